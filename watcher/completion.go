@@ -1,0 +1,92 @@
+package watcher
+
+import "time"
+
+// An Outcome says how a watch ended.
+type Outcome string
+
+// The outcomes. Only the first three are the order's own.
+const (
+	Succeeded       Outcome = "succeeded"        // every item is succeed
+	PartiallyFailed Outcome = "partially_failed" // every item has ended, some succeed and some failed
+	AllFailed       Outcome = "failed"           // every item is failed
+	TimedOut        Outcome = "timed_out"        // the deadline came first
+	OrderNotFound   Outcome = "not_found"        // the API did not know the order until the grace period ended
+	OrderRefused    Outcome = "refused"          // the API refuses this order or project for good
+	Cancelled       Outcome = "cancelled"        // somebody cancelled the watch
+)
+
+// Outcomes lists every outcome, in the order in which people are told of them.
+var Outcomes = [...]Outcome{Succeeded, PartiallyFailed, AllFailed, TimedOut, OrderNotFound, OrderRefused, Cancelled}
+
+// A Completion is everything known of a watch that ended: the data of the completion event
+// and the input of the summary that people read. Texts of items, failures and Error are the
+// cloud's; texts of requests are their senders'. Both are untrusted.
+type Completion struct {
+	Report
+	Outcome     Outcome   `json:"outcome"`
+	CompletedAt time.Time `json:"completed_at"`
+	// Error is there only where the outcome is not the order's own.
+	Error *ErrorDetail `json:"error,omitempty"`
+}
+
+// A Progress is what changed in a watch that goes on.
+type Progress struct {
+	Report
+	Number  int      `json:"-"` // counts the watch's progress events from 1
+	Changes []Change `json:"changes"`
+}
+
+// A Report is what completion and progress have in common.
+type Report struct {
+	WatchID   string `json:"watch_id"`
+	Region    string `json:"region"`
+	ProjectID string `json:"project_id"`
+	OrderName string `json:"order_name"`
+	// Reason is one line that says why, e.g. "1 of 4 items failed".
+	Reason string `json:"reason"`
+	Counts Counts `json:"counts"`
+	// Items are in the API's order. Where all would not fit, ItemsOmitted counts what is missing.
+	Items        []Item    `json:"items"`
+	ItemsOmitted int       `json:"items_omitted,omitempty"`
+	Failures     []Failure `json:"failures"` // largest first
+	Requests     []Request `json:"requests"` // every request that the watch answers, oldest first
+	AcceptedAt   time.Time `json:"accepted_at"`
+	Polls        int       `json:"polls"`
+}
+
+// Order returns the order that the report is about.
+func (r *Report) Order() Order { return Order{r.ProjectID, r.OrderName} }
+
+// A Failure stands for all failed items of an order that share message and action.
+type Failure struct {
+	Message       string   `json:"message"` // empty where the API gave none
+	Action        string   `json:"action"`
+	Count         int      `json:"count"`
+	ResourceNames []string `json:"resource_names"`
+}
+
+// A Change is one item whose status changed, or that appeared (From is empty).
+type Change struct {
+	ResourceName string `json:"resource_name"`
+	Action       string `json:"action"`
+	From         Status `json:"from"`
+	To           Status `json:"to"`
+	Message      string `json:"message,omitempty"`
+}
+
+// An ErrorDetail is the last error of a watch.
+type ErrorDetail struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// A Request is one request to watch an order, as the completion names it.
+type Request struct {
+	ID           string            `json:"request_id"`
+	RequestedBy  string            `json:"requested_by"`
+	Link         string            `json:"link"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	SlackChannel string            `json:"slack_channel"` // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`   // when it was stored, by the server's clock
+}

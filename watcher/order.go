@@ -1,0 +1,131 @@
+package watcher
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// An Order names one ModelArts order. Both fields are checked by [Order.Validate]
+// before anything is done with them: they become subject tokens and URL path segments.
+type Order struct {
+	ProjectID string `json:"project_id"`
+	Name      string `json:"order_name"`
+}
+
+// String returns PROJECT/ORDER, the form people read and type.
+func (o Order) String() string { return o.ProjectID + "/" + o.Name }
+
+// Key returns PROJECT.ORDER, the order's subject tokens and the key of its record.
+// A project id holds no dot, so no two orders share a key.
+func (o Order) Key() string { return o.ProjectID + "." + o.Name }
+
+var (
+	projectID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	orderName = regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
+)
+
+// maxOrderName is the longest order name in bytes.
+const maxOrderName = 128
+
+// Validate returns a *[FieldError] where a part of the order's name is not allowed.
+func (o Order) Validate() error {
+	if !projectID.MatchString(o.ProjectID) {
+		return &FieldError{"project_id", "must be 1 to 64 of A-Z a-z 0-9 -"}
+	}
+	if len(o.Name) > maxOrderName || !orderName.MatchString(o.Name) {
+		return &FieldError{"order_name", fmt.Sprintf("must be 1 to %d of A-Z a-z 0-9 . _ = -, no dot first, last or doubled", maxOrderName)}
+	}
+	return nil
+}
+
+// A FieldError says which field of a request is wrong and what would be right.
+type FieldError struct {
+	Field  string // the field's JSON name; empty where the whole body is meant
+	Reason string
+}
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Reason
+	}
+	return e.Field + ": " + e.Reason
+}
+
+// A Status is the API's word for how far an item is. Only [Succeed] and [Failed] have ended;
+// any other word, known or not, has not.
+type Status string
+
+// The statuses that the API documents.
+const (
+	Processing Status = "processing"
+	Succeed    Status = "succeed"
+	Failed     Status = "failed"
+)
+
+// Ended reports whether the item will not change any more.
+func (s Status) Ended() bool { return s == Succeed || s == Failed }
+
+// Known reports whether the API documents the status.
+func (s Status) Known() bool { return s.Ended() || s == Processing }
+
+// An Item is one resource of an order as the API last showed it.
+// Every text in it is the cloud's and untrusted.
+type Item struct {
+	ResourceName string    `json:"resource_name"`
+	Action       string    `json:"action"` // createPool, createNode, …; unknown ones are passed on
+	Status       Status    `json:"status"`
+	BeganAt      time.Time `json:"began_at,omitzero"`
+	UpdatedAt    time.Time `json:"updated_at,omitzero"`
+	Message      string    `json:"message,omitempty"` // why it failed, where the API says so
+}
+
+// An Answer is what one poll of an order brought.
+type Answer struct {
+	Count int // the API's number of resources of the order; it may grow, and may differ from len(Items)
+	Items []Item
+}
+
+// Counts sums up an order's items. An item of unknown status counts as processing.
+type Counts struct {
+	Total      int `json:"total"` // the larger of the API's count and the items seen
+	Succeeded  int `json:"succeeded"`
+	Failed     int `json:"failed"`
+	Processing int `json:"processing"` // seen and not ended; an item not seen yet is in Total alone
+}
+
+// A Class says what an error of a poll means for the watch.
+type Class string
+
+// The classes of errors. An error without a class counts as [MayPass].
+const (
+	MayPass     Class = "may_pass"    // the next poll may succeed
+	Throttled   Class = "throttled"   // the account asks too often; no fault of the order
+	NotFound    Class = "not_found"   // the API does not know the order, perhaps not yet
+	Refused     Class = "refused"     // the API refuses this order or project for good
+	Credentials Class = "credentials" // the account cannot log in or lacks a permission
+)
+
+// A PollError is an error of a poll whose meaning for the watch is known.
+type PollError struct {
+	Class      Class
+	Code       string        // the API's error code; empty where it gave none
+	Message    string        // the cloud's text, untrusted and bounded; never a secret
+	RetryAfter time.Duration // how long the API asks to be left alone; 0 where it does not say
+}
+
+func (e *PollError) Error() string {
+	if e.Code == "" {
+		return e.Message
+	}
+	return e.Code + ": " + e.Message
+}
+
+// pollError returns the PollError in err, or err as one that may pass.
+func pollError(err error) *PollError {
+	if e, ok := errors.AsType[*PollError](err); ok {
+		return e
+	}
+	return &PollError{Class: MayPass, Message: err.Error()}
+}

@@ -1,0 +1,46 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Orders is the cloud that is asked. It must be safe for concurrent use.
+type Orders interface {
+	// Wait returns how long the account of the region may not be asked yet, and why.
+	// Zero lets the caller ask once, now.
+	Wait(region string, now time.Time) (time.Duration, string)
+	// Show asks once for the order. An error with a *[PollError] in its chain says what it
+	// means for the watch; any other may pass.
+	Show(ctx context.Context, region string, order Order) (Answer, error)
+}
+
+// A Notifier tells people how a watch ended. It must be safe for concurrent use.
+type Notifier interface {
+	// Notify returns nil once the people have been told or can never be; the event is then done
+	// with. An error puts the event back; a *[RetryError] in its chain says for how long.
+	Notify(ctx context.Context, c Completion) error
+}
+
+// A RetryError asks to be tried again no sooner than After.
+type RetryError struct {
+	After time.Duration
+	Err   error
+}
+
+func (e *RetryError) Error() string { return e.Err.Error() }
+
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// Errors of the stores. Any other error of theirs means that nothing is known: what was to be
+// stored may have been stored or not.
+var (
+	// ErrNoRecord means that the server that answered has no record of the order.
+	ErrNoRecord = errors.New("no record")
+	// ErrConflict means that the server that answered saw another revision than was expected. It
+	// is no proof: it may be behind, or the write may be the caller's own, whose answer was lost.
+	ErrConflict = errors.New("conflict")
+	// ErrNewerSchema means that the record was written by a later version of this program.
+	ErrNewerSchema = errors.New("record has a newer schema")
+)
