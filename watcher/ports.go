@@ -16,6 +16,38 @@ type Orders interface {
 	Show(ctx context.Context, region string, order Order) (Answer, error)
 }
 
+// A Revision is the sequence at which a record was stored; 0 where there is none.
+type Revision uint64
+
+// Records keeps one record for each order. It must be safe for concurrent use.
+type Records interface {
+	// Read returns the record from whichever server answers first: it may be behind.
+	Read(context.Context, Order) (Watch, Revision, error)
+	// ReadLatest returns the record from the server that writes. With ErrNoRecord the revision is
+	// that of the record's deletion, or 0.
+	ReadLatest(context.Context, Order) (Watch, Revision, error)
+	// Write stores the record if the order's last revision is the one given.
+	Write(context.Context, Watch, Revision) (Revision, error)
+}
+
+// Wakeups is the clock. It must be safe for concurrent use.
+type Wakeups interface {
+	// Schedule stores the wake-up in place of the order's scheduled one, to be delivered to one
+	// worker when it is due.
+	Schedule(context.Context, Wakeup) error
+}
+
+// Events is where others learn of watches. It must be safe for concurrent use.
+type Events interface {
+	// LastCompletion returns the id of the watch whose completion is the order's last, and its
+	// sequence, from the server that writes; 0 where there is none.
+	LastCompletion(context.Context, Order) (watchID string, sequence uint64, err error)
+	// Complete publishes the completion if the order's last one has the sequence after.
+	Complete(ctx context.Context, c Completion, after uint64) error
+	// Progress publishes what changed.
+	Progress(context.Context, Progress) error
+}
+
 // A Notifier tells people how a watch ended. It must be safe for concurrent use.
 type Notifier interface {
 	// Notify returns nil once the people have been told or can never be; the event is then done

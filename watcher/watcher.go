@@ -1,3 +1,16 @@
-// Package watcher is the domain of orderwatch: what a watch is, when the next poll is due, and
+// Package watcher is the domain of orderwatch: what a watch is, when its next poll is due, and
 // what one request or one wake-up leads to.
+//
+// A watch is a record ([Watch]); a wake-up ([Wakeup]) is only a hint that names the record's
+// next step. What to do is decided by pure functions of the record, what happened, and a time:
+// [Policy.Admit] for a request, [Policy.Before] and [Policy.Fold] for a wake-up. [Intake] and
+// [Poller] carry the decisions out over the small interfaces of this package, so that every
+// step can be repeated after a crash:
+//
+//	watching ──poll: not ended──► watching (next wake-up)
+//	watching ──ended, deadline, wish──► ending (its completion is fixed in the record)
+//	ending ──completion published──► ended
+//
+// One rule holds everywhere: an error or an absence is never proof. A delivery is acknowledged
+// only on what was positively read or stored ([Verdict]); otherwise it is put back.
 package watcher

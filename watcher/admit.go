@@ -1,0 +1,96 @@
+package watcher
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// An Ask is a request that was read and found right: what to watch, and for how long.
+type Ask struct {
+	Order
+	Region        string // empty names none
+	Request       Request
+	ExpectedItems int           // 0 for none
+	Timeout       time.Duration // counted from Request.ReceivedAt; 0 for the default
+	WatchID       string        // the id of the watch, where the request starts one; ids sort by time
+}
+
+// An Admission says what a request leads to.
+type Admission int
+
+// The admissions.
+const (
+	Start  Admission = iota // the request starts a watch
+	Join                    // it joins the order's watch
+	Repeat                  // the record names it already
+	Defer                   // it must wait until the order's watch has ended
+	Reject                  // it contradicts the order's watch
+)
+
+// Admit decides what a request leads to, given the order's record (nil for none), and returns the
+// record that follows: for Start and Join it is to be written, for Repeat it is the one given.
+// The error is a *[FieldError], and there only with Reject.
+func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error) {
+	switch {
+	case w == nil:
+		return Start, p.start(ask, nil, now), nil
+	case w.names(ask.Request.ID):
+		return Repeat, *w, nil
+	case w.State == Ended:
+		return Start, p.start(ask, w, now), nil
+	case w.State == Ending:
+		return Defer, *w, nil
+	case ask.Region != "" && ask.Region != w.Region:
+		return Reject, *w, &FieldError{"region", "the order is being watched in " + w.Region + ": name that region or none"}
+	}
+	joined := p.join(*w, ask)
+	if len(joined.Requests) > maxRequests || size(joined.Requests) > p.maxRequestBytes() {
+		return Defer, *w, nil
+	}
+	return Join, joined, nil
+}
+
+func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
+	w := Watch{
+		Schema: SchemaVersion, State: Watching,
+		ID: ask.WatchID, Order: ask.Order, Region: ask.Region,
+		Requests: []Request{ask.Request}, ExpectedItems: ask.ExpectedItems,
+		AcceptedAt: ask.Request.ReceivedAt, Deadline: p.deadline(ask),
+		Wakeup: 1, NextPollAt: now,
+	}
+	if w.Region == "" {
+		w.Region = p.DefaultRegion
+	}
+	if earlier != nil {
+		w.Earlier = earlier.requestIDs(p.maxEarlierBytes())
+		w.unknown = earlier.unknown
+	}
+	return w
+}
+
+func (p Policy) join(w Watch, ask Ask) Watch {
+	w.Requests = append(slices.Clip(w.Requests), ask.Request)
+	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
+	if deadline := p.deadline(ask); deadline.After(w.Deadline) {
+		w.Deadline = deadline
+	}
+	return w
+}
+
+func (p Policy) deadline(ask Ask) time.Time {
+	timeout := ask.Timeout
+	if timeout == 0 {
+		timeout = p.Timeout
+	}
+	return ask.Request.ReceivedAt.Add(timeout)
+}
+
+// size returns the length of v's JSON in bytes. v must be a type of this package.
+func size(v any) int {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		panic("watcher: encode a domain type: " + err.Error())
+	}
+	return len(encoded)
+}

@@ -1,0 +1,30 @@
+package watcher
+
+import "time"
+
+// A Policy holds what decisions depend on besides the record, what happened, and the time.
+// Every field is required unless it says otherwise.
+type Policy struct {
+	Backoff       Backoff
+	Settle        time.Duration // an order that looks ended is looked at again after this long; 0 trusts the first look
+	NotFoundGrace time.Duration // an order that the API does not know may still appear for this long
+	Timeout       time.Duration // of a request that names none
+	DefaultRegion string        // of a watch whose request names none
+	MaxPayload    int           // the largest message that the server takes, in bytes; at least [MinPayload]
+}
+
+// MinPayload is the smallest server limit on messages, in bytes, under which a record, with as
+// many requests as a watch takes, and its completion still fit.
+const MinPayload = 256 << 10
+
+// maxRequests is how many requests one watch answers at the most.
+const maxRequests = 256
+
+// maxRequestBytes returns how large the requests of one watch may be together, in bytes.
+func (p Policy) maxRequestBytes() int { return p.MaxPayload / 2 }
+
+// maxEarlierBytes returns how large the remembered ids of earlier requests may be, in bytes.
+func (p Policy) maxEarlierBytes() int { return p.MaxPayload / 8 }
+
+// eventOverhead is what an event needs besides its data, in bytes: the envelope and the headers.
+const eventOverhead = 4 << 10

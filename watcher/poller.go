@@ -1,0 +1,183 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// A Poller takes wake-ups. It is safe for concurrent use.
+type Poller struct {
+	Log     *slog.Logger
+	Policy  Policy
+	Orders  Orders
+	Records Records
+	Wakeups Wakeups
+	Events  Events
+	Now     func() time.Time // by the server's clock
+}
+
+// Wake makes the step that the wake-up is for. It may be called again for the same wake-up at any
+// time, also beside another worker. attempt counts its deliveries from 1.
+func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
+	w, revision, err := p.Records.Read(ctx, k.Order)
+	if errors.Is(err, ErrNoRecord) || err == nil && !k.wakes(&w) {
+		w, revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
+	}
+	switch {
+	case errors.Is(err, ErrNoRecord):
+		return p.missing(k, attempt)
+	case err != nil:
+		return notRead(err)
+	case w.State == Ended:
+		return Verdict{Action: Ack}
+	case w.State == Ending:
+		return p.finish(ctx, w, revision)
+	case k.newerThan(&w):
+		return putBack(behindDelay, nil)
+	case !k.wakes(&w):
+		return p.wake(ctx, w)
+	}
+	return p.step(ctx, w, revision)
+}
+
+// missingAttempts is how often a wake-up without a record is put back before it is dropped: far
+// longer than a server is behind.
+const missingAttempts = 60
+
+// missing deals with a wake-up whose record is not there. Somebody deleted it, or its server is
+// behind.
+func (p *Poller) missing(k Wakeup, attempt int) Verdict {
+	if attempt < missingAttempts {
+		return putBack(missingDelay, ErrNoRecord)
+	}
+	p.Log.Error("wake-up dropped: its watch has no record; was it deleted? Publish the request again", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name)
+	return Verdict{Action: Ack}
+}
+
+// step decides the watch's next step, asks the API where that is needed, and stores the result.
+func (p *Poller) step(ctx context.Context, w Watch, revision Revision) Verdict {
+	wait, why := p.wait(w)
+	if next, ok := p.Policy.Before(w, wait, why, p.Now()); ok {
+		return p.store(ctx, next, nil, nil, revision)
+	}
+	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
+	if ctx.Err() != nil {
+		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
+	}
+	for range writeTries {
+		next, changes := p.Policy.Fold(w, answer, err, p.Now())
+		p.logPoll(w, next, changes, err)
+		verdict := p.store(ctx, next, changes, answer.Items, revision)
+		if !errors.Is(verdict.Err, ErrConflict) {
+			return verdict
+		}
+		// A join or a wish came meanwhile, or another worker made this step: the same answer is
+		// folded into what the record is now.
+		number, id := w.Wakeup, w.ID
+		var readErr error
+		w, revision, readErr = p.Records.ReadLatest(ctx, w.Order)
+		if readErr != nil || w.State != Watching || w.Wakeup != number || w.ID != id {
+			return putBack(0, readErr)
+		}
+	}
+	return putBack(0, ErrConflict)
+}
+
+// wait asks for the account's leave, but for a watch that will not be polled whatever it says.
+func (p *Poller) wait(w Watch) (time.Duration, string) {
+	if w.Wish != nil {
+		return 0, ""
+	}
+	return p.Orders.Wait(w.Region, p.Now())
+}
+
+// store writes the record that a step led to and makes sure of what follows from it.
+func (p *Poller) store(ctx context.Context, w Watch, changes []Change, items []Item, revision Revision) Verdict {
+	if w.State == Ending {
+		return p.storeEnding(ctx, w, revision)
+	}
+	if _, err := p.Records.Write(ctx, w, revision); err != nil {
+		return putBack(0, err)
+	}
+	verdict := p.wake(ctx, w)
+	if len(changes) > 0 {
+		if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
+			p.Log.Warn("progress not published", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "err", err)
+		}
+	}
+	return verdict
+}
+
+func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Verdict {
+	_, after, err := p.Events.LastCompletion(ctx, w.Order)
+	if err != nil {
+		return putBack(0, err)
+	}
+	w.After = after
+	if revision, err = p.Records.Write(ctx, w, revision); err != nil {
+		return putBack(0, err)
+	}
+	return p.finish(ctx, w, revision)
+}
+
+// finish publishes the completion that an ending record holds, or finds it published, and ends
+// the watch. Whoever calls it publishes the same.
+func (p *Poller) finish(ctx context.Context, w Watch, revision Revision) Verdict {
+	err := p.Events.Complete(ctx, *w.Completion, w.After)
+	if errors.Is(err, ErrConflict) {
+		last, sequence, err := p.Events.LastCompletion(ctx, w.Order)
+		if err != nil {
+			return putBack(0, err)
+		}
+		if last != w.ID {
+			return p.correct(ctx, w, revision, sequence)
+		}
+	} else if err != nil {
+		return putBack(0, err)
+	}
+	w.State = Ended
+	if _, err := p.Records.Write(ctx, w, revision); err != nil {
+		return putBack(0, err) // next time the completion is found, or the record ended
+	}
+	p.Log.Info("watch ended", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "outcome", w.Completion.Outcome, "reason", w.Completion.Reason, "polls", w.Completion.Polls)
+	return Verdict{Action: Ack}
+}
+
+// correct mends an ending record whose After was read from a server that was behind, and which
+// could not be published otherwise. Nobody has published this watch's completion: the order's last
+// one is another's.
+func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequence uint64) Verdict {
+	if sequence > w.After {
+		w.After = sequence
+		if _, err := p.Records.Write(ctx, w, revision); err != nil {
+			return putBack(0, err)
+		}
+	}
+	return putBack(behindDelay, nil)
+}
+
+func (p *Poller) wake(ctx context.Context, w Watch) Verdict {
+	if err := p.Wakeups.Schedule(ctx, w.expected()); err != nil {
+		return putBack(0, err)
+	}
+	return Verdict{Action: Ack}
+}
+
+func (p *Poller) logPoll(before, after Watch, changes []Change, err error) {
+	log := p.Log.With("watch", after.ID, "project", after.ProjectID, "order", after.Name)
+	log.Debug("polled", "poll", after.Polls, "wait", after.NextPollAt.Sub(after.LastPollAt), "changes", len(changes), "err", err)
+	if err != nil && !sameError(before.LastError, after.LastError) {
+		log.Warn("poll failed", "poll", after.Polls, "err", err)
+	}
+	for _, c := range changes {
+		if !c.To.Known() {
+			log.Warn("item has an unknown status and counts as processing", "item", c.ResourceName, "status", string(c.To))
+		}
+	}
+}
+
+func sameError(a, b *ErrorDetail) bool {
+	return a != nil && b != nil && a.Code == b.Code
+}

@@ -1,0 +1,132 @@
+package watcher
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// report sums up the watch. items are those of the answer at hand; without them the record's
+// are taken.
+func (w *Watch) report(reason string, items []Item) Report {
+	omitted := 0
+	if items == nil {
+		items, omitted = recall(w.Items)
+		if len(w.Items) == 0 {
+			omitted = w.Counts.seen()
+		}
+	}
+	return Report{
+		WatchID: w.ID, Region: w.Region, ProjectID: w.ProjectID, OrderName: w.Name,
+		Reason: reason, Counts: w.Counts,
+		Items: orEmpty(items), ItemsOmitted: omitted, Failures: orEmpty(group(items, w.Counts.Failed)),
+		Requests: w.Requests, AcceptedAt: w.AcceptedAt, Polls: w.Polls,
+	}
+}
+
+// orEmpty returns s as a list that is written as [] where it is empty.
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// group puts the failed items that share message and action together, the largest group first.
+// Failed items beyond those given are a group without a message.
+func group(items []Item, failed int) []Failure {
+	type cause struct{ message, action string }
+	var failures []Failure
+	index := make(map[cause]int)
+	for _, it := range items {
+		if it.Status != Failed {
+			continue
+		}
+		failed--
+		i, ok := index[cause{it.Message, it.Action}]
+		if !ok {
+			i = len(failures)
+			index[cause{it.Message, it.Action}] = i
+			failures = append(failures, Failure{Message: it.Message, Action: it.Action})
+		}
+		failures[i].Count++
+		failures[i].ResourceNames = append(failures[i].ResourceNames, it.ResourceName)
+	}
+	if failed > 0 {
+		failures = append(failures, Failure{Count: failed, ResourceNames: []string{}})
+	}
+	slices.SortStableFunc(failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
+	return failures
+}
+
+// fit makes the report's JSON at most limit bytes: succeeded items are left out first, then
+// messages are cut, then the other items are left out; counts and failures stay whole. Only where
+// the failures alone are too large, resource names and then the smallest groups are summed up.
+func fit(r *Report, limit int) {
+	for _, shrink := range fittings {
+		if size(r) <= limit {
+			return
+		}
+		shrink(r)
+	}
+}
+
+var fittings = [...]func(*Report){
+	func(r *Report) { r.omit(func(it Item) bool { return it.Status == Succeed }) },
+	func(r *Report) { r.cutMessages(1000) },
+	func(r *Report) { r.cutMessages(200) },
+	func(r *Report) { r.cutMessages(80) },
+	func(r *Report) { r.omit(func(Item) bool { return true }) },
+	func(r *Report) { r.cutNames(10) },
+	func(r *Report) { r.mergeFailures(100) },
+	func(r *Report) { r.cutNames(0) },
+}
+
+func (r *Report) omit(which func(Item) bool) {
+	kept := slices.DeleteFunc(slices.Clone(r.Items), which)
+	r.ItemsOmitted += len(r.Items) - len(kept)
+	r.Items = kept
+}
+
+func (r *Report) cutMessages(n int) {
+	r.Items = slices.Clone(r.Items)
+	for i := range r.Items {
+		r.Items[i].Message = cut(r.Items[i].Message, n)
+	}
+	r.Failures = slices.Clone(r.Failures)
+	for i := range r.Failures {
+		r.Failures[i].Message = cut(r.Failures[i].Message, n)
+	}
+}
+
+func (r *Report) cutNames(n int) {
+	for i, f := range r.Failures {
+		r.Failures[i].ResourceNames = f.ResourceNames[:min(n, len(f.ResourceNames))]
+	}
+}
+
+func (r *Report) mergeFailures(n int) {
+	if len(r.Failures) <= n {
+		return
+	}
+	rest := Failure{
+		Message:       fmt.Sprintf("%d other failure messages", len(r.Failures)-n),
+		ResourceNames: []string{},
+	}
+	for _, f := range r.Failures[n:] {
+		rest.Count += f.Count
+	}
+	r.Failures = append(r.Failures[:n:n], rest)
+}
+
+// Progress returns what is said of a watch that goes on, when an answer with these items was
+// folded into it and these changes were found.
+func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
+	limit := p.MaxPayload - eventOverhead
+	g := Progress{Report: w.report(open(w), items), Number: w.Progressed, Changes: changes}
+	for size(g.Changes) > limit/4 {
+		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
+	}
+	fit(&g.Report, limit-size(g.Changes))
+	return g
+}

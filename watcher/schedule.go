@@ -1,0 +1,46 @@
+package watcher
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// A Backoff is the schedule of a watch's polls: exponential up to Max, then even. It never ends;
+// the watch's deadline does that.
+type Backoff struct {
+	Initial    time.Duration // the first interval; > 0
+	Multiplier float64       // of each interval by the next; ≥ 1
+	Max        time.Duration // the longest interval before jitter; ≥ Initial
+	Jitter     float64       // 0.2: each interval is drawn from 0.8 to 1.2 of itself; 0 to 1
+}
+
+// Interval returns the time between poll number step and the next, counted from 0 where the
+// schedule started anew. Equal arguments give equal intervals; another seed gives another jitter.
+func (b Backoff) Interval(seed string, step int) time.Duration {
+	schedule := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(b.Initial),
+		backoff.WithMultiplier(b.Multiplier),
+		backoff.WithMaxInterval(b.Max),
+		backoff.WithRandomizationFactor(0), // its jitter has no seed
+		backoff.WithMaxElapsedTime(0),      // otherwise it stops after 15 minutes
+	)
+	interval := schedule.NextBackOff()
+	for range step {
+		next := schedule.NextBackOff()
+		if next == interval {
+			break
+		}
+		interval = next
+	}
+	return b.jitter(interval, seed, step)
+}
+
+func (b Backoff) jitter(interval time.Duration, seed string, step int) time.Duration {
+	hash := fnv.New64a()
+	hash.Write([]byte(seed))
+	random := rand.New(rand.NewPCG(hash.Sum64(), uint64(step))).Float64()
+	return time.Duration(float64(interval) * (1 + b.Jitter*(2*random-1)))
+}

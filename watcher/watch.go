@@ -1,0 +1,117 @@
+package watcher
+
+import (
+	"slices"
+	"time"
+)
+
+// SchemaVersion is the version of the records that this program writes. A later version may add
+// top-level fields under the same number: they are kept. Any other change takes a new number.
+const SchemaVersion = 1
+
+// A State says how far a watch is.
+type State string
+
+// The states of a watch.
+const (
+	Watching State = "watching" // polled until it ends
+	Ending   State = "ending"   // its completion is fixed in the record, and perhaps published
+	Ended    State = "ended"    // its completion is published
+)
+
+// A Watch is the record of one watch of one order: all that is known of it. It is rewritten at
+// each poll and bounded. The zero value is not a watch; [Policy.Admit] makes one.
+type Watch struct {
+	Schema int    `json:"schema"`
+	State  State  `json:"state"`
+	ID     string `json:"watch_id"`
+	Order
+	Region string `json:"region"`
+
+	Requests      []Request `json:"requests,omitempty"`         // while watching; afterwards Completion has them
+	Earlier       []string  `json:"earlier_requests,omitempty"` // ids of the requests of earlier watches, newest last
+	ExpectedItems int       `json:"expected_items,omitempty"`   // not ended before that many items exist
+	AcceptedAt    time.Time `json:"accepted_at"`                // when the first request was stored
+	Deadline      time.Time `json:"deadline"`
+	Wish          *Wish     `json:"wish,omitempty"`
+
+	Wakeup     uint64    `json:"wakeup"` // the number of the wake-up that is expected
+	NextPollAt time.Time `json:"next_poll_at"`
+	Step       int       `json:"backoff_step"` // polls since the interval started anew
+
+	Polls      int          `json:"polls"`
+	LastPollAt time.Time    `json:"last_poll_at,omitzero"`
+	Progressed int          `json:"progress_events,omitempty"`
+	Counts     Counts       `json:"counts"`
+	Items      []SeenItem   `json:"items,omitempty"` // while watching; afterwards Completion has them
+	LastError  *ErrorDetail `json:"last_error,omitempty"`
+	Errors     int          `json:"errors_in_a_row,omitempty"`
+
+	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s in a row
+	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended
+
+	Completion *Completion `json:"completion,omitempty"` // from ending on
+	// After is the sequence of the order's last completion before this one; 0 for none.
+	After uint64 `json:"after_sequence,omitempty"`
+
+	unknown unknownFields
+}
+
+// A Wish is what a person wants of a watch that goes on. The one wish is to cancel it.
+type Wish struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// names reports whether the record names the request: in this watch or an earlier one.
+func (w *Watch) names(requestID string) bool {
+	named := func(r Request) bool { return r.ID == requestID }
+	return slices.ContainsFunc(w.Requests, named) ||
+		w.Completion != nil && slices.ContainsFunc(w.Completion.Requests, named) ||
+		slices.Contains(w.Earlier, requestID)
+}
+
+// maxEarlier is how many request ids of earlier watches a record remembers at the most.
+const maxEarlier = 512
+
+// requestIDs returns the ids that the order's next watch remembers, newest last: at most
+// maxEarlier, and at most limit bytes of JSON.
+func (w *Watch) requestIDs(limit int) []string {
+	ids := slices.Clone(w.Earlier)
+	for _, r := range w.Requests {
+		ids = append(ids, r.ID)
+	}
+	if w.Completion != nil {
+		for _, r := range w.Completion.Requests {
+			ids = append(ids, r.ID)
+		}
+	}
+	ids = ids[max(0, len(ids)-maxEarlier):]
+	for size(ids) > limit {
+		ids = ids[len(ids)/4+1:]
+	}
+	return ids
+}
+
+// expected returns the wake-up that the record expects.
+func (w *Watch) expected() Wakeup {
+	return Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt}
+}
+
+// A Wakeup is a hint that a watch's next step is due. It may come twice, late or never.
+type Wakeup struct {
+	Order
+	WatchID string
+	Number  uint64
+	At      time.Time // when it is due; in the past: at once
+}
+
+// wakes reports whether the wake-up is the one that the record expects.
+func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
+
+// newerThan reports whether the wake-up was published after a later record than w was written:
+// whoever read w read it from a server that is behind. Ids of watches sort by time.
+func (k Wakeup) newerThan(w *Watch) bool {
+	return k.WatchID > w.ID || k.WatchID == w.ID && k.Number > w.Wakeup
+}
