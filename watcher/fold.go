@@ -16,7 +16,7 @@ func (p Policy) Before(w Watch, wait time.Duration, why string, now time.Time) (
 		return p.end(w, Cancelled, w.Wish.text(), nil, now), true
 	case past && (wait > 0 || !w.LastPollAt.Before(w.Deadline)):
 		if wait > 0 && w.LastError == nil {
-			w.LastError = &ErrorDetail{Code: string(Throttled), Message: why}
+			w.LastError = &ErrorDetail{Code: string(Throttled), Message: cut(why, maxErrorMessage)}
 		}
 		return p.timeOut(w, nil, now), true
 	case wait > 0:
@@ -45,11 +45,12 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 	}
 	w.Counts, w.Items = counts, see(answer.Items)
 	w.LastError, w.Errors, w.NotFoundSince = nil, 0, time.Time{}
+	w.Step = nextStep(w)
 	if len(changes) > 0 || vanished {
 		w.Step, w.LooksEndedSince = 0, time.Time{}
+	}
+	if len(changes) > 0 {
 		w.Progressed++
-	} else {
-		w.Step++
 	}
 
 	past := !now.Before(w.Deadline)
@@ -72,12 +73,12 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 
 func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.Errors++
-	w.Step++
+	w.Step = nextStep(w)
 	w.LastError = &ErrorDetail{Code: cut(err.Code, maxWord), Message: cut(err.Message, maxErrorMessage)}
 	if w.LastError.Code == "" {
 		w.LastError.Code = string(err.Class)
 	}
-	next := now.Add(p.interval(w))
+	next := later(now.Add(p.interval(w)), now.Add(err.RetryAfter))
 	switch err.Class {
 	case Refused:
 		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
@@ -90,8 +91,6 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 			return p.end(w, OrderNotFound, "the API did not know the order for "+span(now.Sub(w.NotFoundSince)), nil, now)
 		}
 		next = earlier(next, grace)
-	case Throttled:
-		next = later(next, now.Add(err.RetryAfter))
 	}
 	if !now.Before(w.Deadline) {
 		return p.timeOut(w, nil, now)
@@ -104,8 +103,21 @@ const maxErrorMessage = 500
 
 func (p Policy) interval(w Watch) time.Duration { return p.Backoff.Interval(w.ID, w.Step) }
 
-// again returns the watch with its next wake-up; the last one is due at the deadline itself.
+// nextStep returns the step of a watch whose latest poll changed nothing. The first poll is
+// followed by the first interval.
+func nextStep(w Watch) int {
+	if w.Polls == 1 {
+		return 0
+	}
+	return w.Step + 1
+}
+
+// again returns the watch with its next wake-up; the last one is due at the deadline itself. A
+// wish that came while the order was asked took its wake-up from this poll: it is due at once.
 func (p Policy) again(w Watch, next time.Time) Watch {
+	if w.Wish != nil {
+		next = w.LastPollAt
+	}
 	w.Wakeup++
 	w.NextPollAt = earlier(next, w.Deadline)
 	return w

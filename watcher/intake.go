@@ -68,7 +68,7 @@ func (in *Intake) repeated(ctx context.Context, w Watch) Verdict {
 }
 
 func (in *Intake) wake(ctx context.Context, w Watch) Verdict {
-	if err := in.Wakeups.Schedule(ctx, w.expected()); err != nil {
+	if err := in.Wakeups.Schedule(ctx, w.Expected()); err != nil {
 		return putBack(0, err)
 	}
 	return Verdict{Action: Ack}

@@ -30,14 +30,16 @@ const (
 	maxWord = 64 // of an action, a status, an error code
 )
 
-// bounded returns the items with their names and words cut to their bounds.
+// bounded returns the items with their names and words cut to their bounds, as a record gives
+// them back: text that is no UTF-8 and times that JSON cannot hold would not come back the same.
 func bounded(items []Item) []Item {
 	items = slices.Clone(items)
 	for i := range items {
 		it := &items[i]
-		it.ResourceName = cut(it.ResourceName, maxName)
-		it.Action = cut(it.Action, maxWord)
-		it.Status = Status(cut(string(it.Status), maxWord))
+		it.ResourceName = cut(valid(it.ResourceName), maxName)
+		it.Action = cut(valid(it.Action), maxWord)
+		it.Status = Status(cut(valid(string(it.Status)), maxWord))
+		it.BeganAt, it.UpdatedAt = fromMillis(millis(it.BeganAt)), fromMillis(millis(it.UpdatedAt))
 	}
 	return items
 }
@@ -77,11 +79,12 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// fromMillis returns the time; the zero time, unknown, where JSON could not hold it.
 func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
+	if t := time.UnixMilli(ms).UTC(); ms != 0 && t.Year() >= 0 && t.Year() <= 9999 {
+		return t
 	}
-	return time.UnixMilli(ms).UTC()
+	return time.Time{}
 }
 
 // identity tells an item of an order from the others. Two items may share it.

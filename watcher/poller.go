@@ -30,26 +30,26 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 		return p.missing(k, attempt)
 	case err != nil:
 		return notRead(err)
+	case k.newerThan(&w) && attempt < patience: // also where the record read has ended: its successor is not seen yet
+		return putBack(behindDelay, nil)
 	case w.State == Ended:
 		return Verdict{Action: Ack}
 	case w.State == Ending:
-		return p.finish(ctx, w, revision)
-	case k.newerThan(&w):
-		return putBack(behindDelay, nil)
+		return p.finish(ctx, w, revision, attempt)
 	case !k.wakes(&w):
 		return p.wake(ctx, w)
 	}
 	return p.step(ctx, w, revision)
 }
 
-// missingAttempts is how often a wake-up without a record is put back before it is dropped: far
-// longer than a server is behind.
-const missingAttempts = 60
+// patience is how often a wake-up is delivered before what a server does not show is taken for
+// gone: far longer than a server is behind.
+const patience = 60
 
 // missing deals with a wake-up whose record is not there. Somebody deleted it, or its server is
 // behind.
 func (p *Poller) missing(k Wakeup, attempt int) Verdict {
-	if attempt < missingAttempts {
+	if attempt < patience {
 		return putBack(missingDelay, ErrNoRecord)
 	}
 	p.Log.Error("wake-up dropped: its watch has no record; was it deleted? Publish the request again", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name)
@@ -119,12 +119,12 @@ func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Ve
 	if revision, err = p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err)
 	}
-	return p.finish(ctx, w, revision)
+	return p.finish(ctx, w, revision, 0)
 }
 
 // finish publishes the completion that an ending record holds, or finds it published, and ends
 // the watch. Whoever calls it publishes the same.
-func (p *Poller) finish(ctx context.Context, w Watch, revision Revision) Verdict {
+func (p *Poller) finish(ctx context.Context, w Watch, revision Revision, attempt int) Verdict {
 	err := p.Events.Complete(ctx, *w.Completion, w.After)
 	if errors.Is(err, ErrConflict) {
 		last, sequence, err := p.Events.LastCompletion(ctx, w.Order)
@@ -132,7 +132,7 @@ func (p *Poller) finish(ctx context.Context, w Watch, revision Revision) Verdict
 			return putBack(0, err)
 		}
 		if last != w.ID {
-			return p.correct(ctx, w, revision, sequence)
+			return p.correct(ctx, w, revision, sequence, attempt)
 		}
 	} else if err != nil {
 		return putBack(0, err)
@@ -147,9 +147,10 @@ func (p *Poller) finish(ctx context.Context, w Watch, revision Revision) Verdict
 
 // correct mends an ending record whose After was read from a server that was behind, and which
 // could not be published otherwise. Nobody has published this watch's completion: the order's last
-// one is another's.
-func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequence uint64) Verdict {
-	if sequence > w.After {
+// one is another's. A sequence that went down is believed late: the stream was made anew, or its
+// last completion of the order expired.
+func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequence uint64, attempt int) Verdict {
+	if sequence > w.After || sequence < w.After && attempt >= patience {
 		w.After = sequence
 		if _, err := p.Records.Write(ctx, w, revision); err != nil {
 			return putBack(0, err)
@@ -159,7 +160,7 @@ func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequen
 }
 
 func (p *Poller) wake(ctx context.Context, w Watch) Verdict {
-	if err := p.Wakeups.Schedule(ctx, w.expected()); err != nil {
+	if err := p.Wakeups.Schedule(ctx, w.Expected()); err != nil {
 		return putBack(0, err)
 	}
 	return Verdict{Action: Ack}

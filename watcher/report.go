@@ -123,7 +123,7 @@ func (r *Report) mergeFailures(n int) {
 // folded into it and these changes were found.
 func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
 	limit := p.MaxPayload - eventOverhead
-	g := Progress{Report: w.report(open(w), items), Number: w.Progressed, Changes: changes}
+	g := Progress{Report: w.report(open(w), bounded(items)), Number: w.Progressed, Changes: changes}
 	for size(g.Changes) > limit/4 {
 		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
 	}

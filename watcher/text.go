@@ -20,6 +20,9 @@ func cut(s string, n int) string {
 	return s[:n] + ellipsis
 }
 
+// valid returns s with U+FFFD where it is no UTF-8.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
 // plural returns "1 item", "2 items".
 func plural(n int, noun string) string {
 	if n == 1 {

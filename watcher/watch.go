@@ -94,8 +94,8 @@ func (w *Watch) requestIDs(limit int) []string {
 	return ids
 }
 
-// expected returns the wake-up that the record expects.
-func (w *Watch) expected() Wakeup {
+// Expected returns the wake-up that the record expects.
+func (w *Watch) Expected() Wakeup {
 	return Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt}
 }
 

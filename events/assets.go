@@ -1,0 +1,253 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// ErrUnfit marks an error that no waiting mends: the server, a stream or a consumer is not what
+// the worker needs, and to go on would lose or repeat work.
+var ErrUnfit = errors.New("not fit to work with")
+
+// Consumers.
+const (
+	intakeConsumer = "intake"
+	pollerConsumer = "poller"
+	slackConsumer  = "slack"
+)
+
+// oldestServer is the first version of nats-server that has scheduled messages.
+const oldestServer = "2.12"
+
+// minRetention is how much longer than the longest watch records and events must be kept.
+const minRetention = 7 * 24 * time.Hour
+
+// streams returns the streams as they are wanted.
+func (c Config) streams() []jetstream.StreamConfig {
+	n := c.Names
+	stream := jetstream.StreamConfig{
+		Storage: jetstream.FileStorage, Replicas: c.Replicas,
+		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1,
+		AllowDirect: true,
+	}
+	requests, wakeups, records, events := stream, stream, stream, stream
+
+	requests.Name, requests.Subjects = n.requestStream(), []string{n.watch()}
+	requests.Description = "Requests to watch ModelArts orders"
+	requests.Retention, requests.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
+	requests.MaxMsgSize = 80 << 10
+	requests.Duplicates = 100 * time.Millisecond // the smallest: intake does the deduplication
+
+	wakeups.Name, wakeups.Subjects = n.wakeupStream(), []string{n.waiting(">"), n.due(">")}
+	wakeups.Description = "Wake-ups of orderwatch: scheduled and due"
+	wakeups.Retention, wakeups.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardOld // no limit: nothing is discarded
+	wakeups.AllowMsgSchedules, wakeups.AllowRollup = true, true
+
+	records.Name, records.Subjects = n.recordStream(), []string{n.record(">")}
+	records.Description = "One record for each watch of orderwatch"
+	records.MaxMsgsPerSubject, records.Discard, records.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
+	records.AllowRollup, records.DenyDelete = true, true
+
+	events.Name = n.eventStream()
+	events.Subjects = []string{n.Subjects + ".completed.>", n.progress(">"), n.rejected(), n.Subjects + ".attention.>", n.Subjects + ".undelivered.>"}
+	events.Description = "What became of watches"
+	events.MaxAge, events.DenyDelete, events.DenyPurge = c.MaxAge, true, true
+
+	return []jetstream.StreamConfig{requests, records, events, wakeups}
+}
+
+// consumers returns the consumers as they are wanted, by stream.
+func (c Config) consumers() map[string]jetstream.ConsumerConfig {
+	n := c.Names
+	consumer := jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.Timing.AckWait, MaxDeliver: -1, MaxAckPending: -1,
+	}
+	intake, poller, slack := consumer, consumer, consumer
+	intake.Durable, intake.FilterSubjects = intakeConsumer, []string{n.watch()}
+	poller.Durable, poller.FilterSubjects = pollerConsumer, []string{n.due(">")}
+	slack.Durable, slack.DeliverPolicy = slackConsumer, jetstream.DeliverNewPolicy
+	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.progress(">"), n.Subjects + ".attention.>"}
+	return map[string]jetstream.ConsumerConfig{
+		n.requestStream(): intake, n.wakeupStream(): poller, n.eventStream(): slack,
+	}
+}
+
+// checkServer refuses a server that is too old or takes too little.
+func checkServer(nc *nats.Conn) error {
+	version := nc.ConnectedServerVersion()
+	if !atLeast(version, oldestServer) {
+		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, oldestServer, ErrUnfit)
+	}
+	if limit := nc.MaxPayload(); limit < watcher.MinPayload {
+		return fmt.Errorf("nats-server's max_payload is %d bytes: records need at least %d, 1048576 is recommended: %w", limit, watcher.MinPayload, ErrUnfit)
+	}
+	return nil
+}
+
+// atLeast compares the first two numbers of versions.
+func atLeast(version, least string) bool {
+	numbers := func(v string) [2]int {
+		parts := append(strings.SplitN(v, ".", 3), "", "")
+		major, _ := strconv.Atoi(parts[0])
+		minor, _ := strconv.Atoi(parts[1])
+		return [2]int{major, minor}
+	}
+	v, l := numbers(version), numbers(least)
+	return slices.Compare(v[:], l[:]) >= 0
+}
+
+// ensure creates the streams and consumers that are missing, where it may, and checks those that
+// are there. It never alters one.
+func (c Config) ensure(ctx context.Context, log *slog.Logger, js jetstream.JetStream) error {
+	consumers := c.consumers()
+	for _, wanted := range c.streams() {
+		stream, err := c.ensureStream(ctx, js, wanted)
+		if err != nil {
+			return err
+		}
+		found := stream.CachedInfo().Config
+		if err := report(log, "stream "+wanted.Name, c.compareStream(wanted, found)); err != nil {
+			return err
+		}
+		consumer, ok := consumers[wanted.Name]
+		if !ok {
+			continue
+		}
+		if err := c.ensureConsumer(ctx, log, stream, consumer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision {
+		stream, err = js.CreateStream(ctx, wanted)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another worker was quicker
+			stream, err = js.Stream(ctx, wanted.Name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
+	}
+	return stream, nil
+}
+
+func (c Config) ensureConsumer(ctx context.Context, log *slog.Logger, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
+	consumer, err := stream.Consumer(ctx, wanted.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
+		consumer, err = stream.CreateConsumer(ctx, wanted)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			consumer, err = stream.Consumer(ctx, wanted.Durable)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", name, err)
+	}
+	return report(log, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
+}
+
+// A difference is a setting that is not as wanted.
+type difference struct {
+	setting       string
+	wanted, found any
+	fatal         bool // going on would lose or repeat work
+}
+
+// report logs the differences. The error, an ErrUnfit, names the fatal ones.
+func report(log *slog.Logger, asset string, differences []difference) error {
+	var fatal []error
+	for _, d := range differences {
+		if d.fatal {
+			fatal = append(fatal, fmt.Errorf("%s: %s is %v; wanted is %v: %w", asset, d.setting, d.found, d.wanted, ErrUnfit))
+			continue
+		}
+		log.Warn("setting is not as wanted", "asset", asset, "setting", d.setting, "found", d.found, "wanted", d.wanted)
+	}
+	return errors.Join(fatal...)
+}
+
+// compareStream lists how a stream differs from what is wanted of it.
+func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference {
+	var list differences
+	is := func(name string) bool { return wanted.Name == name }
+	requests, wakeups := is(c.Names.requestStream()), is(c.Names.wakeupStream())
+
+	compare(&list, "retention", wanted.Retention, found.Retention, true)
+	compare(&list, "storage", wanted.Storage, found.Storage, true)
+	compare(&list, "subjects", sorted(wanted.Subjects), sorted(found.Subjects), true)
+	compare(&list, "discard", wanted.Discard, found.Discard, requests)
+	compare(&list, "max_msgs", wanted.MaxMsgs, limit(found.MaxMsgs), !requests)
+	compare(&list, "max_bytes", wanted.MaxBytes, limit(found.MaxBytes), !requests)
+	compare(&list, "max_msgs_per_subject", wanted.MaxMsgsPerSubject, limit(found.MaxMsgsPerSubject), !requests)
+	compare(&list, "max_msg_size", wanted.MaxMsgSize, limit(found.MaxMsgSize), !requests)
+	c.compareAge(&list, wanted, found)
+	compare(&list, "allow_direct", wanted.AllowDirect, found.AllowDirect, !requests && !wakeups)
+	compare(&list, "allow_msg_schedules", wanted.AllowMsgSchedules, found.AllowMsgSchedules, wakeups)
+	compare(&list, "allow_rollup_hdrs", wanted.AllowRollup, found.AllowRollup, wakeups)
+	compare(&list, "deny_delete", wanted.DenyDelete, found.DenyDelete, false)
+	compare(&list, "deny_purge", wanted.DenyPurge, found.DenyPurge, wakeups)
+	compare(&list, "num_replicas", wanted.Replicas, found.Replicas, false)
+	if wanted.Duplicates != 0 {
+		compare(&list, "duplicate_window", wanted.Duplicates, found.Duplicates, false)
+	}
+	return list
+}
+
+// compareAge checks how long messages are kept.
+func (c Config) compareAge(list *differences, wanted, found jetstream.StreamConfig) {
+	least := c.Requests.TimeoutMax + minRetention
+	tooShort := found.MaxAge != 0 && (wanted.MaxAge == 0 || found.MaxAge < least)
+	compare(list, "max_age", wanted.MaxAge, found.MaxAge, tooShort)
+}
+
+// compareConsumer lists how a consumer differs from what is wanted of it.
+func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []difference {
+	var list differences
+	filters := found.FilterSubjects
+	if found.FilterSubject != "" {
+		filters = []string{found.FilterSubject}
+	}
+	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
+	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
+	compare(&list, "max_deliver", wanted.MaxDeliver, found.MaxDeliver, true)
+	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, found.AckWait < 2*c.PollTimeout+time.Second)
+	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
+	if len(found.BackOff) > 0 {
+		list = append(list, difference{"backoff", "none", found.BackOff, true})
+	}
+	return list
+}
+
+type differences []difference
+
+func compare[T comparable](list *differences, setting string, wanted, found T, fatal bool) {
+	if wanted != found {
+		*list = append(*list, difference{setting, wanted, found, fatal})
+	}
+}
+
+// limit returns the one form that "no limit" has here.
+func limit[T int | int32 | int64](n T) T {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+func sorted(subjects []string) string {
+	return strings.Join(slices.Sorted(slices.Values(subjects)), " ")
+}

@@ -1,0 +1,82 @@
+// Package events is orderwatch's NATS side: requests in, records, wake-ups, and events out, all
+// on JetStream.
+//
+//	ORDER_REQUESTS  orders.watch                requests; consumer intake
+//	ORDER_WATCHES   (key-value)                 one record for each order's watch
+//	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
+//	ORDER_EVENTS    orders.completed.>, …       events; consumer slack
+//
+// A [Worker] keeps nothing but the polls in flight: it can be killed, and any number of them can
+// run beside each other. What to do with a request or a wake-up is decided in package watcher;
+// this package carries messages between its interfaces and the server, and translates the
+// server's answers into evidence (see evidence.go).
+package events
+
+import (
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Config says how a [Worker] works. Every field is required unless it says otherwise.
+type Config struct {
+	Names       Names
+	Replicas    int           // of the streams that are created; 1, 3 or 5
+	MaxAge      time.Duration // of events and records; ≥ TimeoutMax + 7 days
+	Provision   bool          // create streams and consumers that are missing
+	Concurrency int           // polls in flight, ≥ 1
+
+	PollTimeout time.Duration // of one poll; AckWait must be at least twice that and a second
+	Requests    RequestRules
+	Policy      watcher.Policy // its MaxPayload is set from the server's
+	Timing      Timing
+}
+
+// Names are what streams and subjects are called.
+type Names struct {
+	Subjects string // the prefix of subjects: orders
+	Streams  string // the prefix of streams: ORDER
+	Domain   string // the JetStream domain; empty for the server's own
+}
+
+// Timing holds the durations that the contract does not name.
+type Timing struct {
+	AckWait time.Duration // of the consumers that are created
+
+	PullExpiry    time.Duration // of one pull for messages
+	PullHeartbeat time.Duration // of the server within a pull; two missed ones are an outage
+	Request       time.Duration // of one call of the JetStream API, or one publish
+	Rebind        watcher.Backoff
+	PutBack       watcher.Backoff // by the number of deliveries
+
+	ClockRefresh time.Duration // between two looks at the server's clock
+	DueNow       time.Duration // a wake-up due sooner is published as due
+
+	PatrolEvery time.Duration // between two rounds
+	PatrolSlack time.Duration // a wake-up is overdue when it is this late
+	PatrolLease int           // rounds without a sign of the patrolling worker, before another takes over
+
+	HandOver time.Duration // a stopping worker's put-back deliveries wait this long
+	Drain    time.Duration // polls in flight get this long when the worker stops
+	Denied   time.Duration // how long a permissions violation keeps the worker from being ready
+}
+
+// DefaultTiming returns the durations of production.
+func DefaultTiming() Timing {
+	return Timing{
+		AckWait:       60 * time.Second,
+		PullExpiry:    5 * time.Second,
+		PullHeartbeat: time.Second,
+		Request:       5 * time.Second,
+		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
+		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 10 * time.Second, Jitter: 0.2},
+		ClockRefresh:  30 * time.Second,
+		DueNow:        250 * time.Millisecond,
+		PatrolEvery:   15 * time.Second,
+		PatrolSlack:   time.Minute,
+		PatrolLease:   3,
+		HandOver:      250 * time.Millisecond,
+		Drain:         5 * time.Second,
+		Denied:        20 * time.Second,
+	}
+}

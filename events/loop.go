@@ -1,0 +1,220 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A loop hands the messages of one consumer to a function, with bounded slots. It comes back by
+// itself after the server, the stream's leader or the consumer went away.
+type loop struct {
+	log      *slog.Logger
+	timing   Timing
+	js       jetstream.JetStream
+	stream   string
+	consumer string
+	slots    int
+	handle   func(context.Context, jetstream.Msg) watcher.Verdict
+	refuse   func(context.Context, jetstream.Msg, *watcher.FieldError) error // nil where nothing is refused
+	settled  func(watcher.Verdict)
+	ensure   func(context.Context) error
+
+	trouble atomic.Pointer[error] // why it does not consume; nil while it does
+}
+
+// run consumes until stop is done, and then hands over what it has not begun. Messages are handled
+// under work.
+func (l *loop) run(stop, work context.Context) {
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	for try := 0; ; try++ {
+		bound, err := l.consume(stop, work, &handlers)
+		if stop.Err() != nil {
+			return
+		}
+		if bound {
+			try = 0
+		}
+		l.troubled(err)
+		if !sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
+			return
+		}
+		if err := l.ensure(stop); err != nil {
+			l.troubled(err)
+		}
+	}
+}
+
+func (l *loop) troubled(err error) {
+	if before := l.trouble.Swap(&err); before == nil {
+		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
+	}
+}
+
+func (l *loop) healthy() {
+	if before := l.trouble.Swap(nil); before != nil && *before != errNotBound {
+		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
+	}
+}
+
+// errNotBound is the trouble of a loop that has not begun.
+var errNotBound = errors.New("not begun")
+
+// consume hands messages out until stop is done or the consumer is gone. bound reports whether it
+// was there.
+func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) (bound bool, err error) {
+	consumer, err := l.bind(stop)
+	if err != nil {
+		return false, err
+	}
+	messages, err := consumer.Messages(
+		jetstream.PullMaxMessages(l.slots), jetstream.PullExpiry(l.timing.PullExpiry), jetstream.PullHeartbeat(l.timing.PullHeartbeat))
+	if err != nil {
+		return false, fmt.Errorf("consume: %w", err)
+	}
+	defer messages.Stop()
+	defer context.AfterFunc(stop, messages.Drain)()
+	l.healthy()
+	slots := make(chan struct{}, l.slots)
+	for {
+		m, err := messages.Next()
+		switch {
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			if err := l.check(stop, consumer); err != nil {
+				return true, err
+			}
+			continue
+		case err != nil:
+			return true, fmt.Errorf("consume: %w", err)
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-stop.Done():
+		}
+		if stop.Err() != nil {
+			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: l.timing.HandOver})
+			continue
+		}
+		handlers.Go(func() {
+			defer func() { <-slots }()
+			l.take(work, m)
+		})
+	}
+}
+
+func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
+	defer cancel()
+	consumer, err := l.js.Consumer(ctx, l.stream, l.consumer)
+	if err != nil {
+		return nil, fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
+	}
+	return consumer, nil
+}
+
+// check looks why the server is silent. Only where the consumer is gone is that an error: all
+// else passes, and the iterator pulls again.
+func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
+	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
+	defer cancel()
+	_, err := consumer.Info(ctx)
+	switch {
+	case err == nil:
+		l.healthy()
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+		return err
+	default:
+		l.troubled(fmt.Errorf("no heartbeat: %w", err))
+	}
+	return nil
+}
+
+// take handles one message. A panic is a defect of this program: it is logged, and the message put
+// back, so that one bad order changes nothing for the others.
+func (l *loop) take(work context.Context, m jetstream.Msg) {
+	l.healthy()
+	defer func() {
+		if defect := recover(); defect != nil {
+			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject(), "panic", defect, "stack", string(debug.Stack()))
+			l.settle(work, m, watcher.Verdict{Action: watcher.PutBack})
+		}
+	}()
+	verdict := l.handle(work, m)
+	if work.Err() != nil && verdict.Action == watcher.PutBack {
+		verdict.After, verdict.Err = l.timing.HandOver, nil
+	}
+	l.settle(work, m, verdict)
+}
+
+// settle does with the delivery what the verdict says. Where that gets lost, the message is
+// delivered again after AckWait.
+func (l *loop) settle(ctx context.Context, m jetstream.Msg, v watcher.Verdict) {
+	if v.Action == watcher.Refuse {
+		why, ok := errors.AsType[*watcher.FieldError](v.Err)
+		if !ok {
+			why = &watcher.FieldError{Reason: v.Err.Error()}
+		}
+		if err := l.refuse(ctx, m, why); err != nil {
+			v = watcher.Verdict{Action: watcher.PutBack, Err: err}
+		}
+	}
+	if l.settled != nil {
+		l.settled(v)
+	}
+	var err error
+	switch v.Action {
+	case watcher.Ack:
+		err = m.Ack()
+	case watcher.Refuse:
+		err = m.TermWithReason("rejected")
+	case watcher.PutBack:
+		err = l.putBack(m, v)
+	}
+	if err != nil {
+		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject(), "err", err)
+	}
+}
+
+func (l *loop) putBack(m jetstream.Msg, v watcher.Verdict) error {
+	deliveries := attempt(m)
+	if v.After == 0 {
+		v.After = l.timing.PutBack.Interval(m.Subject(), deliveries-1)
+	}
+	level := slog.LevelDebug
+	if v.Err != nil && !errors.Is(v.Err, watcher.ErrConflict) {
+		level = slog.LevelWarn
+	}
+	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject(), "delivery", deliveries, "wait", v.After, "err", v.Err)
+	return m.NakWithDelay(v.After)
+}
+
+// attempt returns how often the message has been delivered, this time included.
+func attempt(m jetstream.Msg) int {
+	meta, err := m.Metadata()
+	if err != nil {
+		return 1
+	}
+	return int(meta.NumDelivered)
+}
+
+// sleep waits, and reports whether it was not interrupted.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,57 @@
+package events
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// metrics are what a worker counts.
+type metrics struct {
+	deliveries  *prometheus.CounterVec // by consumer and what was done
+	lag         prometheus.Histogram   // of wake-ups behind their due time
+	completions *prometheus.CounterVec // by outcome
+	denials     prometheus.Counter
+	offset      prometheus.GaugeFunc
+}
+
+func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
+	m := &metrics{
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderwatch_deliveries_total", Help: "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).",
+		}, []string{"consumer", "action"}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300},
+		}),
+		completions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",
+		}, []string{"outcome"}),
+		denials: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",
+		}),
+		offset: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
+		}, func() float64 { return clock.Offset().Seconds() }),
+	}
+	for _, outcome := range watcher.Outcomes {
+		m.completions.WithLabelValues(string(outcome))
+	}
+	registry.MustRegister(m.deliveries, m.lag, m.completions, m.denials, m.offset)
+	return m
+}
+
+func (m *metrics) settled(consumer string) func(watcher.Verdict) {
+	return func(v watcher.Verdict) {
+		action := [...]string{watcher.PutBack: "put_back", watcher.Ack: "ack", watcher.Refuse: "refuse"}[v.Action]
+		m.deliveries.WithLabelValues(consumer, action).Inc()
+	}
+}
+
+func (m *metrics) late(lag time.Duration) { m.lag.Observe(max(0, lag.Seconds())) }
+
+func (m *metrics) completed(outcome watcher.Outcome) {
+	m.completions.WithLabelValues(string(outcome)).Inc()
+}

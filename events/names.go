@@ -1,0 +1,58 @@
+package events
+
+import (
+	"strings"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Subjects. The order's tokens come last, since its name may contain dots.
+
+func (n Names) watch() string         { return n.Subjects + ".watch" }
+func (n Names) rejected() string      { return n.Subjects + ".rejected" }
+func (n Names) due(key string) string { return n.Subjects + ".due." + key }
+
+func (n Names) waiting(key string) string  { return n.Subjects + ".waiting." + key }
+func (n Names) progress(key string) string { return n.Subjects + ".progress." + key }
+
+func (n Names) completed(outcome watcher.Outcome, key string) string {
+	return n.Subjects + ".completed." + string(outcome) + "." + key
+}
+
+// record returns the subject of a record in the bucket.
+func (n Names) record(key string) string { return "$KV." + n.Streams + "_WATCHES." + key }
+
+// writeRecord returns the subject to which a record is published. In another domain than the
+// server's own it is routed as the API is.
+func (n Names) writeRecord(key string) string {
+	if n.Domain == "" {
+		return n.record(key)
+	}
+	return n.api(n.record(key))
+}
+
+// api returns a subject of the JetStream API.
+func (n Names) api(call string) string {
+	if n.Domain == "" {
+		return "$JS.API." + call
+	}
+	return "$JS." + n.Domain + ".API." + call
+}
+
+// Streams and the bucket's stream.
+
+func (n Names) requestStream() string { return n.Streams + "_REQUESTS" }
+func (n Names) wakeupStream() string  { return n.Streams + "_WAKEUPS" }
+func (n Names) eventStream() string   { return n.Streams + "_EVENTS" }
+func (n Names) recordStream() string  { return "KV_" + n.Streams + "_WATCHES" }
+
+// orderOf returns the order whose tokens follow prefix in the subject.
+func orderOf(subject, prefix string) (watcher.Order, bool) {
+	tokens, ok := strings.CutPrefix(subject, prefix)
+	if !ok {
+		return watcher.Order{}, false
+	}
+	project, name, ok := strings.Cut(tokens, ".")
+	order := watcher.Order{ProjectID: project, Name: name}
+	return order, ok && order.Validate() == nil
+}

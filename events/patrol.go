@@ -1,0 +1,178 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+	"golang.org/x/time/rate"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A patrol looks for watches whose wake-up is overdue and publishes it again: a timer whose due
+// message could not be stored is not tried again by the server. One worker at a time patrols.
+//
+// Records lie in the bucket in the order in which they were written, so that those of watches
+// which are polled are always near the end. A round reads from the oldest record that was not
+// ended when it was last read, up to those written within the last slack. What is overdue is
+// judged by how long this process has seen the same revision, not by anybody's time of day.
+type patrol struct {
+	log    *slog.Logger
+	store  *store
+	clock  *Clock
+	id     string // of this worker
+	pace   *rate.Limiter
+	cursor uint64               // everything before it was ended or rewritten
+	seen   map[uint64]time.Time // since when, by sequence of records that are watched
+
+	lease       uint64 // the revision of the lease that was last seen or written
+	leaseRounds int    // for how many rounds
+	holds       bool   // whether it is this worker's
+}
+
+// patrolPace is how many wake-ups a second a patrol publishes at the most.
+const patrolPace = 200
+
+// patrolBatch is how many records are read in one call.
+const patrolBatch = 500
+
+func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
+	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time)}
+}
+
+// run patrols until ctx is done.
+func (p *patrol) run(ctx context.Context) {
+	for sleep(ctx, p.store.timing.PatrolEvery) {
+		if err := p.take(ctx); err != nil {
+			p.log.Debug("patrol's lease not taken", "err", err)
+			continue
+		}
+		if !p.holds {
+			clear(p.seen)
+			p.cursor = 0
+			continue
+		}
+		if err := p.round(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("patrol's round not finished", "err", err)
+		}
+	}
+}
+
+// leaseKey is the key of the patrol's lease in the bucket. Keys of records have two tokens at least.
+const leaseKey = "patrol"
+
+// take renews this worker's lease, or takes over one that has stood still for too many rounds.
+func (p *patrol) take(ctx context.Context) error {
+	names := p.store.names
+	m, err := p.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return err
+	}
+	if m.Sequence != p.lease {
+		p.holds, p.lease, p.leaseRounds = false, m.Sequence, 0
+	}
+	p.leaseRounds++
+	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.timing.PatrolLease {
+		return nil
+	}
+	value, err := json.Marshal(map[string]string{"worker": p.id})
+	if err != nil {
+		return err
+	}
+	p.holds = false
+	p.lease, err = p.store.publish(ctx, &nats.Msg{Subject: names.writeRecord(leaseKey), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
+	if err != nil {
+		return err
+	}
+	p.holds = true
+	return nil
+}
+
+// round reads the records that were not written lately and publishes the wake-ups that are overdue.
+func (p *patrol) round(ctx context.Context) error {
+	recent := p.clock.Now().Add(-p.store.timing.PatrolSlack)
+	seen := make(map[uint64]time.Time, len(p.seen))
+	next, first := p.cursor, uint64(0)
+	for done := false; !done; {
+		var err error
+		next, done, err = p.read(ctx, next, recent, func(m *jetstream.RawStreamMsg, w watcher.Watch) error {
+			if first == 0 {
+				first = m.Sequence
+			}
+			since, ok := p.seen[m.Sequence]
+			if !ok {
+				since = p.clock.local()
+			}
+			since, err := p.look(ctx, m, w, since)
+			seen[m.Sequence] = since
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	p.seen, p.cursor = seen, next
+	if first != 0 {
+		p.cursor = first
+	}
+	return nil
+}
+
+// read hands a batch of records of watches that have not ended to f, from the sequence on. It
+// returns where the next batch begins, and whether there is none.
+func (p *patrol) read(ctx context.Context, from uint64, recent time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	names := p.store.names
+	batch, err := jetstreamext.GetBatch(ctx, p.store.js, names.recordStream(), patrolBatch,
+		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(names.record("*.>")))
+	if err != nil {
+		return from, false, fmt.Errorf("read records: %w", err)
+	}
+	next, done = from, true
+	for m, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return next, true, nil
+		}
+		if err != nil {
+			return next, false, fmt.Errorf("read records: %w", err)
+		}
+		if m.Time.After(recent) {
+			return next, true, nil
+		}
+		next, done = m.Sequence+1, false
+		w, err := watcher.DecodeWatch(m.Data)
+		if err != nil || w.State == watcher.Ended {
+			continue // markers of deletion, records of later versions; workers complain of the others
+		}
+		if err := f(m, w); err != nil {
+			return next, false, err
+		}
+	}
+	return next, done, nil
+}
+
+// look publishes the wake-up of a watch that is overdue, and returns since when its record counts
+// as seen.
+func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.Watch, since time.Time) (time.Time, error) {
+	interval := max(0, w.NextPollAt.Sub(m.Time))
+	late := p.clock.local().Sub(since) - interval - p.store.timing.PatrolSlack
+	if late < 0 {
+		return since, nil
+	}
+	if err := p.pace.Wait(ctx); err != nil {
+		return since, err
+	}
+	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
+	if err := p.store.Schedule(ctx, w.Expected()); err != nil {
+		return since, err
+	}
+	return p.clock.local(), nil
+}

@@ -1,0 +1,115 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Types of events, as CloudEvents names them.
+const (
+	typeCompleted = "io.orderwatch.order.completed.v1"
+	typeProgress  = "io.orderwatch.order.progressed.v1"
+	typeRejected  = "io.orderwatch.request.rejected.v1"
+)
+
+// contentType is that of a CloudEvent in structured mode.
+const contentType = event.ApplicationCloudEventsJSON
+
+// message returns a CloudEvent in structured mode. It carries no Nats-Msg-Id: the server checks
+// that before the expected sequence, and forgets it after two minutes.
+func message(subject string, e event.Event, data any) (*nats.Msg, error) {
+	if err := e.SetData(event.ApplicationJSON, data); err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	if err := e.Validate(); err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	encoded, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	m := nats.NewMsg(subject)
+	m.Header.Set("Content-Type", contentType)
+	m.Data = encoded
+	return m, nil
+}
+
+func newEvent(kind, id string, at time.Time) event.Event {
+	e := event.New()
+	e.SetType(kind)
+	e.SetID(id)
+	e.SetSource("/orderwatch")
+	e.SetTime(at)
+	return e
+}
+
+func newReport(kind, id string, at time.Time, r *watcher.Report) event.Event {
+	e := newEvent(kind, id, at)
+	e.SetSource("/orderwatch/" + r.Region + "/" + r.ProjectID)
+	e.SetSubject(r.OrderName)
+	return e
+}
+
+// Complete publishes the completion once: on the order's subjects, expecting the sequence of the
+// order's last completion. Whoever publishes it for the same watch publishes the same.
+func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
+	key := c.Order().Key()
+	m, err := message(s.names.completed(c.Outcome, key), newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), c)
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, m, jetstream.WithExpectLastSequenceForSubject(after, s.names.completed("*", key)))
+	if err == nil {
+		s.completed(c.Outcome)
+	}
+	return err
+}
+
+func (s *store) LastCompletion(ctx context.Context, order watcher.Order) (watchID string, sequence uint64, err error) {
+	m, err := s.last(ctx, s.names.eventStream(), s.names.completed("*", order.Key()))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	var e struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return "", 0, fmt.Errorf("read the last completion of %s: %w", order, err)
+	}
+	return e.ID, m.Sequence, nil
+}
+
+func (s *store) Progress(ctx context.Context, g watcher.Progress) error {
+	id := fmt.Sprintf("%s.%d", g.WatchID, g.Number)
+	m, err := message(s.names.progress(g.Order().Key()), newReport(typeProgress, id, s.now(), &g.Report), g)
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, m)
+	return err
+}
+
+// decodeCompletion reads a completion event.
+func decodeCompletion(encoded []byte) (watcher.Completion, error) {
+	var e event.Event
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return watcher.Completion{}, fmt.Errorf("decode completion: %w", err)
+	}
+	var c watcher.Completion
+	if err := e.DataAs(&c); err != nil {
+		return watcher.Completion{}, fmt.Errorf("decode completion %s: %w", e.ID(), err)
+	}
+	return c, nil
+}

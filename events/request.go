@@ -1,0 +1,306 @@
+package events
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// maxRequest is the largest body of a request, in bytes.
+const maxRequest = 64 << 10
+
+// RequestRules say which requests are right.
+type RequestRules struct {
+	Regions        []string      // the configured ones
+	DefaultProject string        // of a request that names none; empty makes project_id required
+	TimeoutMax     time.Duration // the longest timeout
+	SlackChannels  []string      // the channels that a request may name
+}
+
+// incoming is a message that is perhaps a request.
+type incoming struct {
+	body     []byte
+	msgID    string    // its Nats-Msg-Id
+	sequence uint64    // in the stream
+	stored   time.Time // by the server's clock
+}
+
+// decode reads a request. The error is a *[watcher.FieldError].
+func (rules RequestRules) decode(m incoming) (watcher.Ask, error) {
+	ask := watcher.Ask{Order: watcher.Order{ProjectID: rules.DefaultProject}}
+	ask.Request.ReceivedAt = m.stored.UTC()
+	if len(m.body) > maxRequest {
+		return ask, &watcher.FieldError{Reason: fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.body), maxRequest)}
+	}
+	if !utf8.Valid(m.body) {
+		return ask, &watcher.FieldError{Reason: "the body is not UTF-8"}
+	}
+	if err := rules.decodeFields(m.body, &ask); err != nil {
+		return ask, err
+	}
+	if ask.ProjectID == "" {
+		return ask, &watcher.FieldError{Field: "project_id", Reason: "is required"}
+	}
+	if ask.Name == "" {
+		return ask, &watcher.FieldError{Field: "order_name", Reason: "is required"}
+	}
+	if err := ask.Order.Validate(); err != nil {
+		return ask, err
+	}
+	if ask.Request.ID == "" {
+		ask.Request.ID = m.defaultID()
+	}
+	if err := checkText("request_id", ask.Request.ID, 128); err != nil {
+		return ask, err
+	}
+	ask.WatchID = watchID(ask)
+	return ask, nil
+}
+
+// decodeFields reads the request's fields into ask.
+func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
+	return eachField(body, "", func(name string, value json.RawMessage) error {
+		switch name {
+		case "project_id":
+			return text(name, value, 64, &ask.ProjectID)
+		case "order_name":
+			return text(name, value, 1<<10, &ask.Name)
+		case "region":
+			return rules.region(value, &ask.Region)
+		case "request_id":
+			return text(name, value, 128, &ask.Request.ID)
+		case "requested_by":
+			return text(name, value, 200, &ask.Request.RequestedBy)
+		case "link":
+			return link(value, &ask.Request.Link)
+		case "labels":
+			return labels(value, &ask.Request.Labels)
+		case "expected_items":
+			return expectedItems(value, &ask.ExpectedItems)
+		case "timeout":
+			return rules.timeout(value, &ask.Timeout)
+		case "slack_channel":
+			return rules.slackChannel(value, &ask.Request.SlackChannel)
+		}
+		return &watcher.FieldError{Field: show(name), Reason: "is no field of a request; the fields are project_id, order_name, region, request_id, requested_by, link, labels, expected_items, timeout, slack_channel"}
+	})
+}
+
+// eachField calls f for each field of the one JSON object in body. Names are compared exactly,
+// and none may come twice. prefix is the path of the object, for errors.
+func eachField(body []byte, prefix string, f func(name string, value json.RawMessage) error) error {
+	fail := func(reason string) error {
+		return &watcher.FieldError{Field: strings.TrimSuffix(prefix, "."), Reason: reason}
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if open, err := decoder.Token(); err != nil {
+		return fail("is not JSON: " + jsonReason(err))
+	} else if open != json.Delim('{') {
+		return fail("must be a JSON object")
+	}
+	seen := make(map[string]bool)
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return fail("is not JSON: " + jsonReason(err))
+		}
+		name := token.(string) // the key of an object
+		if seen[name] {
+			return &watcher.FieldError{Field: prefix + show(name), Reason: "comes twice"}
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return &watcher.FieldError{Field: prefix + show(name), Reason: "is not JSON: " + jsonReason(err)}
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return fail("is not JSON: " + jsonReason(err))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return fail("goes on after its JSON object")
+	}
+	return nil
+}
+
+func jsonReason(err error) string {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "it ends too early"
+	}
+	return err.Error()
+}
+
+// show returns a name from outside, fit to be shown: short, and quoted where it is odd.
+func show(name string) string {
+	const most = 64
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "") + "…"
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' }) || name == "" {
+		return fmt.Sprintf("%q", name)
+	}
+	return name
+}
+
+func text(field string, value json.RawMessage, most int, to *string) error {
+	if len(value) == 0 || value[0] != '"' {
+		return &watcher.FieldError{Field: field, Reason: "must be a string"}
+	}
+	if err := json.Unmarshal(value, to); err != nil {
+		return &watcher.FieldError{Field: field, Reason: "must be a string"}
+	}
+	return checkText(field, *to, most)
+}
+
+// checkText refuses what people could not read or what would take too much room.
+func checkText(field, s string, most int) error {
+	if n := utf8.RuneCountInString(s); n > most {
+		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has %d characters; at most %d are taken", n, most)}
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &watcher.FieldError{Field: field, Reason: "must hold no control or invisible characters"}
+	}
+	return nil
+}
+
+func (rules RequestRules) region(value json.RawMessage, to *string) error {
+	if err := text("region", value, 64, to); err != nil {
+		return err
+	}
+	if !slices.Contains(rules.Regions, *to) {
+		return &watcher.FieldError{Field: "region", Reason: "must be one of the configured regions: " + strings.Join(rules.Regions, ", ")}
+	}
+	return nil
+}
+
+func link(value json.RawMessage, to *string) error {
+	if err := text("link", value, 2000, to); err != nil {
+		return err
+	}
+	u, err := url.Parse(*to)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return &watcher.FieldError{Field: "link", Reason: "must be an http or https URL"}
+	}
+	return nil
+}
+
+// Bounds of a request's labels.
+const (
+	maxLabels     = 32
+	maxLabelKey   = 64
+	maxLabelValue = 256
+)
+
+func labels(value json.RawMessage, to *map[string]string) error {
+	*to = make(map[string]string)
+	return eachField(value, "labels.", func(key string, value json.RawMessage) error {
+		if len(*to) == maxLabels {
+			return &watcher.FieldError{Field: "labels", Reason: fmt.Sprintf("has more than %d pairs", maxLabels)}
+		}
+		if key == "" {
+			return &watcher.FieldError{Field: "labels", Reason: "has an empty key"}
+		}
+		if err := checkText("labels", key, maxLabelKey); err != nil {
+			return err
+		}
+		var s string
+		if err := text("labels."+key, value, maxLabelValue, &s); err != nil {
+			return err
+		}
+		(*to)[key] = s
+		return nil
+	})
+}
+
+// maxExpectedItems is the most items that a request may wait for.
+const maxExpectedItems = 10000
+
+func expectedItems(value json.RawMessage, to *int) error {
+	if err := json.Unmarshal(value, to); err != nil || string(value) == "null" || *to < 1 || *to > maxExpectedItems {
+		return &watcher.FieldError{Field: "expected_items", Reason: fmt.Sprintf("must be a whole number from 1 to %d", maxExpectedItems)}
+	}
+	return nil
+}
+
+func (rules RequestRules) timeout(value json.RawMessage, to *time.Duration) error {
+	var s string
+	if err := text("timeout", value, 64, &s); err != nil {
+		return err
+	}
+	var err error
+	if *to, err = time.ParseDuration(s); err != nil || *to < time.Second || *to > rules.TimeoutMax {
+		return &watcher.FieldError{Field: "timeout", Reason: fmt.Sprintf("must be a duration from 1s to %s, such as 90m", rules.TimeoutMax)}
+	}
+	return nil
+}
+
+func (rules RequestRules) slackChannel(value json.RawMessage, to *string) error {
+	if err := text("slack_channel", value, 64, to); err != nil {
+		return err
+	}
+	if *to != "" && !slices.Contains(rules.SlackChannels, *to) {
+		return &watcher.FieldError{Field: "slack_channel", Reason: "must be the ID of a channel that the configuration allows"}
+	}
+	return nil
+}
+
+// defaultID returns the id of a request that names none: the same whenever it is delivered.
+func (m incoming) defaultID() string {
+	if m.msgID != "" {
+		return m.msgID
+	}
+	return fmt.Sprintf("seq-%d-%d", m.sequence, m.stored.UnixMilli())
+}
+
+// requestID returns the id of what is perhaps a request, as far as it can be read.
+func (m incoming) requestID() string {
+	if id := m.peek("request_id"); id != "" {
+		return id
+	}
+	if checkText("", m.msgID, 128) == nil {
+		return m.defaultID()
+	}
+	return incoming{sequence: m.sequence, stored: m.stored}.defaultID()
+}
+
+// orderName returns the order that is perhaps meant, as far as it can be read.
+func (m incoming) orderName() string { return m.peek("order_name") }
+
+// peek returns a field of what is perhaps a request, where it is a short and readable text.
+func (m incoming) peek(field string) string {
+	var fields map[string]json.RawMessage
+	if len(m.body) > maxRequest || json.Unmarshal(m.body, &fields) != nil {
+		return ""
+	}
+	var s string
+	if text(field, fields[field], 128, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// watchID returns the id of the watch that the request starts, if it does: a ULID, the same
+// whenever the request is delivered.
+func watchID(ask watcher.Ask) string {
+	sum := sha256.Sum256([]byte(ask.Key() + "\x00" + ask.Request.ID + "\x00" + ask.Request.ReceivedAt.Format(time.RFC3339Nano)))
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(ask.Request.ReceivedAt)) // fails after the year 10889
+	_ = id.SetEntropy(sum[:10])                            // ten bytes are right
+	return "w_" + id.String()
+}

@@ -1,0 +1,76 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A store keeps records, wake-ups and events in JetStream. It implements watcher.Records,
+// watcher.Wakeups and watcher.Events, and is safe for concurrent use.
+type store struct {
+	names      Names
+	js         jetstream.JetStream
+	timing     Timing
+	now        func() time.Time
+	maxPayload int                   // of the server, in bytes
+	completed  func(watcher.Outcome) // is told of each completion that was published here
+}
+
+var (
+	_ watcher.Records = (*store)(nil)
+	_ watcher.Wakeups = (*store)(nil)
+	_ watcher.Events  = (*store)(nil)
+)
+
+// A stored is a message as the server keeps it.
+type stored struct {
+	Sequence uint64 `json:"seq"`
+	Data     []byte `json:"data"`
+}
+
+// last returns the last message on the subject, or the last of all on it where it has wildcards,
+// as the stream's leader sees it. Where there is none the error is jetstream.ErrMsgNotFound.
+func (s *store) last(ctx context.Context, stream, subject string) (stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
+	defer cancel()
+	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return stored{}, err
+	}
+	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.api("STREAM.MSG.GET."+stream), ask)
+	if err != nil {
+		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, err)
+	}
+	var answer struct {
+		Message stored              `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, err)
+	}
+	if answer.Error != nil && notThere(answer.Error) {
+		return stored{}, jetstream.ErrMsgNotFound
+	}
+	if answer.Error != nil {
+		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, answer.Error)
+	}
+	return answer.Message, nil
+}
+
+// publish stores the message and returns its sequence.
+func (s *store) publish(ctx context.Context, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
+	defer cancel()
+	ack, err := s.js.PublishMsg(ctx, m, expect...)
+	if err != nil {
+		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))
+	}
+	return ack.Sequence, nil
+}

@@ -1,0 +1,254 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Worker takes requests, wake-ups and completion events, beside any number of others.
+type Worker struct {
+	log      *slog.Logger
+	config   Config
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	clock    *Clock
+	store    *store
+	intake   watcher.Intake
+	poller   watcher.Poller
+	notifier watcher.Notifier
+	metrics  *metrics
+	loops    []*loop
+	patrol   *patrol
+
+	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
+}
+
+// NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
+// the connection's error handler.
+func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) (*Worker, error) {
+	js, err := newJetStream(nc, config)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, notifier: notifier, metrics: newMetrics(registry, clock)}
+	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed}
+	w.patrol = newPatrol(log, w.store, clock, nuid.Next())
+	w.poller = watcher.Poller{Log: log, Orders: orders, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
+	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
+	w.loops = []*loop{
+		w.newLoop(config.Names.requestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
+		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
+		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
+	}
+	nc.SetErrorHandler(w.natsError)
+	return w, nil
+}
+
+// slackSlots is how many events one worker hands to people at a time.
+const slackSlots = 4
+
+func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
+	timeout := jetstream.WithDefaultTimeout(config.Timing.Request)
+	if config.Names.Domain != "" {
+		return jetstream.NewWithDomain(nc, config.Names.Domain, timeout)
+	}
+	return jetstream.New(nc, timeout)
+}
+
+func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, jetstream.Msg) watcher.Verdict) *loop {
+	l := &loop{
+		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
+		handle: handle, refuse: w.refuse, settled: w.metrics.settled(consumer), ensure: w.ensure,
+	}
+	err := errNotBound
+	l.trouble.Store(&err)
+	return l
+}
+
+// Run works until ctx is done, and then hands over: deliveries not begun are put back at once,
+// polls in flight get Timing.Drain, are then cancelled and put back. The error is nil then. Any
+// other error is an [ErrUnfit].
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.prepare(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(w.config.Timing.Drain, func() { cancel(errStopping) })
+	})()
+	var running sync.WaitGroup
+	for _, l := range w.loops {
+		running.Go(func() { l.run(ctx, work) })
+	}
+	running.Go(func() { w.keepTime(ctx) })
+	running.Go(func() { w.patrol.run(ctx) })
+	running.Wait()
+	if err := w.nc.FlushTimeout(time.Second); err != nil {
+		w.log.Debug("last words not flushed; what they settled comes again", "err", err)
+	}
+	return nil
+}
+
+var errStopping = errors.New("the worker is stopping")
+
+// prepare waits for a server, checks it, and makes sure of streams and consumers.
+func (w *Worker) prepare(ctx context.Context) error {
+	for try := 0; ; try++ {
+		err := w.ensure(ctx)
+		if err == nil {
+			w.setPolicy()
+			return nil
+		}
+		if errors.Is(err, ErrUnfit) {
+			return err
+		}
+		if try == 0 && ctx.Err() == nil && w.nc.IsConnected() {
+			w.log.Warn("not ready; trying again until it works", "err", err)
+		}
+		if !sleep(ctx, w.config.Timing.Rebind.Interval("prepare", try)) {
+			return nil
+		}
+	}
+}
+
+// setPolicy gives the decisions what is known only now.
+func (w *Worker) setPolicy() {
+	policy := w.config.Policy
+	policy.MaxPayload = int(w.nc.MaxPayload())
+	w.store.maxPayload = policy.MaxPayload
+	w.intake.Policy, w.poller.Policy = policy, policy
+}
+
+// ensure checks the server, creates what is missing, and looks at the server's clock.
+func (w *Worker) ensure(ctx context.Context) error {
+	if !w.nc.IsConnected() {
+		return errNotConnected
+	}
+	if err := checkServer(w.nc); err != nil {
+		return err
+	}
+	if err := w.config.ensure(ctx, w.log, w.js); err != nil {
+		return err
+	}
+	return w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream())
+}
+
+var errNotConnected = errors.New("not connected to NATS")
+
+// keepTime looks at the server's clock again and again.
+func (w *Worker) keepTime(ctx context.Context) {
+	for sleep(ctx, w.config.Timing.ClockRefresh) {
+		if err := w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream()); err != nil {
+			w.log.Debug("clock not compared", "err", err)
+		}
+	}
+}
+
+// Ready returns nil if the worker does its work, and otherwise why not. It is safe for concurrent use.
+func (w *Worker) Ready() error {
+	if !w.nc.IsConnected() {
+		return errNotConnected
+	}
+	if at := w.deniedAt.Load(); at != nil && w.clock.local().Sub(*at) < w.config.Timing.Denied {
+		return errors.New("NATS denies a permission that the worker needs; the log names it")
+	}
+	for _, l := range w.loops {
+		if trouble := l.trouble.Load(); trouble != nil {
+			return fmt.Errorf("consumer %s does not deliver: %w", l.consumer, *trouble)
+		}
+	}
+	return nil
+}
+
+// natsError takes the errors of the connection that no call returns.
+func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if !denied(err) {
+		w.log.Warn("error of the NATS connection", "err", err)
+		return
+	}
+	w.metrics.denials.Inc()
+	now := w.clock.local()
+	w.deniedAt.Store(&now)
+	w.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/README.md lists", "err", err)
+}
+
+// takeRequest handles a message on orders.watch.
+func (w *Worker) takeRequest(ctx context.Context, m jetstream.Msg) watcher.Verdict {
+	in, err := incomingOf(m)
+	if err != nil {
+		return watcher.Verdict{Err: err}
+	}
+	ask, err := w.config.Requests.decode(in)
+	if err != nil {
+		return watcher.Verdict{Action: watcher.Refuse, Err: err}
+	}
+	return w.intake.Take(ctx, ask)
+}
+
+// refuse publishes why a message is no request.
+func (w *Worker) refuse(ctx context.Context, m jetstream.Msg, why *watcher.FieldError) error {
+	in, err := incomingOf(m)
+	if err != nil {
+		return err
+	}
+	w.log.Warn("request rejected", "request", in.requestID(), "reason", why.Error())
+	return w.store.reject(ctx, in, why)
+}
+
+func incomingOf(m jetstream.Msg) (incoming, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return incoming{}, fmt.Errorf("read metadata of a request: %w", err)
+	}
+	return incoming{body: m.Data(), msgID: m.Headers().Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp}, nil
+}
+
+// takeWakeup handles a message on orders.due.>.
+func (w *Worker) takeWakeup(ctx context.Context, m jetstream.Msg) watcher.Verdict {
+	k, err := decodeWakeup(m.Subject(), w.config.Names.due(""), m.Data())
+	if err != nil {
+		w.log.Error("dropped what is no wake-up; only orderwatch may publish here", "subject", m.Subject(), "err", err)
+		return watcher.Verdict{Action: watcher.Ack}
+	}
+	deliveries := attempt(m)
+	if deliveries == 1 {
+		w.metrics.late(w.clock.Now().Sub(k.At))
+	}
+	return w.poller.Wake(ctx, k, deliveries)
+}
+
+// takeEvent handles an event of the slack consumer. Progress and attention are not told to
+// people yet.
+func (w *Worker) takeEvent(ctx context.Context, m jetstream.Msg) watcher.Verdict {
+	if !strings.HasPrefix(m.Subject(), w.config.Names.Subjects+".completed.") {
+		return watcher.Verdict{Action: watcher.Ack}
+	}
+	completion, err := decodeCompletion(m.Data())
+	if err != nil {
+		w.log.Error("dropped what is no completion; only orderwatch may publish here", "subject", m.Subject(), "err", err)
+		return watcher.Verdict{Action: watcher.Ack}
+	}
+	err = w.notifier.Notify(ctx, completion)
+	if err == nil {
+		return watcher.Verdict{Action: watcher.Ack}
+	}
+	verdict := watcher.Verdict{Action: watcher.PutBack, Err: err}
+	if retry, ok := errors.AsType[*watcher.RetryError](err); ok {
+		verdict.After = retry.After
+	}
+	return verdict
+}
