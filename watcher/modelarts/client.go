@@ -1,0 +1,255 @@
+// Package modelarts asks ModelArts for the state of orders: the adapter between
+// [watcher.Orders] and the HTTP API.
+//
+// The API's pages disagree with each other and with what programs read from it, so the client
+// accepts every spelling that was seen. What an error means for a watch is decided by one
+// table, in errors.go.
+package modelarts
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Defaults of a [Config].
+const (
+	DefaultEndpoint    = "https://modelarts.{region}.myhuaweicloud.com"
+	DefaultTimeout     = 15 * time.Second
+	DefaultRate        = 20.0
+	DefaultConcurrency = 64
+)
+
+// Bounds of what is taken from the network.
+const (
+	maxBody      = 8 << 20  // of an answer, after decompression
+	maxErrorBody = 64 << 10 // of an error
+	maxHeader    = 64 << 10 // of all headers of an answer
+	dialTimeout  = 5 * time.Second
+)
+
+// A Config says whom to ask and how. The zero value of a field is its default.
+type Config struct {
+	// Endpoint is the API's base URL, http or https; {region} is filled in. A path is kept as a
+	// prefix. Europe's ends in .eu, and one region is published under .cn.
+	Endpoint string
+	// Regions may be asked; at least one.
+	Regions []string
+	// Credential authorises the requests; required.
+	Credential Credential
+	// Timeout bounds a whole call, from the dial to the last byte of the answer.
+	Timeout time.Duration
+	// Rate is the most calls a second for each region in this process; the burst is one second's.
+	Rate float64
+	// Concurrency is how many calls are expected at once: so many connections are kept for reuse.
+	Concurrency int
+	// TLS holds the accepted certificate authorities; nil: the system's.
+	TLS *tls.Config
+	// UserAgent is sent with each call; default "orderwatch".
+	UserAgent string
+	// Now is the clock that Wait's callers use; nil: time.Now.
+	Now func() time.Time
+}
+
+// A Client asks ModelArts. It is safe for concurrent use; make it with [New].
+type Client struct {
+	config  Config
+	http    *http.Client
+	regions map[string]*region
+}
+
+// A region is where to ask and whether it may be asked now.
+type region struct {
+	endpoint endpoint
+	account  *account
+}
+
+var _ watcher.Orders = (*Client)(nil)
+
+// New returns a client, or an error that names the setting that is wrong.
+// A proxy is taken from HTTPS_PROXY and NO_PROXY, as net/http does.
+func New(logger *slog.Logger, c Config) (*Client, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region)}
+	for _, name := range c.Regions {
+		e, err := newEndpoint(c.Endpoint, name)
+		if err != nil {
+			return nil, err
+		}
+		if e.exposed() {
+			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.host)
+		}
+		client.regions[name] = &region{e, newAccount(logger.With("region", name), c.Rate)}
+	}
+	return client, nil
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Endpoint == "" {
+		c.Endpoint = DefaultEndpoint
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Rate == 0 {
+		c.Rate = DefaultRate
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = DefaultConcurrency
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = "orderwatch"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	switch {
+	case len(c.Regions) == 0:
+		return c, errors.New("regions: name at least one")
+	case c.Credential == nil:
+		return c, errors.New("credential: one way to log in is required")
+	case c.Timeout < 0:
+		return c, errors.New("timeout: must be over 0")
+	case !(c.Rate > 0 && c.Rate <= maxRate):
+		return c, fmt.Errorf("rate: must be over 0 and at most %d requests a second", maxRate)
+	case c.Concurrency < 0:
+		return c, errors.New("concurrency: must be over 0")
+	}
+	return c, nil
+}
+
+// newHTTP returns a client that follows no redirect; how long a call takes is bounded by its context. It speaks HTTP/1.1 only, one connection for
+// each call in flight, so a connection that went dead harms no more than one call.
+func newHTTP(c Config) *http.Client {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConns:           c.Concurrency * len(c.Regions),
+		MaxIdleConnsPerHost:    c.Concurrency,
+		IdleConnTimeout:        90 * time.Second,
+		Protocols:              new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	if c.TLS != nil {
+		t.TLSClientConfig = c.TLS.Clone()
+	}
+	return &http.Client{
+		Transport:     t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close closes the connections that are not in use. The client can be used again.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Wait returns how long the region's account may not be asked yet, and why, or zero: the caller
+// may ask once, now. Whoever comes back when the time is over finds a token, unless somebody
+// else was quicker. For a region that is not configured it returns zero; Show says why.
+func (c *Client) Wait(region string, now time.Time) (time.Duration, string) {
+	r, ok := c.regions[region]
+	if !ok {
+		return 0, ""
+	}
+	return r.account.wait(now)
+}
+
+// Show asks once for the order and does not try again. Its errors are an [*APIError], which says
+// what they mean for the watch; but where ctx ended first the error wraps its cause.
+func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
+	if err := order.Validate(); err != nil {
+		return watcher.Answer{}, newError(watcher.Refused, err.Error())
+	}
+	r, ok := c.regions[region]
+	if !ok {
+		return watcher.Answer{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+	}
+	began := c.config.Now()
+	answer, err := c.ask(ctx, r.endpoint, order)
+	r.account.heard(began, c.config.Now(), err)
+	return answer, err
+}
+
+// ask makes the call.
+func (c *Client) ask(ctx context.Context, e endpoint, order watcher.Order) (watcher.Answer, error) {
+	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	req, err := c.request(callCtx, e, order)
+	if err != nil {
+		return watcher.Answer{}, err
+	}
+	secrets := secretsOf(req.Header)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.host, err, secrets)
+	}
+	defer resp.Body.Close()
+	limit := int64(maxBody)
+	if resp.StatusCode != http.StatusOK {
+		limit = maxErrorBody
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if resp.StatusCode != http.StatusOK { // half an error is better than none
+		return watcher.Answer{}, refusal(resp, body[:min(len(body), maxErrorBody)], c.config.Now(), secrets)
+	}
+	if err != nil {
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.host, err, secrets)
+	}
+	if len(body) > maxBody {
+		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", e.host, maxBody>>20), secrets)
+	}
+	for _, secret := range secrets { // a server may echo what it was sent
+		body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
+	}
+	answer, err := Decode(body)
+	if err != nil {
+		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("read the answer of %s: %v", e.host, err), secrets)
+	}
+	return answer, nil
+}
+
+// request returns the authorised request.
+func (c *Client) request(ctx context.Context, e endpoint, order watcher.Order) (*http.Request, error) {
+	u, err := e.order(order)
+	if err != nil {
+		return nil, newError(watcher.Refused, err.Error())
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, newError(watcher.Refused, "the order's URL cannot be asked")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.config.UserAgent)
+	if err := c.config.Credential.Authorize(req, order.ProjectID); err != nil {
+		return nil, loginError(err)
+	}
+	return req, nil
+}
+
+// networkError says that nothing, or not all, was answered.
+func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, secrets []string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+	}
+	if callCtx.Err() != nil {
+		return newError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // a *url.Error prints the whole URL
+	}
+	return newError(watcher.MayPass, clean(doing+": "+err.Error(), maxMessage, secrets))
+}

@@ -1,0 +1,210 @@
+// Package emulator is a stand-in for the order API of ModelArts: ShowOrder in memory, with
+// scripts and faults, as an [http.Handler].
+//
+// It is NO PRODUCTION SERVER. It stores nothing, knows no accounts, and forgets nothing: every
+// order that was ever added or asked for stays in memory until the process ends. Listen on
+// 127.0.0.1 only.
+//
+// # Orders
+//
+// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a
+// poll answers is worked out from the script and the clock when it is asked; no status is
+// stored. An order that was not added is answered 404 ModelArts.50015001, another path
+// 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token 401 APIGW.0307.
+//
+// Where the published pages disagree, an order's script says which spelling it answers with:
+// lower case or camelCase names, timestamps as integers, strings, or not at all.
+//
+// # Orders by name
+//
+// With [Options.AutoOrders] an order that was not added, but whose name is order.FATE-anything,
+// is scripted at its first poll (see [Sample]):
+//
+//	order.succeed-…  a pool, then three nodes after 5 s; all succeed after 20 s
+//	order.partial-…  the same; one node fails
+//	order.fail-…     the same; everything fails
+//	order.never-…    the same; one node never ends
+//	order.slow-…     a pool, then three nodes after 435 s; all succeed after 686 s
+//	order.late-…     404 for 10 s, then as succeed
+//	order.empty-…    no item ever
+//	order.missing-…  404 for ever
+//
+// So, with an emulator on port 9090:
+//
+//	curl -H 'X-Auth-Token: any' http://127.0.0.1:9090/v1/my-project/orders/order.partial-1
+//
+// # Faults
+//
+// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all
+// ([Emulator.SetFaults]), or wherever a function says so ([Options.Fault]). Delays run on real
+// time, also where the scripts' clock is injected.
+package emulator
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options say how an [Emulator] behaves. The zero value accepts any token, and has no orders
+// but those that are added.
+type Options struct {
+	// Tokens are the accepted values of X-Auth-Token. None: every value but an empty one.
+	Tokens []string
+	// AutoOrders scripts orders by their names at their first poll; see the package comment.
+	AutoOrders bool
+	// Now is the scripts' clock; nil: time.Now.
+	Now func() time.Time
+	// Fault is asked at each call that no fault of the order and none of SetFaults is meant
+	// for. Call.Status is 0 in it. It returns nil where nothing is wrong, and is called from
+	// many goroutines at once.
+	Fault func(Call) *Fault
+	// CallsKept is how many calls [Emulator.Calls] remembers at most; 0: 1,000.
+	CallsKept int
+}
+
+// An Emulator is ShowOrder in memory. It is safe for concurrent use; make it with [New].
+type Emulator struct {
+	options Options
+	mux     *http.ServeMux
+
+	mu       sync.Mutex
+	orders   map[orderKey]*script
+	polls    map[orderKey]int
+	faults   []Fault
+	faultsAt time.Time // when faults were set
+	faultsNo int       // calls since then
+	calls    callLog
+}
+
+type orderKey struct{ project, name string }
+
+// New returns an emulator without orders.
+func New(o Options) *Emulator {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CallsKept <= 0 {
+		o.CallsKept = 1000
+	}
+	o.Tokens = slices.Clone(o.Tokens)
+	e := &Emulator{
+		options: o,
+		mux:     http.NewServeMux(),
+		orders:  make(map[orderKey]*script),
+		polls:   make(map[orderKey]int),
+		calls:   callLog{limit: o.CallsKept},
+	}
+	e.mux.HandleFunc("GET /v1/{project_id}/orders/{order_name}", e.showOrder)
+	e.mux.HandleFunc("/", e.noSuchAPI)
+	return e
+}
+
+// Add scripts an order, or scripts it anew. Its clock starts now, unless the order says that it
+// starts at its first poll.
+func (e *Emulator) Add(project, name string, o Order) {
+	s := newScript(o)
+	if !o.FromFirstPoll {
+		s.start = e.options.Now()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.orders[orderKey{project, name}] = s
+}
+
+// SetFaults replaces the faults of all orders; none: no more faults. Their polls and times count
+// from now, the polls over all orders. An order's own faults come first.
+func (e *Emulator) SetFaults(faults ...Fault) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults, e.faultsAt, e.faultsNo = slices.Clone(faults), e.options.Now(), 0
+}
+
+// Polls returns how many calls named the order, whatever they were answered.
+func (e *Emulator) Polls(project, name string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.polls[orderKey{project, name}]
+}
+
+// Calls returns the last calls, oldest first; see [Options.CallsKept].
+func (e *Emulator) Calls() []Call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls.list()
+}
+
+// ServeHTTP answers one call.
+func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.mux.ServeHTTP(w, r) }
+
+func (e *Emulator) noSuchAPI(w http.ResponseWriter, r *http.Request) {
+	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), Fault{})
+}
+
+func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
+	key := orderKey{r.PathValue("project_id"), r.PathValue("order_name")}
+	call, order, fault := e.begin(key)
+	if fault == nil && e.options.Fault != nil {
+		fault = e.options.Fault(call)
+	}
+	if fault == nil {
+		fault = &Fault{}
+	}
+	a := e.answer(r.Header.Get("X-Auth-Token"), key, order, call.Time)
+	if fault.replaces() {
+		a = fault.answer()
+	}
+	call.Status = a.status
+	if fault.Hang || fault.Cut {
+		call.Status = 0
+	}
+	e.mu.Lock()
+	e.calls.add(call)
+	e.mu.Unlock()
+	w.Header().Set("X-Request-Id", fmt.Sprintf("emulator-%d-%s", call.Poll, key.name))
+	deliver(w, r, a, *fault)
+}
+
+// begin counts the call and finds the order's script, nil where there is none, and the fault
+// that is meant for it, nil where there is none.
+func (e *Emulator) begin(key orderKey) (Call, *script, *Fault) {
+	now := e.options.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.polls[key]++
+	e.faultsNo++
+	order := e.orders[key]
+	if order == nil && e.options.AutoOrders {
+		if o, ok := Sample(fate(key.name)); ok {
+			order = newScript(o)
+			e.orders[key] = order
+		}
+	}
+	call := Call{Time: now, Project: key.project, Order: key.name, Poll: e.polls[key]}
+	if order != nil {
+		order.polls++
+		if order.start.IsZero() {
+			order.start = now
+		}
+		if f := pick(order.Faults, order.polls, now.Sub(order.start)); f != nil {
+			return call, order, f
+		}
+	}
+	return call, order, pick(e.faults, e.faultsNo, now.Sub(e.faultsAt))
+}
+
+// answer is what the API says where nothing is wrong with it. Of the script it reads only what
+// does not change after the first poll.
+func (e *Emulator) answer(token string, key orderKey, order *script, now time.Time) answer {
+	switch {
+	case token == "":
+		return documentedError(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found")
+	case len(e.options.Tokens) > 0 && !slices.Contains(e.options.Tokens, token):
+		return documentedError(http.StatusUnauthorized, "APIGW.0307", "The token must be updated.")
+	case order == nil || now.Sub(order.start) < order.NotFoundFor:
+		return documentedError(http.StatusNotFound, "ModelArts.50015001", fmt.Sprintf("Order %s not found.", key.name))
+	}
+	return order.answer(now)
+}
