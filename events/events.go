@@ -50,7 +50,6 @@ type Timing struct {
 	PutBack       watcher.Backoff // by the number of deliveries
 
 	ClockRefresh time.Duration // between two looks at the server's clock
-	DueNow       time.Duration // a wake-up due sooner is published as due
 
 	PatrolEvery time.Duration // between two rounds
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
@@ -71,7 +70,6 @@ func DefaultTiming() Timing {
 		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
 		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 10 * time.Second, Jitter: 0.2},
 		ClockRefresh:  30 * time.Second,
-		DueNow:        250 * time.Millisecond,
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
 		PatrolLease:   3,

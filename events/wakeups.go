@@ -22,8 +22,8 @@ type wakeupBody struct {
 }
 
 // Schedule stores the wake-up on the order's waiting subject, in place of the one there; the
-// server moves it to the due subject when its time has come. One that is due is published there
-// at once.
+// server moves it to the due subject when its time has come, at most about 250 ms later. One that
+// is due already is published there at once.
 func (s *store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	body, err := json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()})
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	}
 	m := nats.NewMsg(s.names.due(k.Key()))
 	m.Data = body
-	if k.At.Sub(s.now()) > s.timing.DueNow {
+	if k.At.After(s.now()) {
 		m.Subject = s.names.waiting(k.Key())
 		m.Header.Set(jetstream.ScheduleHeader, "@at "+k.At.UTC().Format(time.RFC3339Nano))
 		m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(k.Key()))

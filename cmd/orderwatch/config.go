@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// envPrefix begins the name of every variable that the program reads, but for a few HW_ ones.
+const envPrefix = "ORDERWATCH_"
+
+// A Config is what the environment says, checked. Each field's tags name its variable without
+// [envPrefix], its default, what a table shows where there is none (unset), what it means, and,
+// where this version refuses it, what to do instead (later). Order and grouping are those of the
+// tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
+// added. An empty variable counts as unset.
+type Config struct {
+	NATS      NATSConfig
+	Assets    AssetsConfig
+	ModelArts ModelArtsConfig
+	Poll      PollConfig
+	Watch     WatchConfig
+	Slack     SlackConfig
+	HTTP      HTTPConfig
+	Log       LogConfig
+}
+
+// A NATSConfig says where NATS is and how to log in. At most one of creds file, nkey file, user
+// with password, and token is set.
+type NATSConfig struct {
+	URL          string `env:"NATS_URL" desc:"servers, comma-separated, without user and password; required by serve unless EMBEDDED_NATS_DIR is set"`
+	EmbeddedDir  string `env:"EMBEDDED_NATS_DIR" desc:"run a JetStream server inside the process, with its data in this directory"`
+	EmbeddedAddr string `env:"EMBEDDED_NATS_ADDR" default:"127.0.0.1:4222" desc:"where the server inside the process listens"`
+	CredsFile    string `env:"NATS_CREDS_FILE" desc:"path of a credentials file; at most one way to log in"`
+	NKeyFile     string `env:"NATS_NKEY_FILE" desc:"path of an nkey seed file"`
+	User         string `env:"NATS_USER" desc:"user, together with NATS_PASSWORD"`
+	Password     Secret `env:"NATS_PASSWORD" desc:"password of NATS_USER"`
+	Token        Secret `env:"NATS_TOKEN" desc:"token"`
+	CAFile       string `env:"NATS_CA_FILE" unset:"the system's" desc:"path of the certificates to trust"`
+	CertFile     string `env:"NATS_CERT_FILE" desc:"path of a client certificate, together with NATS_KEY_FILE"`
+	KeyFile      string `env:"NATS_KEY_FILE" desc:"path of the client certificate's key"`
+	JSDomain     string `env:"NATS_JS_DOMAIN" desc:"JetStream domain"`
+}
+
+// An AssetsConfig names subjects and streams and says how they are made.
+type AssetsConfig struct {
+	SubjectPrefix  string        `env:"SUBJECT_PREFIX" default:"orders" desc:"first tokens of all subjects but the service's"`
+	ServicePrefix  string        `env:"SERVICE_PREFIX" default:"orderwatch" desc:"name of the NATS service and first token of its subjects"`
+	StreamPrefix   string        `env:"STREAM_PREFIX" default:"ORDER" desc:"begins the names of streams and buckets; another one lets two installations share an account"`
+	StreamReplicas int           `env:"STREAM_REPLICAS" default:"1" desc:"1, 3 or 5; 3 for production"`
+	EventsMaxAge   time.Duration `env:"EVENTS_MAX_AGE" default:"2160h" desc:"how long events are kept; at least TIMEOUT_MAX and 168h"`
+	Provision      bool          `env:"PROVISION" default:"true" desc:"create missing streams, buckets and consumers; false only checks them"`
+}
+
+// A ModelArtsConfig says which ModelArts is asked, as whom, and how hard. After
+// [LoadServeConfig] Token is the one way to log in that this version has.
+type ModelArtsConfig struct {
+	Regions          []string      `env:"MODELARTS_REGIONS" desc:"regions, comma-separated, the first is the default; required by serve"`
+	Endpoint         string        `env:"MODELARTS_ENDPOINT" default:"https://modelarts.{region}.myhuaweicloud.com" desc:"base URL; {region} is filled in"`
+	ProjectID        string        `env:"MODELARTS_PROJECT_ID" desc:"project of requests that name none"`
+	IAMEndpoint      string        `env:"MODELARTS_IAM_ENDPOINT" unset:"as published" desc:"base URL of the password login" later:"unset it: only a password login would call it"`
+	MetadataEndpoint string        `env:"MODELARTS_METADATA_ENDPOINT" unset:"as published" desc:"base URL of the ECS agency" later:"unset it: only an ECS agency would call it"`
+	CAFile           string        `env:"MODELARTS_CA_FILE" unset:"the system's" desc:"path of the certificates to trust; HTTPS_PROXY and NO_PROXY are honoured"`
+	Token            Secret        `env:"MODELARTS_TOKEN" unset:"HW_AUTH_TOKEN" desc:"IAM token, valid for 24 hours; required by serve"`
+	AccessKey        Secret        `env:"MODELARTS_ACCESS_KEY" desc:"access key (AK)" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	SecretKey        Secret        `env:"MODELARTS_SECRET_KEY" desc:"secret key (SK)" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	SecurityToken    Secret        `env:"MODELARTS_SECURITY_TOKEN" desc:"security token of a temporary key" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	User             string        `env:"MODELARTS_USER" desc:"IAM user" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	Password         Secret        `env:"MODELARTS_PASSWORD" desc:"password of MODELARTS_USER" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	Domain           string        `env:"MODELARTS_DOMAIN" desc:"account name of MODELARTS_USER" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	ECSAgency        bool          `env:"MODELARTS_ECS_AGENCY" desc:"true: the agency of the machine" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	Timeout          time.Duration `env:"MODELARTS_TIMEOUT" default:"15s" desc:"of one call; at most 29.5s"`
+	Rate             float64       `env:"MODELARTS_RATE" default:"20" desc:"requests a second for each account, over all replicas"`
+	NotFoundGrace    time.Duration `env:"MODELARTS_NOT_FOUND_GRACE" default:"2m" desc:"how long ModelArts may not know an order that was asked for"`
+}
+
+// A PollConfig is the schedule of a watch's polls, in the terms of cenkalti/backoff.
+type PollConfig struct {
+	Initial    time.Duration `env:"POLL_INITIAL" default:"5s" desc:"first interval between polls, and the one after an item changed"`
+	Multiplier float64       `env:"POLL_MULTIPLIER" default:"1.5" desc:"each interval is so many times the last; at least 1"`
+	Max        time.Duration `env:"POLL_MAX" default:"1m" desc:"longest interval"`
+	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`
+}
+
+// A WatchConfig says when watches end and how many are polled at once.
+type WatchConfig struct {
+	Settle      time.Duration `env:"SETTLE" default:"10s" desc:"an order that looks ended is looked at once more after this long; 0 trusts the first look"`
+	Timeout     time.Duration `env:"TIMEOUT" default:"2h" desc:"of watches whose request names none"`
+	TimeoutMax  time.Duration `env:"TIMEOUT_MAX" default:"48h" desc:"longest timeout that a request may name"`
+	Concurrency int           `env:"CONCURRENCY" default:"64" desc:"polls in flight in one process, 1 to 10000"`
+}
+
+// A SlackConfig says where people are told. Without token and webhook the summary goes to the log.
+type SlackConfig struct {
+	Token            Secret   `env:"SLACK_TOKEN" unset:"to the log" desc:"bot token, xoxb-…; needs SLACK_CHANNEL"`
+	Channel          string   `env:"SLACK_CHANNEL" desc:"ID of the channel to post in"`
+	ChannelsAllowed  []string `env:"SLACK_CHANNELS_ALLOWED" desc:"IDs of other channels that a request may name, comma-separated"`
+	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
+	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token"`
+	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
+	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs" later:"unset it: people are told when a watch ends"`
+	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of rules that choose a channel" later:"set ORDERWATCH_SLACK_CHANNEL, and slack_channel in requests, instead"`
+}
+
+// An HTTPConfig says where the process answers probes and scrapers.
+type HTTPConfig struct {
+	Addr      string `env:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"host:port of /livez, /readyz and /metrics"`
+	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof; never a public one"`
+}
+
+// A LogConfig says what is logged and how. An empty Format is text on a terminal and JSON
+// elsewhere.
+type LogConfig struct {
+	Level  slog.Level `env:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	Format string     `env:"LOG_FORMAT" unset:"text on a terminal, json elsewhere" desc:"text or json"`
+}
+
+// LoadConfig reads and checks the process's environment, for any command. The error has one line
+// for each thing that is wrong, all found at once, and never shows a value. The config that comes
+// with an error is for further checks alone.
+func LoadConfig() (Config, error) {
+	var c Config
+	var p problems
+	p.misspelt(os.Environ())
+	p.read(&c)
+	c.normalise()
+	p.checkNATS(c.NATS)
+	p.checkAssets(c.Assets)
+	p.checkModelArts(c.ModelArts)
+	p.checkPolls(c.Poll, c.Watch)
+	p.checkSlack(c.Slack)
+	p.checkHTTP(c.HTTP)
+	p.checkLog(c.Log)
+	p.must(c.Assets.EventsMaxAge >= c.Watch.TimeoutMax && c.Assets.EventsMaxAge-c.Watch.TimeoutMax >= week, "EVENTS_MAX_AGE", "must be at least ORDERWATCH_TIMEOUT_MAX and 168h")
+	return c, errors.Join(p...)
+}
+
+// LoadServeConfig is [LoadConfig] for the commands that do the work: what they need must be
+// there, what this version cannot do yet is refused, and the login to ModelArts may come from
+// HW_AUTH_TOKEN.
+func LoadServeConfig() (Config, error) {
+	c, err := LoadConfig()
+	var p problems
+	p.must(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "is not set: set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
+	p.must(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "is not set: name at least one region, such as cn-north-4")
+	p.refuseLater(&c)
+	p.logIn(&c.ModelArts, os.Getenv)
+	return c, errors.Join(err, errors.Join(p...))
+}
+
+// defaultConfig returns what an empty environment says.
+func defaultConfig() Config {
+	var c Config
+	for _, v := range variables(&c) {
+		if !v.secret() {
+			_ = v.convert(nowhere) // tests hold that the defaults are right
+		}
+	}
+	return c
+}

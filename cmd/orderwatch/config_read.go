@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// A variable is one field of a [Config].
+type variable struct {
+	name  string // without envPrefix
+	group string // the name of the Config's field that holds it
+	tag   reflect.StructTag
+	value reflect.Value
+}
+
+// variables returns the fields of c in their order.
+func variables(c *Config) []variable {
+	var all []variable
+	for group, fields := range reflect.ValueOf(c).Elem().Fields() {
+		for field, value := range fields.Fields() {
+			all = append(all, variable{field.Tag.Get("env"), group.Name, field.Tag, value})
+		}
+	}
+	return all
+}
+
+// secret reports whether the variable can also be given as a file.
+func (v variable) secret() bool { return v.value.Type() == reflect.TypeFor[Secret]() }
+
+// names returns every name, without envPrefix, that c's fields are read from.
+func names(c *Config) []string {
+	var all []string
+	for _, v := range variables(c) {
+		all = append(all, v.name)
+		if v.secret() {
+			all = append(all, v.name+"_FILE")
+		}
+	}
+	return all
+}
+
+// Problems are everything that is wrong with the environment: one error for each, of one line,
+// that begins with the variable's name, says what would be right, and shows no value.
+type problems []error
+
+// add notes that the variable, named without envPrefix, is wrong.
+func (p *problems) add(name, what string) {
+	*p = append(*p, errors.New(envPrefix+name+": "+what))
+}
+
+// must notes what is wrong with the variable unless ok.
+func (p *problems) must(ok bool, name, what string) {
+	if !ok {
+		p.add(name, what)
+	}
+}
+
+// read fills c from the environment. A field whose variable is bad gets its default, and a
+// bad secret counts as set, so that what would follow from it is not reported as well.
+func (p *problems) read(c *Config) {
+	for _, v := range variables(c) {
+		if v.secret() {
+			v.value.Set(reflect.ValueOf(p.readSecret(v.name)))
+			continue
+		}
+		// Set but empty counts as unset; envconfig would try to convert it.
+		if os.Getenv(envPrefix+v.name) == "" {
+			v.convert(nowhere)
+		} else if v.convert(strings.TrimSuffix(envPrefix, "_")) != nil {
+			p.add(v.name, "must be "+kind(v.value))
+			v.convert(nowhere)
+		}
+	}
+}
+
+// nowhere is a prefix for envconfig under which no variable can be set, so that it takes the
+// default: a name cannot hold this sign.
+const nowhere = "="
+
+// convert lets envconfig read the variable under the prefix. envconfig stops at the first bad
+// variable of a struct, so it is given a struct for each; and the tag by which it lets a field
+// choose its name would read the name without the prefix too, so the field itself is named like
+// the variable. Its error shows the value: do not pass it on.
+func (v variable) convert(prefix string) error {
+	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: v.name,
+		Type: v.value.Type(),
+		Tag:  reflect.StructTag("default:" + strconv.Quote(v.tag.Get("default"))),
+	}}))
+	if err := envconfig.Process(prefix, spec.Interface()); err != nil {
+		return err
+	}
+	v.value.Set(spec.Elem().Field(0))
+	return nil
+}
+
+// kind says how a value of the field's type is written.
+func kind(value reflect.Value) string {
+	switch value.Interface().(type) {
+	case time.Duration:
+		return "a duration such as 90s or 1h30m"
+	case slog.Level:
+		return "debug, info, warn or error"
+	case int:
+		return "a whole number"
+	case float64:
+		return "a number"
+	case bool:
+		return "true or false"
+	}
+	return "a " + value.Type().String()
+}
+
+// unusable stands for a secret that could not be read: it is set, and passes every check.
+const unusable = "https://unusable.invalid/"
+
+// readSecret returns the secret that the variable or its file holds.
+func (p *problems) readSecret(name string) Secret {
+	text, path := os.Getenv(envPrefix+name), os.Getenv(envPrefix+name+"_FILE")
+	if path == "" {
+		return NewSecret(text)
+	}
+	if text != "" {
+		p.add(name, "is set twice, here and as "+envPrefix+name+"_FILE: keep one")
+		return NewSecret(unusable)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		p.add(name+"_FILE", cannotRead(path, err))
+		return NewSecret(unusable)
+	}
+	text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if text == "" {
+		p.add(name+"_FILE", "names an empty file: write the secret into it")
+		return NewSecret(unusable)
+	}
+	return NewSecret(text)
+}
+
+// cannotRead says why the file cannot be read. It shows an absolute path alone: anything else may
+// be the secret itself, put where its path belongs.
+func cannotRead(path string, err error) string {
+	reason := "cannot be read"
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = e.Err.Error()
+	}
+	if !filepath.IsAbs(path) {
+		return reason + ": give the path of a file"
+	}
+	return strconv.Quote(path) + ": " + reason + ": give the path of a file that this process may read"
+}
+
+// refuseLater notes every variable that is set and that this version cannot honour yet.
+func (p *problems) refuseLater(c *Config) {
+	for _, v := range variables(c) {
+		if instead := v.tag.Get("later"); instead != "" {
+			p.must(v.value.IsZero(), v.name, "this version cannot use it yet: "+instead)
+		}
+	}
+}
+
+// logIn takes the login from the HW_ variables where no other is set: the first that is complete
+// of key pair, token and password, of which this version can use the token.
+func (p *problems) logIn(m *ModelArtsConfig, getenv func(string) string) {
+	if m.Token.IsSet() || m.AccessKey.IsSet() || m.SecretKey.IsSet() || m.SecurityToken.IsSet() ||
+		m.User != "" || m.Password.IsSet() || m.Domain != "" || m.ECSAgency {
+		return
+	}
+	const instead = ": set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"
+	switch {
+	case getenv("HW_ACCESS_KEY") != "" && getenv("HW_SECRET_KEY") != "":
+		*p = append(*p, errors.New("HW_ACCESS_KEY: this version cannot log in with a key pair yet"+instead))
+	case getenv("HW_AUTH_TOKEN") != "":
+		m.Token = NewSecret(getenv("HW_AUTH_TOKEN"))
+	case getenv("HW_USER_NAME") != "" && getenv("HW_USER_PASSWORD") != "" && getenv("HW_DOMAIN_NAME") != "":
+		*p = append(*p, errors.New("HW_USER_PASSWORD: this version cannot log in with a password yet"+instead))
+	default:
+		p.add("MODELARTS_TOKEN", "is not set: set it, ORDERWATCH_MODELARTS_TOKEN_FILE or HW_AUTH_TOKEN")
+	}
+}

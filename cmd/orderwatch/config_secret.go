@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// redacted is what a secret prints as.
+const redacted = "[redacted]"
+
+// A Secret is a text that no log, error or dump may show: fmt, encoding/json and slog print
+// "[redacted]" for it. The zero value is no secret at all, and prints the same.
+type Secret struct {
+	// fmt cannot call methods on what lies in an unexported field; there it prints a pointer's
+	// address, but would print a string.
+	text *string
+}
+
+// NewSecret returns text as a secret; an empty text is none.
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{&text}
+}
+
+// IsSet reports whether there is a secret.
+func (s Secret) IsSet() bool { return s.text != nil }
+
+// Reveal returns the secret itself, empty where there is none.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
+// Format prints "[redacted]" for every verb and flag.
+func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// String returns "[redacted]".
+func (Secret) String() string { return redacted }
+
+// MarshalText returns "[redacted]", also for encoding/json.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns "[redacted]".
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// A fate is what the demo asks for and what must become of it.
+type fate struct {
+	order    string
+	script   *emulator.Order  // nil where ModelArts does not know the order
+	requests []map[string]any // published in this order
+	outcome  watcher.Outcome  // empty where the request is rejected
+	rejected string           // the field that is named then
+}
+
+// demoFates returns the demo's nine requests.
+func demoFates() []fate {
+	return []fate{{
+		order: "order.pool-5ed5-w4l2n",
+		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
+			{Action: "createPool", ResourceName: "pool-9495-" + demoProject, EndAfter: 6 * time.Second},
+			{ResourceName: "os-node-created-8jsnk", AppearAfter: 4 * time.Second, EndAfter: 6 * time.Second},
+			{ResourceName: "os-node-created-lq4f8", AppearAfter: 4 * time.Second, EndAfter: 7 * time.Second},
+			{ResourceName: "os-node-created-ggthb", AppearAfter: 4 * time.Second, EndAfter: 8 * time.Second},
+		}},
+		requests: []map[string]any{ask("order.pool-5ed5-w4l2n", "build-771", "expected_items", 4, "link", "https://ci.example/771")},
+		outcome:  watcher.Succeeded,
+	}, {
+		order:    "order.gpu-60-x7k2p",
+		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
+		requests: []map[string]any{ask("order.gpu-60-x7k2p", "build-772", "link", "https://ci.example/772", "labels", map[string]string{"env": "prod"})},
+		outcome:  watcher.PartiallyFailed,
+	}, {
+		order: "order.quota-m3n8v",
+		script: &emulator.Order{FromFirstPoll: true, Timestamps: emulator.Strings, Items: []emulator.Item{
+			{Action: "createPool", ResourceName: "pool-quota", EndAfter: 3 * time.Second, Status: "failed", Message: "The quota of instances is used up: 200 of 200."},
+			{ResourceName: "os-node-created-q4zz1", EndAfter: 4 * time.Second, Status: "failed", Message: "The pool was not created."},
+		}},
+		requests: []map[string]any{ask("order.quota-m3n8v", "build-773")},
+		outcome:  watcher.AllFailed,
+	}, {
+		order:    "order.mistyped-zzzzz",
+		requests: []map[string]any{ask("order.mistyped-zzzzz", "build-774")},
+		outcome:  watcher.OrderNotFound,
+	}, {
+		order: "order.stuck-b6c1d",
+		script: &emulator.Order{FromFirstPoll: true, Count: emulator.CountAll, Items: []emulator.Item{
+			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
+			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
+		}},
+		requests: []map[string]any{ask("order.stuck-b6c1d", "build-775", "timeout", "12s")},
+		outcome:  watcher.TimedOut,
+	}, {
+		order: "order.busy-f2g9t",
+		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
+			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
+			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},
+		}},
+		requests: []map[string]any{ask("order.busy-f2g9t", "build-776", "region", busyRegion)},
+		outcome:  watcher.Succeeded,
+	}, {
+		order: "order.shared-k5j7r",
+		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
+			{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * time.Second},
+		}},
+		requests: []map[string]any{
+			ask("order.shared-k5j7r", "build-777"),
+			ask("order.shared-k5j7r", "billing-12", "requested_by", "billing"),
+		},
+		outcome: watcher.Succeeded,
+	}, {
+		order:    "(a bad request)",
+		requests: []map[string]any{{"project_id": demoProject, "order_nmae": "order.pool-1", "request_id": "build-778"}},
+		rejected: "order_nmae",
+	}}
+}
+
+func ask(order, id string, more ...any) map[string]any {
+	request := map[string]any{"project_id": demoProject, "order_name": order, "request_id": id, "requested_by": "gpu-pools"}
+	for i := 0; i < len(more); i += 2 {
+		request[more[i].(string)] = more[i+1]
+	}
+	return request
+}
+
+// soldOut returns sixty nodes, of which forty fail for the same reason.
+func soldOut() []emulator.Item {
+	var items []emulator.Item
+	for i := range 60 {
+		item := emulator.Item{
+			ResourceName: fmt.Sprintf("os-node-created-%02d", i+1),
+			EndAfter:     2*time.Second + time.Duration(i)*100*time.Millisecond,
+		}
+		if i >= 20 {
+			item.Status, item.Message = "failed", "flavor modelarts.bm.gpu.8v100 is sold out in cn-north-4a"
+		}
+		items = append(items, item)
+	}
+	return items
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts"
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Take requests, poll orders, publish completions, tell people",
+		Long: `Take requests to watch orders from NATS, poll each order until it has ended,
+publish a completion event, and tell people on Slack. Any number of workers can
+serve beside each other. SIGTERM hands the work over and exits within 10 s.
+
+It is configured by the environment:
+
+` + ConfigTable(),
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := LoadServeConfig()
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, events.DefaultTiming())
+		},
+	}
+}
+
+// serve works until ctx is done and everything is handed over.
+func serve(ctx context.Context, log *slog.Logger, config Config, timing events.Timing) error {
+	login, err := natsLogin(config)
+	if err != nil {
+		return err
+	}
+	url := config.NATS.URL
+	if dir := config.NATS.EmbeddedDir; dir != "" {
+		s, err := startNATS(log, dir, config.NATS.EmbeddedAddr)
+		if err != nil {
+			return err
+		}
+		defer s.WaitForShutdown()
+		defer s.Shutdown()
+		url = s.ClientURL()
+	}
+	nc, err := events.Connect(log, url, login...)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return work(ctx, log, config, timing, nc)
+}
+
+// work runs one worker on the connection.
+func work(ctx context.Context, log *slog.Logger, config Config, timing events.Timing, nc *nats.Conn) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	clock := events.NewClock(nil)
+	orders, err := newOrders(log, config, clock)
+	if err != nil {
+		return err
+	}
+	notifier, err := newNotifier(log, config)
+	if err != nil {
+		return err
+	}
+	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, orders, notifier, registry)
+	if err != nil {
+		return err
+	}
+	ready := func() error {
+		if ctx.Err() != nil {
+			return errors.New("stopping")
+		}
+		return worker.Ready()
+	}
+	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(ready, registry))
+	if err != nil {
+		return fmt.Errorf("ORDERWATCH_HTTP_ADDR: %w", err)
+	}
+	defer health.Close()
+	if addr := config.HTTP.PprofAddr; addr != "" {
+		profiles, _, err := listenHTTP(addr, pprofHandler())
+		if err != nil {
+			return fmt.Errorf("ORDERWATCH_PPROF_ADDR: %w", err)
+		}
+		defer profiles.Close()
+	}
+	log.Info("orderwatch serves", "version", programVersion(), "health", "http://"+at.String())
+	err = worker.Run(ctx)
+	log.Info("orderwatch stopped")
+	return err
+}
+
+// newOrders returns the client of the ModelArts API.
+func newOrders(log *slog.Logger, config Config, clock *events.Clock) (*modelarts.Client, error) {
+	m := config.ModelArts
+	token, err := modelarts.NewToken(m.Token.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_TOKEN: %w", err)
+	}
+	trust, err := trusted(m.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_CA_FILE: %w", err)
+	}
+	return modelarts.New(log, modelarts.Config{
+		Endpoint: m.Endpoint, Regions: m.Regions, Credential: token,
+		Timeout: m.Timeout, Rate: m.Rate, Concurrency: config.Watch.Concurrency,
+		TLS: trust, UserAgent: "orderwatch/" + programVersion(), Now: clock.Now,
+	})
+}
+
+// trusted returns the TLS settings that trust the certificates in the file; nil for the system's.
+func trusted(path string) (*tls.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// workerConfig returns what the worker needs of the configuration.
+func workerConfig(c Config, timing events.Timing) events.Config {
+	return events.Config{
+		Names:       events.Names{Subjects: c.Assets.SubjectPrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain},
+		Replicas:    c.Assets.StreamReplicas,
+		MaxAge:      c.Assets.EventsMaxAge,
+		Provision:   c.Assets.Provision,
+		Concurrency: c.Watch.Concurrency,
+		PollTimeout: c.ModelArts.Timeout,
+		Requests: events.RequestRules{
+			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
+			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
+		},
+		Policy: watcher.Policy{
+			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
+			Settle:        c.Watch.Settle,
+			NotFoundGrace: c.ModelArts.NotFoundGrace,
+			Timeout:       c.Watch.Timeout,
+			DefaultRegion: c.ModelArts.Regions[0],
+		},
+		Timing: timing,
+	}
+}
