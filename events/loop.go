@@ -190,9 +190,9 @@ func (l *loop) putBack(m jetstream.Msg, v watcher.Verdict) error {
 	if v.After == 0 {
 		v.After = l.timing.PutBack.Interval(m.Subject(), deliveries-1)
 	}
-	level := slog.LevelDebug
-	if v.Err != nil && !errors.Is(v.Err, watcher.ErrConflict) {
-		level = slog.LevelWarn
+	level := slog.LevelWarn
+	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
+		level = slog.LevelDebug // nothing wrong, or whoever asked for it has said why
 	}
 	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject(), "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)

@@ -1,9 +1,13 @@
 package events_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +26,14 @@ const project = "6f5da086876d4cd084d36f8bd3346036"
 // startServer starts a nats-server with JetStream in this process. port -1 chooses one.
 func startServer(t *testing.T, dir string, port int) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
+	return startServerAs(t, server.Options{Port: port, StoreDir: dir})
+}
+
+// startServerAs starts a nats-server with JetStream that differs from the usual.
+func startServerAs(t *testing.T, options server.Options) *server.Server {
+	t.Helper()
+	options.Host, options.JetStream, options.NoSigs, options.NoLog = "127.0.0.1", true, true, true
+	s, err := server.NewServer(&options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +107,38 @@ func (o *orders) count(order watcher.Order) int {
 	return o.polls[order]
 }
 
+// polled returns nil once the order has been asked for n times.
+func (o *orders) polled(name string, n int) func() error {
+	return func() error {
+		if got := o.count(watcher.Order{ProjectID: project, Name: name}); got < n {
+			return fmt.Errorf("%s was polled %d times; want %d", name, got, n)
+		}
+		return nil
+	}
+}
+
+// slow is a cloud that answers when its function returns, or its context ends.
+type slow func(ctx context.Context, order watcher.Order) (watcher.Answer, error)
+
+func (slow) Wait(string, time.Time) (time.Duration, string) { return 0, "" }
+
+func (f slow) Show(ctx context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
+	return f(ctx, order)
+}
+
 // ended answers every poll with items that have ended with these statuses.
 func ended(statuses ...watcher.Status) func(watcher.Order, int) (watcher.Answer, error) {
 	return func(watcher.Order, int) (watcher.Answer, error) { return answer(statuses...), nil }
+}
+
+// endedAfter answers with one item, which has succeeded from the poll after the first n on.
+func endedAfter(n int) func(watcher.Order, int) (watcher.Answer, error) {
+	return func(_ watcher.Order, poll int) (watcher.Answer, error) {
+		if poll <= n {
+			return answer(watcher.Processing), nil
+		}
+		return answer(watcher.Succeed), nil
+	}
 }
 
 func answer(statuses ...watcher.Status) watcher.Answer {
@@ -117,11 +157,118 @@ func (c told) Notify(_ context.Context, completion watcher.Completion) error {
 	return nil
 }
 
+// notify is a Notifier made of a function.
+type notify func(context.Context, watcher.Completion) error
+
+func (f notify) Notify(ctx context.Context, c watcher.Completion) error { return f(ctx, c) }
+
+// A logbook keeps what a worker logged.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	also io.Writer
+}
+
+func (b *logbook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Write(p)
+	return b.also.Write(p)
+}
+
+// line returns nil once a line holds all the words.
+func (b *logbook) line(words ...string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+lines:
+	for line := range strings.Lines(b.text.String()) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("no line of the log holds all of %q", words)
+}
+
+// parts are what a worker under test is made of. Those that are missing are the usual ones.
+type parts struct {
+	url      string
+	config   events.Config
+	orders   watcher.Orders
+	clock    *events.Clock
+	notifier watcher.Notifier
+}
+
 // A running is a worker under test.
 type running struct {
 	*events.Worker
-	told told
-	stop func() error // stops it and returns what Run returned
+	told  told // what it told people, where it has no other notifier
+	log   *logbook
+	ended <-chan struct{} // is closed when Run has returned
+	stop  func() error    // stops it and returns what Run returned
+}
+
+// start starts the worker, and does not wait for it.
+func (p parts) start(t *testing.T) *running {
+	t.Helper()
+	r := &running{told: make(told, 10000), log: &logbook{also: t.Output()}}
+	log := slog.New(slog.NewTextHandler(r.log, nil))
+	nc, err := events.Connect(log, p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.clock == nil {
+		p.clock = events.NewClock(nil)
+	}
+	if p.notifier == nil {
+		p.notifier = r.told
+	}
+	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, p.orders, p.notifier, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = r.Run(ctx)
+	}()
+	r.ended = done
+	r.stop = func() error {
+		cancel()
+		<-done
+		nc.Close()
+		return err
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// ready starts the worker and waits until it works. It must end without an error.
+func (p parts) ready(t *testing.T) *running {
+	t.Helper()
+	r := p.start(t)
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("worker: %v", err)
+		}
+	})
+	eventually(t, r.Ready)
+	return r
+}
+
+// unfit starts the worker, which must give up, and returns its error.
+func (p parts) unfit(t *testing.T) error {
+	t.Helper()
+	r := p.start(t)
+	select {
+	case <-r.ended:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the worker did not give up within 10 s; ready: %v", r.Ready())
+	}
+	return r.stop()
 }
 
 func startWorker(t *testing.T, s *server.Server, cfg events.Config, cloud watcher.Orders) *running {
@@ -131,45 +278,26 @@ func startWorker(t *testing.T, s *server.Server, cfg events.Config, cloud watche
 
 func startWorkerAt(t *testing.T, s *server.Server, cfg events.Config, cloud watcher.Orders, clock *events.Clock) *running {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
-	nc, err := events.Connect(log, s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &running{told: make(told, 10000)}
-	r.Worker, err = events.NewWorker(log, cfg, nc, clock, cloud, r.told, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	r.stop = sync.OnceValue(func() error {
-		cancel()
-		err := <-done
-		nc.Close()
-		return err
-	})
-	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
-			t.Errorf("worker: %v", err)
-		}
-	})
-	eventually(t, func() error { return r.Ready() })
-	return r
+	return parts{url: s.ClientURL(), config: cfg, orders: cloud, clock: clock}.ready(t)
 }
 
 // eventually waits until f returns nil.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	within(t, 30*time.Second, f)
+}
+
+// within waits until f returns nil, and returns how long that took.
+func within(t *testing.T, most time.Duration, f func() error) time.Duration {
+	t.Helper()
+	begin := time.Now()
 	for {
 		err := f()
 		if err == nil {
-			return
+			return time.Since(begin)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %v", err)
+		if time.Since(begin) > most {
+			t.Fatalf("not within %s: %v", most, err)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -177,11 +305,16 @@ func eventually(t *testing.T, f func() error) {
 
 func publish(t *testing.T, js jetstream.JetStream, request map[string]any) {
 	t.Helper()
+	publishOn(t, js, "orders.watch", request)
+}
+
+func publishOn(t *testing.T, js jetstream.JetStream, subject string, request map[string]any) {
+	t.Helper()
 	body, err := json.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.Publish(t.Context(), "orders.watch", body); err != nil {
+	if _, err := js.Publish(t.Context(), subject, body); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -218,4 +351,81 @@ func messages(t *testing.T, js jetstream.JetStream, stream, subject string) uint
 		n += count
 	}
 	return n
+}
+
+// idle returns nil once no request and no wake-up is left.
+func idle(t *testing.T, js jetstream.JetStream, streams string) func() error {
+	return func() error {
+		for _, stream := range []string{streams + "_REQUESTS", streams + "_WAKEUPS"} {
+			if n := messages(t, js, stream, ">"); n != 0 {
+				return fmt.Errorf("%s holds %d messages; want none", stream, n)
+			}
+		}
+		return nil
+	}
+}
+
+// An event is what ORDER_EVENTS holds of one.
+type event struct {
+	Subject string // of the message
+	ID      string
+	Type    string
+	Data    json.RawMessage
+}
+
+// completion returns the event's data.
+func (e event) completion(t *testing.T) watcher.Completion {
+	t.Helper()
+	var c watcher.Completion
+	if err := json.Unmarshal(e.Data, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// readEvents returns the events whose subject begins so, oldest first.
+func readEvents(t *testing.T, js jetstream.JetStream, stream, prefix string) (list []event) {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := s.CachedInfo().State
+	for sequence := max(1, state.FirstSeq); sequence <= state.LastSeq; sequence++ {
+		m, err := s.GetMsg(t.Context(), sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(m.Subject, prefix) {
+			continue
+		}
+		var envelope struct {
+			ID   string          `json:"id"`
+			Type string          `json:"type"`
+			Data json.RawMessage `json:"data"`
+		}
+		if err := json.Unmarshal(m.Data, &envelope); err != nil {
+			t.Fatalf("%s: %v", m.Subject, err)
+		}
+		list = append(list, event{m.Subject, envelope.ID, envelope.Type, envelope.Data})
+	}
+	return list
+}
+
+// readRecord returns the order's record, read as any client of the bucket would.
+func readRecord(t *testing.T, js jetstream.JetStream, name string) watcher.Watch {
+	t.Helper()
+	bucket, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := bucket.Get(t.Context(), project+"."+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := watcher.DecodeWatch(entry.Value())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

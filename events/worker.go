@@ -214,7 +214,7 @@ func incomingOf(m jetstream.Msg) (incoming, error) {
 	if err != nil {
 		return incoming{}, fmt.Errorf("read metadata of a request: %w", err)
 	}
-	return incoming{body: m.Data(), msgID: m.Headers().Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp}, nil
+	return incoming{body: m.Data(), msgID: m.Headers().Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp.UTC().Truncate(time.Millisecond)}, nil
 }
 
 // takeWakeup handles a message on orders.due.>.

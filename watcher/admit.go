@@ -65,6 +65,7 @@ func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 	if earlier != nil {
 		w.Earlier = earlier.requestIDs(p.maxEarlierBytes())
 		w.unknown = earlier.unknown
+		w.Wakeup = earlier.Wakeup + 1
 	}
 	return w
 }

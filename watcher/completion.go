@@ -23,8 +23,8 @@ var Outcomes = [...]Outcome{Succeeded, PartiallyFailed, AllFailed, TimedOut, Ord
 // and the input of the summary that people read. Texts of items, failures and Error are the
 // cloud's; texts of requests are their senders'. Both are untrusted.
 type Completion struct {
+	Outcome Outcome `json:"outcome"`
 	Report
-	Outcome     Outcome   `json:"outcome"`
 	CompletedAt time.Time `json:"completed_at"`
 	// Error is there only where the outcome is not the order's own.
 	Error *ErrorDetail `json:"error,omitempty"`

@@ -78,7 +78,7 @@ var fittings = [...]func(*Report){
 	func(r *Report) { r.cutMessages(80) },
 	func(r *Report) { r.omit(func(Item) bool { return true }) },
 	func(r *Report) { r.cutNames(10) },
-	func(r *Report) { r.mergeFailures(100) },
+	func(r *Report) { r.mergeFailures(50) },
 	func(r *Report) { r.cutNames(0) },
 }
 

@@ -35,7 +35,7 @@ type Watch struct {
 	Deadline      time.Time `json:"deadline"`
 	Wish          *Wish     `json:"wish,omitempty"`
 
-	Wakeup     uint64    `json:"wakeup"` // the number of the wake-up that is expected
+	Wakeup     uint64    `json:"wakeup"` // the number of the wake-up that is expected; it grows from watch to watch of the order
 	NextPollAt time.Time `json:"next_poll_at"`
 	Step       int       `json:"backoff_step"` // polls since the interval started anew
 
@@ -111,7 +111,5 @@ type Wakeup struct {
 func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
 
 // newerThan reports whether the wake-up was published after a later record than w was written:
-// whoever read w read it from a server that is behind. Ids of watches sort by time.
-func (k Wakeup) newerThan(w *Watch) bool {
-	return k.WatchID > w.ID || k.WatchID == w.ID && k.Number > w.Wakeup
-}
+// whoever read w read it from a server that is behind.
+func (k Wakeup) newerThan(w *Watch) bool { return k.Number > w.Wakeup }

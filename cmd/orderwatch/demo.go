@@ -235,7 +235,7 @@ func printKeep(out io.Writer, url string) {
 	fmt.Fprintf(out, `
 The demo goes on: NATS is on %[1]s. Publish a request of your own:
 
-  nats --server %[1]s pub orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
+  nats --server %[1]s pub -J orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
 
 (without the nats tool: go run github.com/nats-io/natscli/nats@v0.5.1 --server …)
 

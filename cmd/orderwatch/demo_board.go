@@ -37,7 +37,10 @@ func (b *scoreboard) requested(f fate, request map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	b.show.line("→ request %v: watch %s", request["request_id"], f.order)
+	b.show.line("→ request %-11v %-22s %s", request["request_id"], f.order, f.story)
+	if f.outcome != "" {
+		b.show.began(f.order)
+	}
 }
 
 // event takes an event of ORDER_EVENTS.

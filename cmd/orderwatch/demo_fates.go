@@ -11,6 +11,7 @@ import (
 // A fate is what the demo asks for and what must become of it.
 type fate struct {
 	order    string
+	story    string           // what will happen, for whoever looks on
 	script   *emulator.Order  // nil where ModelArts does not know the order
 	requests []map[string]any // published in this order
 	outcome  watcher.Outcome  // empty where the request is rejected
@@ -21,6 +22,7 @@ type fate struct {
 func demoFates() []fate {
 	return []fate{{
 		order: "order.pool-5ed5-w4l2n",
+		story: "a pool and three nodes, which appear after it",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-9495-" + demoProject, EndAfter: 6 * time.Second},
 			{ResourceName: "os-node-created-8jsnk", AppearAfter: 4 * time.Second, EndAfter: 6 * time.Second},
@@ -31,11 +33,13 @@ func demoFates() []fate {
 		outcome:  watcher.Succeeded,
 	}, {
 		order:    "order.gpu-60-x7k2p",
+		story:    "sixty nodes, of which forty fail for one reason",
 		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
 		requests: []map[string]any{ask("order.gpu-60-x7k2p", "build-772", "link", "https://ci.example/772", "labels", map[string]string{"env": "prod"})},
 		outcome:  watcher.PartiallyFailed,
 	}, {
 		order: "order.quota-m3n8v",
+		story: "everything fails",
 		script: &emulator.Order{FromFirstPoll: true, Timestamps: emulator.Strings, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-quota", EndAfter: 3 * time.Second, Status: "failed", Message: "The quota of instances is used up: 200 of 200."},
 			{ResourceName: "os-node-created-q4zz1", EndAfter: 4 * time.Second, Status: "failed", Message: "The pool was not created."},
@@ -44,10 +48,12 @@ func demoFates() []fate {
 		outcome:  watcher.AllFailed,
 	}, {
 		order:    "order.mistyped-zzzzz",
+		story:    "ModelArts does not know it",
 		requests: []map[string]any{ask("order.mistyped-zzzzz", "build-774")},
 		outcome:  watcher.OrderNotFound,
 	}, {
 		order: "order.stuck-b6c1d",
+		story: "a node never ends; the request gives it 12 s",
 		script: &emulator.Order{FromFirstPoll: true, Count: emulator.CountAll, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
 			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
@@ -56,6 +62,7 @@ func demoFates() []fate {
 		outcome:  watcher.TimedOut,
 	}, {
 		order: "order.busy-f2g9t",
+		story: "its account is throttled for the first 5 s",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
 			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},
@@ -64,6 +71,7 @@ func demoFates() []fate {
 		outcome:  watcher.Succeeded,
 	}, {
 		order: "order.shared-k5j7r",
+		story: "two requests share one watch",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * time.Second},
 		}},
@@ -74,6 +82,7 @@ func demoFates() []fate {
 		outcome: watcher.Succeeded,
 	}, {
 		order:    "(a bad request)",
+		story:    "a field is misspelt",
 		requests: []map[string]any{{"project_id": demoProject, "order_nmae": "order.pool-1", "request_id": "build-778"}},
 		rejected: "order_nmae",
 	}}

@@ -14,6 +14,7 @@ import (
 // A screen shows how orders get on.
 type screen interface {
 	line(format string, args ...any)
+	began(order string)
 	progress(order string, c watcher.Counts)
 	ended(c watcher.Completion)
 	close() // no more progress; lines can follow
@@ -35,11 +36,13 @@ type plain struct {
 
 func (p *plain) line(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
+func (p *plain) began(string) {}
+
 func (p *plain) progress(order string, c watcher.Counts) {
 	p.line("%5.1fs  %s: %d of %d items ended", time.Since(p.start).Seconds(), order, c.Succeeded+c.Failed, c.Total)
 }
 
-func (p *plain) ended(c watcher.Completion) { p.progress(c.OrderName, c.Counts) }
+func (p *plain) ended(watcher.Completion) {}
 
 func (p *plain) close() {}
 
@@ -58,19 +61,20 @@ func (b *bars) line(format string, args ...any) {
 	fmt.Fprintf(out, format+"\n", args...)
 }
 
-func (b *bars) progress(order string, c watcher.Counts) {
-	if b.container == nil {
+func (b *bars) began(order string) {
+	if b.container == nil || b.of[order] != nil {
 		return
 	}
-	bar, ok := b.of[order]
-	if !ok {
-		bar = b.container.AddBar(0,
-			mpb.PrependDecorators(decor.Name(order, decor.WC{C: decor.DindentRight | decor.DextraSpace, W: 24})),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d of %d items ended")))
-		b.of[order] = bar
+	b.of[order] = b.container.AddBar(0,
+		mpb.PrependDecorators(decor.Name(order, decor.WC{C: decor.DindentRight | decor.DextraSpace, W: 24})),
+		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d items ended")))
+}
+
+func (b *bars) progress(order string, c watcher.Counts) {
+	if bar := b.of[order]; bar != nil {
+		bar.SetTotal(int64(c.Total), false)
+		bar.SetCurrent(int64(c.Succeeded + c.Failed))
 	}
-	bar.SetTotal(int64(c.Total), false)
-	bar.SetCurrent(int64(c.Succeeded + c.Failed))
 }
 
 func (b *bars) ended(c watcher.Completion) {

@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 		want[requestID(i)] = outcome
 	}
 
-	url, js := startNATS(t)
+	url, js := startNATS(t, "")
 	addr := freeAddr(t)
 	env := serveEnv(url, modelArts.URL, addr)
 	w := start(t, build(t, worker), env, "serve")

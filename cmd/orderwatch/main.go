@@ -36,7 +36,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
+		RunE:          func(c *cobra.Command, _ []string) error { return usageError{c, errors.New("name a command")} },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetOut(stdout)
@@ -44,21 +45,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
 	root.AddCommand(serveCommand(), demoCommand(), emulatorCommand(), healthCommand(), versionCommand())
-	if len(args) == 0 {
-		root.SetOut(stderr)
-		_ = root.Help() // writing to stderr
-		return exitUsage
-	}
 
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintln(stderr, "orderwatch:", err)
-	if usage, ok := errors.AsType[usageError](err); ok || root.Commands() != nil && isUnknownCommand(root, args) {
-		if ok {
-			fmt.Fprintf(stderr, "See %s --help.\n", usage.command.CommandPath())
-		}
+	if usage, ok := errors.AsType[usageError](err); ok {
+		fmt.Fprintf(stderr, "See %s --help.\n", usage.command.CommandPath())
 		return exitUsage
 	}
 	return exitError
@@ -78,9 +72,4 @@ func noArguments(c *cobra.Command, args []string) error {
 		return usageError{c, err}
 	}
 	return nil
-}
-
-func isUnknownCommand(root *cobra.Command, args []string) bool {
-	_, _, err := root.Find(args)
-	return err != nil
 }

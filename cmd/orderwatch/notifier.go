@@ -1,13 +1,50 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config Config) (watcher.Notifier, error) {
-	return notify.NewLog(log), nil
+func newNotifier(log *slog.Logger, config Config, registry prometheus.Registerer) (watcher.Notifier, error) {
+	s := config.Slack
+	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
+		log.Info("no Slack is configured: summaries go to the log")
+		return notify.NewLog(log, config.secrets()...), nil
+	}
+	slack, err := notify.NewSlack(log, notify.Config{
+		Token: s.Token.Reveal(), Channel: s.Channel, WebhookURL: s.WebhookURL.Reveal(),
+		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2,
+	})
+	if err != nil {
+		return nil, err
+	}
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "orderwatch_slack_possible_duplicates_total",
+		Help: "Messages that were posted again although an earlier try may have been accepted.",
+	}, func() float64 { return float64(slack.PossibleDuplicates()) }))
+	return slack, nil
+}
+
+// checkNotifier looks, once, whether the way to tell people works, and logs what to do where it
+// does not. Nothing waits for it.
+func checkNotifier(ctx context.Context, log *slog.Logger, notifier watcher.Notifier) {
+	slack, ok := notifier.(*notify.Slack)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	err := slack.Check(ctx)
+	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	log.Error("Slack does not accept the worker; summaries wait until it does: check ORDERWATCH_SLACK_TOKEN and the app's scope chat:write", "err", err)
 }

@@ -137,16 +137,17 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// startNATS starts a nats-server process and returns a connection to it.
-func startNATS(t *testing.T, more ...string) (url string, js jetstream.JetStream) {
+// startNATS starts a nats-server process and returns a connection to it. It wants the token, where
+// that is not empty.
+func startNATS(t *testing.T, token string) (url string, js jetstream.JetStream) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(freeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, build(t, natsServer), nil, append([]string{"-a", host, "-p", port, "-js", "-sd", t.TempDir()}, more...)...)
+	start(t, build(t, natsServer), nil, "-a", host, "-p", port, "-js", "-sd", t.TempDir(), "-auth", token)
 	url = "nats://" + net.JoinHostPort(host, port)
-	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	nc, err := nats.Connect(url, nats.Token(token), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,7 +75,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 	if err != nil {
 		return err
 	}
-	notifier, err := newNotifier(log, config)
+	notifier, err := newNotifier(log, config, registry)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,10 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 		defer profiles.Close()
 	}
 	log.Info("orderwatch serves", "version", programVersion(), "health", "http://"+at.String())
+	var checking sync.WaitGroup
+	checking.Go(func() { checkNotifier(ctx, log, notifier) })
 	err = worker.Run(ctx)
+	checking.Wait()
 	log.Info("orderwatch stopped")
 	return err
 }
@@ -120,7 +124,7 @@ func newOrders(log *slog.Logger, config Config, clock *events.Clock) (*modelarts
 	return modelarts.New(log, modelarts.Config{
 		Endpoint: m.Endpoint, Regions: m.Regions, Credential: token,
 		Timeout: m.Timeout, Rate: m.Rate, Concurrency: config.Watch.Concurrency,
-		TLS: trust, UserAgent: "orderwatch/" + programVersion(), Now: clock.Now,
+		TLS: trust, UserAgent: "orderwatch/" + programVersion(), Secrets: config.secrets(), Now: clock.Now,
 	})
 }
 

@@ -57,6 +57,8 @@ type Config struct {
 	TLS *tls.Config
 	// UserAgent is sent with each call; default "orderwatch".
 	UserAgent string
+	// Secrets are never shown, whatever the API answers. The credential's need not be named.
+	Secrets []string
 	// Now is the clock that Wait's callers use; nil: time.Now.
 	Now func() time.Time
 }
@@ -192,7 +194,7 @@ func (c *Client) ask(ctx context.Context, e endpoint, order watcher.Order) (watc
 	if err != nil {
 		return watcher.Answer{}, err
 	}
-	secrets := secretsOf(req.Header)
+	secrets := append(secretsOf(req.Header), c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.host, err, secrets)

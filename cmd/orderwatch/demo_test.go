@@ -1,0 +1,57 @@
+package main_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestDemo runs the demo as a stranger would.
+func TestDemo(t *testing.T) {
+	demo := exec.Command(build(t, worker), "demo")
+	demo.Env = append(bare(), "ORDERWATCH_SLACK_CHANNEL=ignored") // the demo needs no set-up and takes none
+	out, err := demo.CombinedOutput()
+	if err != nil {
+		t.Fatalf("demo: %v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"requested              9", "completed              7", "rejected               1   order_nmae", "Everything came out as scripted.",
+		"order.pool-5ed5-w4l2n: 0 of 4 items ended",                             // live progress
+		"io.orderwatch.order.completed.v1 order.gpu-60-x7k2p: partially_failed", // an event
+		"40 of 60 items failed", "flavor modelarts.bm.gpu.8v100 is sold out",    // in Slack
+		"billing (billing-12)", "the first 5 s", // joined; throttled
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in the demo's output:\n%s", want, out)
+		}
+	}
+}
+
+// TestUsage looks at exit codes and at what wrong usage says.
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"", 2, "name a command"},
+		{"--help", 0, "serve"},
+		{"version", 0, "orderwatch (devel)"},
+		{"serve --help", 0, "MODELARTS_REGIONS"},
+		{"srve", 2, `unknown command "srve"`},
+		{"demo --kep", 2, "unknown flag: --kep"},
+		{"serve now", 2, `unknown command "now"`},
+		{"serve", 1, "ORDERWATCH_NATS_URL: is not set"},
+		{"health", 1, "ask the worker"},
+		{"emulator --addr nonsense", 1, "start the emulator"},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			command := exec.Command(build(t, worker), strings.Fields(tt.args)...)
+			command.Env = append(bare(), "ORDERWATCH_HTTP_ADDR="+freeAddr(t))
+			out, _ := command.CombinedOutput() // the code tells
+			if code := command.ProcessState.ExitCode(); code != tt.code || !strings.Contains(string(out), tt.says) {
+				t.Errorf("exit code %d; want %d and %q in:\n%s", code, tt.code, tt.says, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,54 @@
+package events
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// What the tests of this package reach besides its public names.
+
+var (
+	AtLeast   = atLeast
+	NotThere  = notThere
+	Published = published
+)
+
+// NewStore returns what keeps records, wake-ups and events, without a worker.
+func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
+	js, err := newJetStream(nc, config)
+	return &store{
+		names: config.Names, js: js, timing: config.Timing, now: clock.Now,
+		maxPayload: int(nc.MaxPayload()), completed: func(watcher.Outcome) {},
+	}, err
+}
+
+// A Store is all that the domain asks of this package.
+type Store interface {
+	watcher.Records
+	watcher.Wakeups
+	watcher.Events
+}
+
+// A Patrol patrols when it is told to.
+type Patrol struct{ p *patrol }
+
+// NewPatrol returns a patrol over a store of [NewStore].
+func NewPatrol(log *slog.Logger, s Store, clock *Clock, id string) Patrol {
+	return Patrol{newPatrol(log, s.(*store), clock, id)}
+}
+
+// Take takes or renews the lease, and reports whether it is this patrol's.
+func (p Patrol) Take(ctx context.Context) (bool, error) {
+	err := p.p.take(ctx)
+	return p.p.holds, err
+}
+
+// Round makes one round.
+func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
+
+// Cursor is the sequence at which the next round begins.
+func (p Patrol) Cursor() uint64 { return p.p.cursor }

@@ -1,0 +1,48 @@
+package notify
+
+import "github.com/orderwatch/orderwatch/watcher"
+
+// notice says, in mrkdwn, what must not be overlooked: a watch that ended without its order.
+func notice(o watcher.Outcome) string {
+	switch o {
+	case watcher.TimedOut:
+		return "*The order itself may still be running*: only the watching has stopped."
+	case watcher.Cancelled:
+		return "The order itself may still be running: only the watching was cancelled."
+	}
+	return ""
+}
+
+// advice says, in mrkdwn, what is likely and what to do next. Neither holds foreign text.
+func advice(o watcher.Outcome, causes []cause) string {
+	switch o {
+	case watcher.PartiallyFailed, watcher.AllFailed:
+		return "*What to do:* the order has ended and will not be tried again. " + remedy(causes)
+	case watcher.TimedOut:
+		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with a longer `timeout`."
+	case watcher.OrderNotFound:
+		return "*Likely causes*\n" +
+			"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
+			"• the order belongs to another project or region\n" +
+			"• the request came long before the order was made\n" +
+			"*What to do:* take the name from the answer that created the order (label `os.modelarts/order.name`, or `orderName`), check project and region, and publish the request again."
+	case watcher.OrderRefused:
+		return "*Likely causes*\n" +
+			"• the project is not one of this region, or the name is malformed\n" +
+			"• the account that asks may not read orders of this project\n" +
+			"*What to do:* correct project and name, or give the account read access to ModelArts in this project, and publish the request again."
+	case watcher.Cancelled:
+		return "To watch it again, publish the request again."
+	}
+	return ""
+}
+
+// remedy depends on whether the cloud said why.
+func remedy(causes []cause) string {
+	for _, c := range causes {
+		if clean(c.message) != "" {
+			return "Remove the cause, then order anew what failed."
+		}
+	}
+	return "ModelArts did not say why: look at the failed items in its console, then order them anew."
+}

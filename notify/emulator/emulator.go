@@ -1,0 +1,181 @@
+// Package emulator is a stand-in for Slack: the few methods of its Web API that orderwatch uses,
+// in memory, strict about Slack's limits, and able to fail in the ways Slack fails.
+//
+// It is no production server: it keeps every message for ever, checks no signatures, and knows
+// nothing of people. Use it in tests and demonstrations, on a loopback address.
+//
+//	slack := emulator.New(emulator.Options{})
+//	slack.AddToken("xoxb-test", "chat:write")
+//	slack.AddChannel("C0ONCALL", emulator.Open)
+//	server := httptest.NewServer(slack)
+//	// the API's URL is server.URL + "/api/"
+//
+// What it serves:
+//
+//	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
+//	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
+//	POST /services/…             incoming webhooks made with AddWebhook
+//
+// A message that breaks a limit of Slack's is refused as Slack does it: status 200, ok false, an
+// error code, and JSON pointers to what is wrong. [Check] applies the same limits, or this
+// project's narrower ones, to any message. [Render] shows a message as a person would see it.
+//
+// With Options.RateLimit every channel takes one post a second. One more is answered 429 with
+// Retry-After, and every call made before that time is over is counted: see [Server.PenaltyCalls].
+//
+// [Server.Script] sets what the next posts meet: an error, a delay, an answer that is cut, or a
+// message that is kept although the caller is told otherwise.
+//
+// The limits and errors are those of Slack's documentation; the size of a whole message is
+// undocumented and was measured by others.
+package emulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Message is one message that was accepted.
+type Message struct {
+	Channel  string          `json:"channel,omitempty"`
+	TS       string          `json:"ts,omitempty"`        // unique in its channel
+	ThreadTS string          `json:"thread_ts,omitempty"` // the root's TS in a thread's reply
+	Text     string          `json:"text"`
+	Blocks   json.RawMessage `json:"blocks,omitempty"` // a JSON array; nil without blocks
+}
+
+// A ChannelState says whether the bot may post in a channel.
+type ChannelState int
+
+// The states. A channel that was never added answers channel_not_found.
+const (
+	Open ChannelState = iota
+	Archived
+	NotMember
+)
+
+// Options are the knobs of a [Server]. The zero value is a patient Slack on the wall clock.
+type Options struct {
+	Now       func() time.Time // the clock of rates and ts; default time.Now
+	RateLimit bool             // one post a second and channel; 429 beyond it
+	OnPost    func(Message)    // called after each accepted post, one at a time; for a live demonstration
+}
+
+// A Server is the stand-in. It is safe for concurrent use.
+type Server struct {
+	options Options
+	mux     *http.ServeMux
+
+	mu       sync.Mutex
+	tokens   map[string][]string // scopes by token
+	webhooks map[string]string   // channels by path
+	channels map[string]*channel
+	script   []Fault
+	serial   int // of the last message, makes its ts distinct
+	calls    int
+	penalty  int
+
+	telling sync.Mutex // held while OnPost runs
+}
+
+type channel struct {
+	state    ChannelState
+	messages []Message
+	free     time.Time // when the next post is allowed
+	until    time.Time // end of the 429 penalty
+}
+
+// New returns a server without tokens or channels.
+func New(o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{
+		options: o, mux: http.NewServeMux(),
+		tokens: map[string][]string{}, webhooks: map[string]string{}, channels: map[string]*channel{},
+	}
+	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
+	s.mux.HandleFunc("POST /api/auth.test", s.authTest)
+	s.mux.HandleFunc("POST /services/", s.webhook)
+	return s
+}
+
+// ServeHTTP serves the API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// AddToken makes a token valid, with these scopes.
+func (s *Server) AddToken(token string, scopes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[token] = scopes
+}
+
+// RevokeToken makes a token invalid.
+func (s *Server) RevokeToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, token)
+}
+
+// AddChannel makes a channel, or changes the state of one that exists.
+func (s *Server) AddChannel(id string, state ChannelState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.channels[id]; c != nil {
+		c.state = state
+		return
+	}
+	s.channels[id] = &channel{state: state}
+}
+
+// AddWebhook makes the path, which begins with /services/, post into the channel.
+func (s *Server) AddWebhook(path, channelID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.webhooks[path] = channelID
+}
+
+// Messages returns the channel's messages, replies included, oldest first.
+func (s *Server) Messages(channelID string) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.channels[channelID]; c != nil {
+		return slices.Clone(c.messages)
+	}
+	return nil
+}
+
+// Calls returns how many posts were asked for, refused and scripted ones included.
+func (s *Server) Calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+// PenaltyCalls returns how many posts were asked for while a 429 had told the caller to wait.
+func (s *Server) PenaltyCalls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.penalty
+}
+
+// keep stores a message and returns it with its ts. s.mu must be held.
+func (s *Server) keep(c *channel, m Message) Message {
+	s.serial++
+	m.TS = fmt.Sprintf("%d.%06d", s.options.Now().Unix(), s.serial)
+	c.messages = append(c.messages, m)
+	return m
+}
+
+func (s *Server) tell(m Message) {
+	if s.options.OnPost == nil {
+		return
+	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.options.OnPost(m)
+}

@@ -1,0 +1,241 @@
+package emulator
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// postSpacing is the pace of one channel.
+const postSpacing = time.Second
+
+// maxRequest bounds the body of a request, in bytes.
+const maxRequest = 1 << 20
+
+// postMessage serves chat.postMessage.
+func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
+	token, m, err := readPost(r)
+	fault := s.nextFault()
+	if !wait(r, fault.Delay) {
+		return
+	}
+	if fault.answers() {
+		s.faulted(fault, m, err)
+		fault.answer(w)
+		return
+	}
+	if err != nil {
+		refuse(w, "invalid_arguments", err.Error())
+		return
+	}
+	if code := s.authorize(token, "chat:write"); code != "" {
+		refuse(w, code)
+		return
+	}
+	if wait := s.limit(m.Channel); wait > 0 {
+		tooMany(w, wait)
+		return
+	}
+	if v := s.check(m); v != nil {
+		refuse(w, v[0].Code, pointers(v)...)
+		return
+	}
+	m = s.accept(m)
+	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS, "message": m})
+}
+
+// webhook serves incoming webhooks, which answer in plain text.
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
+	_, m, err := readPost(r)
+	fault := s.nextFault()
+	if !wait(r, fault.Delay) {
+		return
+	}
+	s.mu.Lock()
+	m.Channel = s.webhooks[r.URL.Path]
+	s.mu.Unlock()
+	if fault.answers() {
+		s.faulted(fault, m, err)
+		fault.answer(w)
+		return
+	}
+	if m.Channel == "" {
+		http.Error(w, "no_service", http.StatusNotFound)
+		return
+	}
+	if err != nil {
+		http.Error(w, "invalid_payload", http.StatusBadRequest)
+		return
+	}
+	if wait := s.limit(m.Channel); wait > 0 {
+		tooMany(w, wait)
+		return
+	}
+	switch v := s.check(m); {
+	case v == nil:
+		s.accept(m)
+		io.WriteString(w, "ok")
+	case v[0].Code == "is_archived":
+		http.Error(w, "channel_is_archived", http.StatusGone)
+	default:
+		http.Error(w, v[0].Code, http.StatusBadRequest)
+	}
+}
+
+// authTest serves auth.test.
+func (s *Server) authTest(w http.ResponseWriter, r *http.Request) {
+	token, _, _ := readPost(r)
+	if code := s.authorize(token, ""); code != "" {
+		refuse(w, code)
+		return
+	}
+	s.mu.Lock()
+	scopes := strings.Join(s.tokens[token], ",")
+	s.mu.Unlock()
+	w.Header().Set("X-OAuth-Scopes", scopes)
+	write(w, map[string]any{"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "orderwatch", "team_id": "T0EXAMPLE", "user_id": "U0EXAMPLE", "bot_id": "B0EXAMPLE"})
+}
+
+// faulted does what a fault does beside its answer: it keeps the message, or begins a penalty.
+func (s *Server) faulted(f Fault, m Message, err error) {
+	if f.Accept && err == nil {
+		s.accept(m)
+	}
+	if seconds, _ := strconv.Atoi(f.Header.Get("Retry-After")); f.Status == http.StatusTooManyRequests && seconds > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c := s.channels[m.Channel]; c != nil {
+			c.until = s.options.Now().Add(time.Duration(seconds) * time.Second)
+		}
+	}
+}
+
+// readPost reads the token and the message of a form-encoded or JSON request.
+func readPost(r *http.Request) (token string, m Message, err error) {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxRequest)
+	token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" {
+		return token, m, json.NewDecoder(r.Body).Decode(&m)
+	}
+	if err := r.ParseForm(); err != nil {
+		return token, m, err
+	}
+	m = Message{Channel: r.PostForm.Get("channel"), ThreadTS: r.PostForm.Get("thread_ts"), Text: r.PostForm.Get("text")}
+	if blocks := r.PostForm.Get("blocks"); blocks != "" {
+		m.Blocks = json.RawMessage(blocks)
+	}
+	return cmp.Or(r.PostForm.Get("token"), token), m, nil
+}
+
+// authorize returns Slack's error code where the token may not do this.
+func (s *Server) authorize(token, scope string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scopes, ok := s.tokens[token]
+	switch {
+	case token == "":
+		return "not_authed"
+	case !ok:
+		return "invalid_auth"
+	case scope != "" && !slices.Contains(scopes, scope):
+		return "missing_scope"
+	}
+	return ""
+}
+
+// limit returns how long the channel must be left alone; 0 takes its turn.
+func (s *Server) limit(channelID string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[channelID]
+	if c == nil {
+		return 0
+	}
+	now := s.options.Now()
+	if now.Before(c.until) {
+		s.penalty++
+		return c.until.Sub(now)
+	}
+	if !s.options.RateLimit {
+		return 0
+	}
+	if now.Before(c.free) {
+		c.until = now.Add(postSpacing)
+		return postSpacing
+	}
+	c.free = now.Add(postSpacing)
+	return 0
+}
+
+// check returns why the message cannot be posted, nil where it can.
+func (s *Server) check(m Message) []Violation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[m.Channel]
+	switch {
+	case c == nil:
+		return []Violation{{Code: "channel_not_found"}}
+	case c.state == Archived:
+		return []Violation{{Code: "is_archived"}}
+	case c.state == NotMember:
+		return []Violation{{Code: "not_in_channel"}}
+	case m.ThreadTS != "" && !slices.ContainsFunc(c.messages, func(root Message) bool { return root.TS == m.ThreadTS && root.ThreadTS == "" }):
+		return []Violation{{Code: "cannot_reply_to_message"}}
+	}
+	return Check(m, SlackLimits)
+}
+
+// accept keeps the message where its channel exists.
+func (s *Server) accept(m Message) Message {
+	s.mu.Lock()
+	c := s.channels[m.Channel]
+	if c == nil {
+		s.mu.Unlock()
+		return m
+	}
+	m = s.keep(c, m)
+	s.mu.Unlock()
+	s.tell(m)
+	return m
+}
+
+// wait waits, and reports false where the caller gave up first.
+func wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-r.Context().Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func tooMany(w http.ResponseWriter, d time.Duration) {
+	seconds := int64((d + time.Second - 1) / time.Second)
+	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	w.WriteHeader(http.StatusTooManyRequests)
+	io.WriteString(w, `{"ok":false,"error":"ratelimited"}`)
+}
+
+func refuse(w http.ResponseWriter, code string, messages ...string) {
+	answer := map[string]any{"ok": false, "error": code}
+	if len(messages) > 0 {
+		answer["response_metadata"] = map[string]any{"messages": messages}
+	}
+	write(w, answer)
+}
+
+func write(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	json.NewEncoder(w).Encode(answer)
+}

@@ -1,0 +1,113 @@
+package notify
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A cause is one group of failed items as people are told of it.
+type cause struct {
+	message string // verbatim; empty where none was given
+	action  string
+	count   int
+	names   []string // some of the items, at most count
+	similar bool     // message is one sample of several that differ in ids, numbers or times
+}
+
+// causes returns the failures, the largest first. Where there are many, those that differ only in
+// ids, numbers and times are put together.
+func causes(failures []watcher.Failure) []cause {
+	all := make([]cause, 0, len(failures))
+	for _, f := range failures {
+		names := f.ResourceNames[:min(len(f.ResourceNames), max(f.Count, 0))]
+		all = append(all, cause{message: f.Message, action: f.Action, count: max(f.Count, 0), names: names})
+	}
+	if len(all) > maxGroups {
+		all = together(all)
+	}
+	slices.SortStableFunc(all, func(a, b cause) int { return cmp.Compare(b.count, a.count) })
+	return all
+}
+
+// together merges the causes of equal action whose messages have the same shape.
+func together(all []cause) []cause {
+	type shape struct{ message, action string }
+	var merged []cause
+	index := make(map[shape]int)
+	for _, c := range all {
+		key := shape{shapeOf(c), c.action}
+		i, ok := index[key]
+		if !ok {
+			index[key] = len(merged)
+			merged = append(merged, c)
+			continue
+		}
+		m := &merged[i]
+		m.similar = m.similar || m.message != c.message
+		m.count += c.count
+		m.names = append(slices.Clip(m.names), c.names...)
+	}
+	return merged
+}
+
+// shapeLength is how much of a message is compared, in bytes.
+const shapeLength = 4096
+
+// shapeOf returns the words of the message without what varies: the names of its own items, and
+// every word with a digit in it, so ids, numbers, times and addresses.
+func shapeOf(c cause) string {
+	s := c.message
+	if len(s) > shapeLength {
+		s = s[:shapeLength]
+	}
+	for _, name := range c.names[:min(len(c.names), inlineNames)] {
+		if name != "" {
+			s = strings.ReplaceAll(s, name, "#1")
+		}
+	}
+	words := strings.FieldsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("#._:/+-", r)
+	})
+	for i, w := range words {
+		if strings.ContainsFunc(w, unicode.IsNumber) {
+			words[i] = "#"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+const noMessage = "no failure message given"
+
+// head returns "40 ×" and " createNode · a, b, c +37".
+func (c cause) head(names int) (bold, plain string) {
+	plain = line(c.action, maxWord)
+	if plain == "" {
+		plain = "unknown action"
+	}
+	if shown := c.names[:min(names, len(c.names))]; len(shown) > 0 {
+		plain += " · " + nameList(shown)
+		if c.count > len(shown) {
+			plain += " +" + number(c.count-len(shown))
+		}
+	}
+	if c.similar {
+		plain += " · similar messages, one of them:"
+	}
+	return number(c.count) + " ×", " " + plain
+}
+
+// nameList returns the names, each on its own bounded, with commas between them.
+func nameList(names []string) string {
+	short := make([]string, len(names))
+	for i, name := range names {
+		short[i] = line(name, maxPerson)
+	}
+	return strings.Join(short, ", ")
+}
+
+// hidden returns how many items are not named where so many names are shown.
+func (c cause) hidden(names int) int { return c.count - min(names, len(c.names)) }

@@ -1,0 +1,173 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A headline is the first line: what happened to which order. Its texts are not escaped.
+type headline struct {
+	emoji  string
+	before string // stands before the order's name
+	after  string
+}
+
+func headlineOf(c watcher.Completion, causes []cause) headline {
+	n := c.Counts
+	lasted := span(c.CompletedAt.Sub(c.AcceptedAt))
+	switch c.Outcome {
+	case watcher.Succeeded:
+		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", number(n.Succeeded), count(n.Total, "item"), span(took(c)))}
+	case watcher.PartiallyFailed:
+		return headline{":warning:", "", fmt.Sprintf(": %s of %s failed", number(n.Failed), count(n.Total, "item")) + mostly(causes)}
+	case watcher.AllFailed:
+		return headline{":red_circle:", "", " failed: " + allItems(n.Failed) + mostly(causes)}
+	case watcher.TimedOut:
+		return headline{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
+	case watcher.OrderNotFound:
+		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s did not know it for %s", orUnknown(word(c.Region, maxWord)), lasted)}
+	case watcher.OrderRefused:
+		return headline{":no_entry:", "", " cannot be watched: ModelArts refuses it" + errorNote(c.Error)}
+	case watcher.Cancelled:
+		return headline{":black_square_for_stop:", "Stopped watching ", " after " + lasted + ": " + cancelReason(c.Reason)}
+	}
+	return headline{":grey_question:", "", " ended: " + orUnknown(word(string(c.Outcome), maxWord))}
+}
+
+// fails reports whether the outcome is one to wake somebody for.
+func fails(o watcher.Outcome) bool {
+	return slices.Contains([]watcher.Outcome{
+		watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused,
+	}, o)
+}
+
+func allItems(n int) string {
+	if n == 1 {
+		return "its only item"
+	}
+	return "all " + count(n, "item")
+}
+
+// mostly names the largest cause.
+func mostly(causes []cause) string {
+	if len(causes) == 0 {
+		return ""
+	}
+	text := noMessage
+	if m := word(causes[0].message, maxCause); m != "" {
+		text = "“" + m + "”"
+	}
+	switch {
+	case len(causes) > 1:
+		return fmt.Sprintf(", %s with %s", number(causes[0].count), text)
+	case causes[0].similar:
+		return ", messages like " + text
+	}
+	return ", " + text
+}
+
+// openCounts says how far the order was when it was last seen.
+func openCounts(c watcher.Completion) string {
+	n := c.Counts
+	ended := n.Succeeded + n.Failed
+	var text string
+	switch seen := ended + n.Processing; {
+	case seen == 0 && c.Error != nil:
+		return "its state could never be read" + errorNote(c.Error)
+	case seen == 0:
+		return "no item ever appeared"
+	default:
+		text = fmt.Sprintf("%s of %s ended", number(ended), number(n.Total))
+		if n.Failed > 0 {
+			text += fmt.Sprintf(" (%s failed)", number(n.Failed))
+		}
+		if n.Processing > 0 {
+			text += fmt.Sprintf(", %s still processing", number(n.Processing))
+		}
+		if missing := n.Total - seen; missing > 0 {
+			text += fmt.Sprintf(", %s not created yet", number(missing))
+		}
+	}
+	if c.Error != nil {
+		text += " when it could last be read" + errorNote(c.Error)
+	}
+	return text
+}
+
+// errorNote returns " (CODE: message)" on one line.
+func errorNote(e *watcher.ErrorDetail) string {
+	if e == nil {
+		return ""
+	}
+	text := word(strings.Trim(errorCode(e)+": "+e.Message, ": "), maxCause)
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+// errorCode returns the API's code, empty where the watcher put its own word there.
+func errorCode(e *watcher.ErrorDetail) string {
+	switch watcher.Class(e.Code) {
+	case watcher.MayPass, watcher.Throttled, watcher.NotFound, watcher.Refused, watcher.Credentials:
+		return ""
+	}
+	return e.Code
+}
+
+// cancelReason returns the reason, which says who cancelled.
+func cancelReason(reason string) string {
+	reason = word(reason, maxReason/2)
+	switch {
+	case reason == "":
+		return "cancelled, nobody said by whom"
+	case strings.HasPrefix(reason, "cancelled"):
+		return reason
+	}
+	return "cancelled, " + reason
+}
+
+// took returns how long the order's items took, from the first that began to the last that
+// changed. Where the items do not say, it is how long the order was watched.
+func took(c watcher.Completion) time.Duration {
+	var first, last time.Time
+	for _, it := range c.Items {
+		if it.BeganAt.IsZero() || it.UpdatedAt.IsZero() || c.ItemsOmitted > 0 {
+			return c.CompletedAt.Sub(c.AcceptedAt)
+		}
+		if first.IsZero() || it.BeganAt.Before(first) {
+			first = it.BeganAt
+		}
+		if it.UpdatedAt.After(last) {
+			last = it.UpdatedAt
+		}
+	}
+	if d := last.Sub(first); !first.IsZero() && d >= 0 {
+		return d
+	}
+	return c.CompletedAt.Sub(c.AcceptedAt)
+}
+
+// slowest returns the item that took longest, and how long; an empty name where none says.
+func slowest(items []watcher.Item) (name string, longest time.Duration) {
+	for _, it := range items {
+		if it.BeganAt.IsZero() || it.UpdatedAt.IsZero() {
+			continue
+		}
+		if d := it.UpdatedAt.Sub(it.BeganAt); d > longest {
+			name, longest = it.ResourceName, d
+		}
+	}
+	return name, longest
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "(unknown)"
+	}
+	return s
+}

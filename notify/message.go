@@ -1,0 +1,72 @@
+// Package notify tells people how a watch ended.
+//
+// [Summarize] makes the message: a pure function of the completion, so that whoever delivers it
+// again delivers the same. [Slack] posts it, [Log] writes it to the log. Both are
+// [watcher.Notifier]s.
+//
+// Every text of a completion is foreign: the cloud's, or a requester's. Long foreign text goes
+// into preformatted rich text, where Slack parses nothing. All other foreign text is cut, made one
+// line, and escaped.
+package notify
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// A Message is one post and the replies in its thread.
+type Message struct {
+	// Text is a full sentence for push notifications, search and screen readers, escaped, at most
+	// 600 UTF-16 units.
+	Text string
+	// Blocks are what people see: at most 15, at most 6,000 UTF-16 units.
+	Blocks []slack.Block
+	// Brief are the title and the top causes without links or rich text, for a Slack that refuses
+	// Blocks. Empty in replies.
+	Brief []slack.Block
+	// Mention is Slack's code for whom to wake, empty for nobody. It is in Blocks and Brief
+	// already; whoever posts Text alone puts it before.
+	Mention string
+	// Replies go into the post's thread: at most 3, without replies of their own.
+	Replies []Message
+}
+
+// Options are what a message depends on beside the completion. The zero value mentions nobody and
+// is never late.
+type Options struct {
+	// Mention is whom to wake for a failure: "here", a user U… or W…, or a group S…. Anything
+	// else mentions nobody: see [CheckMention].
+	Mention string
+	// Now is when the message is posted, for the note that it is late. Zero leaves the note out.
+	Now time.Time
+	// NoThread leaves the replies out and says in the message where the rest is found.
+	NoThread bool
+	// Secrets are never shown, whatever text they are in; empty ones are ignored.
+	Secrets []string
+}
+
+var mention = regexp.MustCompile(`^(here|[UWS][A-Z0-9]{2,30})$`)
+
+// CheckMention returns an error where the text is neither empty nor something to mention.
+func CheckMention(s string) error {
+	if s == "" || mention.MatchString(s) {
+		return nil
+	}
+	return fmt.Errorf("mention must be here, a user ID (U… or W…) or a user group ID (S…)")
+}
+
+// mentionCode returns Slack's code for a mention, empty where there is none.
+func mentionCode(s string) string {
+	switch {
+	case !mention.MatchString(s):
+		return ""
+	case s == "here":
+		return "<!here>"
+	case s[0] == 'S':
+		return "<!subteam^" + s + ">"
+	}
+	return "<@" + s + ">"
+}

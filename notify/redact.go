@@ -1,0 +1,56 @@
+package notify
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// redact returns the completion with every secret replaced in every text. It comes before all
+// cutting: half a secret is not found any more.
+func redact(c watcher.Completion, secrets []string) watcher.Completion {
+	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
+	if len(secrets) == 0 {
+		return c
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, s := range secrets {
+		pairs = append(pairs, s, "[secret]")
+	}
+	hide := strings.NewReplacer(pairs...).Replace
+	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName, &c.Reason} {
+		*s = hide(*s)
+	}
+	if c.Error != nil {
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hide(c.Error.Message)}
+	}
+	c.Items = slices.Clone(c.Items)
+	for i := range c.Items {
+		it := &c.Items[i]
+		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hide(it.Action), hide(it.Message)
+		it.Status = watcher.Status(hide(string(it.Status)))
+	}
+	c.Failures = slices.Clone(c.Failures)
+	for i := range c.Failures {
+		f := &c.Failures[i]
+		f.Message, f.Action = hide(f.Message), hide(f.Action)
+		f.ResourceNames = slices.Clone(f.ResourceNames)
+		for j, name := range f.ResourceNames {
+			f.ResourceNames[j] = hide(name)
+		}
+	}
+	c.Requests = slices.Clone(c.Requests)
+	for i := range c.Requests {
+		r := &c.Requests[i]
+		r.ID, r.RequestedBy, r.Link = hide(r.ID), hide(r.RequestedBy), hide(r.Link)
+		labels := make(map[string]string, len(r.Labels))
+		for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
+			labels[hide(k)] = hide(r.Labels[k])
+		}
+		r.Labels = labels
+	}
+	return c
+}

@@ -1,0 +1,181 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/slack-go/slack"
+)
+
+// A Config says where and how summaries are posted. Either Token with Channel, or WebhookURL.
+type Config struct {
+	Token   string // a bot token with the scope chat:write; secret
+	Channel string // the channel ID for requests that name none
+
+	// WebhookURL is an incoming webhook, the way without a token; secret. It posts into its own
+	// channel, whatever requests name, and makes no threads.
+	WebhookURL string
+
+	APIURL  string // ends in "/"; default https://slack.com/api/
+	Mention string // whom to wake for a failure: see [CheckMention]
+
+	// Secrets are never shown, whatever text they are in. Token and WebhookURL need not be named.
+	Secrets []string
+
+	// Jitter spreads the delays after errors by this share of them, 0 to 1; 0 is none.
+	Jitter float64
+
+	// HTTPClient makes the calls. It must have a timeout and follow no redirects, which would
+	// carry the token elsewhere. Default: 10 s, no redirects, answers up to 1 MiB.
+	HTTPClient *http.Client
+
+	Now   func() time.Time                                 // default time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // default: waits, or returns ctx's cause
+}
+
+// Slack posts summaries: one in each channel that the requests name, with its thread. It is safe
+// for concurrent use; a channel gets at most one message a second.
+type Slack struct {
+	log      *slog.Logger
+	config   Config
+	api      *slack.Client
+	receipts receipts
+
+	mu          sync.Mutex
+	lanes       map[string]*lane
+	pausedUntil time.Time // no call at all: token or workspace
+	pausedFor   string    // the code; empty while nothing is wrong
+
+	duplicates atomic.Int64
+}
+
+var _ watcher.Notifier = (*Slack)(nil)
+
+// callTimeout bounds one call of Slack.
+const callTimeout = 10 * time.Second
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 1 << 20
+
+// webhookChannel stands for the webhook's own channel.
+const webhookChannel = "webhook"
+
+// NewSlack returns a notifier. It makes no call; see [Slack.Check].
+func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
+	c.APIURL = cmp.Or(c.APIURL, slack.APIURL)
+	if err := checkConfig(c); err != nil {
+		return nil, fmt.Errorf("configure slack: %w", err)
+	}
+	c.Secrets = append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{
+			Timeout:       callTimeout,
+			Transport:     boundedTransport{http.DefaultTransport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	return &Slack{
+		log: log, config: c,
+		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
+		receipts: receipts{known: make(map[place]*receipt)},
+		lanes:    make(map[string]*lane),
+	}, nil
+}
+
+func checkConfig(c Config) error {
+	switch {
+	case (c.Token == "") == (c.WebhookURL == ""):
+		return errors.New("give either a token or a webhook's URL")
+	case c.Token != "" && c.Channel == "":
+		return errors.New("a token needs a channel ID to post in")
+	case c.WebhookURL != "" && !isHTTP(c.WebhookURL):
+		return errors.New("the webhook's URL must be an http(s) URL")
+	case !isHTTP(c.APIURL) || !strings.HasSuffix(c.APIURL, "/"):
+		return errors.New(`the API's URL must be an http(s) URL that ends in "/"`)
+	case c.Jitter < 0 || c.Jitter > 1:
+		return errors.New("the jitter must be between 0 and 1")
+	}
+	return CheckMention(c.Mention)
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// Check asks Slack whether the token is valid and may post. With a webhook there is nothing to
+// ask, and it returns nil. The error is a *[PostError].
+func (s *Slack) Check(ctx context.Context) error {
+	if s.config.Token == "" {
+		return nil
+	}
+	answer, err := s.api.AuthTestContext(ctx)
+	if err != nil {
+		return Classify(err)
+	}
+	const scope = "chat:write"
+	scopes := answer.Header.Get("X-OAuth-Scopes")
+	if scopes == "" {
+		return nil
+	}
+	for have := range strings.SplitSeq(scopes, ",") {
+		if strings.TrimSpace(have) == scope {
+			return nil
+		}
+	}
+	return &PostError{Class: TokenRefused, Code: "missing_scope", Detail: "needs the scope " + scope}
+}
+
+// PossibleDuplicates returns how many messages were posted again although an earlier try may have
+// been accepted.
+func (s *Slack) PossibleDuplicates() int64 { return s.duplicates.Load() }
+
+func (s *Slack) lane(channel string) *lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[channel]
+	if l == nil {
+		l = newLane(s.config.Jitter)
+		s.lanes[channel] = l
+	}
+	return l
+}
+
+// A boundedTransport cuts answers that are too long.
+type boundedTransport struct{ next http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	if err == nil {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
+	}
+	return answer, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

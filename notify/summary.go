@@ -1,0 +1,191 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/slack-go/slack"
+)
+
+// Summarize returns what people are told of a watch that ended. It depends on nothing but its
+// arguments, never fails, and keeps Slack's limits whatever the completion holds.
+func Summarize(c watcher.Completion, o Options) Message {
+	c = redact(c, o.Secrets)
+	causes := causes(c.Failures)
+	h := headlineOf(c, causes)
+	m := Message{Text: sentence(c, h, o.Now)}
+	if fails(c.Outcome) {
+		m.Mention = mentionCode(o.Mention)
+	}
+
+	foot := foot(c, causes, o.Now)
+	p := newPage()
+	for _, b := range foot {
+		p.left -= weigh(b)
+	}
+	p.add(section(title(c, h, m.Mention, firstLink(c.Requests))))
+	if f := fields(c); len(f) > 0 {
+		p.add(section("", f...))
+	}
+	if text := notice(c.Outcome); text != "" {
+		p.add(section(text))
+	}
+	if e := c.Error; e != nil {
+		p.add(richText(paragraph("", "The last error of ModelArts:"), preformatted(errorText(e))))
+	}
+	if open := openList(c); open != "" {
+		p.add(richText(paragraph("Still open", ""), preformatted(open)))
+	}
+	if len(causes) > 0 {
+		m.Replies = addFailures(p, c, causes, !o.NoThread)
+	}
+	m.Blocks = append(p.blocks, foot...)
+	m.Brief = brief(c, h, m.Mention, causes)
+	return m
+}
+
+// foot returns the blocks that come last: what to do, and the small print.
+func foot(c watcher.Completion, causes []cause, now time.Time) []slack.Block {
+	small := contextBlock(c, now)
+	if text := advice(c.Outcome, causes); text != "" {
+		return []slack.Block{section(text), small}
+	}
+	return []slack.Block{small}
+}
+
+// title returns the first line in mrkdwn.
+func title(c watcher.Completion, h headline, mention, address string) string {
+	name := "*" + link(address, orUnknown(word(c.OrderName, maxName))) + "*"
+	text := h.emoji + " " + h.before + name + escape(fit(h.after, maxTitle))
+	if mention != "" {
+		text += " " + mention
+	}
+	return text
+}
+
+// sentence returns the message in one plain sentence, with who asked: what a push notification
+// shows.
+func sentence(c watcher.Completion, h headline, now time.Time) string {
+	text := h.before + orUnknown(word(c.OrderName, maxName)) + fit(h.after, maxText-maxName-maxCause-80) + "."
+	if by := askers(c.Requests); by != "" {
+		text += " Asked for by " + by + "."
+	}
+	if note := lateness(c, now); note != "" {
+		text += " Delivered " + note + "."
+	}
+	return escape(fit(text, maxText))
+}
+
+// brief returns the title and the top causes, without links and rich text.
+func brief(c watcher.Completion, h headline, mention string, causes []cause) []slack.Block {
+	text := title(c, h, mention, "")
+	for i, cause := range causes {
+		if i == titleCauses {
+			text += fmt.Sprintf("\n• and %s", count(len(causes)-i, "more cause"))
+			break
+		}
+		bold, plain := cause.head(inlineNames)
+		text += "\n• " + escape(strings.ReplaceAll(bold+plain, "`", "'")+" · "+orNoMessage(word(cause.message, maxShort)))
+	}
+	blocks := []slack.Block{section(text)}
+	if text := strings.TrimSpace(notice(c.Outcome) + "\n" + advice(c.Outcome, causes)); text != "" {
+		blocks = append(blocks, section(text))
+	}
+	return append(blocks, section("All of it: "+escape(inEvent(c))))
+}
+
+func orNoMessage(s string) string {
+	if s == "" {
+		return noMessage
+	}
+	return s
+}
+
+// fields returns the facts that stand in two columns.
+func fields(c watcher.Completion) []*slack.TextBlockObject {
+	lasted := span(c.CompletedAt.Sub(c.AcceptedAt))
+	switch c.Outcome {
+	case watcher.PartiallyFailed, watcher.AllFailed:
+		return []*slack.TextBlockObject{
+			field("Result", strings.ReplaceAll(string(c.Outcome), "_", " ")),
+			field("Items", itemCounts(c.Counts)),
+			field("Took", escape(tookText(c))),
+			field("Ended", date(c.CompletedAt)),
+		}
+	case watcher.TimedOut:
+		return []*slack.TextBlockObject{
+			field("Items", itemCounts(c.Counts)),
+			field("Watched", fmt.Sprintf("%s, %s", lasted, count(c.Polls, "poll"))),
+			field("Watching since", date(c.AcceptedAt)),
+			field("Stopped", date(c.CompletedAt)),
+		}
+	case watcher.OrderNotFound, watcher.OrderRefused:
+		return []*slack.TextBlockObject{
+			field("Region", escape(orUnknown(word(c.Region, maxWord)))),
+			field("Project", escape(orUnknown(word(c.ProjectID, maxPerson+4)))),
+			field("Asked", fmt.Sprintf("%s in %s", count(c.Polls, "time"), lasted)),
+			field("Ended", date(c.CompletedAt)),
+		}
+	}
+	return nil
+}
+
+func field(name, value string) *slack.TextBlockObject {
+	return mrkdwn("*" + name + "*\n" + value)
+}
+
+func itemCounts(n watcher.Counts) string {
+	text := number(n.Total) + " in all"
+	for _, part := range []struct {
+		n    int
+		word string
+	}{{n.Succeeded, "succeeded"}, {n.Failed, "failed"}, {n.Processing, "processing"}, {n.Total - n.Succeeded - n.Failed - n.Processing, "not created yet"}} {
+		if part.n > 0 {
+			text += ", " + number(part.n) + " " + part.word
+		}
+	}
+	return text
+}
+
+func tookText(c watcher.Completion) string {
+	text := span(took(c))
+	if name, d := slowest(c.Items); name != "" && len(c.Items) > 1 {
+		text += fmt.Sprintf(", slowest %s %s", word(name, maxPerson), span(d))
+	}
+	return text
+}
+
+func errorText(e *watcher.ErrorDetail) string {
+	text := line(errorCode(e), maxWord)
+	if m := excerpt(e.Message, maxExcerpt); m != "" {
+		text = strings.TrimPrefix(text+": "+m, ": ")
+	}
+	return orUnknown(text)
+}
+
+// openList returns the first items that had not ended, one a line; empty where there is none.
+func openList(c watcher.Completion) string {
+	if c.Outcome != watcher.TimedOut {
+		return ""
+	}
+	var lines []string
+	for _, it := range c.Items {
+		if it.Status.Ended() {
+			continue
+		}
+		if len(lines) == openItems {
+			break
+		}
+		text := fmt.Sprintf("%s · %s · %s", line(it.ResourceName, maxPerson), line(it.Action, maxWord), line(string(it.Status), maxWord))
+		if d := c.CompletedAt.Sub(it.BeganAt); !it.BeganAt.IsZero() && d > 0 {
+			text += " for " + span(d)
+		}
+		lines = append(lines, text)
+	}
+	if more := c.Counts.Processing - len(lines); len(lines) > 0 && more > 0 {
+		lines = append(lines, fmt.Sprintf("and %s more: see the completion event of watch %s", number(more), line(c.WatchID, maxPerson)))
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,426 @@
+package notify_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var (
+	accepted = time.Date(2025, 4, 10, 11, 49, 50, 0, time.UTC)
+	began    = accepted.Add(3 * time.Second)
+	ended    = began.Add(686 * time.Second)
+)
+
+// order returns a completion of an order with so many succeeded items and these failures.
+func order(outcome watcher.Outcome, succeeded int, failures ...watcher.Failure) watcher.Completion {
+	c := watcher.Completion{Outcome: outcome, CompletedAt: ended.Add(5 * time.Second)}
+	c.WatchID, c.Region = "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", "cn-north-4"
+	c.ProjectID, c.OrderName = "6f5da086876d4cd084d36f8bd3346036", "order.pool-5ed5-w4l2n"
+	c.AcceptedAt, c.Polls = accepted, 19
+	c.Requests = []watcher.Request{{
+		ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/job/771?a=1&b=2",
+		Labels: map[string]string{"env": "prod", "team": "training"},
+	}}
+	for i := range succeeded {
+		c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-%05d", i), watcher.Succeed, i, ""))
+	}
+	for _, f := range failures {
+		c.Counts.Failed += f.Count
+		c.Failures = append(c.Failures, f)
+		for i, name := range f.ResourceNames {
+			c.Items = append(c.Items, item(name, watcher.Failed, i, f.Message))
+		}
+	}
+	c.Counts.Succeeded = succeeded
+	c.Counts.Total = succeeded + c.Counts.Failed
+	return c
+}
+
+func item(name string, status watcher.Status, i int, message string) watcher.Item {
+	return watcher.Item{
+		ResourceName: name, Action: "createNode", Status: status, Message: message,
+		BeganAt: began.Add(time.Duration(i%7) * time.Second), UpdatedAt: ended.Add(-time.Duration(i%11) * time.Second),
+	}
+}
+
+func failure(message, action string, count int) watcher.Failure {
+	f := watcher.Failure{Message: message, Action: action, Count: count}
+	for i := range count {
+		f.ResourceNames = append(f.ResourceNames, fmt.Sprintf("os-node-created-f%04d", i))
+	}
+	return f
+}
+
+// distinct returns n failures whose long messages all differ.
+func distinct(n int) []watcher.Failure {
+	var all []watcher.Failure
+	for i := range n {
+		f := failure(fmt.Sprintf("create server %08x-9bb1-4d2a-8a3f-%012x in az%d failed at 2025-04-10T11:%02d:%02dZ after %d retries: %sno valid host was found, there are not enough hosts available",
+			i*7919, i*104729, i%3, i/60%60, i%60, i%9, strings.Repeat("scheduler reported a fault; ", 30)), "createNode", 1)
+		f.ResourceNames[0] = fmt.Sprintf("os-node-created-x%04d", i)
+		all = append(all, f)
+	}
+	return all
+}
+
+// many returns n failures of n different kinds.
+func many(n int) []watcher.Failure {
+	var all []watcher.Failure
+	for i := range n {
+		f := failure("cause "+strings.Repeat(string(rune('a'+i%26)), i/26+2)+" stopped the node", "createNode", 3)
+		for j := range f.ResourceNames {
+			f.ResourceNames[j] = fmt.Sprintf("os-node-created-%03d-%d", i, j)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+const (
+	bidi      = "\u202Eevil\u202C"
+	fakeKey   = "HPUAEXAMPLEACCESSKEY"  // somebody else's, in a cloud message: shown
+	secretKey = "planted-secret-6b1f2c" // configured: never shown
+)
+
+func cases() map[string]struct {
+	completion watcher.Completion
+	options    notify.Options
+} {
+	type one = struct {
+		completion watcher.Completion
+		options    notify.Options
+	}
+	with := func(c watcher.Completion, change func(*watcher.Completion)) watcher.Completion {
+		change(&c)
+		return c
+	}
+	here := notify.Options{Mention: "here"}
+	group := notify.Options{Mention: "S0PLATFORM"}
+	return map[string]one{
+		"succeeded": {order(watcher.Succeeded, 12), here},
+		"succeeded_one_item": {with(order(watcher.Succeeded, 1), func(c *watcher.Completion) {
+			c.Requests[0] = watcher.Request{ID: "seq-12-1744285790000"}
+		}), notify.Options{}},
+		"succeeded_late": {order(watcher.Succeeded, 12), notify.Options{Now: ended.Add(42*time.Minute + 30*time.Second)}},
+		"partially_failed": {order(watcher.PartiallyFailed, 1159,
+			failure("flavor modelarts.bm.npu.arm.8snt9b3 sold out in cn-north-4a", "createNode", 40),
+			watcher.Failure{Message: "quota exceeded: 0 of 1 pools left", Action: "createPool", Count: 1, ResourceNames: []string{"pool-9495-6f5da086876d4cd084d36f8bd3346036"}}), group},
+		"partially_failed_one_item":   {order(watcher.PartiallyFailed, 3, failure("flavor sold out", "createNode", 1)), here},
+		"partially_failed_ten_causes": {order(watcher.PartiallyFailed, 70, many(10)...), here},
+		"partially_failed_webhook":    {order(watcher.PartiallyFailed, 10, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "here", NoThread: true}},
+		"failed":                      {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "U012AB3CD"}},
+		"failed_one_item":             {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 1)), here},
+		"failed_no_message":           {order(watcher.AllFailed, 0, failure("", "createNode", 4)), here},
+		"failed_late":                 {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "here", Now: ended.Add(3 * time.Hour)}},
+		"failed_5000_items":           {with(order(watcher.PartiallyFailed, 3000, distinct(2000)...), func(c *watcher.Completion) { c.ItemsOmitted = 3000; c.Items = c.Items[3000:] }), here},
+		"failed_300_causes":           {order(watcher.AllFailed, 0, many(300)...), here},
+		"failed_hostile":              {hostile(), notify.Options{Mention: "here", Secrets: []string{secretKey}}},
+		"timed_out": {with(order(watcher.TimedOut, 35, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
+			for i := range 3 {
+				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-p%04d", i), watcher.Processing, i, ""))
+			}
+			c.Counts.Processing, c.Counts.Total = 3, 40
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Reason = "after 2h: 37 of 40 items ended, 3 still processing"
+		}), here},
+		"timed_out_no_item": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) {
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Reason = "after 2h: no item ever appeared"
+		}), here},
+		"timed_out_unreachable": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) {
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Error = &watcher.ErrorDetail{Code: "may_pass", Message: "ask ModelArts: 503 Service Unavailable"}
+		}), here},
+		"not_found": {with(order(watcher.OrderNotFound, 0), func(c *watcher.Completion) {
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Minute)
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+		}), here},
+		"refused": {with(order(watcher.OrderRefused, 0), func(c *watcher.Completion) {
+			c.CompletedAt, c.Polls = c.AcceptedAt.Add(time.Second), 1
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50004000", Message: "Bad request."}
+		}), here},
+		"cancelled": {with(order(watcher.Cancelled, 3), func(c *watcher.Completion) {
+			c.Items = append(c.Items, item("os-node-created-zz", watcher.Processing, 1, ""))
+			c.Counts.Processing, c.Counts.Total = 1, 4
+			c.Reason = "cancelled by jane@example.com: wrong pool"
+		}), here},
+		"fifty_requests": {with(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
+			c.Requests = nil
+			for i := range 50 {
+				c.Requests = append(c.Requests, watcher.Request{
+					ID: fmt.Sprintf("build-%d", 700+i), RequestedBy: fmt.Sprintf("team-%d", i%20), Link: fmt.Sprintf("https://ci.example/job/%d", 700+i),
+					Labels: map[string]string{"env": []string{"prod", "test"}[i%2], "shard": fmt.Sprint(i)},
+				})
+			}
+		}), here},
+	}
+}
+
+// hostile returns a completion whose every text tries to do harm.
+func hostile() watcher.Completion {
+	c := order(watcher.AllFailed, 0,
+		failure("<!channel> ```rm -rf``` "+bidi+" \x1b[31mred\x1b[0m <https://evil.example|click> & \x00nul, key "+fakeKey+" and "+secretKey, "create<Node>", 2),
+		failure(strings.Repeat("A very long cause. ", 5000)+"the cause is at the end "+secretKey+" \xff\xfe", "createNode`", 1),
+		failure("line one\r\nline two\nline three", "createPool", 1))
+	c.Requests[0] = watcher.Request{
+		ID: "`id` <!here>", RequestedBy: "<@U0VICTIM> *bold* \n> quote", Link: "https://ci.example/<!channel>|x?a=1&b=2",
+		Labels: map[string]string{"<!everyone>": "a & b", "note": bidi},
+	}
+	c.Requests = append(c.Requests,
+		watcher.Request{ID: "js", RequestedBy: "b", Link: "javascript:alert(1)"},
+		watcher.Request{ID: "long", RequestedBy: secretKey, Link: "https://ci.example/" + strings.Repeat("&", 1900)})
+	return c
+}
+
+// stored returns the message as Slack would hold it.
+func stored(t testing.TB, m notify.Message) emulator.Message {
+	t.Helper()
+	blocks, err := json.Marshal(m.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return emulator.Message{Text: m.Text, Blocks: blocks}
+}
+
+// everything returns the message in all its forms, and its replies.
+func everything(t testing.TB, m notify.Message) []emulator.Message {
+	t.Helper()
+	all := []emulator.Message{stored(t, m), stored(t, notify.Message{Text: m.Text, Blocks: m.Brief}), {Text: m.Text}}
+	for _, r := range m.Replies {
+		all = append(all, stored(t, r))
+	}
+	return all
+}
+
+func TestSummarize(t *testing.T) {
+	for name, tc := range cases() {
+		t.Run(name, func(t *testing.T) {
+			m := notify.Summarize(tc.completion, tc.options)
+			keepsLimits(t, m, tc.options)
+			var b strings.Builder
+			all := everything(t, m)
+			fmt.Fprintf(&b, "=== notification\n%s=== message\n%s", emulator.Render(all[2]), emulator.Render(all[0]))
+			for i, r := range all[3:] {
+				fmt.Fprintf(&b, "=== reply %d\n%s", i+1, emulator.Render(r))
+			}
+			fmt.Fprintf(&b, "=== brief\n%s=== log\n%s\n", emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
+			golden(t, name+".txt", b.String())
+			var blocks strings.Builder
+			enc := json.NewEncoder(&blocks)
+			enc.SetEscapeHTML(false)
+			enc.SetIndent("", " ")
+			if err := enc.Encode(m.Blocks); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", blocks.String())
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Errorf("%s differs; run go test ./notify -update and look at the difference\ngot:\n%s", path, got)
+	}
+}
+
+// keepsLimits checks all that holds for every message.
+func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
+	t.Helper()
+	if len(m.Replies) > 3 {
+		t.Errorf("%d replies", len(m.Replies))
+	}
+	for i, e := range everything(t, m) {
+		for _, v := range emulator.Check(e, emulator.OwnLimits) {
+			t.Errorf("message %d: %v", i, v)
+		}
+		for _, found := range emulator.Mentions(e) {
+			if found != o.Mention || m.Mention == "" {
+				t.Errorf("message %d mentions %q, which is not configured", i, found)
+			}
+		}
+		for _, s := range o.Secrets {
+			if strings.Contains(e.Text+string(e.Blocks), s) {
+				t.Errorf("message %d shows a secret", i)
+			}
+		}
+		if shown := emulator.Render(e); !utf8.ValidString(shown) || strings.ContainsAny(shown, "\x00\x1b\u202e\u202c\u2066\u2069") {
+			t.Errorf("message %d shows control characters: %q", i, shown)
+		}
+	}
+}
+
+func TestMentionOnlyForFailures(t *testing.T) {
+	wakes := []watcher.Outcome{watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused}
+	for _, outcome := range watcher.Outcomes {
+		for option, want := range map[string]string{"": "", "here": "here", "U0123": "U0123", "W0123": "W0123", "S0123": "S0123", "channel": "", "!channel": "", "C0123": ""} {
+			if !slices.Contains(wakes, outcome) {
+				want = ""
+			}
+			m := notify.Summarize(order(outcome, 1), notify.Options{Mention: option})
+			got := strings.Join(emulator.Mentions(stored(t, m)), " ")
+			if got != want || (m.Mention == "") != (want == "") {
+				t.Errorf("%s with mention %q: mentions %q (%q), want %q", outcome, option, got, m.Mention, want)
+			}
+		}
+	}
+}
+
+// Every failed item is named in the post or its thread, or counted as not named.
+func TestEveryFailedItemIsFound(t *testing.T) {
+	for _, n := range []int{1, 3, 4, 40, 200, 600} {
+		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", n))
+		m := notify.Summarize(c, notify.Options{})
+		shown := ""
+		for _, e := range everything(t, m) {
+			shown += emulator.Render(e)
+		}
+		for _, name := range c.Failures[0].ResourceNames {
+			if !strings.Contains(shown, name) {
+				t.Errorf("%d failed items: %s is nowhere", n, name)
+			}
+		}
+	}
+}
+
+// What is not named anywhere is counted, exactly.
+func TestWhatIsNotNamedIsCounted(t *testing.T) {
+	for name, c := range map[string]watcher.Completion{
+		"one cause":                 order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 2000)),
+		"many causes":               order(watcher.AllFailed, 0, many(300)...),
+		"similar causes":            order(watcher.AllFailed, 0, distinct(2000)...),
+		"causes of 100 items":       order(watcher.AllFailed, 0, big(9, 100)...),
+		"causes of 300 items":       order(watcher.AllFailed, 0, big(7, 300)...),
+		"names missing in an event": order(watcher.AllFailed, 0, watcher.Failure{Message: "x", Count: 50, ResourceNames: []string{"os-node-a", "os-node-b", "os-node-c", "os-node-d"}}),
+		"no names at all":           order(watcher.AllFailed, 0, watcher.Failure{Count: 50}),
+	} {
+		all := everything(t, notify.Summarize(c, notify.Options{}))
+		shown := emulator.Render(all[0])
+		for _, reply := range all[3:] {
+			shown += emulator.Render(reply)
+		}
+		named := map[string]bool{}
+		for _, n := range nodeName.FindAllString(shown[strings.Index(shown, "*Failures*"):], -1) {
+			named[n] = true
+		}
+		missing := 0
+		if m := notNamed.FindStringSubmatch(shown); m != nil {
+			missing, _ = strconv.Atoi(strings.ReplaceAll(m[1], ",", ""))
+		}
+		if len(named)+missing != c.Counts.Failed {
+			t.Errorf("%s: %d named and %d counted of %d failed items\n%.3000s", name, len(named), missing, c.Counts.Failed, shown)
+		}
+	}
+}
+
+var (
+	nodeName = regexp.MustCompile(`os-node-[a-z0-9-]+`)
+	notNamed = regexp.MustCompile(`([0-9,]+) more failed items?[^.]*see the completion event`)
+)
+
+// big returns n causes of so many items each, all with names of their own.
+func big(n, size int) []watcher.Failure {
+	var all []watcher.Failure
+	for i := range n {
+		f := failure("cause "+strings.Repeat(string(rune('a'+i)), 3), "createNode", size)
+		for j := range f.ResourceNames {
+			f.ResourceNames[j] = fmt.Sprintf("os-node-%d-%04d", i, j)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func TestSimilarCausesArePutTogether(t *testing.T) {
+	m := notify.Summarize(order(watcher.AllFailed, 0, distinct(9)...), notify.Options{})
+	if shown := emulator.Render(stored(t, m)); !strings.Contains(shown, "*9 ×* createNode") {
+		t.Errorf("nine messages that differ in ids and times are not put together:\n%s", shown)
+	}
+	m = notify.Summarize(order(watcher.AllFailed, 0, distinct(8)...), notify.Options{})
+	if shown := emulator.Render(stored(t, m)); !strings.Contains(shown, "*1 ×* createNode") {
+		t.Errorf("eight messages are put together:\n%s", shown)
+	}
+}
+
+func TestSummarizeLeavesTheCompletionAlone(t *testing.T) {
+	c := hostile()
+	before, _ := json.Marshal(c)
+	notify.Summarize(c, notify.Options{Mention: "here", Secrets: []string{secretKey}})
+	if after, _ := json.Marshal(c); string(before) != string(after) {
+		t.Error("the completion was changed")
+	}
+}
+
+func BenchmarkSummarize(b *testing.B) {
+	c := order(watcher.PartiallyFailed, 3000, distinct(2000)...)
+	for b.Loop() {
+		notify.Summarize(c, notify.Options{})
+	}
+}
+
+func FuzzSummarize(f *testing.F) {
+	f.Add("flavor sold out", "os-node-1", "createNode", "gpu-pools", "https://ci.example/1", uint16(40), uint16(3), uint16(1), uint8(1), "here")
+	f.Add("<!channel>&&&&", "n|<>&", "`", "<@U1>", "https://x/|<>", uint16(5000), uint16(2000), uint16(256), uint8(2), "S0PLATFORM")
+	f.Add(strings.Repeat("&", 4000), strings.Repeat("<", 200), strings.Repeat("&", 90), strings.Repeat("&", 300), "https://x/"+strings.Repeat("&", 1900), uint16(300), uint16(300), uint16(9), uint8(3), "U0")
+	f.Add(strings.Repeat("\U0001F600", 999), "\xff\xfe\u202e\x1b[1m", "\x00", "", "http://", uint16(9), uint16(9), uint16(0), uint8(4), "channel")
+	f.Fuzz(func(t *testing.T, message, name, action, by, link string, failed, groups, requests uint16, outcome uint8, mention string) {
+		o := notify.Options{Mention: mention, Now: ended.Add(time.Hour), Secrets: []string{secretKey}, NoThread: outcome >= 128}
+		keepsLimits(t, notify.Summarize(fuzzed(message, name, action, by, link, failed, groups, requests, outcome), o), o)
+	})
+}
+
+func fuzzed(message, name, action, by, link string, failed, groups, requests uint16, outcome uint8) watcher.Completion {
+	outcomes := append(watcher.Outcomes[:], "other")
+	c := order(outcomes[int(outcome)%len(outcomes)], int(failed)%7)
+	for i := range groups % 120 {
+		n := int(failed) / (int(i) + 1) % 3000
+		words := strings.Repeat(string(rune('a'+i%26)), int(i)/26%40)
+		f := watcher.Failure{Message: words + message, Action: action, Count: n}
+		for j := range n / 2 {
+			f.ResourceNames = append(f.ResourceNames, fmt.Sprint(name, j))
+		}
+		c.Failures = append(c.Failures, f)
+		c.Counts.Failed += n
+		if int(i)*n > 20000 {
+			break
+		}
+	}
+	for i := range requests % 300 {
+		c.Requests = append(c.Requests, watcher.Request{ID: fmt.Sprint(by, i), RequestedBy: by, Link: link, Labels: map[string]string{fmt.Sprint(name, i): message}})
+	}
+	c.Items = append(c.Items, watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), BeganAt: began})
+	c.OrderName, c.Region, c.ProjectID, c.WatchID, c.Reason = name+c.OrderName, by, name, action, message
+	c.Counts.Processing = int(failed)
+	c.Error = &watcher.ErrorDetail{Code: action, Message: message}
+	return c
+}

@@ -1,0 +1,178 @@
+package notify
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ansi matches terminal escape sequences: CSI, OSC, and lone ones.
+var ansi = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)?`)
+
+// clean returns foreign text with everything replaced that could harm a screen: invalid UTF-8,
+// terminal escapes, control and bidirectional characters. Newlines and tabs stay.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = ansi.ReplaceAllString(s, "\uFFFD")
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r == '\r' || r == '\u2028' || r == '\u2029':
+			return '\n'
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// line returns foreign text cleaned, as one line of at most limit units.
+func line(s string, limit int) string {
+	return fit(strings.Join(strings.Fields(clean(s)), " "), limit)
+}
+
+// word is line for text that stands in mrkdwn, where a backtick would eat the words that follow.
+func word(s string, limit int) string {
+	return strings.ReplaceAll(line(s, limit), "`", "'")
+}
+
+// units returns the length of s in UTF-16 units once it is escaped.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += unitsOf(r)
+	}
+	return n
+}
+
+func unitsOf(r rune) int {
+	switch {
+	case r == '&':
+		return len("&amp;")
+	case r == '<' || r == '>':
+		return len("&lt;")
+	case r > 0xFFFF:
+		return 2
+	}
+	return 1
+}
+
+// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is
+// missing.
+func fit(s string, limit int) string {
+	if units(s) <= limit {
+		return s
+	}
+	n := 1 // the ellipsis
+	for i, r := range s {
+		if n += unitsOf(r); n > limit {
+			return strings.TrimRight(s[:i], " ") + "…"
+		}
+	}
+	return s
+}
+
+// fitEnd returns the end of s, at most limit units.
+func fitEnd(s string, limit int) string {
+	n := 0
+	for i := len(s); i > 0; {
+		r, size := utf8.DecodeLastRuneInString(s[:i])
+		if n += unitsOf(r); n > limit {
+			return s[i:]
+		}
+		i -= size
+	}
+	return s
+}
+
+// excerpt returns foreign text cleaned, its head and its tail where it is long, at most limit units.
+func excerpt(s string, limit int) string {
+	s = strings.TrimSpace(clean(s))
+	runes := []rune(s)
+	if len(runes) <= headLength+tailLength && units(s) <= limit {
+		return s
+	}
+	const gapUnits = 50
+	room := limit - gapUnits
+	tail := fitEnd(string(runes[max(len(runes)-tailLength, 0):]), room*tailLength/(headLength+tailLength))
+	head := fit(string(runes[:min(headLength, len(runes))]), room-units(tail))
+	head = strings.TrimSuffix(head, "…")
+	left := len(runes) - utf8.RuneCountInString(head) - utf8.RuneCountInString(tail)
+	if left <= 0 {
+		return fit(s, limit)
+	}
+	return fmt.Sprintf("%s\n… %s left out …\n%s", head, count(left, "character"), tail)
+}
+
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// escape makes text safe for text and mrkdwn. Cut first: an entity must stay whole.
+func escape(s string) string { return escaper.Replace(s) }
+
+var urlEscaper = strings.NewReplacer("|", "%7C", "<", "%3C", ">", "%3E", " ", "%20", "&", "&amp;")
+
+// link returns the name in mrkdwn, linked where the address is an http(s) URL that fits.
+func link(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || clean(address) != address {
+		return escape(name)
+	}
+	address = urlEscaper.Replace(address)
+	if len(address) > maxLink {
+		return escape(name)
+	}
+	return "<" + address + "|" + escape(name) + ">"
+}
+
+// date returns a time in the reader's own zone, in UTC where that does not work.
+func date(t time.Time) string {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return "at an unknown time"
+	}
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04:05 UTC"))
+}
+
+// number returns n with thousands separators.
+func number(n int) string {
+	if n < 0 {
+		return "-" + number(-n)
+	}
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", number(n/1000), n%1000)
+}
+
+// count returns "1 item", "1,200 items".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return number(n) + " " + noun + "s"
+}
+
+// span returns a duration by its two largest units: 11 m 26 s, 2 h, 3 d 4 h.
+func span(d time.Duration) string {
+	s := int(d.Round(time.Second) / time.Second)
+	sizes := []struct {
+		unit    string
+		seconds int
+	}{{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
+	for i, size := range sizes {
+		if s < size.seconds {
+			continue
+		}
+		text := number(s/size.seconds) + " " + size.unit
+		if i+1 < len(sizes) && s%size.seconds/sizes[i+1].seconds > 0 {
+			text += fmt.Sprintf(" %d %s", s%size.seconds/sizes[i+1].seconds, sizes[i+1].unit)
+		}
+		return text
+	}
+	return "0 s"
+}

@@ -1,0 +1,206 @@
+package notify
+
+import (
+	"fmt"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/slack-go/slack"
+)
+
+// Room that is kept free for lines that come last, in units.
+const (
+	pointerRoom = 400 // where the rest is found
+	titleRoom   = 300 // the title of a reply
+)
+
+// addFailures shows the largest causes on the page and returns the thread with what they leave
+// out. The last line on the page says what is where.
+func addFailures(p *page, c watcher.Completion, causes []cause, threaded bool) []Message {
+	block := richText(paragraph("Failures", ""))
+	if !p.add(block) {
+		return nil
+	}
+	p.left -= pointerRoom
+	shown := 0
+	for _, cause := range causes[:min(inlineGroups, len(causes))] {
+		if !p.grow(block, causeElements(cause, inlineNames, maxExcerpt)...) {
+			break
+		}
+		shown++
+	}
+	p.left += pointerRoom
+	left := leftOut(causes, shown)
+	if left.items == 0 {
+		return nil
+	}
+	var t thread
+	if threaded {
+		t = threadOf(causes, shown)
+	} else {
+		t.missing = left
+	}
+	p.grow(block, paragraph("", pointer(c, left, t.missing)))
+	return t.messages(c)
+}
+
+// causeElements returns one cause in rich text.
+func causeElements(c cause, names, excerptUnits int) []slack.RichTextElement {
+	bold, plain := c.head(names)
+	message := excerpt(c.message, excerptUnits)
+	if message == "" {
+		return []slack.RichTextElement{paragraph(bold, plain+" · "+noMessage)}
+	}
+	return []slack.RichTextElement{paragraph(bold, plain), preformatted(message)}
+}
+
+// A rest counts what a message leaves out.
+type rest struct {
+	causes int // without their text
+	items  int // without their name
+}
+
+func (r rest) String() string {
+	text := count(r.items, "more failed item")
+	if r.causes > 0 {
+		text += " and " + count(r.causes, "more cause")
+	}
+	return text
+}
+
+// leftOut returns what a post leaves out that shows so many causes.
+func leftOut(causes []cause, shown int) rest {
+	r := rest{causes: len(causes) - shown}
+	for i, c := range causes {
+		if i < shown {
+			r.items += c.hidden(inlineNames)
+		} else {
+			r.items += c.count
+		}
+	}
+	return r
+}
+
+// pointer says where the rest is: in the thread, but for what is missing there too.
+func pointer(c watcher.Completion, left, missing rest) string {
+	switch {
+	case missing.items == 0 && missing.causes == 0:
+		return left.String() + " in the thread."
+	case missing == left:
+		return missing.String() + ": " + inEvent(c)
+	}
+	return left.String() + " in the thread, as far as there is room. Not there: " + missing.String() + ", " + inEvent(c)
+}
+
+func inEvent(c watcher.Completion) string {
+	return fmt.Sprintf("see the completion event of watch %s.", orUnknown(line(c.WatchID, maxPerson)))
+}
+
+// A thread is the replies to a post. They name every failed item of the causes that the post does
+// not name in full.
+type thread struct {
+	pages   []*page
+	blocks  []*slack.RichTextBlock // one on each page
+	missing rest
+}
+
+// threadOf returns the replies to a post that shows so many causes. Where texts would take the
+// room of names, they are short.
+func threadOf(causes []cause, shown int) thread {
+	var t thread
+	for _, excerptUnits := range []int{maxExcerpt, maxShort} {
+		t = thread{}
+		for i, c := range causes {
+			switch {
+			case i >= shown:
+				t.add(c, causeElements(c, 0, excerptUnits), 0)
+			case c.hidden(inlineNames) > 0 && len(c.names) > inlineNames:
+				t.add(c, causeElements(c, 0, maxShort), inlineNames)
+			default:
+				t.missing.items += c.hidden(inlineNames)
+			}
+		}
+		if t.missing.items == 0 {
+			break
+		}
+	}
+	return t
+}
+
+// add appends the cause's head and all its names, over as many pages as there may be. The post
+// has named some of them already; where it named none, it does not show the cause.
+func (t *thread) add(c cause, head []slack.RichTextElement, named int) {
+	if !t.append(head...) {
+		if named == 0 {
+			t.missing.causes++
+		}
+		t.missing.items += c.count - named
+		return
+	}
+	placed := 0
+	for placed < len(c.names) {
+		n := t.appendNames(c.names[placed:])
+		if n == 0 {
+			break
+		}
+		placed += n
+	}
+	t.missing.items += c.count - max(placed, named)
+}
+
+// append adds the elements to the last page, or to a new one where they do not fit.
+func (t *thread) append(elements ...slack.RichTextElement) bool {
+	if n := len(t.pages); n > 0 && t.pages[n-1].grow(t.blocks[n-1], elements...) {
+		return true
+	}
+	return t.turn() && t.pages[len(t.pages)-1].grow(t.blocks[len(t.blocks)-1], elements...)
+}
+
+// appendNames adds as many of the names as fit on one page, and returns how many.
+func (t *thread) appendNames(names []string) int {
+	n := fitting(names, t.pages[len(t.pages)-1].left)
+	if n == 0 && t.turn() {
+		n = fitting(names, t.pages[len(t.pages)-1].left)
+	}
+	if n > 0 {
+		t.append(paragraph("", nameList(names[:n])))
+	}
+	return n
+}
+
+// turn begins a new page where there may be one more.
+func (t *thread) turn() bool {
+	if len(t.pages) == maxReplies {
+		return false
+	}
+	p, b := newPage(), richText()
+	p.add(b)
+	p.left -= titleRoom + pointerRoom
+	t.pages, t.blocks = append(t.pages, p), append(t.blocks, b)
+	return true
+}
+
+// fitting returns how many of the names fit into so many units.
+func fitting(names []string, left int) int {
+	const comma = 2
+	for i, name := range names {
+		if left -= units(line(name, maxPerson)) + comma; left < 0 {
+			return i
+		}
+	}
+	return len(names)
+}
+
+// messages returns the replies with their titles; the last says what is missing.
+func (t *thread) messages(c watcher.Completion) []Message {
+	var messages []Message
+	for i, p := range t.pages {
+		title := fmt.Sprintf("Failed items of %s, part %d of %d", orUnknown(line(c.OrderName, maxName)), i+1, len(t.pages))
+		b := t.blocks[i]
+		b.Elements = append([]slack.RichTextElement{paragraph(title, "")}, b.Elements...)
+		if i == len(t.pages)-1 && t.missing.items > 0 {
+			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+inEvent(c)))
+		}
+		messages = append(messages, Message{Text: escape(title + "."), Blocks: p.blocks})
+	}
+	return messages
+}

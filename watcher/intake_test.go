@@ -1,0 +1,148 @@
+package watcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+func take(m *world, ask watcher.Ask) watcher.Verdict {
+	m.calls = nil
+	return m.intake().Take(context.Background(), ask)
+}
+
+func TestTake(t *testing.T) {
+	other := request("build-2")
+	other.Region = "elsewhere"
+	ended := func(state watcher.State) func(*world) {
+		return func(m *world) {
+			encoded, err := watcher.EncodeWatch(cancelled(m.t, m.policy, m.record(), state), m.policy.MaxPayload)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			m.put(pool, encoded)
+		}
+	}
+	tests := []struct {
+		name   string
+		before func(*world)
+		ask    watcher.Ask
+		action watcher.Action
+		after  time.Duration
+		calls  string
+	}{
+		{"starts", func(m *world) { clear(m.records) }, request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
+		{"starts after a deletion", func(m *world) { m.put(pool, nil) }, request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
+		{"starts after the end", ended(watcher.Ended), request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
+		{"joins", nil, request("build-2"), watcher.Ack, 0, "readLatest write"},
+		{"again", nil, request("build-1"), watcher.Ack, 0, "readLatest schedule"},
+		{"again while it ends", ended(watcher.Ending), request("build-1"), watcher.Ack, 0, "readLatest"},
+		{"again after the end", ended(watcher.Ended), request("build-1"), watcher.Ack, 0, "readLatest"},
+		{"while another ends", ended(watcher.Ending), request("build-2"), watcher.PutBack, time.Second, "readLatest"},
+		{"another region", nil, other, watcher.Refuse, 0, "readLatest"},
+		{"a later version's record", func(m *world) { m.put(pool, []byte(`{"schema":2}`)) }, request("build-2"), watcher.PutBack, 30 * time.Second, "readLatest"},
+		{"a broken record", func(m *world) { m.put(pool, []byte(`{`)) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
+		{"no answer to the read", func(m *world) { m.fault = at("readLatest", 1, notMade) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
+		{"no answer to the write", func(m *world) { m.fault = at("write", 1, answerLost) }, request("build-2"), watcher.PutBack, 0, "readLatest write"},
+		{"no answer to the wake-up", func(m *world) { m.fault = at("schedule", 1, answerLost) }, request("build-1"), watcher.PutBack, 0, "readLatest schedule"},
+		{"a server that is behind", func(m *world) { m.fault = at("readLatest", 1, behind) }, request("build-2"), watcher.Ack, 0, "readLatest write readLatest write"},
+		{"a conflict that never ends", func(m *world) { m.fault = always("write", untrue) }, request("build-2"), watcher.PutBack, 0, strings.TrimSpace(strings.Repeat("readLatest write ", 5))},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := watched(t)
+			if tt.before != nil {
+				tt.before(m)
+			}
+			v := take(m, tt.ask)
+			if v.Action != tt.action || v.After != tt.after {
+				t.Errorf("verdict %+v", v)
+			}
+			if got := strings.Join(m.calls, " "); got != tt.calls {
+				t.Errorf("calls %s, want %s", got, tt.calls)
+			}
+			if _, ok := errors.AsType[*watcher.FieldError](v.Err); ok != (v.Action == watcher.Refuse) {
+				t.Errorf("error %v", v.Err)
+			}
+		})
+	}
+}
+
+func always(name string, f fault) func(string) fault {
+	return func(call string) fault {
+		if call == name {
+			return f
+		}
+		return fine
+	}
+}
+
+func TestTheFirstWakeupIsDueAtOnce(t *testing.T) {
+	m := newWorld(t)
+	m.now = begin.Add(time.Minute) // the request waited
+	take(m, request("build-1"))
+	if k := m.waiting[pool.Key()]; k != m.expected() || k.Number != 1 || k.At.After(m.now) {
+		t.Errorf("waiting %+v", k)
+	}
+}
+
+// A request that is delivered again publishes the wake-up that the record expects, no other.
+func TestARepeatMovesNoWakeup(t *testing.T) {
+	m := watched(t)
+	m.now = m.now.Add(-time.Second)
+	take(m, request("build-1"))
+	if k := m.waiting[pool.Key()]; k != m.expected() || k.Number != 2 || !k.At.After(m.now) {
+		t.Errorf("waiting %+v, expected %+v", k, m.expected())
+	}
+}
+
+// Two requests come at once: one starts the watch, the other joins it.
+func TestTwoRequestsAtOnce(t *testing.T) {
+	for _, call := range []string{"readLatest", "write", "schedule"} {
+		m := newWorld(t)
+		m.order = finishes(time.Minute)
+		m.publish("build-1", 0)
+		m.fault = during(call, 1, func() {
+			d := m.publish("build-2", 0)
+			calls := m.calls
+			m.deliver(d)
+			m.calls = calls
+		})
+		m.run()
+		m.check("build-1", "build-2")
+		if len(m.completions) != 1 {
+			t.Errorf("before %s: %d watches", call, len(m.completions))
+		}
+	}
+}
+
+// The one request that came too late for a full watch has a watch of its own.
+func TestTheRequestAfterTheLast(t *testing.T) {
+	m := newWorld(t)
+	m.order = finishes(5 * time.Minute)
+	var ids []string
+	for i := range 257 {
+		ids = append(ids, fmt.Sprint("build-", i))
+		m.publish(ids[i], 0)
+	}
+	m.run()
+	m.check(ids...)
+	if len(m.completions) != 2 || len(m.completions[0].Requests) != 256 {
+		t.Errorf("%d watches, the first for %d requests", len(m.completions), len(m.completions[0].Requests))
+	}
+}
+
+func TestTheDeadlineCountsFromWhenTheRequestWasStored(t *testing.T) {
+	m := newWorld(t)
+	d := m.publish("build-1", 0)
+	d.at = begin.Add(90 * time.Minute) // no worker was there
+	m.run()
+	if c := m.completions[0]; c.Outcome != watcher.TimedOut || c.CompletedAt.Sub(begin) != 2*time.Hour {
+		t.Errorf("%s after %s", c.Outcome, c.CompletedAt.Sub(begin))
+	}
+}
