@@ -5,24 +5,35 @@ import (
 	"time"
 )
 
+// lastPollGrace is how long after its deadline a watch may still wait for the account's leave to
+// make its last poll.
+const lastPollGrace = 30 * time.Second
+
 // Before decides a wake-up without a poll, where that can be done: a wish ends the watch, and so
-// does a deadline that has passed where the order cannot be asked any more (wait > 0, and why) or
-// was asked since. A watch whose account may not be asked yet is put off, no longer than to its
-// deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
+// does a deadline that has passed where the order was asked since, or may not be asked for longer
+// than 30 s after it (wait, and why). A watch whose account may not be asked yet is put off, no
+// longer than to its deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
 func (p Policy) Before(w Watch, wait time.Duration, why string, now time.Time) (next Watch, ok bool) {
 	past := !now.Before(w.Deadline)
+	when := now.Add(wait)
 	switch {
 	case w.Wish != nil:
 		return p.end(w, Cancelled, w.Wish.text(), nil, now), true
-	case past && (wait > 0 || !w.LastPollAt.Before(w.Deadline)):
-		if wait > 0 && w.LastError == nil {
-			w.LastError = &ErrorDetail{Code: string(Throttled), Message: cut(why, maxErrorMessage)}
+	case past && !w.LastPollAt.Before(w.Deadline):
+		return p.timeOut(w, nil, now), true
+	case wait <= 0:
+		return w, false
+	case past && when.After(w.Deadline.Add(lastPollGrace)):
+		if w.LastError == nil {
+			w.LastError = &ErrorDetail{Code: "held", Message: cut(why, maxErrorMessage)}
 		}
 		return p.timeOut(w, nil, now), true
-	case wait > 0:
-		return p.again(w, now.Add(wait)), true
+	case !past:
+		when = earlier(when, w.Deadline)
 	}
-	return w, false
+	w.Wakeup++
+	w.NextPollAt = when
+	return w, true
 }
 
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
@@ -140,7 +151,7 @@ func later(a, b time.Time) time.Time {
 // timeOut ends a watch whose deadline has passed. An order whose items had all ended when it was
 // last seen, and was not seen otherwise since, ends by its items.
 func (p Policy) timeOut(w Watch, items []Item, now time.Time) Watch {
-	if w.Counts.ended(w.ExpectedItems) && !w.LooksEndedSince.IsZero() {
+	if w.Counts.ended(w.ExpectedItems) {
 		w.LastError = nil
 		return p.end(w, ownOutcome(w.Counts), ownReason(w.Counts), items, now)
 	}

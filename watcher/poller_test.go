@@ -159,7 +159,7 @@ func TestEachFaultAtEachCall(t *testing.T) {
 
 // Any faults at any calls; a server that is behind is believed no sooner than after a minute.
 func TestRandomFaults(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(300) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			m, left := busy(t), 60

@@ -162,14 +162,12 @@ func TestRecordFits(t *testing.T) {
 		{"20,000 that go on", 1 << 20, false, crowd(20000, processing, "", "")},
 		{"20,000 of unknown status", 1 << 20, false, crowd(20000, watcher.Status(hostile(64)), "", "")},
 		{"hostile", 1 << 20, false, crowd(5000, failed, hostile(300), hostile(1000))},
-		{"hostile, full", 1 << 20, true, crowd(5000, failed, hostile(300), hostile(1000))},
 		{"a small server", watcher.MinPayload, false, crowd(5000, failed, "", strings.Repeat("flavor sold out ", 125))},
 		{"a small server, hostile, full", watcher.MinPayload, true, crowd(20000, failed, hostile(100), hostile(300))},
 		{"a large server", 8 << 20, false, crowd(20000, failed, hostile(100), hostile(300))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			p := policy()
 			p.MaxPayload = tt.maxPayload
 			w := admit(t, p, request("build-1"))

@@ -165,37 +165,37 @@ const (
 // The completion, the record that holds it, and progress fit the server's limit whatever the cloud
 // (at most 8 MiB of it) and the requesters send.
 func TestEverythingFits(t *testing.T) {
+	most, limits := 20000, []int{watcher.MinPayload, 1 << 20}
+	if testing.Short() { // with -race the large ones take a minute
+		most, limits = 4000, limits[:1]
+	}
 	crowds := map[string]watcher.Answer{
-		"distinct failures":          crowd(20000, failed, "", strings.Repeat("x", 350)),
-		"distinct hostile failures":  crowd(20000, failed, hostile(100), hostile(250)),
-		"one hostile failure":        sameMessage(crowd(20000, failed, hostile(100), ""), hostile(250)),
-		"hostile actions":            hostileActions(crowd(20000, failed, hostile(100), hostile(250))),
-		"hostile, still processing":  crowd(20000, processing, hostile(100), hostile(250)),
+		"distinct failures":          crowd(4000, failed, "", strings.Repeat("x", 350)),
+		"distinct hostile failures":  crowd(most, failed, hostile(100), hostile(250)),
+		"one hostile failure":        sameMessage(crowd(4000, failed, hostile(100), ""), hostile(250)),
+		"hostile actions":            hostileActions(crowd(4000, failed, hostile(100), hostile(250))),
+		"hostile, still processing":  crowd(4000, processing, hostile(100), hostile(250)),
 		"one failure of a megabyte":  crowd(1, failed, "", strings.Repeat("x", 1<<20)),
 		"one resource of a megabyte": crowd(1, failed, strings.Repeat("x", 1<<20), ""),
 	}
-	for name, a := range crowds {
-		for _, maxPayload := range []int{watcher.MinPayload, 1 << 20} {
-			if maxPayload > watcher.MinPayload && testing.Short() {
-				continue
-			}
-			t.Run(fmt.Sprint(name, "/", maxPayload>>10, "KiB"), func(t *testing.T) {
-				t.Parallel()
-				p := policy()
-				p.MaxPayload = maxPayload
-				w := full(t, p)
-				t.Run("at once", func(t *testing.T) { checkFits(t, p, finished(t, p, w, a)) })
-				w, changes := p.Fold(w, watcher.Answer{Count: a.Count + 1, Items: a.Items}, nil, begin)
-				t.Run("progress", func(t *testing.T) { checkProgressFits(t, p, w, changes, a) })
-				w = stored(t, w, maxPayload)
-				t.Run("unreachable", func(t *testing.T) {
-					err := &watcher.PollError{Class: watcher.MayPass, Code: hostile(64), Message: hostile(5000)}
-					w, _ := p.Fold(w, watcher.Answer{}, err, w.Deadline)
-					checkFits(t, p, w)
-				})
-			})
+	for _, maxPayload := range limits {
+		p := policy()
+		p.MaxPayload = maxPayload
+		w := full(t, p)
+		for name, a := range crowds {
+			t.Run(fmt.Sprint(name, "/", maxPayload>>10, "KiB"), func(t *testing.T) { checkAllFits(t, p, w, a) })
 		}
 	}
+}
+
+func checkAllFits(t *testing.T, p watcher.Policy, w watcher.Watch, a watcher.Answer) {
+	t.Helper()
+	checkFits(t, p, finished(t, p, w, a))
+	w, changes := p.Fold(w, watcher.Answer{Count: a.Count + 1, Items: a.Items}, nil, begin)
+	checkProgressFits(t, p, w, changes, a)
+	err := &watcher.PollError{Class: watcher.MayPass, Code: hostile(64), Message: hostile(5000)}
+	w, _ = p.Fold(stored(t, w, p.MaxPayload), watcher.Answer{}, err, w.Deadline)
+	checkFits(t, p, w)
 }
 
 // However many failures there are, the record with its completion fits.
@@ -204,7 +204,7 @@ func TestRecordOfAnEndFits(t *testing.T) {
 	p.MaxPayload = watcher.MinPayload
 	w := full(t, p)
 	largest := 0
-	for n := 50; n < 2000; n = n*21/20 + 1 {
+	for n := 50; n < 2000; n = n*15/14 + 1 {
 		w := finished(t, p, w, crowd(n, failed, "", strings.Repeat("x", 300)))
 		w.After = 1<<64 - 1
 		encoded, err := watcher.EncodeWatch(w, p.MaxPayload)
