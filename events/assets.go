@@ -192,15 +192,21 @@ func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference
 	compare(&list, "discard", wanted.Discard, found.Discard, requests)
 	compare(&list, "max_msgs", wanted.MaxMsgs, limit(found.MaxMsgs), !requests)
 	compare(&list, "max_bytes", wanted.MaxBytes, limit(found.MaxBytes), !requests)
-	compare(&list, "max_msgs_per_subject", wanted.MaxMsgsPerSubject, limit(found.MaxMsgsPerSubject), !requests)
+	// This one drops the oldest message also where a stream discards new ones, and all requests
+	// have one subject.
+	compare(&list, "max_msgs_per_subject", wanted.MaxMsgsPerSubject, limit(found.MaxMsgsPerSubject), !requests || !found.DiscardNewPerSubject)
 	compare(&list, "max_msg_size", wanted.MaxMsgSize, limit(found.MaxMsgSize), !requests)
 	c.compareAge(&list, wanted, found)
 	compare(&list, "allow_direct", wanted.AllowDirect, found.AllowDirect, !requests && !wakeups)
 	compare(&list, "allow_msg_schedules", wanted.AllowMsgSchedules, found.AllowMsgSchedules, wakeups)
 	compare(&list, "allow_rollup_hdrs", wanted.AllowRollup, found.AllowRollup, wakeups)
+	compare(&list, "allow_msg_ttl", wanted.AllowMsgTTL, found.AllowMsgTTL, false)
+	compare(&list, "allow_atomic", wanted.AllowAtomicPublish, found.AllowAtomicPublish, false)
+	compare(&list, "allow_batched", wanted.AllowBatchPublish, found.AllowBatchPublish, false)
 	compare(&list, "deny_delete", wanted.DenyDelete, found.DenyDelete, false)
 	compare(&list, "deny_purge", wanted.DenyPurge, found.DenyPurge, wakeups)
 	compare(&list, "num_replicas", wanted.Replicas, found.Replicas, false)
+	compare(&list, "description", wanted.Description, found.Description, false)
 	if wanted.Duplicates != 0 {
 		compare(&list, "duplicate_window", wanted.Duplicates, found.Duplicates, false)
 	}
@@ -221,6 +227,9 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	if found.FilterSubject != "" {
 		filters = []string{found.FilterSubject}
 	}
+	compare(&list, "deliver_policy", wanted.DeliverPolicy, found.DeliverPolicy, false)
+	compare(&list, "headers_only", wanted.HeadersOnly, found.HeadersOnly, true) // every request would be rejected
+	compare(&list, "inactive_threshold", wanted.InactiveThreshold, found.InactiveThreshold, false)
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
 	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
 	compare(&list, "max_deliver", wanted.MaxDeliver, found.MaxDeliver, true)

@@ -37,26 +37,27 @@ type loop struct {
 func (l *loop) run(stop, work context.Context) {
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
-	for try := 0; ; try++ {
-		bound, err := l.consume(stop, work, &handlers)
-		if stop.Err() != nil {
-			return
-		}
-		if bound {
+	for try := 0; ; {
+		begin := time.Now()
+		err := l.consume(stop, work, &handlers)
+		if time.Since(begin) > l.timing.Rebind.Max {
 			try = 0
 		}
-		l.troubled(err)
-		if !sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
-			return
-		}
-		if err := l.ensure(stop); err != nil {
+		for ; err != nil; try++ { // nothing is taken before all is as it must be
+			if stop.Err() != nil {
+				return
+			}
 			l.troubled(err)
+			if !sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
+				return
+			}
+			err = l.ensure(stop)
 		}
 	}
 }
 
 func (l *loop) troubled(err error) {
-	if before := l.trouble.Swap(&err); before == nil {
+	if before := l.trouble.Swap(&err); before == nil || (*before).Error() != err.Error() {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }
@@ -70,32 +71,36 @@ func (l *loop) healthy() {
 // errNotBound is the trouble of a loop that has not begun.
 var errNotBound = errors.New("not begun")
 
-// consume hands messages out until stop is done or the consumer is gone. bound reports whether it
-// was there.
-func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) (bound bool, err error) {
+// consume hands messages out until stop is done or the consumer is gone. It always returns an error.
+func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) error {
 	consumer, err := l.bind(stop)
 	if err != nil {
-		return false, err
+		return err
 	}
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessages(l.slots), jetstream.PullExpiry(l.timing.PullExpiry), jetstream.PullHeartbeat(l.timing.PullHeartbeat))
 	if err != nil {
-		return false, fmt.Errorf("consume: %w", err)
+		return fmt.Errorf("consume: %w", err)
 	}
 	defer messages.Stop()
-	defer context.AfterFunc(stop, messages.Drain)()
+	draining, leave := context.WithCancel(context.WithoutCancel(stop))
+	defer leave()
+	defer context.AfterFunc(stop, func() {
+		messages.Drain()
+		time.AfterFunc(drainTime, leave)
+	})()
 	l.healthy()
 	slots := make(chan struct{}, l.slots)
 	for {
-		m, err := messages.Next()
+		m, err := messages.Next(jetstream.NextContext(draining))
 		switch {
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
 			if err := l.check(stop, consumer); err != nil {
-				return true, err
+				return err
 			}
 			continue
 		case err != nil:
-			return true, fmt.Errorf("consume: %w", err)
+			return fmt.Errorf("consume: %w", err)
 		}
 		select {
 		case slots <- struct{}{}:
@@ -111,6 +116,10 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) (bo
 		})
 	}
 }
+
+// drainTime is how long the server is waited for when the worker stops: without its answer to the
+// end of a subscription, the iterator does not end for much longer.
+const drainTime = time.Second
 
 func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
@@ -133,7 +142,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 		l.healthy()
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
-	default:
+	case !errors.Is(err, context.Canceled): // the worker is not stopping
 		l.troubled(fmt.Errorf("no heartbeat: %w", err))
 	}
 	return nil

@@ -177,7 +177,7 @@ func decoded(t *testing.T, encoded []byte) (v any) {
 func TestLargeOrder(t *testing.T) {
 	for _, maxPayload := range []int32{1 << 20, 256 << 10} {
 		t.Run(fmt.Sprintf("max_payload %d", maxPayload), func(t *testing.T) {
-			s := startServerOf(t, &server.Options{MaxPayload: maxPayload})
+			s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: maxPayload})
 			_, js := connect(t, s)
 			w := startWorker(t, s, config(), &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
 				a := manyItems(5000, 2000, strings.Repeat("the flavor <modelarts.vm.gpu> is sold out & \"gone\"; ", 60))
@@ -279,21 +279,4 @@ func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetst
 		t.Fatal(err)
 	}
 	return m
-}
-
-// startServerOf starts a nats-server with JetStream and these options in this process.
-func startServerOf(t *testing.T, options *server.Options) *server.Server {
-	t.Helper()
-	options.Host, options.Port, options.JetStream, options.StoreDir = "127.0.0.1", -1, true, t.TempDir()
-	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("nats-server does not answer")
-	}
-	return s
 }

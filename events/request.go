@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -61,10 +62,10 @@ func (rules RequestRules) decode(m incoming) (watcher.Ask, error) {
 		return ask, err
 	}
 	if ask.Request.ID == "" {
+		if err := checkText(nats.MsgIdHdr, m.msgID, 128); err != nil {
+			return ask, err
+		}
 		ask.Request.ID = m.defaultID()
-	}
-	if err := checkText("request_id", ask.Request.ID, 128); err != nil {
-		return ask, err
 	}
 	ask.WatchID = watchID(ask)
 	return ask, nil
@@ -77,7 +78,7 @@ func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
 		case "project_id":
 			return text(name, value, 64, &ask.ProjectID)
 		case "order_name":
-			return text(name, value, 1<<10, &ask.Name)
+			return text(name, value, 128, &ask.Name)
 		case "region":
 			return rules.region(value, &ask.Region)
 		case "request_id":
@@ -170,6 +171,9 @@ func text(field string, value json.RawMessage, most int, to *string) error {
 
 // checkText refuses what people could not read or what would take too much room.
 func checkText(field, s string, most int) error {
+	if !utf8.ValidString(s) { // a header's
+		return &watcher.FieldError{Field: field, Reason: "is not UTF-8"}
+	}
 	if n := utf8.RuneCountInString(s); n > most {
 		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has %d characters; at most %d are taken", n, most)}
 	}
@@ -194,7 +198,7 @@ func link(value json.RawMessage, to *string) error {
 		return err
 	}
 	u, err := url.Parse(*to)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return &watcher.FieldError{Field: "link", Reason: "must be an http or https URL"}
 	}
 	return nil

@@ -63,7 +63,8 @@ const slackSlots = 4
 func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 	timeout := jetstream.WithDefaultTimeout(config.Timing.Request)
 	if config.Names.Domain != "" {
-		return jetstream.NewWithDomain(nc, config.Names.Domain, timeout)
+		// Not NewWithDomain: jetstreamext leaves the API out of its subjects there.
+		return jetstream.NewWithAPIPrefix(nc, config.Names.api(""), timeout)
 	}
 	return jetstream.New(nc, timeout)
 }
@@ -116,12 +117,23 @@ func (w *Worker) prepare(ctx context.Context) error {
 		if errors.Is(err, ErrUnfit) {
 			return err
 		}
-		if try == 0 && ctx.Err() == nil && w.nc.IsConnected() {
-			w.log.Warn("not ready; trying again until it works", "err", err)
+		if ctx.Err() == nil {
+			w.notBegun(err)
 		}
 		if !sleep(ctx, w.config.Timing.Rebind.Interval("prepare", try)) {
 			return nil
 		}
+	}
+}
+
+// notBegun notes why the loops have not begun, and logs it where it is something else than before.
+func (w *Worker) notBegun(err error) {
+	before := *w.loops[0].trouble.Load()
+	if before.Error() != err.Error() && !errors.Is(err, errNotConnected) { // of that the connection's handlers tell
+		w.log.Warn("not ready; trying again until it works", "err", err)
+	}
+	for _, l := range w.loops {
+		l.trouble.Store(&err)
 	}
 }
 

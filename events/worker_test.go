@@ -178,6 +178,7 @@ func TestProgress(t *testing.T) {
 	r["expected_items"] = 2
 	publish(t, js, r)
 	c := w.next(t)
+	eventually(t, idle(t, js, "ORDER")) // progress is published before the wake-up is acknowledged
 	if c.Polls != 6 {
 		t.Errorf("%d polls; want 6", c.Polls)
 	}

@@ -1,0 +1,226 @@
+package events_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// gated is a cloud whose orders end once the gate is open.
+func gated(open *atomic.Bool) *orders {
+	return &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
+		if open.Load() {
+			return answer(watcher.Succeed), nil
+		}
+		return answer(watcher.Processing), nil
+	}}
+}
+
+// watch asks for n orders, and waits until each has been polled.
+func watch(t *testing.T, js jetstream.JetStream, cloud *orders, n int) (names []string) {
+	t.Helper()
+	names = poolNames(n)
+	for _, name := range names {
+		publish(t, js, request(name))
+	}
+	for _, name := range names {
+		eventually(t, cloud.polled(name, 1))
+	}
+	return names
+}
+
+// The server stops while watches are active, and comes back with what it had stored.
+func TestServerRestarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := startServer(t, dir, -1)
+	port := s.Addr().(*net.TCPAddr).Port
+	_, js := connect(t, s)
+	var open atomic.Bool
+	cloud := gated(&open)
+	w := startWorker(t, s, config(), cloud)
+	names := watch(t, js, cloud, 20)
+
+	s.Shutdown()
+	s.WaitForShutdown()
+	within(t, 5*time.Second, func() error {
+		if w.Ready() == nil {
+			return errors.New("ready without a server")
+		}
+		return nil
+	})
+	open.Store(true)
+	startServer(t, dir, port)
+	back := within(t, 10*time.Second, w.Ready)
+	done := within(t, 10*time.Second, func() error {
+		if len(w.told) < len(names) {
+			return fmt.Errorf("%d of %d completed", len(w.told), len(names))
+		}
+		return nil
+	})
+	t.Logf("ready %s after the server's return, all completed %s later", back, done)
+	eventually(t, idle(t, js, "ORDER"))
+	completedOnce(t, js, names...)
+}
+
+// A consumer that somebody deletes is made anew, and work goes on.
+func TestConsumerDeleted(t *testing.T) {
+	t.Parallel()
+	for stream, consumer := range map[string]string{"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller", "ORDER_EVENTS": "slack"} {
+		t.Run(consumer, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, t.TempDir(), -1)
+			_, js := connect(t, s)
+			var open atomic.Bool
+			cloud := gated(&open)
+			w := startWorker(t, s, config(), cloud)
+			names := watch(t, js, cloud, 5)
+			if err := js.DeleteConsumer(t.Context(), stream, consumer); err != nil {
+				t.Fatal(err)
+			}
+			took := within(t, 10*time.Second, func() error { return w.log.line("consumer delivers again", "consumer="+consumer) })
+			t.Logf("delivers again after %s", took)
+			open.Store(true)
+			publish(t, js, request("order.later"))
+			for range len(names) + 1 {
+				w.next(t)
+			}
+			eventually(t, idle(t, js, "ORDER"))
+			completedOnce(t, js, append(names, "order.later")...)
+			contract("orders", "ORDER").check(t, js)
+		})
+	}
+}
+
+// With the stream of wake-ups all timers are gone: it is made anew, and the patrol brings the
+// watches back.
+func TestWakeupsDeleted(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.PatrolSlack = 300 * time.Millisecond
+	var open atomic.Bool
+	cloud := gated(&open)
+	w := startWorker(t, s, cfg, cloud)
+	names := watch(t, js, cloud, 10)
+	if err := js.DeleteStream(t.Context(), "ORDER_WAKEUPS"); err != nil {
+		t.Fatal(err)
+	}
+	took := within(t, 10*time.Second, func() error { return w.log.line("consumer delivers again", "consumer=poller") })
+	t.Logf("delivers again after %s", took)
+	open.Store(true)
+	for range names {
+		w.next(t)
+	}
+	eventually(t, idle(t, js, "ORDER"))
+	completedOnce(t, js, names...)
+	contract("orders", "ORDER").check(t, js)
+}
+
+// A stream made anew with settings that would lose work is not worked on: that shows, and work
+// goes on once it is repaired.
+func TestStreamReplaced(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.PatrolSlack = 300 * time.Millisecond
+	cfg.Timing.Rebind.Max = 500 * time.Millisecond
+	var open atomic.Bool
+	cloud := gated(&open)
+	w := startWorker(t, s, cfg, cloud)
+	names := watch(t, js, cloud, 5)
+	limited := contract("orders", "ORDER").wakeups
+	limited.MaxMsgs = 3
+	if err := js.DeleteStream(t.Context(), limited.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), limited); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
+	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_msgs is 3") {
+		t.Errorf("ready: %v; want that max_msgs is 3", err)
+	}
+	open.Store(true)
+	if _, err := js.UpdateStream(t.Context(), contract("orders", "ORDER").wakeups); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, w.Ready)
+	for range names {
+		w.next(t)
+	}
+	eventually(t, idle(t, js, "ORDER"))
+	completedOnce(t, js, names...)
+}
+
+// What is no wake-up is dropped, loudly, and disturbs nobody.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
+	for subject, body := range map[string]string{
+		"orders.due." + project + ".order.empty":    "",
+		"orders.due." + project + ".order.text":     "wake up",
+		"orders.due." + project + ".order.object":   "{}",
+		"orders.due." + project + ".order.number":   `{"watch_id":"w_1","wakeup":0}`,
+		"orders.due." + project + ".order.negative": `{"watch_id":"w_1","wakeup":-1}`,
+		"orders.due." + project + ".order.type":     `{"watch_id":1,"wakeup":1}`,
+		"orders.due." + project:                     `{"watch_id":"w_1","wakeup":1}`,
+		"orders.due.no_project.order":               `{"watch_id":"w_1","wakeup":1}`,
+		"orders.due." + project + ".order~":         `{"watch_id":"w_1","wakeup":1}`,
+	} {
+		if _, err := js.Publish(t.Context(), subject, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error { return w.log.line("level=ERROR", "dropped what is no wake-up", "subject="+subject+" ") })
+	}
+	publish(t, js, request("order.pool"))
+	w.next(t)
+	within(t, 2*time.Second, idle(t, js, "ORDER"))
+	completedOnce(t, js, "order.pool")
+}
+
+// A defect that one order meets is logged, and comes again; the others go on.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	var mended atomic.Bool
+	cloud := &orders{show: func(order watcher.Order, _ int) (watcher.Answer, error) {
+		if order.Name == "order.pool-0" && !mended.Load() {
+			panic("defect")
+		}
+		return answer(watcher.Succeed), nil
+	}}
+	cfg := config()
+	cfg.Concurrency = 1
+	cfg.Timing.PutBack.Max = 200 * time.Millisecond
+	w := startWorker(t, s, cfg, cloud)
+	names := watch(t, js, cloud, 5)
+	for range len(names) - 1 {
+		if c := w.next(t); c.OrderName == names[0] {
+			t.Errorf("%s completed: %s", c.OrderName, c.Outcome)
+		}
+	}
+	eventually(t, cloud.polled(names[0], 3))
+	if err := w.log.line("level=ERROR", "panic", names[0], "loop_test.go"); err != nil {
+		t.Error(err)
+	}
+	mended.Store(true)
+	if c := w.next(t); c.OrderName != names[0] {
+		t.Errorf("%s completed; want %s", c.OrderName, names[0])
+	}
+	eventually(t, idle(t, js, "ORDER"))
+	completedOnce(t, js, names...)
+}

@@ -1,0 +1,341 @@
+package events_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A dial is a clock that a test sets forward. It is an hour ahead of the server's, so that
+// whatever is judged by the time of day is judged wrongly.
+type dial struct {
+	mu      sync.Mutex
+	forward time.Duration
+	start   time.Time
+}
+
+func newDial() *dial { return &dial{start: time.Now().Add(time.Hour)} }
+
+func (d *dial) now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.start.Add(d.forward)
+}
+
+func (d *dial) set(forward time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forward = forward
+}
+
+// A beat is what a patrol walks: the streams, a store, and a clock, without a worker.
+type beat struct {
+	js    jetstream.JetStream
+	store events.Store
+	clock *events.Clock
+	dial  *dial
+	log   *logbook
+}
+
+func newBeat(t *testing.T, s *server.Server, cfg events.Config) *beat {
+	t.Helper()
+	nc, js := connect(t, s)
+	if _, err := js.Stream(t.Context(), "ORDER_WAKEUPS"); errors.Is(err, jetstream.ErrStreamNotFound) {
+		contract("orders", "ORDER").create(t, js)
+	}
+	d := newDial()
+	b := &beat{js: js, clock: events.NewClock(d.now), dial: d, log: &logbook{also: t.Output()}}
+	var err error
+	if b.store, err = events.NewStore(cfg, nc, b.clock); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *beat) patrol(id string) events.Patrol {
+	return events.NewPatrol(slog.New(slog.NewTextHandler(b.log, nil)), b.store, b.clock, id)
+}
+
+func (b *beat) round(t *testing.T, p events.Patrol) {
+	t.Helper()
+	if err := p.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write stores a record whose wake-up is expected after the interval.
+func (b *beat) write(t *testing.T, name string, state watcher.State, interval time.Duration, last watcher.Revision) watcher.Revision {
+	t.Helper()
+	w := watcher.Watch{
+		Schema: watcher.SchemaVersion, State: state, ID: "w_" + name,
+		Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4",
+		Wakeup: 7, NextPollAt: time.Now().Add(interval),
+	}
+	if state != watcher.Watching {
+		w.Completion = &watcher.Completion{Outcome: watcher.Succeeded}
+	}
+	revision, err := b.store.Write(t.Context(), w, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revision
+}
+
+// woken returns the number of wake-ups that were published for the order.
+func (b *beat) woken(t *testing.T, name string) uint64 {
+	t.Helper()
+	return messages(t, b.js, "ORDER_WAKEUPS", "orders.*."+project+"."+name)
+}
+
+// What is overdue is judged by how long the same revision was seen, of watches that have not ended.
+func TestPatrolRound(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	cfg.Timing.PatrolSlack = time.Minute
+	b := newBeat(t, startServer(t, t.TempDir(), -1), cfg)
+	p := b.patrol("a")
+	b.write(t, "order.short", watcher.Watching, 10*time.Second, 0)
+	b.write(t, "order.long", watcher.Watching, time.Hour, 0)
+	b.write(t, "order.ending", watcher.Ending, 10*time.Second, 0)
+	b.write(t, "order.ended", watcher.Ended, 10*time.Second, 0)
+	moving := b.write(t, "order.moving", watcher.Watching, 10*time.Second, 0)
+
+	for _, step := range []struct {
+		forward time.Duration
+		move    bool // order.moving is polled, which nobody else is
+		want    map[string]uint64
+	}{
+		{forward: 0},
+		{forward: 60 * time.Second, move: true}, // within the interval and the slack
+		{forward: 71 * time.Second, want: map[string]uint64{"order.short": 1, "order.ending": 1}},
+		{forward: 72 * time.Second, want: map[string]uint64{"order.short": 1, "order.ending": 1}},                     // given time again
+		{forward: 132 * time.Second, want: map[string]uint64{"order.short": 1, "order.ending": 1, "order.moving": 1}}, // seen since 60 s, at the latest
+		{forward: 145 * time.Second, want: map[string]uint64{"order.short": 2, "order.ending": 2, "order.moving": 1}}, // still there
+		{forward: time.Hour + 61*time.Second, want: map[string]uint64{"order.short": 3, "order.ending": 3, "order.moving": 2, "order.long": 1}},
+	} {
+		b.dial.set(step.forward)
+		if step.move {
+			moving = b.write(t, "order.moving", watcher.Watching, 10*time.Second, moving)
+		}
+		b.round(t, p)
+		for _, name := range []string{"order.short", "order.long", "order.ending", "order.ended", "order.moving"} {
+			if got := b.woken(t, name); got != step.want[name] {
+				t.Errorf("after %s: %s was woken %d times; want %d", step.forward, name, got, step.want[name])
+			}
+		}
+	}
+	if err := b.log.line("level=WARN", "wake-up was overdue", "order.short"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The wake-up that the patrol publishes is the one that the record expects.
+func TestPatrolWakeup(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), cfg)
+	p := b.patrol("a")
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	s, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.GetLastMsgForSubject(t.Context(), "orders.due."+project+".order.pool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		WatchID string `json:"watch_id"`
+		Number  uint64 `json:"wakeup"`
+	}
+	if err := json.Unmarshal(m.Data, &got); err != nil || got.WatchID != "w_order.pool" || got.Number != 7 {
+		t.Errorf("wake-up %s, %v; want number 7 of w_order.pool", m.Data, err)
+	}
+}
+
+// Rounds do not read again what has ended, and miss nothing that goes on.
+func TestPatrolCursor(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	for _, name := range poolNames(20) {
+		b.write(t, name, watcher.Ended, 0, 0)
+	}
+	b.round(t, p)
+	if p.Cursor() != 21 {
+		t.Errorf("after 20 ended records the next round begins at %d; want 21", p.Cursor())
+	}
+	first := b.write(t, "order.first", watcher.Watching, 0, 0)
+	for i := range 5 {
+		b.write(t, fmt.Sprintf("order.more-%d", i), watcher.Ended, 0, 0)
+	}
+	second := b.write(t, "order.second", watcher.Watching, 0, 0)
+	for range 3 {
+		b.round(t, p)
+		if p.Cursor() != uint64(first) {
+			t.Errorf("the next round begins at %d; want %d, that of the first record that goes on", p.Cursor(), first)
+		}
+	}
+	b.write(t, "order.first", watcher.Ended, 0, first)
+	b.round(t, p)
+	if p.Cursor() != uint64(second) {
+		t.Errorf("the next round begins at %d; want %d", p.Cursor(), second)
+	}
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := b.woken(t, "order.second"); got != 1 {
+		t.Errorf("order.second was woken %d times; want 1", got)
+	}
+}
+
+// Records are read in batches of 500.
+func TestPatrolBatches(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	for i := range 1100 {
+		state := watcher.Ended
+		if i%499 == 0 {
+			state = watcher.Watching
+		}
+		b.write(t, fmt.Sprintf("order.pool-%d", i), state, 0, 0)
+	}
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"); got != 3 {
+		t.Errorf("%d wake-ups; want 3", got)
+	}
+}
+
+// A patrol that finds everything overdue publishes no more than 200 a second.
+func TestPatrolPace(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	for _, name := range poolNames(100) {
+		b.write(t, name, watcher.Watching, 0, 0)
+	}
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	begin := time.Now()
+	b.round(t, p)
+	if took := time.Since(begin); took < 99*time.Second/200 {
+		t.Errorf("100 wake-ups within %s", took)
+	}
+	if got := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"); got != 100 {
+		t.Errorf("%d wake-ups; want 100", got)
+	}
+}
+
+// Records that this version cannot read are passed over.
+func TestPatrolForeignRecords(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{
+		project + ".order.newer":   `{"schema":99,"state":"watching"}`,
+		project + ".order.garbage": `watching`,
+		project + ".order.empty":   ``,
+	} {
+		if _, err := bucket.Put(t.Context(), key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bucket.Delete(t.Context(), project+".order.empty"); err != nil {
+		t.Fatal(err)
+	}
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := messages(t, b.js, "ORDER_WAKEUPS", ">"); got != 1 {
+		t.Errorf("%d wake-ups; want the one of order.pool", got)
+	}
+}
+
+// One patrols at a time; another takes over after some rounds without a sign of it.
+func TestPatrolLease(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	first, second := b.patrol("a"), b.patrol("b")
+	take := func(p events.Patrol, want bool) {
+		t.Helper()
+		holds, err := p.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holds != want {
+			t.Errorf("holds the lease: %t; want %t", holds, want)
+		}
+	}
+	for range 10 {
+		take(first, true)
+		take(second, false)
+	}
+	for range 2 { // after the one above: three rounds with the same sign
+		take(second, false)
+	}
+	take(second, true)
+	take(first, false) // it comes back
+	for range 10 {
+		take(second, true)
+		take(first, false)
+	}
+}
+
+// A worker brings a watch back whose wake-up was lost, and when it stops another does.
+func TestPatrolTakesOver(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.PatrolSlack = 200 * time.Millisecond
+	const interval = 500 * time.Millisecond
+	cfg.Policy.Backoff = watcher.Backoff{Initial: interval, Multiplier: 1, Max: interval}
+	cloud := &orders{show: endedAfter(1 << 30)}
+	workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
+	publish(t, js, request("order.pool"))
+	eventually(t, cloud.polled("order.pool", 1))
+
+	lose := func() {
+		t.Helper()
+		purgeWakeups(t, js, "order.pool")
+		polls, begin := cloud.count(watcher.Order{ProjectID: project, Name: "order.pool"}), time.Now()
+		within(t, 10*time.Second, cloud.polled("order.pool", polls+1))
+		t.Logf("polled again %s after its wake-up was lost", time.Since(begin))
+	}
+	lose()
+	patrols := func(w *running) bool { return w.log.line("wake-up was overdue") == nil }
+	if patrols(workers[0]) == patrols(workers[1]) {
+		t.Fatalf("the first patrols: %t, and the second too", patrols(workers[0]))
+	}
+	at, other := workers[0], workers[1]
+	if patrols(other) {
+		at, other = other, at
+	}
+	if err := at.stop(); err != nil {
+		t.Fatal(err)
+	}
+	lose()
+	if !patrols(other) {
+		t.Error("the other worker did not take over")
+	}
+}
