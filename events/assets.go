@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,7 +108,7 @@ func atLeast(version, least string) bool {
 
 // ensure creates the streams and consumers that are missing, where it may, and checks those that
 // are there. It never alters one.
-func (c Config) ensure(ctx context.Context, log *slog.Logger, js jetstream.JetStream) error {
+func (c Config) ensure(ctx context.Context, warn warner, js jetstream.JetStream) error {
 	consumers := c.consumers()
 	for _, wanted := range c.streams() {
 		stream, err := c.ensureStream(ctx, js, wanted)
@@ -117,14 +116,14 @@ func (c Config) ensure(ctx context.Context, log *slog.Logger, js jetstream.JetSt
 			return err
 		}
 		found := stream.CachedInfo().Config
-		if err := report(log, "stream "+wanted.Name, c.compareStream(wanted, found)); err != nil {
+		if err := report(warn, "stream "+wanted.Name, c.compareStream(wanted, found)); err != nil {
 			return err
 		}
 		consumer, ok := consumers[wanted.Name]
 		if !ok {
 			continue
 		}
-		if err := c.ensureConsumer(ctx, log, stream, consumer); err != nil {
+		if err := c.ensureConsumer(ctx, warn, stream, consumer); err != nil {
 			return err
 		}
 	}
@@ -145,7 +144,7 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream, wanted
 	return stream, nil
 }
 
-func (c Config) ensureConsumer(ctx context.Context, log *slog.Logger, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+func (c Config) ensureConsumer(ctx context.Context, warn warner, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
 	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
@@ -157,7 +156,7 @@ func (c Config) ensureConsumer(ctx context.Context, log *slog.Logger, stream jet
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", name, err)
 	}
-	return report(log, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
+	return report(warn, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
 }
 
 // A difference is a setting that is not as wanted.
@@ -167,15 +166,18 @@ type difference struct {
 	fatal         bool // going on would lose or repeat work
 }
 
-// report logs the differences. The error, an ErrUnfit, names the fatal ones.
-func report(log *slog.Logger, asset string, differences []difference) error {
+// A warner is told of a difference that is not fatal.
+type warner func(asset string, d difference)
+
+// report tells of the differences. The error, an ErrUnfit, names the fatal ones.
+func report(warn warner, asset string, differences []difference) error {
 	var fatal []error
 	for _, d := range differences {
 		if d.fatal {
 			fatal = append(fatal, fmt.Errorf("%s: %s is %v; wanted is %v: %w", asset, d.setting, d.found, d.wanted, ErrUnfit))
 			continue
 		}
-		log.Warn("setting is not as wanted", "asset", asset, "setting", d.setting, "found", d.found, "wanted", d.wanted)
+		warn(asset, d)
 	}
 	return errors.Join(fatal...)
 }

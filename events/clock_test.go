@@ -65,7 +65,7 @@ func TestClockRefreshes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
 	cfg := config()
-	cfg.Timing.ClockRefresh = 50 * time.Millisecond
+	cfg.Timing.CheckEvery = 50 * time.Millisecond
 	var mu sync.Mutex
 	var off time.Duration
 	clock := events.NewClock(func() time.Time {

@@ -49,7 +49,7 @@ type Timing struct {
 	Rebind        watcher.Backoff
 	PutBack       watcher.Backoff // by the number of deliveries
 
-	ClockRefresh time.Duration // between two looks at the server's clock
+	CheckEvery time.Duration // between two looks at the server's clock, the streams and the consumers
 
 	PatrolEvery time.Duration // between two rounds
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
@@ -69,7 +69,7 @@ func DefaultTiming() Timing {
 		Request:       5 * time.Second,
 		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
 		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 10 * time.Second, Jitter: 0.2},
-		ClockRefresh:  30 * time.Second,
+		CheckEvery:    5 * time.Second,
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
 		PatrolLease:   3,

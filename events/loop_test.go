@@ -224,3 +224,26 @@ func TestPanic(t *testing.T) {
 	eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }
+
+// TestBucketDeleted takes the records away while nothing is polled: the worker is not ready, or has
+// made the bucket anew, without a restart.
+func TestBucketDeleted(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.CheckEvery = 100 * time.Millisecond
+	w := startWorker(t, s, cfg, &orders{show: ended(watcher.Succeed)})
+	if err := js.DeleteStream(t.Context(), "KV_ORDER_WATCHES"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		_, err := js.Stream(t.Context(), "KV_ORDER_WATCHES")
+		return err
+	})
+	eventually(t, func() error { return w.Ready() })
+	publish(t, js, request("order.pool-1"))
+	if c := w.next(t); c.Outcome != watcher.Succeeded {
+		t.Errorf("outcome %s; want %s", c.Outcome, watcher.Succeeded)
+	}
+}

@@ -33,7 +33,9 @@ type Worker struct {
 	loops    []*loop
 	patrol   *patrol
 
+	trouble  atomic.Pointer[error]     // why streams or consumers are not as they must be
 	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
+	warned   sync.Map                  // differences that were logged
 }
 
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
@@ -95,7 +97,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, l := range w.loops {
 		running.Go(func() { l.run(ctx, work) })
 	}
-	running.Go(func() { w.keepTime(ctx) })
+	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
 	running.Wait()
 	if err := w.nc.FlushTimeout(time.Second); err != nil {
@@ -153,7 +155,7 @@ func (w *Worker) ensure(ctx context.Context) error {
 	if err := checkServer(w.nc); err != nil {
 		return err
 	}
-	if err := w.config.ensure(ctx, w.log, w.js); err != nil {
+	if err := w.config.ensure(ctx, w.warn, w.js); err != nil {
 		return err
 	}
 	return w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream())
@@ -161,12 +163,25 @@ func (w *Worker) ensure(ctx context.Context) error {
 
 var errNotConnected = errors.New("not connected to NATS")
 
-// keepTime looks at the server's clock again and again.
-func (w *Worker) keepTime(ctx context.Context) {
-	for sleep(ctx, w.config.Timing.ClockRefresh) {
-		if err := w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream()); err != nil {
-			w.log.Debug("clock not compared", "err", err)
+// watchAssets checks the server, the streams and the consumers again and again, and creates what
+// has gone missing, where it may.
+func (w *Worker) watchAssets(ctx context.Context) {
+	for sleep(ctx, w.config.Timing.CheckEvery) {
+		err := w.ensure(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		before := w.trouble.Swap(&err)
+		if err != nil && !errors.Is(err, errNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
+			w.log.Error("what the worker needs of NATS is not as it must be; trying again until it is", "err", err)
+		}
+	}
+}
+
+// warn logs a difference once.
+func (w *Worker) warn(asset string, d difference) {
+	if _, told := w.warned.LoadOrStore(fmt.Sprint(asset, d), true); !told {
+		w.log.Warn("setting is not as wanted", "asset", asset, "setting", d.setting, "found", d.found, "wanted", d.wanted)
 	}
 }
 
@@ -177,6 +192,9 @@ func (w *Worker) Ready() error {
 	}
 	if at := w.deniedAt.Load(); at != nil && w.clock.local().Sub(*at) < w.config.Timing.Denied {
 		return errors.New("NATS denies a permission that the worker needs; the log names it")
+	}
+	if trouble := w.trouble.Load(); trouble != nil && *trouble != nil {
+		return *trouble
 	}
 	for _, l := range w.loops {
 		if trouble := l.trouble.Load(); trouble != nil {

@@ -101,13 +101,12 @@ func (p *Poller) store(ctx context.Context, w Watch, changes []Change, items []I
 	if _, err := p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err)
 	}
-	verdict := p.wake(ctx, w)
-	if len(changes) > 0 {
+	if len(changes) > 0 { // before the wake-up, so that it comes before the completion
 		if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
 			p.Log.Warn("progress not published", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "err", err)
 		}
 	}
-	return verdict
+	return p.wake(ctx, w)
 }
 
 func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Verdict {
