@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -23,11 +24,13 @@ type loop struct {
 	js       jetstream.JetStream
 	stream   string
 	consumer string
-	slots    int
-	handle   func(context.Context, jetstream.Msg) watcher.Verdict
-	refuse   func(context.Context, jetstream.Msg, *watcher.FieldError) error // nil where nothing is refused
-	settled  func(watcher.Verdict)
-	ensure   func(context.Context) error
+	// pullSubject is where messages of the consumer are asked for.
+	pullSubject string
+	slots       int
+	handle      func(context.Context, *nats.Msg) watcher.Verdict
+	refuse      func(context.Context, *nats.Msg, *watcher.FieldError) error // nil where nothing is refused
+	settled     func(watcher.Verdict)
+	ensure      func(context.Context) error
 
 	trouble atomic.Pointer[error] // why it does not consume; nil while it does
 }
@@ -77,24 +80,23 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(
-		jetstream.PullMaxMessages(l.slots), jetstream.PullExpiry(l.timing.PullExpiry), jetstream.PullHeartbeat(l.timing.PullHeartbeat))
+	messages, err := newPuller(l.js.Conn(), l.pullSubject, l.slots, l.timing)
 	if err != nil {
-		return fmt.Errorf("consume: %w", err)
+		return err
 	}
-	defer messages.Stop()
+	defer messages.stop()
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
-		messages.Drain()
+		messages.drain()
 		time.AfterFunc(drainTime, leave)
 	})()
 	l.healthy()
 	slots := make(chan struct{}, l.slots)
 	for {
-		m, err := messages.Next(jetstream.NextContext(draining))
+		m, err := messages.next(draining)
 		switch {
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
+		case errors.Is(err, errSilent):
 			if err := l.check(stop, consumer); err != nil {
 				return err
 			}
@@ -117,8 +119,8 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	}
 }
 
-// drainTime is how long the server is waited for when the worker stops: without its answer to the
-// end of a subscription, the iterator does not end for much longer.
+// drainTime is how long the server is waited for when the worker stops: it answers the end of a
+// subscription when all that is on its way has arrived.
 const drainTime = time.Second
 
 func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
@@ -132,7 +134,7 @@ func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
 }
 
 // check looks why the server is silent. Only where the consumer is gone is that an error: all
-// else passes, and the iterator pulls again.
+// else passes, and the next pull is made.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
 	defer cancel()
@@ -150,11 +152,11 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 
 // take handles one message. A panic is a defect of this program: it is logged, and the message put
 // back, so that one bad order changes nothing for the others.
-func (l *loop) take(work context.Context, m jetstream.Msg) {
+func (l *loop) take(work context.Context, m *nats.Msg) {
 	l.healthy()
 	defer func() {
 		if defect := recover(); defect != nil {
-			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject(), "panic", defect, "stack", string(debug.Stack()))
+			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject, "panic", defect, "stack", string(debug.Stack()))
 			l.settle(work, m, watcher.Verdict{Action: watcher.PutBack})
 		}
 	}()
@@ -167,7 +169,7 @@ func (l *loop) take(work context.Context, m jetstream.Msg) {
 
 // settle does with the delivery what the verdict says. Where that gets lost, the message is
 // delivered again after AckWait.
-func (l *loop) settle(ctx context.Context, m jetstream.Msg, v watcher.Verdict) {
+func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if v.Action == watcher.Refuse {
 		why, ok := errors.AsType[*watcher.FieldError](v.Err)
 		if !ok {
@@ -185,30 +187,30 @@ func (l *loop) settle(ctx context.Context, m jetstream.Msg, v watcher.Verdict) {
 	case watcher.Ack:
 		err = m.Ack()
 	case watcher.Refuse:
-		err = m.TermWithReason("rejected")
+		err = m.Term()
 	case watcher.PutBack:
 		err = l.putBack(m, v)
 	}
 	if err != nil {
-		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject(), "err", err)
+		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 	}
 }
 
-func (l *loop) putBack(m jetstream.Msg, v watcher.Verdict) error {
+func (l *loop) putBack(m *nats.Msg, v watcher.Verdict) error {
 	deliveries := attempt(m)
 	if v.After == 0 {
-		v.After = l.timing.PutBack.Interval(m.Subject(), deliveries-1)
+		v.After = l.timing.PutBack.Interval(m.Subject, deliveries-1)
 	}
 	level := slog.LevelWarn
 	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
 		level = slog.LevelDebug // nothing wrong, or whoever asked for it has said why
 	}
-	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject(), "delivery", deliveries, "wait", v.After, "err", v.Err)
+	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject, "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)
 }
 
 // attempt returns how often the message has been delivered, this time included.
-func attempt(m jetstream.Msg) int {
+func attempt(m *nats.Msg) int {
 	meta, err := m.Metadata()
 	if err != nil {
 		return 1

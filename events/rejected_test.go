@@ -59,7 +59,7 @@ func header(key, value string) nats.Header { return nats.Header{key: {value}} }
 // good is a request that would be taken, were it not for the message's headers.
 var good = named(`"order.bad"`)
 
-var badRequests = slices.Concat(badJSON, badFields, badHeaders)
+var badRequests = slices.Concat(badStatuses, badJSON, badFields, badHeaders)
 
 var badJSON = []badRequest{
 	{name: "empty", body: "", says: "is not JSON: it ends too early"},
@@ -128,7 +128,7 @@ var badFields = []badRequest{
 	{name: "order of 129 characters", body: named(`"` + strings.Repeat("a", 129) + `"`), field: "order_name", says: "128"},
 	{name: "order of 60,000 characters", body: named(`"` + strings.Repeat("a", 60000) + `"`), field: "order_name", says: "128"},
 	{name: "order with letters that look alike", body: named(`"оrder.bad"`), field: "order_name", says: "must be 1 to 128", order: "оrder.bad"},
-	{name: "order with half a surrogate pair", body: named(`"order\ud800"`), field: "order_name", says: "must be", order: "order\ufffd"},
+	{name: "order with half a surrogate pair", body: named(`"order\ud800"`), field: "order_name", says: "half a character"},
 
 	{name: "unknown field", body: bad(`"order_nmae":"a"`), field: "order_nmae", says: "is no field", order: "order.bad"},
 	{name: "field in another case", body: `{"project_id":"` + project + `","Order_Name":"order.bad"}`, field: "Order_Name", says: "is no field"},
@@ -172,9 +172,21 @@ var badFields = []badRequest{
 	{name: "timeout just over the longest", body: bad(`"timeout":"48h1ns"`), field: "timeout", says: "1s to 48h", order: "order.bad"},
 	{name: "timeout beyond any duration", body: bad(`"timeout":"9999999999999h"`), field: "timeout", says: "1s to 48h", order: "order.bad"},
 	{name: "timeout without a unit", body: bad(`"timeout":"90"`), field: "timeout", says: "such as 90m", order: "order.bad"},
+	{name: "link with a password", body: bad(`"link":"https://oauth2:secret@ci.example/1"`), field: "link", says: "no user or password", order: "order.bad"},
+	{name: "request_id with half a character", body: bad(`"request_id":"a\ud800"`), field: "request_id", says: "half a character", order: "order.bad"},
 	{name: "timeout is a number", body: bad(`"timeout":7200`), field: "timeout", says: "must be a string", order: "order.bad"},
 	{name: "channel that is not allowed", body: bad(`"slack_channel":"C0OTHER"`), field: "slack_channel", says: "configuration allows", order: "order.bad"},
 	{name: "channel by its name", body: bad(`"slack_channel":"#oncall"`), field: "slack_channel", says: "configuration allows", order: "order.bad"},
+}
+
+// badStatuses have no body and pass themselves off as what the server says to whoever pulls.
+var badStatuses = []badRequest{
+	{name: "Status 409", header: nats.Header{"Status": {"409"}, "Description": {"Consumer Deleted"}}, says: "is not JSON"},
+	{name: "Status 400", header: nats.Header{"Status": {"400"}}, says: "is not JSON"},
+	{name: "Status 100", header: nats.Header{"Status": {"100"}}, says: "is not JSON"},
+	{name: "Status 404", header: nats.Header{"Status": {"404"}}, says: "is not JSON"},
+	{name: "Status 408", header: nats.Header{"Status": {"408"}, "Nats-Pending-Messages": {"x"}}, says: "is not JSON"},
+	{name: "Status 503", header: nats.Header{"Status": {"503"}}, says: "is not JSON"},
 }
 
 // badHeaders hold a good request each: it is the header that would do harm.

@@ -166,7 +166,17 @@ func text(field string, value json.RawMessage, most int, to *string) error {
 	if err := json.Unmarshal(value, to); err != nil {
 		return &watcher.FieldError{Field: field, Reason: "must be a string"}
 	}
+	if loneSurrogate(value, *to) {
+		return &watcher.FieldError{Field: field, Reason: `has half a character: \ud800 to \udfff come in pairs`}
+	}
 	return checkText(field, *to, most)
+}
+
+// loneSurrogate reports whether decoding put a replacement character where there was none: two
+// texts that differ would become the same.
+func loneSurrogate(encoded []byte, decoded string) bool {
+	return strings.ContainsRune(decoded, utf8.RuneError) &&
+		!bytes.ContainsRune(encoded, utf8.RuneError) && !bytes.Contains(bytes.ToLower(encoded), []byte(`\ufffd`))
 }
 
 // checkText refuses what people could not read or what would take too much room.
@@ -177,17 +187,24 @@ func checkText(field, s string, most int) error {
 	if n := utf8.RuneCountInString(s); n > most {
 		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has %d characters; at most %d are taken", n, most)}
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if strings.ContainsFunc(s, invisible) {
 		return &watcher.FieldError{Field: field, Reason: "must hold no control or invisible characters"}
 	}
 	return nil
+}
+
+// invisible reports whether the character could hide what a text says: control characters, line
+// separators, and formats such as bidi overrides; but not the joiners that some scripts need.
+func invisible(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return r != nonJoiner && r != joiner && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 func (rules RequestRules) region(value json.RawMessage, to *string) error {
 	if err := text("region", value, 64, to); err != nil {
 		return err
 	}
-	if !slices.Contains(rules.Regions, *to) {
+	if *to != "" && !slices.Contains(rules.Regions, *to) {
 		return &watcher.FieldError{Field: "region", Reason: "must be one of the configured regions: " + strings.Join(rules.Regions, ", ")}
 	}
 	return nil
@@ -197,9 +214,15 @@ func link(value json.RawMessage, to *string) error {
 	if err := text("link", value, 2000, to); err != nil {
 		return err
 	}
+	if *to == "" {
+		return nil
+	}
 	u, err := url.Parse(*to)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(*to, " |<>\"\\") {
 		return &watcher.FieldError{Field: "link", Reason: "must be an http or https URL"}
+	}
+	if u.User != nil {
+		return &watcher.FieldError{Field: "link", Reason: "must hold no user or password: it is shown to people"}
 	}
 	return nil
 }

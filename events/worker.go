@@ -71,10 +71,11 @@ func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 	return jetstream.New(nc, timeout)
 }
 
-func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, jetstream.Msg) watcher.Verdict) *loop {
+func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
 		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
-		handle: handle, refuse: w.refuse, settled: w.metrics.settled(consumer), ensure: w.ensure,
+		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
+		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer), ensure: w.ensure,
 	}
 	err := errNotBound
 	l.trouble.Store(&err)
@@ -217,7 +218,7 @@ func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 }
 
 // takeRequest handles a message on orders.watch.
-func (w *Worker) takeRequest(ctx context.Context, m jetstream.Msg) watcher.Verdict {
+func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	in, err := incomingOf(m)
 	if err != nil {
 		return watcher.Verdict{Err: err}
@@ -230,7 +231,7 @@ func (w *Worker) takeRequest(ctx context.Context, m jetstream.Msg) watcher.Verdi
 }
 
 // refuse publishes why a message is no request.
-func (w *Worker) refuse(ctx context.Context, m jetstream.Msg, why *watcher.FieldError) error {
+func (w *Worker) refuse(ctx context.Context, m *nats.Msg, why *watcher.FieldError) error {
 	in, err := incomingOf(m)
 	if err != nil {
 		return err
@@ -239,19 +240,19 @@ func (w *Worker) refuse(ctx context.Context, m jetstream.Msg, why *watcher.Field
 	return w.store.reject(ctx, in, why)
 }
 
-func incomingOf(m jetstream.Msg) (incoming, error) {
+func incomingOf(m *nats.Msg) (incoming, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return incoming{}, fmt.Errorf("read metadata of a request: %w", err)
 	}
-	return incoming{body: m.Data(), msgID: m.Headers().Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp.UTC().Truncate(time.Millisecond)}, nil
+	return incoming{body: m.Data, msgID: m.Header.Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp.UTC().Truncate(time.Millisecond)}, nil
 }
 
 // takeWakeup handles a message on orders.due.>.
-func (w *Worker) takeWakeup(ctx context.Context, m jetstream.Msg) watcher.Verdict {
-	k, err := decodeWakeup(m.Subject(), w.config.Names.due(""), m.Data())
+func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
+	k, err := decodeWakeup(m.Subject, w.config.Names.due(""), m.Data)
 	if err != nil {
-		w.log.Error("dropped what is no wake-up; only orderwatch may publish here", "subject", m.Subject(), "err", err)
+		w.log.Error("dropped what is no wake-up; only orderwatch may publish here", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	deliveries := attempt(m)
@@ -263,13 +264,13 @@ func (w *Worker) takeWakeup(ctx context.Context, m jetstream.Msg) watcher.Verdic
 
 // takeEvent handles an event of the slack consumer. Progress and attention are not told to
 // people yet.
-func (w *Worker) takeEvent(ctx context.Context, m jetstream.Msg) watcher.Verdict {
-	if !strings.HasPrefix(m.Subject(), w.config.Names.Subjects+".completed.") {
+func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
+	if !strings.HasPrefix(m.Subject, w.config.Names.Subjects+".completed.") {
 		return watcher.Verdict{Action: watcher.Ack}
 	}
-	completion, err := decodeCompletion(m.Data())
+	completion, err := decodeCompletion(m.Data)
 	if err != nil {
-		w.log.Error("dropped what is no completion; only orderwatch may publish here", "subject", m.Subject(), "err", err)
+		w.log.Error("dropped what is no completion; only orderwatch may publish here", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	err = w.notifier.Notify(ctx, completion)

@@ -1,0 +1,139 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A puller takes messages from a durable consumer. It does what the iterator of nats.go's package
+// jetstream does, but for one thing: that takes any message without a body for the server's own
+// word if it has a Status header, and so any requester could bring intake to a halt. Here the
+// server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
+type puller struct {
+	nc       *nats.Conn
+	subject  string // where pulls are sent
+	batch    int    // how many messages may be on their way
+	expiry   time.Duration
+	silence  time.Duration // without a message or a heartbeat: the pulls are lost
+	sub      *nats.Subscription
+	arrived  chan *nats.Msg
+	statuses chan nats.Status // is told of reconnects, after which the pulls are lost
+	closed   chan struct{}    // closed when nothing arrives any more
+	close    func()
+	asked    int // how many messages the pulls under way may still bring
+}
+
+// errSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
+var errSilent = errors.New("no heartbeat")
+
+func newPuller(nc *nats.Conn, subject string, batch int, timing Timing) (*puller, error) {
+	p := &puller{
+		nc: nc, subject: subject, batch: batch, expiry: timing.PullExpiry, silence: 2 * timing.PullHeartbeat,
+		arrived: make(chan *nats.Msg), statuses: nc.StatusChanged(nats.CONNECTED), closed: make(chan struct{}),
+	}
+	p.close = sync.OnceFunc(func() { close(p.closed) })
+	var err error
+	p.sub, err = nc.Subscribe(nc.NewInbox(), func(m *nats.Msg) {
+		select {
+		case p.arrived <- m:
+		case <-p.closed:
+		}
+	})
+	if err != nil {
+		nc.RemoveStatusListener(p.statuses)
+		return nil, fmt.Errorf("subscribe for pulls: %w", err)
+	}
+	p.sub.SetClosedHandler(func(string) { p.close() })
+	return p, p.sub.SetPendingLimits(-1, -1) // batch bounds them
+}
+
+// next returns the next message. The errors are errSilent, ctx's, errEnded after drain, and what
+// the server says that ends the pulls.
+func (p *puller) next(ctx context.Context) (*nats.Msg, error) {
+	silence := time.NewTimer(p.silence)
+	defer silence.Stop()
+	for {
+		if err := p.pull(); err != nil {
+			return nil, err
+		}
+		select {
+		case m := <-p.arrived:
+			if isDelivery(m) {
+				p.asked = max(0, p.asked-1)
+				return m, nil
+			}
+			if err := p.hear(m); err != nil {
+				return nil, err
+			}
+			silence.Reset(p.silence)
+		case <-p.statuses:
+			p.asked = 0
+		case <-silence.C:
+			p.asked = 0
+			return nil, errSilent
+		case <-p.closed:
+			return nil, errEnded
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+var errEnded = errors.New("no longer subscribed")
+
+// isDelivery tells a message of the stream from a word of the server about the pull.
+func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
+
+// pull asks for more messages where fewer than half of the batch are on their way.
+func (p *puller) pull() error {
+	if p.asked > p.batch/2 || p.sub.IsDraining() {
+		return nil
+	}
+	request, err := json.Marshal(map[string]any{
+		"batch": p.batch - p.asked, "expires": p.expiry, "idle_heartbeat": p.silence / 2,
+	})
+	if err != nil {
+		return err
+	}
+	p.asked = p.batch
+	if err := p.nc.PublishRequest(p.subject, p.sub.Subject, request); err != nil {
+		return fmt.Errorf("pull: %w", err)
+	}
+	return nil
+}
+
+// hear takes the server's word about a pull.
+func (p *puller) hear(m *nats.Msg) error {
+	switch status := m.Header.Get("Status"); status {
+	case "100": // heartbeat
+		return nil
+	case "404", "408": // the pull has ended, with so many messages missing
+		missing, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+		if err != nil {
+			missing = p.asked
+		}
+		p.asked = max(0, p.asked-missing)
+		return nil
+	default: // no such consumer, its leader changed, the server shuts down, …
+		p.asked = 0
+		return fmt.Errorf("pull: %s %s", status, m.Header.Get("Description"))
+	}
+}
+
+// drain ends the subscription; what is on its way still arrives.
+func (p *puller) drain() { p.sub.Drain() } // where it fails nothing arrives any more
+
+// stop ends the subscription at once.
+func (p *puller) stop() {
+	p.sub.Unsubscribe() // where it fails it has ended already
+	p.nc.RemoveStatusListener(p.statuses)
+	p.close()
+}
