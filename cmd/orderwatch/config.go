@@ -71,7 +71,7 @@ type ModelArtsConfig struct {
 	Domain           string        `env:"MODELARTS_DOMAIN" desc:"account name of MODELARTS_USER" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
 	ECSAgency        bool          `env:"MODELARTS_ECS_AGENCY" desc:"true: the agency of the machine" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
 	Timeout          time.Duration `env:"MODELARTS_TIMEOUT" default:"15s" desc:"of one call; at most 29.5s"`
-	Rate             float64       `env:"MODELARTS_RATE" default:"20" desc:"requests a second for each account, over all replicas"`
+	Rate             float64       `env:"MODELARTS_RATE" default:"20" desc:"requests a second for each account; in this version each replica takes so many"`
 	NotFoundGrace    time.Duration `env:"MODELARTS_NOT_FOUND_GRACE" default:"2m" desc:"how long ModelArts may not know an order that was asked for"`
 }
 
