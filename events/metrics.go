@@ -24,7 +24,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
 		}, []string{"consumer", "action"}),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300},
+			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
 		}),
 		completions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",

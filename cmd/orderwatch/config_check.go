@@ -20,6 +20,8 @@ const (
 	// maxModelArtsTimeout is how long a call may take so that two of them and a second fit into
 	// the 60 s after which an unacknowledged poll is delivered again.
 	maxModelArtsTimeout = 29500 * time.Millisecond
+	// maxModelArtsRate is the highest rate that package modelarts takes, in requests a second.
+	maxModelArtsRate = 10000
 )
 
 var (
@@ -113,7 +115,7 @@ func (p *problems) checkModelArts(m ModelArtsConfig) {
 	p.must(m.MetadataEndpoint == "" || isBaseURL(m.MetadataEndpoint), "MODELARTS_METADATA_ENDPOINT", "must be an https or http URL without login, query and fragment")
 	p.checkFile("MODELARTS_CA_FILE", m.CAFile)
 	p.must(m.Timeout > 0 && m.Timeout <= maxModelArtsTimeout, "MODELARTS_TIMEOUT", "must be more than 0 and at most 29.5s")
-	p.must(m.Rate > 0 && !math.IsInf(m.Rate, 0), "MODELARTS_RATE", "must be more than 0")
+	p.must(m.Rate > 0 && m.Rate <= maxModelArtsRate, "MODELARTS_RATE", "must be more than 0 and at most 10000")
 	p.must(m.NotFoundGrace > 0, "MODELARTS_NOT_FOUND_GRACE", "must be more than 0")
 }
 

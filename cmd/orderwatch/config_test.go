@@ -286,6 +286,7 @@ func TestBad(t *testing.T) {
 		{[]string{"MODELARTS_TIMEOUT", "30s"}, "MODELARTS_TIMEOUT: must be"},
 		{[]string{"MODELARTS_TIMEOUT", "0"}, "MODELARTS_TIMEOUT: must be"},
 		{[]string{"MODELARTS_RATE", "0"}, "MODELARTS_RATE: must be"},
+		{[]string{"MODELARTS_RATE", "10001"}, "MODELARTS_RATE: must be"},
 		{[]string{"MODELARTS_RATE", "NaN"}, "MODELARTS_RATE: must be"},
 		{[]string{"MODELARTS_RATE", "Inf"}, "MODELARTS_RATE: must be"},
 		{[]string{"MODELARTS_RATE", "planted"}, "MODELARTS_RATE: must be a number"},

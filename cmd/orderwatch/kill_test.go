@@ -31,7 +31,8 @@ func TestKill(t *testing.T) {
 		want[requestID(i)] = outcome
 	}
 
-	url, js := startNATS(t, "")
+	nats := startNATS(t, "")
+	url, js := nats.url, nats.js
 	addr := freeAddr(t)
 	env := serveEnv(url, modelArts.URL, addr)
 	w := start(t, build(t, worker), env, "serve")

@@ -22,7 +22,7 @@ import (
 const project = "6f5da086876d4cd084d36f8bd3346036"
 
 // build builds a package's program once for all tests and returns its path.
-func build(t *testing.T, pkg string) string {
+func build(t testing.TB, pkg string) string {
 	t.Helper()
 	path, err := programs(pkg)
 	if err != nil {
@@ -77,7 +77,7 @@ type process struct {
 }
 
 // start starts a program and ends it with the test.
-func start(t *testing.T, path string, env []string, args ...string) *process {
+func start(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{command: exec.Command(path, args...), done: make(chan struct{})}
 	p.command.Env = append(bare(), env...)
@@ -112,7 +112,7 @@ func (p *process) kill() {
 }
 
 // terminate ends the process with SIGTERM and returns its exit code and how long it took.
-func (p *process) terminate(t *testing.T) (code int, took time.Duration) {
+func (p *process) terminate(t testing.TB) (code int, took time.Duration) {
 	t.Helper()
 	begin := time.Now()
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
@@ -127,7 +127,7 @@ func (p *process) terminate(t *testing.T) (code int, took time.Duration) {
 }
 
 // freeAddr returns an address on which nobody listens.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -137,17 +137,33 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// startNATS starts a nats-server process and returns a connection to it. It wants the token, where
-// that is not empty.
-func startNATS(t *testing.T, token string) (url string, js jetstream.JetStream) {
+// A natsProcess is a nats-server and a connection to it.
+type natsProcess struct {
+	*process
+	url string
+	js  jetstream.JetStream
+}
+
+// startNATS starts a nats-server that writes to disk every two minutes, as by default. It wants the
+// token, where that is not empty.
+func startNATS(t testing.TB, token string) natsProcess { return startNATSWith(t, token, "2m") }
+
+// startNATSWith starts a nats-server with this sync_interval.
+func startNATSWith(t testing.TB, token, sync string) natsProcess {
 	t.Helper()
-	host, port, err := net.SplitHostPort(freeAddr(t))
-	if err != nil {
+	n := natsProcess{}
+	addr, dir := freeAddr(t), t.TempDir()
+	config := filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: %q }\n", addr, dir, sync)
+	if token != "" {
+		text += fmt.Sprintf("authorization { token: %q }\n", token)
+	}
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, build(t, natsServer), nil, "-a", host, "-p", port, "-js", "-sd", t.TempDir(), "-auth", token)
-	url = "nats://" + net.JoinHostPort(host, port)
-	nc, err := nats.Connect(url, nats.Token(token), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	n.process = start(t, build(t, natsServer), nil, "-c", config)
+	n.url = "nats://" + addr
+	nc, err := nats.Connect(n.url, nats.Token(token), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +174,11 @@ func startNATS(t *testing.T, token string) (url string, js jetstream.JetStream) 
 		}
 		return nil
 	})
-	js, err = jetstream.New(nc)
+	n.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return url, js
+	return n
 }
 
 // serveEnv is the environment of a worker with short intervals.
@@ -183,7 +199,7 @@ func serveEnv(natsURL, modelArtsURL, httpAddr string, more ...string) []string {
 }
 
 // awaitReady waits until the worker that listens on addr says that it is ready.
-func awaitReady(t *testing.T, addr string) {
+func awaitReady(t testing.TB, addr string) {
 	t.Helper()
 	eventually(t, 30*time.Second, func() error {
 		answer, err := http.Get("http://" + addr + "/readyz")
@@ -199,7 +215,7 @@ func awaitReady(t *testing.T, addr string) {
 }
 
 // eventually waits until f returns nil.
-func eventually(t *testing.T, limit time.Duration, f func() error) {
+func eventually(t testing.TB, limit time.Duration, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for {
@@ -215,7 +231,7 @@ func eventually(t *testing.T, limit time.Duration, f func() error) {
 }
 
 // shortAckWait sets the workers' consumers to 3 s, the least that a MODELARTS_TIMEOUT of 1s allows.
-func shortAckWait(t *testing.T, js jetstream.JetStream) {
+func shortAckWait(t testing.TB, js jetstream.JetStream) {
 	t.Helper()
 	for _, c := range [][2]string{{"ORDER_REQUESTS", "intake"}, {"ORDER_WAKEUPS", "poller"}, {"ORDER_EVENTS", "slack"}} {
 		consumer, err := js.Consumer(t.Context(), c[0], c[1])
@@ -231,7 +247,7 @@ func shortAckWait(t *testing.T, js jetstream.JetStream) {
 }
 
 // stored hands every message of a stream on the subject to f, oldest first.
-func stored(t *testing.T, js jetstream.JetStream, stream, subject string, f func(jetstream.Msg)) {
+func stored(t testing.TB, js jetstream.JetStream, stream, subject string, f func(jetstream.Msg)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -51,7 +51,8 @@ func TestTerminate(t *testing.T) {
 	cloud.Add(project, "order.hangs", stuck)
 	modelArts := httptest.NewServer(cloud)
 	defer modelArts.Close()
-	url, js := startNATS(t, "")
+	nats := startNATS(t, "")
+	url, js := nats.url, nats.js
 	addr := freeAddr(t)
 	first := start(t, build(t, worker), serveEnv(url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=25s"), "serve")
 	awaitReady(t, addr)
@@ -77,7 +78,7 @@ func TestTerminate(t *testing.T) {
 
 // TestTerminateIdle ends a worker that has nothing to do.
 func TestTerminateIdle(t *testing.T) {
-	url, _ := startNATS(t, "")
+	url := startNATS(t, "").url
 	addr := freeAddr(t)
 	w := start(t, build(t, worker), serveEnv(url, "http://127.0.0.1:1", addr), "serve")
 	awaitReady(t, addr)
@@ -128,7 +129,8 @@ func TestEmbedded(t *testing.T) {
 
 // TestUnfit starts a worker on a stream that would lose requests.
 func TestUnfit(t *testing.T) {
-	url, js := startNATS(t, "")
+	nats := startNATS(t, "")
+	url, js := nats.url, nats.js
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "ORDER_REQUESTS", Subjects: []string{"orders.watch"}, Retention: jetstream.WorkQueuePolicy, MaxAge: time.Hour,
 	})
@@ -174,7 +176,8 @@ func TestSecrets(t *testing.T) {
 	slackServer := httptest.NewServer(slack)
 	defer slackServer.Close()
 
-	url, js := startNATS(t, natsToken)
+	nats := startNATS(t, natsToken)
+	url, js := nats.url, nats.js
 	addr := freeAddr(t)
 	w := start(t, build(t, worker), serveEnv(url, modelArts.URL, addr,
 		"ORDERWATCH_NATS_TOKEN="+natsToken, "ORDERWATCH_MODELARTS_TOKEN="+modelArtsToken,
