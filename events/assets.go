@@ -29,6 +29,9 @@ const (
 // oldestServer is the first version of nats-server that has scheduled messages.
 const oldestServer = "2.12"
 
+// subjectsOverlap is the server's error for a stream whose subjects another stream has.
+const subjectsOverlap = jetstream.ErrorCode(10065)
+
 // minRetention is how much longer than the longest watch records and events must be kept.
 const minRetention = 7 * 24 * time.Hour
 
@@ -138,10 +141,15 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream, wanted
 			stream, err = js.Stream(ctx, wanted.Name)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
+	switch api, ok := errors.AsType[*jetstream.APIError](err); {
+	case err == nil:
+		return stream, nil
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return nil, fmt.Errorf("look for stream %s: JetStream is not enabled, or is starting: %w", wanted.Name, err)
+	case ok && api.ErrorCode == subjectsOverlap:
+		return nil, fmt.Errorf("create stream %s: another stream has its subjects; installations in one account differ in their subject and stream prefixes: %w (%w)", wanted.Name, err, ErrUnfit)
 	}
-	return stream, nil
+	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
 
 func (c Config) ensureConsumer(ctx context.Context, warn warner, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {

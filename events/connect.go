@@ -13,6 +13,7 @@ import (
 // background if no server answers yet, it reconnects for ever, and refused credentials are tried
 // again too, since they may be rotated. login says how to log in and where else to differ.
 func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
+	failures := &connectFailures{log: log, url: url}
 	options := append([]nats.Option{
 		nats.Name("orderwatch"),
 		nats.RetryOnFailedConnect(true),
@@ -34,15 +35,30 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 				log.Warn("disconnected from NATS; reconnecting until it is back", "err", err)
 			}
 		}),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			log.Debug("not reconnected to NATS", "err", err)
-		}),
+		nats.ReconnectErrHandler(failures.tell),
 	}, login...)
 	nc, err := nats.Connect(url, options...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	return nc, nil
+}
+
+// connectFailures tells why there is no connection: at once where that is news, and every minute.
+// nats.go calls it from one goroutine at a time.
+type connectFailures struct {
+	log  *slog.Logger
+	url  string
+	last string
+	told time.Time
+}
+
+func (f *connectFailures) tell(_ *nats.Conn, err error) {
+	if err.Error() == f.last && time.Since(f.told) < time.Minute {
+		return
+	}
+	f.last, f.told = err.Error(), time.Now()
+	f.log.Warn("cannot connect to NATS; trying again until it works", "servers", f.url, "err", err)
 }
 
 // denied reports whether an error of the connection says that a permission is missing. It shows

@@ -1,6 +1,8 @@
 package events
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,9 +12,10 @@ import (
 
 // metrics are what a worker counts.
 type metrics struct {
-	deliveries  *prometheus.CounterVec // by consumer and what was done
-	lag         prometheus.Histogram   // of wake-ups behind their due time
-	completions *prometheus.CounterVec // by outcome
+	deliveries  *prometheus.CounterVec   // by consumer and what was done
+	lag         prometheus.Histogram     // of wake-ups behind their due time
+	polls       *prometheus.HistogramVec // how long they took, by what came of them
+	completions *prometheus.CounterVec   // by outcome
 	denials     prometheus.Counter
 	offset      prometheus.GaugeFunc
 }
@@ -26,6 +29,10 @@ func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
 			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
 			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
 		}),
+		polls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "orderwatch_poll_seconds", Help: "How long polls took, by result: answered, or the class of the error.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
+		}, []string{"result"}),
 		completions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",
 		}, []string{"outcome"}),
@@ -39,7 +46,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
-	registry.MustRegister(m.deliveries, m.lag, m.completions, m.denials, m.offset)
+	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.denials, m.offset)
 	return m
 }
 
@@ -54,4 +61,24 @@ func (m *metrics) late(lag time.Duration) { m.lag.Observe(max(0, lag.Seconds()))
 
 func (m *metrics) completed(outcome watcher.Outcome) {
 	m.completions.WithLabelValues(string(outcome)).Inc()
+}
+
+// measuredOrders counts and times the polls of Orders.
+type measuredOrders struct {
+	watcher.Orders
+	polls *prometheus.HistogramVec
+}
+
+func (o measuredOrders) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
+	begin := time.Now()
+	answer, err := o.Orders.Show(ctx, region, order)
+	result := "answered"
+	if err != nil {
+		result = string(watcher.MayPass)
+	}
+	if known, ok := errors.AsType[*watcher.PollError](err); ok {
+		result = string(known.Class)
+	}
+	o.polls.WithLabelValues(result).Observe(time.Since(begin).Seconds())
+	return answer, err
 }

@@ -48,7 +48,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, ord
 	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, notifier: notifier, metrics: newMetrics(registry, clock)}
 	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed}
 	w.patrol = newPatrol(log, w.store, clock, nuid.Next())
-	w.poller = watcher.Poller{Log: log, Orders: orders, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
+	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.loops = []*loop{
 		w.newLoop(config.Names.requestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
@@ -89,6 +89,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	w.log.Info("orderwatch serves", "server", w.nc.ConnectedUrlRedacted())
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {

@@ -14,11 +14,14 @@ func notice(o watcher.Outcome) string {
 }
 
 // advice says, in mrkdwn, what is likely and what to do next. Neither holds foreign text.
-func advice(o watcher.Outcome, causes []cause) string {
-	switch o {
+func advice(c watcher.Completion, causes []cause) string {
+	switch c.Outcome {
 	case watcher.PartiallyFailed, watcher.AllFailed:
 		return "*What to do:* the order has ended and will not be tried again. " + remedy(causes)
 	case watcher.TimedOut:
+		if c.Error != nil {
+			return "*What to do:* mend what kept orderwatch from asking ModelArts (its login, a permission, the network), look at the order in the ModelArts console, and publish the request again."
+		}
 		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with a longer `timeout`."
 	case watcher.OrderNotFound:
 		return "*Likely causes*\n" +

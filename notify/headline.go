@@ -88,8 +88,11 @@ func openCounts(c watcher.Completion) string {
 		if n.Processing > 0 {
 			text += fmt.Sprintf(", %s still processing", number(n.Processing))
 		}
-		if missing := n.Total - seen; missing > 0 {
+		switch missing := n.Total - seen; {
+		case missing > 0:
 			text += fmt.Sprintf(", %s not created yet", number(missing))
+		case n.Processing == 0 && c.Error == nil:
+			text += ", but the request expects more items"
 		}
 	}
 	if c.Error != nil {

@@ -49,7 +49,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 // foot returns the blocks that come last: what to do, and the small print.
 func foot(c watcher.Completion, causes []cause, now time.Time) []slack.Block {
 	small := contextBlock(c, now)
-	if text := advice(c.Outcome, causes); text != "" {
+	if text := advice(c, causes); text != "" {
 		return []slack.Block{section(text), small}
 	}
 	return []slack.Block{small}
@@ -90,7 +90,7 @@ func brief(c watcher.Completion, h headline, mention string, causes []cause) []s
 		text += "\n• " + escape(strings.ReplaceAll(bold+plain, "`", "'")+" · "+orNoMessage(word(cause.message, maxShort)))
 	}
 	blocks := []slack.Block{section(text)}
-	if text := strings.TrimSpace(notice(c.Outcome) + "\n" + advice(c.Outcome, causes)); text != "" {
+	if text := strings.TrimSpace(notice(c.Outcome) + "\n" + advice(c, causes)); text != "" {
 		blocks = append(blocks, section(text))
 	}
 	return append(blocks, section("All of it: "+escape(inEvent(c))))

@@ -47,7 +47,7 @@ type NATSConfig struct {
 type AssetsConfig struct {
 	SubjectPrefix  string        `env:"SUBJECT_PREFIX" default:"orders" desc:"first tokens of all subjects but the service's"`
 	ServicePrefix  string        `env:"SERVICE_PREFIX" default:"orderwatch" desc:"name of the NATS service and first token of its subjects"`
-	StreamPrefix   string        `env:"STREAM_PREFIX" default:"ORDER" desc:"begins the names of streams and buckets; another one lets two installations share an account"`
+	StreamPrefix   string        `env:"STREAM_PREFIX" default:"ORDER" desc:"begins the names of streams and buckets; two installations in one account differ in all three prefixes"`
 	StreamReplicas int           `env:"STREAM_REPLICAS" default:"1" desc:"1, 3 or 5; 3 for production"`
 	EventsMaxAge   time.Duration `env:"EVENTS_MAX_AGE" default:"2160h" desc:"how long events are kept; at least TIMEOUT_MAX and 168h"`
 	Provision      bool          `env:"PROVISION" default:"true" desc:"create missing streams, buckets and consumers; false only checks them"`
@@ -144,6 +144,7 @@ func LoadServeConfig() (Config, error) {
 	var p problems
 	p.must(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "is not set: set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
 	p.must(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "is not set: name at least one region, such as cn-north-4")
+	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.refuseLater(&c)
 	p.logIn(&c.ModelArts, os.Getenv)
 	return c, errors.Join(err, errors.Join(p...))

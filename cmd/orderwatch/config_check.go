@@ -20,6 +20,8 @@ const (
 	// maxModelArtsTimeout is how long a call may take so that two of them and a second fit into
 	// the 60 s after which an unacknowledged poll is delivered again.
 	maxModelArtsTimeout = 29500 * time.Millisecond
+	// minPoll is the shortest interval; wake-ups come with a granularity of 250 ms anyway.
+	minPoll = 100 * time.Millisecond
 	// maxModelArtsRate is the highest rate that package modelarts takes, in requests a second.
 	maxModelArtsRate = 10000
 )
@@ -120,9 +122,9 @@ func (p *problems) checkModelArts(m ModelArtsConfig) {
 }
 
 func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
-	p.must(poll.Initial > 0 && poll.Initial <= poll.Max, "POLL_INITIAL", "must be more than 0 and at most ORDERWATCH_POLL_MAX")
+	p.must(poll.Initial >= minPoll && poll.Initial <= poll.Max, "POLL_INITIAL", "must be at least 100ms and at most ORDERWATCH_POLL_MAX")
 	p.must(poll.Multiplier >= 1 && !math.IsInf(poll.Multiplier, 0), "POLL_MULTIPLIER", "must be at least 1")
-	p.must(poll.Max > 0, "POLL_MAX", "must be more than 0")
+	p.must(poll.Max >= minPoll, "POLL_MAX", "must be at least 100ms")
 	p.must(poll.Jitter >= 0 && poll.Jitter <= 1, "POLL_JITTER", "must be 0 to 1")
 	p.must(w.Settle >= 0, "SETTLE", "must be 0 or more")
 	p.must(w.Timeout >= time.Second && w.Timeout <= w.TimeoutMax, "TIMEOUT", "must be at least 1s and at most ORDERWATCH_TIMEOUT_MAX")
@@ -132,6 +134,7 @@ func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
 
 func (p *problems) checkSlack(s SlackConfig) {
 	p.must(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "is not set: ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
+	p.must(!s.Token.IsSet() || !s.WebhookURL.IsSet(), "SLACK_WEBHOOK_URL", "is set together with ORDERWATCH_SLACK_TOKEN: keep one of them")
 	p.must(s.Channel == "" || slackChannel.MatchString(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
 	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !slackChannel.MatchString(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
 	p.must(s.MentionOnFailure == "" || slackMention.MatchString(s.MentionOnFailure), "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")

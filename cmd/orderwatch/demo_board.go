@@ -68,10 +68,13 @@ func (b *scoreboard) event(encoded []byte) {
 			b.show.line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
 		}
 	case "io.orderwatch.request.rejected.v1":
-		var r struct{ Reason, Field string }
+		var r struct {
+			Reason, Field string
+			RequestID     string `json:"request_id"`
+		}
 		if e.DataAs(&r) == nil {
 			b.fields = append(b.fields, r.Field)
-			b.show.line("● event %s: %s", e.Type(), r.Reason)
+			b.show.line("● event %s %s: %s", e.Type(), r.RequestID, r.Reason)
 		}
 	}
 }

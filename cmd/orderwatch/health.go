@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,7 +92,8 @@ func askReady(ctx context.Context, addr string) error {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return errors.New("the worker is not ready; its log says why")
+		why, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10)) // what can be read of it
+		return errors.New(strings.TrimSpace(string(why)))
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "orderwatch",
 		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
+		Version:       programVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments,

@@ -46,5 +46,9 @@ func checkNotifier(ctx context.Context, log *slog.Logger, notifier watcher.Notif
 	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
-	log.Error("Slack does not accept the worker; summaries wait until it does: check ORDERWATCH_SLACK_TOKEN and the app's scope chat:write", "err", err)
+	if refusal, ok := errors.AsType[*notify.PostError](err); ok && refusal.Class == notify.TokenRefused {
+		log.Error("Slack does not accept the worker; summaries wait until it does: check ORDERWATCH_SLACK_TOKEN and the app's scope chat:write", "err", err)
+		return
+	}
+	log.Error("Slack was not reached; summaries wait until it is", "err", err)
 }

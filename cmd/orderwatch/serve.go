@@ -101,7 +101,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 		}
 		defer profiles.Close()
 	}
-	log.Info("orderwatch serves", "version", programVersion(), "health", "http://"+at.String())
+	log.Info("orderwatch starts", "version", programVersion(), "health", "http://"+at.String())
 	var checking sync.WaitGroup
 	checking.Go(func() { checkNotifier(ctx, log, notifier) })
 	err = worker.Run(ctx)
