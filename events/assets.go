@@ -88,6 +88,9 @@ func (c Config) consumers() map[string]jetstream.ConsumerConfig {
 // checkServer refuses a server that is too old or takes too little.
 func checkServer(nc *nats.Conn) error {
 	version := nc.ConnectedServerVersion()
+	if version == "" {
+		return errNotConnected // since a moment ago
+	}
 	if !atLeast(version, oldestServer) {
 		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, oldestServer, ErrUnfit)
 	}
@@ -163,6 +166,9 @@ func (c Config) ensureConsumer(ctx context.Context, warn warner, stream jetstrea
 	}
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", name, err)
+	}
+	if info := consumer.CachedInfo(); info.Paused {
+		return fmt.Errorf("%s is paused for another %s; resume it with nats consumer resume", name, info.PauseRemaining.Round(time.Second))
 	}
 	return report(warn, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
 }

@@ -36,6 +36,9 @@ func (c *Clock) Now() time.Time {
 // Offset returns how far the server's clock is ahead of the process's.
 func (c *Clock) Offset() time.Duration { return time.Duration(c.offset.Load()) }
 
+// maxRoundTrip is how long an answer may take to be believed: the time in it may be half of that wrong.
+const maxRoundTrip = time.Second
+
 // refresh asks the server that leads the stream for its time.
 func (c *Clock) refresh(ctx context.Context, js jetstream.JetStream, stream string) error {
 	asked := c.local()
@@ -43,7 +46,11 @@ func (c *Clock) refresh(ctx context.Context, js jetstream.JetStream, stream stri
 	if err != nil {
 		return fmt.Errorf("read the server's clock: %w", err)
 	}
-	middle := asked.Add(c.local().Sub(asked) / 2)
+	took := c.local().Sub(asked)
+	if took > maxRoundTrip && c.offset.Load() != 0 {
+		return nil // it says too little of the time; the next one will
+	}
+	middle := asked.Add(took / 2)
 	if server := s.CachedInfo().TimeStamp; !server.IsZero() {
 		c.offset.Store(int64(server.Sub(middle)))
 	}

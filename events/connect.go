@@ -23,7 +23,7 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 		nats.IgnoreAuthErrorAbort(),
 		nats.PingInterval(10 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.Timeout(5 * time.Second),
+		nats.Timeout(2 * time.Second), // nats.go may hold up the end of the process for as long
 		nats.ConnectHandler(func(nc *nats.Conn) {
 			log.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
 		}),

@@ -2,7 +2,7 @@
 // on JetStream.
 //
 //	ORDER_REQUESTS  orders.watch                requests; consumer intake
-//	ORDER_WATCHES   (key-value)                 one record for each order's watch
+//	ORDER_WATCHES   (key-value)                 one record for each order's watch; the patrol's lease
 //	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
 //	ORDER_EVENTS    orders.completed.>, …       events; consumer slack
 //

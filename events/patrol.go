@@ -170,6 +170,12 @@ func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.
 	if err := p.pace.Wait(ctx); err != nil {
 		return since, err
 	}
+	names := p.store.names
+	if _, err := p.store.last(ctx, names.wakeupStream(), names.due(w.Key())); err == nil {
+		return p.clock.local(), nil // it is there: another would not help
+	} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return since, err
+	}
 	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
 	if err := p.store.Schedule(ctx, w.Expected()); err != nil {
 		return since, err

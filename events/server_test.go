@@ -88,7 +88,7 @@ type orders struct {
 	polls map[watcher.Order]int
 }
 
-func (o *orders) Wait(string, time.Time) (time.Duration, string) { return 0, "" }
+func (o *orders) Wait(string, time.Time, time.Time) (time.Duration, string) { return 0, "" }
 
 func (o *orders) Show(_ context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	o.mu.Lock()
@@ -120,7 +120,7 @@ func (o *orders) polled(name string, n int) func() error {
 // slow is a cloud that answers when its function returns, or its context ends.
 type slow func(ctx context.Context, order watcher.Order) (watcher.Answer, error)
 
-func (slow) Wait(string, time.Time) (time.Duration, string) { return 0, "" }
+func (slow) Wait(string, time.Time, time.Time) (time.Duration, string) { return 0, "" }
 
 func (f slow) Show(ctx context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	return f(ctx, order)

@@ -14,7 +14,7 @@ import (
 // How long one Notify takes: no call begins after passLimit, and none takes longer than the HTTP
 // client's timeout. A longer wait than maxWait is not slept.
 const (
-	passLimit = 20 * time.Second
+	passLimit = 10 * time.Second
 	maxWait   = 2 * time.Second
 )
 
@@ -25,7 +25,7 @@ const (
 )
 
 // Notify posts the summary in every channel that the requests name, but not again where this
-// process knows that it stands. It takes at most 30 s. Every error is a *[watcher.RetryError]. What
+// process knows that it stands. It takes at most 25 s. Every error is a *[watcher.RetryError]. What
 // Slack finally refuses goes to the log as a whole, and is done.
 func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
 	var again *watcher.RetryError

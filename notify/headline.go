@@ -29,7 +29,7 @@ func headlineOf(c watcher.Completion, causes []cause) headline {
 	case watcher.TimedOut:
 		return headline{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
 	case watcher.OrderNotFound:
-		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s did not know it for %s", orUnknown(word(c.Region, maxWord)), lasted)}
+		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s does not know it, asked for %s", orUnknown(word(c.Region, maxWord)), lasted)}
 	case watcher.OrderRefused:
 		return headline{":no_entry:", "", " cannot be watched: ModelArts refuses it" + errorNote(c.Error)}
 	case watcher.Cancelled:

@@ -45,7 +45,8 @@ type Config struct {
 }
 
 // Slack posts summaries: one in each channel that the requests name, with its thread. It is safe
-// for concurrent use; a channel gets at most one message a second.
+// for concurrent use; a channel gets at most one message a second
+// from this process.
 type Slack struct {
 	log      *slog.Logger
 	config   Config

@@ -32,7 +32,7 @@ func (p Policy) Before(w Watch, wait time.Duration, why string, now time.Time) (
 		when = earlier(when, w.Deadline)
 	}
 	w.Wakeup++
-	w.NextPollAt = when
+	w.NextPollAt, w.Turn = when, now.Add(wait)
 	return w, true
 }
 
@@ -40,7 +40,7 @@ func (p Policy) Before(w Watch, wait time.Duration, why string, now time.Time) (
 // watch with its next wake-up, or, ending, with its completion. It also returns what changed.
 func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, []Change) {
 	w.Polls++
-	w.LastPollAt = now
+	w.LastPollAt, w.Turn = now, time.Time{}
 	if err != nil {
 		return p.foldError(w, pollError(err), now), nil
 	}
@@ -99,7 +99,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 		}
 		grace := w.NotFoundSince.Add(p.NotFoundGrace)
 		if !now.Before(grace) {
-			return p.end(w, OrderNotFound, "the API did not know the order for "+span(now.Sub(w.NotFoundSince)), nil, now)
+			return p.end(w, OrderNotFound, "the API does not know the order; it said so first "+span(now.Sub(w.NotFoundSince))+" ago", nil, now)
 		}
 		next = earlier(next, grace)
 	}

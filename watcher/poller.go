@@ -39,7 +39,7 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 	case !k.wakes(&w):
 		return p.wake(ctx, w)
 	}
-	return p.step(ctx, w, revision)
+	return p.step(ctx, w, revision, k.At)
 }
 
 // patience is how often a wake-up is delivered before what a server does not show is taken for
@@ -57,9 +57,13 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 }
 
 // step decides the watch's next step, asks the API where that is needed, and stores the result.
-func (p *Poller) step(ctx context.Context, w Watch, revision Revision) Verdict {
-	wait, why := p.wait(w)
-	if next, ok := p.Policy.Before(w, wait, why, p.Now()); ok {
+//
+// due is when it was to be made. That it came proves that this time has passed, whatever this
+// worker thinks of the time: it would poll again and again until it thinks so, too.
+func (p *Poller) step(ctx context.Context, w Watch, revision Revision, due time.Time) Verdict {
+	now := func() time.Time { return later(p.Now(), due) }
+	wait, why := p.wait(w, now())
+	if next, ok := p.Policy.Before(w, wait, why, now()); ok {
 		return p.store(ctx, next, nil, nil, revision)
 	}
 	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
@@ -67,7 +71,7 @@ func (p *Poller) step(ctx context.Context, w Watch, revision Revision) Verdict {
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
 	}
 	for range writeTries {
-		next, changes := p.Policy.Fold(w, answer, err, p.Now())
+		next, changes := p.Policy.Fold(w, answer, err, now())
 		p.logPoll(w, next, changes, err)
 		verdict := p.store(ctx, next, changes, answer.Items, revision)
 		if !errors.Is(verdict.Err, ErrConflict) {
@@ -86,11 +90,11 @@ func (p *Poller) step(ctx context.Context, w Watch, revision Revision) Verdict {
 }
 
 // wait asks for the account's leave, but for a watch that will not be polled whatever it says.
-func (p *Poller) wait(w Watch) (time.Duration, string) {
+func (p *Poller) wait(w Watch, now time.Time) (time.Duration, string) {
 	if w.Wish != nil {
 		return 0, ""
 	}
-	return p.Orders.Wait(w.Region, p.Now())
+	return p.Orders.Wait(w.Region, now, w.Turn)
 }
 
 // store writes the record that a step led to and makes sure of what follows from it.

@@ -8,9 +8,10 @@ import (
 
 // Orders is the cloud that is asked. It must be safe for concurrent use.
 type Orders interface {
-	// Wait returns how long the account of the region may not be asked yet, and why.
-	// Zero lets the caller ask once, now.
-	Wait(region string, now time.Time) (time.Duration, string)
+	// Wait returns how long the account of the region may not be asked yet, and why. Zero lets the
+	// caller ask once, now. turn is when an earlier Wait told the caller to come back, zero for
+	// none: who comes then goes before those who have not waited.
+	Wait(region string, now, turn time.Time) (time.Duration, string)
 	// Show asks once for the order. An error with a *[PollError] in its chain says what it
 	// means for the watch; any other may pass.
 	Show(ctx context.Context, region string, order Order) (Answer, error)

@@ -37,7 +37,8 @@ type Watch struct {
 
 	Wakeup     uint64    `json:"wakeup"` // the number of the wake-up that is expected; it grows from watch to watch of the order
 	NextPollAt time.Time `json:"next_poll_at"`
-	Step       int       `json:"backoff_step"` // polls since the interval started anew
+	Step       int       `json:"backoff_step"`  // polls since the interval started anew
+	Turn       time.Time `json:"turn,omitzero"` // when the account may be asked, where it told the watch to come back
 
 	Polls      int          `json:"polls"`
 	LastPollAt time.Time    `json:"last_poll_at,omitzero"`
@@ -47,7 +48,7 @@ type Watch struct {
 	LastError  *ErrorDetail `json:"last_error,omitempty"`
 	Errors     int          `json:"errors_in_a_row,omitempty"`
 
-	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s in a row
+	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s since the order was last seen
 	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended
 
 	Completion *Completion `json:"completion,omitempty"` // from ending on

@@ -111,7 +111,9 @@ func (m *world) call(name string, do func(stale bool) error) error {
 	return err
 }
 
-func (m *world) Wait(string, time.Time) (time.Duration, string) { return m.hold, "held until noon" }
+func (m *world) Wait(string, time.Time, time.Time) (time.Duration, string) {
+	return m.hold, "held until noon"
+}
 
 func (m *world) Show(context.Context, string, watcher.Order) (a watcher.Answer, err error) {
 	err = m.call("show", func(bool) error {

@@ -75,7 +75,8 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 	if err != nil {
 		return err
 	}
-	notifier, err := newNotifier(log, config, registry)
+	defer orders.Close()
+	notifier, err := newNotifier(log, config, clock, registry)
 	if err != nil {
 		return err
 	}
@@ -102,9 +103,11 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 		defer profiles.Close()
 	}
 	log.Info("orderwatch starts", "version", programVersion(), "health", "http://"+at.String())
+	checks, cancel := context.WithCancel(ctx)
 	var checking sync.WaitGroup
-	checking.Go(func() { checkNotifier(ctx, log, notifier) })
+	checking.Go(func() { checkNotifier(checks, log, notifier) })
 	err = worker.Run(ctx)
+	cancel()
 	checking.Wait()
 	log.Info("orderwatch stopped")
 	return err

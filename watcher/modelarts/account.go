@@ -24,9 +24,8 @@ const (
 // not at all for a while after the API throttled it.
 //
 // Whoever may not ask now is handed a slot: slots are one call apart, so those who were put off
-// come back one by one. A slot reserves nothing. It is a time at which a token is there, if those
-// handed out before were used and nobody new came in between; whoever finds it gone is handed
-// another.
+// come back one by one. While somebody has a slot that is still to come, whoever has none is handed
+// one behind it, so that nobody waits while others go twice.
 type account struct {
 	logger *slog.Logger
 	rate   float64
@@ -55,18 +54,31 @@ func newAccount(logger *slog.Logger, perSecond float64) *account {
 	}
 }
 
-// wait returns zero, and takes a token; or how long to wait, and why.
-func (a *account) wait(now time.Time) (time.Duration, string) {
+// slotGrace is how late who was handed a slot may come.
+const slotGrace = 10 * time.Second
+
+// wait returns zero, and takes a token; or how long to wait, and why. turn is the slot that the
+// caller was handed.
+func (a *account) wait(now, turn time.Time) (time.Duration, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now.Before(a.heldUntil) {
 		return a.slot(now, a.heldUntil), "ModelArts throttles the account until " + a.heldUntil.UTC().Format(time.RFC3339)
 	}
-	if a.limiter.AllowN(now, 1) {
+	queues := a.lastSlot.After(now)
+	late := now.Sub(turn)
+	hasTurn := late >= 0 && late < slotGrace
+	if (hasTurn || !queues || a.idle(now)) && a.limiter.AllowN(now, 1) {
 		return 0, ""
 	}
 	missing := 1 - a.limiter.TokensAt(now)
 	return a.slot(now, now.Add(a.calls(missing))), fmt.Sprintf("the configured rate, %g requests a second, is used up", a.rate)
+}
+
+// idle reports whether more than one token is there, and as many as can be: slots that were handed
+// out are not used, since their watches ended or went to another replica.
+func (a *account) idle(now time.Time) bool {
+	return a.limiter.Burst() > 1 && a.limiter.TokensAt(now) > float64(a.limiter.Burst())-0.01
 }
 
 // slot hands out the next free slot that is not before the earliest.

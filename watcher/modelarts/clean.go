@@ -36,8 +36,14 @@ func clean(s string, limit int, secrets []string) string {
 	return s
 }
 
+// minSecret is the length from which a secret is looked for: shorter ones stand in ordinary words.
+const minSecret = 8
+
 // redact replaces the secret, and each part of it of 12 bytes or more.
 func redact(s, secret string) string {
+	if len(s) < minSecret || len(secret) < minSecret {
+		return s
+	}
 	s = strings.ReplaceAll(s, secret, redacted)
 	n := min(len(secret), fragment)
 	var b strings.Builder

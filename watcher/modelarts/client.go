@@ -7,7 +7,6 @@
 package modelarts
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -160,14 +159,14 @@ func newHTTP(c Config) *http.Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Wait returns how long the region's account may not be asked yet, and why, or zero: the caller
-// may ask once, now. Whoever comes back when the time is over finds a token, unless somebody
-// else was quicker. For a region that is not configured it returns zero; Show says why.
-func (c *Client) Wait(region string, now time.Time) (time.Duration, string) {
+// may ask once, now. Whoever comes back when the time is over, with that time as turn, finds a
+// token. For a region that is not configured it returns zero; Show says why.
+func (c *Client) Wait(region string, now, turn time.Time) (time.Duration, string) {
 	r, ok := c.regions[region]
 	if !ok {
 		return 0, ""
 	}
-	return r.account.wait(now)
+	return r.account.wait(now, turn)
 }
 
 // Show asks once for the order and does not try again. Its errors are an [*APIError], which says
@@ -214,12 +213,17 @@ func (c *Client) ask(ctx context.Context, e endpoint, order watcher.Order) (watc
 	if len(body) > maxBody {
 		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", e.host, maxBody>>20), secrets)
 	}
-	for _, secret := range secrets { // a server may echo what it was sent
-		body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
-	}
 	answer, err := Decode(body)
 	if err != nil {
 		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("read the answer of %s: %v", e.host, err), secrets)
+	}
+	for i := range answer.Items { // a server may echo what it was sent
+		it := &answer.Items[i]
+		for _, text := range []*string{&it.ResourceName, &it.Action, (*string)(&it.Status), &it.Message} {
+			for _, secret := range secrets {
+				*text = redact(*text, secret)
+			}
+		}
 	}
 	return answer, nil
 }
