@@ -105,7 +105,7 @@ func (s *Slack) turn(ctx context.Context, d delivery, stop time.Time) *watcher.R
 	if retry := s.blocked(ctx, d, stop); retry != nil {
 		return retry
 	}
-	wait, ok := d.lane.reserve(s.config.Now(), maxWait)
+	wait, ok := d.lane.reserve(s.config.Now(), &d.receipt.turn, maxWait)
 	if !ok {
 		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: the channel gets one message a second")}
 	}

@@ -5,12 +5,11 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"golang.org/x/time/rate"
 )
 
-// postsPerSecond is Slack's documented pace of chat.postMessage for one channel. It may let bursts
+// postInterval is Slack's documented pace of chat.postMessage for one channel. It may let bursts
 // pass, and hides them.
-const postsPerSecond = 1
+const postInterval = time.Second
 
 // Delays after errors that may pass.
 const (
@@ -20,9 +19,9 @@ const (
 
 // A lane is the pace of one channel. It is safe for concurrent use.
 type lane struct {
-	limiter *rate.Limiter
-
 	mu      sync.Mutex
+	last    time.Time // when the last call was to be made
+	queued  time.Time // the last turn that was given away
 	until   time.Time // no call before
 	code    string    // of the last error; empty after a success
 	backoff *backoff.ExponentialBackOff
@@ -30,23 +29,37 @@ type lane struct {
 
 func newLane(jitter float64) *lane {
 	return &lane{
-		limiter: rate.NewLimiter(postsPerSecond, 1),
 		backoff: backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(backoffInitial), backoff.WithMaxInterval(backoffMax),
 			backoff.WithMultiplier(2), backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0)),
 	}
 }
 
-// reserve takes the next turn where it comes within limit, and returns how long it takes until
-// then. Otherwise it takes none and returns false.
-func (l *lane) reserve(now time.Time, limit time.Duration) (time.Duration, bool) {
-	r := l.limiter.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
+// reserve takes the call whose turn it is where that comes within limit, and returns how long it
+// takes until then. Otherwise it returns false, and turn is when to come back: everybody gets
+// another, in the order in which they came.
+func (l *lane) reserve(now time.Time, turn *time.Time, limit time.Duration) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := later(now, l.last.Add(postInterval))
+	if turn.IsZero() || turn.Before(now) && free.Sub(now) > limit { // none, or a missed one
+		*turn = later(now, l.queued.Add(postInterval))
+		l.queued = *turn
+	}
+	at := later(free, *turn)
+	wait := at.Sub(now)
 	if wait > limit {
-		r.CancelAt(now)
 		return wait, false
 	}
+	l.last, *turn = at, time.Time{}
 	return wait, true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // paused returns how long no call may be made.

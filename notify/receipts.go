@@ -17,6 +17,7 @@ type receipt struct {
 	form      int       // of the part at hand: 0 is the rich one
 	ambiguous bool      // the part at hand was perhaps posted already
 	notBefore time.Time // the part at hand may not be tried before
+	turn      time.Time // when the channel's turn comes; zero: none was given
 	done      bool
 	claimed   bool
 }

@@ -72,8 +72,24 @@ const (
 // A process is a program under test. Its output is kept.
 type process struct {
 	command *exec.Cmd
-	output  bytes.Buffer
 	done    chan struct{} // closed when it has ended
+
+	mu     sync.Mutex
+	output bytes.Buffer
+}
+
+// Write keeps what the process prints.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.Write(b)
+}
+
+// text returns what the process has printed.
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
 }
 
 // start starts a program and ends it with the test.
@@ -81,7 +97,7 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{command: exec.Command(path, args...), done: make(chan struct{})}
 	p.command.Env = append(bare(), env...)
-	p.command.Stdout, p.command.Stderr = &p.output, &p.output
+	p.command.Stdout, p.command.Stderr = p, p
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +108,7 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("output of %s %v:\n%s", filepath.Base(path), args, tail(p.output.String(), 20000))
+			t.Logf("output of %s %v:\n%s", filepath.Base(path), args, tail(p.text(), 20000))
 		}
 	})
 	return p

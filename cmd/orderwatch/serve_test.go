@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,6 +75,110 @@ func TestTerminate(t *testing.T) {
 	start(t, build(t, worker), serveEnv(url, modelArts.URL, second), "serve")
 	if c := awaitCompletions(t, js, 1); c[0].Outcome != watcher.Succeeded {
 		t.Errorf("outcome %s; want %s", c[0].Outcome, watcher.Succeeded)
+	}
+}
+
+// TestTerminateFrozenNATS ends a worker while its NATS server does not answer any more.
+func TestTerminateFrozenNATS(t *testing.T) {
+	cloud := emulator.New(emulator.Options{})
+	cloud.Add(project, "order.hangs", emulator.Order{Faults: []emulator.Fault{{Hang: true}}})
+	modelArts := httptest.NewServer(cloud)
+	defer modelArts.Close()
+	nats := startNATS(t, "")
+	addr := freeAddr(t)
+	w := start(t, build(t, worker), serveEnv(nats.url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=25s"), "serve")
+	awaitReady(t, addr)
+	publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.hangs"}`, project))
+	eventually(t, 10*time.Second, func() error {
+		if cloud.Polls(project, "order.hangs") == 0 {
+			return errors.New("not polled")
+		}
+		return nil
+	})
+	if err := nats.command.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 60*time.Second, func() error { // until the worker has noticed
+		answer, err := http.Get("http://" + addr + "/readyz")
+		if err != nil {
+			return err
+		}
+		answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return errors.New("still ready")
+		}
+		return nil
+	})
+	if code, took := w.terminate(t); code != 0 || took > 10*time.Second {
+		t.Errorf("exit code %d after %s; want 0 within 10 s", code, took)
+	} else {
+		t.Logf("exit code %d after %s", code, took)
+	}
+}
+
+// TestUnreachableNATS starts a worker where there is no server: it says so, and goes on trying.
+func TestUnreachableNATS(t *testing.T) {
+	at := freeAddr(t)
+	w := start(t, build(t, worker), serveEnv("nats://"+at, "http://127.0.0.1:1", freeAddr(t)), "serve")
+	eventually(t, 10*time.Second, func() error {
+		if out := w.text(); !strings.Contains(out, "cannot connect to NATS") || !strings.Contains(out, at) {
+			return fmt.Errorf("the log does not say so:\n%s", out)
+		}
+		return nil
+	})
+	if code, took := w.terminate(t); code != 0 || took > 3*time.Second {
+		t.Errorf("exit code %d after %s; want 0 at once", code, took)
+	}
+}
+
+// TestLargeOrder takes an order of 5,000 items, 2,000 of them failed with long messages, all the way
+// to an event within max_payload and a message within Slack's limits.
+func TestLargeOrder(t *testing.T) {
+	const items, failures = 5000, 2000
+	script := emulator.Order{Count: emulator.CountAll, Spelling: emulator.Camel}
+	for i := range items {
+		item := emulator.Item{ResourceName: fmt.Sprintf("os-node-created-%04d", i)}
+		if i < failures {
+			item.Status, item.Message = "failed", fmt.Sprintf("node %d: ", i)+strings.Repeat("flavor sold out ", 150)
+		}
+		script.Items = append(script.Items, item)
+	}
+	cloud := emulator.New(emulator.Options{})
+	cloud.Add(project, "order.large", script)
+	modelArts := httptest.NewServer(cloud)
+	defer modelArts.Close()
+	posts := make(chan slackemulator.Message, 100)
+	slack := slackemulator.New(slackemulator.Options{OnPost: func(m slackemulator.Message) { posts <- m }})
+	slack.AddToken("xoxb-test", "chat:write")
+	slack.AddChannel("C0ONCALL", slackemulator.Open)
+	slackServer := httptest.NewServer(slack)
+	defer slackServer.Close()
+	nats := startNATS(t, "")
+	addr := freeAddr(t)
+	start(t, build(t, worker), serveEnv(nats.url, modelArts.URL, addr, "ORDERWATCH_SLACK_TOKEN=xoxb-test",
+		"ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/"), "serve")
+	awaitReady(t, addr)
+	publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.large"}`, project))
+
+	c := awaitCompletions(t, nats.js, 1)[0]
+	failed := 0
+	for _, f := range c.Failures {
+		failed += f.Count
+	}
+	if want := (watcher.Counts{Total: items, Succeeded: items - failures, Failed: failures}); c.Outcome != watcher.PartiallyFailed || c.Counts != want || failed != failures || len(c.Items)+c.ItemsOmitted != items {
+		t.Errorf("%s, %+v, %d in failures, %d items and %d omitted", c.Outcome, c.Counts, failed, len(c.Items), c.ItemsOmitted)
+	}
+	checkRecords(t, nats.js, 1)
+	select {
+	case m := <-posts: // the emulator refuses what breaks Slack's limits
+		if text := slackemulator.Render(m); !strings.Contains(text, "2,000 of 5,000 items failed") {
+			t.Errorf("Slack shows:\n%s", text)
+		}
+		if broken := slackemulator.Check(m, slackemulator.OwnLimits); len(broken) > 0 {
+			t.Errorf("the message breaks limits: %v", broken)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("no message in Slack")
 	}
 }
 
@@ -143,7 +249,7 @@ func TestUnfit(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("still running")
 	}
-	out := w.output.String()
+	out := w.text()
 	if code := w.command.ProcessState.ExitCode(); code != 1 || !strings.Contains(out, "stream ORDER_REQUESTS: max_age is 1h0m0s; wanted is 0s") {
 		t.Errorf("exit code %d; want 1 and the setting named in:\n%s", code, out)
 	}
@@ -199,7 +305,7 @@ func TestSecrets(t *testing.T) {
 
 	stored(t, js, "ORDER_EVENTS", ">", func(m jetstream.Msg) { fmt.Fprintf(&shown, "%s %s\n", m.Subject(), m.Data()) })
 	stored(t, js, "KV_ORDER_WATCHES", ">", func(m jetstream.Msg) { fmt.Fprintf(&shown, "%s\n", m.Data()) })
-	shown.WriteString(w.output.String())
+	shown.WriteString(w.text())
 	for _, secret := range []string{modelArtsToken, slackToken, natsToken} {
 		if at := strings.Index(shown.String(), secret); at >= 0 {
 			t.Errorf("a secret came out: …%s…", shown.String()[max(0, at-200):at+len(secret)])
