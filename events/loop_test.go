@@ -247,3 +247,26 @@ func TestBucketDeleted(t *testing.T) {
 		t.Errorf("outcome %s; want %s", c.Outcome, watcher.Succeeded)
 	}
 }
+
+// TestConsumerPaused pauses the poller: the worker is not ready until it is resumed.
+func TestConsumerPaused(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.CheckEvery = 100 * time.Millisecond
+	w := startWorker(t, s, cfg, &orders{show: ended(watcher.Succeed)})
+	if _, err := js.PauseConsumer(t.Context(), "ORDER_WAKEUPS", "poller", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "consumer poller of ORDER_WAKEUPS is paused") {
+			return fmt.Errorf("readiness: %v", err)
+		}
+		return nil
+	})
+	if _, err := js.ResumeConsumer(t.Context(), "ORDER_WAKEUPS", "poller"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { return w.Ready() })
+}

@@ -453,3 +453,20 @@ func TestASequenceThatWentDownIsCorrectedLate(t *testing.T) {
 		t.Errorf("attempt 61: %+v, %s", v, m.record().State)
 	}
 }
+
+// TestBehindTheTime lets workers think that it is earlier than it is: a wake-up that comes before
+// its time, as they see it, is not answered with another at once.
+func TestBehindTheTime(t *testing.T) {
+	for _, behind := range []time.Duration{0, 200 * time.Millisecond, 3 * time.Second} {
+		m := newWorld(t)
+		m.behind = behind
+		m.order = func(time.Duration) (watcher.Answer, error) { return answer(1, succeed), nil }
+		m.publish("build-1", 0)
+		for m.runOne() {
+		}
+		m.check("build-1")
+		if polls := m.completions[0].Polls; polls != 2 {
+			t.Errorf("%v behind: %d polls; want 2", behind, polls)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 type world struct {
 	t      testing.TB
 	now    time.Time
+	behind time.Duration // how far the workers' estimate of the time is behind it
 	policy watcher.Policy
 
 	order func(since time.Duration) (watcher.Answer, error) // what the cloud shows, by the time since begin
@@ -82,11 +83,11 @@ func newWorld(t testing.TB) *world {
 }
 
 func (m *world) intake() *watcher.Intake {
-	return &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Records: m, Wakeups: m, Now: func() time.Time { return m.now }}
+	return &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Records: m, Wakeups: m, Now: func() time.Time { return m.now.Add(-m.behind) }}
 }
 
 func (m *world) poller() *watcher.Poller {
-	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, Now: func() time.Time { return m.now }}
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, Now: func() time.Time { return m.now.Add(-m.behind) }}
 }
 
 // call makes a call of the given name, or lets it go wrong.
