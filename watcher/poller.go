@@ -25,6 +25,15 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 	if errors.Is(err, ErrNoRecord) || err == nil && !k.wakes(&w) {
 		w, revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
 	}
+	if err == nil && w.State == Watching && k.wakes(&w) {
+		return p.step(ctx, k, attempt, w, revision)
+	}
+	return p.pass(ctx, k, attempt, w, revision, err)
+}
+
+// pass deals with a wake-up that is not to be followed by a poll, as the server that writes shows
+// the record: it makes sure of the step that is to follow instead.
+func (p *Poller) pass(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision, err error) Verdict {
 	switch {
 	case errors.Is(err, ErrNoRecord):
 		return p.missing(k, attempt)
@@ -36,10 +45,8 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 		return Verdict{Action: Ack}
 	case w.State == Ending:
 		return p.finish(ctx, w, revision, attempt)
-	case !k.wakes(&w):
-		return p.wake(ctx, w)
 	}
-	return p.step(ctx, w, revision, k.At)
+	return p.wake(ctx, w)
 }
 
 // patience is how often a wake-up is delivered before what a server does not show is taken for
@@ -58,10 +65,10 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 
 // step decides the watch's next step, asks the API where that is needed, and stores the result.
 //
-// due is when it was to be made. That it came proves that this time has passed, whatever this
-// worker thinks of the time: it would poll again and again until it thinks so, too.
-func (p *Poller) step(ctx context.Context, w Watch, revision Revision, due time.Time) Verdict {
-	now := func() time.Time { return later(p.Now(), due) }
+// That the wake-up came proves that its time has passed, whatever this worker thinks of the time:
+// it would poll again and again until it thinks so, too.
+func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
+	now := func() time.Time { return later(p.Now(), k.At) }
 	wait, why := p.wait(w, now())
 	if next, ok := p.Policy.Before(w, wait, why, now()); ok {
 		return p.store(ctx, next, nil, nil, revision)
@@ -77,13 +84,13 @@ func (p *Poller) step(ctx context.Context, w Watch, revision Revision, due time.
 		if !errors.Is(verdict.Err, ErrConflict) {
 			return verdict
 		}
-		// A join or a wish came meanwhile, or another worker made this step: the same answer is
-		// folded into what the record is now.
-		number, id := w.Wakeup, w.ID
+		// A join or a wish came meanwhile: the same answer is folded into what the record is now.
+		// Or another worker made this step, perhaps before the record was read from a server that
+		// is behind: read there again, it would lead to another poll.
 		var readErr error
 		w, revision, readErr = p.Records.ReadLatest(ctx, w.Order)
-		if readErr != nil || w.State != Watching || w.Wakeup != number || w.ID != id {
-			return putBack(0, readErr)
+		if readErr != nil || w.State != Watching || !k.wakes(&w) {
+			return p.pass(ctx, k, attempt, w, revision, readErr)
 		}
 	}
 	return putBack(0, ErrConflict)

@@ -74,6 +74,7 @@ func mixed(succeeded, bad, message int) watcher.Answer {
 }
 
 func TestCompletionLeavesOutWhatItMust(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name      string
 		answer    watcher.Answer
@@ -88,8 +89,8 @@ func TestCompletionLeavesOutWhatItMust(t *testing.T) {
 		{"then messages are cut to 1,000", mixed(10, 300, 2000), 0, 300, 1000, 300, 1},
 		{"then to 200", mixed(10, 1000, 2000), 0, 1000, 200, 1000, 1},
 		{"then to 80", mixed(10, 2200, 2000), 0, 2200, 80, 2200, 1},
-		{"then the failed items go", mixed(10, 4000, 2000), 0, 0, 80, 4000, 1},
-		{"then the smallest groups", mixed(10, 9000, 2000), 0, 0, 80, 51, 0},
+		{"then the failed items go", mixed(10, 4000, 1000), 0, 0, 80, 4000, 1},
+		{"then the smallest groups", mixed(10, 9000, 300), 0, 0, 80, 51, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,16 +166,17 @@ const (
 // The completion, the record that holds it, and progress fit the server's limit whatever the cloud
 // (at most 8 MiB of it) and the requesters send.
 func TestEverythingFits(t *testing.T) {
-	most, limits := 20000, []int{watcher.MinPayload, 1 << 20}
-	if testing.Short() { // with -race the large ones take a minute
-		most, limits = 4000, limits[:1]
+	t.Parallel()
+	limits := []int{watcher.MinPayload, 1 << 20}
+	if testing.Short() {
+		limits = limits[:1]
 	}
 	crowds := map[string]watcher.Answer{
 		"distinct failures":          crowd(4000, failed, "", strings.Repeat("x", 350)),
-		"distinct hostile failures":  crowd(most, failed, hostile(100), hostile(250)),
-		"one hostile failure":        sameMessage(crowd(4000, failed, hostile(100), ""), hostile(250)),
-		"hostile actions":            hostileActions(crowd(4000, failed, hostile(100), hostile(250))),
-		"hostile, still processing":  crowd(4000, processing, hostile(100), hostile(250)),
+		"distinct hostile failures":  crowd(3000, failed, hostile(200), hostile(500)), // 8 MiB in the API's JSON
+		"one hostile failure":        sameMessage(crowd(1500, failed, hostile(100), ""), hostile(250)),
+		"hostile actions":            hostileActions(crowd(1500, failed, hostile(100), hostile(250))),
+		"hostile, still processing":  crowd(1500, processing, hostile(100), hostile(250)),
 		"one failure of a megabyte":  crowd(1, failed, "", strings.Repeat("x", 1<<20)),
 		"one resource of a megabyte": crowd(1, failed, strings.Repeat("x", 1<<20), ""),
 	}
@@ -183,7 +185,10 @@ func TestEverythingFits(t *testing.T) {
 		p.MaxPayload = maxPayload
 		w := full(t, p)
 		for name, a := range crowds {
-			t.Run(fmt.Sprint(name, "/", maxPayload>>10, "KiB"), func(t *testing.T) { checkAllFits(t, p, w, a) })
+			t.Run(fmt.Sprint(name, "/", maxPayload>>10, "KiB"), func(t *testing.T) {
+				t.Parallel()
+				checkAllFits(t, p, w, a)
+			})
 		}
 	}
 }
@@ -200,11 +205,12 @@ func checkAllFits(t *testing.T, p watcher.Policy, w watcher.Watch, a watcher.Ans
 
 // However many failures there are, the record with its completion fits.
 func TestRecordOfAnEndFits(t *testing.T) {
+	t.Parallel()
 	p := policy()
 	p.MaxPayload = watcher.MinPayload
 	w := full(t, p)
 	largest := 0
-	for n := 50; n < 2000; n = n*15/14 + 1 {
+	for n := 150; n < 2000; n = n*8/7 + 1 {
 		w := finished(t, p, w, crowd(n, failed, "", strings.Repeat("x", 300)))
 		w.After = 1<<64 - 1
 		encoded, err := watcher.EncodeWatch(w, p.MaxPayload)

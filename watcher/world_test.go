@@ -18,6 +18,7 @@ type world struct {
 	t      testing.TB
 	now    time.Time
 	behind time.Duration // how far the workers' estimate of the time is behind it
+	lag    time.Duration // how far the servers that do not write are behind
 	policy watcher.Policy
 
 	order func(since time.Duration) (watcher.Answer, error) // what the cloud shows, by the time since begin
@@ -30,6 +31,7 @@ type world struct {
 	sequence    uint64
 	records     map[string][]version
 	waiting     map[string]watcher.Wakeup
+	scheduled   []watcher.Wakeup // all that were ever waiting
 	completions []completion
 	progress    []watcher.Progress
 	queue       []*delivery
@@ -54,9 +56,12 @@ var errUnknown = errors.New("no answer")
 // crashed is what a worker that dies panics with.
 type crashed struct{}
 
+// A version is what a record was, from a time on.
 type version struct {
 	revision watcher.Revision
-	record   []byte // nil: deleted
+	at       time.Time
+	watch    watcher.Watch
+	err      error // of reading it
 }
 
 type completion struct {
@@ -67,6 +72,8 @@ type completion struct {
 // A delivery is a message that some worker is to take.
 type delivery struct {
 	take    func(attempt int) watcher.Verdict
+	request string         // its id, where it is one
+	wakeup  watcher.Wakeup // otherwise
 	at      time.Time
 	attempt int
 	calls   [][]string // by attempt
@@ -140,17 +147,15 @@ func (m *world) read(call string, o watcher.Order) (w watcher.Watch, revision wa
 		if stale && len(versions) > 0 {
 			versions = versions[:len(versions)-1]
 		}
+		for call == "read" && len(versions) > 0 && m.now.Sub(versions[len(versions)-1].at) < m.lag {
+			versions = versions[:len(versions)-1]
+		}
 		if len(versions) == 0 {
 			return watcher.ErrNoRecord
 		}
 		latest := versions[len(versions)-1]
-		revision = latest.revision
-		if latest.record == nil {
-			return watcher.ErrNoRecord
-		}
-		var err error
-		w, err = watcher.DecodeWatch(latest.record)
-		return err
+		w, revision = latest.watch, latest.revision
+		return latest.err
 	})
 	return w, revision, err
 }
@@ -174,13 +179,18 @@ func (m *world) Write(_ context.Context, w watcher.Watch, expected watcher.Revis
 // put stores a record whatever is there; nil deletes it.
 func (m *world) put(o watcher.Order, record []byte) watcher.Revision {
 	m.sequence++
-	m.records[o.Key()] = append(m.records[o.Key()], version{watcher.Revision(m.sequence), record})
-	return watcher.Revision(m.sequence)
+	v := version{revision: watcher.Revision(m.sequence), at: m.now, err: watcher.ErrNoRecord}
+	if record != nil {
+		v.watch, v.err = watcher.DecodeWatch(record)
+	}
+	m.records[o.Key()] = append(m.records[o.Key()], v)
+	return v.revision
 }
 
 func (m *world) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return m.call("schedule", func(bool) error {
 		m.waiting[k.Key()] = k
+		m.scheduled = append(m.scheduled, k)
 		return nil
 	})
 }
@@ -227,7 +237,7 @@ func (m *world) Progress(_ context.Context, g watcher.Progress) error {
 func (m *world) publish(id string, at time.Duration) *delivery {
 	ask := request(id)
 	ask.Request.ReceivedAt = begin.Add(at)
-	d := &delivery{at: begin.Add(at)}
+	d := &delivery{request: id, at: begin.Add(at)}
 	d.take = func(attempt int) watcher.Verdict {
 		ask.WatchID = fmt.Sprintf("w_%s_%d", m.now.Format("150405.000"), attempt) // each try has an id of its own
 		return m.intake().Take(context.Background(), ask)
@@ -238,7 +248,7 @@ func (m *world) publish(id string, at time.Duration) *delivery {
 
 // due stores a wake-up in the queue.
 func (m *world) due(k watcher.Wakeup, at time.Time) *delivery {
-	d := &delivery{at: at, take: func(attempt int) watcher.Verdict { return m.poller().Wake(context.Background(), k, attempt) }}
+	d := &delivery{wakeup: k, at: at, take: func(attempt int) watcher.Verdict { return m.poller().Wake(context.Background(), k, attempt) }}
 	m.queue = append(m.queue, d)
 	return d
 }
@@ -315,11 +325,11 @@ func (m *world) record() watcher.Watch {
 	if len(versions) == 0 {
 		m.t.Fatal("no record")
 	}
-	w, err := watcher.DecodeWatch(versions[len(versions)-1].record)
-	if err != nil {
-		m.t.Fatal(err)
+	latest := versions[len(versions)-1]
+	if latest.err != nil {
+		m.t.Fatal(latest.err)
 	}
-	return w
+	return latest.watch
 }
 
 // expected returns the wake-up that the record expects.

@@ -1,0 +1,163 @@
+package watcher_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A history is what the checker of a model knows: what was asked, what was answered, what was
+// stored.
+type history struct {
+	sent      []string // ids of requests, in the order in which they were stored
+	given     []given  // the cloud's answers
+	troubles  int      // what went wrong until now
+	looked    int      // versions of the record that were looked at
+	patrolled time.Time
+	wrong     []string
+}
+
+type given struct {
+	at time.Time
+	watcher.Answer
+}
+
+// longest is how long after the last fault, or the last request, something may still be open: a
+// wake-up that was lost at the last moment, an order that goes on.
+const longest = 15 * time.Minute
+
+func (m *model) blame(format string, args ...any) {
+	m.wrong = append(m.wrong, fmt.Sprintf(format, args...))
+	m.tell("WRONG: "+format, args...)
+}
+
+// acknowledged holds that what follows from a delivery was stored before it was acknowledged.
+func (m *model) acknowledged(d *delivery, v watcher.Verdict) {
+	switch {
+	case v.Action == watcher.Refuse:
+		m.blame("%s: refused: %v", d.name(), v.Err)
+	case d.request != "" && !m.follows(d.request):
+		m.blame("%s: acknowledged, and no record names it, or no wake-up of its watch was stored", d.name())
+	case d.request == "" && !m.succeeded(d.wakeup):
+		m.blame("%s: acknowledged, and neither is a later wake-up stored nor has the watch ended", d.name())
+	}
+}
+
+// follows reports whether a record names the request, and, where the request started the watch, a
+// wake-up of it was stored.
+func (m *model) follows(id string) bool {
+	for _, v := range m.records[pool.Key()] {
+		for i, r := range named(v.watch) {
+			if plain(r.ID) == id {
+				return i > 0 || v.watch.State != watcher.Watching || slices.ContainsFunc(m.scheduled, func(k watcher.Wakeup) bool { return k.WatchID == v.watch.ID })
+			}
+		}
+	}
+	return false
+}
+
+func named(w watcher.Watch) []watcher.Request {
+	if w.Completion != nil {
+		return w.Completion.Requests
+	}
+	return w.Requests
+}
+
+// plain returns the id that a request had when it was sent.
+func plain(id string) string {
+	id, _, _ = strings.Cut(id, "#")
+	return id
+}
+
+// succeeded reports whether a successor of the wake-up was stored.
+func (m *model) succeeded(k watcher.Wakeup) bool {
+	return slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number > k.Number }) ||
+		slices.ContainsFunc(m.records[pool.Key()], func(v version) bool { return v.watch.ID == k.WatchID && v.watch.State == watcher.Ended })
+}
+
+// look holds what is true of each version of the record and the one before it.
+func (m *model) look() {
+	versions := m.records[pool.Key()]
+	for ; m.looked < len(versions); m.looked++ {
+		w := versions[m.looked].watch
+		m.tell("record %d: %s %s, %d requests, wake-up %d in %s, %d polls, wish %t", versions[m.looked].revision, w.ID, w.State, len(named(w)), w.Wakeup, w.NextPollAt.Sub(m.now), w.Polls, w.Wish != nil)
+		if m.looked > 0 {
+			m.lookAt(versions[m.looked-1].watch, w)
+		}
+	}
+}
+
+func (m *model) lookAt(before, w watcher.Watch) {
+	switch {
+	case before.ID != w.ID && before.State != watcher.Ended:
+		m.blame("%s took the place of %s, which is %s", w.ID, before.ID, before.State)
+	case before.ID == w.ID && before.State != w.State && before.State != previous[w.State]:
+		m.blame("%s is %s after %s", w.ID, w.State, before.State)
+	case w.Wakeup < before.Wakeup:
+		m.blame("wake-up %d is followed by %d", before.Wakeup, w.Wakeup)
+	case before.ID == w.ID && w.Polls > before.Polls && before.Wish == nil && m.now.Before(before.NextPollAt):
+		m.blame("poll %d of %s was made %s too early", w.Polls, w.ID, before.NextPollAt.Sub(m.now))
+	case w.State == watcher.Watching && w.Wish != nil && w.Polls > before.Polls && m.now.Before(w.NextPollAt):
+		m.blame("%s is cancelled, and waits for %s", w.ID, w.NextPollAt.Sub(m.now))
+	}
+}
+
+var previous = map[watcher.State]watcher.State{watcher.Ending: watcher.Watching, watcher.Ended: watcher.Ending}
+
+// atTheEnd holds what is true once nothing is left to do.
+func (m *model) atTheEnd() {
+	counts, watches := make(map[string]int), make(map[string]int)
+	polls := 0
+	for _, c := range m.completions {
+		polls += c.Polls
+		watches[c.WatchID]++
+		if watches[c.WatchID] > 1 {
+			m.blame("%s has %d completions", c.WatchID, watches[c.WatchID])
+		}
+		for _, r := range c.Requests {
+			counts[plain(r.ID)]++
+		}
+		if !m.truthful(c.Completion) {
+			m.blame("%s: %s (%s): the cloud never said so", c.WatchID, c.Outcome, c.Reason)
+		}
+	}
+	for _, id := range m.sent {
+		if counts[id] != 1 {
+			m.blame("request %s is named in %d completions", id, counts[id])
+		}
+	}
+	if w, _, _ := m.latest(); w.State != watcher.Ended {
+		m.blame("the record is %q", w.State)
+	}
+	if m.shown > polls+2*m.troubles {
+		m.blame("asked %d times for %d polls and %d troubles", m.shown, polls, m.troubles)
+	}
+}
+
+// truthful reports whether the completion says what the cloud said, or a person, or the clock.
+func (m *model) truthful(c watcher.Completion) bool {
+	seen := len(c.Items) == 0 || slices.ContainsFunc(m.given, func(g given) bool {
+		return slices.Equal(g.Items, c.Items)
+	})
+	ended := len(c.Items) > 0 && !slices.ContainsFunc(c.Items, func(it watcher.Item) bool { return !it.Status.Ended() })
+	switch c.Outcome {
+	case watcher.PartiallyFailed:
+		return seen && ended
+	case watcher.TimedOut:
+		late := true
+		for _, r := range c.Requests {
+			timeout := m.timeouts[plain(r.ID)]
+			if timeout == 0 {
+				timeout = m.policy.Timeout
+			}
+			late = late && !c.CompletedAt.Before(r.ReceivedAt.Add(timeout).Truncate(time.Millisecond))
+		}
+		return seen && !ended && late
+	case watcher.Cancelled:
+		return seen && slices.ContainsFunc(m.records[pool.Key()], func(v version) bool { return v.watch.ID == c.WatchID && v.watch.Wish != nil })
+	}
+	return false
+}

@@ -1,0 +1,452 @@
+package watcher_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+var (
+	seeds = flag.Int("seeds", 2000, "how many seeds TestModel runs")
+	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
+)
+
+// TestModel lets several workers take the deliveries of one order, one call of one of them at a
+// time, in an order that the seed draws, while everything around them goes wrong.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	n := *seeds
+	if testing.Short() {
+		n = min(n, 300)
+	}
+	var runs, watches, requests, troubles int
+	eachSeed(n, func(seed uint64) bool {
+		m := newModel(t, seed, guard{})
+		if m.live(); len(m.wrong) > 0 || *one >= 0 {
+			report(t, seed)
+		}
+		for _, wrong := range m.wrong {
+			t.Errorf("seed %d: %s", seed, wrong)
+		}
+		runs, watches, requests, troubles = runs+1, watches+len(m.completions), requests+len(m.sent), troubles+m.troubles
+		return len(m.wrong) == 0
+	})
+	t.Logf("%d seeds: %d watches of %d requests, %d troubles", runs, watches, requests, troubles)
+}
+
+// TestASeedReplays holds that a seed leads to the same, call by call, each time.
+func TestASeedReplays(t *testing.T) {
+	for seed := range uint64(20) {
+		first, second := newModel(t, seed, guard{}), newModel(t, seed, guard{})
+		first.traces, second.traces = true, true
+		first.live()
+		second.live()
+		if len(first.trace) < 20 || !slices.Equal(first.trace, second.trace) {
+			t.Errorf("seed %d: %d lines, then %d", seed, len(first.trace), len(second.trace))
+		}
+	}
+}
+
+// eachSeed runs f with the seeds under n, or with the one that was asked for, until it is false.
+func eachSeed(n int, f func(seed uint64) bool) {
+	if *one >= 0 {
+		f(uint64(*one))
+		return
+	}
+	for seed := range uint64(n) {
+		if !f(seed) {
+			return
+		}
+	}
+}
+
+// report runs the seed again and tells all of it.
+func report(t *testing.T, seed uint64) {
+	t.Helper()
+	m := newModel(t, seed, guard{})
+	m.traces = true
+	m.live()
+	for _, line := range m.trace {
+		t.Log(line)
+	}
+	t.Logf("replay: go test ./watcher -v -run '%s' -seed=%d", t.Name(), seed)
+}
+
+// A model is a world in which several deliveries are in the hands of workers at once. Each is
+// stopped before each call that it makes; what goes on next, and what goes wrong, is drawn.
+type model struct {
+	*world
+	random      *rand.Rand
+	parts       parts
+	unpatrolled bool // the patrol is taken out
+
+	hands    []*hand // deliveries that workers hold
+	at       *hand   // the one whose worker runs
+	coming   []event // what others do, and when
+	calm     time.Time
+	faults   float64 // how many calls of a hundred go wrong until then
+	firing   bool    // a timer has fired, and its subject is not purged yet
+	timeouts map[string]time.Duration
+	heldTill time.Time
+
+	history
+	traces bool
+	trace  []string
+}
+
+// A hand is a worker's that holds a delivery. It is stopped before a call.
+type hand struct {
+	name   string
+	wakeup watcher.Wakeup // that it is for, if it is for one
+	goOn   time.Time
+	next   func() (string, bool)
+	stop   func()
+	yield  func(call string) bool
+}
+
+// An event is what somebody else does.
+type event struct {
+	name string
+	at   time.Time
+	do   func()
+}
+
+// parts are what workers are made of. A guard is taken out by putting another in place of one.
+type parts struct {
+	intake, poller watcher.Records
+	wakeups        watcher.Wakeups
+	events         watcher.Events
+	take           func(watcher.Ask) watcher.Verdict
+	wake           func(watcher.Wakeup, int) watcher.Verdict
+}
+
+func newModel(t testing.TB, seed uint64, out guard) *model {
+	m := &model{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 1)), timeouts: make(map[string]time.Duration)}
+	m.world.fault = m.turn
+	m.parts = parts{intake: m, poller: m, wakeups: m, events: m}
+	now := func() time.Time { return m.now.Add(-m.behind) }
+	m.parts.take = func(ask watcher.Ask) watcher.Verdict {
+		in := &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Records: m.parts.intake, Wakeups: m.parts.wakeups, Now: now}
+		return in.Take(context.Background(), ask)
+	}
+	m.parts.wake = func(k watcher.Wakeup, attempt int) watcher.Verdict {
+		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: now}
+		return p.Wake(context.Background(), k, attempt)
+	}
+	if out.takeOut != nil {
+		out.takeOut(m)
+	}
+	m.plan()
+	return m
+}
+
+// pick returns one of the values.
+func pick[T any](m *model, values ...T) T { return values[m.random.IntN(len(values))] }
+
+// within returns a duration up to d.
+func (m *model) within(d time.Duration) time.Duration {
+	return time.Duration(m.random.Int64N(int64(d)))
+}
+
+// plan draws what will happen in the world: how the order goes, who asks for it, what goes wrong.
+func (m *model) plan() {
+	m.behind = pick(m, 0, 0, 200*time.Millisecond, 3*time.Second)
+	m.lag = pick(m, 0, time.Second, 20*time.Second)
+	m.faults = pick(m, 0., 1, 4, 12, 25)
+	m.calm = begin.Add(time.Minute + m.within(5*time.Minute))
+	m.policy.Settle = pick(m, 0, 10*time.Second)
+	m.policy.Timeout = pick(m, 2*time.Hour, time.Minute)
+	m.heldTill = begin.Add(pick(m, 0, 0, 40*time.Second))
+	ends := m.within(3 * time.Minute)
+	m.order = func(since time.Duration) (watcher.Answer, error) {
+		a, err := finishes(ends)(since)
+		m.given = append(m.given, given{m.now, a})
+		return a, err
+	}
+	for n := range 2 + m.random.IntN(6) {
+		at := begin.Add(pick(m, 0, m.within(time.Minute), ends+m.within(40*time.Second), m.within(5*time.Minute)))
+		if n == 0 {
+			at = begin
+		}
+		id := fmt.Sprint("build-", m.random.IntN(5))
+		m.timeouts[id] = pick(m, 0, 0, time.Minute)
+		m.coming = append(m.coming, event{"request " + id, at, func() { m.send(id) }})
+	}
+	for range m.random.IntN(3) {
+		at := begin.Add(pick(m, m.within(30*time.Second), ends, m.within(5*time.Minute)))
+		m.coming = append(m.coming, event{"cancel", at, func() { m.start("cancel", watcher.Wakeup{}, m.cancel) }})
+	}
+}
+
+// send stores a request in the queue.
+func (m *model) send(id string) {
+	ask := request(id)
+	ask.Request.ReceivedAt, ask.Timeout = m.now, m.timeouts[id]
+	if slices.Contains(m.sent, id) {
+		m.troubles++ // whoever finds it done publishes the wake-up again
+	}
+	m.sent = append(m.sent, id)
+	d := &delivery{request: id, at: m.now}
+	d.take = func(attempt int) watcher.Verdict {
+		m.sequence++
+		ask.WatchID = fmt.Sprint("w_", m.sequence)
+		return m.parts.take(ask)
+	}
+	m.queue = append(m.queue, d)
+}
+
+// fall stores a due wake-up in the queue.
+func (m *model) fall(k watcher.Wakeup) {
+	m.queue = append(m.queue, &delivery{wakeup: k, at: m.now, take: func(attempt int) watcher.Verdict { return m.parts.wake(k, attempt) }})
+}
+
+// cancel is what the service does for somebody who wants the watch to end.
+func (m *model) cancel() {
+	ctx := context.Background()
+	w, revision, err := m.ReadLatest(ctx, pool)
+	if err != nil || w.State != watcher.Watching {
+		return
+	}
+	w.Wish = &watcher.Wish{By: "ada", At: m.now}
+	if _, err := m.Write(ctx, w, revision); err != nil {
+		return
+	}
+	m.troubles++ // a wake-up that is due already comes twice
+	k := w.Expected()
+	k.At = m.now
+	_ = m.Schedule(ctx, k) // the patrol is there for what is lost
+}
+
+// start puts work into a worker's hands.
+func (m *model) start(name string, k watcher.Wakeup, work func()) {
+	h := &hand{name: name, wakeup: k, goOn: m.now}
+	h.next, h.stop = iter.Pull(func(yield func(string) bool) {
+		h.yield = yield
+		defer func() {
+			if r := recover(); r != nil && r != (crashed{}) {
+				panic(r)
+			}
+		}()
+		work()
+	})
+	m.hands = append(m.hands, h)
+}
+
+// hand hands a delivery to a worker.
+func (m *model) hand(d *delivery) {
+	d.attempt++
+	d.at = m.now.Add(ackWait)
+	attempt := d.attempt
+	m.start(fmt.Sprint(d.name(), " #", attempt), d.wakeup, func() {
+		verdict := d.take(attempt)
+		_ = m.call("settle", func(bool) error { m.settle(d, verdict); return nil })
+	})
+}
+
+func (d *delivery) name() string {
+	if d.request != "" {
+		return "take " + d.request
+	}
+	return fmt.Sprint("wake ", d.wakeup.WatchID, "/", d.wakeup.Number)
+}
+
+func (m *model) settle(d *delivery, v watcher.Verdict) {
+	m.tell("%s: %+v", d.name(), v)
+	i := slices.Index(m.queue, d)
+	if i < 0 {
+		return
+	}
+	if v.Action == watcher.PutBack {
+		backoff := watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 10 * time.Second}
+		d.at = m.now.Add(max(v.After, backoff.Interval("", d.attempt-1)))
+		return
+	}
+	m.queue = slices.Delete(m.queue, i, i+1)
+	m.acknowledged(d, v)
+}
+
+// turn stops a worker before a call until it is its turn, and draws what goes wrong with the call.
+func (m *model) turn(call string) fault {
+	if !m.at.yield(call) {
+		return crashBefore
+	}
+	m.hold = max(0, m.heldTill.Sub(m.now))
+	f := m.mishap(call)
+	if f != fine {
+		m.troubles++
+	}
+	m.tell("%s: %s%s", m.at.name, call, [...]string{"", ", dies before", ", dies after", ", answer lost", ", not made", ", untrue", ", behind"}[f])
+	return f
+}
+
+func (m *model) mishap(call string) fault {
+	if !m.goesWrong() {
+		return fine
+	}
+	f := pick(m, crashBefore, crashAfter, answerLost, notMade, untrue, behind)
+	switch call {
+	case "write", "complete":
+		if f == behind {
+			return untrue
+		}
+	case "readLatest", "lastCompletion":
+		if f == untrue {
+			return behind
+		}
+	default:
+		if f == untrue || f == behind {
+			return answerLost
+		}
+	}
+	return f
+}
+
+// goesWrong draws whether something does.
+func (m *model) goesWrong() bool {
+	return m.now.Before(m.calm) && m.random.Float64()*100 < m.faults
+}
+
+// goOn lets a worker make the call that it was stopped before, and stops it before the next.
+func (m *model) goOn(h *hand) {
+	m.at = h
+	call, ok := h.next()
+	if !ok {
+		m.hands = slices.DeleteFunc(m.hands, func(other *hand) bool { return other == h })
+		return
+	}
+	h.goOn = m.now.Add(pick(m, 0, 0, m.within(20*time.Millisecond), m.within(2*time.Second)))
+	if m.goesWrong() {
+		m.troubles++
+		h.goOn = m.now.Add(ackWait * 3 / 2)
+		m.tell("%s: sleeps before %s", h.name, call)
+	}
+}
+
+// workers is how many deliveries are in the hands of workers at most.
+const workers = 4
+
+// choices are all that may happen next, each with its time.
+func (m *model) choices() []event {
+	choices := slices.Clone(m.coming)
+	for i := range choices {
+		do := choices[i].do
+		choices[i].do = func() {
+			m.coming = slices.Delete(m.coming, i, i+1)
+			do()
+		}
+	}
+	for _, h := range m.hands {
+		choices = append(choices, event{"", h.goOn, func() { m.goOn(h) }})
+	}
+	if len(m.hands) < workers {
+		for _, d := range m.queue {
+			choices = append(choices, event{"", d.at, func() { m.hand(d) }})
+		}
+	}
+	if k, ok := m.waiting[pool.Key()]; ok && !m.firing {
+		choices = append(choices, event{"timer", k.At, m.fire})
+	}
+	if w, since, ok := m.latest(); ok && w.State != watcher.Ended && !m.unpatrolled {
+		at := since.Add(max(0, w.NextPollAt.Sub(since)) + time.Minute)
+		if at.Before(m.patrolled.Add(time.Minute)) {
+			at = m.patrolled.Add(time.Minute)
+		}
+		choices = append(choices, event{"patrol", at, m.patrol})
+	}
+	return choices
+}
+
+// fire is what the server does when a timer is due: it stores the due message, and then purges
+// the waiting subject, whatever is there meanwhile. The due message may come twice. Where it
+// cannot be stored the timer is dead.
+func (m *model) fire() {
+	k := m.waiting[pool.Key()]
+	copies := 1
+	if m.goesWrong() {
+		m.troubles++
+		copies = pick(m, 0, 2)
+		m.tell("the timer of %d brings %d", k.Number, copies)
+	}
+	for range copies {
+		m.fall(k)
+	}
+	m.firing = true
+	m.coming = append(m.coming, event{"purge", m.now.Add(pick(m, 0, m.within(20*time.Millisecond), m.within(2*time.Second))), func() {
+		if m.waiting[pool.Key()] != k {
+			m.troubles++
+		}
+		delete(m.waiting, pool.Key())
+		m.firing = false
+	}})
+}
+
+// latest returns the record as it is, and since when.
+func (m *model) latest() (w watcher.Watch, since time.Time, ok bool) {
+	versions := m.records[pool.Key()]
+	if len(versions) == 0 {
+		return w, since, false
+	}
+	last := versions[len(versions)-1]
+	return last.watch, last.at, true
+}
+
+// patrol publishes the wake-up of a watch that is long overdue.
+func (m *model) patrol() {
+	m.patrolled = m.now
+	w, _, _ := m.latest()
+	if slices.ContainsFunc(m.queue, func(d *delivery) bool { return d.request == "" }) {
+		return
+	}
+	m.troubles++
+	m.waiting[pool.Key()] = w.Expected()
+	m.scheduled = append(m.scheduled, w.Expected())
+}
+
+// live lets the world go on until nothing is left to do. What is wrong stands in m.wrong.
+func (m *model) live() {
+	defer func() {
+		if r := recover(); r != nil {
+			m.blame("panic: %v\n%s", r, debug.Stack())
+		}
+		for _, h := range m.hands {
+			m.at = h
+			h.stop()
+		}
+	}()
+	for steps := 0; len(m.wrong) == 0; steps++ {
+		choices := m.choices()
+		if len(choices) == 0 {
+			m.atTheEnd()
+			return
+		}
+		first := slices.MinFunc(choices, func(a, b event) int { return a.at.Compare(b.at) })
+		if first.at.After(m.now) {
+			m.now = first.at
+		}
+		choices = slices.DeleteFunc(choices, func(e event) bool { return e.at.After(m.now) })
+		e := choices[m.random.IntN(len(choices))]
+		if e.name != "" {
+			m.tell("%s", e.name)
+		}
+		e.do()
+		m.look()
+		if m.now.After(m.calm.Add(longest)) || steps > 20000 {
+			m.blame("no end: %d deliveries and %d hands left %s after the last fault, %d steps", len(m.queue), len(m.hands), m.now.Sub(m.calm), steps)
+		}
+	}
+}
+
+func (m *model) tell(format string, args ...any) {
+	if m.traces {
+		m.trace = append(m.trace, fmt.Sprintf("%9.3fs  ", m.now.Sub(begin).Seconds())+fmt.Sprintf(format, args...))
+	}
+}
