@@ -5,101 +5,203 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
-	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// TestKill kills the only worker ten times while it watches 300 orders: each request is named in
-// exactly one completion, with the outcome of its script.
+// TestKill kills the only worker again and again.
 func TestKill(t *testing.T) {
-	const orders, kills = 300, 10
-	const seed = 2
-	random := rand.New(rand.NewPCG(seed, seed))
-	cloud := emulator.New(emulator.Options{Tokens: []string{"planted-token"}})
-	modelArts := httptest.NewServer(cloud)
-	defer modelArts.Close()
-	want := make(map[string]watcher.Outcome) // by request id
-	for i := range orders {
-		script, outcome := randomOrder(random)
-		cloud.Add(project, orderName(i), script)
-		want[requestID(i)] = outcome
+	t.Parallel()
+	l := newLoad(200, 12*time.Second, 1)
+	n := startNATS(t, "")
+	f := startFleet(t, n.url, l, 1)
+	shortAckWait(t, n.js)
+	f.run(t, n.js, l, func(random *rand.Rand) {
+		for range 12 {
+			wait(random, 200, 1400)
+			l.aim(random)
+			f.restart(t, 0)
+		}
+	})
+}
+
+// TestKillAndSleep kills one of two workers again and again, and lets the other one sleep for
+// longer than AckWait while its polls are under way.
+func TestKillAndSleep(t *testing.T) {
+	t.Parallel()
+	killAndSleep(t, workerFaults{requests: 400, span: 20 * time.Second, kills: 12, sleeps: 2, ackWait: 3 * time.Second})
+}
+
+// workerFaults say what happens while so many requests are published over the span.
+type workerFaults struct {
+	requests int
+	span     time.Duration
+	kills    int           // of one worker
+	sleeps   int           // of the other one, each for 1.5 times ackWait
+	ackWait  time.Duration // 3 s, or the 60 s of the product
+}
+
+func killAndSleep(t *testing.T, faults workerFaults) {
+	l := newLoad(faults.requests, faults.span, 2)
+	n := startNATS(t, "")
+	f := startFleet(t, n.url, l, 2)
+	if faults.ackWait == 3*time.Second {
+		shortAckWait(t, n.js)
 	}
+	f.run(t, n.js, l, func(random *rand.Rand) {
+		slept := make(chan error, 1)
+		sleeper := rand.New(rand.NewPCG(random.Uint64(), 0))
+		go func() {
+			for range faults.sleeps {
+				wait(sleeper, 500, 3000)
+				l.aim(sleeper)
+				if err := f.sleep(1, faults.ackWait*3/2); err != nil {
+					slept <- err
+					return
+				}
+			}
+			slept <- nil
+		}()
+		for range faults.kills {
+			wait(random, 200, 1400)
+			l.aim(random)
+			f.restart(t, 0)
+		}
+		if err := <-slept; err != nil {
+			t.Error(err)
+		}
+	})
+}
 
-	nats := startNATS(t, "")
-	url, js := nats.url, nats.js
-	addr := freeAddr(t)
-	env := serveEnv(url, modelArts.URL, addr)
-	w := start(t, build(t, worker), env, "serve")
-	awaitReady(t, addr)
-	shortAckWait(t, js)
+// TestKillServer kills the nats-server three times while two workers work. It acknowledges what is
+// on disk alone.
+func TestKillServer(t *testing.T) {
+	t.Parallel()
+	killServer(t, 200, 18*time.Second, 3)
+}
 
+func killServer(t *testing.T, requests int, span time.Duration, kills int) {
+	l := newLoad(requests, span, 3)
+	n := startNATSWith(t, "", "always")
+	f := startFleet(t, n.url, l, 2)
+	shortAckWait(t, n.js)
+	f.run(t, n.js, l, func(random *rand.Rand) {
+		for range kills {
+			wait(random, 1500, 4500)
+			l.aim(random)
+			n.kill()
+			f.serverKills.Add(1)
+			wait(random, 0, 1000)
+			n.process = start(t, build(t, natsServer), nil, "-c", n.config)
+		}
+	})
+}
+
+// wait waits for a random number of milliseconds: when a fault comes is left to chance.
+func wait(random *rand.Rand, least, most int) {
+	time.Sleep(time.Duration(least+random.IntN(most-least)) * time.Millisecond)
+}
+
+// A fleet is the workers under test.
+type fleet struct {
+	program string
+	envs    [][]string
+	addrs   []string
+	workers []*process
+
+	workerKills, serverKills, sleeps atomic.Int64
+}
+
+// startFleet starts so many workers on the cloud of the load, and waits until they are ready.
+func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...string) *fleet {
+	t.Helper()
+	modelArts := httptest.NewServer(l.cloud)
+	t.Cleanup(modelArts.Close)
+	f := &fleet{program: build(t, worker)}
+	for range workers {
+		addr := freeAddr(t)
+		env := serveEnv(natsURL, modelArts.URL, addr, more...)
+		f.addrs, f.envs = append(f.addrs, addr), append(f.envs, env)
+		f.workers = append(f.workers, start(t, f.program, env, "serve"))
+	}
+	f.awaitReady(t)
+	return f
+}
+
+func (f *fleet) awaitReady(t *testing.T) {
+	t.Helper()
+	for _, addr := range f.addrs {
+		awaitReady(t, addr)
+	}
+}
+
+// restart kills a worker and starts it again.
+func (f *fleet) restart(t *testing.T, i int) {
+	t.Helper()
+	f.workers[i].kill()
+	f.workerKills.Add(1)
+	f.workers[i] = start(t, f.program, f.envs[i], "serve")
+}
+
+// sleep pauses a worker and wakes it.
+func (f *fleet) sleep(i int, d time.Duration) error {
+	p := f.workers[i].command.Process
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("pause worker %d: %w", i, err)
+	}
+	time.Sleep(d)
+	f.sleeps.Add(1)
+	return p.Signal(syscall.SIGCONT)
+}
+
+// drainLimit is how long all may take to finish after the last fault and the last request.
+const drainLimit = 2 * time.Minute
+
+// run publishes the load while faults happen, waits until all is finished, and checks the history.
+func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*rand.Rand)) {
+	t.Helper()
+	const seed = 4
 	published := make(chan error, 1)
-	go func() { published <- publishAll(t, js, orders) }()
-	for range kills {
-		time.Sleep(time.Duration(200+random.IntN(1000)) * time.Millisecond) // when it is killed is left to chance
-		w.kill()
-		w = start(t, build(t, worker), env, "serve")
-	}
+	go func() { published <- l.publish(t.Context(), js) }()
+	faults(rand.New(rand.NewPCG(seed, seed)))
+	faultless := time.Now()
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
-	awaitReady(t, addr)
+	f.awaitReady(t)
 	awaitDrained(t, js)
-	checkEvents(t, js, want)
-	checkRecords(t, js, orders)
+	drained := time.Now()
+
+	h := recordHistory(t, js, l)
+	v := check(h)
+	for i, violation := range v.violations {
+		if i == 20 {
+			t.Errorf("and %d more", len(v.violations)-i)
+			break
+		}
+		t.Error(violation)
+	}
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls; missing %d, doubled %d; drained %.1f s after the last fault, %.1f s after the last PubAck",
+		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls,
+		v.missing, v.doubled, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds())
+	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
+		t.Errorf("not drained within %s", drainLimit)
+	}
 }
 
 func orderName(i int) string { return fmt.Sprintf("order.pool-%03d", i) }
 func requestID(i int) string { return fmt.Sprintf("build-%03d", i) }
 
-// randomOrder returns the script of an order of one to eight items and its outcome.
-func randomOrder(random *rand.Rand) (emulator.Order, watcher.Outcome) {
-	script := emulator.Order{Count: emulator.CountAll, FromFirstPoll: true}
-	failed := 0
-	size := 1 + random.IntN(8)
-	for i := range size {
-		item := emulator.Item{
-			ResourceName: fmt.Sprintf("node-%d", i),
-			AppearAfter:  time.Duration(random.IntN(3000)) * time.Millisecond,
-		}
-		item.EndAfter = item.AppearAfter + time.Duration(random.IntN(5000))*time.Millisecond
-		if random.IntN(3) == 0 {
-			item.Status, item.Message = "failed", "flavor sold out"
-			failed++
-		}
-		script.Items = append(script.Items, item)
-	}
-	switch failed {
-	case 0:
-		return script, watcher.Succeeded
-	case size:
-		return script, watcher.AllFailed
-	}
-	return script, watcher.PartiallyFailed
-}
-
-// publishAll publishes a request for each order, spread over the time of the kills.
-func publishAll(t *testing.T, js jetstream.JetStream, orders int) error {
-	for i := range orders {
-		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, orderName(i), requestID(i))
-		if _, err := js.Publish(t.Context(), "orders.watch", []byte(body)); err != nil {
-			return fmt.Errorf("publish %s: %w", requestID(i), err)
-		}
-		time.Sleep(25 * time.Millisecond) // a rate, not a condition
-	}
-	return nil
-}
-
 // awaitDrained waits until nothing is left to do.
 func awaitDrained(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, 2*time.Minute, func() error {
+	eventually(t, drainLimit, func() error {
 		for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {
 			s, err := js.Stream(t.Context(), name)
 			if err != nil {
@@ -111,36 +213,6 @@ func awaitDrained(t *testing.T, js jetstream.JetStream) {
 		}
 		return nil
 	})
-}
-
-// checkEvents compares the completions with what is wanted, by request id, and looks for anything
-// else that was published.
-func checkEvents(t *testing.T, js jetstream.JetStream, want map[string]watcher.Outcome) {
-	t.Helper()
-	got := make(map[string]watcher.Outcome)
-	stored(t, js, "ORDER_EVENTS", "orders.>", func(m jetstream.Msg) {
-		switch {
-		case strings.HasPrefix(m.Subject(), "orders.progress."):
-			return
-		case !strings.HasPrefix(m.Subject(), "orders.completed."):
-			t.Errorf("published on %s: %s", m.Subject(), m.Data())
-			return
-		}
-		for _, r := range completion(t, m).Requests {
-			if _, twice := got[r.ID]; twice {
-				t.Errorf("request %s is named in two completions", r.ID)
-			}
-			got[r.ID] = completion(t, m).Outcome
-		}
-	})
-	for id, outcome := range want {
-		if got[id] != outcome {
-			t.Errorf("request %s: outcome %q; want %q", id, got[id], outcome)
-		}
-	}
-	if len(got) != len(want) {
-		t.Errorf("%d requests are named in completions; want %d", len(got), len(want))
-	}
 }
 
 // completion reads the data of a completion event.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -46,6 +47,9 @@ var (
 			if err != nil {
 				return "", err
 			}
+			if err := lookAtSources(); err != nil {
+				return "", err
+			}
 			path := filepath.Join(dir, fmt.Sprintf("program-%d", len(built)))
 			if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
 				return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
@@ -55,6 +59,17 @@ var (
 		}
 	}()
 )
+
+// lookAtSources opens the module's folders. go test takes an old result for good as long as nothing
+// changed that the test opened; of what a program is built from it would not know.
+func lookAtSources() error {
+	return filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -156,8 +171,9 @@ func freeAddr(t testing.TB) string {
 // A natsProcess is a nats-server and a connection to it.
 type natsProcess struct {
 	*process
-	url string
-	js  jetstream.JetStream
+	config string // the path of its configuration
+	url    string
+	js     jetstream.JetStream
 }
 
 // startNATS starts a nats-server that writes to disk every two minutes, as by default. It wants the
@@ -169,15 +185,15 @@ func startNATSWith(t testing.TB, token, sync string) natsProcess {
 	t.Helper()
 	n := natsProcess{}
 	addr, dir := freeAddr(t), t.TempDir()
-	config := filepath.Join(dir, "nats.conf")
+	n.config = filepath.Join(dir, "nats.conf")
 	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: %q }\n", addr, dir, sync)
 	if token != "" {
 		text += fmt.Sprintf("authorization { token: %q }\n", token)
 	}
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.process = start(t, build(t, natsServer), nil, "-c", config)
+	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
 	n.url = "nats://" + addr
 	nc, err := nats.Connect(n.url, nats.Token(token), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {

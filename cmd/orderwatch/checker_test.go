@@ -1,0 +1,204 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// A verdict is what a history shows. It holds the invariants if there are no violations.
+type verdict struct {
+	violations  []string
+	completions int
+	joined      int // requests beyond the first of their completion
+	later       int // completions beyond the first of their order
+	polls       int
+	missing     int // accepted requests that no completion names
+	doubled     int // requests that a completion names again
+}
+
+func (v *verdict) violate(format string, args ...any) {
+	v.violations = append(v.violations, fmt.Sprintf(format, args...))
+}
+
+// An envelope is a completion or progress event.
+type envelope struct {
+	ID      string             `json:"id"`
+	Type    string             `json:"type"`
+	Source  string             `json:"source"`
+	Subject string             `json:"subject"`
+	Data    watcher.Completion `json:"data"`
+}
+
+// check looks for anything in the history that breaks the promise: each accepted request is named
+// in exactly one completion, which says what the cloud said; and nothing else came out.
+func check(h history) verdict {
+	v := verdict{polls: len(h.calls)}
+	completions := h.completions(&v)
+	h.checkUnique(&v, completions)
+	h.checkReliable(&v, completions)
+	calls := make(map[string][]emulator.Call)
+	for _, c := range h.calls {
+		calls[c.Order] = append(calls[c.Order], c)
+	}
+	for _, c := range completions {
+		h.checkTruthful(&v, c, calls[c.Data.OrderName])
+	}
+	h.checkRecords(&v, completions)
+	for stream, n := range h.left {
+		if n > 0 {
+			v.violate("stream %s holds %d messages", stream, n)
+		}
+	}
+	return v
+}
+
+// A publishedCompletion is a completion and when it was stored.
+type publishedCompletion struct {
+	envelope
+	at time.Time
+}
+
+// completions returns the completions, oldest first. All other events must be progress of one of
+// their watches.
+func (h history) completions(v *verdict) []publishedCompletion {
+	var completions []publishedCompletion
+	progress, watches := make(map[string]string), make(map[string]bool)
+	for _, m := range h.events {
+		var e envelope
+		if err := json.Unmarshal(m.body, &e); err != nil {
+			v.violate("event on %s: %v", m.subject, err)
+			continue
+		}
+		key := e.Data.ProjectID + "." + e.Data.OrderName
+		switch {
+		case m.subject == fmt.Sprintf("orders.completed.%s.%s", e.Data.Outcome, key) && e.Type == "io.orderwatch.order.completed.v1" && e.ID == e.Data.WatchID:
+			completions = append(completions, publishedCompletion{e, m.at})
+			watches[e.Data.WatchID] = true
+		case m.subject == "orders.progress."+key && e.Type == "io.orderwatch.order.progressed.v1" && strings.HasPrefix(e.ID, e.Data.WatchID+"."):
+			if _, twice := progress[e.ID]; twice {
+				v.violate("progress %s was published twice", e.ID)
+			}
+			progress[e.ID] = e.Data.WatchID
+		default:
+			v.violate("unexpected event on %s: %.300s", m.subject, m.body)
+		}
+		if m.header.Get("Nats-Msg-Id") != "" {
+			v.violate("event on %s has a Nats-Msg-Id", m.subject)
+		}
+	}
+	for id, watch := range progress {
+		if !watches[watch] {
+			v.violate("progress %s is of a watch without completion", id)
+		}
+	}
+	v.completions = len(completions)
+	return completions
+}
+
+// checkUnique holds that a watch has one completion, and a request is named in one.
+func (h history) checkUnique(v *verdict, completions []publishedCompletion) {
+	watches, requests, orders := make(map[string]bool), make(map[string]string), make(map[string]bool)
+	for _, c := range completions {
+		if watches[c.ID] {
+			v.violate("watch %s has two completions", c.ID)
+		}
+		watches[c.ID] = true
+		if orders[c.Data.OrderName] {
+			v.later++
+		}
+		orders[c.Data.OrderName] = true
+		v.joined += max(0, len(c.Data.Requests)-1)
+		for _, r := range c.Data.Requests {
+			if earlier, twice := requests[r.ID]; twice {
+				v.doubled++
+				v.violate("request %s is named twice: in watches %s and %s", r.ID, earlier, c.ID)
+			}
+			requests[r.ID] = c.ID
+			if order, ok := h.published[r.ID]; !ok || order != c.Data.OrderName {
+				v.violate("request %s is named for order %s; it was published for %q", r.ID, c.Data.OrderName, order)
+			}
+		}
+	}
+}
+
+// checkReliable holds that every accepted request is named.
+func (h history) checkReliable(v *verdict, completions []publishedCompletion) {
+	named := make(map[string]bool)
+	for _, c := range completions {
+		for _, r := range c.Data.Requests {
+			named[r.ID] = true
+		}
+	}
+	for id := range h.accepted {
+		if !named[id] {
+			v.missing++
+			v.violate("request %s for %s was accepted and is in no completion", id, h.published[id])
+		}
+	}
+}
+
+// checkTruthful holds that a completion says what the script says, and that the cloud had said
+// that all items had ended after the watch began and before the completion was stored. All clocks
+// are this machine's.
+func (h history) checkTruthful(v *verdict, c publishedCompletion, calls []emulator.Call) {
+	want, ok := h.orders[c.Data.OrderName]
+	if !ok {
+		v.violate("watch %s is of an unknown order %s", c.ID, c.Data.OrderName)
+		return
+	}
+	if c.Data.Outcome != want.outcome || c.Data.Counts != want.counts {
+		v.violate("watch %s of %s: %s, %+v; the script has %s, %+v", c.ID, c.Data.OrderName, c.Data.Outcome, c.Data.Counts, want.outcome, want.counts)
+	}
+	same := func(got watcher.Item, item emulator.Item) bool {
+		return got.ResourceName == item.ResourceName && string(got.Status) == item.Status && got.Message == item.Message
+	}
+	if !slices.EqualFunc(c.Data.Items, want.script.Items, same) {
+		v.violate("watch %s of %s: items %+v; the script has %+v", c.ID, c.Data.OrderName, c.Data.Items, want.script.Items)
+	}
+	if len(calls) == 0 {
+		v.violate("watch %s of %s ended without a poll", c.ID, c.Data.OrderName)
+		return
+	}
+	first := slices.MinFunc(calls, func(a, b emulator.Call) int { return a.Time.Compare(b.Time) })
+	ended := first.Time.Add(want.end())
+	said := func(call emulator.Call) bool {
+		return call.Status == 200 && !call.Time.Before(ended) && call.Time.Before(c.at) && call.Time.After(c.Data.AcceptedAt)
+	}
+	if !slices.ContainsFunc(calls, said) {
+		v.violate("watch %s of %s, accepted at %s, completed at %s before the cloud said that all had ended", c.ID, c.Data.OrderName, c.Data.AcceptedAt, c.at)
+	}
+	if c.Data.Polls > len(calls) {
+		v.violate("watch %s of %s says that it polled %d times; the cloud saw %d", c.ID, c.Data.OrderName, c.Data.Polls, len(calls))
+	}
+}
+
+// checkRecords holds that each order has a record, ended with the order's last completion.
+func (h history) checkRecords(v *verdict, completions []publishedCompletion) {
+	last := make(map[string]string)
+	for _, c := range completions {
+		last[c.Data.OrderName] = c.ID
+	}
+	records := make(map[string]bool)
+	for _, m := range h.records {
+		w, err := watcher.DecodeWatch(m.body)
+		if err != nil {
+			v.violate("record %s: %v", m.subject, err)
+			continue
+		}
+		if w.State != watcher.Ended || w.ID != last[w.Name] {
+			v.violate("record of %s is of watch %s, %s; the last completion is of %q", w.Name, w.ID, w.State, last[w.Name])
+		}
+		records[w.Name] = true
+	}
+	for id := range h.accepted {
+		if order := h.published[id]; !records[order] {
+			v.violate("order %s of request %s has no record", order, id)
+		}
+	}
+}

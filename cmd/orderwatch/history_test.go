@@ -1,0 +1,98 @@
+package main_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// A history is what went in and what came of it, as others than the workers saw it.
+type history struct {
+	orders    map[string]scripted // by name: what the cloud does
+	published map[string]string   // the order's name by request id: what may have been stored
+	accepted  map[string]bool     // by request id: what has a PubAck
+	calls     []emulator.Call     // what the cloud was asked, oldest first
+	events    []storedMessage     // ORDER_EVENTS, oldest first
+	records   []storedMessage     // ORDER_WATCHES
+	left      map[string]uint64   // messages by stream that must be empty
+}
+
+// A storedMessage is a message as a stream keeps it.
+type storedMessage struct {
+	subject string
+	header  nats.Header
+	body    []byte
+	at      time.Time
+}
+
+// A scripted order is what the cloud will say of it, and so what must come out.
+type scripted struct {
+	script  emulator.Order
+	outcome watcher.Outcome
+	counts  watcher.Counts
+}
+
+// end is when the last item has ended, counted from the first poll.
+func (s scripted) end() time.Duration {
+	var end time.Duration
+	for _, item := range s.script.Items {
+		end = max(end, item.AppearAfter, item.EndAfter)
+	}
+	return end
+}
+
+// recordHistory reads what the streams hold, from servers that have caught up.
+func recordHistory(t *testing.T, js jetstream.JetStream, l *load) history {
+	t.Helper()
+	h := history{orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string]uint64)}
+	h.events = wholeStream(t, js, "ORDER_EVENTS", "orders.>")
+	h.records = wholeStream(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>")
+	for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.left[name] = s.CachedInfo().State.Msgs
+	}
+	return h
+}
+
+// wholeStream returns all messages on the subject, as many as the stream's leader counts: whoever
+// answers may be behind.
+func wholeStream(t *testing.T, js jetstream.JetStream, stream, subject string) []storedMessage {
+	t.Helper()
+	var messages []storedMessage
+	eventually(t, 30*time.Second, func() error {
+		s, err := js.Stream(t.Context(), stream)
+		if err != nil {
+			return err
+		}
+		counts, err := s.Info(t.Context(), jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			return err
+		}
+		var want uint64
+		for _, n := range counts.State.Subjects {
+			want += n
+		}
+		messages = nil
+		stored(t, js, stream, subject, func(m jetstream.Msg) {
+			s := storedMessage{subject: m.Subject(), header: m.Headers(), body: m.Data()}
+			if meta, err := m.Metadata(); err == nil {
+				s.at = meta.Timestamp
+			}
+			messages = append(messages, s)
+		})
+		if uint64(len(messages)) != want {
+			return fmt.Errorf("%s: %d messages read; it has %d", stream, len(messages), want)
+		}
+		return nil
+	})
+	return messages
+}
