@@ -113,10 +113,14 @@ func atLeast(version, least string) bool {
 }
 
 // ensure creates the streams and consumers that are missing, where it may, and checks those that
-// are there. It never alters one.
-func (c Config) ensure(ctx context.Context, warn warner, js jetstream.JetStream) error {
+// are there. It never alters one. Where only is not empty it looks at that stream alone: others may
+// be without a leader, and would not answer.
+func (c Config) ensure(ctx context.Context, warn warner, js jetstream.JetStream, only string) error {
 	consumers := c.consumers()
 	for _, wanted := range c.streams() {
+		if only != "" && wanted.Name != only {
+			continue
+		}
 		stream, err := c.ensureStream(ctx, js, wanted)
 		if err != nil {
 			return err

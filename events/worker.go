@@ -75,7 +75,8 @@ func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context
 	l := &loop{
 		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
-		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer), ensure: w.ensure,
+		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
+		ensure: func(ctx context.Context) error { return w.ensureStream(ctx, stream) },
 	}
 	err := errNotBound
 	l.trouble.Store(&err)
@@ -149,18 +150,23 @@ func (w *Worker) setPolicy() {
 	w.intake.Policy, w.poller.Policy = policy, policy
 }
 
-// ensure checks the server, creates what is missing, and looks at the server's clock.
+// ensure checks the server and all streams, creates what is missing, and looks at the server's clock.
 func (w *Worker) ensure(ctx context.Context) error {
+	if err := w.ensureStream(ctx, ""); err != nil {
+		return err
+	}
+	return w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream())
+}
+
+// ensureStream does so for one stream and its consumer.
+func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if !w.nc.IsConnected() {
 		return errNotConnected
 	}
 	if err := checkServer(w.nc); err != nil {
 		return err
 	}
-	if err := w.config.ensure(ctx, w.warn, w.js); err != nil {
-		return err
-	}
-	return w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream())
+	return w.config.ensure(ctx, w.warn, w.js, name)
 }
 
 var errNotConnected = errors.New("not connected to NATS")
