@@ -88,7 +88,7 @@ func fill(b *testing.B, js jetstream.JetStream, watches int) {
 	b.Helper()
 	for i := range watches {
 		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, orderName(i), requestID(i))
-		if _, err := js.PublishAsync("orders.watch", []byte(body)); err != nil {
+		if _, err := js.PublishAsync("orders.watch", []byte(body), jetstream.WithStallWait(time.Minute)); err != nil {
 			b.Fatal(err)
 		}
 	}
