@@ -18,7 +18,7 @@ import (
 // TestKill kills the only worker again and again.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	l := newLoad(200, 12*time.Second, 1)
+	l := newLoad(300, 15*time.Second, 1)
 	n := startNATS(t, "")
 	f := startFleet(t, n.url, l, 1)
 	shortAckWait(t, n.js)
