@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -31,7 +32,6 @@ var (
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	slackChannel  = regexp.MustCompile(`^[CDG][A-Z0-9]+$`)
-	slackMention  = regexp.MustCompile(`^(here|[UWS][A-Z0-9]+)$`)
 )
 
 // maxPrefix keeps subjects and stream names well under the server's 255 bytes.
@@ -137,7 +137,7 @@ func (p *problems) checkSlack(s SlackConfig) {
 	p.must(!s.Token.IsSet() || !s.WebhookURL.IsSet(), "SLACK_WEBHOOK_URL", "is set together with ORDERWATCH_SLACK_TOKEN: keep one of them")
 	p.must(s.Channel == "" || slackChannel.MatchString(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
 	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !slackChannel.MatchString(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
-	p.must(s.MentionOnFailure == "" || slackMention.MatchString(s.MentionOnFailure), "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
+	p.must(notify.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
 	p.must(!s.WebhookURL.IsSet() || isBaseURL(s.WebhookURL.Reveal()), "SLACK_WEBHOOK_URL", "must be an https or http URL")
 	p.must(s.APIURL == "" || isBaseURL(s.APIURL), "SLACK_API_URL", "must be an https or http URL without login, query and fragment")
 	p.checkFile("SLACK_ROUTES_FILE", s.RoutesFile)

@@ -306,6 +306,7 @@ func TestBad(t *testing.T) {
 		{[]string{"SLACK_TOKEN", "planted"}, "SLACK_CHANNEL: is not set"},
 		{[]string{"SLACK_CHANNEL", "#planted"}, "SLACK_CHANNEL: must be"},
 		{[]string{"SLACK_CHANNELS_ALLOWED", "C01,planted"}, "SLACK_CHANNELS_ALLOWED: must be"},
+		{[]string{"SLACK_MENTION_ON_FAILURE", "U1"}, "SLACK_MENTION_ON_FAILURE: must be"},
 		{[]string{"SLACK_MENTION_ON_FAILURE", "@planted"}, "SLACK_MENTION_ON_FAILURE: must be"},
 		{[]string{"SLACK_MENTION_ON_FAILURE", "channel"}, "SLACK_MENTION_ON_FAILURE: must be"},
 		{[]string{"SLACK_WEBHOOK_URL", "planted"}, "SLACK_WEBHOOK_URL: must be"},
