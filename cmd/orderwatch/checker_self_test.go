@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,13 @@ func TestCheck(t *testing.T) {
 		{"record goes on", func(h *history) { h.records[0] = record("w_1", watcher.Ending) }, "is of watch w_1, ending"},
 		{"record of another watch", func(h *history) { h.records[0] = record("w_0", watcher.Ended) }, "is of watch w_0, ended"},
 		{"no record", func(h *history) { h.records = nil }, "has no record"},
+		{"not told", func(h *history) { delete(h.told, "order.pool-1") }, "has 1 completions, and 0 messages in Slack"},
+		{"told again", func(h *history) { h.told["order.pool-1"] = 2 }, "1 messages in Slack were told again after 0 faults"},
+		{"told of nobody", func(h *history) { h.told["order.pool-2"] = 1 }, "Slack was told of order order.pool-2"},
+		{"polled too often", func(h *history) { h.calls = append(h.calls, h.calls[1]) }, "1 polls were thrown away by 0 faults"},
+		{"goroutines", func(h *history) { h.usages[0].goroutines = 1000 }, "worker 0 has 1000 goroutines"},
+		{"secret in an output", func(h *history) { h.outputs[0] += modelArtsToken }, "a secret came out: …ready planted"},
+		{"secret in an event", func(h *history) { h.events[0].body = fmt.Appendf(h.events[0].body, " %q", slackToken) }, "a secret came out"},
 		{"wake-up left", func(h *history) { h.left["ORDER_WAKEUPS"] = 1 }, "stream ORDER_WAKEUPS holds 1 messages"},
 	}
 	for _, test := range tests {
@@ -99,6 +107,10 @@ func rightHistory() history {
 		events:  []storedMessage{progressed("w_1", "w_1.1"), completed(rightCompletion("w_1", "first", "second"))},
 		records: []storedMessage{record("w_1", watcher.Ended)},
 		left:    map[string]uint64{"ORDER_WAKEUPS": 0},
+		told:    map[string]int{"order.pool-1": 1},
+		usages:  []workerUsage{{goroutines: 30, descriptors: 20, memory: 30}},
+		outputs: []string{"ready "},
+		secrets: []string{modelArtsToken, slackToken},
 	}
 }
 

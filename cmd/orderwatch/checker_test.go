@@ -20,6 +20,8 @@ type verdict struct {
 	polls       int
 	missing     int // accepted requests that no completion names
 	doubled     int // requests that a completion names again
+	repeated    int // polls whose answer no completion counts
+	toldAgain   int // messages in Slack beyond one for each watch
 }
 
 func (v *verdict) violate(format string, args ...any) {
@@ -50,6 +52,9 @@ func check(h history) verdict {
 		h.checkTruthful(&v, c, calls[c.Data.OrderName])
 	}
 	h.checkRecords(&v, completions)
+	h.checkTold(&v, completions)
+	h.checkBounded(&v, completions)
+	h.checkSecret(&v)
 	for stream, n := range h.left {
 		if n > 0 {
 			v.violate("stream %s holds %d messages", stream, n)
@@ -199,6 +204,70 @@ func (h history) checkRecords(v *verdict, completions []publishedCompletion) {
 	for id := range h.accepted {
 		if order := h.published[id]; !records[order] {
 			v.violate("order %s of request %s has no record", order, id)
+		}
+	}
+}
+
+// checkTold holds that people were told of each watch. A worker that is killed after Slack took a
+// message, and before that is noted, leaves it to be told once more: so many at a time.
+func (h history) checkTold(v *verdict, completions []publishedCompletion) {
+	watches := make(map[string]int)
+	for _, c := range completions {
+		watches[c.Data.OrderName]++
+	}
+	for order, want := range watches {
+		got := h.told[order]
+		if got < want {
+			v.violate("order %s has %d completions, and %d messages in Slack", order, want, got)
+		}
+		v.toldAgain += got - want
+	}
+	for order := range h.told {
+		if watches[order] == 0 {
+			v.violate("Slack was told of order %s, which has no completion", order)
+		}
+	}
+	if v.toldAgain > slackSlots*h.faults {
+		v.violate("%d messages in Slack were told again after %d faults", v.toldAgain, h.faults)
+	}
+}
+
+// What one worker has under way at once.
+const (
+	slackSlots  = 4
+	concurrency = 64
+)
+
+// checkBounded holds that no polls are made but those that count and those that a fault threw
+// away, and that workers need no more than a part of what a container has.
+func (h history) checkBounded(v *verdict, completions []publishedCompletion) {
+	v.repeated = len(h.calls)
+	for _, c := range completions {
+		v.repeated -= c.Data.Polls
+	}
+	if v.repeated > concurrency*h.faults {
+		v.violate("%d polls were thrown away by %d faults", v.repeated, h.faults)
+	}
+	for i, u := range h.usages {
+		if u.goroutines > 150 || u.descriptors > 150 || u.memory > 100 {
+			v.violate("worker %d has %.0f goroutines, %.0f descriptors and %.0f MiB when all is done", i, u.goroutines, u.descriptors, u.memory)
+		}
+	}
+}
+
+// checkSecret holds that nothing shows what is secret.
+func (h history) checkSecret(v *verdict) {
+	shown := slices.Clone(h.outputs)
+	for _, messages := range [][]storedMessage{h.events, h.records} {
+		for _, m := range messages {
+			shown = append(shown, string(m.body))
+		}
+	}
+	for _, text := range shown {
+		for _, secret := range h.secrets {
+			if at := strings.Index(text, secret); at >= 0 {
+				v.violate("a secret came out: …%.300s…", text[max(0, at-200):])
+			}
 		}
 	}
 }

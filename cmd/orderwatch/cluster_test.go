@@ -139,10 +139,11 @@ func killCluster(t *testing.T, faults clusterFaults) {
 				victim = c.leader(t, clusterStreams[leaders%len(clusterStreams)])
 				leaders++
 			}
+			l.aim(random)
 			c.servers[victim].kill()
 			f.serverKills.Add(1)
 			for range faults.workerKills {
-				wait(random, 0, 500)
+				l.aim(random)
 				f.restart(t, random.IntN(len(f.workers)))
 			}
 			wait(random, 0, 1500)

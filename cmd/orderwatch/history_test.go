@@ -20,7 +20,17 @@ type history struct {
 	calls     []emulator.Call     // what the cloud was asked, oldest first
 	events    []storedMessage     // ORDER_EVENTS, oldest first
 	records   []storedMessage     // ORDER_WATCHES
+	told      map[string]int      // by order: messages in Slack
+	usages    []workerUsage       // of the workers, when all was done
+	outputs   []string            // of the workers, those that were killed too
+	secrets   []string            // what no output may show
+	faults    int                 // signals that workers and servers were sent
 	left      map[string]uint64   // messages by stream that must be empty
+}
+
+// A workerUsage is what a worker says of itself.
+type workerUsage struct {
+	goroutines, descriptors, memory float64 // memory in MiB, resident
 }
 
 // A storedMessage is a message as a stream keeps it.
@@ -47,10 +57,15 @@ func (s scripted) end() time.Duration {
 	return end
 }
 
-// recordHistory reads what the streams hold, from servers that have caught up.
-func recordHistory(t *testing.T, js jetstream.JetStream, l *load) history {
+// recordHistory reads what the streams hold, from servers that have caught up, and what the others
+// kept.
+func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) history {
 	t.Helper()
-	h := history{orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string]uint64)}
+	h := history{
+		orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string]uint64),
+		told: f.told(), usages: f.usages(t), outputs: f.outputs(), secrets: []string{modelArtsToken, slackToken},
+		faults: int(f.workerKills.Load() + f.serverKills.Load() + f.sleeps.Load()),
+	}
 	h.events = wholeStream(t, js, "ORDER_EVENTS", "orders.>")
 	h.records = wholeStream(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>")
 	for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {

@@ -1,10 +1,16 @@
 package main_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -12,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -114,6 +121,8 @@ type fleet struct {
 	envs    [][]string
 	addrs   []string
 	workers []*process
+	killed  []*process
+	slack   *slackemulator.Server
 
 	workerKills, serverKills, sleeps atomic.Int64
 }
@@ -123,7 +132,17 @@ func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...stri
 	t.Helper()
 	modelArts := httptest.NewServer(l.cloud)
 	t.Cleanup(modelArts.Close)
-	f := &fleet{program: build(t, worker)}
+	f := &fleet{program: build(t, worker), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
+	f.slack.AddToken(slackToken, "chat:write")
+	var channels []string
+	for i := range slackChannels {
+		channels = append(channels, slackChannel(i))
+		f.slack.AddChannel(channels[i], slackemulator.Open)
+	}
+	slack := httptest.NewServer(f.slack)
+	t.Cleanup(slack.Close)
+	more = append(more, "ORDERWATCH_SLACK_TOKEN="+slackToken, "ORDERWATCH_SLACK_API_URL="+slack.URL+"/api/",
+		"ORDERWATCH_SLACK_CHANNEL="+channels[0], "ORDERWATCH_SLACK_CHANNELS_ALLOWED="+strings.Join(channels, ","))
 	for range workers {
 		addr := freeAddr(t)
 		env := serveEnv(natsURL, modelArts.URL, addr, more...)
@@ -145,6 +164,7 @@ func (f *fleet) awaitReady(t *testing.T) {
 func (f *fleet) restart(t *testing.T, i int) {
 	t.Helper()
 	f.workers[i].kill()
+	f.killed = append(f.killed, f.workers[i])
 	f.workerKills.Add(1)
 	f.workers[i] = start(t, f.program, f.envs[i], "serve")
 }
@@ -178,7 +198,9 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	awaitDrained(t, js)
 	drained := time.Now()
 
-	h := recordHistory(t, js, l)
+	f.awaitTold(t, js)
+
+	h := recordHistory(t, js, l, f)
 	v := check(h)
 	for i, violation := range v.violations {
 		if i == 20 {
@@ -187,13 +209,88 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 		}
 		t.Error(violation)
 	}
-	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls; missing %d, doubled %d; drained %.1f s after the last fault, %.1f s after the last PubAck",
-		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls,
-		v.missing, v.doubled, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds())
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; told again %d; drained %.1f s after the last fault, %.1f s after the last PubAck",
+		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
+		v.missing, v.doubled, v.toldAgain, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds())
 	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
 		t.Errorf("not drained within %s", drainLimit)
 	}
 }
+
+// awaitTold waits until people have been told of all.
+func (f *fleet) awaitTold(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	eventually(t, drainLimit, func() error {
+		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
+		if err != nil {
+			return err
+		}
+		if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
+			return fmt.Errorf("%d events wait for Slack, %d are under way", info.NumPending, info.NumAckPending)
+		}
+		return nil
+	})
+}
+
+// told returns how many messages Slack has for each order. Each message names its order at the end
+// of a link or a word.
+func (f *fleet) told() map[string]int {
+	told := make(map[string]int)
+	for i := range slackChannels {
+		for _, m := range f.slack.Messages(slackChannel(i)) {
+			if m.ThreadTS == "" {
+				told[orderNames.FindString(m.Text)]++
+			}
+		}
+	}
+	return told
+}
+
+var orderNames = regexp.MustCompile(`order\.pool-\d+`)
+
+// usages asks each worker what it needs.
+func (f *fleet) usages(t *testing.T) (usages []workerUsage) {
+	t.Helper()
+	for _, addr := range f.addrs {
+		m := metricsOf(t, addr)
+		usages = append(usages, workerUsage{
+			goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], memory: m["process_resident_memory_bytes"] / (1 << 20),
+		})
+	}
+	return usages
+}
+
+// outputs returns what each worker printed.
+func (f *fleet) outputs() (outputs []string) {
+	for _, p := range slices.Concat(f.killed, f.workers) {
+		outputs = append(outputs, p.text())
+	}
+	return outputs
+}
+
+// metricsOf returns the metrics of the worker that listens on addr, by name and labels.
+func metricsOf(t testing.TB, addr string) map[string]float64 {
+	t.Helper()
+	answer, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	metrics := make(map[string]float64)
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if number, err := strconv.ParseFloat(value, 64); err == nil {
+			metrics[name] = number
+		}
+	}
+	return metrics
+}
+
+// What the workers are given and must not show.
+const (
+	modelArtsToken = "planted-token"
+	slackToken     = "xoxb-planted"
+)
 
 func orderName(i int) string { return fmt.Sprintf("order.pool-%03d", i) }
 func requestID(i int) string { return fmt.Sprintf("build-%03d", i) }

@@ -19,6 +19,7 @@ type load struct {
 	cloud     *emulator.Emulator
 	orders    map[string]scripted
 	published map[string]string // the order's name by request id
+	channels  map[string]string // of Slack, by the order's name
 	requests  []plannedRequest
 	ending    chan time.Time // when the answer leaves that ends some watch
 
@@ -58,11 +59,11 @@ type pollTimes struct {
 // newLoad plans so many requests over the span; every choice comes from the seed.
 func newLoad(requests int, span time.Duration, seed uint64) *load {
 	l := &load{
-		orders: make(map[string]scripted), published: make(map[string]string),
+		orders: make(map[string]scripted), published: make(map[string]string), channels: make(map[string]string),
 		ending: make(chan time.Time, 1),
 		polls:  make(map[string]*pollTimes), acked: make(map[string]bool),
 	}
-	l.cloud = emulator.New(emulator.Options{Tokens: []string{"planted-token"}, Fault: l.polled, CallsKept: 100 * requests})
+	l.cloud = emulator.New(emulator.Options{Tokens: []string{modelArtsToken}, Fault: l.polled, CallsKept: 100 * requests})
 	l.plan(requests, span, seed)
 	return l
 }
@@ -151,7 +152,7 @@ func (l *load) publishOne(ctx context.Context, js jetstream.JetStream, r planned
 
 // insist publishes the request until it has a PubAck.
 func (l *load) insist(ctx context.Context, js jetstream.JetStream, r plannedRequest) error {
-	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q}`, project, r.order, r.id)
+	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q,"slack_channel":%q}`, project, r.order, r.id, l.channels[r.order])
 	for {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := js.Publish(try, "orders.watch", body)

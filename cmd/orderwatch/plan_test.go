@@ -19,6 +19,7 @@ func (l *load) plan(requests int, span time.Duration, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, seed))
 	for i := 0; len(l.requests) < requests; i++ {
 		order := orderName(i)
+		l.channels[order] = slackChannel(i % slackChannels)
 		first := within(random, max(span-life, time.Second))
 		l.addOrder(order, random)
 		l.addRequest(plannedRequest{order: order, at: first}, random)
@@ -30,6 +31,11 @@ func (l *load) plan(requests int, span time.Duration, seed uint64) {
 		}
 	}
 }
+
+// slackChannels is how many channels the orders share: each takes one message a second.
+const slackChannels = 400
+
+func slackChannel(i int) string { return fmt.Sprintf("C%08d", i) }
 
 func (l *load) addOrder(name string, random *rand.Rand) {
 	script := randomOrder(random)
