@@ -24,6 +24,7 @@ var arrows = map[string]struct {
 	"watcher/modelarts":          {ours: []string{"watcher"}},
 	"watcher/modelarts/emulator": {},
 	"events":                     {ours: []string{"watcher", "events/schema"}},
+	"events/proxy":               {},
 	"events/schema":              {},
 	"notify":                     {ours: []string{"watcher"}},
 	"notify/emulator":            {},

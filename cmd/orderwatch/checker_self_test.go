@@ -68,6 +68,7 @@ func TestCheck(t *testing.T) {
 		{"told of nobody", func(h *history) { h.told["order.pool-2"] = 1 }, "Slack was told of order order.pool-2"},
 		{"polled too often", func(h *history) { h.calls = append(h.calls, h.calls[1]) }, "1 polls were thrown away by 0 faults"},
 		{"goroutines", func(h *history) { h.usages[0].goroutines = 1000 }, "worker 0 has 1000 goroutines"},
+		{"patrol needed", func(h *history) { h.outputs[0] += `msg="wake-up was overdue; published again"` }, "1 wake-ups were lost"},
 		{"secret in an output", func(h *history) { h.outputs[0] += modelArtsToken }, "a secret came out: …ready planted"},
 		{"secret in an event", func(h *history) { h.events[0].body = fmt.Appendf(h.events[0].body, " %q", slackToken) }, "a secret came out"},
 		{"wake-up left", func(h *history) { h.left["ORDER_WAKEUPS"] = 1 }, "stream ORDER_WAKEUPS holds 1 messages"},

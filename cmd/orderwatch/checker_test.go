@@ -22,6 +22,7 @@ type verdict struct {
 	doubled     int // requests that a completion names again
 	repeated    int // polls whose answer no completion counts
 	toldAgain   int // messages in Slack beyond one for each watch
+	patrolled   int // wake-ups that only the patrol published
 }
 
 func (v *verdict) violate(format string, args ...any) {
@@ -55,6 +56,7 @@ func check(h history) verdict {
 	h.checkTold(&v, completions)
 	h.checkBounded(&v, completions)
 	h.checkSecret(&v)
+	h.checkPatrol(&v)
 	for stream, n := range h.left {
 		if n > 0 {
 			v.violate("stream %s holds %d messages", stream, n)
@@ -269,5 +271,16 @@ func (h history) checkSecret(v *verdict) {
 				v.violate("a secret came out: …%.300s…", text[max(0, at-200):])
 			}
 		}
+	}
+}
+
+// checkPatrol holds that the patrol, which would hide a lost wake-up, had nothing to do: whoever
+// finds its step done makes sure of the next one.
+func (h history) checkPatrol(v *verdict) {
+	for _, text := range h.outputs {
+		v.patrolled += strings.Count(text, "wake-up was overdue")
+	}
+	if v.patrolled > 0 {
+		v.violate("%d wake-ups were lost, and published again by the patrol", v.patrolled)
 	}
 }

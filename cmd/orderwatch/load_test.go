@@ -21,7 +21,7 @@ type load struct {
 	published map[string]string // the order's name by request id
 	channels  map[string]string // of Slack, by the order's name
 	requests  []plannedRequest
-	ending    chan time.Time // when the answer leaves that ends some watch
+	steps     [stepKinds]chan time.Time // when a worker is about to make such a step
 
 	mu      sync.Mutex
 	polls   map[string]*pollTimes
@@ -42,11 +42,23 @@ type plannedRequest struct {
 type moment int
 
 const (
-	anyMoment  moment = iota // the planned time alone counts
-	thirdPoll                // a timer has just fired, the poll is under way
-	looksEnded               // the first poll that shows the order ended: it will settle
-	ends                     // the second one: the watch is about to end
+	anyMoment   moment = iota // the planned time alone counts
+	thirdPoll                 // a timer has just fired, the poll is under way
+	thirdAnswer               // its answer leaves: the record is about to be written
+	looksEnded                // the first poll that shows the order ended: it will settle
+	ends                      // the second one: the watch is about to end
+	lastAnswer                // its answer leaves
 	moments
+)
+
+// A stepKind is a step of a worker that a fault is aimed at.
+type stepKind int
+
+const (
+	takes    stepKind = iota // a request
+	stores                   // what a poll brought
+	finishes                 // a watch
+	stepKinds
 )
 
 // pollTimes tell of the moments of an order's life.
@@ -60,8 +72,10 @@ type pollTimes struct {
 func newLoad(requests int, span time.Duration, seed uint64) *load {
 	l := &load{
 		orders: make(map[string]scripted), published: make(map[string]string), channels: make(map[string]string),
-		ending: make(chan time.Time, 1),
-		polls:  make(map[string]*pollTimes), acked: make(map[string]bool),
+		polls: make(map[string]*pollTimes), acked: make(map[string]bool),
+	}
+	for kind := range l.steps {
+		l.steps[kind] = make(chan time.Time, 1)
 	}
 	l.cloud = emulator.New(emulator.Options{Tokens: []string{modelArtsToken}, Fault: l.polled, CallsKept: 100 * requests})
 	l.plan(requests, span, seed)
@@ -77,8 +91,10 @@ func (l *load) polled(c emulator.Call) *emulator.Fault {
 	if p.first.IsZero() {
 		p.first = c.Time
 	}
+	l.step(stores, c.Time.Add(delay))
 	if c.Poll == 3 {
 		close(p.reached[thirdPoll])
+		time.AfterFunc(delay, func() { close(p.reached[thirdAnswer]) })
 	}
 	if c.Time.Sub(p.first) >= l.orders[c.Order].end() {
 		p.ended++
@@ -87,26 +103,33 @@ func (l *load) polled(c emulator.Call) *emulator.Fault {
 			close(p.reached[looksEnded])
 		case 2:
 			close(p.reached[ends])
-			select {
-			case l.ending <- c.Time.Add(delay):
-			default:
-			}
+			time.AfterFunc(delay, func() { close(p.reached[lastAnswer]) })
+			l.step(finishes, c.Time.Add(delay))
 		}
 	}
 	return &emulator.Fault{Delay: delay}
 }
 
-// aim waits until some worker has the answer that ends a watch, and a moment longer: it is about
-// to write the record, to publish the completion, or to acknowledge.
-func (l *load) aim(random *rand.Rand) {
+// step tells whoever aims at such a step when it comes.
+func (l *load) step(kind stepKind, at time.Time) {
 	select {
-	case <-l.ending: // perhaps an old one
+	case l.steps[kind] <- at:
+	default:
+	}
+}
+
+// aim waits until some worker has what leads to a step, and a moment longer: it is about to write
+// the record, to publish a wake-up or the completion, or to acknowledge.
+func (l *load) aim(random *rand.Rand) {
+	step := l.steps[random.IntN(int(stepKinds))]
+	select {
+	case <-step: // perhaps an old one
 	default:
 	}
 	select {
-	case at := <-l.ending:
+	case at := <-step:
 		time.Sleep(time.Until(at) + within(random, 5*time.Millisecond))
-	case <-time.After(time.Second): // none ends now
+	case <-time.After(time.Second): // none comes now
 	}
 }
 
@@ -161,6 +184,7 @@ func (l *load) insist(ctx context.Context, js jetstream.JetStream, r plannedRequ
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.acked[r.id], l.lastAck = true, time.Now()
+			l.step(takes, l.lastAck)
 			return nil
 		}
 		if !pause(ctx, 100*time.Millisecond) {

@@ -65,6 +65,8 @@ func joining(order string, first time.Duration, random *rand.Rand) plannedReques
 		r.at = first + within(random, life*5/4)
 	case thirdPoll, ends:
 		r.after = within(random, 30*time.Millisecond)
+	case thirdAnswer, lastAnswer:
+		r.after = within(random, 3*time.Millisecond)
 	case looksEnded:
 		r.after = within(random, 700*time.Millisecond)
 	}
