@@ -24,7 +24,7 @@ type history struct {
 	usages    []workerUsage       // of the workers, when all was done
 	outputs   []string            // of the workers, those that were killed too
 	secrets   []string            // what no output may show
-	faults    int                 // signals that workers and servers were sent
+	faults    int                 // signals that workers and servers were sent, and connections that the cloud cut
 	left      map[string]uint64   // messages by stream that must be empty
 }
 
@@ -64,7 +64,7 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 	h := history{
 		orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string]uint64),
 		told: f.told(), usages: f.usages(t), outputs: f.outputs(), secrets: []string{modelArtsToken, slackToken},
-		faults: int(f.workerKills.Load() + f.serverKills.Load() + f.sleeps.Load()),
+		faults: int(f.workerKills.Load()+f.serverKills.Load()+f.sleeps.Load()) + l.cuts,
 	}
 	h.events = wholeStream(t, js, "ORDER_EVENTS", "orders.>")
 	h.records = wholeStream(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>")

@@ -20,6 +20,7 @@ type load struct {
 	orders    map[string]scripted
 	published map[string]string // the order's name by request id
 	channels  map[string]string // of Slack, by the order's name
+	cuts      int               // connections that the cloud cuts: net/http asks again by itself
 	requests  []plannedRequest
 	steps     [stepKinds]chan time.Time // when a worker is about to make such a step
 
