@@ -112,40 +112,53 @@ func atLeast(version, least string) bool {
 	return slices.Compare(v[:], l[:]) >= 0
 }
 
+// A droppingError is an ErrUnfit of the stream of requests, which drops some if nobody takes them:
+// it is no reason to take none.
+type droppingError struct{ error }
+
+func (e droppingError) Unwrap() error { return e.error }
+
 // ensure creates the streams and consumers that are missing, where it may, and checks those that
 // are there. It never alters one. Where only is not empty it looks at that stream alone: others may
-// be without a leader, and would not answer.
-func (c Config) ensure(ctx context.Context, warn warner, js jetstream.JetStream, only string) error {
+// be without a leader, and would not answer. The error is a droppingError if nothing else is wrong.
+func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStream, only string) error {
 	consumers := c.consumers()
+	var dropping error
 	for _, wanted := range c.streams() {
 		if only != "" && wanted.Name != only {
 			continue
 		}
-		stream, err := c.ensureStream(ctx, js, wanted)
+		stream, err := c.ensureStream(ctx, heard, js, wanted)
 		if err != nil {
 			return err
 		}
 		found := stream.CachedInfo().Config
-		if err := report(warn, "stream "+wanted.Name, c.compareStream(wanted, found)); err != nil {
+		err = report(heard, "stream "+wanted.Name, c.compareStream(wanted, found))
+		switch {
+		case err != nil && wanted.Name == c.Names.requestStream():
+			dropping = droppingError{err}
+		case err != nil:
 			return err
 		}
 		consumer, ok := consumers[wanted.Name]
 		if !ok {
 			continue
 		}
-		if err := c.ensureConsumer(ctx, warn, stream, consumer); err != nil {
+		if err := c.ensureConsumer(ctx, heard, stream, consumer); err != nil {
 			return err
 		}
 	}
-	return nil
+	return dropping
 }
 
-func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
+func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, wanted.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision {
 		stream, err = js.CreateStream(ctx, wanted)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another worker was quicker
 			stream, err = js.Stream(ctx, wanted.Name)
+		} else if err == nil {
+			heard.made("stream " + wanted.Name)
 		}
 	}
 	switch api, ok := errors.AsType[*jetstream.APIError](err); {
@@ -159,13 +172,15 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream, wanted
 	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
 
-func (c Config) ensureConsumer(ctx context.Context, warn warner, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+func (c Config) ensureConsumer(ctx context.Context, heard listener, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
 	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
 		consumer, err = stream.CreateConsumer(ctx, wanted)
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			consumer, err = stream.Consumer(ctx, wanted.Durable)
+		} else if err == nil {
+			heard.made(name)
 		}
 	}
 	if err != nil {
@@ -174,7 +189,7 @@ func (c Config) ensureConsumer(ctx context.Context, warn warner, stream jetstrea
 	if info := consumer.CachedInfo(); info.Paused {
 		return fmt.Errorf("%s is paused for another %s; resume it with nats consumer resume", name, info.PauseRemaining.Round(time.Second))
 	}
-	return report(warn, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
+	return report(heard, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
 }
 
 // A difference is a setting that is not as wanted.
@@ -184,18 +199,21 @@ type difference struct {
 	fatal         bool // going on would lose or repeat work
 }
 
-// A warner is told of a difference that is not fatal.
-type warner func(asset string, d difference)
+// A listener hears of streams and consumers.
+type listener struct {
+	made    func(asset string)               // one was missing and is there now
+	differs func(asset string, d difference) // in a way that is not fatal
+}
 
 // report tells of the differences. The error, an ErrUnfit, names the fatal ones.
-func report(warn warner, asset string, differences []difference) error {
+func report(heard listener, asset string, differences []difference) error {
 	var fatal []error
 	for _, d := range differences {
 		if d.fatal {
 			fatal = append(fatal, fmt.Errorf("%s: %s is %v; wanted is %v: %w", asset, d.setting, d.found, d.wanted, ErrUnfit))
 			continue
 		}
-		warn(asset, d)
+		heard.differs(asset, d)
 	}
 	return errors.Join(fatal...)
 }
@@ -225,6 +243,9 @@ func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference
 	compare(&list, "allow_batched", wanted.AllowBatchPublish, found.AllowBatchPublish, false)
 	compare(&list, "deny_delete", wanted.DenyDelete, found.DenyDelete, false)
 	compare(&list, "deny_purge", wanted.DenyPurge, found.DenyPurge, wakeups)
+	compare(&list, "sealed", wanted.Sealed, found.Sealed, true)
+	compare(&list, "no_ack", wanted.NoAck, found.NoAck, true) // nothing would count as stored
+	compare(&list, "subject_transform", wanted.SubjectTransform != nil, found.SubjectTransform != nil, true)
 	compare(&list, "num_replicas", wanted.Replicas, found.Replicas, false)
 	compare(&list, "description", wanted.Description, found.Description, false)
 	if wanted.Duplicates != 0 {
@@ -252,13 +273,24 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	compare(&list, "inactive_threshold", wanted.InactiveThreshold, found.InactiveThreshold, false)
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
 	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
-	compare(&list, "max_deliver", wanted.MaxDeliver, found.MaxDeliver, true)
+	if found.MaxDeliver != wanted.MaxDeliver {
+		list = append(list, difference{"max_deliver", whole(wanted), found.MaxDeliver, true})
+	}
 	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, found.AckWait < 2*c.PollTimeout+time.Second)
 	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
 	if len(found.BackOff) > 0 {
 		list = append(list, difference{"backoff", "none", found.BackOff, true})
 	}
 	return list
+}
+
+// whole says which max_deliver is wanted, and how to repair another one. The server never delivers
+// again what it has given up, unless the consumer is made anew.
+func whole(wanted jetstream.ConsumerConfig) string {
+	if wanted.DeliverPolicy != jetstream.DeliverAllPolicy {
+		return strconv.Itoa(wanted.MaxDeliver)
+	}
+	return fmt.Sprintf("%d; delete the consumer, or what it gave up never comes again", wanted.MaxDeliver)
 }
 
 type differences []difference

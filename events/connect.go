@@ -63,6 +63,15 @@ func (f *connectFailures) tell(_ *nats.Conn, err error) {
 
 // denied reports whether an error of the connection says that a permission is missing. It shows
 // nowhere else: the publish or the request itself just times out.
-func denied(err error) bool {
-	return errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrAuthorization)
+func denied(err error) bool { return errors.Is(err, nats.ErrPermissionViolation) }
+
+// loginRefused reports whether an error of the connection says that the server does not accept the
+// login, or no longer. nats.go tells each refusal so while it goes on reconnecting.
+func loginRefused(err error) bool {
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }

@@ -47,7 +47,7 @@ type Timing struct {
 	PullHeartbeat time.Duration // of the server within a pull; two missed ones are an outage
 	Request       time.Duration // of one call of the JetStream API, or one publish
 	Rebind        watcher.Backoff
-	PutBack       watcher.Backoff // by the number of deliveries
+	PutBack       watcher.Backoff // by the number of deliveries; under 10 s with its jitter, so that work goes on that soon after a repair
 
 	CheckEvery time.Duration // between two looks at the server's clock, the streams and the consumers
 
@@ -57,7 +57,7 @@ type Timing struct {
 
 	HandOver time.Duration // a stopping worker's put-back deliveries wait this long
 	Drain    time.Duration // polls in flight get this long when the worker stops
-	Denied   time.Duration // how long a permissions violation keeps the worker from being ready
+	Denied   time.Duration // how long a permissions violation, or a message that was not stored, keeps the worker from being ready
 }
 
 // DefaultTiming returns the durations of production.
@@ -68,7 +68,7 @@ func DefaultTiming() Timing {
 		PullHeartbeat: time.Second,
 		Request:       5 * time.Second,
 		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
-		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 10 * time.Second, Jitter: 0.2},
+		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 8 * time.Second, Jitter: 0.2},
 		CheckEvery:    5 * time.Second,
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,

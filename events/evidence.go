@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -20,6 +21,11 @@ const (
 	concurrentUnderWay  = jetstream.ErrorCode(10158)                         // the same, within one batch of proposals
 	messageNotFound     = jetstream.JSErrCodeMessageNotFound                 // 10037
 	noSuchMessageStatus = 404
+
+	accountExceeded = jetstream.ErrorCode(10002)
+	noResources     = jetstream.ErrorCode(10023)
+	storageExceeded = jetstream.ErrorCode(10047)
+	notStored       = jetstream.ErrorCode(10077) // for one of several reasons, the stream's limits among them
 )
 
 // published translates the error of a publish that expected a sequence. Only nil says that it was
@@ -39,6 +45,12 @@ func published(err error) error {
 		return fmt.Errorf("another publish is under way: %w", err)
 	}
 	return err
+}
+
+// noRoom reports whether the server says that it has no room for the message.
+func noRoom(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains([]jetstream.ErrorCode{accountExceeded, noResources, storageExceeded, notStored}, api.ErrorCode)
 }
 
 // notThere reports whether the server that answered says that there is no such message. Asked

@@ -22,7 +22,7 @@ func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	js, err := newJetStream(nc, config)
 	return &store{
 		names: config.Names, js: js, timing: config.Timing, now: clock.Now,
-		maxPayload: int(nc.MaxPayload()), completed: func(watcher.Outcome) {},
+		maxPayload: int(nc.MaxPayload()), completed: func(watcher.Outcome) {}, storing: newStoring(slog.New(slog.DiscardHandler), config.Names),
 	}, err
 }
 

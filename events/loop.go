@@ -32,7 +32,8 @@ type loop struct {
 	settled     func(watcher.Verdict)
 	ensure      func(context.Context) error
 
-	trouble atomic.Pointer[error] // why it does not consume; nil while it does
+	trouble atomic.Pointer[error]                   // why it does not consume; nil while it does
+	end     atomic.Pointer[context.CancelCauseFunc] // ends the consuming that is under way
 }
 
 // run consumes until stop is done, and then hands over what it has not begun. Messages are handled
@@ -71,11 +72,22 @@ func (l *loop) healthy() {
 	}
 }
 
+// hold puts back what is not begun and takes nothing more until ensure finds all as it must be.
+func (l *loop) hold(why error) {
+	if end := l.end.Load(); end != nil {
+		(*end)(why)
+	}
+}
+
 // errNotBound is the trouble of a loop that has not begun.
 var errNotBound = errors.New("not begun")
 
-// consume hands messages out until stop is done or the consumer is gone. It always returns an error.
+// consume hands messages out until stop is done, the loop is held or the consumer is gone. It
+// always returns an error.
 func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) error {
+	stop, end := context.WithCancelCause(stop)
+	defer end(nil)
+	l.end.Store(&end)
 	consumer, err := l.bind(stop)
 	if err != nil {
 		return err
@@ -101,6 +113,8 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 				return err
 			}
 			continue
+		case err != nil && stop.Err() != nil:
+			return context.Cause(stop)
 		case err != nil:
 			return fmt.Errorf("consume: %w", err)
 		}
@@ -154,6 +168,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 // back, so that one bad order changes nothing for the others.
 func (l *loop) take(work context.Context, m *nats.Msg) {
 	l.healthy()
+	passed(l.consumer, "taken", nil)
 	defer func() {
 		if defect := recover(); defect != nil {
 			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject, "panic", defect, "stack", string(debug.Stack()))
@@ -182,6 +197,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if l.settled != nil {
 		l.settled(v)
 	}
+	passed(l.consumer, "settling", nil)
 	var err error
 	switch v.Action {
 	case watcher.Ack:
@@ -191,6 +207,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	case watcher.PutBack:
 		err = l.putBack(m, v)
 	}
+	passed(l.consumer, "settled", err)
 	if err != nil {
 		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 	}

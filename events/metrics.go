@@ -70,8 +70,10 @@ type measuredOrders struct {
 }
 
 func (o measuredOrders) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
+	passed("poll", "asking", nil)
 	begin := time.Now()
 	answer, err := o.Orders.Show(ctx, region, order)
+	passed("poll", "answered", nil)
 	result := "answered"
 	if err != nil {
 		result = string(watcher.MayPass)

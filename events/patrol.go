@@ -86,12 +86,11 @@ func (p *patrol) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.holds = false
-	p.lease, err = p.store.publish(ctx, &nats.Msg{Subject: names.writeRecord(leaseKey), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
+	renewed, err := p.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.writeRecord(leaseKey), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
 	if err != nil {
-		return err
+		return err // without a round; what was seen stays, for when there is room again
 	}
-	p.holds = true
+	p.holds, p.lease = true, renewed
 	return nil
 }
 
@@ -177,7 +176,8 @@ func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.
 		return since, err
 	}
 	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
-	if err := p.store.Schedule(ctx, w.Expected()); err != nil {
+	// In place of a timer that does not fire, which would stay for ever, and due at once.
+	if err := p.store.setTimer(ctx, w.Expected(), m.Time); err != nil {
 		return since, err
 	}
 	return p.clock.local(), nil

@@ -97,6 +97,18 @@ func (b *beat) woken(t *testing.T, name string) uint64 {
 	return messages(t, b.js, "ORDER_WAKEUPS", "orders.*."+project+"."+name)
 }
 
+// due waits until so many wake-ups are due, and none is left to come.
+func (b *beat) due(t *testing.T, want uint64) {
+	t.Helper()
+	eventually(t, func() error {
+		due, waiting := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"), messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting.>")
+		if due != want || waiting != 0 {
+			return fmt.Errorf("%d wake-ups are due and %d timers set; want %d and none", due, waiting, want)
+		}
+		return nil
+	})
+}
+
 // What is overdue is judged by how long the same revision was seen, of watches that have not ended.
 func TestPatrolRound(t *testing.T) {
 	t.Parallel()
@@ -139,9 +151,12 @@ func TestPatrolRound(t *testing.T) {
 		}
 		b.round(t, p)
 		for _, name := range []string{"order.short", "order.long", "order.ending", "order.ended", "order.moving"} {
-			if got := b.woken(t, name); got != step.want[name] {
-				t.Errorf("after %s: %s was woken %d times; want %d", step.forward, name, got, step.want[name])
-			}
+			eventually(t, func() error {
+				if got := b.woken(t, name); got != step.want[name] {
+					return fmt.Errorf("after %s: %s was woken %d times; want %d", step.forward, name, got, step.want[name])
+				}
+				return nil
+			})
 		}
 	}
 	if err := b.log.line("level=WARN", "wake-up was overdue", "order.short"); err != nil {
@@ -163,10 +178,11 @@ func TestPatrolWakeup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.GetLastMsgForSubject(t.Context(), "orders.due."+project+".order.pool")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var m *jetstream.RawStreamMsg
+	eventually(t, func() error {
+		m, err = s.GetLastMsgForSubject(t.Context(), "orders.due."+project+".order.pool")
+		return err
+	})
 	var got struct {
 		WatchID string `json:"watch_id"`
 		Number  uint64 `json:"wakeup"`
@@ -206,6 +222,7 @@ func TestPatrolCursor(t *testing.T) {
 	}
 	b.dial.set(2 * time.Minute)
 	b.round(t, p)
+	b.due(t, 1)
 	if got := b.woken(t, "order.second"); got != 1 {
 		t.Errorf("order.second was woken %d times; want 1", got)
 	}
@@ -226,9 +243,7 @@ func TestPatrolBatches(t *testing.T) {
 	b.round(t, p)
 	b.dial.set(2 * time.Minute)
 	b.round(t, p)
-	if got := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"); got != 3 {
-		t.Errorf("%d wake-ups; want 3", got)
-	}
+	b.due(t, 3)
 }
 
 // A patrol that finds everything overdue publishes no more than 200 a second.
@@ -246,9 +261,7 @@ func TestPatrolPace(t *testing.T) {
 	if took := time.Since(begin); took < 99*time.Second/200 {
 		t.Errorf("100 wake-ups within %s", took)
 	}
-	if got := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"); got != 100 {
-		t.Errorf("%d wake-ups; want 100", got)
-	}
+	b.due(t, 100)
 }
 
 // Records that this version cannot read are passed over.
@@ -276,9 +289,7 @@ func TestPatrolForeignRecords(t *testing.T) {
 	b.round(t, p)
 	b.dial.set(2 * time.Minute)
 	b.round(t, p)
-	if got := messages(t, b.js, "ORDER_WAKEUPS", ">"); got != 1 {
-		t.Errorf("%d wake-ups; want the one of order.pool", got)
-	}
+	b.due(t, 1) // that of order.pool
 }
 
 // One patrols at a time; another takes over after some rounds without a sign of it.

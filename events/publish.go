@@ -67,7 +67,8 @@ func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, m, jetstream.WithExpectLastSequenceForSubject(after, s.names.completed("*", key)))
+	_, err = s.publish(ctx, s.names.eventStream(), m, jetstream.WithExpectLastSequenceForSubject(after, s.names.completed("*", key)))
+	passed("completion", "stored", err)
 	if err == nil {
 		s.completed(c.Outcome)
 	}
@@ -97,7 +98,8 @@ func (s *store) Progress(ctx context.Context, g watcher.Progress) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, m)
+	_, err = s.publish(ctx, s.names.eventStream(), m)
+	passed("progress", "stored", err)
 	return err
 }
 

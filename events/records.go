@@ -78,6 +78,7 @@ func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 		return 0, err
 	}
 	m := &nats.Msg{Subject: s.names.writeRecord(w.Key()), Data: encoded}
-	sequence, err := s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	sequence, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	passed(string(w.State), "stored", err)
 	return watcher.Revision(sequence), err
 }

@@ -44,7 +44,8 @@ func (s *store) reject(ctx context.Context, m incoming, why *watcher.FieldError)
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, event)
+	_, err = s.publish(ctx, s.names.eventStream(), event)
+	passed("rejection", "stored", err)
 	return err
 }
 

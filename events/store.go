@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +22,7 @@ type store struct {
 	now        func() time.Time
 	maxPayload int                   // of the server, in bytes
 	completed  func(watcher.Outcome) // is told of each completion that was published here
+	storing    map[string]*storing   // by stream: whether it stores what is published
 }
 
 var (
@@ -28,6 +30,15 @@ var (
 	_ watcher.Wakeups = (*store)(nil)
 	_ watcher.Events  = (*store)(nil)
 )
+
+// newStoring returns what is known before anything was published.
+func newStoring(log *slog.Logger, names Names) map[string]*storing {
+	all := make(map[string]*storing)
+	for _, stream := range []string{names.recordStream(), names.wakeupStream(), names.eventStream()} {
+		all[stream] = &storing{log: log, stream: stream}
+	}
+	return all
+}
 
 // A stored is a message as the server keeps it.
 type stored struct {
@@ -64,11 +75,13 @@ func (s *store) last(ctx context.Context, stream, subject string) (stored, error
 	return answer.Message, nil
 }
 
-// publish stores the message and returns its sequence.
-func (s *store) publish(ctx context.Context, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
+// publish stores the message in the stream and returns its sequence.
+func (s *store) publish(ctx context.Context, stream string, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
 	defer cancel()
+	begin := time.Now()
 	ack, err := s.js.PublishMsg(ctx, m, expect...)
+	s.storing[stream].published(begin, time.Now(), err)
 	if err != nil {
 		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))
 	}

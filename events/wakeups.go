@@ -25,18 +25,28 @@ type wakeupBody struct {
 // server moves it to the due subject when its time has come, at most about 250 ms later. One that
 // is due already is published there at once.
 func (s *store) Schedule(ctx context.Context, k watcher.Wakeup) error {
-	body, err := json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()})
-	if err != nil {
+	if k.At.After(s.now()) {
+		return s.setTimer(ctx, k, k.At)
+	}
+	return s.storeWakeup(ctx, k, nats.NewMsg(s.names.due(k.Key())))
+}
+
+// setTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
+// that has passed lets it be due at once.
+func (s *store) setTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
+	m := nats.NewMsg(s.names.waiting(k.Key()))
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(k.Key()))
+	return s.storeWakeup(ctx, k, m)
+}
+
+func (s *store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
+	var err error
+	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()}); err != nil {
 		return err
 	}
-	m := nats.NewMsg(s.names.due(k.Key()))
-	m.Data = body
-	if k.At.After(s.now()) {
-		m.Subject = s.names.waiting(k.Key())
-		m.Header.Set(jetstream.ScheduleHeader, "@at "+k.At.UTC().Format(time.RFC3339Nano))
-		m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(k.Key()))
-	}
-	_, err = s.publish(ctx, m)
+	_, err = s.publish(ctx, s.names.wakeupStream(), m)
+	passed("wakeup", "stored", err)
 	return err
 }
 

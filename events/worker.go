@@ -36,6 +36,8 @@ type Worker struct {
 	trouble  atomic.Pointer[error]     // why streams or consumers are not as they must be
 	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
 	warned   sync.Map                  // differences that were logged
+	refusals connectFailures           // of the login
+	serves   atomic.Bool               // all was as it must be when it began
 }
 
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
@@ -46,7 +48,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, ord
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, notifier: notifier, metrics: newMetrics(registry, clock)}
-	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed}
+	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed, storing: newStoring(log, config.Names)}
 	w.patrol = newPatrol(log, w.store, clock, nuid.Next())
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
@@ -55,6 +57,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, ord
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
+	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
 	return w, nil
 }
@@ -76,7 +79,7 @@ func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context
 		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
-		ensure: func(ctx context.Context) error { return w.ensureStream(ctx, stream) },
+		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },
 	}
 	err := errNotBound
 	l.trouble.Store(&err)
@@ -90,6 +93,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	w.serves.Store(true)
 	w.log.Info("orderwatch serves", "server", w.nc.ConnectedUrlRedacted())
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -166,7 +170,7 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if err := checkServer(w.nc); err != nil {
 		return err
 	}
-	return w.config.ensure(ctx, w.warn, w.js, name)
+	return w.config.ensure(ctx, listener{made: w.made, differs: w.warn}, w.js, name)
 }
 
 var errNotConnected = errors.New("not connected to NATS")
@@ -180,10 +184,43 @@ func (w *Worker) watchAssets(ctx context.Context) {
 			return
 		}
 		before := w.trouble.Swap(&err)
+		if holds(err) {
+			for _, l := range w.loops {
+				l.hold(err)
+			}
+		}
 		if err != nil && !errors.Is(err, errNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
 			w.log.Error("what the worker needs of NATS is not as it must be; trying again until it is", "err", err)
 		}
 	}
+}
+
+// holds reports whether to take more would lose or repeat work.
+func holds(err error) bool {
+	_, dropping := errors.AsType[droppingError](err)
+	return errors.Is(err, ErrUnfit) && !dropping
+}
+
+// mayTake returns nil if the loop on the stream may take messages: it looks at that stream alone,
+// and, where the worker is held, at all.
+func (w *Worker) mayTake(ctx context.Context, stream string) error {
+	if trouble := w.trouble.Load(); trouble != nil && holds(*trouble) {
+		stream = ""
+	}
+	err := w.ensureStream(ctx, stream)
+	if _, dropping := errors.AsType[droppingError](err); dropping {
+		return nil
+	}
+	return err
+}
+
+// made logs that what was missing is there.
+func (w *Worker) made(asset string) {
+	if w.serves.Load() {
+		w.log.Error("made anew what somebody deleted; what a stream held is lost", "asset", asset)
+		return
+	}
+	w.log.Info("created", "asset", asset)
 }
 
 // warn logs a difference once.
@@ -204,6 +241,11 @@ func (w *Worker) Ready() error {
 	if trouble := w.trouble.Load(); trouble != nil && *trouble != nil {
 		return *trouble
 	}
+	for stream, storing := range w.store.storing {
+		if trouble := storing.trouble(time.Now().Add(-w.config.Timing.Denied)); trouble != nil {
+			return fmt.Errorf("stream %s does not store what is published: %w", stream, trouble)
+		}
+	}
 	for _, l := range w.loops {
 		if trouble := l.trouble.Load(); trouble != nil {
 			return fmt.Errorf("consumer %s does not deliver: %w", l.consumer, *trouble)
@@ -214,6 +256,10 @@ func (w *Worker) Ready() error {
 
 // natsError takes the errors of the connection that no call returns.
 func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if loginRefused(err) {
+		w.refusals.tell(nil, err)
+		return
+	}
 	if !denied(err) {
 		w.log.Warn("error of the NATS connection", "err", err)
 		return
@@ -281,6 +327,7 @@ func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	err = w.notifier.Notify(ctx, completion)
+	passed("slack", "told", err)
 	if err == nil {
 		return watcher.Verdict{Action: watcher.Ack}
 	}

@@ -112,13 +112,17 @@ func (p *Poller) store(ctx context.Context, w Watch, changes []Change, items []I
 	if _, err := p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err)
 	}
-	if len(changes) > 0 { // before the wake-up, so that it comes before the completion
+	if len(changes) > 0 && p.Now().Sub(w.LastPollAt) < progressPatience { // before the wake-up, so that it comes before the completion
 		if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
 			p.Log.Warn("progress not published", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "err", err)
 		}
 	}
 	return p.wake(ctx, w)
 }
+
+// progressPatience is how long after its poll progress is still published. A worker that slept for
+// longer may be behind the watch's completion.
+const progressPatience = 2 * time.Second
 
 func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Verdict {
 	_, after, err := p.Events.LastCompletion(ctx, w.Order)

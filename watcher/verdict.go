@@ -29,7 +29,7 @@ const (
 	fullDelay    = 15 * time.Second // a request for a watch that takes no more
 	behindDelay  = time.Second      // a server that answered is behind
 	missingDelay = 5 * time.Second  // the record of a wake-up is not there
-	newerDelay   = 30 * time.Second // a later version of this program must take it
+	newerDelay   = 5 * time.Second  // a later version of this program must take it
 )
 
 // writeTries is how often a decision is made anew on a record that changed meanwhile, before the

@@ -5,6 +5,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -81,7 +82,8 @@ func (c *natsCluster) awaitHealthy(t *testing.T) {
 			}
 			defer answer.Body.Close()
 			if answer.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s: %s", s.name, answer.Status)
+				why, _ := io.ReadAll(answer.Body) // what can be read of it
+				return fmt.Errorf("%s: %s: %s", s.name, answer.Status, why)
 			}
 			return nil
 		})

@@ -83,7 +83,7 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 func wholeStream(t *testing.T, js jetstream.JetStream, stream, subject string) []storedMessage {
 	t.Helper()
 	var messages []storedMessage
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 5*time.Minute, func() error {
 		s, err := js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -97,13 +97,16 @@ func wholeStream(t *testing.T, js jetstream.JetStream, stream, subject string) [
 			want += n
 		}
 		messages = nil
-		stored(t, js, stream, subject, func(m jetstream.Msg) {
+		err = readStream(t.Context(), js, stream, subject, func(m jetstream.Msg) {
 			s := storedMessage{subject: m.Subject(), header: m.Headers(), body: m.Data()}
 			if meta, err := m.Metadata(); err == nil {
 				s.at = meta.Timestamp
 			}
 			messages = append(messages, s)
 		})
+		if err != nil {
+			return err
+		}
 		if uint64(len(messages)) != want {
 			return fmt.Errorf("%s: %d messages read; it has %d", stream, len(messages), want)
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,10 +23,11 @@ import (
 
 const project = "6f5da086876d4cd084d36f8bd3346036"
 
-// build builds a package's program once for all tests and returns its path.
-func build(t testing.TB, pkg string) string {
+// build builds a package's program, with build tags where they are given, once for all tests and
+// returns its path.
+func build(t testing.TB, pkg string, tags ...string) string {
 	t.Helper()
-	path, err := programs(pkg)
+	path, err := programs(pkg, strings.Join(tags, ","))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +36,13 @@ func build(t testing.TB, pkg string) string {
 
 var (
 	buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "orderwatch-test-") })
-	programs = func() func(pkg string) (string, error) {
+	programs = func() func(pkg, tags string) (string, error) {
 		var mu sync.Mutex
-		built := make(map[string]string)
-		return func(pkg string) (string, error) {
+		built := make(map[[2]string]string)
+		return func(pkg, tags string) (string, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if path, ok := built[pkg]; ok {
+			if path, ok := built[[2]string{pkg, tags}]; ok {
 				return path, nil
 			}
 			dir, err := buildDir()
@@ -51,10 +53,10 @@ var (
 				return "", err
 			}
 			path := filepath.Join(dir, fmt.Sprintf("program-%d", len(built)))
-			if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+			if out, err := exec.Command("go", "build", "-tags", tags, "-o", path, pkg).CombinedOutput(); err != nil {
 				return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 			}
-			built[pkg] = path
+			built[[2]string{pkg, tags}] = path
 			return path, nil
 		}
 	}()
@@ -281,28 +283,35 @@ func shortAckWait(t testing.TB, js jetstream.JetStream) {
 // stored hands every message of a stream on the subject to f, oldest first.
 func stored(t testing.TB, js jetstream.JetStream, stream, subject string, f func(jetstream.Msg)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	if err := readStream(t.Context(), js, stream, subject, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readStream is stored for servers that may not answer.
+func readStream(ctx context.Context, js jetstream.JetStream, stream, subject string, f func(jetstream.Msg)) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	consumer, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	left := consumer.CachedInfo().NumPending
-	for left > 0 {
+	for left := consumer.CachedInfo().NumPending; left > 0; {
 		batch, err := consumer.Fetch(int(min(left, 500)), jetstream.FetchMaxWait(10*time.Second))
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for m := range batch.Messages() {
 			f(m)
 			left--
 		}
 		if batch.Error() != nil {
-			t.Fatal(batch.Error())
+			return batch.Error()
 		}
 	}
+	return nil
 }

@@ -2,7 +2,10 @@ package main_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -40,6 +43,42 @@ func TestREADMECompletion(t *testing.T) {
 	for field := range got {
 		if _, ok := want["data"].(map[string]any)[field]; !ok {
 			t.Errorf("README's example lacks the field %s", field)
+		}
+	}
+}
+
+var (
+	namedTest   = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`")
+	writtenTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
+)
+
+// TestFaultsNamed holds that the tests exist which FAULTS.md names.
+func TestFaultsNamed(t *testing.T) {
+	written := make(map[string]bool)
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range writtenTest.FindAllSubmatch(source, -1) {
+			written[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := os.ReadFile("../../deploy/FAULTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := namedTest.FindAllSubmatch(faults, -1)
+	if len(named) == 0 {
+		t.Fatal("FAULTS.md names no test")
+	}
+	for _, match := range named {
+		if !written[string(match[1])] {
+			t.Errorf("FAULTS.md names %s, which is no test", match[1])
 		}
 	}
 }

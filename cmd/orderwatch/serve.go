@@ -37,7 +37,7 @@ It is configured by the environment:
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, events.DefaultTiming())
+			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, timing())
 		},
 	}
 }

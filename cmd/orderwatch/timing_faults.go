@@ -1,0 +1,75 @@
+//go:build faults
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/events"
+)
+
+// timing returns the durations that the contract does not name, and arms the fault that the
+// environment asks for. A build with the tag faults serves the tests of crashes alone:
+//
+//	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
+//	FAULT_ACTION  kill, stop or term
+//	FAULT_TIMING  durations in place of those of production: {"AckWait": "3s", …}
+//
+// Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
+func timing() events.Timing {
+	timing, err := faultTiming(os.Environ())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "orderwatch:", err)
+		os.Exit(exitUsage)
+	}
+	return timing
+}
+
+func faultTiming(environ []string) (events.Timing, error) {
+	timing := events.DefaultTiming()
+	set := make(map[string]string)
+	for _, pair := range environ {
+		switch name, value, _ := strings.Cut(pair, "="); {
+		case name == "FAULT_POINT" || name == "FAULT_ACTION" || name == "FAULT_TIMING":
+			set[name] = value
+		case strings.HasPrefix(name, "FAULT_"):
+			return timing, fmt.Errorf("%s: no such variable; there are FAULT_POINT, FAULT_ACTION, FAULT_TIMING", name)
+		}
+	}
+	if set["FAULT_POINT"] != "" || set["FAULT_ACTION"] != "" {
+		if err := events.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
+			return timing, fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
+		}
+	}
+	if text := set["FAULT_TIMING"]; text != "" {
+		if err := setDurations(&timing, text); err != nil {
+			return timing, fmt.Errorf("FAULT_TIMING: %w", err)
+		}
+	}
+	return timing, nil
+}
+
+// setDurations replaces the durations that the JSON object names, field by field.
+func setDurations(timing *events.Timing, text string) error {
+	var named map[string]string
+	if err := json.Unmarshal([]byte(text), &named); err != nil {
+		return err
+	}
+	for name, value := range named {
+		field := reflect.ValueOf(timing).Elem().FieldByName(name)
+		if !field.IsValid() || field.Type() != reflect.TypeFor[time.Duration]() {
+			return fmt.Errorf("events.Timing has no duration %q", name)
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		field.SetInt(int64(d))
+	}
+	return nil
+}

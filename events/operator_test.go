@@ -1,0 +1,502 @@
+package events_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// What somebody with a connection of an administrator does to streams and consumers while watches
+// are under way: it shows within alarmLimit, and work goes on within resumeLimit of the repair.
+const (
+	alarmLimit  = 10 * time.Second
+	resumeLimit = 10 * time.Second
+)
+
+// A site is a worker under test with watches that go on until the gate is open.
+type site struct {
+	js    jetstream.JetStream
+	open  atomic.Bool
+	cloud *orders
+	w     *running
+	names []string // of the orders
+}
+
+// operated is the configuration of production, but for what a test cannot wait for.
+func operated() events.Config {
+	cfg := config()
+	cfg.Timing.PatrolSlack = 300 * time.Millisecond
+	cfg.Timing.Denied = 2 * time.Second
+	cfg.Policy.Backoff.Max = 200 * time.Millisecond
+	cfg.Timing.CheckEvery, cfg.Timing.Rebind.Max = 500*time.Millisecond, time.Second
+	return cfg
+}
+
+func newSite(t *testing.T, s *server.Server, cfg events.Config, watches int) *site {
+	t.Helper()
+	_, js := connect(t, s)
+	p := &site{js: js}
+	p.cloud = gated(&p.open)
+	p.w = startWorker(t, s, cfg, p.cloud)
+	p.names = watch(t, js, p.cloud, watches)
+	return p
+}
+
+// alarm waits until the worker is not ready and its log says why.
+func (p *site) alarm(t *testing.T, words ...string) {
+	t.Helper()
+	took := within(t, alarmLimit, func() error {
+		err := p.w.Ready()
+		if err == nil {
+			return fmt.Errorf("ready; want words about %q", words)
+		}
+		for _, word := range words {
+			if !strings.Contains(err.Error(), word) {
+				return fmt.Errorf("ready: %v; want %q", err, word)
+			}
+		}
+		return p.w.log.line(append([]string{"level=ERROR"}, words...)...)
+	})
+	t.Logf("alarm after %s", took)
+}
+
+// resumed waits until the worker is ready, and takes a new request.
+func (p *site) resumed(t *testing.T) {
+	t.Helper()
+	repaired := time.Now()
+	within(t, resumeLimit, p.w.Ready)
+	ready := time.Since(repaired)
+	name := fmt.Sprintf("order.repaired-%d", len(p.names))
+	p.ask(t, name)
+	within(t, resumeLimit, p.cloud.polled(name, 1))
+	t.Logf("ready %s after the repair", ready)
+}
+
+// ask publishes a request, which counts as accepted from here on.
+func (p *site) ask(t *testing.T, name string) {
+	t.Helper()
+	publish(t, p.js, request(name))
+	p.names = append(p.names, name)
+}
+
+// finish lets all orders end, and checks that each has one completion.
+func (p *site) finish(t *testing.T) {
+	t.Helper()
+	p.complete(t)
+	eventually(t, idle(t, p.js, "ORDER"))
+	completedOnce(t, p.js, p.names...)
+}
+
+// complete lets all orders end.
+func (p *site) complete(t *testing.T) {
+	t.Helper()
+	p.open.Store(true)
+	eventually(t, completions(t, p.js, len(p.names)))
+}
+
+// polls returns how often the cloud was asked.
+func (p *site) polls() (n int) {
+	p.cloud.mu.Lock()
+	defer p.cloud.mu.Unlock()
+	for _, polls := range p.cloud.polls {
+		n += polls
+	}
+	return n
+}
+
+// still checks that nothing is polled any more: the worker holds.
+func (p *site) still(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		before := p.polls()
+		time.Sleep(time.Second) // longer than the longest interval
+		if now := p.polls(); now != before {
+			return fmt.Errorf("%d polls within a second", now-before)
+		}
+		return nil
+	})
+}
+
+// TestSettingsChanged changes what is there while the worker runs, so that going on would lose or
+// repeat work: it holds until the setting is back.
+func TestSettingsChanged(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		alter func(*agreed)
+		says  string
+	}{
+		{"wake-ups limited", func(a *agreed) { a.wakeups.MaxMsgs = 3 }, "stream ORDER_WAKEUPS: max_msgs is 3"},
+		{"records age", func(a *agreed) { a.records.MaxAge = time.Hour }, "stream KV_ORDER_WATCHES: max_age is 1h0m0s"},
+		{"events limited", func(a *agreed) { a.events.MaxMsgs = 100 }, "stream ORDER_EVENTS: max_msgs is 100"},
+		{"events unacknowledged", func(a *agreed) { a.events.NoAck = true }, "stream ORDER_EVENTS: no_ack is true"},
+		{"intake gives up", func(a *agreed) { a.intake.MaxDeliver = 5 }, "consumer intake of ORDER_REQUESTS: max_deliver is 5"},
+		{"poller repeats", func(a *agreed) { a.poller.AckWait = time.Second }, "consumer poller of ORDER_WAKEUPS: ack_wait is 1s"},
+		{"slack gives up", func(a *agreed) { a.slack.MaxDeliver = 5 }, "consumer slack of ORDER_EVENTS: max_deliver is 5"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			changed := contract("orders", "ORDER")
+			test.alter(changed)
+			changed.update(t, p.js)
+			p.alarm(t, test.says)
+			p.ask(t, "order.meanwhile") // its PubAck is a promise
+			p.still(t)
+			contract("orders", "ORDER").update(t, p.js)
+			p.resumed(t)
+			p.finish(t)
+		})
+	}
+}
+
+// update gives the streams and consumers that are there these settings.
+func (a *agreed) update(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	for _, stream := range a.streams() {
+		s, err := js.UpdateStream(t.Context(), stream)
+		if err != nil {
+			t.Fatalf("update %s: %v", stream.Name, err)
+		}
+		if consumer, ok := a.consumers()[stream.Name]; ok {
+			if _, err := s.UpdateConsumer(t.Context(), consumer); err != nil {
+				t.Fatalf("update %s: %v", consumer.Durable, err)
+			}
+		}
+	}
+}
+
+// TestRequestsDropped lets the stream of requests drop some while the worker runs: that shows, but
+// the worker goes on, since taking them is what saves them.
+func TestRequestsDropped(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		alter func(*jetstream.StreamConfig)
+		anew  bool
+		says  string
+	}{
+		{"age", func(c *jetstream.StreamConfig) { c.MaxAge = 2 * time.Second }, false, "max_age is 2s"},
+		{"age, made anew", func(c *jetstream.StreamConfig) { c.MaxAge = 2 * time.Second }, true, "max_age is 2s"},
+		{"discard", func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 10 }, false, "discard is DiscardOld"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			changed := contract("orders", "ORDER").requests
+			test.alter(&changed)
+			if test.anew {
+				replace(t, p.js, changed)
+			} else if _, err := p.js.UpdateStream(t.Context(), changed); err != nil {
+				t.Fatal(err)
+			}
+			p.alarm(t, "stream ORDER_REQUESTS: "+test.says)
+			p.ask(t, "order.meanwhile")
+			within(t, resumeLimit, p.cloud.polled("order.meanwhile", 1))
+			if _, err := p.js.UpdateStream(t.Context(), contract("orders", "ORDER").requests); err != nil {
+				t.Fatal(err)
+			}
+			p.resumed(t)
+			p.finish(t)
+		})
+	}
+}
+
+// replace deletes a stream and makes it anew before the worker does.
+func replace(t *testing.T, js jetstream.JetStream, c jetstream.StreamConfig) {
+	t.Helper()
+	if err := js.DeleteStream(t.Context(), c.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestConsumerReplaced makes consumers anew with settings that would lose or repeat work. The
+// repair is to delete them: the worker makes them anew as they must be.
+func TestConsumerReplaced(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		stream, consumer string
+		alter            func(*jetstream.ConsumerConfig)
+		says             string
+	}{
+		{"ORDER_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, "max_deliver is 5"},
+		{"ORDER_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, "headers_only is true"},
+		{"ORDER_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.AckWait = time.Second }, "ack_wait is 1s"},
+		{"ORDER_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.FilterSubject = "orders.due." + project + ".order.pool-1" }, "filter_subjects is orders.due." + project},
+		{"ORDER_EVENTS", "slack", func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckNonePolicy }, "ack_policy is AckNone"},
+		{"ORDER_EVENTS", "slack", func(c *jetstream.ConsumerConfig) { c.DeliverSubject, c.MaxWaiting = "slack.push", 0 }, "consumer slack of ORDER_EVENTS: "},
+	} {
+		t.Run(test.consumer+" "+test.says, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			changed := contract("orders", "ORDER").consumers()[test.stream]
+			test.alter(&changed)
+			s, err := p.js.Stream(t.Context(), test.stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.DeleteConsumer(t.Context(), test.consumer); err != nil {
+				t.Fatal(err)
+			}
+			if changed.DeliverSubject == "" {
+				_, err = s.CreateConsumer(t.Context(), changed)
+			} else {
+				_, err = s.CreatePushConsumer(t.Context(), changed)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.alarm(t, test.says)
+			p.ask(t, "order.meanwhile")
+			if err := s.DeleteConsumer(t.Context(), test.consumer); err != nil {
+				t.Fatal(err)
+			}
+			p.resumed(t)
+			contract("orders", "ORDER").check(t, p.js)
+			p.finish(t)
+		})
+	}
+}
+
+// TestHarmlessChange makes the poller anew so that it is slower: a warning, and work goes on.
+func TestHarmlessChange(t *testing.T) {
+	t.Parallel()
+	p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+	slower := contract("orders", "ORDER").poller
+	slower.MaxAckPending = 1
+	s, err := p.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteConsumer(t.Context(), "poller"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateConsumer(t.Context(), slower); err != nil {
+		t.Fatal(err)
+	}
+	within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "consumer poller", "max_ack_pending", "found=1") })
+	p.resumed(t)
+	p.finish(t)
+}
+
+// TestStreamDeleted deletes each stream. What lay in it is gone; the worker makes it anew, and what
+// is accepted from then on is not lost.
+func TestStreamDeleted(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES"} {
+		t.Run(stream, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			if err := p.js.DeleteStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			took := within(t, alarmLimit, func() error {
+				return p.w.log.line("level=ERROR", "made anew", "asset=\"stream "+stream+"\"")
+			})
+			t.Logf("alarm, and made anew, after %s", took)
+			bucket := stream == "KV_ORDER_WATCHES"
+			if bucket { // the watches under way are gone with it
+				p.names = nil
+			}
+			p.resumed(t)
+			contract("orders", "ORDER").check(t, p.js)
+			p.complete(t)
+			if !bucket { // what wakes a watch that is gone is given up after 60 deliveries, which is a minute
+				eventually(t, idle(t, p.js, "ORDER"))
+			}
+			completedOnce(t, p.js, p.names...)
+		})
+	}
+}
+
+// TestPaused pauses each consumer: what is accepted meanwhile waits.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	for stream, consumer := range contract("orders", "ORDER").consumers() {
+		t.Run(consumer.Durable, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			if _, err := p.js.PauseConsumer(t.Context(), stream, consumer.Durable, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			p.alarm(t, "consumer "+consumer.Durable+" of "+stream+" is paused")
+			p.ask(t, "order.meanwhile")
+			if _, err := p.js.ResumeConsumer(t.Context(), stream, consumer.Durable); err != nil {
+				t.Fatal(err)
+			}
+			p.resumed(t)
+			p.finish(t)
+			eventually(t, func() error {
+				if len(p.w.told) != len(p.names) {
+					return fmt.Errorf("people were told %d times; want %d", len(p.w.told), len(p.names))
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestGivenUp lets the server give up what is put back again and again. Changing the consumer does
+// not bring it back; to make it anew does, and the worker says so.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	var mended atomic.Bool
+	cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
+		if !mended.Load() {
+			panic("defect")
+		}
+		return answer(watcher.Succeed), nil
+	}}
+	cfg := operated()
+	cfg.Timing.CheckEvery = 1500 * time.Millisecond // it goes on for so long
+	w := startWorker(t, s, cfg, cloud)
+	publish(t, js, request("order.pool"))
+	eventually(t, cloud.polled("order.pool", 1))
+	changed := contract("orders", "ORDER").poller
+	changed.MaxDeliver = 2
+	if _, err := js.UpdateConsumer(t.Context(), "ORDER_WAKEUPS", changed); err != nil {
+		t.Fatal(err)
+	}
+	within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "max_deliver is 2", "delete the consumer") })
+	eventually(t, func() error {
+		if n := held(t, js); n > 0 {
+			return fmt.Errorf("%d deliveries are not given up", n)
+		}
+		return nil
+	})
+	mended.Store(true)
+	if err := js.DeleteConsumer(t.Context(), "ORDER_WAKEUPS", "poller"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, resumeLimit, completions(t, js, 1))
+	within(t, resumeLimit, w.Ready)
+	eventually(t, idle(t, js, "ORDER"))
+	completedOnce(t, js, "order.pool")
+}
+
+// TestSealed seals streams, which nobody can undo: the repair is to delete them.
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []jetstream.StreamConfig{contract("orders", "ORDER").wakeups, contract("orders", "ORDER").events} {
+		t.Run(stream.Name, func(t *testing.T) {
+			t.Parallel()
+			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			stream.Sealed = true
+			if _, err := p.js.UpdateStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			p.alarm(t, stream.Name+": sealed is true")
+			p.ask(t, "order.meanwhile")
+			if err := p.js.DeleteStream(t.Context(), stream.Name); err != nil {
+				t.Fatal(err)
+			}
+			p.resumed(t)
+			p.finish(t)
+		})
+	}
+}
+
+// TestRequestsFull lets the stream of requests be full, which producers see: no request is lost
+// that has its PubAck.
+func TestRequestsFull(t *testing.T) {
+	t.Parallel()
+	p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+	small := contract("orders", "ORDER").requests
+	small.MaxMsgs = 3
+	if _, err := p.js.UpdateStream(t.Context(), small); err != nil {
+		t.Fatal(err)
+	}
+	within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "stream ORDER_REQUESTS", "max_msgs", "found=3") })
+	if _, err := p.js.PauseConsumer(t.Context(), "ORDER_REQUESTS", "intake", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	p.alarm(t, "consumer intake of ORDER_REQUESTS is paused")
+	refused := 0
+	for i := range 6 {
+		name := fmt.Sprintf("order.more-%d", i)
+		if _, err := p.js.Publish(t.Context(), "orders.watch", fmt.Appendf(nil, `{"project_id":%q,"order_name":%q}`, project, name)); err != nil {
+			refused++
+			continue
+		}
+		p.names = append(p.names, name)
+	}
+	if refused != 3 {
+		t.Errorf("%d of 6 requests were refused; want 3", refused)
+	}
+	if _, err := p.js.ResumeConsumer(t.Context(), "ORDER_REQUESTS", "intake"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range p.names {
+		within(t, resumeLimit, p.cloud.polled(name, 1))
+	}
+	p.resumed(t)
+	p.finish(t)
+}
+
+// TestAccountFull lets the account's storage be full: that shows, and when there is room again all
+// goes on.
+func TestAccountFull(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	p := newSite(t, s, operated(), 10)
+	f := fill(t, s, p.js)
+	p.alarm(t, "does not store")
+	if _, err := p.js.Publish(t.Context(), "orders.watch", []byte(`{"project_id":"p","order_name":"order.refused"}`)); err == nil {
+		t.Error("a request was accepted although there is no room")
+	}
+	f.purge(t)
+	p.resumed(t)
+	p.finish(t)
+}
+
+// A filler is a stream that takes all the room that the account has.
+type filler struct{ jetstream.Stream }
+
+// fill limits the account's storage to little more than what is used, and takes the rest.
+func fill(t *testing.T, s *server.Server, js jetstream.JetStream) filler {
+	t.Helper()
+	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FILLER", Subjects: []string{"filler"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := js.AccountInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := server.JetStreamAccountLimits{
+		MaxMemory: -1, MaxStore: int64(account.Store) + 1<<20, MaxStreams: -1, MaxConsumers: -1,
+		MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}
+	if err := s.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits}); err != nil {
+		t.Fatal(err)
+	}
+	for size := 64 << 10; size > 0; size /= 2 {
+		for {
+			if _, err := js.Publish(t.Context(), "filler", make([]byte, size)); err != nil {
+				break
+			}
+		}
+	}
+	return filler{stream}
+}
+
+// purge makes room again.
+func (f filler) purge(t *testing.T) {
+	t.Helper()
+	if err := f.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
