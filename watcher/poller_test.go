@@ -409,7 +409,7 @@ func TestARecordOfALaterVersion(t *testing.T) {
 	m := watched(t)
 	k := m.expected()
 	m.put(pool, []byte(`{"schema":2}`))
-	if v := wakeUp(m, k, 1); v.Action != watcher.PutBack || v.After < 10*time.Second || !errors.Is(v.Err, watcher.ErrNewerSchema) {
+	if v := wakeUp(m, k, 1); v.Action != watcher.PutBack || v.After < time.Second || !errors.Is(v.Err, watcher.ErrNewerSchema) {
 		t.Errorf("%+v", v)
 	}
 }
