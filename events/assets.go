@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,18 +113,22 @@ func atLeast(version, least string) bool {
 	return slices.Compare(v[:], l[:]) >= 0
 }
 
-// A droppingError is an ErrUnfit of the stream of requests, which drops some if nobody takes them:
-// it is no reason to take none.
-type droppingError struct{ error }
+// A harmlessError says what is not as it must be where everything was looked at and nothing makes it
+// wrong to take messages: a consumer is paused, or the stream of requests is unfit. That stream may
+// drop some if nobody takes them; a worker that starts refuses it all the same.
+type harmlessError struct{ error }
 
-func (e droppingError) Unwrap() error { return e.error }
+func (e harmlessError) Unwrap() error { return e.error }
+
+// errPaused marks the error of a consumer that is paused.
+var errPaused = errors.New("resume it with nats consumer resume")
 
 // ensure creates the streams and consumers that are missing, where it may, and checks those that
 // are there. It never alters one. Where only is not empty it looks at that stream alone: others may
-// be without a leader, and would not answer. The error is a droppingError if nothing else is wrong.
+// be without a leader, and would not answer. An ErrUnfit goes before all other errors of consumers.
 func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStream, only string) error {
 	consumers := c.consumers()
-	var dropping error
+	var harmless, other error
 	for _, wanted := range c.streams() {
 		if only != "" && wanted.Name != only {
 			continue
@@ -136,7 +141,7 @@ func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStre
 		err = report(heard, "stream "+wanted.Name, c.compareStream(wanted, found))
 		switch {
 		case err != nil && wanted.Name == c.Names.requestStream():
-			dropping = droppingError{err}
+			harmless = err
 		case err != nil:
 			return err
 		}
@@ -144,11 +149,19 @@ func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStre
 		if !ok {
 			continue
 		}
-		if err := c.ensureConsumer(ctx, heard, stream, consumer); err != nil {
+		switch err := c.ensureConsumer(ctx, heard, stream, consumer); {
+		case errors.Is(err, ErrUnfit):
 			return err
+		case errors.Is(err, errPaused):
+			harmless = cmp.Or(harmless, err)
+		default:
+			other = cmp.Or(other, err)
 		}
 	}
-	return dropping
+	if other == nil && harmless != nil {
+		return harmlessError{harmless}
+	}
+	return other
 }
 
 func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -187,7 +200,11 @@ func (c Config) ensureConsumer(ctx context.Context, heard listener, stream jetst
 		return fmt.Errorf("look for %s: %w", name, err)
 	}
 	if info := consumer.CachedInfo(); info.Paused {
-		return fmt.Errorf("%s is paused for another %s; resume it with nats consumer resume", name, info.PauseRemaining.Round(time.Second))
+		until := "somebody resumes it"
+		if info.Config.PauseUntil != nil {
+			until = info.Config.PauseUntil.UTC().Format(time.RFC3339)
+		}
+		return fmt.Errorf("%s is paused until %s; %w", name, until, errPaused)
 	}
 	return report(heard, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
 }
@@ -274,7 +291,7 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
 	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
 	if found.MaxDeliver != wanted.MaxDeliver {
-		list = append(list, difference{"max_deliver", whole(wanted), found.MaxDeliver, true})
+		list = append(list, difference{"max_deliver", wantedDeliveries(wanted), found.MaxDeliver, true})
 	}
 	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, found.AckWait < 2*c.PollTimeout+time.Second)
 	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
@@ -284,9 +301,9 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	return list
 }
 
-// whole says which max_deliver is wanted, and how to repair another one. The server never delivers
+// wantedDeliveries says which max_deliver is wanted, and how to repair another one. The server never delivers
 // again what it has given up, unless the consumer is made anew.
-func whole(wanted jetstream.ConsumerConfig) string {
+func wantedDeliveries(wanted jetstream.ConsumerConfig) string {
 	if wanted.DeliverPolicy != jetstream.DeliverAllPolicy {
 		return strconv.Itoa(wanted.MaxDeliver)
 	}

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -156,6 +157,89 @@ func TestSettingsChanged(t *testing.T) {
 			p.finish(t)
 		})
 	}
+}
+
+// TestTroublesAtOnce holds that what forbids to take messages is not hidden by another trouble, and
+// not lifted by it.
+func TestTroublesAtOnce(t *testing.T) {
+	t.Parallel()
+	limit := func(t *testing.T, p *site, messages int64) {
+		t.Helper()
+		stream := contract("orders", "ORDER").events
+		stream.MaxMsgs = messages
+		if _, err := p.js.UpdateStream(t.Context(), stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause := func(t *testing.T, p *site) {
+		t.Helper()
+		if _, err := p.js.PauseConsumer(t.Context(), "ORDER_REQUESTS", "intake", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	repair := func(t *testing.T, p *site) {
+		t.Helper()
+		limit(t, p, -1)
+		if _, err := p.js.ResumeConsumer(t.Context(), "ORDER_REQUESTS", "intake"); err != nil {
+			t.Fatal(err)
+		}
+		p.resumed(t)
+		p.finish(t)
+	}
+	t.Run("paused, then unfit", func(t *testing.T) {
+		t.Parallel()
+		p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+		pause(t, p)
+		p.alarm(t, "is paused until")
+		limit(t, p, 100)
+		p.alarm(t, "max_msgs is 100")
+		p.still(t)
+		repair(t, p)
+	})
+	t.Run("unfit, then paused", func(t *testing.T) {
+		t.Parallel()
+		p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+		limit(t, p, 100)
+		p.alarm(t, "max_msgs is 100")
+		p.still(t)
+		pause(t, p)
+		before := p.polls()
+		time.Sleep(3 * time.Second) // several looks
+		if polls := p.polls() - before; polls > 0 {
+			t.Errorf("%d polls while held", polls)
+		}
+		repair(t, p)
+	})
+	t.Run("unfit, then restarted", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		s := startServer(t, dir, -1)
+		cfg := operated()
+		cfg.Timing.CheckEvery = 3 * time.Second
+		p := newSite(t, s, cfg, 5)
+		limit(t, p, 100)
+		p.alarm(t, "max_msgs is 100")
+		p.still(t)
+		before := p.polls()
+		port := s.Addr().(*net.TCPAddr).Port
+		s.Shutdown()
+		s.WaitForShutdown()
+		within(t, alarmLimit, func() error {
+			if err := p.w.Ready(); err == nil || !strings.Contains(err.Error(), "not connected") {
+				return fmt.Errorf("ready: %v", err)
+			}
+			return nil
+		})
+		time.Sleep(2 * cfg.Timing.CheckEvery) // a look finds no server
+		startServer(t, dir, port)
+		p.alarm(t, "max_msgs is 100")
+		time.Sleep(time.Second) // longer than the longest interval
+		if polls := p.polls() - before; polls > 0 {
+			t.Errorf("%d polls while held", polls)
+		}
+		limit(t, p, -1)
+		p.resumed(t)
+	})
 }
 
 // update gives the streams and consumers that are there these settings.

@@ -55,8 +55,6 @@ func (p *patrol) run(ctx context.Context) {
 			continue
 		}
 		if !p.holds {
-			clear(p.seen)
-			p.cursor = 0
 			continue
 		}
 		if err := p.round(ctx); err != nil && ctx.Err() == nil {
@@ -75,9 +73,12 @@ func (p *patrol) take(ctx context.Context) error {
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
-	if m.Sequence != p.lease {
-		p.holds, p.lease, p.leaseRounds = false, m.Sequence, 0
+	if m.Sequence != p.lease && !p.wrote(m) {
+		p.holds, p.leaseRounds = false, 0
+		clear(p.seen)
+		p.cursor = 0 // the bucket may be another
 	}
+	p.lease = m.Sequence
 	p.leaseRounds++
 	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.timing.PatrolLease {
 		return nil
@@ -92,6 +93,12 @@ func (p *patrol) take(ctx context.Context) error {
 	}
 	p.holds, p.lease = true, renewed
 	return nil
+}
+
+// wrote reports whether the lease is this worker's, whose acknowledgement got lost.
+func (p *patrol) wrote(lease stored) bool {
+	var by struct{ Worker string }
+	return p.holds && json.Unmarshal(lease.Data, &by) == nil && by.Worker == p.id
 }
 
 // round reads the records that were not written lately and publishes the wake-ups that are overdue.

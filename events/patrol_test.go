@@ -360,3 +360,29 @@ func TestPatrolTakesOver(t *testing.T) {
 		t.Error("the other worker did not take over")
 	}
 }
+
+// A bucket that was made anew is patrolled from its beginning.
+func TestPatrolNewBucket(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	if _, err := p.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range poolNames(50) {
+		b.write(t, name, watcher.Ended, 0, 0)
+	}
+	b.round(t, p)
+	replace(t, b.js, contract("orders", "ORDER").records)
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	for i := range 3 {
+		b.dial.set(time.Duration(i+1) * 10 * time.Minute)
+		if _, err := p.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.round(t, p)
+	}
+	if got := b.woken(t, "order.pool"); got == 0 {
+		t.Errorf("an overdue watch of the new bucket was not woken; the cursor is %d", p.Cursor())
+	}
+}

@@ -35,7 +35,7 @@ func (s *storing) published(begin, now time.Time, err error) {
 		s.stored, s.err = now, nil
 	case notStoring(err) && begin.After(s.stored):
 		if s.err == nil {
-			s.log.Error("NATS does not store what the worker publishes; trying again until it does: look at its disk and at JetStream's limits", "stream", s.stream, "err", err)
+			s.log.Error("NATS does not store what the worker publishes; trying again until it does: look at its disk, at JetStream's limits, and for a permission that this log says is denied", "stream", s.stream, "err", err)
 		}
 		s.failed, s.err = now, err
 	}

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type Worker struct {
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
 	serves   atomic.Bool               // all was as it must be when it began
+	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
 }
 
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
@@ -156,10 +158,11 @@ func (w *Worker) setPolicy() {
 
 // ensure checks the server and all streams, creates what is missing, and looks at the server's clock.
 func (w *Worker) ensure(ctx context.Context) error {
-	if err := w.ensureStream(ctx, ""); err != nil {
+	err := w.ensureStream(ctx, "")
+	if errors.Is(err, errNotConnected) {
 		return err
 	}
-	return w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream())
+	return cmp.Or(err, w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream()))
 }
 
 // ensureStream does so for one stream and its consumer.
@@ -184,40 +187,48 @@ func (w *Worker) watchAssets(ctx context.Context) {
 			return
 		}
 		before := w.trouble.Swap(&err)
-		if holds(err) {
-			for _, l := range w.loops {
-				l.hold(err)
-			}
-		}
+		w.holdIf(err)
 		if err != nil && !errors.Is(err, errNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
 			w.log.Error("what the worker needs of NATS is not as it must be; trying again until it is", "err", err)
 		}
 	}
 }
 
-// holds reports whether to take more would lose or repeat work.
-func holds(err error) bool {
-	_, dropping := errors.AsType[droppingError](err)
-	return errors.Is(err, ErrUnfit) && !dropping
+// holdIf holds the loops if to take more would lose or repeat work. They go on once all was looked at
+// and nothing is unfit: an error that says less of it leaves them as they are.
+func (w *Worker) holdIf(err error) {
+	switch {
+	case err == nil || harmless(err):
+		w.held.Store(false)
+	case errors.Is(err, ErrUnfit):
+		w.held.Store(true)
+		for _, l := range w.loops {
+			l.hold(err)
+		}
+	}
+}
+
+func harmless(err error) bool {
+	_, ok := errors.AsType[harmlessError](err)
+	return ok
 }
 
 // mayTake returns nil if the loop on the stream may take messages: it looks at that stream alone,
 // and, where the worker is held, at all.
 func (w *Worker) mayTake(ctx context.Context, stream string) error {
-	if trouble := w.trouble.Load(); trouble != nil && holds(*trouble) {
+	if w.held.Load() {
 		stream = ""
 	}
-	err := w.ensureStream(ctx, stream)
-	if _, dropping := errors.AsType[droppingError](err); dropping {
-		return nil
+	if err := w.ensureStream(ctx, stream); !harmless(err) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // made logs that what was missing is there.
 func (w *Worker) made(asset string) {
 	if w.serves.Load() {
-		w.log.Error("made anew what somebody deleted; what a stream held is lost", "asset", asset)
+		w.log.Error("made anew what somebody deleted; what it held, or had not delivered yet, is lost", "asset", asset)
 		return
 	}
 	w.log.Info("created", "asset", asset)
@@ -241,8 +252,8 @@ func (w *Worker) Ready() error {
 	if trouble := w.trouble.Load(); trouble != nil && *trouble != nil {
 		return *trouble
 	}
-	for stream, storing := range w.store.storing {
-		if trouble := storing.trouble(time.Now().Add(-w.config.Timing.Denied)); trouble != nil {
+	for stream, s := range w.store.storing {
+		if trouble := s.trouble(time.Now().Add(-w.config.Timing.Denied)); trouble != nil {
 			return fmt.Errorf("stream %s does not store what is published: %w", stream, trouble)
 		}
 	}

@@ -112,12 +112,22 @@ func (p *Poller) store(ctx context.Context, w Watch, changes []Change, items []I
 	if _, err := p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err)
 	}
-	if len(changes) > 0 && p.Now().Sub(w.LastPollAt) < progressPatience { // before the wake-up, so that it comes before the completion
-		if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
-			p.Log.Warn("progress not published", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "err", err)
-		}
+	if len(changes) > 0 { // before the wake-up, so that it comes before the completion
+		p.progress(ctx, w, changes, items)
 	}
 	return p.wake(ctx, w)
+}
+
+// progress publishes what changed. It is best effort: the record has it.
+func (p *Poller) progress(ctx context.Context, w Watch, changes []Change, items []Item) {
+	log := p.Log.With("watch", w.ID, "project", w.ProjectID, "order", w.Name)
+	if late := p.Now().Sub(w.LastPollAt); late > progressPatience {
+		log.Warn("progress not published: it is late, and might follow the completion", "wait", late)
+		return
+	}
+	if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
+		log.Warn("progress not published", "err", err)
+	}
 }
 
 // progressPatience is how long after its poll progress is still published. A worker that slept for
