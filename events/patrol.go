@@ -162,6 +162,9 @@ func (p *patrol) read(ctx context.Context, from uint64, recent time.Time, f func
 			return next, false, err
 		}
 	}
+	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
+		return next, false, fmt.Errorf("read records: %w", ctx.Err())
+	}
 	return next, done, nil
 }
 
