@@ -120,48 +120,49 @@ type harmlessError struct{ error }
 
 func (e harmlessError) Unwrap() error { return e.error }
 
-// errPaused marks the error of a consumer that is paused.
-var errPaused = errors.New("resume it with nats consumer resume")
+func harmless(err error) bool {
+	_, ok := errors.AsType[harmlessError](err)
+	return ok
+}
 
 // ensure creates the streams and consumers that are missing, where it may, and checks those that
 // are there. It never alters one. Where only is not empty it looks at that stream alone: others may
-// be without a leader, and would not answer. An ErrUnfit goes before all other errors of consumers.
+// be without a leader, and would not answer. An ErrUnfit goes before whatever is missing or paused.
 func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStream, only string) error {
-	consumers := c.consumers()
-	var harmless, other error
+	var missing, passing error
 	for _, wanted := range c.streams() {
 		if only != "" && wanted.Name != only {
 			continue
 		}
-		stream, err := c.ensureStream(ctx, heard, js, wanted)
-		if err != nil {
-			return err
-		}
-		found := stream.CachedInfo().Config
-		err = report(heard, "stream "+wanted.Name, c.compareStream(wanted, found))
-		switch {
-		case err != nil && wanted.Name == c.Names.requestStream():
-			harmless = err
-		case err != nil:
-			return err
-		}
-		consumer, ok := consumers[wanted.Name]
-		if !ok {
-			continue
-		}
-		switch err := c.ensureConsumer(ctx, heard, stream, consumer); {
-		case errors.Is(err, ErrUnfit):
-			return err
-		case errors.Is(err, errPaused):
-			harmless = cmp.Or(harmless, err)
+		switch err := c.ensureOne(ctx, heard, js, wanted); {
+		case err == nil:
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
+			missing = cmp.Or(missing, err)
+		case harmless(err):
+			passing = cmp.Or(passing, err)
 		default:
-			other = cmp.Or(other, err)
+			return err
 		}
 	}
-	if other == nil && harmless != nil {
-		return harmlessError{harmless}
+	return cmp.Or(missing, passing)
+}
+
+// ensureOne does so for one stream and its consumer.
+func (c Config) ensureOne(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) error {
+	stream, err := c.ensureStream(ctx, heard, js, wanted)
+	if err != nil {
+		return err
 	}
-	return other
+	unfit := report(heard, "stream "+wanted.Name, c.compareStream(wanted, stream.CachedInfo().Config))
+	consumer, ok := c.consumers()[wanted.Name]
+	if !ok {
+		return unfit
+	}
+	err = c.ensureConsumer(ctx, heard, stream, consumer)
+	if unfit != nil && wanted.Name == c.Names.requestStream() {
+		return cmp.Or(err, error(harmlessError{unfit}))
+	}
+	return cmp.Or(unfit, err)
 }
 
 func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -204,7 +205,7 @@ func (c Config) ensureConsumer(ctx context.Context, heard listener, stream jetst
 		if info.Config.PauseUntil != nil {
 			until = info.Config.PauseUntil.UTC().Format(time.RFC3339)
 		}
-		return fmt.Errorf("%s is paused until %s; %w", name, until, errPaused)
+		return harmlessError{fmt.Errorf("%s is paused until %s; resume it with nats consumer resume", name, until)}
 	}
 	return report(heard, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
 }

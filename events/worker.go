@@ -208,11 +208,6 @@ func (w *Worker) holdIf(err error) {
 	}
 }
 
-func harmless(err error) bool {
-	_, ok := errors.AsType[harmlessError](err)
-	return ok
-}
-
 // mayTake returns nil if the loop on the stream may take messages: it looks at that stream alone,
 // and, where the worker is held, at all.
 func (w *Worker) mayTake(ctx context.Context, stream string) error {
