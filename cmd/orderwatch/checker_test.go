@@ -242,7 +242,7 @@ func (h history) checkBounded(v *verdict, completions []publishedCompletion) {
 	for _, c := range completions {
 		v.repeated -= c.Data.Polls
 	}
-	if v.repeated > concurrency*len(h.usages)*h.faults {
+	if v.repeated > concurrency*max(1, len(h.usages))*h.faults {
 		v.violate("%d polls were thrown away by %d faults", v.repeated, h.faults)
 	}
 	for i, u := range h.usages {
