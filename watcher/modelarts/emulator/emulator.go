@@ -1,9 +1,9 @@
 // Package emulator is a stand-in for the order API of ModelArts: ShowOrder in memory, with
 // scripts and faults, as an [http.Handler].
 //
-// It is NO PRODUCTION SERVER. It stores nothing, knows no accounts, and forgets nothing: every
-// order that was ever added or asked for stays in memory until the process ends. Listen on
-// 127.0.0.1 only.
+// It is NO PRODUCTION SERVER. It stores nothing, and forgets nothing: every order that was ever
+// added or asked for stays in memory until the process ends. Listen on 127.0.0.1 only, and give it
+// no login that is good elsewhere.
 //
 // # Orders
 //
@@ -14,6 +14,14 @@
 //
 // Where the published pages disagree, an order's script says which spelling it answers with:
 // lower case or camelCase names, timestamps as integers, strings, or not at all.
+//
+// # Logins
+//
+// [Options] say which logins are known. With none any token is taken. Signatures
+// (SDK-HMAC-SHA256) are verified; one that is more than 15 minutes off is refused, and more than
+// five wrong ones in a row lock the key for five minutes. IAM is at POST /v3/auth/tokens: a token is
+// of one project, and more than five wrong passwords in a row lock the user for 15 minutes. The
+// metadata service of a machine with an agency is at /openstack/latest/securitykey.
 //
 // # Orders by name
 //
@@ -37,13 +45,21 @@
 //
 // A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all
 // ([Emulator.SetFaults]), or wherever a function says so ([Options.Fault]). Delays run on real
-// time, also where the scripts' clock is injected.
+// time, also where the scripts' clock is injected. A [Quota] throttles; an [Outage] takes the whole
+// emulator away. All of it can be switched while the emulator runs, also from other processes: see
+// [Control].
+//
+// # Regions
+//
+// An emulator stands for all regions. Calls of /REGION/v1/… are those of the region, so with the
+// endpoint http://127.0.0.1:9090/{region} each has quotas and faults of its own.
 package emulator
 
 import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -51,18 +67,31 @@ import (
 // Options say how an [Emulator] behaves. The zero value accepts any token, and has no orders
 // but those that are added.
 type Options struct {
-	// Tokens are the accepted values of X-Auth-Token. None: every value but an empty one.
+	// Tokens, Keys, Users and Agency are the known logins. Where there are none, every value of
+	// X-Auth-Token but an empty one is accepted, and no signature.
+	//
+	// Tokens are accepted values of X-Auth-Token, for all projects.
 	Tokens []string
+	// Keys may sign requests.
+	Keys []Key
+	// Users may log in to IAM, for tokens that live so long; 0: 24 hours.
+	Users     []User
+	TokenLife time.Duration
+	// Agency lets the metadata service hand out keys that live so long; 0: an hour.
+	Agency  Agency
+	KeyLife time.Duration
 	// AutoOrders scripts orders by their names at their first poll; see the package comment.
 	AutoOrders bool
-	// Now is the scripts' clock; nil: time.Now.
+	// Now is the clock of scripts and logins; nil: time.Now.
 	Now func() time.Time
 	// Fault is asked at each call that no fault of the order and none of SetFaults is meant
-	// for. Call.Status is 0 in it. It returns nil where nothing is wrong, and is called from
-	// many goroutines at once.
+	// for, outside of outages and within the quota. Call.Status is 0 in it. It returns nil where
+	// nothing is wrong, and is called from many goroutines at once.
 	Fault func(Call) *Fault
 	// CallsKept is how many calls [Emulator.Calls] remembers at most; 0: 1,000.
 	CallsKept int
+	// Quota is what is set by SetQuota at first. A wrong one panics.
+	Quota Quota
 }
 
 // An Emulator is ShowOrder in memory. It is safe for concurrent use; make it with [New].
@@ -76,10 +105,25 @@ type Emulator struct {
 	faults   []Fault
 	faultsAt time.Time // when faults were set
 	faultsNo int       // calls since then
+	quota    counter
+	outage   Outage
 	calls    callLog
+
+	keys                                keyRing
+	iam                                 iam
+	metadata                            metadata
+	handedOut                           []string
+	loginFaults                         []Fault
+	loginFaultsAt                       time.Time
+	loginFaultsFrom, metadataFaultsFrom int // calls before they were set
+
+	door door
 }
 
 type orderKey struct{ project, name string }
+
+// showOrder is the path of the one call that is emulated.
+const showOrder = "/v1/{project_id}/orders/{order_name}"
 
 // New returns an emulator without orders.
 func New(o Options) *Emulator {
@@ -89,6 +133,12 @@ func New(o Options) *Emulator {
 	if o.CallsKept <= 0 {
 		o.CallsKept = 1000
 	}
+	if o.TokenLife <= 0 {
+		o.TokenLife = 24 * time.Hour
+	}
+	if o.KeyLife <= 0 {
+		o.KeyLife = time.Hour
+	}
 	o.Tokens = slices.Clone(o.Tokens)
 	e := &Emulator{
 		options: o,
@@ -96,8 +146,19 @@ func New(o Options) *Emulator {
 		orders:  make(map[orderKey]*script),
 		polls:   make(map[orderKey]int),
 		calls:   callLog{limit: o.CallsKept},
+
+		keys:     newKeyRing(o.Keys),
+		iam:      newIAM(o.Users, o.TokenLife),
+		metadata: metadata{tokens: make(map[string]time.Time)},
 	}
-	e.mux.HandleFunc("GET /v1/{project_id}/orders/{order_name}", e.showOrder)
+	if err := e.SetQuota(o.Quota); err != nil {
+		panic("emulator: quota: " + err.Error())
+	}
+	e.mux.HandleFunc("GET "+showOrder, e.showOrder)
+	e.mux.HandleFunc("GET /{region}"+showOrder, e.showOrder)
+	e.mux.HandleFunc("POST /v3/auth/tokens", e.createToken)
+	e.mux.HandleFunc("PUT /meta-data/latest/api/token", e.createMetadataToken)
+	e.mux.HandleFunc("GET /openstack/latest/securitykey", e.securityKey)
 	e.mux.HandleFunc("/", e.noSuchAPI)
 	return e
 }
@@ -137,7 +198,21 @@ func (e *Emulator) Calls() []Call {
 }
 
 // ServeHTTP answers one call.
-func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.mux.ServeHTTP(w, r) }
+func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, pattern := e.mux.Handler(r)
+	if strings.HasSuffix(pattern, showOrder) { // it counts calls, also those in an outage
+		e.mux.ServeHTTP(w, r)
+		return
+	}
+	e.mu.Lock()
+	gone := e.outage.fault()
+	e.mu.Unlock()
+	if gone != nil {
+		deliver(w, r, gone.answer(), *gone)
+		return
+	}
+	e.mux.ServeHTTP(w, r)
+}
 
 func (e *Emulator) noSuchAPI(w http.ResponseWriter, r *http.Request) {
 	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), Fault{})
@@ -145,14 +220,14 @@ func (e *Emulator) noSuchAPI(w http.ResponseWriter, r *http.Request) {
 
 func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	key := orderKey{r.PathValue("project_id"), r.PathValue("order_name")}
-	call, order, fault := e.begin(key)
+	call, order, fault := e.begin(key, r.PathValue("region"), caller(r))
 	if fault == nil && e.options.Fault != nil {
 		fault = e.options.Fault(call)
 	}
 	if fault == nil {
 		fault = &Fault{}
 	}
-	a := e.answer(r.Header.Get("X-Auth-Token"), key, order, call.Time)
+	a := e.answer(r, key, order, call.Time)
 	if fault.replaces() {
 		a = fault.answer()
 	}
@@ -168,8 +243,9 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin counts the call and finds the order's script, nil where there is none, and the fault
-// that is meant for it, nil where there is none.
-func (e *Emulator) begin(key orderKey) (Call, *script, *Fault) {
+// that is meant for it, nil where there is none: the outage, one of the order's or of all, or the
+// quota's.
+func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fault) {
 	now := e.options.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -182,28 +258,34 @@ func (e *Emulator) begin(key orderKey) (Call, *script, *Fault) {
 			e.orders[key] = order
 		}
 	}
-	call := Call{Time: now, Project: key.project, Order: key.name, Poll: e.polls[key]}
+	call := Call{Time: now, Region: region, Project: key.project, Order: key.name, Poll: e.polls[key]}
+	over := e.quota.take(region+" "+login, now)
+	gone := e.outage.fault()
 	if order != nil {
 		order.polls++
 		if order.start.IsZero() {
 			order.start = now
 		}
-		if f := pick(order.Faults, order.polls, now.Sub(order.start)); f != nil {
+		if f := pick(order.Faults, call, order.polls, now.Sub(order.start)); f != nil && gone == nil {
 			return call, order, f
 		}
 	}
-	return call, order, pick(e.faults, e.faultsNo, now.Sub(e.faultsAt))
+	if gone != nil {
+		return call, order, gone
+	}
+	if f := pick(e.faults, call, e.faultsNo, now.Sub(e.faultsAt)); f != nil || over == 0 {
+		return call, order, f
+	}
+	return call, order, e.quota.refusal(over)
 }
 
 // answer is what the API says where nothing is wrong with it. Of the script it reads only what
 // does not change after the first poll.
-func (e *Emulator) answer(token string, key orderKey, order *script, now time.Time) answer {
-	switch {
-	case token == "":
-		return documentedError(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found")
-	case len(e.options.Tokens) > 0 && !slices.Contains(e.options.Tokens, token):
-		return documentedError(http.StatusUnauthorized, "APIGW.0307", "The token must be updated.")
-	case order == nil || now.Sub(order.start) < order.NotFoundFor:
+func (e *Emulator) answer(r *http.Request, key orderKey, order *script, now time.Time) answer {
+	if refused, ok := e.unauthorised(r, key.project); ok {
+		return refused
+	}
+	if order == nil || now.Sub(order.start) < order.NotFoundFor {
 		return documentedError(http.StatusNotFound, "ModelArts.50015001", fmt.Sprintf("Order %s not found.", key.name))
 	}
 	return order.answer(now)

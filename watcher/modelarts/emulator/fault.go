@@ -2,38 +2,48 @@ package emulator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A Fault is what goes wrong, and when. Several things can go wrong at once.
+// A Fault is what goes wrong, and when. Several things can go wrong at once. In JSON, durations are
+// texts such as "5s".
 type Fault struct {
+	// Region and Project are those whose orders it is meant for; empty: any. The region of a call is
+	// known where its path begins with it.
+	Region  string `json:"region,omitzero"`
+	Project string `json:"project,omitzero"`
 	// FromPoll and ToPoll are the first and the last poll it is meant for, counted from 1.
 	// 0: from the first, to the last.
-	FromPoll, ToPoll int
+	FromPoll int `json:"from_poll,omitzero"`
+	ToPoll   int `json:"to_poll,omitzero"`
 	// After and Until are the span of time it is meant for, [After, Until), on the order's clock,
 	// or since SetFaults. An Until of 0 is for ever.
-	After, Until time.Duration
+	After time.Duration `json:"after,omitzero"`
+	Until time.Duration `json:"until,omitzero"`
 
 	// Status is answered instead of the order, with Code and Message in the given Shape; or with
 	// Body, where that is set. A Body without a Status comes with 200.
-	Status  int
-	Code    string
-	Message string
-	Shape   Shape
-	Body    string
+	Status  int    `json:"status,omitzero"`
+	Code    string `json:"code,omitzero"`
+	Message string `json:"message,omitzero"`
+	Shape   Shape  `json:"shape,omitzero"`
+	Body    string `json:"body,omitzero"`
 	// Header is added to the answer: Retry-After, Location, ….
-	Header map[string]string
+	Header map[string]string `json:"header,omitempty"`
 
-	Delay    time.Duration // before the status line
-	Drip     time.Duration // before each 16 bytes of the body
-	Pad      int64         // bytes of white space in front of the body
-	Cut      bool          // the connection is closed after CutAfter bytes of the body;
-	CutAfter int           // 0: without an answer
-	Hang     bool          // nothing is answered until the client gives up
+	Delay    time.Duration `json:"delay,omitzero"`     // before the status line
+	Drip     time.Duration `json:"drip,omitzero"`      // before each 16 bytes of the body
+	Pad      int64         `json:"pad,omitzero"`       // bytes of white space in front of the body
+	Cut      bool          `json:"cut,omitzero"`       // the connection is closed after CutAfter bytes of the body;
+	CutAfter int           `json:"cut_after,omitzero"` // 0: without an answer
+	Hang     bool          `json:"hang,omitzero"`      // nothing is answered until the client gives up
 }
 
 // A Shape is how the body of an error is written.
@@ -50,17 +60,51 @@ const (
 	Empty      Shape = "empty"      // no body
 )
 
-// pick returns the first fault that is meant for the poll, nil where none is.
-func pick(faults []Fault, poll int, elapsed time.Duration) *Fault {
+var shapes = []Shape{Documented, Nested, NestedInt, Plain, CamelError, HTML, Empty}
+
+// pick returns the first fault that is meant for the call, which is the given poll at the given
+// time; nil where none is.
+func pick(faults []Fault, c Call, poll int, elapsed time.Duration) *Fault {
 	for n := range faults {
 		f := &faults[n]
-		if poll >= f.FromPoll && (f.ToPoll == 0 || poll <= f.ToPoll) &&
+		if (f.Region == "" || f.Region == c.Region) && (f.Project == "" || f.Project == c.Project) &&
+			poll >= f.FromPoll && (f.ToPoll == 0 || poll <= f.ToPoll) &&
 			elapsed >= f.After && (f.Until == 0 || elapsed < f.Until) {
 			return f
 		}
 	}
 	return nil
 }
+
+// check says what is wrong with a fault that came from outside.
+func (f *Fault) check() error {
+	switch {
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("status: %d is none of 200 to 599", f.Status)
+	case !slices.Contains(shapes, f.Shape):
+		return fmt.Errorf("shape: %q is none of %q", f.Shape, shapes)
+	case f.Status == 0 && (f.Code != "" || f.Message != "" || f.Shape != ""):
+		return errors.New("status: is missing; code, message and shape are those of an error")
+	case f.Body != "" && (f.Code != "" || f.Message != "" || f.Shape != ""):
+		return errors.New("body: takes the place of code, message and shape")
+	case f.FromPoll < 0, f.ToPoll < 0, f.ToPoll != 0 && f.ToPoll < f.FromPoll:
+		return errors.New("to_poll: must be 0 or not before from_poll, and both not under 0")
+	case f.Until != 0 && f.Until <= f.After:
+		return errors.New("until: must be 0 or later than after")
+	case f.Pad < 0:
+		return errors.New("pad: must not be under 0")
+	case f.CutAfter < 0, f.CutAfter > 0 && !f.Cut:
+		return errors.New("cut_after: must not be under 0, and needs cut")
+	}
+	for name, value := range f.Header {
+		if !headerName.MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return fmt.Errorf("header: %q cannot be sent", name)
+		}
+	}
+	return nil
+}
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // An answer is what goes over the wire.
 type answer struct {

@@ -13,20 +13,20 @@ import (
 const Never time.Duration = math.MaxInt64
 
 // An Order is the script of one order. All its times count from the start of its clock.
-// The zero value is an order without items.
+// The zero value is an order without items. In JSON, durations are texts such as "5s", and "never".
 type Order struct {
-	Items []Item
+	Items []Item `json:"items,omitempty"`
 	// Count is what the API says to be the number of resources: a number over 0, or one of
-	// CountSeen, CountAll, CountMissing.
-	Count int
+	// CountSeen, CountAll, CountMissing; in JSON "seen", "all", "missing".
+	Count int `json:"count,omitzero"`
 	// NotFoundFor is how long the order is not known yet: 404 ModelArts.50015001.
-	NotFoundFor time.Duration
+	NotFoundFor time.Duration `json:"not_found_for,omitzero"`
 	// FromFirstPoll starts the clock at the first poll instead of when the order is added.
-	FromFirstPoll bool
-	Spelling      Spelling
-	Timestamps    Timestamps
+	FromFirstPoll bool       `json:"from_first_poll,omitzero"`
+	Spelling      Spelling   `json:"spelling,omitzero"`
+	Timestamps    Timestamps `json:"timestamps,omitzero"`
 	// Faults are looked through at each poll; the first that is meant for it happens.
-	Faults []Fault
+	Faults []Fault `json:"faults,omitempty"`
 }
 
 // How an order's count comes about.
@@ -57,13 +57,13 @@ const (
 
 // An Item is the script of one resource.
 type Item struct {
-	ResourceName string
-	Action       string        // default createNode
-	AppearAfter  time.Duration // Never: it does not
-	EndAfter     time.Duration // Never: it goes on for ever
-	Status       string        // when ended; default succeed
-	Running      string        // the status before that; default processing
-	Message      string        // shown when ended
+	ResourceName string        `json:"resource_name,omitzero"`
+	Action       string        `json:"action,omitzero"`       // default createNode
+	AppearAfter  time.Duration `json:"appear_after,omitzero"` // Never: it does not
+	EndAfter     time.Duration `json:"end_after,omitzero"`    // Never: it goes on for ever
+	Status       string        `json:"status,omitzero"`       // when ended; default succeed
+	Running      string        `json:"running,omitzero"`      // the status before that; default processing
+	Message      string        `json:"message,omitzero"`      // shown when ended
 }
 
 // A script is an order and what happened to it. Order does not change any more, and start not
