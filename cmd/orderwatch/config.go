@@ -54,24 +54,25 @@ type AssetsConfig struct {
 }
 
 // A ModelArtsConfig says which ModelArts is asked, as whom, and how hard. After
-// [LoadServeConfig] Token is the one way to log in that this version has.
+// [LoadServeConfig] exactly one way to log in is set: the token, the access key with its secret, the
+// user with password and domain, or the agency.
 type ModelArtsConfig struct {
 	Regions          []string      `env:"MODELARTS_REGIONS" desc:"regions, comma-separated, the first is the default; required by serve"`
 	Endpoint         string        `env:"MODELARTS_ENDPOINT" default:"https://modelarts.{region}.myhuaweicloud.com" desc:"base URL; {region} is filled in"`
 	ProjectID        string        `env:"MODELARTS_PROJECT_ID" desc:"project of requests that name none"`
-	IAMEndpoint      string        `env:"MODELARTS_IAM_ENDPOINT" unset:"as published" desc:"base URL of the password login" later:"unset it: only a password login would call it"`
-	MetadataEndpoint string        `env:"MODELARTS_METADATA_ENDPOINT" unset:"as published" desc:"base URL of the ECS agency" later:"unset it: only an ECS agency would call it"`
+	IAMEndpoint      string        `env:"MODELARTS_IAM_ENDPOINT" unset:"https://iam.{region}.myhuaweicloud.com" desc:"base URL of the password login; {region} is filled in"`
+	MetadataEndpoint string        `env:"MODELARTS_METADATA_ENDPOINT" unset:"http://169.254.169.254" desc:"base URL of the ECS agency; no proxy is asked for it"`
 	CAFile           string        `env:"MODELARTS_CA_FILE" unset:"the system's" desc:"path of the certificates to trust; HTTPS_PROXY and NO_PROXY are honoured"`
-	Token            Secret        `env:"MODELARTS_TOKEN" unset:"HW_AUTH_TOKEN" desc:"IAM token, valid for 24 hours; required by serve"`
-	AccessKey        Secret        `env:"MODELARTS_ACCESS_KEY" desc:"access key (AK)" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	SecretKey        Secret        `env:"MODELARTS_SECRET_KEY" desc:"secret key (SK)" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	SecurityToken    Secret        `env:"MODELARTS_SECURITY_TOKEN" desc:"security token of a temporary key" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	User             string        `env:"MODELARTS_USER" desc:"IAM user" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	Password         Secret        `env:"MODELARTS_PASSWORD" desc:"password of MODELARTS_USER" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	Domain           string        `env:"MODELARTS_DOMAIN" desc:"account name of MODELARTS_USER" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
-	ECSAgency        bool          `env:"MODELARTS_ECS_AGENCY" desc:"true: the agency of the machine" later:"set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"`
+	Token            Secret        `env:"MODELARTS_TOKEN" unset:"HW_AUTH_TOKEN" desc:"IAM token, valid for 24 hours; the file is read again whenever it changes; serve needs exactly one way to log in"`
+	AccessKey        Secret        `env:"MODELARTS_ACCESS_KEY" unset:"HW_ACCESS_KEY" desc:"access key (AK), together with MODELARTS_SECRET_KEY"`
+	SecretKey        Secret        `env:"MODELARTS_SECRET_KEY" unset:"HW_SECRET_KEY" desc:"secret key (SK) of MODELARTS_ACCESS_KEY"`
+	SecurityToken    Secret        `env:"MODELARTS_SECURITY_TOKEN" unset:"HW_SECURITY_TOKEN" desc:"security token, where MODELARTS_ACCESS_KEY is a temporary key"`
+	User             string        `env:"MODELARTS_USER" unset:"HW_USER_NAME" desc:"IAM user, together with MODELARTS_PASSWORD and MODELARTS_DOMAIN"`
+	Password         Secret        `env:"MODELARTS_PASSWORD" unset:"HW_USER_PASSWORD" desc:"password of MODELARTS_USER"`
+	Domain           string        `env:"MODELARTS_DOMAIN" unset:"HW_DOMAIN_NAME" desc:"account name of MODELARTS_USER"`
+	ECSAgency        bool          `env:"MODELARTS_ECS_AGENCY" desc:"true: the agency of the machine that it runs on"`
 	Timeout          time.Duration `env:"MODELARTS_TIMEOUT" default:"15s" desc:"of one call; at most 29.5s"`
-	Rate             float64       `env:"MODELARTS_RATE" default:"20" desc:"requests a second for each account; in this version each replica takes so many"`
+	Rate             float64       `env:"MODELARTS_RATE" default:"20" desc:"requests a second for each account (a login in a region), over all replicas"`
 	NotFoundGrace    time.Duration `env:"MODELARTS_NOT_FOUND_GRACE" default:"2m" desc:"how long ModelArts may not know an order that was asked for"`
 }
 
@@ -137,8 +138,8 @@ func LoadConfig() (Config, error) {
 }
 
 // LoadServeConfig is [LoadConfig] for the commands that do the work: what they need must be
-// there, what this version cannot do yet is refused, and the login to ModelArts may come from
-// HW_AUTH_TOKEN.
+// there, what this version cannot do yet is refused, and the login to ModelArts may come from the
+// HW_ variables.
 func LoadServeConfig() (Config, error) {
 	c, err := LoadConfig()
 	var p problems

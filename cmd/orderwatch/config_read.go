@@ -143,7 +143,7 @@ func (p *problems) readSecret(name string) Secret {
 		p.add(name+"_FILE", "names an empty file: write the secret into it")
 		return NewSecret(unusable)
 	}
-	return NewSecret(text)
+	return Secret{&text, path}
 }
 
 // cannotRead says why the file cannot be read. It shows an absolute path alone: anything else may
@@ -165,25 +165,5 @@ func (p *problems) refuseLater(c *Config) {
 		if instead := v.tag.Get("later"); instead != "" {
 			p.must(v.value.IsZero(), v.name, "this version cannot use it yet: "+instead)
 		}
-	}
-}
-
-// logIn takes the login from the HW_ variables where no other is set: the first that is complete
-// of key pair, token and password, of which this version can use the token.
-func (p *problems) logIn(m *ModelArtsConfig, getenv func(string) string) {
-	if m.Token.IsSet() || m.AccessKey.IsSet() || m.SecretKey.IsSet() || m.SecurityToken.IsSet() ||
-		m.User != "" || m.Password.IsSet() || m.Domain != "" || m.ECSAgency {
-		return
-	}
-	const instead = ": set ORDERWATCH_MODELARTS_TOKEN or ORDERWATCH_MODELARTS_TOKEN_FILE instead"
-	switch {
-	case getenv("HW_ACCESS_KEY") != "" && getenv("HW_SECRET_KEY") != "":
-		*p = append(*p, errors.New("HW_ACCESS_KEY: this version cannot log in with a key pair yet"+instead))
-	case getenv("HW_AUTH_TOKEN") != "":
-		m.Token = NewSecret(getenv("HW_AUTH_TOKEN"))
-	case getenv("HW_USER_NAME") != "" && getenv("HW_USER_PASSWORD") != "" && getenv("HW_DOMAIN_NAME") != "":
-		*p = append(*p, errors.New("HW_USER_PASSWORD: this version cannot log in with a password yet"+instead))
-	default:
-		p.add("MODELARTS_TOKEN", "is not set: set it, ORDERWATCH_MODELARTS_TOKEN_FILE or HW_AUTH_TOKEN")
 	}
 }

@@ -15,6 +15,7 @@ type Secret struct {
 	// fmt cannot call methods on what lies in an unexported field; there it prints a pointer's
 	// address, but would print a string.
 	text *string
+	file string
 }
 
 // NewSecret returns text as a secret; an empty text is none.
@@ -22,7 +23,7 @@ func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
 	}
-	return Secret{&text}
+	return Secret{text: &text}
 }
 
 // IsSet reports whether there is a secret.
@@ -35,6 +36,9 @@ func (s Secret) Reveal() string {
 	}
 	return *s.text
 }
+
+// File returns the path of the file that the secret was read from, empty where it came from none.
+func (s Secret) File() string { return s.file }
 
 // Format prints "[redacted]" for every verb and flag.
 func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and the README's table")
@@ -282,6 +284,8 @@ func TestBad(t *testing.T) {
 		{[]string{"MODELARTS_ENDPOINT", "https://host/?planted"}, "MODELARTS_ENDPOINT: must be"},
 		{[]string{"MODELARTS_ENDPOINT", "https://host/{planted}"}, "MODELARTS_ENDPOINT: must be"},
 		{[]string{"MODELARTS_PROJECT_ID", "planted/.."}, "MODELARTS_PROJECT_ID: must be"},
+		{[]string{"MODELARTS_IAM_ENDPOINT", "https://host/{planted}"}, "MODELARTS_IAM_ENDPOINT: must be"},
+		{[]string{"MODELARTS_METADATA_ENDPOINT", "http://{region}.planted"}, "MODELARTS_METADATA_ENDPOINT: must be"},
 		{[]string{"MODELARTS_CA_FILE", "planted"}, "MODELARTS_CA_FILE: no such file"},
 		{[]string{"MODELARTS_TIMEOUT", "30s"}, "MODELARTS_TIMEOUT: must be"},
 		{[]string{"MODELARTS_TIMEOUT", "0"}, "MODELARTS_TIMEOUT: must be"},
@@ -320,15 +324,6 @@ func TestBad(t *testing.T) {
 		{[]string{"NATS_URL", ""}, "NATS_URL: is not set"},
 		{[]string{"MODELARTS_REGIONS", ""}, "MODELARTS_REGIONS: is not set"},
 		{[]string{"MODELARTS_TOKEN", ""}, "MODELARTS_TOKEN: is not set"},
-		{[]string{"MODELARTS_IAM_ENDPOINT", "https://planted"}, "MODELARTS_IAM_ENDPOINT: this version cannot use it yet"},
-		{[]string{"MODELARTS_METADATA_ENDPOINT", "https://planted"}, "MODELARTS_METADATA_ENDPOINT: this version cannot use it yet"},
-		{[]string{"MODELARTS_ACCESS_KEY", "planted"}, "MODELARTS_ACCESS_KEY: this version cannot use it yet: set ORDERWATCH_MODELARTS_TOKEN"},
-		{[]string{"MODELARTS_SECRET_KEY", "planted"}, "MODELARTS_SECRET_KEY: this version cannot use it yet"},
-		{[]string{"MODELARTS_SECURITY_TOKEN", "planted"}, "MODELARTS_SECURITY_TOKEN: this version cannot use it yet"},
-		{[]string{"MODELARTS_USER", "planted"}, "MODELARTS_USER: this version cannot use it yet"},
-		{[]string{"MODELARTS_PASSWORD", "planted"}, "MODELARTS_PASSWORD: this version cannot use it yet"},
-		{[]string{"MODELARTS_DOMAIN", "planted"}, "MODELARTS_DOMAIN: this version cannot use it yet"},
-		{[]string{"MODELARTS_ECS_AGENCY", "true"}, "MODELARTS_ECS_AGENCY: this version cannot use it yet"},
 		{[]string{"SLACK_PROGRESS", "true"}, "SLACK_PROGRESS: this version cannot use it yet"},
 		{[]string{"SLACK_ROUTES_FILE", os.DevNull}, "SLACK_ROUTES_FILE: this version cannot use it yet"},
 	}
@@ -364,7 +359,7 @@ ORDERWATCH_CONCURRENCY: must be a whole number
 ORDERWATCH_HTTP_ADDR: must be host:port
 ORDERWATCH_NATS_URL: is not set: set it, or ORDERWATCH_EMBEDDED_NATS_DIR
 ORDERWATCH_MODELARTS_REGIONS: is not set: name at least one region, such as cn-north-4
-ORDERWATCH_MODELARTS_TOKEN: is not set: set it, ORDERWATCH_MODELARTS_TOKEN_FILE or HW_AUTH_TOKEN`
+ORDERWATCH_MODELARTS_TOKEN: is not set: set it, or ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY, or ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN, or ORDERWATCH_MODELARTS_ECS_AGENCY=true`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -410,38 +405,100 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-func TestLoginFromHW(t *testing.T) {
-	key := map[string]string{"HW_ACCESS_KEY": "planted", "HW_SECRET_KEY": "planted"}
-	password := map[string]string{"HW_USER_NAME": "planted", "HW_USER_PASSWORD": "planted", "HW_DOMAIN_NAME": "planted"}
+// TestLogIn gives serve every way to log in, whole, by halves and together.
+func TestLogIn(t *testing.T) {
+	key := map[string]string{"HW_ACCESS_KEY": "planted-ak", "HW_SECRET_KEY": "planted-sk"}
+	password := map[string]string{"HW_USER_NAME": "planted-user", "HW_USER_PASSWORD": "planted-pw", "HW_DOMAIN_NAME": "planted-domain"}
 	tests := []struct {
-		name  string
-		vars  map[string]string
-		token string
-		want  string
+		name string
+		vars map[string]string
+		want string // the login, or how a line of the error begins
 	}{
-		{"token", with(nil, "HW_AUTH_TOKEN", "hw"), "hw", ""},
-		{"half a key pair, token", with(nil, "HW_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "hw"), "hw", ""},
-		{"token, password", with(password, "HW_AUTH_TOKEN", "hw"), "hw", ""},
-		{"our token wins", with(key, "MODELARTS_TOKEN", "ours", "HW_AUTH_TOKEN", "hw"), "ours", ""},
-		{"key pair, token", with(key, "HW_AUTH_TOKEN", "planted"), "", "HW_ACCESS_KEY: this version cannot log in with a key pair"},
-		{"password", password, "", "HW_USER_PASSWORD: this version cannot log in with a password"},
-		{"half a password", with(nil, "HW_USER_NAME", "planted"), "", "ORDERWATCH_MODELARTS_TOKEN: is not set"},
-		{"our key", with(nil, "MODELARTS_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "planted"), "", "ORDERWATCH_MODELARTS_ACCESS_KEY: this version cannot use it yet"},
-		{"no agency", with(nil, "MODELARTS_ECS_AGENCY", "false", "HW_AUTH_TOKEN", "hw"), "hw", ""},
+		{"token", with(nil, "MODELARTS_TOKEN", "planted"), "token planted"},
+		{"key", with(nil, "MODELARTS_ACCESS_KEY", "planted-ak", "MODELARTS_SECRET_KEY", "planted-sk"), "key planted-ak planted-sk "},
+		{"temporary key", with(nil, "MODELARTS_ACCESS_KEY", "planted-ak", "MODELARTS_SECRET_KEY", "planted-sk", "MODELARTS_SECURITY_TOKEN", "planted-st"), "key planted-ak planted-sk planted-st"},
+		{"password", with(nil, "MODELARTS_USER", "u", "MODELARTS_PASSWORD", "planted", "MODELARTS_DOMAIN", "d"), "password u planted d"},
+		{"agency", with(nil, "MODELARTS_ECS_AGENCY", "true"), "agency"},
+
+		{"none", nil, "ORDERWATCH_MODELARTS_TOKEN: is not set: set it, or ORDERWATCH_MODELARTS_ACCESS_KEY"},
+		{"no agency", with(nil, "MODELARTS_ECS_AGENCY", "false"), "ORDERWATCH_MODELARTS_TOKEN: is not set"},
+		{"no secret key", with(nil, "MODELARTS_ACCESS_KEY", "planted"), "ORDERWATCH_MODELARTS_SECRET_KEY: is not set, but ORDERWATCH_MODELARTS_ACCESS_KEY is"},
+		{"no access key", with(nil, "MODELARTS_SECRET_KEY", "planted"), "ORDERWATCH_MODELARTS_ACCESS_KEY: is not set, but ORDERWATCH_MODELARTS_SECRET_KEY is"},
+		{"security token alone", with(nil, "MODELARTS_SECURITY_TOKEN", "planted"), "ORDERWATCH_MODELARTS_ACCESS_KEY: is not set, but ORDERWATCH_MODELARTS_SECURITY_TOKEN is"},
+		{"no user", with(nil, "MODELARTS_PASSWORD", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_USER: is not set, but ORDERWATCH_MODELARTS_PASSWORD is"},
+		{"no password", with(nil, "MODELARTS_USER", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_PASSWORD: is not set, but ORDERWATCH_MODELARTS_USER is"},
+		{"no domain", with(nil, "MODELARTS_USER", "planted", "MODELARTS_PASSWORD", "planted"), "ORDERWATCH_MODELARTS_DOMAIN: is not set, but ORDERWATCH_MODELARTS_USER is"},
+		{"token and agency", with(nil, "MODELARTS_TOKEN", "planted", "MODELARTS_ECS_AGENCY", "true"), "ORDERWATCH_MODELARTS_ECS_AGENCY: is set together with ORDERWATCH_MODELARTS_TOKEN: keep one"},
+		{"key and half a password", with(nil, "MODELARTS_ACCESS_KEY", "planted", "MODELARTS_SECRET_KEY", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_DOMAIN: is set together with ORDERWATCH_MODELARTS_ACCESS_KEY: keep one"},
+
+		{"HW: token", with(nil, "HW_AUTH_TOKEN", "planted"), "token planted"},
+		{"HW: key", key, "key planted-ak planted-sk "},
+		{"HW: temporary key", with(key, "HW_SECURITY_TOKEN", "planted-st"), "key planted-ak planted-sk planted-st"},
+		{"HW: password", password, "password planted-user planted-pw planted-domain"},
+		{"HW: key, token, password", with(with(key, "HW_AUTH_TOKEN", "planted"), "HW_USER_NAME", "u", "HW_USER_PASSWORD", "p", "HW_DOMAIN_NAME", "d"), "key planted-ak planted-sk "},
+		{"HW: half a key, token", with(nil, "HW_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "hw"), "token hw"},
+		{"HW: token, password", with(password, "HW_AUTH_TOKEN", "hw"), "token hw"},
+		{"HW: half a key", with(nil, "HW_ACCESS_KEY", "planted"), "HW_SECRET_KEY: is not set, but HW_ACCESS_KEY is"},
+		{"HW: half a password", with(nil, "HW_USER_NAME", "planted", "HW_USER_PASSWORD", "planted"), "HW_DOMAIN_NAME: is not set, but HW_USER_NAME is"},
+		{"ours and HW", with(key, "MODELARTS_TOKEN", "ours"), "token ours"},
+		{"half of ours and HW", with(nil, "MODELARTS_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "planted"), "ORDERWATCH_MODELARTS_SECRET_KEY: is not set"},
+		{"no agency and HW", with(nil, "MODELARTS_ECS_AGENCY", "false", "HW_AUTH_TOKEN", "hw"), "token hw"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			setenv(t, with(test.vars, "NATS_URL", "host", "MODELARTS_REGIONS", "cn-north-4"))
 			c, err := LoadServeConfig()
-			if test.want != "" {
+			if strings.Contains(test.want, ": ") {
 				wantLine(t, err, test.want)
-			} else if err != nil {
+				return
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
-			if got := c.ModelArts.Token.Reveal(); got != test.token {
-				t.Errorf("token %q, want %q", got, test.token)
+			if got := loginOf(c.ModelArts); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kind, _, _ := strings.Cut(test.want, " ")
+			if want := map[string]string{"token": "modelarts.Token", "key": "*modelarts.AccessKey", "password": "*modelarts.Password", "agency": "*modelarts.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
+				t.Errorf("got a %T, want a %s", login, want)
 			}
 		})
+	}
+}
+
+// loginOf returns the logins that are set.
+func loginOf(m ModelArtsConfig) string {
+	var all []string
+	if m.Token.IsSet() {
+		all = append(all, "token "+m.Token.Reveal())
+	}
+	if m.AccessKey.IsSet() || m.SecretKey.IsSet() || m.SecurityToken.IsSet() {
+		all = append(all, "key "+m.AccessKey.Reveal()+" "+m.SecretKey.Reveal()+" "+m.SecurityToken.Reveal())
+	}
+	if m.User != "" || m.Password.IsSet() || m.Domain != "" {
+		all = append(all, "password "+m.User+" "+m.Password.Reveal()+" "+m.Domain)
+	}
+	if m.ECSAgency {
+		all = append(all, "agency")
+	}
+	return strings.Join(all, ", ")
+}
+
+// A token from a file is read from that file again and again.
+func TestLogInWithTokenFile(t *testing.T) {
+	path := file(t, "planted-token\n")
+	setenv(t, map[string]string{"NATS_URL": "host", "MODELARTS_REGIONS": "cn-north-4", "MODELARTS_TOKEN_FILE": path})
+	c, err := LoadServeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
+	if _, ok := login.(*modelarts.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
+		t.Errorf("got a %T of %q, %v", login, c.ModelArts.Token.File(), err)
 	}
 }
 

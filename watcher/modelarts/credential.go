@@ -1,6 +1,8 @@
 package modelarts
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,45 +13,98 @@ import (
 // A Credential proves to the API who asks. It must be safe for concurrent use. Implementations
 // print as "[redacted]" in every format.
 type Credential interface {
-	// Authorize adds the proof to a request about the project. It runs within the request's
-	// context. An error that carries a *[watcher.PollError] keeps its class; any other says
-	// that the account cannot log in. No error shows a secret.
-	Authorize(r *http.Request, projectID string) error
+	// Authorize adds the proof to a request without a body about a project of a region. It runs
+	// within the request's context. An error that carries a *[watcher.PollError] keeps its class;
+	// any other says that the account cannot log in. No error shows a secret.
+	Authorize(r *http.Request, region, projectID string) error
+	// Login names who logs in, without a secret: the same for all workers with the same login.
+	// It is of lower-case letters and digits.
+	Login() string
+}
+
+// A renewer is a credential that can get another proof.
+type renewer interface {
+	// renew is told that the API refused a request, and reports whether the request should be
+	// made anew with another proof.
+	renew(r *http.Request, region, projectID string, refusal *APIError) bool
+}
+
+// A secretive credential holds secrets beside those in the request's headers.
+type secretive interface {
+	secrets() []string
 }
 
 // secretHeaders are where credentials put what no error may show.
-var secretHeaders = [...]string{"X-Auth-Token", "Authorization", "X-Security-Token"}
+var secretHeaders = [...]string{"X-Auth-Token", "X-Security-Token"}
 
-// secretsOf returns the secrets in an authorised request's headers.
-func secretsOf(h http.Header) []string {
+// secretsOf returns the secrets in an authorised request's headers, and what else the credential
+// holds.
+func secretsOf(h http.Header, c Credential) []string {
 	var secrets []string
 	for _, name := range secretHeaders {
 		if v := h.Get(name); v != "" {
 			secrets = append(secrets, v)
 		}
 	}
+	if _, signature, ok := strings.Cut(h.Get("Authorization"), "Signature="); ok {
+		secrets = append(secrets, signature)
+	}
+	if s, ok := c.(secretive); ok {
+		secrets = append(secrets, s.secrets()...)
+	}
 	return secrets
 }
+
+// loginName returns what stands for a login of a kind: 12 hexadecimal digits of a hash, since an
+// access key's id is no text for logs either.
+func loginName(kind string, public ...string) string {
+	sum := sha256.Sum256([]byte(kind + "\x00" + strings.Join(public, "\x00")))
+	return hex.EncodeToString(sum[:6])
+}
+
+// headerSafe returns an error unless the text can be sent as a header.
+func headerSafe(name, text string) error {
+	if text == "" {
+		return fmt.Errorf("%s: must not be empty", name)
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Errorf("%s: must be printable ASCII without spaces", name)
+	}
+	return nil
+}
+
+const redacted = "[redacted]"
+
+// masked makes what embeds it print as "[redacted]". The secrets beside it must lie behind
+// pointers, so that fmt cannot reach them inside other structs either.
+type masked struct{}
+
+// String returns "[redacted]".
+func (masked) String() string { return redacted }
+
+// Format prints "[redacted]", whatever the verb.
+func (masked) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// MarshalText returns "[redacted]": so do JSON and slog.
+func (masked) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // A Token is an IAM token, sent as X-Auth-Token. It is valid for one project and at most 24
 // hours, and nothing renews it. Make it with [NewToken]; the zero value authorises nothing.
 type Token struct {
-	secret *string // behind a pointer, so that fmt cannot reach it inside other structs either
+	masked
+	secret *string
 }
 
 // NewToken returns the token, or an error where it could not be sent as a header.
 func NewToken(secret string) (Token, error) {
-	if secret == "" {
-		return Token{}, errors.New("token: must not be empty")
+	if err := headerSafe("token", secret); err != nil {
+		return Token{}, err
 	}
-	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return Token{}, errors.New("token: must be printable ASCII without spaces")
-	}
-	return Token{&secret}, nil
+	return Token{secret: &secret}, nil
 }
 
 // Authorize sets X-Auth-Token.
-func (t Token) Authorize(r *http.Request, _ string) error {
+func (t Token) Authorize(r *http.Request, _, _ string) error {
 	if t.secret == nil {
 		return errors.New("there is no token")
 	}
@@ -57,13 +112,5 @@ func (t Token) Authorize(r *http.Request, _ string) error {
 	return nil
 }
 
-const redacted = "[redacted]"
-
-// String returns "[redacted]".
-func (t Token) String() string { return redacted }
-
-// Format prints "[redacted]", whatever the verb.
-func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
-
-// MarshalText returns "[redacted]": so do JSON and slog.
-func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// Login is the same for all tokens: a new one of the same account must not look like another.
+func (Token) Login() string { return loginName("token") }

@@ -12,35 +12,62 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-func TestTokenPrintsRedacted(t *testing.T) {
+// No login prints its secrets, in whatever format and wherever it lies.
+func TestLoginsPrintRedacted(t *testing.T) {
 	token, err := modelarts.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	type holder struct{ hidden modelarts.Token }
-	values := []any{token, &token, modelarts.Config{Credential: token}, holder{token}, []any{token}, map[string]any{"t": token}}
+	file, err := modelarts.NewTokenFile(quiet, tokenFile(t, secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := modelarts.NewAccessKey("AKplanted-access-key", "planted-secret-key", "planted-security-token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := emulator.New(emulator.Options{AutoOrders: true, Users: []emulator.User{user}, Agency: emulator.WithToken})
+	server := serve(t, e)
+	password, agency := newPassword(t, server, nil), newAgency(t, server, nil)
+	secrets := []string{secret, "AKplanted-access-key", "planted-secret-key", "planted-security-token", user.Password}
+	for _, login := range []modelarts.Credential{token, file, key, password, agency} {
+		c := config(t, server)
+		c.Credential = login
+		newClient(t, c).Show(t.Context(), region, order("order.empty-1")) // for the proofs
+	}
+	if secrets = append(secrets, e.HandedOut()...); len(secrets) < 10 {
+		t.Fatalf("handed out: %v", e.HandedOut())
+	}
+	type holder struct{ hidden modelarts.Credential }
 	var out bytes.Buffer
-	for _, v := range values {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
-			fmt.Fprintf(&out, verb+"\n", v)
+	for _, login := range []modelarts.Credential{token, file, key, password, agency} {
+		values := []any{login, &login, modelarts.Config{Credential: login}, holder{login}, &holder{login}, []any{login}, map[string]any{"t": login}}
+		for _, v := range values {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
+				fmt.Fprintf(&out, verb+"\n", v)
+			}
+			slog.New(slog.NewTextHandler(&out, nil)).Info("text", "v", v)
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "v", v)
 		}
-		slog.New(slog.NewTextHandler(&out, nil)).Info("text", "v", v)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "v", v)
-	}
-	for _, shown := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprint([]byte(secret))} {
-		if strings.Contains(out.String(), shown) {
-			t.Errorf("%s shows the token", out.String())
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+			if got := fmt.Sprintf(verb, login); got != "[redacted]" {
+				t.Errorf("%T, %s prints %s", login, verb, got)
+			}
 		}
-	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
-		if got := fmt.Sprintf(verb, token); got != "[redacted]" {
-			t.Errorf("%s prints %s", verb, got)
+		if b, err := json.Marshal(login); string(b) != `"[redacted]"` || err != nil {
+			t.Errorf("%T: JSON %s, %v", login, b, err)
 		}
+		fmt.Fprintln(&out, login.Login())
 	}
-	if b, err := json.Marshal(token); string(b) != `"[redacted]"` || err != nil {
-		t.Errorf("JSON %s, %v", b, err)
+	for _, s := range secrets {
+		for _, shown := range []string{s, fmt.Sprintf("%x", s), fmt.Sprint([]byte(s))} {
+			if strings.Contains(out.String(), shown) {
+				t.Errorf("shows %s", s)
+			}
+		}
 	}
 }
 
@@ -54,7 +81,9 @@ func TestNewTokenRefuses(t *testing.T) {
 
 type credentialFunc func(*http.Request, string) error
 
-func (f credentialFunc) Authorize(r *http.Request, project string) error { return f(r, project) }
+func (f credentialFunc) Authorize(r *http.Request, _, project string) error { return f(r, project) }
+
+func (credentialFunc) Login() string { return "func" }
 
 // What the account's login says decides what the error means.
 func TestLoginErrors(t *testing.T) {

@@ -28,7 +28,12 @@ func newEndpoint(template, region string) (endpoint, error) {
 	if len(region) > 64 || !regionName.MatchString(region) {
 		return endpoint{}, fmt.Errorf("regions: %.64q is no region's name, such as cn-north-4", region)
 	}
-	u, err := url.Parse(strings.ReplaceAll(template, "{region}", region))
+	return newBaseURL(strings.ReplaceAll(template, "{region}", region))
+}
+
+// newBaseURL returns the endpoint at the URL.
+func newBaseURL(text string) (endpoint, error) {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return endpoint{}, errors.New("endpoint: is no URL, such as " + DefaultEndpoint)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,10 @@ type APIError struct {
 	Status    int    // of the HTTP answer; 0 where there was none
 	RequestID string // the API's X-Request-Id, for its support; empty where it gave none
 	watcher.PollError
+
+	hold  watcher.HoldKind
+	locks bool // more of the same lock the login: the hold is a long one at least
+	dead  bool
 }
 
 func (e *APIError) Error() string {
@@ -32,64 +37,108 @@ func (e *APIError) Error() string {
 // Unwrap returns the *[watcher.PollError].
 func (e *APIError) Unwrap() error { return &e.PollError }
 
-// A meaning is one row of the table that says what an error of the API means.
+// tokenDead reports whether the API said that the token is no longer good: a new one may be.
+func (e *APIError) tokenDead() bool { return e.dead }
+
+// A meaning says what an error leads to.
 type meaning struct {
-	status int    // 0: any
-	code   string // APIG stands for APIGW too; empty: any
-	text   string // a part of the message, in lower case; empty: any
 	class  watcher.Class
-	advice string        // added to the message, for people
-	atRest time.Duration // the least RetryAfter
+	hold   watcher.HoldKind
+	locks  bool   // more of the same lock the login for a while
+	dead   bool   // the token is: a new one may help at once
+	advice string // added to the message: what people can do
 }
 
-// What is said about the advice of several rows.
-const (
-	newLogin    = "renew the account's login"
-	checkKey    = "check the access key and this machine's clock"
-	permissions = "check the account's permissions and project"
-	arrears     = "check the account's balance and state"
-	wrongHost   = "this is no answer about the order: check the endpoint and the region"
+var (
+	tooOften     = meaning{class: watcher.Throttled, hold: watcher.HeldThrottled, advice: "if this lasts, lower ORDERWATCH_MODELARTS_RATE or have the quota raised"}
+	unknownOrder = meaning{class: watcher.NotFound, advice: "check the order's name, project and region; the name is not the billing order id"}
+	wrongHost    = meaning{class: watcher.MayPass, advice: "this is no answer about the order: check the endpoint and the region"}
+
+	badRequest = meaning{class: watcher.Refused, advice: "check the order's name and project"}
+	badProject = meaning{class: watcher.Refused, advice: "check the project id"}
+	noProject  = meaning{class: watcher.Refused, advice: "the token is of no project: log in to the order's project"}
+
+	deadToken     = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, dead: true, advice: "renew the account's login"}
+	wrongKey      = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "check the access key and this machine's clock"}
+	lockedKey     = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "the access key is locked for a while: check it, its secret and this machine's clock"}
+	wrongPassword = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "check the user, the password and the domain"}
+	wrongLogin    = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "check the account's login"}
+	noLogin       = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, advice: "check the account's login, the endpoint and the proxy"}
+
+	forbidden    = meaning{class: watcher.Forbidden, hold: watcher.HeldPermission, advice: "check the order's project and the account's permissions"}
+	forbiddenAll = meaning{class: watcher.Credentials, hold: watcher.HeldPermission, advice: "check the account's permissions, the endpoint and the proxy"}
+	arrears      = meaning{class: watcher.Credentials, hold: watcher.HeldArrears, advice: "check the account's balance and state"}
+
+	noAnswer   = meaning{class: watcher.MayPass, advice: "if this lasts, check the endpoint and the proxy"}
+	proxyLogin = meaning{class: watcher.MayPass, advice: "check the proxy's login"}
+	outage     = meaning{class: watcher.MayPass, advice: "if this lasts, look at the proxy and at Huawei Cloud's state, or ask its support"}
+	unknown    = meaning{class: watcher.MayPass, advice: "if this lasts, ask Huawei Cloud's support what it means"}
 )
 
-// meanings is read from the top; the first row that fits counts. What fits none may pass. The
-// codes are published ones, but none was seen at this call, which documents but 400 and 404.
-var meanings = [...]meaning{
-	{status: 429, class: watcher.Throttled},
-	{code: "APIG.0308", class: watcher.Throttled},
+// A row says which answers have a meaning: those that fit in all that it names.
+type row struct {
+	status int   // 0: any
+	codes  oneOf // one is the code; APIG stands for APIGW too; none: any
+	texts  oneOf // one is a part of the message, in lower case; none: any
+	means  meaning
+}
 
-	{status: 404, code: "ModelArts.50015001", class: watcher.NotFound},
-	{status: 404, class: watcher.MayPass, advice: wrongHost}, // APIG.0101, a proxy's page, …
+type oneOf []string
 
-	{status: 400, code: "ModelArts.50004000", class: watcher.Refused},
-	{status: 400, code: "ModelArts.0210", class: watcher.Refused, advice: "bad project id"},
-	{status: 400, code: "ModelArts.0204", class: watcher.Refused, advice: "the token is of no project"},
+// meanings is read from the top; the first row that fits counts. The codes and texts are
+// published ones, but none was seen at this call, which documents but 400 and 404.
+var meanings = [...]row{
+	{status: 429, means: tooOften},
+	{codes: oneOf{"APIG.0308"}, means: tooOften},
 
-	{status: 401, code: "ModelArts.6201", class: watcher.Credentials, advice: arrears},
-	{status: 401, code: "ModelArts.6203", class: watcher.Credentials, advice: arrears},
-	{status: 401, code: "APIG.0301", text: "failed to reach the limit", class: watcher.Credentials, // more than five failures lock the key for 5 min
-		advice: "the access key is locked for a while: " + checkKey, atRest: 5 * time.Minute},
-	{status: 401, code: "APIG.0301", text: "aksk", class: watcher.Credentials, advice: checkKey},
-	{status: 401, code: "APIG.0301", text: "ak not exist", class: watcher.Credentials, advice: checkKey},
-	{status: 401, code: "APIG.0301", text: "signature expired", class: watcher.Credentials, advice: checkKey},
-	{status: 401, class: watcher.Credentials, advice: newLogin}, // APIG.0307, ModelArts.0202, …
+	{status: 404, codes: oneOf{"ModelArts.50015001"}, means: unknownOrder},
+	{status: 404, means: wrongHost}, // APIG.0101, a proxy's page, …
 
-	{status: 403, code: "ModelArts.4116", class: watcher.Credentials, advice: arrears},
-	{status: 403, code: "ModelArts.4118", class: watcher.Credentials, advice: arrears},
-	{status: 403, class: watcher.Credentials, advice: permissions}, // ModelArts.0210, .0108, APIG.0302, …
+	{status: 400, codes: oneOf{"ModelArts.50004000"}, means: badRequest},
+	{status: 400, codes: oneOf{"ModelArts.0210"}, means: badProject},
+	{status: 400, codes: oneOf{"ModelArts.0204"}, means: noProject},
 
-	{status: 407, class: watcher.MayPass, advice: "check the proxy's login"},
+	{status: 401, codes: oneOf{"ModelArts.6201", "ModelArts.6203"}, means: arrears},
+	{status: 401, codes: oneOf{"APIG.0307", "ModelArts.0202", "ModelArts.4127", // expired
+		"ModelArts.0203", "ModelArts.4201", "ModelArts.5002", "ModelArts.6620"}, means: deadToken},
+	{status: 401, texts: oneOf{"decrypt token fail", "token expires", "token must be updated"}, means: deadToken},
+	{status: 401, texts: oneOf{"failed to reach the limit"}, means: lockedKey},
+	{status: 401, texts: oneOf{"aksk", "ak not exist", "signature expired"}, means: wrongKey},
+	{status: 401, texts: oneOf{"password"}, means: wrongPassword}, // IAM
+	{status: 401, codes: oneOf{"APIG.0301"}, means: wrongLogin},
+	{status: 401, means: noLogin},
+
+	{status: 403, codes: oneOf{"ModelArts.4116", "ModelArts.4118"}, means: arrears},
+	{status: 403, codes: oneOf{"ModelArts.0210", // the project differs from the token's
+		"ModelArts.0108", "ModelArts.0112", "APIG.0302", "APIG.0306", "APIG.0310", "APIG.0802"}, means: forbidden},
+	{status: 403, means: forbiddenAll},
+
+	{status: 407, means: proxyLogin},
+	{status: 408, means: outage},
+	{status: 500, means: outage}, // APIG.0601, .0605, .0606, .0608, ModelArts.50005000, .0010, .5039, …
+	{status: 502, means: outage},
+	{status: 503, means: outage},
+	{status: 504, means: outage},
+	{means: unknown},
 }
 
 // meaningOf classifies by status, code and text together: ModelArts.0210 alone means three things.
 func meaningOf(status int, code, text string) meaning {
 	code = strings.Replace(code, "APIGW.", "APIG.", 1)
 	text = strings.ToLower(text)
-	for _, m := range meanings {
-		if (m.status == 0 || m.status == status) && (m.code == "" || m.code == code) && strings.Contains(text, m.text) {
-			return m
+	for _, r := range meanings {
+		if r.fits(status, code, text) {
+			return r.means
 		}
 	}
-	return meaning{class: watcher.MayPass}
+	return unknown
+}
+
+func (r *row) fits(status int, code, text string) bool {
+	isPart := func(part string) bool { return strings.Contains(text, part) }
+	return (r.status == 0 || r.status == status) &&
+		(len(r.codes) == 0 || slices.Contains(r.codes, code)) &&
+		(len(r.texts) == 0 || slices.ContainsFunc(r.texts, isPart))
 }
 
 // refusal returns what an answer other than 200 means.
@@ -97,24 +146,20 @@ func refusal(resp *http.Response, body []byte, now time.Time, secrets []string) 
 	code, text := readError(body)
 	code, text = clean(code, maxCode, secrets), clean(text, maxMessage, secrets)
 	m := meaningOf(resp.StatusCode, code, text)
-	if text == "" {
-		text = sentence(resp, body)
-	}
-	if resp.StatusCode/100 == 3 {
-		text = redirect(resp, secrets)
-	}
-	if m.advice != "" {
-		text += " (" + m.advice + ")"
-	}
 	wait := retryAfter(resp.Header.Get("Retry-After"), now)
 	if wait == 0 && m.class == watcher.Throttled {
 		wait = namedWindow(text)
 	}
-	return &APIError{
-		Status:    resp.StatusCode,
-		RequestID: requestID(resp, secrets),
-		PollError: watcher.PollError{Class: m.class, Code: code, Message: text, RetryAfter: max(wait, m.atRest)},
+	switch {
+	case resp.StatusCode/100 == 3:
+		text, m.advice = redirect(resp, secrets), ""
+	case text == "":
+		text = sentence(resp, body)
 	}
+	e := m.error(text)
+	e.Status, e.RequestID = resp.StatusCode, requestID(resp, secrets)
+	e.Code, e.RetryAfter = code, wait
+	return e
 }
 
 // redirect names only the host of where the answer points to.
@@ -128,22 +173,50 @@ func redirect(resp *http.Response, secrets []string) string {
 
 // badAnswer is a 200 that cannot be used.
 func badAnswer(resp *http.Response, message string, secrets []string) *APIError {
-	e := newError(watcher.MayPass, clean(message, maxMessage, secrets))
+	e := noAnswer.error(clean(message, maxMessage, secrets))
 	e.Status, e.RequestID = resp.StatusCode, requestID(resp, secrets)
 	return e
 }
 
-// loginError is a request that could not be authorised.
+// loginError is a request that could not be authorised. What is known of the reason is kept.
 func loginError(err error) *APIError {
-	e := newError(watcher.Credentials, clean("log in: "+err.Error(), maxMessage, nil))
-	if p, ok := errors.AsType[*watcher.PollError](err); ok {
-		e.Class, e.Code, e.RetryAfter = p.Class, p.Code, p.RetryAfter
+	if known, ok := errors.AsType[*APIError](err); ok {
+		e := *known
+		e.Message = "log in: " + e.Message
+		return &e
 	}
-	return e
+	message := clean("log in: "+err.Error(), maxMessage, nil)
+	if p, ok := errors.AsType[*watcher.PollError](err); ok {
+		e := newError(p.Class, message)
+		e.Code, e.RetryAfter = p.Code, p.RetryAfter
+		return e
+	}
+	return noLogin.error(message)
 }
 
+// newError returns an error of a class, with the hold that goes with it.
 func newError(class watcher.Class, message string) *APIError {
-	return &APIError{PollError: watcher.PollError{Class: class, Message: message}}
+	m := meaning{class: class}
+	switch class {
+	case watcher.Throttled:
+		m.hold = watcher.HeldThrottled
+	case watcher.Credentials:
+		m.hold = watcher.HeldLogin
+	case watcher.Forbidden:
+		m.hold = watcher.HeldPermission
+	}
+	return m.error(message)
+}
+
+// error returns an error of this meaning; the advice follows the message.
+func (m *meaning) error(message string) *APIError {
+	if m.advice != "" {
+		message += " (" + m.advice + ")"
+	}
+	return &APIError{
+		PollError: watcher.PollError{Class: m.class, Message: message},
+		hold:      m.hold, locks: m.locks, dead: m.dead,
+	}
 }
 
 func requestID(resp *http.Response, secrets []string) string {

@@ -16,77 +16,167 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// The decision table: what each answer means for the watch.
+// A verdict is what an answer means.
+type verdict struct {
+	class  watcher.Class
+	hold   watcher.HoldKind
+	locks  bool
+	dead   bool   // the token
+	advice string // a part of it
+}
+
+func (v verdict) of(e *modelarts.APIError) bool {
+	hold, locks, dead := e.Held()
+	return e.Class == v.class && hold == v.hold && locks == v.locks && dead == v.dead && strings.Contains(e.Message, v.advice)
+}
+
+const throttling = "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute"
+
+// The decision table, row by row: every code with every prefix in every shape of a body.
 func TestMeanings(t *testing.T) {
-	const throttling = "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute"
+	var (
+		unknown    = verdict{class: watcher.MayPass, advice: "ask Huawei Cloud's support what it means"}
+		outage     = verdict{class: watcher.MayPass, advice: "look at the proxy and at Huawei Cloud's state"}
+		proxy      = verdict{class: watcher.MayPass, advice: "check the proxy's login"}
+		wrongHost  = verdict{class: watcher.MayPass, advice: "check the endpoint and the region"}
+		notFound   = verdict{class: watcher.NotFound, advice: "check the order's name"}
+		bad        = verdict{class: watcher.Refused, advice: "check the order's name and project"}
+		badProject = verdict{class: watcher.Refused, advice: "check the project id"}
+		noProject  = verdict{class: watcher.Refused, advice: "log in to the order's project"}
+		throttled  = verdict{class: watcher.Throttled, hold: "throttled", advice: "lower ORDERWATCH_MODELARTS_RATE"}
+		dead       = verdict{class: watcher.Credentials, hold: "login", dead: true, advice: "renew the account's login"}
+		key        = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the access key"}
+		locked     = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "the access key is locked"}
+		password   = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the user, the password and the domain"}
+		badLogin   = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the account's login"}
+		noLogin    = verdict{class: watcher.Credentials, hold: "login", advice: "check the account's login"}
+		forbidden  = verdict{class: watcher.Forbidden, hold: "permission", advice: "the account's permissions"}
+		locked403  = verdict{class: watcher.Credentials, hold: "permission", advice: "check the account's permissions"}
+		arrears    = verdict{class: watcher.Credentials, hold: "arrears", advice: "check the account's balance"}
+	)
+	iam := func(what string) string { return "Incorrect IAM authentication information: " + what }
 	for _, tt := range []struct {
-		status     int
-		code, text string
-		class      watcher.Class
-		want       string // in the message
-		wait       time.Duration
+		status int
+		codes  string
+		text   string
+		want   verdict // of code and text
+		byText verdict // of the text alone, and the status
+		bare   verdict // of the status alone
 	}{
-		{404, "ModelArts.50015001", "Order x not found.", watcher.NotFound, "Order x not found.", 0},
-		{404, "APIGW.0101", "The API does not exist", watcher.MayPass, "check the endpoint and the region", 0},
-		{404, "APIG.0101", "The API does not exist", watcher.MayPass, "check the endpoint and the region", 0},
-		{404, "ModelArts.0404", "no such thing", watcher.MayPass, "check the endpoint", 0},
-		{404, "", "", watcher.MayPass, "404 Not Found", 0},
+		{404, "ModelArts.50015001", "Order x not found.", notFound, wrongHost, wrongHost},
+		{404, "APIG.0101", "The API does not exist or has not been published in the environment", wrongHost, wrongHost, wrongHost},
+		{404, "ModelArts.0404", "no such thing", wrongHost, wrongHost, wrongHost},
 
-		{400, "ModelArts.50004000", "Bad request.", watcher.Refused, "Bad request.", 0},
-		{400, "ModelArts.0210", "bad project", watcher.Refused, "bad project id", 0},
-		{400, "ModelArts.0204", "no project", watcher.Refused, "of no project", 0},
-		{400, "APIG.0106", "orchestration", watcher.MayPass, "orchestration", 0},
-		{400, "ModelArts.50015001", "not this status", watcher.MayPass, "not this status", 0},
+		{400, "ModelArts.50004000", "Bad request.", bad, unknown, unknown},
+		{400, "ModelArts.0210", "Invalid project id.", badProject, unknown, unknown},
+		{400, "ModelArts.0204", "The token has no project.", noProject, unknown, unknown},
+		{400, "APIG.0106 ModelArts.50015001", "something else", unknown, unknown, unknown},
 
-		{401, "APIGW.0307", "The token must be updated.", watcher.Credentials, "renew", 0},
-		{401, "APIG.0307", "The token must be updated.", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.0202", "expired", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.4127", "expired", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.0203", "invalid", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.4201", "invalid", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.5002", "invalid", watcher.Credentials, "renew", 0},
-		{401, "ModelArts.6620", "invalid", watcher.Credentials, "renew", 0},
-		{401, "APIG.0301", "Incorrect IAM authentication information: decrypt token fail", watcher.Credentials, "renew", 0},
-		{401, "APIG.0301", "Incorrect IAM authentication information: token expires", watcher.Credentials, "renew", 0},
-		{401, "APIG.0301", "Incorrect IAM authentication information: verify aksk signature fail", watcher.Credentials, "access key", 0},
-		{401, "APIGW.0301", "Incorrect IAM authentication information: ak not exist", watcher.Credentials, "access key", 0},
-		{401, "APIG.0301", "Incorrect IAM authentication information: signature expired", watcher.Credentials, "clock", 0},
-		{401, "APIG.0301", "AK access failed to reach the limit,forbidden", watcher.Credentials, "locked", 5 * time.Minute},
-		{401, "ModelArts.6201", "arrears", watcher.Credentials, "balance", 0},
-		{401, "ModelArts.6203", "frozen", watcher.Credentials, "balance", 0},
-		{401, "", "", watcher.Credentials, "401 Unauthorized", 0},
+		{401, "APIG.0307", "The token must be updated.", dead, dead, noLogin},
+		{401, "APIG.0307", "something else", dead, noLogin, noLogin},
+		{401, "ModelArts.0202 ModelArts.4127", "Token expired.", dead, noLogin, noLogin},
+		{401, "ModelArts.0203 ModelArts.4201 ModelArts.5002 ModelArts.6620", "Invalid token.", dead, noLogin, noLogin},
+		{401, "APIG.0301", iam("decrypt token fail"), dead, dead, noLogin},
+		{401, "APIG.0301", iam("token expires"), dead, dead, noLogin},
 
-		{403, "ModelArts.0210", "project differs from the token's", watcher.Credentials, "permissions", 0},
-		{403, "ModelArts.0108", "no permission", watcher.Credentials, "permissions", 0},
-		{403, "ModelArts.0112", "no permission", watcher.Credentials, "permissions", 0},
-		{403, "APIG.0302", "no permission", watcher.Credentials, "permissions", 0},
-		{403, "APIGW.0802", "no permission", watcher.Credentials, "permissions", 0},
-		{403, "ModelArts.4116", "arrears", watcher.Credentials, "balance", 0},
-		{403, "ModelArts.4118", "frozen", watcher.Credentials, "balance", 0},
+		{401, "APIG.0301", iam("verify aksk signature fail"), key, key, noLogin},
+		{401, "APIG.0301", iam("ak not exist"), key, key, noLogin},
+		{401, "APIG.0301", iam("signature expired"), key, key, noLogin},
+		{401, "APIG.0301", iam("AK access failed to reach the limit,forbidden"), locked, locked, noLogin},
+		{401, "APIG.0301", iam("x-auth-token not found"), badLogin, noLogin, noLogin},
+		{401, "401 IAM.0001", "The username or password is wrong.", password, password, noLogin},
+		{401, "APIG.0102 ModelArts.0210", "something else", noLogin, noLogin, noLogin},
 
-		{429, "APIGW.0308", throttling, watcher.Throttled, "threshold", time.Minute},
-		{429, "APIG.0308", "slow down", watcher.Throttled, "slow down", 0},
-		{429, "", "", watcher.Throttled, "429 Too Many Requests", 0},
-		{503, "APIG.0308", throttling, watcher.Throttled, "threshold", time.Minute},
-		{429, "APIG.0308", strings.Replace(throttling, "1 minute", "10 second", 1), watcher.Throttled, "threshold", 10 * time.Second},
-		{429, "APIG.0308", strings.Replace(throttling, "1 minute", "1 day", 1), watcher.Throttled, "threshold", time.Minute},
+		{403, "ModelArts.0210", "The project differs from the token's.", forbidden, locked403, locked403},
+		{403, "ModelArts.0108 ModelArts.0112", "No permission.", forbidden, locked403, locked403},
+		{403, "APIG.0302 APIG.0306 APIG.0310 APIG.0802", "No permission.", forbidden, locked403, locked403},
+		{403, "ModelArts.50015001 APIG.0301", "something else", locked403, locked403, locked403},
 
-		{407, "", "", watcher.MayPass, "check the proxy's login", 0},
-		{408, "", "", watcher.MayPass, "408 Request Timeout", 0},
-		{500, "ModelArts.50005000", "Internal error.", watcher.MayPass, "Internal error.", 0},
-		{500, "APIG.0601", "Internal server error.", watcher.MayPass, "Internal", 0},
-		{502, "", "", watcher.MayPass, "502 Bad Gateway", 0},
-		{503, "", "", watcher.MayPass, "503 Service Unavailable", 0},
-		{504, "", "", watcher.MayPass, "504 Gateway Timeout", 0},
-		{599, "", "", watcher.MayPass, "599", 0},
+		{403, "ModelArts.4116 ModelArts.4118", "The account is in arrears or frozen.", arrears, locked403, locked403},
+		{401, "ModelArts.6201 ModelArts.6203", "The account is in arrears or frozen.", arrears, noLogin, noLogin},
+
+		{429, "APIG.0308", throttling, throttled, throttled, throttled},
+		{429, "ModelArts.50004290 EPS.0003", "Slow down.", throttled, throttled, throttled},
+		{503, "APIG.0308", throttling, throttled, outage, outage},
+
+		{408, "APIG.0201", "Request timeout.", outage, outage, outage},
+		{500, "APIG.0601 APIG.0605 APIG.0606 APIG.0608", "Internal server error.", outage, outage, outage},
+		{500, "ModelArts.50005000 ModelArts.0010 ModelArts.5039", "Internal error.", outage, outage, outage},
+		{502, "APIG.0201 A.1", "Bad gateway.", outage, outage, outage},
+		{503, "APIG.0604 A.1", "Service unavailable.", outage, outage, outage},
+		{504, "APIG.0201 A.1", "Backend timeout.", outage, outage, outage},
+		{599, "A.1", "something else", unknown, unknown, unknown},
+		{407, "A.1", "Log in to the proxy.", proxy, proxy, proxy},
 	} {
-		err := refused(t, emulator.Fault{Status: tt.status, Code: tt.code, Message: tt.text})
-		if err.Status != tt.status || err.Code != tt.code || err.Class != tt.class || err.RetryAfter != tt.wait || !strings.Contains(err.Message, tt.want) {
-			t.Errorf("%d %s %q: got %+v, want %s, %v, %q", tt.status, tt.code, tt.text, err, tt.class, tt.wait, tt.want)
+		for _, code := range prefixed(tt.codes) {
+			for shape, want := range map[emulator.Shape]verdict{
+				emulator.Documented: tt.want, emulator.Nested: tt.want, emulator.Plain: tt.want, emulator.CamelError: tt.want,
+				emulator.NestedInt: tt.byText, emulator.HTML: tt.bare, emulator.Empty: tt.bare,
+			} {
+				err := refused(t, emulator.Fault{Status: tt.status, Shape: shape, Code: code, Message: tt.text})
+				if !want.of(err) || err.Status != tt.status {
+					hold, locks, dead := err.Held()
+					t.Errorf("%d %s %q as %q: got %s, held for %q at least %v, token dead %t, %q; want %+v",
+						tt.status, code, tt.text, shape, err.Class, hold, locks, dead, err.Message, want)
+				}
+				if err.RequestID == "" || !strings.Contains(err.Error(), err.RequestID) {
+					t.Errorf("%d %s: request id %q in %q", tt.status, code, err.RequestID, err)
+				}
+			}
 		}
-		if err.RequestID == "" || !strings.Contains(err.Error(), err.RequestID) {
-			t.Errorf("%d %s: request id %q in %q", tt.status, tt.code, err.RequestID, err)
+	}
+	for _, f := range []emulator.Fault{
+		{Cut: true}, {Status: 200, Body: "{}", Cut: true, CutAfter: 1}, {Body: `{"count":`}, {Body: "<html>"}, {Status: 200, Shape: emulator.Empty},
+	} {
+		if err := refused(t, f); !(verdict{class: watcher.MayPass}).of(err) {
+			t.Errorf("%+v: got %+v, want one that may pass", f, err)
 		}
+	}
+}
+
+// prefixed returns the codes, those of the gateway with both of its prefixes.
+func prefixed(codes string) []string {
+	var all []string
+	for code := range strings.FieldsSeq(codes) {
+		all = append(all, code)
+		if number, ok := strings.CutPrefix(code, "APIG."); ok {
+			all = append(all, "APIGW."+number)
+		}
+	}
+	return all
+}
+
+// The limit that the gateway names says how long the account is to be left alone.
+func TestNamedWindow(t *testing.T) {
+	for _, tt := range []struct {
+		named string
+		want  time.Duration
+	}{
+		{"limit:XX,time:1 minute", time.Minute},
+		{"limit:200,time:1 second", time.Second},
+		{"limit:200,time:10 seconds", 10 * time.Second},
+		{"limit:200,time: 90 seconds", time.Minute},
+		{"limit:5000,time:1 hour", time.Minute},
+		{"limit:5000,time:1 day", time.Minute},
+		{"LIMIT:200,TIME:1 MINUTE", time.Minute},
+		{"limit:200,time:0 minute", 0},
+		{"limit:200,time:99999 minute", 0},
+		{"limit:200", 0},
+		{"", 0},
+	} {
+		text := "The throttling threshold has been reached: policy user over ratelimit," + tt.named
+		for _, status := range []int{429, 503} {
+			if err := refused(t, emulator.Fault{Status: status, Code: "APIGW.0308", Message: text}); err.RetryAfter != tt.want {
+				t.Errorf("%d %q: got %v, want %v", status, tt.named, err.RetryAfter, tt.want)
+			}
+		}
+		if err := refused(t, emulator.Fault{Status: 500, Message: text}); err.RetryAfter != 0 {
+			t.Errorf("%q, not throttled: got %v", tt.named, err.RetryAfter)
+		}
+	}
+	header := map[string]string{"Retry-After": "7"} // it goes before the text
+	if err := refused(t, emulator.Fault{Status: 429, Message: throttling, Header: header}); err.RetryAfter != 7*time.Second {
+		t.Errorf("with Retry-After: 7: got %v", err.RetryAfter)
 	}
 }
 
@@ -135,8 +225,9 @@ func TestErrorShapes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.fault.Status = http.StatusInternalServerError
 			err := refused(t, tt.fault)
-			if err.Code != tt.code || err.Message != tt.message {
-				t.Errorf("got %q, %q, want %q, %q", err.Code, err.Message, tt.code, tt.message)
+			message, advice, _ := strings.Cut(err.Message, " (if this lasts, ")
+			if err.Code != tt.code || message != tt.message || advice == "" {
+				t.Errorf("got %q, %q, want %q, %q and advice", err.Code, err.Message, tt.code, tt.message)
 			}
 		})
 	}

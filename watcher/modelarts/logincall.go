@@ -1,0 +1,72 @@
+package modelarts
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// newLoginHTTP returns a client for the rare calls of a login: it keeps no connection.
+func newLoginHTTP(trusted *tls.Config) *http.Client {
+	h := newHTTP(Config{TLS: trusted})
+	h.Transport.(*http.Transport).DisableKeepAlives = true
+	return h
+}
+
+// A moment is a time, zero where it is written in an unknown way.
+type moment struct{ time.Time }
+
+func (m *moment) UnmarshalJSON(b []byte) error {
+	if m.Time.UnmarshalJSON(b) != nil {
+		m.Time = time.Time{}
+	}
+	return nil
+}
+
+// loginRefusal is an answer other than the one that was hoped for of a service that logs in. The
+// service is left alone for at least the rest.
+func loginRefusal(resp *http.Response, body []byte, class watcher.Class, advice string, rest time.Duration, now time.Time, secrets []string) *APIError {
+	code, text := readError(body)
+	text = clean(text, maxMessage/2, secrets)
+	if text == "" {
+		text = sentence(resp, body)
+	}
+	e := newError(class, fmt.Sprintf("%s answered %d: %s (%s)", resp.Request.URL.Host, resp.StatusCode, text, advice))
+	if code != strconv.Itoa(resp.StatusCode) { // IAM's is nothing else
+		e.Code = clean(code, maxCode, secrets)
+	}
+	e.RetryAfter = max(rest, retryAfter(resp.Header.Get("Retry-After"), now))
+	return e
+}
+
+// fetch makes one call of a login and returns its answer and the beginning of its body.
+func fetch(h *http.Client, r *http.Request, whom string, secrets []string) (*http.Response, []byte, error) {
+	resp, err := h.Do(r)
+	if err != nil {
+		return nil, nil, loginNetworkError(r.Context(), "ask "+whom, err, secrets)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil && resp.StatusCode/100 == 2 {
+		return nil, nil, loginNetworkError(r.Context(), "read the answer of "+whom, err, secrets)
+	}
+	return resp, body, nil
+}
+
+// loginNetworkError says that a service that logs in did not answer.
+func loginNetworkError(ctx context.Context, doing string, err error, secrets []string) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.New("no whole answer in time")
+		}
+	}
+	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+}
