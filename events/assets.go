@@ -36,6 +36,10 @@ const subjectsOverlap = jetstream.ErrorCode(10065)
 // minRetention is how much longer than the longest watch records and events must be kept.
 const minRetention = 7 * 24 * time.Hour
 
+// accountsMaxAge is how long the last sign of a worker is kept that died: the server hands out at most
+// 1,024 keys at once. A hold takes 15 minutes at the most, and is rewritten then.
+const accountsMaxAge = time.Hour
+
 // streams returns the streams as they are wanted.
 func (c Config) streams() []jetstream.StreamConfig {
 	n := c.Names
@@ -44,7 +48,7 @@ func (c Config) streams() []jetstream.StreamConfig {
 		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1,
 		AllowDirect: true,
 	}
-	requests, wakeups, records, events := stream, stream, stream, stream
+	requests, wakeups, records, accounts, notes, events := stream, stream, stream, stream, stream, stream
 
 	requests.Name, requests.Subjects = n.requestStream(), []string{n.watch()}
 	requests.Description = "Requests to watch ModelArts orders"
@@ -62,12 +66,22 @@ func (c Config) streams() []jetstream.StreamConfig {
 	records.MaxMsgsPerSubject, records.Discard, records.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
 	records.AllowRollup, records.DenyDelete = true, true
 
+	accounts.Name, accounts.Subjects = n.accountStream(), []string{n.account(">")}
+	accounts.Description = "What the workers of orderwatch tell each other"
+	accounts.MaxMsgsPerSubject, accounts.Discard, accounts.MaxAge = 1, jetstream.DiscardNew, accountsMaxAge
+	accounts.AllowRollup, accounts.DenyDelete = true, true
+
+	notes.Name, notes.Subjects = n.noteStream(), []string{n.note(">")}
+	notes.Description = "What orderwatch posted where"
+	notes.MaxMsgsPerSubject, notes.Discard, notes.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
+	notes.AllowRollup, notes.DenyDelete = true, true
+
 	events.Name = n.eventStream()
 	events.Subjects = []string{n.Subjects + ".completed.>", n.progress(">"), n.rejected(), n.Subjects + ".attention.>", n.Subjects + ".undelivered.>"}
 	events.Description = "What became of watches"
 	events.MaxAge, events.DenyDelete, events.DenyPurge = c.MaxAge, true, true
 
-	return []jetstream.StreamConfig{requests, records, events, wakeups}
+	return []jetstream.StreamConfig{requests, records, accounts, notes, events, wakeups}
 }
 
 // consumers returns the consumers as they are wanted, by stream.
@@ -275,6 +289,9 @@ func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference
 // compareAge checks how long messages are kept.
 func (c Config) compareAge(list *differences, wanted, found jetstream.StreamConfig) {
 	least := c.Requests.TimeoutMax + minRetention
+	if wanted.Name == c.Names.accountStream() {
+		least = accountsMaxAge / 2
+	}
 	tooShort := found.MaxAge != 0 && (wanted.MaxAge == 0 || found.MaxAge < least)
 	compare(list, "max_age", wanted.MaxAge, found.MaxAge, tooShort)
 }

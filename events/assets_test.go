@@ -24,8 +24,8 @@ const day = 24 * time.Hour
 // agreed are the streams and consumers as the contract's table says, for any prefixes. What it
 // leaves to the program is what the program chose.
 type agreed struct {
-	requests, wakeups, records, events jetstream.StreamConfig
-	intake, poller, slack              jetstream.ConsumerConfig
+	requests, wakeups, records, accounts, notes, events jetstream.StreamConfig
+	intake, poller, slack                               jetstream.ConsumerConfig
 }
 
 func contract(subjects, streams string) *agreed {
@@ -38,7 +38,7 @@ func contract(subjects, streams string) *agreed {
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute, MaxDeliver: -1, MaxAckPending: -1,
 		MaxWaiting: 512, // the server's default
 	}
-	a := &agreed{stream, stream, stream, stream, consumer, consumer, consumer}
+	a := &agreed{stream, stream, stream, stream, stream, stream, consumer, consumer, consumer}
 
 	a.requests.Name, a.requests.Subjects = streams+"_REQUESTS", []string{subjects + ".watch"}
 	a.requests.Description = "Requests to watch ModelArts orders"
@@ -54,6 +54,12 @@ func contract(subjects, streams string) *agreed {
 	a.records.MaxMsgsPerSubject, a.records.MaxAge = 1, 90*day
 	a.records.Discard, a.records.AllowRollup, a.records.DenyDelete = jetstream.DiscardNew, true, true // as every bucket
 
+	a.accounts, a.notes = a.records, a.records
+	a.accounts.Name, a.accounts.Subjects = "KV_"+streams+"_ACCOUNTS", []string{"$KV." + streams + "_ACCOUNTS.>"}
+	a.accounts.Description, a.accounts.MaxAge = "What the workers of orderwatch tell each other", time.Hour
+	a.notes.Name, a.notes.Subjects = "KV_"+streams+"_SLACK", []string{"$KV." + streams + "_SLACK.>"}
+	a.notes.Description = "What orderwatch posted where"
+
 	a.events.Name, a.events.Description = streams+"_EVENTS", "What became of watches"
 	for _, kind := range []string{".completed.>", ".progress.>", ".rejected", ".attention.>", ".undelivered.>"} {
 		a.events.Subjects = append(a.events.Subjects, subjects+kind)
@@ -68,7 +74,7 @@ func contract(subjects, streams string) *agreed {
 }
 
 func (a *agreed) streams() []jetstream.StreamConfig {
-	return []jetstream.StreamConfig{a.requests, a.records, a.events, a.wakeups}
+	return []jetstream.StreamConfig{a.requests, a.records, a.accounts, a.notes, a.events, a.wakeups}
 }
 
 func (a *agreed) consumers() map[string]jetstream.ConsumerConfig {
@@ -140,8 +146,10 @@ func TestCreated(t *testing.T) {
 	_, js := connect(t, s)
 	startWorker(t, s, config(), idleCloud())
 	contract("orders", "ORDER").check(t, js)
-	if _, err := js.KeyValue(t.Context(), "ORDER_WATCHES"); err != nil {
-		t.Errorf("as a bucket: %v", err)
+	for _, bucket := range []string{"ORDER_WATCHES", "ORDER_ACCOUNTS", "ORDER_SLACK"} {
+		if _, err := js.KeyValue(t.Context(), bucket); err != nil {
+			t.Errorf("%s as a bucket: %v", bucket, err)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@
 //	ORDER_REQUESTS  orders.watch                requests; consumer intake
 //	ORDER_WATCHES   (key-value)                 one record for each order's watch; the patrol's lease
 //	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
+//	ORDER_ACCOUNTS  (key-value)                 which workers there are; why accounts are held
+//	ORDER_SLACK     (key-value)                 what was posted where
 //	ORDER_EVENTS    orders.completed.>, …       events; consumer slack
 //
 // A [Worker] keeps nothing but the polls in flight: it can be killed, and any number of them can
@@ -55,6 +57,11 @@ type Timing struct {
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
 	PatrolLease int           // rounds without a sign of the patrolling worker, before another takes over
 
+	WorkerSign    time.Duration // between two signs of a worker to the others
+	WorkerGone    time.Duration // without a sign of a worker, before its share is the others'
+	AccountsEvery time.Duration // between two looks at what the workers share
+	Unreachable   time.Duration // an account is held for so long before people are told
+
 	HandOver time.Duration // a stopping worker's put-back deliveries wait this long
 	Drain    time.Duration // polls in flight get this long when the worker stops
 	Denied   time.Duration // how long a permissions violation, or a message that was not stored, keeps the worker from being ready
@@ -73,6 +80,10 @@ func DefaultTiming() Timing {
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
 		PatrolLease:   3,
+		WorkerSign:    2 * time.Second,
+		WorkerGone:    6 * time.Second,
+		AccountsEvery: time.Second,
+		Unreachable:   2 * time.Minute,
 		HandOver:      250 * time.Millisecond,
 		Drain:         5 * time.Second,
 		Denied:        20 * time.Second,

@@ -47,6 +47,12 @@ func published(err error) error {
 	return err
 }
 
+// underWay reports whether the server says that another publish on the subject is under way.
+func underWay(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == anotherUnderWay || api.ErrorCode == concurrentUnderWay)
+}
+
 // noRoom reports whether the server says that it has no room for the message.
 func noRoom(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)

@@ -20,7 +20,7 @@ type metrics struct {
 	offset      prometheus.GaugeFunc
 }
 
-func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
+func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts) *metrics {
 	m := &metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_deliveries_total", Help: "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).",
@@ -46,6 +46,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock) *metrics {
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
+	registry.MustRegister(accountCollector{accounts})
 	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.denials, m.offset)
 	return m
 }
@@ -83,4 +84,29 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 	}
 	o.polls.WithLabelValues(result).Observe(time.Since(begin).Seconds())
 	return answer, err
+}
+
+// accountCollector tells what a worker knows of the others and of accounts.
+type accountCollector struct{ accounts *Accounts }
+
+var (
+	workersDesc = prometheus.NewDesc("orderwatch_workers", "How many workers share the rate of accounts, with this one.", nil, nil)
+	heldDesc    = prometheus.NewDesc("orderwatch_account_held_seconds", "Since when an account, or a project of it, is not asked, by why (throttled, login, permission, arrears, unreachable).",
+		[]string{"account", "region", "project", "kind"}, nil)
+)
+
+// Describe tells of the metrics.
+func (accountCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- workersDesc
+	descs <- heldDesc
+}
+
+// Collect tells their values.
+func (c accountCollector) Collect(values chan<- prometheus.Metric) {
+	values <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, float64(c.accounts.Workers()))
+	for key, h := range c.accounts.standing() {
+		if h.hold.Stands() {
+			values <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, c.accounts.clock.Now().Sub(h.hold.Since).Seconds(), key, h.hold.Region, h.hold.ProjectID, string(h.hold.Kind))
+		}
+	}
 }

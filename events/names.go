@@ -12,7 +12,11 @@ func (n Names) watch() string         { return n.Subjects + ".watch" }
 func (n Names) rejected() string      { return n.Subjects + ".rejected" }
 func (n Names) due(key string) string { return n.Subjects + ".due." + key }
 
-func (n Names) waiting(key string) string  { return n.Subjects + ".waiting." + key }
+func (n Names) waiting(key string) string { return n.Subjects + ".waiting." + key }
+func (n Names) attention(kind, project string) string {
+	return n.Subjects + ".attention." + kind + "." + project
+}
+
 func (n Names) progress(key string) string { return n.Subjects + ".progress." + key }
 
 func (n Names) completed(outcome watcher.Outcome, key string) string {
@@ -31,6 +35,28 @@ func (n Names) writeRecord(key string) string {
 	return n.api(n.record(key))
 }
 
+// account returns the subject of a key of the bucket that workers share.
+func (n Names) account(key string) string { return "$KV." + n.Streams + "_ACCOUNTS." + key }
+
+// writeAccount returns the subject to which such a key is published.
+func (n Names) writeAccount(key string) string {
+	if n.Domain == "" {
+		return n.account(key)
+	}
+	return n.api(n.account(key))
+}
+
+// note returns the subject of a key of the bucket that notifiers use.
+func (n Names) note(key string) string { return "$KV." + n.Streams + "_SLACK." + key }
+
+// writeNote returns the subject to which such a key is published.
+func (n Names) writeNote(key string) string {
+	if n.Domain == "" {
+		return n.note(key)
+	}
+	return n.api(n.note(key))
+}
+
 // api returns a subject of the JetStream API.
 func (n Names) api(call string) string {
 	if n.Domain == "" {
@@ -44,7 +70,9 @@ func (n Names) api(call string) string {
 func (n Names) requestStream() string { return n.Streams + "_REQUESTS" }
 func (n Names) wakeupStream() string  { return n.Streams + "_WAKEUPS" }
 func (n Names) eventStream() string   { return n.Streams + "_EVENTS" }
+func (n Names) accountStream() string { return "KV_" + n.Streams + "_ACCOUNTS" }
 func (n Names) recordStream() string  { return "KV_" + n.Streams + "_WATCHES" }
+func (n Names) noteStream() string    { return "KV_" + n.Streams + "_SLACK" }
 
 // orderOf returns the order whose tokens follow prefix in the subject.
 func orderOf(subject, prefix string) (watcher.Order, bool) {

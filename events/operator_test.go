@@ -378,7 +378,7 @@ func TestHarmlessChange(t *testing.T) {
 // is accepted from then on is not lost.
 func TestStreamDeleted(t *testing.T) {
 	t.Parallel()
-	for _, stream := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES"} {
+	for _, stream := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES", "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK"} {
 		t.Run(stream, func(t *testing.T) {
 			t.Parallel()
 			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)

@@ -76,7 +76,12 @@ func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64
 }
 
 func (s *store) LastCompletion(ctx context.Context, order watcher.Order) (watchID string, sequence uint64, err error) {
-	m, err := s.last(ctx, s.names.eventStream(), s.names.completed("*", order.Key()))
+	return s.lastEvent(ctx, s.names.completed("*", order.Key()))
+}
+
+// lastEvent returns the id of the last event on the subjects, and its sequence; 0 where there is none.
+func (s *store) lastEvent(ctx context.Context, subjects string) (id string, sequence uint64, err error) {
+	m, err := s.last(ctx, s.names.eventStream(), subjects)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return "", 0, nil
 	}
@@ -87,7 +92,7 @@ func (s *store) LastCompletion(ctx context.Context, order watcher.Order) (watchI
 		ID string `json:"id"`
 	}
 	if err := json.Unmarshal(m.Data, &e); err != nil {
-		return "", 0, fmt.Errorf("read the last completion of %s: %w", order, err)
+		return "", 0, fmt.Errorf("read the last event on %s: %w", subjects, err)
 	}
 	return e.ID, m.Sequence, nil
 }

@@ -74,6 +74,7 @@ func config() events.Config {
 			Backoff:       watcher.Backoff{Initial: 50 * time.Millisecond, Multiplier: 1.5, Max: time.Second, Jitter: 0.2},
 			Settle:        50 * time.Millisecond,
 			NotFoundGrace: 500 * time.Millisecond,
+			LastPollGrace: 30 * time.Second, ForbiddenGrace: 10 * time.Minute,
 			Timeout:       time.Hour,
 			DefaultRegion: "cn-north-4",
 		},
@@ -88,7 +89,9 @@ type orders struct {
 	polls map[watcher.Order]int
 }
 
-func (o *orders) Wait(string, time.Time, time.Time) (time.Duration, string) { return 0, "" }
+func (o *orders) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+	return watcher.Leave{}
+}
 
 func (o *orders) Show(_ context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	o.mu.Lock()
@@ -120,7 +123,9 @@ func (o *orders) polled(name string, n int) func() error {
 // slow is a cloud that answers when its function returns, or its context ends.
 type slow func(ctx context.Context, order watcher.Order) (watcher.Answer, error)
 
-func (slow) Wait(string, time.Time, time.Time) (time.Duration, string) { return 0, "" }
+func (slow) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+	return watcher.Leave{}
+}
 
 func (f slow) Show(ctx context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	return f(ctx, order)
@@ -157,10 +162,15 @@ func (c told) Notify(_ context.Context, completion watcher.Completion) error {
 	return nil
 }
 
+// Attend takes what it is told.
+func (told) Attend(context.Context, watcher.Attention) error { return nil }
+
 // notify is a Notifier made of a function.
 type notify func(context.Context, watcher.Completion) error
 
 func (f notify) Notify(ctx context.Context, c watcher.Completion) error { return f(ctx, c) }
+
+func (notify) Attend(context.Context, watcher.Attention) error { return nil }
 
 // A logbook keeps what a worker logged.
 type logbook struct {
@@ -204,10 +214,11 @@ type parts struct {
 // A running is a worker under test.
 type running struct {
 	*events.Worker
-	told  told // what it told people, where it has no other notifier
-	log   *logbook
-	ended <-chan struct{} // is closed when Run has returned
-	stop  func() error    // stops it and returns what Run returned
+	accounts *events.Accounts
+	told     told // what it told people, where it has no other notifier
+	log      *logbook
+	ended    <-chan struct{} // is closed when Run has returned
+	stop     func() error    // stops it and returns what Run returned
 }
 
 // start starts the worker, and does not wait for it.
@@ -225,7 +236,12 @@ func (p parts) start(t *testing.T) *running {
 	if p.notifier == nil {
 		p.notifier = r.told
 	}
-	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, p.orders, p.notifier, prometheus.NewRegistry())
+	accounts, err := events.NewAccounts(log, p.config, nc, p.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.accounts = accounts
+	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, accounts, p.orders, p.notifier, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,6 +397,16 @@ func (e event) completion(t *testing.T) watcher.Completion {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// attention returns the event's data.
+func (e event) attention(t *testing.T) watcher.Attention {
+	t.Helper()
+	var a watcher.Attention
+	if err := json.Unmarshal(e.Data, &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // readEvents returns the events whose subject begins so, oldest first.

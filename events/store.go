@@ -34,7 +34,7 @@ var (
 // newStoring returns what is known before anything was published.
 func newStoring(log *slog.Logger, names Names) map[string]*storing {
 	all := make(map[string]*storing)
-	for _, stream := range []string{names.recordStream(), names.wakeupStream(), names.eventStream()} {
+	for _, stream := range []string{names.recordStream(), names.wakeupStream(), names.eventStream(), names.accountStream(), names.noteStream()} {
 		all[stream] = &storing{log: log, stream: stream}
 	}
 	return all

@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -27,6 +26,7 @@ type Worker struct {
 	js       jetstream.JetStream
 	clock    *Clock
 	store    *store
+	accounts *Accounts
 	intake   watcher.Intake
 	poller   watcher.Poller
 	notifier watcher.Notifier
@@ -38,20 +38,21 @@ type Worker struct {
 	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
+	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
 }
 
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
 // the connection's error handler.
-func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) (*Worker, error) {
+func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, accounts *Accounts, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) (*Worker, error) {
 	js, err := newJetStream(nc, config)
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, notifier: notifier, metrics: newMetrics(registry, clock)}
+	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
 	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed, storing: newStoring(log, config.Names)}
-	w.patrol = newPatrol(log, w.store, clock, nuid.Next())
+	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.loops = []*loop{
@@ -108,6 +109,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
+	running.Go(func() { w.accounts.run(ctx) })
+	running.Go(func() { w.attend(ctx) })
 	running.Wait()
 	if err := w.nc.FlushTimeout(time.Second); err != nil {
 		w.log.Debug("last words not flushed; what they settled comes again", "err", err)
@@ -121,6 +124,9 @@ var errStopping = errors.New("the worker is stopping")
 func (w *Worker) prepare(ctx context.Context) error {
 	for try := 0; ; try++ {
 		err := w.ensure(ctx)
+		if err == nil {
+			err = w.accounts.begin(ctx)
+		}
 		if err == nil {
 			w.setPolicy()
 			return nil
@@ -252,6 +258,9 @@ func (w *Worker) Ready() error {
 			return fmt.Errorf("stream %s does not store what is published: %w", stream, trouble)
 		}
 	}
+	if w.accounts.blind.Load() {
+		return errors.New("what workers share cannot be read: bucket " + w.config.Names.accountStream())
+	}
 	for _, l := range w.loops {
 		if trouble := l.trouble.Load(); trouble != nil {
 			return fmt.Errorf("consumer %s does not deliver: %w", l.consumer, *trouble)
@@ -321,18 +330,25 @@ func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	return w.poller.Wake(ctx, k, deliveries)
 }
 
-// takeEvent handles an event of the slack consumer. Progress and attention are not told to
-// people yet.
+// takeEvent handles an event of the slack consumer. Progress is not told to people yet.
 func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
-	if !strings.HasPrefix(m.Subject, w.config.Names.Subjects+".completed.") {
-		return watcher.Verdict{Action: watcher.Ack}
+	switch names := w.config.Names; {
+	case strings.HasPrefix(m.Subject, names.Subjects+".completed."):
+		return handOn(ctx, w.log, m, decodeCompletion, w.notifier.Notify)
+	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):
+		return handOn(ctx, w.log, m, decodeAttention, w.notifier.Attend)
 	}
-	completion, err := decodeCompletion(m.Data)
+	return watcher.Verdict{Action: watcher.Ack}
+}
+
+// handOn hands the event to the notifier's function for its kind.
+func handOn[E any](ctx context.Context, log *slog.Logger, m *nats.Msg, decode func([]byte) (E, error), tell func(context.Context, E) error) watcher.Verdict {
+	event, err := decode(m.Data)
 	if err != nil {
-		w.log.Error("dropped what is no completion; only orderwatch may publish here", "subject", m.Subject, "err", err)
+		log.Error("dropped what is no event of its subject; only orderwatch may publish here", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
 	}
-	err = w.notifier.Notify(ctx, completion)
+	err = tell(ctx, event)
 	passed("slack", "told", err)
 	if err == nil {
 		return watcher.Verdict{Action: watcher.Ack}

@@ -16,7 +16,7 @@ import (
 func cancelled(t testing.TB, p watcher.Policy, w watcher.Watch, state watcher.State) watcher.Watch {
 	t.Helper()
 	w.Wish = &watcher.Wish{By: "ada"}
-	w, ok := p.Before(w, 0, "", w.NextPollAt)
+	w, ok := p.Before(w, watcher.Leave{}, w.NextPollAt)
 	if !ok {
 		t.Fatal("a wish did not end the watch")
 	}

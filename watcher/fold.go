@@ -5,34 +5,30 @@ import (
 	"time"
 )
 
-// lastPollGrace is how long after its deadline a watch may still wait for the account's leave to
-// make its last poll.
-const lastPollGrace = 30 * time.Second
-
 // Before decides a wake-up without a poll, where that can be done: a wish ends the watch, and so
 // does a deadline that has passed where the order was asked since, or may not be asked for longer
-// than 30 s after it (wait, and why). A watch whose account may not be asked yet is put off, no
-// longer than to its deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
-func (p Policy) Before(w Watch, wait time.Duration, why string, now time.Time) (next Watch, ok bool) {
+// than LastPollGrace after it. A watch whose account may not be asked yet is put off, no longer than to its
+// deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
+func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool) {
 	past := !now.Before(w.Deadline)
-	when := now.Add(wait)
+	when := now.Add(leave.After)
+	if leave.After > 0 && (leave.Held || past && w.LastError == nil) {
+		w.LastError = &ErrorDetail{Code: "held", Message: cut(leave.Why, maxErrorMessage)}
+	}
 	switch {
 	case w.Wish != nil:
 		return p.end(w, Cancelled, w.Wish.text(), nil, now), true
 	case past && !w.LastPollAt.Before(w.Deadline):
 		return p.timeOut(w, nil, now), true
-	case wait <= 0:
+	case leave.After <= 0:
 		return w, false
-	case past && when.After(w.Deadline.Add(lastPollGrace)):
-		if w.LastError == nil {
-			w.LastError = &ErrorDetail{Code: "held", Message: cut(why, maxErrorMessage)}
-		}
+	case past && when.After(w.Deadline.Add(p.LastPollGrace)):
 		return p.timeOut(w, nil, now), true
 	case !past:
 		when = earlier(when, w.Deadline)
 	}
 	w.Wakeup++
-	w.NextPollAt, w.Turn = when, now.Add(wait)
+	w.NextPollAt, w.Turn = when, now.Add(leave.After)
 	return w, true
 }
 
@@ -55,7 +51,7 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 		changes, vanished = nil, counts != w.Counts
 	}
 	w.Counts, w.Items = counts, see(answer.Items)
-	w.LastError, w.Errors, w.NotFoundSince = nil, 0, time.Time{}
+	w.LastError, w.Errors, w.NotFoundSince, w.ForbiddenSince = nil, 0, time.Time{}, time.Time{}
 	w.Step = nextStep(w)
 	if len(changes) > 0 || vanished {
 		w.Step, w.LooksEndedSince = 0, time.Time{}
@@ -93,7 +89,15 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	switch err.Class {
 	case Refused:
 		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
+	case Forbidden:
+		if w.ForbiddenSince.IsZero() {
+			w.ForbiddenSince = now
+		}
+		if err.OthersAnswered.After(w.ForbiddenSince) || now.Sub(w.ForbiddenSince) >= p.ForbiddenGrace {
+			return p.end(w, OrderRefused, "the account may not ask for this order; it was told so first "+span(now.Sub(w.ForbiddenSince))+" ago", nil, now)
+		}
 	case NotFound:
+		w.ForbiddenSince = time.Time{}
 		if w.NotFoundSince.IsZero() {
 			w.NotFoundSince = now
 		}

@@ -80,7 +80,7 @@ func (l *life) step(t *testing.T) {
 		before.Wish = &watcher.Wish{By: "ada", At: now}
 	}
 	hold := time.Duration(max(0, l.script.under(8)-5)) * time.Minute
-	next, decided := l.p.Before(before, hold, "held", now)
+	next, decided := l.p.Before(before, watcher.Leave{After: hold, Why: "held"}, now)
 	if decided {
 		l.checkBefore(t, before, next, hold, now)
 	} else {

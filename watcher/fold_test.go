@@ -54,7 +54,7 @@ func wake(t testing.TB, p watcher.Policy, w watcher.Watch, k wakeup) watcher.Wat
 		w.Wish = &watcher.Wish{By: "ada", Reason: "wrong pool", At: w.NextPollAt}
 	}
 	now := w.NextPollAt.Add(k.late)
-	next, decided := p.Before(w, k.hold, "held until noon", now)
+	next, decided := p.Before(w, watcher.Leave{After: k.hold, Why: "held until noon"}, now)
 	if !decided {
 		next, _ = p.Fold(w, k.answer, k.err, now)
 	}

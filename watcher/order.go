@@ -104,7 +104,8 @@ const (
 	Throttled   Class = "throttled"   // the account asks too often; no fault of the order
 	NotFound    Class = "not_found"   // the API does not know the order, perhaps not yet
 	Refused     Class = "refused"     // the API refuses this order or project for good
-	Credentials Class = "credentials" // the account cannot log in or lacks a permission
+	Forbidden   Class = "forbidden"   // the account may not ask for this order
+	Credentials Class = "credentials" // the account cannot log in, or is frozen
 )
 
 // A PollError is an error of a poll whose meaning for the watch is known.
@@ -113,6 +114,9 @@ type PollError struct {
 	Code       string        // the API's error code; empty where it gave none
 	Message    string        // the cloud's text, untrusted and bounded; never a secret
 	RetryAfter time.Duration // how long the API asks to be left alone; 0 where it does not say
+	// OthersAnswered is when the account was last answered about another order, with Forbidden; zero
+	// where that is not known.
+	OthersAnswered time.Time
 }
 
 func (e *PollError) Error() string {

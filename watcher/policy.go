@@ -8,9 +8,15 @@ type Policy struct {
 	Backoff       Backoff
 	Settle        time.Duration // an order that looks ended is looked at again after this long; 0 trusts the first look
 	NotFoundGrace time.Duration // an order that the API does not know may still appear for this long
-	Timeout       time.Duration // of a request that names none
-	DefaultRegion string        // of a watch whose request names none
-	MaxPayload    int           // the largest message that the server takes, in bytes; at least [MinPayload]
+	// LastPollGrace is how long after its deadline a watch may still wait for the account's leave to
+	// make its last poll.
+	LastPollGrace time.Duration
+	// ForbiddenGrace is how long a permission that is missing may still be given, where the account
+	// is not answered about other orders either.
+	ForbiddenGrace time.Duration
+	Timeout        time.Duration // of a request that names none
+	DefaultRegion  string        // of a watch whose request names none
+	MaxPayload     int           // the largest message that the server takes, in bytes; at least [MinPayload]
 }
 
 // MinPayload is the smallest server limit on messages, in bytes, under which a record, with as

@@ -69,8 +69,7 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
 	now := func() time.Time { return later(p.Now(), k.At) }
-	wait, why := p.wait(w, now())
-	if next, ok := p.Policy.Before(w, wait, why, now()); ok {
+	if next, ok := p.Policy.Before(w, p.leave(ctx, w, now()), now()); ok {
 		return p.store(ctx, next, nil, nil, revision)
 	}
 	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
@@ -96,12 +95,12 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	return putBack(0, ErrConflict)
 }
 
-// wait asks for the account's leave, but for a watch that will not be polled whatever it says.
-func (p *Poller) wait(w Watch, now time.Time) (time.Duration, string) {
+// leave asks for the account's leave, but for a watch that will not be polled whatever it says.
+func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {
 	if w.Wish != nil {
-		return 0, ""
+		return Leave{}
 	}
-	return p.Orders.Wait(w.Region, now, w.Turn)
+	return p.Orders.Wait(ctx, w.Region, w.Order, now, w.Turn)
 }
 
 // store writes the record that a step led to and makes sure of what follows from it.

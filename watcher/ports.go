@@ -8,10 +8,10 @@ import (
 
 // Orders is the cloud that is asked. It must be safe for concurrent use.
 type Orders interface {
-	// Wait returns how long the account of the region may not be asked yet, and why. Zero lets the
-	// caller ask once, now. turn is when an earlier Wait told the caller to come back, zero for
-	// none: who comes then goes before those who have not waited.
-	Wait(region string, now, turn time.Time) (time.Duration, string)
+	// Wait says whether the account that is asked for the order may be asked now. Where it may, the
+	// caller is to ask once, at once. turn is when an earlier Wait told the caller to come back,
+	// zero for none: who comes then goes before those who have not waited.
+	Wait(ctx context.Context, region string, order Order, now, turn time.Time) Leave
 	// Show asks once for the order. An error with a *[PollError] in its chain says what it
 	// means for the watch; any other may pass.
 	Show(ctx context.Context, region string, order Order) (Answer, error)
@@ -49,11 +49,41 @@ type Events interface {
 	Progress(context.Context, Progress) error
 }
 
-// A Notifier tells people how a watch ended. It must be safe for concurrent use.
+// Accounts is what workers tell each other of the accounts that they ask. It must be safe for
+// concurrent use.
+type Accounts interface {
+	// Workers returns how many workers share what an account may be asked; at least 1.
+	Workers() int
+	// Hold returns the hold under the key as this worker knows it, and its revision; the zero Hold
+	// where there is none. It does not block.
+	Hold(key string) (Hold, Revision)
+	// SetHold stores the hold if the key's last revision is the one given. With ErrConflict
+	// another worker was quicker, and Hold returns what it stored; with any other error the hold
+	// counts for this worker alone.
+	SetHold(ctx context.Context, key string, h Hold, revision Revision) error
+}
+
+// A Notifier tells people how a watch ended, and of accounts that cannot be asked. It must be safe
+// for concurrent use.
 type Notifier interface {
 	// Notify returns nil once the people have been told or can never be; the event is then done
 	// with. An error puts the event back; a *[RetryError] in its chain says for how long.
 	Notify(ctx context.Context, c Completion) error
+	// Attend does the same for an account. There is an event for each project; people are to be
+	// told once of all events that share an outage.
+	Attend(ctx context.Context, a Attention) error
+}
+
+// Notes is what a Notifier remembers of what it told, for all workers and across restarts. It must
+// be safe for concurrent use.
+type Notes interface {
+	// Note returns what is noted under the key, nil where there is nothing, and its revision, from
+	// the server that writes.
+	Note(ctx context.Context, key string) (text []byte, revision Revision, err error)
+	// SetNote notes the text, which is not empty, if the key's last revision is the one given, and
+	// returns the new one. With ErrConflict another worker was quicker, or the answer to the
+	// caller's own write was lost. A key is made of a-z A-Z 0-9 - _ = / and single dots.
+	SetNote(ctx context.Context, key string, text []byte, revision Revision) (Revision, error)
 }
 
 // A RetryError asks to be tried again no sooner than After.

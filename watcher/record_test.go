@@ -280,7 +280,7 @@ func FuzzDecodeWatch(f *testing.F) {
 		if w.State != watcher.Watching {
 			return
 		}
-		p.Before(w, time.Minute, "held", w.Deadline)
+		p.Before(w, watcher.Leave{After: time.Minute, Why: "held"}, w.Deadline)
 		next, changes := p.Fold(w, answer(2, succeed, failed), nil, w.Deadline)
 		p.Progress(next, changes, nil)
 		if next.State != watcher.Ending || next.Completion.Outcome == watcher.Succeeded {

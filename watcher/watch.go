@@ -49,6 +49,7 @@ type Watch struct {
 	Errors     int          `json:"errors_in_a_row,omitempty"`
 
 	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s since the order was last seen
+	ForbiddenSince  time.Time `json:"forbidden_since,omitzero"`   // the first of the refusals for lack of a permission since the order was last seen
 	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended
 
 	Completion *Completion `json:"completion,omitempty"` // from ending on

@@ -19,6 +19,7 @@ func policy() watcher.Policy {
 		Backoff:       watcher.Backoff{Initial: 5 * time.Second, Multiplier: 1.5, Max: time.Minute},
 		Settle:        10 * time.Second,
 		NotFoundGrace: 2 * time.Minute,
+		LastPollGrace: 30 * time.Second, ForbiddenGrace: 10 * time.Minute,
 		Timeout:       2 * time.Hour,
 		DefaultRegion: "cn-north-4",
 		MaxPayload:    1 << 20,

@@ -119,8 +119,8 @@ func (m *world) call(name string, do func(stale bool) error) error {
 	return err
 }
 
-func (m *world) Wait(string, time.Time, time.Time) (time.Duration, string) {
-	return m.hold, "held until noon"
+func (m *world) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+	return watcher.Leave{After: m.hold, Why: "held until noon"}
 }
 
 func (m *world) Show(context.Context, string, watcher.Order) (a watcher.Answer, err error) {

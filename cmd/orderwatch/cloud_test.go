@@ -61,6 +61,6 @@ func TestCloudFaults(t *testing.T) {
 		t.Fatalf("%d orders for %d faults; want some without", len(orders), len(names))
 	}
 	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 2)
+	f := startFleet(t, n.url, l, 2, "FAULT_SPEED=50", `FAULT_TIMING={"Unreachable":"1h"}`) // so many faults at once hold the account
 	f.run(t, n.js, l, func(*rand.Rand) {})
 }

@@ -82,7 +82,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 
 	worker := make(chan error, 1)
 	go func() {
-		worker <- work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), events.DefaultTiming(), nc)
+		worker <- work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), defaultTiming(), nc)
 		cancel()
 	}()
 	err = demoRun(ctx, nc, board, fates)

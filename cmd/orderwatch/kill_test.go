@@ -132,7 +132,11 @@ func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...stri
 	t.Helper()
 	modelArts := httptest.NewServer(l.cloud)
 	t.Cleanup(modelArts.Close)
-	f := &fleet{program: build(t, worker), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
+	var tags []string
+	if slices.ContainsFunc(more, func(v string) bool { return strings.HasPrefix(v, "FAULT_") }) {
+		tags = append(tags, "faults")
+	}
+	f := &fleet{program: build(t, worker, tags...), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
 	f.slack.AddToken(slackToken, "chat:write")
 	var channels []string
 	for i := range slackChannels {

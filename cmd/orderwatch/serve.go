@@ -37,13 +37,13 @@ It is configured by the environment:
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, timing())
+			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, serveTiming())
 		},
 	}
 }
 
 // serve works until ctx is done and everything is handed over.
-func serve(ctx context.Context, log *slog.Logger, config Config, timing events.Timing) error {
+func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) error {
 	login, err := natsLogin(config)
 	if err != nil {
 		return err
@@ -67,20 +67,28 @@ func serve(ctx context.Context, log *slog.Logger, config Config, timing events.T
 }
 
 // work runs one worker on the connection.
-func work(ctx context.Context, log *slog.Logger, config Config, timing events.Timing, nc *nats.Conn) error {
+func work(ctx context.Context, log *slog.Logger, config Config, timing timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	clock := events.NewClock(nil)
-	orders, err := newOrders(log, config, clock)
+	accounts, err := events.NewAccounts(log, workerConfig(config, timing), nc, clock)
+	if err != nil {
+		return err
+	}
+	orders, err := newOrders(log, config, clock, accounts, timing.ModelArts)
 	if err != nil {
 		return err
 	}
 	defer orders.Close()
-	notifier, err := newNotifier(log, config, clock, registry)
+	notes, err := events.NewNotes(log, workerConfig(config, timing), nc, clock)
 	if err != nil {
 		return err
 	}
-	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, orders, notifier, registry)
+	notifier, err := newNotifier(log, config, clock, notes, registry)
+	if err != nil {
+		return err
+	}
+	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
 	if err != nil {
 		return err
 	}
@@ -114,19 +122,19 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing events.Ti
 }
 
 // newOrders returns the client of the ModelArts API.
-func newOrders(log *slog.Logger, config Config, clock *events.Clock) (*modelarts.Client, error) {
+func newOrders(log *slog.Logger, config Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
 	m := config.ModelArts
-	token, err := modelarts.NewToken(m.Token.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_TOKEN: %w", err)
-	}
 	trust, err := trusted(m.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_CA_FILE: %w", err)
 	}
+	login, err := modelArtsLogin(log, m, trust, clock.Now)
+	if err != nil {
+		return nil, fmt.Errorf("log in to ModelArts: %w", err)
+	}
 	return modelarts.New(log, modelarts.Config{
-		Endpoint: m.Endpoint, Regions: m.Regions, Credential: token,
-		Timeout: m.Timeout, Rate: m.Rate, Concurrency: config.Watch.Concurrency,
+		Endpoint: m.Endpoint, Regions: m.Regions, Credential: login,
+		Timeout: m.Timeout, Rate: m.Rate, Accounts: accounts, Timing: timing, Concurrency: config.Watch.Concurrency,
 		TLS: trust, UserAgent: "orderwatch/" + programVersion(), Secrets: config.secrets(), Now: clock.Now,
 	})
 }
@@ -148,7 +156,7 @@ func trusted(path string) (*tls.Config, error) {
 }
 
 // workerConfig returns what the worker needs of the configuration.
-func workerConfig(c Config, timing events.Timing) events.Config {
+func workerConfig(c Config, timing timing) events.Config {
 	return events.Config{
 		Names:       events.Names{Subjects: c.Assets.SubjectPrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain},
 		Replicas:    c.Assets.StreamReplicas,
@@ -164,9 +172,10 @@ func workerConfig(c Config, timing events.Timing) events.Config {
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
 			Settle:        c.Watch.Settle,
 			NotFoundGrace: c.ModelArts.NotFoundGrace,
+			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden,
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
 		},
-		Timing: timing,
+		Timing: timing.Timing,
 	}
 }

@@ -1,8 +1,20 @@
-//go:build !faults
-
 package main
 
-import "github.com/orderwatch/orderwatch/events"
+import (
+	"time"
 
-// timing returns the durations that the contract does not name.
-func timing() events.Timing { return events.DefaultTiming() }
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher/modelarts"
+)
+
+// A timing holds the durations that the contract does not name.
+type timing struct {
+	events.Timing
+	ModelArts modelarts.Timing
+	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
+	Forbidden time.Duration // see watcher.Policy's ForbiddenGrace
+}
+
+func defaultTiming() timing {
+	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), 30 * time.Second, 10 * time.Minute}
+}

@@ -4,24 +4,29 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
 )
 
-// timing returns the durations that the contract does not name, and arms the fault that the
+// serveTiming returns the durations that the contract does not name, and arms the fault that the
 // environment asks for. A build with the tag faults serves the tests of crashes alone:
 //
 //	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
 //	FAULT_ACTION  kill, stop or term
-//	FAULT_TIMING  durations in place of those of production: {"AckWait": "3s", …}
+//	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
+//	FAULT_SPEED   by how much the durations are divided that say how long an account is held and
+//	              when people are told
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
-func timing() events.Timing {
+func serveTiming() timing {
 	timing, err := faultTiming(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "orderwatch:", err)
@@ -30,15 +35,15 @@ func timing() events.Timing {
 	return timing
 }
 
-func faultTiming(environ []string) (events.Timing, error) {
-	timing := events.DefaultTiming()
+func faultTiming(environ []string) (timing, error) {
+	timing := defaultTiming()
 	set := make(map[string]string)
 	for _, pair := range environ {
 		switch name, value, _ := strings.Cut(pair, "="); {
-		case name == "FAULT_POINT" || name == "FAULT_ACTION" || name == "FAULT_TIMING":
+		case slices.Contains([]string{"FAULT_POINT", "FAULT_ACTION", "FAULT_TIMING", "FAULT_SPEED"}, name):
 			set[name] = value
 		case strings.HasPrefix(name, "FAULT_"):
-			return timing, fmt.Errorf("%s: no such variable; there are FAULT_POINT, FAULT_ACTION, FAULT_TIMING", name)
+			return timing, fmt.Errorf("%s: no such variable; there are FAULT_POINT, FAULT_ACTION, FAULT_TIMING, FAULT_SPEED", name)
 		}
 	}
 	if set["FAULT_POINT"] != "" || set["FAULT_ACTION"] != "" {
@@ -46,8 +51,18 @@ func faultTiming(environ []string) (events.Timing, error) {
 			return timing, fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
 		}
 	}
+	if text := set["FAULT_SPEED"]; text != "" {
+		speed, err := strconv.Atoi(text)
+		if err != nil || speed < 1 {
+			return timing, errors.New("FAULT_SPEED: must be a number from 1")
+		}
+		timing.Unreachable /= time.Duration(speed)
+		timing.LastPoll /= time.Duration(speed)
+		timing.Forbidden /= time.Duration(speed)
+		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
+	}
 	if text := set["FAULT_TIMING"]; text != "" {
-		if err := setDurations(&timing, text); err != nil {
+		if err := setDurations(&timing.Timing, text); err != nil {
 			return timing, fmt.Errorf("FAULT_TIMING: %w", err)
 		}
 	}
@@ -72,4 +87,17 @@ func setDurations(timing *events.Timing, text string) error {
 		field.SetInt(int64(d))
 	}
 	return nil
+}
+
+// divide divides all durations in a struct.
+func divide(durations reflect.Value, speed int) {
+	for i := range durations.NumField() {
+		field := durations.Field(i)
+		switch {
+		case field.Type() == reflect.TypeFor[time.Duration]():
+			field.SetInt(field.Int() / int64(speed))
+		case field.Kind() == reflect.Struct:
+			divide(field, speed)
+		}
+	}
 }

@@ -1,13 +1,12 @@
 package modelarts
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -18,125 +17,134 @@ const (
 	// slack is added to every time that is handed out, so that rounding leaves the token that is
 	// waited for whole.
 	slack = time.Millisecond
+	// burst is how many calls may come at once, in seconds of the rate: enough for wake-ups, which
+	// come every 250 ms, and little enough to keep within a tenth of the rate over 5 s.
+	burst = 0.4
 )
 
-// An account says when one region may be asked by this process: no more often than its rate, and
-// not at all for a while after the API throttled it.
+// An account is one login in one region. It says when it may be asked by this worker: no more often
+// than the worker's share of its rate, and not at all while it is held.
 //
 // Whoever may not ask now is handed a slot: slots are one call apart, so those who were put off
 // come back one by one. While somebody has a slot that is still to come, whoever has none is handed
-// one behind it, so that nobody waits while others go twice.
+// one behind it, so that nobody waits while others go twice. Whoever comes in its turn and finds no
+// token, since turns handed out by other workers came here, goes before all who have none.
 type account struct {
 	logger *slog.Logger
 	rate   float64
+	shared watcher.Accounts
+	timing Timing
+	holds  holds
 
-	mu       sync.Mutex
-	limiter  *rate.Limiter
-	lastSlot time.Time
+	mu        sync.Mutex
+	workers   int // among which the rate is shared
+	limiter   *rate.Limiter
+	lastSlot  time.Time
+	lastFront time.Time // the last slot of those who had a turn
+	lastHeld  time.Time // the last slot after the account's hold
 
-	backoff        *backoff.ExponentialBackOff // of holds whose length the API does not say
-	throttledSince time.Time                   // zero: not throttled
-	heldFrom       time.Time                   // when the last hold began
-	heldUntil      time.Time
+	proven bool      // the login was accepted
+	trying time.Time // until when the answer to the one call is awaited that shows it
 }
 
-func newAccount(logger *slog.Logger, perSecond float64) *account {
-	return &account{
-		logger:  logger,
-		rate:    perSecond,
-		limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
-		backoff: backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(time.Second),
-			backoff.WithMultiplier(2),
-			backoff.WithMaxInterval(time.Minute),
-			backoff.WithMaxElapsedTime(0), // it never gives up
-		),
+func newAccount(logger *slog.Logger, key, region string, c Config) *account {
+	a := &account{
+		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(),
+		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: c.Timeout + c.Timing.ProbeGrace, now: c.Now},
 	}
+	a.limiter = rate.NewLimiter(rate.Limit(a.perSecond()), a.burst())
+	return a
 }
 
-// slotGrace is how late who was handed a slot may come.
-const slotGrace = 10 * time.Second
-
-// wait returns zero, and takes a token; or how long to wait, and why. turn is the slot that the
-// caller was handed.
-func (a *account) wait(now, turn time.Time) (time.Duration, string) {
+// wait says whether a call about the project may be made now; then it has taken a token. turn is the
+// slot that the caller was handed.
+func (a *account) wait(ctx context.Context, project string, now, turn time.Time) watcher.Leave {
+	stands, probes := a.holds.look(ctx, project, now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now.Before(a.heldUntil) {
-		return a.slot(now, a.heldUntil), "ModelArts throttles the account until " + a.heldUntil.UTC().Format(time.RFC3339)
+	a.share(now)
+	switch {
+	case stands.why == "":
+	case stands.account: // one by one, so that they come back so
+		return watcher.Leave{After: a.next(&a.lastHeld, now, stands.until), Why: stands.why, Held: true}
+	default:
+		return watcher.Leave{After: stands.until.Sub(now) + slack, Why: stands.why, Held: true}
+	}
+	if !a.proven && !probes && now.Before(a.trying) {
+		return watcher.Leave{After: a.slot(now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}
 	}
 	queues := a.lastSlot.After(now)
 	late := now.Sub(turn)
-	hasTurn := late >= 0 && late < slotGrace
-	if (hasTurn || !queues || a.idle(now)) && a.limiter.AllowN(now, 1) {
-		return 0, ""
+	hasTurn := probes || late >= 0 && late < a.timing.SlotGrace
+	if (hasTurn || !queues || a.idle(now)) && a.limiter.AllowN(now, 1) || probes {
+		if !a.proven {
+			a.trying = now.Add(a.holds.patience)
+		}
+		return watcher.Leave{}
 	}
-	missing := 1 - a.limiter.TokensAt(now)
-	return a.slot(now, now.Add(a.calls(missing))), fmt.Sprintf("the configured rate, %g requests a second, is used up", a.rate)
+	missing := now.Add(a.calls(1 - a.limiter.TokensAt(now)))
+	why := fmt.Sprintf("the configured rate, %g requests a second over %d workers, is used up", a.rate, a.workers)
+	if hasTurn {
+		return watcher.Leave{After: a.front(now, missing), Why: why}
+	}
+	return watcher.Leave{After: a.slot(now, missing), Why: why}
 }
 
+// share takes this worker's share of the rate.
+func (a *account) share(now time.Time) {
+	workers := a.shared.Workers()
+	if workers == a.workers {
+		return
+	}
+	a.workers = workers
+	a.limiter.SetBurstAt(now, a.burst())
+	a.limiter.SetLimitAt(now, rate.Limit(a.perSecond()))
+}
+
+func (a *account) perSecond() float64 { return a.rate / float64(a.workers) }
+
+func (a *account) burst() int { return max(1, int(a.perSecond()*burst)) }
+
 // idle reports whether more than one token is there, and as many as can be: slots that were handed
-// out are not used, since their watches ended or went to another replica.
+// out are not used, since their watches ended or went to another worker.
 func (a *account) idle(now time.Time) bool {
 	return a.limiter.Burst() > 1 && a.limiter.TokensAt(now) > float64(a.limiter.Burst())-0.01
 }
 
 // slot hands out the next free slot that is not before the earliest.
 func (a *account) slot(now, earliest time.Time) time.Duration {
-	next := a.lastSlot.Add(a.calls(1))
+	return a.next(&a.lastSlot, now, earliest)
+}
+
+// front hands out a slot to who had one.
+func (a *account) front(now, earliest time.Time) time.Duration {
+	return a.next(&a.lastFront, now, earliest)
+}
+
+func (a *account) next(last *time.Time, now, earliest time.Time) time.Duration {
+	next := last.Add(a.calls(1))
 	if next.Before(earliest) {
 		next = earliest
 	}
-	a.lastSlot = next
+	*last = next
 	return next.Sub(now) + slack
 }
 
-// calls returns how long n calls take at the account's rate.
+// calls returns how long n calls take at the worker's share of the rate.
 func (a *account) calls(n float64) time.Duration {
-	return time.Duration(n / a.rate * float64(time.Second))
+	return time.Duration(n / a.perSecond() * float64(time.Second))
 }
 
-// heard takes note of how a call ended that began at a time.
-func (a *account) heard(began, now time.Time, err error) {
+// heard takes note of how a call ended that began at a time. It may add to the error.
+func (a *account) heard(ctx context.Context, project string, began, now time.Time, err error) {
+	kind := a.holds.heard(ctx, project, began, now, err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e, ok := errors.AsType[*APIError](err)
-	switch {
-	case ok && e.Class == watcher.Throttled:
-		a.hold(began, now, e)
-	case err == nil, ok && e.Status/100 == 4: // the API looked at it
-		a.release(began, now)
+	a.trying = time.Time{}
+	switch kind {
+	case watcher.HeldLogin:
+		a.proven = false
+	case "":
+		a.proven, a.lastHeld = true, time.Time{}
 	}
-}
-
-// hold stops the calls. The API or the limit that it names says for how long; where neither
-// does, one second at first, and twice as long each time, up to a minute. Calls that were under way
-// when the hold began say nothing new about that.
-func (a *account) hold(began, now time.Time, e *APIError) {
-	wait := e.RetryAfter
-	if wait == 0 {
-		if !began.After(a.heldFrom) {
-			return
-		}
-		wait = a.backoff.NextBackOff()
-	}
-	until := now.Add(wait)
-	if !until.After(a.heldUntil) {
-		return
-	}
-	a.heldFrom, a.heldUntil = now, until
-	if a.throttledSince.IsZero() {
-		a.throttledSince = now
-		a.logger.Warn("modelarts throttles the account", "wait", wait, "until", until, "err", e)
-	}
-}
-
-// release ends the throttling, once a call that began after the hold was answered.
-func (a *account) release(began, now time.Time) {
-	if a.throttledSince.IsZero() || began.Before(a.heldUntil) {
-		return
-	}
-	a.logger.Info("modelarts no longer throttles the account", "wait", now.Sub(a.throttledSince))
-	a.throttledSince = time.Time{}
-	a.backoff.Reset()
 }

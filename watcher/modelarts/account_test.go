@@ -1,13 +1,18 @@
 package modelarts_test
 
 import (
-	"bytes"
+	"cmp"
 	"container/heap"
-	"log/slog"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -18,6 +23,65 @@ type clock struct{ now time.Time }
 func (c *clock) Now() time.Time { return c.now }
 
 func newClock() *clock { return &clock{time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)} }
+
+// A bucket is what workers share, in memory.
+type bucket struct {
+	mu        sync.Mutex
+	workers   int
+	broken    bool // it stores nothing: what is set counts for this worker alone
+	holds     map[string]watcher.Hold
+	revisions map[string]watcher.Revision
+}
+
+func newBucket(workers int) *bucket {
+	return &bucket{workers: workers, holds: make(map[string]watcher.Hold), revisions: make(map[string]watcher.Revision)}
+}
+
+func (b *bucket) Workers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.workers
+}
+
+func (b *bucket) Hold(key string) (watcher.Hold, watcher.Revision) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.holds[key], b.revisions[key]
+}
+
+func (b *bucket) SetHold(_ context.Context, key string, h watcher.Hold, revision watcher.Revision) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.revisions[key] != revision {
+		return watcher.ErrConflict
+	}
+	b.holds[key] = h
+	if b.broken {
+		return errors.New("no quorum")
+	}
+	b.revisions[key]++
+	return nil
+}
+
+// known returns a client that is told the time and whose login has been accepted, with so many
+// calls a second, as one of the workers on the bucket.
+func known(t *testing.T, k *clock, e *emulator.Emulator, perSecond float64, b *bucket) *modelarts.Client {
+	t.Helper()
+	c := config(t, serve(t, e))
+	c.Rate, c.Now, c.Accounts = perSecond, k.Now, b
+	client := newClient(t, c)
+	if _, err := client.Show(t.Context(), region, order("order.x")); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// one is an emulator of one order.
+func one() *emulator.Emulator {
+	e := emulator.New(emulator.Options{})
+	e.Add(project, "order.x", emulator.Order{})
+	return e
+}
 
 // comers are the times at which watches come and ask whether they may poll, earliest first.
 type comers []time.Time
@@ -32,12 +96,12 @@ func (c *comers) Pop() any {
 	return x
 }
 
-// A thousand watches that come at once are let through at the rate, and each but the first
-// twenty has to come twice.
+// A thousand watches that come at once are let through at the rate, and each but the first few has
+// to come twice.
 func TestWaitHandsOutSlots(t *testing.T) {
 	for _, rate := range []float64{20, 30, 7, 333, 0.5} {
 		k := newClock()
-		client := newClient(t, modelarts.Config{Regions: []string{region}, Credential: modelarts.Token{}, Rate: rate, Now: k.Now})
+		client := known(t, k, one(), rate, newBucket(1))
 		const watches = 1000
 		queue := make(comers, watches)
 		for n := range queue {
@@ -52,17 +116,17 @@ func TestWaitHandsOutSlots(t *testing.T) {
 			if now.After(k.now) {
 				turn = now
 			}
-			wait, reason := client.Wait(region, now, turn)
-			if wait == 0 {
+			leave := client.Wait(t.Context(), region, order("order.x"), now, turn)
+			if leave.After == 0 {
 				asked = append(asked, now)
 				continue
 			}
-			if !strings.Contains(reason, "rate") {
-				t.Fatalf("reason %q", reason)
+			if !strings.Contains(leave.Why, "rate") || leave.Held {
+				t.Fatalf("%+v", leave)
 			}
-			heap.Push(&queue, now.Add(wait))
+			heap.Push(&queue, now.Add(leave.After))
 		}
-		burst := max(1, int(rate))
+		burst := max(1, int(rate*0.4))
 		if came != 2*watches-burst {
 			t.Errorf("rate %g: %d watches came %d times", rate, watches, came)
 		}
@@ -79,14 +143,14 @@ func TestWaitHandsOutSlots(t *testing.T) {
 // slots that they never used.
 func TestWaitForgetsSlotsNobodyUses(t *testing.T) {
 	k := newClock()
-	client := newClient(t, modelarts.Config{Regions: []string{region}, Credential: modelarts.Token{}, Rate: 10})
+	client := known(t, k, one(), 10, newBucket(1))
 	for range 1000 {
-		client.Wait(region, k.now, time.Time{})
+		client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{})
 	}
 	asked := 0
 	for range 1000 {
 		k.now = k.now.Add(10 * time.Millisecond)
-		if wait, _ := client.Wait(region, k.now, time.Time{}); wait == 0 {
+		if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
 			asked++
 		}
 	}
@@ -97,155 +161,59 @@ func TestWaitForgetsSlotsNobodyUses(t *testing.T) {
 
 func TestWaitKeepsRegionsApart(t *testing.T) {
 	k := newClock()
-	client := newClient(t, modelarts.Config{Regions: []string{region, "eu-west-101"}, Credential: modelarts.Token{}, Rate: 1})
-	client.Wait(region, k.now, time.Time{})
-	if wait, _ := client.Wait(region, k.now, time.Time{}); wait == 0 {
+	c := config(t, serve(t, one()))
+	c.Regions, c.Rate, c.Now = []string{region, "eu-west-101"}, 1, k.Now
+	client := newClient(t, c)
+	client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{})
+	if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
 		t.Error("asked twice")
 	}
 	for _, other := range []string{"eu-west-101", "unknown"} {
-		if wait, _ := client.Wait(other, k.now, time.Time{}); wait != 0 {
-			t.Errorf("%s waits %v", other, wait)
+		if leave := client.Wait(t.Context(), other, order("order.x"), k.now, time.Time{}); leave.After != 0 {
+			t.Errorf("%s: %+v", other, leave)
 		}
 	}
 }
 
-func TestWaitHolds(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		fault    emulator.Fault
-		min, max time.Duration
-	}{
-		{"Retry-After", emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "42"}}, 42 * time.Second, 42 * time.Second},
-		{"absurd Retry-After", emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "86400"}}, 15 * time.Minute, 15 * time.Minute},
-		{"limit in the text", emulator.Fault{Status: 429, Code: "APIG.0308", Message: "policy user over ratelimit,limit:200,time:1 minute"}, time.Minute, time.Minute},
-		{"neither", emulator.Fault{Status: 429}, 500 * time.Millisecond, 1500 * time.Millisecond},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			client, k, _, e := throttled(t)
-			e.SetFaults(tt.fault)
-			client.Show(t.Context(), region, order("order.x"))
-			wait, reason := client.Wait(region, k.now, time.Time{})
-			if wait < tt.min || wait > tt.max+time.Millisecond || !strings.Contains(reason, "ModelArts throttles the account until 2026-01-01T12:") {
-				t.Errorf("got %v, %q", wait, reason)
-			}
-			last := wait
-			for range 10 { // the others come back one by one
-				wait, _ := client.Wait(region, k.now, time.Time{})
-				if wait-last != 50*time.Millisecond {
-					t.Errorf("%v after %v", wait, last)
-				}
-				last = wait
-			}
-			k.now = k.now.Add(last)
-			if wait, reason := client.Wait(region, k.now, time.Time{}); wait != 0 {
-				t.Errorf("after the hold: %v, %q", wait, reason)
-			}
-		})
-	}
-}
-
-// throttled returns a client of an emulator, its clock and its log.
-func throttled(t *testing.T) (*modelarts.Client, *clock, *bytes.Buffer, *emulator.Emulator) {
-	t.Helper()
+// Until one call was answered nobody else may ask: a wrong key is locked after a few calls.
+func TestALoginIsTriedOnce(t *testing.T) {
 	k := newClock()
-	e := emulator.New(emulator.Options{})
-	e.Add(project, "order.x", emulator.Order{})
-	c := config(t, serve(t, e))
-	c.Rate, c.Now = 20, k.Now
-	var log bytes.Buffer
-	client, err := modelarts.New(slog.New(slog.NewTextHandler(&log, nil)), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client, k, &log, e
-}
-
-// Holds of unknown length grow up to a minute and begin anew after a success; people are told
-// once when they begin and once when they are over.
-func TestHoldsGrow(t *testing.T) {
-	client, k, log, e := throttled(t)
-	show := func() time.Duration {
-		client.Show(t.Context(), region, order("order.x"))
-		wait, _ := client.Wait(region, k.now, time.Time{})
-		return wait
-	}
-	e.SetFaults(emulator.Fault{Status: 429})
-	for n, mean := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60} {
-		mean *= time.Second
-		wait := show()
-		if wait < mean/2 || wait > mean*3/2+time.Millisecond {
-			t.Errorf("hold %d: %v, want about %v", n+1, wait, mean)
+	c := config(t, serve(t, one()))
+	c.Rate, c.Now = 100, k.Now
+	client := newClient(t, c)
+	may := 0
+	for range 50 {
+		if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
+			may++
 		}
-		k.now = k.now.Add(wait)
 	}
-	if n := strings.Count(log.String(), "WARN"); n != 1 || strings.Contains(log.String(), "INFO") {
-		t.Errorf("log:\n%s", log)
+	if may != 1 {
+		t.Errorf("%d calls with a login of which nothing is known", may)
 	}
-	e.SetFaults(emulator.Fault{Status: 503}) // says nothing about it
-	show()
-	if strings.Contains(log.String(), "INFO") {
-		t.Errorf("log:\n%s", log)
-	}
-	e.SetFaults()
-	show()
-	if strings.Count(log.String(), "INFO") != 1 || strings.Contains(log.String(), secret) {
-		t.Errorf("log:\n%s", log)
-	}
-	e.SetFaults(emulator.Fault{Status: 429})
-	if wait := show(); wait > 1501*time.Millisecond {
-		t.Errorf("after a success: %v", wait)
-	}
-}
-
-// Twenty calls in flight that are all refused are one refusal, not twenty.
-func TestCallsInFlightMakeOneHold(t *testing.T) {
-	client, k, log, e := throttled(t)
-	e.SetFaults(emulator.Fault{Status: 429})
-	start := make(chan struct{})
-	done := make(chan struct{})
-	for range 20 {
-		go func() {
-			<-start
-			client.Show(t.Context(), region, order("order.x"))
-			done <- struct{}{}
-		}()
-	}
-	close(start)
-	for range 20 {
-		<-done
-	}
-	if wait, _ := client.Wait(region, k.now, time.Time{}); wait > 1501*time.Millisecond {
-		t.Errorf("held for %v", wait)
-	}
-	if strings.Count(log.String(), "WARN") != 1 {
-		t.Errorf("log:\n%s", log)
+	client.Show(t.Context(), region, order("order.x"))
+	k.now = k.now.Add(time.Second)
+	if leave := client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}); leave.After != 0 {
+		t.Errorf("after it was accepted: %+v", leave)
 	}
 }
 
 // More watches than the rate can serve take turns: nobody goes twice while another waits.
 func TestWaitStarvesNobody(t *testing.T) {
-	const watches, rate, seconds = 500, 10, 200
+	const watches, perSecond, seconds = 500, 10, 200
 	k := newClock()
-	client := newClient(t, modelarts.Config{Regions: []string{region}, Credential: modelarts.Token{}, Rate: rate, Now: k.Now})
-	type watch struct {
-		due, turn time.Time
-		polls     int
-	}
-	all := make([]watch, watches)
+	client := known(t, k, one(), perSecond, newBucket(1))
+	all := make([]polled, watches)
 	for i := range all {
 		all[i].due = k.now
 	}
-	end := k.now.Add(seconds * time.Second)
-	for ; k.now.Before(end); k.now = k.now.Add(50 * time.Millisecond) {
+	for end := k.now.Add(seconds * time.Second); k.now.Before(end); k.now = k.now.Add(50 * time.Millisecond) {
 		for i := range all {
 			w := &all[i]
 			if w.due.After(k.now) {
 				continue
 			}
-			wait, _ := client.Wait(region, k.now, w.turn)
-			if wait > 0 {
-				w.due, w.turn = k.now.Add(wait), k.now.Add(wait)
+			if leave := client.Wait(t.Context(), region, order("order.x"), k.now, w.turn); leave.After > 0 {
+				w.due, w.turn = k.now.Add(leave.After), k.now.Add(leave.After)
 				continue
 			}
 			w.polls++
@@ -256,7 +224,96 @@ func TestWaitStarvesNobody(t *testing.T) {
 	for _, w := range all {
 		least, most, sum = min(least, w.polls), max(most, w.polls), sum+w.polls
 	}
-	if most-least > 1 || sum < rate*seconds*9/10 || sum > rate*(seconds+1) {
-		t.Errorf("watches were polled %d to %d times, %d times in all; want the same for each, about %d", least, most, sum, rate*seconds)
+	if most-least > 1 || sum < perSecond*seconds*9/10 || sum > perSecond*(seconds+1) {
+		t.Errorf("watches were polled %d to %d times, %d times in all; want the same for each, about %d", least, most, sum, perSecond*seconds)
 	}
+}
+
+// A watch of the simulation.
+type polled struct {
+	due, turn time.Time
+	last      time.Time
+	longest   time.Duration // between two polls
+	polls     int
+}
+
+// Three thousand watches on three workers share 50 calls a second, wherever their wake-ups arrive;
+// when a worker dies the others use its share.
+func TestWorkersShareTheRate(t *testing.T) {
+	const watches, perSecond = 3000, 50
+	k := newClock()
+	e, b := one(), newBucket(3)
+	clients := []*modelarts.Client{known(t, k, e, perSecond, b), known(t, k, e, perSecond, b), known(t, k, e, perSecond, b)}
+	random := rand.New(rand.NewPCG(1, 1))
+	begin := k.now
+	all := make([]polled, watches)
+	for i := range all {
+		all[i].due, all[i].last = begin, begin
+	}
+	var calls []time.Duration // since begin
+	const tick = 250 * time.Millisecond
+	for ; k.now.Sub(begin) < 6*time.Minute; k.now = k.now.Add(tick) {
+		if k.now.Sub(begin) == 4*time.Minute {
+			clients, b.workers = clients[:2], 2
+		}
+		for _, i := range random.Perm(watches) {
+			w := &all[i]
+			if w.due.After(k.now) {
+				continue
+			}
+			now := k.now.Add(time.Duration(random.IntN(int(tick))))
+			leave := clients[random.IntN(len(clients))].Wait(t.Context(), region, order("order.x"), k.now, w.turn)
+			if leave.After > 0 {
+				w.due, w.turn = k.now.Add(leave.After), k.now.Add(leave.After)
+				continue
+			}
+			calls = append(calls, now.Sub(begin))
+			w.longest, w.last = max(w.longest, now.Sub(w.last)), now
+			w.polls++
+			w.due, w.turn = k.now.Add(5*time.Second), time.Time{}
+		}
+	}
+	slices.Sort(calls)
+	for _, window := range []struct {
+		span time.Duration
+		most float64
+	}{{time.Second, 1.5}, {5 * time.Second, 1.1}} {
+		most := busiest(calls, 10*time.Second, window.span)
+		if limit := window.most * perSecond * window.span.Seconds(); float64(most) > limit {
+			t.Errorf("%d calls within %s; at most %g", most, window.span, limit)
+		}
+	}
+	for _, span := range [][2]time.Duration{{10 * time.Second, 4 * time.Minute}, {4*time.Minute + 10*time.Second, 6 * time.Minute}} {
+		n := 0
+		for _, at := range calls {
+			if at >= span[0] && at < span[1] {
+				n++
+			}
+		}
+		if got := float64(n) / (span[1] - span[0]).Seconds(); got < 0.93*perSecond {
+			t.Errorf("from %s to %s: %.1f calls a second", span[0], span[1], got)
+		}
+	}
+	mean := time.Duration(float64(watches) / perSecond * float64(time.Second))
+	unlucky := slices.MaxFunc(all, func(a, b polled) int { return cmp.Compare(a.longest, b.longest) })
+	t.Logf("%d calls; a watch waits %s in the mean, %s at most", len(calls), mean, unlucky.longest)
+	if unlucky.longest > 2*mean {
+		t.Errorf("a watch waited %s; the mean is %s", unlucky.longest, mean)
+	}
+}
+
+// busiest returns the most calls in any span from a time on; calls are sorted.
+func busiest(calls []time.Duration, from, span time.Duration) int {
+	most, first := 0, 0
+	for last, at := range calls {
+		if at < from {
+			first = last + 1
+			continue
+		}
+		for at-calls[first] >= span {
+			first++
+		}
+		most = max(most, last-first+1)
+	}
+	return most
 }

@@ -48,8 +48,12 @@ type Config struct {
 	Credential Credential
 	// Timeout bounds a whole call, from the dial to the last byte of the answer.
 	Timeout time.Duration
-	// Rate is the most calls a second for each region in this process; the burst is one second's.
+	// Rate is the most calls a second for each account: one login in one region. All workers share it.
 	Rate float64
+	// Accounts is what the workers share; nil: this one shares with nobody.
+	Accounts watcher.Accounts
+	// Timing holds the durations that nobody configures; its zero value is DefaultTiming.
+	Timing Timing
 	// Concurrency is how many calls are expected at once: so many connections are kept for reuse.
 	Concurrency int
 	// TLS holds the accepted certificate authorities; nil: the system's.
@@ -93,7 +97,8 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 		if e.exposed() {
 			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.host)
 		}
-		client.regions[name] = &region{e, newAccount(logger.With("region", name), c.Rate)}
+		account := newAccount(logger.With("region", name), c.Credential.Login()+"."+name, name, c)
+		client.regions[name] = &region{e, account}
 	}
 	return client, nil
 }
@@ -113,6 +118,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "orderwatch"
+	}
+	if c.Timing == (Timing{}) {
+		c.Timing = DefaultTiming()
+	}
+	if c.Accounts == nil {
+		c.Accounts = &alone{known: make(map[string]known)}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -158,15 +169,15 @@ func newHTTP(c Config) *http.Client {
 // Close closes the connections that are not in use. The client can be used again.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Wait returns how long the region's account may not be asked yet, and why, or zero: the caller
-// may ask once, now. Whoever comes back when the time is over, with that time as turn, finds a
-// token. For a region that is not configured it returns zero; Show says why.
-func (c *Client) Wait(region string, now, turn time.Time) (time.Duration, string) {
+// Wait says whether the account that is asked for the order may be asked now; then the caller must
+// ask, at once. Whoever comes back when the time is over, with that time as turn, goes before those
+// who have none. For a region that is not configured it says yes; Show says why not.
+func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
 	r, ok := c.regions[region]
 	if !ok {
-		return 0, ""
+		return watcher.Leave{}
 	}
-	return r.account.wait(now, turn)
+	return r.account.wait(ctx, order.ProjectID, now, turn)
 }
 
 // Show asks once for the order and does not try again. Its errors are an [*APIError], which says
@@ -180,20 +191,36 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 		return watcher.Answer{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
 	}
 	began := c.config.Now()
-	answer, err := c.ask(ctx, r.endpoint, order)
-	r.account.heard(began, c.config.Now(), err)
+	answer, err := c.ask(ctx, region, r.endpoint, order)
+	if ctx.Err() == nil {
+		r.account.heard(ctx, order.ProjectID, began, c.config.Now(), err)
+	}
 	return answer, err
 }
 
-// ask makes the call.
-func (c *Client) ask(ctx context.Context, e endpoint, order watcher.Order) (watcher.Answer, error) {
+// ask makes the call; once more, within the same time, where a token was dead and there is another.
+func (c *Client) ask(ctx context.Context, region string, e endpoint, order watcher.Order) (watcher.Answer, error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	req, err := c.request(callCtx, e, order)
+	req, err := c.request(ctx, callCtx, region, e, order)
 	if err != nil {
 		return watcher.Answer{}, err
 	}
-	secrets := append(secretsOf(req.Header), c.config.Secrets...)
+	answer, err := c.send(ctx, callCtx, e, req)
+	login, renews := c.config.Credential.(renewer)
+	said, refused := errors.AsType[*APIError](err)
+	if !renews || !refused || !login.renew(req, region, order.ProjectID, said) {
+		return answer, err
+	}
+	if req, err = c.request(ctx, callCtx, region, e, order); err != nil {
+		return watcher.Answer{}, err
+	}
+	return c.send(ctx, callCtx, e, req)
+}
+
+// send makes one call.
+func (c *Client) send(ctx, callCtx context.Context, e endpoint, req *http.Request) (watcher.Answer, error) {
+	secrets := append(secretsOf(req.Header, c.config.Credential), c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.host, err, secrets)
@@ -229,18 +256,24 @@ func (c *Client) ask(ctx context.Context, e endpoint, order watcher.Order) (watc
 }
 
 // request returns the authorised request.
-func (c *Client) request(ctx context.Context, e endpoint, order watcher.Order) (*http.Request, error) {
+func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint, order watcher.Order) (*http.Request, error) {
 	u, err := e.order(order)
 	if err != nil {
 		return nil, newError(watcher.Refused, err.Error())
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(callCtx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, newError(watcher.Refused, "the order's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
-	if err := c.config.Credential.Authorize(req, order.ProjectID); err != nil {
+	if err := c.config.Credential.Authorize(req, region, order.ProjectID); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("log in: %w", context.Cause(ctx))
+		}
+		if callCtx.Err() != nil {
+			return nil, newError(watcher.MayPass, fmt.Sprintf("log in: no whole answer within %v", c.config.Timeout))
+		}
 		return nil, loginError(err)
 	}
 	return req, nil
@@ -254,8 +287,13 @@ func (c *Client) networkError(ctx, callCtx context.Context, doing string, err er
 	if callCtx.Err() != nil {
 		return newError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
+	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+}
+
+// withoutURL returns the cause in a *url.Error, which prints the whole URL.
+func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // a *url.Error prints the whole URL
+		return u.Err
 	}
-	return newError(watcher.MayPass, clean(doing+": "+err.Error(), maxMessage, secrets))
+	return err
 }

@@ -1,0 +1,6 @@
+//go:build !faults
+
+package main
+
+// serveTiming returns the durations of production.
+func serveTiming() timing { return defaultTiming() }

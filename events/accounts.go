@@ -1,0 +1,319 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Accounts is what the workers on one NATS account tell each other through the bucket
+// ORDER_ACCOUNTS: under worker.<id> that they work, every two seconds, and under
+// hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It is safe for
+// concurrent use.
+//
+// A worker counts until it was not heard of for a few seconds, by this process's clock, in which the
+// bucket could be read.
+type Accounts struct {
+	log   *slog.Logger
+	store *store
+	clock *Clock
+	id    string // of this worker
+	told  chan struct{}
+
+	mu      sync.Mutex
+	holds   map[string]heldAccount
+	workers map[string]presence // the others
+	sign    uint64              // the revision of this worker's last one
+	current bool                // whether the last look showed it: whoever answered is not behind
+
+	blind atomic.Bool // the bucket cannot be read
+}
+
+var _ watcher.Accounts = (*Accounts)(nil)
+
+type heldAccount struct {
+	hold     watcher.Hold
+	revision watcher.Revision
+}
+
+// A presence is the last sign of another worker.
+type presence struct {
+	revision uint64
+	seen     time.Time // by this process's clock
+}
+
+// Keys of the bucket begin so.
+const (
+	holdKeys   = "hold."
+	workerKeys = "worker."
+)
+
+// NewAccounts returns what a worker on the connection shares with the others. It works while that
+// worker runs.
+func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Accounts, error) {
+	js, err := newJetStream(nc, config)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return &Accounts{
+		log: log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
+		store: &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: newStoring(log, config.Names)},
+		holds: make(map[string]heldAccount), workers: make(map[string]presence),
+	}, nil
+}
+
+// Workers returns how many workers there are, with this one.
+func (a *Accounts) Workers() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return 1 + len(a.workers)
+}
+
+// Hold returns the hold under the key, as far as this worker knows.
+func (a *Accounts) Hold(key string) (watcher.Hold, watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.holds[key]
+	return h.hold, h.revision
+}
+
+// SetHold stores the hold for all workers.
+func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, revision watcher.Revision) error {
+	encoded, err := json.Marshal(hold)
+	if err != nil {
+		return err
+	}
+	sequence, err := a.write(ctx, holdKeys+key, encoded, uint64(revision))
+	switch {
+	case err == nil:
+		a.set(key, hold, watcher.Revision(sequence))
+		return nil
+	case errors.Is(err, watcher.ErrConflict), underWay(err):
+		a.reread(ctx, key)
+		return fmt.Errorf("%w (%w)", watcher.ErrConflict, err)
+	}
+	a.set(key, hold, revision) // until the bucket has a later one
+	return err
+}
+
+// forgetHold deletes what is kept of a hold.
+func (a *Accounts) forgetHold(ctx context.Context, key string, revision watcher.Revision) error {
+	sequence, err := a.write(ctx, holdKeys+key, nil, uint64(revision))
+	if err != nil {
+		a.reread(ctx, key)
+		return err
+	}
+	a.set(key, watcher.Hold{}, watcher.Revision(sequence))
+	return nil
+}
+
+// reread takes the hold from the server that writes.
+func (a *Accounts) reread(ctx context.Context, key string) {
+	names := a.store.names
+	m, err := a.store.last(ctx, names.accountStream(), names.account(holdKeys+key))
+	var hold watcher.Hold
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
+		return // the next look will tell
+	}
+	a.set(key, hold, watcher.Revision(m.Sequence))
+}
+
+func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.holds[key] = heldAccount{hold, revision}
+}
+
+// update notes a hold that is later than the one that is known.
+func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if revision > a.holds[key].revision {
+		a.holds[key] = heldAccount{hold, revision}
+	}
+}
+
+// write stores a value in the bucket; without one it marks the key as deleted. revision is the
+// key's last one.
+func (a *Accounts) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	m := &nats.Msg{Subject: a.store.names.writeAccount(key), Data: value}
+	if value == nil {
+		m.Header = nats.Header{"KV-Operation": {"DEL"}}
+	}
+	return a.store.publish(ctx, a.store.names.accountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
+}
+
+// begin makes this worker known to the others, and them to it, before it asks for anything.
+func (a *Accounts) begin(ctx context.Context) error {
+	a.greet(ctx)
+	return a.look(ctx)
+}
+
+// run keeps this worker known and the others' holds up to date until ctx is done, and then takes
+// its leave.
+func (a *Accounts) run(ctx context.Context) {
+	timing := a.store.timing
+	if listening, err := a.listen(); err == nil {
+		defer listening.Unsubscribe()
+	}
+	greeted, blind := a.clock.local(), false
+	for ctx.Err() == nil {
+		if now := a.clock.local(); now.Sub(greeted) >= timing.WorkerSign {
+			a.greet(ctx)
+			greeted = now
+		}
+		switch err := a.look(ctx); {
+		case err != nil && ctx.Err() == nil:
+			if !blind {
+				a.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
+			}
+			blind = true
+		case blind: // nor could the others give a sign
+			a.meetAgain()
+			blind = false
+		default:
+			a.forget()
+		}
+		a.blind.Store(blind)
+		select {
+		case <-a.told:
+		case <-time.After(timing.AccountsEvery):
+		case <-ctx.Done():
+		}
+	}
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	m := &nats.Msg{Subject: a.store.names.writeAccount(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	a.store.publish(bye, a.store.names.accountStream(), m) // where it fails the others notice a little later
+}
+
+// listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
+// subscribe it is looked at a little later.
+func (a *Accounts) listen() (*nats.Subscription, error) {
+	return a.store.js.Conn().Subscribe(a.store.names.account(holdKeys+">"), func(*nats.Msg) {
+		select {
+		case a.told <- struct{}{}:
+		default: // it is going to look
+		}
+	})
+}
+
+// greet says that this worker works.
+func (a *Accounts) greet(ctx context.Context) {
+	m := &nats.Msg{Subject: a.store.names.writeAccount(workerKeys + a.id), Data: []byte("{}")}
+	sequence, err := a.store.publish(ctx, a.store.names.accountStream(), m)
+	if err != nil {
+		a.log.Debug("sign of this worker not stored", "err", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sign, a.current = sequence, false
+}
+
+// look reads the whole bucket, which has a few keys.
+func (a *Accounts) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.store.timing.Request)
+	defer cancel()
+	names := a.store.names
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.js, names.accountStream(), []string{names.account(">")})
+	if err != nil {
+		return fmt.Errorf("read what workers share: %w", err)
+	}
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read what workers share: %w", err)
+		}
+		a.take(m)
+	}
+	return ctx.Err() // an answer that does not come ends the messages without an error
+}
+
+// take takes one value of the bucket.
+func (a *Accounts) take(m *jetstream.RawStreamMsg) {
+	key := strings.TrimPrefix(m.Subject, a.store.names.account(""))
+	if id, ok := strings.CutPrefix(key, workerKeys); ok {
+		a.meet(id, m)
+	}
+	if account, ok := strings.CutPrefix(key, holdKeys); ok {
+		var hold watcher.Hold
+		if len(m.Data) > 0 {
+			if err := json.Unmarshal(m.Data, &hold); err != nil {
+				a.log.Warn("a hold cannot be read; only orderwatch may write here", "key", key, "err", err)
+				return
+			}
+		}
+		a.update(account, hold, watcher.Revision(m.Sequence))
+	}
+}
+
+// meet notes a sign of another worker: one that is new here, and not old.
+func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
+	now := a.clock.local()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, known := a.workers[id]
+	switch {
+	case id == a.id:
+		a.current = m.Sequence >= a.sign
+	case len(m.Data) == 0:
+		delete(a.workers, id)
+	case known && m.Sequence == before.revision:
+	case known || a.clock.Now().Sub(m.Time) < a.store.timing.WorkerGone:
+		a.workers[id] = presence{m.Sequence, now}
+	}
+}
+
+// meetAgain takes all others for present.
+func (a *Accounts) meetAgain() {
+	now := a.clock.local()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, last := range a.workers {
+		a.workers[id] = presence{last.revision, now}
+	}
+}
+
+// forget forgets workers that gave no sign for too long, unless whoever answered may be behind.
+func (a *Accounts) forget() {
+	now := a.clock.local()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.current {
+		return
+	}
+	for id, last := range a.workers {
+		if now.Sub(last.seen) > a.store.timing.WorkerGone {
+			delete(a.workers, id)
+		}
+	}
+}
+
+// standing returns the holds that are stored, by key, those among them that are over.
+func (a *Accounts) standing() map[string]heldAccount {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	standing := make(map[string]heldAccount)
+	for key, h := range a.holds {
+		if h.hold.Kind != "" {
+			standing[key] = h
+		}
+	}
+	return standing
+}

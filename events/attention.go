@@ -1,0 +1,174 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// typeAttention is the type of events about accounts; their data say what happened.
+const typeAttention = "io.orderwatch.attention.v1"
+
+// attend tells people of accounts that have not been asked for a while, and of their end. Every
+// worker does; each event is published once.
+func (w *Worker) attend(ctx context.Context) {
+	for sleep(ctx, w.config.Timing.CheckEvery) {
+		for key, h := range w.accounts.standing() {
+			if err := w.attendTo(ctx, key, h); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) {
+				w.log.Warn("people not told of an account; trying again", "account", key, "err", err)
+			}
+		}
+	}
+}
+
+// attendTo makes the next step for one hold: who is to be told is noted, and told that it stands,
+// then that it is over; then it is forgotten. A worker that finds the event published goes on from
+// there.
+func (w *Worker) attendTo(ctx context.Context, key string, h heldAccount) error {
+	hold, now := h.hold, w.clock.Now()
+	told := len(hold.ToldTo) > 0
+	switch {
+	case hold.Stands() && now.Sub(hold.Until) > unasked: // no watch is left there, or the login is another
+		hold.Over = now
+		return w.accounts.SetHold(ctx, key, hold, h.revision)
+	case hold.Stands() && !told:
+		if now.Sub(hold.Since) < w.config.Timing.Unreachable || now.Sub(w.counted[key]) < countEvery {
+			return nil
+		}
+		w.counted[key] = now
+		waiting, err := w.openWatches(ctx, hold)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		hold.ToldTo = waiting
+		return w.accounts.SetHold(ctx, key, hold, h.revision)
+	case hold.Stands() && hold.ToldAt.IsZero():
+		if err := w.tell(ctx, key, hold); err != nil {
+			return err
+		}
+		hold.ToldAt = now
+		return w.accounts.SetHold(ctx, key, hold, h.revision)
+	case hold.Stands():
+		return nil
+	case told:
+		if err := w.tell(ctx, key, hold); err != nil {
+			return err
+		}
+	}
+	return w.accounts.forgetHold(ctx, key, h.revision)
+}
+
+// unasked is how long after its time a hold is believed that nobody looks for the end of.
+const unasked = 20 * time.Minute
+
+// countEvery is how often the watches are counted at most that wait for an account.
+const countEvery = 30 * time.Second
+
+// tell publishes the event for each project that waited when people were told first.
+func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error {
+	a := watcher.Attention{
+		Account: key, Kind: hold.Kind.Attention(!hold.Stands()), Region: hold.Region,
+		Cause: hold.Kind, Reason: hold.Reason, Since: hold.Since, Until: hold.Until,
+	}
+	if !hold.Stands() {
+		a.Until = hold.Over
+	}
+	for _, n := range hold.ToldTo {
+		a.WaitingAll += n
+	}
+	for _, a.ProjectID = range slices.Sorted(maps.Keys(hold.ToldTo)) {
+		a.Waiting = hold.ToldTo[a.ProjectID]
+		if err := w.store.attention(ctx, a, w.clock.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attention publishes the event, unless the project's last one is it, or a later one of the same
+// outage.
+func (s *store) attention(ctx context.Context, a watcher.Attention, now time.Time) error {
+	subjects := s.names.attention("*", a.ProjectID)
+	outage := a.Outage() + "." + a.ProjectID + "."
+	id := outage + string(a.Kind)
+	last, sequence, err := s.lastEvent(ctx, subjects)
+	if err != nil || last == id || !a.Over() && strings.HasPrefix(last, outage) {
+		return err
+	}
+	e := newEvent(typeAttention, id, now)
+	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
+	m, err := message(s.names.attention(string(a.Kind), a.ProjectID), e, a)
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, s.names.eventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
+	return err
+}
+
+// openWatches returns how many watches wait for what is held, by project.
+func (w *Worker) openWatches(ctx context.Context, hold watcher.Hold) (map[string]int, error) {
+	waiting := make(map[string]int)
+	err := w.store.eachWatch(ctx, func(record watcher.Watch) {
+		if record.State == watcher.Watching && record.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == record.ProjectID) {
+			waiting[record.ProjectID]++
+		}
+	})
+	return waiting, err
+}
+
+// eachWatch hands all records that can be read to f.
+func (s *store) eachWatch(ctx context.Context, f func(watcher.Watch)) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for next, done := uint64(1), false; !done; {
+		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), patrolBatch,
+			jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(s.names.record("*.>")))
+		if err != nil {
+			return fmt.Errorf("read records: %w", err)
+		}
+		done = true
+		for m, err := range batch {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read records: %w", err)
+			}
+			next, done = m.Sequence+1, false
+			if w, err := watcher.DecodeWatch(m.Data); err == nil {
+				f(w)
+			}
+		}
+		if ctx.Err() != nil { // an answer that does not come ends the messages without an error
+			return fmt.Errorf("read records: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// decodeAttention reads an event about an account.
+func decodeAttention(encoded []byte) (watcher.Attention, error) {
+	var e event.Event
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return watcher.Attention{}, fmt.Errorf("decode attention: %w", err)
+	}
+	var a watcher.Attention
+	if e.Type() != typeAttention {
+		return a, fmt.Errorf("decode attention %s: unknown type %q", e.ID(), e.Type())
+	}
+	if err := e.DataAs(&a); err != nil {
+		return a, fmt.Errorf("decode attention %s: %w", e.ID(), err)
+	}
+	return a, nil
+}

@@ -1,0 +1,66 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Notes is what notifiers remember, in the bucket ORDER_SLACK. It is safe for concurrent use.
+type Notes struct{ store *store }
+
+var _ watcher.Notes = (*Notes)(nil)
+
+// NewNotes returns the notes on the connection. The bucket is the worker's to create.
+func NewNotes(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Notes, error) {
+	js, err := newJetStream(nc, config)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return &Notes{&store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: newStoring(log, config.Names)}}, nil
+}
+
+// Note returns what is noted under the key, as the bucket's leader sees it.
+func (n *Notes) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+	if err := checkNoteKey(key); err != nil {
+		return nil, 0, err
+	}
+	names := n.store.names
+	m, err := n.store.last(ctx, names.noteStream(), names.note(key))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, err
+	case len(m.Data) == 0: // the marker of a deletion
+		return nil, watcher.Revision(m.Sequence), nil
+	}
+	return m.Data, watcher.Revision(m.Sequence), nil
+}
+
+// SetNote notes the text under the key, expecting its last revision.
+func (n *Notes) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+	if err := checkNoteKey(key); err != nil {
+		return 0, err
+	}
+	m := &nats.Msg{Subject: n.store.names.writeNote(key), Data: text}
+	sequence, err := n.store.publish(ctx, n.store.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	return watcher.Revision(sequence), err
+}
+
+var noteKey = regexp.MustCompile(`^[-_=/a-zA-Z0-9]+(\.[-_=/a-zA-Z0-9]+)*$`)
+
+// checkNoteKey refuses what would be a wildcard, or no subject.
+func checkNoteKey(key string) error {
+	if !noteKey.MatchString(key) {
+		return fmt.Errorf("%q is no key of a note", key)
+	}
+	return nil
+}
