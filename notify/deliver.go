@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -62,13 +63,17 @@ func (s *Slack) channels(requests []watcher.Request) []string {
 	return channels
 }
 
-// A delivery is one summary on its way to one channel.
+// A delivery is one message on its way to one channel.
 type delivery struct {
-	completion watcher.Completion
-	message    Message
-	place      place
-	receipt    *receipt
-	lane       *lane
+	message Message
+	edits   string // the ts of the message that it replaces; empty: it is a new one
+	place   place
+	receipt *receipt
+	lane    *lane
+	told    time.Time                                     // when what it tells of happened
+	log     *slog.Logger                                  // says what it is about
+	whole   func(ctx context.Context, m Message)          // writes a message to the log
+	begin   func(ctx context.Context) *watcher.RetryError // comes before each call; nil for nothing
 }
 
 // deliver posts what is missing of the summary in one channel. nil means that it is done.
@@ -81,12 +86,28 @@ func (s *Slack) deliver(ctx context.Context, c watcher.Completion, p place, stop
 	if r.done {
 		return nil
 	}
-	d := delivery{completion: c, place: p, receipt: r, lane: s.lane(p.channel), message: Summarize(c, Options{
-		Mention: s.config.Mention, Now: s.config.Now(), NoThread: s.config.Token == "", Secrets: s.config.Secrets,
-	})}
-	for !r.done {
+	return s.post(ctx, delivery{
+		message: Summarize(c, s.options()), place: p, receipt: r, lane: s.lane(p.channel), told: c.CompletedAt,
+		log:   s.log.With("watch", c.WatchID, "channel", p.channel),
+		whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
+	}, stop)
+}
+
+// options returns what messages depend on beside what they tell of.
+func (s *Slack) options() Options {
+	return Options{Mention: s.config.Mention, Now: s.config.Now(), NoThread: s.config.Token == "", Secrets: s.config.Secrets}
+}
+
+// post makes the calls that the delivery lacks. nil means that it is done.
+func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+	for !d.receipt.done {
 		if retry := s.turn(ctx, d, stop); retry != nil {
 			return retry
+		}
+		if d.begin != nil {
+			if retry := d.begin(ctx); retry != nil {
+				return retry
+			}
 		}
 		ts, err := s.send(ctx, d)
 		if err == nil {
@@ -142,6 +163,14 @@ func interrupted(err error) *watcher.RetryError {
 	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("post to slack: %w", err)}
 }
 
+// edit returns the ts of the message that is edited; empty: a new one is posted.
+func (d delivery) edit() string {
+	if d.receipt.anew {
+		return ""
+	}
+	return d.edits
+}
+
 // part returns the message whose turn it is, and its forms from the richest to text alone.
 func (d delivery) part() (Message, [][]slack.Block) {
 	m := d.message
@@ -167,13 +196,16 @@ func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
 	options := []slack.MsgOption{
 		slack.MsgOptionText(text, false), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
-	if blocks != nil {
+	if blocks != nil || d.edit() != "" { // no block takes away those that a message had
 		options = append(options, slack.MsgOptionBlocks(blocks...))
 	}
-	if d.receipt.ts != "" {
+	switch {
+	case d.edit() != "":
+		options = append(options, slack.MsgOptionUpdate(d.edit()))
+	case d.receipt.ts != "":
 		options = append(options, slack.MsgOptionTS(d.receipt.ts))
 	}
-	_, ts, err := s.api.PostMessageContext(ctx, d.place.channel, options...)
+	_, ts, _, err := s.api.SendMessageContext(ctx, d.place.channel, options...)
 	if err == nil && ts == "" {
 		err = ErrNoTimestamp
 	}
@@ -192,23 +224,22 @@ func (s *Slack) sendWebhook(ctx context.Context, text string, blocks []slack.Blo
 // accepted notes that the part is posted.
 func (s *Slack) accepted(ctx context.Context, d delivery, ts string) {
 	r := d.receipt
-	log := s.log.With("watch", d.place.watch, "channel", d.place.channel)
 	if d.lane.succeed() {
-		log.Info("slack takes messages again")
+		d.log.Info("slack takes messages again")
 	}
 	s.mu.Lock()
 	s.pausedFor = ""
 	s.mu.Unlock()
-	if r.ambiguous {
+	if r.ambiguous && d.edit() == "" {
 		s.duplicates.Add(1)
-		log.Warn("possible duplicate: an earlier try may have been posted too", "ts", ts)
+		d.log.Warn("possible duplicate: an earlier try may have been posted too", "ts", ts)
 	}
 	if r.form > 0 {
-		log.Warn("slack took a shorter form of the summary, the whole follows")
+		d.log.Warn("slack took a shorter form of the message, the whole follows")
 		m, _ := d.part()
-		writeSummary(ctx, s.log, d.completion, m)
+		d.whole(ctx, m)
 	}
-	log.Debug("summary posted", "ts", ts, "part", r.parts)
+	d.log.Debug("message posted", "ts", ts, "part", r.parts)
 	if r.parts == 0 {
 		r.ts = ts
 	}

@@ -7,18 +7,20 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A Log tells the log how a watch ended, where there is no Slack. Each line of the summary is a
+// A Log tells the log how a watch ended, and of accounts that cannot be asked, where there is no
+// Slack. Each line of the summary is a
 // record of its own, with the watch's id: a text with line breaks would be one quoted string in
 // slog's text and JSON alike, which nobody can read. INFO for succeeded and cancelled, WARN for
 // all else. It is safe for concurrent use.
 type Log struct {
-	log     *slog.Logger
-	secrets []string
+	log      *slog.Logger
+	secrets  []string
+	receipts receipts
 }
 
 // NewLog returns a notifier that writes to the log. The secrets are never written.
 func NewLog(log *slog.Logger, secrets ...string) *Log {
-	return &Log{log: log, secrets: secrets}
+	return &Log{log: log, secrets: secrets, receipts: receipts{known: make(map[place]*receipt)}}
 }
 
 // Notify writes the summary and always returns nil.
@@ -34,5 +36,37 @@ func writeSummary(ctx context.Context, log *slog.Logger, c watcher.Completion, m
 	}
 	for _, l := range m.Lines() {
 		log.Log(ctx, level, "summary", "watch", c.WatchID, "text", l)
+	}
+}
+
+// Attend writes one line for each outage, and one for its end, and always returns nil.
+func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
+	r, ok := l.receipts.claim(place{a.Outage(), string(a.Kind)})
+	if !ok {
+		return nil // it is being written
+	}
+	defer l.receipts.release(r)
+	if r.done {
+		return nil
+	}
+	r.done = true
+	a = redactAttention(a, l.secrets)
+	log := l.log.With("region", regionOf(a), "cause", line(string(a.Cause), maxWord), "since", a.Since, "waiting", max(a.WaitingAll, a.Waiting), "outage", line(a.Outage(), maxName), "reason", line(a.Reason, maxReason))
+	if a.Over() {
+		log.Info("modelarts is asked again: orders go on by themselves", "until", a.Until)
+		return nil
+	}
+	log.Warn("modelarts is not asked: orders wait, deadlines count", "do", plain(wordingOf(a).do))
+	return nil
+}
+
+// writeNotice writes what Slack did not take.
+func writeNotice(ctx context.Context, log *slog.Logger, a watcher.Attention, m Message) {
+	level := slog.LevelInfo
+	if a.Kind == watcher.Unreachable {
+		level = slog.LevelWarn
+	}
+	for _, l := range m.Lines() {
+		log.Log(ctx, level, "notice", "text", l)
 	}
 }

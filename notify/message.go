@@ -1,10 +1,10 @@
-// Package notify tells people how a watch ended.
+// Package notify tells people how a watch ended, and of accounts that cannot be asked.
 //
-// [Summarize] makes the message: a pure function of the completion, so that whoever delivers it
-// again delivers the same. [Slack] posts it, [Log] writes it to the log. Both are
+// [Summarize] and [Announce] make the messages: pure functions, so that whoever delivers one again
+// delivers the same. [Slack] posts them, [Log] writes them to the log. Both are
 // [watcher.Notifier]s.
 //
-// Every text of a completion is foreign: the cloud's, or a requester's. Long foreign text goes
+// Every text of a completion or an attention is foreign: the cloud's, or a requester's. Long foreign text goes
 // into preformatted rich text, where Slack parses nothing. All other foreign text is cut, made one
 // line, and escaped.
 package notify
@@ -34,7 +34,7 @@ type Message struct {
 	Replies []Message
 }
 
-// Options are what a message depends on beside the completion. The zero value mentions nobody and
+// Options are what a message depends on beside what it tells of. The zero value mentions nobody and
 // is never late.
 type Options struct {
 	// Mention is whom to wake for a failure: "here", a user U… or W…, or a group S…. Anything

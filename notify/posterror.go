@@ -24,6 +24,7 @@ const (
 	TokenRefused   Class = "token"        // token or workspace: nothing can be posted until somebody acts
 	ChannelRefused Class = "channel"      // this channel only; the bot may yet be invited
 	PayloadRefused Class = "payload"      // this message as it is; a simpler one may pass
+	EditRefused    Class = "edit"         // this message cannot be edited; a new one may be posted
 	UnknownCode    Class = "unknown"      // a code that is not known here
 )
 
@@ -48,7 +49,7 @@ func (e *PostError) Error() string {
 // ErrNoTimestamp is an answer without an error and without a message's ts: {} or {"ok":false}.
 var ErrNoTimestamp = errors.New("answer without ts")
 
-// codes are the errors that chat.postMessage documents, by what they mean.
+// codes are the errors that chat.postMessage and chat.update document, by what they mean.
 var codes = map[string]Class{
 	"fatal_error":         Ambiguous,
 	"internal_error":      Ambiguous,
@@ -90,6 +91,11 @@ var codes = map[string]Class{
 	"invalid_attachments":   PayloadRefused,
 	"invalid_arguments":     PayloadRefused,
 	"metadata":              PayloadRefused, // metadata_…
+
+	"message_not_found":   EditRefused,
+	"cant_update_message": EditRefused,
+	"edit_window_closed":  EditRefused,
+	"is_inactive":         EditRefused,
 }
 
 // delays are how long a code wants to be left alone where Slack does not say.

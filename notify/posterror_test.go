@@ -25,6 +25,7 @@ func TestClassify(t *testing.T) {
 		notify.TokenRefused:   "not_authed invalid_auth account_inactive token_revoked token_expired missing_scope no_permission not_allowed_token_type access_denied team_access_not_granted ekm_access_denied two_factor_setup_required",
 		notify.ChannelRefused: "channel_not_found not_in_channel is_archived restricted_action restricted_action_thread_only_channel messages_tab_disabled cannot_reply_to_message",
 		notify.PayloadRefused: "invalid_blocks invalid_blocks_format msg_blocks_too_long msg_too_long no_text invalid_attachments invalid_arguments metadata_too_large",
+		notify.EditRefused:    "message_not_found cant_update_message edit_window_closed is_inactive",
 		notify.UnknownCode:    "brand_new_error metadatum restricted",
 	} {
 		for code := range strings.FieldsSeq(codes) {

@@ -9,7 +9,7 @@ import (
 // maxReceipts bounds the memory for deliveries.
 const maxReceipts = 10000
 
-// A receipt is what is known of one summary in one channel. It is written only by whoever claimed
+// A receipt is what is known of one message in one channel. It is written only by whoever claimed
 // it.
 type receipt struct {
 	ts        string    // of the post; empty before there is one
@@ -17,18 +17,19 @@ type receipt struct {
 	form      int       // of the part at hand: 0 is the rich one
 	ambiguous bool      // the part at hand was perhaps posted already
 	notBefore time.Time // the part at hand may not be tried before
+	anew      bool      // what was to be edited cannot be; a new message is posted
 	turn      time.Time // when the channel's turn comes; zero: none was given
 	done      bool
 	claimed   bool
 }
 
-// A place is one summary in one channel.
-type place struct{ watch, channel string }
+// A place is what is told of one watch, or one outage, in one channel.
+type place struct{ about, channel string }
 
-// receipts remember which channels have a summary, so that a delivery put back because of one
+// receipts remember which channels have a message, so that a delivery put back because of one
 // channel, or redelivered because its acknowledgement was lost, is not repeated in the others. They
 // live in this process only: after a restart, in another replica, or once maxReceipts newer ones
-// came, a summary may be posted again.
+// came, a message may be posted again.
 type receipts struct {
 	mu    sync.Mutex
 	known map[place]*receipt

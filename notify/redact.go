@@ -11,16 +11,10 @@ import (
 // redact returns the completion with every secret replaced in every text. It comes before all
 // cutting: half a secret is not found any more.
 func redact(c watcher.Completion, secrets []string) watcher.Completion {
-	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
-	if len(secrets) == 0 {
+	hide := hider(secrets)
+	if hide == nil {
 		return c
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
-	pairs := make([]string, 0, 2*len(secrets))
-	for _, s := range secrets {
-		pairs = append(pairs, s, "[secret]")
-	}
-	hide := strings.NewReplacer(pairs...).Replace
 	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName, &c.Reason} {
 		*s = hide(*s)
 	}
@@ -53,4 +47,30 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 		r.Labels = labels
 	}
 	return c
+}
+
+// redactAttention does the same for an attention.
+func redactAttention(a watcher.Attention, secrets []string) watcher.Attention {
+	hide := hider(secrets)
+	if hide == nil {
+		return a
+	}
+	for _, s := range []*string{&a.Account, &a.Region, &a.ProjectID, &a.Reason} {
+		*s = hide(*s)
+	}
+	return a
+}
+
+// hider returns what replaces every secret in a text, nil where there is none.
+func hider(secrets []string) func(string) string {
+	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
+	if len(secrets) == 0 {
+		return nil
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, s := range secrets {
+		pairs = append(pairs, s, "[secret]")
+	}
+	return strings.NewReplacer(pairs...).Replace
 }

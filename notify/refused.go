@@ -9,7 +9,7 @@ import (
 )
 
 // refused decides what follows an error of a call. nil means to go on at once: with a simpler
-// form, or not at all where the summary was given up.
+// form, anew where nothing can be edited, or not at all where the message was given up.
 func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.RetryError {
 	e := Classify(err)
 	now := s.config.Now()
@@ -18,46 +18,50 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	if ctx.Err() != nil {
 		return interrupted(context.Cause(ctx))
 	}
-	age := now.Sub(d.completion.CompletedAt)
+	age := now.Sub(d.told)
 	delay := e.RetryAfter
 	switch e.Class {
 	case TokenRefused:
 		return s.pause(now, e)
+	case EditRefused:
+		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
+		r.anew, r.form, r.ambiguous = true, 0, false
+		return nil
 	case PayloadRefused:
 		if _, forms := d.part(); r.form+1 < len(forms) {
-			s.log.Warn("slack refuses the message, a simpler one follows", "watch", d.place.watch, "channel", d.place.channel, "code", e.Code, "err", e)
+			d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
 			r.form++
 			return nil
 		}
-		s.giveUp(ctx, d, e)
+		d.giveUp(ctx, e)
 		return nil
 	case ChannelRefused:
 		if age >= channelPatience {
-			s.giveUp(ctx, d, e)
+			d.giveUp(ctx, e)
 			return nil
 		}
 		r.notBefore = now.Add(slowRetry)
-		s.report(d, e, slowRetry, true)
+		d.report(e, slowRetry, true)
 		return &watcher.RetryError{After: slowRetry, Err: e}
 	case UnknownCode:
 		if age >= unknownPatience {
-			s.giveUp(ctx, d, e)
+			d.giveUp(ctx, e)
 			return nil
 		}
 	}
 	delay, changed := d.lane.fail(now, delay, e.Code)
-	s.report(d, e, delay, changed)
+	d.report(e, delay, changed)
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
 // report logs an error that is tried again: as a warning where it is news.
-func (s *Slack) report(d delivery, e *PostError, wait time.Duration, changed bool) {
+func (d delivery) report(e *PostError, wait time.Duration, changed bool) {
 	level := slog.LevelDebug
 	if changed {
 		level = slog.LevelWarn
 	}
-	s.log.Log(context.Background(), level, "slack does not take the summary, it is tried again",
-		"watch", d.place.watch, "channel", d.place.channel, "class", e.Class, "code", e.Code, "wait", wait, "err", e)
+	d.log.Log(context.Background(), level, "slack does not take the message, it is tried again",
+		"class", e.Class, "code", e.Code, "wait", wait, "err", e)
 }
 
 // pause stops all calls, and says so once: not for each delivery that waits.
@@ -68,7 +72,7 @@ func (s *Slack) pause(now time.Time, e *PostError) *watcher.RetryError {
 	s.pausedFor = e.Code
 	s.mu.Unlock()
 	if news {
-		s.log.Error("slack takes no message, the summaries wait", "code", e.Code, "err", e, "do", remedies(e.Code))
+		s.log.Error("slack takes no message, all wait", "code", e.Code, "err", e, "do", remedies(e.Code))
 	}
 	return &watcher.RetryError{After: tokenPause, Err: e}
 }
@@ -86,10 +90,10 @@ func remedies(code string) string {
 	return "make a new bot token or webhook for the Slack app and configure it"
 }
 
-// giveUp ends a delivery that Slack finally refuses: the whole summary goes to the log.
-func (s *Slack) giveUp(ctx context.Context, d delivery, e *PostError) {
-	s.log.Error("slack finally refuses the summary, it follows here", "watch", d.place.watch, "channel", d.place.channel,
+// giveUp ends a delivery that Slack finally refuses: the whole message goes to the log.
+func (d delivery) giveUp(ctx context.Context, e *PostError) {
+	d.log.Error("slack finally refuses the message, it follows here",
 		"class", e.Class, "code", e.Code, "err", e, "do", "check the channel ID, and invite the app into the channel")
-	writeSummary(ctx, s.log, d.completion, d.message)
+	d.whole(ctx, d.message)
 	d.receipt.done = true
 }

@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,9 @@ type Config struct {
 	APIURL  string // ends in "/"; default https://slack.com/api/
 	Mention string // whom to wake for a failure: see [CheckMention]
 
+	// Notes are where all workers remember what they posted about an outage. Required.
+	Notes watcher.Notes
+
 	// Secrets are never shown, whatever text they are in. Token and WebhookURL need not be named.
 	Secrets []string
 
@@ -44,11 +48,12 @@ type Config struct {
 	Sleep func(ctx context.Context, d time.Duration) error // default: waits, or returns ctx's cause
 }
 
-// Slack posts summaries: one in each channel that the requests name, with its thread. It is safe
-// for concurrent use; a channel gets at most one message a second
-// from this process.
+// Slack posts summaries: one in each channel that the requests name, with its thread; and notices
+// of accounts that cannot be asked, in the default channel. It is safe for concurrent use; a
+// channel gets at most one message a second from this process.
 type Slack struct {
 	log      *slog.Logger
+	id       string // of this worker among those that share the notes
 	config   Config
 	api      *slack.Client
 	receipts receipts
@@ -93,7 +98,7 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		c.Sleep = sleep
 	}
 	return &Slack{
-		log: log, config: c,
+		log: log, config: c, id: rand.Text(),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
 		lanes:    make(map[string]*lane),
@@ -106,6 +111,8 @@ func checkConfig(c Config) error {
 		return errors.New("give either a token or a webhook's URL")
 	case c.Token != "" && c.Channel == "":
 		return errors.New("a token needs a channel ID to post in")
+	case c.Notes == nil:
+		return errors.New("give it notes")
 	case c.WebhookURL != "" && !isHTTP(c.WebhookURL):
 		return errors.New("the webhook's URL must be an http(s) URL")
 	case !isHTTP(c.APIURL) || !strings.HasSuffix(c.APIURL, "/"):

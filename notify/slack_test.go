@@ -46,6 +46,7 @@ type bench struct {
 	slack    *emulator.Server
 	url      string
 	log      *logText
+	config   notify.Config
 	notifier *notify.Slack
 }
 
@@ -78,11 +79,12 @@ func newBench(t *testing.T, change ...func(*notify.Config)) *bench {
 	t.Cleanup(server.Close)
 	b.url = server.URL
 	c := notify.Config{
-		Token: token, Channel: "C0ONCALL", APIURL: server.URL + "/api/", Mention: "here", Now: b.clock.Now, Sleep: b.clock.Sleep,
+		Token: token, Channel: "C0ONCALL", APIURL: server.URL + "/api/", Mention: "here", Now: b.clock.Now, Sleep: b.clock.Sleep, Notes: &notes{},
 	}
 	for _, f := range change {
 		f(&c)
 	}
+	b.config = c
 	var err error
 	b.notifier, err = notify.NewSlack(slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})), c)
 	if err != nil {
@@ -102,7 +104,12 @@ func newBench(t *testing.T, change ...func(*notify.Config)) *bench {
 // notify delivers once and returns how long the delivery is to wait, 0 where it is done.
 func (b *bench) notify(c watcher.Completion) time.Duration {
 	b.Helper()
-	err := b.notifier.Notify(b.Context(), c)
+	return b.delay(b.notifier.Notify(b.Context(), c))
+}
+
+// delay returns for how long the error puts a delivery back, 0 where there is none.
+func (b *bench) delay(err error) time.Duration {
+	b.Helper()
 	if err == nil {
 		return 0
 	}
@@ -119,9 +126,14 @@ func (b *bench) notify(c watcher.Completion) time.Duration {
 // settle delivers until it is done, and returns the delays.
 func (b *bench) settle(c watcher.Completion) []time.Duration {
 	b.Helper()
+	return b.settleBy(func() error { return b.notifier.Notify(b.Context(), c) })
+}
+
+func (b *bench) settleBy(deliver func() error) []time.Duration {
+	b.Helper()
 	var delays []time.Duration
 	for range 100 {
-		d := b.notify(c)
+		d := b.delay(deliver())
 		if d == 0 {
 			return delays
 		}
@@ -482,10 +494,11 @@ func TestCheck(t *testing.T) {
 }
 
 func TestNewSlackRefusesBadConfig(t *testing.T) {
-	good := notify.Config{Token: token, Channel: "C1"}
+	good := notify.Config{Token: token, Channel: "C1", Notes: &notes{}}
 	for name, change := range map[string]func(*notify.Config){
 		"nothing":           func(c *notify.Config) { c.Token = "" },
 		"both ways":         func(c *notify.Config) { c.WebhookURL = "https://hooks.slack.com/services/planted" },
+		"no notes":          func(c *notify.Config) { c.Notes = nil },
 		"no channel":        func(c *notify.Config) { c.Channel = "" },
 		"no slash":          func(c *notify.Config) { c.APIURL = "https://slack.com/api" },
 		"no URL":            func(c *notify.Config) { c.APIURL = "slack/" },

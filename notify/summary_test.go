@@ -221,16 +221,21 @@ func TestSummarize(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== brief\n%s=== log\n%s\n", emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
 			golden(t, name+".txt", b.String())
-			var blocks strings.Builder
-			enc := json.NewEncoder(&blocks)
-			enc.SetEscapeHTML(false)
-			enc.SetIndent("", " ")
-			if err := enc.Encode(m.Blocks); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, name+".json", blocks.String())
+			goldenJSON(t, name+".json", m.Blocks)
 		})
 	}
+}
+
+func goldenJSON(t *testing.T, name string, value any) {
+	t.Helper()
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(value); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, name, b.String())
 }
 
 func golden(t *testing.T, name, got string) {

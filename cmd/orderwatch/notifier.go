@@ -14,7 +14,7 @@ import (
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config Config, clock *events.Clock, registry prometheus.Registerer) (watcher.Notifier, error) {
+func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes watcher.Notes, registry prometheus.Registerer) (watcher.Notifier, error) {
 	s := config.Slack
 	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
 		log.Info("no Slack is configured: summaries go to the log")
@@ -22,7 +22,7 @@ func newNotifier(log *slog.Logger, config Config, clock *events.Clock, registry 
 	}
 	slack, err := notify.NewSlack(log, notify.Config{
 		Token: s.Token.Reveal(), Channel: s.Channel, WebhookURL: s.WebhookURL.Reveal(),
-		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now,
+		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes,
 	})
 	if err != nil {
 		return nil, err

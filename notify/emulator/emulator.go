@@ -13,6 +13,7 @@
 // What it serves:
 //
 //	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
+//	POST /api/chat.update        of a message that the same token posted
 //	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
 //	POST /services/…             incoming webhooks made with AddWebhook
 //
@@ -20,11 +21,12 @@
 // error code, and JSON pointers to what is wrong. [Check] applies the same limits, or this
 // project's narrower ones, to any message. [Render] shows a message as a person would see it.
 //
-// With Options.RateLimit every channel takes one post a second. One more is answered 429 with
-// Retry-After, and every call made before that time is over is counted: see [Server.PenaltyCalls].
+// With Options.RateLimit every channel takes one post a second; an update takes no turn. One more
+// is answered 429 with Retry-After, and every call made before that time is over is counted: see
+// [Server.PenaltyCalls].
 //
-// [Server.Script] sets what the next posts meet: an error, a delay, an answer that is cut, or a
-// message that is kept although the caller is told otherwise.
+// [Server.Script] sets what the next posts and updates meet: an error, a delay, an answer that is
+// cut, or a message that is kept although the caller is told otherwise.
 //
 // The limits and errors are those of Slack's documentation; the size of a whole message is
 // undocumented and was measured by others.
@@ -46,6 +48,9 @@ type Message struct {
 	ThreadTS string          `json:"thread_ts,omitempty"` // the root's TS in a thread's reply
 	Text     string          `json:"text"`
 	Blocks   json.RawMessage `json:"blocks,omitempty"` // a JSON array; nil without blocks
+	Edited   bool            `json:"-"`                // Text and Blocks are those of the last update
+
+	by string // the token, or the webhook's path, that posted it
 }
 
 // A ChannelState says whether the bot may post in a channel.
@@ -99,6 +104,7 @@ func New(o Options) *Server {
 		tokens: map[string][]string{}, webhooks: map[string]string{}, channels: map[string]*channel{},
 	}
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
+	s.mux.HandleFunc("POST /api/chat.update", s.update)
 	s.mux.HandleFunc("POST /api/auth.test", s.authTest)
 	s.mux.HandleFunc("POST /services/", s.webhook)
 	return s
@@ -149,14 +155,15 @@ func (s *Server) Messages(channelID string) []Message {
 	return nil
 }
 
-// Calls returns how many posts were asked for, refused and scripted ones included.
+// Calls returns how many posts and updates were asked for, refused and scripted ones included.
 func (s *Server) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
 }
 
-// PenaltyCalls returns how many posts were asked for while a 429 had told the caller to wait.
+// PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller
+// to wait.
 func (s *Server) PenaltyCalls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,12 +21,13 @@ const maxRequest = 1 << 20
 // postMessage serves chat.postMessage.
 func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 	token, m, err := readPost(r)
+	m.TS, m.by = "", token // its ts is the server's to give
 	fault := s.nextFault()
 	if !wait(r, fault.Delay) {
 		return
 	}
 	if fault.answers() {
-		s.faulted(fault, m, err)
+		s.faulted(fault, m, err, s.accept)
 		fault.answer(w)
 		return
 	}
@@ -58,10 +59,10 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	m.Channel = s.webhooks[r.URL.Path]
+	m.TS, m.Channel, m.by = "", s.webhooks[r.URL.Path], r.URL.Path
 	s.mu.Unlock()
 	if fault.answers() {
-		s.faulted(fault, m, err)
+		s.faulted(fault, m, err, s.accept)
 		fault.answer(w)
 		return
 	}
@@ -102,10 +103,10 @@ func (s *Server) authTest(w http.ResponseWriter, r *http.Request) {
 	write(w, map[string]any{"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "orderwatch", "team_id": "T0EXAMPLE", "user_id": "U0EXAMPLE", "bot_id": "B0EXAMPLE"})
 }
 
-// faulted does what a fault does beside its answer: it keeps the message, or begins a penalty.
-func (s *Server) faulted(f Fault, m Message, err error) {
+// faulted does what a fault does beside its answer: it has the message kept, or begins a penalty.
+func (s *Server) faulted(f Fault, m Message, err error, keep func(Message) Message) {
 	if f.Accept && err == nil {
-		s.accept(m)
+		keep(m)
 	}
 	if seconds, _ := strconv.Atoi(f.Header.Get("Retry-After")); f.Status == http.StatusTooManyRequests && seconds > 0 {
 		s.mu.Lock()
@@ -126,7 +127,7 @@ func readPost(r *http.Request) (token string, m Message, err error) {
 	if err := r.ParseForm(); err != nil {
 		return token, m, err
 	}
-	m = Message{Channel: r.PostForm.Get("channel"), ThreadTS: r.PostForm.Get("thread_ts"), Text: r.PostForm.Get("text")}
+	m = Message{Channel: r.PostForm.Get("channel"), TS: r.PostForm.Get("ts"), ThreadTS: r.PostForm.Get("thread_ts"), Text: r.PostForm.Get("text")}
 	if blocks := r.PostForm.Get("blocks"); blocks != "" {
 		m.Blocks = json.RawMessage(blocks)
 	}
@@ -158,9 +159,8 @@ func (s *Server) limit(channelID string) time.Duration {
 		return 0
 	}
 	now := s.options.Now()
-	if now.Before(c.until) {
-		s.penalty++
-		return c.until.Sub(now)
+	if left := s.penalized(c, now); left > 0 {
+		return left
 	}
 	if !s.options.RateLimit {
 		return 0
@@ -171,6 +171,15 @@ func (s *Server) limit(channelID string) time.Duration {
 	}
 	c.free = now.Add(postSpacing)
 	return 0
+}
+
+// penalized returns how long a 429 still holds, and counts the call where it does. s.mu must be held.
+func (s *Server) penalized(c *channel, now time.Time) time.Duration {
+	if !now.Before(c.until) {
+		return 0
+	}
+	s.penalty++
+	return c.until.Sub(now)
 }
 
 // check returns why the message cannot be posted, nil where it can.

@@ -11,8 +11,17 @@ import (
 
 // Render returns the message as a person would see it, as plain text: bold marks kept, links as
 // "text (url)", mentions as @here, dates in UTC, preformatted text indented. Without blocks it is
-// the text. The result ends in a newline.
+// the text. The last line of a message that was updated is "(edited)", which Slack itself shows
+// only where there are no blocks. The result ends in a newline.
 func Render(m Message) string {
+	shown := renderMessage(m)
+	if m.Edited {
+		shown += "(edited)\n"
+	}
+	return shown
+}
+
+func renderMessage(m Message) string {
 	var blocks []block
 	if len(m.Blocks) > 0 {
 		if err := json.Unmarshal(m.Blocks, &blocks); err != nil {

@@ -1,0 +1,146 @@
+package notify
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/slack-go/slack"
+)
+
+// Announce returns what people are told of an account that cannot be asked, or can again. Like
+// [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func Announce(a watcher.Attention, o Options) Message {
+	a = redactAttention(a, o.Secrets)
+	w := wordingOf(a)
+	if a.Over() {
+		return announceEnd(a, w)
+	}
+	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxText))}
+	if a.Cause != watcher.HeldThrottled {
+		m.Mention = mentionCode(o.Mention)
+	}
+	title := w.emoji + " *" + escape(w.stands) + "*: " + escape(waiting(a))
+	if m.Mention != "" {
+		title += " " + m.Mention
+	}
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))))
+	p.add(section(calm))
+	addReason(p, a.Reason)
+	p.add(section("*What to do:* " + w.do))
+	last := "this message is edited when it is over"
+	if o.NoThread {
+		last = "another message follows when it is over"
+	}
+	p.add(small(a, last))
+	m.Blocks = p.blocks
+	m.Brief = []slack.Block{section(title), section(calm), section("*What to do:* " + w.do)}
+	return m
+}
+
+// calm says what the outage means for orders.
+const calm = "*No order has failed because of this*, and none needs to be requested again: orderwatch goes on with all of them by itself when it is over. " +
+	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
+
+// announceEnd returns what people are told when it is over.
+func announceEnd(a watcher.Attention, w wording) Message {
+	lasted := "after " + span(a.Until.Sub(a.Since))
+	if a.Since.IsZero() || a.Until.IsZero() {
+		lasted = "after an unknown time"
+	}
+	const goOn = "*Nothing needs to be done*: orderwatch goes on with the orders by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own."
+	title := ":white_check_mark: *" + escape(w.over) + "* " + lasted + ": " + escape(waited(a))
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))))
+	p.add(section(goOn))
+	addReason(p, a.Reason)
+	p.add(small(a, ""))
+	return Message{
+		Text:   escape(fit(fmt.Sprintf("%s %s: %s and go on by themselves.", w.over, lasted, waited(a)), maxText)),
+		Blocks: p.blocks, Brief: []slack.Block{section(title), section(goOn)},
+	}
+}
+
+// addReason shows what calls met last, where that is known.
+func addReason(p *page, reason string) {
+	if text := excerpt(reason, maxExcerpt); text != "" {
+		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
+	}
+}
+
+// small returns the small print.
+func small(a watcher.Attention, last string) *slack.ContextBlock {
+	texts := []slack.MixedElement{mrkdwn(escape(fmt.Sprintf("%s · outage %s", regionOf(a), orUnknown(word(a.Outage(), maxName)))))}
+	if last != "" {
+		texts = append(texts, mrkdwn(last))
+	}
+	return slack.NewContextBlock("", texts...)
+}
+
+func regionOf(a watcher.Attention) string { return orUnknown(word(a.Region, maxWord)) }
+
+func projectOf(a watcher.Attention) string { return orUnknown(word(a.ProjectID, maxPerson+4)) }
+
+// orders returns how many orders there are.
+func orders(a watcher.Attention) string { return count(max(a.WaitingAll, a.Waiting, 0), "order") }
+
+// waiting returns "1 order waits", "1,200 orders wait".
+func waiting(a watcher.Attention) string {
+	if max(a.WaitingAll, a.Waiting) == 1 {
+		return orders(a) + " waits"
+	}
+	return orders(a) + " wait"
+}
+
+func waited(a watcher.Attention) string { return orders(a) + " waited" }
+
+// projects says whose orders they are, as far as one project's event tells.
+func projects(a watcher.Attention) string {
+	if a.WaitingAll > a.Waiting {
+		return " in several projects"
+	}
+	return " in project " + projectOf(a)
+}
+
+func clockTime(t time.Time) string {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return "an unknown time"
+	}
+	return t.UTC().Format("15:04 UTC")
+}
+
+// A wording is how people are told of one cause. Only do is mrkdwn; the others are not escaped.
+type wording struct {
+	emoji  string
+	stands string
+	over   string
+	do     string // holds no foreign text
+}
+
+func wordingOf(a watcher.Attention) wording {
+	where := "ModelArts in " + regionOf(a)
+	switch a.Cause {
+	case watcher.HeldThrottled:
+		return wording{":hourglass:", where + " throttles orderwatch", where + " no longer throttles orderwatch",
+			"lower `ORDERWATCH_MODELARTS_RATE`, find out who else asks much with the same account, or ask Huawei Cloud for a higher quota."}
+	case watcher.HeldLogin:
+		return wording{":no_entry:", where + " refuses orderwatch's login", where + " takes orderwatch's login again",
+			"renew the login of the workers: the token, the access key or the password that they are configured with. " +
+				"Check that it is not expired, disabled or of another account, and that the workers' clocks are right. " +
+				"A login that is locked after wrong tries opens some minutes after the last one; the workers leave it alone meanwhile."}
+	case watcher.HeldPermission:
+		return wording{":no_entry:", "orderwatch lacks a permission for " + where, "orderwatch has its permission for " + where + " again",
+			"give the user or agency that the workers log in as read access to ModelArts orders in these projects, and check that its token belongs to the project."}
+	case watcher.HeldArrears:
+		project := "Project " + projectOf(a) + " in " + regionOf(a)
+		return wording{":no_entry:", project + " is frozen or in arrears", project + " is no longer frozen or in arrears",
+			"pay what is due in Huawei Cloud's billing centre, or ask its support why the account is frozen."}
+	case watcher.HeldUnreachable:
+		return wording{":warning:", where + " cannot be reached", where + " can be reached again",
+			"look at Huawei Cloud's status page for the region, and from a worker's host at the way there: DNS, proxy, firewall, certificates, and the address in `ORDERWATCH_MODELARTS_ENDPOINT`."}
+	}
+	return wording{":warning:", where + " is not asked", where + " is asked again", "look at the workers' log."}
+}

@@ -1,0 +1,104 @@
+package emulator
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// maxUpdateText bounds the text of an update, in bytes of UTF-8: chat.update refuses more, measured
+// by others, where chat.postMessage cuts it.
+const maxUpdateText = 4000
+
+// update serves chat.update. As with Slack, what the call leaves out is gone: a text without
+// blocks takes the message's blocks away.
+func (s *Server) update(w http.ResponseWriter, r *http.Request) {
+	token, m, err := readPost(r)
+	m.by = token
+	fault := s.nextFault()
+	if !wait(r, fault.Delay) {
+		return
+	}
+	if fault.answers() {
+		s.faulted(fault, m, err, s.edit)
+		fault.answer(w)
+		return
+	}
+	if err != nil {
+		refuse(w, "invalid_arguments", err.Error())
+		return
+	}
+	if code := s.authorize(token, "chat:write"); code != "" {
+		refuse(w, code)
+		return
+	}
+	if wait := s.penalty429(m.Channel); wait > 0 {
+		tooMany(w, wait)
+		return
+	}
+	if v := s.checkUpdate(m); v != nil {
+		refuse(w, v[0].Code, pointers(v)...)
+		return
+	}
+	m = s.edit(m)
+	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS, "text": m.Text, "message": m})
+}
+
+// penalty429 returns how long a 429 keeps the channel from being called.
+func (s *Server) penalty429(channelID string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.channels[channelID]; c != nil {
+		return s.penalized(c, s.options.Now())
+	}
+	return 0
+}
+
+// checkUpdate returns why the message cannot be updated so, nil where it can.
+func (s *Server) checkUpdate(m Message) []Violation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[m.Channel]
+	switch {
+	case c == nil:
+		return []Violation{{Code: "channel_not_found"}}
+	case c.state == Archived:
+		return []Violation{{Code: "is_archived"}}
+	}
+	old := c.find(m.TS)
+	switch {
+	case old == nil:
+		return []Violation{{Code: "message_not_found"}}
+	case old.by != m.by:
+		return []Violation{{Code: "cant_update_message"}}
+	case len(m.Text) > maxUpdateText:
+		return []Violation{{Code: "msg_too_long", Pointer: "/text", Problem: fmt.Sprintf("text has %d bytes, more than %d", len(m.Text), maxUpdateText)}}
+	}
+	return Check(m, SlackLimits)
+}
+
+// find returns the message with the ts, nil where there is none.
+func (c *channel) find(ts string) *Message {
+	if i := slices.IndexFunc(c.messages, func(m Message) bool { return m.TS == ts }); i >= 0 {
+		return &c.messages[i]
+	}
+	return nil
+}
+
+// edit gives a message its new text and blocks, where it is this caller's. It keeps its ts, its
+// thread and its place.
+func (s *Server) edit(m Message) Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[m.Channel]
+	if c == nil {
+		return m
+	}
+	old := c.find(m.TS)
+	if old == nil || old.by != m.by {
+		return m
+	}
+	old.Text, old.Blocks, old.Edited = m.Text, m.Blocks, true
+	return *old
+}
