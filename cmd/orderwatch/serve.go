@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -42,8 +43,15 @@ It is configured by the environment:
 	}
 }
 
+// gcPercent lets the heap, which is a few MiB, grow to three times what is alive before it is
+// collected: a poll then costs a tenth less CPU, for 4 MiB more. GOGC overrides it.
+const gcPercent = 200
+
 // serve works until ctx is done and everything is handed over.
 func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	login, err := natsLogin(config)
 	if err != nil {
 		return err
