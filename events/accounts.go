@@ -137,12 +137,18 @@ func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision)
 	a.holds[key] = heldAccount{hold, revision}
 }
 
-// update notes a hold that is later than the one that is known.
+// update notes a hold that is later than the one that is known. A worker that begins finds it in
+// force, or another has begun it.
 func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if revision > a.holds[key].revision {
-		a.holds[key] = heldAccount{hold, revision}
+	before := a.holds[key]
+	if revision <= before.revision {
+		return
+	}
+	a.holds[key] = heldAccount{hold, revision}
+	if hold.Stands() && !before.hold.Stands() {
+		a.log.Warn("modelarts account is held, as another worker found", "account", key, "kind", hold.Kind, "until", hold.Until, "err", hold.Reason)
 	}
 }
 

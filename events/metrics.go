@@ -91,7 +91,7 @@ type accountCollector struct{ accounts *Accounts }
 
 var (
 	workersDesc = prometheus.NewDesc("orderwatch_workers", "How many workers share the rate of accounts, with this one.", nil, nil)
-	heldDesc    = prometheus.NewDesc("orderwatch_account_held_seconds", "Since when an account, or a project of it, is not asked, by why (throttled, login, permission, arrears, unreachable).",
+	heldDesc    = prometheus.NewDesc("orderwatch_account_held_seconds", "For how long an account, or a project of it, has not been asked, by why (throttled, login, permission, arrears, unreachable).",
 		[]string{"account", "region", "project", "kind"}, nil)
 )
 

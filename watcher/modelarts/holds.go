@@ -263,7 +263,7 @@ func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, project string,
 			continue
 		}
 		if !stands {
-			h.logger.Warn("modelarts account is held", "kind", kind, "wait", wait, "err", e)
+			h.logger.Warn("modelarts account is held", "kind", kind, "until", hold.Until, "err", e)
 		}
 		return
 	}
@@ -289,7 +289,10 @@ func (h *holds) release(ctx context.Context, key string, began, now time.Time) {
 		if errors.Is(err, watcher.ErrConflict) {
 			continue
 		}
-		h.logger.Info("modelarts account is no longer held", "kind", hold.Kind, "wait", now.Sub(hold.Since), "err", err)
+		if err != nil {
+			return // the next answer tries again
+		}
+		h.logger.Info("modelarts account is no longer held", "kind", hold.Kind, "since", hold.Since)
 		return
 	}
 }
