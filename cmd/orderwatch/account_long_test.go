@@ -8,7 +8,8 @@ import (
 )
 
 func TestSharedRateLong(t *testing.T) {
-	sharedRate(t, 3000, 4*time.Minute)
+	t.Parallel()
+	sharedRate(t, 3000, 3*time.Minute)
 }
 
 func TestThrottledLong(t *testing.T) {
