@@ -70,7 +70,7 @@ func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (
 	}
 	return &Accounts{
 		log: log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
-		store: &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: newStoring(log, config.Names)},
+		store: newStore(log, config, js, clock),
 		holds: make(map[string]heldAccount), workers: make(map[string]presence),
 	}, nil
 }
@@ -152,10 +152,13 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 	}
 }
 
+// subject returns where a value of the key is published.
+func (a *Accounts) subject(key string) string { return a.store.names.write(a.store.names.account(key)) }
+
 // write stores a value in the bucket; without one it marks the key as deleted. revision is the
 // key's last one.
 func (a *Accounts) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	m := &nats.Msg{Subject: a.store.names.writeAccount(key), Data: value}
+	m := &nats.Msg{Subject: a.subject(key), Data: value}
 	if value == nil {
 		m.Header = nats.Header{"KV-Operation": {"DEL"}}
 	}
@@ -202,7 +205,7 @@ func (a *Accounts) run(ctx context.Context) {
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	m := &nats.Msg{Subject: a.store.names.writeAccount(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
 	a.store.publish(bye, a.store.names.accountStream(), m) // where it fails the others notice a little later
 }
 
@@ -219,7 +222,7 @@ func (a *Accounts) listen() (*nats.Subscription, error) {
 
 // greet says that this worker works.
 func (a *Accounts) greet(ctx context.Context) {
-	m := &nats.Msg{Subject: a.store.names.writeAccount(workerKeys + a.id), Data: []byte("{}")}
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: []byte("{}")}
 	sequence, err := a.store.publish(ctx, a.store.names.accountStream(), m)
 	if err != nil {
 		a.log.Debug("sign of this worker not stored", "err", err)

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -47,7 +44,7 @@ func (w *Worker) attendTo(ctx context.Context, key string, h heldAccount) error 
 			return nil
 		}
 		w.counted[key] = now
-		waiting, err := w.openWatches(ctx, hold)
+		waiting, err := w.waiting(ctx, hold)
 		if err != nil || len(waiting) == 0 {
 			return err
 		}
@@ -116,59 +113,32 @@ func (s *store) attention(ctx context.Context, a watcher.Attention, now time.Tim
 	return err
 }
 
-// openWatches returns how many watches wait for what is held, by project.
-func (w *Worker) openWatches(ctx context.Context, hold watcher.Hold) (map[string]int, error) {
-	waiting := make(map[string]int)
-	err := w.store.eachWatch(ctx, func(record watcher.Watch) {
-		if record.State == watcher.Watching && record.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == record.ProjectID) {
-			waiting[record.ProjectID]++
-		}
-	})
-	return waiting, err
-}
-
-// eachWatch hands all records that can be read to f.
-func (s *store) eachWatch(ctx context.Context, f func(watcher.Watch)) error {
+// waiting returns how many watches wait for what is held, by project.
+func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for next, done := uint64(1), false; !done; {
-		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), patrolBatch,
-			jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(s.names.record("*.>")))
+	waiting := make(map[string]int)
+	for next, done := uint64(0), false; !done; {
+		var err error
+		next, done, err = w.store.openWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, record watcher.Watch) error {
+			if record.State == watcher.Watching && record.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == record.ProjectID) {
+				waiting[record.ProjectID]++
+			}
+			return nil
+		})
 		if err != nil {
-			return fmt.Errorf("read records: %w", err)
-		}
-		done = true
-		for m, err := range batch {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read records: %w", err)
-			}
-			next, done = m.Sequence+1, false
-			if w, err := watcher.DecodeWatch(m.Data); err == nil {
-				f(w)
-			}
-		}
-		if ctx.Err() != nil { // an answer that does not come ends the messages without an error
-			return fmt.Errorf("read records: %w", ctx.Err())
+			return nil, err
 		}
 	}
-	return nil
+	return waiting, nil
 }
 
 // decodeAttention reads an event about an account.
 func decodeAttention(encoded []byte) (watcher.Attention, error) {
-	var e event.Event
-	if err := json.Unmarshal(encoded, &e); err != nil {
-		return watcher.Attention{}, fmt.Errorf("decode attention: %w", err)
-	}
 	var a watcher.Attention
-	if e.Type() != typeAttention {
-		return a, fmt.Errorf("decode attention %s: unknown type %q", e.ID(), e.Type())
+	kind, err := decodeEvent(encoded, &a)
+	if err == nil && kind != typeAttention {
+		err = fmt.Errorf("decode event: unknown type %q", kind)
 	}
-	if err := e.DataAs(&a); err != nil {
-		return a, fmt.Errorf("decode attention %s: %w", e.ID(), err)
-	}
-	return a, nil
+	return a, err
 }

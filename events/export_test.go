@@ -20,10 +20,9 @@ var (
 // NewStore returns what keeps records, wake-ups and events, without a worker.
 func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	js, err := newJetStream(nc, config)
-	return &store{
-		names: config.Names, js: js, timing: config.Timing, now: clock.Now,
-		maxPayload: int(nc.MaxPayload()), completed: func(watcher.Outcome) {}, storing: newStoring(slog.New(slog.DiscardHandler), config.Names),
-	}, err
+	s := newStore(slog.New(slog.DiscardHandler), config, js, clock)
+	s.maxPayload, s.completed = int(nc.MaxPayload()), func(watcher.Outcome) {}
+	return s, err
 }
 
 // A Store is all that the domain asks of this package.

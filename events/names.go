@@ -26,35 +26,19 @@ func (n Names) completed(outcome watcher.Outcome, key string) string {
 // record returns the subject of a record in the bucket.
 func (n Names) record(key string) string { return "$KV." + n.Streams + "_WATCHES." + key }
 
-// writeRecord returns the subject to which a record is published. In another domain than the
-// server's own it is routed as the API is.
-func (n Names) writeRecord(key string) string {
-	if n.Domain == "" {
-		return n.record(key)
-	}
-	return n.api(n.record(key))
-}
-
 // account returns the subject of a key of the bucket that workers share.
 func (n Names) account(key string) string { return "$KV." + n.Streams + "_ACCOUNTS." + key }
-
-// writeAccount returns the subject to which such a key is published.
-func (n Names) writeAccount(key string) string {
-	if n.Domain == "" {
-		return n.account(key)
-	}
-	return n.api(n.account(key))
-}
 
 // note returns the subject of a key of the bucket that notifiers use.
 func (n Names) note(key string) string { return "$KV." + n.Streams + "_SLACK." + key }
 
-// writeNote returns the subject to which such a key is published.
-func (n Names) writeNote(key string) string {
+// write returns the subject to which a key of a bucket is published, given the key's. In another
+// domain than the server's own it is routed as the API is.
+func (n Names) write(subject string) string {
 	if n.Domain == "" {
-		return n.note(key)
+		return subject
 	}
-	return n.api(n.note(key))
+	return n.api(subject)
 }
 
 // api returns a subject of the JetStream API.

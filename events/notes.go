@@ -24,7 +24,7 @@ func NewNotes(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*No
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	return &Notes{&store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: newStoring(log, config.Names)}}, nil
+	return &Notes{newStore(log, config, js, clock)}, nil
 }
 
 // Note returns what is noted under the key, as the bucket's leader sees it.
@@ -50,7 +50,7 @@ func (n *Notes) SetNote(ctx context.Context, key string, text []byte, revision w
 	if err := checkNoteKey(key); err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: n.store.names.writeNote(key), Data: text}
+	m := &nats.Msg{Subject: n.store.names.write(n.store.names.note(key)), Data: text}
 	sequence, err := n.store.publish(ctx, n.store.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	return watcher.Revision(sequence), err
 }

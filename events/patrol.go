@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -39,9 +37,6 @@ type patrol struct {
 
 // patrolPace is how many wake-ups a second a patrol publishes at the most.
 const patrolPace = 200
-
-// patrolBatch is how many records are read in one call.
-const patrolBatch = 500
 
 func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
 	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time)}
@@ -87,7 +82,7 @@ func (p *patrol) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	renewed, err := p.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.writeRecord(leaseKey), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
+	renewed, err := p.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(leaseKey)), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
 	if err != nil {
 		return err // without a round; what was seen stays, for when there is room again
 	}
@@ -108,7 +103,7 @@ func (p *patrol) round(ctx context.Context) error {
 	next, first := p.cursor, uint64(0)
 	for done := false; !done; {
 		var err error
-		next, done, err = p.read(ctx, next, recent, func(m *jetstream.RawStreamMsg, w watcher.Watch) error {
+		next, done, err = p.store.openWatches(ctx, next, recent, func(m *jetstream.RawStreamMsg, w watcher.Watch) error {
 			if first == 0 {
 				first = m.Sequence
 			}
@@ -129,43 +124,6 @@ func (p *patrol) round(ctx context.Context) error {
 		p.cursor = first
 	}
 	return nil
-}
-
-// read hands a batch of records of watches that have not ended to f, from the sequence on. It
-// returns where the next batch begins, and whether there is none.
-func (p *patrol) read(ctx context.Context, from uint64, recent time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	names := p.store.names
-	batch, err := jetstreamext.GetBatch(ctx, p.store.js, names.recordStream(), patrolBatch,
-		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(names.record("*.>")))
-	if err != nil {
-		return from, false, fmt.Errorf("read records: %w", err)
-	}
-	next, done = from, true
-	for m, err := range batch {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return next, true, nil
-		}
-		if err != nil {
-			return next, false, fmt.Errorf("read records: %w", err)
-		}
-		if m.Time.After(recent) {
-			return next, true, nil
-		}
-		next, done = m.Sequence+1, false
-		w, err := watcher.DecodeWatch(m.Data)
-		if err != nil || w.State == watcher.Ended {
-			continue // markers of deletion, records of later versions; workers complain of the others
-		}
-		if err := f(m, w); err != nil {
-			return next, false, err
-		}
-	}
-	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
-		return next, false, fmt.Errorf("read records: %w", ctx.Err())
-	}
-	return next, done, nil
 }
 
 // look publishes the wake-up of a watch that is overdue, and returns since when its record counts

@@ -110,13 +110,19 @@ func (s *store) Progress(ctx context.Context, g watcher.Progress) error {
 
 // decodeCompletion reads a completion event.
 func decodeCompletion(encoded []byte) (watcher.Completion, error) {
+	var c watcher.Completion
+	_, err := decodeEvent(encoded, &c)
+	return c, err
+}
+
+// decodeEvent reads an event's data and returns its type.
+func decodeEvent(encoded []byte, data any) (kind string, err error) {
 	var e event.Event
 	if err := json.Unmarshal(encoded, &e); err != nil {
-		return watcher.Completion{}, fmt.Errorf("decode completion: %w", err)
+		return "", fmt.Errorf("decode event: %w", err)
 	}
-	var c watcher.Completion
-	if err := e.DataAs(&c); err != nil {
-		return watcher.Completion{}, fmt.Errorf("decode completion %s: %w", e.ID(), err)
+	if err := e.DataAs(data); err != nil {
+		return "", fmt.Errorf("decode event %s: %w", e.ID(), err)
 	}
-	return c, nil
+	return e.Type(), nil
 }

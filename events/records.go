@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -77,8 +79,48 @@ func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	if err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: s.names.writeRecord(w.Key()), Data: encoded}
+	m := &nats.Msg{Subject: s.names.write(s.names.record(w.Key())), Data: encoded}
 	sequence, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	passed(string(w.State), "stored", err)
 	return watcher.Revision(sequence), err
+}
+
+// recordBatch is how many records are read in one call.
+const recordBatch = 500
+
+// openWatches hands a batch of records of watches that have not ended to f, from the sequence on, up
+// to those that were written after until; zero: all. It returns where the next batch begins, and
+// whether there is none.
+func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), recordBatch,
+		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(s.names.record("*.>")))
+	if err != nil {
+		return from, false, fmt.Errorf("read records: %w", err)
+	}
+	next, done = from, true
+	for m, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return next, true, nil
+		}
+		if err != nil {
+			return next, false, fmt.Errorf("read records: %w", err)
+		}
+		if !until.IsZero() && m.Time.After(until) {
+			return next, true, nil
+		}
+		next, done = m.Sequence+1, false
+		w, err := watcher.DecodeWatch(m.Data)
+		if err != nil || w.State == watcher.Ended {
+			continue // markers of deletion, records of later versions; workers complain of the others
+		}
+		if err := f(m, w); err != nil {
+			return next, false, err
+		}
+	}
+	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
+		return next, false, fmt.Errorf("read records: %w", ctx.Err())
+	}
+	return next, done, nil
 }

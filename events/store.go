@@ -31,13 +31,12 @@ var (
 	_ watcher.Events  = (*store)(nil)
 )
 
-// newStoring returns what is known before anything was published.
-func newStoring(log *slog.Logger, names Names) map[string]*storing {
-	all := make(map[string]*storing)
-	for _, stream := range []string{names.recordStream(), names.wakeupStream(), names.eventStream(), names.accountStream(), names.noteStream()} {
-		all[stream] = &storing{log: log, stream: stream}
+func newStore(log *slog.Logger, config Config, js jetstream.JetStream, clock *Clock) *store {
+	s := &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: make(map[string]*storing)}
+	for _, stream := range []string{s.names.recordStream(), s.names.wakeupStream(), s.names.eventStream(), s.names.accountStream(), s.names.noteStream()} {
+		s.storing[stream] = &storing{log: log, stream: stream}
 	}
-	return all
+	return s
 }
 
 // A stored is a message as the server keeps it.

@@ -51,7 +51,8 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
-	w.store = &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, completed: w.metrics.completed, storing: newStoring(log, config.Names)}
+	w.store = newStore(log, config, js, clock)
+	w.store.completed = w.metrics.completed
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}

@@ -18,27 +18,38 @@ const postSpacing = time.Second
 // maxRequest bounds the body of a request, in bytes.
 const maxRequest = 1 << 20
 
-// postMessage serves chat.postMessage.
-func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
+// admit reads a bot's call, and answers it where it meets a fault, cannot be read, or its token may
+// not write. keep is what a fault does that keeps the message all the same.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, keep func(Message) Message) (m Message, ok bool) {
 	token, m, err := readPost(r)
-	m.TS, m.by = "", token // its ts is the server's to give
+	m.by = token
 	fault := s.nextFault()
 	if !wait(r, fault.Delay) {
-		return
+		return m, false
 	}
 	if fault.answers() {
-		s.faulted(fault, m, err, s.accept)
+		s.faulted(fault, m, err, keep)
 		fault.answer(w)
-		return
+		return m, false
 	}
 	if err != nil {
 		refuse(w, "invalid_arguments", err.Error())
-		return
+		return m, false
 	}
 	if code := s.authorize(token, "chat:write"); code != "" {
 		refuse(w, code)
+		return m, false
+	}
+	return m, true
+}
+
+// postMessage serves chat.postMessage.
+func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
+	m, ok := s.admit(w, r, s.accept)
+	if !ok {
 		return
 	}
+	m.TS = "" // it is the server's to give
 	if wait := s.limit(m.Channel); wait > 0 {
 		tooMany(w, wait)
 		return

@@ -14,23 +14,8 @@ const maxUpdateText = 4000
 // update serves chat.update. As with Slack, what the call leaves out is gone: a text without
 // blocks takes the message's blocks away.
 func (s *Server) update(w http.ResponseWriter, r *http.Request) {
-	token, m, err := readPost(r)
-	m.by = token
-	fault := s.nextFault()
-	if !wait(r, fault.Delay) {
-		return
-	}
-	if fault.answers() {
-		s.faulted(fault, m, err, s.edit)
-		fault.answer(w)
-		return
-	}
-	if err != nil {
-		refuse(w, "invalid_arguments", err.Error())
-		return
-	}
-	if code := s.authorize(token, "chat:write"); code != "" {
-		refuse(w, code)
+	m, ok := s.admit(w, r, s.edit)
+	if !ok {
 		return
 	}
 	if wait := s.penalty429(m.Channel); wait > 0 {

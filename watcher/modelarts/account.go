@@ -71,7 +71,7 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 		return watcher.Leave{After: stands.until.Sub(now) + slack, Why: stands.why, Held: true}
 	}
 	if !a.proven && !probes && now.Before(a.trying) {
-		return watcher.Leave{After: a.slot(now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}
+		return watcher.Leave{After: a.next(&a.lastSlot, now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}
 	}
 	queues := a.lastSlot.After(now)
 	late := now.Sub(turn)
@@ -85,9 +85,9 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 	missing := now.Add(a.calls(1 - a.limiter.TokensAt(now)))
 	why := fmt.Sprintf("the configured rate, %g requests a second over %d workers, is used up", a.rate, a.workers)
 	if hasTurn {
-		return watcher.Leave{After: a.front(now, missing), Why: why}
+		return watcher.Leave{After: a.next(&a.lastFront, now, missing), Why: why}
 	}
-	return watcher.Leave{After: a.slot(now, missing), Why: why}
+	return watcher.Leave{After: a.next(&a.lastSlot, now, missing), Why: why}
 }
 
 // share takes this worker's share of the rate.
@@ -111,16 +111,7 @@ func (a *account) idle(now time.Time) bool {
 	return a.limiter.Burst() > 1 && a.limiter.TokensAt(now) > float64(a.limiter.Burst())-0.01
 }
 
-// slot hands out the next free slot that is not before the earliest.
-func (a *account) slot(now, earliest time.Time) time.Duration {
-	return a.next(&a.lastSlot, now, earliest)
-}
-
-// front hands out a slot to who had one.
-func (a *account) front(now, earliest time.Time) time.Duration {
-	return a.next(&a.lastFront, now, earliest)
-}
-
+// next hands out the free slot after the last one that is not before the earliest.
 func (a *account) next(last *time.Time, now, earliest time.Time) time.Duration {
 	next := last.Add(a.calls(1))
 	if next.Before(earliest) {

@@ -37,14 +37,15 @@ type holds struct {
 	restWhy  string
 }
 
-// key returns where the hold of that kind is kept: one for the account, and one for each project.
+// key returns where the hold of that kind is kept.
 func (h *holds) key(kind watcher.HoldKind, project string) string {
 	if kind == watcher.HeldArrears {
-		return h.account + "." + project
+		return h.keys(project)[1]
 	}
 	return h.account
 }
 
+// keys returns where the account's hold is kept, and the project's.
 func (h *holds) keys(project string) [2]string {
 	return [2]string{h.account, h.account + "." + project}
 }
