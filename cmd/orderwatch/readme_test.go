@@ -55,18 +55,10 @@ var (
 // TestFaultsNamed holds that the tests exist which FAULTS.md names.
 func TestFaultsNamed(t *testing.T) {
 	written := make(map[string]bool)
-	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		source, err := os.ReadFile(path)
+	for _, source := range sources(t, true) {
 		for _, match := range writtenTest.FindAllSubmatch(source, -1) {
 			written[string(match[1])] = true
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	faults, err := os.ReadFile("../../deploy/FAULTS.md")
 	if err != nil {
@@ -81,4 +73,66 @@ func TestFaultsNamed(t *testing.T) {
 			t.Errorf("FAULTS.md names %s, which is no test", match[1])
 		}
 	}
+}
+
+// TestAttentionNamed holds that README names each field of the data of an attention event.
+func TestAttentionNamed(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(watcher.Attention{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(encoded, &fields); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "| `orders.attention.<kind>.<project_id>` |")
+	text, _, _ := strings.Cut(rest, "| outcome |")
+	for field := range fields {
+		if !strings.Contains(text, "`"+field+"`") {
+			t.Errorf("README does not name the field %s of attention events", field)
+		}
+	}
+}
+
+var metricName = regexp.MustCompile(`"(orderwatch_[a-z_]+)"`)
+
+// TestMetricsNamed holds that deploy/README.md names each metric.
+func TestMetricsNamed(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, source := range sources(t, false) {
+		for _, match := range metricName.FindAllSubmatch(source, -1) {
+			found++
+			if !strings.Contains(string(readme), "`"+string(match[1])+"`") {
+				t.Errorf("deploy/README.md does not name the metric %s", match[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Fatal("no metric was found")
+	}
+}
+
+// sources returns the module's Go files: the tests, or the others.
+func sources(t *testing.T, tests bool) (files [][]byte) {
+	t.Helper()
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") != tests {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		files = append(files, source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
