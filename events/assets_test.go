@@ -192,7 +192,7 @@ func TestLeftAlone(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Streams: streams}
+			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.PollTimeout = 15 * time.Second
 			cfg.Replicas = max(1, test.replicas)
 			w := startWorker(t, s, cfg, idleCloud())
@@ -273,7 +273,7 @@ func TestUnfit(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Streams: streams}
+			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.PollTimeout = 15 * time.Second
 			err := parts{url: s.ClientURL(), config: cfg, orders: idleCloud()}.unfit(t)
 			if !errors.Is(err, events.ErrUnfit) {
@@ -353,7 +353,7 @@ func TestSideBySide(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	_, js := connect(t, s)
 	team := config()
-	team.Names = events.Names{Subjects: "team.orders", Streams: "TEAM"}
+	team.Names = events.Names{Subjects: "team.orders", Service: "team", Streams: "TEAM"}
 	ours := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	theirs := startWorker(t, s, team, &orders{show: ended(watcher.Failed)})
 	contract("team.orders", "TEAM").check(t, js)

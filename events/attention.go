@@ -105,7 +105,7 @@ func (s *store) attention(ctx context.Context, a watcher.Attention, now time.Tim
 	}
 	e := newEvent(typeAttention, id, now)
 	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
-	m, err := message(s.names.attention(string(a.Kind), a.ProjectID), e, a)
+	m, err := message(s.names.attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
 	if err != nil {
 		return err
 	}

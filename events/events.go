@@ -27,6 +27,7 @@ type Config struct {
 	MaxAge      time.Duration // of events and records; ≥ TimeoutMax + 7 days
 	Provision   bool          // create streams and consumers that are missing
 	Concurrency int           // polls in flight, ≥ 1
+	Version     string        // of the program, as the service announces it
 
 	PollTimeout time.Duration // of one poll; AckWait must be at least twice that and a second
 	Requests    RequestRules
@@ -37,6 +38,7 @@ type Config struct {
 // Names are what streams and subjects are called.
 type Names struct {
 	Subjects string // the prefix of subjects: orders
+	Service  string // the service, and the first token of its subjects: orderwatch
 	Streams  string // the prefix of streams: ORDER
 	Domain   string // the JetStream domain; empty for the server's own
 }
@@ -48,6 +50,7 @@ type Timing struct {
 	PullExpiry    time.Duration // of one pull for messages
 	PullHeartbeat time.Duration // of the server within a pull; two missed ones are an outage
 	Request       time.Duration // of one call of the JetStream API, or one publish
+	List          time.Duration // of reading all records for a list
 	Rebind        watcher.Backoff
 	PutBack       watcher.Backoff // by the number of deliveries; under 10 s with its jitter, so that work goes on that soon after a repair
 
@@ -74,6 +77,7 @@ func DefaultTiming() Timing {
 		PullExpiry:    5 * time.Second,
 		PullHeartbeat: time.Second,
 		Request:       5 * time.Second,
+		List:          20 * time.Second,
 		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
 		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 8 * time.Second, Jitter: 0.2},
 		CheckEvery:    5 * time.Second,

@@ -16,6 +16,7 @@ type metrics struct {
 	lag         prometheus.Histogram     // of wake-ups behind their due time
 	polls       *prometheus.HistogramVec // how long they took, by what came of them
 	completions *prometheus.CounterVec   // by outcome
+	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
 	offset      prometheus.GaugeFunc
 }
@@ -36,6 +37,9 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		completions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",
 		}, []string{"outcome"}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderwatch_service_answers_total", Help: "Answers of the NATS service by endpoint (watch, get, list, cancel, poll) and code: 200, or that of the error.",
+		}, []string{"endpoint", "code"}),
 		denials: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",
 		}),
@@ -47,7 +51,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		m.completions.WithLabelValues(string(outcome))
 	}
 	registry.MustRegister(accountCollector{accounts})
-	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.denials, m.offset)
+	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.offset)
 	return m
 }
 

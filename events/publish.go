@@ -25,8 +25,15 @@ const (
 const contentType = event.ApplicationCloudEventsJSON
 
 // message returns a CloudEvent in structured mode. It carries no Nats-Msg-Id: the server checks
-// that before the expected sequence, and forgets it after two minutes.
-func message(subject string, e event.Event, data any) (*nats.Msg, error) {
+// that before the expected sequence, and forgets it after two minutes. The trace context is in its
+// headers and, for those who are handed the event without them, in CloudEvents' extension.
+func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Msg, error) {
+	if t.Parent != "" {
+		e.SetExtension("traceparent", t.Parent)
+	}
+	if t.State != "" {
+		e.SetExtension("tracestate", t.State)
+	}
 	if err := e.SetData(event.ApplicationJSON, data); err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
@@ -39,6 +46,7 @@ func message(subject string, e event.Event, data any) (*nats.Msg, error) {
 	}
 	m := nats.NewMsg(subject)
 	m.Header.Set("Content-Type", contentType)
+	carry(m.Header, t)
 	m.Data = encoded
 	return m, nil
 }
@@ -59,11 +67,19 @@ func newReport(kind, id string, at time.Time, r *watcher.Report) event.Event {
 	return e
 }
 
+// traceOf returns the trace of the request that started the watch. The others' are in the report.
+func traceOf(r *watcher.Report) watcher.Trace {
+	if len(r.Requests) == 0 {
+		return watcher.Trace{}
+	}
+	return r.Requests[0].Trace
+}
+
 // Complete publishes the completion once: on the order's subjects, expecting the sequence of the
 // order's last completion. Whoever publishes it for the same watch publishes the same.
 func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	key := c.Order().Key()
-	m, err := message(s.names.completed(c.Outcome, key), newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), c)
+	m, err := message(s.names.completed(c.Outcome, key), newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), traceOf(&c.Report), c)
 	if err != nil {
 		return err
 	}
@@ -99,7 +115,7 @@ func (s *store) lastEvent(ctx context.Context, subjects string) (id string, sequ
 
 func (s *store) Progress(ctx context.Context, g watcher.Progress) error {
 	id := fmt.Sprintf("%s.%d", g.WatchID, g.Number)
-	m, err := message(s.names.progress(g.Order().Key()), newReport(typeProgress, id, s.now(), &g.Report), g)
+	m, err := message(s.names.progress(g.Order().Key()), newReport(typeProgress, id, s.now(), &g.Report), traceOf(&g.Report), g)
 	if err != nil {
 		return err
 	}

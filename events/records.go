@@ -92,10 +92,28 @@ const recordBatch = 500
 // to those that were written after until; zero: all. It returns where the next batch begins, and
 // whether there is none.
 func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
+	return s.someRecords(ctx, s.names.record("*.>"), from, func(m *jetstream.RawStreamMsg) error {
+		if !until.IsZero() && m.Time.After(until) {
+			return errEnough
+		}
+		w, err := watcher.DecodeWatch(m.Data)
+		if err != nil || w.State == watcher.Ended {
+			return nil // markers of deletion, records of later versions; workers complain of the others
+		}
+		return f(m, w)
+	})
+}
+
+// errEnough ends the reading of records.
+var errEnough = errors.New("enough")
+
+// someRecords hands a batch of what the bucket holds on the subjects to f, from the sequence on. It
+// returns where the next batch begins, and whether there is none, or f had enough.
+func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), recordBatch,
-		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(s.names.record("*.>")))
+		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(subjects))
 	if err != nil {
 		return from, false, fmt.Errorf("read records: %w", err)
 	}
@@ -107,15 +125,12 @@ func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f
 		if err != nil {
 			return next, false, fmt.Errorf("read records: %w", err)
 		}
-		if !until.IsZero() && m.Time.After(until) {
+		err = f(m)
+		if errors.Is(err, errEnough) {
 			return next, true, nil
 		}
 		next, done = m.Sequence+1, false
-		w, err := watcher.DecodeWatch(m.Data)
-		if err != nil || w.State == watcher.Ended {
-			continue // markers of deletion, records of later versions; workers complain of the others
-		}
-		if err := f(m, w); err != nil {
+		if err != nil {
 			return next, false, err
 		}
 	}

@@ -40,7 +40,8 @@ func (s *store) reject(ctx context.Context, m incoming, why *watcher.FieldError)
 	if name := m.orderName(); name != "" {
 		e.SetSubject(name)
 	}
-	event, err := message(s.names.rejected(), e, r)
+	_, attributes, _ := m.unwrap() // as far as it can be read
+	event, err := message(s.names.rejected(), e, m.trace(attributes), r)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -33,40 +34,39 @@ type RequestRules struct {
 
 // incoming is a message that is perhaps a request.
 type incoming struct {
-	body     []byte
-	msgID    string    // its Nats-Msg-Id
-	sequence uint64    // in the stream
-	stored   time.Time // by the server's clock
+	body   []byte
+	header nats.Header
+	stored time.Time // by the server's clock
+	// sequence is its sequence in the stream; 0 where it came as a request of the service.
+	sequence uint64
+	// made is the id of the request where nothing in the message names one: the same whenever the
+	// message is delivered.
+	made string
 }
 
 // decode reads a request. The error is a *[watcher.FieldError].
 func (rules RequestRules) decode(m incoming) (watcher.Ask, error) {
 	ask := watcher.Ask{Order: watcher.Order{ProjectID: rules.DefaultProject}}
 	ask.Request.ReceivedAt = m.stored.UTC()
-	if len(m.body) > maxRequest {
-		return ask, &watcher.FieldError{Reason: fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.body), maxRequest)}
-	}
-	if !utf8.Valid(m.body) {
-		return ask, &watcher.FieldError{Reason: "the body is not UTF-8"}
-	}
-	if err := rules.decodeFields(m.body, &ask); err != nil {
+	body, attributes, err := m.unwrap()
+	if err != nil {
 		return ask, err
 	}
-	if ask.ProjectID == "" {
-		return ask, &watcher.FieldError{Field: "project_id", Reason: "is required"}
+	if !utf8.Valid(body) {
+		return ask, &watcher.FieldError{Reason: "the body is not UTF-8"}
 	}
-	if ask.Name == "" {
-		return ask, &watcher.FieldError{Field: "order_name", Reason: "is required"}
+	if err := rules.decodeFields(body, &ask); err != nil {
+		return ask, err
 	}
-	if err := ask.Order.Validate(); err != nil {
+	if err := cmp.Or(missing(ask.Order), ask.Order.Validate()); err != nil {
 		return ask, err
 	}
 	if ask.Request.ID == "" {
-		if err := checkText(nats.MsgIdHdr, m.msgID, 128); err != nil {
+		if ask.Request.ID, err = m.defaultID(attributes); err != nil {
 			return ask, err
 		}
-		ask.Request.ID = m.defaultID()
 	}
+	ask.Request.Trace = m.trace(attributes)
 	ask.WatchID = watchID(ask)
 	return ask, nil
 }
@@ -90,7 +90,7 @@ func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
 		case "labels":
 			return labels(value, &ask.Request.Labels)
 		case "expected_items":
-			return expectedItems(value, &ask.ExpectedItems)
+			return wholeNumber(name, value, 1, maxExpectedItems, &ask.ExpectedItems)
 		case "timeout":
 			return rules.timeout(value, &ask.Timeout)
 		case "slack_channel":
@@ -258,9 +258,10 @@ func labels(value json.RawMessage, to *map[string]string) error {
 // maxExpectedItems is the most items that a request may wait for.
 const maxExpectedItems = 10000
 
-func expectedItems(value json.RawMessage, to *int) error {
-	if err := json.Unmarshal(value, to); err != nil || string(value) == "null" || *to < 1 || *to > maxExpectedItems {
-		return &watcher.FieldError{Field: "expected_items", Reason: fmt.Sprintf("must be a whole number from 1 to %d", maxExpectedItems)}
+// wholeNumber reads a number within bounds.
+func wholeNumber(field string, value json.RawMessage, least, most int, to *int) error {
+	if err := json.Unmarshal(value, to); err != nil || string(value) == "null" || *to < least || *to > most {
+		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("must be a whole number from %d to %d", least, most)}
 	}
 	return nil
 }
@@ -288,11 +289,19 @@ func (rules RequestRules) slackChannel(value json.RawMessage, to *string) error 
 }
 
 // defaultID returns the id of a request that names none: the same whenever it is delivered.
-func (m incoming) defaultID() string {
-	if m.msgID != "" {
-		return m.msgID
+func (m incoming) defaultID(a attributes) (string, error) {
+	if id := m.header.Get(nats.MsgIdHdr); id != "" {
+		return id, checkText(nats.MsgIdHdr, id, 128)
 	}
-	return fmt.Sprintf("seq-%d-%d", m.sequence, m.stored.UnixMilli())
+	if a != nil {
+		return a.id()
+	}
+	return m.made, nil
+}
+
+// streamID returns the id of a request that is the message with this sequence, and names none.
+func streamID(sequence uint64, stored time.Time) string {
+	return fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
 }
 
 // requestID returns the id of what is perhaps a request, as far as it can be read.
@@ -300,10 +309,14 @@ func (m incoming) requestID() string {
 	if id := m.peek("request_id"); id != "" {
 		return id
 	}
-	if checkText("", m.msgID, 128) == nil {
-		return m.defaultID()
+	_, attributes, err := m.unwrap()
+	if err != nil {
+		attributes = nil
 	}
-	return incoming{sequence: m.sequence, stored: m.stored}.defaultID()
+	if id, err := m.defaultID(attributes); err == nil {
+		return id
+	}
+	return m.made
 }
 
 // orderName returns the order that is perhaps meant, as far as it can be read.
@@ -311,8 +324,9 @@ func (m incoming) orderName() string { return m.peek("order_name") }
 
 // peek returns a field of what is perhaps a request, where it is a short and readable text.
 func (m incoming) peek(field string) string {
+	body, _, _ := m.unwrap() // what could be read of it
 	var fields map[string]json.RawMessage
-	if len(m.body) > maxRequest || json.Unmarshal(m.body, &fields) != nil {
+	if len(body) > maxRequest || json.Unmarshal(body, &fields) != nil {
 		return ""
 	}
 	var s string

@@ -14,6 +14,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -29,8 +31,9 @@ func FuzzRequest(f *testing.F) {
 	rules := config().Requests
 	stored := time.Date(2025, 4, 10, 11, 49, 50, 123456789, time.UTC)
 	f.Fuzz(func(t *testing.T, body []byte, msgID string, sequence uint64) {
-		ask, err := events.DecodeRequest(rules, body, msgID, sequence, stored)
-		again, errAgain := events.DecodeRequest(rules, body, msgID, sequence, stored)
+		header := nats.Header{"Nats-Msg-Id": {msgID}}
+		ask, err := events.DecodeRequest(rules, body, header, sequence, stored)
+		again, errAgain := events.DecodeRequest(rules, body, header, sequence, stored)
 		if !reflect.DeepEqual(ask, again) || !reflect.DeepEqual(err, errAgain) {
 			t.Errorf("first %+v (%v), then %+v (%v)", ask, err, again, errAgain)
 		}

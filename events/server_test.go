@@ -64,7 +64,7 @@ func config() events.Config {
 	timing := events.DefaultTiming()
 	timing.PatrolEvery = 100 * time.Millisecond
 	return events.Config{
-		Names:    events.Names{Subjects: "orders", Streams: "ORDER"},
+		Names:    events.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
 		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true, Concurrency: 16,
 		PollTimeout: time.Second,
 		Requests: events.RequestRules{

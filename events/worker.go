@@ -30,6 +30,7 @@ type Worker struct {
 	intake   watcher.Intake
 	poller   watcher.Poller
 	notifier watcher.Notifier
+	service  service
 	metrics  *metrics
 	loops    []*loop
 	patrol   *patrol
@@ -56,6 +57,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
+	w.service = service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers}
 	w.loops = []*loop{
 		w.newLoop(config.Names.requestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
@@ -104,6 +106,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(w.config.Timing.Drain, func() { cancel(errStopping) })
 	})()
+	answering, err := w.service.begin(work, w.nc, w.config.Version)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = answering.Stop() })() // where it fails the connection is gone
 	var running sync.WaitGroup
 	for _, l := range w.loops {
 		running.Go(func() { l.run(ctx, work) })
@@ -227,6 +234,14 @@ func (w *Worker) mayTake(ctx context.Context, stream string) error {
 	return nil
 }
 
+// mayWrite returns why the service may not write now what the loops would take.
+func (w *Worker) mayWrite() error {
+	if w.held.Load() {
+		return &ServiceError{Code: 503, Reason: "this worker takes nothing until NATS is as it must be; its log says why"}
+	}
+	return nil
+}
+
 // made logs that what was missing is there.
 func (w *Worker) made(asset string) {
 	if w.serves.Load() {
@@ -314,7 +329,8 @@ func incomingOf(m *nats.Msg) (incoming, error) {
 	if err != nil {
 		return incoming{}, fmt.Errorf("read metadata of a request: %w", err)
 	}
-	return incoming{body: m.Data, msgID: m.Header.Get(nats.MsgIdHdr), sequence: meta.Sequence.Stream, stored: meta.Timestamp.UTC().Truncate(time.Millisecond)}, nil
+	sequence, at := meta.Sequence.Stream, meta.Timestamp.UTC().Truncate(time.Millisecond)
+	return incoming{body: m.Data, header: m.Header, sequence: sequence, stored: at, made: streamID(sequence, at)}, nil
 }
 
 // takeWakeup handles a message on orders.due.>.

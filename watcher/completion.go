@@ -89,4 +89,13 @@ type Request struct {
 	Labels       map[string]string `json:"labels,omitempty"`
 	SlackChannel string            `json:"slack_channel"` // where to post instead of the default
 	ReceivedAt   time.Time         `json:"received_at"`   // when it was stored, by the server's clock
+
+	Trace // the trace that the request belongs to
+}
+
+// A Trace is a W3C trace context, handed on from a request to the events that answer it. The zero
+// Trace is none.
+type Trace struct {
+	Parent string `json:"traceparent,omitempty"`
+	State  string `json:"tracestate,omitempty"`
 }

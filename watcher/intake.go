@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// An Intake takes requests in. It is safe for concurrent use.
+// An Intake takes what people and programs ask: requests to watch, and wishes about a watch that
+// goes on. It is safe for concurrent use.
 type Intake struct {
 	Log     *slog.Logger
 	Policy  Policy
@@ -16,38 +17,53 @@ type Intake struct {
 	Now     func() time.Time // by the server's clock
 }
 
-// Take starts a watch for the request, or lets it join the order's. It may be called again for
-// the same request at any time.
+// Take admits a request that was delivered, and says what is to be done with the delivery. It may
+// be called again for the same request at any time.
 func (in *Intake) Take(ctx context.Context, ask Ask) Verdict {
+	admission, w, err := in.Admit(ctx, ask)
+	switch {
+	case admission == Reject:
+		return Verdict{Action: Refuse, Err: err}
+	case err != nil:
+		return notRead(err)
+	case admission == Defer:
+		return in.deferred(w)
+	}
+	return Verdict{Action: Ack}
+}
+
+// Admit starts a watch for the request, or lets it join the order's, and returns the record that
+// decided it: with Start, Join and Repeat it holds the request, and the wake-up that it expects is
+// stored. With Reject the error is a *[FieldError]. After any other error nothing is known, and the
+// same request is to be admitted again.
+func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) {
 	for range writeTries {
 		record, revision, err := in.latest(ctx, ask.Order)
 		if err != nil {
-			return notRead(err)
+			return Defer, Watch{}, err
 		}
 		admission, w, err := in.Policy.Admit(record, ask, in.Now())
 		switch admission {
-		case Reject:
-			return Verdict{Action: Refuse, Err: err}
-		case Defer:
-			return in.deferred(w)
+		case Reject, Defer:
+			return admission, w, err
 		case Repeat:
-			return in.repeated(ctx, w)
+			return admission, w, in.repeated(ctx, w)
 		}
 		_, err = in.Records.Write(ctx, w, revision)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return putBack(0, err)
+			return Defer, w, err
 		}
 		if admission == Join {
 			in.Log.Info("request joined", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID)
-			return Verdict{Action: Ack}
+			return Join, w, nil
 		}
 		in.Log.Info("watch started", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID, "region", w.Region)
-		return in.wake(ctx, w)
+		return Start, w, in.Wakeups.Schedule(ctx, w.Expected())
 	}
-	return putBack(0, ErrConflict)
+	return Defer, Watch{}, ErrConflict
 }
 
 // latest returns the order's record, nil where there is none.
@@ -60,18 +76,11 @@ func (in *Intake) latest(ctx context.Context, order Order) (*Watch, Revision, er
 }
 
 // repeated makes sure of the step after the one that was found done.
-func (in *Intake) repeated(ctx context.Context, w Watch) Verdict {
+func (in *Intake) repeated(ctx context.Context, w Watch) error {
 	if w.State != Watching {
-		return Verdict{Action: Ack}
+		return nil
 	}
-	return in.wake(ctx, w)
-}
-
-func (in *Intake) wake(ctx context.Context, w Watch) Verdict {
-	if err := in.Wakeups.Schedule(ctx, w.Expected()); err != nil {
-		return putBack(0, err)
-	}
-	return Verdict{Action: Ack}
+	return in.Wakeups.Schedule(ctx, w.Expected())
 }
 
 func (in *Intake) deferred(w Watch) Verdict {
@@ -82,10 +91,62 @@ func (in *Intake) deferred(w Watch) Verdict {
 	return putBack(fullDelay, nil)
 }
 
-// notRead is the verdict where a record could not be read.
+// notRead is the verdict where a record could not be read or written.
 func notRead(err error) Verdict {
 	if errors.Is(err, ErrNewerSchema) {
 		return putBack(newerDelay, err)
 	}
 	return putBack(0, err)
+}
+
+// Cancel writes the wish that the order's watch be cancelled, and returns the record with it. The
+// watch ends at its poller's next step, which is due at once. A wish that is there already stays.
+// The errors are [ErrNoRecord], [ErrOver], and those after which nothing is known: cancel again then.
+func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, error) {
+	for range writeTries {
+		w, revision, err := in.open(ctx, order)
+		if err != nil {
+			return w, err
+		}
+		if w.Wish == nil {
+			wish.At = in.Now()
+			w.Wish = &wish
+			_, err = in.Records.Write(ctx, w, revision)
+		}
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return w, err
+		}
+		in.Log.Info("watch is to be cancelled", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "by", w.Wish.By)
+		return in.wakeNow(ctx, w)
+	}
+	return Watch{}, ErrConflict
+}
+
+// PollNow lets the order's watch be polled as soon as its account may be asked, and returns its
+// record. The errors are those of Cancel.
+func (in *Intake) PollNow(ctx context.Context, order Order) (Watch, error) {
+	w, _, err := in.open(ctx, order)
+	if err != nil {
+		return w, err
+	}
+	return in.wakeNow(ctx, w)
+}
+
+// open returns the record of a watch that goes on. With ErrOver it returns the one that does not.
+func (in *Intake) open(ctx context.Context, order Order) (Watch, Revision, error) {
+	w, revision, err := in.Records.ReadLatest(ctx, order)
+	if err == nil && w.State != Watching {
+		err = ErrOver
+	}
+	return w, revision, err
+}
+
+// wakeNow lets the step that the record expects be due at once. Its timer stays, and finds the step
+// done.
+func (in *Intake) wakeNow(ctx context.Context, w Watch) (Watch, error) {
+	w.NextPollAt = in.Now()
+	return w, in.Wakeups.Schedule(ctx, w.Expected())
 }

@@ -96,7 +96,7 @@ func (e *RetryError) Error() string { return e.Err.Error() }
 
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// Errors of the stores. Any other error of theirs means that nothing is known: what was to be
+// Errors of the stores and of [Intake]. Any other error of theirs means that nothing is known: what was to be
 // stored may have been stored or not.
 var (
 	// ErrNoRecord means that the server that answered has no record of the order.
@@ -104,6 +104,8 @@ var (
 	// ErrConflict means that the server that answered saw another revision than was expected. It
 	// is no proof: it may be behind, or the write may be the caller's own, whose answer was lost.
 	ErrConflict = errors.New("conflict")
+	// ErrOver means that the watch has ended, or that its completion is fixed.
+	ErrOver = errors.New("the watch has ended")
 	// ErrNewerSchema means that the record was written by a later version of this program.
 	ErrNewerSchema = errors.New("record has a newer schema")
 )

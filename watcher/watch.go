@@ -66,12 +66,30 @@ type Wish struct {
 	At     time.Time `json:"at"`
 }
 
+// Labelled reports whether one of the watch's requests has the label.
+func (w *Watch) Labelled(key, value string) bool {
+	return slices.ContainsFunc(w.requests(), func(r Request) bool {
+		found, ok := r.Labels[key]
+		return ok && found == value
+	})
+}
+
+// Answers reports whether the request is one of this watch's.
+func (w *Watch) Answers(requestID string) bool {
+	return slices.ContainsFunc(w.requests(), func(r Request) bool { return r.ID == requestID })
+}
+
 // names reports whether the record names the request: in this watch or an earlier one.
 func (w *Watch) names(requestID string) bool {
-	named := func(r Request) bool { return r.ID == requestID }
-	return slices.ContainsFunc(w.Requests, named) ||
-		w.Completion != nil && slices.ContainsFunc(w.Completion.Requests, named) ||
-		slices.Contains(w.Earlier, requestID)
+	return w.Answers(requestID) || slices.Contains(w.Earlier, requestID)
+}
+
+// requests returns the watch's requests, oldest first, wherever the record keeps them.
+func (w *Watch) requests() []Request {
+	if w.Completion != nil {
+		return w.Completion.Requests
+	}
+	return w.Requests
 }
 
 // maxEarlier is how many request ids of earlier watches a record remembers at the most.
@@ -81,13 +99,8 @@ const maxEarlier = 512
 // maxEarlier, and at most limit bytes of JSON.
 func (w *Watch) requestIDs(limit int) []string {
 	ids := slices.Clone(w.Earlier)
-	for _, r := range w.Requests {
+	for _, r := range w.requests() {
 		ids = append(ids, r.ID)
-	}
-	if w.Completion != nil {
-		for _, r := range w.Completion.Requests {
-			ids = append(ids, r.ID)
-		}
 	}
 	ids = ids[max(0, len(ids)-maxEarlier):]
 	for size(ids) > limit {

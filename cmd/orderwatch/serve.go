@@ -163,10 +163,16 @@ func trusted(path string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
+// assetNames returns what streams and subjects are called.
+func assetNames(c Config) events.Names {
+	return events.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
+}
+
 // workerConfig returns what the worker needs of the configuration.
 func workerConfig(c Config, timing timing) events.Config {
 	return events.Config{
-		Names:       events.Names{Subjects: c.Assets.SubjectPrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain},
+		Names:       assetNames(c),
+		Version:     programVersion(),
 		Replicas:    c.Assets.StreamReplicas,
 		MaxAge:      c.Assets.EventsMaxAge,
 		Provision:   c.Assets.Provision,

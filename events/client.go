@@ -1,0 +1,366 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Client asks orderwatch to watch orders, looks at watches and follows events, as any program can.
+// It is safe for concurrent use.
+type Client struct {
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	names Names
+	// denied is what NATS denied last: the call itself would only time out.
+	denied chan error
+}
+
+// Durations of a client. A call ends earlier where its context does.
+const (
+	callTimeout   = 10 * time.Second // of one request to the service
+	publishTry    = 3 * time.Second  // of one try to publish a request
+	followPause   = 250 * time.Millisecond
+	followSilence = time.Minute // the server forgets a consumer that has not been heard of for so long
+)
+
+// NewClient returns a client on the connection, which stays the caller's. The client takes over the
+// connection's error handler.
+func NewClient(nc *nats.Conn, names Names) (*Client, error) {
+	js, err := newJetStream(nc, Config{Names: names, Timing: DefaultTiming()})
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	c := &Client{nc: nc, js: js, names: names, denied: make(chan error, 1)}
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if denied(err) {
+			select {
+			case c.denied <- err:
+			default: // the one that is there says enough
+			}
+		}
+	})
+	return c, nil
+}
+
+// A DeniedError is what the user of a client may not do.
+type DeniedError struct{ Err error }
+
+func (e *DeniedError) Error() string {
+	return "NATS denies it to this user; deploy/README.md lists the permissions: " + oneLine(e.Err.Error())
+}
+
+func (e *DeniedError) Unwrap() error { return e.Err }
+
+// undenied returns a context that ends after the timeout, and when NATS denies something, with a
+// *DeniedError as its cause. A timeout of 0 is none.
+func (c *Client) undenied(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	stop := context.CancelFunc(func() {})
+	if timeout > 0 {
+		ctx, stop = context.WithTimeout(ctx, timeout)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	select {
+	case <-c.denied: // of an earlier call
+	default:
+	}
+	go func() {
+		select {
+		case err := <-c.denied:
+			end(&DeniedError{err})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(nil); stop() }
+}
+
+// Publish stores a request to watch an order durably, and returns its sequence in the stream. It
+// tries again until ctx is done, since a try whose answer does not come may have been stored: body
+// must name a request_id, by which the tries are one request. body is JSON.
+func (c *Client) Publish(ctx context.Context, body []byte) (sequence uint64, err error) {
+	m := &nats.Msg{Subject: c.names.watch(), Data: body}
+	for try := 0; ; try++ {
+		sequence, err = c.publishOnce(ctx, m)
+		if err == nil || !mayPass(err) {
+			return sequence, err
+		}
+		if !sleep(ctx, DefaultTiming().Rebind.Interval("publish", try)) {
+			return 0, cmp.Or(err, context.Cause(ctx))
+		}
+	}
+}
+
+func (c *Client) publishOnce(ctx context.Context, m *nats.Msg) (uint64, error) {
+	ctx, cancel := c.undenied(ctx, publishTry)
+	defer cancel()
+	ack, err := c.js.PublishMsg(ctx, m)
+	switch {
+	case err == nil:
+		return ack.Sequence, nil
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+		return 0, fmt.Errorf("publish on %s: no stream takes it: %w", m.Subject, errNoWorker)
+	}
+	return 0, fmt.Errorf("publish on %s: %w", m.Subject, because(ctx, err))
+}
+
+// because returns why the context ended, where it was for a reason of its own.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		if _, ok := errors.AsType[*DeniedError](cause); ok {
+			return cause
+		}
+	}
+	return err
+}
+
+var errNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account?")
+
+// mayPass reports whether a publish that failed so is worth another try: the server is away or
+// starting, or the answer was lost.
+func mayPass(err error) bool {
+	_, isDenied := errors.AsType[*DeniedError](err)
+	_, isAnswer := errors.AsType[*jetstream.APIError](err)
+	return !isDenied && !isAnswer && !errors.Is(err, errNoWorker) && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled)
+}
+
+// Get shows the order's watch. Like the methods after it, it returns a *[ServiceError] where the
+// service refuses, and a *[DeniedError] where NATS does.
+func (c *Client) Get(ctx context.Context, order watcher.Order) (watcher.Snapshot, error) {
+	return ask[watcher.Snapshot](ctx, c, "get", order)
+}
+
+// List shows a page of watches.
+func (c *Client) List(ctx context.Context, q ListQuery) (ListAnswer, error) {
+	return ask[ListAnswer](ctx, c, "list", q)
+}
+
+// Cancel cancels the order's watch.
+func (c *Client) Cancel(ctx context.Context, r CancelRequest) (watcher.Snapshot, error) {
+	return ask[watcher.Snapshot](ctx, c, "cancel", r)
+}
+
+// Poll lets the order's watch be polled at the next opportunity.
+func (c *Client) Poll(ctx context.Context, order watcher.Order) (watcher.Snapshot, error) {
+	return ask[watcher.Snapshot](ctx, c, "poll", order)
+}
+
+// ask makes a request to the service.
+func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (answer A, err error) {
+	subject := c.names.Service + "." + endpoint
+	body, err := json.Marshal(request)
+	if err != nil {
+		return answer, err
+	}
+	ctx, cancel := c.undenied(ctx, callTimeout)
+	defer cancel()
+	reply, err := c.nc.RequestWithContext(ctx, subject, body)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return answer, fmt.Errorf("nobody answers on %s: %w", subject, errNoWorker)
+	case err != nil:
+		return answer, fmt.Errorf("ask on %s: %w", subject, because(ctx, err))
+	}
+	if reason := reply.Header.Get(micro.ErrorHeader); reason != "" {
+		refusal := ServiceError{Reason: reason}
+		_ = json.Unmarshal(reply.Data, &refusal) // what can be read of it
+		refusal.Code, _ = strconv.Atoi(reply.Header.Get(micro.ErrorCodeHeader))
+		return answer, &refusal
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return answer, fmt.Errorf("read the answer on %s: %w", subject, err)
+	}
+	return answer, nil
+}
+
+// An Event is an event as the stream keeps it.
+type Event struct {
+	event.Event
+	Sequence uint64
+	StoredAt time.Time
+	Encoded  []byte // the CloudEvent's JSON
+}
+
+// A Rejection is the data of an event that says why a message was no request.
+type Rejection = rejection
+
+// Completion returns the data of an event that says how a watch ended; false where it is another.
+func (e *Event) Completion() (c watcher.Completion, ok bool) {
+	return dataOf[watcher.Completion](e, typeCompleted)
+}
+
+// Progress returns the data of an event that says what changed.
+func (e *Event) Progress() (g watcher.Progress, ok bool) {
+	return dataOf[watcher.Progress](e, typeProgress)
+}
+
+// Rejection returns the data of an event that says why a message was no request.
+func (e *Event) Rejection() (r Rejection, ok bool) { return dataOf[Rejection](e, typeRejected) }
+
+// Attention returns the data of an event about an account.
+func (e *Event) Attention() (a watcher.Attention, ok bool) {
+	return dataOf[watcher.Attention](e, typeAttention)
+}
+
+func dataOf[D any](e *Event, kind string) (data D, ok bool) {
+	if e.Type() != kind {
+		return data, false
+	}
+	return data, e.DataAs(&data) == nil
+}
+
+// A Filter says which events are followed.
+type Filter struct {
+	Subjects []string // see the methods of Client; none: all. They must not overlap
+	// The first event: by its sequence, or, where that is 0, by when it was stored; where both are
+	// zero, the first that is kept. New starts with the next one that is stored.
+	Sequence uint64
+	Since    time.Time
+	New      bool
+	// Stop ends the following when all that was stored at the beginning has been handed out.
+	Stop bool
+}
+
+// OrderSubjects returns the subjects of an order's completions and progress.
+func (c *Client) OrderSubjects(order watcher.Order) []string {
+	return []string{c.names.completed("*", order.Key()), c.names.progress(order.Key())}
+}
+
+// RejectedSubject returns the subject of events about messages that were no request.
+func (c *Client) RejectedSubject() string { return c.names.rejected() }
+
+// Subject returns a subject of events: its tokens after the prefix, such as completed.failed.>.
+func (c *Client) Subject(tokens string) string { return c.names.Subjects + "." + tokens }
+
+// ErrStopFollowing ends [Client.Follow] without an error.
+var ErrStopFollowing = errors.New("stop following")
+
+// Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f
+// returns an error. It goes on after any outage, and tells away why it does not at the moment.
+// ready is called when it has begun: what is stored from then on is handed out. Both may be nil.
+func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away func(error), f func(Event) error) error {
+	at := &follower{client: c, filter: filter, f: f}
+	for begun := false; ; {
+		err := at.follow(ctx, func() {
+			if !begun && ready != nil {
+				ready()
+			}
+			begun = true
+		})
+		_, isDenied := errors.AsType[*DeniedError](err)
+		switch {
+		case errors.Is(err, ErrStopFollowing):
+			return nil
+		case at.failed, isDenied, !begun && errors.Is(err, errNoWorker):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		if err != nil && away != nil {
+			away(err)
+		}
+		if !sleep(ctx, followPause) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// A follower keeps its place in the stream, over any number of consumers.
+type follower struct {
+	client *Client
+	filter Filter
+	f      func(Event) error
+	next   uint64 // the sequence after the last event; 0 before the first
+	failed bool   // f returned an error
+}
+
+// follow makes a consumer and hands out what it brings, until that ends.
+func (at *follower) follow(ctx context.Context, ready func()) error {
+	consumer, err := at.consumer(ctx)
+	if err != nil {
+		return err
+	}
+	info := consumer.CachedInfo()
+	if at.next == 0 && at.filter.New {
+		at.next = max(info.Delivered.Stream+1, 1) // the place is kept from now on
+	}
+	ready()
+	left := info.NumPending
+	if at.filter.Stop && left == 0 {
+		return ErrStopFollowing
+	}
+	messages, err := consumer.Messages(jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	ctx, cancel := at.client.undenied(ctx, 0)
+	defer cancel()
+	for expected := uint64(1); ; expected++ {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return because(ctx, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.Sequence.Consumer != expected {
+			return errors.New("an event was lost on the way; reading it again")
+		}
+		if err := at.hand(m, meta); err != nil {
+			return err
+		}
+		if left--; at.filter.Stop && left == 0 {
+			return ErrStopFollowing
+		}
+	}
+}
+
+func (at *follower) hand(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	e := Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data()}
+	at.next = e.Sequence + 1
+	if json.Unmarshal(m.Data(), &e.Event) != nil {
+		return nil // only orderwatch may publish here
+	}
+	err := at.f(e)
+	at.failed = err != nil
+	return err
+}
+
+// consumer makes a consumer from the follower's place on.
+func (at *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	config := jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, FilterSubjects: at.filter.Subjects,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: followSilence,
+	}
+	switch {
+	case at.next > 0 || at.filter.Sequence > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, max(at.next, at.filter.Sequence)
+	case at.filter.New:
+		config.DeliverPolicy = jetstream.DeliverNewPolicy
+	case !at.filter.Since.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.filter.Since
+	}
+	ctx, cancel := at.client.undenied(ctx, callTimeout)
+	defer cancel()
+	consumer, err := at.client.js.CreateConsumer(ctx, at.client.names.eventStream(), config)
+	switch {
+	case err == nil:
+		return consumer, nil
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, nats.ErrNoResponders) && at.client.nc.IsConnected():
+		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.eventStream(), errNoWorker)
+	}
+	return nil, fmt.Errorf("follow %s: %w", strings.Join(at.filter.Subjects, " "), because(ctx, err))
+}

@@ -1,0 +1,52 @@
+package watcher
+
+import "time"
+
+// A Snapshot is what people and programs are shown of a watch, at any moment of its life. Texts of
+// items, failures and errors are the cloud's, and those of requests and of the wish their senders':
+// all are untrusted.
+type Snapshot struct {
+	State   State   `json:"state"`             // watching or ended
+	Outcome Outcome `json:"outcome,omitempty"` // of a watch that has ended
+	Report          // Reason says how far the order is, or why the watch ended
+
+	ExpectedItems int          `json:"expected_items,omitempty"`
+	Deadline      time.Time    `json:"deadline"`
+	LastPollAt    time.Time    `json:"last_poll_at,omitzero"`
+	NextPollAt    time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
+	LastError     *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
+	ErrorsInARow  int          `json:"errors_in_a_row,omitempty"`
+	Wish          *Wish        `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
+	CompletedAt   time.Time    `json:"completed_at,omitzero"`
+}
+
+// Snapshot returns what is shown of the record, so short that its JSON fits into a message.
+func (p Policy) Snapshot(w Watch) Snapshot {
+	s := Snapshot{
+		State: Watching, ExpectedItems: w.ExpectedItems, Deadline: w.Deadline,
+		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
+	}
+	if w.State == Ended {
+		c := w.Completion
+		s.State, s.Outcome, s.CompletedAt, s.Report = Ended, c.Outcome, c.CompletedAt, c.Report
+	} else {
+		s.NextPollAt, s.Report = w.NextPollAt, w.progressReport()
+	}
+	fit(&s.Report, p.MaxPayload-eventOverhead)
+	return s
+}
+
+// progressReport sums up a watch that goes on, or is ending, from what its record kept.
+func (w *Watch) progressReport() Report {
+	if w.Completion != nil {
+		return w.Completion.Report
+	}
+	return w.report(open(*w), nil)
+}
+
+// Brief returns the snapshot without what takes room: items, failures.
+func (s Snapshot) Brief() Snapshot {
+	s.ItemsOmitted += len(s.Items)
+	s.Items, s.Failures = []Item{}, []Failure{}
+	return s
+}
