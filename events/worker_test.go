@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,46 +221,6 @@ func TestAskedAgain(t *testing.T) {
 	}
 	if list := readEvents(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 2 {
 		t.Errorf("%d completion events; want 2: %+v", len(list), list)
-	}
-}
-
-// Fifty requests for one order while it is watched give one watch and one event that names all.
-func TestFiftyRequests(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
-	var over atomic.Bool
-	w := startWorker(t, s, config(), &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
-		if over.Load() {
-			return answer(watcher.Succeed), nil
-		}
-		return answer(watcher.Processing), nil
-	}})
-	want := make(map[string]bool)
-	for i := range 50 {
-		r := request("order.pool")
-		r["request_id"] = fmt.Sprintf("build-%d", i)
-		want[r["request_id"].(string)] = true
-		publish(t, js, r)
-	}
-	eventually(t, func() error {
-		if n := messages(t, js, "ORDER_REQUESTS", ">"); n > 0 {
-			return fmt.Errorf("%d requests are not taken", n)
-		}
-		return nil
-	})
-	over.Store(true)
-	c := w.next(t)
-	got := make(map[string]bool)
-	for _, r := range c.Requests {
-		got[r.ID] = true
-	}
-	if len(c.Requests) != 50 || !maps.Equal(got, want) {
-		t.Errorf("the event names %d requests: %v", len(c.Requests), slices.Sorted(maps.Keys(got)))
-	}
-	eventually(t, idle(t, js, "ORDER"))
-	if list := readEvents(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 1 {
-		t.Errorf("%d completion events; want 1", len(list))
 	}
 }
 

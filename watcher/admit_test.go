@@ -168,18 +168,18 @@ func TestAdmitDefersWhileEnding(t *testing.T) {
 func TestAdmitDefersTheRequestAfterTheLast(t *testing.T) {
 	p := policy()
 	w := admit(t, p, request("build-0"))
-	for i := 1; i < 256; i++ {
+	for i := 1; i < 1000; i++ {
 		w = joined(t, p, w, request(fmt.Sprint("build-", i)))
 	}
-	if admission, same, err := p.Admit(&w, request("build-256"), begin); admission != watcher.Defer || err != nil || len(same.Requests) != 256 {
-		t.Errorf("request 257: admission %d, %v, %d requests", admission, err, len(same.Requests))
+	if admission, same, err := p.Admit(&w, request("build-1000"), begin); admission != watcher.Defer || err != nil || len(same.Requests) != 1000 {
+		t.Errorf("request 1001: admission %d, %v, %d requests", admission, err, len(same.Requests))
 	}
-	if admission, _, _ := p.Admit(&w, request("build-255"), begin); admission != watcher.Repeat {
-		t.Errorf("request 256 again: admission %d", admission)
+	if admission, _, _ := p.Admit(&w, request("build-999"), begin); admission != watcher.Repeat {
+		t.Errorf("request 1000 again: admission %d", admission)
 	}
 	ended := cancelled(t, p, w, watcher.Ended)
-	if admission, _, _ := p.Admit(&ended, request("build-256"), begin); admission != watcher.Start {
-		t.Errorf("request 257 after the end: admission %d", admission)
+	if admission, _, _ := p.Admit(&ended, request("build-1000"), begin); admission != watcher.Start {
+		t.Errorf("request 1001 after the end: admission %d", admission)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestAdmitDefersWhatIsTooLarge(t *testing.T) {
 		}
 		w = next
 	}
-	if len(w.Requests) == 256 {
+	if len(w.Requests) == 1000 {
 		t.Error("nothing was too large")
 	}
 }
@@ -264,7 +264,7 @@ func TestEarlierRequestsAreBounded(t *testing.T) {
 			}
 		}
 		encoded, err := json.Marshal(w.Earlier)
-		if err != nil || len(w.Earlier) > 512 || len(encoded) > maxPayload/8 {
+		if err != nil || len(w.Earlier) > 2000 || len(encoded) > maxPayload/8 {
 			t.Errorf("max_payload %d: %d ids in %d bytes (%v)", maxPayload, len(w.Earlier), len(encoded), err)
 		}
 		if len(w.Earlier) < 30 {

@@ -3,7 +3,9 @@ package watcher
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -15,6 +17,19 @@ type Intake struct {
 	Records Records
 	Wakeups Wakeups
 	Now     func() time.Time // by the server's clock
+
+	// turns let the requests for one order that this worker holds go one after another: all at once,
+	// each write would be a conflict for the others.
+	turns [64]sync.Mutex
+}
+
+// turn waits until no other request of the order, or of one that shares its turns, is being admitted.
+func (in *Intake) turn(order Order) (done func()) {
+	hash := fnv.New32a()
+	hash.Write([]byte(order.Key())) // it never fails
+	mutex := &in.turns[hash.Sum32()%uint32(len(in.turns))]
+	mutex.Lock()
+	return mutex.Unlock
 }
 
 // Take admits a request that was delivered, and says what is to be done with the delivery. It may
@@ -37,6 +52,7 @@ func (in *Intake) Take(ctx context.Context, ask Ask) Verdict {
 // stored. With Reject the error is a *[FieldError]. After any other error nothing is known, and the
 // same request is to be admitted again.
 func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) {
+	defer in.turn(ask.Order)()
 	for range writeTries {
 		record, revision, err := in.latest(ctx, ask.Order)
 		if err != nil {

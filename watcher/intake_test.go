@@ -126,13 +126,13 @@ func TestTheRequestAfterTheLast(t *testing.T) {
 	m := newWorld(t)
 	m.order = finishes(5 * time.Minute)
 	var ids []string
-	for i := range 257 {
+	for i := range 1001 {
 		ids = append(ids, fmt.Sprint("build-", i))
 		m.publish(ids[i], 0)
 	}
 	m.run()
 	m.check(ids...)
-	if len(m.completions) != 2 || len(m.completions[0].Requests) != 256 {
+	if len(m.completions) != 2 || len(m.completions[0].Requests) != 1000 {
 		t.Errorf("%d watches, the first for %d requests", len(m.completions), len(m.completions[0].Requests))
 	}
 }

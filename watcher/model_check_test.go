@@ -14,6 +14,7 @@ import (
 type history struct {
 	sent      []string // ids of requests, in the order in which they were stored
 	given     []given  // the cloud's answers
+	polledNow []uint64 // numbers of wake-ups that somebody made due
 	troubles  int      // what went wrong until now
 	looked    int      // versions of the record that were looked at
 	patrolled time.Time
@@ -98,7 +99,7 @@ func (m *model) lookAt(before, w watcher.Watch) {
 		m.blame("%s is %s after %s", w.ID, w.State, before.State)
 	case w.Wakeup < before.Wakeup:
 		m.blame("wake-up %d is followed by %d", before.Wakeup, w.Wakeup)
-	case before.ID == w.ID && w.Polls > before.Polls && before.Wish == nil && m.now.Before(before.NextPollAt):
+	case before.ID == w.ID && w.Polls > before.Polls && before.Wish == nil && m.now.Before(before.NextPollAt) && !slices.Contains(m.polledNow, before.Wakeup):
 		m.blame("poll %d of %s was made %s too early", w.Polls, w.ID, before.NextPollAt.Sub(m.now))
 	case w.State == watcher.Watching && w.Wish != nil && w.Polls > before.Polls && m.now.Before(w.NextPollAt):
 		m.blame("%s is cancelled, and waits for %s", w.ID, w.NextPollAt.Sub(m.now))

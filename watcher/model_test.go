@@ -133,13 +133,9 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 	m := &model{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 1)), timeouts: make(map[string]time.Duration)}
 	m.world.fault = m.turn
 	m.parts = parts{intake: m, poller: m, wakeups: m, events: m}
-	now := func() time.Time { return m.now.Add(-m.behind) }
-	m.parts.take = func(ask watcher.Ask) watcher.Verdict {
-		in := &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Records: m.parts.intake, Wakeups: m.parts.wakeups, Now: now}
-		return in.Take(context.Background(), ask)
-	}
+	m.parts.take = func(ask watcher.Ask) watcher.Verdict { return m.intaking().Take(context.Background(), ask) }
 	m.parts.wake = func(k watcher.Wakeup, attempt int) watcher.Verdict {
-		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: now}
+		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
 		return p.Wake(context.Background(), k, attempt)
 	}
 	if out.takeOut != nil {
@@ -185,6 +181,10 @@ func (m *model) plan() {
 		at := begin.Add(pick(m, m.within(30*time.Second), ends, m.within(5*time.Minute)))
 		m.coming = append(m.coming, event{"cancel", at, func() { m.start("cancel", watcher.Wakeup{}, m.cancel) }})
 	}
+	for range m.random.IntN(3) {
+		at := begin.Add(pick(m, m.within(30*time.Second), ends, m.within(5*time.Minute)))
+		m.coming = append(m.coming, event{"poll now", at, func() { m.start("poll now", watcher.Wakeup{}, m.pollNow) }})
+	}
 }
 
 // send stores a request in the queue.
@@ -211,19 +211,38 @@ func (m *model) fall(k watcher.Wakeup) {
 
 // cancel is what the service does for somebody who wants the watch to end.
 func (m *model) cancel() {
-	ctx := context.Background()
-	w, revision, err := m.ReadLatest(ctx, pool)
-	if err != nil || w.State != watcher.Watching {
-		return
-	}
-	w.Wish = &watcher.Wish{By: "ada", At: m.now}
-	if _, err := m.Write(ctx, w, revision); err != nil {
-		return
-	}
-	m.troubles++ // a wake-up that is due already comes twice
-	k := w.Expected()
-	k.At = m.now
-	_ = m.Schedule(ctx, k) // the patrol is there for what is lost
+	m.troubles++                                                                    // a wake-up that is due already comes twice
+	_, _ = m.intaking().Cancel(context.Background(), pool, watcher.Wish{By: "ada"}) // it may come too late, or not be answered
+}
+
+// pollNow is what the service does for somebody who does not want to wait for the next poll.
+func (m *model) pollNow() {
+	m.troubles++
+	_, _ = m.intaking().PollNow(context.Background(), pool) // a poll that is lost is due later
+}
+
+// intaking returns the intake as a worker has it.
+func (m *model) intaking() *watcher.Intake {
+	return &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Records: m.parts.intake, Wakeups: m.parts.wakeups, Now: m.estimate}
+}
+
+// estimate is what workers take for the server's time.
+func (m *model) estimate() time.Time { return m.now.Add(-m.behind) }
+
+// Schedule stores a wake-up in place of the scheduled one, or, where it is due, in the queue.
+func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
+	return m.call("schedule", func(bool) error {
+		m.scheduled = append(m.scheduled, k)
+		if m.at.name == "poll now" {
+			m.polledNow = append(m.polledNow, k.Number)
+		}
+		if k.At.After(m.estimate()) {
+			m.waiting[k.Key()] = k
+		} else {
+			m.fall(k)
+		}
+		return nil
+	})
 }
 
 // start puts work into a worker's hands.

@@ -24,7 +24,7 @@ type Policy struct {
 const MinPayload = 256 << 10
 
 // maxRequests is how many requests one watch answers at the most.
-const maxRequests = 256
+const maxRequests = 1000
 
 // maxRequestBytes returns how large the requests of one watch may be together, in bytes.
 func (p Policy) maxRequestBytes() int { return p.MaxPayload / 2 }

@@ -93,7 +93,7 @@ func (w *Watch) requests() []Request {
 }
 
 // maxEarlier is how many request ids of earlier watches a record remembers at the most.
-const maxEarlier = 512
+const maxEarlier = 2 * maxRequests
 
 // requestIDs returns the ids that the order's next watch remembers, newest last: at most
 // maxEarlier, and at most limit bytes of JSON.

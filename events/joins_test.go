@@ -1,0 +1,132 @@
+package events_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// gate returns a cloud whose orders go on until it is opened.
+func gate() (cloud *orders, open func()) {
+	var over atomic.Bool
+	return &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
+		if over.Load() {
+			return answer(watcher.Succeed), nil
+		}
+		return answer(watcher.Processing), nil
+	}}, func() { over.Store(true) }
+}
+
+// publishMany publishes n requests for the order from as many connections as are given, all at once.
+func publishMany(t *testing.T, s *server.Server, connections, n int, name string) {
+	t.Helper()
+	var publishing sync.WaitGroup
+	for c := range connections {
+		_, js := connect(t, s)
+		publishing.Go(func() {
+			for i := c; i < n; i += connections {
+				r := request(name)
+				r["request_id"], r["requested_by"] = fmt.Sprintf("build-%d", i), "gpu-pools"
+				r["link"], r["labels"] = "https://ci.example/builds/"+fmt.Sprint(i), map[string]string{"env": "prod"}
+				body, err := json.Marshal(r)
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := js.Publish(t.Context(), "orders.watch", body); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	publishing.Wait()
+}
+
+// left returns nil once the stream of requests holds so many.
+func left(t *testing.T, js jetstream.JetStream, want uint64) func() error {
+	return func() error {
+		if n := messages(t, js, "ORDER_REQUESTS", ">"); n != want {
+			return fmt.Errorf("%d requests are left", n)
+		}
+		return nil
+	}
+}
+
+// TestManyRequestsForOneOrder holds that 500 requests from 20 connections, for an order that two
+// workers watch, are polled for as one, and named in one event.
+func TestManyRequestsForOneOrder(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cloud, open := gate()
+	cfg := config()
+	cfg.Policy.Backoff = watcher.Backoff{Initial: 200 * time.Millisecond, Multiplier: 1, Max: 200 * time.Millisecond}
+	for range 2 {
+		startWorker(t, s, cfg, cloud)
+	}
+	publish(t, js, request("order.alone"))
+	publish(t, js, request("order.pool"))
+	eventually(t, cloud.polled("order.pool", 1))
+
+	begin := time.Now()
+	publishMany(t, s, 20, 500, "order.pool")
+	published := time.Since(begin)
+	eventually(t, left(t, js, 0))
+	t.Logf("500 requests stored in %s, joined after %s", published, time.Since(begin))
+	many, one := cloud.count(of("order.pool")), cloud.count(of("order.alone"))
+	if many > one+2 {
+		t.Errorf("%d polls for 501 requests, %d for one", many, one)
+	}
+	open()
+	eventually(t, idle(t, js, "ORDER"))
+	if sizes := namedOnce(t, js, "order.pool", 500); len(sizes) != 1 {
+		t.Errorf("%d completions, for %v requests; want 1", len(sizes), sizes)
+	}
+}
+
+// TestMoreRequestsThanAWatchTakes holds that those beyond the bound wait, and are answered by later
+// watches.
+func TestMoreRequestsThanAWatchTakes(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	_, js := connect(t, s)
+	cloud, open := gate()
+	startWorker(t, s, config(), cloud)
+	publishMany(t, s, 20, 1100, "order.pool")
+	eventually(t, left(t, js, 100))
+	open()
+	within(t, time.Minute, idle(t, js, "ORDER"))
+	if sizes := namedOnce(t, js, "order.pool", 1100); sizes[0] != 1000 {
+		t.Errorf("the watches answer %v requests", sizes)
+	}
+}
+
+// namedOnce holds that the requests build-0 to build-<n-1> are each named in one of the order's
+// completions, and returns how many each names.
+func namedOnce(t *testing.T, js jetstream.JetStream, name string, n int) (sizes []int) {
+	t.Helper()
+	named := make(map[string]int)
+	for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
+		c := e.completion(t)
+		if c.OrderName != name {
+			continue
+		}
+		sizes = append(sizes, len(c.Requests))
+		for _, r := range c.Requests {
+			named[r.ID]++
+		}
+	}
+	for i := range n {
+		if id := fmt.Sprintf("build-%d", i); named[id] != 1 {
+			t.Errorf("%s is named in %d completions", id, named[id])
+		}
+	}
+	return sizes
+}
