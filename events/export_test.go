@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -12,7 +13,6 @@ import (
 // What the tests of this package reach besides its public names.
 
 var (
-	AtLeast   = atLeast
 	NotThere  = notThere
 	Published = published
 )
@@ -51,3 +51,13 @@ func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
 
 // Cursor is the sequence at which the next round begins.
 func (p Patrol) Cursor() uint64 { return p.p.cursor }
+
+// List returns a page of what the store of [NewStore] holds.
+func List(ctx context.Context, s Store, q ListQuery) (ListAnswer, error) {
+	return s.(*store).list(ctx, q, watcher.Policy{MaxPayload: 1 << 20})
+}
+
+// Provision creates the streams and consumers.
+func Provision(ctx context.Context, config Config, js jetstream.JetStream) error {
+	return config.ensure(ctx, listener{made: func(string) {}, differs: func(string, difference) {}}, js, "")
+}

@@ -27,6 +27,9 @@ type ListQuery struct {
 type ListAnswer struct {
 	Watches []watcher.Snapshot `json:"watches"`          // without items and failures
 	Cursor  string             `json:"cursor,omitempty"` // asks for the next page; empty where this was the last
+	// Unreadable counts the watches of this page that are left out because a later version of this
+	// program wrote their records.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 // Bounds of a page.
@@ -110,6 +113,10 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 		if errors.Is(err, watcher.ErrNoRecord) || err == nil && w.ID != l.watchID {
 			continue // deleted, or watched anew, just now
 		}
+		if errors.Is(err, watcher.ErrNewerSchema) {
+			answer.Unreadable++
+			continue
+		}
 		if err != nil {
 			return ListAnswer{}, err
 		}
@@ -129,7 +136,7 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 
 // newest returns the watches of the page and, where there are more, one of the next; newest first.
 func (s *store) newest(ctx context.Context, q ListQuery) ([]listed, error) {
-	subjects := s.names.record("*.>")
+	subjects := ""
 	if q.ProjectID != "" {
 		subjects = s.names.record(q.ProjectID + ".>")
 	}

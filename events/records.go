@@ -85,20 +85,24 @@ func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	return watcher.Revision(sequence), err
 }
 
-// recordBatch is how many records are read in one call.
-const recordBatch = 500
+// Bounds of one call that reads records. With subjects the server counts, for each call, all that are
+// left on them, which takes 25 ms for 100,000 records: hence not smaller ones.
+const (
+	recordBatch      = 5000
+	recordBatchBytes = 8 << 20
+)
 
 // openWatches hands a batch of records of watches that have not ended to f, from the sequence on, up
 // to those that were written after until; zero: all. It returns where the next batch begins, and
 // whether there is none.
 func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
-	return s.someRecords(ctx, s.names.record("*.>"), from, func(m *jetstream.RawStreamMsg) error {
+	return s.someRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
 		if !until.IsZero() && m.Time.After(until) {
 			return errEnough
 		}
 		w, err := watcher.DecodeWatch(m.Data)
 		if err != nil || w.State == watcher.Ended {
-			return nil // markers of deletion, records of later versions; workers complain of the others
+			return nil // markers of deletion, records of later versions, the patrol's lease; workers complain of others
 		}
 		return f(m, w)
 	})
@@ -107,13 +111,16 @@ func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f
 // errEnough ends the reading of records.
 var errEnough = errors.New("enough")
 
-// someRecords hands a batch of what the bucket holds on the subjects to f, from the sequence on. It
-// returns where the next batch begins, and whether there is none, or f had enough.
+// someRecords hands a batch of what the bucket holds on the subjects, empty for all, to f, from the
+// sequence on. It returns where the next batch begins, and whether there is none, or f had enough.
 func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), recordBatch,
-		jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchSubject(subjects))
+	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
+	if subjects != "" {
+		options = append(options, jetstreamext.GetBatchSubject(subjects))
+	}
+	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), recordBatch, options...)
 	if err != nil {
 		return from, false, fmt.Errorf("read records: %w", err)
 	}

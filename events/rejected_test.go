@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -209,7 +210,7 @@ var badHeaders = []badRequest{
 	{name: "Nats-Msg-Id with a control character", body: good, header: header("Nats-Msg-Id", "a\x1bb"), field: "Nats-Msg-Id", says: "control", order: "order.bad"},
 	{name: "Nats-Msg-Id that is not UTF-8", body: good, header: header("Nats-Msg-Id", "a\xffb"), field: "Nats-Msg-Id", says: "UTF-8", order: "order.bad"},
 	{name: "Nats-Msg-Id of a bad request", body: "watch!", header: header("Nats-Msg-Id", "build-772"), says: "is not JSON", request: "build-772"},
-	{name: "CloudEvents headers on a bad request", body: "watch!", header: nats.Header{"ce-specversion": {"1.0"}, "ce-type": {"com.example.push"}, "ce-source": {"/ci"}, "ce-id": {"1"}}, says: "is not JSON"},
+	{name: "another CloudEvent", body: "watch!", header: nats.Header{"ce-specversion": {"1.0"}, "ce-type": {"com.example.push"}, "ce-source": {"/ci"}, "ce-id": {"1"}}, field: "type", says: "must be io.orderwatch.order.watch.v1"},
 	{name: "headers of a rejected event", body: "watch!", header: nats.Header{"Content-Type": {"text/html"}, "KV-Operation": {"PURGE"}, "Nats-Marker-Reason": {"Purge"}}, says: "is not JSON"},
 }
 
@@ -401,6 +402,9 @@ func eventsOn(t *testing.T, js jetstream.JetStream, subject string) (list []*jet
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
+			t.Errorf("event on %s: %v", m.Subject, err)
 		}
 		list, next = append(list, m), m.Sequence
 	}

@@ -18,19 +18,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 const project = "6f5da086876d4cd084d36f8bd3346036"
 
 // startServer starts a nats-server with JetStream in this process. port -1 chooses one.
-func startServer(t *testing.T, dir string, port int) *server.Server {
+func startServer(t testing.TB, dir string, port int) *server.Server {
 	t.Helper()
 	return startServerAs(t, server.Options{Port: port, StoreDir: dir})
 }
 
 // startServerAs starts a nats-server with JetStream that differs from the usual.
-func startServerAs(t *testing.T, options server.Options) *server.Server {
+func startServerAs(t testing.TB, options server.Options) *server.Server {
 	t.Helper()
 	options.Host, options.JetStream, options.NoSigs, options.NoLog = "127.0.0.1", true, true, true
 	s, err := server.NewServer(&options)
@@ -45,7 +46,7 @@ func startServerAs(t *testing.T, options server.Options) *server.Server {
 	return s
 }
 
-func connect(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
+func connect(t testing.TB, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
@@ -424,6 +425,9 @@ func readEvents(t *testing.T, js jetstream.JetStream, stream, prefix string) (li
 		}
 		if !strings.HasPrefix(m.Subject, prefix) {
 			continue
+		}
+		if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
+			t.Errorf("event on %s: %v", m.Subject, err)
 		}
 		var envelope struct {
 			ID   string          `json:"id"`

@@ -1,0 +1,51 @@
+package events_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// BenchmarkList lists the newest 100 watches of 100,000, of which a tenth is being watched.
+func BenchmarkList(b *testing.B) {
+	const records = 100_000
+	s := startServer(b, b.TempDir(), -1)
+	nc, js := connect(b, s)
+	if err := events.Provision(b.Context(), config(), js); err != nil {
+		b.Fatal(err)
+	}
+	store, err := events.NewStore(config(), nc, events.NewClock(nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var writing sync.WaitGroup
+	for first := range 20 {
+		writing.Go(func() {
+			for i := first; i < records; i += 20 {
+				state := watcher.Ended
+				if i%10 == 0 {
+					state = watcher.Watching
+				}
+				if _, err := store.Write(b.Context(), aRecord(i, state, fmt.Sprint("p", i%50), "prod"), 0); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	for name, query := range map[string]events.ListQuery{
+		"all": {}, "watching": {State: watcher.Watching}, "project": {ProjectID: "p7"}, "label": {Label: "env=prod"},
+	} {
+		query.Limit = 100
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if answer, err := events.List(b.Context(), store, query); err != nil || len(answer.Watches) != 100 {
+					b.Fatal(len(answer.Watches), err)
+				}
+			}
+		})
+	}
+}
