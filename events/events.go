@@ -63,7 +63,7 @@ type Timing struct {
 	WorkerSign    time.Duration // between two signs of a worker to the others
 	WorkerGone    time.Duration // without a sign of a worker, before its share is the others'
 	AccountsEvery time.Duration // between two looks at what the workers share
-	Unreachable   time.Duration // an account is held for so long before people are told
+	Unreachable   time.Duration // an account is held for so long, or watches are overdue, before people are told
 
 	HandOver time.Duration // a stopping worker's put-back deliveries wait this long
 	Drain    time.Duration // polls in flight get this long when the worker stops

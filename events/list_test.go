@@ -148,4 +148,3 @@ func TestListOfLargeWatches(t *testing.T) {
 		t.Errorf("%d watches on %d pages", len(names), pages)
 	}
 }
-

@@ -22,13 +22,14 @@ import (
 // ended when it was last read, up to those written within the last slack. What is overdue is
 // judged by how long this process has seen the same revision, not by anybody's time of day.
 type patrol struct {
-	log    *slog.Logger
-	store  *store
-	clock  *Clock
-	id     string // of this worker
-	pace   *rate.Limiter
-	cursor uint64               // everything before it was ended or rewritten
-	seen   map[uint64]time.Time // since when, by sequence of records that are watched
+	log     *slog.Logger
+	store   *store
+	clock   *Clock
+	id      string // of this worker
+	pace    *rate.Limiter
+	cursor  uint64               // everything before it was ended or rewritten
+	seen    map[uint64]time.Time // since when, by sequence of records that are watched
+	backlog *backlog
 
 	lease       uint64 // the revision of the lease that was last seen or written
 	leaseRounds int    // for how many rounds
@@ -39,7 +40,7 @@ type patrol struct {
 const patrolPace = 200
 
 func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
-	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time)}
+	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time), backlog: newBacklog(s, clock)}
 }
 
 // run patrols until ctx is done.
@@ -71,6 +72,7 @@ func (p *patrol) take(ctx context.Context) error {
 	if m.Sequence != p.lease && !p.wrote(m) {
 		p.holds, p.leaseRounds = false, 0
 		clear(p.seen)
+		clear(p.backlog.projects)
 		p.cursor = 0 // the bucket may be another
 	}
 	p.lease = m.Sequence
@@ -111,6 +113,7 @@ func (p *patrol) round(ctx context.Context) error {
 			if !ok {
 				since = p.clock.local()
 			}
+			p.backlog.count(m, w)
 			since, err := p.look(ctx, m, w, since)
 			seen[m.Sequence] = since
 			return err
@@ -123,7 +126,7 @@ func (p *patrol) round(ctx context.Context) error {
 	if first != 0 {
 		p.cursor = first
 	}
-	return nil
+	return p.backlog.tell(ctx)
 }
 
 // look publishes the wake-up of a watch that is overdue, and returns since when its record counts

@@ -13,8 +13,11 @@ import (
 func Announce(a watcher.Attention, o Options) Message {
 	a = redactAttention(a, o.Secrets)
 	w := wordingOf(a)
-	if a.Over() {
+	switch {
+	case a.Over():
 		return announceEnd(a, w)
+	case a.Kind == watcher.Overdue:
+		return announceOverdue(a, o)
 	}
 	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxText))}
 	if a.Cause != watcher.HeldThrottled {
@@ -37,6 +40,27 @@ func Announce(a watcher.Attention, o Options) Message {
 	p.add(small(a, last))
 	m.Blocks = p.blocks
 	m.Brief = []slack.Block{section(title), section(calm), section("*What to do:* " + w.do)}
+	return m
+}
+
+// announceOverdue returns what people are told of watches that nobody polls.
+func announceOverdue(a watcher.Attention, o Options) Message {
+	const what = "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them."
+	const do = "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy."
+	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
+	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxText)), Mention: mentionCode(o.Mention)}
+	title := ":warning: *" + escape(said) + "*"
+	if m.Mention != "" {
+		title += " " + m.Mention
+	}
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", field("Since", date(a.Since)), field("Waiting", escape(orders(a)))))
+	p.add(section(what))
+	p.add(section(do))
+	p.add(slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))))
+	m.Blocks = p.blocks
+	m.Brief = []slack.Block{section(title), section(what), section(do)}
 	return m
 }
 

@@ -97,6 +97,11 @@ func announcements() map[string]announcement {
 	one.Waiting, one.WaitingAll, one.Reason = 1, 1, ""
 	all["account_unreachable_webhook"] = announcement{one, notify.Options{NoThread: true}}
 	here.Secrets = []string{secretKey}
+	late := attention(watcher.Overdue, "")
+	late.Account, late.WaitingAll, late.Until = "", late.Waiting, late.Since.Add(time.Minute)
+	all["overdue"] = announcement{late, here}
+	hostileLate := hostileAttention(watcher.Overdue)
+	all["overdue_hostile"] = announcement{hostileLate, here}
 	all["account_unreachable_hostile"] = announcement{hostileAttention(watcher.Unreachable), here}
 	all["account_reachable_hostile"] = announcement{hostileAttention(watcher.Reachable), here}
 	return all

@@ -51,6 +51,10 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 	}
 	r.done = true
 	a = redactAttention(a, l.secrets)
+	if a.Kind == watcher.Overdue {
+		l.log.Warn("watches are not polled when they are due", "project", projectOf(a), "since", a.Since, "waiting", a.Waiting, "reason", line(a.Reason, maxReason))
+		return nil
+	}
 	log := l.log.With("region", regionOf(a), "cause", line(string(a.Cause), maxWord), "since", a.Since, "waiting", max(a.WaitingAll, a.Waiting), "outage", line(a.Outage(), maxName), "reason", line(a.Reason, maxReason))
 	if a.Over() {
 		log.Info("modelarts is asked again: orders go on by themselves", "until", a.Until)

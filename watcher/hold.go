@@ -44,23 +44,30 @@ type Leave struct {
 	Held  bool          // not only because of its rate
 }
 
-// An Attention is what people should look at: an account that cannot be asked, or can again. There
-// is one for each project that has open watches there.
+// An Attention is what people should look at: an account that cannot be asked, or can again, or
+// watches that nobody polls. There is one for each project that has open watches there.
 type Attention struct {
-	Account    string        `json:"account"` // the login's name and the region; with arrears the project, too
+	Account    string        `json:"account"` // the login's name and the region; with arrears the project, too; empty with overdue
 	Kind       AttentionKind `json:"kind"`
 	Region     string        `json:"region"`
 	ProjectID  string        `json:"project_id"`
-	Cause      HoldKind      `json:"cause"`
+	Cause      HoldKind      `json:"cause"` // of the hold; empty with overdue
 	Reason     string        `json:"reason"`
 	Since      time.Time     `json:"since"`
-	Until      time.Time     `json:"until"`       // of the hold, so far; when it was over
+	Until      time.Time     `json:"until"`       // of the hold, so far; when it was over; with overdue, when they were counted
 	Waiting    int           `json:"waiting"`     // open watches of the project, when people were told first
 	WaitingAll int           `json:"waiting_all"` // open watches of all projects that it keeps waiting
 }
 
-// Outage names what the events have in common that tell of one hold, to all projects.
-func (a Attention) Outage() string { return fmt.Sprintf("%s.%d", a.Account, a.Since.UnixMilli()) }
+// Outage names what the events have in common that tell of one hold, to all projects, or of one
+// project's overdue watches.
+func (a Attention) Outage() string {
+	about := a.Account
+	if a.Kind == Overdue {
+		about = string(Overdue) + "." + a.ProjectID
+	}
+	return fmt.Sprintf("%s.%d", about, a.Since.UnixMilli())
+}
 
 // Over reports whether the account can be asked again.
 func (a Attention) Over() bool { return a.Kind.Over() }
@@ -75,6 +82,7 @@ const (
 	CredentialsRefused AttentionKind = "credentials" // the login is refused or locked
 	Held               AttentionKind = "held"        // throttled for long, a permission is missing, or in arrears
 	Released           AttentionKind = "released"    // the end of one of the last two
+	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
 )
 
 // Over reports whether the account can be asked again.

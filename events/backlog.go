@@ -1,0 +1,77 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A backlog is what a patrol knows of watches that nobody polls although they are due and no hold
+// says why: too few workers, or a consumer that does not deliver. People are told once for each project,
+// until it has none.
+type backlog struct {
+	store    *store
+	clock    *Clock
+	projects map[string]*overdueWatches
+}
+
+// overdueWatches are those of one project.
+type overdueWatches struct {
+	region string
+	number int       // in this round
+	oldest time.Time // when the one that waits longest was due
+	since  time.Time // when a round first found one, by the server's clock
+	told   bool
+}
+
+func newBacklog(s *store, clock *Clock) *backlog {
+	return &backlog{store: s, clock: clock, projects: make(map[string]*overdueWatches)}
+}
+
+// count takes a record that was not written lately.
+func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
+	due, slack := w.NextPollAt, b.store.timing.PatrolSlack
+	if m.Time.After(due) {
+		due = m.Time
+	}
+	if b.clock.Now().Sub(due) < slack {
+		return
+	}
+	p := b.projects[w.ProjectID]
+	if p == nil {
+		p = &overdueWatches{since: b.clock.Now()}
+		b.projects[w.ProjectID] = p
+	}
+	if p.number == 0 || due.Before(p.oldest) {
+		p.region, p.oldest = w.Region, due
+	}
+	p.number++
+}
+
+// tell ends a round: it publishes an event for each project that had overdue watches in all rounds for
+// long enough.
+func (b *backlog) tell(ctx context.Context) error {
+	now := b.clock.Now()
+	for project, p := range b.projects {
+		if p.number == 0 {
+			delete(b.projects, project)
+			continue
+		}
+		if !p.told && now.Sub(p.since) >= b.store.timing.Unreachable {
+			a := watcher.Attention{
+				Kind: watcher.Overdue, Region: p.region, ProjectID: project, Since: p.since, Until: now, Waiting: p.number, WaitingAll: p.number,
+				Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, or NATS does not deliver to them", p.number, p.oldest.UTC().Format(time.RFC3339)),
+			}
+			if err := b.store.attention(ctx, a, now); err != nil {
+				return fmt.Errorf("tell of overdue watches: %w", err)
+			}
+			p.told = true
+		}
+		p.number = 0
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package events_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// TestOverdueWatchesAreTold holds that people are told once for each project whose watches stay overdue,
+// and again when that happens anew.
+func TestOverdueWatchesAreTold(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	first := b.write(t, "order.first", watcher.Watching, -time.Second, 0)
+	b.write(t, "order.second", watcher.Watching, -time.Second, 0)
+	b.write(t, "order.ended", watcher.Ended, -time.Second, 0)
+	p := b.patrol("one")
+	told := func(want int) {
+		t.Helper()
+		if list := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue."); len(list) != want {
+			t.Fatalf("%d events; want %d", len(list), want)
+		}
+	}
+	b.round(t, p)
+	told(0) // they may be polled any moment
+	b.dial.set(3 * time.Minute)
+	b.round(t, p)
+	told(1)
+	a := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")[0].attention(t)
+	if a.Kind != watcher.Overdue || a.ProjectID != project || a.Waiting != 2 || a.Account != "" || a.Reason == "" || a.Over() {
+		t.Errorf("%+v", a)
+	}
+	b.dial.set(6 * time.Minute)
+	b.round(t, p)
+	told(1) // they were told
+
+	b.write(t, "order.first", watcher.Ended, 0, first)
+	second, revision, err := b.store.ReadLatest(t.Context(), of("order.second"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.NextPollAt = b.clock.Now().Add(time.Hour)
+	if revision, err = b.store.Write(t.Context(), second, revision); err != nil {
+		t.Fatal(err)
+	}
+	b.round(t, p)
+	second.NextPollAt = b.clock.Now().Add(-time.Hour)
+	if _, err := b.store.Write(t.Context(), second, revision); err != nil {
+		t.Fatal(err)
+	}
+	b.dial.set(8 * time.Minute)
+	b.round(t, p)
+	b.dial.set(11 * time.Minute)
+	b.round(t, p)
+	told(2)
+}

@@ -1,0 +1,56 @@
+package modelarts
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Look is what one call showed of the API.
+type Look struct {
+	Host   string // that was asked
+	Answer watcher.Answer
+
+	// Date is the API's clock, in whole seconds, and Middle the caller's, by time.Now, in the middle of the
+	// call. Both are zero where the answer says nothing of the time, or there was none.
+	Date, Middle time.Time
+}
+
+// Look asks once for the order, as [Client.Show] does, and keeps nothing of how that went: it holds
+// no account. Whether the account may be asked is the caller's to know: see [Client.Wait].
+func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (Look, error) {
+	if err := order.Validate(); err != nil {
+		return Look{}, newError(watcher.Refused, err.Error())
+	}
+	r, ok := c.regions[region]
+	if !ok {
+		return Look{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+	}
+	look := Look{Host: r.endpoint.host}
+	seen := *c
+	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
+	var err error
+	look.Answer, err = seen.ask(ctx, region, r.endpoint, order)
+	return look, err
+}
+
+// dated notes the date of each answer.
+type dated struct {
+	next http.RoundTripper
+	look *Look
+}
+
+func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	answer, err := d.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		d.look.Date, d.look.Middle = date, began.Add(time.Since(began)/2)
+	}
+	return answer, nil
+}
