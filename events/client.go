@@ -1,13 +1,15 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -24,14 +26,26 @@ type Client struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	names Names
-	// denied is what NATS denied last: the call itself would only time out.
-	denied chan error
+
+	mu       sync.Mutex
+	underWay map[*call]bool
+	// deaf says that answers are denied. NATS says so once, and means it until the connection is made
+	// again: as often as deafAt says.
+	deaf   *DeniedError
+	deafAt uint64
+}
+
+// A call is something that NATS may deny.
+type call struct {
+	subject string // it publishes on what begins so
+	deny    context.CancelCauseFunc
 }
 
 // Durations of a client. A call ends earlier where its context does.
 const (
 	callTimeout   = 10 * time.Second // of one request to the service
 	publishTry    = 3 * time.Second  // of one try to publish a request
+	absentTime    = 5 * time.Second  // without a stream that takes requests, before it counts as missing
 	followPause   = 250 * time.Millisecond
 	followSilence = time.Minute // the server forgets a consumer that has not been heard of for so long
 )
@@ -43,96 +57,170 @@ func NewClient(nc *nats.Conn, names Names) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	c := &Client{nc: nc, js: js, names: names, denied: make(chan error, 1)}
+	c := &Client{nc: nc, js: js, names: names, underWay: make(map[*call]bool)}
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if denied(err) {
-			select {
-			case c.denied <- err:
-			default: // the one that is there says enough
-			}
+			c.deny(err)
 		}
 	})
 	return c, nil
 }
 
 // A DeniedError is what the user of a client may not do.
-type DeniedError struct{ Err error }
+type DeniedError struct {
+	Subject string
+	Reading bool // what was denied is to subscribe, and not to publish
+	Err     error
+}
 
 func (e *DeniedError) Error() string {
-	return "NATS denies it to this user; deploy/README.md lists the permissions: " + oneLine(e.Err.Error())
+	if e.Reading {
+		return fmt.Sprintf("NATS does not let this user subscribe to %q, where answers come: it needs an inbox prefix that it may use", e.Subject)
+	}
+	return fmt.Sprintf("NATS does not let this user publish on %q: ask whoever runs NATS for the permission", e.Subject)
 }
 
 func (e *DeniedError) Unwrap() error { return e.Err }
 
-// undenied returns a context that ends after the timeout, and when NATS denies something, with a
-// *DeniedError as its cause. A timeout of 0 is none.
-func (c *Client) undenied(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+// deniedSubject finds what an error of the connection is about.
+var deniedSubject = regexp.MustCompile(`(Publish|Subscription) to "([^"]+)"`)
+
+// deny ends the calls that NATS denies: they would only time out.
+func (c *Client) deny(err error) {
+	why := &DeniedError{Err: err}
+	if found := deniedSubject.FindStringSubmatch(err.Error()); found != nil {
+		why.Subject, why.Reading = found[2], found[1] == "Subscription"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if why.Reading {
+		c.deaf, c.deafAt = why, c.nc.Stats().Reconnects
+	}
+	for call := range c.underWay {
+		if why.Reading || strings.HasPrefix(why.Subject, call.subject) {
+			call.deny(why)
+		}
+	}
+}
+
+// undenied returns a context that ends after the timeout, and when NATS denies what begins with
+// subject, with a *[DeniedError] as its cause. A timeout of 0 is none.
+func (c *Client) undenied(ctx context.Context, subject string, timeout time.Duration) (context.Context, context.CancelFunc) {
 	stop := context.CancelFunc(func() {})
 	if timeout > 0 {
 		ctx, stop = context.WithTimeout(ctx, timeout)
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	select {
-	case <-c.denied: // of an earlier call
-	default:
+	call := &call{subject, end}
+	c.mu.Lock()
+	c.underWay[call] = true
+	if c.deaf != nil && c.deafAt == c.nc.Stats().Reconnects {
+		end(c.deaf)
 	}
-	go func() {
-		select {
-		case err := <-c.denied:
-			end(&DeniedError{err})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { end(nil); stop() }
+	c.mu.Unlock()
+	return ctx, func() {
+		c.mu.Lock()
+		delete(c.underWay, call)
+		c.mu.Unlock()
+		end(nil)
+		stop()
+	}
 }
 
-// Publish stores a request to watch an order durably, and returns its sequence in the stream. It
-// tries again until ctx is done, since a try whose answer does not come may have been stored: body
-// must name a request_id, by which the tries are one request. body is JSON.
-func (c *Client) Publish(ctx context.Context, body []byte) (sequence uint64, err error) {
+// A WatchRequest is a request to watch an order, as a client publishes it. Empty fields take the
+// defaults of the installation.
+type WatchRequest struct {
+	watcher.Order
+	Region        string            `json:"region,omitempty"`
+	RequestID     string            `json:"request_id"` // required: by it several tries are one request
+	RequestedBy   string            `json:"requested_by,omitempty"`
+	Link          string            `json:"link,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	ExpectedItems int               `json:"expected_items,omitempty"`
+	Timeout       string            `json:"timeout,omitempty"` // a Go duration
+	SlackChannel  string            `json:"slack_channel,omitempty"`
+}
+
+// Check returns a *[watcher.FieldError] where no installation would take the request. Which regions and
+// channels there are, and the longest timeout, only the worker knows.
+func (r WatchRequest) Check() error {
+	const longest = 10 * 365 * 24 * time.Hour
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if r.RequestID == "" {
+		return &watcher.FieldError{Field: "request_id", Reason: "is required"}
+	}
+	rules := RequestRules{Regions: []string{r.Region}, SlackChannels: []string{r.SlackChannel}, TimeoutMax: longest}
+	_, err = rules.decode(incoming{body: body})
+	return err
+}
+
+// Publish stores the request durably, and returns its sequence in the stream. It tries again until ctx
+// is done: a try whose answer does not come may have been stored.
+func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, err error) {
+	if err := r.Check(); err != nil {
+		return 0, err
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		return 0, err
+	}
 	m := &nats.Msg{Subject: c.names.watch(), Data: body}
+	var absent time.Time // since when no stream takes requests
 	for try := 0; ; try++ {
 		sequence, err = c.publishOnce(ctx, m)
+		switch {
+		case !errors.Is(err, ErrNoWorker):
+			absent = time.Time{}
+		case absent.IsZero():
+			absent = time.Now()
+		case time.Since(absent) > absentTime:
+			return 0, err
+		}
 		if err == nil || !mayPass(err) {
 			return sequence, err
 		}
 		if !sleep(ctx, DefaultTiming().Rebind.Interval("publish", try)) {
-			return 0, cmp.Or(err, context.Cause(ctx))
+			return 0, err
 		}
 	}
 }
 
 func (c *Client) publishOnce(ctx context.Context, m *nats.Msg) (uint64, error) {
-	ctx, cancel := c.undenied(ctx, publishTry)
+	ctx, cancel := c.undenied(ctx, m.Subject, publishTry)
 	defer cancel()
 	ack, err := c.js.PublishMsg(ctx, m)
 	switch {
 	case err == nil:
 		return ack.Sequence, nil
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		return 0, fmt.Errorf("publish on %s: no stream takes it: %w", m.Subject, errNoWorker)
+		return 0, fmt.Errorf("no stream takes requests on %s: %w", m.Subject, ErrNoWorker)
 	}
 	return 0, fmt.Errorf("publish on %s: %w", m.Subject, because(ctx, err))
 }
 
 // because returns why the context ended, where it was for a reason of its own.
 func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		if _, ok := errors.AsType[*DeniedError](cause); ok {
-			return cause
-		}
+	if cause, ok := errors.AsType[*DeniedError](context.Cause(ctx)); ok {
+		return cause
 	}
 	return err
 }
 
-var errNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account?")
+// ErrNoWorker says that nobody is there who could do what was asked.
+var ErrNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account?")
 
 // mayPass reports whether a publish that failed so is worth another try: the server is away or
 // starting, or the answer was lost.
 func mayPass(err error) bool {
+	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
+		disabled := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
+		return answer.Code == http.StatusServiceUnavailable && !disabled
+	}
 	_, isDenied := errors.AsType[*DeniedError](err)
-	_, isAnswer := errors.AsType[*jetstream.APIError](err)
-	return !isDenied && !isAnswer && !errors.Is(err, errNoWorker) && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled)
+	return !isDenied && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled) && !errors.Is(err, nats.ErrConnectionClosed)
 }
 
 // Get shows the order's watch. Like the methods after it, it returns a *[ServiceError] where the
@@ -163,12 +251,12 @@ func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (a
 	if err != nil {
 		return answer, err
 	}
-	ctx, cancel := c.undenied(ctx, callTimeout)
+	ctx, cancel := c.undenied(ctx, subject, callTimeout)
 	defer cancel()
 	reply, err := c.nc.RequestWithContext(ctx, subject, body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return answer, fmt.Errorf("nobody answers on %s: %w", subject, errNoWorker)
+		return answer, fmt.Errorf("nobody answers on %s: %w", subject, ErrNoWorker)
 	case err != nil:
 		return answer, fmt.Errorf("ask on %s: %w", subject, because(ctx, err))
 	}
@@ -247,28 +335,37 @@ func (c *Client) Subject(tokens string) string { return c.names.Subjects + "." +
 var ErrStopFollowing = errors.New("stop following")
 
 // Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f
-// returns an error. It goes on after any outage, and tells away why it does not at the moment.
-// ready is called when it has begun: what is stored from then on is handed out. Both may be nil.
+// returns an error. It goes on after any outage: away is told once why it cannot at the moment, and
+// nil when it can again. ready is called when it has begun: what is stored from then on is handed
+// out. Both may be nil.
 func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away func(error), f func(Event) error) error {
 	at := &follower{client: c, filter: filter, f: f}
-	for begun := false; ; {
+	begun, isAway := false, false
+	for {
+		follows := false
 		err := at.follow(ctx, func() {
 			if !begun && ready != nil {
 				ready()
 			}
-			begun = true
+			if isAway && away != nil {
+				away(nil)
+			}
+			begun, isAway, follows = true, false, true
 		})
 		_, isDenied := errors.AsType[*DeniedError](err)
 		switch {
 		case errors.Is(err, ErrStopFollowing):
 			return nil
-		case at.failed, isDenied, !begun && errors.Is(err, errNoWorker):
+		case at.failed, isDenied, !begun && !mayPass(err), !begun && errors.Is(err, ErrNoWorker), errors.Is(err, nats.ErrConnectionClosed):
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		if err != nil && away != nil {
-			away(err)
+		if !follows && !isAway { // what interrupts it for a moment is nothing to tell
+			isAway = true
+			if away != nil {
+				away(err)
+			}
 		}
 		if !sleep(ctx, followPause) {
 			return context.Cause(ctx)
@@ -300,13 +397,13 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	if at.filter.Stop && left == 0 {
 		return ErrStopFollowing
 	}
+	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), 0)
+	defer cancel()
 	messages, err := consumer.Messages(jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	ctx, cancel := at.client.undenied(ctx, 0)
-	defer cancel()
 	for expected := uint64(1); ; expected++ {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -353,14 +450,14 @@ func (at *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	case !at.filter.Since.IsZero():
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.filter.Since
 	}
-	ctx, cancel := at.client.undenied(ctx, callTimeout)
+	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), callTimeout)
 	defer cancel()
 	consumer, err := at.client.js.CreateConsumer(ctx, at.client.names.eventStream(), config)
 	switch {
 	case err == nil:
 		return consumer, nil
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, nats.ErrNoResponders) && at.client.nc.IsConnected():
-		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.eventStream(), errNoWorker)
+		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.eventStream(), ErrNoWorker)
 	}
 	return nil, fmt.Errorf("follow %s: %w", strings.Join(at.filter.Subjects, " "), because(ctx, err))
 }

@@ -87,7 +87,10 @@ func TestCompleteOnce(t *testing.T) {
 	order := watcher.Order{ProjectID: project, Name: "order.pool"}
 	completion := func(order watcher.Order, id string, outcome watcher.Outcome) watcher.Completion {
 		return watcher.Completion{
-			Report:  watcher.Report{WatchID: id, Region: "cn-north-4", ProjectID: order.ProjectID, OrderName: order.Name},
+			Report: watcher.Report{
+				WatchID: id, Region: "cn-north-4", ProjectID: order.ProjectID, OrderName: order.Name,
+				Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{{ID: "build-1"}},
+			},
 			Outcome: outcome, CompletedAt: time.Now().UTC(),
 		}
 	}

@@ -153,8 +153,9 @@ func (s *store) newest(ctx context.Context, q ListQuery) ([]listed, error) {
 			}
 			page = append(page, listed{head.WatchID, order})
 			if len(page) >= 2*most {
-				page = sortPage(page, most)
-				least = page[most-1].watchID
+				if page = sortPage(page, most); len(page) == most {
+					least = page[most-1].watchID
+				}
 			}
 			return nil
 		})
@@ -165,9 +166,11 @@ func (s *store) newest(ctx context.Context, q ListQuery) ([]listed, error) {
 	return sortPage(page, most), nil
 }
 
-// sortPage brings the newest to the front, and leaves out what is beyond the page.
+// sortPage brings the newest to the front, and leaves out what is beyond the page, and what is there
+// twice: a record that is rewritten while the bucket is read comes again at its new place.
 func sortPage(page []listed, most int) []listed {
 	slices.SortFunc(page, func(a, b listed) int { return cmp.Compare(b.watchID, a.watchID) }) // ids sort by time
+	page = slices.Compact(page)
 	return page[:min(most, len(page))]
 }
 

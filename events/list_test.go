@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,5 +147,60 @@ func TestListOfLargeWatches(t *testing.T) {
 	keep(t, store, records)
 	if names, pages := all(t, client(t, nc), events.ListQuery{}); len(names) != 8 || pages < 3 {
 		t.Errorf("%d watches on %d pages", len(names), pages)
+	}
+}
+
+// TestListWhileWritten lists records that are rewritten meanwhile, and so stand in the bucket where
+// the reading has been and again where it comes to: each is listed once.
+func TestListWhileWritten(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	nc, js := connect(t, s)
+	if err := events.Provision(t.Context(), config(), js); err != nil {
+		t.Fatal(err)
+	}
+	store, err := events.NewStore(config(), nc, events.NewClock(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const records = 200
+	revisions := make([]watcher.Revision, records)
+	write := func(i int) {
+		if revisions[i], err = store.Write(t.Context(), aRecord(i, watcher.Watching, project, "prod"), revisions[i]); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range records {
+		write(i)
+	}
+	var writing sync.WaitGroup
+	stop := make(chan struct{})
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				write(i % records)
+			}
+		}
+	})
+	defer writing.Wait()
+	defer close(stop)
+	for _, limit := range []int{records, 50, 99} {
+		for range 20 {
+			answer, err := events.List(t.Context(), store, events.ListQuery{Limit: limit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(answer.Watches); n != limit || (answer.Cursor == "") != (limit == records) {
+				t.Errorf("%d watches of %d, cursor %q", n, limit, answer.Cursor)
+			}
+			for i, w := range answer.Watches {
+				if want := fmt.Sprintf("order.pool-%d", records-1-i); w.OrderName != want {
+					t.Fatalf("at place %d of %d is %s; want %s", i, limit, w.OrderName, want)
+				}
+			}
+		}
 	}
 }

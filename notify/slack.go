@@ -138,17 +138,10 @@ func (s *Slack) Check(ctx context.Context) error {
 	if err != nil {
 		return Classify(err)
 	}
-	const scope = "chat:write"
-	scopes := answer.Header.Get("X-OAuth-Scopes")
-	if scopes == "" {
-		return nil
+	if have := scopes(answer); have != nil && !slices.Contains(have, ScopePost) {
+		return &PostError{Class: TokenRefused, Code: "missing_scope", Detail: "needs the scope " + ScopePost}
 	}
-	for have := range strings.SplitSeq(scopes, ",") {
-		if strings.TrimSpace(have) == scope {
-			return nil
-		}
-	}
-	return &PostError{Class: TokenRefused, Code: "missing_scope", Detail: "needs the scope " + scope}
+	return nil
 }
 
 // PossibleDuplicates returns how many messages were posted again although an earlier try may have

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
+	"os/user"
 	"strings"
 	"time"
 
@@ -25,25 +25,32 @@ type session struct {
 // connectTime is how long a command waits for NATS.
 const connectTime = 5 * time.Second
 
-// openSession connects as the environment, or the context of the nats tool, says. The caller closes
-// the session.
+// openSession connects as --context, the environment, or the selected context of the nats tool says.
+// The caller closes the session.
 func openSession(c *cobra.Command) (*session, error) {
 	config, err := LoadConfig()
 	if err != nil {
 		return nil, err
 	}
-	url, login, err := clientLogin(c, config)
+	return connect(c, config)
+}
+
+// connect is openSession for a command that has read the environment already.
+func connect(c *cobra.Command, config Config) (*session, error) {
+	login, err := clientLogin(c, config)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(url, append([]nats.Option{
+	nc, err := nats.Connect(login.url, append([]nats.Option{
 		nats.Name("orderwatch " + c.Name()), nats.Timeout(connectTime), nats.MaxReconnects(-1),
-		nats.ReconnectWait(500 * time.Millisecond), nats.IgnoreAuthErrorAbort(),
-	}, login...)...)
+		nats.ReconnectWait(500 * time.Millisecond), nats.PingInterval(10 * time.Second), nats.IgnoreAuthErrorAbort(),
+	}, login.options...)...)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to NATS at %s: %w: check ORDERWATCH_NATS_URL, or --context", url, err)
+		return nil, login.failed(err)
 	}
-	client, err := events.NewClient(nc, assetNames(config))
+	names := assetNames(config)
+	names.Domain = login.domain
+	client, err := events.NewClient(nc, names)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -53,13 +60,89 @@ func openSession(c *cobra.Command) (*session, error) {
 
 func (s *session) close() { s.nc.Close() }
 
-// clientLogin returns where NATS is and how to log in.
-func clientLogin(_ *cobra.Command, config Config) (url string, login []nats.Option, err error) {
-	if config.NATS.URL == "" {
-		return "", nil, errors.New("ORDERWATCH_NATS_URL is not set: set it, or name a context of the nats tool with --context")
+// A natsAccess says where NATS is for a command, and how to log in.
+type natsAccess struct {
+	url     string
+	from    string // what says so, as people would look for it
+	domain  string // of JetStream; empty for the server's own
+	options []nats.Option
+}
+
+// failed says why there is no connection, and what to do.
+func (l natsAccess) failed(err error) error {
+	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(l.url), l.from)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
+		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}
-	login, err = natsLogin(config)
-	return config.NATS.URL, login, err
+	return fmt.Errorf("cannot connect to %s: %w", where, err)
+}
+
+// withoutLogin returns the servers' addresses without users, passwords and tokens.
+func withoutLogin(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, server := range list {
+		u, err := url.Parse(strings.TrimSpace(server))
+		switch {
+		case err != nil:
+			list[i] = "(not an address)"
+		case u.User != nil:
+			u.User = nil
+			list[i] = u.String()
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// contextFlag adds the flag --context to the commands.
+func contextFlag(commands ...*cobra.Command) []*cobra.Command {
+	for _, c := range commands {
+		c.Flags().String("context", "", "connect as this context of the nats tool says (default ORDERWATCH_NATS_URL, else the selected context)")
+		if err := c.RegisterFlagCompletionFunc("context", completeContexts); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
+	return commands
+}
+
+func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return newNATSContexts().names(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// clientLogin returns where NATS is and how to log in.
+func clientLogin(c *cobra.Command, config Config) (natsAccess, error) {
+	contexts := newNATSContexts()
+	if flag := c.Flags().Lookup("context"); flag != nil && flag.Changed {
+		return contexts.access(flag.Value.String())
+	}
+	if config.NATS.URL != "" {
+		return environmentAccess(config)
+	}
+	for _, v := range variables(&config) {
+		if strings.HasPrefix(v.name, "NATS_") && !v.value.IsZero() {
+			return natsAccess{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but ORDERWATCH_%s is: set it, or name a context of the nats tool with --context", v.name)
+		}
+	}
+	selected := contexts.selected()
+	if selected == "" {
+		return natsAccess{}, errors.New("where is NATS? Set ORDERWATCH_NATS_URL, or name a context of the nats tool with --context" + contexts.known())
+	}
+	return contexts.access(selected)
+}
+
+// environmentAccess returns what the environment says.
+func environmentAccess(config Config) (natsAccess, error) {
+	options, err := natsLogin(config)
+	if err != nil {
+		return natsAccess{}, err
+	}
+	inbox := nats.CustomInboxPrefix(strings.TrimSuffix(nats.InboxPrefix, "."))
+	if user := config.NATS.User; subjectTokens.MatchString(user) {
+		inbox = nats.CustomInboxPrefix("_INBOX_" + user) // as deploy/nats-permissions.conf gives each user its own
+	}
+	return natsAccess{url: config.NATS.URL, from: "ORDERWATCH_NATS_URL", domain: config.NATS.JSDomain, options: append(options, inbox)}, nil
 }
 
 // parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.
@@ -78,5 +161,11 @@ func parseOrder(c *cobra.Command, config Config, text string) (watcher.Order, er
 	return order, nil
 }
 
-// printJSON writes the value as one line.
-func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
+// userName returns the login name of whoever runs the command, empty where it is not known.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

@@ -2,26 +2,39 @@ package main
 
 import (
 	"cmp"
+	"math"
 	"strings"
-	"text/tabwriter"
 )
 
 const tableIntro = "Each variable begins with " + envPrefix + ". X[_FILE] is a secret: set X, or X_FILE to the path of a file that holds it.\n"
 
-// ConfigTable returns every variable with its default and meaning as aligned text, for the help.
+// helpWidth is how many columns the help takes.
+const helpWidth = 80
+
+// ConfigTable returns every variable with its meaning and default as aligned text, for the help.
 func ConfigTable() string {
+	all := variables(new(Config))
+	names := make(map[string]int) // the width of each group's names
+	for _, v := range all {
+		names[v.group] = max(names[v.group], len(v.row()[0]))
+	}
 	var b strings.Builder
-	b.WriteString(tableIntro)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	b.WriteString(strings.Join(paragraph(tableIntro, helpWidth, math.MaxInt), "\n") + "\n")
 	group := ""
-	for _, v := range variables(new(Config)) {
+	for _, v := range all {
 		if v.group != group {
 			group = v.group
-			w.Write([]byte("\n"))
+			b.WriteString("\n")
 		}
-		w.Write([]byte(strings.Join(v.row(), "\t") + "\n"))
+		row := v.row()
+		meaning := row[2]
+		if row[1] != noDefault {
+			meaning += " (default " + row[1] + ")"
+		}
+		left := names[group] + gap
+		lines := paragraph(meaning, helpWidth-left, math.MaxInt)
+		b.WriteString(pad(row[0], left) + strings.Join(lines, "\n"+strings.Repeat(" ", left)) + "\n")
 	}
-	w.Flush()
 	return b.String()
 }
 
@@ -36,6 +49,9 @@ func ConfigMarkdown() string {
 	return b.String()
 }
 
+// noDefault stands for no default.
+const noDefault = "–"
+
 // row returns the variable's name, default and meaning as people read them.
 func (v variable) row() []string {
 	name, meaning := v.name, v.tag.Get("desc")
@@ -45,5 +61,5 @@ func (v variable) row() []string {
 	if v.tag.Get("later") != "" {
 		meaning += " (not in this version)"
 	}
-	return []string{name, cmp.Or(v.tag.Get("default"), v.tag.Get("unset"), "–"), meaning}
+	return []string{name, cmp.Or(v.tag.Get("default"), v.tag.Get("unset"), noDefault), meaning}
 }

@@ -28,6 +28,8 @@ func demoCommand() *cobra.Command {
 		Long: `Run everything in this process: NATS, a stand-in for ModelArts, a stand-in for
 Slack, and a worker. Publish nine requests with different fates and show what
 becomes of them, within 30 s. Exit code 0 only if all came out as scripted.`,
+		Example: `  orderwatch demo
+  orderwatch demo --keep --verbose`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
@@ -72,7 +74,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 		return err
 	}
 	defer cloud.Close()
-	show := newScreen(out)
+	show := newScreen(out, 24)
 	board := newScoreboard(show, fates)
 	slack, slackAddr, err := listenHTTP("127.0.0.1:0", demoSlack(board))
 	if err != nil {

@@ -64,7 +64,7 @@ func (b *scoreboard) event(encoded []byte) {
 		if e.DataAs(&c) == nil {
 			b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
 			b.completed++
-			b.show.ended(c)
+			b.show.ended(c.OrderName)
 			b.show.line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
 		}
 	case "io.orderwatch.request.rejected.v1":

@@ -33,10 +33,10 @@ An order's name says its fate, which begins at the first poll:
   order.missing-…  404 for ever; so is every other name
 
 Point a worker at it with ORDERWATCH_MODELARTS_ENDPOINT=http://127.0.0.1:9090,
-or http://127.0.0.1:9090/{region} to keep regions apart. It is IAM and a
-machine's metadata service at the same address, for ORDERWATCH_MODELARTS_IAM_ENDPOINT
-and ORDERWATCH_MODELARTS_METADATA_ENDPOINT. The logins that it knows are named by
---token, --access-key, --user and --agency: invent them.
+or http://127.0.0.1:9090/{region} to keep regions apart. At the same address it
+is IAM and a machine's metadata service, for ORDERWATCH_MODELARTS_IAM_ENDPOINT
+and ORDERWATCH_MODELARTS_METADATA_ENDPOINT. The logins that it knows are named
+by --token, --access-key, --user and --agency: invent them.
 
 With --control 127.0.0.1:9091 it can be switched while it runs. Whoever reaches
 that port may do everything. All times are texts such as 5s or never.
@@ -82,6 +82,8 @@ pad (bytes of white space), cut, cut_after, hang. An order has: items, count (a
 number, seen, all, missing), not_found_for, from_first_poll, spelling (camel),
 timestamps (string, missing), faults. An item has: resource_name, action,
 appear_after, end_after, status, running (its status before that), message.`,
+		Example: `  orderwatch emulator
+  orderwatch emulator --control 127.0.0.1:9091 --access-key AK1:SK1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			options, err := logins.options()

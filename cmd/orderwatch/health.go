@@ -60,6 +60,8 @@ func healthCommand() *cobra.Command {
 		Short: "Ask the worker on this machine whether it is ready (for images)",
 		Long: `Ask the worker that listens on ORDERWATCH_HTTP_ADDR whether it is ready.
 Exit code 0: ready; 1: not ready, or no answer.`,
+		Example: `  orderwatch health
+  ORDERWATCH_HTTP_ADDR=127.0.0.1:8081 orderwatch health`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := LoadConfig()

@@ -116,5 +116,8 @@ func wholeStream(t *testing.T, js jetstream.JetStream, stream, subject string) [
 		}
 		return nil
 	})
+	for _, m := range messages {
+		judgeEvent(t, stream, m.subject, m.header, m.body)
+	}
 	return messages
 }

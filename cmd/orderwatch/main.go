@@ -16,10 +16,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes.
+// Exit codes. Those after the first two say how what was waited for ended.
 const (
-	exitError = 1 // an error of the program or its surroundings
-	exitUsage = 2 // wrong usage
+	exitError       = 1 // an error of the program or its surroundings
+	exitUsage       = 2 // wrong usage, or a request that is rejected
+	exitFailed      = 3 // failed or partially_failed
+	exitTimedOut    = 4
+	exitNotFound    = 5 // not_found or refused
+	exitCancelled   = 6
+	exitInterrupted = 130
 )
 
 func main() {
@@ -31,25 +36,19 @@ func main() {
 
 // run carries out a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:           "orderwatch",
-		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
-		Version:       programVersion(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          noArguments,
-		RunE:          func(c *cobra.Command, _ []string) error { return usageError{c, errors.New("name a command")} },
-	}
-	root.CompletionOptions.DisableDefaultCmd = true
+	root := newRoot()
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
-	root.AddCommand(serveCommand(), demoCommand(), emulatorCommand(), healthCommand(), versionCommand())
-
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if coded, ok := errors.AsType[codedError](err); ok {
+		if coded.text != "" {
+			fmt.Fprintln(stderr, "orderwatch:", coded.text)
+		}
+		return coded.code
 	}
 	fmt.Fprintln(stderr, "orderwatch:", err)
 	if usage, ok := errors.AsType[usageError](err); ok {
@@ -59,6 +58,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitError
 }
 
+// newRoot returns the whole program, with all its commands.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "orderwatch",
+		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
+		Long:          rootText,
+		Example:       rootExample,
+		Version:       programVersion(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          knownCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return usageError{c, errors.New("name a command")} },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
+	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand())...)
+	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
+	addGroup(root, "Set up:", doctorCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	setHelp(root)
+	return root
+}
+
 // A usageError is a command line that is wrong.
 type usageError struct {
 	command *cobra.Command
@@ -66,6 +87,14 @@ type usageError struct {
 }
 
 func (e usageError) Error() string { return e.err.Error() }
+
+// A codedError ends the program with an exit code of its own. An empty text says nothing.
+type codedError struct {
+	code int
+	text string
+}
+
+func (e codedError) Error() string { return e.text }
 
 // noArguments refuses arguments as wrong usage.
 func noArguments(c *cobra.Command, args []string) error {

@@ -283,7 +283,11 @@ func shortAckWait(t testing.TB, js jetstream.JetStream) {
 // stored hands every message of a stream on the subject to f, oldest first.
 func stored(t testing.TB, js jetstream.JetStream, stream, subject string, f func(jetstream.Msg)) {
 	t.Helper()
-	if err := readStream(t.Context(), js, stream, subject, f); err != nil {
+	err := readStream(t.Context(), js, stream, subject, func(m jetstream.Msg) {
+		judgeEvent(t, stream, m.Subject(), m.Headers(), m.Data())
+		f(m)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -32,6 +32,10 @@ serve beside each other. SIGTERM hands the work over and exits within 10 s.
 It is configured by the environment:
 
 ` + ConfigTable(),
+		Example: `  export ORDERWATCH_NATS_URL=nats://nats.example:4222
+  export ORDERWATCH_MODELARTS_REGIONS=cn-north-4
+  export ORDERWATCH_MODELARTS_TOKEN_FILE=/etc/orderwatch/token
+  orderwatch serve`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := LoadServeConfig()

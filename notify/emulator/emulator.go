@@ -15,6 +15,7 @@
 //	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
 //	POST /api/chat.update        of a message that the same token posted
 //	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
+//	POST /api/conversations.info whether a channel is archived, and the bot a member
 //	POST /services/…             incoming webhooks made with AddWebhook
 //
 // A message that breaks a limit of Slack's is refused as Slack does it: status 200, ok false, an
@@ -106,6 +107,7 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
 	s.mux.HandleFunc("POST /api/chat.update", s.update)
 	s.mux.HandleFunc("POST /api/auth.test", s.authTest)
+	s.mux.HandleFunc("POST /api/conversations.info", s.conversationsInfo)
 	s.mux.HandleFunc("POST /services/", s.webhook)
 	return s
 }

@@ -15,8 +15,9 @@ type Look struct {
 	Answer watcher.Answer
 
 	// Date is the API's clock, in whole seconds, and Middle the caller's, by time.Now, in the middle of the
-	// call. Both are zero where the answer says nothing of the time, or there was none.
+	// call, which took Took. All are zero where the answer says nothing of the time, or there was none.
 	Date, Middle time.Time
+	Took         time.Duration
 }
 
 // Look asks once for the order, as [Client.Show] does, and keeps nothing of how that went: it holds
@@ -50,7 +51,8 @@ func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		d.look.Date, d.look.Middle = date, began.Add(time.Since(began)/2)
+		took := time.Since(began)
+		d.look.Date, d.look.Middle, d.look.Took = date, began.Add(took/2), took
 	}
 	return answer, nil
 }

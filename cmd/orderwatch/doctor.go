@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+func doctorCommand() *cobra.Command {
+	var order string
+	var every bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check NATS, ModelArts, Slack and the watches, and say what to do",
+		Long: `Check all that a worker needs, and say what is wrong and what to do: the
+environment, NATS and what the worker's user may do there, streams and
+consumers, watches that are late, the other workers, the login to ModelArts,
+clocks, and Slack. Run it with the worker's environment, best beside it. It
+takes 30 s at most, and changes nothing: it posts nothing, and what it sends
+to try permissions is refused by NATS.
+
+ModelArts is asked once for each region, for an order that does not exist or
+for the one of --order, unless workers hold the account. Each try with a wrong
+key or password counts towards its lock.
+
+With -o json each finding is an object: check (what was looked at), about
+(which one), level (ok, note, warning or problem), found, wanted, do.
+
+Exit code 0: work is neither lost nor left undone, whatever else was found;
+1: there is a problem, marked ✗; 2: wrong usage.`,
+		Example: `  orderwatch doctor
+  orderwatch doctor --order my-project/order.pool-5ed5-w4l2n
+  orderwatch doctor -o json | jq -r 'select(.level == "problem") | .found'`,
+		Args: noArguments,
+	}
+	c.Flags().StringVar(&order, "order", "", "ask ModelArts for this order, `PROJECT/ORDER`")
+	c.Flags().BoolVar(&every, "all", false, "also list one by one what is as it must be")
+	format := outputFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		config, wrong := LoadServeConfig()
+		d := doctor{config: config, wrong: wrongVariables(wrong)}
+		if order != "" {
+			var err error
+			if d.order, err = parseOrder(c, config, order); err != nil {
+				return err
+			}
+		}
+		p := newFindingPrinter(c.OutOrStdout(), *format, every, config.secrets())
+		return d.run(c.Context(), p)
+	}
+	return c
+}
+
+// How long things may take, so that all together take no more than 30 s.
+const (
+	doctorTime    = 28 * time.Second
+	doctorConnect = 6 * time.Second // to NATS
+	doctorTry     = 4 * time.Second // of the permissions
+	doctorLook    = 6 * time.Second // at all else in NATS
+	doctorCall    = 7 * time.Second // of ModelArts
+	doctorSlack   = 20 * time.Second
+	doctorGlance  = 2 * time.Second // at the server, and at its clock
+)
+
+// A doctor looks at an installation as a worker with this configuration would see it.
+type doctor struct {
+	config Config
+	wrong  []wrongVariable
+	order  watcher.Order // of --order; zero: none
+}
+
+// run looks at everything and prints what it finds.
+func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
+	ctx, cancel := context.WithTimeout(interrupted, doctorTime)
+	defer cancel()
+	slack := make(chan findings, 1)
+	go func() { slack <- d.slack(ctx) }()
+
+	if err := p.print("configuration", d.environment()); err != nil {
+		return err
+	}
+	clock := events.NewClock(nil)
+	seen := d.nats(ctx, clock)
+	if interrupted.Err() != nil {
+		return codedError{exitInterrupted, ""}
+	}
+	for _, group := range []struct {
+		name string
+		findings
+	}{
+		{"NATS", seen.server}, {"permissions", seen.permissions}, {"streams and consumers", seen.assets},
+		{"watches", seen.watches}, {"workers", seen.workers},
+	} {
+		if err := p.print(group.name, group.findings); err != nil {
+			return err
+		}
+	}
+	cloud, clocks := d.modelArts(ctx, clock, seen)
+	if interrupted.Err() != nil {
+		return codedError{exitInterrupted, ""}
+	}
+	for _, group := range []struct {
+		name string
+		findings
+	}{{"ModelArts", cloud}, {"clocks", append(seen.clocks, clocks...)}, {"Slack", <-slack}} {
+		if err := p.print(group.name, group.findings); err != nil {
+			return err
+		}
+	}
+	return p.conclude()
+}
+
+// conclude prints the sum, and returns an error where there are problems.
+func (p *findingPrinter) conclude() error {
+	problems := p.all.count(levelProblem)
+	if p.format == textOutput {
+		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
+			return err
+		}
+	}
+	if problems > 0 {
+		return fmt.Errorf("%s: work is lost, repeated or not done until that is mended", howMany(problems, "problem"))
+	}
+	return nil
+}
+
+// A wrongVariable is what is wrong with one variable of the environment.
+type wrongVariable struct{ name, what string }
+
+// wrongVariables takes an error of [LoadServeConfig] apart.
+func wrongVariables(err error) (all []wrongVariable) {
+	if err == nil {
+		return nil
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		name, what, _ := strings.Cut(line, ": ")
+		all = append(all, wrongVariable{name, what})
+	}
+	return all
+}
+
+// isWrong reports whether something is wrong with a variable that begins so, without envPrefix.
+func (d *doctor) isWrong(prefixes ...string) bool {
+	for _, w := range d.wrong {
+		name := strings.TrimPrefix(w.name, envPrefix)
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(name, prefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// environment tells what is wrong with the variables.
+func (d *doctor) environment() (f findings) {
+	for _, w := range d.wrong {
+		f.add(levelProblem, "configuration.variable", w.name, w.what, "Mend it: orderwatch serve does not start with it.")
+	}
+	if len(f) == 0 {
+		f.ok("configuration.variables", "", "orderwatch serve would start with them")
+	}
+	return f
+}
+
+// skipped is what is said of what depends on variables that are wrong.
+func skipped(check string) findings {
+	return findings{{Check: check, Level: levelNote, Found: "was not looked at: its variables are wrong", Do: "Mend them first."}}
+}
+
+// cannotConnect says what is wrong where there is no connection to NATS.
+func cannotConnect(err error, url string) finding {
+	f := finding{Check: "nats.connection", About: url, Level: levelProblem, Found: "cannot connect: " + err.Error()}
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired),
+		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
+		f.Check, f.Found = "nats.login", "the server refuses the login: "+err.Error()
+		f.Do = "Check the ORDERWATCH_NATS_ variable that logs in: CREDS_FILE, NKEY_FILE, USER and PASSWORD, or TOKEN."
+	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls:"):
+		f.Do = "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
+	default:
+		f.Do = "Check the address, the network, and whether nats-server runs. Nothing is lost meanwhile, but nothing is taken or polled."
+	}
+	return f
+}
+
+// quiet is the log of parts that tell doctor what they find by what they return.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
+// is not known.
+func (d *doctor) assets(ctx context.Context, x *natsExam, present int) {
+	f := &x.seen.assets
+	single := false
+	for _, a := range x.Assets(ctx) {
+		switch {
+		case a.Missing:
+			d.missing(f, a, present)
+			continue
+		case errors.Is(a.Err, events.ErrDenied):
+			f.add(levelNote, "assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
+			continue
+		case noJetStream(a.Err):
+			f.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
+				"It is not enabled for the servers or the account, is starting, or has no leader.")
+			return
+		case a.Err != nil && ctx.Err() != nil:
+			f.add(levelProblem, "assets.state", a.Name(), "does not answer",
+				"It has no leader, or this user may not look at it: nats stream info "+a.Stream+".")
+			continue
+		case a.Err != nil:
+			f.add(levelProblem, "assets.state", a.Name(), "cannot be looked at: "+a.Err.Error(), "Look at the server's log.")
+			continue
+		}
+		before := len(*f)
+		d.settings(f, a)
+		replicas(f, a)
+		if a.Consumer != "" {
+			backlog(f, a, present)
+		}
+		if len(*f) == before || !slices.ContainsFunc((*f)[before:], func(one finding) bool { return one.Level == levelProblem }) {
+			kind, name, _ := strings.Cut(a.Name(), " ")
+			f.ok("assets."+kind, name, contents(a))
+		}
+		single = single || a.Replicas == 1
+	}
+	if single && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
+		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
+			"In production run three servers, set ORDERWATCH_STREAM_REPLICAS=3, and nats stream edit --replicas 3 for each stream that is there.")
+	}
+}
+
+// noJetStream reports whether the error says so.
+func noJetStream(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
+		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
+}
+
+// contents says what a stream holds, or how much a consumer has before it.
+func contents(a events.Asset) string {
+	if a.Consumer == "" {
+		return fmt.Sprintf("%s, %s", howMany(int(a.Messages), "message"), showBytes(a.Bytes))
+	}
+	return fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
+}
+
+// missing tells of what is not there.
+func (d *doctor) missing(f *findings, a events.Asset, present int) {
+	switch {
+	case !d.config.Assets.Provision:
+		f.add(levelProblem, "assets.missing", a.Name(), "is not there",
+			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
+	case present > 0:
+		f.add(levelWarning, "assets.missing", a.Name(), "is not there, although workers run",
+			"They make it anew within seconds where they may: see their log. What it held is lost.")
+	default:
+		f.add(levelNote, "assets.missing", a.Name(), "is not there yet", "The first worker that starts creates it.")
+	}
+}
+
+// settings tells of settings that are not as wanted.
+func (d *doctor) settings(f *findings, a events.Asset) {
+	edit := "Change it with nats stream edit " + a.Stream
+	if a.Consumer != "" {
+		edit = "Change it with nats consumer edit " + a.Stream + " " + a.Consumer
+	}
+	for _, difference := range a.Differences {
+		one := finding{
+			Check: "assets.setting", About: a.Name() + ": " + difference.Setting, Level: levelWarning,
+			Found: difference.Found, Wanted: difference.Wanted, Do: edit + ", or leave it: workers work with it.",
+		}
+		switch {
+		case difference.Fatal:
+			one.Level = levelProblem
+			one.Do = edit + ": work would be lost or repeated with it, so workers take nothing. What cannot be changed must be deleted, once it is empty, and is created anew."
+		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > d.config.Assets.StreamReplicas:
+			one.Level = levelNote
+		}
+		*f = append(*f, one)
+	}
+}
+
+// replicas tells of copies that are not there.
+func replicas(f *findings, a events.Asset) {
+	if a.NoLeader {
+		f.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
+			"More than half of its servers must run: nats server report jetstream.")
+	}
+	if len(a.Behind) > 0 {
+		f.add(levelWarning, "assets.replicas", a.Name(), strings.Join(a.Behind, ", "),
+			"Look at those servers: the next failure may stop it.")
+	}
+}
+
+// From how many on something is worth a look.
+const (
+	largeBacklog  = 1000
+	manyDelivered = 100 // more than once
+)
+
+// backlog tells of messages that wait.
+func backlog(f *findings, a events.Asset, present int) {
+	switch {
+	case a.Paused:
+		until := "somebody resumes it"
+		if !a.PausedUntil.IsZero() {
+			until = a.PausedUntil.Format(time.RFC3339)
+		}
+		f.add(levelWarning, "assets.paused", a.Name(), fmt.Sprintf("is paused until %s; %d wait", until, a.Pending),
+			"Resume it: nats consumer resume "+a.Stream+" "+a.Consumer+". Deadlines go on meanwhile.")
+	case a.Pending >= largeBacklog, a.Pending > 0 && present == 0:
+		f.add(levelWarning, "assets.backlog", a.Name(), fmt.Sprintf("%d wait to be delivered", a.Pending),
+			"Run more workers, or look at why they do not take them.")
+	}
+	if a.Redelivered >= manyDelivered {
+		f.add(levelWarning, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight),
+			"Workers die, or put things back: see their log.")
+	} else if a.Redelivered > 0 {
+		f.add(levelNote, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight),
+			"")
+	}
+}
+
+// watches looks at the open watches.
+func (d *doctor) watches(ctx context.Context, x *natsExam) {
+	f := &x.seen.watches
+	w, err := x.Watches(ctx)
+	if err != nil {
+		f.add(levelNote, "watches.open", "", "the records cannot be read: "+err.Error(),
+			"They show when the streams are there and the user may read them.")
+		return
+	}
+	x.seen.project = w.Recent.ProjectID
+	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
+	if !w.All {
+		open += "; there was no time to read all"
+	}
+	f.ok("watches.open", "", open)
+	var worst []string
+	for _, late := range w.Worst {
+		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, showDuration(late.Late)))
+	}
+	if w.Overdue+w.Stuck == 0 {
+		f.ok("watches.overdue", "", "none")
+	} else {
+		const found = "%d are late, by more than their interval and a minute, and %d are ending for over a minute; worst: %s"
+		f.add(levelWarning, "watches.overdue", "", fmt.Sprintf(found, w.Overdue, w.Stuck, strings.Join(worst, ", ")),
+			"Look for workers that are not ready, and for warnings above and below. The patrol of a worker wakes them; orderwatch poll wakes one at once.")
+	}
+}
+
+// workers looks at who works, and returns how many, -1 where that is not known.
+func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
+	f := &x.seen.workers
+	w, err := x.Workers(ctx)
+	if err != nil {
+		f.add(levelNote, "workers.present", "", "what workers share cannot be read: "+err.Error(),
+			"It shows when the streams are there and the user may read them.")
+		return -1
+	}
+	x.seen.holds = w.Holds
+	switch w.Present {
+	case 0:
+		f.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
+	case 1:
+		f.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
+	default:
+		f.ok("workers.present", "", fmt.Sprint(w.Present))
+	}
+	if w.Present > 0 {
+		d.versions(ctx, x, w.Present)
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
+		hold := w.Holds[key]
+		found := fmt.Sprintf("%s since %s, not asked before %s: %s", hold.Kind, hold.Since.UTC().Format(time.RFC3339), hold.Until.UTC().Format(time.RFC3339), hold.Reason)
+		f.add(holdLevel(hold.Kind), "workers.hold", key, found,
+			"Workers try again by themselves. Deadlines go on meanwhile.")
+	}
+	return w.Present
+}
+
+// holdLevel says how bad a hold is: whether it may pass by itself.
+func holdLevel(kind watcher.HoldKind) level {
+	if kind == watcher.HeldThrottled || kind == watcher.HeldUnreachable {
+		return levelWarning
+	}
+	return levelProblem
+}
+
+// versions compares the versions of those who answer.
+func (d *doctor) versions(ctx context.Context, x *natsExam, present int) {
+	f := &x.seen.workers
+	found, err := x.Versions(ctx, present)
+	if err != nil {
+		f.add(levelNote, "workers.versions", "", err.Error(), "Allow it, or look yourself: nats micro list.")
+		return
+	}
+	slices.Sort(found)
+	distinct := slices.Compact(slices.Clone(found))
+	switch {
+	case len(found) == 0:
+		f.add(levelWarning, "workers.versions", "", "no worker answers as a service, although they give signs",
+			"See their log: they may not be ready.")
+	case len(distinct) > 1:
+		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
+			"That is right during an update, and only then.")
+	case distinct[0] != events.Semantic(programVersion()):
+		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+programVersion(),
+			"What it looks for is what its own version needs.")
+	default:
+		f.ok("workers.versions", "", distinct[0])
+	}
+}

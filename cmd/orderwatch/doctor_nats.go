@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// seenInNATS is what was found in NATS, and what other checks need of it.
+type seenInNATS struct {
+	server, permissions, assets, watches, workers, clocks findings
+
+	holds   map[string]watcher.Hold
+	ahead   time.Duration // the server's clock
+	clocked bool          // that is known
+	project string        // of some open watch
+}
+
+// nats looks at everything in NATS.
+func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
+	seen := &seenInNATS{}
+	if d.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
+		seen.server = skipped("nats.connection")
+		return seen
+	}
+	url, err := d.natsURL()
+	if err != nil {
+		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
+		return seen
+	}
+	login, err := natsLogin(d.config)
+	if err != nil {
+		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
+		return seen
+	}
+	nc, err := connectOnce(ctx, url, login)
+	if err != nil {
+		seen.server = append(seen.server, cannotConnect(err, url))
+		if d.config.NATS.EmbeddedDir != "" {
+			seen.server[0].Do = "The server inside the process runs only while orderwatch serve does: start that first."
+		}
+		return seen
+	}
+	defer nc.Close()
+	i, err := events.NewInspector(d.eventsConfig(), nc, clock)
+	if err != nil {
+		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
+		return seen
+	}
+	d.examine(ctx, &natsExam{i, nc, url, login, seen})
+	return seen
+}
+
+// eventsConfig returns what of the configuration concerns NATS.
+func (d *doctor) eventsConfig() events.Config {
+	c := d.config
+	return events.Config{
+		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout,
+		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
+	}
+}
+
+// natsURL returns where NATS is. A server inside the worker's process is asked where it listens:
+// to start another one on its directory would harm it.
+func (d *doctor) natsURL() (string, error) {
+	n := d.config.NATS
+	if n.EmbeddedDir == "" {
+		return n.URL, nil
+	}
+	host, port, err := net.SplitHostPort(n.EmbeddedAddr)
+	if err != nil {
+		return "", fmt.Errorf("ORDERWATCH_EMBEDDED_NATS_ADDR: %w", err)
+	}
+	if port == "0" {
+		return "", errors.New("ORDERWATCH_EMBEDDED_NATS_ADDR names port 0: nobody can know where the server listens")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "nats://" + net.JoinHostPort(host, port), nil
+}
+
+// connectOnce connects, within the time that doctor has for it. nats.go itself has no bound where names
+// are not resolved or servers are many.
+func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, doctorConnect)
+	defer cancel()
+	type connected struct {
+		nc  *nats.Conn
+		err error
+	}
+	done := make(chan connected, 1)
+	servers := strings.Count(url, ",") + 1
+	go func() {
+		nc, err := nats.Connect(url, append([]nats.Option{
+			nats.Name("orderwatch doctor"), nats.NoReconnect(),
+			nats.Timeout(max(time.Second, (doctorConnect-time.Second)/time.Duration(servers))),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the permissions are looked at by themselves
+		}, login...)...)
+		done <- connected{nc, err}
+	}()
+	select {
+	case c := <-done:
+		return c.nc, c.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no answer within %s", doctorConnect)
+	}
+}
+
+// A natsExam is one look at NATS.
+type natsExam struct {
+	*events.Inspector
+	nc    *nats.Conn
+	url   string
+	login []nats.Option
+	seen  *seenInNATS
+}
+
+// examine looks at the permissions first, since what is denied gets no answer, then at the clock and
+// the workers, and at the rest all at once.
+func (d *doctor) examine(ctx context.Context, x *natsExam) {
+	if !d.server(ctx, x) {
+		return
+	}
+	d.permissions(ctx, x)
+	shortly, cancel := context.WithTimeout(ctx, doctorGlance)
+	x.clock(shortly)
+	cancel()
+	looking, cancel := context.WithTimeout(ctx, doctorLook)
+	defer cancel()
+	present := d.workers(looking, x)
+	var wait sync.WaitGroup
+	var limits, syncing findings
+	wait.Go(func() { limits = x.limits(looking) })
+	wait.Go(func() { syncing = d.syncing(looking, x) })
+	wait.Go(func() { d.assets(looking, x, present) })
+	wait.Go(func() { d.watches(looking, x) })
+	wait.Wait()
+	x.seen.server = append(append(x.seen.server, limits...), syncing...)
+}
+
+// clock compares the server's clock with this machine's.
+func (x *natsExam) clock(ctx context.Context) {
+	ahead, took, err := x.Clock(ctx)
+	if err != nil {
+		x.seen.clocks.add(levelNote, "clocks.nats", "", "NATS's clock is not known: "+err.Error(),
+			"It shows when the streams are there.")
+		return
+	}
+	x.seen.ahead, x.seen.clocked = ahead, true
+	const do = "Let both keep time by NTP. Polls are made by NATS's clock; logs and certificates go by this machine's."
+	off, found := max(ahead, -ahead)-took/2, "this machine and NATS agree within "+max(took, time.Millisecond).Round(time.Millisecond).String()
+	if off >= smallSkew {
+		x.seen.clocks.add(levelWarning, "clocks.nats", "", "this machine is "+behind(ahead)+" NATS", do)
+		return
+	}
+	if off > time.Millisecond {
+		found = "this machine is " + behind(ahead) + " NATS"
+	}
+	x.seen.clocks.ok("clocks.nats", "", found)
+}
+
+// behind says how far something is behind what is ahead of it.
+func behind(ahead time.Duration) string {
+	if ahead < 0 {
+		return (-ahead).Round(time.Millisecond).String() + " ahead of"
+	}
+	return ahead.Round(time.Millisecond).String() + " behind"
+}

@@ -1,0 +1,740 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// A finding is what doctor -o json prints of one thing.
+type finding struct{ Check, About, Level, Found, Wanted, Do string }
+
+// doctor runs orderwatch doctor and returns its exit code and what it printed.
+func doctor(t *testing.T, env []string, args ...string) (code int, out string) {
+	t.Helper()
+	p := start(t, build(t, worker), env, append([]string{"doctor"}, args...)...)
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		t.Fatal("doctor still runs after a minute")
+	}
+	return p.command.ProcessState.ExitCode(), p.text()
+}
+
+// findings returns what doctor -o json found.
+func findings(t *testing.T, out string) (all []finding) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.DisallowUnknownFields()
+		var f finding
+		if err := decoder.Decode(&f); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// has looks for a finding. Texts fit where they contain what is wanted.
+func has(all []finding, want finding) bool {
+	return slices.ContainsFunc(all, func(f finding) bool {
+		return f.Check == want.Check && f.Level == want.Level && strings.Contains(f.About, want.About) &&
+			strings.Contains(f.Found, want.Found) && strings.Contains(f.Wanted, want.Wanted) && strings.Contains(f.Do, want.Do)
+	})
+}
+
+// bad returns the findings that are problems or warnings, for messages of tests.
+func bad(all []finding) string {
+	var b strings.Builder
+	for _, f := range all {
+		if f.Level == "problem" || f.Level == "warning" {
+			fmt.Fprintf(&b, "%+v\n", f)
+		}
+	}
+	return b.String()
+}
+
+// permissionRules returns nats-permissions.conf with passwords.
+func permissionRules(t *testing.T) string {
+	t.Helper()
+	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := ""
+	for _, user := range []string{"worker", "producer", "person", "setup"} {
+		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
+	}
+	return passwords + string(rules)
+}
+
+// A clinic is what doctor looks at beside NATS.
+type clinic struct {
+	cloud     *emulator.Emulator
+	slack     *slackemulator.Server
+	modelArts string
+	people    string
+}
+
+// The secrets of a clinic.
+const (
+	plantedSecretKey  = "planted-secret-key-0123"
+	plantedSlackToken = "xoxb-planted-7d1c0123"
+)
+
+func newClinic(t *testing.T) clinic {
+	t.Helper()
+	c := clinic{
+		cloud: emulator.New(emulator.Options{Keys: []emulator.Key{{Access: "PLANTEDACCESS", Secret: plantedSecretKey}}}),
+		slack: slackemulator.New(slackemulator.Options{}),
+	}
+	c.slack.AddToken(plantedSlackToken, "chat:write", "channels:read", "groups:read", "channels:history", "groups:history", "files:write")
+	c.slack.AddToken("xoxb-planted-reads", "channels:read")
+	c.slack.AddToken("xoxb-planted-posts", "chat:write")
+	c.slack.AddChannel("C0ONCALL", slackemulator.Open)
+	c.slack.AddChannel("C0OUT", slackemulator.NotMember)
+	c.slack.AddChannel("C0OLD", slackemulator.Archived)
+	for handler, url := range map[http.Handler]*string{c.cloud: &c.modelArts, c.slack: &c.people} {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		*url = server.URL
+	}
+	return c
+}
+
+// env is the environment of a worker that lacks nothing.
+func (c clinic) env(natsURL string, more ...string) []string {
+	return serveEnv(natsURL, c.modelArts, "127.0.0.1:0", append([]string{
+		"ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_ACCESS_KEY=PLANTEDACCESS", "ORDERWATCH_MODELARTS_SECRET_KEY=" + plantedSecretKey,
+		"ORDERWATCH_MODELARTS_PROJECT_ID=" + project,
+		"ORDERWATCH_SLACK_TOKEN=" + plantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + c.people + "/api/",
+	}, more...)...)
+}
+
+// TestDoctorHealthy looks at an installation as deploy/README.md wants it: two workers with just their
+// permissions. Nothing is wrong, nobody hears of it, and no secret is shown.
+func TestDoctorHealthy(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := newClinic(t)
+	c.cloud.Add(project, "order.pool-1", emulator.Order{Items: []emulator.Item{{ResourceName: "pool-1", EndAfter: emulator.Never}}})
+	as := func(user string, more ...string) []string {
+		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+	}
+	provision(t, as("setup"))
+	env := as("worker", "ORDERWATCH_PROVISION=false")
+	for range 2 {
+		addr := freeAddr(t)
+		start(t, build(t, worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		awaitReady(t, addr)
+	}
+	polls := c.cloud.Polls(project, "orderwatch-doctor")
+
+	code, out := doctor(t, env, "-o", "json")
+	all := findings(t, out)
+	if code != 0 || bad(all) != "" {
+		t.Errorf("exit code %d\n%s", code, bad(all))
+	}
+	for _, want := range []finding{
+		{Check: "configuration.variables", Level: "ok"},
+		{Check: "nats.connection", Level: "ok", About: g.url},
+		{Check: "nats.version", Level: "ok", Found: "2."},
+		{Check: "nats.limits", Level: "ok"},
+		{Check: "nats.sync_interval", Level: "note", Do: "always"},
+		{Check: "permissions.publish", Level: "ok", About: "$JS.ACK.*.*.ORDER_WAKEUPS.poller.>"},
+		{Check: "permissions.subscribe", Level: "ok", About: "_INBOX_orderwatch.>"},
+		{Check: "permissions.allow_responses", Level: "ok"},
+		{Check: "assets.stream", Level: "ok", About: "ORDER_REQUESTS"},
+		{Check: "assets.consumer", Level: "ok", About: "slack of ORDER_EVENTS"},
+		{Check: "watches.open", Level: "ok", Found: "0 watched"},
+		{Check: "workers.present", Level: "ok", Found: "2"},
+		{Check: "workers.versions", Level: "ok"},
+		{Check: "modelarts.login", Level: "ok", About: "cn-north-4", Found: "takes the login"},
+		{Check: "clocks.nats", Level: "ok"},
+		{Check: "clocks.modelarts", Level: "ok"},
+		{Check: "slack.token", Level: "ok", Found: "orderwatch in Example"},
+		{Check: "slack.scope", Level: "ok", About: "chat:write"},
+		{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
+	} {
+		if !has(all, want) {
+			t.Errorf("no finding %+v in\n%s", want, out)
+		}
+	}
+	if n := c.cloud.Polls(project, "orderwatch-doctor") - polls; n != 1 {
+		t.Errorf("ModelArts was asked %d times; want 1", n)
+	}
+	if n := c.slack.Calls(); n > 0 {
+		t.Errorf("%d posts", n)
+	}
+
+	code, text := doctor(t, env, "--all", "--order", project+"/order.pool-1")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"✓", "publish orders.undelivered.>", project + "/order.pool-1 has 1 item", "0 problems, 0 warnings"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Error("colours, although it is no terminal")
+	}
+	for _, secret := range []string{"planted-worker", plantedSecretKey, "PLANTEDACCESS", plantedSlackToken} {
+		if strings.Contains(out+text, secret) {
+			t.Errorf("the secret %s is shown", secret)
+		}
+	}
+}
+
+// provision lets a worker create what it needs, and ends it.
+func provision(t *testing.T, env []string) {
+	t.Helper()
+	addr := freeAddr(t)
+	w := start(t, build(t, worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+	awaitReady(t, addr)
+	if code, _ := w.terminate(t); code != 0 {
+		t.Fatalf("the worker exits with %d", code)
+	}
+}
+
+// A patient is an installation of its own on a server that it shares with others.
+type patient struct {
+	clinic
+	js     jetstream.JetStream
+	prefix string // of streams
+}
+
+func (p patient) updateStream(t *testing.T, name string, change func(*jetstream.StreamConfig)) {
+	t.Helper()
+	s, err := p.js.Stream(t.Context(), p.prefix+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.CachedInfo().Config
+	change(&config)
+	if _, err := p.js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p patient) updateConsumer(t *testing.T, stream, name string, change func(*jetstream.ConsumerConfig)) {
+	t.Helper()
+	c, err := p.js.Consumer(t.Context(), p.prefix+stream, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := c.CachedInfo().Config
+	change(&config)
+	if _, err := p.js.UpdateConsumer(t.Context(), p.prefix+stream, config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// store stores a value under a key of a bucket.
+func (p patient) store(t *testing.T, bucket, key string, value []byte) {
+	t.Helper()
+	if _, err := p.js.Publish(t.Context(), "$KV."+p.prefix+bucket+"."+key, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDoctorBroken breaks one thing at a time.
+func TestDoctorBroken(t *testing.T) {
+	t.Parallel()
+	shared := startNATS(t, "")
+	tests := []struct {
+		name  string
+		env   []string
+		args  []string
+		wreck func(*testing.T, patient)
+		want  []finding
+		code  int
+	}{
+		{
+			name: "retention",
+			wreck: func(t *testing.T, p patient) {
+				if err := p.js.DeleteStream(t.Context(), p.prefix+"_REQUESTS"); err != nil {
+					t.Fatal(err)
+				}
+				subject := strings.ToLower(p.prefix) + "s.watch"
+				if _, err := p.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: p.prefix + "_REQUESTS", Subjects: []string{subject}, Discard: jetstream.DiscardNew}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{
+				{Check: "assets.setting", Level: "problem", About: "_REQUESTS: retention", Found: "Limits", Wanted: "WorkQueue"},
+				{Check: "assets.missing", Level: "note", About: "intake"},
+			},
+			code: 1,
+		},
+		{
+			name: "limit on wake-ups",
+			wreck: func(t *testing.T, p patient) {
+				p.updateStream(t, "_WAKEUPS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 })
+			},
+			want: []finding{{Check: "assets.setting", Level: "problem", About: "_WAKEUPS: max_msgs", Found: "1000", Wanted: "-1", Do: "nats stream edit"}},
+			code: 1,
+		},
+		{
+			name: "MaxDeliver",
+			wreck: func(t *testing.T, p patient) {
+				p.updateConsumer(t, "_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 })
+			},
+			want: []finding{{Check: "assets.setting", Level: "problem", About: "consumer poller of", Found: "5", Wanted: "-1", Do: "nats consumer edit"}},
+			code: 1,
+		},
+		{
+			name: "AckWait",
+			wreck: func(t *testing.T, p patient) {
+				p.updateConsumer(t, "_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.AckWait = 2 * time.Second })
+			},
+			want: []finding{{Check: "assets.setting", Level: "problem", About: "intake", Found: "2s", Wanted: "1m0s"}},
+			code: 1,
+		},
+		{
+			name: "harmless setting",
+			wreck: func(t *testing.T, p patient) {
+				p.updateStream(t, "_EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = 60 * 24 * time.Hour })
+			},
+			want: []finding{{Check: "assets.setting", Level: "warning", About: "_EVENTS: max_age", Found: "1440h0m0s", Wanted: "2160h0m0s"}},
+		},
+		{
+			name: "replicas without a cluster",
+			env:  []string{"ORDERWATCH_STREAM_REPLICAS=3"},
+			want: []finding{
+				{Check: "nats.cluster", Level: "warning", Found: "3 replicas"},
+				{Check: "assets.setting", Level: "warning", About: "_WAKEUPS: num_replicas", Found: "1", Wanted: "3"},
+			},
+		},
+		{
+			name: "paused consumer",
+			wreck: func(t *testing.T, p patient) {
+				if _, err := p.js.PauseConsumer(t.Context(), p.prefix+"_WAKEUPS", "poller", time.Now().Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{{Check: "assets.paused", Level: "warning", About: "poller", Do: "nats consumer resume"}},
+		},
+		{
+			name: "missing stream that is not to be created",
+			env:  []string{"ORDERWATCH_PROVISION=false"},
+			wreck: func(t *testing.T, p patient) {
+				if err := p.js.DeleteStream(t.Context(), "KV_"+p.prefix+"_SLACK"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{{Check: "assets.missing", Level: "problem", About: "_SLACK", Do: "ORDERWATCH_PROVISION=true"}},
+			code: 1,
+		},
+		{
+			name: "requests that nobody takes",
+			wreck: func(t *testing.T, p patient) {
+				if _, err := p.js.Publish(t.Context(), strings.ToLower(p.prefix)+"s.watch", []byte("{}")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{
+				{Check: "assets.backlog", Level: "warning", About: "intake", Found: "1 wait"},
+				{Check: "workers.present", Level: "warning", Found: "none"},
+			},
+		},
+		{
+			name: "overdue watch",
+			wreck: func(t *testing.T, p patient) {
+				past := time.Now().Add(-time.Hour)
+				record, err := watcher.EncodeWatch(watcher.Watch{
+					Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_1", Order: watcher.Order{ProjectID: project, Name: "order.late"},
+					Region: "cn-north-4", AcceptedAt: past, Deadline: past.Add(2 * time.Hour), NextPollAt: past,
+				}, 1<<20)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.store(t, "_WATCHES", project+".order.late", record)
+			},
+			want: []finding{{Check: "watches.overdue", Level: "warning", Found: project + "/order.late by 1h00m"}},
+		},
+		{
+			name: "held account",
+			env:  []string{"ORDERWATCH_MODELARTS_ACCESS_KEY=", "ORDERWATCH_MODELARTS_SECRET_KEY=", "ORDERWATCH_MODELARTS_TOKEN=planted-token"},
+			wreck: func(t *testing.T, p patient) {
+				now := time.Now()
+				hold, err := json.Marshal(watcher.Hold{Kind: watcher.HeldLogin, Region: "cn-north-4", Reason: "the token is dead\x1b[31m", Since: now, Until: now.Add(time.Hour)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
+			},
+			want: []finding{
+				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd["},
+				{Check: "modelarts.login", Level: "note", Found: "was not asked: ModelArts refuses the account's login"},
+				{Check: "modelarts.token", Level: "warning", Found: "24 hours"},
+			},
+			code: 1,
+		},
+		{
+			name: "wrong ModelArts key",
+			env:  []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-another-key"},
+			want: []finding{{Check: "modelarts.login", Level: "problem", Found: "401", Do: "ORDERWATCH_MODELARTS_ACCESS_KEY"}},
+			code: 1,
+		},
+		{
+			name: "another project's login",
+			wreck: func(t *testing.T, p patient) {
+				p.cloud.SetFaults(emulator.Fault{Status: http.StatusForbidden, Code: "ModelArts.0210", Message: "project differs"})
+			},
+			want: []finding{{Check: "modelarts.login", Level: "problem", Found: "403", Do: "permission"}},
+			code: 1,
+		},
+		{
+			name: "throttled",
+			wreck: func(t *testing.T, p patient) {
+				p.cloud.SetFaults(emulator.Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308"})
+			},
+			want: []finding{{Check: "modelarts.login", Level: "warning", Found: "429", Do: "ORDERWATCH_MODELARTS_RATE"}},
+		},
+		{
+			name: "clocks apart",
+			wreck: func(t *testing.T, p patient) {
+				p.cloud.SetFaults(emulator.Fault{Header: map[string]string{"Date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}})
+			},
+			want: []finding{{Check: "clocks.modelarts", Level: "problem", Found: "NATS's clock, by which workers go, is 1h0m0s behind"}},
+			code: 1,
+		},
+		{
+			name: "unknown order",
+			args: []string{"--order", project + "/order.unknown"},
+			want: []finding{
+				{Check: "modelarts.login", Level: "ok", Found: "takes the login"},
+				{Check: "modelarts.order", Level: "warning", About: "order.unknown"},
+			},
+		},
+		{
+			name: "no ModelArts",
+			env:  []string{"ORDERWATCH_MODELARTS_ENDPOINT=http://" + freeAddr(t)},
+			want: []finding{{Check: "modelarts.login", Level: "problem", Do: "ORDERWATCH_MODELARTS_ENDPOINT"}},
+			code: 1,
+		},
+		{
+			name: "wrong Slack token",
+			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"},
+			want: []finding{{Check: "slack.token", Level: "problem", Found: "invalid_auth"}},
+			code: 1,
+		},
+		{
+			name: "no scope to post",
+			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-reads"},
+			want: []finding{{Check: "slack.scope", Level: "problem", About: "chat:write"}},
+			code: 1,
+		},
+		{
+			name: "no scope to look at channels",
+			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-posts"},
+			want: []finding{
+				{Check: "slack.scope", Level: "note", About: "channels:read"},
+				{Check: "slack.channel", Level: "note", About: "C0ONCALL", Found: "channels:read"},
+			},
+		},
+		{
+			name: "not in the channel",
+			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OUT"},
+			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not a member"}},
+			code: 1,
+		},
+		{
+			name: "archived channel",
+			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OLD"},
+			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "archived"}},
+			code: 1,
+		},
+		{
+			name: "other channel that is not there",
+			env:  []string{"ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0NONE"},
+			want: []finding{
+				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
+				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found"},
+			},
+		},
+		{
+			name: "wrong variable",
+			env:  []string{"ORDERWATCH_POLL_INITIAL=soon"},
+			want: []finding{
+				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_POLL_INITIAL", Found: "must be a duration"},
+				{Check: "modelarts.login", Level: "ok"},
+			},
+			code: 1,
+		},
+		{
+			name: "no variables",
+			env:  []string{"ORDERWATCH_NATS_URL=", "ORDERWATCH_MODELARTS_REGIONS=", "ORDERWATCH_SLACK_CHANNEL="},
+			want: []finding{
+				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_NATS_URL"},
+				{Check: "nats.connection", Level: "note", Found: "was not looked at"},
+				{Check: "modelarts.login", Level: "note", Found: "was not looked at"},
+				{Check: "slack.token", Level: "note", Found: "was not looked at"},
+			},
+			code: 1,
+		},
+		{
+			name: "NATS away",
+			env:  []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)},
+			want: []finding{
+				{Check: "nats.connection", Level: "problem", Found: "cannot connect"},
+				{Check: "modelarts.login", Level: "ok"},
+				{Check: "slack.channel", Level: "ok"},
+			},
+			code: 1,
+		},
+	}
+	for n, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := patient{clinic: newClinic(t), js: shared.js, prefix: fmt.Sprintf("P%d", n)}
+			env := p.env(shared.url, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=p%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=p%dv", n))
+			provision(t, env)
+			if test.wreck != nil {
+				test.wreck(t, p)
+			}
+			code, out := doctor(t, append(env, test.env...), append([]string{"-o", "json"}, test.args...)...)
+			all := findings(t, out)
+			if code != test.code {
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, bad(all))
+			}
+			for _, want := range test.want {
+				if !has(all, want) {
+					t.Errorf("no finding %+v in\n%s", want, out)
+				}
+			}
+			for _, secret := range []string{"planted-", plantedSecretKey} {
+				if strings.Contains(out, secret) {
+					t.Errorf("a secret is shown:\n%s", out)
+				}
+			}
+		})
+	}
+}
+
+// TestDoctorDenied takes a permission from the worker, refuses its login, and limits its account.
+func TestDoctorDenied(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	setup := nats.UserInfo("setup", "planted-setup")
+	const users = `users: [{user: worker, password: planted-worker}, {user: setup, password: planted-setup}]`
+	const limited = `accounts: {A: {` + users + `, jetstream: {max_file: 1G, max_ack_pending: 5000}}}`
+	const none = `accounts: {A: {` + users + `}}`
+	for _, test := range []struct {
+		name, rules string
+		env         []string
+		want        []finding
+		code        int
+	}{
+		{
+			name: "permission", rules: strings.Replace(permissionRules(t), `"orders.due.>"`, "", 1),
+			want: []finding{{Check: "permissions.publish", Level: "problem", About: "orders.due.>", Found: "denied"}}, code: 1,
+		},
+		{
+			name: "look at a stream", rules: strings.Replace(permissionRules(t), `"$JS.API.STREAM.INFO.ORDER_EVENTS"`, "", 1),
+			want: []finding{
+				{Check: "permissions.publish", Level: "problem", About: "$JS.API.STREAM.INFO.ORDER_EVENTS", Found: "denied"},
+				{Check: "assets.state", Level: "note", About: "stream ORDER_EVENTS", Found: "may not ask for it: $JS.API.STREAM.INFO.ORDER_EVENTS"},
+				{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"},
+			}, code: 1,
+		},
+		{
+			name: "login", rules: permissionRules(t), env: []string{"ORDERWATCH_NATS_PASSWORD=planted-wrong"},
+			want: []finding{{Check: "nats.login", Level: "problem", Do: "ORDERWATCH_NATS_"}}, code: 1,
+		},
+		{
+			name: "limits", rules: limited,
+			want: []finding{
+				{Check: "nats.limit", Level: "warning", About: "max_storage", Found: "0 %", Wanted: "no limit"},
+				{Check: "nats.limit", Level: "warning", About: "max_ack_pending", Found: "5000"},
+			},
+		},
+		{
+			name: "no JetStream", rules: none,
+			want: []finding{{Check: "nats.jetstream", Level: "problem", Found: "for the account"}}, code: 1,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGuarded(t, test.rules, setup)
+			as := func(user string, more ...string) []string {
+				return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+			}
+			if test.name != "no JetStream" {
+				provision(t, as("setup"))
+			}
+			code, out := doctor(t, as("worker", append([]string{"ORDERWATCH_PROVISION=false"}, test.env...)...), "-o", "json")
+			all := findings(t, out)
+			if code != test.code {
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, bad(all))
+			}
+			for _, want := range test.want {
+				if !has(all, want) {
+					t.Errorf("no finding %+v in\n%s", want, out)
+				}
+			}
+		})
+	}
+}
+
+// silent listens as a nats-server that greets, answers the first pings of each connection, and is silent otherwise.
+func silent(t *testing.T, version string, pings int) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if version != "" {
+					fmt.Fprintf(conn, `INFO {"server_id":"X","version":%q,"proto":1,"headers":true,"max_payload":1048576,"jetstream":true}`+"\r\n", version)
+				}
+				answered := 0
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					if lines.Text() == "PING" && answered < pings {
+						answered++
+						fmt.Fprint(conn, "PONG\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// TestDoctorBlackHoles looks at an installation where nobody answers: it ends in time all the same.
+func TestDoctorBlackHoles(t *testing.T) {
+	t.Parallel()
+	const limit = 30 * time.Second
+	tests := []struct {
+		name    string
+		version string
+		pings   int
+		want    finding
+	}{
+		{name: "no server", want: finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent from the beginning", version: "2.15.2", want: finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent after the greeting", version: "2.15.2", pings: 1, want: finding{Check: "nats.connection", Level: "problem", Found: "does not answer"}},
+		{name: "no JetStream that answers", version: "2.15.2", pings: 1000, want: finding{Check: "assets.state", Level: "problem", Found: "does not answer"}},
+		{name: "too old", version: "2.11.9", pings: 1000, want: finding{Check: "nats.version", Level: "problem", Found: "2.11.9", Wanted: "2.14"}},
+	}
+	type ended struct {
+		code int
+		out  string
+		took time.Duration
+	}
+	var running sync.WaitGroup
+	results := make([]ended, len(tests))
+	for n, test := range tests { // all at once: each takes long
+		hole := silent(t, "", 0)
+		env := serveEnv("nats://"+silent(t, test.version, test.pings), "http://"+hole, "127.0.0.1:0",
+			"ORDERWATCH_MODELARTS_TIMEOUT=20s", "ORDERWATCH_MODELARTS_PROJECT_ID="+project,
+			"ORDERWATCH_SLACK_TOKEN="+plantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0A,C0B,C0C", "ORDERWATCH_SLACK_API_URL=http://"+hole+"/api/")
+		p, begin := start(t, build(t, worker), env, "doctor", "-o", "json"), time.Now()
+		running.Go(func() {
+			<-p.done
+			results[n] = ended{p.command.ProcessState.ExitCode(), p.text(), time.Since(begin)}
+		})
+	}
+	running.Wait()
+	for n, test := range tests {
+		got := results[n]
+		t.Logf("%s: %s", test.name, got.took)
+		if got.code != 1 || got.took > limit {
+			t.Errorf("%s: exit code %d after %s; want 1 within %s", test.name, got.code, got.took, limit)
+		}
+		for _, want := range []finding{test.want,
+			{Check: "modelarts.login", Level: "problem", About: "cn-north-4"},
+			{Check: "slack.token", Level: "warning", Found: "not reached"},
+		} {
+			if !has(findings(t, got.out), want) {
+				t.Errorf("%s: no finding %+v in\n%s", test.name, want, got.out)
+			}
+		}
+	}
+}
+
+// TestDoctorEmbedded looks at the server inside a worker's process, and starts none.
+func TestDoctorEmbedded(t *testing.T) {
+	t.Parallel()
+	c, addr := newClinic(t), freeAddr(t)
+	env := c.env("", "ORDERWATCH_EMBEDDED_NATS_DIR="+t.TempDir(), "ORDERWATCH_EMBEDDED_NATS_ADDR="+freeAddr(t), "ORDERWATCH_HTTP_ADDR="+addr)
+	w := start(t, build(t, worker), env, "serve")
+	awaitReady(t, addr)
+	code, out := doctor(t, env, "-o", "json")
+	if all := findings(t, out); code != 0 || bad(all) != "" || !has(all, finding{Check: "nats.sync_interval", Level: "ok", Found: "always"}) {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if code, _ := w.terminate(t); code != 0 {
+		t.Errorf("the worker exits with %d", code)
+	}
+	code, out = doctor(t, env, "-o", "json")
+	if want := (finding{Check: "nats.connection", Level: "problem", Do: "start that first"}); code != 1 || !has(findings(t, out), want) {
+		t.Errorf("exit code %d, no finding %+v in\n%s", code, want, out)
+	}
+}
+
+// TestDoctorInterrupted ends it while it waits.
+func TestDoctorInterrupted(t *testing.T) {
+	t.Parallel()
+	p := start(t, build(t, worker), serveEnv("nats://"+silent(t, "", 0), "http://127.0.0.1:1", "127.0.0.1:0"), "doctor")
+	eventually(t, 30*time.Second, func() error {
+		if !strings.Contains(p.text(), "configuration") {
+			return errors.New("it has not begun")
+		}
+		return nil
+	})
+	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if code := p.command.ProcessState.ExitCode(); code != 130 || strings.Contains(p.text(), "✗") {
+		t.Errorf("exit code %d\n%s", code, p.text())
+	}
+}
+
+// TestDoctorUsage refuses what is no command line.
+func TestDoctorUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"now"}, {"--order", "p/.."}, {"--order", "order-alone"}, {"-o", "yaml"}, {"--nothing"}} {
+		code, out := doctor(t, nil, args...)
+		if lines := strings.Count(out, "\n"); code != 2 || lines > 2 || !strings.Contains(out, "See orderwatch doctor --help.") {
+			t.Errorf("doctor %v: exit code %d\n%s", args, code, out)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// The kinds of events, as the command line names them.
+const (
+	completedKind = "completed"
+	progressKind  = "progress"
+	rejectedKind  = "rejected"
+	attentionKind = "attention"
+)
+
+var eventKinds = []string{completedKind, progressKind, rejectedKind, attentionKind}
+
+func eventsCommand() *cobra.Command {
+	var (
+		follow                 bool
+		since                  string
+		kindNames, outcomeList []string
+	)
+	var outcomes []string
+	for _, o := range watcher.Outcomes {
+		outcomes = append(outcomes, string(o))
+	}
+	command := &cobra.Command{
+		Use:   "events [PROJECT[/ORDER]]",
+		Short: "Print events: how watches ended, what changed, what was rejected",
+		Long: `Print the events that are kept, the oldest first: in each line when it was,
+what, of which order, and why. With --follow print them as they come, from now
+on or, with --since, from then on.
+
+A PROJECT or an ORDER leaves out what belongs to others, and rejected requests,
+which belong to nobody.
+
+  completed  a watch has ended
+  progress   an item appeared or changed its status
+  rejected   a message was no request; it says why
+  attention  an account of ModelArts cannot be asked, or can be again
+
+With -o json each line is an event as it is stored: a CloudEvent.`,
+		Example: `  orderwatch events --since 2h
+  orderwatch events --follow --outcome failed,partially_failed my-project
+  orderwatch events my-project/order.pool-5ed5-w4l2n -o json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{c, fmt.Errorf("%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))}
+			}
+			return nil
+		},
+		ValidArgsFunction: completeOrders("", 1),
+	}
+	format := outputFlag(command)
+	flags := command.Flags()
+	flags.BoolVarP(&follow, "follow", "f", false, "go on, and print events as they come")
+	flags.StringVar(&since, "since", "", "only what was stored after this `time`: 2h for two hours ago, or 2025-04-10T12:00:00Z")
+	flags.StringSliceVar(&outcomeList, "outcome", nil, "only completions with this `outcome`; several with commas: "+strings.Join(outcomes, ", "))
+	flags.StringSliceVar(&kindNames, "kind", nil, "only this `kind`; several with commas: "+strings.Join(eventKinds, ", "))
+	completeFlag(command, "outcome", outcomes...)
+	completeFlag(command, "kind", eventKinds...)
+	command.RunE = func(c *cobra.Command, args []string) error {
+		config, err := LoadConfig()
+		if err != nil {
+			return err
+		}
+		choice := eventChoice{kinds: kindNames, outcomes: outcomeList}
+		if err := choice.read(c, config, args); err != nil {
+			return err
+		}
+		from, err := readSince(since, time.Now())
+		if err != nil {
+			return usageError{c, err}
+		}
+		s, err := connect(c, config)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		filter := events.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
+		return printEvents(c, s, filter, *format, choice.project)
+	}
+	return command
+}
+
+// An eventChoice says which events are wanted.
+type eventChoice struct {
+	kinds, outcomes []string
+	project, order  string // empty for all
+}
+
+// read reads the argument and checks the choice.
+func (e *eventChoice) read(c *cobra.Command, config Config, args []string) error {
+	if len(args) == 1 {
+		if err := e.readArgument(config, args[0]); err != nil {
+			return usageError{c, err}
+		}
+	}
+	for _, o := range e.outcomes {
+		if !slices.Contains(watcher.Outcomes[:], watcher.Outcome(o)) {
+			return usageError{c, fmt.Errorf("--outcome %q: the outcomes are %s", o, joinOutcomes())}
+		}
+	}
+	for _, k := range e.kinds {
+		if !slices.Contains(eventKinds, k) {
+			return usageError{c, fmt.Errorf("--kind %q: the kinds are %s", k, strings.Join(eventKinds, ", "))}
+		}
+	}
+	return e.choose(c)
+}
+
+// readArgument reads PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
+// no project.
+func (e *eventChoice) readArgument(config Config, text string) error {
+	project, name, isOrder := strings.Cut(text, "/")
+	order := watcher.Order{ProjectID: project, Name: name}
+	if !isOrder {
+		order.Name = "any"
+	}
+	err := order.Validate()
+	if alone := (watcher.Order{ProjectID: config.ModelArts.ProjectID, Name: text}); err != nil && alone.Validate() == nil {
+		order, isOrder, err = alone, true, nil
+	}
+	if err != nil {
+		return fmt.Errorf("%q is neither PROJECT nor PROJECT/ORDER: %w", text, err)
+	}
+	if e.project = order.ProjectID; isOrder {
+		e.order = order.Name
+	}
+	return nil
+}
+
+// choose fills in the kinds where none is named, and refuses those that cannot be.
+func (e *eventChoice) choose(c *cobra.Command) error {
+	all := len(e.kinds) == 0
+	switch {
+	case len(e.outcomes) > 0 && all:
+		e.kinds = []string{completedKind}
+	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{completedKind}):
+		return usageError{c, errors.New("--outcome is of completions alone: leave out --kind")}
+	case all && e.order != "":
+		e.kinds = []string{completedKind, progressKind}
+	case all && e.project != "":
+		e.kinds = []string{completedKind, progressKind, attentionKind}
+	case all:
+		e.kinds = eventKinds
+	}
+	if e.project != "" && slices.Contains(e.kinds, rejectedKind) {
+		return usageError{c, errors.New("rejected requests belong to no project: leave out PROJECT, or --kind rejected")}
+	}
+	if e.order != "" && slices.Contains(e.kinds, attentionKind) {
+		return usageError{c, errors.New("attention is called to a whole project: leave out ORDER, or --kind attention")}
+	}
+	return nil
+}
+
+// subjects returns the subjects of the wanted events.
+func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
+	order := ">"
+	if e.project != "" {
+		order = e.project + ".>"
+	}
+	if e.order != "" {
+		order = e.project + "." + e.order
+	}
+	outcomes := e.outcomes
+	if len(outcomes) == 0 {
+		outcomes = []string{"*"}
+	}
+	slices.Sort(outcomes)
+	for _, k := range slices.Compact(slices.Sorted(slices.Values(e.kinds))) {
+		switch k {
+		case completedKind:
+			for _, o := range slices.Compact(outcomes) {
+				subjects = append(subjects, c.Subject("completed."+o+"."+order))
+			}
+		case progressKind:
+			subjects = append(subjects, c.Subject("progress."+order))
+		case attentionKind:
+			project := ">"
+			if e.project != "" {
+				project = e.project
+			}
+			subjects = append(subjects, c.Subject("attention.*."+project))
+		case rejectedKind:
+			subjects = append(subjects, c.RejectedSubject())
+		}
+	}
+	return subjects
+}
+
+func joinOutcomes() string {
+	var names []string
+	for _, o := range watcher.Outcomes {
+		names = append(names, string(o))
+	}
+	return strings.Join(names, ", ")
+}
+
+// readSince returns the time that the flag names; zero where it is empty.
+func readSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("--since %q: write how long ago, such as 2h or 90m, or a time such as 2025-04-10T12:00:00Z", text)
+}

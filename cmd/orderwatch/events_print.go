@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// printEvents prints the events of the filter. project is left out of texts: all are of it.
+func printEvents(c *cobra.Command, s *session, filter events.Filter, format outputFormat, project string) error {
+	notices := newOutages(s, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) })
+	printed := 0
+	out := c.OutOrStdout()
+	p := eventPrinter{paint: paintFor(out), project: project}
+	err := s.Follow(c.Context(), filter, nil, notices.events, func(e events.Event) error {
+		printed++
+		text := eventLine(e)
+		if format == textOutput {
+			text = []byte(p.text(e) + "\n")
+		}
+		_, err := out.Write(text)
+		return err
+	})
+	switch {
+	case c.Context().Err() != nil && errors.Is(err, context.Canceled):
+		return codedError{code: exitInterrupted}
+	case err == nil && printed == 0 && format == textOutput:
+		fmt.Fprintln(c.ErrOrStderr(), "orderwatch: no such event is kept")
+	}
+	return err
+}
+
+// eventLine returns the event as one line of JSON.
+func eventLine(e events.Event) []byte {
+	var b bytes.Buffer
+	if json.Compact(&b, e.Encoded) != nil {
+		return append(bytes.ReplaceAll(e.Encoded, []byte("\n"), []byte(" ")), '\n')
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// An eventPrinter writes events as people read them.
+type eventPrinter struct {
+	paint   paint
+	project string
+}
+
+// text returns the event as one line: time, what, order, outcome, reason.
+func (p eventPrinter) text(e events.Event) string {
+	what, order, outcome, reason := e.Type(), "–", "–", ""
+	if c, ok := e.Completion(); ok {
+		what, order, reason = completedKind, p.order(c.ProjectID, c.OrderName), c.Reason
+		outcome = p.paint.outcome(c.Outcome, string(c.Outcome))
+	} else if g, ok := e.Progress(); ok {
+		what, order, outcome, reason = progressKind, p.order(g.ProjectID, g.OrderName), showCounts(g.Counts), changesText(g.Changes)
+	} else if r, ok := e.Rejection(); ok {
+		what, reason = rejectedKind, r.Reason
+		if e.Subject() != "" {
+			order = clean(e.Subject())
+		}
+	} else if a, ok := e.Attention(); ok {
+		what, order, outcome, reason = attentionKind, clean(a.ProjectID), clean(string(a.Kind)), a.Reason
+	}
+	return fmt.Sprintf("%s  %-9s  %s  %s  %s", showTime(e.Time()), what, order, outcome, clean(reason))
+}
+
+func (p eventPrinter) order(project, name string) string {
+	if p.project != "" {
+		return clean(name)
+	}
+	return clean(project + "/" + name)
+}
+
+// changesText returns what changed, as much as a line takes.
+func changesText(list []watcher.Change) string {
+	const most = 3
+	var texts []string
+	for i, change := range list {
+		if i == most {
+			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		text := change.ResourceName + " " + string(change.To)
+		if change.Message != "" {
+			text += ": " + change.Message
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
+}

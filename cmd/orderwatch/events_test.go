@@ -1,0 +1,166 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEventsCommand prints what a few orders led to, as a whole and in parts.
+func TestEventsCommand(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if got := carryOut(t, d.env, "events"); got.code != 0 || got.out != "" || !strings.Contains(got.err, "no such event is kept") {
+		t.Errorf("of none: %d %s%s", got.code, got.out, got.err)
+	}
+	if got := carryOut(t, d.env, "watch", "--wait", "order.succeeds", "order.parts", "order.fails"); got.code != 3 {
+		t.Fatalf("exit code %d: %s%s", got.code, got.out, got.err)
+	}
+	publish(t, d.nats.js, `{"project_id":"p","order_name":"order.x","timeout":"1\u001b[2J"}`)
+	between := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+	for _, tt := range []struct {
+		args string
+		code int
+		want map[string]int // how many lines hold this; "" stands for all lines
+	}{
+		{"", 0, map[string]int{"  completed  ": 3, "  rejected   order.x  –  timeout: ": 1, project + "/order.fails  failed  1 of 1 item failed": 1}},
+		{"--kind completed", 0, map[string]int{"": 3}},
+		{"--kind rejected,completed", 0, map[string]int{"": 4}},
+		{"--outcome failed", 0, map[string]int{"": 1, "order.fails": 1}},
+		{"--outcome failed,succeeded,failed " + project, 0, map[string]int{"": 2, project: 0}},
+		{"another-project", 0, map[string]int{"": 0}},
+		{project + "/order.parts --outcome partially_failed", 0, map[string]int{"": 1, "partially_failed  1 of 2 items failed": 1}},
+		{"--kind completed --since 1h", 0, map[string]int{"": 3}},
+		{"--kind completed --since " + between, 0, map[string]int{"": 0}},
+		{"--kind completed -o json", 0, map[string]int{"": 3, `{"specversion":"1.0"`: 3}},
+		{"--kind completion", 2, nil},
+		{"--outcome great", 2, nil},
+		{"--outcome failed --kind progress", 2, nil},
+		{"--kind rejected " + project, 2, nil},
+		{"--kind attention " + project + "/order.a", 2, nil},
+		{"--since yesterday", 2, nil},
+		{"--since -2h", 2, nil},
+		{"order.parts --kind completed", 0, map[string]int{"": 1, "order.parts  partially_failed": 1}},
+		{"neither*", 2, nil},
+		{project + "/", 2, nil},
+		{"one two", 2, nil},
+	} {
+		check := func() error {
+			got := carryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
+			if got.code != tt.code || tt.code == 2 && (strings.Count(got.err, "\n") > 3 || got.err == "") || strings.Contains(got.out, "\x1b") {
+				return fmt.Errorf("events %s: exit code %d: %s%s", tt.args, got.code, got.out, got.err)
+			}
+			for text, want := range tt.want {
+				n := 0
+				for line := range strings.Lines(got.out) {
+					if strings.Contains(line, text) {
+						n++
+					}
+				}
+				if n != want {
+					return fmt.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.out)
+				}
+			}
+			return nil
+		}
+		eventually(t, 30*time.Second, check) // the rejection comes when it comes
+	}
+}
+
+// TestEventsFollow prints events as they come, from now on and from a time on, over a restart of the
+// nats-server, until nobody reads them any more.
+func TestEventsFollow(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	follow := func(args ...string) (*exec.Cmd, *bufio.Scanner, string) {
+		t.Helper()
+		stderr := filepath.Join(t.TempDir(), "stderr")
+		file, err := os.Create(stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		command := exec.Command(build(t, worker), append([]string{"events", "--follow", "--kind", "completed", "-o", "json"}, args...)...)
+		command.Env = append(bare(), d.env...)
+		out, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		command.Stderr = file
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { command.Process.Kill() })
+		return command, bufio.NewScanner(out), stderr
+	}
+	next := func(lines *bufio.Scanner) string {
+		t.Helper()
+		if !lines.Scan() {
+			t.Fatalf("no more lines: %v", lines.Err())
+		}
+		var event struct {
+			Subject string `json:"subject"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			t.Fatalf("%v: %s", err, lines.Bytes())
+		}
+		return event.Subject
+	}
+	watched := func(order string) {
+		t.Helper()
+		if got := carryOut(t, d.env, "watch", "--wait", order); got.code > 3 {
+			t.Fatalf("exit code %d: %s%s", got.code, got.out, got.err)
+		}
+	}
+	watched("order.succeeds")
+	command, lines, stderr := follow("--since", "1h")
+	if got := next(lines); got != "order.succeeds" {
+		t.Errorf("the first is of %s", got)
+	}
+	d.nats.kill()
+	eventually(t, 30*time.Second, func() error {
+		text, err := os.ReadFile(stderr)
+		if err == nil && !strings.Contains(string(text), "the connection to NATS is lost") {
+			err = fmt.Errorf("stderr %q", text)
+		}
+		return err
+	})
+	d.nats.again(t)
+	watched("order.fails")
+	if got := next(lines); got != "order.fails" {
+		t.Errorf("the next is of %s", got)
+	}
+	command.Process.Signal(os.Interrupt)
+	if command.Wait(); command.ProcessState.ExitCode() != 130 {
+		t.Errorf("Ctrl-C: exit code %d", command.ProcessState.ExitCode())
+	}
+
+	// From now on: nothing of before. The reader goes after one line.
+	pipe := exec.Command("sh", "-c", `"$0" events --follow --kind completed | head -1`, build(t, worker))
+	pipe.Env = append(bare(), d.env...)
+	var said strings.Builder
+	pipe.Stderr = &said
+	done := make(chan struct{})
+	var shown []byte
+	go func() {
+		defer close(done)
+		shown, _ = pipe.Output() // what was said tells
+	}()
+	for ended := false; !ended; { // until it follows, and until it has met the broken pipe
+		select {
+		case <-done:
+			ended = true
+		default:
+			watched("order.parts")
+		}
+	}
+	if !strings.Contains(string(shown), "order.parts  partially_failed") || strings.Count(string(shown), "\n") != 1 || said.Len() > 0 {
+		t.Errorf("from now on: %q, stderr %q", shown, said.String())
+	}
+}

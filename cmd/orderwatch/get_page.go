@@ -1,0 +1,317 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A page is the sheet that a watch is drawn on.
+type page struct {
+	now   time.Time // its zone is the one that times are shown in
+	width int       // in columns
+	paint paint
+	all   bool // nothing is summed up
+}
+
+// nameWidth is how many columns the names of a watch's properties take.
+const nameWidth = 12
+
+// watch returns all that is known of a watch, as lines.
+func (p page) watch(w watcher.Snapshot) string {
+	var b strings.Builder
+	order := w.Order()
+	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint.bold(clean(order.String())), p.state(w))
+	plain := func(text string) string { return text }
+	for _, property := range []property{
+		{"asked by", plain, p.asked(w.Requests)},
+		{"accepted", plain, []string{p.ago(w.AcceptedAt, "MST") + ", region " + clean(w.Region)}},
+		{"deadline", plain, p.deadline(w)},
+		{"ended", plain, p.ended(w)},
+		{"cancel", p.paint.yellow, p.wish(w)},
+		{"polls", plain, p.polls(w)},
+		{"overdue", p.paint.red, p.overdue(w)},
+		{"last error", p.paint.yellow, p.lastError(w)},
+		{"watch", plain, []string{clean(w.WatchID)}},
+	} {
+		b.WriteString(p.property(property))
+	}
+	b.WriteString(p.items(w))
+	b.WriteString(p.failures(w))
+	return b.String()
+}
+
+// A property is something known of a watch.
+type property struct {
+	name   string
+	colour func(string) string
+	texts  []string // each begins a line; none: it is not shown
+}
+
+// property returns the name and, beside it, the texts.
+func (p page) property(of property) string {
+	var b strings.Builder
+	name := of.name
+	for _, text := range of.texts {
+		for _, line := range paragraph(text, p.width-nameWidth, p.most(6)) {
+			b.WriteString(p.paint.faint(pad(name, nameWidth)) + of.colour(line) + "\n")
+			name = ""
+		}
+	}
+	return b.String()
+}
+
+// most returns how many lines of a text are shown.
+func (p page) most(lines int) int {
+	if p.all {
+		return 1 << 20
+	}
+	return lines
+}
+
+// state says how far the watch is, and what that means for the order.
+func (p page) state(w watcher.Snapshot) string {
+	word := p.paint.bold("watching")
+	long := len("watching")
+	if w.State == watcher.Ended {
+		word, long = p.paint.outcome(w.Outcome, p.paint.bold(clean(string(w.Outcome)))), width(clean(string(w.Outcome)))
+	}
+	lines := paragraph(reason(w), p.width-long-2, p.most(6))
+	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
+	for _, line := range paragraph(advice(w.Outcome), p.width, p.most(6)) {
+		text += "\n" + line
+	}
+	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
+		order := w.Order()
+		text += "\nTo watch it again:\n  orderwatch watch " + clean(order.String())
+	}
+	return text
+}
+
+// mayGoOn reports whether the order may not have ended, or be another than was meant.
+func mayGoOn(o watcher.Outcome) bool { return advice(o) != "" }
+
+// reason says how far the order is, or why the watch ended.
+func reason(w watcher.Snapshot) string {
+	switch {
+	case w.State == watcher.Ended || w.Counts.Total > 0:
+		return clean(w.Reason)
+	case w.Polls == 0 && w.LastError == nil:
+		return "ModelArts has not been asked yet"
+	}
+	return "no item seen so far"
+}
+
+// advice says what the end of the watch means for the order, and what to do, where that is not
+// plain.
+func advice(o watcher.Outcome) string {
+	switch o {
+	case watcher.TimedOut, watcher.Cancelled:
+		return "Only the watching has stopped: the order itself may still be running, and cost money."
+	case watcher.OrderNotFound:
+		return "Check the order's name, project and region. The name is the one in the answer that created the order, not the billing order id (CS…)."
+	case watcher.OrderRefused:
+		return "Check the order's name and project, and what the account may do there."
+	}
+	return ""
+}
+
+// maxAskers is how many requests are shown one by one.
+const maxAskers = 3
+
+// asked says who asked: a line for each request, and how many there are beyond those shown.
+func (p page) asked(requests []watcher.Request) (lines []string) {
+	shown := len(requests)
+	if !p.all {
+		shown = min(shown, maxAskers)
+	}
+	for _, r := range requests[:shown] {
+		parts := []string{cmp.Or(clean(r.RequestedBy), "somebody") + " (" + clean(r.ID) + ")"}
+		if r.Link != "" {
+			parts = append(parts, clean(r.Link))
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+			parts = append(parts, clean(name+"="+r.Labels[name]))
+		}
+		lines = append(lines, strings.Join(parts, " · "))
+	}
+	if more := requests[shown:]; len(more) > 0 {
+		lines = append(lines, fmt.Sprintf("and %s, by %s", plural(len(more), "more request"), askers(more)))
+	}
+	return lines
+}
+
+// askers names those who made the requests, most active first.
+func askers(requests []watcher.Request) string {
+	count := make(map[string]int)
+	for _, r := range requests {
+		count[cmp.Or(clean(r.RequestedBy), "somebody")]++
+	}
+	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (p page) wish(w watcher.Snapshot) []string {
+	if w.Wish == nil || w.Outcome == watcher.Cancelled {
+		return nil // the reason says it
+	}
+	text := "wanted by " + clean(w.Wish.By)
+	if w.Wish.Reason != "" {
+		text += " (" + clean(w.Wish.Reason) + ")"
+	}
+	text += " at " + p.ago(w.Wish.At, "")
+	if w.State == watcher.Ended {
+		return []string{text + ": it came too late"}
+	}
+	return []string{text + ": the watch ends at its next step"}
+}
+
+func (p page) deadline(w watcher.Snapshot) []string {
+	if w.State == watcher.Ended {
+		return nil
+	}
+	return []string{p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)}
+}
+
+func (p page) ended(w watcher.Snapshot) []string {
+	if w.State != watcher.Ended {
+		return nil
+	}
+	return []string{p.ago(w.CompletedAt, "") + ", " + showDuration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+}
+
+// overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
+// as long as ModelArts does.
+const overdueAfter = 30 * time.Second
+
+func (p page) polls(w watcher.Snapshot) []string {
+	text := "none yet"
+	if w.Polls > 0 {
+		text = fmt.Sprintf("%d, the last %s", w.Polls, p.ago(w.LastPollAt, ""))
+	}
+	if w.State == watcher.Ended {
+		return []string{text}
+	}
+	switch late := p.now.Sub(w.NextPollAt); {
+	case w.NextPollAt.IsZero(), late > overdueAfter:
+	case late >= 0:
+		text += "; the next is due now"
+	default:
+		text += "; the next in " + showDuration(-late)
+	}
+	return []string{text}
+}
+
+func (p page) overdue(w watcher.Snapshot) []string {
+	late := p.now.Sub(w.NextPollAt)
+	if w.NextPollAt.IsZero() || late <= overdueAfter {
+		return nil
+	}
+	return []string{"the next poll, by " + showDuration(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+}
+
+func (p page) lastError(w watcher.Snapshot) []string {
+	e := w.LastError
+	if e == nil {
+		return nil
+	}
+	text, means := errorText(*e), ""
+	switch {
+	case e.Code == heldCode:
+		means = "ModelArts is not asked before that; the deadline still counts."
+	case w.State == watcher.Ended:
+	case w.ErrorsInARow > 1:
+		means = fmt.Sprintf("%d polls in a row ended so; it is tried again.", w.ErrorsInARow)
+	default:
+		means = "The poll is tried again."
+	}
+	if means == "" {
+		return []string{text}
+	}
+	return []string{text, means}
+}
+
+// heldCode is the code of the error of a watch whose account may not be asked now.
+const heldCode = "held"
+
+// errorText returns the error as words.
+func errorText(e watcher.ErrorDetail) string {
+	code, message := clean(e.Code), clean(e.Message)
+	words := map[string]string{
+		heldCode:                    "the account may not be asked now",
+		string(watcher.MayPass):     "the poll did not work",
+		string(watcher.Throttled):   "ModelArts throttles the account",
+		string(watcher.NotFound):    "ModelArts does not know the order",
+		string(watcher.Refused):     "ModelArts refuses the order",
+		string(watcher.Forbidden):   "the account may not ask for the order",
+		string(watcher.Credentials): "the account's login is refused",
+	}
+	const unknownOrder = "ModelArts.50015001" // as the API documents it
+	switch {
+	case e.Code == unknownOrder:
+		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"
+	case words[e.Code] != "":
+		code = words[e.Code]
+	}
+	if message == "" {
+		return code
+	}
+	return code + ": " + message
+}
+
+// clock returns a time of the day, with the date where that is not today's.
+func (p page) clock(t time.Time, zone string) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	t = t.In(p.now.Location())
+	format := time.DateTime
+	if y, m, d := t.Date(); sameDay(y, m, d, p.now) {
+		format = time.TimeOnly
+	}
+	return strings.TrimRight(t.Format(format+" "+zone), " ")
+}
+
+func sameDay(year int, month time.Month, day int, t time.Time) bool {
+	y, m, d := t.Date()
+	return y == year && m == month && d == day
+}
+
+// ago returns a time that has passed, and how long ago that is.
+func (p page) ago(t time.Time, zone string) string {
+	passed := p.now.Sub(t)
+	switch {
+	case t.IsZero():
+		return p.clock(t, zone)
+	case passed < time.Second:
+		return p.clock(t, zone) + " (just now)"
+	}
+	return p.clock(t, zone) + " (" + showDuration(passed) + " ago)"
+}
+
+// in says how far ahead a time is.
+func (p page) in(t time.Time) string {
+	if left := t.Sub(p.now); left > 0 {
+		return "in " + showDuration(left)
+	}
+	return "passed " + showDuration(p.now.Sub(t)) + " ago"
+}
+
+// plural returns "1 item", "2 items".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Widths of the table's columns.
+const (
+	gap          = 2  // between two columns
+	minNameWidth = 8  // of an item's name, where there is little room
+	maxNameWidth = 44 // of an item's name, where there is much
+	maxWordWidth = 12 // of an action or a status
+	minBar       = 20
+	maxBar       = 72
+	tookWidth    = 6
+)
+
+// An itemTable shows items with a bar of time for each, on an axis that they share.
+type itemTable struct {
+	page
+	axis                     axis
+	names, actions, statuses int // widths
+}
+
+// table returns the items as a table.
+func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
+	t := p.tableFor(w, items)
+	var b strings.Builder
+	b.WriteString(p.paint.faint(t.row("ITEM", "ACTION", pad("STATUS", t.statuses), p.ruler(t.axis), "TOOK")) + "\n")
+	for _, it := range items {
+		colour := p.colourOf(it.Status)
+		status := pad(shorten(clean(string(it.Status)), t.statuses), t.statuses)
+		bar, took := t.axis.bar(it)
+		b.WriteString(t.row(clean(it.ResourceName), clean(it.Action), colour(status), colour(bar), took) + "\n")
+		if it.Status == watcher.Failed {
+			continue // those that share a message are shown together
+		}
+		for _, line := range paragraph(clean(it.Message), p.width-2*gap, p.most(2)) {
+			b.WriteString(strings.Repeat(" ", 2*gap) + line + "\n")
+		}
+	}
+	return b.String()
+}
+
+// tableFor returns a table that has room for the items.
+func (p page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
+	t := itemTable{page: p, names: width("ITEM"), actions: width("ACTION"), statuses: width("STATUS")}
+	for _, it := range items {
+		t.names = max(t.names, width(clean(it.ResourceName)))
+		t.actions = max(t.actions, width(clean(it.Action)))
+		t.statuses = max(t.statuses, width(clean(string(it.Status))))
+	}
+	t.actions, t.statuses = min(t.actions, maxWordWidth), min(t.statuses, maxWordWidth)
+	room := p.width - t.actions - t.statuses - tookWidth - 4*gap
+	t.names = max(min(t.names, maxNameWidth, room-minBar), minNameWidth)
+	t.axis = axisOf(w, p.now)
+	t.axis.columns = min(max(room-t.names, minBar), maxBar)
+	return t
+}
+
+// row returns a line of the table. Status and bar are as wide as they are to be.
+func (t itemTable) row(name, action, status, bar, took string) string {
+	columns := []string{pad(middle(name, t.names), t.names), pad(shorten(action, t.actions), t.actions), status, bar, took}
+	return strings.TrimRight(strings.Join(columns, strings.Repeat(" ", gap)), " ")
+}
+
+func (p page) colourOf(s watcher.Status) func(string) string {
+	switch s {
+	case watcher.Succeed:
+		return p.paint.green
+	case watcher.Failed:
+		return p.paint.red
+	}
+	return p.paint.yellow
+}
+
+// An axis is the time that the bars share.
+type axis struct {
+	from, to time.Time // equal where no item says when it began
+	live     bool      // to is now
+	columns  int
+}
+
+// axisOf returns the time from when the first of the items began to now, or to when the last
+// ended.
+func axisOf(w watcher.Snapshot, now time.Time) axis {
+	a := axis{live: w.State != watcher.Ended}
+	if a.live {
+		a.to = now
+	}
+	for _, it := range w.Items {
+		if it.BeganAt.IsZero() {
+			continue
+		}
+		if a.from.IsZero() || it.BeganAt.Before(a.from) {
+			a.from = it.BeganAt
+		}
+		end := it.UpdatedAt
+		if !it.Status.Ended() {
+			end = w.CompletedAt
+		}
+		if end.After(a.to) && !a.live {
+			a.to = end
+		}
+	}
+	if a.from.IsZero() || a.to.Before(a.from) {
+		a.to = a.from
+	}
+	return a
+}
+
+// bar returns the item's bar, filled up with blanks, and how long the item took so far.
+func (a axis) bar(it watcher.Item) (bar, took string) {
+	end, mark := a.to, ">"
+	if it.Status.Ended() {
+		end, mark = it.UpdatedAt, ""
+	}
+	if it.Status == watcher.Failed {
+		mark = "x"
+	}
+	if it.BeganAt.IsZero() || end.Before(it.BeganAt) {
+		return strings.Repeat(" ", a.columns), ""
+	}
+	first, last := a.column(it.BeganAt), a.column(end)
+	line := strings.Repeat("━", last-first+1-len(mark)) + mark
+	return pad(strings.Repeat(" ", first)+line, a.columns), showDuration(end.Sub(it.BeganAt))
+}
+
+// column returns where on the axis a time is, from 0.
+func (a axis) column(t time.Time) int {
+	span := a.to.Sub(a.from)
+	if span <= 0 {
+		return 0
+	}
+	share := float64(t.Sub(a.from)) / float64(span)
+	return int(min(max(share, 0), 1) * float64(a.columns-1))
+}
+
+// ruler returns the axis with the times of its ends.
+func (p page) ruler(a axis) string {
+	if a.to.Equal(a.from) && !a.live || a.from.IsZero() {
+		return strings.Repeat(" ", a.columns)
+	}
+	from, to := p.clock(a.from, ""), p.clock(a.to, "")
+	if a.live {
+		to = "now"
+	}
+	line := a.columns - width(from) - width(to) - 2
+	if line < 0 {
+		return pad(shorten(from, a.columns), a.columns)
+	}
+	return from + " " + strings.Repeat("─", line) + " " + to
+}

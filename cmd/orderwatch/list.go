@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+func listCommand() *cobra.Command {
+	var l listing
+	var live bool
+	command := &cobra.Command{
+		Use:   "list",
+		Short: "Show watches in a table, newest first",
+		Long: `Show watches in a table, newest first: how far each order is, when it was
+accepted, when its watch ends or ended, when it is polled next, and what is
+wrong. orderwatch get tells more of one. Where the output is no terminal, names
+and notes are not cut.
+
+With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
+		Example: `  orderwatch list
+  orderwatch list --state watching --label env=prod
+  orderwatch list --watch --project my-project
+  orderwatch list --all -o json | jq -r 'select(.last_error) | .order_name'`,
+		Args: noArguments,
+	}
+	format := outputFlag(command)
+	flags := command.Flags()
+	flags.StringVar(&l.state, "state", "", "only watches in this `state`: watching or ended")
+	flags.StringVar(&l.project, "project", "", "only watches of the project with this `id`")
+	flags.StringVar(&l.label, "label", "", "only watches with a request that has this label, `key=value`")
+	flags.IntVar(&l.limit, "limit", defaultLimit, "at most this `number`")
+	flags.BoolVar(&l.all, "all", false, "all, however many there are")
+	flags.BoolVar(&live, "watch", false, "refresh the table in place; on terminals alone")
+	completeFlag(command, "state", string(watcher.Watching), string(watcher.Ended))
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		if err := l.check(c); err != nil {
+			return err
+		}
+		if live {
+			return l.follow(c, *format)
+		}
+		return l.print(c, *format)
+	}
+	return command
+}
+
+// defaultLimit is how many watches are shown where nobody says.
+const defaultLimit = 100
+
+// A listing says which watches are wanted.
+type listing struct {
+	state, project, label string
+	limit                 int
+	all                   bool
+}
+
+// check refuses what cannot be asked, as wrong usage.
+func (l *listing) check(c *cobra.Command) error {
+	key, _, isLabel := strings.Cut(l.label, "=")
+	switch {
+	case l.state != "" && l.state != string(watcher.Watching) && l.state != string(watcher.Ended):
+		return usageError{c, errors.New("--state: must be watching or ended")}
+	case l.label != "" && (!isLabel || key == ""):
+		return usageError{c, errors.New("--label: must be key=value, such as env=prod")}
+	case l.limit < 1:
+		return usageError{c, errors.New("--limit: must be at least 1")}
+	case l.all && c.Flags().Changed("limit"):
+		return usageError{c, errors.New("--all and --limit contradict each other: keep one")}
+	}
+	return nil
+}
+
+// maxPage is the most watches that the service answers with at once.
+const maxPage = 1000
+
+// pages hands out the watches that are wanted, a page at a time, and reports whether there are more.
+func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapshot) error) (more bool, err error) {
+	q := events.ListQuery{State: watcher.State(l.state), ProjectID: l.project, Label: l.label}
+	for left := l.limit; l.all || left > 0; {
+		q.Limit = maxPage
+		if !l.all {
+			q.Limit = min(left, maxPage)
+		}
+		answer, err := s.List(ctx, q)
+		if err != nil {
+			return false, err
+		}
+		if err := f(answer.Watches); err != nil {
+			return false, err
+		}
+		left -= len(answer.Watches)
+		if q.Cursor = answer.Cursor; q.Cursor == "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// listRefusal says why a list was not had.
+func listRefusal(c *cobra.Command, err error) error {
+	answer, ok := errors.AsType[*events.ServiceError](err)
+	switch {
+	case ok && answer.Field != "":
+		return usageError{c, errors.New(clean(answer.Reason))}
+	case ok:
+		return errors.New(clean(answer.Reason))
+	}
+	return unanswered(err)
+}
+
+// print writes the watches once.
+func (l *listing) print(c *cobra.Command, format outputFormat) error {
+	s, err := openSession(c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	out := c.OutOrStdout()
+	var all []watcher.Snapshot
+	more, err := l.pages(c.Context(), s, func(page []watcher.Snapshot) error {
+		if format != jsonOutput {
+			all = append(all, page...)
+			return nil
+		}
+		for _, w := range page {
+			if err := printJSON(out, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return listRefusal(c, err)
+	}
+	if format != jsonOutput {
+		columns, _ := terminalSize(out)
+		table := sheet{now: time.Now(), width: columns, paint: paintFor(out)}
+		if _, err := io.WriteString(out, table.watches(all)); err != nil {
+			return err
+		}
+	}
+	if more {
+		fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; there are more: --all, or --limit NUMBER.\n", l.limit)
+	}
+	return nil
+}

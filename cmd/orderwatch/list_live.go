@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// refreshEvery is how often a table that is refreshed in place is read anew.
+const refreshEvery = 2 * time.Second
+
+// refreshTime is how long an answer is waited for before the table says that it is old.
+const refreshTime = 4 * time.Second
+
+// What a terminal is told: to show another screen, without a cursor, and to come back from it; to
+// draw from its first line on; and to clear what is left of a line, or of the screen.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	goHome      = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+)
+
+// follow refreshes the table in place until the command is interrupted, and leaves its last state.
+func (l *listing) follow(c *cobra.Command, format outputFormat) error {
+	out := c.OutOrStdout()
+	if format == jsonOutput {
+		return usageError{c, errors.New("--watch draws a table: leave -o json out, or follow orderwatch events -o json")}
+	}
+	if columns, _ := terminalSize(out); columns == 0 {
+		return usageError{c, errors.New("--watch needs a terminal: leave it out, or follow orderwatch events")}
+	}
+	s, err := openSession(c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	live := liveList{listing: l, session: s, paint: paintFor(out)}
+	if live.refresh(c.Context()); live.err != nil {
+		return listRefusal(c, live.err)
+	}
+	io.WriteString(out, enterScreen)
+	for c.Context().Err() == nil {
+		columns, lines := terminalSize(out)
+		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines)); err != nil {
+			return err
+		}
+		select {
+		case <-c.Context().Done():
+		case <-time.After(refreshEvery):
+			live.refresh(c.Context()) // the table tells of an error
+		}
+	}
+	columns, _ := terminalSize(out)
+	_, err = io.WriteString(out, leaveScreen+live.draw(time.Now(), columns))
+	return err
+}
+
+// A liveList is a table that is refreshed.
+type liveList struct {
+	*listing
+	session *session
+	paint   paint
+
+	watches []watcher.Snapshot
+	more    bool
+	read    time.Time // when the watches were read
+	err     error     // why they are older than they should be
+}
+
+// refresh reads the watches; where it cannot, it keeps those that it has.
+func (l *liveList) refresh(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	var watches []watcher.Snapshot
+	more, err := l.pages(call, l.session, func(page []watcher.Snapshot) error {
+		watches = append(watches, page...)
+		return nil
+	})
+	switch {
+	case err == nil:
+		l.watches, l.more, l.read, l.err = watches, more, time.Now(), nil
+	case ctx.Err() == nil:
+		l.err = err
+	}
+}
+
+// draw returns the table, with a line above it that says how old it is.
+func (l *liveList) draw(now time.Time, columns int) string {
+	text := "orderwatch list, as of " + l.read.Format(time.TimeOnly)
+	if l.more {
+		text += fmt.Sprintf(", the newest %d", len(l.watches))
+	}
+	if l.err != nil {
+		text = l.paint.red(shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+clean(unanswered(l.err).Error()), columns))
+	} else {
+		text = l.paint.faint(shorten(text, columns))
+	}
+	table := sheet{now: now, width: columns, paint: l.paint}
+	return text + "\n" + table.watches(l.watches)
+}
+
+// screenful returns what draws the text from the top of a screen of so many lines, without a
+// moment at which the screen is empty.
+func screenful(text string, lines int) string {
+	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(all) > lines && lines > 1 {
+		more := fmt.Sprintf("and %s that this screen has no room for", plural(len(all)-lines+1, "line"))
+		all = append(all[:lines-1], more)
+	}
+	return goHome + strings.Join(all, clearLine+"\r\n") + clearLine + clearBelow
+}

@@ -1,0 +1,285 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// asks has the orders watched, and waits until each is known.
+func (d *desk) asks(t *testing.T, orders ...string) {
+	t.Helper()
+	if got := carryOut(t, d.env, append([]string{"watch"}, orders...)...); got.code != 0 {
+		t.Fatalf("watch: %d %s%s", got.code, got.out, got.err)
+	}
+	for _, order := range orders {
+		eventually(t, 30*time.Second, func() error {
+			if got := carryOut(t, d.env, "get", order); got.code != 0 {
+				return fmt.Errorf("get: %d %s", got.code, got.err)
+			}
+			return nil
+		})
+	}
+}
+
+// shows waits until get shows a watch as it is wanted, and returns that.
+func (d *desk) shows(t *testing.T, order string, wanted func(watcher.Snapshot) bool) (w watcher.Snapshot) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() error {
+		got := carryOut(t, d.env, "get", "-o", "json", order)
+		if strings.Count(got.out, "\n") != 1 {
+			t.Fatalf("get -o json is not one line: %q", got.out)
+		}
+		if err := json.Unmarshal([]byte(got.out), &w); err != nil {
+			t.Fatalf("%v: %s%s", err, got.out, got.err)
+		}
+		if !wanted(w) {
+			return fmt.Errorf("it is %s", got.out)
+		}
+		return nil
+	})
+	return w
+}
+
+// wantSaid holds how a command ended and what it said.
+func wantSaid(t *testing.T, what string, got waited, code int, out, err []string) {
+	t.Helper()
+	var wrong []string
+	if got.code != code {
+		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", got.code, code))
+	}
+	for _, text := range out {
+		if !strings.Contains(got.out, text) {
+			wrong = append(wrong, fmt.Sprintf("no %q on stdout", text))
+		}
+	}
+	for _, text := range err {
+		if !strings.Contains(got.err, text) {
+			wrong = append(wrong, fmt.Sprintf("no %q on stderr", text))
+		}
+	}
+	if len(err) == 0 && got.err != "" || strings.Contains(got.out+got.err, "\x1b") {
+		wrong = append(wrong, "unwanted text")
+	}
+	if len(wrong) > 0 {
+		t.Errorf("%s: %s\n%s%s", what, strings.Join(wrong, "; "), got.out, got.err)
+	}
+}
+
+// TestGetListCancel looks at orders with different fates, and cancels some.
+func TestGetListCancel(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.cloud.Add(project, "order.never-2", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
+	d.asks(t, "order.parts", "order.never", "order.never-2", "order.refused")
+	d.shows(t, "order.parts", func(w watcher.Snapshot) bool { return w.Outcome == watcher.PartiallyFailed })
+	d.shows(t, "order.refused", func(w watcher.Snapshot) bool { return w.Outcome == watcher.OrderRefused })
+	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Counts.Processing == 1 })
+
+	got := carryOut(t, d.env, "get", project+"/order.parts")
+	wantSaid(t, "get", got, 0, []string{project + "/order.parts\n", "partially_failed  1 of 2 items failed", "node-failed", "about failed", "Why items failed"}, nil)
+	got = carryOut(t, d.env, "get", "order.refused")
+	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch " + project + "/order.refused"}, nil)
+	got = carryOut(t, d.env, "get", "order.unknown")
+	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + project + "/order.unknown"})
+	got = carryOut(t, d.env, "get", "order.a", "order.b")
+	wantSaid(t, "get of two", got, 2, nil, []string{"2 orders are named; name one"})
+
+	got = carryOut(t, d.env, "list")
+	wantSaid(t, "list", got, 0, []string{"project " + project, "order.parts", "partially_failed", "2/2", "STATE"}, nil)
+	got = carryOut(t, d.env, "list", "--state", "ended", "--limit", "1")
+	wantSaid(t, "list of one", got, 0, []string{"order."}, []string{"the newest 1; there are more"})
+	if n := strings.Count(got.out, "order."); n != 1 {
+		t.Errorf("%d watches with --limit 1:\n%s", n, got.out)
+	}
+	got = carryOut(t, d.env, "list", "--label", "env=none")
+	wantSaid(t, "list of none", got, 0, []string{"No watch is known that fits"}, nil)
+	for args, says := range map[string]string{
+		"--state gone": "must be watching or ended", "--label x": "key=value", "--limit 0": "at least 1",
+		"--all --limit 5": "contradict", "--project a.b": "project_id: must be", "--watch": "needs a terminal", "--watch -o json": "draws a table",
+	} {
+		got = carryOut(t, d.env, append([]string{"list"}, strings.Fields(args)...)...)
+		wantSaid(t, "list "+args, got, 2, nil, []string{says})
+	}
+
+	got = carryOut(t, d.env, "cancel", "--by", "ann", "--reason", "wrong flavor", "order.never", "order.unknown", "order.parts", "order.never-2")
+	wantSaid(t, "cancel", got, 1,
+		[]string{project + "/order.never: the watch ends now", "NOT cancelled", "order.never-2: the watch ends now"},
+		[]string{"order.unknown: no watch", "order.parts: its watch has ended already"})
+	w := d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
+	if w.Outcome != watcher.Cancelled || w.Reason != "cancelled by ann: wrong flavor" {
+		t.Errorf("cancelled: %s, %s", w.Outcome, w.Reason)
+	}
+	got = carryOut(t, d.env, "cancel", "--by", strings.Repeat("x", 201), "order.never-2")
+	wantSaid(t, "cancel by a long name", got, 2, nil, []string{"by: "})
+}
+
+// TestPoll polls an order whose next poll is an hour away.
+func TestPoll(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "ORDERWATCH_POLL_INITIAL=1h", "ORDERWATCH_POLL_MAX=1h")
+	d.asks(t, "order.never")
+	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 1 })
+	got := carryOut(t, d.env, "poll", "order.never", "order.unknown")
+	wantSaid(t, "poll", got, 1, []string{project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"order.unknown: no watch"})
+	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 2 })
+	got = carryOut(t, d.env, "poll", "-o", "json", "order.never")
+	var w watcher.Snapshot
+	if err := json.Unmarshal([]byte(got.out), &w); err != nil || got.code != 0 || w.OrderName != "order.never" {
+		t.Errorf("poll -o json: %d %v %s%s", got.code, err, got.out, got.err)
+	}
+}
+
+// TestListPages lists so many watches with such long labels that the service needs several answers.
+func TestListPages(t *testing.T) {
+	t.Parallel()
+	const orders = 150
+	d := newDesk(t, "ORDERWATCH_POLL_INITIAL=1h", "ORDERWATCH_POLL_MAX=1h", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=2h")
+	labels := make(map[string]string)
+	for i := range 30 {
+		labels[fmt.Sprint("label-", i)] = strings.Repeat("x", 250)
+	}
+	for i := range orders {
+		body, err := json.Marshal(map[string]any{"project_id": project, "order_name": fmt.Sprint("order.", i), "labels": labels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.nats.js.PublishAsync("orders.watch", body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(args ...string) (names []string, said string) {
+		got := carryOut(t, d.env, append([]string{"list", "-o", "json"}, args...)...)
+		for line := range strings.Lines(got.out) {
+			var w watcher.Snapshot
+			if err := json.Unmarshal([]byte(line), &w); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			names = append(names, w.OrderName)
+		}
+		return names, got.err
+	}
+	eventually(t, time.Minute, func() error {
+		if names, said := list("--all"); len(names) != orders {
+			return fmt.Errorf("%d watches, %s", len(names), said)
+		}
+		return nil
+	})
+	names, said := list("--limit", "140")
+	if len(names) != 140 || !strings.Contains(said, "the newest 140; there are more") {
+		t.Errorf("%d watches with --limit 140: %s", len(names), said)
+	}
+	if names, said := list("--limit", "150"); len(names) != orders || said != "" {
+		t.Errorf("%d watches with --limit 150: %s", len(names), said)
+	}
+	slices.Sort(names)
+	if len(slices.Compact(names)) != 140 {
+		t.Error("a watch is listed twice")
+	}
+}
+
+// TestCompletion holds that each shell gets a script, and orders where NATS answers. A shell is
+// never kept waiting, nor told of an error.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.asks(t, "order.never", "order.fails")
+	d.shows(t, "order.fails", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"get " + project + "/order.n", project + "/order.never"},
+		{"get order.f", "order.fails"},
+		{"cancel order.", "order.never"},
+		{"poll order.never order.", ""},
+		{"get order.never order.", ""},
+		{"list --state w", "watching ended"}, // the shell filters
+		{"completion f", "fish"},
+	} {
+		eventually(t, 30*time.Second, func() error { // a machine under load may need more than a shell waits
+			got := carryOut(t, d.env, append([]string{"__completeNoDesc"}, strings.Fields(tt.args)...)...)
+			if lines := strings.Split(got.out, "\n"); got.code != 0 || !slices.Equal(lines[:len(lines)-2], strings.Fields(tt.want)) {
+				return fmt.Errorf("%s: %d %q", tt.args, got.code, got.out)
+			}
+			return nil
+		})
+	}
+	// Where NATS accepts connections and says nothing, or is not there.
+	for _, url := range []string{"nats://" + silent(t, "", 0), "nats://" + freeAddr(t), ""} {
+		begin := time.Now()
+		got := carryOut(t, []string{"ORDERWATCH_NATS_URL=" + url}, "__complete", "get", "")
+		if took := time.Since(begin); got.code != 0 || !strings.HasPrefix(got.out, ":") || took > 4*time.Second || strings.Contains(got.err, "orderwatch:") {
+			t.Errorf("with NATS at %q: %d after %s\n%s%s", url, got.code, took, got.out, got.err)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		got := carryOut(t, nil, "completion", shell)
+		if got.code != 0 || got.err != "" || !strings.Contains(got.out, "__complete") {
+			t.Errorf("completion %s: %d %s", shell, got.code, got.err)
+		}
+		if path, err := exec.LookPath(shell); err == nil {
+			check := exec.Command(path, "-n")
+			check.Stdin = strings.NewReader(got.out)
+			if out, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s does not take its script: %v %s", shell, err, out)
+			}
+		}
+	}
+	wantSaid(t, "completion of another shell", carryOut(t, nil, "completion", "tcsh"), 2, nil, []string{"name one shell: bash, zsh, fish"})
+}
+
+// TestMan holds that there is a page for each command, the same each time.
+func TestMan(t *testing.T) {
+	t.Parallel()
+	first, second := t.TempDir(), t.TempDir()
+	for _, dir := range []string{first, second} {
+		wantSaid(t, "man", carryOut(t, nil, "man", dir), 0, nil, nil)
+	}
+	root, err := os.ReadFile(first + "/orderwatch.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := carryOut(t, nil, "man"); got.out != string(root) {
+		t.Error("man prints another page than it writes")
+	}
+	pages, err := os.ReadDir(first)
+	if err != nil || len(pages) < 15 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		one, err := os.ReadFile(first + "/" + page.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := os.ReadFile(second + "/" + page.Name()); err != nil || string(again) != string(one) {
+			t.Errorf("%s differs the second time (%v)", page.Name(), err)
+		}
+		if !strings.Contains(string(one), `" "1" "" "orderwatch `) || strings.Contains(string(one), "Auto generated") {
+			t.Errorf("%s says when it was made:\n%.200s", page.Name(), one)
+		}
+		name, _, _ := strings.Cut(page.Name(), ".1")
+		command := strings.TrimPrefix(strings.TrimPrefix(name, "orderwatch"), "-")
+		if !strings.Contains(string(one), ".SH EXAMPLE") {
+			t.Errorf("%s has no example", page.Name())
+		}
+		if command != "" && !strings.Contains(string(root), "\\-"+command) && !strings.Contains(string(root), "-"+command+"(1)") {
+			t.Errorf("orderwatch.1 does not name %s", command)
+		}
+	}
+	if mandoc, err := exec.LookPath("man"); err == nil {
+		out, err := exec.Command(mandoc, "--warnings", "-l", first+"/orderwatch-serve.1").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "MODELARTS_REGIONS") {
+			t.Errorf("man: %v\n%s", err, out)
+		}
+	}
+	wantSaid(t, "man with two directories", carryOut(t, nil, "man", "a", "b"), 2, nil, []string{"name one directory"})
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// An outputFormat is the value of the flag -o.
+type outputFormat string
+
+const (
+	textOutput outputFormat = "text" // for people; it may change
+	jsonOutput outputFormat = "json" // for programs: a JSON object in each line
+)
+
+func (f *outputFormat) String() string { return string(*f) }
+
+// Set takes the flag's value.
+func (f *outputFormat) Set(text string) error {
+	switch *f = outputFormat(text); *f {
+	case textOutput, jsonOutput:
+		return nil
+	}
+	return fmt.Errorf("must be %s or %s", textOutput, jsonOutput)
+}
+
+// Type names the value in the help.
+func (*outputFormat) Type() string { return "format" }
+
+// outputFlag adds the flag -o to the command.
+func outputFlag(c *cobra.Command) *outputFormat {
+	format := textOutput
+	c.Flags().VarP(&format, "output", "o", "text for people, or json for programs: one object in each line")
+	completeFlag(c, "output", string(textOutput), string(jsonOutput))
+	return &format
+}
+
+// completeFlag lets shells complete the flag with these values.
+func completeFlag(c *cobra.Command, flag string, values ...string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// printJSON writes the value as one line.
+func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
+
+// A paint colours texts, or leaves them as they are where it is false.
+type paint bool
+
+// paintFor returns how to colour what is written to w: on terminals alone, and nowhere where NO_COLOR
+// is set (https://no-color.org).
+func paintFor(w io.Writer) paint {
+	return paint(isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+}
+
+func (p paint) in(code, text string) string {
+	if !p || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p paint) bold(text string) string   { return p.in("1", text) }
+func (p paint) faint(text string) string  { return p.in("2", text) }
+func (p paint) red(text string) string    { return p.in("31", text) }
+func (p paint) green(text string) string  { return p.in("32", text) }
+func (p paint) yellow(text string) string { return p.in("33", text) }
+
+// outcome colours a text by how a watch ended.
+func (p paint) outcome(o watcher.Outcome, text string) string {
+	switch o {
+	case watcher.Succeeded:
+		return p.green(text)
+	case watcher.Cancelled:
+		return p.yellow(text)
+	}
+	return p.red(text)
+}
+
+// clean returns a text from outside as one line that is fit for a terminal: what could move the
+// cursor, hide or turn what others say is shown as U+FFFD.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		const nonJoiner, joiner = '\u200c', '\u200d' // some scripts need them
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r == nonJoiner || r == joiner:
+			return r
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
+}
+
+// cells measures text as terminals show it in any locale: ambiguous characters, such as the
+// ellipsis, take one column.
+var cells = &runewidth.Condition{StrictEmojiNeutral: true}
+
+// width returns how many columns of a terminal the text takes.
+func width(text string) int { return cells.StringWidth(text) }
+
+// shorten returns a text of at most n columns, with an ellipsis where something is missing.
+func shorten(text string, n int) string { return cells.Truncate(text, n, "…") }
+
+// shortenLeft returns the end of a text, of at most n columns, with an ellipsis where something is
+// missing.
+func shortenLeft(text string, n int) string {
+	if more := width(text) - n; more > 0 {
+		return runewidth.TruncateLeft(text, more+width("…"), "…")
+	}
+	return text
+}
+
+// pad returns the text filled up with blanks to n columns.
+func pad(text string, n int) string { return cells.FillRight(text, n) }
+
+// showTime returns a time as people read it, in the local zone; a dash for the zero time.
+func showTime(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// showDuration returns a duration in its two largest units: 45s, 12m30s, 2h05m, 3d04h.
+func showDuration(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	d = d.Round(time.Second)
+	switch s := int(d / time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%s%ds", sign, s)
+	case d < time.Hour:
+		return fmt.Sprintf("%s%dm%02ds", sign, s/60, s%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%s%dh%02dm", sign, s/3600, s/60%60)
+	default:
+		return fmt.Sprintf("%s%dd%02dh", sign, s/86400, s/3600%24)
+	}
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nuid"
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+func watchCommand() *cobra.Command {
+	var (
+		all    events.WatchRequest // what the requests have in common
+		labels []string
+		wait   bool
+	)
+	command := &cobra.Command{
+		Use:   "watch PROJECT/ORDER...",
+		Short: "Ask for orders to be watched; with --wait, until they have ended",
+		Long: `Ask for one or more orders to be watched. The requests are stored durably in
+NATS: once this command has said so, a worker (orderwatch serve) polls the
+orders until they have ended, whether this command goes on or not.
+
+With --wait it follows the orders until all have ended, with a bar for each on a
+terminal and a line for each change elsewhere. Ctrl-C ends the waiting alone:
+the watches go on. So do they, and the waiting, when NATS or the worker is
+restarted.
+
+Exit codes: 0 the request is stored; with --wait, every order succeeded
+            1 an error of the program or its surroundings
+            2 wrong usage; with --wait, a request was rejected
+            3 an order failed, or partially failed
+            4 a watch timed out: the order may be running still
+            5 the order was not found, or ModelArts refuses it
+            6 a watch was cancelled
+          130 Ctrl-C
+Of several orders the first that applies of 3, 5, 4, 6, 2.
+
+With -o json there is a line for each request when it is stored,
+{"project_id","order_name","request_id","stream_sequence"}, and with --wait one
+for each order when it ends: its completion event, or the event that says why
+the request was rejected. Both are CloudEvents.`,
+		Example: `  orderwatch watch my-project/order.pool-5ed5-w4l2n
+  orderwatch watch --wait --timeout 30m --label env=prod my-project/order.a
+  orderwatch watch --wait -o json my-project/order.a my-project/order.b`,
+		Args: someOrders,
+	}
+	format := outputFlag(command)
+	flags := command.Flags()
+	flags.BoolVar(&wait, "wait", false, "follow the orders until all have ended")
+	flags.StringVar(&all.Region, "region", "", "`region` of the orders (default the first that the worker is configured for)")
+	flags.StringVar(&all.RequestID, "request-id", "", "your own `id` of the request, which the completion event names; the same id for the same order is the same request; of one order alone (default one is made up)")
+	flags.StringVar(&all.RequestedBy, "requested-by", "", "`person` or pipeline, shown to people (default your login name)")
+	flags.StringVar(&all.Link, "link", "", "http or https `URL`, shown to people")
+	flags.StringArrayVar(&labels, "label", nil, "`key=value`, handed back in the completion event; may be repeated")
+	flags.IntVar(&all.ExpectedItems, "expected-items", 0, "`number` of items before which an order has not ended, 1 to 10000")
+	flags.StringVar(&all.Timeout, "timeout", "", "`duration` from 1s, such as 90m, after which a watch ends (default as the worker is configured)")
+	flags.StringVar(&all.SlackChannel, "slack-channel", "", "`ID` of a channel to tell instead of the default one")
+	command.RunE = func(c *cobra.Command, args []string) error {
+		config, err := LoadConfig()
+		if err != nil {
+			return err
+		}
+		if !flags.Changed("requested-by") {
+			all.RequestedBy = userName()
+		}
+		if all.Labels, err = readLabels(labels); err != nil {
+			return usageError{c, err}
+		}
+		requests, err := watchRequests(c, config, all, args)
+		if err != nil {
+			return err
+		}
+		s, err := connect(c, config)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if wait {
+			return newWaiting(c, s, *format, requests).run(c.Context())
+		}
+		return publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format))
+	}
+	return command
+}
+
+// readLabels reads texts of the form key=value.
+func readLabels(texts []string) (map[string]string, error) {
+	labels := make(map[string]string)
+	for _, text := range texts {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("--label %q: write it as key=value", text)
+		}
+		if _, twice := labels[key]; twice {
+			return nil, fmt.Errorf("--label %q: this key comes twice", text)
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
+
+// watchRequests returns a request for each order that is named. One that is named twice counts once.
+func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, args []string) (requests []events.WatchRequest, err error) {
+	for _, arg := range args {
+		r := all
+		if r.Order, err = parseOrder(c, config, arg); err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(requests, func(other events.WatchRequest) bool { return other.Order == r.Order }) {
+			continue
+		}
+		if r.RequestID == "" {
+			r.RequestID = "req-" + nuid.Next()
+		}
+		requests = append(requests, r)
+	}
+	if all.RequestID != "" && len(requests) > 1 {
+		return nil, usageError{c, errors.New("--request-id names one request: name one order, or leave it out")}
+	}
+	if c.Flags().Changed("expected-items") && all.ExpectedItems == 0 {
+		return nil, usageError{c, errors.New("--expected-items must be a whole number from 1 to 10000")}
+	}
+	for _, r := range requests {
+		if err := r.Check(); err != nil {
+			return nil, usageError{c, flagError(err)}
+		}
+	}
+	return requests, nil
+}
+
+// flagError says of an error in a request's field which flag is wrong.
+func flagError(err error) error {
+	field, ok := errors.AsType[*watcher.FieldError](err)
+	if !ok {
+		return err
+	}
+	flag := strings.ReplaceAll(field.Field, "_", "-")
+	if strings.HasPrefix(flag, "labels") {
+		flag = "label"
+	}
+	return fmt.Errorf("--%s %s", flag, field.Reason)
+}
+
+// publishTime is how long a request may take to be stored.
+const publishTime = 30 * time.Second
+
+// publishAll stores the requests, and calls stored for each.
+func publishAll(ctx context.Context, s *session, requests []events.WatchRequest, stored func(events.WatchRequest, uint64)) error {
+	for _, r := range requests {
+		limited, cancel := context.WithTimeout(ctx, publishTime)
+		sequence, err := s.Publish(limited, r)
+		cancel()
+		switch {
+		case err == nil:
+			stored(r, sequence)
+		case ctx.Err() != nil:
+			return codedError{exitInterrupted, fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
+		case errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("%s: NATS did not say within %s that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, publishTime, r.RequestID)
+		default:
+			return fmt.Errorf("%s: nothing is stored: %w", r.Order, err)
+		}
+	}
+	return nil
+}
+
+// storedPrinter returns what tells that a request is stored.
+func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, uint64) {
+	return func(r events.WatchRequest, sequence uint64) {
+		if format == jsonOutput {
+			printStored(w, r, sequence)
+			return
+		}
+		fmt.Fprintf(w, "%s is going to be watched (request %s). How it is: orderwatch get %s\n", r.Order, clean(r.RequestID), r.Order)
+	}
+}
+
+// printStored writes the line that programs read when a request is stored.
+func printStored(w io.Writer, r events.WatchRequest, sequence uint64) {
+	printJSON(w, struct {
+		watcher.Order
+		RequestID string `json:"request_id"`
+		Sequence  uint64 `json:"stream_sequence"` // of ORDER_REQUESTS
+	}{r.Order, r.RequestID, sequence})
+}

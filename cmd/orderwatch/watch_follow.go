@@ -1,0 +1,350 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Durations of waiting.
+const (
+	lookEvery  = 3 * time.Second // between two looks at the watches
+	workerTime = 5 * time.Second // that a worker may be away at the beginning
+	// unansweredLooks find that a request whose id the user chose is in no watch, before that is told.
+	unansweredLooks = 10
+)
+
+// A waiting follows orders until all have ended.
+type waiting struct {
+	session  *session
+	requests []events.WatchRequest
+	chosen   bool // the user chose the request's id: it may have been answered long ago
+	format   outputFormat
+	out      io.Writer
+	show     screen
+	notices  *outages
+	paint    paint
+
+	mu       sync.Mutex
+	open     map[string]events.WatchRequest // those that have not ended, by their id
+	ends     []watcher.Completion
+	rejected int
+	seen     map[watcher.Order]seen
+	troubles map[watcher.Order]string
+	done     chan struct{} // closed when none is open
+
+	unanswered int // looks that found the request in no watch
+}
+
+// A seen is how far an order was when it was shown last.
+type seen struct {
+	watchID string
+	polls   int
+	counts  watcher.Counts
+}
+
+func newWaiting(c *cobra.Command, s *session, format outputFormat, requests []events.WatchRequest) *waiting {
+	w := &waiting{
+		session: s, requests: requests, chosen: c.Flags().Changed("request-id"), format: format, out: c.OutOrStdout(), paint: paintFor(c.OutOrStdout()),
+		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), done: make(chan struct{}),
+	}
+	widest := 0
+	for _, r := range requests {
+		w.open[r.RequestID] = r
+		widest = max(widest, width(w.name(r.Order)))
+	}
+	tell := func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) }
+	if format == jsonOutput {
+		w.show = &plain{out: io.Discard}
+	} else {
+		w.show = newScreen(w.out, min(widest, columns(w.out)/3))
+		if isTerminal(w.out) && isTerminal(c.ErrOrStderr()) {
+			tell = func(text string) { w.show.line("%s", text) } // or it would come between the bars
+		}
+	}
+	w.notices = newOutages(s, tell)
+	return w
+}
+
+// name returns what the order is called here: with no more of its project than it takes.
+func (w *waiting) name(order watcher.Order) string {
+	sameName, sameProject := 0, 0
+	for _, r := range w.requests {
+		if r.Name == order.Name {
+			sameName++
+		}
+		if r.ProjectID == order.ProjectID {
+			sameProject++
+		}
+	}
+	switch {
+	case sameName > 1:
+		return order.String()
+	case sameProject < len(w.requests):
+		return shorten(order.ProjectID, 9) + "/" + order.Name
+	}
+	return order.Name
+}
+
+// run stores the requests, waits until their watches have ended, and says how. It follows the events
+// from before the requests are stored, so that it misses none.
+func (w *waiting) run(ctx context.Context) error {
+	waits, fail := context.WithCancelCause(ctx)
+	var under sync.WaitGroup
+	defer func() {
+		fail(nil)
+		under.Wait()
+		w.show.close()
+	}()
+	begun := make(chan struct{}, 2)
+	for _, filter := range w.filters() {
+		under.Go(func() {
+			if err := w.session.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, w.take); err != nil {
+				fail(err)
+			}
+		})
+	}
+	for range 2 {
+		select {
+		case <-begun:
+		case <-waits.Done():
+			return w.ended(ctx, context.Cause(waits), false)
+		}
+	}
+	if err := w.awaitWorker(waits); err != nil {
+		return w.ended(ctx, err, false)
+	}
+	if w.answered() {
+		return w.result()
+	}
+	for _, r := range w.requests {
+		w.show.began(w.name(r.Order))
+	}
+	if err := publishAll(ctx, w.session, w.requests, w.stored); err != nil {
+		return err
+	}
+	under.Go(func() { w.look(waits) })
+	select {
+	case <-w.done:
+		w.show.close()
+		return w.result()
+	case <-waits.Done():
+		return w.ended(ctx, context.Cause(waits), true)
+	}
+}
+
+// ended says why the waiting is over before its time.
+func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
+	w.show.close()
+	switch {
+	case ctx.Err() == nil && stored:
+		return fmt.Errorf("the waiting is over, what is being watched goes on: %w", err)
+	case ctx.Err() == nil:
+		return err
+	case !stored:
+		return codedError{exitInterrupted, "interrupted; nothing was asked for"}
+	}
+	how := "orderwatch list"
+	if open := w.openOrders(); len(open) == 1 {
+		how = "orderwatch get " + open[0].String()
+	}
+	return codedError{exitInterrupted, "interrupted; what is being watched goes on. How it is: " + how}
+}
+
+// answered reports whether the request was answered before it was stored: its id is that of an
+// earlier one.
+func (w *waiting) answered() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// filters returns what is followed: completions, and what happens meanwhile.
+func (w *waiting) filters() []events.Filter {
+	completions := events.Filter{New: !w.chosen}
+	others := events.Filter{New: true, Subjects: []string{w.session.RejectedSubject()}}
+	for _, r := range w.requests {
+		subjects := w.session.OrderSubjects(r.Order)
+		completions.Subjects = append(completions.Subjects, subjects[0])
+		others.Subjects = append(others.Subjects, subjects[1:]...)
+	}
+	return []events.Filter{completions, others}
+}
+
+// awaitWorker returns an error where no worker is there. Who may not ask does not get to know.
+func (w *waiting) awaitWorker(ctx context.Context) error {
+	for begin := time.Now(); ; {
+		_, err := w.session.Get(ctx, w.requests[0].Order)
+		if !errors.Is(err, events.ErrNoWorker) {
+			return context.Cause(ctx)
+		}
+		if time.Since(begin) > workerTime {
+			return fmt.Errorf("nothing is asked for: %w", err)
+		}
+		select {
+		case <-time.After(workerTime / 10):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// stored shows that a request is stored.
+func (w *waiting) stored(r events.WatchRequest, sequence uint64) {
+	if w.format == jsonOutput {
+		printStored(w.out, r, sequence)
+		return
+	}
+	w.show.line("%s: request %s is stored", w.name(r.Order), clean(r.RequestID))
+}
+
+// look shows how the watches are, every now and then.
+func (w *waiting) look(ctx context.Context) {
+	away := 0 // looks in a row that found no worker
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.done:
+			return
+		case <-time.After(lookEvery):
+		}
+		for _, order := range w.openOrders() {
+			s, err := w.session.Get(ctx, order)
+			if _, denied := errors.AsType[*events.DeniedError](err); denied {
+				return
+			}
+			if errors.Is(err, events.ErrNoWorker) {
+				if away++; away == 2 {
+					w.notices.begin("worker", "no worker is there at the moment; the watches and the waiting go on when one is back (orderwatch serve)")
+				}
+				break
+			}
+			if away = 0; err == nil {
+				w.notices.end("worker", "a worker is there again")
+				w.looked(order, s)
+			}
+		}
+	}
+}
+
+func (w *waiting) openOrders() (orders []watcher.Order) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.requests {
+		if _, ok := w.open[r.RequestID]; ok {
+			orders = append(orders, r.Order)
+		}
+	}
+	return orders
+}
+
+// got shows how far an order is, where that is news. w.mu is held.
+func (w *waiting) got(r watcher.Report) {
+	now, last := seen{r.WatchID, r.Polls, r.Counts}, w.seen[r.Order()]
+	if now.watchID == last.watchID && now.polls < last.polls {
+		return // it comes late
+	}
+	w.seen[r.Order()] = now
+	if now.counts != last.counts {
+		w.show.progress(w.name(r.Order()), r.Counts)
+	}
+}
+
+// looked shows what a look at a watch found, and why it does not get on, where that is so.
+func (w *waiting) looked(order watcher.Order, s watcher.Snapshot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch concerned := w.concerns(s.Report); {
+	case s.State == watcher.Ended && !concerned && w.chosen:
+		if w.unanswered++; w.unanswered == unansweredLooks {
+			w.notices.begin("unanswered", "the order's watch has ended without this request: where its --request-id is that of a request of long ago, nothing more will come; use another")
+		}
+		return
+	case s.State != watcher.Watching || !concerned:
+		return
+	}
+	w.got(s.Report)
+	trouble := ""
+	if s.LastError != nil {
+		trouble = clean(s.LastError.Message)
+	}
+	news := w.troubles[order] != trouble
+	w.troubles[order] = trouble
+	if news && trouble != "" {
+		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), shorten(trouble, 200))
+	}
+}
+
+// take takes an event that may be about one of the orders.
+func (w *waiting) take(e events.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c, ok := e.Completion(); ok {
+		for _, answered := range c.Requests {
+			if r, ok := w.open[answered.ID]; ok && r.Order == c.Order() {
+				w.completed(r, c, e)
+			}
+		}
+	} else if g, ok := e.Progress(); ok {
+		if w.concerns(g.Report) {
+			w.got(g.Report)
+		}
+	} else if rejection, ok := e.Rejection(); ok {
+		if r, ok := w.open[rejection.RequestID]; ok && (e.Subject() == "" || e.Subject() == r.Name) {
+			w.refused(r, rejection, e)
+		}
+	}
+	return nil
+}
+
+// concerns reports whether the watch answers one of the requests. w.mu is held.
+func (w *waiting) concerns(watch watcher.Report) bool {
+	return slices.ContainsFunc(watch.Requests, func(answered watcher.Request) bool {
+		r, ok := w.open[answered.ID]
+		return ok && r.Order == watch.Order()
+	})
+}
+
+// completed notes that a watch has ended. w.mu is held.
+func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e events.Event) {
+	w.ends = append(w.ends, c)
+	if w.format == jsonOutput {
+		w.out.Write(eventLine(e))
+	} else {
+		w.show.ended(w.name(r.Order))
+		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.outcome(c.Outcome, string(c.Outcome)), clean(c.Reason))
+	}
+	w.close(r)
+}
+
+// refused notes that a request was rejected. w.mu is held.
+func (w *waiting) refused(r events.WatchRequest, why events.Rejection, e events.Event) {
+	w.rejected++
+	if w.format == jsonOutput {
+		w.out.Write(eventLine(e))
+	} else {
+		w.show.ended(w.name(r.Order))
+		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.red("rejected"), clean(why.Reason))
+	}
+	w.close(r)
+}
+
+func (w *waiting) close(r events.WatchRequest) {
+	delete(w.open, r.RequestID)
+	if len(w.open) == 0 {
+		close(w.done)
+	}
+}

@@ -1,0 +1,47 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// TestWatchOnTerminal looks at what a terminal is told while orders are waited for.
+func TestWatchOnTerminal(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, tt := range []struct {
+		env    []string
+		args   []string
+		has    []string
+		hasNot []string
+	}{
+		{env: []string{"TERM=xterm"}, has: []string{"[====", "1 of 2 items ended", "\x1b[31mpartially_failed\x1b[0m", "about failed\uFFFD[31m"}},
+		{env: []string{"TERM=xterm", "NO_COLOR=1"}, has: []string{"[====", ": partially_failed: 1 of 2"}, hasNot: []string{"\x1b[31m"}},
+		{env: []string{"TERM=dumb"}, has: []string{": partially_failed: 1 of 2"}, hasNot: []string{"\x1b", "[==="}},
+		{env: []string{"TERM=xterm"}, args: []string{"-o", "json"}, has: []string{`{"specversion":"1.0"`}, hasNot: []string{"\x1b", "[==="}},
+	} {
+		d.unfinish()
+		p := onTerminal(t, build(t, worker), append(tt.env, d.env...), 80, 24, append([]string{"watch", "--wait", "order.later"}, tt.args...)...)
+		p.says(t, "req-")
+		if len(tt.args) == 0 {
+			p.says(t, "1 of 2 items ended")
+		}
+		d.finish()
+		code := p.ends(t)
+		shown := p.text()
+		if code != 3 || !utf8.ValidString(shown) {
+			t.Errorf("%q: exit code %d", tt.env, code)
+		}
+		for _, text := range tt.has {
+			if !strings.Contains(shown, text) {
+				t.Errorf("%q %q: no %q in %q", tt.env, tt.args, text, shown)
+			}
+		}
+		for _, text := range tt.hasNot {
+			if strings.Contains(shown, text) {
+				t.Errorf("%q %q: %q in %q", tt.env, tt.args, text, shown)
+			}
+		}
+	}
+}

@@ -1,0 +1,438 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// A waited is a command that ended.
+type waited struct {
+	code     int
+	out, err string
+}
+
+// carryOut runs a command of a person or a pipeline to its end.
+func carryOut(t testing.TB, env []string, args ...string) waited {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), build(t, worker), args...)
+	command.Env = append(append(bare(), "XDG_CONFIG_HOME="+filepath.Join(t.TempDir(), "none")), env...)
+	command.Stdout, command.Stderr = &out, &stderr
+	command.Run() // the code tells
+	return waited{command.ProcessState.ExitCode(), out.String(), stderr.String()}
+}
+
+// A desk is where a person sits: a nats-server, a worker, and a cloud with one order for each fate.
+type desk struct {
+	nats   natsProcess
+	cloud  *emulator.Emulator
+	worker *process
+	env    []string // of the person's commands
+	serve  func() *process
+}
+
+func newDesk(t *testing.T, more ...string) *desk {
+	t.Helper()
+	d := &desk{nats: startNATS(t, ""), cloud: emulator.New(emulator.Options{})}
+	item := func(status string, after time.Duration) emulator.Item {
+		return emulator.Item{ResourceName: "node-" + status, EndAfter: after, Status: status, Message: "about " + status + "\x1b[31m"}
+	}
+	for name, order := range map[string]emulator.Order{
+		"succeeds": {Items: []emulator.Item{item("succeed", 0)}},
+		"parts":    {Items: []emulator.Item{item("succeed", 0), item("failed", 0)}},
+		"fails":    {Items: []emulator.Item{item("failed", 0)}},
+		"never":    {Items: []emulator.Item{item("succeed", emulator.Never)}},
+		"refused":  {Faults: []emulator.Fault{{Status: http.StatusBadRequest, Code: "ModelArts.50004000", Message: "about refused"}}},
+	} {
+		order.Count = emulator.CountAll
+		d.cloud.Add(project, "order."+name, order)
+	}
+	d.unfinish()
+	modelArts := httptest.NewServer(d.cloud)
+	t.Cleanup(modelArts.Close)
+	d.env = []string{"ORDERWATCH_NATS_URL=" + d.nats.url, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
+	d.serve = func() *process {
+		addr := freeAddr(t)
+		env := serveEnv(d.nats.url, modelArts.URL, addr, append(more, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_MODELARTS_PROJECT_ID="+project)...)
+		p := start(t, build(t, worker), env, "serve")
+		awaitReady(t, addr)
+		return p
+	}
+	d.worker = d.serve()
+	return d
+}
+
+// finish lets order.later end, and unfinish begin anew.
+func (d *desk) finish()   { d.addLater(0) }
+func (d *desk) unfinish() { d.addLater(emulator.Never) }
+
+func (d *desk) addLater(after time.Duration) {
+	d.cloud.Add(project, "order.later", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{
+		{ResourceName: "node-succeed"}, {ResourceName: "node-failed", EndAfter: after, Status: "failed", Message: "about failed\x1b[31m"},
+	}})
+}
+
+// wait starts to wait for an order, and returns once its request is stored.
+func (d *desk) wait(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := start(t, build(t, worker), d.env, append([]string{"watch", "--wait"}, args...)...)
+	p.says(t, "is stored")
+	return p
+}
+
+// says waits until the process has printed the text.
+func (p *process) says(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() error {
+		if !strings.Contains(p.text(), text) {
+			return fmt.Errorf("no %q in %q", text, p.text())
+		}
+		return nil
+	})
+}
+
+// ends waits until the process has ended and returns its exit code.
+func (p *process) ends(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		t.Fatal("still running after a minute")
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// TestWatchCodes waits for orders of each fate, and looks at the exit code and at what is said.
+func TestWatchCodes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, tt := range []struct {
+		args string
+		code int
+		says []string // on stdout
+	}{
+		{"order.succeeds", 0, []string{"succeeded: 1 of 1 item succeeded"}},
+		{"order.parts", 3, []string{"partially_failed", "1 × createNode: about failed\uFFFD[31m (node-failed)"}},
+		{"order.fails", 3, []string{"failed: 1 of 1 item failed", "about failed"}},
+		{"order.never --timeout 2s", 4, []string{"timed_out", "The order may go on"}},
+		{"order.missing", 5, []string{"not_found", "ModelArts.50015001"}},
+		{"order.refused", 5, []string{"refused", "ModelArts.50004000: about refused"}},
+		{"order.succeeds --request-id bad --slack-channel C0ELSEWHERE", 2, []string{"rejected", "slack_channel: must be the ID of a channel"}},
+		{"order.succeeds order.succeeds order.succeeds-2 order.missing-2", 5, nil},
+		{"order.fails order.missing order.never order.succeeds --timeout 4s", 3, []string{"failed", "not_found", "timed_out", "succeeded"}},
+		{"order.missing-3 order.never-3 --timeout 4s", 5, nil},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			got := carryOut(t, d.env, append([]string{"watch", "--wait"}, strings.Fields(tt.args)...)...)
+			if got.code != tt.code {
+				t.Errorf("exit code %d, want %d", got.code, tt.code)
+			}
+			for _, text := range tt.says {
+				if !strings.Contains(got.out, text) {
+					t.Errorf("no %q", text)
+				}
+			}
+			if (got.code == 0) != (got.err == "") || strings.Contains(got.out, "\x1b") {
+				t.Errorf("stderr %q", got.err)
+			}
+			if t.Failed() {
+				t.Logf("%s%s", got.out, got.err)
+			}
+		})
+	}
+}
+
+// TestWatchCancelled cancels what two commands wait for.
+func TestWatchCancelled(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	first := d.wait(t, "order.never")
+	second := d.wait(t, "order.never", "order.fails")
+	if got := carryOut(t, d.env, "cancel", "order.never", "--reason", "not needed"); got.code != 0 {
+		t.Errorf("cancel: %d %s%s", got.code, got.out, got.err)
+	}
+	if code := first.ends(t); code != 6 || !strings.Contains(first.text(), "cancelled by") || !strings.Contains(first.text(), "not needed") {
+		t.Errorf("exit code %d, %s", code, first.text())
+	}
+	if code := second.ends(t); code != 3 {
+		t.Errorf("exit code %d of a failure and a cancel", code)
+	}
+}
+
+// TestWatchAgain waits for a request that was answered before, and for one that joins.
+func TestWatchAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	args := []string{"watch", "--wait", "--request-id", "build-1", "order.fails"}
+	if got := carryOut(t, d.env, args...); got.code != 3 {
+		t.Fatalf("exit code %d: %s%s", got.code, got.out, got.err)
+	}
+	polls := d.cloud.Polls(project, "order.fails")
+	if got := carryOut(t, d.env, args...); got.code != 3 || d.cloud.Polls(project, "order.fails") != polls {
+		t.Errorf("the same again: exit code %d, %d polls after %d\n%s%s", got.code, d.cloud.Polls(project, "order.fails"), polls, got.out, got.err)
+	}
+	if got := carryOut(t, d.env, "watch", "--wait", "order.fails"); got.code != 3 || d.cloud.Polls(project, "order.fails") == polls {
+		t.Errorf("another request: exit code %d, %d polls after %d\n%s%s", got.code, d.cloud.Polls(project, "order.fails"), polls, got.out, got.err)
+	}
+}
+
+// TestWatchJSON looks at what programs read.
+func TestWatchJSON(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	got := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--label", "env=prod", "--label", "empty=", "--requested-by", "ann",
+		"--link", "https://ci.example/1", "--expected-items", "2", "--timeout", "1h", "--region", "cn-north-4", "order.parts", "order.succeeds-not")
+	lines := strings.Split(strings.TrimSpace(got.out), "\n")
+	if got.code != 3 || len(lines) != 4 {
+		t.Fatalf("exit code %d, %d lines:\n%s%s", got.code, len(lines), got.out, got.err)
+	}
+	type stored struct {
+		ProjectID string `json:"project_id"`
+		OrderName string `json:"order_name"`
+		RequestID string `json:"request_id"`
+		Sequence  uint64 `json:"stream_sequence"`
+	}
+	var asked []stored
+	var outcomes []string
+	for _, text := range lines {
+		var event struct {
+			stored
+			SpecVersion string             `json:"specversion"`
+			Data        watcher.Completion `json:"data"`
+		}
+		if err := json.Unmarshal([]byte(text), &event); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		if event.SpecVersion == "" {
+			asked = append(asked, event.stored)
+			continue
+		}
+		outcomes = append(outcomes, event.Data.OrderName+" "+string(event.Data.Outcome))
+		if len(event.Data.Requests) != 1 || !slices.ContainsFunc(asked, func(s stored) bool { return s.RequestID == event.Data.Requests[0].ID }) {
+			t.Errorf("requests %+v; asked %+v", event.Data.Requests, asked)
+		}
+		if r := event.Data.Requests[0]; r.RequestedBy != "ann" || r.Link != "https://ci.example/1" || r.Labels["env"] != "prod" || len(r.Labels) != 2 {
+			t.Errorf("the request is %+v", r)
+		}
+	}
+	if len(asked) != 2 || asked[0].ProjectID != project || asked[0].OrderName != "order.parts" || asked[1].Sequence != asked[0].Sequence+1 {
+		t.Errorf("asked %+v", asked)
+	}
+	slices.Sort(outcomes)
+	if want := []string{"order.parts partially_failed", "order.succeeds-not not_found"}; !slices.Equal(outcomes, want) {
+		t.Errorf("outcomes %q, want %q", outcomes, want)
+	}
+
+	got = carryOut(t, d.env, "watch", "-o", "json", "order.never", "order.later")
+	if lines := strings.Split(strings.TrimSpace(got.out), "\n"); got.code != 0 || len(lines) != 2 || !json.Valid([]byte(lines[0])) {
+		t.Errorf("without --wait: %d\n%s%s", got.code, got.out, got.err)
+	}
+	got = carryOut(t, d.env, "watch", "order.never")
+	if got.code != 0 || !strings.Contains(got.out, "orderwatch get "+project+"/order.never") {
+		t.Errorf("as text: %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestWatchThroughRestarts waits while the nats-server is restarted and the worker is killed.
+func TestWatchThroughRestarts(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.wait(t, "order.later")
+	p.says(t, "1 of 2 items ended")
+
+	d.nats.kill()
+	p.says(t, "the connection to NATS is lost")
+	d.nats.again(t)
+	p.says(t, "connected to NATS again")
+	d.worker.kill()
+	p.says(t, "no worker is there")
+	d.worker = d.serve()
+	p.says(t, "a worker is there again")
+	d.finish()
+	if code := p.ends(t); code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, once := range []string{"the connection to NATS is lost", "connected to NATS again", "no worker is there", "a worker is there again", "cannot be followed"} {
+		if n := strings.Count(p.text(), once); n > 1 {
+			t.Errorf("%q is said %d times", once, n)
+		}
+	}
+}
+
+// again starts the nats-server again, with its data.
+func (n *natsProcess) again(t *testing.T) {
+	t.Helper()
+	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
+}
+
+// TestWatchInterrupted ends the waiting. The watch goes on.
+func TestWatchInterrupted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.wait(t, "order.later")
+	p.says(t, "1 of 2 items ended")
+	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.ends(t); code != 130 || !strings.Contains(p.text(), "what is being watched goes on. How it is: orderwatch get "+project+"/order.later") {
+		t.Errorf("exit code %d", code)
+	}
+	d.finish()
+	if c := awaitCompletions(t, d.nats.js, 1)[0]; c.Outcome != watcher.PartiallyFailed {
+		t.Errorf("the watch ended as %s", c.Outcome)
+	}
+}
+
+// TestWatchWithoutWorker asks where none is.
+func TestWatchWithoutWorker(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.worker.terminate(t)
+	begin := time.Now()
+	got := carryOut(t, d.env, "watch", "--wait", "order.never")
+	if got.code != 1 || !strings.Contains(got.err, "nothing is asked for") || !strings.Contains(got.err, "is orderwatch serve running") || strings.Count(got.err, "\n") > 2 {
+		t.Errorf("exit code %d after %s: %s%s", got.code, time.Since(begin), got.out, got.err)
+	}
+	requests, err := d.nats.js.Stream(t.Context(), "ORDER_REQUESTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := requests.CachedInfo().State.LastSeq; last != 0 {
+		t.Errorf("%d requests are stored", last)
+	}
+	// Without --wait the request is stored for the worker that comes.
+	if got := carryOut(t, d.env, "watch", "order.succeeds"); got.code != 0 {
+		t.Errorf("exit code %d: %s", got.code, got.err)
+	}
+	d.serve()
+	if c := awaitCompletions(t, d.nats.js, 1)[0]; c.Outcome != watcher.Succeeded {
+		t.Errorf("the watch ended as %s", c.Outcome)
+	}
+}
+
+// startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
+func startPermitted(t *testing.T) *guarded {
+	t.Helper()
+	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := ""
+	for _, user := range []string{"worker", "producer", "person", "setup"} {
+		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
+	}
+	return startGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+}
+
+// loginOf is the environment of one of these users.
+func loginOf(g *guarded, user string) []string {
+	return []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}
+}
+
+// TestCommandsSayWhatIsWrong lets every command that needs NATS fail.
+func TestCommandsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	g := startPermitted(t)
+	empty := startNATS(t, "")
+	gone := freeAddr(t)
+
+	order := project + "/order.pool-1"
+	commands := map[string][]string{
+		"watch": {order}, "watch --wait": {order}, "get": {order}, "list": nil, "cancel": {order}, "poll": {order}, "events": nil, "events --follow": nil,
+	}
+	type situation struct {
+		name string
+		env  []string
+		args []string // instead of the command's own
+		code int
+		says string
+		not  string // the command that may do it
+	}
+	for name, args := range commands {
+		situations := []situation{
+			{name: "nowhere", code: 1, says: "Set ORDERWATCH_NATS_URL, or name a context"},
+			{name: "no NATS", env: []string{"ORDERWATCH_NATS_URL=nats://" + gone}, code: 1, says: "no answer from NATS at nats://" + gone + ", which ORDERWATCH_NATS_URL names"},
+			{name: "no worker", env: []string{"ORDERWATCH_NATS_URL=" + empty.url}, code: 1, says: "is orderwatch serve running"},
+			{name: "wrong password", env: []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=wrong"}, code: 1, says: "the login is refused"},
+			{name: "no permission", env: loginOf(g, "producer"), code: 1, says: "NATS does not let this user publish on", not: "watch"},
+			{name: "no context", env: []string{"ORDERWATCH_NATS_URL=" + g.url}, args: append([]string{"--context", "none"}, args...), code: 1, says: `there is no context "none"`},
+			{name: "misspelt variable", env: []string{"ORDERWATCH_NATS_URLS=x"}, code: 1, says: "ORDERWATCH_NATS_URLS"},
+			{name: "unknown flag", env: loginOf(g, "person"), args: []string{"--unknown"}, code: 2, says: "unknown flag: --unknown"},
+			{name: "unknown format", env: loginOf(g, "person"), args: append([]string{"-o", "yaml"}, args...), code: 2, says: "must be text or json"},
+		}
+		if len(args) > 0 {
+			situations = append(situations,
+				situation{name: "no order", env: loginOf(g, "person"), args: []string{"-o", "text"}, code: 2, says: "order"},
+				situation{name: "no project", env: loginOf(g, "person"), args: []string{"order.pool-1"}, code: 2, says: "names no project"},
+				situation{name: "bad order", env: loginOf(g, "person"), args: []string{project + "/order.*"}, code: 2, says: "order_name: must be"},
+			)
+		}
+		for _, tt := range situations {
+			if tt.not == name {
+				continue
+			}
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				all := strings.Fields(name)
+				if tt.args != nil {
+					all = append(all, tt.args...)
+				} else {
+					all = append(all, args...)
+				}
+				begin := time.Now()
+				got := carryOut(t, tt.env, all...)
+				if got.code != tt.code || !strings.Contains(got.err, tt.says) || strings.Count(got.err, "\n") > 3 || len(got.err) > 500 {
+					t.Errorf("%q: exit code %d, want %d and %q in\n%s%s", all, got.code, tt.code, tt.says, got.out, got.err)
+				}
+				if strings.Contains(got.out+got.err, "planted") {
+					t.Errorf("a password came out: %s%s", got.out, got.err)
+				}
+				if took := time.Since(begin); took > 25*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		}
+	}
+}
+
+// TestPersonWaits follows an order with no more permissions than a person has.
+func TestPersonWaits(t *testing.T) {
+	t.Parallel()
+	g := startPermitted(t)
+	cloud := emulator.New(emulator.Options{})
+	cloud.Add(project, "order.fails", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", Status: "failed"}}})
+	modelArts := httptest.NewServer(cloud)
+	defer modelArts.Close()
+	addr := freeAddr(t)
+	start(t, build(t, worker), serveEnv(g.url, modelArts.URL, addr, "ORDERWATCH_NATS_USER=setup", "ORDERWATCH_NATS_PASSWORD=planted-setup"), "serve")
+	awaitReady(t, addr)
+	env := loginOf(g, "person")
+	if got := carryOut(t, env, "watch", "--wait", project+"/order.fails"); got.code != 3 {
+		t.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
+	}
+	for _, args := range []string{"get " + project + "/order.fails", "list", "events", "events " + project + "/order.fails"} {
+		if got := carryOut(t, env, strings.Fields(args)...); got.code != 0 || !strings.Contains(got.out, "order.fails") {
+			t.Errorf("%s: exit code %d: %s%s", args, got.code, got.out, got.err)
+		}
+	}
+	if got := carryOut(t, loginOf(g, "producer"), "watch", project+"/order.fails"); got.code != 0 {
+		t.Errorf("the producer: exit code %d: %s%s", got.code, got.out, got.err)
+	}
+}

@@ -1,0 +1,120 @@
+#!/bin/sh
+# Asks orderwatch to watch an order, waits until the watch has ended, and exits as it ended.
+#
+#   await-order.sh PROJECT ORDER REQUEST_ID
+#
+# Run again with the same REQUEST_ID it asks for nothing new: it waits for the same answer, or finds
+# it. Killed, it leaves the watch running. Exit codes, as those of orderwatch watch --wait:
+#
+#   0 succeeded                    4 timed_out
+#   1 NATS, or nothing heard       5 not_found or refused
+#   2 the request was rejected     6 cancelled
+#   3 failed or partially_failed
+#
+# It needs the nats tool, jq 1.6 and timeout. The tool finds NATS by NATS_URL or its context.
+# REQUESTED_BY and LINK are shown to people; WATCH_TIMEOUT (2h) is the watch's own deadline, and
+# WAIT_LIMIT (9000, in seconds) ends this script, should it hear nothing.
+set -eu
+
+if [ $# -ne 3 ]; then
+  echo "usage: $0 PROJECT ORDER REQUEST_ID" >&2
+  exit 2
+fi
+project=$1 order=$2 request_id=$3
+begin=$(date +%s)
+limit=${WAIT_LIMIT:-9000}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'say "interrupted; a watch that was asked for goes on"; exit 130' INT TERM
+
+say() { printf '%s await-order: %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+
+# tool runs the nats tool within a time. What it prints goes to $work/$1.
+tool() {
+  to=$work/$1
+  shift
+  timeout 30 nats "$@" >"$to" 2>"$work/error"
+}
+
+# check ends the script when it has waited too long.
+check() {
+  if [ $(($(date +%s) - begin)) -ge "$limit" ]; then
+    say "nothing heard of $request_id within $limit s; a watch that was asked for goes on"
+    cat "$work/error" >&2
+    exit 1
+  fi
+}
+
+# publish stores the request. A request on the subject of a stream is answered with the PubAck, which
+# says that it is stored durably. A try without an answer may be stored too: the next one says the
+# same, so both are one request.
+publish() {
+  jq -cn --arg project_id "$project" --arg order_name "$order" --arg request_id "$request_id" \
+    --arg requested_by "${REQUESTED_BY:-}" --arg link "${LINK:-}" --arg timeout "${WATCH_TIMEOUT:-2h}" \
+    '$ARGS.named | with_entries(select(.value != ""))' >"$work/request"
+  until tool ack request --raw --no-templates orders.watch "$(cat "$work/request")" &&
+    sequence=$(jq -e .seq "$work/ack" 2>"$work/error"); do
+    check
+    say "not known to be stored; trying again"
+    sleep 3
+  done
+  say "request $request_id is stored"
+}
+
+# events prints the events of a subject that are stored by now. Without --wait the tool would wait for
+# the first one where there is none.
+events() { tool events subscribe --raw --stream ORDER_EVENTS --terminate-at-end --wait 2s "$@"; }
+
+# ended sets outcome where a watch that answers this request has ended. The order's next completion may
+# be that of another request.
+ended() {
+  events --all "orders.completed.*.$project.$order" || return 1
+  jq -c --arg id "$request_id" '.data | select(any(.requests[]; .request_id == $id))' "$work/events" >"$work/completion" || return 1
+  outcome=$(jq -r .outcome "$work/completion")
+  [ -n "$outcome" ]
+}
+
+# rejected sets reason where the message was no request.
+rejected() {
+  events --since "$(($(date +%s) - begin + 600))s" orders.rejected || return 1
+  reason=$(jq -r --argjson sequence "$sequence" "$clean"'
+    .data | select(.stream_sequence == $sequence) | .reason | clean' "$work/events" | head -n 1)
+  [ -n "$reason" ]
+}
+
+# progress says how far the watch is, when that changed.
+progress() {
+  tool watch request --raw --no-templates orderwatch.get "$(jq -c '{project_id, order_name}' "$work/request")" || return 0
+  now=$(jq -r "$clean"'select(.state == "watching") | .reason + (.last_error.message // "" | if . == "" then "" else " (" + . + ")" end) | clean' "$work/watch") || return 0
+  if [ "$now" != "$before" ]; then
+    before=$now
+    [ -z "$now" ] || say "$now"
+  fi
+}
+
+# clean is what a terminal may be shown of texts from outside.
+clean='def clean: gsub("\\p{C}"; "?");'
+before=''
+
+publish
+until ended; do
+  if rejected; then
+    say "rejected: $reason"
+    exit 2
+  fi
+  check
+  progress
+  sleep "${EVERY:-5}"
+done
+jq -r "$clean"'"\(.order_name): \(.outcome): \(.reason | clean)",
+  (.failures[] | "  \(.count) × \(.action): \(.message | clean)")' "$work/completion"
+case $outcome in
+succeeded) exit 0 ;;
+failed | partially_failed) exit 3 ;;
+timed_out) exit 4 ;;
+not_found | refused) exit 5 ;;
+cancelled) exit 6 ;;
+esac
+say "unknown outcome"
+exit 1

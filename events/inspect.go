@@ -1,0 +1,303 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// An Inspector looks at what an installation has in NATS. It stores, creates and alters nothing.
+// Its methods end with their context, and may be called at the same time.
+type Inspector struct {
+	config Config
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	store  *store
+	clock  *Clock
+	denied sync.Map // subjects that the user may not publish on, as far as that is known
+}
+
+// ErrDenied means that something was not asked for, since Permissions found that the user may not.
+var ErrDenied = errors.New("this user may not ask for it")
+
+// may returns an ErrDenied if one of the subjects is known to be denied.
+func (i *Inspector) may(subjects ...string) error {
+	for _, s := range subjects {
+		if _, denied := i.denied.Load(s); denied {
+			return fmt.Errorf("%w: %s", ErrDenied, s)
+		}
+	}
+	return nil
+}
+
+// Versions of nats-server.
+const (
+	OldestServer      = oldestServer // the first that has scheduled messages
+	RecommendedServer = "2.14"       // has its fixes to them
+)
+
+// MinPayload is the smallest max_payload of a server that records and events fit into, in bytes.
+const MinPayload = watcher.MinPayload
+
+// NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
+// workers. The clock is set to the server's by [Inspector.Clock].
+func NewInspector(config Config, nc *nats.Conn, clock *Clock) (*Inspector, error) {
+	js, err := newJetStream(nc, config)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return &Inspector{
+		config: config, nc: nc, js: js, clock: clock,
+		store: newStore(slog.New(slog.DiscardHandler), config, js, clock),
+	}, nil
+}
+
+// AtLeast compares the first two numbers of versions of nats-server.
+func AtLeast(version, least string) bool { return atLeast(version, least) }
+
+// Clock returns how far the server's clock is ahead of this machine's, which is wrong by no more than
+// half of the time that the answer took. It asks for a stream that must be there.
+func (i *Inspector) Clock(ctx context.Context) (ahead, took time.Duration, err error) {
+	n := i.config.Names
+	for _, stream := range []string{n.wakeupStream(), n.requestStream(), n.eventStream()} {
+		if err = i.may(n.api("STREAM.INFO." + stream)); err != nil {
+			continue
+		}
+		begin := time.Now()
+		err = i.clock.refresh(ctx, i.js, stream)
+		if took = time.Since(begin); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return i.clock.Offset(), took, err
+}
+
+// A Limit is a bound of the JetStream account, and how much of it is used.
+type Limit struct {
+	Name string // as the server calls it: max_storage, …
+	Tier string // R1, R3, …; empty where the account has none
+	Used int64  // 0 where it bounds each stream or consumer by itself
+	Most int64  // in bytes, or a number
+	Each bool   // it bounds each stream or consumer by itself
+}
+
+// Limits returns the limits of the JetStream account. The error is jetstream's ErrJetStreamNotEnabled
+// or ErrJetStreamNotEnabledForAccount where there is no JetStream.
+func (i *Inspector) Limits(ctx context.Context) ([]Limit, error) {
+	if err := i.may(i.config.Names.api("INFO")); err != nil {
+		return nil, err
+	}
+	account, err := i.js.AccountInfo(ctx)
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = jetstream.ErrJetStreamNotEnabled
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the JetStream account: %w", err)
+	}
+	tiers := account.Tiers
+	if len(tiers) == 0 {
+		tiers = map[string]jetstream.Tier{"": account.Tier}
+	}
+	var limits []Limit
+	for name, t := range tiers {
+		l := t.Limits
+		all := []Limit{
+			{Name: "max_memory", Used: int64(t.Memory), Most: l.MaxMemory},
+			{Name: "max_storage", Used: int64(t.Store), Most: l.MaxStore},
+			{Name: "max_streams", Used: int64(t.Streams), Most: int64(l.MaxStreams)},
+			{Name: "max_consumers", Used: int64(t.Consumers), Most: int64(l.MaxConsumers)},
+			{Name: "max_ack_pending", Most: int64(l.MaxAckPending), Each: true},
+			{Name: "storage_max_stream_bytes", Most: l.StoreMaxStreamBytes, Each: true},
+		}
+		for _, limit := range all {
+			limit.Tier = name
+			counts := limit.Name == "max_memory" || limit.Name == "max_storage" // 0 is a limit there, else none
+			if limit.Most > 0 || limit.Most == 0 && counts {
+				limits = append(limits, limit)
+			}
+		}
+	}
+	slices.SortFunc(limits, func(a, b Limit) int { return strings.Compare(a.Tier+a.Name, b.Tier+b.Name) })
+	return limits, nil
+}
+
+// A Syncing says how soon a server writes to its disk what it has acknowledged.
+type Syncing struct {
+	Server string
+	Always bool // before it acknowledges
+	Every  time.Duration
+}
+
+// Syncing returns what the servers say of it, which they say to their system account alone: mostly
+// nothing.
+func (i *Inspector) Syncing(ctx context.Context) []Syncing {
+	var all []Syncing
+	i.ask(ctx, "$SYS.REQ.SERVER.PING.JSZ", 0, func(m *nats.Msg) {
+		var answer struct {
+			Server struct {
+				Name string `json:"name"`
+			} `json:"server"`
+			JetStream struct {
+				Config struct {
+					Every  time.Duration `json:"sync_interval"`
+					Always bool          `json:"sync_always"`
+				} `json:"config"`
+			} `json:"data"`
+		}
+		if json.Unmarshal(m.Data, &answer) == nil && answer.Server.Name != "" {
+			config := answer.JetStream.Config
+			all = append(all, Syncing{answer.Server.Name, config.Always, config.Every})
+		}
+	})
+	return all
+}
+
+// silence is how long further answers to a question are awaited that many may answer.
+const silence = 500 * time.Millisecond
+
+// ask puts a question to all who listen, and hands their answers to f: so many, or 0: until
+// no more come.
+func (i *Inspector) ask(ctx context.Context, subject string, most int, f func(*nats.Msg)) {
+	inbox := i.nc.NewRespInbox()
+	answers, err := i.nc.SubscribeSync(inbox)
+	if err != nil {
+		return
+	}
+	defer answers.Unsubscribe()
+	if err := i.nc.PublishRequest(subject, inbox, nil); err != nil {
+		return
+	}
+	for n := 0; most == 0 || n < most; n++ {
+		next, cancel := context.WithTimeout(ctx, silence)
+		m, err := answers.NextMsgWithContext(next)
+		cancel()
+		if err != nil || m.Header.Get("Status") == strconv.Itoa(503) { // nobody listens
+			return
+		}
+		f(m)
+	}
+}
+
+// Versions returns the versions of the service's instances, one for each: as they announce them,
+// 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come.
+func (i *Inspector) Versions(ctx context.Context, most int) (versions []string, err error) {
+	subject := "$SRV.INFO." + i.config.Names.Service
+	if err := i.may(subject); err != nil {
+		return nil, err
+	}
+	i.ask(ctx, subject, most, func(m *nats.Msg) {
+		var answer micro.Info
+		if json.Unmarshal(m.Data, &answer) == nil {
+			versions = append(versions, answer.Version)
+		}
+	})
+	return versions, nil
+}
+
+// Semantic returns the version of a program as its service announces it.
+func Semantic(version string) string { return semantic(version) }
+
+// Workers are the workers at one moment, and what they tell each other.
+type Workers struct {
+	Present int
+	Holds   map[string]watcher.Hold // that stand, by the account's key
+}
+
+// Workers looks at the bucket that the workers share. Who works is judged by the server's clock: see
+// [Inspector.Clock].
+func (i *Inspector) Workers(ctx context.Context) (Workers, error) {
+	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.accountStream())); err != nil {
+		return Workers{}, err
+	}
+	a, err := NewAccounts(slog.New(slog.DiscardHandler), i.config, i.nc, i.clock)
+	if err != nil {
+		return Workers{}, err
+	}
+	if err := a.look(ctx); err != nil {
+		return Workers{}, err
+	}
+	w := Workers{Present: a.Workers() - 1, Holds: make(map[string]watcher.Hold)} // this one is none
+	for key, h := range a.standing() {
+		if h.hold.Stands() {
+			w.Holds[key] = h.hold
+		}
+	}
+	return w, nil
+}
+
+// A LateWatch is a watch whose next step is overdue.
+type LateWatch struct {
+	watcher.Order
+	WatchID string
+	Late    time.Duration
+}
+
+// Watches are the open watches.
+type Watches struct {
+	Watching, Ending int
+	Stuck            int         // of those that are ending: for over a minute
+	Overdue          int         // of those that are watched: by more than the interval and a minute
+	Worst            []LateWatch // of those that are overdue or stuck, latest first; a few
+	All              bool        // the records were read to the end
+
+	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
+	Recent watcher.Order
+	Region string
+}
+
+// worstWatches is how many late watches are named.
+const worstWatches = 5
+
+// Watches reads the records as far as there is time. What is late is judged by the server's clock: see
+// [Inspector.Clock].
+func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
+	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
+		return w, err
+	}
+	slack := i.config.Timing.PatrolSlack
+	for next := uint64(0); !w.All && err == nil; {
+		next, w.All, err = i.store.openWatches(ctx, next, time.Time{}, func(m *jetstream.RawStreamMsg, watch watcher.Watch) error {
+			w.Recent, w.Region = watch.Order, watch.Region
+			now := i.clock.Now()
+			late := now.Sub(watch.NextPollAt)
+			if watch.State == watcher.Ending {
+				w.Ending++
+				if late = now.Sub(m.Time); late <= slack {
+					return nil
+				}
+				w.Stuck++
+			} else {
+				w.Watching++
+				if late <= max(0, watch.NextPollAt.Sub(m.Time))+slack {
+					return nil
+				}
+				w.Overdue++
+			}
+			w.worst(LateWatch{watch.Order, watch.ID, late})
+			return nil
+		})
+	}
+	if err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
+		err = nil // as far as there was time
+	}
+	return w, err
+}
+
+func (w *Watches) worst(late LateWatch) {
+	w.Worst = append(w.Worst, late)
+	slices.SortStableFunc(w.Worst, func(a, b LateWatch) int { return int(b.Late - a.Late) })
+	w.Worst = w.Worst[:min(len(w.Worst), worstWatches)]
+}

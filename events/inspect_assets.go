@@ -1,0 +1,131 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// An Asset is a stream, a bucket's stream, or a consumer, as it was found.
+type Asset struct {
+	Stream   string
+	Consumer string // empty for the stream itself
+	Missing  bool
+	Err      error // why it could not be looked at
+
+	Differences []Difference
+
+	Replicas int      // that it has; 0: not known
+	NoLeader bool     // nobody writes
+	Behind   []string // replicas that are offline or not current
+
+	Messages, Bytes uint64 // of a stream
+
+	Pending     uint64 // of a consumer: messages that were not delivered yet
+	InFlight    int    // delivered and not acknowledged
+	Redelivered int    // of those: delivered more than once
+	Paused      bool
+	PausedUntil time.Time // zero: not known
+}
+
+// Name names the asset for people.
+func (a Asset) Name() string {
+	if a.Consumer == "" {
+		return "stream " + a.Stream
+	}
+	return "consumer " + a.Consumer + " of " + a.Stream
+}
+
+// A Difference is a setting that is not as wanted.
+type Difference struct {
+	Setting, Found, Wanted string
+	Fatal                  bool // to go on would lose or repeat work: workers take nothing
+}
+
+// Assets looks at all streams and consumers.
+func (i *Inspector) Assets(ctx context.Context) []Asset {
+	wanted := i.config.streams()
+	found := make([][]Asset, len(wanted))
+	var looking sync.WaitGroup
+	for n, stream := range wanted {
+		looking.Go(func() { found[n] = i.assets(ctx, stream) })
+	}
+	looking.Wait()
+	var all []Asset
+	for _, some := range found {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// assets looks at one stream and its consumer.
+func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) []Asset {
+	if err := i.may(i.config.Names.api("STREAM.INFO." + wanted.Name)); err != nil {
+		return []Asset{{Stream: wanted.Name, Err: err}}
+	}
+	consumer, consumes := i.config.consumers()[wanted.Name]
+	stream, err := i.js.Stream(ctx, wanted.Name)
+	if err != nil {
+		a := Asset{Stream: wanted.Name, Missing: errors.Is(err, jetstream.ErrStreamNotFound), Err: err}
+		if a.Missing && consumes { // with its stream
+			return []Asset{a, {Stream: wanted.Name, Consumer: consumer.Durable, Missing: true, Err: err}}
+		}
+		return []Asset{a}
+	}
+	info := stream.CachedInfo()
+	a := Asset{Stream: wanted.Name, Replicas: info.Config.Replicas, Messages: info.State.Msgs, Bytes: info.State.Bytes}
+	a.Differences = exported(i.config.compareStream(wanted, info.Config))
+	a.cluster(info.Cluster)
+	if !consumes {
+		return []Asset{a}
+	}
+	return []Asset{a, i.consumer(ctx, stream, consumer)}
+}
+
+func (i *Inspector) consumer(ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig) Asset {
+	a := Asset{Stream: stream.CachedInfo().Config.Name, Consumer: wanted.Durable}
+	if a.Err = i.may(i.config.Names.api("CONSUMER.INFO." + a.Stream + "." + a.Consumer)); a.Err != nil {
+		return a
+	}
+	consumer, err := stream.Consumer(ctx, wanted.Durable)
+	if err != nil {
+		a.Missing, a.Err = errors.Is(err, jetstream.ErrConsumerNotFound), err
+		return a
+	}
+	info := consumer.CachedInfo()
+	a.Differences = exported(i.config.compareConsumer(wanted, info.Config))
+	a.Pending, a.InFlight, a.Redelivered = info.NumPending, info.NumAckPending, info.NumRedelivered
+	if a.Paused = info.Paused; a.Paused && info.Config.PauseUntil != nil {
+		a.PausedUntil = info.Config.PauseUntil.UTC()
+	}
+	a.cluster(info.Cluster)
+	return a
+}
+
+// cluster notes who has the asset. A server that stands alone says nothing of it.
+func (a *Asset) cluster(c *jetstream.ClusterInfo) {
+	if c == nil || c.Name == "" && c.Leader != "" { // alone
+		return
+	}
+	a.NoLeader = c.Leader == ""
+	for _, peer := range c.Replicas {
+		switch {
+		case peer.Offline:
+			a.Behind = append(a.Behind, peer.Name+" is offline")
+		case !peer.Current:
+			a.Behind = append(a.Behind, fmt.Sprintf("%s is not up to date: %d behind, heard of %s ago", peer.Name, peer.Lag, peer.Active.Round(time.Second)))
+		}
+	}
+}
+
+func exported(list []difference) []Difference {
+	var all []Difference
+	for _, d := range list {
+		all = append(all, Difference{d.setting, fmt.Sprint(d.found), fmt.Sprint(d.wanted), d.fatal})
+	}
+	return all
+}

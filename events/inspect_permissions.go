@@ -1,0 +1,239 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A Permission is what the user of a worker must be allowed.
+type Permission struct {
+	Verb    Verb
+	Subject string // as the server's configuration names it; empty for Respond
+	Need    Need
+	Grant   Grant
+}
+
+// A Verb is what is done with a subject.
+type Verb string
+
+// The verbs.
+const (
+	Publishes  Verb = "publish"
+	Subscribes Verb = "subscribe"
+	Responds   Verb = "allow_responses" // publishes on the reply subject of what it was sent
+)
+
+// A Need says who needs a permission.
+type Need string
+
+// The needs.
+const (
+	NeedAlways    Need = "always"    // every worker, always
+	NeedProvision Need = "provision" // a worker that creates what is missing
+	NeedDoctor    Need = "doctor"    // whoever inspects: no worker
+)
+
+// A Grant says whether a permission is there.
+type Grant string
+
+// The grants.
+const (
+	Granted  Grant = "granted"
+	Denied   Grant = "denied"
+	NotTried Grant = "not_tried" // what is needed to find out is denied, or there was no answer
+)
+
+// probeToken stands where a permission's subject has a wildcard. No key or consumer filter has it there.
+const probeToken = "doctor"
+
+// Permissions lists what workers must be allowed, and finds out whether the user is who logs in so. It
+// connects to the server on its own, does all of it once, and listens for what the server denies.
+//
+// Nothing comes of what it does: questions are put without a reply subject, and those that would
+// create something without its settings; acknowledgements are of no delivery; and what would be stored
+// expects a stream of another name, so that the server refuses it. Who listens on orders.> without
+// a consumer, or for holds, gets empty messages.
+func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.Option) ([]Permission, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.config.Timing.Request)
+	defer cancel()
+	var mu sync.Mutex
+	violations := make(map[string]bool)
+	done := make(chan struct{})
+	nc, err := nats.Connect(url, append([]nats.Option{
+		nats.Name("orderwatch doctor"), nats.NoReconnect(), nats.Timeout(tryConnect),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if found := violation.FindStringSubmatch(err.Error()); found != nil {
+				violations[strings.ToLower(found[1])+" "+found[2]] = true
+			}
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { close(done) }),
+	}, login...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	list := i.permissions()
+	reply := nc.NewRespInbox()
+	err = i.probe(ctx, nc, list, reply)
+	nc.Close()
+	<-done // whatever was denied was told before
+	if err != nil {
+		return nil, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for n := range list {
+		p := &list[n]
+		switch {
+		case p.Verb == Publishes && violations["publish "+p.trial()], p.Verb == Subscribes && violations["subscription "+p.trial()]:
+			p.Grant = Denied
+			if p.Verb == Publishes {
+				i.denied.Store(p.Subject, true)
+			}
+		case p.Verb == Responds && p.Grant == Granted && violations["publish "+reply]:
+			p.Grant = Denied
+		}
+	}
+	return list, nil
+}
+
+// tryConnect is how long the server is awaited, which answered a moment ago.
+const tryConnect = 2 * time.Second
+
+var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+
+// probe does all that is listed. What is denied is told to the connection's error handler before it is
+// closed.
+func (i *Inspector) probe(ctx context.Context, nc *nats.Conn, list []Permission, reply string) error {
+	for n := range list {
+		p := &list[n]
+		p.Grant = Granted
+		var err error
+		switch p.Verb {
+		case Publishes:
+			err = nc.PublishMsg(refused(p.trial(), ""))
+		case Subscribes:
+			var s *nats.Subscription
+			if s, err = nc.SubscribeSync(p.trial()); err == nil {
+				err = s.Unsubscribe() // at once: of what came here nobody could be told
+			}
+		case Responds:
+			p.Grant, err = i.respond(ctx, nc, reply)
+		}
+		if err != nil {
+			return fmt.Errorf("try to %s %s: %w", p.Verb, p.Subject, err)
+		}
+	}
+	return nc.FlushWithContext(ctx)
+}
+
+// trial returns a subject that the permission covers. A subscription may be to all of it.
+func (p Permission) trial() string {
+	if p.Verb == Subscribes {
+		return p.Subject
+	}
+	return strings.NewReplacer("*", probeToken, ">", probeToken).Replace(p.Subject)
+}
+
+// refused returns a message that no stream stores and no one else can take for anything.
+func refused(subject, reply string) *nats.Msg {
+	m := nats.NewMsg(subject)
+	m.Reply = reply
+	m.Header.Set("Nats-Expected-Stream", "none-orderwatch-doctor-probes")
+	return m
+}
+
+// respond sends the user something with a reply subject, on which it may not publish otherwise, and
+// lets it reply. To have it sent twice would use up the permission, which is for one reply.
+func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (Grant, error) {
+	n := i.config.Names
+	if n.Domain != "" { // what is written to a bucket comes back on another subject
+		return NotTried, nil
+	}
+	hold := n.account(holdKeys + probeToken)
+	s, err := nc.SubscribeSync(n.account(holdKeys + ">"))
+	if err != nil {
+		return "", err
+	}
+	defer s.Unsubscribe()
+	if err := nc.PublishMsg(refused(hold, reply)); err != nil {
+		return "", err
+	}
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return "", err
+	}
+	for { // it came before the server's answer to the flush, if at all
+		m, err := s.NextMsg(0)
+		switch {
+		case errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrPermissionViolation):
+			return NotTried, nil
+		case err != nil:
+			return "", err
+		case m.Subject == hold && m.Reply == reply:
+			return Granted, nc.PublishMsg(refused(reply, ""))
+		}
+	}
+}
+
+// permissions lists what workers need, and whoever inspects.
+func (i *Inspector) permissions() []Permission {
+	n := i.config.Names
+	var list []Permission
+	add := func(verb Verb, need Need, subjects ...string) {
+		for _, s := range subjects {
+			list = append(list, Permission{Verb: verb, Subject: s, Need: need})
+		}
+	}
+	streams := i.config.streams()
+	for _, s := range streams {
+		add(Publishes, NeedAlways, n.api("STREAM.INFO."+s.Name))
+	}
+	for _, s := range streams {
+		c, ok := i.config.consumers()[s.Name]
+		if !ok {
+			continue
+		}
+		at := s.Name + "." + c.Durable
+		add(Publishes, NeedAlways, n.api("CONSUMER.INFO."+at), n.api("CONSUMER.MSG.NEXT."+at), "$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>")
+	}
+	for _, bucket := range []struct{ stream, keys string }{
+		{n.recordStream(), n.record(">")}, {n.accountStream(), n.account(">")}, {n.noteStream(), n.note(">")},
+	} {
+		add(Publishes, NeedAlways, n.write(bucket.keys))
+		add(Publishes, NeedAlways, n.reads(bucket.stream)...)
+	}
+	add(Publishes, NeedAlways, n.reads(n.eventStream())...)
+	add(Publishes, NeedAlways, n.api("STREAM.MSG.GET."+n.wakeupStream()))
+	add(Publishes, NeedAlways, n.waiting(">"), n.due(">"))
+	for _, s := range streams {
+		if s.Name == n.eventStream() {
+			add(Publishes, NeedAlways, s.Subjects...)
+		}
+	}
+	add(Subscribes, NeedAlways, cmp.Or(i.nc.Opts.InboxPrefix, "_INBOX")+".>", n.Service+".>", "$SRV.>", n.account(holdKeys+">"))
+	add(Responds, NeedAlways, "")
+	if i.config.Provision {
+		for _, s := range streams {
+			add(Publishes, NeedProvision, n.api("STREAM.CREATE."+s.Name))
+			if c, ok := i.config.consumers()[s.Name]; ok {
+				add(Publishes, NeedProvision, n.api("CONSUMER.CREATE."+s.Name+"."+c.Durable))
+			}
+		}
+	}
+	add(Publishes, NeedDoctor, n.api("INFO"), "$SRV.INFO."+n.Service)
+	return list
+}
+
+// reads returns the subjects on which a stream's messages are asked for.
+func (n Names) reads(stream string) []string {
+	return []string{n.api("DIRECT.GET." + stream), n.api("DIRECT.GET." + stream + ".>"), n.api("STREAM.MSG.GET." + stream)}
+}

@@ -1,0 +1,73 @@
+package notify_test
+
+import (
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/emulator"
+)
+
+// TestInspect asks about a token and channels of every kind, and posts nothing.
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	slack := emulator.New(emulator.Options{})
+	server := httptest.NewServer(slack)
+	t.Cleanup(server.Close)
+	slack.AddToken("xoxb-sees", "chat:write", "channels:read")
+	slack.AddToken("xoxb-posts", "chat:write")
+	slack.AddToken("xoxb-none")
+	slack.AddChannel("C0OPEN", emulator.Open)
+	slack.AddChannel("C0OLD", emulator.Archived)
+	slack.AddChannel("C0OUT", emulator.NotMember)
+	slack.AddChannel("G0PRIVATE", emulator.Open)
+	channels := []string{"C0OPEN", "C0OLD", "C0OUT", "C0NONE", "G0PRIVATE"}
+	inspect := func(token, url string) notify.Inspection {
+		t.Helper()
+		i, err := notify.Inspect(t.Context(), notify.Config{Token: token, Channel: "C0OPEN", APIURL: url}, channels...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	refusal := func(code, scope string) *notify.PostError {
+		if code == "missing_scope" {
+			return &notify.PostError{Class: notify.TokenRefused, Code: code, Detail: "needs the scope " + scope}
+		}
+		return &notify.PostError{Class: notify.ChannelRefused, Code: code}
+	}
+
+	got := inspect("xoxb-sees", server.URL+"/api/")
+	want := notify.Inspection{Team: "Example", Bot: "orderwatch", Scopes: []string{"chat:write", "channels:read"}, Channels: []notify.Channel{
+		{ID: "C0OPEN", Name: "channel-of-C0OPEN", Member: true},
+		{ID: "C0OLD", Name: "channel-of-C0OLD", Archived: true},
+		{ID: "C0OUT", Name: "channel-of-C0OUT"},
+		{ID: "C0NONE", Err: refusal("channel_not_found", "")},
+		{ID: "G0PRIVATE", Err: refusal("missing_scope", "groups:read")},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if got := inspect("xoxb-posts", server.URL+"/api/"); !reflect.DeepEqual(got.Channels[0].Err, refusal("missing_scope", "channels:read")) {
+		t.Errorf("without the scope: %+v", got)
+	}
+	if got := inspect("xoxb-none", server.URL+"/api/"); got.Scopes != nil || got.Refused != nil {
+		t.Errorf("without any scope: %+v", got)
+	}
+	if got := inspect("xoxb-wrong", server.URL+"/api/"); got.Refused == nil || got.Refused.Class != notify.TokenRefused || len(got.Channels) > 0 {
+		t.Errorf("with a wrong token: %+v", got)
+	}
+	server.Close()
+	got = inspect("xoxb-sees", server.URL+"/api/")
+	if got.Refused == nil || got.Refused.Class == notify.TokenRefused || strings.Contains(got.Refused.Error(), "xoxb") {
+		t.Errorf("without Slack: %+v", got.Refused)
+	}
+	if n := slack.Calls(); n > 0 {
+		t.Errorf("%d posts", n)
+	}
+	if _, err := notify.Inspect(t.Context(), notify.Config{Token: "xoxb-sees"}); err == nil {
+		t.Error("a token without a channel was taken")
+	}
+}
