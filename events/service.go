@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,8 +83,9 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 		return nil, fmt.Errorf("begin the service %s: %w", s.names.Service, err)
 	}
 	group := running.AddGroup(s.names.Service)
-	for name, do := range s.endpoints() {
-		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, do, r) })
+	endpoints := s.endpoints()
+	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
+		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})

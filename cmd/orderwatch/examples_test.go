@@ -333,30 +333,56 @@ func awaitResults(t *testing.T, folder string, n int) map[string]watcher.Complet
 	return results
 }
 
-// TestExamplePython compiles the consumer and, where its library is installed, lets it consume: once
-// where an event comes again.
+const pythonDir = exampleDir + "python/"
+
+// TestExamplePythonHandles hands completion events to what the Python consumer does with them, each
+// twice. It needs no library.
+func TestExamplePythonHandles(t *testing.T) {
+	t.Parallel()
+	site := newExampleSite(t)
+	site.pythonOrders(t)
+	var lines bytes.Buffer
+	for range 2 {
+		stored(t, site.nats.js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) { fmt.Fprintf(&lines, "%s\n", m.Data()) })
+	}
+	events, database := filepath.Join(t.TempDir(), "events"), filepath.Join(t.TempDir(), "completions.db")
+	if err := os.WriteFile(events, lines.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const feed = `import sys; from completions import *
+db = open_database(sys.argv[1])
+print([handle(db, *decode(line)) for line in open(sys.argv[2])])
+for wrong in "{}", "[]", "nonsense", '{"specversion":"1.0","type":"x"}', '{"specversion":"1.0","type":"' + COMPLETED + '"}':
+    try:
+        print(decode(wrong))
+    except ValueError as error:
+        pass
+`
+	code, output := site.run(t, pythonEnv(), python(t), "-c", feed, database, events)
+	if want := "[True, True, False, False]\n"; code != 0 || output != want {
+		t.Errorf("exit code %d, %s; want %s", code, output, want)
+	}
+	site.mustHaveRows(t, database)
+	// In memory: py_compile would leave a folder behind.
+	if code, output := site.run(t, nil, python(t), "-c", "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')", pythonDir+"consume.py"); code != 0 {
+		t.Error(output)
+	}
+}
+
+// TestExamplePython runs the consumer with its library, and again with a new consumer of the same name,
+// which gets everything again.
 func TestExamplePython(t *testing.T) {
 	t.Parallel()
-	const script = exampleDir + "python/consume.py"
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("there is no python3")
-	}
-	// Compiled in memory: py_compile would leave a folder behind.
-	if out, err := exec.Command(python, "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())", script).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if exec.Command(python, "-c", "import nats.js").Run() != nil {
-		t.Skip("nats-py is not installed: the consumer was compiled, and not run")
+	probe := exec.Command(python(t), "-c", "import nats.js")
+	probe.Env = append(bare(), pythonEnv()...)
+	if probe.Run() != nil {
+		t.Skip("nats-py is not installed: the consumer was compiled, and what it does with events was run, but not what brings them")
 	}
 	site := newExampleSite(t)
-	for _, order := range []string{"order.succeeded", "order.failed"} {
-		publish(t, site.nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-771"}`, project, order))
-	}
+	site.pythonOrders(t)
 	database := filepath.Join(t.TempDir(), "completions.db")
-	env := []string{"NATS_URL=" + site.nats.url, "PYTHONPATH=" + os.Getenv("PYTHONPATH"), "PYTHONDONTWRITEBYTECODE=1"}
 	consume := func(says string) {
-		c := start(t, python, env, script, database)
+		c := start(t, python(t), append(pythonEnv(), "NATS_URL="+site.nats.url), pythonDir+"consume.py", database)
 		eventually(t, time.Minute, func() error {
 			if n := strings.Count(c.text(), says); n != 2 {
 				return fmt.Errorf("%q stands there %d times; want 2:\n%s", says, n, c.text())
@@ -372,9 +398,42 @@ func TestExamplePython(t *testing.T) {
 		t.Fatal(err)
 	}
 	consume("again; it is done")
+	site.mustHaveRows(t, database)
+}
+
+func python(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3")
+	}
+	return path
+}
+
+// pythonEnv lets Python find the example's modules and the libraries that the tester has, and leave no
+// compiled files behind.
+func pythonEnv() []string {
+	folder, err := filepath.Abs(pythonDir)
+	if err != nil {
+		panic(err) // there is no working directory
+	}
+	return []string{"PYTHONPATH=" + folder + ":" + os.Getenv("PYTHONPATH"), "PYTHONDONTWRITEBYTECODE=1"}
+}
+
+// pythonOrders lets two watches end, for mustHaveRows.
+func (s *exampleSite) pythonOrders(t *testing.T) {
+	t.Helper()
+	for _, order := range []string{"order.succeeded", "order.failed"} {
+		publish(t, s.nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-771"}`, project, order))
+	}
+	awaitCompletions(t, s.nats.js, 2)
+}
+
+func (s *exampleSite) mustHaveRows(t *testing.T, database string) {
+	t.Helper()
 	const query = `import sqlite3, sys; print(sorted(sqlite3.connect(sys.argv[1]).execute(
 		"SELECT order_name, outcome, request_id FROM completion JOIN answered USING (event_id)")))`
-	_, rows := site.run(t, nil, python, "-c", query, database)
+	_, rows := s.run(t, nil, python(t), "-c", query, database)
 	if want := "[('order.failed', 'failed', 'build-771'), ('order.succeeded', 'succeeded', 'build-771')]\n"; rows != want {
 		t.Errorf("the database holds %s; want %s", rows, want)
 	}

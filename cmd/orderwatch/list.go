@@ -82,8 +82,14 @@ func (l *listing) check(c *cobra.Command) error {
 // maxPage is the most watches that the service answers with at once.
 const maxPage = 1000
 
-// pages hands out the watches that are wanted, a page at a time, and reports whether there are more.
-func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapshot) error) (more bool, err error) {
+// A remainder is what a list leaves out.
+type remainder struct {
+	more       bool // than were wanted
+	unreadable int  // records that a later version wrote
+}
+
+// pages hands out the watches that are wanted, a page at a time, and returns what it left out.
+func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapshot) error) (rest remainder, err error) {
 	q := events.ListQuery{State: watcher.State(l.state), ProjectID: l.project, Label: l.label}
 	for left := l.limit; l.all || left > 0; {
 		q.Limit = maxPage
@@ -92,17 +98,19 @@ func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapsh
 		}
 		answer, err := s.List(ctx, q)
 		if err != nil {
-			return false, err
+			return rest, err
 		}
 		if err := f(answer.Watches); err != nil {
-			return false, err
+			return rest, err
 		}
 		left -= len(answer.Watches)
+		rest.unreadable += answer.Unreadable
 		if q.Cursor = answer.Cursor; q.Cursor == "" {
-			return false, nil
+			return rest, nil
 		}
 	}
-	return true, nil
+	rest.more = true
+	return rest, nil
 }
 
 // listRefusal says why a list was not had.
@@ -126,7 +134,7 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 	defer s.close()
 	out := c.OutOrStdout()
 	var all []watcher.Snapshot
-	more, err := l.pages(c.Context(), s, func(page []watcher.Snapshot) error {
+	rest, err := l.pages(c.Context(), s, func(page []watcher.Snapshot) error {
 		if format != jsonOutput {
 			all = append(all, page...)
 			return nil
@@ -148,8 +156,11 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 			return err
 		}
 	}
-	if more {
+	if rest.more {
 		fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; there are more: --all, or --limit NUMBER.\n", l.limit)
+	}
+	if rest.unreadable > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", plural(rest.unreadable, "record"))
 	}
 	return nil
 }

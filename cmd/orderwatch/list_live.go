@@ -81,13 +81,13 @@ func (l *liveList) refresh(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, refreshTime)
 	defer cancel()
 	var watches []watcher.Snapshot
-	more, err := l.pages(call, l.session, func(page []watcher.Snapshot) error {
+	rest, err := l.pages(call, l.session, func(page []watcher.Snapshot) error {
 		watches = append(watches, page...)
 		return nil
 	})
 	switch {
 	case err == nil:
-		l.watches, l.more, l.read, l.err = watches, more, time.Now(), nil
+		l.watches, l.more, l.read, l.err = watches, rest.more, time.Now(), nil
 	case ctx.Err() == nil:
 		l.err = err
 	}

@@ -4,7 +4,8 @@
 //	go run . ask -id build-771 -mode binary my-project/order.pool-5ed5-w4l2n
 //	go run . consume -results /var/lib/pools
 //
-// NATS_URL names the server, NATS_CREDS a credentials file where it wants a login.
+// NATS_URL names the server, NATS_CREDS a credentials file where it wants a login, NATS_INBOX_PREFIX
+// where this login may read answers.
 package main
 
 import (
@@ -74,6 +75,9 @@ func withJetStream(f func(jetstream.JetStream) error) error {
 	}
 	if file := os.Getenv("NATS_CREDS"); file != "" {
 		options = append(options, nats.UserCredentials(file))
+	}
+	if prefix := os.Getenv("NATS_INBOX_PREFIX"); prefix != "" {
+		options = append(options, nats.CustomInboxPrefix(prefix))
 	}
 	nc, err := nats.Connect(server, options...)
 	if err != nil {

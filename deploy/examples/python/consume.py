@@ -4,11 +4,11 @@
     pip install nats-py
     NATS_URL=nats://127.0.0.1:4222 ./consume.py completions.db
 
-NATS_CREDS names a credentials file where NATS wants a login. SIGTERM ends it after the event at hand.
+NATS_CREDS names a credentials file where NATS wants a login, NATS_INBOX_PREFIX where this login may
+read answers. SIGTERM ends it after the event at hand.
 """
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -20,56 +20,14 @@ import nats.errors
 import nats.js.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from completions import decode, handle, open_database
+
 STREAM = "ORDER_EVENTS"
 SUBJECT = "orders.completed.>"  # of one project: orders.completed.*.my-project.>
 DURABLE = "completions"  # keeps the place; processes that share it share the events
-COMPLETED = "io.orderwatch.order.completed.v1"
 RETRY_PAUSE = 5  # seconds
 
 log = logging.getLogger("completions")
-
-
-def decode(body):
-    """Returns id and data of a completion event; ValueError where the message is none."""
-    event = json.loads(body)
-    if not isinstance(event, dict) or event.get("specversion") != "1.0":
-        raise ValueError("not a CloudEvent 1.0")
-    if event.get("type") != COMPLETED:
-        raise ValueError(f"type {event.get('type')!r}")
-    if not isinstance(event.get("id"), str) or not isinstance(event.get("data"), dict):
-        raise ValueError("id or data is missing")
-    return event["id"], event["data"]
-
-
-def open_database(path):
-    """Opens the database, which it makes where there is none."""
-    database = sqlite3.connect(path)
-    database.execute(
-        """CREATE TABLE IF NOT EXISTS completion (
-            event_id TEXT PRIMARY KEY, project_id TEXT, order_name TEXT, outcome TEXT, reason TEXT)"""
-    )
-    database.execute(
-        """CREATE TABLE IF NOT EXISTS answered (
-            event_id TEXT, request_id TEXT, PRIMARY KEY (event_id, request_id))"""
-    )
-    return database
-
-
-def handle(database, event_id, data):
-    """Takes in an event; False where that was done before. The note that it was done is part of the
-    same transaction as what was done."""
-    with database:
-        new = database.execute(
-            "INSERT OR IGNORE INTO completion VALUES (?, ?, ?, ?, ?)",
-            (event_id, data["project_id"], data["order_name"], data["outcome"], data["reason"]),
-        )
-        if new.rowcount == 0:
-            return False
-        database.executemany(
-            "INSERT INTO answered VALUES (?, ?)",
-            [(event_id, request["request_id"]) for request in data["requests"]],
-        )
-    return True
 
 
 async def settle(message, database):
@@ -140,6 +98,7 @@ async def main(path):
         os.environ["NATS_URL"],
         name="orderwatch example",
         user_credentials=os.environ.get("NATS_CREDS"),
+        inbox_prefix=os.environ.get("NATS_INBOX_PREFIX", "_INBOX"),
         max_reconnect_attempts=-1,  # the default gives up after 60 tries
         error_cb=say,
     )

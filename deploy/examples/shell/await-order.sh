@@ -34,7 +34,7 @@ say() { printf '%s await-order: %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 tool() {
   to=$work/$1
   shift
-  timeout 30 nats "$@" >"$to" 2>"$work/error"
+  timeout 30 nats "$@" >"$to" 2>"$work/error" </dev/null
 }
 
 # check ends the script when it has waited too long.
@@ -85,12 +85,12 @@ rejected() {
 
 # progress says how far the watch is, when that changed.
 progress() {
-  tool watch request --raw --no-templates orderwatch.get "$(jq -c '{project_id, order_name}' "$work/request")" || return 0
-  now=$(jq -r "$clean"'select(.state == "watching") | .reason + (.last_error.message // "" | if . == "" then "" else " (" + . + ")" end) | clean' "$work/watch") || return 0
-  if [ "$now" != "$before" ]; then
-    before=$now
-    [ -z "$now" ] || say "$now"
+  tool watch request --raw --no-templates orderwatch.get "$(jq -c '{project_id, order_name}' "$work/request")" &&
+    now=$(jq -r "$clean"'select(.state == "watching") | [.reason, .last_error.message // empty] | join("; ") | clean' "$work/watch") || return 0
+  if [ -n "$now" ] && [ "$now" != "$before" ]; then
+    say "$now"
   fi
+  before=$now
 }
 
 # clean is what a terminal may be shown of texts from outside.

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// clock returns a time of the day, with the date where that is not today's.
+func (p page) clock(t time.Time, zone string) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	t = t.In(p.now.Location())
+	format := time.DateTime
+	if y, m, d := t.Date(); sameDay(y, m, d, p.now) {
+		format = time.TimeOnly
+	}
+	return strings.TrimRight(t.Format(format+" "+zone), " ")
+}
+
+func sameDay(year int, month time.Month, day int, t time.Time) bool {
+	y, m, d := t.Date()
+	return y == year && m == month && d == day
+}
+
+// ago returns a time that has passed, and how long ago that is.
+func (p page) ago(t time.Time, zone string) string {
+	passed := p.now.Sub(t)
+	switch {
+	case t.IsZero():
+		return p.clock(t, zone)
+	case passed < time.Second:
+		return p.clock(t, zone) + " (just now)"
+	}
+	return p.clock(t, zone) + " (" + showDuration(passed) + " ago)"
+}
+
+// in says how far ahead a time is.
+func (p page) in(t time.Time) string {
+	if left := t.Sub(p.now); left > 0 {
+		return "in " + showDuration(left)
+	}
+	return "passed " + showDuration(p.now.Sub(t)) + " ago"
+}
+
+// plural returns "1 item", "2 items".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

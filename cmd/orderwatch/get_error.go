@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// lastError says why the last poll did not work, and what that means.
+func (p page) lastError(w watcher.Snapshot) []string {
+	e := w.LastError
+	if e == nil {
+		return nil
+	}
+	text, means := errorText(*e), ""
+	switch {
+	case e.Code == heldCode:
+		means = "ModelArts is not asked before that; the deadline still counts."
+	case w.State == watcher.Ended:
+	case w.ErrorsInARow > 1:
+		means = fmt.Sprintf("%d polls in a row ended so; it is tried again.", w.ErrorsInARow)
+	default:
+		means = "The poll is tried again."
+	}
+	if means == "" {
+		return []string{text}
+	}
+	return []string{text, means}
+}
+
+// heldCode is the code of the error of a watch whose account may not be asked now.
+const heldCode = "held"
+
+// errorText returns the error as words.
+func errorText(e watcher.ErrorDetail) string {
+	code, message := clean(e.Code), clean(e.Message)
+	words := map[string]string{
+		heldCode:                    "the account may not be asked now",
+		string(watcher.MayPass):     "the poll did not work",
+		string(watcher.Throttled):   "ModelArts throttles the account",
+		string(watcher.NotFound):    "ModelArts does not know the order",
+		string(watcher.Refused):     "ModelArts refuses the order",
+		string(watcher.Forbidden):   "the account may not ask for the order",
+		string(watcher.Credentials): "the account's login is refused",
+	}
+	const unknownOrder = "ModelArts.50015001" // as the API documents it
+	switch {
+	case e.Code == unknownOrder:
+		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"
+	case words[e.Code] != "":
+		code = words[e.Code]
+	}
+	if message == "" {
+		return code
+	}
+	return code + ": " + message
+}
