@@ -47,6 +47,7 @@ const (
 	publishTry    = 3 * time.Second  // of one try to publish a request
 	absentTime    = 5 * time.Second  // without a stream that takes requests, before it counts as missing
 	followPause   = 250 * time.Millisecond
+	followBatch   = 100         // events that may be on their way
 	followSilence = time.Minute // the server forgets a consumer that has not been heard of for so long
 )
 
@@ -399,13 +400,14 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	}
 	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), 0)
 	defer cancel()
-	messages, err := consumer.Messages(jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
+	next := at.client.names.api("CONSUMER.MSG.NEXT." + at.client.names.eventStream() + "." + info.Name)
+	messages, err := newPuller(at.client.nc, next, followBatch, DefaultTiming())
 	if err != nil {
 		return err
 	}
-	defer messages.Stop()
+	defer messages.stop()
 	for expected := uint64(1); ; expected++ {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := messages.next(ctx)
 		if err != nil {
 			return because(ctx, err)
 		}
@@ -425,10 +427,10 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	}
 }
 
-func (at *follower) hand(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-	e := Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data()}
+func (at *follower) hand(m *nats.Msg, meta *nats.MsgMetadata) error {
+	e := Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data}
 	at.next = e.Sequence + 1
-	if json.Unmarshal(m.Data(), &e.Event) != nil {
+	if json.Unmarshal(m.Data, &e.Event) != nil {
 		return nil // only orderwatch may publish here
 	}
 	err := at.f(e)

@@ -248,7 +248,7 @@ func TestNatsToolShell(t *testing.T) {
 		{"timed out", "order.never", "build-772", []string{"WATCH_TIMEOUT=1s"}, 4, "timed_out"},
 		{"rejected", "order.never", "build-773", []string{"WATCH_TIMEOUT=nonsense"}, 2, "rejected: timeout: must be"},
 		{"not heard of", "order.never", "build-774", []string{"WAIT_LIMIT=3"}, 1, "nothing heard of build-774 within 3 s"},
-		{"no NATS", "order.never", "build-775", []string{"WAIT_LIMIT=1", "NATS_URL=nats://" + freeAddr(t)}, 1, "no servers available"},
+		{"no NATS", "order.never", "build-775", []string{"PUBLISH_LIMIT=1", "NATS_URL=nats://" + freeAddr(t)}, 1, "no servers available"},
 		{"usage", "order.never", "", nil, 2, "usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,7 +76,15 @@ func lookAtSources() error {
 	})
 }
 
+// atOnce is how many tests run at the same time where nobody says otherwise (-parallel): most of them
+// wait for processes.
+const atOnce = 4
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < atOnce && flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		flag.Set("test.parallel", strconv.Itoa(atOnce)) // it is a number
+	}
 	code := m.Run()
 	if dir, err := buildDir(); err == nil {
 		os.RemoveAll(dir)

@@ -12,8 +12,8 @@
 #   3 failed or partially_failed
 #
 # It needs the nats tool, jq 1.6 and timeout. The tool finds NATS by NATS_URL or its context.
-# REQUESTED_BY and LINK are shown to people; WATCH_TIMEOUT (2h) is the watch's own deadline, and
-# WAIT_LIMIT (9000, in seconds) ends this script, should it hear nothing.
+# REQUESTED_BY and LINK are shown to people; WATCH_TIMEOUT (2h) is the watch's own deadline. After
+# PUBLISH_LIMIT (120) seconds the request must be stored, and after WAIT_LIMIT (9000) this script ends.
 set -eu
 
 if [ $# -ne 3 ]; then
@@ -22,7 +22,6 @@ if [ $# -ne 3 ]; then
 fi
 project=$1 order=$2 request_id=$3
 begin=$(date +%s)
-limit=${WAIT_LIMIT:-9000}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,14 +36,23 @@ tool() {
   timeout 30 nats "$@" >"$to" 2>"$work/error" </dev/null
 }
 
-# check ends the script when it has waited too long.
+# note says something that was not said just before.
+note() {
+  [ "$1" = "$before" ] || say "$1"
+  before=$1
+}
+before=''
+
+# check ends the script when it has worked for so many seconds.
 check() {
-  if [ $(($(date +%s) - begin)) -ge "$limit" ]; then
-    say "nothing heard of $request_id within $limit s; a watch that was asked for goes on"
-    cat "$work/error" >&2
+  if [ $(($(date +%s) - begin)) -ge "$1" ]; then
+    say "nothing heard of $request_id within $1 s; a watch that was asked for goes on"
     exit 1
   fi
 }
+
+# away notes what the tool said last.
+away() { note "trying again: $(cat "$work/$1" "$work/error" | tr -cd '[:print:]')"; }
 
 # publish stores the request. A request on the subject of a stream is answered with the PubAck, which
 # says that it is stored durably. A try without an answer may be stored too: the next one says the
@@ -54,9 +62,9 @@ publish() {
     --arg requested_by "${REQUESTED_BY:-}" --arg link "${LINK:-}" --arg timeout "${WATCH_TIMEOUT:-2h}" \
     '$ARGS.named | with_entries(select(.value != ""))' >"$work/request"
   until tool ack request --raw --no-templates orders.watch "$(cat "$work/request")" &&
-    sequence=$(jq -e .seq "$work/ack" 2>"$work/error"); do
-    check
-    say "not known to be stored; trying again"
+    sequence=$(jq -e .seq "$work/ack"); do
+    away ack
+    check "${PUBLISH_LIMIT:-120}"
     sleep 3
   done
   say "request $request_id is stored"
@@ -64,7 +72,12 @@ publish() {
 
 # events prints the events of a subject that are stored by now. Without --wait the tool would wait for
 # the first one where there is none.
-events() { tool events subscribe --raw --stream ORDER_EVENTS --terminate-at-end --wait 2s "$@"; }
+events() {
+  tool events subscribe --raw --stream ORDER_EVENTS --terminate-at-end --wait 2s "$@" && return 0
+  : >"$work/events" # what came of them comes again
+  away events
+  return 1
+}
 
 # ended sets outcome where a watch that answers this request has ended. The order's next completion may
 # be that of another request.
@@ -83,19 +96,15 @@ rejected() {
   [ -n "$reason" ]
 }
 
-# progress says how far the watch is, when that changed.
+# progress says how far the watch is.
 progress() {
   tool watch request --raw --no-templates orderwatch.get "$(jq -c '{project_id, order_name}' "$work/request")" &&
-    now=$(jq -r "$clean"'select(.state == "watching") | [.reason, .last_error.message // empty] | join("; ") | clean' "$work/watch") || return 0
-  if [ -n "$now" ] && [ "$now" != "$before" ]; then
-    say "$now"
-  fi
-  before=$now
+    now=$(jq -r "$clean"'select(.state == "watching") | [.reason, .last_error.message // empty] | join("; ") | clean' "$work/watch") &&
+    [ -n "$now" ] && note "$now"
 }
 
 # clean is what a terminal may be shown of texts from outside.
 clean='def clean: gsub("\\p{C}"; "?");'
-before=''
 
 publish
 until ended; do
@@ -103,8 +112,8 @@ until ended; do
     say "rejected: $reason"
     exit 2
   fi
-  check
-  progress
+  check "${WAIT_LIMIT:-9000}"
+  progress || true # the next time, perhaps
   sleep "${EVERY:-5}"
 done
 jq -r "$clean"'"\(.order_name): \(.outcome): \(.reason | clean)",
