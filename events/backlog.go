@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +33,13 @@ func newBacklog(s *store, clock *Clock) *backlog {
 	return &backlog{store: s, clock: clock, projects: make(map[string]*overdueWatches)}
 }
 
+// begin begins a round.
+func (b *backlog) begin() {
+	for _, p := range b.projects {
+		p.number = 0
+	}
+}
+
 // count takes a record that was not written lately.
 func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
 	due, slack := w.NextPollAt, b.store.timing.PatrolSlack
@@ -54,24 +62,28 @@ func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
 
 // tell ends a round: it publishes an event for each project that had overdue watches in all rounds for
 // long enough.
-func (b *backlog) tell(ctx context.Context) error {
+func (b *backlog) tell(ctx context.Context) (err error) {
 	now := b.clock.Now()
 	for project, p := range b.projects {
-		if p.number == 0 {
+		switch {
+		case p.number == 0:
 			delete(b.projects, project)
-			continue
+		case !p.told && now.Sub(p.since) >= b.store.timing.Unreachable:
+			failed := b.publish(ctx, project, p, now)
+			p.told = failed == nil
+			err = errors.Join(err, failed)
 		}
-		if !p.told && now.Sub(p.since) >= b.store.timing.Unreachable {
-			a := watcher.Attention{
-				Kind: watcher.Overdue, Region: p.region, ProjectID: project, Since: p.since, Until: now, Waiting: p.number, WaitingAll: p.number,
-				Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, or NATS does not deliver to them", p.number, p.oldest.UTC().Format(time.RFC3339)),
-			}
-			if err := b.store.attention(ctx, a, now); err != nil {
-				return fmt.Errorf("tell of overdue watches: %w", err)
-			}
-			p.told = true
-		}
-		p.number = 0
+	}
+	return err
+}
+
+func (b *backlog) publish(ctx context.Context, project string, p *overdueWatches, now time.Time) error {
+	a := watcher.Attention{
+		Kind: watcher.Overdue, Region: p.region, ProjectID: project, Since: p.since, Until: now, Waiting: p.number, WaitingAll: p.number,
+		Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, or NATS does not deliver to them", p.number, p.oldest.UTC().Format(time.RFC3339)),
+	}
+	if err := b.store.attention(ctx, a, now); err != nil {
+		return fmt.Errorf("tell of overdue watches of %s: %w", project, err)
 	}
 	return nil
 }

@@ -55,3 +55,27 @@ func TestOverdueWatchesAreTold(t *testing.T) {
 	b.round(t, p)
 	told(2)
 }
+
+// TestOverdueWatchesAreToldWithoutWakeups holds that people are told, and of the right number, also where
+// the patrol cannot look at wake-ups.
+func TestOverdueWatchesAreToldWithoutWakeups(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b.write(t, "order.first", watcher.Watching, -time.Second, 0)
+	if err := b.js.DeleteStream(t.Context(), "ORDER_WAKEUPS"); err != nil {
+		t.Fatal(err)
+	}
+	p := b.patrol("one")
+	failed := false
+	for minute := range 6 {
+		b.dial.set(time.Duration(minute) * time.Minute)
+		failed = p.Round(t.Context()) != nil || failed
+	}
+	list := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")
+	if len(list) != 1 || !failed {
+		t.Fatalf("%d events; a round failed: %v", len(list), failed)
+	}
+	if a := list[0].attention(t); a.Waiting != 1 {
+		t.Errorf("%d watches; want 1", a.Waiting)
+	}
+}

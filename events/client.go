@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -145,7 +146,7 @@ type WatchRequest struct {
 // Check returns a *[watcher.FieldError] where no installation would take the request. Which regions and
 // channels there are, and the longest timeout, only the worker knows.
 func (r WatchRequest) Check() error {
-	const longest = 10 * 365 * 24 * time.Hour
+	const longest = time.Duration(math.MaxInt64)
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (r WatchRequest) Check() error {
 }
 
 // Publish stores the request durably, and returns its sequence in the stream. It tries again until ctx
-// is done: a try whose answer does not come may have been stored.
+// is done. The error is an [ErrPerhapsStored] where the answer to a try did not come.
 func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, err error) {
 	if err := r.Check(); err != nil {
 		return 0, err
@@ -170,8 +171,15 @@ func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, 
 	}
 	m := &nats.Msg{Subject: c.names.watch(), Data: body}
 	var absent time.Time // since when no stream takes requests
+	doubt := false       // a try may have been stored
+	defer func() {
+		if err != nil && doubt {
+			err = fmt.Errorf("%w: %w", ErrPerhapsStored, err)
+		}
+	}()
 	for try := 0; ; try++ {
 		sequence, err = c.publishOnce(ctx, m)
+		doubt = doubt || err != nil && !notStoredFor(err)
 		switch {
 		case !errors.Is(err, ErrNoWorker):
 			absent = time.Time{}
@@ -208,6 +216,16 @@ func because(ctx context.Context, err error) error {
 		return cause
 	}
 	return err
+}
+
+// ErrPerhapsStored says that a request may have been stored: publish it again with the same id.
+var ErrPerhapsStored = errors.New("the request may have been stored")
+
+// notStoredFor reports whether a publish that failed so was certainly not stored.
+func notStoredFor(err error) bool {
+	_, isDenied := errors.AsType[*DeniedError](err)
+	_, isAnswer := errors.AsType[*jetstream.APIError](err)
+	return isDenied || isAnswer || errors.Is(err, ErrNoWorker) || errors.Is(err, nats.ErrMaxPayload)
 }
 
 // ErrNoWorker says that nobody is there who could do what was asked.

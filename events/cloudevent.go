@@ -145,6 +145,9 @@ func (a attributes) check() error {
 			return &watcher.FieldError{Field: name, Reason: "is required in a CloudEvent"}
 		}
 	}
+	if strings.ContainsAny(a["source"], " \t") {
+		return &watcher.FieldError{Field: "source", Reason: "must be a URI reference, which holds no blank"}
+	}
 	if a["specversion"] != "1.0" {
 		return &watcher.FieldError{Field: "specversion", Reason: "must be 1.0"}
 	}

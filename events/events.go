@@ -77,7 +77,7 @@ func DefaultTiming() Timing {
 		PullExpiry:    5 * time.Second,
 		PullHeartbeat: time.Second,
 		Request:       5 * time.Second,
-		List:          20 * time.Second,
+		List:          8 * time.Second, // before those who ask give up
 		Rebind:        watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2},
 		PutBack:       watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 8 * time.Second, Jitter: 0.2},
 		CheckEvery:    5 * time.Second,

@@ -102,6 +102,8 @@ func (p *patrol) wrote(lease stored) bool {
 func (p *patrol) round(ctx context.Context) error {
 	recent := p.clock.Now().Add(-p.store.timing.PatrolSlack)
 	seen := make(map[uint64]time.Time, len(p.seen))
+	p.backlog.begin()
+	var failed error // of looking; the others are counted all the same
 	next, first := p.cursor, uint64(0)
 	for done := false; !done; {
 		var err error
@@ -114,9 +116,11 @@ func (p *patrol) round(ctx context.Context) error {
 				since = p.clock.local()
 			}
 			p.backlog.count(m, w)
-			since, err := p.look(ctx, m, w, since)
+			if failed == nil {
+				since, failed = p.look(ctx, m, w, since)
+			}
 			seen[m.Sequence] = since
-			return err
+			return ctx.Err()
 		})
 		if err != nil {
 			return err
@@ -126,7 +130,7 @@ func (p *patrol) round(ctx context.Context) error {
 	if first != 0 {
 		p.cursor = first
 	}
-	return p.backlog.tell(ctx)
+	return errors.Join(failed, p.backlog.tell(ctx))
 }
 
 // look publishes the wake-up of a watch that is overdue, and returns since when its record counts

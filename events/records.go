@@ -124,7 +124,8 @@ func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f
 	if err != nil {
 		return from, false, fmt.Errorf("read records: %w", err)
 	}
-	next, done = from, true
+	next = from
+	read, size := 0, 0
 	for m, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return next, true, nil
@@ -136,7 +137,8 @@ func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f
 		if errors.Is(err, errEnough) {
 			return next, true, nil
 		}
-		next, done = m.Sequence+1, false
+		next = m.Sequence + 1
+		read, size = read+1, size+len(m.Data)
 		if err != nil {
 			return next, false, err
 		}
@@ -144,5 +146,7 @@ func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f
 	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
 		return next, false, fmt.Errorf("read records: %w", ctx.Err())
 	}
-	return next, done, nil
+	// What ended before its bounds has come to the end. It does not matter that more was written since:
+	// otherwise whoever reads over a slow link would never be done.
+	return next, read < recordBatch && size < recordBatchBytes/2, nil
 }

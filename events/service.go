@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +27,8 @@ import (
 
 // An Accepted is the service's answer to a request to watch an order. The request is durably stored.
 type Accepted struct {
-	// WatchID names the watch that the request is in. It is a hint: follow a request by its id.
+	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
+	// an earlier watch of the order answered it.
 	WatchID string `json:"watch_id"`
 	// State is watching where the request started the watch, joined where it joined one, and ended
 	// where the watch that answers the request has ended already.
@@ -54,6 +56,13 @@ type service struct {
 	store   *store
 	mayTake func() error // why nothing may be written now; nil where it may
 	answers *prometheus.CounterVec
+	busy    sync.RWMutex // held for reading while a request is carried out
+}
+
+// finish waits for the requests that are being carried out.
+func (s *service) finish() {
+	s.busy.Lock()
+	s.busy.Unlock()
 }
 
 // A ServiceError is a request that the service did not carry out.
@@ -108,6 +117,8 @@ func semantic(version string) string {
 
 // answer carries out one request. A panic is a defect of this program, and fails that request alone.
 func (s *service) answer(ctx context.Context, name string, do func(context.Context, micro.Request) (any, error), r micro.Request) {
+	s.busy.RLock()
+	defer s.busy.RUnlock()
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))
@@ -119,10 +130,12 @@ func (s *service) answer(ctx context.Context, name string, do func(context.Conte
 		s.refuse(name, r, serviceError(err))
 		return
 	}
-	s.answers.WithLabelValues(name, "200").Inc()
 	if err := r.RespondJSON(reply); err != nil {
 		s.log.Warn("answer not sent", "subject", r.Subject(), "err", err)
+		s.refuse(name, r, &ServiceError{Code: 503, Reason: "the answer could not be sent: " + oneLine(err.Error())})
+		return
 	}
+	s.answers.WithLabelValues(name, "200").Inc()
 }
 
 func (s *service) refuse(name string, r micro.Request, why *ServiceError) {
@@ -176,7 +189,11 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	case admission == watcher.Defer:
 		return nil, &ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.names.watch() + ", where it waits for its turn, or ask again when the watch has ended"}
 	}
-	return Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}, nil
+	answer := Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
+	if !w.Answers(ask.Request.ID) { // an earlier one did
+		answer.WatchID = ""
+	}
+	return answer, nil
 }
 
 // endingTries is how often a watch that is ending is looked at again, every endingPause, before the
@@ -190,7 +207,7 @@ const (
 func (s *service) admit(ctx context.Context, ask watcher.Ask) (watcher.Admission, watcher.Watch, error) {
 	for try := 0; ; try++ {
 		admission, w, err := s.intake.Admit(ctx, ask)
-		if err != nil || admission != watcher.Defer || w.State != watcher.Ending {
+		if err != nil || admission != watcher.Defer || !w.Ends() {
 			return admission, w, err
 		}
 		if try == endingTries || !sleep(ctx, endingPause) {

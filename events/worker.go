@@ -30,7 +30,7 @@ type Worker struct {
 	intake   watcher.Intake
 	poller   watcher.Poller
 	notifier watcher.Notifier
-	service  service
+	service  *service
 	metrics  *metrics
 	loops    []*loop
 	patrol   *patrol
@@ -57,7 +57,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
-	w.service = service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers}
+	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers}
 	w.loops = []*loop{
 		w.newLoop(config.Names.requestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
@@ -110,8 +110,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = answering.Stop() })() // where it fails the connection is gone
 	var running sync.WaitGroup
+	running.Go(func() {
+		<-ctx.Done()
+		_ = answering.Stop() // where it fails the connection is gone
+		w.service.finish()
+	})
 	for _, l := range w.loops {
 		running.Go(func() { l.run(ctx, work) })
 	}

@@ -24,7 +24,7 @@ const (
 	Start  Admission = iota // the request starts a watch
 	Join                    // it joins the order's watch
 	Repeat                  // the record names it already
-	Defer                   // it must wait until the order's watch has ended
+	Defer                   // it must wait until the order's watch has ended: that is ending, cancelled or full
 	Reject                  // it contradicts the order's watch
 )
 
@@ -39,7 +39,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 		return Repeat, *w, nil
 	case w.State == Ended:
 		return Start, p.start(ask, w, now), nil
-	case w.State == Ending:
+	case w.State == Ending, w.Wish != nil: // it ends without asking
 		return Defer, *w, nil
 	case ask.Region != "" && ask.Region != w.Region:
 		return Reject, *w, &FieldError{"region", "the order is being watched in " + w.Region + ": name that region or none"}

@@ -94,7 +94,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 			w.ForbiddenSince = now
 		}
 		if err.OthersAnswered.After(w.ForbiddenSince) || now.Sub(w.ForbiddenSince) >= p.ForbiddenGrace {
-			return p.end(w, OrderRefused, "the account may not ask for this order; it was told so first "+span(now.Sub(w.ForbiddenSince))+" ago", nil, now)
+			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+span(now.Sub(w.ForbiddenSince)), nil, now)
 		}
 	case NotFound:
 		w.ForbiddenSince = time.Time{}
@@ -103,7 +103,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 		}
 		grace := w.NotFoundSince.Add(p.NotFoundGrace)
 		if !now.Before(grace) {
-			return p.end(w, OrderNotFound, "the API does not know the order; it said so first "+span(now.Sub(w.NotFoundSince))+" ago", nil, now)
+			return p.end(w, OrderNotFound, "the API did not know the order for "+span(now.Sub(w.NotFoundSince)), nil, now)
 		}
 		next = earlier(next, grace)
 	}

@@ -172,11 +172,11 @@ func TestFoldEnds(t *testing.T) {
 		// The grace of an order that the API does not know.
 		{"not found until the grace ends", nil,
 			[]wakeup{fails(notFound).then(5 * s), fails(notFound).then(7500 * ms), fails(notFound).then(11250 * ms), fails(notFound), fails(notFound), fails(notFound).then(37969 * ms), fails(notFound).then(16094 * ms), fails(notFound)},
-			watcher.OrderNotFound, "the API does not know the order; it said so first 2m ago", 2 * time.Minute, "ModelArts.50015001"},
+			watcher.OrderNotFound, "the API did not know the order for 2m", 2 * time.Minute, "ModelArts.50015001"},
 		{"found within the grace", nil, []wakeup{fails(notFound), fails(notFound), shows(1, succeed), shows(1, succeed)},
 			watcher.Succeeded, "1 of 1 item succeeded", 22500 * ms, ""},
 		{"not found, interrupted by an error that passes", nil, []wakeup{fails(notFound), {err: errDown, late: 2 * time.Minute}, fails(notFound)},
-			watcher.OrderNotFound, "the API does not know the order; it said so first 2m13s ago", 132500 * ms, "ModelArts.50015001"},
+			watcher.OrderNotFound, "the API did not know the order for 2m13s", 132500 * ms, "ModelArts.50015001"},
 		{"an error that passes ends no grace", nil, []wakeup{fails(notFound), {err: errDown, late: 10 * time.Minute}}, "", "", 0, ""},
 		{"an answer starts the grace anew", nil, []wakeup{fails(notFound), shows(0), {err: notFound, late: 10 * time.Minute}}, "", "", 0, ""},
 		{"the deadline within the grace", timeout(30 * s), []wakeup{fails(notFound), {err: notFound, late: 25 * s}},

@@ -100,7 +100,7 @@ func (in *Intake) repeated(ctx context.Context, w Watch) error {
 }
 
 func (in *Intake) deferred(w Watch) Verdict {
-	if w.State == Ending {
+	if w.Ends() {
 		return putBack(endingDelay, nil)
 	}
 	in.Log.Debug("watch takes no more requests", "watch", w.ID, "project", w.ProjectID, "order", w.Name)
@@ -119,6 +119,7 @@ func notRead(err error) Verdict {
 // watch ends at its poller's next step, which is due at once. A wish that is there already stays.
 // The errors are [ErrNoRecord], [ErrOver], and those after which nothing is known: cancel again then.
 func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, error) {
+	defer in.turn(order)()
 	for range writeTries {
 		w, revision, err := in.open(ctx, order)
 		if err != nil {

@@ -33,4 +33,4 @@ func (p Policy) maxRequestBytes() int { return p.MaxPayload / 2 }
 func (p Policy) maxEarlierBytes() int { return p.MaxPayload / 8 }
 
 // eventOverhead is what an event needs besides its data, in bytes: the envelope and the headers.
-const eventOverhead = 4 << 10
+const eventOverhead = 8 << 10

@@ -16,8 +16,11 @@ type Snapshot struct {
 	NextPollAt    time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
 	LastError     *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
 	ErrorsInARow  int          `json:"errors_in_a_row,omitempty"`
-	Wish          *Wish        `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
-	CompletedAt   time.Time    `json:"completed_at,omitzero"`
+	// GivesUpAt is there while the API does not show the order: the watch ends at the first poll from
+	// then on that still does not, and no later than Deadline.
+	GivesUpAt   time.Time `json:"gives_up_at,omitzero"`
+	Wish        *Wish     `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
+	CompletedAt time.Time `json:"completed_at,omitzero"`
 }
 
 // Snapshot returns what is shown of the record, so short that its JSON fits into a message.
@@ -30,10 +33,24 @@ func (p Policy) Snapshot(w Watch) Snapshot {
 		c := w.Completion
 		s.State, s.Outcome, s.CompletedAt, s.Report = Ended, c.Outcome, c.CompletedAt, c.Report
 	} else {
-		s.NextPollAt, s.Report = w.NextPollAt, w.progressReport()
+		s.NextPollAt, s.Report, s.GivesUpAt = w.NextPollAt, w.progressReport(), p.givesUpAt(w)
 	}
-	fit(&s.Report, p.MaxPayload-eventOverhead)
+	others := s
+	others.Report = Report{}
+	fit(&s.Report, p.MaxPayload-eventOverhead-size(others))
 	return s
+}
+
+// givesUpAt returns when the grace of an order ends that the API does not show; zero where it is in none.
+func (p Policy) givesUpAt(w Watch) time.Time {
+	switch {
+	case w.State != Watching:
+	case !w.ForbiddenSince.IsZero():
+		return earlier(w.ForbiddenSince.Add(p.ForbiddenGrace), w.Deadline)
+	case !w.NotFoundSince.IsZero():
+		return earlier(w.NotFoundSince.Add(p.NotFoundGrace), w.Deadline)
+	}
+	return time.Time{}
 }
 
 // progressReport sums up a watch that goes on, or is ending, from what its record kept.

@@ -6,7 +6,8 @@ import (
 )
 
 // SchemaVersion is the version of the records that this program writes. A later version may add
-// top-level fields under the same number: they are kept. Any other change takes a new number.
+// top-level fields under the same number: they are kept. Any other change takes a new number, but for
+// fields of a request that may get lost beside an older version, such as its trace.
 const SchemaVersion = 1
 
 // A State says how far a watch is.
@@ -66,6 +67,9 @@ type Wish struct {
 	At     time.Time `json:"at"`
 }
 
+// Ends reports whether the watch ends at its next step.
+func (w *Watch) Ends() bool { return w.State == Ending || w.State == Watching && w.Wish != nil }
+
 // Labelled reports whether one of the watch's requests has the label.
 func (w *Watch) Labelled(key, value string) bool {
 	return slices.ContainsFunc(w.requests(), func(r Request) bool {
@@ -96,7 +100,8 @@ func (w *Watch) requests() []Request {
 const maxEarlier = 2 * maxRequests
 
 // requestIDs returns the ids that the order's next watch remembers, newest last: at most
-// maxEarlier, and at most limit bytes of JSON.
+// maxEarlier, and at most limit bytes of JSON. A request whose id is forgotten would be another if it
+// came again.
 func (w *Watch) requestIDs(limit int) []string {
 	ids := slices.Clone(w.Earlier)
 	for _, r := range w.requests() {

@@ -23,6 +23,7 @@ is NOT cancelled: it goes on in ModelArts, and can be watched again.
 Exit code 0 if all are cancelled, 1 if one is not.`,
 		Example: `  orderwatch cancel my-project/order.pool-5ed5-w4l2n --reason "wrong flavor"
   orderwatch cancel --by nightly-job my-project/order.a my-project/order.b`,
+		SuggestFor:        []string{"stop", "abort"},
 		Args:              someOrders,
 		ValidArgsFunction: completeOrders(watcher.Watching, maxOrders),
 	}

@@ -156,9 +156,21 @@ func parseOrder(c *cobra.Command, config Config, text string) (watcher.Order, er
 	}
 	order := watcher.Order{ProjectID: project, Name: name}
 	if err := order.Validate(); err != nil {
-		return watcher.Order{}, usageError{c, fmt.Errorf("%q is no order: %w", text, err)}
+		return watcher.Order{}, usageError{c, fmt.Errorf("%q is no order: %w", text, orderError(err))}
 	}
 	return order, nil
+}
+
+// orderError says of an error in an order's name or its project what people call it.
+func orderError(err error) error {
+	field, ok := errors.AsType[*watcher.FieldError](err)
+	switch {
+	case ok && field.Field == "order_name":
+		return errors.New("the order's name " + field.Reason)
+	case ok && field.Field == "project_id":
+		return errors.New("the project's id " + field.Reason)
+	}
+	return err
 }
 
 // userName returns the login name of whoever runs the command, empty where it is not known.

@@ -127,10 +127,21 @@ func (p *findingPrinter) conclude() error {
 			return err
 		}
 	}
-	if problems > 0 {
+	switch missing := p.all.unset(); {
+	case problems > 0 && missing == problems:
+		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
+	case problems > 0:
 		return fmt.Errorf("%s: work is lost, repeated or not done until that is mended", howMany(problems, "problem"))
 	}
 	return nil
+}
+
+// areVariables returns "1 variable is", "2 variables are".
+func areVariables(n int) string {
+	if n == 1 {
+		return "1 variable is"
+	}
+	return fmt.Sprintf("%d variables are", n)
 }
 
 // A wrongVariable is what is wrong with one variable of the environment.
@@ -161,10 +172,21 @@ func (d *doctor) isWrong(prefixes ...string) bool {
 	return false
 }
 
+// variableCheck is the check of a variable that is wrong.
+const variableCheck = "configuration.variable"
+
+// unset is the beginning of what is said of a variable that is required and is not there. Of one that
+// misses its other half, "is not set, but" is said.
+const unset = "is not set:"
+
 // environment tells what is wrong with the variables.
 func (d *doctor) environment() (f findings) {
 	for _, w := range d.wrong {
-		f.add(levelProblem, "configuration.variable", w.name, w.what, "Mend it: orderwatch serve does not start with it.")
+		do := "Mend it: orderwatch serve does not start with it."
+		if strings.HasPrefix(w.what, unset) {
+			do = "orderwatch serve does not start without it."
+		}
+		f.add(levelProblem, variableCheck, w.name, w.what, do)
 	}
 	if len(f) == 0 {
 		f.ok("configuration.variables", "", "orderwatch serve would start with them")

@@ -738,3 +738,16 @@ func TestDoctorUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorElsewhere runs it without the worker's environment: nothing is said to be lost.
+func TestDoctorElsewhere(t *testing.T) {
+	t.Parallel()
+	code, out := doctor(t, nil)
+	if code != 1 || !strings.Contains(out, "variables are not set here: run it with the worker's environment") || strings.Contains(out, "work is lost") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	code, out = doctor(t, []string{"ORDERWATCH_POLL_INITIAL=soon"})
+	if code != 1 || !strings.Contains(out, "work is lost") {
+		t.Errorf("with a variable that is wrong: exit code %d\n%s", code, out)
+	}
+}

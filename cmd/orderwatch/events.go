@@ -131,7 +131,7 @@ func (e *eventChoice) readArgument(config Config, text string) error {
 		order, isOrder, err = alone, true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("%q is neither PROJECT nor PROJECT/ORDER: %w", text, err)
+		return fmt.Errorf("%q is neither PROJECT nor PROJECT/ORDER: %w", text, orderError(err))
 	}
 	if e.project = order.ProjectID; isOrder {
 		e.order = order.Name

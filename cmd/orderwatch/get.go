@@ -21,21 +21,26 @@ Times are in this machine's zone.`,
 		Example: `  orderwatch get my-project/order.pool-5ed5-w4l2n
   orderwatch get my-project/order.pool-5ed5-w4l2n --all
   orderwatch get my-project/order.pool-5ed5-w4l2n -o json`,
+		SuggestFor:        []string{"show", "status"},
 		Args:              oneOrder,
 		ValidArgsFunction: completeOrders("", 1),
 	}
 	format := outputFlag(command)
 	command.Flags().BoolVar(&all, "all", false, "show every item, request and message, however many there are")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		s, err := openSession(c)
+		config, err := LoadConfig()
+		if err != nil {
+			return err
+		}
+		order, err := parseOrder(c, config, args[0])
+		if err != nil {
+			return err
+		}
+		s, err := connect(c, config)
 		if err != nil {
 			return err
 		}
 		defer s.close()
-		order, err := parseOrder(c, s.config, args[0])
-		if err != nil {
-			return err
-		}
 		w, err := s.Get(c.Context(), order)
 		if err != nil {
 			return refusal(c, order, err)

@@ -28,6 +28,28 @@ func (p page) lastError(w watcher.Snapshot) []string {
 	return []string{text, means}
 }
 
+// givesUp says when the watch ends if ModelArts goes on not showing the order.
+func (p page) givesUp(w watcher.Snapshot) []string {
+	if w.GivesUpAt.IsZero() {
+		return nil
+	}
+	if !w.GivesUpAt.After(p.now) {
+		return []string{"at its next poll, unless ModelArts " + shows(w) + " the order then"}
+	}
+	return []string{p.clock(w.GivesUpAt, "") + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"}
+}
+
+// shows returns what ModelArts does not do about an order that it does not show.
+func shows(w watcher.Snapshot) string {
+	if e := w.LastError; e != nil && (e.Code == unknownOrder || e.Code == string(watcher.NotFound)) {
+		return "knows"
+	}
+	return "shows"
+}
+
+// unknownOrder is the code for an order that ModelArts does not know, as its API documents it.
+const unknownOrder = "ModelArts.50015001"
+
 // heldCode is the code of the error of a watch whose account may not be asked now.
 const heldCode = "held"
 
@@ -43,7 +65,6 @@ func errorText(e watcher.ErrorDetail) string {
 		string(watcher.Forbidden):   "the account may not ask for the order",
 		string(watcher.Credentials): "the account's login is refused",
 	}
-	const unknownOrder = "ModelArts.50015001" // as the API documents it
 	switch {
 	case e.Code == unknownOrder:
 		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"

@@ -37,6 +37,7 @@ func (p page) watch(w watcher.Snapshot) string {
 		{"polls", plain, p.polls(w)},
 		{"overdue", p.paint.red, p.overdue(w)},
 		{"last error", p.paint.yellow, p.lastError(w)},
+		{"gives up", p.paint.yellow, p.givesUp(w)},
 		{"watch", plain, []string{clean(w.WatchID)}},
 	} {
 		b.WriteString(p.property(property))

@@ -44,7 +44,7 @@ func shownWatch(items ...watcher.Item) watcher.Snapshot {
 			w.Counts.Processing++
 		}
 	}
-	w.Reason = fmt.Sprintf("%d of %d items ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, w.Counts.Total, w.Counts.Processing)
+	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, plural(w.Counts.Total, "item"), w.Counts.Processing)
 	return w
 }
 
@@ -94,6 +94,7 @@ func shownWatches() map[string]watcher.Snapshot {
 	missing := shownWatch()
 	missing.Reason, missing.Polls, missing.ErrorsInARow = "0 of 0 items ended", 4, 4
 	missing.LastError = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+	missing.GivesUpAt = night.Add(17 * time.Second)
 
 	cancelled := ended(shownWatch(fourItems()...), watcher.Cancelled, "cancelled by ann: wrong flavor, ordered anew", 1)
 	cancelled.Failures = []watcher.Failure{soldOut}

@@ -29,7 +29,7 @@ type itemTable struct {
 func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
 	t := p.tableFor(w, items)
 	var b strings.Builder
-	b.WriteString(p.paint.faint(t.row("ITEM", "ACTION", pad("STATUS", t.statuses), p.ruler(t.axis), "TOOK")) + "\n")
+	b.WriteString(p.paint.faint(t.row("ITEM", "ACTION", pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
 	for _, it := range items {
 		colour := p.colourOf(it.Status)
 		status := pad(shorten(clean(string(it.Status)), t.statuses), t.statuses)

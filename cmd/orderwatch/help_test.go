@@ -131,9 +131,42 @@ func words(call string) (args []string) {
 
 // TestUnknownCommand holds that a slip in a command's name is answered with the one that was meant.
 func TestUnknownCommand(t *testing.T) {
-	var out, errs bytes.Buffer
-	code := run(context.Background(), []string{"lst"}, &out, &errs)
-	if code != exitUsage || !strings.Contains(errs.String(), "list") || out.Len() > 0 {
-		t.Errorf("code %d, stderr %q, stdout %q", code, &errs, &out)
+	for typed, meant := range map[string]string{
+		"lst": "list", "ls": "list", "show": "get", "status": "get", "stop": "cancel", "abort": "cancel", "wait": "watch",
+	} {
+		var out, errs bytes.Buffer
+		code := run(context.Background(), []string{typed}, &out, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), "did you mean ") || !strings.Contains(errs.String(), meant+"?") || out.Len() > 0 {
+			t.Errorf("%s: code %d, stderr %q, stdout %q", typed, code, &errs, &out)
+		}
+	}
+}
+
+// TestHelpWithFlags holds what is said of a flag or an argument that is wrong: the value, and what
+// would be right, in people's words.
+func TestHelpWithFlags(t *testing.T) {
+	for _, tt := range []struct{ line, says string }{
+		{"list --limit abc", `--limit: "abc" must be a whole number`},
+		{"list --all=perhaps", `--all: "perhaps" must be true or false`},
+		{"list -o yaml", `--output: "yaml" must be text or json`},
+		{"list --state gone", `--state: "gone" must be watching or ended`},
+		{"list --sate ended", "unknown flag: --sate: did you mean --state?"},
+		{"list --nothing", "unknown flag: --nothing\n"},
+		{"list -x", "unknown shorthand flag: 'x' in -x\n"},
+		{"list proj-a", "orderwatch list --project proj-a\n"},
+		{"watch --time 5m p/o", "unknown flag: --time: did you mean --timeout?"},
+		{"watch --timeout 5 p/o", `--timeout: "5" must be a duration of 1s or more, such as 90m` + "\n"},
+		{"watch --link ftp://x p/o", `--link: "ftp://x" must be`},
+		{"watch --expected-items 0 p/o", `--expected-items: "0" must be a whole number from 1 to 10000`},
+		{"get p/o..", `"p/o.." is no order: the order's name must be`},
+		{"get p.q/o", `"p.q/o" is no order: the project's id must be`},
+		{"events p/o..", "the order's name must be"},
+	} {
+		var out, errs bytes.Buffer
+		t.Setenv("ORDERWATCH_NATS_URL", "nats://127.0.0.1:1")
+		code := run(context.Background(), strings.Fields(tt.line), &out, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), tt.says) || out.Len() > 0 {
+			t.Errorf("%s: code %d, stderr %q, stdout %q", tt.line, code, &errs, &out)
+		}
 	}
 }

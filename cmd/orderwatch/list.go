@@ -22,15 +22,22 @@ func listCommand() *cobra.Command {
 		Short: "Show watches in a table, newest first",
 		Long: `Show watches in a table, newest first: how far each order is, when it was
 accepted, when its watch ends or ended, when it is polled next, and what is
-wrong. orderwatch get tells more of one. Where the output is no terminal, names
-and notes are not cut.
+wrong. orderwatch get tells more of one. Where the output is no terminal, each
+order is PROJECT/ORDER, and neither names nor notes are cut.
 
 With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 		Example: `  orderwatch list
   orderwatch list --state watching --label env=prod
   orderwatch list --watch --project my-project
   orderwatch list --all -o json | jq -r 'select(.last_error) | .order_name'`,
-		Args: noArguments,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				project, _, _ := strings.Cut(args[0], "/")
+				return usageError{c, fmt.Errorf("%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], clean(project))}
+			}
+			return nil
+		},
+		SuggestFor: []string{"ls"},
 	}
 	format := outputFlag(command)
 	flags := command.Flags()
@@ -68,11 +75,11 @@ func (l *listing) check(c *cobra.Command) error {
 	key, _, isLabel := strings.Cut(l.label, "=")
 	switch {
 	case l.state != "" && l.state != string(watcher.Watching) && l.state != string(watcher.Ended):
-		return usageError{c, errors.New("--state: must be watching or ended")}
+		return usageError{c, fmt.Errorf("--state: %q must be watching or ended", l.state)}
 	case l.label != "" && (!isLabel || key == ""):
-		return usageError{c, errors.New("--label: must be key=value, such as env=prod")}
+		return usageError{c, fmt.Errorf("--label: %q must be key=value, such as env=prod", l.label)}
 	case l.limit < 1:
-		return usageError{c, errors.New("--limit: must be at least 1")}
+		return usageError{c, fmt.Errorf("--limit: \"%d\" must be at least 1", l.limit)}
 	case l.all && c.Flags().Changed("limit"):
 		return usageError{c, errors.New("--all and --limit contradict each other: keep one")}
 	}

@@ -50,7 +50,7 @@ func (l *listing) follow(c *cobra.Command, format outputFormat) error {
 	io.WriteString(out, enterScreen)
 	for c.Context().Err() == nil {
 		columns, lines := terminalSize(out)
-		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines)); err != nil {
+		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, l.fewer(columns))); err != nil {
 			return err
 		}
 		select {
@@ -108,12 +108,20 @@ func (l *liveList) draw(now time.Time, columns int) string {
 	return text + "\n" + table.watches(l.watches)
 }
 
+// fewer says how fewer lines are had, where that is possible and there is room to say so.
+func (l *listing) fewer(columns int) string {
+	if l.state != "" || columns < 80 {
+		return ""
+	}
+	return "; --state watching shows fewer"
+}
+
 // screenful returns what draws the text from the top of a screen of so many lines, without a
-// moment at which the screen is empty.
-func screenful(text string, lines int) string {
+// moment at which the screen is empty. Where lines do not fit, hint follows what says so.
+func screenful(text string, lines int, hint string) string {
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) > lines && lines > 1 {
-		more := fmt.Sprintf("and %s that this screen has no room for", plural(len(all)-lines+1, "line"))
+		more := fmt.Sprintf("and %s that this screen has no room for", plural(len(all)-lines+1, "line")) + hint
 		all = append(all[:lines-1], more)
 	}
 	return goHome + strings.Join(all, clearLine+"\r\n") + clearLine + clearBelow

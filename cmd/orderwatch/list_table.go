@@ -36,7 +36,7 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 	columns := s.columns(watches)
 	widest := 0
 	for _, w := range watches {
-		widest = max(widest, width(noteOf(w)))
+		widest = max(widest, width(s.note(w)))
 	}
 	beside := widest
 	if s.width > 0 {
@@ -44,7 +44,7 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 	}
 	below := beside < min(widest, leastNote)
 	var b strings.Builder
-	if project := shared(watches); project != "" {
+	if project := s.shared(watches); project != "" {
 		b.WriteString(s.paint.faint("project "+clean(project)) + "\n")
 	}
 	title := "NOTE"
@@ -54,7 +54,7 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 	b.WriteString(s.paint.faint(tableHead(columns, title)) + "\n")
 	for _, w := range watches {
 		text := tableLine(columns, w)
-		switch note := noteOf(w); {
+		switch note := s.note(w); {
 		case note == "":
 			text = strings.TrimRight(text, " ")
 		case below:
@@ -79,14 +79,14 @@ func (s sheet) columns(watches []watcher.Snapshot) []column {
 		{title: "ENDS", text: s.ends},
 		{title: "NEXT", text: s.next, colour: s.lateColour},
 	}
-	if shared(watches) != "" {
+	if s.shared(watches) != "" {
 		all[0].text = orderName
 	}
 	for i := range all {
 		all[i].fit(watches)
 	}
 	room := func() bool { return s.width == 0 || taken(all) <= s.width }
-	if !room() && shared(watches) == "" {
+	if !room() && s.shared(watches) == "" {
 		all[0].text = shortName
 		all[0].fit(watches)
 	}
@@ -144,8 +144,12 @@ func tableLine(columns []column, w watcher.Snapshot) string {
 	return strings.Join(texts, strings.Repeat(" ", gap))
 }
 
-// shared returns the project of all watches, where it is one.
-func shared(watches []watcher.Snapshot) string {
+// shared returns the project of all watches, where it is one and stands above them: where nothing is
+// cut, each order is PROJECT/ORDER, fit to be handed to other commands.
+func (s sheet) shared(watches []watcher.Snapshot) string {
+	if s.width == 0 {
+		return ""
+	}
 	for _, w := range watches {
 		if w.ProjectID != watches[0].ProjectID {
 			return ""
@@ -226,25 +230,28 @@ func (s sheet) next(w watcher.Snapshot) string {
 	return "late"
 }
 
-// briefly returns a duration in its largest unit; 0s where it is negative.
+// briefly returns a duration as [showDuration] writes it, but its largest unit alone, which keeps the
+// table narrow; 0s where it is negative.
 func briefly(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
 	case d >= 2*day:
 		return fmt.Sprintf("%dd", d/day)
-	case d >= 2*time.Hour:
+	case d >= time.Hour:
 		return fmt.Sprintf("%dh", d/time.Hour)
-	case d >= 2*time.Minute:
+	case d >= time.Minute:
 		return fmt.Sprintf("%dm", d/time.Minute)
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// noteOf says what is wrong: why the last poll did not work, or why the watch ended without its order.
-func noteOf(w watcher.Snapshot) string {
+// note says what is wrong: why the last poll did not work, or why the watch ended without its order.
+func (s sheet) note(w watcher.Snapshot) string {
 	switch {
 	case w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return clean(w.Reason)
+	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
+		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + errorText(*w.LastError)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return errorText(*w.LastError)
 	}

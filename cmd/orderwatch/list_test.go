@@ -47,6 +47,7 @@ func TestListTable(t *testing.T) {
 		}
 	}
 	golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), sheet{now: night}.watches(several))
+	golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), sheet{now: night}.watches(one))
 	golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), sheet{now: night, width: 80, paint: true}.watches(one))
 }
 
@@ -60,9 +61,9 @@ func TestListScreenful(t *testing.T) {
 	}{
 		{"a\nb\n", 5, "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"},
 		{"a\nb\n", 2, "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"},
-		{"a\nb\nc\nd\n", 3, "\x1b[Ha\x1b[K\r\nb\x1b[K\r\nand 2 lines that this screen has no room for\x1b[K\x1b[J"},
+		{"a\nb\nc\nd\n", 3, "\x1b[Ha\x1b[K\r\nb\x1b[K\r\nand 2 lines that this screen has no room for; less\x1b[K\x1b[J"},
 	} {
-		if got := screenful(tt.text, tt.lines); got != tt.want {
+		if got := screenful(tt.text, tt.lines, "; less"); got != tt.want {
 			t.Errorf("screenful(%q, %d) = %q; want %q", tt.text, tt.lines, got, tt.want)
 		}
 	}

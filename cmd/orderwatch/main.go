@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return usageError{c, errors.New("name a command")} },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, wrongFlag(c, err)} })
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand())...)
 	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
 	addGroup(root, "Set up:", doctorCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())

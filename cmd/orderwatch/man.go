@@ -17,50 +17,67 @@ import (
 
 func manCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "man [DIR]",
-		Short: "Print the manual page, or write the pages of all commands",
-		Long: `Print the program's manual page, or write it and the pages of all commands into
-DIR. The same version always writes the same pages.`,
+		Use:   "man [COMMAND | DIR]",
+		Short: "Print a manual page, or write the pages of all commands",
+		Long: `Print the manual page of the program, or that of a COMMAND; or write the pages
+of all commands into DIR, which is made where it is not there. A DIR that is
+called like a command is written ./DIR. The same version always writes the same
+pages.`,
 		Example: `  orderwatch man | man -l -
-  orderwatch man ~/.local/share/man/man1
-  man orderwatch-get`,
+  orderwatch man get | man -l -
+  orderwatch man ~/.local/share/man/man1`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{c, fmt.Errorf("name one directory: %s", c.UseLine())}
+				return usageError{c, fmt.Errorf("name one command or one directory: %s", c.UseLine())}
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			root := newRoot()
-			if len(args) == 0 {
-				return writePage(root, c.OutOrStdout())
+			named, rest, err := root.Find(args)
+			if err == nil && len(rest) == 0 {
+				return writePage(named, c.OutOrStdout())
 			}
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
+			dir := args[0]
+			if _, err := os.Stat(dir); err != nil && !strings.ContainsRune(dir, filepath.Separator) {
+				if err := knownCommand(root, args); len(root.SuggestionsFor(dir)) > 0 {
+					return usageError{c, fmt.Errorf("%w A directory is written ./%s", err, dir)}
+				}
+			}
+			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
-			return writePages(root, args[0])
+			n, err := writePages(root, dir)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", plural(n, "page"), dir)
+			return err
 		},
 	}
 }
 
-// writePages writes the page of the command, and those of all below it.
-func writePages(c *cobra.Command, dir string) error {
+// writePages writes the page of the command, and those of all below it, and returns how many they are.
+func writePages(c *cobra.Command, dir string) (pages int, err error) {
 	var b bytes.Buffer
 	if err := writePage(c, &b); err != nil {
-		return err
+		return 0, err
 	}
 	path := filepath.Join(dir, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1")
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return err
+		return 0, err
 	}
+	pages = 1
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			if err := writePages(sub, dir); err != nil {
-				return err
+			below, err := writePages(sub, dir)
+			if err != nil {
+				return 0, err
 			}
+			pages += below
 		}
 	}
-	return nil
+	return pages, nil
 }
 
 // writePage writes the command's manual page, without a date.

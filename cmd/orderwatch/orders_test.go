@@ -94,7 +94,7 @@ func TestGetListCancel(t *testing.T) {
 	wantSaid(t, "get of two", got, 2, nil, []string{"2 orders are named; name one"})
 
 	got = carryOut(t, d.env, "list")
-	wantSaid(t, "list", got, 0, []string{"project " + project, "order.parts", "partially_failed", "2/2", "STATE"}, nil)
+	wantSaid(t, "list", got, 0, []string{project + "/order.parts ", "partially_failed", "2/2", "STATE"}, nil)
 	got = carryOut(t, d.env, "list", "--state", "ended", "--limit", "1")
 	wantSaid(t, "list of one", got, 0, []string{"order."}, []string{"the newest 1; there are more"})
 	if n := strings.Count(got.out, "order."); n != 1 {
@@ -103,7 +103,7 @@ func TestGetListCancel(t *testing.T) {
 	got = carryOut(t, d.env, "list", "--label", "env=none")
 	wantSaid(t, "list of none", got, 0, []string{"No watch is known that fits"}, nil)
 	for args, says := range map[string]string{
-		"--state gone": "must be watching or ended", "--label x": "key=value", "--limit 0": "at least 1",
+		"--state gone": `--state: "gone" must be watching or ended`, "--label x": "key=value", "--limit 0": "at least 1",
 		"--all --limit 5": "contradict", "--project a.b": "project_id: must be", "--watch": "needs a terminal", "--watch -o json": "draws a table",
 	} {
 		got = carryOut(t, d.env, append([]string{"list"}, strings.Fields(args)...)...)
@@ -242,7 +242,7 @@ func TestMan(t *testing.T) {
 	t.Parallel()
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
-		wantSaid(t, "man", carryOut(t, nil, "man", dir), 0, nil, nil)
+		wantSaid(t, "man", carryOut(t, nil, "man", dir), 0, []string{"wrote ", " pages into " + dir + "\n"}, nil)
 	}
 	root, err := os.ReadFile(first + "/orderwatch.1")
 	if err != nil {
@@ -281,5 +281,10 @@ func TestMan(t *testing.T) {
 			t.Errorf("man: %v\n%s", err, out)
 		}
 	}
-	wantSaid(t, "man with two directories", carryOut(t, nil, "man", "a", "b"), 2, nil, []string{"name one directory"})
+	wantSaid(t, "man with two directories", carryOut(t, nil, "man", "a", "b"), 2, nil, []string{"name one command or one directory"})
+	page, err := os.ReadFile(first + "/orderwatch-get.1")
+	if got := carryOut(t, nil, "man", "get"); err != nil || got.out != string(page) {
+		t.Errorf("man get prints another page than it writes: %v %s%s", err, got.out, got.err)
+	}
+	wantSaid(t, "man of a slip", carryOut(t, nil, "man", "lst"), 2, nil, []string{`unknown command "lst": did you mean get or list? A directory is written ./lst`})
 }

@@ -33,7 +33,7 @@ func newScreen(w io.Writer, nameWidth int) screen {
 
 // showCounts says how many of an order's items have ended.
 func showCounts(c watcher.Counts) string {
-	text := fmt.Sprintf("%d of %d items ended", c.Succeeded+c.Failed, c.Total)
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
 	}

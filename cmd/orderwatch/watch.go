@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,11 @@ func watchCommand() *cobra.Command {
 		Short: "Ask for orders to be watched; with --wait, until they have ended",
 		Long: `Ask for one or more orders to be watched. The requests are stored durably in
 NATS: once this command has said so, a worker (orderwatch serve) polls the
-orders until they have ended, whether this command goes on or not.
+orders until they have ended, whether this command goes on or not. A request
+that is wrong is rejected then: "orderwatch events --kind rejected" says why.
+
+A request for an order that is being watched joins that watch. Of both deadlines
+the later one holds.
 
 With --wait it follows the orders until all have ended, with a bar for each on a
 terminal and a line for each change elsewhere. Ctrl-C ends the waiting alone:
@@ -51,7 +56,8 @@ the request was rejected. Both are CloudEvents.`,
 		Example: `  orderwatch watch my-project/order.pool-5ed5-w4l2n
   orderwatch watch --wait --timeout 30m --label env=prod my-project/order.a
   orderwatch watch --wait -o json my-project/order.a my-project/order.b`,
-		Args: someOrders,
+		SuggestFor: []string{"wait"},
+		Args:       someOrders,
 	}
 	format := outputFlag(command)
 	flags := command.Flags()
@@ -79,6 +85,7 @@ the request was rejected. Both are CloudEvents.`,
 		if err != nil {
 			return err
 		}
+		warnOfBilling(c.ErrOrStderr(), requests)
 		s, err := connect(c, config)
 		if err != nil {
 			return err
@@ -87,7 +94,13 @@ the request was rejected. Both are CloudEvents.`,
 		if wait {
 			return newWaiting(c, s, *format, requests).run(c.Context())
 		}
-		return publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format))
+		if err := publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
+			return err
+		}
+		if *format == textOutput {
+			fmt.Fprintln(c.OutOrStdout(), rejectedHint)
+		}
+		return nil
 	}
 	return command
 }
@@ -127,18 +140,30 @@ func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, arg
 		return nil, usageError{c, errors.New("--request-id names one request: name one order, or leave it out")}
 	}
 	if c.Flags().Changed("expected-items") && all.ExpectedItems == 0 {
-		return nil, usageError{c, errors.New("--expected-items must be a whole number from 1 to 10000")}
+		return nil, usageError{c, errors.New("--expected-items: \"0\" must be a whole number from 1 to 10000")}
 	}
 	for _, r := range requests {
 		if err := r.Check(); err != nil {
-			return nil, usageError{c, flagError(err)}
+			return nil, usageError{c, flagError(c, err)}
 		}
 	}
 	return requests, nil
 }
 
+// billingID is what the ids of the billing look like, which people take for an order's name.
+var billingID = regexp.MustCompile(`^CS[0-9]+$`)
+
+// warnOfBilling says which orders have names that look like something else.
+func warnOfBilling(w io.Writer, requests []events.WatchRequest) {
+	for _, r := range requests {
+		if billingID.MatchString(r.Name) {
+			fmt.Fprintf(w, "orderwatch: %s looks like a billing order id; ModelArts knows an order by its orderName\n", r.Name)
+		}
+	}
+}
+
 // flagError says of an error in a request's field which flag is wrong.
-func flagError(err error) error {
+func flagError(c *cobra.Command, err error) error {
 	field, ok := errors.AsType[*watcher.FieldError](err)
 	if !ok {
 		return err
@@ -147,7 +172,14 @@ func flagError(err error) error {
 	if strings.HasPrefix(flag, "labels") {
 		flag = "label"
 	}
-	return fmt.Errorf("--%s %s", flag, field.Reason)
+	why := field.Reason
+	if flag == "timeout" {
+		why = "must be a duration of 1s or more, such as 90m" // the maximum is the worker's
+	}
+	if f := c.Flags().Lookup(flag); f != nil && f.Changed && flag != "label" {
+		return fmt.Errorf("--%s: %q %s", flag, shorten(f.Value.String(), 60), why)
+	}
+	return fmt.Errorf("--%s: %s", flag, why)
 }
 
 // publishTime is how long a request may take to be stored.
@@ -164,14 +196,18 @@ func publishAll(ctx context.Context, s *session, requests []events.WatchRequest,
 			stored(r, sequence)
 		case ctx.Err() != nil:
 			return codedError{exitInterrupted, fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
-		case errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("%s: NATS did not say within %s that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, publishTime, r.RequestID)
+		case errors.Is(err, events.ErrPerhapsStored):
+			return fmt.Errorf("%s: NATS did not say that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, r.RequestID)
 		default:
 			return fmt.Errorf("%s: nothing is stored: %w", r.Order, err)
 		}
 	}
 	return nil
 }
+
+// rejectedHint says where one learns that a stored request is wrong.
+const rejectedHint = `A worker that finds a request wrong rejects it, and says why:
+  orderwatch events --kind rejected`
 
 // storedPrinter returns what tells that a request is stored.
 func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, uint64) {
@@ -180,7 +216,7 @@ func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, u
 			printStored(w, r, sequence)
 			return
 		}
-		fmt.Fprintf(w, "%s is going to be watched (request %s). How it is: orderwatch get %s\n", r.Order, clean(r.RequestID), r.Order)
+		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, clean(r.RequestID), r.Order)
 	}
 }
 

@@ -157,7 +157,22 @@ func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
 	if open := w.openOrders(); len(open) == 1 {
 		how = "orderwatch get " + open[0].String()
 	}
-	return codedError{exitInterrupted, "interrupted; what is being watched goes on. How it is: " + how}
+	w.leaveLast()
+	return codedError{exitInterrupted, "interrupted; what is being watched goes on. How it is:\n  " + how}
+}
+
+// leaveLast shows once more how far the orders are that have not ended: their bars are gone.
+func (w *waiting) leaveLast() {
+	for _, order := range w.openOrders() {
+		w.mu.Lock()
+		last, known := w.seen[order]
+		w.mu.Unlock()
+		text := "no items yet"
+		if known {
+			text = showCounts(last.counts)
+		}
+		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), text)
+	}
 }
 
 // answered reports whether the request was answered before it was stored: its id is that of an

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 )
@@ -42,6 +43,24 @@ func TestWatchOnTerminal(t *testing.T) {
 			if strings.Contains(shown, text) {
 				t.Errorf("%q %q: %q in %q", tt.env, tt.args, text, shown)
 			}
+		}
+	}
+}
+
+// TestWatchInterruptedOnTerminal holds that Ctrl-C leaves the last state on the terminal, and the
+// command that goes on with it in one piece.
+func TestWatchInterruptedOnTerminal(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := onTerminal(t, build(t, worker), append([]string{"TERM=xterm"}, d.env...), 80, 24, "watch", "--wait", "order.later")
+	p.says(t, "1 of 2 items ended")
+	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	code, shown := p.ends(t), p.text()
+	for _, text := range []string{"  order.later: 1 of 2 items ended\r\n", "goes on. How it is:\r\n  orderwatch get " + project + "/order.later\r\n"} {
+		if code != 130 || !strings.Contains(shown, text) {
+			t.Errorf("exit code %d, want 130 and %q in %q", code, text, shown)
 		}
 	}
 }

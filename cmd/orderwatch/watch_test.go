@@ -291,7 +291,7 @@ func TestWatchInterrupted(t *testing.T) {
 	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.ends(t); code != 130 || !strings.Contains(p.text(), "what is being watched goes on. How it is: orderwatch get "+project+"/order.later") {
+	if code := p.ends(t); code != 130 || !strings.Contains(p.text(), "what is being watched goes on. How it is:\n  orderwatch get "+project+"/order.later") {
 		t.Errorf("exit code %d", code)
 	}
 	d.finish()
@@ -318,8 +318,11 @@ func TestWatchWithoutWorker(t *testing.T) {
 		t.Errorf("%d requests are stored", last)
 	}
 	// Without --wait the request is stored for the worker that comes.
-	if got := carryOut(t, d.env, "watch", "order.succeeds"); got.code != 0 {
-		t.Errorf("exit code %d: %s", got.code, got.err)
+	got = carryOut(t, d.env, "watch", "order.succeeds")
+	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
+	got = carryOut(t, nil, "watch", project+"/CS2504101234ABC", project+"/CS2504101234")
+	if n := strings.Count(got.err, "looks like a billing order id"); n != 1 {
+		t.Errorf("%d warnings of a billing order id: %s", n, got.err)
 	}
 	d.serve()
 	if c := awaitCompletions(t, d.nats.js, 1)[0]; c.Outcome != watcher.Succeeded {
@@ -381,7 +384,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 			situations = append(situations,
 				situation{name: "no order", env: loginOf(g, "person"), args: []string{"-o", "text"}, code: 2, says: "order"},
 				situation{name: "no project", env: loginOf(g, "person"), args: []string{"order.pool-1"}, code: 2, says: "names no project"},
-				situation{name: "bad order", env: loginOf(g, "person"), args: []string{project + "/order.*"}, code: 2, says: "order_name: must be"},
+				situation{name: "bad order", env: loginOf(g, "person"), args: []string{project + "/order.*"}, code: 2, says: "the order's name must be"},
 			)
 		}
 		for _, tt := range situations {

@@ -62,7 +62,7 @@ publish() {
     --arg requested_by "${REQUESTED_BY:-}" --arg link "${LINK:-}" --arg timeout "${WATCH_TIMEOUT:-2h}" \
     '$ARGS.named | with_entries(select(.value != ""))' >"$work/request"
   until tool ack request --raw --no-templates orders.watch "$(cat "$work/request")" &&
-    sequence=$(jq -e .seq "$work/ack"); do
+    sequence=$(jq -e 'select(.error == null and .seq > 0).seq' "$work/ack"); do
     away ack
     check "${PUBLISH_LIMIT:-120}"
     sleep 3

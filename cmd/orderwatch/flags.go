@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// wrongFlag says what is wrong with a flag, and which may have been meant.
+func wrongFlag(c *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		if near := nearFlags(c, unknown.GetSpecifiedName()); len(near) > 0 {
+			return fmt.Errorf("%w: did you mean --%s?", err, strings.Join(near, " or --"))
+		}
+		return err
+	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag := invalid.GetFlag()
+		return fmt.Errorf("--%s: %q %s", flag.Name, shorten(invalid.GetValue(), 60), wantedValue(flag, invalid.Unwrap()))
+	}
+	return err
+}
+
+// nearFlags returns the command's flags whose names are near to the one that does not exist, by the
+// measure that commands are suggested by.
+func nearFlags(c *cobra.Command, name string) []string {
+	names := cobra.Command{SuggestionsMinimumDistance: c.Root().SuggestionsMinimumDistance}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	return names.SuggestionsFor(name)
+}
+
+// wantedValue says what the flag's value must be. err is what its own check said.
+func wantedValue(flag *pflag.Flag, err error) string {
+	switch flag.Value.Type() {
+	case "int":
+		return "must be a whole number"
+	case "bool":
+		return "must be true or false"
+	case "duration":
+		return "must be a duration, such as 90m"
+	}
+	return err.Error()
+}
