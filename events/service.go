@@ -62,7 +62,7 @@ type service struct {
 // finish waits for the requests that are being carried out.
 func (s *service) finish() {
 	s.busy.Lock()
-	s.busy.Unlock()
+	defer s.busy.Unlock()
 }
 
 // A ServiceError is a request that the service did not carry out.
