@@ -43,7 +43,7 @@ var ends = map[string]struct {
 	},
 	"order.unknown": {
 		show:    fails(watcher.NotFound, "ModelArts.50015001", "order not found"),
-		outcome: watcher.OrderNotFound, reason: "the API does not know the order", code: "ModelArts.50015001",
+		outcome: watcher.OrderNotFound, reason: "the API did not know the order", code: "ModelArts.50015001",
 	},
 	"order.refused": {
 		show:    fails(watcher.Refused, "ModelArts.50000001", "no such project"),
