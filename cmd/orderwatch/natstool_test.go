@@ -249,6 +249,7 @@ func TestNatsToolShell(t *testing.T) {
 		{"rejected", "order.never", "build-773", []string{"WATCH_TIMEOUT=nonsense"}, 2, "rejected: timeout: must be"},
 		{"not heard of", "order.never", "build-774", []string{"WAIT_LIMIT=3"}, 1, "nothing heard of build-774 within 3 s"},
 		{"no NATS", "order.never", "build-775", []string{"PUBLISH_LIMIT=1", "NATS_URL=nats://" + freeAddr(t)}, 1, "no servers available"},
+		{"no stream", "order.never", "build-776", []string{"PUBLISH_LIMIT=1", "NATS_URL=" + startNATS(t, "").url}, 1, "No responders"},
 		{"usage", "order.never", "", nil, 2, "usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,13 +56,14 @@ away() { note "trying again: $(cat "$work/$1" "$work/error" | tr -cd '[:print:]'
 
 # publish stores the request. A request on the subject of a stream is answered with the PubAck, which
 # says that it is stored durably. A try without an answer may be stored too: the next one says the
-# same, so both are one request.
+# same, so both are one request. The tool exits with 0 also where nobody answers, and jq where there is
+# nothing to read.
 publish() {
   jq -cn --arg project_id "$project" --arg order_name "$order" --arg request_id "$request_id" \
     --arg requested_by "${REQUESTED_BY:-}" --arg link "${LINK:-}" --arg timeout "${WATCH_TIMEOUT:-2h}" \
     '$ARGS.named | with_entries(select(.value != ""))' >"$work/request"
   until tool ack request --raw --no-templates orders.watch "$(cat "$work/request")" &&
-    sequence=$(jq -e 'select(.error == null and .seq > 0).seq' "$work/ack"); do
+    sequence=$(jq 'select(.error == null and .seq > 0).seq' "$work/ack") && [ -n "$sequence" ]; do
     away ack
     check "${PUBLISH_LIMIT:-120}"
     sleep 3
