@@ -172,7 +172,7 @@ func (c Config) ensureOne(ctx context.Context, heard listener, js jetstream.JetS
 	if !ok {
 		return unfit
 	}
-	err = c.ensureConsumer(ctx, heard, stream, consumer)
+	err = c.ensureConsumer(ctx, heard, js, stream, consumer)
 	if unfit != nil && wanted.Name == c.Names.requestStream() {
 		return cmp.Or(err, error(harmlessError{unfit}))
 	}
@@ -200,10 +200,14 @@ func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.J
 	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
 
-func (c Config) ensureConsumer(ctx context.Context, heard listener, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+func (c Config) ensureConsumer(ctx context.Context, heard listener, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
 	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
+		wanted, err = c.beginWhere(ctx, js, stream, wanted)
+		if err != nil {
+			return err
+		}
 		consumer, err = stream.CreateConsumer(ctx, wanted)
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			consumer, err = stream.Consumer(ctx, wanted.Durable)
@@ -303,7 +307,9 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	if found.FilterSubject != "" {
 		filters = []string{found.FilterSubject}
 	}
-	compare(&list, "deliver_policy", wanted.DeliverPolicy, found.DeliverPolicy, false)
+	if wanted.Durable != slackConsumer || found.DeliverPolicy != jetstream.DeliverByStartSequencePolicy { // made anew: see beginWhere
+		compare(&list, "deliver_policy", wanted.DeliverPolicy, found.DeliverPolicy, false)
+	}
 	compare(&list, "headers_only", wanted.HeadersOnly, found.HeadersOnly, true) // every request would be rejected
 	compare(&list, "inactive_threshold", wanted.InactiveThreshold, found.InactiveThreshold, false)
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)

@@ -320,6 +320,14 @@ func (e *Event) Attention() (a watcher.Attention, ok bool) {
 	return dataOf[watcher.Attention](e, typeAttention)
 }
 
+// Undelivered returns the data of an event about a message that Slack finally refused.
+func (e *Event) Undelivered() (m watcher.UndeliveredMessage, ok bool) {
+	return dataOf[watcher.UndeliveredMessage](e, typeUndelivered)
+}
+
+// Again returns the data of an event that asks to tell people again.
+func (e *Event) Again() (a watcher.Again, ok bool) { return dataOf[watcher.Again](e, typeRenotify) }
+
 func dataOf[D any](e *Event, kind string) (data D, ok bool) {
 	if e.Type() != kind {
 		return data, false

@@ -38,7 +38,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",
 		}, []string{"outcome"}),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderwatch_service_answers_total", Help: "Answers of the NATS service by endpoint (watch, get, list, cancel, poll) and code: 200, or that of the error.",
+			Name: "orderwatch_service_answers_total", Help: "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.",
 		}, []string{"endpoint", "code"}),
 		denials: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",

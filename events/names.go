@@ -17,6 +17,12 @@ func (n Names) attention(kind, project string) string {
 	return n.Subjects + ".attention." + kind + "." + project
 }
 
+func (n Names) undelivered(to string) string { return n.Subjects + ".undelivered." + to }
+
+// renotify returns the subject of a wish to tell people again. It has a token more than those of
+// attention, which look for the last event of a project.
+func (n Names) renotify(key string) string { return n.Subjects + ".attention.renotify." + key }
+
 func (n Names) progress(key string) string { return n.Subjects + ".progress." + key }
 
 func (n Names) completed(outcome watcher.Outcome, key string) string {

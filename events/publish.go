@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -129,6 +131,25 @@ func decodeCompletion(encoded []byte) (watcher.Completion, error) {
 	var c watcher.Completion
 	_, err := decodeEvent(encoded, &c)
 	return c, err
+}
+
+// decodeProgress reads a progress event.
+func decodeProgress(encoded []byte) (watcher.Progress, error) {
+	var e event.Event
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return watcher.Progress{}, fmt.Errorf("decode event: %w", err)
+	}
+	var g watcher.Progress
+	if err := e.DataAs(&g); err != nil {
+		return watcher.Progress{}, fmt.Errorf("decode event %s: %w", e.ID(), err)
+	}
+	_, number, _ := strings.Cut(e.ID(), ".") // of the id <watch_id>.<n>
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return watcher.Progress{}, fmt.Errorf("decode event %s: no number of a progress event: %w", e.ID(), err)
+	}
+	g.Number = n
+	return g, nil
 }
 
 // decodeEvent reads an event's data and returns its type.

@@ -230,8 +230,8 @@ func TestServiceSchemas(t *testing.T) {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 5 {
-		t.Fatalf("the service has %d endpoints; want 5", len(requests))
+	if len(requests) != 6 {
+		t.Fatalf("the service has %d endpoints; want 6", len(requests))
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {

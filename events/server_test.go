@@ -164,14 +164,27 @@ func (c told) Notify(_ context.Context, completion watcher.Completion) error {
 }
 
 // Attend takes what it is told.
+func (told) Progress(context.Context, watcher.Progress) error { return nil }
+
 func (told) Attend(context.Context, watcher.Attention) error { return nil }
+
+// NotifyAgain hands the completion on once more.
+func (c told) NotifyAgain(ctx context.Context, completion watcher.Completion, _ watcher.Again) error {
+	return c.Notify(ctx, completion)
+}
 
 // notify is a Notifier made of a function.
 type notify func(context.Context, watcher.Completion) error
 
 func (f notify) Notify(ctx context.Context, c watcher.Completion) error { return f(ctx, c) }
 
+func (notify) Progress(context.Context, watcher.Progress) error { return nil }
+
 func (notify) Attend(context.Context, watcher.Attention) error { return nil }
+
+func (f notify) NotifyAgain(ctx context.Context, c watcher.Completion, _ watcher.Again) error {
+	return f(ctx, c)
+}
 
 // A logbook keeps what a worker logged.
 type logbook struct {

@@ -77,7 +77,7 @@ func (e *ServiceError) Error() string { return e.Reason }
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]func(context.Context, micro.Request) (any, error) {
 	return map[string]func(context.Context, micro.Request) (any, error){
-		"watch": s.watch, "get": s.get, "list": s.list, "cancel": s.cancel, "poll": s.poll,
+		"watch": s.watch, "get": s.get, "list": s.list, "cancel": s.cancel, "poll": s.poll, "renotify": s.renotify,
 	}
 }
 

@@ -48,28 +48,37 @@ type stored struct {
 // last returns the last message on the subject, or the last of all on it where it has wildcards,
 // as the stream's leader sees it. Where there is none the error is jetstream.ErrMsgNotFound.
 func (s *store) last(ctx context.Context, stream, subject string) (stored, error) {
+	return s.read(ctx, stream, map[string]any{"last_by_subj": subject}, subject)
+}
+
+// get returns the message with the sequence, as last does.
+func (s *store) get(ctx context.Context, stream string, sequence uint64) (stored, error) {
+	return s.read(ctx, stream, map[string]any{"seq": sequence}, fmt.Sprintf("message %d", sequence))
+}
+
+func (s *store) read(ctx context.Context, stream string, which map[string]any, what string) (stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
 	defer cancel()
-	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	ask, err := json.Marshal(which)
 	if err != nil {
 		return stored{}, err
 	}
 	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.api("STREAM.MSG.GET."+stream), ask)
 	if err != nil {
-		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, err)
+		return stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
 	var answer struct {
 		Message stored              `json:"message"`
 		Error   *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, err)
+		return stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
 	if answer.Error != nil && notThere(answer.Error) {
 		return stored{}, jetstream.ErrMsgNotFound
 	}
 	if answer.Error != nil {
-		return stored{}, fmt.Errorf("read %s from %s: %w", subject, stream, answer.Error)
+		return stored{}, fmt.Errorf("read %s from %s: %w", what, stream, answer.Error)
 	}
 	return answer.Message, nil
 }

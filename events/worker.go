@@ -41,6 +41,7 @@ type Worker struct {
 	refusals connectFailures           // of the login
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
+	untold   atomic.Int64              // events that people have not been told of
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
 }
 
@@ -206,6 +207,11 @@ func (w *Worker) watchAssets(ctx context.Context) {
 		}
 		before := w.trouble.Swap(&err)
 		w.holdIf(err)
+		if err == nil {
+			if err := w.noteSettled(ctx); err != nil && ctx.Err() == nil {
+				w.log.Debug("not noted how far the consumer has come", "consumer", slackConsumer, "err", err)
+			}
+		}
 		if err != nil && !errors.Is(err, errNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
 			w.log.Error("what the worker needs of NATS is not as it must be; trying again until it is", "err", err)
 		}
@@ -289,6 +295,10 @@ func (w *Worker) Ready() error {
 	return nil
 }
 
+// Waiting returns how many events wait for people to be told, over all workers, as of a few seconds ago.
+// It is safe for concurrent use.
+func (w *Worker) Waiting() int { return int(w.untold.Load()) }
+
 // natsError takes the errors of the connection that no call returns.
 func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if loginRefused(err) {
@@ -351,11 +361,19 @@ func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	return w.poller.Wake(ctx, k, deliveries)
 }
 
-// takeEvent handles an event of the slack consumer. Progress is not told to people yet.
+// takeEvent handles an event of the slack consumer.
 func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	switch names := w.config.Names; {
 	case strings.HasPrefix(m.Subject, names.Subjects+".completed."):
-		return handOn(ctx, w.log, m, decodeCompletion, w.notifier.Notify)
+		return handOn(ctx, w.log, m, decodeCompletion, func(ctx context.Context, c watcher.Completion) error {
+			err := w.notifier.Notify(ctx, c)
+			passed("slack", "told", err)
+			return err
+		})
+	case strings.HasPrefix(m.Subject, names.Subjects+".progress."):
+		return handOn(ctx, w.log, m, decodeProgress, w.notifier.Progress)
+	case strings.HasPrefix(m.Subject, names.renotify("")):
+		return w.takeRenotify(ctx, m)
 	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):
 		return handOn(ctx, w.log, m, decodeAttention, w.notifier.Attend)
 	}
@@ -370,7 +388,6 @@ func handOn[E any](ctx context.Context, log *slog.Logger, m *nats.Msg, decode fu
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	err = tell(ctx, event)
-	passed("slack", "told", err)
 	if err == nil {
 		return watcher.Verdict{Action: watcher.Ack}
 	}

@@ -344,7 +344,7 @@ func TestAttendNotesLater(t *testing.T) {
 	shared := b.config.Notes.(*notes)
 	failures := 3
 	shared.fail = func(_ string, text []byte) error {
-		if failures > 0 && strings.Contains(string(text), `"told"`) {
+		if failures > 0 && strings.Contains(string(text), `"done":true`) {
 			failures--
 			return context.DeadlineExceeded
 		}
@@ -437,7 +437,7 @@ func TestWhatIsNoted(t *testing.T) {
 	b.attend(attention(watcher.Unreachable, watcher.HeldLogin))
 	text, _, _ := b.config.Notes.Note(t.Context(), "outage.5f2c91d0a7_cn-north-4_1744286400000.C0ONCALL")
 	var got map[string]any
-	if err := json.Unmarshal(text, &got); err != nil || got["told"] != "unreachable" || got["ts"] != b.want("C0ONCALL", 1)[0].TS || len(got) != 2 {
+	if err := json.Unmarshal(text, &got); err != nil || got["told"] != "unreachable" || got["ts"] != b.want("C0ONCALL", 1)[0].TS || got["parts"] != 1.0 || got["done"] != true || len(got) != 4 {
 		t.Errorf("noted %s (%v)", text, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"time"
 
@@ -25,9 +26,9 @@ const (
 	unknownPatience = 24 * time.Hour
 )
 
-// Notify posts the summary in every channel that the requests name, but not again where this
-// process knows that it stands. It takes at most 25 s. Every error is a *[watcher.RetryError]. What
-// Slack finally refuses goes to the log as a whole, and is done.
+// Notify posts the summary in every channel that the requests name, but not again where it stands,
+// whichever worker posted it. It takes at most 25 s. Every error is a *[watcher.RetryError]. What
+// Slack finally refuses is kept in Config.Undelivered, and is done.
 func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
 	var again *watcher.RetryError
 	stop := s.config.Now().Add(passLimit)
@@ -66,31 +67,66 @@ func (s *Slack) channels(requests []watcher.Request) []string {
 // A delivery is one message on its way to one channel.
 type delivery struct {
 	message Message
-	edits   string // the ts of the message that it replaces; empty: it is a new one
 	place   place
+	entry   *entry
 	receipt *receipt
 	lane    *lane
-	told    time.Time                                     // when what it tells of happened
-	log     *slog.Logger                                  // says what it is about
-	whole   func(ctx context.Context, m Message)          // writes a message to the log
-	begin   func(ctx context.Context) *watcher.RetryError // comes before each call; nil for nothing
+	told    time.Time                            // when what it tells of happened
+	about   watcher.UndeliveredMessage           // what it tells of, where it is finally refused
+	ended   *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
+	log     *slog.Logger                         // says what it is about
+	whole   func(ctx context.Context, m Message) // writes a message to the log
 }
+
+// completed is the one state of a watch that people are told of.
+const completed = "completed"
 
 // deliver posts what is missing of the summary in one channel. nil means that it is done.
 func (s *Slack) deliver(ctx context.Context, c watcher.Completion, p place, stop time.Time) *watcher.RetryError {
-	r, ok := s.receipts.claim(p)
-	if !ok {
-		return &watcher.RetryError{After: time.Second, Err: errors.New("post to slack: the same summary is being posted")}
-	}
-	defer s.receipts.release(r)
-	if r.done {
-		return nil
-	}
-	return s.post(ctx, delivery{
-		message: Summarize(c, s.options()), place: p, receipt: r, lane: s.lane(p.channel), told: c.CompletedAt,
+	return s.tell(ctx, delivery{
+		message: s.summary(ctx, c, s.options()), place: p, entry: &entry{key: noteKey("watch", c.WatchID, p.channel), state: completed}, told: c.CompletedAt, about: ofWatch(c), ended: &c,
 		log:   s.log.With("watch", c.WatchID, "channel", p.channel),
 		whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
 	}, stop)
+}
+
+// tell makes the calls that the delivery lacks, as far as its note says. nil means that it is done.
+func (s *Slack) tell(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+	r, ok := s.receipts.claim(d.place)
+	if !ok {
+		return &watcher.RetryError{After: time.Second, Err: errors.New("post to slack: the same message is being posted")}
+	}
+	defer s.receipts.release(r)
+	if r.told == d.entry.state {
+		return nil
+	}
+	d.receipt, d.lane = r, s.lane(d.place.channel)
+	d.entry.slack, d.entry.receipt = s, r
+	if retry := d.entry.read(ctx); retry != nil {
+		return retry
+	}
+	retry := s.postOrJoin(ctx, d, stop)
+	if retry != nil {
+		d.entry.withdraw(ctx)
+		return retry
+	}
+	if d.entry.posting.Done { // otherwise a later state was announced, and is somebody's to tell
+		r.told = d.entry.posting.Tells
+	}
+	return nil
+}
+
+// postOrJoin posts the message, or, of a watch that ended well while many messages wait, tells of it in
+// the channel's digest.
+func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+	if d.ended == nil {
+		return s.post(ctx, d, stop)
+	}
+	if s.together(d) {
+		return s.tellTogether(ctx, d, stop)
+	}
+	d.message = d.message.afterQuiet(d.entry.posting, *d.ended)
+	return s.post(ctx, d, stop)
 }
 
 // options returns what messages depend on beside what they tell of.
@@ -98,33 +134,56 @@ func (s *Slack) options() Options {
 	return Options{Mention: s.config.Mention, Now: s.config.Now(), NoThread: s.config.Token == "", Secrets: s.config.Secrets}
 }
 
-// post makes the calls that the delivery lacks. nil means that it is done.
+// post makes one call after the other until what is to be told stands.
 func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
-	for !d.receipt.done {
-		if retry := s.turn(ctx, d, stop); retry != nil {
-			return retry
+	for !d.entry.told(d.message.parts()) {
+		retry := d.entry.tooSoon()
+		if retry == nil {
+			retry = s.blocked(ctx, d, stop)
 		}
-		if d.begin != nil {
-			if retry := d.begin(ctx); retry != nil {
-				return retry
+		if retry == nil && d.entry.posting.Call != nil {
+			if retry = s.settle(ctx, d); retry == nil && d.entry.posting.Call == nil {
+				continue
 			}
 		}
-		ts, err := s.send(ctx, d)
-		if err == nil {
-			s.accepted(ctx, d, ts)
-			continue
+		if retry == nil && d.lacksUpload() {
+			if retry = s.upload(ctx, d); retry == nil && d.lacksUpload() {
+				continue // given up
+			}
 		}
-		if retry := s.refused(ctx, d, err); retry != nil {
+		if retry == nil {
+			retry = s.turn(ctx, d, stop)
+		}
+		if retry == nil {
+			retry = s.call(ctx, d)
+		}
+		if retry != nil {
 			return retry
 		}
 	}
 	return nil
 }
 
+// call announces one call, makes it, and notes what came of it.
+func (s *Slack) call(ctx context.Context, d delivery) *watcher.RetryError {
+	if retry := d.entry.announce(ctx); retry != nil {
+		return retry
+	}
+	d.receipt.known, d.receipt.unsure = true, true
+	ts, err := s.send(ctx, d)
+	if err == nil {
+		return s.accepted(ctx, d, ts)
+	}
+	return s.refused(ctx, d, err)
+}
+
 // turn waits for the channel's next turn. An error says that it does not come soon.
 func (s *Slack) turn(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
 	if retry := s.blocked(ctx, d, stop); retry != nil {
 		return retry
+	}
+	if wait := s.editTurn(d); wait > 0 {
+		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: it takes so many edits a minute")}
 	}
 	wait, ok := d.lane.reserve(s.config.Now(), &d.receipt.turn, maxWait)
 	if !ok {
@@ -163,19 +222,14 @@ func interrupted(err error) *watcher.RetryError {
 	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("post to slack: %w", err)}
 }
 
-// edit returns the ts of the message that is edited; empty: a new one is posted.
-func (d delivery) edit() string {
-	if d.receipt.anew {
-		return ""
-	}
-	return d.edits
-}
-
 // part returns the message whose turn it is, and its forms from the richest to text alone.
 func (d delivery) part() (Message, [][]slack.Block) {
 	m := d.message
-	if d.receipt.parts > 0 {
-		m = m.Replies[d.receipt.parts-1]
+	if d.isFile() {
+		return Message{Text: m.File.Instead}, [][]slack.Block{nil, nil} // the file, or text alone
+	}
+	if part := d.entry.part(); part > 0 {
+		m = m.Replies[part-1]
 	}
 	if len(m.Brief) == 0 {
 		return m, [][]slack.Block{m.Blocks, nil}
@@ -185,6 +239,9 @@ func (d delivery) part() (Message, [][]slack.Block) {
 
 // send makes one call and returns the message's ts.
 func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
+	if d.isFile() && d.receipt.form == 0 {
+		return s.share(ctx, d)
+	}
 	m, forms := d.part()
 	blocks, text := forms[d.receipt.form], m.Text
 	if blocks == nil && m.Mention != "" {
@@ -196,14 +253,24 @@ func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
 	options := []slack.MsgOption{
 		slack.MsgOptionText(text, false), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
-	if blocks != nil || d.edit() != "" { // no block takes away those that a message had
+	edits := d.entry.edits()
+	if blocks != nil || edits { // no block takes away those that a message had
 		options = append(options, slack.MsgOptionBlocks(blocks...))
 	}
+	if !d.receipt.bare {
+		options = append(options, slack.MsgOptionMetadata(d.mark()))
+	}
 	switch {
-	case d.edit() != "":
-		options = append(options, slack.MsgOptionUpdate(d.edit()))
-	case d.receipt.ts != "":
-		options = append(options, slack.MsgOptionTS(d.receipt.ts))
+	case edits:
+		options = append(options, slack.MsgOptionUpdate(d.entry.posting.TS))
+	case d.entry.part() > 0:
+		options = append(options, slack.MsgOptionTS(d.entry.posting.TS))
+	}
+	if m.Broadcast {
+		options = append(options, slack.MsgOptionBroadcast())
+	}
+	if !edits {
+		options = append(options, slack.UnsafeMsgOptionEndpoint(s.config.APIURL+"chat.postMessage", func(v url.Values) { v.Set("client_msg_id", d.clientID()) }))
 	}
 	_, ts, _, err := s.api.SendMessageContext(ctx, d.place.channel, options...)
 	if err == nil && ts == "" {
@@ -221,8 +288,8 @@ func (s *Slack) sendWebhook(ctx context.Context, text string, blocks []slack.Blo
 	return slack.PostWebhookCustomHTTPContext(ctx, s.config.WebhookURL, s.config.HTTPClient, m)
 }
 
-// accepted notes that the part is posted.
-func (s *Slack) accepted(ctx context.Context, d delivery, ts string) {
+// accepted notes that the part at hand stands.
+func (s *Slack) accepted(ctx context.Context, d delivery, ts string) *watcher.RetryError {
 	r := d.receipt
 	if d.lane.succeed() {
 		d.log.Info("slack takes messages again")
@@ -230,7 +297,7 @@ func (s *Slack) accepted(ctx context.Context, d delivery, ts string) {
 	s.mu.Lock()
 	s.pausedFor = ""
 	s.mu.Unlock()
-	if r.ambiguous && d.edit() == "" {
+	if r.doubtful {
 		s.duplicates.Add(1)
 		d.log.Warn("possible duplicate: an earlier try may have been posted too", "ts", ts)
 	}
@@ -239,17 +306,7 @@ func (s *Slack) accepted(ctx context.Context, d delivery, ts string) {
 		m, _ := d.part()
 		d.whole(ctx, m)
 	}
-	d.log.Debug("message posted", "ts", ts, "part", r.parts)
-	if r.parts == 0 {
-		r.ts = ts
-	}
-	d.next()
-}
-
-// next turns to the part that follows.
-func (d delivery) next() {
-	r := d.receipt
-	r.parts++
-	r.form, r.ambiguous, r.notBefore = 0, false, time.Time{}
-	r.done = r.parts > len(d.message.Replies)
+	d.log.Debug("message posted", "ts", ts, "part", d.entry.part())
+	r.accepted()
+	return d.entry.stands(ctx, ts, d.message.parts())
 }

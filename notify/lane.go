@@ -24,6 +24,7 @@ type lane struct {
 	queued  time.Time // the last turn that was given away
 	until   time.Time // no call before
 	code    string    // of the last error; empty after a success
+	shutTil time.Time // the channel's history cannot be read
 	backoff *backoff.ExponentialBackOff
 }
 
@@ -83,6 +84,20 @@ func (l *lane) fail(now time.Time, delay time.Duration, code string) (time.Durat
 	changed := l.code != code
 	l.code = code
 	return delay, changed
+}
+
+// shut notes that the channel's history cannot be read for a while.
+func (l *lane) shut(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shutTil = until
+}
+
+// blind reports whether the channel's history cannot be read.
+func (l *lane) blind(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Before(l.shutTil)
 }
 
 // succeed starts the backoff anew, and reports whether the last call failed.

@@ -46,10 +46,10 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 		return nil // it is being written
 	}
 	defer l.receipts.release(r)
-	if r.done {
+	if r.told != "" {
 		return nil
 	}
-	r.done = true
+	r.told = string(a.Kind)
 	a = redactAttention(a, l.secrets)
 	if a.Kind == watcher.Overdue {
 		l.log.Warn("watches are not polled when they are due", "project", projectOf(a), "since", a.Since, "waiting", a.Waiting, "reason", line(a.Reason, maxReason))

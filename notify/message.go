@@ -14,10 +14,11 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 )
 
-// A Message is one post and the replies in its thread.
+// A Message is one post, and the replies and the file in its thread.
 type Message struct {
 	// Text is a full sentence for push notifications, search and screen readers, escaped, at most
 	// 600 UTF-16 units.
@@ -30,8 +31,20 @@ type Message struct {
 	// Mention is Slack's code for whom to wake, empty for nobody. It is in Blocks and Brief
 	// already; whoever posts Text alone puts it before.
 	Mention string
+	// Broadcast shows a reply in the channel, too.
+	Broadcast bool
 	// Replies go into the post's thread: at most 3, without replies of their own.
 	Replies []Message
+	// File goes into the thread after the replies; nil where they have room for all.
+	File *File
+}
+
+// parts returns how many messages of Slack it takes.
+func (m Message) parts() int {
+	if m.File != nil {
+		return 2 + len(m.Replies)
+	}
+	return 1 + len(m.Replies)
 }
 
 // Options are what a message depends on beside what it tells of. The zero value mentions nobody and
@@ -44,6 +57,10 @@ type Options struct {
 	Now time.Time
 	// NoThread leaves the replies out and says in the message where the rest is found.
 	NoThread bool
+	// File allows for a file where the thread has no room for every failed item.
+	File bool
+	// Again says who had the message sent again; the zero value is the first time.
+	Again watcher.Again
 	// Secrets are never shown, whatever text they are in; empty ones are ignored.
 	Secrets []string
 }

@@ -9,27 +9,38 @@ import (
 // maxReceipts bounds the memory for deliveries.
 const maxReceipts = 10000
 
-// A receipt is what is known of one message in one channel. It is written only by whoever claimed
-// it.
+// A receipt is what this process knows of one message in one channel beside its note. It is written
+// only by whoever claimed it.
 type receipt struct {
-	ts        string    // of the post; empty before there is one
-	parts     int       // how many messages are settled: the post, then each reply
 	form      int       // of the part at hand: 0 is the rich one
-	ambiguous bool      // the part at hand was perhaps posted already
+	bare      bool      // Slack refuses the metadata
+	file      string    // the id of the file that was uploaded, and is not shared yet
+	tries     int       // how often its bytes did not arrive
 	notBefore time.Time // the part at hand may not be tried before
 	anew      bool      // what was to be edited cannot be; a new message is posted
 	turn      time.Time // when the channel's turn comes; zero: none was given
-	done      bool
+	known     bool      // this process remembers what became of its last call, in unsure
+	unsure    bool      // the call at hand was perhaps accepted
+	twin      bool      // Slack says of the part at hand that it stands
+	doubtful  bool      // the part at hand perhaps stands, and nobody can look where
+	unnoted   *posting  // the result of a call that could not be noted
+	told      string    // the state that is done with; empty while none is
 	claimed   bool
+}
+
+// accepted forgets what was of the part at hand alone, which stands now.
+func (r *receipt) accepted() {
+	r.form, r.file, r.tries = 0, "", 0
+	r.notBefore, r.turn = time.Time{}, time.Time{}
+	r.anew, r.unsure, r.twin, r.doubtful = false, false, false, false
+	r.known, r.unnoted, r.told = true, nil, ""
 }
 
 // A place is what is told of one watch, or one outage, in one channel.
 type place struct{ about, channel string }
 
-// receipts remember which channels have a message, so that a delivery put back because of one
-// channel, or redelivered because its acknowledgement was lost, is not repeated in the others. They
-// live in this process only: after a restart, in another replica, or once maxReceipts newer ones
-// came, a message may be posted again.
+// receipts spare the notes where this process knows better, and keep two deliveries of one event
+// apart. What must not be forgotten is noted.
 type receipts struct {
 	mu    sync.Mutex
 	known map[place]*receipt
@@ -66,7 +77,7 @@ func (rs *receipts) sweep() {
 	if len(rs.order) < maxReceipts {
 		return
 	}
-	rs.drop(func(r *receipt) bool { return r.done && !r.claimed })
+	rs.drop(func(r *receipt) bool { return !r.claimed && r.told != "" })
 	rs.drop(func(r *receipt) bool { return !r.claimed })
 }
 

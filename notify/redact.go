@@ -8,29 +8,28 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// redact returns the completion with every secret replaced in every text. It comes before all
-// cutting: half a secret is not found any more.
+// redact returns the completion with every secret replaced in every text, the configured ones and those
+// that the cloud's texts hold: see [Redact]. It comes before all cutting: half a secret is not found any
+// more.
 func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	hide := hider(secrets)
-	if hide == nil {
-		return c
-	}
-	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName, &c.Reason} {
+	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName} {
 		*s = hide(*s)
 	}
+	c.Reason = redactText(hide(c.Reason), c.Outcome != watcher.Cancelled) // who cancelled is perhaps an address
 	if c.Error != nil {
-		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hide(c.Error.Message)}
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(hide, c.Error.Message)}
 	}
 	c.Items = slices.Clone(c.Items)
 	for i := range c.Items {
 		it := &c.Items[i]
-		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hide(it.Action), hide(it.Message)
+		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hide(it.Action), hideAll(hide, it.Message)
 		it.Status = watcher.Status(hide(string(it.Status)))
 	}
 	c.Failures = slices.Clone(c.Failures)
 	for i := range c.Failures {
 		f := &c.Failures[i]
-		f.Message, f.Action = hide(f.Message), hide(f.Action)
+		f.Message, f.Action = hideAll(hide, f.Message), hide(f.Action)
 		f.ResourceNames = slices.Clone(f.ResourceNames)
 		for j, name := range f.ResourceNames {
 			f.ResourceNames[j] = hide(name)
@@ -49,23 +48,24 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	return c
 }
 
+// hideAll is for texts of the cloud.
+func hideAll(hide func(string) string, text string) string { return Redact(hide(text)) }
+
 // redactAttention does the same for an attention.
 func redactAttention(a watcher.Attention, secrets []string) watcher.Attention {
 	hide := hider(secrets)
-	if hide == nil {
-		return a
-	}
-	for _, s := range []*string{&a.Account, &a.Region, &a.ProjectID, &a.Reason} {
+	for _, s := range []*string{&a.Account, &a.Region, &a.ProjectID} {
 		*s = hide(*s)
 	}
+	a.Reason = hideAll(hide, a.Reason)
 	return a
 }
 
-// hider returns what replaces every secret in a text, nil where there is none.
+// hider returns what replaces every secret in a text.
 func hider(secrets []string) func(string) string {
 	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
 	if len(secrets) == 0 {
-		return nil
+		return func(text string) string { return text }
 	}
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
 	pairs := make([]string, 0, 2*len(secrets))

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -14,9 +15,12 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	e := Classify(err)
 	now := s.config.Now()
 	r := d.receipt
-	r.ambiguous = r.ambiguous || e.Class == Ambiguous
+	r.unsure = e.Class == Ambiguous
 	if ctx.Err() != nil {
 		return interrupted(context.Cause(ctx))
+	}
+	if r.twin = e.Code == "duplicate_message"; r.twin && r.doubtful {
+		return s.doubled(ctx, d)
 	}
 	age := now.Sub(d.told)
 	delay := e.RetryAfter
@@ -25,33 +29,47 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		return s.pause(now, e)
 	case EditRefused:
 		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
-		r.anew, r.form, r.ambiguous = true, 0, false
+		r.anew, r.form = true, 0
 		return nil
 	case PayloadRefused:
+		if strings.HasPrefix(e.Code, "metadata_") && !r.bare {
+			d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
+			r.bare = true
+			return nil
+		}
 		if _, forms := d.part(); r.form+1 < len(forms) {
 			d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
 			r.form++
 			return nil
 		}
-		d.giveUp(ctx, e)
-		return nil
+		return d.giveUp(ctx, e)
 	case ChannelRefused:
 		if age >= channelPatience {
-			d.giveUp(ctx, e)
-			return nil
+			return d.giveUp(ctx, e)
 		}
 		r.notBefore = now.Add(slowRetry)
 		d.report(e, slowRetry, true)
 		return &watcher.RetryError{After: slowRetry, Err: e}
 	case UnknownCode:
 		if age >= unknownPatience {
-			d.giveUp(ctx, e)
-			return nil
+			return d.giveUp(ctx, e)
 		}
 	}
 	delay, changed := d.lane.fail(now, delay, e.Code)
 	d.report(e, delay, changed)
 	return &watcher.RetryError{After: delay, Err: e}
+}
+
+// doubled deals with a part of which Slack says that it stands, where nobody can look which message it
+// is. A thread needs to know: it gets another root.
+func (s *Slack) doubled(ctx context.Context, d delivery) *watcher.RetryError {
+	if d.entry.part() == 0 && len(d.message.Replies) > 0 {
+		d.entry.posting.Generation++
+		d.receipt.twin, d.receipt.unsure = false, false
+		return nil
+	}
+	d.receipt.doubtful = false
+	return s.accepted(ctx, d, "")
 }
 
 // report logs an error that is tried again: as a warning where it is news.
@@ -90,10 +108,10 @@ func remedies(code string) string {
 	return "make a new bot token or webhook for the Slack app and configure it"
 }
 
-// giveUp ends a delivery that Slack finally refuses: the whole message goes to the log.
-func (d delivery) giveUp(ctx context.Context, e *PostError) {
-	d.log.Error("slack finally refuses the message, it follows here",
-		"class", e.Class, "code", e.Code, "err", e, "do", "check the channel ID, and invite the app into the channel")
-	d.whole(ctx, d.message)
-	d.receipt.done = true
+// giveUp ends a delivery that Slack finally refuses: the message is kept for people to look at.
+func (d delivery) giveUp(ctx context.Context, e *PostError) *watcher.RetryError {
+	if retry := d.keep(ctx, e); retry != nil {
+		return retry
+	}
+	return d.entry.end(ctx)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
 )
 
 // A Config says where and how summaries are posted. Either Token with Channel, or WebhookURL.
@@ -31,8 +32,18 @@ type Config struct {
 	APIURL  string // ends in "/"; default https://slack.com/api/
 	Mention string // whom to wake for a failure: see [CheckMention]
 
-	// Notes are where all workers remember what they posted about an outage. Required.
+	// Progress is whether people are told while an order runs, too.
+	Progress bool
+
+	// Waiting returns how many events wait to be told, over all workers and channels; nil where that is
+	// not known. It does not block.
+	Waiting func() int
+
+	// Notes are where all workers remember what they posted. Required.
 	Notes watcher.Notes
+
+	// Undelivered is where is kept what Slack finally refuses; nil leaves it to the log.
+	Undelivered watcher.Undelivered
 
 	// Secrets are never shown, whatever text they are in. Token and WebhookURL need not be named.
 	Secrets []string
@@ -57,13 +68,17 @@ type Slack struct {
 	config   Config
 	api      *slack.Client
 	receipts receipts
+	looks    *rate.Limiter // into channels' histories
+	edits    *rate.Limiter
+	files    fileScope
 
 	mu          sync.Mutex
 	lanes       map[string]*lane
 	pausedUntil time.Time // no call at all: token or workspace
 	pausedFor   string    // the code; empty while nothing is wrong
 
-	duplicates atomic.Int64
+	duplicates  atomic.Int64
+	undelivered atomic.Int64
 }
 
 var _ watcher.Notifier = (*Slack)(nil)
@@ -73,6 +88,12 @@ const callTimeout = 10 * time.Second
 
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 1 << 20
+
+// editRate is how many edits a minute this worker makes, of the 50 that Slack allows the workspace.
+const editRate = 20
+
+// historyRate is how many looks into histories a minute Slack allows an app of the workspace's own.
+const historyRate = 50
 
 // webhookChannel stands for the webhook's own channel.
 const webhookChannel = "webhook"
@@ -91,6 +112,9 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
+	if c.Waiting == nil {
+		c.Waiting = func() int { return 0 }
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -101,6 +125,8 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		log: log, config: c, id: rand.Text(),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
+		looks:    rate.NewLimiter(rate.Every(time.Minute/historyRate), 5),
+		edits:    rate.NewLimiter(rate.Every(time.Minute/editRate), 5),
 		lanes:    make(map[string]*lane),
 	}, nil
 }

@@ -15,7 +15,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	c = redact(c, o.Secrets)
 	causes := causes(c.Failures)
 	h := headlineOf(c, causes)
-	m := Message{Text: sentence(c, h, o.Now)}
+	m := Message{Text: sentence(c, h, o)}
 	if fails(c.Outcome) {
 		m.Mention = mentionCode(o.Mention)
 	}
@@ -24,6 +24,10 @@ func Summarize(c watcher.Completion, o Options) Message {
 	p := newPage()
 	for _, b := range foot {
 		p.left -= weigh(b)
+	}
+	mark := againMark(o)
+	if mark != nil {
+		p.add(mark)
 	}
 	p.add(section(title(c, h, m.Mention, firstLink(c.Requests))))
 	if f := fields(c); len(f) > 0 {
@@ -39,10 +43,13 @@ func Summarize(c watcher.Completion, o Options) Message {
 		p.add(richText(paragraph("Still open", ""), preformatted(open)))
 	}
 	if len(causes) > 0 {
-		m.Replies = addFailures(p, c, causes, !o.NoThread)
+		m.Replies, m.File = addFailures(p, c, causes, o)
 	}
 	m.Blocks = append(p.blocks, foot...)
 	m.Brief = brief(c, h, m.Mention, causes)
+	if mark != nil {
+		m.Brief = append([]slack.Block{mark}, m.Brief...)
+	}
 	return m
 }
 
@@ -67,12 +74,12 @@ func title(c watcher.Completion, h headline, mention, address string) string {
 
 // sentence returns the message in one plain sentence, with who asked: what a push notification
 // shows.
-func sentence(c watcher.Completion, h headline, now time.Time) string {
-	text := h.before + orUnknown(word(c.OrderName, maxName)) + fit(h.after, maxText-maxName-maxCause-80) + "."
+func sentence(c watcher.Completion, h headline, o Options) string {
+	text := againPrefix(o) + h.before + orUnknown(word(c.OrderName, maxName)) + fit(h.after, maxText-maxName-maxCause-80) + "."
 	if by := askers(c.Requests); by != "" {
 		text += " Asked for by " + by + "."
 	}
-	if note := lateness(c, now); note != "" {
+	if note := lateness(c, o.Now); note != "" {
 		text += " Delivered " + note + "."
 	}
 	return escape(fit(text, maxText))

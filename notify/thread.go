@@ -14,11 +14,11 @@ const (
 )
 
 // addFailures shows the largest causes on the page and returns the thread with what they leave
-// out. The last line on the page says what is where.
-func addFailures(p *page, c watcher.Completion, causes []cause, threaded bool) []Message {
+// out, and the file where the thread has no room for it. The last line on the page says what is where.
+func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Message, *File) {
 	block := richText(paragraph("Failures", ""))
 	if !p.add(block) {
-		return nil
+		return nil, nil
 	}
 	p.left -= pointerRoom
 	shown := 0
@@ -31,16 +31,22 @@ func addFailures(p *page, c watcher.Completion, causes []cause, threaded bool) [
 	p.left += pointerRoom
 	left := leftOut(causes, shown)
 	if left.items == 0 {
-		return nil
+		return nil, nil
 	}
 	var t thread
-	if threaded {
-		t = threadOf(causes, shown)
-	} else {
+	if o.NoThread {
 		t.missing = left
+	} else {
+		t = threadOf(causes, shown)
 	}
-	p.grow(block, paragraph("", pointer(c, left, t.missing)))
-	return t.messages(c)
+	where := pointer(c, left, t.missing)
+	if t.missing != (rest{}) && o.File && !o.NoThread {
+		var missing int
+		t.file, missing = fileOf(c)
+		where = filePointer(c, left, missing)
+	}
+	p.grow(block, paragraph("", where))
+	return t.messages(c), t.file
 }
 
 // causeElements returns one cause in rich text.
@@ -91,6 +97,15 @@ func pointer(c watcher.Completion, left, missing rest) string {
 	return left.String() + " in the thread, as far as there is room. Not there: " + missing.String() + ", " + inEvent(c)
 }
 
+// filePointer says where the rest is, where the thread has a file.
+func filePointer(c watcher.Completion, left rest, missing int) string {
+	text := left.String() + " in the thread: all failed items are in the CSV file there."
+	if missing > 0 {
+		text = left.String() + " in the thread, in the CSV file there. Not there: " + rest{items: missing}.String() + ", " + inEvent(c)
+	}
+	return text
+}
+
 func inEvent(c watcher.Completion) string {
 	return fmt.Sprintf("see the completion event of watch %s.", orUnknown(line(c.WatchID, maxPerson)))
 }
@@ -101,6 +116,7 @@ type thread struct {
 	pages   []*page
 	blocks  []*slack.RichTextBlock // one on each page
 	missing rest
+	file    *File // with all failed items; nil where there is none
 }
 
 // threadOf returns the replies to a post that shows so many causes. Where texts would take the
@@ -198,7 +214,11 @@ func (t *thread) messages(c watcher.Completion) []Message {
 		b := t.blocks[i]
 		b.Elements = append([]slack.RichTextElement{paragraph(title, "")}, b.Elements...)
 		if i == len(t.pages)-1 && t.missing.items > 0 {
-			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+inEvent(c)))
+			where := inEvent(c)
+			if t.file != nil {
+				where = "see the CSV file."
+			}
+			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+where))
 		}
 		messages = append(messages, Message{Text: escape(title + "."), Blocks: p.blocks})
 	}

@@ -69,9 +69,14 @@ type Notifier interface {
 	// Notify returns nil once the people have been told or can never be; the event is then done
 	// with. An error puts the event back; a *[RetryError] in its chain says for how long.
 	Notify(ctx context.Context, c Completion) error
+	// Progress does the same while a watch goes on, for those who want it.
+	Progress(ctx context.Context, g Progress) error
 	// Attend does the same for an account. There is an event for each project; people are to be
 	// told once of all events that share an outage.
 	Attend(ctx context.Context, a Attention) error
+	// NotifyAgain tells people once more how a watch ended, as somebody wants it, and who. It is
+	// told once for each wish, however often it comes.
+	NotifyAgain(ctx context.Context, c Completion, a Again) error
 }
 
 // Notes is what a Notifier remembers of what it told, for all workers and across restarts. It must

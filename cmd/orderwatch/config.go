@@ -100,7 +100,7 @@ type SlackConfig struct {
 	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
 	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token"`
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
-	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs" later:"unset it: people are told when a watch ends"`
+	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of rules that choose a channel" later:"set ORDERWATCH_SLACK_CHANNEL, and slack_channel in requests, instead"`
 }
 

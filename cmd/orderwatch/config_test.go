@@ -324,7 +324,6 @@ func TestBad(t *testing.T) {
 		{[]string{"NATS_URL", ""}, "NATS_URL: is not set"},
 		{[]string{"MODELARTS_REGIONS", ""}, "MODELARTS_REGIONS: is not set"},
 		{[]string{"MODELARTS_TOKEN", ""}, "MODELARTS_TOKEN: is not set"},
-		{[]string{"SLACK_PROGRESS", "true"}, "SLACK_PROGRESS: this version cannot use it yet"},
 		{[]string{"SLACK_ROUTES_FILE", os.DevNull}, "SLACK_ROUTES_FILE: this version cannot use it yet"},
 	}
 	for _, test := range tests {

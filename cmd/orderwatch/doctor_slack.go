@@ -68,13 +68,13 @@ func slackReason(e *notify.PostError) string {
 	return e.Code + ", " + e.Detail
 }
 
-// laterScopes are those that this version can do without.
-var laterScopes = []struct{ scope, what string }{
+// otherScopes are those that a worker can do without.
+var otherScopes = []struct{ scope, what string }{
 	{"channels:read", "lets doctor see public channels"},
 	{"groups:read", "lets doctor see private channels"},
-	{"channels:history", "will settle whether a message was posted whose answer was lost"},
-	{"groups:history", "will do so in private channels"},
-	{"files:write", "will attach long lists of failures"},
+	{"channels:history", "settles whether a message was posted whose answer was lost; otherwise it may be doubled"},
+	{"groups:history", "does so in private channels"},
+	{"files:write", "attaches long lists of failures as a file"},
 }
 
 // scopeFindings compares the token's scopes with those that are needed.
@@ -90,9 +90,9 @@ func scopeFindings(i notify.Inspection) (f findings) {
 	default:
 		f.ok("slack.scope", notify.ScopePost, "the token has it")
 	}
-	for _, later := range laterScopes {
-		if !i.Has(later.scope) {
-			f.add(levelNote, "slack.scope", later.scope, "the token lacks it, and works without: it "+later.what, "")
+	for _, other := range otherScopes {
+		if !i.Has(other.scope) {
+			f.add(levelNote, "slack.scope", other.scope, "the token lacks it, and works without: it "+other.what, "")
 		}
 	}
 	return f

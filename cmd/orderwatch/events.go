@@ -15,13 +15,14 @@ import (
 
 // The kinds of events, as the command line names them.
 const (
-	completedKind = "completed"
-	progressKind  = "progress"
-	rejectedKind  = "rejected"
-	attentionKind = "attention"
+	completedKind   = "completed"
+	progressKind    = "progress"
+	rejectedKind    = "rejected"
+	attentionKind   = "attention"
+	undeliveredKind = "undelivered"
 )
 
-var eventKinds = []string{completedKind, progressKind, rejectedKind, attentionKind}
+var eventKinds = []string{completedKind, progressKind, rejectedKind, attentionKind, undeliveredKind}
 
 func eventsCommand() *cobra.Command {
 	var (
@@ -40,13 +41,14 @@ func eventsCommand() *cobra.Command {
 what, of which order, and why. With --follow print them as they come, from now
 on or, with --since, from then on.
 
-A PROJECT or an ORDER leaves out what belongs to others, and rejected requests,
-which belong to nobody.
+A PROJECT or an ORDER leaves out what belongs to others, rejected requests,
+which belong to nobody, and undelivered messages.
 
-  completed  a watch has ended
-  progress   an item appeared or changed its status
-  rejected   a message was no request; it says why
-  attention  an account of ModelArts cannot be asked, or can be again
+  completed    a watch has ended
+  progress     an item appeared or changed its status
+  rejected     a message was no request; it says why
+  attention    an account of ModelArts cannot be asked, or can be again
+  undelivered  Slack finally refused a message; with -o json it is there
 
 With -o json each line is an event as it is stored: a CloudEvent.`,
 		Example: `  orderwatch events --since 2h
@@ -157,6 +159,9 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 	if e.project != "" && slices.Contains(e.kinds, rejectedKind) {
 		return usageError{c, errors.New("rejected requests belong to no project: leave out PROJECT, or --kind rejected")}
 	}
+	if e.project != "" && slices.Contains(e.kinds, undeliveredKind) {
+		return usageError{c, errors.New("undelivered messages are of all projects: leave out PROJECT, or --kind undelivered")}
+	}
 	if e.order != "" && slices.Contains(e.kinds, attentionKind) {
 		return usageError{c, errors.New("attention is called to a whole project: leave out ORDER, or --kind attention")}
 	}
@@ -193,6 +198,8 @@ func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
 			subjects = append(subjects, c.Subject("attention.*."+project))
 		case rejectedKind:
 			subjects = append(subjects, c.RejectedSubject())
+		case undeliveredKind:
+			subjects = append(subjects, c.Subject("undelivered.>"))
 		}
 	}
 	return subjects

@@ -69,6 +69,13 @@ func (p eventPrinter) text(e events.Event) string {
 		}
 	} else if a, ok := e.Attention(); ok {
 		what, order, outcome, reason = attentionKind, clean(a.ProjectID), clean(string(a.Kind)), a.Reason
+	} else if a, ok := e.Again(); ok {
+		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
+	} else if m, ok := e.Undelivered(); ok {
+		what, reason = undeliveredKind, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
+		if m.OrderName != "" {
+			order = p.order(m.ProjectID, m.OrderName)
+		}
 	}
 	return fmt.Sprintf("%s  %-9s  %s  %s  %s", showTime(e.Time()), what, order, outcome, clean(reason))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes watcher.Notes, registry prometheus.Registerer) (watcher.Notifier, error) {
+func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes watcher.Notes, undelivered watcher.Undelivered, waiting func() int, registry prometheus.Registerer) (watcher.Notifier, error) {
 	s := config.Slack
 	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
 		log.Info("no Slack is configured: summaries go to the log")
@@ -22,7 +22,8 @@ func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes wat
 	}
 	slack, err := notify.NewSlack(log, notify.Config{
 		Token: s.Token.Reveal(), Channel: s.Channel, WebhookURL: s.WebhookURL.Reveal(),
-		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes,
+		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes, Undelivered: undelivered,
+		Progress: s.Progress, Waiting: waiting,
 	})
 	if err != nil {
 		return nil, err
@@ -31,6 +32,10 @@ func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes wat
 		Name: "orderwatch_slack_possible_duplicates_total",
 		Help: "Messages that were posted again although an earlier try may have been accepted.",
 	}, func() float64 { return float64(slack.PossibleDuplicates()) }))
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "orderwatch_slack_undelivered_total",
+		Help: "Messages that Slack finally refused; an event on orders.undelivered.slack has each.",
+	}, func() float64 { return float64(slack.Undelivered()) }))
 	return slack, nil
 }
 

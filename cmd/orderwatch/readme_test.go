@@ -98,7 +98,7 @@ func TestAttentionNamed(t *testing.T) {
 	}
 }
 
-var metricName = regexp.MustCompile(`"(orderwatch_[a-z_]+)"`)
+var metricName = regexp.MustCompile(`(?:Name: |NewDesc\()"(orderwatch_[a-z_]+)"`)
 
 // TestMetricsNamed holds that deploy/README.md names each metric.
 func TestMetricsNamed(t *testing.T) {

@@ -96,11 +96,17 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 	if err != nil {
 		return err
 	}
-	notifier, err := newNotifier(log, config, clock, notes, registry)
+	undelivered, err := events.NewUndelivered(log, workerConfig(config, timing), nc, clock)
 	if err != nil {
 		return err
 	}
-	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
+	var worker *events.Worker
+	waiting := func() int { return worker.Waiting() } // it is asked when the worker works
+	notifier, err := newNotifier(log, config, clock, notes, undelivered, waiting, registry)
+	if err != nil {
+		return err
+	}
+	worker, err = events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
 	if err != nil {
 		return err
 	}

@@ -43,9 +43,10 @@ func messages() []string {
 // TestNames holds that there is a document for each message of the contract.
 func TestNames(t *testing.T) {
 	want := []string{
-		"asyncapi", "attention", "cancel-request", "cancel-response", "completed", "get-request", "get-response",
-		"list-request", "list-response", "poll-request", "poll-response", "progressed", "rejected", "request",
-		"service-error", "watch-request", "watch-response",
+		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "get-request", "get-response",
+		"list-request", "list-response", "poll-request", "poll-response", "progressed", "rejected",
+		"renotify-request", "renotify-response", "request",
+		"service-error", "undelivered", "watch-request", "watch-response",
 	}
 	if got := schema.Names(); !slices.Equal(got, want) {
 		t.Errorf("the names are %v; want %v", got, want)

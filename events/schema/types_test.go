@@ -30,6 +30,11 @@ var types = map[string]reflect.Type{
 	"poll-request":    reflect.TypeFor[watcher.Order](),
 	"poll-response":   reflect.TypeFor[watcher.Snapshot](),
 	"service-error":   reflect.TypeFor[events.ServiceError](),
+
+	"undelivered":       reflect.TypeFor[watcher.UndeliveredMessage](),
+	"again":             reflect.TypeFor[watcher.Again](),
+	"renotify-request":  reflect.TypeFor[events.RenotifyRequest](),
+	"renotify-response": reflect.TypeFor[events.Renotified](),
 }
 
 // TestTypes holds that the schemas have every field of the Go types, of the right type, and no

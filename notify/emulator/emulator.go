@@ -14,6 +14,9 @@
 //
 //	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
 //	POST /api/chat.update        of a message that the same token posted
+//	POST /api/chat.delete        of a message that the same token posted
+//	POST /api/conversations.history, .replies   in pages, with metadata, some time after the post
+//	POST /api/files.getUploadURLExternal, .completeUploadExternal, .delete   and the address of an upload
 //	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
 //	POST /api/conversations.info whether a channel is archived, and the bot a member
 //	POST /services/…             incoming webhooks made with AddWebhook
@@ -44,14 +47,19 @@ import (
 
 // A Message is one message that was accepted.
 type Message struct {
-	Channel  string          `json:"channel,omitempty"`
-	TS       string          `json:"ts,omitempty"`        // unique in its channel
-	ThreadTS string          `json:"thread_ts,omitempty"` // the root's TS in a thread's reply
-	Text     string          `json:"text"`
-	Blocks   json.RawMessage `json:"blocks,omitempty"` // a JSON array; nil without blocks
-	Edited   bool            `json:"-"`                // Text and Blocks are those of the last update
+	Channel   string          `json:"channel,omitempty"`
+	TS        string          `json:"ts,omitempty"`        // unique in its channel
+	ThreadTS  string          `json:"thread_ts,omitempty"` // the root's TS in a thread's reply
+	Text      string          `json:"text"`
+	Blocks    json.RawMessage `json:"blocks,omitempty"` // a JSON array; nil without blocks
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	Files     []File          `json:"files,omitempty"`
+	Broadcast bool            `json:"-"` // a reply that the channel shows, too
+	Edited    bool            `json:"-"` // Text and Blocks are those of the last update
 
-	by string // the token, or the webhook's path, that posted it
+	by       string // the token, or the webhook's path, that posted it
+	clientID string // its client_msg_id
+	at       time.Time
 }
 
 // A ChannelState says whether the bot may post in a channel.
@@ -68,8 +76,22 @@ const (
 type Options struct {
 	Now       func() time.Time // the clock of rates and ts; default time.Now
 	RateLimit bool             // one post a second and channel; 429 beyond it
-	OnPost    func(Message)    // called after each accepted post, one at a time; for a live demonstration
+	// HistoryLag is how long after a post histories show it.
+	HistoryLag time.Duration
+	// ClientIDs says what becomes of a second post with the client_msg_id of another.
+	ClientIDs ClientIDs
+	OnPost    func(Message) // called after each accepted post, one at a time; for a live demonstration
 }
+
+// ClientIDs are the ways of Slack with client_msg_id, which it does not document.
+type ClientIDs int
+
+// The ways.
+const (
+	Ignored    ClientIDs = iota // it is posted again
+	SameAnswer                  // it is answered as the first was, and not posted
+	Duplicate                   // it is refused as duplicate_message
+)
 
 // A Server is the stand-in. It is safe for concurrent use.
 type Server struct {
@@ -80,6 +102,7 @@ type Server struct {
 	tokens   map[string][]string // scopes by token
 	webhooks map[string]string   // channels by path
 	channels map[string]*channel
+	uploads  map[string]*upload // by their file's id
 	script   []Fault
 	serial   int // of the last message, makes its ts distinct
 	calls    int
@@ -102,10 +125,17 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		options: o, mux: http.NewServeMux(),
-		tokens: map[string][]string{}, webhooks: map[string]string{}, channels: map[string]*channel{},
+		tokens: map[string][]string{}, webhooks: map[string]string{}, channels: map[string]*channel{}, uploads: map[string]*upload{},
 	}
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
 	s.mux.HandleFunc("POST /api/chat.update", s.update)
+	s.mux.HandleFunc("POST /api/chat.delete", s.deleteMessage)
+	s.mux.HandleFunc("POST /api/conversations.history", s.conversationsHistory)
+	s.mux.HandleFunc("POST /api/conversations.replies", s.conversationsReplies)
+	s.mux.HandleFunc("POST /api/files.getUploadURLExternal", s.getUploadURL)
+	s.mux.HandleFunc("POST /upload/", s.takeUpload)
+	s.mux.HandleFunc("POST /api/files.completeUploadExternal", s.completeUpload)
+	s.mux.HandleFunc("POST /api/files.delete", s.deleteFile)
 	s.mux.HandleFunc("POST /api/auth.test", s.authTest)
 	s.mux.HandleFunc("POST /api/conversations.info", s.conversationsInfo)
 	s.mux.HandleFunc("POST /services/", s.webhook)
@@ -175,7 +205,8 @@ func (s *Server) PenaltyCalls() int {
 // keep stores a message and returns it with its ts. s.mu must be held.
 func (s *Server) keep(c *channel, m Message) Message {
 	s.serial++
-	m.TS = fmt.Sprintf("%d.%06d", s.options.Now().Unix(), s.serial)
+	m.at = s.options.Now()
+	m.TS = fmt.Sprintf("%d.%06d", m.at.Unix(), s.serial)
 	c.messages = append(c.messages, m)
 	return m
 }

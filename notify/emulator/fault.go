@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Fault is what one post or update meets. The zero value lets it through, so that a script can fail the
+// A Fault is what one post, update or step of an upload meets. The zero value lets it through, so that a script can fail the
 // second of two.
 type Fault struct {
 	Delay  time.Duration // before anything else; ends early when the caller gives up
@@ -43,8 +43,8 @@ func TooMany(retryAfter string) Fault {
 	return f
 }
 
-// Script appends faults, one for each of the next calls of chat.postMessage, chat.update or a
-// webhook.
+// Script appends faults, one for each of the next calls of chat.postMessage, chat.update, a webhook,
+// or one of the three steps of an upload. Of an upload only the last step keeps anything that can be seen.
 func (s *Server) Script(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

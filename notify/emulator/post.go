@@ -58,6 +58,14 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 		refuse(w, v[0].Code, pointers(v)...)
 		return
 	}
+	if first, ok := s.twin(m); ok {
+		if s.options.ClientIDs == Duplicate {
+			refuse(w, "duplicate_message")
+			return
+		}
+		write(w, map[string]any{"ok": true, "channel": first.Channel, "ts": first.TS, "message": first})
+		return
+	}
 	m = s.accept(m)
 	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS, "message": m})
 }
@@ -142,6 +150,10 @@ func readPost(r *http.Request) (token string, m Message, err error) {
 	if blocks := r.PostForm.Get("blocks"); blocks != "" {
 		m.Blocks = json.RawMessage(blocks)
 	}
+	if metadata := r.PostForm.Get("metadata"); metadata != "" {
+		m.Metadata = json.RawMessage(metadata)
+	}
+	m.clientID, m.Broadcast = r.PostForm.Get("client_msg_id"), r.PostForm.Get("reply_broadcast") == "true"
 	return cmp.Or(r.PostForm.Get("token"), token), m, nil
 }
 
@@ -195,6 +207,17 @@ func (s *Server) penalized(c *channel, now time.Time) time.Duration {
 
 // check returns why the message cannot be posted, nil where it can.
 func (s *Server) check(m Message) []Violation {
+	if v := s.checkPlace(m); v != nil {
+		return v
+	}
+	if v := checkMetadata(m.Metadata); v != nil {
+		return v
+	}
+	return Check(m, SlackLimits)
+}
+
+// checkPlace returns why nothing can be posted where the message is to stand, nil where it can.
+func (s *Server) checkPlace(m Message) []Violation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.channels[m.Channel]
@@ -208,7 +231,20 @@ func (s *Server) check(m Message) []Violation {
 	case m.ThreadTS != "" && !slices.ContainsFunc(c.messages, func(root Message) bool { return root.TS == m.ThreadTS && root.ThreadTS == "" }):
 		return []Violation{{Code: "cannot_reply_to_message"}}
 	}
-	return Check(m, SlackLimits)
+	return nil
+}
+
+// twin returns the message that was posted with the same client_msg_id, where that matters.
+func (s *Server) twin(m Message) (Message, bool) {
+	if m.clientID == "" || s.options.ClientIDs == Ignored {
+		return m, false
+	}
+	for _, other := range s.Messages(m.Channel) {
+		if other.clientID == m.clientID {
+			return other, true
+		}
+	}
+	return m, false
 }
 
 // accept keeps the message where its channel exists.

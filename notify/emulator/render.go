@@ -11,10 +11,13 @@ import (
 
 // Render returns the message as a person would see it, as plain text: bold marks kept, links as
 // "text (url)", mentions as @here, dates in UTC, preformatted text indented. Without blocks it is
-// the text. The last line of a message that was updated is "(edited)", which Slack itself shows
+// the text. A file is a line with its title, name and size. The last line of a message that was updated is "(edited)", which Slack itself shows
 // only where there are no blocks. The result ends in a newline.
 func Render(m Message) string {
 	shown := renderMessage(m)
+	for _, f := range m.Files {
+		shown += fmt.Sprintf("📎 %s (%s, %d bytes)\n", f.Title, f.Name, f.Size)
+	}
 	if m.Edited {
 		shown += "(edited)\n"
 	}
@@ -126,7 +129,7 @@ func renderText(t text) string {
 
 var (
 	markup  = regexp.MustCompile(`<([^<>]*)>`)
-	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":mag:", "🔍", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
+	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
 	entity  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 	liveTag = regexp.MustCompile(`<([!@#][^<>]*)>`)
 )

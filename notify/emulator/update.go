@@ -85,5 +85,8 @@ func (s *Server) edit(m Message) Message {
 		return m
 	}
 	old.Text, old.Blocks, old.Edited = m.Text, m.Blocks, true
+	if m.Metadata != nil { // left out, it stays
+		old.Metadata = m.Metadata
+	}
 	return *old
 }

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/nats-io/nuid"
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+func renotifyCommand() *cobra.Command {
+	var by string
+	var channels []string
+	command := &cobra.Command{
+		Use:   "renotify WATCH_ID|PROJECT/ORDER",
+		Short: "Post the summary of a watch that ended in Slack again",
+		Long: `Post once more in Slack how a watch ended, marked with who wanted it: the watch
+with this id, or the last one of the order. It does not matter whether the first
+message stands, was deleted, or was finally refused by Slack; for messages that
+were refused see orderwatch events --kind undelivered.
+
+The workers post it, as soon as Slack takes it, where the watch's requests say,
+or in the channels named here, which the workers' configuration must allow.
+Whom the message wakes, it wakes again. Each command posts it once.
+
+Exit code 0 if it is stored and will be posted, 1 if not.`,
+		Example: `  orderwatch renotify my-project/order.pool-5ed5-w4l2n
+  orderwatch renotify w_01JRFQ7M9C0D8E6T3V5XKB2NHA --channel C0123456789`,
+		Args: oneWatch,
+	}
+	format := outputFlag(command)
+	command.Flags().StringVar(&by, "by", "", "`name` of who wants it, shown to people (default your login name)")
+	command.Flags().StringSliceVar(&channels, "channel", nil, "`ID` of a channel to post it in; may be given several times")
+	command.RunE = func(c *cobra.Command, args []string) error {
+		ask := events.RenotifyRequest{By: cmp.Or(by, userName()), Channels: channels, RequestID: nuid.Next()}
+		if ask.By == "" {
+			return usageError{c, errors.New("this machine does not say who you are: say who wants it with --by NAME")}
+		}
+		return renotify(c, *format, args[0], ask)
+	}
+	return command
+}
+
+// renotify asks the workers to post the summary again, and prints what became of it.
+func renotify(c *cobra.Command, format outputFormat, which string, ask events.RenotifyRequest) error {
+	s, err := openSession(c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if isWatchID(which) {
+		ask.WatchID = which
+	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil {
+		return err
+	}
+	done, err := s.Renotify(c.Context(), ask)
+	if err != nil {
+		return notRenotified(c, which, err)
+	}
+	if format == jsonOutput {
+		return printJSON(c.OutOrStdout(), done)
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: the summary of watch %s (%s, %s) is posted again\n",
+		clean(done.Order.String()), clean(done.WatchID), clean(string(done.Outcome)), showTime(done.CompletedAt))
+	return err
+}
+
+// isWatchID reports whether the text is an id of a watch, and no order.
+func isWatchID(text string) bool {
+	const ulid = 26
+	id, ok := strings.CutPrefix(text, "w_")
+	return ok && len(id) == ulid && !strings.Contains(id, "/")
+}
+
+// notRenotified says why the summary is not posted again, and what to do.
+func notRenotified(c *cobra.Command, which string, err error) error {
+	answer, ok := errors.AsType[*events.ServiceError](err)
+	switch {
+	case ok && answer.Code == http.StatusNotFound:
+		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, clean(answer.Reason))
+	case ok:
+		return refusal(c, watcher.Order{}, err)
+	}
+	return unanswered(err)
+}
+
+// oneWatch refuses anything but one argument as wrong usage.
+func oneWatch(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError{c, fmt.Errorf("name one watch or order: %s", c.UseLine())}
+	}
+	return nil
+}

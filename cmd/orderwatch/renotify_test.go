@@ -1,0 +1,66 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/events"
+	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// TestRenotify posts what Slack finally refused, and then what stands already, once more for each
+// command.
+func TestRenotify(t *testing.T) {
+	t.Parallel()
+	slack := slackemulator.New(slackemulator.Options{RateLimit: true})
+	slack.AddToken("xoxb-test", "chat:write", "channels:history")
+	slack.AddChannel("C0ONCALL", slackemulator.Open)
+	slack.AddChannel("C0OTHER", slackemulator.Open)
+	tooLong := slackemulator.Refuse("msg_blocks_too_long")
+	slack.Script(tooLong, tooLong, tooLong) // rich, simpler, and text alone
+	slackServer := httptest.NewServer(slack)
+	defer slackServer.Close()
+	d := newDesk(t, "ORDERWATCH_SLACK_TOKEN=xoxb-test", "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0OTHER",
+		"ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/")
+	d.asks(t, "order.fails")
+	w := d.shows(t, "order.fails", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
+	eventually(t, 30*time.Second, func() error {
+		got := carryOut(t, d.env, "events", "--kind", "undelivered")
+		if got.code != 0 || !strings.Contains(got.out, "undelivered  "+project+"/order.fails  –  C0ONCALL: post to slack: msg_blocks_too_long") {
+			return fmt.Errorf("%d %s%s", got.code, got.out, got.err)
+		}
+		return nil
+	})
+	posted := func(channel string, n int, text string) {
+		t.Helper()
+		eventually(t, 30*time.Second, func() error {
+			m := slack.Messages(channel)
+			if len(m) != n || !strings.Contains(slackemulator.Render(m[n-1]), text) {
+				return fmt.Errorf("%d messages in %s: %+v", len(m), channel, m)
+			}
+			return nil
+		})
+	}
+	got := carryOut(t, d.env, "renotify", "--by", "ann", "order.fails")
+	wantSaid(t, "renotify", got, 0, []string{project + "/order.fails: the summary of watch " + w.WatchID + " (failed, "}, nil)
+	posted("C0ONCALL", 1, "Sent again* by ann at ")
+
+	got = carryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
+	var done events.Renotified
+	if err := json.Unmarshal([]byte(got.out), &done); err != nil || got.code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
+		t.Errorf("renotify -o json: %d %v %s%s", got.code, err, got.out, got.err)
+	}
+	posted("C0OTHER", 1, "Sent again* by bob at ")
+	posted("C0ONCALL", 1, "ann")
+
+	stranger := "w_" + strings.Repeat("0", 26)
+	wantSaid(t, "a stranger", carryOut(t, d.env, "renotify", "--by", "ann", stranger), 1, nil, []string{stranger + ": no event of this watch is kept", "list --state ended"})
+	wantSaid(t, "not ended", carryOut(t, d.env, "renotify", "--by", "ann", "order.never"), 1, nil, []string{"order.never: no watch of this order has ended"})
+	wantSaid(t, "a channel", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the configuration allows"})
+	wantSaid(t, "two", carryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
+}

@@ -1,0 +1,43 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// typeUndelivered is the type of events about messages that Slack finally refused.
+const typeUndelivered = "io.orderwatch.slack.undelivered.v1"
+
+// Undelivered publishes what could not be delivered to people. It is safe for concurrent use.
+type Undelivered struct{ store *store }
+
+var _ watcher.Undelivered = (*Undelivered)(nil)
+
+// NewUndelivered returns a publisher on the connection. The stream is the worker's to create.
+func NewUndelivered(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Undelivered, error) {
+	js, err := newJetStream(nc, config)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return &Undelivered{newStore(log, config, js, clock)}, nil
+}
+
+// Keep publishes the message as an event. Only nil says that it is stored.
+func (u *Undelivered) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
+	s := u.store
+	e := newEvent(typeUndelivered, m.ID, m.RefusedAt)
+	if m.OrderName != "" {
+		e.SetSubject(m.OrderName)
+	}
+	event, err := message(s.names.undelivered("slack"), e, watcher.Trace{}, m)
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, s.names.eventStream(), event)
+	return err
+}

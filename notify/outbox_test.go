@@ -1,0 +1,404 @@
+package notify_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+var (
+	seeds = flag.Int("seeds", 600, "how many seeds TestOutbox runs")
+	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
+)
+
+// TestOutbox lets two workers deliver the same events, one call of one of them at a time, in an order
+// that the seed draws, while Slack, the notes and the workers fail.
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	first, n := 0, *seeds
+	if *one >= 0 {
+		first, n = *one, *one+1
+	}
+	crashes, doubts := 0, 0
+	for seed := first; seed < n && !t.Failed(); seed++ {
+		o := newOutbox(t, uint64(seed))
+		o.live()
+		o.check()
+		crashes, doubts = crashes+o.crashes, doubts+o.doubts
+		if t.Failed() || *one >= 0 {
+			t.Logf("%s\nreplay: go test ./notify -v -run TestOutbox -seed=%d", strings.Join(o.trace, "\n"), seed)
+		}
+	}
+	t.Logf("%d seeds: %d crashes, %d doubled without the history", n-first, crashes, doubts)
+}
+
+// An outbox is a world of two workers, a Slack and the notes, in which several deliveries are under way.
+type outbox struct {
+	t           *testing.T
+	random      *rand.Rand
+	now         time.Time
+	slack       *emulator.Server
+	notes       notes
+	history     bool // the bot may read histories
+	files       bool // the bot may upload files
+	workers     [2]*notify.Slack
+	calm        time.Time // no fault after it
+	faults      float64   // how many calls of a hundred go wrong
+	completions []watcher.Completion
+	outage      bool
+	todo        []*posted
+	hands       []*delivering
+	at          *delivering
+	crashes     int
+	doubts      int
+	trace       []string
+}
+
+// A posted is an event that is to be delivered.
+type posted struct {
+	name    string
+	deliver func(context.Context, *notify.Slack) error
+	due     time.Time
+	busy    bool
+	done    bool
+}
+
+// A delivering is one in the hands of a worker, stopped before its next call.
+type delivering struct {
+	of     *posted
+	worker int
+	goOn   time.Time
+	next   func() (time.Duration, bool)
+	stop   func()
+	yield  func(time.Duration) bool
+}
+
+// died is what a worker that dies panics with.
+type died struct{}
+
+func newOutbox(t *testing.T, seed uint64) *outbox {
+	o := &outbox{t: t, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
+	o.history = o.random.IntN(4) > 0
+	o.faults = []float64{0, 2, 8, 20}[o.random.IntN(4)]
+	o.calm = o.now.Add(time.Duration(1+o.random.IntN(10)) * time.Minute)
+	clock := func() time.Time { return o.now }
+	o.slack = emulator.New(emulator.Options{
+		Now: clock, HistoryLag: time.Duration(o.random.IntN(3)) * 10 * time.Second,
+		ClientIDs: []emulator.ClientIDs{emulator.Ignored, emulator.SameAnswer, emulator.Duplicate}[o.random.IntN(3)],
+	})
+	scopes := []string{"chat:write"}
+	if o.history {
+		scopes = append(scopes, "channels:history")
+	}
+	if o.files = o.random.IntN(4) > 0; o.files {
+		scopes = append(scopes, "files:write")
+	}
+	o.slack.AddToken(token, scopes...)
+	o.slack.AddChannel("C0ONCALL", emulator.Open)
+	o.slack.AddChannel("C0TEAM", emulator.Open)
+	for i := range o.workers {
+		o.start(i)
+	}
+	for i := range 1 + o.random.IntN(3) {
+		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40*o.random.IntN(2)+1))
+		if i == 0 && o.random.IntN(5) == 0 {
+			c = order(watcher.AllFailed, 0, many(300)...)
+		}
+		c.WatchID, c.OrderName = fmt.Sprint("w_", i), fmt.Sprint("order.pool-", i)
+		if o.random.IntN(2) == 0 {
+			c = twoChannels(c)
+		}
+		o.completions = append(o.completions, c)
+		o.add(c.WatchID, func(ctx context.Context, s *notify.Slack) error { return s.Notify(ctx, c) })
+	}
+	if o.outage = o.random.IntN(2) == 0; o.outage {
+		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
+			for i, a := range projectsOf(attention(kind, watcher.HeldUnreachable), 2) {
+				o.add(fmt.Sprint(kind, i), func(ctx context.Context, s *notify.Slack) error { return s.Attend(ctx, a) })
+			}
+		}
+	}
+	return o
+}
+
+func (o *outbox) add(name string, deliver func(context.Context, *notify.Slack) error) {
+	o.todo = append(o.todo, &posted{name: name, deliver: deliver, due: o.now.Add(o.within(20 * time.Second))})
+}
+
+func (o *outbox) within(d time.Duration) time.Duration {
+	return time.Duration(o.random.Int64N(int64(d)))
+}
+
+// start puts a new worker in place of a dead one.
+func (o *outbox) start(i int) {
+	var err error
+	o.workers[i], err = notify.NewSlack(slog.New(slog.NewTextHandler(logTrace{o}, nil)), notify.Config{
+		Token: token, Channel: "C0ONCALL", APIURL: "http://slack.example/api/", Mention: "here", Notes: o,
+		HTTPClient: &http.Client{Transport: o},
+		Now:        func() time.Time { return o.now },
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			o.pause(d)
+			return nil
+		},
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+type logTrace struct{ *outbox }
+
+func (l logTrace) Write(p []byte) (int, error) {
+	l.tell("%s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func (o *outbox) tell(format string, args ...any) {
+	o.trace = append(o.trace, fmt.Sprintf("%8.3fs  ", o.now.Sub(ended).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (o *outbox) goesWrong() bool { return o.now.Before(o.calm) && o.random.Float64()*100 < o.faults }
+
+// pause stops the worker that runs for a while.
+func (o *outbox) pause(d time.Duration) {
+	if !o.at.yield(d) {
+		panic(died{})
+	}
+	if o.goesWrong() && o.random.IntN(3) == 0 {
+		panic(died{})
+	}
+}
+
+// Note and SetNote are the notes, which may fail, and be slow.
+func (o *outbox) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	if o.goesWrong() {
+		return nil, 0, errors.New("no answer")
+	}
+	return o.notes.Note(ctx, key)
+}
+
+func (o *outbox) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	wrong := o.goesWrong()
+	if wrong && o.random.IntN(2) == 0 {
+		return 0, errors.New("no answer, and nothing noted")
+	}
+	revision, err := o.notes.SetNote(ctx, key, text, revision)
+	o.tell("%s: note %s: %s %v", o.at.of.name, key, text, err)
+	if o.goesWrong() {
+		o.pause(time.Duration(1+o.random.IntN(100)) * time.Second) // a worker that sleeps
+	}
+	if wrong {
+		return 0, errors.New("no answer")
+	}
+	return revision, err
+}
+
+// mishaps are what Slack does with a post or an update.
+var mishaps = []emulator.Fault{
+	emulator.AcceptAndDrop, emulator.AcceptAnd500, emulator.AcceptAndCut, emulator.Unavailable, emulator.EmptyObject, emulator.HTMLPage,
+	emulator.TooMany("3"), emulator.TooMany(""), emulator.Refuse("internal_error"), emulator.Refuse("ratelimited"), emulator.Refuse("invalid_blocks"),
+	emulator.Refuse("token_revoked"), emulator.Refuse("channel_not_found"), emulator.Refuse("brand_new_error"),
+	emulator.Refuse("metadata_too_large"),
+}
+
+// RoundTrip is the network between a worker and Slack. A call takes up to 9 s.
+func (o *outbox) RoundTrip(r *http.Request) (answer *http.Response, err error) {
+	took := o.within(300 * time.Millisecond)
+	if o.goesWrong() {
+		took = o.within(9 * time.Second)
+	}
+	o.pause(took / 2)
+	posts := strings.HasSuffix(r.URL.Path, "chat.postMessage") || strings.HasSuffix(r.URL.Path, "chat.update") ||
+		strings.HasSuffix(r.URL.Path, "External") || strings.HasPrefix(r.URL.Path, "/upload/")
+	if o.goesWrong() {
+		if !posts {
+			return nil, io.ErrUnexpectedEOF
+		}
+		n := len(mishaps)
+		if o.history {
+			n-- // what has no metadata cannot be found
+		}
+		o.slack.Script(mishaps[o.random.IntN(n)])
+	}
+	defer func() {
+		if defect := recover(); defect != nil {
+			if defect != http.ErrAbortHandler {
+				panic(defect)
+			}
+			answer, err = nil, io.EOF
+		}
+	}()
+	w := httptest.NewRecorder()
+	o.slack.ServeHTTP(w, r)
+	o.tell("%s: %s: %d %.120s", o.at.of.name, r.URL.Path, w.Code, strings.TrimSpace(w.Body.String()))
+	o.pause(took / 2)
+	return w.Result(), nil
+}
+
+// hand gives an event to a worker.
+func (o *outbox) hand(p *posted) {
+	h := &delivering{of: p, worker: o.random.IntN(len(o.workers)), goOn: o.now}
+	p.busy = true
+	worker := o.workers[h.worker]
+	h.next, h.stop = iter.Pull(func(yield func(time.Duration) bool) {
+		h.yield = yield
+		defer func() {
+			if defect := recover(); defect != nil {
+				if defect != (died{}) {
+					panic(defect)
+				}
+				o.died(h, worker)
+			}
+		}()
+		err := p.deliver(o.t.Context(), worker)
+		p.busy = false
+		if err == nil {
+			p.done = true
+			return
+		}
+		retry, ok := errors.AsType[*watcher.RetryError](err)
+		if !ok {
+			o.t.Errorf("%s: no RetryError: %v", p.name, err)
+		}
+		p.due = o.now.Add(retry.After)
+		if o.goesWrong() {
+			p.due = o.now // an early redelivery
+		}
+	})
+	o.hands = append(o.hands, h)
+}
+
+// died lets a worker be dead, with all that it had in hand.
+func (o *outbox) died(h *delivering, worker *notify.Slack) {
+	o.tell("%s: worker %d dies", h.of.name, h.worker)
+	o.crashes++
+	h.of.busy, h.of.due = false, o.now.Add(time.Minute)
+	if o.workers[h.worker] == worker {
+		o.start(h.worker)
+	}
+}
+
+// live goes on until every event is delivered.
+func (o *outbox) live() {
+	defer func() {
+		for _, h := range o.hands {
+			o.at = h
+			h.stop()
+		}
+	}()
+	for steps := 0; !o.t.Failed(); steps++ {
+		var ready []func()
+		next := time.Time{}
+		due := func(at time.Time, do func()) {
+			if !at.After(o.now) {
+				ready = append(ready, do)
+			} else if next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
+		for _, p := range o.todo {
+			if !p.busy && !p.done {
+				due(p.due, func() { o.hand(p) })
+			}
+		}
+		for _, h := range o.hands {
+			due(h.goOn, func() { o.step(h) })
+		}
+		switch {
+		case len(ready) > 0:
+			ready[o.random.IntN(len(ready))]()
+		case next.IsZero():
+			return
+		default:
+			o.now = next
+		}
+		if o.now.Sub(o.calm) > 12*time.Hour || steps > 50000 {
+			o.t.Errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
+		}
+	}
+}
+
+func (o *outbox) step(h *delivering) {
+	o.at = h
+	wait, ok := h.next()
+	h.goOn = o.now.Add(wait)
+	if !ok {
+		o.hands = slices.DeleteFunc(o.hands, func(other *delivering) bool { return other == h })
+	}
+}
+
+// check holds that each message stands once in each channel, with each part of its thread and its last
+// state. Where nobody can look into the history, it stands at least once.
+func (o *outbox) check() {
+	for i := range o.workers {
+		o.doubts += int(o.workers[i].PossibleDuplicates())
+	}
+	for _, c := range o.completions {
+		for _, channel := range channelsOf(c) {
+			o.stands(channel, "", c.OrderName+" failed")
+			m := notify.Summarize(c, notify.Options{File: true})
+			for i := range m.Replies {
+				o.stands(channel, "thread", fmt.Sprintf("Failed items of %s, part %d", c.OrderName, i+1))
+			}
+			switch {
+			case m.File != nil && o.files:
+				o.stands(channel, "thread", "ailed items of "+c.OrderName, func(m emulator.Message) bool { return !strings.Contains(m.Text, ", part ") })
+			case !o.files && len(o.shared(channel)) > 0:
+				o.t.Errorf("files in %s", channel)
+			}
+		}
+	}
+	if o.outage {
+		o.stands("C0ONCALL", "", "can be reached again")
+	}
+}
+
+func channelsOf(c watcher.Completion) (channels []string) {
+	for _, r := range c.Requests {
+		channel := cmp.Or(r.SlackChannel, "C0ONCALL")
+		if !slices.Contains(channels, channel) {
+			channels = append(channels, channel)
+		}
+	}
+	return channels
+}
+
+// shared returns the files in the channel.
+func (o *outbox) shared(channel string) (files []emulator.File) {
+	for _, m := range o.slack.Messages(channel) {
+		files = append(files, m.Files...)
+	}
+	return files
+}
+
+// stands counts the messages that begin so, or have the text, and of which all else holds.
+func (o *outbox) stands(channel, thread, text string, holds ...func(emulator.Message) bool) {
+	n := 0
+	for _, m := range o.slack.Messages(channel) {
+		others := slices.ContainsFunc(holds, func(holds func(emulator.Message) bool) bool { return !holds(m) })
+		if strings.Contains(m.Text, text) && (m.ThreadTS == "") == (thread == "") && !others {
+			n++
+		}
+	}
+	if n == 0 || n > 1 && o.history {
+		o.t.Errorf("%q stands %d times in %s", text, n, channel)
+	}
+}

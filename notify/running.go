@@ -1,0 +1,77 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// changesShown is how many changes a message about a watch that goes on shows.
+const changesShown = 5
+
+// Running returns what people are told of a watch that goes on. It mentions nobody. Like [Summarize] it
+// depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func Running(g watcher.Progress, o Options) Message {
+	c := redact(watcher.Completion{Report: g.Report}, o.Secrets)
+	hide := hider(o.Secrets)
+	name := orUnknown(word(c.OrderName, maxName))
+	how := openCounts(c)
+	title := ":hourglass_flowing_sand: *" + link(firstLink(c.Requests), name) + "* is running: " + escape(fit(how, maxTitle))
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", field("Items", itemCounts(c.Counts)), field("Watching since", date(c.AcceptedAt))))
+	if text := changeList(g.Changes, hide); text != "" {
+		p.add(richText(paragraph("Changed last", ""), preformatted(text)))
+	}
+	if causes := causes(c.Failures); len(causes) > 0 {
+		p.add(richText(paragraph("Failed so far", ""), preformatted(failureList(causes))))
+	}
+	p.add(runningContext(c))
+	return Message{Text: escape(fit(name+" is running: "+how+".", maxText)), Blocks: p.blocks, Brief: []slack.Block{section(title)}}
+}
+
+// changeList returns the last changes, one a line.
+func changeList(changes []watcher.Change, hide func(string) string) string {
+	var lines []string
+	for _, c := range slices.Backward(changes) {
+		if len(lines) == changesShown {
+			lines = append(lines, fmt.Sprintf("and %s before", number(len(changes)-changesShown)))
+			break
+		}
+		text := fmt.Sprintf("%s · %s · %s", line(hide(c.ResourceName), maxPerson), line(hide(c.Action), maxWord), line(hide(string(c.To)), maxWord))
+		if m := line(hideAll(hide, c.Message), maxShort); m != "" {
+			text += " · " + m
+		}
+		lines = append(lines, text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// failureList returns the largest causes, one a line.
+func failureList(causes []cause) string {
+	var lines []string
+	for i, c := range causes {
+		if i == titleCauses {
+			lines = append(lines, fmt.Sprintf("and %s", count(len(causes)-i, "more cause")))
+			break
+		}
+		bold, plain := c.head(inlineNames)
+		lines = append(lines, bold+plain+" · "+orNoMessage(line(c.message, maxShort)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func runningContext(c watcher.Completion) *slack.ContextBlock {
+	var elements []slack.MixedElement
+	if asked := askedBy(c.Requests); asked != "" {
+		elements = append(elements, mrkdwn(asked))
+	}
+	elements = append(elements, mrkdwn(escape(fmt.Sprintf("%s · project %s · watch %s",
+		orUnknown(word(c.Region, maxWord)), orUnknown(word(c.ProjectID, maxPerson+4)), orUnknown(word(c.WatchID, maxPerson))))),
+		mrkdwn("this message is edited, and becomes the summary"))
+	return slack.NewContextBlock("", elements...)
+}

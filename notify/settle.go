@@ -1,0 +1,221 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
+)
+
+// What [Slack] needs to see in a channel what it posted there.
+const (
+	ScopeHistoryPublic  = "channels:history"
+	ScopeHistoryPrivate = "groups:history"
+)
+
+// messageType is the type of the metadata of every message that is posted.
+const messageType = "orderwatch_message"
+
+// lookAgain is how long after the first look a message that was not found is looked for once more: what
+// Slack accepted may show up late.
+const lookAgain = 30 * time.Second
+
+// historyBefore is how long before a call was announced the channel's history is read: clocks differ.
+const historyBefore = time.Minute
+
+// settle finds out what became of a call without a result, before another is made. nil means that it
+// is settled: the part stands, or may be posted.
+func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
+	e := d.entry
+	c := e.posting.Call
+	if c == nil || e.mine() && e.receipt.known && !e.receipt.unsure {
+		return nil // this process knows that it was not accepted
+	}
+	if left := intentStale - s.config.Now().Sub(c.At); left > 0 && !e.mine() {
+		return &watcher.RetryError{After: min(left, intentStale), Err: errors.New("post to slack: another worker is about to")}
+	}
+	if e.edits() {
+		return nil // an edit may be repeated
+	}
+	if wait := s.lookTurn(); wait > 0 {
+		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: waiting for a look into the channel's history")}
+	}
+	found, err := s.find(ctx, d)
+	if errors.Is(err, errNoHistory) {
+		e.receipt.doubtful = true
+		return nil
+	}
+	if err != nil {
+		return s.notFound(d, err)
+	}
+	if len(found) > 0 {
+		first := found[0].Timestamp
+		d.log.Info("message found, which was perhaps not posted", "ts", first, "part", e.part())
+		s.remove(ctx, d, found[1:])
+		if e.posting.Tells != e.state { // it tells what was before, and is edited now
+			return e.adopt(ctx, first)
+		}
+		return s.accepted(ctx, d, first)
+	}
+	now := s.config.Now()
+	if c.Absent.IsZero() {
+		c.Absent = now
+		if retry := e.note(ctx); retry != nil {
+			return retry
+		}
+	}
+	if left := lookAgain - now.Sub(c.Absent); left > 0 {
+		return &watcher.RetryError{After: left, Err: errors.New("post to slack: looking once more whether it was posted")}
+	}
+	e.receipt.doubtful = e.receipt.twin || e.receipt.bare // it stands, says Slack, or cannot be found
+	return nil
+}
+
+// errNoHistory means that this bot may not see what it posted.
+var errNoHistory = errors.New("the channel's history cannot be read")
+
+// notFound is the delay after an error of a look into a channel.
+func (s *Slack) notFound(d delivery, err error) *watcher.RetryError {
+	e := Classify(err)
+	if e.Class == TokenRefused {
+		return s.pause(s.config.Now(), e)
+	}
+	delay, changed := d.lane.fail(s.config.Now(), e.RetryAfter, e.Code)
+	d.report(e, delay, changed)
+	return &watcher.RetryError{After: delay, Err: e}
+}
+
+// mark returns the metadata by which the part at hand is found.
+func (d delivery) mark() slack.SlackMetadata {
+	return slack.SlackMetadata{EventType: messageType, EventPayload: map[string]any{
+		"message": d.entry.key, "part": strconv.Itoa(d.entry.part()), "generation": strconv.Itoa(d.entry.posting.Generation),
+	}}
+}
+
+// clientID returns the same UUID for each post of the part at hand. Slack does not document what it does
+// with it, but may leave out the second.
+func (d delivery) clientID() string {
+	mark := d.mark().EventPayload
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v %v %v %s", mark["message"], mark["part"], mark["generation"], d.entry.state))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // version 8, made by the application
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// is reports whether the message carries the mark, or the file, which can have none.
+func (d delivery) is(m slack.Message) bool {
+	if d.shows(m) {
+		return true
+	}
+	if m.Metadata.EventType != messageType {
+		return false
+	}
+	for name, value := range d.mark().EventPayload {
+		if m.Metadata.EventPayload[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// lookTurn takes a look's turn, or returns how long until there is one.
+func (s *Slack) lookTurn() time.Duration { return take(s.looks, s.config.Now()) }
+
+// editTurn takes the turn of an edit, or returns how long until there is one. A new message needs none.
+func (s *Slack) editTurn(d delivery) time.Duration {
+	if !d.entry.edits() {
+		return 0
+	}
+	return take(s.edits, s.config.Now())
+}
+
+// take takes a turn, or returns how long until there is one.
+func take(turns *rate.Limiter, now time.Time) time.Duration {
+	turn := turns.ReserveN(now, 1)
+	wait := turn.DelayFrom(now)
+	if wait > 0 {
+		turn.CancelAt(now)
+	}
+	return wait
+}
+
+// find returns the messages in the channel, or in the message's thread, that are the part at hand,
+// oldest first.
+func (s *Slack) find(ctx context.Context, d delivery) (found []slack.Message, err error) {
+	if s.config.Token == "" || d.lane.blind(s.config.Now()) {
+		return nil, errNoHistory
+	}
+	oldest := strconv.FormatInt(d.entry.posting.Call.Since.Add(-historyBefore).Unix(), 10)
+	for cursor := ""; ; {
+		var messages []slack.Message
+		messages, cursor, err = s.history(ctx, d, oldest, cursor)
+		if err != nil {
+			return nil, s.unread(d, err)
+		}
+		for _, m := range messages {
+			if d.is(m) {
+				found = append(found, m)
+			}
+		}
+		if cursor == "" {
+			slices.SortFunc(found, func(a, b slack.Message) int { return compareTS(a.Timestamp, b.Timestamp) })
+			return found, nil
+		}
+	}
+}
+
+// history returns a page of the channel's messages, or of the thread's.
+func (s *Slack) history(ctx context.Context, d delivery, oldest, cursor string) (messages []slack.Message, next string, err error) {
+	const page = 200
+	if d.entry.part() > 0 {
+		messages, _, next, err = s.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+			ChannelID: d.place.channel, Timestamp: d.entry.posting.TS, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+		})
+		return messages, next, err
+	}
+	answer, err := s.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+		ChannelID: d.place.channel, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if answer.HasMore && answer.ResponseMetaData.NextCursor == "" {
+		return nil, "", fmt.Errorf("read the channel's history: %w", ErrNoTimestamp)
+	}
+	return answer.Messages, answer.ResponseMetaData.NextCursor, nil
+}
+
+// blindFor is how long a channel's history is not tried again that the bot may not read.
+const blindFor = time.Hour
+
+// unread says what an error of reading a history means: where the bot may not, nobody can look.
+func (s *Slack) unread(d delivery, err error) error {
+	e := Classify(err)
+	if e.Code == "missing_scope" || e.Code == "no_permission" || e.Class == ChannelRefused || e.Code == "not_allowed_token_type" {
+		d.lane.shut(s.config.Now().Add(blindFor))
+		d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+ScopeHistoryPublic+" and "+ScopeHistoryPrivate, "code", e.Code)
+		return errNoHistory
+	}
+	return e
+}
+
+// remove deletes what was posted twice. It is best effort.
+func (s *Slack) remove(ctx context.Context, d delivery, doubles []slack.Message) {
+	for _, m := range doubles {
+		if err := s.removeMessage(ctx, d.place.channel, m); err != nil {
+			d.log.Warn("a doubled message was not deleted", "ts", m.Timestamp, "err", Classify(err))
+			continue
+		}
+		d.log.Info("doubled message deleted", "ts", m.Timestamp)
+	}
+}
+
+// compareTS compares timestamps of one channel in the order in which Slack gave them.
+func compareTS(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }

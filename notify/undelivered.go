@@ -1,0 +1,63 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// maxUndelivered bounds the text of a message that is kept because nobody took it, in units.
+const maxUndelivered = 30000
+
+// keepAgain is how long a message waits that could not be kept.
+const keepAgain = 10 * time.Second
+
+// keep stores what Slack finally refused, and counts it. Where there is no place for that, the log
+// has it.
+func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
+	s := d.entry.slack
+	log := d.log.With("class", e.Class, "code", e.Code, "err", e)
+	if s.config.Undelivered == nil {
+		s.undelivered.Add(1)
+		log.Error("slack finally refuses the message, it follows here", "do", d.remedy(e))
+		d.whole(ctx, d.message)
+		return nil
+	}
+	u := d.about
+	u.ID, u.Channel, u.ToldAt, u.RefusedAt = d.entry.key, d.place.channel, d.told.UTC(), s.config.Now().UTC()
+	if d.about.Kind != "" {
+		u.ID += "." + string(d.about.Kind)
+	}
+	u.Code, u.Reason = e.Code, e.Error()
+	u.Text = fit(strings.Join(d.message.Lines(), "\n"), maxUndelivered)
+	if err := s.config.Undelivered.Keep(ctx, u); err != nil {
+		d.receipt.notBefore = s.config.Now().Add(keepAgain)
+		return &watcher.RetryError{After: keepAgain, Err: fmt.Errorf("keep what slack refuses: %w", err)}
+	}
+	s.undelivered.Add(1)
+	log.Error("slack finally refuses the message, an event has it", "event", u.ID, "do", d.remedy(e))
+	return nil
+}
+
+// remedy says what to do about a message that is not delivered.
+func (d delivery) remedy(e *PostError) string {
+	do := "check the channel ID, and invite the app into the channel"
+	if e.Class == PayloadRefused {
+		do = "please report what slack refuses: no message should be refused for its size or form"
+	}
+	if d.about.WatchID != "" {
+		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
+	}
+	return do
+}
+
+// Undelivered returns how many messages Slack finally refused.
+func (s *Slack) Undelivered() int64 { return s.undelivered.Load() }
+
+// ofWatch says what a message about a watch is about.
+func ofWatch(c watcher.Completion) watcher.UndeliveredMessage {
+	return watcher.UndeliveredMessage{WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Outcome: c.Outcome}
+}
