@@ -18,6 +18,8 @@ type metrics struct {
 	completions *prometheus.CounterVec   // by outcome
 	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
+	untold      prometheus.Gauge // events that people have not been told of
+	untoldAge   prometheus.Gauge // of the oldest of them
 	offset      prometheus.GaugeFunc
 }
 
@@ -43,6 +45,12 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		denials: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",
 		}),
+		untold: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderwatch_untold_events", Help: "Events that people have not been told of, over all workers, as of some seconds ago.",
+		}),
+		untoldAge: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderwatch_untold_oldest_seconds", Help: "How old the oldest event is that people have not been told of, over all workers; 0 where there is none.",
+		}),
 		offset: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
 		}, func() float64 { return clock.Offset().Seconds() }),
@@ -51,7 +59,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		m.completions.WithLabelValues(string(outcome))
 	}
 	registry.MustRegister(accountCollector{accounts})
-	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.offset)
+	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.untold, m.untoldAge, m.offset)
 	return m
 }
 

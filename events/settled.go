@@ -58,7 +58,7 @@ func (w *Worker) noteSettled(ctx context.Context) error {
 		return err
 	}
 	info := consumer.CachedInfo()
-	w.untold.Store(int64(info.NumPending) + int64(info.NumAckPending))
+	w.measureUntold(ctx, info)
 	floor := info.AckFloor.Stream
 	notes := Notes{w.store}
 	text, revision, err := notes.Note(ctx, settledKey)

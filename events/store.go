@@ -41,8 +41,9 @@ func newStore(log *slog.Logger, config Config, js jetstream.JetStream, clock *Cl
 
 // A stored is a message as the server keeps it.
 type stored struct {
-	Sequence uint64 `json:"seq"`
-	Data     []byte `json:"data"`
+	Sequence uint64    `json:"seq"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"` // when it was stored
 }
 
 // last returns the last message on the subject, or the last of all on it where it has wildcards,
@@ -54,6 +55,11 @@ func (s *store) last(ctx context.Context, stream, subject string) (stored, error
 // get returns the message with the sequence, as last does.
 func (s *store) get(ctx context.Context, stream string, sequence uint64) (stored, error) {
 	return s.read(ctx, stream, map[string]any{"seq": sequence}, fmt.Sprintf("message %d", sequence))
+}
+
+// next returns the first message on the subject from the sequence on, as last does.
+func (s *store) next(ctx context.Context, stream, subject string, from uint64) (stored, error) {
+	return s.read(ctx, stream, map[string]any{"seq": from, "next_by_subj": subject}, subject)
 }
 
 func (s *store) read(ctx context.Context, stream string, which map[string]any, what string) (stored, error) {

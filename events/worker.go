@@ -41,7 +41,6 @@ type Worker struct {
 	refusals connectFailures           // of the login
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
-	untold   atomic.Int64              // events that people have not been told of
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
 }
 
@@ -294,10 +293,6 @@ func (w *Worker) Ready() error {
 	}
 	return nil
 }
-
-// Waiting returns how many events wait for people to be told, over all workers, as of a few seconds ago.
-// It is safe for concurrent use.
-func (w *Worker) Waiting() int { return int(w.untold.Load()) }
 
 // natsError takes the errors of the connection that no call returns.
 func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {

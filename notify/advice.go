@@ -43,7 +43,7 @@ func advice(c watcher.Completion, causes []cause) string {
 // remedy depends on whether the cloud said why.
 func remedy(causes []cause) string {
 	for _, c := range causes {
-		if clean(c.message) != "" {
+		if line(c.message, maxWord) != "" {
 			return "Remove the cause, then order anew what failed."
 		}
 	}

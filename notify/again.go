@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -9,38 +11,38 @@ import (
 )
 
 // NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
-// that the wish names, else where the requests say. Whether the first one stands does not matter; nor
+// that the wish names, else where the routes say. Whether the first one stands does not matter; nor
 // does how often the wish comes. It takes as long as [Slack.Notify], and returns its errors.
 func (s *Slack) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
-	channels := a.Channels
-	if len(channels) == 0 || s.config.Token == "" {
-		channels = s.channels(c.Requests)
+	targets := s.targets(c.Report)
+	if len(a.Channels) > 0 && s.config.Token != "" {
+		targets = s.named(targets, a.Channels)
 	}
-	stop := s.config.Now().Add(passLimit)
-	return soonest(channels, func(channel string) *watcher.RetryError {
-		log := s.log.With("watch", c.WatchID, "again", a.ID, "channel", channel)
-		o := s.options()
-		o.Again, o.Now = a, time.Time{} // late it is, as wanted
-		return s.tell(ctx, delivery{
-			message: s.summary(ctx, c, o), place: place{"again " + a.ID, channel}, entry: &entry{key: noteKey("again", a.ID, channel), state: completed},
-			told: a.At, about: ofWatch(c), log: log,
-			whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
-		}, stop)
+	stop := s.config.Now().Add(s.config.Timing.Pass)
+	return soonest(targets, func(t target) *watcher.RetryError {
+		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+			o := s.options(t)
+			o.Again, o.Refusal, o.Now = a, from, time.Time{} // late it is, as wanted
+			e := &entry{key: noteKey("again", a.ID, t.channel), state: completed}
+			return e, s.tell(ctx, delivery{
+				render: func() Message { return s.summary(ctx, c, o) }, place: place{"again " + a.ID, t.channel}, entry: e, told: a.At, about: ofWatch(c), others: others,
+				log:   s.log.With("watch", c.WatchID, "again", a.ID, "channel", t.channel),
+				whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
+			}, stop)
+		})
 	})
 }
 
-// soonest tells it in each channel, and returns the error that is to be tried again first.
-func soonest(channels []string, tell func(channel string) *watcher.RetryError) error {
-	var again *watcher.RetryError
+// named returns the targets for these channels, as the watch's own are where it has them.
+func (s *Slack) named(own []target, channels []string) (targets []target) {
 	for _, channel := range channels {
-		if retry := tell(channel); retry != nil && (again == nil || retry.After < again.After) {
-			again = retry
+		t := target{channel: channel, mention: s.config.Mention}
+		if i := slices.IndexFunc(own, func(t target) bool { return t.channel == channel }); i >= 0 {
+			t = own[i]
 		}
+		targets = append(targets, t)
 	}
-	if again != nil {
-		return again
-	}
-	return nil
+	return targets
 }
 
 // NotifyAgain writes the summary once more, says who wants it, and always returns nil.
@@ -49,12 +51,18 @@ func (l *Log) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.A
 	return nil
 }
 
-// againMark returns the block that says who had the message sent again, and when; nil where nobody did.
-func againMark(o Options) *slack.ContextBlock {
-	if o.Again.At.IsZero() {
-		return nil
+// marks returns the blocks that say why the message stands here: who had it sent again, and when, and
+// which channel refuses it.
+func marks(o Options) (blocks []slack.Block) {
+	if !o.Again.At.IsZero() {
+		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(":repeat: *Sent again* by "+escape(againBy(o))+" at "+date(o.Again.At))))
 	}
-	return slack.NewContextBlock("", mrkdwn(":repeat: *Sent again* by "+escape(againBy(o))+" at "+date(o.Again.At)))
+	if o.Refusal != (Refusal{}) {
+		remedy := (&PostError{Class: ChannelRefused, Code: o.Refusal.Code}).Remedy()
+		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(fmt.Sprintf(":warning: *Meant for another channel*, but %s refuses it (%s): %s",
+			escape(word(o.Refusal.Channel, maxPerson)), escape(word(o.Refusal.Code, maxPerson)), escape(remedy)))))
+	}
+	return blocks
 }
 
 // againPrefix says so at the beginning of a sentence.

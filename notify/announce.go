@@ -11,7 +11,12 @@ import (
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
 // [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Announce(a watcher.Attention, o Options) Message {
-	a = redactAttention(a, o.Secrets)
+	m := announce(redactAttention(a, o.Secrets), o)
+	m.Blocks, m.Brief = append(marks(o), m.Blocks...), append(marks(o), m.Brief...)
+	return m
+}
+
+func announce(a watcher.Attention, o Options) Message {
 	w := wordingOf(a)
 	switch {
 	case a.Over():
@@ -19,7 +24,7 @@ func Announce(a watcher.Attention, o Options) Message {
 	case a.Kind == watcher.Overdue:
 		return announceOverdue(a, o)
 	}
-	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxText))}
+	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxSentence))}
 	if a.Cause != watcher.HeldThrottled {
 		m.Mention = mentionCode(o.Mention)
 	}
@@ -48,7 +53,7 @@ func announceOverdue(a watcher.Attention, o Options) Message {
 	const what = "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them."
 	const do = "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy."
 	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
-	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxText)), Mention: mentionCode(o.Mention)}
+	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxSentence)), Mention: mentionCode(o.Mention)}
 	title := ":warning: *" + escape(said) + "*"
 	if m.Mention != "" {
 		title += " " + m.Mention

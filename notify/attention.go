@@ -8,8 +8,8 @@ import (
 )
 
 // Attend posts one message for all events of an outage, whichever worker they come to, and edits it
-// when the outage is over. Where it cannot be edited another is posted. It takes at most 40 s. Every error is a
-// *[watcher.RetryError].
+// when the outage is over. Where it cannot be edited another is posted. It takes as long
+// as [Slack.Notify], and returns its errors.
 func (s *Slack) Attend(ctx context.Context, a watcher.Attention) error {
 	if retry := s.attend(ctx, a); retry != nil {
 		return retry
@@ -18,13 +18,18 @@ func (s *Slack) Attend(ctx context.Context, a watcher.Attention) error {
 }
 
 func (s *Slack) attend(ctx context.Context, a watcher.Attention) *watcher.RetryError {
-	p := place{a.Outage(), s.channels(nil)[0]}
-	log := s.log.With("outage", a.Outage(), "channel", p.channel)
-	return s.tell(ctx, delivery{
-		message: Announce(a, s.options()), place: p, entry: &entry{key: noteKey("outage", a.Outage(), p.channel), state: string(a.Kind)},
-		told: happened(a), log: log, about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
-		whole: func(ctx context.Context, m Message) { writeNotice(ctx, log, a, m) },
-	}, s.config.Now().Add(passLimit))
+	stop := s.config.Now().Add(s.config.Timing.Pass)
+	return s.tellOrMove(s.standard(), func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+		o := s.options(t)
+		o.Refusal = from
+		log := s.log.With("outage", a.Outage(), "channel", t.channel)
+		e := &entry{key: noteKey("outage", a.Outage(), t.channel), state: string(a.Kind)}
+		return e, s.tell(ctx, delivery{
+			render: func() Message { return Announce(a, o) }, place: place{a.Outage(), t.channel}, entry: e, told: happened(a), others: others,
+			log: log, about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
+			whole: func(ctx context.Context, m Message) { writeNotice(ctx, log, a, m) },
+		}, stop)
+	})
 }
 
 // happened returns when what the attention tells of happened.

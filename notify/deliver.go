@@ -5,35 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 )
 
-// How long one Notify takes: no call begins after passLimit, and none takes longer than the HTTP
-// client's timeout. A longer wait than maxWait is not slept.
-const (
-	passLimit = 10 * time.Second
-	maxWait   = 2 * time.Second
-)
-
-// How long a message is tried that Slack refuses, from the watch's end.
-const (
-	channelPatience = time.Hour // the bot may yet be invited
-	unknownPatience = 24 * time.Hour
-)
-
-// Notify posts the summary in every channel that the requests name, but not again where it stands,
-// whichever worker posted it. It takes at most 25 s. Every error is a *[watcher.RetryError]. What
-// Slack finally refuses is kept in Config.Undelivered, and is done.
+// Notify posts the summary in every channel that the routes name, but not again where it stands,
+// whichever worker posted it. No call begins after Timing.Pass. Every error is a *[watcher.RetryError].
+// What Slack finally refuses is kept in Config.Undelivered, and is done.
 func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
+	s.newest.take(c.WatchID, math.MaxInt)
+	stop := s.config.Now().Add(s.config.Timing.Pass)
+	return soonest(s.targets(c.Report), func(t target) *watcher.RetryError { return s.deliver(ctx, c, t, stop) })
+}
+
+// targets returns where people are told of a watch, each channel once.
+func (s *Slack) targets(r watcher.Report) []target {
+	if s.config.Token == "" {
+		return []target{s.standard()}
+	}
+	return s.config.Routes.targets(s.config.route(), r.ProjectID, r.Requests)
+}
+
+// standard returns where people are told of what is no single watch's.
+func (s *Slack) standard() target {
+	if s.config.Token == "" {
+		return target{channel: webhookChannel, mention: s.config.Mention}
+	}
+	return target{channel: s.config.Channel, mention: s.config.Mention}
+}
+
+// soonest tells it everywhere, and returns the error that is to be tried again first.
+func soonest(targets []target, tell func(target) *watcher.RetryError) error {
 	var again *watcher.RetryError
-	stop := s.config.Now().Add(passLimit)
-	for _, channel := range s.channels(c.Requests) {
-		if retry := s.deliver(ctx, c, place{c.WatchID, channel}, stop); retry != nil && (again == nil || retry.After < again.After) {
+	for _, t := range targets {
+		if retry := tell(t); retry != nil && (again == nil || retry.After < again.After) {
 			again = retry
 		}
 	}
@@ -43,51 +52,40 @@ func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
 	return nil
 }
 
-// channels returns where the summary goes, each channel once, in the requests' order.
-func (s *Slack) channels(requests []watcher.Request) []string {
-	if s.config.Token == "" {
-		return []string{webhookChannel}
-	}
-	var channels []string
-	for _, r := range requests {
-		channel := r.SlackChannel
-		if channel == "" {
-			channel = s.config.Channel
-		}
-		if !slices.Contains(channels, channel) {
-			channels = append(channels, channel)
-		}
-	}
-	if channels == nil {
-		channels = []string{s.config.Channel}
-	}
-	return channels
-}
-
 // A delivery is one message on its way to one channel.
 type delivery struct {
-	message Message
-	place   place
-	entry   *entry
-	receipt *receipt
-	lane    *lane
-	told    time.Time                            // when what it tells of happened
-	about   watcher.UndeliveredMessage           // what it tells of, where it is finally refused
-	ended   *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
-	log     *slog.Logger                         // says what it is about
-	whole   func(ctx context.Context, m Message) // writes a message to the log
+	render   func() Message
+	message  Message // what render returns, once it is needed
+	place    place
+	entry    *entry
+	receipt  *receipt
+	lane     *lane
+	told     time.Time                            // when what it tells of happened
+	about    watcher.UndeliveredMessage           // what it tells of, where it is finally refused
+	ended    *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
+	silent   bool                                 // it is told only where a message stands that it ends
+	together bool                                 // it tells of many watches
+	others   []string                             // the channels that are left to try where this one finally refuses it
+	log      *slog.Logger                         // says what it is about
+	whole    func(ctx context.Context, m Message) // writes a message to the log
 }
 
 // completed is the one state of a watch that people are told of.
 const completed = "completed"
 
-// deliver posts what is missing of the summary in one channel. nil means that it is done.
-func (s *Slack) deliver(ctx context.Context, c watcher.Completion, p place, stop time.Time) *watcher.RetryError {
-	return s.tell(ctx, delivery{
-		message: s.summary(ctx, c, s.options()), place: p, entry: &entry{key: noteKey("watch", c.WatchID, p.channel), state: completed}, told: c.CompletedAt, about: ofWatch(c), ended: &c,
-		log:   s.log.With("watch", c.WatchID, "channel", p.channel),
-		whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
-	}, stop)
+// deliver posts what is missing of the summary for the target. nil means that it is done.
+func (s *Slack) deliver(ctx context.Context, c watcher.Completion, t target, stop time.Time) *watcher.RetryError {
+	return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+		o := s.options(t)
+		o.Refusal = from
+		e := &entry{key: noteKey("watch", c.WatchID, t.channel), state: completed}
+		return e, s.tell(ctx, delivery{
+			render: func() Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
+			silent: t.quiet && !fails(c.Outcome), others: others,
+			log:   s.log.With("watch", c.WatchID, "channel", t.channel),
+			whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
+		}, stop)
+	})
 }
 
 // tell makes the calls that the delivery lacks, as far as its note says. nil means that it is done.
@@ -102,15 +100,38 @@ func (s *Slack) tell(ctx context.Context, d delivery, stop time.Time) *watcher.R
 	}
 	d.receipt, d.lane = r, s.lane(d.place.channel)
 	d.entry.slack, d.entry.receipt = s, r
+	d.lane.wait(d.turn(), s.config.Now())
+	retry := s.tellOn(ctx, d, stop)
+	if retry != nil && !r.together {
+		d.lane.wait(d.turn(), s.config.Now().Add(retry.After))
+	} else {
+		d.lane.leave(d.turn())
+	}
+	return retry
+}
+
+// tellOn makes the calls that the claimed delivery lacks.
+func (s *Slack) tellOn(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+	r := d.receipt
+	if r.unnoted == nil { // while no call can be made, nothing is read and rendered
+		if retry := s.blocked(ctx, d, stop); retry != nil {
+			return retry
+		}
+	}
 	if retry := d.entry.read(ctx); retry != nil {
 		return retry
 	}
-	retry := s.postOrJoin(ctx, d, stop)
-	if retry != nil {
-		d.entry.withdraw(ctx)
-		return retry
+	if d.entry.posting.Silent && d.ended != nil && !d.silent { // another channel's message comes here
+		d.entry.posting = posting{}
 	}
-	if d.entry.posting.Done { // otherwise a later state was announced, and is somebody's to tell
+	if !d.entry.told(math.MaxInt) {
+		d.message = d.render()
+		if retry := s.postOrJoin(ctx, d, stop); retry != nil {
+			d.entry.withdraw(ctx)
+			return retry
+		}
+	}
+	if d.entry.posting.Done && !d.entry.posting.Silent { // otherwise a later state was announced, and is somebody's to tell
 		r.told = d.entry.posting.Tells
 	}
 	return nil
@@ -122,22 +143,35 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 	if d.ended == nil {
 		return s.post(ctx, d, stop)
 	}
+	if d.silent && d.entry.posting.untouched() {
+		d.entry.posting.Silent = true
+		return d.entry.end(ctx)
+	}
 	if s.together(d) {
 		return s.tellTogether(ctx, d, stop)
 	}
-	d.message = d.message.afterQuiet(d.entry.posting, *d.ended)
 	return s.post(ctx, d, stop)
 }
 
 // options returns what messages depend on beside what they tell of.
-func (s *Slack) options() Options {
-	return Options{Mention: s.config.Mention, Now: s.config.Now(), NoThread: s.config.Token == "", Secrets: s.config.Secrets}
+func (s *Slack) options(t target) Options {
+	return Options{Mention: t.mention, Now: s.config.Now(), NoThread: t.channel == webhookChannel, Secrets: s.config.Secrets}
 }
 
 // post makes one call after the other until what is to be told stands.
 func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
-	for !d.entry.told(d.message.parts()) {
-		retry := d.entry.tooSoon()
+	whole := d.message
+	for {
+		if d.ended != nil {
+			d.message = whole.afterQuiet(d.entry.posting, *d.ended)
+		}
+		if d.entry.told(d.message.parts()) {
+			return nil
+		}
+		retry := d.entry.overtaken()
+		if retry == nil {
+			retry = d.entry.tooSoon()
+		}
 		if retry == nil {
 			retry = s.blocked(ctx, d, stop)
 		}
@@ -152,40 +186,60 @@ func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.R
 			}
 		}
 		if retry == nil {
-			retry = s.turn(ctx, d, stop)
+			retry = s.awaitTurn(ctx, d, stop)
 		}
 		if retry == nil {
-			retry = s.call(ctx, d)
+			retry = s.call(ctx, d, stop)
 		}
 		if retry != nil {
 			return retry
 		}
 	}
-	return nil
 }
 
 // call announces one call, makes it, and notes what came of it.
-func (s *Slack) call(ctx context.Context, d delivery) *watcher.RetryError {
-	if retry := d.entry.announce(ctx); retry != nil {
+func (s *Slack) call(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+	its, edits := d.turn(), d.entry.edits()
+	step, retry := s.step(ctx, d.place.channel, its, edits)
+	if retry != nil {
+		return retry
+	}
+	retry = s.blocked(ctx, d, stop) // somebody may have been told to wait meanwhile
+	if retry == nil {
+		retry = d.entry.announce(ctx)
+	}
+	if retry != nil {
+		s.rest(ctx, d.place.channel, its, edits, step, nil)
 		return retry
 	}
 	d.receipt.known, d.receipt.unsure = true, true
 	ts, err := s.send(ctx, d)
+	s.rest(ctx, d.place.channel, its, edits, step, Classify(err))
 	if err == nil {
 		return s.accepted(ctx, d, ts)
 	}
 	return s.refused(ctx, d, err)
 }
 
-// turn waits for the channel's next turn. An error says that it does not come soon.
-func (s *Slack) turn(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
+// turn returns the message's place among those of the channel.
+func (d delivery) turn() turn { return turn{d.told, d.place.about} }
+
+// awaitTurn waits for the channel's next call. An error says that it does not come soon.
+func (s *Slack) awaitTurn(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
 	if retry := s.blocked(ctx, d, stop); retry != nil {
 		return retry
 	}
-	if wait := s.editTurn(d); wait > 0 {
-		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: it takes so many edits a minute")}
+	if d.entry.edits() { // which take no turn of the channel's
+		if wait := s.take(s.edits, s.config.Timing.Edit); wait > 0 {
+			return &watcher.RetryError{After: wait, Err: errors.New("post to slack: it takes so many edits a minute")}
+		}
+		return nil
 	}
-	wait, ok := d.lane.reserve(s.config.Now(), &d.receipt.turn, maxWait)
+	p, _, err := s.readPace(ctx, d.place.channel)
+	if err != nil {
+		return unpaced(err)
+	}
+	wait, ok := d.lane.reserve(d.turn(), p.Last, s.config.Now(), s.config.Timing.Wait)
 	if !ok {
 		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: the channel gets one message a second")}
 	}
@@ -194,7 +248,7 @@ func (s *Slack) turn(ctx context.Context, d delivery, stop time.Time) *watcher.R
 			return interrupted(err)
 		}
 	}
-	return s.blocked(ctx, d, stop) // somebody may have been told to wait meanwhile
+	return nil
 }
 
 // blocked says why and for how long no call may be made now.
@@ -247,7 +301,7 @@ func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
 	if blocks == nil && m.Mention != "" {
 		text = m.Mention + " " + text
 	}
-	if s.config.Token == "" {
+	if d.place.channel == webhookChannel {
 		return "", s.sendWebhook(ctx, text, blocks)
 	}
 	options := []slack.MsgOption{
@@ -280,6 +334,9 @@ func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
 }
 
 func (s *Slack) sendWebhook(ctx context.Context, text string, blocks []slack.Block) error {
+	if s.config.WebhookURL == "" {
+		return &PostError{Class: ChannelRefused, Code: "no_webhook"} // a note is from when there was one
+	}
 	unfurl := false
 	m := &slack.WebhookMessage{Text: text, UnfurlLinks: &unfurl, UnfurlMedia: &unfurl}
 	if blocks != nil {
@@ -291,12 +348,10 @@ func (s *Slack) sendWebhook(ctx context.Context, text string, blocks []slack.Blo
 // accepted notes that the part at hand stands.
 func (s *Slack) accepted(ctx context.Context, d delivery, ts string) *watcher.RetryError {
 	r := d.receipt
-	if d.lane.succeed() {
+	failed := d.lane.succeed()
+	if s.troubles.taken(d.place.channel) || failed {
 		d.log.Info("slack takes messages again")
 	}
-	s.mu.Lock()
-	s.pausedFor = ""
-	s.mu.Unlock()
 	if r.doubtful {
 		s.duplicates.Add(1)
 		d.log.Warn("possible duplicate: an earlier try may have been posted too", "ts", ts)

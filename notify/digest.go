@@ -15,15 +15,15 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A storm is when more than stormWaiting events wait to be told, as after an outage. Watches that
+// A storm is when more than stormWaiting messages wait for a channel, as after an outage: each worker sees
+// its share of them. Watches that
 // need nobody's attention are then told together, in a digest; failures are told one by one as always.
 const stormWaiting = 30
 
 // Bounds of a digest.
 const (
-	digestWindow = 10 * time.Minute // a new one begins after this
-	digestMost   = 1000             // or after so many watches
-	digestNames  = 40               // so many orders are named
+	digestMost  = 1000 // a new one begins after so many watches
+	digestNames = 40   // so many orders are named
 )
 
 // A digest is what all workers know of the watches that one message tells of together.
@@ -37,8 +37,9 @@ type digest struct {
 }
 
 // digestKey returns the key of the note about a channel's digest. Its number counts those that were full.
-func digestKey(channel string, now time.Time, number int) string {
-	return noteKey("digest", fmt.Sprintf("%d-%d", now.Unix()/int64(digestWindow/time.Second), number), channel)
+func (s *Slack) digestKey(channel string, number int) string {
+	window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
+	return noteKey("digest", fmt.Sprintf("%d-%d", window, number), channel)
 }
 
 // place returns which of the digest's watches it is, counted from 1; 0 where it is none.
@@ -110,24 +111,29 @@ func (s *Slack) together(d delivery) bool {
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return s.config.Token != "" && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && s.config.Waiting() > stormWaiting
+	return d.place.channel != webhookChannel && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*s.config.Workers() > stormWaiting
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so
 // that it is in one alone.
 func (s *Slack) tellTogether(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
 	own := d.entry
+	d.receipt.together = true
 	g, retry := s.join(ctx, *d.ended, own, d.place.channel)
 	if retry != nil {
 		return retry
 	}
 	key := own.posting.Digest
+	told := &entry{key: key, state: numbered("digest", len(g.Watches)), least: numbered("digest", g.place(d.ended.WatchID)), changes: true}
 	retry = s.tell(ctx, delivery{
-		message: g.message(s.config.Now()), place: place{key, d.place.channel}, told: d.told, about: d.about, log: d.log, whole: d.whole,
-		entry: &entry{key: key, state: numbered("digest", len(g.Watches)), least: numbered("digest", g.place(d.ended.WatchID)), changes: true},
+		render: func() Message { return g.message(s.config.Now()) }, place: place{key, d.place.channel}, told: d.told, about: d.about, log: d.log, whole: d.whole,
+		entry: told, together: true,
 	}, stop)
 	if retry != nil {
 		return retry
+	}
+	if code := told.posting.Code; code != "" { // each goes where its own route says
+		return d.giveUp(ctx, &PostError{Class: ChannelRefused, Code: code})
 	}
 	return own.end(ctx)
 }
@@ -136,7 +142,7 @@ func (s *Slack) tellTogether(ctx context.Context, d delivery, stop time.Time) *w
 func (s *Slack) join(ctx context.Context, c watcher.Completion, own *entry, channel string) (g digest, retry *watcher.RetryError) {
 	for number := 0; ; number++ {
 		if own.posting.Digest == "" {
-			own.posting.Tells, own.posting.Digest = own.state, digestKey(channel, s.config.Now(), number)
+			own.posting.Tells, own.posting.Digest = own.state, s.digestKey(channel, number)
 			if retry := own.note(ctx); retry != nil {
 				return g, retry
 			}

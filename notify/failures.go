@@ -82,32 +82,60 @@ func shapeOf(c cause) string {
 
 const noMessage = "no failure message given"
 
-// head returns "40 ×" and " createNode · a, b, c +37".
+// head returns "40 ×" and " createNode · a, b, c +37", with so many names.
 func (c cause) head(names int) (bold, plain string) {
 	plain = line(c.action, maxWord)
 	if plain == "" {
 		plain = "unknown action"
 	}
-	if shown := c.names[:min(names, len(c.names))]; len(shown) > 0 {
+	if shown := c.names[:names]; len(shown) > 0 {
 		plain += " · " + nameList(shown)
 		if c.count > len(shown) {
 			plain += " +" + number(c.count-len(shown))
 		}
 	}
-	if c.similar {
-		plain += " · similar messages, one of them:"
-	}
 	return number(c.count) + " ×", " " + plain
 }
 
-// nameList returns the names, each on its own bounded, with commas between them.
-func nameList(names []string) string {
-	short := make([]string, len(names))
-	for i, name := range names {
-		short[i] = line(name, maxPerson)
+// headBefore is head where the message follows.
+func (c cause) headBefore(names int) (bold, plain string) {
+	bold, plain = c.head(names)
+	if c.similar {
+		plain += " · similar messages, one of them:"
 	}
-	return strings.Join(short, ", ")
+	return bold, plain
 }
 
-// hidden returns how many items are not named where so many names are shown.
-func (c cause) hidden(names int) int { return c.count - min(names, len(c.names)) }
+// nameList returns the names, each whole, with commas between them.
+func nameList(names []string) string {
+	shown := make([]string, len(names))
+	for i, name := range names {
+		shown[i] = resource(name)
+	}
+	return strings.Join(shown, ", ")
+}
+
+// resource returns a resource's name on one line, never empty.
+func resource(name string) string {
+	if s := line(name, maxResource); s != "" {
+		return s
+	}
+	return "(no name)"
+}
+
+// inline returns how many of the names the message itself shows.
+func (c cause) inline() int {
+	names := c.names[:min(inlineNames, len(c.names))]
+	return fitting(names, maxInline)
+}
+
+// fitting returns how many of the names a list of so many units has room for.
+func fitting(names []string, left int) int {
+	const comma = 2
+	for i, name := range names {
+		if left -= units(resource(name)) + comma; left < 0 {
+			return i
+		}
+	}
+	return len(names)
+}

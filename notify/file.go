@@ -17,7 +17,6 @@ const (
 	roomyFile   = 4 << 20 // bytes that all messages together may have before they are cut
 	maxFileText = 8000    // units of one message
 	minFileText = 120     // the same, where there are many rows
-	maxFileName = 300     // units of a resource's name
 )
 
 // A File is what a thread has no room for: a CSV of the items that did not succeed.
@@ -94,7 +93,7 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	_ = w.Write(fileColumns) // a buffer takes everything
 	for _, it := range rows {
 		_ = w.Write([]string{
-			cell(line(it.ResourceName, maxFileName)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
+			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
 			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(longText(it.Message, limit)),
 		})
 		if w.Flush(); out.Len() > maxFile {
@@ -108,6 +107,9 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 
 // longText returns foreign text cleaned, and as an excerpt where it is longer than the limit in units.
 func longText(s string, limit int) string {
+	if len(s) > utf8.UTFMax*limit { // whatever it is made of
+		return excerpt(s, limit)
+	}
 	if s = strings.TrimSpace(clean(s)); units(s) <= limit {
 		return s
 	}

@@ -71,3 +71,79 @@ func TestInspect(t *testing.T) {
 		t.Error("a token without a channel was taken")
 	}
 }
+
+// TestInspectionRefuses holds what is said of channels before anything is posted there.
+func TestInspectionRefuses(t *testing.T) {
+	t.Parallel()
+	missing := &notify.PostError{Class: notify.TokenRefused, Code: "missing_scope"}
+	for _, tt := range []struct {
+		name    string
+		channel notify.Channel
+		scopes  []string
+		code    string
+	}{
+		{"a member", notify.Channel{Member: true}, nil, ""},
+		{"no member", notify.Channel{}, nil, "not_in_channel"},
+		{"no member, who may post in public channels", notify.Channel{}, []string{notify.ScopePostPublic}, ""},
+		{"no member of a private channel", notify.Channel{Private: true}, []string{notify.ScopePostPublic}, "not_in_channel"},
+		{"archived", notify.Channel{Member: true, Archived: true}, nil, "is_archived"},
+		{"not seen", notify.Channel{Err: missing}, nil, ""},
+		{"unknown", notify.Channel{Err: &notify.PostError{Class: notify.ChannelRefused, Code: "channel_not_found"}}, nil, "channel_not_found"},
+	} {
+		code := ""
+		if e := (notify.Inspection{Scopes: tt.scopes}).Refuses(tt.channel); e != nil {
+			code = e.Code
+		}
+		if code != tt.code {
+			t.Errorf("%s: %q, want %q", tt.name, code, tt.code)
+		}
+	}
+}
+
+// TestInspectionLacks holds that scopes are missed only where a channel needs them.
+func TestInspectionLacks(t *testing.T) {
+	t.Parallel()
+	public, private, unseen := notify.Channel{ID: "C1"}, notify.Channel{ID: "C2", Private: true}, notify.Channel{ID: "G3"}
+	for _, tt := range []struct {
+		scopes   string
+		channels []notify.Channel
+		want     string
+	}{
+		{"", []notify.Channel{public}, ""}, // Slack does not say
+		{"chat:write", []notify.Channel{public}, "channels:history files:write"},
+		{"chat:write", []notify.Channel{private}, "files:write groups:history"},
+		{"chat:write files:write", []notify.Channel{public, unseen}, "channels:history groups:history"},
+		{"chat:write files:write channels:history", []notify.Channel{public}, ""},
+	} {
+		i := notify.Inspection{Channels: tt.channels}
+		if tt.scopes != "" {
+			i.Scopes = strings.Fields(tt.scopes)
+		}
+		if got := strings.Join(i.Lacks(), " "); got != tt.want {
+			t.Errorf("with %q: %q, want %q", tt.scopes, got, tt.want)
+		}
+	}
+}
+
+// TestInspectStopsWhenThrottled holds that nothing is asked for the time that Slack wants to be left alone.
+func TestInspectStopsWhenThrottled(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	slack := emulator.New(emulator.Options{Fault: func(method string) emulator.Fault {
+		if method != "conversations.info" {
+			return emulator.Pass
+		}
+		asked++
+		return emulator.TooMany("30")
+	}})
+	server := httptest.NewServer(slack)
+	t.Cleanup(server.Close)
+	slack.AddToken("xoxb-sees", "chat:write", "channels:read")
+	i, err := notify.Inspect(t.Context(), notify.Config{Token: "xoxb-sees", Channel: "C1", APIURL: server.URL + "/api/"}, "C1", "C2", "C3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 || len(i.Channels) != 3 || i.Channels[2].ID != "C3" || i.Channels[2].Err == nil {
+		t.Errorf("%d calls: %+v", asked, i.Channels)
+	}
+}

@@ -7,53 +7,66 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// postInterval is Slack's documented pace of chat.postMessage for one channel. It may let bursts
-// pass, and hides them.
-const postInterval = time.Second
-
-// Delays after errors that may pass.
-const (
-	backoffInitial = 2 * time.Second
-	backoffMax     = time.Minute
-)
-
 // A lane is the pace of one channel. It is safe for concurrent use.
 type lane struct {
+	every   time.Duration // between two calls
+	longest time.Duration // of the delays after errors
 	mu      sync.Mutex
 	last    time.Time // when the last call was to be made
-	queued  time.Time // the last turn that was given away
+	queue   queue
 	until   time.Time // no call before
 	code    string    // of the last error; empty after a success
 	shutTil time.Time // the channel's history cannot be read
 	backoff *backoff.ExponentialBackOff
 }
 
-func newLane(jitter float64) *lane {
+func newLane(timing Timing, jitter float64) *lane {
 	return &lane{
+		every: timing.Post, longest: timing.BackoffMax,
+		queue: queue{grace: timing.Stale, waiters: make(map[string]waiter)},
 		backoff: backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(backoffInitial), backoff.WithMaxInterval(backoffMax),
+			backoff.WithInitialInterval(timing.BackoffInitial), backoff.WithMaxInterval(timing.BackoffMax),
 			backoff.WithMultiplier(2), backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0)),
 	}
 }
 
-// reserve takes the call whose turn it is where that comes within limit, and returns how long it
-// takes until then. Otherwise it returns false, and turn is when to come back: everybody gets
-// another, in the order in which they came.
-func (l *lane) reserve(now time.Time, turn *time.Time, limit time.Duration) (time.Duration, bool) {
+// reserve takes the next call where that comes within limit, and nobody waits for it whose turn is
+// between the last that was taken and this one. It returns how long it takes until then; otherwise
+// false, and when to come back.
+func (l *lane) reserve(its, last turn, now time.Time, limit time.Duration) (time.Duration, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	free := later(now, l.last.Add(postInterval))
-	if turn.IsZero() || turn.Before(now) && free.Sub(now) > limit { // none, or a missed one
-		*turn = later(now, l.queued.Add(postInterval))
-		l.queued = *turn
+	l.queue.last = last
+	free := later(now, l.last.Add(l.every))
+	ahead := l.queue.ahead(its, free, l.every, now)
+	wait := free.Sub(now) + time.Duration(ahead)*l.every
+	if ahead > 0 || wait > limit {
+		return max(l.every, wait/2), false // at half of the time: others may have gone by then
 	}
-	at := later(free, *turn)
-	wait := at.Sub(now)
-	if wait > limit {
-		return wait, false
-	}
-	l.last, *turn = at, time.Time{}
+	l.last = free
+	l.queue.leave(its)
 	return wait, true
+}
+
+// wait notes that a message waits for a call, and comes back then.
+func (l *lane) wait(its turn, back time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue.wait(its, back)
+}
+
+// leave notes that a message waits for no call.
+func (l *lane) leave(its turn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue.leave(its)
+}
+
+// waiting returns how many messages wait, as far as this process has seen them.
+func (l *lane) waiting(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queue.length(now)
 }
 
 func later(a, b time.Time) time.Time {
@@ -77,6 +90,9 @@ func (l *lane) fail(now time.Time, delay time.Duration, code string) (time.Durat
 	defer l.mu.Unlock()
 	if delay == 0 {
 		delay = l.backoff.NextBackOff()
+		if delay > l.longest*3/4 { // all workers try at the same time then, and so what waits comes back together, in order
+			delay = now.Add(l.longest).Truncate(l.longest).Sub(now)
+		}
 	}
 	if until := now.Add(delay); until.After(l.until) {
 		l.until = until
@@ -98,6 +114,14 @@ func (l *lane) blind(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return now.Before(l.shutTil)
+}
+
+// works reports whether the last call did not fail. What waits while it does is told together only when
+// Slack is back: then it is one digest.
+func (l *lane) works() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.code == ""
 }
 
 // succeed starts the backoff anew, and reports whether the last call failed.

@@ -11,6 +11,8 @@ const (
 	maxTotal  = 6000 // all text of all blocks, with blockOverhead for each
 	maxBlocks = 15
 	maxText   = 600 // the top-level text: push notifications cut it, chat.update refuses over 4,000 bytes
+	// maxSentence leaves room for the mention, which goes before a text that is posted alone.
+	maxSentence = maxText - 44
 	// blockOverhead is what Slack seems to count for a block beside its text: 100 to 125, measured
 	// by others.
 	blockOverhead = 125
@@ -22,13 +24,17 @@ const (
 	maxCause   = 120 // a failure's text in the title
 	maxTitle   = 400 // what the title says after the name
 	maxLink    = 600 // a longer URL is not linked
-	maxPerson  = 60  // who asked, a request id, a resource's name
+	maxPerson  = 60  // who asked, a request id, a name among others
 	maxWord    = 40  // an action, a status, a label's key
 	maxAsked   = 800 // the requests in the context
 	maxLabels  = 300
 	maxExcerpt = 700 // a failure's text
 	maxShort   = 120 // a failure's text where many must fit
 	maxReason  = 400
+	// maxResource is a resource's name in a list of failed items. It is never cut: the watcher bounds it
+	// to 256 bytes, each of them 5 units at the most.
+	maxResource = 1300
+	maxInline   = 240 // the names of a cause in the message itself
 )
 
 // A long text keeps its head and its tail, in characters: the cause is often at the end.

@@ -21,9 +21,10 @@ import (
 // A Message is one post, and the replies and the file in its thread.
 type Message struct {
 	// Text is a full sentence for push notifications, search and screen readers, escaped, at most
-	// 600 UTF-16 units.
+	// 600 UTF-16 units with the mention before it.
 	Text string
-	// Blocks are what people see: at most 15, at most 6,000 UTF-16 units.
+	// Blocks are what people see: at most 15, at most 6,000 UTF-16 units of escaped text, 125 more for
+	// each block included.
 	Blocks []slack.Block
 	// Brief are the title and the top causes without links or rich text, for a Slack that refuses
 	// Blocks. Empty in replies.
@@ -61,6 +62,8 @@ type Options struct {
 	File bool
 	// Again says who had the message sent again; the zero value is the first time.
 	Again watcher.Again
+	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
+	Refusal Refusal
 	// Secrets are never shown, whatever text they are in; empty ones are ignored.
 	Secrets []string
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/notify/emulator"
@@ -23,7 +24,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 600, "how many seeds TestOutbox runs")
+	seeds = flag.Int("seeds", 250, "how many seeds TestOutbox runs")
 	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
 )
 
@@ -35,17 +36,19 @@ func TestOutbox(t *testing.T) {
 	if *one >= 0 {
 		first, n = *one, *one+1
 	}
-	crashes, doubts := 0, 0
+	crashes, doubts, digests := 0, 0, 0
 	for seed := first; seed < n && !t.Failed(); seed++ {
 		o := newOutbox(t, uint64(seed))
 		o.live()
 		o.check()
-		crashes, doubts = crashes+o.crashes, doubts+o.doubts
-		if t.Failed() || *one >= 0 {
-			t.Logf("%s\nreplay: go test ./notify -v -run TestOutbox -seed=%d", strings.Join(o.trace, "\n"), seed)
+		crashes, doubts, digests = crashes+o.crashes, doubts+o.doubts, digests+o.digests
+		if *one >= 0 {
+			t.Log(strings.Join(o.trace, "\n"))
+		} else if t.Failed() {
+			t.Logf("its trace: go test ./notify -v -run TestOutbox -seed=%d", seed)
 		}
 	}
-	t.Logf("%d seeds: %d crashes, %d doubled without the history", n-first, crashes, doubts)
+	t.Logf("%d seeds: %d crashes, %d doubled without the history, %d digests", n-first, crashes, doubts, digests)
 }
 
 // An outbox is a world of two workers, a Slack and the notes, in which several deliveries are under way.
@@ -57,6 +60,12 @@ type outbox struct {
 	notes       notes
 	history     bool // the bot may read histories
 	files       bool // the bot may upload files
+	progress    bool // people are told while orders run
+	quiet       bool // people are not told that an order ended well
+	archived    bool // C0TEAM is, so C0SPARE gets its messages
+	storm       int  // so many orders end well at once
+	stormIn     string
+	routes      notify.Routes
 	workers     [2]*notify.Slack
 	calm        time.Time // no fault after it
 	faults      float64   // how many calls of a hundred go wrong
@@ -67,6 +76,7 @@ type outbox struct {
 	at          *delivering
 	crashes     int
 	doubts      int
+	digests     int
 	trace       []string
 }
 
@@ -111,13 +121,27 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 	}
 	o.slack.AddToken(token, scopes...)
 	o.slack.AddChannel("C0ONCALL", emulator.Open)
-	o.slack.AddChannel("C0TEAM", emulator.Open)
+	o.slack.AddChannel("C0SPARE", emulator.Open)
+	o.progress, o.quiet, o.archived = o.random.IntN(3) == 0, o.random.IntN(4) == 0, o.random.IntN(5) == 0
+	team := emulator.Open
+	if o.archived {
+		team = emulator.Archived
+	}
+	o.slack.AddChannel("C0TEAM", team)
+	var err error
+	o.routes, err = notify.ParseRoutes("routes.yaml", fmt.Appendf(nil, "rules: [{fallback: C0SPARE, quiet_successes: %t, progress: %t}]", o.quiet, o.progress))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range o.workers {
 		o.start(i)
 	}
+	if o.random.IntN(30) == 0 {
+		o.storm, o.stormIn = 60+o.random.IntN(40), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
+	}
 	for i := range 1 + o.random.IntN(3) {
-		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40*o.random.IntN(2)+1))
-		if i == 0 && o.random.IntN(5) == 0 {
+		c := o.ends()
+		if i == 0 && o.random.IntN(10) == 0 {
 			c = order(watcher.AllFailed, 0, many(300)...)
 		}
 		c.WatchID, c.OrderName = fmt.Sprint("w_", i), fmt.Sprint("order.pool-", i)
@@ -125,6 +149,16 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 			c = twoChannels(c)
 		}
 		o.completions = append(o.completions, c)
+		o.add(c.WatchID, func(ctx context.Context, s *notify.Slack) error { return s.Notify(ctx, c) })
+		for number := range o.random.IntN(3) {
+			g := watcher.Progress{Report: c.Report, Number: number + 1}
+			o.add(fmt.Sprint(c.WatchID, " runs ", number+1), func(ctx context.Context, s *notify.Slack) error { return s.Progress(ctx, g) })
+		}
+	}
+	for i := range o.storm {
+		c := order(watcher.Succeeded, 3)
+		c.WatchID, c.OrderName = fmt.Sprint("w_storm_", i), fmt.Sprintf("order.storm-%d-x", i)
+		c.Requests[0].SlackChannel = o.stormIn
 		o.add(c.WatchID, func(ctx context.Context, s *notify.Slack) error { return s.Notify(ctx, c) })
 	}
 	if o.outage = o.random.IntN(2) == 0; o.outage {
@@ -145,11 +179,30 @@ func (o *outbox) within(d time.Duration) time.Duration {
 	return time.Duration(o.random.Int64N(int64(d)))
 }
 
+// ends returns a watch that has ended somehow.
+func (o *outbox) ends() watcher.Completion {
+	bad := failure("flavor sold out", "createNode", 40*o.random.IntN(2)+1)
+	if o.storm > 0 { // who ended well may be told of in a digest
+		return order(watcher.AllFailed, 0, bad)
+	}
+	switch o.random.IntN(8) {
+	case 0:
+		return order(watcher.Succeeded, 3)
+	case 1:
+		return order(watcher.Cancelled, 3)
+	case 2:
+		return order(watcher.PartiallyFailed, 3, bad)
+	case 3:
+		return order(watcher.TimedOut, 3, bad)
+	}
+	return order(watcher.AllFailed, 0, bad)
+}
+
 // start puts a new worker in place of a dead one.
 func (o *outbox) start(i int) {
 	var err error
 	o.workers[i], err = notify.NewSlack(slog.New(slog.NewTextHandler(logTrace{o}, nil)), notify.Config{
-		Token: token, Channel: "C0ONCALL", APIURL: "http://slack.example/api/", Mention: "here", Notes: o,
+		Token: token, Channel: "C0ONCALL", APIURL: "http://slack.example/api/", Mention: "here", Notes: o, Routes: o.routes,
 		HTTPClient: &http.Client{Transport: o},
 		Now:        func() time.Time { return o.now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
@@ -170,6 +223,9 @@ func (l logTrace) Write(p []byte) (int, error) {
 }
 
 func (o *outbox) tell(format string, args ...any) {
+	if *one < 0 {
+		return // a seed that fails is run again for its trace
+	}
 	o.trace = append(o.trace, fmt.Sprintf("%8.3fs  ", o.now.Sub(ended).Seconds())+fmt.Sprintf(format, args...))
 }
 
@@ -330,7 +386,7 @@ func (o *outbox) live() {
 		default:
 			o.now = next
 		}
-		if o.now.Sub(o.calm) > 12*time.Hour || steps > 50000 {
+		if o.now.Sub(o.calm) > 12*time.Hour || steps > 500000 {
 			o.t.Errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
 		}
 	}
@@ -353,8 +409,16 @@ func (o *outbox) check() {
 	}
 	for _, c := range o.completions {
 		for _, channel := range channelsOf(c) {
-			o.stands(channel, "", c.OrderName+" failed")
+			channel = o.told(channel)
 			m := notify.Summarize(c, notify.Options{File: true})
+			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
+				continue
+			} else if n > 1 && o.history {
+				o.t.Errorf("%d messages about %s in %s", n, c.OrderName, channel)
+			}
+			o.checkQuiet(channel, c, c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled)
+			said, _, _ := strings.Cut(m.Text, " Asked for")
+			o.stands(channel, "", said)
 			for i := range m.Replies {
 				o.stands(channel, "thread", fmt.Sprintf("Failed items of %s, part %d", c.OrderName, i+1))
 			}
@@ -365,6 +429,9 @@ func (o *outbox) check() {
 				o.t.Errorf("files in %s", channel)
 			}
 		}
+	}
+	if o.storm > 0 && !o.quiet {
+		o.checkStorm()
 	}
 	if o.outage {
 		o.stands("C0ONCALL", "", "can be reached again")
@@ -379,6 +446,60 @@ func channelsOf(c watcher.Completion) (channels []string) {
 		}
 	}
 	return channels
+}
+
+// checkStorm holds that each of many orders is told of once, by itself or in a digest.
+func (o *outbox) checkStorm() {
+	told, digests := 0, 0
+	for _, m := range o.slack.Messages(o.told(o.stormIn)) {
+		n := 0
+		switch {
+		case m.ThreadTS != "":
+		case strings.Contains(m.Text, "told together"):
+			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
+				o.t.Errorf("%q: %v", m.Text, err)
+			}
+			told, digests = told+n, digests+1
+		case strings.Contains(m.Text, "order.storm-"):
+			told++
+		}
+	}
+	o.digests += digests
+	if told < o.storm || told > o.storm && o.history {
+		o.t.Errorf("%d of %d are told, in %d digests", told, o.storm, digests)
+	}
+}
+
+// told returns the channel where is told what is for this one.
+func (o *outbox) told(channel string) string {
+	if channel == "C0TEAM" && o.archived {
+		return "C0SPARE"
+	}
+	return channel
+}
+
+// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed
+// has a reply that the channel shows.
+func (o *outbox) checkQuiet(channel string, c watcher.Completion, failed bool) {
+	for _, root := range o.slack.Messages(channel) {
+		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) {
+			continue
+		}
+		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+		if o.history && (strings.Contains(root.Text, "is running") || root.Edited && failed && !shown) {
+			o.t.Errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
+		}
+	}
+}
+
+// roots returns how many messages of the channel tell of the order, in whatever state.
+func (o *outbox) roots(channel, name string) (n int) {
+	for _, m := range o.slack.Messages(channel) {
+		if m.ThreadTS == "" && strings.Contains(m.Text, name) {
+			n++
+		}
+	}
+	return n
 }
 
 // shared returns the files in the channel.

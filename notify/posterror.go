@@ -111,7 +111,6 @@ const (
 	defaultPenalty = 30 * time.Second // of a 429 that does not say for how long
 	slowRetry      = 5 * time.Minute
 	maxPenalty     = 24 * time.Hour // a larger Retry-After is taken for a mistake
-	tokenPause     = time.Minute
 )
 
 // statuses are answers other than 200: of webhooks, which say by them what is wrong, and of what
@@ -206,7 +205,7 @@ func neverConnected(err error) bool {
 	_, dns := errors.AsType[*net.DNSError](err)
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
-	return dns || certificate || record
+	return dns || certificate || record || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // withoutURL returns the error without the address that was called: a webhook's is a secret.

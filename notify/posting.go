@@ -13,14 +13,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// How long a worker may take for a call that it has announced in the notes: the call begins only
-// within intentFresh of that, and others take the worker for dead after intentStale, which is
-// longer than that and a call's timeout.
-const (
-	intentFresh = 5 * time.Second
-	intentStale = 30 * time.Second
-)
-
 // A posting is what all workers know of one message in one channel. It is noted before each call of
 // Slack and after it: whoever finds a call without its result settles what became of it before it makes
 // another.
@@ -29,6 +21,9 @@ type posting struct {
 	Tells      string `json:"told,omitempty"`       // the state that the parts tell
 	Parts      int    `json:"parts,omitempty"`      // how many stand: the message, then each reply
 	Done       bool   `json:"done,omitempty"`       // all stand, or Slack finally refused
+	Silent     bool   `json:"silent,omitempty"`     // nothing was to be told
+	Code       string `json:"code,omitempty"`       // why the channel finally refused it, and all later states; Slack's
+	Moved      string `json:"moved,omitempty"`      // the channel that gets it instead
 	Generation int    `json:"generation,omitempty"` // how often a message was posted in place of one that could not be edited
 	Call       *call  `json:"call,omitempty"`       // announced, and without a result so far
 
@@ -51,11 +46,30 @@ func (p posting) tells(state string, parts int) bool {
 	return p.Tells == state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(state)
 }
 
-// told reports whether nothing is left to tell, in so many parts.
+// told reports whether nothing is left to tell, in so many parts. Of a digest another state may have been
+// announced and not told.
 func (e *entry) told(parts int) bool {
 	p := e.posting
-	enough := e.least != "" && p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(e.least)
-	return enough || p.tells(e.state, parts)
+	switch {
+	case p.Code != "":
+		return true
+	case e.least != "":
+		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(e.least)
+	}
+	return p.tells(e.state, parts)
+}
+
+// overtaken says that a later state of a digest was announced: it is read again, with all that joined.
+func (e *entry) overtaken() *watcher.RetryError {
+	if e.least == "" || e.posting.Tells == "" || rank(e.posting.Tells) <= rank(e.state) {
+		return nil
+	}
+	return &watcher.RetryError{After: time.Second, Err: errors.New("post to slack: another worker adds to the digest")}
+}
+
+// untouched reports whether nothing was posted or begun.
+func (p posting) untouched() bool {
+	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Parts == 0
 }
 
 // rank orders the states of one message.
@@ -83,7 +97,7 @@ type entry struct {
 	state    string // what is to be told
 	least    string // a state before it that is enough for the caller; empty: none
 	quiet    bool   // it wakes nobody
-	changes  bool   // it goes on changing: it is told no more often than every changeEvery
+	changes  bool   // it goes on changing: it is told no more often than every Timing.Change
 	posting  posting
 	revision watcher.Revision
 	receipt  *receipt
@@ -131,7 +145,7 @@ func (e *entry) read(ctx context.Context) *watcher.RetryError {
 func (e *entry) mine() bool { return e.posting.Call != nil && e.posting.Call.By == e.slack.id }
 
 // edits reports whether the next call changes a message that stands.
-func (e *entry) edits() bool { return e.part() == 0 && e.posting.TS != "" }
+func (e *entry) edits() bool { return e.part() == 0 && e.posting.TS != "" && !e.receipt.anew }
 
 // part returns which part of what is to be told is next.
 func (e *entry) part() int {
@@ -141,16 +155,14 @@ func (e *entry) part() int {
 	return e.posting.Parts
 }
 
-// changeEvery is how often a message that goes on changing is told at most.
-const changeEvery = 10 * time.Second
-
 // tooSoon returns how long it is to be left alone, where it goes on changing.
 func (e *entry) tooSoon() *watcher.RetryError {
-	left := changeEvery - e.slack.config.Now().Sub(e.posting.Edited)
+	every := e.slack.config.Timing.Change
+	left := every - e.slack.config.Now().Sub(e.posting.Edited)
 	if !e.changes || e.posting.Edited.IsZero() || left <= 0 {
 		return nil
 	}
-	return &watcher.RetryError{After: min(left, changeEvery), Err: errors.New("post to slack: the message was changed just now")}
+	return &watcher.RetryError{After: min(left, every), Err: errors.New("post to slack: the message was changed just now")}
 }
 
 // announce notes that this worker is about to call, if no other worker was quicker.
@@ -172,7 +184,7 @@ func (e *entry) announce(ctx context.Context) *watcher.RetryError {
 	if retry := e.note(ctx); retry != nil {
 		return retry
 	}
-	if e.slack.config.Now().Sub(now) > intentFresh {
+	if e.slack.config.Now().Sub(now) > e.slack.config.Timing.Fresh {
 		return &watcher.RetryError{After: time.Second, Err: errors.New("note what is posted: it took too long")}
 	}
 	return nil
@@ -205,6 +217,7 @@ func (e *entry) stands(ctx context.Context, ts string, parts int) *watcher.Retry
 
 // adopt notes that the message with the ts stands, which tells an earlier state.
 func (e *entry) adopt(ctx context.Context, ts string) *watcher.RetryError {
+	e.posting.Quiet = e.posting.Quiet || strings.HasPrefix(e.posting.Tells, running+".")
 	e.posting.TS, e.posting.Parts, e.posting.Call = ts, 1, nil
 	return e.note(ctx)
 }
@@ -212,6 +225,13 @@ func (e *entry) adopt(ctx context.Context, ts string) *watcher.RetryError {
 // end notes that nothing more is told of the state.
 func (e *entry) end(ctx context.Context) *watcher.RetryError {
 	e.posting.Tells, e.posting.Done, e.posting.Call = e.state, true, nil
+	return e.note(ctx)
+}
+
+// refuse notes that the channel finally refused the message, and which one gets it instead, if any. To
+// whoever does not know of that it is not told.
+func (e *entry) refuse(ctx context.Context, code, moved string) *watcher.RetryError {
+	e.posting.Code, e.posting.Moved, e.posting.Call = code, moved, nil
 	return e.note(ctx)
 }
 

@@ -3,38 +3,57 @@ package notify
 import (
 	"context"
 	"errors"
-	"time"
+	"slices"
+	"sync"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// quietAfter is how long a watch has gone on before people are told while it does.
-const quietAfter = time.Minute
-
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
 // after a minute, edited at most every 10 s, and turned into the summary by [Slack.Notify]. Its errors
-// are those of Notify.
+// are those of Notify. What this worker knows a later state of is done with: that one is on its way, too.
 func (s *Slack) Progress(ctx context.Context, g watcher.Progress) error {
-	stop := s.config.Now().Add(passLimit)
-	return soonest(s.followers(g), func(channel string) *watcher.RetryError {
-		if left := quietAfter - s.config.Now().Sub(g.AcceptedAt); left > 0 {
-			return &watcher.RetryError{After: min(left, quietAfter), Err: errors.New("post to slack: the watch has just begun")}
+	if !s.newest.take(g.WatchID, g.Number) {
+		return nil
+	}
+	stop := s.config.Now().Add(s.config.Timing.Pass)
+	return soonest(s.followers(g), func(t target) *watcher.RetryError {
+		if left := s.config.Timing.Quiet - s.config.Now().Sub(g.AcceptedAt); left > 0 {
+			return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
 		}
 		return s.tell(ctx, delivery{
-			message: Running(g, s.options()), place: place{g.WatchID, channel}, told: s.config.Now(),
-			entry: &entry{key: noteKey("watch", g.WatchID, channel), state: numbered("running", g.Number), changes: true, quiet: true},
-			log:   s.log.With("watch", g.WatchID, "channel", channel),
+			render: func() Message { return Running(g, s.options(t)) }, place: place{g.WatchID, t.channel}, told: s.config.Now(),
+			entry: &entry{key: noteKey("watch", g.WatchID, t.channel), state: numbered(running, g.Number), changes: true, quiet: true},
+			log:   s.log.With("watch", g.WatchID, "channel", t.channel),
 			whole: func(context.Context, Message) {}, // the summary follows
 		}, stop)
 	})
 }
 
-// followers returns the channels that want to know while the watch goes on.
-func (s *Slack) followers(g watcher.Progress) []string {
-	if !s.config.Progress || s.config.Token == "" {
-		return nil
+// running begins the states of a watch that goes on.
+const running = "running"
+
+// followers returns where people want to know while the watch goes on.
+func (s *Slack) followers(g watcher.Progress) []target {
+	return slices.DeleteFunc(s.targets(g.Report), func(t target) bool { return !t.progress })
+}
+
+// A newest is the latest state of each watch that this process has seen: while a message may not change,
+// older ones queue up, and telling them one by one would show the past. It is safe for concurrent use.
+type newest struct {
+	mu sync.Mutex
+	of map[string]int // by watch
+}
+
+// take reports whether the state is not older than the latest.
+func (n *newest) take(watch string, state int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.of) >= maxReceipts {
+		clear(n.of) // an older one may be told
 	}
-	return s.channels(g.Requests)
+	n.of[watch] = max(n.of[watch], state)
+	return state == n.of[watch]
 }
 
 // Progress does nothing: the log has the end.
@@ -46,7 +65,7 @@ func (m Message) afterQuiet(p posting, c watcher.Completion) Message {
 	if !p.Quiet || !fails(c.Outcome) {
 		return m
 	}
-	reply := Message{Text: m.Text, Blocks: m.Brief, Mention: m.Mention, Broadcast: true}
+	reply := Message{Text: m.Text, Blocks: inThread(m.Brief), Mention: m.Mention, Broadcast: true}
 	m.Replies = append([]Message{reply}, m.Replies...)
 	return m
 }

@@ -18,20 +18,20 @@ type receipt struct {
 	tries     int       // how often its bytes did not arrive
 	notBefore time.Time // the part at hand may not be tried before
 	anew      bool      // what was to be edited cannot be; a new message is posted
-	turn      time.Time // when the channel's turn comes; zero: none was given
 	known     bool      // this process remembers what became of its last call, in unsure
 	unsure    bool      // the call at hand was perhaps accepted
 	twin      bool      // Slack says of the part at hand that it stands
 	doubtful  bool      // the part at hand perhaps stands, and nobody can look where
 	unnoted   *posting  // the result of a call that could not be noted
 	told      string    // the state that is done with; empty while none is
+	together  bool      // it is told in a digest, and needs no turn of its own
 	claimed   bool
 }
 
 // accepted forgets what was of the part at hand alone, which stands now.
 func (r *receipt) accepted() {
 	r.form, r.file, r.tries = 0, "", 0
-	r.notBefore, r.turn = time.Time{}, time.Time{}
+	r.notBefore = time.Time{}
 	r.anew, r.unsure, r.twin, r.doubtful = false, false, false, false
 	r.known, r.unnoted, r.told = true, nil, ""
 }

@@ -13,23 +13,24 @@ import (
 // more.
 func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	hide := hider(secrets)
+	hideAll := remembered(func(text string) string { return hideAll(hide, text) })
 	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName} {
 		*s = hide(*s)
 	}
 	c.Reason = redactText(hide(c.Reason), c.Outcome != watcher.Cancelled) // who cancelled is perhaps an address
 	if c.Error != nil {
-		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(hide, c.Error.Message)}
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message)}
 	}
 	c.Items = slices.Clone(c.Items)
 	for i := range c.Items {
 		it := &c.Items[i]
-		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hide(it.Action), hideAll(hide, it.Message)
-		it.Status = watcher.Status(hide(string(it.Status)))
+		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hideAll(it.Action), hideAll(it.Message)
+		it.Status = watcher.Status(hideAll(string(it.Status)))
 	}
 	c.Failures = slices.Clone(c.Failures)
 	for i := range c.Failures {
 		f := &c.Failures[i]
-		f.Message, f.Action = hideAll(hide, f.Message), hide(f.Action)
+		f.Message, f.Action = hideAll(f.Message), hideAll(f.Action)
 		f.ResourceNames = slices.Clone(f.ResourceNames)
 		for j, name := range f.ResourceNames {
 			f.ResourceNames[j] = hide(name)
@@ -48,8 +49,21 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	return c
 }
 
-// hideAll is for texts of the cloud.
+// hideAll is for texts of the cloud, but for names.
 func hideAll(hide func(string) string, text string) string { return Redact(hide(text)) }
+
+// remembered returns the function, made to look at each text once: items fail for the same few causes.
+func remembered(hide func(string) string) func(string) string {
+	known := make(map[string]string)
+	return func(text string) string {
+		shown, ok := known[text]
+		if !ok {
+			shown = hide(text)
+			known[text] = shown
+		}
+		return shown
+	}
+}
 
 // redactAttention does the same for an attention.
 func redactAttention(a watcher.Attention, secrets []string) watcher.Attention {

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,6 +56,32 @@ func TestRedactLeaves(t *testing.T) {
 			t.Errorf("%q is shown as %q", text, got)
 		}
 	}
+}
+
+// BenchmarkRedact looks through the failures' messages of an order, each of 1,000 bytes, and through one
+// of 100 KB.
+func BenchmarkRedact(b *testing.B) {
+	for _, messages := range []int{12, 1000, 5000} {
+		b.Run(fmt.Sprintf("%d messages", messages), func(b *testing.B) {
+			var texts []string
+			for _, f := range distinct(messages) {
+				texts = append(texts, f.Message)
+				b.SetBytes(int64(messages * len(f.Message)))
+			}
+			for b.Loop() {
+				for _, text := range texts {
+					notify.Redact(text)
+				}
+			}
+		})
+	}
+	b.Run("100 KB", func(b *testing.B) {
+		text := strings.Repeat("create server 1f-9bb1 failed: password=hunter2 was refused for jane@example.com; ", 1264)
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			notify.Redact(text)
+		}
+	})
 }
 
 func FuzzRedact(f *testing.F) {

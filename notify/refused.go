@@ -19,6 +19,7 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	if ctx.Err() != nil {
 		return interrupted(context.Cause(ctx))
 	}
+	s.troubles.count(e)
 	if r.twin = e.Code == "duplicate_message"; r.twin && r.doubtful {
 		return s.doubled(ctx, d)
 	}
@@ -26,6 +27,9 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	delay := e.RetryAfter
 	switch e.Class {
 	case TokenRefused:
+		if s.config.Token != "" && d.place.channel == webhookChannel { // it is not the token that is refused
+			return d.giveUp(ctx, e)
+		}
 		return s.pause(now, e)
 	case EditRefused:
 		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
@@ -44,19 +48,23 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		}
 		return d.giveUp(ctx, e)
 	case ChannelRefused:
-		if age >= channelPatience {
+		if age >= s.config.Timing.ChannelPatience {
 			return d.giveUp(ctx, e)
 		}
-		r.notBefore = now.Add(slowRetry)
-		d.report(e, slowRetry, true)
-		return &watcher.RetryError{After: slowRetry, Err: e}
+		r.notBefore = now.Add(s.config.Timing.Slow)
+		s.channelRefused(d.place.channel, e)
+		return &watcher.RetryError{After: s.config.Timing.Slow, Err: e}
 	case UnknownCode:
-		if age >= unknownPatience {
+		if age >= s.config.Timing.UnknownPatience {
 			return d.giveUp(ctx, e)
 		}
 	}
 	delay, changed := d.lane.fail(now, delay, e.Code)
+	s.troubles.begin(now, d.place.channel, e, delay)
 	d.report(e, delay, changed)
+	if e.Class == UnknownCode { // perhaps it means this message alone: others go first
+		delay += s.config.Timing.Wait
+	}
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
@@ -79,37 +87,39 @@ func (d delivery) report(e *PostError, wait time.Duration, changed bool) {
 		level = slog.LevelWarn
 	}
 	d.log.Log(context.Background(), level, "slack does not take the message, it is tried again",
-		"class", e.Class, "code", e.Code, "wait", wait, "err", e)
+		"class", e.Class, "code", e.Code, "wait", wait, "err", e, "do", e.Remedy())
+}
+
+// channelRefused says that a channel's messages wait, once: not for each of them.
+func (s *Slack) channelRefused(channel string, e *PostError) {
+	if s.troubles.begin(s.config.Now(), channel, e, s.config.Timing.Slow) {
+		s.log.Error("slack refuses the channel: its messages wait, and are tried until an hour after what they tell of", "channel", channel, "code", e.Code, "err", e, "do", e.Remedy())
+	}
 }
 
 // pause stops all calls, and says so once: not for each delivery that waits.
 func (s *Slack) pause(now time.Time, e *PostError) *watcher.RetryError {
 	s.mu.Lock()
-	s.pausedUntil = now.Add(tokenPause)
-	news := s.pausedFor != e.Code
+	s.pausedUntil = now.Add(s.config.Timing.TokenPause)
 	s.pausedFor = e.Code
 	s.mu.Unlock()
-	if news {
-		s.log.Error("slack takes no message, all wait", "code", e.Code, "err", e, "do", remedies(e.Code))
+	if s.troubles.begin(now, "", e, s.config.Timing.TokenPause) {
+		s.log.Error("slack takes no message, all wait until it does", "code", e.Code, "err", e, "do", e.Remedy())
 	}
-	return &watcher.RetryError{After: tokenPause, Err: e}
+	return &watcher.RetryError{After: s.config.Timing.TokenPause, Err: e}
 }
 
-// remedies says what to do about an error of the token or workspace.
-func remedies(code string) string {
-	switch code {
-	case "missing_scope", "no_permission", "not_allowed_token_type":
-		return "give the Slack app the bot scope chat:write, install it again, and configure its bot token (xoxb-…)"
-	case "team_access_not_granted", "ekm_access_denied", "access_denied", "two_factor_setup_required":
-		return "ask the workspace's administrators to admit the app"
-	case "status_404":
-		return "check the API's URL, or make a new webhook: this one is gone"
-	}
-	return "make a new bot token or webhook for the Slack app and configure it"
-}
-
-// giveUp ends a delivery that Slack finally refuses: the message is kept for people to look at.
+// giveUp ends a delivery that Slack finally refuses: another channel gets the message, or it is kept for
+// people to look at.
 func (d delivery) giveUp(ctx context.Context, e *PostError) *watcher.RetryError {
+	switch {
+	case d.together:
+		return d.entry.refuse(ctx, e.Code, "") // each watch finds its own way
+	case d.entry.quiet:
+		return d.entry.end(ctx) // the summary follows
+	case e.Class != PayloadRefused && len(d.others) > 0:
+		return d.move(ctx, e)
+	}
 	if retry := d.keep(ctx, e); retry != nil {
 		return retry
 	}

@@ -42,7 +42,7 @@ func changeList(changes []watcher.Change, hide func(string) string) string {
 			lines = append(lines, fmt.Sprintf("and %s before", number(len(changes)-changesShown)))
 			break
 		}
-		text := fmt.Sprintf("%s · %s · %s", line(hide(c.ResourceName), maxPerson), line(hide(c.Action), maxWord), line(hide(string(c.To)), maxWord))
+		text := fmt.Sprintf("%s · %s · %s", shortName(hide(c.ResourceName)), line(hideAll(hide, c.Action), maxWord), line(hideAll(hide, string(c.To)), maxWord))
 		if m := line(hideAll(hide, c.Message), maxShort); m != "" {
 			text += " · " + m
 		}
@@ -59,7 +59,7 @@ func failureList(causes []cause) string {
 			lines = append(lines, fmt.Sprintf("and %s", count(len(causes)-i, "more cause")))
 			break
 		}
-		bold, plain := c.head(inlineNames)
+		bold, plain := c.headBefore(c.inline())
 		lines = append(lines, bold+plain+" · "+orNoMessage(line(c.message, maxShort)))
 	}
 	return strings.Join(lines, "\n")

@@ -24,10 +24,6 @@ const (
 // messageType is the type of the metadata of every message that is posted.
 const messageType = "orderwatch_message"
 
-// lookAgain is how long after the first look a message that was not found is looked for once more: what
-// Slack accepted may show up late.
-const lookAgain = 30 * time.Second
-
 // historyBefore is how long before a call was announced the channel's history is read: clocks differ.
 const historyBefore = time.Minute
 
@@ -39,8 +35,9 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 	if c == nil || e.mine() && e.receipt.known && !e.receipt.unsure {
 		return nil // this process knows that it was not accepted
 	}
-	if left := intentStale - s.config.Now().Sub(c.At); left > 0 && !e.mine() {
-		return &watcher.RetryError{After: min(left, intentStale), Err: errors.New("post to slack: another worker is about to")}
+	stale := s.config.Timing.Stale
+	if left := stale - s.config.Now().Sub(c.At); left > 0 && !e.mine() {
+		return &watcher.RetryError{After: min(left, stale), Err: errors.New("post to slack: another worker is about to")}
 	}
 	if e.edits() {
 		return nil // an edit may be repeated
@@ -59,7 +56,9 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 	if len(found) > 0 {
 		first := found[0].Timestamp
 		d.log.Info("message found, which was perhaps not posted", "ts", first, "part", e.part())
-		s.remove(ctx, d, found[1:])
+		if retry := s.remove(ctx, d, found[1:]); retry != nil {
+			return retry
+		}
 		if e.posting.Tells != e.state { // it tells what was before, and is edited now
 			return e.adopt(ctx, first)
 		}
@@ -72,7 +71,7 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 			return retry
 		}
 	}
-	if left := lookAgain - now.Sub(c.Absent); left > 0 {
+	if left := s.config.Timing.LookAgain - now.Sub(c.Absent); left > 0 {
 		return &watcher.RetryError{After: left, Err: errors.New("post to slack: looking once more whether it was posted")}
 	}
 	e.receipt.doubtful = e.receipt.twin || e.receipt.bare // it stands, says Slack, or cannot be found
@@ -88,7 +87,9 @@ func (s *Slack) notFound(d delivery, err error) *watcher.RetryError {
 	if e.Class == TokenRefused {
 		return s.pause(s.config.Now(), e)
 	}
-	delay, changed := d.lane.fail(s.config.Now(), e.RetryAfter, e.Code)
+	now := s.config.Now()
+	delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
+	s.troubles.begin(now, d.place.channel, e, delay)
 	d.report(e, delay, changed)
 	return &watcher.RetryError{After: delay, Err: e}
 }
@@ -126,18 +127,13 @@ func (d delivery) is(m slack.Message) bool {
 }
 
 // lookTurn takes a look's turn, or returns how long until there is one.
-func (s *Slack) lookTurn() time.Duration { return take(s.looks, s.config.Now()) }
+func (s *Slack) lookTurn() time.Duration { return s.take(s.looks, s.config.Timing.Look) }
 
-// editTurn takes the turn of an edit, or returns how long until there is one. A new message needs none.
-func (s *Slack) editTurn(d delivery) time.Duration {
-	if !d.entry.edits() {
-		return 0
-	}
-	return take(s.edits, s.config.Now())
-}
-
-// take takes a turn, or returns how long until there is one.
-func take(turns *rate.Limiter, now time.Time) time.Duration {
+// take takes this worker's turn of one in every so long for all workers, or returns how long until there
+// is one.
+func (s *Slack) take(turns *rate.Limiter, every time.Duration) time.Duration {
+	now := s.config.Now()
+	turns.SetLimitAt(now, rate.Every(every*time.Duration(s.config.Workers())))
 	turn := turns.ReserveN(now, 1)
 	wait := turn.DelayFrom(now)
 	if wait > 0 {
@@ -149,7 +145,7 @@ func take(turns *rate.Limiter, now time.Time) time.Duration {
 // find returns the messages in the channel, or in the message's thread, that are the part at hand,
 // oldest first.
 func (s *Slack) find(ctx context.Context, d delivery) (found []slack.Message, err error) {
-	if s.config.Token == "" || d.lane.blind(s.config.Now()) {
+	if d.place.channel == webhookChannel || d.lane.blind(s.config.Now()) {
 		return nil, errNoHistory
 	}
 	oldest := strconv.FormatInt(d.entry.posting.Call.Since.Add(-historyBefore).Unix(), 10)
@@ -176,8 +172,11 @@ func (s *Slack) history(ctx context.Context, d delivery, oldest, cursor string) 
 	const page = 200
 	if d.entry.part() > 0 {
 		messages, _, next, err = s.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-			ChannelID: d.place.channel, Timestamp: d.entry.posting.TS, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+			ChannelID: d.place.channel, Timestamp: d.entry.posting.TS, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
 		})
+		if err == nil && len(messages) == 0 { // the root is always there
+			err = fmt.Errorf("read the message's thread: %w", ErrNoTimestamp)
+		}
 		return messages, next, err
 	}
 	answer, err := s.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
@@ -186,35 +185,39 @@ func (s *Slack) history(ctx context.Context, d delivery, oldest, cursor string) 
 	if err != nil {
 		return nil, "", err
 	}
-	if answer.HasMore && answer.ResponseMetaData.NextCursor == "" {
+	if !answer.Ok || answer.HasMore && answer.ResponseMetaData.NextCursor == "" { // {} and {"ok":false} are no errors to slack-go
 		return nil, "", fmt.Errorf("read the channel's history: %w", ErrNoTimestamp)
 	}
 	return answer.Messages, answer.ResponseMetaData.NextCursor, nil
 }
 
-// blindFor is how long a channel's history is not tried again that the bot may not read.
-const blindFor = time.Hour
-
 // unread says what an error of reading a history means: where the bot may not, nobody can look.
 func (s *Slack) unread(d delivery, err error) error {
 	e := Classify(err)
+	s.troubles.count(e)
 	if e.Code == "missing_scope" || e.Code == "no_permission" || e.Class == ChannelRefused || e.Code == "not_allowed_token_type" {
-		d.lane.shut(s.config.Now().Add(blindFor))
+		d.lane.shut(s.config.Now().Add(s.config.Timing.Blind))
 		d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+ScopeHistoryPublic+" and "+ScopeHistoryPrivate, "code", e.Code)
 		return errNoHistory
 	}
 	return e
 }
 
-// remove deletes what was posted twice. It is best effort.
-func (s *Slack) remove(ctx context.Context, d delivery, doubles []slack.Message) {
+// remove deletes what was posted twice. An error says that it may pass the next time; what Slack refuses
+// to delete stands.
+func (s *Slack) remove(ctx context.Context, d delivery, doubles []slack.Message) *watcher.RetryError {
 	for _, m := range doubles {
-		if err := s.removeMessage(ctx, d.place.channel, m); err != nil {
-			d.log.Warn("a doubled message was not deleted", "ts", m.Timestamp, "err", Classify(err))
+		err := s.removeMessage(ctx, d.place.channel, m)
+		if err == nil {
+			d.log.Info("doubled message deleted", "ts", m.Timestamp)
 			continue
 		}
-		d.log.Info("doubled message deleted", "ts", m.Timestamp)
+		if e := Classify(err); e.Class == Ambiguous || e.Class == NotAccepted {
+			return s.notFound(d, e)
+		}
+		d.log.Warn("a doubled message was not deleted", "ts", m.Timestamp, "err", Classify(err))
 	}
+	return nil
 }
 
 // compareTS compares timestamps of one channel in the order in which Slack gave them.

@@ -20,14 +20,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Config says where and how summaries are posted. Either Token with Channel, or WebhookURL.
+// A Config says where and how summaries are posted: Token with Channel, WebhookURL, or both.
 type Config struct {
 	Token   string // a bot token with the scope chat:write; secret
 	Channel string // the channel ID for requests that name none
 
-	// WebhookURL is an incoming webhook, the way without a token; secret. It posts into its own
-	// channel, whatever requests name, and makes no threads.
+	// WebhookURL is an incoming webhook; secret. Without a token it is the way: it posts into its own
+	// channel, whatever rules and requests name, and makes no threads. With one it gets what all
+	// channels finally refuse.
 	WebhookURL string
+
+	// Routes choose other channels and mentions for requests that they match. They need a token.
+	Routes Routes
 
 	APIURL  string // ends in "/"; default https://slack.com/api/
 	Mention string // whom to wake for a failure: see [CheckMention]
@@ -35,9 +39,9 @@ type Config struct {
 	// Progress is whether people are told while an order runs, too.
 	Progress bool
 
-	// Waiting returns how many events wait to be told, over all workers and channels; nil where that is
-	// not known. It does not block.
-	Waiting func() int
+	// Workers returns how many workers share what Slack allows the workspace, at least 1; nil stands
+	// for 1. It does not block.
+	Workers func() int
 
 	// Notes are where all workers remember what they posted. Required.
 	Notes watcher.Notes
@@ -51,6 +55,9 @@ type Config struct {
 	// Jitter spreads the delays after errors by this share of them, 0 to 1; 0 is none.
 	Jitter float64
 
+	// Timing holds the durations that nobody configures; its zero value is [DefaultTiming].
+	Timing Timing
+
 	// HTTPClient makes the calls. It must have a timeout and follow no redirects, which would
 	// carry the token elsewhere. Default: 10 s, no redirects, answers up to 1 MiB.
 	HTTPClient *http.Client
@@ -61,7 +68,7 @@ type Config struct {
 
 // Slack posts summaries: one in each channel that the requests name, with its thread; and notices
 // of accounts that cannot be asked, in the default channel. It is safe for concurrent use; a
-// channel gets at most one message a second from this process.
+// channel gets at most one message a second from all that share their notes.
 type Slack struct {
 	log      *slog.Logger
 	id       string // of this worker among those that share the notes
@@ -75,45 +82,41 @@ type Slack struct {
 	mu          sync.Mutex
 	lanes       map[string]*lane
 	pausedUntil time.Time // no call at all: token or workspace
-	pausedFor   string    // the code; empty while nothing is wrong
+	pausedFor   string    // the code
 
+	troubles    *troubles
+	newest      newest
 	duplicates  atomic.Int64
 	undelivered atomic.Int64
 }
 
 var _ watcher.Notifier = (*Slack)(nil)
 
-// callTimeout bounds one call of Slack.
-const callTimeout = 10 * time.Second
-
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 1 << 20
-
-// editRate is how many edits a minute this worker makes, of the 50 that Slack allows the workspace.
-const editRate = 20
-
-// historyRate is how many looks into histories a minute Slack allows an app of the workspace's own.
-const historyRate = 50
 
 // webhookChannel stands for the webhook's own channel.
 const webhookChannel = "webhook"
 
-// NewSlack returns a notifier. It makes no call; see [Slack.Check].
+// NewSlack returns a notifier. It makes no call; see [Slack.Probe].
 func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 	c.APIURL = cmp.Or(c.APIURL, slack.APIURL)
 	if err := checkConfig(c); err != nil {
 		return nil, fmt.Errorf("configure slack: %w", err)
 	}
+	if c.Timing == (Timing{}) {
+		c.Timing = DefaultTiming()
+	}
 	c.Secrets = append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)
 	if c.HTTPClient == nil {
 		c.HTTPClient = &http.Client{
-			Timeout:       callTimeout,
+			Timeout:       c.Timing.Call,
 			Transport:     boundedTransport{http.DefaultTransport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	if c.Waiting == nil {
-		c.Waiting = func() int { return 0 }
+	if c.Workers == nil {
+		c.Workers = func() int { return 1 }
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -125,18 +128,22 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		log: log, config: c, id: rand.Text(),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
-		looks:    rate.NewLimiter(rate.Every(time.Minute/historyRate), 5),
-		edits:    rate.NewLimiter(rate.Every(time.Minute/editRate), 5),
+		looks:    rate.NewLimiter(0, 5),
+		edits:    rate.NewLimiter(0, 5),
 		lanes:    make(map[string]*lane),
+		troubles: newTroubles(),
+		newest:   newest{of: make(map[string]int)},
 	}, nil
 }
 
 func checkConfig(c Config) error {
 	switch {
-	case (c.Token == "") == (c.WebhookURL == ""):
-		return errors.New("give either a token or a webhook's URL")
+	case c.Token == "" && c.WebhookURL == "":
+		return errors.New("give a token or a webhook's URL")
 	case c.Token != "" && c.Channel == "":
 		return errors.New("a token needs a channel ID to post in")
+	case c.Token == "" && len(c.Routes.rules) > 0:
+		return errors.New("routes need a token: a webhook posts into its own channel alone")
 	case c.Notes == nil:
 		return errors.New("give it notes")
 	case c.WebhookURL != "" && !isHTTP(c.WebhookURL):
@@ -149,25 +156,14 @@ func checkConfig(c Config) error {
 	return CheckMention(c.Mention)
 }
 
+// route returns where people are told where no rule says otherwise.
+func (c Config) route() Route {
+	return Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress}
+}
+
 func isHTTP(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
-}
-
-// Check asks Slack whether the token is valid and may post. With a webhook there is nothing to
-// ask, and it returns nil. The error is a *[PostError].
-func (s *Slack) Check(ctx context.Context) error {
-	if s.config.Token == "" {
-		return nil
-	}
-	answer, err := s.api.AuthTestContext(ctx)
-	if err != nil {
-		return Classify(err)
-	}
-	if have := scopes(answer); have != nil && !slices.Contains(have, ScopePost) {
-		return &PostError{Class: TokenRefused, Code: "missing_scope", Detail: "needs the scope " + ScopePost}
-	}
-	return nil
 }
 
 // PossibleDuplicates returns how many messages were posted again although an earlier try may have
@@ -179,7 +175,7 @@ func (s *Slack) lane(channel string) *lane {
 	defer s.mu.Unlock()
 	l := s.lanes[channel]
 	if l == nil {
-		l = newLane(s.config.Jitter)
+		l = newLane(s.config.Timing, s.config.Jitter)
 		s.lanes[channel] = l
 	}
 	return l

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,8 @@ func Summarize(c watcher.Completion, o Options) Message {
 	for _, b := range foot {
 		p.left -= weigh(b)
 	}
-	mark := againMark(o)
-	if mark != nil {
+	marks := marks(o)
+	for _, mark := range marks {
 		p.add(mark)
 	}
 	p.add(section(title(c, h, m.Mention, firstLink(c.Requests))))
@@ -46,10 +47,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 		m.Replies, m.File = addFailures(p, c, causes, o)
 	}
 	m.Blocks = append(p.blocks, foot...)
-	m.Brief = brief(c, h, m.Mention, causes)
-	if mark != nil {
-		m.Brief = append([]slack.Block{mark}, m.Brief...)
-	}
+	m.Brief = append(marks, brief(c, h, m.Mention, causes)...)
 	return m
 }
 
@@ -82,7 +80,7 @@ func sentence(c watcher.Completion, h headline, o Options) string {
 	if note := lateness(c, o.Now); note != "" {
 		text += " Delivered " + note + "."
 	}
-	return escape(fit(text, maxText))
+	return escape(fit(text, maxSentence))
 }
 
 // brief returns the title and the top causes, without links and rich text.
@@ -93,7 +91,7 @@ func brief(c watcher.Completion, h headline, mention string, causes []cause) []s
 			text += fmt.Sprintf("\n• and %s", count(len(causes)-i, "more cause"))
 			break
 		}
-		bold, plain := cause.head(inlineNames)
+		bold, plain := cause.headBefore(cause.inline())
 		text += "\n• " + escape(strings.ReplaceAll(bold+plain, "`", "'")+" · "+orNoMessage(word(cause.message, maxShort)))
 	}
 	blocks := []slack.Block{section(text)}
@@ -101,6 +99,12 @@ func brief(c watcher.Completion, h headline, mention string, causes []cause) []s
 		blocks = append(blocks, section(text))
 	}
 	return append(blocks, section("All of it: "+escape(inEvent(c))))
+}
+
+// inThread returns the brief form for a reply to the whole.
+func inThread(brief []slack.Block) []slack.Block {
+	last := len(brief) - 1
+	return append(slices.Clone(brief[:last]), section("All of it: in the message above."))
 }
 
 func orNoMessage(s string) string {
@@ -123,7 +127,7 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 		}
 	case watcher.TimedOut:
 		return []*slack.TextBlockObject{
-			field("Items", itemCounts(c.Counts)),
+			field("Items", itemsSeen(c)),
 			field("Watched", fmt.Sprintf("%s, %s", lasted, count(c.Polls, "poll"))),
 			field("Watching since", date(c.AcceptedAt)),
 			field("Stopped", date(c.CompletedAt)),
@@ -143,6 +147,14 @@ func field(name, value string) *slack.TextBlockObject {
 	return mrkdwn("*" + name + "*\n" + value)
 }
 
+// itemsSeen returns the counts, where the order was ever seen.
+func itemsSeen(c watcher.Completion) string {
+	if c.Counts == (watcher.Counts{}) && c.Error != nil {
+		return "not known"
+	}
+	return itemCounts(c.Counts)
+}
+
 func itemCounts(n watcher.Counts) string {
 	text := number(n.Total) + " in all"
 	for _, part := range []struct {
@@ -159,7 +171,7 @@ func itemCounts(n watcher.Counts) string {
 func tookText(c watcher.Completion) string {
 	text := span(took(c))
 	if name, d := slowest(c.Items); name != "" && len(c.Items) > 1 {
-		text += fmt.Sprintf(", slowest %s %s", word(name, maxPerson), span(d))
+		text += fmt.Sprintf(", slowest %s %s", strings.ReplaceAll(shortName(name), "`", "'"), span(d))
 	}
 	return text
 }
@@ -185,7 +197,7 @@ func openList(c watcher.Completion) string {
 		if len(lines) == openItems {
 			break
 		}
-		text := fmt.Sprintf("%s · %s · %s", line(it.ResourceName, maxPerson), line(it.Action, maxWord), line(string(it.Status), maxWord))
+		text := fmt.Sprintf("%s · %s · %s", shortName(it.ResourceName), line(it.Action, maxWord), line(string(it.Status), maxWord))
 		if d := c.CompletedAt.Sub(it.BeganAt); !it.BeganAt.IsZero() && d > 0 {
 			text += " for " + span(d)
 		}

@@ -160,6 +160,28 @@ func cases() map[string]struct {
 			c.Counts.Processing, c.Counts.Total = 1, 4
 			c.Reason = "cancelled by jane@example.com: wrong pool"
 		}), here},
+		"cancelled_late": {with(order(watcher.Cancelled, 0), func(c *watcher.Completion) {
+			c.Reason = "cancelled by jane@example.com"
+		}), notify.Options{Mention: "here", Now: ended.Add(10 * time.Minute)}},
+		"failed_nine_causes_of_one_shape": {order(watcher.AllFailed, 0, distinct(9)...), here},
+		"partially_failed_normalised": {order(watcher.PartiallyFailed, 60, append(distinct(9),
+			failure("flavor modelarts.bm.npu.arm.8snt9b3 sold out in cn-north-4a", "createNode", 12),
+			watcher.Failure{Message: "quota exceeded: 0 of 1 pools left", Action: "createPool", Count: 1, ResourceNames: []string{"pool-9495"}})...), here},
+		"failed_three_requests": {with(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
+			c.Requests = []watcher.Request{
+				{ID: "build-771", RequestedBy: "gpu-pools", Labels: map[string]string{"env": "prod", "team": "training"}},
+				{ID: "build-772", RequestedBy: "jane@example.com", Link: "https://ci.example/job/772", Labels: map[string]string{"env": "test"}},
+				{ID: "seq-12-1744285790000", Link: "javascript:alert(1)"},
+			}
+		}), here},
+		"timed_out_many_open_late": {with(order(watcher.TimedOut, 0, failure("", "createNode", 1)), func(c *watcher.Completion) {
+			for i := range 1200 {
+				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-with-a-name-that-is-far-too-long-for-a-list-p%04d", i), watcher.Processing, i, ""))
+			}
+			c.Counts.Processing, c.Counts.Total = 1200, 1210
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Reason = "after 2h: 1 of 1210 items ended, 1200 still processing"
+		}), notify.Options{Mention: "here", Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
 		"fifty_requests": {with(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
 			c.Requests = nil
 			for i := range 50 {
@@ -268,6 +290,15 @@ func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
 	for i, e := range everything(t, m) {
 		for _, v := range emulator.Check(e, emulator.OwnLimits) {
 			t.Errorf("message %d: %v", i, v)
+		}
+		k := kit{text: e.Text, blocks: e.Blocks}
+		if m.Mention != "" {
+			k.mention = o.Mention
+		}
+		if len(e.Blocks) == 0 || string(e.Blocks) != "null" {
+			for _, fault := range kitFaults(k) {
+				t.Errorf("message %d: %s", i, fault)
+			}
 		}
 		for _, found := range emulator.Mentions(e) {
 			if found != o.Mention || m.Mention == "" {
@@ -386,10 +417,21 @@ func TestSummarizeLeavesTheCompletionAlone(t *testing.T) {
 	}
 }
 
+// BenchmarkSummarize makes the message, its thread and its file of orders of which half the items failed:
+// for a dozen causes, and each for one of its own.
 func BenchmarkSummarize(b *testing.B) {
-	c := order(watcher.PartiallyFailed, 3000, distinct(2000)...)
-	for b.Loop() {
-		notify.Summarize(c, notify.Options{})
+	for _, items := range []int{12, 1000, 5000} {
+		for name, c := range map[string]watcher.Completion{
+			"few causes":  order(watcher.PartiallyFailed, items/2, big(min(12, items/2), items/2/min(12, items/2))...),
+			"many causes": order(watcher.PartiallyFailed, items/2, distinct(items/2)...),
+		} {
+			b.Run(fmt.Sprintf("%d items, %s", items, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					notify.Summarize(c, notify.Options{File: true, Secrets: []string{secretKey, token}})
+				}
+			})
+		}
 	}
 }
 

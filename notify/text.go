@@ -10,14 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// ansi matches terminal escape sequences: CSI, OSC, and lone ones.
-var ansi = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)?`)
+// ansi matches the terminal escape sequences that colour text and move the cursor. Others are left to
+// the replacement of control characters: they may hold text, of which nothing is to be lost.
+var ansi = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
 
 // clean returns foreign text with everything replaced that could harm a screen: invalid UTF-8,
 // terminal escapes, control and bidirectional characters. Newlines and tabs stay.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = ansi.ReplaceAllString(s, "\uFFFD")
+	if strings.ContainsRune(s, '\x1b') {
+		s = ansi.ReplaceAllString(s, "\uFFFD")
+	}
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -34,7 +37,37 @@ func clean(s string) string {
 
 // line returns foreign text cleaned, as one line of at most limit units.
 func line(s string, limit int) string {
-	return fit(strings.Join(strings.Fields(clean(s)), " "), limit)
+	short := firstBytes(s)
+	text := strings.Join(strings.Fields(clean(short)), " ")
+	if len(short) < len(s) {
+		text += "…"
+	}
+	return fit(text, limit)
+}
+
+// looked is how much of either end of a long text is looked at where most of it is left out, in bytes.
+// No more is shown than maxResource units, or headLength characters.
+const looked = 4096
+
+// firstBytes returns the beginning of a text, whole characters.
+func firstBytes(s string) string {
+	if len(s) <= looked {
+		return s
+	}
+	end := looked
+	for end > looked-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
+// lastBytes returns the end of a text, whole characters.
+func lastBytes(s string) string {
+	from := max(0, len(s)-looked)
+	for from > 0 && from < len(s) && !utf8.RuneStart(s[from]) {
+		from++
+	}
+	return s[from:]
 }
 
 // word is line for text that stands in mrkdwn, where a backtick would eat the words that follow.
@@ -78,6 +111,29 @@ func fit(s string, limit int) string {
 	return s
 }
 
+// bothEnds returns foreign text on one line of at most limit units: where it is long its beginning, and a
+// third for the words at its end.
+func bothEnds(s string, limit int) string {
+	if text := line(s, looked); units(text) <= limit {
+		return text
+	}
+	end := fitEnd(strings.Join(strings.Fields(clean(lastBytes(s))), " "), limit/3)
+	if _, words, ok := strings.Cut(end, " "); ok {
+		end = words
+	}
+	return fit(line(s, limit), limit-units(end)-1) + " " + end
+}
+
+// shortName returns a resource's name on one line of at most maxPerson units, never empty. It keeps the
+// end, which tells one from the other.
+func shortName(s string) string {
+	s = resource(s)
+	if units(s) <= maxPerson {
+		return s
+	}
+	return fit(s, maxPerson/2) + fitEnd(s, maxPerson/2)
+}
+
 // fitEnd returns the end of s, at most limit units.
 func fitEnd(s string, limit int) string {
 	n := 0
@@ -93,19 +149,28 @@ func fitEnd(s string, limit int) string {
 
 // excerpt returns foreign text cleaned, its head and its tail where it is long, at most limit units.
 func excerpt(s string, limit int) string {
-	s = strings.TrimSpace(clean(s))
-	runes := []rune(s)
-	if len(runes) <= headLength+tailLength && units(s) <= limit {
+	first, last, between := s, s, 0
+	if len(s) > 2*looked {
+		first, last = firstBytes(s), lastBytes(s)
+		between = utf8.RuneCountInString(s[len(first) : len(s)-len(last)])
+	}
+	runes := []rune(strings.TrimSpace(clean(first)))
+	end, all := runes, len(runes)
+	if between > 0 {
+		end = []rune(strings.TrimSpace(clean(last)))
+		all += between + len(end)
+	}
+	if s := string(runes); all <= headLength+tailLength && units(s) <= limit {
 		return s
 	}
 	const gapUnits = 50
 	room := limit - gapUnits
-	tail := fitEnd(string(runes[max(len(runes)-tailLength, 0):]), room*tailLength/(headLength+tailLength))
+	tail := fitEnd(string(end[max(len(end)-tailLength, 0):]), room*tailLength/(headLength+tailLength))
 	head := fit(string(runes[:min(headLength, len(runes))]), room-units(tail))
 	head = strings.TrimSuffix(head, "…")
-	left := len(runes) - utf8.RuneCountInString(head) - utf8.RuneCountInString(tail)
+	left := all - utf8.RuneCountInString(head) - utf8.RuneCountInString(tail)
 	if left <= 0 {
-		return fit(s, limit)
+		return fit(string(runes), limit)
 	}
 	return fmt.Sprintf("%s\n… %s left out …\n%s", head, count(left, "character"), tail)
 }
@@ -115,19 +180,22 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // escape makes text safe for text and mrkdwn. Cut first: an entity must stay whole.
 func escape(s string) string { return escaper.Replace(s) }
 
-var urlEscaper = strings.NewReplacer("|", "%7C", "<", "%3C", ">", "%3E", " ", "%20", "&", "&amp;")
+var (
+	urlEscaper = strings.NewReplacer("|", "%7C", "<", "%3C", ">", "%3E", " ", "%20", "&", "&amp;")
+	barEscaper = strings.NewReplacer("|", "¦") // a bar ends the address
+)
 
 // link returns the name in mrkdwn, linked where the address is an http(s) URL that fits.
 func link(address, name string) string {
 	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || clean(address) != address {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(u.Host, "<>|&\"'`{}\\^ ") || clean(address) != address {
 		return escape(name)
 	}
 	address = urlEscaper.Replace(address)
 	if len(address) > maxLink {
 		return escape(name)
 	}
-	return "<" + address + "|" + escape(name) + ">"
+	return "<" + address + "|" + escape(barEscaper.Replace(name)) + ">"
 }
 
 // date returns a time in the reader's own zone, in UTC where that does not work.
@@ -149,10 +217,13 @@ func number(n int) string {
 	return fmt.Sprintf("%s,%03d", number(n/1000), n%1000)
 }
 
-// count returns "1 item", "1,200 items".
+// count returns "1 item", "1,200 items", "2 watches".
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
 	}
 	return number(n) + " " + noun + "s"
 }

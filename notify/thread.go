@@ -23,7 +23,7 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 	p.left -= pointerRoom
 	shown := 0
 	for _, cause := range causes[:min(inlineGroups, len(causes))] {
-		if !p.grow(block, causeElements(cause, inlineNames, maxExcerpt)...) {
+		if !p.grow(block, causeElements(cause, cause.inline(), maxExcerpt)...) {
 			break
 		}
 		shown++
@@ -41,9 +41,9 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 	}
 	where := pointer(c, left, t.missing)
 	if t.missing != (rest{}) && o.File && !o.NoThread {
-		var missing int
-		t.file, missing = fileOf(c)
-		where = filePointer(c, left, missing)
+		if f, missing := fileOf(c); missing < t.missing.items { // it names more than the thread
+			t.file, where = f, filePointer(c, left, missing)
+		}
 	}
 	p.grow(block, paragraph("", where))
 	return t.messages(c), t.file
@@ -51,12 +51,23 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 
 // causeElements returns one cause in rich text.
 func causeElements(c cause, names, excerptUnits int) []slack.RichTextElement {
-	bold, plain := c.head(names)
+	bold, plain := c.headBefore(names)
 	message := excerpt(c.message, excerptUnits)
+	if excerptUnits < headLength {
+		message = bothEnds(c.message, excerptUnits)
+	}
 	if message == "" {
 		return []slack.RichTextElement{paragraph(bold, plain+" · "+noMessage)}
 	}
 	return []slack.RichTextElement{paragraph(bold, plain), preformatted(message)}
+}
+
+// otherElements returns a cause of which the post names some items already.
+func otherElements(c cause, named int) []slack.RichTextElement {
+	elements := causeElements(c, 0, maxShort)
+	_, plain := c.headBefore(0)
+	elements[0] = paragraph(fmt.Sprintf("%s more of %s ×", number(c.count-named), number(c.count)), plain)
+	return elements
 }
 
 // A rest counts what a message leaves out.
@@ -78,7 +89,7 @@ func leftOut(causes []cause, shown int) rest {
 	r := rest{causes: len(causes) - shown}
 	for i, c := range causes {
 		if i < shown {
-			r.items += c.hidden(inlineNames)
+			r.items += c.count - c.inline()
 		} else {
 			r.items += c.count
 		}
@@ -110,8 +121,7 @@ func inEvent(c watcher.Completion) string {
 	return fmt.Sprintf("see the completion event of watch %s.", orUnknown(line(c.WatchID, maxPerson)))
 }
 
-// A thread is the replies to a post. They name every failed item of the causes that the post does
-// not name in full.
+// A thread is the replies to a post. They name every failed item that the post does not name.
 type thread struct {
 	pages   []*page
 	blocks  []*slack.RichTextBlock // one on each page
@@ -126,13 +136,13 @@ func threadOf(causes []cause, shown int) thread {
 	for _, excerptUnits := range []int{maxExcerpt, maxShort} {
 		t = thread{}
 		for i, c := range causes {
-			switch {
+			switch named := c.inline(); {
 			case i >= shown:
 				t.add(c, causeElements(c, 0, excerptUnits), 0)
-			case c.hidden(inlineNames) > 0 && len(c.names) > inlineNames:
-				t.add(c, causeElements(c, 0, maxShort), inlineNames)
+			case len(c.names) > named:
+				t.add(c, otherElements(c, named), named)
 			default:
-				t.missing.items += c.hidden(inlineNames)
+				t.missing.items += c.count - named
 			}
 		}
 		if t.missing.items == 0 {
@@ -142,8 +152,8 @@ func threadOf(causes []cause, shown int) thread {
 	return t
 }
 
-// add appends the cause's head and all its names, over as many pages as there may be. The post
-// has named some of them already; where it named none, it does not show the cause.
+// add appends the cause's head and its names, over as many pages as there may be, but for those that
+// the post names; where it names none, it does not show the cause.
 func (t *thread) add(c cause, head []slack.RichTextElement, named int) {
 	if !t.append(head...) {
 		if named == 0 {
@@ -152,15 +162,15 @@ func (t *thread) add(c cause, head []slack.RichTextElement, named int) {
 		t.missing.items += c.count - named
 		return
 	}
-	placed := 0
+	placed := named
 	for placed < len(c.names) {
-		n := t.appendNames(c.names[placed:])
+		n := t.appendNames(c, c.names[placed:])
 		if n == 0 {
 			break
 		}
 		placed += n
 	}
-	t.missing.items += c.count - max(placed, named)
+	t.missing.items += c.count - placed
 }
 
 // append adds the elements to the last page, or to a new one where they do not fit.
@@ -171,10 +181,13 @@ func (t *thread) append(elements ...slack.RichTextElement) bool {
 	return t.turn() && t.pages[len(t.pages)-1].grow(t.blocks[len(t.blocks)-1], elements...)
 }
 
-// appendNames adds as many of the names as fit on one page, and returns how many.
-func (t *thread) appendNames(names []string) int {
+// appendNames adds as many of the cause's names as fit on one page, and returns how many. A new page
+// says again what they are of.
+func (t *thread) appendNames(c cause, names []string) int {
 	n := fitting(names, t.pages[len(t.pages)-1].left)
 	if n == 0 && t.turn() {
+		bold, plain := c.head(0)
+		t.append(paragraph(bold, plain+" · continued"))
 		n = fitting(names, t.pages[len(t.pages)-1].left)
 	}
 	if n > 0 {
@@ -193,17 +206,6 @@ func (t *thread) turn() bool {
 	p.left -= titleRoom + pointerRoom
 	t.pages, t.blocks = append(t.pages, p), append(t.blocks, b)
 	return true
-}
-
-// fitting returns how many of the names fit into so many units.
-func fitting(names []string, left int) int {
-	const comma = 2
-	for i, name := range names {
-		if left -= units(line(name, maxPerson)) + comma; left < 0 {
-			return i
-		}
-	}
-	return len(names)
 }
 
 // messages returns the replies with their titles; the last says what is missing.

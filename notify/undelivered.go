@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // maxUndelivered bounds the text of a message that is kept because nobody took it, in units.
 const maxUndelivered = 30000
-
-// keepAgain is how long a message waits that could not be kept.
-const keepAgain = 10 * time.Second
 
 // keep stores what Slack finally refused, and counts it. Where there is no place for that, the log
 // has it.
@@ -34,8 +30,8 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 	u.Code, u.Reason = e.Code, e.Error()
 	u.Text = fit(strings.Join(d.message.Lines(), "\n"), maxUndelivered)
 	if err := s.config.Undelivered.Keep(ctx, u); err != nil {
-		d.receipt.notBefore = s.config.Now().Add(keepAgain)
-		return &watcher.RetryError{After: keepAgain, Err: fmt.Errorf("keep what slack refuses: %w", err)}
+		d.receipt.notBefore = s.config.Now().Add(s.config.Timing.Keep)
+		return &watcher.RetryError{After: s.config.Timing.Keep, Err: fmt.Errorf("keep what slack refuses: %w", err)}
 	}
 	s.undelivered.Add(1)
 	log.Error("slack finally refuses the message, an event has it", "event", u.ID, "do", d.remedy(e))
@@ -44,10 +40,7 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 
 // remedy says what to do about a message that is not delivered.
 func (d delivery) remedy(e *PostError) string {
-	do := "check the channel ID, and invite the app into the channel"
-	if e.Class == PayloadRefused {
-		do = "please report what slack refuses: no message should be refused for its size or form"
-	}
+	do := e.Remedy()
 	if d.about.WatchID != "" {
 		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
 	}

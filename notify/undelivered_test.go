@@ -52,7 +52,7 @@ func TestUndeliveredIsKept(t *testing.T) {
 		t.Errorf("the text is\n%s", m.Text)
 	}
 	log := b.log.String()
-	if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "orderwatch renotify "+c.WatchID) || strings.Contains(log, "all 40 items") {
+	if strings.Count(log, "slack finally refuses") != 1 || strings.Count(log, "level=ERROR") != 2 || !strings.Contains(log, "unarchive the channel") || !strings.Contains(log, "orderwatch renotify "+c.WatchID) || strings.Contains(log, "all 40 items") {
 		t.Errorf("the log is\n%s", log)
 	}
 	if d := b.notify(c); d != 0 || len(k.all) != 1 {

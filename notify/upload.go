@@ -29,7 +29,6 @@ var fileCodes = []string{
 // its API is not.
 const (
 	uploadTries  = 6 // then a reply without the file is posted
-	uploadPause  = 2 * time.Second
 	fileNotFound = "file_not_found"
 )
 
@@ -52,9 +51,9 @@ func (s *Slack) takesFiles(ctx context.Context) bool {
 	if err != nil {
 		return true // the call itself will tell
 	}
-	scopes := answer.Header.Get("X-OAuth-Scopes")
-	f.until, f.missing = now.Add(blindFor), scopes != "" && !slices.Contains(strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' }), ScopeFiles)
-	if f.missing {
+	scopes, before := answer.Header.Get("X-OAuth-Scopes"), f.missing
+	f.until, f.missing = now.Add(s.config.Timing.Blind), scopes != "" && !slices.Contains(strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' }), ScopeFiles)
+	if f.missing && !before {
 		s.log.Warn("the Slack app may not upload files: messages with many failures refer to the completion event; give it the scope " + ScopeFiles)
 	}
 	return !f.missing
@@ -62,7 +61,7 @@ func (s *Slack) takesFiles(ctx context.Context) bool {
 
 // summary returns what people are told in Slack of a watch that ended.
 func (s *Slack) summary(ctx context.Context, c watcher.Completion, o Options) Message {
-	o.File = s.config.Token != ""
+	o.File = !o.NoThread
 	m := Summarize(c, o)
 	if m.File != nil && !s.takesFiles(ctx) {
 		o.File = false
@@ -86,7 +85,7 @@ func (d delivery) lacksUpload() bool {
 func (s *Slack) upload(ctx context.Context, d delivery) *watcher.RetryError {
 	unsure := d.receipt.unsure
 	defer func() { d.receipt.unsure = unsure }() // that is about the call that shares it
-	within, cancel := context.WithTimeout(ctx, callTimeout)
+	within, cancel := context.WithTimeout(ctx, s.config.Timing.Call)
 	defer cancel()
 	file := d.message.File
 	to, err := s.api.GetUploadURLExternalContext(within, slack.GetUploadURLExternalParameters{FileName: file.Name, FileSize: len(file.Content)})
@@ -113,12 +112,13 @@ func (s *Slack) notUploaded(ctx context.Context, d delivery, e *PostError) *watc
 	if ctx.Err() != nil {
 		return interrupted(context.Cause(ctx))
 	}
+	s.troubles.count(e)
 	if d.receipt.tries++; d.receipt.tries >= uploadTries {
 		d.log.Warn("slack does not take the file, a reply without it follows; is its address for uploads reachable, files.slack.com?", "code", e.Code, "err", e)
 		d.receipt.form = 1
 		return nil
 	}
-	delay := max(e.RetryAfter, uploadPause<<(d.receipt.tries-1))
+	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.receipt.tries-1))
 	d.receipt.notBefore = s.config.Now().Add(delay)
 	d.report(e, delay, d.receipt.tries == 1)
 	return &watcher.RetryError{After: delay, Err: e}

@@ -64,6 +64,7 @@ func TestCheck(t *testing.T) {
 		{"record of another watch", func(h *history) { h.records[0] = record("w_0", watcher.Ended) }, "is of watch w_0, ended"},
 		{"no record", func(h *history) { h.records = nil }, "has no record"},
 		{"not told", func(h *history) { delete(h.told, "order.pool-1") }, "has 1 completions, and 0 messages in Slack"},
+		{"told twice", func(h *history) { h.told["order.pool-1"] = 2 }, "has 1 completions, and 2 messages in Slack"},
 		{"told of nobody", func(h *history) { h.told["order.pool-2"] = 1 }, "Slack was told of order order.pool-2"},
 		{"polled too often", func(h *history) { h.calls = append(h.calls, h.calls[1]) }, "1 polls were thrown away by 0 faults"},
 		{"goroutines", func(h *history) { h.usages[0].goroutines = 1000 }, "worker 0 has 1000 goroutines"},

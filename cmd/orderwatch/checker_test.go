@@ -21,7 +21,7 @@ type verdict struct {
 	missing     int // accepted requests that no completion names
 	doubled     int // requests that a completion names again
 	repeated    int // polls whose answer no completion counts
-	toldAgain   int // messages in Slack beyond one for each watch
+	told        int // messages in Slack
 	patrolled   int // wake-ups that only the patrol published
 }
 
@@ -210,21 +210,19 @@ func (h history) checkRecords(v *verdict, completions []publishedCompletion) {
 	}
 }
 
-// checkTold holds that people were told of each watch. What was told more than once is counted:
-// workers do not yet know of each other's posts.
+// checkTold holds that people were told of each watch, once.
 func (h history) checkTold(v *verdict, completions []publishedCompletion) {
 	watches := make(map[string]int)
 	for _, c := range completions {
 		watches[c.Data.OrderName]++
 	}
 	for order, want := range watches {
-		got := h.told[order]
-		if got < want {
+		if got := h.told[order]; got != want {
 			v.violate("order %s has %d completions, and %d messages in Slack", order, want, got)
 		}
-		v.toldAgain += got - want
 	}
-	for order := range h.told {
+	for order, n := range h.told {
+		v.told += n
 		if watches[order] == 0 {
 			v.violate("Slack was told of order %s, which has no completion", order)
 		}

@@ -11,9 +11,8 @@ import (
 const envPrefix = "ORDERWATCH_"
 
 // A Config is what the environment says, checked. Each field's tags name its variable without
-// [envPrefix], its default, what a table shows where there is none (unset), what it means, and,
-// where this version refuses it, what to do instead (later). Order and grouping are those of the
-// tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
+// [envPrefix], its default, what a table shows where there is none (unset), and what it means. Order
+// and grouping are those of the tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
 // added. An empty variable counts as unset.
 type Config struct {
 	NATS      NATSConfig
@@ -98,10 +97,10 @@ type SlackConfig struct {
 	Channel          string   `env:"SLACK_CHANNEL" desc:"ID of the channel to post in"`
 	ChannelsAllowed  []string `env:"SLACK_CHANNELS_ALLOWED" desc:"IDs of other channels that a request may name, comma-separated"`
 	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
-	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token"`
+	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse"`
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary"`
-	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of rules that choose a channel" later:"set ORDERWATCH_SLACK_CHANNEL, and slack_channel in requests, instead"`
+	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 }
 
 // An HTTPConfig says where the process answers probes and scrapers.
@@ -146,7 +145,6 @@ func LoadServeConfig() (Config, error) {
 	p.must(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "is not set: set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
 	p.must(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "is not set: name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
-	p.refuseLater(&c)
 	p.logIn(&c.ModelArts, os.Getenv)
 	return c, errors.Join(err, errors.Join(p...))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 	"net"
@@ -134,13 +135,34 @@ func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
 
 func (p *problems) checkSlack(s SlackConfig) {
 	p.must(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "is not set: ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
-	p.must(!s.Token.IsSet() || !s.WebhookURL.IsSet(), "SLACK_WEBHOOK_URL", "is set together with ORDERWATCH_SLACK_TOKEN: keep one of them")
 	p.must(s.Channel == "" || slackChannel.MatchString(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
 	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !slackChannel.MatchString(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
 	p.must(notify.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
 	p.must(!s.WebhookURL.IsSet() || isBaseURL(s.WebhookURL.Reveal()), "SLACK_WEBHOOK_URL", "must be an https or http URL")
 	p.must(s.APIURL == "" || isBaseURL(s.APIURL), "SLACK_API_URL", "must be an https or http URL without login, query and fragment")
-	p.checkFile("SLACK_ROUTES_FILE", s.RoutesFile)
+	p.checkRoutes(s)
+}
+
+// checkRoutes checks the whole file: each thing that is wrong in it has a line of its own.
+func (p *problems) checkRoutes(s SlackConfig) {
+	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
+	if _, err := s.routes(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			p.add("SLACK_ROUTES_FILE", line)
+		}
+	}
+}
+
+// routes returns the rules of the file; none where there is no file.
+func (s SlackConfig) routes() (notify.Routes, error) {
+	if s.RoutesFile == "" {
+		return notify.Routes{}, nil
+	}
+	text, err := os.ReadFile(s.RoutesFile)
+	if err != nil {
+		return notify.Routes{}, errors.New(cannotRead(s.RoutesFile, err))
+	}
+	return notify.ParseRoutes(s.RoutesFile, text)
 }
 
 func (p *problems) checkHTTP(h HTTPConfig) {

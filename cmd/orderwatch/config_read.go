@@ -158,12 +158,3 @@ func cannotRead(path string, err error) string {
 	}
 	return strconv.Quote(path) + ": " + reason + ": give the path of a file that this process may read"
 }
-
-// refuseLater notes every variable that is set and that this version cannot honour yet.
-func (p *problems) refuseLater(c *Config) {
-	for _, v := range variables(c) {
-		if instead := v.tag.Get("later"); instead != "" {
-			p.must(v.value.IsZero(), v.name, "this version cannot use it yet: "+instead)
-		}
-	}
-}

@@ -58,8 +58,5 @@ func (v variable) row() []string {
 	if v.secret() {
 		name += "[_FILE]"
 	}
-	if v.tag.Get("later") != "" {
-		meaning += " (not in this version)"
-	}
 	return []string{name, cmp.Or(v.tag.Get("default"), v.tag.Get("unset"), noDefault), meaning}
 }

@@ -83,6 +83,7 @@ func TestLeast(t *testing.T) {
 // looks for it in the config.
 func TestEachVariable(t *testing.T) {
 	path := file(t, "x")
+	routes := file(t, "rules: [{channels: [C0TEAM]}]")
 	tests := []struct {
 		name, value string
 		got         func(Config) any
@@ -138,7 +139,7 @@ func TestEachVariable(t *testing.T) {
 		{"SLACK_WEBHOOK_URL", "https://hooks.example/x", func(c Config) any { return c.Slack.WebhookURL.Reveal() }, "https://hooks.example/x"},
 		{"SLACK_API_URL", "http://127.0.0.1:9091/api", func(c Config) any { return c.Slack.APIURL }, "http://127.0.0.1:9091/api/"},
 		{"SLACK_PROGRESS", "true", func(c Config) any { return c.Slack.Progress }, true},
-		{"SLACK_ROUTES_FILE", path, func(c Config) any { return c.Slack.RoutesFile }, path},
+		{"SLACK_ROUTES_FILE", routes, func(c Config) any { return c.Slack.RoutesFile }, routes},
 		{"HTTP_ADDR", ":8080", func(c Config) any { return c.HTTP.Addr }, ":8080"},
 		{"PPROF_ADDR", "127.0.0.1:6060", func(c Config) any { return c.HTTP.PprofAddr }, "127.0.0.1:6060"},
 		{"LOG_LEVEL", "debug", func(c Config) any { return c.Log.Level }, slog.LevelDebug},
@@ -151,6 +152,8 @@ func TestEachVariable(t *testing.T) {
 		"NATS_CERT_FILE": {"NATS_KEY_FILE", path},
 		"NATS_KEY_FILE":  {"NATS_CERT_FILE", path},
 		"SLACK_TOKEN":    {"SLACK_CHANNEL", "C01"},
+
+		"SLACK_ROUTES_FILE": {"SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"},
 	}
 	var tested []string
 	for _, test := range tests {
@@ -250,6 +253,7 @@ func TestEmptyIsUnset(t *testing.T) {
 
 // TestBad gives each check something to refuse. A value holds "planted", which no error may show.
 func TestBad(t *testing.T) {
+	wrong := file(t, "rules: [{channel: C0TEAM}]")
 	tests := []struct {
 		vars []string
 		want string // how a line of the error begins, without envPrefix
@@ -315,16 +319,18 @@ func TestBad(t *testing.T) {
 		{[]string{"SLACK_MENTION_ON_FAILURE", "channel"}, "SLACK_MENTION_ON_FAILURE: must be"},
 		{[]string{"SLACK_WEBHOOK_URL", "planted"}, "SLACK_WEBHOOK_URL: must be"},
 		{[]string{"SLACK_API_URL", "planted"}, "SLACK_API_URL: must be"},
+		{[]string{"SLACK_ROUTES_FILE", "/no/such/file", "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, `SLACK_ROUTES_FILE: "/no/such/file": no such file`},
+		{[]string{"SLACK_ROUTES_FILE", wrong, "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, "SLACK_ROUTES_FILE: " + wrong + ":1: rule 1: "},
+		{[]string{"SLACK_ROUTES_FILE", file(t, "rules: [{channels: [C0TEAM]}]")}, "SLACK_ROUTES_FILE: needs ORDERWATCH_SLACK_TOKEN"},
 		{[]string{"HTTP_ADDR", "planted:http"}, "HTTP_ADDR: must be"},
 		{[]string{"PPROF_ADDR", "6060"}, "PPROF_ADDR: must be"},
 		{[]string{"LOG_LEVEL", "planted"}, "LOG_LEVEL: must be"},
 		{[]string{"LOG_LEVEL", "info+2"}, "LOG_LEVEL: must be"},
 		{[]string{"LOG_FORMAT", "planted"}, "LOG_FORMAT: must be"},
-		// What serve needs, and what this version cannot do.
+		// What serve needs.
 		{[]string{"NATS_URL", ""}, "NATS_URL: is not set"},
 		{[]string{"MODELARTS_REGIONS", ""}, "MODELARTS_REGIONS: is not set"},
 		{[]string{"MODELARTS_TOKEN", ""}, "MODELARTS_TOKEN: is not set"},
-		{[]string{"SLACK_ROUTES_FILE", os.DevNull}, "SLACK_ROUTES_FILE: this version cannot use it yet"},
 	}
 	for _, test := range tests {
 		t.Run(strings.Join(test.vars, " "), func(t *testing.T) {

@@ -24,7 +24,6 @@ type crash struct {
 	// that is left to chance.
 	watches  int
 	repolled map[string]span // by action: how many polls no record knows of
-	retold   map[string]span // by action: how often people are told again
 	bad      bool            // also something that is no request is published
 	hangs    bool            // the first poll is not answered
 	only     string          // the one action; empty: all three
@@ -41,10 +40,6 @@ func (s span) has(n int) bool { return s[0] <= n && n <= s[1] }
 // that is repeated. A sleeper that was stopped in intake has the first wake-up on its way, too: both
 // come again at the same time, the request publishes the wake-up once more, and two polls may be
 // made for it.
-//
-// The last row is not yet as the table says: nobody looks at Slack's history before posting, so
-// whoever takes up an event that was told, and not acknowledged, tells people once more, and a
-// sleeper that wakes with an event in its hands does, too.
 var crashes = []crash{
 	// The request was stored.
 	{point: "intake.taken", watches: 1},
@@ -77,10 +72,10 @@ var crashes = []crash{
 
 	// The record is ending, the completion not published or not acknowledged.
 	{point: "ending.stored", over: true, watches: 2},
-	{point: "completion.stored", over: true, watches: 2, retold: map[string]span{"kill": {0, 1}, "stop": {0, 1}}},
-	{point: "ended.stored", over: true, watches: 2, retold: map[string]span{"kill": {0, 1}, "stop": {0, 1}}},
-	{point: "poller.settling:2", over: true, watches: 2, retold: map[string]span{"kill": {0, 1}, "stop": {0, 1}}},
-	{point: "poller.settled:2", over: true, watches: 2, retold: map[string]span{"kill": {0, 1}, "stop": {0, 1}}},
+	{point: "completion.stored", over: true, watches: 2},
+	{point: "ended.stored", over: true, watches: 2},
+	{point: "poller.settling:2", over: true, watches: 2},
+	{point: "poller.settled:2", over: true, watches: 2},
 
 	// Slack accepted the post, before that was noted. The first event is of progress.
 	{point: "slack.taken:2", over: true, watches: 2},

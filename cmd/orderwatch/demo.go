@@ -75,7 +75,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 	}
 	defer cloud.Close()
 	show := newScreen(out, 24)
-	board := newScoreboard(show, fates)
+	board := newScoreboard(show, fates, min(max(columns(out), minColumns), maxColumns))
 	slack, slackAddr, err := listenHTTP("127.0.0.1:0", demoSlack(board))
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 
 	worker := make(chan error, 1)
 	go func() {
-		worker <- work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), defaultTiming(), nc)
+		worker <- work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), demoTiming(), nc)
 		cancel()
 	}()
 	err = demoRun(ctx, nc, board, fates)
@@ -189,9 +189,18 @@ func demoConfig(cloud, slack string) Config {
 	c.Slack.Token = NewSecret(demoSlackToken)
 	c.Slack.Channel = demoChannel
 	c.Slack.MentionOnFailure = "here"
+	c.Slack.Progress = true
 	c.Slack.APIURL = "http://" + slack + "/api/"
 	c.HTTP.Addr = "127.0.0.1:0"
 	return c
+}
+
+// demoTiming is that of production, but for people who wait some seconds and not minutes.
+func demoTiming() timing {
+	t := defaultTiming()
+	t.Slack.Quiet, t.Slack.Change = 5500*time.Millisecond, 1500*time.Millisecond
+	t.Slack.Post, t.Slack.Edit = 300*time.Millisecond, time.Second
+	return t
 }
 
 // What the demo's stand-ins know.
@@ -227,8 +236,8 @@ func demoCloud(fates []fate) http.Handler {
 
 // demoSlack returns a Slack that shows each message on the board.
 func demoSlack(board *scoreboard) http.Handler {
-	slack := slackemulator.New(slackemulator.Options{OnPost: board.posted})
-	slack.AddToken(demoSlackToken, "chat:write")
+	slack := slackemulator.New(slackemulator.Options{OnPost: board.posted, OnEdit: board.edited})
+	slack.AddToken(demoSlackToken, "chat:write", "channels:read", "channels:history", "files:write")
 	slack.AddChannel(demoChannel, slackemulator.Open)
 	return slack
 }

@@ -17,27 +17,38 @@ import (
 // A scoreboard shows what becomes of the demo's requests and keeps score. It is safe for
 // concurrent use.
 type scoreboard struct {
-	show  screen
-	fates []fate
-	done  chan struct{} // closed when everything that was scripted has happened
+	show    screen
+	fates   []fate
+	columns int           // how wide texts are
+	done    chan struct{} // closed when everything that was scripted has happened
 
 	mu        sync.Mutex
 	asked     int
 	ended     map[string][]watcher.Completion // by order
 	fields    []string                        // of rejected requests
-	posts     int                             // messages in Slack, without replies
+	slack     map[string]*slackPost           // the channel's messages by ts, without replies
 	completed int
 }
 
-func newScoreboard(show screen, fates []fate) *scoreboard {
-	return &scoreboard{show: show, fates: fates, done: make(chan struct{}), ended: make(map[string][]watcher.Completion)}
+// A slackPost is what becomes of one message in the channel.
+type slackPost struct {
+	running bool // it tells of an order that goes on
+	wakes   bool // it was edited and mentions somebody, whom only a reply wakes
+	thread  bool // it refers to its thread, where nothing is
+}
+
+func newScoreboard(show screen, fates []fate, columns int) *scoreboard {
+	return &scoreboard{
+		show: show, fates: fates, columns: columns, done: make(chan struct{}),
+		ended: make(map[string][]watcher.Completion), slack: make(map[string]*slackPost),
+	}
 }
 
 func (b *scoreboard) requested(f fate, request map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	b.show.line("→ request %-11v %-22s %s", request["request_id"], f.order, f.story)
+	b.show.line("→ request %-11v %-21s %s", request["request_id"], f.order, f.story)
 	if f.outcome != "" {
 		b.show.began(f.order)
 	}
@@ -74,7 +85,7 @@ func (b *scoreboard) event(encoded []byte) {
 		}
 		if e.DataAs(&r) == nil {
 			b.fields = append(b.fields, r.Field)
-			b.show.line("● event %s %s: %s", e.Type(), r.RequestID, r.Reason)
+			b.show.line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
 		}
 	}
 }
@@ -85,19 +96,65 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 	defer b.mu.Unlock()
 	defer b.finish()
 	title := "Slack #on-call"
-	if m.ThreadTS != "" {
+	switch root := b.slack[m.ThreadTS]; {
+	case m.ThreadTS == "":
+		b.slack[m.TS] = &slackPost{running: isRunning(m), thread: hasThread(m)}
+	case m.Broadcast && root != nil:
+		root.wakes = false
+		title += ", in the thread and in the channel"
+	case root != nil:
+		root.thread = false
 		title += ", in the thread"
-	} else {
-		b.posts++
 	}
-	b.show.line("%s", box(title, slackemulator.Render(m)))
+	b.show.line("%s", box(title, slackemulator.Render(m), b.columns))
 }
 
-// box draws a frame at the left of a text.
-func box(title, text string) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return "┌ " + title + "\n│ " + strings.Join(lines, "\n│ ") + "\n└"
+// edited takes a message in Slack that was changed. Only what it becomes at the end is shown in full.
+func (b *scoreboard) edited(m slackemulator.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.finish()
+	root := b.slack[m.TS]
+	if root == nil {
+		return
+	}
+	if isRunning(m) {
+		b.show.line("%s", hanging("✎ Slack #on-call: "+m.Text, b.columns))
+		return
+	}
+	root.running, root.wakes, root.thread = false, len(slackemulator.Mentions(m)) > 0, hasThread(m)
+	b.show.line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.columns))
 }
+
+// isRunning reports whether a message tells of an order that goes on.
+func isRunning(m slackemulator.Message) bool { return strings.Contains(m.Text, " is running: ") }
+
+// hasThread reports whether a message refers to what is in its thread.
+func hasThread(m slackemulator.Message) bool {
+	return strings.Contains(slackemulator.Render(m), "in the thread")
+}
+
+// box draws a frame at the left of a text, whose lines are broken at so many columns.
+func box(title, text string, columns int) string {
+	var b strings.Builder
+	b.WriteString("┌ " + title + "\n")
+	for line := range strings.Lines(text) {
+		broken := hanging(strings.TrimRight(line, "\n"), columns-2)
+		b.WriteString("│ " + strings.ReplaceAll(broken, "\n", "\n│ ") + "\n")
+	}
+	return b.String() + "└"
+}
+
+// hanging breaks a line at so many columns. What follows is indented as it is, and two columns more.
+func hanging(line string, columns int) string {
+	text := strings.TrimLeft(line, " ")
+	indent := strings.Repeat(" ", len(line)-len(text))
+	lines := paragraph(text, columns-len(indent)-2, maxBroken)
+	return indent + strings.Join(lines, "\n"+indent+"  ")
+}
+
+// maxBroken is into how many lines one is broken at the most.
+const maxBroken = 100
 
 // finish tells whoever waits when all that was scripted has happened.
 func (b *scoreboard) finish() {
@@ -131,8 +188,14 @@ func (b *scoreboard) wrong() error {
 	if len(b.fields) != rejected {
 		wrong = append(wrong, fmt.Errorf("%d requests were rejected; scripted: %d", len(b.fields), rejected))
 	}
-	if b.completed != orders || b.posts != orders {
-		wrong = append(wrong, fmt.Errorf("%d completion events and %d messages in Slack; scripted: %d of each", b.completed, b.posts, orders))
+	final := 0
+	for _, p := range b.slack {
+		if !p.running && !p.wakes && !p.thread {
+			final++
+		}
+	}
+	if b.completed != orders || len(b.slack) != orders || final != orders {
+		wrong = append(wrong, fmt.Errorf("%d completion events and %d messages in Slack, %d of them final; scripted: %d of each", b.completed, len(b.slack), final, orders))
 	}
 	return errors.Join(wrong...)
 }
@@ -172,7 +235,8 @@ func (b *scoreboard) summary() error {
 	b.show.line("%-20s %3d", "completed", b.completed)
 	for _, outcome := range watcher.Outcomes {
 		if orders := by[outcome]; len(orders) > 0 {
-			b.show.line("  %-18s %3d   %s", outcome, len(orders), strings.Join(orders, ", "))
+			names := paragraph(strings.Join(orders, ", "), b.columns-27, maxBroken)
+			b.show.line("  %-18s %3d   %s", outcome, len(orders), strings.Join(names, "\n"+strings.Repeat(" ", 27)))
 		}
 	}
 	b.show.line("%-20s %3d   %s", "rejected", len(b.fields), strings.Join(b.fields, ", "))

@@ -22,7 +22,7 @@ type fate struct {
 func demoFates() []fate {
 	return []fate{{
 		order: "order.pool-5ed5-w4l2n",
-		story: "a pool and three nodes, which appear after it",
+		story: "a pool; three nodes appear later",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-9495-" + demoProject, EndAfter: 6 * time.Second},
 			{ResourceName: "os-node-created-8jsnk", AppearAfter: 4 * time.Second, EndAfter: 6 * time.Second},
@@ -33,7 +33,7 @@ func demoFates() []fate {
 		outcome:  watcher.Succeeded,
 	}, {
 		order:    "order.gpu-60-x7k2p",
-		story:    "sixty nodes, of which forty fail for one reason",
+		story:    "forty of sixty nodes fail alike",
 		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
 		requests: []map[string]any{ask("order.gpu-60-x7k2p", "build-772", "link", "https://ci.example/772", "labels", map[string]string{"env": "prod"})},
 		outcome:  watcher.PartiallyFailed,
@@ -53,7 +53,7 @@ func demoFates() []fate {
 		outcome:  watcher.OrderNotFound,
 	}, {
 		order: "order.stuck-b6c1d",
-		story: "a node never ends; the request gives it 12 s",
+		story: "a node never ends; 12 s to wait",
 		script: &emulator.Order{FromFirstPoll: true, Count: emulator.CountAll, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
 			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
@@ -62,7 +62,7 @@ func demoFates() []fate {
 		outcome:  watcher.TimedOut,
 	}, {
 		order: "order.busy-f2g9t",
-		story: "its account is throttled for the first 5 s",
+		story: "throttled for the first 5 s",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
 			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},

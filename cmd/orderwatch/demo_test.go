@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestDemo runs the demo as a stranger would.
@@ -20,9 +21,18 @@ func TestDemo(t *testing.T) {
 		"io.orderwatch.order.completed.v1 order.gpu-60-x7k2p: partially_failed", // an event
 		"40 of 60 items failed", "flavor modelarts.bm.gpu.8v100 is sold out",    // in Slack
 		"billing (billing-12)", "the first 5 s", // joined; throttled
+		"⏳ *order.stuck-b6c1d* is running: 1 of 2 ended", // in Slack while it goes on
+		"┌ Slack #on-call, the same message\n│ ⌛ Stopped watching *order.stuck-b6c1d*",
+		"┌ Slack #on-call, in the thread and in the channel\n│ ⌛ Stopped watching *order.stuck-b6c1d*",
+		"┌ Slack #on-call, in the thread\n│ *Failed items of order.gpu-60-x7k2p, part 1 of 1*",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in the demo's output:\n%s", want, out)
+		}
+	}
+	for line := range strings.Lines(string(out)) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 80 {
+			t.Errorf("a line of %d columns: %s", n, line)
 		}
 	}
 }

@@ -141,14 +141,21 @@ func backlog(f *findings, a events.Asset, present int) {
 		f.add(levelWarning, "assets.backlog", a.Name(), fmt.Sprintf("%d wait to be delivered", a.Pending),
 			"Run more workers, or look at why they do not take them.")
 	}
-	if a.Redelivered >= manyDelivered {
-		f.add(levelWarning, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight),
-			"Workers die, or put things back: see their log.")
-	} else if a.Redelivered > 0 {
-		f.add(levelNote, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight),
-			"")
+	if a.Redelivered == 0 {
+		return
 	}
+	level, do := levelNote, ""
+	if a.Redelivered >= manyDelivered {
+		level, do = levelWarning, "Workers die, or put things back: see their log."
+	}
+	if a.Consumer == slackConsumer {
+		do = "Slack did not take them, or they wait for their turn: the workers' /readyz says whether it takes messages."
+	}
+	f.add(level, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight), do)
 }
+
+// slackConsumer is the consumer that tells people.
+const slackConsumer = "slack"
 
 // watches looks at the open watches.
 func (d *doctor) watches(ctx context.Context, x *natsExam) {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/notify"
 )
@@ -12,27 +14,36 @@ import (
 // slack looks at the way to tell people. It posts nothing.
 func (d *doctor) slack(ctx context.Context) (f findings) {
 	s := d.config.Slack
+	routes, err := s.routes()
 	switch {
-	case d.isWrong("SLACK_"):
+	case d.isWrong("SLACK_") || err != nil:
 		return skipped("slack.token")
-	case s.WebhookURL.IsSet():
-		return webhookFindings(s.WebhookURL.Reveal())
-	case !s.Token.IsSet():
+	case !s.Token.IsSet() && !s.WebhookURL.IsSet():
 		f.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
 			"Set ORDERWATCH_SLACK_TOKEN and ORDERWATCH_SLACK_CHANNEL to tell people.")
 		return f
 	}
+	if s.Token.IsSet() {
+		f = d.slackToken(ctx, s.uses(routes))
+	}
+	if s.WebhookURL.IsSet() {
+		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)
+	}
+	if !s.Token.IsSet() && len(s.ChannelsAllowed) > 0 {
+		f.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
+			"Give the workers a bot token, ORDERWATCH_SLACK_TOKEN, where requests choose a channel.")
+	}
+	return f
+}
+
+// slackToken looks at the token, and at the channels with it.
+func (d *doctor) slackToken(ctx context.Context, uses []slackUse) (f findings) {
+	s := d.config.Slack
 	ctx, cancel := context.WithTimeout(ctx, doctorSlack)
 	defer cancel()
-	channels := []string{s.Channel}
-	for _, other := range s.ChannelsAllowed {
-		if !slices.Contains(channels, other) {
-			channels = append(channels, other)
-		}
-	}
 	i, err := notify.Inspect(ctx, notify.Config{
 		Token: s.Token.Reveal(), Channel: s.Channel, APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: d.config.secrets(),
-	}, channels...)
+	}, ids(uses)...)
 	if err != nil {
 		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
 		return f
@@ -42,8 +53,8 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 	}
 	f.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
 	f = append(f, scopeFindings(i)...)
-	for _, c := range i.Channels {
-		f = append(f, channelFinding(i, c, c.ID == s.Channel))
+	for n, c := range i.Channels {
+		f = append(f, channelFinding(i, c, uses[n]))
 	}
 	return f
 }
@@ -51,13 +62,21 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 // tokenFindings says why the token is of no use.
 func tokenFindings(why *notify.PostError) (f findings) {
 	if why.Class == notify.TokenRefused {
-		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why),
-			"Check ORDERWATCH_SLACK_TOKEN: it is the bot token, xoxb-…, of an app that is installed in the workspace. Until then nobody is told.")
+		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
 		return f
 	}
 	f.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
-		"Check the network, the proxy (HTTPS_PROXY) and ORDERWATCH_SLACK_API_URL. Summaries wait until it is.")
+		sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
 	return f
+}
+
+// sentence makes one of what errors say is to be done.
+func sentence(do string) string {
+	first, size := utf8.DecodeRuneInString(do)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + do[size:] + "."
 }
 
 // slackReason is an error of Slack without what was to be done.
@@ -69,13 +88,15 @@ func slackReason(e *notify.PostError) string {
 }
 
 // otherScopes are those that a worker can do without.
-var otherScopes = []struct{ scope, what string }{
-	{"channels:read", "lets doctor see public channels"},
-	{"groups:read", "lets doctor see private channels"},
-	{"channels:history", "settles whether a message was posted whose answer was lost; otherwise it may be doubled"},
-	{"groups:history", "does so in private channels"},
-	{"files:write", "attaches long lists of failures as a file"},
+var otherScopes = []struct{ scope, without string }{
+	{"channels:read", "doctor and the workers cannot see whether the bot may post in public channels"},
+	{"groups:read", "they cannot see so of private channels"},
+	{notify.ScopeHistoryPublic, "a message whose answer was lost cannot be looked for, and may be doubled"},
+	{notify.ScopeHistoryPrivate, "the same in private channels"},
+	{notify.ScopeFiles, "long lists of failures are not attached as a file"},
 }
+
+const addScope = "Add the scope to the app, and install it again."
 
 // scopeFindings compares the token's scopes with those that are needed.
 func scopeFindings(i notify.Inspection) (f findings) {
@@ -85,43 +106,41 @@ func scopeFindings(i notify.Inspection) (f findings) {
 			"Make sure of chat:write in the app's settings.")
 		return f
 	case !i.Has(notify.ScopePost):
-		f.add(levelProblem, "slack.scope", notify.ScopePost, "the token lacks it: nothing can be posted",
-			"Add the scope to the app, and install it again.")
+		f.add(levelProblem, "slack.scope", notify.ScopePost, "the token lacks it: nothing can be posted", addScope)
 	default:
 		f.ok("slack.scope", notify.ScopePost, "the token has it")
 	}
 	for _, other := range otherScopes {
-		if !i.Has(other.scope) {
-			f.add(levelNote, "slack.scope", other.scope, "the token lacks it, and works without: it "+other.what, "")
+		if i.Has(other.scope) {
+			continue
 		}
+		level := levelNote
+		if other.scope != notify.ScopeFiles && slices.Contains(i.Lacks(), other.scope) {
+			level = levelWarning
+		}
+		f.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
 	}
 	return f
 }
 
-// channelFinding says whether the bot can post in a channel. The default one takes what no other does.
-func channelFinding(i notify.Inspection, c notify.Channel, isDefault bool) finding {
-	bad, about := levelWarning, c.ID
-	if isDefault {
-		bad = levelProblem
-	}
+// channelFinding says whether the bot can post in a channel. The main one takes what no other does.
+func channelFinding(i notify.Inspection, c notify.Channel, use slackUse) finding {
+	f := finding{Check: "slack.channel", About: c.ID, Level: levelWarning}
 	if c.Name != "" {
-		about += " #" + c.Name
+		f.About += " #" + c.Name
 	}
-	f := finding{Check: "slack.channel", About: about, Level: bad}
-	const where = " Messages for it are tried for an hour, and then go to the log alone."
-	switch {
+	if use.main {
+		f.Level = levelProblem
+	}
+	const then = " Messages for it are tried for an hour, and then go elsewhere."
+	switch e := i.Refuses(c); {
+	case e != nil:
+		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.why+")")+then
 	case c.Err != nil && c.Err.Code == "missing_scope":
 		f.Level, f.Found = levelNote, "cannot be seen: "+slackReason(c.Err)
-		f.Do = "Make sure that the bot is a member: /invite it there."
-	case c.Err != nil && c.Err.Class == notify.ChannelRefused:
-		f.Found = "Slack refuses it: " + slackReason(c.Err)
-		f.Do = "Check the ID, which is in the channel's details; a private channel is known to members alone: /invite the bot there." + where
+		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."
 	case c.Err != nil:
 		f.Level, f.Found, f.Do = levelWarning, "was not looked at: "+slackReason(c.Err), "Try again."
-	case c.Archived:
-		f.Found, f.Do = "is archived", "Unarchive it, or name another channel."+where
-	case !c.Member && (c.Private || !i.Has(notify.ScopePostPublic)):
-		f.Found, f.Do = "the bot is not a member", "/invite it there."+where
 	default:
 		f.Level, f.Found = levelOK, "the bot may post there"
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -265,6 +266,10 @@ func (p patient) store(t *testing.T, bucket, key string, value []byte) {
 func TestDoctorBroken(t *testing.T) {
 	t.Parallel()
 	shared := startNATS(t, "")
+	routes := filepath.Join(t.TempDir(), "routes.yaml")
+	if err := os.WriteFile(routes, []byte("rules:\n  - {match: {projects: [p]}, channels: [C0NONE]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name  string
 		env   []string
@@ -460,13 +465,13 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "not in the channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OUT"},
-			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not a member"}},
+			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not_in_channel", Do: "/invite"}},
 			code: 1,
 		},
 		{
 			name: "archived channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OLD"},
-			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "archived"}},
+			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "is_archived", Do: "ORDERWATCH_SLACK_CHANNEL"}},
 			code: 1,
 		},
 		{
@@ -475,6 +480,31 @@ func TestDoctorBroken(t *testing.T) {
 			want: []finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found"},
+			},
+		},
+		{
+			name: "channel of a rule that is not there",
+			env:  []string{"ORDERWATCH_SLACK_ROUTES_FILE=" + routes},
+			want: []finding{
+				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
+				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found", Do: "line 2 of " + routes},
+			},
+		},
+		{
+			name: "webhook and channels to choose",
+			env: []string{"ORDERWATCH_SLACK_TOKEN=", "ORDERWATCH_SLACK_CHANNEL=", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0OUT",
+				"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/planted-hook"},
+			want: []finding{
+				{Check: "slack.webhook", Level: "ok", Found: "right form"},
+				{Check: "slack.webhook", Level: "note", Found: "ORDERWATCH_SLACK_CHANNELS_ALLOWED", Do: "ORDERWATCH_SLACK_TOKEN"},
+			},
+		},
+		{
+			name: "webhook that is none, beside a token",
+			env:  []string{"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/planted-hook"},
+			want: []finding{
+				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
+				{Check: "slack.webhook", Level: "warning", Found: "has not the form"},
 			},
 		},
 		{

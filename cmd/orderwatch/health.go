@@ -16,11 +16,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthHandler answers probes and scrapers.
-func healthHandler(ready func() error, registry *prometheus.Registry) http.Handler {
+// healthHandler answers probes and scrapers. A worker with troubles is ready: it polls and publishes.
+func healthHandler(ready func() error, troubles func() []string, registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
+		for _, trouble := range troubles() { // other workers would meet it, too
+			fmt.Fprintln(w, trouble)
+		}
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {
@@ -28,6 +31,9 @@ func healthHandler(ready func() error, registry *prometheus.Registry) http.Handl
 			return
 		}
 		fmt.Fprintln(w, "ok")
+		for _, trouble := range troubles() { // other workers would meet it, too
+			fmt.Fprintln(w, trouble)
+		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return mux

@@ -84,7 +84,7 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 
 // wholeStream returns all messages on the subject, as many as the stream's leader counts: whoever
 // answers may be behind.
-func wholeStream(t *testing.T, js jetstream.JetStream, stream, subject string) []storedMessage {
+func wholeStream(t testing.TB, js jetstream.JetStream, stream, subject string) []storedMessage {
 	t.Helper()
 	var messages []storedMessage
 	eventually(t, 5*time.Minute, func() error {

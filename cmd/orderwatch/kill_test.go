@@ -137,7 +137,7 @@ func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...stri
 		tags = append(tags, "faults")
 	}
 	f := &fleet{program: build(t, worker, tags...), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
-	f.slack.AddToken(slackToken, "chat:write")
+	f.slack.AddToken(slackToken, "chat:write", "channels:history")
 	var channels []string
 	for i := range slackChannels {
 		channels = append(channels, slackChannel(i))
@@ -203,6 +203,7 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	drained := time.Now()
 
 	f.awaitTold(t, js)
+	told := time.Now()
 
 	h := recordHistory(t, js, l, f)
 	v := check(h)
@@ -213,9 +214,9 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 		}
 		t.Error(violation)
 	}
-	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; told again %d; drained %.1f s after the last fault, %.1f s after the last PubAck",
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
-		v.missing, v.doubled, v.toldAgain, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds())
+		v.missing, v.doubled, v.told, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
 	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
 		t.Errorf("not drained within %s", drainLimit)
 	}

@@ -27,7 +27,7 @@ pages.`,
   orderwatch man get | man -l -
   orderwatch man ~/.local/share/man/man1`,
 		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
+			if _, rest, err := newRoot().Find(args); len(args) > 1 && (err != nil || len(rest) > 0) {
 				return usageError{c, fmt.Errorf("name one command or one directory: %s", c.UseLine())}
 			}
 			return nil

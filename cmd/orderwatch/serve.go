@@ -100,13 +100,11 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 	if err != nil {
 		return err
 	}
-	var worker *events.Worker
-	waiting := func() int { return worker.Waiting() } // it is asked when the worker works
-	notifier, err := newNotifier(log, config, clock, notes, undelivered, waiting, registry)
+	notifier, err := newNotifier(log, config, clock, notes, undelivered, accounts.Workers, timing.Slack, registry)
 	if err != nil {
 		return err
 	}
-	worker, err = events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
+	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
 	if err != nil {
 		return err
 	}
@@ -116,7 +114,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 		}
 		return worker.Ready()
 	}
-	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(ready, registry))
+	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(ready, func() []string { return notifierTroubles(notifier) }, registry))
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_HTTP_ADDR: %w", err)
 	}
@@ -131,7 +129,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 	log.Info("orderwatch starts", "version", programVersion(), "health", "http://"+at.String())
 	checks, cancel := context.WithCancel(ctx)
 	var checking sync.WaitGroup
-	checking.Go(func() { checkNotifier(checks, log, notifier) })
+	checking.Go(func() { probeNotifier(checks, notifier, config.Slack) })
 	err = worker.Run(ctx)
 	cancel()
 	checking.Wait()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
@@ -11,10 +12,11 @@ import (
 type timing struct {
 	events.Timing
 	ModelArts modelarts.Timing
+	Slack     notify.Timing
 	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
 	Forbidden time.Duration // see watcher.Policy's ForbiddenGrace
 }
 
 func defaultTiming() timing {
-	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), 30 * time.Second, 10 * time.Minute}
+	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute}
 }

@@ -22,8 +22,8 @@ import (
 //	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
 //	FAULT_ACTION  kill, stop or term
 //	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
-//	FAULT_SPEED   by how much the durations are divided that say how long an account is held and
-//	              when people are told
+//	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
+//	              when people are told, and those of package notify
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
 func serveTiming() timing {
@@ -60,6 +60,7 @@ func faultTiming(environ []string) (timing, error) {
 		timing.LastPoll /= time.Duration(speed)
 		timing.Forbidden /= time.Duration(speed)
 		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
+		divide(reflect.ValueOf(&timing.Slack).Elem(), speed)
 	}
 	if text := set["FAULT_TIMING"]; text != "" {
 		if err := setDurations(&timing.Timing, text); err != nil {

@@ -79,7 +79,7 @@ the request was rejected. Both are CloudEvents.`,
 			all.RequestedBy = userName()
 		}
 		if all.Labels, err = readLabels(labels); err != nil {
-			return usageError{c, err}
+			return usageError{c, fmt.Errorf("--label %w", err)}
 		}
 		requests, err := watchRequests(c, config, all, args)
 		if err != nil {
@@ -111,10 +111,10 @@ func readLabels(texts []string) (map[string]string, error) {
 	for _, text := range texts {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("--label %q: write it as key=value", text)
+			return nil, fmt.Errorf("%q: write it as key=value", text)
 		}
 		if _, twice := labels[key]; twice {
-			return nil, fmt.Errorf("--label %q: this key comes twice", text)
+			return nil, fmt.Errorf("%q: this key comes twice", text)
 		}
 		labels[key] = value
 	}

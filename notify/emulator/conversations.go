@@ -6,6 +6,9 @@ import "net/http"
 // channels of this server are public, but for those whose ID begins with G.
 func (s *Server) conversationsInfo(w http.ResponseWriter, r *http.Request) {
 	token, m, _ := readPost(r)
+	if s.meets(w, r, "conversations.info", nil) {
+		return
+	}
 	scope, private := "channels:read", len(m.Channel) > 0 && m.Channel[0] == 'G'
 	if private {
 		scope = "groups:read"

@@ -26,17 +26,19 @@
 // project's narrower ones, to any message. [Render] shows a message as a person would see it.
 //
 // With Options.RateLimit every channel takes one post a second; an update takes no turn. One more
-// is answered 429 with Retry-After, and every call made before that time is over is counted: see
-// [Server.PenaltyCalls].
+// is answered 429 with Retry-After, and counted: see [Server.OverRate]. So is every call made before
+// that time is over: see [Server.PenaltyCalls].
 //
 // [Server.Script] sets what the next posts and updates meet: an error, a delay, an answer that is
-// cut, or a message that is kept although the caller is told otherwise.
+// cut, or a message that is kept although the caller is told otherwise. Options.Fault does so for
+// every call, as chance or the clock has it.
 //
 // The limits and errors are those of Slack's documentation; the size of a whole message is
 // undocumented and was measured by others.
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -76,11 +78,16 @@ const (
 type Options struct {
 	Now       func() time.Time // the clock of rates and ts; default time.Now
 	RateLimit bool             // one post a second and channel; 429 beyond it
+	PostEvery time.Duration    // that second, where time is compressed; Retry-After stays in whole seconds
+	// Fault returns what a call of the method (chat.postMessage, upload, webhook, …) meets for which
+	// there is no script. It is called by one caller at a time, and must not call the server.
+	Fault func(method string) Fault
 	// HistoryLag is how long after a post histories show it.
 	HistoryLag time.Duration
 	// ClientIDs says what becomes of a second post with the client_msg_id of another.
 	ClientIDs ClientIDs
 	OnPost    func(Message) // called after each accepted post, one at a time; for a live demonstration
+	OnEdit    func(Message) // the same after each accepted update
 }
 
 // ClientIDs are the ways of Slack with client_msg_id, which it does not document.
@@ -100,6 +107,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	tokens   map[string][]string // scopes by token
+	revoked  map[string]bool     // tokens that were valid
 	webhooks map[string]string   // channels by path
 	channels map[string]*channel
 	uploads  map[string]*upload // by their file's id
@@ -107,6 +115,8 @@ type Server struct {
 	serial   int // of the last message, makes its ts distinct
 	calls    int
 	penalty  int
+	overRate int
+	faults   int
 
 	telling sync.Mutex // held while OnPost runs
 }
@@ -123,9 +133,10 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.PostEvery = cmp.Or(o.PostEvery, time.Second)
 	s := &Server{
 		options: o, mux: http.NewServeMux(),
-		tokens: map[string][]string{}, webhooks: map[string]string{}, channels: map[string]*channel{}, uploads: map[string]*upload{},
+		tokens: map[string][]string{}, revoked: map[string]bool{}, webhooks: map[string]string{}, channels: map[string]*channel{}, uploads: map[string]*upload{},
 	}
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
 	s.mux.HandleFunc("POST /api/chat.update", s.update)
@@ -150,13 +161,15 @@ func (s *Server) AddToken(token string, scopes ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens[token] = scopes
+	delete(s.revoked, token)
 }
 
-// RevokeToken makes a token invalid.
+// RevokeToken makes a token invalid that was valid, as when its app is removed.
 func (s *Server) RevokeToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tokens, token)
+	s.revoked[token] = true
 }
 
 // AddChannel makes a channel, or changes the state of one that exists.
@@ -202,10 +215,28 @@ func (s *Server) PenaltyCalls() int {
 	return s.penalty
 }
 
-// keep stores a message and returns it with its ts. s.mu must be held.
+// OverRate returns how many posts were asked for sooner than the channel's rate allows.
+func (s *Server) OverRate() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.overRate
+}
+
+// Faults returns how many calls met a fault, of a script or of Options.Fault.
+func (s *Server) Faults() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults
+}
+
+// keep stores a message and returns it with its ts. A post takes the channel's turn, whatever the caller is
+// told. s.mu must be held.
 func (s *Server) keep(c *channel, m Message) Message {
 	s.serial++
 	m.at = s.options.Now()
+	if len(m.Files) == 0 {
+		c.free = m.at.Add(s.options.PostEvery)
+	}
 	m.TS = fmt.Sprintf("%d.%06d", m.at.Unix(), s.serial)
 	c.messages = append(c.messages, m)
 	return m
@@ -218,4 +249,13 @@ func (s *Server) tell(m Message) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	s.options.OnPost(m)
+}
+
+func (s *Server) tellEdit(m Message) {
+	if s.options.OnEdit == nil {
+		return
+	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.options.OnEdit(m)
 }

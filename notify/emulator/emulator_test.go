@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	b.slack.RevokeToken(token)
-	if _, a := b.post("chat.postMessage", text("C1", "x")); a.Error != "invalid_auth" {
+	if _, a := b.post("chat.postMessage", text("C1", "x")); a.Error != "token_revoked" {
 		t.Errorf("a revoked token: %+v", a)
 	}
 	if len(b.slack.Messages("C1")) != 0 {

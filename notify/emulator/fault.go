@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// A Fault is what one post, update or step of an upload meets. The zero value lets it through, so that a script can fail the
-// second of two.
+// A Fault is what one call meets. The zero value lets it through, so that a script can fail the second
+// of two.
 type Fault struct {
 	Delay  time.Duration // before anything else; ends early when the caller gives up
-	Accept bool          // the message is kept, whatever the answer says
+	Linger time.Duration // before the answer, after all else; ends early when the caller gives up
+	Accept bool          // the message is kept where nothing is wrong with it, whatever the answer says
 	Drop   bool          // the connection is closed without an answer
 	Status int           // of the answer; 0 is 200 where a Body is given
 	Header http.Header   // of the answer
@@ -24,6 +25,7 @@ var (
 	AcceptAndDrop = Fault{Accept: true, Drop: true}
 	AcceptAnd500  = Fault{Accept: true, Status: http.StatusInternalServerError, Body: "<html>oops</html>"}
 	AcceptAndCut  = Fault{Accept: true, Body: `{"ok":true,"channel":"C`}
+	AcceptAndHang = Fault{Accept: true, Linger: time.Hour, Drop: true} // no caller waits for so long
 	EmptyObject   = Fault{Body: "{}"}
 	HTMLPage      = Fault{Body: "<html>please log in</html>"}
 )
@@ -51,25 +53,60 @@ func (s *Server) Script(faults ...Fault) {
 	s.script = append(s.script, faults...)
 }
 
-// nextFault counts the call and takes its fault off the script.
-func (s *Server) nextFault() Fault {
+// nextFault counts a post, an update or a step of an upload, and takes its fault off the script.
+func (s *Server) nextFault(method string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
 	if len(s.script) == 0 {
-		return Pass
+		return s.chance(method)
 	}
 	f := s.script[0]
 	s.script = s.script[1:]
+	return s.count(f)
+}
+
+// chance returns what the call meets for which there is no script. s.mu must be held.
+func (s *Server) chance(method string) Fault {
+	if s.options.Fault == nil {
+		return Pass
+	}
+	return s.count(s.options.Fault(method))
+}
+
+// count counts the fault, where it is one. s.mu must be held.
+func (s *Server) count(f Fault) Fault {
+	if f.Delay > 0 || f.Linger > 0 || f.answers() {
+		s.faults++
+	}
 	return f
+}
+
+// meets answers a call that no script can name, where it meets a fault, and reports whether it did. keep
+// is what a fault does that accepts the call all the same.
+func (s *Server) meets(w http.ResponseWriter, r *http.Request, method string, keep func()) bool {
+	s.mu.Lock()
+	f := s.chance(method)
+	s.mu.Unlock()
+	if !wait(r, f.Delay) {
+		return true
+	}
+	if !f.answers() {
+		return !wait(r, f.Linger)
+	}
+	if f.Accept && keep != nil {
+		keep()
+	}
+	f.answer(w, r)
+	return true
 }
 
 // answers reports whether the fault itself answers, so that the server must not.
 func (f Fault) answers() bool { return f.Drop || f.Status != 0 || f.Body != "" }
 
 // answer writes the fault's own answer. A dropped connection is a panic that net/http knows.
-func (f Fault) answer(w http.ResponseWriter) {
-	if f.Drop {
+func (f Fault) answer(w http.ResponseWriter, r *http.Request) {
+	if !wait(r, f.Linger) || f.Drop {
 		panic(http.ErrAbortHandler)
 	}
 	for name, values := range f.Header {

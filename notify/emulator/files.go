@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxFile bounds a file that is uploaded, in bytes. Slack takes 1 GB.
@@ -56,12 +57,12 @@ func (s *Server) getUploadURL(w http.ResponseWriter, r *http.Request) {
 // takeUpload serves the address that files.getUploadURLExternal gave: the second step. It takes the
 // bytes as they are, or the form that Slack's own libraries send.
 func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request) {
-	fault := s.nextFault()
+	fault := s.nextFault("upload")
 	if !wait(r, fault.Delay) {
 		return
 	}
 	if fault.answers() {
-		fault.answer(w)
+		fault.answer(w, r)
 		return
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, maxFile+maxRequest)
@@ -139,6 +140,9 @@ func readCompletion(r *http.Request) (f File, m Message, ok bool) {
 // deleteFile serves files.delete: the file is gone, with the messages that show nothing else.
 func (s *Server) deleteFile(w http.ResponseWriter, r *http.Request) {
 	token, _, err := readPost(r)
+	if s.meets(w, r, "files.delete", nil) {
+		return
+	}
 	if err != nil {
 		refuse(w, "invalid_arguments", err.Error())
 		return
@@ -167,7 +171,7 @@ func (s *Server) deleteFile(w http.ResponseWriter, r *http.Request) {
 // or its token may write no files. keep is what a fault does that accepts the call all the same.
 func (s *Server) admitFile(w http.ResponseWriter, r *http.Request, keep func()) (token string, ok bool) {
 	token, _, err := readPost(r)
-	fault := s.nextFault()
+	fault := s.nextFault(strings.TrimPrefix(r.URL.Path, "/api/"))
 	if !wait(r, fault.Delay) {
 		return token, false
 	}
@@ -176,7 +180,7 @@ func (s *Server) admitFile(w http.ResponseWriter, r *http.Request, keep func()) 
 			keep()
 		}
 		s.faulted(Fault{Status: fault.Status, Header: fault.Header}, Message{Channel: r.PostForm.Get("channel_id")}, nil, nil)
-		fault.answer(w)
+		fault.answer(w, r)
 		return token, false
 	}
 	if err != nil {

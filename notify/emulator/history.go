@@ -14,12 +14,16 @@ const maxPage = 1000
 // conversationsHistory serves conversations.history: the channel's messages, newest first, without the
 // replies of threads.
 func (s *Server) conversationsHistory(w http.ResponseWriter, r *http.Request) {
-	s.page(w, r, func(m Message, _ string) bool { return m.ThreadTS == "" }, true)
+	if !s.meets(w, r, "conversations.history", nil) {
+		s.page(w, r, func(m Message, _ string) bool { return m.ThreadTS == "" }, true)
+	}
 }
 
 // conversationsReplies serves conversations.replies: a thread's root and its replies, oldest first.
 func (s *Server) conversationsReplies(w http.ResponseWriter, r *http.Request) {
-	s.page(w, r, func(m Message, root string) bool { return m.TS == root || m.ThreadTS == root }, false)
+	if !s.meets(w, r, "conversations.replies", nil) {
+		s.page(w, r, func(m Message, root string) bool { return m.TS == root || m.ThreadTS == root }, false)
+	}
 }
 
 // page answers with the messages of the channel that are wanted, a page at a time.
@@ -96,6 +100,9 @@ func after(ts, than string) bool {
 // deleteMessage serves chat.delete: of a message that the same token posted.
 func (s *Server) deleteMessage(w http.ResponseWriter, r *http.Request) {
 	token, m, err := readPost(r)
+	if s.meets(w, r, "chat.delete", func() { s.takeAway(token, m) }) {
+		return
+	}
 	if err != nil {
 		refuse(w, "invalid_arguments", err.Error())
 		return
@@ -104,25 +111,30 @@ func (s *Server) deleteMessage(w http.ResponseWriter, r *http.Request) {
 		refuse(w, code)
 		return
 	}
+	if code := s.takeAway(token, m); code != "" {
+		refuse(w, code)
+		return
+	}
+	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS})
+}
+
+// takeAway deletes the message that m names, or returns Slack's error code.
+func (s *Server) takeAway(token string, m Message) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.channels[m.Channel]
 	if c == nil {
-		refuse(w, "channel_not_found")
-		return
+		return "channel_not_found"
 	}
 	old := c.find(m.TS)
 	switch {
 	case old == nil:
-		refuse(w, "message_not_found")
-		return
+		return "message_not_found"
 	case old.by != token:
-		refuse(w, "cant_delete_message")
-		return
+		return "cant_delete_message"
 	}
-	ts := old.TS
-	c.messages = slices.DeleteFunc(c.messages, func(m Message) bool { return m.TS == ts })
-	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": ts})
+	c.messages = slices.DeleteFunc(c.messages, func(other Message) bool { return other.TS == m.TS })
+	return ""
 }
 
 // checkMetadata returns what is wrong with a message's metadata, as Slack says it.

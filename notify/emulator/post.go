@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// postSpacing is the pace of one channel.
-const postSpacing = time.Second
-
 // maxRequest bounds the body of a request, in bytes.
 const maxRequest = 1 << 20
 
@@ -23,13 +20,13 @@ const maxRequest = 1 << 20
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, keep func(Message) Message) (m Message, ok bool) {
 	token, m, err := readPost(r)
 	m.by = token
-	fault := s.nextFault()
+	fault := s.nextFault(strings.TrimPrefix(r.URL.Path, "/api/"))
 	if !wait(r, fault.Delay) {
 		return m, false
 	}
 	if fault.answers() {
 		s.faulted(fault, m, err, keep)
-		fault.answer(w)
+		fault.answer(w, r)
 		return m, false
 	}
 	if err != nil {
@@ -73,7 +70,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 // webhook serves incoming webhooks, which answer in plain text.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	_, m, err := readPost(r)
-	fault := s.nextFault()
+	fault := s.nextFault("webhook")
 	if !wait(r, fault.Delay) {
 		return
 	}
@@ -82,7 +79,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if fault.answers() {
 		s.faulted(fault, m, err, s.accept)
-		fault.answer(w)
+		fault.answer(w, r)
 		return
 	}
 	if m.Channel == "" {
@@ -111,6 +108,9 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 // authTest serves auth.test.
 func (s *Server) authTest(w http.ResponseWriter, r *http.Request) {
 	token, _, _ := readPost(r)
+	if s.meets(w, r, "auth.test", nil) {
+		return
+	}
 	if code := s.authorize(token, ""); code != "" {
 		refuse(w, code)
 		return
@@ -122,9 +122,11 @@ func (s *Server) authTest(w http.ResponseWriter, r *http.Request) {
 	write(w, map[string]any{"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "orderwatch", "team_id": "T0EXAMPLE", "user_id": "U0EXAMPLE", "bot_id": "B0EXAMPLE"})
 }
 
-// faulted does what a fault does beside its answer: it has the message kept, or begins a penalty.
+// faulted does what a fault does beside its answer: it has the message kept, or begins a penalty. A call
+// that was made too soon is counted all the same.
 func (s *Server) faulted(f Fault, m Message, err error, keep func(Message) Message) {
-	if f.Accept && err == nil {
+	s.penalty429(m.Channel)
+	if f.Accept && err == nil && s.check(m) == nil {
 		keep(m)
 	}
 	if seconds, _ := strconv.Atoi(f.Header.Get("Retry-After")); f.Status == http.StatusTooManyRequests && seconds > 0 {
@@ -165,6 +167,8 @@ func (s *Server) authorize(token, scope string) string {
 	switch {
 	case token == "":
 		return "not_authed"
+	case s.revoked[token]:
+		return "token_revoked"
 	case !ok:
 		return "invalid_auth"
 	case scope != "" && !slices.Contains(scopes, scope):
@@ -189,10 +193,12 @@ func (s *Server) limit(channelID string) time.Duration {
 		return 0
 	}
 	if now.Before(c.free) {
-		c.until = now.Add(postSpacing)
-		return postSpacing
+		s.overRate++
+		penalty := wholeSeconds(s.options.PostEvery)
+		c.until = now.Add(penalty)
+		return penalty
 	}
-	c.free = now.Add(postSpacing)
+	c.free = now.Add(s.options.PostEvery)
 	return 0
 }
 
@@ -276,9 +282,13 @@ func wait(r *http.Request, d time.Duration) bool {
 	}
 }
 
+// wholeSeconds rounds up to what Retry-After can say.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
 func tooMany(w http.ResponseWriter, d time.Duration) {
-	seconds := int64((d + time.Second - 1) / time.Second)
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	w.Header().Set("Retry-After", strconv.Itoa(int(wholeSeconds(d)/time.Second)))
 	w.WriteHeader(http.StatusTooManyRequests)
 	io.WriteString(w, `{"ok":false,"error":"ratelimited"}`)
 }

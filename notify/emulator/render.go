@@ -129,7 +129,7 @@ func renderText(t text) string {
 
 var (
 	markup  = regexp.MustCompile(`<([^<>]*)>`)
-	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
+	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":hourglass_flowing_sand:", "⏳", ":package:", "📦", ":hourglass_flowing_sand:", "⏳", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
 	entity  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 	liveTag = regexp.MustCompile(`<([!@#][^<>]*)>`)
 )

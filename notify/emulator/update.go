@@ -27,6 +27,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m = s.edit(m)
+	s.tellEdit(m)
 	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS, "text": m.Text, "message": m})
 }
 

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Directions are where people are told of an order, and why.
+type directions struct {
+	watcher.Order
+	Labels       map[string]string `json:"labels"`
+	SlackChannel string            `json:"slack_channel,omitempty"`
+
+	Channels       []string      `json:"channels"`           // empty: the default channel, which is not known here
+	ChannelsFrom   channelSource `json:"channels_from"`      // who names them
+	Mention        string        `json:"mention"`            // empty: nobody
+	Fallbacks      []string      `json:"fallbacks"`          // in turn, for what a channel finally refuses, as far as known here
+	QuietSuccesses bool          `json:"quiet_successes"`    // only failures are told
+	Progress       bool          `json:"progress"`           // told while the order runs, too
+	Why            notify.Why    `json:"why"`                // what it follows from
+	Misses         []notify.Miss `json:"no_match,omitempty"` // rules before the one that decides
+
+	leftOpen bool // whom it wakes, or whether there is progress, no rule says
+}
+
+// A channelSource says who names the channels.
+type channelSource string
+
+const (
+	fromRequest channelSource = "request"
+	fromRule    channelSource = "rule"
+	fromDefault channelSource = "default"
+)
+
+// directionsOf returns where people are told of the order for this request.
+func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order, request watcher.Request) directions {
+	standard := notify.Route{Mention: config.MentionOnFailure, Progress: config.Progress}
+	route, why := routes.Choose(standard, order.ProjectID, request)
+	d := directions{
+		Order: order, Labels: request.Labels, SlackChannel: request.SlackChannel,
+		Channels: route.Channels, ChannelsFrom: fromRule, Mention: route.Mention, Fallbacks: []string{},
+		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress,
+		Why: why, Misses: routes.Misses(order.ProjectID, request),
+	}
+	other, _ := routes.Choose(notify.Route{Mention: "other", Progress: !config.Progress}, order.ProjectID, request)
+	d.leftOpen = other.Mention != route.Mention || other.Progress != route.Progress
+	switch {
+	case why.Asked:
+		d.ChannelsFrom = fromRequest
+	case len(route.Channels) == 0:
+		d.ChannelsFrom, d.Channels = fromDefault, []string{}
+		if config.Channel != "" {
+			d.Channels = []string{config.Channel}
+		}
+	}
+	for _, channel := range []string{route.Fallback, config.Channel} {
+		if channel != "" && !slices.Contains(d.Fallbacks, channel) && !slices.Equal(d.Channels, []string{channel}) {
+			d.Fallbacks = append(d.Fallbacks, channel)
+		}
+	}
+	return d
+}
+
+// directions returns them as lines.
+func (p page) directions(d directions, config SlackConfig) string {
+	var b strings.Builder
+	head := clean(d.Order.String())
+	if len(d.Labels) > 0 {
+		head += " with " + strings.Join(labelTexts(d.Labels), ", ")
+	}
+	for _, line := range paragraph(head, p.width, p.most(0)) {
+		b.WriteString(p.paint.bold(line) + "\n")
+	}
+	b.WriteString("\n")
+	plain := func(text string) string { return text }
+	for _, property := range []property{
+		{"a failure", plain, []string{d.places() + "; it wakes " + whom(d.Mention)}},
+		{"a success", plain, []string{d.success()}},
+		{"meanwhile", plain, []string{d.meanwhile()}},
+		{"refused", plain, []string{d.refused(config)}},
+		{"why", plain, d.reasons()},
+		{"note", p.paint.yellow, d.notes(config)},
+	} {
+		b.WriteString(p.property(property))
+	}
+	return b.String()
+}
+
+// labelTexts returns labels as they are written on a command line, in the order of their keys.
+func labelTexts(labels map[string]string) (texts []string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		texts = append(texts, clean(key+"="+labels[key]))
+	}
+	return texts
+}
+
+// unknownDefault stands for the default channel where it is not known.
+const unknownDefault = "the default channel (ORDERWATCH_SLACK_CHANNEL is not set here)"
+
+// places names the channels.
+func (d directions) places() string {
+	if len(d.Channels) == 0 {
+		return "goes to " + unknownDefault
+	}
+	text := "goes to " + strings.Join(d.Channels, " and ")
+	if d.ChannelsFrom == fromDefault {
+		text += ", the default channel"
+	}
+	return text
+}
+
+// whom says who is woken.
+func whom(mention string) string {
+	switch {
+	case mention == "":
+		return "nobody"
+	case mention == "here":
+		return "everybody who is active there (@here)"
+	case strings.HasPrefix(mention, "S"):
+		return "the group " + mention
+	}
+	return "the user " + mention
+}
+
+func (d directions) success() string {
+	switch {
+	case d.QuietSuccesses && d.Progress:
+		return "only ends the message that shows how far the order was, and so does a watch that was cancelled (quiet_successes)"
+	case d.QuietSuccesses:
+		return "is not told, nor a watch that was cancelled (quiet_successes)"
+	}
+	return "goes there, too, and wakes nobody"
+}
+
+func (d directions) meanwhile() string {
+	if d.Progress {
+		return "a message there shows how far the order is, after a minute (progress)"
+	}
+	return "nothing is told while the order runs"
+}
+
+// refused says what becomes of a message that a channel does not take.
+func (d directions) refused(config SlackConfig) string {
+	all := slices.Clone(d.Fallbacks)
+	if config.Channel == "" && d.ChannelsFrom != fromDefault {
+		all = append(all, unknownDefault)
+	}
+	if config.WebhookURL.IsSet() {
+		all = append(all, "the webhook")
+	}
+	if len(all) == 0 {
+		return "what the channel finally refuses is kept as an event: orderwatch events --kind undelivered"
+	}
+	return "what a channel finally refuses goes to " + strings.Join(all, ", then to ")
+}
+
+// reasons says which rule decides, and why those before it do not.
+func (d directions) reasons() []string {
+	const most = 10
+	texts := []string{clean(d.Why.String())}
+	for _, miss := range d.Misses[:min(len(d.Misses), most)] {
+		texts = append(texts, clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
+	}
+	if more := len(d.Misses) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("nor do %s after these", plural(more, "rule")))
+	}
+	return texts
+}
+
+// notes says what may be otherwise where the workers run.
+func (d directions) notes(config SlackConfig) (texts []string) {
+	if config.WebhookURL.IsSet() && !config.Token.IsSet() {
+		texts = append(texts, "a webhook is configured here, and no token: everything goes to the webhook's own channel, whatever rules and requests name")
+	}
+	if d.SlackChannel != "" && d.SlackChannel != config.Channel && !slices.Contains(config.ChannelsAllowed, d.SlackChannel) {
+		texts = append(texts, "workers refuse a request that names "+d.SlackChannel+", unless their ORDERWATCH_SLACK_CHANNELS_ALLOWED has it")
+	}
+	if config.Channel == "" && d.leftOpen {
+		texts = append(texts, "no rule says whom it wakes, or what comes meanwhile: that is as _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise where the workers run")
+	}
+	return texts
+}

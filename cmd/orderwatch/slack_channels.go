@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/orderwatch/orderwatch/notify"
+)
+
+// A slackUse is a channel that people may be told in.
+type slackUse struct {
+	channel string // its ID
+	why     string // which setting names it
+	main    bool   // it gets what goes to no other
+}
+
+// uses returns the channels, each once, the default one first. With a webhook alone there is none.
+func (s SlackConfig) uses(r notify.Routes) (all []slackUse) {
+	if !s.Token.IsSet() {
+		return nil
+	}
+	add := func(channel, why string) {
+		named := func(u slackUse) bool { return u.channel == channel }
+		if !slices.ContainsFunc(all, named) {
+			all = append(all, slackUse{channel, why, len(all) == 0})
+		}
+	}
+	add(s.Channel, envPrefix+"SLACK_CHANNEL")
+	for _, channel := range s.ChannelsAllowed {
+		add(channel, envPrefix+"SLACK_CHANNELS_ALLOWED")
+	}
+	for _, channel := range r.Channels() {
+		add(channel, fmt.Sprintf("line %d of %s", r.Line(channel), s.RoutesFile))
+	}
+	return all
+}
+
+// ids returns the channels' IDs.
+func ids(uses []slackUse) (channels []string) {
+	for _, u := range uses {
+		channels = append(channels, u.channel)
+	}
+	return channels
+}

@@ -1,0 +1,51 @@
+package notify
+
+import (
+	"context"
+	"slices"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Refusal is a channel that finally refused a message, and Slack's code for why.
+type Refusal struct{ Channel, Code string }
+
+// tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
+// that is left. The notes remember which ones refused, and which channel got it instead: also one that
+// the configuration, which has changed since, no longer names.
+func (s *Slack) tellOrMove(t target, tell func(t target, others []string, from Refusal) (*entry, *watcher.RetryError)) *watcher.RetryError {
+	others, from, been := s.fallbacks(t), Refusal{}, []string{t.channel}
+	for {
+		e, retry := tell(t, others, from)
+		moved := e.posting.Moved
+		if retry != nil || moved == "" || slices.Contains(been, moved) {
+			return retry
+		}
+		from = Refusal{t.channel, e.posting.Code}
+		if next := slices.Index(others, moved); next >= 0 {
+			others = others[next+1:]
+		}
+		t.channel, been = moved, append(been, moved)
+	}
+}
+
+// fallbacks returns where is told what the target's channel finally refuses: in its fallback, in the
+// default channel, and by the webhook, one after the other.
+func (s *Slack) fallbacks(t target) (channels []string) {
+	webhook := ""
+	if s.config.WebhookURL != "" {
+		webhook = webhookChannel
+	}
+	for _, channel := range []string{t.fallback, s.standard().channel, webhook} {
+		if channel != "" && channel != t.channel && !slices.Contains(channels, channel) {
+			channels = append(channels, channel)
+		}
+	}
+	return channels
+}
+
+// move notes that the channel finally refused the message, and that it goes to the next one.
+func (d delivery) move(ctx context.Context, e *PostError) *watcher.RetryError {
+	d.log.Error("slack finally refuses the message, another channel gets it", "code", e.Code, "err", e, "to", d.others[0], "do", d.remedy(e))
+	return d.entry.refuse(ctx, e.Code, d.others[0])
+}

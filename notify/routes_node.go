@@ -1,0 +1,171 @@
+package notify
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A keyed value is one that a mapping may have: its key, and what reads it.
+type keyed struct {
+	key  string
+	read func(value *yaml.Node)
+}
+
+// fields reads a mapping. what names it to people; where says which one of its kind is meant.
+func (f *routesFile) fields(n *yaml.Node, what, where string, known ...keyed) {
+	if !f.is(n, yaml.MappingNode, what, "keys and values") {
+		return
+	}
+	var keys []string
+	for _, k := range known {
+		keys = append(keys, k.key)
+	}
+	f.pairs(n, "key", func(key, value *yaml.Node) {
+		i := slices.Index(keys, key.Value)
+		if i < 0 {
+			are := "are"
+			if len(keys) == 1 {
+				are = "is only"
+			}
+			f.fault(key.Line, "unknown key %s%s; there %s %s", quoted(key.Value), where, are, strings.Join(keys, ", "))
+			return
+		}
+		known[i].read(value)
+	})
+}
+
+// pairs reads what a mapping holds, but for keys that are none or come again.
+func (f *routesFile) pairs(n *yaml.Node, what string, read func(key, value *yaml.Node)) {
+	first := make(map[string]int) // the line of each key
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch before, again := first[key.Value]; {
+		case key.Tag == "!!merge":
+			f.fault(key.Line, "a merge key (<<) has no place here: write out what it stands for")
+		case !f.plain(key):
+		case key.Kind != yaml.ScalarNode:
+			f.fault(key.Line, "a %s must be one word, not %s", what, kindOf(key))
+		case again:
+			f.fault(key.Line, "%s %s comes again; it is in line %d, too", what, shown(key.Value), before)
+		default:
+			first[key.Value] = key.Line
+			read(key, value)
+		}
+	}
+}
+
+// is reports whether the node is of this kind, called so.
+func (f *routesFile) is(n *yaml.Node, kind yaml.Kind, what, wanted string) bool {
+	switch {
+	case !f.plain(n):
+	case n.Tag == "!!null":
+		f.fault(n.Line, "%s has no value: give it %s", what, wanted)
+	case n.Kind != kind:
+		f.fault(n.Line, "%s must be %s, not %s", what, wanted, kindOf(n))
+	default:
+		return true
+	}
+	return false
+}
+
+// plain reports whether the node is written without what a short file does not need.
+func (f *routesFile) plain(n *yaml.Node) bool {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		f.fault(n.Line, "an alias (*%s) has no place here: write out what it stands for", line(n.Value, maxShown))
+	case n.Anchor != "":
+		f.fault(n.Line, "an anchor (&%s) has no place here: take it out", line(n.Anchor, maxShown))
+	case n.Style&yaml.TaggedStyle != 0:
+		f.fault(n.Line, "a tag (%s) has no place here: take it out, and put texts in quotes", line(n.Tag, maxShown))
+	default:
+		return true
+	}
+	return false
+}
+
+// kindOf says what a node is.
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "keys and values"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.Tag {
+	case "!!null":
+		return "nothing"
+	case "!!int", "!!float":
+		return "the number " + line(n.Value, maxShown)
+	case "!!bool":
+		return line(n.Value, maxShown) + ", which is no text"
+	case "!!timestamp":
+		return "the date " + line(n.Value, maxShown)
+	}
+	return "the text " + quoted(n.Value)
+}
+
+// list returns what a list holds: at least one thing.
+func (f *routesFile) list(n *yaml.Node, what, wanted string, most int) []*yaml.Node {
+	if !f.is(n, yaml.SequenceNode, what, "a list, such as "+wanted) {
+		return nil
+	}
+	switch {
+	case len(n.Content) == 0:
+		f.fault(n.Line, "%s is an empty list: name at least one, or leave it out", what)
+	case len(n.Content) > most:
+		f.fault(n.Line, "%s has %s entries, more than %s", what, number(len(n.Content)), number(most))
+		return nil
+	}
+	return n.Content
+}
+
+// texts returns a list of texts, each of which passes the check, and stands in it once.
+func (f *routesFile) texts(n *yaml.Node, what, wanted string, check func(string) string) (texts []string) {
+	for _, entry := range f.list(n, what, wanted, maxListed) {
+		text, ok := f.text(entry, what, check)
+		switch {
+		case ok && slices.Contains(texts, text):
+			f.fault(entry.Line, "%s names %s twice", what, shown(text))
+		case ok:
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// text returns a text that passes the check, which says what it must be where it is not.
+func (f *routesFile) text(n *yaml.Node, what string, check func(string) string) (text string, ok bool) {
+	if !f.plain(n) {
+		return "", false
+	}
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		f.fault(n.Line, "%s must be a text, not %s", what, kindOf(n))
+	case n.Tag == "!!null":
+		f.fault(n.Line, "%s has no value: give it one", what)
+	case n.Tag != "!!str":
+		f.fault(n.Line, "%s has %s: put it in quotes to make it a text, %s", what, strings.TrimSuffix(kindOf(n), ", which is no text"), quoted(n.Value))
+	default:
+		if must := check(n.Value); must != "" {
+			f.fault(n.Line, "%s: %s %s", what, quoted(n.Value), must)
+			return "", false
+		}
+		return n.Value, true
+	}
+	return "", false
+}
+
+// truth returns true or false.
+func (f *routesFile) truth(n *yaml.Node, what string) *bool {
+	if !f.is(n, yaml.ScalarNode, what, "true or false") {
+		return nil
+	}
+	var value bool
+	if n.Tag != "!!bool" || n.Decode(&value) != nil {
+		f.fault(n.Line, "%s must be true or false, not %s", what, kindOf(n))
+		return nil
+	}
+	return &value
+}
