@@ -133,8 +133,8 @@ func (rules RequestRules) channels(value json.RawMessage, to *[]string) error {
 		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has more than %d channels", maxRenotifyChannels)}
 	}
 	for _, channel := range *to {
-		if channel == "" || !slices.Contains(rules.SlackChannels, channel) {
-			return &watcher.FieldError{Field: field, Reason: "must be IDs of channels that the configuration allows"}
+		if channel == "" || !slices.Contains(rules.SlackChannels, channel) && !slices.Contains(rules.RoutedChannels, channel) {
+			return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("must be IDs of channels that the workers are configured with, and %q is none: add it to ORDERWATCH_SLACK_CHANNELS_ALLOWED", channel)}
 		}
 	}
 	return nil

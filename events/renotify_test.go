@@ -69,7 +69,7 @@ func startWishing(t *testing.T) (s *server.Server, c *events.Client, people wish
 func TestRenotify(t *testing.T) {
 	t.Parallel()
 	s, c, people, first, second := startWishing(t)
-	inChannel := events.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL"}, RequestID: "one"}
+	inChannel := events.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL", "C0ROUTED"}, RequestID: "one"}
 	for i, tc := range []struct {
 		name string
 		ask  events.RenotifyRequest

@@ -30,6 +30,7 @@ type RequestRules struct {
 	DefaultProject string        // of a request that names none; empty makes project_id required
 	TimeoutMax     time.Duration // the longest timeout
 	SlackChannels  []string      // the channels that a request may name
+	RoutedChannels []string      // those of the routes, in which people can be told again, too
 }
 
 // incoming is a message that is perhaps a request.

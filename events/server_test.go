@@ -69,7 +69,7 @@ func config() events.Config {
 		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true, Concurrency: 16,
 		PollTimeout: time.Second,
 		Requests: events.RequestRules{
-			Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"},
+			Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"}, RoutedChannels: []string{"C0ROUTED"},
 		},
 		Policy: watcher.Policy{
 			Backoff:       watcher.Backoff{Initial: 50 * time.Millisecond, Multiplier: 1.5, Max: time.Second, Jitter: 0.2},

@@ -70,7 +70,7 @@ type delivery struct {
 	whole    func(ctx context.Context, m Message) // writes a message to the log
 }
 
-// completed is the one state of a watch that people are told of.
+// completed is the last state of a watch; those before it begin with running.
 const completed = "completed"
 
 // deliver posts what is missing of the summary for the target. nil means that it is done.
@@ -199,8 +199,7 @@ func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.R
 
 // call announces one call, makes it, and notes what came of it.
 func (s *Slack) call(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
-	its, edits := d.turn(), d.entry.edits()
-	step, retry := s.step(ctx, d.place.channel, its, edits)
+	taken, retry := s.step(ctx, d.place.channel, d.turn(), d.entry.edits())
 	if retry != nil {
 		return retry
 	}
@@ -209,12 +208,12 @@ func (s *Slack) call(ctx context.Context, d delivery, stop time.Time) *watcher.R
 		retry = d.entry.announce(ctx)
 	}
 	if retry != nil {
-		s.rest(ctx, d.place.channel, its, edits, step, nil)
+		s.rest(ctx, taken, nil)
 		return retry
 	}
 	d.receipt.known, d.receipt.unsure = true, true
 	ts, err := s.send(ctx, d)
-	s.rest(ctx, d.place.channel, its, edits, step, Classify(err))
+	s.rest(ctx, taken, Classify(err))
 	if err == nil {
 		return s.accepted(ctx, d, ts)
 	}

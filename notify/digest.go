@@ -15,9 +15,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A storm is when more than stormWaiting messages wait for a channel, as after an outage: each worker sees
-// its share of them. Watches that
-// need nobody's attention are then told together, in a digest; failures are told one by one as always.
+// A storm is when more than stormWaiting messages wait for a channel, as after an outage. One of several
+// workers sees a part of them, so half as many are enough for it. Watches that need nobody's attention are
+// then told together, in a digest; failures are told one by one as always.
 const stormWaiting = 30
 
 // Bounds of a digest.
@@ -111,7 +111,7 @@ func (s *Slack) together(d delivery) bool {
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return d.place.channel != webhookChannel && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*s.config.Workers() > stormWaiting
+	return d.place.channel != webhookChannel && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*min(s.config.Workers(), 2) > stormWaiting
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so

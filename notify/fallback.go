@@ -29,8 +29,8 @@ func (s *Slack) tellOrMove(t target, tell func(t target, others []string, from R
 	}
 }
 
-// fallbacks returns where is told what the target's channel finally refuses: in its fallback, in the
-// default channel, and by the webhook, one after the other.
+// fallbacks returns the channels that get what the target's finally refuses, one after the other: its
+// fallback, the default channel, and the webhook.
 func (s *Slack) fallbacks(t target) (channels []string) {
 	webhook := ""
 	if s.config.WebhookURL != "" {

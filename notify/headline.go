@@ -92,7 +92,7 @@ func openCounts(c watcher.Completion) string {
 		case missing > 0:
 			text += fmt.Sprintf(", %s not created yet", number(missing))
 		case n.Processing == 0 && c.Outcome == "":
-			text += ", waiting whether more appear"
+			text += ", checking whether more appear"
 		case n.Processing == 0 && c.Error == nil:
 			text += ", but the request expects more items"
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// A lane is the pace of one channel. It is safe for concurrent use.
+// A lane is what this process knows of when it may call a channel. It is safe for concurrent use.
 type lane struct {
 	every   time.Duration // between two calls
 	longest time.Duration // of the delays after errors

@@ -23,64 +23,72 @@ type pace struct {
 // clockWrong is how far workers' ideas of the time may be apart before one is taken to be wrong.
 const clockWrong = 5 * time.Second
 
-// paceTries is how often the pace is read anew where another worker was quicker.
+// paceTries is how often the pace is read anew after a wait, or where another worker was quicker.
 const paceTries = 5
 
-// step waits for the channel's next post among those of all workers, and takes it: rest must follow. An
-// edit takes none, and waits only while Slack wants the channel to be left alone. An error says that it
-// does not come soon.
-func (s *Slack) step(ctx context.Context, channel string, its turn, edits bool) (watcher.Revision, *watcher.RetryError) {
+// A step is a call of a channel that was taken.
+type step struct {
+	channel  string
+	edits    bool
+	pace     pace
+	revision watcher.Revision
+}
+
+// step waits for the channel's next call among those of all workers, and takes it: rest must follow. An
+// edit need not come after the last post by Timing.Post. An error says that it does not come soon.
+func (s *Slack) step(ctx context.Context, channel string, its turn, edits bool) (step, *watcher.RetryError) {
 	for range paceTries {
 		p, revision, err := s.readPace(ctx, channel)
 		if err != nil {
-			return 0, unpaced(err)
+			return step{}, unpaced(err)
 		}
 		t, now := s.config.Timing, s.config.Now()
-		if left := p.Until.Sub(now); left > t.Wait {
-			return 0, &watcher.RetryError{After: left, Err: errors.New("post to slack: the channel is left alone for as long as Slack says")}
-		}
-		if left := p.Busy.Sub(now); !edits && left > 0 && left <= t.Fresh+t.Call+clockWrong { // later than that a clock was wrong
-			return 0, &watcher.RetryError{After: min(left, t.Post), Err: errors.New("post to slack: another message is on its way to the channel")}
-		}
 		wait := p.Until.Sub(now)
+		if wait > t.Wait {
+			return step{}, &watcher.RetryError{After: wait, Err: errors.New("post to slack: the channel is left alone for as long as Slack says")}
+		}
+		if left := p.Busy.Sub(now); left > 0 && left <= t.Fresh+t.Call+clockWrong { // later than that a clock was wrong
+			return step{}, &watcher.RetryError{After: min(left, t.Post), Err: errors.New("post to slack: another message is on its way to the channel")}
+		}
 		if free := p.Free.Sub(now); !edits && free <= t.Post+clockWrong { // here, too
 			wait = max(wait, free)
 		}
 		if wait > 0 {
 			if err := s.config.Sleep(ctx, wait); err != nil {
-				return 0, interrupted(err)
+				return step{}, interrupted(err)
 			}
 			continue
 		}
-		if edits {
-			return revision, nil
+		p.Busy = now.Add(t.Fresh + t.Call)
+		if !edits {
+			p.Last = its
 		}
-		p.Last, p.Busy = its, now.Add(t.Fresh+t.Call)
 		revision, err = s.writePace(ctx, channel, p, revision)
 		if errors.Is(err, watcher.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return 0, unpaced(err)
+			return step{}, unpaced(err)
 		}
-		return revision, nil
+		return step{channel, edits, p, revision}, nil
 	}
-	return 0, unpaced(watcher.ErrConflict)
+	return step{}, unpaced(watcher.ErrConflict)
 }
 
-// rest ends the call that step took, and lets all workers leave the channel alone: for a moment, or as
-// long as Slack says in its answer. Where that cannot be noted they wait until they take this one for dead.
-func (s *Slack) rest(ctx context.Context, channel string, its turn, edits bool, revision watcher.Revision, e *PostError) {
-	now := s.config.Now().Add(s.config.Timing.Clocks)
-	p := pace{Free: now.Add(s.config.Timing.Post), Last: its}
+// rest ends the call, and lets all workers leave the channel alone: for a moment, or as long as Slack
+// says in its answer. Where that cannot be noted they wait until they take this one for dead.
+func (s *Slack) rest(ctx context.Context, taken step, e *PostError) {
+	p, now := taken.pace, s.config.Now().Add(s.config.Timing.Clocks)
+	p.Busy = time.Time{}
+	if !taken.edits {
+		p.Free = now.Add(s.config.Timing.Post)
+	}
 	if e != nil && e.Class == NotAccepted && e.RetryAfter > 0 {
 		p.Until = now.Add(e.RetryAfter)
-	} else if edits {
-		return // it took nothing
 	}
-	_, err := s.writePace(context.WithoutCancel(ctx), channel, p, revision)
+	_, err := s.writePace(context.WithoutCancel(ctx), taken.channel, p, taken.revision)
 	if err != nil {
-		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", channel, "err", err)
+		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", taken.channel, "err", err)
 	}
 }
 

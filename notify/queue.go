@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// A queue is the messages that wait for a channel. None of them is here: whoever delivers them brings
-// each again when its delay is over, to this worker or another. So that the oldest goes first, the
-// others are told to come later.
+// A queue is who waits for a channel, not the messages themselves: those come again when their delays are
+// over, to this worker or another. So that the oldest goes first, the others are told to come later.
 type queue struct {
 	grace   time.Duration // one that is so late has gone elsewhere
 	waiters map[string]waiter

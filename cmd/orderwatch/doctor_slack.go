@@ -90,7 +90,7 @@ func slackReason(e *notify.PostError) string {
 // otherScopes are those that a worker can do without.
 var otherScopes = []struct{ scope, without string }{
 	{"channels:read", "doctor and the workers cannot see whether the bot may post in public channels"},
-	{"groups:read", "they cannot see so of private channels"},
+	{"groups:read", "doctor and the workers cannot see whether the bot may post in private channels"},
 	{notify.ScopeHistoryPublic, "a message whose answer was lost cannot be looked for, and may be doubled"},
 	{notify.ScopeHistoryPrivate, "the same in private channels"},
 	{notify.ScopeFiles, "long lists of failures are not attached as a file"},
@@ -132,7 +132,7 @@ func channelFinding(i notify.Inspection, c notify.Channel, use slackUse) finding
 	if use.main {
 		f.Level = levelProblem
 	}
-	const then = " Messages for it are tried for an hour, and then go elsewhere."
+	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
 		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.why+")")+then

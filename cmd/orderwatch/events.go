@@ -47,8 +47,9 @@ which belong to nobody, and undelivered messages.
   completed    a watch has ended
   progress     an item appeared or changed its status
   rejected     a message was no request; it says why
-  attention    an account of ModelArts cannot be asked, or can be again
-  undelivered  Slack finally refused a message; with -o json it is there
+  attention    an account of ModelArts cannot be asked, or can be again; or
+               somebody wants people to be told again
+  undelivered  Slack finally refused a message; -o json has its text
 
 With -o json each line is an event as it is stored: a CloudEvent.`,
 		Example: `  orderwatch events --since 2h

@@ -74,7 +74,8 @@ func (p eventPrinter) text(e events.Event) string {
 	} else if m, ok := e.Undelivered(); ok {
 		what, reason = undeliveredKind, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
 		if m.OrderName != "" {
-			order = p.order(m.ProjectID, m.OrderName)
+			order, outcome = p.order(m.ProjectID, m.OrderName), p.paint.outcome(m.Outcome, string(m.Outcome))
+			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}
 	return fmt.Sprintf("%s  %-9s  %s  %s  %s", showTime(e.Time()), what, order, outcome, clean(reason))

@@ -22,14 +22,17 @@ func renotifyCommand() *cobra.Command {
 		Short: "Post the summary of a watch that ended in Slack again",
 		Long: `Post once more in Slack how a watch ended, marked with who wanted it: the watch
 with this id, or the last one of the order. It does not matter whether the first
-message stands, was deleted, or was finally refused by Slack; for messages that
-were refused see orderwatch events --kind undelivered.
+message stands, was deleted, or was finally refused by Slack. It is of use when
+a channel has been mended whose messages orderwatch events --kind undelivered
+shows, or when other people should see one.
 
 The workers post it, as soon as Slack takes it, where the watch's requests say,
-or in the channels named here, which the workers' configuration must allow.
-Whom the message wakes, it wakes again. Each command posts it once.
+or in the channels named here: those of ORDERWATCH_SLACK_CHANNEL, of
+ORDERWATCH_SLACK_CHANNELS_ALLOWED and of the routes file. Where the watch was
+told it wakes whom it woke; elsewhere whom
+ORDERWATCH_SLACK_MENTION_ON_FAILURE names. Each command posts it once.
 
-Exit code 0 if it is stored and will be posted, 1 if not.`,
+Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 		Example: `  orderwatch renotify my-project/order.pool-5ed5-w4l2n
   orderwatch renotify w_01JRFQ7M9C0D8E6T3V5XKB2NHA --channel C0123456789`,
 		Args: oneWatch,

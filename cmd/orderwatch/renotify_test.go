@@ -31,7 +31,7 @@ func TestRenotify(t *testing.T) {
 	w := d.shows(t, "order.fails", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
 	eventually(t, 30*time.Second, func() error {
 		got := carryOut(t, d.env, "events", "--kind", "undelivered")
-		if got.code != 0 || !strings.Contains(got.out, "undelivered  "+project+"/order.fails  –  C0ONCALL: post to slack: msg_blocks_too_long") {
+		if got.code != 0 || !strings.Contains(got.out, "undelivered  "+project+"/order.fails  failed  C0ONCALL: post to slack: msg_blocks_too_long; post it again: orderwatch renotify w_") {
 			return fmt.Errorf("%d %s%s", got.code, got.out, got.err)
 		}
 		return nil
@@ -61,6 +61,6 @@ func TestRenotify(t *testing.T) {
 	stranger := "w_" + strings.Repeat("0", 26)
 	wantSaid(t, "a stranger", carryOut(t, d.env, "renotify", "--by", "ann", stranger), 1, nil, []string{stranger + ": no event of this watch is kept", "list --state ended"})
 	wantSaid(t, "not ended", carryOut(t, d.env, "renotify", "--by", "ann", "order.never"), 1, nil, []string{"order.never: no watch of this order has ended"})
-	wantSaid(t, "a channel", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the configuration allows"})
+	wantSaid(t, "a channel", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the workers are configured with"})
 	wantSaid(t, "two", carryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
 }

@@ -24,6 +24,7 @@ type directions struct {
 	Progress       bool          `json:"progress"`           // told while the order runs, too
 	Why            notify.Why    `json:"why"`                // what it follows from
 	Misses         []notify.Miss `json:"no_match,omitempty"` // rules before the one that decides
+	Notes          []string      `json:"notes,omitempty"`    // what may be otherwise where the workers run
 
 	leftOpen bool // whom it wakes, or whether there is progress, no rule says
 }
@@ -63,6 +64,7 @@ func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order,
 			d.Fallbacks = append(d.Fallbacks, channel)
 		}
 	}
+	d.Notes = d.notes(config)
 	return d
 }
 
@@ -84,7 +86,7 @@ func (p page) directions(d directions, config SlackConfig) string {
 		{"meanwhile", plain, []string{d.meanwhile()}},
 		{"refused", plain, []string{d.refused(config)}},
 		{"why", plain, d.reasons()},
-		{"note", p.paint.yellow, d.notes(config)},
+		{"note", p.paint.yellow, d.Notes},
 	} {
 		b.WriteString(p.property(property))
 	}
@@ -181,7 +183,7 @@ func (d directions) notes(config SlackConfig) (texts []string) {
 		texts = append(texts, "workers refuse a request that names "+d.SlackChannel+", unless their ORDERWATCH_SLACK_CHANNELS_ALLOWED has it")
 	}
 	if config.Channel == "" && d.leftOpen {
-		texts = append(texts, "no rule says whom it wakes, or what comes meanwhile: that is as _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise where the workers run")
+		texts = append(texts, "what no rule says of whom it wakes and what comes meanwhile is as _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise where the workers run")
 	}
 	return texts
 }

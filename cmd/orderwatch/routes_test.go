@@ -108,7 +108,7 @@ refused     what the channel finally refuses is kept as an event: orderwatch
 why         rule 3 matches (routes.yaml:13): label team=net
             rule 1 (line 2) does not match: the project is p, not my-project
             rule 2 (line 10) does not match: label team is net, not storage
-note        no rule says whom it wakes, or what comes meanwhile: that is as
+note        what no rule says of whom it wakes and what comes meanwhile is as
             _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise
             where the workers run
 `},
@@ -186,6 +186,10 @@ func TestRoutesTestJSON(t *testing.T) {
 			"channels": []any{"C0ASKED"}, "channels_from": "request", "mention": "", "fallbacks": []any{}, "quiet_successes": false, "progress": false,
 			"why":      map[string]any{"file": "routes.yaml", "rule": 2.0, "line": 10.0, "matched": []any{"label team=storage"}, "asked": true},
 			"no_match": []any{map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"}},
+			"notes": []any{
+				"workers refuse a request that names C0ASKED, unless their ORDERWATCH_SLACK_CHANNELS_ALLOWED has it",
+				"what no rule says of whom it wakes and what comes meanwhile is as _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise where the workers run",
+			},
 		}},
 		{"by default", map[string]string{"SLACK_CHANNEL": "C0DEFAULT"}, "p/order.a team=x", map[string]any{
 			"project_id": "p", "order_name": "order.a", "labels": map[string]any{"team": "x"},

@@ -178,6 +178,7 @@ func assetNames(c Config) events.Names {
 
 // workerConfig returns what the worker needs of the configuration.
 func workerConfig(c Config, timing timing) events.Config {
+	routes, _ := c.Slack.routes() // they were checked when the configuration was loaded
 	return events.Config{
 		Names:       assetNames(c),
 		Version:     programVersion(),
@@ -189,6 +190,7 @@ func workerConfig(c Config, timing timing) events.Config {
 		Requests: events.RequestRules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
+			RoutedChannels: routes.Channels(),
 		},
 		Policy: watcher.Policy{
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
