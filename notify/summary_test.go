@@ -147,6 +147,10 @@ func cases() map[string]struct {
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
 			c.Error = &watcher.ErrorDetail{Code: "may_pass", Message: "ask ModelArts: 503 Service Unavailable"}
 		}), here},
+		"timed_out_unknown": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) { // before the grace was over
+			c.CompletedAt = c.AcceptedAt.Add(time.Minute)
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+		}), here},
 		"not_found": {with(order(watcher.OrderNotFound, 0), func(c *watcher.Completion) {
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Minute)
 			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
