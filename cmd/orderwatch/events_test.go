@@ -112,10 +112,12 @@ func TestEventsFollow(t *testing.T) {
 		}
 		return event.Subject
 	}
+	asked := 0
 	watched := func(order string) {
 		t.Helper()
+		asked++
 		eventually(t, 30*time.Second, func() error { // a server that has just come back may not answer
-			got := carryOut(t, d.env, "watch", "--wait", "--request-id", "for-"+order, order)
+			got := carryOut(t, d.env, "watch", "--wait", "--request-id", requestID(asked), order)
 			if got.code != 0 && got.code != 3 {
 				return fmt.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
 			}
