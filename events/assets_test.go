@@ -311,24 +311,24 @@ func TestWithoutProvision(t *testing.T) {
 		}
 	}
 	a := contract("orders", "ORDER")
-	within(t, 5*time.Second, says("ORDER_REQUESTS"))
+	within(t, resumeLimit, says("ORDER_REQUESTS"))
 	checkStreams(t, js)
 	for _, stream := range a.streams() {
 		if stream.Name != a.wakeups.Name {
-			within(t, 5*time.Second, says(stream.Name))
+			within(t, resumeLimit, says(stream.Name))
 		}
 		created, err := js.CreateStream(t.Context(), stream)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if consumer, ok := a.consumers()[stream.Name]; ok {
-			within(t, 5*time.Second, says(consumer.Durable))
+			within(t, resumeLimit, says(consumer.Durable))
 			if _, err := created.CreateConsumer(t.Context(), consumer); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	within(t, 5*time.Second, w.Ready)
+	within(t, resumeLimit, w.Ready)
 	publish(t, js, request("order.pool"))
 	w.next(t)
 }
@@ -342,7 +342,7 @@ func TestTwoStartAtOnce(t *testing.T) {
 		workers = append(workers, parts{url: s.ClientURL(), config: config(), orders: idleCloud()}.start(t))
 	}
 	for _, w := range workers {
-		within(t, 5*time.Second, w.Ready)
+		eventually(t, w.Ready)
 	}
 	contract("orders", "ORDER").check(t, js)
 }

@@ -70,7 +70,7 @@ func follow(t *testing.T, c *events.Client, filter events.Filter) *following {
 	})
 	select {
 	case <-f.ready:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("does not follow within 30 s")
 	}
 	return f
@@ -96,7 +96,7 @@ func (f *following) end(t *testing.T) error {
 	case err := <-f.ended:
 		f.ended <- err
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Error("still following after 30 s")
 		return nil
 	}

@@ -135,12 +135,12 @@ func (e *evidence) run(t *testing.T) {
 	ask("join")
 	eventually(t, taken)
 	e.open.Store(true)
-	within(t, time.Minute, idle(t, e.js, "ORDER"))
+	eventually(t, idle(t, e.js, "ORDER"))
 	for _, follow := range e.again {
 		follow()
 	}
 	ask("again")
-	within(t, time.Minute, idle(t, e.js, "ORDER"))
+	eventually(t, idle(t, e.js, "ORDER"))
 
 	completed := make(map[string][]watcher.Completion)
 	for _, event := range readEvents(t, e.js, "ORDER_EVENTS", "orders.completed.") {

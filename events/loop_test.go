@@ -53,7 +53,7 @@ func TestServerRestarts(t *testing.T) {
 
 	s.Shutdown()
 	s.WaitForShutdown()
-	within(t, 5*time.Second, func() error {
+	eventually(t, func() error {
 		if w.Ready() == nil {
 			return errors.New("ready without a server")
 		}
@@ -61,8 +61,8 @@ func TestServerRestarts(t *testing.T) {
 	})
 	open.Store(true)
 	startServer(t, dir, port)
-	back := within(t, 10*time.Second, w.Ready)
-	done := within(t, 30*time.Second, func() error {
+	back := within(t, resumeLimit, w.Ready)
+	done := within(t, patience, func() error {
 		if len(w.told) < len(names) {
 			return fmt.Errorf("%d of %d completed", len(w.told), len(names))
 		}
@@ -88,7 +88,7 @@ func TestConsumerDeleted(t *testing.T) {
 			if err := js.DeleteConsumer(t.Context(), stream, consumer); err != nil {
 				t.Fatal(err)
 			}
-			took := within(t, 10*time.Second, func() error { return w.log.line("consumer delivers again", "consumer="+consumer) })
+			took := within(t, resumeLimit, func() error { return w.log.line("consumer delivers again", "consumer="+consumer) })
 			t.Logf("delivers again after %s", took)
 			open.Store(true)
 			publish(t, js, request("order.later"))
@@ -123,7 +123,7 @@ func TestStreamReplaced(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), limited); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
+	within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
 	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_msgs is 3") {
 		t.Errorf("ready: %v; want that max_msgs is 3", err)
 	}
@@ -131,7 +131,7 @@ func TestStreamReplaced(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), contract("orders", "ORDER").wakeups); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, w.Ready)
+	within(t, resumeLimit, w.Ready)
 	for range names {
 		w.next(t)
 	}
@@ -163,7 +163,7 @@ func TestPoison(t *testing.T) {
 	}
 	publish(t, js, request("order.pool"))
 	w.next(t)
-	within(t, 2*time.Second, idle(t, js, "ORDER"))
+	eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, "order.pool")
 }
 

@@ -156,7 +156,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 					t.Errorf("outages %q and %q", a.Outage(), outage)
 				}
 				got[a.ProjectID]++
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				t.Fatalf("%s: after 30 s only %v", kind, got)
 			}
 		}

@@ -340,7 +340,7 @@ func TestPatrolTakesOver(t *testing.T) {
 		t.Helper()
 		purgeWakeups(t, js, "order.pool")
 		polls, begin := cloud.count(watcher.Order{ProjectID: project, Name: "order.pool"}), time.Now()
-		within(t, 10*time.Second, cloud.polled("order.pool", polls+1))
+		eventually(t, cloud.polled("order.pool", polls+1))
 		t.Logf("polled again %s after its wake-up was lost", time.Since(begin))
 	}
 	lose()

@@ -43,7 +43,7 @@ func (w wishes) next(t *testing.T) wish {
 	select {
 	case told := <-w.all:
 		return told
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nobody was told again within 30 s")
 		panic("unreachable")
 	}

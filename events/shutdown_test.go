@@ -128,7 +128,7 @@ func TestRollingRestart(t *testing.T) {
 		w = next
 	}
 	open.Store(true)
-	within(t, 10*time.Second, completions(t, js, len(names)))
+	eventually(t, completions(t, js, len(names)))
 	eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }

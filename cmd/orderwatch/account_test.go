@@ -52,7 +52,7 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 	for _, addr := range s.addrs {
 		awaitReady(t, addr)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		for _, addr := range s.addrs {
 			if known := metricsOf(t, addr)["orderwatch_workers"]; known != float64(workers) {
 				return fmt.Errorf("a worker knows of %g workers", known)
@@ -348,7 +348,7 @@ func unreachable(t *testing.T, speed int) {
 			t.Errorf("%s, whose deadline came meanwhile: %s, %s", name, c.Outcome, c.Reason)
 		}
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if n := s.attention("reachable"); n != 1 {
 			return fmt.Errorf("%d events of reachable", n)
 		}
@@ -357,7 +357,7 @@ func unreachable(t *testing.T, speed int) {
 	if n := s.attention("unreachable"); n != 1 {
 		t.Errorf("%d events of unreachable", n)
 	}
-	eventually(t, 90*time.Second, func() error {
+	eventually(t, patience, func() error {
 		var notices []string
 		for _, m := range s.slack.Messages("C0ONCALL") {
 			if strings.Contains(m.Text, "ModelArts") && !strings.Contains(m.Text, "order.pool") {
@@ -395,7 +395,7 @@ func wrongKey(t *testing.T, speed int) {
 	if calls == 0 || calls > 4 {
 		t.Errorf("%d calls; want 1 to 4", calls)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if n := s.attention("credentials"); n != 1 {
 			return fmt.Errorf("%d events of credentials", n)
 		}

@@ -75,7 +75,7 @@ func (c *natsCluster) start(t *testing.T, i int) {
 func (c *natsCluster) awaitHealthy(t *testing.T) {
 	t.Helper()
 	for _, s := range c.servers {
-		eventually(t, time.Minute, func() error {
+		eventually(t, patience, func() error {
 			answer, err := http.Get("http://" + s.monitoring + "/healthz")
 			if err != nil {
 				return err
@@ -94,7 +94,7 @@ func (c *natsCluster) awaitHealthy(t *testing.T) {
 func (c *natsCluster) leader(t *testing.T, stream string) int {
 	t.Helper()
 	leader := -1
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		s, err := c.js.Stream(t.Context(), stream)
 		if err != nil {
 			return err

@@ -98,7 +98,7 @@ var healthAt = regexp.MustCompile(`health=http://(\S+)`)
 func healthAddr(t testing.TB, p *process) string {
 	t.Helper()
 	var addr string
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		at := healthAt.FindStringSubmatch(p.text())
 		if at == nil {
 			return errors.New("the log does not tell the address of probes")
@@ -122,7 +122,7 @@ func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Tim
 	struck := func() bool { return strings.Contains(victim.text(), line) }
 	for _, id := range []string{"a", "b"} {
 		s.publish(t, id)
-		eventually(t, 20*time.Second, func() error {
+		eventually(t, patience, func() error {
 			if struck() {
 				return nil
 			}
@@ -137,7 +137,7 @@ func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Tim
 	if _, err := s.nats.js.ResumeConsumer(ctx, s.stream("WAKEUPS"), "poller"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !struck() {
 			return errors.New("the fault has not struck")
 		}
@@ -149,7 +149,7 @@ func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Tim
 // awaitStopped waits until the process has been stopped: it says so before.
 func awaitStopped(t *testing.T, p *process) {
 	t.Helper()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, patience, func() error {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
 		if _, state, ok := strings.Cut(string(stat), ") "); err == nil && (!ok || state[0] != 'T') {
 			return fmt.Errorf("the process is not stopped: %s", stat)
@@ -162,7 +162,7 @@ func awaitStopped(t *testing.T, p *process) {
 // pulls.
 func (s *scene) awaitPullsLapsed(t *testing.T) {
 	t.Helper()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, patience, func() error {
 		intake, err := s.nats.js.Consumer(t.Context(), s.stream("REQUESTS"), "intake")
 		if err != nil {
 			return err
@@ -308,7 +308,7 @@ func (s *scene) acknowledged(t *testing.T, stream, consumer string) error {
 func (s *scene) awaitFinished(t *testing.T) {
 	t.Helper()
 	// Others leave a message alone for 30 s that a worker was about to post when it died.
-	eventually(t, 90*time.Second, func() error {
+	eventually(t, patience, func() error {
 		w, _, err := s.record(t)
 		if err == nil && w.State != watcher.Ended {
 			err = fmt.Errorf("the record is %s", w.State)

@@ -205,7 +205,7 @@ func TestFaultPoints(t *testing.T) {
 		p := start(t, faulty, append(serveEnv("nats://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1:0"), strings.Fields(c.env)...), "serve")
 		select {
 		case <-p.done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s: still running", c.env)
 		}
 		if code := p.command.ProcessState.ExitCode(); code != 2 || !strings.Contains(p.text(), c.want) {

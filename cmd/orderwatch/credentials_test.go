@@ -52,7 +52,7 @@ func startGuarded(t *testing.T, rules string, admin ...nats.Option) *guarded {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}

@@ -134,7 +134,7 @@ type diskAlarm struct {
 func (f *fleet) alarm(t *testing.T) (a diskAlarm) {
 	t.Helper()
 	for _, addr := range f.addrs {
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, patience, func() error {
 			answer, err := http.Get("http://" + addr + "/readyz")
 			if err != nil {
 				return err

@@ -49,7 +49,7 @@ func startEmulator(t *testing.T) (api, control string) {
 	t.Helper()
 	api, control = freeAddr(t), freeAddr(t)
 	p := start(t, build(t, worker), nil, "emulator", "--addr", api, "--control", control)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if status, answer, err := send("GET", "http://"+control, ""); status != http.StatusOK {
 			return fmt.Errorf("the control port answers %d %s, %v", status, answer, err)
 		}
@@ -150,7 +150,7 @@ func TestEmulatorLogins(t *testing.T) {
 		request.Header.Set(header, value)
 		var status int
 		var answer []byte
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, patience, func() error {
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				return err

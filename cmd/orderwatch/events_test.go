@@ -69,7 +69,7 @@ func TestEventsCommand(t *testing.T) {
 			}
 			return nil
 		}
-		eventually(t, 30*time.Second, check) // the rejection comes when it comes
+		eventually(t, patience, check) // the rejection comes when it comes
 	}
 }
 
@@ -116,7 +116,7 @@ func TestEventsFollow(t *testing.T) {
 	watched := func(order string) {
 		t.Helper()
 		asked++
-		eventually(t, 30*time.Second, func() error { // a server that has just come back may not answer
+		eventually(t, patience, func() error { // a server that has just come back may not answer
 			got := carryOut(t, d.env, "watch", "--wait", "--request-id", requestID(asked), order)
 			if got.code != 0 && got.code != 3 {
 				return fmt.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
@@ -130,7 +130,7 @@ func TestEventsFollow(t *testing.T) {
 		t.Errorf("the first is of %s", got)
 	}
 	d.nats.kill()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		text, err := os.ReadFile(stderr)
 		if err == nil && !strings.Contains(string(text), "the connection to NATS is lost") {
 			err = fmt.Errorf("stderr %q", text)

@@ -297,7 +297,7 @@ func TestExampleGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := consume()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if again := strings.Count(second.text(), "again; it is done"); again != len(want) {
 			return fmt.Errorf("%d events came again; want %d:\n%s", again, len(want), second.text())
 		}
@@ -312,7 +312,7 @@ func TestExampleGo(t *testing.T) {
 func awaitResults(t *testing.T, folder string, n int) map[string]watcher.Completion {
 	t.Helper()
 	results := make(map[string]watcher.Completion)
-	eventually(t, time.Minute, func() error {
+	eventually(t, patience, func() error {
 		files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 		if err != nil || len(files) < n {
 			return errors.Join(err, fmt.Errorf("%d results; want %d", len(files), n))
@@ -383,7 +383,7 @@ func TestExamplePython(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "completions.db")
 	consume := func(says string) {
 		c := start(t, python(t), append(pythonEnv(), "NATS_URL="+site.nats.url), pythonDir+"consume.py", database)
-		eventually(t, time.Minute, func() error {
+		eventually(t, patience, func() error {
 			if n := strings.Count(c.text(), says); n != 2 {
 				return fmt.Errorf("%q stands there %d times; want 2:\n%s", says, n, c.text())
 			}

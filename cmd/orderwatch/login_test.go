@@ -124,7 +124,7 @@ func TestLogins(t *testing.T) {
 			w := start(t, build(t, worker), env, "serve")
 			awaitReady(t, addr)
 			publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-1"}`, project))
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, patience, func() error {
 				if cloud.Polls(project, "order.pool-1") < 2 {
 					return fmt.Errorf("%d polls", cloud.Polls(project, "order.pool-1"))
 				}
@@ -141,7 +141,7 @@ func TestLogins(t *testing.T) {
 			if tt.renewed != nil && !tt.renewed(cloud, echo.all()) {
 				t.Errorf("not renewed: handed out %q, sent %q", cloud.HandedOut(), echo.all())
 			}
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, patience, func() error {
 				if !strings.Contains(shown.String(), "you sent") {
 					return fmt.Errorf("Slack shows %q", shown)
 				}

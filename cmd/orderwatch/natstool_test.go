@@ -92,7 +92,7 @@ func TestNatsToolContract(t *testing.T) {
 	mustHold(t, log, "Stored in Stream: ORDER_REQUESTS Sequence: 1")
 
 	var w watcher.Snapshot
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if site.request(t, "get", order, &w); w.Polls == 0 {
 			return fmt.Errorf("not polled: %+v", w)
 		}
@@ -177,7 +177,7 @@ func TestNatsToolReports(t *testing.T) {
 		site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q}`, project, order))
 	}
 	awaitCompletions(t, site.nats.js, 1)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		var w watcher.Snapshot
 		if err := site.tryRequest(t, "get", watcher.Order{ProjectID: project, Name: "order.never"}, &w); err != nil || w.Polls > 0 {
 			return err
@@ -207,7 +207,7 @@ func TestNatsToolReports(t *testing.T) {
 	}
 	mustHold(t, stats, "orderwatch Service Statistics")
 
-	eventually(t, 30*time.Second, func() error { // a wake-up is twice there while it is renewed
+	eventually(t, patience, func() error { // a wake-up is twice there while it is renewed
 		streams, _ := site.tool(t, "stream", "report")
 		for _, want := range []string{
 			`ORDER_REQUESTS +│ File +│ +│ 1 +│ 0 `, // all are taken
@@ -269,7 +269,7 @@ func TestNatsToolShellWaits(t *testing.T) {
 	order := watcher.Order{ProjectID: project, Name: "order.cancelled"}
 	cancel := func(by string) {
 		var w watcher.Snapshot
-		eventually(t, 30*time.Second, func() error { // from when it is watched
+		eventually(t, patience, func() error { // from when it is watched
 			if err := site.tryRequest(t, "get", order, &w); err != nil || w.State == watcher.Watching {
 				return err
 			}
@@ -282,7 +282,7 @@ func TestNatsToolShellWaits(t *testing.T) {
 	awaitCompletions(t, site.nats.js, 1)
 
 	waits := start(t, exampleDir+"shell/await-order.sh", []string{"PATH=" + site.path, "NATS_URL=" + site.nats.url, "EVERY=0.2"}, project, order.Name, "build-2")
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !strings.Contains(waits.text(), "still processing") {
 			return fmt.Errorf("it does not say how far it is:\n%s", waits.text())
 		}
@@ -290,7 +290,7 @@ func TestNatsToolShellWaits(t *testing.T) {
 	})
 	site.nats.terminate(t)
 	start(t, build(t, natsServer), nil, "-c", site.nats.config)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !site.nats.js.Conn().IsConnected() {
 			return errors.New("NATS is away")
 		}
@@ -299,7 +299,7 @@ func TestNatsToolShellWaits(t *testing.T) {
 	cancel("bob")
 	select {
 	case <-waits.done:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("it waits for ever")
 	}
 	if code := waits.command.ProcessState.ExitCode(); code != 6 {

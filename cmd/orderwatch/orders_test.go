@@ -21,7 +21,7 @@ func (d *desk) asks(t *testing.T, orders ...string) {
 		t.Fatalf("watch: %d %s%s", got.code, got.out, got.err)
 	}
 	for _, order := range orders {
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, patience, func() error {
 			if got := carryOut(t, d.env, "get", order); got.code != 0 {
 				return fmt.Errorf("get: %d %s", got.code, got.err)
 			}
@@ -33,7 +33,7 @@ func (d *desk) asks(t *testing.T, orders ...string) {
 // shows waits until get shows a watch as it is wanted, and returns that.
 func (d *desk) shows(t *testing.T, order string, wanted func(watcher.Snapshot) bool) (w watcher.Snapshot) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		got := carryOut(t, d.env, "get", "-o", "json", order)
 		if strings.Count(got.out, "\n") != 1 {
 			t.Fatalf("get -o json is not one line: %q", got.out)
@@ -167,7 +167,7 @@ func TestListPages(t *testing.T) {
 		}
 		return names, got.err
 	}
-	eventually(t, time.Minute, func() error {
+	eventually(t, patience, func() error {
 		if names, said := list("--all"); len(names) != orders {
 			return fmt.Errorf("%d watches, %s", len(names), said)
 		}
@@ -205,7 +205,7 @@ func TestCompletion(t *testing.T) {
 		{"list --state w", "watching ended"}, // the shell filters
 		{"completion f", "fish"},
 	} {
-		eventually(t, 30*time.Second, func() error { // a machine under load may need more than a shell waits
+		eventually(t, patience, func() error { // a machine under load may need more than a shell waits
 			got := carryOut(t, d.env, append([]string{"__completeNoDesc"}, strings.Fields(tt.args)...)...)
 			if lines := strings.Split(got.out, "\n"); got.code != 0 || !slices.Equal(lines[:len(lines)-2], strings.Fields(tt.want)) {
 				return fmt.Errorf("%s: %d %q", tt.args, got.code, got.out)

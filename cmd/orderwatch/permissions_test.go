@@ -90,7 +90,7 @@ func TestPermissions(t *testing.T) {
 	if _, err := g.js.Publish(t.Context(), "orders.attention.credentials."+project, []byte(event)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if m := slack.Messages("C0ONCALL"); len(m) != 2 { // the summary and the notice
 			return fmt.Errorf("%d messages in Slack", len(m))
 		}
@@ -124,7 +124,7 @@ func mustNot(t *testing.T, js jetstream.JetStream, denied <-chan error, subject 
 		if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("%s was not denied", subject)
 	}
 }
@@ -140,7 +140,7 @@ func firstCompletion(t *testing.T, js jetstream.JetStream) string {
 		t.Fatal(err)
 	}
 	subject := ""
-	eventually(t, time.Minute, func() error {
+	eventually(t, patience, func() error {
 		m, err := consumer.Next(jetstream.FetchMaxWait(2 * time.Second))
 		if err == nil {
 			subject = m.Subject()

@@ -164,7 +164,7 @@ func (p *process) terminate(t testing.TB) (code int, took time.Duration) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("still running 30 s after SIGTERM")
 	}
 	return p.command.ProcessState.ExitCode(), time.Since(begin)
@@ -213,7 +213,7 @@ func startNATSWith(t testing.TB, token, sync string) natsProcess {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}
@@ -246,7 +246,7 @@ func serveEnv(natsURL, modelArtsURL, httpAddr string, more ...string) []string {
 // awaitReady waits until the worker that listens on addr says that it is ready.
 func awaitReady(t testing.TB, addr string) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		answer, err := http.Get("http://" + addr + "/readyz")
 		if err != nil {
 			return err
@@ -258,6 +258,10 @@ func awaitReady(t testing.TB, addr string) {
 		return nil
 	})
 }
+
+// patience is how long a test waits for what must come, where it does not matter how soon: longer
+// than the slowest machine under load takes.
+const patience = 3 * time.Minute
 
 // eventually waits until f returns nil.
 func eventually(t testing.TB, limit time.Duration, f func() error) {

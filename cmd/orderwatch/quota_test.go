@@ -124,7 +124,7 @@ func startNew(t *testing.T, js jetstream.JetStream, requests int) []time.Duratio
 		<-pace.C
 	}
 	var took []time.Duration
-	for limit := time.After(time.Minute); len(acked) > 0; {
+	for limit := time.After(patience); len(acked) > 0; {
 		select {
 		case record := <-written.Updates():
 			if at, ok := acked[record.Key()]; ok {
@@ -132,7 +132,7 @@ func startNew(t *testing.T, js jetstream.JetStream, requests int) []time.Duratio
 				delete(acked, record.Key())
 			}
 		case <-limit:
-			t.Fatalf("%d requests have no record after a minute", len(acked))
+			t.Fatalf("%d requests have no record", len(acked))
 		}
 	}
 	return took

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/orderwatch/orderwatch/events"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
@@ -29,7 +28,7 @@ func TestRenotify(t *testing.T) {
 		"ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/")
 	d.asks(t, "order.fails")
 	w := d.shows(t, "order.fails", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		got := carryOut(t, d.env, "events", "--kind", "undelivered")
 		if got.code != 0 || !strings.Contains(got.out, "undelivered  "+project+"/order.fails  failed  C0ONCALL: post to slack: msg_blocks_too_long; post it again: orderwatch renotify w_") {
 			return fmt.Errorf("%d %s%s", got.code, got.out, got.err)
@@ -38,7 +37,7 @@ func TestRenotify(t *testing.T) {
 	})
 	posted := func(channel string, n int, text string) {
 		t.Helper()
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, patience, func() error {
 			m := slack.Messages(channel)
 			if len(m) != n || !strings.Contains(slackemulator.Render(m[n-1]), text) {
 				return fmt.Errorf("%d messages in %s: %+v", len(m), channel, m)

@@ -108,7 +108,7 @@ func setAckWait(t *testing.T, js jetstream.JetStream, ackWait time.Duration) {
 func inFlight(t *testing.T, js jetstream.JetStream) map[string]bool {
 	t.Helper()
 	orders := make(map[string]bool)
-	eventually(t, 10*time.Second, func() error { // the server may not have noticed the kill yet
+	eventually(t, patience, func() error { // the server may not have noticed the kill yet
 		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 		if err != nil {
 			return err

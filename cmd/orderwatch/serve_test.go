@@ -25,7 +25,7 @@ import (
 func awaitCompletions(t *testing.T, js jetstream.JetStream, n int) []watcher.Completion {
 	t.Helper()
 	var completions []watcher.Completion
-	eventually(t, time.Minute, func() error {
+	eventually(t, patience, func() error {
 		completions = nil
 		stored(t, js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) {
 			completions = append(completions, completion(t, m))
@@ -59,7 +59,7 @@ func TestTerminate(t *testing.T) {
 	first := start(t, build(t, worker), serveEnv(url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=25s"), "serve")
 	awaitReady(t, addr)
 	publish(t, js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.hangs"}`, project))
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if cloud.Polls(project, "order.hangs") == 0 {
 			return fmt.Errorf("not polled")
 		}
@@ -89,7 +89,7 @@ func TestTerminateFrozenNATS(t *testing.T) {
 	w := start(t, build(t, worker), serveEnv(nats.url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=25s"), "serve")
 	awaitReady(t, addr)
 	publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.hangs"}`, project))
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if cloud.Polls(project, "order.hangs") == 0 {
 			return errors.New("not polled")
 		}
@@ -98,7 +98,7 @@ func TestTerminateFrozenNATS(t *testing.T) {
 	if err := nats.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 60*time.Second, func() error { // until the worker has noticed
+	eventually(t, patience, func() error { // until the worker has noticed
 		answer, err := http.Get("http://" + addr + "/readyz")
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func TestTerminateFrozenNATS(t *testing.T) {
 func TestUnreachableNATS(t *testing.T) {
 	at := freeAddr(t)
 	w := start(t, build(t, worker), serveEnv("nats://"+at, "http://127.0.0.1:1", freeAddr(t)), "serve")
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if out := w.text(); !strings.Contains(out, "cannot connect to NATS") || !strings.Contains(out, at) {
 			return fmt.Errorf("the log does not say so:\n%s", out)
 		}
@@ -177,7 +177,7 @@ func TestLargeOrder(t *testing.T) {
 		if broken := slackemulator.Check(m, slackemulator.OwnLimits); len(broken) > 0 {
 			t.Errorf("the message breaks limits: %v", broken)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Error("no message in Slack")
 	}
 }
@@ -246,7 +246,7 @@ func TestUnfit(t *testing.T) {
 	w := start(t, build(t, worker), serveEnv(url, "http://127.0.0.1:1", freeAddr(t)), "serve")
 	select {
 	case <-w.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("still running")
 	}
 	out := w.text()
@@ -293,7 +293,7 @@ func TestSecrets(t *testing.T) {
 	publish(t, js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.echo"}`, project))
 	publish(t, js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.refused"}`, project))
 	awaitCompletions(t, js, 2)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		mu.Lock()
 		defer mu.Unlock()
 		if !strings.Contains(shown.String(), "AKFAKE0123456789") || !strings.Contains(shown.String(), "order.refused") {

@@ -305,7 +305,7 @@ func TestSlackSettings(t *testing.T) {
 func (flaw slackFlaw) see(t *testing.T, s *slackScene) {
 	t.Helper()
 	labels := fmt.Sprintf(`{channel="%s",class="%s",code="%s"}`, flaw.channel, flaw.class, flaw.code)
-	eventually(t, time.Minute, func() error {
+	eventually(t, patience, func() error {
 		m := metricsOf(t, s.addr)
 		if put := m[`orderwatch_deliveries_total{action="put_back",consumer="slack"}`]; put < 3 {
 			return fmt.Errorf("%g deliveries put back", put) // each was tried
@@ -334,7 +334,7 @@ func (flaw slackFlaw) see(t *testing.T, s *slackScene) {
 		}
 	}
 	if flaw.doctor.Check == "assets.redelivered" {
-		eventually(t, time.Minute, s.redelivered)
+		eventually(t, patience, s.redelivered)
 	}
 	code, out := doctor(t, s.env, "-o", "json")
 	if code != flaw.exit || !has(findings(t, out), flaw.doctor) {
@@ -399,7 +399,7 @@ func TestSlackScopes(t *testing.T) {
 			s.ask("", 1, 2, 3)
 			s.awaitTold(1, 2, 3)
 			s.wantCalm()
-			eventually(t, 10*time.Second, func() error {
+			eventually(t, patience, func() error {
 				if n := strings.Count(s.worker.text(), "scopes="+tt.scope+" "); n != 1 {
 					return fmt.Errorf("the log names the scope %d times", n)
 				}

@@ -97,7 +97,7 @@ func (w *slackWorld) askStorm(t testing.TB) {
 // awaitCompletions waits until so many watches have ended, and returns how.
 func (w *slackWorld) awaitCompletions(t testing.TB, want uint64) []storedCompletion {
 	t.Helper()
-	eventually(t, 2*time.Minute, func() error {
+	eventually(t, patience, func() error {
 		s, err := w.nats.js.Stream(t.Context(), w.stream("EVENTS"))
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +80,7 @@ func TestListWatch(t *testing.T) {
 	p.says(t, "not refreshed since")
 	d.nats.again(t)
 	before := len(p.text())
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !strings.Contains(p.text()[before:], "orderwatch list, as of") {
 			return fmt.Errorf("not refreshed")
 		}

@@ -138,7 +138,7 @@ func TestNewerRecord(t *testing.T) {
 		t.Errorf("completions %+v", c)
 	}
 	for _, consumer := range []string{"intake", "poller"} {
-		eventually(t, 20*time.Second, func() error {
+		eventually(t, patience, func() error {
 			for line := range strings.Lines(w.text()) {
 				if strings.Contains(line, "delivery put back") && strings.Contains(line, "consumer="+consumer) && strings.Contains(line, watcher.ErrNewerSchema.Error()) {
 					return nil
@@ -159,7 +159,7 @@ func TestNewerRecord(t *testing.T) {
 		t.Errorf("an unknown field was lost: %s", record.Value())
 	}
 	for stream, want := range map[string]uint64{"ORDER_REQUESTS": 1, "ORDER_WAKEUPS": 1} {
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, patience, func() error {
 			s, err := n.js.Stream(t.Context(), stream)
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func TestNewerRecord(t *testing.T) {
 func readRecord(t *testing.T, bucket jetstream.KeyValue, order string) jetstream.KeyValueEntry {
 	t.Helper()
 	var record jetstream.KeyValueEntry
-	eventually(t, 20*time.Second, func() (err error) {
+	eventually(t, patience, func() (err error) {
 		record, err = bucket.Get(t.Context(), project+"."+order)
 		return err
 	})
@@ -186,7 +186,7 @@ func readRecord(t *testing.T, bucket jetstream.KeyValue, order string) jetstream
 // what it wrote and the revision.
 func changeRecord(t *testing.T, bucket jetstream.KeyValue, order, field string, value any) (revision uint64, encoded []byte) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, patience, func() error {
 		record := readRecord(t, bucket, order)
 		var fields map[string]any
 		if err := json.Unmarshal(record.Value(), &fields); err != nil {

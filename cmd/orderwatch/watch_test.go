@@ -99,7 +99,7 @@ func (d *desk) wait(t *testing.T, args ...string) *process {
 // says waits until the process has printed the text.
 func (p *process) says(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if !strings.Contains(p.text(), text) {
 			return fmt.Errorf("no %q in %q", text, p.text())
 		}
@@ -112,8 +112,8 @@ func (p *process) ends(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(time.Minute):
-		t.Fatal("still running after a minute")
+	case <-time.After(patience):
+		t.Fatal("still running")
 	}
 	return p.command.ProcessState.ExitCode()
 }
