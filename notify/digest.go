@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,11 +94,8 @@ func (g *digest) message(now time.Time) Message {
 
 // readDigest returns what is noted under the key.
 func (s *Slack) readDigest(ctx context.Context, key string) (digest, error) {
-	text, revision, err := s.config.Notes.Note(ctx, key+".list")
 	var g digest
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &g)
-	}
+	revision, err := s.readNote(ctx, key+".list", &g)
 	g.revision = revision
 	return g, err
 }
@@ -164,9 +160,6 @@ func (s *Slack) join(ctx context.Context, c watcher.Completion, own *entry, chan
 }
 
 func (s *Slack) writeDigest(ctx context.Context, key string, g digest) error {
-	text, err := json.Marshal(g)
-	if err == nil {
-		_, err = s.config.Notes.SetNote(ctx, key+".list", text, g.revision)
-	}
+	_, err := s.writeNote(ctx, key+".list", g, g.revision)
 	return err
 }

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -63,7 +62,7 @@ func (s *Slack) step(ctx context.Context, channel string, its turn, edits bool) 
 		if !edits {
 			p.Last = its
 		}
-		revision, err = s.writePace(ctx, channel, p, revision)
+		revision, err = s.writeNote(ctx, paceKey(channel), p, revision)
 		if errors.Is(err, watcher.ErrConflict) {
 			continue
 		}
@@ -86,7 +85,7 @@ func (s *Slack) rest(ctx context.Context, taken step, e *PostError) {
 	if e != nil && e.Class == NotAccepted && e.RetryAfter > 0 {
 		p.Until = now.Add(e.RetryAfter)
 	}
-	_, err := s.writePace(context.WithoutCancel(ctx), taken.channel, p, taken.revision)
+	_, err := s.writeNote(context.WithoutCancel(ctx), paceKey(taken.channel), p, taken.revision)
 	if err != nil {
 		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", taken.channel, "err", err)
 	}
@@ -99,17 +98,6 @@ func unpaced(err error) *watcher.RetryError {
 func paceKey(channel string) string { return "pace." + channel }
 
 func (s *Slack) readPace(ctx context.Context, channel string) (p pace, revision watcher.Revision, err error) {
-	text, revision, err := s.config.Notes.Note(ctx, paceKey(channel))
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &p)
-	}
+	revision, err = s.readNote(ctx, paceKey(channel), &p)
 	return p, revision, err
-}
-
-func (s *Slack) writePace(ctx context.Context, channel string, p pace, revision watcher.Revision) (watcher.Revision, error) {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return 0, err
-	}
-	return s.config.Notes.SetNote(ctx, paceKey(channel), text, revision)
 }

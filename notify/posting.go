@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -123,11 +122,8 @@ func plainKey(name string) string {
 
 // read takes the note as it is. A result that this process could not note is noted now.
 func (e *entry) read(ctx context.Context) *watcher.RetryError {
-	text, revision, err := e.slack.config.Notes.Note(ctx, e.key)
 	e.posting = posting{}
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &e.posting)
-	}
+	revision, err := e.slack.readNote(ctx, e.key, &e.posting)
 	if err != nil {
 		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read what was posted: %w", err)}
 	}
@@ -237,20 +233,15 @@ func (e *entry) refuse(ctx context.Context, code, moved string) *watcher.RetryEr
 
 // note writes the posting. What could not be written is kept for the next time, where it is a result.
 func (e *entry) note(ctx context.Context) *watcher.RetryError {
-	text, err := json.Marshal(e.posting)
-	revision := e.revision
-	if err == nil {
-		revision, err = e.slack.config.Notes.SetNote(ctx, e.key, text, e.revision)
-	}
+	revision, err := e.slack.writeNote(ctx, e.key, e.posting, e.revision)
 	e.receipt.unnoted = nil
-	if err == nil {
-		e.revision = revision
-	} else {
+	if err != nil {
 		if e.posting.Call == nil {
 			result := e.posting
 			e.receipt.unnoted = &result
 		}
 		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("note what is posted: %w", err)}
 	}
+	e.revision = revision
 	return nil
 }

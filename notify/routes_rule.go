@@ -21,8 +21,10 @@ const (
 // noMention says in a file that nobody is woken.
 const noMention = "none"
 
-// channelID is what Slack's IDs of channels look like.
 var channelID = regexp.MustCompile(`^[CDG][A-Z0-9]+$`)
+
+// IsChannel reports whether the text has the form of Slack's IDs of channels.
+func IsChannel(text string) bool { return channelID.MatchString(text) }
 
 // readRules reads the list of rules.
 func (f *routesFile) readRules(n *yaml.Node) (rules []rule) {
@@ -138,7 +140,7 @@ func (f *routesFile) checkReach(rules []rule) {
 }
 
 func checkChannel(text string) string {
-	if channelID.MatchString(text) {
+	if IsChannel(text) {
 		return ""
 	}
 	return "must be a channel's ID such as C0123456789, not its name; the channel's details in Slack show it"

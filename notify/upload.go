@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -51,8 +50,8 @@ func (s *Slack) takesFiles(ctx context.Context) bool {
 	if err != nil {
 		return true // the call itself will tell
 	}
-	scopes, before := answer.Header.Get("X-OAuth-Scopes"), f.missing
-	f.until, f.missing = now.Add(s.config.Timing.Blind), scopes != "" && !slices.Contains(strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' }), ScopeFiles)
+	has, before := scopes(answer), f.missing
+	f.until, f.missing = now.Add(s.config.Timing.Blind), has != nil && !slices.Contains(has, ScopeFiles)
 	if f.missing && !before {
 		s.log.Warn("the Slack app may not upload files: messages with many failures refer to the completion event; give it the scope " + ScopeFiles)
 	}

@@ -5,15 +5,18 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/orderwatch/orderwatch/notify"
 )
 
 // envPrefix begins the name of every variable that the program reads, but for a few HW_ ones.
 const envPrefix = "ORDERWATCH_"
 
-// A Config is what the environment says, checked. Each field's tags name its variable without
-// [envPrefix], its default, what a table shows where there is none (unset), and what it means. Order
-// and grouping are those of the tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
-// added. An empty variable counts as unset.
+// A Config is what the environment says, checked. The tags of a field name its variable without
+// [envPrefix], its default, what a table shows where there is none (unset), and what it means; a field
+// without them follows from others. Order and grouping are those of the tables that people read. A
+// [Secret] can also come from a file, named by the variable with _FILE added. An empty variable counts
+// as unset.
 type Config struct {
 	NATS      NATSConfig
 	Assets    AssetsConfig
@@ -101,6 +104,8 @@ type SlackConfig struct {
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
+
+	Routes notify.Routes // what that file says
 }
 
 // An HTTPConfig says where the process answers probes and scrapers.
@@ -129,7 +134,7 @@ func LoadConfig() (Config, error) {
 	p.checkAssets(c.Assets)
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
-	p.checkSlack(c.Slack)
+	p.checkSlack(&c.Slack)
 	p.checkHTTP(c.HTTP)
 	p.checkLog(c.Log)
 	p.must(c.Assets.EventsMaxAge >= c.Watch.TimeoutMax && c.Assets.EventsMaxAge-c.Watch.TimeoutMax >= week, "EVENTS_MAX_AGE", "must be at least ORDERWATCH_TIMEOUT_MAX and 168h")

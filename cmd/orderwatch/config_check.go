@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
 	"math"
 	"net"
@@ -32,7 +31,6 @@ var (
 	subjectTokens = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	slackChannel  = regexp.MustCompile(`^[CDG][A-Z0-9]+$`)
 )
 
 // maxPrefix keeps subjects and stream names well under the server's 255 bytes.
@@ -133,36 +131,33 @@ func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
 	p.must(w.Concurrency >= 1 && w.Concurrency <= 10000, "CONCURRENCY", "must be 1 to 10000")
 }
 
-func (p *problems) checkSlack(s SlackConfig) {
+func (p *problems) checkSlack(s *SlackConfig) {
 	p.must(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "is not set: ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
-	p.must(s.Channel == "" || slackChannel.MatchString(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
-	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !slackChannel.MatchString(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
+	p.must(s.Channel == "" || notify.IsChannel(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
+	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !notify.IsChannel(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
 	p.must(notify.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
 	p.must(!s.WebhookURL.IsSet() || isBaseURL(s.WebhookURL.Reveal()), "SLACK_WEBHOOK_URL", "must be an https or http URL")
 	p.must(s.APIURL == "" || isBaseURL(s.APIURL), "SLACK_API_URL", "must be an https or http URL without login, query and fragment")
-	p.checkRoutes(s)
+	p.readRoutes(s)
 }
 
-// checkRoutes checks the whole file: each thing that is wrong in it has a line of its own.
-func (p *problems) checkRoutes(s SlackConfig) {
+// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it has a line of
+// its own.
+func (p *problems) readRoutes(s *SlackConfig) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
-	if _, err := s.routes(); err != nil {
+	if s.RoutesFile == "" {
+		return
+	}
+	text, err := os.ReadFile(s.RoutesFile)
+	if err != nil {
+		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
+		return
+	}
+	if s.Routes, err = notify.ParseRoutes(s.RoutesFile, text); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			p.add("SLACK_ROUTES_FILE", line)
 		}
 	}
-}
-
-// routes returns the rules of the file; none where there is no file.
-func (s SlackConfig) routes() (notify.Routes, error) {
-	if s.RoutesFile == "" {
-		return notify.Routes{}, nil
-	}
-	text, err := os.ReadFile(s.RoutesFile)
-	if err != nil {
-		return notify.Routes{}, errors.New(cannotRead(s.RoutesFile, err))
-	}
-	return notify.ParseRoutes(s.RoutesFile, text)
 }
 
 func (p *problems) checkHTTP(h HTTPConfig) {

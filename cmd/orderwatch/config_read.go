@@ -22,12 +22,14 @@ type variable struct {
 	value reflect.Value
 }
 
-// variables returns the fields of c in their order.
+// variables returns the fields of c that have one, in their order.
 func variables(c *Config) []variable {
 	var all []variable
 	for group, fields := range reflect.ValueOf(c).Elem().Fields() {
 		for field, value := range fields.Fields() {
-			all = append(all, variable{field.Tag.Get("env"), group.Name, field.Tag, value})
+			if name, ok := field.Tag.Lookup("env"); ok {
+				all = append(all, variable{name, group.Name, field.Tag, value})
+			}
 		}
 	}
 	return all

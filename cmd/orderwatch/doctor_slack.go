@@ -14,9 +14,8 @@ import (
 // slack looks at the way to tell people. It posts nothing.
 func (d *doctor) slack(ctx context.Context) (f findings) {
 	s := d.config.Slack
-	routes, err := s.routes()
 	switch {
-	case d.isWrong("SLACK_") || err != nil:
+	case d.isWrong("SLACK_"):
 		return skipped("slack.token")
 	case !s.Token.IsSet() && !s.WebhookURL.IsSet():
 		f.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
@@ -24,7 +23,7 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 		return f
 	}
 	if s.Token.IsSet() {
-		f = d.slackToken(ctx, s.uses(routes))
+		f = d.slackToken(ctx, s.uses())
 	}
 	if s.WebhookURL.IsSet() {
 		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)

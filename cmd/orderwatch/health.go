@@ -21,9 +21,6 @@ func healthHandler(ready func() error, troubles func() []string, registry *prome
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
-		for _, trouble := range troubles() { // other workers would meet it, too
-			fmt.Fprintln(w, trouble)
-		}
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {

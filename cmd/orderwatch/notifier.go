@@ -18,12 +18,8 @@ func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes wat
 		log.Info("no Slack is configured: summaries go to the log")
 		return notify.NewLog(log, config.secrets()...), nil
 	}
-	routes, err := s.routes()
-	if err != nil {
-		return nil, err
-	}
 	slack, err := notify.NewSlack(log, notify.Config{
-		Token: s.Token.Reveal(), Channel: s.Channel, Routes: routes, WebhookURL: s.WebhookURL.Reveal(),
+		Token: s.Token.Reveal(), Channel: s.Channel, Routes: s.Routes, WebhookURL: s.WebhookURL.Reveal(),
 		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes, Undelivered: undelivered,
 		Progress: s.Progress, Timing: timing, Workers: workers,
 	})
@@ -40,11 +36,7 @@ func probeNotifier(ctx context.Context, notifier watcher.Notifier, s SlackConfig
 	if !ok {
 		return
 	}
-	routes, err := s.routes()
-	if err != nil {
-		routes = notify.Routes{} // the file was changed since
-	}
-	slack.Probe(ctx, ids(s.uses(routes))...)
+	slack.Probe(ctx, ids(s.uses())...)
 }
 
 // notifierTroubles returns what keeps people from being told, one a line.

@@ -82,8 +82,8 @@ func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) 
 func work(ctx context.Context, log *slog.Logger, config Config, timing timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	clock := events.NewClock(nil)
-	accounts, err := events.NewAccounts(log, workerConfig(config, timing), nc, clock)
+	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)
+	accounts, err := events.NewAccounts(log, eventsConfig, nc, clock)
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,11 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 		return err
 	}
 	defer orders.Close()
-	notes, err := events.NewNotes(log, workerConfig(config, timing), nc, clock)
+	notes, err := events.NewNotes(log, eventsConfig, nc, clock)
 	if err != nil {
 		return err
 	}
-	undelivered, err := events.NewUndelivered(log, workerConfig(config, timing), nc, clock)
+	undelivered, err := events.NewUndelivered(log, eventsConfig, nc, clock)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 	if err != nil {
 		return err
 	}
-	worker, err := events.NewWorker(log, workerConfig(config, timing), nc, clock, accounts, orders, notifier, registry)
+	worker, err := events.NewWorker(log, eventsConfig, nc, clock, accounts, orders, notifier, registry)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,6 @@ func assetNames(c Config) events.Names {
 
 // workerConfig returns what the worker needs of the configuration.
 func workerConfig(c Config, timing timing) events.Config {
-	routes, _ := c.Slack.routes() // they were checked when the configuration was loaded
 	return events.Config{
 		Names:       assetNames(c),
 		Version:     programVersion(),
@@ -190,7 +189,7 @@ func workerConfig(c Config, timing timing) events.Config {
 		Requests: events.RequestRules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
-			RoutedChannels: routes.Channels(),
+			RoutedChannels: c.Slack.Routes.Channels(),
 		},
 		Policy: watcher.Policy{
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},

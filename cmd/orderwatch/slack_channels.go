@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-
-	"github.com/orderwatch/orderwatch/notify"
 )
 
 // A slackUse is a channel that people may be told in.
@@ -15,7 +13,7 @@ type slackUse struct {
 }
 
 // uses returns the channels, each once, the default one first. With a webhook alone there is none.
-func (s SlackConfig) uses(r notify.Routes) (all []slackUse) {
+func (s SlackConfig) uses() (all []slackUse) {
 	if !s.Token.IsSet() {
 		return nil
 	}
@@ -29,8 +27,8 @@ func (s SlackConfig) uses(r notify.Routes) (all []slackUse) {
 	for _, channel := range s.ChannelsAllowed {
 		add(channel, envPrefix+"SLACK_CHANNELS_ALLOWED")
 	}
-	for _, channel := range r.Channels() {
-		add(channel, fmt.Sprintf("line %d of %s", r.Line(channel), s.RoutesFile))
+	for _, channel := range s.Routes.Channels() {
+		add(channel, fmt.Sprintf("line %d of %s", s.Routes.Line(channel), s.RoutesFile))
 	}
 	return all
 }
