@@ -22,10 +22,11 @@ type Poller struct {
 // time, also beside another worker. attempt counts its deliveries from 1.
 func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 	w, revision, err := p.Records.Read(ctx, k.Order)
-	if errors.Is(err, ErrNoRecord) || err == nil && !k.wakes(&w) {
+	due := func() bool { return err == nil && w.State == Watching && k.wakes(&w) }
+	if errors.Is(err, ErrNoRecord) || err == nil && !due() {
 		w, revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
 	}
-	if err == nil && w.State == Watching && k.wakes(&w) {
+	if due() {
 		return p.step(ctx, k, attempt, w, revision)
 	}
 	return p.pass(ctx, k, attempt, w, revision, err)

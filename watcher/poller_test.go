@@ -74,9 +74,9 @@ func TestAfterACrash(t *testing.T) {
 		{"the next wake-up was published", at("schedule", 2, crashAfter), 0, wake, 0},
 		{"progress was published", at("progress", 1, crashAfter), 0, wake, 0},
 		{"the record is not ending", at("lastCompletion", 1, crashAfter), 0, "read show lastCompletion write complete write", 1},
-		{"the completion was not published", at("complete", 1, crashBefore), 0, "read complete write", 0},
-		{"the completion was published", at("complete", 1, crashAfter), 0, "read complete lastCompletion write", 0},
-		{"the record has ended", nil, 0, "read", 0},
+		{"the completion was not published", at("complete", 1, crashBefore), 0, "read readLatest complete write", 0},
+		{"the completion was published", at("complete", 1, crashAfter), 0, "read readLatest complete lastCompletion write", 0},
+		{"the record has ended", nil, 0, "read readLatest", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -402,6 +402,22 @@ func TestAStaleReadCostsOnePoll(t *testing.T) {
 	v := wakeUp(m, k, 2)
 	if v.Action != watcher.Ack || m.expected() != next || m.waiting[pool.Key()] != next || m.record().Polls != 2 || m.shown != 2 {
 		t.Errorf("%+v, record expects %+v, asked %d times", v, m.expected(), m.shown)
+	}
+}
+
+// A server that stays behind shows a watch that has ended as ending: a second copy of its last wake-up
+// must not publish and write again and again for that.
+func TestAStaleEndingIsNoEnding(t *testing.T) {
+	m := watched(t)
+	m.order = finishes(0)
+	m.policy.Settle = 0
+	k := m.expected()
+	if v := wakeUp(m, k, 1); v.Action != watcher.Ack || m.record().State != watcher.Ended {
+		t.Fatalf("%+v, %s", v, m.record().State)
+	}
+	m.fault = always("read", behind)
+	if v := wakeUp(m, k, 2); v.Action != watcher.Ack || len(m.completions) != 1 {
+		t.Errorf("%+v, %d completions", v, len(m.completions))
 	}
 }
 
