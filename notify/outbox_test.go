@@ -419,12 +419,14 @@ func (o *outbox) check() {
 			o.checkQuiet(channel, c, c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled)
 			said, _, _ := strings.Cut(m.Text, " Asked for")
 			o.stands(channel, "", said)
-			for i := range m.Replies {
-				o.stands(channel, "thread", fmt.Sprintf("Failed items of %s, part %d", c.OrderName, i+1))
+			for _, r := range m.Replies {
+				o.stands(channel, "thread", r.Text)
 			}
 			switch {
 			case m.File != nil && o.files:
-				o.stands(channel, "thread", "ailed items of "+c.OrderName, func(m emulator.Message) bool { return !strings.Contains(m.Text, ", part ") })
+				o.stands(channel, "thread", "ailed items of "+c.OrderName, func(m emulator.Message) bool {
+					return !strings.Contains(m.Text, ", part ") && m.Text != "Failed items of "+c.OrderName+"."
+				})
 			case !o.files && len(o.shared(channel)) > 0:
 				o.t.Errorf("files in %s", channel)
 			}

@@ -212,7 +212,10 @@ func (t *thread) turn() bool {
 func (t *thread) messages(c watcher.Completion) []Message {
 	var messages []Message
 	for i, p := range t.pages {
-		title := fmt.Sprintf("Failed items of %s, part %d of %d", orUnknown(line(c.OrderName, maxName)), i+1, len(t.pages))
+		title := "Failed items of " + orUnknown(line(c.OrderName, maxName))
+		if len(t.pages) > 1 {
+			title += fmt.Sprintf(", part %d of %d", i+1, len(t.pages))
+		}
 		b := t.blocks[i]
 		b.Elements = append([]slack.RichTextElement{paragraph(title, "")}, b.Elements...)
 		if i == len(t.pages)-1 && t.missing.items > 0 {
