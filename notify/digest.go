@@ -52,13 +52,15 @@ func digestHash(watchID string) string {
 // add adds a watch to the digest.
 func (g *digest) add(c watcher.Completion) {
 	g.Watches = append(g.Watches, digestHash(c.WatchID))
-	if len(g.Names) < digestNames {
-		g.Names = append(g.Names, orUnknown(word(c.OrderName, maxPerson)))
-	}
+	name := orUnknown(word(c.OrderName, maxPerson))
 	if c.Outcome == watcher.Cancelled {
+		name += " (cancelled)"
 		g.Cancelled++
 	} else {
 		g.Succeeded++
+	}
+	if len(g.Names) < digestNames {
+		g.Names = append(g.Names, name)
 	}
 	if g.First.IsZero() || c.CompletedAt.Before(g.First) {
 		g.First = c.CompletedAt
