@@ -174,8 +174,11 @@ func (f *routesFile) notYAML(text []byte) {
 	_, _, err := documents(reader)
 	said := parserWords.FindStringSubmatch(err.Error())
 	at, what := reader.read, line(said[2], 2*maxShown)
-	if strings.HasSuffix(what, "expected key") || strings.HasSuffix(what, "'-' indicator") {
+	switch {
+	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
 		what += ": is the line indented as its neighbours are?"
+	case strings.HasSuffix(what, "cannot start any token"):
+		what += ": put the text in quotes"
 	}
 	for left := mostRead; at > 1; at-- {
 		before := bytes.Join(lines[:at-1], nil)
@@ -186,6 +189,9 @@ func (f *routesFile) notYAML(text []byte) {
 			at, _ = strconv.Atoi(said[1]) // 0 where it names none
 			break
 		}
+	}
+	if at > 0 && bytes.Contains(lines[min(at, len(lines))-1], []byte("#")) {
+		what += "; # begins a comment: put a text that has it in quotes"
 	}
 	f.fault(at, "not YAML: %s", what)
 }

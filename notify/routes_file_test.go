@@ -155,7 +155,8 @@ func TestParseRoutesErrors(t *testing.T) {
 		{"quote that stays open", rulesOf("channels: [C0A]", `mention: "here`, "channels: [C0B]"), []string{"3: not YAML: found unexpected end of stream"}},
 		{"quote that stays open for long", rulesOf(`mention: "here`) + strings.Repeat("    # why\n", 20_000), []string{"2: not YAML: found unexpected end of stream"}},
 		{"bracket that stays open", rulesOf("mention: here\n    channels: [C0A", "mention: none"), []string{"3: not YAML: did not find expected ',' or ']'"}},
-		{"at sign", rulesOf("mention: here", "mention: @ann"), []string{"3: not YAML: found character that cannot start any token"}},
+		{"at sign", rulesOf("mention: here", "mention: @ann"), []string{"3: not YAML: found character that cannot start any token: put the text in quotes"}},
+		{"hash", rulesOf("channels: [#gpu]"), []string{"2: not YAML: did not find expected node content; # begins a comment: put a text that has it in quotes"}},
 		{"no colon", rulesOf("channels: [C0A]\n    mention here\n    progress: true"), []string{"3: not YAML: could not find expected ':'"}},
 		{"unknown alias", rulesOf("*nobody"), []string{"2: not YAML: unknown anchor 'nobody' referenced"}},
 	} {
