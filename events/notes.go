@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,6 +44,28 @@ func (n *Notes) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 		return nil, watcher.Revision(m.Sequence), nil
 	}
 	return m.Data, watcher.Revision(m.Sequence), nil
+}
+
+// Keys returns the keys under which something is noted that begin with the prefix and a dot, as the
+// bucket's leader sees them. It reads each of the notes.
+func (n *Notes) Keys(ctx context.Context, prefix string) (keys []string, err error) {
+	if err := checkNoteKey(prefix); err != nil {
+		return nil, err
+	}
+	names := n.store.names
+	for from := uint64(1); ; {
+		m, err := n.store.next(ctx, names.noteStream(), names.note(prefix)+".>", from)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return keys, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(m.Data) > 0 { // no marker of a deletion
+			keys = append(keys, strings.TrimPrefix(m.Subject, names.note("")))
+		}
+		from = m.Sequence + 1
+	}
 }
 
 // SetNote notes the text under the key, expecting its last revision.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,34 @@ func TestNotes(t *testing.T) {
 		if _, err := n.SetNote(t.Context(), bad, []byte("x"), 0); err == nil {
 			t.Errorf("key %q was written", bad)
 		}
+	}
+}
+
+func TestKeysOfNotes(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	startWorker(t, s, config(), idleCloud())
+	nc, js := connect(t, s)
+	n := notesOn(t, nc, config())
+	for _, key := range []string{"watch.w_1.C0A", "watch.w_2.C0A", "watch.w_1.C0B", "watch.w_10.C0A", "watch.w_1", "watch.w_1.C0C"} {
+		if _, err := n.SetNote(t.Context(), key, []byte("{}"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bucket, err := js.KeyValue(t.Context(), "ORDER_SLACK")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Delete(t.Context(), "watch.w_1.C0C"); err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string][]string{"watch.w_1": {"watch.w_1.C0A", "watch.w_1.C0B"}, "watch.w_2": {"watch.w_2.C0A"}, "watch.w_3": nil} {
+		if got, err := n.Keys(t.Context(), prefix); !slices.Equal(slices.Sorted(slices.Values(got)), want) || err != nil {
+			t.Errorf("%s: %v (%v); want %v", prefix, got, err, want)
+		}
+	}
+	if _, err := n.Keys(t.Context(), "watch.*"); err == nil {
+		t.Error("keys were read for a wildcard")
 	}
 }
 

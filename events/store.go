@@ -41,6 +41,7 @@ func newStore(log *slog.Logger, config Config, js jetstream.JetStream, clock *Cl
 
 // A stored is a message as the server keeps it.
 type stored struct {
+	Subject  string    `json:"subject"`
 	Sequence uint64    `json:"seq"`
 	Data     []byte    `json:"data"`
 	Time     time.Time `json:"time"` // when it was stored

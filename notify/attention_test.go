@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,18 @@ func (n *notes) Note(_ context.Context, key string) ([]byte, watcher.Revision, e
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.known[key].text, n.known[key].revision, nil
+}
+
+func (n *notes) Keys(_ context.Context, prefix string) (keys []string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key := range n.known {
+		if strings.HasPrefix(key, prefix+".") {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
 }
 
 func (n *notes) SetNote(_ context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {

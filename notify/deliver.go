@@ -14,12 +14,22 @@ import (
 )
 
 // Notify posts the summary in every channel that the routes name, but not again where it stands,
-// whichever worker posted it. No call begins after Timing.Pass. Every error is a *[watcher.RetryError].
+// whichever worker posted it, and ends what was begun in channels that they named before. No call begins
+// after Timing.Pass. Every error is a *[watcher.RetryError].
 // What Slack finally refuses is kept in Config.Undelivered, and is done.
 func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
 	s.newest.take(c.WatchID, math.MaxInt)
 	stop := s.config.Now().Add(s.config.Timing.Pass)
-	return soonest(s.targets(c.Report), func(t target) *watcher.RetryError { return s.deliver(ctx, c, t, stop) })
+	targets := s.targets(c.Report)
+	tell := func(t target) *watcher.RetryError { return s.deliver(ctx, c, t, stop) }
+	if err := soonest(targets, tell); err != nil {
+		return err
+	}
+	left, retry := s.left(ctx, c.WatchID, targets)
+	if retry != nil {
+		return retry
+	}
+	return soonest(left, tell)
 }
 
 // targets returns where people are told of a watch, each channel once.
@@ -65,6 +75,7 @@ type delivery struct {
 	ended    *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
 	silent   bool                                 // it is told only where a message stands that it ends
 	together bool                                 // it tells of many watches
+	follows  bool                                 // it tells of a watch that goes on
 	others   []string                             // the channels that are left to try where this one finally refuses it
 	log      *slog.Logger                         // says what it is about
 	whole    func(ctx context.Context, m Message) // writes a message to the log
@@ -81,7 +92,7 @@ func (s *Slack) deliver(ctx context.Context, c watcher.Completion, t target, sto
 		e := &entry{key: noteKey("watch", c.WatchID, t.channel), state: completed}
 		return e, s.tell(ctx, delivery{
 			render: func() Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
-			silent: t.quiet && !fails(c.Outcome), others: others,
+			silent: t.left || t.quiet && !fails(c.Outcome), others: others,
 			log:   s.log.With("watch", c.WatchID, "channel", t.channel),
 			whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
 		}, stop)
@@ -140,15 +151,13 @@ func (s *Slack) tellOn(ctx context.Context, d delivery, stop time.Time) *watcher
 // postOrJoin posts the message, or, of a watch that ended well while many messages wait, tells of it in
 // the channel's digest.
 func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
-	if d.ended == nil {
-		return s.post(ctx, d, stop)
-	}
-	if d.silent && d.entry.posting.untouched() {
-		d.entry.posting.Silent = true
-		return d.entry.end(ctx)
-	}
-	if s.together(d) {
+	if d.ended != nil && s.together(d) {
 		return s.tellTogether(ctx, d, stop)
+	}
+	if d.follows && d.entry.posting.untouched() {
+		if over, retry := s.toldOfTheEnd(ctx, d.place.about); over || retry != nil {
+			return retry
+		}
 	}
 	return s.post(ctx, d, stop)
 }
@@ -167,6 +176,10 @@ func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.R
 		}
 		if d.entry.told(d.message.parts()) {
 			return nil
+		}
+		if d.silent && d.entry.posting.untouched() {
+			d.entry.posting.Silent = true
+			return d.entry.end(ctx)
 		}
 		retry := d.entry.overtaken()
 		if retry == nil {

@@ -66,6 +66,8 @@ type outbox struct {
 	storm       int  // so many orders end well at once
 	stormIn     string
 	routes      notify.Routes
+	moves       time.Time // when all workers are started with other routes; zero: not to come
+	rerouted    bool      // they were
 	workers     [2]*notify.Slack
 	calm        time.Time // no fault after it
 	faults      float64   // how many calls of a hundred go wrong
@@ -128,15 +130,14 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 		team = emulator.Archived
 	}
 	o.slack.AddChannel("C0TEAM", team)
-	var err error
-	o.routes, err = notify.ParseRoutes("routes.yaml", fmt.Appendf(nil, "rules: [{fallback: C0SPARE, quiet_successes: %t, progress: %t}]", o.quiet, o.progress))
-	if err != nil {
-		t.Fatal(err)
-	}
+	o.route("C0ONCALL")
 	for i := range o.workers {
 		o.start(i)
 	}
-	if o.random.IntN(30) == 0 {
+	if o.random.IntN(4) == 0 {
+		o.slack.AddChannel("C0NEW", emulator.Open)
+		o.moves = o.now.Add(o.within(2 * time.Minute))
+	} else if o.random.IntN(30) == 0 {
 		o.storm, o.stormIn = 60+o.random.IntN(40), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
 	}
 	for i := range 1 + o.random.IntN(3) {
@@ -169,6 +170,30 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 		}
 	}
 	return o
+}
+
+// route lets what names no channel go to this one.
+func (o *outbox) route(channel string) {
+	var err error
+	o.routes, err = notify.ParseRoutes("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t}]", channel, o.quiet, o.progress))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// move stops all workers, and starts others with other routes.
+func (o *outbox) move() {
+	o.tell("other routes")
+	o.moves, o.rerouted = time.Time{}, true
+	o.route("C0NEW")
+	for _, h := range o.hands {
+		o.at = h
+		h.stop()
+	}
+	o.hands = nil
+	for i := range o.workers {
+		o.start(i)
+	}
 }
 
 func (o *outbox) add(name string, deliver func(context.Context, *notify.Slack) error) {
@@ -241,13 +266,21 @@ func (o *outbox) pause(d time.Duration) {
 	}
 }
 
-// Note and SetNote are the notes, which may fail, and be slow.
+// Note, Keys and SetNote are the notes, which may fail, and be slow.
 func (o *outbox) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
 	o.pause(o.within(20 * time.Millisecond))
 	if o.goesWrong() {
 		return nil, 0, errors.New("no answer")
 	}
 	return o.notes.Note(ctx, key)
+}
+
+func (o *outbox) Keys(ctx context.Context, prefix string) ([]string, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	if o.goesWrong() {
+		return nil, errors.New("no answer")
+	}
+	return o.notes.Keys(ctx, prefix)
 }
 
 func (o *outbox) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
@@ -378,6 +411,9 @@ func (o *outbox) live() {
 		for _, h := range o.hands {
 			due(h.goOn, func() { o.step(h) })
 		}
+		if !o.moves.IsZero() {
+			due(o.moves, o.move)
+		}
 		switch {
 		case len(ready) > 0:
 			ready[o.random.IntN(len(ready))]()
@@ -408,8 +444,7 @@ func (o *outbox) check() {
 		o.doubts += int(o.workers[i].PossibleDuplicates())
 	}
 	for _, c := range o.completions {
-		for _, channel := range channelsOf(c) {
-			channel = o.told(channel)
+		for _, channel := range o.toldIn(c) {
 			m := notify.Summarize(c, notify.Options{File: true})
 			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
@@ -438,6 +473,25 @@ func (o *outbox) check() {
 	if o.outage {
 		o.stands("C0ONCALL", "", "can be reached again")
 	}
+}
+
+// toldIn returns the channels in which the watch is told of: where routes changed, in the new one, the old
+// one, or both.
+func (o *outbox) toldIn(c watcher.Completion) (channels []string) {
+	for _, channel := range channelsOf(c) {
+		if channel == "C0ONCALL" && o.rerouted {
+			if o.roots("C0NEW", c.OrderName) == 0 {
+				channels = append(channels, "C0ONCALL")
+				continue
+			}
+			channel = "C0NEW"
+			if o.roots("C0ONCALL", c.OrderName) > 0 {
+				channels = append(channels, "C0ONCALL")
+			}
+		}
+		channels = append(channels, o.told(channel))
+	}
+	return channels
 }
 
 func channelsOf(c watcher.Completion) (channels []string) {

@@ -153,6 +153,7 @@ func (r rule) over(standard Route) Route {
 type target struct {
 	channel, mention, fallback string
 	quiet, progress            bool
+	left                       bool // the routes lead there no more: what stands there is ended, and nothing else is told
 }
 
 // targets returns where people are told of a watch, each channel once, in the order of the requests,
@@ -167,7 +168,7 @@ func (r Routes) targets(standard Route, project string, requests []watcher.Reque
 	for _, request := range requests {
 		route, _ := r.Choose(standard, project, request)
 		for _, channel := range route.Channels {
-			next := target{channel, route.Mention, route.Fallback, route.QuietSuccesses, route.Progress}
+			next := target{channel: channel, mention: route.Mention, fallback: route.Fallback, quiet: route.QuietSuccesses, progress: route.Progress}
 			if next.fallback == channel {
 				next.fallback = ""
 			}

@@ -1,0 +1,56 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A watch is told of in the channels that the configuration names, which may change while the watch goes
+// on. The notes say in which other channels it was told of before.
+
+// left returns the channels that are no targets any more, where the watch was told of and its end was not:
+// it may say there that the watch is running. What such a channel refuses goes where people are told
+// anyway.
+func (s *Slack) left(ctx context.Context, watchID string, targets []target) (left []target, retry *watcher.RetryError) {
+	retry = s.postings(ctx, watchID, func(channel string, p posting) {
+		named := slices.ContainsFunc(targets, func(t target) bool { return t.channel == channel })
+		if !named && channel != webhookChannel && p.Code == "" && !p.untouched() && !p.ended() {
+			left = append(left, target{channel: channel, fallback: targets[0].channel, left: true})
+		}
+	})
+	return left, retry
+}
+
+// toldOfTheEnd reports whether people were told how the watch ended, in whatever channel.
+func (s *Slack) toldOfTheEnd(ctx context.Context, watchID string) (over bool, retry *watcher.RetryError) {
+	retry = s.postings(ctx, watchID, func(_ string, p posting) { over = over || p.ended() })
+	return over, retry
+}
+
+// ended reports whether all is told of how the watch ended.
+func (p posting) ended() bool { return p.Done && p.Tells == completed }
+
+// postings hands what is noted of a watch to f, channel by channel.
+func (s *Slack) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
+	if s.config.Token == "" {
+		return nil // there is one channel alone
+	}
+	prefix := noteKey("watch", watchID, "")
+	keys, err := s.config.Notes.Keys(ctx, strings.TrimSuffix(prefix, "."))
+	for _, key := range keys {
+		var p posting
+		if _, err = s.readNote(ctx, key, &p); err != nil {
+			break
+		}
+		f(strings.TrimPrefix(key, prefix), p)
+	}
+	if err != nil {
+		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read where the watch was told of: %w", err)}
+	}
+	return nil
+}
