@@ -20,30 +20,34 @@ const notFoundAdvice = "*Likely causes*\n" +
 	"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
 	"• the order belongs to another project or region\n" +
 	"• the request came long before the order was made\n" +
-	"*What to do:* take the name from the answer that created the order (label `os.modelarts/order.name`, or `orderName`), check project and region, and publish the request again."
+	"*What to do:* take the name from the answer that created the order (label `os.modelarts/order.name`, or `orderName`), check project and region, and publish the request again, with another `request_id`."
 
 // advice says, in mrkdwn, what is likely and what to do next. Neither holds foreign text.
 func advice(c watcher.Completion, causes []cause) string {
 	switch c.Outcome {
 	case watcher.PartiallyFailed, watcher.AllFailed:
-		return "*What to do:* the order has ended and will not be tried again. " + remedy(causes)
+		text := "*What to do:* the order has ended and will not be tried again. " + remedy(causes)
+		if c.Outcome == watcher.PartiallyFailed {
+			text += " What succeeded is there and costs money: use it or release it."
+		}
+		return text
 	case watcher.TimedOut:
 		if c.Error != nil && c.Error.Code == unknownOrder {
 			return notFoundAdvice
 		}
 		if c.Error != nil {
-			return "*What to do:* mend what kept orderwatch from asking ModelArts (its login, a permission, the network), look at the order in the ModelArts console, and publish the request again."
+			return "*What to do:* mend what kept orderwatch from asking ModelArts (its login, a permission, the network), look at the order in the ModelArts console, and publish the request again, with another `request_id`."
 		}
-		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with a longer `timeout`."
+		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with another `request_id` and a longer `timeout`."
 	case watcher.OrderNotFound:
 		return notFoundAdvice
 	case watcher.OrderRefused:
 		return "*Likely causes*\n" +
 			"• the project is not one of this region, or the name is malformed\n" +
 			"• the account that asks may not read orders of this project\n" +
-			"*What to do:* correct project and name, or give the account read access to ModelArts in this project, and publish the request again."
+			"*What to do:* correct project and name, or give the account read access to ModelArts in this project, and publish the request again, with another `request_id`."
 	case watcher.Cancelled:
-		return "To watch it again, publish the request again."
+		return "To watch it again, publish the request again, with another `request_id`."
 	}
 	return ""
 }

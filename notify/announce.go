@@ -70,7 +70,7 @@ func announceOverdue(a watcher.Attention, o Options) Message {
 }
 
 // calm says what the outage means for orders.
-const calm = "*No order has failed because of this*, and none needs to be requested again: orderwatch goes on with all of them by itself when it is over. " +
+const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
 	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
 // announceEnd returns what people are told when it is over.
@@ -79,7 +79,7 @@ func announceEnd(a watcher.Attention, w wording) Message {
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
-	const goOn = "*Nothing needs to be done*: orderwatch goes on with the orders by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own."
+	const goOn = "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do."
 	title := ":white_check_mark: *" + escape(w.over) + "* " + lasted + ": " + escape(waited(a))
 	p := newPage()
 	p.add(section(title))

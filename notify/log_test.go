@@ -51,7 +51,7 @@ func ExampleLog() {
 	// Output:
 	// level=INFO msg=summary watch=w_1 text="Stopped watching order.pool-5ed5-w4l2n after 0 s: cancelled by jane"
 	// level=INFO msg=summary watch=w_1 text="The order itself may still be running: only the watching was cancelled."
-	// level=INFO msg=summary watch=w_1 text="To watch it again, publish the request again."
+	// level=INFO msg=summary watch=w_1 text="To watch it again, publish the request again, with another `request_id`."
 	// level=INFO msg=summary watch=w_1 text="  Ended at an unknown time"
 	// level=INFO msg=summary watch=w_1 text="  cn-north-4 · project p1 · watch w_1"
 }

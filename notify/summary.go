@@ -139,6 +139,10 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 			field("Asked", fmt.Sprintf("%s in %s", count(c.Polls, "time"), lasted)),
 			field("Ended", date(c.CompletedAt)),
 		}
+	case watcher.Cancelled:
+		if c.Counts.Total > 0 {
+			return []*slack.TextBlockObject{field("Items", itemCounts(c.Counts))}
+		}
 	}
 	return nil
 }

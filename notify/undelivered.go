@@ -43,6 +43,9 @@ func (d delivery) remedy(e *PostError) string {
 	do := e.Remedy()
 	if d.about.WatchID != "" {
 		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
+		if d.place.channel != webhookChannel {
+			do += " --channel " + d.place.channel
+		}
 	}
 	return do
 }

@@ -63,7 +63,7 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		case Reject, Defer:
 			return admission, w, err
 		case Repeat:
-			return admission, w, in.repeated(ctx, w)
+			return admission, w, in.repeated(ctx, w, ask.Request.ID)
 		}
 		_, err = in.Records.Write(ctx, w, revision)
 		if errors.Is(err, ErrConflict) {
@@ -92,8 +92,9 @@ func (in *Intake) latest(ctx context.Context, order Order) (*Watch, Revision, er
 }
 
 // repeated makes sure of the step after the one that was found done.
-func (in *Intake) repeated(ctx context.Context, w Watch) error {
+func (in *Intake) repeated(ctx context.Context, w Watch, id string) error {
 	if w.State != Watching {
+		in.Log.Info("request was answered before; ask with another id to have the order watched again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", id)
 		return nil
 	}
 	return in.Wakeups.Schedule(ctx, w.Expected())

@@ -102,7 +102,7 @@ type SlackConfig struct {
 	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
 	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse"`
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
-	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary"`
+	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary; needs SLACK_TOKEN"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 
 	Routes notify.Routes // what that file says
@@ -150,6 +150,7 @@ func LoadServeConfig() (Config, error) {
 	p.must(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "is not set: set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
 	p.must(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "is not set: name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
+	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")
 	p.logIn(&c.ModelArts, os.Getenv)
 	return c, errors.Join(err, errors.Join(p...))
 }

@@ -312,6 +312,7 @@ func TestBad(t *testing.T) {
 		{[]string{"CONCURRENCY", "0"}, "CONCURRENCY: must be"},
 		{[]string{"CONCURRENCY", "10001"}, "CONCURRENCY: must be"},
 		{[]string{"SLACK_TOKEN", "planted"}, "SLACK_CHANNEL: is not set"},
+		{[]string{"SLACK_TOKEN", "planted ", "SLACK_CHANNEL", "C01"}, "SLACK_TOKEN: begins or ends with a blank"},
 		{[]string{"SLACK_CHANNEL", "#planted"}, "SLACK_CHANNEL: must be"},
 		{[]string{"SLACK_CHANNELS_ALLOWED", "C01,planted"}, "SLACK_CHANNELS_ALLOWED: must be"},
 		{[]string{"SLACK_MENTION_ON_FAILURE", "U1"}, "SLACK_MENTION_ON_FAILURE: must be"},

@@ -57,13 +57,13 @@ func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenI
 		asking.Go(func() { calls[i] = d.call(ctx, orders, clock, region, order) })
 	}
 	asking.Wait()
-	known := false
+	known, asked := false, false
 	for _, c := range calls {
 		cloud = append(cloud, c.finding)
 		clocks = append(clocks, d.cloudClock(c, seen)...)
-		known = known || c.known
+		known, asked = known || c.known, asked || c.asked
 	}
-	if d.order != (watcher.Order{}) && !known {
+	if d.order != (watcher.Order{}) && asked && !known {
 		cloud.add(levelWarning, "modelarts.order", order.String(), "no region that answers knows it",
 			"Check its name, which is not the billing order id, its project and its region.")
 	}
@@ -75,6 +75,7 @@ type regionCall struct {
 	finding finding
 	region  string
 	look    modelarts.Look
+	asked   bool // it was
 	known   bool // the order is
 }
 
@@ -90,6 +91,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 	ctx, cancel := context.WithTimeout(ctx, doctorCall)
 	defer cancel()
 	var err error
+	c.asked = true
 	c.look, err = orders.Look(ctx, region, order)
 	c.known = err == nil
 	f := &c.finding

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func renotifyCommand() *cobra.Command {
@@ -45,6 +44,9 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 		if ask.By == "" {
 			return usageError{c, errors.New("this machine does not say who you are: say who wants it with --by NAME")}
 		}
+		if err := checkChannels(c, channels...); err != nil {
+			return err
+		}
 		return renotify(c, *format, args[0], ask)
 	}
 	return command
@@ -59,7 +61,9 @@ func renotify(c *cobra.Command, format outputFormat, which string, ask events.Re
 	defer s.close()
 	if isWatchID(which) {
 		ask.WatchID = which
-	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil {
+	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil && strings.HasPrefix(which, "w_") {
+		return usageError{c, fmt.Errorf("%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", shorten(which, 60))}
+	} else if err != nil {
 		return err
 	}
 	done, err := s.Renotify(c.Context(), ask)
@@ -69,7 +73,7 @@ func renotify(c *cobra.Command, format outputFormat, which string, ask events.Re
 	if format == jsonOutput {
 		return printJSON(c.OutOrStdout(), done)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: the summary of watch %s (%s, %s) is posted again\n",
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: the summary of watch %s (%s, %s) is posted again when Slack takes it\n",
 		clean(done.Order.String()), clean(done.WatchID), clean(string(done.Outcome)), showTime(done.CompletedAt))
 	return err
 }
@@ -87,8 +91,10 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, clean(answer.Reason))
+	case ok && answer.Code == http.StatusBadRequest:
+		return usageError{c, fmt.Errorf("%s: %s", which, clean(answer.Reason))}
 	case ok:
-		return refusal(c, watcher.Order{}, err)
+		return fmt.Errorf("%s: %s", which, clean(answer.Reason))
 	}
 	return unanswered(err)
 }

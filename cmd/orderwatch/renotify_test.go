@@ -61,5 +61,8 @@ func TestRenotify(t *testing.T) {
 	wantSaid(t, "a stranger", carryOut(t, d.env, "renotify", "--by", "ann", stranger), 1, nil, []string{stranger + ": no event of this watch is kept", "list --state ended"})
 	wantSaid(t, "not ended", carryOut(t, d.env, "renotify", "--by", "ann", "order.never"), 1, nil, []string{"order.never: no watch of this order has ended"})
 	wantSaid(t, "a channel", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the workers are configured with"})
+	wantSaid(t, "the channel of a watch", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", w.WatchID), 2, nil, []string{w.WatchID + ": slack_channels: must be IDs"})
+	wantSaid(t, "a channel's name", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "#else", "order.fails"), 2, nil, []string{`--channel: "#else" must be a channel's ID`})
+	wantSaid(t, "a part of an id", carryOut(t, d.env, "renotify", "--by", "ann", w.WatchID[:20]), 1, nil, []string{"no watch of this order has ended"})
 	wantSaid(t, "two", carryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
 }

@@ -116,8 +116,10 @@ func routedRequest(c *cobra.Command, config Config, args []string, channel strin
 	if err != nil {
 		return order, request, usageError{c, fmt.Errorf("label %w", err)}
 	}
-	if channel != "" && !notify.IsChannel(channel) {
-		return order, request, usageError{c, fmt.Errorf("--channel: %q must be a channel's ID such as C0123456789, not its name", shorten(channel, 60))}
+	if channel != "" {
+		if err := checkChannels(c, channel); err != nil {
+			return order, request, err
+		}
 	}
 	ask := events.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
 	if err := ask.Check(); err != nil {

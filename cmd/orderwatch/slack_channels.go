@@ -3,6 +3,10 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/notify"
 )
 
 // A slackUse is a channel that people may be told in.
@@ -31,6 +35,16 @@ func (s SlackConfig) uses() (all []slackUse) {
 		add(channel, fmt.Sprintf("line %d of %s", s.Routes.Line(channel), s.RoutesFile))
 	}
 	return all
+}
+
+// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
+func checkChannels(c *cobra.Command, channels ...string) error {
+	for _, channel := range channels {
+		if !notify.IsChannel(channel) {
+			return usageError{c, fmt.Errorf("--channel: %q must be a channel's ID such as C0123456789, not its name", shorten(channel, 60))}
+		}
+	}
+	return nil
 }
 
 // ids returns the channels' IDs.

@@ -23,7 +23,7 @@ import (
 //	FAULT_ACTION  kill, stop or term
 //	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
 //	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
-//	              when people are told, and those of package notify
+//	              when people are told, and those of package notify, but for how far clocks are apart
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
 func serveTiming() timing {
@@ -60,7 +60,9 @@ func faultTiming(environ []string) (timing, error) {
 		timing.LastPoll /= time.Duration(speed)
 		timing.Forbidden /= time.Duration(speed)
 		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
+		clocks := timing.Slack.Clocks
 		divide(reflect.ValueOf(&timing.Slack).Elem(), speed)
+		timing.Slack.Clocks = clocks
 	}
 	if text := set["FAULT_TIMING"]; text != "" {
 		if err := setDurations(&timing.Timing, text); err != nil {
