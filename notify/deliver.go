@@ -181,6 +181,7 @@ func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.R
 			d.entry.posting.Silent = true
 			return d.entry.end(ctx)
 		}
+		d.receipt.begin(d.entry.state, d.entry.part())
 		retry := d.entry.overtaken()
 		if retry == nil {
 			retry = d.entry.tooSoon()
@@ -228,7 +229,7 @@ func (s *Slack) call(ctx context.Context, d delivery, stop time.Time) *watcher.R
 	ts, err := s.send(ctx, d)
 	s.rest(ctx, taken, Classify(err))
 	if err == nil {
-		return s.accepted(ctx, d, ts)
+		return s.accepted(context.WithoutCancel(ctx), d, ts)
 	}
 	return s.refused(ctx, d, err)
 }
@@ -242,7 +243,14 @@ func (s *Slack) awaitTurn(ctx context.Context, d delivery, stop time.Time) *watc
 		return retry
 	}
 	if d.entry.edits() { // which take no turn of the channel's
-		if wait := s.take(s.edits, s.config.Timing.Edit); wait > 0 {
+		wait := time.Duration(0)
+		if d.follows {
+			wait = s.take(s.follows, s.config.Timing.Follow)
+		}
+		if wait <= 0 {
+			wait = s.take(s.edits, s.config.Timing.Edit)
+		}
+		if wait > 0 {
 			return &watcher.RetryError{After: wait, Err: errors.New("post to slack: it takes so many edits a minute")}
 		}
 		return nil

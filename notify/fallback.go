@@ -2,7 +2,10 @@ package notify
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -45,7 +48,23 @@ func (s *Slack) fallbacks(t target) (channels []string) {
 }
 
 // move notes that the channel finally refused the message, and that it goes to the next one.
-func (d delivery) move(ctx context.Context, e *PostError) *watcher.RetryError {
-	d.log.Error("slack finally refuses the message, another channel gets it", "code", e.Code, "err", e, "to", d.others[0], "do", d.remedy(e))
-	return d.entry.refuse(ctx, e.Code, d.others[0])
+func (d delivery) move(ctx context.Context, e *PostError, to string) *watcher.RetryError {
+	d.log.Error("slack finally refuses the message, another channel gets it", "code", e.Code, "err", e, "to", to, "do", d.remedy(e))
+	return d.entry.refuse(ctx, e.Code, to)
+}
+
+// next returns the first of the channels that are left to try that has not refused the message itself,
+// empty where there is none: what two channels refuse may not go from one to the other and back.
+func (d delivery) next(ctx context.Context) (channel string, retry *watcher.RetryError) {
+	about := strings.TrimSuffix(d.entry.key, d.place.channel)
+	for _, channel := range d.others {
+		var p posting
+		if _, err := d.entry.slack.readNote(ctx, about+channel, &p); err != nil {
+			return "", &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read which channel refused the message: %w", err)}
+		}
+		if p.Code == "" {
+			return channel, nil
+		}
+	}
+	return "", nil
 }

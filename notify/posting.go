@@ -141,7 +141,9 @@ func (e *entry) read(ctx context.Context) *watcher.RetryError {
 func (e *entry) mine() bool { return e.posting.Call != nil && e.posting.Call.By == e.slack.id }
 
 // edits reports whether the next call changes a message that stands.
-func (e *entry) edits() bool { return e.part() == 0 && e.posting.TS != "" && !e.receipt.anew }
+func (e *entry) edits() bool {
+	return e.part() == 0 && e.posting.TS != "" && e.posting.TS != e.receipt.anew
+}
 
 // part returns which part of what is to be told is next.
 func (e *entry) part() int {
@@ -167,8 +169,8 @@ func (e *entry) announce(ctx context.Context) *watcher.RetryError {
 	if e.posting.Tells != e.state {
 		e.posting.Tells, e.posting.Parts, e.posting.Done = e.state, 0, false
 	}
-	if e.receipt.anew {
-		e.posting.TS, e.receipt.anew = "", false
+	if e.part() == 0 && e.posting.TS != "" && !e.edits() {
+		e.posting.TS, e.posting.Quiet = "", false
 		e.posting.Generation++
 	}
 	since := now
@@ -189,11 +191,11 @@ func (e *entry) announce(ctx context.Context) *watcher.RetryError {
 // withdraw notes that the call was not made, or not accepted, so that others need not look for what
 // became of it. Where that fails they do.
 func (e *entry) withdraw(ctx context.Context) {
-	if !e.mine() || e.receipt.unsure {
+	if !e.mine() || e.receipt.unsure || e.receipt.doubtful {
 		return
 	}
 	e.posting.Call = nil
-	e.note(ctx)
+	e.note(context.WithoutCancel(ctx))
 }
 
 // stands notes that the part at hand stands as the message with the ts; the message has so many parts.

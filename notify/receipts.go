@@ -12,12 +12,15 @@ const maxReceipts = 10000
 // A receipt is what this process knows of one message in one channel beside its note. It is written
 // only by whoever claimed it.
 type receipt struct {
-	form      int       // of the part at hand: 0 is the rich one
+	state     string    // that the part at hand tells
+	part      int       // the part at hand
+	form      int       // of it: 0 is the rich one
 	bare      bool      // Slack refuses the metadata
 	file      string    // the id of the file that was uploaded, and is not shared yet
 	tries     int       // how often its bytes did not arrive
+	looks     int       // how often its channel could not be looked into
 	notBefore time.Time // the part at hand may not be tried before
-	anew      bool      // what was to be edited cannot be; a new message is posted
+	anew      string    // the ts of the message that cannot be edited; a new one is posted in its place
 	known     bool      // this process remembers what became of its last call, in unsure
 	unsure    bool      // the call at hand was perhaps accepted
 	twin      bool      // Slack says of the part at hand that it stands
@@ -30,10 +33,18 @@ type receipt struct {
 
 // accepted forgets what was of the part at hand alone, which stands now.
 func (r *receipt) accepted() {
-	r.form, r.file, r.tries = 0, "", 0
+	r.form, r.file, r.tries, r.looks = 0, "", 0, 0
 	r.notBefore = time.Time{}
-	r.anew, r.unsure, r.twin, r.doubtful = false, false, false, false
+	r.anew, r.unsure, r.twin, r.doubtful = "", false, false, false
 	r.known, r.unnoted, r.told = true, nil, ""
+}
+
+// begin forgets what was of another part, which another worker perhaps posted.
+func (r *receipt) begin(state string, part int) {
+	if r.state != state || r.part != part {
+		r.state, r.part = state, part
+		r.form, r.file, r.tries, r.looks = 0, "", 0, 0
+	}
 }
 
 // A place is what is told of one watch, or one outage, in one channel.

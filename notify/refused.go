@@ -23,6 +23,9 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	if r.twin = e.Code == "duplicate_message"; r.twin && r.doubtful {
 		return s.doubled(ctx, d)
 	}
+	if r.unsure && r.doubtful { // it stands perhaps three times soon
+		s.duplicates.Add(1)
+	}
 	age := now.Sub(d.told)
 	delay := e.RetryAfter
 	switch e.Class {
@@ -32,8 +35,11 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		}
 		return s.pause(now, e)
 	case EditRefused:
+		if !d.entry.edits() {
+			return d.giveUp(ctx, &PostError{Class: PayloadRefused, Code: e.Code, Detail: e.Detail})
+		}
 		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
-		r.anew, r.form = true, 0
+		s.replace(ctx, d)
 		return nil
 	case PayloadRefused:
 		if strings.HasPrefix(e.Code, "metadata_") && !r.bare {
@@ -66,6 +72,16 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		delay += s.config.Timing.Wait
 	}
 	return &watcher.RetryError{After: delay, Err: e}
+}
+
+// replace lets a new message follow in place of the one that cannot be edited. Nobody needs that one any
+// more: it goes where Slack lets it.
+func (s *Slack) replace(ctx context.Context, d delivery) {
+	old := d.entry.posting.TS
+	if _, _, err := s.api.DeleteMessageContext(ctx, d.place.channel, old); err != nil {
+		d.log.Debug("the message that cannot be edited is not deleted", "ts", old, "err", Classify(err))
+	}
+	d.receipt.anew, d.receipt.form = old, 0
 }
 
 // doubled deals with a part of which Slack says that it stands, where nobody can look which message it
@@ -117,8 +133,13 @@ func (d delivery) giveUp(ctx context.Context, e *PostError) *watcher.RetryError 
 		return d.entry.refuse(ctx, e.Code, "") // each watch finds its own way
 	case d.entry.quiet:
 		return d.entry.end(ctx) // the summary follows
-	case e.Class != PayloadRefused && len(d.others) > 0:
-		return d.move(ctx, e)
+	case e.Class != PayloadRefused:
+		if to, retry := d.next(ctx); to != "" || retry != nil {
+			if retry == nil {
+				retry = d.move(ctx, e, to)
+			}
+			return retry
+		}
 	}
 	if retry := d.keep(ctx, e); retry != nil {
 		return retry

@@ -24,8 +24,9 @@ const (
 // messageType is the type of the metadata of every message that is posted.
 const messageType = "orderwatch_message"
 
-// historyBefore is how long before a call was announced the channel's history is read: clocks differ.
-const historyBefore = time.Minute
+// historyMargin is how long before a call was announced the channel's history is read, and after the call
+// must have ended: clocks differ.
+const historyMargin = time.Minute
 
 // settle finds out what became of a call without a result, before another is made. nil means that it
 // is settled: the part stands, or may be posted.
@@ -36,7 +37,7 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 		return nil // this process knows that it was not accepted
 	}
 	stale := s.config.Timing.Stale
-	if left := stale - s.config.Now().Sub(c.At); left > 0 && !e.mine() {
+	if left := stale - s.config.Now().Sub(c.At); left > 0 && left <= stale+clockWrong && !e.mine() { // later than that a clock was wrong
 		return &watcher.RetryError{After: min(left, stale), Err: errors.New("post to slack: another worker is about to")}
 	}
 	if e.edits() {
@@ -46,7 +47,7 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 		return &watcher.RetryError{After: wait, Err: errors.New("post to slack: waiting for a look into the channel's history")}
 	}
 	found, err := s.find(ctx, d)
-	if errors.Is(err, errNoHistory) {
+	if errors.Is(err, errNoHistory) || err != nil && Classify(err).Class != TokenRefused && s.config.Now().Sub(c.Since) >= s.config.Timing.UnknownPatience {
 		e.receipt.doubtful = true
 		return nil
 	}
@@ -81,17 +82,25 @@ func (s *Slack) settle(ctx context.Context, d delivery) *watcher.RetryError {
 // errNoHistory means that this bot may not see what it posted.
 var errNoHistory = errors.New("the channel's history cannot be read")
 
-// notFound is the delay after an error of a look into a channel.
+// notFound is the delay after an error of a look into a channel. Where Slack answered, it is perhaps about
+// this look alone, and others are posted meanwhile.
 func (s *Slack) notFound(d delivery, err error) *watcher.RetryError {
 	e := Classify(err)
 	if e.Class == TokenRefused {
 		return s.pause(s.config.Now(), e)
 	}
-	now := s.config.Now()
-	delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
-	s.troubles.begin(now, d.place.channel, e, delay)
-	d.report(e, delay, changed)
-	return &watcher.RetryError{After: delay, Err: e}
+	now, t, r := s.config.Now(), s.config.Timing, d.receipt
+	if e.Class == Ambiguous {
+		delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
+		s.troubles.begin(now, d.place.channel, e, delay)
+		d.report(e, delay, changed)
+		return &watcher.RetryError{After: delay, Err: e}
+	}
+	delay := max(e.RetryAfter, min(t.BackoffInitial<<min(r.looks, 10), t.BackoffMax))
+	r.looks++
+	r.notBefore = now.Add(delay)
+	d.report(e, delay, s.troubles.begin(now, d.place.channel, e, delay))
+	return &watcher.RetryError{After: delay + t.Wait, Err: e}
 }
 
 // mark returns the metadata by which the part at hand is found.
@@ -148,10 +157,12 @@ func (s *Slack) find(ctx context.Context, d delivery) (found []slack.Message, er
 	if d.place.channel == webhookChannel || d.lane.blind(s.config.Now()) {
 		return nil, errNoHistory
 	}
-	oldest := strconv.FormatInt(d.entry.posting.Call.Since.Add(-historyBefore).Unix(), 10)
+	c := d.entry.posting.Call
+	oldest := strconv.FormatInt(c.Since.Add(-historyMargin).Unix(), 10)
+	latest := strconv.FormatInt(c.At.Add(s.config.Timing.Stale+historyMargin).Unix(), 10)
 	for cursor := ""; ; {
 		var messages []slack.Message
-		messages, cursor, err = s.history(ctx, d, oldest, cursor)
+		messages, cursor, err = s.history(ctx, d, oldest, latest, cursor)
 		if err != nil {
 			return nil, s.unread(d, err)
 		}
@@ -168,19 +179,22 @@ func (s *Slack) find(ctx context.Context, d delivery) (found []slack.Message, er
 }
 
 // history returns a page of the channel's messages, or of the thread's.
-func (s *Slack) history(ctx context.Context, d delivery, oldest, cursor string) (messages []slack.Message, next string, err error) {
-	const page = 200
+func (s *Slack) history(ctx context.Context, d delivery, oldest, latest, cursor string) (messages []slack.Message, next string, err error) {
+	const page = 50 // messages, of up to 100 KB each
 	if d.entry.part() > 0 {
 		messages, _, next, err = s.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
 			ChannelID: d.place.channel, Timestamp: d.entry.posting.TS, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
 		})
-		if err == nil && len(messages) == 0 { // the root is always there
+		switch {
+		case err == nil && len(messages) == 0: // the root, at least, is there: this was no answer
 			err = fmt.Errorf("read the message's thread: %w", ErrNoTimestamp)
+		case err != nil && Classify(err).Code == "thread_not_found": // with its root it is gone
+			return nil, "", nil
 		}
 		return messages, next, err
 	}
 	answer, err := s.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
-		ChannelID: d.place.channel, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+		ChannelID: d.place.channel, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
 	})
 	if err != nil {
 		return nil, "", err

@@ -77,6 +77,7 @@ type Slack struct {
 	receipts receipts
 	looks    *rate.Limiter // into channels' histories
 	edits    *rate.Limiter
+	follows  *rate.Limiter // those edits that tell of a watch that goes on
 	files    fileScope
 
 	mu          sync.Mutex
@@ -92,8 +93,9 @@ type Slack struct {
 
 var _ watcher.Notifier = (*Slack)(nil)
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 1 << 20
+// maxAnswer bounds what is read of an answer, in bytes: a page of a history may hold long messages, most
+// of whose characters are escaped.
+const maxAnswer = 16 << 20
 
 // webhookChannel stands for the webhook's own channel.
 const webhookChannel = "webhook"
@@ -130,6 +132,7 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		receipts: receipts{known: make(map[place]*receipt)},
 		looks:    rate.NewLimiter(0, 5),
 		edits:    rate.NewLimiter(0, 5),
+		follows:  rate.NewLimiter(0, 5),
 		lanes:    make(map[string]*lane),
 		troubles: newTroubles(),
 		newest:   newest{of: make(map[string]int)},

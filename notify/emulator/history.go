@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Mess
 	}
 	var found []Message
 	for _, m := range s.shown(ask.Get("channel")) {
-		if wanted(m, ask.Get("ts")) && (ask.Get("oldest") == "" || after(m.TS, ask.Get("oldest"))) {
+		if wanted(m, ask.Get("ts")) && within(m.TS, ask) {
 			if m.Metadata == nil || ask.Get("include_all_metadata") == "" {
 				m.Metadata = nil
 			}
@@ -53,6 +54,9 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Mess
 	}
 	if newestFirst {
 		slices.Reverse(found)
+	} else if !s.stands(ask.Get("channel"), ask.Get("ts")) {
+		refuse(w, "thread_not_found")
+		return
 	}
 	begin, _ := strconv.Atoi(ask.Get("cursor")) // this server's cursors are numbers
 	limit, err := strconv.Atoi(ask.Get("limit"))
@@ -88,6 +92,17 @@ func (s *Server) mayRead(token, scope, channelID string) string {
 func (s *Server) shown(channelID string) []Message {
 	now := s.options.Now()
 	return slices.DeleteFunc(s.Messages(channelID), func(m Message) bool { return now.Sub(m.at) < s.options.HistoryLag })
+}
+
+// stands reports whether there is such a message, whether or not the history shows it.
+func (s *Server) stands(channelID, ts string) bool {
+	return slices.ContainsFunc(s.Messages(channelID), func(m Message) bool { return m.TS == ts })
+}
+
+// within reports whether the timestamp is between those that are asked for.
+func within(ts string, ask url.Values) bool {
+	oldest, latest := ask.Get("oldest"), ask.Get("latest")
+	return (oldest == "" || after(ts, oldest)) && (latest == "" || after(latest, ts))
 }
 
 // after reports whether one timestamp is later than another.
