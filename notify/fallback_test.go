@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,32 @@ func TestFallbackOfAnOutage(t *testing.T) {
 		t.Errorf("its end waits %v", d)
 	}
 	b.want("C0HOOK", 2)
+}
+
+// TestFallbacksThatRefuseEachOther holds that what two channels refuse, each the other's fallback, is kept,
+// whatever fails meanwhile.
+func TestFallbacksThatRefuseEachOther(t *testing.T) {
+	t.Parallel()
+	k, n, failed := &kept{}, &notes{}, false
+	b := newBench(t, func(c *notify.Config) {
+		c.Notes, c.Undelivered = n, k
+		c.Routes = routes(t, "rules: [{match: {labels: {env: prod}}, fallback: C0TEAM}, {channels: [C0TEAM]}]")
+	})
+	b.slack.AddChannel("C0ONCALL", emulator.Archived)
+	b.slack.AddChannel("C0TEAM", emulator.Archived)
+	c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	c.Requests = append(c.Requests, watcher.Request{ID: "build-2"})
+	n.fail = func(key string, _ []byte) error {
+		if late := b.clock.Now().Sub(c.CompletedAt) > time.Hour; !late || failed || !strings.HasPrefix(key, "watch.") || !strings.HasSuffix(key, ".C0TEAM") {
+			return nil
+		}
+		failed = true
+		return errors.New("no answer")
+	}
+	b.settle(c)
+	if len(k.all) != 1 || !failed {
+		t.Errorf("kept %+v", k.all)
+	}
 }
 
 // A webhook that is gone pauses nobody while there is a token.

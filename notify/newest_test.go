@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -49,4 +50,41 @@ func TestProgressTellsTheLatest(t *testing.T) {
 		t.Errorf("after the end: put back for %s, %d calls", d, b.slack.Calls()-calls)
 	}
 	b.want("C0ONCALL", 1)
+}
+
+// TestProgressLeavesRoomForTheEnd holds that an end is told soon though far more watches change than Slack
+// lets messages be edited, and each of them is ahead of it.
+func TestProgressLeavesRoomForTheEnd(t *testing.T) {
+	b := newBench(t, func(c *notify.Config) { c.Progress = true })
+	watches := make([]watcher.Progress, 200)
+	due := make([]time.Time, len(watches))
+	change := func(i int) error {
+		watches[i].Number++
+		return b.notifier.Progress(t.Context(), watches[i])
+	}
+	for i := range watches {
+		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+		c.WatchID, c.OrderName = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i)
+		watches[i].Report = c.Report
+		b.settleBy(func() error { return change(i) })
+	}
+	ended := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	ended.WatchID, ended.OrderName = "w_0", "order.pool-0-x"
+	begin, told := b.clock.Now().Add(time.Minute), false
+	for b.clock.Now().Before(begin.Add(10*time.Second)) && !told {
+		now := b.clock.Now()
+		for i := range due {
+			if i > 0 && !due[i].After(now) {
+				due[i] = now.Add(max(b.delay(change(i)), time.Second))
+			}
+		}
+		if now.After(begin) && !due[0].After(now) {
+			wait := b.notify(ended)
+			due[0], told = now.Add(wait), wait == 0
+		}
+		b.clock.Sleep(t.Context(), 100*time.Millisecond)
+	}
+	if !told {
+		t.Error("the end is not told within 10 s")
+	}
 }

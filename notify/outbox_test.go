@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -344,6 +345,7 @@ func (o *outbox) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 
 // hand gives an event to a worker.
 func (o *outbox) hand(p *posted) {
+	o.tidy()
 	h := &delivering{of: p, worker: o.random.IntN(len(o.workers)), goOn: o.now}
 	p.busy = true
 	worker := o.workers[h.worker]
@@ -373,6 +375,25 @@ func (o *outbox) hand(p *posted) {
 		}
 	})
 	o.hands = append(o.hands, h)
+}
+
+// tidy lets a person delete a message now and then that says that something runs.
+func (o *outbox) tidy() {
+	if !o.now.Before(o.calm) || o.faults == 0 || o.random.IntN(4) > 0 {
+		return
+	}
+	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
+		for _, m := range o.slack.Messages(channel) {
+			if m.ThreadTS == "" && strings.Contains(m.Text, "is running") && o.random.IntN(3) == 0 {
+				ask := url.Values{"token": {token}, "channel": {channel}, "ts": {m.TS}}
+				r := httptest.NewRequest("POST", "/api/chat.delete", strings.NewReader(ask.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				o.slack.ServeHTTP(httptest.NewRecorder(), r)
+				o.tell("a person deletes %s in %s", m.TS, channel)
+				return
+			}
+		}
+	}
 }
 
 // died lets a worker be dead, with all that it had in hand.

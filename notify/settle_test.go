@@ -2,9 +2,11 @@ package notify_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,4 +95,126 @@ func TestOneBadMessageHoldsNobodyUp(t *testing.T) {
 			t.Logf("the last was told %s after its end", last.Sub(c.events[19].completion.CompletedAt))
 		})
 	}
+}
+
+// TestLookThatNeverWorks holds that a message is told, or kept, and nobody held up, where nobody can find out
+// what became of it: its root is gone, or Slack answers looks with an error that nobody knows.
+func TestLookThatNeverWorks(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{"the root is gone": "", "an unknown code": `{"ok":false,"error":"method_not_supported_for_channel_type"}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *notify.Config) {
+				c.HTTPClient = &http.Client{Transport: stranger(func(path, _ string) string {
+					if strings.HasSuffix(path, "conversations.replies") {
+						return answer
+					}
+					return ""
+				})}
+			})
+			b.slack.AddToken(token, "chat:write", "channels:history")
+			first := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40))
+			b.slack.Script(emulator.Pass, emulator.Unavailable)
+			b.notify(first)
+			if answer == "" {
+				b.deleted(b.want("C0ONCALL", 1)[0].TS)
+			}
+			begin := b.clock.Now()
+			c := &consumer{bench: b, workers: []*bench{b}, events: []*event{{completion: first, due: begin}}}
+			for i := range 48 {
+				w := order(watcher.Succeeded, 3)
+				w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*time.Hour)
+				c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
+			}
+			c.run(begin.Add(50 * time.Hour))
+			told := 0
+			for _, m := range b.slack.Messages("C0ONCALL") {
+				var i int
+				if _, err := fmt.Sscanf(m.Text, "order.pool-%d-x", &i); err != nil {
+					continue
+				}
+				told++
+				if late := tsTime(t, m).Sub(c.events[i+1].completion.CompletedAt); late > 10*time.Second {
+					t.Errorf("%q was told %s late", m.Text, late)
+				}
+			}
+			if told != 48 || !c.events[0].done {
+				t.Errorf("%d of 48 others told; the first is done with: %t", told, c.events[0].done)
+			}
+		})
+	}
+}
+
+// TestLongHistory holds that a message is found in a channel full of long ones.
+func TestLongHistory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.slack.AddToken(token, "chat:write", "channels:history")
+	c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	b.slack.Script(emulator.AcceptAndDrop)
+	b.notify(c)
+	for range 150 {
+		b.clock.Sleep(t.Context(), time.Second)
+		answer, err := http.PostForm(b.url+"/api/chat.postMessage", url.Values{"token": {token}, "channel": {"C0ONCALL"}, "text": {strings.Repeat("可用区资源不足", 1500)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	if d := b.another().settle(c); len(d) > 1 {
+		t.Errorf("it waits %v", d)
+	}
+	b.want("C0ONCALL", 151)
+}
+
+// TestStoppedAtTheAnswer holds that a worker that stops when Slack has answered notes what it answered.
+func TestStoppedAtTheAnswer(t *testing.T) {
+	t.Parallel()
+	work, stop := context.WithCancel(t.Context())
+	b := newBench(t, func(c *notify.Config) {
+		c.HTTPClient = &http.Client{Transport: stopsAfter{"chat.postMessage", stop}}
+		c.Notes = untilDone{c.Notes}
+	})
+	c := order(watcher.Succeeded, 3)
+	if err := b.notifier.Notify(work, c); err != nil {
+		t.Error(err)
+	}
+	if d := b.another().settle(c); len(d) > 0 {
+		t.Errorf("another worker waits %v", d)
+	}
+	b.want("C0ONCALL", 1)
+}
+
+// A stopsAfter lets a worker stop when the answer of a method has been read.
+type stopsAfter struct {
+	method string
+	stop   func()
+}
+
+func (s stopsAfter) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && strings.HasSuffix(r.URL.Path, s.method) {
+		answer.Body = closing{answer.Body, s.stop}
+	}
+	return answer, err
+}
+
+type closing struct {
+	io.ReadCloser
+	then func()
+}
+
+func (c closing) Close() error {
+	c.then()
+	return c.ReadCloser.Close()
+}
+
+// untilDone are notes that a worker that has stopped cannot write.
+type untilDone struct{ watcher.Notes }
+
+func (n untilDone) SetNote(ctx context.Context, key string, text []byte, last watcher.Revision) (watcher.Revision, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return n.Notes.SetNote(ctx, key, text, last)
 }
