@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,6 +25,15 @@ func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	s.maxPayload, s.completed = int(nc.MaxPayload()), func(watcher.Outcome) {}
 	return s, err
 }
+
+// A Reading is what one answer says of the server's clock.
+type Reading = reading
+
+// NewReading returns a reading.
+func NewReading(offset, doubt time.Duration, at time.Time) Reading { return reading{offset, doubt, at} }
+
+// Counts reports whether the reading takes the place of one before it.
+func (r reading) Counts(before *Reading) bool { return r.counts(before) }
 
 // A Store is all that the domain asks of this package.
 type Store interface {
