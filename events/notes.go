@@ -46,23 +46,23 @@ func (n *Notes) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 	return m.Data, watcher.Revision(m.Sequence), nil
 }
 
-// Keys returns the keys under which something is noted that begin with the prefix and a dot, as the
-// bucket's leader sees them. It reads each of the notes.
-func (n *Notes) Keys(ctx context.Context, prefix string) (keys []string, err error) {
+// Under returns, by key, what is noted under the keys that begin with the prefix and a dot, as the
+// bucket's leader sees it.
+func (n *Notes) Under(ctx context.Context, prefix string) (map[string][]byte, error) {
 	if err := checkNoteKey(prefix); err != nil {
 		return nil, err
 	}
-	names := n.store.names
+	names, notes := n.store.names, make(map[string][]byte)
 	for from := uint64(1); ; {
 		m, err := n.store.next(ctx, names.noteStream(), names.note(prefix)+".>", from)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return keys, nil
+			return notes, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		if len(m.Data) > 0 { // no marker of a deletion
-			keys = append(keys, strings.TrimPrefix(m.Subject, names.note("")))
+			notes[strings.TrimPrefix(m.Subject, names.note(""))] = m.Data
 		}
 		from = m.Sequence + 1
 	}

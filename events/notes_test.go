@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,14 +81,14 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-func TestKeysOfNotes(t *testing.T) {
+func TestNotesUnder(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, config(), idleCloud())
 	nc, js := connect(t, s)
 	n := notesOn(t, nc, config())
 	for _, key := range []string{"watch.w_1.C0A", "watch.w_2.C0A", "watch.w_1.C0B", "watch.w_10.C0A", "watch.w_1", "watch.w_1.C0C"} {
-		if _, err := n.SetNote(t.Context(), key, []byte("{}"), 0); err != nil {
+		if _, err := n.SetNote(t.Context(), key, []byte(key), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,12 +100,18 @@ func TestKeysOfNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for prefix, want := range map[string][]string{"watch.w_1": {"watch.w_1.C0A", "watch.w_1.C0B"}, "watch.w_2": {"watch.w_2.C0A"}, "watch.w_3": nil} {
-		if got, err := n.Keys(t.Context(), prefix); !slices.Equal(slices.Sorted(slices.Values(got)), want) || err != nil {
-			t.Errorf("%s: %v (%v); want %v", prefix, got, err, want)
+		got, err := n.Under(t.Context(), prefix)
+		if !slices.Equal(slices.Sorted(maps.Keys(got)), want) || err != nil {
+			t.Errorf("%s: %s (%v); want %v", prefix, got, err, want)
+		}
+		for key, text := range got {
+			if string(text) != key {
+				t.Errorf("under %s is noted %q", key, text)
+			}
 		}
 	}
-	if _, err := n.Keys(t.Context(), "watch.*"); err == nil {
-		t.Error("keys were read for a wildcard")
+	if _, err := n.Under(t.Context(), "watch.*"); err == nil {
+		t.Error("notes were read for a wildcard")
 	}
 }
 

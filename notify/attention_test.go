@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,16 +34,16 @@ func (n *notes) Note(_ context.Context, key string) ([]byte, watcher.Revision, e
 	return n.known[key].text, n.known[key].revision, nil
 }
 
-func (n *notes) Keys(_ context.Context, prefix string) (keys []string, err error) {
+func (n *notes) Under(_ context.Context, prefix string) (map[string][]byte, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for key := range n.known {
+	found := make(map[string][]byte)
+	for key, note := range n.known {
 		if strings.HasPrefix(key, prefix+".") {
-			keys = append(keys, key)
+			found[key] = note.text
 		}
 	}
-	slices.Sort(keys)
-	return keys, nil
+	return found, nil
 }
 
 func (n *notes) SetNote(_ context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {

@@ -75,7 +75,6 @@ type delivery struct {
 	ended    *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
 	silent   bool                                 // it is told only where a message stands that it ends
 	together bool                                 // it tells of many watches
-	follows  bool                                 // it tells of a watch that goes on
 	others   []string                             // the channels that are left to try where this one finally refuses it
 	log      *slog.Logger                         // says what it is about
 	whole    func(ctx context.Context, m Message) // writes a message to the log
@@ -154,7 +153,7 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 	if d.ended != nil && s.together(d) {
 		return s.tellTogether(ctx, d, stop)
 	}
-	if d.follows && d.entry.posting.untouched() {
+	if d.entry.quiet && d.entry.posting.untouched() {
 		if over, retry := s.toldOfTheEnd(ctx, d.place.about); over || retry != nil {
 			return retry
 		}
@@ -244,7 +243,7 @@ func (s *Slack) awaitTurn(ctx context.Context, d delivery, stop time.Time) *watc
 	}
 	if d.entry.edits() { // which take no turn of the channel's
 		wait := time.Duration(0)
-		if d.follows {
+		if d.entry.quiet {
 			wait = s.take(s.follows, s.config.Timing.Follow)
 		}
 		if wait <= 0 {

@@ -2,7 +2,9 @@ package notify
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,10 +43,10 @@ func (s *Slack) postings(ctx context.Context, watchID string, f func(channel str
 		return nil // there is one channel alone
 	}
 	prefix := noteKey("watch", watchID, "")
-	keys, err := s.config.Notes.Keys(ctx, strings.TrimSuffix(prefix, "."))
-	for _, key := range keys {
+	notes, err := s.config.Notes.Under(ctx, strings.TrimSuffix(prefix, "."))
+	for _, key := range slices.Sorted(maps.Keys(notes)) {
 		var p posting
-		if _, err = s.readNote(ctx, key, &p); err != nil {
+		if err = json.Unmarshal(notes[key], &p); err != nil {
 			break
 		}
 		f(strings.TrimPrefix(key, prefix), p)

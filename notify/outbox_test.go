@@ -267,7 +267,7 @@ func (o *outbox) pause(d time.Duration) {
 	}
 }
 
-// Note, Keys and SetNote are the notes, which may fail, and be slow.
+// Note, Under and SetNote are the notes, which may fail, and be slow.
 func (o *outbox) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
 	o.pause(o.within(20 * time.Millisecond))
 	if o.goesWrong() {
@@ -276,12 +276,12 @@ func (o *outbox) Note(ctx context.Context, key string) ([]byte, watcher.Revision
 	return o.notes.Note(ctx, key)
 }
 
-func (o *outbox) Keys(ctx context.Context, prefix string) ([]string, error) {
+func (o *outbox) Under(ctx context.Context, prefix string) (map[string][]byte, error) {
 	o.pause(o.within(20 * time.Millisecond))
 	if o.goesWrong() {
 		return nil, errors.New("no answer")
 	}
-	return o.notes.Keys(ctx, prefix)
+	return o.notes.Under(ctx, prefix)
 }
 
 func (o *outbox) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {

@@ -95,7 +95,7 @@ type entry struct {
 	key      string // of the note
 	state    string // what is to be told
 	least    string // a state before it that is enough for the caller; empty: none
-	quiet    bool   // it wakes nobody
+	quiet    bool   // it tells of a watch that goes on, and wakes nobody
 	changes  bool   // it goes on changing: it is told no more often than every Timing.Change
 	posting  posting
 	revision watcher.Revision

@@ -27,7 +27,6 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		s.duplicates.Add(1)
 	}
 	age := now.Sub(d.told)
-	delay := e.RetryAfter
 	switch e.Class {
 	case TokenRefused:
 		if s.config.Token != "" && d.place.channel == webhookChannel { // it is not the token that is refused
@@ -42,17 +41,7 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 		s.replace(ctx, d)
 		return nil
 	case PayloadRefused:
-		if strings.HasPrefix(e.Code, "metadata_") && !r.bare {
-			d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
-			r.bare = true
-			return nil
-		}
-		if _, forms := d.part(); r.form+1 < len(forms) {
-			d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
-			r.form++
-			return nil
-		}
-		return d.giveUp(ctx, e)
+		return d.simplify(ctx, e)
 	case ChannelRefused:
 		if age >= s.config.Timing.ChannelPatience {
 			return d.giveUp(ctx, e)
@@ -65,13 +54,35 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 			return d.giveUp(ctx, e)
 		}
 	}
-	delay, changed := d.lane.fail(now, delay, e.Code)
-	s.troubles.begin(now, d.place.channel, e, delay)
-	d.report(e, delay, changed)
+	delay := s.stopLane(d, e)
 	if e.Class == UnknownCode { // perhaps it means this message alone: others go first
 		delay += s.config.Timing.Wait
 	}
 	return &watcher.RetryError{After: delay, Err: e}
+}
+
+// stopLane stops the channel's calls after an error that may pass, and returns for how long.
+func (s *Slack) stopLane(d delivery, e *PostError) time.Duration {
+	now := s.config.Now()
+	delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
+	s.troubles.begin(now, d.place.channel, e, delay)
+	d.report(e, delay, changed)
+	return delay
+}
+
+// simplify lets a simpler form of the part at hand follow, where there is one.
+func (d delivery) simplify(ctx context.Context, e *PostError) *watcher.RetryError {
+	if strings.HasPrefix(e.Code, "metadata_") && !d.receipt.bare {
+		d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
+		d.receipt.bare = true
+		return nil
+	}
+	if _, forms := d.part(); d.receipt.form+1 < len(forms) {
+		d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
+		d.receipt.form++
+		return nil
+	}
+	return d.giveUp(ctx, e)
 }
 
 // replace lets a new message follow in place of the one that cannot be edited. Nobody needs that one any

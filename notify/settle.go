@@ -89,13 +89,10 @@ func (s *Slack) notFound(d delivery, err error) *watcher.RetryError {
 	if e.Class == TokenRefused {
 		return s.pause(s.config.Now(), e)
 	}
-	now, t, r := s.config.Now(), s.config.Timing, d.receipt
 	if e.Class == Ambiguous {
-		delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
-		s.troubles.begin(now, d.place.channel, e, delay)
-		d.report(e, delay, changed)
-		return &watcher.RetryError{After: delay, Err: e}
+		return &watcher.RetryError{After: s.stopLane(d, e), Err: e}
 	}
+	now, t, r := s.config.Now(), s.config.Timing, d.receipt
 	delay := max(e.RetryAfter, min(t.BackoffInitial<<min(r.looks, 10), t.BackoffMax))
 	r.looks++
 	r.notBefore = now.Add(delay)

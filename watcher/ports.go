@@ -85,8 +85,9 @@ type Notes interface {
 	// Note returns what is noted under the key, nil where there is nothing, and its revision, from
 	// the server that writes.
 	Note(ctx context.Context, key string) (text []byte, revision Revision, err error)
-	// Keys returns the keys that begin with the prefix and a dot and have a note, in no order.
-	Keys(ctx context.Context, prefix string) ([]string, error)
+	// Under returns, by key, what is noted under the keys that begin with the prefix and a dot, from
+	// the server that writes.
+	Under(ctx context.Context, prefix string) (map[string][]byte, error)
 	// SetNote notes the text, which is not empty, if the key's last revision is the one given, and
 	// returns the new one. With ErrConflict another worker was quicker, or the answer to the
 	// caller's own write was lost. A key is made of a-z A-Z 0-9 - _ = / and single dots.

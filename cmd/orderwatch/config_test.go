@@ -330,6 +330,7 @@ func TestBad(t *testing.T) {
 		{[]string{"LOG_FORMAT", "planted"}, "LOG_FORMAT: must be"},
 		// What serve needs.
 		{[]string{"NATS_URL", ""}, "NATS_URL: is not set"},
+		{[]string{"SLACK_PROGRESS", "true", "SLACK_WEBHOOK_URL", "https://hooks.example/planted"}, "SLACK_PROGRESS: needs ORDERWATCH_SLACK_TOKEN"},
 		{[]string{"MODELARTS_REGIONS", ""}, "MODELARTS_REGIONS: is not set"},
 		{[]string{"MODELARTS_TOKEN", ""}, "MODELARTS_TOKEN: is not set"},
 	}
