@@ -166,6 +166,8 @@ func (c told) Notify(_ context.Context, completion watcher.Completion) error {
 // Attend takes what it is told.
 func (told) Progress(context.Context, watcher.Progress) error { return nil }
 
+func (told) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }
+
 func (told) Attend(context.Context, watcher.Attention) error { return nil }
 
 // NotifyAgain hands the completion on once more.
@@ -179,6 +181,8 @@ type notify func(context.Context, watcher.Completion) error
 func (f notify) Notify(ctx context.Context, c watcher.Completion) error { return f(ctx, c) }
 
 func (notify) Progress(context.Context, watcher.Progress) error { return nil }
+
+func (notify) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }
 
 func (notify) Attend(context.Context, watcher.Attention) error { return nil }
 

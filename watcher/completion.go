@@ -77,8 +77,11 @@ type Change struct {
 
 // An ErrorDetail is the last error of a watch.
 type ErrorDetail struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	// Code is the API's, also where the account is held for it. Where the API gave none it is the
+	// [Class], or held.
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Held    HoldKind `json:"held,omitempty"` // why the account may not be asked; empty where the order was asked
 }
 
 // A Request is one request to watch an order, as the completion names it.

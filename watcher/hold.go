@@ -12,6 +12,7 @@ type Hold struct {
 	Region    string         `json:"region"`
 	ProjectID string         `json:"project_id,omitempty"` // empty: all projects of the account
 	Reason    string         `json:"reason"`               // for people; the cloud's text is in it
+	Code      string         `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
 	Since     time.Time      `json:"since"`
 	Until     time.Time      `json:"until"`             // no call before
 	Tries     int            `json:"tries"`             // calls that found that it stands
@@ -41,7 +42,8 @@ func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
 type Leave struct {
 	After time.Duration // no call before that has passed; 0: one call, now
 	Why   string        // it may not be asked now, for people
-	Held  bool          // not only because of its rate
+	Held  HoldKind      // the kind of the hold; empty where only the rate keeps it from being asked
+	Code  string        // of the error that the hold is for, as the API gave it; empty where it gave none
 }
 
 // An Attention is what people should look at: an account that cannot be asked, or can again, or
@@ -57,6 +59,15 @@ type Attention struct {
 	Until      time.Time     `json:"until"`       // of the hold, so far; when it was over; with overdue, when they were counted
 	Waiting    int           `json:"waiting"`     // open watches of the project, when people were told first
 	WaitingAll int           `json:"waiting_all"` // open watches of all projects that it keeps waiting
+}
+
+// An OrderAttention is what people should look at in one watch that goes on. There is at most one of
+// a kind and a Since for each watch. Reason says what is wrong.
+type OrderAttention struct {
+	Report
+	Kind  AttentionKind `json:"kind"`            // Blind, Vanished or UnknownStatus
+	Since time.Time     `json:"since"`           // since when it is so
+	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
 }
 
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
@@ -83,6 +94,11 @@ const (
 	Held               AttentionKind = "held"        // throttled for long, a permission is missing, or in arrears
 	Released           AttentionKind = "released"    // the end of one of the last two
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
+
+	// The kinds of an [OrderAttention].
+	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
+	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
+	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
 )
 
 // Over reports whether the account can be asked again.

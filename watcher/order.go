@@ -79,6 +79,13 @@ type Item struct {
 	BeganAt      time.Time `json:"began_at,omitzero"`
 	UpdatedAt    time.Time `json:"updated_at,omitzero"`
 	Message      string    `json:"message,omitempty"` // why it failed, where the API says so
+
+	// MissingSince is when the API first answered without the item. The rest is as it was seen last.
+	MissingSince time.Time `json:"missing_since,omitzero"`
+	// TakenFor is "deleted" where the missing item of a deletion counts as succeeded.
+	TakenFor string `json:"taken_for,omitempty"`
+	// Replaces is the name of the item whose place this one has taken: it was renamed or tried again.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // An Answer is what one poll of an order brought.
@@ -93,6 +100,8 @@ type Counts struct {
 	Succeeded  int `json:"succeeded"`
 	Failed     int `json:"failed"`
 	Processing int `json:"processing"` // seen and not ended; an item not seen yet is in Total alone
+	// Missing is how many of them the API no longer lists; they count as they were seen last.
+	Missing int `json:"missing,omitempty"`
 }
 
 // A Class says what an error of a poll means for the watch.
@@ -114,6 +123,9 @@ type PollError struct {
 	Code       string        // the API's error code; empty where it gave none
 	Message    string        // the cloud's text, untrusted and bounded; never a secret
 	RetryAfter time.Duration // how long the API asks to be left alone; 0 where it does not say
+	// Held says that the error is the account's trouble, for which it is held; empty where it is this
+	// order's alone, as far as is known.
+	Held HoldKind
 	// OthersAnswered is when the account was last answered about another order, with Forbidden; zero
 	// where that is not known.
 	OthersAnswered time.Time

@@ -47,6 +47,9 @@ type Events interface {
 	Complete(ctx context.Context, c Completion, after uint64) error
 	// Progress publishes what changed.
 	Progress(context.Context, Progress) error
+	// Attend publishes what people should look at, once for each watch, kind and Since, however often
+	// it is called.
+	Attend(context.Context, OrderAttention) error
 }
 
 // Accounts is what workers tell each other of the accounts that they ask. It must be safe for
@@ -74,6 +77,8 @@ type Notifier interface {
 	// Attend does the same for an account. There is an event for each project; people are to be
 	// told once of all events that share an outage.
 	Attend(ctx context.Context, a Attention) error
+	// AttendOrder does the same for one watch, in the channels of its requests.
+	AttendOrder(ctx context.Context, a OrderAttention) error
 	// NotifyAgain tells people once more how a watch ended, as somebody wants it, and who. It is
 	// told once for each wish, however often it comes.
 	NotifyAgain(ctx context.Context, c Completion, a Again) error

@@ -34,6 +34,7 @@ type world struct {
 	scheduled   []watcher.Wakeup // all that were ever waiting
 	completions []completion
 	progress    []watcher.Progress
+	attended    []watcher.OrderAttention
 	queue       []*delivery
 	refused     []error
 }
@@ -229,6 +230,13 @@ func (m *world) Complete(_ context.Context, c watcher.Completion, after uint64) 
 func (m *world) Progress(_ context.Context, g watcher.Progress) error {
 	return m.call("progress", func(bool) error {
 		m.progress = append(m.progress, g)
+		return nil
+	})
+}
+
+func (m *world) Attend(_ context.Context, a watcher.OrderAttention) error {
+	return m.call("attend", func(bool) error {
+		m.attended = append(m.attended, a)
 		return nil
 	})
 }

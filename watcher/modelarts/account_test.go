@@ -121,7 +121,7 @@ func TestWaitHandsOutSlots(t *testing.T) {
 				asked = append(asked, now)
 				continue
 			}
-			if !strings.Contains(leave.Why, "rate") || leave.Held {
+			if !strings.Contains(leave.Why, "rate") || leave.Held != "" {
 				t.Fatalf("%+v", leave)
 			}
 			heap.Push(&queue, now.Add(leave.After))

@@ -54,7 +54,9 @@ func (h *holds) keys(project string) [2]string {
 type standing struct {
 	until   time.Time
 	why     string
-	account bool // it is the whole account's, and known how long it takes
+	kind    watcher.HoldKind
+	code    string // the API's
+	account bool   // it is the whole account's, and known how long it takes
 }
 
 // look returns what stands against a call about the project. Where the time of a hold is over and no
@@ -72,7 +74,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 		case !now.Before(hold.Until):
 			over = append(over, key)
 		case hold.Until.After(s.until):
-			s = standing{until: hold.Until, why: explain(hold), account: key == h.account}
+			s = standing{until: hold.Until, why: explain(hold), kind: hold.Kind, code: hold.Code, account: key == h.account}
 			if hold.Probing { // the answer comes sooner
 				s.until, s.account = earlier(hold.Until, now.Add(h.timing.ProbePause)), false
 			}
@@ -84,7 +86,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 	for _, key := range over {
 		if !h.claim(ctx, key, now) {
 			hold, _ := h.shared.Hold(key)
-			return standing{until: now.Add(h.timing.ProbePause), why: explain(hold)}, false
+			return standing{until: now.Add(h.timing.ProbePause), why: explain(hold), kind: hold.Kind, code: hold.Code}, false
 		}
 	}
 	return standing{}, len(over) > 0
@@ -256,7 +258,7 @@ func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, project string,
 		if kind == watcher.HeldArrears {
 			hold.ProjectID = project
 		}
-		hold.Region, hold.Reason, hold.Over, hold.Probing = h.region, e.Error(), time.Time{}, false
+		hold.Region, hold.Reason, hold.Code, hold.Over, hold.Probing = h.region, e.Error(), e.Code, time.Time{}, false
 		hold.Until = now.Add(wait)
 		hold.Tries++
 		err := h.shared.SetHold(ctx, key, hold, revision)
