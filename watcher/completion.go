@@ -72,7 +72,9 @@ type Change struct {
 	Action       string `json:"action"`
 	From         Status `json:"from"`
 	To           Status `json:"to"`
-	Message      string `json:"message,omitempty"`
+	// Replaces is the name of the item whose place it has taken; From is that item's status.
+	Replaces string `json:"replaces,omitempty"`
+	Message  string `json:"message,omitempty"`
 }
 
 // An ErrorDetail is the last error of a watch.
@@ -101,4 +103,16 @@ type Request struct {
 type Trace struct {
 	Parent string `json:"traceparent,omitempty"`
 	State  string `json:"tracestate,omitempty"`
+}
+
+// An Again is somebody's wish that people are told once more how a watch ended.
+type Again struct {
+	ID        string    `json:"request_id"` // the same for the same wish; of A-Z a-z 0-9 - _
+	WatchID   string    `json:"watch_id"`
+	ProjectID string    `json:"project_id"`
+	OrderName string    `json:"order_name"`
+	Sequence  uint64    `json:"completion_sequence"` // where the completion is stored
+	By        string    `json:"by"`                  // person or program; shown to people
+	At        time.Time `json:"at"`
+	Channels  []string  `json:"channels"` // where; empty: where the requests say
 }

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 )
 
@@ -45,48 +44,116 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 }
 
 func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Change) {
-	answer.Items = bounded(answer.Items)
-	changes, vanished := compare(w.Items, answer.Items)
-	counts := sum(answer)
-	if len(w.Items) == 0 && w.Counts.seen() > 0 { // the record had no room for items
-		changes, vanished = nil, counts != w.Counts
-	}
-	w.Counts, w.Items = counts, see(answer.Items)
-	w.LastError, w.Errors, w.NotFoundSince, w.ForbiddenSince = nil, 0, time.Time{}, time.Time{}
+	w.LastError, w.Errors, w.NotFoundSince = nil, 0, time.Time{}
 	w.Step = nextStep(w)
-	if len(changes) > 0 || vanished {
+	answer.Items = bounded(answer.Items, now)
+	w, changes := p.see(w, answer, now)
+	w.LooksEndedSince, w.Odd = looksEnded(w, now), odd(w, now)
+
+	past, ended := !now.Before(w.Deadline), !w.LooksEndedSince.IsZero()
+	settled := p.settled(w)
+	switch {
+	case ended && (past || !now.Before(settled)):
+		return p.end(w, ownOutcome(w.Counts), ownReason(w), answer.Items, now), changes
+	case past:
+		return p.timeOut(w, answer.Items, now), changes
+	case ended && w.Gone.IsZero():
+		return p.again(w, settled), changes
+	case ended:
+		return p.again(w, earlier(settled, p.soonest(w, now))), changes
+	}
+	return p.again(w, p.soonest(w, now)), changes
+}
+
+// see notes what a usable answer shows: an order, or that there is none. What the watch has seen and
+// the answer, whose items are bounded, does not list is missing from now on.
+func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
+	s := w.look(answer.Items, answer.Count, now)
+	w.Items, w.Missing = s.items, s.missing
+	w.Blind, w.ForbiddenSince = time.Time{}, time.Time{}
+	count := answer.Count
+	switch {
+	case len(answer.Items) > 0:
+		w.Listed, w.ListedAt, w.Gone = max(count, len(answer.Items)), now, time.Time{}
+	case len(w.Missing) > 0:
+		count = max(count, w.Listed) // what was never listed is not there either
+		if w.Gone.IsZero() {
+			w.Gone = now
+		}
+	}
+	p.takeForDeleted(&w, p.Patience.vanished(), missingAnswers, now)
+	w.Counts = w.sum(count)
+	if len(s.changes) > 0 || s.moved {
 		w.Step, w.LooksEndedSince = 0, time.Time{}
 	}
-	if len(changes) > 0 {
+	if len(s.changes) > 0 {
 		w.Progressed++
 	}
+	return w, s.changes
+}
 
-	past := !now.Before(w.Deadline)
-	if !counts.ended(w.ExpectedItems) {
-		w.LooksEndedSince = time.Time{}
-		if past {
-			return p.timeOut(w, answer.Items, now), changes
+// missingAnswers is how many answers in a row must not list an item, besides Patience.Vanished, before
+// it counts as gone.
+const missingAnswers = 5
+
+// takeForDeleted takes for deleted what a deletion has left unlisted for so long, and in so many
+// answers in a row.
+func (p Policy) takeForDeleted(w *Watch, patience time.Duration, answers int, now time.Time) {
+	for i := range w.Missing {
+		if m := &w.Missing[i]; m.deletion() && m.open() && m.lasts(patience, answers, now) {
+			m.Deleted = true
 		}
-		return p.again(w, now.Add(p.interval(w))), changes
 	}
-	if w.LooksEndedSince.IsZero() {
-		w.LooksEndedSince = now
+}
+
+// lasts reports whether the item is missing for so long, and in so many answers in a row.
+func (m *MissingItem) lasts(patience time.Duration, answers int, now time.Time) bool {
+	return m.Answers >= answers && now.Sub(fromMillis(m.Since)) >= patience
+}
+
+// looksEnded returns since when the order has looked ended; zero where it does not.
+func looksEnded(w Watch, now time.Time) time.Time {
+	switch {
+	case !w.Counts.ended(w.ExpectedItems):
+		return time.Time{}
+	case w.LooksEndedSince.IsZero():
+		return now
 	}
-	settled := w.LooksEndedSince.Add(p.Settle)
-	if past || w.ExpectedItems > 0 || !now.Before(settled) {
-		return p.end(w, ownOutcome(counts), ownReason(counts), answer.Items, now), changes
+	return w.LooksEndedSince
+}
+
+// settled returns from when on an order that looks ended has ended. One that is no longer listed may
+// be listed again for as long as one that is not known may appear.
+func (p Policy) settled(w Watch) time.Time {
+	at := w.LooksEndedSince
+	if w.ExpectedItems == 0 {
+		at = at.Add(p.Settle)
 	}
-	return p.again(w, settled), changes
+	if !w.Gone.IsZero() {
+		at = later(at, w.Gone.Add(p.NotFoundGrace))
+	}
+	return at
+}
+
+// soonest returns when the order is asked next: after the interval, but for what people are to be told
+// at a certain time.
+func (p Policy) soonest(w Watch, now time.Time) time.Time {
+	next := now.Add(p.interval(w))
+	for _, due := range []time.Time{p.tellBlind(w), p.tellOdd(w)} {
+		if due.After(now) {
+			next = earlier(next, due)
+		}
+	}
+	return next
 }
 
 func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.Errors++
 	w.Step = nextStep(w)
-	w.LastError = &ErrorDetail{Code: cut(err.Code, maxWord), Message: cut(err.Message, maxErrorMessage)}
+	w.LastError = &ErrorDetail{Code: cut(err.Code, maxWord), Message: cut(err.Message, maxErrorMessage), Held: err.Held}
 	if w.LastError.Code == "" {
 		w.LastError.Code = string(err.Class)
 	}
-	next := later(now.Add(p.interval(w)), now.Add(err.RetryAfter))
 	switch err.Class {
 	case Refused:
 		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
@@ -98,20 +165,57 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+span(now.Sub(w.ForbiddenSince)), nil, now)
 		}
 	case NotFound:
-		w.ForbiddenSince = time.Time{}
-		if w.NotFoundSince.IsZero() {
-			w.NotFoundSince = now
-		}
-		grace := w.NotFoundSince.Add(p.NotFoundGrace)
-		if !now.Before(grace) {
-			return p.end(w, OrderNotFound, "the API did not know the order for "+span(now.Sub(w.NotFoundSince)), nil, now)
-		}
-		next = earlier(next, grace)
+		return p.foldNotFound(w, now.Add(err.RetryAfter), now)
+	case MayPass:
+		w.Blind = blind(w, err.Held, now)
 	}
 	if !now.Before(w.Deadline) {
 		return p.timeOut(w, nil, now)
 	}
-	return p.again(w, next)
+	return p.again(w, later(p.soonest(w, now), now.Add(err.RetryAfter)))
+}
+
+// blind returns since when this order alone cannot be read. While no order can be read people are told
+// of the account.
+func blind(w Watch, held HoldKind, now time.Time) time.Time {
+	switch {
+	case held == HeldUnreachable:
+		return time.Time{}
+	case held != "" || !w.Blind.IsZero():
+		return w.Blind
+	}
+	return now
+}
+
+// foldNotFound decides what it means that the API does not know the order. One that was never seen may
+// still appear. One that was seen is gone: it ends by its items, or as not found, unless it comes back.
+func (p Policy) foldNotFound(w Watch, earliest, now time.Time) Watch {
+	if w.NotFoundSince.IsZero() {
+		w.NotFoundSince = now
+	}
+	w.Blind, w.ForbiddenSince, w.Odd = time.Time{}, time.Time{}, time.Time{}
+	over := w.NotFoundSince.Add(p.NotFoundGrace)
+	if w.Counts.seen() > 0 {
+		w, _ = p.see(w, Answer{}, now)
+		if !now.Before(over) {
+			p.takeForDeleted(&w, 0, 0, now)
+			w.Counts = w.sum(w.Counts.Total)
+		}
+		w.LooksEndedSince = looksEnded(w, now)
+	}
+	next, ended, past := later(now.Add(p.interval(w)), earliest), !w.LooksEndedSince.IsZero(), !now.Before(w.Deadline)
+	switch {
+	case ended && (past || !now.Before(earlier(over, p.settled(w)))):
+		w.LastError = nil
+		return p.end(w, ownOutcome(w.Counts), ownReason(w), nil, now)
+	case ended:
+		return p.again(w, earlier(next, p.settled(w)))
+	case !now.Before(over):
+		return p.end(w, OrderNotFound, notFoundReason(w, now), nil, now)
+	case past:
+		return p.timeOut(w, nil, now)
+	}
+	return p.again(w, earlier(next, over))
 }
 
 // maxErrorMessage bounds a record's last error, in bytes.
@@ -158,47 +262,9 @@ func later(a, b time.Time) time.Time {
 func (p Policy) timeOut(w Watch, items []Item, now time.Time) Watch {
 	if w.Counts.ended(w.ExpectedItems) {
 		w.LastError = nil
-		return p.end(w, ownOutcome(w.Counts), ownReason(w.Counts), items, now)
+		return p.end(w, ownOutcome(w.Counts), ownReason(w), items, now)
 	}
 	return p.end(w, TimedOut, timeoutReason(w), items, now)
-}
-
-func timeoutReason(w Watch) string {
-	after := "after " + span(w.Deadline.Sub(w.AcceptedAt)) + ": "
-	switch c := w.Counts; {
-	case w.LastError != nil && c.seen() > 0:
-		return after + fmt.Sprintf("%s; when the order was last seen, %s", w.LastError.text(), open(w))
-	case w.LastError != nil:
-		return after + w.LastError.text()
-	case c.seen() == 0:
-		return after + "no item ever appeared"
-	}
-	return after + open(w)
-}
-
-// open says what keeps the order from being ended.
-func open(w Watch) string {
-	c := w.Counts
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
-	if c.Processing > 0 {
-		text += fmt.Sprintf(", %d still processing", c.Processing)
-	}
-	if missing := max(c.Total, w.ExpectedItems) - c.seen(); missing > 0 {
-		text += fmt.Sprintf(", %d not created yet", missing)
-	}
-	return text
-}
-
-func (e *ErrorDetail) text() string {
-	return "polling did not work (" + e.Code + ": " + e.Message + ")"
-}
-
-func (wish *Wish) text() string {
-	text := "cancelled by " + wish.By
-	if wish.Reason != "" {
-		text += ": " + wish.Reason
-	}
-	return text
 }
 
 // ownOutcome returns the outcome of an order whose items have all ended.
@@ -210,13 +276,6 @@ func ownOutcome(c Counts) Outcome {
 		return AllFailed
 	}
 	return PartiallyFailed
-}
-
-func ownReason(c Counts) string {
-	if c.Failed == 0 {
-		return fmt.Sprintf("%d of %s succeeded", c.Succeeded, plural(c.Total, "item"))
-	}
-	return fmt.Sprintf("%d of %s failed", c.Failed, plural(c.Total, "item"))
 }
 
 // end returns the watch with its completion fixed. items are those of the answer that ended it;
@@ -231,7 +290,7 @@ func (p Policy) end(w Watch, outcome Outcome, reason string, items []Item, now t
 		c.Error = w.LastError
 	}
 	w.State = Ending
-	w.Requests, w.Items = nil, nil
+	w.Requests, w.Items, w.Missing = nil, nil, nil
 	fit(&c.Report, p.MaxPayload-w.size()-eventOverhead)
 	w.Completion = &c
 	return w

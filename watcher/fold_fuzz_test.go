@@ -1,7 +1,6 @@
 package watcher_test
 
 import (
-	"cmp"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -50,14 +49,15 @@ type life struct {
 	script   *bytes
 	p        watcher.Policy
 	w        watcher.Watch
-	expected int
+	oracle   *oracle
 	deadline time.Time
 	polls    int
 	asked    time.Time // the latest poll
+	last     watcher.Answer
 	answered bool
-	last     watcher.Answer // the latest answer
-	since    time.Time      // since when the same answer has come, and looked ended
-	unknown  time.Time      // the first 404 since the latest answer
+
+	plain   bool // names are told apart: the oracle knows what is right
+	badOnce bool // otherwise: an item without a name was seen failed
 }
 
 func newLife(t *testing.T, script *bytes) *life {
@@ -67,7 +67,10 @@ func newLife(t *testing.T, script *bytes) *life {
 	ask := request("build-1")
 	ask.ExpectedItems = script.under(4)
 	ask.Timeout = []time.Duration{time.Minute, 10 * time.Minute, time.Hour}[script.under(3)]
-	return &life{script: script, p: p, w: admit(t, p, ask), expected: ask.ExpectedItems, deadline: begin.Add(ask.Timeout)}
+	return &life{
+		script: script, p: p, w: admit(t, p, ask), deadline: begin.Add(ask.Timeout), plain: script.under(4) > 0,
+		oracle: &oracle{settle: p.Settle, grace: p.NotFoundGrace, expected: ask.ExpectedItems, accepted: begin},
+	}
 }
 
 func (l *life) step(t *testing.T) {
@@ -84,7 +87,7 @@ func (l *life) step(t *testing.T) {
 	if decided {
 		l.checkBefore(t, before, next, hold, now)
 	} else {
-		a, err := l.poll()
+		a, err := l.poll(now)
 		if before.Wish != nil {
 			t.Fatal("a cancelled watch was polled")
 		}
@@ -108,13 +111,13 @@ func (l *life) join(t *testing.T) {
 	if admission != watcher.Join || err != nil {
 		t.Fatalf("admission %d, %v", admission, err)
 	}
-	l.w, l.expected = w, max(l.expected, ask.ExpectedItems)
+	l.w, l.oracle.expected = w, max(l.oracle.expected, ask.ExpectedItems)
 	if d := begin.Add(ask.Timeout); d.After(l.deadline) {
 		l.deadline = d
 	}
 }
 
-func (l *life) poll() (watcher.Answer, error) {
+func (l *life) poll(now time.Time) (watcher.Answer, error) {
 	switch l.script.under(8) {
 	case 0:
 		return watcher.Answer{}, []error{errDown, notFound, notFound, throttled, badKey, refused}[l.script.under(6)]
@@ -125,48 +128,24 @@ func (l *life) poll() (watcher.Answer, error) {
 	}
 	a := watcher.Answer{Count: l.script.under(5)}
 	for range l.script.under(5) {
-		a.Items = append(a.Items, watcher.Item{
-			ResourceName: []string{"node-a", "node-b", "node-c", ""}[l.script.under(4)],
-			Action:       []string{"createNode", "createPool"}[l.script.under(2)],
+		it := watcher.Item{
+			ResourceName: []string{"node-a", "node-b", "node-c", "node-d"}[l.script.under(4)],
+			Action:       []string{"createNode", "deleteNode"}[l.script.under(2)],
 			Status:       []watcher.Status{succeed, failed, succeed, processing, "pausing"}[l.script.under(5)],
-		})
+			UpdatedAt:    []time.Time{{}, {}, now.Add(-time.Minute), now}[l.script.under(4)].Truncate(time.Millisecond),
+		}
+		known := func(other watcher.Item) bool {
+			return other.ResourceName == it.ResourceName && other.Action == it.Action
+		}
+		switch {
+		case !l.plain && l.script.under(2) == 0:
+			it.ResourceName = ""
+		case l.plain && slices.ContainsFunc(a.Items, known):
+			continue
+		}
+		a.Items = append(a.Items, it)
 	}
 	return a, nil
-}
-
-// ended says whether an order that shows this has ended, in the words of the contract.
-func (l *life) ended(a watcher.Answer) bool {
-	if len(a.Items) == 0 || len(a.Items) < a.Count || len(a.Items) < l.expected {
-		return false
-	}
-	return !slices.ContainsFunc(a.Items, func(it watcher.Item) bool { return it.Status != succeed && it.Status != failed })
-}
-
-func (l *life) outcome(a watcher.Answer) watcher.Outcome {
-	bad := 0
-	for _, it := range a.Items {
-		if it.Status == failed {
-			bad++
-		}
-	}
-	switch bad {
-	case 0:
-		return watcher.Succeeded
-	case len(a.Items):
-		return watcher.AllFailed
-	}
-	return watcher.PartiallyFailed
-}
-
-// sameItems compares two answers' items whatever their sequence.
-func sameItems(a, b []watcher.Item) bool {
-	byText := func(x, y watcher.Item) int {
-		return cmp.Or(cmp.Compare(x.ResourceName, y.ResourceName), cmp.Compare(x.Action, y.Action), cmp.Compare(x.Status, y.Status))
-	}
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.SortFunc(a, byText)
-	slices.SortFunc(b, byText)
-	return slices.Equal(a, b)
 }
 
 func (l *life) checkBefore(t *testing.T, before, next watcher.Watch, hold time.Duration, now time.Time) {
@@ -181,8 +160,8 @@ func (l *life) checkBefore(t *testing.T, before, next watcher.Watch, hold time.D
 		l.checkOutcome(t, next, watcher.Cancelled)
 	case !past:
 		t.Fatalf("ended %s before the deadline without a poll: %s", l.deadline.Sub(now), next.Completion.Reason)
-	case l.answered && l.ended(l.last):
-		l.checkOutcome(t, next, l.outcome(l.last))
+	case l.oracle.looksEnded():
+		l.checkOutcome(t, next, l.oracle.outcome())
 	default:
 		l.checkOutcome(t, next, watcher.TimedOut)
 	}
@@ -190,48 +169,39 @@ func (l *life) checkBefore(t *testing.T, before, next watcher.Watch, hold time.D
 
 func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err error, now time.Time) {
 	t.Helper()
-	past := !now.Before(l.deadline)
+	past, o := !now.Before(l.deadline), l.oracle
 	if err != nil {
 		l.checkError(t, next, err, past, now)
 		return
 	}
-	same, exactly := l.answered && sameItems(l.last.Items, a.Items), l.answered && slices.Equal(l.last.Items, a.Items)
-	l.answered, l.last, l.unknown = true, a, time.Time{}
-	switch {
-	case !l.ended(a):
-		l.since = time.Time{}
-	case l.since.IsZero() || !same:
-		l.since = now
+	l.answered, l.last = true, a
+	for _, it := range a.Items {
+		l.badOnce = l.badOnce || it.ResourceName == "" && it.Status == failed
 	}
+	o.answer(a, now)
 	switch {
-	case !l.ended(a) && !past:
-		l.checkGoesOn(t, next)
-	case !l.ended(a):
+	case o.settled(now), past && o.looksEnded():
+		l.checkOutcome(t, next, o.outcome())
+	case past:
 		l.checkOutcome(t, next, watcher.TimedOut)
-	case past || l.expected > 0 || exactly && now.Sub(l.since) >= l.p.Settle:
-		l.checkOutcome(t, next, l.outcome(a))
-	case now.Sub(l.since) < l.p.Settle:
-		l.checkGoesOn(t, next)
-	case next.State == watcher.Ending: // the same items in another sequence
-		l.checkOutcome(t, next, l.outcome(a))
 	default:
-		l.since = now // items that share a name and an action have changed places
+		l.checkGoesOn(t, next)
 	}
 }
 
 func (l *life) checkError(t *testing.T, next watcher.Watch, err error, past bool, now time.Time) {
 	t.Helper()
 	e, _ := errors.AsType[*watcher.PollError](err)
-	if e == notFound && l.unknown.IsZero() {
-		l.unknown = now
-	}
+	over := e == notFound && l.oracle.notFound(now)
 	switch {
 	case e == refused:
 		l.checkOutcome(t, next, watcher.OrderRefused)
-	case e == notFound && now.Sub(l.unknown) >= l.p.NotFoundGrace:
+	case e == notFound && l.oracle.looksEnded() && (over || l.oracle.settled(now)):
+		l.checkOutcome(t, next, l.oracle.outcome())
+	case over:
 		l.checkOutcome(t, next, watcher.OrderNotFound)
-	case past && l.answered && l.ended(l.last):
-		l.checkOutcome(t, next, l.outcome(l.last))
+	case past && l.oracle.looksEnded():
+		l.checkOutcome(t, next, l.oracle.outcome())
 	case past:
 		l.checkOutcome(t, next, watcher.TimedOut)
 	default:
@@ -241,28 +211,56 @@ func (l *life) checkError(t *testing.T, next watcher.Watch, err error, past bool
 
 func (l *life) checkGoesOn(t *testing.T, w watcher.Watch) {
 	t.Helper()
-	if w.State != watcher.Watching {
-		t.Fatalf("%s: %s; but the order shows %+v, expected %d, settling since %s", w.Completion.Outcome, w.Completion.Reason, l.last, l.expected, l.since)
+	if l.plain && w.State != watcher.Watching {
+		t.Fatalf("%s: %s; but the order shows %+v, expected %d", w.Completion.Outcome, w.Completion.Reason, l.last, l.oracle.expected)
 	}
 }
 
 func (l *life) checkOutcome(t *testing.T, w watcher.Watch, want watcher.Outcome) {
 	t.Helper()
+	if !l.plain {
+		if w.State == watcher.Ending && w.Completion.Outcome == watcher.Succeeded && l.badOnce {
+			t.Fatalf("succeeded after an item without a name had failed: %s", w.Completion.Reason)
+		}
+		return
+	}
 	if w.State != watcher.Ending {
-		t.Fatalf("goes on instead of %s; the order shows %+v, expected %d", want, l.last, l.expected)
+		t.Fatalf("goes on instead of %s; the order shows %+v, expected %d", want, l.last, l.oracle.expected)
 	}
 	c := w.Completion
 	if c.Outcome != want {
-		t.Fatalf("%s: %s; want %s for %+v, expected %d", c.Outcome, c.Reason, want, l.last, l.expected)
+		t.Fatalf("%s: %s; want %s for %+v, expected %d", c.Outcome, c.Reason, want, l.last, l.oracle.expected)
 	}
 	if own := want == watcher.Succeeded || want == watcher.PartiallyFailed || want == watcher.AllFailed; own && c.Error != nil {
 		t.Fatalf("%s with error %+v", want, c.Error)
 	}
-	if !sameItems(c.Items, l.last.Items) || c.ItemsOmitted != 0 || c.Polls != l.polls || len(c.Requests) == 0 {
-		t.Fatalf("completion %+v; the order shows %+v after %d polls", c, l.last, l.polls)
+	l.checkReport(t, c)
+}
+
+// checkReport holds what the completion shows against what was seen last.
+func (l *life) checkReport(t *testing.T, c *watcher.Completion) {
+	t.Helper()
+	all := l.oracle.all()
+	if len(c.Items) != len(all) || c.ItemsOmitted != 0 || c.Polls != l.polls || len(c.Requests) == 0 {
+		t.Fatalf("completion %+v with %d items; %d were seen, in %d polls", c, len(c.Items), len(all), l.polls)
 	}
-	if got := c.Counts; got.Total != max(l.last.Count, len(l.last.Items)) || got.Succeeded+got.Failed+got.Processing != len(l.last.Items) {
-		t.Fatalf("counts %+v of %+v", got, l.last)
+	want := watcher.Counts{Total: l.oracle.total, Missing: len(l.oracle.missing)}
+	for i, s := range all {
+		it := c.Items[i]
+		if it.ResourceName != s.name || it.Action != s.action || it.Status != s.status || !it.MissingSince.Equal(s.since.Truncate(time.Millisecond)) || (it.TakenFor == "deleted") != s.deleted {
+			t.Fatalf("item %+v; was seen as %+v", it, *s)
+		}
+		switch {
+		case s.status == succeed || s.deleted:
+			want.Succeeded++
+		case s.status == failed:
+			want.Failed++
+		default:
+			want.Processing++
+		}
+	}
+	if c.Counts != want {
+		t.Fatalf("counts %+v, want %+v: %s", c.Counts, want, c.Reason)
 	}
 }
 

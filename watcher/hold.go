@@ -1,9 +1,6 @@
 package watcher
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // A Hold keeps an account, or one project of it, from being asked, on every worker. When its time
 // is over one call finds out whether it still stands.
@@ -44,77 +41,4 @@ type Leave struct {
 	Why   string        // it may not be asked now, for people
 	Held  HoldKind      // the kind of the hold; empty where only the rate keeps it from being asked
 	Code  string        // of the error that the hold is for, as the API gave it; empty where it gave none
-}
-
-// An Attention is what people should look at: an account that cannot be asked, or can again, or
-// watches that nobody polls. There is one for each project that has open watches there.
-type Attention struct {
-	Account    string        `json:"account"` // the login's name and the region; with arrears the project, too; empty with overdue
-	Kind       AttentionKind `json:"kind"`
-	Region     string        `json:"region"`
-	ProjectID  string        `json:"project_id"`
-	Cause      HoldKind      `json:"cause"` // of the hold; empty with overdue
-	Reason     string        `json:"reason"`
-	Since      time.Time     `json:"since"`
-	Until      time.Time     `json:"until"`       // of the hold, so far; when it was over; with overdue, when they were counted
-	Waiting    int           `json:"waiting"`     // open watches of the project, when people were told first
-	WaitingAll int           `json:"waiting_all"` // open watches of all projects that it keeps waiting
-}
-
-// An OrderAttention is what people should look at in one watch that goes on. There is at most one of
-// a kind and a Since for each watch. Reason says what is wrong.
-type OrderAttention struct {
-	Report
-	Kind  AttentionKind `json:"kind"`            // Blind, Vanished or UnknownStatus
-	Since time.Time     `json:"since"`           // since when it is so
-	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
-}
-
-// Outage names what the events have in common that tell of one hold, to all projects, or of one
-// project's overdue watches.
-func (a Attention) Outage() string {
-	about := a.Account
-	if a.Kind == Overdue {
-		about = string(Overdue) + "." + a.ProjectID
-	}
-	return fmt.Sprintf("%s.%d", about, a.Since.UnixMilli())
-}
-
-// Over reports whether the account can be asked again.
-func (a Attention) Over() bool { return a.Kind.Over() }
-
-// An AttentionKind says what happened.
-type AttentionKind string
-
-// The kinds.
-const (
-	Unreachable        AttentionKind = "unreachable" // no call is answered
-	Reachable          AttentionKind = "reachable"   // the end of that
-	CredentialsRefused AttentionKind = "credentials" // the login is refused or locked
-	Held               AttentionKind = "held"        // throttled for long, a permission is missing, or in arrears
-	Released           AttentionKind = "released"    // the end of one of the last two
-	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
-
-	// The kinds of an [OrderAttention].
-	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
-	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
-	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
-)
-
-// Over reports whether the account can be asked again.
-func (k AttentionKind) Over() bool { return k == Reachable || k == Released }
-
-// Attention returns the kind of event that tells of a hold of this kind, or of its end.
-func (k HoldKind) Attention(over bool) AttentionKind {
-	switch {
-	case k == HeldUnreachable && over:
-		return Reachable
-	case k == HeldUnreachable:
-		return Unreachable
-	case over:
-		return Released
-	case k == HeldLogin:
-		return CredentialsRefused
-	}
-	return Held
 }

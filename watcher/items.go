@@ -12,7 +12,7 @@ const maxSeenMessage = 200
 
 // A SeenItem is what a record keeps of an item: enough to see it change and to report it when
 // the order cannot be asked any more. In a record that would be too large, Digest stands for
-// name and action.
+// name and action; in one that would still be, items that share action and status are counted.
 type SeenItem struct {
 	ResourceName string `json:"n,omitempty"`
 	Action       string `json:"a,omitempty"`
@@ -21,6 +21,10 @@ type SeenItem struct {
 	Updated      int64  `json:"u,omitempty"` // ms since 1970; 0 unknown
 	Message      string `json:"m,omitempty"`
 	Digest       string `json:"d,omitempty"`
+	Replaces     string `json:"r,omitempty"` // the name of the item whose place it has taken
+	N            int    `json:"x,omitempty"` // how many items it stands for, where only their action and status are kept; else 0
+
+	Kept bool `json:"-"` // the answer at hand shows it as it was earlier: this is how it was seen last
 }
 
 // Bounds of an item's texts, in bytes; longer ones are cut. No published limit is known; the
@@ -31,20 +35,28 @@ const (
 )
 
 // bounded returns the items with their names and words cut to their bounds, as a record gives
-// them back: text that is no UTF-8 and times that JSON cannot hold would not come back the same.
-func bounded(items []Item) []Item {
-	items = slices.Clone(items)
+// them back: text that is no UTF-8 and times that JSON cannot hold would not come back the same. Times
+// that are hours in the future cannot be true, and are not known.
+func bounded(items []Item, now time.Time) []Item {
+	items, latest := slices.Clone(items), now.Add(time.Hour)
 	for i := range items {
 		it := &items[i]
 		it.ResourceName = cut(valid(it.ResourceName), maxName)
 		it.Action = cut(valid(it.Action), maxWord)
 		it.Status = Status(cut(valid(string(it.Status)), maxWord))
-		it.BeganAt, it.UpdatedAt = fromMillis(millis(it.BeganAt)), fromMillis(millis(it.UpdatedAt))
+		for _, t := range []*time.Time{&it.BeganAt, &it.UpdatedAt} {
+			if *t = fromMillis(millis(*t)); t.After(latest) {
+				*t = time.Time{}
+			}
+		}
 	}
 	return items
 }
 
 func see(items []Item) []SeenItem {
+	if len(items) == 0 {
+		return nil
+	}
 	seen := make([]SeenItem, len(items))
 	for i, it := range items {
 		seen[i] = SeenItem{
@@ -56,20 +68,24 @@ func see(items []Item) []SeenItem {
 	return seen
 }
 
-// recall returns the seen items as the API showed them; those of which only a digest is left are
-// counted in omitted.
+// recall returns the seen items as the API showed them; those of which only a digest is left, or how
+// many there were, are counted in omitted.
 func recall(seen []SeenItem) (items []Item, omitted int) {
 	for _, s := range seen {
-		if s.Digest != "" {
-			omitted++
+		if s.Digest != "" || s.N > 0 {
+			omitted += s.count()
 			continue
 		}
-		items = append(items, Item{
-			ResourceName: s.ResourceName, Action: s.Action, Status: s.Status,
-			BeganAt: fromMillis(s.Began), UpdatedAt: fromMillis(s.Updated), Message: s.Message,
-		})
+		items = append(items, s.item())
 	}
 	return items, omitted
+}
+
+func (s SeenItem) item() Item {
+	return Item{
+		ResourceName: s.ResourceName, Action: s.Action, Status: s.Status,
+		BeganAt: fromMillis(s.Began), UpdatedAt: fromMillis(s.Updated), Message: s.Message, Replaces: s.Replaces,
+	}
 }
 
 func millis(t time.Time) int64 {
@@ -100,55 +116,50 @@ func (s SeenItem) digested() SeenItem {
 	if s.Digest != "" {
 		return s
 	}
-	return SeenItem{Status: s.Status, Digest: digest(s.ResourceName, s.Action)}
+	d := SeenItem{Status: s.Status, N: s.N}
+	if !s.Status.Ended() && slices.Contains(documented[:], s.Action) { // for when it vanishes
+		d.Action = s.Action
+	}
+	if s.ResourceName != "" {
+		d.Digest = digest(s.ResourceName, s.Action)
+	}
+	return d
 }
 
-// compare returns the items whose status changed or that appeared, and whether a seen item has
-// vanished.
-func compare(seen []SeenItem, items []Item) (changes []Change, vanished bool) {
-	before := make(map[string][]Status, len(seen)) // by identity or digest; items that share it in their order
-	digests := false
-	for _, s := range seen {
-		key := s.Digest
-		if key == "" {
-			key = identity(s.ResourceName, s.Action)
+// documented are the actions that the API documents.
+var documented = [...]string{"createPool", "deletePool", "createNode", "deleteNode", "renew", "toPeriodic"}
+
+// count returns how many items it stands for.
+func (s SeenItem) count() int { return max(s.N, 1) }
+
+// sum counts the items of a watch: those that were listed and those that are missing. count is the
+// API's number of resources.
+func (w *Watch) sum(count int) Counts {
+	var c Counts
+	for _, s := range w.Items {
+		c.add(s.Status, s.count())
+	}
+	for _, m := range w.Missing {
+		c.Missing += m.count()
+		if m.Deleted {
+			c.Succeeded += m.count()
 		} else {
-			digests = true
+			c.add(m.Status, m.count())
 		}
-		before[key] = append(before[key], s.Status)
 	}
-	left := len(seen)
-	for _, it := range items {
-		key := identity(it.ResourceName, it.Action)
-		if len(before[key]) == 0 && digests {
-			key = digest(it.ResourceName, it.Action)
-		}
-		var from Status
-		if known := before[key]; len(known) > 0 {
-			from, before[key] = known[0], known[1:]
-			left--
-			if from == it.Status {
-				continue
-			}
-		}
-		changes = append(changes, Change{it.ResourceName, it.Action, from, it.Status, cut(it.Message, maxSeenMessage)})
-	}
-	return changes, left > 0
+	c.Total = max(count, c.seen())
+	return c
 }
 
-func sum(a Answer) Counts {
-	c := Counts{Total: max(a.Count, len(a.Items))}
-	for _, it := range a.Items {
-		switch it.Status {
-		case Succeed:
-			c.Succeeded++
-		case Failed:
-			c.Failed++
-		default:
-			c.Processing++
-		}
+func (c *Counts) add(s Status, n int) {
+	switch s {
+	case Succeed:
+		c.Succeeded += n
+	case Failed:
+		c.Failed += n
+	default:
+		c.Processing += n
 	}
-	return c
 }
 
 // seen returns the number of items that were seen.

@@ -1,6 +1,9 @@
 package watcher
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Policy holds what decisions depend on besides the record, what happened, and the time.
 // Every field is required unless it says otherwise.
@@ -14,10 +17,22 @@ type Policy struct {
 	// ForbiddenGrace is how long a permission that is missing may still be given, where the account
 	// is not answered about other orders either.
 	ForbiddenGrace time.Duration
+	Patience       Patience
 	Timeout        time.Duration // of a request that names none
 	DefaultRegion  string        // of a watch whose request names none
 	MaxPayload     int           // the largest message that the server takes, in bytes; at least [MinPayload]
 }
+
+// A Patience says how long what looks odd is only looked at. The zero value of a field is its default.
+type Patience struct {
+	Vanished time.Duration // an item that had not ended and is no longer listed, and five answers in a row; 5 minutes
+	Blind    time.Duration // an order that alone cannot be read; 5 minutes
+	Odd      time.Duration // a status that the API does not document; 10 minutes
+}
+
+func (p Patience) vanished() time.Duration { return cmp.Or(p.Vanished, 5*time.Minute) }
+func (p Patience) blind() time.Duration    { return cmp.Or(p.Blind, 5*time.Minute) }
+func (p Patience) odd() time.Duration      { return cmp.Or(p.Odd, 10*time.Minute) }
 
 // MinPayload is the smallest server limit on messages, in bytes, under which a record, with as
 // many requests as a watch takes, and its completion still fit.

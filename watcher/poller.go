@@ -80,6 +80,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	for range writeTries {
 		next, changes := p.Policy.Fold(w, answer, err, now())
 		p.logPoll(w, next, changes, err)
+		next = p.attend(ctx, next, now())
 		verdict := p.store(ctx, next, changes, answer.Items, revision)
 		if !errors.Is(verdict.Err, ErrConflict) {
 			return verdict
@@ -128,6 +129,25 @@ func (p *Poller) progress(ctx context.Context, w Watch, changes []Change, items 
 	if err := p.Events.Progress(ctx, p.Policy.Progress(w, changes, items)); err != nil {
 		log.Warn("progress not published", "err", err)
 	}
+}
+
+// attend tells people what they are to be told of the watch, and returns it as told. What could not be
+// published is told after the next poll.
+func (p *Poller) attend(ctx context.Context, w Watch, now time.Time) Watch {
+	log := p.Log.With("watch", w.ID, "project", w.ProjectID, "order", w.Name)
+	for _, a := range p.Policy.attentions(w, now) {
+		if late := p.Now().Sub(w.LastPollAt); late > progressPatience {
+			log.Warn("people not told: it is late, and might follow the completion", "kind", a.Kind, "wait", late)
+			return w
+		}
+		if err := p.Events.Attend(ctx, a); err != nil {
+			log.Warn("people not told; trying again after the next poll", "kind", a.Kind, "err", err)
+			continue
+		}
+		log.Warn("people are told of an order", "kind", a.Kind, "since", a.Since, "reason", a.Reason)
+		w = w.told(a)
+	}
+	return w
 }
 
 // progressPatience is how long after its poll progress is still published. A worker that slept for

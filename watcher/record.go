@@ -20,15 +20,20 @@ const maxRecord = 900 << 10
 // EncodeWatch returns the record's JSON. What it keeps of the items shrinks as far as it must so
 // that the record of a watch that goes on stays under 900 KiB, and under 7/8 of maxPayload, the
 // largest message in bytes that the server takes: first the messages go, then ended items become
-// digests, then all, then only the counts are left.
+// digests, then all, then items that share action and status are counted, at last those that share
+// a status. It keeps at most 10,000 missing items one by one.
 func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
 	limit := min(maxRecord, maxPayload/8*7)
+	if len(w.Missing) > maxMissing {
+		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{m.Action, m.Status} })
+	}
 	encoded, err := w.marshal()
 	for _, shrink := range shrinkings {
-		if err != nil || len(encoded) <= limit || len(w.Items) == 0 {
+		if err != nil || len(encoded) <= limit || len(w.Items)+len(w.Missing) == 0 {
 			break
 		}
-		w.Items = shrink(slices.Clone(w.Items))
+		w.Items, w.Missing = slices.Clone(w.seenItems()), slices.Clone(w.Missing)
+		shrink(&w)
 		encoded, err = w.marshal()
 	}
 	if err != nil {
@@ -37,29 +42,89 @@ func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
 	return encoded, nil
 }
 
+// maxMissing is how many missing items a record keeps one by one.
+const maxMissing = 10_000
+
 // shrinkings are the ways to make a record's items smaller, mildest first.
-var shrinkings = [...]func([]SeenItem) []SeenItem{
-	func(seen []SeenItem) []SeenItem {
-		for i := range seen {
-			seen[i].Message = ""
-		}
-		return seen
+var shrinkings = [...]func(*Watch){
+	func(w *Watch) {
+		w.eachSeen(func(s *SeenItem) { s.Message = "" })
 	},
-	func(seen []SeenItem) []SeenItem {
-		for i := range seen {
-			if seen[i].Status.Ended() {
-				seen[i] = seen[i].digested()
+	func(w *Watch) {
+		w.eachSeen(func(s *SeenItem) {
+			if s.Status.Ended() {
+				*s = s.digested()
 			}
-		}
-		return seen
+		})
 	},
-	func(seen []SeenItem) []SeenItem {
-		for i := range seen {
-			seen[i] = seen[i].digested()
-		}
-		return seen
+	func(w *Watch) {
+		w.eachSeen(func(s *SeenItem) { *s = s.digested() })
 	},
-	func([]SeenItem) []SeenItem { return nil },
+	func(w *Watch) {
+		w.Items = counted(w.Items, func(s SeenItem) word { return word{s.Action, s.Status} })
+		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{m.Action, m.Status} })
+	},
+	func(w *Watch) {
+		w.Items = counted(w.Items, func(s SeenItem) word { return word{"", plain(s.Status)} })
+		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{"", plain(m.Status)} })
+	},
+}
+
+// eachSeen calls f with each item that the record keeps.
+func (w *Watch) eachSeen(f func(*SeenItem)) {
+	for i := range w.Items {
+		f(&w.Items[i])
+	}
+	for i := range w.Missing {
+		f(&w.Missing[i].SeenItem)
+	}
+}
+
+// plain returns one of the documented statuses.
+func plain(s Status) Status {
+	if s.Ended() {
+		return s
+	}
+	return Processing
+}
+
+// counted returns one item for all that share a word.
+func counted(items []SeenItem, wordOf func(SeenItem) word) (all []SeenItem) {
+	index := make(map[word]int)
+	for _, s := range items {
+		key := wordOf(s)
+		i, ok := index[key]
+		if !ok {
+			index[key] = len(all)
+			all = append(all, SeenItem{Action: key.action, Status: key.status, N: s.count()})
+			continue
+		}
+		all[i].N += s.count()
+	}
+	return all
+}
+
+// gathered does the same for missing items: they are missing as long as the one that vanished last.
+func gathered(items []MissingItem, wordOf func(MissingItem) word) (all []MissingItem) {
+	type key struct {
+		word
+		deleted bool
+	}
+	index := make(map[key]int)
+	for _, m := range items {
+		k := key{wordOf(m), m.Deleted}
+		i, ok := index[k]
+		if !ok {
+			index[k] = len(all)
+			m.SeenItem = SeenItem{Action: k.action, Status: k.status, N: m.count()}
+			all = append(all, m)
+			continue
+		}
+		one := &all[i]
+		one.N += m.count()
+		one.Since, one.Answers, one.Count = max(one.Since, m.Since), min(one.Answers, m.Answers), min(one.Count, m.Count)
+	}
+	return all
 }
 
 func (w Watch) marshal() ([]byte, error) {

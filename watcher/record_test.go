@@ -208,7 +208,7 @@ func TestRecordStillShowsChanges(t *testing.T) {
 	}{
 		{"messages left out", 5000, []watcher.Change{{ResourceName: "node-00000", Action: "createNode", From: processing, To: failed}}},
 		{"digests of all", 20000, []watcher.Change{{ResourceName: "node-00000", Action: "createNode", From: processing, To: failed}}},
-		{"only counts", 40000, nil},
+		{"only counts", 40000, []watcher.Change{{ResourceName: "node-00000", Action: "createNode", From: processing, To: failed}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,14 +7,20 @@ import (
 )
 
 // report sums up the watch. items are those of the answer at hand; without them the record's
-// are taken.
+// are taken. Those that are no longer listed follow.
 func (w *Watch) report(reason string, items []Item) Report {
-	omitted := 0
+	var omitted int
 	if items == nil {
-		items, omitted = recall(w.Items)
-		if len(w.Items) == 0 {
-			omitted = w.Counts.seen()
+		items, omitted = recall(w.seenItems())
+	} else {
+		items = w.shown(items)
+	}
+	for _, m := range w.Missing {
+		if m.Digest != "" || m.N > 0 {
+			omitted += m.count()
+			continue
 		}
+		items = append(items, m.item())
 	}
 	return Report{
 		WatchID: w.ID, Region: w.Region, ProjectID: w.ProjectID, OrderName: w.Name,
@@ -22,6 +28,32 @@ func (w *Watch) report(reason string, items []Item) Report {
 		Items: orEmpty(items), ItemsOmitted: omitted, Failures: orEmpty(group(items, w.Counts.Failed)),
 		Requests: w.Requests, AcceptedAt: w.AcceptedAt, Polls: w.Polls,
 	}
+}
+
+// shown returns the answer's items as the watch has them: what an answer shows that is behind is as it
+// was seen last.
+func (w *Watch) shown(items []Item) []Item {
+	if len(items) != len(w.Items) {
+		return items
+	}
+	items = slices.Clone(items)
+	for i, s := range w.Items {
+		if s.Kept {
+			items[i] = s.item()
+		}
+		items[i].Replaces = s.Replaces
+	}
+	return items
+}
+
+// item returns the item as it was seen last.
+func (m *MissingItem) item() Item {
+	it := m.SeenItem.item()
+	it.MissingSince = fromMillis(m.Since)
+	if m.Deleted {
+		it.TakenFor = "deleted"
+	}
+	return it
 }
 
 // orEmpty returns s as a list that is written as [] where it is empty.
@@ -123,7 +155,7 @@ func (r *Report) mergeFailures(n int) {
 // folded into it and these changes were found.
 func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
 	limit := p.MaxPayload - eventOverhead
-	g := Progress{Report: w.report(open(w), bounded(items)), Number: w.Progressed, Changes: changes}
+	g := Progress{Report: w.report(open(w), bounded(items, w.LastPollAt)), Number: w.Progressed, Changes: changes}
 	for size(g.Changes) > limit/4 {
 		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
 	}

@@ -49,6 +49,15 @@ type Watch struct {
 	LastError  *ErrorDetail `json:"last_error,omitempty"`
 	Errors     int          `json:"errors_in_a_row,omitempty"`
 
+	Missing  []MissingItem `json:"missing,omitempty"`    // items that the API no longer lists; while watching
+	Listed   int           `json:"listed,omitempty"`     // how many resources the order had in the latest answer that listed any
+	ListedAt time.Time     `json:"listed_at,omitzero"`   // when that came
+	Gone     time.Time     `json:"gone_since,omitzero"`  // the first answer since then, which listed none or did not know the order
+	Blind    time.Time     `json:"blind_since,omitzero"` // the first of the errors since the latest answer that are this order's alone
+	Odd      time.Time     `json:"odd_since,omitzero"`   // the first of the answers in a row with an unknown status
+	// Told says what people were told of this watch: by kind, the Since.
+	Told map[AttentionKind]time.Time `json:"told,omitempty"`
+
 	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s since the order was last seen
 	ForbiddenSince  time.Time `json:"forbidden_since,omitzero"`   // the first of the refusals for lack of a permission since the order was last seen
 	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended

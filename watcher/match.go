@@ -1,0 +1,295 @@
+package watcher
+
+import "time"
+
+// What was seen of an order is not forgotten. Each answer is held against what the watch has seen: an
+// item that it no longer lists is missing, and stays in the watch as it was seen last; an item that
+// appears may have taken the place of one that is missing.
+
+// A MissingItem is an item that the API no longer lists, as it was seen last.
+type MissingItem struct {
+	SeenItem
+	Since   int64 `json:"w"`           // ms since 1970, of the first answer without it
+	Answers int   `json:"k"`           // answers in a row without it
+	Count   int   `json:"c,omitempty"` // how many resources the order had when it was last listed
+	Deleted bool  `json:"t,omitempty"` // it had not ended, and is taken for deleted
+}
+
+// open reports whether the item keeps the order from being ended.
+func (m *MissingItem) open() bool { return !m.Status.Ended() && !m.Deleted }
+
+// deletion reports whether the item was to go away.
+func (m *MissingItem) deletion() bool { return m.Action == "deletePool" || m.Action == "deleteNode" }
+
+// A known is an item, or some that are alike, that the watch has seen.
+type known struct {
+	SeenItem
+	missing *MissingItem // nil where the latest answer listed it
+	left    int          // how many of them no item of the answer at hand was found to be
+}
+
+// A word is what items without a name are matched by.
+type word struct {
+	action string
+	status Status
+}
+
+// A memory is what a watch has seen, while an answer is matched with it.
+type memory struct {
+	all      []known
+	listed   int // how many resources the order had in the latest answer that listed any
+	byKey    map[string][]int
+	digests  bool  // some keys are digests
+	nameless alike // without a name
+	counted  alike // of which the record keeps only how many there are
+}
+
+// An alike finds items by what they share.
+type alike struct {
+	all     map[word][]int
+	open    map[string][]int // by action, what was listed and had not ended,
+	settled map[string][]int // and what was listed and had succeeded
+}
+
+func newAlike() alike {
+	return alike{make(map[word][]int), make(map[string][]int), make(map[string][]int)}
+}
+
+func (w *Watch) memory() *memory {
+	n := len(w.Items) + len(w.Missing)
+	m := &memory{
+		all: make([]known, 0, n), byKey: make(map[string][]int, n), listed: w.Listed,
+		nameless: newAlike(), counted: newAlike(),
+	}
+	if m.listed == 0 { // the record of an earlier release
+		m.listed = w.Counts.Total
+	}
+	for _, s := range w.seenItems() {
+		m.add(s, nil)
+	}
+	for i := range w.Missing {
+		m.add(w.Missing[i].SeenItem, &w.Missing[i])
+	}
+	return m
+}
+
+// seenItems returns the items of the latest answer that listed any. Where the record of an earlier
+// release kept only how many there were, their action is not known.
+func (w *Watch) seenItems() []SeenItem {
+	if len(w.Items) > 0 || len(w.Missing) > 0 {
+		return w.Items
+	}
+	var seen []SeenItem
+	for _, s := range []SeenItem{{Status: Succeed, N: w.Counts.Succeeded}, {Status: Failed, N: w.Counts.Failed}, {Status: Processing, N: w.Counts.Processing}} {
+		if s.N > 0 {
+			seen = append(seen, s)
+		}
+	}
+	return seen
+}
+
+func (m *memory) add(s SeenItem, missing *MissingItem) {
+	i := len(m.all)
+	m.all = append(m.all, known{s, missing, s.count()})
+	switch {
+	case s.N > 0:
+		m.counted.add(i, s, missing)
+	case s.Digest != "":
+		m.byKey[s.Digest] = append(m.byKey[s.Digest], i)
+		m.digests = true
+	case s.ResourceName != "":
+		key := identity(s.ResourceName, s.Action)
+		m.byKey[key] = append(m.byKey[key], i)
+	default:
+		m.nameless.add(i, s, missing)
+	}
+}
+
+func (a alike) add(i int, s SeenItem, missing *MissingItem) {
+	a.all[word{s.Action, s.Status}] = append(a.all[word{s.Action, s.Status}], i)
+	switch {
+	case missing != nil:
+	case !s.Status.Ended():
+		a.open[s.Action] = append(a.open[s.Action], i)
+	case s.Status == Succeed:
+		a.settled[s.Action] = append(a.settled[s.Action], i)
+	}
+}
+
+// take takes the first that is left under the key.
+func take[K comparable](m *memory, index map[K][]int, key K) *known {
+	for ids := index[key]; len(ids) > 0; ids = ids[1:] {
+		if k := &m.all[ids[0]]; k.left > 0 {
+			k.left--
+			index[key] = ids
+			return k
+		}
+	}
+	delete(index, key)
+	return nil
+}
+
+// named takes the item by its action and its name.
+func (m *memory) named(it Item) *known {
+	if it.ResourceName == "" {
+		return nil
+	}
+	if k := take(m, m.byKey, identity(it.ResourceName, it.Action)); k != nil || !m.digests {
+		return k
+	}
+	return take(m, m.byKey, digest(it.ResourceName, it.Action))
+}
+
+// same takes one that had the item's action and status, where more than these is not known.
+func (m *memory) same(it Item) *known {
+	if it.ResourceName == "" {
+		if k := take(m, m.nameless.all, word{it.Action, it.Status}); k != nil {
+			return k
+		}
+	}
+	if k := take(m, m.counted.all, word{it.Action, it.Status}); k != nil {
+		return k
+	}
+	return take(m, m.counted.all, word{"", it.Status})
+}
+
+// changed takes one that had the item's action and may have got its status meanwhile, where more is
+// not known. What failed is not taken: whether it was tried again nobody can know.
+func (m *memory) changed(it Item) *known {
+	if it.ResourceName == "" {
+		for _, index := range []map[string][]int{m.nameless.open, m.nameless.settled} {
+			if k := take(m, index, it.Action); k != nil {
+				return k
+			}
+		}
+	}
+	for _, index := range []map[string][]int{m.counted.open, m.counted.settled} {
+		for _, action := range []string{it.Action, ""} {
+			if k := take(m, index, action); k != nil {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// replaced returns what takes one that has vanished before it ended, and whose place an item with the
+// same action may have taken: one for one, while the order, of count resources, has no more than it
+// had with it.
+func (m *memory) replaced(count int) func(it Item) *known {
+	vanished := make(map[string][]int)
+	for i := range m.all {
+		k := &m.all[i]
+		before, open := m.listed, !k.Status.Ended()
+		if k.missing != nil {
+			before, open = k.missing.Count, k.missing.open()
+		}
+		if k.left > 0 && open && count <= before {
+			vanished[k.Action] = append(vanished[k.Action], i)
+		}
+	}
+	return func(it Item) *known { return take(m, vanished, it.Action) }
+}
+
+// kept returns what no item of the answer was found to be: it is missing, since now or for longer.
+func (m *memory) kept(now time.Time) (missing []MissingItem, vanished bool) {
+	for _, k := range m.all {
+		if k.left == 0 {
+			continue
+		}
+		gone := MissingItem{SeenItem: k.SeenItem, Since: millis(now), Count: m.listed}
+		if k.missing != nil {
+			gone = *k.missing
+		} else {
+			vanished = true
+		}
+		gone.Answers++
+		if gone.N > 0 {
+			gone.N = k.left
+		}
+		missing = append(missing, gone)
+	}
+	return missing, vanished
+}
+
+// A sighting is what an answer shows, held against what was seen before.
+type sighting struct {
+	items   []SeenItem // that it lists, in the API's order
+	missing []MissingItem
+	changes []Change
+	moved   bool // an item vanished, or is listed again
+}
+
+// look holds an answer, whose items are bounded, against what the watch has seen.
+func (w *Watch) look(items []Item, count int, now time.Time) sighting {
+	m, s := w.memory(), sighting{items: see(items)}
+	was, appeared := make([]*known, len(items)), 0
+	for _, find := range []func(Item) *known{m.named, m.same, m.changed} {
+		appeared = 0
+		for i, it := range items {
+			if was[i] == nil {
+				was[i] = find(it)
+			}
+			if was[i] == nil {
+				appeared++
+			}
+		}
+		if appeared == 0 {
+			break
+		}
+	}
+	replaced := func(Item) *known { return nil }
+	if appeared > 0 {
+		replaced = m.replaced(max(count, len(items)))
+	}
+	for i, it := range items {
+		switch before := was[i]; {
+		case before != nil:
+			s.meet(i, it, before, w.AcceptedAt)
+		default:
+			s.appear(i, it, replaced(it))
+		}
+	}
+	var vanished bool
+	s.missing, vanished = m.kept(now)
+	s.moved = s.moved || vanished
+	return s
+}
+
+// meet notes an item that was seen before. An answer that is older than the one before, by the item's
+// own time, does not change it.
+func (s *sighting) meet(i int, it Item, before *known, accepted time.Time) {
+	s.moved = s.moved || before.missing != nil
+	seen := &s.items[i]
+	seen.Replaces = before.Replaces
+	if older(*seen, before.SeenItem, accepted) {
+		seen.Status, seen.Began, seen.Updated, seen.Message, seen.Kept = before.Status, before.Began, before.Updated, before.Message, true
+		return
+	}
+	if before.Status != it.Status {
+		s.changes = append(s.changes, Change{
+			ResourceName: it.ResourceName, Action: it.Action, From: before.Status, To: it.Status, Message: cut(it.Message, maxSeenMessage),
+		})
+	}
+}
+
+// appear notes an item that was not seen before. It may have taken another's place.
+func (s *sighting) appear(i int, it Item, place *known) {
+	c := Change{ResourceName: it.ResourceName, Action: it.Action, To: it.Status, Message: cut(it.Message, maxSeenMessage)}
+	if place != nil {
+		c.From, c.Replaces = place.Status, place.ResourceName
+		s.items[i].Replaces = place.ResourceName
+	}
+	s.changes = append(s.changes, c)
+}
+
+// older reports whether the item was updated before it was seen last. Times that cannot be true are
+// not compared.
+func older(seen, before SeenItem, accepted time.Time) bool {
+	earliest := millis(accepted.Add(-oldest))
+	return seen.Updated > earliest && before.Updated > earliest && seen.Updated < before.Updated
+}
+
+// oldest is how long before the request an order may have been made at the most: longer than the API
+// keeps orders.
+const oldest = 366 * 24 * time.Hour

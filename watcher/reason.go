@@ -1,0 +1,212 @@
+package watcher
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// open says what keeps the order from being ended.
+func open(w Watch) string {
+	c := w.Counts
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
+	vanished, strange := w.vanished(), w.strange()
+	if n := number(w.Missing, func(m *MissingItem) bool { return !m.open() }); n > 0 {
+		text += fmt.Sprintf(" (%d no longer listed)", n)
+	}
+	if going := c.Processing - len(strange) - number(w.Missing, (*MissingItem).open); going > 0 {
+		text += fmt.Sprintf(", %d still processing", going)
+	}
+	if len(strange) > 0 {
+		text += fmt.Sprintf(", %d with a status that ModelArts does not document: %s", len(strange), listed(strange, strangeItem))
+	}
+	if len(vanished) > 0 {
+		text += fmt.Sprintf(", %d no longer listed: %s", number(w.Missing, (*MissingItem).open), listed(vanished, vanishedItem))
+	}
+	if missing := max(c.Total, w.ExpectedItems) - c.seen(); missing > 0 {
+		text += fmt.Sprintf(", %d not created yet", missing)
+	}
+	return text
+}
+
+// vanished returns the missing items that had not ended.
+func (w *Watch) vanished() (open []MissingItem) {
+	for _, m := range w.Missing {
+		if m.open() {
+			open = append(open, m)
+		}
+	}
+	return open
+}
+
+// strange returns the listed items whose status the API does not document.
+func (w *Watch) strange() (strange []SeenItem) {
+	for _, s := range w.Items {
+		if !s.Status.Known() {
+			strange = append(strange, s)
+		}
+	}
+	return strange
+}
+
+// number counts the missing items of a kind.
+func number(missing []MissingItem, kind func(*MissingItem) bool) (n int) {
+	for i := range missing {
+		if kind(&missing[i]) {
+			n += missing[i].count()
+		}
+	}
+	return n
+}
+
+// namedItems is how many items a sentence names.
+const namedItems = 3
+
+// listed names the first items, and says how many more there are.
+func listed[I any](items []I, name func(I) string) string {
+	var names []string
+	for _, it := range items[:min(len(items), namedItems)] {
+		names = append(names, name(it))
+	}
+	text := strings.Join(names, "; ")
+	if more := len(items) - len(names); more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return text
+}
+
+// label names an item in a sentence.
+func (s SeenItem) label() string {
+	if name := strings.TrimSpace(s.Action + " " + s.ResourceName); name != "" {
+		return name
+	}
+	return "an item without a name"
+}
+
+func strangeItem(s SeenItem) string {
+	text := s.label() + " has the status " + strconv.Quote(string(s.Status))
+	if s.Status == "" {
+		text = s.label() + " has no status"
+	}
+	if s.Message != "" {
+		text += " (" + cut(s.Message, maxSeenMessage/2) + ")"
+	}
+	return text
+}
+
+func vanishedItem(m MissingItem) string {
+	return m.label() + ", last seen " + cmp.Or(string(m.Status), "without a status") + ", missing since " + moment(fromMillis(m.Since))
+}
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func timeoutReason(w Watch) string {
+	after := "after " + span(w.Deadline.Sub(w.AcceptedAt)) + ": "
+	switch c := w.Counts; {
+	case w.LastError != nil && c.seen() > 0:
+		return after + fmt.Sprintf("%s; when the order was last seen, %s", w.LastError.text(), open(w))
+	case w.LastError != nil:
+		return after + w.LastError.text()
+	case c.seen() == 0:
+		return after + "no item ever appeared"
+	}
+	return after + open(w)
+}
+
+func blindReason(w Watch) string {
+	text := fmt.Sprintf("this order cannot be read since %s (%s: %s)", moment(w.Blind), w.LastError.Code, w.LastError.Message)
+	if w.Counts.seen() > 0 {
+		text += "; when it was last seen, " + open(w)
+	}
+	return text
+}
+
+func notFoundReason(w Watch, now time.Time) string {
+	if w.Counts.seen() == 0 {
+		return "the API did not know the order for " + span(now.Sub(w.NotFoundSince))
+	}
+	return fmt.Sprintf("the order was seen until %s and is gone since %s: %s", moment(w.ListedAt), moment(w.Gone), open(w))
+}
+
+// ownReason says how an order ended whose items have all ended.
+func ownReason(w Watch) string {
+	c := w.Counts
+	n, text := c.Failed, "failed"
+	missing := number(w.Missing, func(m *MissingItem) bool { return m.Status == Failed })
+	if c.Failed == 0 {
+		n, text = c.Succeeded, "succeeded"
+		missing = c.Missing
+	}
+	reason := fmt.Sprintf("%d of %s %s", n, plural(c.Total, "item"), text)
+	switch {
+	case missing == n:
+		reason += " (no longer listed)"
+	case missing > 0:
+		reason += fmt.Sprintf(" (%d no longer listed)", missing)
+	}
+	deleted, since := 0, int64(0)
+	for _, m := range w.Missing {
+		if m.Deleted {
+			deleted, since = deleted+m.count(), max(since, m.Since)
+		}
+	}
+	if deleted > 0 {
+		reason += fmt.Sprintf("; %s no longer listed since %s, taken for deleted", plural(deleted, "item"), moment(fromMillis(since)))
+	}
+	if !w.Gone.IsZero() {
+		reason += "; ModelArts lists none of them since " + moment(w.Gone)
+	}
+	return reason
+}
+
+func (e *ErrorDetail) text() string {
+	return "polling did not work (" + e.Code + ": " + e.Message + ")"
+}
+
+func (wish *Wish) text() string {
+	text := "cancelled by " + wish.By
+	if wish.Reason != "" {
+		text += ": " + wish.Reason
+	}
+	return text
+}
+
+// cut returns at most n bytes of s, whole characters, with an ellipsis where something is missing.
+func cut(s string, n int) string {
+	const ellipsis = "…"
+	if len(s) <= n {
+		return s
+	}
+	n -= len(ellipsis)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + ellipsis
+}
+
+// valid returns s with U+FFFD where it is no UTF-8.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// plural returns "1 item", "2 items".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// span returns a duration as people write it: 2h, 1h30m, 45s.
+func span(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,166 @@
+package watcher_test
+
+import (
+	"slices"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// An oracle knows an order by its answers alone, as the contract words it, with items that have names
+// of their own. It is written another way than the watcher: lists that are searched, no record.
+type oracle struct {
+	settle, grace time.Duration
+	expected      int
+	accepted      time.Time
+
+	listed  []*sight // in the latest answer's order
+	missing []*sight // those that vanished last come first
+	count   int      // of the latest answer that listed any
+	total   int
+	known   bool      // an item was ever seen
+	gone    time.Time // the first of the answers since then
+	unknown time.Time // the first of the 404s since the latest answer
+	ended   time.Time // since when it looks ended
+}
+
+// A sight is how an item was seen last.
+type sight struct {
+	name, action string
+	status       watcher.Status
+	updated      time.Time
+	since        time.Time // missing since
+	answers      int
+	count        int
+	deleted      bool
+}
+
+func (s *sight) open() bool { return !s.status.Ended() && !s.deleted }
+
+func (s *sight) deletion() bool { return s.action == "deletePool" || s.action == "deleteNode" }
+
+// answer takes a usable answer.
+func (o *oracle) answer(a watcher.Answer, now time.Time) {
+	o.unknown = time.Time{}
+	o.take(a, now)
+	o.look(now)
+}
+
+func (o *oracle) take(a watcher.Answer, now time.Time) {
+	before, moved := slices.Clone(o.listed), false
+	var fresh []*sight
+	o.listed = nil
+	for _, it := range a.Items {
+		is := func(s *sight) bool { return s.name == it.ResourceName && s.action == it.Action }
+		s := &sight{name: it.ResourceName, action: it.Action, status: it.Status, updated: it.UpdatedAt}
+		if i := slices.IndexFunc(before, is); i >= 0 {
+			s = before[i]
+			before = slices.Delete(before, i, i+1)
+		} else if i := slices.IndexFunc(o.missing, is); i >= 0 {
+			s, moved = o.missing[i], true
+			o.missing = slices.Delete(o.missing, i, i+1)
+		} else {
+			fresh = append(fresh, s)
+		}
+		if s.updated.IsZero() || it.UpdatedAt.IsZero() || !it.UpdatedAt.Before(s.updated) {
+			moved = moved || s.status != it.Status
+			s.status, s.updated = it.Status, it.UpdatedAt
+		}
+		s.since, s.answers, s.deleted = time.Time{}, 0, false
+		o.listed = append(o.listed, s)
+	}
+	for _, s := range before {
+		s.since, s.count = now, o.count
+	}
+	moved = moved || len(before)+len(fresh) > 0
+	o.missing = append(before, o.missing...)
+	for range fresh {
+		o.known = true
+	}
+	for _, s := range fresh {
+		place := func(m *sight) bool {
+			return m.open() && m.action == s.action && max(a.Count, len(a.Items)) <= m.count
+		}
+		if i := slices.IndexFunc(o.missing, place); i >= 0 {
+			o.missing = slices.Delete(o.missing, i, i+1)
+		}
+	}
+	for _, s := range o.missing {
+		s.answers++
+		if s.answers >= 5 && now.Sub(s.since) >= 5*time.Minute && s.deletion() && s.open() {
+			s.deleted = true
+		}
+	}
+	count := a.Count
+	switch {
+	case len(a.Items) > 0:
+		o.count, o.gone = max(count, len(a.Items)), time.Time{}
+	case len(o.missing) > 0:
+		count = max(count, o.count)
+		if o.gone.IsZero() {
+			o.gone = now
+		}
+	}
+	o.total = max(count, len(o.listed)+len(o.missing))
+	if moved {
+		o.ended = time.Time{}
+	}
+}
+
+func (o *oracle) look(now time.Time) {
+	if !o.looksEnded() {
+		o.ended = time.Time{}
+	} else if o.ended.IsZero() {
+		o.ended = now
+	}
+}
+
+// notFound takes a 404. It reports whether the grace is over.
+func (o *oracle) notFound(now time.Time) bool {
+	if o.unknown.IsZero() {
+		o.unknown = now
+	}
+	over := now.Sub(o.unknown) >= o.grace
+	if !o.known {
+		return over
+	}
+	o.take(watcher.Answer{}, now)
+	for _, s := range o.missing {
+		s.deleted = s.deleted || over && s.open() && s.deletion()
+	}
+	o.look(now)
+	return over
+}
+
+func (o *oracle) all() []*sight { return slices.Concat(o.listed, o.missing) }
+
+func (o *oracle) looksEnded() bool {
+	return len(o.all()) > 0 && o.total == len(o.all()) && o.total >= o.expected &&
+		!slices.ContainsFunc(o.all(), (*sight).open)
+}
+
+// settled reports whether an order that looks ended has ended.
+func (o *oracle) settled(now time.Time) bool {
+	return o.looksEnded() && (o.expected > 0 || now.Sub(o.ended) >= o.settle) &&
+		(o.gone.IsZero() || now.Sub(o.gone) >= o.grace)
+}
+
+func (o *oracle) failed() (n int) {
+	for _, s := range o.all() {
+		if s.status == failed {
+			n++
+		}
+	}
+	return n
+}
+
+// outcome is that of an order that looks ended.
+func (o *oracle) outcome() watcher.Outcome {
+	switch o.failed() {
+	case 0:
+		return watcher.Succeeded
+	case len(o.all()):
+		return watcher.AllFailed
+	}
+	return watcher.PartiallyFailed
+}
