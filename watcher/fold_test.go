@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -370,5 +371,175 @@ func TestEarlierAnswersFillAnEndWithoutOne(t *testing.T) {
 	}
 	if len(c.Failures) != 1 || c.Failures[0].Message != "flavor sold out" || c.Failures[0].Count != 1 {
 		t.Errorf("failures %+v", c.Failures)
+	}
+}
+
+// lists is a poll that shows items, each as "name action status [seconds since begin of its update]".
+func lists(count int, items ...string) wakeup {
+	a := watcher.Answer{Count: count}
+	for _, text := range items {
+		fields := strings.Fields(text)
+		it := watcher.Item{ResourceName: fields[0], Action: fields[1], Status: watcher.Status(fields[2])}
+		if len(fields) > 3 {
+			seconds, _ := strconv.Atoi(fields[3])
+			it.UpdatedAt = begin.Add(time.Duration(seconds) * time.Second)
+		}
+		it.ResourceName = strings.Trim(it.ResourceName, "-")
+		a.Items = append(a.Items, it)
+	}
+	return wakeup{answer: a}
+}
+
+// times repeats a wake-up.
+func times(n int, k wakeup) []wakeup { return slices.Repeat([]wakeup{k}, n) }
+
+func TestWhatWasSeenIsNotForgotten(t *testing.T) {
+	const s, m = time.Second, time.Minute
+	ask := func(change func(*watcher.Ask)) func(*watcher.Ask) { return change }
+	gone := fails(notFound)
+	none := lists(0)
+	tests := []struct {
+		name    string
+		ask     func(*watcher.Ask)
+		wakeups [][]wakeup
+		outcome watcher.Outcome
+		reason  string
+		after   time.Duration
+		counts  watcher.Counts
+	}{
+		// Items that ended and vanished.
+		{"C4: a failed item is not forgotten", nil, [][]wakeup{{
+			lists(3, "a createNode succeed", "b createNode processing", "c createNode processing"),
+			lists(3, "a createNode succeed", "b createNode failed", "c createNode processing"),
+			lists(2, "a createNode succeed", "c createNode processing"),
+			lists(2, "a createNode succeed", "c createNode succeed"), lists(2, "a createNode succeed", "c createNode succeed")}},
+			watcher.PartiallyFailed, "1 of 3 items failed (no longer listed)", 25 * s, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1, Missing: 1}},
+		{"a failed item is never replaced", nil, [][]wakeup{{
+			lists(2, "a createNode succeed", "b createNode failed"),
+			lists(2, "a createNode succeed", "c createNode succeed"), lists(2, "a createNode succeed", "c createNode succeed")}},
+			watcher.PartiallyFailed, "1 of 3 items failed (no longer listed)", 20 * s, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1, Missing: 1}},
+		{"one of two failed items vanishes", nil, [][]wakeup{{
+			lists(2, "a createNode failed", "b createNode failed"), lists(1, "a createNode failed"), lists(1, "a createNode failed")}},
+			watcher.AllFailed, "2 of 2 items failed (1 no longer listed)", 20 * s, watcher.Counts{Total: 2, Failed: 2, Missing: 1}},
+		{"a failed item that is tried again under its name", nil, [][]wakeup{{
+			lists(1, "a createNode failed"), lists(1, "a createNode processing"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 25 * s, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"a failed item comes back as succeeded", nil, [][]wakeup{{
+			lists(2, "a createNode succeed", "b createNode failed"), lists(1, "a createNode succeed"),
+			lists(2, "a createNode succeed", "b createNode succeed"), lists(2, "a createNode succeed", "b createNode succeed")}},
+			watcher.Succeeded, "2 of 2 items succeeded", 30 * s, watcher.Counts{Total: 2, Succeeded: 2}},
+		{"an item of another action is another", nil, [][]wakeup{{
+			lists(1, "a createNode failed"), lists(1, "a deleteNode succeed"), lists(1, "a deleteNode succeed")}},
+			watcher.PartiallyFailed, "1 of 2 items failed (no longer listed)", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 1}},
+		{"items without a name", nil, [][]wakeup{{
+			lists(2, "- createNode failed", "- createNode processing"),
+			lists(2, "- createNode succeed", "- createNode succeed"), lists(2, "- createNode succeed", "- createNode succeed")}},
+			watcher.PartiallyFailed, "1 of 3 items failed (no longer listed)", 15 * s, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1, Missing: 1}},
+
+		// Items that had not ended.
+		{"C5: the list shrinks to what has ended", ask(func(a *watcher.Ask) { a.Timeout = 20 * m }), [][]wakeup{
+			{lists(4, "a createNode succeed", "b createNode processing", "c createNode processing", "d createNode processing")},
+			times(27, lists(1, "a createNode succeed"))},
+			watcher.TimedOut, "after 20m: 1 of 4 items ended, 3 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z; createNode c, last seen processing, missing since 2025-04-10T11:49:55Z; createNode d, last seen processing, missing since 2025-04-10T11:49:55Z",
+			20 * m, watcher.Counts{Total: 4, Succeeded: 1, Processing: 3, Missing: 3}},
+		{"an item is renamed", nil, [][]wakeup{{
+			lists(2, "a createNode succeed", "b createNode processing"),
+			lists(2, "a createNode succeed", "b-1 createNode processing"),
+			lists(2, "a createNode succeed", "b-1 createNode succeed"), lists(2, "a createNode succeed", "b-1 createNode succeed")}},
+			watcher.Succeeded, "2 of 2 items succeeded", 20 * s, watcher.Counts{Total: 2, Succeeded: 2}},
+		{"an item is replaced later", nil, [][]wakeup{{
+			lists(2, "a createNode succeed", "b createNode processing"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed"),
+			lists(2, "a createNode succeed", "b-1 createNode succeed"), lists(2, "a createNode succeed", "b-1 createNode succeed")}},
+			watcher.Succeeded, "2 of 2 items succeeded", 27500 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 2}},
+		{"count grew: another item, not the same", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
+			{lists(2, "a createNode succeed", "b createNode processing")},
+			times(7, lists(3, "a createNode succeed", "c createNode succeed"))},
+			watcher.TimedOut, "after 1m: 2 of 3 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 3, Succeeded: 2, Processing: 1, Missing: 1}},
+		{"an item of another action takes no place", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
+			{lists(1, "b createNode processing")}, times(7, lists(1, "b createPool succeed"))},
+			watcher.TimedOut, "after 1m: 1 of 2 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 2, Succeeded: 1, Processing: 1, Missing: 1}},
+		{"one takes the place of one", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
+			{lists(2, "a createNode processing", "b createNode processing")}, times(7, lists(1, "c createNode succeed"))},
+			watcher.TimedOut, "after 1m: 1 of 2 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 2, Succeeded: 1, Processing: 1, Missing: 1}},
+		{"a node that is deleted", nil, [][]wakeup{
+			{lists(2, "a deleteNode processing", "b deleteNode processing"), lists(1, "b deleteNode succeed")},
+			times(20, lists(1, "b deleteNode succeed"))},
+			watcher.Succeeded, "2 of 2 items succeeded (1 no longer listed since 2025-04-10T11:49:55Z, taken for deleted)", 0,
+			watcher.Counts{Total: 2, Succeeded: 2, Missing: 1}},
+		{"expected items are not met by one that vanished", ask(func(a *watcher.Ask) { a.Timeout, a.ExpectedItems = m, 2 }), [][]wakeup{
+			{lists(2, "a createNode succeed", "b createNode processing")}, times(7, lists(1, "a createNode succeed"))},
+			watcher.TimedOut, "after 1m: 1 of 2 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 2, Succeeded: 1, Processing: 1, Missing: 1}},
+		{"expected items are met by one that ended and vanished", ask(func(a *watcher.Ask) { a.ExpectedItems = 2 }), [][]wakeup{
+			{lists(3, "a createNode succeed"), lists(1, "b createNode succeed")}},
+			watcher.Succeeded, "2 of 2 items succeeded (1 no longer listed)", 5 * s, watcher.Counts{Total: 2, Succeeded: 2, Missing: 1}},
+
+		// Orders that are gone.
+		{"C9: the list becomes empty", nil, [][]wakeup{{lists(2, "a createNode succeed", "b createNode succeed")}, times(8, none)},
+			watcher.Succeeded, "2 of 2 items succeeded (no longer listed; ModelArts lists none since 2025-04-10T11:50:00Z)", 2*m + 10*s, watcher.Counts{Total: 2, Succeeded: 2, Missing: 2}},
+		{"C10: it had looked ended, and is not known", nil, [][]wakeup{{lists(1, "a createNode succeed")}, times(8, gone)},
+			watcher.Succeeded, "1 of 1 item succeeded (no longer listed; ModelArts lists none since 2025-04-10T11:50:00Z)", 2*m + 10*s, watcher.Counts{Total: 1, Succeeded: 1, Missing: 1}},
+		{"C11: a pool is deleted, and with it the order", nil, [][]wakeup{{lists(1, "a deletePool processing")}, times(8, gone)},
+			watcher.Succeeded, "1 of 1 item succeeded (no longer listed since 2025-04-10T11:49:55Z, taken for deleted)", 2*m + 5*s, watcher.Counts{Total: 1, Succeeded: 1, Missing: 1}},
+		{"errors at the look that settles are tried again", nil, [][]wakeup{{lists(1, "a createNode succeed"), fails(errDown), fails(throttled), fails(errDown), lists(1, "a createNode succeed")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 0, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"seen open, and then not known", nil, [][]wakeup{{lists(2, "a createNode succeed", "b createNode processing")}, times(8, gone)},
+			watcher.OrderNotFound, "the order was seen until 2025-04-10T11:49:50Z and is gone since 2025-04-10T11:49:55Z: 1 of 2 items ended (1 no longer listed), 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", 2*m + 5*s,
+			watcher.Counts{Total: 2, Succeeded: 1, Processing: 1, Missing: 2}},
+		{"seen in part, and then not known", nil, [][]wakeup{{lists(3, "a createNode succeed")}, times(8, gone)},
+			watcher.OrderNotFound, "the order was seen until 2025-04-10T11:49:50Z and is gone since 2025-04-10T11:49:55Z: 1 of 3 items ended (1 no longer listed), 2 not created yet", 2*m + 5*s,
+			watcher.Counts{Total: 3, Succeeded: 1, Missing: 1}},
+		{"an order with a failed item is gone", nil, [][]wakeup{{lists(2, "a deleteNode failed", "b deleteNode processing")}, times(8, gone)},
+			watcher.PartiallyFailed, "1 of 2 items failed (no longer listed; 1 no longer listed since 2025-04-10T11:49:55Z, taken for deleted)", 2*m + 5*s,
+			watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 2}},
+		{"it is not known once", nil, [][]wakeup{{lists(2, "a createNode succeed", "b createNode processing"), gone, lists(2, "a createNode succeed", "b createNode succeed"), lists(2, "a createNode succeed", "b createNode succeed")}},
+			watcher.Succeeded, "2 of 2 items succeeded", 20 * s, watcher.Counts{Total: 2, Succeeded: 2}},
+		{"count is there, the list is empty", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{{lists(2, "a createNode succeed")}, times(7, none)},
+			watcher.TimedOut, "after 1m: 1 of 2 items ended (1 no longer listed), 1 not created yet", m, watcher.Counts{Total: 2, Succeeded: 1, Missing: 1}},
+		{"the deadline comes while an order that had ended is gone", ask(func(a *watcher.Ask) { a.Timeout = 30 * s }), [][]wakeup{{lists(1, "a createNode failed"), gone, gone, gone, gone}},
+			watcher.AllFailed, "1 of 1 item failed (no longer listed; ModelArts lists none since 2025-04-10T11:50:00Z)", 30 * s, watcher.Counts{Total: 1, Failed: 1, Missing: 1}},
+
+		// Answers that are behind.
+		{"an older answer changes no item", nil, [][]wakeup{{
+			lists(2, "a createNode failed 60", "b createNode processing 10"), lists(2, "a createNode processing 30", "b createNode succeed 70"), lists(2, "a createNode processing 30", "b createNode succeed 70")}},
+			watcher.PartiallyFailed, "1 of 2 items failed", 15 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
+		{"a time that cannot be true proves nothing", nil, [][]wakeup{{
+			lists(1, "a createNode processing 90000"), lists(1, "a createNode succeed 30"), lists(1, "a createNode succeed 30")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 15 * s, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"one answer of a server that is behind", nil, [][]wakeup{{
+			lists(2, "a createNode succeed 10", "b createNode processing 20"), lists(1, "a createNode processing 5"),
+			lists(2, "a createNode succeed 10", "b createNode succeed 40"), lists(2, "a createNode succeed 10", "b createNode succeed 40")}},
+			watcher.Succeeded, "2 of 2 items succeeded", 20 * s, watcher.Counts{Total: 2, Succeeded: 2}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := request("build-1")
+			if tt.ask != nil {
+				tt.ask(&asked)
+			}
+			w := admit(t, policy(), asked)
+			for _, k := range slices.Concat(tt.wakeups...) {
+				if w.State != watcher.Watching {
+					break
+				}
+				w = wake(t, policy(), w, k)
+			}
+			c := w.Completion
+			if c == nil {
+				t.Fatalf("goes on: counts %+v, missing %+v", w.Counts, w.Missing)
+			}
+			if c.Outcome != tt.outcome || c.Reason != tt.reason || c.Counts != tt.counts {
+				t.Errorf("got  %s: %s %+v\nwant %s: %s %+v", c.Outcome, c.Reason, c.Counts, tt.outcome, tt.reason, tt.counts)
+			}
+			if got := c.CompletedAt.Sub(c.AcceptedAt); tt.after > 0 && got != tt.after {
+				t.Errorf("ended after %s, want %s", got, tt.after)
+			}
+			if len(c.Items) != c.Counts.Succeeded+c.Counts.Failed+c.Counts.Processing {
+				t.Errorf("%d items of %+v", len(c.Items), c.Counts)
+			}
+		})
 	}
 }

@@ -18,12 +18,14 @@ type history struct {
 	troubles  int      // what went wrong until now
 	looked    int      // versions of the record that were looked at
 	patrolled time.Time
+	judge     *judge // of the watch at hand, where the cloud is wild
 	wrong     []string
 }
 
 type given struct {
 	at time.Time
 	watcher.Answer
+	err error
 }
 
 // longest is how long after the last fault, or the last request, something may still be open: a
@@ -85,8 +87,13 @@ func (m *model) look() {
 	for ; m.looked < len(versions); m.looked++ {
 		w := versions[m.looked].watch
 		m.tell("record %d: %s %s, %d requests, wake-up %d in %s, %d polls, wish %t", versions[m.looked].revision, w.ID, w.State, len(named(w)), w.Wakeup, w.NextPollAt.Sub(m.now), w.Polls, w.Wish != nil)
+		var before watcher.Watch
 		if m.looked > 0 {
-			m.lookAt(versions[m.looked-1].watch, w)
+			before = versions[m.looked-1].watch
+			m.lookAt(before, w)
+		}
+		if m.wild {
+			m.judgeAt(before, w)
 		}
 	}
 }
@@ -140,6 +147,9 @@ func (m *model) atTheEnd() {
 
 // truthful reports whether the completion says what the cloud said, or a person, or the clock.
 func (m *model) truthful(c watcher.Completion) bool {
+	if m.wild { // judged when it was fixed
+		return c.Outcome != watcher.TimedOut || m.late(c)
+	}
 	seen := len(c.Items) == 0 || slices.ContainsFunc(m.given, func(g given) bool {
 		return slices.Equal(g.Items, c.Items)
 	})
@@ -148,17 +158,20 @@ func (m *model) truthful(c watcher.Completion) bool {
 	case watcher.PartiallyFailed:
 		return seen && ended
 	case watcher.TimedOut:
-		late := true
-		for _, r := range c.Requests {
-			timeout := m.timeouts[plain(r.ID)]
-			if timeout == 0 {
-				timeout = m.policy.Timeout
-			}
-			late = late && !c.CompletedAt.Before(r.ReceivedAt.Add(timeout).Truncate(time.Millisecond))
-		}
-		return seen && !ended && late
+		return seen && !ended && m.late(c)
 	case watcher.Cancelled:
 		return seen && slices.ContainsFunc(m.records[pool.Key()], func(v version) bool { return v.watch.ID == c.WatchID && v.watch.Wish != nil })
 	}
 	return false
+}
+
+// late reports whether the deadline of each request had passed.
+func (m *model) late(c watcher.Completion) bool {
+	return !slices.ContainsFunc(c.Requests, func(r watcher.Request) bool {
+		timeout := m.timeouts[plain(r.ID)]
+		if timeout == 0 {
+			timeout = m.policy.Timeout
+		}
+		return c.CompletedAt.Before(r.ReceivedAt.Add(timeout).Truncate(time.Millisecond))
+	})
 }

@@ -88,6 +88,7 @@ type model struct {
 	random      *rand.Rand
 	parts       parts
 	unpatrolled bool // the patrol is taken out
+	wild        bool // answers shrink, grow, repeat, contradict and vanish
 
 	hands    []*hand // deliveries that workers hold
 	at       *hand   // the one whose worker runs
@@ -106,6 +107,7 @@ type model struct {
 // A hand is a worker's that holds a delivery. It is stopped before a call.
 type hand struct {
 	name   string
+	given  given          // the cloud's latest answer to it
 	wakeup watcher.Wakeup // that it is for, if it is for one
 	goOn   time.Time
 	next   func() (string, bool)
@@ -122,6 +124,7 @@ type event struct {
 
 // parts are what workers are made of. A guard is taken out by putting another in place of one.
 type parts struct {
+	orders         watcher.Orders
 	intake, poller watcher.Records
 	wakeups        watcher.Wakeups
 	events         watcher.Events
@@ -132,10 +135,10 @@ type parts struct {
 func newModel(t testing.TB, seed uint64, out guard) *model {
 	m := &model{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 1)), timeouts: make(map[string]time.Duration)}
 	m.world.fault = m.turn
-	m.parts = parts{intake: m, poller: m, wakeups: m, events: m}
+	m.parts = parts{orders: m, intake: m, poller: m, wakeups: m, events: m}
 	m.parts.take = func(ask watcher.Ask) watcher.Verdict { return m.intaking().Take(context.Background(), ask) }
 	m.parts.wake = func(k watcher.Wakeup, attempt int) watcher.Verdict {
-		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
+		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
 		return p.Wake(context.Background(), k, attempt)
 	}
 	if out.takeOut != nil {
@@ -163,9 +166,15 @@ func (m *model) plan() {
 	m.policy.Timeout = pick(m, 2*time.Hour, time.Minute)
 	m.heldTill = begin.Add(pick(m, 0, 0, 40*time.Second))
 	ends := m.within(3 * time.Minute)
+	order := finishes(ends)
+	if m.wild = m.random.IntN(2) == 0; m.wild {
+		m.policy.Timeout = pick(m, 9*time.Minute, time.Minute)
+		m.policy.Backoff = pick(m, m.policy.Backoff, watcher.Backoff{Initial: 2 * time.Minute, Multiplier: 1, Max: 2 * time.Minute})
+		order = m.wilderness()
+	}
 	m.order = func(since time.Duration) (watcher.Answer, error) {
-		a, err := finishes(ends)(since)
-		m.given = append(m.given, given{m.now, a})
+		a, err := order(since)
+		m.given = append(m.given, given{m.now, a, err})
 		return a, err
 	}
 	for n := range 2 + m.random.IntN(6) {

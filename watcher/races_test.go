@@ -45,12 +45,13 @@ func TestRaces(t *testing.T) {
 // race puts a race in place of what was planned.
 func (m *model) race() {
 	const ends = time.Minute
+	m.wild = false
 	m.policy.Settle, m.policy.Timeout, m.heldTill = 0, 2*time.Hour, begin
 	m.coming = nil
 	at := begin.Add(ends + m.within(10*time.Second))
 	m.order = func(since time.Duration) (watcher.Answer, error) {
 		a, err := finishes(ends)(since)
-		m.given = append(m.given, given{m.now, a})
+		m.given = append(m.given, given{m.now, a, err})
 		return a, err
 	}
 	soon := func() time.Time { return at.Add(pick(m, 0, 0, m.within(20*time.Millisecond), m.within(time.Second))) }

@@ -134,33 +134,46 @@ func notFoundReason(w Watch, now time.Time) string {
 
 // ownReason says how an order ended whose items have all ended.
 func ownReason(w Watch) string {
-	c := w.Counts
-	n, text := c.Failed, "failed"
-	missing := number(w.Missing, func(m *MissingItem) bool { return m.Status == Failed })
-	if c.Failed == 0 {
-		n, text = c.Succeeded, "succeeded"
-		missing = c.Missing
+	n, text, counts := w.Counts.Failed, "failed", func(m *MissingItem) bool { return m.Status == Failed }
+	if n == 0 {
+		n, text, counts = w.Counts.Succeeded, "succeeded", func(m *MissingItem) bool { return !m.Deleted }
 	}
-	reason := fmt.Sprintf("%d of %s %s", n, plural(c.Total, "item"), text)
-	switch {
-	case missing == n:
-		reason += " (no longer listed)"
-	case missing > 0:
-		reason += fmt.Sprintf(" (%d no longer listed)", missing)
+	var notes []string
+	if missing := number(w.Missing, counts); missing > 0 {
+		notes = append(notes, ofAll(missing, n)+"no longer listed")
 	}
-	deleted, since := 0, int64(0)
-	for _, m := range w.Missing {
-		if m.Deleted {
-			deleted, since = deleted+m.count(), max(since, m.Since)
+	if deleted := number(w.Missing, func(m *MissingItem) bool { return m.Deleted }); deleted > 0 {
+		all := n
+		if w.Counts.Failed > 0 { // they are none of those
+			all = 0
 		}
+		notes = append(notes, ofAll(deleted, all)+"no longer listed since "+moment(w.deletedSince())+", taken for deleted")
+	} else if !w.Gone.IsZero() {
+		notes = append(notes, "ModelArts lists none since "+moment(w.Gone))
 	}
-	if deleted > 0 {
-		reason += fmt.Sprintf("; %s no longer listed since %s, taken for deleted", plural(deleted, "item"), moment(fromMillis(since)))
-	}
-	if !w.Gone.IsZero() {
-		reason += "; ModelArts lists none of them since " + moment(w.Gone)
+	reason := fmt.Sprintf("%d of %s %s", n, plural(w.Counts.Total, "item"), text)
+	if len(notes) > 0 {
+		reason += " (" + strings.Join(notes, "; ") + ")"
 	}
 	return reason
+}
+
+// ofAll returns how many of n there are; nothing where it is all of them.
+func ofAll(some, n int) string {
+	if some == n {
+		return ""
+	}
+	return fmt.Sprintf("%d ", some)
+}
+
+// deletedSince returns when the last of the items vanished that are taken for deleted.
+func (w *Watch) deletedSince() (since time.Time) {
+	for _, m := range w.Missing {
+		if m.Deleted {
+			since = later(since, fromMillis(m.Since))
+		}
+	}
+	return since
 }
 
 func (e *ErrorDetail) text() string {
