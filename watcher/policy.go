@@ -30,9 +30,14 @@ type Patience struct {
 	Odd      time.Duration // a status that the API does not document; 10 minutes
 }
 
-func (p Patience) vanished() time.Duration { return cmp.Or(p.Vanished, 5*time.Minute) }
-func (p Patience) blind() time.Duration    { return cmp.Or(p.Blind, 5*time.Minute) }
-func (p Patience) odd() time.Duration      { return cmp.Or(p.Odd, 10*time.Minute) }
+// DefaultPatience returns the durations of production.
+func DefaultPatience() Patience {
+	return Patience{Vanished: 5 * time.Minute, Blind: 5 * time.Minute, Odd: 10 * time.Minute}
+}
+
+func (p Patience) vanished() time.Duration { return cmp.Or(p.Vanished, DefaultPatience().Vanished) }
+func (p Patience) blind() time.Duration    { return cmp.Or(p.Blind, DefaultPatience().Blind) }
+func (p Patience) odd() time.Duration      { return cmp.Or(p.Odd, DefaultPatience().Odd) }
 
 // MinPayload is the smallest server limit on messages, in bytes, under which a record, with as
 // many requests as a watch takes, and its completion still fit.

@@ -47,6 +47,8 @@ func (p Policy) givesUpAt(w Watch) time.Time {
 	case w.State != Watching:
 	case !w.ForbiddenSince.IsZero():
 		return earlier(w.ForbiddenSince.Add(p.ForbiddenGrace), w.Deadline)
+	case !w.Gone.IsZero() && !w.LooksEndedSince.IsZero():
+		return earlier(p.settled(w), w.Deadline)
 	case !w.NotFoundSince.IsZero():
 		return earlier(w.NotFoundSince.Add(p.NotFoundGrace), w.Deadline)
 	}

@@ -195,7 +195,7 @@ func workerConfig(c Config, timing timing) events.Config {
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
 			Settle:        c.Watch.Settle,
 			NotFoundGrace: c.ModelArts.NotFoundGrace,
-			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden,
+			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden, Patience: timing.Patience,
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
 		},

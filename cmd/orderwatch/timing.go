@@ -5,6 +5,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
@@ -15,8 +16,9 @@ type timing struct {
 	Slack     notify.Timing
 	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
 	Forbidden time.Duration // see watcher.Policy's ForbiddenGrace
+	Patience  watcher.Patience
 }
 
 func defaultTiming() timing {
-	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute}
+	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
 }

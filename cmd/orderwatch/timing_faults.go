@@ -60,6 +60,7 @@ func faultTiming(environ []string) (timing, error) {
 		timing.LastPoll /= time.Duration(speed)
 		timing.Forbidden /= time.Duration(speed)
 		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
+		divide(reflect.ValueOf(&timing.Patience).Elem(), speed)
 		clocks := timing.Slack.Clocks
 		divide(reflect.ValueOf(&timing.Slack).Elem(), speed)
 		timing.Slack.Clocks = clocks
