@@ -431,6 +431,10 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		{"an item of another action is another", nil, [][]wakeup{{
 			lists(1, "a createNode failed"), lists(1, "a deleteNode succeed"), lists(1, "a deleteNode succeed")}},
 			watcher.PartiallyFailed, "1 of 2 items failed (no longer listed)", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 1}},
+		{"an item without its action, once", nil, [][]wakeup{{
+			lists(2, "a createNode failed", "b createNode processing"), {answer: watcher.Answer{Count: 1, Items: []watcher.Item{{ResourceName: "b", Status: processing}}}},
+			lists(2, "a createNode failed", "b createNode succeed"), lists(2, "a createNode failed", "b createNode succeed")}},
+			watcher.PartiallyFailed, "1 of 2 items failed", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
 		{"items without a name", nil, [][]wakeup{{
 			lists(2, "- createNode failed", "- createNode processing"),
 			lists(2, "- createNode succeed", "- createNode succeed"), lists(2, "- createNode succeed", "- createNode succeed")}},

@@ -39,9 +39,10 @@ type memory struct {
 	all      []known
 	listed   int // how many resources the order had in the latest answer that listed any
 	byKey    map[string][]int
-	digests  bool  // some keys are digests
-	nameless alike // without a name
-	counted  alike // of which the record keeps only how many there are
+	byName   map[string][]int // nil until an item has no action
+	digests  bool             // some keys are digests
+	nameless alike            // without a name
+	counted  alike            // of which the record keeps only how many there are
 }
 
 // An alike finds items by what they share.
@@ -129,15 +130,29 @@ func take[K comparable](m *memory, index map[K][]int, key K) *known {
 	return nil
 }
 
-// named takes the item by its action and its name.
+// named takes the item by its action and its name. Where one of both has no action, the name decides.
 func (m *memory) named(it Item) *known {
 	if it.ResourceName == "" {
 		return nil
 	}
-	if k := take(m, m.byKey, identity(it.ResourceName, it.Action)); k != nil || !m.digests {
+	if k := take(m, m.byKey, identity(it.ResourceName, it.Action)); k != nil {
 		return k
 	}
-	return take(m, m.byKey, digest(it.ResourceName, it.Action))
+	if m.digests {
+		if k := take(m, m.byKey, digest(it.ResourceName, it.Action)); k != nil {
+			return k
+		}
+	}
+	if it.Action != "" {
+		return take(m, m.byKey, identity(it.ResourceName, ""))
+	}
+	if m.byName == nil {
+		m.byName = make(map[string][]int)
+		for i, k := range m.all {
+			m.byName[k.ResourceName] = append(m.byName[k.ResourceName], i)
+		}
+	}
+	return take(m, m.byName, it.ResourceName)
 }
 
 // same takes one that had the item's action and status, where more than these is not known.
@@ -262,13 +277,16 @@ func (s *sighting) meet(i int, it Item, before *known, accepted time.Time) {
 	s.moved = s.moved || before.missing != nil
 	seen := &s.items[i]
 	seen.Replaces = before.Replaces
+	if seen.Action == "" {
+		seen.Action = before.Action
+	}
 	if older(*seen, before.SeenItem, accepted) {
 		seen.Status, seen.Began, seen.Updated, seen.Message, seen.Kept = before.Status, before.Began, before.Updated, before.Message, true
 		return
 	}
 	if before.Status != it.Status {
 		s.changes = append(s.changes, Change{
-			ResourceName: it.ResourceName, Action: it.Action, From: before.Status, To: it.Status, Message: cut(it.Message, maxSeenMessage),
+			ResourceName: it.ResourceName, Action: seen.Action, From: before.Status, To: it.Status, Message: cut(it.Message, maxSeenMessage),
 		})
 	}
 }

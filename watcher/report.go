@@ -41,7 +41,7 @@ func (w *Watch) shown(items []Item) []Item {
 		if s.Kept {
 			items[i] = s.item()
 		}
-		items[i].Replaces = s.Replaces
+		items[i].Action, items[i].Replaces = s.Action, s.Replaces // an answer may lack the action
 	}
 	return items
 }
