@@ -22,6 +22,7 @@ import (
 // An accountScene is workers that share an account, and what they ask.
 type accountScene struct {
 	t       *testing.T
+	nats    string // its URL
 	js      jetstream.JetStream
 	cloud   *emulator.Emulator
 	slack   *slackemulator.Server
@@ -34,7 +35,7 @@ type accountScene struct {
 func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, speed int, more ...string) *accountScene {
 	t.Helper()
 	n := startNATS(t, "")
-	s := &accountScene{t: t, js: n.js, cloud: cloud, slack: slackemulator.New(slackemulator.Options{})}
+	s := &accountScene{t: t, nats: n.url, js: n.js, cloud: cloud, slack: slackemulator.New(slackemulator.Options{})}
 	s.slack.AddToken(slackToken, "chat:write")
 	s.slack.AddChannel("C0ONCALL", slackemulator.Open)
 	slack := httptest.NewServer(s.slack)
