@@ -71,6 +71,7 @@ type Client struct {
 	config  Config
 	http    *http.Client
 	regions map[string]*region
+	hidden  *lastRedactor
 }
 
 // A region is where to ask and whether it may be asked now.
@@ -88,7 +89,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region)}
+	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region), hidden: new(lastRedactor)}
 	for _, name := range c.Regions {
 		e, err := newEndpoint(c.Endpoint, name)
 		if err != nil {
@@ -231,25 +232,24 @@ func (c *Client) send(ctx, callCtx context.Context, e endpoint, req *http.Reques
 		limit = maxErrorBody
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	hidden := c.hidden.of(secrets)
 	if resp.StatusCode != http.StatusOK { // half an error is better than none
-		return watcher.Answer{}, refusal(resp, body[:min(len(body), maxErrorBody)], c.config.Now(), secrets)
+		return watcher.Answer{}, refusal(resp, body[:min(len(body), maxErrorBody)], nil, c.config.Now(), hidden)
 	}
 	if err != nil {
 		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.host, err, secrets)
 	}
 	if len(body) > maxBody {
-		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", e.host, maxBody>>20), secrets)
+		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", e.host, maxBody>>20), hidden)
 	}
 	answer, err := Decode(body)
 	if err != nil {
-		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("read the answer of %s: %v", e.host, err), secrets)
+		return watcher.Answer{}, refusal(resp, body, err, c.config.Now(), hidden)
 	}
 	for i := range answer.Items { // a server may echo what it was sent
 		it := &answer.Items[i]
 		for _, text := range []*string{&it.ResourceName, &it.Action, (*string)(&it.Status), &it.Message} {
-			for _, secret := range secrets {
-				*text = redact(*text, secret)
-			}
+			*text = hidden.hide(*text)
 		}
 	}
 	return answer, nil

@@ -96,7 +96,7 @@ func TestShowAsksOnlyForTheOrder(t *testing.T) {
 		path.Store(r.Method + " " + r.RequestURI)
 		agent.Store(r.UserAgent())
 		token.Store(r.Header.Get("X-Auth-Token"))
-		io.WriteString(w, "{}")
+		io.WriteString(w, `{"count":0}`)
 	}))
 	c := config(t, server)
 	c.Endpoint += "/proxied/{region}/"

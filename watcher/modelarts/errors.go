@@ -1,6 +1,7 @@
 package modelarts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ type APIError struct {
 	RequestID string // the API's X-Request-Id, for its support; empty where it gave none
 	watcher.PollError
 
+	as    int // the status that a 200 was read as, for its error's code; 0: the own one
 	hold  watcher.HoldKind
 	locks bool // more of the same lock the login: the hold is a long one at least
 	dead  bool
@@ -25,7 +27,10 @@ type APIError struct {
 
 func (e *APIError) Error() string {
 	s := e.PollError.Error()
-	if e.Status != 0 {
+	switch {
+	case e.as != 0:
+		s = fmt.Sprintf("HTTP %d, read as %d: %s", e.Status, e.as, s)
+	case e.Status != 0:
 		s = fmt.Sprintf("HTTP %d: %s", e.Status, s)
 	}
 	if e.RequestID != "" {
@@ -73,6 +78,7 @@ var (
 	proxyLogin = meaning{class: watcher.MayPass, advice: "check the proxy's login"}
 	outage     = meaning{class: watcher.MayPass, advice: "if this lasts, look at the proxy and at Huawei Cloud's state, or ask its support"}
 	unknown    = meaning{class: watcher.MayPass, advice: "if this lasts, ask Huawei Cloud's support what it means"}
+	ambiguous  = meaning{class: watcher.MayPass, advice: "the code came with HTTP 200 and means other things with 400 and with 403: if this lasts, check the order's project"}
 )
 
 // A row says which answers have a meaning: those that fit in all that it names.
@@ -92,7 +98,8 @@ var meanings = [...]row{
 	{codes: oneOf{"APIG.0308"}, means: tooOften},
 
 	{status: 404, codes: oneOf{"ModelArts.50015001"}, means: unknownOrder},
-	{status: 404, means: wrongHost}, // APIG.0101, a proxy's page, …
+	{status: 404, codes: oneOf{"APIG.0101"}, means: wrongHost},
+	{status: 404, means: wrongHost}, // a proxy's page, …
 
 	{status: 400, codes: oneOf{"ModelArts.50004000"}, means: badRequest},
 	{status: 400, codes: oneOf{"ModelArts.0210"}, means: badProject},
@@ -115,16 +122,21 @@ var meanings = [...]row{
 
 	{status: 407, means: proxyLogin},
 	{status: 408, means: outage},
-	{status: 500, means: outage}, // APIG.0601, .0605, .0606, .0608, ModelArts.50005000, .0010, .5039, …
+	{status: 500, codes: oneOf{"APIG.0601", "APIG.0605", "APIG.0606", "APIG.0608",
+		"ModelArts.50005000", "ModelArts.0010", "ModelArts.5039"}, means: outage},
+	{status: 500, means: outage},
 	{status: 502, means: outage},
 	{status: 503, means: outage},
 	{status: 504, means: outage},
+
+	{status: 200, codes: oneOf{""}, means: noAnswer}, // a page, another object, …
+	{status: 200, codes: oneOf{"ModelArts.0210"}, means: ambiguous},
 	{means: unknown},
 }
 
 // meaningOf classifies by status, code and text together: ModelArts.0210 alone means three things.
 func meaningOf(status int, code, text string) meaning {
-	code = strings.Replace(code, "APIGW.", "APIG.", 1)
+	code = plainCode(code)
 	text = strings.ToLower(text)
 	for _, r := range meanings {
 		if r.fits(status, code, text) {
@@ -134,6 +146,25 @@ func meaningOf(status int, code, text string) meaning {
 	return unknown
 }
 
+// plainCode returns the code with the one of the gateway's two prefixes that the table has.
+func plainCode(code string) string { return strings.Replace(code, "APIGW.", "APIG.", 1) }
+
+// statusOfCode returns the status that a 200 with the error's code is read as: the one of all rows that
+// name the code. It is 200 where no row does, or rows of several statuses do.
+func statusOfCode(code string) int {
+	status, code := http.StatusOK, plainCode(code)
+	for _, r := range meanings {
+		switch {
+		case r.status == 0, !slices.Contains(r.codes, code):
+		case status == http.StatusOK:
+			status = r.status
+		case status != r.status:
+			return http.StatusOK
+		}
+	}
+	return status
+}
+
 func (r *row) fits(status int, code, text string) bool {
 	isPart := func(part string) bool { return strings.Contains(text, part) }
 	return (r.status == 0 || r.status == status) &&
@@ -141,40 +172,50 @@ func (r *row) fits(status int, code, text string) bool {
 		(len(r.texts) == 0 || slices.ContainsFunc(r.texts, isPart))
 }
 
-// refusal returns what an answer other than 200 means.
-func refusal(resp *http.Response, body []byte, now time.Time, secrets []string) *APIError {
-	code, text := readError(body)
-	code, text = clean(code, maxCode, secrets), clean(text, maxMessage, secrets)
-	m := meaningOf(resp.StatusCode, code, text)
+// refusal returns what an answer means that is no order. A 200 is read as the status that its error's
+// code stands for; why is what is wrong with it, where it does not say so itself.
+func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden *redactor) *APIError {
+	said := readErrorBody(body)
+	code, text := hidden.clean(said.anyCode(), maxCode), hidden.clean(said.anyMessage(), maxMessage)
+	status := resp.StatusCode
+	if status == http.StatusOK {
+		status = cmp.Or(said.status(), statusOfCode(code))
+	}
+	m := meaningOf(status, code, text)
 	wait := retryAfter(resp.Header.Get("Retry-After"), now)
 	if wait == 0 && m.class == watcher.Throttled {
 		wait = namedWindow(text)
 	}
 	switch {
 	case resp.StatusCode/100 == 3:
-		text, m.advice = redirect(resp, secrets), ""
+		text, m.advice = redirect(resp, hidden), ""
+	case why != nil && said.silent():
+		text = hidden.clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage)
 	case text == "":
 		text = sentence(resp, body)
 	}
 	e := m.error(text)
-	e.Status, e.RequestID = resp.StatusCode, requestID(resp, secrets)
+	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
 	e.Code, e.RetryAfter = code, wait
+	if status != resp.StatusCode {
+		e.as = status
+	}
 	return e
 }
 
 // redirect names only the host of where the answer points to.
-func redirect(resp *http.Response, secrets []string) string {
+func redirect(resp *http.Response, hidden *redactor) string {
 	to := "elsewhere"
 	if u, err := url.Parse(resp.Header.Get("Location")); err == nil && u.Hostname() != "" {
-		to = clean("to "+u.Hostname(), maxCode, secrets)
+		to = hidden.clean("to "+u.Hostname(), maxCode)
 	}
 	return "the answer points " + to + ", and redirects are not followed: check the endpoint and the proxy"
 }
 
-// badAnswer is a 200 that cannot be used.
-func badAnswer(resp *http.Response, message string, secrets []string) *APIError {
-	e := noAnswer.error(clean(message, maxMessage, secrets))
-	e.Status, e.RequestID = resp.StatusCode, requestID(resp, secrets)
+// badAnswer is a 200 that was not read.
+func badAnswer(resp *http.Response, message string, hidden *redactor) *APIError {
+	e := noAnswer.error(hidden.clean(message, maxMessage))
+	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
 	return e
 }
 
@@ -219,6 +260,6 @@ func (m *meaning) error(message string) *APIError {
 	}
 }
 
-func requestID(resp *http.Response, secrets []string) string {
-	return clean(resp.Header.Get("X-Request-Id"), maxCode, secrets)
+func requestID(resp *http.Response, hidden *redactor) string {
+	return hidden.clean(resp.Header.Get("X-Request-Id"), maxCode)
 }

@@ -214,7 +214,17 @@ func TestErrorShapes(t *testing.T) {
 		{"nested title", emulator.Fault{Body: `{"error":{"code":401,"title":"Unauthorized"}}`}, "401", "Unauthorized"},
 		{"nested text", emulator.Fault{Body: `{"error":"broken"}`}, "", "broken"},
 		{"integer code", emulator.Fault{Body: `{"error_code":17,"error_msg":null}`}, "17", "500 Internal Server Error, without a message"},
-		{"wrong types", emulator.Fault{Body: `{"error_code":{},"error_msg":["a"],"error":[],"code":true}`}, "", "500 Internal Server Error, without a message"},
+		{"wrong types", emulator.Fault{Body: `{"error_code":{},"error_msg":["a"],"error":[],"code":true}`}, "", `["a"]`},
+		{"no types", emulator.Fault{Body: `{"error_code":{},"error_msg":[],"error":false,"code":true}`}, "", "500 Internal Server Error, without a message"},
+		{"null", emulator.Fault{Body: `null`}, "", "500 Internal Server Error, without a message"},
+		{"a marked text", emulator.Fault{Body: "\ufeffupstream connect error"}, "", "upstream connect error"},
+		{"a marked page", emulator.Fault{Body: "\ufeff <html>"}, "", "500 Internal Server Error, as a web page, perhaps of a proxy"},
+		{"a mark", emulator.Fault{Body: "\ufeff"}, "", "500 Internal Server Error, without a body"},
+		{"other case", emulator.Fault{Body: `{"Error_Code":"A.1","ERROR_MSG":"no"}`}, "A.1", "no"},
+		{"a code twice", emulator.Fault{Body: `{"error_code":null,"error_code":"A.1","error_code":"A.2","error_code":""}`}, "A.1", "500 Internal Server Error, without a message"},
+		{"a code that says success", emulator.Fault{Body: `{"error_code":"0","code":"A.1","error_msg":"OK","message":"no"}`}, "A.1", "no"},
+		{"a message in languages", emulator.Fault{Body: `{"error_code":"A.1","error_msg":{"en": "no"}}`}, "A.1", `{"en":"no"}`},
+		{"nested, of unknown fields", emulator.Fault{Body: `{"error":{"reason": "broken"}}`}, "", `{"reason":"broken"}`},
 		{"a list", emulator.Fault{Body: `[1]`}, "", "500 Internal Server Error, without a message"},
 		{"half an object", emulator.Fault{Body: `{"error_code":"A`}, "", "500 Internal Server Error, without a message"},
 		{"controls", emulator.Fault{Message: "a\x00b\x1b[31m\r\nc\u202e\u200bd\u2028e  f"}, "", "a b [31m cd e f"},
@@ -244,7 +254,42 @@ func TestRetryAfter(t *testing.T) {
 		{"901", 15 * time.Minute},
 		{"99999999999999999999999999", 15 * time.Minute},
 		{"-1", 0},
-		{"1.5", 0},
+		{"1.5", 2 * time.Second},
+		{"25.5", 26 * time.Second}, // C17
+		{"+25", 25 * time.Second},
+		{"25s", 25 * time.Second},
+		{"25 s", 25 * time.Second},
+		{"25S", 25 * time.Second},
+		{"25.", 25 * time.Second},
+		{".5", time.Second},
+		{"25.000", 25 * time.Second},
+		{"25 seconds", 25 * time.Second},
+		{"1 second", time.Second},
+		{"1m30s", 90 * time.Second},
+		{"1m 30s", 90 * time.Second},
+		{"2 min", 2 * time.Minute},
+		{"1h", 15 * time.Minute},
+		{"1500ms", 2 * time.Second},
+		{"899.5", 15 * time.Minute},
+		{" 25 ", 25 * time.Second},
+		{"99999999999999999999999999.5", 15 * time.Minute},
+		{"99999999999999999999999999h", 15 * time.Minute},
+		{"-25.5", 0},
+		{"-25s", 0},
+		{"+-25", 0},
+		{"NaN", 0},
+		{"Inf", 0},
+		{"+Inf", 0},
+		{"1e3", 0},
+		{"0x19", 0},
+		{"1_000", 0},
+		{"25,5", 0},
+		{"2 5", 0},
+		{"1.2.3", 0},
+		{".", 0},
+		{"s", 0},
+		{"25 days", 0},
+		{"25ns", 0},
 		{"soon", 0},
 		{"Thu, 01 Jan 2026 00:01:30 GMT", 90 * time.Second},
 		{"Wed, 31 Dec 2025 00:00:00 GMT", 0},
@@ -256,6 +301,107 @@ func TestRetryAfter(t *testing.T) {
 				t.Errorf("%d %q: got %v, want %v", status, tt.header, err.RetryAfter, tt.want)
 			}
 		}
+	}
+}
+
+// An error in a 200 (C6, C7, C8) is read by the same table.
+func TestErrorsWith200(t *testing.T) {
+	var (
+		noAnswer  = verdict{class: watcher.MayPass, advice: "check the endpoint and the proxy"}
+		unknown   = verdict{class: watcher.MayPass, advice: "ask Huawei Cloud's support what it means"}
+		outage    = verdict{class: watcher.MayPass, advice: "look at the proxy and at Huawei Cloud's state"}
+		several   = verdict{class: watcher.MayPass, advice: "came with HTTP 200 and means other things with 400 and with 403"}
+		notFound  = verdict{class: watcher.NotFound, advice: "check the order's name"}
+		bad       = verdict{class: watcher.Refused, advice: "check the order's name and project"}
+		throttled = verdict{class: watcher.Throttled, hold: "throttled", advice: "lower ORDERWATCH_MODELARTS_RATE"}
+		dead      = verdict{class: watcher.Credentials, hold: "login", dead: true, advice: "renew the account's login"}
+		key       = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the access key"}
+		noLogin   = verdict{class: watcher.Credentials, hold: "login", advice: "check the account's login"}
+		forbidden = verdict{class: watcher.Forbidden, hold: "permission", advice: "the account's permissions"}
+		arrears   = verdict{class: watcher.Credentials, hold: "arrears", advice: "check the account's balance"}
+		wrongHost = verdict{class: watcher.MayPass, advice: "check the endpoint and the region"}
+	)
+	for _, tt := range []struct {
+		name, body    string
+		want          verdict
+		code, message string // message: a part of it
+	}{
+		{"C6", `{"error_code":"ModelArts.50005000","error_msg":"Internal server error"}`, outage, "ModelArts.50005000", "Internal server error"},
+		{"C7", `{"error_code":"ModelArts.50015001","error_msg":"Order x not found."}`, notFound, "ModelArts.50015001", "Order x not found."},
+		{"C8", `{"code":"WAF.403","message":"blocked"}`, unknown, "WAF.403", "blocked"},
+		{"C8, an empty object", `{}`, noAnswer, "", "it is no order: it has neither count nor items"},
+		{"another wrapper", `{"data":{"count":1,"items":[{"status":"succeed"}]}}`, noAnswer, "", "it is no order: it has neither count nor items"},
+		{"a wrapper that says success", `{"code":200,"message":"success","result":{"count":0}}`, noAnswer, "", "it is no order: it has neither count nor items"},
+		{"a message alone", `{"message":"blocked"}`, noAnswer, "", "blocked"},
+		{"a page", "<html>login</html>", noAnswer, "", "as a web page, perhaps of a proxy"},
+		{"nothing", " \n", noAnswer, "", "without a body"},
+		{"a text", "upstream connect error", noAnswer, "", "it is no JSON object: upstream connect error"},
+		{"a list", `[{"status":"succeed"}]`, noAnswer, "", "it is no JSON object"},
+		{"null", `null`, noAnswer, "", "it is no JSON object"},
+		{"UTF-16", "\xff\xfe{\x00}\x00", noAnswer, "", "it came as UTF-16"},
+		{"gzip", "\x1f\x8b\x08\x00\x00", noAnswer, "", "or is no text"},
+		{"marked", "\ufeff" + `{"error_code":"ModelArts.50015001","error_msg":"gone"}`, notFound, "ModelArts.50015001", "gone"},
+		{"an order with an error", `{"error_code":"ModelArts.50015001","error_msg":"gone","count":1,"items":[{"status":"succeed"}]}`, notFound, "ModelArts.50015001", "gone"},
+		{"an order with an error behind it", `{"count":1,"items":[{"status":"succeed"}],"error_code":"ModelArts.50015001"}`, notFound, "ModelArts.50015001", "200 OK, without a message"},
+		{"an order with an error of another case", `{"count":0,"Error_Code":"ModelArts.50015001"}`, notFound, "ModelArts.50015001", ""},
+		{"an order with an error twice", `{"count":0,"error_code":"ModelArts.50015001","error_code":null}`, notFound, "ModelArts.50015001", ""},
+		{"an order with a message of an error", `{"count":0,"items":[],"error_msg":"broken"}`, noAnswer, "", "broken"},
+		{"an order with a message in languages", `{"count":0,"items":[],"error_msg":{"en":"broken"}}`, noAnswer, "", `{"en":"broken"}`},
+		{"an order with a text as error", `{"count":0,"items":[],"error":"broken"}`, noAnswer, "", "broken"},
+		{"an order with a title as error", `{"count":0,"items":[],"error":{"title":"Broken"}}`, noAnswer, "", "Broken"},
+		{"an order with an error that is true", `{"count":0,"items":[],"error":true}`, noAnswer, "", "it is an error, no order"},
+		{"an order with a code", `{"count":0,"items":[],"code":"WAF.403"}`, unknown, "WAF.403", ""},
+		{"camel", `{"errorCode":"ModelArts.4116","errorMessage":"arrears"}`, arrears, "ModelArts.4116", "arrears"},
+		{"nested", `{"error":{"code":"ModelArts.6201","message":"frozen"}}`, arrears, "ModelArts.6201", "frozen"},
+		{"plain", `{"code":"APIGW.0307","message":"The token must be updated."}`, dead, "APIGW.0307", ""},
+		{"throttled", `{"error_code":"APIG.0308","error_msg":"slow down"}`, throttled, "APIG.0308", "slow down"},
+		{"bad request", `{"error_code":"ModelArts.50004000","error_msg":"Bad request."}`, bad, "ModelArts.50004000", ""},
+		{"permission", `{"error_code":"APIG.0302","error_msg":"no"}`, forbidden, "APIG.0302", ""},
+		{"by code and text", `{"error_code":"APIG.0301","error_msg":"Incorrect IAM authentication information: verify aksk signature fail"}`, key, "APIG.0301", ""},
+		{"by code and another text", `{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information: decrypt token fail"}`, dead, "APIGW.0301", ""},
+		{"another host", `{"error_code":"APIG.0101","error_msg":"The API does not exist"}`, wrongHost, "APIG.0101", ""},
+		{"a code of several meanings", `{"error_code":"ModelArts.0210","error_msg":"Invalid project id."}`, several, "ModelArts.0210", "Invalid project id."},
+		{"an unknown code", `{"error_code":"ModelArts.9999","error_msg":"?"}`, unknown, "ModelArts.9999", "?"},
+		{"IAM's status", `{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}`, noLogin, "401", "requires authentication"},
+		{"IAM's throttling", `{"error":{"code":429,"message":"slow down"}}`, throttled, "429", "slow down"},
+		{"IAM's outage", `{"error":{"code":503}}`, outage, "503", ""},
+		{"no status of IAM's", `{"error":{"code":600,"message":"no"}}`, unknown, "600", "no"},
+		{"a number that is no status of IAM's", `{"code":401,"message":"no"}`, unknown, "401", "no"},
+		{"a status that is no text", `{"count":2,"items":[{"status":"succeed"},{"status":{"code":1}}]}`, noAnswer, "", `its item 2: its status, {"code":1}, is no text`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := refused(t, emulator.Fault{Status: http.StatusOK, Body: tt.body})
+			if hold, locks, dead := err.Held(); !tt.want.of(err) {
+				t.Errorf("got %s, held for %q at least %v, token dead %t; want %+v", err.Class, hold, locks, dead, tt.want)
+			}
+			if err.Status != http.StatusOK || err.Code != tt.code || !strings.Contains(err.Message, tt.message) {
+				t.Errorf("got %d, %q, %q; want 200, %q and %q", err.Status, err.Code, err.Message, tt.code, tt.message)
+			}
+		})
+	}
+}
+
+// The time that a throttling in a 200 names counts as that in a 429.
+func TestThrottlingWith200(t *testing.T) {
+	f := emulator.Fault{Status: http.StatusOK, Code: "APIG.0308", Message: throttling}
+	if err := refused(t, f); err.RetryAfter != time.Minute || !strings.HasPrefix(err.Error(), "HTTP 200: APIG.0308: ") {
+		t.Errorf("got %v, to be tried again after %v; want a minute", err, err.RetryAfter)
+	}
+	f.Header = map[string]string{"Retry-After": "25.5"}
+	if err := refused(t, f); err.RetryAfter != 26*time.Second {
+		t.Errorf("with Retry-After: 25.5: got %v", err.RetryAfter)
+	}
+	f = emulator.Fault{Status: http.StatusOK, Code: "ModelArts.50015001", Message: "gone"}
+	if err := refused(t, f); !strings.HasPrefix(err.Error(), "HTTP 200, read as 404: ModelArts.50015001: gone") {
+		t.Errorf("got %q", err)
+	}
+}
+
+// A byte-order mark does not hide an error's code (C18).
+func TestMarkedErrors(t *testing.T) {
+	err := refused(t, emulator.Fault{Status: 404, Body: "\ufeff" + `{"error_code":"ModelArts.50015001","error_msg":"Order x not found."}`})
+	if err.Class != watcher.NotFound || err.Code != "ModelArts.50015001" {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -273,6 +419,10 @@ func TestErrorsHideTheToken(t *testing.T) {
 		{Status: 302, Header: map[string]string{"Location": "https://" + strings.NewReplacer("+", "", "/", "", "=", "").Replace(secret) + "/"}},
 		{Body: `{"count":"` + secret + `"}`},
 		{Body: secret},
+		{Body: `{"code":"` + secret + `","message":"` + secret + `"}`},
+		{Body: `{"count":0,"items":["` + secret + `"]}`},
+		{Body: `{"count":0,"items":[{"status":["` + secret + `"]}]}`},
+		{Body: `{"count":0,"error":{"of":"` + strings.ReplaceAll(secret, "/", `\/`) + `"}}`},
 	} {
 		err := refused(t, f)
 		for _, s := range []string{err.Error(), err.Message, err.Code, err.RequestID} {
@@ -287,8 +437,15 @@ func TestErrorsHideTheToken(t *testing.T) {
 func TestAnswersHideTheToken(t *testing.T) {
 	e := emulator.New(emulator.Options{})
 	e.Add(project, "order.x", emulator.Order{Items: []emulator.Item{{ResourceName: "n", Status: "failed", Message: "bad token " + secret}}})
-	a, err := newClient(t, config(t, serve(t, e))).Show(t.Context(), region, order("order.x"))
+	client := newClient(t, config(t, serve(t, e)))
+	a, err := client.Show(t.Context(), region, order("order.x"))
 	if err != nil || a.Items[0].Message != "bad token [redacted]" {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	escaped := strings.NewReplacer("/", `\/`, "+", `\u002B`).Replace(secret)
+	e.Add(project, "order.y", emulator.Order{Faults: []emulator.Fault{{Body: `{"count":1,"items":[{"status":"failed","message":{"bad": "` + escaped + `"}}]}`}}})
+	a, err = client.Show(t.Context(), region, order("order.y"))
+	if err != nil || a.Items[0].Message != `{"bad":"[redacted]"}` {
 		t.Errorf("got %+v, %v", a, err)
 	}
 }

@@ -46,7 +46,8 @@ func loginRefusal(resp *http.Response, body []byte, class watcher.Class, advice 
 	return e
 }
 
-// fetch makes one call of a login and returns its answer and the beginning of its body.
+// fetch makes one call of a login and returns its answer and the beginning of its body,
+// without a byte-order mark.
 func fetch(h *http.Client, r *http.Request, whom string, secrets []string) (*http.Response, []byte, error) {
 	resp, err := h.Do(r)
 	if err != nil {
@@ -57,7 +58,7 @@ func fetch(h *http.Client, r *http.Request, whom string, secrets []string) (*htt
 	if err != nil && resp.StatusCode/100 == 2 {
 		return nil, nil, loginNetworkError(r.Context(), "read the answer of "+whom, err, secrets)
 	}
-	return resp, body, nil
+	return resp, unmarked(body), nil
 }
 
 // loginNetworkError says that a service that logs in did not answer.
