@@ -44,7 +44,7 @@ func messages() []string {
 func TestNames(t *testing.T) {
 	want := []string{
 		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "get-request", "get-response",
-		"list-request", "list-response", "poll-request", "poll-response", "progressed", "rejected",
+		"list-request", "list-response", "order-attention", "poll-request", "poll-response", "progressed", "rejected",
 		"renotify-request", "renotify-response", "request",
 		"service-error", "undelivered", "watch-request", "watch-response",
 	}
