@@ -1,6 +1,11 @@
 package notify
 
-import "github.com/orderwatch/orderwatch/watcher"
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
 
 // notice says, in mrkdwn, what must not be overlooked: a watch that ended without its order. Of an order that
 // is gone it says until when that was seen, and since when it is not.
@@ -12,10 +17,16 @@ func notice(c watcher.Completion) string {
 		return "The order itself may still be running: only the watching was cancelled."
 	case watcher.OrderNotFound:
 		if isGone(c) {
-			return escape(word(c.Reason, maxReason))
+			return escape(sentenceCase(word(c.Reason, maxReason)))
 		}
 	}
 	return ""
+}
+
+// sentenceCase returns a text as a sentence begins.
+func sentenceCase(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // unknownOrder is ModelArts' code for an order that it does not know.
