@@ -14,7 +14,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// typeAttention is the type of events about accounts; their data say what happened.
+// typeAttention is the type of events about accounts; their data say what happened. Those about one
+// order have another: see order_attention.go.
 const typeAttention = "io.orderwatch.attention.v1"
 
 // attend tells people of accounts that have not been asked for a while, and of their end. Every

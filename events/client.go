@@ -320,6 +320,11 @@ func (e *Event) Attention() (a watcher.Attention, ok bool) {
 	return dataOf[watcher.Attention](e, typeAttention)
 }
 
+// OrderAttention returns the data of an event about one watch that people should look at.
+func (e *Event) OrderAttention() (a watcher.OrderAttention, ok bool) {
+	return dataOf[watcher.OrderAttention](e, typeOrderAttention)
+}
+
 // Undelivered returns the data of an event about a message that Slack finally refused.
 func (e *Event) Undelivered() (m watcher.UndeliveredMessage, ok bool) {
 	return dataOf[watcher.UndeliveredMessage](e, typeUndelivered)
@@ -347,9 +352,10 @@ type Filter struct {
 	Stop bool
 }
 
-// OrderSubjects returns the subjects of an order's completions and progress.
+// OrderSubjects returns the subjects of an order's completions, of its progress, and of what calls
+// people's attention to it.
 func (c *Client) OrderSubjects(order watcher.Order) []string {
-	return []string{c.names.completed("*", order.Key()), c.names.progress(order.Key())}
+	return []string{c.names.completed("*", order.Key()), c.names.progress(order.Key()), c.names.orderAttention("*", order.Key())}
 }
 
 // RejectedSubject returns the subject of events about messages that were no request.

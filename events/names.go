@@ -17,6 +17,19 @@ func (n Names) attention(kind, project string) string {
 	return n.Subjects + ".attention." + kind + "." + project
 }
 
+// orderAttention returns the subject of an attention event about one order. It has the order's tokens
+// where that about an account has the project alone.
+func (n Names) orderAttention(kind watcher.AttentionKind, key string) string {
+	return n.attention(string(kind), key)
+}
+
+// concernsOrder reports whether the subject is that of an attention event about one order, of
+// whatever kind.
+func (n Names) concernsOrder(subject string) bool {
+	tokens, ok := strings.CutPrefix(subject, n.Subjects+".attention.")
+	return ok && strings.Count(tokens, ".") >= 2
+}
+
 func (n Names) undelivered(to string) string { return n.Subjects + ".undelivered." + to }
 
 // renotify returns the subject of a wish to tell people again. It has a token more than those of

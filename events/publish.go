@@ -126,9 +126,6 @@ func (s *store) Progress(ctx context.Context, g watcher.Progress) error {
 	return err
 }
 
-// Attend publishes the event.
-func (s *store) Attend(context.Context, watcher.OrderAttention) error { return nil }
-
 // decodeCompletion reads a completion event.
 func decodeCompletion(encoded []byte) (watcher.Completion, error) {
 	var c watcher.Completion

@@ -369,6 +369,8 @@ func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 		return handOn(ctx, w.log, m, decodeProgress, w.notifier.Progress)
 	case strings.HasPrefix(m.Subject, names.renotify("")):
 		return w.takeRenotify(ctx, m)
+	case names.concernsOrder(m.Subject):
+		return handOn(ctx, w.log, m, decodeOrderAttention, w.notifier.AttendOrder)
 	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):
 		return handOn(ctx, w.log, m, decodeAttention, w.notifier.Attend)
 	}

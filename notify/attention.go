@@ -39,9 +39,3 @@ func happened(a watcher.Attention) time.Time {
 	}
 	return a.Since
 }
-
-// AttendOrder tells it.
-func (s *Slack) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }
-
-// AttendOrder tells it.
-func (l *Log) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }

@@ -23,8 +23,7 @@ func contextBlock(c watcher.Completion, now time.Time) *slack.ContextBlock {
 	if len(fields(c)) == 0 { // they say it
 		texts = append(texts, "Ended "+date(c.CompletedAt))
 	}
-	texts = append(texts, escape(fmt.Sprintf("%s · project %s · watch %s",
-		orUnknown(word(c.Region, maxWord)), orUnknown(word(c.ProjectID, maxPerson+4)), orUnknown(word(c.WatchID, maxPerson)))))
+	texts = append(texts, whereText(c))
 	if note := lateness(c, now); note != "" {
 		texts = append(texts, "delivered "+note)
 	}
@@ -33,6 +32,12 @@ func contextBlock(c watcher.Completion, now time.Time) *slack.ContextBlock {
 		elements[i] = mrkdwn(t)
 	}
 	return slack.NewContextBlock("", elements...)
+}
+
+// whereText says where the order is, and which watch it is, in mrkdwn.
+func whereText(c watcher.Completion) string {
+	return escape(fmt.Sprintf("%s · project %s · watch %s",
+		orUnknown(word(c.Region, maxWord)), orUnknown(word(c.ProjectID, maxPerson+4)), orUnknown(word(c.WatchID, maxPerson))))
 }
 
 // askedBy returns the first requests with their links, and how many more there are.

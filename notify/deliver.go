@@ -73,6 +73,7 @@ type delivery struct {
 	told     time.Time                            // when what it tells of happened
 	about    watcher.UndeliveredMessage           // what it tells of, where it is finally refused
 	ended    *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
+	watching string                               // the watch that goes on, of which it tells; empty where it tells of something else
 	silent   bool                                 // it is told only where a message stands that it ends
 	together bool                                 // it tells of many watches
 	others   []string                             // the channels that are left to try where this one finally refuses it
@@ -153,8 +154,8 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 	if d.ended != nil && s.together(d) {
 		return s.tellTogether(ctx, d, stop)
 	}
-	if d.entry.quiet && d.entry.posting.untouched() {
-		if over, retry := s.toldOfTheEnd(ctx, d.place.about); over || retry != nil {
+	if d.watching != "" && d.entry.posting.untouched() {
+		if over, retry := s.toldOfTheEnd(ctx, d.watching); over || retry != nil {
 			return retry
 		}
 	}

@@ -38,7 +38,7 @@ func fileOf(c watcher.Completion) (f *File, missing int) {
 	failed := failedItems(c)
 	rows := failed
 	for _, it := range c.Items {
-		if !it.Status.Ended() {
+		if !it.CountsAs().Ended() {
 			rows = append(rows, it)
 		}
 	}
@@ -94,7 +94,7 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	for _, it := range rows {
 		_ = w.Write([]string{
 			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
-			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(longText(it.Message, limit)),
+			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(withMarks(it, longText(it.Message, limit))),
 		})
 		if w.Flush(); out.Len() > maxFile {
 			return out.Bytes(), written + 1
@@ -103,6 +103,16 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	}
 	w.Flush()
 	return out.Bytes(), written
+}
+
+// withMarks returns an item's message after what is to be known of the item beside it: the columns are
+// those that others read.
+func withMarks(it watcher.Item, message string) string {
+	parts := itemMarks(it)
+	if message != "" {
+		parts = append(parts, message)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // longText returns foreign text cleaned, and as an excerpt where it is longer than the limit in units.

@@ -315,3 +315,30 @@ func TestFileOfAnEventWithoutItems(t *testing.T) {
 		t.Errorf("%s\n%s", m.File.Text, text)
 	}
 }
+
+// What is no longer listed, or in another's place, says so in the file; what is taken for deleted counts as
+// succeeded and is not in it.
+func TestFileMarksWhatIsNotListed(t *testing.T) {
+	t.Parallel()
+	b := fileBench(t)
+	c := filing(2000, 100)
+	c.Outcome = watcher.TimedOut
+	c.Items[0].MissingSince = unlistedSince
+	open := func(name string) watcher.Item {
+		return watcher.Item{ResourceName: name, Action: "createNode", Status: watcher.Processing}
+	}
+	missing, instead, deleted := open("missing"), open("instead"), open("deleted")
+	missing.MissingSince, instead.Replaces = unlistedSince, "=before"
+	deleted.MissingSince, deleted.TakenFor = unlistedSince, watcher.TakenForDeleted
+	c.Items = append(c.Items, missing, instead, deleted)
+	c.Counts = watcher.Counts{Total: 2003, Failed: 2000, Processing: 2, Succeeded: 1, Missing: 3}
+	b.settle(c)
+	found := make(map[string]string)
+	for _, row := range rows(t, b.files("C0ONCALL")[0].Content) {
+		found[row[0]] = row[5]
+	}
+	const since = "no longer listed since 2025-04-10 12:03:05 UTC"
+	if len(found) != 2002 || found[c.Items[0].ResourceName] != since+"; "+c.Items[0].Message || found["missing"] != since || found["instead"] != "in place of =before" {
+		t.Errorf("%d rows; %q, %q, %q", len(found), found[c.Items[0].ResourceName], found["missing"], found["instead"])
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -21,7 +20,7 @@ func headlineOf(c watcher.Completion, causes []cause) headline {
 	lasted := span(c.CompletedAt.Sub(c.AcceptedAt))
 	switch c.Outcome {
 	case watcher.Succeeded:
-		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", number(n.Succeeded), count(n.Total, "item"), span(took(c)))}
+		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", number(n.Succeeded), count(n.Total, "item"), span(took(c))) + missingNote(n)}
 	case watcher.PartiallyFailed:
 		return headline{":warning:", "", fmt.Sprintf(": %s of %s failed", number(n.Failed), count(n.Total, "item")) + mostly(causes)}
 	case watcher.AllFailed:
@@ -29,6 +28,9 @@ func headlineOf(c watcher.Completion, causes []cause) headline {
 	case watcher.TimedOut:
 		return headline{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
 	case watcher.OrderNotFound:
+		if isGone(c) {
+			return headline{":mag:", "", fmt.Sprintf(" is gone: ModelArts in %s no longer knows it; %s of %s had ended when it was last seen", orUnknown(word(c.Region, maxWord)), number(n.Succeeded+n.Failed), count(n.Total, "item"))}
+		}
 		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s does not know it, asked for %s", orUnknown(word(c.Region, maxWord)), lasted)}
 	case watcher.OrderRefused:
 		return headline{":no_entry:", "", " cannot be watched: ModelArts refuses it" + errorNote(c.Error)}
@@ -86,7 +88,7 @@ func openCounts(c watcher.Completion) string {
 			text += fmt.Sprintf(" (%s failed)", number(n.Failed))
 		}
 		if n.Processing > 0 {
-			text += fmt.Sprintf(", %s still processing", number(n.Processing))
+			text += fmt.Sprintf(", %s still processing", number(n.Processing)) + unknownNote(c.Items)
 		}
 		switch missing := n.Total - seen; {
 		case missing > 0:
@@ -96,6 +98,7 @@ func openCounts(c watcher.Completion) string {
 		case n.Processing == 0 && c.Error == nil:
 			text += ", but the request expects more items"
 		}
+		text += missingNote(n)
 	}
 	if c.Error != nil {
 		text += " when it could last be read" + errorNote(c.Error)
@@ -134,40 +137,6 @@ func cancelReason(reason string) string {
 		return reason
 	}
 	return "cancelled, " + reason
-}
-
-// took returns how long the order's items took, from the first that began to the last that
-// changed. Where the items do not say, it is how long the order was watched.
-func took(c watcher.Completion) time.Duration {
-	var first, last time.Time
-	for _, it := range c.Items {
-		if it.BeganAt.IsZero() || it.UpdatedAt.IsZero() || c.ItemsOmitted > 0 {
-			return c.CompletedAt.Sub(c.AcceptedAt)
-		}
-		if first.IsZero() || it.BeganAt.Before(first) {
-			first = it.BeganAt
-		}
-		if it.UpdatedAt.After(last) {
-			last = it.UpdatedAt
-		}
-	}
-	if d := last.Sub(first); !first.IsZero() && d >= 0 {
-		return d
-	}
-	return c.CompletedAt.Sub(c.AcceptedAt)
-}
-
-// slowest returns the item that took longest, and how long; an empty name where none says.
-func slowest(items []watcher.Item) (name string, longest time.Duration) {
-	for _, it := range items {
-		if it.BeganAt.IsZero() || it.UpdatedAt.IsZero() {
-			continue
-		}
-		if d := it.UpdatedAt.Sub(it.BeganAt); d > longest {
-			name, longest = it.ResourceName, d
-		}
-	}
-	return name, longest
 }
 
 func orUnknown(s string) string {

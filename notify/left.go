@@ -19,6 +19,9 @@ import (
 // it may say there that the watch is running. What such a channel refuses goes where people are told
 // anyway.
 func (s *Slack) left(ctx context.Context, watchID string, targets []target) (left []target, retry *watcher.RetryError) {
+	if s.config.Token == "" {
+		return nil, nil // there is one channel alone
+	}
 	retry = s.postings(ctx, watchID, func(channel string, p posting) {
 		named := slices.ContainsFunc(targets, func(t target) bool { return t.channel == channel })
 		if !named && channel != webhookChannel && p.Code == "" && !p.untouched() && !p.ended() {
@@ -39,9 +42,6 @@ func (p posting) ended() bool { return p.Done && p.Tells == completed }
 
 // postings hands what is noted of a watch to f, channel by channel.
 func (s *Slack) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
-	if s.config.Token == "" {
-		return nil // there is one channel alone
-	}
 	prefix := noteKey("watch", watchID, "")
 	notes, err := s.config.Notes.Under(ctx, strings.TrimSuffix(prefix, "."))
 	for _, key := range slices.Sorted(maps.Keys(notes)) {

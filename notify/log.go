@@ -64,6 +64,41 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 	return nil
 }
 
+// AttendOrder writes one record for each watch, kind and beginning, and always returns nil.
+func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
+	r, ok := l.receipts.claim(place{attentionID(a), string(a.Kind)})
+	if !ok {
+		return nil // it is being written
+	}
+	defer l.receipts.release(r)
+	if r.told != "" {
+		return nil
+	}
+	r.told = string(a.Kind)
+	l.log.Warn("a watch that goes on wants to be looked at", concernAttrs(redactOrderAttention(a, l.secrets))...)
+	return nil
+}
+
+// concernAttrs returns what a record says of it: in text the sentence that people would see in Slack.
+func concernAttrs(a watcher.OrderAttention) []any {
+	c, w := completionOf(a), concernOf(a)
+	attrs := []any{
+		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxPerson+4), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
+		"since", a.Since, "text", line(w.before+orUnknown(word(a.OrderName, maxName))+fit(w.after, maxTitle), maxText), "seen", lastSeen(c),
+	}
+	if a.Error != nil {
+		attrs = append(attrs, "err", line(errorText(a.Error), maxText))
+	}
+	return append(attrs, "do", plain(w.do))
+}
+
+// writeConcern writes what Slack did not take.
+func writeConcern(ctx context.Context, log *slog.Logger, m Message) {
+	for _, l := range m.Lines() {
+		log.Log(ctx, slog.LevelWarn, "notice", "text", l)
+	}
+}
+
 // writeNotice writes what Slack did not take.
 func writeNotice(ctx context.Context, log *slog.Logger, a watcher.Attention, m Message) {
 	level := slog.LevelInfo

@@ -74,6 +74,7 @@ type outbox struct {
 	faults      float64   // how many calls of a hundred go wrong
 	completions []watcher.Completion
 	outage      bool
+	blind       bool // an order cannot be read
 	todo        []*posted
 	hands       []*delivering
 	at          *delivering
@@ -168,6 +169,13 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 			for i, a := range projectsOf(attention(kind, watcher.HeldUnreachable), 2) {
 				o.add(fmt.Sprint(kind, i), func(ctx context.Context, s *notify.Slack) error { return s.Attend(ctx, a) })
 			}
+		}
+	}
+	if o.blind = o.random.IntN(3) == 0; o.blind {
+		a := concern(watcher.Blind)
+		a.WatchID, a.OrderName = "w_blind", "order.blind"
+		for i := range 2 { // an event that comes twice
+			o.add(fmt.Sprint("blind ", i), func(ctx context.Context, s *notify.Slack) error { return s.AttendOrder(ctx, a) })
 		}
 	}
 	return o
@@ -493,6 +501,13 @@ func (o *outbox) check() {
 	}
 	if o.outage {
 		o.stands("C0ONCALL", "", "can be reached again")
+	}
+	if !o.blind {
+		return
+	}
+	const about = "Cannot read order order.blind"
+	if before, after := o.roots("C0ONCALL", about), o.roots("C0NEW", about); before+after == 0 || o.history && max(before, after) > 1 || !o.rerouted && after > 0 {
+		o.t.Errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
 	}
 }
 

@@ -24,7 +24,7 @@ func (s *Slack) Progress(ctx context.Context, g watcher.Progress) error {
 		return s.tell(ctx, delivery{
 			render: func() Message { return Running(g, s.options(t)) }, place: place{g.WatchID, t.channel}, told: s.config.Now(),
 			entry: &entry{key: noteKey("watch", g.WatchID, t.channel), state: numbered(running, g.Number), changes: true, quiet: true},
-			log:   s.log.With("watch", g.WatchID, "channel", t.channel),
+			log:   s.log.With("watch", g.WatchID, "channel", t.channel), watching: g.WatchID,
 			whole: func(context.Context, Message) {}, // the summary follows
 		}, stop)
 	})

@@ -19,13 +19,13 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	}
 	c.Reason = redactText(hide(c.Reason), c.Outcome != watcher.Cancelled) // who cancelled is perhaps an address
 	if c.Error != nil {
-		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message)}
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message), Held: c.Error.Held}
 	}
 	c.Items = slices.Clone(c.Items)
 	for i := range c.Items {
 		it := &c.Items[i]
 		it.ResourceName, it.Action, it.Message = hide(it.ResourceName), hideAll(it.Action), hideAll(it.Message)
-		it.Status = watcher.Status(hideAll(string(it.Status)))
+		it.Status, it.Replaces = watcher.Status(hideAll(string(it.Status))), hide(it.Replaces)
 	}
 	c.Failures = slices.Clone(c.Failures)
 	for i := range c.Failures {
@@ -47,6 +47,13 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 		r.Labels = labels
 	}
 	return c
+}
+
+// redactOrderAttention does the same for what people should look at in one watch.
+func redactOrderAttention(a watcher.OrderAttention, secrets []string) watcher.OrderAttention {
+	c := redact(watcher.Completion{Report: a.Report, Error: a.Error}, secrets)
+	a.Report, a.Error = c.Report, c.Error
+	return a
 }
 
 // hideAll is for texts of the cloud, but for names.

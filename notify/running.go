@@ -23,7 +23,7 @@ func Running(g watcher.Progress, o Options) Message {
 	title := ":hourglass_flowing_sand: *" + link(firstLink(c.Requests), name) + "* is running: " + escape(fit(how, maxTitle))
 	p := newPage()
 	p.add(section(title))
-	p.add(section("", field("Items", itemCounts(c.Counts)), field("Watching since", date(c.AcceptedAt))))
+	p.add(section("", field("Items", escape(itemCounts(c))), field("Watching since", date(c.AcceptedAt))))
 	if text := changeList(g.Changes, hide); text != "" {
 		p.add(richText(paragraph("Changed last", ""), preformatted(text)))
 	}
@@ -70,8 +70,6 @@ func runningContext(c watcher.Completion) *slack.ContextBlock {
 	if asked := askedBy(c.Requests); asked != "" {
 		elements = append(elements, mrkdwn(asked))
 	}
-	elements = append(elements, mrkdwn(escape(fmt.Sprintf("%s · project %s · watch %s",
-		orUnknown(word(c.Region, maxWord)), orUnknown(word(c.ProjectID, maxPerson+4)), orUnknown(word(c.WatchID, maxPerson))))),
-		mrkdwn("this message is edited, and becomes the summary"))
+	elements = append(elements, mrkdwn(whereText(c)), mrkdwn("this message is edited, and becomes the summary"))
 	return slack.NewContextBlock("", elements...)
 }

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	if f := fields(c); len(f) > 0 {
 		p.add(section("", f...))
 	}
-	if text := notice(c.Outcome); text != "" {
+	if text := notice(c); text != "" {
 		p.add(section(text))
 	}
 	if e := c.Error; e != nil {
@@ -43,6 +44,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	if open := openList(c); open != "" {
 		p.add(richText(paragraph("Still open", ""), preformatted(open)))
 	}
+	addUnlisted(p, c)
 	if len(causes) > 0 {
 		m.Replies, m.File = addFailures(p, c, causes, o)
 	}
@@ -95,7 +97,7 @@ func brief(c watcher.Completion, h headline, mention string, causes []cause) []s
 		text += "\n• " + escape(strings.ReplaceAll(bold+plain, "`", "'")+" · "+orNoMessage(word(cause.message, maxShort)))
 	}
 	blocks := []slack.Block{section(text)}
-	if text := strings.TrimSpace(notice(c.Outcome) + "\n" + advice(c, causes)); text != "" {
+	if text := strings.TrimSpace(notice(c) + "\n" + advice(c, causes)); text != "" {
 		blocks = append(blocks, section(text))
 	}
 	return append(blocks, section("All of it: "+escape(inEvent(c))))
@@ -121,18 +123,26 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 	case watcher.PartiallyFailed, watcher.AllFailed:
 		return []*slack.TextBlockObject{
 			field("Result", strings.ReplaceAll(string(c.Outcome), "_", " ")),
-			field("Items", itemCounts(c.Counts)),
+			field("Items", escape(itemCounts(c))),
 			field("Took", escape(tookText(c))),
 			field("Ended", date(c.CompletedAt)),
 		}
 	case watcher.TimedOut:
 		return []*slack.TextBlockObject{
-			field("Items", itemsSeen(c)),
+			field("Items", escape(itemsSeen(c))),
 			field("Watched", fmt.Sprintf("%s, %s", lasted, count(c.Polls, "poll"))),
 			field("Watching since", date(c.AcceptedAt)),
 			field("Stopped", date(c.CompletedAt)),
 		}
 	case watcher.OrderNotFound, watcher.OrderRefused:
+		if c.Outcome == watcher.OrderNotFound && isGone(c) {
+			return []*slack.TextBlockObject{
+				field("Items", escape(itemCounts(c))),
+				field("Asked", fmt.Sprintf("%s in %s", count(c.Polls, "time"), lasted)),
+				field("Watching since", date(c.AcceptedAt)),
+				field("Ended", date(c.CompletedAt)),
+			}
+		}
 		return []*slack.TextBlockObject{
 			field("Region", escape(orUnknown(word(c.Region, maxWord)))),
 			field("Project", escape(orUnknown(word(c.ProjectID, maxPerson+4)))),
@@ -141,7 +151,7 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 		}
 	case watcher.Cancelled:
 		if c.Counts.Total > 0 {
-			return []*slack.TextBlockObject{field("Items", itemCounts(c.Counts))}
+			return []*slack.TextBlockObject{field("Items", escape(itemCounts(c)))}
 		}
 	}
 	return nil
@@ -156,10 +166,12 @@ func itemsSeen(c watcher.Completion) string {
 	if c.Counts == (watcher.Counts{}) && c.Error != nil {
 		return "not known"
 	}
-	return itemCounts(c.Counts)
+	return itemCounts(c)
 }
 
-func itemCounts(n watcher.Counts) string {
+// itemCounts sums the items up, not escaped.
+func itemCounts(c watcher.Completion) string {
+	n := c.Counts
 	text := number(n.Total) + " in all"
 	for _, part := range []struct {
 		n    int
@@ -168,13 +180,16 @@ func itemCounts(n watcher.Counts) string {
 		if part.n > 0 {
 			text += ", " + number(part.n) + " " + part.word
 		}
+		if part.n > 0 && part.word == "processing" {
+			text += unknownNote(c.Items)
+		}
 	}
-	return text
+	return text + missingNote(n)
 }
 
 func tookText(c watcher.Completion) string {
 	text := span(took(c))
-	if name, d := slowest(c.Items); name != "" && len(c.Items) > 1 {
+	if name, d := slowest(c); name != "" && len(c.Items) > 1 {
 		text += fmt.Sprintf(", slowest %s %s", strings.ReplaceAll(shortName(name), "`", "'"), span(d))
 	}
 	return text
@@ -188,27 +203,44 @@ func errorText(e *watcher.ErrorDetail) string {
 	return orUnknown(text)
 }
 
-// openList returns the first items that had not ended, one a line; empty where there is none.
+// openList returns the first items that had not ended, one a line; empty where there is none. Those that
+// are no longer listed come first, then those whose status nobody documents.
 func openList(c watcher.Completion) string {
 	if c.Outcome != watcher.TimedOut {
 		return ""
 	}
+	open := slices.DeleteFunc(slices.Clone(c.Items), func(it watcher.Item) bool { return it.CountsAs().Ended() })
+	slices.SortStableFunc(open, func(a, b watcher.Item) int { return cmp.Compare(strangeness(b), strangeness(a)) })
 	var lines []string
-	for _, it := range c.Items {
-		if it.Status.Ended() {
-			continue
-		}
-		if len(lines) == openItems {
-			break
-		}
-		text := fmt.Sprintf("%s · %s · %s", shortName(it.ResourceName), line(it.Action, maxWord), line(string(it.Status), maxWord))
-		if d := c.CompletedAt.Sub(it.BeganAt); !it.BeganAt.IsZero() && d > 0 {
-			text += " for " + span(d)
-		}
-		lines = append(lines, text)
+	for _, it := range open[:min(openItems, len(open))] {
+		lines = append(lines, openLine(c, it))
 	}
 	if more := c.Counts.Processing - len(lines); len(lines) > 0 && more > 0 {
-		lines = append(lines, fmt.Sprintf("and %s more: see the completion event of watch %s", number(more), line(c.WatchID, maxPerson)))
+		lines = append(lines, inCompletion(c.WatchID)(more))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// strangeness says how much an open item wants to be looked at.
+func strangeness(it watcher.Item) int {
+	switch {
+	case it.Missing():
+		return 2
+	case !it.Status.Known():
+		return 1
+	}
+	return 0
+}
+
+// openLine returns an open item on one line. How long it goes on is known only of one that is listed.
+func openLine(c watcher.Completion, it watcher.Item) string {
+	lasted := ""
+	if began, _ := it.Times(c.AcceptedAt, c.CompletedAt); !it.Missing() && !began.IsZero() && c.CompletedAt.After(began) {
+		lasted = " for " + span(c.CompletedAt.Sub(began))
+	}
+	text := itemLine(it, lasted)
+	if m := line(it.Message, maxShort); m != "" && !it.Status.Known() {
+		text += " · " + m
+	}
+	return text
 }

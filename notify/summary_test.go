@@ -186,6 +186,52 @@ func cases() map[string]struct {
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
 			c.Reason = "after 2h: 1 of 1210 items ended, 1200 still processing"
 		}), notify.Options{Mention: "here", Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
+		"succeeded_taken_for_deleted": {with(order(watcher.Succeeded, 2), func(c *watcher.Completion) {
+			c.Items[0].Action, c.Items[0].Status, c.Items[0].UpdatedAt = "deleteNode", watcher.Processing, time.Time{}
+			c.Items[0].MissingSince, c.Items[0].TakenFor = ended.Add(-time.Minute), watcher.TakenForDeleted
+			c.Items[1].Replaces = "os-node-created-before"
+			c.Counts.Missing = 1
+			c.Reason = "2 of 2 items succeeded"
+		}), here},
+		"partially_failed_no_longer_listed": {with(order(watcher.PartiallyFailed, 2, failure("flavor sold out", "createNode", 1)), func(c *watcher.Completion) { // C4
+			c.Items[2].MissingSince, c.Counts.Missing = ended.Add(-2*time.Minute), 1
+			c.Reason = "1 of 3 items failed (no longer listed)"
+		}), here},
+		"timed_out_no_longer_listed": {with(order(watcher.TimedOut, 35, failure("flavor sold out", "createNode", 1)), func(c *watcher.Completion) {
+			for i := range 5 {
+				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-p%04d", i), watcher.Processing, i, ""))
+			}
+			open := c.Items[36:]
+			open[2].Replaces = "os-node-created-before"
+			open[3].Status, open[3].Message = "canceled", "order was unsubscribed" // C16
+			open[4].MissingSince = ended.Add(-time.Minute)
+			c.Items[35].MissingSince = ended.Add(-2 * time.Minute)
+			c.Counts.Processing, c.Counts.Total, c.Counts.Missing = 5, 41, 2
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Reason = "after 2h: 36 of 41 items ended, 5 still processing"
+		}), here},
+		"not_found_gone": {with(order(watcher.OrderNotFound, 1), func(c *watcher.Completion) {
+			c.Items = append(c.Items, item("pool-9495", watcher.Processing, 1, ""))
+			for i := range c.Items {
+				c.Items[i].MissingSince = c.AcceptedAt.Add(20 * time.Second)
+			}
+			c.Counts.Processing, c.Counts.Total, c.Counts.Missing = 1, 2, 2
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Minute)
+			c.Reason = "the order was seen until 11:50:05Z (1 of 2 items ended) and is gone since 11:50:10Z"
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+		}), here},
+		"timed_out_gone": {with(order(watcher.TimedOut, 1), func(c *watcher.Completion) { // before the grace was over
+			c.Items = append(c.Items, item("pool-9495", watcher.Processing, 1, ""))
+			c.Counts.Processing, c.Counts.Total = 1, 2
+			c.CompletedAt = c.AcceptedAt.Add(time.Minute)
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+		}), here},
+		"timed_out_times_in_seconds": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) { // C19
+			c.Items = append(c.Items, item("os-node-created-p0000", watcher.Processing, 0, ""))
+			c.Items[0].BeganAt = time.UnixMilli(1744285793).UTC()
+			c.Counts.Processing, c.Counts.Total = 1, 1
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+		}), here},
 		"fifty_requests": {with(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
 			c.Requests = nil
 			for i := range 50 {
@@ -439,6 +485,33 @@ func BenchmarkSummarize(b *testing.B) {
 	}
 }
 
+// How long an order took is not reckoned with times that cannot be true (C19): it is then how long it was
+// watched, as where the API gives none.
+func TestTookOfTimesThatCannotBeTrue(t *testing.T) {
+	inSeconds := time.UnixMilli(1744285793).UTC()
+	for name, tc := range map[string]struct {
+		spoil func(*watcher.Item)
+		want  string
+	}{
+		"all are true":             {func(*watcher.Item) {}, "in 11 m 26 s"},
+		"both in seconds":          {func(it *watcher.Item) { it.BeganAt, it.UpdatedAt = inSeconds, inSeconds.Add(time.Second) }, "in 11 m 34 s"},
+		"the beginning in seconds": {func(it *watcher.Item) { it.BeganAt = inSeconds }, "in 11 m 34 s"},
+		"two hours in the future":  {func(it *watcher.Item) { it.UpdatedAt = ended.Add(2 * time.Hour) }, "in 11 m 34 s"},
+		"changed before it began":  {func(it *watcher.Item) { it.UpdatedAt = it.BeganAt.Add(-time.Hour) }, "in 11 m 34 s"},
+	} {
+		c := order(watcher.Succeeded, 12)
+		tc.spoil(&c.Items[3])
+		if m := notify.Summarize(c, notify.Options{}); !strings.Contains(m.Text, tc.want) {
+			t.Errorf("%s: %s; want %q", name, m.Text, tc.want)
+		}
+	}
+	c := order(watcher.PartiallyFailed, 12, failure("flavor sold out", "createNode", 1))
+	c.Items[3].BeganAt = inSeconds
+	if shown := emulator.Render(stored(t, notify.Summarize(c, notify.Options{}))); strings.Contains(shown, "slowest os-node-created-00003") {
+		t.Errorf("the slowest is one that began in 1970:\n%s", shown)
+	}
+}
+
 func FuzzSummarize(f *testing.F) {
 	f.Add("flavor sold out", "os-node-1", "createNode", "gpu-pools", "https://ci.example/1", uint16(40), uint16(3), uint16(1), uint8(1), "here")
 	f.Add("<!channel>&&&&", "n|<>&", "`", "<@U1>", "https://x/|<>", uint16(5000), uint16(2000), uint16(256), uint8(2), "S0PLATFORM")
@@ -469,7 +542,9 @@ func fuzzed(message, name, action, by, link string, failed, groups, requests uin
 	for i := range requests % 300 {
 		c.Requests = append(c.Requests, watcher.Request{ID: fmt.Sprint(by, i), RequestedBy: by, Link: link, Labels: map[string]string{fmt.Sprint(name, i): message}})
 	}
-	c.Items = append(c.Items, watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), BeganAt: began})
+	c.Items = append(c.Items, watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), BeganAt: began},
+		watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), MissingSince: ended, Replaces: name + message, TakenFor: by})
+	c.Counts.Missing = int(groups)
 	c.OrderName, c.Region, c.ProjectID, c.WatchID, c.Reason = name+c.OrderName, by, name, action, message
 	c.Counts.Processing = int(failed)
 	c.Error = &watcher.ErrorDetail{Code: action, Message: message}

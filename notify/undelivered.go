@@ -24,7 +24,7 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 	}
 	u := d.about
 	u.ID, u.Channel, u.ToldAt, u.RefusedAt = d.entry.key, d.place.channel, d.told.UTC(), s.config.Now().UTC()
-	if d.about.Kind != "" {
+	if d.about.Outage != "" { // one note is for all its kinds
 		u.ID += "." + string(d.about.Kind)
 	}
 	u.Code, u.Reason = e.Code, e.Error()
@@ -41,7 +41,7 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 // remedy says what to do about a message that is not delivered.
 func (d delivery) remedy(e *PostError) string {
 	do := e.Remedy()
-	if d.about.WatchID != "" {
+	if d.about.Outcome != "" {
 		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
 		if d.place.channel != webhookChannel {
 			do += " --channel " + d.place.channel

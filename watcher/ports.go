@@ -115,7 +115,7 @@ type UndeliveredMessage struct {
 	OrderName string        `json:"order_name,omitempty"`
 	Outcome   Outcome       `json:"outcome,omitempty"`
 	Outage    string        `json:"outage,omitempty"` // in place of the four before
-	Kind      AttentionKind `json:"kind,omitempty"`   // of the outage's event
+	Kind      AttentionKind `json:"kind,omitempty"`   // of the attention event, about the outage or the watch
 	Channel   string        `json:"channel"`          // the ID; webhook for the webhook's own
 	Text      string        `json:"text"`             // as people would have seen it, without secrets; cut where it is long
 	Code      string        `json:"code"`             // Slack's

@@ -47,8 +47,10 @@ which belong to nobody, and undelivered messages.
   completed    a watch has ended
   progress     an item appeared or changed its status
   rejected     a message was no request; it says why
-  attention    an account of ModelArts cannot be asked, or can be again; or
-               somebody wants people to be told again
+  attention    an account of ModelArts cannot be asked, or can be again; one
+               order cannot be read, or an item of it is no longer listed or
+               of a status that is not documented; or somebody wants people
+               to be told again. Of an ORDER only what is about that order
   undelivered  Slack finally refused a message; -o json has its text
 
 With -o json each line is an event as it is stored: a CloudEvent.`,
@@ -151,7 +153,7 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{completedKind}):
 		return usageError{c, errors.New("--outcome is of completions alone: leave out --kind")}
 	case all && e.order != "":
-		e.kinds = []string{completedKind, progressKind}
+		e.kinds = []string{completedKind, progressKind, attentionKind}
 	case all && e.project != "":
 		e.kinds = []string{completedKind, progressKind, attentionKind}
 	case all:
@@ -162,9 +164,6 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 	}
 	if e.project != "" && slices.Contains(e.kinds, undeliveredKind) {
 		return usageError{c, errors.New("undelivered messages are of all projects: leave out PROJECT, or --kind undelivered")}
-	}
-	if e.order != "" && slices.Contains(e.kinds, attentionKind) {
-		return usageError{c, errors.New("attention is called to a whole project: leave out ORDER, or --kind attention")}
 	}
 	return nil
 }
@@ -192,11 +191,10 @@ func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
 		case progressKind:
 			subjects = append(subjects, c.Subject("progress."+order))
 		case attentionKind:
-			project := ">"
-			if e.project != "" {
-				project = e.project
+			if e.project != "" && e.order == "" { // those about the project have no more tokens
+				subjects = append(subjects, c.Subject("attention.*."+e.project))
 			}
-			subjects = append(subjects, c.Subject("attention.*."+project))
+			subjects = append(subjects, c.Subject("attention.*."+order))
 		case rejectedKind:
 			subjects = append(subjects, c.RejectedSubject())
 		case undeliveredKind:

@@ -69,12 +69,17 @@ func (p eventPrinter) text(e events.Event) string {
 		}
 	} else if a, ok := e.Attention(); ok {
 		what, order, outcome, reason = attentionKind, clean(a.ProjectID), clean(string(a.Kind)), a.Reason
+	} else if a, ok := e.OrderAttention(); ok {
+		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), clean(string(a.Kind)), attentionText(a)
 	} else if a, ok := e.Again(); ok {
 		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {
 		what, reason = undeliveredKind, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
 		if m.OrderName != "" {
-			order, outcome = p.order(m.ProjectID, m.OrderName), p.paint.outcome(m.Outcome, string(m.Outcome))
+			order, outcome = p.order(m.ProjectID, m.OrderName), clean(string(m.Kind))
+		}
+		if m.Outcome != "" { // the others are of watches that go on
+			outcome = p.paint.outcome(m.Outcome, string(m.Outcome))
 			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}
@@ -86,6 +91,50 @@ func (p eventPrinter) order(project, name string) string {
 		return clean(name)
 	}
 	return clean(project + "/" + name)
+}
+
+// attentionText says, as a line, what people should look at in one watch, and since when.
+func attentionText(a watcher.OrderAttention) string {
+	text := string(a.Kind)
+	switch a.Kind {
+	case watcher.Blind:
+		text = "the order cannot be read"
+	case watcher.Vanished:
+		text = itemsText(a.Items, "an item", func(it watcher.Item) bool { return it.Missing() && !it.CountsAs().Ended() }) + " no longer listed"
+	case watcher.UnknownStatus:
+		text = itemsText(a.Items, "an item", func(it watcher.Item) bool { return !it.CountsAs().Known() }) + " of a status that ModelArts does not document"
+	}
+	text += " since " + showTime(a.Since)
+	if a.Error != nil {
+		text += ": " + errorText(*a.Error)
+	}
+	if a.Reason != "" {
+		text += "; " + a.Reason
+	}
+	return clean(text)
+}
+
+// itemsText names the first of these items with their statuses, as much as a line takes; other where there is
+// none.
+func itemsText(items []watcher.Item, other string, which func(watcher.Item) bool) string {
+	const most = 3
+	var texts []string
+	n := 0
+	for _, it := range items {
+		if !which(it) {
+			continue
+		}
+		if n++; n <= most {
+			texts = append(texts, fmt.Sprintf("%s %s (%s)", it.Action, it.ResourceName, it.Status))
+		}
+	}
+	switch {
+	case n == 0:
+		return other
+	case n > most:
+		texts = append(texts, fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // changesText returns what changed, as much as a line takes.

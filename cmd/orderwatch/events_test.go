@@ -43,7 +43,7 @@ func TestEventsCommand(t *testing.T) {
 		{"--outcome great", 2, nil},
 		{"--outcome failed --kind progress", 2, nil},
 		{"--kind rejected " + project, 2, nil},
-		{"--kind attention " + project + "/order.a", 2, nil},
+		{"--kind attention " + project + "/order.a", 0, map[string]int{"": 0}},
 		{"--since yesterday", 2, nil},
 		{"--since -2h", 2, nil},
 		{"order.parts --kind completed", 0, map[string]int{"": 1, "order.parts  partially_failed": 1}},
@@ -70,6 +70,64 @@ func TestEventsCommand(t *testing.T) {
 			return nil
 		}
 		eventually(t, patience, check) // the rejection comes when it comes
+	}
+}
+
+// TestEventsCommandOfAttention prints what calls for attention: to accounts, to one order, and by those who
+// want people to be told again.
+func TestEventsCommandOfAttention(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	event := func(subject, kind, data string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":%q,"datacontenttype":"application/json","time":"2025-04-10T12:08:10Z","data":%s}`, kind, data)
+		if _, err := d.nats.js.Publish(t.Context(), "orders.attention."+subject, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ofOrder := func(kind, name, more string) {
+		t.Helper()
+		event(kind+"."+project+"."+name, "io.orderwatch.order.attention.v1", fmt.Sprintf(`{"kind":%q,"project_id":%q,"order_name":%q,"since":"2025-04-10T12:03:05Z"%s}`, kind, project, name, more))
+	}
+	event("credentials."+project, "io.orderwatch.attention.v1", fmt.Sprintf(`{"kind":"credentials","project_id":%q,"reason":"401"}`, project))
+	ofOrder("blind", "order.a", `,"error":{"code":"ModelArts.50005000","message":"Internal\u001b[2J server error"}`)
+	ofOrder("vanished", "order.a", `,"items":[{"resource_name":"os-node-1","action":"createNode","status":"succeed"},{"resource_name":"os-node-2","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]`)
+	ofOrder("unknown_status", "order.a.b", `,"reason":"the item may go on","items":[{"resource_name":"os-node-2","action":"createNode","status":"canceled"}]`)
+	event("renotify."+project+".order.a", "io.orderwatch.slack.renotify.v1", fmt.Sprintf(`{"watch_id":"w_1","project_id":%q,"order_name":"order.a","by":"ann"}`, project))
+	for _, tt := range []struct {
+		args string
+		want map[string]int // how many lines hold this; "" stands for all lines
+	}{
+		{"--kind attention", map[string]int{"": 5, "  attention  " + project + "/order.a  ": 3, "  attention  " + project + "  credentials  401": 1}},
+		{"--kind attention " + project, map[string]int{
+			"": 5, "order.a  blind  the order cannot be read since ": 1, ": ModelArts.50005000: Internal\uFFFD[2J server error": 1,
+			"order.a  vanished  createNode os-node-2 (processing) no longer listed since ":                                   1,
+			"order.a.b  unknown_status  createNode os-node-2 (canceled) of a status that ModelArts does not document since ": 1, "; the item may go on": 1,
+		}},
+		{project, map[string]int{"": 5}},
+		{project + "/order.a", map[string]int{"": 3, "order.a  renotify  ann wants people to be told again": 1, "order.a.b": 0, "credentials": 0}},
+		{project + "/order.a --kind attention", map[string]int{"": 3}},
+		{project + "/order.a --kind progress,completed", map[string]int{"": 0}},
+		{project + "/order.a.b --kind attention -o json", map[string]int{"": 1, `"type":"io.orderwatch.order.attention.v1"`: 1}},
+		{project + "/order --kind attention", map[string]int{"": 0}},
+		{"another-project --kind attention", map[string]int{"": 0}},
+		{"--outcome failed", map[string]int{"": 0}},
+	} {
+		got := carryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
+		if got.code != 0 || strings.Contains(got.out, "\x1b") {
+			t.Errorf("events %s: exit code %d: %s%s", tt.args, got.code, got.out, got.err)
+		}
+		for text, want := range tt.want {
+			n := 0
+			for line := range strings.Lines(got.out) {
+				if strings.Contains(line, text) {
+					n++
+				}
+			}
+			if n != want {
+				t.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.out)
+			}
+		}
 	}
 }
 

@@ -12,9 +12,9 @@ func (p page) lastError(w watcher.Snapshot) []string {
 	if e == nil {
 		return nil
 	}
-	text, means := errorText(*e), ""
+	text, means := snapshotError(w), ""
 	switch {
-	case e.Code == heldCode:
+	case e.Held != "" || e.Code == heldCode:
 		means = "ModelArts is not asked before that; the deadline still counts."
 	case w.State == watcher.Ended:
 	case w.ErrorsInARow > 1:
@@ -26,6 +26,16 @@ func (p page) lastError(w watcher.Snapshot) []string {
 		return []string{text}
 	}
 	return []string{text, means}
+}
+
+// snapshotError returns the watch's last error as words. An order of which items were seen is not one that
+// ModelArts does not know yet.
+func snapshotError(w watcher.Snapshot) string {
+	e := *w.LastError
+	if shows(w) == "knows" && w.Counts.Total > 0 {
+		return "ModelArts no longer knows the order (" + clean(e.Code) + "): " + clean(e.Message)
+	}
+	return errorText(e)
 }
 
 // givesUp says when the watch ends if ModelArts goes on not showing the order.
@@ -50,7 +60,7 @@ func shows(w watcher.Snapshot) string {
 // unknownOrder is the code for an order that ModelArts does not know, as its API documents it.
 const unknownOrder = "ModelArts.50015001"
 
-// heldCode is the code of the error of a watch whose account may not be asked now.
+// heldCode is the code of the error of a watch whose account may not be asked now, where the API gave none.
 const heldCode = "held"
 
 // errorText returns the error as words.
@@ -66,6 +76,8 @@ func errorText(e watcher.ErrorDetail) string {
 		string(watcher.Credentials): "the account's login is refused",
 	}
 	switch {
+	case e.Held != "" && words[e.Code] == "":
+		code = words[heldCode] + " (" + code + ")"
 	case e.Code == unknownOrder:
 		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"
 	case words[e.Code] != "":

@@ -48,7 +48,15 @@ func countItems(w watcher.Snapshot) string {
 	if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
 		text = strings.TrimPrefix(fmt.Sprintf("%s, %d not created yet", text, missing), ", ")
 	}
-	return plural(c.Total, "item") + ": " + text + expected
+	return plural(c.Total, "item") + ": " + text + missingNote(c) + expected
+}
+
+// missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
+func missingNote(c watcher.Counts) string {
+	if c.Missing == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d no longer listed", c.Missing)
 }
 
 // countStatuses returns "1 failed, 2 processing, 3 succeeded"; empty where there is none.
@@ -65,16 +73,21 @@ func countStatuses(c watcher.Counts) string {
 	return strings.Join(parts, ", ")
 }
 
-// urgent returns the items, those first at which people should look: failed, going on, succeeded.
+// urgent returns the items, those first at which people should look: failed; not ended and no longer
+// listed; of an unknown status; going on; succeeded.
 func urgent(items []watcher.Item) []watcher.Item {
 	rank := func(it watcher.Item) int {
-		switch it.Status {
-		case watcher.Failed:
+		switch status := it.CountsAs(); {
+		case status == watcher.Failed:
 			return 0
-		case watcher.Succeed:
+		case status == watcher.Succeed:
+			return 4
+		case it.Missing():
+			return 1
+		case !status.Known():
 			return 2
 		}
-		return 1
+		return 3
 	}
 	items = slices.Clone(items)
 	slices.SortStableFunc(items, func(a, b watcher.Item) int { return cmp.Compare(rank(a), rank(b)) })
@@ -85,7 +98,7 @@ func urgent(items []watcher.Item) []watcher.Item {
 func hidden(w watcher.Snapshot, shown []watcher.Item) string {
 	left := w.Counts
 	for _, it := range shown {
-		switch it.Status {
+		switch it.CountsAs() {
 		case watcher.Succeed:
 			left.Succeeded--
 		case watcher.Failed:

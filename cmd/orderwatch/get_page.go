@@ -84,7 +84,7 @@ func (p page) state(w watcher.Snapshot) string {
 	}
 	lines := paragraph(reason(w), p.width-long-2, p.most(6))
 	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
-	for _, line := range paragraph(advice(w.Outcome), p.width, p.most(6)) {
+	for _, line := range paragraph(advice(w.Outcome, w.Counts), p.width, p.most(6)) {
 		text += "\n" + line
 	}
 	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
@@ -95,7 +95,7 @@ func (p page) state(w watcher.Snapshot) string {
 }
 
 // mayGoOn reports whether the order may not have ended, or be another than was meant.
-func mayGoOn(o watcher.Outcome) bool { return advice(o) != "" }
+func mayGoOn(o watcher.Outcome) bool { return advice(o, watcher.Counts{}) != "" }
 
 // reason says how far the order is, or why the watch ended.
 func reason(w watcher.Snapshot) string {
@@ -109,18 +109,24 @@ func reason(w watcher.Snapshot) string {
 }
 
 // advice says what the end of the watch means for the order, and what to do, where that is not
-// plain.
-func advice(o watcher.Outcome) string {
+// plain. An order of which items were seen had the right name.
+func advice(o watcher.Outcome, c watcher.Counts) string {
 	switch o {
 	case watcher.TimedOut, watcher.Cancelled:
 		return "Only the watching has stopped: the order itself may still be running, and cost money."
 	case watcher.OrderNotFound:
+		if c.Total > 0 {
+			return goneAdvice
+		}
 		return "Check the order's name, project and region. The name is the one in the answer that created the order, not the billing order id (CS…)."
 	case watcher.OrderRefused:
 		return "Check the order's name and project, and what the account may do there."
 	}
 	return ""
 }
+
+// goneAdvice is for an order that ModelArts knew and knows no longer.
+const goneAdvice = "The order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money."
 
 // maxAskers is how many requests are shown one by one.
 const maxAskers = 3

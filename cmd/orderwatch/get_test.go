@@ -109,10 +109,51 @@ func shownWatches() map[string]watcher.Snapshot {
 	late.LastError = &watcher.ErrorDetail{Code: "may_pass", Message: "Get \"https://modelarts.cn-north-4.myhuaweicloud.com/v1/…\": context deadline exceeded"}
 	late.AcceptedAt = night.Add(-29 * time.Hour)
 
+	frozen := shownWatch(fourItems()[0], fourItems()[2])
+	frozen.LastError = &watcher.ErrorDetail{Code: "ModelArts.4116", Message: "the project is frozen or in arrears; no call before 2025-04-10T03:02:40Z: ModelArts.4116: The account is in arrears.", Held: watcher.HeldArrears}
+
 	return map[string]watcher.Snapshot{
+		"unlisted": unlistedWatch(), "unlisted-timed-out": ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5),
+		"gone": goneWatch(), "in-seconds": inSeconds(), "frozen": frozen,
 		"processing": processing, "failed": failed, "fresh": fresh, "held": held, "missing": missing, "cancelled": cancelled,
 		"cancelling": wished, "overdue": late, "many": manyItems(), "hostile": hostileWatch(),
 	}
+}
+
+// unlistedWatch returns a watch with items that ModelArts no longer lists.
+func unlistedWatch() watcher.Snapshot {
+	items := fourItems()
+	items[1].MissingSince = minutes(1.5) // failed
+	items[2].MissingSince = minutes(3)
+	items[3].Replaces = "os-node-created-before"
+	items = append(items,
+		shownItem("os-node-old", "deleteNode", watcher.Processing, 6, 5, ""),
+		shownItem("os-node-created-c4nce", "createNode", "canceled", 7, 2, "order was unsubscribed"))
+	items[4].MissingSince, items[4].TakenFor = minutes(4), watcher.TakenForDeleted
+	w := shownWatch(items...)
+	w.Counts = watcher.Counts{Total: 6, Succeeded: 2, Failed: 1, Processing: 3, Missing: 3}
+	w.Failures = []watcher.Failure{{Message: items[1].Message, Action: "createNode", Count: 1, ResourceNames: []string{items[1].ResourceName}}}
+	w.Reason = "3 of 6 items ended, 3 still processing"
+	return w
+}
+
+// goneWatch returns the watch of an order that ModelArts knew and knows no longer.
+func goneWatch() watcher.Snapshot {
+	items := []watcher.Item{fourItems()[0], fourItems()[2]}
+	items[0].MissingSince, items[1].MissingSince = minutes(3), minutes(3)
+	w := ended(shownWatch(items...), watcher.OrderNotFound, "the order was seen until 02:59:05Z (1 of 2 items ended) and is gone since 02:59:10Z", 1)
+	w.Counts.Missing = 2
+	w.LastError = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}
+	return w
+}
+
+// inSeconds returns a watch of whose items the times cannot be true (C19).
+func inSeconds() watcher.Snapshot {
+	items := fourItems()
+	items[0].BeganAt, items[0].UpdatedAt = time.UnixMilli(items[0].BeganAt.Unix()).UTC(), time.UnixMilli(items[0].UpdatedAt.Unix()).UTC()
+	items[1].UpdatedAt = night.Add(3 * time.Hour)
+	items[2].BeganAt = time.UnixMilli(items[2].BeganAt.Unix()).UTC()
+	return shownWatch(items...)
 }
 
 // manyItems returns a watch of 300 items and 256 requests.
@@ -172,6 +213,22 @@ func TestGetPage(t *testing.T) {
 	golden(t, filepath.Join("testdata", "get", "failed-colours-80.txt"), colours.watch(shownWatches()["failed"]))
 }
 
+// TestFailureReportOfNotFound holds that an order that was seen is not one whose name nobody knows.
+func TestFailureReportOfNotFound(t *testing.T) {
+	seen := watcher.Completion{Outcome: watcher.OrderNotFound, Report: goneWatch().Report}
+	never := seen
+	never.Counts = watcher.Counts{}
+	if text := failureReport(seen); !strings.Contains(text, "is gone since 02:59:10Z") || !strings.Contains(text, "The order existed, and is gone.") {
+		t.Errorf("an order that was seen:%s", text)
+	}
+	if text := failureReport(never); strings.Contains(text, "existed") {
+		t.Errorf("an order that was never seen:%s", text)
+	}
+	if got, want := showCounts(seen.Counts), "1 of 2 items ended, 2 no longer listed"; got != want {
+		t.Errorf("its items are %q; want %q", got, want)
+	}
+}
+
 // fits holds that no line is wider than the page, but one with an order's whole name, and that nothing in it could harm a terminal.
 func fits(t *testing.T, name, text string, columns int) {
 	t.Helper()
@@ -198,6 +255,8 @@ func FuzzGetPage(f *testing.F) {
 		columns = min(max(columns, -1), 300)
 		w := shownWatch(append(fourItems(), watcher.Item{
 			ResourceName: name, Action: word, Status: watcher.Status(word), Message: message, BeganAt: night.Add(-time.Duration(seconds)),
+		}, watcher.Item{
+			ResourceName: name, Status: watcher.Status(word), MissingSince: night.Add(-time.Duration(seconds)), Replaces: message, TakenFor: word, BeganAt: minutes(5),
 		})...)
 		w.Reason, w.LastError = word, &watcher.ErrorDetail{Code: word, Message: message}
 		w.Failures = []watcher.Failure{{Message: message, Action: word, Count: columns, ResourceNames: []string{name, word}}}

@@ -31,10 +31,13 @@ func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
 	var b strings.Builder
 	b.WriteString(p.paint.faint(t.row("ITEM", "ACTION", pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
 	for _, it := range items {
-		colour := p.colourOf(it.Status)
+		colour := p.colourOf(it.CountsAs())
 		status := pad(shorten(clean(string(it.Status)), t.statuses), t.statuses)
 		bar, took := t.axis.bar(it)
 		b.WriteString(t.row(clean(it.ResourceName), clean(it.Action), colour(status), colour(bar), took) + "\n")
+		for _, line := range paragraph(p.marks(it), p.width-2*gap, p.most(2)) {
+			b.WriteString(strings.Repeat(" ", 2*gap) + p.paint.yellow(line) + "\n")
+		}
 		if it.Status == watcher.Failed {
 			continue // those that share a message are shown together
 		}
@@ -43,6 +46,21 @@ func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
 		}
 	}
 	return b.String()
+}
+
+// marks says what is to be known of an item beside its status; empty where that is nothing.
+func (p page) marks(it watcher.Item) string {
+	var marks []string
+	if it.Missing() {
+		marks = append(marks, "no longer listed since "+p.clock(it.MissingSince, "")+", shown as seen last")
+	}
+	if it.TakenFor == watcher.TakenForDeleted {
+		marks = append(marks, "taken for deleted")
+	}
+	if it.Replaces != "" {
+		marks = append(marks, "in place of "+clean(it.Replaces))
+	}
+	return strings.Join(marks, ", ")
 }
 
 // tableFor returns a table that has room for the items.
@@ -79,28 +97,26 @@ func (p page) colourOf(s watcher.Status) func(string) string {
 
 // An axis is the time that the bars share.
 type axis struct {
-	from, to time.Time // equal where no item says when it began
-	live     bool      // to is now
-	columns  int
+	from, to        time.Time // equal where no item says when it began
+	live            bool      // to is now
+	columns         int
+	accepted, until time.Time // when the watch was accepted, and when it ended, or now: see [watcher.Item.Times]
 }
 
 // axisOf returns the time from when the first of the items began to now, or to when the last
 // ended.
 func axisOf(w watcher.Snapshot, now time.Time) axis {
-	a := axis{live: w.State != watcher.Ended}
+	a := axis{live: w.State != watcher.Ended, accepted: w.AcceptedAt, until: w.CompletedAt}
 	if a.live {
-		a.to = now
+		a.to, a.until = now, now
 	}
 	for _, it := range w.Items {
-		if it.BeganAt.IsZero() {
+		began, end := a.times(it)
+		if began.IsZero() {
 			continue
 		}
-		if a.from.IsZero() || it.BeganAt.Before(a.from) {
-			a.from = it.BeganAt
-		}
-		end := it.UpdatedAt
-		if !it.Status.Ended() {
-			end = w.CompletedAt
+		if a.from.IsZero() || began.Before(a.from) {
+			a.from = began
 		}
 		if end.After(a.to) && !a.live {
 			a.to = end
@@ -112,21 +128,37 @@ func axisOf(w watcher.Snapshot, now time.Time) axis {
 	return a
 }
 
+// times returns when the item's bar begins, zero where that is not known, and when it ends: of an item that
+// has not ended when the watch did, or now, or when the item was listed no longer.
+func (a axis) times(it watcher.Item) (began, end time.Time) {
+	began, updated := it.Times(a.accepted, a.until)
+	switch {
+	case it.Status.Ended():
+		return began, updated
+	case it.Missing():
+		return began, it.MissingSince
+	}
+	return began, a.until
+}
+
 // bar returns the item's bar, filled up with blanks, and how long the item took so far.
 func (a axis) bar(it watcher.Item) (bar, took string) {
-	end, mark := a.to, ">"
-	if it.Status.Ended() {
-		end, mark = it.UpdatedAt, ""
-	}
-	if it.Status == watcher.Failed {
+	began, end := a.times(it)
+	mark := ">"
+	switch status := it.CountsAs(); {
+	case status == watcher.Failed:
 		mark = "x"
+	case status == watcher.Succeed:
+		mark = ""
+	case it.Missing():
+		mark = "?"
 	}
-	if it.BeganAt.IsZero() || end.Before(it.BeganAt) {
+	if began.IsZero() || end.Before(began) {
 		return strings.Repeat(" ", a.columns), ""
 	}
-	first, last := a.column(it.BeganAt), a.column(end)
+	first, last := a.column(began), a.column(end)
 	line := strings.Repeat("━", last-first+1-len(mark)) + mark
-	return pad(strings.Repeat(" ", first)+line, a.columns), showDuration(end.Sub(it.BeganAt))
+	return pad(strings.Repeat(" ", first)+line, a.columns), showDuration(end.Sub(began))
 }
 
 // column returns where on the axis a time is, from 0.

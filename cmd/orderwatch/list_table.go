@@ -251,9 +251,11 @@ func (s sheet) note(w watcher.Snapshot) string {
 	case w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return clean(w.Reason)
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
-		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + errorText(*w.LastError)
+		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
-		return errorText(*w.LastError)
+		return snapshotError(w)
+	case w.State != watcher.Ended && w.Counts.Missing > 0:
+		return plural(w.Counts.Missing, "item") + " no longer listed"
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ func showCounts(c watcher.Counts) string {
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
 	}
-	return text
+	return text + missingNote(c)
 }
 
 // plain writes a line for each thing that happens.

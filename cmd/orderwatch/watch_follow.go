@@ -317,6 +317,10 @@ func (w *waiting) take(e events.Event) error {
 		if w.concerns(g.Report) {
 			w.got(g.Report)
 		}
+	} else if a, ok := e.OrderAttention(); ok {
+		if w.concerns(a.Report) {
+			w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.yellow(shorten(attentionText(a), 240)))
+		}
 	} else if rejection, ok := e.Rejection(); ok {
 		if r, ok := w.open[rejection.RequestID]; ok && (e.Subject() == "" || e.Subject() == r.Name) {
 			w.refused(r, rejection, e)

@@ -63,6 +63,9 @@ func failureReport(c watcher.Completion) string {
 	if c.Error != nil {
 		fmt.Fprintf(&b, "\n  %s: %s", clean(c.Error.Code), clean(c.Error.Message))
 	}
+	if c.Outcome == watcher.OrderNotFound && c.Counts.Total > 0 {
+		b.WriteString("\n  " + goneAdvice)
+	}
 	if c.Outcome == watcher.TimedOut {
 		b.WriteString("\n  The order may go on and cost money: look at it, or watch it again with a longer --timeout.")
 	}

@@ -44,7 +44,7 @@ func messages() []string {
 func TestNames(t *testing.T) {
 	want := []string{
 		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "get-request", "get-response",
-		"list-request", "list-response", "poll-request", "poll-response", "progressed", "rejected",
+		"list-request", "list-response", "order-attention", "poll-request", "poll-response", "progressed", "rejected",
 		"renotify-request", "renotify-response", "request",
 		"service-error", "undelivered", "watch-request", "watch-response",
 	}
@@ -197,6 +197,8 @@ func goldens(t *testing.T) []golden {
 			subject = "orders.completed.partially_failed." + order
 		case "io.orderwatch.order.progressed.v1":
 			subject = "orders.progress." + order
+		case "io.orderwatch.order.attention.v1":
+			subject = "orders.attention.vanished." + order
 		}
 		list = append(list, golden{filepath.Base(path), subject, body})
 	}
@@ -224,8 +226,8 @@ func TestGoldens(t *testing.T) {
 	t.Parallel()
 	header := map[string][]string{"Content-Type": {"application/cloudevents+json"}}
 	list := goldens(t)
-	if len(list) < 5 {
-		t.Fatalf("%d events; testdata has four, and README one", len(list))
+	if len(list) < 6 {
+		t.Fatalf("%d events; testdata has five, and README one", len(list))
 	}
 	for _, g := range list {
 		if err := schematest.Event(g.subject, header, g.body); err != nil {

@@ -31,6 +31,7 @@ var types = map[string]reflect.Type{
 	"poll-response":   reflect.TypeFor[watcher.Snapshot](),
 	"service-error":   reflect.TypeFor[events.ServiceError](),
 
+	"order-attention":   reflect.TypeFor[watcher.OrderAttention](),
 	"undelivered":       reflect.TypeFor[watcher.UndeliveredMessage](),
 	"again":             reflect.TypeFor[watcher.Again](),
 	"renotify-request":  reflect.TypeFor[events.RenotifyRequest](),
@@ -215,12 +216,30 @@ func TestWords(t *testing.T) {
 		{"get-response", "state", "enum", words("watching", "ended")},
 		{"list-request", "state", "enum", words("", "watching", "ended")},
 		{"attention", "kind", "examples", words("unreachable", "reachable", "credentials", "held", "released", string(watcher.Overdue))},
+		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Vanished), string(watcher.UnknownStatus))},
 		{"attention", "cause", "examples", words("throttled", "login", "permission", "arrears", "unreachable")},
 	} {
 		d := document(t, test.name)
 		s := flat(d, flat(d, d)["properties"].(object)[test.field].(object))
 		if got := s[test.keyword]; !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s of %s: %v; want %v", test.field, test.name, got, test.want)
+		}
+	}
+}
+
+// TestWordsOfDefinitions holds the same of the words in what the schemas share.
+func TestWordsOfDefinitions(t *testing.T) {
+	for _, test := range []struct {
+		part, field, keyword string
+		want                 []any
+	}{
+		{"error", "held", "enum", []any{string(watcher.HeldThrottled), string(watcher.HeldLogin), string(watcher.HeldPermission), string(watcher.HeldArrears), string(watcher.HeldUnreachable)}},
+		{"item", "taken_for", "examples", []any{watcher.TakenForDeleted}},
+	} {
+		part := document(t, "order-attention")["$defs"].(object)[test.part].(object)
+		s := part["properties"].(object)[test.field].(object)
+		if got := s[test.keyword]; !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s of %s: %v; want %v", test.field, test.part, got, test.want)
 		}
 	}
 }

@@ -1,0 +1,36 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
+// the watch's requests, whichever worker the event comes to and however often. It wakes nobody, and touches
+// neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
+// not told any more. It takes as long as [Slack.Notify], and returns its errors.
+func (s *Slack) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
+	stop := s.config.Now().Add(s.config.Timing.Pass)
+	id := attentionID(a)
+	return soonest(s.targets(a.Report), func(t target) *watcher.RetryError {
+		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+			o := s.options(t)
+			o.Refusal = from
+			log := s.log.With("watch", a.WatchID, "kind", a.Kind, "channel", t.channel)
+			e := &entry{key: noteKey("attention", id, t.channel), state: string(a.Kind)}
+			return e, s.tell(ctx, delivery{
+				render: func() Message { return Concern(a, o) }, place: place{"attention " + id, t.channel}, entry: e, told: a.Since, others: others,
+				log: log, watching: a.WatchID,
+				about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
+				whole: func(ctx context.Context, m Message) { writeConcern(ctx, log, m) },
+			}, stop)
+		})
+	})
+}
+
+// attentionID names what is told once, as the event's id does.
+func attentionID(a watcher.OrderAttention) string {
+	return fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli())
+}

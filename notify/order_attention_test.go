@@ -1,0 +1,338 @@
+package notify_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// unlistedSince is since when the orders of these tests are as they are.
+var unlistedSince = time.Date(2025, 4, 10, 12, 3, 5, 0, time.UTC)
+
+// concern returns what people should look at in one watch: 12 of its 20 items have ended.
+func concern(kind watcher.AttentionKind) watcher.OrderAttention {
+	c := order(watcher.TimedOut, 12)
+	for i := range 8 {
+		c.Items = append(c.Items, item(fmt.Sprintf("os-node-%d", i+1), watcher.Processing, i, ""))
+	}
+	c.Counts.Processing, c.Counts.Total = 8, 20
+	a := watcher.OrderAttention{Report: c.Report, Kind: kind, Since: unlistedSince}
+	switch it := &a.Items[13]; kind {
+	case watcher.Blind:
+		a.Reason = "the order cannot be read"
+		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
+	case watcher.Vanished:
+		a.Reason, a.Counts.Missing, it.MissingSince = "an item is no longer listed", 1, unlistedSince
+	case watcher.UnknownStatus:
+		a.Reason, it.Status, it.Message = "an item has the status canceled", "canceled", "order was unsubscribed"
+	}
+	return a
+}
+
+var concernKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus}
+
+// concerns are what Concern is given.
+func concerns() map[string]struct {
+	attention watcher.OrderAttention
+	options   notify.Options
+} {
+	type one = struct {
+		attention watcher.OrderAttention
+		options   notify.Options
+	}
+	all := make(map[string]one)
+	here := notify.Options{Mention: "here"}
+	for _, kind := range concernKinds {
+		all["concern_"+string(kind)] = one{concern(kind), here}
+		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), notify.Options{Mention: "here", Secrets: []string{secretKey}}}
+	}
+	several := concern(watcher.Vanished)
+	for i := range several.Items[12:] {
+		several.Items[12+i].MissingSince = unlistedSince.Add(time.Duration(i) * time.Second)
+	}
+	several.Items[19].TakenFor, several.Items[19].Action = watcher.TakenForDeleted, "deleteNode"
+	several.Counts = watcher.Counts{Total: 20, Succeeded: 13, Processing: 7, Missing: 8}
+	all["concern_vanished_several"] = one{several, notify.Options{NoThread: true}}
+	words := concern(watcher.UnknownStatus)
+	for i := range words.Items[13:16] {
+		words.Items[13+i].Status = watcher.Status([]string{"canceled", "paused", ""}[i])
+	}
+	all["concern_unknown_status_several"] = one{words, here}
+	bare := concern(watcher.Vanished)
+	bare.Items, bare.ItemsOmitted, bare.Requests = nil, 20, nil
+	all["concern_vanished_without_items"] = one{bare, here}
+	never := concern(watcher.Blind)
+	never.Items, never.Counts, never.Error = nil, watcher.Counts{}, nil
+	all["concern_blind_never_seen"] = one{never, notify.Options{Refusal: notify.Refusal{Channel: "C0TEAM", Code: "is_archived"}}}
+	later := concern("of_a_later_version")
+	later.Reason = "the order is <odd>"
+	all["concern_of_a_later_version"] = one{later, here}
+	return all
+}
+
+// hostileConcern is one whose every text tries to do harm.
+func hostileConcern(kind watcher.AttentionKind) watcher.OrderAttention {
+	evil := "<!channel> ``` *x* " + bidi + "\x1b[31m " + secretKey + " " + strings.Repeat("& long", 300) + " \xff"
+	a := watcher.OrderAttention{Report: hostile().Report, Kind: kind, Since: unlistedSince}
+	a.Reason, a.OrderName, a.ProjectID, a.Region, a.WatchID = evil, "`"+evil, "<@U0VICTIM>`"+secretKey, evil, evil
+	const password = " password=Zx81Kq92Lm43 "
+	a.Reason += password
+	a.Error = &watcher.ErrorDetail{Code: evil, Message: password + strings.Repeat(evil, 20) + password, Held: "<!here>"}
+	for i := range 30 {
+		a.Items = append(a.Items, watcher.Item{
+			ResourceName: "`" + evil, Action: password, Status: watcher.Status(password + "stuck" + fmt.Sprint(i%3) + evil), Message: evil + password,
+			MissingSince: unlistedSince, Replaces: evil, TakenFor: []string{"", evil}[i%2],
+		})
+	}
+	a.Counts = watcher.Counts{Total: 30, Processing: 30, Missing: 30}
+	return a
+}
+
+func TestConcern(t *testing.T) {
+	for name, tc := range concerns() {
+		t.Run(name, func(t *testing.T) {
+			m := notify.Concern(tc.attention, tc.options)
+			keepsLimits(t, m, tc.options)
+			all := everything(t, m)
+			if m.Mention != "" || len(m.Replies) > 0 {
+				t.Errorf("it wakes %q, with %d replies", m.Mention, len(m.Replies))
+			}
+			for i, e := range all {
+				if shown := emulator.Render(e); strings.Contains(shown, "Zx81Kq92Lm43") {
+					t.Errorf("message %d shows a password:\n%s", i, shown)
+				}
+			}
+			var b strings.Builder
+			fmt.Fprintf(&b, "=== notification\n%s=== message\n%s=== brief\n%s=== log\n%s\n",
+				emulator.Render(all[2]), emulator.Render(all[0]), emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
+			golden(t, name+".txt", b.String())
+			goldenJSON(t, name+".json", m.Blocks)
+		})
+	}
+}
+
+func FuzzConcern(f *testing.F) {
+	f.Add("os-node-1", "createNode", "processing", "sold out", "blind", int64(1744286585), true)
+	f.Add("`<!here>", strings.Repeat("&", 90), strings.Repeat("<", 90), strings.Repeat("\n", 90), "unknown_status", int64(-1), false)
+	f.Fuzz(func(t *testing.T, name, action, status, message, kind string, since int64, missing bool) {
+		a := concern(watcher.AttentionKind(kind))
+		a.Since, a.OrderName, a.Reason, a.Error = time.Unix(since, 0), name+a.OrderName, message, &watcher.ErrorDetail{Code: status, Message: message}
+		it := watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(status), Message: message, Replaces: message}
+		if missing {
+			it.MissingSince = a.Since
+		}
+		a.Items = append(a.Items, it)
+		o := notify.Options{Mention: "here", Secrets: []string{secretKey}}
+		keepsLimits(t, notify.Concern(a, o), o)
+	})
+}
+
+// attendOrder delivers the attention until it is done, and returns the delays.
+func (b *bench) attendOrder(a watcher.OrderAttention) []time.Duration {
+	b.Helper()
+	return b.settleBy(func() error { return b.notifier.AttendOrder(b.Context(), a) })
+}
+
+// toTeams lets the watch's requests name two channels, one of them by a label.
+func toTeams(a watcher.OrderAttention) watcher.OrderAttention {
+	a.Requests = []watcher.Request{{ID: "a", Labels: map[string]string{"team": "gpu"}}, {ID: "b", SlackChannel: "C0ONCALL"}}
+	return a
+}
+
+func byLabel(c *notify.Config) {
+	c.Routes = routesOf("rules: [{match: {labels: {team: gpu}}, channels: [C0TEAM], quiet_successes: true}]")
+}
+
+// Each watch, kind and beginning is told once in each channel of the watch, whichever workers it comes to
+// and however often. Nobody is woken.
+func TestAttendOrderPostsOnce(t *testing.T) {
+	b := newBench(t, byLabel)
+	other := b.another()
+	for range 2 {
+		for _, kind := range concernKinds {
+			b.attendOrder(toTeams(concern(kind)))
+			other.attendOrder(toTeams(concern(kind)))
+		}
+	}
+	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
+		m := b.want(channel, 3)
+		for i, text := range []string{"Cannot read order *order.pool-5ed5-w4l2n* since 12:03 UTC: ModelArts.50005000: Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
+			b.wantShown(m[i], text, "The watch goes on", "orderwatch get 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n")
+			if got := emulator.Mentions(m[i]); len(got) > 0 || m[i].ThreadTS != "" || m[i].Edited {
+				t.Errorf("message %d in %s mentions %v, is in a thread, or was edited", i, channel, got)
+			}
+		}
+	}
+	again := toTeams(concern(watcher.Vanished))
+	again.Since = again.Since.Add(20 * time.Minute)
+	b.attendOrder(again)
+	b.want("C0ONCALL", 4)
+	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
+		t.Error("counted as doubled or undelivered")
+	}
+}
+
+func TestAttendOrderByManyWorkersAtOnce(t *testing.T) {
+	b := newBench(t)
+	var all sync.WaitGroup
+	for range 8 {
+		worker := b.another()
+		all.Go(func() {
+			for range 100 {
+				if worker.notifier.AttendOrder(t.Context(), concern(watcher.Blind)) == nil {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+			t.Error("not told after 100 deliveries")
+		})
+	}
+	all.Wait()
+	b.want("C0ONCALL", 1)
+}
+
+// What is told while the watch goes on, and its summary, stand beside it, each untouched by the other.
+func TestAttendOrderLeavesTheSummaryAlone(t *testing.T) {
+	b := newBench(t, func(c *notify.Config) { c.Progress = true })
+	b.runs(60 * time.Second)
+	b.attendOrder(concern(watcher.Vanished))
+	m := b.want("C0ONCALL", 2)
+	b.wantShown(m[0], "is running")
+	attention := m[1]
+	b.settle(order(watcher.Succeeded, 40))
+	m = b.want("C0ONCALL", 2)
+	b.wantShown(m[0], "succeeded: 40 of 40 items", "(edited)")
+	if m[1].TS != attention.TS || m[1].Text != attention.Text || m[1].Edited {
+		t.Errorf("the attention became\n%s", emulator.Render(m[1]))
+	}
+	b.attendOrder(concern(watcher.Vanished)) // redelivered late
+	b.want("C0ONCALL", 2)
+}
+
+// Once people know how the watch ended, what was to be looked at while it went on is not told any more.
+func TestAttendOrderAfterTheEnd(t *testing.T) {
+	for name, change := range map[string]func(*notify.Config){
+		"with a token": func(*notify.Config) {},
+		"by a webhook": webhookAlone,
+	} {
+		b := newBench(t, change)
+		b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+		b.settle(order(watcher.Succeeded, 3))
+		b.wantDelays(b.another().attendOrder(concern(watcher.Blind)))
+		if m := b.want("C0ONCALL", 1); strings.Contains(m[0].Text, "Cannot read") {
+			t.Errorf("%s: told of %s", name, m[0].Text)
+		}
+	}
+}
+
+func webhookAlone(c *notify.Config) {
+	c.Token, c.Channel, c.WebhookURL = "", "", strings.TrimSuffix(c.APIURL, "/api/")+"/services/T0/B0/x"
+}
+
+func TestAttendOrderByWebhook(t *testing.T) {
+	b := newBench(t, webhookAlone)
+	b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+	for range 2 {
+		b.attendOrder(toTeams(concern(watcher.Blind)))
+		b.another().attendOrder(toTeams(concern(watcher.Blind)))
+	}
+	b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
+}
+
+// A post of which nobody knows what became is looked for before it is made again.
+func TestAttendOrderAfterAFault(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		want  []time.Duration
+	}{
+		"429":           {emulator.TooMany("7"), []time.Duration{7 * time.Second}},
+		"outage":        {emulator.Unavailable, []time.Duration{2 * time.Second, 30 * time.Second}},
+		"kept, dropped": {emulator.AcceptAndDrop, []time.Duration{2 * time.Second}},
+		"payload":       {emulator.Refuse("invalid_blocks"), nil},
+	} {
+		b := newBench(t)
+		b.slack.AddToken(token, "chat:write", "channels:history")
+		b.slack.Script(tc.fault)
+		b.wantDelays(b.attendOrder(concern(watcher.Blind)), tc.want...)
+		b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
+		if n := b.notifier.PossibleDuplicates(); n != 0 {
+			t.Errorf("%s: %d possible duplicates", name, n)
+		}
+	}
+}
+
+// A channel that finally refuses it has a fallback, as a summary does; and where there is none the message
+// is kept, without the advice to post again what only a summary has.
+func TestAttendOrderRefused(t *testing.T) {
+	k := &kept{}
+	b := newBench(t, func(c *notify.Config) {
+		c.Undelivered = k
+		c.Routes = routesOf("rules: [{match: {labels: {team: gpu}}, channels: [C0TEAM]}]")
+	})
+	b.clock.now = unlistedSince.Add(2 * time.Hour)
+	b.slack.AddChannel("C0TEAM", emulator.Archived)
+	a := concern(watcher.Blind)
+	a.Requests[0].Labels["team"] = "gpu"
+	b.attendOrder(a)
+	b.wantShown(b.want("C0ONCALL", 1)[0], "Meant for another channel", "C0TEAM refuses it", "Cannot read order")
+	b.slack.AddChannel("C0ONCALL", emulator.Archived)
+	later := a
+	later.Since = later.Since.Add(time.Minute)
+	for range 2 {
+		b.attendOrder(later)
+		b.another().attendOrder(later)
+	}
+	if len(k.all) != 1 {
+		t.Fatalf("%d messages are kept", len(k.all))
+	}
+	m := k.all[0]
+	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_blind_1744286645000.C0ONCALL" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
+		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "Cannot read order") || !m.ToldAt.Equal(later.Since) {
+		t.Errorf("kept %+v", m)
+	}
+	if strings.Contains(b.log.String(), "orderwatch renotify") {
+		t.Errorf("the log advises to post it again:\n%s", b.log)
+	}
+}
+
+// The log has one record for each watch, kind and beginning.
+func TestLogAttendsOrders(t *testing.T) {
+	var text logText
+	l := notify.NewLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{ReplaceAttr: withoutTime})), secretKey)
+	for range 2 {
+		for _, kind := range concernKinds {
+			for _, a := range []watcher.OrderAttention{concern(kind), hostileConcern(kind)} {
+				if err := l.AttendOrder(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	if n := strings.Count(text.String(), "\n"); n != 2*len(concernKinds) {
+		t.Errorf("%d records", n)
+	}
+	if strings.Contains(text.String(), secretKey) || strings.Contains(text.String(), "Zx81Kq92Lm43") {
+		t.Error("a secret is shown")
+	}
+	golden(t, "log_concern.txt", text.String())
+}
+
+// What is noted can be read by a later version: the names are fixed, and apart from those of the watch.
+func TestWhatIsNotedOfAnOrder(t *testing.T) {
+	b := newBench(t)
+	b.attendOrder(concern(watcher.UnknownStatus))
+	text, _, _ := b.config.Notes.Note(t.Context(), "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_unknown_status_1744286585000.C0ONCALL")
+	if !strings.Contains(string(text), `"told":"unknown_status"`) || !strings.Contains(string(text), `"done":true`) {
+		t.Errorf("noted %s", text)
+	}
+	if text, _, _ := b.config.Notes.Note(t.Context(), "watch.w_01JRFQ7M9C0D8E6T3V5XKB2NHA.C0ONCALL"); text != nil {
+		t.Errorf("noted of the watch: %s", text)
+	}
+}
