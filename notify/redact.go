@@ -85,13 +85,56 @@ func redactAttention(a watcher.Attention, secrets []string) watcher.Attention {
 // hider returns what replaces every secret in a text.
 func hider(secrets []string) func(string) string {
 	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
-	if len(secrets) == 0 {
-		return func(text string) string { return text }
+	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
+	return func(text string) string {
+		if !slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) }) {
+			return text
+		}
+		return hideEach(text, secrets)
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
-	pairs := make([]string, 0, 2*len(secrets))
-	for _, s := range secrets {
-		pairs = append(pairs, s, "[secret]")
+}
+
+// hideEach goes from one secret in the text to the next, and takes the first of those that begin at one
+// place. Each secret is looked for once from the start to the end: a strings.Replacer tries them at every
+// place, and takes long over a long secret that is much like the text.
+func hideEach(text string, secrets []string) string {
+	var b strings.Builder
+	next := make([]int, len(secrets)) // where each begins, not before done; len(text) for nowhere
+	for i, s := range secrets {
+		next[i] = indexFrom(text, s, 0)
 	}
-	return strings.NewReplacer(pairs...).Replace
+	for done := 0; ; {
+		i := firstOf(next)
+		if next[i] == len(text) {
+			b.WriteString(text[done:])
+			return b.String()
+		}
+		b.WriteString(text[done:next[i]])
+		b.WriteString(hiddenSecret)
+		done = next[i] + len(secrets[i])
+		for i, s := range secrets {
+			if next[i] < done {
+				next[i] = indexFrom(text, s, done)
+			}
+		}
+	}
+}
+
+// firstOf returns the index of the first of the smallest numbers.
+func firstOf(numbers []int) int {
+	least := 0
+	for i, n := range numbers {
+		if n < numbers[least] {
+			least = i
+		}
+	}
+	return least
+}
+
+// indexFrom returns where s begins in the text, not before a place; the text's length for nowhere.
+func indexFrom(text, s string, from int) int {
+	if i := strings.Index(text[from:], s); i >= 0 {
+		return from + i
+	}
+	return len(text)
 }

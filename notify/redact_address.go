@@ -8,6 +8,12 @@ import (
 // userinfo looks at what follows "://", and returns where to go on.
 func (s *scan) userinfo(i int) int {
 	t := s.text
+	if s.at < i {
+		s.at = indexFrom(t, "@", i)
+	}
+	if s.at >= i+maxUserinfo { // or there is none
+		return i
+	}
 	u := t[i:min(i+maxUserinfo, len(t))]
 	if end := strings.IndexAny(u, " \t\r\n\"'`<>"); end >= 0 {
 		u = u[:end]

@@ -243,7 +243,7 @@ func oneToken(t string, i int, kind valueKind) (from, to int) {
 	limit := min(i+enough, len(t))
 	to = i
 	seen := byte(0)
-	for to < limit && inValue(t[to]) {
+	for to < limit && inValue[t[to]] {
 		seen |= classes[t[to]]
 		to++
 	}
@@ -251,18 +251,23 @@ func oneToken(t string, i int, kind valueKind) (from, to int) {
 	switch {
 	case kind == token && (n >= 8 && seen&letter != 0 && seen&digit != 0 || n >= 32):
 	case kind == keyID && n >= 16 && seen&letter != 0 && (seen&digit != 0 || seen&lower == 0):
-	case kind == drawn && n >= 16 && random(t[i:to]):
+	case kind == drawn && n >= 16 && (seen&alnum == alnum || seen&alnum == 0) && random(t[i:to]):
 	default:
 		return i, i
 	}
-	for to < len(t) && inValue(t[to]) {
+	for to < len(t) && inValue[t[to]] {
 		to++
 	}
 	return i, i + len(strings.TrimRight(t[i:to], "."))
 }
 
-// inValue reports whether the byte can be a part of a token, whatever its format.
-func inValue(c byte) bool { return c > ' ' && strings.IndexByte("\"'`<>&,;()[]{}\\|", c) < 0 }
+// inValue tells which bytes can be a part of a token, whatever its format.
+var inValue = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c > ' ' && strings.IndexByte("\"'`<>&,;()[]{}\\|", byte(c)) < 0
+	}
+	return table
+}()
 
 // afterScheme returns where the credentials stand after "Bearer", "Basic" and the like.
 func afterScheme(t string, i int) (from, to int) {

@@ -61,6 +61,7 @@ type scan struct {
 	shown     strings.Builder
 	done      int // so much of the text is in shown
 	run       int // where the last run of base64 ends
+	at        int // where an @ stands, the first behind the last place where one was looked for
 }
 
 // lookback is how far before a value its name is looked for, in bytes.
