@@ -255,13 +255,13 @@ func TestOrderAttentionIsTold(t *testing.T) {
 		}
 	}
 	publish(t, js, request("order.a"))
-	if c := <-people.told; c.OrderName != "order.a" {
+	if c := awaited(t, people.told); c.OrderName != "order.a" {
 		t.Errorf("told of %s", c.OrderName)
 	}
 	eventually(t, allTold(t, js))
 	times := make(map[watcher.AttentionKind]int)
 	for range len(kinds) + 1 { // the first answer is an error
-		a := <-people.orders
+		a := awaited(t, people.orders)
 		times[a.Kind]++
 		if a.WatchID != "w_01JRFQ7M9C0D8E6T3V5XKB2NHA" || !a.Since.Equal(unlistedSince) || len(a.Items) != 2 || !a.Items[1].MissingSince.Equal(unlistedSince) {
 			t.Errorf("told %+v", a)
@@ -270,7 +270,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 	if len(times) != len(kinds) || len(people.orders) != 0 {
 		t.Errorf("told of orders %v, and %d more", times, len(people.orders))
 	}
-	if a := <-people.accounts; a.Kind != watcher.CredentialsRefused || len(people.accounts) != 0 {
+	if a := awaited(t, people.accounts); a.Kind != watcher.CredentialsRefused || len(people.accounts) != 0 {
 		t.Errorf("told of accounts %+v, and %d more", a, len(people.accounts))
 	}
 	for _, words := range [][]string{
@@ -280,6 +280,18 @@ func TestOrderAttentionIsTold(t *testing.T) {
 		if err := w.log.line(append(words, "dropped what is no event", "level=ERROR")...); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// awaited returns what comes next.
+func awaited[E any](t *testing.T, from <-chan E) E {
+	t.Helper()
+	select {
+	case e := <-from:
+		return e
+	case <-time.After(patience):
+		t.Fatal("nothing came in 3 minutes")
+		panic("unreachable")
 	}
 }
 
