@@ -165,7 +165,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+span(now.Sub(w.ForbiddenSince)), nil, now)
 		}
 	case NotFound:
-		return p.foldNotFound(w, now.Add(err.RetryAfter), now)
+		return p.foldNotFound(w, err, now)
 	case MayPass:
 		w.Blind = blind(w, err.Held, now)
 	}
@@ -189,13 +189,14 @@ func blind(w Watch, held HoldKind, now time.Time) time.Time {
 
 // foldNotFound decides what it means that the API does not know the order. One that was never seen may
 // still appear. One that was seen is gone: it ends by its items, or as not found, unless it comes back.
-func (p Policy) foldNotFound(w Watch, earliest, now time.Time) Watch {
+func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 	if w.NotFoundSince.IsZero() {
 		w.NotFoundSince = now
 	}
 	w.Blind, w.ForbiddenSince, w.Odd = time.Time{}, time.Time{}, time.Time{}
 	over := w.NotFoundSince.Add(p.NotFoundGrace)
 	if w.Counts.seen() > 0 {
+		w.LastError.Message = cut(err.said(), maxErrorMessage) // its advice is for a name that was never known
 		w, _ = p.see(w, Answer{}, now)
 		if !now.Before(over) {
 			p.takeForDeleted(&w, 0, 0, now)
@@ -203,7 +204,7 @@ func (p Policy) foldNotFound(w Watch, earliest, now time.Time) Watch {
 		}
 		w.LooksEndedSince = looksEnded(w, now)
 	}
-	next, ended, past := later(now.Add(p.interval(w)), earliest), !w.LooksEndedSince.IsZero(), !now.Before(w.Deadline)
+	next, ended, past := later(now.Add(p.interval(w)), now.Add(err.RetryAfter)), !w.LooksEndedSince.IsZero(), !now.Before(w.Deadline)
 	switch {
 	case ended && (past || !now.Before(earlier(over, p.settled(w)))):
 		w.LastError = nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -121,7 +122,8 @@ const (
 type PollError struct {
 	Class      Class
 	Code       string        // the API's error code; empty where it gave none
-	Message    string        // the cloud's text, untrusted and bounded; never a secret
+	Message    string        // the cloud's text, untrusted and bounded, and the advice in brackets; never a secret
+	Advice     string        // what people can do; empty for none
 	RetryAfter time.Duration // how long the API asks to be left alone; 0 where it does not say
 	// Held says that the error is the account's trouble, for which it is held; empty where it is this
 	// order's alone, as far as is known.
@@ -137,6 +139,9 @@ func (e *PollError) Error() string {
 	}
 	return e.Code + ": " + e.Message
 }
+
+// said returns the message without the advice.
+func (e *PollError) said() string { return strings.TrimSuffix(e.Message, " ("+e.Advice+")") }
 
 // pollError returns the PollError in err, or err as one that may pass.
 func pollError(err error) *PollError {

@@ -41,6 +41,10 @@ func (k *AccessKey) Authorize(r *http.Request, _, projectID string) error {
 // Login names the key's id.
 func (k *AccessKey) Login() string { return loginName("ak", k.key.access) }
 
+func (*AccessKey) advice() string {
+	return "check the access key, its secret and this machine's clock; after more than five wrong calls a key is locked for 5 minutes"
+}
+
 func (k *AccessKey) secrets() []string { return k.key.secrets() }
 
 // A keyPair is an access key; its security token is empty where it is permanent.

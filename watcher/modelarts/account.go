@@ -2,6 +2,7 @@ package modelarts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -44,13 +45,14 @@ type account struct {
 	lastHeld  time.Time // the last slot after the account's hold
 
 	proven bool      // the login was accepted
-	trying time.Time // until when the answer to the one call is awaited that shows it
+	trials int       // calls under way, each of which may show that
+	trying time.Time // until when no further one is made
 }
 
 func newAccount(logger *slog.Logger, key, region string, c Config) *account {
 	a := &account{
 		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(),
-		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: c.Timeout + c.Timing.ProbeGrace, now: c.Now},
+		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: 2*c.Timeout + c.Timing.ProbeGrace, now: c.Now},
 	}
 	a.limiter = rate.NewLimiter(rate.Limit(a.perSecond()), a.burst())
 	return a
@@ -70,7 +72,7 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 	default:
 		return watcher.Leave{After: stands.until.Sub(now) + slack, Why: stands.why, Held: stands.kind, Code: stands.code}
 	}
-	if !a.proven && !probes && now.Before(a.trying) {
+	if !a.proven && !probes && a.trials > 0 && now.Before(a.trying) {
 		return watcher.Leave{After: a.next(&a.lastSlot, now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}
 	}
 	queues := a.lastSlot.After(now)
@@ -78,7 +80,7 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 	hasTurn := probes || late >= 0 && late < a.timing.SlotGrace
 	if (hasTurn || !queues || a.idle(now)) && a.limiter.AllowN(now, 1) || probes {
 		if !a.proven {
-			a.trying = now.Add(a.holds.patience)
+			a.try(now)
 		}
 		return watcher.Leave{}
 	}
@@ -88,6 +90,32 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 		return watcher.Leave{After: a.next(&a.lastFront, now, missing), Why: why}
 	}
 	return watcher.Leave{After: a.next(&a.lastSlot, now, missing), Why: why}
+}
+
+// A login of which nothing is known is tried with one call. An order that is never answered must not
+// keep the others waiting until its call ends: after loginPatience another one may try, and so on; once
+// maxTrials are under way only now and then. More than five wrong calls lock a key.
+const (
+	loginPatience = 500 * time.Millisecond
+	maxTrials     = 4 // of all workers, but two for each
+	slowTrials    = 2 * time.Second
+)
+
+// try notes a call that may show that the login is accepted.
+func (a *account) try(now time.Time) {
+	a.trials++
+	pause := loginPatience
+	if a.trials >= max(2, maxTrials/a.workers) {
+		pause = slowTrials
+	}
+	a.trying = now.Add(pause)
+}
+
+// tried notes that such a call has ended.
+func (a *account) tried() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trials = 0
 }
 
 // share takes this worker's share of the rate.
@@ -126,16 +154,24 @@ func (a *account) calls(n float64) time.Duration {
 	return time.Duration(n / a.perSecond() * float64(time.Second))
 }
 
-// heard takes note of how a call ended that began at a time. It may add to the error.
-func (a *account) heard(ctx context.Context, project string, began, now time.Time, err error) {
-	kind := a.holds.heard(ctx, project, began, now, err)
+// heard takes note of how a call ended. It may add to the error.
+func (a *account) heard(ctx context.Context, c call, err error) {
+	a.tried()
+	b := a.holds.heard(ctx, c, err)
+	e, _ := errors.AsType[*APIError](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.trying = time.Time{}
-	switch kind {
-	case watcher.HeldLogin:
-		a.proven = false
-	case "":
+	switch {
+	case b == answers:
 		a.proven, a.lastHeld = true, time.Time{}
+	case e != nil && e.Held == watcher.HeldLogin:
+		a.proven = false
 	}
+}
+
+// spend takes a token, if there is one, for a call that is made in any case.
+func (a *account) spend(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limiter.AllowN(now, 1)
 }

@@ -79,15 +79,20 @@ func (a *Agency) Authorize(r *http.Request, _, projectID string) error {
 	return key.sign(r, projectID, a.config.Now())
 }
 
-// renew forgets the key if it is refused. The machine may have another by now; but one that is wrong
-// must not be tried again and again, so that is for the next poll.
-func (a *Agency) renew(r *http.Request, _, _ string, refusal *APIError) bool {
-	key, _, _ := a.key.look()
-	if refusal.Status == http.StatusUnauthorized && strings.Contains(r.Header.Get("Authorization"), "Access="+key.access+",") {
-		a.key.drop(key)
+// renew forgets the key, takes the one that the machine has now, and reports whether that is another:
+// the same one would only count as one more failure, and enough of them lock it.
+func (a *Agency) renew(r *http.Request, _, _ string) bool {
+	refused := func(k keyPair) bool {
+		return strings.Contains(r.Header.Get("Authorization"), " Access="+k.access+",")
 	}
-	return false
+	if key, _, _ := a.key.look(); refused(key) && !a.key.drop(key) {
+		return false
+	}
+	key, err := a.key.get(r.Context())
+	return err != nil || !refused(key) // where there is no key, the next try says why
 }
+
+func (*Agency) advice() string { return "check this machine's agency, and its clock" }
 
 // take asks for the key that the machine has now.
 func (a *Agency) take(ctx context.Context) (keyPair, time.Time, error) {

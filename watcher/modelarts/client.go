@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -99,6 +100,10 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.host)
 		}
 		account := newAccount(logger.With("region", name), c.Credential.Login()+"."+name, name, c)
+		account.holds.askAgain = func(ctx context.Context, order watcher.Order) error {
+			account.spend(c.Now())
+			return client.askAgain(ctx, name, e, order)
+		}
 		client.regions[name] = &region{e, account}
 	}
 	return client, nil
@@ -158,6 +163,9 @@ func newHTTP(c Config) *http.Client {
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
+	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+		return proxyRefusal(answer.StatusCode)
+	}
 	if c.TLS != nil {
 		t.TLSClientConfig = c.TLS.Clone()
 	}
@@ -183,6 +191,10 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 
 // Show asks once for the order and does not try again. Its errors are an [*APIError], which says
 // what they mean for the watch; but where ctx ended first the error wraps its cause.
+//
+// Before the account is held as unreachable, Show asks for the order that was answered last, too, whose
+// answer is thrown away. So it takes at most twice the timeout. It asks so whatever the rate, at most
+// once for five calls that fail, and once for each that is to show whether a hold is over.
 func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
 	if err := order.Validate(); err != nil {
 		return watcher.Answer{}, newError(watcher.Refused, err.Error())
@@ -194,12 +206,26 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 	began := c.config.Now()
 	answer, err := c.ask(ctx, region, r.endpoint, order)
 	if ctx.Err() == nil {
-		r.account.heard(ctx, order.ProjectID, began, c.config.Now(), err)
+		r.account.heard(ctx, call{order: order, began: began, ended: c.config.Now()}, err)
 	}
 	return answer, err
 }
 
-// ask makes the call; once more, within the same time, where a token was dead and there is another.
+// askAgain asks for the order in less time than Show, which it is a part of: together they take no more
+// than twice the configured one.
+func (c *Client) askAgain(ctx context.Context, region string, e endpoint, order watcher.Order) error {
+	timeout := c.config.Timeout - c.config.Timeout/10
+	within, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err := c.ask(within, region, e, order)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return newError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.host, timeout))
+	}
+	return err
+}
+
+// ask makes the call; once more, within the same time, where the login was refused and there is another
+// proof of it.
 func (c *Client) ask(ctx context.Context, region string, e endpoint, order watcher.Order) (watcher.Answer, error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
@@ -208,15 +234,33 @@ func (c *Client) ask(ctx context.Context, region string, e endpoint, order watch
 		return watcher.Answer{}, err
 	}
 	answer, err := c.send(ctx, callCtx, e, req)
+	if c.renewed(req, region, order.ProjectID, err) {
+		if req, err = c.request(ctx, callCtx, region, e, order); err != nil {
+			return watcher.Answer{}, err
+		}
+		answer, err = c.send(ctx, callCtx, e, req)
+	}
+	return answer, c.advised(err)
+}
+
+// renewed reports whether the API refused the login, and there is another proof for a second try.
+func (c *Client) renewed(req *http.Request, region, projectID string, err error) bool {
 	login, renews := c.config.Credential.(renewer)
-	said, refused := errors.AsType[*APIError](err)
-	if !renews || !refused || !login.renew(req, region, order.ProjectID, said) {
-		return answer, err
+	e, ok := errors.AsType[*APIError](err)
+	return renews && ok && e.status() == http.StatusUnauthorized && login.renew(req, region, projectID)
+}
+
+// advised lets the error of a login that the API refuses say what people can do about this login.
+func (c *Client) advised(err error) error {
+	login, advises := c.config.Credential.(adviser)
+	if e, ok := errors.AsType[*APIError](err); ok && advises && e.hold == watcher.HeldLogin {
+		advice := login.advice()
+		if !isAPICode(e.Code) { // a proxy may have answered so
+			advice += "; check the endpoint and the proxy, too"
+		}
+		e.advise(advice)
 	}
-	if req, err = c.request(ctx, callCtx, region, e, order); err != nil {
-		return watcher.Answer{}, err
-	}
-	return c.send(ctx, callCtx, e, req)
+	return err
 }
 
 // send makes one call.
@@ -287,7 +331,21 @@ func (c *Client) networkError(ctx, callCtx context.Context, doing string, err er
 	if callCtx.Err() != nil {
 		return newError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
-	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+	e := newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+	e.cut = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return e
+}
+
+// proxyRefusal says that a proxy makes no connection, where it answers so.
+func proxyRefusal(status int) error {
+	if status == http.StatusOK {
+		return nil
+	}
+	means := proxyFails
+	if status == http.StatusProxyAuthRequired {
+		means = proxyLogin
+	}
+	return fmt.Errorf("a proxy answered %d %s%s", status, http.StatusText(status), inBrackets(means.advice))
 }
 
 // withoutURL returns the cause in a *url.Error, which prints the whole URL.

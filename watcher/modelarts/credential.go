@@ -24,9 +24,14 @@ type Credential interface {
 
 // A renewer is a credential that can get another proof.
 type renewer interface {
-	// renew is told that the API refused a request, and reports whether the request should be
-	// made anew with another proof.
-	renew(r *http.Request, region, projectID string, refusal *APIError) bool
+	// renew is told that the API answered the request with 401, whatever its text, and reports whether
+	// the request should be made anew, with another proof.
+	renew(r *http.Request, region, projectID string) bool
+}
+
+// An adviser is a credential that knows what people can do where the API refuses it.
+type adviser interface {
+	advice() string // half a sentence, without a secret
 }
 
 // A secretive credential holds secrets beside those in the request's headers.
@@ -111,6 +116,8 @@ func (t Token) Authorize(r *http.Request, _, _ string) error {
 	r.Header.Set("X-Auth-Token", *t.secret)
 	return nil
 }
+
+func (Token) advice() string { return "renew the token in ORDERWATCH_MODELARTS_TOKEN" }
 
 // Login is the same for all tokens: a new one of the same account must not look like another.
 func (Token) Login() string { return loginName("token") }

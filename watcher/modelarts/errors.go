@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ type APIError struct {
 	as    int // the status that a 200 was read as, for its error's code; 0: the own one
 	hold  watcher.HoldKind
 	locks bool // more of the same lock the login: the hold is a long one at least
-	dead  bool
+	cut   bool // there was a connection, and it ended before the answer did
 }
 
 func (e *APIError) Error() string {
@@ -39,18 +40,28 @@ func (e *APIError) Error() string {
 	return s
 }
 
+// status returns the status of the answer, or the one that a 200 with an error's code was read as.
+func (e *APIError) status() int { return cmp.Or(e.as, e.Status) }
+
 // Unwrap returns the *[watcher.PollError].
 func (e *APIError) Unwrap() error { return &e.PollError }
 
-// tokenDead reports whether the API said that the token is no longer good: a new one may be.
-func (e *APIError) tokenDead() bool { return e.dead }
+// advise puts another advice at the end of the message.
+func (e *APIError) advise(advice string) {
+	if e.Advice == "" {
+		return
+	}
+	e.Message = strings.TrimSuffix(e.Message, inBrackets(e.Advice)) + inBrackets(advice)
+	e.Advice = advice
+}
+
+func inBrackets(advice string) string { return " (" + advice + ")" }
 
 // A meaning says what an error leads to.
 type meaning struct {
 	class  watcher.Class
 	hold   watcher.HoldKind
 	locks  bool   // more of the same lock the login for a while
-	dead   bool   // the token is: a new one may help at once
 	advice string // added to the message: what people can do
 }
 
@@ -63,7 +74,7 @@ var (
 	badProject = meaning{class: watcher.Refused, advice: "check the project id"}
 	noProject  = meaning{class: watcher.Refused, advice: "the token is of no project: log in to the order's project"}
 
-	deadToken     = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, dead: true, advice: "renew the account's login"}
+	deadToken     = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, advice: "renew the account's login"}
 	wrongKey      = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "check the access key and this machine's clock"}
 	lockedKey     = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "the access key is locked for a while: check it, its secret and this machine's clock"}
 	wrongPassword = meaning{class: watcher.Credentials, hold: watcher.HeldLogin, locks: true, advice: "check the user, the password and the domain"}
@@ -74,7 +85,9 @@ var (
 	forbiddenAll = meaning{class: watcher.Credentials, hold: watcher.HeldPermission, advice: "check the account's permissions, the endpoint and the proxy"}
 	arrears      = meaning{class: watcher.Credentials, hold: watcher.HeldArrears, advice: "check the account's balance and state"}
 
-	noAnswer   = meaning{class: watcher.MayPass, advice: "if this lasts, check the endpoint and the proxy"}
+	noAnswer   = meaning{class: watcher.MayPass, advice: "this order cannot be read; if this lasts, ask Huawei Cloud's support with the request id"}
+	orderFails = meaning{class: watcher.MayPass, advice: "ModelArts could not answer about this order; if this lasts, ask Huawei Cloud's support with the request id"}
+	proxyFails = meaning{class: watcher.MayPass, advice: "if this lasts, check the proxy and the endpoint"}
 	proxyLogin = meaning{class: watcher.MayPass, advice: "check the proxy's login"}
 	outage     = meaning{class: watcher.MayPass, advice: "if this lasts, look at the proxy and at Huawei Cloud's state, or ask its support"}
 	unknown    = meaning{class: watcher.MayPass, advice: "if this lasts, ask Huawei Cloud's support what it means"}
@@ -194,6 +207,9 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	case text == "":
 		text = sentence(resp, body)
 	}
+	if status == resp.StatusCode || isAPICode(code) {
+		m, text = blamed(status, code, text, m)
+	}
 	e := m.error(text)
 	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
 	e.Code, e.RetryAfter = code, wait
@@ -202,6 +218,34 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	}
 	return e
 }
+
+// blamed says whose an error is that may pass: the order's, where ModelArts itself answers so, or a
+// proxy's.
+func blamed(status int, code, text string, m meaning) (meaning, string) {
+	switch ofAPI := isAPICode(code); {
+	case m.class != watcher.MayPass:
+	case ofAPI && (status >= http.StatusInternalServerError || status == http.StatusRequestTimeout):
+		m = orderFails
+	case status == http.StatusProxyAuthRequired, !ofAPI && proxyStatus(status):
+		if status != http.StatusProxyAuthRequired {
+			m = proxyFails
+		}
+		if named := strconv.Itoa(status); !strings.HasPrefix(text, named) {
+			text = named + ": " + text
+		}
+		text = "a proxy answered " + strings.TrimSuffix(text, ", perhaps of a proxy")
+	}
+	return m, text
+}
+
+// proxyStatus reports whether an answer with the status that shows no code of the API is a proxy's own.
+func proxyStatus(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
+}
+
+// isAPICode reports whether the code of an error's body is one of the API's, such as
+// ModelArts.50005000. Others repeat the status there.
+func isAPICode(code string) bool { return strings.Trim(code, "0123456789") != "" }
 
 // redirect names only the host of where the answer points to.
 func redirect(resp *http.Response, hidden *redactor) string {
@@ -252,11 +296,11 @@ func newError(class watcher.Class, message string) *APIError {
 // error returns an error of this meaning; the advice follows the message.
 func (m *meaning) error(message string) *APIError {
 	if m.advice != "" {
-		message += " (" + m.advice + ")"
+		message += inBrackets(m.advice)
 	}
 	return &APIError{
-		PollError: watcher.PollError{Class: m.class, Message: message},
-		hold:      m.hold, locks: m.locks, dead: m.dead,
+		PollError: watcher.PollError{Class: m.class, Message: message, Advice: m.advice},
+		hold:      m.hold, locks: m.locks,
 	}
 }
 

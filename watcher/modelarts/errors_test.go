@@ -21,13 +21,12 @@ type verdict struct {
 	class  watcher.Class
 	hold   watcher.HoldKind
 	locks  bool
-	dead   bool   // the token
 	advice string // a part of it
 }
 
 func (v verdict) of(e *modelarts.APIError) bool {
-	hold, locks, dead := e.Held()
-	return e.Class == v.class && hold == v.hold && locks == v.locks && dead == v.dead && strings.Contains(e.Message, v.advice)
+	hold, locks := e.Means()
+	return e.Class == v.class && hold == v.hold && locks == v.locks && strings.Contains(e.Message, v.advice)
 }
 
 const throttling = "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute"
@@ -37,6 +36,8 @@ func TestMeanings(t *testing.T) {
 	var (
 		unknown    = verdict{class: watcher.MayPass, advice: "ask Huawei Cloud's support what it means"}
 		outage     = verdict{class: watcher.MayPass, advice: "look at the proxy and at Huawei Cloud's state"}
+		orderFails = verdict{class: watcher.MayPass, advice: "ModelArts could not answer about this order; if this lasts, ask Huawei Cloud's support with the request id"}
+		gateway    = verdict{class: watcher.MayPass, advice: "a proxy answered 50"}
 		proxy      = verdict{class: watcher.MayPass, advice: "check the proxy's login"}
 		wrongHost  = verdict{class: watcher.MayPass, advice: "check the endpoint and the region"}
 		notFound   = verdict{class: watcher.NotFound, advice: "check the order's name"}
@@ -44,12 +45,8 @@ func TestMeanings(t *testing.T) {
 		badProject = verdict{class: watcher.Refused, advice: "check the project id"}
 		noProject  = verdict{class: watcher.Refused, advice: "log in to the order's project"}
 		throttled  = verdict{class: watcher.Throttled, hold: "throttled", advice: "lower ORDERWATCH_MODELARTS_RATE"}
-		dead       = verdict{class: watcher.Credentials, hold: "login", dead: true, advice: "renew the account's login"}
-		key        = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the access key"}
-		locked     = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "the access key is locked"}
-		password   = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the user, the password and the domain"}
-		badLogin   = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the account's login"}
-		noLogin    = verdict{class: watcher.Credentials, hold: "login", advice: "check the account's login"}
+		login      = verdict{class: watcher.Credentials, hold: "login", advice: "renew the token in ORDERWATCH_MODELARTS_TOKEN"}
+		locking    = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "renew the token in ORDERWATCH_MODELARTS_TOKEN"}
 		forbidden  = verdict{class: watcher.Forbidden, hold: "permission", advice: "the account's permissions"}
 		locked403  = verdict{class: watcher.Credentials, hold: "permission", advice: "check the account's permissions"}
 		arrears    = verdict{class: watcher.Credentials, hold: "arrears", advice: "check the account's balance"}
@@ -72,20 +69,20 @@ func TestMeanings(t *testing.T) {
 		{400, "ModelArts.0204", "The token has no project.", noProject, unknown, unknown},
 		{400, "APIG.0106 ModelArts.50015001", "something else", unknown, unknown, unknown},
 
-		{401, "APIG.0307", "The token must be updated.", dead, dead, noLogin},
-		{401, "APIG.0307", "something else", dead, noLogin, noLogin},
-		{401, "ModelArts.0202 ModelArts.4127", "Token expired.", dead, noLogin, noLogin},
-		{401, "ModelArts.0203 ModelArts.4201 ModelArts.5002 ModelArts.6620", "Invalid token.", dead, noLogin, noLogin},
-		{401, "APIG.0301", iam("decrypt token fail"), dead, dead, noLogin},
-		{401, "APIG.0301", iam("token expires"), dead, dead, noLogin},
+		{401, "APIG.0307", "The token must be updated.", login, login, login},
+		{401, "APIG.0307", "something else", login, login, login},
+		{401, "ModelArts.0202 ModelArts.4127", "Token expired.", login, login, login},
+		{401, "ModelArts.0203 ModelArts.4201 ModelArts.5002 ModelArts.6620", "Invalid token.", login, login, login},
+		{401, "APIG.0301", iam("decrypt token fail"), login, login, login},
+		{401, "APIG.0301", iam("token expires"), login, login, login},
 
-		{401, "APIG.0301", iam("verify aksk signature fail"), key, key, noLogin},
-		{401, "APIG.0301", iam("ak not exist"), key, key, noLogin},
-		{401, "APIG.0301", iam("signature expired"), key, key, noLogin},
-		{401, "APIG.0301", iam("AK access failed to reach the limit,forbidden"), locked, locked, noLogin},
-		{401, "APIG.0301", iam("x-auth-token not found"), badLogin, noLogin, noLogin},
-		{401, "401 IAM.0001", "The username or password is wrong.", password, password, noLogin},
-		{401, "APIG.0102 ModelArts.0210", "something else", noLogin, noLogin, noLogin},
+		{401, "APIG.0301", iam("verify aksk signature fail"), locking, locking, login},
+		{401, "APIG.0301", iam("ak not exist"), locking, locking, login},
+		{401, "APIG.0301", iam("signature expired"), locking, locking, login},
+		{401, "APIG.0301", iam("AK access failed to reach the limit,forbidden"), locking, locking, login},
+		{401, "APIG.0301", iam("x-auth-token not found"), locking, login, login},
+		{401, "401 IAM.0001", "The username or password is wrong.", locking, locking, login},
+		{401, "APIG.0102 ModelArts.0210", "something else", login, login, login},
 
 		{403, "ModelArts.0210", "The project differs from the token's.", forbidden, locked403, locked403},
 		{403, "ModelArts.0108 ModelArts.0112", "No permission.", forbidden, locked403, locked403},
@@ -93,19 +90,19 @@ func TestMeanings(t *testing.T) {
 		{403, "ModelArts.50015001 APIG.0301", "something else", locked403, locked403, locked403},
 
 		{403, "ModelArts.4116 ModelArts.4118", "The account is in arrears or frozen.", arrears, locked403, locked403},
-		{401, "ModelArts.6201 ModelArts.6203", "The account is in arrears or frozen.", arrears, noLogin, noLogin},
+		{401, "ModelArts.6201 ModelArts.6203", "The account is in arrears or frozen.", arrears, login, login},
 
 		{429, "APIG.0308", throttling, throttled, throttled, throttled},
 		{429, "ModelArts.50004290 EPS.0003", "Slow down.", throttled, throttled, throttled},
-		{503, "APIG.0308", throttling, throttled, outage, outage},
+		{503, "APIG.0308", throttling, throttled, gateway, gateway},
 
-		{408, "APIG.0201", "Request timeout.", outage, outage, outage},
-		{500, "APIG.0601 APIG.0605 APIG.0606 APIG.0608", "Internal server error.", outage, outage, outage},
-		{500, "ModelArts.50005000 ModelArts.0010 ModelArts.5039", "Internal error.", outage, outage, outage},
-		{502, "APIG.0201 A.1", "Bad gateway.", outage, outage, outage},
-		{503, "APIG.0604 A.1", "Service unavailable.", outage, outage, outage},
-		{504, "APIG.0201 A.1", "Backend timeout.", outage, outage, outage},
-		{599, "A.1", "something else", unknown, unknown, unknown},
+		{408, "APIG.0201", "Request timeout.", orderFails, outage, outage},
+		{500, "APIG.0601 APIG.0605 APIG.0606 APIG.0608", "Internal server error.", orderFails, outage, outage},
+		{500, "ModelArts.50005000 ModelArts.0010 ModelArts.5039", "Internal error.", orderFails, outage, outage},
+		{502, "APIG.0201 A.1", "Bad gateway.", orderFails, gateway, gateway},
+		{503, "APIG.0604 A.1", "Service unavailable.", orderFails, gateway, gateway},
+		{504, "APIG.0201 A.1", "Backend timeout.", orderFails, gateway, gateway},
+		{599, "A.1", "something else", orderFails, unknown, unknown},
 		{407, "A.1", "Log in to the proxy.", proxy, proxy, proxy},
 	} {
 		for _, code := range prefixed(tt.codes) {
@@ -115,9 +112,9 @@ func TestMeanings(t *testing.T) {
 			} {
 				err := refused(t, emulator.Fault{Status: tt.status, Shape: shape, Code: code, Message: tt.text})
 				if !want.of(err) || err.Status != tt.status {
-					hold, locks, dead := err.Held()
-					t.Errorf("%d %s %q as %q: got %s, held for %q at least %v, token dead %t, %q; want %+v",
-						tt.status, code, tt.text, shape, err.Class, hold, locks, dead, err.Message, want)
+					hold, locks := err.Means()
+					t.Errorf("%d %s %q as %q: got %s, held for %q at least %v, %q; want %+v",
+						tt.status, code, tt.text, shape, err.Class, hold, locks, err.Message, want)
 				}
 				if err.RequestID == "" || !strings.Contains(err.Error(), err.RequestID) {
 					t.Errorf("%d %s: request id %q in %q", tt.status, code, err.RequestID, err)
@@ -235,8 +232,8 @@ func TestErrorShapes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.fault.Status = http.StatusInternalServerError
 			err := refused(t, tt.fault)
-			message, advice, _ := strings.Cut(err.Message, " (if this lasts, ")
-			if err.Code != tt.code || message != tt.message || advice == "" {
+			message, advice, _ := strings.Cut(err.Message, " (")
+			if err.Code != tt.code || message != tt.message || !strings.Contains(advice, "if this lasts, ") {
 				t.Errorf("got %q, %q, want %q, %q and advice", err.Code, err.Message, tt.code, tt.message)
 			}
 		})
@@ -307,16 +304,17 @@ func TestRetryAfter(t *testing.T) {
 // An error in a 200 (C6, C7, C8) is read by the same table.
 func TestErrorsWith200(t *testing.T) {
 	var (
-		noAnswer  = verdict{class: watcher.MayPass, advice: "check the endpoint and the proxy"}
+		noAnswer  = verdict{class: watcher.MayPass, advice: "this order cannot be read"}
 		unknown   = verdict{class: watcher.MayPass, advice: "ask Huawei Cloud's support what it means"}
-		outage    = verdict{class: watcher.MayPass, advice: "look at the proxy and at Huawei Cloud's state"}
+		outage    = verdict{class: watcher.MayPass, advice: "ModelArts could not answer about this order"}
 		several   = verdict{class: watcher.MayPass, advice: "came with HTTP 200 and means other things with 400 and with 403"}
 		notFound  = verdict{class: watcher.NotFound, advice: "check the order's name"}
 		bad       = verdict{class: watcher.Refused, advice: "check the order's name and project"}
 		throttled = verdict{class: watcher.Throttled, hold: "throttled", advice: "lower ORDERWATCH_MODELARTS_RATE"}
-		dead      = verdict{class: watcher.Credentials, hold: "login", dead: true, advice: "renew the account's login"}
-		key       = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "check the access key"}
-		noLogin   = verdict{class: watcher.Credentials, hold: "login", advice: "check the account's login"}
+		dead      = verdict{class: watcher.Credentials, hold: "login", advice: "renew the token"}
+		key       = verdict{class: watcher.Credentials, hold: "login", locks: true, advice: "renew the token"}
+		noLogin   = verdict{class: watcher.Credentials, hold: "login", advice: "renew the token"}
+		away      = verdict{class: watcher.MayPass, advice: "look at the proxy and at Huawei Cloud's state"}
 		forbidden = verdict{class: watcher.Forbidden, hold: "permission", advice: "the account's permissions"}
 		arrears   = verdict{class: watcher.Credentials, hold: "arrears", advice: "check the account's balance"}
 		wrongHost = verdict{class: watcher.MayPass, advice: "check the endpoint and the region"}
@@ -364,15 +362,15 @@ func TestErrorsWith200(t *testing.T) {
 		{"an unknown code", `{"error_code":"ModelArts.9999","error_msg":"?"}`, unknown, "ModelArts.9999", "?"},
 		{"IAM's status", `{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}`, noLogin, "401", "requires authentication"},
 		{"IAM's throttling", `{"error":{"code":429,"message":"slow down"}}`, throttled, "429", "slow down"},
-		{"IAM's outage", `{"error":{"code":503}}`, outage, "503", ""},
+		{"IAM's outage", `{"error":{"code":503}}`, away, "503", ""},
 		{"no status of IAM's", `{"error":{"code":600,"message":"no"}}`, unknown, "600", "no"},
 		{"a number that is no status of IAM's", `{"code":401,"message":"no"}`, unknown, "401", "no"},
 		{"a status that is no text", `{"count":2,"items":[{"status":"succeed"},{"status":{"code":1}}]}`, noAnswer, "", `its item 2: its status, {"code":1}, is no text`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := refused(t, emulator.Fault{Status: http.StatusOK, Body: tt.body})
-			if hold, locks, dead := err.Held(); !tt.want.of(err) {
-				t.Errorf("got %s, held for %q at least %v, token dead %t; want %+v", err.Class, hold, locks, dead, tt.want)
+			if hold, locks := err.Means(); !tt.want.of(err) {
+				t.Errorf("got %s, held for %q at least %v: %s; want %+v", err.Class, hold, locks, err.Message, tt.want)
 			}
 			if err.Status != http.StatusOK || err.Code != tt.code || !strings.Contains(err.Message, tt.message) {
 				t.Errorf("got %d, %q, %q; want 200, %q and %q", err.Status, err.Code, err.Message, tt.code, tt.message)

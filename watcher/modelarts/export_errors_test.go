@@ -2,8 +2,5 @@ package modelarts
 
 import "github.com/orderwatch/orderwatch/watcher"
 
-// Held returns what the account is to be held for, whether more of the same would lock it, and whether
-// a new token may help.
-func (e *APIError) Held() (kind watcher.HoldKind, locks, tokenDead bool) {
-	return e.hold, e.locks, e.tokenDead()
-}
+// Means returns what the account is to be held for, and whether more of the same would lock it.
+func (e *APIError) Means() (kind watcher.HoldKind, locks bool) { return e.hold, e.locks }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,14 +28,25 @@ type holds struct {
 	timing   Timing
 	patience time.Duration    // with the worker that makes that call
 	now      func() time.Time // the clock of when calls begin
+	// askAgain asks for an order once more, beside the watches' own polls; its error is as Show's.
+	askAgain func(context.Context, watcher.Order) error
 
-	mu       sync.Mutex
-	failures int                       // calls in a row without an answer
-	answered time.Time                 // when the account was last answered about an order
-	blamed   map[watcher.HoldKind]bool // for what this worker held the account since then
-	rests    int                       // in a row
-	restEnd  time.Time
-	restWhy  string
+	mu        sync.Mutex
+	failing   failing
+	answered  time.Time // when the account was last answered about an order
+	witnesses witnesses
+	asking    bool                      // one of them is being asked
+	blamed    map[watcher.HoldKind]bool // for what this worker held the account since it was last answered
+	rests     int                       // in a row
+	restEnd   time.Time
+	rest      standing // while it lasts
+}
+
+// failing is what is known of the calls that failed in a row, since the account was last answered.
+type failing struct {
+	calls int
+	unmet int       // of them: no connection, or no answer in time
+	since time.Time // when the first ended
 }
 
 // key returns where the hold of that kind is kept.
@@ -122,7 +134,9 @@ func (h *holds) resting(now time.Time) (standing, bool) {
 	if !now.Before(h.restEnd) {
 		return standing{}, false
 	}
-	return standing{until: now.Add(h.timing.ProbePause), why: h.restWhy}, true
+	s := h.rest
+	s.until = now.Add(h.timing.ProbePause)
+	return s, true
 }
 
 // explain says for people why the account is held.
@@ -140,64 +154,195 @@ func saying(kind watcher.HoldKind) string {
 	}[kind]
 }
 
-// heard takes note of how a call ended that began at a time, and returns what it shows of the
-// account: empty if it was answered. For a lack of permission it adds to the error when others were
+// heard takes note of how a call ended, and returns what that shows of the account. To the error it adds
+// for what the account is held because of it, if it is; for a lack of a permission also when others were
 // answered, and when to come back.
-func (h *holds) heard(ctx context.Context, project string, began, now time.Time, err error) watcher.HoldKind {
-	e, ok := errors.AsType[*APIError](err)
-	if err != nil && !ok {
-		e = newError(watcher.MayPass, err.Error())
+func (h *holds) heard(ctx context.Context, c call, err error) bearing {
+	e := asAPIError(err)
+	b := bearingOf(e)
+	probed := h.probed(c)
+	others, many := h.note(c, b, e)
+	switch b {
+	case answers, refuses:
+		h.take(ctx, c, e, others)
+	case fails:
+		b = h.failed(ctx, c, e, many, slices.Contains(probed, h.account))
+	case neither:
+		b = h.unclear(ctx, c, probed)
 	}
-	kind := kindOf(e)
-	others, few := h.note(kind, began, now)
-	switch kind {
-	case "":
-		for _, key := range h.keys(project) {
-			h.release(ctx, key, began, now)
-		}
-	case watcher.HeldArrears: // the account was answered
-		h.release(ctx, h.account, began, now)
-		h.hold(ctx, kind, project, began, now, e)
-	case watcher.HeldPermission:
-		e.OthersAnswered = others
-		if now.Sub(others) < h.timing.Recently {
-			break
-		}
-		h.hold(ctx, kind, project, began, now, e)
-		if hold, _ := h.shared.Hold(h.account); hold.Stands() { // others first: they may be answered
-			e.RetryAfter = max(e.RetryAfter, hold.Until.Sub(now)+time.Second)
-		}
-	case watcher.HeldUnreachable:
-		if hold, _ := h.shared.Hold(h.account); hold.Stands() || !few {
-			h.blame(ctx, kind, project, began, now, e)
-		}
-	case watcher.HeldLogin:
-		h.blame(ctx, kind, project, began, now, e)
-	default:
-		h.hold(ctx, kind, project, began, now, e)
+	for _, key := range probed { // where nothing was found out
+		h.extend(ctx, key, c)
 	}
-	return kind
+	return b
 }
 
-// note counts, and returns when the account was answered before, and whether few calls have failed
+// asAPIError returns the error as one of this package; nil for nil.
+func asAPIError(err error) *APIError {
+	e, ok := errors.AsType[*APIError](err)
+	if err != nil && !ok {
+		return newError(watcher.MayPass, err.Error())
+	}
+	return e
+}
+
+// note counts, and returns when the account was answered before, and whether many calls have failed
 // since. A call that began before that says nothing of what came after it.
-func (h *holds) note(kind watcher.HoldKind, began, now time.Time) (others time.Time, few bool) {
+func (h *holds) note(c call, b bearing, e *APIError) (others time.Time, many bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	others = h.answered
+	h.witnesses.heard(c.order, b, e == nil || e.Class == watcher.NotFound)
 	switch {
-	case kind == "":
-		h.answered, h.failures, h.rests, h.blamed = now, 0, 0, nil
-	case kind != watcher.HeldUnreachable:
-		h.failures = 0
-	case began.After(h.answered):
-		h.failures++
+	case b == answers:
+		h.answered, h.failing, h.rests, h.blamed = c.ended, failing{}, 0, nil
+	case b == refuses:
+		h.failing = failing{}
+	case b == fails && c.began.After(h.answered):
+		h.failing.add(c, e)
 	}
-	return others, h.failures < manyFailures
+	return others, h.failing.calls >= manyFailures
+}
+
+func (f *failing) add(c call, e *APIError) {
+	if f.calls == 0 || c.ended.Before(f.since) {
+		f.since = c.ended
+	}
+	f.calls++
+	if e.Status == 0 && !e.cut {
+		f.unmet++
+	}
+}
+
+// take acts on a call that the API answered, or for which it refuses the account.
+func (h *holds) take(ctx context.Context, c call, e *APIError, others time.Time) {
+	if e == nil || e.hold == "" {
+		for _, key := range h.keys(c.order.ProjectID) {
+			h.release(ctx, key, c)
+		}
+		return
+	}
+	switch e.hold {
+	case watcher.HeldArrears: // the account was answered
+		h.release(ctx, h.account, c)
+		h.hold(ctx, e.hold, c, e)
+	case watcher.HeldPermission:
+		e.OthersAnswered = others
+		if c.ended.Sub(others) < h.timing.Recently {
+			return
+		}
+		h.hold(ctx, e.hold, c, e)
+		if hold, _ := h.shared.Hold(h.account); hold.Stands() { // others first: they may be answered
+			e.RetryAfter = max(e.RetryAfter, hold.Until.Sub(c.ended)+time.Second)
+		}
+	case watcher.HeldLogin:
+		h.blame(ctx, e.hold, c, e)
+	default:
+		h.hold(ctx, e.hold, c, e)
+	}
+	e.Held = e.hold
+}
+
+// failed acts on a call that failed. The trouble may be the order's alone. So the account is held only
+// where many calls failed in a row, or this one was to show whether it still is; and then only where a
+// witness fails, too, or none is known.
+func (h *holds) failed(ctx context.Context, c call, e *APIError, many, probes bool) bearing {
+	switch kind := h.standing(c.ended); {
+	case probes:
+	case kind == watcher.HeldUnreachable: // others have found the same
+		e.Held = kind
+		return fails
+	case kind != "", !many:
+		return fails
+	}
+	asked, b, last := h.ask(ctx, "")
+	c.ended = h.now()
+	switch {
+	case asked && b == refuses:
+		e.Held = last.Held
+		return b
+	case asked && b != fails, !asked && !probes && !h.longEnough(c.ended):
+		return b
+	case !asked:
+		last = e
+	}
+	h.blame(ctx, watcher.HeldUnreachable, c, last)
+	e.Held = watcher.HeldUnreachable
+	return fails
+}
+
+// unclear acts on a call whose answer says nothing of the account. Where it was to show whether holds
+// still stand, a witness does so.
+func (h *holds) unclear(ctx context.Context, c call, probed []string) bearing {
+	if len(probed) == 0 {
+		return neither
+	}
+	project := ""
+	if !slices.Contains(probed, h.account) { // only one of the project can tell
+		project = c.order.ProjectID
+	}
+	_, b, _ := h.ask(ctx, project)
+	return b
+}
+
+// ask asks the best witness, of a project where one is named, and takes note of how that ends. One is
+// asked at a time: where another call is at it already, that counts as an answer that says nothing.
+// asked is false where there is no witness.
+func (h *holds) ask(ctx context.Context, project string) (asked bool, b bearing, e *APIError) {
+	h.mu.Lock()
+	order, known := h.witnesses.best(project)
+	busy := h.asking
+	h.asking = h.asking || known
+	h.mu.Unlock()
+	if busy || !known {
+		return known, neither, nil
+	}
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.asking = false
+	}()
+	c := call{order: order, began: h.now()}
+	err := h.askAgain(ctx, order)
+	if ctx.Err() != nil { // this worker stops
+		return true, neither, nil
+	}
+	c.ended = h.now()
+	e = asAPIError(err)
+	b = bearingOf(e)
+	h.logger.Debug("asked once more for the order that was answered last", "project", order.ProjectID, "order", order.Name, "err", err)
+	others, _ := h.note(c, b, e)
+	switch b {
+	case answers, refuses:
+		h.take(ctx, c, e, others)
+	case neither:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.failing = failing{}
+	}
+	return true, b, e
+}
+
+// longEnough reports whether calls have failed so that an account may be held of which no order was
+// ever answered. A few bad orders may have been asked before a good one.
+func (h *holds) longEnough(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing.unmet >= manyFailures || now.Sub(h.failing.since) >= h.timing.FirstAnswer
+}
+
+// standing returns for what this worker may not ask the account now, empty where it may.
+func (h *holds) standing(now time.Time) watcher.HoldKind {
+	if s, resting := h.resting(now); resting {
+		return s.kind
+	}
+	if hold, _ := h.shared.Hold(h.account); hold.Stands() {
+		return hold.Kind
+	}
+	return ""
 }
 
 // blame holds the account, or lets this worker rest, where it did so before and the others ended it.
-func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, project string, began, now time.Time, e *APIError) {
+func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, c call, e *APIError) {
 	hold, _ := h.shared.Hold(h.account)
 	h.mu.Lock()
 	alone := h.blamed[kind] && !hold.Stands()
@@ -206,70 +351,73 @@ func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, project string
 	}
 	h.blamed[kind] = true
 	if alone {
-		wait := max(h.least(e), h.timing.hold(kind).Interval(h.account, h.rests))
+		wait := h.wait(kind, h.account, h.rests, e)
 		h.rests++
-		h.restEnd, h.restWhy = now.Add(wait), saying(kind)+", but only for this worker: "+e.Error()
+		h.restEnd = c.ended.Add(wait)
+		h.rest = standing{why: saying(kind) + ", but only for this worker: " + e.Error(), kind: kind, code: e.Code}
 		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", kind, "wait", wait, "err", e)
 	}
 	h.mu.Unlock()
 	if !alone {
-		h.hold(ctx, kind, project, began, now, e)
+		h.hold(ctx, kind, c, e)
 	}
-}
-
-// kindOf returns what the end of a call says of the account; empty where it was answered.
-func kindOf(e *APIError) watcher.HoldKind {
-	switch {
-	case e == nil:
-		return ""
-	case e.hold != "":
-		return e.hold
-	case e.Class == watcher.NotFound, e.Class == watcher.Refused:
-		return ""
-	}
-	return watcher.HeldUnreachable
 }
 
 // hold stores that the account is held. Calls that were under way when the hold began, or when its
 // end was last looked for, say nothing new, unless the API names a longer time. What people were told
 // of stays of its kind until it is over.
-func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, project string, began, now time.Time, e *APIError) {
-	key := h.key(kind, project)
-	for range 3 {
-		hold, revision := h.shared.Hold(key)
-		stands := hold.Stands()
-		old := stands && (!began.After(hold.Since) || began.Before(hold.Asked))
-		wait := max(e.RetryAfter, h.least(e))
-		if old && (e.RetryAfter == 0 || !now.Add(wait).After(hold.Until)) {
-			return
+func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, c call, e *APIError) {
+	key, begins := h.key(kind, c.order.ProjectID), false
+	stored, _ := h.revise(ctx, key, func(hold *watcher.Hold) bool {
+		begins = !hold.Stands()
+		old := !begins && (!c.began.After(hold.Since) || c.began.Before(hold.Asked))
+		least := max(e.RetryAfter, h.least(e))
+		if old && (e.RetryAfter == 0 || !c.ended.Add(least).After(hold.Until)) {
+			return false
 		}
-		if !stands && len(hold.ToldTo) == 0 {
-			hold = watcher.Hold{Since: now}
+		if begins && len(hold.ToldTo) == 0 {
+			*hold = watcher.Hold{Since: c.ended}
 		}
-		if !stands {
+		if begins {
 			hold.Asked = time.Time{}
-		}
-		if e.RetryAfter == 0 {
-			wait = max(wait, h.timing.hold(kind).Interval(key, hold.Tries))
 		}
 		if len(hold.ToldTo) == 0 {
 			hold.Kind = kind
 		}
 		if kind == watcher.HeldArrears {
-			hold.ProjectID = project
+			hold.ProjectID = c.order.ProjectID
 		}
 		hold.Region, hold.Reason, hold.Code, hold.Over, hold.Probing = h.region, e.Error(), e.Code, time.Time{}, false
-		hold.Until = now.Add(wait)
+		if old {
+			hold.Until = c.ended.Add(least)
+			return true
+		}
+		hold.Until = c.ended.Add(h.wait(kind, key, hold.Tries, e))
 		hold.Tries++
-		err := h.shared.SetHold(ctx, key, hold, revision)
-		if errors.Is(err, watcher.ErrConflict) {
-			continue
-		}
-		if !stands {
-			h.logger.Warn("modelarts account is held", "kind", kind, "until", hold.Until, "err", e)
-		}
-		return
+		return true
+	})
+	if hold, _ := h.shared.Hold(key); stored && begins {
+		h.logger.Warn("modelarts account is held", "kind", kind, "until", hold.Until, "err", e)
 	}
+}
+
+// wait returns how long a hold takes after so many tries: it grows from try to try. It is never shorter
+// than the API asks for, and otherwise not longer than the most of its kind.
+func (h *holds) wait(kind watcher.HoldKind, key string, tries int, e *APIError) time.Duration {
+	schedule := h.timing.hold(kind)
+	least := max(e.RetryAfter, h.least(e))
+	if e.RetryAfter > 0 {
+		return max(least, doubled(e.RetryAfter, tries, schedule.Max))
+	}
+	return max(least, min(schedule.Interval(key, tries), schedule.Max))
+}
+
+// doubled returns d doubled so many times, up to most.
+func doubled(d time.Duration, times int, most time.Duration) time.Duration {
+	for ; times > 0 && d < most; times-- {
+		d *= 2
+	}
+	return min(d, most)
 }
 
 // least returns how long the hold for an error takes at least.
@@ -280,24 +428,63 @@ func (h *holds) least(e *APIError) time.Duration {
 	return 0
 }
 
-// release ends a hold, once a call was answered that began after its end was looked for.
-func (h *holds) release(ctx context.Context, key string, began, now time.Time) {
+// probed returns under which keys it was on this call to find out whether a hold still stands.
+func (h *holds) probed(c call) (keys []string) {
+	for _, key := range h.keys(c.order.ProjectID) {
+		if hold, _ := h.shared.Hold(key); probes(hold, c) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func probes(hold watcher.Hold, c call) bool {
+	return hold.Stands() && hold.Probing && !c.began.Before(hold.Asked)
+}
+
+// extend lets a hold stand longer whose probe has not shown whether it is over.
+func (h *holds) extend(ctx context.Context, key string, c call) {
+	h.revise(ctx, key, func(hold *watcher.Hold) bool {
+		if !probes(*hold, c) {
+			return false
+		}
+		schedule := h.timing.hold(hold.Kind)
+		hold.Until, hold.Probing = h.now().Add(min(schedule.Interval(key, hold.Tries), schedule.Max)), false
+		hold.Tries++
+		return true
+	})
+}
+
+// release ends a hold, once a call was answered that began after its end was looked for. Where that
+// cannot be stored the next answer tries again.
+func (h *holds) release(ctx context.Context, key string, c call) {
+	var ended watcher.Hold
+	stored, err := h.revise(ctx, key, func(hold *watcher.Hold) bool {
+		if !hold.Stands() || hold.Asked.IsZero() || c.began.Before(hold.Asked) {
+			return false
+		}
+		hold.Over, hold.Probing = c.ended, false
+		ended = *hold
+		return true
+	})
+	if stored && err == nil {
+		h.logger.Info("modelarts account is no longer held", "kind", ended.Kind, "since", ended.Since)
+	}
+}
+
+// revise stores the hold under the key as change makes it, once more where another worker was quicker;
+// not where change returns false. stored is true also where only this worker knows of it, with an error.
+func (h *holds) revise(ctx context.Context, key string, change func(*watcher.Hold) bool) (stored bool, err error) {
 	for range 3 {
 		hold, revision := h.shared.Hold(key)
-		if !hold.Stands() || hold.Asked.IsZero() || began.Before(hold.Asked) {
-			return
+		if !change(&hold) {
+			return false, nil
 		}
-		hold.Over, hold.Probing = now, false
-		err := h.shared.SetHold(ctx, key, hold, revision)
-		if errors.Is(err, watcher.ErrConflict) {
-			continue
+		if err = h.shared.SetHold(ctx, key, hold, revision); !errors.Is(err, watcher.ErrConflict) {
+			return true, err
 		}
-		if err != nil {
-			return // the next answer tries again
-		}
-		h.logger.Info("modelarts account is no longer held", "kind", hold.Kind, "since", hold.Since)
-		return
 	}
+	return false, err
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -115,10 +115,12 @@ func (p *Password) Authorize(r *http.Request, region, projectID string) error {
 	return nil
 }
 
-// renew forgets the project's token if it is dead.
-func (p *Password) renew(r *http.Request, region, projectID string, refusal *APIError) bool {
-	return refusal.tokenDead() && p.lease(tokenScope{region, projectID}).drop(r.Header.Get("X-Auth-Token"))
+// renew forgets the project's token, which the API refuses.
+func (p *Password) renew(r *http.Request, region, projectID string) bool {
+	return p.lease(tokenScope{region, projectID}).drop(r.Header.Get("X-Auth-Token"))
 }
+
+func (*Password) advice() string { return "check the user, the password and the domain" }
 
 // lease returns the token of a project.
 func (p *Password) lease(s tokenScope) *lease[string] {

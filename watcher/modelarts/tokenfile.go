@@ -60,9 +60,13 @@ func (f *TokenFile) token() Token {
 	return f.last
 }
 
-// renew reports whether the file holds another token by now, where the last one is dead.
-func (f *TokenFile) renew(r *http.Request, _, _ string, refusal *APIError) bool {
-	return refusal.tokenDead() && *f.token().secret != r.Header.Get("X-Auth-Token")
+// renew reports whether the file holds another token by now.
+func (f *TokenFile) renew(r *http.Request, _, _ string) bool {
+	return *f.token().secret != r.Header.Get("X-Auth-Token")
+}
+
+func (*TokenFile) advice() string {
+	return "renew the token in the file that ORDERWATCH_MODELARTS_TOKEN_FILE names"
 }
 
 // Login is the same as that of a [Token].
