@@ -111,13 +111,6 @@ func (a *account) try(now time.Time) {
 	a.trying = now.Add(pause)
 }
 
-// tried notes that such a call has ended.
-func (a *account) tried() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.trials = 0
-}
-
 // share takes this worker's share of the rate.
 func (a *account) share(now time.Time) {
 	workers := a.shared.Workers()
@@ -156,11 +149,11 @@ func (a *account) calls(n float64) time.Duration {
 
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
-	a.tried()
 	b := a.holds.heard(ctx, c, err)
 	e, _ := errors.AsType[*APIError](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.trials = 0 // not before the hold stands that follows from a wrong login
 	switch {
 	case b == answers:
 		a.proven, a.lastHeld = true, time.Time{}
