@@ -126,6 +126,47 @@ func TestFieldCases(t *testing.T) {
 	}
 }
 
+// TestFieldLogins lets serve log in with a password: a token that is refused is renewed, whatever the words
+// (C12); a login that stays refused is told in its own words (C13), and a watch that ends meanwhile says
+// the API's code and for what the account is held (C22).
+func TestFieldLogins(t *testing.T) {
+	t.Parallel()
+	user := emulator.User{Domain: "acme", Name: "watcher", Password: "planted-password"}
+	cloud := emulator.New(emulator.Options{Users: []emulator.User{user}})
+	refused := emulator.Fault{Status: http.StatusUnauthorized, Shape: emulator.NestedInt, Message: "The request you have made requires authentication.", ToPoll: 1}
+	locked := emulator.Fault{Status: http.StatusUnauthorized, Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."}
+	cloud.Add(project, orderName(0), emulator.Order{Faults: []emulator.Fault{refused}, Items: []emulator.Item{{ResourceName: "node-0"}}})
+	cloud.Add(project, orderName(1), emulator.Order{Faults: []emulator.Fault{locked}})
+	modelArts := httptest.NewServer(cloud)
+	t.Cleanup(modelArts.Close)
+	s := startAccount(t, modelArts.URL, cloud, 1, 60, "ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_IAM_ENDPOINT="+modelArts.URL,
+		"ORDERWATCH_MODELARTS_USER="+user.Name, "ORDERWATCH_MODELARTS_PASSWORD="+user.Password, "ORDERWATCH_MODELARTS_DOMAIN="+user.Domain)
+	s.ask(0, 1, "")
+	s.awaitCompleted(1)
+	if c := s.completions()[orderName(0)]; c.Outcome != watcher.Succeeded || cloud.Logins() != 2 {
+		t.Errorf("%s after %d logins: %s", c.Outcome, cloud.Logins(), c.Reason)
+	}
+	s.ask(1, 1, `,"timeout":"8s"`)
+	s.awaitCompleted(2)
+	c := s.completions()[orderName(1)]
+	if e := c.Error; c.Outcome != watcher.TimedOut || e == nil || e.Code != "APIG.0301" || e.Held != watcher.HeldLogin {
+		t.Errorf("%s, %+v: %s", c.Outcome, c.Error, c.Reason)
+	}
+	eventually(t, patience, func() error {
+		var shown strings.Builder
+		for _, m := range s.slack.Messages("C0ONCALL") {
+			shown.WriteString(slackemulator.Render(m) + m.Text)
+		}
+		if !strings.Contains(shown.String(), "refuses orderwatch's login") || !strings.Contains(shown.String(), "password") {
+			return fmt.Errorf("nobody was told of the password: %s", shown.String())
+		}
+		if said := shown.String() + c.Reason; strings.Contains(said, "access key") {
+			t.Fatalf("no access key is configured: %s", said)
+		}
+		return nil
+	})
+}
+
 func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
 	env := []string{"ORDERWATCH_NATS_URL=" + s.nats, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
 	var said strings.Builder

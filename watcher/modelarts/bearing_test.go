@@ -1,0 +1,361 @@
+package modelarts_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// badly adds an order that meets the fault at each poll, and returns its name.
+func (f *fleet) badly(name string, fault emulator.Fault) string {
+	f.cloud.Add(project, name, emulator.Order{Faults: []emulator.Fault{fault}})
+	return name
+}
+
+// fail asks for the order, which must fail, and returns the error.
+func (f *fleet) fail(c *modelarts.Client, name string) *modelarts.APIError {
+	f.t.Helper()
+	_, err := c.Show(f.t.Context(), region, order(name))
+	e, ok := errors.AsType[*modelarts.APIError](err)
+	if !ok {
+		f.t.Fatalf("%s: %v", name, err)
+	}
+	return e
+}
+
+// calls returns how often the order was asked for.
+func (f *fleet) asked(name string) (n int) {
+	for _, c := range f.cloud.Calls() {
+		if c.Order == name {
+			n++
+		}
+	}
+	return n
+}
+
+// troubles are what may be wrong with one order alone.
+var troubles = map[string]emulator.Fault{
+	"400 with another code (C1)": {Status: 400, Code: "ModelArts.50014001", Message: "no"},
+	"400 as HTML":                {Status: 400, Shape: emulator.HTML},
+	"404 with another code":      {Status: 404, Code: "APIG.0101", Message: "The API does not exist"},
+	"404 as HTML":                {Status: 404, Shape: emulator.HTML},
+	"410":                        {Status: 410, Shape: emulator.Empty},
+	"410 with a code":            {Status: 410, Code: "ModelArts.5001", Message: "gone"},
+	"408":                        {Status: 408, Shape: emulator.Empty},
+	"409 with a code":            {Status: 409, Code: "ModelArts.5002", Message: "conflict"},
+	"500 (C2)":                   {Status: 500, Code: "ModelArts.50005000", Message: "Internal error."},
+	"500 as HTML":                {Status: 500, Shape: emulator.HTML},
+	"502 of a proxy":             {Status: 502, Shape: emulator.HTML},
+	"503 of a proxy":             {Status: 503, Shape: emulator.Empty},
+	"504 of a proxy":             {Status: 504, Shape: emulator.HTML},
+	"407 of a proxy":             {Status: 407, Shape: emulator.HTML},
+	"cut":                        {Cut: true},
+	"cut in the middle":          {Cut: true, CutAfter: 9},
+	"undecodable (C3)":           {Body: `{"count":1,"items":[{"status":`},
+	"an empty object":            {Body: `{}`},
+	"an error with 200":          {Body: `{"error_code":"ModelArts.50005000","error_msg":"Internal server error"}`},
+	"a firewall's JSON":          {Body: `{"code":"WAF.403","message":"blocked"}`},
+	"a web page":                 {Body: `<html>login</html>`},
+	"too large":                  {Body: `{"count":0}`, Pad: 9 << 20},
+	"a redirect":                 {Status: 302, Header: map[string]string{"Location": "https://elsewhere.example/"}},
+}
+
+// Whatever is wrong with two orders, the account is not held while another is answered; that one is asked
+// at most once more for five calls that fail.
+func TestOneOrdersTrouble(t *testing.T) {
+	for name, fault := range troubles {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, 1)
+			a, b := f.badly("order.a", fault), f.badly("order.b", fault)
+			before := f.asked("order.x")
+			for i := range 30 {
+				f.clock.now = f.clock.now.Add(time.Second)
+				if leave := f.wait(f.clients[0]); leave.Held != "" {
+					t.Fatalf("after %d calls: %+v", i, leave)
+				}
+				e := f.fail(f.clients[0], []string{a, b}[i%2])
+				if e.Held != "" || strings.Contains(e.Message, "DNS") || strings.Contains(e.Message, "firewall") {
+					t.Fatalf("call %d: held %q: %v", i, e.Held, e)
+				}
+			}
+			if n := f.asked("order.x") - before; n > 6 {
+				t.Errorf("the good order was asked %d times more", n)
+			}
+		})
+	}
+}
+
+// The words of what a proxy answers name the proxy.
+func TestAProxyIsNamed(t *testing.T) {
+	for _, status := range []int{407, 502, 503, 504} {
+		for _, shape := range []emulator.Shape{emulator.HTML, emulator.Empty} {
+			f := newFleet(t, 1)
+			e := f.fail(f.clients[0], f.badly("order.a", emulator.Fault{Status: status, Shape: shape}))
+			if !strings.Contains(e.Message, fmt.Sprint("a proxy answered ", status)) {
+				t.Errorf("%d %s: %v", status, shape, e)
+			}
+		}
+	}
+	f := newFleet(t, 1)
+	e := f.fail(f.clients[0], f.badly("order.a", emulator.Fault{Status: 503, Code: "APIG.0605", Message: "Backend unavailable."}))
+	if strings.Contains(e.Message, "proxy") || !strings.Contains(e.Message, "about this order") {
+		t.Errorf("ModelArts' own 503: %v", e)
+	}
+}
+
+// Where no order is answered any more, the account is held once, after five calls and a look at the order
+// that was answered last.
+func TestNoOrderIsAnswered(t *testing.T) {
+	for name, fault := range map[string]emulator.Fault{
+		"503 of a proxy": {Status: 503, Shape: emulator.HTML}, "500": {Status: 500, Code: "ModelArts.50005000"}, "cut": {Cut: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, 2)
+			f.cloud.SetFaults(fault)
+			before := f.asked("order.x")
+			for i := range 5 {
+				f.clock.now = f.clock.now.Add(time.Second)
+				e := f.fail(f.clients[0], fmt.Sprint("order.", i))
+				if want := i == 4; (e.Held == watcher.HeldUnreachable) != want {
+					t.Errorf("call %d: held %q", i+1, e.Held)
+				}
+			}
+			if n := f.asked("order.x") - before; n != 1 {
+				t.Errorf("the order that was answered last was asked %d times", n)
+			}
+			for i, c := range f.clients {
+				if leave := f.wait(c); leave.Held != watcher.HeldUnreachable {
+					t.Errorf("worker %d: %+v", i, leave)
+				}
+			}
+		})
+	}
+}
+
+// A worker of which no order was ever answered, as after a restart, holds the account only where a good
+// order has had the time to be asked; but at once where there is no connection at all.
+func TestNoOrderWasEverAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  emulator.Fault
+		orders int
+		apart  time.Duration // of calls
+		calls  int           // until it is held; 0: not within 20
+	}{
+		{"500 at once", emulator.Fault{Status: 500, Code: "ModelArts.50005000"}, 5, 10 * time.Millisecond, 0},
+		{"502 of a proxy at once", emulator.Fault{Status: 502, Shape: emulator.HTML}, 5, 10 * time.Millisecond, 0},
+		{"500 for ten seconds", emulator.Fault{Status: 500, Code: "ModelArts.50005000"}, 2, time.Second, 11},
+		{"500 of one order for ten seconds", emulator.Fault{Status: 500, Code: "ModelArts.50005000"}, 1, time.Second, 11},
+		{"two calls that are far apart", emulator.Fault{Status: 500, Code: "ModelArts.50005000"}, 2, time.Minute, 5},
+		{"400 for long", emulator.Fault{Status: 400, Code: "ModelArts.50014001"}, 5, time.Minute, 0},
+		{"undecodable for long", emulator.Fault{Body: "{"}, 5, time.Minute, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fleet{t: t, clock: newClock(), cloud: one(), bucket: newBucket(1)}
+			c := config(t, serve(t, f.cloud))
+			c.Now, c.Accounts = f.clock.Now, f.bucket
+			client := newClient(t, c)
+			f.cloud.SetFaults(tt.fault)
+			held := 0
+			for i := 1; i <= 20 && held == 0; i++ {
+				if e := f.fail(client, fmt.Sprint("order.", i%tt.orders)); e.Held != "" {
+					held = i
+				}
+				f.clock.now = f.clock.now.Add(tt.apart)
+			}
+			if held != tt.calls {
+				t.Errorf("held after %d calls; want %d", held, tt.calls)
+			}
+		})
+	}
+	t.Run("no connection", func(t *testing.T) {
+		server := serve(t, one())
+		c := config(t, server)
+		server.Close()
+		f := &fleet{t: t}
+		client := newClient(t, c)
+		for i := 1; i <= 5; i++ {
+			if e := f.fail(client, "order.x"); (e.Held == watcher.HeldUnreachable) != (i == 5) {
+				t.Errorf("call %d: held %q", i, e.Held)
+			}
+		}
+	})
+}
+
+// An answer that cannot be used ends no hold, whatever it is for, and leaves none without an end. The order
+// that was answered last shows whether it is over.
+func TestAnAnswerThatSaysNothingEndsNoHold(t *testing.T) {
+	throttling := emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "20"}}
+	for name, fault := range map[string]emulator.Fault{"an empty object": {Body: `{}`}, "a page": {Body: `<html>`}, "400 as HTML": {Status: 400, Shape: emulator.HTML}} {
+		for _, over := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", over ", over), func(t *testing.T) {
+				f := newFleet(t, 1)
+				bad := f.badly("order.bad", fault)
+				f.cloud.SetFaults(throttling)
+				f.fail(f.clients[0], "order.x")
+				if over {
+					f.cloud.SetFaults()
+				} else {
+					f.cloud.SetFaults(fault) // for all orders
+				}
+				f.clock.now = f.clock.now.Add(21 * time.Second)
+				if leave := f.wait(f.clients[0]); leave.After != 0 {
+					t.Fatalf("no probe: %+v", leave)
+				}
+				f.fail(f.clients[0], bad)
+				leave := f.wait(f.clients[0])
+				if stands := leave.Held == watcher.HeldThrottled; stands == over {
+					t.Fatalf("%+v", leave)
+				}
+				if over {
+					return
+				}
+				if leave.After > 3*time.Minute {
+					t.Errorf("held for %s more", leave.After)
+				}
+				f.clock.now = f.clock.now.Add(leave.After)
+				if leave := f.wait(f.clients[0]); leave.After != 0 {
+					t.Errorf("no probe after that: %+v", leave)
+				}
+			})
+		}
+	}
+}
+
+// A Retry-After that never helps grows; one that is long is obeyed as it is.
+func TestRetryAfterGrows(t *testing.T) {
+	for _, tt := range []struct {
+		header string
+		want   []time.Duration
+	}{
+		{"1", []time.Duration{1, 2, 4, 8, 16, 32, 64, 120, 120}},
+		{"25.5", []time.Duration{26, 52, 104, 120, 120}},
+		{"600", []time.Duration{600, 600, 600}},
+	} {
+		f := newFleet(t, 1)
+		f.cloud.SetFaults(emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": tt.header}})
+		for i, want := range tt.want {
+			f.fail(f.clients[0], "order.x")
+			var hold watcher.Hold
+			for _, hold = range f.bucket.holds { // there is one
+			}
+			if got := hold.Until.Sub(f.clock.now); got != want*time.Second {
+				t.Errorf("Retry-After %s, try %d: held for %s, want %s", tt.header, i+1, got, want*time.Second)
+			}
+			f.clock.now = hold.Until.Add(time.Millisecond)
+			if leave := f.wait(f.clients[0]); leave.After != 0 {
+				t.Fatalf("no probe: %+v", leave)
+			}
+		}
+	}
+}
+
+// A mended login is tried after five minutes at most, as README says; a missing permission and arrears
+// after ten.
+func TestHoldsGrowAsSaid(t *testing.T) {
+	for _, tt := range []struct {
+		fault emulator.Fault
+		most  time.Duration
+	}{
+		{emulator.Fault{Status: 401, Code: "APIG.0307"}, 5 * time.Minute},
+		{emulator.Fault{Status: 401, Code: "APIG.0301", Message: "verify aksk signature fail"}, 5 * time.Minute},
+		{emulator.Fault{Status: 403, Shape: emulator.HTML}, 10 * time.Minute},
+		{emulator.Fault{Status: 403, Code: "ModelArts.4116"}, 10 * time.Minute},
+		{emulator.Fault{Status: 429}, 2 * time.Minute},
+	} {
+		f := newFleet(t, 1)
+		f.cloud.SetFaults(tt.fault)
+		for range 12 {
+			f.clock.now = f.clock.now.Add(2 * time.Minute) // others were not answered lately
+			f.wait(f.clients[0])
+			f.fail(f.clients[0], "order.x")
+			leave := f.wait(f.clients[0])
+			if leave.After > tt.most+time.Second {
+				t.Fatalf("%d %s: held for %s", tt.fault.Status, tt.fault.Code, leave.After)
+			}
+			f.clock.now = f.clock.now.Add(leave.After)
+		}
+	}
+}
+
+// refusals are texts of 401 that were seen, and some that were not.
+var refusals = map[string]emulator.Fault{
+	"expired":               {Code: "APIG.0307", Message: "The token must be updated."},
+	"undecryptable":         {Code: "APIG.0301", Message: "Incorrect IAM authentication information: decrypt token fail"},
+	"the AK's limit (C13)":  {Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."},
+	"invalid":               {Code: "ModelArts.6620", Message: "Invalid token."},
+	"IAM's own words (C12)": {Shape: emulator.NestedInt, Message: "The request you have made requires authentication."},
+	"a code of arrears":     {Code: "ModelArts.6201", Message: "The account is frozen."},
+	"HTML":                  {Shape: emulator.HTML},
+	"an unknown code":       {Code: "ModelArts.9999", Message: "no"},
+	"an empty body":         {Shape: emulator.Empty},
+}
+
+// Any 401 renews the token of a password login once, within the same poll, whatever its text; and where the
+// new token is refused as well nobody speaks of an access key.
+func TestAny401RenewsOnce(t *testing.T) {
+	for name, fault := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fault.Status = http.StatusUnauthorized
+			k := newSharedClock()
+			e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
+			server := serve(t, e)
+			client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+			if err := show(t, client); err != nil {
+				t.Fatal(err)
+			}
+			once := fault
+			once.ToPoll = 1 // the first call for that order is refused, the one with the new token is not
+			e.Add(project, "order.once", emulator.Order{Faults: []emulator.Fault{once}})
+			if _, err := client.Show(t.Context(), region, order("order.once")); err != nil || e.Logins() != 2 {
+				t.Errorf("%v after %d logins; want one more, and no error", err, e.Logins())
+			}
+			k.advance(2 * time.Minute)
+			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
+			for range 5 {
+				_, err := client.Show(t.Context(), region, order("order.always"))
+				if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "key") {
+					t.Errorf("%v", err)
+				}
+			}
+			if e.Logins() != 3 {
+				t.Errorf("%d logins; want one more", e.Logins())
+			}
+		})
+	}
+}
+
+// A machine whose agency has another key by now asks once more with it; with the same key it does not: that
+// would count towards the lock.
+func TestAny401AsksForTheKeyOnce(t *testing.T) {
+	for name, fault := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fault.Status = http.StatusUnauthorized
+			k := newSharedClock()
+			e := emulator.New(emulator.Options{Agency: emulator.WithToken, AutoOrders: true, Now: k.Now})
+			server := serve(t, e)
+			client := newLoginClient(t, server, newAgency(t, server, k.Now), k)
+			if err := show(t, client); err != nil {
+				t.Fatal(err)
+			}
+			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
+			before := len(e.Calls())
+			_, err := client.Show(t.Context(), region, order("order.always"))
+			if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "access key") && !strings.Contains(p.Message, "agency") {
+				t.Errorf("%v", err)
+			}
+			if calls := len(e.Calls()) - before; calls > 2 || e.MetadataCalls() > 2 {
+				t.Errorf("%d calls, the machine was asked %d times", calls, e.MetadataCalls())
+			}
+		})
+	}
+}
