@@ -35,8 +35,11 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
 // watch with its next wake-up, or, ending, with its completion. It also returns what changed.
 func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, []Change) {
+	if w.Seen != w.Polls {
+		w.catchUp()
+	}
 	w.Polls++
-	w.LastPollAt, w.Turn = now, time.Time{}
+	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
 	if err != nil {
 		return p.foldError(w, pollError(err), now), nil
 	}

@@ -547,3 +547,25 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		})
 	}
 }
+
+// A worker of the release before keeps what it does not know, and lists what the order shows: what it found
+// listed again is not missing, also where it was missing before.
+func TestAWorkerOfTheReleaseBeforePolled(t *testing.T) {
+	p := policy()
+	w := admit(t, p, request("build-1"))
+	for _, k := range []wakeup{lists(2, "a createNode succeed", "b createNode processing"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed")} {
+		w = wake(t, p, w, k)
+	}
+	if len(w.Missing) != 1 {
+		t.Fatalf("missing %+v", w.Missing)
+	}
+	w.Polls++ // what that release does with an answer that lists both
+	w.Wakeup++
+	w.Items = append(w.Items, watcher.SeenItem{ResourceName: "b", Action: "createNode", Status: processing})
+	w.Counts = watcher.Counts{Total: 2, Succeeded: 1, Processing: 1}
+	w = wake(t, p, stored(t, w, p.MaxPayload), lists(2, "a createNode succeed", "b createNode succeed"))
+	w = wake(t, p, w, lists(2, "a createNode succeed", "b createNode succeed"))
+	if w.State != watcher.Ending || w.Completion.Outcome != watcher.Succeeded || w.Completion.Counts != (watcher.Counts{Total: 2, Succeeded: 2}) {
+		t.Errorf("state %s, missing %+v, counts %+v", w.State, w.Missing, w.Counts)
+	}
+}

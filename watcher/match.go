@@ -1,6 +1,9 @@
 package watcher
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What was seen of an order is not forgotten. Each answer is held against what the watch has seen: an
 // item that it no longer lists is missing, and stays in the watch as it was seen last; an item that
@@ -72,6 +75,17 @@ func (w *Watch) memory() *memory {
 		m.add(w.Missing[i].SeenItem, &w.Missing[i])
 	}
 	return m
+}
+
+// catchUp leaves out what is no longer so after a poll by a worker of the release before, which lists what
+// the order shows and knows nothing of what is missing.
+func (w *Watch) catchUp() {
+	w.Listed, w.ListedAt, w.Gone, w.Blind, w.Odd = 0, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.Missing = slices.DeleteFunc(slices.Clone(w.Missing), func(m MissingItem) bool {
+		return slices.ContainsFunc(w.Items, func(s SeenItem) bool {
+			return s.ResourceName == m.ResourceName && s.Action == m.Action && s.Digest == m.Digest
+		})
+	})
 }
 
 // seenItems returns the items of the latest answer that listed any. Where the record of an earlier

@@ -129,7 +129,11 @@ func notFoundReason(w Watch, now time.Time) string {
 	if w.Counts.seen() == 0 {
 		return "the API did not know the order for " + span(now.Sub(w.NotFoundSince))
 	}
-	return fmt.Sprintf("the order was seen until %s and is gone since %s: %s", moment(w.ListedAt), moment(w.Gone), open(w))
+	seen := "before"
+	if !w.ListedAt.IsZero() { // it is where a worker of the release before saw it last
+		seen = "until " + moment(w.ListedAt)
+	}
+	return fmt.Sprintf("the order was seen %s and is gone since %s: %s", seen, moment(w.Gone), open(w))
 }
 
 // ownReason says how an order ended whose items have all ended.

@@ -49,6 +49,9 @@ type Watch struct {
 	LastError  *ErrorDetail `json:"last_error,omitempty"`
 	Errors     int          `json:"errors_in_a_row,omitempty"`
 
+	// What follows is of this release. Seen is Polls as it was written with it: where it differs, a worker of
+	// the release before has polled since.
+	Seen     int           `json:"seen_polls,omitempty"`
 	Missing  []MissingItem `json:"missing,omitempty"`    // items that the API no longer lists; while watching
 	Listed   int           `json:"listed,omitempty"`     // how many resources the order had in the latest answer that listed any
 	ListedAt time.Time     `json:"listed_at,omitzero"`   // when that came
