@@ -1,11 +1,15 @@
 package notify_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func TestRedact(t *testing.T) {
@@ -82,6 +86,61 @@ func BenchmarkRedact(b *testing.B) {
 			notify.Redact(text)
 		}
 	})
+}
+
+// BenchmarkRedactLong looks through texts of 8 MiB that are full of what secrets begin with.
+func BenchmarkRedactLong(b *testing.B) {
+	for _, part := range []string{"create server failed; ", "key=", "ak:", "://", "://a:b", "https://u:p@", "secret:", "-----BEGIN ", "eyJ.%"} {
+		b.Run(part, func(b *testing.B) {
+			text := strings.Repeat(part, longText/len(part))
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				notify.Redact(text)
+			}
+		})
+	}
+}
+
+const longText = 8 << 20
+
+// TestConfiguredSecrets holds that each configured secret goes, the longest of those that begin at one
+// place first, also out of long texts that are much like them.
+func TestConfiguredSecrets(t *testing.T) {
+	t.Parallel()
+	letters := strings.Repeat("s", 12<<10)
+	for name, tt := range map[string]struct {
+		secrets       []string
+		message, want string
+	}{
+		"none":              {nil, "disk is full", "disk is full"},
+		"an empty one":      {[]string{""}, "disk is full", "disk is full"},
+		"one":               {[]string{"planted"}, "planted disk planted", "[secret] disk [secret]"},
+		"two side by side":  {[]string{"planted", "disk"}, "diskplanted", "[secret][secret]"},
+		"one begins other":  {[]string{"planted", "planted disk"}, "a planted disk", "a [secret]"},
+		"one ends other":    {[]string{"disk", "planted disk"}, "a planted disk", "a [secret]"},
+		"they overlap":      {[]string{"planted disk", "disk is full"}, "planted disk is full", "[secret] is full"},
+		"the word for it":   {[]string{"secret"}, "a secret secret", "a [secret] [secret]"},
+		"long, and not it":  {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("s", longText), "disk sss"},
+		"long, and nearly":  {[]string{"t" + letters, "planted"}, "planted " + strings.Repeat(letters[1:]+"t", longText/len(letters)), "[secret] sss"},
+		"long, many times":  {[]string{letters}, "disk " + strings.Repeat(letters, longText/len(letters)), "disk [secret][secret]"},
+		"long, with others": {[]string{"planted", letters + "t"}, "disk planted " + strings.Repeat("s", longText), "disk [secret] sss"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var written bytes.Buffer
+			log := notify.NewLog(slog.New(slog.NewJSONHandler(&written, nil)), tt.secrets...)
+			if err := log.Attend(t.Context(), watcher.Attention{Kind: watcher.Overdue, Reason: tt.message}); err != nil {
+				t.Fatal(err)
+			}
+			var got struct{ Reason string }
+			if err := json.Unmarshal(written.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(got.Reason, tt.want) {
+				t.Errorf("got %.100q, want %q", got.Reason, tt.want)
+			}
+		})
+	}
 }
 
 func FuzzRedact(f *testing.F) {

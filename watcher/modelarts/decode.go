@@ -19,6 +19,8 @@ const (
 	maxName  = 256    // bytes of a resource's name, an action or a status
 )
 
+var errNoOrder = errors.New("it is no order: it has neither count nor items")
+
 // Decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
 // items that carries no error; anything else is an error that says what it is instead.
 //
@@ -51,7 +53,7 @@ func Decode(body []byte) (watcher.Answer, error) {
 		}
 	}
 	if !count.there && !items.there {
-		return watcher.Answer{}, errors.New("it is no order: it has neither count nor items")
+		return watcher.Answer{}, errNoOrder
 	}
 	return answerOf(&count, &items)
 }
@@ -100,11 +102,12 @@ func (c *count) takes(key []byte, v value) bool {
 
 // countOf reads a count.
 func countOf(v value) (int, error) {
-	number := v
+	number, ok := v, v.isNumber()
 	if v.isString() {
 		number = bytes.TrimSpace(v.unquoted())
+		ok = json.Valid(number) && number.isNumber()
 	}
-	if json.Valid(number) && number.isNumber() {
+	if ok {
 		f, err := strconv.ParseFloat(string(number), 64)
 		if err == nil && f == math.Trunc(f) && f <= math.MaxInt32 {
 			return int(max(f, 0)), nil

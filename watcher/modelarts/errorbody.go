@@ -131,11 +131,6 @@ func (e *errorBody) errorMessage() string {
 	return first(e.message, e.camelMessage, e.nested.message, e.nested.title)
 }
 
-// silent reports whether an object says neither a code nor a message, or there is none.
-func (e *errorBody) silent() bool {
-	return e.anyCode() == "" && e.errorMessage() == "" && e.plainMessage == ""
-}
-
 // spoils reports whether a body with count or items is an error all the same. A message alone may
 // stand beside them.
 func (e *errorBody) spoils() bool {

@@ -202,7 +202,7 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	switch {
 	case resp.StatusCode/100 == 3:
 		text, m.advice = redirect(resp, hidden), ""
-	case why != nil && said.silent():
+	case why != nil && code == "" && (text == "" || !said.spoils() && !errors.Is(why, errNoOrder)):
 		text = hidden.clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage)
 	case text == "":
 		text = sentence(resp, body)

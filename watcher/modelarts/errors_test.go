@@ -365,6 +365,7 @@ func TestErrorsWith200(t *testing.T) {
 		{"IAM's outage", `{"error":{"code":503}}`, away, "503", ""},
 		{"no status of IAM's", `{"error":{"code":600,"message":"no"}}`, unknown, "600", "no"},
 		{"a number that is no status of IAM's", `{"code":401,"message":"no"}`, unknown, "401", "no"},
+		{"a bad count beside a message", `{"count":"many","message":"2 resources"}`, noAnswer, "", "its count, many, is no number of items"},
 		{"a status that is no text", `{"count":2,"items":[{"status":"succeed"},{"status":{"code":1}}]}`, noAnswer, "", `its item 2: its status, {"code":1}, is no text`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
