@@ -79,7 +79,6 @@ type judge struct {
 	*oracle
 	asked    given
 	over     bool // the grace of a 404 is over
-	deadline time.Time
 }
 
 // judgeAt looks at one version of the record and the one before it. The worker that wrote it is at hand.
