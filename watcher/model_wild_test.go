@@ -77,8 +77,8 @@ func (m *model) Show(ctx context.Context, region string, order watcher.Order) (w
 type judge struct {
 	watch string
 	*oracle
-	asked    given
-	over     bool // the grace of a 404 is over
+	asked given
+	over  bool // the grace of a 404 is over
 }
 
 // judgeAt looks at one version of the record and the one before it. The worker that wrote it is at hand.
