@@ -38,7 +38,7 @@ const (
 // them back: text that is no UTF-8 and times that JSON cannot hold would not come back the same. Times
 // that are hours in the future cannot be true, and are not known.
 func bounded(items []Item, now time.Time) []Item {
-	items, latest := slices.Clone(items), now.Add(time.Hour)
+	items, latest := slices.Clone(items), now.Add(clocksApart)
 	for i := range items {
 		it := &items[i]
 		it.ResourceName = cut(valid(it.ResourceName), maxName)

@@ -318,10 +318,6 @@ func (s *sighting) appear(i int, it Item, place *known) {
 // older reports whether the item was updated before it was seen last. Times that cannot be true are
 // not compared.
 func older(seen, before SeenItem, accepted time.Time) bool {
-	earliest := millis(accepted.Add(-oldest))
+	earliest := millis(accepted.Add(-oldestTime))
 	return seen.Updated > earliest && before.Updated > earliest && seen.Updated < before.Updated
 }
-
-// oldest is how long before the request an order may have been made at the most: longer than the API
-// keeps orders.
-const oldest = 366 * 24 * time.Hour

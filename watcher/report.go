@@ -51,7 +51,7 @@ func (m *MissingItem) item() Item {
 	it := m.SeenItem.item()
 	it.MissingSince = fromMillis(m.Since)
 	if m.Deleted {
-		it.TakenFor = "deleted"
+		it.TakenFor = TakenForDeleted
 	}
 	return it
 }
