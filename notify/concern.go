@@ -69,7 +69,7 @@ func concernOf(a watcher.OrderAttention) concern {
 	case watcher.Blind:
 		return concern{
 			emoji: ":warning:", before: "Cannot read order ", after: " since " + clockTime(a.Since) + errorAfter(a.Error),
-			means: "*Only this order is concerned*: other orders are answered. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
+			means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 			do:    "look at the order in the ModelArts console.",
 		}
 	case watcher.Vanished:
