@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,49 +94,8 @@ func (p eventPrinter) order(project, name string) string {
 	return clean(project + "/" + name)
 }
 
-// attentionText says, as a line, what people should look at in one watch, and since when.
-func attentionText(a watcher.OrderAttention) string {
-	text := string(a.Kind)
-	switch a.Kind {
-	case watcher.Blind:
-		text = "the order cannot be read"
-	case watcher.Vanished:
-		text = itemsText(a.Items, "an item", func(it watcher.Item) bool { return it.Missing() && !it.CountsAs().Ended() }) + " no longer listed"
-	case watcher.UnknownStatus:
-		text = itemsText(a.Items, "an item", func(it watcher.Item) bool { return !it.CountsAs().Known() }) + " of a status that ModelArts does not document"
-	}
-	text += " since " + showTime(a.Since)
-	if a.Error != nil {
-		text += ": " + errorText(*a.Error)
-	}
-	if a.Reason != "" {
-		text += "; " + a.Reason
-	}
-	return clean(text)
-}
-
-// itemsText names the first of these items with their statuses, as much as a line takes; other where there is
-// none.
-func itemsText(items []watcher.Item, other string, which func(watcher.Item) bool) string {
-	const most = 3
-	var texts []string
-	n := 0
-	for _, it := range items {
-		if !which(it) {
-			continue
-		}
-		if n++; n <= most {
-			texts = append(texts, fmt.Sprintf("%s %s (%s)", it.Action, it.ResourceName, it.Status))
-		}
-	}
-	switch {
-	case n == 0:
-		return other
-	case n > most:
-		texts = append(texts, fmt.Sprintf("and %d more", n-most))
-	}
-	return strings.Join(texts, ", ")
-}
+// attentionText says, as a line, what people should look at in one watch.
+func attentionText(a watcher.OrderAttention) string { return clean(cmp.Or(a.Reason, string(a.Kind))) }
 
 // changesText returns what changed, as much as a line takes.
 func changesText(list []watcher.Change) string {

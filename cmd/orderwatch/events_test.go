@@ -90,8 +90,8 @@ func TestEventsCommandOfAttention(t *testing.T) {
 		event(kind+"."+project+"."+name, "io.orderwatch.order.attention.v1", fmt.Sprintf(`{"kind":%q,"project_id":%q,"order_name":%q,"since":"2025-04-10T12:03:05Z"%s}`, kind, project, name, more))
 	}
 	event("credentials."+project, "io.orderwatch.attention.v1", fmt.Sprintf(`{"kind":"credentials","project_id":%q,"reason":"401"}`, project))
-	ofOrder("blind", "order.a", `,"error":{"code":"ModelArts.50005000","message":"Internal\u001b[2J server error"}`)
-	ofOrder("vanished", "order.a", `,"items":[{"resource_name":"os-node-1","action":"createNode","status":"succeed"},{"resource_name":"os-node-2","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]`)
+	ofOrder("blind", "order.a", `,"reason":"this order cannot be read (ModelArts.50005000: Internal\u001b[2J server error)","error":{"code":"ModelArts.50005000","message":"Internal\u001b[2J server error"}`)
+	ofOrder("vanished", "order.a", `,"reason":"createNode os-node-2, last seen processing","items":[{"resource_name":"os-node-1","action":"createNode","status":"succeed"},{"resource_name":"os-node-2","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]`)
 	ofOrder("unknown_status", "order.a.b", `,"reason":"the item may go on","items":[{"resource_name":"os-node-2","action":"createNode","status":"canceled"}]`)
 	event("renotify."+project+".order.a", "io.orderwatch.slack.renotify.v1", fmt.Sprintf(`{"watch_id":"w_1","project_id":%q,"order_name":"order.a","by":"ann"}`, project))
 	for _, tt := range []struct {
@@ -100,9 +100,8 @@ func TestEventsCommandOfAttention(t *testing.T) {
 	}{
 		{"--kind attention", map[string]int{"": 5, "  attention  " + project + "/order.a  ": 3, "  attention  " + project + "  credentials  401": 1}},
 		{"--kind attention " + project, map[string]int{
-			"": 5, "order.a  blind  the order cannot be read since ": 1, ": ModelArts.50005000: Internal\uFFFD[2J server error": 1,
-			"order.a  vanished  createNode os-node-2 (processing) no longer listed since ":                                   1,
-			"order.a.b  unknown_status  createNode os-node-2 (canceled) of a status that ModelArts does not document since ": 1, "; the item may go on": 1,
+			"": 5, "order.a  blind  this order cannot be read (ModelArts.50005000: Internal\uFFFD[2J server error)": 1,
+			"order.a  vanished  createNode os-node-2, last seen processing": 1, "order.a.b  unknown_status  the item may go on": 1,
 		}},
 		{project, map[string]int{"": 5}},
 		{project + "/order.a", map[string]int{"": 3, "order.a  renotify  ann wants people to be told again": 1, "order.a.b": 0, "credentials": 0}},

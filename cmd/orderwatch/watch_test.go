@@ -290,13 +290,13 @@ func TestWatchSaysWhatToLookAt(t *testing.T) {
 	p.says(t, "1 of 2 items ended")
 	for _, request := range []string{"build-2", "build-1"} { // of another request, then of this one
 		body := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":"io.orderwatch.order.attention.v1","datacontenttype":"application/json","data":
-			{"kind":"vanished","since":"2025-04-10T12:03:05Z","project_id":%q,"order_name":"order.later","watch_id":"w_1","requests":[{"request_id":%q}],
-			"items":[{"resource_name":"node-%s\u001b[31m","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]}}`, project, request, request)
+			{"kind":"vanished","since":"2025-04-10T12:03:05Z","reason":"createNode node-%s\u001b[31m, last seen processing","project_id":%q,"order_name":"order.later","watch_id":"w_1","requests":[{"request_id":%q}],
+			"items":[{"resource_name":"node-%s\u001b[31m","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]}}`, request, project, request, request)
 		if _, err := d.nats.js.Publish(t.Context(), "orders.attention.vanished."+project+".order.later", []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.says(t, "order.later: createNode node-build-1\uFFFD[31m (processing) no longer listed since ")
+	p.says(t, "order.later: createNode node-build-1\uFFFD[31m, last seen processing")
 	d.finish()
 	if code := p.ends(t); code != 3 || strings.Contains(p.text(), "build-2") {
 		t.Errorf("exit code %d: %s", code, p.text())
