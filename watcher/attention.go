@@ -114,6 +114,9 @@ func (p Policy) attentions(w Watch, now time.Time) (due []OrderAttention) {
 // tellBlind returns when people are to be told that this order alone cannot be read; zero where they
 // are not, or were.
 func (p Policy) tellBlind(w Watch) time.Time {
+	if w.LastError != nil && w.LastError.Held != "" {
+		return time.Time{}
+	}
 	return untold(w, Blind, w.Blind, p.Patience.blind())
 }
 

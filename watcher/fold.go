@@ -27,6 +27,9 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	case !past:
 		when = earlier(when, w.Deadline)
 	}
+	if leave.Held != "" && !w.Blind.IsZero() && !w.Told[Blind].Equal(w.Blind) {
+		w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
+	}
 	w.Wakeup++
 	w.NextPollAt, w.Turn = when, now.Add(leave.After)
 	return w, true
@@ -159,6 +162,9 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	}
 	switch err.Class {
 	case Refused:
+		if !w.LooksEndedSince.IsZero() {
+			return p.timeOut(w, nil, now)
+		}
 		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
 	case Forbidden:
 		if w.ForbiddenSince.IsZero() {
@@ -261,7 +267,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// timeOut ends a watch whose deadline has passed. An order whose items had all ended when it was
+// timeOut ends a watch that is not polled again. An order whose items had all ended when it was
 // last seen, and was not seen otherwise since, ends by its items.
 func (p Policy) timeOut(w Watch, items []Item, now time.Time) Watch {
 	if w.Counts.ended(w.ExpectedItems) {

@@ -57,7 +57,7 @@ type life struct {
 	answered bool
 
 	plain   bool // names are told apart: the oracle knows what is right
-	badOnce bool // otherwise: an item without a name was seen failed
+	badOnce bool // otherwise: an item without a name of its own was seen failed
 }
 
 func newLife(t *testing.T, script *bytes) *life {
@@ -175,8 +175,12 @@ func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err
 		return
 	}
 	l.answered, l.last = true, a
-	for _, it := range a.Items {
-		l.badOnce = l.badOnce || it.ResourceName == "" && it.Status == failed
+	for i, it := range a.Items { // alone in its answer or not, what failed cannot be told from the others
+		others := slices.Delete(slices.Clone(a.Items), i, i+1)
+		twice := slices.ContainsFunc(others, func(other watcher.Item) bool {
+			return other.ResourceName == it.ResourceName && other.Action == it.Action
+		})
+		l.badOnce = l.badOnce || it.Status == failed && (it.ResourceName == "" || twice)
 	}
 	o.answer(a, now)
 	switch {
@@ -194,6 +198,8 @@ func (l *life) checkError(t *testing.T, next watcher.Watch, err error, past bool
 	e, _ := errors.AsType[*watcher.PollError](err)
 	over := e == notFound && l.oracle.notFound(now)
 	switch {
+	case e == refused && l.oracle.looksEnded():
+		l.checkOutcome(t, next, l.oracle.outcome())
 	case e == refused:
 		l.checkOutcome(t, next, watcher.OrderRefused)
 	case e == notFound && l.oracle.looksEnded() && (over || l.oracle.settled(now)):

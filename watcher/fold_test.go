@@ -435,6 +435,20 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 			lists(2, "a createNode failed", "b createNode processing"), {answer: watcher.Answer{Count: 1, Items: []watcher.Item{{ResourceName: "b", Status: processing}}}},
 			lists(2, "a createNode failed", "b createNode succeed"), lists(2, "a createNode failed", "b createNode succeed")}},
 			watcher.PartiallyFailed, "1 of 2 items failed", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
+		{"two items share a name, and the failed one vanishes", nil, [][]wakeup{{
+			lists(2, "a createNode failed", "a createNode succeed"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed")}},
+			watcher.PartiallyFailed, "1 of 2 items failed (no longer listed)", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 1}},
+		{"two items share a name, and change places", nil, [][]wakeup{{
+			lists(2, "a createNode failed 10", "a createNode succeed 20"), lists(2, "a createNode succeed 20", "a createNode failed 10")}},
+			watcher.PartiallyFailed, "1 of 2 items failed", 10 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
+		{"two items share a name, and one ends", nil, [][]wakeup{{
+			lists(3, "a createNode failed 10", "a createNode processing", "b createNode processing"),
+			lists(3, "a createNode succeed 30", "a createNode failed 10", "b createNode succeed 30"), lists(3, "a createNode succeed 30", "a createNode failed 10", "b createNode succeed 30")}},
+			watcher.PartiallyFailed, "1 of 3 items failed", 15 * s, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1}},
+		{"an item without its action is none of two that share its name", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
+			{lists(2, "a createNode failed", "a deleteNode processing")}, times(7, wakeup{answer: watcher.Answer{Count: 1, Items: []watcher.Item{{ResourceName: "a", Status: succeed}}}})},
+			watcher.TimedOut, "after 1m: 2 of 3 items ended (1 no longer listed), 1 no longer listed: deleteNode a, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 3, Succeeded: 1, Failed: 1, Processing: 1, Missing: 2}},
 		{"items without a name", nil, [][]wakeup{{
 			lists(2, "- createNode failed", "- createNode processing"),
 			lists(2, "- createNode succeed", "- createNode succeed"), lists(2, "- createNode succeed", "- createNode succeed")}},
@@ -460,6 +474,10 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 			times(7, lists(3, "a createNode succeed", "c createNode succeed"))},
 			watcher.TimedOut, "after 1m: 2 of 3 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
 			watcher.Counts{Total: 3, Succeeded: 2, Processing: 1, Missing: 1}},
+		{"what was still to be listed takes no place", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
+			{lists(2, "a createNode processing"), lists(2, "b createNode succeed")}, times(7, lists(1, "b createNode succeed"))},
+			watcher.TimedOut, "after 1m: 1 of 2 items ended, 1 no longer listed: createNode a, last seen processing, missing since 2025-04-10T11:49:55Z", m,
+			watcher.Counts{Total: 2, Succeeded: 1, Processing: 1, Missing: 1}},
 		{"an item of another action takes no place", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
 			{lists(1, "b createNode processing")}, times(7, lists(1, "b createPool succeed"))},
 			watcher.TimedOut, "after 1m: 1 of 2 items ended, 1 no longer listed: createNode b, last seen processing, missing since 2025-04-10T11:49:55Z", m,
@@ -510,6 +528,17 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		{"an older answer changes no item", nil, [][]wakeup{{
 			lists(2, "a createNode failed 60", "b createNode processing 10"), lists(2, "a createNode processing 30", "b createNode succeed 70"), lists(2, "a createNode processing 30", "b createNode succeed 70")}},
 			watcher.PartiallyFailed, "1 of 2 items failed", 15 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
+		{"a renamed item under its earlier name, once", nil, [][]wakeup{{
+			lists(1, "a createNode processing"), lists(1, "b createNode succeed"), lists(1, "a createNode processing"), lists(1, "b createNode succeed"), lists(1, "b createNode succeed")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 0, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"a renamed item that gets its earlier name back", nil, [][]wakeup{{
+			lists(1, "a createNode processing"), lists(1, "b createNode processing"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 0, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"the API's clock is ahead, once", nil, [][]wakeup{{
+			lists(1, "a createNode processing 3500"), lists(1, "a createNode succeed 60"), lists(1, "a createNode succeed 60")}},
+			watcher.Succeeded, "1 of 1 item succeeded", 15 * s, watcher.Counts{Total: 1, Succeeded: 1}},
+		{"refused at the look that settles", nil, [][]wakeup{{lists(1, "a createNode succeed"), fails(refused)}},
+			watcher.Succeeded, "1 of 1 item succeeded", 10 * s, watcher.Counts{Total: 1, Succeeded: 1}},
 		{"a time that cannot be true proves nothing", nil, [][]wakeup{{
 			lists(1, "a createNode processing 90000"), lists(1, "a createNode succeed 30"), lists(1, "a createNode succeed 30")}},
 			watcher.Succeeded, "1 of 1 item succeeded", 15 * s, watcher.Counts{Total: 1, Succeeded: 1}},

@@ -23,6 +23,7 @@ type SeenItem struct {
 	Digest       string `json:"d,omitempty"`
 	Replaces     string `json:"r,omitempty"` // the name of the item whose place it has taken
 	N            int    `json:"x,omitempty"` // how many items it stands for, where only their action and status are kept; else 0
+	Behind       bool   `json:"l,omitempty"` // the latest answer showed the item whose place it has taken: it was behind
 
 	Kept bool `json:"-"` // the answer at hand shows it as it was earlier: this is how it was seen last
 }
@@ -117,7 +118,7 @@ func (s SeenItem) digested() SeenItem {
 		return s
 	}
 	d := SeenItem{Status: s.Status, N: s.N}
-	if !s.Status.Ended() && slices.Contains(documented[:], s.Action) { // for when it vanishes
+	if s.ResourceName == "" || !s.Status.Ended() && slices.Contains(documented[:], s.Action) { // for when it vanishes
 		d.Action = s.Action
 	}
 	if s.ResourceName != "" {

@@ -40,6 +40,8 @@ func historyOf(random *rand.Rand) (history []watcher.Answer) {
 			open = len(items) - 1
 		case open < 0:
 			return append(history, a, a) // looks that settle
+		case len(items) == n && len(items[open].ResourceName) == 1 && random.IntN(5) == 0: // it is renamed
+			items[open].ResourceName += "'"
 		default:
 			items[open].Status = []watcher.Status{succeed, failed}[random.IntN(2)]
 		}

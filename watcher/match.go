@@ -40,12 +40,14 @@ type word struct {
 // A memory is what a watch has seen, while an answer is matched with it.
 type memory struct {
 	all      []known
-	listed   int // how many resources the order had in the latest answer that listed any
-	byKey    map[string][]int
+	listed   int              // how many resources the order had in the latest answer that listed any
+	unlisted int              // of them: those that no answer has listed yet
+	byKey    map[string]int   // by identity or digest, where it is one item's alone
 	byName   map[string][]int // nil until an item has no action
-	digests  bool             // some keys are digests
-	nameless alike            // without a name
-	counted  alike            // of which the record keeps only how many there are
+	digests  bool
+	shared   alike // several of one identity or digest, which stands for their action
+	nameless alike // without a name
+	counted  alike // of which the record keeps only how many there are
 }
 
 // An alike finds items by what they share.
@@ -55,19 +57,13 @@ type alike struct {
 	settled map[string][]int // and what was listed and had succeeded
 }
 
-func newAlike() alike {
-	return alike{make(map[word][]int), make(map[string][]int), make(map[string][]int)}
-}
-
 func (w *Watch) memory() *memory {
 	n := len(w.Items) + len(w.Missing)
-	m := &memory{
-		all: make([]known, 0, n), byKey: make(map[string][]int, n), listed: w.Listed,
-		nameless: newAlike(), counted: newAlike(),
-	}
+	m := &memory{all: make([]known, 0, n), byKey: make(map[string]int, n), listed: w.Listed}
 	if m.listed == 0 { // the record of an earlier release
 		m.listed = w.Counts.Total
 	}
+	m.unlisted = w.Counts.Total - w.Counts.seen()
 	for _, s := range w.seenItems() {
 		m.add(s, nil)
 	}
@@ -108,26 +104,44 @@ func (m *memory) add(s SeenItem, missing *MissingItem) {
 	m.all = append(m.all, known{s, missing, s.count()})
 	switch {
 	case s.N > 0:
-		m.counted.add(i, s, missing)
+		m.counted.add(i, s.Action, s.Status, missing)
 	case s.Digest != "":
-		m.byKey[s.Digest] = append(m.byKey[s.Digest], i)
 		m.digests = true
+		m.addKey(i, s.Digest)
 	case s.ResourceName != "":
-		key := identity(s.ResourceName, s.Action)
-		m.byKey[key] = append(m.byKey[key], i)
+		m.addKey(i, identity(s.ResourceName, s.Action))
 	default:
-		m.nameless.add(i, s, missing)
+		m.nameless.add(i, s.Action, s.Status, missing)
 	}
 }
 
-func (a alike) add(i int, s SeenItem, missing *MissingItem) {
-	a.all[word{s.Action, s.Status}] = append(a.all[word{s.Action, s.Status}], i)
+// several stands in byKey for more than one item.
+const several = -1
+
+func (m *memory) addKey(i int, key string) {
+	first, twice := m.byKey[key]
+	if !twice {
+		m.byKey[key] = i
+		return
+	}
+	if first != several {
+		m.shared.add(first, key, m.all[first].Status, m.all[first].missing)
+		m.byKey[key] = several
+	}
+	m.shared.add(i, key, m.all[i].Status, m.all[i].missing)
+}
+
+func (a *alike) add(i int, action string, status Status, missing *MissingItem) {
+	if a.all == nil {
+		*a = alike{make(map[word][]int), make(map[string][]int), make(map[string][]int)}
+	}
+	a.all[word{action, status}] = append(a.all[word{action, status}], i)
 	switch {
 	case missing != nil:
-	case !s.Status.Ended():
-		a.open[s.Action] = append(a.open[s.Action], i)
-	case s.Status == Succeed:
-		a.settled[s.Action] = append(a.settled[s.Action], i)
+	case !status.Ended():
+		a.open[action] = append(a.open[action], i)
+	case status == Succeed:
+		a.settled[action] = append(a.settled[action], i)
 	}
 }
 
@@ -144,33 +158,41 @@ func take[K comparable](m *memory, index map[K][]int, key K) *known {
 	return nil
 }
 
-// named takes the item by its action and its name. Where one of both has no action, the name decides.
-func (m *memory) named(it Item) *known {
+// alone returns the item that alone has the key, if it is left.
+func (m *memory) alone(key string) *known {
+	if i, ok := m.byKey[key]; ok && i != several && m.all[i].left > 0 {
+		return &m.all[i]
+	}
+	return nil
+}
+
+// keys returns under which keys an item with a name may be known. Where the known one has no action the
+// name decides.
+func (m *memory) keys(it Item) []string {
 	if it.ResourceName == "" {
 		return nil
 	}
-	if k := take(m, m.byKey, identity(it.ResourceName, it.Action)); k != nil {
-		return k
-	}
+	keys := []string{identity(it.ResourceName, it.Action)}
 	if m.digests {
-		if k := take(m, m.byKey, digest(it.ResourceName, it.Action)); k != nil {
+		keys = append(keys, digest(it.ResourceName, it.Action))
+	}
+	if it.Action != "" {
+		keys = append(keys, identity(it.ResourceName, ""))
+	}
+	return keys
+}
+
+// same takes one that is the item, as far as can be told, and has its status.
+func (m *memory) same(it Item) *known {
+	for _, key := range m.keys(it) {
+		if k := m.alone(key); k != nil && k.Status == it.Status {
+			k.left--
+			return k
+		}
+		if k := take(m, m.shared.all, word{key, it.Status}); k != nil {
 			return k
 		}
 	}
-	if it.Action != "" {
-		return take(m, m.byKey, identity(it.ResourceName, ""))
-	}
-	if m.byName == nil {
-		m.byName = make(map[string][]int)
-		for i, k := range m.all {
-			m.byName[k.ResourceName] = append(m.byName[k.ResourceName], i)
-		}
-	}
-	return take(m, m.byName, it.ResourceName)
-}
-
-// same takes one that had the item's action and status, where more than these is not known.
-func (m *memory) same(it Item) *known {
 	if it.ResourceName == "" {
 		if k := take(m, m.nameless.all, word{it.Action, it.Status}); k != nil {
 			return k
@@ -182,29 +204,82 @@ func (m *memory) same(it Item) *known {
 	return take(m, m.counted.all, word{"", it.Status})
 }
 
-// changed takes one that had the item's action and may have got its status meanwhile, where more is
-// not known. What failed is not taken: whether it was tried again nobody can know.
+// changed takes one that may have got the item's status meanwhile: the one of its action and name, or, where
+// several fit, one that had not ended, else one that had succeeded. One of several that failed is not taken:
+// whether it was tried again nobody can know.
 func (m *memory) changed(it Item) *known {
+	for _, key := range m.keys(it) {
+		if k := m.alone(key); k != nil {
+			k.left--
+			return k
+		}
+		if k := m.shared.changed(m, key); k != nil {
+			return k
+		}
+	}
 	if it.ResourceName == "" {
-		for _, index := range []map[string][]int{m.nameless.open, m.nameless.settled} {
-			if k := take(m, index, it.Action); k != nil {
-				return k
+		if k := m.nameless.changed(m, it.Action); k != nil {
+			return k
+		}
+	} else if k := m.named(it); k != nil {
+		return k
+	}
+	if k := m.counted.changed(m, it.Action); k != nil {
+		return k
+	}
+	return m.counted.changed(m, "")
+}
+
+func (a *alike) changed(m *memory, action string) *known {
+	if k := take(m, a.open, action); k != nil {
+		return k
+	}
+	return take(m, a.settled, action)
+}
+
+// named takes, for an item that has no action, the one that alone is left with its name.
+func (m *memory) named(it Item) *known {
+	if it.Action != "" {
+		return nil
+	}
+	if m.byName == nil {
+		m.byName = make(map[string][]int)
+		for i, k := range m.all {
+			if k.left > 0 {
+				m.byName[k.ResourceName] = append(m.byName[k.ResourceName], i)
 			}
 		}
 	}
-	for _, index := range []map[string][]int{m.counted.open, m.counted.settled} {
-		for _, action := range []string{it.Action, ""} {
-			if k := take(m, index, action); k != nil {
-				return k
-			}
+	ids := m.byName[it.ResourceName]
+	if len(ids) != 1 || m.all[ids[0]].left == 0 {
+		return nil
+	}
+	m.all[ids[0]].left--
+	return &m.all[ids[0]]
+}
+
+// earlier takes one that an answer that is behind shows under the name of the item whose place it took. The
+// next answer that shows that name is not behind: the item is back.
+func (m *memory) earlier() func(it Item) *known {
+	places := make(map[string]int)
+	for i, k := range m.all {
+		if k.left > 0 && k.Replaces != "" && k.missing == nil && !k.Behind {
+			places[identity(k.Replaces, k.Action)] = i
 		}
 	}
-	return nil
+	return func(it Item) *known {
+		i, ok := places[identity(it.ResourceName, it.Action)]
+		if !ok || m.all[i].left == 0 || millis(it.UpdatedAt) > m.all[i].Updated {
+			return nil
+		}
+		m.all[i].left--
+		return &m.all[i]
+	}
 }
 
 // replaced returns what takes one that has vanished before it ended, and whose place an item with the
 // same action may have taken: one for one, while the order, of count resources, has no more than it
-// had with it.
+// had with it, and none of them is still to be listed: the item may be that one.
 func (m *memory) replaced(count int) func(it Item) *known {
 	vanished := make(map[string][]int)
 	for i := range m.all {
@@ -217,7 +292,13 @@ func (m *memory) replaced(count int) func(it Item) *known {
 			vanished[k.Action] = append(vanished[k.Action], i)
 		}
 	}
-	return func(it Item) *known { return take(m, vanished, it.Action) }
+	return func(it Item) *known {
+		if m.unlisted > 0 {
+			m.unlisted--
+			return nil
+		}
+		return take(m, vanished, it.Action)
+	}
 }
 
 // kept returns what no item of the answer was found to be: it is missing, since now or for longer.
@@ -252,31 +333,37 @@ type sighting struct {
 // look holds an answer, whose items are bounded, against what the watch has seen.
 func (w *Watch) look(items []Item, count int, now time.Time) sighting {
 	m, s := w.memory(), sighting{items: see(items)}
-	was, appeared := make([]*known, len(items)), 0
-	for _, find := range []func(Item) *known{m.named, m.same, m.changed} {
-		appeared = 0
-		for i, it := range items {
+	was, appeared := make([]*known, len(items)), len(items)
+	find := func(find func(Item) *known) {
+		for i := 0; i < len(items) && appeared > 0; i++ {
 			if was[i] == nil {
-				was[i] = find(it)
+				if was[i] = find(items[i]); was[i] != nil {
+					appeared--
+				}
 			}
-			if was[i] == nil {
-				appeared++
-			}
-		}
-		if appeared == 0 {
-			break
 		}
 	}
+	find(m.same)
+	find(m.changed)
+	matched := slices.Clone(was)
 	replaced := func(Item) *known { return nil }
 	if appeared > 0 {
+		find(m.earlier())
 		replaced = m.replaced(max(count, len(items)))
+	}
+	latest := time.Time{}
+	if !w.ListedAt.IsZero() {
+		latest = w.ListedAt.Add(clocksDiffer)
 	}
 	for i, it := range items {
 		switch before := was[i]; {
-		case before != nil:
-			s.meet(i, it, before, w.AcceptedAt)
-		default:
+		case before == nil:
 			s.appear(i, it, replaced(it))
+		case matched[i] == nil:
+			s.items[i] = before.SeenItem
+			s.items[i].Kept, s.items[i].Behind = true, true
+		default:
+			s.meet(i, it, before, w.AcceptedAt, latest)
 		}
 	}
 	var vanished bool
@@ -287,14 +374,14 @@ func (w *Watch) look(items []Item, count int, now time.Time) sighting {
 
 // meet notes an item that was seen before. An answer that is older than the one before, by the item's
 // own time, does not change it.
-func (s *sighting) meet(i int, it Item, before *known, accepted time.Time) {
+func (s *sighting) meet(i int, it Item, before *known, accepted, latest time.Time) {
 	s.moved = s.moved || before.missing != nil
 	seen := &s.items[i]
 	seen.Replaces = before.Replaces
 	if seen.Action == "" {
 		seen.Action = before.Action
 	}
-	if older(*seen, before.SeenItem, accepted) {
+	if older(*seen, before.SeenItem, accepted, latest) {
 		seen.Status, seen.Began, seen.Updated, seen.Message, seen.Kept = before.Status, before.Began, before.Updated, before.Message, true
 		return
 	}
@@ -316,8 +403,13 @@ func (s *sighting) appear(i int, it Item, place *known) {
 }
 
 // older reports whether the item was updated before it was seen last. Times that cannot be true are
-// not compared.
-func older(seen, before SeenItem, accepted time.Time) bool {
+// not compared: over a year before the request, or later than the answer that had them, which came before
+// latest.
+func older(seen, before SeenItem, accepted, latest time.Time) bool {
 	earliest := millis(accepted.Add(-oldestTime))
-	return seen.Updated > earliest && before.Updated > earliest && seen.Updated < before.Updated
+	return seen.Updated > earliest && before.Updated > earliest && seen.Updated < before.Updated &&
+		(latest.IsZero() || before.Updated <= millis(latest))
 }
+
+// clocksDiffer is how far ahead of this worker's clock the API's may be so that its times are compared.
+const clocksDiffer = 5 * time.Minute

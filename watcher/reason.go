@@ -118,7 +118,7 @@ func timeoutReason(w Watch) string {
 }
 
 func blindReason(w Watch) string {
-	text := fmt.Sprintf("this order cannot be read since %s (%s: %s)", moment(w.Blind), w.LastError.Code, w.LastError.Message)
+	text := fmt.Sprintf("this order has not been readable since %s (%s: %s)", moment(w.Blind), w.LastError.Code, w.LastError.Message)
 	if w.Counts.seen() > 0 {
 		text += "; when it was last seen, " + open(w)
 	}

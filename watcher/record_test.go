@@ -234,6 +234,31 @@ func TestRecordStillShowsChanges(t *testing.T) {
 	}
 }
 
+// Items without a name are the same items after the record has shrunk, however far.
+func TestShrunkRecordKeepsCountOfNamelessItems(t *testing.T) {
+	t.Parallel()
+	for _, items := range []int{3000, 3500, 6000, 20000} {
+		p := policy()
+		p.MaxPayload = watcher.MinPayload
+		a := crowd(items, succeed, "", "")
+		for i := range a.Items {
+			a.Items[i].ResourceName = ""
+			if i%2 == 0 {
+				a.Items[i].Status = processing
+			}
+		}
+		w := wake(t, p, admit(t, p, request("build-1")), wakeup{answer: a})
+		for i := range a.Items {
+			a.Items[i].Status = succeed
+		}
+		w = wake(t, p, w, wakeup{answer: a})
+		w = wake(t, p, w, wakeup{answer: a})
+		if w.State != watcher.Ending || w.Completion.Counts != (watcher.Counts{Total: items, Succeeded: items}) {
+			t.Errorf("%d items: state %s, counts %+v", items, w.State, w.Counts)
+		}
+	}
+}
+
 // An end without an answer tells what the record still knows, and counts the rest.
 func TestRecordTellsWhatItLeftOut(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,8 @@ type sight struct {
 	answers      int
 	count        int
 	deleted      bool
+	replaces     string // the name of the one whose place it took
+	behind       bool   // the latest answer showed that one instead
 }
 
 func (s *sight) open() bool { return !s.status.Ended() && !s.deleted }
@@ -47,8 +49,12 @@ func (o *oracle) answer(a watcher.Answer, now time.Time) {
 }
 
 func (o *oracle) take(a watcher.Answer, now time.Time) {
-	before, moved := slices.Clone(o.listed), false
+	before, moved, unlisted := slices.Clone(o.listed), false, o.total-len(o.all())
 	var fresh []*sight
+	behindBefore := make(map[*sight]bool)
+	for _, s := range before {
+		behindBefore[s] = s.behind
+	}
 	o.listed = nil
 	for _, it := range a.Items {
 		is := func(s *sight) bool { return s.name == it.ResourceName && s.action == it.Action }
@@ -66,8 +72,20 @@ func (o *oracle) take(a watcher.Answer, now time.Time) {
 			moved = moved || s.status != it.Status
 			s.status, s.updated = it.Status, it.UpdatedAt
 		}
-		s.since, s.answers, s.deleted = time.Time{}, 0, false
+		s.since, s.answers, s.deleted, s.behind = time.Time{}, 0, false, false
 		o.listed = append(o.listed, s)
+	}
+	for i, s := range o.listed { // one that was renamed, as an answer that is behind shows it
+		if !slices.Contains(fresh, s) {
+			continue
+		}
+		renamed := func(k *sight) bool { return k.replaces == s.name && k.action == s.action }
+		if at := lastIndex(before, func(k *sight) bool { return renamed(k) && !behindBefore[k] }); at >= 0 && !s.updated.After(before[at].updated) {
+			o.listed[i] = before[at]
+			o.listed[i].behind = true
+			before = slices.Delete(before, at, at+1)
+			fresh = slices.DeleteFunc(fresh, func(other *sight) bool { return other == s })
+		}
 	}
 	for _, s := range before {
 		s.since, s.count = now, o.count
@@ -78,10 +96,15 @@ func (o *oracle) take(a watcher.Answer, now time.Time) {
 		o.known = true
 	}
 	for _, s := range fresh {
+		if unlisted > 0 { // it may be one that was to come
+			unlisted--
+			continue
+		}
 		place := func(m *sight) bool {
 			return m.open() && m.action == s.action && max(a.Count, len(a.Items)) <= m.count
 		}
 		if i := slices.IndexFunc(o.missing, place); i >= 0 {
+			s.replaces = o.missing[i].name
 			o.missing = slices.Delete(o.missing, i, i+1)
 		}
 	}
@@ -163,4 +186,13 @@ func (o *oracle) outcome() watcher.Outcome {
 		return watcher.AllFailed
 	}
 	return watcher.PartiallyFailed
+}
+
+func lastIndex(all []*sight, is func(*sight) bool) int {
+	for i, s := range slices.Backward(all) {
+		if is(s) {
+			return i
+		}
+	}
+	return -1
 }
