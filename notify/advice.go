@@ -12,6 +12,9 @@ import (
 func notice(c watcher.Completion) string {
 	switch c.Outcome {
 	case watcher.TimedOut:
+		if c.Error != nil && c.Error.Code == unknownOrder && isGone(c) {
+			return escape(sentenceCase(word(c.Reason, maxReason)))
+		}
 		return "*The order itself may still be running*: only the watching has stopped."
 	case watcher.Cancelled:
 		return "The order itself may still be running: only the watching was cancelled."
@@ -64,6 +67,9 @@ func advice(c watcher.Completion, causes []cause) string {
 		}
 		if c.Error != nil {
 			return "*What to do:* mend what kept orderwatch from asking ModelArts (its login, a permission, the network), look at the order in the ModelArts console, and publish the request again, with another `request_id`."
+		}
+		if c.Counts.Missing > 0 {
+			return "*What to do:* look in the ModelArts console what became of what is no longer listed. A new watch would know nothing of it."
 		}
 		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with another `request_id` and a longer `timeout`."
 	case watcher.OrderNotFound:

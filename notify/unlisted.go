@@ -13,12 +13,12 @@ import (
 // isGone reports whether ModelArts no longer knows the order, which it knew before.
 func isGone(c watcher.Completion) bool { return c.Counts.Total > 0 }
 
-// missingNote returns ", 1 no longer listed"; empty where all are listed.
+// missingNote returns "; 1 of them no longer listed"; empty where all are listed.
 func missingNote(n watcher.Counts) string {
 	if n.Missing <= 0 {
 		return ""
 	}
-	return ", " + number(n.Missing) + " no longer listed"
+	return "; " + number(n.Missing) + " of them no longer listed"
 }
 
 // unknownWords is how many statuses that nobody documents are named where items are counted.

@@ -44,6 +44,7 @@ type account struct {
 	lastFront time.Time // the last slot of those who had a turn
 	lastHeld  time.Time // the last slot after the account's hold
 
+	locks  bool      // the login is a key, which wrong calls lock
 	proven bool      // the login was accepted
 	trials int       // calls under way, each of which may show that
 	trying time.Time // until when no further one is made
@@ -53,6 +54,10 @@ func newAccount(logger *slog.Logger, key, region string, c Config) *account {
 	a := &account{
 		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(),
 		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: 2*c.Timeout + c.Timing.ProbeGrace, now: c.Now},
+	}
+	switch c.Credential.(type) {
+	case *AccessKey, *Agency:
+		a.locks = true
 	}
 	a.limiter = rate.NewLimiter(rate.Limit(a.perSecond()), a.burst())
 	return a
@@ -93,23 +98,25 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 }
 
 // A login of which nothing is known is tried with one call. An order that is never answered must not
-// keep the others waiting until its call ends: after loginPatience another one may try, and so on; once
-// maxTrials are under way only now and then. More than five wrong calls lock a key.
+// keep the others waiting until its call ends: after loginPatience another one may try, and so on, until as
+// many are under way as may be wrong: more than five wrong calls lock a key. Tokens are not locked.
 const (
 	loginPatience = 500 * time.Millisecond
-	maxTrials     = 4 // of all workers, but two for each
-	slowTrials    = 2 * time.Second
+	keyTrials     = 5 // of all workers
 )
 
 // try notes a call that may show that the login is accepted.
 func (a *account) try(now time.Time) {
 	a.trials++
 	pause := loginPatience
-	if a.trials >= max(2, maxTrials/a.workers) {
-		pause = slowTrials
+	if a.allTried() {
+		pause = a.holds.patience // until one of them ends
 	}
 	a.trying = now.Add(pause)
 }
+
+// allTried reports whether as many trials are under way as may be wrong.
+func (a *account) allTried() bool { return a.locks && a.trials >= max(1, keyTrials/a.workers) }
 
 // share takes this worker's share of the rate.
 func (a *account) share(now time.Time) {
@@ -153,7 +160,10 @@ func (a *account) heard(ctx context.Context, c call, err error) {
 	e, _ := errors.AsType[*APIError](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.trials = 0 // not before the hold stands that follows from a wrong login
+	a.trials = max(0, a.trials-1) // not before the hold stands that follows from a wrong login
+	if !a.allTried() {
+		a.trying = earlier(a.trying, c.ended.Add(loginPatience))
+	}
 	switch {
 	case b == answers:
 		a.proven, a.lastHeld = true, time.Time{}

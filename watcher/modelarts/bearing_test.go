@@ -359,3 +359,31 @@ func TestAny401AsksForTheKeyOnce(t *testing.T) {
 		})
 	}
 }
+
+// A login of which nothing is known is tried by few calls at once where it is a key: more than five wrong
+// ones would lock it. A token is not locked: orders that are never answered keep no others waiting.
+func TestTrialsOfALogin(t *testing.T) {
+	for _, tt := range []struct {
+		key         bool
+		workers     int
+		least, most int // calls under way at once
+	}{{true, 1, 5, 5}, {true, 2, 2, 2}, {true, 3, 1, 1}, {true, 9, 1, 1}, {false, 1, 20, 100}} {
+		clock := newClock()
+		c := config(t, serve(t, one()))
+		c.Now, c.Accounts = clock.Now, newBucket(tt.workers)
+		if tt.key {
+			c.Credential = newKey(t, emulator.Key{Access: "AKPLANTED00000000001", Secret: "planted-secret"}, clock.Now)
+		}
+		client := newClient(t, c)
+		calls := 0 // none of them ends
+		for range 200 {
+			if client.Wait(t.Context(), region, order("order.x"), clock.now, clock.now).After == 0 {
+				calls++
+			}
+			clock.now = clock.now.Add(100 * time.Millisecond)
+		}
+		if calls < tt.least || calls > tt.most {
+			t.Errorf("key %t, %d workers: %d calls at once in 20 s; want %d to %d", tt.key, tt.workers, calls, tt.least, tt.most)
+		}
+	}
+}

@@ -327,7 +327,11 @@ func (h *holds) ask(ctx context.Context, project string) (asked bool, b bearing,
 func (h *holds) longEnough(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failing.unmet >= manyFailures || now.Sub(h.failing.since) >= h.timing.FirstAnswer
+	wait := h.timing.FirstAnswer
+	if h.shared.Workers() > 1 { // another may be answered, and holds the account where it is not
+		wait *= 6
+	}
+	return h.failing.unmet >= manyFailures || now.Sub(h.failing.since) >= wait
 }
 
 // standing returns for what this worker may not ask the account now, empty where it may.
