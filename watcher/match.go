@@ -332,7 +332,18 @@ type sighting struct {
 
 // look holds an answer, whose items are bounded, against what the watch has seen.
 func (w *Watch) look(items []Item, count int, now time.Time) sighting {
-	m, s := w.memory(), sighting{items: see(items)}
+	s := sighting{items: see(items)}
+	latest := time.Time{}
+	if !w.ListedAt.IsZero() {
+		latest = w.ListedAt.Add(clocksDiffer)
+	}
+	if w.shows(items) { // as most answers do
+		for i, it := range items {
+			s.meet(i, it, &known{SeenItem: w.Items[i]}, w.AcceptedAt, latest)
+		}
+		return s
+	}
+	m := w.memory()
 	was, appeared := make([]*known, len(items)), len(items)
 	find := func(find func(Item) *known) {
 		for i := 0; i < len(items) && appeared > 0; i++ {
@@ -351,10 +362,6 @@ func (w *Watch) look(items []Item, count int, now time.Time) sighting {
 		find(m.earlier())
 		replaced = m.replaced(max(count, len(items)))
 	}
-	latest := time.Time{}
-	if !w.ListedAt.IsZero() {
-		latest = w.ListedAt.Add(clocksDiffer)
-	}
 	for i, it := range items {
 		switch before := was[i]; {
 		case before == nil:
@@ -370,6 +377,20 @@ func (w *Watch) look(items []Item, count int, now time.Time) sighting {
 	s.missing, vanished = m.kept(now)
 	s.moved = s.moved || vanished
 	return s
+}
+
+// shows reports whether the items are those that were listed last, each with its status.
+func (w *Watch) shows(items []Item) bool {
+	if len(items) != len(w.Items) || len(w.Missing) > 0 {
+		return false
+	}
+	for i, it := range items {
+		s := &w.Items[i]
+		if s.ResourceName != it.ResourceName || s.Action != it.Action || s.Status != it.Status || s.Digest != "" || s.N > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // meet notes an item that was seen before. An answer that is older than the one before, by the item's
