@@ -62,7 +62,7 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, p
 		f.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
 	}
 	uneven(f, list)
-	if single && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
+	if single && !x.stranger && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
 		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
 			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}

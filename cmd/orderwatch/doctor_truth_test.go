@@ -77,6 +77,7 @@ func TestDoctorStrangers(t *testing.T) {
 				}
 			}
 			_, text := doctor(t, as(tt.user))
+			t.Log(text)
 			if strings.Contains(text, "work is lost") || !strings.Contains(text, "were not looked at (?).") || !strings.Contains(text, "0 problems, 0 warnings") {
 				t.Errorf("it ends with\n%s", text)
 			}
