@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,7 +28,8 @@ type Inspector struct {
 	js     jetstream.JetStream
 	store  *store
 	clock  *Clock
-	denied sync.Map // subjects that the user may not publish on, as far as that is known
+	denied sync.Map    // subjects that the user may not publish on, as far as that is known
+	deaf   atomic.Bool // the user may not subscribe where its answers come
 }
 
 // ErrDenied means that something was not asked for, since Permissions found that the user may not.
@@ -35,6 +37,9 @@ var ErrDenied = errors.New("this user may not ask for it")
 
 // may returns an ErrDenied if one of the subjects is known to be denied.
 func (i *Inspector) may(subjects ...string) error {
+	if i.deaf.Load() {
+		return fmt.Errorf("%w: NATS does not let it subscribe to %s, where answers come", ErrDenied, i.inbox().Subject)
+	}
 	for _, s := range subjects {
 		if _, denied := i.denied.Load(s); denied {
 			return fmt.Errorf("%w: %s", ErrDenied, s)
@@ -193,18 +198,31 @@ func (i *Inspector) ask(ctx context.Context, subject string, most int, f func(*n
 
 // Versions returns the versions of the service's instances, one for each: as they announce them,
 // 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come.
-func (i *Inspector) Versions(ctx context.Context, most int) (versions []string, err error) {
+func (i *Inspector) Versions(ctx context.Context, most int) ([]string, error) {
+	versions, _, err := i.Instances(ctx, most)
+	return versions, err
+}
+
+// Instances is [Inspector.Versions], and returns the subjects on which other installations take requests
+// that answer on this one's service, too. Those are none of its instances.
+func (i *Inspector) Instances(ctx context.Context, most int) (versions, others []string, err error) {
 	subject := "$SRV.INFO." + i.config.Names.Service
 	if err := i.may(subject); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	i.ask(ctx, subject, most, func(m *nats.Msg) {
 		var answer micro.Info
-		if json.Unmarshal(m.Data, &answer) == nil {
-			versions = append(versions, answer.Version)
+		if json.Unmarshal(m.Data, &answer) != nil {
+			return
 		}
+		if requests := answer.Metadata["requests"]; requests != "" && requests != i.config.Names.watch() {
+			others = append(others, requests)
+			return
+		}
+		versions = append(versions, answer.Version)
 	})
-	return versions, nil
+	slices.Sort(others)
+	return versions, slices.Compact(others), nil
 }
 
 // Semantic returns the version of a program as its service announces it.

@@ -18,6 +18,7 @@ type Asset struct {
 	Err      error // why it could not be looked at
 
 	Differences []Difference
+	Foreign     []string // the subjects of a stream that has none of this installation's: it is another one's
 
 	Replicas int      // that it has; 0: not known
 	NoLeader bool     // nobody writes
@@ -78,7 +79,7 @@ func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) [
 	}
 	info := stream.CachedInfo()
 	a := Asset{Stream: wanted.Name, Replicas: info.Config.Replicas, Messages: info.State.Msgs, Bytes: info.State.Bytes}
-	a.Differences = exported(i.config.compareStream(wanted, info.Config))
+	a.Differences, a.Foreign = exported(i.config.compareStream(wanted, info.Config)), foreign(wanted, info.Config)
 	a.cluster(info.Cluster)
 	if !consumes {
 		return []Asset{a}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ type Permission struct {
 	Subject string // as the server's configuration names it; empty for Respond
 	Need    Need
 	Grant   Grant
+
+	work bool // a worker alone does it
 }
 
 // A Verb is what is done with a subject.
@@ -62,6 +65,15 @@ const probeToken = "doctor"
 // expects a stream of another name, so that the server refuses it. Who listens on orders.> without
 // a consumer, or for holds, gets empty messages.
 func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.Option) ([]Permission, error) {
+	list := i.permissions()
+	if err := i.try(ctx, list, url, login...); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// try finds out whether the user who logs in so has the permissions that are listed.
+func (i *Inspector) try(ctx context.Context, list []Permission, url string, login ...nats.Option) error {
 	ctx, cancel := context.WithTimeout(ctx, i.config.Timing.Request)
 	defer cancel()
 	var mu sync.Mutex
@@ -79,15 +91,14 @@ func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.O
 		nats.ClosedHandler(func(*nats.Conn) { close(done) }),
 	}, login...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
+		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	list := i.permissions()
 	reply := nc.NewRespInbox()
 	err = i.probe(ctx, nc, list, reply)
 	nc.Close()
 	<-done // whatever was denied was told before
 	if err != nil {
-		return nil, err
+		return err
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -99,11 +110,14 @@ func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.O
 			if p.Verb == Publishes {
 				i.denied.Store(p.Subject, true)
 			}
+			if p.Verb == Subscribes && p.Subject == i.inbox().Subject {
+				i.deaf.Store(true)
+			}
 		case p.Verb == Responds && p.Grant == Granted && violations["publish "+reply]:
 			p.Grant = Denied
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // tryConnect is how long the server is awaited, which answered a moment ago.
@@ -219,7 +233,8 @@ func (i *Inspector) permissions() []Permission {
 			add(Publishes, NeedAlways, s.Subjects...)
 		}
 	}
-	add(Subscribes, NeedAlways, cmp.Or(i.nc.Opts.InboxPrefix, "_INBOX")+".>", n.Service+".>", "$SRV.>", n.account(holdKeys+">"))
+	list = append(list, i.inbox())
+	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.account(holdKeys+">"))
 	add(Responds, NeedAlways, "")
 	if i.config.Provision {
 		for _, s := range streams {
@@ -229,8 +244,20 @@ func (i *Inspector) permissions() []Permission {
 			}
 		}
 	}
-	add(Publishes, NeedDoctor, n.api("INFO"), "$SRV.INFO."+n.Service)
+	add(Publishes, NeedDoctor, n.api("INFO"), n.api("STREAM.NAMES"), "$SRV.INFO."+n.Service)
+	work := []string{
+		n.api("CONSUMER.MSG.NEXT." + n.requestStream() + "." + intakeConsumer), n.api("CONSUMER.MSG.NEXT." + n.wakeupStream() + "." + pollerConsumer),
+		n.write(n.record(">")), n.waiting(">"), n.due(">"),
+	}
+	for at := range list {
+		list[at].work = slices.Contains(work, list[at].Subject)
+	}
 	return list
+}
+
+// inbox is the permission to subscribe where answers come.
+func (i *Inspector) inbox() Permission {
+	return Permission{Verb: Subscribes, Subject: cmp.Or(i.nc.Opts.InboxPrefix, "_INBOX") + ".>", Need: NeedAlways}
 }
 
 // reads returns the subjects on which a stream's messages are asked for.

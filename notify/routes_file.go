@@ -16,9 +16,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// MaxRoutesFile is the most that a file of routes holds, in bytes.
+const MaxRoutesFile = 256 << 10
+
 // Bounds of a file of routes.
 const (
-	maxRoutesFile = 256 << 10 // bytes
 	maxRules      = 1000
 	maxListed     = 100 // entries of one list
 	maxFaults     = 50  // that one error tells
@@ -27,7 +29,8 @@ const (
 
 // ParseRoutes reads a file of routes, which errors and [Why] call by this name. The error has one line
 // for each thing that is wrong, in the order of the file: all of them at once, but where it is no YAML
-// at all. [errors.Join] made it. It is fit for a terminal.
+// at all. [errors.Join] made it. It is fit for a terminal, and quotes nothing of the text, which may be that of
+// another file, with secrets.
 func ParseRoutes(name string, text []byte) (Routes, error) {
 	f := routesFile{name: name}
 	rules := f.read(text)
@@ -78,8 +81,8 @@ func (f *routesFile) err() error {
 
 // read returns the rules. They are right where no fault was found.
 func (f *routesFile) read(text []byte) (rules []rule) {
-	if len(text) > maxRoutesFile {
-		f.fault(1, "the file has more than %s bytes", number(maxRoutesFile))
+	if len(text) > MaxRoutesFile {
+		f.fault(1, "the file has more than %s bytes", number(MaxRoutesFile))
 		return nil
 	}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
@@ -162,6 +165,9 @@ func documents(r io.Reader) (first, second *yaml.Node, err error) {
 // parserWords finds what the parser says, and the line that it names, if any.
 var parserWords = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
+// anchorName finds what the parser quotes of the file, which may be another, with secrets.
+var anchorName = regexp.MustCompile(` '-*\w[\w-]*'`)
+
 // mostRead is how many bytes are read again, in all, to find the line of a fault.
 const mostRead = 8 << 20
 
@@ -173,7 +179,7 @@ func (f *routesFile) notYAML(text []byte) {
 	reader := &lineReader{lines: lines}
 	_, _, err := documents(reader)
 	said := parserWords.FindStringSubmatch(err.Error())
-	at, what := reader.read, line(said[2], 2*maxShown)
+	at, what := reader.read, line(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
 	switch {
 	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
 		what += ": is the line indented as its neighbours are?"

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (f *routesFile) fields(n *yaml.Node, what, where string, known ...keyed) {
 			if len(keys) == 1 {
 				are = "is only"
 			}
-			f.fault(key.Line, "unknown key %s%s; there %s %s", quoted(key.Value), where, are, strings.Join(keys, ", "))
+			f.fault(key.Line, "unknown key%s; there %s %s", where, are, strings.Join(keys, ", "))
 			return
 		}
 		known[i].read(value)
@@ -48,7 +49,7 @@ func (f *routesFile) pairs(n *yaml.Node, what string, read func(key, value *yaml
 		case key.Kind != yaml.ScalarNode:
 			f.fault(key.Line, "a %s must be one word, not %s", what, kindOf(key))
 		case again:
-			f.fault(key.Line, "%s %s comes again; it is in line %d, too", what, shown(key.Value), before)
+			f.fault(key.Line, "this %s comes again; it is in line %d, too", what, before)
 		default:
 			first[key.Value] = key.Line
 			read(key, value)
@@ -74,18 +75,18 @@ func (f *routesFile) is(n *yaml.Node, kind yaml.Kind, what, wanted string) bool 
 func (f *routesFile) plain(n *yaml.Node) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		f.fault(n.Line, "an alias (*%s) has no place here: write out what it stands for", line(n.Value, maxShown))
+		f.fault(n.Line, "an alias (*) has no place here: write out what it stands for")
 	case n.Anchor != "":
-		f.fault(n.Line, "an anchor (&%s) has no place here: take it out", line(n.Anchor, maxShown))
+		f.fault(n.Line, "an anchor (&) has no place here: take it out")
 	case n.Style&yaml.TaggedStyle != 0:
-		f.fault(n.Line, "a tag (%s) has no place here: take it out, and put texts in quotes", line(n.Tag, maxShown))
+		f.fault(n.Line, "a tag (!) has no place here: take it out, and put texts in quotes")
 	default:
 		return true
 	}
 	return false
 }
 
-// kindOf says what a node is.
+// kindOf says what a node is, without what it holds: the file may be another, with secrets.
 func kindOf(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -97,13 +98,13 @@ func kindOf(n *yaml.Node) string {
 	case "!!null":
 		return "nothing"
 	case "!!int", "!!float":
-		return "the number " + line(n.Value, maxShown)
+		return "a number"
 	case "!!bool":
-		return line(n.Value, maxShown) + ", which is no text"
+		return "true or false, which is no text"
 	case "!!timestamp":
-		return "the date " + line(n.Value, maxShown)
+		return "a date"
 	}
-	return "the text " + quoted(n.Value)
+	return "a text"
 }
 
 // list returns what a list holds: at least one thing.
@@ -123,11 +124,12 @@ func (f *routesFile) list(n *yaml.Node, what, wanted string, most int) []*yaml.N
 
 // texts returns a list of texts, each of which passes the check, and stands in it once.
 func (f *routesFile) texts(n *yaml.Node, what, wanted string, check func(string) string) (texts []string) {
-	for _, entry := range f.list(n, what, wanted, maxListed) {
-		text, ok := f.text(entry, what, check)
+	for i, entry := range f.list(n, what, wanted, maxListed) {
+		which := fmt.Sprintf("entry %d of %s", i+1, what)
+		text, ok := f.text(entry, which, check)
 		switch {
 		case ok && slices.Contains(texts, text):
-			f.fault(entry.Line, "%s names %s twice", what, shown(text))
+			f.fault(entry.Line, "%s is there already", which)
 		case ok:
 			texts = append(texts, text)
 		}
@@ -146,10 +148,10 @@ func (f *routesFile) text(n *yaml.Node, what string, check func(string) string) 
 	case n.Tag == "!!null":
 		f.fault(n.Line, "%s has no value: give it one", what)
 	case n.Tag != "!!str":
-		f.fault(n.Line, "%s has %s: put it in quotes to make it a text, %s", what, strings.TrimSuffix(kindOf(n), ", which is no text"), quoted(n.Value))
+		f.fault(n.Line, "%s is %s: put it in quotes to make it a text", what, strings.TrimSuffix(kindOf(n), ", which is no text"))
 	default:
 		if must := check(n.Value); must != "" {
-			f.fault(n.Line, "%s: %s %s", what, quoted(n.Value), must)
+			f.fault(n.Line, "%s %s", what, must)
 			return "", false
 		}
 		return n.Value, true

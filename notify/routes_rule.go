@@ -59,7 +59,7 @@ func (f *routesFile) readRule(n *yaml.Node) rule {
 	case !says:
 		f.fault(r.line, "it says nothing of where or how: give it channels, mention, fallback, quiet_successes or progress")
 	case slices.Contains(r.channels, r.fallback):
-		f.fault(r.line, "fallback %s is one of its channels: name another", r.fallback)
+		f.fault(r.line, "fallback is one of its channels: name another")
 	}
 	return r
 }
@@ -94,10 +94,10 @@ func (f *routesFile) readLabels(n *yaml.Node) (labels []wanted) {
 		if !ok {
 			return
 		}
-		w, what := wanted{key: name}, "label "+shown(name)
+		w := wanted{key: name}
 		if value.Kind == yaml.SequenceNode {
-			w.values = f.texts(value, what, "[prod, staging]", checkLabelValue)
-		} else if text, ok := f.text(value, what, checkLabelValue); ok {
+			w.values = f.texts(value, "a label", "[prod, staging]", checkLabelValue)
+		} else if text, ok := f.text(value, "a label", checkLabelValue); ok {
 			w.values = []string{text}
 		}
 		labels = append(labels, w)

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -149,7 +148,7 @@ func (p *problems) readRoutes(s *SlackConfig) {
 	if s.RoutesFile == "" {
 		return
 	}
-	text, err := os.ReadFile(s.RoutesFile)
+	text, err := readFile(s.RoutesFile, maxRoutesFile)
 	if err != nil {
 		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
 		return
@@ -172,17 +171,14 @@ func (p *problems) checkLog(l LogConfig) {
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
 
-// checkFile checks that the file can be opened now, rather than at the first connection.
+// checkFile checks that the file can be read now, rather than at the first connection.
 func (p *problems) checkFile(name, path string) {
 	if path == "" {
 		return
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if _, err := readFile(path, maxCertFile); err != nil {
 		p.add(name, cannotRead(path, err))
-		return
 	}
-	f.Close()
 }
 
 // isEndpoint reports whether text is a base URL once the region is filled in.

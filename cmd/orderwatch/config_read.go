@@ -135,7 +135,7 @@ func (p *problems) readSecret(name string) Secret {
 		p.add(name, "is set twice, here and as "+envPrefix+name+"_FILE: keep one")
 		return NewSecret(unusable)
 	}
-	content, err := os.ReadFile(path)
+	content, err := readFile(path, maxSecretFile)
 	if err != nil {
 		p.add(name+"_FILE", cannotRead(path, err))
 		return NewSecret(unusable)

@@ -35,8 +35,11 @@ key or password counts towards its lock.
 With -o json each finding is an object: check (what was looked at), about
 (which one), level (ok, note, warning or problem), found, wanted, do.
 
-Exit code 0: work is neither lost nor left undone, whatever else was found;
-1: there is a problem, marked ✗; 2: wrong usage.`,
+What could not be looked at is marked ?, and counted by itself. A login that is
+no worker's sees little.
+
+Exit code 0: no problem was found; 1: there is a problem, marked ✗; 2: wrong
+usage.`,
 		Example: `  orderwatch doctor
   orderwatch doctor --order my-project/order.pool-5ed5-w4l2n
   orderwatch doctor -o json | jq -r 'select(.level == "problem") | .found'`,
@@ -93,13 +96,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	if interrupted.Err() != nil {
 		return codedError{exitInterrupted, ""}
 	}
-	for _, group := range []struct {
-		name string
-		findings
-	}{
-		{"NATS", seen.server}, {"permissions", seen.permissions}, {"streams and consumers", seen.assets},
-		{"watches", seen.watches}, {"workers", seen.workers},
-	} {
+	for _, group := range seen.groups() {
 		if err := p.print(group.name, group.findings); err != nil {
 			return err
 		}
@@ -108,10 +105,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	if interrupted.Err() != nil {
 		return codedError{exitInterrupted, ""}
 	}
-	for _, group := range []struct {
-		name string
-		findings
-	}{{"ModelArts", cloud}, {"clocks", append(seen.clocks, clocks...)}, {"Slack", <-slack}} {
+	for _, group := range []findingGroup{{"ModelArts", "", cloud}, {"clocks", "", append(seen.clocks, clocks...)}, {"Slack", "", <-slack}} {
 		if err := p.print(group.name, group.findings); err != nil {
 			return err
 		}
@@ -131,9 +125,36 @@ func (p *findingPrinter) conclude() error {
 	case problems > 0 && missing == problems:
 		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
 	case problems > 0:
-		return fmt.Errorf("%s: work is lost, repeated or not done until that is mended", howMany(problems, "problem"))
+		return fmt.Errorf("%s: %s until that is mended", howMany(problems, "problem"), p.all.consequences())
 	}
 	return nil
+}
+
+// consequences says what the problems that were found mean.
+func (f findings) consequences() string {
+	var lost, here, untold bool
+	for _, one := range f {
+		switch {
+		case one.Level != levelProblem:
+		case strings.HasPrefix(one.Check, "slack."):
+			untold = true
+		case one.Check == "nats.connection", one.Check == "nats.login":
+			here = true // what others see is not known
+		default:
+			lost = true
+		}
+	}
+	var all []string
+	if lost {
+		all = append(all, "work is lost, repeated or not done")
+	}
+	if here {
+		all = append(all, "a worker with this environment, on this machine, does nothing")
+	}
+	if untold {
+		all = append(all, "people are not told")
+	}
+	return strings.Join(all, ", and ")
 }
 
 // areVariables returns "1 variable is", "2 variables are".
@@ -195,8 +216,9 @@ func (d *doctor) environment() (f findings) {
 }
 
 // skipped is what is said of what depends on variables that are wrong.
-func skipped(check string) findings {
-	return findings{{Check: check, Level: levelNote, Found: "was not looked at: its variables are wrong", Do: "Mend them first."}}
+func skipped(check string) (f findings) {
+	f.unseen(check, "", "was not looked at: its variables are wrong", "Mend them first.")
+	return f
 }
 
 // cannotConnect says what is wrong where there is no connection to NATS.

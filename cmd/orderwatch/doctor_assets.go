@@ -18,16 +18,21 @@ import (
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
 // is not known.
-func (d *doctor) assets(ctx context.Context, x *natsExam, present int) {
+func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, present int) {
 	f := &x.seen.assets
-	single := false
-	for _, a := range x.Assets(ctx) {
+	single, denied := false, 0
+	taken := x.neighbours(ctx, list)
+	ours := slices.ContainsFunc(list, func(a events.Asset) bool { return a.Err == nil && a.Consumer == "" && !isBucket(a.Stream) })
+	for _, a := range list {
 		switch {
 		case a.Missing:
-			d.missing(f, a, present)
+			d.missing(f, a, present, taken)
+			continue
+		case errors.Is(a.Err, events.ErrDenied) && x.stranger:
+			denied++
 			continue
 		case errors.Is(a.Err, events.ErrDenied):
-			f.add(levelNote, "assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
+			f.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
 			continue
 		case noJetStream(a.Err):
 			f.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
@@ -42,7 +47,7 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, present int) {
 			continue
 		}
 		before := len(*f)
-		d.settings(f, a)
+		d.settings(f, a, ours)
 		replicas(f, a)
 		if a.Consumer != "" {
 			backlog(f, a, present)
@@ -53,9 +58,13 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, present int) {
 		}
 		single = single || a.Replicas == 1
 	}
-	if single && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
+	if denied > 0 {
+		f.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
+	}
+	uneven(f, list)
+	if single && !x.stranger && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
 		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
-			"In production run three servers, set ORDERWATCH_STREAM_REPLICAS=3, and nats stream edit --replicas 3 for each stream that is there.")
+			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}
 }
 
@@ -74,8 +83,10 @@ func contents(a events.Asset) string {
 }
 
 // missing tells of what is not there.
-func (d *doctor) missing(f *findings, a events.Asset, present int) {
-	switch {
+func (d *doctor) missing(f *findings, a events.Asset, present int, taken map[string]events.Neighbour) {
+	switch by, isTaken := taken[a.Stream]; {
+	case isTaken:
+		f.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
 	case !d.config.Assets.Provision:
 		f.add(levelProblem, "assets.missing", a.Name(), "is not there",
 			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
@@ -83,12 +94,13 @@ func (d *doctor) missing(f *findings, a events.Asset, present int) {
 		f.add(levelWarning, "assets.missing", a.Name(), "is not there, although workers run",
 			"They make it anew within seconds where they may: see their log. What it held is lost.")
 	default:
-		f.add(levelNote, "assets.missing", a.Name(), "is not there yet", "The first worker that starts creates it.")
+		f.add(levelNote, "assets.missing", a.Name(), "is not there yet", "The first worker that starts creates it, if no other stream has its subjects.")
 	}
 }
 
-// settings tells of settings that are not as wanted.
-func (d *doctor) settings(f *findings, a events.Asset) {
+// settings tells of settings that are not as wanted. What is not surely this installation's is not to be
+// changed.
+func (d *doctor) settings(f *findings, a events.Asset, ours bool) {
 	edit := "Change it with nats stream edit " + a.Stream
 	if a.Consumer != "" {
 		edit = "Change it with nats consumer edit " + a.Stream + " " + a.Consumer
@@ -104,6 +116,12 @@ func (d *doctor) settings(f *findings, a events.Asset) {
 			one.Do = edit + ": work would be lost or repeated with it, so workers take nothing. What cannot be changed must be deleted, once it is empty, and is created anew."
 		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > d.config.Assets.StreamReplicas:
 			one.Level = levelNote
+		}
+		switch {
+		case !ours:
+			one.Do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
+		case difference.Setting == "num_replicas" && a.Consumer == "":
+			one.Do = "Change it with " + replicaCommand(a.Stream, d.config.Assets.StreamReplicas) + ", or leave it: workers work with it."
 		}
 		*f = append(*f, one)
 	}
@@ -162,11 +180,11 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
 	w, err := x.Watches(ctx)
 	if err != nil {
-		f.add(levelNote, "watches.open", "", "the records cannot be read: "+err.Error(),
+		x.unseen(f, "watches.open", "", "were not looked at: the records cannot be read: "+err.Error(),
 			"They show when the streams are there and the user may read them.")
 		return
 	}
-	x.seen.project = w.Recent.ProjectID
+	x.seen.projects, _ = x.Projects(ctx) // where it does not know, other checks say so
 	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
 	if !w.All {
 		open += "; there was no time to read all"
@@ -190,7 +208,7 @@ func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
 	f := &x.seen.workers
 	w, err := x.Workers(ctx)
 	if err != nil {
-		f.add(levelNote, "workers.present", "", "what workers share cannot be read: "+err.Error(),
+		x.unseen(f, "workers.present", "", "were not looked at: what workers share cannot be read: "+err.Error(),
 			"It shows when the streams are there and the user may read them.")
 		return -1
 	}
@@ -204,7 +222,7 @@ func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
 		f.ok("workers.present", "", fmt.Sprint(w.Present))
 	}
 	if w.Present > 0 {
-		d.versions(ctx, x, w.Present)
+		d.versions(ctx, x)
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
@@ -224,12 +242,16 @@ func holdLevel(kind watcher.HoldKind) level {
 }
 
 // versions compares the versions of those who answer.
-func (d *doctor) versions(ctx context.Context, x *natsExam, present int) {
+func (d *doctor) versions(ctx context.Context, x *natsExam) {
 	f := &x.seen.workers
-	found, err := x.Versions(ctx, present)
+	found, others, err := x.Instances(ctx, 0)
 	if err != nil {
-		f.add(levelNote, "workers.versions", "", err.Error(), "Allow it, or look yourself: nats micro list.")
+		x.unseen(f, "workers.versions", "", "were not looked at: "+err.Error(), "Allow it, or look yourself: nats micro list.")
 		return
+	}
+	for _, requests := range others {
+		f.add(levelProblem, "workers.service", d.config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
+			"Set ORDERWATCH_SERVICE_PREFIX to a name of your own. Change nothing of the other installation.")
 	}
 	slices.Sort(found)
 	distinct := slices.Compact(slices.Clone(found))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,18 +31,6 @@ func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenI
 		return skipped("modelarts.login"), nil
 	}
 	cloud = d.tokenAge()
-	order := d.order
-	if order == (watcher.Order{}) {
-		order = watcher.Order{ProjectID: d.config.ModelArts.ProjectID, Name: noSuchOrder}
-	}
-	if order.ProjectID == "" {
-		order.ProjectID = seen.project
-	}
-	if order.ProjectID == "" {
-		cloud.add(levelNote, "modelarts.login", "", "was not tried: no project is known to ask for",
-			"Name an order with --order PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID.")
-		return cloud, nil
-	}
 	config := d.config
 	config.ModelArts.Timeout = min(config.ModelArts.Timeout, doctorCall)
 	orders, err := newOrders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
@@ -54,9 +43,18 @@ func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenI
 	calls := make([]regionCall, len(regions))
 	var asking sync.WaitGroup
 	for i, region := range regions {
-		asking.Go(func() { calls[i] = d.call(ctx, orders, clock, region, order) })
+		order, guessed := d.orderOf(region, seen.projects)
+		if order.ProjectID == "" {
+			calls[i] = notAsked(region)
+			continue
+		}
+		asking.Go(func() {
+			calls[i] = d.call(ctx, orders, clock, region, order)
+			calls[i].guessed = guessed
+		})
 	}
 	asking.Wait()
+	doubtful(calls)
 	known, asked := false, false
 	for _, c := range calls {
 		cloud = append(cloud, c.finding)
@@ -64,7 +62,7 @@ func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenI
 		known, asked = known || c.known, asked || c.asked
 	}
 	if d.order != (watcher.Order{}) && asked && !known {
-		cloud.add(levelWarning, "modelarts.order", order.String(), "no region that answers knows it",
+		cloud.add(levelWarning, "modelarts.order", d.order.String(), "no region that answers knows it",
 			"Check its name, which is not the billing order id, its project and its region.")
 	}
 	return cloud, clocks
@@ -76,7 +74,46 @@ type regionCall struct {
 	region  string
 	look    modelarts.Look
 	asked   bool // it was
+	refused bool // the login, or the project
 	known   bool // the order is
+	guessed bool // that the project is one of the region
+}
+
+// orderOf returns an order to ask the region for: that of --order, or one that does not exist, of a project
+// of the region that is known by the records, or else of the default project. guessed says that nothing
+// shows that the project is one of the region: a project is in one.
+func (d *doctor) orderOf(region string, projects map[string]string) (order watcher.Order, guessed bool) {
+	if d.order != (watcher.Order{}) {
+		return d.order, projects[region] != d.order.ProjectID
+	}
+	if project := projects[region]; project != "" {
+		return watcher.Order{ProjectID: project, Name: noSuchOrder}, false
+	}
+	return watcher.Order{ProjectID: d.config.ModelArts.ProjectID, Name: noSuchOrder}, true
+}
+
+// notAsked is what is said of a region in which no project is known.
+func notAsked(region string) (c regionCall) {
+	var f findings
+	f.unseen("modelarts.login", region, "was not asked: no project of this region is known, by the records or the environment",
+		"Name an order with --order PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID.")
+	return regionCall{region: region, finding: f[0]}
+}
+
+// doubtful takes back what is said of regions that refuse a project which may be another region's, where
+// one region takes the login.
+func doubtful(calls []regionCall) {
+	if !slices.ContainsFunc(calls, func(c regionCall) bool { return c.finding.Level == levelOK }) {
+		return
+	}
+	for i := range calls {
+		c := &calls[i]
+		if c.refused && c.guessed {
+			c.finding.Level, c.finding.unlooked = levelNote, true
+			c.finding.Found = "is not known: the project may be of another region: " + c.finding.Found
+			c.finding.Do = "Name an order of this region with --order PROJECT/ORDER."
+		}
+	}
 }
 
 // call asks one region for the order, if its account is not held.
@@ -84,7 +121,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 	c.region = region
 	c.finding = finding{Check: "modelarts.login", About: region}
 	if leave := orders.Wait(ctx, region, order, clock.Now(), time.Time{}); leave.After > 0 {
-		c.finding.Level, c.finding.Found = levelNote, "was not asked: "+leave.Why
+		c.finding.Level, c.finding.unlooked, c.finding.Found = levelNote, true, "was not asked: "+leave.Why
 		c.finding.Do = "Try again when the hold is over."
 		return c
 	}
@@ -109,6 +146,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 	default:
 		f.Found = refusal.Error()
 		f.Level, f.Do = d.explain(refusal)
+		c.refused = f.Level == levelProblem && slices.Contains([]watcher.Class{watcher.Refused, watcher.Credentials, watcher.Forbidden}, refusal.Class)
 		if timeout := d.config.ModelArts.Timeout; refusal.Status == 0 && timeout > doctorCall {
 			f.Found += fmt.Sprintf("; doctor waits for %s at the most, workers for %s", doctorCall, timeout)
 		}

@@ -15,6 +15,9 @@ type finding struct {
 	Found  string `json:"found"`
 	Wanted string `json:"wanted,omitempty"`
 	Do     string `json:"do,omitempty"` // what to do about it
+
+	// unlooked says that it could not be looked at. Its level is that of a note: it is neither good nor bad.
+	unlooked bool
 }
 
 // A level says how bad a finding is.
@@ -38,11 +41,27 @@ func (f *findings) add(level level, check, about, found, do string) {
 	*f = append(*f, finding{Check: check, About: about, Level: level, Found: found, Do: do})
 }
 
-// count returns how many findings have the level.
+// unseen adds what could not be looked at.
+func (f *findings) unseen(check, about, found, do string) {
+	*f = append(*f, finding{Check: check, About: about, Level: levelNote, Found: found, Do: do, unlooked: true})
+}
+
+// unlooked returns how many things were not looked at.
+func (f findings) unlooked() int {
+	n := 0
+	for _, one := range f {
+		if one.unlooked {
+			n++
+		}
+	}
+	return n
+}
+
+// count returns how many findings have the level, of what was looked at.
 func (f findings) count(l level) int {
 	n := 0
 	for _, one := range f {
-		if one.Level == l {
+		if one.Level == l && !one.unlooked {
 			n++
 		}
 	}
@@ -186,7 +205,7 @@ func (p *findingPrinter) write(b *strings.Builder, f finding, labels int) {
 	if f.Wanted != "" {
 		text += "; wanted is " + f.Wanted
 	}
-	b.WriteString(strings.Repeat(" ", markColumn) + p.mark(f.Level) + " ")
+	b.WriteString(strings.Repeat(" ", markColumn) + p.mark(f) + " ")
 	switch long := nameColumn + width(label) + 2; {
 	case width(label) > labels && long+width(text) > p.columns:
 		column = moreColumn
@@ -208,14 +227,16 @@ func (p *findingPrinter) indented(text string, column int) string {
 	return strings.Join(paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
-// mark returns the sign of a level.
-func (p *findingPrinter) mark(l level) string {
-	switch l {
-	case levelOK:
+// mark returns the sign of a finding: of its level, or that it was not looked at.
+func (p *findingPrinter) mark(f finding) string {
+	switch {
+	case f.unlooked:
+		return p.paint.faint("?")
+	case f.Level == levelOK:
 		return p.paint.green("✓")
-	case levelNote:
+	case f.Level == levelNote:
 		return p.paint.faint("·")
-	case levelWarning:
+	case f.Level == levelWarning:
 		return p.paint.yellow("!")
 	}
 	return p.paint.red("✗")
@@ -226,7 +247,15 @@ func (p *findingPrinter) summary() string {
 	counts := []string{
 		howMany(p.all.count(levelProblem), "problem"), howMany(p.all.count(levelWarning), "warning"), howMany(p.all.count(levelNote), "note"),
 	}
-	return fmt.Sprintf("%s; %d of %d things are as they must be.", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all))
+	unlooked := p.all.unlooked()
+	text := fmt.Sprintf("%s; %d of %d things are as they must be", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all)-unlooked)
+	switch unlooked {
+	case 0:
+		return text + "."
+	case 1:
+		return text + ", 1 was not looked at (?)."
+	}
+	return text + fmt.Sprintf(", %d were not looked at (?).", unlooked)
 }
 
 // howMany returns a number with its noun.

@@ -19,10 +19,10 @@ import (
 type seenInNATS struct {
 	server, permissions, assets, watches, workers, clocks findings
 
-	holds   map[string]watcher.Hold
-	ahead   time.Duration // the server's clock
-	clocked bool          // that is known
-	project string        // of some open watch
+	holds    map[string]watcher.Hold
+	ahead    time.Duration     // the server's clock
+	clocked  bool              // that is known
+	projects map[string]string // of records, by region
 }
 
 // nats looks at everything in NATS.
@@ -50,14 +50,37 @@ func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
 		}
 		return seen
 	}
-	defer nc.Close()
 	i, err := events.NewInspector(d.eventsConfig(), nc, clock)
 	if err != nil {
+		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
 		return seen
 	}
-	d.examine(ctx, &natsExam{i, nc, url, login, seen})
+	x := &natsExam{Inspector: i, nc: nc, url: url, login: login, time: clock, seen: seen}
+	defer func() { x.nc.Close() }()
+	d.examine(ctx, x)
 	return seen
+}
+
+// groups returns the groups of findings in NATS, in the order in which they are shown. What was not looked
+// at, since what comes before was not as it must be, says so.
+func (s *seenInNATS) groups() (all []findingGroup) {
+	all = []findingGroup{
+		{"NATS", "", s.server}, {"permissions", "permissions.all", s.permissions}, {"streams and consumers", "assets.state", s.assets},
+		{"watches", "watches.open", s.watches}, {"workers", "workers.present", s.workers},
+	}
+	for i := range all {
+		if g := &all[i]; len(g.findings) == 0 && g.check != "" {
+			g.findings.unseen(g.check, "", "was not looked at: NATS could not be used", "")
+		}
+	}
+	return all
+}
+
+// A findingGroup is a group of findings under its name. check is what stands for all of it.
+type findingGroup struct {
+	name, check string
+	findings
 }
 
 // eventsConfig returns what of the configuration concerns NATS.
@@ -123,7 +146,10 @@ type natsExam struct {
 	nc    *nats.Conn
 	url   string
 	login []nats.Option
+	time  *events.Clock
 	seen  *seenInNATS
+
+	stranger bool // the login is no worker's
 }
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
@@ -138,13 +164,15 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 	cancel()
 	looking, cancel := context.WithTimeout(ctx, doctorLook)
 	defer cancel()
-	present := d.workers(looking, x)
 	var wait sync.WaitGroup
 	var limits, syncing findings
 	wait.Go(func() { limits = x.limits(looking) })
 	wait.Go(func() { syncing = d.syncing(looking, x) })
-	wait.Go(func() { d.assets(looking, x, present) })
-	wait.Go(func() { d.watches(looking, x) })
+	if list := x.Assets(looking); !x.foreign(list) {
+		present := d.workers(looking, x)
+		wait.Go(func() { d.assets(looking, x, list, present) })
+		wait.Go(func() { d.watches(looking, x) })
+	}
 	wait.Wait()
 	x.seen.server = append(append(x.seen.server, limits...), syncing...)
 }
@@ -153,7 +181,7 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 func (x *natsExam) clock(ctx context.Context) {
 	ahead, took, err := x.Clock(ctx)
 	if err != nil {
-		x.seen.clocks.add(levelNote, "clocks.nats", "", "NATS's clock is not known: "+err.Error(),
+		x.unseen(&x.seen.clocks, "clocks.nats", "", "NATS's clock was not looked at: "+err.Error(),
 			"It shows when the streams are there.")
 		return
 	}

@@ -64,7 +64,7 @@ func (x *natsExam) limits(ctx context.Context) (f findings) {
 	limits, err := x.Limits(ctx)
 	switch {
 	case errors.Is(err, events.ErrDenied):
-		f.add(levelNote, "nats.limits", "", "this user may not see the account's limits",
+		x.unseen(&f, "nats.limits", "", "this user may not see the account's limits",
 			"Allow it $JS.API.INFO, or look yourself: nats account info.")
 		return f
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
@@ -143,7 +143,7 @@ func (d *doctor) syncing(ctx context.Context, x *natsExam) (f findings) {
 		f = append(f, finding{Check: "nats.sync_interval", About: s.Server, Level: levelWarning, Found: s.Every.String(), Wanted: "always", Do: advice})
 	}
 	if len(f) == 0 {
-		f.add(levelNote, "nats.sync_interval", "", "cannot be seen with this login",
+		f.unseen("nats.sync_interval", "", "cannot be seen with this login",
 			`It should be "always" on each server: look at its configuration, or, with a login of the system account, at config.sync_always in nats server request jetstream.`)
 	}
 	return f
@@ -159,6 +159,10 @@ func (d *doctor) permissions(ctx context.Context, x *natsExam) {
 		f.add(levelWarning, "permissions.all", "", "could not be tried: "+err.Error(), "Try again.")
 		return
 	}
+	if !events.MayWork(list) {
+		d.stranger(trying, x)
+		return
+	}
 	for _, p := range list {
 		check := "permissions." + string(p.Verb)
 		switch {
@@ -166,7 +170,7 @@ func (d *doctor) permissions(ctx context.Context, x *natsExam) {
 		case p.Grant == events.Granted:
 			f.ok(check, p.Subject, "allowed")
 		case p.Grant == events.NotTried:
-			f.add(levelNote, check, p.Subject, "could not be tried",
+			f.unseen(check, p.Subject, "could not be tried",
 				"Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
 		case p.Need == events.NeedDoctor:
 			f.add(levelNote, check, p.Subject, "denied; only doctor asks for it", "")

@@ -101,7 +101,7 @@ const addScope = "Add the scope to the app, and install it again."
 func scopeFindings(i notify.Inspection) (f findings) {
 	switch {
 	case i.Scopes == nil:
-		f.add(levelNote, "slack.scope", notify.ScopePost, "Slack does not say which scopes the token has",
+		f.unseen("slack.scope", notify.ScopePost, "Slack does not say which scopes the token has",
 			"Make sure of chat:write in the app's settings.")
 		return f
 	case !i.Has(notify.ScopePost):
@@ -136,7 +136,7 @@ func channelFinding(i notify.Inspection, c notify.Channel, use slackUse) finding
 	case e != nil:
 		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.why+")")+then
 	case c.Err != nil && c.Err.Code == "missing_scope":
-		f.Level, f.Found = levelNote, "cannot be seen: "+slackReason(c.Err)
+		f.Level, f.unlooked, f.Found = levelNote, true, "cannot be seen: "+slackReason(c.Err)
 		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."
 	case c.Err != nil:
 		f.Level, f.Found, f.Do = levelWarning, "was not looked at: "+slackReason(c.Err), "Try again."

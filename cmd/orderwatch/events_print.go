@@ -43,10 +43,11 @@ func printEvents(c *cobra.Command, s *session, filter events.Filter, format outp
 func eventLine(e events.Event) []byte {
 	var b bytes.Buffer
 	if json.Compact(&b, e.Encoded) != nil {
-		return append(bytes.ReplaceAll(e.Encoded, []byte("\n"), []byte(" ")), '\n')
+		b.Reset()
+		b.Write(bytes.ReplaceAll(e.Encoded, []byte("\n"), []byte(" ")))
 	}
 	b.WriteByte('\n')
-	return b.Bytes()
+	return escapeJSON(b.Bytes())
 }
 
 // An eventPrinter writes events as people read them.

@@ -46,7 +46,7 @@ func (c natsContexts) selected() string {
 	if c.dir == "" {
 		return ""
 	}
-	name, err := os.ReadFile(filepath.Join(c.dir, "context.txt"))
+	name, err := readFile(filepath.Join(c.dir, "context.txt"), maxContextFile)
 	if err != nil {
 		return ""
 	}
@@ -104,7 +104,7 @@ func (c natsContexts) access(name string) (natsAccess, error) {
 		return natsAccess{}, fmt.Errorf("%q is no name of a context of the nats tool%s", name, c.known())
 	}
 	path := filepath.Join(c.dir, "context", name+".json")
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, maxContextFile)
 	if errors.Is(err, fs.ErrNotExist) || c.dir == "" {
 		return natsAccess{}, fmt.Errorf("there is no context %q of the nats tool%s", name, c.known())
 	}
@@ -194,7 +194,10 @@ func (x *natsContext) check() error {
 		if scheme := reference(*field.path); scheme != "" {
 			return fmt.Errorf("%s: orderwatch does not look up %s: references; name a file", field.name, scheme)
 		}
-		if _, err := os.Stat(*field.path); *field.path != "" && err != nil {
+		if *field.path == "" {
+			continue
+		}
+		if _, err := readFile(*field.path, maxCertFile); err != nil {
 			return fmt.Errorf("%s: %s", field.name, cannotRead(*field.path, err))
 		}
 	}

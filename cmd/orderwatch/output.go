@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
@@ -52,8 +55,41 @@ func completeFlag(c *cobra.Command, flag string, values ...string) {
 	}
 }
 
-// printJSON writes the value as one line.
-func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
+// printJSON writes the value as one line that is fit for a terminal.
+func printJSON(w io.Writer, value any) error {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// escapeJSON returns a line of JSON with the same values, in which what could move the cursor, hide or turn
+// what others say is escaped. Such characters stand in strings alone; its end is no such character.
+func escapeJSON(line []byte) []byte {
+	if !bytes.ContainsFunc(line, func(r rune) bool { return r != '\n' && harmful(r) }) {
+		return line
+	}
+	escaped := make([]byte, 0, len(line)+len(line)/8)
+	for _, r := range string(line) { // what is no UTF-8 comes as U+FFFD
+		switch high, low := utf16.EncodeRune(r); {
+		case r == '\n' || !harmful(r):
+			escaped = utf8.AppendRune(escaped, r)
+		case high != unicode.ReplacementChar:
+			escaped = fmt.Appendf(escaped, `\u%04x\u%04x`, high, low)
+		default:
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		}
+	}
+	return escaped
+}
+
+// harmful reports whether a terminal may do something else with the character than show it. U+FFFD stands
+// for bytes that are no text.
+func harmful(r rune) bool {
+	return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs)
+}
 
 // A paint colours texts, or leaves them as they are where it is false.
 type paint bool

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/orderwatch/orderwatch/events"
 )
 
 func TestClean(t *testing.T) {
@@ -20,6 +25,42 @@ func TestClean(t *testing.T) {
 	} {
 		if got := clean(text); got != want {
 			t.Errorf("clean(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestPrintJSON holds that JSON has nothing raw that a terminal obeys, and keeps its values.
+func TestPrintJSON(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"flavor sold out", "库存不足", "\x00\x1b[2J\x7f\u0080\u009b31m\u009f", "a\u202egnirts\u2066\u2069\u200e\u200f\u061c", "z\u200bw\u200c\u200dj\u2060\ufeff\u00ad",
+		"\u2028\u2029", "\U000e0041\U000e0001\U000f0000\ue000\ufff9", "two\nlines\r\ttab", `\u009b \\u202e "`, "\\\u009b", "\ufffd", "😀 <&>",
+	} {
+		var b bytes.Buffer
+		if err := printJSON(&b, map[string]string{text: text}); err != nil {
+			t.Fatal(err)
+		}
+		if line := strings.TrimSuffix(b.String(), "\n"); strings.ContainsFunc(line, harmful) || line == b.String() {
+			t.Errorf("%q is printed as %q", text, b.String())
+		}
+		var got map[string]string
+		if err := json.Unmarshal(b.Bytes(), &got); err != nil || got[text] != text {
+			t.Errorf("%q became %q, %v", text, got, err)
+		}
+	}
+}
+
+// TestEventLine holds that an event is one line, without anything raw that a terminal obeys, whoever wrote it.
+func TestEventLine(t *testing.T) {
+	t.Parallel()
+	for encoded, want := range map[string]string{
+		"{\n \"a\": \"\u009b31m\u202e\u200b\x7f\" }": `{"a":"\u009b31m\u202e\u200b\u007f"}` + "\n",
+		"{\"a\":\"\xff\x9b\"}":                       `{"a":"\ufffd\ufffd"}` + "\n",
+		"{\"a\":\"\U000e0041\"}":                     `{"a":"\udb40\udc41"}` + "\n",
+		"no JSON\n\x1b[2J\u202e":                     `no JSON \u001b[2J\u202e` + "\n",
+	} {
+		if got := string(eventLine(events.Event{Encoded: []byte(encoded)})); got != want {
+			t.Errorf("%q is printed as %q, want %q", encoded, got, want)
 		}
 	}
 }

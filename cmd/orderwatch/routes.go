@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -146,7 +145,7 @@ func readRoutes(c *cobra.Command, config SlackConfig, path string) (notify.Route
 	if path == "" {
 		return notify.Routes{}, usageError{c, errors.New("which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")}
 	}
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, maxRoutesFile)
 	if err != nil {
 		return notify.Routes{}, err
 	}

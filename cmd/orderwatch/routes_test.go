@@ -239,8 +239,8 @@ func TestRoutesTestRefuses(t *testing.T) {
 		{"a directory", nil, []string{"--file", ".", "p/o"}, exitError, "read .: is a directory"},
 		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
 		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
-		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exitError, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not the text \"C0A\"\n" +
-			"bad.yaml:3: rule 1: unknown key \"mentions\"; there are match, channels, mention, fallback, quiet_successes, progress\n"},
+		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exitError, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
+			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress\n"},
 		{"unknown command", nil, nil, exitUsage, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -160,7 +160,7 @@ func trusted(path string) (*tls.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := readFile(path, maxCertFile)
 	if err != nil {
 		return nil, err
 	}

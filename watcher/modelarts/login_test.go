@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -878,5 +879,19 @@ func TestLoginsRefuseSettings(t *testing.T) {
 	}
 	if _, err := modelarts.NewAgency(quiet, modelarts.AgencyConfig{Endpoint: "169.254.169.254"}); err == nil {
 		t.Error("an endpoint without a scheme is taken")
+	}
+}
+
+// TestTokenFileNoFile holds that nothing but a file is read for a token, and that nothing waits for it.
+func TestTokenFileNoFile(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/dev/zero", pipe, t.TempDir()} {
+		if _, err := modelarts.NewTokenFile(quiet, path); err == nil || !strings.Contains(err.Error(), "not a file") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // maxTokenFile is more than any token: those with a catalog in them have some 10 KiB.
@@ -74,11 +75,14 @@ func (*TokenFile) Login() string { return Token{}.Login() }
 
 // readToken returns the token in the file.
 func readToken(path string) (Token, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // does not wait for a pipe's other end
 	if err != nil {
 		return Token{}, unreadable(err)
 	}
 	defer file.Close()
+	if stat, err := file.Stat(); err != nil || !stat.Mode().IsRegular() {
+		return Token{}, errors.New("token file: is a directory, a pipe or a device, not a file")
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
 	if err != nil {
 		return Token{}, unreadable(err)

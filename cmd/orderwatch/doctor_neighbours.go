@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/orderwatch/orderwatch/events"
+)
+
+// foreign reports whether the streams of these names are another installation's, and says so. What is
+// another's is not looked at any further, and nothing of it is to be changed.
+func (x *natsExam) foreign(list []events.Asset) bool {
+	var whose []string
+	for _, a := range list {
+		if len(a.Foreign) > 0 {
+			whose = append(whose, fmt.Sprintf("stream %s has %s", a.Stream, strings.Join(a.Foreign, ", ")))
+		}
+	}
+	if len(whose) == 0 {
+		return false
+	}
+	const another = "was not looked at: it is another installation's"
+	x.seen.assets.add(levelProblem, "assets.installation", "", "another installation lives here: "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
+		"Set ORDERWATCH_STREAM_PREFIX, too, to a prefix of your own: workers take nothing until then. Change and delete nothing of what is there.")
+	x.seen.assets.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they are another installation's", len(list)-len(whose)), "")
+	x.seen.watches.unseen("watches.open", "", another, "")
+	x.seen.workers.unseen("workers.present", "", another, "")
+	return true
+}
+
+// neighbours returns, by the names of missing streams, who has their subjects, and says so.
+func (x *natsExam) neighbours(ctx context.Context, list []events.Asset) map[string]events.Neighbour {
+	missing := func(a events.Asset) bool { return a.Missing && a.Consumer == "" }
+	if !slices.ContainsFunc(list, missing) {
+		return nil
+	}
+	all, err := x.Neighbours(ctx)
+	if err != nil && !errors.Is(err, events.ErrDenied) {
+		x.unseen(&x.seen.assets, "assets.subjects", "", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
+	}
+	taken := make(map[string]events.Neighbour)
+	for _, n := range all {
+		if _, told := taken[n.Own]; told || !slices.ContainsFunc(list, func(a events.Asset) bool { return missing(a) && a.Stream == n.Own }) {
+			continue
+		}
+		taken[n.Own] = n
+		x.seen.assets.add(levelProblem, "assets.installation", n.Own, fmt.Sprintf("another installation may live here: stream %s has the subject %s, which is to be that of %s", n.Stream, n.Subject, n.Own),
+			"If so, set ORDERWATCH_SUBJECT_PREFIX and ORDERWATCH_SERVICE_PREFIX, too, to prefixes of your own. Change and delete nothing before you know whose it is.")
+	}
+	return taken
+}
+
+// isBucket reports whether a stream is that of a bucket.
+func isBucket(stream string) bool { return strings.HasPrefix(stream, bucketStreams) }
+
+// bucketStreams is how names of streams begin that are buckets.
+const bucketStreams = "KV_"
+
+// replicaCommand returns the command that changes how many replicas a stream or a bucket has. The nats tool
+// does not change a bucket's stream without a question.
+func replicaCommand(stream string, replicas int) string {
+	if bucket, ok := strings.CutPrefix(stream, bucketStreams); ok {
+		return fmt.Sprintf("nats kv edit %s --replicas %d", bucket, replicas)
+	}
+	return fmt.Sprintf("nats stream edit %s --replicas %d -f", stream, replicas)
+}
+
+// replicaCommands returns the commands for all that have fewer replicas.
+func replicaCommands(list []events.Asset, replicas int) string {
+	var all []string
+	for _, a := range list {
+		if a.Consumer == "" && a.Err == nil && a.Replicas < replicas {
+			all = append(all, replicaCommand(a.Stream, replicas))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// uneven tells of streams that have not as many replicas as the others: the one with the fewest bounds
+// what survives.
+func uneven(f *findings, list []events.Asset) {
+	by := make(map[int][]string)
+	most := 0
+	for _, a := range list {
+		if a.Consumer == "" && a.Err == nil && a.Replicas > 0 {
+			by[a.Replicas] = append(by[a.Replicas], a.Stream)
+			most = max(most, a.Replicas)
+		}
+	}
+	if len(by) < 2 {
+		return
+	}
+	var found []string
+	for _, n := range []int{1, 2, 3, 4, 5} {
+		if len(by[n]) > 0 {
+			found = append(found, fmt.Sprintf("%s: %s", howMany(n, "replica"), strings.Join(by[n], ", ")))
+		}
+	}
+	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
+		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, most)+".")
+}

@@ -1,0 +1,229 @@
+package main_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// moreUsers are beside those of nats-permissions.conf.
+const moreUsers = `users: [
+	{user: follower, password: planted-follower, permissions: {
+		publish: {allow: ["$JS.API.CONSUMER.INFO.ORDER_EVENTS.mine", "$JS.API.CONSUMER.MSG.NEXT.ORDER_EVENTS.mine", "$JS.ACK.ORDER_EVENTS.mine.>"]}
+		subscribe: {allow: ["_INBOX_follower.>"]}
+	}}
+	{user: nobody, password: planted-nobody, permissions: {publish: {deny: [">"]}, subscribe: {deny: [">"]}}}
+	{user: team2, password: planted-team2, permissions: {
+		publish: {allow: ["team2.>", "$JS.API.*.INFO.TEAM2.>", "$KV.TEAM2_WATCHES.>"]}
+		subscribe: {allow: ["_INBOX_team2.>"]}
+	}}
+	{user: reader, password: planted-reader, permissions: {
+		publish: {allow: ["orderwatch.get", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.DIRECT.GET.>", "$JS.API.INFO"]}
+		subscribe: {allow: ["_INBOX.>"]}
+	}}`
+
+// TestDoctorStrangers logs in as everybody who is no worker, beside workers that do well: nothing is a
+// problem, nobody is to change the worker's user, and what was not looked at is not counted as good. Case T3.
+func TestDoctorStrangers(t *testing.T) {
+	t.Parallel()
+	rules := strings.Replace(permissionRules(t), "users: [", moreUsers, 1)
+	g := startGuarded(t, rules, nats.UserInfo("setup", "planted-setup"))
+	c := newClinic(t)
+	as := func(user string, more ...string) []string {
+		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+	}
+	provision(t, as("setup"))
+	for range 2 {
+		addr := freeAddr(t)
+		start(t, build(t, worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		awaitReady(t, addr)
+	}
+	for _, tt := range []struct {
+		user, login string
+		seen        []finding
+	}{
+		{"person", "as the user person of deploy/nats-permissions.conf", []finding{
+			{Check: "assets.stream", Level: "ok", About: "ORDER_EVENTS"}, {Check: "assets.consumer", Level: "ok", About: "slack of ORDER_EVENTS"},
+			{Check: "clocks.nats", Level: "ok"},
+		}},
+		{"producer", "it may ask for watches, as the user producer", nil},
+		{"follower", "nor create a consumer of events", nil},
+		{"nobody", "it may do nothing of what workers do", []finding{{Check: "permissions.subscribe", Level: "note", Found: "no answers"}}},
+		{"team2", "it may do nothing of what workers do", nil},
+		{"reader", "it may do nothing of what workers do", []finding{
+			{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, {Check: "watches.open", Level: "ok"}, {Check: "workers.present", Level: "ok", Found: "2"},
+		}},
+	} {
+		t.Run(tt.user, func(t *testing.T) {
+			t.Parallel()
+			code, out := doctor(t, as(tt.user), "-o", "json")
+			all := findings(t, out)
+			if code != 0 || bad(all) != "" {
+				t.Errorf("exit code %d\n%s", code, bad(all))
+			}
+			for _, want := range append(tt.seen, finding{Check: "permissions.login", Level: "note", About: tt.user, Found: tt.login, Do: "with the worker's environment"}) {
+				if !has(all, want) {
+					t.Errorf("no finding %+v in\n%s", want, out)
+				}
+			}
+			for _, advice := range []string{"worker's user", "stream edit", "consumer edit", "that permission", "has no leader", "Allow it"} {
+				if strings.Contains(out, advice) {
+					t.Errorf("it says %q:\n%s", advice, out)
+				}
+			}
+			_, text := doctor(t, as(tt.user))
+			t.Log(text)
+			if strings.Contains(text, "work is lost") || !strings.Contains(text, "were not looked at (?).") || !strings.Contains(text, "0 problems, 0 warnings") {
+				t.Errorf("it ends with\n%s", text)
+			}
+		})
+	}
+}
+
+// TestDoctorNeighbours looks where another installation lives, with a part of the prefixes changed: nothing
+// of the other installation is to be changed. Case T5.
+func TestDoctorNeighbours(t *testing.T) {
+	t.Parallel()
+	s := startNATS(t, "")
+	c := newClinic(t)
+	addr := freeAddr(t)
+	start(t, build(t, worker), c.env(s.url, "ORDERWATCH_HTTP_ADDR="+addr, "ORDERWATCH_EVENTS_MAX_AGE=2400h"), "serve")
+	awaitReady(t, addr)
+	team := func(names ...string) (env []string) {
+		for _, name := range names {
+			env = append(env, "ORDERWATCH_"+name+"_PREFIX="+map[string]string{"SUBJECT": "team2", "SERVICE": "team2-service", "STREAM": "TEAM2"}[name])
+		}
+		return env
+	}
+	for _, tt := range []struct {
+		name string
+		env  []string
+		want finding
+		code int
+	}{
+		{"subjects alone", team("SUBJECT"), finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here: stream ORDER_REQUESTS has orders.watch", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
+		{"subjects and service", team("SUBJECT", "SERVICE"), finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
+		{"streams alone", team("STREAM"), finding{Check: "assets.installation", Level: "problem", About: "TEAM2_REQUESTS", Found: "stream ORDER_REQUESTS has the subject orders.watch", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
+		{"streams and service", team("STREAM", "SERVICE"), finding{Check: "assets.installation", Level: "problem", About: "TEAM2_WAKEUPS", Found: "stream ORDER_WAKEUPS has the subject orders.", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
+		{"all", team("SUBJECT", "STREAM", "SERVICE"), finding{Check: "assets.missing", Level: "note", Found: "is not there yet"}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, out := doctor(t, c.env(s.url, tt.env...), "-o", "json")
+			all := findings(t, out)
+			if code != tt.code || !has(all, tt.want) {
+				t.Errorf("exit code %d, want %d; no finding %+v in\n%s", code, tt.code, tt.want, out)
+			}
+			changesNothing(t, all, "ORDER_")
+		})
+	}
+	t.Run("one service", func(t *testing.T) { // both work, and share the service
+		addr := freeAddr(t)
+		env := c.env(s.url, "ORDERWATCH_SUBJECT_PREFIX=team3", "ORDERWATCH_STREAM_PREFIX=TEAM3", "ORDERWATCH_HTTP_ADDR="+addr)
+		start(t, build(t, worker), env, "serve")
+		awaitReady(t, addr)
+		code, out := doctor(t, env, "-o", "json")
+		all := findings(t, out)
+		if want := (finding{Check: "workers.service", Level: "problem", Found: "takes requests on orders.watch", Do: "ORDERWATCH_SERVICE_PREFIX"}); code != 1 || !has(all, want) {
+			t.Errorf("exit code %d, no finding %+v in\n%s", code, want, out)
+		}
+		if want := (finding{Check: "workers.present", Level: "note", Found: "one"}); !has(all, want) {
+			t.Errorf("no finding %+v in\n%s", want, out)
+		}
+		changesNothing(t, all, "ORDER_")
+	})
+}
+
+// changesNothing holds that no advice is to change or delete a stream, bucket or consumer whose name begins so.
+func changesNothing(t *testing.T, all []finding, prefix string) {
+	t.Helper()
+	for _, f := range all {
+		for _, verb := range []string{"edit ", "edit KV_", "rm ", "delete", "purge ", "resume "} {
+			if strings.Contains(f.Do, verb+prefix) {
+				t.Errorf("what may be another's is to be changed: %+v", f)
+			}
+		}
+		if strings.Contains(f.Do, "must be deleted") {
+			t.Errorf("what may be another's is to be deleted: %+v", f)
+		}
+	}
+}
+
+// TestDoctorProjects checks the login with a project of the records, in the region of each, where no project
+// is configured. Case T4.
+func TestDoctorProjects(t *testing.T) {
+	t.Parallel()
+	s := startNATS(t, "")
+	for n, tt := range []struct {
+		name    string
+		env     []string
+		records map[string]string // project, by the order's region
+		state   watcher.State
+		want    []finding
+		code    int
+	}{
+		{"bad login", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": project}, watcher.Watching,
+			[]finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
+		{"bad login, watches that have ended", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": project}, watcher.Ended,
+			[]finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
+		{"good login", nil, map[string]string{"cn-north-4": "another-project"}, watcher.Ended,
+			[]finding{{Check: "modelarts.login", Level: "ok", Found: "for project another-project"}}, 0},
+		{"no records", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, nil, "",
+			[]finding{{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project", Do: "--order"}}, 0},
+		{"two regions, records in one", []string{"ORDERWATCH_MODELARTS_REGIONS=cn-north-4,cn-southwest-2"}, map[string]string{"cn-southwest-2": "west"}, watcher.Watching,
+			[]finding{
+				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},
+				{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project"},
+			}, 0},
+		{"two regions", []string{"ORDERWATCH_MODELARTS_REGIONS=cn-north-4,cn-southwest-2"}, map[string]string{"cn-southwest-2": "west", "cn-north-4": "north"}, watcher.Ended,
+			[]finding{
+				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},
+				{Check: "modelarts.login", Level: "ok", About: "cn-north-4", Found: "for project north"},
+			}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := patient{clinic: newClinic(t), js: s.js, prefix: fmt.Sprintf("T%d", n)}
+			env := append(p.env(s.url, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=t%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=t%dv", n), "ORDERWATCH_MODELARTS_PROJECT_ID="), tt.env...)
+			provision(t, env)
+			for region, id := range tt.records {
+				p.record(t, watcher.Watch{State: tt.state, Order: watcher.Order{ProjectID: id, Name: "order.a"}, Region: region})
+			}
+			code, out := doctor(t, env, "-o", "json")
+			all := findings(t, out)
+			if code != tt.code {
+				t.Errorf("exit code %d; want %d\n%s", code, tt.code, bad(all))
+			}
+			for _, want := range tt.want {
+				if !has(all, want) {
+					t.Errorf("no finding %+v in\n%s", want, out)
+				}
+			}
+		})
+	}
+}
+
+// record stores a watch that is not due for an hour.
+func (p patient) record(t *testing.T, w watcher.Watch) {
+	t.Helper()
+	now := time.Now().UTC()
+	w.Schema, w.ID, w.AcceptedAt, w.NextPollAt, w.Deadline = watcher.SchemaVersion, "w_1", now, now.Add(time.Hour), now.Add(2*time.Hour)
+	asked := []watcher.Request{{ID: "req-1", ReceivedAt: now}}
+	if w.State == watcher.Watching {
+		w.Requests = asked
+	} else {
+		w.Completion = &watcher.Completion{Outcome: watcher.Succeeded, CompletedAt: now, Report: watcher.Report{
+			WatchID: w.ID, Region: w.Region, ProjectID: w.ProjectID, OrderName: w.Name, Requests: asked, AcceptedAt: now,
+		}}
+	}
+	record, err := watcher.EncodeWatch(w, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store(t, "_WATCHES", w.ProjectID+"."+w.Name, record)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestReadFile holds that only files are read, and no more of one than is allowed.
+func TestReadFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, size := range map[string]int{"empty": 0, "full": 1 << 10, "long": 1<<10 + 1} {
+		if err := os.WriteFile(at(name), bytes.Repeat([]byte("s"), size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(at("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"link": "full", "loop": "loop", "to-zero": "/dev/zero"} {
+		if err := os.Symlink(to, at(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ path, err string }{
+		{at("empty"), ""},
+		{at("full"), ""},
+		{at("link"), ""},
+		{at("long"), "has more than 1.0 KiB"},
+		{at("pipe"), "is a pipe, not a file"},
+		{"/dev/zero", "is a device, not a file"},
+		{"/dev/null", "is a device, not a file"},
+		{at("to-zero"), "is a device, not a file"},
+		{dir, "is a directory, not a file"},
+		{at("loop"), "too many levels"},
+		{at("none"), "no such file"},
+		{"", "no such file"},
+	} {
+		content, err := readFile(tt.path, 1<<10)
+		if tt.err == "" {
+			if err != nil || len(content) > 1<<10 {
+				t.Errorf("%s: %d bytes, %v", tt.path, len(content), err)
+			}
+			continue
+		}
+		if _, ok := errors.AsType[*fs.PathError](err); !ok || !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: got %v, want %q", tt.path, err, tt.err)
+		}
+	}
+}
+
+// TestNoFile gives every variable and flag that names a file something that is none: nothing waits, and the
+// error says what it is.
+func TestNoFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, what := range map[string]string{"/dev/zero": "a device", pipe: "a pipe", t.TempDir(): "a directory"} {
+		for _, v := range []string{
+			"NATS_PASSWORD_FILE", "NATS_TOKEN_FILE", "NATS_CREDS_FILE", "NATS_NKEY_FILE", "NATS_CA_FILE", "NATS_CERT_FILE", "NATS_KEY_FILE",
+			"MODELARTS_TOKEN_FILE", "MODELARTS_ACCESS_KEY_FILE", "MODELARTS_SECRET_KEY_FILE", "MODELARTS_SECURITY_TOKEN_FILE", "MODELARTS_PASSWORD_FILE",
+			"MODELARTS_CA_FILE", "SLACK_TOKEN_FILE", "SLACK_WEBHOOK_URL_FILE", "SLACK_ROUTES_FILE",
+		} {
+			t.Run(v+" "+what, func(t *testing.T) {
+				t.Setenv("ORDERWATCH_"+v, path)
+				if _, err := LoadConfig(); err == nil || !strings.Contains(err.Error(), "ORDERWATCH_"+v+`: "`+path+`": is `+what+", not a file") {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		if code, out, errs := routesTest(t, "--file", path, "p/o"); code != exitError || out != "" || !strings.Contains(errs, "is "+what+", not a file") {
+			t.Errorf("routes test: code %d, %q, %q", code, out, errs)
+		}
+		if _, err := trusted(path); err == nil || !strings.Contains(err.Error(), "is "+what+", not a file") {
+			t.Errorf("CA file: %v", err)
+		}
+	}
+}
+
+// TestNoContextFile gives the contexts of the nats tool files that are none.
+func TestNoContextFile(t *testing.T) {
+	root := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", root)
+	dir := filepath.Join(root, "nats", "context")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"zero.json": "/dev/zero", "../context.txt": "/dev/zero"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "creds.json"), []byte(`{"creds": "/dev/zero"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--context", "zero"}, "is a device, not a file"},
+		{[]string{"--context", "pipe"}, "is a pipe, not a file"},
+		{[]string{"--context", "creds"}, `creds: "/dev/zero": is a device, not a file`},
+		{nil, "where is NATS?"}, // the selected context cannot be read
+	} {
+		var out, errs bytes.Buffer
+		code := run(context.Background(), append([]string{"list"}, tt.args...), &out, &errs)
+		if code != exitError || !strings.Contains(errs.String(), tt.says) {
+			t.Errorf("%q: code %d, %s", tt.args, code, &errs)
+		}
+	}
+}
