@@ -22,7 +22,7 @@ var (
 func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	js, err := newJetStream(nc, config)
 	s := newStore(slog.New(slog.DiscardHandler), config, js, clock)
-	s.maxPayload, s.completed = int(nc.MaxPayload()), func(watcher.Outcome) {}
+	s.completed = func(watcher.Outcome) {}
 	return s, err
 }
 

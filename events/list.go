@@ -107,7 +107,7 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 		page = page[:q.Limit]
 		answer.Cursor = page[q.Limit-1].watchID
 	}
-	size, limit := 0, s.maxPayload/8*7
+	size, limit := 0, s.payload.limit()/8*7
 	for i, l := range page {
 		w, _, err := s.Read(ctx, l.order)
 		if errors.Is(err, watcher.ErrNoRecord) || err == nil && w.ID != l.watchID {
@@ -125,7 +125,7 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 		if err != nil {
 			return ListAnswer{}, err
 		}
-		if size += len(encoded) + 1; size > limit && i > 0 {
+		if size += len(encoded) + 1; (size > limit || !s.payload.fits(ctx, size+headerRoom)) && i > 0 {
 			answer.Cursor = page[i-1].watchID
 			break
 		}

@@ -81,7 +81,10 @@ func traceOf(r *watcher.Report) watcher.Trace {
 // order's last completion. Whoever publishes it for the same watch publishes the same.
 func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	key := c.Order().Key()
-	m, err := message(s.names.completed(c.Outcome, key), newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), traceOf(&c.Report), c)
+	m, err := s.completion(c)
+	if err == nil && !s.payload.fits(ctx, len(m.Data)+headerRoom) { // its record was written under a larger limit
+		m, err = s.completion(c.Within(s.payload.limit()))
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,11 @@ func (s *store) Complete(ctx context.Context, c watcher.Completion, after uint64
 		s.completed(c.Outcome)
 	}
 	return err
+}
+
+func (s *store) completion(c watcher.Completion) (*nats.Msg, error) {
+	subject := s.names.completed(c.Outcome, c.Order().Key())
+	return message(subject, newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), traceOf(&c.Report), c)
 }
 
 func (s *store) LastCompletion(ctx context.Context, order watcher.Order) (watchID string, sequence uint64, err error) {

@@ -75,7 +75,10 @@ func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher
 }
 
 func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
-	encoded, err := watcher.EncodeWatch(w, s.maxPayload)
+	encoded, err := watcher.EncodeWatch(w, s.payload.limit())
+	if err == nil && !s.payload.fits(ctx, len(encoded)+headerRoom) {
+		encoded, err = watcher.EncodeWatch(w, s.payload.limit())
+	}
 	if err != nil {
 		return 0, err
 	}

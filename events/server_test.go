@@ -232,6 +232,7 @@ type parts struct {
 // A running is a worker under test.
 type running struct {
 	*events.Worker
+	nc       *nats.Conn
 	accounts *events.Accounts
 	told     told // what it told people, where it has no other notifier
 	log      *logbook
@@ -258,7 +259,7 @@ func (p parts) start(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.accounts = accounts
+	r.accounts, r.nc = accounts, nc
 	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, accounts, p.orders, p.notifier, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

@@ -237,7 +237,16 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.intake.Policy.Snapshot(w), nil
+	return s.shown(ctx, w), nil
+}
+
+// shown returns the snapshot of the record, as large as the server takes now.
+func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
+	shown := s.intake.Policy.Snapshot(w)
+	if encoded, err := json.Marshal(shown); err == nil && !s.store.payload.fits(ctx, len(encoded)+headerRoom) {
+		return s.intake.Policy.Snapshot(w)
+	}
+	return shown
 }
 
 // list shows a page of watches.
@@ -283,7 +292,7 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if c.By == "" {
 		return nil, &watcher.FieldError{Field: "by", Reason: "is required: who cancels"}
 	}
-	return s.snapshot(s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason}))
+	return s.snapshot(ctx)(s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason}))
 }
 
 // poll lets a watch be polled at the next opportunity.
@@ -295,14 +304,17 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.snapshot(s.intake.PollNow(ctx, order))
+	return s.snapshot(ctx)(s.intake.PollNow(ctx, order))
 }
 
-func (s *service) snapshot(w watcher.Watch, err error) (any, error) {
-	if err != nil {
-		return nil, err
+// snapshot returns what shows the record that a call returned.
+func (s *service) snapshot(ctx context.Context) func(watcher.Watch, error) (any, error) {
+	return func(w watcher.Watch, err error) (any, error) {
+		if err != nil {
+			return nil, err
+		}
+		return s.shown(ctx, w), nil
 	}
-	return s.intake.Policy.Snapshot(w), nil
 }
 
 // decodeOrder reads a request that names an order and nothing else.

@@ -16,13 +16,13 @@ import (
 // A store keeps records, wake-ups and events in JetStream. It implements watcher.Records,
 // watcher.Wakeups and watcher.Events, and is safe for concurrent use.
 type store struct {
-	names      Names
-	js         jetstream.JetStream
-	timing     Timing
-	now        func() time.Time
-	maxPayload int                   // of the server, in bytes
-	completed  func(watcher.Outcome) // is told of each completion that was published here
-	storing    map[string]*storing   // by stream: whether it stores what is published
+	names     Names
+	js        jetstream.JetStream
+	timing    Timing
+	now       func() time.Time
+	payload   *payload              // the largest message that the server takes
+	completed func(watcher.Outcome) // is told of each completion that was published here
+	storing   map[string]*storing   // by stream: whether it stores what is published
 }
 
 var (
@@ -32,7 +32,7 @@ var (
 )
 
 func newStore(log *slog.Logger, config Config, js jetstream.JetStream, clock *Clock) *store {
-	s := &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, storing: make(map[string]*storing)}
+	s := &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, payload: &payload{nc: js.Conn()}, storing: make(map[string]*storing)}
 	for _, stream := range []string{s.names.recordStream(), s.names.wakeupStream(), s.names.eventStream(), s.names.accountStream(), s.names.noteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
 	}
@@ -90,10 +90,17 @@ func (s *store) read(ctx context.Context, stream string, which map[string]any, w
 	return answer.Message, nil
 }
 
-// publish stores the message in the stream and returns its sequence.
+// headerRoom is more than the headers of any message of this program, in bytes.
+const headerRoom = 2 << 10
+
+// publish stores the message in the stream and returns its sequence. What is too large for the server as it
+// is now is not sent: the error is nats.ErrMaxPayload.
 func (s *store) publish(ctx context.Context, stream string, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
 	defer cancel()
+	if !s.payload.fits(ctx, len(m.Data)+headerRoom) {
+		return 0, fmt.Errorf("publish %d bytes on %s: NATS takes %d with headers: %w", len(m.Data), m.Subject, s.payload.limit(), nats.ErrMaxPayload)
+	}
 	begin := time.Now()
 	ack, err := s.js.PublishMsg(ctx, m, expect...)
 	s.storing[stream].published(begin, time.Now(), err)

@@ -42,10 +42,11 @@ type Worker struct {
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
+	closed   chan struct{}             // is closed when the connection was closed for good
 }
 
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
-// the connection's error handler.
+// the connection's handlers of errors and of its end.
 func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, accounts *Accounts, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) (*Worker, error) {
 	js, err := newJetStream(nc, config)
 	if err != nil {
@@ -65,6 +66,12 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
+	w.closed = make(chan struct{})
+	told := sync.OnceFunc(func() { close(w.closed) })
+	nc.SetClosedHandler(func(*nats.Conn) { told() })
+	if nc.IsClosed() {
+		told()
+	}
 	return w, nil
 }
 
@@ -94,8 +101,41 @@ func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context
 
 // Run works until ctx is done, and then hands over: deliveries not begun are put back at once,
 // polls in flight get Timing.Drain, are then cancelled and put back. The error is nil then. Any
-// other error is an [ErrUnfit].
+// other error is an [ErrUnfit] or an [ErrClosed].
 func (w *Worker) Run(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		select {
+		case <-w.closed:
+			end(w.Alive())
+		case <-ctx.Done():
+		}
+	}()
+	err := w.run(ctx)
+	if closed := context.Cause(ctx); errors.Is(closed, ErrClosed) {
+		return closed
+	}
+	return err
+}
+
+// ErrClosed says that the connection to NATS was closed for good: the library does not connect again. The
+// process is to end, and to be started again.
+var ErrClosed = errors.New("the connection to NATS was closed for good; this worker ends, and is to be started again")
+
+// Alive returns nil unless the connection was closed for good: an [ErrClosed] that says why. It is safe for
+// concurrent use.
+func (w *Worker) Alive() error {
+	if !w.nc.IsClosed() {
+		return nil
+	}
+	if why := w.nc.LastError(); why != nil {
+		return fmt.Errorf("%w: the server said: %w", ErrClosed, why)
+	}
+	return ErrClosed
+}
+
+func (w *Worker) run(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -104,6 +144,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
+		if w.nc.IsClosed() {
+			cancel(ErrClosed) // nothing could be stored or put back
+			return
+		}
 		time.AfterFunc(w.config.Timing.Drain, func() { cancel(errStopping) })
 	})()
 	answering, err := w.service.begin(work, w.nc, w.config.Version)
@@ -121,6 +165,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
+	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: w.config.Timing.CheckEvery}
+	running.Go(func() { rearming.run(ctx) })
 	running.Go(func() { w.accounts.run(ctx) })
 	running.Go(func() { w.attend(ctx) })
 	running.Wait()
@@ -169,8 +215,7 @@ func (w *Worker) notBegun(err error) {
 // setPolicy gives the decisions what is known only now.
 func (w *Worker) setPolicy() {
 	policy := w.config.Policy
-	policy.MaxPayload = int(w.nc.MaxPayload())
-	w.store.maxPayload = policy.MaxPayload
+	policy.MaxPayload, policy.Payload = w.store.payload.limit(), w.store.payload.limit
 	w.intake.Policy, w.poller.Policy = policy, policy
 }
 

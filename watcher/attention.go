@@ -89,7 +89,7 @@ func (p Policy) attentions(w Watch, now time.Time) (due []OrderAttention) {
 		if kind == Blind {
 			a.Error = w.LastError
 		}
-		fit(&a.Report, p.MaxPayload-eventOverhead-size(a.Error))
+		fit(&a.Report, p.payload()-eventOverhead-size(a.Error))
 		due = append(due, a)
 	}
 	if at := p.tellBlind(w); !at.IsZero() && !now.Before(at) {

@@ -30,6 +30,16 @@ type Completion struct {
 	Error *ErrorDetail `json:"error,omitempty"`
 }
 
+// Within returns the completion as it fits into an event under maxPayload, the largest message in bytes that
+// the server takes now. One that was fixed when the server took larger messages is cut as those are that are fixed now.
+func (c Completion) Within(maxPayload int) Completion {
+	limit := maxPayload - eventOverhead
+	if size(c) > limit {
+		fit(&c.Report, limit-(size(c)-size(c.Report)))
+	}
+	return c
+}
+
 // A Progress is what changed in a watch that goes on.
 type Progress struct {
 	Report

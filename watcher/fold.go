@@ -301,7 +301,8 @@ func (p Policy) end(w Watch, outcome Outcome, reason string, items []Item, now t
 	}
 	w.State = Ending
 	w.Requests, w.Items, w.Missing = nil, nil, nil
-	fit(&c.Report, p.MaxPayload-w.size()-eventOverhead)
+	w.Earlier = within(w.Earlier, p.maxEarlierBytes())
+	fit(&c.Report, p.payload()-w.size()-eventOverhead)
 	w.Completion = &c
 	return w
 }

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type Policy struct {
 	Timeout        time.Duration // of a request that names none
 	DefaultRegion  string        // of a watch whose request names none
 	MaxPayload     int           // the largest message that the server takes, in bytes; at least [MinPayload]
+	// Payload returns the same as it is now, in place of MaxPayload, where servers may change it; nil where
+	// they do not. It must be safe for concurrent use.
+	Payload func() int
 }
 
 // A Patience says how long what looks odd is only looked at. The zero value of a field is its default.
@@ -46,11 +50,45 @@ const MinPayload = 256 << 10
 // maxRequests is how many requests one watch answers at the most.
 const maxRequests = 1000
 
+// payload returns the largest message that the server takes now, in bytes.
+func (p Policy) payload() int {
+	if p.Payload != nil {
+		return p.Payload()
+	}
+	return p.MaxPayload
+}
+
 // maxRequestBytes returns how large the requests of one watch may be together, in bytes.
-func (p Policy) maxRequestBytes() int { return p.MaxPayload / 2 }
+func (p Policy) maxRequestBytes() int { return p.payload() / 2 }
 
 // maxEarlierBytes returns how large the remembered ids of earlier requests may be, in bytes.
-func (p Policy) maxEarlierBytes() int { return p.MaxPayload / 8 }
+func (p Policy) maxEarlierBytes() int { return p.payload() / 8 }
+
+// storable reports whether a record of the watch can be stored after a poll, whatever the order shows: its
+// requests may have come when the server took larger messages.
+func (p Policy) storable(w Watch) bool {
+	limit := recordLimit(p.payload())
+	if size(w.Requests)+size(w.Earlier)+eventOverhead <= limit {
+		return true
+	}
+	w.Items, w.Missing = nil, nil
+	encoded, err := EncodeWatch(w, p.payload())
+	return err == nil && len(encoded)+eventOverhead <= limit
+}
+
+// bare returns the requests without what the cut takes from each. The ids stay: each is named in one
+// completion.
+func bare(requests []Request, cut func(*Request)) []Request {
+	requests = slices.Clone(requests)
+	for i := range requests {
+		cut(&requests[i])
+	}
+	return requests
+}
+
+// Cuts of a request, for a record or an event that would be too large for the server as it is now.
+func withoutLabels(r *Request) { r.Labels = nil }
+func withoutTexts(r *Request)  { r.RequestedBy, r.Link, r.Trace = "", "", Trace{} }
 
 // eventOverhead is what an event needs besides its data, in bytes: the envelope and the headers.
 const eventOverhead = 8 << 10

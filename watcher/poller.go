@@ -73,6 +73,9 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	if next, ok := p.Policy.Before(w, p.leave(ctx, w, now()), now()); ok {
 		return p.store(ctx, next, nil, nil, revision)
 	}
+	if !p.Policy.storable(w) {
+		return putBack(0, errNotStorable)
+	}
 	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
 	if ctx.Err() != nil {
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
@@ -96,6 +99,9 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	}
 	return putBack(0, ErrConflict)
 }
+
+// errNotStorable means that no answer about the order could be stored.
+var errNotStorable = errors.New("not polled: the watch's requests alone are larger than NATS takes now; raise the server's max_payload again")
 
 // leave asks for the account's leave, but for a watch that will not be polled whatever it says.
 func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {

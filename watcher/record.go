@@ -21,15 +21,20 @@ const maxRecord = 900 << 10
 // that the record of a watch that goes on stays under 900 KiB, and under 7/8 of maxPayload, the
 // largest message in bytes that the server takes: first the messages go, then ended items become
 // digests, then all, then items that share action and status are counted, at last those that share
-// a status. It keeps at most 10,000 missing items one by one.
+// a status. It keeps at most 10,000 missing items one by one. A record whose requests, or whose completion,
+// came when the server took larger messages also loses labels, then the requests' other texts but their ids and
+// channels, then the oldest of the remembered ids. The record is returned even if it is too large then.
 func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
-	limit := min(maxRecord, maxPayload/8*7)
+	limit := recordLimit(maxPayload)
+	if w.Completion != nil {
+		return encodeEnding(w, maxPayload)
+	}
 	if len(w.Missing) > maxMissing {
 		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{m.Action, m.Status} })
 	}
 	encoded, err := w.marshal()
 	for _, shrink := range shrinkings {
-		if err != nil || len(encoded) <= limit || len(w.Items)+len(w.Missing) == 0 {
+		if err != nil || len(encoded) <= limit {
 			break
 		}
 		w.Items, w.Missing = slices.Clone(w.seenItems()), slices.Clone(w.Missing)
@@ -68,6 +73,31 @@ var shrinkings = [...]func(*Watch){
 		w.Items = counted(w.Items, func(s SeenItem) word { return word{"", plain(s.Status)} })
 		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{"", plain(m.Status)} })
 	},
+	func(w *Watch) { w.Requests = bare(w.Requests, withoutLabels) },
+	func(w *Watch) { w.Requests = bare(w.Requests, withoutTexts) },
+	func(w *Watch) { w.Earlier = w.Earlier[len(w.Earlier)/2:] },
+	func(w *Watch) { w.Earlier = w.Earlier[len(w.Earlier)/2:] },
+	func(w *Watch) { w.Earlier = nil },
+}
+
+// recordLimit returns how large the record of a watch that goes on may be, in bytes.
+func recordLimit(maxPayload int) int { return min(maxRecord, maxPayload/8*7) }
+
+// encodeEnding encodes the record of a watch whose completion is fixed. It is cut only where it was fixed when
+// the server took larger messages.
+func encodeEnding(w Watch, maxPayload int) ([]byte, error) {
+	encoded, err := w.marshal()
+	if limit := maxPayload - eventOverhead/2; err == nil && len(encoded) > limit {
+		w.Earlier = within(w.Earlier, maxPayload/8)
+		c := *w.Completion
+		fit(&c.Report, maxPayload-eventOverhead-(w.size()-size(c.Report)))
+		w.Completion = &c
+		encoded, err = w.marshal()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode record of %s: %w", w.Order, err)
+	}
+	return encoded, nil
 }
 
 // eachSeen calls f with each item that the record keeps.

@@ -313,3 +313,45 @@ func FuzzDecodeWatch(f *testing.F) {
 		}
 	})
 }
+
+// TestRecordUnderALowerLimit cuts what was written when the server took larger messages: each request is still named
+// in the record, and in the completion.
+func TestRecordUnderALowerLimit(t *testing.T) {
+	p := policy()
+	p.MaxPayload = 8 << 20
+	ask := request("build-0")
+	ask.Request.RequestedBy, ask.Request.Link = strings.Repeat("b", 200), "https://ci.example/"+strings.Repeat("l", 1900)
+	ask.Request.Labels = map[string]string{"team": strings.Repeat("t", 250)}
+	w := admit(t, p, ask)
+	const requests = 1000
+	for i := 1; i < requests; i++ {
+		r := ask.Request
+		r.ID = fmt.Sprintf("%s-%04d", strings.Repeat("i", 110), i)
+		w.Requests = append(w.Requests, r)
+	}
+	for range 2000 {
+		w.Earlier = append(w.Earlier, strings.Repeat("e", 128))
+	}
+	for _, limit := range []int{1 << 20, 512 << 10, watcher.MinPayload} {
+		p.MaxPayload = limit
+		if back := stored(t, w, limit); len(back.Requests) != requests {
+			t.Errorf("%d: the record names %d requests; want %d", limit, len(back.Requests), requests)
+		}
+		encoded, err := watcher.EncodeWatch(w, limit)
+		if most := limit / 8 * 7; err != nil || len(encoded) > most {
+			t.Errorf("%d: the record has %d bytes; want %d at most (%v)", limit, len(encoded), most, err)
+		}
+		end, _ := p.Fold(stored(t, w, limit), answer(1, watcher.Succeed), nil, w.Deadline)
+		encoded, err = watcher.EncodeWatch(end, limit)
+		if err != nil || end.State != watcher.Ending || len(encoded) > limit-4<<10 || len(end.Completion.Requests) != requests {
+			t.Errorf("%d: the %s record has %d bytes (%v)", limit, end.State, len(encoded), err)
+		}
+		p.MaxPayload = 8 << 20 // the completion was fixed before
+		before, _ := p.Fold(w, answer(1, watcher.Succeed), nil, w.Deadline)
+		encoded, err = watcher.EncodeWatch(before, limit)
+		event := length(t, before.Completion.Within(limit))
+		if err != nil || len(encoded) > limit-4<<10 || event > limit-8<<10 || len(before.Completion.Requests) != requests {
+			t.Errorf("%d: the record has %d bytes, its event %d (%v)", limit, len(encoded), event, err)
+		}
+	}
+}

@@ -93,7 +93,8 @@ func group(items []Item, failed int) []Failure {
 
 // fit makes the report's JSON at most limit bytes: succeeded items are left out first, then
 // messages are cut, then the other items are left out; counts and failures stay whole. Only where
-// the failures alone are too large, resource names and then the smallest groups are summed up.
+// the failures alone are too large, resource names and then the smallest groups are summed up. Last the
+// requests lose their labels, and then all texts but their ids and channels.
 func fit(r *Report, limit int) {
 	for _, shrink := range fittings {
 		if size(r) <= limit {
@@ -112,6 +113,9 @@ var fittings = [...]func(*Report){
 	func(r *Report) { r.cutNames(10) },
 	func(r *Report) { r.mergeFailures(50) },
 	func(r *Report) { r.cutNames(0) },
+	// The requests fit unless they came when the server took larger messages.
+	func(r *Report) { r.Requests = bare(r.Requests, withoutLabels) },
+	func(r *Report) { r.Requests = bare(r.Requests, withoutTexts) },
 }
 
 func (r *Report) omit(which func(Item) bool) {
@@ -154,7 +158,7 @@ func (r *Report) mergeFailures(n int) {
 // Progress returns what is said of a watch that goes on, when an answer with these items was
 // folded into it and these changes were found.
 func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
-	limit := p.MaxPayload - eventOverhead
+	limit := p.payload() - eventOverhead
 	g := Progress{Report: w.report(open(w), bounded(items, w.LastPollAt)), Number: w.Progressed, Changes: changes}
 	for size(g.Changes) > limit/4 {
 		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell

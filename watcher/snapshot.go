@@ -37,7 +37,7 @@ func (p Policy) Snapshot(w Watch) Snapshot {
 	}
 	others := s
 	others.Report = Report{}
-	fit(&s.Report, p.MaxPayload-eventOverhead-size(others))
+	fit(&s.Report, p.payload()-eventOverhead-size(others))
 	return s
 }
 

@@ -119,8 +119,12 @@ func (w *Watch) requestIDs(limit int) []string {
 	for _, r := range w.requests() {
 		ids = append(ids, r.ID)
 	}
-	ids = ids[max(0, len(ids)-maxEarlier):]
-	for size(ids) > limit {
+	return within(ids[max(0, len(ids)-maxEarlier):], limit)
+}
+
+// within returns the newest of the ids whose JSON has at most limit bytes.
+func within(ids []string, limit int) []string {
+	for len(ids) > 0 && size(ids) > limit {
 		ids = ids[len(ids)/4+1:]
 	}
 	return ids

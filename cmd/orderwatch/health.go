@@ -16,10 +16,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthHandler answers probes and scrapers. A worker with troubles is ready: it polls and publishes.
-func healthHandler(ready func() error, troubles func() []string, registry *prometheus.Registry) http.Handler {
+// healthHandler answers probes and scrapers. A worker with troubles is ready: it polls and publishes. One that is
+// not alive is to be started again.
+func healthHandler(alive, ready func() error, troubles func() []string, registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		if err := alive(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

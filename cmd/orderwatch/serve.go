@@ -114,7 +114,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 		}
 		return worker.Ready()
 	}
-	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(ready, func() []string { return notifierTroubles(notifier) }, registry))
+	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(worker.Alive, ready, func() []string { return notifierTroubles(notifier) }, registry))
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_HTTP_ADDR: %w", err)
 	}

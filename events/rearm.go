@@ -1,0 +1,165 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A rearming publishes the wake-ups that open watches expect again after the servers of ORDER_WAKEUPS have
+// changed: a server that begins to lead the stream may know nothing of the timers that another one kept.
+// Otherwise those watches would stand still until the patrol. It is one goroutine's.
+type rearming struct {
+	log   *slog.Logger
+	store *store
+	clock *Clock
+	id    string // of this worker
+	every time.Duration
+
+	group string // the servers as they were last seen; empty before the first look
+	left  int    // how many passes are still to be made
+}
+
+const (
+	// rearmPasses is how many passes follow a change: the last may be seen before a server that began to lead has
+	// read what there is.
+	rearmPasses = 2
+	// rearmAtOnce is how many wake-ups are published at a time.
+	rearmAtOnce = 16
+	// rearmSlack is how long after its time a wake-up is taken to be about to come.
+	rearmSlack = time.Second
+)
+
+// run looks at the stream until ctx is done.
+func (r *rearming) run(ctx context.Context) {
+	for wait := r.every; sleep(ctx, wait); {
+		wait = r.every
+		if err := r.look(ctx); err != nil && ctx.Err() == nil {
+			r.log.Debug("wake-ups not published again; trying again", "err", err)
+			wait = min(r.every, time.Second)
+		}
+	}
+}
+
+// look makes a pass where one is due.
+func (r *rearming) look(ctx context.Context) error {
+	stream, err := r.store.js.Stream(ctx, r.store.names.wakeupStream())
+	if err != nil {
+		return err
+	}
+	group := groupOf(stream.CachedInfo())
+	if r.group != "" && group != r.group {
+		r.left = rearmPasses
+	}
+	r.group = group
+	if r.left == 0 {
+		return nil
+	}
+	mine, err := r.mine(ctx)
+	if err != nil {
+		return err
+	}
+	if mine {
+		published, err := r.pass(ctx)
+		if err != nil {
+			return err
+		}
+		r.log.Info("servers of the stream changed; wake-ups published again", "stream", r.store.names.wakeupStream(), "wakeups", published)
+	}
+	r.left--
+	return nil
+}
+
+// groupOf returns a text that differs where the stream's replicas, their servers, its leader or when that began to
+// lead differ.
+func groupOf(info *jetstream.StreamInfo) string {
+	group := fmt.Sprint("replicas ", info.Config.Replicas)
+	c := info.Cluster
+	if c == nil {
+		return group
+	}
+	var peers []string
+	for _, p := range c.Replicas {
+		peers = append(peers, p.Name)
+	}
+	slices.Sort(peers)
+	since := ""
+	if c.LeaderSince != nil {
+		since = c.LeaderSince.UTC().Format(time.RFC3339Nano)
+	}
+	return fmt.Sprint(group, " ", c.RaftGroup, " ", c.Leader, " ", since, " ", peers, " ", c.Desired != nil)
+}
+
+// mine reports whether this worker is to do it: it is the one that patrols, or none does.
+func (r *rearming) mine(ctx context.Context) (bool, error) {
+	names, timing := r.store.names, r.store.timing
+	m, err := r.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var by struct{ Worker string }
+	if err := json.Unmarshal(m.Data, &by); err != nil {
+		return false, err
+	}
+	gone := r.clock.Now().Sub(m.Time) > 2*timing.PatrolEvery
+	return by.Worker == r.id || gone, nil
+}
+
+// pass publishes the wake-ups of all open watches, and returns how many.
+func (r *rearming) pass(ctx context.Context) (published int, err error) {
+	var (
+		mu      sync.Mutex
+		failed  error // of those that run
+		running sync.WaitGroup
+		slots   = make(chan struct{}, rearmAtOnce)
+	)
+	for next, done := uint64(0), false; !done && err == nil; {
+		next, done, err = r.store.openWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, w watcher.Watch) error {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots }()
+				ok, err := r.rearm(ctx, w)
+				mu.Lock()
+				defer mu.Unlock()
+				if ok && err == nil {
+					published++
+				}
+				failed = cmp.Or(failed, err)
+			})
+			return ctx.Err()
+		})
+		running.Wait()
+	}
+	return published, cmp.Or(err, failed)
+}
+
+// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
+// server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: whoever is
+// given it publishes the expected one.
+func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
+	now := r.clock.Now()
+	if now.Sub(w.NextPollAt) > rearmSlack {
+		_, err := r.store.last(ctx, r.store.names.wakeupStream(), r.store.names.due(w.Key()))
+		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return false, err
+		}
+	}
+	at := w.NextPollAt
+	if at.Before(now) {
+		at = now
+	}
+	return true, r.store.setTimer(ctx, w.Expected(), at)
+}

@@ -1,0 +1,174 @@
+package events_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A cluster is three servers inside this process.
+type cluster struct {
+	servers []*server.Server
+	url     string // of all
+	js      jetstream.JetStream
+	nc      *nats.Conn
+}
+
+func startServers(t *testing.T) *cluster {
+	t.Helper()
+	var routes []*url.URL
+	var ports []int
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+	}
+	c := new(cluster)
+	var urls []string
+	for i, port := range ports {
+		options := &server.Options{
+			ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
+		}
+		s, err := server.NewServer(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		c.servers = append(c.servers, s)
+	}
+	for _, s := range c.servers {
+		if !s.ReadyForConnections(10 * time.Second) {
+			t.Fatal("nats-server does not answer")
+		}
+		urls = append(urls, s.ClientURL())
+	}
+	c.url = strings.Join(urls, ",")
+	var err error
+	if c.nc, err = nats.Connect(c.url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.nc.Close)
+	if c.js, err = jetstream.New(c.nc); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		_, err := c.js.AccountInfo(t.Context())
+		return err
+	})
+	return c
+}
+
+// replicas does what nats stream edit --replicas does.
+func (c *cluster) replicas(t *testing.T, stream string, n int) {
+	t.Helper()
+	eventually(t, func() error { // the servers may be busy with the change before
+		s, err := c.js.Stream(t.Context(), stream)
+		if err != nil {
+			return err
+		}
+		config := s.CachedInfo().Config
+		config.Replicas = n
+		_, err = c.js.UpdateStream(t.Context(), config)
+		return err
+	})
+	eventually(t, func() error {
+		s, err := c.js.Stream(t.Context(), stream)
+		if err != nil {
+			return err
+		}
+		info := s.CachedInfo()
+		if info.Cluster == nil || info.Cluster.Leader == "" || len(info.Cluster.Replicas) != n-1 {
+			return fmt.Errorf("%s has not %d replicas yet", stream, n)
+		}
+		return nil
+	})
+}
+
+// stepDown does what nats stream cluster step-down does.
+func (c *cluster) stepDown(t *testing.T, stream string) {
+	t.Helper()
+	eventually(t, func() error {
+		reply, err := c.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 5*time.Second)
+		if err != nil {
+			return err
+		}
+		var answer struct{ Error *jetstream.APIError }
+		if err := json.Unmarshal(reply.Data, &answer); err != nil {
+			return err
+		}
+		if answer.Error != nil {
+			return answer.Error
+		}
+		return nil
+	})
+}
+
+// TestReplicasChanged changes the replicas of ORDER_WAKEUPS from 1 to 3 under open watches, lets its leader step
+// down, and changes them back: no watch stands still for longer than 15 s.
+func TestReplicasChanged(t *testing.T) {
+	t.Parallel()
+	c := startServers(t)
+	cfg := config()
+	cfg.Timing = events.DefaultTiming()
+	cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
+	cloud := &orders{show: endedAfter(1 << 30)}
+	for range 2 {
+		parts{url: c.url, config: cfg, orders: cloud}.ready(t)
+	}
+	const watches = 18
+	for i := range watches {
+		publish(t, c.js, request(fmt.Sprintf("order.%d", i)))
+	}
+	polled := func(more int) func() error {
+		before := make(map[string]int)
+		for i := range watches {
+			name := fmt.Sprintf("order.%d", i)
+			before[name] = cloud.count(watcher.Order{ProjectID: project, Name: name})
+		}
+		return func() error {
+			var missing error
+			for name, n := range before {
+				missing = errors.Join(missing, cloud.polled(name, n+more)())
+			}
+			return missing
+		}
+	}
+	all := polled(2)
+	eventually(t, all)
+	for _, step := range []struct {
+		name   string
+		change func()
+	}{
+		{"replicas 3", func() { c.replicas(t, "ORDER_WAKEUPS", 3) }},
+		{"step down", func() { c.stepDown(t, "ORDER_WAKEUPS") }},
+		{"replicas 1", func() { c.replicas(t, "ORDER_WAKEUPS", 1) }},
+		{"replicas 3 again", func() { c.replicas(t, "ORDER_WAKEUPS", 3) }},
+	} {
+		// One poll may have begun before, and its wake-up have come; the third comes of a timer that was set then.
+		all := polled(3)
+		step.change()
+		took := within(t, patience, all)
+		t.Logf("%s: all watches were polled three times within %s", step.name, took)
+		if most := 15*time.Second + 3*5*time.Second; took > most {
+			t.Errorf("%s: %s; want %s at the most", step.name, took, most)
+		}
+	}
+}
