@@ -55,6 +55,8 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.store = newStore(log, config, js, clock)
 	w.store.completed = w.metrics.completed
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
+	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
+	w.patrol.broken.number = func(n int) { w.metrics.broken.Set(float64(n)) }
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers}

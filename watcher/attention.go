@@ -22,10 +22,12 @@ type Attention struct {
 }
 
 // An OrderAttention is what people should look at in one watch that goes on. There is at most one of
-// a kind and a Since for each watch. Reason says what is wrong.
+// a kind and a Since for each watch. Reason says what is wrong. With BrokenRecord the watch does not
+// go on: Requests are those that were never completed, as far as events name them, perhaps none; and of the
+// rest only what is known is filled.
 type OrderAttention struct {
 	Report
-	Kind  AttentionKind `json:"kind"`            // Blind, Vanished or UnknownStatus
+	Kind  AttentionKind `json:"kind"`            // Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
 }
@@ -59,6 +61,7 @@ const (
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
 	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
 	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
+	BrokenRecord  AttentionKind = "record"         // the watch's record cannot be read, or was deleted: the watch is over
 )
 
 // Over reports whether the account can be asked again.
