@@ -196,3 +196,99 @@ func replaceOnce(t *testing.T, text, old, new string) string {
 	}
 	return edited
 }
+
+// plantGhost stores a due message that nobody takes: no worker runs.
+func plantGhost(t *testing.T, b *beat, order string, number uint64) {
+	t.Helper()
+	body := fmt.Sprintf(`{"watch_id":"w_%s","wakeup":%d,"at":"2026-01-01T00:00:00Z"}`, order, number)
+	if _, err := b.js.Publish(t.Context(), "orders.due."+project+"."+order, []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// R3: a due message of a step that is done does not blind the patrol. The wake-up takes its place.
+func TestPatrolSeesThroughGhosts(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	plantGhost(t, b, "order.pool", 3)
+	plantGhost(t, b, "order.pool", 6)
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := takeDue(t, b); !strings.Contains(got, `"wakeup":7`) {
+		t.Errorf("woken by %s", got)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 0 {
+		t.Errorf("%d wake-ups are left", n)
+	}
+}
+
+// takeDue takes the due message that is delivered next, and acknowledges it, as the poller does.
+func takeDue(t *testing.T, b *beat) string {
+	t.Helper()
+	consumer, err := b.js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := consumer.Next(jetstream.FetchMaxWait(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DoubleAck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return string(m.Data())
+}
+
+// R3, R4: due messages and timers of watches that have ended, or moved on, are removed; those of watches that
+// go on are left alone.
+func TestDeadWakeups(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), brokenConfig())
+	p := b.patrol("a")
+	b.write(t, "order.ended", watcher.Ended, 0, 0)
+	b.write(t, "order.timer", watcher.Ended, 0, 0)
+	b.write(t, "order.open", watcher.Watching, time.Hour, 0)
+	plantGhost(t, b, "order.ended", 7)
+	plantGhost(t, b, "order.ended", 5)
+	for _, order := range []string{"order.timer", "order.open"} {
+		k := watcher.Wakeup{Order: watcher.Order{ProjectID: project, Name: order}, WatchID: "w_" + order, Number: 7, At: time.Now().Add(3 * time.Hour)} // an hour by the beat's clock
+		if err := b.store.Schedule(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.round(t, p)
+	for range 2 { // what is published in the place of dead ones
+		takeDue(t, b)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 1 {
+		t.Errorf("%d wake-ups; want that of the open watch alone", n)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting."+project+".order.open"); n != 1 {
+		t.Error("the timer of an open watch was removed")
+	}
+}
+
+// Two workers tell of one broken record once, and of one that breaks again anew.
+func TestBrokenRecordIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 2; n++ {
+		if _, err := bucket.Put(t.Context(), project+".order.pool", fmt.Appendf(nil, "garbage %d", n)); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []events.Patrol{b.patrol("a"), b.patrol("b")} {
+			b.round(t, p)
+			b.round(t, p)
+		}
+		if got := len(readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.record.")); got != n {
+			t.Errorf("%d attention events; want %d", got, n)
+		}
+	}
+}

@@ -75,6 +75,10 @@ func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
 		return nil
 	}
 	r.told = string(a.Kind)
+	if a.Kind == watcher.BrokenRecord {
+		l.log.Error("broken record: a watch is over, and nobody hears how its order ended", concernAttrs(redactOrderAttention(a, l.secrets))...)
+		return nil
+	}
 	l.log.Warn("a watch that goes on wants to be looked at", concernAttrs(redactOrderAttention(a, l.secrets))...)
 	return nil
 }

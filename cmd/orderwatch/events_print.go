@@ -99,6 +99,8 @@ func attentionText(a watcher.OrderAttention) string {
 	switch a.Kind {
 	case watcher.Blind:
 		text = "the order cannot be read"
+	case watcher.BrokenRecord:
+		text = "broken record"
 	case watcher.Vanished:
 		text = itemsText(a.Items, "an item", func(it watcher.Item) bool { return it.Missing() && !it.CountsAs().Ended() }) + " no longer listed"
 	case watcher.UnknownStatus:
@@ -110,6 +112,13 @@ func attentionText(a watcher.OrderAttention) string {
 	}
 	if a.Reason != "" {
 		text += "; " + a.Reason
+	}
+	if a.Kind == watcher.BrokenRecord && len(a.Requests) > 0 {
+		var ids []string
+		for _, r := range a.Requests {
+			ids = append(ids, r.ID)
+		}
+		text += "; publish these again, under a new id: " + shorten(strings.Join(ids, ", "), 200)
 	}
 	return clean(text)
 }
