@@ -144,7 +144,7 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 	wait.Go(func() { limits = x.limits(looking) })
 	wait.Go(func() { syncing = d.syncing(looking, x) })
 	wait.Go(func() { d.assets(looking, x, present) })
-	wait.Go(func() { d.watches(looking, x) })
+	wait.Go(func() { d.watches(looking, x); d.losses(looking, x) })
 	wait.Wait()
 	x.seen.server = append(append(x.seen.server, limits...), syncing...)
 }
