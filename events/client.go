@@ -422,6 +422,10 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 		return err
 	}
 	info := consumer.CachedInfo()
+	if info.Delivered.Stream+1 < at.next { // the stream is another, made anew: all of it is news
+		at.next, at.filter.Sequence = 1, 0
+		return errors.New("the stream was made anew; reading it from its beginning")
+	}
 	if at.next == 0 && at.filter.New {
 		at.next = max(info.Delivered.Stream+1, 1) // the place is kept from now on
 	}

@@ -60,6 +60,8 @@ type Timing struct {
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
 	PatrolLease int           // rounds without a sign of the patrolling worker, before another takes over
 
+	Broken time.Duration // a record is broken for so long, and for two AckWaits, before it is moved aside
+
 	WorkerSign    time.Duration // between two signs of a worker to the others
 	WorkerGone    time.Duration // without a sign of a worker, before its share is the others'
 	AccountsEvery time.Duration // between two looks at what the workers share
@@ -84,6 +86,7 @@ func DefaultTiming() Timing {
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
 		PatrolLease:   3,
+		Broken:        2 * time.Minute,
 		WorkerSign:    2 * time.Second,
 		WorkerGone:    6 * time.Second,
 		AccountsEvery: time.Second,

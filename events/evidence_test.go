@@ -149,7 +149,7 @@ func TestRecordRevisions(t *testing.T) {
 			t.Errorf("%s before any: revision %d, %v; want ErrNoRecord", name, revision, err)
 		}
 	}
-	w := watcher.Watch{Schema: 1, State: watcher.Watching, ID: "w_1", Order: order, Wakeup: 1}
+	w := watcher.Watch{Schema: 1, State: watcher.Watching, ID: "w_1", Order: order, Wakeup: 1, Requests: []watcher.Request{{ID: "build-1"}}}
 	write := func(revision watcher.Revision) (watcher.Revision, error) {
 		return store.Write(t.Context(), w, revision)
 	}
@@ -198,7 +198,7 @@ func TestAbsenceIsNoProof(t *testing.T) {
 		if id, sequence, err := store.LastCompletion(t.Context(), order); err == nil {
 			t.Errorf("%s: LastCompletion: %q at %d", when, id, sequence)
 		}
-		w := watcher.Watch{Schema: 1, State: watcher.Watching, ID: "w_1", Order: order, Wakeup: 1}
+		w := watcher.Watch{Schema: 1, State: watcher.Watching, ID: "w_1", Order: order, Wakeup: 1, Requests: []watcher.Request{{ID: "build-1"}}}
 		if _, err := store.Write(t.Context(), w, 0); err == nil || errors.Is(err, watcher.ErrConflict) {
 			t.Errorf("%s: Write: %v", when, err)
 		}

@@ -47,7 +47,9 @@ type Patrol struct{ p *patrol }
 
 // NewPatrol returns a patrol over a store of [NewStore].
 func NewPatrol(log *slog.Logger, s Store, clock *Clock, id string) Patrol {
-	return Patrol{newPatrol(log, s.(*store), clock, id)}
+	p := newPatrol(log, s.(*store), clock, id)
+	p.broken.policy = func() watcher.Policy { return watcher.Policy{MaxPayload: 1 << 20, DefaultRegion: "cn-north-4"} }
+	return Patrol{p}
 }
 
 // Take takes or renews the lease, and reports whether it is this patrol's.

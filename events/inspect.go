@@ -314,6 +314,23 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	return w, err
 }
 
+// Broken returns the broken records that workers know of, oldest first.
+func (i *Inspector) Broken(ctx context.Context) ([]BrokenRecord, error) {
+	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.recordStream())); err != nil {
+		return nil, err
+	}
+	return i.store.brokenOf(ctx, "")
+}
+
+// LastLoss returns since when what was watched before is forgotten, because the store was lost, and what
+// people were told; zero where that never was, or its event has expired.
+func (i *Inspector) LastLoss(ctx context.Context) (since time.Time, reason string, err error) {
+	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.eventStream())); err != nil {
+		return time.Time{}, "", err
+	}
+	return i.store.lastLoss(ctx)
+}
+
 func (w *Watches) worst(late LateWatch) {
 	w.Worst = append(w.Worst, late)
 	slices.SortStableFunc(w.Worst, func(a, b LateWatch) int { return int(b.Late - a.Late) })

@@ -269,7 +269,7 @@ func TestInspectWatches(t *testing.T) {
 	}
 	now := time.Now()
 	write := func(name string, state watcher.State, next time.Time) {
-		w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: "w_" + name, Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4", NextPollAt: next}
+		w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: "w_" + name, Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4", Wakeup: 1, NextPollAt: next, Requests: []watcher.Request{{ID: "build-1"}}}
 		if state != watcher.Watching {
 			w.Completion = &watcher.Completion{Outcome: watcher.Succeeded}
 		}

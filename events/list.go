@@ -30,6 +30,9 @@ type ListAnswer struct {
 	// Unreadable counts the watches of this page that are left out because a later version of this
 	// program wrote their records.
 	Unreadable int `json:"unreadable,omitempty"`
+	// Broken are the records that cannot be read, oldest first: with the first page alone, where neither ended
+	// watches nor a label are asked for.
+	Broken []BrokenRecord `json:"broken_records,omitempty"`
 }
 
 // Bounds of a page.
@@ -108,10 +111,20 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 		answer.Cursor = page[q.Limit-1].watchID
 	}
 	size, limit := 0, s.payload.limit()/8*7
+	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" {
+		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID); err != nil {
+			return ListAnswer{}, err
+		}
+		encoded, err := json.Marshal(answer.Broken)
+		if err != nil {
+			return ListAnswer{}, err
+		}
+		size = len(encoded)
+	}
 	for i, l := range page {
 		w, _, err := s.Read(ctx, l.order)
-		if errors.Is(err, watcher.ErrNoRecord) || err == nil && w.ID != l.watchID {
-			continue // deleted, or watched anew, just now
+		if errors.Is(err, watcher.ErrNoRecord) || errors.Is(err, watcher.ErrBroken) || err == nil && (w.ID != l.watchID || w.MovedAside() != nil) {
+			continue // deleted, or watched anew, just now; or among the broken ones
 		}
 		if errors.Is(err, watcher.ErrNewerSchema) {
 			answer.Unreadable++
@@ -132,6 +145,15 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 		answer.Watches = append(answer.Watches, row)
 	}
 	return answer, nil
+}
+
+// brokenOf returns what is remembered of the project's broken records; of all where it is empty.
+func (s *store) brokenOf(ctx context.Context, projectID string) ([]BrokenRecord, error) {
+	list, _, err := s.brokenList(ctx)
+	if projectID != "" {
+		list = slices.DeleteFunc(list, func(b BrokenRecord) bool { return b.ProjectID != projectID })
+	}
+	return list, err
 }
 
 // newest returns the watches of the page and, where there are more, one of the next; newest first.

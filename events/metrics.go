@@ -18,6 +18,8 @@ type metrics struct {
 	completions *prometheus.CounterVec   // by outcome
 	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
+	broken      prometheus.Gauge // records that cannot be read
+	lost        prometheus.Counter
 	untold      prometheus.Gauge // events that people have not been told of
 	untoldAge   prometheus.Gauge // of the oldest of them
 	offset      prometheus.GaugeFunc
@@ -45,6 +47,12 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		denials: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",
 		}),
+		broken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderwatch_broken_records", Help: "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others.",
+		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderwatch_stores_lost_total", Help: "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten.",
+		}),
 		untold: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "orderwatch_untold_events", Help: "Events that people have not been told of, over all workers, as of some seconds ago.",
 		}),
@@ -59,7 +67,7 @@ func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts
 		m.completions.WithLabelValues(string(outcome))
 	}
 	registry.MustRegister(accountCollector{accounts})
-	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.untold, m.untoldAge, m.offset)
+	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.broken, m.lost, m.untold, m.untoldAge, m.offset)
 	return m
 }
 

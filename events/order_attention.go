@@ -62,6 +62,8 @@ func isAttended(a watcher.OrderAttention, last string) bool {
 	_, since, _ := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(since, 10, 64)
 	switch {
+	case a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
+		return last == attentionID(a)
 	case err != nil:
 		return false
 	case watchID == a.WatchID:

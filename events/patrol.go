@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,8 @@ type patrol struct {
 	cursor  uint64               // everything before it was ended or rewritten
 	seen    map[uint64]time.Time // since when, by sequence of records that are watched
 	backlog *backlog
+	broken  *brokenRecords
+	dead    *deadWakeups
 
 	lease       uint64 // the revision of the lease that was last seen or written
 	leaseRounds int    // for how many rounds
@@ -40,7 +43,7 @@ type patrol struct {
 const patrolPace = 200
 
 func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
-	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time), backlog: newBacklog(s, clock)}
+	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time), backlog: newBacklog(s, clock), broken: newBrokenRecords(log, s, clock), dead: &deadWakeups{log: log, store: s}}
 }
 
 // run patrols until ctx is done.
@@ -74,6 +77,8 @@ func (p *patrol) take(ctx context.Context) error {
 		clear(p.seen)
 		clear(p.backlog.projects)
 		p.cursor = 0 // the bucket may be another
+		clear(p.broken.seen)
+		p.broken.number(0)
 	}
 	p.lease = m.Sequence
 	p.leaseRounds++
@@ -98,16 +103,31 @@ func (p *patrol) wrote(lease stored) bool {
 	return p.holds && json.Unmarshal(lease.Data, &by) == nil && by.Worker == p.id
 }
 
-// round reads the records that were not written lately and publishes the wake-ups that are overdue.
+// round reads the records that were not written lately, publishes the wake-ups that are overdue, and
+// deals with records that cannot be read and with wake-ups that are dead.
 func (p *patrol) round(ctx context.Context) error {
 	recent := p.clock.Now().Add(-p.store.timing.PatrolSlack)
 	seen := make(map[uint64]time.Time, len(p.seen))
 	p.backlog.begin()
+	if err := p.broken.begin(ctx); err != nil {
+		return err
+	}
 	var failed error // of looking; the others are counted all the same
 	next, first := p.cursor, uint64(0)
 	for done := false; !done; {
 		var err error
-		next, done, err = p.store.openWatches(ctx, next, recent, func(m *jetstream.RawStreamMsg, w watcher.Watch) error {
+		next, done, err = p.store.ordersRecords(ctx, next, recent, func(m *jetstream.RawStreamMsg, order watcher.Order, w watcher.Watch, err error) error {
+			if err != nil {
+				var broken bool
+				if broken, err = p.brokenAt(ctx, m, order, err); broken && first == 0 {
+					first = m.Sequence
+				}
+				failed = cmp.Or(failed, err)
+				return ctx.Err()
+			}
+			if w.State == watcher.Ended {
+				return nil
+			}
 			if first == 0 {
 				first = m.Sequence
 			}
@@ -130,7 +150,26 @@ func (p *patrol) round(ctx context.Context) error {
 	if first != 0 {
 		p.cursor = first
 	}
-	return errors.Join(failed, p.backlog.tell(ctx))
+	failed = errors.Join(failed, p.backlog.tell(ctx))
+	failed = errors.Join(failed, p.dead.round(ctx, recent, func(order watcher.Order, revision watcher.Revision, stored time.Time) {
+		p.broken.suspect(order, uint64(revision), stored)
+	}))
+	return errors.Join(failed, p.broken.end(ctx))
+}
+
+// brokenAt takes what is no record that can be read, given why, and reports whether it is to be looked at
+// again: records of later versions are not, nor are deleted ones that no wake-up is for.
+func (p *patrol) brokenAt(ctx context.Context, m *jetstream.RawStreamMsg, order watcher.Order, why error) (bool, error) {
+	switch {
+	case errors.Is(why, watcher.ErrNewerSchema):
+		return false, nil
+	case errors.Is(why, watcher.ErrNoRecord):
+		if number, err := p.store.Highest(ctx, order); err != nil || number == 0 {
+			return err != nil, err
+		}
+	}
+	p.broken.suspect(order, m.Sequence, m.Time)
+	return true, nil
 }
 
 // look publishes the wake-up of a watch that is overdue, and returns since when its record counts
@@ -144,13 +183,20 @@ func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.
 	if err := p.pace.Wait(ctx); err != nil {
 		return since, err
 	}
-	names := p.store.names
-	if _, err := p.store.last(ctx, names.wakeupStream(), names.due(w.Key())); err == nil {
-		return p.clock.local(), nil // it is there: another would not help
-	} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+	due, err := p.store.dueFor(ctx, w)
+	if err != nil {
 		return since, err
 	}
+	if due == liveDue {
+		return p.clock.local(), nil // another would not help
+	}
 	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
+	if due == ghosts {
+		if err := p.store.replaceDue(ctx, w.Expected()); err != nil {
+			return since, err
+		}
+		return p.clock.local(), nil
+	}
 	// In place of a timer that does not fire, which would stay for ever, and due at once.
 	if err := p.store.setTimer(ctx, w.Expected(), m.Time); err != nil {
 		return since, err

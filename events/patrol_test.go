@@ -79,7 +79,7 @@ func (b *beat) write(t *testing.T, name string, state watcher.State, interval ti
 	w := watcher.Watch{
 		Schema: watcher.SchemaVersion, State: state, ID: "w_" + name,
 		Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4",
-		Wakeup: 7, NextPollAt: time.Now().Add(interval),
+		Wakeup: 7, NextPollAt: time.Now().Add(interval), Requests: []watcher.Request{{ID: "build-1"}},
 	}
 	if state != watcher.Watching {
 		w.Completion = &watcher.Completion{Outcome: watcher.Succeeded}

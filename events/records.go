@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -68,11 +69,19 @@ func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher
 	if err == nil && w.Order != order {
 		err = fmt.Errorf("it is the record of %s", w.Order)
 	}
+	if err != nil && !errors.Is(err, watcher.ErrNewerSchema) {
+		err = fmt.Errorf("%w: %w", watcher.ErrBroken, err)
+	}
 	if err != nil {
-		return watcher.Watch{}, 0, fmt.Errorf("read record of %s: %w", order, err)
+		return watcher.Watch{}, revision, fmt.Errorf("read record of %s: %w", order, err)
 	}
 	return w, revision, nil
 }
+
+// RecordHeader is a header that a worker sets on each record, and nobody else: its schema. A record without
+// it is taken for one of the previous release, 1.x before this header, so that releases can be rolled
+// forward and back. The release after this one is to take such a record for a broken one.
+const RecordHeader = "Orderwatch-Record"
 
 func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
 	encoded, err := watcher.EncodeWatch(w, s.payload.limit())
@@ -82,7 +91,9 @@ func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	if err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: s.names.write(s.names.record(w.Key())), Data: encoded}
+	m := nats.NewMsg(s.names.write(s.names.record(w.Key())))
+	m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))
+	m.Data = encoded
 	sequence, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	passed(string(w.State), "stored", err)
 	return watcher.Revision(sequence), err
@@ -99,15 +110,28 @@ const (
 // to those that were written after until; zero: all. It returns where the next batch begins, and
 // whether there is none.
 func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
+	return s.ordersRecords(ctx, from, until, func(m *jetstream.RawStreamMsg, _ watcher.Order, w watcher.Watch, err error) error {
+		if err != nil || w.State == watcher.Ended {
+			return nil // markers of deletion, records of later versions; the patrol tells of others
+		}
+		return f(m, w)
+	})
+}
+
+// ordersRecords does so for what the bucket holds for orders, whatever it is. The error is that of
+// reading it as a record.
+func (s *store) ordersRecords(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Order, watcher.Watch, error) error) (next uint64, done bool, err error) {
+	prefix := s.names.record("")
 	return s.someRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
 		if !until.IsZero() && m.Time.After(until) {
 			return errEnough
 		}
-		w, err := watcher.DecodeWatch(m.Data)
-		if err != nil || w.State == watcher.Ended {
-			return nil // markers of deletion, records of later versions, the patrol's lease; workers complain of others
+		order, ok := orderOf(m.Subject, prefix)
+		if !ok {
+			return nil // what workers tell each other, such as the patrol's lease
 		}
-		return f(m, w)
+		w, _, err := decodeRecord(order, m.Data, m.Sequence)
+		return f(m, order, w, err)
 	})
 }
 

@@ -67,7 +67,7 @@ func (s *service) finish() {
 
 // A ServiceError is a request that the service did not carry out.
 type ServiceError struct {
-	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 503 not known or not now: ask again
+	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 410 its record cannot be read, 503 not known or not now: ask again
 	Field  string `json:"field,omitempty"` // of the request, with 400
 	Reason string `json:"reason"`          // what is wrong and what would be right
 }
@@ -160,6 +160,8 @@ func serviceError(err error) *ServiceError {
 		return &ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
 	case errors.Is(err, watcher.ErrNoRecord):
 		return &ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
+	case errors.Is(err, watcher.ErrBroken):
+		return &ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
 	case errors.Is(err, watcher.ErrOver):
 		return &ServiceError{Code: 409, Reason: "the watch has ended; a new request starts a new one"}
 	}
@@ -234,8 +236,14 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 		return nil, err
 	}
 	w, _, err := s.store.ReadLatest(ctx, order)
-	if err != nil {
+	switch {
+	case errors.Is(err, watcher.ErrNoRecord):
+		return nil, s.noRecord(ctx, order)
+	case err != nil:
 		return nil, err
+	}
+	if aside := w.MovedAside(); aside != nil {
+		return nil, movedAside(aside)
 	}
 	return s.shown(ctx, w), nil
 }
@@ -247,6 +255,22 @@ func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
 		return s.intake.Policy.Snapshot(w)
 	}
 	return shown
+}
+
+// noRecord says why an order has no record: one whose wake-ups are still there had one.
+func (s *service) noRecord(ctx context.Context, order watcher.Order) error {
+	number, watchID, err := s.store.highest(ctx, order)
+	switch {
+	case err != nil:
+		return err
+	case number == 0:
+		return watcher.ErrNoRecord
+	}
+	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", oneLine(watchID))}
+}
+
+func movedAside(aside *watcher.Aside) error {
+	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", oneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 }
 
 // list shows a page of watches.

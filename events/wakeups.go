@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -48,6 +49,41 @@ func (s *store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) 
 	_, err = s.publish(ctx, s.names.wakeupStream(), m)
 	passed("wakeup", "stored", err)
 	return err
+}
+
+// Highest returns the highest number of the order's wake-ups; 0 where there is none. What cannot be read as
+// a wake-up counts as none: the poller drops it.
+func (s *store) Highest(ctx context.Context, order watcher.Order) (number uint64, err error) {
+	number, _, err = s.highest(ctx, order)
+	return number, err
+}
+
+// highest does so, and returns the id of its watch, too.
+func (s *store) highest(ctx context.Context, order watcher.Order) (number uint64, watchID string, err error) {
+	_, err = s.last(ctx, s.names.wakeupStream(), s.names.Subjects+".*."+order.Key())
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, "", nil // the usual case, in one call
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	for _, subject := range []string{s.names.waiting(order.Key()), s.names.due(order.Key())} {
+		for from := uint64(1); ; {
+			m, err := s.next(ctx, s.names.wakeupStream(), subject, from)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				break
+			}
+			if err != nil {
+				return 0, "", err
+			}
+			from = m.Sequence + 1
+			var body wakeupBody
+			if json.Unmarshal(m.Data, &body) == nil && body.WatchID != "" && body.Number > number {
+				number, watchID = body.Number, body.WatchID
+			}
+		}
+	}
+	return number, watchID, nil
 }
 
 func decodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error) {

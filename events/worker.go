@@ -39,6 +39,7 @@ type Worker struct {
 	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
+	losses   losses                    // watchAssets' alone
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
@@ -52,10 +53,12 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
+	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, losses: losses{streams: make(map[string]streamSeen)}, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
 	w.store = newStore(log, config, js, clock)
 	w.store.completed = w.metrics.completed
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
+	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
+	w.patrol.broken.number = func(n int) { w.metrics.broken.Set(float64(n)) }
 	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers}
@@ -244,6 +247,9 @@ var errNotConnected = errors.New("not connected to NATS")
 // watchAssets checks the server, the streams and the consumers again and again, and creates what
 // has gone missing, where it may.
 func (w *Worker) watchAssets(ctx context.Context) {
+	if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil { // it is only looked at
+		w.log.Debug("not known how the streams are", "err", err)
+	}
 	for sleep(ctx, w.config.Timing.CheckEvery) {
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
@@ -251,6 +257,11 @@ func (w *Worker) watchAssets(ctx context.Context) {
 		}
 		before := w.trouble.Swap(&err)
 		w.holdIf(err)
+		if err == nil || harmless(err) {
+			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil {
+				w.log.Warn("not known whether the store was lost; looking again", "err", err)
+			}
+		}
 		if err == nil {
 			if err := w.noteSettled(ctx); err != nil && ctx.Err() == nil {
 				w.log.Debug("not noted how far the consumer has come", "consumer", slackConsumer, "err", err)

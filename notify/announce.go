@@ -23,6 +23,8 @@ func announce(a watcher.Attention, o Options) Message {
 		return announceEnd(a, w)
 	case a.Kind == watcher.Overdue:
 		return announceOverdue(a, o)
+	case a.Kind == watcher.Lost:
+		return announceLost(a, o)
 	}
 	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxSentence))}
 	if a.Cause != watcher.HeldThrottled {
@@ -66,6 +68,27 @@ func announceOverdue(a watcher.Attention, o Options) Message {
 	p.add(slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))))
 	m.Blocks = p.blocks
 	m.Brief = []slack.Block{section(title), section(what), section(do)}
+	return m
+}
+
+// announceLost returns what people are told when NATS lost what it had stored.
+func announceLost(a watcher.Attention, o Options) Message {
+	const said = "NATS lost what orderwatch had stored"
+	const means = "*No message comes for those orders*, however they end. The orders themselves are not touched by that: they may still be running, and cost money."
+	const do = "*What to do:* publish the requests again; `orderwatch watch --wait` does it by itself where it is still running. Find out why the store of NATS was empty or a stream was deleted: its directory must be on a disk that stays."
+	reason := orUnknown(word(a.Reason, maxReason))
+	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence)), Mention: mentionCode(o.Mention)}
+	title := ":rotating_light: *" + said + "*: " + escape(reason)
+	if m.Mention != "" {
+		title += " " + m.Mention
+	}
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", field("Since", date(a.Since))))
+	p.add(section(means))
+	p.add(section(do))
+	m.Blocks = p.blocks
+	m.Brief = []slack.Block{section(title), section(means), section(do)}
 	return m
 }
 

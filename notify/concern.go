@@ -2,6 +2,7 @@ package notify
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
@@ -20,13 +21,20 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 		p.add(mark)
 	}
 	p.add(section(w.line(link(firstLink(c.Requests), name))))
-	p.add(section("", field("Since", date(a.Since)), field("Last seen", escape(lastSeen(c))), field("Watching since", date(c.AcceptedAt))))
+	if a.Kind == watcher.BrokenRecord {
+		p.add(section("", field("Since", date(a.Since)), field("Watch", escape(orUnknown(word(a.WatchID, maxPerson))))))
+	} else {
+		p.add(section("", field("Since", date(a.Since)), field("Last seen", escape(lastSeen(c))), field("Watching since", date(c.AcceptedAt))))
+	}
 	p.add(section(w.means))
 	if a.Error != nil {
 		p.add(richText(paragraph("", "The last error:"), preformatted(errorText(a.Error))))
 	}
 	if len(w.items) > 0 {
 		p.add(richText(paragraph(w.title, ""), preformatted(itemLines(w.items, func(n int) string { return "and " + number(n) + " more" }))))
+	}
+	if len(w.again) > 0 {
+		p.add(richText(paragraph("Publish these again, under a new id", ""), preformatted(requestLines(w.again))))
 	}
 	do := "*What to do:* " + w.do + " " + command("get", c) + " shows how it is."
 	p.add(section(do))
@@ -54,8 +62,9 @@ type concern struct {
 	after  string
 	means  string
 	do     string
-	title  string         // of the items
-	items  []watcher.Item // that it is about, as far as the event has them
+	title  string            // of the items
+	items  []watcher.Item    // that it is about, as far as the event has them
+	again  []watcher.Request // that are to be published again
 }
 
 // line returns the first line in mrkdwn, given the order's name in it.
@@ -87,6 +96,14 @@ func concernOf(a watcher.OrderAttention) concern {
 			means: "*The status counts as not ended*. " + goesOn + ", and ends as `timed_out` unless the status changes.",
 			do:    "look in the ModelArts console what the status means for the order.",
 			title: "Of a status that is not documented", items: items,
+		}
+	case watcher.BrokenRecord:
+		return concern{
+			emoji: ":rotating_light:", before: "Broken record of order ", after: ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended",
+			means: "*The record of the watch cannot be read, or was deleted.* The order itself is not touched by that: it may still be running, and cost money. " +
+				"After some minutes the record is moved aside, and the order's next request starts a new watch.",
+			do:    again(a.Requests) + " Find out who wrote in the bucket of records, where only orderwatch may write.",
+			again: a.Requests,
 		}
 	}
 	return concern{
@@ -194,4 +211,31 @@ func concernContext(c watcher.Completion) *slack.ContextBlock {
 		}
 	}
 	return slack.NewContextBlock("", texts...)
+}
+
+// maxAgain is how many requests are named that are to be published again.
+const maxAgain = 20
+
+// again says what is to be done with the requests of a watch whose record cannot be read.
+func again(requests []watcher.Request) string {
+	if len(requests) == 0 {
+		return "no event names who asked for the order: whoever did is to publish the request again, under a new id."
+	}
+	return "publish " + count(len(requests), "request") + " again, under a new id."
+}
+
+// requestLines names requests, one on a line.
+func requestLines(requests []watcher.Request) string {
+	var lines []string
+	for _, r := range requests[:min(len(requests), maxAgain)] {
+		text := orUnknown(word(r.ID, maxName))
+		if by := word(r.RequestedBy, maxPerson); by != "" {
+			text += " (" + by + ")"
+		}
+		lines = append(lines, text)
+	}
+	if more := len(requests) - maxAgain; more > 0 {
+		lines = append(lines, "and "+number(more)+" more")
+	}
+	return strings.Join(lines, "\n")
 }

@@ -51,6 +51,10 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 	}
 	r.told = string(a.Kind)
 	a = redactAttention(a, l.secrets)
+	if a.Kind == watcher.Lost {
+		l.log.Error("NATS lost what orderwatch had stored", "since", a.Since, "reason", line(a.Reason, maxReason))
+		return nil
+	}
 	if a.Kind == watcher.Overdue {
 		l.log.Warn("watches are not polled when they are due", "project", projectOf(a), "since", a.Since, "waiting", a.Waiting, "reason", line(a.Reason, maxReason))
 		return nil
@@ -75,6 +79,10 @@ func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
 		return nil
 	}
 	r.told = string(a.Kind)
+	if a.Kind == watcher.BrokenRecord {
+		l.log.Error("broken record: a watch is over, and nobody hears how its order ended", concernAttrs(redactOrderAttention(a, l.secrets))...)
+		return nil
+	}
 	l.log.Warn("a watch that goes on wants to be looked at", concernAttrs(redactOrderAttention(a, l.secrets))...)
 	return nil
 }

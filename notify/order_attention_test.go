@@ -25,6 +25,8 @@ func concern(kind watcher.AttentionKind) watcher.OrderAttention {
 	c.Counts.Processing, c.Counts.Total = 8, 20
 	a := watcher.OrderAttention{Report: c.Report, Kind: kind, Since: unlistedSince}
 	switch it := &a.Items[13]; kind {
+	case watcher.BrokenRecord:
+		a.Reason, a.Items, a.Counts = "its record cannot be read (it is none that a worker wrote); the watch is over, and its outcome is not known", nil, watcher.Counts{}
 	case watcher.Blind:
 		a.Reason = "the order cannot be read"
 		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
@@ -36,7 +38,7 @@ func concern(kind watcher.AttentionKind) watcher.OrderAttention {
 	return a
 }
 
-var concernKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus}
+var concernKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, watcher.BrokenRecord}
 
 // concerns are what Concern is given.
 func concerns() map[string]struct {

@@ -7,7 +7,8 @@ import (
 )
 
 // An Attention is what people should look at: an account that cannot be asked, or can again, or
-// watches that nobody polls. There is one for each project that has open watches there.
+// watches that nobody polls. There is one for each project that has open watches there. With Lost there is
+// one for all projects: its ProjectID is all, and what is said of accounts, holds and waiting watches is empty.
 type Attention struct {
 	Account    string        `json:"account"` // the login's name and the region; with arrears the project, too; empty with overdue
 	Kind       AttentionKind `json:"kind"`
@@ -22,10 +23,12 @@ type Attention struct {
 }
 
 // An OrderAttention is what people should look at in one watch that goes on. There is at most one of
-// a kind and a Since for each watch. Reason says what is wrong.
+// a kind and a Since for each watch. Reason says what is wrong. With BrokenRecord the watch does not
+// go on: Requests are those that were never completed, as far as events name them, perhaps none; and of the
+// rest only what is known is filled.
 type OrderAttention struct {
 	Report
-	Kind  AttentionKind `json:"kind"`            // Blind, Vanished or UnknownStatus
+	Kind  AttentionKind `json:"kind"`            // Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
 }
@@ -34,8 +37,8 @@ type OrderAttention struct {
 // project's overdue watches.
 func (a Attention) Outage() string {
 	about := a.Account
-	if a.Kind == Overdue {
-		about = string(Overdue) + "." + a.ProjectID
+	if a.Kind == Overdue || a.Kind == Lost {
+		about = string(a.Kind) + "." + a.ProjectID
 	}
 	return fmt.Sprintf("%s.%d", about, a.Since.UnixMilli())
 }
@@ -54,11 +57,13 @@ const (
 	Held               AttentionKind = "held"        // throttled for long, a permission is missing, or in arrears
 	Released           AttentionKind = "released"    // the end of one of the last two
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
+	Lost               AttentionKind = "lost"        // the store of NATS was emptied or made anew: what was watched is forgotten
 
 	// The kinds of an [OrderAttention].
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
 	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
 	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
+	BrokenRecord  AttentionKind = "record"         // the watch's record cannot be read, or was deleted: the watch is over
 )
 
 // Over reports whether the account can be asked again.

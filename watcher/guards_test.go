@@ -272,6 +272,8 @@ type (
 
 func (c clock) Schedule(ctx context.Context, k watcher.Wakeup) error { return c(ctx, k) }
 
+func (clock) Highest(context.Context, watcher.Order) (uint64, error) { return 0, nil }
+
 func (r otherWrites) Write(ctx context.Context, w watcher.Watch, expected watcher.Revision) (watcher.Revision, error) {
 	return r.write(ctx, w, expected)
 }

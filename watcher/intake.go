@@ -59,6 +59,14 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 			return Defer, Watch{}, err
 		}
 		admission, w, err := in.Policy.Admit(record, ask, in.Now())
+		if admission == Start && record == nil {
+			// A record that was deleted leaves wake-ups behind, which must not pass for this watch's.
+			highest, err := in.Wakeups.Highest(ctx, ask.Order)
+			if err != nil {
+				return Defer, Watch{}, err
+			}
+			w.Wakeup = highest + 1
+		}
 		switch admission {
 		case Reject, Defer:
 			return admission, w, err
@@ -110,8 +118,11 @@ func (in *Intake) deferred(w Watch) Verdict {
 
 // notRead is the verdict where a record could not be read or written.
 func notRead(err error) Verdict {
-	if errors.Is(err, ErrNewerSchema) {
+	switch {
+	case errors.Is(err, ErrNewerSchema):
 		return putBack(newerDelay, err)
+	case errors.Is(err, ErrBroken): // until it is moved aside
+		return putBack(missingDelay, err)
 	}
 	return putBack(0, err)
 }

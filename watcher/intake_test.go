@@ -36,8 +36,8 @@ func TestTake(t *testing.T) {
 		after  time.Duration
 		calls  string
 	}{
-		{"starts", func(m *world) { clear(m.records) }, request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
-		{"starts after a deletion", func(m *world) { m.put(pool, nil) }, request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
+		{"starts", func(m *world) { clear(m.records) }, request("build-2"), watcher.Ack, 0, "readLatest highest write schedule"},
+		{"starts after a deletion", func(m *world) { m.put(pool, nil) }, request("build-2"), watcher.Ack, 0, "readLatest highest write schedule"},
 		{"starts after the end", ended(watcher.Ended), request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
 		{"joins", nil, request("build-2"), watcher.Ack, 0, "readLatest write"},
 		{"again", nil, request("build-1"), watcher.Ack, 0, "readLatest schedule"},

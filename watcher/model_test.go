@@ -254,6 +254,9 @@ func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
 	})
 }
 
+// Highest goes wrong as ReadLatest does, which the same server answers just before.
+func (m *model) Highest(_ context.Context, o watcher.Order) (uint64, error) { return m.highest(o), nil }
+
 // start puts work into a worker's hands.
 func (m *model) start(name string, k watcher.Wakeup, work func()) {
 	h := &hand{name: name, wakeup: k, goOn: m.now}

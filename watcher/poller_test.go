@@ -50,7 +50,7 @@ func TestOneLife(t *testing.T) {
 
 // The crash table of the design: what happens next, in the calls of the next delivery.
 func TestAfterACrash(t *testing.T) {
-	const start, step = "readLatest write schedule", "read show write progress schedule"
+	const start, step = "readLatest highest write schedule", "read show write progress schedule"
 	const again, wake = "readLatest schedule", "read readLatest schedule"
 	tests := []struct {
 		name    string

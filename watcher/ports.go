@@ -36,6 +36,9 @@ type Wakeups interface {
 	// Schedule stores the wake-up in place of the order's scheduled one, to be delivered to one
 	// worker when it is due.
 	Schedule(context.Context, Wakeup) error
+	// Highest returns the highest number of the order's wake-ups that wait or are due, from the
+	// server that writes; 0 where there is none.
+	Highest(context.Context, Order) (number uint64, err error)
 }
 
 // Events is where others learn of watches. It must be safe for concurrent use.
@@ -144,6 +147,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrOver means that the watch has ended, or that its completion is fixed.
 	ErrOver = errors.New("the watch has ended")
+	// ErrBroken means that the order's record is none that a worker wrote, or cannot be read.
+	ErrBroken = errors.New("its record cannot be read")
 	// ErrNewerSchema means that the record was written by a later version of this program.
 	ErrNewerSchema = errors.New("record has a newer schema")
 )

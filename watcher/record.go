@@ -3,6 +3,7 @@ package watcher
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -226,10 +227,16 @@ func fieldNames(t reflect.Type) (names []string) {
 // check refuses what cannot be a record, so that nothing is done for it.
 func (w *Watch) check() error {
 	switch {
+	case w.Schema < 1:
+		return fmt.Errorf("decode record: schema %d; the first is 1", w.Schema)
+	case w.Wakeup < 1:
+		return fmt.Errorf("decode record: wake-up number %d; the first is 1", w.Wakeup)
 	case w.State != Watching && w.State != Ending && w.State != Ended:
 		return fmt.Errorf("decode record: state %q is none of %s, %s, %s", w.State, Watching, Ending, Ended)
 	case w.State != Watching && w.Completion == nil:
 		return fmt.Errorf("decode record: state %s without a completion", w.State)
+	case w.State == Watching && len(w.Requests) == 0 && w.Completion == nil:
+		return errors.New("decode record: neither a request nor a completion")
 	case w.ID == "":
 		return fmt.Errorf("decode record: no watch_id")
 	}

@@ -292,7 +292,7 @@ func FuzzDecodeWatch(f *testing.F) {
 		f.Add([]byte(strings.Replace(string(encoded), "{", `{"colour":["red"],`, 1)))
 		f.Add([]byte(strings.Replace(string(encoded), `"schema":1`, `"schema":2`, 1)))
 	}
-	f.Add([]byte(`{"schema":1,"state":"watching","watch_id":"w","project_id":"p","order_name":"o","items":[{"s":"succeed","b":9223372036854775807,"u":-9223372036854775808}]}`))
+	f.Add([]byte(`{"schema":1,"state":"watching","watch_id":"w","project_id":"p","order_name":"o","wakeup":1,"requests":[{}],"items":[{"s":"succeed","b":9223372036854775807,"u":-9223372036854775808}]}`))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		w, err := watcher.DecodeWatch(record)
 		if err != nil {

@@ -65,6 +65,10 @@ type Watch struct {
 	ForbiddenSince  time.Time `json:"forbidden_since,omitzero"`   // the first of the refusals for lack of a permission since the order was last seen
 	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended
 
+	// Aside is there only where a worker put this record in the place of one that could not be read: see
+	// [Policy.Replace].
+	Aside *Aside `json:"moved_aside,omitempty"`
+
 	Completion *Completion `json:"completion,omitempty"` // from ending on
 	// After is the sequence of the order's last completion before this one; 0 for none.
 	After uint64 `json:"after_sequence,omitempty"`
@@ -149,3 +153,71 @@ func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w
 // newerThan reports whether the wake-up was published after a later record than w was written:
 // whoever read w read it from a server that is behind.
 func (k Wakeup) newerThan(w *Watch) bool { return k.Number > w.Wakeup }
+
+// An Aside says why a record could not be read that was moved aside.
+type Aside struct {
+	WatchID string    `json:"watch_id"` // of the record that has this Aside; any other is an earlier release's copy
+	Since   time.Time `json:"since"`    // when the record was written that could not be read, or deleted
+	At      time.Time `json:"at"`       // when it was moved aside
+	Why     string    `json:"why"`
+}
+
+// MovedAside returns why the record is in the place of one that could not be read; nil where it is not.
+func (w *Watch) MovedAside() *Aside {
+	if w.Aside == nil || w.Aside.WatchID != w.ID || w.State != Ended {
+		return nil // an older release keeps fields that it does not know, from watch to watch
+	}
+	return w.Aside
+}
+
+// A Broken is what is known of a watch whose record cannot be read.
+type Broken struct {
+	Order
+	WatchID  string
+	Region   string    // empty where it is not known
+	Since    time.Time // when the record was written, or deleted
+	Why      string
+	Answered []string  // ids of requests that completions name, oldest first
+	Open     []Request // requests that progress events name, and no completion
+	Highest  uint64    // the highest number of the order's wake-ups
+}
+
+// brokenReason is what people are told of a watch whose record cannot be read.
+func brokenReason(why string) string {
+	return "its record cannot be read (" + why + "); the watch is over, and its outcome is not known"
+}
+
+// Replace returns the record that takes the place of one that cannot be read. It has ended, so that the
+// order's next request starts a watch, and answers no request; it remembers the ids of all requests that
+// are known, so that none is watched again if it comes twice. An older release shows it as cancelled.
+func (p Policy) Replace(b Broken, now time.Time) Watch {
+	region := b.Region
+	if region == "" {
+		region = p.DefaultRegion
+	}
+	w := Watch{
+		Schema: SchemaVersion, State: Ended, ID: b.WatchID, Order: b.Order, Region: region,
+		Earlier: slices.Clone(b.Answered), AcceptedAt: b.Since, Deadline: now, Wakeup: b.Highest + 1, NextPollAt: now,
+		Aside: &Aside{WatchID: b.WatchID, Since: b.Since, At: now, Why: b.Why},
+	}
+	for _, r := range b.Open {
+		w.Earlier = append(w.Earlier, r.ID)
+	}
+	w.Earlier = w.requestIDs(p.maxEarlierBytes())
+	w.Completion = &Completion{Outcome: Cancelled, Report: w.report(brokenReason(b.Why), nil), CompletedAt: now}
+	w.Completion.Requests = []Request{}
+	return w
+}
+
+// Attention returns what people are told of it.
+func (p Policy) Attention(b Broken) OrderAttention {
+	w := Watch{ID: b.WatchID, Order: b.Order, Region: b.Region, Requests: orEmpty(b.Open), AcceptedAt: b.Since}
+	if w.Region == "" {
+		w.Region = p.DefaultRegion
+	}
+	a := OrderAttention{Report: w.report(brokenReason(b.Why), nil), Kind: BrokenRecord, Since: b.Since}
+	for size(a) > p.payload()-eventOverhead && len(a.Requests) > 0 {
+		a.Requests = a.Requests[:len(a.Requests)/2] // the oldest are named
+	}
+	return a
+}

@@ -196,6 +196,24 @@ func (m *world) Schedule(_ context.Context, k watcher.Wakeup) error {
 	})
 }
 
+func (m *world) Highest(_ context.Context, o watcher.Order) (number uint64, err error) {
+	err = m.call("highest", func(bool) error {
+		number = m.highest(o)
+		return nil
+	})
+	return number, err
+}
+
+func (m *world) highest(o watcher.Order) uint64 {
+	number := m.waiting[o.Key()].Number
+	for _, d := range m.queue {
+		if d.wakeup.Order == o {
+			number = max(number, d.wakeup.Number)
+		}
+	}
+	return number
+}
+
 // last returns the order's last completion.
 func (m *world) last(o watcher.Order, stale bool) completion {
 	found := completion{}

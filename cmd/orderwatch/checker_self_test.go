@@ -148,7 +148,7 @@ func progressed(watch, id string) storedMessage {
 
 func record(watch string, state watcher.State) storedMessage {
 	c := rightCompletion(watch, "first", "second")
-	w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: watch, Order: c.Order(), Completion: &c}
+	w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: watch, Order: c.Order(), Wakeup: 1, Completion: &c}
 	return storedMessage{subject: "$KV.ORDER_WATCHES.p.order.pool-1", body: encoded(w)}
 }
 

@@ -203,6 +203,28 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 	}
 }
 
+// lostFor is how long the loss of the store is a problem: afterwards nobody waits for what was watched then.
+const lostFor = 48 * time.Hour
+
+// losses looks at records that cannot be read, and at a store that was lost.
+func (d *doctor) losses(ctx context.Context, x *natsExam) {
+	f := &x.seen.watches
+	broken, err := x.Broken(ctx)
+	if err == nil {
+		for _, b := range broken {
+			do := "Publish its requests again, under a new id: orderwatch events " + b.Order.String() + " names who asked."
+			if len(b.Requests) > 0 {
+				do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
+			}
+			f.add(levelProblem, "watches.broken", b.Order.String(), "broken record since "+b.Since.UTC().Format(time.RFC3339)+": "+b.Reason, do)
+		}
+	}
+	if since, reason, err := x.LastLoss(ctx); err == nil && !since.IsZero() && time.Since(since) < lostFor {
+		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+since.UTC().Format(time.RFC3339)+": "+reason,
+			"Publish the requests again. Find out why the store was empty: its directory must be on a disk that stays.")
+	}
+}
+
 // workers looks at who works, and returns how many, -1 where that is not known.
 func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
 	f := &x.seen.workers

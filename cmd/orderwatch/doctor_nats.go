@@ -171,7 +171,7 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 	if list := x.Assets(looking); !x.foreign(list) {
 		present := d.workers(looking, x)
 		wait.Go(func() { d.assets(looking, x, list, present) })
-		wait.Go(func() { d.watches(looking, x) })
+		wait.Go(func() { d.watches(looking, x); d.losses(looking, x) })
 	}
 	wait.Wait()
 	x.seen.server = append(append(x.seen.server, limits...), syncing...)

@@ -373,6 +373,7 @@ func TestDoctorBroken(t *testing.T) {
 				record, err := watcher.EncodeWatch(watcher.Watch{
 					Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_1", Order: watcher.Order{ProjectID: project, Name: "order.late"},
 					Region: "cn-north-4", AcceptedAt: past, Deadline: past.Add(2 * time.Hour), NextPollAt: past,
+					Wakeup: 1, Requests: []watcher.Request{{ID: "build-1"}},
 				}, 1<<20)
 				if err != nil {
 					t.Fatal(err)

@@ -96,7 +96,20 @@ func (p eventPrinter) order(project, name string) string {
 }
 
 // attentionText says, as a line, what people should look at in one watch.
-func attentionText(a watcher.OrderAttention) string { return clean(cmp.Or(a.Reason, string(a.Kind))) }
+func attentionText(a watcher.OrderAttention) string {
+	text := cmp.Or(a.Reason, string(a.Kind))
+	if a.Kind == watcher.BrokenRecord {
+		text = "broken record: " + text
+		var ids []string
+		for _, r := range a.Requests {
+			ids = append(ids, r.ID)
+		}
+		if len(ids) > 0 {
+			text += "; publish these again, under a new id: " + shorten(strings.Join(ids, ", "), 200)
+		}
+	}
+	return clean(text)
+}
 
 // changesText returns what changed, as much as a line takes.
 func changesText(list []watcher.Change) string {

@@ -95,6 +95,22 @@ type remainder struct {
 	unreadable int  // records that a later version wrote
 }
 
+// brokenState is the state that is shown of a watch whose record cannot be read.
+const brokenState = watcher.State("broken")
+
+// brokenRow returns what a list shows of a broken record.
+func brokenRow(b events.BrokenRecord) watcher.Snapshot {
+	reason := "broken record: " + b.Reason
+	if len(b.Requests) > 0 {
+		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
+	}
+	row := watcher.Snapshot{State: brokenState, Report: watcher.Report{
+		WatchID: b.WatchID, ProjectID: b.ProjectID, OrderName: b.Name, Reason: reason, AcceptedAt: b.Since,
+		Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{},
+	}}
+	return row
+}
+
 // pages hands out the watches that are wanted, a page at a time, and returns what it left out.
 func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapshot) error) (rest remainder, err error) {
 	q := events.ListQuery{State: watcher.State(l.state), ProjectID: l.project, Label: l.label}
@@ -107,7 +123,12 @@ func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapsh
 		if err != nil {
 			return rest, err
 		}
-		if err := f(answer.Watches); err != nil {
+		var watches []watcher.Snapshot
+		for _, b := range answer.Broken {
+			watches = append(watches, brokenRow(b))
+		}
+		watches = append(watches, answer.Watches...)
+		if err := f(watches); err != nil {
 			return rest, err
 		}
 		left -= len(answer.Watches)

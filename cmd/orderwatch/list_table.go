@@ -179,8 +179,11 @@ func stateWord(w watcher.Snapshot) string {
 }
 
 func (s sheet) stateColour(w watcher.Snapshot, text string) string {
-	if w.State == watcher.Ended {
+	switch w.State {
+	case watcher.Ended:
 		return s.paint.outcome(w.Outcome, text)
+	case brokenState:
+		return s.paint.red(text)
 	}
 	return text
 }
@@ -210,8 +213,11 @@ func (s sheet) age(w watcher.Snapshot) string { return briefly(s.now.Sub(w.Accep
 
 // ends says when the watch ends at the latest, or how long ago it ended.
 func (s sheet) ends(w watcher.Snapshot) string {
-	if w.State == watcher.Ended {
+	switch w.State {
+	case watcher.Ended:
 		return briefly(s.now.Sub(w.CompletedAt)) + " ago"
+	case brokenState:
+		return ""
 	}
 	return "in " + showDuration(max(w.Deadline.Sub(s.now), 0))
 }
@@ -248,7 +254,7 @@ func briefly(d time.Duration) string {
 // note says what is wrong: why the last poll did not work, or why the watch ended without its order.
 func (s sheet) note(w watcher.Snapshot) string {
 	switch {
-	case w.State == watcher.Ended && mayGoOn(w.Outcome):
+	case w.State == brokenState, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return clean(w.Reason)
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
 		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)

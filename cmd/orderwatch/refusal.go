@@ -18,6 +18,8 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, clean(answer.Reason), order)
+	case ok && answer.Code == http.StatusGone:
+		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, clean(answer.Reason), order, order)
 	case ok && answer.Code == http.StatusConflict:
 		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
 	case ok && answer.Code == http.StatusBadRequest:

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
@@ -21,6 +23,9 @@ const (
 	workerTime = 5 * time.Second // that a worker may be away at the beginning
 	// unansweredLooks find that a request whose id the user chose is in no watch, before that is told.
 	unansweredLooks = 10
+	// goneLooks in a row find that a request is in no watch, before it is published again: it may just wait for
+	// its turn. It is published again as often as that goes on.
+	goneLooks = 5
 )
 
 // A waiting follows orders until all have ended.
@@ -42,7 +47,8 @@ type waiting struct {
 	troubles map[watcher.Order]string
 	done     chan struct{} // closed when none is open
 
-	unanswered int // looks that found the request in no watch
+	unanswered int            // looks that found the request in no watch
+	gone       map[string]int // the same in a row, by the id of each request; look's alone
 }
 
 // A seen is how far an order was when it was shown last.
@@ -55,7 +61,7 @@ type seen struct {
 func newWaiting(c *cobra.Command, s *session, format outputFormat, requests []events.WatchRequest) *waiting {
 	w := &waiting{
 		session: s, requests: requests, chosen: c.Flags().Changed("request-id"), format: format, out: c.OutOrStdout(), paint: paintFor(c.OutOrStdout()),
-		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), done: make(chan struct{}),
+		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), done: make(chan struct{}),
 	}
 	widest := 0
 	for _, r := range requests {
@@ -251,15 +257,73 @@ func (w *waiting) look(ctx context.Context) {
 				w.notices.end("worker", "a worker is there again")
 				w.looked(order, s)
 			}
+			w.askAgain(ctx, order, s, err)
 		}
 	}
+}
+
+// askAgain publishes requests again that are in no watch any more: NATS lost what it had stored, or the
+// record of their watch cannot be read. A request keeps its id, by which workers know it where they have it
+// after all. Only where the record cannot be read it gets another: workers remember the first and let it be.
+func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.Snapshot, err error) {
+	answer, isAnswer := errors.AsType[*events.ServiceError](err)
+	broken := isAnswer && answer.Code == http.StatusGone
+	missing := isAnswer && answer.Code == http.StatusNotFound
+	for _, r := range w.openRequests(order) {
+		inWatch := err == nil && slices.ContainsFunc(s.Requests, func(answered watcher.Request) bool { return answered.ID == r.RequestID })
+		if inWatch || err != nil && !broken && !missing {
+			w.gone[r.RequestID] = 0
+			continue
+		}
+		if w.gone[r.RequestID]++; w.gone[r.RequestID] < goneLooks {
+			continue
+		}
+		delete(w.gone, r.RequestID)
+		why := "is in no watch any more"
+		if broken {
+			why = "is lost: " + clean(answer.Reason)
+			r = w.renamed(r)
+		}
+		if _, err := w.session.Publish(ctx, r); err == nil {
+			w.show.line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, clean(r.RequestID))
+		}
+	}
+}
+
+// renamed waits for the request under another id.
+func (w *waiting) renamed(r events.WatchRequest) events.WatchRequest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.open[r.RequestID]; !ok {
+		return r // its completion came just now
+	}
+	delete(w.open, r.RequestID)
+	r.RequestID = "req-" + nuid.Next()
+	w.open[r.RequestID] = r
+	return r
+}
+
+// openRequests returns the order's requests that have not ended.
+func (w *waiting) openRequests(order watcher.Order) (requests []events.WatchRequest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.open {
+		if r.Order == order {
+			requests = append(requests, r)
+		}
+	}
+	return requests
 }
 
 func (w *waiting) openOrders() (orders []watcher.Order) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	open := make(map[watcher.Order]bool)
+	for _, r := range w.open {
+		open[r.Order] = true
+	}
 	for _, r := range w.requests {
-		if _, ok := w.open[r.RequestID]; ok {
+		if open[r.Order] {
 			orders = append(orders, r.Order)
 		}
 	}

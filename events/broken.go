@@ -1,0 +1,322 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A BrokenRecord is a record that cannot be read, or was deleted while its watch went on, as workers
+// remember it until the order is watched again.
+type BrokenRecord struct {
+	watcher.Order
+	WatchID  string    `json:"watch_id"`          // of its wake-ups or events; made up where they name none
+	Since    time.Time `json:"since"`             // when it was written, or deleted
+	Reason   string    `json:"reason"`            // why it cannot be read
+	Requests []string  `json:"requests"`          // ids of requests that are to be published again, with new ids
+	MovedAt  time.Time `json:"moved_at,omitzero"` // when it was moved aside: requests start a new watch since then
+	Kept     string    `json:"kept_as,omitempty"` // the key of the bucket where its bytes are kept
+	Revision uint64    `json:"revision"`          // of what is in its place; 0 for nothing
+}
+
+// brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at
+// once, and moves it aside when it has been so for long enough. What it knows is kept in the bucket, where
+// other workers read it.
+type brokenRecords struct {
+	log    *slog.Logger
+	store  *store
+	clock  *Clock
+	policy func() watcher.Policy
+	number func(int) // is told how many there are
+
+	seen  map[watcher.Order]suspicion // in rounds until now
+	round map[watcher.Order]suspicion // in this one
+	list  []BrokenRecord              // as it is kept
+	kept  uint64                      // the revision of the list
+}
+
+// A suspicion is what the patrol found in the place of a record.
+type suspicion struct {
+	revision uint64    // what it found; 0 for nothing
+	stored   time.Time // when that was stored; of nothing: when the wake-up was
+	since    time.Time // when this patrol found it first, by the process's clock
+}
+
+func newBrokenRecords(log *slog.Logger, s *store, clock *Clock) *brokenRecords {
+	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.payload.limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
+}
+
+// Bounds of what is remembered.
+const (
+	mostBroken   = 200     // records in the list, and suspicions in one round
+	mostRequests = 50      // ids of requests of each
+	mostKept     = 8 << 20 // bytes of events that are read for one order
+)
+
+// brokenKey is the key of the list in the bucket; keptPrefix begins the keys of bytes that were moved aside.
+// No project's id holds a "=".
+const (
+	brokenKey  = "broken"
+	keptPrefix = "=broken."
+)
+
+// begin begins a round.
+func (b *brokenRecords) begin(ctx context.Context) error {
+	b.round = make(map[watcher.Order]suspicion)
+	var err error
+	b.list, b.kept, err = b.store.brokenList(ctx)
+	return err
+}
+
+// brokenList reads what is remembered of broken records, and its revision.
+func (s *store) brokenList(ctx context.Context) (list []BrokenRecord, revision uint64, err error) {
+	m, err := s.last(ctx, s.names.recordStream(), s.names.record(brokenKey))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if json.Unmarshal(m.Data, &list) != nil {
+		list = nil // it is found anew
+	}
+	return list, m.Sequence, nil
+}
+
+// suspect takes what cannot be read, or is not there.
+func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored time.Time) {
+	before, known := b.seen[order]
+	if known && before.revision == revision {
+		b.round[order] = before
+	} else if len(b.round) < mostBroken {
+		b.round[order] = suspicion{revision, stored, b.clock.local()}
+	}
+}
+
+// end ends a round: it tells of what is broken, and moves aside what has been for long enough.
+func (b *brokenRecords) end(ctx context.Context) error {
+	b.seen = b.round
+	before, err := json.Marshal(b.list)
+	if err != nil {
+		return err
+	}
+	failed := b.forget(ctx)
+	for order, s := range b.seen {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := b.deal(ctx, order, s); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("broken record of %s: %w", order, err))
+		}
+	}
+	b.number(len(b.list))
+	after, err := json.Marshal(b.list)
+	if err != nil || string(after) == string(before) {
+		return errors.Join(failed, err)
+	}
+	names := b.store.names
+	_, err = b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(brokenKey)), Data: after}, jetstream.WithExpectLastSequencePerSubject(b.kept))
+	return errors.Join(failed, err)
+}
+
+// forget leaves out what has a record again.
+func (b *brokenRecords) forget(ctx context.Context) (failed error) {
+	b.list = slices.DeleteFunc(b.list, func(known BrokenRecord) bool {
+		w, _, err := b.store.ReadLatest(ctx, known.Order)
+		switch {
+		case err == nil:
+			return w.MovedAside() == nil
+		case errors.Is(err, watcher.ErrNoRecord):
+			_, still := b.seen[known.Order]
+			return !still
+		case !errors.Is(err, watcher.ErrBroken):
+			failed = errors.Join(failed, err)
+		}
+		return false
+	})
+	return failed
+}
+
+// deal makes the next step for one broken record, as the server that writes has it.
+func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspicion) error {
+	_, revision, why := b.store.ReadLatest(ctx, order)
+	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
+		return nil // it is another since, or cannot be read at the moment
+	}
+	known := slices.IndexFunc(b.list, func(k BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
+	ripe, err := b.ripe(ctx, s)
+	if err != nil || known >= 0 && !ripe {
+		return err
+	}
+	found, err := b.find(ctx, order, s, why)
+	if err != nil {
+		return err
+	}
+	if known < 0 {
+		if err := b.store.Attend(ctx, b.policy().Attention(found)); err != nil {
+			return err
+		}
+		b.log.Error("broken record: it cannot be read, and people are told; its watch is over", "watch", found.WatchID, "project", order.ProjectID, "order", order.Name, "since", found.Since, "err", why)
+		b.list = slices.DeleteFunc(b.list, func(k BrokenRecord) bool { return k.Order == order })
+		if len(b.list) >= mostBroken {
+			b.list = b.list[1:]
+		}
+		b.list = append(b.list, BrokenRecord{Order: order, WatchID: found.WatchID, Since: found.Since, Reason: found.Why, Requests: idsOf(found.Open), Revision: s.revision})
+		known = len(b.list) - 1
+	}
+	if !ripe {
+		return nil
+	}
+	return b.move(ctx, &b.list[known], found)
+}
+
+// ripe reports whether the record has been broken for long enough: by the time at which it was stored,
+// and, for half of that at least, in the rounds of this patrol, whatever the clocks say.
+func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
+	bound := b.store.timing.Broken
+	if b.clock.local().Sub(s.since) < bound/2 {
+		return false, nil
+	}
+	consumer, err := b.store.js.Consumer(ctx, b.store.names.wakeupStream(), pollerConsumer)
+	if err != nil {
+		return false, err
+	}
+	bound = max(bound, 2*consumer.CachedInfo().Config.AckWait)
+	return b.clock.Now().Sub(s.stored) >= bound, nil
+}
+
+// move puts a record in the place of the broken one, whose bytes it keeps under another key first.
+func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found watcher.Broken) error {
+	names := b.store.names
+	m, err := b.store.last(ctx, names.recordStream(), names.record(known.Key()))
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return err
+	}
+	if m.Sequence != known.Revision {
+		return nil // it is another since
+	}
+	if len(m.Data) > 0 {
+		kept := keptPrefix + known.Key()
+		if _, err := b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(kept)), Data: m.Data}); err != nil {
+			return err
+		}
+		known.Kept = kept
+	}
+	revision, err := b.store.Write(ctx, b.policy().Replace(found, b.clock.Now().UTC().Truncate(time.Millisecond)), watcher.Revision(known.Revision))
+	if err != nil {
+		return err
+	}
+	known.MovedAt, known.Revision = b.clock.Now().UTC(), uint64(revision)
+	b.log.Warn("broken record moved aside; the order's next request starts a new watch", "watch", found.WatchID, "project", known.ProjectID, "order", known.Name, "kept", known.Kept)
+	return nil
+}
+
+// find returns what is known of the watch from its wake-ups and events. Nothing is taken from the broken
+// record.
+func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspicion, why error) (watcher.Broken, error) {
+	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: brokenWhy(why)}
+	var err error
+	if found.Highest, found.WatchID, err = b.store.highest(ctx, order); err != nil {
+		return found, err
+	}
+	if err := b.store.asked(ctx, &found); err != nil {
+		return found, err
+	}
+	if found.WatchID == "" {
+		found.WatchID = fmt.Sprintf("w_unknown-%d", s.revision)
+	}
+	return found, nil
+}
+
+// brokenWhy says why, without what the record holds.
+func brokenWhy(err error) string {
+	if errors.Is(err, watcher.ErrNoRecord) {
+		return "it was deleted while its watch went on"
+	}
+	return "it is none that a worker wrote"
+}
+
+// asked fills in the requests that the order's events name.
+func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
+	answered := make(map[string]bool)
+	err := s.eachEvent(ctx, s.names.completed("*", found.Key()), func(encoded []byte) {
+		c, err := decodeCompletion(encoded)
+		if err != nil {
+			return
+		}
+		found.Region = c.Region
+		for _, r := range c.Requests {
+			if !answered[r.ID] {
+				answered[r.ID] = true
+				found.Answered = append(found.Answered, r.ID)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	scheduled := found.WatchID != ""
+	return s.eachEvent(ctx, s.names.progress(found.Key()), func(encoded []byte) {
+		g, err := decodeProgress(encoded)
+		if err != nil {
+			return
+		}
+		found.Region = g.Region
+		if !scheduled {
+			found.WatchID = g.WatchID
+		}
+		for _, r := range g.Requests {
+			if !answered[r.ID] {
+				answered[r.ID] = true
+				found.Open = append(found.Open, r)
+			}
+		}
+	})
+}
+
+// eachEvent hands the events on the subject to f, oldest first.
+func (s *store) eachEvent(ctx context.Context, subject string, f func([]byte)) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for next, read := uint64(1), 0; ; {
+		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.eventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
+		if err != nil {
+			return fmt.Errorf("read events on %s: %w", subject, err)
+		}
+		n := 0
+		for m, err := range batch {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read events on %s: %w", subject, err)
+			}
+			f(m.Data)
+			n, read, next = n+1, read+len(m.Data), m.Sequence+1
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("read events on %s: %w", subject, ctx.Err())
+		}
+		if n == 0 || read > mostKept*8 {
+			return nil
+		}
+	}
+}
+
+func idsOf(requests []watcher.Request) []string {
+	ids := []string{}
+	for _, r := range requests[:min(len(requests), mostRequests)] {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}

@@ -1,0 +1,294 @@
+package events_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// brokenConfig is quick to move a broken record aside.
+func brokenConfig() events.Config {
+	cfg := config()
+	cfg.PollTimeout = 50 * time.Millisecond
+	cfg.Timing.AckWait = 1200 * time.Millisecond
+	cfg.Timing.PatrolSlack = 300 * time.Millisecond
+	cfg.Timing.Broken = 500 * time.Millisecond
+	return cfg
+}
+
+// R1, R2: a record that cannot be read, whatever is wrong with it, is told of, and the order can be watched
+// again: by a request with a new id, and not by one that comes again.
+func TestBrokenRecord(t *testing.T) {
+	t.Parallel()
+	key := project + ".order.pool"
+	put := func(value string) func(*testing.T, jetstream.KeyValue) {
+		return func(t *testing.T, bucket jetstream.KeyValue) {
+			if _, err := bucket.Put(t.Context(), key, []byte(value)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	edit := func(old, new string) func(*testing.T, jetstream.KeyValue) {
+		return func(t *testing.T, bucket jetstream.KeyValue) {
+			for {
+				entry, err := bucket.Get(t.Context(), key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err = bucket.Update(t.Context(), key, []byte(replaceOnce(t, string(entry.Value()), old, new)), entry.Revision()); err == nil {
+					return
+				}
+			}
+		}
+	}
+	for name, damage := range map[string]func(*testing.T, jetstream.KeyValue){
+		"what a batch of requests answers": put(`{"stream":"ORDER_REQUESTS","seq":1}`),
+		"no JSON":                          put("\x00\xff garbage"),
+		"null":                             put(`null`),
+		"a list":                           put(`[]`),
+		"schema 0":                         edit(`"schema":1`, `"schema":0`),
+		"a negative schema":                edit(`"schema":1`, `"schema":-1`),
+		"another order":                    edit(`order.pool`, `order.other`),
+		"no wake-up number":                edit(`"wakeup":`, `"wakeup":0,"was":`),
+		"no request":                       edit(`"requests":`, `"requests_were":`),
+		"deleted": func(t *testing.T, bucket jetstream.KeyValue) {
+			if err := bucket.Delete(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"purged": func(t *testing.T, bucket jetstream.KeyValue) {
+			if err := bucket.Purge(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, t.TempDir(), -1)
+			nc, js := connect(t, s)
+			client := client(t, nc)
+			cloud := &orders{show: endedAfter(1 << 30)}
+			r := startWorker(t, s, brokenConfig(), cloud)
+			first := request("order.pool")
+			first["request_id"] = "build-1"
+			publish(t, js, first)
+			eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.", 1) })
+			bucket, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
+			if err != nil {
+				t.Fatal(err)
+			}
+			watch := readRecord(t, js, "order.pool")
+			damage(t, bucket)
+
+			eventually(t, func() error { return atLeastEvents(t, js, "orders.attention.record."+key, 1) })
+			var a watcher.OrderAttention
+			decode(t, readEvents(t, js, "ORDER_EVENTS", "orders.attention.record.")[0].Data, &a)
+			if a.Kind != watcher.BrokenRecord || a.WatchID != watch.ID || a.Order() != watch.Order || len(a.Requests) != 1 || a.Requests[0].ID != "build-1" {
+				t.Errorf("attention %+v", a)
+			}
+			broken := func() error {
+				_, err := client.Get(t.Context(), watch.Order)
+				if answer, ok := err.(*events.ServiceError); !ok || answer.Code != 410 || !strings.Contains(answer.Reason, "its record cannot be read") {
+					return fmt.Errorf("get: %v", err)
+				}
+				list, err := client.List(t.Context(), events.ListQuery{})
+				if err != nil || len(list.Broken) != 1 || list.Broken[0].Order != watch.Order || list.Broken[0].WatchID != watch.ID {
+					return fmt.Errorf("list: %+v, %v", list, err)
+				}
+				return nil
+			}
+			eventually(t, broken)
+			eventually(t, func() error { return r.log.line("broken record moved aside", "order.pool") })
+			eventually(t, broken)
+			publish(t, js, first) // again: it is not watched twice
+			eventually(t, func() error { return idleRequests(t, js) })
+			if _, err := client.Get(t.Context(), watch.Order); err == nil {
+				t.Error("a request that came twice started a watch")
+			}
+			second := request("order.pool")
+			second["request_id"] = "build-2"
+			publish(t, js, second)
+			eventually(t, func() error {
+				s, err := client.Get(t.Context(), watch.Order)
+				if err == nil && (len(s.Requests) != 1 || s.Requests[0].ID != "build-2" || s.Polls == 0) {
+					err = fmt.Errorf("watch %+v", s)
+				}
+				return err
+			})
+			if w := readRecord(t, js, "order.pool"); w.Wakeup <= watch.Wakeup {
+				t.Errorf("wake-up %d follows %d", w.Wakeup, watch.Wakeup)
+			}
+			eventually(t, func() error {
+				list, err := client.List(t.Context(), events.ListQuery{})
+				if err == nil && (len(list.Broken) != 0 || len(list.Watches) != 1) {
+					err = fmt.Errorf("list %+v", list)
+				}
+				return err
+			})
+			if n := len(readEvents(t, js, "ORDER_EVENTS", "orders.attention.record.")); n != 1 {
+				t.Errorf("%d attention events", n)
+			}
+		})
+	}
+}
+
+// A record of a newer schema is not broken, and is not touched.
+func TestNewerRecordIsNotBroken(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision, err := bucket.Put(t.Context(), project+".order.newer", []byte(`{"schema":99,"state":"watching"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		b.dial.set(time.Duration(i) * 10 * time.Minute)
+		b.round(t, p)
+	}
+	entry, err := bucket.Get(t.Context(), project+".order.newer")
+	if err != nil || entry.Revision() != revision {
+		t.Errorf("%v, %v; want revision %d", entry, err, revision)
+	}
+	if n := messages(t, b.js, "ORDER_EVENTS", ">"); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// atLeastEvents returns nil once so many events lie on subjects that begin so.
+func atLeastEvents(t *testing.T, js jetstream.JetStream, prefix string, n int) error {
+	if got := len(readEvents(t, js, "ORDER_EVENTS", prefix)); got < n {
+		return fmt.Errorf("%d events on %s; want %d", got, prefix, n)
+	}
+	return nil
+}
+
+// idleRequests returns nil once no request is left.
+func idleRequests(t *testing.T, js jetstream.JetStream) error {
+	if n := messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
+		return fmt.Errorf("ORDER_REQUESTS holds %d messages; want none", n)
+	}
+	return nil
+}
+
+func decode(t *testing.T, encoded []byte, to any) {
+	t.Helper()
+	if err := json.Unmarshal(encoded, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func replaceOnce(t *testing.T, text, old, new string) string {
+	t.Helper()
+	edited := strings.Replace(text, old, new, 1)
+	if edited == text {
+		t.Fatalf("no %s in %s", old, text)
+	}
+	return edited
+}
+
+// plantGhost stores a due message that nobody takes: no worker runs.
+func plantGhost(t *testing.T, b *beat, order string, number uint64) {
+	t.Helper()
+	body := fmt.Sprintf(`{"watch_id":"w_%s","wakeup":%d,"at":"2026-01-01T00:00:00Z"}`, order, number)
+	if _, err := b.js.Publish(t.Context(), "orders.due."+project+"."+order, []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// R3: a due message of a step that is done does not blind the patrol. The wake-up takes its place.
+func TestPatrolSeesThroughGhosts(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	p := b.patrol("a")
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	plantGhost(t, b, "order.pool", 3)
+	plantGhost(t, b, "order.pool", 6)
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := takeDue(t, b); !strings.Contains(got, `"wakeup":7`) {
+		t.Errorf("woken by %s", got)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 0 {
+		t.Errorf("%d wake-ups are left", n)
+	}
+}
+
+// takeDue takes the due message that is delivered next, and acknowledges it, as the poller does.
+func takeDue(t *testing.T, b *beat) string {
+	t.Helper()
+	consumer, err := b.js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := consumer.Next(jetstream.FetchMaxWait(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DoubleAck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return string(m.Data())
+}
+
+// R3, R4: due messages and timers of watches that have ended, or moved on, are removed; those of watches that
+// go on are left alone.
+func TestDeadWakeups(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), brokenConfig())
+	p := b.patrol("a")
+	b.write(t, "order.ended", watcher.Ended, 0, 0)
+	b.write(t, "order.timer", watcher.Ended, 0, 0)
+	b.write(t, "order.open", watcher.Watching, time.Hour, 0)
+	plantGhost(t, b, "order.ended", 7)
+	plantGhost(t, b, "order.ended", 5)
+	for _, order := range []string{"order.timer", "order.open"} {
+		k := watcher.Wakeup{Order: watcher.Order{ProjectID: project, Name: order}, WatchID: "w_" + order, Number: 7, At: time.Now().Add(3 * time.Hour)} // an hour by the beat's clock
+		if err := b.store.Schedule(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.round(t, p)
+	for range 2 { // what is published in the place of dead ones
+		takeDue(t, b)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 1 {
+		t.Errorf("%d wake-ups; want that of the open watch alone", n)
+	}
+	if n := messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting."+project+".order.open"); n != 1 {
+		t.Error("the timer of an open watch was removed")
+	}
+}
+
+// Two workers tell of one broken record once, and of one that breaks again anew.
+func TestBrokenRecordIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 2; n++ {
+		if _, err := bucket.Put(t.Context(), project+".order.pool", fmt.Appendf(nil, "garbage %d", n)); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []events.Patrol{b.patrol("a"), b.patrol("b")} {
+			b.round(t, p)
+			b.round(t, p)
+		}
+		if got := len(readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.record.")); got != n {
+			t.Errorf("%d attention events; want %d", got, n)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// deadWakeups is what a patrol looks through for wake-ups that will never be taken: ghosts, which are due
+// messages that were acknowledged and that a killed server left below the consumer's ack floor, and timers
+// whose due message could not be stored. A wake-up is dead once its watch has ended or expects a later
+// number. A dead one is not deleted, for which a worker has no permission: it is published again in its own
+// place, and the poller acknowledges it.
+type deadWakeups struct {
+	log    *slog.Logger
+	store  *store
+	cursor uint64 // everything before it was looked at in this pass
+}
+
+// deadLook is how many wake-ups a patrol looks at in one round at the most.
+const deadLook = 200
+
+// round looks at wake-ups that were stored before recent, and hands those without a record to orphan. A
+// round that comes to the end lets the next begin anew.
+func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
+	names := d.store.names
+	for range deadLook {
+		m, err := d.store.next(ctx, names.wakeupStream(), ">", d.cursor)
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Time.After(recent) {
+			d.cursor = 0
+			return nil
+		}
+		if err == nil {
+			d.cursor = m.Sequence + 1
+			err = d.look(ctx, m, orphan)
+		}
+		if err != nil {
+			return fmt.Errorf("look for dead wake-ups: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
+	names := d.store.names
+	due := strings.HasPrefix(m.Subject, names.due(""))
+	prefix := names.waiting("")
+	if due {
+		prefix = names.due("")
+	}
+	k, err := decodeWakeup(m.Subject, prefix, m.Data)
+	if err != nil {
+		return nil // the poller drops it
+	}
+	w, revision, err := d.store.Read(ctx, k.Order)
+	if err == nil && !dead(k, w) {
+		return nil
+	}
+	if w, revision, err = d.store.ReadLatest(ctx, k.Order); err != nil || !dead(k, w) { // the first answer may be behind
+		switch {
+		case errors.Is(err, watcher.ErrNoRecord):
+			orphan(k.Order, revision, m.Time)
+		case errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
+			err = nil
+		}
+		if errors.Is(err, watcher.ErrNoRecord) {
+			return nil
+		}
+		return err
+	}
+	d.log.Info("dead wake-up removed", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name, "number", k.Number, "since", m.Time)
+	if due {
+		return d.store.replaceDue(ctx, k)
+	}
+	return d.store.setTimer(ctx, k, m.Time)
+}
+
+// dead reports whether the watch, or a later one of the order, has left the wake-up behind.
+func dead(k watcher.Wakeup, w watcher.Watch) bool {
+	return k.Number < w.Wakeup || k.Number == w.Wakeup && (w.State == watcher.Ended || k.WatchID != w.ID)
+}
+
+// replaceDue stores the wake-up on the order's due subject, in place of all that are there.
+func (s *store) replaceDue(ctx context.Context, k watcher.Wakeup) error {
+	m := nats.NewMsg(s.names.due(k.Key()))
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	return s.storeWakeup(ctx, k, m)
+}
+
+// aDue is what lies on an order's due subject.
+type aDue int
+
+const (
+	noDue   aDue = iota
+	ghosts       // none of them wakes the watch
+	liveDue      // one wakes it, and is to be delivered
+)
+
+// dueFor says what lies on the watch's due subject, as the server that writes has it.
+func (s *store) dueFor(ctx context.Context, w watcher.Watch) (aDue, error) {
+	found := noDue
+	for from := uint64(1); ; {
+		m, err := s.next(ctx, s.names.wakeupStream(), s.names.due(w.Key()), from)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return found, nil
+		}
+		if err != nil {
+			return found, err
+		}
+		from, found = m.Sequence+1, ghosts
+		k, err := decodeWakeup(m.Subject, s.names.due(""), m.Data)
+		if err != nil || dead(k, w) {
+			continue
+		}
+		consumer, err := s.js.Consumer(ctx, s.names.wakeupStream(), pollerConsumer)
+		if err != nil {
+			return found, err
+		}
+		if m.Sequence > consumer.CachedInfo().AckFloor.Stream {
+			return liveDue, nil
+		}
+	}
+}

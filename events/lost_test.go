@@ -1,0 +1,91 @@
+package events_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// R5: people are told once, by whichever worker, that what was watched is forgotten; the request can be
+// published again with the same id.
+func TestStoreLost(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*testing.T, *server.Server, jetstream.JetStream) *server.Server{
+		"the bucket of records was deleted": func(t *testing.T, s *server.Server, js jetstream.JetStream) *server.Server {
+			if err := js.DeleteStream(t.Context(), "KV_ORDER_WATCHES"); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		"the bucket of records was emptied": func(t *testing.T, s *server.Server, js jetstream.JetStream) *server.Server {
+			stream, err := js.Stream(t.Context(), "KV_ORDER_WATCHES")
+			if err == nil {
+				err = stream.Purge(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		"the server starts with an empty store": func(t *testing.T, s *server.Server, js jetstream.JetStream) *server.Server {
+			port := s.Addr().String()
+			s.Shutdown()
+			s.WaitForShutdown()
+			var n int
+			if _, err := fmt.Sscanf(port[strings.LastIndex(port, ":")+1:], "%d", &n); err != nil {
+				t.Fatal(err)
+			}
+			return startServer(t, t.TempDir(), n)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, t.TempDir(), -1)
+			_, js := connect(t, s)
+			cfg := config()
+			cfg.Timing.CheckEvery = 100 * time.Millisecond
+			cloud := &orders{show: endedAfter(1 << 30)}
+			workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
+			for _, name := range []string{"order.a", "order.b", "order.c"} {
+				r := request(name)
+				r["request_id"] = "build-" + name
+				publish(t, js, r)
+				eventually(t, cloud.polled(name, 1))
+			}
+			time.Sleep(3 * cfg.Timing.CheckEvery) // the workers have looked
+			s = lose(t, s, js)
+			nc, js := connect(t, s)
+			lost := func() error {
+				if _, err := js.Stream(t.Context(), "ORDER_EVENTS"); err != nil {
+					return err
+				}
+				return atLeastEvents(t, js, "orders.attention.lost.all", 1)
+			}
+			eventually(t, lost)
+			var a watcher.Attention
+			decode(t, readEvents(t, js, "ORDER_EVENTS", "orders.attention.lost.")[0].Data, &a)
+			if a.Kind != watcher.Lost || !strings.Contains(a.Reason, "what was watched before") && !strings.Contains(a.Reason, "requests that were published before") {
+				t.Errorf("attention %+v", a)
+			}
+			polls := cloud.count(watcher.Order{ProjectID: project, Name: "order.a"})
+			again := request("order.a")
+			again["request_id"] = "build-order.a"
+			eventually(t, workers[0].Ready)
+			publish(t, js, again)
+			eventually(t, cloud.polled("order.a", polls+2))
+			snapshot, err := client(t, nc).Get(t.Context(), watcher.Order{ProjectID: project, Name: "order.a"})
+			if err != nil || len(snapshot.Requests) != 1 {
+				t.Errorf("%+v, %v", snapshot, err)
+			}
+			if n := len(readEvents(t, js, "ORDER_EVENTS", "orders.attention.lost.")); n != 1 {
+				t.Errorf("%d events; want 1", n)
+			}
+		})
+	}
+}
