@@ -226,7 +226,7 @@ func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
-		found := fmt.Sprintf("%s since %s, not asked before %s: %s", hold.Kind, hold.Since.UTC().Format(time.RFC3339), hold.Until.UTC().Format(time.RFC3339), hold.Reason)
+		found := fmt.Sprintf("%s since %s: %s", hold.Kind, hold.Since.UTC().Format(time.RFC3339), hold.Why())
 		f.add(holdLevel(hold.Kind), "workers.hold", key, found,
 			"Workers try again by themselves. Deadlines go on meanwhile.")
 	}
