@@ -150,6 +150,7 @@ type natsExam struct {
 	seen  *seenInNATS
 
 	stranger bool // the login is no worker's
+	serves   bool // it may use the service
 }
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
@@ -169,9 +170,14 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 	wait.Go(func() { limits = x.limits(looking) })
 	wait.Go(func() { syncing = d.syncing(looking, x) })
 	if list := x.Assets(looking); !x.foreign(list) {
-		present := d.workers(looking, x)
-		wait.Go(func() { d.assets(looking, x, list, present) })
-		wait.Go(func() { d.watches(looking, x) })
+		if x.stranger && x.serves {
+			present := d.askWorkers(looking, x)
+			d.assets(looking, x, list, present)
+		} else {
+			present := d.workers(looking, x)
+			wait.Go(func() { d.assets(looking, x, list, present) })
+			wait.Go(func() { d.watches(looking, x) })
+		}
 	}
 	wait.Wait()
 	x.seen.server = append(append(x.seen.server, limits...), syncing...)

@@ -49,7 +49,7 @@ func TestDoctorStrangers(t *testing.T) {
 	}{
 		{"person", "as the user person of deploy/nats-permissions.conf", []finding{
 			{Check: "assets.stream", Level: "ok", About: "ORDER_EVENTS"}, {Check: "assets.consumer", Level: "ok", About: "slack of ORDER_EVENTS"},
-			{Check: "clocks.nats", Level: "ok"},
+			{Check: "clocks.nats", Level: "ok"}, {Check: "workers.present", Level: "ok", Found: "2"}, {Check: "watches.open", Level: "ok", Found: "0 watched"},
 		}},
 		{"producer", "it may ask for watches, as the user producer", nil},
 		{"follower", "nor create a consumer of events", nil},
