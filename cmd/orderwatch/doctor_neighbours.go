@@ -65,7 +65,7 @@ func replicaCommand(stream string, replicas int) string {
 	if bucket, ok := strings.CutPrefix(stream, bucketStreams); ok {
 		return fmt.Sprintf("nats kv edit %s --replicas %d", bucket, replicas)
 	}
-	return fmt.Sprintf("nats stream edit %s --replicas %d -f", stream, replicas)
+	return fmt.Sprintf("nats stream edit %s --replicas %d --force", stream, replicas)
 }
 
 // replicaCommands returns the commands for all that have fewer replicas.
