@@ -31,6 +31,7 @@ type Accounts struct {
 	store *store
 	clock *Clock
 	id    string // of this worker
+	hello []byte // its sign
 	told  chan struct{}
 
 	mu      sync.Mutex
@@ -53,6 +54,12 @@ type heldAccount struct {
 type presence struct {
 	revision uint64
 	seen     time.Time // by this process's clock
+	version  string    // of its program; empty where its release does not tell
+}
+
+// A sign is what a worker says of itself. Releases before this one wrote an empty one.
+type sign struct {
+	Version string `json:"version,omitempty"`
 }
 
 // Keys of the bucket begin so.
@@ -68,8 +75,13 @@ func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
+	hello, err := json.Marshal(sign{Version: semantic(config.Version)})
+	if err != nil {
+		return nil, err
+	}
 	return &Accounts{
-		log: log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
+		hello: hello,
+		log:   log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
 		store: newStore(log, config, js, clock),
 		holds: make(map[string]heldAccount), workers: make(map[string]presence),
 	}, nil
@@ -222,7 +234,7 @@ func (a *Accounts) listen() (*nats.Subscription, error) {
 
 // greet says that this worker works.
 func (a *Accounts) greet(ctx context.Context) {
-	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: []byte("{}")}
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: a.hello}
 	sequence, err := a.store.publish(ctx, a.store.names.accountStream(), m)
 	if err != nil {
 		a.log.Debug("sign of this worker not stored", "err", err)
@@ -285,8 +297,23 @@ func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 		delete(a.workers, id)
 	case known && m.Sequence == before.revision:
 	case known || a.clock.Now().Sub(m.Time) < a.store.timing.WorkerGone:
-		a.workers[id] = presence{m.Sequence, now}
+		var said sign
+		_ = json.Unmarshal(m.Data, &said) // what can be read of it
+		a.workers[id] = presence{m.Sequence, now, said.Version}
 	}
+}
+
+// count returns how many workers there are, with this one, which has the version.
+func (a *Accounts) count(version string) *WorkerCount {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := &WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
+	for _, other := range a.workers {
+		if semver.MatchString(other.version) {
+			c.Versions[other.version]++
+		}
+	}
+	return c
 }
 
 // meetAgain takes all others for present.
@@ -295,7 +322,7 @@ func (a *Accounts) meetAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, last := range a.workers {
-		a.workers[id] = presence{last.revision, now}
+		a.workers[id] = presence{last.revision, now, last.version}
 	}
 }
 

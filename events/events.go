@@ -32,7 +32,12 @@ type Config struct {
 	PollTimeout time.Duration // of one poll; AckWait must be at least twice that and a second
 	Requests    RequestRules
 	Policy      watcher.Policy // its MaxPayload is set from the server's
-	Timing      Timing
+
+	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
+	// safe for concurrent use.
+	Troubles func() []string
+
+	Timing Timing
 }
 
 // Names are what streams and subjects are called.

@@ -270,6 +270,8 @@ type Watches struct {
 	Overdue          int         // of those that are watched: by more than the interval and a minute
 	Worst            []LateWatch // of those that are overdue or stuck, latest first; a few
 	All              bool        // the records were read to the end
+	Unreadable       int         // records that cannot be read
+	Newer            int         // records that a later version of this program wrote
 
 	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
 	Recent watcher.Order
@@ -287,7 +289,11 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	}
 	slack := i.config.Timing.PatrolSlack
 	for next := uint64(0); !w.All && err == nil; {
-		next, w.All, err = i.store.openWatches(ctx, next, time.Time{}, func(m *jetstream.RawStreamMsg, watch watcher.Watch) error {
+		next, w.All, err = i.store.someRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
+			watch, open := w.read(m, i.config.Names.record(""))
+			if !open {
+				return nil
+			}
 			w.Recent, w.Region = watch.Order, watch.Region
 			now := i.clock.Now()
 			late := now.Sub(watch.NextPollAt)
@@ -329,6 +335,24 @@ func (i *Inspector) LastLoss(ctx context.Context) (since time.Time, reason strin
 		return time.Time{}, "", err
 	}
 	return i.store.lastLoss(ctx)
+}
+
+// read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read.
+func (w *Watches) read(m *jetstream.RawStreamMsg, prefix string) (watch watcher.Watch, open bool) {
+	order, isOrder := orderOf(m.Subject, prefix)
+	if !isOrder || len(m.Data) == 0 { // what workers tell each other, and markers of deletion
+		return watch, false
+	}
+	watch, err := watcher.DecodeWatch(m.Data)
+	switch {
+	case errors.Is(err, watcher.ErrNewerSchema):
+		w.Newer++
+	case err != nil, watch.Order != order:
+		w.Unreadable++
+	default:
+		return watch, watch.State != watcher.Ended
+	}
+	return watch, false
 }
 
 func (w *Watches) worst(late LateWatch) {

@@ -230,8 +230,8 @@ func TestServiceSchemas(t *testing.T) {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 6 {
-		t.Fatalf("the service has %d endpoints; want 6", len(requests))
+	if len(requests) != 7 {
+		t.Fatalf("the service has %d endpoints; want 7", len(requests))
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {
@@ -261,6 +261,9 @@ func TestServiceSchemas(t *testing.T) {
 		{"list", `{"project_id":"a.b"}`, 400},
 		{"list", `{"cursor":"` + strings.Repeat("x", 65) + `"}`, 400},
 		{"list", `{"order_name":"order.a"}`, 400},
+		{"status", `{}`, 200},
+		{"status", `{"by":"ann"}`, 400},
+		{"status", `[]`, 400},
 		{"cancel", orderBody("order.a", ""), 400},
 		{"cancel", orderBody("order.a", `,"by":""`), 400},
 		{"cancel", orderBody("order.a", `,"by":"`+strings.Repeat("é", 201)+`"`), 400},

@@ -57,6 +57,7 @@ type service struct {
 	mayTake func() error // why nothing may be written now; nil where it may
 	answers *prometheus.CounterVec
 	busy    sync.RWMutex // held for reading while a request is carried out
+	status  func(context.Context, micro.Request) (any, error)
 }
 
 // finish waits for the requests that are being carried out.
@@ -77,7 +78,7 @@ func (e *ServiceError) Error() string { return e.Reason }
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]func(context.Context, micro.Request) (any, error) {
 	return map[string]func(context.Context, micro.Request) (any, error){
-		"watch": s.watch, "get": s.get, "list": s.list, "cancel": s.cancel, "poll": s.poll, "renotify": s.renotify,
+		"watch": s.watch, "get": s.get, "list": s.list, "cancel": s.cancel, "poll": s.poll, "renotify": s.renotify, "status": s.status,
 	}
 }
 

@@ -35,6 +35,22 @@ const (
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
 
+// Why says for people why the account is held, and until when. The cloud's text is in it.
+func (h Hold) Why() string {
+	return h.Kind.Saying() + "; no call before " + h.Until.UTC().Format(time.RFC3339) + ": " + h.Reason
+}
+
+// Saying says in words why an account is held.
+func (k HoldKind) Saying() string {
+	return map[HoldKind]string{
+		HeldThrottled:   "ModelArts throttles the account",
+		HeldLogin:       "ModelArts refuses the account's login",
+		HeldPermission:  "ModelArts refuses the account for lack of a permission",
+		HeldArrears:     "ModelArts refuses the project: the account is frozen or in arrears",
+		HeldUnreachable: "ModelArts cannot be reached",
+	}[k]
+}
+
 // A Leave says whether an account may be asked.
 type Leave struct {
 	After time.Duration // no call before that has passed; 0: one call, now

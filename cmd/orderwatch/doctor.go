@@ -36,7 +36,7 @@ With -o json each finding is an object: check (what was looked at), about
 (which one), level (ok, note, warning or problem), found, wanted, do.
 
 What could not be looked at is marked ?, and counted by itself. A login that is
-no worker's sees little.
+no worker's sees little: orderwatch status is for people.
 
 Exit code 0: no problem was found; 1: there is a problem, marked ✗; 2: wrong
 usage.`,

@@ -190,6 +190,7 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 		open += "; there was no time to read all"
 	}
 	f.ok("watches.open", "", open)
+	f.unreadable(w.Unreadable)
 	var worst []string
 	for _, late := range w.Worst {
 		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, showDuration(late.Late)))
@@ -235,24 +236,33 @@ func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
 		return -1
 	}
 	x.seen.holds = w.Holds
-	switch w.Present {
-	case 0:
-		f.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
-	case 1:
-		f.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
-	default:
-		f.ok("workers.present", "", fmt.Sprint(w.Present))
-	}
+	f.present(w.Present)
 	if w.Present > 0 {
 		d.versions(ctx, x)
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
-		found := fmt.Sprintf("%s since %s, not asked before %s: %s", hold.Kind, hold.Since.UTC().Format(time.RFC3339), hold.Until.UTC().Format(time.RFC3339), hold.Reason)
-		f.add(holdLevel(hold.Kind), "workers.hold", key, found,
-			"Workers try again by themselves. Deadlines go on meanwhile.")
+		f.hold(hold.Kind, key, hold.Since, hold.Why())
 	}
 	return w.Present
+}
+
+// present says how many workers there are.
+func (f *findings) present(workers int) {
+	switch workers {
+	case 0:
+		f.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
+	case 1:
+		f.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
+	default:
+		f.ok("workers.present", "", fmt.Sprint(workers))
+	}
+}
+
+// hold adds that an account is held.
+func (f *findings) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
+	f.add(holdLevel(kind), "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
+		"Workers try again by themselves. Deadlines go on meanwhile.")
 }
 
 // holdLevel says how bad a hold is: whether it may pass by itself.

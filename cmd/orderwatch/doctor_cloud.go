@@ -244,14 +244,14 @@ func (d *doctor) cloudClock(c regionCall, seen *seenInNATS) (f findings) {
 	if c.look.Date.IsZero() {
 		return nil
 	}
-	whose := "NATS's clock"
+	whose := "NATS's clock, by which workers go,"
 	if !seen.clocked {
 		whose = "this machine's clock"
 	}
 	off := c.look.Date.Add(time.Second / 2).Sub(c.look.Middle.Add(seen.ahead)).Round(time.Second)
 	m := d.config.ModelArts
 	signs := m.AccessKey.IsSet() || m.ECSAgency
-	found := whose + ", by which workers go, is " + behind(off) + " ModelArts's"
+	found := whose + " is " + behind(off) + " ModelArts's"
 	const do = "Let the servers and this machine keep time by NTP."
 	switch size := max(off, -off) - c.look.Took/2; {
 	case size >= maxSkew && signs:
@@ -259,7 +259,7 @@ func (d *doctor) cloudClock(c regionCall, seen *seenInNATS) (f findings) {
 	case size >= smallSkew:
 		f.add(levelWarning, "clocks.modelarts", c.region, found, do)
 	default:
-		f.ok("clocks.modelarts", c.region, whose+", by which workers go, agrees with ModelArts's within 2 s")
+		f.ok("clocks.modelarts", c.region, whose+" agrees with ModelArts's within 2 s")
 	}
 	return f
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -21,6 +23,7 @@ func (d *doctor) stranger(ctx context.Context, x *natsExam) {
 	if err == nil && !x.Heard() {
 		d.listenElsewhere(ctx, x)
 	}
+	x.serves = err == nil && uses.Serve && x.Heard()
 	f := &x.seen.permissions
 	found := "this is no worker's login: " + mayDo(uses)
 	if err != nil {
@@ -97,4 +100,77 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 		do = asWorker
 	}
 	f.unseen(check, about, found, do)
+}
+
+// askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
+// how many workers there are, -1 where that is not known.
+func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
+	client, err := events.NewClient(x.nc, assetNames(d.config))
+	var status events.Status
+	if err == nil {
+		status, err = client.Status(ctx)
+	}
+	workers, watches := &x.seen.workers, &x.seen.watches
+	switch {
+	case errors.Is(err, events.ErrNoWorker):
+		workers.add(levelWarning, "workers.present", "", "no worker answers orderwatch status: there is none, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
+		return -1
+	case err != nil:
+		workers.unseen("workers.present", "", "were not looked at: "+err.Error(), asWorker)
+		watches.unseen("watches.open", "", "were not looked at: "+err.Error(), asWorker)
+		return -1
+	}
+	present = -1
+	if status.Workers != nil {
+		present = status.Workers.Present
+		workers.present(present)
+	}
+	for _, h := range status.Held {
+		workers.hold(h.Kind, h.Account, h.Since, h.Why)
+	}
+	if w := status.Watches; w != nil {
+		watches.counts(*w)
+	}
+	if p := status.People; p != nil {
+		workers.people(*p)
+	}
+	for _, what := range status.NotLookedAt {
+		workers.unseen("workers.status", "", "a worker could not look at "+what, asWorker)
+	}
+	return present
+}
+
+// counts says how many watches are as they must be.
+func (f *findings) counts(w events.WatchCount) {
+	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
+	if !w.All {
+		open += "; there was no time to read all"
+	}
+	f.ok("watches.open", "", open)
+	if w.Overdue+w.Stuck == 0 {
+		f.ok("watches.overdue", "", "none")
+	} else {
+		f.add(levelWarning, "watches.overdue", "", fmt.Sprintf("%d are late, by more than their interval and a minute, and %d are ending for over a minute", w.Overdue, w.Stuck),
+			"The patrol of a worker wakes them; orderwatch poll wakes one at once.")
+	}
+	f.unreadable(w.Unreadable)
+}
+
+// unreadable tells of records that cannot be read.
+func (f *findings) unreadable(records int) {
+	if records > 0 {
+		f.add(levelProblem, "watches.unreadable", "", howMany(records, "record")+" cannot be read: something else than a worker wrote there",
+			"Publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
+	}
+}
+
+// people tells of what people were not told.
+func (f *findings) people(p events.Untold) {
+	for _, trouble := range p.Troubles {
+		f.add(levelWarning, "workers.slack", "", trouble, "")
+	}
+	if p.Undelivered > 0 {
+		f.add(levelNote, "workers.undelivered", "", howMany(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type seenInNATS struct {
 	holds    map[string]watcher.Hold
 	ahead    time.Duration     // the server's clock
 	clocked  bool              // that is known
+	why      string            // nothing more could be looked at
 	projects map[string]string // of records, by region
 }
 
@@ -71,7 +73,7 @@ func (s *seenInNATS) groups() (all []findingGroup) {
 	}
 	for i := range all {
 		if g := &all[i]; len(g.findings) == 0 && g.check != "" {
-			g.findings.unseen(g.check, "", "was not looked at: NATS could not be used", "")
+			g.findings.unseen(g.check, "", "was not looked at: "+cmp.Or(s.why, "NATS could not be used"), "")
 		}
 	}
 	return all
@@ -150,6 +152,7 @@ type natsExam struct {
 	seen  *seenInNATS
 
 	stranger bool // the login is no worker's
+	serves   bool // it may use the service
 }
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
@@ -159,6 +162,10 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 		return
 	}
 	d.permissions(ctx, x)
+	if !x.Heard() {
+		x.unheard()
+		return
+	}
 	shortly, cancel := context.WithTimeout(ctx, doctorGlance)
 	x.clock(shortly)
 	cancel()
@@ -169,12 +176,24 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 	wait.Go(func() { limits = x.limits(looking) })
 	wait.Go(func() { syncing = d.syncing(looking, x) })
 	if list := x.Assets(looking); !x.foreign(list) {
-		present := d.workers(looking, x)
-		wait.Go(func() { d.assets(looking, x, list, present) })
-		wait.Go(func() { d.watches(looking, x); d.losses(looking, x) })
+		if x.stranger && x.serves {
+			present := d.askWorkers(looking, x)
+			d.assets(looking, x, list, present)
+		} else {
+			present := d.workers(looking, x)
+			wait.Go(func() { d.assets(looking, x, list, present) })
+			wait.Go(func() { d.watches(looking, x); d.losses(looking, x) })
+		}
 	}
 	wait.Wait()
 	x.seen.server = append(append(x.seen.server, limits...), syncing...)
+}
+
+// unheard says that nothing is looked at that NATS would have to answer.
+func (x *natsExam) unheard() {
+	x.seen.why = "NATS does not let this login subscribe where answers come"
+	x.seen.server.unseen("nats.limits", "", "was not looked at: "+x.seen.why, "")
+	x.seen.clocks.unseen("clocks.nats", "", "was not looked at: "+x.seen.why, "")
 }
 
 // clock compares the server's clock with this machine's.

@@ -22,10 +22,14 @@ func (x *natsExam) foreign(list []events.Asset) bool {
 	if len(whose) == 0 {
 		return false
 	}
-	const another = "was not looked at: it is another installation's"
-	x.seen.assets.add(levelProblem, "assets.installation", "", "another installation lives here: "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
+	const another = "was not looked at: it is not this installation's"
+	who := "another installation lives here"
+	if len(whose) == 1 {
+		who = "somebody else's stream has this name"
+	}
+	x.seen.assets.add(levelProblem, "assets.installation", "", who+": "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
 		"Set ORDERWATCH_STREAM_PREFIX, too, to a prefix of your own: workers take nothing until then. Change and delete nothing of what is there.")
-	x.seen.assets.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they are another installation's", len(list)-len(whose)), "")
+	x.seen.assets.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they may be another installation's", len(list)-len(whose)), "")
 	x.seen.watches.unseen("watches.open", "", another, "")
 	x.seen.workers.unseen("workers.present", "", another, "")
 	return true
@@ -65,7 +69,7 @@ func replicaCommand(stream string, replicas int) string {
 	if bucket, ok := strings.CutPrefix(stream, bucketStreams); ok {
 		return fmt.Sprintf("nats kv edit %s --replicas %d", bucket, replicas)
 	}
-	return fmt.Sprintf("nats stream edit %s --replicas %d -f", stream, replicas)
+	return fmt.Sprintf("nats stream edit %s --replicas %d --force", stream, replicas)
 }
 
 // replicaCommands returns the commands for all that have fewer replicas.

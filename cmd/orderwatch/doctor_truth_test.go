@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -49,7 +50,7 @@ func TestDoctorStrangers(t *testing.T) {
 	}{
 		{"person", "as the user person of deploy/nats-permissions.conf", []finding{
 			{Check: "assets.stream", Level: "ok", About: "ORDER_EVENTS"}, {Check: "assets.consumer", Level: "ok", About: "slack of ORDER_EVENTS"},
-			{Check: "clocks.nats", Level: "ok"},
+			{Check: "clocks.nats", Level: "ok"}, {Check: "workers.present", Level: "ok", Found: "2"}, {Check: "watches.open", Level: "ok", Found: "0 watched"},
 		}},
 		{"producer", "it may ask for watches, as the user producer", nil},
 		{"follower", "nor create a consumer of events", nil},
@@ -226,4 +227,130 @@ func (p patient) record(t *testing.T, w watcher.Watch) {
 		t.Fatal(err)
 	}
 	p.store(t, "_WATCHES", w.ProjectID+"."+w.Name, record)
+}
+
+// TestDoctorTruth breaks one thing at a time, and holds that nothing untrue is said: neither of what was not
+// looked at, nor in the closing sentence, nor what to do about what may be another's.
+func TestDoctorTruth(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	rules := permissionRules(t)
+	without := func(subjects ...string) string {
+		text := rules
+		for _, s := range subjects {
+			if !strings.Contains(text, `"`+s+`"`) {
+				t.Fatalf("nats-permissions.conf lacks %s", s)
+			}
+			text = strings.Replace(text, `"`+s+`"`, `"none.`+strings.TrimPrefix(s, "$")+`"`, 1)
+		}
+		return text
+	}
+	for _, tt := range []struct {
+		name   string
+		rules  string
+		env    []string
+		wreck  func(*testing.T, patient)
+		want   []finding
+		code   int
+		ends   string   // how the closing sentence ends, where there are problems
+		untrue []string // what is not to be said
+	}{
+		{name: "nothing is wrong", rules: rules, untrue: []string{"✗", "is mended"}},
+		{name: "no server", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)}, code: 1,
+			want: []finding{{Check: "permissions.all", Level: "note", Found: "was not looked at"}, {Check: "watches.open", Level: "note", Found: "was not looked at"}, {Check: "workers.present", Level: "note", Found: "was not looked at"}},
+			ends: "1 problem: a worker with this environment, on this machine, does nothing until that is mended", untrue: []string{"work is lost"}},
+		{name: "login refused", rules: rules, env: []string{"ORDERWATCH_NATS_PASSWORD=planted-wrong"}, code: 1,
+			ends: "1 problem: a worker with this environment, on this machine, does nothing until that is mended", untrue: []string{"work is lost", "deploy/nats-permissions.conf"}},
+		{name: "Slack refuses the token", rules: rules, env: []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"}, code: 1,
+			ends: "1 problem: people are not told until that is mended", untrue: []string{"work is lost"}},
+		{name: "no server, and Slack refuses the token", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t), "ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"}, code: 1,
+			ends: "2 problems: a worker with this environment, on this machine, does nothing, and people are not told until that is mended", untrue: []string{"work is lost"}},
+		{name: "no answers", rules: without("_INBOX_orderwatch.>"), code: 1,
+			want: []finding{{Check: "permissions.subscribe", Level: "problem", About: "_INBOX_orderwatch.>"}, {Check: "assets.state", Level: "note", Found: "where answers come"}},
+			ends: "1 problem: work is lost, repeated or not done until that is mended", untrue: []string{"has no leader", "JetStream does not answer", "JS.API.INFO"}},
+		{name: "one stream cannot be looked at", rules: without("$JS.API.STREAM.INFO.KV_ORDER_SLACK"), code: 1,
+			want: []finding{{Check: "assets.state", Level: "note", About: "KV_ORDER_SLACK", Found: "may not ask"}}, ends: "1 problem: work is lost, repeated or not done until that is mended",
+			untrue: []string{"is not there", "does not answer"}},
+		{name: "records cannot be read", rules: without("$JS.API.DIRECT.GET.KV_ORDER_WATCHES"), code: 1,
+			want: []finding{{Check: "watches.open", Level: "note", Found: "were not looked at"}}, untrue: []string{"0 watched"}},
+		{name: "what workers share cannot be read", rules: without("$JS.API.DIRECT.GET.KV_ORDER_ACCOUNTS"), code: 1,
+			want: []finding{{Check: "workers.present", Level: "note", Found: "were not looked at"}}, untrue: []string{"none: requests are kept"}},
+		{name: "what only doctor asks for", rules: without("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$SRV.INFO.orderwatch"),
+			want: []finding{{Check: "nats.limits", Level: "note", Found: "may not see"}}, untrue: []string{"✗", "JetStream has none"}},
+		{name: "another service prefix", rules: rules, env: []string{"ORDERWATCH_SERVICE_PREFIX=team2"}, code: 1,
+			want: []finding{{Check: "permissions.subscribe", Level: "problem", About: "team2.>"}}, untrue: []string{"has no leader"}},
+		{name: "other prefixes than the login's", rules: rules, env: []string{"ORDERWATCH_SERVICE_PREFIX=team2", "ORDERWATCH_SUBJECT_PREFIX=team2s", "ORDERWATCH_STREAM_PREFIX=TEAM2"},
+			want: []finding{{Check: "permissions.login", Level: "note", Found: "no worker's login"}}, untrue: []string{"✗", "stream edit", "is not there"}},
+		{name: "somebody else's stream", rules: rules, code: 1,
+			wreck: func(t *testing.T, p patient) {
+				if err := p.js.DeleteStream(t.Context(), "ORDER_REQUESTS"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDER_REQUESTS", Subjects: []string{"shop.orders.>"}}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{{Check: "assets.installation", Level: "problem", Found: "somebody else's stream has this name: stream ORDER_REQUESTS has shop.orders.>"}}, untrue: []string{"stream edit", "another installation lives here"}},
+		{name: "somebody else has the subjects", rules: rules, code: 1,
+			wreck: func(t *testing.T, p patient) {
+				if err := p.js.DeleteStream(t.Context(), "ORDER_REQUESTS"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "SHOP", Subjects: []string{"orders.watch"}}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []finding{{Check: "assets.installation", Level: "problem", Found: "stream SHOP has the subject orders.watch"}}, untrue: []string{"SHOP --", "The first worker that starts creates it"}},
+		{name: "a broken record", rules: rules, code: 1,
+			wreck: func(t *testing.T, p patient) {
+				p.store(t, "_WATCHES", project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+			},
+			want: []finding{{Check: "watches.unreadable", Level: "problem", Found: "1 record cannot be read"}}},
+		{name: "a record of a later release", rules: rules,
+			wreck: func(t *testing.T, p patient) {
+				p.store(t, "_WATCHES", project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
+			},
+			untrue: []string{"cannot be read"}},
+		{name: "a deleted record, and the patrol's lease", rules: rules,
+			wreck: func(t *testing.T, p patient) {
+				bucket, err := p.js.KeyValue(t.Context(), "ORDER_WATCHES")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := bucket.Delete(t.Context(), project+".order.gone"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			untrue: []string{"cannot be read", "✗"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGuarded(t, tt.rules, nats.UserInfo("setup", "planted-setup"))
+			as := func(user string, more ...string) []string {
+				return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+			}
+			provision(t, as("setup"))
+			if tt.wreck != nil {
+				tt.wreck(t, patient{js: g.js, prefix: "ORDER"})
+			}
+			env := append(as("worker", "ORDERWATCH_PROVISION=false"), tt.env...)
+			code, out := doctor(t, env, "-o", "json")
+			all := findings(t, out)
+			_, text := doctor(t, env)
+			words := strings.Join(strings.Fields(text), " ")
+			if code != tt.code || !strings.HasSuffix(words, tt.ends) {
+				t.Errorf("exit code %d; want %d, and at the end %q:\n%s", code, tt.code, tt.ends, text)
+			}
+			for _, want := range tt.want {
+				if !has(all, want) {
+					t.Errorf("no finding %+v in\n%s", want, out)
+				}
+			}
+			for _, untrue := range tt.untrue {
+				if strings.Contains(words, untrue) {
+					t.Errorf("it says %q:\n%s", untrue, text)
+				}
+			}
+		})
+	}
 }

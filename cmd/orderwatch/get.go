@@ -21,7 +21,7 @@ Times are in this machine's zone.`,
 		Example: `  orderwatch get my-project/order.pool-5ed5-w4l2n
   orderwatch get my-project/order.pool-5ed5-w4l2n --all
   orderwatch get my-project/order.pool-5ed5-w4l2n -o json`,
-		SuggestFor:        []string{"show", "status"},
+		SuggestFor:        []string{"show"},
 		Args:              oneOrder,
 		ValidArgsFunction: completeOrders("", 1),
 	}

@@ -21,8 +21,9 @@ ORDERWATCH_MODELARTS_PROJECT_ID is set.
 The commands that ask and follow need NATS, and a worker at work somewhere.
 ORDERWATCH_NATS_URL says where NATS is, or else a context of the nats tool does:
 --context NAME, or the selected one. "orderwatch serve --help" lists all
-variables, with the ways to log in. Something does not work? "orderwatch doctor"
-says why, where it has the worker's environment. With -o json each prints one
+variables, with the ways to log in. Something does not work? "orderwatch status"
+says how the workers are, "orderwatch doctor" why, where it has their
+environment. With -o json each prints one
 JSON object in each line, for programs.
 
 Exit codes: 0 done, 1 an error of the program or its surroundings, 2 wrong

@@ -132,7 +132,7 @@ func words(call string) (args []string) {
 // TestUnknownCommand holds that a slip in a command's name is answered with the one that was meant.
 func TestUnknownCommand(t *testing.T) {
 	for typed, meant := range map[string]string{
-		"lst": "list", "ls": "list", "show": "get", "status": "get", "stop": "cancel", "abort": "cancel", "wait": "watch",
+		"lst": "list", "ls": "list", "show": "get", "state": "status", "stop": "cancel", "abort": "cancel", "wait": "watch",
 	} {
 		var out, errs bytes.Buffer
 		code := run(context.Background(), []string{typed}, &out, &errs)

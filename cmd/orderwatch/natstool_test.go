@@ -190,7 +190,7 @@ func TestNatsToolReports(t *testing.T) {
 	shown, _ := site.tool(t, "micro", "info", "orderwatch")
 	mustHold(t, shown, "Service: orderwatch", "events: ORDER_EVENTS", "requests: orders.watch")
 	at := 0
-	for _, endpoint := range []string{"cancel", "get", "list", "poll", "renotify", "watch"} {
+	for _, endpoint := range []string{"cancel", "get", "list", "poll", "renotify", "status", "watch"} {
 		mustHold(t, shown, "Name: "+endpoint, "Subject: orderwatch."+endpoint)
 		next := strings.Index(shown, "Name: "+endpoint)
 		if next < at {
@@ -198,8 +198,8 @@ func TestNatsToolReports(t *testing.T) {
 		}
 		at = next
 	}
-	if n := strings.Count(shown, `request_schema: {"`); n != 6 {
-		t.Errorf("%d endpoints show a schema; want 6:\n%s", n, shown)
+	if n := strings.Count(shown, `request_schema: {"`); n != 7 {
+		t.Errorf("%d endpoints show a schema; want 7:\n%s", n, shown)
 	}
 	stats, _ := site.tool(t, "micro", "stats", "orderwatch")
 	if !regexp.MustCompile(`│ get +│ [1-9][0-9]* +│`).MatchString(stats) {

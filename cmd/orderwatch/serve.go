@@ -104,6 +104,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 	if err != nil {
 		return err
 	}
+	eventsConfig.Troubles = func() []string { return notifierTroubles(notifier) }
 	worker, err := events.NewWorker(log, eventsConfig, nc, clock, accounts, orders, notifier, registry)
 	if err != nil {
 		return err
@@ -114,7 +115,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 		}
 		return worker.Ready()
 	}
-	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(worker.Alive, ready, func() []string { return notifierTroubles(notifier) }, registry))
+	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(worker.Alive, ready, eventsConfig.Troubles, registry))
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_HTTP_ADDR: %w", err)
 	}

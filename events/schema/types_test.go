@@ -36,6 +36,8 @@ var types = map[string]reflect.Type{
 	"again":             reflect.TypeFor[watcher.Again](),
 	"renotify-request":  reflect.TypeFor[events.RenotifyRequest](),
 	"renotify-response": reflect.TypeFor[events.Renotified](),
+	"status-request":    reflect.TypeFor[struct{}](),
+	"status-response":   reflect.TypeFor[events.Status](),
 }
 
 // TestTypes holds that the schemas have every field of the Go types, of the right type, and no

@@ -86,7 +86,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 		case !now.Before(hold.Until):
 			over = append(over, key)
 		case hold.Until.After(s.until):
-			s = standing{until: hold.Until, why: explain(hold), kind: hold.Kind, code: hold.Code, account: key == h.account}
+			s = standing{until: hold.Until, why: hold.Why(), kind: hold.Kind, code: hold.Code, account: key == h.account}
 			if hold.Probing { // the answer comes sooner
 				s.until, s.account = earlier(hold.Until, now.Add(h.timing.ProbePause)), false
 			}
@@ -98,7 +98,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 	for _, key := range over {
 		if !h.claim(ctx, key, now) {
 			hold, _ := h.shared.Hold(key)
-			return standing{until: now.Add(h.timing.ProbePause), why: explain(hold), kind: hold.Kind, code: hold.Code}, false
+			return standing{until: now.Add(h.timing.ProbePause), why: hold.Why(), kind: hold.Kind, code: hold.Code}, false
 		}
 	}
 	return standing{}, len(over) > 0
@@ -137,21 +137,6 @@ func (h *holds) resting(now time.Time) (standing, bool) {
 	s := h.rest
 	s.until = now.Add(h.timing.ProbePause)
 	return s, true
-}
-
-// explain says for people why the account is held.
-func explain(hold watcher.Hold) string {
-	return saying(hold.Kind) + "; no call before " + hold.Until.UTC().Format(time.RFC3339) + ": " + hold.Reason
-}
-
-func saying(kind watcher.HoldKind) string {
-	return map[watcher.HoldKind]string{
-		watcher.HeldThrottled:   "ModelArts throttles the account",
-		watcher.HeldLogin:       "ModelArts refuses the account's login",
-		watcher.HeldPermission:  "ModelArts refuses the account for lack of a permission",
-		watcher.HeldArrears:     "ModelArts refuses the project: the account is frozen or in arrears",
-		watcher.HeldUnreachable: "ModelArts cannot be reached",
-	}[kind]
 }
 
 // heard takes note of how a call ended, and returns what that shows of the account. To the error it adds
@@ -358,7 +343,7 @@ func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, c call, e *API
 		wait := h.wait(kind, h.account, h.rests, e)
 		h.rests++
 		h.restEnd = c.ended.Add(wait)
-		h.rest = standing{why: saying(kind) + ", but only for this worker: " + e.Error(), kind: kind, code: e.Code}
+		h.rest = standing{why: kind.Saying() + ", but only for this worker: " + e.Error(), kind: kind, code: e.Code}
 		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", kind, "wait", wait, "err", e)
 	}
 	h.mu.Unlock()

@@ -1,0 +1,105 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// status runs orderwatch status and returns its exit code and what it printed.
+func status(t *testing.T, env []string, args ...string) (code int, out string) {
+	t.Helper()
+	p := start(t, build(t, worker), env, append([]string{"status"}, args...)...)
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		t.Fatal("status still runs")
+	}
+	return p.command.ProcessState.ExitCode(), p.text()
+}
+
+// TestStatusPerson shows a person of nats-permissions.conf how an installation is: nobody at work, all well,
+// and an account held, a record broken, a message refused.
+func TestStatusPerson(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := newClinic(t)
+	as := func(user string, more ...string) []string {
+		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+	}
+	person := []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=planted-person"}
+	provision(t, as("setup"))
+	if code, out := status(t, person); code != 1 || !strings.Contains(out, "no worker answers: nobody answers on orderwatch.status: is orderwatch serve running") {
+		t.Errorf("with no worker: exit code %d, %s", code, out)
+	}
+	for range 2 {
+		addr := freeAddr(t)
+		start(t, build(t, worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		awaitReady(t, addr)
+	}
+	var out string
+	shows := func(wanted ...string) {
+		t.Helper()
+		eventually(t, patience, func() error {
+			code := 0
+			if code, out = status(t, person); code != 0 {
+				return fmt.Errorf("exit code %d: %s", code, out)
+			}
+			for _, want := range wanted {
+				if words := strings.Join(strings.Fields(out), " "); !strings.Contains(words, want) {
+					return fmt.Errorf("no %q in\n%s", want, out)
+				}
+			}
+			return nil
+		})
+	}
+	shows("workers 2: 2 of version", "accounts none is held", "watches 0 watched", "overdue none", "untold nothing waits to be told")
+	if strings.Contains(out, "not seen") || strings.Contains(out, "records") {
+		t.Errorf("all is well, but\n%s", out)
+	}
+
+	p := patient{js: g.js, prefix: "ORDER"}
+	hold, err := json.Marshal(watcher.Hold{Kind: watcher.HeldPermission, Region: "cn-north-4", Reason: "403 \u202eno\x1b[2J", Since: time.Now(), Until: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store(t, "_ACCOUNTS", "hold.ab12.cn-north-4", hold)
+	p.store(t, "_WATCHES", project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+	if _, err := g.js.Publish(t.Context(), "orders.undelivered.slack", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	shows("region cn-north-4, since", "ModelArts refuses the account for lack of a permission; no call", "1 message that Slack finally refused", "records 1 record cannot be read")
+	if strings.ContainsAny(out, "\x1b\u202e") {
+		t.Errorf("unfit for a terminal: %q", out)
+	}
+
+	code, out := status(t, person, "-o", "json")
+	compiled, err := schematest.Compile("status-response")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schematest.Validate(compiled, []byte(out)); code != 0 || err != nil {
+		t.Errorf("exit code %d: %v in %s", code, err, out)
+	}
+	var s events.Status
+	if err := json.Unmarshal([]byte(out), &s); err != nil || len(s.Held) != 1 || s.Workers.Present != 2 || strings.ContainsAny(out, "\x1b\u202e") {
+		t.Errorf("%v in %q", err, out)
+	}
+	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=producer", "ORDERWATCH_NATS_PASSWORD=planted-producer"}); code != 1 || !strings.Contains(out, `does not let this user publish on "orderwatch.status"`) {
+		t.Errorf("as a producer: exit code %d, %s", code, out)
+	}
+	if code, out := status(t, person, "now"); code != 2 {
+		t.Errorf("with an argument: exit code %d, %s", code, out)
+	}
+	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)}); code != 1 || !strings.Contains(out, "no answer from NATS") {
+		t.Errorf("without NATS: exit code %d, %s", code, out)
+	}
+}

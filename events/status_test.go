@@ -1,0 +1,110 @@
+package events_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// TestStatus asks two workers how an installation is that has one of each: an account that is held, a watch
+// that is overdue, records that cannot be read, and messages that people were not told.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	nc, js := connect(t, s)
+	c := client(t, nc)
+	if _, err := c.Status(t.Context()); !errors.Is(err, events.ErrNoWorker) {
+		t.Errorf("with no worker: %v", err)
+	}
+	cfg := quiet()
+	cfg.Version = "1.2.3"
+	cfg.Troubles = func() []string { return []string{"slack takes no messages since 12:00"} }
+	for range 2 {
+		startWorker(t, s, cfg, &orders{show: never})
+	}
+	var status events.Status
+	eventually(t, func() (err error) {
+		if status, err = c.Status(t.Context()); err == nil && (status.Workers == nil || status.Workers.Present != 2) {
+			err = fmt.Errorf("%+v", status.Workers)
+		}
+		return err
+	})
+	want := events.Status{
+		Workers: &events.WorkerCount{Present: 2, Versions: map[string]int{"1.2.3": 2}}, Held: []events.HeldAccount{},
+		Watches: &events.WatchCount{All: true}, People: &events.Untold{Troubles: []string{"slack takes no messages since 12:00"}},
+	}
+	if !reflect.DeepEqual(status, want) {
+		t.Errorf("of one that is well: %+v", status)
+	}
+
+	now := time.Now().UTC().Truncate(time.Second)
+	put := func(subject string, value []byte) {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), subject, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold := watcher.Hold{Kind: watcher.HeldLogin, Region: "cn-north-4", Reason: "401 APIG.0301", Code: "APIG.0301", Since: now, Until: now.Add(time.Hour)}
+	encoded, err := json.Marshal(hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("$KV.ORDER_ACCOUNTS.hold.ab12.cn-north-4", encoded)
+	put("$KV.ORDER_WATCHES.p.order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+	put("$KV.ORDER_WATCHES.p.order.text", []byte("no JSON"))
+	put("$KV.ORDER_WATCHES.p.order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_2","project_id":"p","order_name":"order.later"}`))
+	put("orders.undelivered.slack", []byte("{}"))
+	eventually(t, func() (err error) {
+		status, err = c.Status(t.Context())
+		if err == nil && (len(status.Held) != 1 || status.Watches == nil || status.Watches.Newer != 1) {
+			err = fmt.Errorf("%+v", status)
+		}
+		return err
+	})
+	if got, want := status.Held[0], (events.HeldAccount{
+		Account: "ab12.cn-north-4", Kind: watcher.HeldLogin, Region: "cn-north-4", Why: hold.Why(), Code: "APIG.0301", Since: now, Until: now.Add(time.Hour),
+	}); got != want {
+		t.Errorf("held is %+v, want %+v", got, want)
+	}
+	if !strings.HasPrefix(hold.Why(), "ModelArts refuses the account's login; no call before ") || !strings.HasSuffix(hold.Why(), ": 401 APIG.0301") {
+		t.Errorf("it is held for %q", hold.Why())
+	}
+	if status.Watches.Unreadable != 2 || status.People == nil || status.People.Undelivered != 1 {
+		t.Errorf("%+v, %+v", status.Watches, status.People)
+	}
+	if code, reply := asked(t, nc, "status", ""); code != http.StatusOK {
+		t.Errorf("an empty message is answered %d %s", code, reply.Data)
+	}
+}
+
+// TestStatusUntold counts the events that people are still to be told of.
+func TestStatusUntold(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	away := notify(func(context.Context, watcher.Completion) error { return errors.New("nobody listens") })
+	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: events.NewClock(nil), notifier: away}.ready(t)
+	nc, _ := connect(t, s)
+	c := client(t, nc)
+	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != http.StatusOK {
+		t.Fatalf("%d %s", code, reply.Data)
+	}
+	if _, err := c.Cancel(t.Context(), events.CancelRequest{Order: of("order.a"), By: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		status, err := c.Status(t.Context())
+		if err == nil && (status.People == nil || status.People.Waiting == 0 || status.People.Since.IsZero()) {
+			err = fmt.Errorf("%+v", status.People)
+		}
+		return err
+	})
+}
