@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,6 +40,23 @@ func TestGetBrokenRecord(t *testing.T) {
 		if w.code == 0 || !strings.Contains(w.err, "its record cannot be read") || strings.Contains(w.err, "it was not asked for") {
 			t.Errorf("get %s: %d, %s", order, w.code, w.err)
 		}
+	}
+	if testing.Short() {
+		return // the patrol leaves what was written within the last minute alone
+	}
+	eventually(t, patience, func() error {
+		list := carryOut(t, d.env, "list")
+		if strings.Count(list.out, "broken record") != 2 {
+			return fmt.Errorf("list: %s %s", list.out, list.err)
+		}
+		return nil
+	})
+	all := carryOut(t, d.env, "events")
+	if strings.Count(all.out, "broken record since") != 2 {
+		t.Errorf("events: %s %s", all.out, all.err)
+	}
+	if doctor := carryOut(t, d.env, "doctor"); strings.Count(doctor.out, "broken record since") != 2 {
+		t.Errorf("doctor: %s %s", doctor.out, doctor.err)
 	}
 }
 
