@@ -3,10 +3,13 @@ package events_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
@@ -290,5 +293,57 @@ func TestBrokenRecordIsToldOnce(t *testing.T) {
 		if got := len(readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.record.")); got != n {
 			t.Errorf("%d attention events; want %d", got, n)
 		}
+	}
+}
+
+// R3: a due message of the very step that is expected, which a killed server left below the consumer's ack
+// floor, is never delivered: the patrol publishes the wake-up in its place. The stream's files of before the
+// acknowledgement are put in the place of those after it.
+func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	messages := filepath.Join(dir, "jetstream", "$G", "streams", "ORDER_WAKEUPS", "msgs")
+	s := startServer(t, dir, -1)
+	b := newBeat(t, s, config())
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	plantGhost(t, b, "order.pool", 7)
+	stop := func(s *server.Server) {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+	stop(s)
+	kept := t.TempDir()
+	if err := os.CopyFS(kept, os.DirFS(messages)); err != nil {
+		t.Fatal(err)
+	}
+	s = startServer(t, dir, -1)
+	takeDue(t, newBeat(t, s, config()))
+	stop(s)
+	if err := os.RemoveAll(messages); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(messages, os.DirFS(kept)); err != nil {
+		t.Fatal(err)
+	}
+	s = startServer(t, dir, -1)
+	b = newBeat(t, s, config())
+	consumer, err := b.js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d messages, ack floor %d, pending %d", stream.CachedInfo().State.Msgs, consumer.CachedInfo().AckFloor.Stream, consumer.CachedInfo().NumPending)
+	if stream.CachedInfo().State.Msgs != 1 {
+		t.Skip("the server of this version removes such a message when it starts")
+	}
+	p := b.patrol("a")
+	b.round(t, p)
+	b.dial.set(2 * time.Minute)
+	b.round(t, p)
+	if got := takeDue(t, b); !strings.Contains(got, `"wakeup":7`) {
+		t.Errorf("woken by %s", got)
 	}
 }

@@ -60,20 +60,17 @@ func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Or
 	if err != nil {
 		return nil // the poller drops it
 	}
-	w, revision, err := d.store.Read(ctx, k.Order)
-	if err == nil && !dead(k, w) {
+	if w, _, err := d.store.Read(ctx, k.Order); err == nil && !dead(k, w) {
 		return nil
 	}
-	if w, revision, err = d.store.ReadLatest(ctx, k.Order); err != nil || !dead(k, w) { // the first answer may be behind
-		switch {
-		case errors.Is(err, watcher.ErrNoRecord):
-			orphan(k.Order, revision, m.Time)
-		case errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
-			err = nil
-		}
-		if errors.Is(err, watcher.ErrNoRecord) {
-			return nil
-		}
+	w, revision, err := d.store.ReadLatest(ctx, k.Order) // the first answer may be behind
+	switch {
+	case errors.Is(err, watcher.ErrNoRecord):
+		orphan(k.Order, revision, m.Time)
+		return nil
+	case errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
+		return nil
+	case err != nil || !dead(k, w):
 		return err
 	}
 	d.log.Info("dead wake-up removed", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name, "number", k.Number, "since", m.Time)

@@ -49,9 +49,10 @@ which belong to nobody, and undelivered messages.
   rejected     a message was no request; it says why
   attention    an account of ModelArts cannot be asked, or can be again; one
                order cannot be read, or an item of it is no longer listed or
-               of a status that is not documented; a record of a watch
+               of a status that is not documented; the record of a watch
                cannot be read; NATS lost what was stored; or somebody wants
-               people to be told again. Of an ORDER only what is about that order
+               people to be told again. Of an ORDER only what is about that
+               order
   undelivered  Slack finally refused a message; -o json has its text
 
 With -o json each line is an event as it is stored: a CloudEvent.`,

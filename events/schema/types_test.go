@@ -217,8 +217,8 @@ func TestWords(t *testing.T) {
 		{"completed", "outcome", "enum", outcomes},
 		{"get-response", "state", "enum", words("watching", "ended")},
 		{"list-request", "state", "enum", words("", "watching", "ended")},
-		{"attention", "kind", "examples", words("unreachable", "reachable", "credentials", "held", "released", string(watcher.Overdue))},
-		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Vanished), string(watcher.UnknownStatus))},
+		{"attention", "kind", "examples", words("unreachable", "reachable", "credentials", "held", "released", string(watcher.Overdue), string(watcher.Lost))},
+		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Vanished), string(watcher.UnknownStatus), string(watcher.BrokenRecord))},
 		{"attention", "cause", "examples", words("throttled", "login", "permission", "arrears", "unreachable")},
 	} {
 		d := document(t, test.name)
