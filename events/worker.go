@@ -64,6 +64,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
+	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
 	w.closed = make(chan struct{})
@@ -74,6 +75,10 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	return w, nil
 }
+
+// pollerPulled is how many wake-ups may lie in open pulls of one worker. A worker that dies or sleeps takes so many
+// with it, and they come again after AckWait.
+const pollerPulled = 8
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
@@ -89,7 +94,7 @@ func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
-		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
+		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: slots,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
 		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },
