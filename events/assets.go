@@ -91,6 +91,7 @@ func (c Config) consumers() map[string]jetstream.ConsumerConfig {
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.Timing.AckWait, MaxDeliver: -1, MaxAckPending: -1,
 	}
 	intake, poller, slack := consumer, consumer, consumer
+	poller.AckWait = c.leastAckWait()
 	intake.Durable, intake.FilterSubjects = intakeConsumer, []string{n.watch()}
 	poller.Durable, poller.FilterSubjects = pollerConsumer, []string{n.due(">")}
 	slack.Durable, slack.DeliverPolicy = slackConsumer, jetstream.DeliverNewPolicy
@@ -99,6 +100,10 @@ func (c Config) consumers() map[string]jetstream.ConsumerConfig {
 		n.requestStream(): intake, n.wakeupStream(): poller, n.eventStream(): slack,
 	}
 }
+
+// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second. What a worker that died had taken
+// comes again after it.
+func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
 
 // checkServer refuses a server that is too old or takes too little.
 func checkServer(nc *nats.Conn) error {
@@ -317,12 +322,28 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	if found.MaxDeliver != wanted.MaxDeliver {
 		list = append(list, difference{"max_deliver", wantedDeliveries(wanted), found.MaxDeliver, true})
 	}
-	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, found.AckWait < 2*c.PollTimeout+time.Second)
+	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, false) // a step under way keeps its delivery
+	// What stops delivery: nobody could take a message.
+	compare(&list, "priority_policy", priority(wanted.PriorityPolicy), priority(found.PriorityPolicy), true)
+	compare(&list, "deliver_subject", wanted.DeliverSubject, found.DeliverSubject, true)
+	compare(&list, "replay_policy", wanted.ReplayPolicy.String(), found.ReplayPolicy.String(), false)
+	compare(&list, "max_batch", wanted.MaxRequestBatch, found.MaxRequestBatch, false) // the number is taken
+	compare(&list, "max_expires", wanted.MaxRequestExpires, found.MaxRequestExpires, false)
+	compare(&list, "max_bytes", wanted.MaxRequestMaxBytes, found.MaxRequestMaxBytes, false)
 	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
 	if len(found.BackOff) > 0 {
 		list = append(list, difference{"backoff", "none", found.BackOff, true})
 	}
 	return list
+}
+
+// priority names the policy as tools do.
+func priority(p jetstream.PriorityPolicy) string {
+	name, err := p.MarshalJSON()
+	if err != nil {
+		return fmt.Sprint(int(p))
+	}
+	return cmp.Or(strings.Trim(string(name), `"`), "none")
 }
 
 // wantedDeliveries says which max_deliver is wanted, and how to repair another one. The server never delivers

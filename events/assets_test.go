@@ -39,6 +39,7 @@ func contract(subjects, streams string) *agreed {
 		MaxWaiting: 512, // the server's default
 	}
 	a := &agreed{stream, stream, stream, stream, stream, stream, consumer, consumer, consumer}
+	a.poller.AckWait = 3 * time.Second // twice config's PollTimeout and a second
 
 	a.requests.Name, a.requests.Subjects = streams+"_REQUESTS", []string{subjects + ".watch"}
 	a.requests.Description = "Requests to watch ModelArts orders"
@@ -182,7 +183,10 @@ func TestLeftAlone(t *testing.T) {
 		{alter: func(a *agreed) { a.events.MaxAge = 30 * day }, name: "_EVENTS", setting: "max_age", found: "720h0m0s", wanted: "2160h0m0s"},
 		{alter: func(a *agreed) { a.records.MaxAge = 0 }, name: "_WATCHES", setting: "max_age", found: "0s", wanted: "2160h0m0s"},
 		{alter: func(a *agreed) { a.poller.MaxAckPending = 5000 }, name: "poller", setting: "max_ack_pending", found: "5000", wanted: "-1"},
-		{alter: func(a *agreed) { a.poller.AckWait = 31 * time.Second }, name: "poller", setting: "ack_wait", found: "31s", wanted: "1m0s"},
+		{alter: func(a *agreed) { a.poller.AckWait = time.Minute }, name: "poller", setting: "ack_wait", found: "1m0s", wanted: "3s"}, // as releases before made it
+		{alter: func(a *agreed) { a.poller.AckWait = 2 * time.Second }, name: "poller", setting: "ack_wait", found: "2s", wanted: "3s"},
+		{alter: func(a *agreed) { a.intake.AckWait = 2 * time.Second }, name: "intake", setting: "ack_wait", found: "2s", wanted: "1m0s"},
+		{alter: func(a *agreed) { a.slack.MaxRequestBatch = 2 }, name: "slack", setting: "max_batch", found: "2", wanted: "0"},
 		{alter: func(a *agreed) { a.slack.DeliverPolicy = jetstream.DeliverAllPolicy }, name: "slack", setting: "deliver_policy", found: "all", wanted: "new"},
 		{alter: func(*agreed) {}, replicas: 3, name: "_WAKEUPS", setting: "num_replicas", found: "1", wanted: "3"},
 	} {
@@ -193,7 +197,6 @@ func TestLeftAlone(t *testing.T) {
 			a.create(t, js)
 			cfg := config()
 			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
-			cfg.PollTimeout = 15 * time.Second
 			cfg.Replicas = max(1, test.replicas)
 			w := startWorker(t, s, cfg, idleCloud())
 			a.check(t, js)
@@ -263,8 +266,10 @@ func TestUnfit(t *testing.T) {
 		{func(a *agreed) { a.intake.MaxDeliver = 10 }, "intake", "max_deliver", "10", "-1"},
 		{func(a *agreed) { a.poller.MaxDeliver = 10 }, "poller", "max_deliver", "10", "-1"},
 		{func(a *agreed) { a.slack.MaxDeliver = 10 }, "slack", "max_deliver", "10", "-1"},
-		{func(a *agreed) { a.poller.AckWait = 31*time.Second - time.Millisecond }, "poller", "ack_wait", "30.999s", "1m0s"}, // twice 15 s and 1 s
-		{func(a *agreed) { a.poller.BackOff = []time.Duration{time.Minute} }, "poller", "backoff", "1m0s", "none"},
+		{func(a *agreed) {
+			a.poller.PriorityPolicy, a.poller.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"a"}
+		}, "poller", "priority_policy", "overflow", "none"},
+		{func(a *agreed) { a.poller.BackOff, a.poller.AckWait = []time.Duration{time.Minute}, time.Minute }, "poller", "backoff", "1m0s", "none"},
 		{func(a *agreed) { a.intake.HeadersOnly = true }, "intake", "headers_only", "true", "false"},
 	} {
 		t.Run(test.name+" "+test.setting, func(t *testing.T) {

@@ -229,7 +229,7 @@ func notStoredFor(err error) bool {
 }
 
 // ErrNoWorker says that nobody is there who could do what was asked.
-var ErrNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account?")
+var ErrNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account? At a leaf node, name the JetStream domain or set ORDERWATCH_NATS_JS_DOMAIN")
 
 // mayPass reports whether a publish that failed so is worth another try: the server is away or
 // starting, or the answer was lost.

@@ -3,7 +3,9 @@ package events
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,22 +46,49 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 	return nc, nil
 }
 
-// connectFailures tells why there is no connection: at once where that is news, and every minute.
+// connectFailures tells why there is no connection: for each server and cause at once, and then every minute.
 // nats.go calls it from one goroutine at a time.
 type connectFailures struct {
 	log  *slog.Logger
 	url  string
-	last string
-	told time.Time
+	told map[string]time.Time // by the cause, which names the server where one is known
 }
 
+// maxCauses bounds what is remembered of causes.
+const maxCauses = 100
+
 func (f *connectFailures) tell(_ *nats.Conn, err error) {
-	if err.Error() == f.last && time.Since(f.told) < time.Minute {
+	cause := causeOf(err)
+	if at, told := f.told[cause]; told && time.Since(at) < time.Minute {
 		return
 	}
-	f.last, f.told = err.Error(), time.Now()
-	f.log.Warn("cannot connect to NATS; trying again until it works", "servers", f.url, "err", err)
+	if f.told == nil || len(f.told) >= maxCauses {
+		f.told = make(map[string]time.Time)
+	}
+	f.told[cause] = time.Now()
+	attributes := []any{"servers", f.url, "err", err}
+	if do := connectHint(err); do != "" {
+		attributes = append(attributes, "do", do)
+	}
+	f.log.Warn("cannot connect to NATS; trying again until it works", attributes...)
 }
+
+// ownPort finds the client's address in an error of a connection. It differs each time.
+var ownPort = regexp.MustCompile(`\S+:\d+->`)
+
+func causeOf(err error) string { return ownPort.ReplaceAllString(err.Error(), "") }
+
+// connectHint returns what may mend a connection that cannot be made; empty where the error says it.
+func connectHint(err error) string {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return TLSFirstHint
+	}
+	return limitMet(err)
+}
+
+// TLSFirstHint says what to do where a server ends a connection before it said a word.
+const TLSFirstHint = "the server ended the connection at once; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
 
 // denied reports whether an error of the connection says that a permission is missing. It shows
 // nowhere else: the publish or the request itself just times out.

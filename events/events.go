@@ -29,7 +29,7 @@ type Config struct {
 	Concurrency int           // polls in flight, ≥ 1
 	Version     string        // of the program, as the service announces it
 
-	PollTimeout time.Duration // of one poll; AckWait must be at least twice that and a second
+	PollTimeout time.Duration // of one poll; the poller's AckWait is twice that and a second where it is made new
 	Requests    RequestRules
 	Policy      watcher.Policy // its MaxPayload is set from the server's
 
@@ -50,7 +50,8 @@ type Names struct {
 
 // Timing holds the durations that the contract does not name.
 type Timing struct {
-	AckWait time.Duration // of the consumers that are created
+	AckWait time.Duration // of the consumers intake and slack that are created
+	Step    time.Duration // for so long a step under way keeps its delivery from coming again
 
 	PullExpiry    time.Duration // of one pull for messages
 	PullHeartbeat time.Duration // of the server within a pull; two missed ones are an outage
@@ -81,6 +82,7 @@ type Timing struct {
 func DefaultTiming() Timing {
 	return Timing{
 		AckWait:       60 * time.Second,
+		Step:          60 * time.Second,
 		PullExpiry:    5 * time.Second,
 		PullHeartbeat: time.Second,
 		Request:       5 * time.Second,

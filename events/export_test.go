@@ -26,6 +26,12 @@ func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	return s, err
 }
 
+// ConnectFailures returns what tells why there is no connection.
+func ConnectFailures(log *slog.Logger) func(error) {
+	f := &connectFailures{log: log}
+	return func(err error) { f.tell(nil, err) }
+}
+
 // A Reading is what one answer says of the server's clock.
 type Reading = reading
 

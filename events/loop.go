@@ -27,12 +27,14 @@ type loop struct {
 	// pullSubject is where messages of the consumer are asked for.
 	pullSubject string
 	slots       int
+	pulled      int // how many messages may lie in open pulls
 	handle      func(context.Context, *nats.Msg) watcher.Verdict
 	refuse      func(context.Context, *nats.Msg, *watcher.FieldError) error // nil where nothing is refused
 	settled     func(watcher.Verdict)
 	ensure      func(context.Context) error
 
 	trouble atomic.Pointer[error]                   // why it does not consume; nil while it does
+	silent  atomic.Bool                             // nothing was delivered since a trouble
 	end     atomic.Pointer[context.CancelCauseFunc] // ends the consuming that is under way
 }
 
@@ -61,15 +63,34 @@ func (l *loop) run(stop, work context.Context) {
 }
 
 func (l *loop) troubled(err error) {
+	l.silent.Store(true)
 	if before := l.trouble.Swap(&err); before == nil || (*before).Error() != err.Error() {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }
 
+// healthy notes a delivery.
 func (l *loop) healthy() {
-	if before := l.trouble.Swap(nil); before != nil && *before != errNotBound {
+	l.trouble.Store(nil)
+	if l.silent.Swap(false) {
 		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
 	}
+}
+
+// begun notes that the loop has begun. After a trouble that is not enough: the server is to take a pull, too.
+func (l *loop) begun() {
+	if !l.silent.Load() {
+		l.trouble.Store(nil)
+	}
+}
+
+// accepted notes that the server takes pulls; there may be nothing to deliver.
+func (l *loop) accepted() { l.trouble.Store(nil) }
+
+// limited notes that pulls are to be smaller.
+func (l *loop) limited(batch int) {
+	l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled, "batch", batch)
+	l.pulled = batch
 }
 
 // hold puts back what is not begun and takes nothing more until ensure finds all as it must be.
@@ -92,18 +113,20 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return err
 	}
-	messages, err := newPuller(l.js.Conn(), l.pullSubject, l.slots, l.timing)
+	messages, err := newPuller(l.js.Conn(), l.pullSubject, l.pulled, l.timing)
 	if err != nil {
 		return err
 	}
 	defer messages.stop()
+	messages.accepted, messages.limited = l.accepted, l.limited
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
 		messages.drain()
 		time.AfterFunc(drainTime, leave)
 	})()
-	l.healthy()
+	l.begun()
+	ackWait := consumer.CachedInfo().Config.AckWait
 	slots := make(chan struct{}, l.slots)
 	for {
 		m, err := messages.next(draining)
@@ -128,7 +151,7 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		}
 		handlers.Go(func() {
 			defer func() { <-slots }()
-			l.take(work, m)
+			l.take(work, m, ackWait)
 		})
 	}
 }
@@ -154,8 +177,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 	defer cancel()
 	_, err := consumer.Info(ctx)
 	switch {
-	case err == nil:
-		l.healthy()
+	case err == nil: // the next pull shows more
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	case !errors.Is(err, context.Canceled): // the worker is not stopping
@@ -166,8 +188,9 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 
 // take handles one message. A panic is a defect of this program: it is logged, and the message put
 // back, so that one bad order changes nothing for the others.
-func (l *loop) take(work context.Context, m *nats.Msg) {
+func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.healthy()
+	defer l.keep(m, ackWait)()
 	passed(l.consumer, "taken", nil)
 	defer func() {
 		if defect := recover(); defect != nil {
@@ -180,6 +203,25 @@ func (l *loop) take(work context.Context, m *nats.Msg) {
 		verdict.After, verdict.Err = l.timing.HandOver, nil
 	}
 	l.settle(work, m, verdict)
+}
+
+// keep tells the server every third of AckWait that the message is being handled, so that it does not come again
+// meanwhile, also where somebody made AckWait short. It does so for one step at the longest, Timing.Step, and until
+// the returned function is called.
+func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.timing.Step)
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		for ackWait > 0 && sleep(ctx, ackWait/3) {
+			if err := m.InProgress(); err != nil {
+				l.log.Debug("delivery not kept; it may come again", "consumer", l.consumer, "subject", m.Subject, "err", err)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		keeping.Wait()
+	}
 }
 
 // settle does with the delivery what the verdict says. Where that gets lost, the message is

@@ -88,14 +88,22 @@ func TestConsumerDeleted(t *testing.T) {
 			if err := js.DeleteConsumer(t.Context(), stream, consumer); err != nil {
 				t.Fatal(err)
 			}
-			took := within(t, resumeLimit, func() error { return w.log.line("consumer delivers again", "consumer="+consumer) })
-			t.Logf("delivers again after %s", took)
+			took := within(t, resumeLimit, func() error {
+				if err := w.log.line("consumer does not deliver", "consumer="+consumer); err != nil {
+					return err
+				}
+				return w.Ready()
+			})
+			t.Logf("ready again after %s", took)
 			open.Store(true)
 			publish(t, js, request("order.later"))
 			for range len(names) + 1 {
 				w.next(t)
 			}
 			eventually(t, idle(t, js, "ORDER"))
+			if err := w.log.line("consumer delivers again", "consumer="+consumer); err != nil {
+				t.Error(err)
+			}
 			completedOnce(t, js, append(names, "order.later")...)
 			contract("orders", "ORDER").check(t, js)
 		})

@@ -140,7 +140,7 @@ func TestSettingsChanged(t *testing.T) {
 		{"events limited", func(a *agreed) { a.events.MaxMsgs = 100 }, "stream ORDER_EVENTS: max_msgs is 100"},
 		{"events unacknowledged", func(a *agreed) { a.events.NoAck = true }, "stream ORDER_EVENTS: no_ack is true"},
 		{"intake gives up", func(a *agreed) { a.intake.MaxDeliver = 5 }, "consumer intake of ORDER_REQUESTS: max_deliver is 5"},
-		{"poller repeats", func(a *agreed) { a.poller.AckWait = time.Second }, "consumer poller of ORDER_WAKEUPS: ack_wait is 1s"},
+		{"poller gives up", func(a *agreed) { a.poller.MaxDeliver = 5 }, "consumer poller of ORDER_WAKEUPS: max_deliver is 5"},
 		{"slack gives up", func(a *agreed) { a.slack.MaxDeliver = 5 }, "consumer slack of ORDER_EVENTS: max_deliver is 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -316,7 +316,9 @@ func TestConsumerReplaced(t *testing.T) {
 	}{
 		{"ORDER_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, "max_deliver is 5"},
 		{"ORDER_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, "headers_only is true"},
-		{"ORDER_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.AckWait = time.Second }, "ack_wait is 1s"},
+		{"ORDER_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) {
+			c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"a"}
+		}, "priority_policy is overflow"},
 		{"ORDER_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.FilterSubject = "orders.due." + project + ".order.pool-1" }, "filter_subjects is orders.due." + project},
 		{"ORDER_EVENTS", "slack", func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckNonePolicy }, "ack_policy is AckNone"},
 		{"ORDER_EVENTS", "slack", func(c *jetstream.ConsumerConfig) { c.DeliverSubject, c.MaxWaiting = "slack.push", 0 }, "consumer slack of ORDER_EVENTS: "},

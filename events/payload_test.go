@@ -41,11 +41,9 @@ func TestPayloadLowered(t *testing.T) {
 		}
 		return answer(watcher.Processing), nil
 	}}
-	shortWait := config()
-	shortWait.Timing.AckWait = 3 * time.Second
 	var workers []*running
 	for range 3 {
-		w := parts{url: s.ClientURL(), config: shortWait, orders: cloud}.start(t)
+		w := parts{url: s.ClientURL(), config: config(), orders: cloud}.start(t)
 		eventually(t, w.Ready)
 		workers = append(workers, w)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,10 @@ type puller struct {
 	closed   chan struct{}    // closed when nothing arrives any more
 	close    func()
 	asked    int // how many messages the pulls under way may still bring
+	// accepted is called when the server shows that it takes the pulls, and limited when it says that a consumer
+	// takes smaller ones; both may be nil.
+	accepted func()
+	limited  func(batch int)
 }
 
 // errSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
@@ -92,9 +97,16 @@ var errEnded = errors.New("no longer subscribed")
 // isDelivery tells a message of the stream from a word of the server about the pull.
 func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
 
-// pull asks for more messages where fewer than half of the batch are on their way.
+// fewAsked is the batch up to which more messages are asked for at each delivery.
+const fewAsked = 16
+
+// pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
 func (p *puller) pull() error {
-	if p.asked > p.batch/2 || p.sub.IsDraining() {
+	enough := p.asked > p.batch/2
+	if p.batch <= fewAsked {
+		enough = p.asked >= p.batch
+	}
+	if enough || p.sub.IsDraining() {
 		return nil
 	}
 	request, err := json.Marshal(map[string]any{
@@ -114,6 +126,7 @@ func (p *puller) pull() error {
 func (p *puller) hear(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); status {
 	case "100": // heartbeat
+		p.accept()
 		return nil
 	case "404", "408": // the pull has ended, with so many messages missing
 		missing, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
@@ -121,11 +134,48 @@ func (p *puller) hear(m *nats.Msg) error {
 			missing = p.asked
 		}
 		p.asked = max(0, p.asked-missing)
+		p.accept()
 		return nil
 	default: // no such consumer, its leader changed, the server shuts down, …
 		p.asked = 0
-		return fmt.Errorf("pull: %s %s", status, m.Header.Get("Description"))
+		why := m.Header.Get("Description")
+		if p.adapt(why) {
+			return nil
+		}
+		return fmt.Errorf("pull: %s %s", status, why)
 	}
+}
+
+func (p *puller) accept() {
+	if p.accepted != nil {
+		p.accepted()
+	}
+}
+
+// What the server says where a pull is larger, or lasts longer, than the server or the consumer allows.
+var (
+	batchLimit   = regexp.MustCompile(`(?i)^Exceeded MaxRequestBatch of (\d+)`)
+	expiresLimit = regexp.MustCompile(`(?i)^Exceeded MaxRequestExpires of ([0-9.a-zµ]+)`)
+)
+
+// adapt takes the number that the server names, and reports whether there is one that helps.
+func (p *puller) adapt(why string) bool {
+	if found := batchLimit.FindStringSubmatch(why); found != nil {
+		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.batch {
+			p.batch = n
+			if p.limited != nil {
+				p.limited(n)
+			}
+			return true
+		}
+	}
+	if found := expiresLimit.FindStringSubmatch(why); found != nil {
+		if d, err := time.ParseDuration(found[1]); err == nil && d > 0 && d < p.expiry {
+			p.expiry, p.silence = d, min(p.silence, d)
+			return true
+		}
+	}
+	return false
 }
 
 // drain ends the subscription; what is on its way still arrives.

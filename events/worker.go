@@ -37,6 +37,9 @@ type Worker struct {
 
 	trouble  atomic.Pointer[error]     // why streams or consumers are not as they must be
 	deniedAt atomic.Pointer[time.Time] // the last permissions violation, by the process's clock
+	limit    atomic.Pointer[metLimit]  // the last limit that was met
+	needs    needs                     // what the worker publishes on
+	othersAt atomic.Pointer[time.Time] // when a requester's reply subject was denied that was logged
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
 	losses   losses                    // watchAssets' alone
@@ -67,9 +70,10 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
+	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
-	w.closed = make(chan struct{})
+	w.closed, w.needs = make(chan struct{}), needed(config, nc)
 	told := sync.OnceFunc(func() { close(w.closed) })
 	nc.SetClosedHandler(func(*nats.Conn) { told() })
 	if nc.IsClosed() {
@@ -77,6 +81,10 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	return w, nil
 }
+
+// pollerPulled is how many wake-ups may lie in open pulls of one worker. A worker that dies or sleeps takes so many
+// with it, and they come again after AckWait.
+const pollerPulled = 8
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
@@ -92,7 +100,7 @@ func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
-		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots,
+		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: slots,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
 		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },
@@ -331,13 +339,20 @@ func (w *Worker) Ready() error {
 	if at := w.deniedAt.Load(); at != nil && w.clock.local().Sub(*at) < w.config.Timing.Denied {
 		return errors.New("NATS denies a permission that the worker needs; the log names it")
 	}
+	var limit error // why what follows does not work
+	if met := w.limit.Load(); met != nil && w.accounts.blind.Load() || met != nil && w.clock.local().Sub(met.at) < w.config.Timing.Denied {
+		limit = met.err
+	}
 	if trouble := w.trouble.Load(); trouble != nil && *trouble != nil {
-		return *trouble
+		return cmp.Or(limit, *trouble)
 	}
 	for stream, s := range w.store.storing {
 		if trouble := s.trouble(time.Now().Add(-w.config.Timing.Denied)); trouble != nil {
 			return fmt.Errorf("stream %s does not store what is published: %w", stream, trouble)
 		}
+	}
+	if limit != nil {
+		return limit
 	}
 	if w.accounts.blind.Load() {
 		return errors.New("what workers share cannot be read: bucket " + w.config.Names.accountStream())
@@ -350,14 +365,36 @@ func (w *Worker) Ready() error {
 	return nil
 }
 
+// A metLimit is a limit of the account or the server that the worker met.
+type metLimit struct {
+	at  time.Time // by the process's clock
+	err error
+}
+
 // natsError takes the errors of the connection that no call returns.
 func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if loginRefused(err) {
 		w.refusals.tell(nil, err)
 		return
 	}
+	if do := limitMet(err); do != "" {
+		met := metLimit{w.clock.local(), fmt.Errorf("%w: %s", err, do)}
+		if before := w.limit.Swap(&met); before == nil || met.at.Sub(before.at) > w.config.Timing.Denied {
+			w.log.Error("NATS refuses what is over a limit", "err", met.err)
+		}
+		return
+	}
 	if !denied(err) {
 		w.log.Warn("error of the NATS connection", "err", err)
+		return
+	}
+	if w.needs.others(err) {
+		if now, before := w.clock.local(), w.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
+			return // whoever does so can do it often
+		} else {
+			w.othersAt.Store(&now)
+		}
+		w.log.Warn("NATS denies an answer to a requester: the reply subject is none of the worker's, or was answered already; the worker lacks nothing", "err", err)
 		return
 	}
 	w.metrics.denials.Inc()

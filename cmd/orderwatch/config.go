@@ -42,6 +42,7 @@ type NATSConfig struct {
 	CAFile       string `env:"NATS_CA_FILE" unset:"the system's" desc:"path of the certificates to trust"`
 	CertFile     string `env:"NATS_CERT_FILE" desc:"path of a client certificate, together with NATS_KEY_FILE"`
 	KeyFile      string `env:"NATS_KEY_FILE" desc:"path of the client certificate's key"`
+	TLSFirst     bool   `env:"NATS_TLS_FIRST" desc:"true: TLS before the server says a word, where it has tls { handshake_first: true }"`
 	JSDomain     string `env:"NATS_JS_DOMAIN" desc:"JetStream domain"`
 }
 

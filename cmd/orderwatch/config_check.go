@@ -17,8 +17,8 @@ import (
 
 const (
 	week = 7 * 24 * time.Hour
-	// maxModelArtsTimeout is how long a call may take so that two of them and a second fit into
-	// the 60 s after which an unacknowledged poll is delivered again.
+	// maxModelArtsTimeout is how long a call may take so that two of them and a second, after which what a
+	// worker that died had taken is delivered again, are at most 60 s.
 	maxModelArtsTimeout = 29500 * time.Millisecond
 	// minPoll is the shortest interval; wake-ups come with a granularity of 250 ms anyway.
 	minPoll = 100 * time.Millisecond

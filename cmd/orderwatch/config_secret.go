@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strings"
 )
 
 // redacted is what a secret prints as.
@@ -36,6 +38,33 @@ func (s Secret) Reveal() string {
 	}
 	return *s.text
 }
+
+// Current returns the secret as its file holds it now, where it came from one that can be read and is not empty;
+// otherwise what it held when it was read first. It is for a login that is made again and again, since
+// secrets are changed while the process runs.
+func (s Secret) Current() string {
+	if s.file == "" {
+		return s.Reveal()
+	}
+	if text, err := readSecretFile(s.file); err == nil && text != "" {
+		return text
+	}
+	return s.Reveal()
+}
+
+// readSecretFile returns what the file holds, without the newline at its end.
+func readSecretFile(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxSecretFile))
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), err
+}
+
+// maxSecretFile is the most that is read of a secret's file, in bytes.
+const maxSecretFile = 1 << 20
 
 // File returns the path of the file that the secret was read from, empty where it came from none.
 func (s Secret) File() string { return s.file }

@@ -100,6 +100,7 @@ func TestEachVariable(t *testing.T) {
 		{"NATS_CA_FILE", path, func(c Config) any { return c.NATS.CAFile }, path},
 		{"NATS_CERT_FILE", path, func(c Config) any { return c.NATS.CertFile }, path},
 		{"NATS_KEY_FILE", path, func(c Config) any { return c.NATS.KeyFile }, path},
+		{"NATS_TLS_FIRST", "true", func(c Config) any { return c.NATS.TLSFirst }, true},
 		{"NATS_JS_DOMAIN", "hub", func(c Config) any { return c.NATS.JSDomain }, "hub"},
 		{"SUBJECT_PREFIX", "team.orders", func(c Config) any { return c.Assets.SubjectPrefix }, "team.orders"},
 		{"SERVICE_PREFIX", "ow", func(c Config) any { return c.Assets.ServicePrefix }, "ow"},

@@ -316,8 +316,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateConsumer(t, "_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.AckWait = 2 * time.Second })
 			},
-			want: []finding{{Check: "assets.setting", Level: "problem", About: "intake", Found: "2s", Wanted: "1m0s"}},
-			code: 1,
+			want: []finding{{Check: "assets.setting", Level: "warning", About: "intake", Found: "2s", Wanted: "1m0s"}}, // a step under way keeps its delivery
 		},
 		{
 			name: "harmless setting",

@@ -26,9 +26,12 @@ func natsLogin(c Config) ([]nats.Option, error) {
 		}
 		options = append(options, nkey)
 	case n.User != "":
-		options = append(options, nats.UserInfo(n.User, n.Password.Reveal()))
+		options = append(options, nats.UserInfoHandler(func() (user, password string) { return n.User, n.Password.Current() }))
 	case n.Token.IsSet():
-		options = append(options, nats.Token(n.Token.Reveal()))
+		options = append(options, nats.TokenHandler(n.Token.Current))
+	}
+	if n.TLSFirst {
+		options = append(options, nats.TLSHandshakeFirst())
 	}
 	if n.CAFile != "" {
 		options = append(options, nats.RootCAs(n.CAFile))
