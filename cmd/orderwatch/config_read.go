@@ -135,12 +135,11 @@ func (p *problems) readSecret(name string) Secret {
 		p.add(name, "is set twice, here and as "+envPrefix+name+"_FILE: keep one")
 		return NewSecret(unusable)
 	}
-	content, err := readFile(path, maxSecretFile)
+	text, err := readSecretFile(path)
 	if err != nil {
 		p.add(name+"_FILE", cannotRead(path, err))
 		return NewSecret(unusable)
 	}
-	text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if text == "" {
 		p.add(name+"_FILE", "names an empty file: write the secret into it")
 		return NewSecret(unusable)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 )
 
@@ -54,17 +53,9 @@ func (s Secret) Current() string {
 
 // readSecretFile returns what the file holds, without the newline at its end.
 func readSecretFile(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxSecretFile))
+	content, err := readFile(path, maxSecretFile)
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), err
 }
-
-// maxSecretFile is the most that is read of a secret's file, in bytes.
-const maxSecretFile = 1 << 20
 
 // File returns the path of the file that the secret was read from, empty where it came from none.
 func (s Secret) File() string { return s.file }
