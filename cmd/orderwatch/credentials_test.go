@@ -349,3 +349,105 @@ func issue(t *testing.T, account nkeys.KeyPair, file string, expires time.Durati
 	}
 	return user
 }
+
+// TestPasswordFileRotated changes the worker's password on the server and then in the file that the worker has it from:
+// it is ready again without a restart.
+func TestPasswordFileRotated(t *testing.T) {
+	t.Parallel()
+	for name, login := range map[string]struct{ before, after, variable string }{
+		"password": {anyWorker, "{ user: worker, password: planted-other }", "ORDERWATCH_NATS_PASSWORD_FILE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "secret")
+			write := func(text string) {
+				if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("planted-worker")
+			g := startGuarded(t, users(login.before), nats.UserInfo("admin", "planted-admin"))
+			w := startGuest(t, g, "ORDERWATCH_NATS_USER=worker", login.variable+"="+file)
+			w.ask(t, 0, 20)
+			changed := time.Now()
+			g.reload(t, users(login.after))
+			w.away(t, changed, "cannot connect to NATS")
+			w.ask(t, 20, w.want)
+			written := time.Now()
+			write("planted-other")
+			w.back(t, written)
+		})
+	}
+}
+
+// TestPayloadLoweredUnderWorkers lowers the server's max_payload under three workers and an order whose record is
+// larger: two minutes later all work, those that lost their connection after they were started again.
+func TestPayloadLoweredUnderWorkers(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, "max_payload: 1048576\n")
+	cloud := emulator.New(emulator.Options{})
+	modelArts := httptest.NewServer(cloud)
+	t.Cleanup(modelArts.Close)
+	cloud.Add(project, "order.large", emulator.Order{FromFirstPoll: true, Count: emulator.CountAll, Items: []emulator.Item{
+		{ResourceName: "node-1", EndAfter: 40 * time.Second, Status: "succeed"},
+	}})
+	var addrs []string
+	var envs [][]string
+	var workers []*process
+	for range 3 {
+		addr := freeAddr(t)
+		addrs, envs = append(addrs, addr), append(envs, serveEnv(g.url, modelArts.URL, addr))
+		workers = append(workers, start(t, build(t, worker), envs[len(envs)-1], "serve"))
+		awaitReady(t, addr)
+	}
+	labels := make([]string, 32)
+	for i := range labels {
+		labels[i] = fmt.Sprintf("%q:%q", fmt.Sprintf("label-%02d-%s", i, strings.Repeat("k", 50)), strings.Repeat("v", 256))
+	}
+	const joins = 35
+	for i := range joins {
+		publish(t, g.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.large","request_id":"build-%d","labels":{%s}}`, project, i, strings.Join(labels, ",")))
+	}
+	eventually(t, patience, func() error {
+		s, err := g.js.Stream(t.Context(), "ORDER_REQUESTS")
+		if err != nil {
+			return err
+		}
+		if n := s.CachedInfo().State.Msgs; n > 0 {
+			return fmt.Errorf("%d requests are not taken", n)
+		}
+		return nil
+	})
+	g.reload(t, "max_payload: 262144\n")
+	restarts := 0
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for i, w := range workers {
+			select {
+			case <-w.done:
+				restarts++
+				if code := w.command.ProcessState.ExitCode(); code != 1 || !strings.Contains(w.text(), "closed for good") {
+					t.Errorf("worker %d ended with %d", i, code)
+				}
+				workers[i] = start(t, build(t, worker), envs[i], "serve")
+			default:
+			}
+		}
+	}
+	if restarts > 1 {
+		t.Errorf("%d workers lost their connections; want one at the most", restarts)
+	}
+	for _, addr := range addrs {
+		awaitReady(t, addr)
+		answer, err := http.Get("http://" + addr + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("/livez says %s", answer.Status)
+		}
+	}
+	if c := awaitCompletions(t, g.js, 1)[0]; c.Outcome != "succeeded" || len(c.Requests) != joins {
+		t.Errorf("%s with %d requests; want succeeded with %d", c.Outcome, len(c.Requests), joins)
+	}
+	t.Logf("%d workers were started again", restarts)
+}
