@@ -157,7 +157,7 @@ func wordingOf(a watcher.Attention) wording {
 			"lower `ORDERWATCH_MODELARTS_RATE`, find out who else asks much with the same account, or ask Huawei Cloud for a higher quota."}
 	case watcher.HeldLogin:
 		return wording{":no_entry:", where + " refuses orderwatch's login", where + " takes orderwatch's login again",
-			"renew the login of the workers: the token, the access key or the password that they are configured with. " +
+			"mend the login that the workers are configured with: the reason names it. " +
 				"Check that it is not expired, disabled or of another account, and that the workers' clocks are right. " +
 				"A login that is locked after wrong tries opens some minutes after the last one; the workers leave it alone meanwhile."}
 	case watcher.HeldPermission:

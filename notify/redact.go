@@ -19,7 +19,7 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 	}
 	c.Reason = redactText(hide(c.Reason), c.Outcome != watcher.Cancelled) // who cancelled is perhaps an address
 	if c.Error != nil {
-		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message)}
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message), Held: c.Error.Held}
 	}
 	c.Items = slices.Clone(c.Items)
 	for i := range c.Items {
