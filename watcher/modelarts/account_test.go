@@ -50,6 +50,18 @@ func (b *bucket) Hold(key string) (watcher.Hold, watcher.Revision) {
 	return b.holds[key], b.revisions[key]
 }
 
+// standing returns the keys of the holds that stand.
+func (b *bucket) standing() (keys []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, hold := range b.holds {
+		if hold.Stands() {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func (b *bucket) Answered(key string, order watcher.Order) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
