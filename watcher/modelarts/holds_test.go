@@ -98,10 +98,16 @@ func TestHolds(t *testing.T) {
 					t.Fatalf("before call %d: %+v", n+1, leave)
 				}
 				f.clock.now = f.clock.now.Add(time.Second)
-				f.show(f.clients[0])
+				err := f.show(f.clients[0])
+				if e, ok := errors.AsType[*watcher.PollError](err); !ok || (e.Held == tt.kind) != (n == tt.calls-1) {
+					t.Errorf("call %d: held as %q: %v", n+1, e.Held, err)
+				}
 			}
 			for i, c := range f.clients {
 				first := f.wait(c)
+				if first.Held != tt.kind || first.Code != tt.fault.Code {
+					t.Errorf("worker %d: held as %q, code %q", i, first.Held, first.Code)
+				}
 				if first.After < tt.min || first.After > tt.max+2*time.Second+time.Millisecond || first.Held == "" || !strings.Contains(first.Why, "no call before 2026-01-01T12:") {
 					t.Errorf("worker %d: %+v", i, first)
 				}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -148,6 +149,7 @@ func TestOneOrdersTroubleIsThatOrders(t *testing.T) {
 		{"one that is cut", 1, []emulator.Fault{never}},
 		{"twelve of all kinds", 12, []emulator.Fault{code400, code500, undecodable, never}},
 		{"twelve of failures", 12, []emulator.Fault{code500, never, page502}},
+		{"answered at first", 5, []emulator.Fault{{FromPoll: 3, Status: 500, Shape: emulator.HTML}}},
 		{"thirty of all kinds", 30, []emulator.Fault{code500, page500, undecodable, never, half, page200, late408}},
 	} {
 		for _, goodFirst := range []bool{true, false} {
@@ -214,6 +216,60 @@ func TestWitnessIsAskedSeldom(t *testing.T) {
 		t.Errorf("20 failures at once asked %d times", got)
 	}
 	if leave := f.wait(f.clients[0]); leave.Held != "" {
+		t.Errorf("%+v", leave)
+	}
+}
+
+// An answer that says nothing of the account shows that it can be reached: failures are counted anew.
+func TestUnclearWitnessIsAskedSeldom(t *testing.T) {
+	f := newFleet(t, 1)
+	f.cloud.Add(project, "order.x", emulator.Order{Faults: []emulator.Fault{page200}})
+	f.cloud.Add(project, "order.bad", emulator.Order{Faults: []emulator.Fault{code500}})
+	for n := 1; n <= 20; n++ {
+		f.clock.now = f.clock.now.Add(time.Second)
+		f.clients[0].Show(t.Context(), region, order("order.bad"))
+		if got := f.cloud.Polls(project, "order.x") - 1; got != n/5 || len(f.bucket.standing()) > 0 {
+			t.Fatalf("after %d failures it was asked %d times, %v stand", n, got, f.bucket.standing())
+		}
+	}
+}
+
+// An order that fails now is no good witness, though it was answered last.
+func TestWitnessWithoutDoubt(t *testing.T) {
+	f := newFleet(t, 1)
+	f.cloud.Add(project, "order.turned", emulator.Order{Faults: []emulator.Fault{{FromPoll: 2, Status: 500, Shape: emulator.HTML}}})
+	for n := range 6 {
+		f.clock.now = f.clock.now.Add(time.Second)
+		_, err := f.clients[0].Show(t.Context(), region, order("order.turned"))
+		if e, ok := errors.AsType[*watcher.PollError](err); ok != (n > 0) || ok && e.Held != "" {
+			t.Errorf("call %d: %v", n+1, err)
+		}
+	}
+	if n := f.cloud.Polls(project, "order.x"); n != 2 {
+		t.Errorf("the good order was asked %d times; want 2", n)
+	}
+}
+
+// A hold begins when the witness has failed, however long that took.
+func TestHoldBeginsAfterItsWitness(t *testing.T) {
+	k := newSharedClock()
+	cloud := one()
+	cloud.SetFaults(emulator.Fault{FromPoll: 2, Status: 503, Shape: emulator.HTML})
+	c := config(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "order.x") {
+			k.advance(20 * time.Second)
+		}
+		cloud.ServeHTTP(w, r)
+	})))
+	c.Now = k.Now
+	client := newClient(t, c)
+	client.Show(t.Context(), region, order("order.x"))
+	for range 5 {
+		k.advance(time.Second)
+		client.Show(t.Context(), region, order("order.y"))
+	}
+	leave := client.Wait(t.Context(), region, order("order.y"), k.Now(), time.Time{})
+	if leave.Held != watcher.HeldUnreachable || leave.After < 4*time.Second {
 		t.Errorf("%+v", leave)
 	}
 }
@@ -296,6 +352,53 @@ func TestUnclearProbes(t *testing.T) {
 	}
 }
 
+// Any answer of the API about an order ends a hold, without another call.
+func TestAnswersEndHolds(t *testing.T) {
+	for _, fault := range []emulator.Fault{{}, code400, code404, code410, {Status: 404, Code: "ModelArts.50015001"}, {Status: 400, Code: "ModelArts.50004000"}, {Status: 409, Shape: emulator.CamelError, Code: "EPS.0003"}} {
+		for _, refusal := range []emulator.Fault{{Status: 429}, {Status: 401}, {Status: 403, Code: "ModelArts.4118"}} {
+			f := newFleet(t, 1)
+			f.clock.now = f.clock.now.Add(time.Second)
+			f.cloud.SetFaults(refusal)
+			f.show(f.clients[0])
+			f.cloud.SetFaults()
+			f.cloud.Add(project, "order.other", emulator.Order{Faults: []emulator.Fault{fault}})
+			f.clock.now = f.clock.now.Add(10 * time.Minute)
+			before := f.cloud.Polls(project, "order.x")
+			if leave := f.clients[0].Wait(t.Context(), region, order("order.other"), f.clock.now, time.Time{}); leave.After != 0 {
+				t.Fatalf("no probe: %+v", leave)
+			}
+			f.clients[0].Show(t.Context(), region, order("order.other"))
+			if standing := f.bucket.standing(); len(standing) > 0 || f.cloud.Polls(project, "order.x") != before {
+				t.Errorf("%+v after %+v: %v stand", fault, refusal, standing)
+			}
+		}
+	}
+}
+
+// Calls that were under way when the hold began are no tries: it does not grow for them.
+func TestCallsInFlightAreNoTries(t *testing.T) {
+	k := newSharedClock()
+	cloud, bucket := one(), newBucket(1)
+	c := config(t, serve(t, cloud))
+	c.Accounts = bucket
+	c.Now = func() time.Time { k.advance(10 * time.Millisecond); return k.Now() }
+	client := newClient(t, c)
+	cloud.SetFaults(emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "1"}, Delay: 50 * time.Millisecond})
+	var polls sync.WaitGroup
+	for range 20 {
+		polls.Go(func() { client.Show(t.Context(), region, order("order.x")) })
+	}
+	polls.Wait()
+	for key, hold := range bucket.holds {
+		if wait := hold.Until.Sub(k.Now()); hold.Tries != 1 || wait > time.Second {
+			t.Errorf("%s, for %s: %+v", key, wait, hold)
+		}
+	}
+	if len(bucket.holds) != 1 {
+		t.Errorf("%+v", bucket.holds)
+	}
+}
+
 // A worker that starts while the account is held asks the order that was answered before the hold.
 func TestHoldKnowsItsWitness(t *testing.T) {
 	f := newFleet(t, 1)
@@ -306,7 +409,7 @@ func TestHoldKnowsItsWitness(t *testing.T) {
 	}
 	f.cloud.SetFaults()
 	c := config(t, serve(t, f.cloud))
-	c.Now, c.Accounts = f.clock.Now, f.bucket
+	c.Now, c.Accounts, c.Timeout = f.clock.Now, f.bucket, time.Hour
 	restarted := f.client(c)
 	f.cloud.Add(project, "order.bad", emulator.Order{Faults: []emulator.Fault{{Hang: true}}})
 	f.clock.now = f.clock.now.Add(time.Minute)
