@@ -27,6 +27,7 @@ type accountScene struct {
 	slack   *slackemulator.Server
 	workers []*process
 	addrs   []string
+	envs    [][]string // of the workers
 }
 
 // startAccount starts so many workers of a test build, whose durations are divided by speed, on the
@@ -46,7 +47,7 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 			"FAULT_SPEED=" + strconv.Itoa(speed),
 			"ORDERWATCH_SLACK_TOKEN=" + slackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + slack.URL + "/api/",
 		}, more...)...)
-		s.addrs = append(s.addrs, addr)
+		s.addrs, s.envs = append(s.addrs, addr), append(s.envs, env)
 		s.workers = append(s.workers, start(t, program, env, "serve"))
 	}
 	for _, addr := range s.addrs {
@@ -61,6 +62,15 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 		return nil
 	})
 	return s
+}
+
+// restart stops a worker, starts it anew, and returns when it was ready.
+func (s *accountScene) restart(n int) time.Time {
+	s.t.Helper()
+	s.workers[n].terminate(s.t)
+	s.workers[n] = start(s.t, build(s.t, worker, "faults"), s.envs[n], "serve")
+	awaitReady(s.t, s.addrs[n])
+	return time.Now()
 }
 
 // ask publishes a request for each of the orders.
