@@ -93,20 +93,20 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 }
 
 // A login of which nothing is known is tried with one call. An order that is never answered must not
-// keep the others waiting until its call ends: after loginPatience another one may try, and so on; once
-// maxTrials are under way only now and then. More than five wrong calls lock a key.
+// keep the others waiting until its call ends: after trialPause another one may try, and so on; once
+// fewTrials are under way, over all workers, after a longer pause. More than five wrong calls lock a key.
 const (
-	loginPatience = 500 * time.Millisecond
-	maxTrials     = 4 // of all workers, but two for each
-	slowTrials    = 2 * time.Second
+	trialPause     = 500 * time.Millisecond
+	fewTrials      = 4
+	longTrialPause = 2 * time.Second
 )
 
 // try notes a call that may show that the login is accepted.
 func (a *account) try(now time.Time) {
 	a.trials++
-	pause := loginPatience
-	if a.trials >= max(2, maxTrials/a.workers) {
-		pause = slowTrials
+	pause := trialPause
+	if a.trials >= fewTrials/a.workers {
+		pause = longTrialPause
 	}
 	a.trying = now.Add(pause)
 }
