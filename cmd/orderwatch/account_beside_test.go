@@ -60,7 +60,7 @@ func besideBadOnes(t *testing.T, tolerance time.Duration) {
 	polls := s.polls(orderName(bad))
 
 	time.Sleep(25 * time.Second) // some have failed more than once; where is left to chance
-	ready := s.restart(0)
+	stopped, begun := s.restart(0)
 	s.awaitCompleted(1)
 	c := s.completions()[orderName(bad)]
 	if c.Outcome != watcher.Succeeded {
@@ -68,8 +68,8 @@ func besideBadOnes(t *testing.T, tolerance time.Duration) {
 	}
 	n, latest := 0, time.Duration(0)
 	for p := range polls {
-		if p.planned.Before(ready) && p.made.After(ready) {
-			p.planned = ready // it was due while there was no worker
+		if p.planned.After(stopped) && p.planned.Before(begun) { // there was no worker then
+			p.planned = begun
 		}
 		if late := p.made.Sub(p.planned); late > tolerance {
 			t.Errorf("poll %d was made %s late", n+1, late)

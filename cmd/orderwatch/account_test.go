@@ -64,13 +64,15 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 	return s
 }
 
-// restart stops a worker, starts it anew, and returns when it was ready.
-func (s *accountScene) restart(n int) time.Time {
+// restart stops a worker, starts it anew, and returns when it was told to stop and when the new one began.
+func (s *accountScene) restart(n int) (stopped, begun time.Time) {
 	s.t.Helper()
+	stopped = time.Now()
 	s.workers[n].terminate(s.t)
+	begun = time.Now()
 	s.workers[n] = start(s.t, build(s.t, worker, "faults"), s.envs[n], "serve")
 	awaitReady(s.t, s.addrs[n])
-	return time.Now()
+	return stopped, begun
 }
 
 // ask publishes a request for each of the orders.

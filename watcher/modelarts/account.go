@@ -96,7 +96,7 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 // keep the others waiting until its call ends: after trialPause another one may try, and so on; once
 // fewTrials are under way, over all workers, after a longer pause. More than five wrong calls lock a key.
 const (
-	trialPause     = 500 * time.Millisecond
+	trialPause     = 250 * time.Millisecond
 	fewTrials      = 4
 	longTrialPause = 2 * time.Second
 )
@@ -112,10 +112,11 @@ func (a *account) try(now time.Time) {
 }
 
 // tried notes that such a call has ended.
-func (a *account) tried() {
+func (a *account) tried(e *APIError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trials = 0
+	a.proven = a.proven || takesLogin(e)
 }
 
 // share takes this worker's share of the rate.
@@ -156,7 +157,7 @@ func (a *account) calls(n float64) time.Duration {
 
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
-	a.tried()
+	a.tried(asAPIError(err))
 	b := a.holds.heard(ctx, c, err)
 	e, _ := errors.AsType[*APIError](err)
 	a.mu.Lock()

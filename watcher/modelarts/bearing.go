@@ -2,6 +2,7 @@ package modelarts
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -32,6 +33,12 @@ func bearingOf(e *APIError) bearing {
 		return answers
 	}
 	return neither
+}
+
+// takesLogin reports whether a call that ended with the error shows that the login is accepted, also where
+// the order could not be read: refused ones do not get so far.
+func takesLogin(e *APIError) bool {
+	return bearingOf(e) == answers || e.Status == http.StatusOK || e.hold != watcher.HeldLogin && strings.HasPrefix(e.Code, "ModelArts.")
 }
 
 // A call asks for an order.

@@ -473,12 +473,32 @@ func TestHangingTrial(t *testing.T) {
 		if wait().After == 0 {
 			tried++
 		}
-		if since := f.clock.now.Sub(newClock().now); since == 2*time.Second && tried != 4 {
-			t.Errorf("%d calls after two seconds", tried)
+		if since := f.clock.now.Sub(newClock().now); since == time.Second && tried != 4 {
+			t.Errorf("%d calls after a second", tried)
 		}
 	}
 	if tried < 8 || tried > 12 {
 		t.Errorf("%d calls in 15 s", tried)
+	}
+}
+
+// An answer shows that the login is accepted, also where it is of no use; others need not wait then.
+func TestAnswersProveTheLogin(t *testing.T) {
+	for _, tt := range []struct {
+		fault emulator.Fault
+		want  bool
+	}{
+		{emulator.Fault{}, true}, {code400, true}, {code500, true}, {undecodable, true}, {code404, true},
+		{page500, false}, {page502, false}, {never, false}, {emulator.Fault{Status: 500, Code: "APIG.0605"}, false},
+	} {
+		f := freshFleet(t, 1)
+		f.cloud.Add(project, "order.x", emulator.Order{Faults: []emulator.Fault{tt.fault}})
+		f.wait(f.clients[0])
+		f.show(f.clients[0])
+		first, second := f.wait(f.clients[0]), f.wait(f.clients[0])
+		if first.After != 0 || (second.After == 0) != tt.want {
+			t.Errorf("%+v: %+v, %+v", tt.fault, first, second)
+		}
 	}
 }
 
