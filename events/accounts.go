@@ -20,25 +20,26 @@ import (
 )
 
 // Accounts is what the workers on one NATS account tell each other through the bucket
-// ORDER_ACCOUNTS: under worker.<id> that they work, every two seconds, and under
-// hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It is safe for
-// concurrent use.
+// ORDER_ACCOUNTS: under worker.<id>, every two seconds, that they work, and about which order they were
+// answered last; and under hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It
+// is safe for concurrent use.
 //
 // A worker counts until it was not heard of for a few seconds, by this process's clock, in which the
 // bucket could be read.
 type Accounts struct {
-	log   *slog.Logger
-	store *store
-	clock *Clock
-	id    string // of this worker
-	hello []byte // its sign
-	told  chan struct{}
+	log     *slog.Logger
+	store   *store
+	clock   *Clock
+	id      string // of this worker
+	version string // of its program
+	told    chan struct{}
 
-	mu      sync.Mutex
-	holds   map[string]heldAccount
-	workers map[string]presence // the others
-	sign    uint64              // the revision of this worker's last one
-	current bool                // whether the last look showed it: whoever answered is not behind
+	mu       sync.Mutex
+	holds    map[string]heldAccount
+	workers  map[string]presence      // the others
+	answered map[string]watcher.Order // by account: this worker's
+	sign     uint64                   // the revision of this worker's last one
+	current  bool                     // whether the last look showed it: whoever answered is not behind
 
 	blind atomic.Bool // the bucket cannot be read
 }
@@ -55,11 +56,13 @@ type presence struct {
 	revision uint64
 	seen     time.Time // by this process's clock
 	version  string    // of its program; empty where its release does not tell
+	answered map[string]watcher.Order
 }
 
 // A sign is what a worker says of itself. Releases before this one wrote an empty one.
 type sign struct {
-	Version string `json:"version,omitempty"`
+	Version  string                   `json:"version,omitempty"`
+	Answered map[string]watcher.Order `json:"answered,omitempty"` // by account: the order it was answered about last
 }
 
 // Keys of the bucket begin so.
@@ -75,15 +78,11 @@ func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	hello, err := json.Marshal(sign{Version: semantic(config.Version)})
-	if err != nil {
-		return nil, err
-	}
 	return &Accounts{
-		hello: hello,
-		log:   log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
+		version: semantic(config.Version),
+		log:     log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
 		store: newStore(log, config, js, clock),
-		holds: make(map[string]heldAccount), workers: make(map[string]presence),
+		holds: make(map[string]heldAccount), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
 	}, nil
 }
 
@@ -232,9 +231,35 @@ func (a *Accounts) listen() (*nats.Subscription, error) {
 	})
 }
 
+// Answered notes it; it is told with the next sign.
+func (a *Accounts) Answered(key string, order watcher.Order) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answered[key] = order
+}
+
+// LastAnswered returns what the worker said whose sign is the latest of those that said so.
+func (a *Accounts) LastAnswered(key string) (order watcher.Order, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	latest := uint64(0)
+	for _, w := range a.workers {
+		if o, said := w.answered[key]; said && w.revision > latest {
+			order, ok, latest = o, true, w.revision
+		}
+	}
+	return order, ok
+}
+
 // greet says that this worker works.
 func (a *Accounts) greet(ctx context.Context) {
-	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: a.hello}
+	a.mu.Lock()
+	encoded, err := json.Marshal(sign{Version: a.version, Answered: a.answered})
+	a.mu.Unlock()
+	if err != nil {
+		panic("events: " + err.Error()) // only texts are ever rendered
+	}
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: encoded}
 	sequence, err := a.store.publish(ctx, a.store.names.accountStream(), m)
 	if err != nil {
 		a.log.Debug("sign of this worker not stored", "err", err)
@@ -287,6 +312,8 @@ func (a *Accounts) take(m *jetstream.RawStreamMsg) {
 // meet notes a sign of another worker: one that is new here, and not old.
 func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 	now := a.clock.local()
+	var said sign
+	_ = json.Unmarshal(m.Data, &said) // a sign that cannot be read is one
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before, known := a.workers[id]
@@ -297,9 +324,7 @@ func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 		delete(a.workers, id)
 	case known && m.Sequence == before.revision:
 	case known || a.clock.Now().Sub(m.Time) < a.store.timing.WorkerGone:
-		var said sign
-		_ = json.Unmarshal(m.Data, &said) // what can be read of it
-		a.workers[id] = presence{m.Sequence, now, said.Version}
+		a.workers[id] = presence{m.Sequence, now, said.Version, said.Answered}
 	}
 }
 
@@ -322,7 +347,7 @@ func (a *Accounts) meetAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, last := range a.workers {
-		a.workers[id] = presence{last.revision, now, last.version}
+		a.workers[id] = presence{last.revision, now, last.version, last.answered}
 	}
 }
 

@@ -57,6 +57,35 @@ func TestWorkersKnowEachOther(t *testing.T) {
 	eventually(t, workers(2, first, third))
 }
 
+// A worker that was answered about nothing knows of an order about which another was, as long as that works.
+func TestWorkersTellWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), -1)
+	start := func() *running {
+		return parts{url: s.ClientURL(), config: sharing(), orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
+	}
+	first, second := start(), start()
+	const key = "ab12.cn-north-4"
+	knows := func(w *running, want watcher.Order) func() error {
+		return func() error {
+			if got, ok := w.accounts.LastAnswered(key); got != want || ok != (want != watcher.Order{}) {
+				return fmt.Errorf("%+v, %t; want %+v", got, ok, want)
+			}
+			return nil
+		}
+	}
+	for _, name := range []string{"order.one", "order.two"} {
+		order := watcher.Order{ProjectID: "p", Name: name}
+		first.accounts.Answered(key, order)
+		eventually(t, knows(second, order))
+	}
+	if err := knows(first, watcher.Order{})(); err != nil {
+		t.Error(err)
+	}
+	first.stop()
+	eventually(t, knows(second, watcher.Order{}))
+}
+
 func TestHoldsAreShared(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)

@@ -106,7 +106,7 @@ func openCounts(c watcher.Completion) string {
 	return text
 }
 
-// errorNote returns " (CODE: message)" on one line.
+// errorNote returns " (CODE: message)" on one line, with words for an account that is held.
 func errorNote(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
@@ -118,10 +118,17 @@ func errorNote(e *watcher.ErrorDetail) string {
 	return " (" + text + ")"
 }
 
-// errorCode returns the API's code, empty where the watcher put its own word there.
+// errorCode returns the API's code, empty where the watcher put its own word there. Where the account
+// was held it says for what, too.
 func errorCode(e *watcher.ErrorDetail) string {
+	switch {
+	case e.AccountHeld() && e.Code != watcher.HeldCode:
+		return e.Held.Words() + ", " + e.Code
+	case e.AccountHeld():
+		return e.Held.Words()
+	}
 	switch watcher.Class(e.Code) {
-	case watcher.MayPass, watcher.Throttled, watcher.NotFound, watcher.Refused, watcher.Credentials:
+	case watcher.MayPass, watcher.Throttled, watcher.NotFound, watcher.Refused, watcher.Forbidden, watcher.Credentials:
 		return ""
 	}
 	return e.Code

@@ -147,6 +147,15 @@ func cases() map[string]struct {
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
 			c.Error = &watcher.ErrorDetail{Code: "may_pass", Message: "ask ModelArts: 503 Service Unavailable"}
 		}), here},
+		"timed_out_held": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) {
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Error = &watcher.ErrorDetail{Code: "APIG.0307", Held: watcher.HeldLogin,
+				Message: "ModelArts refuses the account's login; no call before 2025-04-10T13:55:00Z: HTTP 401: APIG.0307: The token must be updated. (check the user, the password and the domain)"}
+		}), here},
+		"timed_out_held_before": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) { // by a worker of the release before
+			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
+			c.Error = &watcher.ErrorDetail{Code: "held", Message: "ModelArts cannot be reached; no call before 2025-04-10T13:55:00Z: dial tcp: connection refused"}
+		}), here},
 		"timed_out_unknown": {with(order(watcher.TimedOut, 0), func(c *watcher.Completion) { // before the grace was over
 			c.CompletedAt = c.AcceptedAt.Add(time.Minute)
 			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: "Order order.pool-5ed5-w4l2n not found."}

@@ -13,7 +13,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	past := !now.Before(w.Deadline)
 	when := now.Add(leave.After)
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
-		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), "held"), Message: cut(leave.Why, maxErrorMessage), Held: leave.Held}
+		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Held: leave.Held}
 	}
 	switch {
 	case w.Wish != nil:

@@ -18,6 +18,7 @@ type Hold struct {
 	Over      time.Time      `json:"over,omitzero"`     // when a call was answered; it is kept until people know
 	ToldAt    time.Time      `json:"told_at,omitzero"`  // when people were told that it stands
 	ToldTo    map[string]int `json:"told_to,omitempty"` // how many watches waited then, by project
+	Witness   *Order         `json:"witness,omitempty"` // an order that was answered before: it is asked to find out; nil: none is known
 }
 
 // A HoldKind says why an account is held.
@@ -31,6 +32,31 @@ const (
 	HeldArrears     HoldKind = "arrears"     // it is frozen or in arrears; its project is held
 	HeldUnreachable HoldKind = "unreachable" // no call is answered
 )
+
+// Words returns in words what the account is held for, as half a sentence; general ones for a kind that
+// is not known, or empty.
+func (k HoldKind) Words() string {
+	switch k {
+	case HeldThrottled:
+		return "the account is throttled"
+	case HeldLogin:
+		return "the login is refused"
+	case HeldPermission:
+		return "the account lacks a permission"
+	case HeldArrears:
+		return "the account is frozen or in arrears"
+	case HeldUnreachable:
+		return "ModelArts cannot be reached"
+	}
+	return "the account may not be asked now"
+}
+
+// HeldCode is the code of an error that says that the account may not be asked, where the API gave none.
+// Before [ErrorDetail] had the field Held it was the code of them all.
+const HeldCode = "held"
+
+// AccountHeld reports whether the order was not asked, since the account may not be.
+func (e ErrorDetail) AccountHeld() bool { return e.Held != "" || e.Code == HeldCode }
 
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }

@@ -67,6 +67,11 @@ type Accounts interface {
 	// another worker was quicker, and Hold returns what it stored; with any other error the hold
 	// counts for this worker alone.
 	SetHold(ctx context.Context, key string, h Hold, revision Revision) error
+	// Answered lets the others know which order this worker was answered about last with the account
+	// under the key. It does not block.
+	Answered(key string, order Order)
+	// LastAnswered returns what another worker said so, one of them where several did. It does not block.
+	LastAnswered(key string) (order Order, ok bool)
 }
 
 // A Notifier tells people how a watch ended, and of accounts that cannot be asked. It must be safe

@@ -28,6 +28,7 @@ type accountScene struct {
 	slack   *slackemulator.Server
 	workers []*process
 	addrs   []string
+	envs    [][]string // of the workers
 }
 
 // startAccount starts so many workers of a test build, whose durations are divided by speed, on the
@@ -47,7 +48,7 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 			"FAULT_SPEED=" + strconv.Itoa(speed),
 			"ORDERWATCH_SLACK_TOKEN=" + slackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + slack.URL + "/api/",
 		}, more...)...)
-		s.addrs = append(s.addrs, addr)
+		s.addrs, s.envs = append(s.addrs, addr), append(s.envs, env)
 		s.workers = append(s.workers, start(t, program, env, "serve"))
 	}
 	for _, addr := range s.addrs {
@@ -62,6 +63,17 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 		return nil
 	})
 	return s
+}
+
+// restart stops a worker, starts it anew, and returns when it was told to stop and when the new one began.
+func (s *accountScene) restart(n int) (stopped, begun time.Time) {
+	s.t.Helper()
+	stopped = time.Now()
+	s.workers[n].terminate(s.t)
+	begun = time.Now()
+	s.workers[n] = start(s.t, build(s.t, worker, "faults"), s.envs[n], "serve")
+	awaitReady(s.t, s.addrs[n])
+	return stopped, begun
 }
 
 // ask publishes a request for each of the orders.

@@ -274,3 +274,7 @@ func (h heldAccounts) Hold(key string) (watcher.Hold, watcher.Revision) { return
 func (heldAccounts) SetHold(context.Context, string, watcher.Hold, watcher.Revision) error {
 	return nil
 }
+
+func (heldAccounts) Answered(string, watcher.Order) {}
+
+func (heldAccounts) LastAnswered(string) (watcher.Order, bool) { return watcher.Order{}, false }

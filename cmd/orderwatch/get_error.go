@@ -14,7 +14,7 @@ func (p page) lastError(w watcher.Snapshot) []string {
 	}
 	text, means := snapshotError(w), ""
 	switch {
-	case e.Held != "" || e.Code == heldCode:
+	case e.AccountHeld():
 		means = "ModelArts is not asked before that; the deadline still counts."
 	case w.State == watcher.Ended:
 	case w.ErrorsInARow > 1:
@@ -60,14 +60,10 @@ func shows(w watcher.Snapshot) string {
 // unknownOrder is the code for an order that ModelArts does not know, as its API documents it.
 const unknownOrder = "ModelArts.50015001"
 
-// heldCode is the code of the error of a watch whose account may not be asked now, where the API gave none.
-const heldCode = "held"
-
 // errorText returns the error as words.
 func errorText(e watcher.ErrorDetail) string {
 	code, message := clean(e.Code), clean(e.Message)
 	words := map[string]string{
-		heldCode:                    "the account may not be asked now",
 		string(watcher.MayPass):     "the poll did not work",
 		string(watcher.Throttled):   "ModelArts throttles the account",
 		string(watcher.NotFound):    "ModelArts does not know the order",
@@ -76,8 +72,10 @@ func errorText(e watcher.ErrorDetail) string {
 		string(watcher.Credentials): "the account's login is refused",
 	}
 	switch {
-	case e.Held != "" && words[e.Code] == "":
-		code = words[heldCode] + " (" + code + ")"
+	case e.AccountHeld() && e.Code != watcher.HeldCode:
+		code = e.Held.Words() + " (" + code + ")"
+	case e.AccountHeld():
+		code = e.Held.Words()
 	case e.Code == unknownOrder:
 		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"
 	case words[e.Code] != "":

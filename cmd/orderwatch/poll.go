@@ -39,7 +39,7 @@ func polled(w watcher.Snapshot, now time.Time) string {
 	if w.Polls == 0 {
 		return "is polled now, for the first time"
 	}
-	if e := w.LastError; e != nil && (e.Held != "" || e.Code == heldCode) {
+	if w.LastError != nil && w.LastError.AccountHeld() {
 		return "is polled when its account may be asked again: " + clean(w.LastError.Message)
 	}
 	text := fmt.Sprintf("is polled now, after %s; the last was %s", plural(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))

@@ -98,25 +98,38 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 }
 
 // A login of which nothing is known is tried with one call. An order that is never answered must not
-// keep the others waiting until its call ends: after loginPatience another one may try, and so on, until as
-// many are under way as may be wrong: more than five wrong calls lock a key. Tokens are not locked.
+// keep the others waiting until its call ends: after trialPause another one may try, and so on; once
+// fewTrials are under way, over all workers, after a longer pause. A key is tried by no more calls at once
+// than may be wrong: more than five wrong ones lock it. Tokens are not locked.
 const (
-	loginPatience = 500 * time.Millisecond
-	keyTrials     = 5 // of all workers
+	trialPause     = 250 * time.Millisecond
+	longTrialPause = 2 * time.Second
+	fewTrials      = 4
+	keyTrials      = 5 // of all workers
 )
 
 // try notes a call that may show that the login is accepted.
 func (a *account) try(now time.Time) {
 	a.trials++
-	pause := loginPatience
-	if a.allTried() {
+	pause := trialPause
+	switch {
+	case a.allTried():
 		pause = a.holds.patience // until one of them ends
+	case a.trials >= fewTrials/a.workers:
+		pause = longTrialPause
 	}
 	a.trying = now.Add(pause)
 }
 
 // allTried reports whether as many trials are under way as may be wrong.
 func (a *account) allTried() bool { return a.locks && a.trials >= max(1, keyTrials/a.workers) }
+
+// accepted notes that the login is good.
+func (a *account) accepted() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.proven = true
+}
 
 // share takes this worker's share of the rate.
 func (a *account) share(now time.Time) {
@@ -156,13 +169,16 @@ func (a *account) calls(n float64) time.Duration {
 
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
+	if takesLogin(asAPIError(err)) {
+		a.accepted()
+	}
 	b := a.holds.heard(ctx, c, err)
 	e, _ := errors.AsType[*APIError](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trials = max(0, a.trials-1) // not before the hold stands that follows from a wrong login
 	if !a.allTried() {
-		a.trying = earlier(a.trying, c.ended.Add(loginPatience))
+		a.trying = earlier(a.trying, c.ended.Add(trialPause))
 	}
 	switch {
 	case b == answers:

@@ -31,10 +31,11 @@ type bucket struct {
 	broken    bool // it stores nothing: what is set counts for this worker alone
 	holds     map[string]watcher.Hold
 	revisions map[string]watcher.Revision
+	answered  map[string]watcher.Order
 }
 
 func newBucket(workers int) *bucket {
-	return &bucket{workers: workers, holds: make(map[string]watcher.Hold), revisions: make(map[string]watcher.Revision)}
+	return &bucket{workers: workers, holds: make(map[string]watcher.Hold), revisions: make(map[string]watcher.Revision), answered: make(map[string]watcher.Order)}
 }
 
 func (b *bucket) Workers() int {
@@ -47,6 +48,31 @@ func (b *bucket) Hold(key string) (watcher.Hold, watcher.Revision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.holds[key], b.revisions[key]
+}
+
+// standing returns the keys of the holds that stand.
+func (b *bucket) standing() (keys []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, hold := range b.holds {
+		if hold.Stands() {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (b *bucket) Answered(key string, order watcher.Order) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answered[key] = order
+}
+
+func (b *bucket) LastAnswered(key string) (watcher.Order, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	order, ok := b.answered[key]
+	return order, ok && b.workers > 1
 }
 
 func (b *bucket) SetHold(_ context.Context, key string, h watcher.Hold, revision watcher.Revision) error {

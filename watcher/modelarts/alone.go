@@ -27,6 +27,10 @@ func (a *alone) Hold(key string) (watcher.Hold, watcher.Revision) {
 	return k.hold, k.revision
 }
 
+func (*alone) Answered(string, watcher.Order) {}
+
+func (*alone) LastAnswered(string) (watcher.Order, bool) { return watcher.Order{}, false }
+
 func (a *alone) SetHold(_ context.Context, key string, h watcher.Hold, revision watcher.Revision) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

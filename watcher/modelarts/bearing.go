@@ -2,7 +2,7 @@ package modelarts
 
 import (
 	"net/http"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -35,54 +35,15 @@ func bearingOf(e *APIError) bearing {
 	return neither
 }
 
-// A call is one that has ended.
+// takesLogin reports whether a call that ended with the error shows that the login is accepted, also where
+// the order could not be read: refused ones do not get so far.
+func takesLogin(e *APIError) bool {
+	return bearingOf(e) == answers || e.Status == http.StatusOK || e.hold != watcher.HeldLogin && strings.HasPrefix(e.Code, "ModelArts.")
+}
+
+// A call asks for an order.
 type call struct {
 	order        watcher.Order
 	began, ended time.Time
-}
-
-// witnesses are the orders that were answered last: they show whether the API answers at all. The zero
-// value has none.
-type witnesses []witness
-
-type witness struct {
-	order  watcher.Order
-	usable bool // the answer was the order, or that it is not known
-	fails  bool // it was asked since, and not answered
-}
-
-const maxWitnesses = 8
-
-// heard notes how a call about the order ended.
-func (w *witnesses) heard(order watcher.Order, b bearing, usable bool) {
-	at := slices.IndexFunc(*w, func(known witness) bool { return known.order == order })
-	switch {
-	case b == answers:
-		if at >= 0 {
-			*w = slices.Delete(*w, at, at+1)
-		}
-		*w = slices.Insert(*w, 0, witness{order: order, usable: usable})
-		*w = (*w)[:min(len(*w), maxWitnesses)]
-	case at >= 0 && b != refuses:
-		(*w)[at].fails = true
-	}
-}
-
-// best returns the order of the project, or of any where that is empty, that is most likely to be
-// answered: one that was answered since it failed, with a usable answer, last.
-func (w witnesses) best(project string) (watcher.Order, bool) {
-	best, rank := watcher.Order{}, 0
-	for _, known := range w {
-		r := 1
-		if known.usable {
-			r++
-		}
-		if !known.fails {
-			r += 2
-		}
-		if r > rank && (project == "" || known.order.ProjectID == project) {
-			best, rank = known.order, r
-		}
-	}
-	return best, rank > 0
+	asked        *inquiry // what a witness showed that was asked before; nil: none was
 }

@@ -367,7 +367,7 @@ func TestTrialsOfALogin(t *testing.T) {
 		key         bool
 		workers     int
 		least, most int // calls under way at once
-	}{{true, 1, 5, 5}, {true, 2, 2, 2}, {true, 3, 1, 1}, {true, 9, 1, 1}, {false, 1, 20, 100}} {
+	}{{true, 1, 5, 5}, {true, 2, 2, 2}, {true, 3, 1, 1}, {true, 9, 1, 1}, {false, 1, 10, 20}} {
 		clock := newClock()
 		c := config(t, serve(t, one()))
 		c.Now, c.Accounts = clock.Now, newBucket(tt.workers)

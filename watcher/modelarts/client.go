@@ -203,10 +203,11 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 	if !ok {
 		return watcher.Answer{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
 	}
-	began := c.config.Now()
+	asked := r.account.holds.begin(ctx, order)
 	answer, err := c.ask(ctx, region, r.endpoint, order)
 	if ctx.Err() == nil {
-		r.account.heard(ctx, call{order: order, began: began, ended: c.config.Now()}, err)
+		asked.ended = c.config.Now()
+		r.account.heard(ctx, asked, err)
 	}
 	return answer, err
 }

@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -203,6 +206,33 @@ func TestShowWithNobodyThere(t *testing.T) {
 	_, err := newClient(t, config(t, server)).Show(t.Context(), region, order("order.x"))
 	if e, ok := errors.AsType[*modelarts.APIError](err); !ok || e.Status != 0 || !strings.Contains(e.Message, "connection refused") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A proxy that makes no connection is named. Which proxy is used is read from the environment once, so a
+// process of its own asks.
+func TestProxyRefuses(t *testing.T) {
+	if os.Getenv("TEST_PROXY_REFUSES") != "" {
+		token, err := modelarts.NewToken(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := newClient(t, modelarts.Config{Endpoint: "https://modelarts.example", Regions: []string{region}, Credential: token})
+		_, err = client.Show(t.Context(), region, order("order.x"))
+		fmt.Println(err)
+		return
+	}
+	for status, want := range map[int]string{
+		http.StatusBadGateway:        "a proxy answered 502 Bad Gateway (if this lasts, check the proxy and the endpoint)",
+		http.StatusProxyAuthRequired: "a proxy answered 407 Proxy Authentication Required (check the proxy's login)",
+	} {
+		proxy := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		again := exec.Command(os.Args[0], "-test.run=^TestProxyRefuses$")
+		again.Env = append(os.Environ(), "TEST_PROXY_REFUSES=1", "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+		out, err := again.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%v: %s; want %q", err, out, want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -35,7 +36,7 @@ type holds struct {
 	failing   failing
 	answered  time.Time // when the account was last answered about an order
 	witnesses witnesses
-	asking    bool                      // one of them is being asked
+	asking    atomic.Bool               // one of them is being asked
 	blamed    map[watcher.HoldKind]bool // for what this worker held the account since it was last answered
 	rests     int                       // in a row
 	restEnd   time.Time
@@ -176,7 +177,11 @@ func (h *holds) note(c call, b bearing, e *APIError) (others time.Time, many boo
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	others = h.answered
-	h.witnesses.heard(c.order, b, e == nil || e.Class == watcher.NotFound)
+	usable := b == answers && (e == nil || e.Class == watcher.NotFound)
+	h.witnesses.heard(c.order, b, usable)
+	if usable {
+		h.shared.Answered(h.account, c.order)
+	}
 	switch {
 	case b == answers:
 		h.answered, h.failing, h.rests, h.blamed = c.ended, failing{}, 0, nil
@@ -231,7 +236,8 @@ func (h *holds) take(ctx context.Context, c call, e *APIError, others time.Time)
 // where many calls failed in a row, or this one was to show whether it still is; and then only where a
 // witness fails, too, or none is known.
 func (h *holds) failed(ctx context.Context, c call, e *APIError, many, probes bool) bearing {
-	switch kind := h.standing(c.ended); {
+	kind := h.standing(c.ended)
+	switch {
 	case probes:
 	case kind == watcher.HeldUnreachable: // others have found the same
 		e.Held = kind
@@ -239,18 +245,25 @@ func (h *holds) failed(ctx context.Context, c call, e *APIError, many, probes bo
 	case kind != "", !many:
 		return fails
 	}
-	asked, b, last := h.ask(ctx, "")
-	c.ended = h.now()
-	switch {
-	case asked && b == refuses:
-		e.Held = last.Held
-		return b
-	case asked && b != fails, !asked && !probes && !h.longEnough(c.ended):
-		return b
-	case !asked:
-		last = e
+	i := c.asked
+	if i == nil {
+		i = h.ask(ctx, "")
+		c.ended = h.now()
 	}
-	h.blame(ctx, watcher.HeldUnreachable, c, last)
+	switch {
+	case i == nil && !probes && !h.longEnough(c.ended):
+		return fails
+	case i == nil:
+		i = &inquiry{fails, e}
+	case i.shows == refuses:
+		e.Held = i.err.Held
+	case i.shows == neither && probes: // it stands
+		e.Held = kind
+	}
+	if i.shows != fails {
+		return i.shows
+	}
+	h.blame(ctx, watcher.HeldUnreachable, c, i.err)
 	e.Held = watcher.HeldUnreachable
 	return fails
 }
@@ -265,46 +278,14 @@ func (h *holds) unclear(ctx context.Context, c call, probed []string) bearing {
 	if !slices.Contains(probed, h.account) { // only one of the project can tell
 		project = c.order.ProjectID
 	}
-	_, b, _ := h.ask(ctx, project)
-	return b
-}
-
-// ask asks the best witness, of a project where one is named, and takes note of how that ends. One is
-// asked at a time: where another call is at it already, that counts as an answer that says nothing.
-// asked is false where there is no witness.
-func (h *holds) ask(ctx context.Context, project string) (asked bool, b bearing, e *APIError) {
-	h.mu.Lock()
-	order, known := h.witnesses.best(project)
-	busy := h.asking
-	h.asking = h.asking || known
-	h.mu.Unlock()
-	if busy || !known {
-		return known, neither, nil
+	i := c.asked
+	if i == nil {
+		i = h.ask(ctx, project)
 	}
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.asking = false
-	}()
-	c := call{order: order, began: h.now()}
-	err := h.askAgain(ctx, order)
-	if ctx.Err() != nil { // this worker stops
-		return true, neither, nil
+	if i == nil {
+		return neither
 	}
-	c.ended = h.now()
-	e = asAPIError(err)
-	b = bearingOf(e)
-	h.logger.Debug("asked once more for the order that was answered last", "project", order.ProjectID, "order", order.Name, "err", err)
-	others, _ := h.note(c, b, e)
-	switch b {
-	case answers, refuses:
-		h.take(ctx, c, e, others)
-	case neither:
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.failing = failing{}
-	}
-	return true, b, e
+	return i.shows
 }
 
 // longEnough reports whether calls have failed so that an account may be held of which no order was
@@ -375,6 +356,9 @@ func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, c call, e *APIE
 		}
 		if kind == watcher.HeldArrears {
 			hold.ProjectID = c.order.ProjectID
+		}
+		if order, known := h.witness(""); known {
+			hold.Witness = &order
 		}
 		hold.Region, hold.Reason, hold.Code, hold.Over, hold.Probing = h.region, e.Error(), e.Code, time.Time{}, false
 		if old {

@@ -98,10 +98,16 @@ func TestHolds(t *testing.T) {
 					t.Fatalf("before call %d: %+v", n+1, leave)
 				}
 				f.clock.now = f.clock.now.Add(time.Second)
-				f.show(f.clients[0])
+				err := f.show(f.clients[0])
+				if e, ok := errors.AsType[*watcher.PollError](err); !ok || (e.Held == tt.kind) != (n == tt.calls-1) {
+					t.Errorf("call %d: held as %q: %v", n+1, e.Held, err)
+				}
 			}
 			for i, c := range f.clients {
 				first := f.wait(c)
+				if first.Held != tt.kind || first.Code != tt.fault.Code {
+					t.Errorf("worker %d: held as %q, code %q", i, first.Held, first.Code)
+				}
 				if first.After < tt.min || first.After > tt.max+2*time.Second+time.Millisecond || first.Held == "" || !strings.Contains(first.Why, "no call before 2026-01-01T12:") {
 					t.Errorf("worker %d: %+v", i, first)
 				}
@@ -293,17 +299,22 @@ func TestOneWorkerWithoutNetwork(t *testing.T) {
 	broken := newClient(t, c)
 	f.show(broken)
 	gone.Close()
-	answered := 0
+	answered, rested := 0, false
 	for end := f.clock.now.Add(10 * time.Minute); f.clock.now.Before(end); f.clock.now = f.clock.now.Add(time.Second) {
-		if f.wait(broken).After == 0 {
+		switch leave := f.wait(broken); {
+		case leave.After == 0:
 			f.show(broken)
+		case strings.Contains(leave.Why, "only for this worker"):
+			if rested = true; leave.Held != watcher.HeldUnreachable {
+				t.Fatalf("it rests: %+v", leave)
+			}
 		}
 		if f.wait(f.clients[0]).After == 0 && f.show(f.clients[0]) == nil {
 			answered++
 		}
 	}
-	if answered < 500 {
-		t.Errorf("the other worker was answered %d times in 10 minutes", answered)
+	if answered < 500 || !rested {
+		t.Errorf("the other worker was answered %d times in 10 minutes; this one rested: %t", answered, rested)
 	}
 }
 
