@@ -389,11 +389,11 @@ func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 		return
 	}
 	if w.needs.others(err) {
-		if now, before := w.clock.local(), w.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
+		now := w.clock.local()
+		if before := w.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
 			return // whoever does so can do it often
-		} else {
-			w.othersAt.Store(&now)
 		}
+		w.othersAt.Store(&now)
 		w.log.Warn("NATS denies an answer to a requester: the reply subject is none of the worker's, or was answered already; the worker lacks nothing", "err", err)
 		return
 	}
