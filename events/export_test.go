@@ -26,6 +26,9 @@ func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 	return s, err
 }
 
+// LossLooks returns how often the worker has looked whether the store was lost.
+func (w *Worker) LossLooks() int64 { return w.losses.looks.Load() }
+
 // ConnectFailures returns what tells why there is no connection.
 func ConnectFailures(log *slog.Logger) func(error) {
 	f := &connectFailures{log: log}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,7 @@ const allProjects = "all"
 type losses struct {
 	streams map[string]streamSeen
 	untold  *watcher.Attention // found, and not told yet
+	looks   atomic.Int64       // how often all was looked at; for everybody
 }
 
 // A streamSeen is how a stream was when it was looked at last.
@@ -62,6 +64,7 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 		w.log.Error("the store was lost: "+a.Reason, "stream", stream, "since", a.Since)
 		w.losses.untold = &a
 	}
+	w.losses.looks.Add(1)
 	if w.losses.untold == nil {
 		return nil
 	}

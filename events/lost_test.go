@@ -58,7 +58,15 @@ func TestStoreLost(t *testing.T) {
 				publish(t, js, r)
 				eventually(t, cloud.polled(name, 1))
 			}
-			time.Sleep(3 * cfg.Timing.CheckEvery) // the workers have looked
+			for _, w := range workers { // one look begins after all was stored
+				looks := w.LossLooks()
+				eventually(t, func() error {
+					if n := w.LossLooks(); n < looks+2 {
+						return fmt.Errorf("the worker has looked %d times", n)
+					}
+					return nil
+				})
+			}
 			s = lose(t, s, js)
 			nc, js := connect(t, s)
 			lost := func() error {

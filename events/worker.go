@@ -56,7 +56,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, losses: losses{streams: make(map[string]streamSeen)}, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
+	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
 	w.store = newStore(log, config, js, clock)
 	w.store.completed = w.metrics.completed
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
@@ -70,6 +70,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
+	w.losses.streams = make(map[string]streamSeen)
 	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
