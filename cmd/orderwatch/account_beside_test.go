@@ -29,7 +29,7 @@ var defaults = []string{
 // is due, and the account is never held.
 func TestGoodOrderBesideBadOnes(t *testing.T) {
 	t.Parallel()
-	tolerance := 10 * time.Second // of a machine with much to do
+	tolerance := time.Minute // of a machine with much to do; what follows holds that nothing was held
 	if *accountRuns > 1 {
 		tolerance = 2 * time.Second
 	}
