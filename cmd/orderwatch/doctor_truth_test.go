@@ -39,10 +39,18 @@ func TestDoctorStrangers(t *testing.T) {
 		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
 	provision(t, as("setup"))
-	for range 2 {
-		addr := freeAddr(t)
+	addrs := []string{freeAddr(t), freeAddr(t)}
+	for _, addr := range addrs {
 		start(t, build(t, worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
 		awaitReady(t, addr)
+	}
+	for _, addr := range addrs { // whichever answers knows the other
+		eventually(t, patience, func() error {
+			if known := metricsOf(t, addr)["orderwatch_workers"]; known != float64(len(addrs)) {
+				return fmt.Errorf("%s knows %v workers", addr, known)
+			}
+			return nil
+		})
 	}
 	for _, tt := range []struct {
 		user, login string
