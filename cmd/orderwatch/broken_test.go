@@ -52,7 +52,7 @@ func TestGetBrokenRecord(t *testing.T) {
 		return nil
 	})
 	all := carryOut(t, d.env, "events")
-	if strings.Count(all.out, "broken record since") != 2 {
+	if strings.Count(all.out, "  record  broken record: ") != 2 {
 		t.Errorf("events: %s %s", all.out, all.err)
 	}
 	if doctor := carryOut(t, d.env, "doctor"); strings.Count(doctor.out, "broken record since") != 2 {

@@ -221,7 +221,7 @@ func TestDoctorProjects(t *testing.T) {
 func (p patient) record(t *testing.T, w watcher.Watch) {
 	t.Helper()
 	now := time.Now().UTC()
-	w.Schema, w.ID, w.AcceptedAt, w.NextPollAt, w.Deadline = watcher.SchemaVersion, "w_1", now, now.Add(time.Hour), now.Add(2*time.Hour)
+	w.Schema, w.Wakeup, w.ID, w.AcceptedAt, w.NextPollAt, w.Deadline = watcher.SchemaVersion, 1, "w_1", now, now.Add(time.Hour), now.Add(2*time.Hour)
 	asked := []watcher.Request{{ID: "req-1", ReceivedAt: now}}
 	if w.State == watcher.Watching {
 		w.Requests = asked
