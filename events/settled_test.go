@@ -22,11 +22,12 @@ func TestSlackConsumerMadeAnew(t *testing.T) {
 	_, js := connect(t, s)
 	var mu sync.Mutex
 	var names []string
-	refuse := true
+	refuse, refused := true, false
 	notifier := notify(func(_ context.Context, c watcher.Completion) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if refuse && c.OrderName == "order.second" {
+			refused = true
 			return &watcher.RetryError{After: time.Hour, Err: errors.New("not now")}
 		}
 		names = append(names, c.OrderName)
@@ -56,7 +57,13 @@ func TestSlackConsumerMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, js, request("order.second"))
-	eventually(t, func() error { // the first is noted as settled, the second waits
+	eventually(t, func() error { // the first is noted as settled, the second was refused and waits
+		mu.Lock()
+		waits := refused
+		mu.Unlock()
+		if !waits {
+			return errors.New("order.second was not delivered")
+		}
 		consumer, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
 		if err != nil {
 			return err

@@ -383,5 +383,22 @@ func (s *Slack) accepted(ctx context.Context, d delivery, ts string) *watcher.Re
 	}
 	d.log.Debug("message posted", "ts", ts, "part", d.entry.part())
 	r.accepted()
-	return d.entry.stands(ctx, ts, d.message.parts())
+	root := d.entry.part() == 0 && !d.entry.edits()
+	retry := d.entry.stands(ctx, ts, d.message.parts())
+	if retry != nil && root && errors.Is(retry, watcher.ErrConflict) {
+		s.takeBack(ctx, d, ts)
+	}
+	return retry
+}
+
+// takeBack deletes the message that this worker posted where another one stands in its place. That is so where this
+// process slept between its last look at the time and the call: others took it for dead, and posted the message
+// meanwhile. The message stays where the note does not name another one.
+func (s *Slack) takeBack(ctx context.Context, d delivery, ts string) {
+	var stands posting
+	if _, err := s.readNote(ctx, d.entry.key, &stands); err != nil || stands.TS == "" || stands.TS == ts {
+		return
+	}
+	d.receipt.unnoted = nil
+	s.remove(ctx, d, []slack.Message{{Msg: slack.Msg{Timestamp: ts}}})
 }

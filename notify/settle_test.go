@@ -185,6 +185,32 @@ func TestStoppedAtTheAnswer(t *testing.T) {
 	b.want("C0ONCALL", 1)
 }
 
+// TestAsleepBeforeThePost holds that a worker that slept between its last look at the time and its call deletes what
+// it posted: another worker took it for dead, and posted the message meanwhile.
+func TestAsleepBeforeThePost(t *testing.T) {
+	t.Parallel()
+	var slept atomic.Bool
+	var sleeper *bench
+	c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	sleeper = newBench(t, func(config *notify.Config) {
+		config.HTTPClient = &http.Client{Transport: stranger(func(path, _ string) string {
+			if strings.HasSuffix(path, "chat.postMessage") && slept.CompareAndSwap(false, true) {
+				sleeper.another().settle(c)
+			}
+			return ""
+		})}
+	})
+	sleeper.slack.AddToken(token, "chat:write", "channels:history")
+	sleeper.notify(c)
+	stands := sleeper.want("C0ONCALL", 1)[0]
+	if d := sleeper.settle(c); len(d) > 0 {
+		t.Errorf("it waits %v", d)
+	}
+	if again := sleeper.want("C0ONCALL", 1)[0]; again.TS != stands.TS {
+		t.Errorf("the message %s stands, and not %s", again.TS, stands.TS)
+	}
+}
+
 // A stopsAfter lets a worker stop when the answer of a method has been read.
 type stopsAfter struct {
 	method string
