@@ -196,6 +196,7 @@ func TestAsleepBeforeThePost(t *testing.T) {
 		config.HTTPClient = &http.Client{Transport: stranger(func(path, _ string) string {
 			if strings.HasSuffix(path, "chat.postMessage") && slept.CompareAndSwap(false, true) {
 				sleeper.another().settle(c)
+				sleeper.clock.Sleep(t.Context(), time.Minute)
 			}
 			return ""
 		})}
