@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -155,11 +156,11 @@ func parseOrder(c *cobra.Command, config Config, text string) (watcher.Order, er
 		project, name = config.ModelArts.ProjectID, text
 	}
 	if project == "" {
-		return watcher.Order{}, usageError{c, fmt.Errorf("%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)}
+		return watcher.Order{}, exit.Usage(c, "%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)
 	}
 	order := watcher.Order{ProjectID: project, Name: name}
 	if err := order.Validate(); err != nil {
-		return watcher.Order{}, usageError{c, fmt.Errorf("%q is no order: %w", text, orderError(err))}
+		return watcher.Order{}, exit.Usage(c, "%q is no order: %w", text, orderError(err))
 	}
 	return order, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -49,7 +49,7 @@ examples install it for the user; begin a new shell afterwards.`,
 	command.ValidArgs = names
 	command.Args = func(c *cobra.Command, args []string) error {
 		if len(args) != 1 || !slices.Contains(names, args[0]) {
-			return usageError{c, fmt.Errorf("name one shell: %s", strings.Join(names, ", "))}
+			return exit.Usage(c, "name one shell: %s", strings.Join(names, ", "))
 		}
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -43,7 +44,7 @@ usage.`,
 		Example: `  orderwatch doctor
   orderwatch doctor --order my-project/order.pool-5ed5-w4l2n
   orderwatch doctor -o json | jq -r 'select(.level == "problem") | .found'`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 	}
 	c.Flags().StringVar(&order, "order", "", "ask ModelArts for this order, `PROJECT/ORDER`")
 	c.Flags().BoolVar(&every, "all", false, "also list one by one what is as it must be")
@@ -94,7 +95,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	clock := events.NewClock(nil)
 	seen := d.nats(ctx, clock)
 	if interrupted.Err() != nil {
-		return codedError{exitInterrupted, ""}
+		return exit.Error{Code: exit.Interrupted}
 	}
 	for _, group := range seen.groups() {
 		if err := p.print(group.name, group.findings); err != nil {
@@ -103,7 +104,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	}
 	cloud, clocks := d.modelArts(ctx, clock, seen)
 	if interrupted.Err() != nil {
-		return codedError{exitInterrupted, ""}
+		return exit.Error{Code: exit.Interrupted}
 	}
 	for _, group := range []findingGroup{{"ModelArts", "", cloud}, {"clocks", "", append(seen.clocks, clocks...)}, {"Slack", "", <-slack}} {
 		if err := p.print(group.name, group.findings); err != nil {

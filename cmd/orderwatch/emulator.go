@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -84,11 +85,11 @@ timestamps (string, missing), faults. An item has: resource_name, action,
 appear_after, end_after, status, running (its status before that), message.`,
 		Example: `  orderwatch emulator
   orderwatch emulator --control 127.0.0.1:9091 --access-key AK1:SK1`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			options, err := logins.options()
 			if err != nil {
-				return usageError{c, err}
+				return exit.Usage(c, "%w", err)
 			}
 			return runEmulator(c.Context(), c.OutOrStdout(), options, addr, control)
 		},

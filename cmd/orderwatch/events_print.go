@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -32,7 +33,7 @@ func printEvents(c *cobra.Command, s *session, filter events.Filter, format outp
 	})
 	switch {
 	case c.Context().Err() != nil && errors.Is(err, context.Canceled):
-		return codedError{code: exitInterrupted}
+		return exit.Error{Code: exit.Interrupted}
 	case err == nil && printed == 0 && format == textOutput:
 		fmt.Fprintln(c.ErrOrStderr(), "orderwatch: no such event is kept")
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // healthHandler answers probes and scrapers. A worker with troubles is ready: it polls and publishes. One that is
@@ -70,7 +72,7 @@ func healthCommand() *cobra.Command {
 Exit code 0: ready; 1: not ready, or no answer.`,
 		Example: `  orderwatch health
   ORDERWATCH_HTTP_ADDR=127.0.0.1:8081 orderwatch health`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := LoadConfig()
 			if err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // commands returns the program and all its commands.
@@ -136,7 +138,7 @@ func TestUnknownCommand(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		code := run(context.Background(), []string{typed}, &out, &errs)
-		if code != exitUsage || !strings.Contains(errs.String(), "did you mean ") || !strings.Contains(errs.String(), meant+"?") || out.Len() > 0 {
+		if code != exit.Misuse || !strings.Contains(errs.String(), "did you mean ") || !strings.Contains(errs.String(), meant+"?") || out.Len() > 0 {
 			t.Errorf("%s: code %d, stderr %q, stdout %q", typed, code, &errs, &out)
 		}
 	}
@@ -165,7 +167,7 @@ func TestHelpWithFlags(t *testing.T) {
 		var out, errs bytes.Buffer
 		t.Setenv("ORDERWATCH_NATS_URL", "nats://127.0.0.1:1")
 		code := run(context.Background(), strings.Fields(tt.line), &out, &errs)
-		if code != exitUsage || !strings.Contains(errs.String(), tt.says) || out.Len() > 0 {
+		if code != exit.Misuse || !strings.Contains(errs.String(), tt.says) || out.Len() > 0 {
 			t.Errorf("%s: code %d, stderr %q, stdout %q", tt.line, code, &errs, &out)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -33,7 +34,7 @@ With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				project, _, _ := strings.Cut(args[0], "/")
-				return usageError{c, fmt.Errorf("%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], clean(project))}
+				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], clean(project))
 			}
 			return nil
 		},
@@ -75,13 +76,13 @@ func (l *listing) check(c *cobra.Command) error {
 	key, _, isLabel := strings.Cut(l.label, "=")
 	switch {
 	case l.state != "" && l.state != string(watcher.Watching) && l.state != string(watcher.Ended):
-		return usageError{c, fmt.Errorf("--state: %q must be watching or ended", l.state)}
+		return exit.Usage(c, "--state: %q must be watching or ended", l.state)
 	case l.label != "" && (!isLabel || key == ""):
-		return usageError{c, fmt.Errorf("--label: %q must be key=value, such as env=prod", l.label)}
+		return exit.Usage(c, "--label: %q must be key=value, such as env=prod", l.label)
 	case l.limit < 1:
-		return usageError{c, fmt.Errorf("--limit: \"%d\" must be at least 1", l.limit)}
+		return exit.Usage(c, "--limit: \"%d\" must be at least 1", l.limit)
 	case l.all && c.Flags().Changed("limit"):
-		return usageError{c, errors.New("--all and --limit contradict each other: keep one")}
+		return exit.Usage(c, "--all and --limit contradict each other: keep one")
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func listRefusal(c *cobra.Command, err error) error {
 	answer, ok := errors.AsType[*events.ServiceError](err)
 	switch {
 	case ok && answer.Field != "":
-		return usageError{c, errors.New(clean(answer.Reason))}
+		return exit.Usage(c, "%s", clean(answer.Reason))
 	case ok:
 		return errors.New(clean(answer.Reason))
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -33,10 +33,10 @@ const (
 func (l *listing) follow(c *cobra.Command, format outputFormat) error {
 	out := c.OutOrStdout()
 	if format == jsonOutput {
-		return usageError{c, errors.New("--watch draws a table: leave -o json out, or follow orderwatch events -o json")}
+		return exit.Usage(c, "--watch draws a table: leave -o json out, or follow orderwatch events -o json")
 	}
 	if columns, _ := terminalSize(out); columns == 0 {
-		return usageError{c, errors.New("--watch needs a terminal: leave it out, or follow orderwatch events")}
+		return exit.Usage(c, "--watch needs a terminal: leave it out, or follow orderwatch events")
 	}
 	s, err := openSession(c)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 func manCommand() *cobra.Command {
@@ -28,7 +30,7 @@ pages.`,
   orderwatch man ~/.local/share/man/man1`,
 		Args: func(c *cobra.Command, args []string) error {
 			if _, rest, err := newRoot().Find(args); len(args) > 1 && (err != nil || len(rest) > 0) {
-				return usageError{c, fmt.Errorf("name one command or one directory: %s", c.UseLine())}
+				return exit.Usage(c, "name one command or one directory: %s", c.UseLine())
 			}
 			return nil
 		},
@@ -41,7 +43,7 @@ pages.`,
 			dir := args[0]
 			if _, err := os.Stat(dir); err != nil && !strings.ContainsRune(dir, filepath.Separator) {
 				if err := knownCommand(root, args); len(root.SuggestionsFor(dir)) > 0 {
-					return usageError{c, fmt.Errorf("%w A directory is written ./%s", err, dir)}
+					return exit.Usage(c, "%w A directory is written ./%s", err, dir)
 				}
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil {

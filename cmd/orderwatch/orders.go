@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -63,7 +64,7 @@ func parseOrders(c *cobra.Command, config Config, texts []string) (orders []watc
 // oneOrder refuses anything but one argument as wrong usage.
 func oneOrder(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return usageError{c, fmt.Errorf("%d orders are named; name one: %s", len(args), c.UseLine())}
+		return exit.Usage(c, "%d orders are named; name one: %s", len(args), c.UseLine())
 	}
 	return someOrders(c, args)
 }
@@ -71,7 +72,7 @@ func oneOrder(c *cobra.Command, args []string) error {
 // someOrders refuses no arguments as wrong usage.
 func someOrders(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usageError{c, fmt.Errorf("no order is named: %s", c.UseLine())}
+		return exit.Usage(c, "no order is named: %s", c.UseLine())
 	}
 	return nil
 }

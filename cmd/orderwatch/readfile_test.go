@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // TestReadFile holds that only files are read, and no more of one than is allowed.
@@ -77,7 +79,7 @@ func TestNoFile(t *testing.T) {
 				}
 			})
 		}
-		if code, out, errs := routesTest(t, "--file", path, "p/o"); code != exitError || out != "" || !strings.Contains(errs, "is "+what+", not a file") {
+		if code, out, errs := routesTest(t, "--file", path, "p/o"); code != exit.Trouble || out != "" || !strings.Contains(errs, "is "+what+", not a file") {
 			t.Errorf("routes test: code %d, %q, %q", code, out, errs)
 		}
 		if _, err := trusted(path); err == nil || !strings.Contains(err.Error(), "is "+what+", not a file") {
@@ -116,7 +118,7 @@ func TestNoContextFile(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		code := run(context.Background(), append([]string{"list"}, tt.args...), &out, &errs)
-		if code != exitError || !strings.Contains(errs.String(), tt.says) {
+		if code != exit.Trouble || !strings.Contains(errs.String(), tt.says) {
 			t.Errorf("%q: code %d, %s", tt.args, code, &errs)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -23,7 +24,7 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 	case ok && answer.Code == http.StatusConflict:
 		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
 	case ok && answer.Code == http.StatusBadRequest:
-		return usageError{c, fmt.Errorf("%s: %s", order, clean(answer.Reason))}
+		return exit.Usage(c, "%s: %s", order, clean(answer.Reason))
 	case ok:
 		return fmt.Errorf("%s: %s", order, clean(answer.Reason))
 	}
@@ -34,7 +35,7 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 func unanswered(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return codedError{exitInterrupted, "interrupted before an answer came"}
+		return exit.Error{Code: exit.Interrupted, Text: "interrupted before an answer came"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("no answer in time: is NATS well, and a worker (orderwatch serve) at work? Try again")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -42,7 +43,7 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 	command.RunE = func(c *cobra.Command, args []string) error {
 		ask := events.RenotifyRequest{By: cmp.Or(by, userName()), Channels: channels, RequestID: nuid.Next()}
 		if ask.By == "" {
-			return usageError{c, errors.New("this machine does not say who you are: say who wants it with --by NAME")}
+			return exit.Usage(c, "this machine does not say who you are: say who wants it with --by NAME")
 		}
 		if err := checkChannels(c, channels...); err != nil {
 			return err
@@ -62,7 +63,7 @@ func renotify(c *cobra.Command, format outputFormat, which string, ask events.Re
 	if isWatchID(which) {
 		ask.WatchID = which
 	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil && strings.HasPrefix(which, "w_") {
-		return usageError{c, fmt.Errorf("%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", shorten(which, 60))}
+		return exit.Usage(c, "%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", shorten(which, 60))
 	} else if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 	case ok && answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, clean(answer.Reason))
 	case ok && answer.Code == http.StatusBadRequest:
-		return usageError{c, fmt.Errorf("%s: %s", which, clean(answer.Reason))}
+		return exit.Usage(c, "%s: %s", which, clean(answer.Reason))
 	case ok:
 		return fmt.Errorf("%s: %s", which, clean(answer.Reason))
 	}
@@ -102,7 +103,7 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 // oneWatch refuses anything but one argument as wrong usage.
 func oneWatch(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError{c, fmt.Errorf("name one watch or order: %s", c.UseLine())}
+		return exit.Usage(c, "name one watch or order: %s", c.UseLine())
 	}
 	return nil
 }

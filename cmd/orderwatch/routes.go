@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -113,7 +114,7 @@ func routedRequest(c *cobra.Command, config Config, args []string, channel strin
 	}
 	labels, err := readLabels(args[1:])
 	if err != nil {
-		return order, request, usageError{c, fmt.Errorf("label %w", err)}
+		return order, request, exit.Usage(c, "label %w", err)
 	}
 	if channel != "" {
 		if err := checkChannels(c, channel); err != nil {
@@ -122,7 +123,7 @@ func routedRequest(c *cobra.Command, config Config, args []string, channel strin
 	}
 	ask := events.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
 	if err := ask.Check(); err != nil {
-		return order, request, usageError{c, labelError(err)}
+		return order, request, exit.Usage(c, "%w", labelError(err))
 	}
 	return order, watcher.Request{Labels: labels, SlackChannel: channel}, nil
 }
@@ -143,7 +144,7 @@ func labelError(err error) error {
 func readRoutes(c *cobra.Command, config SlackConfig, path string) (notify.Routes, error) {
 	path = cmp.Or(path, config.RoutesFile)
 	if path == "" {
-		return notify.Routes{}, usageError{c, errors.New("which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")}
+		return notify.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
 	text, err := readFile(path, maxRoutesFile)
 	if err != nil {

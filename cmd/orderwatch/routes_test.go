@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // testRoutes is a file with a rule for each thing that a rule can say.
@@ -42,7 +44,7 @@ func routesFile(t *testing.T, text string) {
 }
 
 // routesTest runs the command, and returns what it printed.
-func routesTest(t *testing.T, args ...string) (code int, out, errs string) {
+func routesTest(t *testing.T, args ...string) (code exit.Code, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = run(context.Background(), append([]string{"routes", "test"}, args...), &stdout, &stderr)
@@ -143,7 +145,7 @@ note        a webhook is configured here, and no token: everything goes to the
 			setenv(t, with(tt.env, "SLACK_ROUTES_FILE", "routes.yaml"))
 			routesFile(t, testRoutes)
 			code, out, errs := routesTest(t, strings.Fields(tt.args)...)
-			if code == exitUsage && strings.Contains(errs, tt.want) {
+			if code == exit.Misuse && strings.Contains(errs, tt.want) {
 				return
 			}
 			if code != 0 || out != tt.want || errs != "" {
@@ -223,25 +225,25 @@ func TestRoutesTestRefuses(t *testing.T) {
 		name string
 		env  map[string]string
 		args []string
-		code int
+		code exit.Code
 		want string
 	}{
-		{"no order", nil, nil, exitUsage, "no order is named: orderwatch routes test PROJECT/ORDER [LABEL=VALUE]..."},
-		{"no project", nil, []string{"order.a"}, exitUsage, `"order.a" names no project: write PROJECT/ORDER`},
-		{"no order's name", nil, []string{"p/order..a"}, exitUsage, `"p/order..a" is no order: the order's name must be`},
-		{"two orders", nil, []string{"p/order.a", "p/order.b"}, exitUsage, `label "p/order.b": write it as key=value`},
-		{"label without a key", nil, []string{"p/o", "=gpu"}, exitUsage, `label "=gpu": write it as key=value`},
-		{"label twice", nil, []string{"p/o", "team=a", "team=b"}, exitUsage, `label "team=b": this key comes twice`},
-		{"long value", nil, []string{"p/o", "team=" + strings.Repeat("x", 257)}, exitUsage, `label "team": has 257 characters; at most 256 are taken`},
-		{"channel's name", nil, []string{"--channel", "#gpu", "p/o"}, exitUsage, `--channel: "#gpu" must be a channel's ID such as C0123456789, not its name`},
-		{"no file", nil, []string{"p/o"}, exitUsage, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE"},
-		{"no such file", nil, []string{"--file", "nowhere.yaml", "p/o"}, exitError, "open nowhere.yaml: no such file or directory"},
-		{"a directory", nil, []string{"--file", ".", "p/o"}, exitError, "read .: is a directory"},
-		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
-		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
-		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exitError, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
+		{"no order", nil, nil, exit.Misuse, "no order is named: orderwatch routes test PROJECT/ORDER [LABEL=VALUE]..."},
+		{"no project", nil, []string{"order.a"}, exit.Misuse, `"order.a" names no project: write PROJECT/ORDER`},
+		{"no order's name", nil, []string{"p/order..a"}, exit.Misuse, `"p/order..a" is no order: the order's name must be`},
+		{"two orders", nil, []string{"p/order.a", "p/order.b"}, exit.Misuse, `label "p/order.b": write it as key=value`},
+		{"label without a key", nil, []string{"p/o", "=gpu"}, exit.Misuse, `label "=gpu": write it as key=value`},
+		{"label twice", nil, []string{"p/o", "team=a", "team=b"}, exit.Misuse, `label "team=b": this key comes twice`},
+		{"long value", nil, []string{"p/o", "team=" + strings.Repeat("x", 257)}, exit.Misuse, `label "team": has 257 characters; at most 256 are taken`},
+		{"channel's name", nil, []string{"--channel", "#gpu", "p/o"}, exit.Misuse, `--channel: "#gpu" must be a channel's ID such as C0123456789, not its name`},
+		{"no file", nil, []string{"p/o"}, exit.Misuse, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE"},
+		{"no such file", nil, []string{"--file", "nowhere.yaml", "p/o"}, exit.Trouble, "open nowhere.yaml: no such file or directory"},
+		{"a directory", nil, []string{"--file", ".", "p/o"}, exit.Trouble, "read .: is a directory"},
+		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
+		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
+		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exit.Trouble, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
 			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress\n"},
-		{"unknown command", nil, nil, exitUsage, `unknown command "tset": did you mean test?`},
+		{"unknown command", nil, nil, exit.Misuse, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			setenv(t, tt.env)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events/schema"
 )
 
@@ -24,7 +25,7 @@ name the names are listed.`,
 		ValidArgs: schema.Names(),
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{c, fmt.Errorf("name one schema: %s", c.UseLine())}
+				return exit.Usage(c, "name one schema: %s", c.UseLine())
 			}
 			return nil
 		},
@@ -34,7 +35,7 @@ name the names are listed.`,
 			}
 			document, err := schema.Document(args[0])
 			if err != nil {
-				return usageError{c, err}
+				return exit.Usage(c, "%w", err)
 			}
 			if *format == jsonOutput {
 				return printJSON(c.OutOrStdout(), json.RawMessage(document))

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
@@ -36,7 +37,7 @@ It is configured by the environment:
   export ORDERWATCH_MODELARTS_REGIONS=cn-north-4
   export ORDERWATCH_MODELARTS_TOKEN_FILE=/etc/orderwatch/token
   orderwatch serve`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := LoadServeConfig()
 			if err != nil {

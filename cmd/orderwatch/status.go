@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -31,7 +32,7 @@ Exit code 0 if a worker answers, however the installation is; 1 if none does, or
 NATS is not reached.`,
 		Example: `  orderwatch status
   orderwatch status -o json | jq .held_accounts`,
-		Args:              noArguments,
+		Args:              exit.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	format := outputFlag(command)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -30,7 +31,7 @@ func serveTiming() timing {
 	timing, err := faultTiming(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "orderwatch:", err)
-		os.Exit(exitUsage)
+		os.Exit(int(exit.Misuse))
 	}
 	return timing
 }

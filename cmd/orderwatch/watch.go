@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -79,7 +80,7 @@ the request was rejected. Both are CloudEvents.`,
 			all.RequestedBy = userName()
 		}
 		if all.Labels, err = readLabels(labels); err != nil {
-			return usageError{c, fmt.Errorf("--label %w", err)}
+			return exit.Usage(c, "--label %w", err)
 		}
 		requests, err := watchRequests(c, config, all, args)
 		if err != nil {
@@ -137,14 +138,14 @@ func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, arg
 		requests = append(requests, r)
 	}
 	if all.RequestID != "" && len(requests) > 1 {
-		return nil, usageError{c, errors.New("--request-id names one request: name one order, or leave it out")}
+		return nil, exit.Usage(c, "--request-id names one request: name one order, or leave it out")
 	}
 	if c.Flags().Changed("expected-items") && all.ExpectedItems == 0 {
-		return nil, usageError{c, errors.New("--expected-items: \"0\" must be a whole number from 1 to 10000")}
+		return nil, exit.Usage(c, "--expected-items: \"0\" must be a whole number from 1 to 10000")
 	}
 	for _, r := range requests {
 		if err := r.Check(); err != nil {
-			return nil, usageError{c, flagError(c, err)}
+			return nil, exit.Usage(c, "%w", flagError(c, err))
 		}
 	}
 	return requests, nil
@@ -195,7 +196,7 @@ func publishAll(ctx context.Context, s *session, requests []events.WatchRequest,
 		case err == nil:
 			stored(r, sequence)
 		case ctx.Err() != nil:
-			return codedError{exitInterrupted, fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
+			return exit.Error{Code: exit.Interrupted, Text: fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
 		case errors.Is(err, events.ErrPerhapsStored):
 			return fmt.Errorf("%s: NATS did not say that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, r.RequestID)
 		default:

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -157,14 +158,14 @@ func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
 	case ctx.Err() == nil:
 		return err
 	case !stored:
-		return codedError{exitInterrupted, "interrupted; nothing was asked for"}
+		return exit.Error{Code: exit.Interrupted, Text: "interrupted; nothing was asked for"}
 	}
 	how := "orderwatch list"
 	if open := w.openOrders(); len(open) == 1 {
 		how = "orderwatch get " + open[0].String()
 	}
 	w.leaveLast()
-	return codedError{exitInterrupted, "interrupted; what is being watched goes on. How it is:\n  " + how}
+	return exit.Error{Code: exit.Interrupted, Text: "interrupted; what is being watched goes on. How it is:\n  " + how}
 }
 
 // leaveLast shows once more how far the orders are that have not ended: their bars are gone.

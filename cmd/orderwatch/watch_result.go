@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -13,12 +14,12 @@ import (
 func (w *waiting) result() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	codes, failed := make(map[int]bool), 0
+	codes, failed := make(map[exit.Code]bool), 0
 	slices.SortStableFunc(w.ends, func(a, b watcher.Completion) int { return w.place(a.Order()) - w.place(b.Order()) })
 	for _, c := range w.ends {
 		code, known := exitCodes[c.Outcome]
 		if !known { // a later version's
-			code = exitError
+			code = exit.Trouble
 		}
 		if codes[code] = true; code == 0 {
 			continue
@@ -29,11 +30,11 @@ func (w *waiting) result() error {
 		}
 	}
 	if w.rejected > 0 {
-		codes[exitUsage] = true
+		codes[exit.Misuse] = true
 	}
-	for _, code := range [...]int{exitFailed, exitNotFound, exitTimedOut, exitCancelled, exitUsage, exitError} {
+	for _, code := range [...]exit.Code{exit.Failed, exit.NotFound, exit.TimedOut, exit.Cancelled, exit.Misuse, exit.Trouble} {
 		if codes[code] {
-			return codedError{code, fmt.Sprintf("%d of %d did not succeed", failed+w.rejected, len(w.requests))}
+			return exit.Error{Code: code, Text: fmt.Sprintf("%d of %d did not succeed", failed+w.rejected, len(w.requests))}
 		}
 	}
 	return nil
@@ -45,14 +46,14 @@ func (w *waiting) place(order watcher.Order) int {
 }
 
 // exitCodes are those of the outcomes.
-var exitCodes = map[watcher.Outcome]int{
+var exitCodes = map[watcher.Outcome]exit.Code{
 	watcher.Succeeded:       0,
-	watcher.PartiallyFailed: exitFailed,
-	watcher.AllFailed:       exitFailed,
-	watcher.TimedOut:        exitTimedOut,
-	watcher.OrderNotFound:   exitNotFound,
-	watcher.OrderRefused:    exitNotFound,
-	watcher.Cancelled:       exitCancelled,
+	watcher.PartiallyFailed: exit.Failed,
+	watcher.AllFailed:       exit.Failed,
+	watcher.TimedOut:        exit.TimedOut,
+	watcher.OrderNotFound:   exit.NotFound,
+	watcher.OrderRefused:    exit.NotFound,
+	watcher.Cancelled:       exit.Cancelled,
 }
 
 // failureReport says what went wrong with an order, as long as people read it.
