@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -50,7 +51,7 @@ Exit code 0 if all are cancelled, 1 if one is not.`,
 func cancelled(w watcher.Snapshot, by string) string {
 	who := ""
 	if w.Wish != nil && w.Wish.By != by {
-		who = " (" + clean(w.Wish.By) + " had cancelled it already)"
+		who = " (" + output.Clean(w.Wish.By) + " had cancelled it already)"
 	}
 	return "the watch ends now" + who + "; the order itself is NOT cancelled and goes on in ModelArts"
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -101,7 +102,7 @@ func knownOrders(c *cobra.Command, state watcher.State, named []string, begun st
 			name = order.Name // the project goes without saying
 		}
 		if strings.HasPrefix(name, begun) && !slices.Contains(named, name) {
-			orders = append(orders, cobra.CompletionWithDesc(name, clean(stateWord(w)+": "+w.Reason)))
+			orders = append(orders, cobra.CompletionWithDesc(name, output.Clean(stateWord(w)+": "+w.Reason)))
 		}
 	}
 	return orders

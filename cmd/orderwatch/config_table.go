@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"strings"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 const tableIntro = "Each variable begins with " + envPrefix + ". X[_FILE] is a secret: set X, or X_FILE to the path of a file that holds it.\n"
@@ -13,13 +15,14 @@ const helpWidth = 80
 
 // ConfigTable returns every variable with its meaning and default as aligned text, for the help.
 func ConfigTable() string {
+	const gap = 2 // columns between a name and its meaning
 	all := variables(new(Config))
 	names := make(map[string]int) // the width of each group's names
 	for _, v := range all {
 		names[v.group] = max(names[v.group], len(v.row()[0]))
 	}
 	var b strings.Builder
-	b.WriteString(strings.Join(paragraph(tableIntro, helpWidth, math.MaxInt), "\n") + "\n")
+	b.WriteString(strings.Join(output.Paragraph(tableIntro, helpWidth, math.MaxInt), "\n") + "\n")
 	group := ""
 	for _, v := range all {
 		if v.group != group {
@@ -32,8 +35,8 @@ func ConfigTable() string {
 			meaning += " (default " + row[1] + ")"
 		}
 		left := names[group] + gap
-		lines := paragraph(meaning, helpWidth-left, math.MaxInt)
-		b.WriteString(pad(row[0], left) + strings.Join(lines, "\n"+strings.Repeat(" ", left)) + "\n")
+		lines := output.Paragraph(meaning, helpWidth-left, math.MaxInt)
+		b.WriteString(output.Pad(row[0], left) + strings.Join(lines, "\n"+strings.Repeat(" ", left)) + "\n")
 	}
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -149,7 +150,7 @@ func box(title, text string, columns int) string {
 func hanging(line string, columns int) string {
 	text := strings.TrimLeft(line, " ")
 	indent := strings.Repeat(" ", len(line)-len(text))
-	lines := paragraph(text, columns-len(indent)-2, maxBroken)
+	lines := output.Paragraph(text, columns-len(indent)-2, maxBroken)
 	return indent + strings.Join(lines, "\n"+indent+"  ")
 }
 
@@ -235,7 +236,7 @@ func (b *scoreboard) summary() error {
 	b.show.line("%-20s %3d", "completed", b.completed)
 	for _, outcome := range watcher.Outcomes {
 		if orders := by[outcome]; len(orders) > 0 {
-			names := paragraph(strings.Join(orders, ", "), b.columns-27, maxBroken)
+			names := output.Paragraph(strings.Join(orders, ", "), b.columns-27, maxBroken)
 			b.show.line("  %-18s %3d   %s", outcome, len(orders), strings.Join(names, "\n"+strings.Repeat(" ", 27)))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -117,7 +118,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 // conclude prints the sum, and returns an error where there are problems.
 func (p *findingPrinter) conclude() error {
 	problems := p.all.count(levelProblem)
-	if p.format == textOutput {
+	if p.format == output.AsText {
 		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
 			return err
 		}
@@ -126,7 +127,7 @@ func (p *findingPrinter) conclude() error {
 	case problems > 0 && missing == problems:
 		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
 	case problems > 0:
-		return fmt.Errorf("%s: %s until that is mended", howMany(problems, "problem"), p.all.consequences())
+		return fmt.Errorf("%s: %s until that is mended", output.Count(problems, "problem"), p.all.consequences())
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -77,7 +78,7 @@ func noJetStream(err error) bool {
 // contents says what a stream holds, or how much a consumer has before it.
 func contents(a events.Asset) string {
 	if a.Consumer == "" {
-		return fmt.Sprintf("%s, %s", howMany(int(a.Messages), "message"), showBytes(a.Bytes))
+		return fmt.Sprintf("%s, %s", output.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
 	}
 	return fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
 }
@@ -193,7 +194,7 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 	f.unreadable(w.Unreadable)
 	var worst []string
 	for _, late := range w.Worst {
-		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, showDuration(late.Late)))
+		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, output.Duration(late.Late)))
 	}
 	if w.Overdue+w.Stuck == 0 {
 		f.ok("watches.overdue", "", "none")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -160,7 +161,7 @@ func (f *findings) counts(w events.WatchCount) {
 // unreadable tells of records that cannot be read.
 func (f *findings) unreadable(records int) {
 	if records > 0 {
-		f.add(levelProblem, "watches.unreadable", "", howMany(records, "record")+" cannot be read: something else than a worker wrote there",
+		f.add(levelProblem, "watches.unreadable", "", output.Count(records, "record")+" cannot be read: something else than a worker wrote there",
 			"Publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
 	}
 }
@@ -171,6 +172,6 @@ func (f *findings) people(p events.Untold) {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}
 	if p.Undelivered > 0 {
-		f.add(levelNote, "workers.undelivered", "", howMany(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+		f.add(levelNote, "workers.undelivered", "", output.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 func getCommand() *cobra.Command {
@@ -46,10 +48,10 @@ Times are in this machine's zone.`,
 			return refusal(c, order, err)
 		}
 		out := c.OutOrStdout()
-		if *format == jsonOutput {
-			return printJSON(out, w)
+		if *format == output.AsJSON {
+			return output.JSON(out, w)
 		}
-		p := page{now: time.Now(), width: columns(out), paint: paintFor(out), all: all}
+		p := page{now: time.Now(), width: output.Columns(out), paint: output.PaintFor(out), all: all}
 		_, err = io.WriteString(out, p.watch(w))
 		return err
 	}

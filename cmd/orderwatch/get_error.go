@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -33,7 +34,7 @@ func (p page) lastError(w watcher.Snapshot) []string {
 func snapshotError(w watcher.Snapshot) string {
 	e := *w.LastError
 	if shows(w) == "knows" && w.Counts.Total > 0 {
-		return "ModelArts no longer knows the order (" + clean(e.Code) + "): " + clean(e.Message)
+		return "ModelArts no longer knows the order (" + output.Clean(e.Code) + "): " + output.Clean(e.Message)
 	}
 	return errorText(e)
 }
@@ -62,7 +63,7 @@ const unknownOrder = "ModelArts.50015001"
 
 // errorText returns the error as words.
 func errorText(e watcher.ErrorDetail) string {
-	code, message := clean(e.Code), clean(e.Message)
+	code, message := output.Clean(e.Code), output.Clean(e.Message)
 	words := map[string]string{
 		string(watcher.MayPass):     "the poll did not work",
 		string(watcher.Throttled):   "ModelArts throttles the account",

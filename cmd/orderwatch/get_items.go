@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,8 +16,8 @@ const maxItems = 25
 // items returns a line that counts the items, and a table of them with a bar of time for each.
 func (p page) items(w watcher.Snapshot) string {
 	var b strings.Builder
-	if lines := paragraph(countItems(w), p.width, p.most(3)); len(lines) > 0 {
-		b.WriteString("\n" + p.paint.bold(strings.Join(lines, "\n")) + "\n")
+	if lines := output.Paragraph(countItems(w), p.width, p.most(3)); len(lines) > 0 {
+		b.WriteString("\n" + p.paint.Bold(strings.Join(lines, "\n")) + "\n")
 	}
 	shown := w.Items
 	if len(shown) > maxItems && !p.all {
@@ -25,8 +26,8 @@ func (p page) items(w watcher.Snapshot) string {
 	if len(shown) > 0 {
 		b.WriteString(p.table(w, shown))
 	}
-	for _, line := range paragraph(hidden(w, shown), p.width, p.most(3)) {
-		b.WriteString(p.paint.faint(line) + "\n")
+	for _, line := range output.Paragraph(hidden(w, shown), p.width, p.most(3)) {
+		b.WriteString(p.paint.Faint(line) + "\n")
 	}
 	return b.String()
 }
@@ -35,7 +36,7 @@ func (p page) items(w watcher.Snapshot) string {
 func countItems(w watcher.Snapshot) string {
 	expected := ""
 	if w.ExpectedItems > w.Counts.Total {
-		expected = "the requests expect " + plural(w.ExpectedItems, "item")
+		expected = "the requests expect " + output.Count(w.ExpectedItems, "item")
 	}
 	c := w.Counts
 	switch {
@@ -48,7 +49,7 @@ func countItems(w watcher.Snapshot) string {
 	if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
 		text = strings.TrimPrefix(fmt.Sprintf("%s, %d not created yet", text, missing), ", ")
 	}
-	return plural(c.Total, "item") + ": " + text + missingNote(c) + expected
+	return output.Count(c.Total, "item") + ": " + text + missingNote(c) + expected
 }
 
 // missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
@@ -125,10 +126,10 @@ func (p page) failures(w watcher.Snapshot) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n" + p.paint.bold("Why items failed") + "\n")
+	b.WriteString("\n" + p.paint.Bold("Why items failed") + "\n")
 	for i, f := range w.Failures {
 		if i == maxCauses && !p.all {
-			b.WriteString(p.paint.faint(fmt.Sprintf("and %s more (--all shows them)", plural(len(w.Failures)-i, "message"))) + "\n")
+			b.WriteString(p.paint.Faint(fmt.Sprintf("and %s more (--all shows them)", output.Count(len(w.Failures)-i, "message"))) + "\n")
 			break
 		}
 		b.WriteString(p.failure(f))
@@ -141,14 +142,14 @@ const maxCauses = 8
 
 func (p page) failure(f watcher.Failure) string {
 	head := fmt.Sprintf("%d × ", f.Count)
-	text := cmp.Or(clean(f.Message), "ModelArts gave no message")
+	text := cmp.Or(output.Clean(f.Message), "ModelArts gave no message")
 	if f.Action != "" {
-		text = clean(f.Action) + ": " + text
+		text = output.Clean(f.Action) + ": " + text
 	}
-	indent := "\n" + strings.Repeat(" ", width(head))
-	lines := paragraph(text, p.width-width(head), p.most(6))
-	names := paragraph(cleanList(f.ResourceNames), p.width-width(head), p.most(2))
-	all := p.paint.red(head) + strings.Join(lines, indent)
+	indent := "\n" + strings.Repeat(" ", output.Width(head))
+	lines := output.Paragraph(text, p.width-output.Width(head), p.most(6))
+	names := output.Paragraph(cleanList(f.ResourceNames), p.width-output.Width(head), p.most(2))
+	all := p.paint.Red(head) + strings.Join(lines, indent)
 	if len(names) > 0 {
 		all += indent + strings.Join(names, indent)
 	}
@@ -159,7 +160,7 @@ func (p page) failure(f watcher.Failure) string {
 func cleanList(names []string) string {
 	cleaned := make([]string, len(names))
 	for i, name := range names {
-		cleaned[i] = clean(name)
+		cleaned[i] = output.Clean(name)
 	}
 	return strings.Join(cleaned, ", ")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,7 +16,7 @@ import (
 type page struct {
 	now   time.Time // its zone is the one that times are shown in
 	width int       // in columns
-	paint paint
+	paint output.Paint
 	all   bool // nothing is summed up
 }
 
@@ -26,19 +27,19 @@ const nameWidth = 12
 func (p page) watch(w watcher.Snapshot) string {
 	var b strings.Builder
 	order := w.Order()
-	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint.bold(clean(order.String())), p.state(w))
+	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint.Bold(output.Clean(order.String())), p.state(w))
 	plain := func(text string) string { return text }
 	for _, property := range []property{
 		{"asked by", plain, p.asked(w.Requests)},
-		{"accepted", plain, []string{p.ago(w.AcceptedAt, "MST") + ", region " + clean(w.Region)}},
+		{"accepted", plain, []string{p.ago(w.AcceptedAt, "MST") + ", region " + output.Clean(w.Region)}},
 		{"deadline", plain, p.deadline(w)},
 		{"ended", plain, p.ended(w)},
-		{"cancel", p.paint.yellow, p.wish(w)},
+		{"cancel", p.paint.Yellow, p.wish(w)},
 		{"polls", plain, p.polls(w)},
-		{"overdue", p.paint.red, p.overdue(w)},
-		{"last error", p.paint.yellow, p.lastError(w)},
-		{"gives up", p.paint.yellow, p.givesUp(w)},
-		{"watch", plain, []string{clean(w.WatchID)}},
+		{"overdue", p.paint.Red, p.overdue(w)},
+		{"last error", p.paint.Yellow, p.lastError(w)},
+		{"gives up", p.paint.Yellow, p.givesUp(w)},
+		{"watch", plain, []string{output.Clean(w.WatchID)}},
 	} {
 		b.WriteString(p.property(property))
 	}
@@ -59,8 +60,8 @@ func (p page) property(of property) string {
 	var b strings.Builder
 	name := of.name
 	for _, text := range of.texts {
-		for _, line := range paragraph(text, p.width-nameWidth, p.most(6)) {
-			b.WriteString(p.paint.faint(pad(name, nameWidth)) + of.colour(line) + "\n")
+		for _, line := range output.Paragraph(text, p.width-nameWidth, p.most(6)) {
+			b.WriteString(p.paint.Faint(output.Pad(name, nameWidth)) + of.colour(line) + "\n")
 			name = ""
 		}
 	}
@@ -77,19 +78,19 @@ func (p page) most(lines int) int {
 
 // state says how far the watch is, and what that means for the order.
 func (p page) state(w watcher.Snapshot) string {
-	word := p.paint.bold("watching")
+	word := p.paint.Bold("watching")
 	long := len("watching")
 	if w.State == watcher.Ended {
-		word, long = p.paint.outcome(w.Outcome, p.paint.bold(clean(string(w.Outcome)))), width(clean(string(w.Outcome)))
+		word, long = paintOutcome(p.paint, w.Outcome, p.paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
 	}
-	lines := paragraph(reason(w), p.width-long-2, p.most(6))
+	lines := output.Paragraph(reason(w), p.width-long-2, p.most(6))
 	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
-	for _, line := range paragraph(advice(w.Outcome, w.Counts), p.width, p.most(6)) {
+	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.width, p.most(6)) {
 		text += "\n" + line
 	}
 	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
 		order := w.Order()
-		text += "\nTo watch it again:\n  orderwatch watch " + clean(order.String())
+		text += "\nTo watch it again:\n  orderwatch watch " + output.Clean(order.String())
 	}
 	return text
 }
@@ -101,7 +102,7 @@ func mayGoOn(o watcher.Outcome) bool { return advice(o, watcher.Counts{}) != "" 
 func reason(w watcher.Snapshot) string {
 	switch {
 	case w.State == watcher.Ended || w.Counts.Total > 0:
-		return clean(w.Reason)
+		return output.Clean(w.Reason)
 	case w.Polls == 0 && w.LastError == nil:
 		return "ModelArts has not been asked yet"
 	}
@@ -138,17 +139,17 @@ func (p page) asked(requests []watcher.Request) (lines []string) {
 		shown = min(shown, maxAskers)
 	}
 	for _, r := range requests[:shown] {
-		parts := []string{cmp.Or(clean(r.RequestedBy), "somebody") + " (" + clean(r.ID) + ")"}
+		parts := []string{cmp.Or(output.Clean(r.RequestedBy), "somebody") + " (" + output.Clean(r.ID) + ")"}
 		if r.Link != "" {
-			parts = append(parts, clean(r.Link))
+			parts = append(parts, output.Clean(r.Link))
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
-			parts = append(parts, clean(name+"="+r.Labels[name]))
+			parts = append(parts, output.Clean(name+"="+r.Labels[name]))
 		}
 		lines = append(lines, strings.Join(parts, " · "))
 	}
 	if more := requests[shown:]; len(more) > 0 {
-		lines = append(lines, fmt.Sprintf("and %s, by %s", plural(len(more), "more request"), askers(more)))
+		lines = append(lines, fmt.Sprintf("and %s, by %s", output.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
 }
@@ -157,7 +158,7 @@ func (p page) asked(requests []watcher.Request) (lines []string) {
 func askers(requests []watcher.Request) string {
 	count := make(map[string]int)
 	for _, r := range requests {
-		count[cmp.Or(clean(r.RequestedBy), "somebody")]++
+		count[cmp.Or(output.Clean(r.RequestedBy), "somebody")]++
 	}
 	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
@@ -173,9 +174,9 @@ func (p page) wish(w watcher.Snapshot) []string {
 	if w.Wish == nil || w.Outcome == watcher.Cancelled {
 		return nil // the reason says it
 	}
-	text := "wanted by " + clean(w.Wish.By)
+	text := "wanted by " + output.Clean(w.Wish.By)
 	if w.Wish.Reason != "" {
-		text += " (" + clean(w.Wish.Reason) + ")"
+		text += " (" + output.Clean(w.Wish.Reason) + ")"
 	}
 	text += " at " + p.ago(w.Wish.At, "")
 	if w.State == watcher.Ended {
@@ -195,7 +196,7 @@ func (p page) ended(w watcher.Snapshot) []string {
 	if w.State != watcher.Ended {
 		return nil
 	}
-	return []string{p.ago(w.CompletedAt, "") + ", " + showDuration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return []string{p.ago(w.CompletedAt, "") + ", " + output.Duration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
@@ -215,7 +216,7 @@ func (p page) polls(w watcher.Snapshot) []string {
 	case late >= 0:
 		text += "; the next is due now"
 	default:
-		text += "; the next in " + showDuration(-late)
+		text += "; the next in " + output.Duration(-late)
 	}
 	return []string{text}
 }
@@ -225,5 +226,5 @@ func (p page) overdue(w watcher.Snapshot) []string {
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
 		return nil
 	}
-	return []string{"the next poll, by " + showDuration(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+	return []string{"the next poll, by " + output.Duration(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
 }

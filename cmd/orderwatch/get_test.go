@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -44,7 +45,7 @@ func shownWatch(items ...watcher.Item) watcher.Snapshot {
 			w.Counts.Processing++
 		}
 	}
-	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, plural(w.Counts.Total, "item"), w.Counts.Processing)
+	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, output.Count(w.Counts.Total, "item"), w.Counts.Processing)
 	return w
 }
 
@@ -234,10 +235,10 @@ func fits(t *testing.T, name, text string, columns int) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if w := width(line); w > columns && !strings.Contains(line, "/order.pool-5ed5-w4l2n") {
+		if w := output.Width(line); w > columns && !strings.Contains(line, "/order.pool-5ed5-w4l2n") {
 			t.Errorf("%s: a line takes %d of %d columns: %s", name, w, columns, line)
 		}
-		if clean(line) != line {
+		if output.Clean(line) != line {
 			t.Errorf("%s: not clean: %q", name, line)
 		}
 	}
@@ -264,10 +265,10 @@ func FuzzGetPage(f *testing.F) {
 		text := page{now: night, width: columns}.watch(w) + sheet{now: night, width: columns}.watches([]watcher.Snapshot{w, w})
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")
-			if clean(line) != line {
+			if output.Clean(line) != line {
 				t.Errorf("not clean: %q", line)
 			}
-			if n := width(line); columns >= 66 && n > columns && !strings.Contains(line, "/order.pool-5ed5-w4l2n") {
+			if n := output.Width(line); columns >= 66 && n > columns && !strings.Contains(line, "/order.pool-5ed5-w4l2n") {
 				t.Errorf("%d of %d columns: %q", n, columns, line)
 			}
 		}

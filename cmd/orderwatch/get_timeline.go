@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -29,19 +30,19 @@ type itemTable struct {
 func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
 	t := p.tableFor(w, items)
 	var b strings.Builder
-	b.WriteString(p.paint.faint(t.row("ITEM", "ACTION", pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
+	b.WriteString(p.paint.Faint(t.row("ITEM", "ACTION", output.Pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
 	for _, it := range items {
 		colour := p.colourOf(it.CountsAs())
-		status := pad(shorten(clean(string(it.Status)), t.statuses), t.statuses)
+		status := output.Pad(output.Shorten(output.Clean(string(it.Status)), t.statuses), t.statuses)
 		bar, took := t.axis.bar(it)
-		b.WriteString(t.row(clean(it.ResourceName), clean(it.Action), colour(status), colour(bar), took) + "\n")
-		for _, line := range paragraph(p.marks(it), p.width-2*gap, p.most(2)) {
-			b.WriteString(strings.Repeat(" ", 2*gap) + p.paint.yellow(line) + "\n")
+		b.WriteString(t.row(output.Clean(it.ResourceName), output.Clean(it.Action), colour(status), colour(bar), took) + "\n")
+		for _, line := range output.Paragraph(p.marks(it), p.width-2*gap, p.most(2)) {
+			b.WriteString(strings.Repeat(" ", 2*gap) + p.paint.Yellow(line) + "\n")
 		}
 		if it.Status == watcher.Failed {
 			continue // those that share a message are shown together
 		}
-		for _, line := range paragraph(clean(it.Message), p.width-2*gap, p.most(2)) {
+		for _, line := range output.Paragraph(output.Clean(it.Message), p.width-2*gap, p.most(2)) {
 			b.WriteString(strings.Repeat(" ", 2*gap) + line + "\n")
 		}
 	}
@@ -58,18 +59,18 @@ func (p page) marks(it watcher.Item) string {
 		marks = append(marks, "taken for deleted")
 	}
 	if it.Replaces != "" {
-		marks = append(marks, "in place of "+clean(it.Replaces))
+		marks = append(marks, "in place of "+output.Clean(it.Replaces))
 	}
 	return strings.Join(marks, ", ")
 }
 
 // tableFor returns a table that has room for the items.
 func (p page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
-	t := itemTable{page: p, names: width("ITEM"), actions: width("ACTION"), statuses: width("STATUS")}
+	t := itemTable{page: p, names: output.Width("ITEM"), actions: output.Width("ACTION"), statuses: output.Width("STATUS")}
 	for _, it := range items {
-		t.names = max(t.names, width(clean(it.ResourceName)))
-		t.actions = max(t.actions, width(clean(it.Action)))
-		t.statuses = max(t.statuses, width(clean(string(it.Status))))
+		t.names = max(t.names, output.Width(output.Clean(it.ResourceName)))
+		t.actions = max(t.actions, output.Width(output.Clean(it.Action)))
+		t.statuses = max(t.statuses, output.Width(output.Clean(string(it.Status))))
 	}
 	t.actions, t.statuses = min(t.actions, maxWordWidth), min(t.statuses, maxWordWidth)
 	room := p.width - t.actions - t.statuses - tookWidth - 4*gap
@@ -81,18 +82,18 @@ func (p page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
 
 // row returns a line of the table. Status and bar are as wide as they are to be.
 func (t itemTable) row(name, action, status, bar, took string) string {
-	columns := []string{pad(middle(name, t.names), t.names), pad(shorten(action, t.actions), t.actions), status, bar, took}
+	columns := []string{output.Pad(output.Middle(name, t.names), t.names), output.Pad(output.Shorten(action, t.actions), t.actions), status, bar, took}
 	return strings.TrimRight(strings.Join(columns, strings.Repeat(" ", gap)), " ")
 }
 
 func (p page) colourOf(s watcher.Status) func(string) string {
 	switch s {
 	case watcher.Succeed:
-		return p.paint.green
+		return p.paint.Green
 	case watcher.Failed:
-		return p.paint.red
+		return p.paint.Red
 	}
-	return p.paint.yellow
+	return p.paint.Yellow
 }
 
 // An axis is the time that the bars share.
@@ -158,7 +159,7 @@ func (a axis) bar(it watcher.Item) (bar, took string) {
 	}
 	first, last := a.column(began), a.column(end)
 	line := strings.Repeat("━", last-first+1-len(mark)) + mark
-	return pad(strings.Repeat(" ", first)+line, a.columns), showDuration(end.Sub(began))
+	return output.Pad(strings.Repeat(" ", first)+line, a.columns), output.Duration(end.Sub(began))
 }
 
 // column returns where on the axis a time is, from 0.
@@ -180,9 +181,9 @@ func (p page) ruler(a axis) string {
 	if a.live {
 		to = "now"
 	}
-	line := a.columns - width(from) - width(to) - 2
+	line := a.columns - output.Width(from) - output.Width(to) - 2
 	if line < 0 {
-		return pad(shorten(from, a.columns), a.columns)
+		return output.Pad(output.Shorten(from, a.columns), a.columns)
 	}
 	return from + " " + strings.Repeat("─", line) + " " + to
 }

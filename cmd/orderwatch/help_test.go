@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // commands returns the program and all its commands.
@@ -39,7 +40,7 @@ func TestHelp(t *testing.T) {
 			}
 			text := out.String()
 			for line := range strings.Lines(text) {
-				if n := width(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				if n := output.Width(strings.TrimSuffix(line, "\n")); n > helpWidth {
 					t.Errorf("%d columns: %s", n, line)
 				}
 			}

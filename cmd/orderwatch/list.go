@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -34,7 +35,7 @@ With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				project, _, _ := strings.Cut(args[0], "/")
-				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], clean(project))
+				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
 			}
 			return nil
 		},
@@ -147,15 +148,15 @@ func listRefusal(c *cobra.Command, err error) error {
 	answer, ok := errors.AsType[*events.ServiceError](err)
 	switch {
 	case ok && answer.Field != "":
-		return exit.Usage(c, "%s", clean(answer.Reason))
+		return exit.Usage(c, "%s", output.Clean(answer.Reason))
 	case ok:
-		return errors.New(clean(answer.Reason))
+		return errors.New(output.Clean(answer.Reason))
 	}
 	return unanswered(err)
 }
 
 // print writes the watches once.
-func (l *listing) print(c *cobra.Command, format outputFormat) error {
+func (l *listing) print(c *cobra.Command, format output.Format) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -164,12 +165,12 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 	out := c.OutOrStdout()
 	var all []watcher.Snapshot
 	rest, err := l.pages(c.Context(), s, func(page []watcher.Snapshot) error {
-		if format != jsonOutput {
+		if format != output.AsJSON {
 			all = append(all, page...)
 			return nil
 		}
 		for _, w := range page {
-			if err := printJSON(out, w); err != nil {
+			if err := output.JSON(out, w); err != nil {
 				return err
 			}
 		}
@@ -178,9 +179,9 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 	if err != nil {
 		return listRefusal(c, err)
 	}
-	if format != jsonOutput {
-		columns, _ := terminalSize(out)
-		table := sheet{now: time.Now(), width: columns, paint: paintFor(out)}
+	if format != output.AsJSON {
+		columns, _ := output.Size(out)
+		table := sheet{now: time.Now(), width: columns, paint: output.PaintFor(out)}
 		if _, err := io.WriteString(out, table.watches(all)); err != nil {
 			return err
 		}
@@ -189,7 +190,7 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 		fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; there are more: --all, or --limit NUMBER.\n", l.limit)
 	}
 	if rest.unreadable > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", plural(rest.unreadable, "record"))
+		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", output.Count(rest.unreadable, "record"))
 	}
 	return nil
 }

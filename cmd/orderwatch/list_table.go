@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -13,7 +14,7 @@ import (
 type sheet struct {
 	now   time.Time
 	width int // in columns; 0: nothing is cut
-	paint paint
+	paint output.Paint
 }
 
 // A column is what a list shows of each watch.
@@ -36,7 +37,7 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 	columns := s.columns(watches)
 	widest := 0
 	for _, w := range watches {
-		widest = max(widest, width(s.note(w)))
+		widest = max(widest, output.Width(s.note(w)))
 	}
 	beside := widest
 	if s.width > 0 {
@@ -45,22 +46,22 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 	below := beside < min(widest, leastNote)
 	var b strings.Builder
 	if project := s.shared(watches); project != "" {
-		b.WriteString(s.paint.faint("project "+clean(project)) + "\n")
+		b.WriteString(s.paint.Faint("project "+output.Clean(project)) + "\n")
 	}
 	title := "NOTE"
 	if below || widest == 0 {
 		title = ""
 	}
-	b.WriteString(s.paint.faint(tableHead(columns, title)) + "\n")
+	b.WriteString(s.paint.Faint(tableHead(columns, title)) + "\n")
 	for _, w := range watches {
 		text := tableLine(columns, w)
 		switch note := s.note(w); {
 		case note == "":
 			text = strings.TrimRight(text, " ")
 		case below:
-			text = strings.TrimRight(text, " ") + "\n" + s.paint.yellow("  "+shorten(note, s.width-2))
+			text = strings.TrimRight(text, " ") + "\n" + s.paint.Yellow("  "+output.Shorten(note, s.width-2))
 		default:
-			text += strings.Repeat(" ", gap) + s.paint.yellow(shorten(note, beside))
+			text += strings.Repeat(" ", gap) + s.paint.Yellow(output.Shorten(note, beside))
 		}
 		b.WriteString(text + "\n")
 	}
@@ -106,9 +107,9 @@ const leastOrder = 20
 
 // fit makes the column as wide as its widest text.
 func (c *column) fit(watches []watcher.Snapshot) {
-	c.width = width(c.title)
+	c.width = output.Width(c.title)
 	for _, w := range watches {
-		c.width = max(c.width, width(c.text(w)))
+		c.width = max(c.width, output.Width(c.text(w)))
 	}
 }
 
@@ -125,7 +126,7 @@ func taken(columns []column) int {
 func tableHead(columns []column, note string) string {
 	titles := make([]string, 0, len(columns)+1)
 	for _, c := range columns {
-		titles = append(titles, pad(c.title, c.width))
+		titles = append(titles, output.Pad(c.title, c.width))
 	}
 	return strings.TrimRight(strings.Join(append(titles, note), strings.Repeat(" ", gap)), " ")
 }
@@ -134,8 +135,8 @@ func tableHead(columns []column, note string) string {
 func tableLine(columns []column, w watcher.Snapshot) string {
 	var texts []string
 	for _, c := range columns {
-		text := middle(c.text(w), c.width)
-		blanks := strings.Repeat(" ", max(c.width-width(text), 0))
+		text := output.Middle(c.text(w), c.width)
+		blanks := strings.Repeat(" ", max(c.width-output.Width(text), 0))
 		if c.colour != nil {
 			text = c.colour(w, text)
 		}
@@ -158,41 +159,41 @@ func (s sheet) shared(watches []watcher.Snapshot) string {
 	return watches[0].ProjectID
 }
 
-func fullName(w watcher.Snapshot) string { return clean(w.ProjectID + "/" + w.OrderName) }
+func fullName(w watcher.Snapshot) string { return output.Clean(w.ProjectID + "/" + w.OrderName) }
 
-func orderName(w watcher.Snapshot) string { return clean(w.OrderName) }
+func orderName(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
 
 // shortName returns the order with the beginning of its project.
 func shortName(w watcher.Snapshot) string {
-	return shorten(clean(w.ProjectID), 9) + "/" + clean(w.OrderName)
+	return output.Shorten(output.Clean(w.ProjectID), 9) + "/" + output.Clean(w.OrderName)
 }
 
 // stateWord returns the outcome of a watch that has ended, its state otherwise.
 func stateWord(w watcher.Snapshot) string {
 	switch {
 	case w.State == watcher.Ended:
-		return clean(string(w.Outcome))
+		return output.Clean(string(w.Outcome))
 	case w.Wish != nil:
 		return "cancelling"
 	}
-	return clean(string(w.State))
+	return output.Clean(string(w.State))
 }
 
 func (s sheet) stateColour(w watcher.Snapshot, text string) string {
 	switch w.State {
 	case watcher.Ended:
-		return s.paint.outcome(w.Outcome, text)
+		return paintOutcome(s.paint, w.Outcome, text)
 	case brokenState:
-		return s.paint.red(text)
+		return s.paint.Red(text)
 	}
 	return text
 }
 
-func (s sheet) red(_ watcher.Snapshot, text string) string { return s.paint.red(text) }
+func (s sheet) red(_ watcher.Snapshot, text string) string { return s.paint.Red(text) }
 
 func (s sheet) lateColour(w watcher.Snapshot, text string) string {
 	if s.now.Sub(w.NextPollAt) > overdueAfter {
-		return s.paint.red(text)
+		return s.paint.Red(text)
 	}
 	return text
 }
@@ -219,7 +220,7 @@ func (s sheet) ends(w watcher.Snapshot) string {
 	case brokenState:
 		return ""
 	}
-	return "in " + showDuration(max(w.Deadline.Sub(s.now), 0))
+	return "in " + output.Duration(max(w.Deadline.Sub(s.now), 0))
 }
 
 // next says when the next poll is.
@@ -229,14 +230,14 @@ func (s sheet) next(w watcher.Snapshot) string {
 	case w.State == watcher.Ended || w.NextPollAt.IsZero():
 		return ""
 	case left >= time.Second:
-		return showDuration(left)
+		return output.Duration(left)
 	case left > -overdueAfter:
 		return "now"
 	}
 	return "late"
 }
 
-// briefly returns a duration as [showDuration] writes it, but its largest unit alone, which keeps the
+// briefly returns a duration as [output.Duration] writes it, but its largest unit alone, which keeps the
 // table narrow; 0s where it is negative.
 func briefly(d time.Duration) string {
 	const day = 24 * time.Hour
@@ -255,27 +256,13 @@ func briefly(d time.Duration) string {
 func (s sheet) note(w watcher.Snapshot) string {
 	switch {
 	case w.State == brokenState, w.State == watcher.Ended && mayGoOn(w.Outcome):
-		return clean(w.Reason)
+		return output.Clean(w.Reason)
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
-		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
+		return "gives up in " + output.Duration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return snapshotError(w)
 	case w.State != watcher.Ended && w.Counts.Missing > 0:
-		return plural(w.Counts.Missing, "item") + " no longer listed"
+		return output.Count(w.Counts.Missing, "item") + " no longer listed"
 	}
 	return ""
-}
-
-// middle returns a name of at most n columns, with an ellipsis in its middle where something is
-// missing: the ends tell names apart.
-func middle(name string, n int) string {
-	if width(name) <= n {
-		return name
-	}
-	tail := (n - 1) / 2
-	runes := []rune(name)
-	for tail > 0 && width(string(runes[len(runes)-min(tail, len(runes)):])) > (n-1)/2 {
-		tail--
-	}
-	return cells.Truncate(name, n-1-(n-1)/2, "") + "…" + string(runes[len(runes)-tail:])
 }

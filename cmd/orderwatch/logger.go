@@ -3,15 +3,14 @@ package main
 import (
 	"io"
 	"log/slog"
-	"os"
 
-	"golang.org/x/term"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // newLogger returns a logger as configured.
 func newLogger(c LogConfig, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: readable}
-	if c.Format == "text" || c.Format == "" && isTerminal(w) {
+	if c.Format == "text" || c.Format == "" && output.IsTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
@@ -23,9 +22,4 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 func manCommand() *cobra.Command {
@@ -53,7 +54,7 @@ pages.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", plural(n, "page"), dir)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", output.Count(n, "page"), dir)
 			return err
 		},
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // natsContexts are the contexts of the nats tool: files that say how to connect. dir is empty where
@@ -68,7 +70,7 @@ func (c natsContexts) names() []string {
 // known ends a sentence with the names of the contexts.
 func (c natsContexts) known() string {
 	if names := c.names(); len(names) > 0 {
-		return "; there are " + clean(strings.Join(names, ", "))
+		return "; there are " + output.Clean(strings.Join(names, ", "))
 	}
 	return "; there is none in " + filepath.Join(c.dir, "context")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -16,7 +17,7 @@ type deed func(context.Context, *session, watcher.Order) (w watcher.Snapshot, te
 
 // eachOrder does it about each of the orders that are named, and prints what became of it. The
 // error tells of all that did not work.
-func eachOrder(c *cobra.Command, args []string, format outputFormat, do deed) error {
+func eachOrder(c *cobra.Command, args []string, format output.Format, do deed) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -41,9 +42,9 @@ func eachOrder(c *cobra.Command, args []string, format outputFormat, do deed) er
 	return errors.Join(refused...)
 }
 
-func printDone(c *cobra.Command, format outputFormat, order watcher.Order, w watcher.Snapshot, text string) error {
-	if format == jsonOutput {
-		return printJSON(c.OutOrStdout(), w)
+func printDone(c *cobra.Command, format output.Format, order watcher.Order, w watcher.Snapshot, text string) error {
+	if format == output.AsJSON {
+		return output.JSON(c.OutOrStdout(), w)
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", order, text)
 	return err

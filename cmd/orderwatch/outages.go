@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // An outages tells once that something is away, and once that it is back. It is safe for concurrent
@@ -34,7 +36,7 @@ func (o *outages) events(err error) {
 	case err == nil:
 		o.end("events", "the events can be followed again")
 	case o.session.nc.IsConnected():
-		o.begin("events", "the events cannot be followed at the moment; it goes on when they can: "+clean(err.Error()))
+		o.begin("events", "the events cannot be followed at the moment; it goes on when they can: "+output.Clean(err.Error()))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -40,9 +41,9 @@ func polled(w watcher.Snapshot, now time.Time) string {
 		return "is polled now, for the first time"
 	}
 	if w.LastError != nil && w.LastError.AccountHeld() {
-		return "is polled when its account may be asked again: " + clean(w.LastError.Message)
+		return "is polled when its account may be asked again: " + output.Clean(w.LastError.Message)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", plural(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", output.Count(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))
 	if w.LastError != nil {
 		text += " and did not work: " + errorText(*w.LastError)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/notify"
 )
 
@@ -33,7 +34,7 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > most {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("has more than %s: it is not the file that is meant", showBytes(uint64(most)))}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("has more than %s: it is not the file that is meant", output.Bytes(uint64(most)))}
 	}
 	return content, nil
 }

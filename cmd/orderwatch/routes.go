@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -80,10 +81,10 @@ once. Exit code 1 if something is wrong with the file: each thing is a line.`,
 			return err
 		}
 		found := directionsOf(config.Slack, routes, order, request)
-		if *format == jsonOutput {
-			return printJSON(c.OutOrStdout(), found)
+		if *format == output.AsJSON {
+			return output.JSON(c.OutOrStdout(), found)
 		}
-		_, err = fmt.Fprint(c.OutOrStdout(), page{width: columns(c.OutOrStdout()), paint: paintFor(c.OutOrStdout()), all: true}.directions(found, config.Slack))
+		_, err = fmt.Fprint(c.OutOrStdout(), page{width: output.Columns(c.OutOrStdout()), paint: output.PaintFor(c.OutOrStdout()), all: true}.directions(found, config.Slack))
 		return err
 	}
 	return command
@@ -135,7 +136,7 @@ func labelError(err error) error {
 		return err
 	}
 	if key, ok := strings.CutPrefix(field.Field, "labels."); ok {
-		return fmt.Errorf("label %q: %s", shorten(key, 60), field.Reason)
+		return fmt.Errorf("label %q: %s", output.Shorten(key, 60), field.Reason)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -71,12 +72,12 @@ func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order,
 // directions returns them as lines.
 func (p page) directions(d directions, config SlackConfig) string {
 	var b strings.Builder
-	head := clean(d.Order.String())
+	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
 		head += " with " + strings.Join(labelTexts(d.Labels), ", ")
 	}
-	for _, line := range paragraph(head, p.width, p.most(0)) {
-		b.WriteString(p.paint.bold(line) + "\n")
+	for _, line := range output.Paragraph(head, p.width, p.most(0)) {
+		b.WriteString(p.paint.Bold(line) + "\n")
 	}
 	b.WriteString("\n")
 	plain := func(text string) string { return text }
@@ -86,7 +87,7 @@ func (p page) directions(d directions, config SlackConfig) string {
 		{"meanwhile", plain, []string{d.meanwhile()}},
 		{"refused", plain, []string{d.refused(config)}},
 		{"why", plain, d.reasons()},
-		{"note", p.paint.yellow, d.Notes},
+		{"note", p.paint.Yellow, d.Notes},
 	} {
 		b.WriteString(p.property(property))
 	}
@@ -96,7 +97,7 @@ func (p page) directions(d directions, config SlackConfig) string {
 // labelTexts returns labels as they are written on a command line, in the order of their keys.
 func labelTexts(labels map[string]string) (texts []string) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		texts = append(texts, clean(key+"="+labels[key]))
+		texts = append(texts, output.Clean(key+"="+labels[key]))
 	}
 	return texts
 }
@@ -164,12 +165,12 @@ func (d directions) refused(config SlackConfig) string {
 // reasons says which rule decides, and why those before it do not.
 func (d directions) reasons() []string {
 	const most = 10
-	texts := []string{clean(d.Why.String())}
+	texts := []string{output.Clean(d.Why.String())}
 	for _, miss := range d.Misses[:min(len(d.Misses), most)] {
-		texts = append(texts, clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
+		texts = append(texts, output.Clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
 	}
 	if more := len(d.Misses) - most; more > 0 {
-		texts = append(texts, fmt.Sprintf("nor do %s after these", plural(more, "rule")))
+		texts = append(texts, fmt.Sprintf("nor do %s after these", output.Count(more, "rule")))
 	}
 	return texts
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // testRoutes is a file with a rule for each thing that a rule can say.
@@ -49,7 +50,7 @@ func routesTest(t *testing.T, args ...string) (code exit.Code, out, errs string)
 	var stdout, stderr bytes.Buffer
 	code = run(context.Background(), append([]string{"routes", "test"}, args...), &stdout, &stderr)
 	for line := range strings.Lines(stdout.String()) {
-		if n := width(strings.TrimSuffix(line, "\n")); n > helpWidth && !strings.HasPrefix(line, "{") {
+		if n := output.Width(strings.TrimSuffix(line, "\n")); n > helpWidth && !strings.HasPrefix(line, "{") {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/schema"
 )
 
 func schemaCommand() *cobra.Command {
-	var format *outputFormat
+	var format *output.Format
 	c := &cobra.Command{
 		Use:   "schema [NAME]",
 		Short: "Print the JSON Schema of a message, or the AsyncAPI document",
@@ -37,8 +38,8 @@ name the names are listed.`,
 			if err != nil {
 				return exit.Usage(c, "%w", err)
 			}
-			if *format == jsonOutput {
-				return printJSON(c.OutOrStdout(), json.RawMessage(document))
+			if *format == output.AsJSON {
+				return output.JSON(c.OutOrStdout(), json.RawMessage(document))
 			}
 			_, err = c.OutOrStdout().Write(document)
 			return err
@@ -55,12 +56,12 @@ type listedSchema struct {
 }
 
 // listSchemas prints the names of the documents with what they are about.
-func listSchemas(c *cobra.Command, format outputFormat) error {
+func listSchemas(c *cobra.Command, format output.Format) error {
 	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, name := range schema.Names() {
 		listed := listedSchema{name, schema.Title(name)}
-		if format == jsonOutput {
-			if err := printJSON(c.OutOrStdout(), listed); err != nil {
+		if format == output.AsJSON {
+			if err := output.JSON(c.OutOrStdout(), listed); err != nil {
 				return err
 			}
 			continue

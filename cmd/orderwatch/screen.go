@@ -10,6 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -25,7 +26,7 @@ type screen interface {
 // newScreen returns a screen with a bar for each order on a terminal, and one of plain lines elsewhere.
 // Bars begin with the order's name in a column of this width.
 func newScreen(w io.Writer, nameWidth int) screen {
-	if isTerminal(w) && os.Getenv("TERM") != "dumb" {
+	if output.IsTerminal(w) && os.Getenv("TERM") != "dumb" {
 		return &bars{out: w, nameWidth: nameWidth, container: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), of: make(map[string]*bar)}
 	}
 	return &plain{out: w}
@@ -33,7 +34,7 @@ func newScreen(w io.Writer, nameWidth int) screen {
 
 // showCounts says how many of an order's items have ended.
 func showCounts(c watcher.Counts) string {
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, output.Count(c.Total, "item"))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
 	}
@@ -85,7 +86,7 @@ type bar struct {
 func (b *bar) after(decor.Statistics) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return "  " + b.state + "  " + showDuration(time.Since(b.begin))
+	return "  " + b.state + "  " + output.Duration(time.Since(b.begin))
 }
 
 func (b *bars) line(format string, args ...any) {
@@ -105,7 +106,7 @@ func (b *bars) began(order string) {
 		return
 	}
 	added := &bar{begin: time.Now(), state: "no items yet"}
-	name := pad(shortenLeft(order, b.nameWidth), b.nameWidth) + " "
+	name := output.Pad(output.ShortenLeft(order, b.nameWidth), b.nameWidth) + " "
 	aligned := decor.WC{C: decor.DSyncWidth | decor.DindentRight}
 	added.Bar = b.container.AddBar(0, mpb.PrependDecorators(decor.Name(name)), mpb.AppendDecorators(decor.Any(added.after, aligned)))
 	b.of[order] = added

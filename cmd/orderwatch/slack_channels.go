@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/notify"
 )
 
@@ -42,7 +43,7 @@ func (s SlackConfig) uses() (all []slackUse) {
 func checkChannels(c *cobra.Command, channels ...string) error {
 	for _, channel := range channels {
 		if !notify.IsChannel(channel) {
-			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", shorten(channel, 60))
+			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -47,10 +48,10 @@ NATS is not reached.`,
 			return noStatus(err)
 		}
 		out := c.OutOrStdout()
-		if *format == jsonOutput {
-			return printJSON(out, status)
+		if *format == output.AsJSON {
+			return output.JSON(out, status)
 		}
-		p := page{now: time.Now(), width: columns(out), paint: paintFor(out)}
+		p := page{now: time.Now(), width: output.Columns(out), paint: output.PaintFor(out)}
 		_, err = io.WriteString(out, p.status(status))
 		return err
 	}
@@ -61,9 +62,9 @@ NATS is not reached.`,
 func noStatus(err error) error {
 	if answer, ok := errors.AsType[*events.ServiceError](err); ok {
 		if answer.Code == http.StatusServiceUnavailable {
-			return fmt.Errorf("a worker answers, but not how the installation is: %s", clean(answer.Reason))
+			return fmt.Errorf("a worker answers, but not how the installation is: %s", output.Clean(answer.Reason))
 		}
-		return errors.New(clean(answer.Reason))
+		return errors.New(output.Clean(answer.Reason))
 	}
 	if errors.Is(err, events.ErrNoWorker) {
 		return fmt.Errorf("no worker answers: %w\nWithout one requests are kept, but nothing is polled. Workers of a release without this command do not answer it", err)
@@ -77,13 +78,13 @@ func (p page) status(s events.Status) string {
 	plain := func(text string) string { return text }
 	for _, property := range []property{
 		{"workers", plain, showWorkers(s.Workers)},
-		{"accounts", p.colourIf(len(s.Held) > 0, p.paint.red), p.heldAccounts(s.Held)},
+		{"accounts", p.colourIf(len(s.Held) > 0, p.paint.Red), p.heldAccounts(s.Held)},
 		{"watches", plain, openWatches(s.Watches)},
-		{"overdue", p.colourIf(s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, p.paint.yellow), lateWatches(s.Watches)},
-		{"records", p.colourIf(s.Watches != nil && s.Watches.Unreadable > 0, p.paint.red), badRecords(s.Watches)},
+		{"overdue", p.colourIf(s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, p.paint.Yellow), lateWatches(s.Watches)},
+		{"records", p.colourIf(s.Watches != nil && s.Watches.Unreadable > 0, p.paint.Red), badRecords(s.Watches)},
 		{"untold", plain, p.untold(s.People)},
-		{"slack", p.paint.yellow, slackTroubles(s.People)},
-		{"not seen", p.paint.yellow, cleaned(s.NotLookedAt)},
+		{"slack", p.paint.Yellow, slackTroubles(s.People)},
+		{"not seen", p.paint.Yellow, cleaned(s.NotLookedAt)},
 	} {
 		b.WriteString(p.property(property))
 	}
@@ -106,7 +107,7 @@ func showWorkers(w *events.WorkerCount) []string {
 	told := 0
 	for _, version := range slices.Sorted(maps.Keys(w.Versions)) {
 		told += w.Versions[version]
-		versions = append(versions, fmt.Sprintf("%d of version %s", w.Versions[version], clean(version)))
+		versions = append(versions, fmt.Sprintf("%d of version %s", w.Versions[version], output.Clean(version)))
 	}
 	if rest := w.Present - told; rest > 0 {
 		versions = append(versions, fmt.Sprintf("%d of an earlier release", rest))
@@ -116,11 +117,11 @@ func showWorkers(w *events.WorkerCount) []string {
 
 func (p page) heldAccounts(held []events.HeldAccount) (lines []string) {
 	for _, h := range held {
-		what := "region " + clean(h.Region)
+		what := "region " + output.Clean(h.Region)
 		if h.ProjectID != "" {
-			what += ", project " + clean(h.ProjectID)
+			what += ", project " + output.Clean(h.ProjectID)
 		}
-		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.ago(h.Since, ""), clean(h.Why)))
+		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.ago(h.Since, ""), output.Clean(h.Why)))
 	}
 	if len(held) == 0 {
 		return []string{"none is held"}
@@ -154,10 +155,10 @@ func badRecords(w *events.WatchCount) (lines []string) {
 		return nil
 	}
 	if w.Unreadable > 0 {
-		lines = append(lines, plural(w.Unreadable, "record")+" cannot be read")
+		lines = append(lines, output.Count(w.Unreadable, "record")+" cannot be read")
 	}
 	if w.Newer > 0 {
-		lines = append(lines, plural(w.Newer, "record")+" of a later release, which that reads")
+		lines = append(lines, output.Count(w.Newer, "record")+" of a later release, which that reads")
 	}
 	return lines
 }
@@ -170,12 +171,12 @@ func (p page) untold(u *events.Untold) (lines []string) {
 	case u.Waiting == 0:
 		lines = append(lines, "nothing waits to be told")
 	case u.Since.IsZero():
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of")
+		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of")
 	default:
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
+		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
 	}
 	if u.Undelivered > 0 {
-		lines = append(lines, plural(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
+		lines = append(lines, output.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
 	}
 	return lines
 }
@@ -190,7 +191,7 @@ func slackTroubles(u *events.Untold) []string {
 // cleaned returns texts as they are fit for a terminal.
 func cleaned(texts []string) (all []string) {
 	for _, text := range texts {
-		all = append(all, clean(text))
+		all = append(all, output.Clean(text))
 	}
 	return all
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -98,7 +99,7 @@ the request was rejected. Both are CloudEvents.`,
 		if err := publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
 			return err
 		}
-		if *format == textOutput {
+		if *format == output.AsText {
 			fmt.Fprintln(c.OutOrStdout(), rejectedHint)
 		}
 		return nil
@@ -178,7 +179,7 @@ func flagError(c *cobra.Command, err error) error {
 		why = "must be a duration of 1s or more, such as 90m" // the maximum is the worker's
 	}
 	if f := c.Flags().Lookup(flag); f != nil && f.Changed && flag != "label" {
-		return fmt.Errorf("--%s: %q %s", flag, shorten(f.Value.String(), 60), why)
+		return fmt.Errorf("--%s: %q %s", flag, output.Shorten(f.Value.String(), 60), why)
 	}
 	return fmt.Errorf("--%s: %s", flag, why)
 }
@@ -211,19 +212,19 @@ const rejectedHint = `A worker that finds a request wrong rejects it, and says w
   orderwatch events --kind rejected`
 
 // storedPrinter returns what tells that a request is stored.
-func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, uint64) {
+func storedPrinter(w io.Writer, format output.Format) func(events.WatchRequest, uint64) {
 	return func(r events.WatchRequest, sequence uint64) {
-		if format == jsonOutput {
+		if format == output.AsJSON {
 			printStored(w, r, sequence)
 			return
 		}
-		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, clean(r.RequestID), r.Order)
+		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
 	}
 }
 
 // printStored writes the line that programs read when a request is stored.
 func printStored(w io.Writer, r events.WatchRequest, sequence uint64) {
-	printJSON(w, struct {
+	output.JSON(w, struct {
 		watcher.Order
 		RequestID string `json:"request_id"`
 		Sequence  uint64 `json:"stream_sequence"` // of ORDER_REQUESTS

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -34,11 +35,11 @@ type waiting struct {
 	session  *session
 	requests []events.WatchRequest
 	chosen   bool // the user chose the request's id: it may have been answered long ago
-	format   outputFormat
+	format   output.Format
 	out      io.Writer
 	show     screen
 	notices  *outages
-	paint    paint
+	paint    output.Paint
 
 	mu       sync.Mutex
 	open     map[string]events.WatchRequest // those that have not ended, by their id
@@ -59,22 +60,22 @@ type seen struct {
 	counts  watcher.Counts
 }
 
-func newWaiting(c *cobra.Command, s *session, format outputFormat, requests []events.WatchRequest) *waiting {
+func newWaiting(c *cobra.Command, s *session, format output.Format, requests []events.WatchRequest) *waiting {
 	w := &waiting{
-		session: s, requests: requests, chosen: c.Flags().Changed("request-id"), format: format, out: c.OutOrStdout(), paint: paintFor(c.OutOrStdout()),
+		session: s, requests: requests, chosen: c.Flags().Changed("request-id"), format: format, out: c.OutOrStdout(), paint: output.PaintFor(c.OutOrStdout()),
 		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), done: make(chan struct{}),
 	}
 	widest := 0
 	for _, r := range requests {
 		w.open[r.RequestID] = r
-		widest = max(widest, width(w.name(r.Order)))
+		widest = max(widest, output.Width(w.name(r.Order)))
 	}
 	tell := func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) }
-	if format == jsonOutput {
+	if format == output.AsJSON {
 		w.show = &plain{out: io.Discard}
 	} else {
-		w.show = newScreen(w.out, min(widest, columns(w.out)/3))
-		if isTerminal(w.out) && isTerminal(c.ErrOrStderr()) {
+		w.show = newScreen(w.out, min(widest, output.Columns(w.out)/3))
+		if output.IsTerminal(w.out) && output.IsTerminal(c.ErrOrStderr()) {
 			tell = func(text string) { w.show.line("%s", text) } // or it would come between the bars
 		}
 	}
@@ -97,7 +98,7 @@ func (w *waiting) name(order watcher.Order) string {
 	case sameName > 1:
 		return order.String()
 	case sameProject < len(w.requests):
-		return shorten(order.ProjectID, 9) + "/" + order.Name
+		return output.Shorten(order.ProjectID, 9) + "/" + order.Name
 	}
 	return order.Name
 }
@@ -225,11 +226,11 @@ func (w *waiting) awaitWorker(ctx context.Context) error {
 
 // stored shows that a request is stored.
 func (w *waiting) stored(r events.WatchRequest, sequence uint64) {
-	if w.format == jsonOutput {
+	if w.format == output.AsJSON {
 		printStored(w.out, r, sequence)
 		return
 	}
-	w.show.line("%s: request %s is stored", w.name(r.Order), clean(r.RequestID))
+	w.show.line("%s: request %s is stored", w.name(r.Order), output.Clean(r.RequestID))
 }
 
 // look shows how the watches are, every now and then.
@@ -282,11 +283,11 @@ func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.S
 		delete(w.gone, r.RequestID)
 		why := "is in no watch any more"
 		if broken {
-			why = "is lost: " + clean(answer.Reason)
+			why = "is lost: " + output.Clean(answer.Reason)
 			r = w.renamed(r)
 		}
 		if _, err := w.session.Publish(ctx, r); err == nil {
-			w.show.line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, clean(r.RequestID))
+			w.show.line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, output.Clean(r.RequestID))
 		}
 	}
 }
@@ -359,12 +360,12 @@ func (w *waiting) looked(order watcher.Order, s watcher.Snapshot) {
 	w.got(s.Report)
 	trouble := ""
 	if s.LastError != nil {
-		trouble = clean(s.LastError.Message)
+		trouble = output.Clean(s.LastError.Message)
 	}
 	news := w.troubles[order] != trouble
 	w.troubles[order] = trouble
 	if news && trouble != "" {
-		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), shorten(trouble, 200))
+		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), output.Shorten(trouble, 200))
 	}
 }
 
@@ -384,7 +385,7 @@ func (w *waiting) take(e events.Event) error {
 		}
 	} else if a, ok := e.OrderAttention(); ok {
 		if w.concerns(a.Report) {
-			w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.yellow(shorten(attentionText(a), 240)))
+			w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.Yellow(output.Shorten(attentionText(a), 240)))
 		}
 	} else if rejection, ok := e.Rejection(); ok {
 		if r, ok := w.open[rejection.RequestID]; ok && (e.Subject() == "" || e.Subject() == r.Name) {
@@ -405,11 +406,11 @@ func (w *waiting) concerns(watch watcher.Report) bool {
 // completed notes that a watch has ended. w.mu is held.
 func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e events.Event) {
 	w.ends = append(w.ends, c)
-	if w.format == jsonOutput {
-		w.out.Write(eventLine(e))
+	if w.format == output.AsJSON {
+		w.out.Write(output.JSONLine(e.Encoded))
 	} else {
 		w.show.ended(w.name(r.Order))
-		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.outcome(c.Outcome, string(c.Outcome)), clean(c.Reason))
+		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), paintOutcome(w.paint, c.Outcome, string(c.Outcome)), output.Clean(c.Reason))
 	}
 	w.close(r)
 }
@@ -417,11 +418,11 @@ func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e event
 // refused notes that a request was rejected. w.mu is held.
 func (w *waiting) refused(r events.WatchRequest, why events.Rejection, e events.Event) {
 	w.rejected++
-	if w.format == jsonOutput {
-		w.out.Write(eventLine(e))
+	if w.format == output.AsJSON {
+		w.out.Write(output.JSONLine(e.Encoded))
 	} else {
 		w.show.ended(w.name(r.Order))
-		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.red("rejected"), clean(why.Reason))
+		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.Red("rejected"), output.Clean(why.Reason))
 	}
 	w.close(r)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -25,7 +26,7 @@ func (w *waiting) result() error {
 			continue
 		}
 		failed++
-		if w.format == textOutput {
+		if w.format == output.AsText {
 			w.show.line("%s", failureReport(c))
 		}
 	}
@@ -60,9 +61,9 @@ var exitCodes = map[watcher.Outcome]exit.Code{
 func failureReport(c watcher.Completion) string {
 	const most, mostNames = 10, 3
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s: %s: %s", c.Order(), c.Outcome, clean(c.Reason))
+	fmt.Fprintf(&b, "\n%s: %s: %s", c.Order(), c.Outcome, output.Clean(c.Reason))
 	if c.Error != nil {
-		fmt.Fprintf(&b, "\n  %s: %s", clean(c.Error.Code), clean(c.Error.Message))
+		fmt.Fprintf(&b, "\n  %s: %s", output.Clean(c.Error.Code), output.Clean(c.Error.Message))
 	}
 	if c.Outcome == watcher.OrderNotFound && c.Counts.Total > 0 {
 		b.WriteString("\n  " + goneAdvice)
@@ -80,9 +81,9 @@ func failureReport(c watcher.Completion) string {
 		if message == "" {
 			message = "no reason given"
 		}
-		fmt.Fprintf(&b, "\n  %d × %s: %s", f.Count, clean(f.Action), clean(message))
+		fmt.Fprintf(&b, "\n  %d × %s: %s", f.Count, output.Clean(f.Action), output.Clean(message))
 		if len(names) > 0 {
-			fmt.Fprintf(&b, " (%s", clean(strings.Join(names, ", ")))
+			fmt.Fprintf(&b, " (%s", output.Clean(strings.Join(names, ", ")))
 			if more := f.Count - len(names); more > 0 {
 				fmt.Fprintf(&b, " and %d more", more)
 			}

@@ -1,21 +1,21 @@
-package main
+package output
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// paragraph breaks a text into lines of at most columns, between words where it can, and into at most
+// Paragraph breaks a text into lines of at most columns, between words where it can, and into at most
 // most lines, the last with an ellipsis where something is missing. The empty text has no line.
-func paragraph(text string, columns, most int) (lines []string) {
+func Paragraph(text string, columns, most int) (lines []string) {
 	columns = max(columns, 10)
 	line := ""
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && (len(word) > len(line)+longest*columns || width(line)+1+width(word) > columns) {
+		if line != "" && (len(word) > len(line)+longest*columns || Width(line)+1+Width(word) > columns) {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimLeft(line+" "+word, " ")
-		for len(lines) <= most && (len(line) > longest*columns || width(line) > columns) {
+		for len(lines) <= most && (len(line) > longest*columns || Width(line) > columns) {
 			first := beginning(line, columns)
 			lines, line = append(lines, first), line[len(first):]
 		}

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/orderwatch/orderwatch/events"
 )
 
 func TestClean(t *testing.T) {
@@ -23,21 +21,21 @@ func TestClean(t *testing.T) {
 		"no UTF-8 \xff":             "no UTF-8 \uFFFD",
 		"\u2028line\u2029paragraph": "\uFFFDline\uFFFDparagraph",
 	} {
-		if got := clean(text); got != want {
-			t.Errorf("clean(%q) = %q, want %q", text, got, want)
+		if got := Clean(text); got != want {
+			t.Errorf("Clean(%q) = %q, want %q", text, got, want)
 		}
 	}
 }
 
-// TestPrintJSON holds that JSON has nothing raw that a terminal obeys, and keeps its values.
-func TestPrintJSON(t *testing.T) {
+// TestJSON holds that JSON has nothing raw that a terminal obeys, and keeps its values.
+func TestJSON(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"flavor sold out", "库存不足", "\x00\x1b[2J\x7f\u0080\u009b31m\u009f", "a\u202egnirts\u2066\u2069\u200e\u200f\u061c", "z\u200bw\u200c\u200dj\u2060\ufeff\u00ad",
 		"\u2028\u2029", "\U000e0041\U000e0001\U000f0000\ue000\ufff9", "two\nlines\r\ttab", `\u009b \\u202e "`, "\\\u009b", "\ufffd", "😀 <&>",
 	} {
 		var b bytes.Buffer
-		if err := printJSON(&b, map[string]string{text: text}); err != nil {
+		if err := JSON(&b, map[string]string{text: text}); err != nil {
 			t.Fatal(err)
 		}
 		if line := strings.TrimSuffix(b.String(), "\n"); strings.ContainsFunc(line, harmful) || line == b.String() {
@@ -50,8 +48,8 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
-// TestEventLine holds that an event is one line, without anything raw that a terminal obeys, whoever wrote it.
-func TestEventLine(t *testing.T) {
+// TestJSONLine holds that an event is one line, without anything raw that a terminal obeys, whoever wrote it.
+func TestJSONLine(t *testing.T) {
 	t.Parallel()
 	for encoded, want := range map[string]string{
 		"{\n \"a\": \"\u009b31m\u202e\u200b\x7f\" }": `{"a":"\u009b31m\u202e\u200b\u007f"}` + "\n",
@@ -59,21 +57,21 @@ func TestEventLine(t *testing.T) {
 		"{\"a\":\"\U000e0041\"}":                     `{"a":"\udb40\udc41"}` + "\n",
 		"no JSON\n\x1b[2J\u202e":                     `no JSON \u001b[2J\u202e` + "\n",
 	} {
-		if got := string(eventLine(events.Event{Encoded: []byte(encoded)})); got != want {
+		if got := string(JSONLine([]byte(encoded))); got != want {
 			t.Errorf("%q is printed as %q, want %q", encoded, got, want)
 		}
 	}
 }
 
-func TestShowDuration(t *testing.T) {
+func TestDuration(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		0: "0s", 400 * time.Millisecond: "0s", 59500 * time.Millisecond: "1m00s", 12*time.Minute + 5*time.Second: "12m05s",
 		2*time.Hour + 5*time.Minute: "2h05m", 47*time.Hour + 59*time.Minute + 59*time.Second: "47h59m",
 		48 * time.Hour: "2d00h", 76 * time.Hour: "3d04h", -90 * time.Second: "-1m30s",
 	} {
-		if got := showDuration(d); got != want {
-			t.Errorf("showDuration(%s) = %s, want %s", d, got, want)
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%s) = %s, want %s", d, got, want)
 		}
 	}
 }
@@ -90,14 +88,14 @@ func TestWidths(t *testing.T) {
 		{"库存不足", 5, "库存…", "…不足"},
 		{"", 3, "", ""},
 	} {
-		if got := shorten(tt.text, tt.n); got != tt.right || width(got) > tt.n {
-			t.Errorf("shorten(%q, %d) = %q, want %q", tt.text, tt.n, got, tt.right)
+		if got := Shorten(tt.text, tt.n); got != tt.right || Width(got) > tt.n {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", tt.text, tt.n, got, tt.right)
 		}
-		if got := shortenLeft(tt.text, tt.n); got != tt.left || width(got) > tt.n {
-			t.Errorf("shortenLeft(%q, %d) = %q, want %q", tt.text, tt.n, got, tt.left)
+		if got := ShortenLeft(tt.text, tt.n); got != tt.left || Width(got) > tt.n {
+			t.Errorf("ShortenLeft(%q, %d) = %q, want %q", tt.text, tt.n, got, tt.left)
 		}
-		if got := pad(shorten(tt.text, tt.n), tt.n); width(got) != tt.n {
-			t.Errorf("pad(%q, %d) = %q", tt.text, tt.n, got)
+		if got := Pad(Shorten(tt.text, tt.n), tt.n); Width(got) != tt.n {
+			t.Errorf("Pad(%q, %d) = %q", tt.text, tt.n, got)
 		}
 	}
 }
