@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -20,7 +21,7 @@ import (
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
 	*events.Client
-	config Config
+	config config.Config
 	nc     *nats.Conn
 }
 
@@ -30,7 +31,7 @@ const connectTime = 5 * time.Second
 // openSession connects as --context, the environment, or the selected context of the nats tool says.
 // The caller closes the session.
 func openSession(c *cobra.Command) (*session, error) {
-	config, err := LoadConfig()
+	config, err := config.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func openSession(c *cobra.Command) (*session, error) {
 }
 
 // connect is openSession for a command that has read the environment already.
-func connect(c *cobra.Command, config Config) (*session, error) {
+func connect(c *cobra.Command, config config.Config) (*session, error) {
 	login, err := clientLogin(c, config)
 	if err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCo
 }
 
 // clientLogin returns where NATS is and how to log in.
-func clientLogin(c *cobra.Command, config Config) (natsAccess, error) {
+func clientLogin(c *cobra.Command, config config.Config) (natsAccess, error) {
 	contexts := newNATSContexts()
 	if flag := c.Flags().Lookup("context"); flag != nil && flag.Changed {
 		return contexts.access(flag.Value.String())
@@ -124,10 +125,8 @@ func clientLogin(c *cobra.Command, config Config) (natsAccess, error) {
 	if config.NATS.URL != "" {
 		return environmentAccess(config)
 	}
-	for _, v := range variables(&config) {
-		if strings.HasPrefix(v.name, "NATS_") && !v.value.IsZero() {
-			return natsAccess{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but ORDERWATCH_%s is: set it, or name a context of the nats tool with --context", v.name)
-		}
+	if variable := config.NATSVariable(); variable != "" {
+		return natsAccess{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)
 	}
 	selected := contexts.selected()
 	if selected == "" {
@@ -137,20 +136,17 @@ func clientLogin(c *cobra.Command, config Config) (natsAccess, error) {
 }
 
 // environmentAccess returns what the environment says.
-func environmentAccess(config Config) (natsAccess, error) {
+func environmentAccess(config config.Config) (natsAccess, error) {
 	options, err := natsLogin(config)
 	if err != nil {
 		return natsAccess{}, err
 	}
-	inbox := nats.CustomInboxPrefix(strings.TrimSuffix(nats.InboxPrefix, "."))
-	if user := config.NATS.User; subjectTokens.MatchString(user) {
-		inbox = nats.CustomInboxPrefix("_INBOX_" + user) // as deploy/nats-permissions.conf gives each user its own
-	}
+	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
 	return natsAccess{url: config.NATS.URL, from: "ORDERWATCH_NATS_URL", domain: config.NATS.JSDomain, options: append(options, inbox)}, nil
 }
 
 // parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.
-func parseOrder(c *cobra.Command, config Config, text string) (watcher.Order, error) {
+func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Order, error) {
 	project, name, ok := strings.Cut(text, "/")
 	if !ok {
 		project, name = config.ModelArts.ProjectID, text

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
@@ -36,7 +37,7 @@ becomes of them, within 30 s. Exit code 0 only if all came out as scripted.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = newLogger(LogConfig{Level: slog.LevelInfo, Format: "text"}, c.ErrOrStderr())
+				log = newLogger(config.Log{Level: slog.LevelInfo, Format: "text"}, c.ErrOrStderr())
 			}
 			return demo(c.Context(), log, c.OutOrStdout(), keep)
 		},
@@ -180,15 +181,16 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, request map[str
 }
 
 // demoConfig is the configuration of the demo's worker: the defaults, with time compressed.
-func demoConfig(cloud, slack string) Config {
-	c := defaultConfig()
+func demoConfig(cloud, slack string) config.Config {
+	c := config.Default()
+	c.Version = programVersion()
 	c.ModelArts.Regions = []string{demoRegion, busyRegion}
 	c.ModelArts.Endpoint = "http://" + cloud + "/{region}"
-	c.ModelArts.Token = NewSecret("demo-token")
+	c.ModelArts.Token = config.NewSecret("demo-token")
 	c.ModelArts.NotFoundGrace = 4 * time.Second
 	c.Poll.Initial, c.Poll.Max = 500*time.Millisecond, 2*time.Second
 	c.Watch.Settle = time.Second
-	c.Slack.Token = NewSecret(demoSlackToken)
+	c.Slack.Token = config.NewSecret(demoSlackToken)
 	c.Slack.Channel = demoChannel
 	c.Slack.MentionOnFailure = "here"
 	c.Slack.Progress = true

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
@@ -51,7 +52,8 @@ usage.`,
 	c.Flags().BoolVar(&every, "all", false, "also list one by one what is as it must be")
 	format := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		config, wrong := LoadServeConfig()
+		config, wrong := config.LoadServe()
+		config.Version = programVersion()
 		d := doctor{config: config, wrong: wrongVariables(wrong)}
 		if order != "" {
 			var err error
@@ -59,7 +61,7 @@ usage.`,
 				return err
 			}
 		}
-		p := newFindingPrinter(c.OutOrStdout(), *format, every, config.secrets())
+		p := newFindingPrinter(c.OutOrStdout(), *format, every, config.Secrets())
 		return d.run(c.Context(), p)
 	}
 	return c
@@ -78,7 +80,7 @@ const (
 
 // A doctor looks at an installation as a worker with this configuration would see it.
 type doctor struct {
-	config Config
+	config config.Config
 	wrong  []wrongVariable
 	order  watcher.Order // of --order; zero: none
 }
@@ -170,7 +172,7 @@ func areVariables(n int) string {
 // A wrongVariable is what is wrong with one variable of the environment.
 type wrongVariable struct{ name, what string }
 
-// wrongVariables takes an error of [LoadServeConfig] apart.
+// wrongVariables takes an error of [config.LoadServe] apart.
 func wrongVariables(err error) (all []wrongVariable) {
 	if err == nil {
 		return nil
@@ -185,7 +187,7 @@ func wrongVariables(err error) (all []wrongVariable) {
 // isWrong reports whether something is wrong with a variable that begins so, without envPrefix.
 func (d *doctor) isWrong(prefixes ...string) bool {
 	for _, w := range d.wrong {
-		name := strings.TrimPrefix(w.name, envPrefix)
+		name := strings.TrimPrefix(w.name, config.Prefix)
 		for _, prefix := range prefixes {
 			if strings.HasPrefix(name, prefix) {
 				return true

@@ -295,8 +295,8 @@ func (d *doctor) versions(ctx context.Context, x *natsExam) {
 	case len(distinct) > 1:
 		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
 			"That is right during an update, and only then.")
-	case distinct[0] != events.Semantic(programVersion()):
-		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+programVersion(),
+	case distinct[0] != events.Semantic(d.config.Version):
+		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.config.Version,
 			"What it looks for is what its own version needs.")
 	default:
 		f.ok("workers.versions", "", distinct[0])

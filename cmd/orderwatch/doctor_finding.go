@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
@@ -98,7 +99,7 @@ func newFindingPrinter(out io.Writer, format output.Format, every bool, secrets 
 	p.columns = output.TextColumns(out)
 	var hidden []string
 	for _, secret := range secrets {
-		hidden = append(hidden, secret, redacted)
+		hidden = append(hidden, secret, config.Redacted)
 	}
 	p.hide = strings.NewReplacer(hidden...)
 	return p

@@ -66,11 +66,7 @@ func mayDo(uses events.Uses) string {
 
 // inboxes returns the prefixes of the subjects where answers may come to the login.
 func (d *doctor) inboxes() []string {
-	prefixes := []string{"_INBOX_" + d.config.Assets.ServicePrefix}
-	if user := d.config.NATS.User; subjectTokens.MatchString(user) {
-		prefixes = append(prefixes, "_INBOX_"+user) // as deploy/nats-permissions.conf gives each user its own
-	}
-	return append(slices.Compact(prefixes), strings.TrimSuffix(nats.InboxPrefix, "."))
+	return slices.Compact([]string{"_INBOX_" + d.config.Assets.ServicePrefix, d.config.NATS.InboxPrefix(), "_INBOX"})
 }
 
 // listenElsewhere connects anew with the first inbox prefix that the login may use.

@@ -89,7 +89,7 @@ type findingGroup struct {
 func (d *doctor) eventsConfig() events.Config {
 	c := d.config
 	return events.Config{
-		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Names: assetNames(c), Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
 		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout,
 		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/notify"
 )
 
@@ -23,7 +24,7 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 		return f
 	}
 	if s.Token.IsSet() {
-		f = d.slackToken(ctx, s.uses())
+		f = d.slackToken(ctx, s.Channels())
 	}
 	if s.WebhookURL.IsSet() {
 		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)
@@ -36,13 +37,13 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 }
 
 // slackToken looks at the token, and at the channels with it.
-func (d *doctor) slackToken(ctx context.Context, uses []slackUse) (f findings) {
+func (d *doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
 	s := d.config.Slack
 	ctx, cancel := context.WithTimeout(ctx, doctorSlack)
 	defer cancel()
 	i, err := notify.Inspect(ctx, notify.Config{
-		Token: s.Token.Reveal(), Channel: s.Channel, APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: d.config.secrets(),
-	}, ids(uses)...)
+		Token: s.Token.Reveal(), Channel: s.Channel, APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: d.config.Secrets(),
+	}, config.ChannelIDs(uses)...)
 	if err != nil {
 		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
 		return f
@@ -123,18 +124,18 @@ func scopeFindings(i notify.Inspection) (f findings) {
 }
 
 // channelFinding says whether the bot can post in a channel. The main one takes what no other does.
-func channelFinding(i notify.Inspection, c notify.Channel, use slackUse) finding {
+func channelFinding(i notify.Inspection, c notify.Channel, use config.SlackChannel) finding {
 	f := finding{Check: "slack.channel", About: c.ID, Level: levelWarning}
 	if c.Name != "" {
 		f.About += " #" + c.Name
 	}
-	if use.main {
+	if use.Default {
 		f.Level = levelProblem
 	}
 	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
-		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.why+")")+then
+		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then
 	case c.Err != nil && c.Err.Code == "missing_scope":
 		f.Level, f.unlooked, f.Found = levelNote, true, "cannot be seen: "+slackReason(c.Err)
 		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -76,7 +77,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 	completeFlag(command, "outcome", outcomes...)
 	completeFlag(command, "kind", eventKinds...)
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -106,7 +107,7 @@ type eventChoice struct {
 }
 
 // read reads the argument and checks the choice.
-func (e *eventChoice) read(c *cobra.Command, config Config, args []string) error {
+func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string) error {
 	if len(args) == 1 {
 		if err := e.readArgument(config, args[0]); err != nil {
 			return exit.Usage(c, "%w", err)
@@ -127,7 +128,7 @@ func (e *eventChoice) read(c *cobra.Command, config Config, args []string) error
 
 // readArgument reads PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
 // no project.
-func (e *eventChoice) readArgument(config Config, text string) error {
+func (e *eventChoice) readArgument(config config.Config, text string) error {
 	project, name, isOrder := strings.Cut(text, "/")
 	order := watcher.Order{ProjectID: project, Name: name}
 	if !isOrder {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
@@ -30,7 +31,7 @@ Times are in this machine's zone.`,
 	format := outputFlag(command)
 	command.Flags().BoolVar(&all, "all", false, "show every item, request and message, however many there are")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -204,14 +205,14 @@ func TestGetPage(t *testing.T) {
 		for _, columns := range []int{80, 120} {
 			p := page{now: night, width: columns}
 			text := p.watch(w)
-			golden(t, filepath.Join("testdata", "get", fmt.Sprintf("%s-%d.txt", name, columns)), text)
+			cmdtest.Golden(t, filepath.Join("testdata", "get", fmt.Sprintf("%s-%d.txt", name, columns)), text)
 			fits(t, name, text, columns)
 		}
 	}
 	many := page{now: night, width: 120, all: true}
-	golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.watch(manyItems()))
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.watch(manyItems()))
 	colours := page{now: night, width: 80, paint: true}
-	golden(t, filepath.Join("testdata", "get", "failed-colours-80.txt"), colours.watch(shownWatches()["failed"]))
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "failed-colours-80.txt"), colours.watch(shownWatches()["failed"]))
 }
 
 // TestFailureReportOfNotFound holds that an order that was seen is not one whose name nobody knows.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
@@ -74,7 +75,7 @@ Exit code 0: ready; 1: not ready, or no answer.`,
   ORDERWATCH_HTTP_ADDR=127.0.0.1:8081 orderwatch health`,
 		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := LoadConfig()
+			config, err := config.Load()
 			if err != nil {
 				return err
 			}

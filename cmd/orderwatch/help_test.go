@@ -23,6 +23,9 @@ func commands(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
+// helpWidth is how many columns help takes.
+const helpWidth = 80
+
 var (
 	namedCommand = regexp.MustCompile(`\borderwatch ([a-z]+)\b`)
 	namedFlag    = regexp.MustCompile(`(?:^|[\s("'])(--[a-z][a-z-]*)`)

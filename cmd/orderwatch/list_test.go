@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -47,13 +48,13 @@ func TestListTable(t *testing.T) {
 	} {
 		for _, columns := range []int{80, 120} {
 			text := sheet{now: night, width: columns}.watches(watches)
-			golden(t, filepath.Join("testdata", "list", fmt.Sprintf("%s-%d.txt", name, columns)), text)
+			cmdtest.Golden(t, filepath.Join("testdata", "list", fmt.Sprintf("%s-%d.txt", name, columns)), text)
 			fits(t, name, text, columns)
 		}
 	}
-	golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), sheet{now: night}.watches(several))
-	golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), sheet{now: night}.watches(one))
-	golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), sheet{now: night, width: 80, paint: true}.watches(one))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), sheet{now: night}.watches(several))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), sheet{now: night}.watches(one))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), sheet{now: night, width: 80, paint: true}.watches(one))
 }
 
 // TestListScreenful holds what a refresh in place sends to the terminal: it never clears more than

@@ -4,11 +4,12 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // newLogger returns a logger as configured.
-func newLogger(c LogConfig, w io.Writer) *slog.Logger {
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: readable}
 	if c.Format == "text" || c.Format == "" && output.IsTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))

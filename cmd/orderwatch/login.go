@@ -5,12 +5,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
 // modelArtsLogin returns the one way to log in that is configured.
-func modelArtsLogin(log *slog.Logger, m ModelArtsConfig, trust *tls.Config, now func() time.Time) (modelarts.Credential, error) {
-	agent := "orderwatch/" + programVersion()
+func modelArtsLogin(log *slog.Logger, config config.Config, trust *tls.Config, now func() time.Time) (modelarts.Credential, error) {
+	m, agent := config.ModelArts, "orderwatch/"+config.Version
 	switch {
 	case m.AccessKey.IsSet():
 		return modelarts.NewAccessKey(m.AccessKey.Reveal(), m.SecretKey.Reveal(), m.SecurityToken.Reveal(), now)

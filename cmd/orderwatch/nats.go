@@ -9,11 +9,13 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 )
 
 // natsLogin returns how to log in to NATS. Each installation has its own prefix of inboxes, so
 // that permissions can keep others from reading its replies.
-func natsLogin(c Config) ([]nats.Option, error) {
+func natsLogin(c config.Config) ([]nats.Option, error) {
 	n := c.NATS
 	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + c.Assets.ServicePrefix)}
 	switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
@@ -43,12 +44,15 @@ func homeDir() string {
 	return ""
 }
 
+// maxContextFile is the most that a file of the nats tool holds, in bytes.
+const maxContextFile = 64 << 10
+
 // selected returns the name of the context that is selected, empty for none.
 func (c natsContexts) selected() string {
 	if c.dir == "" {
 		return ""
 	}
-	name, err := readFile(filepath.Join(c.dir, "context.txt"), maxContextFile)
+	name, err := config.ReadFile(filepath.Join(c.dir, "context.txt"), maxContextFile)
 	if err != nil {
 		return ""
 	}
@@ -106,7 +110,7 @@ func (c natsContexts) access(name string) (natsAccess, error) {
 		return natsAccess{}, fmt.Errorf("%q is no name of a context of the nats tool%s", name, c.known())
 	}
 	path := filepath.Join(c.dir, "context", name+".json")
-	text, err := readFile(path, maxContextFile)
+	text, err := config.ReadFile(path, maxContextFile)
 	if errors.Is(err, fs.ErrNotExist) || c.dir == "" {
 		return natsAccess{}, fmt.Errorf("there is no context %q of the nats tool%s", name, c.known())
 	}
@@ -199,8 +203,8 @@ func (x *natsContext) check() error {
 		if *field.path == "" {
 			continue
 		}
-		if _, err := readFile(*field.path, maxCertFile); err != nil {
-			return fmt.Errorf("%s: %s", field.name, cannotRead(*field.path, err))
+		if why := config.CheckFile(*field.path); why != "" {
+			return fmt.Errorf("%s: %s", field.name, why)
 		}
 	}
 	return nil

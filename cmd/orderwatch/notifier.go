@@ -6,21 +6,22 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing notify.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
+func newNotifier(log *slog.Logger, config config.Config, clock *events.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing notify.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
 	s := config.Slack
 	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
 		log.Info("no Slack is configured: summaries go to the log")
-		return notify.NewLog(log, config.secrets()...), nil
+		return notify.NewLog(log, config.Secrets()...), nil
 	}
 	slack, err := notify.NewSlack(log, notify.Config{
 		Token: s.Token.Reveal(), Channel: s.Channel, Routes: s.Routes, WebhookURL: s.WebhookURL.Reveal(),
-		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes, Undelivered: undelivered,
+		APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: config.Secrets(), Jitter: 0.2, Now: clock.Now, Notes: notes, Undelivered: undelivered,
 		Progress: s.Progress, Timing: timing, Workers: workers,
 	})
 	if err != nil {
@@ -31,12 +32,12 @@ func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes wat
 }
 
 // probeNotifier looks again and again whether the way to tell people works, until ctx is done.
-func probeNotifier(ctx context.Context, notifier watcher.Notifier, s SlackConfig) {
+func probeNotifier(ctx context.Context, notifier watcher.Notifier, s config.Slack) {
 	slack, ok := notifier.(*notify.Slack)
 	if !ok {
 		return
 	}
-	slack.Probe(ctx, ids(s.uses())...)
+	slack.Probe(ctx, config.ChannelIDs(s.Channels())...)
 }
 
 // notifierTroubles returns what keeps people from being told, one a line.

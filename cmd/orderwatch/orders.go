@@ -7,8 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -51,7 +53,7 @@ func printDone(c *cobra.Command, format output.Format, order watcher.Order, w wa
 }
 
 // parseOrders reads each PROJECT/ORDER.
-func parseOrders(c *cobra.Command, config Config, texts []string) (orders []watcher.Order, err error) {
+func parseOrders(c *cobra.Command, config config.Config, texts []string) (orders []watcher.Order, err error) {
 	for _, text := range texts {
 		order, err := parseOrder(c, config, text)
 		if err != nil {
@@ -74,6 +76,16 @@ func oneOrder(c *cobra.Command, args []string) error {
 func someOrders(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return exit.Usage(c, "no order is named: %s", c.UseLine())
+	}
+	return nil
+}
+
+// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
+func checkChannels(c *cobra.Command, channels ...string) error {
+	for _, channel := range channels {
+		if !notify.IsChannel(channel) {
+			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
@@ -95,21 +96,21 @@ var routeVariables = []string{"SLACK_CHANNEL", "SLACK_CHANNELS_ALLOWED", "SLACK_
 
 // routesConfig returns what the environment says. Only what routes depend on must be right: the rest may
 // be meant for another machine.
-func routesConfig() (Config, error) {
-	config, err := LoadConfig()
+func routesConfig() (config.Config, error) {
+	found, err := config.Load()
+	problems, _ := errors.AsType[config.Problems](err)
 	var wrong []error
-	for _, v := range wrongVariables(err) {
-		name, _ := strings.CutPrefix(v.name, envPrefix)
-		misspelt := strings.HasPrefix(name, "SLACK_") && !slices.Contains(names(&config), name)
-		if misspelt || slices.Contains(routeVariables, name) {
-			wrong = append(wrong, errors.New(v.name+": "+v.what))
+	for _, p := range problems {
+		name := strings.TrimPrefix(p.Variable, config.Prefix)
+		if p.Unknown && strings.HasPrefix(name, "SLACK_") || slices.Contains(routeVariables, name) {
+			wrong = append(wrong, p)
 		}
 	}
-	return config, errors.Join(wrong...)
+	return found, errors.Join(wrong...)
 }
 
 // routedRequest returns the request that the command line describes.
-func routedRequest(c *cobra.Command, config Config, args []string, channel string) (order watcher.Order, request watcher.Request, err error) {
+func routedRequest(c *cobra.Command, config config.Config, args []string, channel string) (order watcher.Order, request watcher.Request, err error) {
 	if order, err = parseOrder(c, config, args[0]); err != nil {
 		return order, request, err
 	}
@@ -142,12 +143,12 @@ func labelError(err error) error {
 }
 
 // readRoutes reads the file at the path, or else the one that the environment names.
-func readRoutes(c *cobra.Command, config SlackConfig, path string) (notify.Routes, error) {
-	path = cmp.Or(path, config.RoutesFile)
+func readRoutes(c *cobra.Command, slack config.Slack, path string) (notify.Routes, error) {
+	path = cmp.Or(path, slack.RoutesFile)
 	if path == "" {
 		return notify.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
-	text, err := readFile(path, maxRoutesFile)
+	text, err := config.ReadFile(path, notify.MaxRoutesFile)
 	if err != nil {
 		return notify.Routes{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -40,7 +41,7 @@ const (
 )
 
 // directionsOf returns where people are told of the order for this request.
-func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order, request watcher.Request) directions {
+func directionsOf(config config.Slack, routes notify.Routes, order watcher.Order, request watcher.Request) directions {
 	standard := notify.Route{Mention: config.MentionOnFailure, Progress: config.Progress}
 	route, why := routes.Choose(standard, order.ProjectID, request)
 	d := directions{
@@ -70,7 +71,7 @@ func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order,
 }
 
 // directions returns them as lines.
-func (p page) directions(d directions, config SlackConfig) string {
+func (p page) directions(d directions, config config.Slack) string {
 	var b strings.Builder
 	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
@@ -148,7 +149,7 @@ func (d directions) meanwhile() string {
 }
 
 // refused says what becomes of a message that a channel does not take.
-func (d directions) refused(config SlackConfig) string {
+func (d directions) refused(config config.Slack) string {
 	all := slices.Clone(d.Fallbacks)
 	if config.Channel == "" && d.ChannelsFrom != fromDefault {
 		all = append(all, unknownDefault)
@@ -176,7 +177,7 @@ func (d directions) reasons() []string {
 }
 
 // notes says what may be otherwise where the workers run.
-func (d directions) notes(config SlackConfig) (texts []string) {
+func (d directions) notes(config config.Slack) (texts []string) {
 	if config.WebhookURL.IsSet() && !config.Token.IsSet() {
 		texts = append(texts, "a webhook is configured here, and no token: everything goes to the webhook's own channel, whatever rules and requests name")
 	}

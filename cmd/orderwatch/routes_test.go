@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
@@ -87,7 +88,7 @@ refused     what a channel finally refuses goes to C0DEFAULT
 why         rule 2 matches (routes.yaml:10): label team=storage
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
-		{"by default", with(slack, "SLACK_PROGRESS", "true"), "my-project/order.a", `my-project/order.a
+		{"by default", cmdtest.With(slack, "SLACK_PROGRESS", "true"), "my-project/order.a", `my-project/order.a
 
 a failure   goes to C0DEFAULT, the default channel; it wakes the user U0ANN
 a success   goes there, too, and wakes nobody
@@ -125,7 +126,7 @@ why         rule 2 matches (routes.yaml:10): label team=storage; the request
             names the channel itself
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
-		{"a channel that is not allowed", with(slack, "SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"), "--channel C0ELSE p/order.a team=storage", `p/order.a with team=storage
+		{"a channel that is not allowed", cmdtest.With(slack, "SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"), "--channel C0ELSE p/order.a team=storage", `p/order.a with team=storage
 
 a failure   goes to C0ELSE; it wakes nobody
 a success   goes there, too, and wakes nobody
@@ -140,10 +141,10 @@ note        a webhook is configured here, and no token: everything goes to the
             workers refuse a request that names C0ELSE, unless their
             ORDERWATCH_SLACK_CHANNELS_ALLOWED has it
 `},
-		{"the project that is configured", with(slack, "MODELARTS_PROJECT_ID", "my-project"), "order.a team=gpu env=\x1b[31m", "label \"env\": must hold no control or invisible characters"},
+		{"the project that is configured", cmdtest.With(slack, "MODELARTS_PROJECT_ID", "my-project"), "order.a team=gpu env=\x1b[31m", "label \"env\": must hold no control or invisible characters"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, with(tt.env, "SLACK_ROUTES_FILE", "routes.yaml"))
+			cmdtest.Setenv(t, cmdtest.With(tt.env, "SLACK_ROUTES_FILE", "routes.yaml"))
 			routesFile(t, testRoutes)
 			code, out, errs := routesTest(t, strings.Fields(tt.args)...)
 			if code == exit.Misuse && strings.Contains(errs, tt.want) {
@@ -158,7 +159,7 @@ note        a webhook is configured here, and no token: everything goes to the
 
 // TestRoutesTestManyRules holds that many rules that do not match are summed up.
 func TestRoutesTestManyRules(t *testing.T) {
-	setenv(t, map[string]string{"SLACK_CHANNEL": "C0DEFAULT"})
+	cmdtest.Setenv(t, map[string]string{"SLACK_CHANNEL": "C0DEFAULT"})
 	text := "rules:\n"
 	for _, name := range "abcdefghijklmno" {
 		text += "  - {match: {labels: {team: " + string(name) + "}}, mention: none}\n"
@@ -206,7 +207,7 @@ func TestRoutesTestJSON(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, tt.env)
+			cmdtest.Setenv(t, tt.env)
 			routesFile(t, testRoutes)
 			code, out, errs := routesTest(t, append(strings.Fields(tt.args), "--file", "routes.yaml", "-o", "json")...)
 			var got map[string]any
@@ -247,7 +248,7 @@ func TestRoutesTestRefuses(t *testing.T) {
 		{"unknown command", nil, nil, exit.Misuse, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, tt.env)
+			cmdtest.Setenv(t, tt.env)
 			routesFile(t, testRoutes)
 			if err := os.WriteFile("bad.yaml", []byte("rules:\n  - channels: C0A\n    mentions: here\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -267,7 +268,7 @@ func TestRoutesTestRefuses(t *testing.T) {
 // TestRoutesTestElsewhere holds that a bad environment is no obstacle where routes do not depend on it:
 // the file is tried on any machine.
 func TestRoutesTestElsewhere(t *testing.T) {
-	setenv(t, map[string]string{
+	cmdtest.Setenv(t, map[string]string{
 		"NATS_CREDS_FILE": "/nowhere", "SLACK_TOKEN_FILE": "/nowhere", "POLL_INITIAL": "soon", "SLACK_ROUTES_FILE": "/nowhere/routes.yaml", "SLACK_CHANNEL": "C0DEFAULT",
 	})
 	routesFile(t, testRoutes)
@@ -278,7 +279,7 @@ func TestRoutesTestElsewhere(t *testing.T) {
 
 // TestRoutesHelp holds that the command alone tells of the file, with an example that can be read.
 func TestRoutesHelp(t *testing.T) {
-	setenv(t, nil)
+	cmdtest.Setenv(t, nil)
 	var stdout, stderr bytes.Buffer
 	if code := run(context.Background(), []string{"routes"}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)

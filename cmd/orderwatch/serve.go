@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -32,17 +33,18 @@ serve beside each other. SIGTERM hands the work over and exits within 10 s.
 
 It is configured by the environment:
 
-` + ConfigTable(),
+` + config.Table(),
 		Example: `  export ORDERWATCH_NATS_URL=nats://nats.example:4222
   export ORDERWATCH_MODELARTS_REGIONS=cn-north-4
   export ORDERWATCH_MODELARTS_TOKEN_FILE=/etc/orderwatch/token
   orderwatch serve`,
 		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := LoadServeConfig()
+			config, err := config.LoadServe()
 			if err != nil {
 				return err
 			}
+			config.Version = programVersion()
 			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, serveTiming())
 		},
 	}
@@ -53,7 +55,7 @@ It is configured by the environment:
 const gcPercent = 200
 
 // serve works until ctx is done and everything is handed over.
-func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) error {
+func serve(ctx context.Context, log *slog.Logger, config config.Config, timing timing) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -80,7 +82,7 @@ func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) 
 }
 
 // work runs one worker on the connection.
-func work(ctx context.Context, log *slog.Logger, config Config, timing timing, nc *nats.Conn) error {
+func work(ctx context.Context, log *slog.Logger, config config.Config, timing timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)
@@ -128,7 +130,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 		}
 		defer profiles.Close()
 	}
-	log.Info("orderwatch starts", "version", programVersion(), "health", "http://"+at.String())
+	log.Info("orderwatch starts", "version", config.Version, "health", "http://"+at.String())
 	checks, cancel := context.WithCancel(ctx)
 	var checking sync.WaitGroup
 	checking.Go(func() { probeNotifier(checks, notifier, config.Slack) })
@@ -140,20 +142,20 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 }
 
 // newOrders returns the client of the ModelArts API.
-func newOrders(log *slog.Logger, config Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
+func newOrders(log *slog.Logger, config config.Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
 	m := config.ModelArts
 	trust, err := trusted(m.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_CA_FILE: %w", err)
 	}
-	login, err := modelArtsLogin(log, m, trust, clock.Now)
+	login, err := modelArtsLogin(log, config, trust, clock.Now)
 	if err != nil {
 		return nil, fmt.Errorf("log in to ModelArts: %w", err)
 	}
 	return modelarts.New(log, modelarts.Config{
 		Endpoint: m.Endpoint, Regions: m.Regions, Credential: login,
 		Timeout: m.Timeout, Rate: m.Rate, Accounts: accounts, Timing: timing, Concurrency: config.Watch.Concurrency,
-		TLS: trust, UserAgent: "orderwatch/" + programVersion(), Secrets: config.secrets(), Now: clock.Now,
+		TLS: trust, UserAgent: "orderwatch/" + config.Version, Secrets: config.Secrets(), Now: clock.Now,
 	})
 }
 
@@ -162,7 +164,7 @@ func trusted(path string) (*tls.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pem, err := readFile(path, maxCertFile)
+	pem, err := config.ReadFile(path, config.MaxCertFile)
 	if err != nil {
 		return nil, err
 	}
@@ -174,15 +176,15 @@ func trusted(path string) (*tls.Config, error) {
 }
 
 // assetNames returns what streams and subjects are called.
-func assetNames(c Config) events.Names {
+func assetNames(c config.Config) events.Names {
 	return events.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
 }
 
 // workerConfig returns what the worker needs of the configuration.
-func workerConfig(c Config, timing timing) events.Config {
+func workerConfig(c config.Config, timing timing) events.Config {
 	return events.Config{
 		Names:       assetNames(c),
-		Version:     programVersion(),
+		Version:     c.Version,
 		Replicas:    c.Assets.StreamReplicas,
 		MaxAge:      c.Assets.EventsMaxAge,
 		Provision:   c.Assets.Provision,

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
@@ -73,7 +74,7 @@ the request was rejected. Both are CloudEvents.`,
 	flags.StringVar(&all.Timeout, "timeout", "", "`duration` from 1s, such as 90m, after which a watch ends (default as the worker is configured)")
 	flags.StringVar(&all.SlackChannel, "slack-channel", "", "`ID` of a channel to tell instead of the default one")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func readLabels(texts []string) (map[string]string, error) {
 }
 
 // watchRequests returns a request for each order that is named. One that is named twice counts once.
-func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, args []string) (requests []events.WatchRequest, err error) {
+func watchRequests(c *cobra.Command, config config.Config, all events.WatchRequest, args []string) (requests []events.WatchRequest, err error) {
 	for _, arg := range args {
 		r := all
 		if r.Order, err = parseOrder(c, config, arg); err != nil {

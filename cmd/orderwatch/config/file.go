@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -6,24 +6,23 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/notify"
 )
 
-// The most that files hold, in bytes. More is no such file.
+// The most that files hold, in bytes. A larger file is not the one that is meant.
 const (
-	maxSecretFile  = 64 << 10 // a secret; tokens with a catalog in them have some 10 KiB
-	maxContextFile = 64 << 10 // of the nats tool
-	maxCertFile    = 4 << 20  // certificates: what a system trusts has some 250 KiB
-	maxRoutesFile  = notify.MaxRoutesFile
+	maxSecretFile = 64 << 10 // a secret; tokens with a catalog in them have some 10 KiB
+	MaxCertFile   = 4 << 20  // certificates: what a system trusts has some 250 KiB
 )
 
-// readFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device
+// ReadFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device
 // or a pipe, is refused: it might never end, or never begin. The error is a *[fs.PathError], and shows
 // nothing of what the file holds.
-func readFile(path string, most int64) ([]byte, error) {
+func ReadFile(path string, most int64) ([]byte, error) {
 	file, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -70,4 +69,25 @@ func notRegular(path string, mode fs.FileMode) error {
 		what = "a device"
 	}
 	return &fs.PathError{Op: "read", Path: path, Err: errors.New("is " + what + ", not a file")}
+}
+
+// CheckFile says why a file with certificates, keys or credentials cannot be read; empty where it can be.
+func CheckFile(path string) string {
+	if _, err := ReadFile(path, MaxCertFile); err != nil {
+		return cannotRead(path, err)
+	}
+	return ""
+}
+
+// cannotRead says why the file cannot be read. It shows an absolute path alone: anything else may
+// be the secret itself, put where its path belongs.
+func cannotRead(path string, err error) string {
+	reason := "cannot be read"
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = e.Err.Error()
+	}
+	if !filepath.IsAbs(path) {
+		return reason + ": give the path of a file"
+	}
+	return strconv.Quote(path) + ": " + reason + ": give the path of a file that this process may read"
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"slices"
@@ -11,35 +11,35 @@ const maxSlips = 4
 // misspelt notes every variable of the environment that is meant for this program and that it
 // does not read, with the nearest that it does. Also a slip in the prefix itself is found, where
 // it is one letter.
-func (p *problems) misspelt(environ []string) {
+func (p *Problems) misspelt(environ []string) {
 	known := names(new(Config))
 	for i, name := range known {
-		known[i] = envPrefix + name
+		known[i] = Prefix + name
 	}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		if value == "" || slices.Contains(known, name) || injected(name) {
 			continue
 		}
-		ours := strings.HasPrefix(name, envPrefix)
+		ours := strings.HasPrefix(name, Prefix)
 		switch meant, distance := nearest(name, known); {
 		case ours && distance <= maxSlips, distance <= 1:
-			*p = append(*p, unknown{name, "did you mean " + meant + "?"})
+			*p = append(*p, unknown(name, "did you mean "+meant+"?"))
 		case ours:
-			*p = append(*p, unknown{name, "unset it; serve --help lists all (set enableServiceLinks: false if Kubernetes made it)"})
+			*p = append(*p, unknown(name, "unset it; serve --help lists all (set enableServiceLinks: false if Kubernetes made it)"))
 		}
 	}
 }
 
-// An unknown is a variable that nothing reads.
-type unknown struct{ name, advice string }
-
-func (e unknown) Error() string { return e.name + ": no such variable: " + e.advice }
+// unknown returns the problem that nothing reads the variable.
+func unknown(name, advice string) Problem {
+	return Problem{Variable: name, What: "no such variable: " + advice, Unknown: true}
+}
 
 // injected reports whether Kubernetes sets the variable by itself, in every pod beside a Service
 // called orderwatch (unless enableServiceLinks is false).
 func injected(name string) bool {
-	name, _ = strings.CutPrefix(name, envPrefix)
+	name, _ = strings.CutPrefix(name, Prefix)
 	return name == "SERVICE_HOST" || name == "SERVICE_PORT" || strings.HasPrefix(name, "SERVICE_PORT_") ||
 		name == "PORT" || strings.HasPrefix(name, "PORT_")
 }

@@ -1,6 +1,4 @@
-package main
-
-import "errors"
+package config
 
 // A way is one of the ways to log in to ModelArts: the variables that it needs, by their full
 // names, and one that it may have.
@@ -37,8 +35,8 @@ func (w way) missing() []string {
 
 // logIn checks that exactly one way to log in is set. Where none is, it takes the first of the HW_
 // variables that is complete: of key, token and password.
-func (p *problems) logIn(m *ModelArtsConfig, getenv func(string) string) {
-	ours := func(name string, set bool) part { return part{envPrefix + name, set} }
+func (p *Problems) logIn(m *ModelArts, getenv func(string) string) {
+	ours := func(name string, set bool) part { return part{Prefix + name, set} }
 	ways := []way{
 		{needs: []part{ours("MODELARTS_TOKEN", m.Token.IsSet())}},
 		{
@@ -53,7 +51,7 @@ func (p *problems) logIn(m *ModelArtsConfig, getenv func(string) string) {
 		switch begun := way.begun(); {
 		case begun == "":
 		case first >= 0:
-			*p = append(*p, errors.New(begun+": is set together with "+ways[first].begun()+": keep one way to log in"))
+			*p = append(*p, Problem{Variable: begun, What: "is set together with " + ways[first].begun() + ": keep one way to log in"})
 		default:
 			first = i
 		}
@@ -66,14 +64,14 @@ func (p *problems) logIn(m *ModelArtsConfig, getenv func(string) string) {
 }
 
 // half notes what a way lacks that is begun.
-func (p *problems) half(w way) {
+func (p *Problems) half(w way) {
 	for _, name := range w.missing() {
-		*p = append(*p, errors.New(name+": is not set, but "+w.begun()+" is: they belong together"))
+		*p = append(*p, Problem{Variable: name, What: "is not set, but " + w.begun() + " is: they belong together"})
 	}
 }
 
 // logInWithHW takes the login from the HW_ variables.
-func (p *problems) logInWithHW(m *ModelArtsConfig, getenv func(string) string) {
+func (p *Problems) logInWithHW(m *ModelArts, getenv func(string) string) {
 	hw := func(name string) part { return part{name, getenv(name) != ""} }
 	ways := []struct {
 		way
@@ -99,5 +97,5 @@ func (p *problems) logInWithHW(m *ModelArtsConfig, getenv func(string) string) {
 			return
 		}
 	}
-	p.add("MODELARTS_TOKEN", "is not set: set it, or ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY, or ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN, or ORDERWATCH_MODELARTS_ECS_AGENCY=true")
+	p.need(false, "MODELARTS_TOKEN", "set it, or ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY, or ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN, or ORDERWATCH_MODELARTS_ECS_AGENCY=true")
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -8,13 +8,13 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-const tableIntro = "Each variable begins with " + envPrefix + ". X[_FILE] is a secret: set X, or X_FILE to the path of a file that holds it.\n"
+const tableIntro = "Each variable begins with " + Prefix + ". X[_FILE] is a secret: set X, or X_FILE to the path of a file that holds it.\n"
 
-// helpWidth is how many columns the help takes.
-const helpWidth = 80
+// tableWidth is how many columns the table takes.
+const tableWidth = 80
 
-// ConfigTable returns every variable with its meaning and default as aligned text, for the help.
-func ConfigTable() string {
+// Table returns every variable with its meaning and default as aligned text, for the help.
+func Table() string {
 	const gap = 2 // columns between a name and its meaning
 	all := variables(new(Config))
 	names := make(map[string]int) // the width of each group's names
@@ -22,7 +22,7 @@ func ConfigTable() string {
 		names[v.group] = max(names[v.group], len(v.row()[0]))
 	}
 	var b strings.Builder
-	b.WriteString(strings.Join(output.Paragraph(tableIntro, helpWidth, math.MaxInt), "\n") + "\n")
+	b.WriteString(strings.Join(output.Paragraph(tableIntro, tableWidth, math.MaxInt), "\n") + "\n")
 	group := ""
 	for _, v := range all {
 		if v.group != group {
@@ -35,14 +35,14 @@ func ConfigTable() string {
 			meaning += " (default " + row[1] + ")"
 		}
 		left := names[group] + gap
-		lines := output.Paragraph(meaning, helpWidth-left, math.MaxInt)
+		lines := output.Paragraph(meaning, tableWidth-left, math.MaxInt)
 		b.WriteString(output.Pad(row[0], left) + strings.Join(lines, "\n"+strings.Repeat(" ", left)) + "\n")
 	}
 	return b.String()
 }
 
-// ConfigMarkdown returns the same as a Markdown table, for the README.
-func ConfigMarkdown() string {
+// Markdown returns the same as a Markdown table, for the README.
+func Markdown() string {
 	var b strings.Builder
 	b.WriteString(tableIntro)
 	b.WriteString("\n| variable | default | meaning |\n|---|---|---|\n")

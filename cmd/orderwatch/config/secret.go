@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// redacted is what a secret prints as.
-const redacted = "[redacted]"
+// Redacted is what a secret prints as.
+const Redacted = "[redacted]"
 
 // A Secret is a text that no log, error or dump may show: fmt, encoding/json and slog print
-// "[redacted]" for it. The zero value is no secret at all, and prints the same.
+// "[Redacted]" for it. The zero value is no secret at all, and prints the same.
 type Secret struct {
 	// fmt cannot call methods on what lies in an unexported field; there it prints a pointer's
 	// address, but would print a string.
@@ -53,21 +53,21 @@ func (s Secret) Current() string {
 
 // readSecretFile returns what the file holds, without the newline at its end.
 func readSecretFile(path string) (string, error) {
-	content, err := readFile(path, maxSecretFile)
+	content, err := ReadFile(path, maxSecretFile)
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), err
 }
 
 // File returns the path of the file that the secret was read from, empty where it came from none.
 func (s Secret) File() string { return s.file }
 
-// Format prints "[redacted]" for every verb and flag.
-func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+// Format prints "[Redacted]" for every verb and flag.
+func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, Redacted) }
 
-// String returns "[redacted]".
-func (Secret) String() string { return redacted }
+// String returns "[Redacted]".
+func (Secret) String() string { return Redacted }
 
-// MarshalText returns "[redacted]", also for encoding/json.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// MarshalText returns "[Redacted]", also for encoding/json.
+func (Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
-// LogValue returns "[redacted]".
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+// LogValue returns "[Redacted]".
+func (Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }

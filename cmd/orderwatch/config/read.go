@@ -1,11 +1,8 @@
-package main
+package config
 
 import (
-	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -16,7 +13,7 @@ import (
 
 // A variable is one field of a [Config].
 type variable struct {
-	name  string // without envPrefix
+	name  string // without [Prefix]
 	group string // the name of the Config's field that holds it
 	tag   reflect.StructTag
 	value reflect.Value
@@ -26,6 +23,9 @@ type variable struct {
 func variables(c *Config) []variable {
 	var all []variable
 	for group, fields := range reflect.ValueOf(c).Elem().Fields() {
+		if fields.Kind() != reflect.Struct {
+			continue
+		}
 		for field, value := range fields.Fields() {
 			if name, ok := field.Tag.Lookup("env"); ok {
 				all = append(all, variable{name, group.Name, field.Tag, value})
@@ -38,7 +38,7 @@ func variables(c *Config) []variable {
 // secret reports whether the variable can also be given as a file.
 func (v variable) secret() bool { return v.value.Type() == reflect.TypeFor[Secret]() }
 
-// names returns every name, without envPrefix, that c's fields are read from.
+// names returns every name, without [Prefix], that c's fields are read from.
 func names(c *Config) []string {
 	var all []string
 	for _, v := range variables(c) {
@@ -50,34 +50,18 @@ func names(c *Config) []string {
 	return all
 }
 
-// Problems are everything that is wrong with the environment: one error for each, of one line,
-// that begins with the variable's name, says what would be right, and shows no value.
-type problems []error
-
-// add notes that the variable, named without envPrefix, is wrong.
-func (p *problems) add(name, what string) {
-	*p = append(*p, errors.New(envPrefix+name+": "+what))
-}
-
-// must notes what is wrong with the variable unless ok.
-func (p *problems) must(ok bool, name, what string) {
-	if !ok {
-		p.add(name, what)
-	}
-}
-
 // read fills c from the environment. A field whose variable is bad gets its default, and a
 // bad secret counts as set, so that what would follow from it is not reported as well.
-func (p *problems) read(c *Config) {
+func (p *Problems) read(c *Config) {
 	for _, v := range variables(c) {
 		if v.secret() {
 			v.value.Set(reflect.ValueOf(p.readSecret(v.name)))
 			continue
 		}
 		// Set but empty counts as unset; envconfig would try to convert it.
-		if os.Getenv(envPrefix+v.name) == "" {
+		if os.Getenv(Prefix+v.name) == "" {
 			v.convert(nowhere)
-		} else if v.convert(strings.TrimSuffix(envPrefix, "_")) != nil {
+		} else if v.convert(strings.TrimSuffix(Prefix, "_")) != nil {
 			p.add(v.name, "must be "+kind(v.value))
 			v.convert(nowhere)
 		}
@@ -126,13 +110,13 @@ func kind(value reflect.Value) string {
 const unusable = "https://unusable.invalid/"
 
 // readSecret returns the secret that the variable or its file holds.
-func (p *problems) readSecret(name string) Secret {
-	text, path := os.Getenv(envPrefix+name), os.Getenv(envPrefix+name+"_FILE")
+func (p *Problems) readSecret(name string) Secret {
+	text, path := os.Getenv(Prefix+name), os.Getenv(Prefix+name+"_FILE")
 	if path == "" {
 		return NewSecret(text)
 	}
 	if text != "" {
-		p.add(name, "is set twice, here and as "+envPrefix+name+"_FILE: keep one")
+		p.add(name, "is set twice, here and as "+Prefix+name+"_FILE: keep one")
 		return NewSecret(unusable)
 	}
 	text, err := readSecretFile(path)
@@ -145,17 +129,4 @@ func (p *problems) readSecret(name string) Secret {
 		return NewSecret(unusable)
 	}
 	return Secret{&text, path}
-}
-
-// cannotRead says why the file cannot be read. It shows an absolute path alone: anything else may
-// be the secret itself, put where its path belongs.
-func cannotRead(path string, err error) string {
-	reason := "cannot be read"
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		reason = e.Err.Error()
-	}
-	if !filepath.IsAbs(path) {
-		return reason + ": give the path of a file"
-	}
-	return strconv.Quote(path) + ": " + reason + ": give the path of a file that this process may read"
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"log/slog"
@@ -47,7 +47,7 @@ func (c *Config) normalise() {
 	}
 }
 
-func (p *problems) checkNATS(n NATSConfig) {
+func (p *Problems) checkNATS(n NATS) {
 	p.must(n.URL == "" || n.EmbeddedDir == "", "NATS_URL", "is set together with ORDERWATCH_EMBEDDED_NATS_DIR: keep one")
 	if n.URL != "" {
 		for server := range strings.SplitSeq(n.URL, ",") {
@@ -73,7 +73,7 @@ func (p *problems) checkNATS(n NATSConfig) {
 		}
 	}
 	if len(logins) > 1 {
-		p.add(logins[0], "is set together with "+envPrefix+strings.Join(logins[1:], " and "+envPrefix)+": keep one way to log in")
+		p.add(logins[0], "is set together with "+Prefix+strings.Join(logins[1:], " and "+Prefix)+": keep one way to log in")
 	}
 
 	p.checkFile("NATS_CREDS_FILE", n.CredsFile)
@@ -85,7 +85,7 @@ func (p *problems) checkNATS(n NATSConfig) {
 }
 
 // checkServer checks one server's address. A login in it would end up in logs.
-func (p *problems) checkServer(server string) {
+func (p *Problems) checkServer(server string) {
 	if !strings.Contains(server, "://") {
 		server = "nats://" + server
 	}
@@ -97,7 +97,7 @@ func (p *problems) checkServer(server string) {
 	p.must(u.User == nil, "NATS_URL", "must not hold a login: use ORDERWATCH_NATS_USER and ORDERWATCH_NATS_PASSWORD, or ORDERWATCH_NATS_TOKEN")
 }
 
-func (p *problems) checkAssets(a AssetsConfig) {
+func (p *Problems) checkAssets(a Assets) {
 	p.must(len(a.SubjectPrefix) <= maxPrefix && subjectTokens.MatchString(a.SubjectPrefix), "SUBJECT_PREFIX", "must be subject tokens of A-Z a-z 0-9 _ - joined by dots, at most 64 bytes")
 	p.must(len(a.ServicePrefix) <= maxPrefix && streamName.MatchString(a.ServicePrefix), "SERVICE_PREFIX", "must be one subject token of A-Z a-z 0-9 _ -, at most 64 bytes")
 	p.must(len(a.StreamPrefix) <= maxPrefix && streamName.MatchString(a.StreamPrefix), "STREAM_PREFIX", "must be of A-Z a-z 0-9 _ -, at most 64 bytes")
@@ -105,7 +105,7 @@ func (p *problems) checkAssets(a AssetsConfig) {
 	p.must(slices.Contains([]int{1, 3, 5}, a.StreamReplicas), "STREAM_REPLICAS", "must be 1, 3 or 5")
 }
 
-func (p *problems) checkModelArts(m ModelArtsConfig) {
+func (p *Problems) checkModelArts(m ModelArts) {
 	p.must(!slices.ContainsFunc(m.Regions, func(r string) bool { return !regionName.MatchString(r) }), "MODELARTS_REGIONS", "must be regions of a-z 0-9 -, comma-separated, such as cn-north-4,cn-southwest-2")
 	p.must(isEndpoint(m.Endpoint), "MODELARTS_ENDPOINT", "must be an https or http URL without login, query and fragment, with {region} at most once")
 	if m.ProjectID != "" {
@@ -119,7 +119,7 @@ func (p *problems) checkModelArts(m ModelArtsConfig) {
 	p.must(m.NotFoundGrace > 0, "MODELARTS_NOT_FOUND_GRACE", "must be more than 0")
 }
 
-func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
+func (p *Problems) checkPolls(poll Poll, w Watch) {
 	p.must(poll.Initial >= minPoll && poll.Initial <= poll.Max, "POLL_INITIAL", "must be at least 100ms and at most ORDERWATCH_POLL_MAX")
 	p.must(poll.Multiplier >= 1 && !math.IsInf(poll.Multiplier, 0), "POLL_MULTIPLIER", "must be at least 1")
 	p.must(poll.Max >= minPoll, "POLL_MAX", "must be at least 100ms")
@@ -130,8 +130,8 @@ func (p *problems) checkPolls(poll PollConfig, w WatchConfig) {
 	p.must(w.Concurrency >= 1 && w.Concurrency <= 10000, "CONCURRENCY", "must be 1 to 10000")
 }
 
-func (p *problems) checkSlack(s *SlackConfig) {
-	p.must(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "is not set: ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
+func (p *Problems) checkSlack(s *Slack) {
+	p.need(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
 	p.must(s.Channel == "" || notify.IsChannel(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
 	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !notify.IsChannel(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
 	p.must(notify.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
@@ -143,12 +143,12 @@ func (p *problems) checkSlack(s *SlackConfig) {
 
 // readRoutes reads the rules of the file, if there is one: each thing that is wrong in it has a line of
 // its own.
-func (p *problems) readRoutes(s *SlackConfig) {
+func (p *Problems) readRoutes(s *Slack) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
 	if s.RoutesFile == "" {
 		return
 	}
-	text, err := readFile(s.RoutesFile, maxRoutesFile)
+	text, err := ReadFile(s.RoutesFile, notify.MaxRoutesFile)
 	if err != nil {
 		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
 		return
@@ -160,24 +160,24 @@ func (p *problems) readRoutes(s *SlackConfig) {
 	}
 }
 
-func (p *problems) checkHTTP(h HTTPConfig) {
+func (p *Problems) checkHTTP(h HTTP) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
 }
 
-func (p *problems) checkLog(l LogConfig) {
+func (p *Problems) checkLog(l Log) {
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	p.must(slices.Contains(levels, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
 
 // checkFile checks that the file can be read now, rather than at the first connection.
-func (p *problems) checkFile(name, path string) {
+func (p *Problems) checkFile(name, path string) {
 	if path == "" {
 		return
 	}
-	if _, err := readFile(path, maxCertFile); err != nil {
-		p.add(name, cannotRead(path, err))
+	if why := CheckFile(path); why != "" {
+		p.add(name, why)
 	}
 }
 

@@ -1,8 +1,8 @@
-package main
+package config
 
 import (
 	"encoding/json"
-	"flag"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,67 +14,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and the README's table")
-
-// setenv sets exactly these variables, given without envPrefix, and empties any other that the
-// program could read.
-func setenv(t testing.TB, vars map[string]string) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, "HW_") {
-			t.Setenv(name, "")
-		}
-	}
-	for name, value := range vars {
-		if !strings.HasPrefix(name, "HW_") {
-			name = envPrefix + name
-		}
-		t.Setenv(name, value)
-	}
-}
-
-// with returns base and more, where more wins.
-func with(base map[string]string, more ...string) map[string]string {
-	all := map[string]string{}
-	for name, value := range base {
-		all[name] = value
-	}
-	for i := 0; i < len(more); i += 2 {
-		all[more[i]] = more[i+1]
-	}
-	return all
-}
-
-// least is what serve cannot do without.
-var least = map[string]string{
-	"NATS_URL":          "nats://127.0.0.1:4222",
-	"MODELARTS_REGIONS": "cn-north-4",
-	"MODELARTS_TOKEN":   "token",
-}
-
-func file(t testing.TB, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestLeast(t *testing.T) {
-	setenv(t, least)
-	c, err := LoadServeConfig()
+	cmdtest.Setenv(t, cmdtest.Least())
+	c, err := LoadServe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Poll.Initial != 5*time.Second || c.Poll.Multiplier != 1.5 || c.Watch.TimeoutMax != 48*time.Hour || !c.Assets.Provision || c.Log.Level != slog.LevelInfo {
 		t.Errorf("defaults: %+v", c)
 	}
-	setenv(t, nil)
-	if _, err := LoadConfig(); err != nil {
+	cmdtest.Setenv(t, nil)
+	if _, err := Load(); err != nil {
 		t.Errorf("empty environment: %v", err)
 	}
 }
@@ -82,8 +35,8 @@ func TestLeast(t *testing.T) {
 // TestEachVariable sets every variable of the contract to something else than its default and
 // looks for it in the config.
 func TestEachVariable(t *testing.T) {
-	path := file(t, "x")
-	routes := file(t, "rules: [{channels: [C0TEAM]}]")
+	path := cmdtest.File(t, "x")
+	routes := cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")
 	tests := []struct {
 		name, value string
 		got         func(Config) any
@@ -160,8 +113,8 @@ func TestEachVariable(t *testing.T) {
 	for _, test := range tests {
 		tested = append(tested, test.name)
 		t.Run(test.name, func(t *testing.T) {
-			setenv(t, with(nil, append(besides[test.name], test.name, test.value)...))
-			c, err := LoadConfig()
+			cmdtest.Setenv(t, cmdtest.With(nil, append(besides[test.name], test.name, test.value)...))
+			c, err := Load()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,9 +122,9 @@ func TestEachVariable(t *testing.T) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 			// The same name without the prefix is never read.
-			setenv(t, nil)
+			cmdtest.Setenv(t, nil)
 			t.Setenv(test.name, test.value)
-			c, err = LoadConfig()
+			c, err = Load()
 			if err != nil {
 				t.Fatalf("unprefixed: %v", err)
 			}
@@ -240,13 +193,13 @@ func TestEmptyIsUnset(t *testing.T) {
 		vars[name] = ""
 	}
 	vars["NO_SUCH"] = ""
-	setenv(t, vars)
-	got, err := LoadConfig()
+	cmdtest.Setenv(t, vars)
+	got, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	setenv(t, nil)
-	want, _ := LoadConfig()
+	cmdtest.Setenv(t, nil)
+	want, _ := Load()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -254,10 +207,10 @@ func TestEmptyIsUnset(t *testing.T) {
 
 // TestBad gives each check something to refuse. A value holds "planted", which no error may show.
 func TestBad(t *testing.T) {
-	wrong := file(t, "rules: [{channel: C0TEAM}]")
+	wrong := cmdtest.File(t, "rules: [{channel: C0TEAM}]")
 	tests := []struct {
 		vars []string
-		want string // how a line of the error begins, without envPrefix
+		want string // how a line of the error begins, without [Prefix]
 	}{
 		{[]string{"NATS_URL", "http://planted"}, "NATS_URL: must be servers"},
 		{[]string{"NATS_URL", "nats://planted:planted@host"}, "NATS_URL: must not hold a login"},
@@ -323,7 +276,7 @@ func TestBad(t *testing.T) {
 		{[]string{"SLACK_API_URL", "planted"}, "SLACK_API_URL: must be"},
 		{[]string{"SLACK_ROUTES_FILE", "/no/such/file", "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, `SLACK_ROUTES_FILE: "/no/such/file": no such file`},
 		{[]string{"SLACK_ROUTES_FILE", wrong, "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, "SLACK_ROUTES_FILE: " + wrong + ":1: rule 1: "},
-		{[]string{"SLACK_ROUTES_FILE", file(t, "rules: [{channels: [C0TEAM]}]")}, "SLACK_ROUTES_FILE: needs ORDERWATCH_SLACK_TOKEN"},
+		{[]string{"SLACK_ROUTES_FILE", cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")}, "SLACK_ROUTES_FILE: needs ORDERWATCH_SLACK_TOKEN"},
 		{[]string{"HTTP_ADDR", "planted:http"}, "HTTP_ADDR: must be"},
 		{[]string{"PPROF_ADDR", "6060"}, "PPROF_ADDR: must be"},
 		{[]string{"LOG_LEVEL", "planted"}, "LOG_LEVEL: must be"},
@@ -337,9 +290,9 @@ func TestBad(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(strings.Join(test.vars, " "), func(t *testing.T) {
-			setenv(t, with(least, test.vars...))
-			_, err := LoadServeConfig()
-			wantLine(t, err, envPrefix+test.want)
+			cmdtest.Setenv(t, cmdtest.With(cmdtest.Least(), test.vars...))
+			_, err := LoadServe()
+			wantLine(t, err, Prefix+test.want)
 		})
 	}
 }
@@ -359,8 +312,8 @@ func wantLine(t *testing.T, err error, begin string) {
 }
 
 func TestAllFoundAtOnce(t *testing.T) {
-	setenv(t, map[string]string{"POLL_MAX": "fast", "CONCURRENCY": "many", "NATS_ULR": "x", "HTTP_ADDR": "8080"})
-	_, err := LoadServeConfig()
+	cmdtest.Setenv(t, map[string]string{"POLL_MAX": "fast", "CONCURRENCY": "many", "NATS_ULR": "x", "HTTP_ADDR": "8080"})
+	_, err := LoadServe()
 	want := `ORDERWATCH_NATS_ULR: no such variable: did you mean ORDERWATCH_NATS_URL?
 ORDERWATCH_POLL_MAX: must be a duration such as 90s or 1h30m
 ORDERWATCH_CONCURRENCY: must be a whole number
@@ -373,6 +326,35 @@ ORDERWATCH_MODELARTS_TOKEN: is not set: set it, or ORDERWATCH_MODELARTS_ACCESS_K
 	}
 }
 
+// TestProblems holds that what is wrong comes as values: nobody has to read it out of a text.
+func TestProblems(t *testing.T) {
+	routes := cmdtest.File(t, "rules:\n- is not set: x\n- channels: y\n")
+	cmdtest.Setenv(t, map[string]string{
+		"NATS_ULR": "x", "POLL_MAX": "fast", "MODELARTS_USER": "u", "MODELARTS_DOMAIN": "d",
+		"SLACK_TOKEN": "xoxb-1", "SLACK_ROUTES_FILE": routes, "MODELARTS_REGIONS": "cn-north-4",
+	})
+	_, err := LoadServe()
+	got, _ := errors.AsType[Problems](err)
+	for i := range got {
+		if !strings.HasPrefix(got[i].Variable, Prefix) || strings.Contains(got[i].What, "\n") {
+			t.Errorf("%+v", got[i])
+		}
+		got[i].What = ""
+	}
+	want := Problems{
+		{Variable: "ORDERWATCH_NATS_ULR", Unknown: true},
+		{Variable: "ORDERWATCH_POLL_MAX"},
+		{Variable: "ORDERWATCH_SLACK_CHANNEL", Missing: true},
+		{Variable: "ORDERWATCH_SLACK_ROUTES_FILE"}, // a line of the file each
+		{Variable: "ORDERWATCH_SLACK_ROUTES_FILE"},
+		{Variable: "ORDERWATCH_NATS_URL", Missing: true},
+		{Variable: "ORDERWATCH_MODELARTS_PASSWORD"}, // its other half is there
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v from:\n%v", got, err)
+	}
+}
+
 func TestSecretFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, v := range variables(new(Config)) {
@@ -381,28 +363,28 @@ func TestSecretFiles(t *testing.T) {
 		}
 		t.Run(v.name, func(t *testing.T) {
 			read := func() (Secret, error) {
-				c, err := LoadConfig()
+				c, err := Load()
 				i := slices.IndexFunc(variables(&c), func(w variable) bool { return w.name == v.name })
 				return variables(&c)[i].value.Interface().(Secret), err
 			}
-			base := with(nil, "SLACK_CHANNEL", "C01")
+			base := cmdtest.With(nil, "SLACK_CHANNEL", "C01")
 			if v.name == "NATS_PASSWORD" {
 				base["NATS_USER"] = "u"
 			}
 			for _, end := range []string{"", "\n", "\r\n"} {
-				setenv(t, with(base, v.name+"_FILE", file(t, "https://secret"+end)))
+				cmdtest.Setenv(t, cmdtest.With(base, v.name+"_FILE", cmdtest.File(t, "https://secret"+end)))
 				if s, err := read(); err != nil || s.Reveal() != "https://secret" {
 					t.Errorf("file ending in %q: %v, %q", end, err, s.Reveal())
 				}
 			}
-			name := envPrefix + v.name
+			name := Prefix + v.name
 			for _, test := range []struct{ vars, path, want string }{
 				{"", missing, name + `_FILE: "` + missing + `": no such file or directory: give the path of a file`},
 				{"", "planted", name + "_FILE: no such file or directory: give the path of a file"},
-				{"", file(t, "\n"), name + "_FILE: names an empty file"},
-				{"https://planted", file(t, "https://planted"), name + ": is set twice"},
+				{"", cmdtest.File(t, "\n"), name + "_FILE: names an empty file"},
+				{"https://planted", cmdtest.File(t, "https://planted"), name + ": is set twice"},
 			} {
-				setenv(t, with(base, v.name, test.vars, v.name+"_FILE", test.path))
+				cmdtest.Setenv(t, cmdtest.With(base, v.name, test.vars, v.name+"_FILE", test.path))
 				_, err := read()
 				wantLine(t, err, test.want)
 				if n := strings.Count(err.Error(), "\n"); n > 0 {
@@ -413,110 +395,13 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// TestLogIn gives serve every way to log in, whole, by halves and together.
-func TestLogIn(t *testing.T) {
-	key := map[string]string{"HW_ACCESS_KEY": "planted-ak", "HW_SECRET_KEY": "planted-sk"}
-	password := map[string]string{"HW_USER_NAME": "planted-user", "HW_USER_PASSWORD": "planted-pw", "HW_DOMAIN_NAME": "planted-domain"}
-	tests := []struct {
-		name string
-		vars map[string]string
-		want string // the login, or how a line of the error begins
-	}{
-		{"token", with(nil, "MODELARTS_TOKEN", "planted"), "token planted"},
-		{"key", with(nil, "MODELARTS_ACCESS_KEY", "planted-ak", "MODELARTS_SECRET_KEY", "planted-sk"), "key planted-ak planted-sk "},
-		{"temporary key", with(nil, "MODELARTS_ACCESS_KEY", "planted-ak", "MODELARTS_SECRET_KEY", "planted-sk", "MODELARTS_SECURITY_TOKEN", "planted-st"), "key planted-ak planted-sk planted-st"},
-		{"password", with(nil, "MODELARTS_USER", "u", "MODELARTS_PASSWORD", "planted", "MODELARTS_DOMAIN", "d"), "password u planted d"},
-		{"agency", with(nil, "MODELARTS_ECS_AGENCY", "true"), "agency"},
-
-		{"none", nil, "ORDERWATCH_MODELARTS_TOKEN: is not set: set it, or ORDERWATCH_MODELARTS_ACCESS_KEY"},
-		{"no agency", with(nil, "MODELARTS_ECS_AGENCY", "false"), "ORDERWATCH_MODELARTS_TOKEN: is not set"},
-		{"no secret key", with(nil, "MODELARTS_ACCESS_KEY", "planted"), "ORDERWATCH_MODELARTS_SECRET_KEY: is not set, but ORDERWATCH_MODELARTS_ACCESS_KEY is"},
-		{"no access key", with(nil, "MODELARTS_SECRET_KEY", "planted"), "ORDERWATCH_MODELARTS_ACCESS_KEY: is not set, but ORDERWATCH_MODELARTS_SECRET_KEY is"},
-		{"security token alone", with(nil, "MODELARTS_SECURITY_TOKEN", "planted"), "ORDERWATCH_MODELARTS_ACCESS_KEY: is not set, but ORDERWATCH_MODELARTS_SECURITY_TOKEN is"},
-		{"no user", with(nil, "MODELARTS_PASSWORD", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_USER: is not set, but ORDERWATCH_MODELARTS_PASSWORD is"},
-		{"no password", with(nil, "MODELARTS_USER", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_PASSWORD: is not set, but ORDERWATCH_MODELARTS_USER is"},
-		{"no domain", with(nil, "MODELARTS_USER", "planted", "MODELARTS_PASSWORD", "planted"), "ORDERWATCH_MODELARTS_DOMAIN: is not set, but ORDERWATCH_MODELARTS_USER is"},
-		{"token and agency", with(nil, "MODELARTS_TOKEN", "planted", "MODELARTS_ECS_AGENCY", "true"), "ORDERWATCH_MODELARTS_ECS_AGENCY: is set together with ORDERWATCH_MODELARTS_TOKEN: keep one"},
-		{"key and half a password", with(nil, "MODELARTS_ACCESS_KEY", "planted", "MODELARTS_SECRET_KEY", "planted", "MODELARTS_DOMAIN", "planted"), "ORDERWATCH_MODELARTS_DOMAIN: is set together with ORDERWATCH_MODELARTS_ACCESS_KEY: keep one"},
-
-		{"HW: token", with(nil, "HW_AUTH_TOKEN", "planted"), "token planted"},
-		{"HW: key", key, "key planted-ak planted-sk "},
-		{"HW: temporary key", with(key, "HW_SECURITY_TOKEN", "planted-st"), "key planted-ak planted-sk planted-st"},
-		{"HW: password", password, "password planted-user planted-pw planted-domain"},
-		{"HW: key, token, password", with(with(key, "HW_AUTH_TOKEN", "planted"), "HW_USER_NAME", "u", "HW_USER_PASSWORD", "p", "HW_DOMAIN_NAME", "d"), "key planted-ak planted-sk "},
-		{"HW: half a key, token", with(nil, "HW_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "hw"), "token hw"},
-		{"HW: token, password", with(password, "HW_AUTH_TOKEN", "hw"), "token hw"},
-		{"HW: half a key", with(nil, "HW_ACCESS_KEY", "planted"), "HW_SECRET_KEY: is not set, but HW_ACCESS_KEY is"},
-		{"HW: half a password", with(nil, "HW_USER_NAME", "planted", "HW_USER_PASSWORD", "planted"), "HW_DOMAIN_NAME: is not set, but HW_USER_NAME is"},
-		{"ours and HW", with(key, "MODELARTS_TOKEN", "ours"), "token ours"},
-		{"half of ours and HW", with(nil, "MODELARTS_ACCESS_KEY", "planted", "HW_AUTH_TOKEN", "planted"), "ORDERWATCH_MODELARTS_SECRET_KEY: is not set"},
-		{"no agency and HW", with(nil, "MODELARTS_ECS_AGENCY", "false", "HW_AUTH_TOKEN", "hw"), "token hw"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			setenv(t, with(test.vars, "NATS_URL", "host", "MODELARTS_REGIONS", "cn-north-4"))
-			c, err := LoadServeConfig()
-			if strings.Contains(test.want, ": ") {
-				wantLine(t, err, test.want)
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := loginOf(c.ModelArts); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-			login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			kind, _, _ := strings.Cut(test.want, " ")
-			if want := map[string]string{"token": "modelarts.Token", "key": "*modelarts.AccessKey", "password": "*modelarts.Password", "agency": "*modelarts.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
-				t.Errorf("got a %T, want a %s", login, want)
-			}
-		})
-	}
-}
-
-// loginOf returns the logins that are set.
-func loginOf(m ModelArtsConfig) string {
-	var all []string
-	if m.Token.IsSet() {
-		all = append(all, "token "+m.Token.Reveal())
-	}
-	if m.AccessKey.IsSet() || m.SecretKey.IsSet() || m.SecurityToken.IsSet() {
-		all = append(all, "key "+m.AccessKey.Reveal()+" "+m.SecretKey.Reveal()+" "+m.SecurityToken.Reveal())
-	}
-	if m.User != "" || m.Password.IsSet() || m.Domain != "" {
-		all = append(all, "password "+m.User+" "+m.Password.Reveal()+" "+m.Domain)
-	}
-	if m.ECSAgency {
-		all = append(all, "agency")
-	}
-	return strings.Join(all, ", ")
-}
-
-// A token from a file is read from that file again and again.
-func TestLogInWithTokenFile(t *testing.T) {
-	path := file(t, "planted-token\n")
-	setenv(t, map[string]string{"NATS_URL": "host", "MODELARTS_REGIONS": "cn-north-4", "MODELARTS_TOKEN_FILE": path})
-	c, err := LoadServeConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
-	if _, ok := login.(*modelarts.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
-		t.Errorf("got a %T of %q, %v", login, c.ModelArts.Token.File(), err)
-	}
-}
-
 // TestMisspelt makes every slip of one letter in every variable's name.
 func TestMisspelt(t *testing.T) {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 	known := names(new(Config))
 	n := 0
 	for _, name := range known {
-		name = envPrefix + name
+		name = Prefix + name
 		slipped := map[string]bool{}
 		for i := range len(name) + 1 {
 			for _, letter := range letters {
@@ -534,20 +419,19 @@ func TestMisspelt(t *testing.T) {
 		}
 		var environ []string
 		for misspelt := range slipped {
-			if short, ours := strings.CutPrefix(misspelt, envPrefix); !ours || !slices.Contains(known, short) {
+			if short, ours := strings.CutPrefix(misspelt, Prefix); !ours || !slices.Contains(known, short) {
 				environ = append(environ, misspelt+"=planted")
 			}
 		}
 		n += len(environ)
-		var p problems
+		var p Problems
 		p.misspelt(environ)
 		if len(p) != len(environ) {
 			t.Errorf("%s: %d of %d slips refused", name, len(p), len(environ))
 		}
-		for _, err := range p {
-			misspelt, advice, _ := strings.Cut(err.Error(), ": ")
-			if !slipped[misspelt] || !strings.HasPrefix(advice, "no such variable: did you mean ORDERWATCH_") || strings.Contains(advice, "planted") {
-				t.Errorf("for %s: %v", name, err)
+		for _, one := range p {
+			if !one.Unknown || !slipped[one.Variable] || !strings.HasPrefix(one.What, "no such variable: did you mean ORDERWATCH_") || strings.Contains(one.What, "planted") {
+				t.Errorf("for %s: %v", name, one)
 			}
 		}
 	}
@@ -574,7 +458,7 @@ func TestUnknownNames(t *testing.T) {
 		{"ORDERWATCH_METRICS_SERVICE_HOST", "unset it"},
 	}
 	for _, test := range tests {
-		var p problems
+		var p Problems
 		p.misspelt([]string{test.name + "=x"})
 		switch {
 		case test.want == "" && len(p) != 0:
@@ -588,7 +472,7 @@ func TestUnknownNames(t *testing.T) {
 func TestSecretPrintsRedacted(t *testing.T) {
 	secret := NewSecret("planted")
 	hidden := struct{ s Secret }{secret}
-	c := Config{Slack: SlackConfig{Token: secret}}
+	c := Config{Slack: Slack{Token: secret}}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%08.3f"} {
 		for _, arg := range []any{secret, &secret, hidden, &hidden, c, &c, []Secret{secret}, map[Secret]Secret{secret: secret}, fmt.Errorf("a "+verb, secret)} {
@@ -620,12 +504,12 @@ func TestSecretPrintsRedacted(t *testing.T) {
 }
 
 func TestConfigTable(t *testing.T) {
-	golden(t, "testdata/configuration.txt", ConfigTable())
+	cmdtest.Golden(t, "testdata/configuration.txt", Table())
 }
 
 // TestREADME holds the README's table against the code.
 func TestREADME(t *testing.T) {
-	const path, from, to = "../../README.md", "<!-- configuration -->\n", "<!-- /configuration -->"
+	const path, from, to = "../../../README.md", "<!-- configuration -->\n", "<!-- /configuration -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -635,24 +519,7 @@ func TestREADME(t *testing.T) {
 	if !found || !foundEnd {
 		t.Fatalf("no %q before %q", from, to)
 	}
-	golden(t, path, before+from+ConfigMarkdown()+to+after)
-}
-
-// golden compares got with the file, or rewrites it with -update.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s is out of date: run go test ./cmd/orderwatch -update\n%s", path, got)
-	}
+	cmdtest.Golden(t, path, before+from+Markdown()+to+after)
 }
 
 // FuzzValues sets any variable to anything: it is read or refused, and never shown.
@@ -667,8 +534,8 @@ func FuzzValues(f *testing.F) {
 		if i < 0 || i >= len(all) || strings.Contains(value, "\x00") || filepath.IsAbs(value) {
 			t.Skip()
 		}
-		setenv(t, with(nil, all[i], value+"planted"))
-		if _, err := LoadServeConfig(); err == nil {
+		cmdtest.Setenv(t, cmdtest.With(nil, all[i], value+"planted"))
+		if _, err := LoadServe(); err == nil {
 			t.Error("serve starts with one variable")
 		} else if strings.Contains(err.Error(), "planted") {
 			t.Errorf("shows the value: %v", err)
