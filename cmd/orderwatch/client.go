@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -44,15 +45,15 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(login.url, append([]nats.Option{
+	nc, err := nats.Connect(login.URL, append([]nats.Option{
 		nats.Name("orderwatch " + c.Name()), nats.Timeout(connectTime), nats.MaxReconnects(-1),
 		nats.ReconnectWait(500 * time.Millisecond), nats.PingInterval(10 * time.Second), nats.IgnoreAuthErrorAbort(),
-	}, login.options...)...)
+	}, login.Options...)...)
 	if err != nil {
-		return nil, login.failed(err)
+		return nil, notConnected(login, err)
 	}
 	names := assetNames(config)
-	names.Domain = login.domain
+	names.Domain = login.Domain
 	client, err := events.NewClient(nc, names)
 	if err != nil {
 		nc.Close()
@@ -63,17 +64,9 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 
 func (s *session) close() { s.nc.Close() }
 
-// A natsAccess says where NATS is for a command, and how to log in.
-type natsAccess struct {
-	url     string
-	from    string // what says so, as people would look for it
-	domain  string // of JetStream; empty for the server's own
-	options []nats.Option
-}
-
-// failed says why there is no connection, and what to do.
-func (l natsAccess) failed(err error) error {
-	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(l.url), l.from)
+// notConnected says why there is no connection, and what to do.
+func notConnected(login natscontext.Access, err error) error {
+	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(login.URL), login.From)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
@@ -113,36 +106,36 @@ func contextFlag(commands ...*cobra.Command) []*cobra.Command {
 }
 
 func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return newNATSContexts().names(), cobra.ShellCompDirectiveNoFileComp
+	return natscontext.Find().Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // clientLogin returns where NATS is and how to log in.
-func clientLogin(c *cobra.Command, config config.Config) (natsAccess, error) {
-	contexts := newNATSContexts()
+func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, error) {
+	contexts := natscontext.Find()
 	if flag := c.Flags().Lookup("context"); flag != nil && flag.Changed {
-		return contexts.access(flag.Value.String())
+		return contexts.Access(flag.Value.String())
 	}
 	if config.NATS.URL != "" {
 		return environmentAccess(config)
 	}
 	if variable := config.NATSVariable(); variable != "" {
-		return natsAccess{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)
+		return natscontext.Access{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)
 	}
-	selected := contexts.selected()
+	selected := contexts.Selected()
 	if selected == "" {
-		return natsAccess{}, errors.New("where is NATS? Set ORDERWATCH_NATS_URL, or name a context of the nats tool with --context" + contexts.known())
+		return natscontext.Access{}, errors.New("where is NATS? Set ORDERWATCH_NATS_URL, or name a context of the nats tool with --context" + contexts.Known())
 	}
-	return contexts.access(selected)
+	return contexts.Access(selected)
 }
 
 // environmentAccess returns what the environment says.
-func environmentAccess(config config.Config) (natsAccess, error) {
+func environmentAccess(config config.Config) (natscontext.Access, error) {
 	options, err := natsLogin(config)
 	if err != nil {
-		return natsAccess{}, err
+		return natscontext.Access{}, err
 	}
 	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
-	return natsAccess{url: config.NATS.URL, from: "ORDERWATCH_NATS_URL", domain: config.NATS.JSDomain, options: append(options, inbox)}, nil
+	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: append(options, inbox)}, nil
 }
 
 // parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.

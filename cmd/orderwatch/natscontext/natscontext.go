@@ -1,4 +1,6 @@
-package main
+// Package natscontext reads the contexts of the nats tool, so that a command connects as that tool does. A
+// context is a file that says where NATS is and how to log in; of what it holds, errors show nothing.
+package natscontext
 
 import (
 	"encoding/json"
@@ -16,21 +18,21 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-// natsContexts are the contexts of the nats tool: files that say how to connect. dir is empty where
+// Contexts are the contexts of the nats tool: files that say how to connect. dir is empty where
 // there is no home directory. See github.com/nats-io/jsm.go/natscontext.
-type natsContexts struct{ dir string }
+type Contexts struct{ dir string }
 
-// newNATSContexts returns the contexts of whoever runs the command.
-func newNATSContexts() natsContexts {
+// Find returns the contexts of whoever runs the command.
+func Find() Contexts {
 	root := os.Getenv("XDG_CONFIG_HOME")
 	if root == "" {
 		home := homeDir()
 		if home == "" {
-			return natsContexts{}
+			return Contexts{}
 		}
 		root = filepath.Join(home, ".config")
 	}
-	return natsContexts{filepath.Join(root, "nats")}
+	return Contexts{filepath.Join(root, "nats")}
 }
 
 // homeDir returns the user's home directory, empty where there is none.
@@ -47,8 +49,8 @@ func homeDir() string {
 // maxContextFile is the most that a file of the nats tool holds, in bytes.
 const maxContextFile = 64 << 10
 
-// selected returns the name of the context that is selected, empty for none.
-func (c natsContexts) selected() string {
+// Selected returns the name of the context that is selected, empty for none.
+func (c Contexts) Selected() string {
 	if c.dir == "" {
 		return ""
 	}
@@ -59,8 +61,8 @@ func (c natsContexts) selected() string {
 	return strings.TrimSpace(string(name))
 }
 
-// names returns the names of all contexts, in the order of the alphabet.
-func (c natsContexts) names() []string {
+// Names returns the names of all contexts, in the order of the alphabet.
+func (c Contexts) Names() []string {
 	if c.dir == "" {
 		return nil
 	}
@@ -71,9 +73,9 @@ func (c natsContexts) names() []string {
 	return files
 }
 
-// known ends a sentence with the names of the contexts.
-func (c natsContexts) known() string {
-	if names := c.names(); len(names) > 0 {
+// Known ends a sentence with the names of the contexts.
+func (c Contexts) Known() string {
+	if names := c.Names(); len(names) > 0 {
 		return "; there are " + output.Clean(strings.Join(names, ", "))
 	}
 	return "; there is none in " + filepath.Join(c.dir, "context")
@@ -104,34 +106,34 @@ type natsContext struct {
 	WindowsCert string `json:"windows_cert_store"`
 }
 
-// access returns how the named context connects.
-func (c natsContexts) access(name string) (natsAccess, error) {
+// Access returns how the named context connects.
+func (c Contexts) Access(name string) (Access, error) {
 	if name == "" || strings.ContainsAny(name, `/\`) || strings.Contains(name, "..") {
-		return natsAccess{}, fmt.Errorf("%q is no name of a context of the nats tool%s", name, c.known())
+		return Access{}, fmt.Errorf("%q is no name of a context of the nats tool%s", name, c.Known())
 	}
 	path := filepath.Join(c.dir, "context", name+".json")
 	text, err := config.ReadFile(path, maxContextFile)
 	if errors.Is(err, fs.ErrNotExist) || c.dir == "" {
-		return natsAccess{}, fmt.Errorf("there is no context %q of the nats tool%s", name, c.known())
+		return Access{}, fmt.Errorf("there is no context %q of the nats tool%s", name, c.Known())
 	}
 	if err != nil {
-		return natsAccess{}, fmt.Errorf("read the context of the nats tool: %w", err)
+		return Access{}, fmt.Errorf("read the context of the nats tool: %w", err)
 	}
 	var x natsContext
 	if json.Unmarshal(text, &x) != nil { // its error could show what stands there
-		return natsAccess{}, fmt.Errorf("%s is no context: it must be a JSON object as `nats context add` writes it", path)
+		return Access{}, fmt.Errorf("%s is no context: it must be a JSON object as `nats context add` writes it", path)
 	}
 	options, err := x.options()
 	if err != nil {
-		return natsAccess{}, fmt.Errorf("context %q (%s): %w", name, path, err)
+		return Access{}, fmt.Errorf("context %q (%s): %w", name, path, err)
 	}
 	if x.URL == "" {
 		x.URL = nats.DefaultURL
 	}
-	return natsAccess{url: x.URL, from: fmt.Sprintf("the context %q", name), domain: x.JSDomain, options: options}, nil
+	return Access{URL: x.URL, From: fmt.Sprintf("the context %q", name), Domain: x.JSDomain, Options: options}, nil
 }
 
-// options returns how to log in, in the order in which the nats tool looks at the fields.
+// Options returns how to log in, in the order in which the nats tool looks at the fields.
 func (x natsContext) options() (options []nats.Option, err error) {
 	if err := x.check(); err != nil {
 		return nil, err
@@ -232,4 +234,12 @@ func expandPath(path string) string {
 		path = homeDir() + rest
 	}
 	return path
+}
+
+// A Access says where NATS is for a command, and how to log in.
+type Access struct {
+	URL     string
+	From    string // what says so, as people would look for it
+	Domain  string // of JetStream; empty for the server's own
+	Options []nats.Option
 }
