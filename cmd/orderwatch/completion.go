@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -102,7 +103,7 @@ func knownOrders(c *cobra.Command, state watcher.State, named []string, begun st
 			name = order.Name // the project goes without saying
 		}
 		if strings.HasPrefix(name, begun) && !slices.Contains(named, name) {
-			orders = append(orders, cobra.CompletionWithDesc(name, output.Clean(stateWord(w)+": "+w.Reason)))
+			orders = append(orders, cobra.CompletionWithDesc(name, output.Clean(show.State(w)+": "+w.Reason)))
 		}
 	}
 	return orders

@@ -18,6 +18,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -77,7 +78,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 		return err
 	}
 	defer cloud.Close()
-	show := newScreen(out, 24)
+	show := show.NewScreen(out, 24)
 	board := newScoreboard(show, fates, output.TextColumns(out))
 	slack, slackAddr, err := listenHTTP("127.0.0.1:0", demoSlack(board))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -18,7 +19,7 @@ import (
 // A scoreboard shows what becomes of the demo's requests and keeps score. It is safe for
 // concurrent use.
 type scoreboard struct {
-	show    screen
+	show    show.Screen
 	fates   []fate
 	columns int           // how wide texts are
 	done    chan struct{} // closed when everything that was scripted has happened
@@ -38,7 +39,7 @@ type slackPost struct {
 	thread  bool // it refers to its thread, where nothing is
 }
 
-func newScoreboard(show screen, fates []fate, columns int) *scoreboard {
+func newScoreboard(show show.Screen, fates []fate, columns int) *scoreboard {
 	return &scoreboard{
 		show: show, fates: fates, columns: columns, done: make(chan struct{}),
 		ended: make(map[string][]watcher.Completion), slack: make(map[string]*slackPost),
@@ -49,9 +50,9 @@ func (b *scoreboard) requested(f fate, request map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	b.show.line("→ request %-11v %-21s %s", request["request_id"], f.order, f.story)
+	b.show.Line("→ request %-11v %-21s %s", request["request_id"], f.order, f.story)
 	if f.outcome != "" {
-		b.show.began(f.order)
+		b.show.Began(f.order)
 	}
 }
 
@@ -62,22 +63,22 @@ func (b *scoreboard) event(encoded []byte) {
 	defer b.finish()
 	var e event.Event
 	if err := json.Unmarshal(encoded, &e); err != nil {
-		b.show.line("! not a CloudEvent: %v", err)
+		b.show.Line("! not a CloudEvent: %v", err)
 		return
 	}
 	switch e.Type() {
 	case "io.orderwatch.order.progressed.v1":
 		var g watcher.Progress
 		if e.DataAs(&g) == nil {
-			b.show.progress(g.OrderName, g.Counts)
+			b.show.Progress(g.OrderName, g.Counts)
 		}
 	case "io.orderwatch.order.completed.v1":
 		var c watcher.Completion
 		if e.DataAs(&c) == nil {
 			b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
 			b.completed++
-			b.show.ended(c.OrderName)
-			b.show.line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
+			b.show.Ended(c.OrderName)
+			b.show.Line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
 		}
 	case "io.orderwatch.request.rejected.v1":
 		var r struct {
@@ -86,7 +87,7 @@ func (b *scoreboard) event(encoded []byte) {
 		}
 		if e.DataAs(&r) == nil {
 			b.fields = append(b.fields, r.Field)
-			b.show.line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
+			b.show.Line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
 		}
 	}
 }
@@ -107,7 +108,7 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 		root.thread = false
 		title += ", in the thread"
 	}
-	b.show.line("%s", box(title, slackemulator.Render(m), b.columns))
+	b.show.Line("%s", box(title, slackemulator.Render(m), b.columns))
 }
 
 // edited takes a message in Slack that was changed. Only what it becomes at the end is shown in full.
@@ -120,11 +121,11 @@ func (b *scoreboard) edited(m slackemulator.Message) {
 		return
 	}
 	if isRunning(m) {
-		b.show.line("%s", hanging("✎ Slack #on-call: "+m.Text, b.columns))
+		b.show.Line("%s", hanging("✎ Slack #on-call: "+m.Text, b.columns))
 		return
 	}
 	root.running, root.wakes, root.thread = false, len(slackemulator.Mentions(m)) > 0, hasThread(m)
-	b.show.line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.columns))
+	b.show.Line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.columns))
 }
 
 // isRunning reports whether a message tells of an order that goes on.
@@ -223,7 +224,7 @@ func (f fate) check(completions []watcher.Completion) error {
 func (b *scoreboard) summary() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.show.close()
+	b.show.Close()
 	polls := 0
 	by := make(map[watcher.Outcome][]string)
 	for _, f := range b.fates {
@@ -232,19 +233,19 @@ func (b *scoreboard) summary() error {
 			polls += c.Polls
 		}
 	}
-	b.show.line("\n%-20s %3d", "requested", b.asked)
-	b.show.line("%-20s %3d", "completed", b.completed)
+	b.show.Line("\n%-20s %3d", "requested", b.asked)
+	b.show.Line("%-20s %3d", "completed", b.completed)
 	for _, outcome := range watcher.Outcomes {
 		if orders := by[outcome]; len(orders) > 0 {
 			names := output.Paragraph(strings.Join(orders, ", "), b.columns-27, maxBroken)
-			b.show.line("  %-18s %3d   %s", outcome, len(orders), strings.Join(names, "\n"+strings.Repeat(" ", 27)))
+			b.show.Line("  %-18s %3d   %s", outcome, len(orders), strings.Join(names, "\n"+strings.Repeat(" ", 27)))
 		}
 	}
-	b.show.line("%-20s %3d   %s", "rejected", len(b.fields), strings.Join(b.fields, ", "))
-	b.show.line("%-20s %3d", "polls", polls)
+	b.show.Line("%-20s %3d   %s", "rejected", len(b.fields), strings.Join(b.fields, ", "))
+	b.show.Line("%-20s %3d", "polls", polls)
 	if err := b.wrong(); err != nil {
 		return fmt.Errorf("not as scripted:\n%w", err)
 	}
-	b.show.line("Everything came out as scripted.")
+	b.show.Line("Everything came out as scripted.")
 	return nil
 }

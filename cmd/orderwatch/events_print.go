@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -50,9 +51,9 @@ func (p eventPrinter) text(e events.Event) string {
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
 		what, order, reason = completedKind, p.order(c.ProjectID, c.OrderName), c.Reason
-		outcome = paintOutcome(p.paint, c.Outcome, string(c.Outcome))
+		outcome = show.Outcome(p.paint, c.Outcome, string(c.Outcome))
 	} else if g, ok := e.Progress(); ok {
-		what, order, outcome, reason = progressKind, p.order(g.ProjectID, g.OrderName), showCounts(g.Counts), changesText(g.Changes)
+		what, order, outcome, reason = progressKind, p.order(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
 	} else if r, ok := e.Rejection(); ok {
 		what, reason = rejectedKind, r.Reason
 		if e.Subject() != "" {
@@ -70,7 +71,7 @@ func (p eventPrinter) text(e events.Event) string {
 			order, outcome = p.order(m.ProjectID, m.OrderName), output.Clean(string(m.Kind))
 		}
 		if m.Outcome != "" { // the others are of watches that go on
-			outcome = paintOutcome(p.paint, m.Outcome, string(m.Outcome))
+			outcome = show.Outcome(p.paint, m.Outcome, string(m.Outcome))
 			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}

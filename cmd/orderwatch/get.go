@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 )
 
 func getCommand() *cobra.Command {
@@ -52,8 +53,8 @@ Times are in this machine's zone.`,
 		if *format == output.AsJSON {
 			return output.JSON(out, w)
 		}
-		p := page{now: time.Now(), width: output.Columns(out), paint: output.PaintFor(out), all: all}
-		_, err = io.WriteString(out, p.watch(w))
+		p := show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out), All: all}
+		_, err = io.WriteString(out, p.Watch(w))
 		return err
 	}
 	return command

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -97,16 +98,13 @@ type remainder struct {
 	unreadable int  // records that a later version wrote
 }
 
-// brokenState is the state that is shown of a watch whose record cannot be read.
-const brokenState = watcher.State("broken")
-
 // brokenRow returns what a list shows of a broken record.
 func brokenRow(b events.BrokenRecord) watcher.Snapshot {
 	reason := "broken record: " + b.Reason
 	if len(b.Requests) > 0 {
 		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
 	}
-	row := watcher.Snapshot{State: brokenState, Report: watcher.Report{
+	row := watcher.Snapshot{State: show.Broken, Report: watcher.Report{
 		WatchID: b.WatchID, ProjectID: b.ProjectID, OrderName: b.Name, Reason: reason, AcceptedAt: b.Since,
 		Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{},
 	}}
@@ -181,8 +179,8 @@ func (l *listing) print(c *cobra.Command, format output.Format) error {
 	}
 	if format != output.AsJSON {
 		columns, _ := output.Size(out)
-		table := sheet{now: time.Now(), width: columns, paint: output.PaintFor(out)}
-		if _, err := io.WriteString(out, table.watches(all)); err != nil {
+		table := show.Table{Now: time.Now(), Width: columns, Paint: output.PaintFor(out)}
+		if _, err := io.WriteString(out, table.Watches(all)); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -105,8 +106,8 @@ func (l *liveList) draw(now time.Time, columns int) string {
 	} else {
 		text = l.paint.Faint(output.Shorten(text, columns))
 	}
-	table := sheet{now: now, width: columns, paint: l.paint}
-	return text + "\n" + table.watches(l.watches)
+	table := show.Table{Now: now, Width: columns, Paint: l.paint}
+	return text + "\n" + table.Watches(l.watches)
 }
 
 // fewer says how fewer lines are had, where that is possible and there is room to say so.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -85,7 +87,9 @@ once. Exit code 1 if something is wrong with the file: each thing is a line.`,
 		if *format == output.AsJSON {
 			return output.JSON(c.OutOrStdout(), found)
 		}
-		_, err = fmt.Fprint(c.OutOrStdout(), page{width: output.Columns(c.OutOrStdout()), paint: output.PaintFor(c.OutOrStdout()), all: true}.directions(found, config.Slack))
+		out := c.OutOrStdout()
+		p := show.Page{Width: output.Columns(out), Paint: output.PaintFor(out), All: true}
+		_, err = io.WriteString(out, found.text(p, config.Slack))
 		return err
 	}
 	return command

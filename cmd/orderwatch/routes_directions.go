@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -70,28 +72,23 @@ func directionsOf(config config.Slack, routes notify.Routes, order watcher.Order
 	return d
 }
 
-// directions returns them as lines.
-func (p page) directions(d directions, config config.Slack) string {
+// text returns them as lines.
+func (d directions) text(p show.Page, config config.Slack) string {
 	var b strings.Builder
 	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
 		head += " with " + strings.Join(labelTexts(d.Labels), ", ")
 	}
-	for _, line := range output.Paragraph(head, p.width, p.most(0)) {
-		b.WriteString(p.paint.Bold(line) + "\n")
+	for _, line := range output.Paragraph(head, p.Width, math.MaxInt) {
+		b.WriteString(p.Paint.Bold(line) + "\n")
 	}
 	b.WriteString("\n")
-	plain := func(text string) string { return text }
-	for _, property := range []property{
-		{"a failure", plain, []string{d.places() + "; it wakes " + whom(d.Mention)}},
-		{"a success", plain, []string{d.success()}},
-		{"meanwhile", plain, []string{d.meanwhile()}},
-		{"refused", plain, []string{d.refused(config)}},
-		{"why", plain, d.reasons()},
-		{"note", p.paint.Yellow, d.Notes},
-	} {
-		b.WriteString(p.property(property))
-	}
+	b.WriteString(p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
+		p.Property("a success", nil, d.success()) +
+		p.Property("meanwhile", nil, d.meanwhile()) +
+		p.Property("refused", nil, d.refused(config)) +
+		p.Property("why", nil, d.reasons()...) +
+		p.Property("note", p.Paint.Yellow, d.Notes...))
 	return b.String()
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -51,8 +52,8 @@ NATS is not reached.`,
 		if *format == output.AsJSON {
 			return output.JSON(out, status)
 		}
-		p := page{now: time.Now(), width: output.Columns(out), paint: output.PaintFor(out)}
-		_, err = io.WriteString(out, p.status(status))
+		p := show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out)}
+		_, err = io.WriteString(out, statusText(p, status))
 		return err
 	}
 	return command
@@ -72,31 +73,25 @@ func noStatus(err error) error {
 	return unanswered(err)
 }
 
-// status returns all that a status says, as lines.
-func (p page) status(s events.Status) string {
-	var b strings.Builder
-	plain := func(text string) string { return text }
-	for _, property := range []property{
-		{"workers", plain, showWorkers(s.Workers)},
-		{"accounts", p.colourIf(len(s.Held) > 0, p.paint.Red), p.heldAccounts(s.Held)},
-		{"watches", plain, openWatches(s.Watches)},
-		{"overdue", p.colourIf(s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, p.paint.Yellow), lateWatches(s.Watches)},
-		{"records", p.colourIf(s.Watches != nil && s.Watches.Unreadable > 0, p.paint.Red), badRecords(s.Watches)},
-		{"untold", plain, p.untold(s.People)},
-		{"slack", p.paint.Yellow, slackTroubles(s.People)},
-		{"not seen", p.paint.Yellow, cleaned(s.NotLookedAt)},
-	} {
-		b.WriteString(p.property(property))
-	}
-	return b.String()
+// statusText returns all that a status says, as lines.
+func statusText(p show.Page, s events.Status) string {
+	late, unreadable := s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, s.Watches != nil && s.Watches.Unreadable > 0
+	return p.Property("workers", nil, showWorkers(s.Workers)...) +
+		p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), showHeld(p, s.Held)...) +
+		p.Property("watches", nil, openWatches(s.Watches)...) +
+		p.Property("overdue", colourIf(late, p.Paint.Yellow), lateWatches(s.Watches)...) +
+		p.Property("records", colourIf(unreadable, p.Paint.Red), badRecords(s.Watches)...) +
+		p.Property("untold", nil, untold(p, s.People)...) +
+		p.Property("slack", p.Paint.Yellow, slackTroubles(s.People)...) +
+		p.Property("not seen", p.Paint.Yellow, cleaned(s.NotLookedAt)...)
 }
 
 // colourIf returns the colour where it is wanted, or else none.
-func (page) colourIf(wanted bool, colour func(string) string) func(string) string {
+func colourIf(wanted bool, colour func(string) string) func(string) string {
 	if wanted {
 		return colour
 	}
-	return func(text string) string { return text }
+	return nil
 }
 
 func showWorkers(w *events.WorkerCount) []string {
@@ -115,13 +110,13 @@ func showWorkers(w *events.WorkerCount) []string {
 	return []string{fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))}
 }
 
-func (p page) heldAccounts(held []events.HeldAccount) (lines []string) {
+func showHeld(p show.Page, held []events.HeldAccount) (lines []string) {
 	for _, h := range held {
 		what := "region " + output.Clean(h.Region)
 		if h.ProjectID != "" {
 			what += ", project " + output.Clean(h.ProjectID)
 		}
-		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.ago(h.Since, ""), output.Clean(h.Why)))
+		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since, ""), output.Clean(h.Why)))
 	}
 	if len(held) == 0 {
 		return []string{"none is held"}
@@ -163,7 +158,7 @@ func badRecords(w *events.WatchCount) (lines []string) {
 	return lines
 }
 
-func (p page) untold(u *events.Untold) (lines []string) {
+func untold(p show.Page, u *events.Untold) (lines []string) {
 	if u == nil {
 		return nil
 	}
@@ -173,7 +168,7 @@ func (p page) untold(u *events.Untold) (lines []string) {
 	case u.Since.IsZero():
 		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of")
 	default:
-		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
+		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.Ago(u.Since, ""))
 	}
 	if u.Undelivered > 0 {
 		lines = append(lines, output.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -37,7 +38,7 @@ type waiting struct {
 	chosen   bool // the user chose the request's id: it may have been answered long ago
 	format   output.Format
 	out      io.Writer
-	show     screen
+	show     show.Screen
 	notices  *outages
 	paint    output.Paint
 
@@ -72,11 +73,11 @@ func newWaiting(c *cobra.Command, s *session, format output.Format, requests []e
 	}
 	tell := func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) }
 	if format == output.AsJSON {
-		w.show = &plain{out: io.Discard}
+		w.show = show.NewScreen(io.Discard, 0)
 	} else {
-		w.show = newScreen(w.out, min(widest, output.Columns(w.out)/3))
+		w.show = show.NewScreen(w.out, min(widest, output.Columns(w.out)/3))
 		if output.IsTerminal(w.out) && output.IsTerminal(c.ErrOrStderr()) {
-			tell = func(text string) { w.show.line("%s", text) } // or it would come between the bars
+			tell = func(text string) { w.show.Line("%s", text) } // or it would come between the bars
 		}
 	}
 	w.notices = newOutages(s, tell)
@@ -111,7 +112,7 @@ func (w *waiting) run(ctx context.Context) error {
 	defer func() {
 		fail(nil)
 		under.Wait()
-		w.show.close()
+		w.show.Close()
 	}()
 	begun := make(chan struct{}, 2)
 	for _, filter := range w.filters() {
@@ -135,7 +136,7 @@ func (w *waiting) run(ctx context.Context) error {
 		return w.result()
 	}
 	for _, r := range w.requests {
-		w.show.began(w.name(r.Order))
+		w.show.Began(w.name(r.Order))
 	}
 	if err := publishAll(ctx, w.session, w.requests, w.stored); err != nil {
 		return err
@@ -143,7 +144,7 @@ func (w *waiting) run(ctx context.Context) error {
 	under.Go(func() { w.look(waits) })
 	select {
 	case <-w.done:
-		w.show.close()
+		w.show.Close()
 		return w.result()
 	case <-waits.Done():
 		return w.ended(ctx, context.Cause(waits), true)
@@ -152,7 +153,7 @@ func (w *waiting) run(ctx context.Context) error {
 
 // ended says why the waiting is over before its time.
 func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
-	w.show.close()
+	w.show.Close()
 	switch {
 	case ctx.Err() == nil && stored:
 		return fmt.Errorf("the waiting is over, what is being watched goes on: %w", err)
@@ -177,9 +178,9 @@ func (w *waiting) leaveLast() {
 		w.mu.Unlock()
 		text := "no items yet"
 		if known {
-			text = showCounts(last.counts)
+			text = show.Counts(last.counts)
 		}
-		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), text)
+		w.show.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), text)
 	}
 }
 
@@ -230,7 +231,7 @@ func (w *waiting) stored(r events.WatchRequest, sequence uint64) {
 		printStored(w.out, r, sequence)
 		return
 	}
-	w.show.line("%s: request %s is stored", w.name(r.Order), output.Clean(r.RequestID))
+	w.show.Line("%s: request %s is stored", w.name(r.Order), output.Clean(r.RequestID))
 }
 
 // look shows how the watches are, every now and then.
@@ -287,7 +288,7 @@ func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.S
 			r = w.renamed(r)
 		}
 		if _, err := w.session.Publish(ctx, r); err == nil {
-			w.show.line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, output.Clean(r.RequestID))
+			w.show.Line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, output.Clean(r.RequestID))
 		}
 	}
 }
@@ -340,7 +341,7 @@ func (w *waiting) got(r watcher.Report) {
 	}
 	w.seen[r.Order()] = now
 	if now.counts != last.counts {
-		w.show.progress(w.name(r.Order()), r.Counts)
+		w.show.Progress(w.name(r.Order()), r.Counts)
 	}
 }
 
@@ -365,7 +366,7 @@ func (w *waiting) looked(order watcher.Order, s watcher.Snapshot) {
 	news := w.troubles[order] != trouble
 	w.troubles[order] = trouble
 	if news && trouble != "" {
-		w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), output.Shorten(trouble, 200))
+		w.show.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(order), output.Shorten(trouble, 200))
 	}
 }
 
@@ -385,7 +386,7 @@ func (w *waiting) take(e events.Event) error {
 		}
 	} else if a, ok := e.OrderAttention(); ok {
 		if w.concerns(a.Report) {
-			w.show.line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.Yellow(output.Shorten(attentionText(a), 240)))
+			w.show.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.Yellow(output.Shorten(attentionText(a), 240)))
 		}
 	} else if rejection, ok := e.Rejection(); ok {
 		if r, ok := w.open[rejection.RequestID]; ok && (e.Subject() == "" || e.Subject() == r.Name) {
@@ -409,8 +410,8 @@ func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e event
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))
 	} else {
-		w.show.ended(w.name(r.Order))
-		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), paintOutcome(w.paint, c.Outcome, string(c.Outcome)), output.Clean(c.Reason))
+		w.show.Ended(w.name(r.Order))
+		w.show.Line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), show.Outcome(w.paint, c.Outcome, string(c.Outcome)), output.Clean(c.Reason))
 	}
 	w.close(r)
 }
@@ -421,8 +422,8 @@ func (w *waiting) refused(r events.WatchRequest, why events.Rejection, e events.
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))
 	} else {
-		w.show.ended(w.name(r.Order))
-		w.show.line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.Red("rejected"), output.Clean(why.Reason))
+		w.show.Ended(w.name(r.Order))
+		w.show.Line("%s  %s: %s: %s", time.Now().Format(time.TimeOnly), w.name(r.Order), w.paint.Red("rejected"), output.Clean(why.Reason))
 	}
 	w.close(r)
 }

@@ -1,4 +1,9 @@
-package main
+// Package show draws what people see of watches: a page of one, a table of many, and, while they wait, a screen
+// with a bar for each order. It reads values and returns texts; only a [Screen] writes.
+//
+// Read page.go first, with clock.go, error.go, items.go and timeline.go, which are parts of the page; then
+// table.go, screen.go and failure.go.
+package show
 
 import (
 	"cmp"
@@ -12,56 +17,44 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A page is the sheet that a watch is drawn on.
-type page struct {
-	now   time.Time // its zone is the one that times are shown in
-	width int       // in columns
-	paint output.Paint
-	all   bool // nothing is summed up
+// A Page is what a watch, or another thing with properties, is drawn on.
+type Page struct {
+	Now   time.Time // its zone is the one that times are shown in
+	Width int       // in columns
+	Paint output.Paint
+	All   bool // nothing is summed up
 }
 
 // nameWidth is how many columns the names of a watch's properties take.
 const nameWidth = 12
 
-// watch returns all that is known of a watch, as lines.
-func (p page) watch(w watcher.Snapshot) string {
-	var b strings.Builder
+// Watch returns all that is known of a watch, as lines.
+func (p Page) Watch(w watcher.Snapshot) string {
 	order := w.Order()
-	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint.Bold(output.Clean(order.String())), p.state(w))
-	plain := func(text string) string { return text }
-	for _, property := range []property{
-		{"asked by", plain, p.asked(w.Requests)},
-		{"accepted", plain, []string{p.ago(w.AcceptedAt, "MST") + ", region " + output.Clean(w.Region)}},
-		{"deadline", plain, p.deadline(w)},
-		{"ended", plain, p.ended(w)},
-		{"cancel", p.paint.Yellow, p.wish(w)},
-		{"polls", plain, p.polls(w)},
-		{"overdue", p.paint.Red, p.overdue(w)},
-		{"last error", p.paint.Yellow, p.lastError(w)},
-		{"gives up", p.paint.Yellow, p.givesUp(w)},
-		{"watch", plain, []string{output.Clean(w.WatchID)}},
-	} {
-		b.WriteString(p.property(property))
-	}
-	b.WriteString(p.items(w))
-	b.WriteString(p.failures(w))
-	return b.String()
+	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
+	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
+		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
+		p.Property("deadline", nil, p.deadline(w)...) +
+		p.Property("ended", nil, p.ended(w)...) +
+		p.Property("cancel", p.Paint.Yellow, p.wish(w)...) +
+		p.Property("polls", nil, p.polls(w)...) +
+		p.Property("overdue", p.Paint.Red, p.overdue(w)...) +
+		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
+		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)...) +
+		p.Property("watch", nil, output.Clean(w.WatchID)) +
+		p.items(w) + p.failures(w)
 }
 
-// A property is something known of a watch.
-type property struct {
-	name   string
-	colour func(string) string
-	texts  []string // each begins a line; none: it is not shown
-}
-
-// property returns the name and, beside it, the texts.
-func (p page) property(of property) string {
+// Property returns a line for each text, beside the name of what they say; nothing where there is no text.
+// A nil colour is none.
+func (p Page) Property(name string, colour func(string) string, texts ...string) string {
 	var b strings.Builder
-	name := of.name
-	for _, text := range of.texts {
-		for _, line := range output.Paragraph(text, p.width-nameWidth, p.most(6)) {
-			b.WriteString(p.paint.Faint(output.Pad(name, nameWidth)) + of.colour(line) + "\n")
+	for _, text := range texts {
+		for _, line := range output.Paragraph(text, p.Width-nameWidth, p.most(6)) {
+			if colour != nil {
+				line = colour(line)
+			}
+			b.WriteString(p.Paint.Faint(output.Pad(name, nameWidth)) + line + "\n")
 			name = ""
 		}
 	}
@@ -69,23 +62,23 @@ func (p page) property(of property) string {
 }
 
 // most returns how many lines of a text are shown.
-func (p page) most(lines int) int {
-	if p.all {
+func (p Page) most(lines int) int {
+	if p.All {
 		return 1 << 20
 	}
 	return lines
 }
 
 // state says how far the watch is, and what that means for the order.
-func (p page) state(w watcher.Snapshot) string {
-	word := p.paint.Bold("watching")
+func (p Page) state(w watcher.Snapshot) string {
+	word := p.Paint.Bold("watching")
 	long := len("watching")
 	if w.State == watcher.Ended {
-		word, long = paintOutcome(p.paint, w.Outcome, p.paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
+		word, long = Outcome(p.Paint, w.Outcome, p.Paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
 	}
-	lines := output.Paragraph(reason(w), p.width-long-2, p.most(6))
+	lines := output.Paragraph(reason(w), p.Width-long-2, p.most(6))
 	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
-	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.width, p.most(6)) {
+	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.Width, p.most(6)) {
 		text += "\n" + line
 	}
 	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
@@ -133,9 +126,9 @@ const goneAdvice = "The order existed, and is gone. Look in the ModelArts consol
 const maxAskers = 3
 
 // asked says who asked: a line for each request, and how many there are beyond those shown.
-func (p page) asked(requests []watcher.Request) (lines []string) {
+func (p Page) asked(requests []watcher.Request) (lines []string) {
 	shown := len(requests)
-	if !p.all {
+	if !p.All {
 		shown = min(shown, maxAskers)
 	}
 	for _, r := range requests[:shown] {
@@ -170,7 +163,7 @@ func askers(requests []watcher.Request) string {
 	return strings.Join(names, ", ")
 }
 
-func (p page) wish(w watcher.Snapshot) []string {
+func (p Page) wish(w watcher.Snapshot) []string {
 	if w.Wish == nil || w.Outcome == watcher.Cancelled {
 		return nil // the reason says it
 	}
@@ -178,40 +171,40 @@ func (p page) wish(w watcher.Snapshot) []string {
 	if w.Wish.Reason != "" {
 		text += " (" + output.Clean(w.Wish.Reason) + ")"
 	}
-	text += " at " + p.ago(w.Wish.At, "")
+	text += " at " + p.Ago(w.Wish.At, "")
 	if w.State == watcher.Ended {
 		return []string{text + ": it came too late"}
 	}
 	return []string{text + ": the watch ends at its next step"}
 }
 
-func (p page) deadline(w watcher.Snapshot) []string {
+func (p Page) deadline(w watcher.Snapshot) []string {
 	if w.State == watcher.Ended {
 		return nil
 	}
 	return []string{p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)}
 }
 
-func (p page) ended(w watcher.Snapshot) []string {
+func (p Page) ended(w watcher.Snapshot) []string {
 	if w.State != watcher.Ended {
 		return nil
 	}
-	return []string{p.ago(w.CompletedAt, "") + ", " + output.Duration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return []string{p.Ago(w.CompletedAt, "") + ", " + output.Duration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
 // as long as ModelArts does.
 const overdueAfter = 30 * time.Second
 
-func (p page) polls(w watcher.Snapshot) []string {
+func (p Page) polls(w watcher.Snapshot) []string {
 	text := "none yet"
 	if w.Polls > 0 {
-		text = fmt.Sprintf("%d, the last %s", w.Polls, p.ago(w.LastPollAt, ""))
+		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt, ""))
 	}
 	if w.State == watcher.Ended {
 		return []string{text}
 	}
-	switch late := p.now.Sub(w.NextPollAt); {
+	switch late := p.Now.Sub(w.NextPollAt); {
 	case w.NextPollAt.IsZero(), late > overdueAfter:
 	case late >= 0:
 		text += "; the next is due now"
@@ -221,8 +214,8 @@ func (p page) polls(w watcher.Snapshot) []string {
 	return []string{text}
 }
 
-func (p page) overdue(w watcher.Snapshot) []string {
-	late := p.now.Sub(w.NextPollAt)
+func (p Page) overdue(w watcher.Snapshot) []string {
+	late := p.Now.Sub(w.NextPollAt)
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// listed returns the watches of TestGetPage as a list has them, each of an order of its own.
+// listed returns the watches of TestPage as a list has them, each of an order of its own.
 func listed() []watcher.Snapshot {
 	shown := shownWatches()
 	var watches []watcher.Snapshot
@@ -28,7 +28,7 @@ func listed() []watcher.Snapshot {
 	return append(watches, timedOut.Brief(), succeeded.Brief())
 }
 
-func TestListTable(t *testing.T) {
+func TestTable(t *testing.T) {
 	one := listed()
 	several := slices.Clone(one)
 	several[1].ProjectID, several[4].ProjectID = "my-project", "p"
@@ -47,32 +47,14 @@ func TestListTable(t *testing.T) {
 		"unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
 	} {
 		for _, columns := range []int{80, 120} {
-			text := sheet{now: night, width: columns}.watches(watches)
+			text := Table{Now: night, Width: columns}.Watches(watches)
 			cmdtest.Golden(t, filepath.Join("testdata", "list", fmt.Sprintf("%s-%d.txt", name, columns)), text)
 			fits(t, name, text, columns)
 		}
 	}
-	cmdtest.Golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), sheet{now: night}.watches(several))
-	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), sheet{now: night}.watches(one))
-	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), sheet{now: night, width: 80, paint: true}.watches(one))
-}
-
-// TestListScreenful holds what a refresh in place sends to the terminal: it never clears more than
-// it draws over, and never more lines than there are.
-func TestListScreenful(t *testing.T) {
-	for _, tt := range []struct {
-		text  string
-		lines int
-		want  string
-	}{
-		{"a\nb\n", 5, "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"},
-		{"a\nb\n", 2, "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"},
-		{"a\nb\nc\nd\n", 3, "\x1b[Ha\x1b[K\r\nb\x1b[K\r\nand 2 lines that this screen has no room for; less\x1b[K\x1b[J"},
-	} {
-		if got := screenful(tt.text, tt.lines, "; less"); got != tt.want {
-			t.Errorf("screenful(%q, %d) = %q; want %q", tt.text, tt.lines, got, tt.want)
-		}
-	}
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), Table{Now: night}.Watches(several))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), Table{Now: night}.Watches(one))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), Table{Now: night, Width: 80, Paint: true}.Watches(one))
 }
 
 // TestPagesOfAnyWidth draws every page at narrow and wide terminals: nothing panics, and from 66
@@ -80,7 +62,7 @@ func TestListScreenful(t *testing.T) {
 func TestPagesOfAnyWidth(t *testing.T) {
 	for name, w := range shownWatches() {
 		for _, columns := range []int{1, 2, 10, 20, 40, 66, 67, 79, 81, 100, 119, 200, 1000} {
-			text := page{now: night, width: columns}.watch(w) + sheet{now: night, width: columns}.watches([]watcher.Snapshot{w, shownWatch()})
+			text := Page{Now: night, Width: columns}.Watch(w) + Table{Now: night, Width: columns}.Watches([]watcher.Snapshot{w, shownWatch()})
 			if columns >= 66 {
 				fits(t, name, text, columns)
 			}

@@ -1,8 +1,7 @@
-package main
+package show
 
 import (
 	"testing"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -23,17 +22,14 @@ func TestErrorText(t *testing.T) {
 		{watcher.ErrorDetail{Code: "may_pass", Message: "why"}, "the poll did not work: why", false},
 		{watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "why"}, "ModelArts.50005000: why", false},
 	} {
-		if got := errorText(tt.e); got != tt.want {
+		if got := Error(tt.e); got != tt.want {
 			t.Errorf("%+v: %q; want %q", tt.e, got, tt.want)
 		}
 		var w watcher.Snapshot
 		w.LastError, w.Polls, w.ErrorsInARow = &tt.e, 3, 2
-		lines := page{}.lastError(w)
+		lines := Page{}.lastError(w)
 		if held := lines[len(lines)-1] == "ModelArts is not asked before that; the deadline still counts."; held != tt.held {
 			t.Errorf("%+v: %q", tt.e, lines)
-		}
-		if after := polled(w, time.Now()); (after == "is polled when its account may be asked again: "+tt.e.Message) != tt.held {
-			t.Errorf("%+v: %q", tt.e, after)
 		}
 	}
 }

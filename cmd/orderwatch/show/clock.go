@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"strings"
@@ -8,13 +8,13 @@ import (
 )
 
 // clock returns a time of the day, with the date where that is not today's.
-func (p page) clock(t time.Time, zone string) string {
+func (p Page) clock(t time.Time, zone string) string {
 	if t.IsZero() {
 		return "at an unknown time"
 	}
-	t = t.In(p.now.Location())
+	t = t.In(p.Now.Location())
 	format := time.DateTime
-	if y, m, d := t.Date(); sameDay(y, m, d, p.now) {
+	if y, m, d := t.Date(); sameDay(y, m, d, p.Now) {
 		format = time.TimeOnly
 	}
 	return strings.TrimRight(t.Format(format+" "+zone), " ")
@@ -25,9 +25,9 @@ func sameDay(year int, month time.Month, day int, t time.Time) bool {
 	return y == year && m == month && d == day
 }
 
-// ago returns a time that has passed, and how long ago that is.
-func (p page) ago(t time.Time, zone string) string {
-	passed := p.now.Sub(t)
+// Ago returns a time that has passed, and how long ago that is.
+func (p Page) Ago(t time.Time, zone string) string {
+	passed := p.Now.Sub(t)
 	switch {
 	case t.IsZero():
 		return p.clock(t, zone)
@@ -38,9 +38,9 @@ func (p page) ago(t time.Time, zone string) string {
 }
 
 // in says how far ahead a time is.
-func (p page) in(t time.Time) string {
-	if left := t.Sub(p.now); left > 0 {
+func (p Page) in(t time.Time) string {
+	if left := t.Sub(p.Now); left > 0 {
 		return "in " + output.Duration(left)
 	}
-	return "passed " + output.Duration(p.now.Sub(t)) + " ago"
+	return "passed " + output.Duration(p.Now.Sub(t)) + " ago"
 }

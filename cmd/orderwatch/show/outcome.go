@@ -1,13 +1,12 @@
-package main
+package show
 
 import (
-	"github.com/orderwatch/orderwatch/watcher"
-
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// paintOutcome colours a text by how a watch ended.
-func paintOutcome(p output.Paint, o watcher.Outcome, text string) string {
+// Outcome colours a text by how a watch ended.
+func Outcome(p output.Paint, o watcher.Outcome, text string) string {
 	switch o {
 	case watcher.Succeeded:
 		return p.Green(text)

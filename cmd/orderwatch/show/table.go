@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -10,11 +10,11 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A sheet is what a list of watches is drawn on.
-type sheet struct {
-	now   time.Time
-	width int // in columns; 0: nothing is cut
-	paint output.Paint
+// A Table is what a list of watches is drawn on.
+type Table struct {
+	Now   time.Time // its zone is the one that times are shown in
+	Width int // in columns; 0: nothing is cut
+	Paint output.Paint
 }
 
 // A column is what a list shows of each watch.
@@ -28,9 +28,9 @@ type column struct {
 // leastNote is how many columns a note takes at the least; where there are fewer, it stands below.
 const leastNote = 24
 
-// watches returns the table: a line for each watch, and perhaps a note below it where there is no
+// Watches returns the table: a line for each watch, and perhaps a note below it where there is no
 // room beside it.
-func (s sheet) watches(watches []watcher.Snapshot) string {
+func (s Table) Watches(watches []watcher.Snapshot) string {
 	if len(watches) == 0 {
 		return "No watch is known that fits. orderwatch watch PROJECT/ORDER begins one.\n"
 	}
@@ -40,28 +40,28 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 		widest = max(widest, output.Width(s.note(w)))
 	}
 	beside := widest
-	if s.width > 0 {
-		beside = min(widest, s.width-taken(columns)-gap)
+	if s.Width > 0 {
+		beside = min(widest, s.Width-taken(columns)-gap)
 	}
 	below := beside < min(widest, leastNote)
 	var b strings.Builder
 	if project := s.shared(watches); project != "" {
-		b.WriteString(s.paint.Faint("project "+output.Clean(project)) + "\n")
+		b.WriteString(s.Paint.Faint("project "+output.Clean(project)) + "\n")
 	}
 	title := "NOTE"
 	if below || widest == 0 {
 		title = ""
 	}
-	b.WriteString(s.paint.Faint(tableHead(columns, title)) + "\n")
+	b.WriteString(s.Paint.Faint(tableHead(columns, title)) + "\n")
 	for _, w := range watches {
 		text := tableLine(columns, w)
 		switch note := s.note(w); {
 		case note == "":
 			text = strings.TrimRight(text, " ")
 		case below:
-			text = strings.TrimRight(text, " ") + "\n" + s.paint.Yellow("  "+output.Shorten(note, s.width-2))
+			text = strings.TrimRight(text, " ") + "\n" + s.Paint.Yellow("  "+output.Shorten(note, s.Width-2))
 		default:
-			text += strings.Repeat(" ", gap) + s.paint.Yellow(output.Shorten(note, beside))
+			text += strings.Repeat(" ", gap) + s.Paint.Yellow(output.Shorten(note, beside))
 		}
 		b.WriteString(text + "\n")
 	}
@@ -70,10 +70,10 @@ func (s sheet) watches(watches []watcher.Snapshot) string {
 
 // columns returns the columns as wide as they must be. Where there is no room for all, the id of
 // the project is cut, then two columns are left out, and then the order's name is cut.
-func (s sheet) columns(watches []watcher.Snapshot) []column {
+func (s Table) columns(watches []watcher.Snapshot) []column {
 	all := []column{
 		{title: "ORDER", text: fullName},
-		{title: "STATE", text: stateWord, colour: s.stateColour},
+		{title: "STATE", text: State, colour: s.stateColour},
 		{title: "ITEMS", text: itemsEnded},
 		{title: "FAILED", text: itemsFailed, colour: s.red},
 		{title: "AGE", text: s.age},
@@ -86,7 +86,7 @@ func (s sheet) columns(watches []watcher.Snapshot) []column {
 	for i := range all {
 		all[i].fit(watches)
 	}
-	room := func() bool { return s.width == 0 || taken(all) <= s.width }
+	room := func() bool { return s.Width == 0 || taken(all) <= s.Width }
 	if !room() && s.shared(watches) == "" {
 		all[0].text = shortName
 		all[0].fit(watches)
@@ -97,7 +97,7 @@ func (s sheet) columns(watches []watcher.Snapshot) []column {
 		}
 	}
 	if !room() {
-		all[0].width = max(all[0].width-taken(all)+s.width, leastOrder)
+		all[0].width = max(all[0].width-taken(all)+s.Width, leastOrder)
 	}
 	return all
 }
@@ -147,8 +147,8 @@ func tableLine(columns []column, w watcher.Snapshot) string {
 
 // shared returns the project of all watches, where it is one and stands above them: where nothing is
 // cut, each order is PROJECT/ORDER, fit to be handed to other commands.
-func (s sheet) shared(watches []watcher.Snapshot) string {
-	if s.width == 0 {
+func (s Table) shared(watches []watcher.Snapshot) string {
+	if s.Width == 0 {
 		return ""
 	}
 	for _, w := range watches {
@@ -168,8 +168,8 @@ func shortName(w watcher.Snapshot) string {
 	return output.Shorten(output.Clean(w.ProjectID), 9) + "/" + output.Clean(w.OrderName)
 }
 
-// stateWord returns the outcome of a watch that has ended, its state otherwise.
-func stateWord(w watcher.Snapshot) string {
+// State returns the outcome of a watch that has ended, its state otherwise.
+func State(w watcher.Snapshot) string {
 	switch {
 	case w.State == watcher.Ended:
 		return output.Clean(string(w.Outcome))
@@ -179,21 +179,21 @@ func stateWord(w watcher.Snapshot) string {
 	return output.Clean(string(w.State))
 }
 
-func (s sheet) stateColour(w watcher.Snapshot, text string) string {
+func (s Table) stateColour(w watcher.Snapshot, text string) string {
 	switch w.State {
 	case watcher.Ended:
-		return paintOutcome(s.paint, w.Outcome, text)
-	case brokenState:
-		return s.paint.Red(text)
+		return Outcome(s.Paint, w.Outcome, text)
+	case Broken:
+		return s.Paint.Red(text)
 	}
 	return text
 }
 
-func (s sheet) red(_ watcher.Snapshot, text string) string { return s.paint.Red(text) }
+func (s Table) red(_ watcher.Snapshot, text string) string { return s.Paint.Red(text) }
 
-func (s sheet) lateColour(w watcher.Snapshot, text string) string {
-	if s.now.Sub(w.NextPollAt) > overdueAfter {
-		return s.paint.Red(text)
+func (s Table) lateColour(w watcher.Snapshot, text string) string {
+	if s.Now.Sub(w.NextPollAt) > overdueAfter {
+		return s.Paint.Red(text)
 	}
 	return text
 }
@@ -210,22 +210,22 @@ func itemsFailed(w watcher.Snapshot) string {
 	return fmt.Sprint(w.Counts.Failed)
 }
 
-func (s sheet) age(w watcher.Snapshot) string { return briefly(s.now.Sub(w.AcceptedAt)) }
+func (s Table) age(w watcher.Snapshot) string { return briefly(s.Now.Sub(w.AcceptedAt)) }
 
 // ends says when the watch ends at the latest, or how long ago it ended.
-func (s sheet) ends(w watcher.Snapshot) string {
+func (s Table) ends(w watcher.Snapshot) string {
 	switch w.State {
 	case watcher.Ended:
-		return briefly(s.now.Sub(w.CompletedAt)) + " ago"
-	case brokenState:
+		return briefly(s.Now.Sub(w.CompletedAt)) + " ago"
+	case Broken:
 		return ""
 	}
-	return "in " + output.Duration(max(w.Deadline.Sub(s.now), 0))
+	return "in " + output.Duration(max(w.Deadline.Sub(s.Now), 0))
 }
 
 // next says when the next poll is.
-func (s sheet) next(w watcher.Snapshot) string {
-	left := w.NextPollAt.Sub(s.now)
+func (s Table) next(w watcher.Snapshot) string {
+	left := w.NextPollAt.Sub(s.Now)
 	switch {
 	case w.State == watcher.Ended || w.NextPollAt.IsZero():
 		return ""
@@ -253,12 +253,12 @@ func briefly(d time.Duration) string {
 }
 
 // note says what is wrong: why the last poll did not work, or why the watch ended without its order.
-func (s sheet) note(w watcher.Snapshot) string {
+func (s Table) note(w watcher.Snapshot) string {
 	switch {
-	case w.State == brokenState, w.State == watcher.Ended && mayGoOn(w.Outcome):
+	case w.State == Broken, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return output.Clean(w.Reason)
-	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
-		return "gives up in " + output.Duration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
+	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.Now):
+		return "gives up in " + output.Duration(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return snapshotError(w)
 	case w.State != watcher.Ended && w.Counts.Missing > 0:
@@ -266,3 +266,6 @@ func (s sheet) note(w watcher.Snapshot) string {
 	}
 	return ""
 }
+
+// Broken is the state that is shown of a watch whose record cannot be read.
+const Broken = watcher.State("broken")

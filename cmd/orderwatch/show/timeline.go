@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"strings"
@@ -21,28 +21,28 @@ const (
 
 // An itemTable shows items with a bar of time for each, on an axis that they share.
 type itemTable struct {
-	page
+	Page
 	axis                     axis
 	names, actions, statuses int // widths
 }
 
 // table returns the items as a table.
-func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
+func (p Page) table(w watcher.Snapshot, items []watcher.Item) string {
 	t := p.tableFor(w, items)
 	var b strings.Builder
-	b.WriteString(p.paint.Faint(t.row("ITEM", "ACTION", output.Pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
+	b.WriteString(p.Paint.Faint(t.row("ITEM", "ACTION", output.Pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
 	for _, it := range items {
 		colour := p.colourOf(it.CountsAs())
 		status := output.Pad(output.Shorten(output.Clean(string(it.Status)), t.statuses), t.statuses)
 		bar, took := t.axis.bar(it)
 		b.WriteString(t.row(output.Clean(it.ResourceName), output.Clean(it.Action), colour(status), colour(bar), took) + "\n")
-		for _, line := range output.Paragraph(p.marks(it), p.width-2*gap, p.most(2)) {
-			b.WriteString(strings.Repeat(" ", 2*gap) + p.paint.Yellow(line) + "\n")
+		for _, line := range output.Paragraph(p.marks(it), p.Width-2*gap, p.most(2)) {
+			b.WriteString(strings.Repeat(" ", 2*gap) + p.Paint.Yellow(line) + "\n")
 		}
 		if it.Status == watcher.Failed {
 			continue // those that share a message are shown together
 		}
-		for _, line := range output.Paragraph(output.Clean(it.Message), p.width-2*gap, p.most(2)) {
+		for _, line := range output.Paragraph(output.Clean(it.Message), p.Width-2*gap, p.most(2)) {
 			b.WriteString(strings.Repeat(" ", 2*gap) + line + "\n")
 		}
 	}
@@ -50,7 +50,7 @@ func (p page) table(w watcher.Snapshot, items []watcher.Item) string {
 }
 
 // marks says what is to be known of an item beside its status; empty where that is nothing.
-func (p page) marks(it watcher.Item) string {
+func (p Page) marks(it watcher.Item) string {
 	var marks []string
 	if it.Missing() {
 		marks = append(marks, "no longer listed since "+p.clock(it.MissingSince, "")+", shown as seen last")
@@ -65,17 +65,17 @@ func (p page) marks(it watcher.Item) string {
 }
 
 // tableFor returns a table that has room for the items.
-func (p page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
-	t := itemTable{page: p, names: output.Width("ITEM"), actions: output.Width("ACTION"), statuses: output.Width("STATUS")}
+func (p Page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
+	t := itemTable{Page: p, names: output.Width("ITEM"), actions: output.Width("ACTION"), statuses: output.Width("STATUS")}
 	for _, it := range items {
 		t.names = max(t.names, output.Width(output.Clean(it.ResourceName)))
 		t.actions = max(t.actions, output.Width(output.Clean(it.Action)))
 		t.statuses = max(t.statuses, output.Width(output.Clean(string(it.Status))))
 	}
 	t.actions, t.statuses = min(t.actions, maxWordWidth), min(t.statuses, maxWordWidth)
-	room := p.width - t.actions - t.statuses - tookWidth - 4*gap
+	room := p.Width - t.actions - t.statuses - tookWidth - 4*gap
 	t.names = max(min(t.names, maxNameWidth, room-minBar), minNameWidth)
-	t.axis = axisOf(w, p.now)
+	t.axis = axisOf(w, p.Now)
 	t.axis.columns = min(max(room-t.names, minBar), maxBar)
 	return t
 }
@@ -86,14 +86,14 @@ func (t itemTable) row(name, action, status, bar, took string) string {
 	return strings.TrimRight(strings.Join(columns, strings.Repeat(" ", gap)), " ")
 }
 
-func (p page) colourOf(s watcher.Status) func(string) string {
+func (p Page) colourOf(s watcher.Status) func(string) string {
 	switch s {
 	case watcher.Succeed:
-		return p.paint.Green
+		return p.Paint.Green
 	case watcher.Failed:
-		return p.paint.Red
+		return p.Paint.Red
 	}
-	return p.paint.Yellow
+	return p.Paint.Yellow
 }
 
 // An axis is the time that the bars share.
@@ -173,7 +173,7 @@ func (a axis) column(t time.Time) int {
 }
 
 // ruler returns the axis with the times of its ends.
-func (p page) ruler(a axis) string {
+func (p Page) ruler(a axis) string {
 	if a.to.Equal(a.from) && !a.live || a.from.IsZero() {
 		return strings.Repeat(" ", a.columns)
 	}

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -14,26 +14,31 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
-type screen interface {
-	line(format string, args ...any)
-	began(order string)
-	progress(order string, c watcher.Counts)
-	ended(order string)
-	close() // no more progress; lines can follow
+// A Screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
+type Screen interface {
+	// Line writes a line above the bars.
+	Line(format string, args ...any)
+	// Began adds the order's bar, which shows what Progress says from then on.
+	Began(order string)
+	// Progress shows how many of the order's items have ended.
+	Progress(order string, c watcher.Counts)
+	// Ended takes the order's bar away.
+	Ended(order string)
+	// Close takes all bars away. Lines can follow.
+	Close()
 }
 
-// newScreen returns a screen with a bar for each order on a terminal, and one of plain lines elsewhere.
+// NewScreen returns a screen with a bar for each order on a terminal, and one of plain lines elsewhere.
 // Bars begin with the order's name in a column of this width.
-func newScreen(w io.Writer, nameWidth int) screen {
+func NewScreen(w io.Writer, nameWidth int) Screen {
 	if output.IsTerminal(w) && os.Getenv("TERM") != "dumb" {
 		return &bars{out: w, nameWidth: nameWidth, container: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), of: make(map[string]*bar)}
 	}
 	return &plain{out: w}
 }
 
-// showCounts says how many of an order's items have ended.
-func showCounts(c watcher.Counts) string {
+// Counts says how many of an order's items have ended.
+func Counts(c watcher.Counts) string {
 	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, output.Count(c.Total, "item"))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
@@ -47,21 +52,21 @@ type plain struct {
 	out io.Writer
 }
 
-func (p *plain) line(format string, args ...any) {
+func (p *plain) Line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-func (p *plain) began(string) {}
+func (p *plain) Began(string) {}
 
-func (p *plain) progress(order string, c watcher.Counts) {
-	p.line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, showCounts(c))
+func (p *plain) Progress(order string, c watcher.Counts) {
+	p.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(c))
 }
 
-func (p *plain) ended(string) {}
+func (p *plain) Ended(string) {}
 
-func (p *plain) close() {}
+func (p *plain) Close() {}
 
 // bars keeps a bar for each order at the bottom of a terminal, and lines above them.
 type bars struct {
@@ -89,7 +94,7 @@ func (b *bar) after(decor.Statistics) string {
 	return "  " + b.state + "  " + output.Duration(time.Since(b.begin))
 }
 
-func (b *bars) line(format string, args ...any) {
+func (b *bars) Line(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.out
@@ -99,7 +104,7 @@ func (b *bars) line(format string, args ...any) {
 	fmt.Fprintf(out, format+"\n", args...)
 }
 
-func (b *bars) began(order string) {
+func (b *bars) Began(order string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.container == nil || b.of[order] != nil {
@@ -112,7 +117,7 @@ func (b *bars) began(order string) {
 	b.of[order] = added
 }
 
-func (b *bars) progress(order string, c watcher.Counts) {
+func (b *bars) Progress(order string, c watcher.Counts) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bar := b.of[order]
@@ -120,13 +125,13 @@ func (b *bars) progress(order string, c watcher.Counts) {
 		return
 	}
 	bar.mu.Lock()
-	bar.state = showCounts(c)
+	bar.state = Counts(c)
 	bar.mu.Unlock()
 	bar.SetTotal(int64(c.Total), false)
 	bar.SetCurrent(int64(c.Succeeded + c.Failed))
 }
 
-func (b *bars) ended(order string) {
+func (b *bars) Ended(order string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if bar := b.of[order]; bar != nil {
@@ -134,7 +139,7 @@ func (b *bars) ended(order string) {
 	}
 }
 
-func (b *bars) close() {
+func (b *bars) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.container == nil {

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 )
 
 // lastError says why the last poll did not work, and what that means.
-func (p page) lastError(w watcher.Snapshot) []string {
+func (p Page) lastError(w watcher.Snapshot) []string {
 	e := w.LastError
 	if e == nil {
 		return nil
@@ -36,15 +36,15 @@ func snapshotError(w watcher.Snapshot) string {
 	if shows(w) == "knows" && w.Counts.Total > 0 {
 		return "ModelArts no longer knows the order (" + output.Clean(e.Code) + "): " + output.Clean(e.Message)
 	}
-	return errorText(e)
+	return Error(e)
 }
 
 // givesUp says when the watch ends if ModelArts goes on not showing the order.
-func (p page) givesUp(w watcher.Snapshot) []string {
+func (p Page) givesUp(w watcher.Snapshot) []string {
 	if w.GivesUpAt.IsZero() {
 		return nil
 	}
-	if !w.GivesUpAt.After(p.now) {
+	if !w.GivesUpAt.After(p.Now) {
 		return []string{"at its next poll, unless ModelArts " + shows(w) + " the order then"}
 	}
 	return []string{p.clock(w.GivesUpAt, "") + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"}
@@ -61,8 +61,8 @@ func shows(w watcher.Snapshot) string {
 // unknownOrder is the code for an order that ModelArts does not know, as its API documents it.
 const unknownOrder = "ModelArts.50015001"
 
-// errorText returns the error as words.
-func errorText(e watcher.ErrorDetail) string {
+// Error returns the error as words.
+func Error(e watcher.ErrorDetail) string {
 	code, message := output.Clean(e.Code), output.Clean(e.Message)
 	words := map[string]string{
 		string(watcher.MayPass):     "the poll did not work",

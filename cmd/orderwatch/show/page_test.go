@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ func fourItems() []watcher.Item {
 	}
 }
 
-// ended returns the watch when it has ended.
+// Ended returns the watch when it has ended.
 func ended(w watcher.Snapshot, outcome watcher.Outcome, reason string, before float64) watcher.Snapshot {
 	w.State, w.Outcome, w.Reason, w.CompletedAt, w.NextPollAt = watcher.Ended, outcome, reason, minutes(before), time.Time{}
 	w.LastPollAt = minutes(before)
@@ -200,35 +200,19 @@ func hostileWatch() watcher.Snapshot {
 	return w
 }
 
-func TestGetPage(t *testing.T) {
+func TestPage(t *testing.T) {
 	for name, w := range shownWatches() {
 		for _, columns := range []int{80, 120} {
-			p := page{now: night, width: columns}
-			text := p.watch(w)
+			p := Page{Now: night, Width: columns}
+			text := p.Watch(w)
 			cmdtest.Golden(t, filepath.Join("testdata", "get", fmt.Sprintf("%s-%d.txt", name, columns)), text)
 			fits(t, name, text, columns)
 		}
 	}
-	many := page{now: night, width: 120, all: true}
-	cmdtest.Golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.watch(manyItems()))
-	colours := page{now: night, width: 80, paint: true}
-	cmdtest.Golden(t, filepath.Join("testdata", "get", "failed-colours-80.txt"), colours.watch(shownWatches()["failed"]))
-}
-
-// TestFailureReportOfNotFound holds that an order that was seen is not one whose name nobody knows.
-func TestFailureReportOfNotFound(t *testing.T) {
-	seen := watcher.Completion{Outcome: watcher.OrderNotFound, Report: goneWatch().Report}
-	never := seen
-	never.Counts = watcher.Counts{}
-	if text := failureReport(seen); !strings.Contains(text, "is gone since 02:59:10Z") || !strings.Contains(text, "The order existed, and is gone.") {
-		t.Errorf("an order that was seen:%s", text)
-	}
-	if text := failureReport(never); strings.Contains(text, "existed") {
-		t.Errorf("an order that was never seen:%s", text)
-	}
-	if got, want := showCounts(seen.Counts), "1 of 2 items ended, 2 no longer listed"; got != want {
-		t.Errorf("its items are %q; want %q", got, want)
-	}
+	many := Page{Now: night, Width: 120, All: true}
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.Watch(manyItems()))
+	colours := Page{Now: night, Width: 80, Paint: true}
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "failed-colours-80.txt"), colours.Watch(shownWatches()["failed"]))
 }
 
 // fits holds that no line is wider than the page, but one with an order's whole name, and that nothing in it could harm a terminal.
@@ -245,9 +229,9 @@ func fits(t *testing.T, name, text string, columns int) {
 	}
 }
 
-// FuzzGetPage shows any texts at any width: nothing gets to the terminal that could harm it, and
+// FuzzPage shows any texts at any width: nothing gets to the terminal that could harm it, and
 // from 66 columns on each line fits.
-func FuzzGetPage(f *testing.F) {
+func FuzzPage(f *testing.F) {
 	for name, w := range shownWatches() {
 		f.Add(name, "message of "+name, w.Reason, 80, int64(90))
 	}
@@ -263,7 +247,7 @@ func FuzzGetPage(f *testing.F) {
 		w.Reason, w.LastError = word, &watcher.ErrorDetail{Code: word, Message: message}
 		w.Failures = []watcher.Failure{{Message: message, Action: word, Count: columns, ResourceNames: []string{name, word}}}
 		w.Requests[0].RequestedBy, w.Requests[0].Link, w.NextPollAt = name, message, night.Add(time.Duration(seconds))
-		text := page{now: night, width: columns}.watch(w) + sheet{now: night, width: columns}.watches([]watcher.Snapshot{w, w})
+		text := Page{Now: night, Width: columns}.Watch(w) + Table{Now: night, Width: columns}.Watches([]watcher.Snapshot{w, w})
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")
 			if output.Clean(line) != line {

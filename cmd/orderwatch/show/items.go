@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"cmp"
@@ -14,20 +14,20 @@ import (
 const maxItems = 25
 
 // items returns a line that counts the items, and a table of them with a bar of time for each.
-func (p page) items(w watcher.Snapshot) string {
+func (p Page) items(w watcher.Snapshot) string {
 	var b strings.Builder
-	if lines := output.Paragraph(countItems(w), p.width, p.most(3)); len(lines) > 0 {
-		b.WriteString("\n" + p.paint.Bold(strings.Join(lines, "\n")) + "\n")
+	if lines := output.Paragraph(countItems(w), p.Width, p.most(3)); len(lines) > 0 {
+		b.WriteString("\n" + p.Paint.Bold(strings.Join(lines, "\n")) + "\n")
 	}
 	shown := w.Items
-	if len(shown) > maxItems && !p.all {
+	if len(shown) > maxItems && !p.All {
 		shown = urgent(shown)[:maxItems]
 	}
 	if len(shown) > 0 {
 		b.WriteString(p.table(w, shown))
 	}
-	for _, line := range output.Paragraph(hidden(w, shown), p.width, p.most(3)) {
-		b.WriteString(p.paint.Faint(line) + "\n")
+	for _, line := range output.Paragraph(hidden(w, shown), p.Width, p.most(3)) {
+		b.WriteString(p.Paint.Faint(line) + "\n")
 	}
 	return b.String()
 }
@@ -121,15 +121,15 @@ func hidden(w watcher.Snapshot, shown []watcher.Item) string {
 }
 
 // failures returns why items failed: those together that share a message.
-func (p page) failures(w watcher.Snapshot) string {
+func (p Page) failures(w watcher.Snapshot) string {
 	if len(w.Failures) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n" + p.paint.Bold("Why items failed") + "\n")
+	b.WriteString("\n" + p.Paint.Bold("Why items failed") + "\n")
 	for i, f := range w.Failures {
-		if i == maxCauses && !p.all {
-			b.WriteString(p.paint.Faint(fmt.Sprintf("and %s more (--all shows them)", output.Count(len(w.Failures)-i, "message"))) + "\n")
+		if i == maxCauses && !p.All {
+			b.WriteString(p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", output.Count(len(w.Failures)-i, "message"))) + "\n")
 			break
 		}
 		b.WriteString(p.failure(f))
@@ -140,16 +140,16 @@ func (p page) failures(w watcher.Snapshot) string {
 // maxCauses is how many messages of failed items are shown.
 const maxCauses = 8
 
-func (p page) failure(f watcher.Failure) string {
+func (p Page) failure(f watcher.Failure) string {
 	head := fmt.Sprintf("%d × ", f.Count)
 	text := cmp.Or(output.Clean(f.Message), "ModelArts gave no message")
 	if f.Action != "" {
 		text = output.Clean(f.Action) + ": " + text
 	}
 	indent := "\n" + strings.Repeat(" ", output.Width(head))
-	lines := output.Paragraph(text, p.width-output.Width(head), p.most(6))
-	names := output.Paragraph(cleanList(f.ResourceNames), p.width-output.Width(head), p.most(2))
-	all := p.paint.Red(head) + strings.Join(lines, indent)
+	lines := output.Paragraph(text, p.Width-output.Width(head), p.most(6))
+	names := output.Paragraph(cleanList(f.ResourceNames), p.Width-output.Width(head), p.most(2))
+	all := p.Paint.Red(head) + strings.Join(lines, indent)
 	if len(names) > 0 {
 		all += indent + strings.Join(names, indent)
 	}
