@@ -19,12 +19,13 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "watcher", "notify"}, others: []string{"github.com/kelseyhightower/envconfig"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
+	"cmd/orderwatch/serve":       {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "events", "notify"}},
 	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "watcher"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher":                    {others: []string{"github.com/cenkalti/backoff/v4"}},

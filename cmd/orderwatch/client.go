@@ -15,6 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -52,7 +53,7 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 	if err != nil {
 		return nil, notConnected(login, err)
 	}
-	names := assetNames(config)
+	names := serve.Names(config)
 	names.Domain = login.Domain
 	client, err := events.NewClient(nc, names)
 	if err != nil {
@@ -130,7 +131,7 @@ func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, er
 
 // environmentAccess returns what the environment says.
 func environmentAccess(config config.Config) (natscontext.Access, error) {
-	options, err := natsLogin(config)
+	options, err := serve.Login(config)
 	if err != nil {
 		return natscontext.Access{}, err
 	}

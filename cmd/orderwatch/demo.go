@@ -18,6 +18,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
@@ -38,7 +39,7 @@ becomes of them, within 30 s. Exit code 0 only if all came out as scripted.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = newLogger(config.Log{Level: slog.LevelInfo, Format: "text"}, c.ErrOrStderr())
+				log = serve.NewLogger(config.Log{Level: slog.LevelInfo, Format: "text"}, c.ErrOrStderr())
 			}
 			return demo(c.Context(), log, c.OutOrStdout(), keep)
 		},
@@ -60,7 +61,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 		return err
 	}
 	defer os.RemoveAll(dir)
-	natsServer, err := startNATS(log, dir, "127.0.0.1:0")
+	natsServer, err := serve.StartNATS(log, dir, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -73,14 +74,14 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 	defer nc.Close()
 
 	fates := demoFates()
-	cloud, cloudAddr, err := listenHTTP("127.0.0.1:0", demoCloud(fates))
+	cloud, cloudAddr, err := serve.ListenHTTP("127.0.0.1:0", demoCloud(fates))
 	if err != nil {
 		return err
 	}
 	defer cloud.Close()
 	show := show.NewScreen(out, 24)
 	board := newScoreboard(show, fates, output.TextColumns(out))
-	slack, slackAddr, err := listenHTTP("127.0.0.1:0", demoSlack(board))
+	slack, slackAddr, err := serve.ListenHTTP("127.0.0.1:0", demoSlack(board))
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 
 	worker := make(chan error, 1)
 	go func() {
-		worker <- work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), demoTiming(), nc)
+		worker <- serve.Work(ctx, log, demoConfig(cloudAddr.String(), slackAddr.String()), demoTiming(), nc)
 		cancel()
 	}()
 	err = demoRun(ctx, nc, board, fates)
@@ -201,8 +202,8 @@ func demoConfig(cloud, slack string) config.Config {
 }
 
 // demoTiming is that of production, but for people who wait some seconds and not minutes.
-func demoTiming() timing {
-	t := defaultTiming()
+func demoTiming() serve.Timing {
+	t := serve.DefaultTiming()
 	t.Slack.Quiet, t.Slack.Change = 5500*time.Millisecond, 1500*time.Millisecond
 	t.Slack.Post, t.Slack.Edit = 300*time.Millisecond, time.Second
 	return t

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
@@ -34,7 +35,7 @@ func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenI
 	cloud = d.tokenAge()
 	config := d.config
 	config.ModelArts.Timeout = min(config.ModelArts.Timeout, doctorCall)
-	orders, err := newOrders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
+	orders, err := serve.Orders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
 	if err != nil {
 		cloud.add(levelProblem, "modelarts.login", "", err.Error(), "Mend the variable: orderwatch serve does not start with it.")
 		return cloud, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 )
 
@@ -102,7 +103,7 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	client, err := events.NewClient(x.nc, assetNames(d.config))
+	client, err := events.NewClient(x.nc, serve.Names(d.config))
 	var status events.Status
 	if err == nil {
 		status, err = client.Status(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -144,7 +145,7 @@ func runEmulator(ctx context.Context, out io.Writer, o emulator.Options, addr, c
 	defer e.Close()
 	fmt.Fprintf(out, "ModelArts emulator (no production server) on http://%s\n", at)
 	if control != "" {
-		s, at, err := listenHTTP(control, emulator.Control(e))
+		s, at, err := serve.ListenHTTP(control, emulator.Control(e))
 		if err != nil {
 			return fmt.Errorf("start the emulator's control port: %w", err)
 		}

@@ -13,7 +13,7 @@ import (
 // A Table is what a list of watches is drawn on.
 type Table struct {
 	Now   time.Time // its zone is the one that times are shown in
-	Width int // in columns; 0: nothing is cut
+	Width int       // in columns; 0: nothing is cut
 	Paint output.Paint
 }
 

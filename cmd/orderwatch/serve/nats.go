@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 )
 
-// natsLogin returns how to log in to NATS. Each installation has its own prefix of inboxes, so
+// Login returns how to log in to NATS. Each installation has its own prefix of inboxes, so
 // that permissions can keep others from reading its replies.
-func natsLogin(c config.Config) ([]nats.Option, error) {
+func Login(c config.Config) ([]nats.Option, error) {
 	n := c.NATS
 	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + c.Assets.ServicePrefix)}
 	switch {
@@ -44,9 +44,9 @@ func natsLogin(c config.Config) ([]nats.Option, error) {
 	return options, nil
 }
 
-// startNATS starts a JetStream server inside the process. Every message is on disk before it is
+// StartNATS starts a JetStream server inside the process. Every message is on disk before it is
 // acknowledged. The caller shuts it down.
-func startNATS(log *slog.Logger, dir, addr string) (*server.Server, error) {
+func StartNATS(log *slog.Logger, dir, addr string) (*server.Server, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("start NATS on %s: %w", addr, err)

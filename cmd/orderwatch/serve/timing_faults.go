@@ -1,6 +1,6 @@
 //go:build faults
 
-package main
+package serve
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 	"github.com/orderwatch/orderwatch/events"
 )
 
-// serveTiming returns the durations that the contract does not name, and arms the fault that the
+// LoadTiming returns the durations that the contract does not name, and arms the fault that the
 // environment asks for. A build with the tag faults serves the tests of crashes alone:
 //
 //	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
@@ -27,7 +27,7 @@ import (
 //	              when people are told, and those of package notify, but for how far clocks are apart
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
-func serveTiming() timing {
+func LoadTiming() Timing {
 	timing, err := faultTiming(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "orderwatch:", err)
@@ -36,8 +36,8 @@ func serveTiming() timing {
 	return timing
 }
 
-func faultTiming(environ []string) (timing, error) {
-	timing := defaultTiming()
+func faultTiming(environ []string) (Timing, error) {
+	timing := DefaultTiming()
 	set := make(map[string]string)
 	for _, pair := range environ {
 		switch name, value, _ := strings.Cut(pair, "="); {

@@ -1,4 +1,9 @@
-package main
+// Package serve puts one worker together from the configuration: the connection to NATS, the client of ModelArts,
+// the way to tell people, the worker itself, and what it answers to probes. Nothing is decided here.
+//
+// Read serve.go first; it calls nats.go, login.go, notifier.go and health.go. The durations that nobody configures
+// are in timing.go.
+package serve
 
 import (
 	"context"
@@ -14,58 +19,30 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
-func serveCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "serve",
-		Short: "Take requests, poll orders, publish completions, tell people",
-		Long: `Take requests to watch orders from NATS, poll each order until it has ended,
-publish a completion event, and tell people on Slack. Any number of workers can
-serve beside each other. SIGTERM hands the work over and exits within 10 s.
-
-It is configured by the environment:
-
-` + config.Table(),
-		Example: `  export ORDERWATCH_NATS_URL=nats://nats.example:4222
-  export ORDERWATCH_MODELARTS_REGIONS=cn-north-4
-  export ORDERWATCH_MODELARTS_TOKEN_FILE=/etc/orderwatch/token
-  orderwatch serve`,
-		Args: exit.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := config.LoadServe()
-			if err != nil {
-				return err
-			}
-			config.Version = programVersion()
-			return serve(c.Context(), newLogger(config.Log, c.ErrOrStderr()), config, serveTiming())
-		},
-	}
-}
-
 // gcPercent lets the heap, which is a few MiB, grow to three times what is alive before it is
 // collected: a poll then costs a tenth less CPU, for 4 MiB more. GOGC overrides it.
 const gcPercent = 200
 
-// serve works until ctx is done and everything is handed over.
-func serve(ctx context.Context, log *slog.Logger, config config.Config, timing timing) error {
+// Run works as one worker until ctx is done and everything is handed over. It connects to NATS, or starts a server
+// of its own where the configuration says so.
+func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Timing) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	login, err := natsLogin(config)
+	login, err := Login(config)
 	if err != nil {
 		return err
 	}
 	url := config.NATS.URL
 	if dir := config.NATS.EmbeddedDir; dir != "" {
-		s, err := startNATS(log, dir, config.NATS.EmbeddedAddr)
+		s, err := StartNATS(log, dir, config.NATS.EmbeddedAddr)
 		if err != nil {
 			return err
 		}
@@ -78,11 +55,11 @@ func serve(ctx context.Context, log *slog.Logger, config config.Config, timing t
 		return err
 	}
 	defer nc.Close()
-	return work(ctx, log, config, timing, nc)
+	return Work(ctx, log, config, timing, nc)
 }
 
-// work runs one worker on the connection.
-func work(ctx context.Context, log *slog.Logger, config config.Config, timing timing, nc *nats.Conn) error {
+// Work is [Run] on a connection that the caller made and closes.
+func Work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)
@@ -90,7 +67,7 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing ti
 	if err != nil {
 		return err
 	}
-	orders, err := newOrders(log, config, clock, accounts, timing.ModelArts)
+	orders, err := Orders(log, config, clock, accounts, timing.ModelArts)
 	if err != nil {
 		return err
 	}
@@ -118,13 +95,13 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing ti
 		}
 		return worker.Ready()
 	}
-	health, at, err := listenHTTP(config.HTTP.Addr, healthHandler(worker.Alive, ready, eventsConfig.Troubles, registry))
+	health, at, err := ListenHTTP(config.HTTP.Addr, healthHandler(worker.Alive, ready, eventsConfig.Troubles, registry))
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_HTTP_ADDR: %w", err)
 	}
 	defer health.Close()
 	if addr := config.HTTP.PprofAddr; addr != "" {
-		profiles, _, err := listenHTTP(addr, pprofHandler())
+		profiles, _, err := ListenHTTP(addr, pprofHandler())
 		if err != nil {
 			return fmt.Errorf("ORDERWATCH_PPROF_ADDR: %w", err)
 		}
@@ -141,8 +118,8 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing ti
 	return err
 }
 
-// newOrders returns the client of the ModelArts API.
-func newOrders(log *slog.Logger, config config.Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
+// Orders returns the client of the ModelArts API. The caller closes it.
+func Orders(log *slog.Logger, config config.Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
 	m := config.ModelArts
 	trust, err := trusted(m.CAFile)
 	if err != nil {
@@ -175,15 +152,15 @@ func trusted(path string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-// assetNames returns what streams and subjects are called.
-func assetNames(c config.Config) events.Names {
+// Names returns what streams and subjects are called in the installation.
+func Names(c config.Config) events.Names {
 	return events.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
 }
 
 // workerConfig returns what the worker needs of the configuration.
-func workerConfig(c config.Config, timing timing) events.Config {
+func workerConfig(c config.Config, timing Timing) events.Config {
 	return events.Config{
-		Names:       assetNames(c),
+		Names:       Names(c),
 		Version:     c.Version,
 		Replicas:    c.Assets.StreamReplicas,
 		MaxAge:      c.Assets.EventsMaxAge,

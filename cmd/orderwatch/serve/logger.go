@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"io"
@@ -8,8 +8,8 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-// newLogger returns a logger as configured.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
+// NewLogger returns a logger as configured.
+func NewLogger(c config.Log, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: readable}
 	if c.Format == "text" || c.Format == "" && output.IsTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))

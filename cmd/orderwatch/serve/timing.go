@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"time"
@@ -9,8 +9,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
-// A timing holds the durations that the contract does not name.
-type timing struct {
+// Timing holds the durations that the contract does not name.
+type Timing struct {
 	events.Timing
 	ModelArts modelarts.Timing
 	Slack     notify.Timing
@@ -19,6 +19,7 @@ type timing struct {
 	Patience  watcher.Patience
 }
 
-func defaultTiming() timing {
-	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
+// DefaultTiming returns the durations of production.
+func DefaultTiming() Timing {
+	return Timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
 }
