@@ -19,9 +19,10 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "watcher", "notify"}, others: []string{"github.com/kelseyhightower/envconfig"}},
+	"cmd/orderwatch/demo":        {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "events", "watcher", "watcher/modelarts/emulator", "notify/emulator"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},

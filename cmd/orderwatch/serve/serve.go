@@ -55,11 +55,11 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 		return err
 	}
 	defer nc.Close()
-	return Work(ctx, log, config, timing, nc)
+	return work(ctx, log, config, timing, nc)
 }
 
-// Work is [Run] on a connection that the caller made and closes.
-func Work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
+// work runs one worker on the connection.
+func work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)

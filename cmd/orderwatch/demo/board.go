@@ -1,17 +1,16 @@
-package main
+package demo
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/cloudevents/sdk-go/v2/event"
-
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/events"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -46,49 +45,39 @@ func newScoreboard(show show.Screen, fates []fate, columns int) *scoreboard {
 	}
 }
 
-func (b *scoreboard) requested(f fate, request map[string]any) {
+func (b *scoreboard) requested(f fate, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	b.show.Line("→ request %-11v %-21s %s", request["request_id"], f.order, f.story)
+	b.show.Line("→ request %-11s %-21s %s", id, f.order, f.story)
 	if f.outcome != "" {
 		b.show.Began(f.order)
 	}
 }
 
-// event takes an event of ORDER_EVENTS.
-func (b *scoreboard) event(encoded []byte) {
+// event takes an event. It returns no error.
+func (b *scoreboard) event(e events.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.finish()
-	var e event.Event
-	if err := json.Unmarshal(encoded, &e); err != nil {
-		b.show.Line("! not a CloudEvent: %v", err)
-		return
+	if g, ok := e.Progress(); ok {
+		b.show.Progress(g.OrderName, g.Counts)
+	} else if c, ok := e.Completion(); ok {
+		b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
+		b.completed++
+		b.show.Ended(c.OrderName)
+		b.show.Line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
+	} else if r, ok := e.Rejection(); ok {
+		b.fields = append(b.fields, r.Field)
+		b.show.Line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
 	}
-	switch e.Type() {
-	case "io.orderwatch.order.progressed.v1":
-		var g watcher.Progress
-		if e.DataAs(&g) == nil {
-			b.show.Progress(g.OrderName, g.Counts)
-		}
-	case "io.orderwatch.order.completed.v1":
-		var c watcher.Completion
-		if e.DataAs(&c) == nil {
-			b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
-			b.completed++
-			b.show.Ended(c.OrderName)
-			b.show.Line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
-		}
-	case "io.orderwatch.request.rejected.v1":
-		var r struct {
-			Reason, Field string
-			RequestID     string `json:"request_id"`
-		}
-		if e.DataAs(&r) == nil {
-			b.fields = append(b.fields, r.Field)
-			b.show.Line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
-		}
+	return nil
+}
+
+// failed shows why the events are followed no longer, where that is not the demo's end.
+func (b *scoreboard) failed(err error) {
+	if !errors.Is(err, context.Canceled) {
+		b.show.Line("! the events cannot be followed: %v", err)
 	}
 }
 
@@ -212,9 +201,9 @@ func (f fate) check(completions []watcher.Completion) error {
 		return fmt.Errorf("%s: %s; scripted: %s", f.order, c.Outcome, f.outcome)
 	}
 	for _, r := range f.requests {
-		named := func(found watcher.Request) bool { return found.ID == r["request_id"] }
+		named := func(found watcher.Request) bool { return found.ID == r.RequestID }
 		if !slices.ContainsFunc(c.Requests, named) {
-			return fmt.Errorf("%s: the completion does not name %v", f.order, r["request_id"])
+			return fmt.Errorf("%s: the completion does not name %s", f.order, r.RequestID)
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
-package main
+package demo
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -11,31 +13,33 @@ import (
 // A fate is what the demo asks for and what must become of it.
 type fate struct {
 	order    string
-	story    string           // what will happen, for whoever looks on
-	script   *emulator.Order  // nil where ModelArts does not know the order
-	requests []map[string]any // published in this order
-	outcome  watcher.Outcome  // empty where the request is rejected
-	rejected string           // the field that is named then
+	story    string                // what will happen, for whoever looks on
+	script   *emulator.Order       // nil where ModelArts does not know the order
+	requests []events.WatchRequest // published in this order, for the order
+	outcome  watcher.Outcome       // empty where the request is rejected
+
+	// What is no request, with its id, and the field that is named when it is rejected.
+	invalid, invalidID, rejected string
 }
 
-// demoFates returns the demo's nine requests.
-func demoFates() []fate {
-	return []fate{{
+// scriptedFates returns the nine requests.
+func scriptedFates() []fate {
+	fates := []fate{{
 		order: "order.pool-5ed5-w4l2n",
 		story: "a pool; three nodes appear later",
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
-			{Action: "createPool", ResourceName: "pool-9495-" + demoProject, EndAfter: 6 * time.Second},
+			{Action: "createPool", ResourceName: "pool-9495-" + project, EndAfter: 6 * time.Second},
 			{ResourceName: "os-node-created-8jsnk", AppearAfter: 4 * time.Second, EndAfter: 6 * time.Second},
 			{ResourceName: "os-node-created-lq4f8", AppearAfter: 4 * time.Second, EndAfter: 7 * time.Second},
 			{ResourceName: "os-node-created-ggthb", AppearAfter: 4 * time.Second, EndAfter: 8 * time.Second},
 		}},
-		requests: []map[string]any{ask("order.pool-5ed5-w4l2n", "build-771", "expected_items", 4, "link", "https://ci.example/771")},
+		requests: []events.WatchRequest{{RequestID: "build-771", ExpectedItems: 4, Link: "https://ci.example/771"}},
 		outcome:  watcher.Succeeded,
 	}, {
 		order:    "order.gpu-60-x7k2p",
 		story:    "forty of sixty nodes fail alike",
 		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
-		requests: []map[string]any{ask("order.gpu-60-x7k2p", "build-772", "link", "https://ci.example/772", "labels", map[string]string{"env": "prod"})},
+		requests: []events.WatchRequest{{RequestID: "build-772", Link: "https://ci.example/772", Labels: map[string]string{"env": "prod"}}},
 		outcome:  watcher.PartiallyFailed,
 	}, {
 		order: "order.quota-m3n8v",
@@ -44,12 +48,12 @@ func demoFates() []fate {
 			{Action: "createPool", ResourceName: "pool-quota", EndAfter: 3 * time.Second, Status: "failed", Message: "The quota of instances is used up: 200 of 200."},
 			{ResourceName: "os-node-created-q4zz1", EndAfter: 4 * time.Second, Status: "failed", Message: "The pool was not created."},
 		}},
-		requests: []map[string]any{ask("order.quota-m3n8v", "build-773")},
+		requests: []events.WatchRequest{{RequestID: "build-773"}},
 		outcome:  watcher.AllFailed,
 	}, {
 		order:    "order.mistyped-zzzzz",
 		story:    "ModelArts does not know it",
-		requests: []map[string]any{ask("order.mistyped-zzzzz", "build-774")},
+		requests: []events.WatchRequest{{RequestID: "build-774"}},
 		outcome:  watcher.OrderNotFound,
 	}, {
 		order: "order.stuck-b6c1d",
@@ -58,7 +62,7 @@ func demoFates() []fate {
 			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
 			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
 		}},
-		requests: []map[string]any{ask("order.stuck-b6c1d", "build-775", "timeout", "12s")},
+		requests: []events.WatchRequest{{RequestID: "build-775", Timeout: "12s"}},
 		outcome:  watcher.TimedOut,
 	}, {
 		order: "order.busy-f2g9t",
@@ -67,7 +71,7 @@ func demoFates() []fate {
 			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
 			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},
 		}},
-		requests: []map[string]any{ask("order.busy-f2g9t", "build-776", "region", busyRegion)},
+		requests: []events.WatchRequest{{RequestID: "build-776", Region: busyRegion}},
 		outcome:  watcher.Succeeded,
 	}, {
 		order: "order.shared-k5j7r",
@@ -75,25 +79,21 @@ func demoFates() []fate {
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * time.Second},
 		}},
-		requests: []map[string]any{
-			ask("order.shared-k5j7r", "build-777"),
-			ask("order.shared-k5j7r", "billing-12", "requested_by", "billing"),
-		},
-		outcome: watcher.Succeeded,
+		requests: []events.WatchRequest{{RequestID: "build-777"}, {RequestID: "billing-12", RequestedBy: "billing"}},
+		outcome:  watcher.Succeeded,
 	}, {
-		order:    "(a bad request)",
-		story:    "a field is misspelt",
-		requests: []map[string]any{{"project_id": demoProject, "order_nmae": "order.pool-1", "request_id": "build-778"}},
+		order:   "(a bad request)",
+		story:   "a field is misspelt",
+		invalid: `{"project_id":"` + project + `","order_nmae":"order.pool-1","request_id":"build-778"}`, invalidID: "build-778",
 		rejected: "order_nmae",
 	}}
-}
-
-func ask(order, id string, more ...any) map[string]any {
-	request := map[string]any{"project_id": demoProject, "order_name": order, "request_id": id, "requested_by": "gpu-pools"}
-	for i := 0; i < len(more); i += 2 {
-		request[more[i].(string)] = more[i+1]
+	for _, f := range fates {
+		for i := range f.requests {
+			r := &f.requests[i]
+			r.Order, r.RequestedBy = watcher.Order{ProjectID: project, Name: f.order}, cmp.Or(r.RequestedBy, "gpu-pools")
+		}
 	}
-	return request
+	return fates
 }
 
 // soldOut returns sixty nodes, of which forty fail for the same reason.
