@@ -19,7 +19,8 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify"}},
+	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify"}},
+	"cmd/orderwatch/ask":         {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "watcher"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "watcher", "notify"}, others: []string{"github.com/kelseyhightower/envconfig"}},
 	"cmd/orderwatch/demo":        {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "events", "watcher", "watcher/modelarts/emulator", "notify/emulator"}},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
@@ -18,11 +18,11 @@ import (
 
 // printEvents prints the events of the filter. project is left out of texts: all are of it.
 func printEvents(c *cobra.Command, s *session, filter events.Filter, format output.Format, project string) error {
-	notices := newOutages(s, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) })
+	notices := ask.NewOutages(s.nc, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) })
 	printed := 0
 	out := c.OutOrStdout()
 	p := eventPrinter{paint: output.PaintFor(out), project: project}
-	err := s.Follow(c.Context(), filter, nil, notices.events, func(e events.Event) error {
+	err := s.Follow(c.Context(), filter, nil, notices.Events, func(e events.Event) error {
 		printed++
 		text := output.JSONLine(e.Encoded)
 		if format == output.AsText {
@@ -62,7 +62,7 @@ func (p eventPrinter) text(e events.Event) string {
 	} else if a, ok := e.Attention(); ok {
 		what, order, outcome, reason = attentionKind, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
 	} else if a, ok := e.OrderAttention(); ok {
-		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), attentionText(a)
+		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
 	} else if a, ok := e.Again(); ok {
 		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {
@@ -83,22 +83,6 @@ func (p eventPrinter) order(project, name string) string {
 		return output.Clean(name)
 	}
 	return output.Clean(project + "/" + name)
-}
-
-// attentionText says, as a line, what people should look at in one watch.
-func attentionText(a watcher.OrderAttention) string {
-	text := cmp.Or(a.Reason, string(a.Kind))
-	if a.Kind == watcher.BrokenRecord {
-		text = "broken record: " + text
-		var ids []string
-		for _, r := range a.Requests {
-			ids = append(ids, r.ID)
-		}
-		if len(ids) > 0 {
-			text += "; publish these again, under a new id: " + output.Shorten(strings.Join(ids, ", "), 200)
-		}
-	}
-	return output.Clean(text)
 }
 
 // changesText returns what changed, as much as a line takes.

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -95,9 +94,12 @@ the request was rejected. Both are CloudEvents.`,
 		}
 		defer s.close()
 		if wait {
-			return newWaiting(c, s, *format, requests).run(c.Context())
+			return ask.Wait(c.Context(), ask.Options{
+				Client: s.Client, Conn: s.nc, Requests: requests, Chosen: flags.Changed("request-id"),
+				Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
+			})
 		}
-		if err := publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
+		if err := ask.Publish(c.Context(), s.Client, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
 			return err
 		}
 		if *format == output.AsText {
@@ -185,29 +187,6 @@ func flagError(c *cobra.Command, err error) error {
 	return fmt.Errorf("--%s: %s", flag, why)
 }
 
-// publishTime is how long a request may take to be stored.
-const publishTime = 30 * time.Second
-
-// publishAll stores the requests, and calls stored for each.
-func publishAll(ctx context.Context, s *session, requests []events.WatchRequest, stored func(events.WatchRequest, uint64)) error {
-	for _, r := range requests {
-		limited, cancel := context.WithTimeout(ctx, publishTime)
-		sequence, err := s.Publish(limited, r)
-		cancel()
-		switch {
-		case err == nil:
-			stored(r, sequence)
-		case ctx.Err() != nil:
-			return exit.Error{Code: exit.Interrupted, Text: fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
-		case errors.Is(err, events.ErrPerhapsStored):
-			return fmt.Errorf("%s: NATS did not say that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, r.RequestID)
-		default:
-			return fmt.Errorf("%s: nothing is stored: %w", r.Order, err)
-		}
-	}
-	return nil
-}
-
 // rejectedHint says where one learns that a stored request is wrong.
 const rejectedHint = `A worker that finds a request wrong rejects it, and says why:
   orderwatch events --kind rejected`
@@ -216,18 +195,9 @@ const rejectedHint = `A worker that finds a request wrong rejects it, and says w
 func storedPrinter(w io.Writer, format output.Format) func(events.WatchRequest, uint64) {
 	return func(r events.WatchRequest, sequence uint64) {
 		if format == output.AsJSON {
-			printStored(w, r, sequence)
+			ask.PrintStored(w, r, sequence)
 			return
 		}
 		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
 	}
-}
-
-// printStored writes the line that programs read when a request is stored.
-func printStored(w io.Writer, r events.WatchRequest, sequence uint64) {
-	output.JSON(w, struct {
-		watcher.Order
-		RequestID string `json:"request_id"`
-		Sequence  uint64 `json:"stream_sequence"` // of ORDER_REQUESTS
-	}{r.Order, r.RequestID, sequence})
 }

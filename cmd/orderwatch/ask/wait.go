@@ -1,4 +1,8 @@
-package main
+// Package ask stores requests to watch orders, and waits for how their watches end.
+//
+// Read publish.go first, then wait.go (what happens meanwhile), result.go (the exit code), and outages.go (what is
+// told when NATS or the workers are away).
+package ask
 
 import (
 	"context"
@@ -10,8 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
-	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -33,13 +37,13 @@ const (
 
 // A waiting follows orders until all have ended.
 type waiting struct {
-	session  *session
+	client   *events.Client
 	requests []events.WatchRequest
 	chosen   bool // the user chose the request's id: it may have been answered long ago
 	format   output.Format
 	out      io.Writer
 	show     show.Screen
-	notices  *outages
+	notices  *Outages
 	paint    output.Paint
 
 	mu       sync.Mutex
@@ -61,27 +65,40 @@ type seen struct {
 	counts  watcher.Counts
 }
 
-func newWaiting(c *cobra.Command, s *session, format output.Format, requests []events.WatchRequest) *waiting {
+// Options says what is waited for, and how that is told.
+type Options struct {
+	Client   *events.Client
+	Conn     *nats.Conn // the client's; what it tells of lost connections is taken over
+	Requests []events.WatchRequest
+	Chosen   bool // the user chose the request's id: it may have been answered long ago
+	Format   output.Format
+	Out      io.Writer
+	Errors   io.Writer // what does not belong to the output
+}
+
+// Wait stores the requests and waits until all watches have ended. It shows how they get on, and at the end what
+// went wrong. The error is an [exit.Error] with the code for how they ended, or for an interruption.
+func Wait(ctx context.Context, o Options) error {
 	w := &waiting{
-		session: s, requests: requests, chosen: c.Flags().Changed("request-id"), format: format, out: c.OutOrStdout(), paint: output.PaintFor(c.OutOrStdout()),
+		client: o.Client, requests: o.Requests, chosen: o.Chosen, format: o.Format, out: o.Out, paint: output.PaintFor(o.Out),
 		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), done: make(chan struct{}),
 	}
 	widest := 0
-	for _, r := range requests {
+	for _, r := range o.Requests {
 		w.open[r.RequestID] = r
 		widest = max(widest, output.Width(w.name(r.Order)))
 	}
-	tell := func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) }
-	if format == output.AsJSON {
+	tell := func(text string) { fmt.Fprintln(o.Errors, "orderwatch:", text) }
+	if o.Format == output.AsJSON {
 		w.show = show.NewScreen(io.Discard, 0)
 	} else {
-		w.show = show.NewScreen(w.out, min(widest, output.Columns(w.out)/3))
-		if output.IsTerminal(w.out) && output.IsTerminal(c.ErrOrStderr()) {
+		w.show = show.NewScreen(o.Out, min(widest, output.Columns(o.Out)/3))
+		if output.IsTerminal(o.Out) && output.IsTerminal(o.Errors) {
 			tell = func(text string) { w.show.Line("%s", text) } // or it would come between the bars
 		}
 	}
-	w.notices = newOutages(s, tell)
-	return w
+	w.notices = NewOutages(o.Conn, tell)
+	return w.run(ctx)
 }
 
 // name returns what the order is called here: with no more of its project than it takes.
@@ -117,7 +134,7 @@ func (w *waiting) run(ctx context.Context) error {
 	begun := make(chan struct{}, 2)
 	for _, filter := range w.filters() {
 		under.Go(func() {
-			if err := w.session.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, w.take); err != nil {
+			if err := w.client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.Events, w.take); err != nil {
 				fail(err)
 			}
 		})
@@ -138,7 +155,7 @@ func (w *waiting) run(ctx context.Context) error {
 	for _, r := range w.requests {
 		w.show.Began(w.name(r.Order))
 	}
-	if err := publishAll(ctx, w.session, w.requests, w.stored); err != nil {
+	if err := Publish(ctx, w.client, w.requests, w.stored); err != nil {
 		return err
 	}
 	under.Go(func() { w.look(waits) })
@@ -198,9 +215,9 @@ func (w *waiting) answered() bool {
 // filters returns what is followed: completions, and what happens meanwhile.
 func (w *waiting) filters() []events.Filter {
 	completions := events.Filter{New: !w.chosen}
-	others := events.Filter{New: true, Subjects: []string{w.session.RejectedSubject()}}
+	others := events.Filter{New: true, Subjects: []string{w.client.RejectedSubject()}}
 	for _, r := range w.requests {
-		subjects := w.session.OrderSubjects(r.Order)
+		subjects := w.client.OrderSubjects(r.Order)
 		completions.Subjects = append(completions.Subjects, subjects[0])
 		others.Subjects = append(others.Subjects, subjects[1:]...)
 	}
@@ -210,7 +227,7 @@ func (w *waiting) filters() []events.Filter {
 // awaitWorker returns an error where no worker is there. Who may not ask does not get to know.
 func (w *waiting) awaitWorker(ctx context.Context) error {
 	for begin := time.Now(); ; {
-		_, err := w.session.Get(ctx, w.requests[0].Order)
+		_, err := w.client.Get(ctx, w.requests[0].Order)
 		if !errors.Is(err, events.ErrNoWorker) {
 			return context.Cause(ctx)
 		}
@@ -228,7 +245,7 @@ func (w *waiting) awaitWorker(ctx context.Context) error {
 // stored shows that a request is stored.
 func (w *waiting) stored(r events.WatchRequest, sequence uint64) {
 	if w.format == output.AsJSON {
-		printStored(w.out, r, sequence)
+		PrintStored(w.out, r, sequence)
 		return
 	}
 	w.show.Line("%s: request %s is stored", w.name(r.Order), output.Clean(r.RequestID))
@@ -246,7 +263,7 @@ func (w *waiting) look(ctx context.Context) {
 		case <-time.After(lookEvery):
 		}
 		for _, order := range w.openOrders() {
-			s, err := w.session.Get(ctx, order)
+			s, err := w.client.Get(ctx, order)
 			if _, denied := errors.AsType[*events.DeniedError](err); denied {
 				return
 			}
@@ -287,7 +304,7 @@ func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.S
 			why = "is lost: " + output.Clean(answer.Reason)
 			r = w.renamed(r)
 		}
-		if _, err := w.session.Publish(ctx, r); err == nil {
+		if _, err := w.client.Publish(ctx, r); err == nil {
 			w.show.Line("%s  %s: the request %s; it is published again as %s", time.Now().Format(time.TimeOnly), w.name(order), why, output.Clean(r.RequestID))
 		}
 	}
@@ -386,7 +403,7 @@ func (w *waiting) take(e events.Event) error {
 		}
 	} else if a, ok := e.OrderAttention(); ok {
 		if w.concerns(a.Report) {
-			w.show.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.Yellow(output.Shorten(attentionText(a), 240)))
+			w.show.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), w.name(a.Order()), w.paint.Yellow(output.Shorten(show.Attention(a), 240)))
 		}
 	} else if rejection, ok := e.Rejection(); ok {
 		if r, ok := w.open[rejection.RequestID]; ok && (e.Subject() == "" || e.Subject() == r.Name) {
