@@ -38,7 +38,7 @@ func ConfigTable() string {
 	return b.String()
 }
 
-// ConfigMarkdown returns the same as a Markdown table, for the README.
+// ConfigMarkdown returns the same as a Markdown table, for deploy/CONFIGURATION.md.
 func ConfigMarkdown() string {
 	var b strings.Builder
 	b.WriteString(tableIntro)

@@ -17,7 +17,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and the README's table")
+var update = flag.Bool("update", false, "rewrite golden files and what pages show of them")
 
 // setenv sets exactly these variables, given without envPrefix, and empties any other that the
 // program could read.
@@ -623,9 +623,9 @@ func TestConfigTable(t *testing.T) {
 	golden(t, "testdata/configuration.txt", ConfigTable())
 }
 
-// TestREADME holds the README's table against the code.
-func TestREADME(t *testing.T) {
-	const path, from, to = "../../README.md", "<!-- configuration -->\n", "<!-- /configuration -->"
+// TestConfigurationPage holds the table of deploy/CONFIGURATION.md against the code.
+func TestConfigurationPage(t *testing.T) {
+	const path, from, to = "../../deploy/CONFIGURATION.md", "<!-- configuration -->\n", "<!-- /configuration -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
