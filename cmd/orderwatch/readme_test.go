@@ -173,8 +173,8 @@ func TestAttentionNamed(t *testing.T) {
 	if err := json.Unmarshal(encoded, &fields); err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "| `orders.attention.<kind>.<project_id>` |")
-	text, _, _ := strings.Cut(rest, "| outcome |")
+	_, rest, _ := strings.Cut(string(page), "### Attention events")
+	text, _, _ := strings.Cut(rest, "## Outcomes")
 	for field := range fields {
 		if !strings.Contains(text, "`"+field+"`") {
 			t.Errorf("MESSAGES.md does not name the field %s of attention events", field)
