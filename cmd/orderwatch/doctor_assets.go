@@ -220,9 +220,19 @@ func (d *doctor) losses(ctx context.Context, x *natsExam) {
 			f.add(levelProblem, "watches.broken", b.Order.String(), "broken record since "+b.Since.UTC().Format(time.RFC3339)+": "+b.Reason, do)
 		}
 	}
-	if since, reason, err := x.LastLoss(ctx); err == nil && !since.IsZero() && time.Since(since) < lostFor {
-		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+since.UTC().Format(time.RFC3339)+": "+reason,
-			"Publish the requests again. Find out why the store was empty: its directory must be on a disk that stays.")
+	told, err := x.Losses(ctx)
+	if err != nil {
+		return
+	}
+	for _, a := range told {
+		if time.Since(a.Since) > lostFor {
+			continue
+		}
+		do := "Find out why a stream was empty or made anew: the server's directory must be on a disk that stays."
+		if a.Forgets() {
+			do = "Publish the requests again. " + do
+		}
+		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
 	}
 }
 
