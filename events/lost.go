@@ -90,6 +90,9 @@ func (w *Worker) lossOf(lost []lostPart, now time.Time) watcher.Attention {
 			a.Since = since
 		}
 		a.Lost = append(a.Lost, p.what)
+		if p.what == watcher.LostNotes && a.Lost[0] == watcher.LostWatches {
+			continue // it hardly matters beside that
+		}
 		reasons = append(reasons, fmt.Sprintf(lostReasons[p.what], moment(since, now)))
 	}
 	a.Until, a.Reason = a.Since, strings.Join(reasons, "; ")

@@ -32,9 +32,13 @@ const (
 	LostNotes    = "notes"    // of what was posted to Slack; watches go on
 )
 
-// Forgets reports whether watches or requests are forgotten.
+// Forgets reports whether watches or requests are forgotten. What a later version names counts as that.
 func (a Attention) Forgets() bool {
-	return a.Kind == Lost && (len(a.Lost) == 0 || slices.Contains(a.Lost, LostWatches) || slices.Contains(a.Lost, LostRequests))
+	if a.Kind != Lost {
+		return false
+	}
+	others := slices.ContainsFunc(a.Lost, func(what string) bool { return what != LostEvents && what != LostNotes })
+	return others || len(a.Lost) == 0
 }
 
 // An OrderAttention is what people should look at in one watch that goes on. There is at most one of
