@@ -171,9 +171,10 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if err != nil {
 		return err
 	}
+	forgotten := s.revision == 0 && s.stored.Before(b.forgotten)
 	if known < 0 {
 		a := b.policy().Attention(found)
-		if s.revision == 0 && s.stored.Before(b.forgotten) {
+		if forgotten {
 			a.ToldOf = watcher.Lost
 		}
 		if err := b.store.Attend(ctx, a); err != nil {
@@ -189,6 +190,9 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	}
 	if !ripe {
 		return nil
+	}
+	if forgotten {
+		found.Open = nil // people publish these again as they are
 	}
 	return b.move(ctx, &b.list[known], found)
 }

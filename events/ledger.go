@@ -141,9 +141,9 @@ func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
 			emptied = noted && look.note.revision == 0
 		}
 		if anew {
-			lost = append(lost, lostPart{what, info.Created, false})
+			lost = append(lost, lostPart{what, info.Created})
 		} else if emptied {
-			lost = append(lost, lostPart{what, look.now, true})
+			lost = append(lost, lostPart{what, look.now})
 		}
 	}
 	return lost
@@ -170,9 +170,9 @@ func (look storeLook) neverSeen() []lostPart {
 		}
 		switch {
 		case info.State.FirstTime.Before(records.Created):
-			return []lostPart{{watcher.LostWatches, records.Created, false}}
+			return []lostPart{{watcher.LostWatches, records.Created}}
 		case records.State.LastSeq > 0:
-			return []lostPart{{watcher.LostWatches, look.now, true}}
+			return []lostPart{{watcher.LostWatches, look.now}}
 		}
 	}
 	return nil

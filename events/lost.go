@@ -23,16 +23,28 @@ const allProjects = "all"
 type losses struct {
 	mine      *ledger            // as this worker saw all last; nil before the first look
 	noted     bool               // it lay in the bucket ORDER_SLACK, too
-	suspected bool               // the last look found something emptied: the next one confirms it
+	suspected []string           // what the last look found lost: the next one confirms it
 	untold    *watcher.Attention // found, and not told yet
 	looks     atomic.Int64       // how often all was looked at; for everybody
 }
 
 // A lostPart is one stream that was lost.
 type lostPart struct {
-	what    string    // as in an [watcher.Attention]
-	since   time.Time // what it held before is lost
-	emptied bool      // it is the stream that it was
+	what  string    // as in an [watcher.Attention]
+	since time.Time // what it held before is lost
+}
+
+// confirmed reports whether the look before found the same: a server that answered may begin to lead, and be
+// behind; and streams that are made anew one after another are told of together. Where no ledger
+// is left nothing could confirm it: the first look is the one before anything is written.
+func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
+	var found []string
+	for _, p := range lost {
+		found = append(found, p.what)
+	}
+	before := l.suspected
+	l.suspected = found
+	return known == nil || slices.Equal(before, found)
 }
 
 // lookForLoss looks whether the store was lost, and tells people. What was not told is told at the next call.
@@ -49,13 +61,10 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	defer l.looks.Add(1)
 	known, toldByOther := look.known(l.mine)
 	lost := look.lost(known, l.mine != nil && l.noted)
-	emptied := slices.ContainsFunc(lost, func(p lostPart) bool { return p.emptied })
-	if emptied && !l.suspected { // the server that answered may begin to lead, and be behind
-		l.suspected = true
+	if !l.confirmed(known, lost) {
 		return nil
 	}
-	l.suspected = false
-	if len(lost) > 0 || toldByOther {
+	if (len(lost) > 0 || toldByOther) && l.untold == nil { // otherwise it is the one that this worker has found
 		w.metrics.lost.Inc()
 	}
 	if len(lost) > 0 && l.untold == nil {
