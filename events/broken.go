@@ -43,6 +43,8 @@ type brokenRecords struct {
 	round map[watcher.Order]suspicion // in this one
 	list  []BrokenRecord              // as it is kept
 	kept  uint64                      // the revision of the list
+
+	forgotten time.Time // when all records were lost, of which people are told at once; zero for never
 }
 
 // A suspicion is what the patrol found in the place of a record.
@@ -73,7 +75,14 @@ const (
 // begin begins a round.
 func (b *brokenRecords) begin(ctx context.Context) error {
 	b.round = make(map[watcher.Order]suspicion)
-	var err error
+	names := b.store.names
+	all, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
+	if err != nil {
+		return err
+	}
+	if all.ledger != nil {
+		b.forgotten = all.ledger.Forgotten
+	}
 	b.list, b.kept, err = b.store.brokenList(ctx)
 	return err
 }
@@ -162,8 +171,13 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if err != nil {
 		return err
 	}
+	forgotten := s.revision == 0 && s.stored.Before(b.forgotten)
 	if known < 0 {
-		if err := b.store.Attend(ctx, b.policy().Attention(found)); err != nil {
+		a := b.policy().Attention(found)
+		if forgotten {
+			a.ToldOf = watcher.Lost
+		}
+		if err := b.store.Attend(ctx, a); err != nil {
 			return err
 		}
 		b.log.Error("broken record: it cannot be read, and people are told; its watch is over", "watch", found.WatchID, "project", order.ProjectID, "order", order.Name, "since", found.Since, "err", why)
@@ -176,6 +190,9 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	}
 	if !ripe {
 		return nil
+	}
+	if forgotten {
+		found.Open = nil // people publish these again as they are
 	}
 	return b.move(ctx, &b.list[known], found)
 }

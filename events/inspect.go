@@ -328,13 +328,12 @@ func (i *Inspector) Broken(ctx context.Context) ([]BrokenRecord, error) {
 	return i.store.brokenOf(ctx, "")
 }
 
-// LastLoss returns since when what was watched before is forgotten, because the store was lost, and what
-// people were told; zero where that never was, or its event has expired.
-func (i *Inspector) LastLoss(ctx context.Context) (since time.Time, reason string, err error) {
+// Losses returns what people were told of streams that were lost, oldest first, as long as the events are kept.
+func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
 	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.eventStream())); err != nil {
-		return time.Time{}, "", err
+		return nil, err
 	}
-	return i.store.lastLoss(ctx)
+	return i.store.lastLosses(ctx)
 }
 
 // read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read.

@@ -42,7 +42,7 @@ type Worker struct {
 	othersAt atomic.Pointer[time.Time] // when a requester's reply subject was denied that was logged
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
-	losses   losses                    // watchAssets' alone
+	losses   losses                    // firstLook's, then watchAssets' alone
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
@@ -70,7 +70,6 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
-	w.losses.streams = make(map[string]streamSeen)
 	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
@@ -153,6 +152,7 @@ func (w *Worker) run(ctx context.Context) error {
 		return err
 	}
 	w.serves.Store(true)
+	w.firstLook(ctx)
 	w.log.Info("orderwatch serves", "server", w.nc.ConnectedUrlRedacted())
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -254,12 +254,18 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 
 var errNotConnected = errors.New("not connected to NATS")
 
+// firstLook looks for a loss before anything is written. It is tried again later.
+func (w *Worker) firstLook(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*w.config.Timing.Request)
+	defer cancel()
+	if err := w.lookForLoss(ctx); err != nil {
+		w.log.Debug("not known whether the store was lost; looking again", "err", err)
+	}
+}
+
 // watchAssets checks the server, the streams and the consumers again and again, and creates what
 // has gone missing, where it may.
 func (w *Worker) watchAssets(ctx context.Context) {
-	if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil { // it is only looked at
-		w.log.Debug("not known how the streams are", "err", err)
-	}
 	for sleep(ctx, w.config.Timing.CheckEvery) {
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
@@ -268,7 +274,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 		before := w.trouble.Swap(&err)
 		w.holdIf(err)
 		if err == nil || harmless(err) {
-			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil {
+			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
 				w.log.Warn("not known whether the store was lost; looking again", "err", err)
 			}
 		}

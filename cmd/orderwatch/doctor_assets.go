@@ -207,12 +207,19 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 // lostFor is how long the loss of the store is a problem: afterwards nobody waits for what was watched then.
 const lostFor = 48 * time.Hour
 
+// mostBrokenShown is how many broken records are named.
+const mostBrokenShown = 10
+
 // losses looks at records that cannot be read, and at a store that was lost.
 func (d *doctor) losses(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
 	broken, err := x.Broken(ctx)
 	if err == nil {
-		for _, b := range broken {
+		for i, b := range broken {
+			if i == mostBrokenShown {
+				f.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(broken)-i), "orderwatch list names them.")
+				break
+			}
 			do := "Publish its requests again, under a new id: orderwatch events " + b.Order.String() + " names who asked."
 			if len(b.Requests) > 0 {
 				do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
@@ -220,9 +227,19 @@ func (d *doctor) losses(ctx context.Context, x *natsExam) {
 			f.add(levelProblem, "watches.broken", b.Order.String(), "broken record since "+b.Since.UTC().Format(time.RFC3339)+": "+b.Reason, do)
 		}
 	}
-	if since, reason, err := x.LastLoss(ctx); err == nil && !since.IsZero() && time.Since(since) < lostFor {
-		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+since.UTC().Format(time.RFC3339)+": "+reason,
-			"Publish the requests again. Find out why the store was empty: its directory must be on a disk that stays.")
+	told, err := x.Losses(ctx)
+	if err != nil {
+		return
+	}
+	for _, a := range told {
+		if time.Since(a.Since) > lostFor {
+			continue
+		}
+		do := "Find out why a stream was empty or made anew: the server's directory must be on a disk that stays."
+		if a.Forgets() {
+			do = "Publish the requests again. " + do
+		}
+		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
 	}
 }
 
