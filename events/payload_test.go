@@ -137,6 +137,76 @@ func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 	}
 }
 
+// TestIDsAloneUnderALowerLimit lets requests whose ids alone fill a watch join it, lowers the limit as far as it may
+// be lowered, and restarts the only worker: the watch ends at its deadline, and each request is named once. Case N2.
+func TestIDsAloneUnderALowerLimit(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	_, js := connect(t, s)
+	cloud := &orders{show: endedAfter(1 << 30)}
+	first := startWorker(t, s, config(), cloud)
+	const requests, joins = 400, 200
+	ids := make(map[string]int)
+	for i := range requests {
+		r := request("order.large")
+		id := fmt.Sprintf("build-%03d-%s", i, strings.Repeat("<", 118)) // each of these takes six bytes
+		r["request_id"], r["timeout"] = id, "40s"
+		publish(t, js, r)
+		ids[id] = 0
+	}
+	eventually(t, func() error {
+		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
+			return fmt.Errorf("%d requests joined; want %d at least", len(w.Requests), joins)
+		}
+		return nil
+	})
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	lower(t, s, options, watcher.MinPayload)
+	startWorker(t, s, config(), cloud)
+	eventually(t, idle(t, js, "ORDER"))
+	for n, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
+		c := e.completion(t)
+		if c.Outcome != watcher.TimedOut || n == 0 && len(c.Requests) < joins {
+			t.Errorf("completion %d: %s with %d requests", n, c.Outcome, len(c.Requests))
+		}
+		for _, r := range c.Requests {
+			ids[r.ID]++
+		}
+	}
+	for id, n := range ids {
+		if n != 1 {
+			t.Errorf("%s is named %d times", id, n)
+		}
+	}
+}
+
+// TestPayloadBelowTheLeast lowers the limit under a worker to less than a watch may need, and raises it again. The
+// worker says so, takes nothing meanwhile, and goes on by itself.
+func TestPayloadBelowTheLeast(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	_, js := connect(t, s)
+	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
+	eventually(t, w.Ready)
+	lower(t, s, options, watcher.MinPayload-1)
+	eventually(t, func() error {
+		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_payload is 262143 bytes") {
+			return fmt.Errorf("the worker says %v", err)
+		}
+		return nil
+	})
+	publish(t, js, request("order.1"))
+	lower(t, s, options, 1<<20)
+	eventually(t, w.Ready)
+	if c := w.next(t); c.Outcome != watcher.Succeeded {
+		t.Errorf("outcome %s", c.Outcome)
+	}
+}
+
 // TestConnectionClosedForGood holds that a worker whose connection the library gave up ends, and says why.
 func TestConnectionClosedForGood(t *testing.T) {
 	t.Parallel()

@@ -246,7 +246,7 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if !w.nc.IsConnected() {
 		return errNotConnected
 	}
-	if err := checkServer(w.nc); err != nil {
+	if err := checkServer(w.nc, w.store.payload.limit()); err != nil {
 		return err
 	}
 	return w.config.ensure(ctx, listener{made: w.made, differs: w.warn}, w.js, name)
@@ -261,6 +261,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 		w.log.Debug("not known how the streams are", "err", err)
 	}
 	for sleep(ctx, w.config.Timing.CheckEvery) {
+		w.store.payload.keep(ctx)
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
 			return
