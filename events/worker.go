@@ -178,7 +178,7 @@ func (w *Worker) run(ctx context.Context) error {
 	}
 	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
-	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: w.config.Timing.CheckEvery}
+	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: min(w.config.Timing.CheckEvery, rearmEvery)}
 	running.Go(func() { rearming.run(ctx) })
 	running.Go(func() { w.accounts.run(ctx) })
 	running.Go(func() { w.attend(ctx) })
