@@ -183,6 +183,59 @@ func TestIDsAloneUnderALowerLimit(t *testing.T) {
 	}
 }
 
+// TestIDsOfTheReleaseBefore lowers the limit under a watch that the release before let grow so far that its ids alone
+// do not fit. It is not polled and does not end, but people are told that it is overdue, and a log line says why. It
+// ends, with all its requests, once the limit was raised and the worker restarted.
+func TestIDsOfTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	nc, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.PatrolSlack, cfg.Timing.Unreachable = time.Second, 2*time.Second
+	cloud := &orders{show: endedAfter(1 << 30)}
+	if err := startWorker(t, s, cfg, cloud).stop(); err != nil { // it makes the streams
+		t.Fatal(err)
+	}
+	store, err := events.NewStore(cfg, nc, events.NewClock(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const requests = 600
+	w := watcher.Watch{
+		Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_before", Order: of("order.large"), Region: "cn-north-4",
+		AcceptedAt: time.Now(), Deadline: time.Now().Add(10 * time.Second), NextPollAt: time.Now(), Wakeup: 1,
+	}
+	for i := range requests {
+		w.Requests = append(w.Requests, watcher.Request{ID: fmt.Sprintf("build-%03d-%s", i, strings.Repeat("<", 118)), ReceivedAt: time.Now()})
+	}
+	if _, err := store.Write(t.Context(), w, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Schedule(t.Context(), w.Expected()); err != nil {
+		t.Fatal(err)
+	}
+	lower(t, s, options, watcher.MinPayload)
+	stuck := startWorker(t, s, cfg, cloud)
+	eventually(t, func() error {
+		if told := readEvents(t, js, "ORDER_EVENTS", "orders.attention.overdue."); len(told) != 1 || !strings.Contains(told[0].attention(t).Reason, "max_payload") {
+			return fmt.Errorf("%d events tell of overdue watches", len(told))
+		}
+		return stuck.log.line("not polled", "raise the server's max_payload")
+	})
+	if n := cloud.count(of("order.large")); n > 0 {
+		t.Errorf("%d polls were made whose answer could not be kept", n)
+	}
+	lower(t, s, options, 1<<20)
+	if err := stuck.stop(); err != nil {
+		t.Fatal(err)
+	}
+	mended := startWorker(t, s, cfg, cloud)
+	if c := mended.next(t); c.Outcome != watcher.TimedOut || len(c.Requests) != requests {
+		t.Errorf("%s with %d requests", c.Outcome, len(c.Requests))
+	}
+}
+
 // TestPayloadBelowTheLeast lowers the limit under a worker to less than a watch may need, and raises it again. The
 // worker says so, takes nothing meanwhile, and goes on by itself.
 func TestPayloadBelowTheLeast(t *testing.T) {
