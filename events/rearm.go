@@ -33,11 +33,17 @@ type rearming struct {
 }
 
 const (
+	// rearmEvery is how often the stream is looked at, where Timing.CheckEvery is not shorter: until then watches
+	// may stand still. It is one small call.
+	rearmEvery = 2 * time.Second
 	// rearmPasses is how many passes follow a change: the last may be seen before a server that began to lead has
 	// read what there is.
 	rearmPasses = 2
 	// rearmAtOnce is how many wake-ups are published at a time.
 	rearmAtOnce = 16
+	// rearmPatience is how long a publish may take: servers that elect a leader swallow what they are sent, and
+	// whoever waits longer finds the new leader later.
+	rearmPatience = 2 * time.Second
 	// rearmSlack is how long after its time a wake-up is taken to be about to come.
 	rearmSlack = time.Second
 )
@@ -127,8 +133,10 @@ func (r *rearming) mine(ctx context.Context) (bool, error) {
 	return by.Worker == r.id || gone, nil
 }
 
-// pass publishes the wake-ups of all open watches, and returns how many.
+// pass publishes the wake-ups of all open watches, and returns how many. It ends where the stream stores none.
 func (r *rearming) pass(ctx context.Context) (published int, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var (
 		mu      sync.Mutex
 		failed  error // of those that run
@@ -147,12 +155,15 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 					published++
 				}
 				failed = cmp.Or(failed, err)
+				if notStoring(err) {
+					stop()
+				}
 			})
 			return ctx.Err()
 		})
 		running.Wait()
 	}
-	return published, cmp.Or(err, failed)
+	return published, cmp.Or(failed, err)
 }
 
 // rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
@@ -170,5 +181,7 @@ func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	if at.Before(now) {
 		at = now
 	}
+	ctx, cancel := context.WithTimeout(ctx, rearmPatience)
+	defer cancel()
 	return true, r.store.setTimer(ctx, w.Expected(), at)
 }

@@ -178,7 +178,7 @@ func (w *Worker) run(ctx context.Context) error {
 	}
 	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
-	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: w.config.Timing.CheckEvery}
+	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: min(w.config.Timing.CheckEvery, rearmEvery)}
 	running.Go(func() { rearming.run(ctx) })
 	running.Go(func() { w.accounts.run(ctx) })
 	running.Go(func() { w.attend(ctx) })
@@ -246,7 +246,7 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if !w.nc.IsConnected() {
 		return errNotConnected
 	}
-	if err := checkServer(w.nc); err != nil {
+	if err := checkServer(w.nc, w.store.payload.limit()); err != nil {
 		return err
 	}
 	return w.config.ensure(ctx, listener{made: w.made, differs: w.warn}, w.js, name)
@@ -267,6 +267,7 @@ func (w *Worker) firstLook(ctx context.Context) {
 // has gone missing, where it may.
 func (w *Worker) watchAssets(ctx context.Context) {
 	for sleep(ctx, w.config.Timing.CheckEvery) {
+		w.store.payload.keep(ctx)
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
 			return

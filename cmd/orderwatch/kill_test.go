@@ -130,13 +130,19 @@ type fleet struct {
 // startFleet starts so many workers on the cloud of the load, and waits until they are ready.
 func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...string) *fleet {
 	t.Helper()
-	modelArts := httptest.NewServer(l.cloud)
-	t.Cleanup(modelArts.Close)
 	var tags []string
 	if slices.ContainsFunc(more, func(v string) bool { return strings.HasPrefix(v, "FAULT_") }) {
 		tags = append(tags, "faults")
 	}
-	f := &fleet{program: build(t, worker, tags...), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
+	return startFleetOf(t, build(t, worker, tags...), natsURL, l, workers, more...)
+}
+
+// startFleetOf does so with workers of another program.
+func startFleetOf(t *testing.T, program, natsURL string, l *load, workers int, more ...string) *fleet {
+	t.Helper()
+	modelArts := httptest.NewServer(l.cloud)
+	t.Cleanup(modelArts.Close)
+	f := &fleet{program: program, slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
 	f.slack.AddToken(slackToken, "chat:write", "channels:history")
 	var channels []string
 	for i := range slackChannels {
@@ -173,6 +179,18 @@ func (f *fleet) restart(t *testing.T, i int) {
 	f.workers[i] = start(t, f.program, f.envs[i], "serve")
 }
 
+// replace ends a worker as a rolling upgrade does, and starts a program in its place.
+func (f *fleet) replace(t *testing.T, i int, program string) {
+	t.Helper()
+	if code, _ := f.workers[i].terminate(t); code != 0 {
+		t.Errorf("worker %d ended with %d", i, code)
+	}
+	f.killed = append(f.killed, f.workers[i])
+	f.workerKills.Add(1)
+	f.workers[i] = start(t, program, f.envs[i], "serve")
+	awaitReady(t, f.addrs[i])
+}
+
 // sleep pauses a worker and wakes it.
 func (f *fleet) sleep(i int, d time.Duration) error {
 	p := f.workers[i].command.Process
@@ -198,6 +216,12 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
+	f.finish(t, js, l, faultless)
+}
+
+// finish waits until all is finished after the last fault and the last request, and checks the history.
+func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless time.Time) {
+	t.Helper()
 	f.awaitReady(t)
 	awaitDrained(t, js)
 	drained := time.Now()
