@@ -26,7 +26,7 @@ func TestKillServerLong(t *testing.T) {
 }
 
 // serverKills is how many kills TestKillServerGhosts makes.
-var serverKills = flag.Int("serverkills", 200, "kills of nats-servers in TestKillServerGhosts")
+var serverKills = flag.Int("server-kills", 200, "kills of nats-servers in TestKillServerGhosts")
 
 // TestKillServerGhosts kills servers 200 times, each of them 25 times, with a watch on each that only the patrol
 // can wake. Four at a time take about seven minutes.
