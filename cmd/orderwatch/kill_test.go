@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -90,16 +91,29 @@ func killAndSleep(t *testing.T, faults workerFaults) {
 // on disk alone.
 func TestKillServer(t *testing.T) {
 	t.Parallel()
-	killServer(t, 200, 18*time.Second, 3)
+	killServer(t, serverDeaths{requests: 200, span: 18 * time.Second, kills: 3, seed: 3})
 }
 
-func killServer(t *testing.T, requests int, span time.Duration, kills int) {
-	l := newLoad(requests, span, 3)
+// serverDeaths say what happens while so many requests are published over the span.
+type serverDeaths struct {
+	requests int
+	span     time.Duration
+	kills    int    // of the server
+	ghosts   ghosts // what is planted first
+	seed     uint64 // of the requests, and of when the kills come
+}
+
+func killServer(t *testing.T, faults serverDeaths, more ...string) {
+	l := newLoad(faults.requests, faults.span, faults.seed)
 	n := startNATSWith(t, "", "always")
-	f := startFleet(t, n.url, l, 2)
+	f := startFleet(t, n.url, l, 2, more...)
 	shortAckWait(t, n.js)
-	f.run(t, n.js, l, func(random *rand.Rand) {
-		for range kills {
+	if faults.ghosts != noGhosts {
+		f.plantGhosts(t, &n, l, faults.ghosts)
+	}
+	f.run(t, n.js, l, func(*rand.Rand) {
+		random := rand.New(rand.NewPCG(faults.seed, 4))
+		for range faults.kills {
 			wait(random, 1500, 4500)
 			l.aim(random)
 			n.kill()
@@ -125,6 +139,8 @@ type fleet struct {
 	slack   *slackemulator.Server
 
 	workerKills, serverKills, sleeps atomic.Int64
+
+	ghosts int // watches that only the patrol can wake
 }
 
 // startFleet starts so many workers on the cloud of the load, and waits until they are ready.
@@ -238,9 +254,9 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 		}
 		t.Error(violation)
 	}
-	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; the patrol woke %d, and removed %d dead wake-ups; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
-		v.missing, v.doubled, v.told, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
+		v.missing, v.doubled, v.told, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
 	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
 		t.Errorf("not drained within %s", drainLimit)
 	}
@@ -334,11 +350,20 @@ func awaitDrained(t *testing.T, js jetstream.JetStream) {
 				return err
 			}
 			if n := s.CachedInfo().State.Msgs; n > 0 {
-				return fmt.Errorf("%s holds %d messages", name, n)
+				return fmt.Errorf("%s holds %d messages: %s", name, n, firstOf(t.Context(), s))
 			}
 		}
 		return nil
 	})
+}
+
+// firstOf shows the stream's oldest message.
+func firstOf(ctx context.Context, s jetstream.Stream) string {
+	m, err := s.GetMsg(ctx, s.CachedInfo().State.FirstSeq)
+	if err != nil {
+		return err.Error() // it has gone, or the server has
+	}
+	return fmt.Sprintf("the oldest, of %s, is %s %.300s", m.Time.Format(time.RFC3339Nano), m.Subject, m.Data)
 }
 
 // completion reads the data of a completion event.
