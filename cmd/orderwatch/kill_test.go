@@ -123,6 +123,8 @@ type fleet struct {
 	workers []*process
 	killed  []*process
 	slack   *slackemulator.Server
+	// recorded is called with the history that run checks; it may be nil.
+	recorded func(history)
 
 	workerKills, serverKills, sleeps atomic.Int64
 }
@@ -206,6 +208,9 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	told := time.Now()
 
 	h := recordHistory(t, js, l, f)
+	if f.recorded != nil {
+		f.recorded(h)
+	}
 	v := check(h)
 	for i, violation := range v.violations {
 		if i == 20 {
