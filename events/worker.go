@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,8 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	w.patrol.broken.number = func(n int) { w.metrics.broken.Set(float64(n)) }
-	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
+	pulls := &pollerPulls{slots: config.Concurrency}
+	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers, status: w.status}
 	w.loops = []*loop{
@@ -70,7 +72,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
-	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
+	w.loops[1].pulled = pulls.wanted
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
 	w.closed, w.needs = make(chan struct{}), needed(config, nc)
@@ -81,11 +83,6 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	return w, nil
 }
-
-// pollerPulled is how many wake-ups may lie in open pulls of one worker. A worker that dies or sleeps takes so many
-// with it, and they come again after AckWait. Eight cost fairness where the account's rate is used up: of 500
-// watches that are polled each 10 s in the mean one waited 26 s, and 12 s with 64.
-const pollerPulled = 64
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
@@ -101,7 +98,7 @@ func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
-		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: slots,
+		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: func() int { return slots }, most: math.MaxInt,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
 		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },

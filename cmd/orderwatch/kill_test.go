@@ -137,6 +137,8 @@ type fleet struct {
 	workers []*process
 	killed  []*process
 	slack   *slackemulator.Server
+	// recorded is called with the history that run checks; it may be nil.
+	recorded func(history)
 
 	workerKills, serverKills, sleeps atomic.Int64
 
@@ -246,6 +248,9 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 	told := time.Now()
 
 	h := recordHistory(t, js, l, f)
+	if f.recorded != nil {
+		f.recorded(h)
+	}
 	v := check(h)
 	for i, violation := range v.violations {
 		if i == 20 {
