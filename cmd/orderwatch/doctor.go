@@ -132,7 +132,7 @@ func (p *findingPrinter) conclude() error {
 
 // consequences says what the problems that were found mean.
 func (f findings) consequences() string {
-	var lost, here, untold bool
+	var lost, here, over, untold bool
 	for _, one := range f {
 		switch {
 		case one.Level != levelProblem:
@@ -140,6 +140,8 @@ func (f findings) consequences() string {
 			untold = true
 		case one.Check == "nats.connection", one.Check == "nats.login":
 			here = true // what others see is not known
+		case one.Check == "watches.broken", one.Check == "watches.unreadable", one.Check == "watches.lost":
+			over = true
 		default:
 			lost = true
 		}
@@ -150,6 +152,9 @@ func (f findings) consequences() string {
 	}
 	if here {
 		all = append(all, "a worker with this environment, on this machine, does nothing")
+	}
+	if over {
+		all = append(all, "some requests get no completion")
 	}
 	if untold {
 		all = append(all, "people are not told")
