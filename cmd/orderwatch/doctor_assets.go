@@ -107,7 +107,7 @@ func (d *doctor) missing(f *findings, a events.Asset, present int, taken map[str
 // settings tells of settings that are not as wanted. What is not surely this installation's is not to be
 // changed. What somebody wants who is no worker depends on another environment than the workers'.
 func (d *doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
-	for _, difference := range a.Differences {
+	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
 		if stranger && !difference.Fatal {
 			f.unseen("assets.setting", about, "is "+difference.Found+"; whether the workers want that is not known here", asWorker)
@@ -129,6 +129,15 @@ func (d *doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
 		}
 		*f = append(*f, one)
 	}
+}
+
+// telling leaves out what NATS itself changes where it seals a stream.
+func telling(all []events.Difference) []events.Difference {
+	sealed := func(d events.Difference) bool { return d.Setting == "sealed" }
+	if n := slices.IndexFunc(all, sealed); n >= 0 {
+		return all[n : n+1]
+	}
+	return all
 }
 
 // unchangeable are the settings that NATS changes of nothing that is there.
@@ -281,6 +290,7 @@ func (d *doctor) losses(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
 	since, reason, err := x.LastLoss(ctx)
 	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound): // others tell of it
 	case err != nil:
 		x.unseen(f, "watches.lost", "", "whether the store was lost was not looked at: "+err.Error(), "It shows when the streams are there and the user may read them.")
 	case !since.IsZero() && x.time.Now().Sub(since) < lostFor:

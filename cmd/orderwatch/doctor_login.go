@@ -113,7 +113,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
 	case errors.Is(err, events.ErrNoWorker):
-		workers.add(levelWarning, "workers.present", "", "no worker answers orderwatch status: there is none, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
 		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
 		return -1
 	case err != nil:
