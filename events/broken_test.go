@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -105,6 +106,14 @@ func TestBrokenRecord(t *testing.T) {
 				if err != nil || len(list.Broken) != 1 || list.Broken[0].Order != watch.Order || list.Broken[0].WatchID != watch.ID {
 					return fmt.Errorf("list: %+v, %v", list, err)
 				}
+				status, err := client.Status(t.Context())
+				if err != nil || status.Watches == nil || status.Watches.Unreadable != 1 {
+					return fmt.Errorf("status: %+v, %v", status.Watches, err)
+				}
+				seen, err := inspect(t, s, brokenConfig()).Watches(t.Context())
+				if err != nil || seen.Unreadable != 1 || len(seen.Broken) != 1 || seen.Broken[0].Order != watch.Order {
+					return fmt.Errorf("doctor: %+v, %v", seen, err)
+				}
 				return nil
 			}
 			eventually(t, broken)
@@ -132,6 +141,9 @@ func TestBrokenRecord(t *testing.T) {
 				list, err := client.List(t.Context(), events.ListQuery{})
 				if err == nil && (len(list.Broken) != 0 || len(list.Watches) != 1) {
 					err = fmt.Errorf("list %+v", list)
+				}
+				if status, failed := client.Status(t.Context()); failed != nil || status.Watches == nil || status.Watches.Unreadable != 0 {
+					err = errors.Join(err, fmt.Errorf("status: %+v, %v", status.Watches, failed))
 				}
 				return err
 			})
