@@ -1,6 +1,8 @@
 package events_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -335,7 +337,8 @@ func TestBrokenRecordIsToldOnce(t *testing.T) {
 func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	messages := filepath.Join(dir, "jetstream", "$G", "streams", "ORDER_WAKEUPS", "msgs")
+	files := filepath.Join(dir, "jetstream", "$G", "streams", "ORDER_WAKEUPS")
+	messages := filepath.Join(files, "msgs")
 	s := startServer(t, dir, -1)
 	b := newBeat(t, s, config())
 	b.write(t, "order.pool", watcher.Watching, 0, 0)
@@ -351,6 +354,13 @@ func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	}
 	s = startServer(t, dir, -1)
 	takeDue(t, newBeat(t, s, config()))
+	eventually(t, func() error { // a server that is stopped while it writes may forget the last acknowledgement
+		floor, err := ackFloor(filepath.Join(files, "obs", "poller", "o.dat"))
+		if err == nil && floor != 1 {
+			err = fmt.Errorf("ack floor %d on disk; want 1", floor)
+		}
+		return err
+	})
 	stop(s)
 	if err := os.RemoveAll(messages); err != nil {
 		t.Fatal(err)
@@ -378,4 +388,18 @@ func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	if got := takeDue(t, b); !strings.Contains(got, `"wakeup":7`) {
 		t.Errorf("woken by %s", got)
 	}
+}
+
+// ackFloor reads the ack floor from the file in which nats-server keeps the state of a consumer: after two
+// bytes, the floor by the consumer's count and by the stream's.
+func ackFloor(path string) (uint64, error) {
+	state, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	floors := bytes.NewReader(state[min(len(state), 2):])
+	if _, err := binary.ReadUvarint(floors); err != nil {
+		return 0, err
+	}
+	return binary.ReadUvarint(floors)
 }

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -68,11 +70,13 @@ func (f *fleet) plantGhosts(t *testing.T, n *natsProcess, l *load, which ghosts)
 		}
 	}
 	n.terminate(t)
-	messages := filepath.Join(filepath.Dir(n.config), "jetstream", "$G", "streams", "ORDER_WAKEUPS", "msgs")
+	files := filepath.Join(filepath.Dir(n.config), "jetstream", "$G", "streams", "ORDER_WAKEUPS")
+	messages := filepath.Join(files, "msgs")
 	before := t.TempDir()
 	copyOver(t, before, messages)
 	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
 	planted := takeAllDue(t, n.js)
+	awaitAckFloor(t, n.js, filepath.Join(files, "obs", "poller", "o.dat"))
 	n.terminate(t)
 	copyOver(t, messages, before)
 	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
@@ -161,6 +165,32 @@ func takeAllDue(t *testing.T, js jetstream.JetStream) (taken int) {
 		return nil
 	})
 	return taken
+}
+
+// awaitAckFloor waits until the server has written to the file what the consumer's ack floor is: one that is
+// stopped while it writes may forget the last acknowledgement. In the file the floor follows two bytes and the
+// same by the consumer's count.
+func awaitAckFloor(t *testing.T, js jetstream.JetStream, path string) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+		if err != nil {
+			return err
+		}
+		state, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		floors := bytes.NewReader(state[min(len(state), 2):])
+		_, err = binary.ReadUvarint(floors)
+		if err != nil {
+			return err
+		}
+		if floor, err := binary.ReadUvarint(floors); err != nil || floor != consumer.CachedInfo().AckFloor.Stream {
+			return fmt.Errorf("ack floor %d on disk (%v); want %d", floor, err, consumer.CachedInfo().AckFloor.Stream)
+		}
+		return nil
+	})
 }
 
 // checkGhosts holds that so many messages lie in the stream, all of them below the ack floor.

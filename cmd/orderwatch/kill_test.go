@@ -262,6 +262,7 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; the patrol woke %d, and removed %d dead wake-ups; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
 		v.missing, v.doubled, v.told, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
+	t.Logf("the last fault was over at %s; what the patrol did:\n%s", faultless.Format(time.RFC3339Nano), f.patrolled())
 	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
 		t.Errorf("not drained within %s", drainLimit)
 	}
@@ -316,6 +317,19 @@ func (f *fleet) outputs() (outputs []string) {
 		outputs = append(outputs, p.text())
 	}
 	return outputs
+}
+
+// patrolled returns the lines about what the patrol did.
+func (f *fleet) patrolled() string {
+	var lines strings.Builder
+	for _, output := range f.outputs() {
+		for line := range strings.Lines(output) {
+			if strings.Contains(line, "wake-up was overdue") || strings.Contains(line, "dead wake-up removed") || strings.Contains(line, "patrol's round not finished") {
+				lines.WriteString(line)
+			}
+		}
+	}
+	return lines.String()
 }
 
 // metricsOf returns the metrics of the worker that listens on addr, by name and labels.

@@ -29,7 +29,7 @@ func TestKillServerLong(t *testing.T) {
 var serverKills = flag.Int("server-kills", 200, "kills of nats-servers in TestKillServerGhosts")
 
 // TestKillServerGhosts kills servers 200 times, each of them 25 times, with a watch on each that only the patrol
-// can wake. Four at a time take about seven minutes.
+// can wake. Four at a time take about five minutes.
 func TestKillServerGhosts(t *testing.T) {
 	const each = 25
 	for i := range (*serverKills + each - 1) / each {
