@@ -108,7 +108,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			_, js := connect(t, s)
 			cfg := brokenConfig()
 			cfg.Timing.CheckEvery = 200 * time.Millisecond
-			cfg.Timing.PatrolSlack = 2 * time.Second
+			cfg.Timing.PatrolSlack, cfg.Timing.Broken = 2*time.Second, 5*time.Second
 			cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 			var done atomic.Bool
 			cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
