@@ -45,6 +45,7 @@ type brokenRecords struct {
 	kept  uint64                      // the revision of the list
 
 	forgotten time.Time // when all records were lost, of which people are told at once; zero for never
+	losing    bool      // all records may be lost just now, and people not be told yet
 }
 
 // A suspicion is what the patrol found in the place of a record.
@@ -75,14 +76,7 @@ const (
 // begin begins a round.
 func (b *brokenRecords) begin(ctx context.Context) error {
 	b.round = make(map[watcher.Order]suspicion)
-	names := b.store.names
-	all, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
-	if err != nil {
-		return err
-	}
-	if all.ledger != nil {
-		b.forgotten = all.ledger.Forgotten
-	}
+	var err error
 	b.list, b.kept, err = b.store.brokenList(ctx)
 	return err
 }
@@ -112,9 +106,27 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 	}
 }
 
+// lookForLoss finds out whether all records were lost. It does so after the round has read: an absence before
+// that is seen here, too.
+func (b *brokenRecords) lookForLoss(ctx context.Context) error {
+	names := b.store.names
+	kept, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
+	if err != nil {
+		return err
+	}
+	b.losing = kept.revision == 0
+	if kept.ledger != nil {
+		b.forgotten = kept.ledger.Forgotten
+	}
+	return nil
+}
+
 // end ends a round: it tells of what is broken, and moves aside what has been for long enough.
 func (b *brokenRecords) end(ctx context.Context) error {
 	b.seen = b.round
+	if err := b.lookForLoss(ctx); err != nil {
+		return err
+	}
 	before, err := json.Marshal(b.list)
 	if err != nil {
 		return err
@@ -161,6 +173,9 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	_, revision, why := b.store.ReadLatest(ctx, order)
 	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
 		return nil // it is another since, or cannot be read at the moment
+	}
+	if b.losing && s.revision == 0 && b.clock.local().Sub(s.since) < b.store.timing.Broken {
+		return nil
 	}
 	known := slices.IndexFunc(b.list, func(k BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
 	ripe, err := b.ripe(ctx, s)

@@ -82,10 +82,11 @@ func emptyServer(t *testing.T, s *server.Server, _ jetstream.JetStream) *server.
 	return startServer(t, t.TempDir(), port)
 }
 
-// R5: whatever is emptied under 500 open watches, people are told once of what is forgotten, and of nothing
+// R5: whatever is emptied under many open watches, people are told once of what is forgotten, and of nothing
 // else; what is not forgotten goes on by itself; and what is published again is watched.
 func TestStoreLostUnderManyWatches(t *testing.T) {
-	const watches = 500
+	t.Parallel()
+	const watches = manyWatches
 	all := []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "KV_ORDER_WATCHES"}
 	everything := append(slices.Clone(all), "ORDER_EVENTS", "KV_ORDER_SLACK", "KV_ORDER_ACCOUNTS")
 	for name, tc := range map[string]struct {
@@ -104,11 +105,14 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 		"an empty server":   {emptyServer, []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if manyWatches < 100 { // with more they would wait for each other
+				t.Parallel()
+			}
 			s := startServer(t, t.TempDir(), -1)
 			_, js := connect(t, s)
 			cfg := brokenConfig()
 			cfg.Timing.CheckEvery = 200 * time.Millisecond
-			cfg.Timing.PatrolSlack = 2 * time.Second
+			cfg.Timing.PatrolSlack, cfg.Timing.Broken = 2*time.Second, 5*time.Second
 			cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 			var done atomic.Bool
 			cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
