@@ -85,7 +85,7 @@ func Provision(ctx context.Context, config Config, js jetstream.JetStream) error
 
 // PulledAfter returns how many wake-ups lie in open pulls of a worker that was given such leaves.
 func PulledAfter(slots int, leaves ...watcher.Leave) int {
-	pulls := &pollerPulls{slots: slots}
+	pulls := &openPulls{slots: slots}
 	for _, leave := range leaves {
 		ratedOrders{leaving{leave: leave}, pulls}.Wait(context.Background(), "", watcher.Order{}, time.Time{}, time.Time{})
 	}

@@ -167,7 +167,7 @@ var (
 // adapt takes the number that the server names, and reports whether there is one that helps.
 func (p *puller) adapt(why string) bool {
 	if found := batchLimit.FindStringSubmatch(why); found != nil {
-		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.batch() {
+		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.most {
 			p.most = n
 			if p.limited != nil {
 				p.limited(n)

@@ -10,8 +10,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// TestASleeperTakesFew lets nothing reach a worker any more: of a hundred wake-ups that fall due then no more lie with
-// it than its open pulls ask for.
+// TestASleeperTakesFew lets nothing reach a worker any more: of a hundred requests and a hundred wake-ups that come then
+// no more lie with it than its open pulls ask for.
 func TestASleeperTakesFew(t *testing.T) {
 	t.Parallel()
 	for name, slots := range map[string]int{"as shipped": 64, "fewer slots": 3} {
@@ -28,34 +28,38 @@ func TestASleeperTakesFew(t *testing.T) {
 			cfg.Timing.PullExpiry = 10 * time.Minute // nothing ends the pulls
 			parts{url: p.URL(), config: cfg, orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
 			_, js := connect(t, s)
-			waiting := func(want int) func() error {
+			consumers := map[string]string{"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller"}
+			lies := make(map[string]int) // how many messages lie with the worker, by consumer
+			pullsOpen := func(want int) func() error {
 				return func() error {
-					c, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
-					if err != nil {
-						return err
-					}
-					if info := c.CachedInfo(); info.NumWaiting != want {
-						return fmt.Errorf("%d pulls are open; want %d", info.NumWaiting, want)
+					for stream, name := range consumers {
+						c, err := js.Consumer(t.Context(), stream, name)
+						if err != nil {
+							return err
+						}
+						info := c.CachedInfo()
+						if info.NumWaiting != want {
+							return fmt.Errorf("%s has %d open pulls; want %d", name, info.NumWaiting, want)
+						}
+						lies[name] = info.NumAckPending
 					}
 					return nil
 				}
 			}
-			eventually(t, waiting(1))
+			eventually(t, pullsOpen(1))
 			p.SetBoth(proxy.Line{Hold: true})
-			const due = 100
-			for i := range due {
-				body := fmt.Appendf(nil, `{"watch_id":"w_%d","wakeup":1,"at":"2026-01-01T00:00:00Z"}`, i)
-				if _, err := js.Publish(t.Context(), fmt.Sprintf("orders.due.%s.order.n%d", project, i), body); err != nil {
+			for i := range 100 {
+				publish(t, js, request(fmt.Sprintf("order.r%d", i)))
+				wakeup := fmt.Appendf(nil, `{"watch_id":"w_%d","wakeup":1,"at":"2026-01-01T00:00:00Z"}`, i)
+				if _, err := js.Publish(t.Context(), fmt.Sprintf("orders.due.%s.order.w%d", project, i), wakeup); err != nil {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, waiting(0))
-			c, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := c.CachedInfo().NumAckPending, min(8, slots); got != want {
-				t.Errorf("%d wake-ups lie with the worker; want %d", got, want)
+			eventually(t, pullsOpen(0))
+			for name, got := range lies {
+				if want := min(8, slots); got != want {
+					t.Errorf("%s: %d messages lie with the worker; want %d", name, got, want)
+				}
 			}
 			p.SetBoth(proxy.Line{})
 		})

@@ -63,7 +63,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	w.patrol.broken.number = func(n int) { w.metrics.broken.Set(float64(n)) }
-	pulls := &pollerPulls{slots: config.Concurrency}
+	pulls := &openPulls{slots: config.Concurrency}
 	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers, status: w.status}
@@ -72,6 +72,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
+	w.loops[0].pulled = pulls.few
 	w.loops[1].pulled = pulls.wanted
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)

@@ -9,32 +9,43 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// lateness returns how long after its order's end each completion was stored; for a watch that began later, how
-// long after its request was accepted. The cloud counts an order's end from its first poll. With fromAccepted the
-// end of an order's first watch is counted from its request, so that a first poll that comes late counts, too.
-// What an undisturbed watch needs, about two seconds, is a part of it.
+// lateness returns how long after its order's end each completion was stored; where the watch began later, how long
+// after that. The cloud counts an order's end from its first poll, and a watch begins with its own first poll. With
+// fromAccepted both are counted from the request's acceptance, so that a request that is taken late counts, too. What an
+// undisturbed watch needs, about two seconds, is a part of it.
 func (h history) lateness(fromAccepted bool) (late []time.Duration) {
-	first := make(map[string]time.Time)
+	polls := make(map[string][]time.Time)
 	for _, c := range h.calls {
-		if at, ok := first[c.Order]; !ok || c.Time.Before(at) {
-			first[c.Order] = c.Time
-		}
+		polls[c.Order] = append(polls[c.Order], c.Time)
 	}
-	begun := make(map[string]bool)
+	ends := make(map[string]time.Time)
 	for _, c := range h.completions(new(verdict)) {
 		order := c.Data.OrderName
-		polled := first[order]
-		if fromAccepted && !begun[order] {
-			polled = c.Data.AcceptedAt
+		begun := c.Data.AcceptedAt
+		if !fromAccepted {
+			begun = firstAfter(polls[order], begun)
 		}
-		begun[order] = true
-		end := polled.Add(h.orders[order].end())
-		if c.Data.AcceptedAt.After(end) {
-			end = c.Data.AcceptedAt
+		if _, known := ends[order]; !known {
+			ends[order] = begun.Add(h.orders[order].end())
 		}
-		late = append(late, c.at.Sub(end))
+		due := ends[order]
+		if begun.After(due) {
+			due = begun
+		}
+		late = append(late, c.at.Sub(due))
 	}
 	return late
+}
+
+// firstAfter returns the earliest of the times that is after the one given; that one where there is none.
+func firstAfter(times []time.Time, at time.Time) time.Time {
+	first := at
+	for _, candidate := range times {
+		if candidate.After(at) && (first.Equal(at) || candidate.Before(first)) {
+			first = candidate
+		}
+	}
+	return first
 }
 
 // overdue returns how many percent are over the limit, and the longest.
@@ -62,11 +73,11 @@ func TestLateness(t *testing.T) {
 	h := history{
 		orders: map[string]scripted{c.OrderName: {outcome: watcher.Succeeded, script: emulator.Order{Items: []emulator.Item{{EndAfter: 10 * time.Second}}}}},
 		calls:  []emulator.Call{{Order: c.OrderName, Time: at(30)}, {Order: c.OrderName, Time: at(20)}, {Order: c.OrderName, Time: at(95)}},
-		events: []storedMessage{ended("w_1", 5, 92), ended("w_2", 94, 96)},
+		events: []storedMessage{ended("w_1", 5, 92), ended("w_2", 93, 96)},
 	}
 	for fromAccepted, want := range map[bool][]time.Duration{
-		false: {62 * time.Second, 2 * time.Second}, // the first poll was at 20 s, the second watch's request came at 94 s
-		true:  {77 * time.Second, 2 * time.Second},
+		false: {62 * time.Second, time.Second}, // the first polls were at 20 s and 95 s, the requests came at 5 s and 93 s
+		true:  {77 * time.Second, 3 * time.Second},
 	} {
 		if got := h.lateness(fromAccepted); !slices.Equal(got, want) {
 			t.Errorf("from accepted %t: %v; want %v", fromAccepted, got, want)

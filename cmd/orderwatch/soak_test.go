@@ -25,30 +25,35 @@ const (
 )
 
 // TestSoak lets something happen to three nats-servers and two workers every four seconds, with the AckWaits of the
-// product: one of twelve faults kills a server, three stop a worker for up to 1.5 times AckWait, or kill the other one where
-// one is stopped already, and the others kill a worker. No request may be lost or doubled, and few completions may be late. Its length is a flag.
+// product. Of twelve faults one kills a server, three stop a worker for up to 1.5 times AckWait, and the others kill a
+// worker; while one is stopped, the other one is killed. No request may be lost or doubled. The targets for late
+// completions are printed with the figures, and the test fails at three times of them, since the machine may be busy.
+// The targets are meant from the first poll: where a request is taken late, intake's AckWait, a minute, comes on top.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	const perSecond = 20 // requests
 	l := newLoad(int(soak.Seconds()*perSecond), *soak, 7)
 	c := startCluster(t)
 	f := startFleet(t, c.url, l, 2, "ORDERWATCH_STREAM_REPLICAS=3", "ORDERWATCH_MODELARTS_TIMEOUT=15s")
 	c.awaitHealthy(t)
+	poller, err := c.js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := poller.CachedInfo().Config.AckWait; got != soakAckWait {
+		t.Fatalf("the poller's AckWait is %s; the targets are for %s", got, soakAckWait)
+	}
 	var h history
 	f.recorded = func(recorded history) { h = recorded }
 	f.run(t, c.js, l, func(random *rand.Rand) { f.suffer(t, c, l, random) })
 
-	for _, since := range []struct {
-		what string
-		late []time.Duration
-	}{
-		{"the order's end, as the cloud counts it from the first poll", h.lateness(false)},
-		{"the order's end, as if the first poll came when the request was accepted", h.lateness(true)},
-	} {
-		share, worst := overdue(since.late, soakLate)
-		t.Logf("since %s: %.2f %% of %d completions over %s late (target: %.0f %%), the worst %s (target: %s)",
-			since.what, share, len(since.late), soakLate, soakShare, worst.Round(time.Millisecond), soakWorst)
+	for what, fromAccepted := range map[string]bool{"from the first poll": false, "from the request's acceptance": true} {
+		late := h.lateness(fromAccepted)
+		share, worst := overdue(late, soakLate)
+		t.Logf("%s: %.2f %% of %d completions over %s late (target: %g %%), the worst %s (target: %s)",
+			what, share, len(late), soakLate, soakShare, worst.Round(time.Millisecond), soakWorst)
 		if share > soakNoise*soakShare || worst > soakNoise*soakWorst {
-			t.Errorf("far more than the targets, since %s", since.what)
+			t.Errorf("%s: far more than the targets", what)
 		}
 	}
 }
