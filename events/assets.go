@@ -105,8 +105,8 @@ func (c Config) consumers() map[string]jetstream.ConsumerConfig {
 // comes again after it.
 func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
 
-// checkServer refuses a server that is too old or takes too little.
-func checkServer(nc *nats.Conn) error {
+// checkServer refuses a server that is too old or takes too little: limit is its max_payload now.
+func checkServer(nc *nats.Conn, limit int) error {
 	version := nc.ConnectedServerVersion()
 	if version == "" {
 		return errNotConnected // since a moment ago
@@ -114,7 +114,7 @@ func checkServer(nc *nats.Conn) error {
 	if !atLeast(version, oldestServer) {
 		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, oldestServer, ErrUnfit)
 	}
-	if limit := nc.MaxPayload(); limit < watcher.MinPayload {
+	if limit < watcher.MinPayload {
 		return fmt.Errorf("nats-server's max_payload is %d bytes: records need at least %d, 1048576 is recommended: %w", limit, watcher.MinPayload, ErrUnfit)
 	}
 	return nil

@@ -80,7 +80,7 @@ func (b *backlog) tell(ctx context.Context) (err error) {
 func (b *backlog) publish(ctx context.Context, project string, p *overdueWatches, now time.Time) error {
 	a := watcher.Attention{
 		Kind: watcher.Overdue, Region: p.region, ProjectID: project, Since: p.since, Until: now, Waiting: p.number, WaitingAll: p.number,
-		Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, or NATS does not deliver to them", p.number, p.oldest.UTC().Format(time.RFC3339)),
+		Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, NATS does not deliver to them, or max_payload is too small for their requests; the log of a worker says so then", p.number, p.oldest.UTC().Format(time.RFC3339)),
 	}
 	if err := b.store.attention(ctx, a, now); err != nil {
 		return fmt.Errorf("tell of overdue watches of %s: %w", project, err)

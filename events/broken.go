@@ -43,6 +43,9 @@ type brokenRecords struct {
 	round map[watcher.Order]suspicion // in this one
 	list  []BrokenRecord              // as it is kept
 	kept  uint64                      // the revision of the list
+
+	forgotten time.Time // when all records were lost, of which people are told at once; zero for never
+	losing    bool      // all records may be lost just now, and people not be told yet
 }
 
 // A suspicion is what the patrol found in the place of a record.
@@ -103,9 +106,27 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 	}
 }
 
+// lookForLoss finds out whether all records were lost. It does so after the round has read: an absence before
+// that is seen here, too.
+func (b *brokenRecords) lookForLoss(ctx context.Context) error {
+	names := b.store.names
+	kept, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
+	if err != nil {
+		return err
+	}
+	b.losing = kept.revision == 0
+	if kept.ledger != nil {
+		b.forgotten = kept.ledger.Forgotten
+	}
+	return nil
+}
+
 // end ends a round: it tells of what is broken, and moves aside what has been for long enough.
 func (b *brokenRecords) end(ctx context.Context) error {
 	b.seen = b.round
+	if err := b.lookForLoss(ctx); err != nil {
+		return err
+	}
 	before, err := json.Marshal(b.list)
 	if err != nil {
 		return err
@@ -153,6 +174,9 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
 		return nil // it is another since, or cannot be read at the moment
 	}
+	if b.losing && s.revision == 0 && b.clock.local().Sub(s.since) < b.store.timing.Broken {
+		return nil
+	}
 	known := slices.IndexFunc(b.list, func(k BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
 	ripe, err := b.ripe(ctx, s)
 	if err != nil || known >= 0 && !ripe {
@@ -162,8 +186,13 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if err != nil {
 		return err
 	}
+	forgotten := s.revision == 0 && s.stored.Before(b.forgotten)
 	if known < 0 {
-		if err := b.store.Attend(ctx, b.policy().Attention(found)); err != nil {
+		a := b.policy().Attention(found)
+		if forgotten {
+			a.ToldOf = watcher.Lost
+		}
+		if err := b.store.Attend(ctx, a); err != nil {
 			return err
 		}
 		b.log.Error("broken record: it cannot be read, and people are told; its watch is over", "watch", found.WatchID, "project", order.ProjectID, "order", order.Name, "since", found.Since, "err", why)
@@ -176,6 +205,9 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	}
 	if !ripe {
 		return nil
+	}
+	if forgotten {
+		found.Open = nil // people publish these again as they are
 	}
 	return b.move(ctx, &b.list[known], found)
 }

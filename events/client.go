@@ -437,7 +437,7 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), 0)
 	defer cancel()
 	next := at.client.names.api("CONSUMER.MSG.NEXT." + at.client.names.eventStream() + "." + info.Name)
-	messages, err := newPuller(at.client.nc, next, followBatch, DefaultTiming())
+	messages, err := newPuller(at.client.nc, next, func() int { return followBatch }, DefaultTiming())
 	if err != nil {
 		return err
 	}

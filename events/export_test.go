@@ -82,3 +82,22 @@ func List(ctx context.Context, s Store, q ListQuery) (ListAnswer, error) {
 func Provision(ctx context.Context, config Config, js jetstream.JetStream) error {
 	return config.ensure(ctx, listener{made: func(string) {}, differs: func(string, difference) {}}, js, "")
 }
+
+// PulledAfter returns how many wake-ups lie in open pulls of a worker that was given such leaves.
+func PulledAfter(slots int, leaves ...watcher.Leave) int {
+	pulls := &openPulls{slots: slots}
+	for _, leave := range leaves {
+		ratedOrders{leaving{leave: leave}, pulls}.Wait(context.Background(), "", watcher.Order{}, time.Time{}, time.Time{})
+	}
+	return pulls.wanted()
+}
+
+// leaving gives one leave.
+type leaving struct {
+	watcher.Orders
+	leave watcher.Leave
+}
+
+func (l leaving) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+	return l.leave
+}

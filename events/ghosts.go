@@ -18,7 +18,8 @@ import (
 // messages that were acknowledged and that a killed server left below the consumer's ack floor, and timers
 // whose due message could not be stored. A wake-up is dead once its watch has ended or expects a later
 // number. A dead one is not deleted, for which a worker has no permission: it is published again in its own
-// place, and the poller acknowledges it.
+// place, and the poller acknowledges it. What somebody else published there goes the same way, once no watch of
+// the order is open.
 type deadWakeups struct {
 	log    *slog.Logger
 	store  *store
@@ -58,7 +59,7 @@ func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Or
 	}
 	k, err := decodeWakeup(m.Subject, prefix, m.Data)
 	if err != nil {
-		return nil // the poller drops it
+		return d.drop(ctx, m, prefix)
 	}
 	if w, _, err := d.store.Read(ctx, k.Order); err == nil && !dead(k, w) {
 		return nil
@@ -80,6 +81,29 @@ func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Or
 	return d.store.setTimer(ctx, k, m.Time)
 }
 
+// drop lets the poller drop what is no wake-up.
+func (d *deadWakeups) drop(ctx context.Context, m stored, prefix string) error {
+	if order, ok := orderOf(m.Subject, prefix); ok {
+		w, _, err := d.store.ReadLatest(ctx, order)
+		if errors.Is(err, watcher.ErrBroken) || errors.Is(err, watcher.ErrNewerSchema) || err == nil && w.State != watcher.Ended {
+			return nil // a wake-up of the watch may lie beside it
+		}
+		if err != nil && !errors.Is(err, watcher.ErrNoRecord) {
+			return err
+		}
+	}
+	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
+	names := d.store.names
+	key := strings.TrimPrefix(m.Subject, prefix)
+	again := rollup(names.due(key))
+	if prefix == names.waiting("") {
+		again = d.store.timer(key, m.Time)
+	}
+	again.Data = m.Data
+	_, err := d.store.publish(ctx, names.wakeupStream(), again)
+	return err
+}
+
 // dead reports whether the watch, or a later one of the order, has left the wake-up behind.
 func dead(k watcher.Wakeup, w watcher.Watch) bool {
 	return k.Number < w.Wakeup || k.Number == w.Wakeup && (w.State == watcher.Ended || k.WatchID != w.ID)
@@ -87,9 +111,14 @@ func dead(k watcher.Wakeup, w watcher.Watch) bool {
 
 // replaceDue stores the wake-up on the order's due subject, in place of all that are there.
 func (s *store) replaceDue(ctx context.Context, k watcher.Wakeup) error {
-	m := nats.NewMsg(s.names.due(k.Key()))
+	return s.storeWakeup(ctx, k, rollup(s.names.due(k.Key())))
+}
+
+// rollup returns a message without data that takes the place of all on its subject.
+func rollup(subject string) *nats.Msg {
+	m := nats.NewMsg(subject)
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	return s.storeWakeup(ctx, k, m)
+	return m
 }
 
 // aDue is what lies on an order's due subject.

@@ -270,8 +270,14 @@ type Watches struct {
 	Overdue          int         // of those that are watched: by more than the interval and a minute
 	Worst            []LateWatch // of those that are overdue or stuck, latest first; a few
 	All              bool        // the records were read to the end
-	Unreadable       int         // records that cannot be read
 	Newer            int         // records that a later version of this program wrote
+
+	// Unreadable counts the records that cannot be read, or were deleted while their watch went on, until the
+	// order is watched again. Broken are those of them that workers know of, oldest first; BrokenErr says why
+	// these are not known.
+	Unreadable int
+	Broken     []BrokenRecord
+	BrokenErr  error
 
 	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
 	Recent watcher.Order
@@ -287,6 +293,7 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
 		return w, err
 	}
+	w.Broken, w.BrokenErr = i.broken(ctx)
 	slack := i.config.Timing.PatrolSlack
 	for next := uint64(0); !w.All && err == nil; {
 		next, w.All, err = i.store.someRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
@@ -317,42 +324,46 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	if err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
 		err = nil // as far as there was time
 	}
+	w.Unreadable += len(w.Broken)
 	return w, err
 }
 
-// Broken returns the broken records that workers know of, oldest first.
-func (i *Inspector) Broken(ctx context.Context) ([]BrokenRecord, error) {
+// broken returns the broken records that workers know of, oldest first.
+func (i *Inspector) broken(ctx context.Context) ([]BrokenRecord, error) {
 	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.recordStream())); err != nil {
 		return nil, err
 	}
 	return i.store.brokenOf(ctx, "")
 }
 
-// LastLoss returns since when what was watched before is forgotten, because the store was lost, and what
-// people were told; zero where that never was, or its event has expired.
-func (i *Inspector) LastLoss(ctx context.Context) (since time.Time, reason string, err error) {
+// Losses returns what people were told of streams that were lost, oldest first, as long as the events are kept.
+func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
 	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.eventStream())); err != nil {
-		return time.Time{}, "", err
+		return nil, err
 	}
-	return i.store.lastLoss(ctx)
+	return i.store.lastLosses(ctx)
 }
 
-// read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read.
+// read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read
+// and that workers do not know of yet, and forgets the broken ones whose order is watched again.
 func (w *Watches) read(m *jetstream.RawStreamMsg, prefix string) (watch watcher.Watch, open bool) {
 	order, isOrder := orderOf(m.Subject, prefix)
 	if !isOrder || len(m.Data) == 0 { // what workers tell each other, and markers of deletion
 		return watch, false
 	}
-	watch, err := watcher.DecodeWatch(m.Data)
+	watch, _, err := decodeRecord(order, m.Data, m.Sequence)
+	known := slices.IndexFunc(w.Broken, func(b BrokenRecord) bool { return b.Order == order })
 	switch {
 	case errors.Is(err, watcher.ErrNewerSchema):
 		w.Newer++
-	case err != nil, watch.Order != order:
+	case err != nil && known < 0:
 		w.Unreadable++
-	default:
-		return watch, watch.State != watcher.Ended
 	}
-	return watch, false
+	replaced := known >= 0 && m.Sequence > w.Broken[known].Revision
+	if replaced && !errors.Is(err, watcher.ErrBroken) && watch.MovedAside() == nil {
+		w.Broken = slices.Delete(w.Broken, known, known+1)
+	}
+	return watch, err == nil && watch.State != watcher.Ended
 }
 
 func (w *Watches) worst(late LateWatch) {

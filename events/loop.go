@@ -27,7 +27,8 @@ type loop struct {
 	// pullSubject is where messages of the consumer are asked for.
 	pullSubject string
 	slots       int
-	pulled      int // how many messages may lie in open pulls
+	pulled      func() int // how many messages may lie in open pulls, as it is now
+	most        int        // as many as the consumer allows in one pull
 	handle      func(context.Context, *nats.Msg) watcher.Verdict
 	refuse      func(context.Context, *nats.Msg, *watcher.FieldError) error // nil where nothing is refused
 	settled     func(watcher.Verdict)
@@ -89,8 +90,8 @@ func (l *loop) accepted() { l.trouble.Store(nil) }
 
 // limited notes that pulls are to be smaller.
 func (l *loop) limited(batch int) {
-	l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled, "batch", batch)
-	l.pulled = batch
+	l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(), "batch", batch)
+	l.most = batch
 }
 
 // hold puts back what is not begun and takes nothing more until ensure finds all as it must be.
@@ -113,7 +114,7 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return err
 	}
-	messages, err := newPuller(l.js.Conn(), l.pullSubject, l.pulled, l.timing)
+	messages, err := newPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing)
 	if err != nil {
 		return err
 	}

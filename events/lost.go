@@ -2,8 +2,11 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,85 +18,120 @@ import (
 // allProjects is the project that an event is of which concerns all.
 const allProjects = "all"
 
-// A losses is what a worker knows of the streams whose loss nobody can make good: those of records and
-// requests. It finds out when one is another than before, or was emptied. Only its owner uses it.
+// A losses is what a worker knows of the streams whose loss nobody can make good. It finds out when one is
+// another than before, or was emptied. Only its owner uses it.
 type losses struct {
-	streams map[string]streamSeen
-	untold  *watcher.Attention // found, and not told yet
-	looks   atomic.Int64       // how often all was looked at; for everybody
+	mine      *ledger            // as this worker saw all last; nil before the first look
+	noted     bool               // it lay in the bucket ORDER_SLACK, too
+	suspected []string           // what the last look found lost: the next one confirms it
+	untold    *watcher.Attention // found, and not told yet
+	looks     atomic.Int64       // how often all was looked at; for everybody
 }
 
-// A streamSeen is how a stream was when it was looked at last.
-type streamSeen struct {
-	created  time.Time
-	messages uint64
-	last     uint64 // sequence
+// A lostPart is one stream that was lost.
+type lostPart struct {
+	what  string    // as in an [watcher.Attention]
+	since time.Time // what it held before is lost
 }
 
-// lostSince returns since when what the stream held before is lost; zero where it is not. Requests come and
-// go; the bucket of records was emptied where half of what it held is gone at least, and none is left of what was
-// there: records that are rewritten or expire do not look like that.
-func (before streamSeen) lostSince(info *jetstream.StreamInfo, records bool, now time.Time) time.Time {
-	state := info.State
-	switch {
-	case before.created.IsZero():
-	case !info.Created.Equal(before.created):
-		return info.Created
-	case records && before.messages > 1 && state.Msgs*2 <= before.messages && state.FirstSeq > before.last:
-		return now
+// confirmed reports whether the look before found the same: a server that answered may begin to lead, and be
+// behind; and streams that are made anew one after another are told of together. Where no ledger
+// is left nothing could confirm it: the first look is the one before anything is written.
+func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
+	var found []string
+	for _, p := range lost {
+		found = append(found, p.what)
 	}
-	return time.Time{}
+	before := l.suspected
+	l.suspected = found
+	return known == nil || slices.Equal(before, found)
 }
 
 // lookForLoss looks whether the store was lost, and tells people. What was not told is told at the next call.
+//
+// Who finds a loss tells of it first, and then begins a new ledger, which says so: another worker that
+// finds it leaves it at that.
 func (w *Worker) lookForLoss(ctx context.Context) error {
-	names := w.config.Names
-	for _, stream := range []string{names.requestStream(), names.recordStream()} {
-		s, err := w.js.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		info := s.CachedInfo()
-		since := w.losses.streams[stream].lostSince(info, stream == names.recordStream(), w.clock.Now())
-		w.losses.streams[stream] = streamSeen{info.Created, info.State.Msgs, info.State.LastSeq}
-		if since.IsZero() {
-			continue
-		}
-		w.metrics.lost.Inc()
-		a := w.lossOf(stream, since.UTC().Truncate(time.Millisecond))
-		w.log.Error("the store was lost: "+a.Reason, "stream", stream, "since", a.Since)
-		w.losses.untold = &a
+	now := w.clock.Now().UTC().Truncate(time.Millisecond)
+	look, err := w.store.look(ctx, now)
+	if err != nil {
+		return err
 	}
-	w.losses.looks.Add(1)
-	if w.losses.untold == nil {
+	l := &w.losses
+	defer l.looks.Add(1)
+	known, toldByOther := look.known(l.mine)
+	lost := look.lost(known, l.mine != nil && l.noted)
+	if !l.confirmed(known, lost) {
 		return nil
 	}
-	if err := w.store.lost(ctx, *w.losses.untold, w.clock.Now()); err != nil {
-		return fmt.Errorf("tell that the store was lost: %w", err)
+	if (len(lost) > 0 || toldByOther) && l.untold == nil { // otherwise it is the one that this worker has found
+		w.metrics.lost.Inc()
 	}
-	w.losses.untold = nil
+	if len(lost) > 0 && l.untold == nil {
+		a := w.lossOf(lost, now)
+		w.log.Error("NATS lost what was stored: "+a.Reason, "lost", a.Lost, "since", a.Since)
+		l.untold = &a
+	}
+	next := look.next(known, lost)
+	if l.untold != nil {
+		if err := w.store.lost(ctx, *l.untold, now); err != nil {
+			return fmt.Errorf("tell that the store was lost: %w", err)
+		}
+	}
+	if known == nil && len(lost) == 0 {
+		w.log.Info("nothing is known of what was watched before: this is a first installation, or everything in NATS was lost")
+	}
+	noted, err := w.store.keepLedger(ctx, look, next)
+	if err != nil {
+		return fmt.Errorf("keep how the streams are: %w", err)
+	}
+	l.untold, l.mine, l.noted = nil, &next, noted
 	return nil
 }
 
-// lossOf returns what people are told of a stream that was lost.
-func (w *Worker) lossOf(stream string, since time.Time) watcher.Attention {
-	before := since.Format("15:04 UTC")
-	reason := fmt.Sprintf("what was watched before %s is forgotten: publish again", before)
-	if stream == w.config.Names.requestStream() {
-		reason = fmt.Sprintf("requests that were published before %s and in no watch yet are forgotten: publish them again", before)
+// lossOf returns what people are told of what was lost.
+func (w *Worker) lossOf(lost []lostPart, now time.Time) watcher.Attention {
+	a := watcher.Attention{Kind: watcher.Lost, Region: w.intake.Policy.DefaultRegion, ProjectID: allProjects}
+	var reasons []string
+	for _, p := range lost {
+		since := p.since.UTC().Truncate(time.Millisecond)
+		if a.Since.IsZero() || since.Before(a.Since) {
+			a.Since = since
+		}
+		a.Lost = append(a.Lost, p.what)
+		if p.what == watcher.LostNotes && a.Lost[0] == watcher.LostWatches {
+			continue // it hardly matters beside that
+		}
+		reasons = append(reasons, fmt.Sprintf(lostReasons[p.what], moment(since, now)))
 	}
-	return watcher.Attention{Kind: watcher.Lost, Region: w.intake.Policy.DefaultRegion, ProjectID: allProjects, Reason: reason, Since: since, Until: since}
+	a.Until, a.Reason = a.Since, strings.Join(reasons, "; ")
+	return a
 }
 
-// lostOnce is how long one event tells of all that was lost: a server that comes back empty makes streams
-// anew one after another, and each worker finds that out.
+// moment says when something was, with the day where that is not today's.
+func moment(at, now time.Time) string {
+	if at.YearDay() != now.YearDay() || at.Year() != now.Year() {
+		return at.Format("2006-01-02 15:04 UTC")
+	}
+	return at.Format("15:04 UTC")
+}
+
+// lostReasons say what it means that something was lost, given the moment.
+var lostReasons = map[string]string{
+	watcher.LostWatches:  "what was watched before %s is forgotten: publish again",
+	watcher.LostRequests: "requests that were published before %s and in no watch yet are forgotten: publish them again",
+	watcher.LostEvents:   "events from before %s are gone: who had not read a completion finds it with orderwatch get",
+	watcher.LostNotes:    "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is",
+}
+
+// lostOnce is how long one event tells of what was lost: two workers may find it at the same time.
 const lostOnce = time.Minute
 
-// lost publishes the event, unless another was just before.
+// lost publishes the event, unless another was just before that tells of the same.
 func (s *store) lost(ctx context.Context, a watcher.Attention, now time.Time) error {
 	m, err := s.last(ctx, s.names.eventStream(), s.names.attention(string(watcher.Lost), allProjects))
 	switch {
-	case err == nil && now.Sub(m.Time) < lostOnce:
+	case err == nil && now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a):
 		return nil
 	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
 		return err
@@ -101,15 +139,43 @@ func (s *store) lost(ctx context.Context, a watcher.Attention, now time.Time) er
 	return s.attention(ctx, a, now)
 }
 
-// lastLoss returns since when the store's loss was told last; zero where it never was.
-func (s *store) lastLoss(ctx context.Context) (since time.Time, reason string, err error) {
-	m, err := s.last(ctx, s.names.eventStream(), s.names.attention(string(watcher.Lost), allProjects))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return time.Time{}, "", nil
-	}
+// tellsOf reports whether the event tells of all that the other does.
+func tellsOf(event []byte, a watcher.Attention) bool {
+	told, err := decodeAttention(event)
 	if err != nil {
-		return time.Time{}, "", err
+		return false
 	}
-	a, err := decodeAttention(m.Data)
-	return a.Since, a.Reason, err
+	for _, what := range a.Lost {
+		if !slices.Contains(told.Lost, what) {
+			return false
+		}
+	}
+	return true
+}
+
+// lastLosses returns what people were told of losses, oldest first, as long as the events are kept.
+func (s *store) lastLosses(ctx context.Context) (told []watcher.Attention, err error) {
+	subject := s.names.attention(string(watcher.Lost), allProjects)
+	for from := uint64(1); ; {
+		m, err := s.next(ctx, s.names.eventStream(), subject, from)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return told, nil
+		}
+		if err != nil {
+			return told, err
+		}
+		if a, err := decodeAttention(m.Data); err == nil {
+			told = append(told, a)
+		}
+		from = m.Sequence + 1
+	}
+}
+
+// decodeLedger reads a ledger; nil where it is none.
+func decodeLedger(encoded []byte) *ledger {
+	var l ledger
+	if json.Unmarshal(encoded, &l) != nil || l.ID == "" {
+		return nil
+	}
+	return &l
 }

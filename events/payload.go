@@ -26,8 +26,12 @@ type payload struct {
 	asked   time.Time // by the process's clock; with server, of whoever holds asking
 }
 
-// payloadPause is how long an answer counts.
-const payloadPause = 2 * time.Second
+const (
+	// payloadPause is how long an answer counts for whoever is to send a large message.
+	payloadPause = 2 * time.Second
+	// payloadEvery is how long it counts where nobody sends one.
+	payloadEvery = time.Minute
+)
 
 // limit returns the limit in bytes, as far as it is known.
 func (p *payload) limit() int {
@@ -43,18 +47,28 @@ func (p *payload) limit() int {
 // fits reports whether a message of so many bytes may be sent; a large one only after the server was asked.
 func (p *payload) fits(ctx context.Context, size int) bool {
 	if size > watcher.MinPayload/2 {
-		p.refresh(ctx)
+		p.refresh(ctx, payloadPause)
 	}
 	return size <= p.limit()
 }
 
-// refresh asks the server what it takes now, by a connection of its own, unless that was done a moment ago.
+// keep asks now and then, also where no large message is sent: whoever could not send the largest that a watch
+// needs is to say so before. Where the server takes too little, keep asks at each call.
+func (p *payload) keep(ctx context.Context) {
+	pause := payloadEvery
+	if p.limit() < watcher.MinPayload {
+		pause = payloadPause
+	}
+	p.refresh(ctx, pause)
+}
+
+// refresh asks the server what it takes now, by a connection of its own, unless that was done within the pause.
 // Where there is no answer, what was known before counts.
-func (p *payload) refresh(ctx context.Context) {
+func (p *payload) refresh(ctx context.Context, pause time.Duration) {
 	p.asking.Lock()
 	defer p.asking.Unlock()
 	server, session := p.nc.ConnectedUrl(), p.nc.Stats().Reconnects
-	if server == "" || server == p.server && session == p.session && time.Since(p.asked) < payloadPause {
+	if server == "" || server == p.server && session == p.session && time.Since(p.asked) < pause {
 		return
 	}
 	p.server, p.asked = server, time.Now()

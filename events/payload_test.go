@@ -137,6 +137,129 @@ func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 	}
 }
 
+// TestIDsAloneUnderALowerLimit lets requests whose ids alone fill a watch join it, lowers the limit as far as it may
+// be lowered, and restarts the only worker: the watch ends at its deadline, and each request is named once. Case N2.
+func TestIDsAloneUnderALowerLimit(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	_, js := connect(t, s)
+	cloud := &orders{show: endedAfter(1 << 30)}
+	first := startWorker(t, s, config(), cloud)
+	const requests, joins = 400, 200
+	ids := make(map[string]int)
+	for i := range requests {
+		r := request("order.large")
+		id := fmt.Sprintf("build-%03d-%s", i, strings.Repeat("<", 118)) // each of these takes six bytes
+		r["request_id"], r["timeout"] = id, "40s"
+		publish(t, js, r)
+		ids[id] = 0
+	}
+	eventually(t, func() error {
+		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
+			return fmt.Errorf("%d requests joined; want %d at least", len(w.Requests), joins)
+		}
+		return nil
+	})
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	lower(t, s, options, watcher.MinPayload)
+	startWorker(t, s, config(), cloud)
+	eventually(t, idle(t, js, "ORDER"))
+	for n, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
+		c := e.completion(t)
+		if c.Outcome != watcher.TimedOut || n == 0 && len(c.Requests) < joins {
+			t.Errorf("completion %d: %s with %d requests", n, c.Outcome, len(c.Requests))
+		}
+		for _, r := range c.Requests {
+			ids[r.ID]++
+		}
+	}
+	for id, n := range ids {
+		if n != 1 {
+			t.Errorf("%s is named %d times", id, n)
+		}
+	}
+}
+
+// TestIDsOfTheReleaseBefore lowers the limit under a watch that the release before let grow so far that its ids alone
+// do not fit. It is not polled and does not end, but people are told that it is overdue, and a log line says why. It
+// ends, with all its requests, once the limit was raised and the worker restarted.
+func TestIDsOfTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	nc, js := connect(t, s)
+	cfg := config()
+	cfg.Timing.PatrolSlack, cfg.Timing.Unreachable = time.Second, 2*time.Second
+	cloud := &orders{show: endedAfter(1 << 30)}
+	if err := startWorker(t, s, cfg, cloud).stop(); err != nil { // it makes the streams
+		t.Fatal(err)
+	}
+	store, err := events.NewStore(cfg, nc, events.NewClock(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const requests = 600
+	w := watcher.Watch{
+		Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_before", Order: of("order.large"), Region: "cn-north-4",
+		AcceptedAt: time.Now(), Deadline: time.Now().Add(10 * time.Second), NextPollAt: time.Now(), Wakeup: 1,
+	}
+	for i := range requests {
+		w.Requests = append(w.Requests, watcher.Request{ID: fmt.Sprintf("build-%03d-%s", i, strings.Repeat("<", 118)), ReceivedAt: time.Now()})
+	}
+	if _, err := store.Write(t.Context(), w, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Schedule(t.Context(), w.Expected()); err != nil {
+		t.Fatal(err)
+	}
+	lower(t, s, options, watcher.MinPayload)
+	stuck := startWorker(t, s, cfg, cloud)
+	eventually(t, func() error {
+		if told := readEvents(t, js, "ORDER_EVENTS", "orders.attention.overdue."); len(told) != 1 || !strings.Contains(told[0].attention(t).Reason, "max_payload") {
+			return fmt.Errorf("%d events tell of overdue watches", len(told))
+		}
+		return stuck.log.line("not polled", "raise the server's max_payload")
+	})
+	if n := cloud.count(of("order.large")); n > 0 {
+		t.Errorf("%d polls were made whose answer could not be kept", n)
+	}
+	lower(t, s, options, 1<<20)
+	if err := stuck.stop(); err != nil {
+		t.Fatal(err)
+	}
+	mended := startWorker(t, s, cfg, cloud)
+	if c := mended.next(t); c.Outcome != watcher.TimedOut || len(c.Requests) != requests {
+		t.Errorf("%s with %d requests", c.Outcome, len(c.Requests))
+	}
+}
+
+// TestPayloadBelowTheLeast lowers the limit under a worker to less than a watch may need, and raises it again. The
+// worker says so, takes nothing meanwhile, and goes on by itself.
+func TestPayloadBelowTheLeast(t *testing.T) {
+	t.Parallel()
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := startServerAs(t, options)
+	_, js := connect(t, s)
+	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
+	eventually(t, w.Ready)
+	lower(t, s, options, watcher.MinPayload-1)
+	eventually(t, func() error {
+		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_payload is 262143 bytes") {
+			return fmt.Errorf("the worker says %v", err)
+		}
+		return nil
+	})
+	publish(t, js, request("order.1"))
+	lower(t, s, options, 1<<20)
+	eventually(t, w.Ready)
+	if c := w.next(t); c.Outcome != watcher.Succeeded {
+		t.Errorf("outcome %s", c.Outcome)
+	}
+}
+
 // TestConnectionClosedForGood holds that a worker whose connection the library gave up ends, and says why.
 func TestConnectionClosedForGood(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,8 +21,9 @@ import (
 // server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
 type puller struct {
 	nc       *nats.Conn
-	subject  string // where pulls are sent
-	batch    int    // how many messages may be on their way
+	subject  string     // where pulls are sent
+	wanted   func() int // how many messages may be on their way, as it is now
+	most     int        // as many as the consumer allows in one pull
 	expiry   time.Duration
 	silence  time.Duration // without a message or a heartbeat: the pulls are lost
 	sub      *nats.Subscription
@@ -39,9 +41,9 @@ type puller struct {
 // errSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
 var errSilent = errors.New("no heartbeat")
 
-func newPuller(nc *nats.Conn, subject string, batch int, timing Timing) (*puller, error) {
+func newPuller(nc *nats.Conn, subject string, wanted func() int, timing Timing) (*puller, error) {
 	p := &puller{
-		nc: nc, subject: subject, batch: batch, expiry: timing.PullExpiry, silence: 2 * timing.PullHeartbeat,
+		nc: nc, subject: subject, wanted: wanted, most: math.MaxInt, expiry: timing.PullExpiry, silence: 2 * timing.PullHeartbeat,
 		arrived: make(chan *nats.Msg), statuses: nc.StatusChanged(nats.CONNECTED), closed: make(chan struct{}),
 	}
 	p.close = sync.OnceFunc(func() { close(p.closed) })
@@ -57,7 +59,7 @@ func newPuller(nc *nats.Conn, subject string, batch int, timing Timing) (*puller
 		return nil, fmt.Errorf("subscribe for pulls: %w", err)
 	}
 	p.sub.SetClosedHandler(func(string) { p.close() })
-	return p, p.sub.SetPendingLimits(-1, -1) // batch bounds them
+	return p, p.sub.SetPendingLimits(-1, -1) // what is wanted bounds them
 }
 
 // next returns the next message. The errors are errSilent, ctx's, errEnded after drain, and what
@@ -97,25 +99,29 @@ var errEnded = errors.New("no longer subscribed")
 // isDelivery tells a message of the stream from a word of the server about the pull.
 func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
 
+// batch returns how many messages may be on their way.
+func (p *puller) batch() int { return min(p.wanted(), p.most) }
+
 // fewAsked is the batch up to which more messages are asked for at each delivery.
 const fewAsked = 16
 
 // pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
 func (p *puller) pull() error {
-	enough := p.asked > p.batch/2
-	if p.batch <= fewAsked {
-		enough = p.asked >= p.batch
+	batch := p.batch()
+	enough := p.asked > batch/2
+	if batch <= fewAsked {
+		enough = p.asked >= batch
 	}
 	if enough || p.sub.IsDraining() {
 		return nil
 	}
 	request, err := json.Marshal(map[string]any{
-		"batch": p.batch - p.asked, "expires": p.expiry, "idle_heartbeat": p.silence / 2,
+		"batch": batch - p.asked, "expires": p.expiry, "idle_heartbeat": p.silence / 2,
 	})
 	if err != nil {
 		return err
 	}
-	p.asked = p.batch
+	p.asked = batch
 	if err := p.nc.PublishRequest(p.subject, p.sub.Subject, request); err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
@@ -161,8 +167,8 @@ var (
 // adapt takes the number that the server names, and reports whether there is one that helps.
 func (p *puller) adapt(why string) bool {
 	if found := batchLimit.FindStringSubmatch(why); found != nil {
-		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.batch {
-			p.batch = n
+		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.most {
+			p.most = n
 			if p.limited != nil {
 				p.limited(n)
 			}

@@ -17,7 +17,8 @@ import (
 )
 
 // A rearming publishes the wake-ups that open watches expect again after the servers of ORDER_WAKEUPS have
-// changed: a server that begins to lead the stream may know nothing of the timers that another one kept.
+// changed, or the stream was emptied or made anew: a server that begins to lead the stream may know nothing of
+// the timers that another one kept.
 // Otherwise those watches would stand still until the patrol. It is one goroutine's.
 type rearming struct {
 	log   *slog.Logger
@@ -26,16 +27,23 @@ type rearming struct {
 	id    string // of this worker
 	every time.Duration
 
-	group string // the servers as they were last seen; empty before the first look
-	left  int    // how many passes are still to be made
+	group string                // the servers as they were last seen; empty before the first look
+	state jetstream.StreamState // the same of what the stream holds
+	left  int                   // how many passes are still to be made
 }
 
 const (
+	// rearmEvery is how often the stream is looked at, where Timing.CheckEvery is not shorter: until then watches
+	// may stand still. It is one small call.
+	rearmEvery = 2 * time.Second
 	// rearmPasses is how many passes follow a change: the last may be seen before a server that began to lead has
 	// read what there is.
 	rearmPasses = 2
 	// rearmAtOnce is how many wake-ups are published at a time.
 	rearmAtOnce = 16
+	// rearmPatience is how long a publish may take: servers that elect a leader swallow what they are sent, and
+	// whoever waits longer finds the new leader later.
+	rearmPatience = 2 * time.Second
 	// rearmSlack is how long after its time a wake-up is taken to be about to come.
 	rearmSlack = time.Second
 )
@@ -57,11 +65,12 @@ func (r *rearming) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	group := groupOf(stream.CachedInfo())
-	if r.group != "" && group != r.group {
+	info := stream.CachedInfo()
+	group := groupOf(info)
+	if r.group != "" && (group != r.group || emptied(r.state, info.State)) {
 		r.left = rearmPasses
 	}
-	r.group = group
+	r.group, r.state = group, info.State
 	if r.left == 0 {
 		return nil
 	}
@@ -74,16 +83,22 @@ func (r *rearming) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.log.Info("servers of the stream changed; wake-ups published again", "stream", r.store.names.wakeupStream(), "wakeups", published)
+		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.names.wakeupStream(), "wakeups", published)
 	}
 	r.left--
 	return nil
 }
 
-// groupOf returns a text that differs where the stream's replicas, their servers, its leader or when that began to
-// lead differ.
+// emptied reports whether most of what the stream held is gone at once. Where watches are polled so often that
+// it only looks like that, their wake-ups are published once more, which does no harm.
+func emptied(before, now jetstream.StreamState) bool {
+	return before.Msgs > 0 && now.Msgs*2 <= before.Msgs && now.FirstSeq > before.LastSeq
+}
+
+// groupOf returns a text that differs where the stream's replicas, their servers, its leader, or when that began to
+// lead or the stream was made differ.
 func groupOf(info *jetstream.StreamInfo) string {
-	group := fmt.Sprint("replicas ", info.Config.Replicas)
+	group := fmt.Sprint("made ", info.Created.UTC().Format(time.RFC3339Nano), " replicas ", info.Config.Replicas)
 	c := info.Cluster
 	if c == nil {
 		return group
@@ -118,8 +133,10 @@ func (r *rearming) mine(ctx context.Context) (bool, error) {
 	return by.Worker == r.id || gone, nil
 }
 
-// pass publishes the wake-ups of all open watches, and returns how many.
+// pass publishes the wake-ups of all open watches, and returns how many. It ends where the stream stores none.
 func (r *rearming) pass(ctx context.Context) (published int, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var (
 		mu      sync.Mutex
 		failed  error // of those that run
@@ -138,12 +155,15 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 					published++
 				}
 				failed = cmp.Or(failed, err)
+				if notStoring(err) {
+					stop()
+				}
 			})
 			return ctx.Err()
 		})
 		running.Wait()
 	}
-	return published, cmp.Or(err, failed)
+	return published, cmp.Or(failed, err)
 }
 
 // rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
@@ -161,5 +181,7 @@ func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	if at.Before(now) {
 		at = now
 	}
+	ctx, cancel := context.WithTimeout(ctx, rearmPatience)
+	defer cancel()
 	return true, r.store.setTimer(ctx, w.Expected(), at)
 }

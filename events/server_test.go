@@ -227,6 +227,7 @@ type parts struct {
 	orders   watcher.Orders
 	clock    *events.Clock
 	notifier watcher.Notifier
+	registry *prometheus.Registry
 }
 
 // A running is a worker under test.
@@ -255,12 +256,15 @@ func (p parts) start(t *testing.T) *running {
 	if p.notifier == nil {
 		p.notifier = r.told
 	}
+	if p.registry == nil {
+		p.registry = prometheus.NewRegistry()
+	}
 	accounts, err := events.NewAccounts(log, p.config, nc, p.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.accounts, r.nc = accounts, nc
-	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, accounts, p.orders, p.notifier, prometheus.NewRegistry())
+	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, accounts, p.orders, p.notifier, p.registry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type WatchCount struct {
 	Ending     int  `json:"ending"`
 	Overdue    int  `json:"overdue"`    // of those that are watched: not polled for more than the interval and a minute
 	Stuck      int  `json:"stuck"`      // of those that are ending: for over a minute
-	Unreadable int  `json:"unreadable"` // records that cannot be read
+	Unreadable int  `json:"unreadable"` // records that cannot be read, or were deleted while their watch went on, until the order is watched again
 	Newer      int  `json:"newer"`      // records that a later version of this program wrote, which that reads
 	All        bool `json:"all"`        // the records were read to the end
 }
@@ -81,9 +81,12 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	} else {
 		s.Workers = w.accounts.count(semantic(w.config.Version))
 	}
-	watches, err := w.countWatches(ctx)
-	s.Watches = watches
+	seen, err := w.inspector().Watches(ctx)
 	s.missed("the watches", err)
+	s.missed("the list of broken records", seen.BrokenErr)
+	if err == nil {
+		s.Watches = seen.count()
+	}
 	s.People, err = w.countUntold(ctx)
 	s.missed("what people were told", err)
 	return s, nil
@@ -123,17 +126,17 @@ func (w *Worker) heldAccounts(now time.Time) []HeldAccount {
 	return held
 }
 
-// countWatches reads the records as doctor does, as far as there is time.
-func (w *Worker) countWatches(ctx context.Context) (*WatchCount, error) {
-	i := &Inspector{config: w.config, nc: w.nc, js: w.js, store: w.store, clock: w.clock}
-	seen, err := i.Watches(ctx)
-	if err != nil {
-		return nil, err
-	}
+// inspector looks at the records as doctor does.
+func (w *Worker) inspector() *Inspector {
+	return &Inspector{config: w.config, nc: w.nc, js: w.js, store: w.store, clock: w.clock}
+}
+
+// count returns how many there are.
+func (w Watches) count() *WatchCount {
 	return &WatchCount{
-		Watching: seen.Watching, Ending: seen.Ending, Overdue: seen.Overdue, Stuck: seen.Stuck,
-		Unreadable: seen.Unreadable, Newer: seen.Newer, All: seen.All,
-	}, nil
+		Watching: w.Watching, Ending: w.Ending, Overdue: w.Overdue, Stuck: w.Stuck,
+		Unreadable: w.Unreadable, Newer: w.Newer, All: w.All,
+	}
 }
 
 // countUntold looks at the events that the consumer which tells people has before it, and at those that

@@ -35,10 +35,15 @@ func (s *store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 // setTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
 // that has passed lets it be due at once.
 func (s *store) setTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
-	m := nats.NewMsg(s.names.waiting(k.Key()))
+	return s.storeWakeup(ctx, k, s.timer(k.Key(), at))
+}
+
+// timer returns a message without data that the server moves to the key's due subject at the time.
+func (s *store) timer(key string, at time.Time) *nats.Msg {
+	m := nats.NewMsg(s.names.waiting(key))
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(k.Key()))
-	return s.storeWakeup(ctx, k, m)
+	m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(key))
+	return m
 }
 
 func (s *store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {

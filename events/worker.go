@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,7 @@ type Worker struct {
 	othersAt atomic.Pointer[time.Time] // when a requester's reply subject was denied that was logged
 	warned   sync.Map                  // differences that were logged
 	refusals connectFailures           // of the login
-	losses   losses                    // watchAssets' alone
+	losses   losses                    // firstLook's, then watchAssets' alone
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
 	held     atomic.Bool               // nothing is taken: something was unfit when all was last looked at
@@ -62,7 +63,8 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.patrol = newPatrol(log, w.store, clock, accounts.id)
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	w.patrol.broken.number = func(n int) { w.metrics.broken.Set(float64(n)) }
-	w.poller = watcher.Poller{Log: log, Orders: measuredOrders{orders, w.metrics.polls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
+	pulls := &openPulls{slots: config.Concurrency}
+	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: w.store, Wakeups: w.store, Events: w.store, Now: clock.Now}
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers, status: w.status}
 	w.loops = []*loop{
@@ -70,8 +72,8 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
 		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
-	w.losses.streams = make(map[string]streamSeen)
-	w.loops[1].pulled = min(pollerPulled, config.Concurrency)
+	w.loops[0].pulled = pulls.few
+	w.loops[1].pulled = pulls.wanted
 	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
 	nc.SetErrorHandler(w.natsError)
 	w.closed, w.needs = make(chan struct{}), needed(config, nc)
@@ -82,11 +84,6 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	return w, nil
 }
-
-// pollerPulled is how many wake-ups may lie in open pulls of one worker. A worker that dies or sleeps takes so many
-// with it, and they come again after AckWait. Eight cost fairness where the account's rate is used up: of 500
-// watches that are polled each 10 s in the mean one waited 26 s, and 12 s with 64.
-const pollerPulled = 64
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
@@ -102,7 +99,7 @@ func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
 
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
-		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: slots,
+		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: func() int { return slots }, most: math.MaxInt,
 		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
 		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },
@@ -153,6 +150,7 @@ func (w *Worker) run(ctx context.Context) error {
 		return err
 	}
 	w.serves.Store(true)
+	w.firstLook(ctx)
 	w.log.Info("orderwatch serves", "server", w.nc.ConnectedUrlRedacted())
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -178,7 +176,7 @@ func (w *Worker) run(ctx context.Context) error {
 	}
 	running.Go(func() { w.watchAssets(ctx) })
 	running.Go(func() { w.patrol.run(ctx) })
-	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: w.config.Timing.CheckEvery}
+	rearming := rearming{log: w.log, store: w.store, clock: w.clock, id: w.accounts.id, every: min(w.config.Timing.CheckEvery, rearmEvery)}
 	running.Go(func() { rearming.run(ctx) })
 	running.Go(func() { w.accounts.run(ctx) })
 	running.Go(func() { w.attend(ctx) })
@@ -246,7 +244,7 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if !w.nc.IsConnected() {
 		return errNotConnected
 	}
-	if err := checkServer(w.nc); err != nil {
+	if err := checkServer(w.nc, w.store.payload.limit()); err != nil {
 		return err
 	}
 	return w.config.ensure(ctx, listener{made: w.made, differs: w.warn}, w.js, name)
@@ -254,13 +252,20 @@ func (w *Worker) ensureStream(ctx context.Context, name string) error {
 
 var errNotConnected = errors.New("not connected to NATS")
 
+// firstLook looks for a loss before anything is written. It is tried again later.
+func (w *Worker) firstLook(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*w.config.Timing.Request)
+	defer cancel()
+	if err := w.lookForLoss(ctx); err != nil {
+		w.log.Debug("not known whether the store was lost; looking again", "err", err)
+	}
+}
+
 // watchAssets checks the server, the streams and the consumers again and again, and creates what
 // has gone missing, where it may.
 func (w *Worker) watchAssets(ctx context.Context) {
-	if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil { // it is only looked at
-		w.log.Debug("not known how the streams are", "err", err)
-	}
 	for sleep(ctx, w.config.Timing.CheckEvery) {
+		w.store.payload.keep(ctx)
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
 			return
@@ -268,7 +273,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 		before := w.trouble.Swap(&err)
 		w.holdIf(err)
 		if err == nil || harmless(err) {
-			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil {
+			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
 				w.log.Warn("not known whether the store was lost; looking again", "err", err)
 			}
 		}

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -74,10 +75,12 @@ func announceOverdue(a watcher.Attention, o Options) Message {
 // announceLost returns what people are told when NATS lost what it had stored.
 func announceLost(a watcher.Attention, o Options) Message {
 	const said = "NATS lost what orderwatch had stored"
-	const means = "*No message comes for those orders*, however they end. The orders themselves are not touched by that: they may still be running, and cost money."
-	const do = "*What to do:* publish the requests again; `orderwatch watch --wait` does it by itself where it is still running. Find out why the store of NATS was empty or a stream was deleted: its directory must be on a disk that stays."
+	means, do := lossMeans(a)
 	reason := orUnknown(word(a.Reason, maxReason))
-	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence)), Mention: mentionCode(o.Mention)}
+	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence))}
+	if a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents) {
+		m.Mention = mentionCode(o.Mention)
+	}
 	title := ":rotating_light: *" + said + "*: " + escape(reason)
 	if m.Mention != "" {
 		title += " " + m.Mention
@@ -90,6 +93,21 @@ func announceLost(a watcher.Attention, o Options) Message {
 	m.Blocks = p.blocks
 	m.Brief = []slack.Block{section(title), section(means), section(do)}
 	return m
+}
+
+// lossMeans says what the loss means for orders, and what is to be done. Both are mrkdwn without foreign text.
+func lossMeans(a watcher.Attention) (means, do string) {
+	const why = "Find out why the store of NATS was empty, or a stream was purged or deleted: its directory must be on a disk that stays."
+	const goOn = "*Open watches go on*, and their messages come. "
+	switch {
+	case a.Forgets():
+		return "*No message comes for those orders*, however they end. The orders themselves are not touched by that: they may still be running, and cost money.",
+			"*What to do:* publish the requests again; `orderwatch watch --wait` does it by itself where it is still running. " + why
+	case slices.Contains(a.Lost, watcher.LostEvents):
+		return goOn + "Who follows events, and had not read those, does not get them. Watches that had just ended may have no message here.",
+			"*What to do:* look with `orderwatch list` for watches that have ended. " + why
+	}
+	return goOn + "What stands here from before may not be edited any more, and some may come again.", "*What to do:* nothing for the orders. " + why
 }
 
 // calm says what the outage means for orders.

@@ -114,6 +114,19 @@ func announcements() map[string]announcement {
 	all["overdue"] = announcement{late, here}
 	hostileLate := hostileAttention(watcher.Overdue)
 	all["overdue_hostile"] = announcement{hostileLate, here}
+	for name, lost := range map[string]watcher.Attention{
+		"lost":          {Reason: "what was watched before 12:00 UTC is forgotten: publish again; requests that were published before 12:00 UTC and in no watch yet are forgotten: publish them again", Lost: []string{watcher.LostWatches, watcher.LostRequests}},
+		"lost_requests": {Reason: "requests that were published before 12:00 UTC and in no watch yet are forgotten: publish them again", Lost: []string{watcher.LostRequests}},
+		"lost_events":   {Reason: "events from before 12:00 UTC are gone: who had not read a completion finds it with orderwatch get", Lost: []string{watcher.LostEvents, watcher.LostNotes}},
+		"lost_notes":    {Reason: "what was posted to Slack before 12:00 UTC is forgotten: a message may come twice, or stay as it is", Lost: []string{watcher.LostNotes}},
+		"lost_before":   {Reason: "what was watched before 12:00 UTC is forgotten: publish again"}, // an earlier release's
+	} {
+		lost.Kind, lost.Region, lost.ProjectID, lost.Since, lost.Until = watcher.Lost, "cn-north-4", "all", outageBegan, outageBegan
+		all[name] = announcement{lost, here}
+	}
+	hostileLoss := hostileAttention(watcher.Lost)
+	hostileLoss.Lost = []string{"<!channel> " + bidi + secretKey}
+	all["lost_hostile"] = announcement{hostileLoss, here}
 	all["account_unreachable_hostile"] = announcement{hostileAttention(watcher.Unreachable), here}
 	all["account_reachable_hostile"] = announcement{hostileAttention(watcher.Reachable), here}
 	return all

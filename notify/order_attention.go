@@ -12,6 +12,9 @@ import (
 // neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
 // not told any more. It takes as long as [Slack.Notify], and returns its errors.
 func (s *Slack) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
+	if a.ToldOf != "" {
+		return nil
+	}
 	stop := s.config.Now().Add(s.config.Timing.Pass)
 	id := attentionID(a)
 	return soonest(s.targets(a.Report), func(t target) *watcher.RetryError {

@@ -45,7 +45,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 		return Reject, *w, &FieldError{"region", "the order is being watched in " + w.Region + ": name that region or none"}
 	}
 	joined := p.join(*w, ask)
-	if len(joined.Requests) > maxRequests || size(joined.Requests) > p.maxRequestBytes() {
+	if p.tooMany(joined.Requests) {
 		return Defer, *w, nil
 	}
 	return Join, joined, nil

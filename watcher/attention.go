@@ -3,6 +3,7 @@ package watcher
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -17,9 +18,27 @@ type Attention struct {
 	Cause      HoldKind      `json:"cause"` // of the hold; empty with overdue
 	Reason     string        `json:"reason"`
 	Since      time.Time     `json:"since"`
-	Until      time.Time     `json:"until"`       // of the hold, so far; when it was over; with overdue, when they were counted
-	Waiting    int           `json:"waiting"`     // open watches of the project, when people were told first
-	WaitingAll int           `json:"waiting_all"` // open watches of all projects that it keeps waiting
+	Until      time.Time     `json:"until"`          // of the hold, so far; when it was over; with overdue, when they were counted
+	Waiting    int           `json:"waiting"`        // open watches of the project, when people were told first
+	WaitingAll int           `json:"waiting_all"`    // open watches of all projects that it keeps waiting
+	Lost       []string      `json:"lost,omitempty"` // with Lost: what of LostWatches and those after it
+}
+
+// What can be lost. Events of releases before this one do not say it: they tell of watches or requests.
+const (
+	LostWatches  = "watches"  // what was watched is forgotten
+	LostRequests = "requests" // requests that were in no watch yet
+	LostEvents   = "events"   // completions among them; watches go on
+	LostNotes    = "notes"    // of what was posted to Slack; watches go on
+)
+
+// Forgets reports whether watches or requests are forgotten. What a later version names counts as that.
+func (a Attention) Forgets() bool {
+	if a.Kind != Lost {
+		return false
+	}
+	others := slices.ContainsFunc(a.Lost, func(what string) bool { return what != LostEvents && what != LostNotes })
+	return others || len(a.Lost) == 0
 }
 
 // An OrderAttention is what people should look at in one watch that goes on. There is at most one of
@@ -31,6 +50,8 @@ type OrderAttention struct {
 	Kind  AttentionKind `json:"kind"`            // Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
+	// ToldOf is set where people were told of it already, with what else was lost: lost.
+	ToldOf AttentionKind `json:"told_of,omitempty"`
 }
 
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
@@ -57,7 +78,7 @@ const (
 	Held               AttentionKind = "held"        // throttled for long, a permission is missing, or in arrears
 	Released           AttentionKind = "released"    // the end of one of the last two
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
-	Lost               AttentionKind = "lost"        // the store of NATS was emptied or made anew: what was watched is forgotten
+	Lost               AttentionKind = "lost"        // a stream of NATS was emptied or made anew: what it held is forgotten
 
 	// The kinds of an [OrderAttention].
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes

@@ -294,7 +294,7 @@ func (p Policy) end(w Watch, outcome Outcome, reason string, items []Item, now t
 	c := Completion{
 		Report:      w.report(reason, items),
 		Outcome:     outcome,
-		CompletedAt: now.UTC().Truncate(time.Millisecond),
+		CompletedAt: w.endedAt(now),
 	}
 	if outcome == TimedOut || outcome == OrderNotFound || outcome == OrderRefused {
 		c.Error = w.LastError
@@ -305,4 +305,16 @@ func (p Policy) end(w Watch, outcome Outcome, reason string, items []Item, now t
 	fit(&c.Report, p.payload()-w.size()-eventOverhead)
 	w.Completion = &c
 	return w
+}
+
+// endedAt returns when a watch ends that ends now, to the millisecond: never before a request that it answers
+// was received. That time is the server's own, and a worker's idea of the server's clock may be a little behind it.
+func (w *Watch) endedAt(now time.Time) time.Time {
+	at := now.UTC().Truncate(time.Millisecond)
+	for _, r := range w.Requests {
+		if r.ReceivedAt.After(at) {
+			at = r.ReceivedAt.UTC().Add(time.Millisecond - 1).Truncate(time.Millisecond)
+		}
+	}
+	return at
 }

@@ -598,3 +598,34 @@ func TestAWorkerOfTheReleaseBeforePolled(t *testing.T) {
 		t.Errorf("state %s, missing %+v, counts %+v", w.State, w.Missing, w.Counts)
 	}
 }
+
+// A worker may be a little behind the server's clock, by which requests are received. A watch does not end
+// before any of its requests was received.
+func TestCompletedAtIsNotBeforeReceivedAt(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		name          string
+		first, second time.Duration // when the requests were received, after the worker's time of the end
+		completed     time.Duration
+	}{
+		{"both before", -2 * time.Second, -time.Second, 0},
+		{"the first is that of an order that had ended", 2 * ms, -time.Second, 2 * ms},
+		{"the second joined just now", -time.Second, 2 * ms, 2 * ms},
+		{"within the same millisecond", -time.Second, ms / 2, ms},
+		{"both", 3 * ms, 1500 * time.Microsecond, 3 * ms},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, end := policy(), begin.Add(time.Minute)
+			w := admit(t, p, request("build-1"))
+			w.Requests = []watcher.Request{{ID: "build-1", ReceivedAt: end.Add(tt.first)}, {ID: "build-2", ReceivedAt: end.Add(tt.second)}}
+			w.Wish = &watcher.Wish{By: "ada", At: end}
+			w, ok := p.Before(w, watcher.Leave{}, end)
+			if !ok || w.Completion == nil {
+				t.Fatal("not ended")
+			}
+			if got := w.Completion.CompletedAt.Sub(end); got != tt.completed {
+				t.Errorf("completed %s after the worker's time; want %s", got, tt.completed)
+			}
+		})
+	}
+}

@@ -58,8 +58,21 @@ func (p Policy) payload() int {
 	return p.MaxPayload
 }
 
-// maxRequestBytes returns how large the requests of one watch may be together, in bytes.
-func (p Policy) maxRequestBytes() int { return p.payload() / 2 }
+// maxBareBytes is how large the requests of one watch may be together, in bytes, without what a record and an
+// event leave out where the server's limit was lowered. So they fit under [MinPayload], beside all else that stays.
+const maxBareBytes = MinPayload / 4 * 3
+
+// tooMany reports whether one watch cannot answer all the requests.
+func (p Policy) tooMany(requests []Request) bool {
+	all := size(requests)
+	switch {
+	case len(requests) > maxRequests, all > p.payload()/2:
+		return true
+	case all <= maxBareBytes: // without texts they are no larger
+		return false
+	}
+	return size(bare(bare(requests, withoutLabels), withoutTexts)) > maxBareBytes
+}
 
 // maxEarlierBytes returns how large the remembered ids of earlier requests may be, in bytes.
 func (p Policy) maxEarlierBytes() int { return p.payload() / 8 }

@@ -101,7 +101,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 }
 
 // errNotStorable means that no answer about the order could be stored.
-var errNotStorable = errors.New("not polled: the watch's requests alone are larger than NATS takes now; raise the server's max_payload again")
+var errNotStorable = errors.New("not polled: the watch's requests alone are larger than NATS takes now; raise the server's max_payload again, and restart the workers")
 
 // leave asks for the account's leave, but for a watch that will not be polled whatever it says.
 func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {

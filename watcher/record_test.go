@@ -355,3 +355,59 @@ func TestRecordUnderALowerLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasAdmittedFitsTheLeastLimit fills a watch with the largest requests, under a large limit of the server,
+// and lowers that as far as it may be lowered: the watch is still polled, its completion is published, and names
+// every request. That was not so where the ids alone were too large.
+func TestWhatWasAdmittedFitsTheLeastLimit(t *testing.T) {
+	t.Parallel()
+	kinds := []struct {
+		name string
+		ask  func(id string) watcher.Ask
+		most bool // as many as a watch takes
+	}{
+		{"short ids", request, true},
+		{"long ids", func(id string) watcher.Ask { return request(id + strings.Repeat("i", 120)) }, false},
+		{"ids that grow in JSON", func(id string) watcher.Ask { return request(id + strings.Repeat("<", 120)) }, false},
+		{"ids that grow, and channels", func(id string) watcher.Ask {
+			ask := request(id + strings.Repeat("&", 120))
+			ask.Request.SlackChannel = strings.Repeat(">", 64)
+			return ask
+		}, false},
+		{"all as large as it may be", func(id string) watcher.Ask {
+			ask := largest(id + strings.Repeat("<", 120))
+			ask.Request.Trace = watcher.Trace{Parent: strings.Repeat("p", 55), State: strings.Repeat("s", 512)}
+			return ask
+		}, false},
+	}
+	for _, kind := range kinds {
+		for _, before := range []int{watcher.MinPayload, 1 << 20, 8 << 20} {
+			t.Run(fmt.Sprint(kind.name, " ", before), func(t *testing.T) {
+				p := policy()
+				p.MaxPayload = before
+				w := filled(p, admit(t, p, kind.ask("first-")), "more-", kind.ask)
+				named := len(w.Requests)
+				if kind.most && named != 1000 && before > watcher.MinPayload {
+					t.Errorf("the watch takes %d requests; want 1000", named)
+				}
+				fixed, _ := p.Fold(w, crowd(3000, failed, hostile(100), hostile(300)), nil, w.Deadline)
+
+				p.MaxPayload = watcher.MinPayload
+				w, _ = p.Fold(w, crowd(3000, processing, hostile(100), hostile(300)), nil, begin)
+				w.LastError = &watcher.ErrorDetail{Code: hostile(64), Message: hostile(500)}
+				encoded, err := watcher.EncodeWatch(w, p.MaxPayload)
+				if most := watcher.MinPayload/8*7 - 8<<10; err != nil || len(encoded) > most {
+					t.Errorf("the record has %d bytes; want %d at the most (%v)", len(encoded), most, err)
+				}
+				ended, _ := p.Fold(stored(t, w, p.MaxPayload), watcher.Answer{}, errors.New("no answer"), w.Deadline)
+				for _, w := range []watcher.Watch{ended, fixed} {
+					event := w.Completion.Within(p.MaxPayload)
+					encoded, err := watcher.EncodeWatch(w, p.MaxPayload)
+					if err != nil || len(encoded) > p.MaxPayload-4<<10 || length(t, event) > p.MaxPayload-8<<10 || len(event.Requests) != named {
+						t.Errorf("%s: the record has %d bytes; the event has %d and names %d of %d requests (%v)", w.Completion.Outcome, len(encoded), length(t, event), len(event.Requests), named, err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,11 +1,15 @@
 package main_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // records returns the bucket of records.
@@ -81,6 +85,46 @@ func TestWaitThroughALostStore(t *testing.T) {
 			}
 			if !strings.Contains(p.text(), "partially_failed") {
 				t.Errorf("no completion in %s", p.text())
+			}
+		})
+	}
+}
+
+// R5: where the completion event is gone, watch --wait ends by the record, with the same code and event.
+func TestWaitEndsByTheRecord(t *testing.T) {
+	t.Parallel()
+	for order, code := range map[string]int{"order.succeeds": 0, "order.parts": 3, "order.refused": 5} {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			first := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
+			if first.code != code {
+				t.Fatal(first)
+			}
+			if err := d.nats.js.DeleteStream(t.Context(), "ORDER_EVENTS"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, patience, func() error {
+				_, err := d.nats.js.Stream(t.Context(), "ORDER_EVENTS")
+				return err
+			})
+			again := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
+			if again.code != code || !strings.Contains(again.err, "no completion event came") {
+				t.Errorf("%d %s %s", again.code, again.out, again.err)
+			}
+			var before, after struct {
+				ID, Type, Time, Subject string
+				Data                    watcher.Completion
+			}
+			for out, e := range map[string]any{first.out: &before, again.out: &after} {
+				lines := strings.Split(strings.TrimSpace(out), "\n")
+				if err := json.Unmarshal([]byte(lines[len(lines)-1]), e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before.Data.Requests, after.Data.Requests = nil, nil // when they were stored differs in its form
+			if !reflect.DeepEqual(before, after) {
+				t.Errorf("event:\n%+v\nby the record:\n%+v", before, after)
 			}
 		})
 	}

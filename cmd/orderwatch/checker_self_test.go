@@ -71,7 +71,10 @@ func TestCheck(t *testing.T) {
 		{"patrol needed", func(h *history) { h.outputs[0] += `msg="wake-up was overdue; published again"` }, "1 wake-ups were lost"},
 		{"secret in an output", func(h *history) { h.outputs[0] += modelArtsToken }, "a secret came out: …ready planted"},
 		{"secret in an event", func(h *history) { h.events[0].body = fmt.Appendf(h.events[0].body, " %q", slackToken) }, "a secret came out"},
-		{"wake-up left", func(h *history) { h.left["ORDER_WAKEUPS"] = 1 }, "stream ORDER_WAKEUPS holds 1 messages"},
+		{"not woken by the patrol", func(h *history) { h.ghosts = 1 }, "0 wake-ups were lost, and published again by the patrol, and 0 were dead; 1 were lost on purpose"},
+		{"wake-up left", func(h *history) { h.left["ORDER_WAKEUPS"] = []string{"orders.due.p.order.pool-1 {}"} }, "stream ORDER_WAKEUPS holds orders.due.p.order.pool-1 {}"},
+		{"wake-ups not looked at", func(h *history) { delete(h.left, "ORDER_WAKEUPS") }, "nobody looked what stream ORDER_WAKEUPS holds"},
+		{"request left", func(h *history) { h.left["ORDER_REQUESTS"] = []string{"orders.watch {}"} }, "stream ORDER_REQUESTS holds orders.watch {}"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,7 +110,7 @@ func rightHistory() history {
 		},
 		events:  []storedMessage{progressed("w_1", "w_1.1"), completed(rightCompletion("w_1", "first", "second"))},
 		records: []storedMessage{record("w_1", watcher.Ended)},
-		left:    map[string]uint64{"ORDER_WAKEUPS": 0},
+		left:    map[string][]string{"ORDER_REQUESTS": nil, "ORDER_WAKEUPS": nil},
 		told:    map[string]int{"order.pool-1": 1},
 		usages:  []workerUsage{{goroutines: 30, descriptors: 20, memory: 30}},
 		outputs: []string{"ready "},

@@ -24,6 +24,7 @@ type verdict struct {
 	repeated    int // polls whose answer no completion counts
 	told        int // messages in Slack
 	patrolled   int // wake-ups that only the patrol published
+	dead        int // wake-ups of steps that are done, which the patrol removed
 }
 
 func (v *verdict) violate(format string, args ...any) {
@@ -58,12 +59,21 @@ func check(h history) verdict {
 	h.checkBounded(&v, completions)
 	h.checkSecret(&v)
 	h.checkPatrol(&v)
-	for stream, n := range h.left {
-		if n > 0 {
-			v.violate("stream %s holds %d messages", stream, n)
+	h.checkEmpty(&v)
+	return v
+}
+
+// checkEmpty holds that no request waits, and that no wake-up is left: no watch is open any more.
+func (h history) checkEmpty(v *verdict) {
+	for _, stream := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {
+		left, known := h.left[stream]
+		if !known {
+			v.violate("nobody looked what stream %s holds", stream)
+		}
+		for _, m := range left {
+			v.violate("stream %s holds %s", stream, m)
 		}
 	}
-	return v
 }
 
 // A publishedCompletion is a completion and when it was stored.
@@ -271,13 +281,15 @@ func (h history) checkSecret(v *verdict) {
 	}
 }
 
-// checkPatrol holds that the patrol, which would hide a lost wake-up, had nothing to do: whoever
-// finds its step done makes sure of the next one.
+// checkPatrol holds that the patrol, which would hide a lost wake-up, woke no watch but those whose wake-ups
+// were lost on purpose: whoever finds its step done makes sure of the next one. It wakes a watch, too, when it
+// removes a dead wake-up of it.
 func (h history) checkPatrol(v *verdict) {
 	for _, text := range h.outputs {
 		v.patrolled += strings.Count(text, "wake-up was overdue")
+		v.dead += strings.Count(text, "dead wake-up removed")
 	}
-	if v.patrolled > 0 {
-		v.violate("%d wake-ups were lost, and published again by the patrol", v.patrolled)
+	if v.patrolled > h.ghosts || v.patrolled+v.dead < h.ghosts {
+		v.violate("%d wake-ups were lost, and published again by the patrol, and %d were dead; %d were lost on purpose", v.patrolled, v.dead, h.ghosts)
 	}
 }

@@ -75,19 +75,22 @@ func (c *natsCluster) start(t *testing.T, i int) {
 func (c *natsCluster) awaitHealthy(t *testing.T) {
 	t.Helper()
 	for _, s := range c.servers {
-		eventually(t, patience, func() error {
-			answer, err := http.Get("http://" + s.monitoring + "/healthz")
-			if err != nil {
-				return err
-			}
-			defer answer.Body.Close()
-			if answer.StatusCode != http.StatusOK {
-				why, _ := io.ReadAll(answer.Body) // what can be read of it
-				return fmt.Errorf("%s: %s: %s", s.name, answer.Status, why)
-			}
-			return nil
-		})
+		eventually(t, patience, s.health)
 	}
+}
+
+// health returns nil if the server says that it, its streams and consumers are up to date.
+func (s *clusterServer) health() error {
+	answer, err := http.Get("http://" + s.monitoring + "/healthz")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(answer.Body) // what can be read of it
+		return fmt.Errorf("%s: %s: %s", s.name, answer.Status, why)
+	}
+	return nil
 }
 
 // leader returns which server leads the stream.

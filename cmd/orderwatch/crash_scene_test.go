@@ -380,6 +380,14 @@ func (s *scene) history(t *testing.T) (h history, rejected [][]byte) {
 		published: make(map[string]string), accepted: s.accepted, calls: s.cloud.Calls(),
 		records: wholeStream(t, s.nats.js, "KV_"+s.stream("WATCHES"), "$KV."+s.stream("WATCHES")+".*.>"),
 		told:    map[string]int{crashOrder: s.told()}, secrets: []string{modelArtsToken, slackToken}, faults: 1,
+		left: make(map[string][]string),
+	}
+	for _, name := range []string{"REQUESTS", "WAKEUPS"} {
+		stream, err := s.nats.js.Stream(t.Context(), s.stream(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.left["ORDER_"+name] = leftIn(t, stream)
 	}
 	for _, p := range s.workers {
 		h.outputs = append(h.outputs, p.text())

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -136,7 +139,7 @@ func (p *findingPrinter) conclude() error {
 
 // consequences says what the problems that were found mean.
 func (f findings) consequences() string {
-	var lost, here, untold bool
+	var lost, here, over, untold bool
 	for _, one := range f {
 		switch {
 		case one.Level != levelProblem:
@@ -144,6 +147,8 @@ func (f findings) consequences() string {
 			untold = true
 		case one.Check == "nats.connection", one.Check == "nats.login":
 			here = true // what others see is not known
+		case one.Check == "watches.broken", one.Check == "watches.unreadable", one.Check == "watches.lost":
+			over = true
 		default:
 			lost = true
 		}
@@ -154,6 +159,9 @@ func (f findings) consequences() string {
 	}
 	if here {
 		all = append(all, "a worker with this environment, on this machine, does nothing")
+	}
+	if over {
+		all = append(all, "some requests get no completion")
 	}
 	if untold {
 		all = append(all, "people are not told")
@@ -233,12 +241,34 @@ func cannotConnect(err error, url string) finding {
 		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
 		f.Check, f.Found = "nats.login", "the server refuses the login: "+err.Error()
 		f.Do = "Check the ORDERWATCH_NATS_ variable that logs in: CREDS_FILE, NKEY_FILE, USER and PASSWORD, or TOKEN."
-	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls:"):
-		f.Do = "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
 	default:
-		f.Do = "Check the address, the network, and whether nats-server runs. Nothing is lost meanwhile, but nothing is taken or polled."
+		f.Do = connectionAdvice(err)
 	}
 	return f
+}
+
+// connectionAdvice says what may mend a connection to NATS that cannot be made, by its cause.
+func connectionAdvice(err error) string {
+	const meanwhile = " Nothing is lost meanwhile, but a worker with this environment takes and polls nothing."
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	_, isName := errors.AsType[x509.HostnameError](err)
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isInvalid && invalid.Reason == x509.Expired:
+		return "The server's certificate is out of its time, or this machine's clock is off: renew the certificate, or mend the clock."
+	case isName:
+		return "Connect by a name or an address that the server's certificate has, in ORDERWATCH_NATS_URL."
+	case isUnknown:
+		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
+	case isDNS:
+		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "Perhaps " + events.TLSFirstHint + ". Otherwise look at the server's log."
+	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
+		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
+	}
+	return "Check the address, the network, and whether nats-server runs." + meanwhile
 }
 
 // quiet is the log of parts that tell doctor what they find by what they return.

@@ -48,10 +48,13 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, p
 			continue
 		}
 		before := len(*f)
-		d.settings(f, a, ours)
+		d.settings(f, a, x.stranger, ours)
 		replicas(f, a)
 		if a.Consumer != "" {
 			backlog(f, a, present)
+		}
+		if x.stranger {
+			(*f)[before:].askOthers()
 		}
 		if len(*f) == before || !slices.ContainsFunc((*f)[before:], func(one finding) bool { return one.Level == levelProblem }) {
 			kind, name, _ := strings.Cut(a.Name(), " ")
@@ -62,8 +65,11 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, p
 	if denied > 0 {
 		f.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
 	}
+	if x.stranger || !ours {
+		return // how many replicas are wanted is not known, or whose they are
+	}
 	uneven(f, list)
-	if single && !x.stranger && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
+	if single && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
 		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
 			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}
@@ -100,31 +106,76 @@ func (d *doctor) missing(f *findings, a events.Asset, present int, taken map[str
 }
 
 // settings tells of settings that are not as wanted. What is not surely this installation's is not to be
-// changed.
-func (d *doctor) settings(f *findings, a events.Asset, ours bool) {
+// changed. What somebody wants who is no worker depends on another environment than the workers'.
+func (d *doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
+	for _, difference := range telling(a.Differences) {
+		about := a.Name() + ": " + difference.Setting
+		if stranger && !difference.Fatal {
+			f.unseen("assets.setting", about, "is "+difference.Found+"; whether the workers want that is not known here", asWorker)
+			continue
+		}
+		one := finding{
+			Check: "assets.setting", About: about, Level: levelWarning,
+			Found: difference.Found, Wanted: difference.Wanted, Do: d.change(a, difference),
+		}
+		more := a.Replicas > d.config.Assets.StreamReplicas
+		switch {
+		case difference.Fatal:
+			one.Level = levelProblem
+		case difference.Setting == "description", difference.Setting == "num_replicas" && more:
+			one.Level = levelNote
+		}
+		if !ours {
+			one.Do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
+		}
+		*f = append(*f, one)
+	}
+}
+
+// telling leaves out what NATS itself changes where it seals a stream.
+func telling(all []events.Difference) []events.Difference {
+	sealed := func(d events.Difference) bool { return d.Setting == "sealed" }
+	if n := slices.IndexFunc(all, sealed); n >= 0 {
+		return all[n : n+1]
+	}
+	return all
+}
+
+// unchangeable are the settings that NATS changes of nothing that is there.
+var unchangeable = []string{"retention", "storage", "sealed", "deny_delete", "deny_purge", "deliver_policy", "ack_policy", "replay_policy", "deliver_subject"}
+
+// change says how to make a setting as it is wanted.
+func (d *doctor) change(a events.Asset, difference events.Difference) string {
 	edit := "Change it with nats stream edit " + a.Stream
 	if a.Consumer != "" {
 		edit = "Change it with nats consumer edit " + a.Stream + " " + a.Consumer
 	}
-	for _, difference := range a.Differences {
-		one := finding{
-			Check: "assets.setting", About: a.Name() + ": " + difference.Setting, Level: levelWarning,
-			Found: difference.Found, Wanted: difference.Wanted, Do: edit + ", or leave it: workers work with it.",
+	const leave = ", or leave it: workers work with it."
+	wanted := d.config.Assets.StreamReplicas
+	fixed := slices.Contains(unchangeable, difference.Setting)
+	switch {
+	case difference.Fatal && fixed:
+		return "NATS does not change it. Workers take nothing, since work would be lost or repeated with it. Delete the " + a.Name() + " when you need nothing that it holds: it is created anew."
+	case difference.Fatal:
+		return edit + ": work would be lost or repeated with it, so workers take nothing."
+	case fixed:
+		return "Leave it: workers work with it, and NATS does not change it."
+	case difference.Setting == "num_replicas" && a.Replicas > wanted:
+		return fmt.Sprintf("Set ORDERWATCH_STREAM_REPLICAS=%d: what is made anew would have fewer.", a.Replicas)
+	case difference.Setting == "num_replicas" && a.Consumer == "":
+		return "Change it with " + replicaCommand(a.Stream, wanted) + leave
+	case difference.Setting == "ack_wait":
+		return edit + " --wait " + difference.Wanted + leave
+	}
+	return edit + leave
+}
+
+// askOthers replaces what is to be done by somebody else than the one who looks.
+func (f findings) askOthers() {
+	for i := range f {
+		if f[i].Level != levelOK && !f[i].unlooked {
+			f[i].Do = "Tell those who run the workers."
 		}
-		switch {
-		case difference.Fatal:
-			one.Level = levelProblem
-			one.Do = edit + ": work would be lost or repeated with it, so workers take nothing. What cannot be changed must be deleted, once it is empty, and is created anew."
-		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > d.config.Assets.StreamReplicas:
-			one.Level = levelNote
-		}
-		switch {
-		case !ours:
-			one.Do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
-		case difference.Setting == "num_replicas" && a.Consumer == "":
-			one.Do = "Change it with " + replicaCommand(a.Stream, d.config.Assets.StreamReplicas) + ", or leave it: workers work with it."
-		}
-		*f = append(*f, one)
 	}
 }
 
@@ -191,7 +242,11 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 		open += "; there was no time to read all"
 	}
 	f.ok("watches.open", "", open)
-	f.unreadable(w.Unreadable)
+	f.broken(w.Broken)
+	f.unreadable(w.Unreadable - len(w.Broken))
+	if w.BrokenErr != nil {
+		x.unseen(f, "watches.broken", "", "which broken records workers know of was not looked at: "+w.BrokenErr.Error(), "Try again.")
+	}
 	var worst []string
 	for _, late := range w.Worst {
 		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, output.Duration(late.Late)))
@@ -208,22 +263,54 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 // lostFor is how long the loss of the store is a problem: afterwards nobody waits for what was watched then.
 const lostFor = 48 * time.Hour
 
-// losses looks at records that cannot be read, and at a store that was lost.
+// mostBrokenShown is how many broken records are named.
+const mostBrokenShown = 10
+
+// broken tells of broken records that workers know of.
+func (f *findings) broken(records []events.BrokenRecord) {
+	for i, b := range records {
+		if i == mostBrokenShown {
+			f.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(records)-i), "orderwatch list names them.")
+			return
+		}
+		found := "broken record since " + b.Since.UTC().Format(time.RFC3339) + ": " + b.Reason
+		if !b.MovedAt.IsZero() {
+			found += "; it was moved aside, and the next request starts a new watch"
+		}
+		do := "Publish its requests again, under a new id: orderwatch events " + b.Order.String() + " names who asked."
+		if len(b.Requests) > 0 {
+			do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
+		}
+		f.add(levelProblem, "watches.broken", b.Order.String(), found, do)
+	}
+}
+
+// unreadable tells of records that cannot be read, and of which no worker has told yet.
+func (f *findings) unreadable(records int) {
+	if records > 0 {
+		f.add(levelProblem, "watches.unreadable", "", output.Count(records, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
+			"A worker tells which within two minutes; then publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
+	}
+}
+
+// losses looks whether what workers had stored was lost.
 func (d *doctor) losses(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
-	broken, err := x.Broken(ctx)
-	if err == nil {
-		for _, b := range broken {
-			do := "Publish its requests again, under a new id: orderwatch events " + b.Order.String() + " names who asked."
-			if len(b.Requests) > 0 {
-				do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
-			}
-			f.add(levelProblem, "watches.broken", b.Order.String(), "broken record since "+b.Since.UTC().Format(time.RFC3339)+": "+b.Reason, do)
-		}
+	told, err := x.Losses(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound): // others tell of it
+	case err != nil:
+		x.unseen(f, "watches.lost", "", "whether something stored was lost was not looked at: "+err.Error(), "It shows when the streams are there and the user may read them.")
 	}
-	if since, reason, err := x.LastLoss(ctx); err == nil && !since.IsZero() && time.Since(since) < lostFor {
-		f.add(levelProblem, "watches.lost", "", "NATS lost what orderwatch had stored, at "+since.UTC().Format(time.RFC3339)+": "+reason,
-			"Publish the requests again. Find out why the store was empty: its directory must be on a disk that stays.")
+	for _, a := range told {
+		if x.time.Now().Sub(a.Since) >= lostFor {
+			continue
+		}
+		do := "Find out why: somebody deleted or emptied a stream, or a server's store_dir is not on a disk that stays."
+		if a.Forgets() {
+			do = "Publish the requests again. " + do
+		}
+		f.add(levelProblem, "watches.lost", "", "what workers had stored is gone since "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
 	}
 }
 

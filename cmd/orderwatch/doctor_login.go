@@ -111,7 +111,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
 	case errors.Is(err, events.ErrNoWorker):
-		workers.add(levelWarning, "workers.present", "", "no worker answers orderwatch status: there is none, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
 		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
 		return -1
 	case err != nil:
@@ -152,14 +152,9 @@ func (f *findings) counts(w events.WatchCount) {
 		f.add(levelWarning, "watches.overdue", "", fmt.Sprintf("%d are late, by more than their interval and a minute, and %d are ending for over a minute", w.Overdue, w.Stuck),
 			"The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	}
-	f.unreadable(w.Unreadable)
-}
-
-// unreadable tells of records that cannot be read.
-func (f *findings) unreadable(records int) {
-	if records > 0 {
-		f.add(levelProblem, "watches.unreadable", "", output.Count(records, "record")+" cannot be read: something else than a worker wrote there",
-			"Publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
+	if w.Unreadable > 0 {
+		f.add(levelProblem, "watches.unreadable", "", output.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
+			"Publish the requests of these orders again, under new ids: orderwatch list names those that workers have told of.")
 	}
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ type history struct {
 	outputs   []string            // of the workers, those that were killed too
 	secrets   []string            // what no output may show
 	faults    int                 // signals that workers and, fourfold, servers were sent; connections that the cloud cut
-	left      map[string]uint64   // messages by stream that must be empty
+	left      map[string][]string // what is left in streams that must be empty, by stream
+	ghosts    int                 // watches that only the patrol could wake
 }
 
 // A workerUsage is what a worker says of itself.
@@ -66,7 +68,7 @@ const serverFaults = 4
 func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) history {
 	t.Helper()
 	h := history{
-		orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string]uint64),
+		orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string][]string), ghosts: f.ghosts,
 		told: f.told(), usages: f.usages(t), outputs: f.outputs(), secrets: []string{modelArtsToken, slackToken},
 		faults: int(f.workerKills.Load()+f.sleeps.Load()+serverFaults*f.serverKills.Load()) + l.cuts,
 	}
@@ -77,9 +79,25 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.left[name] = s.CachedInfo().State.Msgs
+		h.left[name] = leftIn(t, s)
 	}
 	return h
+}
+
+// leftIn shows each message that the stream holds, oldest first. No other consumer may read such a stream.
+func leftIn(t *testing.T, s jetstream.Stream) (left []string) {
+	t.Helper()
+	for sequence := uint64(1); ; {
+		m, err := s.GetMsg(t.Context(), sequence, jetstream.WithGetMsgSubject(">"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return left
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, fmt.Sprintf("%s %.300s", m.Subject, m.Data))
+		sequence = m.Sequence + 1
+	}
 }
 
 // wholeStream returns all messages on the subject, as many as the stream's leader counts: whoever

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -90,16 +91,29 @@ func killAndSleep(t *testing.T, faults workerFaults) {
 // on disk alone.
 func TestKillServer(t *testing.T) {
 	t.Parallel()
-	killServer(t, 200, 18*time.Second, 3)
+	killServer(t, serverDeaths{requests: 200, span: 18 * time.Second, kills: 3, seed: 3})
 }
 
-func killServer(t *testing.T, requests int, span time.Duration, kills int) {
-	l := newLoad(requests, span, 3)
+// serverDeaths say what happens while so many requests are published over the span.
+type serverDeaths struct {
+	requests int
+	span     time.Duration
+	kills    int    // of the server
+	ghosts   ghosts // what is planted first
+	seed     uint64 // of the requests, and of when the kills come
+}
+
+func killServer(t *testing.T, faults serverDeaths, more ...string) {
+	l := newLoad(faults.requests, faults.span, faults.seed)
 	n := startNATSWith(t, "", "always")
-	f := startFleet(t, n.url, l, 2)
+	f := startFleet(t, n.url, l, 2, more...)
 	shortAckWait(t, n.js)
-	f.run(t, n.js, l, func(random *rand.Rand) {
-		for range kills {
+	if faults.ghosts != noGhosts {
+		f.plantGhosts(t, &n, l, faults.ghosts)
+	}
+	f.run(t, n.js, l, func(*rand.Rand) {
+		random := rand.New(rand.NewPCG(faults.seed, 4))
+		for range faults.kills {
 			wait(random, 1500, 4500)
 			l.aim(random)
 			n.kill()
@@ -123,20 +137,30 @@ type fleet struct {
 	workers []*process
 	killed  []*process
 	slack   *slackemulator.Server
+	// recorded is called with the history that run checks; it may be nil.
+	recorded func(history)
 
 	workerKills, serverKills, sleeps atomic.Int64
+
+	ghosts int // watches that only the patrol can wake
 }
 
 // startFleet starts so many workers on the cloud of the load, and waits until they are ready.
 func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...string) *fleet {
 	t.Helper()
-	modelArts := httptest.NewServer(l.cloud)
-	t.Cleanup(modelArts.Close)
 	var tags []string
 	if slices.ContainsFunc(more, func(v string) bool { return strings.HasPrefix(v, "FAULT_") }) {
 		tags = append(tags, "faults")
 	}
-	f := &fleet{program: build(t, worker, tags...), slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
+	return startFleetOf(t, build(t, worker, tags...), natsURL, l, workers, more...)
+}
+
+// startFleetOf does so with workers of another program.
+func startFleetOf(t *testing.T, program, natsURL string, l *load, workers int, more ...string) *fleet {
+	t.Helper()
+	modelArts := httptest.NewServer(l.cloud)
+	t.Cleanup(modelArts.Close)
+	f := &fleet{program: program, slack: slackemulator.New(slackemulator.Options{RateLimit: true})}
 	f.slack.AddToken(slackToken, "chat:write", "channels:history")
 	var channels []string
 	for i := range slackChannels {
@@ -173,6 +197,18 @@ func (f *fleet) restart(t *testing.T, i int) {
 	f.workers[i] = start(t, f.program, f.envs[i], "serve")
 }
 
+// replace ends a worker as a rolling upgrade does, and starts a program in its place.
+func (f *fleet) replace(t *testing.T, i int, program string) {
+	t.Helper()
+	if code, _ := f.workers[i].terminate(t); code != 0 {
+		t.Errorf("worker %d ended with %d", i, code)
+	}
+	f.killed = append(f.killed, f.workers[i])
+	f.workerKills.Add(1)
+	f.workers[i] = start(t, program, f.envs[i], "serve")
+	awaitReady(t, f.addrs[i])
+}
+
 // sleep pauses a worker and wakes it.
 func (f *fleet) sleep(i int, d time.Duration) error {
 	p := f.workers[i].command.Process
@@ -198,6 +234,12 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
+	f.finish(t, js, l, faultless)
+}
+
+// finish waits until all is finished after the last fault and the last request, and checks the history.
+func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless time.Time) {
+	t.Helper()
 	f.awaitReady(t)
 	awaitDrained(t, js)
 	drained := time.Now()
@@ -206,6 +248,9 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	told := time.Now()
 
 	h := recordHistory(t, js, l, f)
+	if f.recorded != nil {
+		f.recorded(h)
+	}
 	v := check(h)
 	for i, violation := range v.violations {
 		if i == 20 {
@@ -214,9 +259,10 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 		}
 		t.Error(violation)
 	}
-	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; the patrol woke %d, and removed %d dead wake-ups; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
-		v.missing, v.doubled, v.told, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
+		v.missing, v.doubled, v.told, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
+	t.Logf("the last fault was over at %s; what the patrol did:\n%s", faultless.Format(time.RFC3339Nano), f.patrolled())
 	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
 		t.Errorf("not drained within %s", drainLimit)
 	}
@@ -273,6 +319,19 @@ func (f *fleet) outputs() (outputs []string) {
 	return outputs
 }
 
+// patrolled returns the lines about what the patrol did.
+func (f *fleet) patrolled() string {
+	var lines strings.Builder
+	for _, output := range f.outputs() {
+		for line := range strings.Lines(output) {
+			if strings.Contains(line, "wake-up was overdue") || strings.Contains(line, "dead wake-up removed") || strings.Contains(line, "patrol's round not finished") {
+				lines.WriteString(line)
+			}
+		}
+	}
+	return lines.String()
+}
+
 // metricsOf returns the metrics of the worker that listens on addr, by name and labels.
 func metricsOf(t testing.TB, addr string) map[string]float64 {
 	t.Helper()
@@ -310,11 +369,20 @@ func awaitDrained(t *testing.T, js jetstream.JetStream) {
 				return err
 			}
 			if n := s.CachedInfo().State.Msgs; n > 0 {
-				return fmt.Errorf("%s holds %d messages", name, n)
+				return fmt.Errorf("%s holds %d messages: %s", name, n, firstOf(t.Context(), s))
 			}
 		}
 		return nil
 	})
+}
+
+// firstOf shows the stream's oldest message.
+func firstOf(ctx context.Context, s jetstream.Stream) string {
+	m, err := s.GetMsg(ctx, s.CachedInfo().State.FirstSeq)
+	if err != nil {
+		return err.Error() // it has gone, or the server has
+	}
+	return fmt.Sprintf("the oldest, of %s, is %s %.300s", m.Time.Format(time.RFC3339Nano), m.Subject, m.Data)
 }
 
 // completion reads the data of a completion event.

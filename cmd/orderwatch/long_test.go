@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"flag"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -20,7 +22,23 @@ func TestKillAndSleepAckWait(t *testing.T) {
 
 func TestKillServerLong(t *testing.T) {
 	t.Parallel()
-	killServer(t, 2000, 90*time.Second, 15)
+	killServer(t, serverDeaths{requests: 2000, span: 90 * time.Second, kills: 15, seed: 3})
+}
+
+// serverKills is how many kills TestKillServerGhosts makes.
+var serverKills = flag.Int("server-kills", 200, "kills of nats-servers in TestKillServerGhosts")
+
+// TestKillServerGhosts kills servers 200 times, each of them 25 times, with a watch on each that only the patrol
+// can wake. Four at a time take about five minutes.
+func TestKillServerGhosts(t *testing.T) {
+	const each = 25
+	for i := range (*serverKills + each - 1) / each {
+		t.Run(fmt.Sprint("server ", i+1), func(t *testing.T) {
+			t.Parallel()
+			kills := min(each, *serverKills-i*each)
+			killServer(t, serverDeaths{requests: 50 * kills, span: time.Duration(kills) * 4 * time.Second, kills: kills, ghosts: expected + ghosts(i%2), seed: uint64(100 + i)})
+		})
+	}
 }
 
 func TestKillCluster(t *testing.T) {

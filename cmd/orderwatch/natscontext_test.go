@@ -170,8 +170,8 @@ func TestContextTLS(t *testing.T) {
 	}
 }
 
-// writeCertificate writes a certificate and its key: an authority's where none is given.
-func writeCertificate(t *testing.T, dir, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+// writeCertificate writes a certificate, as it is after the changes, and its key: an authority's where none is given.
+func writeCertificate(t *testing.T, dir, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey, changes ...func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -182,6 +182,9 @@ func writeCertificate(t *testing.T, dir, name string, ca *x509.Certificate, caKe
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, change := range changes {
+		change(certificate)
 	}
 	if ca == nil {
 		ca, caKey = certificate, key

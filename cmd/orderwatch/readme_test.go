@@ -1,28 +1,110 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// TestREADMECompletion holds README's example to what the code writes: every field is one of the
-// types', and it comes back the same.
-func TestREADMECompletion(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// TestREADMEShows holds that README shows a message in Slack and a page of get as the goldens have them, and that
+// nobody has to read more than 150 lines of it.
+func TestREADMEShows(t *testing.T) {
+	const path = "../../README.md"
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "<!-- completion -->\n```json\n")
+	if n := bytes.Count(text, []byte("\n")); n > 150 {
+		t.Errorf("README.md has %d lines", n)
+	}
+	slack, err := os.ReadFile("../../notify/testdata/partially_failed_one_item.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, message, _ := strings.Cut(string(slack), "=== message\n")
+	message, _, _ = strings.Cut(message, "=== ")
+	page, err := os.ReadFile("show/testdata/get/processing-80.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := string(text)
+	for name, example := range map[string]string{"slack": message, "get": strings.TrimRight(string(page), "\n") + "\n"} {
+		from, to := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+		before, rest, found := strings.Cut(shown, from)
+		_, after, ends := strings.Cut(rest, to)
+		if !found || !ends {
+			t.Fatalf("README.md has no %q before %q", from, to)
+		}
+		shown = before + from + "```\n" + example + "```\n" + to + after
+	}
+	if shown != string(text) {
+		t.Errorf("README.md is out of date; it is to be:\n%s", shown)
+	}
+}
+
+var pageLink = regexp.MustCompile(`\]\(([^):#]+)?(#[^)]+)?\)`)
+
+// TestLinks holds that what the pages link to is there: files, and the headings in them.
+func TestLinks(t *testing.T) {
+	found := 0
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".md") || strings.Contains(path, "testdata") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, link := range pageLink.FindAllStringSubmatch(string(text), -1) {
+			found++
+			to := path
+			if link[1] != "" {
+				to = filepath.Join(filepath.Dir(path), link[1])
+			}
+			linked, err := os.ReadFile(to)
+			if info, statErr := os.Stat(to); err != nil && (statErr != nil || !info.IsDir()) {
+				t.Errorf("%s links to %s: %v", path, link[0], err)
+			}
+			if link[2] != "" && !slices.Contains(anchors(string(linked)), link[2]) {
+				t.Errorf("%s links to %s, where no heading is called so", path, link[0])
+			}
+		}
+		return err
+	})
+	if err != nil || found == 0 {
+		t.Fatalf("%d links: %v", found, err)
+	}
+}
+
+var (
+	heading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	noAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns the page's headings as links name them.
+func anchors(page string) (all []string) {
+	for _, h := range heading.FindAllStringSubmatch(page, -1) {
+		all = append(all, "#"+strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+// TestCompletionPage holds the example of events/MESSAGES.md to what the code writes: every field is one of the
+// types', and it comes back the same.
+func TestCompletionPage(t *testing.T) {
+	page, err := os.ReadFile("../../events/MESSAGES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "<!-- completion -->\n```json\n")
 	example, _, ok := strings.Cut(rest, "```\n<!-- /completion -->")
 	if !ok {
-		t.Fatal("README.md has no example of a completion")
+		t.Fatal("MESSAGES.md has no example of a completion")
 	}
 	var event struct {
 		SpecVersion, ID, Source, Type, Subject, Time, DataContentType string
@@ -42,7 +124,7 @@ func TestREADMECompletion(t *testing.T) {
 	json.Unmarshal([]byte(example), &want)
 	for field := range got {
 		if _, ok := want["data"].(map[string]any)[field]; !ok {
-			t.Errorf("README's example lacks the field %s", field)
+			t.Errorf("the example lacks the field %s", field)
 		}
 	}
 }
@@ -52,7 +134,7 @@ var (
 	writtenTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
 
-// TestFaultsNamed holds that the tests exist which FAULTS.md names.
+// TestFaultsNamed holds that the tests exist which FAULTS.md and PROMISES.md name.
 func TestFaultsNamed(t *testing.T) {
 	written := make(map[string]bool)
 	for _, source := range sources(t, true) {
@@ -60,24 +142,26 @@ func TestFaultsNamed(t *testing.T) {
 			written[string(match[1])] = true
 		}
 	}
-	faults, err := os.ReadFile("../../deploy/FAULTS.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := namedTest.FindAllSubmatch(faults, -1)
-	if len(named) == 0 {
-		t.Fatal("FAULTS.md names no test")
-	}
-	for _, match := range named {
-		if !written[string(match[1])] {
-			t.Errorf("FAULTS.md names %s, which is no test", match[1])
+	for _, name := range []string{"FAULTS.md", "PROMISES.md"} {
+		page, err := os.ReadFile("../../deploy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := namedTest.FindAllSubmatch(page, -1)
+		if len(named) == 0 {
+			t.Fatalf("%s names no test", name)
+		}
+		for _, match := range named {
+			if !written[string(match[1])] {
+				t.Errorf("%s names %s, which is no test", name, match[1])
+			}
 		}
 	}
 }
 
-// TestAttentionNamed holds that README names each field of the data of an attention event.
+// TestAttentionNamed holds that events/MESSAGES.md names each field of the data of an attention event.
 func TestAttentionNamed(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../events/MESSAGES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +173,11 @@ func TestAttentionNamed(t *testing.T) {
 	if err := json.Unmarshal(encoded, &fields); err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "| `orders.attention.<kind>.<project_id>` |")
-	text, _, _ := strings.Cut(rest, "| outcome |")
+	_, rest, _ := strings.Cut(string(page), "### Attention events")
+	text, _, _ := strings.Cut(rest, "## Outcomes")
 	for field := range fields {
 		if !strings.Contains(text, "`"+field+"`") {
-			t.Errorf("README does not name the field %s of attention events", field)
+			t.Errorf("MESSAGES.md does not name the field %s of attention events", field)
 		}
 	}
 }

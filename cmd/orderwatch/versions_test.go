@@ -200,16 +200,22 @@ func changeRecord(t *testing.T, bucket jetstream.KeyValue, order, field string, 
 	return revision, encoded
 }
 
+// buildWithoutHeader builds a worker that writes and checks records as the release before does.
+func buildWithoutHeader(t *testing.T) string {
+	t.Helper()
+	return buildChanged(t, map[string][2]string{
+		"events/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))", "_ = strconv.Itoa"},
+		"watcher/record.go": {"case w.Schema < 1:", "case w.Schema < 0:"},
+		"watcher/intake.go": {"w.Wakeup = highest + 1", "_ = highest"},
+	})
+}
+
 // TestReleaseBeforeTheHeader rolls a fleet under load from workers that set no header on records, and check
 // less of them, as the release before does, to this one, and for some time back again. Nobody takes the
 // other's records for broken.
 func TestReleaseBeforeTheHeader(t *testing.T) {
 	t.Parallel()
-	before := buildChanged(t, map[string][2]string{
-		"events/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))", "_ = strconv.Itoa"},
-		"watcher/record.go": {"case w.Schema < 1:", "case w.Schema < 0:"},
-		"watcher/intake.go": {"w.Wakeup = highest + 1", "_ = highest"},
-	})
+	before := buildWithoutHeader(t)
 	l := newLoad(500, 16*time.Second, 5)
 	n := startNATS(t, "")
 	f := startFleet(t, n.url, l, 2)

@@ -269,6 +269,7 @@ func TestWatchThroughRestarts(t *testing.T) {
 	if code := p.ends(t); code != 3 {
 		t.Errorf("exit code %d", code)
 	}
+	awaitDrained(t, d.nats.js)
 	for _, once := range []string{"the connection to NATS is lost", "connected to NATS again", "no worker is there", "a worker is there again", "cannot be followed"} {
 		if n := strings.Count(p.text(), once); n > 1 {
 			t.Errorf("%q is said %d times", once, n)

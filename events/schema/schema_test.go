@@ -178,14 +178,14 @@ const (
 	order   = project + ".order.pool-5ed5-w4l2n"
 )
 
-// goldens returns the events that testdata and README show.
+// goldens returns the events that testdata and MESSAGES.md show.
 func goldens(t *testing.T) []golden {
 	t.Helper()
 	paths, err := filepath.Glob("../testdata/*.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := []golden{{"README", "orders.completed.partially_failed." + order, readme(t, "<!-- completion -->\n```json\n", "```")}}
+	list := []golden{{"MESSAGES.md", "orders.completed.partially_failed." + order, page(t, "<!-- completion -->\n```json\n", "```")}}
 	for _, path := range paths {
 		body, err := os.ReadFile(path)
 		if err != nil {
@@ -205,29 +205,29 @@ func goldens(t *testing.T) []golden {
 	return list
 }
 
-// readme returns what stands in README.md between two texts.
-func readme(t *testing.T, after, before string) []byte {
+// page returns what stands in MESSAGES.md between two texts.
+func page(t *testing.T, after, before string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../MESSAGES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, found := strings.Cut(string(text), after)
 	part, _, ends := strings.Cut(rest, before)
 	if !found || !ends {
-		t.Fatalf("README.md has nothing between %q and %q", after, before)
+		t.Fatalf("MESSAGES.md has nothing between %q and %q", after, before)
 	}
 	return []byte(part)
 }
 
-// TestGoldens holds the events that testdata and README show against the schemas, and that events
+// TestGoldens holds the events that testdata and MESSAGES.md show against the schemas, and that events
 // which are wrong in one place are found out.
 func TestGoldens(t *testing.T) {
 	t.Parallel()
 	header := map[string][]string{"Content-Type": {"application/cloudevents+json"}}
 	list := goldens(t)
 	if len(list) < 6 {
-		t.Fatalf("%d events; testdata has five, and README one", len(list))
+		t.Fatalf("%d events; testdata has five, and MESSAGES.md one", len(list))
 	}
 	for _, g := range list {
 		if err := schematest.Event(g.subject, header, g.body); err != nil {
@@ -257,22 +257,22 @@ func TestGoldens(t *testing.T) {
 
 var fieldRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
 
-// TestREADMERequest holds that README's table names the fields of the request schema, and that its
+// TestRequestPage holds that the table of MESSAGES.md names the fields of the request schema, and that its
 // example is a request.
-func TestREADMERequest(t *testing.T) {
+func TestRequestPage(t *testing.T) {
 	var named []string
-	for _, row := range fieldRow.FindAllSubmatch(readme(t, "| field | default | meaning |", "\n\n"), -1) {
+	for _, row := range fieldRow.FindAllSubmatch(page(t, "| field | default | meaning |", "\n\n"), -1) {
 		named = append(named, string(row[1]))
 	}
 	fields := slices.Sorted(maps.Keys(document(t, "request")["properties"].(object)))
 	if slices.Sort(named); !slices.Equal(named, fields) {
-		t.Errorf("README's table has %v; the schema has %v", named, fields)
+		t.Errorf("the table has %v; the schema has %v", named, fields)
 	}
 	request, err := schematest.Compile("request")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := schematest.Validate(request, readme(t, "Two fields are needed:\n\n```json\n", "```")); err != nil {
+	if err := schematest.Validate(request, page(t, "Two fields are needed:\n\n```json\n", "```")); err != nil {
 		t.Error(err)
 	}
 }

@@ -33,6 +33,9 @@ const (
 	// goneLooks in a row find that a request is in no watch, before it is published again: it may just wait for
 	// its turn. It is published again as often as that goes on.
 	goneLooks = 5
+	// endedLooks in a row find that a watch has ended whose completion event has not come, before its record is
+	// taken for it: NATS lost the event.
+	endedLooks = 5
 )
 
 // A waiting follows orders until all have ended.
@@ -56,6 +59,7 @@ type waiting struct {
 
 	unanswered int            // looks that found the request in no watch
 	gone       map[string]int // the same in a row, by the id of each request; look's alone
+	endless    map[string]int // looks in a row that found the request's watch ended, by its id; look's alone
 }
 
 // A seen is how far an order was when it was shown last.
@@ -81,7 +85,7 @@ type Options struct {
 func Wait(ctx context.Context, o Options) error {
 	w := &waiting{
 		client: o.Client, requests: o.Requests, chosen: o.Chosen, format: o.Format, out: o.Out, paint: output.PaintFor(o.Out),
-		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), done: make(chan struct{}),
+		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), endless: make(map[string]int), done: make(chan struct{}),
 	}
 	widest := 0
 	for _, r := range o.Requests {
@@ -276,10 +280,37 @@ func (w *waiting) look(ctx context.Context) {
 			if away = 0; err == nil {
 				w.notices.end("worker", "a worker is there again")
 				w.looked(order, s)
+				w.endByRecord(order, s)
 			}
 			w.askAgain(ctx, order, s, err)
 		}
 	}
+}
+
+// endByRecord ends the waiting for requests whose watch has ended and whose completion event does not come.
+func (w *waiting) endByRecord(order watcher.Order, s watcher.Snapshot) {
+	for _, r := range w.openRequests(order) {
+		if s.State != watcher.Ended || !answers(s, r.RequestID) {
+			w.endless[r.RequestID] = 0
+			continue
+		}
+		if w.endless[r.RequestID]++; w.endless[r.RequestID] < endedLooks {
+			continue
+		}
+		e, ok := events.CompletionEvent(s)
+		if !ok {
+			continue
+		}
+		w.notices.begin("completion "+r.RequestID, w.name(order)+": its watch has ended, and no completion event came: NATS may have lost it. This is what its record says")
+		if err := w.take(e); err != nil {
+			return
+		}
+	}
+}
+
+// answers reports whether the watch answers the request.
+func answers(s watcher.Snapshot, requestID string) bool {
+	return slices.ContainsFunc(s.Requests, func(answered watcher.Request) bool { return answered.ID == requestID })
 }
 
 // askAgain publishes requests again that are in no watch any more: NATS lost what it had stored, or the
@@ -290,7 +321,7 @@ func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.S
 	broken := isAnswer && answer.Code == http.StatusGone
 	missing := isAnswer && answer.Code == http.StatusNotFound
 	for _, r := range w.openRequests(order) {
-		inWatch := err == nil && slices.ContainsFunc(s.Requests, func(answered watcher.Request) bool { return answered.ID == r.RequestID })
+		inWatch := err == nil && answers(s, r.RequestID)
 		if inWatch || err != nil && !broken && !missing {
 			w.gone[r.RequestID] = 0
 			continue

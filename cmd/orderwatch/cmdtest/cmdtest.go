@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and the README's table")
+var update = flag.Bool("update", false, "rewrite golden files and what pages show of them")
 
 const prefix = "ORDERWATCH_"
 

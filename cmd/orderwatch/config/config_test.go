@@ -507,9 +507,9 @@ func TestConfigTable(t *testing.T) {
 	cmdtest.Golden(t, "testdata/configuration.txt", Table())
 }
 
-// TestREADME holds the README's table against the code.
-func TestREADME(t *testing.T) {
-	const path, from, to = "../../../README.md", "<!-- configuration -->\n", "<!-- /configuration -->"
+// TestConfigurationPage holds the table of deploy/CONFIGURATION.md against the code.
+func TestConfigurationPage(t *testing.T) {
+	const path, from, to = "../../../deploy/CONFIGURATION.md", "<!-- configuration -->\n", "<!-- /configuration -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

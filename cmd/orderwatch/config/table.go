@@ -41,7 +41,7 @@ func Table() string {
 	return b.String()
 }
 
-// Markdown returns the same as a Markdown table, for the README.
+// Markdown returns the same as a Markdown table, for deploy/CONFIGURATION.md.
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString(tableIntro)

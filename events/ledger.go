@@ -1,0 +1,239 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A ledger says how the streams were. It lies in the bucket of records, where it is lost with them, and
+// in ORDER_SLACK, where it is not; and each worker remembers it.
+type ledger struct {
+	ID string `json:"id"` // another one after each loss
+	// LostAt is when people were told of a loss, after which the ledger was begun; zero where it was begun because
+	// nothing was known of before.
+	LostAt time.Time `json:"lost_at,omitzero"`
+	// Forgotten is when the records were lost last.
+	Forgotten time.Time             `json:"forgotten,omitzero"`
+	Streams   map[string]streamSeen `json:"streams"` // by what is lost with them
+}
+
+// A streamSeen is how a stream was when it was looked at last.
+type streamSeen struct {
+	Created time.Time `json:"created"`
+	Last    uint64    `json:"last"`             // sequence
+	LastAt  time.Time `json:"last_at,omitzero"` // when the last message was stored; zero where none is there
+}
+
+// ledgerKey is the key of the ledger in both buckets.
+const ledgerKey = "store"
+
+// ledgerEvery is how often a ledger is written that has not changed: it must not expire.
+const ledgerEvery = time.Hour
+
+// A storeLook is what one look at the store found.
+type storeLook struct {
+	now     time.Time
+	streams map[string]*jetstream.StreamInfo // by what is lost with them
+	wakeups *jetstream.StreamInfo            // where nothing was known
+	record  keptLedger
+	note    keptLedger
+}
+
+// A keptLedger is what lies in the place of a ledger.
+type keptLedger struct {
+	ledger   *ledger   // nil where it cannot be read
+	revision uint64    // 0 where nothing is there
+	at       time.Time // when it was written
+}
+
+// lostKinds are what can be lost, in the order in which people are told.
+var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}
+
+// look looks at the streams first: an absence that is read afterwards is that of what they held.
+func (s *store) look(ctx context.Context, now time.Time) (storeLook, error) {
+	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
+	for what, name := range map[string]string{
+		watcher.LostWatches: s.names.recordStream(), watcher.LostRequests: s.names.requestStream(),
+		watcher.LostEvents: s.names.eventStream(), watcher.LostNotes: s.names.noteStream(),
+	} {
+		stream, err := s.js.Stream(ctx, name)
+		if err != nil {
+			return look, err
+		}
+		look.streams[what] = stream.CachedInfo()
+	}
+	var err error
+	if look.record, err = s.keptLedger(ctx, s.names.recordStream(), s.names.record(ledgerKey)); err != nil {
+		return look, err
+	}
+	if look.note, err = s.keptLedger(ctx, s.names.noteStream(), s.names.note(ledgerKey)); err != nil {
+		return look, err
+	}
+	stream, err := s.js.Stream(ctx, s.names.wakeupStream())
+	if err == nil {
+		look.wakeups = stream.CachedInfo()
+	}
+	return look, err
+}
+
+func (s *store) keptLedger(ctx context.Context, stream, subject string) (keptLedger, error) {
+	m, err := s.last(ctx, stream, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return keptLedger{}, nil
+	}
+	return keptLedger{decodeLedger(m.Data), m.Sequence, m.Time}, err
+}
+
+// known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is
+// known. toldByOther says that another worker has found a loss and told of it.
+func (look storeLook) known(mine *ledger) (known *ledger, toldByOther bool) {
+	there := look.record.ledger
+	switch {
+	case mine != nil && there != nil && there.ID != mine.ID && !there.LostAt.IsZero():
+		return there, true
+	case mine != nil:
+		return mine, false
+	case there != nil:
+		return there, false
+	case look.note.ledger != nil && look.fresh(look.note.at):
+		return look.note.ledger, false
+	}
+	return nil, false
+}
+
+// fresh reports whether what was written then cannot have expired, wherever it lay.
+func (look storeLook) fresh(at time.Time) bool {
+	for _, info := range look.streams {
+		if keeps := info.Config.MaxAge; keeps > 0 && look.now.Sub(at) > keeps/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// lost returns what was lost since the ledger was written. noted says that it lay in ORDER_SLACK then.
+func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
+	if known == nil {
+		return look.neverSeen()
+	}
+	for _, what := range lostKinds {
+		before, ok := known.Streams[what]
+		info := look.streams[what]
+		if !ok {
+			continue
+		}
+		anew, emptied := !info.Created.Equal(before.Created), false
+		switch what {
+		case watcher.LostWatches:
+			gone := look.record.revision == 0 || look.record.ledger != nil && look.record.ledger.ID != known.ID
+			anew, emptied = anew && gone, gone && info.State.LastSeq >= before.Last
+		case watcher.LostEvents:
+			emptied = look.dropped(before, info)
+		case watcher.LostNotes:
+			emptied = noted && look.note.revision == 0
+		}
+		if anew {
+			lost = append(lost, lostPart{what, info.Created})
+		} else if emptied {
+			lost = append(lost, lostPart{what, look.now})
+		}
+	}
+	return lost
+}
+
+// dropped reports whether a stream whose messages only expire does not hold one any more that has not.
+func (look storeLook) dropped(before streamSeen, info *jetstream.StreamInfo) bool {
+	if before.LastAt.IsZero() || info.State.FirstSeq <= before.Last || info.State.LastSeq < before.Last {
+		return false
+	}
+	return info.Config.MaxAge == 0 || look.now.Sub(before.LastAt) < info.Config.MaxAge/2
+}
+
+// neverSeen returns what was lost where no ledger is left: an empty bucket of records beside what only a
+// watch leaves behind.
+func (look storeLook) neverSeen() []lostPart {
+	records := look.streams[watcher.LostWatches]
+	if records.State.Msgs > 0 {
+		return nil
+	}
+	for _, info := range []*jetstream.StreamInfo{look.streams[watcher.LostEvents], look.wakeups} {
+		if info.State.Msgs == 0 || !look.fresh(info.State.LastTime) {
+			continue
+		}
+		switch {
+		case info.State.FirstTime.Before(records.Created):
+			return []lostPart{{watcher.LostWatches, records.Created}}
+		case records.State.LastSeq > 0:
+			return []lostPart{{watcher.LostWatches, look.now}}
+		}
+	}
+	return nil
+}
+
+// next returns the ledger as it is now.
+func (look storeLook) next(known *ledger, lost []lostPart) ledger {
+	next := ledger{ID: nuid.Next(), Streams: make(map[string]streamSeen)}
+	if known != nil {
+		next.LostAt, next.Forgotten = known.LostAt, known.Forgotten
+		if len(lost) == 0 {
+			next.ID = known.ID
+		}
+	}
+	for _, p := range lost {
+		next.LostAt = look.now
+		if p.what == watcher.LostWatches {
+			next.Forgotten = p.since
+		}
+	}
+	for what, info := range look.streams {
+		seen := streamSeen{Created: info.Created, Last: info.State.LastSeq}
+		if info.State.Msgs > 0 {
+			seen.LastAt = info.State.LastTime
+		}
+		next.Streams[what] = seen
+	}
+	return next
+}
+
+// keepLedger writes the ledger where it differs from what lies there, or is to be written again, and reports
+// whether it lies in ORDER_SLACK. The bucket of records comes first: the other one says that it lies there.
+func (s *store) keepLedger(ctx context.Context, look storeLook, l ledger) (noted bool, err error) {
+	encoded, err := json.Marshal(l)
+	if err != nil {
+		return false, err
+	}
+	if look.due(look.record, l) {
+		m := &nats.Msg{Subject: s.names.write(s.names.record(ledgerKey)), Data: encoded}
+		if _, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(look.record.revision)); err != nil {
+			return false, err
+		}
+	}
+	if look.due(look.note, l) {
+		m := &nats.Msg{Subject: s.names.write(s.names.note(ledgerKey)), Data: encoded}
+		if _, err := s.publish(ctx, s.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(look.note.revision)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// due reports whether the ledger is to be written in the place of what lies there.
+func (look storeLook) due(kept keptLedger, l ledger) bool {
+	if kept.ledger == nil || kept.ledger.ID != l.ID || look.now.Sub(kept.at) > ledgerEvery {
+		return true
+	}
+	for what, seen := range l.Streams {
+		if !kept.ledger.Streams[what].Created.Equal(seen.Created) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,54 @@
+package events
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// How many requests, and how many wake-ups, may lie in open pulls of one worker. A worker that sleeps takes so many
+// with it, and they come again after AckWait: so there are few. Where an account's rate is used up more wake-ups may. A
+// watch then waits as long as the queue of the worker that its wake-up came to, so the server is to deal wake-ups out
+// evenly. It serves open pulls in turn; but wake-ups come in bunches, and where a bunch is larger than what lies in
+// pulls, whoever asks again first gets more.
+const (
+	fewPulled  = 8
+	manyPulled = 64
+)
+
+// rateRemembered is for how long an account's rate counts as used up after a watch was put off for it.
+const rateRemembered = 10 * time.Second
+
+// openPulls decides how many messages lie in open pulls. It is safe for concurrent use.
+type openPulls struct {
+	slots  int                       // no more than these are handled at a time
+	usedUp atomic.Pointer[time.Time] // when a watch was last put off for an account's rate
+}
+
+// few is for requests.
+func (p *openPulls) few() int { return min(fewPulled, p.slots) }
+
+// wanted is for wake-ups.
+func (p *openPulls) wanted() int {
+	if at := p.usedUp.Load(); at != nil && time.Since(*at) < rateRemembered {
+		return min(manyPulled, p.slots)
+	}
+	return p.few()
+}
+
+// ratedOrders notes when a watch is put off for an account's rate.
+type ratedOrders struct {
+	watcher.Orders
+	pulls *openPulls
+}
+
+func (o ratedOrders) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
+	leave := o.Orders.Wait(ctx, region, order, now, turn)
+	if leave.After > 0 && leave.Held == "" {
+		at := time.Now()
+		o.pulls.usedUp.Store(&at)
+	}
+	return leave
+}
