@@ -71,17 +71,6 @@ func (f findings) count(l level) int {
 	return n
 }
 
-// unset returns how many are variables that are required and are not there.
-func (f findings) unset() int {
-	n := 0
-	for _, one := range f {
-		if one.Check == variableCheck && strings.HasPrefix(one.Found, unset) {
-			n++
-		}
-	}
-	return n
-}
-
 // A findingPrinter shows findings, group by group.
 type findingPrinter struct {
 	out     io.Writer
