@@ -12,7 +12,7 @@ import (
 func notice(c watcher.Completion) string {
 	switch c.Outcome {
 	case watcher.TimedOut:
-		if c.Error != nil && c.Error.Code == unknownOrder && isGone(c) {
+		if c.Error != nil && c.Error.UnknownOrder() && isGone(c) {
 			return escape(sentenceCase(word(c.Reason, maxReason)))
 		}
 		return "*The order itself may still be running*: only the watching has stopped."
@@ -31,9 +31,6 @@ func sentenceCase(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(first)) + s[size:]
 }
-
-// unknownOrder is ModelArts' code for an order that it does not know.
-const unknownOrder = "ModelArts.50015001"
 
 const notFoundAdvice = "*Likely causes*\n" +
 	"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
@@ -62,7 +59,7 @@ func advice(c watcher.Completion, causes []cause) string {
 		}
 		return text
 	case watcher.TimedOut:
-		if c.Error != nil && c.Error.Code == unknownOrder {
+		if c.Error != nil && c.Error.UnknownOrder() {
 			return unknownAdvice(c)
 		}
 		if c.Error != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -98,7 +99,7 @@ const calm = "*No order has failed because of this*, and none that waits needs t
 
 // announceEnd returns what people are told when it is over.
 func announceEnd(a watcher.Attention, w wording) Message {
-	lasted := "after " + span(a.Until.Sub(a.Since))
+	lasted := "after " + words.Span(a.Until.Sub(a.Since))
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
@@ -137,7 +138,7 @@ func regionOf(a watcher.Attention) string { return orUnknown(word(a.Region, maxW
 func projectOf(a watcher.Attention) string { return orUnknown(word(a.ProjectID, maxPerson+4)) }
 
 // orders returns how many orders there are.
-func orders(a watcher.Attention) string { return count(max(a.WaitingAll, a.Waiting, 0), "order") }
+func orders(a watcher.Attention) string { return words.Count(max(a.WaitingAll, a.Waiting, 0), "order") }
 
 // waiting returns "1 order waits", "1,200 orders wait".
 func waiting(a watcher.Attention) string {

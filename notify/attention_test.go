@@ -108,7 +108,7 @@ func announcements() map[string]announcement {
 	one := attention(watcher.Unreachable, watcher.HeldUnreachable)
 	one.Waiting, one.WaitingAll, one.Reason = 1, 1, ""
 	all["account_unreachable_webhook"] = announcement{one, notify.Options{NoThread: true}}
-	here.Secrets = []string{secretKey}
+	here.Secrets = notify.HideSecrets(secretKey)
 	late := attention(watcher.Overdue, "")
 	late.Account, late.WaitingAll, late.Until = "", late.Waiting, late.Since.Add(time.Minute)
 	all["overdue"] = announcement{late, here}
@@ -163,7 +163,7 @@ func FuzzAnnounce(f *testing.F) {
 		if ends {
 			a.Kind, a.Until = watcher.Reachable, time.Unix(since+lasted, 0)
 		}
-		o := notify.Options{Mention: "here", Secrets: []string{secretKey}}
+		o := notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}
 		keepsLimits(t, notify.Announce(a, o), o)
 	})
 }

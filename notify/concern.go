@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -31,7 +32,7 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 		p.add(richText(paragraph("", "The last error:"), preformatted(errorText(a.Error))))
 	}
 	if len(w.items) > 0 {
-		p.add(richText(paragraph(w.title, ""), preformatted(itemLines(w.items, func(n int) string { return "and " + number(n) + " more" }))))
+		p.add(richText(paragraph(w.title, ""), preformatted(itemLines(w.items, func(n int) string { return "and " + words.Number(n) + " more" }))))
 	}
 	if len(w.again) > 0 {
 		p.add(richText(paragraph("Publish these again, under a new id", ""), preformatted(requestLines(w.again))))
@@ -118,7 +119,7 @@ func lastSeen(c watcher.Completion) string {
 	if n.Total == 0 {
 		return "no item so far"
 	}
-	return number(n.Succeeded+n.Failed) + " of " + count(n.Total, "item") + " ended" + missingNote(n)
+	return words.Number(n.Succeeded+n.Failed) + " of " + words.Count(n.Total, "item") + " ended" + missingNote(n)
 }
 
 // errorAfter returns ": CODE: message" on one line.
@@ -137,7 +138,7 @@ func some(items []watcher.Item) string {
 	if len(items) <= 1 {
 		return "An item"
 	}
-	return count(len(items), "item")
+	return words.Count(len(items), "item")
 }
 
 func them(items []watcher.Item) string {
@@ -162,7 +163,7 @@ func firstMissing(items []watcher.Item) string {
 	it := items[0]
 	text := ": " + itemName(it) + ", last seen " + statusWord(it)
 	if more := len(items) - 1; more > 0 {
-		text += ", and " + number(more) + " more"
+		text += ", and " + words.Number(more) + " more"
 	}
 	return text
 }
@@ -221,7 +222,7 @@ func again(requests []watcher.Request) string {
 	if len(requests) == 0 {
 		return "no event names who asked for the order: whoever did is to publish the request again, under a new id."
 	}
-	return "publish " + count(len(requests), "request") + " again, under a new id."
+	return "publish " + words.Count(len(requests), "request") + " again, under a new id."
 }
 
 // requestLines names requests, one on a line.
@@ -235,7 +236,7 @@ func requestLines(requests []watcher.Request) string {
 		lines = append(lines, text)
 	}
 	if more := len(requests) - maxAgain; more > 0 {
-		lines = append(lines, "and "+number(more)+" more")
+		lines = append(lines, "and "+words.Number(more)+" more")
 	}
 	return strings.Join(lines, "\n")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -61,7 +62,7 @@ func askedBy(requests []watcher.Request) string {
 	case len(requests) == 0:
 		return ""
 	case more > 0:
-		text += fmt.Sprintf(" and %s more", number(more))
+		text += fmt.Sprintf(" and %s more", words.Number(more))
 	}
 	return text
 }
@@ -93,7 +94,7 @@ func askers(requests []watcher.Request) string {
 	case 1:
 		return names[0]
 	}
-	return names[0] + " and " + count(len(names)-1, "other")
+	return names[0] + " and " + words.Count(len(names)-1, "other")
 }
 
 // firstLink returns the oldest request's link that can be shown.
@@ -124,7 +125,7 @@ func labelText(requests []watcher.Request) string {
 	}
 	text := strings.Join(shown, " · ")
 	if more := len(all) - len(shown); more > 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s and %s", text, count(more, "more label")), " and ")
+		text = strings.TrimPrefix(fmt.Sprintf("%s and %s", text, words.Count(more, "more label")), " and ")
 	}
 	return text
 }
@@ -138,5 +139,5 @@ func lateness(c watcher.Completion, now time.Time) string {
 	case d < 2*time.Hour:
 		return fmt.Sprintf("%d min late", int(d.Minutes()))
 	}
-	return span(d) + " late"
+	return words.Span(d) + " late"
 }

@@ -164,7 +164,7 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 
 // options returns what messages depend on beside what they tell of.
 func (s *Slack) options(t target) Options {
-	return Options{Mention: t.mention, Now: s.config.Now(), NoThread: t.channel == webhookChannel, Secrets: s.config.Secrets}
+	return Options{Mention: t.mention, Now: s.config.Now(), NoThread: t.channel == webhookChannel, Secrets: s.secrets}
 }
 
 // post makes one call after the other until what is to be told stands.

@@ -12,6 +12,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A storm is when more than stormWaiting messages wait for a channel, as after an outage. One of several
@@ -71,16 +72,16 @@ func (g *digest) add(c watcher.Completion) {
 func (g *digest) message(now time.Time) Message {
 	var parts []string
 	if g.Succeeded > 0 {
-		parts = append(parts, count(g.Succeeded, "order")+" succeeded")
+		parts = append(parts, words.Count(g.Succeeded, "order")+" succeeded")
 	}
 	if g.Cancelled > 0 {
-		parts = append(parts, count(g.Cancelled, "watch")+" cancelled")
+		parts = append(parts, words.Count(g.Cancelled, "watch")+" cancelled")
 	}
 	said := strings.Join(parts, ", ")
 	why := "Too many messages waited for this channel, so these are told together. Failures have messages of their own."
 	names := strings.Join(g.Names, ", ")
 	if more := len(g.Watches) - len(g.Names); more > 0 {
-		names += fmt.Sprintf(" and %s more: see the completion events", number(more))
+		names += fmt.Sprintf(" and %s more: see the completion events", words.Number(more))
 	}
 	title := ":package: *" + escape(said) + "*"
 	p := newPage()
@@ -151,7 +152,7 @@ func (s *Slack) join(ctx context.Context, c watcher.Completion, own *entry, chan
 			continue
 		}
 		if err == nil && g.place(c.WatchID) == 0 {
-			g.add(redact(c, s.config.Secrets))
+			g.add(redact(c, s.secrets))
 			err = s.writeDigest(ctx, own.posting.Digest, g)
 		}
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A cause is one group of failed items as people are told of it.
@@ -91,10 +92,10 @@ func (c cause) head(names int) (bold, plain string) {
 	if shown := c.names[:names]; len(shown) > 0 {
 		plain += " · " + nameList(shown)
 		if c.count > len(shown) {
-			plain += " +" + number(c.count-len(shown))
+			plain += " +" + words.Number(c.count-len(shown))
 		}
 	}
-	return number(c.count) + " ×", " " + plain
+	return words.Number(c.count) + " ×", " " + plain
 }
 
 // headBefore is head where the message follows.

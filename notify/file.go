@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Bounds of a file.
@@ -52,12 +54,12 @@ func fileOf(c watcher.Completion) (f *File, missing int) {
 	f = &File{
 		Name:    "orderwatch-" + plainKey(c.WatchID) + ".csv",
 		Title:   fit("Failed items of "+name, maxText),
-		Text:    escape(fmt.Sprintf("Failed items of %s, all as CSV: %s.", name, count(min(written, len(failed)), "item"))),
+		Text:    escape(fmt.Sprintf("Failed items of %s, all as CSV: %s.", name, words.Count(min(written, len(failed)), "item"))),
 		Instead: escape(fmt.Sprintf("The file with the failed items of %s is not here, since Slack did not take it: %s", name, inEvent(c))),
 		Content: content,
 	}
 	if missing > 0 {
-		f.Text = escape(fmt.Sprintf("Failed items of %s as CSV: %s. %s not named in the completion event, or did not fit.", name, count(written, "item"), count(missing, "more")))
+		f.Text = escape(fmt.Sprintf("Failed items of %s as CSV: %s. %s not named in the completion event, or did not fit.", name, words.Count(written, "item"), words.Count(missing, "more")))
 	}
 	return f, missing
 }
@@ -120,7 +122,7 @@ func longText(s string, limit int) string {
 	if len(s) > utf8.UTFMax*limit { // whatever it is made of
 		return excerpt(s, limit)
 	}
-	if s = strings.TrimSpace(clean(s)); units(s) <= limit {
+	if s = strings.TrimSpace(foreign.Text(s)); units(s) <= limit {
 		return s
 	}
 	return excerpt(s, limit)

@@ -264,7 +264,7 @@ func TestFileOfHostileItems(t *testing.T) {
 	for i, f := range failures {
 		c.Items[i].Action = f.Action
 	}
-	m := notify.Summarize(c, notify.Options{File: true, Secrets: []string{secretKey}})
+	m := notify.Summarize(c, notify.Options{File: true, Secrets: notify.HideSecrets(secretKey)})
 	if m.File == nil {
 		t.Fatal("no file")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A headline is the first line: what happened to which order. Its texts are not escaped.
@@ -17,19 +18,19 @@ type headline struct {
 
 func headlineOf(c watcher.Completion, causes []cause) headline {
 	n := c.Counts
-	lasted := span(c.CompletedAt.Sub(c.AcceptedAt))
+	lasted := words.Span(c.CompletedAt.Sub(c.AcceptedAt))
 	switch c.Outcome {
 	case watcher.Succeeded:
-		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", number(n.Succeeded), count(n.Total, "item"), span(took(c))) + missingNote(n)}
+		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", words.Number(n.Succeeded), words.Count(n.Total, "item"), words.Span(took(c))) + missingNote(n)}
 	case watcher.PartiallyFailed:
-		return headline{":warning:", "", fmt.Sprintf(": %s of %s failed", number(n.Failed), count(n.Total, "item")) + mostly(causes)}
+		return headline{":warning:", "", fmt.Sprintf(": %s of %s failed", words.Number(n.Failed), words.Count(n.Total, "item")) + mostly(causes)}
 	case watcher.AllFailed:
 		return headline{":red_circle:", "", " failed: " + allItems(n.Failed) + mostly(causes)}
 	case watcher.TimedOut:
 		return headline{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
 	case watcher.OrderNotFound:
 		if isGone(c) {
-			return headline{":mag:", "", fmt.Sprintf(" is gone: ModelArts in %s no longer knows it; %s of %s had ended when it was last seen", orUnknown(word(c.Region, maxWord)), number(n.Succeeded+n.Failed), count(n.Total, "item"))}
+			return headline{":mag:", "", fmt.Sprintf(" is gone: ModelArts in %s no longer knows it; %s of %s had ended when it was last seen", orUnknown(word(c.Region, maxWord)), words.Number(n.Succeeded+n.Failed), words.Count(n.Total, "item"))}
 		}
 		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s does not know it, asked for %s", orUnknown(word(c.Region, maxWord)), lasted)}
 	case watcher.OrderRefused:
@@ -51,7 +52,7 @@ func allItems(n int) string {
 	if n == 1 {
 		return "its only item"
 	}
-	return "all " + count(n, "item")
+	return "all " + words.Count(n, "item")
 }
 
 // mostly names the largest cause.
@@ -65,7 +66,7 @@ func mostly(causes []cause) string {
 	}
 	switch {
 	case len(causes) > 1:
-		return fmt.Sprintf(", %s with %s", number(causes[0].count), text)
+		return fmt.Sprintf(", %s with %s", words.Number(causes[0].count), text)
 	case causes[0].similar:
 		return ", messages like " + text
 	}
@@ -83,16 +84,16 @@ func openCounts(c watcher.Completion) string {
 	case seen == 0:
 		return "no item ever appeared"
 	default:
-		text = fmt.Sprintf("%s of %s ended", number(ended), number(n.Total))
+		text = fmt.Sprintf("%s of %s ended", words.Number(ended), words.Number(n.Total))
 		if n.Failed > 0 {
-			text += fmt.Sprintf(" (%s failed)", number(n.Failed))
+			text += fmt.Sprintf(" (%s failed)", words.Number(n.Failed))
 		}
 		if n.Processing > 0 {
-			text += fmt.Sprintf(", %s still processing", number(n.Processing)) + unknownNote(c.Items)
+			text += fmt.Sprintf(", %s still processing", words.Number(n.Processing)) + unknownNote(c.Items)
 		}
 		switch missing := n.Total - seen; {
 		case missing > 0:
-			text += fmt.Sprintf(", %s not created yet", number(missing))
+			text += fmt.Sprintf(", %s not created yet", words.Number(missing))
 		case n.Processing == 0 && c.Outcome == "":
 			text += ", checking whether more appear"
 		case n.Processing == 0 && c.Error == nil:
@@ -106,7 +107,7 @@ func openCounts(c watcher.Completion) string {
 	return text
 }
 
-// errorNote returns " (CODE: message)" on one line, with words for an account that is held.
+// errorNote returns " (CODE: message)" on one line, with words where the API gave no code.
 func errorNote(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
@@ -118,20 +119,10 @@ func errorNote(e *watcher.ErrorDetail) string {
 	return " (" + text + ")"
 }
 
-// errorCode returns the API's code, empty where the watcher put its own word there. Where the account
-// was held it says for what, too.
+// errorCode returns what happened in words, with the API's code where it gave one.
 func errorCode(e *watcher.ErrorDetail) string {
-	switch {
-	case e.AccountHeld() && e.Code != watcher.HeldCode:
-		return e.Held.Words() + ", " + e.Code
-	case e.AccountHeld():
-		return e.Held.Words()
-	}
-	switch watcher.Class(e.Code) {
-	case watcher.MayPass, watcher.Throttled, watcher.NotFound, watcher.Refused, watcher.Forbidden, watcher.Credentials:
-		return ""
-	}
-	return e.Code
+	said, code := e.Words()
+	return strings.Trim(said+", "+code, ", ")
 }
 
 // cancelReason returns the reason, which says who cancelled.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A Log tells the log how a watch ended, and of accounts that cannot be asked, where there is no
@@ -14,13 +15,13 @@ import (
 // all else. It is safe for concurrent use.
 type Log struct {
 	log      *slog.Logger
-	secrets  []string
+	secrets  *foreign.Secrets
 	receipts receipts
 }
 
 // NewLog returns a notifier that writes to the log. The secrets are never written.
 func NewLog(log *slog.Logger, secrets ...string) *Log {
-	return &Log{log: log, secrets: secrets, receipts: receipts{known: make(map[place]*receipt)}}
+	return &Log{log: log, secrets: HideSecrets(secrets...), receipts: receipts{known: make(map[place]*receipt)}}
 }
 
 // Notify writes the summary and always returns nil.

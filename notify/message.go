@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/slack-go/slack"
 )
 
@@ -64,8 +65,8 @@ type Options struct {
 	Again watcher.Again
 	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
 	Refusal Refusal
-	// Secrets are never shown, whatever text they are in; empty ones are ignored.
-	Secrets []string
+	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
+	Secrets *foreign.Secrets
 }
 
 var mention = regexp.MustCompile(`^(here|[UWS][A-Z0-9]{2,30})$`)

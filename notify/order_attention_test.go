@@ -53,7 +53,7 @@ func concerns() map[string]struct {
 	here := notify.Options{Mention: "here"}
 	for _, kind := range concernKinds {
 		all["concern_"+string(kind)] = one{concern(kind), here}
-		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), notify.Options{Mention: "here", Secrets: []string{secretKey}}}
+		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}}
 	}
 	several := concern(watcher.Vanished)
 	for i := range several.Items[12:] {
@@ -131,7 +131,7 @@ func FuzzConcern(f *testing.F) {
 			it.MissingSince = a.Since
 		}
 		a.Items = append(a.Items, it)
-		o := notify.Options{Mention: "here", Secrets: []string{secretKey}}
+		o := notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}
 		keepsLimits(t, notify.Concern(a, o), o)
 	})
 }

@@ -3,17 +3,17 @@ package notify
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // redact returns the completion with every secret replaced in every text, the configured ones and those
 // that the cloud's texts hold: see [Redact]. It comes before all cutting: half a secret is not found any
 // more.
-func redact(c watcher.Completion, secrets []string) watcher.Completion {
-	hide := hider(secrets)
-	hideAll := remembered(func(text string) string { return hideAll(hide, text) })
+func redact(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
+	hide := secrets.Hide
+	hideAll := remembered(func(text string) string { return hideAll(secrets, text) })
 	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName} {
 		*s = hide(*s)
 	}
@@ -50,14 +50,14 @@ func redact(c watcher.Completion, secrets []string) watcher.Completion {
 }
 
 // redactOrderAttention does the same for what people should look at in one watch.
-func redactOrderAttention(a watcher.OrderAttention, secrets []string) watcher.OrderAttention {
+func redactOrderAttention(a watcher.OrderAttention, secrets *foreign.Secrets) watcher.OrderAttention {
 	c := redact(watcher.Completion{Report: a.Report, Error: a.Error}, secrets)
 	a.Report, a.Error = c.Report, c.Error
 	return a
 }
 
 // hideAll is for texts of the cloud, but for names.
-func hideAll(hide func(string) string, text string) string { return Redact(hide(text)) }
+func hideAll(secrets *foreign.Secrets, text string) string { return Redact(secrets.Hide(text)) }
 
 // remembered returns the function, made to look at each text once: items fail for the same few causes.
 func remembered(hide func(string) string) func(string) string {
@@ -73,68 +73,16 @@ func remembered(hide func(string) string) func(string) string {
 }
 
 // redactAttention does the same for an attention.
-func redactAttention(a watcher.Attention, secrets []string) watcher.Attention {
-	hide := hider(secrets)
+func redactAttention(a watcher.Attention, secrets *foreign.Secrets) watcher.Attention {
+	hide := secrets.Hide
 	for _, s := range []*string{&a.Account, &a.Region, &a.ProjectID} {
 		*s = hide(*s)
 	}
-	a.Reason = hideAll(hide, a.Reason)
+	a.Reason = hideAll(secrets, a.Reason)
 	return a
 }
 
-// hider returns what replaces every secret in a text.
-func hider(secrets []string) func(string) string {
-	secrets = slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
-	slices.SortStableFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin another
-	return func(text string) string {
-		if !slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) }) {
-			return text
-		}
-		return hideEach(text, secrets)
-	}
-}
-
-// hideEach goes from one secret in the text to the next, and takes the first of those that begin at one
-// place. Each secret is looked for once from the start to the end: a strings.Replacer tries them at every
-// place, and takes long over a long secret that is much like the text.
-func hideEach(text string, secrets []string) string {
-	var b strings.Builder
-	next := make([]int, len(secrets)) // where each begins, not before done; len(text) for nowhere
-	for i, s := range secrets {
-		next[i] = indexFrom(text, s, 0)
-	}
-	for done := 0; ; {
-		i := firstOf(next)
-		if next[i] == len(text) {
-			b.WriteString(text[done:])
-			return b.String()
-		}
-		b.WriteString(text[done:next[i]])
-		b.WriteString(hiddenSecret)
-		done = next[i] + len(secrets[i])
-		for i, s := range secrets {
-			if next[i] < done {
-				next[i] = indexFrom(text, s, done)
-			}
-		}
-	}
-}
-
-// firstOf returns the index of the first of the smallest numbers.
-func firstOf(numbers []int) int {
-	least := 0
-	for i, n := range numbers {
-		if n < numbers[least] {
-			least = i
-		}
-	}
-	return least
-}
-
-// indexFrom returns where s begins in the text, not before a place; the text's length for nowhere.
-func indexFrom(text, s string, from int) int {
-	if i := strings.Index(text[from:], s); i >= 0 {
-		return from + i
-	}
-	return len(text)
+// HideSecrets returns what hides these secrets in messages: "[secret]" stands for each.
+func HideSecrets(secrets ...string) *foreign.Secrets {
+	return foreign.NewSecrets(hiddenSecret, secrets...)
 }

@@ -95,3 +95,11 @@ func domainLength(t string) int {
 // notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a
 // domain.
 var notDomains = []string{"service", "socket", "timer", "mount", "slice", "scope", "target", "device", "local", "localdomain", "novalocal", "internal"}
+
+// indexFrom returns where s begins in the text, not before a place; the text's length for nowhere.
+func indexFrom(text, s string, from int) int {
+	if i := strings.Index(text[from:], s); i >= 0 {
+		return from + i
+	}
+	return len(text)
+}

@@ -103,8 +103,8 @@ func BenchmarkRedactLong(b *testing.B) {
 
 const longText = 8 << 20
 
-// TestConfiguredSecrets holds that each configured secret goes, the longest of those that begin at one
-// place first, also out of long texts that are much like them.
+// TestConfiguredSecrets holds that each configured secret of 8 bytes or more goes, the longest of those that
+// begin at one place first, and each part of 12 bytes or more, also out of long texts that are much like them.
 func TestConfiguredSecrets(t *testing.T) {
 	t.Parallel()
 	letters := strings.Repeat("s", 12<<10)
@@ -114,16 +114,19 @@ func TestConfiguredSecrets(t *testing.T) {
 	}{
 		"none":              {nil, "disk is full", "disk is full"},
 		"an empty one":      {[]string{""}, "disk is full", "disk is full"},
-		"one":               {[]string{"planted"}, "planted disk planted", "[secret] disk [secret]"},
-		"two side by side":  {[]string{"planted", "disk"}, "diskplanted", "[secret][secret]"},
-		"one begins other":  {[]string{"planted", "planted disk"}, "a planted disk", "a [secret]"},
-		"one ends other":    {[]string{"disk", "planted disk"}, "a planted disk", "a [secret]"},
-		"they overlap":      {[]string{"planted disk", "disk is full"}, "planted disk is full", "[secret] is full"},
-		"the word for it":   {[]string{"secret"}, "a secret secret", "a [secret] [secret]"},
-		"long, and not it":  {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("s", longText), "disk sss"},
-		"long, and nearly":  {[]string{"t" + letters, "planted"}, "planted " + strings.Repeat(letters[1:]+"t", longText/len(letters)), "[secret] sss"},
-		"long, many times":  {[]string{letters}, "disk " + strings.Repeat(letters, longText/len(letters)), "disk [secret][secret]"},
-		"long, with others": {[]string{"planted", letters + "t"}, "disk planted " + strings.Repeat("s", longText), "disk [secret] sss"},
+		"one":               {[]string{"planted1"}, "planted1 disk planted1", "[secret] disk [secret]"},
+		"a short one":       {[]string{"planted"}, "planted disk", "planted disk"}, // it may be a word
+		"a part of one":     {[]string{"planted-in-a-text"}, "planted-in-a disk", "[secret] disk"},
+		"two side by side":  {[]string{"planted1", "the disk"}, "the diskplanted1", "[secret][secret]"},
+		"one begins other":  {[]string{"planted1", "planted1 disk"}, "a planted1 disk", "a [secret]"},
+		"one ends other":    {[]string{"the disk", "planted the disk"}, "a planted the disk", "a [secret]"},
+		"they overlap":      {[]string{"planted disk", "disk is full"}, "planted disk is full", "[secret]"},
+		"the word for it":   {[]string{"[secret]"}, "a [secret] [secret]", "a [secret] [secret]"},
+		"long, and not it":  {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("t", longText), "disk ttt"},
+		"long, and parts":   {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("s", longText), "disk [secret]"},
+		"long, and nearly":  {[]string{"t" + letters, "planted1"}, "planted1 " + strings.Repeat(letters[1:]+"t", longText/len(letters)), "[secret] [secret]"},
+		"long, many times":  {[]string{letters}, "disk " + strings.Repeat(letters, longText/len(letters)), "disk [secret]"},
+		"long, with others": {[]string{"planted1", letters + "t"}, "disk planted1 " + strings.Repeat("s", longText), "disk [secret] [secret]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

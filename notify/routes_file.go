@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -69,7 +70,7 @@ func (f *routesFile) err() error {
 	for i, fault := range f.faults {
 		what := fault.what
 		if i == maxFaults {
-			what = fmt.Sprintf("and %s from here on", count(len(f.faults)-i, "more error"))
+			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
 		}
 		all = append(all, fmt.Errorf("%s:%d: %s", line(f.name, maxRoutesName), fault.line, what))
 		if i == maxFaults {
@@ -82,7 +83,7 @@ func (f *routesFile) err() error {
 // read returns the rules. They are right where no fault was found.
 func (f *routesFile) read(text []byte) (rules []rule) {
 	if len(text) > MaxRoutesFile {
-		f.fault(1, "the file has more than %s bytes", number(MaxRoutesFile))
+		f.fault(1, "the file has more than %s bytes", words.Number(MaxRoutesFile))
 		return nil
 	}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))

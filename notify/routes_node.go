@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -116,7 +117,7 @@ func (f *routesFile) list(n *yaml.Node, what, wanted string, most int) []*yaml.N
 	case len(n.Content) == 0:
 		f.fault(n.Line, "%s is an empty list: name at least one, or leave it out", what)
 	case len(n.Content) > most:
-		f.fault(n.Line, "%s has %s entries, more than %s", what, number(len(n.Content)), number(most))
+		f.fault(n.Line, "%s has %s entries, more than %s", what, words.Number(len(n.Content)), words.Number(most))
 		return nil
 	}
 	return n.Content

@@ -8,6 +8,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // changesShown is how many changes a message about a watch that goes on shows.
@@ -17,14 +19,13 @@ const changesShown = 5
 // depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Running(g watcher.Progress, o Options) Message {
 	c := redact(watcher.Completion{Report: g.Report}, o.Secrets)
-	hide := hider(o.Secrets)
 	name := orUnknown(word(c.OrderName, maxName))
 	how := openCounts(c)
 	title := ":hourglass_flowing_sand: *" + link(firstLink(c.Requests), name) + "* is running: " + escape(fit(how, maxTitle))
 	p := newPage()
 	p.add(section(title))
 	p.add(section("", field("Items", escape(itemCounts(c))), field("Watching since", date(c.AcceptedAt))))
-	if text := changeList(g.Changes, hide); text != "" {
+	if text := changeList(g.Changes, o.Secrets); text != "" {
 		p.add(richText(paragraph("Changed last", ""), preformatted(text)))
 	}
 	if causes := causes(c.Failures); len(causes) > 0 {
@@ -35,15 +36,15 @@ func Running(g watcher.Progress, o Options) Message {
 }
 
 // changeList returns the last changes, one a line.
-func changeList(changes []watcher.Change, hide func(string) string) string {
+func changeList(changes []watcher.Change, secrets *foreign.Secrets) string {
 	var lines []string
 	for _, c := range slices.Backward(changes) {
 		if len(lines) == changesShown {
-			lines = append(lines, fmt.Sprintf("and %s before", number(len(changes)-changesShown)))
+			lines = append(lines, fmt.Sprintf("and %s before", words.Number(len(changes)-changesShown)))
 			break
 		}
-		text := fmt.Sprintf("%s · %s · %s", shortName(hide(c.ResourceName)), line(hideAll(hide, c.Action), maxWord), line(hideAll(hide, string(c.To)), maxWord))
-		if m := line(hideAll(hide, c.Message), maxShort); m != "" {
+		text := fmt.Sprintf("%s · %s · %s", shortName(secrets.Hide(c.ResourceName)), line(hideAll(secrets, c.Action), maxWord), line(hideAll(secrets, string(c.To)), maxWord))
+		if m := line(hideAll(secrets, c.Message), maxShort); m != "" {
 			text += " · " + m
 		}
 		lines = append(lines, text)
@@ -56,7 +57,7 @@ func failureList(causes []cause) string {
 	var lines []string
 	for i, c := range causes {
 		if i == titleCauses {
-			lines = append(lines, fmt.Sprintf("and %s", count(len(causes)-i, "more cause")))
+			lines = append(lines, fmt.Sprintf("and %s", words.Count(len(causes)-i, "more cause")))
 			break
 		}
 		bold, plain := c.headBefore(c.inline())

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
 )
@@ -73,6 +74,7 @@ type Slack struct {
 	log      *slog.Logger
 	id       string // of this worker among those that share the notes
 	config   Config
+	secrets  *foreign.Secrets
 	api      *slack.Client
 	receipts receipts
 	looks    *rate.Limiter // into channels' histories
@@ -109,7 +111,6 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 	if c.Timing == (Timing{}) {
 		c.Timing = DefaultTiming()
 	}
-	c.Secrets = append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)
 	if c.HTTPClient == nil {
 		c.HTTPClient = &http.Client{
 			Timeout:       c.Timing.Call,
@@ -127,7 +128,7 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		c.Sleep = sleep
 	}
 	return &Slack{
-		log: log, config: c, id: rand.Text(),
+		log: log, config: c, id: rand.Text(), secrets: HideSecrets(append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)...),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
 		looks:    rate.NewLimiter(0, 5),

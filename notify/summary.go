@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -90,7 +91,7 @@ func brief(c watcher.Completion, h headline, mention string, causes []cause) []s
 	text := title(c, h, mention, "")
 	for i, cause := range causes {
 		if i == titleCauses {
-			text += fmt.Sprintf("\n• and %s", count(len(causes)-i, "more cause"))
+			text += fmt.Sprintf("\n• and %s", words.Count(len(causes)-i, "more cause"))
 			break
 		}
 		bold, plain := cause.headBefore(cause.inline())
@@ -118,7 +119,7 @@ func orNoMessage(s string) string {
 
 // fields returns the facts that stand in two columns.
 func fields(c watcher.Completion) []*slack.TextBlockObject {
-	lasted := span(c.CompletedAt.Sub(c.AcceptedAt))
+	lasted := words.Span(c.CompletedAt.Sub(c.AcceptedAt))
 	switch c.Outcome {
 	case watcher.PartiallyFailed, watcher.AllFailed:
 		return []*slack.TextBlockObject{
@@ -130,7 +131,7 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 	case watcher.TimedOut:
 		return []*slack.TextBlockObject{
 			field("Items", escape(itemsSeen(c))),
-			field("Watched", fmt.Sprintf("%s, %s", lasted, count(c.Polls, "poll"))),
+			field("Watched", fmt.Sprintf("%s, %s", lasted, words.Count(c.Polls, "poll"))),
 			field("Watching since", date(c.AcceptedAt)),
 			field("Stopped", date(c.CompletedAt)),
 		}
@@ -138,7 +139,7 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 		if c.Outcome == watcher.OrderNotFound && isGone(c) {
 			return []*slack.TextBlockObject{
 				field("Items", escape(itemCounts(c))),
-				field("Asked", fmt.Sprintf("%s in %s", count(c.Polls, "time"), lasted)),
+				field("Asked", fmt.Sprintf("%s in %s", words.Count(c.Polls, "time"), lasted)),
 				field("Watching since", date(c.AcceptedAt)),
 				field("Ended", date(c.CompletedAt)),
 			}
@@ -146,7 +147,7 @@ func fields(c watcher.Completion) []*slack.TextBlockObject {
 		return []*slack.TextBlockObject{
 			field("Region", escape(orUnknown(word(c.Region, maxWord)))),
 			field("Project", escape(orUnknown(word(c.ProjectID, maxPerson+4)))),
-			field("Asked", fmt.Sprintf("%s in %s", count(c.Polls, "time"), lasted)),
+			field("Asked", fmt.Sprintf("%s in %s", words.Count(c.Polls, "time"), lasted)),
 			field("Ended", date(c.CompletedAt)),
 		}
 	case watcher.Cancelled:
@@ -172,13 +173,13 @@ func itemsSeen(c watcher.Completion) string {
 // itemCounts sums the items up, not escaped.
 func itemCounts(c watcher.Completion) string {
 	n := c.Counts
-	text := number(n.Total) + " in all"
+	text := words.Number(n.Total) + " in all"
 	for _, part := range []struct {
 		n    int
 		word string
 	}{{n.Succeeded, "succeeded"}, {n.Failed, "failed"}, {n.Processing, "processing"}, {n.Total - n.Succeeded - n.Failed - n.Processing, "not created yet"}} {
 		if part.n > 0 {
-			text += ", " + number(part.n) + " " + part.word
+			text += ", " + words.Number(part.n) + " " + part.word
 		}
 		if part.n > 0 && part.word == "processing" {
 			text += unknownNote(c.Items)
@@ -188,9 +189,9 @@ func itemCounts(c watcher.Completion) string {
 }
 
 func tookText(c watcher.Completion) string {
-	text := span(took(c))
+	text := words.Span(took(c))
 	if name, d := slowest(c); name != "" && len(c.Items) > 1 {
-		text += fmt.Sprintf(", slowest %s %s", strings.ReplaceAll(shortName(name), "`", "'"), span(d))
+		text += fmt.Sprintf(", slowest %s %s", strings.ReplaceAll(shortName(name), "`", "'"), words.Span(d))
 	}
 	return text
 }
@@ -236,7 +237,7 @@ func strangeness(it watcher.Item) int {
 func openLine(c watcher.Completion, it watcher.Item) string {
 	lasted := ""
 	if began, _ := it.Times(c.AcceptedAt, c.CompletedAt); !it.Missing() && !began.IsZero() && c.CompletedAt.After(began) {
-		lasted = " for " + span(c.CompletedAt.Sub(began))
+		lasted = " for " + words.Span(c.CompletedAt.Sub(began))
 	}
 	text := itemLine(it, lasted)
 	if m := line(it.Message, maxShort); m != "" && !it.Status.Known() {

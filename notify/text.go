@@ -3,42 +3,18 @@ package notify
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
-
-// ansi matches the terminal escape sequences that colour text and move the cursor. Others are left to
-// the replacement of control characters: they may hold text, of which nothing is to be lost.
-var ansi = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
-
-// clean returns foreign text with everything replaced that could harm a screen: invalid UTF-8,
-// terminal escapes, control and bidirectional characters. Newlines and tabs stay.
-func clean(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if strings.ContainsRune(s, '\x1b') {
-		s = ansi.ReplaceAllString(s, "\uFFFD")
-	}
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case r == '\r' || r == '\u2028' || r == '\u2029':
-			return '\n'
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
 
 // line returns foreign text cleaned, as one line of at most limit units.
 func line(s string, limit int) string {
-	short := firstBytes(s)
-	text := strings.Join(strings.Fields(clean(short)), " ")
+	short := foreign.Cut(s, looked)
+	text := strings.Join(strings.Fields(foreign.Text(short)), " ")
 	if len(short) < len(s) {
 		text += "…"
 	}
@@ -48,18 +24,6 @@ func line(s string, limit int) string {
 // looked is how much of either end of a long text is looked at where most of it is left out, in bytes.
 // No more is shown than maxResource units, or headLength characters.
 const looked = 4096
-
-// firstBytes returns the beginning of a text, whole characters.
-func firstBytes(s string) string {
-	if len(s) <= looked {
-		return s
-	}
-	end := looked
-	for end > looked-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
-}
 
 // lastBytes returns the end of a text, whole characters.
 func lastBytes(s string) string {
@@ -117,7 +81,7 @@ func bothEnds(s string, limit int) string {
 	if text := line(s, looked); units(text) <= limit {
 		return text
 	}
-	end := fitEnd(strings.Join(strings.Fields(clean(lastBytes(s))), " "), limit/3)
+	end := fitEnd(strings.Join(strings.Fields(foreign.Text(lastBytes(s))), " "), limit/3)
 	if _, words, ok := strings.Cut(end, " "); ok {
 		end = words
 	}
@@ -151,13 +115,13 @@ func fitEnd(s string, limit int) string {
 func excerpt(s string, limit int) string {
 	first, last, between := s, s, 0
 	if len(s) > 2*looked {
-		first, last = firstBytes(s), lastBytes(s)
+		first, last = foreign.Cut(s, looked), lastBytes(s)
 		between = utf8.RuneCountInString(s[len(first) : len(s)-len(last)])
 	}
-	runes := []rune(strings.TrimSpace(clean(first)))
+	runes := []rune(strings.TrimSpace(foreign.Text(first)))
 	end, all := runes, len(runes)
 	if between > 0 {
-		end = []rune(strings.TrimSpace(clean(last)))
+		end = []rune(strings.TrimSpace(foreign.Text(last)))
 		all += between + len(end)
 	}
 	if s := string(runes); all <= headLength+tailLength && units(s) <= limit {
@@ -172,7 +136,7 @@ func excerpt(s string, limit int) string {
 	if left <= 0 {
 		return fit(string(runes), limit)
 	}
-	return fmt.Sprintf("%s\n… %s left out …\n%s", head, count(left, "character"), tail)
+	return fmt.Sprintf("%s\n… %s left out …\n%s", head, words.Count(left, "character"), tail)
 }
 
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
@@ -188,7 +152,7 @@ var (
 // link returns the name in mrkdwn, linked where the address is an http(s) URL that fits.
 func link(address, name string) string {
 	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(u.Host, "<>|&\"'`{}\\^ ") || clean(address) != address {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(u.Host, "<>|&\"'`{}\\^ ") || foreign.Text(address) != address {
 		return escape(name)
 	}
 	address = urlEscaper.Replace(address)
@@ -204,46 +168,4 @@ func date(t time.Time) string {
 		return "at an unknown time"
 	}
 	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04:05 UTC"))
-}
-
-// number returns n with thousands separators.
-func number(n int) string {
-	if n < 0 {
-		return "-" + number(-n)
-	}
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", number(n/1000), n%1000)
-}
-
-// count returns "1 item", "1,200 items", "2 watches".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if strings.HasSuffix(noun, "ch") {
-		noun += "e"
-	}
-	return number(n) + " " + noun + "s"
-}
-
-// span returns a duration by its two largest units: 11 m 26 s, 2 h, 3 d 4 h.
-func span(d time.Duration) string {
-	s := int(d.Round(time.Second) / time.Second)
-	sizes := []struct {
-		unit    string
-		seconds int
-	}{{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
-	for i, size := range sizes {
-		if s < size.seconds {
-			continue
-		}
-		text := number(s/size.seconds) + " " + size.unit
-		if i+1 < len(sizes) && s%size.seconds/sizes[i+1].seconds > 0 {
-			text += fmt.Sprintf(" %d %s", s%size.seconds/sizes[i+1].seconds, sizes[i+1].unit)
-		}
-		return text
-	}
-	return "0 s"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -66,7 +67,7 @@ func causeElements(c cause, names, excerptUnits int) []slack.RichTextElement {
 func otherElements(c cause, named int) []slack.RichTextElement {
 	elements := causeElements(c, 0, maxShort)
 	_, plain := c.headBefore(0)
-	elements[0] = paragraph(fmt.Sprintf("%s more of %s ×", number(c.count-named), number(c.count)), plain)
+	elements[0] = paragraph(fmt.Sprintf("%s more of %s ×", words.Number(c.count-named), words.Number(c.count)), plain)
 	return elements
 }
 
@@ -77,9 +78,9 @@ type rest struct {
 }
 
 func (r rest) String() string {
-	text := count(r.items, "more failed item")
+	text := words.Count(r.items, "more failed item")
 	if r.causes > 0 {
-		text += " and " + count(r.causes, "more cause")
+		text += " and " + words.Count(r.causes, "more cause")
 	}
 	return text
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // isGone reports whether ModelArts no longer knows the order, which it knew before.
@@ -18,7 +19,7 @@ func missingNote(n watcher.Counts) string {
 	if n.Missing <= 0 {
 		return ""
 	}
-	return "; " + number(n.Missing) + " of them no longer listed"
+	return "; " + words.Number(n.Missing) + " of them no longer listed"
 }
 
 // unknownWords is how many statuses that nobody documents are named where items are counted.
@@ -39,7 +40,7 @@ func unknownNote(items []watcher.Item) string {
 			parts = append(parts, "others")
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s “%s”", number(counts[status]), status))
+		parts = append(parts, fmt.Sprintf("%s “%s”", words.Number(counts[status]), status))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -112,7 +113,7 @@ func itemLines(items []watcher.Item, more func(n int) string) string {
 // inCompletion says that so many more are in the completion event.
 func inCompletion(watchID string) func(n int) string {
 	return func(n int) string {
-		return fmt.Sprintf("and %s more: see the completion event of watch %s", number(n), line(watchID, maxPerson))
+		return fmt.Sprintf("and %s more: see the completion event of watch %s", words.Number(n), line(watchID, maxPerson))
 	}
 }
 

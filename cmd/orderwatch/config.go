@@ -167,15 +167,11 @@ func defaultConfig() Config {
 	return c
 }
 
-// minSecret is the length in bytes from which a secret is looked for in texts: shorter ones stand in
-// ordinary words.
-const minSecret = 8
-
 // secrets returns the secrets that are set, so that no text is shown that holds one.
 func (c Config) secrets() []string {
 	var all []string
 	for _, v := range variables(&c) {
-		if secret, ok := v.value.Interface().(Secret); ok && len(secret.Reveal()) >= minSecret {
+		if secret, ok := v.value.Interface().(Secret); ok && secret.IsSet() {
 			all = append(all, secret.Reveal())
 		}
 	}

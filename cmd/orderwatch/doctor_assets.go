@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
@@ -193,7 +194,7 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 	f.unreadable(w.Unreadable)
 	var worst []string
 	for _, late := range w.Worst {
-		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, showDuration(late.Late)))
+		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, words.Brief(late.Late)))
 	}
 	if w.Overdue+w.Stuck == 0 {
 		f.ok("watches.overdue", "", "none")

@@ -13,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // How far clocks may be apart.
@@ -228,12 +229,12 @@ func (d *doctor) tokenAge() (f findings) {
 	}
 	switch age := time.Since(stat.ModTime()); {
 	case age >= tokenLife:
-		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+showDuration(age)+" ago, and a token lives for 24 hours",
+		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago, and a token lives for 24 hours",
 			do)
 	case age >= tokenLife/2:
-		f.add(levelNote, "modelarts.token", "", "the token's file was written "+showDuration(age)+" ago", do)
+		f.add(levelNote, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago", do)
 	default:
-		f.ok("modelarts.token", "", "the token's file was written "+showDuration(age)+" ago")
+		f.ok("modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago")
 	}
 	return f
 }

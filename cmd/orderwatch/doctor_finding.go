@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A finding is one thing that doctor looked at. Its JSON is stable; its texts are for people.
@@ -86,7 +88,7 @@ type findingPrinter struct {
 	paint   paint
 	columns int // how wide texts are
 	every   bool
-	hide    *strings.Replacer // of secrets
+	hide    *foreign.Secrets
 
 	all findings
 }
@@ -100,11 +102,7 @@ const (
 func newFindingPrinter(out io.Writer, format outputFormat, every bool, secrets []string) *findingPrinter {
 	p := &findingPrinter{out: out, format: format, paint: paintFor(out), every: every}
 	p.columns = min(max(columns(out), minColumns), maxColumns)
-	var hidden []string
-	for _, secret := range secrets {
-		hidden = append(hidden, secret, redacted)
-	}
-	p.hide = strings.NewReplacer(hidden...)
+	p.hide = foreign.NewSecrets(redacted, secrets...)
 	return p
 }
 
@@ -113,7 +111,7 @@ func (p *findingPrinter) print(group string, fs findings) error {
 	for i := range fs {
 		f := &fs[i]
 		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
-			*text = clean(p.hide.Replace(*text))
+			*text = clean(p.hide.Hide(*text))
 		}
 	}
 	p.all = append(p.all, fs...)

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // clock returns a time of the day, with the date where that is not today's.
@@ -33,21 +34,13 @@ func (p page) ago(t time.Time, zone string) string {
 	case passed < time.Second:
 		return p.clock(t, zone) + " (just now)"
 	}
-	return p.clock(t, zone) + " (" + showDuration(passed) + " ago)"
+	return p.clock(t, zone) + " (" + words.Brief(passed) + " ago)"
 }
 
 // in says how far ahead a time is.
 func (p page) in(t time.Time) string {
 	if left := t.Sub(p.now); left > 0 {
-		return "in " + showDuration(left)
+		return "in " + words.Brief(left)
 	}
-	return "passed " + showDuration(p.now.Sub(t)) + " ago"
-}
-
-// plural returns "1 item", "2 items".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return "passed " + words.Brief(p.now.Sub(t)) + " ago"
 }

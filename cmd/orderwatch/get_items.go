@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // maxItems is how many items are shown one by one; of more, those that failed or go on come first.
@@ -35,7 +36,7 @@ func (p page) items(w watcher.Snapshot) string {
 func countItems(w watcher.Snapshot) string {
 	expected := ""
 	if w.ExpectedItems > w.Counts.Total {
-		expected = "the requests expect " + plural(w.ExpectedItems, "item")
+		expected = "the requests expect " + words.Count(w.ExpectedItems, "item")
 	}
 	c := w.Counts
 	switch {
@@ -48,7 +49,7 @@ func countItems(w watcher.Snapshot) string {
 	if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
 		text = strings.TrimPrefix(fmt.Sprintf("%s, %d not created yet", text, missing), ", ")
 	}
-	return plural(c.Total, "item") + ": " + text + missingNote(c) + expected
+	return words.Count(c.Total, "item") + ": " + text + missingNote(c) + expected
 }
 
 // missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
@@ -128,7 +129,7 @@ func (p page) failures(w watcher.Snapshot) string {
 	b.WriteString("\n" + p.paint.bold("Why items failed") + "\n")
 	for i, f := range w.Failures {
 		if i == maxCauses && !p.all {
-			b.WriteString(p.paint.faint(fmt.Sprintf("and %s more (--all shows them)", plural(len(w.Failures)-i, "message"))) + "\n")
+			b.WriteString(p.paint.faint(fmt.Sprintf("and %s more (--all shows them)", words.Count(len(w.Failures)-i, "message"))) + "\n")
 			break
 		}
 		b.WriteString(p.failure(f))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A page is the sheet that a watch is drawn on.
@@ -148,7 +149,7 @@ func (p page) asked(requests []watcher.Request) (lines []string) {
 		lines = append(lines, strings.Join(parts, " · "))
 	}
 	if more := requests[shown:]; len(more) > 0 {
-		lines = append(lines, fmt.Sprintf("and %s, by %s", plural(len(more), "more request"), askers(more)))
+		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
 }
@@ -195,7 +196,7 @@ func (p page) ended(w watcher.Snapshot) []string {
 	if w.State != watcher.Ended {
 		return nil
 	}
-	return []string{p.ago(w.CompletedAt, "") + ", " + showDuration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return []string{p.ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
@@ -215,7 +216,7 @@ func (p page) polls(w watcher.Snapshot) []string {
 	case late >= 0:
 		text += "; the next is due now"
 	default:
-		text += "; the next in " + showDuration(-late)
+		text += "; the next in " + words.Brief(-late)
 	}
 	return []string{text}
 }
@@ -225,5 +226,5 @@ func (p page) overdue(w watcher.Snapshot) []string {
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
 		return nil
 	}
-	return []string{"the next poll, by " + showDuration(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+	return []string{"the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // night is when the pages of these tests are drawn.
@@ -44,7 +45,7 @@ func shownWatch(items ...watcher.Item) watcher.Snapshot {
 			w.Counts.Processing++
 		}
 	}
-	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, plural(w.Counts.Total, "item"), w.Counts.Processing)
+	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, words.Count(w.Counts.Total, "item"), w.Counts.Processing)
 	return w
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Widths of the table's columns.
@@ -158,7 +159,7 @@ func (a axis) bar(it watcher.Item) (bar, took string) {
 	}
 	first, last := a.column(began), a.column(end)
 	line := strings.Repeat("━", last-first+1-len(mark)) + mark
-	return pad(strings.Repeat(" ", first)+line, a.columns), showDuration(end.Sub(began))
+	return pad(strings.Repeat(" ", first)+line, a.columns), words.Brief(end.Sub(began))
 }
 
 // column returns where on the axis a time is, from 0.

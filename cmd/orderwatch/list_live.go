@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // refreshEvery is how often a table that is refreshed in place is read anew.
@@ -121,7 +122,7 @@ func (l *listing) fewer(columns int) string {
 func screenful(text string, lines int, hint string) string {
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) > lines && lines > 1 {
-		more := fmt.Sprintf("and %s that this screen has no room for", plural(len(all)-lines+1, "line")) + hint
+		more := fmt.Sprintf("and %s that this screen has no room for", words.Count(len(all)-lines+1, "line")) + hint
 		all = append(all[:lines-1], more)
 	}
 	return goHome + strings.Join(all, clearLine+"\r\n") + clearLine + clearBelow

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A sheet is what a list of watches is drawn on.
@@ -219,7 +220,7 @@ func (s sheet) ends(w watcher.Snapshot) string {
 	case brokenState:
 		return ""
 	}
-	return "in " + showDuration(max(w.Deadline.Sub(s.now), 0))
+	return "in " + words.Brief(max(w.Deadline.Sub(s.now), 0))
 }
 
 // next says when the next poll is.
@@ -229,7 +230,7 @@ func (s sheet) next(w watcher.Snapshot) string {
 	case w.State == watcher.Ended || w.NextPollAt.IsZero():
 		return ""
 	case left >= time.Second:
-		return showDuration(left)
+		return words.Brief(left)
 	case left > -overdueAfter:
 		return "now"
 	}
@@ -257,11 +258,11 @@ func (s sheet) note(w watcher.Snapshot) string {
 	case w.State == brokenState, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return clean(w.Reason)
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.now):
-		return "gives up in " + showDuration(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
+		return "gives up in " + words.Brief(w.GivesUpAt.Sub(s.now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return snapshotError(w)
 	case w.State != watcher.Ended && w.Counts.Missing > 0:
-		return plural(w.Counts.Missing, "item") + " no longer listed"
+		return words.Count(w.Counts.Missing, "item") + " no longer listed"
 	}
 	return ""
 }

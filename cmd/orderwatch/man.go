@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
@@ -51,7 +52,7 @@ pages.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", plural(n, "page"), dir)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", words.Count(n, "page"), dir)
 			return err
 		},
 	}

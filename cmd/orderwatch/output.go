@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // An outputFormat is the value of the flag -o.
@@ -124,22 +124,8 @@ func (p paint) outcome(o watcher.Outcome, text string) string {
 	return p.red(text)
 }
 
-// clean returns a text from outside as one line that is fit for a terminal: what could move the
-// cursor, hide or turn what others say is shown as U+FFFD.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		const nonJoiner, joiner = '\u200c', '\u200d' // some scripts need them
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r == nonJoiner || r == joiner:
-			return r
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
-}
+// clean returns a text from outside as one line that is fit for a terminal.
+func clean(text string) string { return foreign.Line(text) }
 
 // cells measures text as terminals show it in any locale: ambiguous characters, such as the
 // ellipsis, take one column.
@@ -169,23 +155,4 @@ func showTime(t time.Time) string {
 		return "–"
 	}
 	return t.Local().Format(time.DateTime)
-}
-
-// showDuration returns a duration in its two largest units: 45s, 12m30s, 2h05m, 3d04h.
-func showDuration(d time.Duration) string {
-	sign := ""
-	if d < 0 {
-		sign, d = "-", -d
-	}
-	d = d.Round(time.Second)
-	switch s := int(d / time.Second); {
-	case d < time.Minute:
-		return fmt.Sprintf("%s%ds", sign, s)
-	case d < time.Hour:
-		return fmt.Sprintf("%s%dm%02ds", sign, s/60, s%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%s%dh%02dm", sign, s/3600, s/60%60)
-	default:
-		return fmt.Sprintf("%s%dd%02dh", sign, s/86400, s/3600%24)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func pollCommand() *cobra.Command {
@@ -42,7 +43,7 @@ func polled(w watcher.Snapshot, now time.Time) string {
 	if w.LastError != nil && w.LastError.AccountHeld() {
 		return "is polled when its account may be asked again: " + clean(w.LastError.Message)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", plural(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))
 	if w.LastError != nil {
 		text += " and did not work: " + errorText(*w.LastError)
 	}

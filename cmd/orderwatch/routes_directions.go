@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Directions are where people are told of an order, and why.
@@ -169,7 +170,7 @@ func (d directions) reasons() []string {
 		texts = append(texts, clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
 	}
 	if more := len(d.Misses) - most; more > 0 {
-		texts = append(texts, fmt.Sprintf("nor do %s after these", plural(more, "rule")))
+		texts = append(texts, fmt.Sprintf("nor do %s after these", words.Count(more, "rule")))
 	}
 	return texts
 }

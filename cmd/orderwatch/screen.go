@@ -11,6 +11,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
@@ -33,7 +34,7 @@ func newScreen(w io.Writer, nameWidth int) screen {
 
 // showCounts says how many of an order's items have ended.
 func showCounts(c watcher.Counts) string {
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, words.Count(c.Total, "item"))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
 	}
@@ -85,7 +86,7 @@ type bar struct {
 func (b *bar) after(decor.Statistics) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return "  " + b.state + "  " + showDuration(time.Since(b.begin))
+	return "  " + b.state + "  " + words.Brief(time.Since(b.begin))
 }
 
 func (b *bars) line(format string, args ...any) {

@@ -225,5 +225,5 @@ func (w *slackWorld) outputs() []byte {
 
 // summary returns what people are to be told of a watch.
 func (w *slackWorld) summary(c watcher.Completion) notify.Message {
-	return notify.Summarize(c, notify.Options{Mention: "here", File: w.files, Secrets: []string{slackToken, modelArtsToken}})
+	return notify.Summarize(c, notify.Options{Mention: "here", File: w.files, Secrets: notify.HideSecrets(slackToken, modelArtsToken)})
 }

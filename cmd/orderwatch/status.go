@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func statusCommand() *cobra.Command {
@@ -153,10 +154,10 @@ func badRecords(w *events.WatchCount) (lines []string) {
 		return nil
 	}
 	if w.Unreadable > 0 {
-		lines = append(lines, plural(w.Unreadable, "record")+" cannot be read")
+		lines = append(lines, words.Count(w.Unreadable, "record")+" cannot be read")
 	}
 	if w.Newer > 0 {
-		lines = append(lines, plural(w.Newer, "record")+" of a later release, which that reads")
+		lines = append(lines, words.Count(w.Newer, "record")+" of a later release, which that reads")
 	}
 	return lines
 }
@@ -169,12 +170,12 @@ func (p page) untold(u *events.Untold) (lines []string) {
 	case u.Waiting == 0:
 		lines = append(lines, "nothing waits to be told")
 	case u.Since.IsZero():
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of")
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of")
 	default:
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
 	}
 	if u.Undelivered > 0 {
-		lines = append(lines, plural(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
+		lines = append(lines, words.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
 	}
 	return lines
 }

@@ -1,11 +1,11 @@
-package modelarts_test
+package foreign_test
 
 import (
 	"math/rand/v2"
 	"strings"
 	"testing"
 
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 const (
@@ -13,8 +13,8 @@ const (
 	shortSecret = "hunter2!x" // of 9 bytes
 )
 
-func TestRedactor(t *testing.T) {
-	hides := modelarts.NewRedactor(longSecret, "short", shortSecret, "x"+shortSecret, "", "twelve bytes")
+func TestSecrets(t *testing.T) {
+	hides := foreign.NewSecrets("[redacted]", longSecret, "short", shortSecret, "x"+shortSecret, "", "twelve bytes")
 	for text, want := range map[string]string{
 		"":                                 "",
 		"nothing":                          "nothing",
@@ -44,8 +44,27 @@ func TestRedactor(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
-	if got := modelarts.NewRedactor().Hide(longSecret); got != longSecret {
-		t.Errorf("without secrets: got %q", got)
+	for name, none := range map[string]*foreign.Secrets{"none": foreign.NewSecrets("[redacted]"), "nil": nil} {
+		if got := none.Hide(longSecret); got != longSecret {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+// A webhook's host is no secret, and stands in many messages.
+func TestSecretURL(t *testing.T) {
+	const webhook = "https://hooks.slack.com/services/T0AAAA/B0AAAA/abcdefghijklmnop"
+	hides := foreign.NewSecrets("[redacted]", webhook, "https://example.com", "https://ann:password@example.com/x")
+	for text, want := range map[string]string{
+		"post to " + webhook + ".":           "post to [redacted].",
+		"look up hooks.slack.com":            "look up hooks.slack.com",
+		"https://hooks.slack.com/":           "https://hooks.slack.com/",
+		"/services/T0AAAA/B0AAAA/abcdefg":    "[redacted]",
+		"//ann:password@example.com refuses": "[redacted] refuses",
+	} {
+		if got := hides.Hide(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -73,10 +92,10 @@ func longTexts() map[string]struct{ secret, text string } {
 }
 
 // Text and secrets that are long and alike are gone through once: C20.
-func TestRedactorOfLongTexts(t *testing.T) {
+func TestSecretsInLongTexts(t *testing.T) {
 	for name, tt := range longTexts() {
 		t.Run(name, func(t *testing.T) {
-			shown := modelarts.NewRedactor(tt.secret).Hide(tt.text)
+			shown := foreign.NewSecrets("[redacted]", tt.secret).Hide(tt.text)
 			for i := 0; i+12 <= len(tt.secret); i += 97 {
 				if part := tt.secret[i : i+12]; strings.Contains(shown, part) {
 					t.Fatalf("it shows %q", part)
@@ -92,14 +111,14 @@ func TestRedactorOfLongTexts(t *testing.T) {
 }
 
 // What is hidden is what lies in parts of secrets, found in the simplest way.
-func FuzzRedactor(f *testing.F) {
+func FuzzSecrets(f *testing.F) {
 	f.Add(longSecret, shortSecret, "a "+longSecret[:20]+shortSecret+longSecret[3:30])
 	f.Add(strings.Repeat("ab", 20), "", strings.Repeat("ab", 9)+"x"+strings.Repeat("ba", 9))
 	f.Fuzz(func(t *testing.T, first, second, text string) {
 		if len(text) > 2000 || len(first) < 12 || len(second) >= 8 && len(second) < 12 {
 			return
 		}
-		if got, want := modelarts.NewRedactor(first, second).Hide(text), hiddenSimply(text, first, second); got != want {
+		if got, want := foreign.NewSecrets("[redacted]", first, second).Hide(text), hiddenSimply(text, first, second); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	})
@@ -128,10 +147,10 @@ func hiddenSimply(text string, secrets ...string) string {
 	return b.String()
 }
 
-func BenchmarkRedactor(b *testing.B) {
+func BenchmarkSecrets(b *testing.B) {
 	for name, tt := range longTexts() {
 		b.Run("8 MiB, "+name, func(b *testing.B) {
-			hides := modelarts.NewRedactor(tt.secret)
+			hides := foreign.NewSecrets("[redacted]", tt.secret)
 			b.SetBytes(int64(len(tt.text)))
 			for b.Loop() {
 				hides.Hide(tt.text)
@@ -140,7 +159,7 @@ func BenchmarkRedactor(b *testing.B) {
 	}
 	token := longTexts()["the token"].secret
 	b.Run("5000 texts of 100 bytes", func(b *testing.B) {
-		hides, text := modelarts.NewRedactor(token), strings.Repeat("0123456789", 10)
+		hides, text := foreign.NewSecrets("[redacted]", token), strings.Repeat("0123456789", 10)
 		for b.Loop() {
 			for range 5000 {
 				hides.Hide(text)
@@ -149,7 +168,7 @@ func BenchmarkRedactor(b *testing.B) {
 	})
 	b.Run("made of 12 KB", func(b *testing.B) {
 		for b.Loop() {
-			modelarts.NewRedactor(token)
+			foreign.NewSecrets("[redacted]", token)
 		}
 	})
 }

@@ -1,37 +1,44 @@
-package modelarts
+package foreign
 
 import (
 	"cmp"
 	"math/bits"
+	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
 const (
 	fragment = 12 // so many bytes of a secret are a secret
-	// minSecret is the length from which a secret is looked for: shorter ones stand in ordinary words.
+	// minSecret is the length in bytes from which a secret is looked for: shorter ones stand in ordinary
+	// words.
 	minSecret = 8
 )
 
-// A redactor replaces secrets in texts: each whole one, and each part of one of 12 bytes or more. It
-// takes time in proportion to the text, however long the secrets are. It is safe for concurrent use;
-// make it with newRedactor.
-type redactor struct {
-	secrets []string // that it was made of
-	short   []string // those that are looked for as a whole, the longest first
-	long    string   // the others, one behind the other
+// Secrets hide secrets that are known in texts: each whole one of 8 bytes or more, and each part of one
+// of 12 bytes or more. Of a URL, such as a webhook's, the parts are those behind the host. It takes time in
+// proportion to the text, however long the secrets are. Secrets do not change: they are safe for concurrent
+// use. Nil hides nothing; make others with [NewSecrets].
+type Secrets struct {
+	instead string
+	urls    []string // each as a whole, the longest first
+	short   []string // those without parts, the longest first
+	long    string   // what has parts, one behind the other
 
 	// slots is a hash table of the parts of 12 bytes: where each begins in long, plus one; 0 is free.
 	slots []int32
 	shift int // a hash's slot is in the bits above
 }
 
-// newRedactor takes time and memory in proportion to the secrets.
-func newRedactor(secrets []string) *redactor {
-	r := &redactor{secrets: slices.Clone(secrets)}
+// NewSecrets returns what hides these secrets. instead is what is shown in place of one. It takes time and
+// memory in proportion to the secrets.
+func NewSecrets(instead string, secrets ...string) *Secrets {
+	r := &Secrets{instead: instead}
 	var long []string
 	for _, s := range secrets {
+		if path, ok := behindHost(s); ok {
+			r.urls, s = append(r.urls, s), path
+		}
 		switch {
 		case len(s) >= fragment:
 			long = append(long, s)
@@ -39,7 +46,9 @@ func newRedactor(secrets []string) *redactor {
 			r.short = append(r.short, s)
 		}
 	}
-	slices.SortFunc(r.short, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	longest := func(a, b string) int { return cmp.Compare(len(b), len(a)) }
+	slices.SortFunc(r.urls, longest)
+	slices.SortFunc(r.short, longest)
 	r.long = strings.Join(long, "")
 	size := bits.Len(uint(4 * len(r.long)))
 	r.slots, r.shift = make([]int32, 1<<size), 64-size
@@ -51,8 +60,18 @@ func newRedactor(secrets []string) *redactor {
 	return r
 }
 
+// behindHost returns what a URL has behind its host: the host itself is no secret.
+func behindHost(s string) (path string, ok bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil {
+		return "", false
+	}
+	_, path, _ = strings.Cut(s, u.Host)
+	return path, true
+}
+
 // add takes the parts of a secret that begins in long at a place.
-func (r *redactor) add(secret string, at int) {
+func (r *Secrets) add(secret string, at int) {
 	var h hash
 	for i := range len(secret) - fragment + 1 {
 		h = h.of(secret, i)
@@ -64,7 +83,7 @@ func (r *redactor) add(secret string, at int) {
 
 // find returns the slot of a part, and whether it is known; the slot is free where it is not. At most a
 // quarter of the slots are taken.
-func (r *redactor) find(h hash, part string) (slot int, known bool) {
+func (r *Secrets) find(h hash, part string) (slot int, known bool) {
 	for slot = int(h >> r.shift); ; slot = (slot + 1) & (len(r.slots) - 1) {
 		at := int(r.slots[slot]) - 1
 		if at < 0 {
@@ -76,25 +95,31 @@ func (r *redactor) find(h hash, part string) (slot int, known bool) {
 	}
 }
 
-// hide returns the text with each run of bytes that lie in parts of secrets replaced by "[redacted]".
-func (r *redactor) hide(text string) string {
+// Hide returns the text with each run of bytes that lie in parts of secrets replaced.
+func (r *Secrets) Hide(text string) string {
+	if r == nil {
+		return text
+	}
+	for _, s := range r.urls {
+		text = strings.ReplaceAll(text, s, r.instead)
+	}
 	if r.long != "" {
 		text = r.hideParts(text)
 	}
 	for _, s := range r.short {
-		text = strings.ReplaceAll(text, s, redacted)
+		text = strings.ReplaceAll(text, s, r.instead)
 	}
 	return text
 }
 
-func (r *redactor) hideParts(text string) string {
+func (r *Secrets) hideParts(text string) string {
 	var b strings.Builder
 	var h hash
 	shown, from, to := 0, 0, 0 // text[:shown] is in b, text[from:to] is to be hidden
 	flush := func() {
 		if to > from {
 			b.WriteString(text[shown:from])
-			b.WriteString(redacted)
+			b.WriteString(r.instead)
 			shown = to
 		}
 	}
@@ -134,17 +159,4 @@ func (h hash) of(text string, i int) hash {
 		h = h*hashBase + hash(c)
 	}
 	return h
-}
-
-// A lastRedactor keeps the redactor that was used last: most polls have the secrets of the one before.
-type lastRedactor struct{ last atomic.Pointer[redactor] }
-
-// of returns the redactor of these secrets.
-func (l *lastRedactor) of(secrets []string) *redactor {
-	if r := l.last.Load(); r != nil && slices.Equal(r.secrets, secrets) {
-		return r
-	}
-	r := newRedactor(secrets)
-	l.last.Store(r)
-	return r
 }
