@@ -30,7 +30,7 @@ var arrows = map[string]struct {
 	"events/proxy":               {},
 	"events/schema":              {},
 	"events/schema/schematest":   {ours: []string{"events/schema"}, others: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
-	"notify":                     {ours: []string{"watcher"}},
+	"notify":                     {ours: []string{"watcher", "watcher/foreign", "watcher/words"}},
 	"notify/emulator":            {},
 }
 
