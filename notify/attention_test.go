@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -65,28 +66,6 @@ func (n *notes) SetNote(_ context.Context, key string, text []byte, revision wat
 	return n.last, nil
 }
 
-var outageBegan = time.Date(2025, 4, 10, 12, 0, 0, 0, time.UTC)
-
-// attention returns the event of one project.
-func attention(kind watcher.AttentionKind, cause watcher.HoldKind) watcher.Attention {
-	a := watcher.Attention{
-		Kind: kind, Account: "5f2c91d0a7.cn-north-4", Region: "cn-north-4", ProjectID: "6f5da086876d4cd084d36f8bd3346036",
-		Cause: cause, Reason: reasons[cause], Since: outageBegan, Waiting: 12, WaitingAll: 1200,
-	}
-	if kind == watcher.Reachable {
-		a.Until = a.Since.Add(17*time.Minute + 3*time.Second)
-	}
-	return a
-}
-
-var reasons = map[watcher.HoldKind]string{
-	watcher.HeldThrottled:   "APIG.0308: The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute",
-	watcher.HeldLogin:       "APIG.0301: Incorrect IAM authentication information: verify aksk signature fail",
-	watcher.HeldPermission:  "ModelArts.0108: The user has no permission.",
-	watcher.HeldArrears:     "ModelArts.4116: The account is in arrears.",
-	watcher.HeldUnreachable: "dial tcp 192.0.2.7:443: connect: connection refused",
-}
-
 // An announcement is what Announce is given.
 type announcement struct {
 	attention watcher.Attention
@@ -119,14 +98,6 @@ func announcements() map[string]announcement {
 	return all
 }
 
-// hostileAttention is one whose every text tries to do harm.
-func hostileAttention(kind watcher.AttentionKind) watcher.Attention {
-	return watcher.Attention{
-		Kind: kind, Account: "<!channel> " + strings.Repeat("&", 300), Region: "`<!here>` *x*\n" + bidi, ProjectID: "<@U0VICTIM>" + secretKey,
-		Cause: "<!everyone>", Reason: "<!channel> ``` " + bidi + "\x1b[31m " + secretKey + strings.Repeat(" & long", 3000) + " the end \xff",
-	}
-}
-
 func TestAnnounce(t *testing.T) {
 	for name, tc := range announcements() {
 		t.Run(name, func(t *testing.T) {
@@ -136,8 +107,8 @@ func TestAnnounce(t *testing.T) {
 			var b strings.Builder
 			fmt.Fprintf(&b, "=== notification\n%s=== message\n%s=== brief\n%s=== log\n%s\n",
 				emulator.Render(all[2]), emulator.Render(all[0]), emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
-			golden(t, name+".txt", b.String())
-			goldenJSON(t, name+".json", m.Blocks)
+			slacktest.Golden(t, name+".txt", b.String())
+			slacktest.GoldenJSON(t, name+".json", m.Blocks)
 		})
 	}
 }
@@ -442,7 +413,7 @@ func TestLogAttends(t *testing.T) {
 		if strings.Contains(text.String(), secretKey) {
 			t.Errorf("%s: a secret is shown", name)
 		}
-		golden(t, "log_attention_"+name+".txt", text.String())
+		slacktest.Golden(t, "log_attention_"+name+".txt", text.String())
 	}
 }
 

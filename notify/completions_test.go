@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -355,7 +355,7 @@ func finder(secrets []string) func(text string, found func(secret, around string
 	known := map[string][]string{}
 	for _, secret := range secrets {
 		for _, half := range halves(secret) {
-			for _, s := range []string{half, escaped.Replace(half)} {
+			for _, s := range []string{half, escapes.Replace(half)} {
 				known[s[:begins]] = append(known[s[:begins]], s)
 			}
 		}
@@ -385,3 +385,5 @@ func halves(secret string) []string {
 	}
 	return []string{secret[:len(secret)/2], secret[len(secret)/2:]}
 }
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")

@@ -12,23 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// filing is the failure of so many items for so many causes that no thread names them all.
-func filing(items, causes int) watcher.Completion {
-	var failures []watcher.Failure
-	for i := range causes {
-		f := watcher.Failure{Message: fmt.Sprintf("cause %s stopped the node", strings.Repeat(string(rune('a'+i%26)), i/26+2)), Action: "createNode"}
-		for j := i; j < items; j += causes {
-			f.ResourceNames = append(f.ResourceNames, fmt.Sprintf("os-node-created-%05d", j))
-		}
-		f.Count = len(f.ResourceNames)
-		failures = append(failures, f)
-	}
-	return order(watcher.AllFailed, 0, failures...)
-}
 
 // fileBench is a bench whose bot may upload files and read histories.
 func fileBench(t *testing.T) *bench {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 // TestInspect asks about a token and channels of every kind, and posts nothing.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -31,7 +32,7 @@ func TestLog(t *testing.T) {
 		if strings.Contains(b.String(), secretKey) || strings.Contains(b.String(), fakeKey) || !strings.Contains(b.String(), "[access key]") {
 			t.Errorf("%s: a secret is shown, or what it was is not said", name)
 		}
-		golden(t, "log_"+name+".txt", b.String())
+		slacktest.Golden(t, "log_"+name+".txt", b.String())
 	}
 }
 

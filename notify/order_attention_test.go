@@ -9,36 +9,10 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// unlistedSince is since when the orders of these tests are as they are.
-var unlistedSince = time.Date(2025, 4, 10, 12, 3, 5, 0, time.UTC)
-
-// concern returns what people should look at in one watch: 12 of its 20 items have ended.
-func concern(kind watcher.AttentionKind) watcher.OrderAttention {
-	c := order(watcher.TimedOut, 12)
-	for i := range 8 {
-		c.Items = append(c.Items, item(fmt.Sprintf("os-node-%d", i+1), watcher.Processing, i, ""))
-	}
-	c.Counts.Processing, c.Counts.Total = 8, 20
-	a := watcher.OrderAttention{Report: c.Report, Kind: kind, Since: unlistedSince}
-	switch it := &a.Items[13]; kind {
-	case watcher.BrokenRecord:
-		a.Reason, a.Items, a.Counts = "its record cannot be read (it is none that a worker wrote); the watch is over, and its outcome is not known", nil, watcher.Counts{}
-	case watcher.Blind:
-		a.Reason = "the order cannot be read"
-		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
-	case watcher.Vanished:
-		a.Reason, a.Counts.Missing, it.MissingSince = "an item is no longer listed", 1, unlistedSince
-	case watcher.UnknownStatus:
-		a.Reason, it.Status, it.Message = "an item has the status canceled", "canceled", "order was unsubscribed"
-	}
-	return a
-}
-
-var concernKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, watcher.BrokenRecord}
 
 // concerns are what Concern is given.
 func concerns() map[string]struct {
@@ -79,24 +53,6 @@ func concerns() map[string]struct {
 	return all
 }
 
-// hostileConcern is one whose every text tries to do harm.
-func hostileConcern(kind watcher.AttentionKind) watcher.OrderAttention {
-	evil := "<!channel> ``` *x* " + bidi + "\x1b[31m " + secretKey + " " + strings.Repeat("& long", 300) + " \xff"
-	a := watcher.OrderAttention{Report: hostile().Report, Kind: kind, Since: unlistedSince}
-	a.Reason, a.OrderName, a.ProjectID, a.Region, a.WatchID = evil, "`"+evil, "<@U0VICTIM>`"+secretKey, evil, evil
-	const password = " password=Zx81Kq92Lm43 "
-	a.Reason += password
-	a.Error = &watcher.ErrorDetail{Code: evil, Message: password + strings.Repeat(evil, 20) + password, Held: "<!here>"}
-	for i := range 30 {
-		a.Items = append(a.Items, watcher.Item{
-			ResourceName: "`" + evil, Action: password, Status: watcher.Status(password + "stuck" + fmt.Sprint(i%3) + evil), Message: evil + password,
-			MissingSince: unlistedSince, Replaces: evil, TakenFor: []string{"", evil}[i%2],
-		})
-	}
-	a.Counts = watcher.Counts{Total: 30, Processing: 30, Missing: 30}
-	return a
-}
-
 func TestConcern(t *testing.T) {
 	for name, tc := range concerns() {
 		t.Run(name, func(t *testing.T) {
@@ -114,8 +70,8 @@ func TestConcern(t *testing.T) {
 			var b strings.Builder
 			fmt.Fprintf(&b, "=== notification\n%s=== message\n%s=== brief\n%s=== log\n%s\n",
 				emulator.Render(all[2]), emulator.Render(all[0]), emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
-			golden(t, name+".txt", b.String())
-			goldenJSON(t, name+".json", m.Blocks)
+			slacktest.Golden(t, name+".txt", b.String())
+			slacktest.GoldenJSON(t, name+".json", m.Blocks)
 		})
 	}
 }
@@ -325,7 +281,7 @@ func TestLogAttendsOrders(t *testing.T) {
 	if strings.Contains(text.String(), secretKey) || strings.Contains(text.String(), "Zx81Kq92Lm43") {
 		t.Error("a secret is shown")
 	}
-	golden(t, "log_concern.txt", text.String())
+	slacktest.Golden(t, "log_concern.txt", text.String())
 }
 
 // What is noted can be read by a later version: the names are fixed, and apart from those of the watch.

@@ -20,7 +20,7 @@ import (
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -39,8 +40,8 @@ func TestScenes(t *testing.T) {
 			s.play(b)
 			messages := slices.DeleteFunc(b.slack.Messages(s.channel), func(m emulator.Message) bool { return !strings.Contains(m.Text, s.holds) })
 			w.check(t, "here", true)
-			golden(t, "posted_"+name+".txt", shown(messages))
-			goldenJSON(t, "posted_"+name+".json", posts(t, w, messages))
+			slacktest.Golden(t, "posted_"+name+".txt", shown(messages))
+			slacktest.GoldenJSON(t, "posted_"+name+".json", posts(t, w, messages))
 		})
 	}
 }
@@ -167,8 +168,8 @@ func posts(t *testing.T, w *wire, messages []emulator.Message) []postedCall {
 	}
 	var calls []postedCall
 	for _, s := range w.sent() {
-		if k, ok := s.kit(""); ok && texts[k.text] && taken(s) {
-			calls = append(calls, postedCall{s.method, k.text, k.blocks, k.metadata, s.values.Get("thread_ts") != ""})
+		if k, ok := s.kit(""); ok && texts[k.Text] && taken(s) {
+			calls = append(calls, postedCall{s.method, k.Text, k.Blocks, k.Metadata, s.values.Get("thread_ts") != ""})
 		}
 	}
 	return calls

@@ -2,10 +2,7 @@ package notify_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,87 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
-)
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-var (
-	accepted = time.Date(2025, 4, 10, 11, 49, 50, 0, time.UTC)
-	began    = accepted.Add(3 * time.Second)
-	ended    = began.Add(686 * time.Second)
-)
-
-// order returns a completion of an order with so many succeeded items and these failures.
-func order(outcome watcher.Outcome, succeeded int, failures ...watcher.Failure) watcher.Completion {
-	c := watcher.Completion{Outcome: outcome, CompletedAt: ended.Add(5 * time.Second)}
-	c.WatchID, c.Region = "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", "cn-north-4"
-	c.ProjectID, c.OrderName = "6f5da086876d4cd084d36f8bd3346036", "order.pool-5ed5-w4l2n"
-	c.AcceptedAt, c.Polls = accepted, 19
-	c.Requests = []watcher.Request{{
-		ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/job/771?a=1&b=2",
-		Labels: map[string]string{"env": "prod", "team": "training"},
-	}}
-	for i := range succeeded {
-		c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-%05d", i), watcher.Succeed, i, ""))
-	}
-	for _, f := range failures {
-		c.Counts.Failed += f.Count
-		c.Failures = append(c.Failures, f)
-		for i, name := range f.ResourceNames {
-			c.Items = append(c.Items, item(name, watcher.Failed, i, f.Message))
-		}
-	}
-	c.Counts.Succeeded = succeeded
-	c.Counts.Total = succeeded + c.Counts.Failed
-	return c
-}
-
-func item(name string, status watcher.Status, i int, message string) watcher.Item {
-	return watcher.Item{
-		ResourceName: name, Action: "createNode", Status: status, Message: message,
-		BeganAt: began.Add(time.Duration(i%7) * time.Second), UpdatedAt: ended.Add(-time.Duration(i%11) * time.Second),
-	}
-}
-
-func failure(message, action string, count int) watcher.Failure {
-	f := watcher.Failure{Message: message, Action: action, Count: count}
-	for i := range count {
-		f.ResourceNames = append(f.ResourceNames, fmt.Sprintf("os-node-created-f%04d", i))
-	}
-	return f
-}
-
-// distinct returns n failures whose long messages all differ.
-func distinct(n int) []watcher.Failure {
-	var all []watcher.Failure
-	for i := range n {
-		f := failure(fmt.Sprintf("create server %08x-9bb1-4d2a-8a3f-%012x in az%d failed at 2025-04-10T11:%02d:%02dZ after %d retries: %sno valid host was found, there are not enough hosts available",
-			i*7919, i*104729, i%3, i/60%60, i%60, i%9, strings.Repeat("scheduler reported a fault; ", 30)), "createNode", 1)
-		f.ResourceNames[0] = fmt.Sprintf("os-node-created-x%04d", i)
-		all = append(all, f)
-	}
-	return all
-}
-
-// many returns n failures of n different kinds.
-func many(n int) []watcher.Failure {
-	var all []watcher.Failure
-	for i := range n {
-		f := failure("cause "+strings.Repeat(string(rune('a'+i%26)), i/26+2)+" stopped the node", "createNode", 3)
-		for j := range f.ResourceNames {
-			f.ResourceNames[j] = fmt.Sprintf("os-node-created-%03d-%d", i, j)
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-const (
-	bidi      = "\u202Eevil\u202C"
-	fakeKey   = "HPUAEXAMPLEACCESSKEY"  // somebody else's, in a cloud message: shown
-	secretKey = "planted-secret-6b1f2c" // configured: never shown
 )
 
 func cases() map[string]struct {
@@ -253,22 +172,6 @@ func cases() map[string]struct {
 	}
 }
 
-// hostile returns a completion whose every text tries to do harm.
-func hostile() watcher.Completion {
-	c := order(watcher.AllFailed, 0,
-		failure("<!channel> ```rm -rf``` "+bidi+" \x1b[31mred\x1b[0m <https://evil.example|click> & \x00nul, key "+fakeKey+" and "+secretKey, "create<Node>", 2),
-		failure(strings.Repeat("A very long cause. ", 5000)+"the cause is at the end "+secretKey+" \xff\xfe", "createNode`", 1),
-		failure("line one\r\nline two\nline three", "createPool", 1))
-	c.Requests[0] = watcher.Request{
-		ID: "`id` <!here>", RequestedBy: "<@U0VICTIM> *bold* \n> quote", Link: "https://ci.example/<!channel>|x?a=1&b=2",
-		Labels: map[string]string{"<!everyone>": "a & b", "note": bidi},
-	}
-	c.Requests = append(c.Requests,
-		watcher.Request{ID: "js", RequestedBy: "b", Link: "javascript:alert(1)"},
-		watcher.Request{ID: "long", RequestedBy: secretKey, Link: "https://ci.example/" + strings.Repeat("&", 1900)})
-	return c
-}
-
 // stored returns the message as Slack would hold it.
 func stored(t testing.TB, m notify.Message) emulator.Message {
 	t.Helper()
@@ -301,42 +204,9 @@ func TestSummarize(t *testing.T) {
 				fmt.Fprintf(&b, "=== reply %d\n%s", i+1, emulator.Render(r))
 			}
 			fmt.Fprintf(&b, "=== brief\n%s=== log\n%s\n", emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
-			golden(t, name+".txt", b.String())
-			goldenJSON(t, name+".json", m.Blocks)
+			slacktest.Golden(t, name+".txt", b.String())
+			slacktest.GoldenJSON(t, name+".json", m.Blocks)
 		})
-	}
-}
-
-func goldenJSON(t *testing.T, name string, value any) {
-	t.Helper()
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	if err := enc.Encode(value); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, name, b.String())
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != got {
-		t.Errorf("%s differs; run go test ./notify -update and look at the difference\ngot:\n%s", path, got)
 	}
 }
 
@@ -350,12 +220,12 @@ func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
 		for _, v := range emulator.Check(e, emulator.OwnLimits) {
 			t.Errorf("message %d: %v", i, v)
 		}
-		k := kit{text: e.Text, blocks: e.Blocks}
+		k := slacktest.Kit{Text: e.Text, Blocks: e.Blocks}
 		if m.Mention != "" {
-			k.mention = o.Mention
+			k.Mention = o.Mention
 		}
 		if len(e.Blocks) == 0 || string(e.Blocks) != "null" {
-			for _, fault := range kitFaults(k) {
+			for _, fault := range slacktest.Faults(k) {
 				t.Errorf("message %d: %s", i, fault)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 )
 
 // A wire keeps every call of Slack as it was sent, and its answer.
@@ -68,21 +69,21 @@ func (w *wire) sent() []sent {
 }
 
 // kit returns the message that the call posts, and whether it posts one.
-func (s sent) kit(mention string) (k kit, ok bool) {
+func (s sent) kit(mention string) (k slacktest.Kit, ok bool) {
 	switch {
 	case s.method == "/api/files.completeUploadExternal":
-		return kit{text: s.values.Get("initial_comment"), mention: mention}, true
+		return slacktest.Kit{Text: s.values.Get("initial_comment"), Mention: mention}, true
 	case slices.Contains(writes, s.method):
-		return kit{s.values.Get("text"), []byte(s.values.Get("blocks")), []byte(s.values.Get("metadata")), mention}, true
+		return slacktest.Kit{Text: s.values.Get("text"), Blocks: []byte(s.values.Get("blocks")), Metadata: []byte(s.values.Get("metadata")), Mention: mention}, true
 	case strings.HasPrefix(s.method, "/services/"):
 		var hook struct {
 			Text   string          `json:"text"`
 			Blocks json.RawMessage `json:"blocks"`
 		}
-		err := strictJSON([]byte(s.body), &hook)
-		return kit{text: hook.Text, blocks: hook.Blocks, mention: mention}, err == nil
+		err := slacktest.StrictJSON([]byte(s.body), &hook)
+		return slacktest.Kit{Text: hook.Text, Blocks: hook.Blocks, Mention: mention}, err == nil
 	}
-	return kit{}, false
+	return slacktest.Kit{}, false
 }
 
 // faults returns what is wrong with the call: it lets Slack find mentions or unfurl links, or its
@@ -98,7 +99,7 @@ func (s sent) faults(mention string) (faults []string) {
 	if s.method == "/api/chat.postMessage" && (s.values.Get("unfurl_links") != "false" || s.values.Get("unfurl_media") != "false") {
 		faults = append(faults, "links are unfurled")
 	}
-	return append(faults, kitFaults(k)...)
+	return append(faults, slacktest.Faults(k)...)
 }
 
 func taken(s sent) bool {
@@ -114,7 +115,7 @@ func (s sent) texts() []string {
 	add := func(text string) {
 		var value any
 		if json.Unmarshal([]byte(text), &value) == nil {
-			eachString(value, func(key, s string) { texts = append(texts, key, s) })
+			slacktest.EachString(value, func(key, s string) { texts = append(texts, key, s) })
 		}
 		texts = append(texts, text)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 

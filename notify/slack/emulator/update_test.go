@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 // edit returns the form of an update.

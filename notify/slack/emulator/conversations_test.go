@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 func TestConversationsInfo(t *testing.T) {

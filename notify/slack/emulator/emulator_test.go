@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 const token = "xoxb-test"

@@ -1,4 +1,7 @@
-package notify_test
+// Package slacktest checks messages in tests: that Slack would take them ([Faults], written from Slack's
+// documentation, without a look at what makes the messages), and that they are as a golden file has them
+// ([Golden]). Read kit.go, then golden.go.
+package slacktest
 
 import (
 	"bytes"
@@ -7,23 +10,20 @@ import (
 	"io"
 	"maps"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// A kit is one message as it is posted, and the one mention that it may have.
-type kit struct {
-	text     string
-	blocks   []byte // a JSON array; empty without blocks
-	metadata []byte // empty without
-	mention  string // here, U…, W…, S…, or empty
+// A Kit is one message as it is posted, and the one mention that it may have.
+type Kit struct {
+	Text     string
+	Blocks   []byte // a JSON array; empty without blocks
+	Metadata []byte // empty without
+	Mention  string // here, U…, W…, S…, or empty
 }
 
 // What Slack refuses, and below it what this project promises to keep to. Sizes are UTF-16 units of
@@ -48,24 +48,24 @@ const (
 
 // A kitCheck collects what is wrong with one message.
 type kitCheck struct {
-	kit
+	Kit
 	faults   []string
 	total    int
 	table    int
 	markdown int
 }
 
-// kitFaults returns what Slack would refuse in the message, what people should not see, and what this
+// Faults returns what Slack would refuse in the message, what people should not see, and what this
 // project promises not to send. It is written from Slack's documentation and knows nothing of the
 // renderer.
-func kitFaults(k kit) []string {
-	c := &kitCheck{kit: k}
+func Faults(k Kit) []string {
+	c := &kitCheck{Kit: k}
 	c.topText()
 	c.allBlocks()
-	if len(k.metadata) >= kitMetadata {
-		c.add("metadata", "%d bytes", len(k.metadata))
+	if len(k.Metadata) >= kitMetadata {
+		c.add("metadata", "%d bytes", len(k.Metadata))
 	}
-	if len(k.metadata) > 0 {
+	if len(k.Metadata) > 0 {
 		c.metadataShape()
 	}
 	return c.faults
@@ -76,8 +76,8 @@ func (c *kitCheck) add(where, format string, a ...any) {
 }
 
 func (c *kitCheck) topText() {
-	c.mrkdwn("text", c.text)
-	if n := units(c.text); n > kitText {
+	c.mrkdwn("text", c.Text)
+	if n := Units(c.Text); n > kitText {
 		c.add("text", "%d characters", n)
 	}
 }
@@ -87,18 +87,18 @@ func (c *kitCheck) metadataShape() {
 		Type    string         `json:"event_type"`
 		Payload map[string]any `json:"event_payload"`
 	}
-	if err := strictJSON(c.metadata, &m); err != nil || m.Type == "" || m.Payload == nil {
-		c.add("metadata", "%s (%v)", c.metadata, err)
+	if err := StrictJSON(c.Metadata, &m); err != nil || m.Type == "" || m.Payload == nil {
+		c.add("metadata", "%s (%v)", c.Metadata, err)
 	}
-	eachString(m.Payload, func(_, s string) { c.characters("metadata", s) })
+	EachString(m.Payload, func(_, s string) { c.characters("metadata", s) })
 }
 
 func (c *kitCheck) allBlocks() {
-	if len(c.blocks) == 0 {
+	if len(c.Blocks) == 0 {
 		return
 	}
 	var blocks []map[string]any
-	if err := strictJSON(c.blocks, &blocks); err != nil {
+	if err := StrictJSON(c.Blocks, &blocks); err != nil {
 		c.add("blocks", "%v", err)
 		return
 	}
@@ -147,7 +147,7 @@ func (c *kitCheck) block(where string, b map[string]any) {
 	case "markdown":
 		c.keys(where, b, "text")
 		text, _ := b["text"].(string)
-		c.markdown += units(text)
+		c.markdown += Units(text)
 		c.characters(where+"/text", text)
 		c.add(where, "markdown is parsed like a page: not for foreign text")
 	case "table":
@@ -301,7 +301,7 @@ func (c *kitCheck) textObject(where string, o any, types ...string) string {
 }
 
 func (c *kitCheck) size(where, text string, limit int) {
-	if n := units(text); n > limit {
+	if n := Units(text); n > limit {
 		c.add(where, "%d characters, more than %d", n, limit)
 	}
 }
@@ -377,7 +377,7 @@ func (c *kitCheck) code(where, code string) {
 }
 
 func (c *kitCheck) mentioned(where, who string) {
-	if who == "" || who != c.mention {
+	if who == "" || who != c.Mention {
 		c.add(where, "mentions %q", who)
 	}
 }
@@ -393,7 +393,7 @@ func (c *kitCheck) link(where, address string) {
 func weight(value any) (total int) {
 	switch v := value.(type) {
 	case string:
-		return units(escaped.Replace(v))
+		return Units(escaped.Replace(v))
 	case []any:
 		for _, e := range v {
 			total += weight(e)
@@ -404,7 +404,7 @@ func weight(value any) (total int) {
 			switch {
 			case key == "type":
 			case v["type"] == "mrkdwn" && plain:
-				total += units(text)
+				total += Units(text)
 			default:
 				total += weight(e)
 			}
@@ -413,11 +413,11 @@ func weight(value any) (total int) {
 	return total
 }
 
-// units is the size of a text as Slack counts it at the most.
-func units(s string) int { return len(utf16.Encode([]rune(s))) }
+// Units is the size of a text as Slack counts it at the most.
+func Units(s string) int { return len(utf16.Encode([]rune(s))) }
 
-// eachString calls f with every string in the value and the key that it stands under.
-func eachString(value any, f func(key, s string)) { walkStrings("", value, f) }
+// EachString calls f with every string in the value and the key that it stands under.
+func EachString(value any, f func(key, s string)) { walkStrings("", value, f) }
 
 func walkStrings(key string, value any, f func(key, s string)) {
 	switch v := value.(type) {
@@ -434,8 +434,8 @@ func walkStrings(key string, value any, f func(key, s string)) {
 	}
 }
 
-// strictJSON reads one JSON value and nothing after it.
-func strictJSON(raw []byte, into any) error {
+// StrictJSON reads one JSON value and nothing after it.
+func StrictJSON(raw []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if err := dec.Decode(into); err != nil {
 		return err
@@ -447,121 +447,4 @@ func strictJSON(raw []byte, into any) error {
 		return fmt.Errorf("invalid UTF-8")
 	}
 	return nil
-}
-
-// Every message under testdata, as it is stored there, is one that Slack takes.
-func TestGoldensAreBlockKit(t *testing.T) {
-	t.Parallel()
-	paths, err := filepath.Glob("testdata/*.json")
-	if err != nil || len(paths) < 30 {
-		t.Fatalf("%d goldens (%v)", len(paths), err)
-	}
-	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(filepath.Base(path), "posted_") {
-			var calls []postedCall
-			if err := json.Unmarshal(raw, &calls); err != nil || len(calls) == 0 {
-				t.Errorf("%s: %d calls (%v)", path, len(calls), err)
-			}
-			for _, call := range calls {
-				for _, fault := range kitFaults(kit{call.Text, call.Blocks, call.Metadata, "here"}) {
-					t.Errorf("%s: %s", path, fault)
-				}
-			}
-			continue
-		}
-		k := kit{text: "as in the text golden", blocks: raw, mention: "here"}
-		switch filepath.Base(path) {
-		case "partially_failed.json":
-			k.mention = "S0PLATFORM"
-		case "failed.json":
-			k.mention = "U012AB3CD"
-		}
-		for _, fault := range kitFaults(k) {
-			t.Errorf("%s: %s", path, fault)
-		}
-	}
-}
-
-// The check itself finds each kind of fault, and takes what is right.
-func TestBlockKitCheckFindsFaults(t *testing.T) {
-	t.Parallel()
-	mrkdwn := func(s string) string { return fmt.Sprintf(`{"type":"mrkdwn","verbatim":true,"text":%q}`, s) }
-	section := func(s string) string { return `[{"type":"section","text":` + mrkdwn(s) + `}]` }
-	rich := func(part string) string { return `[{"type":"rich_text","elements":[` + part + `]}]` }
-	times := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
-	right := []string{
-		``,
-		section(strings.Repeat("&amp;", 600)), // is escaped already
-		section("a &lt;b&gt; &amp; <https://ci.example/1?a=1&amp;b=2|c &amp; d> <!here> <!date^1744286484^{date_short_pretty} {time}|2025-04-10 12:01:24 UTC>"),
-		`[{"type":"header","text":{"type":"plain_text","text":"<!channel> & inert"}},{"type":"divider","block_id":"a"},{"type":"context","block_id":"b","elements":[` + mrkdwn("x") + `]}]`,
-		rich(`{"type":"rich_text_preformatted","border":0,"elements":[{"type":"text","text":"<!channel> & inert"}]},{"type":"rich_text_section","elements":[{"type":"broadcast","range":"here"}]}`),
-		`[{"type":"table","rows":[[{"type":"raw_text","text":"a"}]]}]`,
-	}
-	for _, blocks := range right {
-		if faults := kitFaults(kit{text: "a", blocks: []byte(blocks), mention: "here"}); len(faults) > 0 {
-			t.Errorf("%s: %q", blocks, faults)
-		}
-	}
-	for name, k := range map[string]kit{
-		"no text":                   {},
-		"blank text":                {text: " \n"},
-		"long text":                 {text: strings.Repeat("x", 601)},
-		"text of wide characters":   {text: strings.Repeat("😀", 301)},
-		"metadata":                  {text: "a", metadata: []byte(`{"event_type":"x","event_payload":{"a":"` + strings.Repeat("x", 1000) + `"}}`)},
-		"metadata without a type":   {text: "a", metadata: []byte(`{"event_payload":{}}`)},
-		"no JSON":                   {text: "a", blocks: []byte(`[{]`)},
-		"trailing data":             {text: "a", blocks: []byte(`[]]`)},
-		"too much by escapes":       {text: "a", blocks: []byte(rich(`{"type":"rich_text_section","elements":[{"type":"text","text":"` + strings.Repeat("&", 1200) + `"}]}`))},
-		"16 blocks":                 {text: "a", blocks: []byte(`[` + times(16, `{"type":"divider"}`) + `]`)},
-		"block ids":                 {text: "a", blocks: []byte(`[` + times(2, `{"type":"divider","block_id":"a"}`) + `]`)},
-		"long header":               {text: "a", blocks: []byte(`[{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("x", 151) + `"}}]`)},
-		"header in mrkdwn":          {text: "a", blocks: []byte(`[{"type":"header","text":` + mrkdwn("x") + `}]`)},
-		"long section":              {text: "a", blocks: []byte(section(strings.Repeat("x", 3001)))},
-		"long section by escapes":   {text: "a", blocks: []byte(section(strings.Repeat("&amp;", 601)))},
-		"empty section":             {text: "a", blocks: []byte(section(""))},
-		"section of nothing":        {text: "a", blocks: []byte(`[{"type":"section"}]`)},
-		"11 fields":                 {text: "a", blocks: []byte(`[{"type":"section","fields":[` + times(11, mrkdwn("x")) + `]}]`)},
-		"long field":                {text: "a", blocks: []byte(`[{"type":"section","fields":[` + mrkdwn(strings.Repeat("x", 2001)) + `]}]`)},
-		"11 in context":             {text: "a", blocks: []byte(`[{"type":"context","elements":[` + times(11, mrkdwn("x")) + `]}]`)},
-		"empty context":             {text: "a", blocks: []byte(`[{"type":"context","elements":[]}]`)},
-		"101 rows":                  {text: "a", blocks: []byte(`[{"type":"table","rows":[` + times(101, `[{"type":"raw_text","text":"a"}]`) + `]}]`)},
-		"21 columns":                {text: "a", blocks: []byte(`[{"type":"table","rows":[[` + times(21, `{"type":"raw_text","text":"a"}`) + `]]}]`)},
-		"empty cell":                {text: "a", blocks: []byte(`[{"type":"table","rows":[[{"type":"raw_text","text":""}]]}]`)},
-		"markdown":                  {text: "a", blocks: []byte(`[{"type":"markdown","text":"x"}]`)},
-		"too much in all":           {text: "a", blocks: []byte(`[` + times(3, strings.Trim(section(strings.Repeat("x", 1900)), "[]")) + `]`)},
-		"unknown block":             {text: "a", blocks: []byte(`[{"type":"rich_txt"}]`)},
-		"unknown key":               {text: "a", blocks: []byte(`[{"type":"divider","colour":"red"}]`)},
-		"actions":                   {text: "a", blocks: []byte(`[{"type":"actions","elements":[{"type":"button"}]}]`)},
-		"not verbatim":              {text: "a", blocks: []byte(`[{"type":"section","text":{"type":"mrkdwn","text":"x"}}]`)},
-		"unescaped &":               {text: "a", blocks: []byte(section("a & b"))},
-		"unescaped <":               {text: "a", blocks: []byte(section("a < b"))},
-		"unescaped > in text":       {text: "a > b"},
-		"a cut entity":              {text: "a &am"},
-		"channel":                   {text: "a <!channel>", mention: "here"},
-		"here is not configured":    {text: "a <!here>"},
-		"here with a label":         {text: "a <!here|x>", mention: "here"},
-		"a user":                    {text: "a", blocks: []byte(section("<@U1>")), mention: "U2"},
-		"a group as a user":         {text: "a <@S1>", mention: "S1"},
-		"a channel's link":          {text: "a <#C1>"},
-		"a link that runs":          {text: "a <javascript:alert(1)|x>"},
-		"a link in a link":          {text: "a <https://a.example/|b|c>"},
-		"a link without a text":     {text: "a <https://a.example/>"},
-		"a date without a fallback": {text: "a <!date^1^{date}>"},
-		"broadcast":                 {text: "a", blocks: []byte(rich(`{"type":"rich_text_section","elements":[{"type":"broadcast","range":"channel"}]}`)), mention: "here"},
-		"unknown element":           {text: "a", blocks: []byte(rich(`{"type":"rich_text_section","elements":[{"type":"button","text":"a"}]}`))},
-		"empty rich text":           {text: "a", blocks: []byte(rich(`{"type":"rich_text_section","elements":[{"type":"text","text":""}]}`))},
-		"empty preformatted":        {text: "a", blocks: []byte(rich(`{"type":"rich_text_preformatted","elements":[]}`))},
-		"bidi":                      {text: "a\u202eb"},
-		"ANSI, escaped in JSON":     {text: "a", blocks: []byte(rich(`{"type":"rich_text_preformatted","elements":[{"type":"text","text":"\u001b[31m"}]}`))},
-		"NUL":                       {text: "a\x00"},
-		"invalid UTF-8":             {text: "a\xff"},
-	} {
-		if len(kitFaults(k)) == 0 {
-			t.Errorf("%s: no fault found", name)
-		}
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 // TestFaultOfEveryCall holds that each method may meet a fault by chance, and scripts come first.
