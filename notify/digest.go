@@ -152,7 +152,7 @@ func (s *Slack) join(ctx context.Context, c watcher.Completion, own *entry, chan
 			continue
 		}
 		if err == nil && g.place(c.WatchID) == 0 {
-			g.add(redact(c, s.secrets))
+			g.add(withoutSecrets(c, s.secrets))
 			err = s.writeDigest(ctx, own.posting.Digest, g)
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"strings"
@@ -56,3 +57,48 @@ func ExampleLog() {
 	// level=INFO msg=summary watch=w_1 text="  Ended at an unknown time"
 	// level=INFO msg=summary watch=w_1 text="  cn-north-4 · project p1 · watch w_1"
 }
+
+// TestConfiguredSecrets holds that each configured secret of 8 bytes or more goes, the longest of those that
+// begin at one place first, and each part of 12 bytes or more, also out of long texts that are much like them.
+func TestConfiguredSecrets(t *testing.T) {
+	t.Parallel()
+	letters := strings.Repeat("s", 12<<10)
+	for name, tt := range map[string]struct {
+		secrets       []string
+		message, want string
+	}{
+		"none":              {nil, "disk is full", "disk is full"},
+		"an empty one":      {[]string{""}, "disk is full", "disk is full"},
+		"one":               {[]string{"planted1"}, "planted1 disk planted1", "[secret] disk [secret]"},
+		"a short one":       {[]string{"planted"}, "planted disk", "planted disk"}, // it may be a word
+		"a part of one":     {[]string{"planted-in-a-text"}, "planted-in-a disk", "[secret] disk"},
+		"two side by side":  {[]string{"planted1", "the disk"}, "the diskplanted1", "[secret][secret]"},
+		"one begins other":  {[]string{"planted1", "planted1 disk"}, "a planted1 disk", "a [secret]"},
+		"one ends other":    {[]string{"the disk", "planted the disk"}, "a planted the disk", "a [secret]"},
+		"they overlap":      {[]string{"planted disk", "disk is full"}, "planted disk is full", "[secret]"},
+		"the word for it":   {[]string{"[secret]"}, "a [secret] [secret]", "a [secret] [secret]"},
+		"long, and not it":  {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("t", longText), "disk ttt"},
+		"long, and parts":   {[]string{letters + "t", letters + "u"}, "disk " + strings.Repeat("s", longText), "disk [secret]"},
+		"long, and nearly":  {[]string{"t" + letters, "planted1"}, "planted1 " + strings.Repeat(letters[1:]+"t", longText/len(letters)), "[secret] [secret]"},
+		"long, many times":  {[]string{letters}, "disk " + strings.Repeat(letters, longText/len(letters)), "disk [secret]"},
+		"long, with others": {[]string{"planted1", letters + "t"}, "disk planted1 " + strings.Repeat("s", longText), "disk [secret] [secret]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var written bytes.Buffer
+			log := notify.NewLog(slog.New(slog.NewJSONHandler(&written, nil)), tt.secrets...)
+			if err := log.Attend(t.Context(), watcher.Attention{Kind: watcher.Overdue, Reason: tt.message}); err != nil {
+				t.Fatal(err)
+			}
+			var got struct{ Reason string }
+			if err := json.Unmarshal(written.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(got.Reason, tt.want) {
+				t.Errorf("got %.100q, want %q", got.Reason, tt.want)
+			}
+		})
+	}
+}
+
+const longText = 8 << 20

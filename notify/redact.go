@@ -4,20 +4,26 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/orderwatch/orderwatch/notify/redact"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
-// redact returns the completion with every secret replaced in every text, the configured ones and those
-// that the cloud's texts hold: see [Redact]. It comes before all cutting: half a secret is not found any
+// withoutSecrets returns the completion with every secret replaced in every text, the configured ones and those
+// that the cloud's texts hold: see package redact. It comes before all cutting: half a secret is not found any
 // more.
-func redact(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
+func withoutSecrets(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
 	hide := secrets.Hide
 	hideAll := remembered(func(text string) string { return hideAll(secrets, text) })
 	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName} {
 		*s = hide(*s)
 	}
-	c.Reason = redactText(hide(c.Reason), c.Outcome != watcher.Cancelled) // who cancelled is perhaps an address
+	c.Reason = hide(c.Reason)
+	if c.Outcome == watcher.Cancelled { // who cancelled is perhaps an address
+		c.Reason = redact.TextButAddresses(c.Reason)
+	} else {
+		c.Reason = redact.Text(c.Reason)
+	}
 	if c.Error != nil {
 		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message), Held: c.Error.Held}
 	}
@@ -51,13 +57,13 @@ func redact(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
 
 // redactOrderAttention does the same for what people should look at in one watch.
 func redactOrderAttention(a watcher.OrderAttention, secrets *foreign.Secrets) watcher.OrderAttention {
-	c := redact(watcher.Completion{Report: a.Report, Error: a.Error}, secrets)
+	c := withoutSecrets(watcher.Completion{Report: a.Report, Error: a.Error}, secrets)
 	a.Report, a.Error = c.Report, c.Error
 	return a
 }
 
 // hideAll is for texts of the cloud, but for names.
-func hideAll(secrets *foreign.Secrets, text string) string { return Redact(secrets.Hide(text)) }
+func hideAll(secrets *foreign.Secrets, text string) string { return redact.Text(secrets.Hide(text)) }
 
 // remembered returns the function, made to look at each text once: items fail for the same few causes.
 func remembered(hide func(string) string) func(string) string {
@@ -84,5 +90,5 @@ func redactAttention(a watcher.Attention, secrets *foreign.Secrets) watcher.Atte
 
 // HideSecrets returns what hides these secrets in messages: "[secret]" stands for each.
 func HideSecrets(secrets ...string) *foreign.Secrets {
-	return foreign.NewSecrets(hiddenSecret, secrets...)
+	return foreign.NewSecrets("[secret]", secrets...)
 }

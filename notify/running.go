@@ -18,7 +18,7 @@ const changesShown = 5
 // Running returns what people are told of a watch that goes on. It mentions nobody. Like [Summarize] it
 // depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Running(g watcher.Progress, o Options) Message {
-	c := redact(watcher.Completion{Report: g.Report}, o.Secrets)
+	c := withoutSecrets(watcher.Completion{Report: g.Report}, o.Secrets)
 	name := orUnknown(word(c.OrderName, maxName))
 	how := openCounts(c)
 	title := ":hourglass_flowing_sand: *" + link(firstLink(c.Requests), name) + "* is running: " + escape(fit(how, maxTitle))

@@ -15,7 +15,7 @@ import (
 // Summarize returns what people are told of a watch that ended. It depends on nothing but its
 // arguments, never fails, and keeps Slack's limits whatever the completion holds.
 func Summarize(c watcher.Completion, o Options) Message {
-	c = redact(c, o.Secrets)
+	c = withoutSecrets(c, o.Secrets)
 	causes := causes(c.Failures)
 	h := headlineOf(c, causes)
 	m := Message{Text: sentence(c, h, o)}

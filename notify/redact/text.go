@@ -1,8 +1,17 @@
-package notify
+// Package redact hides secrets that nobody told it of in texts that others wrote: passwords, keys, tokens,
+// signed addresses, e-mail addresses. It promises to find them by their shape or by the name beside them, to
+// leave names, ids, addresses and times alone, and to go through a text once. Secrets that are known are the
+// matter of [foreign.Secrets].
+//
+// Read text.go, then pair.go (name and value), shape.go (what shows by itself) and address.go (URLs and e-mail
+// addresses).
+//
+// [foreign.Secrets]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher/foreign#Secrets
+package redact
 
 import "strings"
 
-// Redact returns foreign text as people may see it: each secret in it is replaced by a word that says
+// Text returns foreign text as people may see it: each secret in it is replaced by a word that says
 // what it was, such as [access key], [token] or [password], and each e-mail address by [e-mail].
 // It finds a secret by its own shape or by the name beside it. Names, ids, digests, addresses, codes
 // and times stay. Where name and value do not tell (secret: default), it rather hides too much.
@@ -12,10 +21,12 @@ import "strings"
 //
 // Give it whole texts: half a secret is not found any more. It takes time in proportion to the
 // text, some ns for each byte. Text that was redacted stays as it is.
-func Redact(text string) string { return redactText(text, true) }
+func Text(text string) string { return hideIn(text, true) }
 
-// redactText is Redact, which may leave e-mail addresses where they are.
-func redactText(text string, addresses bool) string {
+// TextButAddresses is [Text], but e-mail addresses stay.
+func TextButAddresses(text string) string { return hideIn(text, false) }
+
+func hideIn(text string, addresses bool) string {
 	if len(text) < shortestSecret {
 		return text
 	}
