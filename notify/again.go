@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 )
@@ -23,10 +24,10 @@ func (s *Slack) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher
 		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
 			o := s.options(t)
 			o.Again, o.Refusal, o.Now = a, from, time.Time{} // late it is, as wanted
-			e := &entry{key: noteKey("again", a.ID, t.channel), state: completed}
+			e := &entry{key: noteKey("again", a.ID, t.Channel), state: completed}
 			return e, s.tell(ctx, delivery{
-				render: func() Message { return s.summary(ctx, c, o) }, place: place{"again " + a.ID, t.channel}, entry: e, told: a.At, about: ofWatch(c), others: others,
-				log:   s.log.With("watch", c.WatchID, "again", a.ID, "channel", t.channel),
+				render: func() Message { return s.summary(ctx, c, o) }, place: place{"again " + a.ID, t.Channel}, entry: e, told: a.At, about: ofWatch(c), others: others,
+				log:   s.log.With("watch", c.WatchID, "again", a.ID, "channel", t.Channel),
 				whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
 			}, stop)
 		})
@@ -36,8 +37,8 @@ func (s *Slack) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher
 // named returns the targets for these channels, as the watch's own are where it has them.
 func (s *Slack) named(own []target, channels []string) (targets []target) {
 	for _, channel := range channels {
-		t := target{channel: channel, mention: s.config.Mention}
-		if i := slices.IndexFunc(own, func(t target) bool { return t.channel == channel }); i >= 0 {
+		t := target{Target: routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel)}}
+		if i := slices.IndexFunc(own, func(t target) bool { return t.Channel == channel }); i >= 0 {
 			t = own[i]
 		}
 		targets = append(targets, t)

@@ -29,7 +29,7 @@ func announce(a watcher.Attention, o Options) Message {
 	}
 	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxSentence))}
 	if a.Cause != watcher.HeldThrottled {
-		m.Mention = mentionCode(o.Mention)
+		m.Mention = o.Mention
 	}
 	title := w.emoji + " *" + escape(w.stands) + "*: " + escape(waiting(a))
 	if m.Mention != "" {
@@ -56,7 +56,7 @@ func announceOverdue(a watcher.Attention, o Options) Message {
 	const what = "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them."
 	const do = "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy."
 	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
-	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxSentence)), Mention: mentionCode(o.Mention)}
+	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxSentence)), Mention: o.Mention}
 	title := ":warning: *" + escape(said) + "*"
 	if m.Mention != "" {
 		title += " " + m.Mention
@@ -78,7 +78,7 @@ func announceLost(a watcher.Attention, o Options) Message {
 	const means = "*No message comes for those orders*, however they end. The orders themselves are not touched by that: they may still be running, and cost money."
 	const do = "*What to do:* publish the requests again; `orderwatch watch --wait` does it by itself where it is still running. Find out why the store of NATS was empty or a stream was deleted: its directory must be on a disk that stays."
 	reason := orUnknown(word(a.Reason, maxReason))
-	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence)), Mention: mentionCode(o.Mention)}
+	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence)), Mention: o.Mention}
 	title := ":rotating_light: *" + said + "*: " + escape(reason)
 	if m.Mention != "" {
 		title += " " + m.Mention

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -73,7 +74,7 @@ type announcement struct {
 }
 
 func announcements() map[string]announcement {
-	here := notify.Options{Mention: "here"}
+	here := notify.Options{Mention: routes.Mention("here")}
 	all := make(map[string]announcement)
 	for cause := range reasons {
 		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
@@ -116,7 +117,7 @@ func TestAnnounce(t *testing.T) {
 func TestAnnounceMentionsNobodyForThrottling(t *testing.T) {
 	for cause := range reasons {
 		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
-			m := notify.Announce(attention(kind, cause), notify.Options{Mention: "S0123"})
+			m := notify.Announce(attention(kind, cause), notify.Options{Mention: routes.Mention("S0123")})
 			wakes := kind == watcher.Unreachable && cause != watcher.HeldThrottled
 			if got := emulator.Mentions(stored(t, m)); (len(got) > 0) != wakes || (m.Mention != "") != wakes {
 				t.Errorf("%s of %s mentions %v", kind, cause, got)
@@ -134,7 +135,7 @@ func FuzzAnnounce(f *testing.F) {
 		if ends {
 			a.Kind, a.Until = watcher.Reachable, time.Unix(since+lasted, 0)
 		}
-		o := notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}
+		o := notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)}
 		keepsLimits(t, notify.Announce(a, o), o)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 )
@@ -32,20 +33,18 @@ func (s *Slack) Notify(ctx context.Context, c watcher.Completion) error {
 	return soonest(left, tell)
 }
 
-// targets returns where people are told of a watch, each channel once.
-func (s *Slack) targets(r watcher.Report) []target {
-	if s.config.Token == "" {
-		return []target{s.standard()}
-	}
-	return s.config.Routes.targets(s.config.route(), r.ProjectID, r.Requests)
+// A target is a channel, and how people are told of a watch there.
+type target struct {
+	routes.Target
+	left bool // the routes lead there no more: what stands there is ended, and nothing else is told
 }
 
-// standard returns where people are told of what is no single watch's.
-func (s *Slack) standard() target {
-	if s.config.Token == "" {
-		return target{channel: webhookChannel, mention: s.config.Mention}
+// targets returns where people are told of a watch, each channel once.
+func (s *Slack) targets(r watcher.Report) (all []target) {
+	for _, t := range s.plan.Targets(r.ProjectID, r.Requests) {
+		all = append(all, target{Target: t})
 	}
-	return target{channel: s.config.Channel, mention: s.config.Mention}
+	return all
 }
 
 // soonest tells it everywhere, and returns the error that is to be tried again first.
@@ -89,11 +88,11 @@ func (s *Slack) deliver(ctx context.Context, c watcher.Completion, t target, sto
 	return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
 		o := s.options(t)
 		o.Refusal = from
-		e := &entry{key: noteKey("watch", c.WatchID, t.channel), state: completed}
+		e := &entry{key: noteKey("watch", c.WatchID, t.Channel), state: completed}
 		return e, s.tell(ctx, delivery{
-			render: func() Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
-			silent: t.left || t.quiet && !fails(c.Outcome), others: others,
-			log:   s.log.With("watch", c.WatchID, "channel", t.channel),
+			render: func() Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.Channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
+			silent: t.left || t.QuietSuccesses && !fails(c.Outcome), others: others,
+			log:   s.log.With("watch", c.WatchID, "channel", t.Channel),
 			whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
 		}, stop)
 	})
@@ -164,7 +163,7 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 
 // options returns what messages depend on beside what they tell of.
 func (s *Slack) options(t target) Options {
-	return Options{Mention: t.mention, Now: s.config.Now(), NoThread: t.channel == webhookChannel, Secrets: s.secrets}
+	return Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets}
 }
 
 // post makes one call after the other until what is to be told stands.
@@ -321,7 +320,7 @@ func (s *Slack) send(ctx context.Context, d delivery) (string, error) {
 	if blocks == nil && m.Mention != "" {
 		text = m.Mention + " " + text
 	}
-	if d.place.channel == webhookChannel {
+	if d.place.channel == routes.Webhook {
 		return "", s.sendWebhook(ctx, text, blocks)
 	}
 	options := []slack.MsgOption{

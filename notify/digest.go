@@ -11,6 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -110,7 +111,7 @@ func (s *Slack) together(d delivery) bool {
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return !d.silent && d.place.channel != webhookChannel && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*min(s.config.Workers(), 2) > stormWaiting
+	return !d.silent && d.place.channel != routes.Webhook && !fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*min(s.config.Workers(), 2) > stormWaiting
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so

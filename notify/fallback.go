@@ -17,34 +17,19 @@ type Refusal struct{ Channel, Code string }
 // that is left. The notes remember which ones refused, and which channel got it instead: also one that
 // the configuration, which has changed since, no longer names.
 func (s *Slack) tellOrMove(t target, tell func(t target, others []string, from Refusal) (*entry, *watcher.RetryError)) *watcher.RetryError {
-	others, from, been := s.fallbacks(t), Refusal{}, []string{t.channel}
+	others, from, been := t.Fallbacks, Refusal{}, []string{t.Channel}
 	for {
 		e, retry := tell(t, others, from)
 		moved := e.posting.Moved
 		if retry != nil || moved == "" || slices.Contains(been, moved) {
 			return retry
 		}
-		from = Refusal{t.channel, e.posting.Code}
+		from = Refusal{t.Channel, e.posting.Code}
 		if next := slices.Index(others, moved); next >= 0 {
 			others = others[next+1:]
 		}
-		t.channel, been = moved, append(been, moved)
+		t.Channel, been = moved, append(been, moved)
 	}
-}
-
-// fallbacks returns the channels that get what the target's finally refuses, one after the other: its
-// fallback, the default channel, and the webhook.
-func (s *Slack) fallbacks(t target) (channels []string) {
-	webhook := ""
-	if s.config.WebhookURL != "" {
-		webhook = webhookChannel
-	}
-	for _, channel := range []string{t.fallback, s.standard().channel, webhook} {
-		if channel != "" && channel != t.channel && !slices.Contains(channels, channel) {
-			channels = append(channels, channel)
-		}
-	}
-	return channels
 }
 
 // move notes that the channel finally refused the message, and that it goes to the next one.

@@ -11,16 +11,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// routes returns the rules of the YAML text.
-func routes(t *testing.T, text string) notify.Routes {
-	t.Helper()
-	r, err := notify.ParseRoutes("routes.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // What a channel refuses for an hour goes to its fallback, then to the default channel, then to the
 // webhook, each once, with a note of where it should have been; and is kept where all refuse.
 func TestFallback(t *testing.T) {
@@ -43,7 +33,7 @@ func TestFallback(t *testing.T) {
 			b := newBench(t, func(c *notify.Config) {
 				c.WebhookURL = strings.TrimSuffix(c.APIURL, "/api/") + webhook
 				c.Undelivered = k
-				c.Routes = routes(t, "rules: [{match: {labels: {env: prod}}, channels: [C0TEAM], fallback: C0SPARE, mention: S0TEAM}]")
+				c.Routes = parsed(t, "rules: [{match: {labels: {env: prod}}, channels: [C0TEAM], fallback: C0SPARE, mention: S0TEAM}]")
 			})
 			all := []string{"C0TEAM", "C0SPARE", "C0ONCALL", "C0HOOK"}
 			for _, channel := range all {
@@ -121,7 +111,7 @@ func TestFallbacksThatRefuseEachOther(t *testing.T) {
 	k, n, failed := &kept{}, &notes{}, false
 	b := newBench(t, func(c *notify.Config) {
 		c.Notes, c.Undelivered = n, k
-		c.Routes = routes(t, "rules: [{match: {labels: {env: prod}}, fallback: C0TEAM}, {channels: [C0TEAM]}]")
+		c.Routes = parsed(t, "rules: [{match: {labels: {env: prod}}, fallback: C0TEAM}, {channels: [C0TEAM]}]")
 	})
 	b.slack.AddChannel("C0ONCALL", emulator.Archived)
 	b.slack.AddChannel("C0TEAM", emulator.Archived)
@@ -164,7 +154,7 @@ func TestFallbackIsGone(t *testing.T) {
 func TestQuietSuccesses(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *notify.Config) {
-		c.Routes = routes(t, "rules: [{match: {labels: {env: prod}}, quiet_successes: true, progress: true}]")
+		c.Routes = parsed(t, "rules: [{match: {labels: {env: prod}}, quiet_successes: true, progress: true}]")
 	})
 	for i, c := range []watcher.Completion{order(watcher.Succeeded, 3), order(watcher.Cancelled, 3)} {
 		c.WatchID = "w_" + string(rune('a'+i))
@@ -191,7 +181,7 @@ func TestQuietSuccesses(t *testing.T) {
 func TestFallbackIsQuiet(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *notify.Config) {
-		c.Routes = routes(t, "rules: [{match: {labels: {env: prod}}, channels: [C0TEAM], fallback: C0SPARE}, {channels: [C0SPARE], quiet_successes: true}]")
+		c.Routes = parsed(t, "rules: [{match: {labels: {env: prod}}, channels: [C0TEAM], fallback: C0SPARE}, {channels: [C0SPARE], quiet_successes: true}]")
 	})
 	b.slack.AddChannel("C0SPARE", emulator.Open)
 	b.slack.AddChannel("C0TEAM", emulator.Archived)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -23,9 +24,9 @@ func (s *Slack) left(ctx context.Context, watchID string, targets []target) (lef
 		return nil, nil // there is one channel alone
 	}
 	retry = s.postings(ctx, watchID, func(channel string, p posting) {
-		named := slices.ContainsFunc(targets, func(t target) bool { return t.channel == channel })
-		if !named && channel != webhookChannel && p.Code == "" && !p.untouched() && !p.ended() {
-			left = append(left, target{channel: channel, fallback: targets[0].channel, left: true})
+		named := slices.ContainsFunc(targets, func(t target) bool { return t.Channel == channel })
+		if !named && channel != routes.Webhook && p.Code == "" && !p.untouched() && !p.ended() {
+			left = append(left, target{routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)}, true})
 		}
 	})
 	return left, retry

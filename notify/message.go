@@ -10,8 +10,6 @@
 package notify
 
 import (
-	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -52,8 +50,8 @@ func (m Message) parts() int {
 // Options are what a message depends on beside what it tells of. The zero value mentions nobody and
 // is never late.
 type Options struct {
-	// Mention is whom to wake for a failure: "here", a user U… or W…, or a group S…. Anything
-	// else mentions nobody: see [CheckMention].
+	// Mention is Slack's code for whom to wake for a failure, such as <!here>; empty for nobody. It is put
+	// into the message as it is.
 	Mention string
 	// Now is when the message is posted, for the note that it is late. Zero leaves the note out.
 	Now time.Time
@@ -67,27 +65,4 @@ type Options struct {
 	Refusal Refusal
 	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
 	Secrets *foreign.Secrets
-}
-
-var mention = regexp.MustCompile(`^(here|[UWS][A-Z0-9]{2,30})$`)
-
-// CheckMention returns an error where the text is neither empty nor something to mention.
-func CheckMention(s string) error {
-	if s == "" || mention.MatchString(s) {
-		return nil
-	}
-	return fmt.Errorf("mention must be here, a user ID (U… or W…) or a user group ID (S…)")
-}
-
-// mentionCode returns Slack's code for a mention, empty where there is none.
-func mentionCode(s string) string {
-	switch {
-	case !mention.MatchString(s):
-		return ""
-	case s == "here":
-		return "<!here>"
-	case s[0] == 'S':
-		return "<!subteam^" + s + ">"
-	}
-	return "<@" + s + ">"
 }

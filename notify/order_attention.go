@@ -18,10 +18,10 @@ func (s *Slack) AttendOrder(ctx context.Context, a watcher.OrderAttention) error
 		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
 			o := s.options(t)
 			o.Refusal = from
-			log := s.log.With("watch", a.WatchID, "kind", a.Kind, "channel", t.channel)
-			e := &entry{key: noteKey("attention", id, t.channel), state: string(a.Kind)}
+			log := s.log.With("watch", a.WatchID, "kind", a.Kind, "channel", t.Channel)
+			e := &entry{key: noteKey("attention", id, t.Channel), state: string(a.Kind)}
 			return e, s.tell(ctx, delivery{
-				render: func() Message { return Concern(a, o) }, place: place{"attention " + id, t.channel}, entry: e, told: a.Since, others: others,
+				render: func() Message { return Concern(a, o) }, place: place{"attention " + id, t.Channel}, entry: e, told: a.Since, others: others,
 				log: log, watching: a.WatchID,
 				about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
 				whole: func(ctx context.Context, m Message) { writeConcern(ctx, log, m) },

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -24,10 +25,10 @@ func concerns() map[string]struct {
 		options   notify.Options
 	}
 	all := make(map[string]one)
-	here := notify.Options{Mention: "here"}
+	here := notify.Options{Mention: routes.Mention("here")}
 	for _, kind := range concernKinds {
 		all["concern_"+string(kind)] = one{concern(kind), here}
-		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}}
+		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)}}
 	}
 	several := concern(watcher.Vanished)
 	for i := range several.Items[12:] {
@@ -87,7 +88,7 @@ func FuzzConcern(f *testing.F) {
 			it.MissingSince = a.Since
 		}
 		a.Items = append(a.Items, it)
-		o := notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}
+		o := notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)}
 		keepsLimits(t, notify.Concern(a, o), o)
 	})
 }

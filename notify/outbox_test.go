@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -66,7 +67,7 @@ type outbox struct {
 	archived    bool // C0TEAM is, so C0SPARE gets its messages
 	storm       int  // so many orders end well at once
 	stormIn     string
-	routes      notify.Routes
+	routes      routes.Routes
 	moves       time.Time // when all workers are started with other routes; zero: not to come
 	rerouted    bool      // they were
 	workers     [2]*notify.Slack
@@ -184,7 +185,7 @@ func newOutbox(t *testing.T, seed uint64) *outbox {
 // route lets what names no channel go to this one.
 func (o *outbox) route(channel string) {
 	var err error
-	o.routes, err = notify.ParseRoutes("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t}]", channel, o.quiet, o.progress))
+	o.routes, err = routes.Parse("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t}]", channel, o.quiet, o.progress))
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -22,9 +22,9 @@ func (s *Slack) Progress(ctx context.Context, g watcher.Progress) error {
 			return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
 		}
 		return s.tell(ctx, delivery{
-			render: func() Message { return Running(g, s.options(t)) }, place: place{g.WatchID, t.channel}, told: s.config.Now(),
-			entry: &entry{key: noteKey("watch", g.WatchID, t.channel), state: numbered(running, g.Number), changes: true, quiet: true},
-			log:   s.log.With("watch", g.WatchID, "channel", t.channel), watching: g.WatchID,
+			render: func() Message { return Running(g, s.options(t)) }, place: place{g.WatchID, t.Channel}, told: s.config.Now(),
+			entry: &entry{key: noteKey("watch", g.WatchID, t.Channel), state: numbered(running, g.Number), changes: true, quiet: true},
+			log:   s.log.With("watch", g.WatchID, "channel", t.Channel), watching: g.WatchID,
 			whole: func(context.Context, Message) {}, // the summary follows
 		}, stop)
 	})
@@ -35,7 +35,7 @@ const running = "running"
 
 // followers returns where people want to know while the watch goes on.
 func (s *Slack) followers(g watcher.Progress) []target {
-	return slices.DeleteFunc(s.targets(g.Report), func(t target) bool { return !t.progress })
+	return slices.DeleteFunc(s.targets(g.Report), func(t target) bool { return !t.Progress })
 }
 
 // A newest is the latest state of each watch that this process has seen: while a message may not change,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -29,7 +30,7 @@ func (s *Slack) refused(ctx context.Context, d delivery, err error) *watcher.Ret
 	age := now.Sub(d.told)
 	switch e.Class {
 	case TokenRefused:
-		if s.config.Token != "" && d.place.channel == webhookChannel { // it is not the token that is refused
+		if s.config.Token != "" && d.place.channel == routes.Webhook { // it is not the token that is refused
 			return d.giveUp(ctx, e)
 		}
 		return s.pause(now, e)

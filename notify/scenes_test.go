@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -123,8 +124,8 @@ func (b *bench) runs(after time.Duration) {
 	b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
 }
 
-func routesOf(text string) notify.Routes {
-	routes, err := notify.ParseRoutes("routes.yaml", []byte(text))
+func routesOf(text string) routes.Routes {
+	routes, err := routes.Parse("routes.yaml", []byte(text))
 	if err != nil {
 		panic(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
@@ -151,7 +152,7 @@ func (s *Slack) take(turns *rate.Limiter, every time.Duration) time.Duration {
 // find returns the messages in the channel, or in the message's thread, that are the part at hand,
 // oldest first.
 func (s *Slack) find(ctx context.Context, d delivery) (found []slack.Message, err error) {
-	if d.place.channel == webhookChannel || d.lane.blind(s.config.Now()) {
+	if d.place.channel == routes.Webhook || d.lane.blind(s.config.Now()) {
 		return nil, errNoHistory
 	}
 	c := d.entry.posting.Call

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/slack-go/slack"
@@ -32,10 +33,10 @@ type Config struct {
 	WebhookURL string
 
 	// Routes choose other channels and mentions for requests that they match. They need a token.
-	Routes Routes
+	Routes routes.Routes
 
 	APIURL  string // ends in "/"; default https://slack.com/api/
-	Mention string // whom to wake for a failure: see [CheckMention]
+	Mention string // whom to wake for a failure: see [routes.CheckMention]
 
 	// Progress is whether people are told while an order runs, too.
 	Progress bool
@@ -74,6 +75,7 @@ type Slack struct {
 	log      *slog.Logger
 	id       string // of this worker among those that share the notes
 	config   Config
+	plan     routes.Plan
 	secrets  *foreign.Secrets
 	api      *slack.Client
 	receipts receipts
@@ -98,9 +100,6 @@ var _ watcher.Notifier = (*Slack)(nil)
 // maxAnswer bounds what is read of an answer, in bytes: a page of a history may hold long messages, most
 // of whose characters are escaped.
 const maxAnswer = 16 << 20
-
-// webhookChannel stands for the webhook's own channel.
-const webhookChannel = "webhook"
 
 // NewSlack returns a notifier. It makes no call; see [Slack.Probe].
 func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
@@ -128,7 +127,7 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		c.Sleep = sleep
 	}
 	return &Slack{
-		log: log, config: c, id: rand.Text(), secrets: HideSecrets(append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)...),
+		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: HideSecrets(append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)...),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
 		looks:    rate.NewLimiter(0, 5),
@@ -146,7 +145,7 @@ func checkConfig(c Config) error {
 		return errors.New("give a token or a webhook's URL")
 	case c.Token != "" && c.Channel == "":
 		return errors.New("a token needs a channel ID to post in")
-	case c.Token == "" && len(c.Routes.rules) > 0:
+	case c.Token == "" && !c.Routes.Empty():
 		return errors.New("routes need a token: a webhook posts into its own channel alone")
 	case c.Notes == nil:
 		return errors.New("give it notes")
@@ -157,12 +156,15 @@ func checkConfig(c Config) error {
 	case c.Jitter < 0 || c.Jitter > 1:
 		return errors.New("the jitter must be between 0 and 1")
 	}
-	return CheckMention(c.Mention)
+	return routes.CheckMention(c.Mention)
 }
 
-// route returns where people are told where no rule says otherwise.
-func (c Config) route() Route {
-	return Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress}
+// plan returns where people are told of what.
+func (c Config) plan() routes.Plan {
+	return routes.Plan{
+		Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
+		Webhook: c.WebhookURL != "", WebhookAlone: c.Token == "",
+	}
 }
 
 func isHTTP(s string) bool {

@@ -473,7 +473,7 @@ func TestNewSlackRefusesBadConfig(t *testing.T) {
 	for name, change := range map[string]func(*notify.Config){
 		"nothing": func(c *notify.Config) { c.Token = "" },
 		"routes by webhook": func(c *notify.Config) {
-			c.Token, c.WebhookURL, c.Routes = "", "https://hooks.slack.com/services/planted", routes(t, "rules: [{channels: [C1]}]")
+			c.Token, c.WebhookURL, c.Routes = "", "https://hooks.slack.com/services/planted", parsed(t, "rules: [{channels: [C1]}]")
 		},
 		"no notes":          func(c *notify.Config) { c.Notes = nil },
 		"no channel":        func(c *notify.Config) { c.Channel = "" },

@@ -20,7 +20,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	h := headlineOf(c, causes)
 	m := Message{Text: sentence(c, h, o)}
 	if fails(c.Outcome) {
-		m.Mention = mentionCode(o.Mention)
+		m.Mention = o.Mention
 	}
 
 	foot := foot(c, causes, o.Now)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -29,8 +30,8 @@ func cases() map[string]struct {
 		change(&c)
 		return c
 	}
-	here := notify.Options{Mention: "here"}
-	group := notify.Options{Mention: "S0PLATFORM"}
+	here := notify.Options{Mention: routes.Mention("here")}
+	group := notify.Options{Mention: routes.Mention("S0PLATFORM")}
 	return map[string]one{
 		"succeeded": {order(watcher.Succeeded, 12), here},
 		"succeeded_one_item": {with(order(watcher.Succeeded, 1), func(c *watcher.Completion) {
@@ -42,14 +43,14 @@ func cases() map[string]struct {
 			watcher.Failure{Message: "quota exceeded: 0 of 1 pools left", Action: "createPool", Count: 1, ResourceNames: []string{"pool-9495-6f5da086876d4cd084d36f8bd3346036"}}), group},
 		"partially_failed_one_item":   {order(watcher.PartiallyFailed, 3, failure("flavor sold out", "createNode", 1)), here},
 		"partially_failed_ten_causes": {order(watcher.PartiallyFailed, 70, many(10)...), here},
-		"partially_failed_webhook":    {order(watcher.PartiallyFailed, 10, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "here", NoThread: true}},
-		"failed":                      {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "U012AB3CD"}},
+		"partially_failed_webhook":    {order(watcher.PartiallyFailed, 10, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("here"), NoThread: true}},
+		"failed":                      {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("U012AB3CD")}},
 		"failed_one_item":             {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 1)), here},
 		"failed_no_message":           {order(watcher.AllFailed, 0, failure("", "createNode", 4)), here},
-		"failed_late":                 {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: "here", Now: ended.Add(3 * time.Hour)}},
+		"failed_late":                 {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("here"), Now: ended.Add(3 * time.Hour)}},
 		"failed_5000_items":           {with(order(watcher.PartiallyFailed, 3000, distinct(2000)...), func(c *watcher.Completion) { c.ItemsOmitted = 3000; c.Items = c.Items[3000:] }), here},
 		"failed_300_causes":           {order(watcher.AllFailed, 0, many(300)...), here},
-		"failed_hostile":              {hostile(), notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)}},
+		"failed_hostile":              {hostile(), notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)}},
 		"timed_out": {with(order(watcher.TimedOut, 35, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
 			for i := range 3 {
 				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-p%04d", i), watcher.Processing, i, ""))
@@ -94,7 +95,7 @@ func cases() map[string]struct {
 		}), here},
 		"cancelled_late": {with(order(watcher.Cancelled, 0), func(c *watcher.Completion) {
 			c.Reason = "cancelled by jane@example.com"
-		}), notify.Options{Mention: "here", Now: ended.Add(10 * time.Minute)}},
+		}), notify.Options{Mention: routes.Mention("here"), Now: ended.Add(10 * time.Minute)}},
 		"failed_nine_causes_of_one_shape": {order(watcher.AllFailed, 0, distinct(9)...), here},
 		"partially_failed_normalised": {order(watcher.PartiallyFailed, 60, append(distinct(9),
 			failure("flavor modelarts.bm.npu.arm.8snt9b3 sold out in cn-north-4a", "createNode", 12),
@@ -113,7 +114,7 @@ func cases() map[string]struct {
 			c.Counts.Processing, c.Counts.Total = 1200, 1210
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
 			c.Reason = "after 2h: 1 of 1210 items ended, 1200 still processing"
-		}), notify.Options{Mention: "here", Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
+		}), notify.Options{Mention: routes.Mention("here"), Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
 		"succeeded_taken_for_deleted": {with(order(watcher.Succeeded, 2), func(c *watcher.Completion) {
 			c.Items[0].Action, c.Items[0].Status, c.Items[0].UpdatedAt = "deleteNode", watcher.Processing, time.Time{}
 			c.Items[0].MissingSince, c.Items[0].TakenFor = ended.Add(-time.Minute), watcher.TakenForDeleted
@@ -222,7 +223,7 @@ func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
 		}
 		k := slacktest.Kit{Text: e.Text, Blocks: e.Blocks}
 		if m.Mention != "" {
-			k.Mention = o.Mention
+			k.Mention = strings.TrimPrefix(strings.Trim(o.Mention, "<!@>"), "subteam^")
 		}
 		if len(e.Blocks) == 0 || string(e.Blocks) != "null" {
 			for _, fault := range slacktest.Faults(k) {
@@ -230,7 +231,7 @@ func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
 			}
 		}
 		for _, found := range emulator.Mentions(e) {
-			if found != o.Mention || m.Mention == "" {
+			if routes.Mention(found) != o.Mention || m.Mention == "" {
 				t.Errorf("message %d mentions %q, which is not configured", i, found)
 			}
 		}
@@ -250,7 +251,7 @@ func TestMentionOnlyForFailures(t *testing.T) {
 			if !slices.Contains(wakes, outcome) {
 				want = ""
 			}
-			m := notify.Summarize(order(outcome, 1), notify.Options{Mention: option})
+			m := notify.Summarize(order(outcome, 1), notify.Options{Mention: routes.Mention(option)})
 			got := strings.Join(emulator.Mentions(stored(t, m)), " ")
 			if got != want || (m.Mention == "") != (want == "") {
 				t.Errorf("%s with mention %q: mentions %q (%q), want %q", outcome, option, got, m.Mention, want)
@@ -338,7 +339,7 @@ func TestSimilarCausesArePutTogether(t *testing.T) {
 func TestSummarizeLeavesTheCompletionAlone(t *testing.T) {
 	c := hostile()
 	before, _ := json.Marshal(c)
-	notify.Summarize(c, notify.Options{Mention: "here", Secrets: notify.HideSecrets(secretKey)})
+	notify.Summarize(c, notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)})
 	if after, _ := json.Marshal(c); string(before) != string(after) {
 		t.Error("the completion was changed")
 	}
@@ -395,7 +396,7 @@ func FuzzSummarize(f *testing.F) {
 	f.Add(strings.Repeat("&", 4000), strings.Repeat("<", 200), strings.Repeat("&", 90), strings.Repeat("&", 300), "https://x/"+strings.Repeat("&", 1900), uint16(300), uint16(300), uint16(9), uint8(3), "U0")
 	f.Add(strings.Repeat("\U0001F600", 999), "\xff\xfe\u202e\x1b[1m", "\x00", "", "http://", uint16(9), uint16(9), uint16(0), uint8(4), "channel")
 	f.Fuzz(func(t *testing.T, message, name, action, by, link string, failed, groups, requests uint16, outcome uint8, mention string) {
-		o := notify.Options{Mention: mention, Now: ended.Add(time.Hour), Secrets: notify.HideSecrets(secretKey), NoThread: outcome >= 128}
+		o := notify.Options{Mention: routes.Mention(mention), Now: ended.Add(time.Hour), Secrets: notify.HideSecrets(secretKey), NoThread: outcome >= 128}
 		keepsLimits(t, notify.Summarize(fuzzed(message, name, action, by, link, failed, groups, requests, outcome), o), o)
 	})
 }

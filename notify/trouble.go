@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
 // A Trouble is why messages wait that Slack does not take from this worker.
@@ -25,7 +27,7 @@ func (t Trouble) String() string {
 	where := "slack takes no messages"
 	switch t.Channel {
 	case "":
-	case webhookChannel:
+	case routes.Webhook:
 		where += " by the webhook"
 	default:
 		where += " for channel " + t.Channel

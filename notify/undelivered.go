@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -43,7 +44,7 @@ func (d delivery) remedy(e *PostError) string {
 	do := e.Remedy()
 	if d.about.Outcome != "" {
 		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
-		if d.place.channel != webhookChannel {
+		if d.place.channel != routes.Webhook {
 			do += " --channel " + d.place.channel
 		}
 	}

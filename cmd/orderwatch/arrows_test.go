@@ -19,7 +19,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/slack/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/routes", "notify/slack/emulator"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher/foreign":            {},
 	"watcher/words":              {},
@@ -30,7 +30,8 @@ var arrows = map[string]struct {
 	"events/proxy":               {},
 	"events/schema":              {},
 	"events/schema/schematest":   {ours: []string{"events/schema"}, others: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
-	"notify":                     {ours: []string{"watcher", "watcher/foreign", "watcher/words", "notify/redact"}},
+	"notify":                     {ours: []string{"watcher", "watcher/foreign", "watcher/words", "notify/redact", "notify/routes"}},
+	"notify/routes":              {ours: []string{"watcher", "watcher/foreign", "watcher/words"}},
 	"notify/redact":              {},
 	"notify/slack/emulator":      {},
 	"notify/slack/slacktest":     {},

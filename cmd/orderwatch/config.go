@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
 // envPrefix begins the name of every variable that the program reads, but for a few HW_ ones.
@@ -106,7 +106,7 @@ type SlackConfig struct {
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary; needs SLACK_TOKEN"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 
-	Routes notify.Routes // what that file says
+	Routes routes.Routes // what that file says
 }
 
 // An HTTPConfig says where the process answers probes and scrapers.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
 // The most that files hold, in bytes. More is no such file.
@@ -16,7 +16,7 @@ const (
 	maxSecretFile  = 64 << 10 // a secret; tokens with a catalog in them have some 10 KiB
 	maxContextFile = 64 << 10 // of the nats tool
 	maxCertFile    = 4 << 20  // certificates: what a system trusts has some 250 KiB
-	maxRoutesFile  = notify.MaxRoutesFile
+	maxRoutesFile  = routes.MaxFile
 )
 
 // readFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device

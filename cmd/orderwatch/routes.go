@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -140,14 +140,14 @@ func labelError(err error) error {
 }
 
 // readRoutes reads the file at the path, or else the one that the environment names.
-func readRoutes(c *cobra.Command, config SlackConfig, path string) (notify.Routes, error) {
+func readRoutes(c *cobra.Command, config SlackConfig, path string) (routes.Routes, error) {
 	path = cmp.Or(path, config.RoutesFile)
 	if path == "" {
-		return notify.Routes{}, usageError{c, errors.New("which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")}
+		return routes.Routes{}, usageError{c, errors.New("which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")}
 	}
 	text, err := readFile(path, maxRoutesFile)
 	if err != nil {
-		return notify.Routes{}, err
+		return routes.Routes{}, err
 	}
-	return notify.ParseRoutes(path, text)
+	return routes.Parse(path, text)
 }

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/spf13/cobra"
-
-	"github.com/orderwatch/orderwatch/notify"
 )
 
 // A slackUse is a channel that people may be told in.
@@ -40,7 +39,7 @@ func (s SlackConfig) uses() (all []slackUse) {
 // checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
 func checkChannels(c *cobra.Command, channels ...string) error {
 	for _, channel := range channels {
-		if !notify.IsChannel(channel) {
+		if !routes.IsChannel(channel) {
 			return usageError{c, fmt.Errorf("--channel: %q must be a channel's ID such as C0123456789, not its name", shorten(channel, 60))}
 		}
 	}

@@ -1,4 +1,10 @@
-package notify
+// Package routes says which request's messages go where: to which channels, waking whom, and what becomes of
+// what a channel refuses. It promises that a file of rules is read as a whole or not at all, that everything
+// that is wrong with it is said at once, and that whoever asks gets the answer that the outbox acts on.
+//
+// Read routes.go (rules, and why one decides), then plan.go (channels, fallbacks), match.go and mention.go. The
+// file's reader is file.go, rule.go and node.go.
+package routes
 
 import (
 	"cmp"
@@ -18,7 +24,7 @@ type Route struct {
 	Progress       bool     // people are told while an order runs, too
 }
 
-// Routes are rules that say which requests take which [Route]. [ParseRoutes] reads them; the zero value
+// Routes are rules that say which requests take which [Route]. [Parse] reads them; the zero value
 // has none. Routes do not change: they are safe for concurrent use.
 type Routes struct {
 	name  string // of the file
@@ -56,9 +62,9 @@ func (w Why) String() string {
 	case w.Rule == 0:
 		text = "no rule matches, so the defaults decide"
 	case len(w.Matched) == 0:
-		text = fmt.Sprintf("rule %d matches every request (%s:%d)", w.Rule, line(w.File, maxRoutesName), w.Line)
+		text = fmt.Sprintf("rule %d matches every request (%s:%d)", w.Rule, oneLine(w.File, maxName), w.Line)
 	default:
-		text = fmt.Sprintf("rule %d matches (%s:%d): %s", w.Rule, line(w.File, maxRoutesName), w.Line, strings.Join(w.Matched, ", "))
+		text = fmt.Sprintf("rule %d matches (%s:%d): %s", w.Rule, oneLine(w.File, maxName), w.Line, strings.Join(w.Matched, ", "))
 	}
 	if w.Asked {
 		text += "; the request names the channel itself"
@@ -72,6 +78,9 @@ type Miss struct {
 	Line   int    `json:"line"` // in the file
 	Reason string `json:"reason"`
 }
+
+// Empty reports whether there are no rules.
+func (r Routes) Empty() bool { return len(r.rules) == 0 }
 
 // Choose returns the route of a request: that of the first rule that matches, with what it leaves open
 // taken from standard, or else standard. A channel that the request names replaces the rule's
@@ -147,46 +156,4 @@ func (r rule) over(standard Route) Route {
 		route.Progress = *r.progress
 	}
 	return route
-}
-
-// A target is a channel, and how people are told of a watch there.
-type target struct {
-	channel, mention, fallback string
-	quiet, progress            bool
-	left                       bool // the routes lead there no more: what stands there is ended, and nothing else is told
-}
-
-// targets returns where people are told of a watch, each channel once, in the order of the requests,
-// each of which has a route of its own. Where several lead to one channel, the first that wakes
-// somebody says whom, and the first that has a fallback says which; it is quiet where all are, and
-// shows progress where one does. A watch without requests is told as for one without labels.
-func (r Routes) targets(standard Route, project string, requests []watcher.Request) (targets []target) {
-	if len(requests) == 0 {
-		requests = []watcher.Request{{}}
-	}
-	place := make(map[string]int) // of each channel among the targets
-	for _, request := range requests {
-		route, _ := r.Choose(standard, project, request)
-		for _, channel := range route.Channels {
-			next := target{channel: channel, mention: route.Mention, fallback: route.Fallback, quiet: route.QuietSuccesses, progress: route.Progress}
-			if next.fallback == channel {
-				next.fallback = ""
-			}
-			if i, ok := place[channel]; ok {
-				targets[i].join(next)
-				continue
-			}
-			place[channel] = len(targets)
-			targets = append(targets, next)
-		}
-	}
-	return targets
-}
-
-// join adds another request's route to the same channel.
-func (t *target) join(next target) {
-	t.mention = cmp.Or(t.mention, next.mention)
-	t.fallback = cmp.Or(t.fallback, next.fallback)
-	t.quiet = t.quiet && next.quiet
-	t.progress = t.progress || next.progress
 }

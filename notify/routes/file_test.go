@@ -1,4 +1,4 @@
-package notify_test
+package routes_test
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -25,8 +25,8 @@ func rulesOf(rules ...string) string {
 	return text
 }
 
-// TestParseRoutesErrors holds what people read of a file that is wrong.
-func TestParseRoutesErrors(t *testing.T) {
+// TestParseErrors holds what people read of a file that is wrong.
+func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, text string
@@ -163,14 +163,14 @@ func TestParseRoutesErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for _, text := range []string{tt.text, strings.ReplaceAll(tt.text, "\n", "\r\n")} {
-				routes, err := notify.ParseRoutes("routes.yaml", []byte(text))
+				rules, err := routes.Parse("routes.yaml", []byte(text))
 				if err == nil {
 					t.Fatalf("no error in\n%s", text)
 				}
 				if got, want := err.Error(), "routes.yaml:"+strings.Join(tt.want, "\nroutes.yaml:"); got != want {
 					t.Errorf("got\n%s\nwant\n%s\nof\n%s", got, want, text)
 				}
-				if channels := routes.Channels(); channels != nil {
+				if channels := rules.Channels(); channels != nil {
 					t.Errorf("routes with an error name %q", channels)
 				}
 			}
@@ -187,9 +187,9 @@ func manyLabels(n int) string {
 	return strings.Join(all, ", ")
 }
 
-// TestParseRoutesQuotesNothing holds that an error shows nothing of the file: it may be another one, with
+// TestParseQuotesNothing holds that an error shows nothing of the file: it may be another one, with
 // a token in it.
-func TestParseRoutesQuotesNothing(t *testing.T) {
+func TestParseQuotesNothing(t *testing.T) {
 	t.Parallel()
 	const secret = "xoxb-planted-7d1c0123"
 	for _, text := range []string{
@@ -203,7 +203,7 @@ func TestParseRoutesQuotesNothing(t *testing.T) {
 		`{"token": "` + secret + `"}`, `{"rules": [{"channels": ["` + secret + `"]}]}`, "|" + secret, ">" + secret, "a: b: " + secret, "\t" + secret, secret + "\x00", secret + "\xff",
 		"-----BEGIN NATS USER JWT-----\n" + secret + "\n------END NATS USER JWT------\n", "---\n" + secret + "\n---\n" + secret,
 	} {
-		switch _, err := notify.ParseRoutes("routes.yaml", []byte(text)); {
+		switch _, err := routes.Parse("routes.yaml", []byte(text)); {
 		case err == nil:
 			t.Errorf("no error in %q", text)
 		case strings.Contains(err.Error(), "planted"):
@@ -212,10 +212,10 @@ func TestParseRoutesQuotesNothing(t *testing.T) {
 	}
 }
 
-// TestParseRoutesManyErrors holds that all errors are told at once, in the file's order, and not too many.
-func TestParseRoutesManyErrors(t *testing.T) {
+// TestParseManyErrors holds that all errors are told at once, in the file's order, and not too many.
+func TestParseManyErrors(t *testing.T) {
 	t.Parallel()
-	_, err := notify.ParseRoutes("r.yaml", []byte(rulesOf(slices.Repeat([]string{"x: y"}, 60)...)))
+	_, err := routes.Parse("r.yaml", []byte(rulesOf(slices.Repeat([]string{"x: y"}, 60)...)))
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != 51 || !strings.HasPrefix(lines[49], "r.yaml:51: rule 50: unknown key") || lines[50] != "r.yaml:52: and 10 more errors from here on" {
 		t.Errorf("%d lines: %s", len(lines), err)
@@ -224,13 +224,13 @@ func TestParseRoutesManyErrors(t *testing.T) {
 	if !ok || len(joined.Unwrap()) != len(lines) {
 		t.Errorf("%T does not hold an error for each line", err)
 	}
-	if _, err := notify.ParseRoutes("\x1b[2Jr\n.yaml", []byte("x: y")); err == nil || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+	if _, err := routes.Parse("\x1b[2Jr\n.yaml", []byte("x: y")); err == nil || strings.ContainsFunc(err.Error(), unicode.IsControl) {
 		t.Errorf("the file's name is shown as %q", err)
 	}
 }
 
-// TestParseRoutes reads files that are right, however they are written.
-func TestParseRoutes(t *testing.T) {
+// TestParse reads files that are right, however they are written.
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"plain":        rulesOf("channels: [C0A]"),
@@ -244,21 +244,21 @@ func TestParseRoutes(t *testing.T) {
 		"same rules":   rulesOf("match: {projects: [a]}\n    channels: [C0A]", "match: {labels: {a: b}}\n    channels: [C0A]", "match: {labels: {a: c}}\n    channels: [C0A]"),
 		"joiner":       rulesOf("match: {labels: {\"a\u200db\": \"\"}}\n    channels: [C0A]"),
 	} {
-		routes, err := notify.ParseRoutes("r.yaml", []byte(text))
-		if err != nil || !slices.Equal(routes.Channels(), []string{"C0A"}) {
-			t.Errorf("%s: %q, %v", name, routes.Channels(), err)
+		rules, err := routes.Parse("r.yaml", []byte(text))
+		if err != nil || !slices.Equal(rules.Channels(), []string{"C0A"}) {
+			t.Errorf("%s: %q, %v", name, rules.Channels(), err)
 		}
 	}
 }
 
 // exampleRoutes is the file that people begin with.
-const exampleRoutes = "../deploy/routes.yaml"
+const exampleRoutes = "../../deploy/routes.yaml"
 
 var faultyLine = regexp.MustCompile(`(?m)^f\.yaml:(\d+): \S`)
 
-// FuzzParseRoutes holds that every text is either routes or has errors that name its lines and are fit
+// FuzzParse holds that every text is either routes or has errors that name its lines and are fit
 // for a terminal, and that routes choose as they say.
-func FuzzParseRoutes(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile(exampleRoutes)
 	if err != nil {
 		f.Fatal(err)
@@ -270,9 +270,9 @@ func FuzzParseRoutes(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		routes, err := notify.ParseRoutes("f.yaml", text)
+		rules, err := routes.Parse("f.yaml", text)
 		if err == nil {
-			checkChoices(t, routes)
+			checkChoices(t, rules)
 			return
 		}
 		lines := len(strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"))
@@ -291,7 +291,7 @@ func FuzzParseRoutes(f *testing.F) {
 		if strings.Count(err.Error(), "\n") > 50 {
 			t.Errorf("%d errors", strings.Count(err.Error(), "\n"))
 		}
-		if errors.Is(err, os.ErrNotExist) || len(routes.Channels()) > 0 {
+		if errors.Is(err, os.ErrNotExist) || len(rules.Channels()) > 0 {
 			t.Error("routes with an error")
 		}
 	})
@@ -300,14 +300,14 @@ func FuzzParseRoutes(f *testing.F) {
 // unfit reports whether a character could harm a terminal.
 func unfit(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
-// checkChoices holds what is true of all routes.
-func checkChoices(t *testing.T, routes notify.Routes) {
-	standard := notify.Route{Channels: []string{"C0DEFAULT"}, Mention: "here", Progress: true}
+// checkChoices holds what is true of all rules.
+func checkChoices(t *testing.T, rules routes.Routes) {
+	standard := routes.Route{Channels: []string{"C0DEFAULT"}, Mention: "here", Progress: true}
 	for _, labels := range []map[string]string{nil, {"a": "b"}, {"team": "gpu", "env": "prod"}} {
 		request := watcher.Request{Labels: labels}
-		route, why := routes.Choose(standard, "my-project", request)
-		misses := routes.Misses("my-project", request)
-		if len(route.Channels) == 0 || notify.CheckMention(route.Mention) != nil || strings.ContainsFunc(why.String(), unfit) {
+		route, why := rules.Choose(standard, "my-project", request)
+		misses := rules.Misses("my-project", request)
+		if len(route.Channels) == 0 || routes.CheckMention(route.Mention) != nil || strings.ContainsFunc(why.String(), unfit) {
 			t.Errorf("%+v: %s", route, why)
 		}
 		if why.Rule > 0 && len(misses) != why.Rule-1 {

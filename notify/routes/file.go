@@ -1,4 +1,4 @@
-package notify
+package routes
 
 import (
 	"bytes"
@@ -10,29 +10,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/words"
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxRoutesFile is the most that a file of routes holds, in bytes.
-const MaxRoutesFile = 256 << 10
+// MaxFile is the most that a file of routes holds, in bytes.
+const MaxFile = 256 << 10
 
 // Bounds of a file of routes.
 const (
-	maxRules      = 1000
-	maxListed     = 100 // entries of one list
-	maxFaults     = 50  // that one error tells
-	maxRoutesName = 200 // units
+	maxRules  = 1000
+	maxListed = 100 // entries of one list
+	maxFaults = 50  // that one error tells
+	maxName   = 200 // characters of its name
 )
 
-// ParseRoutes reads a file of routes, which errors and [Why] call by this name. The error has one line
+// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line
 // for each thing that is wrong, in the order of the file: all of them at once, but where it is no YAML
 // at all. [errors.Join] made it. It is fit for a terminal, and quotes nothing of the text, which may be that of
 // another file, with secrets.
-func ParseRoutes(name string, text []byte) (Routes, error) {
+func Parse(name string, text []byte) (Routes, error) {
 	f := routesFile{name: name}
 	rules := f.read(text)
 	if err := f.err(); err != nil {
@@ -72,7 +72,7 @@ func (f *routesFile) err() error {
 		if i == maxFaults {
 			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
 		}
-		all = append(all, fmt.Errorf("%s:%d: %s", line(f.name, maxRoutesName), fault.line, what))
+		all = append(all, fmt.Errorf("%s:%d: %s", oneLine(f.name, maxName), fault.line, what))
 		if i == maxFaults {
 			break
 		}
@@ -82,8 +82,8 @@ func (f *routesFile) err() error {
 
 // read returns the rules. They are right where no fault was found.
 func (f *routesFile) read(text []byte) (rules []rule) {
-	if len(text) > MaxRoutesFile {
-		f.fault(1, "the file has more than %s bytes", words.Number(MaxRoutesFile))
+	if len(text) > MaxFile {
+		f.fault(1, "the file has more than %s bytes", words.Number(MaxFile))
 		return nil
 	}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
@@ -127,11 +127,8 @@ func (f *routesFile) checkCharacters(text []byte) {
 	}
 }
 
-// unseen reports whether people cannot see the character, but for the joiners that some scripts need.
-func unseen(r rune) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	return r != nonJoiner && r != joiner && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == '\uFFFE' || r == '\uFFFF')
-}
+// unseen reports whether people cannot see the character, or the parser takes it for none.
+func unseen(r rune) bool { return !foreign.Visible(r) || r == '\uFFFE' || r == '\uFFFF' }
 
 // parse returns what the file's one document holds, nil where it is empty.
 func (f *routesFile) parse(text []byte) *yaml.Node {
@@ -180,7 +177,7 @@ func (f *routesFile) notYAML(text []byte) {
 	reader := &lineReader{lines: lines}
 	_, _, err := documents(reader)
 	said := parserWords.FindStringSubmatch(err.Error())
-	at, what := reader.read, line(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
+	at, what := reader.read, oneLine(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
 	switch {
 	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
 		what += ": is the line indented as its neighbours are?"

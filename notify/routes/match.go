@@ -1,4 +1,4 @@
-package notify
+package routes
 
 import (
 	"fmt"
@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A match is what must hold for a rule: all of it. An empty one holds always.
@@ -97,18 +100,31 @@ func oneOf(texts []string) string {
 	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
 
-// maxShown is how much of a text from a file or a request is shown, in units.
+// maxShown is how much of a text from a file or a request is shown, in characters.
 const maxShown = 60
 
 var plainWord = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}\p{M}._/@:+-]*$`)
 
 // shown returns foreign text fit for a terminal, in quotes where it is no plain word.
 func shown(s string) string {
-	if plainWord.MatchString(s) && units(s) <= maxShown {
+	if plainWord.MatchString(s) && utf8.RuneCountInString(s) <= maxShown {
 		return s
 	}
 	return quoted(s)
 }
 
 // quoted returns foreign text in quotes, fit for a terminal.
-func quoted(s string) string { return strconv.Quote(fit(s, maxShown)) }
+func quoted(s string) string { return strconv.Quote(shorten(s, maxShown)) }
+
+// shorten returns a text of at most so many characters, with an ellipsis where something is missing.
+func shorten(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "…"
+}
+
+// oneLine returns foreign text on one line of at most so many characters.
+func oneLine(s string, most int) string {
+	return shorten(strings.Join(strings.Fields(foreign.Line(s)), " "), most)
+}
