@@ -2,13 +2,12 @@ package notify
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/slack-go/slack"
 )
 
 // NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
@@ -21,14 +20,14 @@ func (s *Slack) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher
 	}
 	stop := s.config.Now().Add(s.config.Timing.Pass)
 	return soonest(targets, func(t target) *watcher.RetryError {
-		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+		return s.tellOrMove(t, func(t target, others []string, from message.Refusal) (*entry, *watcher.RetryError) {
 			o := s.options(t)
 			o.Again, o.Refusal, o.Now = a, from, time.Time{} // late it is, as wanted
 			e := &entry{key: noteKey("again", a.ID, t.Channel), state: completed}
 			return e, s.tell(ctx, delivery{
-				render: func() Message { return s.summary(ctx, c, o) }, place: place{"again " + a.ID, t.Channel}, entry: e, told: a.At, about: ofWatch(c), others: others,
+				render: func() message.Message { return s.summary(ctx, c, o) }, place: place{"again " + a.ID, t.Channel}, entry: e, told: a.At, about: ofWatch(c), others: others,
 				log:   s.log.With("watch", c.WatchID, "again", a.ID, "channel", t.Channel),
-				whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
+				whole: func(ctx context.Context, m message.Message) { message.WriteSummary(ctx, s.log, c, m) },
 			}, stop)
 		})
 	})
@@ -44,37 +43,4 @@ func (s *Slack) named(own []target, channels []string) (targets []target) {
 		targets = append(targets, t)
 	}
 	return targets
-}
-
-// NotifyAgain writes the summary once more, says who wants it, and always returns nil.
-func (l *Log) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
-	writeSummary(ctx, l.log, c, Summarize(c, Options{Secrets: l.secrets, Again: a}))
-	return nil
-}
-
-// marks returns the blocks that say why the message stands here: who had it sent again, and when, and
-// which channel refuses it.
-func marks(o Options) (blocks []slack.Block) {
-	if !o.Again.At.IsZero() {
-		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(":repeat: *Sent again* by "+escape(againBy(o))+" at "+date(o.Again.At))))
-	}
-	if o.Refusal != (Refusal{}) {
-		remedy := (&PostError{Class: ChannelRefused, Code: o.Refusal.Code}).Remedy()
-		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(fmt.Sprintf(":warning: *Meant for another channel*, but %s refuses it (%s): %s",
-			escape(word(o.Refusal.Channel, maxPerson)), escape(word(o.Refusal.Code, maxPerson)), escape(remedy)))))
-	}
-	return blocks
-}
-
-// againPrefix says so at the beginning of a sentence.
-func againPrefix(o Options) string {
-	if o.Again.At.IsZero() {
-		return ""
-	}
-	return "Sent again by " + againBy(o) + ": "
-}
-
-// againBy names who had the message sent again.
-func againBy(o Options) string {
-	return orUnknown(word(redactAttention(watcher.Attention{Reason: o.Again.By}, o.Secrets).Reason, maxPerson))
 }

@@ -2,8 +2,10 @@ package notify
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -19,15 +21,19 @@ func (s *Slack) Attend(ctx context.Context, a watcher.Attention) error {
 
 func (s *Slack) attend(ctx context.Context, a watcher.Attention) *watcher.RetryError {
 	stop := s.config.Now().Add(s.config.Timing.Pass)
-	return s.tellOrMove(target{Target: s.plan.Standard()}, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+	return s.tellOrMove(target{Target: s.plan.Standard()}, func(t target, others []string, from message.Refusal) (*entry, *watcher.RetryError) {
 		o := s.options(t)
 		o.Refusal = from
+		level := slog.LevelInfo
+		if a.Kind == watcher.Unreachable {
+			level = slog.LevelWarn
+		}
 		log := s.log.With("outage", a.Outage(), "channel", t.Channel)
 		e := &entry{key: noteKey("outage", a.Outage(), t.Channel), state: string(a.Kind)}
 		return e, s.tell(ctx, delivery{
-			render: func() Message { return Announce(a, o) }, place: place{a.Outage(), t.Channel}, entry: e, told: happened(a), others: others,
+			render: func() message.Message { return message.Announce(a, o) }, place: place{a.Outage(), t.Channel}, entry: e, told: happened(a), others: others,
 			log: log, about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
-			whole: func(ctx context.Context, m Message) { writeNotice(ctx, log, a, m) },
+			whole: func(ctx context.Context, m message.Message) { message.Write(ctx, log, level, "notice", m) },
 		}, stop)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
@@ -63,21 +64,21 @@ func soonest(targets []target, tell func(target) *watcher.RetryError) error {
 
 // A delivery is one message on its way to one channel.
 type delivery struct {
-	render   func() Message
-	message  Message // what render returns, once it is needed
+	render   func() message.Message
+	message  message.Message // what render returns, once it is needed
 	place    place
 	entry    *entry
 	receipt  *receipt
 	lane     *lane
-	told     time.Time                            // when what it tells of happened
-	about    watcher.UndeliveredMessage           // what it tells of, where it is finally refused
-	ended    *watcher.Completion                  // the watch whose end it tells of; nil where it is something else
-	watching string                               // the watch that goes on, of which it tells; empty where it tells of something else
-	silent   bool                                 // it is told only where a message stands that it ends
-	together bool                                 // it tells of many watches
-	others   []string                             // the channels that are left to try where this one finally refuses it
-	log      *slog.Logger                         // says what it is about
-	whole    func(ctx context.Context, m Message) // writes a message to the log
+	told     time.Time                                    // when what it tells of happened
+	about    watcher.UndeliveredMessage                   // what it tells of, where it is finally refused
+	ended    *watcher.Completion                          // the watch whose end it tells of; nil where it is something else
+	watching string                                       // the watch that goes on, of which it tells; empty where it tells of something else
+	silent   bool                                         // it is told only where a message stands that it ends
+	together bool                                         // it tells of many watches
+	others   []string                                     // the channels that are left to try where this one finally refuses it
+	log      *slog.Logger                                 // says what it is about
+	whole    func(ctx context.Context, m message.Message) // writes a message to the log
 }
 
 // completed is the last state of a watch; those before it begin with running.
@@ -85,15 +86,15 @@ const completed = "completed"
 
 // deliver posts what is missing of the summary for the target. nil means that it is done.
 func (s *Slack) deliver(ctx context.Context, c watcher.Completion, t target, stop time.Time) *watcher.RetryError {
-	return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+	return s.tellOrMove(t, func(t target, others []string, from message.Refusal) (*entry, *watcher.RetryError) {
 		o := s.options(t)
 		o.Refusal = from
 		e := &entry{key: noteKey("watch", c.WatchID, t.Channel), state: completed}
 		return e, s.tell(ctx, delivery{
-			render: func() Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.Channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
-			silent: t.left || t.QuietSuccesses && !fails(c.Outcome), others: others,
+			render: func() message.Message { return s.summary(ctx, c, o) }, place: place{c.WatchID, t.Channel}, entry: e, told: c.CompletedAt, about: ofWatch(c), ended: &c,
+			silent: t.left || t.QuietSuccesses && !message.Fails(c.Outcome), others: others,
 			log:   s.log.With("watch", c.WatchID, "channel", t.Channel),
-			whole: func(ctx context.Context, m Message) { writeSummary(ctx, s.log, c, m) },
+			whole: func(ctx context.Context, m message.Message) { message.WriteSummary(ctx, s.log, c, m) },
 		}, stop)
 	})
 }
@@ -162,18 +163,18 @@ func (s *Slack) postOrJoin(ctx context.Context, d delivery, stop time.Time) *wat
 }
 
 // options returns what messages depend on beside what they tell of.
-func (s *Slack) options(t target) Options {
-	return Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets}
+func (s *Slack) options(t target) message.Options {
+	return message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets}
 }
 
 // post makes one call after the other until what is to be told stands.
 func (s *Slack) post(ctx context.Context, d delivery, stop time.Time) *watcher.RetryError {
 	whole := d.message
 	for {
-		if d.ended != nil {
-			d.message = whole.afterQuiet(d.entry.posting, *d.ended)
+		if d.message = whole; d.ended != nil && d.entry.posting.Quiet {
+			d.message = whole.AfterQuiet(d.ended.Outcome)
 		}
-		if d.entry.told(d.message.parts()) {
+		if d.entry.told(d.message.Parts()) {
 			return nil
 		}
 		if d.silent && d.entry.posting.untouched() {
@@ -296,10 +297,10 @@ func interrupted(err error) *watcher.RetryError {
 }
 
 // part returns the message whose turn it is, and its forms from the richest to text alone.
-func (d delivery) part() (Message, [][]slack.Block) {
+func (d delivery) part() (message.Message, [][]slack.Block) {
 	m := d.message
 	if d.isFile() {
-		return Message{Text: m.File.Instead}, [][]slack.Block{nil, nil} // the file, or text alone
+		return message.Message{Text: m.File.Instead}, [][]slack.Block{nil, nil} // the file, or text alone
 	}
 	if part := d.entry.part(); part > 0 {
 		m = m.Replies[part-1]
@@ -383,7 +384,7 @@ func (s *Slack) accepted(ctx context.Context, d delivery, ts string) *watcher.Re
 	d.log.Debug("message posted", "ts", ts, "part", d.entry.part())
 	r.accepted()
 	root := d.entry.part() == 0 && !d.entry.edits()
-	retry := d.entry.stands(ctx, ts, d.message.parts())
+	retry := d.entry.stands(ctx, ts, d.message.Parts())
 	if retry != nil && root && errors.Is(retry, watcher.ErrConflict) {
 		s.takeBack(ctx, d, ts)
 	}

@@ -7,24 +7,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// A Refusal is a channel that finally refused a message, and Slack's code for why.
-type Refusal struct{ Channel, Code string }
 
 // tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
 // that is left. The notes remember which ones refused, and which channel got it instead: also one that
 // the configuration, which has changed since, no longer names.
-func (s *Slack) tellOrMove(t target, tell func(t target, others []string, from Refusal) (*entry, *watcher.RetryError)) *watcher.RetryError {
-	others, from, been := t.Fallbacks, Refusal{}, []string{t.Channel}
+func (s *Slack) tellOrMove(t target, tell func(t target, others []string, from message.Refusal) (*entry, *watcher.RetryError)) *watcher.RetryError {
+	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
 	for {
 		e, retry := tell(t, others, from)
 		moved := e.posting.Moved
 		if retry != nil || moved == "" || slices.Contains(been, moved) {
 			return retry
 		}
-		from = Refusal{t.Channel, e.posting.Code}
+		from = message.Refusal{Channel: t.Channel, Code: e.posting.Code, Remedy: (&PostError{Class: ChannelRefused, Code: e.posting.Code}).Remedy()}
 		if next := slices.Index(others, moved); next >= 0 {
 			others = others[next+1:]
 		}

@@ -3,7 +3,9 @@ package notify
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,16 +17,16 @@ func (s *Slack) AttendOrder(ctx context.Context, a watcher.OrderAttention) error
 	stop := s.config.Now().Add(s.config.Timing.Pass)
 	id := attentionID(a)
 	return soonest(s.targets(a.Report), func(t target) *watcher.RetryError {
-		return s.tellOrMove(t, func(t target, others []string, from Refusal) (*entry, *watcher.RetryError) {
+		return s.tellOrMove(t, func(t target, others []string, from message.Refusal) (*entry, *watcher.RetryError) {
 			o := s.options(t)
 			o.Refusal = from
 			log := s.log.With("watch", a.WatchID, "kind", a.Kind, "channel", t.Channel)
 			e := &entry{key: noteKey("attention", id, t.Channel), state: string(a.Kind)}
 			return e, s.tell(ctx, delivery{
-				render: func() Message { return Concern(a, o) }, place: place{"attention " + id, t.Channel}, entry: e, told: a.Since, others: others,
+				render: func() message.Message { return message.Concern(a, o) }, place: place{"attention " + id, t.Channel}, entry: e, told: a.Since, others: others,
 				log: log, watching: a.WatchID,
 				about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
-				whole: func(ctx context.Context, m Message) { writeConcern(ctx, log, m) },
+				whole: func(ctx context.Context, m message.Message) { message.Write(ctx, log, slog.LevelWarn, "notice", m) },
 			}, stop)
 		})
 	})

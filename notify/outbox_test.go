@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -475,7 +476,7 @@ func (o *outbox) check() {
 	}
 	for _, c := range o.completions {
 		for _, channel := range o.toldIn(c) {
-			m := notify.Summarize(c, notify.Options{File: true})
+			m := message.Summarize(c, message.Options{File: true})
 			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
 			} else if n > 1 && o.history {

@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/slack-go/slack"
 )
 
-// A Class says what an error of a post means for the message.
+// A Class says what an error of a post means for the
 type Class string
 
 // The classes.
@@ -48,6 +49,12 @@ func (e *PostError) Error() string {
 
 // ErrNoTimestamp is an answer without an error and without a message's ts: {} or {"ok":false}.
 var ErrNoTimestamp = errors.New("answer without ts")
+
+// Bounds of texts of Slack's, in characters.
+const (
+	maxCode   = 700
+	maxDetail = 400
+)
 
 // codes are the errors that chat.postMessage and chat.update document, by what they mean.
 var codes = map[string]Class{
@@ -152,7 +159,7 @@ func Classify(err error) *PostError {
 }
 
 func byCode(e slack.SlackErrorResponse) *PostError {
-	p := &PostError{Class: UnknownCode, Code: line(e.Err, maxExcerpt), RetryAfter: delays[e.Err], Detail: line(strings.Join(e.ResponseMetadata.Messages, "; "), maxReason)}
+	p := &PostError{Class: UnknownCode, Code: foreign.Short(e.Err, maxCode), RetryAfter: delays[e.Err], Detail: foreign.Short(strings.Join(e.ResponseMetadata.Messages, "; "), maxDetail)}
 	if class, ok := codes[e.Err]; ok {
 		p.Class = class
 	}
@@ -162,7 +169,7 @@ func byCode(e slack.SlackErrorResponse) *PostError {
 		}
 	}
 	if e.Needed != "" {
-		p.Detail = "needs the scope " + line(e.Needed, maxReason)
+		p.Detail = "needs the scope " + foreign.Short(e.Needed, maxDetail)
 	}
 	return p
 }
@@ -184,7 +191,7 @@ func byStatus(status int) *PostError {
 // byTransport classes what happened below Slack's answers. Only where no connection was made is
 // it certain that nothing was posted.
 func byTransport(err error) *PostError {
-	p := &PostError{Class: Ambiguous, Code: "no_answer", Detail: line(withoutURL(err).Error(), maxReason)}
+	p := &PostError{Class: Ambiguous, Code: "no_answer", Detail: foreign.Short(withoutURL(err).Error(), maxDetail)}
 	if errors.Is(err, ErrNoTimestamp) {
 		p.Code, p.Detail = "no_ts", ""
 		return p

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A posting is what all workers know of one message in one channel. It is noted before each call of
@@ -71,7 +72,7 @@ func (p posting) untouched() bool {
 	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Parts == 0
 }
 
-// rank orders the states of one message.
+// rank orders the states of one
 func rank(state string) int {
 	if _, number, ok := strings.Cut(state, "."); ok {
 		n, _ := strconv.Atoi(number) // this package's own
@@ -104,20 +105,7 @@ type entry struct {
 
 // noteKey returns the key of what is noted of something in a channel.
 func noteKey(kind, about, channel string) string {
-	return kind + "." + plainKey(about) + "." + channel
-}
-
-// plainKey returns a name as one token of a key, never empty.
-func plainKey(name string) string {
-	if name == "" {
-		return "_"
-	}
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, name)
+	return kind + "." + foreign.Token(about) + "." + channel
 }
 
 // read takes the note as it is. A result that this process could not note is noted now.

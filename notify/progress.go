@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -22,10 +23,10 @@ func (s *Slack) Progress(ctx context.Context, g watcher.Progress) error {
 			return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
 		}
 		return s.tell(ctx, delivery{
-			render: func() Message { return Running(g, s.options(t)) }, place: place{g.WatchID, t.Channel}, told: s.config.Now(),
+			render: func() message.Message { return message.Running(g, s.options(t)) }, place: place{g.WatchID, t.Channel}, told: s.config.Now(),
 			entry: &entry{key: noteKey("watch", g.WatchID, t.Channel), state: numbered(running, g.Number), changes: true, quiet: true},
 			log:   s.log.With("watch", g.WatchID, "channel", t.Channel), watching: g.WatchID,
-			whole: func(context.Context, Message) {}, // the summary follows
+			whole: func(context.Context, message.Message) {}, // the summary follows
 		}, stop)
 	})
 }
@@ -54,18 +55,4 @@ func (n *newest) take(watch string, state int) bool {
 	}
 	n.of[watch] = max(n.of[watch], state)
 	return state == n.of[watch]
-}
-
-// Progress does nothing: the log has the end.
-func (l *Log) Progress(context.Context, watcher.Progress) error { return nil }
-
-// afterQuiet returns the summary for a message that was posted quietly: since an edit wakes nobody, a
-// failure is told in a reply that the channel shows, too.
-func (m Message) afterQuiet(p posting, c watcher.Completion) Message {
-	if !p.Quiet || !fails(c.Outcome) {
-		return m
-	}
-	reply := Message{Text: m.Text, Blocks: inThread(m.Brief), Mention: m.Mention, Broadcast: true}
-	m.Replies = append([]Message{reply}, m.Replies...)
-	return m
 }

@@ -175,3 +175,19 @@ func posts(t *testing.T, w *wire, messages []emulator.Message) []postedCall {
 	}
 	return calls
 }
+
+// Every call under testdata posts a message that Slack takes.
+func TestPostedGoldensAreBlockKit(t *testing.T) {
+	t.Parallel()
+	for path, raw := range slacktest.Goldens(t, 7) {
+		var calls []postedCall
+		if err := json.Unmarshal(raw, &calls); err != nil || len(calls) == 0 {
+			t.Errorf("%s: %d calls (%v)", path, len(calls), err)
+		}
+		for _, call := range calls {
+			for _, fault := range slacktest.Faults(slacktest.Kit{Text: call.Text, Blocks: call.Blocks, Metadata: call.Metadata, Mention: "here"}) {
+				t.Errorf("%s: %s", path, fault)
+			}
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
@@ -127,7 +128,7 @@ func NewSlack(log *slog.Logger, c Config) (*Slack, error) {
 		c.Sleep = sleep
 	}
 	return &Slack{
-		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: HideSecrets(append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)...),
+		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(append(slices.Clone(c.Secrets), c.Token, c.WebhookURL)...),
 		api:      slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.HTTPClient)),
 		receipts: receipts{known: make(map[place]*receipt)},
 		looks:    rate.NewLimiter(0, 5),

@@ -32,7 +32,7 @@ func (t Trouble) String() string {
 	default:
 		where += " for channel " + t.Channel
 	}
-	said := where + " since " + clockTime(t.Since) + ": " + t.Code
+	said := where + " since " + t.Since.UTC().Format("15:04 UTC") + ": " + t.Code
 	if t.Do != "" {
 		said += "; " + t.Do
 	}
@@ -56,7 +56,7 @@ func (s *Slack) Errors() []ErrorCount { return s.troubles.counts() }
 // Bounds of what is told apart.
 const (
 	otherCode     = "other"
-	maxCode       = 64
+	maxLabel      = 64
 	maxOtherCodes = 20 // that are not known here
 )
 
@@ -138,7 +138,7 @@ func (ts *troubles) counts() []ErrorCount {
 // labelCode returns a code that has the form of Slack's.
 func labelCode(code string) string {
 	strange := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-	if code == "" || len(code) > maxCode || strings.ContainsFunc(code, strange) {
+	if code == "" || len(code) > maxLabel || strings.ContainsFunc(code, strange) {
 		return otherCode
 	}
 	return code

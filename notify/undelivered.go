@@ -3,10 +3,10 @@ package notify
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // maxUndelivered bounds the text of a message that is kept because nobody took it, in units.
@@ -29,7 +29,7 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 		u.ID += "." + string(d.about.Kind)
 	}
 	u.Code, u.Reason = e.Code, e.Error()
-	u.Text = fit(strings.Join(d.message.Lines(), "\n"), maxUndelivered)
+	u.Text = d.message.Plain(maxUndelivered)
 	if err := s.config.Undelivered.Keep(ctx, u); err != nil {
 		d.receipt.notBefore = s.config.Now().Add(s.config.Timing.Keep)
 		return &watcher.RetryError{After: s.config.Timing.Keep, Err: fmt.Errorf("keep what slack refuses: %w", err)}
@@ -43,7 +43,7 @@ func (d delivery) keep(ctx context.Context, e *PostError) *watcher.RetryError {
 func (d delivery) remedy(e *PostError) string {
 	do := e.Remedy()
 	if d.about.Outcome != "" {
-		do += "; then post it again: orderwatch renotify " + word(d.about.WatchID, maxPerson)
+		do += "; then post it again: orderwatch renotify " + foreign.Token(d.about.WatchID)
 		if d.place.channel != routes.Webhook {
 			do += " --channel " + d.place.channel
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/slack-go/slack"
 )
@@ -59,12 +60,12 @@ func (s *Slack) takesFiles(ctx context.Context) bool {
 }
 
 // summary returns what people are told in Slack of a watch that ended.
-func (s *Slack) summary(ctx context.Context, c watcher.Completion, o Options) Message {
+func (s *Slack) summary(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
 	o.File = !o.NoThread
-	m := Summarize(c, o)
+	m := message.Summarize(c, o)
 	if m.File != nil && !s.takesFiles(ctx) {
 		o.File = false
-		m = Summarize(c, o)
+		m = message.Summarize(c, o)
 	}
 	return m
 }
@@ -123,7 +124,7 @@ func (s *Slack) notUploaded(ctx context.Context, d delivery, e *PostError) *watc
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
-// share shows the file that was uploaded in the message's thread. Slack does not say as which message.
+// share shows the file that was uploaded in the message's thread. Slack does not say as which
 func (s *Slack) share(ctx context.Context, d delivery) (id string, err error) {
 	id, d.receipt.file = d.receipt.file, "" // an upload is shared once
 	answer, err := s.api.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{

@@ -72,7 +72,7 @@ func (f *routesFile) err() error {
 		if i == maxFaults {
 			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
 		}
-		all = append(all, fmt.Errorf("%s:%d: %s", oneLine(f.name, maxName), fault.line, what))
+		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, what))
 		if i == maxFaults {
 			break
 		}
@@ -177,7 +177,7 @@ func (f *routesFile) notYAML(text []byte) {
 	reader := &lineReader{lines: lines}
 	_, _, err := documents(reader)
 	said := parserWords.FindStringSubmatch(err.Error())
-	at, what := reader.read, oneLine(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
+	at, what := reader.read, foreign.Short(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
 	switch {
 	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
 		what += ": is the line indented as its neighbours are?"

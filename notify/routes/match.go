@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A match is what must hold for a rule: all of it. An empty one holds always.
@@ -122,9 +120,4 @@ func shorten(s string, most int) string {
 		return s
 	}
 	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "…"
-}
-
-// oneLine returns foreign text on one line of at most so many characters.
-func oneLine(s string, most int) string {
-	return shorten(strings.Join(strings.Fields(foreign.Line(s)), " "), most)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A Route is where and how people are told of a watch, for one of its requests.
@@ -62,9 +63,9 @@ func (w Why) String() string {
 	case w.Rule == 0:
 		text = "no rule matches, so the defaults decide"
 	case len(w.Matched) == 0:
-		text = fmt.Sprintf("rule %d matches every request (%s:%d)", w.Rule, oneLine(w.File, maxName), w.Line)
+		text = fmt.Sprintf("rule %d matches every request (%s:%d)", w.Rule, foreign.Short(w.File, maxName), w.Line)
 	default:
-		text = fmt.Sprintf("rule %d matches (%s:%d): %s", w.Rule, oneLine(w.File, maxName), w.Line, strings.Join(w.Matched, ", "))
+		text = fmt.Sprintf("rule %d matches (%s:%d): %s", w.Rule, foreign.Short(w.File, maxName), w.Line, strings.Join(w.Matched, ", "))
 	}
 	if w.Asked {
 		text += "; the request names the channel itself"

@@ -58,3 +58,31 @@ func Cut(s string, n int) string {
 	}
 	return s[:max(n, 0)]
 }
+
+// Token returns the text as one token of a subject, of a key or of a file's name: A-Z a-z 0-9 - and _, with _ in
+// place of every other character. It is never empty.
+func Token(s string) string {
+	if s == "" {
+		return "_"
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// Short is [Line] with single blanks, cut to at most n characters, with an ellipsis where something is missing.
+func Short(s string, n int) string {
+	begin := Cut(s, max(utf8.UTFMax*n, maxBlanks))
+	text := strings.Join(strings.Fields(Line(begin)), " ")
+	if len(begin) == len(s) && utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	runes := []rune(text)
+	return strings.TrimRight(string(runes[:min(len(runes), n-1)]), " ") + "…"
+}
+
+// maxBlanks is how much of a text is looked at, in bytes, though it were all blanks.
+const maxBlanks = 4 << 10

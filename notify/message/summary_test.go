@@ -1,4 +1,4 @@
-package notify_test
+package message_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
@@ -20,37 +20,37 @@ import (
 
 func cases() map[string]struct {
 	completion watcher.Completion
-	options    notify.Options
+	options    message.Options
 } {
 	type one = struct {
 		completion watcher.Completion
-		options    notify.Options
+		options    message.Options
 	}
 	with := func(c watcher.Completion, change func(*watcher.Completion)) watcher.Completion {
 		change(&c)
 		return c
 	}
-	here := notify.Options{Mention: routes.Mention("here")}
-	group := notify.Options{Mention: routes.Mention("S0PLATFORM")}
+	here := message.Options{Mention: routes.Mention("here")}
+	group := message.Options{Mention: routes.Mention("S0PLATFORM")}
 	return map[string]one{
 		"succeeded": {order(watcher.Succeeded, 12), here},
 		"succeeded_one_item": {with(order(watcher.Succeeded, 1), func(c *watcher.Completion) {
 			c.Requests[0] = watcher.Request{ID: "seq-12-1744285790000"}
-		}), notify.Options{}},
-		"succeeded_late": {order(watcher.Succeeded, 12), notify.Options{Now: ended.Add(42*time.Minute + 30*time.Second)}},
+		}), message.Options{}},
+		"succeeded_late": {order(watcher.Succeeded, 12), message.Options{Now: ended.Add(42*time.Minute + 30*time.Second)}},
 		"partially_failed": {order(watcher.PartiallyFailed, 1159,
 			failure("flavor modelarts.bm.npu.arm.8snt9b3 sold out in cn-north-4a", "createNode", 40),
 			watcher.Failure{Message: "quota exceeded: 0 of 1 pools left", Action: "createPool", Count: 1, ResourceNames: []string{"pool-9495-6f5da086876d4cd084d36f8bd3346036"}}), group},
 		"partially_failed_one_item":   {order(watcher.PartiallyFailed, 3, failure("flavor sold out", "createNode", 1)), here},
 		"partially_failed_ten_causes": {order(watcher.PartiallyFailed, 70, many(10)...), here},
-		"partially_failed_webhook":    {order(watcher.PartiallyFailed, 10, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("here"), NoThread: true}},
-		"failed":                      {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("U012AB3CD")}},
+		"partially_failed_webhook":    {order(watcher.PartiallyFailed, 10, failure("flavor sold out", "createNode", 40)), message.Options{Mention: routes.Mention("here"), NoThread: true}},
+		"failed":                      {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), message.Options{Mention: routes.Mention("U012AB3CD")}},
 		"failed_one_item":             {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 1)), here},
 		"failed_no_message":           {order(watcher.AllFailed, 0, failure("", "createNode", 4)), here},
-		"failed_late":                 {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), notify.Options{Mention: routes.Mention("here"), Now: ended.Add(3 * time.Hour)}},
+		"failed_late":                 {order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40)), message.Options{Mention: routes.Mention("here"), Now: ended.Add(3 * time.Hour)}},
 		"failed_5000_items":           {with(order(watcher.PartiallyFailed, 3000, distinct(2000)...), func(c *watcher.Completion) { c.ItemsOmitted = 3000; c.Items = c.Items[3000:] }), here},
 		"failed_300_causes":           {order(watcher.AllFailed, 0, many(300)...), here},
-		"failed_hostile":              {hostile(), notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)}},
+		"failed_hostile":              {hostile(), message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)}},
 		"timed_out": {with(order(watcher.TimedOut, 35, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
 			for i := range 3 {
 				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-p%04d", i), watcher.Processing, i, ""))
@@ -95,7 +95,7 @@ func cases() map[string]struct {
 		}), here},
 		"cancelled_late": {with(order(watcher.Cancelled, 0), func(c *watcher.Completion) {
 			c.Reason = "cancelled by jane@example.com"
-		}), notify.Options{Mention: routes.Mention("here"), Now: ended.Add(10 * time.Minute)}},
+		}), message.Options{Mention: routes.Mention("here"), Now: ended.Add(10 * time.Minute)}},
 		"failed_nine_causes_of_one_shape": {order(watcher.AllFailed, 0, distinct(9)...), here},
 		"partially_failed_normalised": {order(watcher.PartiallyFailed, 60, append(distinct(9),
 			failure("flavor modelarts.bm.npu.arm.8snt9b3 sold out in cn-north-4a", "createNode", 12),
@@ -114,7 +114,7 @@ func cases() map[string]struct {
 			c.Counts.Processing, c.Counts.Total = 1200, 1210
 			c.CompletedAt = c.AcceptedAt.Add(2 * time.Hour)
 			c.Reason = "after 2h: 1 of 1210 items ended, 1200 still processing"
-		}), notify.Options{Mention: routes.Mention("here"), Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
+		}), message.Options{Mention: routes.Mention("here"), Now: accepted.Add(2*time.Hour + 6*time.Minute)}},
 		"succeeded_taken_for_deleted": {with(order(watcher.Succeeded, 2), func(c *watcher.Completion) {
 			c.Items[0].Action, c.Items[0].Status, c.Items[0].UpdatedAt = "deleteNode", watcher.Processing, time.Time{}
 			c.Items[0].MissingSince, c.Items[0].TakenFor = ended.Add(-time.Minute), watcher.TakenForDeleted
@@ -174,7 +174,7 @@ func cases() map[string]struct {
 }
 
 // stored returns the message as Slack would hold it.
-func stored(t testing.TB, m notify.Message) emulator.Message {
+func stored(t testing.TB, m message.Message) emulator.Message {
 	t.Helper()
 	blocks, err := json.Marshal(m.Blocks)
 	if err != nil {
@@ -184,9 +184,9 @@ func stored(t testing.TB, m notify.Message) emulator.Message {
 }
 
 // everything returns the message in all its forms, and its replies.
-func everything(t testing.TB, m notify.Message) []emulator.Message {
+func everything(t testing.TB, m message.Message) []emulator.Message {
 	t.Helper()
-	all := []emulator.Message{stored(t, m), stored(t, notify.Message{Text: m.Text, Blocks: m.Brief}), {Text: m.Text}}
+	all := []emulator.Message{stored(t, m), stored(t, message.Message{Text: m.Text, Blocks: m.Brief}), {Text: m.Text}}
 	for _, r := range m.Replies {
 		all = append(all, stored(t, r))
 	}
@@ -196,7 +196,7 @@ func everything(t testing.TB, m notify.Message) []emulator.Message {
 func TestSummarize(t *testing.T) {
 	for name, tc := range cases() {
 		t.Run(name, func(t *testing.T) {
-			m := notify.Summarize(tc.completion, tc.options)
+			m := message.Summarize(tc.completion, tc.options)
 			keepsLimits(t, m, tc.options)
 			var b strings.Builder
 			all := everything(t, m)
@@ -212,7 +212,7 @@ func TestSummarize(t *testing.T) {
 }
 
 // keepsLimits checks all that holds for every message.
-func keepsLimits(t testing.TB, m notify.Message, o notify.Options) {
+func keepsLimits(t testing.TB, m message.Message, o message.Options) {
 	t.Helper()
 	if len(m.Replies) > 3 {
 		t.Errorf("%d replies", len(m.Replies))
@@ -251,7 +251,7 @@ func TestMentionOnlyForFailures(t *testing.T) {
 			if !slices.Contains(wakes, outcome) {
 				want = ""
 			}
-			m := notify.Summarize(order(outcome, 1), notify.Options{Mention: routes.Mention(option)})
+			m := message.Summarize(order(outcome, 1), message.Options{Mention: routes.Mention(option)})
 			got := strings.Join(emulator.Mentions(stored(t, m)), " ")
 			if got != want || (m.Mention == "") != (want == "") {
 				t.Errorf("%s with mention %q: mentions %q (%q), want %q", outcome, option, got, m.Mention, want)
@@ -264,7 +264,7 @@ func TestMentionOnlyForFailures(t *testing.T) {
 func TestEveryFailedItemIsFound(t *testing.T) {
 	for _, n := range []int{1, 3, 4, 40, 200, 600} {
 		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", n))
-		m := notify.Summarize(c, notify.Options{})
+		m := message.Summarize(c, message.Options{})
 		shown := ""
 		for _, e := range everything(t, m) {
 			shown += emulator.Render(e)
@@ -288,7 +288,7 @@ func TestWhatIsNotNamedIsCounted(t *testing.T) {
 		"names missing in an event": order(watcher.AllFailed, 0, watcher.Failure{Message: "x", Count: 50, ResourceNames: []string{"os-node-a", "os-node-b", "os-node-c", "os-node-d"}}),
 		"no names at all":           order(watcher.AllFailed, 0, watcher.Failure{Count: 50}),
 	} {
-		all := everything(t, notify.Summarize(c, notify.Options{}))
+		all := everything(t, message.Summarize(c, message.Options{}))
 		shown := emulator.Render(all[0])
 		for _, reply := range all[3:] {
 			shown += emulator.Render(reply)
@@ -326,11 +326,11 @@ func big(n, size int) []watcher.Failure {
 }
 
 func TestSimilarCausesArePutTogether(t *testing.T) {
-	m := notify.Summarize(order(watcher.AllFailed, 0, distinct(9)...), notify.Options{})
+	m := message.Summarize(order(watcher.AllFailed, 0, distinct(9)...), message.Options{})
 	if shown := emulator.Render(stored(t, m)); !strings.Contains(shown, "*9 ×* createNode") {
 		t.Errorf("nine messages that differ in ids and times are not put together:\n%s", shown)
 	}
-	m = notify.Summarize(order(watcher.AllFailed, 0, distinct(8)...), notify.Options{})
+	m = message.Summarize(order(watcher.AllFailed, 0, distinct(8)...), message.Options{})
 	if shown := emulator.Render(stored(t, m)); !strings.Contains(shown, "*1 ×* createNode") {
 		t.Errorf("eight messages are put together:\n%s", shown)
 	}
@@ -339,7 +339,7 @@ func TestSimilarCausesArePutTogether(t *testing.T) {
 func TestSummarizeLeavesTheCompletionAlone(t *testing.T) {
 	c := hostile()
 	before, _ := json.Marshal(c)
-	notify.Summarize(c, notify.Options{Mention: routes.Mention("here"), Secrets: notify.HideSecrets(secretKey)})
+	message.Summarize(c, message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)})
 	if after, _ := json.Marshal(c); string(before) != string(after) {
 		t.Error("the completion was changed")
 	}
@@ -356,7 +356,7 @@ func BenchmarkSummarize(b *testing.B) {
 			b.Run(fmt.Sprintf("%d items, %s", items, name), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					notify.Summarize(c, notify.Options{File: true, Secrets: notify.HideSecrets(secretKey, token)})
+					message.Summarize(c, message.Options{File: true, Secrets: message.HideSecrets(secretKey, "xoxb-planted-token-7d1c")})
 				}
 			})
 		}
@@ -379,13 +379,13 @@ func TestTookOfTimesThatCannotBeTrue(t *testing.T) {
 	} {
 		c := order(watcher.Succeeded, 12)
 		tc.spoil(&c.Items[3])
-		if m := notify.Summarize(c, notify.Options{}); !strings.Contains(m.Text, tc.want) {
+		if m := message.Summarize(c, message.Options{}); !strings.Contains(m.Text, tc.want) {
 			t.Errorf("%s: %s; want %q", name, m.Text, tc.want)
 		}
 	}
 	c := order(watcher.PartiallyFailed, 12, failure("flavor sold out", "createNode", 1))
 	c.Items[3].BeganAt = inSeconds
-	if shown := emulator.Render(stored(t, notify.Summarize(c, notify.Options{}))); strings.Contains(shown, "slowest os-node-created-00003") {
+	if shown := emulator.Render(stored(t, message.Summarize(c, message.Options{}))); strings.Contains(shown, "slowest os-node-created-00003") {
 		t.Errorf("the slowest is one that began in 1970:\n%s", shown)
 	}
 }
@@ -395,19 +395,19 @@ func FuzzSummarize(f *testing.F) {
 	f.Add("<!channel>&&&&", "n|<>&", "`", "<@U1>", "https://x/|<>", uint16(5000), uint16(2000), uint16(256), uint8(2), "S0PLATFORM")
 	f.Add(strings.Repeat("&", 4000), strings.Repeat("<", 200), strings.Repeat("&", 90), strings.Repeat("&", 300), "https://x/"+strings.Repeat("&", 1900), uint16(300), uint16(300), uint16(9), uint8(3), "U0")
 	f.Add(strings.Repeat("\U0001F600", 999), "\xff\xfe\u202e\x1b[1m", "\x00", "", "http://", uint16(9), uint16(9), uint16(0), uint8(4), "channel")
-	f.Fuzz(func(t *testing.T, message, name, action, by, link string, failed, groups, requests uint16, outcome uint8, mention string) {
-		o := notify.Options{Mention: routes.Mention(mention), Now: ended.Add(time.Hour), Secrets: notify.HideSecrets(secretKey), NoThread: outcome >= 128}
-		keepsLimits(t, notify.Summarize(fuzzed(message, name, action, by, link, failed, groups, requests, outcome), o), o)
+	f.Fuzz(func(t *testing.T, said, name, action, by, link string, failed, groups, requests uint16, outcome uint8, mention string) {
+		o := message.Options{Mention: routes.Mention(mention), Now: ended.Add(time.Hour), Secrets: message.HideSecrets(secretKey), NoThread: outcome >= 128}
+		keepsLimits(t, message.Summarize(fuzzed(said, name, action, by, link, failed, groups, requests, outcome), o), o)
 	})
 }
 
-func fuzzed(message, name, action, by, link string, failed, groups, requests uint16, outcome uint8) watcher.Completion {
+func fuzzed(said, name, action, by, link string, failed, groups, requests uint16, outcome uint8) watcher.Completion {
 	outcomes := append(watcher.Outcomes[:], "other")
 	c := order(outcomes[int(outcome)%len(outcomes)], int(failed)%7)
 	for i := range groups % 120 {
 		n := int(failed) / (int(i) + 1) % 3000
 		words := strings.Repeat(string(rune('a'+i%26)), int(i)/26%40)
-		f := watcher.Failure{Message: words + message, Action: action, Count: n}
+		f := watcher.Failure{Message: words + said, Action: action, Count: n}
 		for j := range n / 2 {
 			f.ResourceNames = append(f.ResourceNames, fmt.Sprint(name, j))
 		}
@@ -418,13 +418,13 @@ func fuzzed(message, name, action, by, link string, failed, groups, requests uin
 		}
 	}
 	for i := range requests % 300 {
-		c.Requests = append(c.Requests, watcher.Request{ID: fmt.Sprint(by, i), RequestedBy: by, Link: link, Labels: map[string]string{fmt.Sprint(name, i): message}})
+		c.Requests = append(c.Requests, watcher.Request{ID: fmt.Sprint(by, i), RequestedBy: by, Link: link, Labels: map[string]string{fmt.Sprint(name, i): said}})
 	}
-	c.Items = append(c.Items, watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), BeganAt: began},
-		watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(message), MissingSince: ended, Replaces: name + message, TakenFor: by})
+	c.Items = append(c.Items, watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(said), BeganAt: began},
+		watcher.Item{ResourceName: name, Action: action, Status: watcher.Status(said), MissingSince: ended, Replaces: name + said, TakenFor: by})
 	c.Counts.Missing = int(groups)
-	c.OrderName, c.Region, c.ProjectID, c.WatchID, c.Reason = name+c.OrderName, by, name, action, message
+	c.OrderName, c.Region, c.ProjectID, c.WatchID, c.Reason = name+c.OrderName, by, name, action, said
 	c.Counts.Processing = int(failed)
-	c.Error = &watcher.ErrorDetail{Code: action, Message: message}
+	c.Error = &watcher.ErrorDetail{Code: action, Message: said}
 	return c
 }

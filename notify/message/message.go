@@ -1,13 +1,15 @@
-// Package notify tells people how a watch ended, and of accounts that cannot be asked.
+// Package message makes what people read of a watch or an account, as Slack shows it. It makes no call: its
+// functions depend on nothing but their arguments, so that whoever delivers a message again delivers the same.
 //
-// [Summarize] and [Announce] make the messages: pure functions, so that whoever delivers one again
-// delivers the same. [Slack] posts them, [Log] writes them to the log. Both are
-// [watcher.Notifier]s.
+// It promises that a message keeps Slack's limits whatever it tells of, that no text of others is taken for
+// one of Slack's codes, and that no secret is shown. Every text of a completion or an attention is foreign: the
+// cloud's, or a requester's. Long foreign text goes into preformatted rich text, where Slack parses nothing.
+// All other foreign text is cut, made one line, and escaped.
 //
-// Every text of a completion or an attention is foreign: the cloud's, or a requester's. Long foreign text goes
-// into preformatted rich text, where Slack parses nothing. All other foreign text is cut, made one
-// line, and escaped.
-package notify
+// Read message.go, then what tells of a watch that ended: summary.go, headline.go, advice.go, failures.go,
+// thread.go and file.go. [Running], [Announce] and [Concern] have files of their own. Below them are page.go
+// (blocks, and what fits), text.go (cutting, escaping) and secrets.go.
+package message
 
 import (
 	"time"
@@ -39,8 +41,8 @@ type Message struct {
 	File *File
 }
 
-// parts returns how many messages of Slack it takes.
-func (m Message) parts() int {
+// Parts returns how many messages of Slack it takes.
+func (m Message) Parts() int {
 	if m.File != nil {
 		return 2 + len(m.Replies)
 	}

@@ -1,4 +1,4 @@
-package notify
+package message
 
 import (
 	"regexp"
@@ -89,3 +89,6 @@ func plainCode(tag string) string {
 		return space + label + " (" + target + ")"
 	}
 }
+
+// Plain returns [Message.Lines] as one text, cut to at most so many units.
+func (m Message) Plain(limit int) string { return fit(strings.Join(m.Lines(), "\n"), limit) }

@@ -1,4 +1,4 @@
-package notify
+package message
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	causes := causes(c.Failures)
 	h := headlineOf(c, causes)
 	m := Message{Text: sentence(c, h, o)}
-	if fails(c.Outcome) {
+	if Fails(c.Outcome) {
 		m.Mention = o.Mention
 	}
 

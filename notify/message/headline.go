@@ -1,4 +1,4 @@
-package notify
+package message
 
 import (
 	"fmt"
@@ -41,8 +41,8 @@ func headlineOf(c watcher.Completion, causes []cause) headline {
 	return headline{":grey_question:", "", " ended: " + orUnknown(word(string(c.Outcome), maxWord))}
 }
 
-// fails reports whether the outcome is one to wake somebody for.
-func fails(o watcher.Outcome) bool {
+// Fails reports whether the outcome is one to wake somebody for.
+func Fails(o watcher.Outcome) bool {
 	return slices.Contains([]watcher.Outcome{
 		watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused,
 	}, o)

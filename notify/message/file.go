@@ -1,4 +1,4 @@
-package notify
+package message
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func fileOf(c watcher.Completion) (f *File, missing int) {
 	missing = max(total, len(failed)) - min(written, len(failed))
 	name := orUnknown(line(c.OrderName, maxName))
 	f = &File{
-		Name:    "orderwatch-" + plainKey(c.WatchID) + ".csv",
+		Name:    "orderwatch-" + foreign.Token(c.WatchID) + ".csv",
 		Title:   fit("Failed items of "+name, maxText),
 		Text:    escape(fmt.Sprintf("Failed items of %s, all as CSV: %s.", name, words.Count(min(written, len(failed)), "item"))),
 		Instead: escape(fmt.Sprintf("The file with the failed items of %s is not here, since Slack did not take it: %s", name, inEvent(c))),
