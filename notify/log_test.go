@@ -102,3 +102,57 @@ func TestConfiguredSecrets(t *testing.T) {
 }
 
 const longText = 8 << 20
+
+func TestLogAttends(t *testing.T) {
+	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
+		"text": func(l *bytes.Buffer) slog.Handler {
+			return slog.NewTextHandler(l, &slog.HandlerOptions{ReplaceAttr: withoutTime})
+		},
+		"json": func(l *bytes.Buffer) slog.Handler {
+			return slog.NewJSONHandler(l, &slog.HandlerOptions{ReplaceAttr: withoutTime})
+		},
+	} {
+		var text bytes.Buffer
+		l := notify.NewLog(slog.New(handler(&text)), secretKey)
+		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
+			for _, a := range []watcher.Attention{of(kind, "p0"), of(kind, "p1"), of(kind, "p2"), hostileAttention(kind)} {
+				if err := l.Attend(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if strings.Contains(text.String(), secretKey) {
+			t.Errorf("%s: a secret is shown", name)
+		}
+		slacktest.Golden(t, "log_attention_"+name+".txt", text.String())
+	}
+}
+
+// of returns the event of a project.
+func of(kind watcher.AttentionKind, project string) watcher.Attention {
+	a := attention(kind, watcher.HeldLogin)
+	a.ProjectID = project
+	return a
+}
+
+// The log has one record for each watch, kind and beginning.
+func TestLogAttendsOrders(t *testing.T) {
+	var text bytes.Buffer
+	l := notify.NewLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{ReplaceAttr: withoutTime})), secretKey)
+	for range 2 {
+		for _, kind := range concernKinds {
+			for _, a := range []watcher.OrderAttention{concern(kind), hostileConcern(kind)} {
+				if err := l.AttendOrder(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	if n := strings.Count(text.String(), "\n"); n != 2*len(concernKinds) {
+		t.Errorf("%d records", n)
+	}
+	if strings.Contains(text.String(), secretKey) || strings.Contains(text.String(), "Zx81Kq92Lm43") {
+		t.Error("a secret is shown")
+	}
+	slacktest.Golden(t, "log_concern.txt", text.String())
+}

@@ -19,7 +19,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/routes", "notify/slack/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/outbox", "notify/routes", "notify/slack", "notify/slack/emulator"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher/foreign":            {},
 	"watcher/words":              {},
@@ -30,7 +30,9 @@ var arrows = map[string]struct {
 	"events/proxy":               {},
 	"events/schema":              {},
 	"events/schema/schematest":   {ours: []string{"events/schema"}, others: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
-	"notify":                     {ours: []string{"watcher", "watcher/foreign", "notify/message", "notify/routes"}},
+	"notify":                     {ours: []string{"watcher", "watcher/foreign", "notify/message"}},
+	"notify/outbox":              {ours: []string{"watcher", "watcher/foreign", "notify/message", "notify/routes", "notify/slack"}},
+	"notify/slack":               {ours: []string{"watcher/foreign"}},
 	"notify/routes":              {ours: []string{"watcher", "watcher/foreign", "watcher/words"}},
 	"notify/message":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "notify/redact"}},
 	"notify/redact":              {},

@@ -3,14 +3,13 @@ package main
 import (
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/outbox"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/orderwatch/orderwatch/notify"
 )
 
 // A slackCollector tells what a worker meets at Slack.
 type slackCollector struct {
-	slack *notify.Slack
+	slack *outbox.Outbox
 	now   func() time.Time
 }
 
