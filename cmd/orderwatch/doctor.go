@@ -19,6 +19,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func doctorCommand() *cobra.Command {
@@ -133,7 +134,7 @@ func (p *findingPrinter) conclude(missing int) error {
 	case problems > 0 && missing == problems:
 		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
 	case problems > 0:
-		return fmt.Errorf("%s: %s until that is mended", output.Count(problems, "problem"), p.all.consequences())
+		return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), p.all.consequences())
 	}
 	return nil
 }

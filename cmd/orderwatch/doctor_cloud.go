@@ -10,11 +10,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // How far clocks may be apart.
@@ -138,7 +138,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 	switch {
 	case err == nil:
 		answer := c.look.Answer
-		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login; %s has %s, the API counts %d", c.look.Host, order, output.Count(len(answer.Items), "item"), answer.Count)
+		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login; %s has %s, the API counts %d", c.look.Host, order, words.Count(len(answer.Items), "item"), answer.Count)
 	case refusal == nil:
 		f.Level, f.Found, f.Do = levelProblem, "was not reached: "+err.Error(), "Check the endpoint, the network and the proxy."
 	case refusal.Class == watcher.NotFound && d.order == (watcher.Order{}):
@@ -230,12 +230,12 @@ func (d *doctor) tokenAge() (f findings) {
 	}
 	switch age := time.Since(stat.ModTime()); {
 	case age >= tokenLife:
-		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+output.Duration(age)+" ago, and a token lives for 24 hours",
+		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago, and a token lives for 24 hours",
 			do)
 	case age >= tokenLife/2:
-		f.add(levelNote, "modelarts.token", "", "the token's file was written "+output.Duration(age)+" ago", do)
+		f.add(levelNote, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago", do)
 	default:
-		f.ok("modelarts.token", "", "the token's file was written "+output.Duration(age)+" ago")
+		f.ok("modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago")
 	}
 	return f
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A finding is one thing that doctor looked at. Its JSON is stable; its texts are for people.
@@ -78,7 +80,7 @@ type findingPrinter struct {
 	paint   output.Paint
 	columns int // how wide texts are
 	every   bool
-	hide    *strings.Replacer // of secrets
+	hide    *foreign.Secrets
 
 	all findings
 }
@@ -86,11 +88,7 @@ type findingPrinter struct {
 func newFindingPrinter(out io.Writer, format output.Format, every bool, secrets []string) *findingPrinter {
 	p := &findingPrinter{out: out, format: format, paint: output.PaintFor(out), every: every}
 	p.columns = output.TextColumns(out)
-	var hidden []string
-	for _, secret := range secrets {
-		hidden = append(hidden, secret, config.Redacted)
-	}
-	p.hide = strings.NewReplacer(hidden...)
+	p.hide = foreign.NewSecrets(config.Redacted, secrets...)
 	return p
 }
 
@@ -99,7 +97,7 @@ func (p *findingPrinter) print(group string, fs findings) error {
 	for i := range fs {
 		f := &fs[i]
 		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
-			*text = output.Clean(p.hide.Replace(*text))
+			*text = output.Clean(p.hide.Hide(*text))
 		}
 	}
 	p.all = append(p.all, fs...)
@@ -231,7 +229,7 @@ func (p *findingPrinter) mark(f finding) string {
 // summary says in one line what was found in all groups.
 func (p *findingPrinter) summary() string {
 	counts := []string{
-		output.Count(p.all.count(levelProblem), "problem"), output.Count(p.all.count(levelWarning), "warning"), output.Count(p.all.count(levelNote), "note"),
+		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
 	}
 	unlooked := p.all.unlooked()
 	text := fmt.Sprintf("%s; %d of %d things are as they must be", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all)-unlooked)

@@ -9,9 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // asWorker says how to look at what this login may not look at.
@@ -153,7 +153,7 @@ func (f *findings) counts(w events.WatchCount) {
 			"The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	}
 	if w.Unreadable > 0 {
-		f.add(levelProblem, "watches.unreadable", "", output.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
+		f.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
 			"Publish the requests of these orders again, under new ids: orderwatch list names those that workers have told of.")
 	}
 }
@@ -164,6 +164,6 @@ func (f *findings) people(p events.Untold) {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}
 	if p.Undelivered > 0 {
-		f.add(levelNote, "workers.undelivered", "", output.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+		f.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
 	}
 }

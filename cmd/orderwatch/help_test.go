@@ -108,7 +108,7 @@ func checkExample(t *testing.T, line string) {
 	}
 	call, _, _ = strings.Cut(call, "|")
 	call, _, _ = strings.Cut(call, ">")
-	args := words(call)
+	args := shellWords(call)
 	c, rest, err := newRoot().Find(args)
 	if err != nil {
 		t.Errorf("%s: %v", line, err)
@@ -123,8 +123,8 @@ func checkExample(t *testing.T, line string) {
 	}
 }
 
-// words splits a call as a shell does, with double quotes at the most.
-func words(call string) (args []string) {
+// shellWords splits a call as a shell does, with double quotes at the most.
+func shellWords(call string) (args []string) {
 	for i, part := range strings.Split(call, `"`) {
 		if i%2 == 1 {
 			args = append(args, part)

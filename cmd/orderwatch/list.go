@@ -15,6 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func listCommand() *cobra.Command {
@@ -188,7 +189,7 @@ func (l *listing) print(c *cobra.Command, format output.Format) error {
 		fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; there are more: --all, or --limit NUMBER.\n", l.limit)
 	}
 	if rest.unreadable > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", output.Count(rest.unreadable, "record"))
+		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", words.Count(rest.unreadable, "record"))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // refreshEvery is how often a table that is refreshed in place is read anew.
@@ -123,7 +124,7 @@ func (l *listing) fewer(columns int) string {
 func screenful(text string, lines int, hint string) string {
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) > lines && lines > 1 {
-		more := fmt.Sprintf("and %s that this screen has no room for", output.Count(len(all)-lines+1, "line")) + hint
+		more := fmt.Sprintf("and %s that this screen has no room for", words.Count(len(all)-lines+1, "line")) + hint
 		all = append(all[:lines-1], more)
 	}
 	return goHome + strings.Join(all, clearLine+"\r\n") + clearLine + clearBelow

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func manCommand() *cobra.Command {
@@ -54,7 +54,7 @@ pages.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", output.Count(n, "page"), dir)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", words.Count(n, "page"), dir)
 			return err
 		},
 	}

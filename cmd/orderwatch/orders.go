@@ -10,7 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -83,7 +83,7 @@ func someOrders(c *cobra.Command, args []string) error {
 // checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
 func checkChannels(c *cobra.Command, channels ...string) error {
 	for _, channel := range channels {
-		if !notify.IsChannel(channel) {
+		if !routes.IsChannel(channel) {
 			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func pollCommand() *cobra.Command {
@@ -44,7 +45,7 @@ func polled(w watcher.Snapshot, now time.Time) string {
 	if w.LastError != nil && w.LastError.AccountHeld() {
 		return "is polled when its account may be asked again: " + output.Clean(w.LastError.Message)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", output.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt, ""))
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt, ""))
 	if w.LastError != nil {
 		text += " and did not work: " + show.Error(*w.LastError)
 	}

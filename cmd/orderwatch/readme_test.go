@@ -25,7 +25,7 @@ func TestREADMEShows(t *testing.T) {
 	if n := bytes.Count(text, []byte("\n")); n > 150 {
 		t.Errorf("README.md has %d lines", n)
 	}
-	slack, err := os.ReadFile("../../notify/testdata/partially_failed_one_item.txt")
+	slack, err := os.ReadFile("../../notify/message/testdata/partially_failed_one_item.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

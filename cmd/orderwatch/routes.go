@@ -15,7 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -147,14 +147,14 @@ func labelError(err error) error {
 }
 
 // readRoutes reads the file at the path, or else the one that the environment names.
-func readRoutes(c *cobra.Command, slack config.Slack, path string) (notify.Routes, error) {
+func readRoutes(c *cobra.Command, slack config.Slack, path string) (routes.Routes, error) {
 	path = cmp.Or(path, slack.RoutesFile)
 	if path == "" {
-		return notify.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
+		return routes.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
-	text, err := config.ReadFile(path, notify.MaxRoutesFile)
+	text, err := config.ReadFile(path, routes.MaxFile)
 	if err != nil {
-		return notify.Routes{}, err
+		return routes.Routes{}, err
 	}
-	return notify.ParseRoutes(path, text)
+	return routes.Parse(path, text)
 }

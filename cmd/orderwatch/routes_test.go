@@ -101,6 +101,30 @@ why         no rule matches, so the defaults decide
             rule 2 (line 10) does not match: there is no label team
             rule 3 (line 13) does not match: there is no label team
 `},
+		{"the default channel is one of two", cmdtest.With(slack, "SLACK_CHANNEL", "C0ONCALL"), "my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
+
+a failure   goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL
+a success   only ends the message that shows how far the order was, and so does
+            a watch that was cancelled (quiet_successes)
+meanwhile   a message there shows how far the order is, after a minute
+            (progress)
+refused     what C0GPU finally refuses goes to C0OPS, then to C0ONCALL
+            what C0ONCALL finally refuses goes to C0OPS
+why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
+            label env=prod
+`},
+		{"the request names the fallback", cmdtest.With(slack, "SLACK_CHANNEL", "C0OPS"), "--channel C0OPS my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
+
+a failure   goes to C0OPS; it wakes the group S0GPUONCALL
+a success   only ends the message that shows how far the order was, and so does
+            a watch that was cancelled (quiet_successes)
+meanwhile   a message there shows how far the order is, after a minute
+            (progress)
+refused     what the channel finally refuses is kept as an event: orderwatch
+            events --kind undelivered
+why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
+            label env=prod; the request names the channel itself
+`},
 		{"a default that is not known", nil, "p/order.a team=net", `p/order.a with team=net
 
 a failure   goes to the default channel (ORDERWATCH_SLACK_CHANNEL is not set

@@ -16,6 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func statusCommand() *cobra.Command {
@@ -150,10 +151,10 @@ func badRecords(w *events.WatchCount) (lines []string) {
 		return nil
 	}
 	if w.Unreadable > 0 {
-		lines = append(lines, output.Count(w.Unreadable, "record")+" cannot be read")
+		lines = append(lines, words.Count(w.Unreadable, "record")+" cannot be read")
 	}
 	if w.Newer > 0 {
-		lines = append(lines, output.Count(w.Newer, "record")+" of a later release, which that reads")
+		lines = append(lines, words.Count(w.Newer, "record")+" of a later release, which that reads")
 	}
 	return lines
 }
@@ -166,12 +167,12 @@ func untold(p show.Page, u *events.Untold) (lines []string) {
 	case u.Waiting == 0:
 		lines = append(lines, "nothing waits to be told")
 	case u.Since.IsZero():
-		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of")
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of")
 	default:
-		lines = append(lines, output.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.Ago(u.Since, ""))
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.Ago(u.Since, ""))
 	}
 	if u.Undelivered > 0 {
-		lines = append(lines, output.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
+		lines = append(lines, words.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
 	}
 	return lines
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -132,9 +132,9 @@ func (p *Problems) checkPolls(poll Poll, w Watch) {
 
 func (p *Problems) checkSlack(s *Slack) {
 	p.need(s.Channel != "" || !s.Token.IsSet(), "SLACK_CHANNEL", "ORDERWATCH_SLACK_TOKEN needs the ID of a channel to post in")
-	p.must(s.Channel == "" || notify.IsChannel(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
-	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !notify.IsChannel(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
-	p.must(notify.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
+	p.must(s.Channel == "" || routes.IsChannel(s.Channel), "SLACK_CHANNEL", "must be a channel's ID such as C0123456789, not its name")
+	p.must(!slices.ContainsFunc(s.ChannelsAllowed, func(c string) bool { return !routes.IsChannel(c) }), "SLACK_CHANNELS_ALLOWED", "must be IDs of channels such as C0123456789, comma-separated, not names")
+	p.must(routes.CheckMention(s.MentionOnFailure) == nil, "SLACK_MENTION_ON_FAILURE", "must be here, or the ID of a user (U…, W…) or a group (S…)")
 	p.must(strings.TrimSpace(s.Token.Reveal()) == s.Token.Reveal(), "SLACK_TOKEN", "begins or ends with a blank: take it out")
 	p.must(!s.WebhookURL.IsSet() || isBaseURL(s.WebhookURL.Reveal()), "SLACK_WEBHOOK_URL", "must be an https or http URL")
 	p.must(s.APIURL == "" || isBaseURL(s.APIURL), "SLACK_API_URL", "must be an https or http URL without login, query and fragment")
@@ -148,12 +148,12 @@ func (p *Problems) readRoutes(s *Slack) {
 	if s.RoutesFile == "" {
 		return
 	}
-	text, err := ReadFile(s.RoutesFile, notify.MaxRoutesFile)
+	text, err := ReadFile(s.RoutesFile, routes.MaxFile)
 	if err != nil {
 		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
 		return
 	}
-	if s.Routes, err = notify.ParseRoutes(s.RoutesFile, text); err != nil {
+	if s.Routes, err = routes.Parse(s.RoutesFile, text); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			p.add("SLACK_ROUTES_FILE", line)
 		}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
 // Prefix begins the name of every variable that the program reads, but for a few HW_ ones.
@@ -116,7 +116,7 @@ type Slack struct {
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary; needs SLACK_TOKEN"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 
-	Routes notify.Routes // what that file says
+	Routes routes.Routes // what that file says
 }
 
 // A HTTP says where the process answers probes and scrapers.
@@ -177,15 +177,11 @@ func Default() Config {
 	return c
 }
 
-// minSecret is the length in bytes from which a secret is looked for in texts: shorter ones stand in
-// ordinary words.
-const minSecret = 8
-
 // Secrets returns the secrets that are set, so that no text is shown that holds one.
 func (c Config) Secrets() []string {
 	var all []string
 	for _, v := range variables(&c) {
-		if secret, ok := v.value.Interface().(Secret); ok && len(secret.Reveal()) >= minSecret {
+		if secret, ok := v.value.Interface().(Secret); ok && secret.IsSet() {
 			all = append(all, secret.Reveal())
 		}
 	}

@@ -1,28 +1,13 @@
 package output
 
 import (
-	"strings"
-	"unicode"
-
 	"github.com/mattn/go-runewidth"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
-// Clean returns a text from outside as one line that is fit for a terminal: what could move the
-// cursor, hide or turn what others say is shown as U+FFFD.
-func Clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		const nonJoiner, joiner = '\u200c', '\u200d' // some scripts need them
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r == nonJoiner || r == joiner:
-			return r
-		case harmful(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
-}
+// Clean returns a text from outside as one line that is fit for a terminal.
+func Clean(text string) string { return foreign.Line(text) }
 
 // cells measures text as terminals show it in any locale: ambiguous characters, such as the
 // ellipsis, take one column.

@@ -5,12 +5,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/outbox"
 )
 
 // A slackCollector tells what a worker meets at Slack.
 type slackCollector struct {
-	slack *notify.Slack
+	slack *outbox.Outbox
 	now   func() time.Time
 }
 

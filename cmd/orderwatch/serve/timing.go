@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/outbox"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
@@ -13,7 +13,7 @@ import (
 type Timing struct {
 	events.Timing
 	ModelArts modelarts.Timing
-	Slack     notify.Timing
+	Slack     outbox.Timing
 	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
 	Forbidden time.Duration // see watcher.Policy's ForbiddenGrace
 	Patience  watcher.Patience
@@ -21,5 +21,5 @@ type Timing struct {
 
 // DefaultTiming returns the durations of production.
 func DefaultTiming() Timing {
-	return Timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
+	return Timing{events.DefaultTiming(), modelarts.DefaultTiming(), outbox.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
 }

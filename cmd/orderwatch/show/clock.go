@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // clock returns a time of the day, with the date where that is not today's.
@@ -34,13 +34,13 @@ func (p Page) Ago(t time.Time, zone string) string {
 	case passed < time.Second:
 		return p.clock(t, zone) + " (just now)"
 	}
-	return p.clock(t, zone) + " (" + output.Duration(passed) + " ago)"
+	return p.clock(t, zone) + " (" + words.Brief(passed) + " ago)"
 }
 
 // in says how far ahead a time is.
 func (p Page) in(t time.Time) string {
 	if left := t.Sub(p.Now); left > 0 {
-		return "in " + output.Duration(left)
+		return "in " + words.Brief(left)
 	}
-	return "passed " + output.Duration(p.Now.Sub(t)) + " ago"
+	return "passed " + words.Brief(p.Now.Sub(t)) + " ago"
 }

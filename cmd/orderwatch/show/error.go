@@ -52,38 +52,27 @@ func (p Page) givesUp(w watcher.Snapshot) []string {
 
 // shows returns what ModelArts does not do about an order that it does not show.
 func shows(w watcher.Snapshot) string {
-	if e := w.LastError; e != nil && (e.Code == unknownOrder || e.Code == string(watcher.NotFound)) {
+	if e := w.LastError; e != nil && e.UnknownOrder() {
 		return "knows"
 	}
 	return "shows"
 }
 
-// unknownOrder is the code for an order that ModelArts does not know, as its API documents it.
-const unknownOrder = "ModelArts.50015001"
-
 // Error returns the error as words.
 func Error(e watcher.ErrorDetail) string {
-	code, message := output.Clean(e.Code), output.Clean(e.Message)
-	words := map[string]string{
-		string(watcher.MayPass):     "the poll did not work",
-		string(watcher.Throttled):   "ModelArts throttles the account",
-		string(watcher.NotFound):    "ModelArts does not know the order",
-		string(watcher.Refused):     "ModelArts refuses the order",
-		string(watcher.Forbidden):   "the account may not ask for the order",
-		string(watcher.Credentials): "the account's login is refused",
-	}
+	text, code := e.Words()
+	code, message := output.Clean(code), output.Clean(e.Message)
 	switch {
-	case e.AccountHeld() && e.Code != watcher.HeldCode:
-		code = e.Held.Words() + " (" + code + ")"
-	case e.AccountHeld():
-		code = e.Held.Words()
-	case e.Code == unknownOrder:
-		code = "ModelArts does not know the order, perhaps not yet (" + code + ")"
-	case words[e.Code] != "":
-		code = words[e.Code]
+	case code == "":
+	case text == "" && e.UnknownOrder():
+		text = "ModelArts does not know the order, perhaps not yet (" + code + ")"
+	case text == "":
+		text = code
+	default:
+		text += " (" + code + ")"
 	}
 	if message == "" {
-		return code
+		return text
 	}
-	return code + ": " + message
+	return text + ": " + message
 }

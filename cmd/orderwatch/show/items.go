@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // maxItems is how many items are shown one by one; of more, those that failed or go on come first.
@@ -36,7 +37,7 @@ func (p Page) items(w watcher.Snapshot) string {
 func countItems(w watcher.Snapshot) string {
 	expected := ""
 	if w.ExpectedItems > w.Counts.Total {
-		expected = "the requests expect " + output.Count(w.ExpectedItems, "item")
+		expected = "the requests expect " + words.Count(w.ExpectedItems, "item")
 	}
 	c := w.Counts
 	switch {
@@ -49,7 +50,7 @@ func countItems(w watcher.Snapshot) string {
 	if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
 		text = strings.TrimPrefix(fmt.Sprintf("%s, %d not created yet", text, missing), ", ")
 	}
-	return output.Count(c.Total, "item") + ": " + text + missingNote(c) + expected
+	return words.Count(c.Total, "item") + ": " + text + missingNote(c) + expected
 }
 
 // missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
@@ -129,7 +130,7 @@ func (p Page) failures(w watcher.Snapshot) string {
 	b.WriteString("\n" + p.Paint.Bold("Why items failed") + "\n")
 	for i, f := range w.Failures {
 		if i == maxCauses && !p.All {
-			b.WriteString(p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", output.Count(len(w.Failures)-i, "message"))) + "\n")
+			b.WriteString(p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", words.Count(len(w.Failures)-i, "message"))) + "\n")
 			break
 		}
 		b.WriteString(p.failure(f))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A Page is what a watch, or another thing with properties, is drawn on.
@@ -142,7 +143,7 @@ func (p Page) asked(requests []watcher.Request) (lines []string) {
 		lines = append(lines, strings.Join(parts, " · "))
 	}
 	if more := requests[shown:]; len(more) > 0 {
-		lines = append(lines, fmt.Sprintf("and %s, by %s", output.Count(len(more), "more request"), askers(more)))
+		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
 }
@@ -189,7 +190,7 @@ func (p Page) ended(w watcher.Snapshot) []string {
 	if w.State != watcher.Ended {
 		return nil
 	}
-	return []string{p.Ago(w.CompletedAt, "") + ", " + output.Duration(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return []string{p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
@@ -209,7 +210,7 @@ func (p Page) polls(w watcher.Snapshot) []string {
 	case late >= 0:
 		text += "; the next is due now"
 	default:
-		text += "; the next in " + output.Duration(-late)
+		text += "; the next in " + words.Brief(-late)
 	}
 	return []string{text}
 }
@@ -219,5 +220,5 @@ func (p Page) overdue(w watcher.Snapshot) []string {
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
 		return nil
 	}
-	return []string{"the next poll, by " + output.Duration(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+	return []string{"the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // night is when the pages of these tests are drawn.
@@ -46,7 +47,7 @@ func shownWatch(items ...watcher.Item) watcher.Snapshot {
 			w.Counts.Processing++
 		}
 	}
-	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, output.Count(w.Counts.Total, "item"), w.Counts.Processing)
+	w.Reason = fmt.Sprintf("%d of %s ended, %d still processing", w.Counts.Succeeded+w.Counts.Failed, words.Count(w.Counts.Total, "item"), w.Counts.Processing)
 	return w
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A Screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
@@ -39,7 +40,7 @@ func NewScreen(w io.Writer, nameWidth int) Screen {
 
 // Counts says how many of an order's items have ended.
 func Counts(c watcher.Counts) string {
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, output.Count(c.Total, "item"))
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, words.Count(c.Total, "item"))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", c.Failed)
 	}
@@ -91,7 +92,7 @@ type bar struct {
 func (b *bar) after(decor.Statistics) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return "  " + b.state + "  " + output.Duration(time.Since(b.begin))
+	return "  " + b.state + "  " + words.Brief(time.Since(b.begin))
 }
 
 func (b *bars) Line(format string, args ...any) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A Table is what a list of watches is drawn on.
@@ -220,7 +221,7 @@ func (s Table) ends(w watcher.Snapshot) string {
 	case Broken:
 		return ""
 	}
-	return "in " + output.Duration(max(w.Deadline.Sub(s.Now), 0))
+	return "in " + words.Brief(max(w.Deadline.Sub(s.Now), 0))
 }
 
 // next says when the next poll is.
@@ -230,7 +231,7 @@ func (s Table) next(w watcher.Snapshot) string {
 	case w.State == watcher.Ended || w.NextPollAt.IsZero():
 		return ""
 	case left >= time.Second:
-		return output.Duration(left)
+		return words.Brief(left)
 	case left > -overdueAfter:
 		return "now"
 	}
@@ -258,11 +259,11 @@ func (s Table) note(w watcher.Snapshot) string {
 	case w.State == Broken, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return output.Clean(w.Reason)
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.Now):
-		return "gives up in " + output.Duration(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
+		return "gives up in " + words.Brief(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return snapshotError(w)
 	case w.State != watcher.Ended && w.Counts.Missing > 0:
-		return output.Count(w.Counts.Missing, "item") + " no longer listed"
+		return words.Count(w.Counts.Missing, "item") + " no longer listed"
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Widths of the table's columns.
@@ -159,7 +160,7 @@ func (a axis) bar(it watcher.Item) (bar, took string) {
 	}
 	first, last := a.column(began), a.column(end)
 	line := strings.Repeat("━", last-first+1-len(mark)) + mark
-	return output.Pad(strings.Repeat(" ", first)+line, a.columns), output.Duration(end.Sub(began))
+	return output.Pad(strings.Repeat(" ", first)+line, a.columns), words.Brief(end.Sub(began))
 }
 
 // column returns where on the axis a time is, from 0.
