@@ -116,7 +116,7 @@ func TestWaitThroughALostStore(t *testing.T) {
 			}
 			eventually(t, patience, func() error {
 				doctor := strings.Join(strings.Fields(carryOut(t, d.env, "doctor").out), " ") // it breaks lines
-				if n := strings.Count(doctor, "NATS lost what orderwatch had stored"); n != min(len(tc.told), 1) || !strings.Contains(doctor, tc.told) {
+				if n := strings.Count(doctor, "what workers had stored is gone since"); n != min(len(tc.told), 1) || !strings.Contains(doctor, tc.told) {
 					return fmt.Errorf("%d losses: %s", n, doctor)
 				}
 				return nil
