@@ -58,6 +58,28 @@ const HeldCode = "held"
 // AccountHeld reports whether the order was not asked, since the account may not be.
 func (e ErrorDetail) AccountHeld() bool { return e.Held != "" || e.Code == HeldCode }
 
+// Words says to people what happened, as half a sentence, and returns the API's code. Either is empty where
+// there is none: where the API gave a code, and the account is not held, the code alone says what happened.
+func (e ErrorDetail) Words() (said, code string) {
+	if e.AccountHeld() {
+		said, code = e.Held.Words(), e.Code
+		if code == HeldCode {
+			code = ""
+		}
+		return said, code
+	}
+	if said = Class(e.Code).Words(); said == "" {
+		code = e.Code
+	}
+	return said, code
+}
+
+// UnknownOrder reports whether the API does not know the order.
+func (e ErrorDetail) UnknownOrder() bool { return e.Code == unknownOrder || e.Code == string(NotFound) }
+
+// unknownOrder is the API's code for an order that it does not know.
+const unknownOrder = "ModelArts.50015001"
+
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )

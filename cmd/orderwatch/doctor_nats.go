@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -39,7 +40,7 @@ func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
 		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
 		return seen
 	}
-	login, err := natsLogin(d.config)
+	login, err := serve.Login(d.config)
 	if err != nil {
 		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
 		return seen
@@ -89,9 +90,9 @@ type findingGroup struct {
 func (d *doctor) eventsConfig() events.Config {
 	c := d.config
 	return events.Config{
-		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Names: serve.Names(c), Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
 		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout,
-		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
+		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serve.LoadTiming().Timing,
 	}
 }
 

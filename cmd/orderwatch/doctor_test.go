@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -393,7 +393,7 @@ func TestDoctorBroken(t *testing.T) {
 				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
 			},
 			want: []finding{
-				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd["},
+				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd"},
 				{Check: "modelarts.login", Level: "note", Found: "was not asked: ModelArts refuses the account's login"},
 				{Check: "modelarts.token", Level: "warning", Found: "24 hours"},
 			},

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v3"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 

@@ -1,9 +1,11 @@
 package modelarts
 
 import (
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"sync/atomic"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 const (
@@ -12,39 +14,32 @@ const (
 	maxScanned = 4 << 10
 )
 
-// clean makes the cloud's text fit to be shown: one line of valid UTF-8 without control or
-// invisible characters, without the secrets and parts of them, at most limit bytes.
-func clean(s string, limit int, secrets []string) string {
-	return newRedactor(secrets).clean(s, limit)
-}
-
-// clean does the same.
-func (r *redactor) clean(s string, limit int) string {
-	s = strings.ToValidUTF8(cut(s, maxScanned), "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r), unicode.IsSpace(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r): // direction marks, zero widths
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	s = r.hide(s)
+// clean makes the cloud's text fit to be shown: one line of valid UTF-8 without anything that cannot be
+// seen, without the secrets and parts of them, at most limit bytes.
+func clean(s string, limit int, hidden *foreign.Secrets) string {
+	s = strings.Join(strings.Fields(foreign.Line(foreign.Cut(s, maxScanned))), " ")
+	s = hidden.Hide(s)
 	if len(s) > limit {
-		s = cut(s, limit-len("…")) + "…"
+		s = foreign.Cut(s, limit-len("…")) + "…"
 	}
 	return s
 }
 
-// cut returns at most limit bytes of s, and no part of a character.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
+// A hider has the secrets that were hidden last: most polls have those of the one before. It is safe for
+// concurrent use.
+type hider struct{ last atomic.Pointer[knownSecrets] }
+
+type knownSecrets struct {
+	texts []string
+	hides *foreign.Secrets
+}
+
+// of returns what hides these secrets.
+func (h *hider) of(secrets []string) *foreign.Secrets {
+	if last := h.last.Load(); last != nil && slices.Equal(last.texts, secrets) {
+		return last.hides
 	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
+	hides := foreign.NewSecrets(redacted, secrets...)
+	h.last.Store(&knownSecrets{slices.Clone(secrets), hides})
+	return hides
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // Defaults of a [Config].
@@ -72,7 +73,7 @@ type Client struct {
 	config  Config
 	http    *http.Client
 	regions map[string]*region
-	hidden  *lastRedactor
+	hidden  *hider
 }
 
 // A region is where to ask and whether it may be asked now.
@@ -90,7 +91,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region), hidden: new(lastRedactor)}
+	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region), hidden: new(hider)}
 	for _, name := range c.Regions {
 		e, err := newEndpoint(c.Endpoint, name)
 		if err != nil {
@@ -294,7 +295,7 @@ func (c *Client) send(ctx, callCtx context.Context, e endpoint, req *http.Reques
 	for i := range answer.Items { // a server may echo what it was sent
 		it := &answer.Items[i]
 		for _, text := range []*string{&it.ResourceName, &it.Action, (*string)(&it.Status), &it.Message} {
-			*text = hidden.hide(*text)
+			*text = hidden.Hide(*text)
 		}
 	}
 	return answer, nil
@@ -332,7 +333,7 @@ func (c *Client) networkError(ctx, callCtx context.Context, doing string, err er
 	if callCtx.Err() != nil {
 		return newError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
-	e := newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+	e := newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, foreign.NewSecrets(redacted, secrets...)))
 	e.cut = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	return e
 }

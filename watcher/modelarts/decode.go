@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 const (
@@ -113,7 +114,7 @@ func countOf(v value) (int, error) {
 			return int(max(f, 0)), nil
 		}
 	}
-	return 0, fmt.Errorf("its count, %s, is no number of items", cut(v.text(), maxQuoted))
+	return 0, fmt.Errorf("its count, %s, is no number of items", foreign.Cut(v.text(), maxQuoted))
 }
 
 // maxQuoted is how many bytes of a wrong value an error shows.
@@ -161,7 +162,7 @@ func (l *itemList) read() (items []watcher.Item, entries int, err error) {
 		case v.isNull():
 			continue
 		case !v.isObject():
-			return nil, 0, fmt.Errorf("its item %d, %s, is no object", entries, cut(v.text(), maxQuoted))
+			return nil, 0, fmt.Errorf("its item %d, %s, is no object", entries, foreign.Cut(v.text(), maxQuoted))
 		}
 		item, err := itemOf(v)
 		if err != nil {
@@ -191,8 +192,8 @@ func itemOf(v value) (watcher.Item, error) {
 		}
 	}
 	return watcher.Item{
-		ResourceName: cut(name.text(), maxName),
-		Action:       cut(action.text(), maxName),
+		ResourceName: foreign.Cut(name.text(), maxName),
+		Action:       foreign.Cut(action.text(), maxName),
 		Status:       status.status(),
 		BeganAt:      timestamp(began.value),
 		UpdatedAt:    timestamp(updated.value),
@@ -212,7 +213,7 @@ func (s *statusWords) add(v value) error {
 		return nil
 	}
 	if !v.isString() {
-		return fmt.Errorf("its status, %s, is no text", cut(v.text(), maxQuoted))
+		return fmt.Errorf("its status, %s, is no text", foreign.Cut(v.text(), maxQuoted))
 	}
 	switch word := statusOf(string(v.unquoted())); {
 	case !s.said:
@@ -226,7 +227,7 @@ func (s *statusWords) add(v value) error {
 // status returns the word, or both: those are no documented status, and so it has not ended.
 func (s *statusWords) status() watcher.Status {
 	if s.differ {
-		return watcher.Status(cut(string(s.first+"/"+s.second), maxName))
+		return watcher.Status(foreign.Cut(string(s.first+"/"+s.second), maxName))
 	}
 	return s.first
 }
@@ -240,7 +241,7 @@ func statusOf(text string) watcher.Status {
 			return known
 		}
 	}
-	return watcher.Status(cut(text, maxName))
+	return watcher.Status(foreign.Cut(text, maxName))
 }
 
 // blank reports whether the character shows nothing.

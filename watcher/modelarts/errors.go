@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // An APIError is a poll that brought no answer. errors.AsType finds the *[watcher.PollError] in it.
@@ -187,9 +188,9 @@ func (r *row) fits(status int, code, text string) bool {
 
 // refusal returns what an answer means that is no order. A 200 is read as the status that its error's
 // code stands for; why is what is wrong with it, where it does not say so itself.
-func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden *redactor) *APIError {
+func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden *foreign.Secrets) *APIError {
 	said := readErrorBody(body)
-	code, text := hidden.clean(said.anyCode(), maxCode), hidden.clean(said.anyMessage(), maxMessage)
+	code, text := clean(said.anyCode(), maxCode, hidden), clean(said.anyMessage(), maxMessage, hidden)
 	status := resp.StatusCode
 	if status == http.StatusOK {
 		status = cmp.Or(said.status(), statusOfCode(code))
@@ -203,7 +204,7 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	case resp.StatusCode/100 == 3:
 		text, m.advice = redirect(resp, hidden), ""
 	case why != nil && code == "" && (text == "" || !said.spoils() && !errors.Is(why, errNoOrder)):
-		text = hidden.clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage)
+		text = clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage, hidden)
 	case text == "":
 		text = sentence(resp, body)
 	}
@@ -248,17 +249,17 @@ func proxyStatus(status int) bool {
 func isAPICode(code string) bool { return strings.Trim(code, "0123456789") != "" }
 
 // redirect names only the host of where the answer points to.
-func redirect(resp *http.Response, hidden *redactor) string {
+func redirect(resp *http.Response, hidden *foreign.Secrets) string {
 	to := "elsewhere"
 	if u, err := url.Parse(resp.Header.Get("Location")); err == nil && u.Hostname() != "" {
-		to = hidden.clean("to "+u.Hostname(), maxCode)
+		to = clean("to "+u.Hostname(), maxCode, hidden)
 	}
 	return "the answer points " + to + ", and redirects are not followed: check the endpoint and the proxy"
 }
 
 // badAnswer is a 200 that was not read.
-func badAnswer(resp *http.Response, message string, hidden *redactor) *APIError {
-	e := noAnswer.error(hidden.clean(message, maxMessage))
+func badAnswer(resp *http.Response, message string, hidden *foreign.Secrets) *APIError {
+	e := noAnswer.error(clean(message, maxMessage, hidden))
 	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
 	return e
 }
@@ -304,6 +305,6 @@ func (m *meaning) error(message string) *APIError {
 	}
 }
 
-func requestID(resp *http.Response, hidden *redactor) string {
-	return hidden.clean(resp.Header.Get("X-Request-Id"), maxCode)
+func requestID(resp *http.Response, hidden *foreign.Secrets) string {
+	return clean(resp.Header.Get("X-Request-Id"), maxCode, hidden)
 }

@@ -224,7 +224,7 @@ func TestErrorShapes(t *testing.T) {
 		{"nested, of unknown fields", emulator.Fault{Body: `{"error":{"reason": "broken"}}`}, "", `{"reason":"broken"}`},
 		{"a list", emulator.Fault{Body: `[1]`}, "", "500 Internal Server Error, without a message"},
 		{"half an object", emulator.Fault{Body: `{"error_code":"A`}, "", "500 Internal Server Error, without a message"},
-		{"controls", emulator.Fault{Message: "a\x00b\x1b[31m\r\nc\u202e\u200bd\u2028e  f"}, "", "a b [31m cd e f"},
+		{"controls", emulator.Fault{Message: "a\x00b\x1b[31m\r\nc\u202e\u200bd\u2028e  f"}, "", "a\uFFFDb\uFFFD c\uFFFD\uFFFDd e f"},
 		{"not UTF-8", emulator.Fault{Body: "a\xffb"}, "", "a\uFFFDb"},
 		{"long", emulator.Fault{Code: strings.Repeat("C", 1000), Message: strings.Repeat("é", 1000)}, strings.Repeat("C", 125) + "…", strings.Repeat("é", 148) + "…"},
 		{"too long to read", emulator.Fault{Message: strings.Repeat("x", 100<<10)}, "", "500 Internal Server Error, without a message"},

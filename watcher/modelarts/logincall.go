@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // newLoginHTTP returns a client for the rare calls of a login: it keeps no connection.
@@ -34,13 +35,13 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 // service is left alone for at least the rest.
 func loginRefusal(resp *http.Response, body []byte, class watcher.Class, advice string, rest time.Duration, now time.Time, secrets []string) *APIError {
 	code, text := readError(body)
-	text = clean(text, maxMessage/2, secrets)
+	text = clean(text, maxMessage/2, foreign.NewSecrets(redacted, secrets...))
 	if text == "" {
 		text = sentence(resp, body)
 	}
 	e := newError(class, fmt.Sprintf("%s answered %d: %s (%s)", resp.Request.URL.Host, resp.StatusCode, text, advice))
 	if code != strconv.Itoa(resp.StatusCode) { // IAM's is nothing else
-		e.Code = clean(code, maxCode, secrets)
+		e.Code = clean(code, maxCode, foreign.NewSecrets(redacted, secrets...))
 	}
 	e.RetryAfter = max(rest, retryAfter(resp.Header.Get("Retry-After"), now))
 	return e
@@ -69,5 +70,5 @@ func loginNetworkError(ctx context.Context, doing string, err error, secrets []s
 			err = errors.New("no whole answer in time")
 		}
 	}
-	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
+	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, foreign.NewSecrets(redacted, secrets...)))
 }
