@@ -189,7 +189,7 @@ func (a *Accounts) run(ctx context.Context) {
 	if listening, err := a.listen(); err == nil {
 		defer listening.Unsubscribe()
 	}
-	greeted, blind := a.clock.local(), false
+	greeted, blind, told := a.clock.local(), false, false
 	for ctx.Err() == nil {
 		if now := a.clock.local(); now.Sub(greeted) >= timing.WorkerSign {
 			a.greet(ctx)
@@ -197,13 +197,14 @@ func (a *Accounts) run(ctx context.Context) {
 		}
 		switch err := a.look(ctx); {
 		case err != nil && ctx.Err() == nil:
-			if !blind {
+			if !told && a.store.js.Conn().IsConnected() {
 				a.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
+				told = true
 			}
 			blind = true
 		case blind: // nor could the others give a sign
 			a.meetAgain()
-			blind = false
+			blind, told = false, false
 		default:
 			a.forget()
 		}

@@ -36,6 +36,7 @@ type loop struct {
 
 	trouble atomic.Pointer[error]                   // why it does not consume; nil while it does
 	silent  atomic.Bool                             // nothing was delivered since a trouble
+	untold  bool                                    // the log does not tell of the trouble; run's alone
 	end     atomic.Pointer[context.CancelCauseFunc] // ends the consuming that is under way
 }
 
@@ -63,9 +64,12 @@ func (l *loop) run(stop, work context.Context) {
 	}
 }
 
+// troubled notes why it does not consume, and tells it. While there is no connection, the log tells that alone.
 func (l *loop) troubled(err error) {
 	l.silent.Store(true)
-	if before := l.trouble.Swap(&err); before == nil || (*before).Error() != err.Error() {
+	before := l.trouble.Swap(&err)
+	another := before == nil || (*before).Error() != err.Error() || l.untold
+	if l.untold = another && !l.js.Conn().IsConnected(); another && !l.untold {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }

@@ -103,7 +103,7 @@ func (s *store) publish(ctx context.Context, stream string, m *nats.Msg, expect 
 	}
 	begin := time.Now()
 	ack, err := s.js.PublishMsg(ctx, m, expect...)
-	s.storing[stream].published(begin, time.Now(), err)
+	s.storing[stream].published(begin, time.Now(), err, s.js.Conn().IsConnected())
 	if err != nil {
 		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))
 	}

@@ -23,8 +23,9 @@ type storing struct {
 	err    error     // why; nil where the last one was stored
 }
 
-// published takes what came of a message that was published at begin.
-func (s *storing) published(begin, now time.Time, err error) {
+// published takes what came of a message that was published at begin. That nothing is stored without a
+// connection says nothing of the stream.
+func (s *storing) published(begin, now time.Time, err error, connected bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -33,7 +34,7 @@ func (s *storing) published(begin, now time.Time, err error) {
 			s.log.Info("NATS stores again", "stream", s.stream)
 		}
 		s.stored, s.err = now, nil
-	case notStoring(err) && begin.After(s.stored):
+	case notStoring(err) && begin.After(s.stored) && connected:
 		if s.err == nil {
 			s.log.Error("NATS does not store what the worker publishes; trying again until it does: look at its disk, at JetStream's limits, and for a permission that this log says is denied", "stream", s.stream, "err", err)
 		}

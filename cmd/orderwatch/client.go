@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os/user"
 	"strings"
@@ -71,7 +70,7 @@ func notConnected(login natscontext.Access, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case events.MayWantTLSFirst(err):
 		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, events.TLSFirstHint)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)

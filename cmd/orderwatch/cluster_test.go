@@ -46,7 +46,7 @@ func startCluster(t *testing.T) *natsCluster {
 	for i := range size {
 		dir := t.TempDir()
 		s := &clusterServer{name: fmt.Sprintf("n%d", i+1), config: filepath.Join(dir, "nats.conf"), monitoring: freeAddr(t)}
-		text := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\njetstream { store_dir: %q }\ncluster { name: test, listen: %q, routes: [%q, %q, %q] }\n",
+		text := fmt.Sprintf("server_name: %[1]s\nserver_tags: [%[1]s]\nlisten: %[2]q\nhttp: %[3]q\njetstream { store_dir: %[4]q }\ncluster { name: test, listen: %[5]q, routes: [%[6]q, %[7]q, %[8]q] }\n",
 			s.name, strings.TrimPrefix(clients[i], "nats://"), s.monitoring, dir, strings.TrimPrefix(routes[i], "nats://"), routes[0], routes[1], routes[2])
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

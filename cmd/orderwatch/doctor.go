@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -254,8 +253,8 @@ func connectionAdvice(err error) string {
 		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
 	case isDNS:
 		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "Perhaps " + events.TLSFirstHint + ". Otherwise look at the server's log."
+	case events.MayWantTLSFirst(err):
+		return sentence(events.TLSFirstHint) + " Otherwise look at the server's log."
 	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
 		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -170,16 +171,25 @@ func (p *process) terminate(t testing.TB) (code int, took time.Duration) {
 	return p.command.ProcessState.ExitCode(), time.Since(begin)
 }
 
-// freeAddr returns an address on which nobody listens.
+// freeAddr returns an address on which nobody listens. Its port is below those that systems give to connections, so
+// that no connection has it while a server that is restarted wants it again.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if _, before := addrs.LoadOrStore(addr, true); before {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+var addrs sync.Map // those that freeAddr returned
 
 // A natsProcess is a nats-server and a connection to it.
 type natsProcess struct {
