@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -51,7 +52,7 @@ func besideBadOnes(t *testing.T, tolerance time.Duration) {
 			{Body: `{"count":"many"}`},
 			{Hang: true},
 		}[i%4]
-		cloud.Add(project, orderName(i), emulator.Order{Faults: []emulator.Fault{fault}})
+		cloud.Add(rig.Project, orderName(i), emulator.Order{Faults: []emulator.Fault{fault}})
 	}
 	api := httptest.NewServer(cloud)
 	t.Cleanup(api.Close)
@@ -87,7 +88,7 @@ func besideBadOnes(t *testing.T, tolerance time.Duration) {
 		t.Errorf("%d events of unreachable", n)
 	}
 	for _, text := range []string{"account is held", "this worker alone"} {
-		if strings.Contains(s.workers[0].text(), text) {
+		if strings.Contains(s.workers[0].Text(), text) {
 			t.Errorf("the log says %q", text)
 		}
 	}
@@ -107,7 +108,7 @@ func (s *accountScene) polls(name string) <-chan plannedPoll {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	seen, err := records.Watch(s.t.Context(), project+"."+name)
+	seen, err := records.Watch(s.t.Context(), rig.Project+"."+name)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -26,7 +27,7 @@ type accountScene struct {
 	js      jetstream.JetStream
 	cloud   *emulator.Emulator
 	slack   *slackemulator.Server
-	workers []*process
+	workers []*rig.Process
 	addrs   []string
 	envs    [][]string // of the workers
 }
@@ -35,28 +36,28 @@ type accountScene struct {
 // API at the address.
 func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, speed int, more ...string) *accountScene {
 	t.Helper()
-	n := startNATS(t, "")
-	s := &accountScene{t: t, nats: n.url, js: n.js, cloud: cloud, slack: slackemulator.New(slackemulator.Options{})}
+	n := rig.StartNATS(t, "")
+	s := &accountScene{t: t, nats: n.URL, js: n.JS, cloud: cloud, slack: slackemulator.New(slackemulator.Options{})}
 	s.slack.AddToken(slackToken, "chat:write")
 	s.slack.AddChannel("C0ONCALL", slackemulator.Open)
 	slack := httptest.NewServer(s.slack)
 	t.Cleanup(slack.Close)
-	program := build(t, worker, "faults")
+	program := rig.Build(t, rig.Worker, "faults")
 	for range workers {
-		addr := freeAddr(t)
-		env := serveEnv(n.url, api, addr, append([]string{
+		addr := rig.FreeAddr(t)
+		env := rig.ServeEnv(n.URL, api, addr, append([]string{
 			"FAULT_SPEED=" + strconv.Itoa(speed),
 			"ORDERWATCH_SLACK_TOKEN=" + slackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + slack.URL + "/api/",
 		}, more...)...)
 		s.addrs, s.envs = append(s.addrs, addr), append(s.envs, env)
-		s.workers = append(s.workers, start(t, program, env, "serve"))
+		s.workers = append(s.workers, rig.Start(t, program, env, "serve"))
 	}
 	for _, addr := range s.addrs {
-		awaitReady(t, addr)
+		rig.AwaitReady(t, addr)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		for _, addr := range s.addrs {
-			if known := metricsOf(t, addr)["orderwatch_workers"]; known != float64(workers) {
+			if known := rig.MetricsOf(t, addr)["orderwatch_workers"]; known != float64(workers) {
 				return fmt.Errorf("a worker knows of %g workers", known)
 			}
 		}
@@ -69,10 +70,10 @@ func startAccount(t *testing.T, api string, cloud *emulator.Emulator, workers, s
 func (s *accountScene) restart(n int) (stopped, begun time.Time) {
 	s.t.Helper()
 	stopped = time.Now()
-	s.workers[n].terminate(s.t)
+	s.workers[n].Terminate(s.t)
 	begun = time.Now()
-	s.workers[n] = start(s.t, build(s.t, worker, "faults"), s.envs[n], "serve")
-	awaitReady(s.t, s.addrs[n])
+	s.workers[n] = rig.Start(s.t, rig.Build(s.t, rig.Worker, "faults"), s.envs[n], "serve")
+	rig.AwaitReady(s.t, s.addrs[n])
 	return stopped, begun
 }
 
@@ -80,7 +81,7 @@ func (s *accountScene) restart(n int) (stopped, begun time.Time) {
 func (s *accountScene) ask(first, n int, more string) {
 	s.t.Helper()
 	for i := first; i < first+n; i++ {
-		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q%s}`, project, orderName(i), requestID(i), more)
+		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q%s}`, rig.Project, orderName(i), requestID(i), more)
 		if _, err := s.js.PublishAsync("orders.watch", []byte(body), jetstream.WithStallWait(time.Minute)); err != nil {
 			s.t.Fatal(err)
 		}
@@ -92,8 +93,8 @@ func (s *accountScene) ask(first, n int, more string) {
 func (s *accountScene) completions() map[string]watcher.Completion {
 	s.t.Helper()
 	all := make(map[string]watcher.Completion)
-	stored(s.t, s.js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) {
-		c := completion(s.t, m)
+	rig.Stored(s.t, s.js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) {
+		c := rig.Completion(s.t, m)
 		if _, twice := all[c.OrderName]; twice {
 			s.t.Errorf("%s was completed twice", c.OrderName)
 		}
@@ -105,7 +106,7 @@ func (s *accountScene) completions() map[string]watcher.Completion {
 // awaitCompleted waits until so many watches have ended.
 func (s *accountScene) awaitCompleted(n int) {
 	s.t.Helper()
-	eventually(s.t, 3*time.Minute, func() error {
+	rig.Eventually(s.t, 3*time.Minute, func() error {
 		stream, err := s.js.Stream(s.t.Context(), "ORDER_EVENTS")
 		if err != nil {
 			return err
@@ -178,7 +179,7 @@ func between(times []time.Duration, from, to time.Duration) (n int) {
 func slowOrders(n int, end time.Duration) *emulator.Emulator {
 	cloud := emulator.New(emulator.Options{CallsKept: 1_000_000, Tokens: []string{modelArtsToken}})
 	for i := range n {
-		cloud.Add(project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "pool", EndAfter: end}}})
+		cloud.Add(rig.Project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "pool", EndAfter: end}}})
 	}
 	return cloud
 }
@@ -200,7 +201,7 @@ func sharedRate(t *testing.T, watches int, span time.Duration) {
 	const warm = 10 * time.Second
 	time.Sleep(warm + span) // the span of the measurement
 	killed := time.Since(begin)
-	s.workers[2].kill()
+	s.workers[2].Kill()
 	time.Sleep(warm + span/2)
 	end := time.Since(begin)
 
@@ -288,7 +289,7 @@ type gate struct {
 
 func startGate(t *testing.T, cloud http.Handler) *gate {
 	t.Helper()
-	g := &gate{t: t, addr: freeAddr(t), cloud: cloud}
+	g := &gate{t: t, addr: rig.FreeAddr(t), cloud: cloud}
 	g.open(cloud)
 	t.Cleanup(g.refuse)
 	return g
@@ -361,7 +362,7 @@ func unreachable(t *testing.T, speed int) {
 			t.Errorf("%s, whose deadline came meanwhile: %s, %s", name, c.Outcome, c.Reason)
 		}
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if n := s.attention("reachable"); n != 1 {
 			return fmt.Errorf("%d events of reachable", n)
 		}
@@ -370,7 +371,7 @@ func unreachable(t *testing.T, speed int) {
 	if n := s.attention("unreachable"); n != 1 {
 		t.Errorf("%d events of unreachable", n)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		var notices []string
 		for _, m := range s.slack.Messages("C0ONCALL") {
 			if strings.Contains(m.Text, "ModelArts") && !strings.Contains(m.Text, "order.pool") {
@@ -408,7 +409,7 @@ func wrongKey(t *testing.T, speed int) {
 	if calls == 0 || calls > 4 {
 		t.Errorf("%d calls; want 1 to 4", calls)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if n := s.attention("credentials"); n != 1 {
 			return fmt.Errorf("%d events of credentials", n)
 		}

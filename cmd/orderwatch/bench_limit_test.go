@@ -29,9 +29,9 @@ func syncAlwaysLimit(b *testing.B) {
 	)
 	r := startRig(b, most, mean, "always")
 	b.ReportMetric(0, "ns/op") // means nothing here
-	b.ReportMetric(syncsPerSecond(b, filepath.Dir(r.nats.config)), "fsync/s")
+	b.ReportMetric(syncsPerSecond(b, filepath.Dir(r.nats.Config)), "fsync/s")
 	for watches := step; watches <= most; watches += step {
-		fill(b, r.nats.js, watches-step, step)
+		fill(b, r.nats.JS, watches-step, step)
 		time.Sleep(mean) // the first polls of the new ones came in a bunch
 		before := r.sample(b)
 		time.Sleep(span)

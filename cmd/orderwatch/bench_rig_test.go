@@ -17,41 +17,42 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
 var profiles = flag.String("profiles", "", "the directory where benchmarks leave CPU profiles of worker and nats-server")
 
 // A rig is what is measured: a worker and a nats-server, each a process. The cloud is in this one.
-type rig struct {
-	worker *process
+type benchRig struct {
+	worker *rig.Process
 	addr   string // where the worker's metrics are
-	nats   natsProcess
+	nats   rig.NATS
 
 	workerProfiles, natsProfiles string // addresses
 }
 
 // startRig starts a rig for so many watches. Intervals are uniform over 0.5 to 1.5 of the mean.
-func startRig(b *testing.B, watches int, mean time.Duration, sync string) *rig {
+func startRig(b *testing.B, watches int, mean time.Duration, sync string) *benchRig {
 	b.Helper()
 	modelArts := httptest.NewServer(unending(watches, emulator.Options{CallsKept: 1}))
 	b.Cleanup(modelArts.Close)
-	r := &rig{addr: freeAddr(b), workerProfiles: freeAddr(b), natsProfiles: freeAddr(b)}
-	r.nats = startNATSWith(b, "", sync)
-	env := steadyEnv(r.nats.url, modelArts.URL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s")
+	r := &benchRig{addr: rig.FreeAddr(b), workerProfiles: rig.FreeAddr(b), natsProfiles: rig.FreeAddr(b)}
+	r.nats = rig.StartNATSWith(b, "", sync)
+	env := steadyEnv(r.nats.URL, modelArts.URL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s")
 	if *profiles != "" {
 		r.profileNATS(b)
 		env = append(env, "ORDERWATCH_PPROF_ADDR="+r.workerProfiles)
 	}
-	r.worker = start(b, build(b, worker), env, "serve")
-	awaitReady(b, r.addr)
+	r.worker = rig.Start(b, rig.Build(b, rig.Worker), env, "serve")
+	rig.AwaitReady(b, r.addr)
 	return r
 }
 
 // steadyEnv is the environment of a worker that asks when it is due; intervals are uniform over 0.5
 // to 1.5 of the mean.
 func steadyEnv(natsURL, modelArtsURL, httpAddr string, mean time.Duration, more ...string) []string {
-	return serveEnv(natsURL, modelArtsURL, httpAddr, append([]string{
+	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append([]string{
 		"ORDERWATCH_MODELARTS_RATE=10000", "ORDERWATCH_TIMEOUT=48h",
 		"ORDERWATCH_POLL_INITIAL=" + mean.String(), "ORDERWATCH_POLL_MAX=" + mean.String(),
 		"ORDERWATCH_POLL_MULTIPLIER=1", "ORDERWATCH_POLL_JITTER=0.5",
@@ -68,7 +69,7 @@ func unending(orders int, o emulator.Options) *emulator.Emulator {
 		{ResourceName: "node-3", EndAfter: emulator.Never},
 	}}
 	for i := range orders {
-		cloud.Add(project, orderName(i), never)
+		cloud.Add(rig.Project, orderName(i), never)
 	}
 	return cloud
 }
@@ -78,13 +79,13 @@ func unending(orders int, o emulator.Options) *emulator.Emulator {
 func fill(t testing.TB, js jetstream.JetStream, first, orders int) {
 	t.Helper()
 	for i := first; i < first+orders; i++ {
-		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, orderName(i), requestID(i))
+		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, orderName(i), requestID(i))
 		if _, err := js.PublishAsync("orders.watch", []byte(body), jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	<-js.PublishAsyncComplete()
-	eventually(t, 10*time.Minute, func() error {
+	rig.Eventually(t, 10*time.Minute, func() error {
 		s, err := js.Stream(t.Context(), "ORDER_REQUESTS")
 		if err != nil {
 			return err
@@ -97,16 +98,16 @@ func fill(t testing.TB, js jetstream.JetStream, first, orders int) {
 }
 
 // profileNATS starts the nats-server anew, so that it can be profiled.
-func (r *rig) profileNATS(b *testing.B) {
+func (r *benchRig) profileNATS(b *testing.B) {
 	b.Helper()
 	_, port, err := net.SplitHostPort(r.natsProfiles)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.nats.kill()
-	r.nats.process = start(b, build(b, natsServer), nil, "-c", r.nats.config, "-profile", port)
-	eventually(b, 30*time.Second, func() error {
-		if !r.nats.js.Conn().IsConnected() {
+	r.nats.Kill()
+	r.nats.Process = rig.Start(b, rig.Build(b, rig.NATSServer), nil, "-c", r.nats.Config, "-profile", port)
+	rig.Eventually(b, 30*time.Second, func() error {
+		if !r.nats.JS.Conn().IsConnected() {
 			return errors.New("not connected")
 		}
 		return nil
@@ -115,7 +116,7 @@ func (r *rig) profileNATS(b *testing.B) {
 
 // profile profiles worker and server for as long, where that is asked for. What it returns is closed
 // when that is done.
-func (r *rig) profile(b *testing.B, span time.Duration) <-chan struct{} {
+func (r *benchRig) profile(b *testing.B, span time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	var both sync.WaitGroup
 	if *profiles != "" {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // A sample is what was counted up to a moment.
@@ -22,9 +24,9 @@ type sample struct {
 	stored         streamCounts
 }
 
-func (r *rig) sample(b *testing.B) sample {
+func (r *benchRig) sample(b *testing.B) sample {
 	b.Helper()
-	return sample{lagOf(b, r.addr), usageOf(b, r.worker), usageOf(b, r.nats.process), storedIn(b, r.nats.js)}
+	return sample{lagOf(b, r.addr), usageOf(b, r.worker), usageOf(b, r.nats.Process), storedIn(b, r.nats.JS)}
 }
 
 // A usage is what a process has used.
@@ -34,9 +36,9 @@ type usage struct {
 	written   float64 // bytes of file pages that it made dirty
 }
 
-func usageOf(b *testing.B, p *process) usage {
+func usageOf(b *testing.B, p *rig.Process) usage {
 	b.Helper()
-	pid := p.command.Process.Pid
+	pid := p.Command.Process.Pid
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		b.Fatal(err)

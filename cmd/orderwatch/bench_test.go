@@ -36,7 +36,7 @@ func BenchmarkWatches(b *testing.B) {
 func benchmarkWatches(b *testing.B, watches int, mean time.Duration, sync string) {
 	r := startRig(b, watches, mean, sync)
 	begin := time.Now()
-	fill(b, r.nats.js, 0, watches)
+	fill(b, r.nats.JS, 0, watches)
 	b.Logf("%d requests taken in %s", watches, time.Since(begin).Round(time.Second))
 	time.Sleep(mean) // the first polls came in a bunch; the time is a part of the measurement's definition
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -106,11 +107,11 @@ func TestFieldCases(t *testing.T) {
 			c.answers[n].FromPoll, c.answers[n].ToPoll = n+1, n+1
 		}
 		c.answers[len(c.answers)-1].ToPoll = 0
-		cloud.Add(project, orderName(i), emulator.Order{Faults: c.answers})
+		cloud.Add(rig.Project, orderName(i), emulator.Order{Faults: c.answers})
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	s := startAccount(t, modelArts.URL, cloud, 1, 60, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=2s", "ORDERWATCH_MODELARTS_PROJECT_ID="+project)
+	s := startAccount(t, modelArts.URL, cloud, 1, 60, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=2s", "ORDERWATCH_MODELARTS_PROJECT_ID="+rig.Project)
 	for i, c := range fieldCases {
 		timeout := c.timeout
 		if timeout == "" {
@@ -135,8 +136,8 @@ func TestFieldLogins(t *testing.T) {
 	cloud := emulator.New(emulator.Options{Users: []emulator.User{user}})
 	refused := emulator.Fault{Status: http.StatusUnauthorized, Shape: emulator.NestedInt, Message: "The request you have made requires authentication.", ToPoll: 1}
 	locked := emulator.Fault{Status: http.StatusUnauthorized, Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."}
-	cloud.Add(project, orderName(0), emulator.Order{Faults: []emulator.Fault{refused}, Items: []emulator.Item{{ResourceName: "node-0"}}})
-	cloud.Add(project, orderName(1), emulator.Order{Faults: []emulator.Fault{locked}})
+	cloud.Add(rig.Project, orderName(0), emulator.Order{Faults: []emulator.Fault{refused}, Items: []emulator.Item{{ResourceName: "node-0"}}})
+	cloud.Add(rig.Project, orderName(1), emulator.Order{Faults: []emulator.Fault{locked}})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	s := startAccount(t, modelArts.URL, cloud, 1, 60, "ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_IAM_ENDPOINT="+modelArts.URL,
@@ -152,7 +153,7 @@ func TestFieldLogins(t *testing.T) {
 	if e := c.Error; c.Outcome != watcher.TimedOut || e == nil || e.Code != "APIG.0301" || e.Held != watcher.HeldLogin {
 		t.Errorf("%s, %+v: %s", c.Outcome, c.Error, c.Reason)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		var shown strings.Builder
 		for _, m := range s.slack.Messages("C0ONCALL") {
 			shown.WriteString(slackemulator.Render(m) + m.Text)
@@ -168,15 +169,15 @@ func TestFieldLogins(t *testing.T) {
 }
 
 func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
-	env := []string{"ORDERWATCH_NATS_URL=" + s.nats, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
+	env := []string{"ORDERWATCH_NATS_URL=" + s.nats, "ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project}
 	var said strings.Builder
 	if c.told != "" {
-		subject := fmt.Sprintf("orders.attention.%s.%s.%s", c.told, project, order)
-		eventually(t, patience, func() error { return s.find(t, subject, &said) })
+		subject := fmt.Sprintf("orders.attention.%s.%s.%s", c.told, rig.Project, order)
+		rig.Eventually(t, rig.Patience, func() error { return s.find(t, subject, &said) })
 	}
 	if c.outcome != "" {
-		subject := fmt.Sprintf("orders.completed.*.%s.%s", project, order)
-		eventually(t, patience, func() error { return s.find(t, subject, &said) })
+		subject := fmt.Sprintf("orders.completed.*.%s.%s", rig.Project, order)
+		rig.Eventually(t, rig.Patience, func() error { return s.find(t, subject, &said) })
 		var event struct{ Data watcher.Completion }
 		text := said.String()
 		if err := json.Unmarshal([]byte(text[strings.LastIndex(strings.TrimSpace(text), "\n")+1:]), &event); err != nil {
@@ -190,18 +191,18 @@ func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
 			t.Errorf("%s, %+v, code %q: %s\nwant %s, %+v, code %q", event.Data.Outcome, event.Data.Counts, code, event.Data.Reason, c.outcome, c.counts, c.code)
 		}
 	}
-	got := carryOut(t, env, "get", "-o", "json", order)
-	said.WriteString(got.out)
-	if c.outcome == "" && !strings.Contains(got.out, `"state":"watching"`) {
-		t.Errorf("it does not go on: %s", got.out)
+	got := rig.CarryOut(t, env, "get", "-o", "json", order)
+	said.WriteString(got.Out)
+	if c.outcome == "" && !strings.Contains(got.Out, `"state":"watching"`) {
+		t.Errorf("it does not go on: %s", got.Out)
 	}
 	for _, part := range c.event {
 		if !strings.Contains(said.String(), part) {
 			t.Errorf("no %q in %s", part, said.String())
 		}
 	}
-	page := carryOut(t, env, "get", order)
-	eventually(t, patience, func() error {
+	page := rig.CarryOut(t, env, "get", order)
+	rig.Eventually(t, rig.Patience, func() error {
 		var shown strings.Builder
 		for _, m := range s.slack.Messages("C0ONCALL") {
 			if text := slackemulator.Render(m) + m.Text; strings.Contains(text, order) {
@@ -217,8 +218,8 @@ func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
 			}
 		}
 		for _, part := range c.not {
-			if strings.Contains(said.String()+page.out+shown.String(), part) {
-				t.Fatalf("%q in %s%s%s", part, said.String(), page.out, shown.String())
+			if strings.Contains(said.String()+page.Out+shown.String(), part) {
+				t.Fatalf("%q in %s%s%s", part, said.String(), page.Out, shown.String())
 			}
 		}
 		return nil
@@ -228,7 +229,7 @@ func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
 // find adds the last event on the subject to what was said.
 func (s *accountScene) find(t *testing.T, subject string, said *strings.Builder) error {
 	var last string
-	stored(t, s.js, "ORDER_EVENTS", subject, func(m jetstream.Msg) { last = string(m.Data()) })
+	rig.Stored(t, s.js, "ORDER_EVENTS", subject, func(m jetstream.Msg) { last = string(m.Data()) })
 	if last == "" {
 		return fmt.Errorf("nothing on %s", subject)
 	}

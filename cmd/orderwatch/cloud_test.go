@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -55,12 +56,12 @@ func TestCloudFaults(t *testing.T) {
 		}
 		script := l.orders[order].script
 		script.Faults = []emulator.Fault{first, later}
-		l.cloud.Add(project, order, script)
+		l.cloud.Add(rig.Project, order, script)
 	}
 	if len(orders) <= len(names) {
 		t.Fatalf("%d orders for %d faults; want some without", len(orders), len(names))
 	}
-	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 2, "FAULT_SPEED=50", `FAULT_TIMING={"Unreachable":"1h"}`) // so many faults at once hold the account
-	f.run(t, n.js, l, func(*rand.Rand) {})
+	n := rig.StartNATS(t, "")
+	f := startFleet(t, n.URL, l, 2, "FAULT_SPEED=50", `FAULT_TIMING={"Unreachable":"1h"}`) // so many faults at once hold the account
+	f.run(t, n.JS, l, func(*rand.Rand) {})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -37,13 +38,13 @@ func newLedger(t *testing.T, replicas int) *ledger {
 	modelArts := httptest.NewServer(l.cloud)
 	t.Cleanup(modelArts.Close)
 	for range 2 {
-		addr := freeAddr(t)
-		start(t, build(t, worker), serveEnv(l.url, modelArts.URL, addr, fmt.Sprintf("ORDERWATCH_STREAM_REPLICAS=%d", replicas)), "serve")
-		awaitReady(t, addr)
+		addr := rig.FreeAddr(t)
+		rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(l.url, modelArts.URL, addr, fmt.Sprintf("ORDERWATCH_STREAM_REPLICAS=%d", replicas)), "serve")
+		rig.AwaitReady(t, addr)
 	}
 	for i := range openWatches {
-		l.cloud.Add(project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", EndAfter: emulator.Never}}})
-		request := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, orderName(i), requestID(i))
+		l.cloud.Add(rig.Project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", EndAfter: emulator.Never}}})
+		request := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, orderName(i), requestID(i))
 		if _, err := l.js.Publish(t.Context(), "orders.watch", []byte(request)); err != nil {
 			t.Fatal(err)
 		}
@@ -59,11 +60,11 @@ func (l *ledger) goOn(t *testing.T, after string) {
 	begin := time.Now()
 	var before [openWatches]int
 	for i := range before {
-		before[i] = l.cloud.Polls(project, orderName(i))
+		before[i] = l.cloud.Polls(rig.Project, orderName(i))
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		for i, n := range before {
-			if more := l.cloud.Polls(project, orderName(i)) - n; more < 3 {
+			if more := l.cloud.Polls(rig.Project, orderName(i)) - n; more < 3 {
 				return fmt.Errorf("after %s, %s was polled %d times", after, orderName(i), more)
 			}
 		}
@@ -79,7 +80,7 @@ func (l *ledger) goOn(t *testing.T, after string) {
 // edit changes a stream's configuration. NATS refuses it while it moves what was changed before.
 func (l *ledger) edit(t *testing.T, stream string, change func(*jetstream.StreamConfig)) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		s, err := l.js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -94,7 +95,7 @@ func (l *ledger) edit(t *testing.T, stream string, change func(*jetstream.Stream
 // stepDown does what nats stream cluster step-down does.
 func (l *ledger) stepDown(t *testing.T, stream string) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		reply, err := l.js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 5*time.Second)
 		if err != nil {
 			return err
@@ -113,12 +114,12 @@ func (l *ledger) lameDuck(t *testing.T, stream string) {
 	t.Helper()
 	n := l.leader(t, stream)
 	s := l.servers[n]
-	if out, err := exec.Command(build(t, natsServer), "--signal", fmt.Sprintf("ldm=%d", s.command.Process.Pid)).CombinedOutput(); err != nil {
+	if out, err := exec.Command(rig.Build(t, rig.NATSServer), "--signal", fmt.Sprintf("ldm=%d", s.Command.Process.Pid)).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s.says(t, "Entering lame duck mode")
+	s.Says(t, "Entering lame duck mode")
 	l.goOn(t, "lame duck mode of "+s.name)
-	<-s.done
+	<-s.Done
 	l.goOn(t, "the end of "+s.name)
 	l.natsCluster.start(t, n)
 	l.awaitHealthy(t)
@@ -133,7 +134,7 @@ func (l *ledger) elsewhere(t *testing.T, stream string) string {
 // moved waits until the server leads the stream.
 func (l *ledger) moved(t *testing.T, stream, server string) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if led := l.servers[l.leader(t, stream)].name; led != server {
 			return fmt.Errorf("%s leads %s, not %s", led, stream, server)
 		}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // A natsCluster is three nats-servers, one of which may be away, and a connection to them.
@@ -27,7 +29,7 @@ type natsCluster struct {
 }
 
 type clusterServer struct {
-	*process
+	*rig.Process
 	name       string
 	config     string // the path of its configuration
 	monitoring string // address
@@ -40,12 +42,12 @@ func startCluster(t *testing.T) *natsCluster {
 	c := new(natsCluster)
 	var clients, routes []string
 	for range size {
-		clients, routes = append(clients, "nats://"+freeAddr(t)), append(routes, "nats://"+freeAddr(t))
+		clients, routes = append(clients, "nats://"+rig.FreeAddr(t)), append(routes, "nats://"+rig.FreeAddr(t))
 	}
 	c.url = strings.Join(clients, ",")
 	for i := range size {
 		dir := t.TempDir()
-		s := &clusterServer{name: fmt.Sprintf("n%d", i+1), config: filepath.Join(dir, "nats.conf"), monitoring: freeAddr(t)}
+		s := &clusterServer{name: fmt.Sprintf("n%d", i+1), config: filepath.Join(dir, "nats.conf"), monitoring: rig.FreeAddr(t)}
 		text := fmt.Sprintf("server_name: %[1]s\nserver_tags: [%[1]s]\nlisten: %[2]q\nhttp: %[3]q\njetstream { store_dir: %[4]q }\ncluster { name: test, listen: %[5]q, routes: [%[6]q, %[7]q, %[8]q] }\n",
 			s.name, strings.TrimPrefix(clients[i], "nats://"), s.monitoring, dir, strings.TrimPrefix(routes[i], "nats://"), routes[0], routes[1], routes[2])
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
@@ -68,14 +70,14 @@ func startCluster(t *testing.T) *natsCluster {
 
 func (c *natsCluster) start(t *testing.T, i int) {
 	t.Helper()
-	c.servers[i].process = start(t, build(t, natsServer), nil, "-c", c.servers[i].config)
+	c.servers[i].Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", c.servers[i].config)
 }
 
 // awaitHealthy waits until all servers say that they, their streams and consumers are up to date.
 func (c *natsCluster) awaitHealthy(t *testing.T) {
 	t.Helper()
 	for _, s := range c.servers {
-		eventually(t, patience, s.health)
+		rig.Eventually(t, rig.Patience, s.health)
 	}
 }
 
@@ -97,7 +99,7 @@ func (s *clusterServer) health() error {
 func (c *natsCluster) leader(t *testing.T, stream string) int {
 	t.Helper()
 	leader := -1
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		s, err := c.js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -132,7 +134,7 @@ func killCluster(t *testing.T, faults clusterFaults) {
 	l := newLoad(faults.requests, faults.span, 5)
 	c := startCluster(t)
 	f := startFleet(t, c.url, l, 2, "ORDERWATCH_STREAM_REPLICAS=3")
-	shortAckWait(t, c.js)
+	rig.ShortAckWait(t, c.js)
 	c.awaitHealthy(t)
 	leaders := 0
 	f.run(t, c.js, l, func(random *rand.Rand) {
@@ -145,7 +147,7 @@ func killCluster(t *testing.T, faults clusterFaults) {
 				leaders++
 			}
 			l.aim(random)
-			c.servers[victim].kill()
+			c.servers[victim].Kill()
 			f.serverKills.Add(1)
 			for range faults.workerKills {
 				l.aim(random)

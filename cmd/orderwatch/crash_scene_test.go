@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -23,7 +24,7 @@ const crashOrder = "order.crash"
 
 // A scene is one order, with streams, a cloud and a Slack of its own, on a server that others use.
 type scene struct {
-	nats      natsProcess
+	nats      rig.NATS
 	program   string
 	prefix    string // of subjects and streams
 	env       []string
@@ -32,7 +33,7 @@ type scene struct {
 	slack     *slackemulator.Server
 	modelArts string
 	slackURL  string
-	workers   []*process
+	workers   []*rig.Process
 	accepted  map[string]bool
 }
 
@@ -52,7 +53,7 @@ func running() emulator.Order {
 	return o
 }
 
-func newScene(t *testing.T, n natsProcess, program, prefix string, c crash) *scene {
+func newScene(t *testing.T, n rig.NATS, program, prefix string, c crash) *scene {
 	t.Helper()
 	s := &scene{
 		nats: n, program: program, prefix: prefix, accepted: make(map[string]bool),
@@ -66,7 +67,7 @@ func newScene(t *testing.T, n natsProcess, program, prefix string, c crash) *sce
 	if c.hangs {
 		order.Faults = []emulator.Fault{{ToPoll: 1, Hang: true}}
 	}
-	s.cloud.Add(project, crashOrder, order)
+	s.cloud.Add(rig.Project, crashOrder, order)
 	s.slack.AddToken(slackToken, "chat:write", "channels:history")
 	s.slack.AddChannel("C0ONCALL", slackemulator.Open)
 	modelArts, slack := httptest.NewServer(s.cloud), httptest.NewServer(s.slack)
@@ -80,26 +81,26 @@ func newScene(t *testing.T, n natsProcess, program, prefix string, c crash) *sce
 //
 // Its polls are 2 s apart, so that a delivery which comes again after 3 s comes between two of them:
 // what it sees to would otherwise be done a second time by chance.
-func (s *scene) start(t *testing.T, more ...string) *process {
+func (s *scene) start(t *testing.T, more ...string) *rig.Process {
 	t.Helper()
-	env := serveEnv(s.nats.url, s.modelArts, "127.0.0.1:0",
+	env := rig.ServeEnv(s.nats.URL, s.modelArts, "127.0.0.1:0",
 		"ORDERWATCH_SUBJECT_PREFIX="+s.prefix, "ORDERWATCH_STREAM_PREFIX="+s.prefix, "ORDERWATCH_SERVICE_PREFIX=service-"+s.prefix,
 		"ORDERWATCH_SLACK_TOKEN="+slackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+s.slackURL,
 		"ORDERWATCH_POLL_INITIAL=2s", "ORDERWATCH_POLL_MAX=2s", "ORDERWATCH_POLL_JITTER=0", "FAULT_TIMING="+s.timing)
-	p := start(t, s.program, slices.Concat(env, s.env, more), "serve")
+	p := rig.Start(t, s.program, slices.Concat(env, s.env, more), "serve")
 	s.workers = append(s.workers, p)
-	awaitReady(t, healthAddr(t, p))
+	rig.AwaitReady(t, healthAddr(t, p))
 	return p
 }
 
 var healthAt = regexp.MustCompile(`health=http://(\S+)`)
 
 // healthAddr returns the address on which a worker answers probes, as its log tells.
-func healthAddr(t testing.TB, p *process) string {
+func healthAddr(t testing.TB, p *rig.Process) string {
 	t.Helper()
 	var addr string
-	eventually(t, patience, func() error {
-		at := healthAt.FindStringSubmatch(p.text())
+	rig.Eventually(t, rig.Patience, func() error {
+		at := healthAt.FindStringSubmatch(p.Text())
 		if at == nil {
 			return errors.New("the log does not tell the address of probes")
 		}
@@ -111,18 +112,18 @@ func healthAddr(t testing.TB, p *process) string {
 
 // strike starts a worker that is to be struck, publishes two requests, one after the other, and
 // lets their order be polled. It returns when the fault has struck, and when that was.
-func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Time) {
+func (s *scene) strike(t *testing.T, c crash, action string) (*rig.Process, time.Time) {
 	t.Helper()
 	victim := s.start(t, "FAULT_POINT="+c.point, "FAULT_ACTION="+action)
 	ctx := t.Context()
-	if _, err := s.nats.js.PauseConsumer(ctx, s.stream("WAKEUPS"), "poller", time.Now().Add(time.Hour)); err != nil {
+	if _, err := s.nats.JS.PauseConsumer(ctx, s.stream("WAKEUPS"), "poller", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	line := fmt.Sprintf("fault point %s: %s\n", strings.SplitN(c.point, ":", 2)[0], action)
-	struck := func() bool { return strings.Contains(victim.text(), line) }
+	struck := func() bool { return strings.Contains(victim.Text(), line) }
 	for _, id := range []string{"a", "b"} {
 		s.publish(t, id)
-		eventually(t, patience, func() error {
+		rig.Eventually(t, rig.Patience, func() error {
 			if struck() {
 				return nil
 			}
@@ -130,14 +131,14 @@ func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Tim
 		})
 	}
 	if c.bad {
-		if _, err := s.nats.js.Publish(ctx, s.prefix+".watch", []byte(`{"order_name":7}`)); err != nil {
+		if _, err := s.nats.JS.Publish(ctx, s.prefix+".watch", []byte(`{"order_name":7}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.nats.js.ResumeConsumer(ctx, s.stream("WAKEUPS"), "poller"); err != nil {
+	if _, err := s.nats.JS.ResumeConsumer(ctx, s.stream("WAKEUPS"), "poller"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if !struck() {
 			return errors.New("the fault has not struck")
 		}
@@ -147,10 +148,10 @@ func (s *scene) strike(t *testing.T, c crash, action string) (*process, time.Tim
 }
 
 // awaitStopped waits until the process has been stopped: it says so before.
-func awaitStopped(t *testing.T, p *process) {
+func awaitStopped(t *testing.T, p *rig.Process) {
 	t.Helper()
-	eventually(t, patience, func() error {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	rig.Eventually(t, rig.Patience, func() error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Command.Process.Pid))
 		if _, state, ok := strings.Cut(string(stat), ") "); err == nil && (!ok || state[0] != 'T') {
 			return fmt.Errorf("the process is not stopped: %s", stat)
 		}
@@ -162,8 +163,8 @@ func awaitStopped(t *testing.T, p *process) {
 // pulls.
 func (s *scene) awaitPullsLapsed(t *testing.T) {
 	t.Helper()
-	eventually(t, patience, func() error {
-		intake, err := s.nats.js.Consumer(t.Context(), s.stream("REQUESTS"), "intake")
+	rig.Eventually(t, rig.Patience, func() error {
+		intake, err := s.nats.JS.Consumer(t.Context(), s.stream("REQUESTS"), "intake")
 		if err != nil {
 			return err
 		}
@@ -178,8 +179,8 @@ func (s *scene) stream(name string) string { return s.prefix + "_" + name }
 
 func (s *scene) publish(t *testing.T, id string) {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q}`, project, crashOrder, id)
-	if _, err := s.nats.js.Publish(t.Context(), s.prefix+".watch", body); err != nil {
+	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, crashOrder, id)
+	if _, err := s.nats.JS.Publish(t.Context(), s.prefix+".watch", body); err != nil {
 		t.Fatal(err)
 	}
 	s.accepted[id] = true
@@ -187,11 +188,11 @@ func (s *scene) publish(t *testing.T, id string) {
 
 // record returns the order's record and its revision.
 func (s *scene) record(t *testing.T) (watcher.Watch, uint64, error) {
-	bucket, err := s.nats.js.Stream(t.Context(), "KV_"+s.stream("WATCHES"))
+	bucket, err := s.nats.JS.Stream(t.Context(), "KV_"+s.stream("WATCHES"))
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
-	m, err := bucket.GetLastMsgForSubject(t.Context(), "$KV."+s.stream("WATCHES")+"."+project+"."+crashOrder)
+	m, err := bucket.GetLastMsgForSubject(t.Context(), "$KV."+s.stream("WATCHES")+"."+rig.Project+"."+crashOrder)
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
@@ -229,14 +230,14 @@ func (s *scene) awaitTakenUp(t *testing.T, c crash, at time.Time, limit time.Dur
 		// The struck one may have been about to post, too: others leave that alone for 30 s.
 		check = func(t *testing.T, _ time.Time) error { return s.acknowledged(t, "WAKEUPS", "poller") }
 	}
-	eventually(t, limit+20*time.Second, func() error { return check(t, at) })
+	rig.Eventually(t, limit+20*time.Second, func() error { return check(t, at) })
 	took := time.Since(at)
 	t.Logf("taken up after %.2f s", took.Seconds())
 	if took > limit {
 		t.Errorf("taken up %s after the fault; want %s at the most", took, limit)
 	}
 	if !c.over {
-		s.cloud.Add(project, crashOrder, ended)
+		s.cloud.Add(rig.Project, crashOrder, ended)
 	}
 }
 
@@ -258,7 +259,7 @@ func (s *scene) polledOn(t *testing.T, at time.Time) error {
 // completedAndTold returns nil if the first watch's completion is published, people know it, and no
 // delivery waits to come again.
 func (s *scene) completedAndTold(t *testing.T, _ time.Time) error {
-	events, err := s.nats.js.Stream(t.Context(), s.stream("EVENTS"))
+	events, err := s.nats.JS.Stream(t.Context(), s.stream("EVENTS"))
 	if err != nil {
 		return err
 	}
@@ -282,7 +283,7 @@ func (s *scene) told() (n int) {
 }
 
 func (s *scene) empty(t *testing.T, stream string) error {
-	found, err := s.nats.js.Stream(t.Context(), s.stream(stream))
+	found, err := s.nats.JS.Stream(t.Context(), s.stream(stream))
 	if err != nil {
 		return err
 	}
@@ -294,7 +295,7 @@ func (s *scene) empty(t *testing.T, stream string) error {
 
 // acknowledged returns nil if no delivery of the consumer is open.
 func (s *scene) acknowledged(t *testing.T, stream, consumer string) error {
-	found, err := s.nats.js.Consumer(t.Context(), s.stream(stream), consumer)
+	found, err := s.nats.JS.Consumer(t.Context(), s.stream(stream), consumer)
 	if err != nil {
 		return err
 	}
@@ -308,7 +309,7 @@ func (s *scene) acknowledged(t *testing.T, stream, consumer string) error {
 func (s *scene) awaitFinished(t *testing.T) {
 	t.Helper()
 	// Others leave a message alone for 30 s that a worker was about to post when it died.
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		w, _, err := s.record(t)
 		if err == nil && w.State != watcher.Ended {
 			err = fmt.Errorf("the record is %s", w.State)
@@ -316,7 +317,7 @@ func (s *scene) awaitFinished(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		slack, err := s.nats.js.Consumer(t.Context(), s.stream("EVENTS"), "slack")
+		slack, err := s.nats.JS.Consumer(t.Context(), s.stream("EVENTS"), "slack")
 		if err != nil {
 			return err
 		}
@@ -335,7 +336,7 @@ func (s *scene) stands(t *testing.T) [2]uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := s.nats.js.Stream(t.Context(), s.stream("EVENTS"))
+	events, err := s.nats.JS.Stream(t.Context(), s.stream("EVENTS"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,24 +379,24 @@ func (s *scene) history(t *testing.T) (h history, rejected [][]byte) {
 	h = history{
 		orders:    map[string]scripted{crashOrder: {script: ended, outcome: watcher.PartiallyFailed, counts: watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}}},
 		published: make(map[string]string), accepted: s.accepted, calls: s.cloud.Calls(),
-		records: wholeStream(t, s.nats.js, "KV_"+s.stream("WATCHES"), "$KV."+s.stream("WATCHES")+".*.>"),
+		records: wholeStream(t, s.nats.JS, "KV_"+s.stream("WATCHES"), "$KV."+s.stream("WATCHES")+".*.>"),
 		told:    map[string]int{crashOrder: s.told()}, secrets: []string{modelArtsToken, slackToken}, faults: 1,
 		left: make(map[string][]string),
 	}
 	for _, name := range []string{"REQUESTS", "WAKEUPS"} {
-		stream, err := s.nats.js.Stream(t.Context(), s.stream(name))
+		stream, err := s.nats.JS.Stream(t.Context(), s.stream(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.left["ORDER_"+name] = leftIn(t, stream)
 	}
 	for _, p := range s.workers {
-		h.outputs = append(h.outputs, p.text())
+		h.outputs = append(h.outputs, p.Text())
 	}
 	for id := range s.accepted {
 		h.published[id] = crashOrder
 	}
-	for _, m := range wholeStream(t, s.nats.js, s.stream("EVENTS"), s.prefix+".>") {
+	for _, m := range wholeStream(t, s.nats.JS, s.stream("EVENTS"), s.prefix+".>") {
 		if m.subject == s.prefix+".rejected" {
 			rejected = append(rejected, m.body)
 			continue

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // A crash is a point at which a worker is killed, stopped for a while, or told to end. What must
@@ -93,8 +95,8 @@ const crashesAtOnce = 14
 // TestCrash kills, stops and terminates a worker at every point that it passes.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t, "")
-	program := build(t, worker, "faults")
+	n := rig.StartNATS(t, "")
+	program := rig.Build(t, rig.Worker, "faults")
 	var rows sync.WaitGroup
 	slots := make(chan struct{}, crashesAtOnce)
 	for i, c := range crashes {
@@ -123,7 +125,7 @@ func (s *scene) kill(t *testing.T, c crash) {
 	const ackWait = 3 * time.Second
 	s.timing = `{"AckWait": "3s"}`
 	victim, at := s.strike(t, c, "kill")
-	<-victim.done
+	<-victim.Done
 	s.publish(t, "c")
 	s.start(t)
 	s.awaitTakenUp(t, c, at, ackWait+2*time.Second)
@@ -146,11 +148,11 @@ func (s *scene) sleep(t *testing.T, c crash) {
 	time.Sleep(time.Until(at.Add(ackWait * 3 / 2)))
 
 	before := s.stands(t)
-	if err := victim.command.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := victim.Command.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	awaitReady(t, healthAddr(t, victim))
-	if code, _ := victim.terminate(t); code != 0 { // it ends its steps before it exits
+	rig.AwaitReady(t, healthAddr(t, victim))
+	if code, _ := victim.Terminate(t); code != 0 { // it ends its steps before it exits
 		t.Errorf("the sleeper's exit code is %d; want 0", code)
 	}
 	s.awaitFinished(t)
@@ -172,8 +174,8 @@ func (s *scene) terminate(t *testing.T, c crash) {
 	s.start(t)
 	s.awaitTakenUp(t, c, at, 7*time.Second)
 	select {
-	case <-victim.done:
-		if code := victim.command.ProcessState.ExitCode(); code != 0 {
+	case <-victim.Done:
+		if code := victim.Command.ProcessState.ExitCode(); code != 0 {
 			t.Errorf("exit code %d; want 0", code)
 		}
 	case <-time.After(time.Until(at.Add(10 * time.Second))):
@@ -190,7 +192,7 @@ func (s *scene) terminate(t *testing.T, c crash) {
 // ends the program, and that a program that is shipped has no fault points.
 func TestFaultPoints(t *testing.T) {
 	t.Parallel()
-	faulty := build(t, worker, "faults")
+	faulty := rig.Build(t, rig.Worker, "faults")
 	for _, c := range []struct{ env, want string }{
 		{"FAULT_POINT=poll.answred FAULT_ACTION=kill", `no fault point "poll.answred"`},
 		{"FAULT_POINT=poll.answered:0 FAULT_ACTION=kill", "the passing must be a number from 1"},
@@ -202,16 +204,16 @@ func TestFaultPoints(t *testing.T) {
 		{`FAULT_TIMING={"AckWait":3}`, "FAULT_TIMING: "},
 		{`FAULT_TIMING={"AckWait":"3s"}{}`, "FAULT_TIMING: "},
 	} {
-		p := start(t, faulty, append(serveEnv("nats://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1:0"), strings.Fields(c.env)...), "serve")
+		p := rig.Start(t, faulty, append(rig.ServeEnv("nats://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1:0"), strings.Fields(c.env)...), "serve")
 		select {
-		case <-p.done:
-		case <-time.After(patience):
+		case <-p.Done:
+		case <-time.After(rig.Patience):
 			t.Fatalf("%s: still running", c.env)
 		}
-		if code := p.command.ProcessState.ExitCode(); code != 2 || !strings.Contains(p.text(), c.want) {
-			t.Errorf("%s: exit code %d, %s; want 2, %q", c.env, code, p.text(), c.want)
+		if code := p.Command.ProcessState.ExitCode(); code != 2 || !strings.Contains(p.Text(), c.want) {
+			t.Errorf("%s: exit code %d, %s; want 2, %q", c.env, code, p.Text(), c.want)
 		}
-		if _, list, ok := strings.Cut(p.text(), "there are: intake."); ok {
+		if _, list, ok := strings.Cut(p.Text(), "there are: intake."); ok {
 			for _, point := range strings.Fields("intake." + list) {
 				if !struckAt(point) {
 					t.Errorf("no crash strikes at %s", point)
@@ -220,7 +222,7 @@ func TestFaultPoints(t *testing.T) {
 		}
 	}
 
-	plain := build(t, worker)
+	plain := rig.Build(t, rig.Worker)
 	program, err := os.ReadFile(plain)
 	if err != nil {
 		t.Fatal(err)

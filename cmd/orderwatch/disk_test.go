@@ -18,22 +18,24 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestDiskFull fills the disk of the nats-server while hundreds of watches are under way, frees it
 // after a while, and starts the server again: it stands still until then.
 func TestDiskFull(t *testing.T) {
-	for name, stop := range map[string]func(*process){
-		"terminated": func(p *process) { p.command.Process.Signal(syscall.SIGTERM); <-p.done },
-		"killed":     (*process).kill,
+	for name, stop := range map[string]func(*rig.Process){
+		"terminated": func(p *rig.Process) { p.Command.Process.Signal(syscall.SIGTERM); <-p.Done },
+		"killed":     (*rig.Process).Kill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoad(400, 60*time.Second, 6)
 			disk := mountDisk(t)
 			n := startNATSOn(t, disk)
-			f := startFleet(t, n.url, l, 2)
-			shortAckWait(t, n.js)
-			f.run(t, n.js, l, func(random *rand.Rand) {
+			f := startFleet(t, n.URL, l, 2)
+			rig.ShortAckWait(t, n.JS)
+			f.run(t, n.JS, l, func(random *rand.Rand) {
 				wait(random, 15_000, 18_000)
 				ballast := filepath.Join(disk, "ballast")
 				size := writeBallast(t, ballast)
@@ -44,15 +46,15 @@ func TestDiskFull(t *testing.T) {
 				if err := os.Remove(ballast); err != nil {
 					t.Fatal(err)
 				}
-				stop(n.process)
+				stop(n.Process)
 				f.serverKills.Add(1)
 				freed := time.Now()
-				n.process = start(t, build(t, natsServer), nil, "-c", n.config)
+				n.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", n.Config)
 				f.awaitReady(t)
 				t.Logf("ready %.1f s after the server's start", time.Since(freed).Seconds())
 			})
 			for _, w := range f.workers {
-				if !strings.Contains(w.text(), "level=ERROR") && !strings.Contains(w.text(), "level=WARN") {
+				if !strings.Contains(w.Text(), "level=ERROR") && !strings.Contains(w.Text(), "level=WARN") {
 					t.Error("the log of a worker says nothing")
 				}
 			}
@@ -81,21 +83,21 @@ func mountDisk(t *testing.T) string {
 
 // startNATSOn starts a nats-server that keeps its data in the directory and takes no account of how
 // much room there is.
-func startNATSOn(t *testing.T, dir string) natsProcess {
+func startNATSOn(t *testing.T, dir string) rig.NATS {
 	t.Helper()
-	addr := freeAddr(t)
-	n := natsProcess{url: "nats://" + addr, config: filepath.Join(t.TempDir(), "nats.conf")}
+	addr := rig.FreeAddr(t)
+	n := rig.NATS{URL: "nats://" + addr, Config: filepath.Join(t.TempDir(), "nats.conf")}
 	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, max_file_store: 1GB, sync_interval: always }\n", addr, dir)
-	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(n.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
-	nc, err := nats.Connect(n.url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	n.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", n.Config)
+	nc, err := nats.Connect(n.URL, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if n.js, err = jetstream.New(nc); err != nil {
+	if n.JS, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -134,7 +136,7 @@ type diskAlarm struct {
 func (f *fleet) alarm(t *testing.T) (a diskAlarm) {
 	t.Helper()
 	for _, addr := range f.addrs {
-		eventually(t, patience, func() error {
+		rig.Eventually(t, rig.Patience, func() error {
 			answer, err := http.Get("http://" + addr + "/readyz")
 			if err != nil {
 				return err

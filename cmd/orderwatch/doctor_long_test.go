@@ -9,41 +9,43 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestDoctorCluster looks at three servers, at two of them, and at one: which stores nothing.
 func TestDoctorCluster(t *testing.T) {
 	c := startCluster(t)
-	clinic := newClinic(t)
-	env := clinic.env(c.url, "ORDERWATCH_STREAM_REPLICAS=3")
-	provision(t, env)
+	clinic := rig.NewClinic(t)
+	env := clinic.Env(c.url, "ORDERWATCH_STREAM_REPLICAS=3")
+	rig.Provision(t, env)
 	c.awaitHealthy(t)
 	before := contentsOf(t, c.js)
-	look := func(name string, code int, wanted ...finding) {
+	look := func(name string, code int, wanted ...rig.Finding) {
 		t.Helper()
-		got, out := doctor(t, env, "-o", "json")
-		all := findings(t, out)
-		t.Logf("%s:\n%s", name, bad(all))
+		got, out := rig.Doctor(t, env, "-o", "json")
+		all := rig.Findings(t, out)
+		t.Logf("%s:\n%s", name, rig.Bad(all))
 		if got != code {
-			t.Errorf("%s: exit code %d; want %d\n%s", name, got, code, bad(all))
+			t.Errorf("%s: exit code %d; want %d\n%s", name, got, code, rig.Bad(all))
 		}
 		for _, want := range wanted {
-			if !has(all, want) {
+			if !rig.Has(all, want) {
 				t.Errorf("%s: no finding %+v in\n%s", name, want, out)
 			}
 		}
 	}
-	look("three servers", 0, finding{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, finding{Check: "permissions.allow_responses", Level: "ok"})
+	look("three servers", 0, rig.Finding{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, rig.Finding{Check: "permissions.allow_responses", Level: "ok"})
 	if after := contentsOf(t, c.js); !reflect.DeepEqual(after, before) {
 		t.Errorf("streams became\n%v, were\n%v", after, before)
 	}
-	c.servers[0].kill()
+	c.servers[0].Kill()
 	for _, stream := range clusterStreams {
 		c.leader(t, stream)
 	}
-	look("two servers", 0, finding{Check: "assets.replicas", Level: "warning", About: "ORDER_", Found: "n1"})
-	c.servers[1].kill()
-	look("one server", 1, finding{Check: "nats.connection", Level: "ok"}, finding{Check: "assets.state", Level: "problem"})
+	look("two servers", 0, rig.Finding{Check: "assets.replicas", Level: "warning", About: "ORDER_", Found: "n1"})
+	c.servers[1].Kill()
+	look("one server", 1, rig.Finding{Check: "nats.connection", Level: "ok"}, rig.Finding{Check: "assets.state", Level: "problem"})
 }
 
 // contentsOf returns what the streams hold and their consumers delivered.

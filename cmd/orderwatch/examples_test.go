@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -29,7 +30,7 @@ const exampleDir = "../../deploy/examples/"
 // An exampleSite is what the examples find: a server, a worker, the programs on PATH, and orders that
 // have ended, named by their outcome.
 type exampleSite struct {
-	nats natsProcess
+	nats rig.NATS
 	path string // PATH, with orderwatch and the nats tool
 }
 
@@ -37,25 +38,25 @@ func newExampleSite(t *testing.T, tools ...string) *exampleSite {
 	t.Helper()
 	failed := emulator.Item{ResourceName: "node-2", Status: "failed", Message: "flavor sold out"}
 	cloud := emulator.New(emulator.Options{})
-	cloud.Add(project, "order.succeeded", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1"}}})
-	cloud.Add(project, "order.failed", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{failed}})
-	cloud.Add(project, "order.partially-failed", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1"}, failed}})
+	cloud.Add(rig.Project, "order.succeeded", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1"}}})
+	cloud.Add(rig.Project, "order.failed", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{failed}})
+	cloud.Add(rig.Project, "order.partially-failed", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1"}, failed}})
 	for _, never := range []string{"order.never", "order.cancelled"} {
-		cloud.Add(project, never, emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
+		cloud.Add(rig.Project, never, emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	bin := t.TempDir()
-	for _, program := range append([]string{build(t, worker) + " orderwatch"}, tools...) {
+	for _, program := range append([]string{rig.Build(t, rig.Worker) + " orderwatch"}, tools...) {
 		path, name, _ := strings.Cut(program, " ")
 		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	site := &exampleSite{startNATS(t, ""), bin + ":" + os.Getenv("PATH")}
-	addr := freeAddr(t)
-	start(t, build(t, worker), serveEnv(site.nats.url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s"), "serve")
-	awaitReady(t, addr)
+	site := &exampleSite{rig.StartNATS(t, ""), bin + ":" + os.Getenv("PATH")}
+	addr := rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(site.nats.URL, modelArts.URL, addr, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s"), "serve")
+	rig.AwaitReady(t, addr)
 	return site
 }
 
@@ -66,7 +67,7 @@ func (s *exampleSite) run(t *testing.T, env []string, program string, args ...st
 	defer cancel()
 	c := exec.CommandContext(ctx, program, args...)
 	c.WaitDelay = time.Second // children of a script may hold its output
-	c.Env = append([]string{"PATH=" + s.path, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "NATS_URL=" + s.nats.url, "ORDERWATCH_NATS_URL=" + s.nats.url}, env...)
+	c.Env = append([]string{"PATH=" + s.path, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "NATS_URL=" + s.nats.URL, "ORDERWATCH_NATS_URL=" + s.nats.URL}, env...)
 	out, err := c.CombinedOutput()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited || ctx.Err() != nil {
 		t.Fatalf("run %s %v: %v\n%s", program, args, err, out)
@@ -77,8 +78,8 @@ func (s *exampleSite) run(t *testing.T, env []string, program string, args ...st
 // requestsOf returns the ids of the requests that completions of the order name, oldest first.
 func (s *exampleSite) requestsOf(t *testing.T, order string) (ids []string) {
 	t.Helper()
-	stored(t, s.nats.js, "ORDER_EVENTS", "orders.completed.*."+project+"."+order, func(m jetstream.Msg) {
-		for _, r := range completion(t, m).Requests {
+	rig.Stored(t, s.nats.JS, "ORDER_EVENTS", "orders.completed.*."+rig.Project+"."+order, func(m jetstream.Msg) {
+		for _, r := range rig.Completion(t, m).Requests {
 			ids = append(ids, r.ID)
 		}
 	})
@@ -119,9 +120,9 @@ func TestExampleShell(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t)
 	site.waits(t, "build-771", func(t *testing.T, order string) (int, string) {
-		return site.run(t, nil, exampleDir+"shell/watch-wait.sh", project, order, "build-771")
+		return site.run(t, nil, exampleDir+"shell/watch-wait.sh", rig.Project, order, "build-771")
 	})
-	if code, output := site.run(t, nil, exampleDir+"shell/watch-wait.sh", project); code == 0 || !strings.Contains(output, "usage") {
+	if code, output := site.run(t, nil, exampleDir+"shell/watch-wait.sh", rig.Project); code == 0 || !strings.Contains(output, "usage") {
 		t.Errorf("without an id: exit code %d\n%s", code, output)
 	}
 }
@@ -148,7 +149,7 @@ func TestExampleTerraform(t *testing.T) {
 	}
 	site := newExampleSite(t)
 	apply := func(t *testing.T, order string) (int, string) {
-		values := strings.NewReplacer("var.nats_url", site.nats.url, "${var.project_id}", project, "${var.order_name}", order, "${var.attempt}", "1", `"`, "")
+		values := strings.NewReplacer("var.nats_url", site.nats.URL, "${var.project_id}", rig.Project, "${var.order_name}", order, "${var.attempt}", "1", `"`, "")
 		var env []string
 		for line := range strings.Lines(string(environment[1])) {
 			entry := terraformEntry.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
@@ -202,7 +203,7 @@ func TestExampleGitLab(t *testing.T) {
 	}
 	site := newExampleSite(t)
 	site.waits(t, "gitlab-771", func(t *testing.T, order string) (int, string) {
-		env := []string{"ORDER=" + project + "/" + order, "CI_PIPELINE_ID=771", "CI_PROJECT_PATH=team/pools", "CI_PIPELINE_URL=https://gitlab.example/team/pools/-/pipelines/771"}
+		env := []string{"ORDER=" + rig.Project + "/" + order, "CI_PIPELINE_ID=771", "CI_PROJECT_PATH=team/pools", "CI_PIPELINE_URL=https://gitlab.example/team/pools/-/pipelines/771"}
 		return site.run(t, env, "bash", "-euo", "pipefail", "-c", strings.Join(pipeline.Job.Script, "\n"))
 	})
 }
@@ -246,7 +247,7 @@ func TestExampleGitHub(t *testing.T) {
 	}
 	site := newExampleSite(t)
 	site.waits(t, "github-771", func(t *testing.T, order string) (int, string) {
-		values := strings.NewReplacer("${{ inputs.order }}", project+"/"+order, "${{ vars.ORDERWATCH_NATS_URL }}", site.nats.url, "${{ secrets.ORDERWATCH_NATS_TOKEN }}", "")
+		values := strings.NewReplacer("${{ inputs.order }}", rig.Project+"/"+order, "${{ vars.ORDERWATCH_NATS_URL }}", site.nats.URL, "${{ secrets.ORDERWATCH_NATS_TOKEN }}", "")
 		env := []string{"GITHUB_RUN_ID=771", "GITHUB_REPOSITORY=team/pools", "GITHUB_SERVER_URL=https://github.example"}
 		for name, value := range steps[0].Env {
 			env = append(env, name+"="+values.Replace(value))
@@ -260,7 +261,7 @@ func TestExampleGitHub(t *testing.T) {
 func TestExampleGo(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t)
-	program := build(t, module+"/deploy/examples/go")
+	program := rig.Build(t, module+"/deploy/examples/go")
 	want := make(map[string]string)
 	for mode, id := range map[string]string{"structured": "build 1%", "binary": `build "2" ü%`} {
 		order := "order.succeeded"
@@ -268,15 +269,15 @@ func TestExampleGo(t *testing.T) {
 			order = "order.failed"
 		}
 		for range 2 { // the second is the same request
-			if code, output := site.run(t, nil, program, "ask", "-mode", mode, "-id", id, project+"/"+order); code != 0 {
+			if code, output := site.run(t, nil, program, "ask", "-mode", mode, "-id", id, rig.Project+"/"+order); code != 0 {
 				t.Fatalf("ask: exit code %d\n%s", code, output)
 			}
 		}
 		want[order] = "/example/pools " + id
 	}
 	results := t.TempDir()
-	consume := func() *process {
-		return start(t, program, []string{"NATS_URL=" + site.nats.url}, "consume", "-results", results)
+	consume := func() *rig.Process {
+		return rig.Start(t, program, []string{"NATS_URL=" + site.nats.URL}, "consume", "-results", results)
 	}
 	first := consume()
 	got := awaitResults(t, results, len(want))
@@ -288,18 +289,18 @@ func TestExampleGo(t *testing.T) {
 	if got["order.failed"].Outcome != watcher.AllFailed {
 		t.Errorf("outcome %s", got["order.failed"].Outcome)
 	}
-	if code, _ := first.terminate(t); code != 0 {
+	if code, _ := first.Terminate(t); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 
 	// A new consumer of the same name gets everything again.
-	if err := site.nats.js.DeleteConsumer(t.Context(), "ORDER_EVENTS", "pools"); err != nil {
+	if err := site.nats.JS.DeleteConsumer(t.Context(), "ORDER_EVENTS", "pools"); err != nil {
 		t.Fatal(err)
 	}
 	second := consume()
-	eventually(t, patience, func() error {
-		if again := strings.Count(second.text(), "again; it is done"); again != len(want) {
-			return fmt.Errorf("%d events came again; want %d:\n%s", again, len(want), second.text())
+	rig.Eventually(t, rig.Patience, func() error {
+		if again := strings.Count(second.Text(), "again; it is done"); again != len(want) {
+			return fmt.Errorf("%d events came again; want %d:\n%s", again, len(want), second.Text())
 		}
 		return nil
 	})
@@ -312,7 +313,7 @@ func TestExampleGo(t *testing.T) {
 func awaitResults(t *testing.T, folder string, n int) map[string]watcher.Completion {
 	t.Helper()
 	results := make(map[string]watcher.Completion)
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 		if err != nil || len(files) < n {
 			return errors.Join(err, fmt.Errorf("%d results; want %d", len(files), n))
@@ -343,7 +344,7 @@ func TestExamplePythonHandles(t *testing.T) {
 	site.pythonOrders(t)
 	var lines bytes.Buffer
 	for range 2 {
-		stored(t, site.nats.js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) { fmt.Fprintf(&lines, "%s\n", m.Data()) })
+		rig.Stored(t, site.nats.JS, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) { fmt.Fprintf(&lines, "%s\n", m.Data()) })
 	}
 	events, database := filepath.Join(t.TempDir(), "events"), filepath.Join(t.TempDir(), "completions.db")
 	if err := os.WriteFile(events, lines.Bytes(), 0o600); err != nil {
@@ -374,7 +375,7 @@ for wrong in "{}", "[]", "nonsense", '{"specversion":"1.0","type":"x"}', '{"spec
 func TestExamplePython(t *testing.T) {
 	t.Parallel()
 	probe := exec.Command(python(t), "-c", "import nats.js")
-	probe.Env = append(bare(), pythonEnv()...)
+	probe.Env = append(rig.Bare(), pythonEnv()...)
 	if probe.Run() != nil {
 		t.Skip("nats-py is not installed: the consumer was compiled, and what it does with events was run, but not what brings them")
 	}
@@ -382,19 +383,19 @@ func TestExamplePython(t *testing.T) {
 	site.pythonOrders(t)
 	database := filepath.Join(t.TempDir(), "completions.db")
 	consume := func(says string) {
-		c := start(t, python(t), append(pythonEnv(), "NATS_URL="+site.nats.url), pythonDir+"consume.py", database)
-		eventually(t, patience, func() error {
-			if n := strings.Count(c.text(), says); n != 2 {
-				return fmt.Errorf("%q stands there %d times; want 2:\n%s", says, n, c.text())
+		c := rig.Start(t, python(t), append(pythonEnv(), "NATS_URL="+site.nats.URL), pythonDir+"consume.py", database)
+		rig.Eventually(t, rig.Patience, func() error {
+			if n := strings.Count(c.Text(), says); n != 2 {
+				return fmt.Errorf("%q stands there %d times; want 2:\n%s", says, n, c.Text())
 			}
 			return nil
 		})
-		if code, _ := c.terminate(t); code != 0 {
-			t.Errorf("exit code %d after SIGTERM:\n%s", code, c.text())
+		if code, _ := c.Terminate(t); code != 0 {
+			t.Errorf("exit code %d after SIGTERM:\n%s", code, c.Text())
 		}
 	}
 	consume("INFO w_")
-	if err := site.nats.js.DeleteConsumer(t.Context(), "ORDER_EVENTS", "completions"); err != nil {
+	if err := site.nats.JS.DeleteConsumer(t.Context(), "ORDER_EVENTS", "completions"); err != nil {
 		t.Fatal(err)
 	}
 	consume("again; it is done")
@@ -424,9 +425,9 @@ func pythonEnv() []string {
 func (s *exampleSite) pythonOrders(t *testing.T) {
 	t.Helper()
 	for _, order := range []string{"order.succeeded", "order.failed"} {
-		publish(t, s.nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-771"}`, project, order))
+		rig.Publish(t, s.nats.JS, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-771"}`, rig.Project, order))
 	}
-	awaitCompletions(t, s.nats.js, 2)
+	rig.AwaitCompletions(t, s.nats.JS, 2)
 }
 
 func (s *exampleSite) mustHaveRows(t *testing.T, database string) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -43,44 +44,44 @@ func TestGhosts(t *testing.T) {
 
 // plantGhosts starts a watch of ghostOrder, and brings about between two of its polls what a killed server may
 // leave behind: its timer is lost, and all that lies on its due subject are ghosts. The patrol alone can wake it.
-func (f *fleet) plantGhosts(t *testing.T, n *natsProcess, l *load, which ghosts) {
+func (f *fleet) plantGhosts(t *testing.T, n *rig.NATS, l *load, which ghosts) {
 	t.Helper()
 	l.addGhostOrder()
 	request := plannedRequest{id: "build-ghost", order: ghostOrder}
 	l.published[request.id] = ghostOrder
-	if err := l.insist(t.Context(), n.js, request); err != nil {
+	if err := l.insist(t.Context(), n.JS, request); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, func() error {
-		if polls := l.cloud.Polls(project, ghostOrder); polls < 3 {
+	rig.Eventually(t, rig.Patience, func() error {
+		if polls := l.cloud.Polls(rig.Project, ghostOrder); polls < 3 {
 			return fmt.Errorf("%s was polled %d times", ghostOrder, polls)
 		}
 		return nil
 	})
 	f.kill()
-	awaitDue(t, n.js)
-	w := ghostRecord(t, n.js)
+	awaitDue(t, n.JS)
+	w := ghostRecord(t, n.JS)
 	if w.State != watcher.Watching || w.Wakeup < 3 {
 		t.Fatalf("the watch is %s and expects wake-up %d", w.State, w.Wakeup)
 	}
 	if which == alsoEarlier {
 		earlier := fmt.Appendf(nil, `{"watch_id":%q,"wakeup":%d,"at":"2026-01-01T00:00:00Z"}`, w.ID, w.Wakeup-2)
-		if _, err := n.js.Publish(t.Context(), "orders.due."+project+"."+ghostOrder, earlier); err != nil {
+		if _, err := n.JS.Publish(t.Context(), "orders.due."+rig.Project+"."+ghostOrder, earlier); err != nil {
 			t.Fatal(err)
 		}
 	}
-	n.terminate(t)
-	files := filepath.Join(filepath.Dir(n.config), "jetstream", "$G", "streams", "ORDER_WAKEUPS")
+	n.Terminate(t)
+	files := filepath.Join(filepath.Dir(n.Config), "jetstream", "$G", "streams", "ORDER_WAKEUPS")
 	messages := filepath.Join(files, "msgs")
 	before := t.TempDir()
 	copyOver(t, before, messages)
-	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
-	planted := takeAllDue(t, n.js)
-	awaitAckFloor(t, n.js, filepath.Join(files, "obs", "poller", "o.dat"))
-	n.terminate(t)
+	n.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", n.Config)
+	planted := takeAllDue(t, n.JS)
+	awaitAckFloor(t, n.JS, filepath.Join(files, "obs", "poller", "o.dat"))
+	n.Terminate(t)
 	copyOver(t, messages, before)
-	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
-	checkGhosts(t, n.js, planted)
+	n.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", n.Config)
+	checkGhosts(t, n.JS, planted)
 	f.ghosts++
 	f.start(t)
 }
@@ -94,13 +95,13 @@ func (l *load) addGhostOrder() {
 		outcome: watcher.Succeeded, counts: watcher.Counts{Total: 1, Succeeded: 1},
 	}
 	l.channels[ghostOrder] = slackChannel(0)
-	l.cloud.Add(project, ghostOrder, l.orders[ghostOrder].script)
+	l.cloud.Add(rig.Project, ghostOrder, l.orders[ghostOrder].script)
 }
 
 // kill kills all workers.
 func (f *fleet) kill() {
 	for _, w := range f.workers {
-		w.kill()
+		w.Kill()
 		f.workerKills.Add(1)
 	}
 	f.killed = append(f.killed, f.workers...)
@@ -110,7 +111,7 @@ func (f *fleet) kill() {
 func (f *fleet) start(t *testing.T) {
 	t.Helper()
 	for i := range f.workers {
-		f.workers[i] = start(t, f.program, f.envs[i], "serve")
+		f.workers[i] = rig.Start(t, f.program, f.envs[i], "serve")
 	}
 	f.awaitReady(t)
 }
@@ -118,7 +119,7 @@ func (f *fleet) start(t *testing.T) {
 // awaitDue waits until the server knows that no worker is there, and all that is in the stream is due.
 func awaitDue(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 		if err != nil {
 			return err
@@ -134,7 +135,7 @@ func awaitDue(t *testing.T, js jetstream.JetStream) {
 		if err != nil {
 			return err
 		}
-		if info.State.Subjects["orders.due."+project+"."+ghostOrder] == 0 || len(info.State.Subjects) > 1 {
+		if info.State.Subjects["orders.due."+rig.Project+"."+ghostOrder] == 0 || len(info.State.Subjects) > 1 {
 			return fmt.Errorf("wake-ups: %v", info.State.Subjects)
 		}
 		return nil
@@ -144,7 +145,7 @@ func awaitDue(t *testing.T, js jetstream.JetStream) {
 // takeAllDue takes and acknowledges all that is due, and returns how many messages those are.
 func takeAllDue(t *testing.T, js jetstream.JetStream) (taken int) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 		if err != nil {
 			return err
@@ -172,7 +173,7 @@ func takeAllDue(t *testing.T, js jetstream.JetStream) (taken int) {
 // same by the consumer's count.
 func awaitAckFloor(t *testing.T, js jetstream.JetStream, path string) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 		if err != nil {
 			return err
@@ -196,7 +197,7 @@ func awaitAckFloor(t *testing.T, js jetstream.JetStream, path string) {
 // checkGhosts holds that so many messages lie in the stream, all of them below the ack floor.
 func checkGhosts(t *testing.T, js jetstream.JetStream, want int) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		stream, err := js.Stream(t.Context(), "ORDER_WAKEUPS")
 		if err != nil {
 			return err
@@ -231,7 +232,7 @@ func ghostRecord(t *testing.T, js jetstream.JetStream) watcher.Watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, err := bucket.Get(t.Context(), project+"."+ghostOrder)
+	entry, err := bucket.Get(t.Context(), rig.Project+"."+ghostOrder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -105,7 +106,7 @@ func leftIn(t *testing.T, s jetstream.Stream) (left []string) {
 func wholeStream(t testing.TB, js jetstream.JetStream, stream, subject string) []storedMessage {
 	t.Helper()
 	var messages []storedMessage
-	eventually(t, 5*time.Minute, func() error {
+	rig.Eventually(t, 5*time.Minute, func() error {
 		s, err := js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -119,7 +120,7 @@ func wholeStream(t testing.TB, js jetstream.JetStream, stream, subject string) [
 			want += n
 		}
 		messages = nil
-		err = readStream(t.Context(), js, stream, subject, func(m jetstream.Msg) {
+		err = rig.ReadStream(t.Context(), js, stream, subject, func(m jetstream.Msg) {
 			s := storedMessage{subject: m.Subject(), header: m.Headers(), body: m.Data()}
 			if meta, err := m.Metadata(); err == nil {
 				s.at = meta.Timestamp
@@ -135,7 +136,7 @@ func wholeStream(t testing.TB, js jetstream.JetStream, stream, subject string) [
 		return nil
 	})
 	for _, m := range messages {
-		judgeEvent(t, stream, m.subject, m.header, m.body)
+		rig.JudgeEvent(t, stream, m.subject, m.header, m.body)
 	}
 	return messages
 }

@@ -1,16 +1,11 @@
 package main_test
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,18 +14,18 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // TestKill kills the only worker again and again.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	l := newLoad(300, 15*time.Second, 1)
-	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 1)
-	shortAckWait(t, n.js)
-	f.run(t, n.js, l, func(random *rand.Rand) {
+	n := rig.StartNATS(t, "")
+	f := startFleet(t, n.URL, l, 1)
+	rig.ShortAckWait(t, n.JS)
+	f.run(t, n.JS, l, func(random *rand.Rand) {
 		for range 12 {
 			wait(random, 200, 1400)
 			l.aim(random)
@@ -57,12 +52,12 @@ type workerFaults struct {
 
 func killAndSleep(t *testing.T, faults workerFaults) {
 	l := newLoad(faults.requests, faults.span, 2)
-	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 2)
+	n := rig.StartNATS(t, "")
+	f := startFleet(t, n.URL, l, 2)
 	if faults.ackWait == 3*time.Second {
-		shortAckWait(t, n.js)
+		rig.ShortAckWait(t, n.JS)
 	}
-	f.run(t, n.js, l, func(random *rand.Rand) {
+	f.run(t, n.JS, l, func(random *rand.Rand) {
 		slept := make(chan error, 1)
 		sleeper := rand.New(rand.NewPCG(random.Uint64(), 0))
 		go func() {
@@ -105,21 +100,21 @@ type serverDeaths struct {
 
 func killServer(t *testing.T, faults serverDeaths, more ...string) {
 	l := newLoad(faults.requests, faults.span, faults.seed)
-	n := startNATSWith(t, "", "always")
-	f := startFleet(t, n.url, l, 2, more...)
-	shortAckWait(t, n.js)
+	n := rig.StartNATSWith(t, "", "always")
+	f := startFleet(t, n.URL, l, 2, more...)
+	rig.ShortAckWait(t, n.JS)
 	if faults.ghosts != noGhosts {
 		f.plantGhosts(t, &n, l, faults.ghosts)
 	}
-	f.run(t, n.js, l, func(*rand.Rand) {
+	f.run(t, n.JS, l, func(*rand.Rand) {
 		random := rand.New(rand.NewPCG(faults.seed, 4))
 		for range faults.kills {
 			wait(random, 1500, 4500)
 			l.aim(random)
-			n.kill()
+			n.Kill()
 			f.serverKills.Add(1)
 			wait(random, 0, 1000)
-			n.process = start(t, build(t, natsServer), nil, "-c", n.config)
+			n.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", n.Config)
 		}
 	})
 }
@@ -134,8 +129,8 @@ type fleet struct {
 	program string
 	envs    [][]string
 	addrs   []string
-	workers []*process
-	killed  []*process
+	workers []*rig.Process
+	killed  []*rig.Process
 	slack   *slackemulator.Server
 	// recorded is called with the history that run checks; it may be nil.
 	recorded func(history)
@@ -152,7 +147,7 @@ func startFleet(t *testing.T, natsURL string, l *load, workers int, more ...stri
 	if slices.ContainsFunc(more, func(v string) bool { return strings.HasPrefix(v, "FAULT_") }) {
 		tags = append(tags, "faults")
 	}
-	return startFleetOf(t, build(t, worker, tags...), natsURL, l, workers, more...)
+	return startFleetOf(t, rig.Build(t, rig.Worker, tags...), natsURL, l, workers, more...)
 }
 
 // startFleetOf does so with workers of another program.
@@ -172,10 +167,10 @@ func startFleetOf(t *testing.T, program, natsURL string, l *load, workers int, m
 	more = append(more, "ORDERWATCH_SLACK_TOKEN="+slackToken, "ORDERWATCH_SLACK_API_URL="+slack.URL+"/api/",
 		"ORDERWATCH_SLACK_CHANNEL="+channels[0], "ORDERWATCH_SLACK_CHANNELS_ALLOWED="+strings.Join(channels, ","))
 	for range workers {
-		addr := freeAddr(t)
-		env := serveEnv(natsURL, modelArts.URL, addr, more...)
+		addr := rig.FreeAddr(t)
+		env := rig.ServeEnv(natsURL, modelArts.URL, addr, more...)
 		f.addrs, f.envs = append(f.addrs, addr), append(f.envs, env)
-		f.workers = append(f.workers, start(t, f.program, env, "serve"))
+		f.workers = append(f.workers, rig.Start(t, f.program, env, "serve"))
 	}
 	f.awaitReady(t)
 	return f
@@ -184,34 +179,34 @@ func startFleetOf(t *testing.T, program, natsURL string, l *load, workers int, m
 func (f *fleet) awaitReady(t *testing.T) {
 	t.Helper()
 	for _, addr := range f.addrs {
-		awaitReady(t, addr)
+		rig.AwaitReady(t, addr)
 	}
 }
 
 // restart kills a worker and starts it again.
 func (f *fleet) restart(t *testing.T, i int) {
 	t.Helper()
-	f.workers[i].kill()
+	f.workers[i].Kill()
 	f.killed = append(f.killed, f.workers[i])
 	f.workerKills.Add(1)
-	f.workers[i] = start(t, f.program, f.envs[i], "serve")
+	f.workers[i] = rig.Start(t, f.program, f.envs[i], "serve")
 }
 
 // replace ends a worker as a rolling upgrade does, and starts a program in its place.
 func (f *fleet) replace(t *testing.T, i int, program string) {
 	t.Helper()
-	if code, _ := f.workers[i].terminate(t); code != 0 {
+	if code, _ := f.workers[i].Terminate(t); code != 0 {
 		t.Errorf("worker %d ended with %d", i, code)
 	}
 	f.killed = append(f.killed, f.workers[i])
 	f.workerKills.Add(1)
-	f.workers[i] = start(t, program, f.envs[i], "serve")
-	awaitReady(t, f.addrs[i])
+	f.workers[i] = rig.Start(t, program, f.envs[i], "serve")
+	rig.AwaitReady(t, f.addrs[i])
 }
 
 // sleep pauses a worker and wakes it.
 func (f *fleet) sleep(i int, d time.Duration) error {
-	p := f.workers[i].command.Process
+	p := f.workers[i].Command.Process
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("pause worker %d: %w", i, err)
 	}
@@ -219,9 +214,6 @@ func (f *fleet) sleep(i int, d time.Duration) error {
 	f.sleeps.Add(1)
 	return p.Signal(syscall.SIGCONT)
 }
-
-// drainLimit is how long all may take to finish after the last fault and the last request.
-const drainLimit = 2 * time.Minute
 
 // run publishes the load while faults happen, waits until all is finished, and checks the history.
 func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*rand.Rand)) {
@@ -241,7 +233,7 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless time.Time) {
 	t.Helper()
 	f.awaitReady(t)
-	awaitDrained(t, js)
+	rig.AwaitDrained(t, js)
 	drained := time.Now()
 
 	f.awaitTold(t, js)
@@ -263,15 +255,15 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
 		v.missing, v.doubled, v.told, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
 	t.Logf("the last fault was over at %s; what the patrol did:\n%s", faultless.Format(time.RFC3339Nano), f.patrolled())
-	if drained.Sub(faultless) > drainLimit && drained.Sub(l.lastAck) > drainLimit {
-		t.Errorf("not drained within %s", drainLimit)
+	if drained.Sub(faultless) > rig.DrainLimit && drained.Sub(l.lastAck) > rig.DrainLimit {
+		t.Errorf("not drained within %s", rig.DrainLimit)
 	}
 }
 
 // awaitTold waits until people have been told of all.
 func (f *fleet) awaitTold(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, drainLimit, func() error {
+	rig.Eventually(t, rig.DrainLimit, func() error {
 		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
 		if err != nil {
 			return err
@@ -303,7 +295,7 @@ var orderNames = regexp.MustCompile(`order\.pool-\d+`)
 func (f *fleet) usages(t *testing.T) (usages []workerUsage) {
 	t.Helper()
 	for _, addr := range f.addrs {
-		m := metricsOf(t, addr)
+		m := rig.MetricsOf(t, addr)
 		usages = append(usages, workerUsage{
 			goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], memory: m["process_resident_memory_bytes"] / (1 << 20),
 		})
@@ -314,7 +306,7 @@ func (f *fleet) usages(t *testing.T) (usages []workerUsage) {
 // outputs returns what each worker printed.
 func (f *fleet) outputs() (outputs []string) {
 	for _, p := range slices.Concat(f.killed, f.workers) {
-		outputs = append(outputs, p.text())
+		outputs = append(outputs, p.Text())
 	}
 	return outputs
 }
@@ -332,24 +324,6 @@ func (f *fleet) patrolled() string {
 	return lines.String()
 }
 
-// metricsOf returns the metrics of the worker that listens on addr, by name and labels.
-func metricsOf(t testing.TB, addr string) map[string]float64 {
-	t.Helper()
-	answer, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	metrics := make(map[string]float64)
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		if number, err := strconv.ParseFloat(value, 64); err == nil {
-			metrics[name] = number
-		}
-	}
-	return metrics
-}
-
 // What the workers are given and must not show.
 const (
 	modelArtsToken = "planted-token"
@@ -358,58 +332,3 @@ const (
 
 func orderName(i int) string { return fmt.Sprintf("order.pool-%03d", i) }
 func requestID(i int) string { return fmt.Sprintf("build-%03d", i) }
-
-// awaitDrained waits until nothing is left to do.
-func awaitDrained(t *testing.T, js jetstream.JetStream) {
-	t.Helper()
-	eventually(t, drainLimit, func() error {
-		for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {
-			s, err := js.Stream(t.Context(), name)
-			if err != nil {
-				return err
-			}
-			if n := s.CachedInfo().State.Msgs; n > 0 {
-				return fmt.Errorf("%s holds %d messages: %s", name, n, firstOf(t.Context(), s))
-			}
-		}
-		return nil
-	})
-}
-
-// firstOf shows the stream's oldest message.
-func firstOf(ctx context.Context, s jetstream.Stream) string {
-	m, err := s.GetMsg(ctx, s.CachedInfo().State.FirstSeq)
-	if err != nil {
-		return err.Error() // it has gone, or the server has
-	}
-	return fmt.Sprintf("the oldest, of %s, is %s %.300s", m.Time.Format(time.RFC3339Nano), m.Subject, m.Data)
-}
-
-// completion reads the data of a completion event.
-func completion(t *testing.T, m jetstream.Msg) watcher.Completion {
-	t.Helper()
-	var event struct{ Data watcher.Completion }
-	if err := json.Unmarshal(m.Data(), &event); err != nil {
-		t.Fatal(err)
-	}
-	return event.Data
-}
-
-// checkRecords holds that there are so many records and that all are ended.
-func checkRecords(t *testing.T, js jetstream.JetStream, want int) {
-	t.Helper()
-	got := 0
-	stored(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>", func(m jetstream.Msg) {
-		got++
-		w, err := watcher.DecodeWatch(m.Data())
-		if err != nil {
-			t.Error(err)
-		}
-		if w.State != watcher.Ended {
-			t.Errorf("record of %s is %s", w.Order, w.State)
-		}
-	})
-	if got != want {
-		t.Errorf("%d records; want %d", got, want)
-	}
-}

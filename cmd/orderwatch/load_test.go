@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -176,7 +177,7 @@ func (l *load) publishOne(ctx context.Context, js jetstream.JetStream, r planned
 
 // insist publishes the request until it has a PubAck.
 func (l *load) insist(ctx context.Context, js jetstream.JetStream, r plannedRequest) error {
-	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q,"slack_channel":%q}`, project, r.order, r.id, l.channels[r.order])
+	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q,"slack_channel":%q}`, rig.Project, r.order, r.id, l.channels[r.order])
 	for {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := js.Publish(try, "orders.watch", body)

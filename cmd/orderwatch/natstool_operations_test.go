@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestNatsToolOperations runs the commands that deploy/README.md names for one stream, under open watches.
@@ -33,7 +35,7 @@ func TestNatsToolOperations(t *testing.T) {
 		}
 		to := l.elsewhere(t, stream)
 		args := strings.Fields(strings.TrimPrefix(strings.ReplaceAll(command, "<tag>", to), "nats "))
-		eventually(t, patience, func() error { // NATS refuses it while it moves what was changed before
+		rig.Eventually(t, rig.Patience, func() error { // NATS refuses it while it moves what was changed before
 			run := exec.Command(natsTool(t), args...)
 			run.Env = append(os.Environ(), "NATS_URL="+l.url, "XDG_CONFIG_HOME="+t.TempDir())
 			if out, err := run.CombinedOutput(); err != nil {

@@ -8,14 +8,16 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestNatsToolReplicas runs the six commands that deploy/README.md names, on three servers with one replica of
 // everything: from 1 to 3 and back. doctor says what is left, until all have three. Case N4.
 func TestNatsToolReplicas(t *testing.T) {
 	c := startCluster(t)
-	env := newClinic(t).env(c.url)
-	provision(t, env)
+	env := rig.NewClinic(t).Env(c.url)
+	rig.Provision(t, env)
 	readme, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +30,7 @@ func TestNatsToolReplicas(t *testing.T) {
 	}
 	change := func(command string) {
 		t.Helper()
-		eventually(t, patience, func() error { // NATS refuses it while it moves what was changed before
+		rig.Eventually(t, rig.Patience, func() error { // NATS refuses it while it moves what was changed before
 			run := exec.Command(natsTool(t), strings.Fields(strings.TrimPrefix(command, "nats "))...)
 			run.Env = append(os.Environ(), "NATS_URL="+c.url, "XDG_CONFIG_HOME="+t.TempDir())
 			if out, err := run.CombinedOutput(); err != nil {
@@ -40,14 +42,14 @@ func TestNatsToolReplicas(t *testing.T) {
 	}
 	for n, command := range commands {
 		change(command)
-		_, out := doctor(t, env, "-o", "json")
-		all := findings(t, out)
-		if uneven := has(all, finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 5) {
-			t.Errorf("after %s doctor says that they differ: %t\n%s", command, uneven, bad(all))
+		_, out := rig.Doctor(t, env, "-o", "json")
+		all := rig.Findings(t, out)
+		if uneven := rig.Has(all, rig.Finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 5) {
+			t.Errorf("after %s doctor says that they differ: %t\n%s", command, uneven, rig.Bad(all))
 		}
 		for _, left := range commands[n+1:] {
-			if !has(all, finding{Check: "assets.replicas", Level: "warning", Do: left}) {
-				t.Errorf("after %s doctor does not name %s\n%s", command, left, bad(all))
+			if !rig.Has(all, rig.Finding{Check: "assets.replicas", Level: "warning", Do: left}) {
+				t.Errorf("after %s doctor does not name %s\n%s", command, left, rig.Bad(all))
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -42,7 +43,7 @@ func (s *exampleSite) tool(t *testing.T, args ...string) (output, log string) {
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	c := exec.CommandContext(ctx, natsTool(t), args...)
-	c.Env = []string{"HOME=" + t.TempDir(), "NATS_URL=" + s.nats.url}
+	c.Env = []string{"HOME=" + t.TempDir(), "NATS_URL=" + s.nats.URL}
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Run(); err != nil {
 		t.Fatalf("nats %v: %v\n%s%s", args, err, &stdout, &stderr)
@@ -86,13 +87,13 @@ func mustHold(t *testing.T, text string, wanted ...string) {
 func TestNatsToolContract(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t)
-	order := watcher.Order{ProjectID: project, Name: "order.never"}
-	body := fmt.Sprintf(`{"project_id":%q,"order_name":"order.never","request_id":"build-771","labels":{"env":"prod"}}`, project)
+	order := watcher.Order{ProjectID: rig.Project, Name: "order.never"}
+	body := fmt.Sprintf(`{"project_id":%q,"order_name":"order.never","request_id":"build-771","labels":{"env":"prod"}}`, rig.Project)
 	_, log := site.tool(t, "pub", "-J", "--no-templates", "orders.watch", body)
 	mustHold(t, log, "Stored in Stream: ORDER_REQUESTS Sequence: 1")
 
 	var w watcher.Snapshot
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if site.request(t, "get", order, &w); w.Polls == 0 {
 			return fmt.Errorf("not polled: %+v", w)
 		}
@@ -116,7 +117,7 @@ func TestNatsToolContract(t *testing.T) {
 		t.Errorf("cancel answers %+v", cancelled)
 	}
 	var accepted events.Accepted
-	site.request(t, "watch", watcher.Order{ProjectID: project, Name: "order.succeeded"}, &accepted)
+	site.request(t, "watch", watcher.Order{ProjectID: rig.Project, Name: "order.succeeded"}, &accepted)
 	if accepted.State != "watching" || accepted.RequestID == "" {
 		t.Errorf("watch answers %+v", accepted)
 	}
@@ -150,12 +151,12 @@ func (s *exampleSite) mustBeCancelled(t *testing.T, printed string) {
 func TestNatsToolErrors(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t)
-	order := fmt.Sprintf(`{"project_id":%q,"order_name":"order.succeeded"}`, project)
-	ended := fmt.Sprintf(`{"project_id":%q,"order_name":"order.succeeded","by":"alice"}`, project)
+	order := fmt.Sprintf(`{"project_id":%q,"order_name":"order.succeeded"}`, rig.Project)
+	ended := fmt.Sprintf(`{"project_id":%q,"order_name":"order.succeeded","by":"alice"}`, rig.Project)
 	site.tool(t, "pub", "-J", "orders.watch", order)
-	awaitCompletions(t, site.nats.js, 1)
+	rig.AwaitCompletions(t, site.nats.JS, 1)
 	for _, c := range []struct{ endpoint, body, code, says string }{
-		{"get", fmt.Sprintf(`{"project_id":%q,"order_name":"order.other"}`, project), "404", "no watch of this order is known"},
+		{"get", fmt.Sprintf(`{"project_id":%q,"order_name":"order.other"}`, rig.Project), "404", "no watch of this order is known"},
 		{"get", `{"order":"x"}`, "400", "order: is no field of this request"},
 		{"list", `{"limit":0}`, "400", "limit: must be"},
 		{"cancel", order, "400", "by: is required"},
@@ -174,12 +175,12 @@ func TestNatsToolReports(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t)
 	for _, order := range []string{"order.succeeded", "order.never"} {
-		site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q}`, project, order))
+		site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q}`, rig.Project, order))
 	}
-	awaitCompletions(t, site.nats.js, 1)
-	eventually(t, patience, func() error {
+	rig.AwaitCompletions(t, site.nats.JS, 1)
+	rig.Eventually(t, rig.Patience, func() error {
 		var w watcher.Snapshot
-		if err := site.tryRequest(t, "get", watcher.Order{ProjectID: project, Name: "order.never"}, &w); err != nil || w.Polls > 0 {
+		if err := site.tryRequest(t, "get", watcher.Order{ProjectID: rig.Project, Name: "order.never"}, &w); err != nil || w.Polls > 0 {
 			return err
 		}
 		return errors.New("not polled")
@@ -207,7 +208,7 @@ func TestNatsToolReports(t *testing.T) {
 	}
 	mustHold(t, stats, "orderwatch Service Statistics")
 
-	eventually(t, patience, func() error { // a wake-up is twice there while it is renewed
+	rig.Eventually(t, rig.Patience, func() error { // a wake-up is twice there while it is renewed
 		streams, _ := site.tool(t, "stream", "report")
 		for _, want := range []string{
 			`ORDER_REQUESTS +│ File +│ +│ 1 +│ 0 `, // all are taken
@@ -236,7 +237,7 @@ func TestNatsToolShell(t *testing.T) {
 	site := newExampleSite(t, natsTool(t)+" nats")
 	env := []string{"EVERY=0.2", "REQUESTED_BY={{Count}}", "LINK=https://ci.example/771"}
 	site.waits(t, "build-771", func(t *testing.T, order string) (int, string) {
-		return site.run(t, env, script, project, order, "build-771")
+		return site.run(t, env, script, rig.Project, order, "build-771")
 	})
 
 	for _, c := range []struct {
@@ -248,12 +249,12 @@ func TestNatsToolShell(t *testing.T) {
 		{"timed out", "order.never", "build-772", []string{"WATCH_TIMEOUT=1s"}, 4, "timed_out"},
 		{"rejected", "order.never", "build-773", []string{"WATCH_TIMEOUT=nonsense"}, 2, "rejected: timeout: must be"},
 		{"not heard of", "order.never", "build-774", []string{"WAIT_LIMIT=3"}, 1, "nothing heard of build-774 within 3 s"},
-		{"no NATS", "order.never", "build-775", []string{"PUBLISH_LIMIT=1", "NATS_URL=nats://" + freeAddr(t)}, 1, "no servers available"},
-		{"no stream", "order.never", "build-776", []string{"PUBLISH_LIMIT=1", "NATS_URL=" + startNATS(t, "").url}, 1, "No responders"},
+		{"no NATS", "order.never", "build-775", []string{"PUBLISH_LIMIT=1", "NATS_URL=nats://" + rig.FreeAddr(t)}, 1, "no servers available"},
+		{"no stream", "order.never", "build-776", []string{"PUBLISH_LIMIT=1", "NATS_URL=" + rig.StartNATS(t, "").URL}, 1, "No responders"},
 		{"usage", "order.never", "", nil, 2, "usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			args := slices.DeleteFunc([]string{project, c.order, c.id}, func(arg string) bool { return arg == "" })
+			args := slices.DeleteFunc([]string{rig.Project, c.order, c.id}, func(arg string) bool { return arg == "" })
 			if code, output := site.run(t, append(slices.Clone(env), c.env...), script, args...); code != c.code || !strings.Contains(output, c.says) {
 				t.Errorf("exit code %d; want %d and %q in:\n%s", code, c.code, c.says, output)
 			}
@@ -266,10 +267,10 @@ func TestNatsToolShell(t *testing.T) {
 func TestNatsToolShellWaits(t *testing.T) {
 	t.Parallel()
 	site := newExampleSite(t, natsTool(t)+" nats")
-	order := watcher.Order{ProjectID: project, Name: "order.cancelled"}
+	order := watcher.Order{ProjectID: rig.Project, Name: "order.cancelled"}
 	cancel := func(by string) {
 		var w watcher.Snapshot
-		eventually(t, patience, func() error { // from when it is watched
+		rig.Eventually(t, rig.Patience, func() error { // from when it is watched
 			if err := site.tryRequest(t, "get", order, &w); err != nil || w.State == watcher.Watching {
 				return err
 			}
@@ -277,33 +278,33 @@ func TestNatsToolShellWaits(t *testing.T) {
 		})
 		site.request(t, "cancel", events.CancelRequest{Order: order, By: by}, &w)
 	}
-	site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-1"}`, project, order.Name))
+	site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-1"}`, rig.Project, order.Name))
 	cancel("alice")
-	awaitCompletions(t, site.nats.js, 1)
+	rig.AwaitCompletions(t, site.nats.JS, 1)
 
-	waits := start(t, exampleDir+"shell/await-order.sh", []string{"PATH=" + site.path, "NATS_URL=" + site.nats.url, "EVERY=0.2"}, project, order.Name, "build-2")
-	eventually(t, patience, func() error {
-		if !strings.Contains(waits.text(), "still processing") {
-			return fmt.Errorf("it does not say how far it is:\n%s", waits.text())
+	waits := rig.Start(t, exampleDir+"shell/await-order.sh", []string{"PATH=" + site.path, "NATS_URL=" + site.nats.URL, "EVERY=0.2"}, rig.Project, order.Name, "build-2")
+	rig.Eventually(t, rig.Patience, func() error {
+		if !strings.Contains(waits.Text(), "still processing") {
+			return fmt.Errorf("it does not say how far it is:\n%s", waits.Text())
 		}
 		return nil
 	})
-	site.nats.terminate(t)
-	start(t, build(t, natsServer), nil, "-c", site.nats.config)
-	eventually(t, patience, func() error {
-		if !site.nats.js.Conn().IsConnected() {
+	site.nats.Terminate(t)
+	rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", site.nats.Config)
+	rig.Eventually(t, rig.Patience, func() error {
+		if !site.nats.JS.Conn().IsConnected() {
 			return errors.New("NATS is away")
 		}
 		return nil
 	})
 	cancel("bob")
 	select {
-	case <-waits.done:
-	case <-time.After(patience):
+	case <-waits.Done:
+	case <-time.After(rig.Patience):
 		t.Fatal("it waits for ever")
 	}
-	if code := waits.command.ProcessState.ExitCode(); code != 6 {
+	if code := waits.Command.ProcessState.ExitCode(); code != 6 {
 		t.Errorf("exit code %d; want 6", code)
 	}
-	mustHold(t, waits.text(), "cancelled by bob")
+	mustHold(t, waits.Text(), "cancelled by bob")
 }

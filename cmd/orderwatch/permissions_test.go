@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -46,9 +47,9 @@ func TestPermissions(t *testing.T) {
 	for _, user := range []string{"worker", "producer", "person", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
-	g := startGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	g := rig.StartGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
 	cloud := emulator.New(emulator.Options{})
-	cloud.Add(project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
+	cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	slack := slackemulator.New(slackemulator.Options{})
@@ -57,26 +58,26 @@ func TestPermissions(t *testing.T) {
 	people := httptest.NewServer(slack)
 	t.Cleanup(people.Close)
 
-	addr := freeAddr(t)
-	setup := start(t, build(t, worker), serveEnv(g.url, modelArts.URL, addr, "ORDERWATCH_NATS_USER=setup", "ORDERWATCH_NATS_PASSWORD=planted-setup"), "serve")
-	awaitReady(t, addr)
-	setup.terminate(t)
+	addr := rig.FreeAddr(t)
+	setup := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(g.URL, modelArts.URL, addr, "ORDERWATCH_NATS_USER=setup", "ORDERWATCH_NATS_PASSWORD=planted-setup"), "serve")
+	rig.AwaitReady(t, addr)
+	setup.Terminate(t)
 
-	var workers []*process
+	var workers []*rig.Process
 	for range 2 { // they tell each other of accounts
-		addr := freeAddr(t)
-		workers = append(workers, start(t, build(t, worker), serveEnv(g.url, modelArts.URL, addr,
+		addr := rig.FreeAddr(t)
+		workers = append(workers, rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(g.URL, modelArts.URL, addr,
 			"ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PASSWORD=planted-worker", "ORDERWATCH_PROVISION=false",
 			"ORDERWATCH_SLACK_TOKEN=xoxb-planted", "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+people.URL+"/api/"), "serve"))
-		awaitReady(t, addr)
+		rig.AwaitReady(t, addr)
 	}
 
-	producer, denied := loginAs(t, g.url, "producer")
-	publish(t, producer, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-1"}`, project))
-	publish(t, producer, `{"no":"request"}`)
+	producer, denied := loginAs(t, g.URL, "producer")
+	rig.Publish(t, producer, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-1"}`, rig.Project))
+	rig.Publish(t, producer, `{"no":"request"}`)
 	mustNot(t, producer, denied, "orders.completed.succeeded.p.order.forged")
 
-	person, denied := loginAs(t, g.url, "person")
+	person, denied := loginAs(t, g.URL, "person")
 	if subject := firstCompletion(t, person); !strings.HasSuffix(subject, ".order.pool-1") {
 		t.Errorf("the person sees %s", subject)
 	}
@@ -86,15 +87,15 @@ func TestPermissions(t *testing.T) {
 	since := time.Now().UTC().Truncate(time.Second)
 	event := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":"io.orderwatch.attention.v1","datacontenttype":"application/json",
 		"data":{"account":"ab12","kind":"credentials","region":"cn-north-4","project_id":%q,"cause":"login","reason":"401","since":%q,"waiting":1,"waiting_all":1}}`,
-		project, since.Format(time.RFC3339))
-	if _, err := g.js.Publish(t.Context(), "orders.attention.credentials."+project, []byte(event)); err != nil {
+		rig.Project, since.Format(time.RFC3339))
+	if _, err := g.JS.Publish(t.Context(), "orders.attention.credentials."+rig.Project, []byte(event)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if m := slack.Messages("C0ONCALL"); len(m) != 2 { // the summary and the notice
 			return fmt.Errorf("%d messages in Slack", len(m))
 		}
-		bucket, err := g.js.KeyValue(t.Context(), "ORDER_SLACK")
+		bucket, err := g.JS.KeyValue(t.Context(), "ORDER_SLACK")
 		if err != nil {
 			return err
 		}
@@ -102,12 +103,12 @@ func TestPermissions(t *testing.T) {
 		return err
 	})
 	for _, w := range workers {
-		if code, _ := w.terminate(t); code != 0 {
+		if code, _ := w.Terminate(t); code != 0 {
 			t.Errorf("a worker exits with %d", code)
 		}
 		for _, bad := range []string{"denies a permission", "level=ERROR", "is not as wanted", "not read"} {
-			if strings.Contains(w.text(), bad) {
-				t.Errorf("a worker's log says %q:\n%s", bad, tail(w.text(), 3000))
+			if strings.Contains(w.Text(), bad) {
+				t.Errorf("a worker's log says %q:\n%s", bad, rig.Tail(w.Text(), 3000))
 			}
 		}
 	}
@@ -124,7 +125,7 @@ func mustNot(t *testing.T, js jetstream.JetStream, denied <-chan error, subject 
 		if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(rig.Patience):
 		t.Errorf("%s was not denied", subject)
 	}
 }
@@ -140,7 +141,7 @@ func firstCompletion(t *testing.T, js jetstream.JetStream) string {
 		t.Fatal(err)
 	}
 	subject := ""
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		m, err := consumer.Next(jetstream.FetchMaxWait(2 * time.Second))
 		if err == nil {
 			subject = m.Subject()

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -40,7 +41,7 @@ func slackChannel(i int) string { return fmt.Sprintf("C%08d", i) }
 func (l *load) addOrder(name string, random *rand.Rand) {
 	script := randomOrder(random)
 	l.orders[name] = script
-	l.cloud.Add(project, name, script.script)
+	l.cloud.Add(rig.Project, name, script.script)
 	p := new(pollTimes)
 	for m := range p.reached {
 		p.reached[m] = make(chan struct{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -61,15 +62,15 @@ func newRequestsWhileWaiting(t *testing.T, q quota, watches int, bound time.Dura
 	}})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	n := startNATS(t, "")
-	addr := freeAddr(t)
-	start(t, build(t, worker), steadyEnv(n.url, modelArts.URL, addr, 20*time.Second, "ORDERWATCH_MODELARTS_RATE="+q.rate), "serve")
-	awaitReady(t, addr)
-	fill(t, n.js, 0, watches)
-	awaitWaiting(t, n.js, watches)
+	n := rig.StartNATS(t, "")
+	addr := rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), steadyEnv(n.URL, modelArts.URL, addr, 20*time.Second, "ORDERWATCH_MODELARTS_RATE="+q.rate), "serve")
+	rig.AwaitReady(t, addr)
+	fill(t, n.JS, 0, watches)
+	awaitWaiting(t, n.JS, watches)
 
 	askedBefore, begin := asked.Load(), time.Now()
-	took := startNew(t, n.js, 50)
+	took := startNew(t, n.JS, 50)
 	t.Logf("%d watches wait for the account, which was asked %d times in %s: from PubAck to record %s",
 		watches, asked.Load()-askedBefore, time.Since(begin).Round(time.Millisecond), spread(took))
 	slices.Sort(took)
@@ -82,7 +83,7 @@ func newRequestsWhileWaiting(t *testing.T, q quota, watches int, bound time.Dura
 // awaitWaiting waits until so many wake-ups have been put off.
 func awaitWaiting(t *testing.T, js jetstream.JetStream, watches int) {
 	t.Helper()
-	eventually(t, 5*time.Minute, func() error {
+	rig.Eventually(t, 5*time.Minute, func() error {
 		stream, err := js.Stream(t.Context(), "ORDER_WAKEUPS")
 		if err != nil {
 			return err
@@ -124,7 +125,7 @@ func startNew(t *testing.T, js jetstream.JetStream, requests int) []time.Duratio
 		<-pace.C
 	}
 	var took []time.Duration
-	for limit := time.After(patience); len(acked) > 0; {
+	for limit := time.After(rig.Patience); len(acked) > 0; {
 		select {
 		case record := <-written.Updates():
 			if at, ok := acked[record.Key()]; ok {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -42,22 +43,22 @@ func restartUnderLoad(t *testing.T, r restart) {
 	cloud := unending(r.watches, emulator.Options{Fault: w.polled, CallsKept: 1})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	n := startNATS(t, "")
-	addr := freeAddr(t)
-	program, env := build(t, worker), steadyEnv(n.url, modelArts.URL, addr, r.mean)
-	p := start(t, program, env, "serve")
-	awaitReady(t, addr)
-	w.listen(t, n.js)
-	setAckWait(t, n.js, r.ackWait)
-	fill(t, n.js, 0, r.watches)
+	n := rig.StartNATS(t, "")
+	addr := rig.FreeAddr(t)
+	program, env := rig.Build(t, rig.Worker), steadyEnv(n.URL, modelArts.URL, addr, r.mean)
+	p := rig.Start(t, program, env, "serve")
+	rig.AwaitReady(t, addr)
+	w.listen(t, n.JS)
+	setAckWait(t, n.JS, r.ackWait)
+	fill(t, n.JS, 0, r.watches)
 	w.awaitPolls(t, r.watches, time.Now().Add(r.mean), 4*r.mean) // the first polls came in a bunch
 
 	before := w.worst(time.Now().Add(-r.mean))
-	p.kill()
+	p.Kill()
 	killed := time.Now()
-	caughtOrders := inFlight(t, n.js)
+	caughtOrders := inFlight(t, n.JS)
 	time.Sleep(time.Until(killed.Add(time.Second)))
-	start(t, program, env, "serve")
+	rig.Start(t, program, env, "serve")
 	w.awaitPolls(t, r.watches, killed.Add(r.ackWait+grace), 2*r.ackWait+4*r.mean)
 
 	slack := time.Duration(0)
@@ -108,7 +109,7 @@ func setAckWait(t *testing.T, js jetstream.JetStream, ackWait time.Duration) {
 func inFlight(t *testing.T, js jetstream.JetStream) map[string]bool {
 	t.Helper()
 	orders := make(map[string]bool)
-	eventually(t, patience, func() error { // the server may not have noticed the kill yet
+	rig.Eventually(t, rig.Patience, func() error { // the server may not have noticed the kill yet
 		consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 		if err != nil {
 			return err
@@ -130,7 +131,7 @@ func inFlight(t *testing.T, js jetstream.JetStream) map[string]bool {
 			if err != nil {
 				return err
 			}
-			orders[strings.TrimPrefix(m.Subject, "orders.due."+project+".")] = true
+			orders[strings.TrimPrefix(m.Subject, "orders.due."+rig.Project+".")] = true
 			sequence = m.Sequence
 		}
 		if len(orders) != info.NumAckPending {
@@ -163,7 +164,7 @@ func (w *witness) listen(t *testing.T, js jetstream.JetStream) {
 				t.Error(err)
 				return
 			}
-			w.note(w.due, strings.TrimPrefix(m.Subject, prefix+project+"."), wakeup.At)
+			w.note(w.due, strings.TrimPrefix(m.Subject, prefix+rig.Project+"."), wakeup.At)
 		})
 		if err == nil {
 			err = sub.SetPendingLimits(-1, -1)
@@ -195,7 +196,7 @@ func (w *witness) note(where map[string][]time.Time, order string, at time.Time)
 // awaitPolls waits until so many orders have been polled since a time.
 func (w *witness) awaitPolls(t *testing.T, orders int, since time.Time, limit time.Duration) {
 	t.Helper()
-	eventually(t, time.Until(since)+limit, func() error {
+	rig.Eventually(t, time.Until(since)+limit, func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		polled := 0

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -57,46 +58,46 @@ func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 	before := buildReleaseBefore(t)
 	cloud := emulator.New(emulator.Options{})
 	for _, order := range []string{"order.broken", "order.good"} {
-		cloud.Add(project, order, running())
+		cloud.Add(rig.Project, order, running())
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	n := startNATS(t, "")
-	addr := freeAddr(t)
-	this := start(t, build(t, worker), serveEnv(n.url, modelArts.URL, addr), "serve")
-	awaitReady(t, addr)
+	n := rig.StartNATS(t, "")
+	addr := rig.FreeAddr(t)
+	this := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
+	rig.AwaitReady(t, addr)
 	ask := func(id, order string) {
-		publish(t, n.js, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, order, id))
+		rig.Publish(t, n.JS, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, order, id))
 	}
 	ask("broken-1", "order.broken")
 	ask("good-1", "order.good")
-	bucket, err := n.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	bucket, err := n.JS.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		t.Fatal(err)
 	}
 	changeRecord(t, bucket, "order.broken", "schema", 0)
 	var told, aside *jetstream.RawStreamMsg
-	eventually(t, 8*time.Minute, func() (err error) {
-		if told, err = lastMessage(t.Context(), n.js, "ORDER_EVENTS", "orders.attention.record."+project+".order.broken"); err != nil {
+	rig.Eventually(t, 8*time.Minute, func() (err error) {
+		if told, err = lastMessage(t.Context(), n.JS, "ORDER_EVENTS", "orders.attention.record."+rig.Project+".order.broken"); err != nil {
 			return fmt.Errorf("event: %w", err)
 		}
-		if aside, err = lastMessage(t.Context(), n.js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.=broken."+project+".order.broken"); err != nil {
+		if aside, err = lastMessage(t.Context(), n.JS, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.=broken."+rig.Project+".order.broken"); err != nil {
 			return fmt.Errorf("what is moved aside: %w", err)
 		}
 		return nil
 	})
-	this.terminate(t)
+	this.Terminate(t)
 
-	old := start(t, before, serveEnv(n.url, modelArts.URL, addr), "serve")
-	awaitReady(t, addr)
-	if _, err := n.js.PublishMsg(t.Context(), &nats.Msg{Subject: told.Subject, Data: told.Data}); err != nil {
+	old := rig.Start(t, before, rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
+	rig.AwaitReady(t, addr)
+	if _, err := n.JS.PublishMsg(t.Context(), &nats.Msg{Subject: told.Subject, Data: told.Data}); err != nil {
 		t.Fatal(err)
 	}
 	ask("broken-2", "order.broken")
 	ask("good-2", "order.good")
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		for id, order := range map[string]string{"broken-2": "order.broken", "good-2": "order.good"} {
-			if record := readRecord(t, bucket, order); !bytes.Contains(record.Value(), []byte(id)) {
+			if record := rig.ReadRecord(t, bucket, order); !bytes.Contains(record.Value(), []byte(id)) {
 				return fmt.Errorf("%s did not join", id)
 			}
 		}
@@ -104,16 +105,16 @@ func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 	})
 	// What is moved aside can be a record that the release before reads: its patrol takes it for overdue after a
 	// minute, and the wake-up that it publishes does no harm.
-	eventually(t, 4*time.Minute, func() error {
-		if !strings.Contains(old.text(), "wake-up was overdue") {
+	rig.Eventually(t, 4*time.Minute, func() error {
+		if !strings.Contains(old.Text(), "wake-up was overdue") {
 			return errors.New("the release before has not patrolled yet")
 		}
 		return nil
 	})
 	for _, order := range []string{"order.broken", "order.good"} {
-		cloud.Add(project, order, ended)
+		cloud.Add(rig.Project, order, ended)
 	}
-	for _, c := range awaitCompletions(t, n.js, 2) {
+	for _, c := range rig.AwaitCompletions(t, n.JS, 2) {
 		want := []string{"good-1", "good-2"}
 		if c.OrderName == "order.broken" {
 			want = []string{"broken-2"}
@@ -126,16 +127,16 @@ func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 			t.Errorf("the completion of %s names %v; want %v", c.OrderName, ids, want)
 		}
 	}
-	awaitDrained(t, n.js)
-	if m, err := lastMessage(t.Context(), n.js, "KV_ORDER_WATCHES", aside.Subject); err != nil || m.Sequence != aside.Sequence || !bytes.Equal(m.Data, aside.Data) {
+	rig.AwaitDrained(t, n.JS)
+	if m, err := lastMessage(t.Context(), n.JS, "KV_ORDER_WATCHES", aside.Subject); err != nil || m.Sequence != aside.Sequence || !bytes.Equal(m.Data, aside.Data) {
 		t.Errorf("what was moved aside has changed: %v", err)
 	}
-	for line := range strings.Lines(old.text()) {
+	for line := range strings.Lines(old.Text()) {
 		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
 			t.Logf("the release before says: %s", line)
 		}
 	}
-	if !strings.Contains(old.text(), "dropped what is no event of its subject") {
+	if !strings.Contains(old.Text(), "dropped what is no event of its subject") {
 		t.Error("the release before does not say that it dropped an event")
 	}
 }

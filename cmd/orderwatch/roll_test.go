@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -27,15 +28,15 @@ func TestRollOpenWatches(t *testing.T) {
 // in exactly one completion, no record was taken for broken, and nothing is left.
 func rollOpenWatches(t *testing.T, before string) {
 	l := newOpenLoad(500)
-	n := startNATS(t, "")
-	f := startFleetOf(t, before, n.url, l, 2, "ORDERWATCH_POLL_INITIAL=1s", "ORDERWATCH_POLL_MAX=4s")
-	this := build(t, worker)
-	l.publishAll(t, n.js)
-	l.awaitHeaders(t, n.js, 0)
+	n := rig.StartNATS(t, "")
+	f := startFleetOf(t, before, n.URL, l, 2, "ORDERWATCH_POLL_INITIAL=1s", "ORDERWATCH_POLL_MAX=4s")
+	this := rig.Build(t, rig.Worker)
+	l.publishAll(t, n.JS)
+	l.awaitHeaders(t, n.JS, 0)
 
 	joining, stop := context.WithCancel(t.Context())
 	joined := make(chan error, 1)
-	go func() { joined <- l.join(joining, n.js) }()
+	go func() { joined <- l.join(joining, n.JS) }()
 	for _, program := range []string{this, before, this} {
 		for i := range f.workers {
 			f.replace(t, i, program)
@@ -45,7 +46,7 @@ func rollOpenWatches(t *testing.T, before string) {
 		if program == this {
 			want = len(l.orders)
 		}
-		l.awaitHeaders(t, n.js, want) // every watch was polled and written by this release, or by the one before
+		l.awaitHeaders(t, n.JS, want) // every watch was polled and written by this release, or by the one before
 	}
 	stop()
 	if err := <-joined; err != nil {
@@ -53,14 +54,14 @@ func rollOpenWatches(t *testing.T, before string) {
 	}
 	ended := time.Now()
 	l.endAll()
-	f.finish(t, n.js, l, ended)
+	f.finish(t, n.JS, l, ended)
 
-	for _, m := range wholeStream(t, n.js, "ORDER_EVENTS", "orders.completed.>") {
+	for _, m := range wholeStream(t, n.JS, "ORDER_EVENTS", "orders.completed.>") {
 		if m.at.Before(ended) {
 			t.Errorf("%s was published before its order ended", m.subject)
 		}
 	}
-	if m, err := lastMessage(t.Context(), n.js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.broken"); !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if m, err := lastMessage(t.Context(), n.JS, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.broken"); !errors.Is(err, jetstream.ErrMsgNotFound) {
 		t.Errorf("broken records: %v, %v", m, err)
 	}
 	for _, output := range f.outputs() {
@@ -81,7 +82,7 @@ func newOpenLoad(orders int) *load {
 	}
 	for i := range orders {
 		order := orderName(i)
-		l.cloud.Add(project, order, running())
+		l.cloud.Add(rig.Project, order, running())
 		l.channels[order] = slackChannel(i % slackChannels)
 		l.orders[order] = scripted{script: ended, outcome: watcher.PartiallyFailed, counts: watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}}
 		l.requests = append(l.requests, plannedRequest{id: requestID(i), order: order})
@@ -119,7 +120,7 @@ func (l *load) join(ctx context.Context, js jetstream.JetStream) error {
 // endAll ends all orders.
 func (l *load) endAll() {
 	for order, o := range l.orders {
-		l.cloud.Add(project, order, o.script)
+		l.cloud.Add(rig.Project, order, o.script)
 	}
 }
 
@@ -128,11 +129,11 @@ func (l *load) awaitPolls(t *testing.T, more int) {
 	t.Helper()
 	want := make(map[string]int)
 	for order := range l.orders {
-		want[order] = l.cloud.Polls(project, order) + more
+		want[order] = l.cloud.Polls(rig.Project, order) + more
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		for order, n := range want {
-			if got := l.cloud.Polls(project, order); got < n {
+			if got := l.cloud.Polls(rig.Project, order); got < n {
 				return fmt.Errorf("%s was asked for %d times; want %d", order, got, n)
 			}
 		}
@@ -144,10 +145,10 @@ func (l *load) awaitPolls(t *testing.T, more int) {
 // watches.
 func (l *load) awaitHeaders(t *testing.T, js jetstream.JetStream, want int) {
 	t.Helper()
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		got := 0
 		for order := range l.orders {
-			m, err := lastMessage(t.Context(), js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES."+project+"."+order)
+			m, err := lastMessage(t.Context(), js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES."+rig.Project+"."+order)
 			if err != nil {
 				return err
 			}

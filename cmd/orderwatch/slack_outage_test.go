@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -21,13 +22,13 @@ func TestSlackAway(t *testing.T) {
 		during  = 100
 		lasts   = time.Minute
 	)
-	n := startNATS(t, "")
+	n := rig.StartNATS(t, "")
 	w := newSlackWorld(t, n, "away", worldSetting{workers: workers, history: true, speed: 60, cloud: emulator.Options{CallsKept: 1}})
 	asked := make(map[string]time.Time)
 	ask := func(i int) {
 		name := fmt.Sprintf("order.pool-%d", i)
 		fate := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node-0", Status: []string{"failed", "succeed"}[i%2]}}}
-		w.cloud.Add(project, name, fate)
+		w.cloud.Add(rig.Project, name, fate)
 		asked[name] = time.Now()
 		if err := w.ask(t.Context(), map[string]any{"order_name": name, "request_id": requestID(i)}); err != nil {
 			t.Fatal(err)

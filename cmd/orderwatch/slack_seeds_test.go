@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -30,8 +31,8 @@ func TestSlackSeeds(t *testing.T) {
 	if *slackSeed >= 0 {
 		first, last = *slackSeed, *slackSeed+1
 	}
-	n := startNATS(t, "")
-	build(t, worker, "faults")
+	n := rig.StartNATS(t, "")
+	rig.Build(t, rig.Worker, "faults")
 	var (
 		running                                         sync.WaitGroup
 		kills, faults, calls, messages, replies, doubts atomic.Int64
@@ -58,7 +59,7 @@ func TestSlackSeeds(t *testing.T) {
 		last-first, time.Since(begin).Round(time.Second), kills.Load(), calls.Load(), faults.Load(), messages.Load(), replies.Load(), doubts.Load())
 }
 
-func playSlackSeed(t *testing.T, n natsProcess, seed int) (*slackWorld, *slackVerdict) {
+func playSlackSeed(t *testing.T, n rig.NATS, seed int) (*slackWorld, *slackVerdict) {
 	random := rand.New(rand.NewPCG(uint64(seed), 60))
 	chance := &slackChance{random: rand.New(rand.NewPCG(uint64(seed), 61)), share: []float64{0.05, 0.15, 0.3}[random.IntN(3)]}
 	setting := worldSetting{
@@ -158,7 +159,7 @@ func (w *slackWorld) planOrders(random *rand.Rand) (orders []plannedOrder) {
 				fate.NotFoundFor = time.Hour
 			}
 		}
-		w.cloud.Add(project, o.name, fate)
+		w.cloud.Add(rig.Project, o.name, fate)
 		orders = append(orders, o)
 	}
 	return orders

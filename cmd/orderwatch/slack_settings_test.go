@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -38,7 +39,7 @@ type slackFlaw struct {
 
 	channel, class, code string   // of the metric, and of all else
 	says                 []string // what the one line of the log says
-	doctor               finding
+	doctor               rig.Finding
 	exit                 int // of doctor
 
 	mend    func(s *slackScene)
@@ -52,7 +53,7 @@ var slackFlaws = []slackFlaw{
 		env:   func(*slackScene) []string { return []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"} },
 		class: "token", code: "invalid_auth",
 		says:    []string{"slack takes no message, all wait until it does", "set ORDERWATCH_SLACK_TOKEN to the bot token (xoxb-…)", "restart the workers"},
-		doctor:  finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: invalid_auth", Do: "ORDERWATCH_SLACK_TOKEN"},
+		doctor:  rig.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: invalid_auth", Do: "ORDERWATCH_SLACK_TOKEN"},
 		exit:    1,
 		restart: func(*slackScene) []string { return nil },
 	}, {
@@ -60,7 +61,7 @@ var slackFlaws = []slackFlaw{
 		midway: func(s *slackScene) { s.slack.RevokeToken(slackToken) },
 		class:  "token", code: "token_revoked",
 		says:   []string{"slack takes no message, all wait until it does", "set ORDERWATCH_SLACK_TOKEN to the bot token (xoxb-…)"},
-		doctor: finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: token_revoked", Do: "ORDERWATCH_SLACK_TOKEN"},
+		doctor: rig.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: token_revoked", Do: "ORDERWATCH_SLACK_TOKEN"},
 		exit:   1,
 		restart: func(s *slackScene) []string {
 			s.slack.AddToken("xoxb-planted-new", allScopes...)
@@ -71,7 +72,7 @@ var slackFlaws = []slackFlaw{
 		wrong: func(s *slackScene) { s.slack.AddToken(slackToken, without("chat:write")...) },
 		class: "token", code: "missing_scope",
 		says:   []string{"slack takes no message, all wait until it does", "needs the scope chat:write", "give the Slack app the bot scope chat:write and install it again"},
-		doctor: finding{Check: "slack.scope", About: "chat:write", Level: "problem", Found: "nothing can be posted", Do: "install it again"},
+		doctor: rig.Finding{Check: "slack.scope", About: "chat:write", Level: "problem", Found: "nothing can be posted", Do: "install it again"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddToken(slackToken, allScopes...) },
 	}, {
@@ -79,7 +80,7 @@ var slackFlaws = []slackFlaw{
 		wrong:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Archived) },
 		channel: "C0ONCALL", class: "channel", code: "is_archived",
 		says:   []string{"slack refuses the channel", "unarchive the channel, or configure another"},
-		doctor: finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "is_archived", Do: "Unarchive the channel"},
+		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "is_archived", Do: "Unarchive the channel"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
@@ -87,7 +88,7 @@ var slackFlaws = []slackFlaw{
 		wrong:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.NotMember) },
 		channel: "C0ONCALL", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "not_in_channel", Do: "/invite the app into the channel"},
+		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "not_in_channel", Do: "/invite the app into the channel"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
@@ -98,14 +99,14 @@ var slackFlaws = []slackFlaw{
 		},
 		channel: "C0ONCALL", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: finding{Check: "slack.channel", About: "C0ONCALL", Level: "note", Found: "cannot be seen: missing_scope, needs the scope channels:read"},
+		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "note", Found: "cannot be seen: missing_scope, needs the scope channels:read"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
 		name:    "unknown channel",
 		env:     func(*slackScene) []string { return []string{"ORDERWATCH_SLACK_CHANNEL=C0LATER"} },
 		channel: "C0LATER", class: "channel", code: "channel_not_found",
 		says:   []string{"slack refuses the channel", "check the channel's ID", "/invite the app there"},
-		doctor: finding{Check: "slack.channel", About: "C0LATER", Level: "problem", Found: "channel_not_found", Do: "Check the channel's ID"},
+		doctor: rig.Finding{Check: "slack.channel", About: "C0LATER", Level: "problem", Found: "channel_not_found", Do: "Check the channel's ID"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0LATER", slackemulator.Open) },
 	}, {
@@ -115,14 +116,14 @@ var slackFlaws = []slackFlaw{
 		asks:    `,"slack_channel":"C0TEAM"`,
 		channel: "C0TEAM", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: finding{Check: "slack.channel", About: "C0TEAM", Level: "warning", Found: "not_in_channel", Do: "ORDERWATCH_SLACK_CHANNELS_ALLOWED"},
+		doctor: rig.Finding{Check: "slack.channel", About: "C0TEAM", Level: "warning", Found: "not_in_channel", Do: "ORDERWATCH_SLACK_CHANNELS_ALLOWED"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0TEAM", slackemulator.Open) },
 	}, {
 		name:  "webhook that was deleted",
 		env:   func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-gone") },
 		class: "token", code: "status_404",
 		says:   []string{"slack takes no message, all wait until it does", "make a new one and set ORDERWATCH_SLACK_WEBHOOK_URL"},
-		doctor: finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
+		doctor: rig.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		restart: func(s *slackScene) []string {
 			s.slack.AddWebhook("/services/T0/B0/planted-new", "C0ONCALL")
 			return s.webhook("/services/T0/B0/planted-new")
@@ -136,7 +137,7 @@ var slackFlaws = []slackFlaw{
 		env:     func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-hook") },
 		channel: "webhook", class: "channel", code: "status_410",
 		says:   []string{"slack refuses the channel", "unarchive the webhook's channel"},
-		doctor: finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
+		doctor: rig.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	},
 }
@@ -144,12 +145,12 @@ var slackFlaws = []slackFlaw{
 // A slackScene is a worker and its Slack, with streams of their own.
 type slackScene struct {
 	t       *testing.T
-	nats    natsProcess
+	nats    rig.NATS
 	prefix  string
 	slack   *slackemulator.Server
 	url     string // of the Slack
 	env     []string
-	worker  *process
+	worker  *rig.Process
 	addr    string // of its probes
 	channel string // where messages come to stand
 }
@@ -159,20 +160,20 @@ func (s *slackScene) webhook(path string) []string {
 	return []string{"ORDERWATCH_SLACK_TOKEN=", "ORDERWATCH_SLACK_CHANNEL=", "ORDERWATCH_SLACK_WEBHOOK_URL=" + s.url + path}
 }
 
-func newSlackScene(t *testing.T, n natsProcess, prefix string) *slackScene {
+func newSlackScene(t *testing.T, n rig.NATS, prefix string) *slackScene {
 	t.Helper()
 	s := &slackScene{t: t, nats: n, prefix: prefix, slack: slackemulator.New(slackemulator.Options{}), channel: "C0ONCALL"}
 	s.slack.AddToken(slackToken, allScopes...)
 	s.slack.AddChannel("C0ONCALL", slackemulator.Open)
 	cloud := emulator.New(emulator.Options{Tokens: []string{modelArtsToken}})
 	for i := range 4 {
-		cloud.Add(project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
+		cloud.Add(rig.Project, orderName(i), emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
 	}
 	modelArts, people := httptest.NewServer(cloud), httptest.NewServer(s.slack)
 	t.Cleanup(modelArts.Close)
 	t.Cleanup(people.Close)
 	s.url = people.URL
-	s.env = serveEnv(n.url, modelArts.URL, "127.0.0.1:0",
+	s.env = rig.ServeEnv(n.URL, modelArts.URL, "127.0.0.1:0",
 		"ORDERWATCH_SUBJECT_PREFIX="+prefix, "ORDERWATCH_STREAM_PREFIX="+prefix, "ORDERWATCH_SERVICE_PREFIX=service-"+prefix,
 		"ORDERWATCH_SLACK_TOKEN="+slackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+s.url+"/api/")
 	return s
@@ -182,17 +183,17 @@ func newSlackScene(t *testing.T, n natsProcess, prefix string) *slackScene {
 func (s *slackScene) start(more ...string) {
 	s.t.Helper()
 	faults := []string{"FAULT_SPEED=40", `FAULT_TIMING={"CheckEvery":"300ms"}`}
-	s.worker = start(s.t, build(s.t, worker, "faults"), slices.Concat(s.env, more, faults), "serve")
+	s.worker = rig.Start(s.t, rig.Build(s.t, rig.Worker, "faults"), slices.Concat(s.env, more, faults), "serve")
 	s.addr = healthAddr(s.t, s.worker)
-	awaitReady(s.t, s.addr)
+	rig.AwaitReady(s.t, s.addr)
 }
 
 // ask publishes requests for orders that have ended.
 func (s *slackScene) ask(more string, orders ...int) {
 	s.t.Helper()
 	for _, i := range orders {
-		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q%s}`, project, orderName(i), requestID(i), more)
-		if _, err := s.nats.js.Publish(s.t.Context(), s.prefix+".watch", []byte(body)); err != nil {
+		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q%s}`, rig.Project, orderName(i), requestID(i), more)
+		if _, err := s.nats.JS.Publish(s.t.Context(), s.prefix+".watch", []byte(body)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -201,7 +202,7 @@ func (s *slackScene) ask(more string, orders ...int) {
 // awaitTold waits until Slack has one message for each of the orders, and nothing else.
 func (s *slackScene) awaitTold(orders ...int) {
 	s.t.Helper()
-	eventually(s.t, time.Minute, func() error {
+	rig.Eventually(s.t, time.Minute, func() error {
 		var got []string
 		for _, m := range s.slack.Messages(s.channel) {
 			got = append(got, toldOrder.FindString(m.Text))
@@ -238,7 +239,7 @@ func (s *slackScene) ready() string {
 func (s *slackScene) refused() map[string]float64 {
 	s.t.Helper()
 	found := make(map[string]float64)
-	for name, value := range metricsOf(s.t, s.addr) {
+	for name, value := range rig.MetricsOf(s.t, s.addr) {
 		if labels, ok := strings.CutPrefix(name, "orderwatch_slack_refused_seconds"); ok {
 			found[labels] = value
 		}
@@ -248,7 +249,7 @@ func (s *slackScene) refused() map[string]float64 {
 
 // errors returns the lines of the log that a person should look at.
 func (s *slackScene) errors() (lines []string) {
-	for line := range strings.Lines(s.worker.text()) {
+	for line := range strings.Lines(s.worker.Text()) {
 		if strings.Contains(line, "level=ERROR") {
 			lines = append(lines, line)
 		}
@@ -261,7 +262,7 @@ func (s *slackScene) errors() (lines []string) {
 // doctor; and that when it is mended every order is told, once.
 func TestSlackSettings(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t, "")
+	n := rig.StartNATS(t, "")
 	for i, flaw := range slackFlaws {
 		t.Run(flaw.name, func(t *testing.T) {
 			t.Parallel()
@@ -288,7 +289,7 @@ func TestSlackSettings(t *testing.T) {
 			if flaw.mend != nil {
 				flaw.mend(s)
 			} else {
-				if code, _ := s.worker.terminate(t); code != 0 {
+				if code, _ := s.worker.Terminate(t); code != 0 {
 					t.Errorf("exit code %d", code)
 				}
 				s.env = append(s.env, "ORDERWATCH_SLACK_TOKEN="+slackToken)
@@ -305,8 +306,8 @@ func TestSlackSettings(t *testing.T) {
 func (flaw slackFlaw) see(t *testing.T, s *slackScene) {
 	t.Helper()
 	labels := fmt.Sprintf(`{channel="%s",class="%s",code="%s"}`, flaw.channel, flaw.class, flaw.code)
-	eventually(t, patience, func() error {
-		m := metricsOf(t, s.addr)
+	rig.Eventually(t, rig.Patience, func() error {
+		m := rig.MetricsOf(t, s.addr)
 		if put := m[`orderwatch_deliveries_total{action="put_back",consumer="slack"}`]; put < 3 {
 			return fmt.Errorf("%g deliveries put back", put) // each was tried
 		}
@@ -334,20 +335,20 @@ func (flaw slackFlaw) see(t *testing.T, s *slackScene) {
 		}
 	}
 	if flaw.doctor.Check == "assets.redelivered" {
-		eventually(t, patience, s.redelivered)
+		rig.Eventually(t, rig.Patience, s.redelivered)
 	}
-	code, out := doctor(t, s.env, "-o", "json")
-	if code != flaw.exit || !has(findings(t, out), flaw.doctor) {
+	code, out := rig.Doctor(t, s.env, "-o", "json")
+	if code != flaw.exit || !rig.Has(rig.Findings(t, out), flaw.doctor) {
 		t.Errorf("doctor: exit code %d; want %d and %+v in\n%s", code, flaw.exit, flaw.doctor, out)
 	}
-	if all := s.worker.text() + out; strings.Contains(all, "planted-") || strings.Contains(all, slackToken) {
+	if all := s.worker.Text() + out; strings.Contains(all, "planted-") || strings.Contains(all, slackToken) {
 		t.Error("the log or doctor shows a secret")
 	}
 }
 
 // redelivered returns nil if all that waits was tried more than once.
 func (s *slackScene) redelivered() error {
-	consumer, err := s.nats.js.Consumer(s.t.Context(), s.prefix+"_EVENTS", "slack")
+	consumer, err := s.nats.JS.Consumer(s.t.Context(), s.prefix+"_EVENTS", "slack")
 	if err != nil {
 		return err
 	}
@@ -360,20 +361,20 @@ func (s *slackScene) redelivered() error {
 // wantCalm waits until nothing is said of a trouble.
 func (s *slackScene) wantCalm() {
 	s.t.Helper()
-	eventually(s.t, time.Minute, func() error {
+	rig.Eventually(s.t, time.Minute, func() error {
 		if refused := s.refused(); len(refused) > 0 {
 			return fmt.Errorf("refused are %v", refused)
 		}
 		if ready := s.ready(); ready != "ok\n" {
 			return fmt.Errorf("/readyz says %q", ready)
 		}
-		if m := metricsOf(s.t, s.addr); m["orderwatch_untold_events"] != 0 || m["orderwatch_untold_oldest_seconds"] != 0 {
+		if m := rig.MetricsOf(s.t, s.addr); m["orderwatch_untold_events"] != 0 || m["orderwatch_untold_oldest_seconds"] != 0 {
 			return fmt.Errorf("%g events wait", m["orderwatch_untold_events"])
 		}
 		return nil
 	})
 	kept := 0
-	stored(s.t, s.nats.js, s.prefix+"_EVENTS", s.prefix+".undelivered.>", func(jetstream.Msg) { kept++ })
+	rig.Stored(s.t, s.nats.JS, s.prefix+"_EVENTS", s.prefix+".undelivered.>", func(jetstream.Msg) { kept++ })
 	if kept > 0 {
 		s.t.Errorf("%d messages were given up", kept)
 	}
@@ -383,13 +384,13 @@ func (s *slackScene) wantCalm() {
 // warning once, a finding of doctor, and nothing that wakes anybody.
 func TestSlackScopes(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t, "")
+	n := rig.StartNATS(t, "")
 	for i, tt := range []struct {
 		scope  string
-		doctor finding
+		doctor rig.Finding
 	}{
-		{"channels:history", finding{Check: "slack.scope", Level: "warning", Found: "may be doubled", Do: "install it again"}},
-		{"files:write", finding{Check: "slack.scope", Level: "note", Found: "not attached as a file", Do: "install it again"}},
+		{"channels:history", rig.Finding{Check: "slack.scope", Level: "warning", Found: "may be doubled", Do: "install it again"}},
+		{"files:write", rig.Finding{Check: "slack.scope", Level: "note", Found: "not attached as a file", Do: "install it again"}},
 	} {
 		t.Run(tt.scope, func(t *testing.T) {
 			t.Parallel()
@@ -399,8 +400,8 @@ func TestSlackScopes(t *testing.T) {
 			s.ask("", 1, 2, 3)
 			s.awaitTold(1, 2, 3)
 			s.wantCalm()
-			eventually(t, patience, func() error {
-				if n := strings.Count(s.worker.text(), "scopes="+tt.scope+" "); n != 1 {
+			rig.Eventually(t, rig.Patience, func() error {
+				if n := strings.Count(s.worker.Text(), "scopes="+tt.scope+" "); n != 1 {
 					return fmt.Errorf("the log names the scope %d times", n)
 				}
 				return nil
@@ -408,9 +409,9 @@ func TestSlackScopes(t *testing.T) {
 			if lines := s.errors(); len(lines) > 0 {
 				t.Errorf("errors in the log: %v", lines)
 			}
-			code, out := doctor(t, s.env, "-o", "json")
+			code, out := rig.Doctor(t, s.env, "-o", "json")
 			tt.doctor.About = tt.scope
-			if code != 0 || !has(findings(t, out), tt.doctor) {
+			if code != 0 || !rig.Has(rig.Findings(t, out), tt.doctor) {
 				t.Errorf("doctor: exit code %d; want 0 and %+v in\n%s", code, tt.doctor, out)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -28,7 +29,7 @@ const (
 // together or one by one.
 func TestSlackStorm(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t, "")
+	n := rig.StartNATS(t, "")
 	w := newSlackWorld(t, n, "storm", worldSetting{workers: 2, history: true, files: true, cloud: stormCloud()})
 	begin := time.Now()
 	w.askStorm(t)
@@ -80,13 +81,13 @@ func (w *slackWorld) askStorm(t testing.TB) {
 				fate.Items = append(fate.Items, emulator.Item{ResourceName: fmt.Sprintf("node-%d-%d", i, n+1), Status: "failed", Message: "flavor sold out"})
 			}
 		}
-		w.cloud.Add(project, name, fate)
-		request := map[string]any{"project_id": project, "order_name": name, "request_id": requestID(i)}
-		if _, err := w.nats.js.PublishAsync(w.prefix+".watch", encoded(request), jetstream.WithStallWait(time.Minute)); err != nil {
+		w.cloud.Add(rig.Project, name, fate)
+		request := map[string]any{"project_id": rig.Project, "order_name": name, "request_id": requestID(i)}
+		if _, err := w.nats.JS.PublishAsync(w.prefix+".watch", encoded(request), jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	<-w.nats.js.PublishAsyncComplete()
+	<-w.nats.JS.PublishAsyncComplete()
 	for i := 1; i < stormOrders; i += stormNever {
 		if err := w.cancel(t.Context(), fmt.Sprintf("order.pool-%d", i)); err != nil {
 			t.Fatal(err)
@@ -97,8 +98,8 @@ func (w *slackWorld) askStorm(t testing.TB) {
 // awaitCompletions waits until so many watches have ended, and returns how.
 func (w *slackWorld) awaitCompletions(t testing.TB, want uint64) []storedCompletion {
 	t.Helper()
-	eventually(t, patience, func() error {
-		s, err := w.nats.js.Stream(t.Context(), w.stream("EVENTS"))
+	rig.Eventually(t, rig.Patience, func() error {
+		s, err := w.nats.JS.Stream(t.Context(), w.stream("EVENTS"))
 		if err != nil {
 			return err
 		}
@@ -150,7 +151,7 @@ func digestsOf(messages []slackemulator.Message) (digests, watches int) {
 //
 // The ratio is that of the medians.
 func BenchmarkSlackStorm(b *testing.B) {
-	n := startNATS(b, "")
+	n := rig.StartNATS(b, "")
 	var with, without []time.Duration
 	for i := range b.N {
 		for _, log := range []bool{i%2 == 0, i%2 != 0} {
@@ -173,13 +174,13 @@ func BenchmarkSlackStorm(b *testing.B) {
 }
 
 // benchmarkStorm returns how long after the first request the last event was stored.
-func benchmarkStorm(b *testing.B, n natsProcess, prefix string, log bool) time.Duration {
+func benchmarkStorm(b *testing.B, n rig.NATS, prefix string, log bool) time.Duration {
 	w := newSlackWorld(b, n, prefix, worldSetting{workers: 2, history: true, plain: true, log: log, cloud: stormCloud()})
 	begin := time.Now()
 	w.askStorm(b)
 	completions := w.awaitCompletions(b, stormOrders)
 	for _, p := range w.workers {
-		p.kill()
+		p.Kill()
 	}
 	last := slices.MaxFunc(completions, func(x, y storedCompletion) int { return x.at.Compare(y.at) })
 	return last.at.Sub(begin)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/notify"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -30,7 +31,7 @@ var slackRoom = []string{"C0ONCALL", "C0TEAM", "C0OPS"}
 // A slackWorld is real workers with a cloud and a Slack of their own, on a nats-server that other worlds
 // use, too.
 type slackWorld struct {
-	nats    natsProcess
+	nats    rig.NATS
 	program string
 	prefix  string // of subjects, streams and the service
 	env     []string
@@ -38,8 +39,8 @@ type slackWorld struct {
 	slack   *slackemulator.Server
 	history bool // the bot may read histories
 	files   bool // the bot may upload files
-	workers []*process
-	dead    []*process
+	workers []*rig.Process
+	dead    []*rig.Process
 	kills   int
 	door    *httptest.Server // where Slack is reached
 }
@@ -58,13 +59,13 @@ type worldSetting struct {
 	env      []string
 }
 
-func newSlackWorld(t testing.TB, n natsProcess, prefix string, s worldSetting) *slackWorld {
+func newSlackWorld(t testing.TB, n rig.NATS, prefix string, s worldSetting) *slackWorld {
 	t.Helper()
-	program, speed := build(t, worker), []string(nil)
+	program, speed := rig.Build(t, rig.Worker), []string(nil)
 	if s.slack.RateLimit = true; !s.plain {
 		s.speed = cmp.Or(s.speed, slackSpeed)
 		s.slack.PostEvery = time.Second / time.Duration(s.speed)
-		program, speed = build(t, worker, "faults"), []string{fmt.Sprintf("FAULT_SPEED=%d", s.speed), `FAULT_TIMING={"AckWait": "3s"}`}
+		program, speed = rig.Build(t, rig.Worker, "faults"), []string{fmt.Sprintf("FAULT_SPEED=%d", s.speed), `FAULT_TIMING={"AckWait": "3s"}`}
 	}
 	s.cloud.Tokens = []string{modelArtsToken}
 	w := &slackWorld{
@@ -86,7 +87,7 @@ func newSlackWorld(t testing.TB, n natsProcess, prefix string, s worldSetting) *
 	t.Cleanup(modelArts.Close)
 	w.openSlack(t, "127.0.0.1:0")
 	t.Cleanup(func() { w.door.Close() })
-	w.env = slices.Concat(serveEnv(n.url, modelArts.URL, "127.0.0.1:0",
+	w.env = slices.Concat(rig.ServeEnv(n.URL, modelArts.URL, "127.0.0.1:0",
 		"ORDERWATCH_SUBJECT_PREFIX="+prefix, "ORDERWATCH_STREAM_PREFIX="+prefix, "ORDERWATCH_SERVICE_PREFIX=service-"+prefix,
 		"ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s"), speed, s.env)
 	if !s.log {
@@ -95,10 +96,10 @@ func newSlackWorld(t testing.TB, n natsProcess, prefix string, s worldSetting) *
 			"ORDERWATCH_SLACK_MENTION_ON_FAILURE=here", fmt.Sprintf("ORDERWATCH_SLACK_PROGRESS=%t", s.progress))
 	}
 	for range s.workers {
-		w.workers = append(w.workers, start(t, w.program, w.env, "serve"))
+		w.workers = append(w.workers, rig.Start(t, w.program, w.env, "serve"))
 	}
 	for _, p := range w.workers {
-		awaitReady(t, healthAddr(t, p))
+		rig.AwaitReady(t, healthAddr(t, p))
 	}
 	return w
 }
@@ -127,9 +128,9 @@ func (w *slackWorld) closeSlack() (addr string) {
 // kill kills a worker and starts it again.
 func (w *slackWorld) kill(t testing.TB, i int) {
 	t.Helper()
-	w.workers[i].kill()
+	w.workers[i].Kill()
 	w.dead = append(w.dead, w.workers[i])
-	w.workers[i] = start(t, w.program, w.env, "serve")
+	w.workers[i] = rig.Start(t, w.program, w.env, "serve")
 	w.kills++
 }
 
@@ -137,16 +138,16 @@ func (w *slackWorld) stream(name string) string { return w.prefix + "_" + name }
 
 // ask publishes a request. The fields are those of the contract.
 func (w *slackWorld) ask(ctx context.Context, fields map[string]any) error {
-	fields["project_id"] = project
-	_, err := w.nats.js.Publish(ctx, w.prefix+".watch", encoded(fields))
+	fields["project_id"] = rig.Project
+	_, err := w.nats.JS.Publish(ctx, w.prefix+".watch", encoded(fields))
 	return err
 }
 
 // cancel cancels an order's watch, however often that takes while workers die.
 func (w *slackWorld) cancel(ctx context.Context, order string) error {
-	body := encoded(map[string]string{"project_id": project, "order_name": order, "by": "ann"})
+	body := encoded(map[string]string{"project_id": rig.Project, "order_name": order, "by": "ann"})
 	for {
-		answer, err := w.nats.js.Conn().Request("service-"+w.prefix+".cancel", body, time.Second)
+		answer, err := w.nats.JS.Conn().Request("service-"+w.prefix+".cancel", body, time.Second)
 		if err == nil {
 			if code := answer.Header.Get("Nats-Service-Error-Code"); code == "" || code == "409" { // 409: it has ended
 				return nil
@@ -161,9 +162,9 @@ func (w *slackWorld) cancel(ctx context.Context, order string) error {
 // awaitTold waits until all requests led to completions, and people were told of them.
 func (w *slackWorld) awaitTold(t testing.TB, limit time.Duration) {
 	t.Helper()
-	eventually(t, limit, func() error {
+	rig.Eventually(t, limit, func() error {
 		for _, name := range []string{"REQUESTS", "WAKEUPS"} {
-			s, err := w.nats.js.Stream(t.Context(), w.stream(name))
+			s, err := w.nats.JS.Stream(t.Context(), w.stream(name))
 			if err != nil {
 				return err
 			}
@@ -177,7 +178,7 @@ func (w *slackWorld) awaitTold(t testing.TB, limit time.Duration) {
 
 // told returns nil if no event waits to be told.
 func (w *slackWorld) told(t testing.TB) error {
-	c, err := w.nats.js.Consumer(t.Context(), w.stream("EVENTS"), "slack")
+	c, err := w.nats.JS.Consumer(t.Context(), w.stream("EVENTS"), "slack")
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ type storedCompletion struct {
 
 func (w *slackWorld) completionEvents(t testing.TB) (completions []storedCompletion) {
 	t.Helper()
-	for _, m := range wholeStream(t, w.nats.js, w.stream("EVENTS"), w.prefix+".completed.>") {
+	for _, m := range wholeStream(t, w.nats.JS, w.stream("EVENTS"), w.prefix+".completed.>") {
 		var event struct{ Data watcher.Completion }
 		if err := json.Unmarshal(m.body, &event); err != nil {
 			t.Fatal(err)
@@ -218,7 +219,7 @@ func (w *slackWorld) completionEvents(t testing.TB) (completions []storedComplet
 func (w *slackWorld) outputs() []byte {
 	var all bytes.Buffer
 	for _, p := range slices.Concat(w.dead, w.workers) {
-		all.WriteString(p.text())
+		all.WriteString(p.Text())
 	}
 	return all.Bytes()
 }

@@ -75,7 +75,7 @@ func (f *fleet) suffer(t *testing.T, c *natsCluster, l *load, random *rand.Rand)
 		switch kind, victim := random.IntN(12), random.IntN(2); {
 		case kind == 0 && c.whole():
 			server := random.IntN(len(c.servers))
-			c.servers[server].kill()
+			c.servers[server].Kill()
 			f.serverKills.Add(1)
 			c.start(t, server)
 		case sleeper != nobody:

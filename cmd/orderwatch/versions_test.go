@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -28,16 +29,16 @@ func TestTwoVersions(t *testing.T) {
 	older := buildChanged(t, map[string][2]string{"watcher/verdict.go": patience})
 	newer := buildChanged(t, map[string][2]string{"watcher/watch.go": {"const SchemaVersion = 1", "const SchemaVersion = 2"}})
 	l := newLoad(120, 16*time.Second, 5)
-	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 2)
-	shortAckWait(t, n.js)
+	n := rig.StartNATS(t, "")
+	f := startFleet(t, n.URL, l, 2)
+	rig.ShortAckWait(t, n.JS)
 	roll := func(worker int, program string) {
 		f.program = program
 		f.restart(t, worker)
 	}
 	roll(0, older)
 	roll(1, older)
-	f.run(t, n.js, l, func(random *rand.Rand) {
+	f.run(t, n.JS, l, func(random *rand.Rand) {
 		for _, step := range []struct {
 			worker  int
 			program string
@@ -48,7 +49,7 @@ func TestTwoVersions(t *testing.T) {
 		}
 	})
 	started := make(map[int]int)
-	for _, m := range wholeStream(t, n.js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>") {
+	for _, m := range wholeStream(t, n.JS, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>") {
 		var record struct{ Schema int }
 		if err := json.Unmarshal(m.body, &record); err != nil {
 			t.Fatal(err)
@@ -95,7 +96,7 @@ func buildChanged(t *testing.T, changes map[string][2]string) string {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-overlay", list, "-o", program, worker).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-overlay", list, "-o", program, rig.Worker).CombinedOutput(); err != nil {
 		t.Fatalf("build a changed worker: %v\n%s", err, out)
 	}
 	return program
@@ -108,18 +109,18 @@ func TestNewerRecord(t *testing.T) {
 	t.Parallel()
 	cloud := emulator.New(emulator.Options{})
 	for _, order := range []string{"order.newer", "order.colour"} {
-		cloud.Add(project, order, running())
+		cloud.Add(rig.Project, order, running())
 	}
-	cloud.Add(project, "order.other", ended)
+	cloud.Add(rig.Project, "order.other", ended)
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	n := startNATS(t, "")
-	w := start(t, build(t, worker), serveEnv(n.url, modelArts.URL, "127.0.0.1:0"), "serve")
-	awaitReady(t, healthAddr(t, w))
+	n := rig.StartNATS(t, "")
+	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(n.URL, modelArts.URL, "127.0.0.1:0"), "serve")
+	rig.AwaitReady(t, healthAddr(t, w))
 	ask := func(id, order string) {
-		publish(t, n.js, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, project, order, id))
+		rig.Publish(t, n.JS, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, order, id))
 	}
-	bucket, err := n.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	bucket, err := n.JS.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +131,13 @@ func TestNewerRecord(t *testing.T) {
 	changeRecord(t, bucket, "order.colour", "colour", "blue")
 	ask("newer-2", "order.newer")
 	ask("other-1", "order.other")
-	cloud.Add(project, "order.colour", ended)
-	if c := awaitCompletions(t, n.js, 2); len(c) != 2 || c[0].OrderName == "order.newer" || c[1].OrderName == "order.newer" {
+	cloud.Add(rig.Project, "order.colour", ended)
+	if c := rig.AwaitCompletions(t, n.JS, 2); len(c) != 2 || c[0].OrderName == "order.newer" || c[1].OrderName == "order.newer" {
 		t.Errorf("completions %+v", c)
 	}
 	for _, consumer := range []string{"intake", "poller"} {
-		eventually(t, patience, func() error {
-			for line := range strings.Lines(w.text()) {
+		rig.Eventually(t, rig.Patience, func() error {
+			for line := range strings.Lines(w.Text()) {
 				if strings.Contains(line, "delivery put back") && strings.Contains(line, "consumer="+consumer) && strings.Contains(line, watcher.ErrNewerSchema.Error()) {
 					return nil
 				}
@@ -145,19 +146,19 @@ func TestNewerRecord(t *testing.T) {
 		})
 	}
 	ask("colour-2", "order.colour")
-	if c := awaitCompletions(t, n.js, 3)[2]; len(c.Requests) != 1 || c.Requests[0].ID != "colour-2" {
+	if c := rig.AwaitCompletions(t, n.JS, 3)[2]; len(c.Requests) != 1 || c.Requests[0].ID != "colour-2" {
 		t.Errorf("the third completion is of %+v", c.Requests)
 	}
 
-	if record := readRecord(t, bucket, "order.newer"); record.Revision() != revision || !bytes.Equal(record.Value(), left) {
+	if record := rig.ReadRecord(t, bucket, "order.newer"); record.Revision() != revision || !bytes.Equal(record.Value(), left) {
 		t.Errorf("the record of the newer schema was written: %s", record.Value())
 	}
-	if record := readRecord(t, bucket, "order.colour"); !bytes.Contains(record.Value(), []byte(`"colour":"blue"`)) {
+	if record := rig.ReadRecord(t, bucket, "order.colour"); !bytes.Contains(record.Value(), []byte(`"colour":"blue"`)) {
 		t.Errorf("an unknown field was lost: %s", record.Value())
 	}
 	for stream, want := range map[string]uint64{"ORDER_REQUESTS": 1, "ORDER_WAKEUPS": 1} {
-		eventually(t, patience, func() error {
-			s, err := n.js.Stream(t.Context(), stream)
+		rig.Eventually(t, rig.Patience, func() error {
+			s, err := n.JS.Stream(t.Context(), stream)
 			if err != nil {
 				return err
 			}
@@ -169,22 +170,12 @@ func TestNewerRecord(t *testing.T) {
 	}
 }
 
-func readRecord(t *testing.T, bucket jetstream.KeyValue, order string) jetstream.KeyValueEntry {
-	t.Helper()
-	var record jetstream.KeyValueEntry
-	eventually(t, patience, func() (err error) {
-		record, err = bucket.Get(t.Context(), project+"."+order)
-		return err
-	})
-	return record
-}
-
 // changeRecord sets a field of an order's record, between two writes of the worker's. It returns
 // what it wrote and the revision.
 func changeRecord(t *testing.T, bucket jetstream.KeyValue, order, field string, value any) (revision uint64, encoded []byte) {
 	t.Helper()
-	eventually(t, patience, func() error {
-		record := readRecord(t, bucket, order)
+	rig.Eventually(t, rig.Patience, func() error {
+		record := rig.ReadRecord(t, bucket, order)
 		var fields map[string]any
 		if err := json.Unmarshal(record.Value(), &fields); err != nil {
 			return err
@@ -217,9 +208,9 @@ func TestReleaseBeforeTheHeader(t *testing.T) {
 	t.Parallel()
 	before := buildWithoutHeader(t)
 	l := newLoad(500, 16*time.Second, 5)
-	n := startNATS(t, "")
-	f := startFleet(t, n.url, l, 2)
-	shortAckWait(t, n.js)
+	n := rig.StartNATS(t, "")
+	f := startFleet(t, n.URL, l, 2)
+	rig.ShortAckWait(t, n.JS)
 	this := f.program
 	roll := func(worker int, program string) {
 		f.program = program
@@ -227,7 +218,7 @@ func TestReleaseBeforeTheHeader(t *testing.T) {
 	}
 	roll(0, before)
 	roll(1, before)
-	f.run(t, n.js, l, func(random *rand.Rand) {
+	f.run(t, n.JS, l, func(random *rand.Rand) {
 		for _, step := range []struct {
 			worker  int
 			program string
