@@ -20,6 +20,7 @@ var arrows = map[string]struct {
 	others []string // the only modules beside the standard library; nil: any
 }{
 	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
+	"cmd/orderwatch/faults":      {},
 	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "notify/emulator", "watcher", "watcher/modelarts/emulator"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher":                    {others: []string{"github.com/cenkalti/backoff/v4"}},

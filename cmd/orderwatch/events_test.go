@@ -176,7 +176,7 @@ func TestEventsFollow(t *testing.T) {
 		t.Helper()
 		asked++
 		rig.Eventually(t, rig.Patience, func() error { // a server that has just come back may not answer
-			got := rig.CarryOut(t, d.env, "watch", "--wait", "--request-id", requestID(asked), order)
+			got := rig.CarryOut(t, d.env, "watch", "--wait", "--request-id", fmt.Sprintf("build-%03d", asked), order)
 			if got.Code != 0 && got.Code != 3 {
 				return fmt.Errorf("exit code %d: %s%s", got.Code, got.Out, got.Err)
 			}
