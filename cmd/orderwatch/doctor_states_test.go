@@ -19,6 +19,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -32,7 +34,7 @@ type doctorState struct {
 	wreck   func(*testing.T, ward)    // once they run
 	program string                    // the version of the workers; empty: this one
 	unfit   bool                      // no worker can create the streams
-	want    []rig.Finding             // beside, of the worker's login
+	want    []clinic.Finding          // beside, of the worker's login
 
 	// What is wrong, as "level check", for each kind of login, sorted. The operator's is that of the worker, unless
 	// it is given.
@@ -183,7 +185,7 @@ func doctorStates(t *testing.T) []doctorState {
 				p.updateConsumer(t, "_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.AckWait = time.Minute })
 			},
 			worker: []string{"warning assets.setting", none}, person: alone,
-			want: []rig.Finding{{Check: "assets.setting", Level: "warning", About: "poller", Found: "1m0s", Do: "nats consumer edit ORDER_WAKEUPS poller --wait 3s"}}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "poller", Found: "1m0s", Do: "nats consumer edit ORDER_WAKEUPS poller --wait 3s"}}},
 		{name: "events are kept for longer than this environment wants",
 			wreck: func(t *testing.T, p ward) {
 				p.updateStream(t, "_EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = 2400 * time.Hour })
@@ -303,7 +305,7 @@ func buildVersion(t *testing.T, version string) string {
 // same in its closing sentence, and advises nobody to change what is the workers' who is none.
 func TestDoctorStates(t *testing.T) {
 	t.Parallel()
-	c := rig.NewClinic(t)
+	c := clinic.New(t)
 	rules := strings.Replace(permissionRules(t), "users: [", moreUsers, 1)
 	for _, state := range doctorStates(t) {
 		t.Run(state.name, func(t *testing.T) {
@@ -312,7 +314,7 @@ func TestDoctorStates(t *testing.T) {
 			if state.rules != nil {
 				mine = state.rules(rules)
 			}
-			g := rig.StartGuarded(t, mine, nats.UserInfo("setup", "planted-setup"))
+			g := guarded.Start(t, mine, nats.UserInfo("setup", "planted-setup"))
 			as := func(user string, more ...string) []string {
 				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 			}
@@ -339,10 +341,10 @@ func TestDoctorStates(t *testing.T) {
 }
 
 // build creates the streams, starts the workers, and wrecks something.
-func (s doctorState) build(t *testing.T, g *rig.Guarded, as func(string, ...string) []string, w *ward) {
+func (s doctorState) build(t *testing.T, g *guarded.Server, as func(string, ...string) []string, w *ward) {
 	t.Helper()
 	if !s.unfit {
-		rig.Provision(t, as("setup"))
+		clinic.Provision(t, as("setup"))
 	}
 	program := buildVersion(t, s.program)
 	for range s.workers {
@@ -367,19 +369,19 @@ func (s doctorState) build(t *testing.T, g *rig.Guarded, as func(string, ...stri
 // look looks as one user.
 func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 	t.Helper()
-	code, out := rig.Doctor(t, env, "-o", "json")
-	_, text := rig.Doctor(t, env)
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	_, text := clinic.Doctor(t, env)
 	words := strings.Join(strings.Fields(text), " ")
-	all := rig.Findings(t, out)
+	all := clinic.Findings(t, out)
 	count := make(map[string]int)
 	var found []string
-	seen := make(map[rig.Finding]bool)
+	seen := make(map[clinic.Finding]bool)
 	for _, f := range all {
 		count[f.Level]++
 		if f.Level == "problem" || f.Level == "warning" {
 			found = append(found, f.Level+" "+f.Check)
 		}
-		same := rig.Finding{Check: f.Check, About: f.About, Found: f.Found}
+		same := clinic.Finding{Check: f.Check, About: f.About, Found: f.Found}
 		if seen[same] {
 			t.Errorf("as %s, it says twice %+v", user, f)
 		}
@@ -409,7 +411,7 @@ func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 		}
 	}
 	for _, want := range s.want {
-		if user == "worker" && !rig.Has(all, want) {
+		if user == "worker" && !clinic.Has(all, want) {
 			t.Errorf("no finding %+v in\n%s", want, out)
 		}
 	}
@@ -424,7 +426,7 @@ func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 // told that work is lost. Case N5.
 func TestDoctorTLS(t *testing.T) {
 	t.Parallel()
-	c, dir := rig.NewClinic(t), t.TempDir()
+	c, dir := clinic.New(t), t.TempDir()
 	ca, caKey := writeCertificate(t, dir, "ca", nil, nil)
 	writeCertificate(t, dir, "another-ca", nil, nil)
 	writeCertificate(t, dir, "server", ca, caKey)
@@ -435,16 +437,16 @@ func TestDoctorTLS(t *testing.T) {
 		name, certificate, more string // of the server
 		ca                      string
 		env                     []string
-		want                    rig.Finding
+		want                    clinic.Finding
 	}{
-		{name: "well", certificate: "server", ca: "ca", want: rig.Finding{Check: "nats.connection", Level: "ok"}},
-		{name: "expired", certificate: "expired", ca: "ca", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "expired", Do: "renew the certificate"}},
-		{name: "another name", certificate: "elsewhere", ca: "ca", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "that the server's certificate has, in ORDERWATCH_NATS_URL"}},
-		{name: "another authority", certificate: "server", ca: "another-ca", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "unknown authority", Do: "ORDERWATCH_NATS_CA_FILE"}},
-		{name: "no authority", certificate: "server", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "ORDERWATCH_NATS_CA_FILE"}},
-		{name: "no certificate of the client", certificate: "server", ca: "ca", more: "verify: true, ca_file: " + strconv.Quote(file("ca")), want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "tls", Do: "_CERT_FILE"}},
-		{name: "handshake first", certificate: "server", ca: "ca", more: "handshake_first: true", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "EOF", Do: "set ORDERWATCH_NATS_TLS_FIRST=true"}},
-		{name: "handshake first, as configured", certificate: "server", ca: "ca", more: "handshake_first: true", env: []string{"ORDERWATCH_NATS_TLS_FIRST=true"}, want: rig.Finding{Check: "nats.connection", Level: "ok"}},
+		{name: "well", certificate: "server", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "ok"}},
+		{name: "expired", certificate: "expired", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "expired", Do: "renew the certificate"}},
+		{name: "another name", certificate: "elsewhere", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "that the server's certificate has, in ORDERWATCH_NATS_URL"}},
+		{name: "another authority", certificate: "server", ca: "another-ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "unknown authority", Do: "ORDERWATCH_NATS_CA_FILE"}},
+		{name: "no authority", certificate: "server", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "ORDERWATCH_NATS_CA_FILE"}},
+		{name: "no certificate of the client", certificate: "server", ca: "ca", more: "verify: true, ca_file: " + strconv.Quote(file("ca")), want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "tls", Do: "_CERT_FILE"}},
+		{name: "handshake first", certificate: "server", ca: "ca", more: "handshake_first: true", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "EOF", Do: "set ORDERWATCH_NATS_TLS_FIRST=true"}},
+		{name: "handshake first, as configured", certificate: "server", ca: "ca", more: "handshake_first: true", env: []string{"ORDERWATCH_NATS_TLS_FIRST=true"}, want: clinic.Finding{Check: "nats.connection", Level: "ok"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -465,11 +467,11 @@ func TestDoctorTLS(t *testing.T) {
 			if tt.ca != "" {
 				env = append(env, "ORDERWATCH_NATS_CA_FILE="+file(tt.ca))
 			}
-			code, out := rig.Doctor(t, env, "-o", "json")
-			if all := rig.Findings(t, out); !rig.Has(all, tt.want) || (code != 0) != (tt.want.Level == "problem") {
+			code, out := clinic.Doctor(t, env, "-o", "json")
+			if all := clinic.Findings(t, out); !clinic.Has(all, tt.want) || (code != 0) != (tt.want.Level == "problem") {
 				t.Errorf("exit code %d, no finding %+v in\n%s", code, tt.want, out)
 			}
-			if _, text := rig.Doctor(t, env); strings.Contains(text, "work is lost") {
+			if _, text := clinic.Doctor(t, env); strings.Contains(text, "work is lost") {
 				t.Errorf("it says so:\n%s", text)
 			}
 		})

@@ -19,6 +19,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -42,13 +44,13 @@ func permissionRules(t *testing.T) string {
 // permissions. Nothing is wrong, nobody hears of it, and no secret is shown.
 func TestDoctorHealthy(t *testing.T) {
 	t.Parallel()
-	g := rig.StartGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
-	c := rig.NewClinic(t)
+	g := guarded.Start(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := clinic.New(t)
 	c.Cloud.Add(rig.Project, "order.pool-1", emulator.Order{Items: []emulator.Item{{ResourceName: "pool-1", EndAfter: emulator.Never}}})
 	as := func(user string, more ...string) []string {
 		return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
-	rig.Provision(t, as("setup"))
+	clinic.Provision(t, as("setup"))
 	env := as("worker", "ORDERWATCH_PROVISION=false")
 	for range 2 {
 		addr := rig.FreeAddr(t)
@@ -57,12 +59,12 @@ func TestDoctorHealthy(t *testing.T) {
 	}
 	polls := c.Cloud.Polls(rig.Project, "orderwatch-doctor")
 
-	code, out := rig.Doctor(t, env, "-o", "json")
-	all := rig.Findings(t, out)
-	if code != 0 || rig.Bad(all) != "" {
-		t.Errorf("exit code %d\n%s", code, rig.Bad(all))
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	all := clinic.Findings(t, out)
+	if code != 0 || clinic.Bad(all) != "" {
+		t.Errorf("exit code %d\n%s", code, clinic.Bad(all))
 	}
-	for _, want := range []rig.Finding{
+	for _, want := range []clinic.Finding{
 		{Check: "configuration.variables", Level: "ok"},
 		{Check: "nats.connection", Level: "ok", About: g.URL},
 		{Check: "nats.version", Level: "ok", Found: "2."},
@@ -83,7 +85,7 @@ func TestDoctorHealthy(t *testing.T) {
 		{Check: "slack.scope", Level: "ok", About: "chat:write"},
 		{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 	} {
-		if !rig.Has(all, want) {
+		if !clinic.Has(all, want) {
 			t.Errorf("no finding %+v in\n%s", want, out)
 		}
 	}
@@ -94,7 +96,7 @@ func TestDoctorHealthy(t *testing.T) {
 		t.Errorf("%d posts", n)
 	}
 
-	code, text := rig.Doctor(t, env, "--all", "--order", rig.Project+"/order.pool-1")
+	code, text := clinic.Doctor(t, env, "--all", "--order", rig.Project+"/order.pool-1")
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -106,7 +108,7 @@ func TestDoctorHealthy(t *testing.T) {
 	if strings.Contains(text, "\x1b") {
 		t.Error("colours, although it is no terminal")
 	}
-	for _, secret := range []string{"planted-worker", rig.PlantedSecretKey, "PLANTEDACCESS", rig.PlantedSlackToken} {
+	for _, secret := range []string{"planted-worker", clinic.SecretKey, "PLANTEDACCESS", clinic.SlackToken} {
 		if strings.Contains(out+text, secret) {
 			t.Errorf("the secret %s is shown", secret)
 		}
@@ -115,7 +117,7 @@ func TestDoctorHealthy(t *testing.T) {
 
 // A patient is an installation of its own on a server that it shares with others.
 type patient struct {
-	rig.Clinic
+	clinic.Clinic
 	js     jetstream.JetStream
 	prefix string // of streams
 }
@@ -167,7 +169,7 @@ func TestDoctorBroken(t *testing.T) {
 		env   []string
 		args  []string
 		wreck func(*testing.T, patient)
-		want  []rig.Finding
+		want  []clinic.Finding
 		code  int
 	}{
 		{
@@ -181,7 +183,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "assets.setting", Level: "problem", About: "_REQUESTS: retention", Found: "Limits", Wanted: "WorkQueue"},
 				{Check: "assets.missing", Level: "note", About: "intake"},
 			},
@@ -192,7 +194,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateStream(t, "_WAKEUPS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 })
 			},
-			want: []rig.Finding{{Check: "assets.setting", Level: "problem", About: "_WAKEUPS: max_msgs", Found: "1000", Wanted: "-1", Do: "nats stream edit"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "problem", About: "_WAKEUPS: max_msgs", Found: "1000", Wanted: "-1", Do: "nats stream edit"}},
 			code: 1,
 		},
 		{
@@ -200,7 +202,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateConsumer(t, "_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 })
 			},
-			want: []rig.Finding{{Check: "assets.setting", Level: "problem", About: "consumer poller of", Found: "5", Wanted: "-1", Do: "nats consumer edit"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "problem", About: "consumer poller of", Found: "5", Wanted: "-1", Do: "nats consumer edit"}},
 			code: 1,
 		},
 		{
@@ -208,19 +210,19 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateConsumer(t, "_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.AckWait = 2 * time.Second })
 			},
-			want: []rig.Finding{{Check: "assets.setting", Level: "warning", About: "intake", Found: "2s", Wanted: "1m0s"}}, // a step under way keeps its delivery
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "intake", Found: "2s", Wanted: "1m0s"}}, // a step under way keeps its delivery
 		},
 		{
 			name: "harmless setting",
 			wreck: func(t *testing.T, p patient) {
 				p.updateStream(t, "_EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = 60 * 24 * time.Hour })
 			},
-			want: []rig.Finding{{Check: "assets.setting", Level: "warning", About: "_EVENTS: max_age", Found: "1440h0m0s", Wanted: "2160h0m0s"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "_EVENTS: max_age", Found: "1440h0m0s", Wanted: "2160h0m0s"}},
 		},
 		{
 			name: "replicas without a cluster",
 			env:  []string{"ORDERWATCH_STREAM_REPLICAS=3"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "nats.cluster", Level: "warning", Found: "3 replicas"},
 				{Check: "assets.setting", Level: "warning", About: "_WAKEUPS: num_replicas", Found: "1", Wanted: "3"},
 			},
@@ -232,7 +234,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []rig.Finding{{Check: "assets.paused", Level: "warning", About: "poller", Do: "nats consumer resume"}},
+			want: []clinic.Finding{{Check: "assets.paused", Level: "warning", About: "poller", Do: "nats consumer resume"}},
 		},
 		{
 			name: "missing stream that is not to be created",
@@ -242,7 +244,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []rig.Finding{{Check: "assets.missing", Level: "problem", About: "_SLACK", Do: "ORDERWATCH_PROVISION=true"}},
+			want: []clinic.Finding{{Check: "assets.missing", Level: "problem", About: "_SLACK", Do: "ORDERWATCH_PROVISION=true"}},
 			code: 1,
 		},
 		{
@@ -252,7 +254,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "assets.backlog", Level: "warning", About: "intake", Found: "1 wait"},
 				{Check: "workers.present", Level: "warning", Found: "none"},
 			},
@@ -271,7 +273,7 @@ func TestDoctorBroken(t *testing.T) {
 				}
 				p.store(t, "_WATCHES", rig.Project+".order.late", record)
 			},
-			want: []rig.Finding{{Check: "watches.overdue", Level: "warning", Found: rig.Project + "/order.late by 1h00m"}},
+			want: []clinic.Finding{{Check: "watches.overdue", Level: "warning", Found: rig.Project + "/order.late by 1h00m"}},
 		},
 		{
 			name: "held account",
@@ -284,7 +286,7 @@ func TestDoctorBroken(t *testing.T) {
 				}
 				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
 			},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd["},
 				{Check: "modelarts.login", Level: "note", Found: "was not asked: ModelArts refuses the account's login"},
 				{Check: "modelarts.token", Level: "warning", Found: "24 hours"},
@@ -294,7 +296,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "wrong ModelArts key",
 			env:  []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-another-key"},
-			want: []rig.Finding{{Check: "modelarts.login", Level: "problem", Found: "401", Do: "ORDERWATCH_MODELARTS_ACCESS_KEY"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "401", Do: "ORDERWATCH_MODELARTS_ACCESS_KEY"}},
 			code: 1,
 		},
 		{
@@ -302,7 +304,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.Cloud.SetFaults(emulator.Fault{Status: http.StatusForbidden, Code: "ModelArts.0210", Message: "project differs"})
 			},
-			want: []rig.Finding{{Check: "modelarts.login", Level: "problem", Found: "403", Do: "permission"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "403", Do: "permission"}},
 			code: 1,
 		},
 		{
@@ -310,20 +312,20 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.Cloud.SetFaults(emulator.Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308"})
 			},
-			want: []rig.Finding{{Check: "modelarts.login", Level: "warning", Found: "429", Do: "ORDERWATCH_MODELARTS_RATE"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "warning", Found: "429", Do: "ORDERWATCH_MODELARTS_RATE"}},
 		},
 		{
 			name: "clocks apart",
 			wreck: func(t *testing.T, p patient) {
 				p.Cloud.SetFaults(emulator.Fault{Header: map[string]string{"Date": time.Now().Add(59*time.Minute + 45*time.Second).UTC().Format(http.TimeFormat)}})
 			},
-			want: []rig.Finding{{Check: "clocks.modelarts", Level: "problem", Found: "NATS's clock, by which workers go, is 59m"}},
+			want: []clinic.Finding{{Check: "clocks.modelarts", Level: "problem", Found: "NATS's clock, by which workers go, is 59m"}},
 			code: 1,
 		},
 		{
 			name: "unknown order",
 			args: []string{"--order", rig.Project + "/order.unknown"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", Found: "takes the login"},
 				{Check: "modelarts.order", Level: "warning", About: "order.unknown"},
 			},
@@ -331,25 +333,25 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "no ModelArts",
 			env:  []string{"ORDERWATCH_MODELARTS_ENDPOINT=http://" + rig.FreeAddr(t)},
-			want: []rig.Finding{{Check: "modelarts.login", Level: "problem", Do: "ORDERWATCH_MODELARTS_ENDPOINT"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Do: "ORDERWATCH_MODELARTS_ENDPOINT"}},
 			code: 1,
 		},
 		{
 			name: "wrong Slack token",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"},
-			want: []rig.Finding{{Check: "slack.token", Level: "problem", Found: "invalid_auth"}},
+			want: []clinic.Finding{{Check: "slack.token", Level: "problem", Found: "invalid_auth"}},
 			code: 1,
 		},
 		{
 			name: "no scope to post",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-reads"},
-			want: []rig.Finding{{Check: "slack.scope", Level: "problem", About: "chat:write"}},
+			want: []clinic.Finding{{Check: "slack.scope", Level: "problem", About: "chat:write"}},
 			code: 1,
 		},
 		{
 			name: "no scope to look at channels",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-posts"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "slack.scope", Level: "note", About: "channels:read"},
 				{Check: "slack.channel", Level: "note", About: "C0ONCALL", Found: "channels:read"},
 			},
@@ -357,19 +359,19 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "not in the channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OUT"},
-			want: []rig.Finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not_in_channel", Do: "/invite"}},
+			want: []clinic.Finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not_in_channel", Do: "/invite"}},
 			code: 1,
 		},
 		{
 			name: "archived channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OLD"},
-			want: []rig.Finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "is_archived", Do: "ORDERWATCH_SLACK_CHANNEL"}},
+			want: []clinic.Finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "is_archived", Do: "ORDERWATCH_SLACK_CHANNEL"}},
 			code: 1,
 		},
 		{
 			name: "other channel that is not there",
 			env:  []string{"ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0NONE"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found"},
 			},
@@ -377,7 +379,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "channel of a rule that is not there",
 			env:  []string{"ORDERWATCH_SLACK_ROUTES_FILE=" + routes},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found", Do: "line 2 of " + routes},
 			},
@@ -386,7 +388,7 @@ func TestDoctorBroken(t *testing.T) {
 			name: "webhook and channels to choose",
 			env: []string{"ORDERWATCH_SLACK_TOKEN=", "ORDERWATCH_SLACK_CHANNEL=", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0OUT",
 				"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/planted-hook"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "slack.webhook", Level: "ok", Found: "right form"},
 				{Check: "slack.webhook", Level: "note", Found: "ORDERWATCH_SLACK_CHANNELS_ALLOWED", Do: "ORDERWATCH_SLACK_TOKEN"},
 			},
@@ -394,7 +396,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "webhook that is none, beside a token",
 			env:  []string{"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/planted-hook"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.webhook", Level: "warning", Found: "has not the form"},
 			},
@@ -402,7 +404,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "wrong variable",
 			env:  []string{"ORDERWATCH_POLL_INITIAL=soon"},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_POLL_INITIAL", Found: "must be a duration"},
 				{Check: "modelarts.login", Level: "ok"},
 			},
@@ -411,7 +413,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "no variables",
 			env:  []string{"ORDERWATCH_NATS_URL=", "ORDERWATCH_MODELARTS_REGIONS=", "ORDERWATCH_SLACK_CHANNEL="},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_NATS_URL"},
 				{Check: "nats.connection", Level: "note", Found: "was not looked at"},
 				{Check: "modelarts.login", Level: "note", Found: "was not looked at"},
@@ -422,7 +424,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "NATS away",
 			env:  []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)},
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "nats.connection", Level: "problem", Found: "cannot connect"},
 				{Check: "modelarts.login", Level: "ok"},
 				{Check: "slack.channel", Level: "ok"},
@@ -433,23 +435,23 @@ func TestDoctorBroken(t *testing.T) {
 	for n, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := patient{Clinic: rig.NewClinic(t), js: shared.JS, prefix: fmt.Sprintf("P%d", n)}
+			p := patient{Clinic: clinic.New(t), js: shared.JS, prefix: fmt.Sprintf("P%d", n)}
 			env := p.Env(shared.URL, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=p%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=p%dv", n))
-			rig.Provision(t, env)
+			clinic.Provision(t, env)
 			if test.wreck != nil {
 				test.wreck(t, p)
 			}
-			code, out := rig.Doctor(t, append(env, test.env...), append([]string{"-o", "json"}, test.args...)...)
-			all := rig.Findings(t, out)
+			code, out := clinic.Doctor(t, append(env, test.env...), append([]string{"-o", "json"}, test.args...)...)
+			all := clinic.Findings(t, out)
 			if code != test.code {
-				t.Errorf("exit code %d; want %d\n%s", code, test.code, rig.Bad(all))
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, clinic.Bad(all))
 			}
 			for _, want := range test.want {
-				if !rig.Has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
-			for _, secret := range []string{"planted-", rig.PlantedSecretKey} {
+			for _, secret := range []string{"planted-", clinic.SecretKey} {
 				if strings.Contains(out, secret) {
 					t.Errorf("a secret is shown:\n%s", out)
 				}
@@ -461,7 +463,7 @@ func TestDoctorBroken(t *testing.T) {
 // TestDoctorDenied takes a permission from the worker, refuses its login, and limits its account.
 func TestDoctorDenied(t *testing.T) {
 	t.Parallel()
-	c := rig.NewClinic(t)
+	c := clinic.New(t)
 	setup := nats.UserInfo("setup", "planted-setup")
 	const users = `users: [{user: worker, password: planted-worker}, {user: setup, password: planted-setup}]`
 	const limited = `accounts: {A: {` + users + `, jetstream: {max_file: 1G, max_ack_pending: 5000}}}`
@@ -469,16 +471,16 @@ func TestDoctorDenied(t *testing.T) {
 	for _, test := range []struct {
 		name, rules string
 		env         []string
-		want        []rig.Finding
+		want        []clinic.Finding
 		code        int
 	}{
 		{
 			name: "permission", rules: strings.Replace(permissionRules(t), `"orders.due.>"`, "", 1),
-			want: []rig.Finding{{Check: "permissions.publish", Level: "problem", About: "orders.due.>", Found: "denied"}}, code: 1,
+			want: []clinic.Finding{{Check: "permissions.publish", Level: "problem", About: "orders.due.>", Found: "denied"}}, code: 1,
 		},
 		{
 			name: "look at a stream", rules: strings.Replace(permissionRules(t), `"$JS.API.STREAM.INFO.ORDER_EVENTS"`, "", 1),
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "permissions.publish", Level: "problem", About: "$JS.API.STREAM.INFO.ORDER_EVENTS", Found: "denied"},
 				{Check: "assets.state", Level: "note", About: "stream ORDER_EVENTS", Found: "may not ask for it: $JS.API.STREAM.INFO.ORDER_EVENTS"},
 				{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"},
@@ -486,36 +488,36 @@ func TestDoctorDenied(t *testing.T) {
 		},
 		{
 			name: "login", rules: permissionRules(t), env: []string{"ORDERWATCH_NATS_PASSWORD=planted-wrong"},
-			want: []rig.Finding{{Check: "nats.login", Level: "problem", Do: "ORDERWATCH_NATS_"}}, code: 1,
+			want: []clinic.Finding{{Check: "nats.login", Level: "problem", Do: "ORDERWATCH_NATS_"}}, code: 1,
 		},
 		{
 			name: "limits", rules: limited,
-			want: []rig.Finding{
+			want: []clinic.Finding{
 				{Check: "nats.limit", Level: "warning", About: "max_storage", Found: "0 %", Wanted: "no limit"},
 				{Check: "nats.limit", Level: "warning", About: "max_ack_pending", Found: "5000"},
 			},
 		},
 		{
 			name: "no JetStream", rules: none,
-			want: []rig.Finding{{Check: "nats.jetstream", Level: "problem", Found: "for the account"}}, code: 1,
+			want: []clinic.Finding{{Check: "nats.jetstream", Level: "problem", Found: "for the account"}}, code: 1,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := rig.StartGuarded(t, test.rules, setup)
+			g := guarded.Start(t, test.rules, setup)
 			as := func(user string, more ...string) []string {
 				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 			}
 			if test.name != "no JetStream" {
-				rig.Provision(t, as("setup"))
+				clinic.Provision(t, as("setup"))
 			}
-			code, out := rig.Doctor(t, as("worker", append([]string{"ORDERWATCH_PROVISION=false"}, test.env...)...), "-o", "json")
-			all := rig.Findings(t, out)
+			code, out := clinic.Doctor(t, as("worker", append([]string{"ORDERWATCH_PROVISION=false"}, test.env...)...), "-o", "json")
+			all := clinic.Findings(t, out)
 			if code != test.code {
-				t.Errorf("exit code %d; want %d\n%s", code, test.code, rig.Bad(all))
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, clinic.Bad(all))
 			}
 			for _, want := range test.want {
-				if !rig.Has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
@@ -563,13 +565,13 @@ func TestDoctorBlackHoles(t *testing.T) {
 		name    string
 		version string
 		pings   int
-		want    rig.Finding
+		want    clinic.Finding
 	}{
-		{name: "no server", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
-		{name: "silent from the beginning", version: "2.15.2", want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
-		{name: "silent after the greeting", version: "2.15.2", pings: 1, want: rig.Finding{Check: "nats.connection", Level: "problem", Found: "does not answer"}},
-		{name: "no JetStream that answers", version: "2.15.2", pings: 1000, want: rig.Finding{Check: "assets.state", Level: "problem", Found: "does not answer"}},
-		{name: "too old", version: "2.11.9", pings: 1000, want: rig.Finding{Check: "nats.version", Level: "problem", Found: "2.11.9", Wanted: "2.14"}},
+		{name: "no server", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent from the beginning", version: "2.15.2", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent after the greeting", version: "2.15.2", pings: 1, want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "does not answer"}},
+		{name: "no JetStream that answers", version: "2.15.2", pings: 1000, want: clinic.Finding{Check: "assets.state", Level: "problem", Found: "does not answer"}},
+		{name: "too old", version: "2.11.9", pings: 1000, want: clinic.Finding{Check: "nats.version", Level: "problem", Found: "2.11.9", Wanted: "2.14"}},
 	}
 	type ended struct {
 		code int
@@ -582,7 +584,7 @@ func TestDoctorBlackHoles(t *testing.T) {
 		hole := silent(t, "", 0)
 		env := rig.ServeEnv("nats://"+silent(t, test.version, test.pings), "http://"+hole, "127.0.0.1:0",
 			"ORDERWATCH_MODELARTS_TIMEOUT=20s", "ORDERWATCH_MODELARTS_PROJECT_ID="+rig.Project,
-			"ORDERWATCH_SLACK_TOKEN="+rig.PlantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0A,C0B,C0C", "ORDERWATCH_SLACK_API_URL=http://"+hole+"/api/")
+			"ORDERWATCH_SLACK_TOKEN="+clinic.SlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0A,C0B,C0C", "ORDERWATCH_SLACK_API_URL=http://"+hole+"/api/")
 		p, begin := rig.Start(t, rig.Build(t, rig.Worker), env, "doctor", "-o", "json"), time.Now()
 		running.Go(func() {
 			<-p.Done
@@ -596,11 +598,11 @@ func TestDoctorBlackHoles(t *testing.T) {
 		if got.code != 1 || got.took > limit {
 			t.Errorf("%s: exit code %d after %s; want 1 within %s", test.name, got.code, got.took, limit)
 		}
-		for _, want := range []rig.Finding{test.want,
+		for _, want := range []clinic.Finding{test.want,
 			{Check: "modelarts.login", Level: "problem", About: "cn-north-4"},
 			{Check: "slack.token", Level: "warning", Found: "not reached"},
 		} {
-			if !rig.Has(rig.Findings(t, got.out), want) {
+			if !clinic.Has(clinic.Findings(t, got.out), want) {
 				t.Errorf("%s: no finding %+v in\n%s", test.name, want, got.out)
 			}
 		}
@@ -610,19 +612,19 @@ func TestDoctorBlackHoles(t *testing.T) {
 // TestDoctorEmbedded looks at the server inside a worker's process, and starts none.
 func TestDoctorEmbedded(t *testing.T) {
 	t.Parallel()
-	c, addr := rig.NewClinic(t), rig.FreeAddr(t)
+	c, addr := clinic.New(t), rig.FreeAddr(t)
 	env := c.Env("", "ORDERWATCH_EMBEDDED_NATS_DIR="+t.TempDir(), "ORDERWATCH_EMBEDDED_NATS_ADDR="+rig.FreeAddr(t), "ORDERWATCH_HTTP_ADDR="+addr)
 	w := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
 	rig.AwaitReady(t, addr)
-	code, out := rig.Doctor(t, env, "-o", "json")
-	if all := rig.Findings(t, out); code != 0 || rig.Bad(all) != "" || !rig.Has(all, rig.Finding{Check: "nats.sync_interval", Level: "ok", Found: "always"}) {
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	if all := clinic.Findings(t, out); code != 0 || clinic.Bad(all) != "" || !clinic.Has(all, clinic.Finding{Check: "nats.sync_interval", Level: "ok", Found: "always"}) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if code, _ := w.Terminate(t); code != 0 {
 		t.Errorf("the worker exits with %d", code)
 	}
-	code, out = rig.Doctor(t, env, "-o", "json")
-	if want := (rig.Finding{Check: "nats.connection", Level: "problem", Do: "start that first"}); code != 1 || !rig.Has(rig.Findings(t, out), want) {
+	code, out = clinic.Doctor(t, env, "-o", "json")
+	if want := (clinic.Finding{Check: "nats.connection", Level: "problem", Do: "start that first"}); code != 1 || !clinic.Has(clinic.Findings(t, out), want) {
 		t.Errorf("exit code %d, no finding %+v in\n%s", code, want, out)
 	}
 }
@@ -654,7 +656,7 @@ func TestDoctorInterrupted(t *testing.T) {
 func TestDoctorUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"now"}, {"--order", "p/.."}, {"--order", "order-alone"}, {"-o", "yaml"}, {"--nothing"}} {
-		code, out := rig.Doctor(t, nil, args...)
+		code, out := clinic.Doctor(t, nil, args...)
 		if lines := strings.Count(out, "\n"); code != 2 || lines > 2 || !strings.Contains(out, "See orderwatch doctor --help.") {
 			t.Errorf("doctor %v: exit code %d\n%s", args, code, out)
 		}
@@ -664,11 +666,11 @@ func TestDoctorUsage(t *testing.T) {
 // TestDoctorElsewhere runs it without the worker's environment: nothing is said to be lost.
 func TestDoctorElsewhere(t *testing.T) {
 	t.Parallel()
-	code, out := rig.Doctor(t, nil)
+	code, out := clinic.Doctor(t, nil)
 	if code != 1 || !strings.Contains(out, "variables are not set here: run it with the worker's environment") || strings.Contains(out, "work is lost") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = rig.Doctor(t, []string{"ORDERWATCH_POLL_INITIAL=soon"})
+	code, out = clinic.Doctor(t, []string{"ORDERWATCH_POLL_INITIAL=soon"})
 	if code != 1 || !strings.Contains(out, "work is lost") {
 		t.Errorf("with a variable that is wrong: exit code %d\n%s", code, out)
 	}

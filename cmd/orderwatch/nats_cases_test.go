@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -28,7 +29,7 @@ func TestTLSFirst(t *testing.T) {
 	writeCertificate(t, dir, "server", ca, caKey)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	rules := fmt.Sprintf("tls { cert_file: %q, key_file: %q, handshake_first: true }\n", file("server"), file("server-key"))
-	g := rig.StartGuarded(t, rules, nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
+	g := guarded.Start(t, rules, nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
 	cloud := emulator.New(emulator.Options{})
 	cloud.Add(rig.Project, "order.a", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)

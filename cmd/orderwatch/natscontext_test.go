@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 )
 
 // A home holds contexts of the nats tool.
@@ -61,22 +62,22 @@ const loggedIn = "there is no stream ORDER_EVENTS"
 func TestContexts(t *testing.T) {
 	t.Parallel()
 	h := home(t.TempDir())
-	user := rig.NewKey(t, nkeys.CreateUser)
+	user := guarded.NewKey(t, nkeys.CreateUser)
 	seed, err := user.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.file(t, "user.nk", string(seed))
-	named := rig.StartGuarded(t, rig.Users(fmt.Sprintf(`
+	named := guarded.Start(t, guarded.Users(fmt.Sprintf(`
 		{ user: ann, password: planted-ann, permissions: { subscribe: { allow: ["_INBOX_of_ann.>"] } } }
 		{ nkey: %s }
-	`, rig.PublicKey(t, user))), nats.UserInfo("admin", "planted-admin"))
+	`, guarded.PublicKey(t, user))), nats.UserInfo("admin", "planted-admin"))
 	token := rig.StartNATS(t, "planted-token")
-	a := rig.NewAuthority(t)
+	a := guarded.NewAuthority(t)
 	admin := filepath.Join(t.TempDir(), "admin.creds")
 	a.Issue(t, admin, 0)
 	a.Issue(t, filepath.Join(string(h), "user.creds"), 0)
-	account := rig.StartGuarded(t, a.Rules(t), nats.UserCredentials(admin))
+	account := guarded.Start(t, a.Rules(t), nats.UserCredentials(admin))
 	creds, err := os.ReadFile(admin)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func TestContextTLS(t *testing.T) {
 	writeCertificate(t, dir, "client", ca, caKey)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	tls := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, handshake_first: true }\n", file("server"), file("server-key"), file("ca"))
-	g := rig.StartGuarded(t, tls, nats.ClientCert(file("client"), file("client-key")), nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
+	g := guarded.Start(t, tls, nats.ClientCert(file("client"), file("client-key")), nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
 	all := map[string]any{"url": g.URL, "cert": file("client"), "key": file("client-key"), "ca": file("ca"), "tls_first": true}
 	without := func(field string) map[string]any {
 		fields := make(map[string]any)

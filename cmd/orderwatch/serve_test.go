@@ -145,7 +145,7 @@ func TestLargeOrder(t *testing.T) {
 	if want := (watcher.Counts{Total: items, Succeeded: items - failures, Failed: failures}); c.Outcome != watcher.PartiallyFailed || c.Counts != want || failed != failures || len(c.Items)+c.ItemsOmitted != items {
 		t.Errorf("%s, %+v, %d in failures, %d items and %d omitted", c.Outcome, c.Counts, failed, len(c.Items), c.ItemsOmitted)
 	}
-	rig.CheckRecords(t, nats.JS, 1)
+	checkRecords(t, nats.JS, 1)
 	select {
 	case m := <-posts: // the emulator refuses what breaks Slack's limits
 		if text := slackemulator.Render(m); !strings.Contains(text, "2,000 of 5,000 items failed") {
@@ -287,5 +287,24 @@ func TestSecrets(t *testing.T) {
 		if at := strings.Index(shown.String(), secret); at >= 0 {
 			t.Errorf("a secret came out: …%s…", shown.String()[max(0, at-200):at+len(secret)])
 		}
+	}
+}
+
+// checkRecords holds that there are so many records and that all are ended.
+func checkRecords(t *testing.T, js jetstream.JetStream, want int) {
+	t.Helper()
+	got := 0
+	rig.Stored(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>", func(m jetstream.Msg) {
+		got++
+		w, err := watcher.DecodeWatch(m.Data())
+		if err != nil {
+			t.Error(err)
+		}
+		if w.State != watcher.Ended {
+			t.Errorf("record of %s is %s", w.Order, w.State)
+		}
+	})
+	if got != want {
+		t.Errorf("%d records; want %d", got, want)
 	}
 }

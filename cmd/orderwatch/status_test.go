@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -31,13 +33,13 @@ func status(t *testing.T, env []string, args ...string) (code int, out string) {
 // and an account held, a record broken, a message refused.
 func TestStatusPerson(t *testing.T) {
 	t.Parallel()
-	g := rig.StartGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
-	c := rig.NewClinic(t)
+	g := guarded.Start(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := clinic.New(t)
 	as := func(user string, more ...string) []string {
 		return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
 	person := []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=planted-person"}
-	rig.Provision(t, as("setup"))
+	clinic.Provision(t, as("setup"))
 	if code, out := status(t, person); code != 1 || !strings.Contains(out, "no worker answers: nobody answers on orderwatch.status: is orderwatch serve running") {
 		t.Errorf("with no worker: exit code %d, %s", code, out)
 	}

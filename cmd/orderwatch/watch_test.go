@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -306,7 +307,7 @@ func TestWatchWithoutWorker(t *testing.T) {
 }
 
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
-func startPermitted(t *testing.T) *rig.Guarded {
+func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
 	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
 	if err != nil {
@@ -316,11 +317,11 @@ func startPermitted(t *testing.T) *rig.Guarded {
 	for _, user := range []string{"worker", "producer", "person", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
-	return rig.StartGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.
-func loginOf(g *rig.Guarded, user string) []string {
+func loginOf(g *guarded.Server, user string) []string {
 	return []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}
 }
 

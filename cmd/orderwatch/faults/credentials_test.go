@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -34,7 +35,7 @@ type guest struct {
 	want int // completions
 }
 
-func startGuest(t *testing.T, g *rig.Guarded, login ...string) *guest {
+func startGuest(t *testing.T, g *guarded.Server, login ...string) *guest {
 	t.Helper()
 	cloud := emulator.New(emulator.Options{})
 	modelArts := httptest.NewServer(cloud)
@@ -125,15 +126,15 @@ var passwordLogin = []string{"ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PAS
 // TestUserRemoved removes the worker's user, and adds it again.
 func TestUserRemoved(t *testing.T) {
 	t.Parallel()
-	g := rig.StartGuarded(t, rig.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
+	g := guarded.Start(t, guarded.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
 	w := startGuest(t, g, passwordLogin...)
 	w.ask(t, 0, 20)
 	removed := time.Now()
-	g.Reload(t, rig.Users(""))
+	g.Reload(t, guarded.Users(""))
 	w.away(t, removed, "cannot connect to NATS")
 	w.ask(t, 20, w.want)
 	added := time.Now()
-	g.Reload(t, rig.Users(anyWorker))
+	g.Reload(t, guarded.Users(anyWorker))
 	w.back(t, added)
 }
 
@@ -141,17 +142,17 @@ func TestUserRemoved(t *testing.T) {
 // missing shows on the connection alone: what is published there gets no answer.
 func TestPermissionWithdrawn(t *testing.T) {
 	t.Parallel()
-	g := rig.StartGuarded(t, rig.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
+	g := guarded.Start(t, guarded.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
 	w := startGuest(t, g, passwordLogin...)
 	w.ask(t, 0, 20)
 	for _, subject := range []string{"$KV.ORDER_WATCHES.", "orders.completed.", "$JS.API.CONSUMER.MSG.NEXT."} {
 		withdrawn := time.Now()
-		g.Reload(t, rig.Users(deniedWorker(subject+">")))
+		g.Reload(t, guarded.Users(deniedWorker(subject+">")))
 		w.away(t, withdrawn, `Permissions Violation for Publish to \"`+subject)
 	}
 	w.ask(t, 20, w.want)
 	given := time.Now()
-	g.Reload(t, rig.Users(anyWorker))
+	g.Reload(t, guarded.Users(anyWorker))
 	w.back(t, given)
 }
 
@@ -161,10 +162,10 @@ func TestCredentialsRotated(t *testing.T) {
 	for name, expires := range map[string]time.Duration{"revoked": 0, "expired": 12 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, dir := rig.NewAuthority(t), t.TempDir()
+			a, dir := guarded.NewAuthority(t), t.TempDir()
 			admin, file := filepath.Join(dir, "admin.creds"), filepath.Join(dir, "worker.creds")
 			a.Issue(t, admin, 0)
-			g := rig.StartGuarded(t, a.Rules(t), nats.UserCredentials(admin))
+			g := guarded.Start(t, a.Rules(t), nats.UserCredentials(admin))
 			rig.Build(t, rig.Worker) // before the time runs
 			user, until := a.Issue(t, file, expires), time.Now().Add(expires)
 			w := startGuest(t, g, "ORDERWATCH_NATS_CREDS_FILE="+file)
@@ -197,11 +198,11 @@ func TestPasswordFileRotated(t *testing.T) {
 		}
 	}
 	write("planted-worker")
-	g := rig.StartGuarded(t, rig.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
+	g := guarded.Start(t, guarded.Users(anyWorker), nats.UserInfo("admin", "planted-admin"))
 	w := startGuest(t, g, "ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PASSWORD_FILE="+file)
 	w.ask(t, 0, 20)
 	changed := time.Now()
-	g.Reload(t, rig.Users("{ user: worker, password: planted-other }"))
+	g.Reload(t, guarded.Users("{ user: worker, password: planted-other }"))
 	w.away(t, changed, "cannot connect to NATS")
 	w.ask(t, 20, w.want)
 	written := time.Now()
@@ -213,7 +214,7 @@ func TestPasswordFileRotated(t *testing.T) {
 // larger: two minutes later all work, those that lost their connection after they were started again.
 func TestPayloadLoweredUnderWorkers(t *testing.T) {
 	t.Parallel()
-	g := rig.StartGuarded(t, "max_payload: 1048576\n")
+	g := guarded.Start(t, "max_payload: 1048576\n")
 	cloud := emulator.New(emulator.Options{})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)

@@ -10,32 +10,32 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 )
 
 // TestDoctorCluster looks at three servers, at two of them, and at one: which stores nothing.
 func TestDoctorCluster(t *testing.T) {
 	c := startCluster(t)
-	clinic := rig.NewClinic(t)
-	env := clinic.Env(c.url, "ORDERWATCH_STREAM_REPLICAS=3")
-	rig.Provision(t, env)
+	healthy := clinic.New(t)
+	env := healthy.Env(c.url, "ORDERWATCH_STREAM_REPLICAS=3")
+	clinic.Provision(t, env)
 	c.awaitHealthy(t)
 	before := contentsOf(t, c.js)
-	look := func(name string, code int, wanted ...rig.Finding) {
+	look := func(name string, code int, wanted ...clinic.Finding) {
 		t.Helper()
-		got, out := rig.Doctor(t, env, "-o", "json")
-		all := rig.Findings(t, out)
-		t.Logf("%s:\n%s", name, rig.Bad(all))
+		got, out := clinic.Doctor(t, env, "-o", "json")
+		all := clinic.Findings(t, out)
+		t.Logf("%s:\n%s", name, clinic.Bad(all))
 		if got != code {
-			t.Errorf("%s: exit code %d; want %d\n%s", name, got, code, rig.Bad(all))
+			t.Errorf("%s: exit code %d; want %d\n%s", name, got, code, clinic.Bad(all))
 		}
 		for _, want := range wanted {
-			if !rig.Has(all, want) {
+			if !clinic.Has(all, want) {
 				t.Errorf("%s: no finding %+v in\n%s", name, want, out)
 			}
 		}
 	}
-	look("three servers", 0, rig.Finding{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, rig.Finding{Check: "permissions.allow_responses", Level: "ok"})
+	look("three servers", 0, clinic.Finding{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, clinic.Finding{Check: "permissions.allow_responses", Level: "ok"})
 	if after := contentsOf(t, c.js); !reflect.DeepEqual(after, before) {
 		t.Errorf("streams became\n%v, were\n%v", after, before)
 	}
@@ -43,9 +43,9 @@ func TestDoctorCluster(t *testing.T) {
 	for _, stream := range clusterStreams {
 		c.leader(t, stream)
 	}
-	look("two servers", 0, rig.Finding{Check: "assets.replicas", Level: "warning", About: "ORDER_", Found: "n1"})
+	look("two servers", 0, clinic.Finding{Check: "assets.replicas", Level: "warning", About: "ORDER_", Found: "n1"})
 	c.servers[1].Kill()
-	look("one server", 1, rig.Finding{Check: "nats.connection", Level: "ok"}, rig.Finding{Check: "assets.state", Level: "problem"})
+	look("one server", 1, clinic.Finding{Check: "nats.connection", Level: "ok"}, clinic.Finding{Check: "assets.state", Level: "problem"})
 }
 
 // contentsOf returns what the streams hold and their consumers delivered.

@@ -10,14 +10,15 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 )
 
 // TestNatsToolReplicas runs the six commands that deploy/README.md names, on three servers with one replica of
 // everything: from 1 to 3 and back. doctor says what is left, until all have three. Case N4.
 func TestNatsToolReplicas(t *testing.T) {
 	c := startCluster(t)
-	env := rig.NewClinic(t).Env(c.url)
-	rig.Provision(t, env)
+	env := clinic.New(t).Env(c.url)
+	clinic.Provision(t, env)
 	readme, err := os.ReadFile("../../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -42,14 +43,14 @@ func TestNatsToolReplicas(t *testing.T) {
 	}
 	for n, command := range commands {
 		change(command)
-		_, out := rig.Doctor(t, env, "-o", "json")
-		all := rig.Findings(t, out)
-		if uneven := rig.Has(all, rig.Finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 5) {
-			t.Errorf("after %s doctor says that they differ: %t\n%s", command, uneven, rig.Bad(all))
+		_, out := clinic.Doctor(t, env, "-o", "json")
+		all := clinic.Findings(t, out)
+		if uneven := clinic.Has(all, clinic.Finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 5) {
+			t.Errorf("after %s doctor says that they differ: %t\n%s", command, uneven, clinic.Bad(all))
 		}
 		for _, left := range commands[n+1:] {
-			if !rig.Has(all, rig.Finding{Check: "assets.replicas", Level: "warning", Do: left}) {
-				t.Errorf("after %s doctor does not name %s\n%s", command, left, rig.Bad(all))
+			if !clinic.Has(all, clinic.Finding{Check: "assets.replicas", Level: "warning", Do: left}) {
+				t.Errorf("after %s doctor does not name %s\n%s", command, left, clinic.Bad(all))
 			}
 		}
 	}

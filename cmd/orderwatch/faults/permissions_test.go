@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -47,7 +48,7 @@ func TestPermissions(t *testing.T) {
 	for _, user := range []string{"worker", "producer", "person", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
-	g := rig.StartGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	g := guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
 	cloud := emulator.New(emulator.Options{})
 	cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)

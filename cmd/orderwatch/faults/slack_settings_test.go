@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -39,7 +40,7 @@ type slackFlaw struct {
 
 	channel, class, code string   // of the metric, and of all else
 	says                 []string // what the one line of the log says
-	doctor               rig.Finding
+	doctor               clinic.Finding
 	exit                 int // of doctor
 
 	mend    func(s *slackScene)
@@ -53,7 +54,7 @@ var slackFlaws = []slackFlaw{
 		env:   func(*slackScene) []string { return []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"} },
 		class: "token", code: "invalid_auth",
 		says:    []string{"slack takes no message, all wait until it does", "set ORDERWATCH_SLACK_TOKEN to the bot token (xoxb-…)", "restart the workers"},
-		doctor:  rig.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: invalid_auth", Do: "ORDERWATCH_SLACK_TOKEN"},
+		doctor:  clinic.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: invalid_auth", Do: "ORDERWATCH_SLACK_TOKEN"},
 		exit:    1,
 		restart: func(*slackScene) []string { return nil },
 	}, {
@@ -61,7 +62,7 @@ var slackFlaws = []slackFlaw{
 		midway: func(s *slackScene) { s.slack.RevokeToken(slackToken) },
 		class:  "token", code: "token_revoked",
 		says:   []string{"slack takes no message, all wait until it does", "set ORDERWATCH_SLACK_TOKEN to the bot token (xoxb-…)"},
-		doctor: rig.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: token_revoked", Do: "ORDERWATCH_SLACK_TOKEN"},
+		doctor: clinic.Finding{Check: "slack.token", Level: "problem", Found: "Slack refuses it: token_revoked", Do: "ORDERWATCH_SLACK_TOKEN"},
 		exit:   1,
 		restart: func(s *slackScene) []string {
 			s.slack.AddToken("xoxb-planted-new", allScopes...)
@@ -72,7 +73,7 @@ var slackFlaws = []slackFlaw{
 		wrong: func(s *slackScene) { s.slack.AddToken(slackToken, without("chat:write")...) },
 		class: "token", code: "missing_scope",
 		says:   []string{"slack takes no message, all wait until it does", "needs the scope chat:write", "give the Slack app the bot scope chat:write and install it again"},
-		doctor: rig.Finding{Check: "slack.scope", About: "chat:write", Level: "problem", Found: "nothing can be posted", Do: "install it again"},
+		doctor: clinic.Finding{Check: "slack.scope", About: "chat:write", Level: "problem", Found: "nothing can be posted", Do: "install it again"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddToken(slackToken, allScopes...) },
 	}, {
@@ -80,7 +81,7 @@ var slackFlaws = []slackFlaw{
 		wrong:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Archived) },
 		channel: "C0ONCALL", class: "channel", code: "is_archived",
 		says:   []string{"slack refuses the channel", "unarchive the channel, or configure another"},
-		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "is_archived", Do: "Unarchive the channel"},
+		doctor: clinic.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "is_archived", Do: "Unarchive the channel"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
@@ -88,7 +89,7 @@ var slackFlaws = []slackFlaw{
 		wrong:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.NotMember) },
 		channel: "C0ONCALL", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "not_in_channel", Do: "/invite the app into the channel"},
+		doctor: clinic.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "problem", Found: "not_in_channel", Do: "/invite the app into the channel"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
@@ -99,14 +100,14 @@ var slackFlaws = []slackFlaw{
 		},
 		channel: "C0ONCALL", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: rig.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "note", Found: "cannot be seen: missing_scope, needs the scope channels:read"},
+		doctor: clinic.Finding{Check: "slack.channel", About: "C0ONCALL", Level: "note", Found: "cannot be seen: missing_scope, needs the scope channels:read"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	}, {
 		name:    "unknown channel",
 		env:     func(*slackScene) []string { return []string{"ORDERWATCH_SLACK_CHANNEL=C0LATER"} },
 		channel: "C0LATER", class: "channel", code: "channel_not_found",
 		says:   []string{"slack refuses the channel", "check the channel's ID", "/invite the app there"},
-		doctor: rig.Finding{Check: "slack.channel", About: "C0LATER", Level: "problem", Found: "channel_not_found", Do: "Check the channel's ID"},
+		doctor: clinic.Finding{Check: "slack.channel", About: "C0LATER", Level: "problem", Found: "channel_not_found", Do: "Check the channel's ID"},
 		exit:   1,
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0LATER", slackemulator.Open) },
 	}, {
@@ -116,14 +117,14 @@ var slackFlaws = []slackFlaw{
 		asks:    `,"slack_channel":"C0TEAM"`,
 		channel: "C0TEAM", class: "channel", code: "not_in_channel",
 		says:   []string{"slack refuses the channel", "/invite the app into the channel"},
-		doctor: rig.Finding{Check: "slack.channel", About: "C0TEAM", Level: "warning", Found: "not_in_channel", Do: "ORDERWATCH_SLACK_CHANNELS_ALLOWED"},
+		doctor: clinic.Finding{Check: "slack.channel", About: "C0TEAM", Level: "warning", Found: "not_in_channel", Do: "ORDERWATCH_SLACK_CHANNELS_ALLOWED"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0TEAM", slackemulator.Open) },
 	}, {
 		name:  "webhook that was deleted",
 		env:   func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-gone") },
 		class: "token", code: "status_404",
 		says:   []string{"slack takes no message, all wait until it does", "make a new one and set ORDERWATCH_SLACK_WEBHOOK_URL"},
-		doctor: rig.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
+		doctor: clinic.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		restart: func(s *slackScene) []string {
 			s.slack.AddWebhook("/services/T0/B0/planted-new", "C0ONCALL")
 			return s.webhook("/services/T0/B0/planted-new")
@@ -137,7 +138,7 @@ var slackFlaws = []slackFlaw{
 		env:     func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-hook") },
 		channel: "webhook", class: "channel", code: "status_410",
 		says:   []string{"slack refuses the channel", "unarchive the webhook's channel"},
-		doctor: rig.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
+		doctor: clinic.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },
 	},
 }
@@ -337,8 +338,8 @@ func (flaw slackFlaw) see(t *testing.T, s *slackScene) {
 	if flaw.doctor.Check == "assets.redelivered" {
 		rig.Eventually(t, rig.Patience, s.redelivered)
 	}
-	code, out := rig.Doctor(t, s.env, "-o", "json")
-	if code != flaw.exit || !rig.Has(rig.Findings(t, out), flaw.doctor) {
+	code, out := clinic.Doctor(t, s.env, "-o", "json")
+	if code != flaw.exit || !clinic.Has(clinic.Findings(t, out), flaw.doctor) {
 		t.Errorf("doctor: exit code %d; want %d and %+v in\n%s", code, flaw.exit, flaw.doctor, out)
 	}
 	if all := s.worker.Text() + out; strings.Contains(all, "planted-") || strings.Contains(all, slackToken) {
@@ -387,10 +388,10 @@ func TestSlackScopes(t *testing.T) {
 	n := rig.StartNATS(t, "")
 	for i, tt := range []struct {
 		scope  string
-		doctor rig.Finding
+		doctor clinic.Finding
 	}{
-		{"channels:history", rig.Finding{Check: "slack.scope", Level: "warning", Found: "may be doubled", Do: "install it again"}},
-		{"files:write", rig.Finding{Check: "slack.scope", Level: "note", Found: "not attached as a file", Do: "install it again"}},
+		{"channels:history", clinic.Finding{Check: "slack.scope", Level: "warning", Found: "may be doubled", Do: "install it again"}},
+		{"files:write", clinic.Finding{Check: "slack.scope", Level: "note", Found: "not attached as a file", Do: "install it again"}},
 	} {
 		t.Run(tt.scope, func(t *testing.T) {
 			t.Parallel()
@@ -409,9 +410,9 @@ func TestSlackScopes(t *testing.T) {
 			if lines := s.errors(); len(lines) > 0 {
 				t.Errorf("errors in the log: %v", lines)
 			}
-			code, out := rig.Doctor(t, s.env, "-o", "json")
+			code, out := clinic.Doctor(t, s.env, "-o", "json")
 			tt.doctor.About = tt.scope
-			if code != 0 || !rig.Has(rig.Findings(t, out), tt.doctor) {
+			if code != 0 || !clinic.Has(clinic.Findings(t, out), tt.doctor) {
 				t.Errorf("doctor: exit code %d; want 0 and %+v in\n%s", code, tt.doctor, out)
 			}
 		})

@@ -5,6 +5,5 @@
 // what it says. Where it does not matter how soon something comes, it waits for [Patience].
 //
 // Read build.go (programs), process.go (a process), wait.go, nats.go (a nats-server) and worker.go
-// (a worker's environment) first. stream.go reads the streams; command.go runs a command to its end;
-// guarded.go and authority.go have servers that want a login; doctor.go reads what doctor found.
+// (a worker's environment) first. stream.go reads the streams; command.go runs a command to its end.
 package rig

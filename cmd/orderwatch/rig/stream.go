@@ -94,25 +94,6 @@ func Completion(t *testing.T, m jetstream.Msg) watcher.Completion {
 	return event.Data
 }
 
-// CheckRecords holds that there are so many records and that all are ended.
-func CheckRecords(t *testing.T, js jetstream.JetStream, want int) {
-	t.Helper()
-	got := 0
-	Stored(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>", func(m jetstream.Msg) {
-		got++
-		w, err := watcher.DecodeWatch(m.Data())
-		if err != nil {
-			t.Error(err)
-		}
-		if w.State != watcher.Ended {
-			t.Errorf("record of %s is %s", w.Order, w.State)
-		}
-	})
-	if got != want {
-		t.Errorf("%d records; want %d", got, want)
-	}
-}
-
 // JudgeEvent holds what a stream of events has against the schemas.
 func JudgeEvent(t testing.TB, stream, subject string, header nats.Header, body []byte) {
 	t.Helper()

@@ -1,4 +1,6 @@
-package rig
+// Package clinic runs orderwatch doctor in tests, and reads what it found. A [Clinic] is a healthy cloud
+// and a healthy Slack, beside which a test breaks what doctor is to find.
+package clinic
 
 import (
 	"encoding/json"
@@ -10,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
-
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -21,10 +23,10 @@ type Finding struct{ Check, About, Level, Found, Wanted, Do string }
 // Doctor runs orderwatch doctor and returns its exit code and what it printed.
 func Doctor(t *testing.T, env []string, args ...string) (code int, out string) {
 	t.Helper()
-	p := Start(t, Build(t, Worker), env, append([]string{"doctor"}, args...)...)
+	p := rig.Start(t, rig.Build(t, rig.Worker), env, append([]string{"doctor"}, args...)...)
 	select {
 	case <-p.Done:
-	case <-time.After(Patience):
+	case <-time.After(rig.Patience):
 		t.Fatal("doctor still runs")
 	}
 	return p.Command.ProcessState.ExitCode(), p.Text()
@@ -77,18 +79,18 @@ type Clinic struct {
 
 // The secrets of a clinic.
 const (
-	PlantedSecretKey  = "planted-secret-key-0123"
-	PlantedSlackToken = "xoxb-planted-7d1c0123"
+	SecretKey  = "planted-secret-key-0123"
+	SlackToken = "xoxb-planted-7d1c0123"
 )
 
-// NewClinic starts an emulator of ModelArts and one of Slack, whose channel C0ONCALL takes messages.
-func NewClinic(t *testing.T) Clinic {
+// New starts an emulator of ModelArts and one of Slack, whose channel C0ONCALL takes messages.
+func New(t *testing.T) Clinic {
 	t.Helper()
 	c := Clinic{
-		Cloud: emulator.New(emulator.Options{Keys: []emulator.Key{{Access: "PLANTEDACCESS", Secret: PlantedSecretKey}}}),
+		Cloud: emulator.New(emulator.Options{Keys: []emulator.Key{{Access: "PLANTEDACCESS", Secret: SecretKey}}}),
 		Slack: slackemulator.New(slackemulator.Options{}),
 	}
-	c.Slack.AddToken(PlantedSlackToken, "chat:write", "channels:read", "groups:read", "channels:history", "groups:history", "files:write")
+	c.Slack.AddToken(SlackToken, "chat:write", "channels:read", "groups:read", "channels:history", "groups:history", "files:write")
 	c.Slack.AddToken("xoxb-planted-reads", "channels:read")
 	c.Slack.AddToken("xoxb-planted-posts", "chat:write")
 	c.Slack.AddChannel("C0ONCALL", slackemulator.Open)
@@ -104,19 +106,19 @@ func NewClinic(t *testing.T) Clinic {
 
 // Env is the environment of a worker that lacks nothing.
 func (c Clinic) Env(natsURL string, more ...string) []string {
-	return ServeEnv(natsURL, c.modelArts, "127.0.0.1:0", append([]string{
-		"ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_ACCESS_KEY=PLANTEDACCESS", "ORDERWATCH_MODELARTS_SECRET_KEY=" + PlantedSecretKey,
-		"ORDERWATCH_MODELARTS_PROJECT_ID=" + Project,
-		"ORDERWATCH_SLACK_TOKEN=" + PlantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + c.people + "/api/",
+	return rig.ServeEnv(natsURL, c.modelArts, "127.0.0.1:0", append([]string{
+		"ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_ACCESS_KEY=PLANTEDACCESS", "ORDERWATCH_MODELARTS_SECRET_KEY=" + SecretKey,
+		"ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project,
+		"ORDERWATCH_SLACK_TOKEN=" + SlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + c.people + "/api/",
 	}, more...)...)
 }
 
 // Provision lets a worker create what it needs, and ends it.
 func Provision(t *testing.T, env []string) {
 	t.Helper()
-	addr := FreeAddr(t)
-	w := Start(t, Build(t, Worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-	AwaitReady(t, addr)
+	addr := rig.FreeAddr(t)
+	w := rig.Start(t, rig.Build(t, rig.Worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+	rig.AwaitReady(t, addr)
 	if code, _ := w.Terminate(t); code != 0 {
 		t.Fatalf("the worker exits with %d", code)
 	}

@@ -1,4 +1,6 @@
-package rig
+// Package guarded has nats-servers that want a login, for tests: with users and passwords (guarded.go),
+// or with an operator, accounts and credentials (authority.go).
+package guarded
 
 import (
 	"errors"
@@ -11,33 +13,35 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
-// A Guarded server is a nats-server that wants a login, which a reload changes.
-type Guarded struct {
-	*Process
+// A Server is a nats-server that wants a login, which a reload changes.
+type Server struct {
+	*rig.Process
 	URL    string
 	config string // the path of its configuration
 	basis  string // what of it stays
 	JS     jetstream.JetStream
 }
 
-// StartGuarded starts a nats-server with these rules of who may log in, and connects to it.
-func StartGuarded(t *testing.T, rules string, admin ...nats.Option) *Guarded {
+// Start starts a nats-server with these rules of who may log in, and connects to it.
+func Start(t *testing.T, rules string, admin ...nats.Option) *Server {
 	t.Helper()
-	addr, dir := FreeAddr(t), t.TempDir()
-	g := &Guarded{
+	addr, dir := rig.FreeAddr(t), t.TempDir()
+	g := &Server{
 		URL: "nats://" + addr, config: filepath.Join(dir, "nats.conf"),
 		basis: fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n", addr, dir),
 	}
 	g.write(t, rules)
-	g.Process = Start(t, Build(t, NATSServer), nil, "-c", g.config)
+	g.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", g.config)
 	nc, err := nats.Connect(g.URL, append(admin, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.IgnoreAuthErrorAbort())...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	Eventually(t, Patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}
@@ -49,7 +53,7 @@ func StartGuarded(t *testing.T, rules string, admin ...nats.Option) *Guarded {
 	return g
 }
 
-func (g *Guarded) write(t *testing.T, rules string) {
+func (g *Server) write(t *testing.T, rules string) {
 	t.Helper()
 	if err := os.WriteFile(g.config, []byte(g.basis+rules), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,7 +61,7 @@ func (g *Guarded) write(t *testing.T, rules string) {
 }
 
 // Reload gives the running server other rules.
-func (g *Guarded) Reload(t *testing.T, rules string) {
+func (g *Server) Reload(t *testing.T, rules string) {
 	t.Helper()
 	g.write(t, rules)
 	if err := g.Command.Process.Signal(syscall.SIGHUP); err != nil {
