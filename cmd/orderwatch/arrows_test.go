@@ -69,18 +69,20 @@ const (
 // more files. A package that needs its row no longer fails the test.
 var (
 	manyNames = map[string]int{
+		"cmd/orderwatch/config":      25, // the groups of variables
+		"cmd/orderwatch/output":      19,
 		"cmd/orderwatch/rig":         29,
 		"events":                     70,
-		"notify":                     37,
+		"notify/slack":               23,
 		"notify/slack/emulator":      20,
 		"watcher":                    71,
 		"watcher/modelarts":          24,
 		"watcher/modelarts/emulator": 24,
+		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch":    68,
+		"cmd/orderwatch":    34,
 		"events":            47,
-		"notify":            53,
 		"watcher/modelarts": 23,
 	}
 )
