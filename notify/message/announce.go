@@ -13,87 +13,97 @@ import (
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
 // [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Announce(a watcher.Attention, o Options) Message {
-	m := announce(redactAttention(a, o.Secrets), o)
+	a = redactAttention(a, o.Secrets)
+	m := noticeOf(a, o.NoThread).message(o.Mention)
 	m.Blocks, m.Brief = append(marks(o), m.Blocks...), append(marks(o), m.Brief...)
 	return m
 }
 
-func announce(a watcher.Attention, o Options) Message {
-	w := wordingOf(a)
+// An announcement is what people are told of one kind of attention. said and text are not escaped.
+type announcement struct {
+	emoji  string
+	said   string // the title
+	more   string // stands behind the title, in mrkdwn
+	text   string // all of it in a sentence
+	wakes  bool
+	fields []*slack.TextBlockObject
+	means  string // in mrkdwn
+	reason string // what calls met last; foreign
+	do     string // in mrkdwn; empty: nothing
+	small  *slack.ContextBlock
+}
+
+func noticeOf(a watcher.Attention, noThread bool) announcement {
 	switch {
 	case a.Over():
-		return announceEnd(a, w)
+		return endNotice(a)
 	case a.Kind == watcher.Overdue:
-		return announceOverdue(a, o)
+		return overdueNotice(a)
 	case a.Kind == watcher.Lost:
-		return announceLost(a, o)
+		return lostNotice(a)
 	}
-	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)), maxSentence))}
-	if a.Cause != watcher.HeldThrottled {
-		m.Mention = o.Mention
-	}
-	title := w.emoji + " *" + escape(w.stands) + "*: " + escape(waiting(a))
-	if m.Mention != "" {
-		title += " " + m.Mention
-	}
-	p := newPage()
-	p.add(section(title))
-	p.add(section("", field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))))
-	p.add(section(calm))
-	addReason(p, a.Reason)
-	p.add(section("*What to do:* " + w.do))
-	last := "this message is edited when it is over"
-	if o.NoThread {
+	w, last := wordingOf(a), "this message is edited when it is over"
+	if noThread {
 		last = "another message follows when it is over"
 	}
-	p.add(small(a, last))
-	m.Blocks = p.blocks
-	m.Brief = []slack.Block{section(title), section(calm), section("*What to do:* " + w.do)}
-	return m
+	return announcement{
+		emoji: w.emoji, said: w.stands, more: ": " + escape(waiting(a)), wakes: a.Cause != watcher.HeldThrottled,
+		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
+		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
+		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: small(a, last),
+	}
 }
 
-// announceOverdue returns what people are told of watches that nobody polls.
-func announceOverdue(a watcher.Attention, o Options) Message {
-	const what = "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them."
-	const do = "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy."
-	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
-	m := Message{Text: escape(fit(fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)), maxSentence)), Mention: o.Mention}
-	title := ":warning: *" + escape(said) + "*"
-	if m.Mention != "" {
-		title += " " + m.Mention
+// message returns the announcement as it is posted. Where it wakes somebody the mention says whom.
+func (n announcement) message(mention string) Message {
+	m := Message{Text: escape(fit(n.text, maxSentence))}
+	title := n.emoji + " *" + escape(n.said) + "*" + n.more
+	if n.wakes && mention != "" {
+		m.Mention = mention
+		title += " " + mention
 	}
 	p := newPage()
 	p.add(section(title))
-	p.add(section("", field("Since", date(a.Since)), field("Waiting", escape(orders(a)))))
-	p.add(section(what))
-	p.add(section(do))
-	p.add(slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))))
+	p.add(section("", n.fields...))
+	p.add(section(n.means))
+	if text := excerpt(n.reason, maxExcerpt); text != "" {
+		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
+	}
+	m.Brief = []slack.Block{section(title), section(n.means)}
+	if n.do != "" {
+		p.add(section(n.do))
+		m.Brief = append(m.Brief, section(n.do))
+	}
+	if n.small != nil {
+		p.add(n.small)
+	}
 	m.Blocks = p.blocks
-	m.Brief = []slack.Block{section(title), section(what), section(do)}
 	return m
 }
 
-// announceLost returns what people are told when NATS lost what it had stored.
-func announceLost(a watcher.Attention, o Options) Message {
+// overdueNotice is for watches that nobody polls.
+func overdueNotice(a watcher.Attention) announcement {
+	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
+	return announcement{
+		emoji: ":warning:", said: said, wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
+		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
+		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
+		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
+		small:  slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))),
+	}
+}
+
+// lostNotice is for what NATS had stored and lost.
+func lostNotice(a watcher.Attention) announcement {
 	const said = "NATS lost what orderwatch had stored"
 	means, do := lossMeans(a)
 	reason := orUnknown(word(a.Reason, maxReason))
-	m := Message{Text: escape(fit(said+": "+reason+".", maxSentence))}
-	if a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents) {
-		m.Mention = o.Mention
+	return announcement{
+		emoji: ":rotating_light:", said: said, more: ": " + escape(reason), text: said + ": " + reason + ".",
+		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
+		fields: []*slack.TextBlockObject{field("Since", date(a.Since))},
+		means:  means, do: do,
 	}
-	title := ":rotating_light: *" + said + "*: " + escape(reason)
-	if m.Mention != "" {
-		title += " " + m.Mention
-	}
-	p := newPage()
-	p.add(section(title))
-	p.add(section("", field("Since", date(a.Since))))
-	p.add(section(means))
-	p.add(section(do))
-	m.Blocks = p.blocks
-	m.Brief = []slack.Block{section(title), section(means), section(do)}
-	return m
 }
 
 // lossMeans says what the loss means for orders, and what is to be done. Both are mrkdwn without foreign text.
@@ -111,36 +121,24 @@ func lossMeans(a watcher.Attention) (means, do string) {
 	return goOn + "What stands here from before may not be edited any more, and some may come again.", "*What to do:* nothing for the orders. " + why
 }
 
-// calm says what the outage means for orders.
-const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
-	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
-
-// announceEnd returns what people are told when it is over.
-func announceEnd(a watcher.Attention, w wording) Message {
-	lasted := "after " + words.Span(a.Until.Sub(a.Since))
+// endNotice is for an account that can be asked again.
+func endNotice(a watcher.Attention) announcement {
+	lasted, over := "after "+words.Span(a.Until.Sub(a.Since)), wordingOf(a).over
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
-	const goOn = "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do."
-	title := ":white_check_mark: *" + escape(w.over) + "* " + lasted + ": " + escape(waited(a))
-	p := newPage()
-	p.add(section(title))
-	p.add(section("", field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))))
-	p.add(section(goOn))
-	addReason(p, a.Reason)
-	p.add(small(a, ""))
-	return Message{
-		Text:   escape(fit(fmt.Sprintf("%s %s: %s and go on by themselves.", w.over, lasted, waited(a)), maxText)),
-		Blocks: p.blocks, Brief: []slack.Block{section(title), section(goOn)},
+	return announcement{
+		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(waited(a)),
+		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, waited(a)),
+		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
+		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
+		reason: a.Reason, small: small(a, ""),
 	}
 }
 
-// addReason shows what calls met last, where that is known.
-func addReason(p *page, reason string) {
-	if text := excerpt(reason, maxExcerpt); text != "" {
-		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
-	}
-}
+// calm says what the outage means for orders.
+const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
+	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
 // small returns the small print.
 func small(a watcher.Attention, last string) *slack.ContextBlock {

@@ -11,6 +11,7 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // An announcement is what Announce is given.
@@ -47,7 +48,7 @@ func announcements() map[string]announcement {
 		"lost_notes":    {Reason: "what was posted to Slack before 12:00 UTC is forgotten: a message may come twice, or stay as it is", Lost: []string{watcher.LostNotes}},
 		"lost_before":   {Reason: "what was watched before 12:00 UTC is forgotten: publish again"}, // an earlier release's
 	} {
-		lost.Kind, lost.Region, lost.ProjectID, lost.Since, lost.Until = watcher.Lost, "cn-north-4", "all", outageBegan, outageBegan
+		lost.Kind, lost.Region, lost.ProjectID, lost.Since, lost.Until = watcher.Lost, "cn-north-4", "all", watchertest.OutageBegan, outageBegan
 		all[name] = announcement{lost, here}
 	}
 	hostileLoss := hostileAttention(watcher.Lost)

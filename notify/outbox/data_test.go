@@ -4,12 +4,10 @@ import "github.com/orderwatch/orderwatch/watcher/watchertest"
 
 // What tests are made of.
 var (
-	order, item, failure, distinct, many, hostile, filing = watchertest.Completion, watchertest.Item, watchertest.Failure, watchertest.Distinct, watchertest.Many, watchertest.Hostile, watchertest.ManyFailures
-	attention, hostileAttention, reasons, outageBegan     = watchertest.Attention, watchertest.HostileAttention, watchertest.Reasons, watchertest.OutageBegan
-	concern, hostileConcern, concernKinds, unlistedSince  = watchertest.OrderAttention, watchertest.HostileOrderAttention, watchertest.OrderAttentionKinds, watchertest.UnlistedSince
-	accepted, began, ended                                = watchertest.Accepted, watchertest.Began, watchertest.Ended
+	order, failure, many, filing         = watchertest.Completion, watchertest.Failure, watchertest.Many, watchertest.ManyFailures
+	attention, outageBegan               = watchertest.Attention, watchertest.OutageBegan
+	concern, concernKinds, unlistedSince = watchertest.OrderAttention, watchertest.OrderAttentionKinds, watchertest.UnlistedSince
+	began, ended                         = watchertest.Began, watchertest.Ended
 )
 
-const (
-	bidi, fakeKey, secretKey = watchertest.Bidi, watchertest.OthersKey, watchertest.Secret
-)
+const bidi, fakeKey, secretKey = watchertest.Bidi, watchertest.OthersKey, watchertest.Secret

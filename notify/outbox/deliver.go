@@ -145,7 +145,7 @@ func (s *Outbox) tellOn(ctx context.Context, d delivery, stop time.Time) *watche
 			return retry
 		}
 	}
-	if d.entry.posting.Done && !d.entry.posting.Silent { // otherwise a later state was announced, and is somebody's to tell
+	if d.entry.posting.Done && !d.entry.posting.Silent { // otherwise another worker announced a later state, and posts it
 		r.told = d.entry.posting.Tells
 	}
 	return nil
@@ -237,7 +237,7 @@ func (s *Outbox) call(ctx context.Context, d delivery, stop time.Time) *watcher.
 	return s.refused(ctx, d, err)
 }
 
-// turn returns the message's place among those of the channel.
+// turn returns the message's place among those that wait for the channel.
 func (d delivery) turn() turn { return turn{d.told, d.place.about} }
 
 // awaitTurn waits for the channel's next call. An error says that it does not come soon.

@@ -16,7 +16,7 @@ type lane struct {
 	queue   queue
 	until   time.Time // no call before
 	code    string    // of the last error; empty after a success
-	shutTil time.Time // the channel's history cannot be read
+	blindTo time.Time // the channel's history is not read before
 	backoff *backoff.ExponentialBackOff
 }
 
@@ -102,18 +102,18 @@ func (l *lane) fail(now time.Time, delay time.Duration, code string) (time.Durat
 	return delay, changed
 }
 
-// shut notes that the channel's history cannot be read for a while.
-func (l *lane) shut(until time.Time) {
+// noHistory notes that the channel's history cannot be read, and is not tried before then.
+func (l *lane) noHistory(until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.shutTil = until
+	l.blindTo = until
 }
 
 // blind reports whether the channel's history cannot be read.
 func (l *lane) blind(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return now.Before(l.shutTil)
+	return now.Before(l.blindTo)
 }
 
 // works reports whether the last call did not fail. What waits while it does is told together only when

@@ -40,8 +40,8 @@ type call struct {
 	Absent time.Time `json:"absent,omitzero"` // when it was first looked for in the channel, and not found
 }
 
-// tells reports whether nothing is left to tell of the state, which takes so many parts. A later state
-// tells of it, too, and is whoever's that announced it.
+// tells reports whether nothing is left to tell of the state, which takes so many parts. That is so, too, where a
+// later state was announced: its message replaces the earlier one, and the worker that announced it posts it.
 func (p posting) tells(state string, parts int) bool {
 	return p.Tells == state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(state)
 }

@@ -11,7 +11,7 @@ import (
 type queue struct {
 	grace   time.Duration // one that is so late has gone elsewhere
 	waiters map[string]waiter
-	last    turn // that was taken, by whichever worker: whoever had one before it and is late was told there
+	last    turn // that was taken last, by whichever worker. A message whose turn was before it, and that does not come back in time, was told by another worker
 }
 
 // A turn is a message's place in a channel's order.

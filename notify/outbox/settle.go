@@ -148,7 +148,7 @@ func (s *Outbox) unread(d delivery, err error) error {
 	e := slack.Classify(err)
 	s.troubles.count(e)
 	if e.Code == "missing_scope" || e.Code == "no_permission" || e.Class == slack.ChannelRefused || e.Code == "not_allowed_token_type" {
-		d.lane.shut(s.config.Now().Add(s.config.Timing.Blind))
+		d.lane.noHistory(s.config.Now().Add(s.config.Timing.Blind))
 		d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+slack.ScopeHistoryPublic+" and "+slack.ScopeHistoryPrivate, "code", e.Code)
 		return errNoHistory
 	}

@@ -1,6 +1,7 @@
 package slack_test
 
 import (
+	"cmp"
 	"io"
 	"log"
 	"net"
@@ -40,7 +41,8 @@ type answer struct {
 	class   slack.Class
 	code    string
 	after   time.Duration
-	says    string // part of the error's text
+	says    string        // part of the error's text
+	within  time.Duration // of the call; 0: 30 s
 }
 
 // answers are the shapes of slack.md that are no codes, as slack-go meets them over HTTP.
@@ -79,7 +81,7 @@ var answers = []answer{
 	{name: "429 in the body", serve: body(`{"ok":false,"error":"ratelimited"}`), class: slack.NotAccepted, code: "ratelimited", after: 30 * time.Second},
 	{name: "EOF", serve: hangUp(false), class: slack.Ambiguous, code: "no_answer"},
 	{name: "reset", serve: hangUp(true), class: slack.Ambiguous, code: "no_answer"},
-	{name: "timeout", serve: silence, class: slack.Ambiguous, code: "no_answer"},
+	{name: "timeout", serve: silence, within: 500 * time.Millisecond, class: slack.Ambiguous, code: "no_answer"},
 	{name: "refused connection", url: func(s *httptest.Server) string { s.Close(); return s.URL }, class: slack.NotAccepted, code: "no_connection"},
 	{name: "no such host", url: func(*httptest.Server) string { return "http://nowhere.invalid" }, class: slack.NotAccepted, code: "no_connection"},
 	{name: "no TLS", url: func(s *httptest.Server) string { return strings.Replace(s.URL, "http:", "https:", 1) }, class: slack.NotAccepted, code: "no_connection"},
@@ -178,7 +180,7 @@ func (a answer) call(t *testing.T) error {
 		t.Cleanup(strange.Close)
 		at = strange.URL
 	}
-	client := &http.Client{Timeout: 500 * time.Millisecond, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: cmp.Or(a.within, 30*time.Second), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if a.webhook {
 		return api.PostWebhookCustomHTTPContext(t.Context(), at+"/services/planted", client, &api.WebhookMessage{Text: "x"})
 	}

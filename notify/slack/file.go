@@ -20,8 +20,8 @@ var fileCodes = []string{
 	"posting_to_channel_denied", "invalid_arguments",
 }
 
-// FileNotFound is the code of an upload that Slack has forgotten: another is to be made.
-const FileNotFound = "file_not_found"
+// fileNotFound is the code of an upload that Slack has forgotten: another is to be made.
+const fileNotFound = "file_not_found"
 
 // An Upload is a file that Slack expects, or has, and that nobody sees yet.
 type Upload struct {
@@ -77,7 +77,7 @@ func fileError(err error) *Error {
 		return e
 	}
 	switch {
-	case e.Code == FileNotFound:
+	case e.Code == fileNotFound:
 		e.Class = NotAccepted
 	case slices.Contains(fileCodes, e.Code):
 		e.Class = PayloadRefused

@@ -115,8 +115,8 @@ func FuzzSecrets(f *testing.F) {
 	f.Add(longSecret, shortSecret, "a "+longSecret[:20]+shortSecret+longSecret[3:30])
 	f.Add(strings.Repeat("ab", 20), "", strings.Repeat("ab", 9)+"x"+strings.Repeat("ba", 9))
 	f.Fuzz(func(t *testing.T, first, second, text string) {
-		if len(text) > 2000 || len(first) < 12 || len(second) >= 8 && len(second) < 12 {
-			return
+		if len(text) > 2000 || len(first) < 12 || len(second) >= 8 && len(second) < 12 || strings.Contains(first+" "+second, "://") {
+			return // of a URL the host is no secret
 		}
 		if got, want := foreign.NewSecrets("[redacted]", first, second).Hide(text), hiddenSimply(text, first, second); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
