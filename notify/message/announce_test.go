@@ -48,7 +48,7 @@ func announcements() map[string]announcement {
 		"lost_notes":    {Reason: "what was posted to Slack before 12:00 UTC is forgotten: a message may come twice, or stay as it is", Lost: []string{watcher.LostNotes}},
 		"lost_before":   {Reason: "what was watched before 12:00 UTC is forgotten: publish again"}, // an earlier release's
 	} {
-		lost.Kind, lost.Region, lost.ProjectID, lost.Since, lost.Until = watcher.Lost, "cn-north-4", "all", watchertest.OutageBegan, outageBegan
+		lost.Kind, lost.Region, lost.ProjectID, lost.Since, lost.Until = watcher.Lost, "cn-north-4", "all", watchertest.OutageBegan, watchertest.OutageBegan
 		all[name] = announcement{lost, here}
 	}
 	hostileLoss := hostileAttention(watcher.Lost)
