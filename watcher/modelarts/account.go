@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 const (
@@ -169,11 +170,11 @@ func (a *account) calls(n float64) time.Duration {
 
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
-	if takesLogin(asAPIError(err)) {
+	if asAPIError(err).TakesLogin() {
 		a.accepted()
 	}
 	b := a.holds.heard(ctx, c, err)
-	e, _ := errors.AsType[*APIError](err)
+	e, _ := errors.AsType[*answer.Error](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trials = max(0, a.trials-1) // not before the hold stands that follows from a wrong login
@@ -181,7 +182,7 @@ func (a *account) heard(ctx context.Context, c call, err error) {
 		a.trying = earlier(a.trying, c.ended.Add(trialPause))
 	}
 	switch {
-	case b == answers:
+	case b == answer.Answers:
 		a.proven, a.lastHeld = true, time.Time{}
 	case e != nil && e.Held == watcher.HeldLogin:
 		a.proven = false

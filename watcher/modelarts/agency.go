@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // DefaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
@@ -108,21 +109,21 @@ func (a *Agency) take(ctx context.Context) (keyPair, time.Time, error) {
 	if resp.StatusCode != http.StatusOK {
 		return none, never, a.refusal(resp, body)
 	}
-	var answer struct {
+	var said struct {
 		Credential struct {
 			Access, Secret, SecurityToken string
 			Expires                       moment `json:"expires_at"`
 		}
 	}
-	bad := newError(watcher.MayPass, a.endpoint.host+" answered without a key: check the metadata endpoint")
-	if json.Unmarshal(body, &answer) != nil {
+	bad := answer.NewError(watcher.MayPass, a.endpoint.host+" answered without a key: check the metadata endpoint")
+	if json.Unmarshal(body, &said) != nil {
 		return none, never, bad
 	}
-	key, err := newKeyPair(answer.Credential.Access, answer.Credential.Secret, answer.Credential.SecurityToken)
+	key, err := newKeyPair(said.Credential.Access, said.Credential.Secret, said.Credential.SecurityToken)
 	if err != nil || key.securityToken == "" {
 		return none, never, bad
 	}
-	return key, answer.Credential.Expires.Time, nil
+	return key, said.Credential.Expires.Time, nil
 }
 
 // token returns the token that the service wants to see, empty where it knows none.
@@ -138,7 +139,7 @@ func (a *Agency) token(ctx context.Context) (string, error) {
 		if headerSafe("token", string(body)) == nil {
 			return string(body), nil
 		}
-		return "", newError(watcher.MayPass, a.endpoint.host+" answered with no token: check the metadata endpoint")
+		return "", answer.NewError(watcher.MayPass, a.endpoint.host+" answered with no token: check the metadata endpoint")
 	}
 	return "", a.refusal(resp, nil)
 }
@@ -147,7 +148,7 @@ func (a *Agency) token(ctx context.Context) (string, error) {
 func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*http.Response, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, a.endpoint.origin+a.endpoint.path+path, nil)
 	if err != nil {
-		return nil, nil, newError(watcher.Credentials, "the metadata endpoint cannot be asked")
+		return nil, nil, answer.NewError(watcher.Credentials, "the metadata endpoint cannot be asked")
 	}
 	r.Header.Set("User-Agent", a.config.UserAgent)
 	if value != "" {
@@ -157,7 +158,7 @@ func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*
 }
 
 // refusal says what an answer means that brings no key.
-func (a *Agency) refusal(resp *http.Response, body []byte) *APIError {
+func (a *Agency) refusal(resp *http.Response, body []byte) *answer.Error {
 	class, rest, advice := watcher.MayPass, time.Duration(0), "check the metadata endpoint"
 	if resp.StatusCode == http.StatusNotFound {
 		class, rest, advice = watcher.Credentials, noAgencyRest, "does this machine have an agency?"

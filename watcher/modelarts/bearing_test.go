@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -20,10 +21,10 @@ func (f *fleet) badly(name string, fault emulator.Fault) string {
 }
 
 // fail asks for the order, which must fail, and returns the error.
-func (f *fleet) fail(c *modelarts.Client, name string) *modelarts.APIError {
+func (f *fleet) fail(c *modelarts.Client, name string) *answer.Error {
 	f.t.Helper()
 	_, err := c.Show(f.t.Context(), region, order(name))
-	e, ok := errors.AsType[*modelarts.APIError](err)
+	e, ok := errors.AsType[*answer.Error](err)
 	if !ok {
 		f.t.Fatalf("%s: %v", name, err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -204,7 +205,7 @@ func TestShowWithNobodyThere(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	_, err := newClient(t, config(t, server)).Show(t.Context(), region, order("order.x"))
-	if e, ok := errors.AsType[*modelarts.APIError](err); !ok || e.Status != 0 || !strings.Contains(e.Message, "connection refused") {
+	if e, ok := errors.AsType[*answer.Error](err); !ok || e.Status != 0 || !strings.Contains(e.Message, "connection refused") {
 		t.Errorf("got %v", err)
 	}
 }

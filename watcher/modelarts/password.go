@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // DefaultIAMEndpoint is where tokens are asked for.
@@ -162,7 +163,7 @@ func (p *Password) logIn(ctx context.Context, s tokenScope) (string, time.Time, 
 		p.proven.Store(true)
 		return token, ends, nil
 	}
-	if e, ok := errors.AsType[*APIError](err); ok && e.Class == watcher.Credentials {
+	if e, ok := errors.AsType[*answer.Error](err); ok && e.Class == watcher.Credentials {
 		p.hold(e)
 	}
 	return "", time.Time{}, err
@@ -179,7 +180,7 @@ func (p *Password) refused() error {
 }
 
 // hold lets all projects wait.
-func (p *Password) hold(e *APIError) {
+func (p *Password) hold(e *answer.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.proven.Store(false)
@@ -190,11 +191,11 @@ func (p *Password) hold(e *APIError) {
 func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, error) {
 	e, ok := p.endpoints[s.region]
 	if !ok {
-		return "", time.Time{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", s.region))
+		return "", time.Time{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", s.region))
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.origin+e.path+"/v3/auth/tokens?nocatalog=true", bytes.NewReader(p.body(s)))
 	if err != nil {
-		return "", time.Time{}, newError(watcher.Credentials, "the login's URL cannot be asked")
+		return "", time.Time{}, answer.NewError(watcher.Credentials, "the login's URL cannot be asked")
 	}
 	r.Header.Set("Content-Type", "application/json;charset=utf8")
 	r.Header.Set("Accept", "application/json")
@@ -208,15 +209,15 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	}
 	token := resp.Header.Get("X-Subject-Token")
 	if headerSafe("token", token) != nil {
-		return "", time.Time{}, newError(watcher.MayPass, "IAM "+e.host+" answered without a token: check the IAM endpoint")
+		return "", time.Time{}, answer.NewError(watcher.MayPass, "IAM "+e.host+" answered without a token: check the IAM endpoint")
 	}
-	var answer struct {
+	var said struct {
 		Token struct {
 			Expires moment `json:"expires_at"`
 		} `json:"token"`
 	}
-	_ = json.Unmarshal(body, &answer) // a token whose end is not known is a token, too
-	return token, answer.Token.Expires.Time, nil
+	_ = json.Unmarshal(body, &said) // a token whose end is not known is a token, too
+	return token, said.Token.Expires.Time, nil
 }
 
 // body is what IAM wants to know.
@@ -256,8 +257,8 @@ func (p *Password) body(s tokenScope) []byte {
 
 // refusal says what IAM's answer means. A 401 is about the user, unless it speaks of the project
 // alone; what else IAM refuses in its own words is about the project.
-func (p *Password) refusal(resp *http.Response, body []byte) *APIError {
-	_, text := readError(body)
+func (p *Password) refusal(resp *http.Response, body []byte) *answer.Error {
+	_, text := answer.Words(body)
 	text = strings.ToLower(text)
 	class, rest, advice := watcher.MayPass, time.Duration(0), "check the IAM endpoint"
 	switch status := resp.StatusCode; {
@@ -273,6 +274,6 @@ func (p *Password) refusal(resp *http.Response, body []byte) *APIError {
 		advice = "it may pass"
 	}
 	e := loginRefusal(resp, body, class, advice, rest, p.config.Now(), p.secrets())
-	e.locks = class == watcher.Credentials
+	e.Locks = class == watcher.Credentials
 	return e
 }

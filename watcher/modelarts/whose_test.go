@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -288,7 +289,7 @@ func TestUnreachableFromTheStart(t *testing.T) {
 		f.cloud.SetFaults(tt.fault)
 		for n := 1; n <= 30; n++ {
 			_, err := client.Show(t.Context(), region, order("order.x"))
-			held := err.(*modelarts.APIError).PollError.Held
+			held := err.(*answer.Error).PollError.Held
 			want := watcher.HoldKind("")
 			if elapsed := time.Duration(n-1) * time.Second; n >= 5 && elapsed >= tt.after {
 				want = watcher.HeldUnreachable
