@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
 // DefaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
@@ -37,7 +38,7 @@ type AgencyConfig struct {
 type Agency struct {
 	masked
 	config   *AgencyConfig
-	endpoint endpoint
+	endpoint endpoint.Endpoint
 	http     *http.Client
 	key      *lease[keyPair]
 }
@@ -53,7 +54,7 @@ func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	e, err := newBaseURL(c.Endpoint)
+	e, err := endpoint.At(c.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (a *Agency) take(ctx context.Context) (keyPair, time.Time, error) {
 			Expires                       moment `json:"expires_at"`
 		}
 	}
-	bad := answer.NewError(watcher.MayPass, a.endpoint.host+" answered without a key: check the metadata endpoint")
+	bad := answer.NewError(watcher.MayPass, a.endpoint.Host+" answered without a key: check the metadata endpoint")
 	if json.Unmarshal(body, &said) != nil {
 		return none, never, bad
 	}
@@ -139,14 +140,14 @@ func (a *Agency) token(ctx context.Context) (string, error) {
 		if headerSafe("token", string(body)) == nil {
 			return string(body), nil
 		}
-		return "", answer.NewError(watcher.MayPass, a.endpoint.host+" answered with no token: check the metadata endpoint")
+		return "", answer.NewError(watcher.MayPass, a.endpoint.Host+" answered with no token: check the metadata endpoint")
 	}
 	return "", a.refusal(resp, nil)
 }
 
 // ask makes one call, with a header where it has a value.
 func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*http.Response, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, a.endpoint.origin+a.endpoint.path+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, a.endpoint.URL(path), nil)
 	if err != nil {
 		return nil, nil, answer.NewError(watcher.Credentials, "the metadata endpoint cannot be asked")
 	}
@@ -154,7 +155,7 @@ func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*
 	if value != "" {
 		r.Header.Set(header, value)
 	}
-	return fetch(a.http, r, "the metadata service "+a.endpoint.host, nil)
+	return fetch(a.http, r, "the metadata service "+a.endpoint.Host, nil)
 }
 
 // refusal says what an answer means that brings no key.

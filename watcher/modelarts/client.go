@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,26 +17,20 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
 // Defaults of a [Config].
 const (
-	DefaultEndpoint    = "https://modelarts.{region}.myhuaweicloud.com"
 	DefaultTimeout     = 15 * time.Second
 	DefaultRate        = 20.0
 	DefaultConcurrency = 64
 )
 
-// Bounds of what is taken from the network.
-const (
-	maxHeader   = 64 << 10 // of all headers of an answer, in bytes
-	dialTimeout = 5 * time.Second
-)
-
 // A Config says whom to ask and how. The zero value of a field is its default.
 type Config struct {
 	// Endpoint is the API's base URL, http or https; {region} is filled in. A path is kept as a
-	// prefix. Europe's ends in .eu, and one region is published under .cn.
+	// prefix. Europe's ends in .eu, and one region is published under .cn. Default [endpoint.Default].
 	Endpoint string
 	// Regions may be asked; at least one.
 	Regions []string
@@ -74,7 +66,7 @@ type Client struct {
 
 // A region is where to ask and whether it may be asked now.
 type region struct {
-	endpoint endpoint
+	endpoint endpoint.Endpoint
 	account  *account
 }
 
@@ -87,14 +79,17 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region), hidden: new(hider)}
+	client := &Client{config: c, regions: make(map[string]*region), hidden: new(hider)}
+	client.http = endpoint.NewHTTP(c.TLS, func(t *http.Transport) {
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = c.Concurrency*len(c.Regions), c.Concurrency
+	})
 	for _, name := range c.Regions {
-		e, err := newEndpoint(c.Endpoint, name)
+		e, err := endpoint.New(c.Endpoint, name)
 		if err != nil {
 			return nil, err
 		}
-		if e.exposed() {
-			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.host)
+		if e.Exposed() {
+			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.Host)
 		}
 		account := newAccount(logger.With("region", name), c.Credential.Login()+"."+name, name, c)
 		account.holds.askAgain = func(ctx context.Context, order watcher.Order) error {
@@ -108,7 +103,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultEndpoint
+		c.Endpoint = endpoint.Default
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
@@ -144,32 +139,6 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("concurrency: must be over 0")
 	}
 	return c, nil
-}
-
-// newHTTP returns a client that follows no redirect; how long a call takes is bounded by its context. It speaks HTTP/1.1 only, one connection for
-// each call in flight, so a connection that went dead harms no more than one call.
-func newHTTP(c Config) *http.Client {
-	t := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConns:           c.Concurrency * len(c.Regions),
-		MaxIdleConnsPerHost:    c.Concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		Protocols:              new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-		return answer.ProxyError(resp.StatusCode)
-	}
-	if c.TLS != nil {
-		t.TLSClientConfig = c.TLS.Clone()
-	}
-	return &http.Client{
-		Transport:     t,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // Close closes the connections that are not in use. The client can be used again.
@@ -211,20 +180,20 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 
 // askAgain asks for the order in less time than Show, which it is a part of: together they take no more
 // than twice the configured one.
-func (c *Client) askAgain(ctx context.Context, region string, e endpoint, order watcher.Order) error {
+func (c *Client) askAgain(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) error {
 	timeout := c.config.Timeout - c.config.Timeout/10
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := c.ask(within, region, e, order)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
-		return answer.NewError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.host, timeout))
+		return answer.NewError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.Host, timeout))
 	}
 	return err
 }
 
 // ask makes the call; once more, within the same time, where the login was refused and there is another
 // proof of it.
-func (c *Client) ask(ctx context.Context, region string, e endpoint, order watcher.Order) (watcher.Answer, error) {
+func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (watcher.Answer, error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	req, err := c.request(ctx, callCtx, region, e, order)
@@ -258,23 +227,23 @@ func (c *Client) advised(err error) error {
 }
 
 // send makes one call.
-func (c *Client) send(ctx, callCtx context.Context, e endpoint, req *http.Request) (watcher.Answer, error) {
+func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
 	hidden := c.hidden.of(append(secretsOf(req.Header, c.config.Credential), c.config.Secrets...))
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.host, err, hidden)
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.Host, err, hidden)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answer.Limit(resp.StatusCode)))
 	if err != nil && resp.StatusCode == http.StatusOK { // half an error is better than none
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.host, err, hidden)
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.Host, err, hidden)
 	}
 	return answer.Read(resp, body, c.config.Now(), hidden)
 }
 
 // request returns the authorised request.
-func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint, order watcher.Order) (*http.Request, error) {
-	u, err := e.order(order)
+func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (*http.Request, error) {
+	u, err := e.Order(order)
 	if err != nil {
 		return nil, answer.NewError(watcher.Refused, err.Error())
 	}

@@ -11,15 +11,14 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
 const maxLoginBody = 64 << 10 // of an answer of a service that logs in, in bytes
 
 // newLoginHTTP returns a client for the rare calls of a login: it keeps no connection.
 func newLoginHTTP(trusted *tls.Config) *http.Client {
-	h := newHTTP(Config{TLS: trusted})
-	h.Transport.(*http.Transport).DisableKeepAlives = true
-	return h
+	return endpoint.NewHTTP(trusted, func(t *http.Transport) { t.DisableKeepAlives = true })
 }
 
 // A moment is a time, zero where it is written in an unknown way.

@@ -31,7 +31,7 @@ func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (
 	if !ok {
 		return Look{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
 	}
-	look := Look{Host: r.endpoint.host}
+	look := Look{Host: r.endpoint.Host}
 	seen := *c
 	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
 	var err error

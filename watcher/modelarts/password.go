@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
 // DefaultIAMEndpoint is where tokens are asked for.
@@ -51,7 +52,7 @@ type Password struct {
 	logger    *slog.Logger
 	config    *PasswordConfig
 	http      *http.Client
-	endpoints map[string]endpoint // by region
+	endpoints map[string]endpoint.Endpoint // by region
 
 	proven atomic.Bool   // the password is right
 	first  chan struct{} // holds one who tries a password that is not proven
@@ -86,15 +87,15 @@ func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
 	}
 	p := &Password{
 		logger: logger, config: &c, http: newLoginHTTP(c.TLS),
-		endpoints: make(map[string]endpoint), first: make(chan struct{}, 1), tokens: make(map[tokenScope]*lease[string]),
+		endpoints: make(map[string]endpoint.Endpoint), first: make(chan struct{}, 1), tokens: make(map[tokenScope]*lease[string]),
 	}
 	for _, region := range c.Regions {
-		e, err := newEndpoint(c.Endpoint, region)
+		e, err := endpoint.New(c.Endpoint, region)
 		if err != nil {
 			return nil, fmt.Errorf("IAM %w", err)
 		}
-		if e.exposed() {
-			logger.Warn("iam endpoint is not encrypted: the password can be read on the way", "region", region, "host", e.host)
+		if e.Exposed() {
+			logger.Warn("iam endpoint is not encrypted: the password can be read on the way", "region", region, "host", e.Host)
 		}
 		p.endpoints[region] = e
 	}
@@ -193,14 +194,14 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	if !ok {
 		return "", time.Time{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", s.region))
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.origin+e.path+"/v3/auth/tokens?nocatalog=true", bytes.NewReader(p.body(s)))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL("/v3/auth/tokens?nocatalog=true"), bytes.NewReader(p.body(s)))
 	if err != nil {
 		return "", time.Time{}, answer.NewError(watcher.Credentials, "the login's URL cannot be asked")
 	}
 	r.Header.Set("Content-Type", "application/json;charset=utf8")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", p.config.UserAgent)
-	resp, body, err := fetch(p.http, r, "IAM "+e.host, p.secrets())
+	resp, body, err := fetch(p.http, r, "IAM "+e.Host, p.secrets())
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -209,7 +210,7 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	}
 	token := resp.Header.Get("X-Subject-Token")
 	if headerSafe("token", token) != nil {
-		return "", time.Time{}, answer.NewError(watcher.MayPass, "IAM "+e.host+" answered without a token: check the IAM endpoint")
+		return "", time.Time{}, answer.NewError(watcher.MayPass, "IAM "+e.Host+" answered without a token: check the IAM endpoint")
 	}
 	var said struct {
 		Token struct {
