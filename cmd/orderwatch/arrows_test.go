@@ -19,14 +19,15 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/answer", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/answer", "watcher/modelarts/login", "watcher/modelarts/emulator", "events", "events/schema", "notify", "notify/emulator"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher/foreign":            {},
 	"watcher/words":              {},
 	"watcher":                    {ours: []string{"watcher/foreign", "watcher/words"}, others: []string{"github.com/cenkalti/backoff/v4"}},
-	"watcher/modelarts":          {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
+	"watcher/modelarts":          {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint", "watcher/modelarts/login"}},
 	"watcher/modelarts/answer":   {ours: []string{"watcher", "watcher/foreign"}},
 	"watcher/modelarts/endpoint": {ours: []string{"watcher", "watcher/modelarts/answer"}},
+	"watcher/modelarts/login":    {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator": {},
 	"events":                     {ours: []string{"watcher", "watcher/foreign", "events/schema"}},
 	"events/proxy":               {},

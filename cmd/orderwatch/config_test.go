@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and the README's table")
@@ -471,7 +471,7 @@ func TestLogIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			kind, _, _ := strings.Cut(test.want, " ")
-			if want := map[string]string{"token": "modelarts.Token", "key": "*modelarts.AccessKey", "password": "*modelarts.Password", "agency": "*modelarts.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
+			if want := map[string]string{"token": "login.Token", "key": "*login.AccessKey", "password": "*login.Password", "agency": "*login.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
 				t.Errorf("got a %T, want a %s", login, want)
 			}
 		})
@@ -504,9 +504,9 @@ func TestLogInWithTokenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
-	if _, ok := login.(*modelarts.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
-		t.Errorf("got a %T of %q, %v", login, c.ModelArts.Token.File(), err)
+	credential, err := modelArtsLogin(slog.New(slog.DiscardHandler), c.ModelArts, nil, time.Now)
+	if _, ok := credential.(*login.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
+		t.Errorf("got a %T of %q, %v", credential, c.ModelArts.Token.File(), err)
 	}
 }
 

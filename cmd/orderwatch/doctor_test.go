@@ -22,8 +22,8 @@ import (
 
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // A finding is what doctor -o json prints of one thing.
@@ -390,7 +390,7 @@ func TestDoctorBroken(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
+				p.store(t, "_ACCOUNTS", "hold."+login.Token{}.Login()+".cn-north-4", hold)
 			},
 			want: []finding{
 				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 const (
@@ -53,12 +54,8 @@ type account struct {
 
 func newAccount(logger *slog.Logger, key, region string, c Config) *account {
 	a := &account{
-		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(),
+		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(), locks: login.Locks(c.Credential),
 		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: 2*c.Timeout + c.Timing.ProbeGrace, now: c.Now},
-	}
-	switch c.Credential.(type) {
-	case *AccessKey, *Agency:
-		a.locks = true
 	}
 	a.limiter = rate.NewLimiter(rate.Limit(a.perSecond()), a.burst())
 	return a

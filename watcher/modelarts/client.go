@@ -10,14 +10,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // Defaults of a [Config].
@@ -35,7 +34,7 @@ type Config struct {
 	// Regions may be asked; at least one.
 	Regions []string
 	// Credential authorises the requests; required.
-	Credential Credential
+	Credential login.Credential
 	// Timeout bounds a whole call, from the dial to the last byte of the answer.
 	Timeout time.Duration
 	// Rate is the most calls a second for each account: one login in one region. All workers share it.
@@ -61,7 +60,7 @@ type Client struct {
 	config  Config
 	http    *http.Client
 	regions map[string]*region
-	hidden  *hider
+	hidden  *login.Hider
 }
 
 // A region is where to ask and whether it may be asked now.
@@ -79,7 +78,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, regions: make(map[string]*region), hidden: new(hider)}
+	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider)}
 	client.http = endpoint.NewHTTP(c.TLS, func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = c.Concurrency*len(c.Regions), c.Concurrency
 	})
@@ -212,23 +211,21 @@ func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, or
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
 func (c *Client) renewed(req *http.Request, region, projectID string, err error) bool {
-	login, renews := c.config.Credential.(renewer)
 	e, ok := errors.AsType[*answer.Error](err)
-	return renews && ok && e.Unauthorized() && login.renew(req, region, projectID)
+	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
 }
 
 // advised lets the error of a login that the API refuses say what people can do about this login.
 func (c *Client) advised(err error) error {
-	login, advises := c.config.Credential.(adviser)
-	if e, ok := errors.AsType[*answer.Error](err); ok && advises {
-		e.Advise(login.advice())
+	if e, ok := errors.AsType[*answer.Error](err); ok {
+		e.Advise(login.Advice(c.config.Credential))
 	}
 	return err
 }
 
 // send makes one call.
 func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
-	hidden := c.hidden.of(append(secretsOf(req.Header, c.config.Credential), c.config.Secrets...))
+	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.Host, err, hidden)
@@ -274,23 +271,4 @@ func (c *Client) networkError(ctx, callCtx context.Context, doing string, err er
 		return answer.NewError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
 	return answer.NetworkError(doing, err, hidden)
-}
-
-// A hider has the secrets that were hidden last: most polls have those of the one before. It is safe for
-// concurrent use.
-type hider struct{ last atomic.Pointer[knownSecrets] }
-
-type knownSecrets struct {
-	texts []string
-	hides *foreign.Secrets
-}
-
-// of returns what hides these secrets.
-func (h *hider) of(secrets []string) *foreign.Secrets {
-	if last := h.last.Load(); last != nil && slices.Equal(last.texts, secrets) {
-		return last.hides
-	}
-	hides := foreign.NewSecrets(redacted, secrets...)
-	h.last.Store(&knownSecrets{slices.Clone(secrets), hides})
-	return hides
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 const (
@@ -35,7 +36,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // config returns what a client of the server needs.
 func config(t *testing.T, server *httptest.Server) modelarts.Config {
 	t.Helper()
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestShowWithNobodyThere(t *testing.T) {
 // process of its own asks.
 func TestProxyRefuses(t *testing.T) {
 	if os.Getenv("TEST_PROXY_REFUSES") != "" {
-		token, err := modelarts.NewToken(secret)
+		token, err := login.NewToken(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +277,7 @@ func TestShowReusesConnections(t *testing.T) {
 }
 
 func TestNewNamesTheWrongSetting(t *testing.T) {
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 const (
@@ -21,7 +22,7 @@ func newClient(t testing.TB, api http.Handler, change ...func(*modelarts.Config)
 	t.Helper()
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,9 +110,9 @@ func (e *Error) Unauthorized() bool { return e.status() == http.StatusUnauthoriz
 func (e *Error) status() int { return cmp.Or(e.as, e.Status) }
 
 // Advise puts what people can do about this login in place of the general advice, where the login is
-// refused. A refusal without a code of the API may be a proxy's: then the advice says so.
+// refused; nothing where that is empty. A refusal without a code of the API may be a proxy's: then the advice says so.
 func (e *Error) Advise(login string) {
-	if e.Hold != watcher.HeldLogin || e.Advice == "" {
+	if login == "" || e.Hold != watcher.HeldLogin || e.Advice == "" {
 		return
 	}
 	if !isAPICode(e.Code) {

@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 import (
 	"bytes"
@@ -19,8 +19,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// DefaultIAMEndpoint is where tokens are asked for.
-const DefaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
+// defaultIAMEndpoint is where tokens are asked for.
+const defaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
 
 // How IAM is spared. It locks an account for 15 minutes after repeated failures.
 const (
@@ -33,7 +33,8 @@ const (
 type PasswordConfig struct {
 	// User, Password and Domain, which is the account's name, are required.
 	User, Password, Domain string
-	// Endpoint is IAM's base URL; {region} is filled in. Default [DefaultIAMEndpoint].
+	// Endpoint is IAM's base URL; {region} is filled in. Default
+	// https://iam.{region}.myhuaweicloud.com.
 	Endpoint string
 	// Regions are those that the client asks; at least one.
 	Regions []string
@@ -69,7 +70,7 @@ type tokenScope struct{ region, project string }
 // NewPassword returns the login, or an error that names the setting that is wrong.
 func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultIAMEndpoint
+		c.Endpoint = defaultIAMEndpoint
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "orderwatch"

@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// DefaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
-const DefaultMetadataEndpoint = "http://169.254.169.254"
+// defaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
+const defaultMetadataEndpoint = "http://169.254.169.254"
 
 const (
 	metadataTokenLife = "21600" // seconds
@@ -25,7 +25,8 @@ const (
 // An AgencyConfig says where the machine's metadata service is. The zero value of a field is its
 // default.
 type AgencyConfig struct {
-	// Endpoint is the service's base URL; no proxy is ever asked. Default [DefaultMetadataEndpoint].
+	// Endpoint is the service's base URL; no proxy is ever asked. Default
+	// http://169.254.169.254.
 	Endpoint string
 	// UserAgent is sent with each call; default "orderwatch".
 	UserAgent string
@@ -46,7 +47,7 @@ type Agency struct {
 // NewAgency returns the login, or an error that names the setting that is wrong.
 func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultMetadataEndpoint
+		c.Endpoint = defaultMetadataEndpoint
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "orderwatch"
