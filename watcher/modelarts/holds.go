@@ -222,20 +222,20 @@ func (h *holds) take(ctx context.Context, c call, e *answer.Error, others time.T
 	switch e.Hold {
 	case watcher.HeldArrears: // the account was answered
 		h.release(ctx, h.account, c)
-		h.hold(ctx, e.Hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 	case watcher.HeldPermission:
 		e.OthersAnswered = others
 		if c.ended.Sub(others) < h.timing.Recently {
 			return
 		}
-		h.hold(ctx, e.Hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 		if hold, _ := h.shared.Hold(h.account); hold.Stands() { // others first: they may be answered
 			e.RetryAfter = max(e.RetryAfter, hold.Until.Sub(c.ended)+time.Second)
 		}
 	case watcher.HeldLogin:
-		h.blame(ctx, e.Hold, c, e)
+		h.blame(ctx, h.cause(e.Hold, c, e))
 	default:
-		h.hold(ctx, e.Hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 	}
 	e.Held = e.Hold
 }
@@ -271,7 +271,7 @@ func (h *holds) failed(ctx context.Context, c call, e *answer.Error, many, probe
 	if i.shows != answer.Fails {
 		return i.shows
 	}
-	h.blame(ctx, watcher.HeldUnreachable, c, i.err)
+	h.blame(ctx, h.cause(watcher.HeldUnreachable, c, i.err))
 	e.Held = watcher.HeldUnreachable
 	return answer.Fails
 }
@@ -319,120 +319,73 @@ func (h *holds) standing(now time.Time) watcher.HoldKind {
 	return ""
 }
 
-// blame holds the account, or lets this worker rest, where it did so before and the others ended it.
-func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, c call, e *answer.Error) {
+// cause says for what, and for how long, the account is to be held after a call.
+func (h *holds) cause(kind watcher.HoldKind, c call, e *answer.Error) watcher.HoldCause {
+	cause := watcher.HoldCause{
+		Kind: kind, Region: h.region, Reason: e.Error(), Code: e.Code, Began: c.began, Ended: c.ended,
+		RetryAfter: e.RetryAfter, Schedule: h.timing.hold(kind), Seed: h.key(kind, c.order.ProjectID),
+	}
+	if kind == watcher.HeldArrears {
+		cause.ProjectID = c.order.ProjectID
+	}
+	if e.Locks {
+		cause.Least = h.timing.KeyHold
+	}
+	if order, known := h.witness(""); known {
+		cause.Witness = &order
+	}
+	return cause
+}
+
+// blame holds the account. Where this worker did so before, and another worker ended that hold, this worker
+// rests instead: the others are answered.
+func (h *holds) blame(ctx context.Context, cause watcher.HoldCause) {
 	hold, _ := h.shared.Hold(h.account)
 	h.mu.Lock()
-	alone := h.blamed[kind] && !hold.Stands()
+	alone := h.blamed[cause.Kind] && !hold.Stands()
 	if h.blamed == nil {
 		h.blamed = make(map[watcher.HoldKind]bool)
 	}
-	h.blamed[kind] = true
+	h.blamed[cause.Kind] = true
 	if alone {
-		wait := h.wait(kind, h.account, h.rests, e)
+		wait := cause.Wait(h.rests)
 		h.rests++
-		h.restEnd = c.ended.Add(wait)
-		h.rest = standing{why: kind.Saying() + ", but only for this worker: " + e.Error(), kind: kind, code: e.Code}
-		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", kind, "wait", wait, "err", e)
+		h.restEnd = cause.Ended.Add(wait)
+		h.rest = standing{why: cause.Kind.Saying() + ", but only for this worker: " + cause.Reason, kind: cause.Kind, code: cause.Code}
+		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", cause.Kind, "wait", wait, "err", cause.Reason)
 	}
 	h.mu.Unlock()
 	if !alone {
-		h.hold(ctx, kind, c, e)
+		h.hold(ctx, cause)
 	}
 }
 
-// hold stores that the account is held. Calls that were under way when the hold began, or when its
-// end was last looked for, say nothing new, unless the API names a longer time. What people were told
-// of stays of its kind until it is over.
-func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, c call, e *answer.Error) {
-	key, begins := h.key(kind, c.order.ProjectID), false
-	stored, _ := h.revise(ctx, key, func(hold *watcher.Hold) bool {
+// hold stores that the account is held.
+func (h *holds) hold(ctx context.Context, cause watcher.HoldCause) {
+	key, begins := h.key(cause.Kind, cause.ProjectID), false
+	stored, _ := h.revise(ctx, key, func(hold watcher.Hold) (watcher.Hold, bool) {
 		begins = !hold.Stands()
-		old := !begins && (!c.began.After(hold.Since) || c.began.Before(hold.Asked))
-		least := max(e.RetryAfter, h.least(e))
-		if old && (e.RetryAfter == 0 || !c.ended.Add(least).After(hold.Until)) {
-			return false
-		}
-		if begins && len(hold.ToldTo) == 0 {
-			*hold = watcher.Hold{Since: c.ended}
-		}
-		if begins {
-			hold.Asked = time.Time{}
-		}
-		if len(hold.ToldTo) == 0 {
-			hold.Kind = kind
-		}
-		if kind == watcher.HeldArrears {
-			hold.ProjectID = c.order.ProjectID
-		}
-		if order, known := h.witness(""); known {
-			hold.Witness = &order
-		}
-		hold.Region, hold.Reason, hold.Code, hold.Over, hold.Probing = h.region, e.Error(), e.Code, time.Time{}, false
-		if old {
-			hold.Until = c.ended.Add(least)
-			return true
-		}
-		hold.Until = c.ended.Add(h.wait(kind, key, hold.Tries, e))
-		hold.Tries++
-		return true
+		return hold.Next(cause)
 	})
 	if hold, _ := h.shared.Hold(key); stored && begins {
-		h.logger.Warn("modelarts account is held", "kind", kind, "until", hold.Until, "err", e)
+		h.logger.Warn("modelarts account is held", "kind", cause.Kind, "until", hold.Until, "err", cause.Reason)
 	}
-}
-
-// wait returns how long a hold takes after so many tries: it grows from try to try. It is never shorter
-// than the API asks for, and otherwise not longer than the most of its kind.
-func (h *holds) wait(kind watcher.HoldKind, key string, tries int, e *answer.Error) time.Duration {
-	schedule := h.timing.hold(kind)
-	least := max(e.RetryAfter, h.least(e))
-	if e.RetryAfter > 0 {
-		return max(least, doubled(e.RetryAfter, tries, schedule.Max))
-	}
-	return max(least, min(schedule.Interval(key, tries), schedule.Max))
-}
-
-// doubled returns d doubled so many times, up to most.
-func doubled(d time.Duration, times int, most time.Duration) time.Duration {
-	for ; times > 0 && d < most; times-- {
-		d *= 2
-	}
-	return min(d, most)
-}
-
-// least returns how long the hold for an error takes at least.
-func (h *holds) least(e *answer.Error) time.Duration {
-	if e.Locks {
-		return h.timing.KeyHold
-	}
-	return 0
 }
 
 // probed returns under which keys it was on this call to find out whether a hold still stands.
 func (h *holds) probed(c call) (keys []string) {
 	for _, key := range h.keys(c.order.ProjectID) {
-		if hold, _ := h.shared.Hold(key); probes(hold, c) {
+		if hold, _ := h.shared.Hold(key); hold.Probes(c.began) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-func probes(hold watcher.Hold, c call) bool {
-	return hold.Stands() && hold.Probing && !c.began.Before(hold.Asked)
-}
-
 // extend lets a hold stand longer whose probe has not shown whether it is over.
 func (h *holds) extend(ctx context.Context, key string, c call) {
-	h.revise(ctx, key, func(hold *watcher.Hold) bool {
-		if !probes(*hold, c) {
-			return false
-		}
-		schedule := h.timing.hold(hold.Kind)
-		hold.Until, hold.Probing = h.now().Add(min(schedule.Interval(key, hold.Tries), schedule.Max)), false
-		hold.Tries++
-		return true
+	h.revise(ctx, key, func(hold watcher.Hold) (watcher.Hold, bool) {
+		return hold.Unclear(c.began, h.now(), h.timing.hold(hold.Kind), key)
 	})
 }
 
@@ -440,13 +393,9 @@ func (h *holds) extend(ctx context.Context, key string, c call) {
 // cannot be stored the next answer tries again.
 func (h *holds) release(ctx context.Context, key string, c call) {
 	var ended watcher.Hold
-	stored, err := h.revise(ctx, key, func(hold *watcher.Hold) bool {
-		if !hold.Stands() || hold.Asked.IsZero() || c.began.Before(hold.Asked) {
-			return false
-		}
-		hold.Over, hold.Probing = c.ended, false
-		ended = *hold
-		return true
+	stored, err := h.revise(ctx, key, func(hold watcher.Hold) (next watcher.Hold, over bool) {
+		ended, over = hold.Answered(c.began, c.ended)
+		return ended, over
 	})
 	if stored && err == nil {
 		h.logger.Info("modelarts account is no longer held", "kind", ended.Kind, "since", ended.Since)
@@ -455,10 +404,11 @@ func (h *holds) release(ctx context.Context, key string, c call) {
 
 // revise stores the hold under the key as change makes it, once more where another worker was quicker;
 // not where change returns false. stored is true also where only this worker knows of it, with an error.
-func (h *holds) revise(ctx context.Context, key string, change func(*watcher.Hold) bool) (stored bool, err error) {
+func (h *holds) revise(ctx context.Context, key string, change func(watcher.Hold) (watcher.Hold, bool)) (stored bool, err error) {
 	for range 3 {
 		hold, revision := h.shared.Hold(key)
-		if !change(&hold) {
+		hold, changes := change(hold)
+		if !changes {
 			return false, nil
 		}
 		if err = h.shared.SetHold(ctx, key, hold, revision); !errors.Is(err, watcher.ErrConflict) {

@@ -96,7 +96,7 @@ type inquiry struct {
 func (h *holds) begin(ctx context.Context, order watcher.Order) call {
 	c := call{order: order, began: h.now()}
 	hold, _ := h.shared.Hold(h.account)
-	if hold.Kind != watcher.HeldUnreachable || !probes(hold, c) {
+	if hold.Kind != watcher.HeldUnreachable || !hold.Probes(c.began) {
 		return c
 	}
 	if best, known := h.witness(""); !known || best == order {
