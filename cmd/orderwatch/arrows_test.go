@@ -23,7 +23,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes", "notify/slack"}},
+	"cmd/orderwatch":             {ours: []string{"cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/answer", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes", "notify/slack"}},
 	"cmd/orderwatch/ask":         {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "watcher"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "notify/routes", "watcher"}, others: []string{"github.com/kelseyhightower/envconfig"}},
@@ -31,7 +31,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
-	"cmd/orderwatch/serve":       {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "events", "notify", "notify/outbox", "notify/slack"}},
+	"cmd/orderwatch/serve":       {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"cmd/orderwatch/faults":      {},
 	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "watcher"}},
@@ -41,7 +41,10 @@ var arrows = map[string]struct {
 	"watcher/foreign":            {},
 	"watcher/words":              {},
 	"watcher":                    {ours: []string{"watcher/foreign", "watcher/words"}, others: []string{"github.com/cenkalti/backoff/v4"}},
-	"watcher/modelarts":          {ours: []string{"watcher", "watcher/foreign"}},
+	"watcher/modelarts":          {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint", "watcher/modelarts/login"}},
+	"watcher/modelarts/answer":   {ours: []string{"watcher", "watcher/foreign"}},
+	"watcher/modelarts/endpoint": {ours: []string{"watcher", "watcher/modelarts/answer"}},
+	"watcher/modelarts/login":    {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator": {},
 	"events":                     {ours: []string{"watcher", "watcher/foreign", "events/schema"}},
 	"events/proxy":               {},
@@ -75,15 +78,14 @@ var (
 		"events":                     70,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,
-		"watcher":                    71,
-		"watcher/modelarts":          24,
+		"watcher":                    72,
+		"watcher/modelarts/login":    17,
 		"watcher/modelarts/emulator": 24,
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch":    34,
-		"events":            47,
-		"watcher/modelarts": 23,
+		"cmd/orderwatch": 34,
+		"events":         47,
 	}
 )
 

@@ -14,6 +14,7 @@ import (
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -134,7 +135,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 	c.look, err = orders.Look(ctx, region, order)
 	c.known = err == nil
 	f := &c.finding
-	refusal, _ := errors.AsType[*modelarts.APIError](err)
+	refusal, _ := errors.AsType[*answer.Error](err)
 	switch {
 	case err == nil:
 		answer := c.look.Answer
@@ -157,7 +158,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *even
 }
 
 // explain says what an error of ModelArts means for all orders.
-func (d *doctor) explain(e *modelarts.APIError) (level, string) {
+func (d *doctor) explain(e *answer.Error) (level, string) {
 	switch e.Class {
 	case watcher.Refused:
 		switch {

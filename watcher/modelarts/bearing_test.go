@@ -3,14 +3,15 @@ package modelarts_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // badly adds an order that meets the fault at each poll, and returns its name.
@@ -20,10 +21,10 @@ func (f *fleet) badly(name string, fault emulator.Fault) string {
 }
 
 // fail asks for the order, which must fail, and returns the error.
-func (f *fleet) fail(c *modelarts.Client, name string) *modelarts.APIError {
+func (f *fleet) fail(c *modelarts.Client, name string) *answer.Error {
 	f.t.Helper()
 	_, err := c.Show(f.t.Context(), region, order(name))
-	e, ok := errors.AsType[*modelarts.APIError](err)
+	e, ok := errors.AsType[*answer.Error](err)
 	if !ok {
 		f.t.Fatalf("%s: %v", name, err)
 	}
@@ -285,81 +286,6 @@ func TestHoldsGrowAsSaid(t *testing.T) {
 	}
 }
 
-// refusals are texts of 401 that were seen, and some that were not.
-var refusals = map[string]emulator.Fault{
-	"expired":               {Code: "APIG.0307", Message: "The token must be updated."},
-	"undecryptable":         {Code: "APIG.0301", Message: "Incorrect IAM authentication information: decrypt token fail"},
-	"the AK's limit (C13)":  {Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."},
-	"invalid":               {Code: "ModelArts.6620", Message: "Invalid token."},
-	"IAM's own words (C12)": {Shape: emulator.NestedInt, Message: "The request you have made requires authentication."},
-	"a code of arrears":     {Code: "ModelArts.6201", Message: "The account is frozen."},
-	"HTML":                  {Shape: emulator.HTML},
-	"an unknown code":       {Code: "ModelArts.9999", Message: "no"},
-	"an empty body":         {Shape: emulator.Empty},
-}
-
-// Any 401 renews the token of a password login once, within the same poll, whatever its text; and where the
-// new token is refused as well nobody speaks of an access key.
-func TestAny401RenewsOnce(t *testing.T) {
-	for name, fault := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			fault.Status = http.StatusUnauthorized
-			k := newSharedClock()
-			e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
-			server := serve(t, e)
-			client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
-			if err := show(t, client); err != nil {
-				t.Fatal(err)
-			}
-			once := fault
-			once.ToPoll = 1 // the first call for that order is refused, the one with the new token is not
-			e.Add(project, "order.once", emulator.Order{Faults: []emulator.Fault{once}})
-			if _, err := client.Show(t.Context(), region, order("order.once")); err != nil || e.Logins() != 2 {
-				t.Errorf("%v after %d logins; want one more, and no error", err, e.Logins())
-			}
-			k.advance(2 * time.Minute)
-			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
-			for range 5 {
-				_, err := client.Show(t.Context(), region, order("order.always"))
-				if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "key") {
-					t.Errorf("%v", err)
-				}
-			}
-			if e.Logins() != 3 {
-				t.Errorf("%d logins; want one more", e.Logins())
-			}
-		})
-	}
-}
-
-// A machine whose agency has another key by now asks once more with it; with the same key it does not: that
-// would count towards the lock.
-func TestAny401AsksForTheKeyOnce(t *testing.T) {
-	for name, fault := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			fault.Status = http.StatusUnauthorized
-			k := newSharedClock()
-			e := emulator.New(emulator.Options{Agency: emulator.WithToken, AutoOrders: true, Now: k.Now})
-			server := serve(t, e)
-			client := newLoginClient(t, server, newAgency(t, server, k.Now), k)
-			if err := show(t, client); err != nil {
-				t.Fatal(err)
-			}
-			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
-			before := len(e.Calls())
-			_, err := client.Show(t.Context(), region, order("order.always"))
-			if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "access key") && !strings.Contains(p.Message, "agency") {
-				t.Errorf("%v", err)
-			}
-			if calls := len(e.Calls()) - before; calls > 2 || e.MetadataCalls() > 2 {
-				t.Errorf("%d calls, the machine was asked %d times", calls, e.MetadataCalls())
-			}
-		})
-	}
-}
-
 // A login of which nothing is known is tried by few calls at once where it is a key: more than five wrong
 // ones would lock it. A token is not locked: orders that are never answered keep no others waiting.
 func TestTrialsOfALogin(t *testing.T) {
@@ -372,7 +298,11 @@ func TestTrialsOfALogin(t *testing.T) {
 		c := config(t, serve(t, one()))
 		c.Now, c.Accounts = clock.Now, newBucket(tt.workers)
 		if tt.key {
-			c.Credential = newKey(t, emulator.Key{Access: "AKPLANTED00000000001", Secret: "planted-secret"}, clock.Now)
+			key, err := login.NewAccessKey("AKPLANTED00000000001", "planted-secret", "", clock.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Credential = key
 		}
 		client := newClient(t, c)
 		calls := 0 // none of them ends

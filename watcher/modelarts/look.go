@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // A Look is what one call showed of the API.
@@ -24,13 +25,13 @@ type Look struct {
 // no account. Whether the account may be asked is the caller's to know: see [Client.Wait].
 func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (Look, error) {
 	if err := order.Validate(); err != nil {
-		return Look{}, newError(watcher.Refused, err.Error())
+		return Look{}, answer.NewError(watcher.Refused, err.Error())
 	}
 	r, ok := c.regions[region]
 	if !ok {
-		return Look{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+		return Look{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
 	}
-	look := Look{Host: r.endpoint.host}
+	look := Look{Host: r.endpoint.Host}
 	seen := *c
 	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
 	var err error
@@ -46,13 +47,13 @@ type dated struct {
 
 func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
-	answer, err := d.next.RoundTrip(r)
+	resp, err := d.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		took := time.Since(began)
 		d.look.Date, d.look.Middle, d.look.Took = date, began.Add(took/2), took
 	}
-	return answer, nil
+	return resp, nil
 }

@@ -6,24 +6,24 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // modelArtsLogin returns the one way to log in that is configured.
-func modelArtsLogin(log *slog.Logger, config config.Config, trust *tls.Config, now func() time.Time) (modelarts.Credential, error) {
+func modelArtsLogin(log *slog.Logger, config config.Config, trust *tls.Config, now func() time.Time) (login.Credential, error) {
 	m, agent := config.ModelArts, "orderwatch/"+config.Version
 	switch {
 	case m.AccessKey.IsSet():
-		return modelarts.NewAccessKey(m.AccessKey.Reveal(), m.SecretKey.Reveal(), m.SecurityToken.Reveal(), now)
+		return login.NewAccessKey(m.AccessKey.Reveal(), m.SecretKey.Reveal(), m.SecurityToken.Reveal(), now)
 	case m.User != "":
-		return modelarts.NewPassword(log, modelarts.PasswordConfig{
+		return login.NewPassword(log, login.PasswordConfig{
 			User: m.User, Password: m.Password.Reveal(), Domain: m.Domain,
 			Endpoint: m.IAMEndpoint, Regions: m.Regions, TLS: trust, UserAgent: agent, Now: now,
 		})
 	case m.ECSAgency:
-		return modelarts.NewAgency(log, modelarts.AgencyConfig{Endpoint: m.MetadataEndpoint, UserAgent: agent, Now: now})
+		return login.NewAgency(log, login.AgencyConfig{Endpoint: m.MetadataEndpoint, UserAgent: agent, Now: now})
 	case m.Token.File() != "":
-		return modelarts.NewTokenFile(log, m.Token.File())
+		return login.NewTokenFile(log, m.Token.File())
 	}
-	return modelarts.NewToken(m.Token.Reveal())
+	return login.NewToken(m.Token.Reveal())
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // TestLogIn gives serve every way to log in, whole, by halves and together.
@@ -71,7 +71,7 @@ func TestLogIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			kind, _, _ := strings.Cut(test.want, " ")
-			if want := map[string]string{"token": "modelarts.Token", "key": "*modelarts.AccessKey", "password": "*modelarts.Password", "agency": "*modelarts.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
+			if want := map[string]string{"token": "login.Token", "key": "*login.AccessKey", "password": "*login.Password", "agency": "*login.Agency"}[kind]; fmt.Sprintf("%T", login) != want {
 				t.Errorf("got a %T, want a %s", login, want)
 			}
 		})
@@ -104,9 +104,9 @@ func TestLogInWithTokenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	login, err := modelArtsLogin(slog.New(slog.DiscardHandler), c, nil, time.Now)
-	if _, ok := login.(*modelarts.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
-		t.Errorf("got a %T of %q, %v", login, c.ModelArts.Token.File(), err)
+	credential, err := modelArtsLogin(slog.New(slog.DiscardHandler), c, nil, time.Now)
+	if _, ok := credential.(*login.TokenFile); !ok || err != nil || c.ModelArts.Token.File() != path {
+		t.Errorf("got a %T of %q, %v", credential, c.ModelArts.Token.File(), err)
 	}
 }
 

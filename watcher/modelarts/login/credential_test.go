@@ -1,4 +1,4 @@
-package modelarts_test
+package login_test
 
 import (
 	"bytes"
@@ -13,19 +13,20 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // No login prints its secrets, in whatever format and wherever it lies.
 func TestLoginsPrintRedacted(t *testing.T) {
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := modelarts.NewTokenFile(quiet, tokenFile(t, secret))
+	file, err := login.NewTokenFile(quiet, tokenFile(t, secret))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := modelarts.NewAccessKey("AKplanted-access-key", "planted-secret-key", "planted-security-token", nil)
+	key, err := login.NewAccessKey("AKplanted-access-key", "planted-secret-key", "planted-security-token", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestLoginsPrintRedacted(t *testing.T) {
 	server := serve(t, e)
 	password, agency := newPassword(t, server, nil), newAgency(t, server, nil)
 	secrets := []string{secret, "AKplanted-access-key", "planted-secret-key", "planted-security-token", user.Password}
-	for _, login := range []modelarts.Credential{token, file, key, password, agency} {
+	for _, login := range []login.Credential{token, file, key, password, agency} {
 		c := config(t, server)
 		c.Credential = login
 		newClient(t, c).Show(t.Context(), region, order("order.empty-1")) // for the proofs
@@ -41,9 +42,9 @@ func TestLoginsPrintRedacted(t *testing.T) {
 	if secrets = append(secrets, e.HandedOut()...); len(secrets) < 10 {
 		t.Fatalf("handed out: %v", e.HandedOut())
 	}
-	type holder struct{ hidden modelarts.Credential }
+	type holder struct{ hidden login.Credential }
 	var out bytes.Buffer
-	for _, login := range []modelarts.Credential{token, file, key, password, agency} {
+	for _, login := range []login.Credential{token, file, key, password, agency} {
 		values := []any{login, &login, modelarts.Config{Credential: login}, holder{login}, &holder{login}, []any{login}, map[string]any{"t": login}}
 		for _, v := range values {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
@@ -73,7 +74,7 @@ func TestLoginsPrintRedacted(t *testing.T) {
 
 func TestNewTokenRefuses(t *testing.T) {
 	for _, bad := range []string{"", " ", "a b", "a\r\nX-Evil: 1", "a\n", "é"} {
-		if _, err := modelarts.NewToken(bad); err == nil || strings.Contains(err.Error(), "Evil") {
+		if _, err := login.NewToken(bad); err == nil || strings.Contains(err.Error(), "Evil") {
 			t.Errorf("%q: got %v", bad, err)
 		}
 	}
@@ -105,7 +106,7 @@ func TestLoginErrors(t *testing.T) {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
 	}
-	client := newClient(t, modelarts.Config{Regions: []string{region}, Credential: modelarts.Token{}})
+	client := newClient(t, modelarts.Config{Regions: []string{region}, Credential: login.Token{}})
 	if _, err := client.Show(t.Context(), region, order("order.x")); err == nil || !strings.Contains(err.Error(), "no token") {
 		t.Errorf("zero token: got %v", err)
 	}

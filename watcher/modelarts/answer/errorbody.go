@@ -1,4 +1,4 @@
-package modelarts
+package answer
 
 import (
 	"bytes"
@@ -21,15 +21,15 @@ type errorBody struct {
 	body                    string // the whole, where it is no JSON
 }
 
-// readError returns the code and the message of an error's body, as far as it has them.
-// A body that is neither JSON nor HTML is the message.
-func readError(body []byte) (code, message string) {
+// Words returns the code and the message of an error's body, as far as it has them, as they came. A body
+// that is neither JSON nor HTML is the message.
+func Words(body []byte) (code, message string) {
 	e := readErrorBody(body)
 	return e.anyCode(), e.anyMessage()
 }
 
 func readErrorBody(body []byte) errorBody {
-	body = bytes.TrimSpace(unmarked(body))
+	body = bytes.TrimSpace(Unmarked(body))
 	top, err := objectIn(body)
 	switch {
 	case err == nil:
@@ -164,7 +164,7 @@ const (
 // sentence says what came where there is no message.
 func sentence(resp *http.Response, body []byte) string {
 	what := "without a message"
-	switch body = bytes.TrimSpace(unmarked(body)); {
+	switch body = bytes.TrimSpace(Unmarked(body)); {
 	case len(body) == 0:
 		what = withoutBody
 	case body[0] == '<':

@@ -1,4 +1,4 @@
-package modelarts
+package answer
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ type value []byte
 
 var byteOrderMark = []byte("\ufeff")
 
-// unmarked returns the body without the white space and the byte-order marks in front of it.
-func unmarked(body []byte) []byte {
+// Unmarked returns the body without the white space and the byte-order marks in front of it.
+func Unmarked(body []byte) []byte {
 	for {
 		body = bytes.TrimLeft(body, " \t\r\n")
 		rest, marked := bytes.CutPrefix(body, byteOrderMark)
@@ -32,7 +32,7 @@ func unmarked(body []byte) []byte {
 
 // objectIn returns the JSON object that the body is. Where it is none, the error says what came.
 func objectIn(body []byte) (value, error) {
-	body = unmarked(body)
+	body = Unmarked(body)
 	if len(body) == 0 || body[0] != '{' {
 		return nil, errors.New("it is no JSON object: " + instead(body))
 	}

@@ -1,11 +1,18 @@
-package modelarts
+// Package login says how one proves to ModelArts who asks: with a token ([Token], [TokenFile]), an access
+// key ([AccessKey]), the agency of a machine ([Agency]), or a user's password ([Password]). Each is a
+// [Credential], which the client of package modelarts asks to authorise its requests.
+//
+// It promises that no credential prints a secret, that a proof that ends is renewed before its end, and that
+// a wrong login is tried so seldom that the cloud does not lock it. Read credential.go and secrets.go; then
+// accesskey.go, which signs, and tokenfile.go; then lease.go and call.go, on which agency.go and password.go
+// are built.
+package login
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 )
@@ -22,42 +29,33 @@ type Credential interface {
 	Login() string
 }
 
-// A renewer is a credential that can get another proof.
-type renewer interface {
-	// renew is told that the API answered the request with 401, whatever its text, and reports whether
-	// the request should be made anew, with another proof.
-	renew(r *http.Request, region, projectID string) bool
+// Renew is told that the API answered the request with 401, whatever its text, and reports whether the
+// request should be made anew, with another proof, which the next Authorize adds. It may make calls, within
+// the request's context.
+func Renew(c Credential, r *http.Request, region, projectID string) bool {
+	renewer, ok := c.(interface {
+		renew(r *http.Request, region, projectID string) bool
+	})
+	return ok && renewer.renew(r, region, projectID)
 }
 
-// An adviser is a credential that knows what people can do where the API refuses it.
-type adviser interface {
-	advice() string // half a sentence, without a secret
+// Advice returns what people can do where the API refuses the login, as half a sentence without a secret;
+// empty where that is not known.
+func Advice(c Credential) string {
+	if adviser, ok := c.(interface{ advice() string }); ok {
+		return adviser.advice()
+	}
+	return ""
 }
 
-// A secretive credential holds secrets beside those in the request's headers.
-type secretive interface {
-	secrets() []string
-}
-
-// secretHeaders are where credentials put what no error may show.
-var secretHeaders = [...]string{"X-Auth-Token", "X-Security-Token"}
-
-// secretsOf returns the secrets in an authorised request's headers, and what else the credential
-// holds.
-func secretsOf(h http.Header, c Credential) []string {
-	var secrets []string
-	for _, name := range secretHeaders {
-		if v := h.Get(name); v != "" {
-			secrets = append(secrets, v)
-		}
+// Locks reports whether the login is an access key, which is locked for a while after more than five wrong
+// calls.
+func Locks(c Credential) bool {
+	switch c.(type) {
+	case *AccessKey, *Agency:
+		return true
 	}
-	if _, signature, ok := strings.Cut(h.Get("Authorization"), "Signature="); ok {
-		secrets = append(secrets, signature)
-	}
-	if s, ok := c.(secretive); ok {
-		secrets = append(secrets, s.secrets()...)
-	}
-	return secrets
+	return false
 }
 
 // loginName returns what stands for a login of a kind: 12 hexadecimal digits of a hash, since an
@@ -77,21 +75,6 @@ func headerSafe(name, text string) error {
 	}
 	return nil
 }
-
-const redacted = "[redacted]"
-
-// masked makes what embeds it print as "[redacted]". The secrets beside it must lie behind
-// pointers, so that fmt cannot reach them inside other structs either.
-type masked struct{}
-
-// String returns "[redacted]".
-func (masked) String() string { return redacted }
-
-// Format prints "[redacted]", whatever the verb.
-func (masked) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
-
-// MarshalText returns "[redacted]": so do JSON and slog.
-func (masked) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // A Token is an IAM token, sent as X-Auth-Token. It is valid for one project and at most 24
 // hours, and nothing renews it. Make it with [NewToken]; the zero value authorises nothing.

@@ -1,62 +1,12 @@
-package modelarts
+package answer
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
-
-// An APIError is a poll that brought no answer. errors.AsType finds the *[watcher.PollError] in it.
-type APIError struct {
-	Status    int    // of the HTTP answer; 0 where there was none
-	RequestID string // the API's X-Request-Id, for its support; empty where it gave none
-	watcher.PollError
-
-	as    int // the status that a 200 was read as, for its error's code; 0: the own one
-	hold  watcher.HoldKind
-	locks bool // more of the same lock the login: the hold is a long one at least
-	cut   bool // there was a connection, and it ended before the answer did
-}
-
-func (e *APIError) Error() string {
-	s := e.PollError.Error()
-	switch {
-	case e.as != 0:
-		s = fmt.Sprintf("HTTP %d, read as %d: %s", e.Status, e.as, s)
-	case e.Status != 0:
-		s = fmt.Sprintf("HTTP %d: %s", e.Status, s)
-	}
-	if e.RequestID != "" {
-		s += " (request id " + e.RequestID + ")"
-	}
-	return s
-}
-
-// status returns the status of the answer, or the one that a 200 with an error's code was read as.
-func (e *APIError) status() int { return cmp.Or(e.as, e.Status) }
-
-// Unwrap returns the *[watcher.PollError].
-func (e *APIError) Unwrap() error { return &e.PollError }
-
-// advise puts another advice at the end of the message.
-func (e *APIError) advise(advice string) {
-	if e.Advice == "" {
-		return
-	}
-	e.Message = strings.TrimSuffix(e.Message, inBrackets(e.Advice)) + inBrackets(advice)
-	e.Advice = advice
-}
-
-func inBrackets(advice string) string { return " (" + advice + ")" }
 
 // A meaning says what an error leads to.
 type meaning struct {
@@ -186,125 +136,13 @@ func (r *row) fits(status int, code, text string) bool {
 		(len(r.texts) == 0 || slices.ContainsFunc(r.texts, isPart))
 }
 
-// refusal returns what an answer means that is no order. A 200 is read as the status that its error's
-// code stands for; why is what is wrong with it, where it does not say so itself.
-func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden *foreign.Secrets) *APIError {
-	said := readErrorBody(body)
-	code, text := clean(said.anyCode(), maxCode, hidden), clean(said.anyMessage(), maxMessage, hidden)
-	status := resp.StatusCode
-	if status == http.StatusOK {
-		status = cmp.Or(said.status(), statusOfCode(code))
-	}
-	m := meaningOf(status, code, text)
-	wait := retryAfter(resp.Header.Get("Retry-After"), now)
-	if wait == 0 && m.class == watcher.Throttled {
-		wait = namedWindow(text)
-	}
-	switch {
-	case resp.StatusCode/100 == 3:
-		text, m.advice = redirect(resp, hidden), ""
-	case why != nil && code == "" && (text == "" || !said.spoils() && !errors.Is(why, errNoOrder)):
-		text = clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage, hidden)
-	case text == "":
-		text = sentence(resp, body)
-	}
-	if status == resp.StatusCode || isAPICode(code) {
-		m, text = blamed(status, code, text, m)
-	}
-	e := m.error(text)
-	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
-	e.Code, e.RetryAfter = code, wait
-	if status != resp.StatusCode {
-		e.as = status
-	}
-	return e
-}
-
-// blamed says whose an error is that may pass: the order's, where ModelArts itself answers so, or a
-// proxy's.
-func blamed(status int, code, text string, m meaning) (meaning, string) {
-	switch ofAPI := isAPICode(code); {
-	case m.class != watcher.MayPass:
-	case ofAPI && (status >= http.StatusInternalServerError || status == http.StatusRequestTimeout):
-		m = orderFails
-	case status == http.StatusProxyAuthRequired, !ofAPI && proxyStatus(status):
-		if status != http.StatusProxyAuthRequired {
-			m = proxyFails
-		}
-		if named := strconv.Itoa(status); !strings.HasPrefix(text, named) {
-			text = named + ": " + text
-		}
-		text = "a proxy answered " + strings.TrimSuffix(text, ", perhaps of a proxy")
-	}
-	return m, text
-}
-
-// proxyStatus reports whether an answer with the status that shows no code of the API is a proxy's own.
-func proxyStatus(status int) bool {
-	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
-}
-
-// isAPICode reports whether the code of an error's body is one of the API's, such as
-// ModelArts.50005000. Others repeat the status there.
-func isAPICode(code string) bool { return strings.Trim(code, "0123456789") != "" }
-
-// redirect names only the host of where the answer points to.
-func redirect(resp *http.Response, hidden *foreign.Secrets) string {
-	to := "elsewhere"
-	if u, err := url.Parse(resp.Header.Get("Location")); err == nil && u.Hostname() != "" {
-		to = clean("to "+u.Hostname(), maxCode, hidden)
-	}
-	return "the answer points " + to + ", and redirects are not followed: check the endpoint and the proxy"
-}
-
-// badAnswer is a 200 that was not read.
-func badAnswer(resp *http.Response, message string, hidden *foreign.Secrets) *APIError {
-	e := noAnswer.error(clean(message, maxMessage, hidden))
-	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
-	return e
-}
-
-// loginError is a request that could not be authorised. What is known of the reason is kept.
-func loginError(err error) *APIError {
-	if known, ok := errors.AsType[*APIError](err); ok {
-		e := *known
-		e.Message = "log in: " + e.Message
-		return &e
-	}
-	message := clean("log in: "+err.Error(), maxMessage, nil)
-	if p, ok := errors.AsType[*watcher.PollError](err); ok {
-		e := newError(p.Class, message)
-		e.Code, e.RetryAfter = p.Code, p.RetryAfter
-		return e
-	}
-	return noLogin.error(message)
-}
-
-// newError returns an error of a class, with the hold that goes with it.
-func newError(class watcher.Class, message string) *APIError {
-	m := meaning{class: class}
-	switch class {
-	case watcher.Throttled:
-		m.hold = watcher.HeldThrottled
-	case watcher.Credentials:
-		m.hold = watcher.HeldLogin
-	case watcher.Forbidden:
-		m.hold = watcher.HeldPermission
-	}
-	return m.error(message)
-}
-
 // error returns an error of this meaning; the advice follows the message.
-func (m *meaning) error(message string) *APIError {
+func (m *meaning) error(message string) *Error {
 	if m.advice != "" {
 		message += inBrackets(m.advice)
 	}
-	return &APIError{
+	return &Error{
 		PollError: watcher.PollError{Class: m.class, Message: message, Advice: m.advice},
-		hold:      m.hold, locks: m.locks,
+		Hold:      m.hold, Locks: m.locks,
 	}
-}
-
-func requestID(resp *http.Response, hidden *foreign.Secrets) string {
-	return clean(resp.Header.Get("X-Request-Id"), maxCode, hidden)
 }

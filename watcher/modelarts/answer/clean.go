@@ -1,9 +1,7 @@
-package modelarts
+package answer
 
 import (
-	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
@@ -23,23 +21,4 @@ func clean(s string, limit int, hidden *foreign.Secrets) string {
 		s = foreign.Cut(s, limit-len("…")) + "…"
 	}
 	return s
-}
-
-// A hider has the secrets that were hidden last: most polls have those of the one before. It is safe for
-// concurrent use.
-type hider struct{ last atomic.Pointer[knownSecrets] }
-
-type knownSecrets struct {
-	texts []string
-	hides *foreign.Secrets
-}
-
-// of returns what hides these secrets.
-func (h *hider) of(secrets []string) *foreign.Secrets {
-	if last := h.last.Load(); last != nil && slices.Equal(last.texts, secrets) {
-		return last.hides
-	}
-	hides := foreign.NewSecrets(redacted, secrets...)
-	h.last.Store(&knownSecrets{slices.Clone(secrets), hides})
-	return hides
 }

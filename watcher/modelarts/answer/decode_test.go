@@ -1,4 +1,4 @@
-package modelarts_test
+package answer_test
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -31,7 +31,7 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, err := modelarts.Decode(body)
+			answer, err := answer.Decode(body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func TestDecodeHundredsOfItems(t *testing.T) {
 	for n := range 300 {
 		items = append(items, fmt.Sprintf(`{"resourceName":"node-%d","action":"createNode","status":"succeed"}`, n))
 	}
-	a, err := modelarts.Decode([]byte(`{"count":300,"items":[` + strings.Join(items, ",") + `]}`))
+	a, err := answer.Decode([]byte(`{"count":300,"items":[` + strings.Join(items, ",") + `]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestDecodeHundredsOfItems(t *testing.T) {
 
 func TestDecodeBoundsTexts(t *testing.T) {
 	long := strings.Repeat("é", 10_000)
-	a, err := modelarts.Decode([]byte(`{"items":[{"resourceName":"a` + long + `","action":"` + long + `","status":"` + long + `","message":"` + long + `"}]}`))
+	a, err := answer.Decode([]byte(`{"items":[{"resourceName":"a` + long + `","action":"` + long + `","status":"` + long + `","message":"` + long + `"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"too many nulls", `{"items":[null` + strings.Repeat(",null", 1_000_000) + `]}`, "more than 20000 items"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := modelarts.Decode([]byte(tt.body))
+			_, err := answer.Decode([]byte(tt.body))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
@@ -169,7 +169,7 @@ func TestDecodeCount(t *testing.T) {
 		`{"items":[{"status":"succeed"}]}`:        0,
 		`{"count":0,"items":null,"Items":[null]}`: 1,
 	} {
-		a, err := modelarts.Decode([]byte(body))
+		a, err := answer.Decode([]byte(body))
 		if err != nil || a.Count != want {
 			t.Errorf("%s: got %d, %v; want %d", body, a.Count, err, want)
 		}
@@ -185,7 +185,7 @@ func TestDecodeOrdersThatSaySuccess(t *testing.T) {
 		`"error_msg":""`, `"error_msg":null`, `"error_code":0,"error_msg":"success"`, `"errorMessage":"OK"`,
 		`"message":"4 resources"`, `"code":0,"message":"done"`, `"message":{"en":"done"}`, `"title":"Order"`, `"request_id":"x"`,
 	} {
-		a, err := modelarts.Decode([]byte(`{"count":1,` + more + `,"items":[{"status":"succeed"}]}`))
+		a, err := answer.Decode([]byte(`{"count":1,` + more + `,"items":[{"status":"succeed"}]}`))
 		if err != nil || a.Count != 1 || len(a.Items) != 1 {
 			t.Errorf("%s: got %+v, %v", more, a, err)
 		}
@@ -200,7 +200,7 @@ func TestDecodeOfNothingTakesNoMemory(t *testing.T) {
 		bodies[part] = `{"count":1` + strings.Repeat(","+part, size/(len(part)+1)) + "}"
 	}
 	for name, body := range bodies {
-		if n := testing.AllocsPerRun(1, func() { modelarts.Decode([]byte(body)) }); n > 100 {
+		if n := testing.AllocsPerRun(1, func() { answer.Decode([]byte(body)) }); n > 100 {
 			t.Errorf("%s: %.0f allocations", name, n)
 		}
 	}
@@ -225,7 +225,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a, err := modelarts.Decode(body)
+		a, err := answer.Decode(body)
 		if err != nil {
 			if a.Count != 0 || a.Items != nil {
 				t.Fatalf("an answer with an error: %v, %v", a, err)
@@ -331,7 +331,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := modelarts.Decode(body); err != nil {
+				if _, err := answer.Decode(body); err != nil {
 					b.Fatal(err)
 				}
 			}

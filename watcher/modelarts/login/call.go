@@ -1,24 +1,24 @@
-package modelarts
+package login
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
+
+const maxLoginBody = 64 << 10 // of an answer of a service that logs in, in bytes
 
 // newLoginHTTP returns a client for the rare calls of a login: it keeps no connection.
 func newLoginHTTP(trusted *tls.Config) *http.Client {
-	h := newHTTP(Config{TLS: trusted})
-	h.Transport.(*http.Transport).DisableKeepAlives = true
-	return h
+	return endpoint.NewHTTP(trusted, func(t *http.Transport) { t.DisableKeepAlives = true })
 }
 
 // A moment is a time, zero where it is written in an unknown way.
@@ -33,17 +33,9 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 
 // loginRefusal is an answer other than the one that was hoped for of a service that logs in. The
 // service is left alone for at least the rest.
-func loginRefusal(resp *http.Response, body []byte, class watcher.Class, advice string, rest time.Duration, now time.Time, secrets []string) *APIError {
-	code, text := readError(body)
-	text = clean(text, maxMessage/2, foreign.NewSecrets(redacted, secrets...))
-	if text == "" {
-		text = sentence(resp, body)
-	}
-	e := newError(class, fmt.Sprintf("%s answered %d: %s (%s)", resp.Request.URL.Host, resp.StatusCode, text, advice))
-	if code != strconv.Itoa(resp.StatusCode) { // IAM's is nothing else
-		e.Code = clean(code, maxCode, foreign.NewSecrets(redacted, secrets...))
-	}
-	e.RetryAfter = max(rest, retryAfter(resp.Header.Get("Retry-After"), now))
+func loginRefusal(resp *http.Response, body []byte, class watcher.Class, advice string, rest time.Duration, now time.Time, secrets []string) *answer.Error {
+	e := answer.LoginRefusal(resp, body, class, advice, now, foreign.NewSecrets(redacted, secrets...))
+	e.RetryAfter = max(rest, e.RetryAfter)
 	return e
 }
 
@@ -55,11 +47,11 @@ func fetch(h *http.Client, r *http.Request, whom string, secrets []string) (*htt
 		return nil, nil, loginNetworkError(r.Context(), "ask "+whom, err, secrets)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxLoginBody))
 	if err != nil && resp.StatusCode/100 == 2 {
 		return nil, nil, loginNetworkError(r.Context(), "read the answer of "+whom, err, secrets)
 	}
-	return resp, unmarked(body), nil
+	return resp, answer.Unmarked(body), nil
 }
 
 // loginNetworkError says that a service that logs in did not answer.
@@ -70,5 +62,5 @@ func loginNetworkError(ctx context.Context, doing string, err error, secrets []s
 			err = errors.New("no whole answer in time")
 		}
 	}
-	return newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, foreign.NewSecrets(redacted, secrets...)))
+	return answer.NetworkError(doing, err, foreign.NewSecrets(redacted, secrets...))
 }

@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 import (
 	"bytes"
@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// DefaultIAMEndpoint is where tokens are asked for.
-const DefaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
+// defaultIAMEndpoint is where tokens are asked for.
+const defaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
 
 // How IAM is spared. It locks an account for 15 minutes after repeated failures.
 const (
@@ -31,7 +33,8 @@ const (
 type PasswordConfig struct {
 	// User, Password and Domain, which is the account's name, are required.
 	User, Password, Domain string
-	// Endpoint is IAM's base URL; {region} is filled in. Default [DefaultIAMEndpoint].
+	// Endpoint is IAM's base URL; {region} is filled in. Default
+	// https://iam.{region}.myhuaweicloud.com.
 	Endpoint string
 	// Regions are those that the client asks; at least one.
 	Regions []string
@@ -50,7 +53,7 @@ type Password struct {
 	logger    *slog.Logger
 	config    *PasswordConfig
 	http      *http.Client
-	endpoints map[string]endpoint // by region
+	endpoints map[string]endpoint.Endpoint // by region
 
 	proven atomic.Bool   // the password is right
 	first  chan struct{} // holds one who tries a password that is not proven
@@ -67,7 +70,7 @@ type tokenScope struct{ region, project string }
 // NewPassword returns the login, or an error that names the setting that is wrong.
 func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultIAMEndpoint
+		c.Endpoint = defaultIAMEndpoint
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "orderwatch"
@@ -85,15 +88,15 @@ func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
 	}
 	p := &Password{
 		logger: logger, config: &c, http: newLoginHTTP(c.TLS),
-		endpoints: make(map[string]endpoint), first: make(chan struct{}, 1), tokens: make(map[tokenScope]*lease[string]),
+		endpoints: make(map[string]endpoint.Endpoint), first: make(chan struct{}, 1), tokens: make(map[tokenScope]*lease[string]),
 	}
 	for _, region := range c.Regions {
-		e, err := newEndpoint(c.Endpoint, region)
+		e, err := endpoint.New(c.Endpoint, region)
 		if err != nil {
 			return nil, fmt.Errorf("IAM %w", err)
 		}
-		if e.exposed() {
-			logger.Warn("iam endpoint is not encrypted: the password can be read on the way", "region", region, "host", e.host)
+		if e.Exposed() {
+			logger.Warn("iam endpoint is not encrypted: the password can be read on the way", "region", region, "host", e.Host)
 		}
 		p.endpoints[region] = e
 	}
@@ -162,7 +165,7 @@ func (p *Password) logIn(ctx context.Context, s tokenScope) (string, time.Time, 
 		p.proven.Store(true)
 		return token, ends, nil
 	}
-	if e, ok := errors.AsType[*APIError](err); ok && e.Class == watcher.Credentials {
+	if e, ok := errors.AsType[*answer.Error](err); ok && e.Class == watcher.Credentials {
 		p.hold(e)
 	}
 	return "", time.Time{}, err
@@ -179,7 +182,7 @@ func (p *Password) refused() error {
 }
 
 // hold lets all projects wait.
-func (p *Password) hold(e *APIError) {
+func (p *Password) hold(e *answer.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.proven.Store(false)
@@ -190,16 +193,16 @@ func (p *Password) hold(e *APIError) {
 func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, error) {
 	e, ok := p.endpoints[s.region]
 	if !ok {
-		return "", time.Time{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", s.region))
+		return "", time.Time{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", s.region))
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.origin+e.path+"/v3/auth/tokens?nocatalog=true", bytes.NewReader(p.body(s)))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL("/v3/auth/tokens?nocatalog=true"), bytes.NewReader(p.body(s)))
 	if err != nil {
-		return "", time.Time{}, newError(watcher.Credentials, "the login's URL cannot be asked")
+		return "", time.Time{}, answer.NewError(watcher.Credentials, "the login's URL cannot be asked")
 	}
 	r.Header.Set("Content-Type", "application/json;charset=utf8")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", p.config.UserAgent)
-	resp, body, err := fetch(p.http, r, "IAM "+e.host, p.secrets())
+	resp, body, err := fetch(p.http, r, "IAM "+e.Host, p.secrets())
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -208,15 +211,15 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	}
 	token := resp.Header.Get("X-Subject-Token")
 	if headerSafe("token", token) != nil {
-		return "", time.Time{}, newError(watcher.MayPass, "IAM "+e.host+" answered without a token: check the IAM endpoint")
+		return "", time.Time{}, answer.NewError(watcher.MayPass, "IAM "+e.Host+" answered without a token: check the IAM endpoint")
 	}
-	var answer struct {
+	var said struct {
 		Token struct {
 			Expires moment `json:"expires_at"`
 		} `json:"token"`
 	}
-	_ = json.Unmarshal(body, &answer) // a token whose end is not known is a token, too
-	return token, answer.Token.Expires.Time, nil
+	_ = json.Unmarshal(body, &said) // a token whose end is not known is a token, too
+	return token, said.Token.Expires.Time, nil
 }
 
 // body is what IAM wants to know.
@@ -256,8 +259,8 @@ func (p *Password) body(s tokenScope) []byte {
 
 // refusal says what IAM's answer means. A 401 is about the user, unless it speaks of the project
 // alone; what else IAM refuses in its own words is about the project.
-func (p *Password) refusal(resp *http.Response, body []byte) *APIError {
-	_, text := readError(body)
+func (p *Password) refusal(resp *http.Response, body []byte) *answer.Error {
+	_, text := answer.Words(body)
 	text = strings.ToLower(text)
 	class, rest, advice := watcher.MayPass, time.Duration(0), "check the IAM endpoint"
 	switch status := resp.StatusCode; {
@@ -273,6 +276,6 @@ func (p *Password) refusal(resp *http.Response, body []byte) *APIError {
 		advice = "it may pass"
 	}
 	e := loginRefusal(resp, body, class, advice, rest, p.config.Now(), p.secrets())
-	e.locks = class == watcher.Credentials
+	e.Locks = class == watcher.Credentials
 	return e
 }

@@ -1,10 +1,9 @@
-package modelarts_test
+package answer_test
 
 import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -24,9 +24,8 @@ type verdict struct {
 	advice string // a part of it
 }
 
-func (v verdict) of(e *modelarts.APIError) bool {
-	hold, locks := e.Means()
-	return e.Class == v.class && hold == v.hold && locks == v.locks && strings.Contains(e.Message, v.advice)
+func (v verdict) of(e *answer.Error) bool {
+	return e.Class == v.class && e.Hold == v.hold && e.Locks == v.locks && strings.Contains(e.Message, v.advice)
 }
 
 const throttling = "The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute"
@@ -112,9 +111,8 @@ func TestMeanings(t *testing.T) {
 			} {
 				err := refused(t, emulator.Fault{Status: tt.status, Shape: shape, Code: code, Message: tt.text})
 				if !want.of(err) || err.Status != tt.status {
-					hold, locks := err.Means()
 					t.Errorf("%d %s %q as %q: got %s, held for %q at least %v, %q; want %+v",
-						tt.status, code, tt.text, shape, err.Class, hold, locks, err.Message, want)
+						tt.status, code, tt.text, shape, err.Class, err.Hold, err.Locks, err.Message, want)
 				}
 				if err.RequestID == "" || !strings.Contains(err.Error(), err.RequestID) {
 					t.Errorf("%d %s: request id %q in %q", tt.status, code, err.RequestID, err)
@@ -178,15 +176,16 @@ func TestNamedWindow(t *testing.T) {
 }
 
 // refused returns the error of one call that is answered with the fault.
-func refused(t *testing.T, f emulator.Fault) *modelarts.APIError {
+func refused(t *testing.T, f emulator.Fault) *answer.Error {
 	t.Helper()
 	e := emulator.New(emulator.Options{Fault: func(emulator.Call) *emulator.Fault { return &f }})
-	c := config(t, serve(t, e))
-	c.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
-	_, err := newClient(t, c).Show(t.Context(), region, order("order.x"))
-	api, ok := errors.AsType[*modelarts.APIError](err)
+	client := newClient(t, e, func(c *modelarts.Config) {
+		c.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+	})
+	_, err := client.Show(t.Context(), region, order("order.x"))
+	api, ok := errors.AsType[*answer.Error](err)
 	if !ok {
-		t.Fatalf("got %v, want an APIError", err)
+		t.Fatalf("got %v, want an *answer.Error", err)
 	}
 	if p, ok := errors.AsType[*watcher.PollError](err); !ok || *p != api.PollError {
 		t.Fatalf("no PollError in %v", err)
@@ -370,8 +369,8 @@ func TestErrorsWith200(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := refused(t, emulator.Fault{Status: http.StatusOK, Body: tt.body})
-			if hold, locks := err.Means(); !tt.want.of(err) {
-				t.Errorf("got %s, held for %q at least %v: %s; want %+v", err.Class, hold, locks, err.Message, tt.want)
+			if !tt.want.of(err) {
+				t.Errorf("got %s, held for %q at least %v: %s; want %+v", err.Class, err.Hold, err.Locks, err.Message, tt.want)
 			}
 			if err.Status != http.StatusOK || err.Code != tt.code || !strings.Contains(err.Message, tt.message) {
 				t.Errorf("got %d, %q, %q; want 200, %q and %q", err.Status, err.Code, err.Message, tt.code, tt.message)
@@ -436,7 +435,7 @@ func TestErrorsHideTheToken(t *testing.T) {
 func TestAnswersHideTheToken(t *testing.T) {
 	e := emulator.New(emulator.Options{})
 	e.Add(project, "order.x", emulator.Order{Items: []emulator.Item{{ResourceName: "n", Status: "failed", Message: "bad token " + secret}}})
-	client := newClient(t, config(t, serve(t, e)))
+	client := newClient(t, e)
 	a, err := client.Show(t.Context(), region, order("order.x"))
 	if err != nil || a.Items[0].Message != "bad token [redacted]" {
 		t.Errorf("got %+v, %v", a, err)
@@ -462,21 +461,12 @@ func FuzzErrors(f *testing.F) {
 	}
 	var status int
 	var header, body string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	client := newClient(f, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", header)
 		w.Header().Set("X-Request-Id", header)
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}))
-	f.Cleanup(server.Close)
-	token, err := modelarts.NewToken(secret)
-	if err != nil {
-		f.Fatal(err)
-	}
-	client, err := modelarts.New(quiet, modelarts.Config{Endpoint: server.URL, Regions: []string{region}, Credential: token})
-	if err != nil {
-		f.Fatal(err)
-	}
 	f.Fuzz(func(t *testing.T, code uint16, h, b string) {
 		status, header, body = 300+int(code)%301, h, b
 		if status == 600 {
@@ -486,7 +476,7 @@ func FuzzErrors(f *testing.F) {
 		if status == http.StatusOK && err == nil {
 			return // an order
 		}
-		e, ok := errors.AsType[*modelarts.APIError](err)
+		e, ok := errors.AsType[*answer.Error](err)
 		if !ok {
 			t.Fatalf("got %v", err)
 		}

@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 // Projects returns of how many projects tokens are kept.
 func (p *Password) Projects() int {

@@ -1,4 +1,4 @@
-package modelarts_test
+package login_test
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // Texts of 401, as the API and what stands before it word them. Each may come for a token that is dead.
@@ -86,15 +86,15 @@ func TestAny401Renews(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		advice string
-		login  func(*testing.T, *httptest.Server, *emulator.Emulator, *sharedClock) modelarts.Credential
+		login  func(*testing.T, *httptest.Server, *emulator.Emulator, *sharedClock) login.Credential
 		renews func(*emulator.Emulator) int // how often a proof was asked for
 	}{
 		{"password", "check the user, the password and the domain",
-			func(t *testing.T, s *httptest.Server, _ *emulator.Emulator, k *sharedClock) modelarts.Credential {
-				return newPassword(t, s, func(c *modelarts.PasswordConfig) { c.Now = k.Now })
+			func(t *testing.T, s *httptest.Server, _ *emulator.Emulator, k *sharedClock) login.Credential {
+				return newPassword(t, s, func(c *login.PasswordConfig) { c.Now = k.Now })
 			}, (*emulator.Emulator).Logins},
 		{"agency", "check this machine's agency",
-			func(t *testing.T, s *httptest.Server, e *emulator.Emulator, k *sharedClock) modelarts.Credential {
+			func(t *testing.T, s *httptest.Server, e *emulator.Emulator, k *sharedClock) login.Credential {
 				return newAgency(t, s, k.Now)
 			}, (*emulator.Emulator).MetadataCalls},
 	} {
@@ -187,7 +187,7 @@ func TestTokenFileAfterAny401(t *testing.T) {
 	t.Parallel()
 	for _, text := range texts401 {
 		path := tokenFile(t, "token-1")
-		login, err := modelarts.NewTokenFile(quiet, path)
+		file, err := login.NewTokenFile(quiet, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestTokenFileAfterAny401(t *testing.T) {
 			}
 			keeper.ServeHTTP(w, r)
 		}))
-		client := newLoginClient(t, server, login, newSharedClock())
+		client := newLoginClient(t, server, file, newSharedClock())
 		err = show(t, client)
 		if err == nil || text.Code != "ModelArts.6201" && !strings.Contains(err.Error(), "ORDERWATCH_MODELARTS_TOKEN_FILE") {
 			t.Errorf("%+v: %v", text, err)
@@ -216,15 +216,15 @@ func TestWordsOfTheLogin(t *testing.T) {
 	t.Parallel()
 	k := newSharedClock()
 	locked := emulator.Fault{Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."}
-	for want, login := range map[string]func(*httptest.Server) modelarts.Credential{
-		"renew the token in ORDERWATCH_MODELARTS_TOKEN)": func(s *httptest.Server) modelarts.Credential { return config(t, s).Credential },
-		"check the access key, its secret and this machine's clock": func(*httptest.Server) modelarts.Credential {
+	for want, login := range map[string]func(*httptest.Server) login.Credential{
+		"renew the token in ORDERWATCH_MODELARTS_TOKEN)": func(s *httptest.Server) login.Credential { return config(t, s).Credential },
+		"check the access key, its secret and this machine's clock": func(*httptest.Server) login.Credential {
 			return newKey(t, emulator.Key{Access: "AK1", Secret: "a"}, k.Now)
 		},
-		"check the user, the password and the domain)": func(s *httptest.Server) modelarts.Credential {
-			return newPassword(t, s, func(c *modelarts.PasswordConfig) { c.Now = k.Now })
+		"check the user, the password and the domain)": func(s *httptest.Server) login.Credential {
+			return newPassword(t, s, func(c *login.PasswordConfig) { c.Now = k.Now })
 		},
-		"check this machine's agency": func(s *httptest.Server) modelarts.Credential { return newAgency(t, s, k.Now) },
+		"check this machine's agency": func(s *httptest.Server) login.Credential { return newAgency(t, s, k.Now) },
 	} {
 		e := emulator.New(emulator.Options{Users: []emulator.User{user}, Agency: emulator.WithToken, Now: k.Now})
 		server := serve(t, &gatekeeper{next: e, fault: locked, all: true})
@@ -247,7 +247,7 @@ func TestWrongPasswordOfTwentyOrders(t *testing.T) {
 	e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
 	e.SetPassword(user.Domain, user.Name, "changed-meanwhile")
 	server := serve(t, e)
-	client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+	client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
 	var polls sync.WaitGroup
 	for n := range 20 {
 		polls.Go(func() {
@@ -261,5 +261,80 @@ func TestWrongPasswordOfTwentyOrders(t *testing.T) {
 	polls.Wait()
 	if e.Logins() != 1 {
 		t.Errorf("%d logins", e.Logins())
+	}
+}
+
+// refusals are texts of 401 that were seen, and some that were not.
+var refusals = map[string]emulator.Fault{
+	"expired":               {Code: "APIG.0307", Message: "The token must be updated."},
+	"undecryptable":         {Code: "APIG.0301", Message: "Incorrect IAM authentication information: decrypt token fail"},
+	"the AK's limit (C13)":  {Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."},
+	"invalid":               {Code: "ModelArts.6620", Message: "Invalid token."},
+	"IAM's own words (C12)": {Shape: emulator.NestedInt, Message: "The request you have made requires authentication."},
+	"a code of arrears":     {Code: "ModelArts.6201", Message: "The account is frozen."},
+	"HTML":                  {Shape: emulator.HTML},
+	"an unknown code":       {Code: "ModelArts.9999", Message: "no"},
+	"an empty body":         {Shape: emulator.Empty},
+}
+
+// Any 401 renews the token of a password login once, within the same poll, whatever its text; and where the
+// new token is refused as well nobody speaks of an access key.
+func TestAny401RenewsOnce(t *testing.T) {
+	for name, fault := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fault.Status = http.StatusUnauthorized
+			k := newSharedClock()
+			e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
+			server := serve(t, e)
+			client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
+			if err := show(t, client); err != nil {
+				t.Fatal(err)
+			}
+			once := fault
+			once.ToPoll = 1 // the first call for that order is refused, the one with the new token is not
+			e.Add(project, "order.once", emulator.Order{Faults: []emulator.Fault{once}})
+			if _, err := client.Show(t.Context(), region, order("order.once")); err != nil || e.Logins() != 2 {
+				t.Errorf("%v after %d logins; want one more, and no error", err, e.Logins())
+			}
+			k.advance(2 * time.Minute)
+			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
+			for range 5 {
+				_, err := client.Show(t.Context(), region, order("order.always"))
+				if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "key") {
+					t.Errorf("%v", err)
+				}
+			}
+			if e.Logins() != 3 {
+				t.Errorf("%d logins; want one more", e.Logins())
+			}
+		})
+	}
+}
+
+// A machine whose agency has another key by now asks once more with it; with the same key it does not: that
+// would count towards the lock.
+func TestAny401AsksForTheKeyOnce(t *testing.T) {
+	for name, fault := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fault.Status = http.StatusUnauthorized
+			k := newSharedClock()
+			e := emulator.New(emulator.Options{Agency: emulator.WithToken, AutoOrders: true, Now: k.Now})
+			server := serve(t, e)
+			client := newLoginClient(t, server, newAgency(t, server, k.Now), k)
+			if err := show(t, client); err != nil {
+				t.Fatal(err)
+			}
+			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
+			before := len(e.Calls())
+			_, err := client.Show(t.Context(), region, order("order.always"))
+			if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "access key") && !strings.Contains(p.Message, "agency") {
+				t.Errorf("%v", err)
+			}
+			if calls := len(e.Calls()) - before; calls > 2 || e.MetadataCalls() > 2 {
+				t.Errorf("%d calls, the machine was asked %d times", calls, e.MetadataCalls())
+			}
+		})
 	}
 }

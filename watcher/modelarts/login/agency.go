@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// DefaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
-const DefaultMetadataEndpoint = "http://169.254.169.254"
+// defaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
+const defaultMetadataEndpoint = "http://169.254.169.254"
 
 const (
 	metadataTokenLife = "21600" // seconds
@@ -23,7 +25,8 @@ const (
 // An AgencyConfig says where the machine's metadata service is. The zero value of a field is its
 // default.
 type AgencyConfig struct {
-	// Endpoint is the service's base URL; no proxy is ever asked. Default [DefaultMetadataEndpoint].
+	// Endpoint is the service's base URL; no proxy is ever asked. Default
+	// http://169.254.169.254.
 	Endpoint string
 	// UserAgent is sent with each call; default "orderwatch".
 	UserAgent string
@@ -36,7 +39,7 @@ type AgencyConfig struct {
 type Agency struct {
 	masked
 	config   *AgencyConfig
-	endpoint endpoint
+	endpoint endpoint.Endpoint
 	http     *http.Client
 	key      *lease[keyPair]
 }
@@ -44,7 +47,7 @@ type Agency struct {
 // NewAgency returns the login, or an error that names the setting that is wrong.
 func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultMetadataEndpoint
+		c.Endpoint = defaultMetadataEndpoint
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "orderwatch"
@@ -52,7 +55,7 @@ func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	e, err := newBaseURL(c.Endpoint)
+	e, err := endpoint.At(c.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -108,21 +111,21 @@ func (a *Agency) take(ctx context.Context) (keyPair, time.Time, error) {
 	if resp.StatusCode != http.StatusOK {
 		return none, never, a.refusal(resp, body)
 	}
-	var answer struct {
+	var said struct {
 		Credential struct {
 			Access, Secret, SecurityToken string
 			Expires                       moment `json:"expires_at"`
 		}
 	}
-	bad := newError(watcher.MayPass, a.endpoint.host+" answered without a key: check the metadata endpoint")
-	if json.Unmarshal(body, &answer) != nil {
+	bad := answer.NewError(watcher.MayPass, a.endpoint.Host+" answered without a key: check the metadata endpoint")
+	if json.Unmarshal(body, &said) != nil {
 		return none, never, bad
 	}
-	key, err := newKeyPair(answer.Credential.Access, answer.Credential.Secret, answer.Credential.SecurityToken)
+	key, err := newKeyPair(said.Credential.Access, said.Credential.Secret, said.Credential.SecurityToken)
 	if err != nil || key.securityToken == "" {
 		return none, never, bad
 	}
-	return key, answer.Credential.Expires.Time, nil
+	return key, said.Credential.Expires.Time, nil
 }
 
 // token returns the token that the service wants to see, empty where it knows none.
@@ -138,26 +141,26 @@ func (a *Agency) token(ctx context.Context) (string, error) {
 		if headerSafe("token", string(body)) == nil {
 			return string(body), nil
 		}
-		return "", newError(watcher.MayPass, a.endpoint.host+" answered with no token: check the metadata endpoint")
+		return "", answer.NewError(watcher.MayPass, a.endpoint.Host+" answered with no token: check the metadata endpoint")
 	}
 	return "", a.refusal(resp, nil)
 }
 
 // ask makes one call, with a header where it has a value.
 func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*http.Response, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, a.endpoint.origin+a.endpoint.path+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, a.endpoint.URL(path), nil)
 	if err != nil {
-		return nil, nil, newError(watcher.Credentials, "the metadata endpoint cannot be asked")
+		return nil, nil, answer.NewError(watcher.Credentials, "the metadata endpoint cannot be asked")
 	}
 	r.Header.Set("User-Agent", a.config.UserAgent)
 	if value != "" {
 		r.Header.Set(header, value)
 	}
-	return fetch(a.http, r, "the metadata service "+a.endpoint.host, nil)
+	return fetch(a.http, r, "the metadata service "+a.endpoint.Host, nil)
 }
 
 // refusal says what an answer means that brings no key.
-func (a *Agency) refusal(resp *http.Response, body []byte) *APIError {
+func (a *Agency) refusal(resp *http.Response, body []byte) *answer.Error {
 	class, rest, advice := watcher.MayPass, time.Duration(0), "check the metadata endpoint"
 	if resp.StatusCode == http.StatusNotFound {
 		class, rest, advice = watcher.Credentials, noAgencyRest, "does this machine have an agency?"

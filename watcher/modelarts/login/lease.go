@@ -1,4 +1,4 @@
-package modelarts
+package login
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // A lease is a proof that ends. It is taken at its first use, and taken anew before it ends, by one
@@ -181,7 +182,7 @@ func (l *lease[T]) idle() bool {
 
 // withRetryAfter returns the error with another time in it.
 func withRetryAfter(err error, wait time.Duration) error {
-	e, ok := errors.AsType[*APIError](err)
+	e, ok := errors.AsType[*answer.Error](err)
 	if !ok {
 		return err
 	}

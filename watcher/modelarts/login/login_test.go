@@ -1,4 +1,4 @@
-package modelarts_test
+package login_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 var user = emulator.User{Name: "poller", Password: "planted-password-1", Domain: "our-company"}
@@ -78,13 +79,13 @@ func tokenFile(t *testing.T, token string) string {
 }
 
 // newPassword returns the login of the user at the server.
-func newPassword(t *testing.T, server *httptest.Server, change func(*modelarts.PasswordConfig), log ...*slog.Logger) *modelarts.Password {
+func newPassword(t *testing.T, server *httptest.Server, change func(*login.PasswordConfig), log ...*slog.Logger) *login.Password {
 	t.Helper()
-	c := modelarts.PasswordConfig{User: user.Name, Password: user.Password, Domain: user.Domain, Endpoint: server.URL, Regions: []string{region}}
+	c := login.PasswordConfig{User: user.Name, Password: user.Password, Domain: user.Domain, Endpoint: server.URL, Regions: []string{region}}
 	if change != nil {
 		change(&c)
 	}
-	p, err := modelarts.NewPassword(append(log, quiet)[0], c)
+	p, err := login.NewPassword(append(log, quiet)[0], c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,18 +93,18 @@ func newPassword(t *testing.T, server *httptest.Server, change func(*modelarts.P
 }
 
 // newAgency returns the login of a machine with the server's metadata service.
-func newAgency(t *testing.T, server *httptest.Server, now func() time.Time, log ...*slog.Logger) *modelarts.Agency {
+func newAgency(t *testing.T, server *httptest.Server, now func() time.Time, log ...*slog.Logger) *login.Agency {
 	t.Helper()
-	a, err := modelarts.NewAgency(append(log, quiet)[0], modelarts.AgencyConfig{Endpoint: server.URL, Now: now})
+	a, err := login.NewAgency(append(log, quiet)[0], login.AgencyConfig{Endpoint: server.URL, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func newKey(t *testing.T, k emulator.Key, now func() time.Time) *modelarts.AccessKey {
+func newKey(t *testing.T, k emulator.Key, now func() time.Time) *login.AccessKey {
 	t.Helper()
-	key, err := modelarts.NewAccessKey(k.Access, k.Secret, k.SecurityToken, now)
+	key, err := login.NewAccessKey(k.Access, k.Secret, k.SecurityToken, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func newKey(t *testing.T, k emulator.Key, now func() time.Time) *modelarts.Acces
 }
 
 // newLoginClient returns a client of the server with this login and clock.
-func newLoginClient(t *testing.T, server *httptest.Server, login modelarts.Credential, k *sharedClock) *modelarts.Client {
+func newLoginClient(t *testing.T, server *httptest.Server, login login.Credential, k *sharedClock) *modelarts.Client {
 	t.Helper()
 	c := config(t, server)
 	c.Credential, c.Now, c.Timeout = login, k.Now, 10*time.Second
@@ -154,7 +155,7 @@ func TestSignature(t *testing.T) {
 			"host;x-project-id;x-sdk-date", "183970830fd2b28f91d56b5b4606bbad58b400d700fc5dc94b5c32c1821eed11",
 		},
 	} {
-		key, err := modelarts.NewAccessKey(tt.access, tt.secret, "", func() time.Time {
+		key, err := login.NewAccessKey(tt.access, tt.secret, "", func() time.Time {
 			date, err := time.Parse("20060102T150405Z", tt.date)
 			if err != nil {
 				t.Fatal(err)
@@ -188,34 +189,34 @@ func TestLogins(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options emulator.Options
-		login   func(*testing.T, *httptest.Server) modelarts.Credential
+		login   func(*testing.T, *httptest.Server) login.Credential
 	}{
-		{"token", emulator.Options{Tokens: []string{secret}}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"token", emulator.Options{Tokens: []string{secret}}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return config(t, s).Credential
 		}},
-		{"token file", emulator.Options{Tokens: []string{secret}}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
-			f, err := modelarts.NewTokenFile(quiet, tokenFile(t, secret+"\n"))
+		{"token file", emulator.Options{Tokens: []string{secret}}, func(t *testing.T, s *httptest.Server) login.Credential {
+			f, err := login.NewTokenFile(quiet, tokenFile(t, secret+"\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return f
 		}},
-		{"key", emulator.Options{Keys: []emulator.Key{permanent}}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"key", emulator.Options{Keys: []emulator.Key{permanent}}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return newKey(t, permanent, k.Now)
 		}},
-		{"temporary key", emulator.Options{Keys: []emulator.Key{temporary}}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"temporary key", emulator.Options{Keys: []emulator.Key{temporary}}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return newKey(t, temporary, k.Now)
 		}},
-		{"password", emulator.Options{Users: []emulator.User{user}}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
-			return newPassword(t, s, func(c *modelarts.PasswordConfig) { c.Now = k.Now })
+		{"password", emulator.Options{Users: []emulator.User{user}}, func(t *testing.T, s *httptest.Server) login.Credential {
+			return newPassword(t, s, func(c *login.PasswordConfig) { c.Now = k.Now })
 		}},
-		{"agency", emulator.Options{Agency: emulator.WithToken}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"agency", emulator.Options{Agency: emulator.WithToken}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return newAgency(t, s, k.Now)
 		}},
-		{"agency without tokens", emulator.Options{Agency: emulator.NoTokens}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"agency without tokens", emulator.Options{Agency: emulator.NoTokens}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return newAgency(t, s, k.Now)
 		}},
-		{"agency whose tokens are gone", emulator.Options{Agency: emulator.TokensGone}, func(t *testing.T, s *httptest.Server) modelarts.Credential {
+		{"agency whose tokens are gone", emulator.Options{Agency: emulator.TokensGone}, func(t *testing.T, s *httptest.Server) login.Credential {
 			return newAgency(t, s, k.Now)
 		}},
 	} {
@@ -240,17 +241,17 @@ func TestLogins(t *testing.T) {
 func TestLoginNames(t *testing.T) {
 	t.Parallel()
 	server := serve(t, http.NotFoundHandler())
-	other, err := modelarts.NewToken("another-token")
+	other, err := login.NewToken("another-token")
 	if err != nil {
 		t.Fatal(err)
 	}
-	same := [][]modelarts.Credential{
+	same := [][]login.Credential{
 		{config(t, server).Credential, other},
 		{newKey(t, emulator.Key{Access: "AK1", Secret: "a"}, nil), newKey(t, emulator.Key{Access: "AK1", Secret: "b"}, nil)},
 		{newKey(t, emulator.Key{Access: "AK2", Secret: "a"}, nil)},
-		{newPassword(t, server, nil), newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Password = "new" })},
-		{newPassword(t, server, func(c *modelarts.PasswordConfig) { c.User = "other" })},
-		{newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Domain = "other" })},
+		{newPassword(t, server, nil), newPassword(t, server, func(c *login.PasswordConfig) { c.Password = "new" })},
+		{newPassword(t, server, func(c *login.PasswordConfig) { c.User = "other" })},
+		{newPassword(t, server, func(c *login.PasswordConfig) { c.Domain = "other" })},
 		{newAgency(t, server, nil), newAgency(t, server, nil)},
 	}
 	names := make(map[string]bool)
@@ -307,7 +308,7 @@ func TestPasswordRenews(t *testing.T) {
 	k := newSharedClock()
 	e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
 	server := serve(t, e)
-	client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+	client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
 	const projects = 4
 	for round, tt := range []struct {
 		after  time.Duration
@@ -341,7 +342,7 @@ func TestPasswordDeadToken(t *testing.T) {
 	k := newSharedClock()
 	e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
 	server := serve(t, e)
-	client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+	client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
 	if err := show(t, client); err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func TestWrongPassword(t *testing.T) {
 	e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
 	e.SetPassword(user.Domain, user.Name, "changed-meanwhile")
 	server := serve(t, e)
-	client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+	client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
 	pollAll := func(want watcher.Class) {
 		var polls sync.WaitGroup
 		for n := range 30 {
@@ -421,7 +422,7 @@ func TestLoginPauses(t *testing.T) {
 	one.Projects = []string{project}
 	e := emulator.New(emulator.Options{Users: []emulator.User{one}, AutoOrders: true, Now: k.Now})
 	server := serve(t, e)
-	client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
+	client := newLoginClient(t, server, newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now }), k)
 	logins := 0
 	poll := func(project string, class watcher.Class, more int) {
 		t.Helper()
@@ -465,7 +466,7 @@ func TestPasswordForgets(t *testing.T) {
 	k := newSharedClock()
 	e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
 	server := serve(t, e)
-	login := newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now })
+	login := newPassword(t, server, func(c *login.PasswordConfig) { c.Now = k.Now })
 	authorize := func(project string) {
 		if err := login.Authorize(httptest.NewRequest(http.MethodGet, "/", nil), region, project); err != nil {
 			t.Fatal(err)
@@ -550,12 +551,12 @@ func TestRenewalFails(t *testing.T) {
 		life  time.Duration
 		early time.Duration
 		calls func(*emulator.Emulator) int
-		login func(*testing.T, *httptest.Server, *sharedClock, *slog.Logger) modelarts.Credential
+		login func(*testing.T, *httptest.Server, *sharedClock, *slog.Logger) login.Credential
 	}{
-		{"password", 24 * time.Hour, time.Hour, (*emulator.Emulator).Logins, func(t *testing.T, s *httptest.Server, k *sharedClock, l *slog.Logger) modelarts.Credential {
-			return newPassword(t, s, func(c *modelarts.PasswordConfig) { c.Now = k.Now }, l)
+		{"password", 24 * time.Hour, time.Hour, (*emulator.Emulator).Logins, func(t *testing.T, s *httptest.Server, k *sharedClock, l *slog.Logger) login.Credential {
+			return newPassword(t, s, func(c *login.PasswordConfig) { c.Now = k.Now }, l)
 		}},
-		{"agency", time.Hour, 10 * time.Minute, (*emulator.Emulator).MetadataCalls, func(t *testing.T, s *httptest.Server, k *sharedClock, l *slog.Logger) modelarts.Credential {
+		{"agency", time.Hour, 10 * time.Minute, (*emulator.Emulator).MetadataCalls, func(t *testing.T, s *httptest.Server, k *sharedClock, l *slog.Logger) login.Credential {
 			return newAgency(t, s, k.Now, l)
 		}},
 	} {
@@ -744,18 +745,18 @@ func TestTokenFile(t *testing.T) {
 	if err := os.Symlink("current", path); err != nil {
 		t.Fatal(err)
 	}
-	login, err := modelarts.NewTokenFile(log.logger(), path)
+	file, err := login.NewTokenFile(log.logger(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newLoginClient(t, server, login, newSharedClock())
+	client := newLoginClient(t, server, file, newSharedClock())
 	sent := func() string {
 		t.Helper()
 		if err := show(t, client); err != nil {
 			t.Error(err)
 		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		login.Authorize(r, region, project) // Show has shown that it can
+		file.Authorize(r, region, project) // Show has shown that it can
 		return r.Header.Get("X-Auth-Token")
 	}
 	for _, step := range []struct {
@@ -780,11 +781,11 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("warned %d times, well %d times:\n%s", warned, well, log)
 	}
 	for _, bad := range []string{"", "two words"} {
-		if _, err := modelarts.NewTokenFile(quiet, write("bad", bad)); err == nil {
+		if _, err := login.NewTokenFile(quiet, write("bad", bad)); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	if _, err := modelarts.NewTokenFile(quiet, secret); err == nil || strings.Contains(err.Error(), secret) {
+	if _, err := login.NewTokenFile(quiet, secret); err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("a token for a path: %v", err)
 	}
 }
@@ -793,7 +794,7 @@ func TestTokenFile(t *testing.T) {
 func TestTokenFileAfterDeadToken(t *testing.T) {
 	t.Parallel()
 	path := tokenFile(t, "token-1")
-	login, err := modelarts.NewTokenFile(quiet, path)
+	file, err := login.NewTokenFile(quiet, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -807,13 +808,13 @@ func TestTokenFileAfterDeadToken(t *testing.T) {
 		}
 		e.ServeHTTP(w, r)
 	}))
-	if err := show(t, newLoginClient(t, server, login, newSharedClock())); err != nil {
+	if err := show(t, newLoginClient(t, server, file, newSharedClock())); err != nil {
 		t.Error(err)
 	}
 	if err := os.WriteFile(path, []byte("token-3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pollError(t, show(t, newLoginClient(t, server, login, newSharedClock())), watcher.Credentials)
+	pollError(t, show(t, newLoginClient(t, server, file, newSharedClock())), watcher.Credentials)
 	if n := calls.Load(); n != 3 {
 		t.Errorf("%d calls, want 3", n)
 	}
@@ -837,7 +838,7 @@ func TestLoginsEchoed(t *testing.T) {
 		fmt.Fprintf(w, `{"error_code":"X.1","error_msg":%q}`, text)
 	}))
 	for _, tt := range []struct {
-		login   modelarts.Credential
+		login   login.Credential
 		secrets []string
 	}{
 		{newKey(t, key, nil), []string{key.Access, key.Secret, key.SecurityToken}},
@@ -858,26 +859,26 @@ func TestLoginsEchoed(t *testing.T) {
 func TestLoginsRefuseSettings(t *testing.T) {
 	t.Parallel()
 	for _, bad := range [][3]string{{"", "s", ""}, {"a", "", ""}, {"a b", "s", ""}, {"a", "s\n", ""}, {"a", "s", "t t"}} {
-		if _, err := modelarts.NewAccessKey(bad[0], bad[1], bad[2], nil); err == nil {
+		if _, err := login.NewAccessKey(bad[0], bad[1], bad[2], nil); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	good := modelarts.PasswordConfig{User: "u", Password: secret, Domain: "d", Regions: []string{region}}
-	for want, change := range map[string]func(*modelarts.PasswordConfig){
-		"":               func(*modelarts.PasswordConfig) {},
-		"user: ":         func(c *modelarts.PasswordConfig) { c.User = "" },
-		"password: ":     func(c *modelarts.PasswordConfig) { c.Password = "" },
-		"domain: ":       func(c *modelarts.PasswordConfig) { c.Domain = "" },
-		"IAM endpoint: ": func(c *modelarts.PasswordConfig) { c.Endpoint = "ftp://" + secret },
+	good := login.PasswordConfig{User: "u", Password: secret, Domain: "d", Regions: []string{region}}
+	for want, change := range map[string]func(*login.PasswordConfig){
+		"":               func(*login.PasswordConfig) {},
+		"user: ":         func(c *login.PasswordConfig) { c.User = "" },
+		"password: ":     func(c *login.PasswordConfig) { c.Password = "" },
+		"domain: ":       func(c *login.PasswordConfig) { c.Domain = "" },
+		"IAM endpoint: ": func(c *login.PasswordConfig) { c.Endpoint = "ftp://" + secret },
 	} {
 		c := good
 		change(&c)
-		_, err := modelarts.NewPassword(quiet, c)
+		_, err := login.NewPassword(quiet, c)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), secret)) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	if _, err := modelarts.NewAgency(quiet, modelarts.AgencyConfig{Endpoint: "169.254.169.254"}); err == nil {
+	if _, err := login.NewAgency(quiet, login.AgencyConfig{Endpoint: "169.254.169.254"}); err == nil {
 		t.Error("an endpoint without a scheme is taken")
 	}
 }
@@ -890,7 +891,7 @@ func TestTokenFileNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/dev/zero", pipe, t.TempDir()} {
-		if _, err := modelarts.NewTokenFile(quiet, path); err == nil || !strings.Contains(err.Error(), "not a file") {
+		if _, err := login.NewTokenFile(quiet, path); err == nil || !strings.Contains(err.Error(), "not a file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
