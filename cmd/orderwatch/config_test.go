@@ -512,6 +512,7 @@ func TestLogInWithTokenFile(t *testing.T) {
 
 // TestMisspelt makes every slip of one letter in every variable's name.
 func TestMisspelt(t *testing.T) {
+	t.Parallel()
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 	known := names(new(Config))
 	n := 0
