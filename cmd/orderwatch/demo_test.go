@@ -11,6 +11,7 @@ import (
 
 // TestDemo runs the demo as a stranger would.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	demo := exec.Command(rig.Build(t, rig.Worker), "demo")
 	demo.Env = append(rig.Bare(), "ORDERWATCH_SLACK_CHANNEL=ignored") // the demo needs no set-up and takes none
 	out, err := demo.CombinedOutput()
@@ -41,6 +42,7 @@ func TestDemo(t *testing.T) {
 
 // TestUsage looks at exit codes and at what wrong usage says.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args string
 		code int

@@ -25,6 +25,7 @@ import (
 // TestTerminate ends a worker while a poll of it is answered by nobody: it exits with 0 within
 // 10 s, and another worker goes on at once.
 func TestTerminate(t *testing.T) {
+	t.Parallel()
 	cloud := emulator.New(emulator.Options{AutoOrders: true})
 	stuck := emulator.Order{Items: []emulator.Item{{ResourceName: "node-1"}}, Count: emulator.CountAll, Faults: []emulator.Fault{{ToPoll: 1, Hang: true}}}
 	cloud.Add(rig.Project, "order.hangs", stuck)
@@ -57,6 +58,7 @@ func TestTerminate(t *testing.T) {
 
 // TestTerminateFrozenNATS ends a worker while its NATS server does not answer any more.
 func TestTerminateFrozenNATS(t *testing.T) {
+	t.Parallel()
 	cloud := emulator.New(emulator.Options{})
 	cloud.Add(rig.Project, "order.hangs", emulator.Order{Faults: []emulator.Fault{{Hang: true}}})
 	modelArts := httptest.NewServer(cloud)
@@ -111,6 +113,7 @@ func TestUnreachableNATS(t *testing.T) {
 // TestLargeOrder takes an order of 5,000 items, 2,000 of them failed with long messages, all the way
 // to an event within max_payload and a message within Slack's limits.
 func TestLargeOrder(t *testing.T) {
+	t.Parallel()
 	const items, failures = 5000, 2000
 	script := emulator.Order{Count: emulator.CountAll, Spelling: emulator.Camel}
 	for i := range items {
@@ -180,6 +183,7 @@ func TestTerminateIdle(t *testing.T) {
 
 // TestEmbedded runs the whole product as one process, and ends it between request and completion.
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	cloud := emulator.New(emulator.Options{})
 	cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 		{ResourceName: "node-1", EndAfter: 3 * time.Second, Status: "failed", Message: "flavor sold out"},
@@ -212,6 +216,7 @@ func TestEmbedded(t *testing.T) {
 
 // TestUnfit starts a worker on a stream that would lose requests.
 func TestUnfit(t *testing.T) {
+	t.Parallel()
 	nats := rig.StartNATS(t, "")
 	url, js := nats.URL, nats.JS
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
@@ -235,6 +240,7 @@ func TestUnfit(t *testing.T) {
 // TestSecrets plants secrets, lets everything go wrong that shows texts, and looks for them in
 // whatever came out.
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	const modelArtsToken, slackToken, natsToken = "planted-modelarts-secret", "xoxb-planted-slack-secret", "planted-nats-secret"
 	cloud := emulator.New(emulator.Options{AutoOrders: true})
 	cloud.Add(rig.Project, "order.echo", emulator.Order{Items: []emulator.Item{{

@@ -49,10 +49,14 @@ func newDesk(t *testing.T, more ...string) *desk {
 	modelArts := httptest.NewServer(d.cloud)
 	t.Cleanup(modelArts.Close)
 	d.env = []string{"ORDERWATCH_NATS_URL=" + d.nats.URL, "ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project}
+	var tags []string
+	if slices.ContainsFunc(more, func(pair string) bool { return strings.HasPrefix(pair, "FAULT_") }) {
+		tags = append(tags, "faults")
+	}
 	d.serve = func() *rig.Process {
 		addr := rig.FreeAddr(t)
 		env := rig.ServeEnv(d.nats.URL, modelArts.URL, addr, append(more, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_MODELARTS_PROJECT_ID="+rig.Project)...)
-		p := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
+		p := rig.Start(t, rig.Build(t, rig.Worker, tags...), env, "serve")
 		rig.AwaitReady(t, addr)
 		return p
 	}

@@ -397,6 +397,7 @@ func TestSecretFiles(t *testing.T) {
 
 // TestMisspelt makes every slip of one letter in every variable's name.
 func TestMisspelt(t *testing.T) {
+	t.Parallel()
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 	known := names(new(Config))
 	n := 0
