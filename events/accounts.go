@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -74,9 +75,9 @@ const (
 // NewAccounts returns what a worker on the connection shares with the others. It works while that
 // worker runs.
 func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Accounts, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	return &Accounts{
 		version: semantic(config.Version),

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -109,7 +110,7 @@ func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Sec
 func checkServer(nc *nats.Conn, limit int) error {
 	version := nc.ConnectedServerVersion()
 	if version == "" {
-		return errNotConnected // since a moment ago
+		return link.ErrNotConnected // since a moment ago
 	}
 	if !atLeast(version, oldestServer) {
 		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, oldestServer, ErrUnfit)

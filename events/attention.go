@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -21,7 +22,7 @@ const typeAttention = "io.orderwatch.attention.v1"
 // attend tells people of accounts that have not been asked for a while, and of their end. Every
 // worker does; each event is published once.
 func (w *Worker) attend(ctx context.Context) {
-	for sleep(ctx, w.config.Timing.CheckEvery) {
+	for link.Sleep(ctx, w.config.Timing.CheckEvery) {
 		for key, h := range w.accounts.standing() {
 			if err := w.attendTo(ctx, key, h); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) {
 				w.log.Warn("people not told of an account; trying again", "account", key, "err", err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -44,24 +44,30 @@ type call struct {
 
 // Durations of a client. A call ends earlier where its context does.
 const (
-	callTimeout   = 10 * time.Second // of one request to the service
-	publishTry    = 3 * time.Second  // of one try to publish a request
-	absentTime    = 5 * time.Second  // without a stream that takes requests, before it counts as missing
-	followPause   = 250 * time.Millisecond
-	followBatch   = 100         // events that may be on their way
-	followSilence = time.Minute // the server forgets a consumer that has not been heard of for so long
+	jetStreamTimeout = 5 * time.Second  // of one call of JetStream
+	callTimeout      = 10 * time.Second // of one request to the service
+	publishTry       = 3 * time.Second  // of one try to publish a request
+	absentTime       = 5 * time.Second  // without a stream that takes requests, before it counts as missing
+	followPause      = 250 * time.Millisecond
+	followBatch      = 100             // events that may be on their way
+	followPull       = 5 * time.Second // one pull for events
+	followHeartbeat  = time.Second
+	followSilence    = time.Minute // the server forgets a consumer that has not been heard of for so long
 )
+
+// publishBackoff is how long a client waits between two tries to publish.
+var publishBackoff = watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2}
 
 // NewClient returns a client on the connection, which stays the caller's. The client takes over the
 // connection's error handler.
 func NewClient(nc *nats.Conn, names Names) (*Client, error) {
-	js, err := newJetStream(nc, Config{Names: names, Timing: DefaultTiming()})
+	js, err := link.JetStream(nc, names.Domain, jetStreamTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	c := &Client{nc: nc, js: js, names: names, underWay: make(map[*call]bool)}
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if denied(err) {
+		if link.Denied(err) {
 			c.deny(err)
 		}
 	})
@@ -84,15 +90,10 @@ func (e *DeniedError) Error() string {
 
 func (e *DeniedError) Unwrap() error { return e.Err }
 
-// deniedSubject finds what an error of the connection is about.
-var deniedSubject = regexp.MustCompile(`(Publish|Subscription) to "([^"]+)"`)
-
 // deny ends the calls that NATS denies: they would only time out.
 func (c *Client) deny(err error) {
 	why := &DeniedError{Err: err}
-	if found := deniedSubject.FindStringSubmatch(err.Error()); found != nil {
-		why.Subject, why.Reading = found[2], found[1] == "Subscription"
-	}
+	why.Subject, why.Reading, _ = link.Violation(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if why.Reading {
@@ -191,7 +192,7 @@ func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, 
 		if err == nil || !mayPass(err) {
 			return sequence, err
 		}
-		if !sleep(ctx, DefaultTiming().Rebind.Interval("publish", try)) {
+		if !link.Sleep(ctx, publishBackoff.Interval("publish", try)) {
 			return 0, err
 		}
 	}
@@ -400,7 +401,7 @@ func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away f
 				away(err)
 			}
 		}
-		if !sleep(ctx, followPause) {
+		if !link.Sleep(ctx, followPause) {
 			return context.Cause(ctx)
 		}
 	}
@@ -437,13 +438,13 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), 0)
 	defer cancel()
 	next := at.client.names.api("CONSUMER.MSG.NEXT." + at.client.names.eventStream() + "." + info.Name)
-	messages, err := newPuller(at.client.nc, next, func() int { return followBatch }, DefaultTiming())
+	messages, err := link.NewPuller(at.client.nc, next, func() int { return followBatch }, followPull, followHeartbeat)
 	if err != nil {
 		return err
 	}
-	defer messages.stop()
+	defer messages.Stop()
 	for expected := uint64(1); ; expected++ {
-		m, err := messages.next(ctx)
+		m, err := messages.Next(ctx)
 		if err != nil {
 			return because(ctx, err)
 		}

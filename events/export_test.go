@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,7 +21,7 @@ var (
 
 // NewStore returns what keeps records, wake-ups and events, without a worker.
 func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	s := newStore(slog.New(slog.DiscardHandler), config, js, clock)
 	s.completed = func(watcher.Outcome) {}
 	return s, err
@@ -28,12 +29,6 @@ func NewStore(config Config, nc *nats.Conn, clock *Clock) (Store, error) {
 
 // LossLooks returns how often the worker has looked whether the store was lost.
 func (w *Worker) LossLooks() int64 { return w.losses.looks.Load() }
-
-// ConnectFailures returns what tells why there is no connection.
-func ConnectFailures(log *slog.Logger) func(error) {
-	f := &connectFailures{log: log}
-	return func(err error) { f.tell(nil, err) }
-}
 
 // A Reading is what one answer says of the server's clock.
 type Reading = reading

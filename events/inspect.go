@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -60,9 +61,9 @@ const MinPayload = watcher.MinPayload
 // NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
 // workers. The clock is set to the server's by [Inspector.Clock].
 func NewInspector(config Config, nc *nats.Conn, clock *Clock) (*Inspector, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	return &Inspector{
 		config: config, nc: nc, js: js, clock: clock,

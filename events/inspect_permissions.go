@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/events/link"
 )
 
 // A Permission is what the user of a worker must be allowed.
@@ -77,15 +78,15 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 	ctx, cancel := context.WithTimeout(ctx, i.config.Timing.Request)
 	defer cancel()
 	var mu sync.Mutex
-	violations := make(map[string]bool)
+	violations := make(map[violation]bool)
 	done := make(chan struct{})
 	nc, err := nats.Connect(url, append([]nats.Option{
 		nats.Name("orderwatch doctor"), nats.NoReconnect(), nats.Timeout(tryConnect),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if found := violation.FindStringSubmatch(err.Error()); found != nil {
-				violations[strings.ToLower(found[1])+" "+found[2]] = true
+			if subject, subscribing, ok := link.Violation(err); ok {
+				violations[violation{subject, subscribing}] = true
 			}
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(done) }),
@@ -105,7 +106,7 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 	for n := range list {
 		p := &list[n]
 		switch {
-		case p.Verb == Publishes && violations["publish "+p.trial()], p.Verb == Subscribes && violations["subscription "+p.trial()]:
+		case p.Verb == Publishes && violations[violation{p.trial(), false}], p.Verb == Subscribes && violations[violation{p.trial(), true}]:
 			p.Grant = Denied
 			if p.Verb == Publishes {
 				i.denied.Store(p.Subject, true)
@@ -113,7 +114,7 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 			if p.Verb == Subscribes && p.Subject == i.inbox().Subject {
 				i.deaf.Store(true)
 			}
-		case p.Verb == Responds && p.Grant == Granted && violations["publish "+reply]:
+		case p.Verb == Responds && p.Grant == Granted && violations[violation{reply, false}]:
 			p.Grant = Denied
 		}
 	}
@@ -123,7 +124,11 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 // tryConnect is how long the server is awaited, which answered a moment ago.
 const tryConnect = 2 * time.Second
 
-var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+// A violation is what the server denied.
+type violation struct {
+	subject     string
+	subscribing bool // not publishing
+}
 
 // probe does all that is listed. What is denied is told to the connection's error handler before it is
 // closed.

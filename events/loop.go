@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -56,7 +57,7 @@ func (l *loop) run(stop, work context.Context) {
 				return
 			}
 			l.troubled(err)
-			if !sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
+			if !link.Sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
 			err = l.ensure(stop)
@@ -118,25 +119,25 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return err
 	}
-	messages, err := newPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing)
+	messages, err := link.NewPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing.PullExpiry, l.timing.PullHeartbeat)
 	if err != nil {
 		return err
 	}
-	defer messages.stop()
-	messages.accepted, messages.limited = l.accepted, l.limited
+	defer messages.Stop()
+	messages.Accepted, messages.Limited = l.accepted, l.limited
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
-		messages.drain()
+		messages.Drain()
 		time.AfterFunc(drainTime, leave)
 	})()
 	l.begun()
 	ackWait := consumer.CachedInfo().Config.AckWait
 	slots := make(chan struct{}, l.slots)
 	for {
-		m, err := messages.next(draining)
+		m, err := messages.Next(draining)
 		switch {
-		case errors.Is(err, errSilent):
+		case errors.Is(err, link.ErrSilent):
 			if err := l.check(stop, consumer); err != nil {
 				return err
 			}
@@ -217,7 +218,7 @@ func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timing.Step)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
-		for ackWait > 0 && sleep(ctx, ackWait/3) {
+		for ackWait > 0 && link.Sleep(ctx, ackWait/3) {
 			if err := m.InProgress(); err != nil {
 				l.log.Debug("delivery not kept; it may come again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 			}
@@ -280,16 +281,4 @@ func attempt(m *nats.Msg) int {
 		return 1
 	}
 	return int(meta.NumDelivered)
-}
-
-// sleep waits, and reports whether it was not interrupted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -21,9 +22,9 @@ var _ watcher.Notes = (*Notes)(nil)
 
 // NewNotes returns the notes on the connection. The bucket is the worker's to create.
 func NewNotes(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Notes, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	return &Notes{newStore(log, config, js, clock)}, nil
 }

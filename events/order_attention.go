@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -28,7 +29,7 @@ const attendTries = 5
 func (s *store) Attend(ctx context.Context, a watcher.OrderAttention) error {
 	err := s.attendOnce(ctx, a)
 	for try := 1; errors.Is(err, watcher.ErrConflict) || underWay(err); try++ {
-		if try == attendTries || !sleep(ctx, s.timing.Rebind.Interval("attend", try)) {
+		if try == attendTries || !link.Sleep(ctx, s.timing.Rebind.Interval("attend", try)) {
 			return err
 		}
 		err = s.attendOnce(ctx, a)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -48,7 +49,7 @@ func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
 
 // run patrols until ctx is done.
 func (p *patrol) run(ctx context.Context) {
-	for sleep(ctx, p.store.timing.PatrolEvery) {
+	for link.Sleep(ctx, p.store.timing.PatrolEvery) {
 		if err := p.take(ctx); err != nil {
 			p.log.Debug("patrol's lease not taken", "err", err)
 			continue

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -50,7 +51,7 @@ const (
 
 // run looks at the stream until ctx is done.
 func (r *rearming) run(ctx context.Context) {
-	for wait := r.every; sleep(ctx, wait); {
+	for wait := r.every; link.Sleep(ctx, wait); {
 		wait = r.every
 		if err := r.look(ctx); err != nil && ctx.Err() == nil {
 			r.log.Debug("wake-ups not published again; trying again", "err", err)

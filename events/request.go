@@ -87,7 +87,7 @@ func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
 		case "requested_by":
 			return text(name, value, 200, &ask.Request.RequestedBy)
 		case "link":
-			return link(value, &ask.Request.Link)
+			return linkOf(value, &ask.Request.Link)
 		case "labels":
 			return labels(value, &ask.Request.Labels)
 		case "expected_items":
@@ -211,7 +211,7 @@ func (rules RequestRules) region(value json.RawMessage, to *string) error {
 	return nil
 }
 
-func link(value json.RawMessage, to *string) error {
+func linkOf(value json.RawMessage, to *string) error {
 	if err := text("link", value, 2000, to); err != nil {
 		return err
 	}

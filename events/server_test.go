@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -246,7 +247,7 @@ func (p parts) start(t *testing.T) *running {
 	t.Helper()
 	r := &running{told: make(told, 10000), log: &logbook{also: t.Output()}}
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	nc, err := events.Connect(log, p.url)
+	nc, err := link.Connect(log, p.url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -213,7 +214,7 @@ func (s *service) admit(ctx context.Context, ask watcher.Ask) (watcher.Admission
 		if err != nil || admission != watcher.Defer || !w.Ends() {
 			return admission, w, err
 		}
-		if try == endingTries || !sleep(ctx, endingPause) {
+		if try == endingTries || !link.Sleep(ctx, endingPause) {
 			return admission, w, errors.New("the order's watch is ending")
 		}
 	}

@@ -2,11 +2,11 @@ package events
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,9 +20,9 @@ var _ watcher.Undelivered = (*Undelivered)(nil)
 
 // NewUndelivered returns a publisher on the connection. The stream is the worker's to create.
 func NewUndelivered(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Undelivered, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	return &Undelivered{newStore(log, config, js, clock)}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -42,7 +43,7 @@ type Worker struct {
 	needs    needs                     // what the worker publishes on
 	othersAt atomic.Pointer[time.Time] // when a requester's reply subject was denied that was logged
 	warned   sync.Map                  // differences that were logged
-	refusals connectFailures           // of the login
+	refusals *link.Failures            // of the login
 	losses   losses                    // firstLook's, then watchAssets' alone
 	counted  map[string]time.Time      // when the watches were counted that wait for an account; attend's alone
 	serves   atomic.Bool               // all was as it must be when it began
@@ -53,9 +54,9 @@ type Worker struct {
 // NewWorker returns a worker on the connection, which stays the caller's. The worker takes over
 // the connection's handlers of errors and of its end.
 func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, accounts *Accounts, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) (*Worker, error) {
-	js, err := newJetStream(nc, config)
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	w := &Worker{log: log, config: config, nc: nc, js: js, clock: clock, accounts: accounts, counted: make(map[string]time.Time), notifier: notifier, metrics: newMetrics(registry, clock, accounts)}
 	w.store = newStore(log, config, js, clock)
@@ -74,7 +75,7 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	}
 	w.loops[0].pulled = pulls.few
 	w.loops[1].pulled = pulls.wanted
-	w.refusals = connectFailures{log: log, url: strings.Join(nc.Servers(), ",")}
+	w.refusals = link.NewFailures(log, strings.Join(nc.Servers(), ","))
 	nc.SetErrorHandler(w.natsError)
 	w.closed, w.needs = make(chan struct{}), needed(config, nc)
 	told := sync.OnceFunc(func() { close(w.closed) })
@@ -87,15 +88,6 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
-
-func newJetStream(nc *nats.Conn, config Config) (jetstream.JetStream, error) {
-	timeout := jetstream.WithDefaultTimeout(config.Timing.Request)
-	if config.Names.Domain != "" {
-		// Not NewWithDomain: jetstreamext leaves the API out of its subjects there.
-		return jetstream.NewWithAPIPrefix(nc, config.Names.api(""), timeout)
-	}
-	return jetstream.New(nc, timeout)
-}
 
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
@@ -206,7 +198,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		if ctx.Err() == nil {
 			w.notBegun(err)
 		}
-		if !sleep(ctx, w.config.Timing.Rebind.Interval("prepare", try)) {
+		if !link.Sleep(ctx, w.config.Timing.Rebind.Interval("prepare", try)) {
 			return nil
 		}
 	}
@@ -215,7 +207,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 // notBegun notes why the loops have not begun, and logs it where it is something else than before.
 func (w *Worker) notBegun(err error) {
 	before := *w.loops[0].trouble.Load()
-	if before.Error() != err.Error() && !errors.Is(err, errNotConnected) { // of that the connection's handlers tell
+	if before.Error() != err.Error() && !errors.Is(err, link.ErrNotConnected) { // of that the connection's handlers tell
 		w.log.Warn("not ready; trying again until it works", "err", err)
 	}
 	for _, l := range w.loops {
@@ -233,7 +225,7 @@ func (w *Worker) setPolicy() {
 // ensure checks the server and all streams, creates what is missing, and looks at the server's clock.
 func (w *Worker) ensure(ctx context.Context) error {
 	err := w.ensureStream(ctx, "")
-	if errors.Is(err, errNotConnected) {
+	if errors.Is(err, link.ErrNotConnected) {
 		return err
 	}
 	return cmp.Or(err, w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream()))
@@ -242,15 +234,13 @@ func (w *Worker) ensure(ctx context.Context) error {
 // ensureStream does so for one stream and its consumer.
 func (w *Worker) ensureStream(ctx context.Context, name string) error {
 	if !w.nc.IsConnected() {
-		return errNotConnected
+		return link.ErrNotConnected
 	}
 	if err := checkServer(w.nc, w.store.payload.limit()); err != nil {
 		return err
 	}
 	return w.config.ensure(ctx, listener{made: w.made, differs: w.warn}, w.js, name)
 }
-
-var errNotConnected = errors.New("not connected to NATS")
 
 // firstLook looks for a loss before anything is written. It is tried again later.
 func (w *Worker) firstLook(ctx context.Context) {
@@ -264,7 +254,7 @@ func (w *Worker) firstLook(ctx context.Context) {
 // watchAssets checks the server, the streams and the consumers again and again, and creates what
 // has gone missing, where it may.
 func (w *Worker) watchAssets(ctx context.Context) {
-	for sleep(ctx, w.config.Timing.CheckEvery) {
+	for link.Sleep(ctx, w.config.Timing.CheckEvery) {
 		w.store.payload.keep(ctx)
 		err := w.ensure(ctx)
 		if ctx.Err() != nil {
@@ -282,7 +272,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 				w.log.Debug("not noted how far the consumer has come", "consumer", slackConsumer, "err", err)
 			}
 		}
-		if err != nil && !errors.Is(err, errNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
+		if err != nil && !errors.Is(err, link.ErrNotConnected) && (before == nil || *before == nil || (*before).Error() != err.Error()) {
 			w.log.Error("what the worker needs of NATS is not as it must be; trying again until it is", "err", err)
 		}
 	}
@@ -341,7 +331,7 @@ func (w *Worker) warn(asset string, d difference) {
 // Ready returns nil if the worker does its work, and otherwise why not. It is safe for concurrent use.
 func (w *Worker) Ready() error {
 	if !w.nc.IsConnected() {
-		return errNotConnected
+		return link.ErrNotConnected
 	}
 	if at := w.deniedAt.Load(); at != nil && w.clock.local().Sub(*at) < w.config.Timing.Denied {
 		return errors.New("NATS denies a permission that the worker needs; the log names it")
@@ -380,18 +370,18 @@ type metLimit struct {
 
 // natsError takes the errors of the connection that no call returns.
 func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
-	if loginRefused(err) {
-		w.refusals.tell(nil, err)
+	if link.Refused(err) {
+		w.refusals.Tell(err)
 		return
 	}
-	if do := limitMet(err); do != "" {
+	if do := link.Limit(err); do != "" {
 		met := metLimit{w.clock.local(), fmt.Errorf("%w: %s", err, do)}
 		if before := w.limit.Swap(&met); before == nil || met.at.Sub(before.at) > w.config.Timing.Denied {
 			w.log.Error("NATS refuses what is over a limit", "err", met.err)
 		}
 		return
 	}
-	if !denied(err) {
+	if !link.Denied(err) {
 		w.log.Warn("error of the NATS connection", "err", err)
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -74,8 +75,8 @@ func (l natsAccess) failed(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case events.MayWantTLSFirst(err):
-		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, events.TLSFirstHint)
+	case link.MayWantTLSFirst(err):
+		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}

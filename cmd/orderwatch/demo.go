@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -62,7 +62,7 @@ func demo(ctx context.Context, log *slog.Logger, out io.Writer, keep bool) error
 	}
 	defer natsServer.WaitForShutdown()
 	defer natsServer.Shutdown()
-	nc, err := events.Connect(log, natsServer.ClientURL())
+	nc, err := link.Connect(log, natsServer.ClientURL())
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
@@ -70,7 +71,7 @@ func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) 
 		defer s.Shutdown()
 		url = s.ClientURL()
 	}
-	nc, err := events.Connect(log, url, login...)
+	nc, err := link.Connect(log, url, login...)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,8 @@
-package events
+package link
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -18,7 +15,7 @@ import (
 // background if no server answers yet, it reconnects for ever, and refused credentials are tried
 // again too, since they may be rotated. login says how to log in and where else to differ.
 func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
-	failures := &connectFailures{log: log, url: url}
+	failures := NewFailures(log, url)
 	var made atomic.Pointer[nats.Conn]
 	options := append([]nats.Option{
 		nats.Name("orderwatch"),
@@ -41,7 +38,7 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 				log.Warn("disconnected from NATS; reconnecting until it is back", "err", err)
 			}
 		}),
-		nats.ReconnectErrHandler(failures.tell),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failures.Tell(err) }),
 		nats.ReconnectToServer(func([]nats.Server, nats.ServerInfo) (*nats.Server, time.Duration) {
 			if nc := made.Load(); nc != nil {
 				go failures.tellLast(nc) // nats.go holds the connection's lock here
@@ -57,8 +54,9 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 	return nc, nil
 }
 
-// connectFailures tells why there is no connection: for each server and cause at once, and then every minute.
-type connectFailures struct {
+// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe
+// for concurrent use.
+type Failures struct {
 	log *slog.Logger
 	url string
 
@@ -66,18 +64,22 @@ type connectFailures struct {
 	told map[string]time.Time // by the cause, which names the server where one is known
 }
 
+// NewFailures returns failures to connect to the servers at the URL, which the log names.
+func NewFailures(log *slog.Logger, url string) *Failures { return &Failures{log: log, url: url} }
+
 // maxCauses bounds what is remembered of causes.
 const maxCauses = 100
 
-// tellLast tells of the last try where a server took the connection, but then did not serve it: of those
-// nats.go tells nobody. That a login is refused is told elsewhere.
-func (f *connectFailures) tellLast(nc *nats.Conn) {
-	if err := nc.LastError(); err != nil && !nc.IsConnected() && !loginRefused(err) {
-		f.tell(nc, err)
+// tellLast logs why the last try failed where a server took the connection, but then did not serve it:
+// nats.go calls no handler then. A refused login is logged by the handler of errors.
+func (f *Failures) tellLast(nc *nats.Conn) {
+	if err := nc.LastError(); err != nil && !nc.IsConnected() && !Refused(err) {
+		f.Tell(err)
 	}
 }
 
-func (f *connectFailures) tell(_ *nats.Conn, err error) {
+// Tell logs why a try failed, unless the same was logged within the last minute.
+func (f *Failures) Tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	cause := causeOf(err)
@@ -99,36 +101,3 @@ func (f *connectFailures) tell(_ *nats.Conn, err error) {
 var ownPort = regexp.MustCompile(`\S+:\d+->`)
 
 func causeOf(err error) string { return ownPort.ReplaceAllString(err.Error(), "") }
-
-// connectHint returns what may mend a connection that cannot be made; empty where the error says it.
-func connectHint(err error) string {
-	if MayWantTLSFirst(err) {
-		return TLSFirstHint
-	}
-	return limitMet(err)
-}
-
-// TLSFirstHint says what to do where [MayWantTLSFirst] holds.
-const TLSFirstHint = "the server took the connection and said nothing; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
-
-// MayWantTLSFirst reports whether the error of a connection is that of a server which waits for the TLS handshake
-// before it says a word: it ends the connection, or the client does, whichever has less patience.
-func MayWantTLSFirst(err error) bool {
-	operation, ok := errors.AsType[*net.OpError](err)
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout()
-}
-
-// denied reports whether an error of the connection says that a permission is missing. It shows
-// nowhere else: the publish or the request itself just times out.
-func denied(err error) bool { return errors.Is(err, nats.ErrPermissionViolation) }
-
-// loginRefused reports whether an error of the connection says that the server does not accept the
-// login, or no longer. nats.go tells each refusal so while it goes on reconnecting.
-func loginRefused(err error) bool {
-	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
-		if errors.Is(err, refusal) {
-			return true
-		}
-	}
-	return false
-}

@@ -1,4 +1,4 @@
-package events
+package link
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A puller takes messages from a durable consumer. It does what the iterator of nats.go's package
+// A Puller takes messages from a durable consumer. It does what the iterator of nats.go's package
 // jetstream does, but for one thing: that takes any message without a body for the server's own
 // word if it has a Status header, and so any requester could bring intake to a halt. Here the
 // server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
-type puller struct {
+type Puller struct {
 	nc       *nats.Conn
 	subject  string     // where pulls are sent
 	wanted   func() int // how many messages may be on their way, as it is now
@@ -32,18 +32,21 @@ type puller struct {
 	closed   chan struct{}    // closed when nothing arrives any more
 	close    func()
 	asked    int // how many messages the pulls under way may still bring
-	// accepted is called when the server shows that it takes the pulls, and limited when it says that a consumer
-	// takes smaller ones; both may be nil.
-	accepted func()
-	limited  func(batch int)
+	// Accepted is called when the server shows that it takes the pulls, and Limited when it says that a consumer
+	// takes smaller ones; both may be nil. They are set before the first call of Next.
+	Accepted func()
+	Limited  func(batch int)
 }
 
-// errSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
-var errSilent = errors.New("no heartbeat")
+// ErrSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
+var ErrSilent = errors.New("no heartbeat")
 
-func newPuller(nc *nats.Conn, subject string, wanted func() int, timing Timing) (*puller, error) {
-	p := &puller{
-		nc: nc, subject: subject, wanted: wanted, most: math.MaxInt, expiry: timing.PullExpiry, silence: 2 * timing.PullHeartbeat,
+// NewPuller returns a puller of the consumer whose pulls go to the subject. batch says how many messages may be
+// on their way; it is asked again for each message. A pull lasts for expiry, and the server is to give a
+// heartbeat within it.
+func NewPuller(nc *nats.Conn, subject string, batch func() int, expiry, heartbeat time.Duration) (*Puller, error) {
+	p := &Puller{
+		nc: nc, subject: subject, wanted: batch, most: math.MaxInt, expiry: expiry, silence: 2 * heartbeat,
 		arrived: make(chan *nats.Msg), statuses: nc.StatusChanged(nats.CONNECTED), closed: make(chan struct{}),
 	}
 	p.close = sync.OnceFunc(func() { close(p.closed) })
@@ -62,9 +65,9 @@ func newPuller(nc *nats.Conn, subject string, wanted func() int, timing Timing) 
 	return p, p.sub.SetPendingLimits(-1, -1) // what is wanted bounds them
 }
 
-// next returns the next message. The errors are errSilent, ctx's, errEnded after drain, and what
+// Next returns the next message. The errors are ErrSilent, ctx's, errEnded after Drain, and what
 // the server says that ends the pulls.
-func (p *puller) next(ctx context.Context) (*nats.Msg, error) {
+func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 	silence := time.NewTimer(p.silence)
 	defer silence.Stop()
 	for {
@@ -85,7 +88,7 @@ func (p *puller) next(ctx context.Context) (*nats.Msg, error) {
 			p.asked = 0
 		case <-silence.C:
 			p.asked = 0
-			return nil, errSilent
+			return nil, ErrSilent
 		case <-p.closed:
 			return nil, errEnded
 		case <-ctx.Done():
@@ -100,13 +103,13 @@ var errEnded = errors.New("no longer subscribed")
 func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
 
 // batch returns how many messages may be on their way.
-func (p *puller) batch() int { return min(p.wanted(), p.most) }
+func (p *Puller) batch() int { return min(p.wanted(), p.most) }
 
 // fewAsked is the batch up to which more messages are asked for at each delivery.
 const fewAsked = 16
 
 // pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
-func (p *puller) pull() error {
+func (p *Puller) pull() error {
 	batch := p.batch()
 	enough := p.asked > batch/2
 	if batch <= fewAsked {
@@ -129,7 +132,7 @@ func (p *puller) pull() error {
 }
 
 // hear takes the server's word about a pull.
-func (p *puller) hear(m *nats.Msg) error {
+func (p *Puller) hear(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); status {
 	case "100": // heartbeat
 		p.accept()
@@ -152,9 +155,9 @@ func (p *puller) hear(m *nats.Msg) error {
 	}
 }
 
-func (p *puller) accept() {
-	if p.accepted != nil {
-		p.accepted()
+func (p *Puller) accept() {
+	if p.Accepted != nil {
+		p.Accepted()
 	}
 }
 
@@ -165,12 +168,12 @@ var (
 )
 
 // adapt takes the number that the server names, and reports whether there is one that helps.
-func (p *puller) adapt(why string) bool {
+func (p *Puller) adapt(why string) bool {
 	if found := batchLimit.FindStringSubmatch(why); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.most {
 			p.most = n
-			if p.limited != nil {
-				p.limited(n)
+			if p.Limited != nil {
+				p.Limited(n)
 			}
 			return true
 		}
@@ -184,11 +187,11 @@ func (p *puller) adapt(why string) bool {
 	return false
 }
 
-// drain ends the subscription; what is on its way still arrives.
-func (p *puller) drain() { p.sub.Drain() } // where it fails nothing arrives any more
+// Drain ends the subscription; what is on its way still arrives.
+func (p *Puller) Drain() { p.sub.Drain() } // where it fails nothing arrives any more
 
-// stop ends the subscription at once.
-func (p *puller) stop() {
+// Stop ends the subscription at once.
+func (p *Puller) Stop() {
 	p.sub.Unsubscribe() // where it fails it has ended already
 	p.nc.RemoveStatusListener(p.statuses)
 	p.close()
