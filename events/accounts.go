@@ -17,6 +17,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -80,7 +81,7 @@ func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (
 		return nil, err
 	}
 	return &Accounts{
-		version: semantic(config.Version),
+		version: wire.Semantic(config.Version),
 		log:     log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
 		store: newStore(log, config, js, clock),
 		holds: make(map[string]heldAccount), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
@@ -135,7 +136,7 @@ func (a *Accounts) forgetHold(ctx context.Context, key string, revision watcher.
 // reread takes the hold from the server that writes.
 func (a *Accounts) reread(ctx context.Context, key string) {
 	names := a.store.names
-	m, err := a.store.last(ctx, names.accountStream(), names.account(holdKeys+key))
+	m, err := a.store.last(ctx, names.AccountStream(), names.Account(holdKeys+key))
 	var hold watcher.Hold
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
 		return // the next look will tell
@@ -165,7 +166,7 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 }
 
 // subject returns where a value of the key is published.
-func (a *Accounts) subject(key string) string { return a.store.names.write(a.store.names.account(key)) }
+func (a *Accounts) subject(key string) string { return a.store.names.Write(a.store.names.Account(key)) }
 
 // write stores a value in the bucket; without one it marks the key as deleted. revision is the
 // key's last one.
@@ -174,7 +175,7 @@ func (a *Accounts) write(ctx context.Context, key string, value []byte, revision
 	if value == nil {
 		m.Header = nats.Header{"KV-Operation": {"DEL"}}
 	}
-	return a.store.publish(ctx, a.store.names.accountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
+	return a.store.publish(ctx, a.store.names.AccountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
 }
 
 // begin makes this worker known to the others, and them to it, before it asks for anything.
@@ -219,13 +220,13 @@ func (a *Accounts) run(ctx context.Context) {
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
-	a.store.publish(bye, a.store.names.accountStream(), m) // where it fails the others notice a little later
+	a.store.publish(bye, a.store.names.AccountStream(), m) // where it fails the others notice a little later
 }
 
 // listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
 // subscribe it is looked at a little later.
 func (a *Accounts) listen() (*nats.Subscription, error) {
-	return a.store.js.Conn().Subscribe(a.store.names.account(holdKeys+">"), func(*nats.Msg) {
+	return a.store.js.Conn().Subscribe(a.store.names.Account(holdKeys+">"), func(*nats.Msg) {
 		select {
 		case a.told <- struct{}{}:
 		default: // it is going to look
@@ -262,7 +263,7 @@ func (a *Accounts) greet(ctx context.Context) {
 		panic("events: " + err.Error()) // only texts are ever rendered
 	}
 	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: encoded}
-	sequence, err := a.store.publish(ctx, a.store.names.accountStream(), m)
+	sequence, err := a.store.publish(ctx, a.store.names.AccountStream(), m)
 	if err != nil {
 		a.log.Debug("sign of this worker not stored", "err", err)
 		return
@@ -277,7 +278,7 @@ func (a *Accounts) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.store.timing.Request)
 	defer cancel()
 	names := a.store.names
-	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.js, names.accountStream(), []string{names.account(">")})
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.js, names.AccountStream(), []string{names.Account(">")})
 	if err != nil {
 		return fmt.Errorf("read what workers share: %w", err)
 	}
@@ -295,7 +296,7 @@ func (a *Accounts) look(ctx context.Context) error {
 
 // take takes one value of the bucket.
 func (a *Accounts) take(m *jetstream.RawStreamMsg) {
-	key := strings.TrimPrefix(m.Subject, a.store.names.account(""))
+	key := strings.TrimPrefix(m.Subject, a.store.names.Account(""))
 	if id, ok := strings.CutPrefix(key, workerKeys); ok {
 		a.meet(id, m)
 	}
@@ -331,12 +332,12 @@ func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 }
 
 // count returns how many workers there are, with this one, which has the version.
-func (a *Accounts) count(version string) *WorkerCount {
+func (a *Accounts) count(version string) *wire.WorkerCount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := &WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
+	c := &wire.WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
 	for _, other := range a.workers {
-		if semver.MatchString(other.version) {
+		if wire.Semantic(other.version) == other.version {
 			c.Versions[other.version]++
 		}
 	}

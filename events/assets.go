@@ -51,34 +51,34 @@ func (c Config) streams() []jetstream.StreamConfig {
 	}
 	requests, wakeups, records, accounts, notes, events := stream, stream, stream, stream, stream, stream
 
-	requests.Name, requests.Subjects = n.requestStream(), []string{n.watch()}
+	requests.Name, requests.Subjects = n.RequestStream(), []string{n.Watch()}
 	requests.Description = "Requests to watch ModelArts orders"
 	requests.Retention, requests.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
 	requests.MaxMsgSize = 80 << 10
 	requests.Duplicates = 100 * time.Millisecond // the smallest: intake does the deduplication
 
-	wakeups.Name, wakeups.Subjects = n.wakeupStream(), []string{n.waiting(">"), n.due(">")}
+	wakeups.Name, wakeups.Subjects = n.WakeupStream(), []string{n.Waiting(">"), n.Due(">")}
 	wakeups.Description = "Wake-ups of orderwatch: scheduled and due"
 	wakeups.Retention, wakeups.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardOld // no limit: nothing is discarded
 	wakeups.AllowMsgSchedules, wakeups.AllowRollup = true, true
 
-	records.Name, records.Subjects = n.recordStream(), []string{n.record(">")}
+	records.Name, records.Subjects = n.RecordStream(), []string{n.Record(">")}
 	records.Description = "One record for each watch of orderwatch"
 	records.MaxMsgsPerSubject, records.Discard, records.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
 	records.AllowRollup, records.DenyDelete = true, true
 
-	accounts.Name, accounts.Subjects = n.accountStream(), []string{n.account(">")}
+	accounts.Name, accounts.Subjects = n.AccountStream(), []string{n.Account(">")}
 	accounts.Description = "What the workers of orderwatch tell each other"
 	accounts.MaxMsgsPerSubject, accounts.Discard, accounts.MaxAge = 1, jetstream.DiscardNew, accountsMaxAge
 	accounts.AllowRollup, accounts.DenyDelete = true, true
 
-	notes.Name, notes.Subjects = n.noteStream(), []string{n.note(">")}
+	notes.Name, notes.Subjects = n.NoteStream(), []string{n.Note(">")}
 	notes.Description = "What orderwatch posted where"
 	notes.MaxMsgsPerSubject, notes.Discard, notes.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
 	notes.AllowRollup, notes.DenyDelete = true, true
 
-	events.Name = n.eventStream()
-	events.Subjects = []string{n.Subjects + ".completed.>", n.progress(">"), n.rejected(), n.Subjects + ".attention.>", n.Subjects + ".undelivered.>"}
+	events.Name = n.EventStream()
+	events.Subjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Rejected(), n.Subjects + ".attention.>", n.Subjects + ".undelivered.>"}
 	events.Description = "What became of watches"
 	events.MaxAge, events.DenyDelete, events.DenyPurge = c.MaxAge, true, true
 
@@ -93,12 +93,12 @@ func (c Config) consumers() map[string]jetstream.ConsumerConfig {
 	}
 	intake, poller, slack := consumer, consumer, consumer
 	poller.AckWait = c.leastAckWait()
-	intake.Durable, intake.FilterSubjects = intakeConsumer, []string{n.watch()}
-	poller.Durable, poller.FilterSubjects = pollerConsumer, []string{n.due(">")}
+	intake.Durable, intake.FilterSubjects = intakeConsumer, []string{n.Watch()}
+	poller.Durable, poller.FilterSubjects = pollerConsumer, []string{n.Due(">")}
 	slack.Durable, slack.DeliverPolicy = slackConsumer, jetstream.DeliverNewPolicy
-	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.progress(">"), n.Subjects + ".attention.>"}
+	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Subjects + ".attention.>"}
 	return map[string]jetstream.ConsumerConfig{
-		n.requestStream(): intake, n.wakeupStream(): poller, n.eventStream(): slack,
+		n.RequestStream(): intake, n.WakeupStream(): poller, n.EventStream(): slack,
 	}
 }
 
@@ -179,7 +179,7 @@ func (c Config) ensureOne(ctx context.Context, heard listener, js jetstream.JetS
 		return unfit
 	}
 	err = c.ensureConsumer(ctx, heard, js, stream, consumer)
-	if unfit != nil && wanted.Name == c.Names.requestStream() {
+	if unfit != nil && wanted.Name == c.Names.RequestStream() {
 		return cmp.Or(err, error(harmlessError{unfit}))
 	}
 	return cmp.Or(unfit, err)
@@ -264,7 +264,7 @@ func report(heard listener, asset string, differences []difference) error {
 func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference {
 	var list differences
 	is := func(name string) bool { return wanted.Name == name }
-	requests, wakeups := is(c.Names.requestStream()), is(c.Names.wakeupStream())
+	requests, wakeups := is(c.Names.RequestStream()), is(c.Names.WakeupStream())
 
 	compare(&list, "retention", wanted.Retention, found.Retention, true)
 	compare(&list, "storage", wanted.Storage, found.Storage, true)
@@ -299,7 +299,7 @@ func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference
 // compareAge checks how long messages are kept.
 func (c Config) compareAge(list *differences, wanted, found jetstream.StreamConfig) {
 	least := c.Requests.TimeoutMax + minRetention
-	if wanted.Name == c.Names.accountStream() {
+	if wanted.Name == c.Names.AccountStream() {
 		least = accountsMaxAge / 2
 	}
 	tooShort := found.MaxAge != 0 && (wanted.MaxAge == 0 || found.MaxAge < least)

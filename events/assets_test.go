@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -196,7 +197,7 @@ func TestLeftAlone(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
+			cfg.Names = wire.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.Replicas = max(1, test.replicas)
 			w := startWorker(t, s, cfg, idleCloud())
 			a.check(t, js)
@@ -278,7 +279,7 @@ func TestUnfit(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
+			cfg.Names = wire.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.PollTimeout = 15 * time.Second
 			err := parts{url: s.ClientURL(), config: cfg, orders: idleCloud()}.unfit(t)
 			if !errors.Is(err, events.ErrUnfit) {
@@ -358,7 +359,7 @@ func TestSideBySide(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	_, js := connect(t, s)
 	team := config()
-	team.Names = events.Names{Subjects: "team.orders", Service: "team", Streams: "TEAM"}
+	team.Names = wire.Names{Subjects: "team.orders", Service: "team", Streams: "TEAM"}
 	ours := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	theirs := startWorker(t, s, team, &orders{show: ended(watcher.Failed)})
 	contract("team.orders", "TEAM").check(t, js)

@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,12 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// typeAttention is the type of events about accounts; their data say what happened. Those about one
-// order have another: see order_attention.go.
-const typeAttention = "io.orderwatch.attention.v1"
 
 // attend tells people of accounts that have not been asked for a while, and of their end. Every
 // worker does; each event is published once.
@@ -98,20 +94,16 @@ func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error 
 // attention publishes the event, unless the project's last one is it, or a later one of the same
 // outage.
 func (s *store) attention(ctx context.Context, a watcher.Attention, now time.Time) error {
-	subjects := s.names.attention("*", a.ProjectID)
-	outage := a.Outage() + "." + a.ProjectID + "."
-	id := outage + string(a.Kind)
+	subjects, id := s.names.Attention("*", a.ProjectID), wire.AttentionID(a)
 	last, sequence, err := s.lastEvent(ctx, subjects)
-	if err != nil || last == id || !a.Over() && strings.HasPrefix(last, outage) {
+	if err != nil || last == id || !a.Over() && strings.HasPrefix(last, strings.TrimSuffix(id, string(a.Kind))) {
 		return err
 	}
-	e := newEvent(typeAttention, id, now)
-	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
-	m, err := message(s.names.attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
+	m, err := s.names.AttentionEvent(a, now)
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, s.names.eventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
+	_, err = s.publish(ctx, s.names.EventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
 	return err
 }
 
@@ -133,14 +125,4 @@ func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int
 		}
 	}
 	return waiting, nil
-}
-
-// decodeAttention reads an event about an account.
-func decodeAttention(encoded []byte) (watcher.Attention, error) {
-	var a watcher.Attention
-	kind, err := decodeEvent(encoded, &a)
-	if err == nil && kind != typeAttention {
-		err = fmt.Errorf("decode event: unknown type %q", kind)
-	}
-	return a, err
 }

@@ -13,21 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// A BrokenRecord is a record that cannot be read, or was deleted while its watch went on, as workers
-// remember it until the order is watched again.
-type BrokenRecord struct {
-	watcher.Order
-	WatchID  string    `json:"watch_id"`          // of its wake-ups or events; made up where they name none
-	Since    time.Time `json:"since"`             // when it was written, or deleted
-	Reason   string    `json:"reason"`            // why it cannot be read
-	Requests []string  `json:"requests"`          // ids of requests that are to be published again, with new ids
-	MovedAt  time.Time `json:"moved_at,omitzero"` // when it was moved aside: requests start a new watch since then
-	Kept     string    `json:"kept_as,omitempty"` // the key of the bucket where its bytes are kept
-	Revision uint64    `json:"revision"`          // of what is in its place; 0 for nothing
-}
 
 // brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at
 // once, and moves it aside when it has been so for long enough. What it knows is kept in the bucket, where
@@ -41,7 +29,7 @@ type brokenRecords struct {
 
 	seen  map[watcher.Order]suspicion // in rounds until now
 	round map[watcher.Order]suspicion // in this one
-	list  []BrokenRecord              // as it is kept
+	list  []wire.BrokenRecord         // as it is kept
 	kept  uint64                      // the revision of the list
 
 	forgotten time.Time // when all records were lost, of which people are told at once; zero for never
@@ -82,8 +70,8 @@ func (b *brokenRecords) begin(ctx context.Context) error {
 }
 
 // brokenList reads what is remembered of broken records, and its revision.
-func (s *store) brokenList(ctx context.Context) (list []BrokenRecord, revision uint64, err error) {
-	m, err := s.last(ctx, s.names.recordStream(), s.names.record(brokenKey))
+func (s *store) brokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
+	m, err := s.last(ctx, s.names.RecordStream(), s.names.Record(brokenKey))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, 0, nil
 	}
@@ -110,7 +98,7 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 // that is seen here, too.
 func (b *brokenRecords) lookForLoss(ctx context.Context) error {
 	names := b.store.names
-	kept, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
+	kept, err := b.store.keptLedger(ctx, names.RecordStream(), names.Record(ledgerKey))
 	if err != nil {
 		return err
 	}
@@ -146,13 +134,13 @@ func (b *brokenRecords) end(ctx context.Context) error {
 		return errors.Join(failed, err)
 	}
 	names := b.store.names
-	_, err = b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(brokenKey)), Data: after}, jetstream.WithExpectLastSequencePerSubject(b.kept))
+	_, err = b.store.publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(brokenKey)), Data: after}, jetstream.WithExpectLastSequencePerSubject(b.kept))
 	return errors.Join(failed, err)
 }
 
 // forget leaves out what has a record again.
 func (b *brokenRecords) forget(ctx context.Context) (failed error) {
-	b.list = slices.DeleteFunc(b.list, func(known BrokenRecord) bool {
+	b.list = slices.DeleteFunc(b.list, func(known wire.BrokenRecord) bool {
 		w, _, err := b.store.ReadLatest(ctx, known.Order)
 		switch {
 		case err == nil:
@@ -177,7 +165,7 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if b.losing && s.revision == 0 && b.clock.local().Sub(s.since) < b.store.timing.Broken {
 		return nil
 	}
-	known := slices.IndexFunc(b.list, func(k BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
+	known := slices.IndexFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
 	ripe, err := b.ripe(ctx, s)
 	if err != nil || known >= 0 && !ripe {
 		return err
@@ -196,11 +184,11 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 			return err
 		}
 		b.log.Error("broken record: it cannot be read, and people are told; its watch is over", "watch", found.WatchID, "project", order.ProjectID, "order", order.Name, "since", found.Since, "err", why)
-		b.list = slices.DeleteFunc(b.list, func(k BrokenRecord) bool { return k.Order == order })
+		b.list = slices.DeleteFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order })
 		if len(b.list) >= mostBroken {
 			b.list = b.list[1:]
 		}
-		b.list = append(b.list, BrokenRecord{Order: order, WatchID: found.WatchID, Since: found.Since, Reason: found.Why, Requests: idsOf(found.Open), Revision: s.revision})
+		b.list = append(b.list, wire.BrokenRecord{Order: order, WatchID: found.WatchID, Since: found.Since, Reason: found.Why, Requests: idsOf(found.Open), Revision: s.revision})
 		known = len(b.list) - 1
 	}
 	if !ripe {
@@ -219,7 +207,7 @@ func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 	if b.clock.local().Sub(s.since) < bound/2 {
 		return false, nil
 	}
-	consumer, err := b.store.js.Consumer(ctx, b.store.names.wakeupStream(), pollerConsumer)
+	consumer, err := b.store.js.Consumer(ctx, b.store.names.WakeupStream(), pollerConsumer)
 	if err != nil {
 		return false, err
 	}
@@ -228,9 +216,9 @@ func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 }
 
 // move puts a record in the place of the broken one, whose bytes it keeps under another key first.
-func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found watcher.Broken) error {
+func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, found watcher.Broken) error {
 	names := b.store.names
-	m, err := b.store.last(ctx, names.recordStream(), names.record(known.Key()))
+	m, err := b.store.last(ctx, names.RecordStream(), names.Record(known.Key()))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
@@ -239,7 +227,7 @@ func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found wat
 	}
 	if len(m.Data) > 0 {
 		kept := keptPrefix + known.Key()
-		if _, err := b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(kept)), Data: m.Data}); err != nil {
+		if _, err := b.store.publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(kept)), Data: m.Data}); err != nil {
 			return err
 		}
 		known.Kept = kept
@@ -281,8 +269,8 @@ func brokenWhy(err error) string {
 // asked fills in the requests that the order's events name.
 func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 	answered := make(map[string]bool)
-	err := s.eachEvent(ctx, s.names.completed("*", found.Key()), func(encoded []byte) {
-		c, err := decodeCompletion(encoded)
+	err := s.eachEvent(ctx, s.names.Completed("*", found.Key()), func(encoded []byte) {
+		c, err := wire.Decode[watcher.Completion](encoded)
 		if err != nil {
 			return
 		}
@@ -298,8 +286,8 @@ func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 		return err
 	}
 	scheduled := found.WatchID != ""
-	return s.eachEvent(ctx, s.names.progress(found.Key()), func(encoded []byte) {
-		g, err := decodeProgress(encoded)
+	return s.eachEvent(ctx, s.names.Progress(found.Key()), func(encoded []byte) {
+		g, err := wire.Decode[watcher.Progress](encoded)
 		if err != nil {
 			return
 		}
@@ -321,7 +309,7 @@ func (s *store) eachEvent(ctx context.Context, subject string, f func([]byte)) e
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for next, read := uint64(1), 0; ; {
-		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.eventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
+		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.EventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
 		if err != nil {
 			return fmt.Errorf("read events on %s: %w", subject, err)
 		}

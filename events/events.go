@@ -17,12 +17,13 @@ package events
 import (
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A Config says how a [Worker] works. Every field is required unless it says otherwise.
 type Config struct {
-	Names       Names
+	Names       wire.Names
 	Replicas    int           // of the streams that are created; 1, 3 or 5
 	MaxAge      time.Duration // of events and records; ≥ TimeoutMax + 7 days
 	Provision   bool          // create streams and consumers that are missing
@@ -30,7 +31,7 @@ type Config struct {
 	Version     string        // of the program, as the service announces it
 
 	PollTimeout time.Duration // of one poll; the poller's AckWait is twice that and a second where it is made new
-	Requests    RequestRules
+	Requests    wire.Rules
 	Policy      watcher.Policy // its MaxPayload is set from the server's
 
 	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
@@ -38,14 +39,6 @@ type Config struct {
 	Troubles func() []string
 
 	Timing Timing
-}
-
-// Names are what streams and subjects are called.
-type Names struct {
-	Subjects string // the prefix of subjects: orders
-	Service  string // the service, and the first token of its subjects: orderwatch
-	Streams  string // the prefix of streams: ORDER
-	Domain   string // the JetStream domain; empty for the server's own
 }
 
 // Timing holds the durations that the contract does not name.

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -69,7 +70,7 @@ func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
 func (p Patrol) Cursor() uint64 { return p.p.cursor }
 
 // List returns a page of what the store of [NewStore] holds.
-func List(ctx context.Context, s Store, q ListQuery) (ListAnswer, error) {
+func List(ctx context.Context, s Store, q wire.ListQuery) (wire.ListAnswer, error) {
 	return s.(*store).list(ctx, q, watcher.Policy{MaxPayload: 1 << 20})
 }
 

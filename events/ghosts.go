@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -34,7 +35,7 @@ const deadLook = 200
 func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
 	names := d.store.names
 	for range deadLook {
-		m, err := d.store.next(ctx, names.wakeupStream(), ">", d.cursor)
+		m, err := d.store.next(ctx, names.WakeupStream(), ">", d.cursor)
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Time.After(recent) {
 			d.cursor = 0
 			return nil
@@ -52,10 +53,10 @@ func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(w
 
 func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
 	names := d.store.names
-	due := strings.HasPrefix(m.Subject, names.due(""))
-	prefix := names.waiting("")
+	due := strings.HasPrefix(m.Subject, names.Due(""))
+	prefix := names.Waiting("")
 	if due {
-		prefix = names.due("")
+		prefix = names.Due("")
 	}
 	k, err := decodeWakeup(m.Subject, prefix, m.Data)
 	if err != nil {
@@ -83,7 +84,7 @@ func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Or
 
 // drop lets the poller drop what is no wake-up.
 func (d *deadWakeups) drop(ctx context.Context, m stored, prefix string) error {
-	if order, ok := orderOf(m.Subject, prefix); ok {
+	if order, ok := wire.OrderOf(m.Subject, prefix); ok {
 		w, _, err := d.store.ReadLatest(ctx, order)
 		if errors.Is(err, watcher.ErrBroken) || errors.Is(err, watcher.ErrNewerSchema) || err == nil && w.State != watcher.Ended {
 			return nil // a wake-up of the watch may lie beside it
@@ -95,12 +96,12 @@ func (d *deadWakeups) drop(ctx context.Context, m stored, prefix string) error {
 	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
 	names := d.store.names
 	key := strings.TrimPrefix(m.Subject, prefix)
-	again := rollup(names.due(key))
-	if prefix == names.waiting("") {
+	again := rollup(names.Due(key))
+	if prefix == names.Waiting("") {
 		again = d.store.timer(key, m.Time)
 	}
 	again.Data = m.Data
-	_, err := d.store.publish(ctx, names.wakeupStream(), again)
+	_, err := d.store.publish(ctx, names.WakeupStream(), again)
 	return err
 }
 
@@ -111,7 +112,7 @@ func dead(k watcher.Wakeup, w watcher.Watch) bool {
 
 // replaceDue stores the wake-up on the order's due subject, in place of all that are there.
 func (s *store) replaceDue(ctx context.Context, k watcher.Wakeup) error {
-	return s.storeWakeup(ctx, k, rollup(s.names.due(k.Key())))
+	return s.storeWakeup(ctx, k, rollup(s.names.Due(k.Key())))
 }
 
 // rollup returns a message without data that takes the place of all on its subject.
@@ -134,7 +135,7 @@ const (
 func (s *store) dueFor(ctx context.Context, w watcher.Watch) (aDue, error) {
 	found := noDue
 	for from := uint64(1); ; {
-		m, err := s.next(ctx, s.names.wakeupStream(), s.names.due(w.Key()), from)
+		m, err := s.next(ctx, s.names.WakeupStream(), s.names.Due(w.Key()), from)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return found, nil
 		}
@@ -142,11 +143,11 @@ func (s *store) dueFor(ctx context.Context, w watcher.Watch) (aDue, error) {
 			return found, err
 		}
 		from, found = m.Sequence+1, ghosts
-		k, err := decodeWakeup(m.Subject, s.names.due(""), m.Data)
+		k, err := decodeWakeup(m.Subject, s.names.Due(""), m.Data)
 		if err != nil || dead(k, w) {
 			continue
 		}
-		consumer, err := s.js.Consumer(ctx, s.names.wakeupStream(), pollerConsumer)
+		consumer, err := s.js.Consumer(ctx, s.names.WakeupStream(), pollerConsumer)
 		if err != nil {
 			return found, err
 		}

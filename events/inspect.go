@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -55,9 +56,6 @@ const (
 	RecommendedServer = "2.14"       // has its fixes to them
 )
 
-// MinPayload is the smallest max_payload of a server that records and events fit into, in bytes.
-const MinPayload = watcher.MinPayload
-
 // NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
 // workers. The clock is set to the server's by [Inspector.Clock].
 func NewInspector(config Config, nc *nats.Conn, clock *Clock) (*Inspector, error) {
@@ -78,8 +76,8 @@ func AtLeast(version, least string) bool { return atLeast(version, least) }
 // half of the time that the answer took. It asks for a stream that must be there.
 func (i *Inspector) Clock(ctx context.Context) (ahead, took time.Duration, err error) {
 	n := i.config.Names
-	for _, stream := range []string{n.wakeupStream(), n.requestStream(), n.eventStream()} {
-		if err = i.may(n.api("STREAM.INFO." + stream)); err != nil {
+	for _, stream := range []string{n.WakeupStream(), n.RequestStream(), n.EventStream()} {
+		if err = i.may(n.API("STREAM.INFO." + stream)); err != nil {
 			continue
 		}
 		begin := time.Now()
@@ -103,7 +101,7 @@ type Limit struct {
 // Limits returns the limits of the JetStream account. The error is jetstream's ErrJetStreamNotEnabled
 // or ErrJetStreamNotEnabledForAccount where there is no JetStream.
 func (i *Inspector) Limits(ctx context.Context) ([]Limit, error) {
-	if err := i.may(i.config.Names.api("INFO")); err != nil {
+	if err := i.may(i.config.Names.API("INFO")); err != nil {
 		return nil, err
 	}
 	account, err := i.js.AccountInfo(ctx)
@@ -216,7 +214,7 @@ func (i *Inspector) Instances(ctx context.Context, most int) (versions, others [
 		if json.Unmarshal(m.Data, &answer) != nil {
 			return
 		}
-		if requests := answer.Metadata["requests"]; requests != "" && requests != i.config.Names.watch() {
+		if requests := answer.Metadata["requests"]; requests != "" && requests != i.config.Names.Watch() {
 			others = append(others, requests)
 			return
 		}
@@ -225,9 +223,6 @@ func (i *Inspector) Instances(ctx context.Context, most int) (versions, others [
 	slices.Sort(others)
 	return versions, slices.Compact(others), nil
 }
-
-// Semantic returns the version of a program as its service announces it.
-func Semantic(version string) string { return semantic(version) }
 
 // Workers are the workers at one moment, and what they tell each other.
 type Workers struct {
@@ -238,7 +233,7 @@ type Workers struct {
 // Workers looks at the bucket that the workers share. Who works is judged by the server's clock: see
 // [Inspector.Clock].
 func (i *Inspector) Workers(ctx context.Context) (Workers, error) {
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.accountStream())); err != nil {
+	if err := i.may(i.config.Names.API("DIRECT.GET." + i.config.Names.AccountStream())); err != nil {
 		return Workers{}, err
 	}
 	a, err := NewAccounts(slog.New(slog.DiscardHandler), i.config, i.nc, i.clock)
@@ -277,7 +272,7 @@ type Watches struct {
 	// order is watched again. Broken are those of them that workers know of, oldest first; BrokenErr says why
 	// these are not known.
 	Unreadable int
-	Broken     []BrokenRecord
+	Broken     []wire.BrokenRecord
 	BrokenErr  error
 
 	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
@@ -291,14 +286,14 @@ const worstWatches = 5
 // Watches reads the records as far as there is time. What is late is judged by the server's clock: see
 // [Inspector.Clock].
 func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
+	if err := i.may(i.config.Names.API("DIRECT.GET." + i.config.Names.RecordStream())); err != nil {
 		return w, err
 	}
 	w.Broken, w.BrokenErr = i.broken(ctx)
 	slack := i.config.Timing.PatrolSlack
 	for next := uint64(0); !w.All && err == nil; {
 		next, w.All, err = i.store.someRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
-			watch, open := w.read(m, i.config.Names.record(""))
+			watch, open := w.read(m, i.config.Names.Record(""))
 			if !open {
 				return nil
 			}
@@ -330,8 +325,8 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 }
 
 // broken returns the broken records that workers know of, oldest first.
-func (i *Inspector) broken(ctx context.Context) ([]BrokenRecord, error) {
-	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.recordStream())); err != nil {
+func (i *Inspector) broken(ctx context.Context) ([]wire.BrokenRecord, error) {
+	if err := i.may(i.config.Names.API("STREAM.MSG.GET." + i.config.Names.RecordStream())); err != nil {
 		return nil, err
 	}
 	return i.store.brokenOf(ctx, "")
@@ -339,7 +334,7 @@ func (i *Inspector) broken(ctx context.Context) ([]BrokenRecord, error) {
 
 // Losses returns what people were told of streams that were lost, oldest first, as long as the events are kept.
 func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
-	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.eventStream())); err != nil {
+	if err := i.may(i.config.Names.API("STREAM.MSG.GET." + i.config.Names.EventStream())); err != nil {
 		return nil, err
 	}
 	return i.store.lastLosses(ctx)
@@ -348,12 +343,12 @@ func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
 // read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read
 // and that workers do not know of yet, and forgets the broken ones whose order is watched again.
 func (w *Watches) read(m *jetstream.RawStreamMsg, prefix string) (watch watcher.Watch, open bool) {
-	order, isOrder := orderOf(m.Subject, prefix)
+	order, isOrder := wire.OrderOf(m.Subject, prefix)
 	if !isOrder || len(m.Data) == 0 { // what workers tell each other, and markers of deletion
 		return watch, false
 	}
 	watch, _, err := decodeRecord(order, m.Data, m.Sequence)
-	known := slices.IndexFunc(w.Broken, func(b BrokenRecord) bool { return b.Order == order })
+	known := slices.IndexFunc(w.Broken, func(b wire.BrokenRecord) bool { return b.Order == order })
 	switch {
 	case errors.Is(err, watcher.ErrNewerSchema):
 		w.Newer++

@@ -65,7 +65,7 @@ func (i *Inspector) Assets(ctx context.Context) []Asset {
 
 // assets looks at one stream and its consumer.
 func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) []Asset {
-	if err := i.may(i.config.Names.api("STREAM.INFO." + wanted.Name)); err != nil {
+	if err := i.may(i.config.Names.API("STREAM.INFO." + wanted.Name)); err != nil {
 		return []Asset{{Stream: wanted.Name, Err: err}}
 	}
 	consumer, consumes := i.config.consumers()[wanted.Name]
@@ -89,7 +89,7 @@ func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) [
 
 func (i *Inspector) consumer(ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig) Asset {
 	a := Asset{Stream: stream.CachedInfo().Config.Name, Consumer: wanted.Durable}
-	if a.Err = i.may(i.config.Names.api("CONSUMER.INFO." + a.Stream + "." + a.Consumer)); a.Err != nil {
+	if a.Err = i.may(i.config.Names.API("CONSUMER.INFO." + a.Stream + "." + a.Consumer)); a.Err != nil {
 		return a
 	}
 	consumer, err := stream.Consumer(ctx, wanted.Durable)

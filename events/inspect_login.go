@@ -30,9 +30,9 @@ type Uses struct {
 func (i *Inspector) Uses(ctx context.Context, url string, login ...nats.Option) (Uses, error) {
 	n := i.config.Names
 	list := []Permission{
-		{Verb: Publishes, Subject: n.watch()},
+		{Verb: Publishes, Subject: n.Watch()},
 		{Verb: Publishes, Subject: n.Service + ".*"},
-		{Verb: Publishes, Subject: n.api("CONSUMER.CREATE." + n.eventStream() + ".>")},
+		{Verb: Publishes, Subject: n.API("CONSUMER.CREATE." + n.EventStream() + ".>")},
 		i.inbox(),
 	}
 	if err := i.try(ctx, list, url, login...); err != nil {
@@ -56,7 +56,7 @@ type Neighbour struct {
 // Neighbours looks who has the subjects of this installation, beside its own streams. The error is an
 // [ErrDenied] where the user may not ask.
 func (i *Inspector) Neighbours(ctx context.Context) (all []Neighbour, err error) {
-	if err := i.may(i.config.Names.api("STREAM.NAMES")); err != nil {
+	if err := i.may(i.config.Names.API("STREAM.NAMES")); err != nil {
 		return nil, err
 	}
 	for _, own := range i.config.streams() {
@@ -87,7 +87,7 @@ func foreign(wanted, found jetstream.StreamConfig) []string {
 // last, as far as there is time to read them.
 func (i *Inspector) Projects(ctx context.Context) (map[string]string, error) {
 	projects := make(map[string]string)
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
+	if err := i.may(i.config.Names.API("DIRECT.GET." + i.config.Names.RecordStream())); err != nil {
 		return projects, err
 	}
 	for next, done := uint64(0), false; !done; {

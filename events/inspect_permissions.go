@@ -178,8 +178,8 @@ func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (G
 	if n.Domain != "" { // what is written to a bucket comes back on another subject
 		return NotTried, nil
 	}
-	hold := n.account(holdKeys + probeToken)
-	s, err := nc.SubscribeSync(n.account(holdKeys + ">"))
+	hold := n.Account(holdKeys + probeToken)
+	s, err := nc.SubscribeSync(n.Account(holdKeys + ">"))
 	if err != nil {
 		return "", err
 	}
@@ -214,7 +214,7 @@ func (i *Inspector) permissions() []Permission {
 	}
 	streams := i.config.streams()
 	for _, s := range streams {
-		add(Publishes, NeedAlways, n.api("STREAM.INFO."+s.Name))
+		add(Publishes, NeedAlways, n.API("STREAM.INFO."+s.Name))
 	}
 	for _, s := range streams {
 		c, ok := i.config.consumers()[s.Name]
@@ -222,37 +222,37 @@ func (i *Inspector) permissions() []Permission {
 			continue
 		}
 		at := s.Name + "." + c.Durable
-		add(Publishes, NeedAlways, n.api("CONSUMER.INFO."+at), n.api("CONSUMER.MSG.NEXT."+at), "$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>")
+		add(Publishes, NeedAlways, n.API("CONSUMER.INFO."+at), n.API("CONSUMER.MSG.NEXT."+at), "$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>")
 	}
 	for _, bucket := range []struct{ stream, keys string }{
-		{n.recordStream(), n.record(">")}, {n.accountStream(), n.account(">")}, {n.noteStream(), n.note(">")},
+		{n.RecordStream(), n.Record(">")}, {n.AccountStream(), n.Account(">")}, {n.NoteStream(), n.Note(">")},
 	} {
-		add(Publishes, NeedAlways, n.write(bucket.keys))
-		add(Publishes, NeedAlways, n.reads(bucket.stream)...)
+		add(Publishes, NeedAlways, n.Write(bucket.keys))
+		add(Publishes, NeedAlways, n.Reads(bucket.stream)...)
 	}
-	add(Publishes, NeedAlways, n.reads(n.eventStream())...)
-	add(Publishes, NeedAlways, n.api("STREAM.MSG.GET."+n.wakeupStream()))
-	add(Publishes, NeedAlways, n.waiting(">"), n.due(">"))
+	add(Publishes, NeedAlways, n.Reads(n.EventStream())...)
+	add(Publishes, NeedAlways, n.API("STREAM.MSG.GET."+n.WakeupStream()))
+	add(Publishes, NeedAlways, n.Waiting(">"), n.Due(">"))
 	for _, s := range streams {
-		if s.Name == n.eventStream() {
+		if s.Name == n.EventStream() {
 			add(Publishes, NeedAlways, s.Subjects...)
 		}
 	}
 	list = append(list, i.inbox())
-	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.account(holdKeys+">"))
+	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(holdKeys+">"))
 	add(Responds, NeedAlways, "")
 	if i.config.Provision {
 		for _, s := range streams {
-			add(Publishes, NeedProvision, n.api("STREAM.CREATE."+s.Name))
+			add(Publishes, NeedProvision, n.API("STREAM.CREATE."+s.Name))
 			if c, ok := i.config.consumers()[s.Name]; ok {
-				add(Publishes, NeedProvision, n.api("CONSUMER.CREATE."+s.Name+"."+c.Durable))
+				add(Publishes, NeedProvision, n.API("CONSUMER.CREATE."+s.Name+"."+c.Durable))
 			}
 		}
 	}
-	add(Publishes, NeedDoctor, n.api("INFO"), n.api("STREAM.NAMES"), "$SRV.INFO."+n.Service)
+	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service)
 	work := []string{
-		n.api("CONSUMER.MSG.NEXT." + n.requestStream() + "." + intakeConsumer), n.api("CONSUMER.MSG.NEXT." + n.wakeupStream() + "." + pollerConsumer),
-		n.write(n.record(">")), n.waiting(">"), n.due(">"),
+		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + intakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + pollerConsumer),
+		n.Write(n.Record(">")), n.Waiting(">"), n.Due(">"),
 	}
 	for at := range list {
 		list[at].work = slices.Contains(work, list[at].Subject)
@@ -263,9 +263,4 @@ func (i *Inspector) permissions() []Permission {
 // inbox is the permission to subscribe where answers come.
 func (i *Inspector) inbox() Permission {
 	return Permission{Verb: Subscribes, Subject: cmp.Or(i.nc.Opts.InboxPrefix, "_INBOX") + ".>", Need: NeedAlways}
-}
-
-// reads returns the subjects on which a stream's messages are asked for.
-func (n Names) reads(stream string) []string {
-	return []string{n.api("DIRECT.GET." + stream), n.api("DIRECT.GET." + stream + ".>"), n.api("STREAM.MSG.GET." + stream)}
 }

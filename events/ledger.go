@@ -61,8 +61,8 @@ var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.Lost
 func (s *store) look(ctx context.Context, now time.Time) (storeLook, error) {
 	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
 	for what, name := range map[string]string{
-		watcher.LostWatches: s.names.recordStream(), watcher.LostRequests: s.names.requestStream(),
-		watcher.LostEvents: s.names.eventStream(), watcher.LostNotes: s.names.noteStream(),
+		watcher.LostWatches: s.names.RecordStream(), watcher.LostRequests: s.names.RequestStream(),
+		watcher.LostEvents: s.names.EventStream(), watcher.LostNotes: s.names.NoteStream(),
 	} {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
@@ -71,13 +71,13 @@ func (s *store) look(ctx context.Context, now time.Time) (storeLook, error) {
 		look.streams[what] = stream.CachedInfo()
 	}
 	var err error
-	if look.record, err = s.keptLedger(ctx, s.names.recordStream(), s.names.record(ledgerKey)); err != nil {
+	if look.record, err = s.keptLedger(ctx, s.names.RecordStream(), s.names.Record(ledgerKey)); err != nil {
 		return look, err
 	}
-	if look.note, err = s.keptLedger(ctx, s.names.noteStream(), s.names.note(ledgerKey)); err != nil {
+	if look.note, err = s.keptLedger(ctx, s.names.NoteStream(), s.names.Note(ledgerKey)); err != nil {
 		return look, err
 	}
-	stream, err := s.js.Stream(ctx, s.names.wakeupStream())
+	stream, err := s.js.Stream(ctx, s.names.WakeupStream())
 	if err == nil {
 		look.wakeups = stream.CachedInfo()
 	}
@@ -211,14 +211,14 @@ func (s *store) keepLedger(ctx context.Context, look storeLook, l ledger) (noted
 		return false, err
 	}
 	if look.due(look.record, l) {
-		m := &nats.Msg{Subject: s.names.write(s.names.record(ledgerKey)), Data: encoded}
-		if _, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(look.record.revision)); err != nil {
+		m := &nats.Msg{Subject: s.names.Write(s.names.Record(ledgerKey)), Data: encoded}
+		if _, err := s.publish(ctx, s.names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(look.record.revision)); err != nil {
 			return false, err
 		}
 	}
 	if look.due(look.note, l) {
-		m := &nats.Msg{Subject: s.names.write(s.names.note(ledgerKey)), Data: encoded}
-		if _, err := s.publish(ctx, s.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(look.note.revision)); err != nil {
+		m := &nats.Msg{Subject: s.names.Write(s.names.Note(ledgerKey)), Data: encoded}
+		if _, err := s.publish(ctx, s.names.NoteStream(), m, jetstream.WithExpectLastSequencePerSubject(look.note.revision)); err != nil {
 			return false, err
 		}
 	}

@@ -11,86 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// A ListQuery says which watches are wanted. Its zero value wants the newest 100 of all.
-type ListQuery struct {
-	State     watcher.State `json:"state,omitempty"`      // watching or ended; empty: both
-	ProjectID string        `json:"project_id,omitempty"` // empty: every project
-	Label     string        `json:"label,omitempty"`      // k=v: one of the watch's requests has this label
-	Limit     int           `json:"limit,omitempty"`      // 1 to 1000; 0 stands for 100
-	Cursor    string        `json:"cursor,omitempty"`     // of the answer before: what comes after it
-}
-
-// A ListAnswer is one page of watches, newest first: by when the watch was accepted.
-type ListAnswer struct {
-	Watches []watcher.Snapshot `json:"watches"`          // without items and failures
-	Cursor  string             `json:"cursor,omitempty"` // asks for the next page; empty where this was the last
-	// Unreadable counts the watches of this page that are left out because a later version of this
-	// program wrote their records.
-	Unreadable int `json:"unreadable,omitempty"`
-	// Broken are the records that cannot be read, oldest first: with the first page alone, where neither ended
-	// watches nor a label are asked for.
-	Broken []BrokenRecord `json:"broken_records,omitempty"`
-}
-
-// Bounds of a page.
-const (
-	defaultLimit = 100
-	maxLimit     = 1000
-)
-
-// decodeList reads a question for a list. The error is a *[watcher.FieldError].
-func decodeList(body []byte) (ListQuery, error) {
-	q := ListQuery{Limit: defaultLimit}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "state":
-			return state(value, &q.State)
-		case "project_id":
-			return projectID(value, &q.ProjectID)
-		case "label":
-			return labelFilter(value, &q.Label)
-		case "limit":
-			return wholeNumber(name, value, 1, maxLimit, &q.Limit)
-		case "cursor":
-			return text(name, value, 64, &q.Cursor)
-		}
-		return &watcher.FieldError{Field: show(name), Reason: "is no field of a list request; the fields are state, project_id, label, limit, cursor"}
-	})
-	return q, err
-}
-
-func state(value json.RawMessage, to *watcher.State) error {
-	var s string
-	if err := text("state", value, 64, &s); err != nil {
-		return err
-	}
-	*to = watcher.State(s)
-	if *to != "" && *to != watcher.Watching && *to != watcher.Ended {
-		return &watcher.FieldError{Field: "state", Reason: "must be watching or ended"}
-	}
-	return nil
-}
-
-// projectID reads the id of a project, which becomes part of a subject.
-func projectID(value json.RawMessage, to *string) error {
-	if err := text("project_id", value, 64, to); err != nil || *to == "" {
-		return err
-	}
-	return watcher.Order{ProjectID: *to, Name: "any"}.Validate()
-}
-
-func labelFilter(value json.RawMessage, to *string) error {
-	if err := text("label", value, maxLabelKey+1+maxLabelValue, to); err != nil || *to == "" {
-		return err
-	}
-	if key, _, ok := strings.Cut(*to, "="); !ok || key == "" {
-		return &watcher.FieldError{Field: "label", Reason: "must be key=value"}
-	}
-	return nil
-}
 
 // A listed is a watch that is to be on the page.
 type listed struct {
@@ -100,12 +23,12 @@ type listed struct {
 
 // list returns a page of watches. It reads all records of the projects that are asked for: there is
 // no other order in the bucket than that of their writing.
-func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (ListAnswer, error) {
+func (s *store) list(ctx context.Context, q wire.ListQuery, policy watcher.Policy) (wire.ListAnswer, error) {
 	page, err := s.newest(ctx, q)
 	if err != nil {
-		return ListAnswer{}, err
+		return wire.ListAnswer{}, err
 	}
-	answer := ListAnswer{Watches: []watcher.Snapshot{}}
+	answer := wire.ListAnswer{Watches: []watcher.Snapshot{}}
 	if len(page) > q.Limit {
 		page = page[:q.Limit]
 		answer.Cursor = page[q.Limit-1].watchID
@@ -113,11 +36,11 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 	size, limit := 0, s.payload.limit()/8*7
 	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" {
 		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID); err != nil {
-			return ListAnswer{}, err
+			return wire.ListAnswer{}, err
 		}
 		encoded, err := json.Marshal(answer.Broken)
 		if err != nil {
-			return ListAnswer{}, err
+			return wire.ListAnswer{}, err
 		}
 		size = len(encoded)
 	}
@@ -131,12 +54,12 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 			continue
 		}
 		if err != nil {
-			return ListAnswer{}, err
+			return wire.ListAnswer{}, err
 		}
 		row := policy.Snapshot(w).Brief()
 		encoded, err := json.Marshal(row)
 		if err != nil {
-			return ListAnswer{}, err
+			return wire.ListAnswer{}, err
 		}
 		if size += len(encoded) + 1; (size > limit || !s.payload.fits(ctx, size+headerRoom)) && i > 0 {
 			answer.Cursor = page[i-1].watchID
@@ -148,29 +71,29 @@ func (s *store) list(ctx context.Context, q ListQuery, policy watcher.Policy) (L
 }
 
 // brokenOf returns what is remembered of the project's broken records; of all where it is empty.
-func (s *store) brokenOf(ctx context.Context, projectID string) ([]BrokenRecord, error) {
+func (s *store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRecord, error) {
 	list, _, err := s.brokenList(ctx)
 	if projectID != "" {
-		list = slices.DeleteFunc(list, func(b BrokenRecord) bool { return b.ProjectID != projectID })
+		list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool { return b.ProjectID != projectID })
 	}
 	return list, err
 }
 
 // newest returns the watches of the page and, where there are more, one of the next; newest first.
-func (s *store) newest(ctx context.Context, q ListQuery) ([]listed, error) {
+func (s *store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) {
 	subjects := ""
 	if q.ProjectID != "" {
-		subjects = s.names.record(q.ProjectID + ".>")
+		subjects = s.names.Record(q.ProjectID + ".>")
 	}
-	prefix := s.names.record("")
+	prefix := s.names.Record("")
 	var page []listed
 	most, least := q.Limit+1, "" // least: a full page has only newer ones
 	for from, done := uint64(1), false; !done; {
 		var err error
 		from, done, err = s.someRecords(ctx, subjects, from, func(m *jetstream.RawStreamMsg) error {
 			head, ok := readHead(m.Data)
-			order, isOrder := orderOf(m.Subject, prefix)
-			if !ok || !isOrder || !q.wants(head, m.Data) || head.WatchID <= least {
+			order, isOrder := wire.OrderOf(m.Subject, prefix)
+			if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {
 				return nil
 			}
 			page = append(page, listed{head.WatchID, order})
@@ -197,7 +120,7 @@ func sortPage(page []listed, most int) []listed {
 }
 
 // wants reports whether the record is one that the question asks for.
-func (q ListQuery) wants(h head, record []byte) bool {
+func wants(q wire.ListQuery, h head, record []byte) bool {
 	if q.Cursor != "" && h.WatchID >= q.Cursor || q.State != "" && (h.State == watcher.Ended) != (q.State == watcher.Ended) {
 		return false
 	}

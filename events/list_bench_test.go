@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -36,7 +37,7 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 	writing.Wait()
-	for name, query := range map[string]events.ListQuery{
+	for name, query := range map[string]wire.ListQuery{
 		"all": {}, "watching": {State: watcher.Watching}, "project": {ProjectID: "p7"}, "label": {Label: "env=prod"},
 	} {
 		query.Limit = 100

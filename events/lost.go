@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -129,7 +130,7 @@ const lostOnce = time.Minute
 
 // lost publishes the event, unless another was just before that tells of the same.
 func (s *store) lost(ctx context.Context, a watcher.Attention, now time.Time) error {
-	m, err := s.last(ctx, s.names.eventStream(), s.names.attention(string(watcher.Lost), allProjects))
+	m, err := s.last(ctx, s.names.EventStream(), s.names.Attention(string(watcher.Lost), allProjects))
 	switch {
 	case err == nil && now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a):
 		return nil
@@ -141,7 +142,7 @@ func (s *store) lost(ctx context.Context, a watcher.Attention, now time.Time) er
 
 // tellsOf reports whether the event tells of all that the other does.
 func tellsOf(event []byte, a watcher.Attention) bool {
-	told, err := decodeAttention(event)
+	told, err := wire.Decode[watcher.Attention](event)
 	if err != nil {
 		return false
 	}
@@ -155,16 +156,16 @@ func tellsOf(event []byte, a watcher.Attention) bool {
 
 // lastLosses returns what people were told of losses, oldest first, as long as the events are kept.
 func (s *store) lastLosses(ctx context.Context) (told []watcher.Attention, err error) {
-	subject := s.names.attention(string(watcher.Lost), allProjects)
+	subject := s.names.Attention(string(watcher.Lost), allProjects)
 	for from := uint64(1); ; {
-		m, err := s.next(ctx, s.names.eventStream(), subject, from)
+		m, err := s.next(ctx, s.names.EventStream(), subject, from)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return told, nil
 		}
 		if err != nil {
 			return told, err
 		}
-		if a, err := decodeAttention(m.Data); err == nil {
+		if a, err := wire.Decode[watcher.Attention](m.Data); err == nil {
 			told = append(told, a)
 		}
 		from = m.Sequence + 1

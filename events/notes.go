@@ -35,7 +35,7 @@ func (n *Notes) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 		return nil, 0, err
 	}
 	names := n.store.names
-	m, err := n.store.last(ctx, names.noteStream(), names.note(key))
+	m, err := n.store.last(ctx, names.NoteStream(), names.Note(key))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil, 0, nil
@@ -55,7 +55,7 @@ func (n *Notes) Under(ctx context.Context, prefix string) (map[string][]byte, er
 	}
 	names, notes := n.store.names, make(map[string][]byte)
 	for from := uint64(1); ; {
-		m, err := n.store.next(ctx, names.noteStream(), names.note(prefix)+".>", from)
+		m, err := n.store.next(ctx, names.NoteStream(), names.Note(prefix)+".>", from)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return notes, nil
 		}
@@ -63,7 +63,7 @@ func (n *Notes) Under(ctx context.Context, prefix string) (map[string][]byte, er
 			return nil, err
 		}
 		if len(m.Data) > 0 { // no marker of a deletion
-			notes[strings.TrimPrefix(m.Subject, names.note(""))] = m.Data
+			notes[strings.TrimPrefix(m.Subject, names.Note(""))] = m.Data
 		}
 		from = m.Sequence + 1
 	}
@@ -74,8 +74,8 @@ func (n *Notes) SetNote(ctx context.Context, key string, text []byte, revision w
 	if err := checkNoteKey(key); err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: n.store.names.write(n.store.names.note(key)), Data: text}
-	sequence, err := n.store.publish(ctx, n.store.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	m := &nats.Msg{Subject: n.store.names.Write(n.store.names.Note(key)), Data: text}
+	sequence, err := n.store.publish(ctx, n.store.names.NoteStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	return watcher.Revision(sequence), err
 }
 

@@ -69,7 +69,7 @@ const leaseKey = "patrol"
 // take renews this worker's lease, or takes over one that has stood still for too many rounds.
 func (p *patrol) take(ctx context.Context) error {
 	names := p.store.names
-	m, err := p.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	m, err := p.store.last(ctx, names.RecordStream(), names.Record(leaseKey))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p *patrol) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	renewed, err := p.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(leaseKey)), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
+	renewed, err := p.store.publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(leaseKey)), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
 	if err != nil {
 		return err // without a round; what was seen stays, for when there is room again
 	}

@@ -62,7 +62,7 @@ func (r *rearming) run(ctx context.Context) {
 
 // look makes a pass where one is due.
 func (r *rearming) look(ctx context.Context) error {
-	stream, err := r.store.js.Stream(ctx, r.store.names.wakeupStream())
+	stream, err := r.store.js.Stream(ctx, r.store.names.WakeupStream())
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (r *rearming) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.names.wakeupStream(), "wakeups", published)
+		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.names.WakeupStream(), "wakeups", published)
 	}
 	r.left--
 	return nil
@@ -119,7 +119,7 @@ func groupOf(info *jetstream.StreamInfo) string {
 // mine reports whether this worker is to do it: it is the one that patrols, or none does.
 func (r *rearming) mine(ctx context.Context) (bool, error) {
 	names, timing := r.store.names, r.store.timing
-	m, err := r.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	m, err := r.store.last(ctx, names.RecordStream(), names.Record(leaseKey))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
@@ -173,7 +173,7 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	now := r.clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {
-		_, err := r.store.last(ctx, r.store.names.wakeupStream(), r.store.names.due(w.Key()))
+		_, err := r.store.last(ctx, r.store.names.WakeupStream(), r.store.names.Due(w.Key()))
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return false, err
 		}

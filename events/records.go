@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -18,7 +19,7 @@ import (
 func (s *store) directLast(ctx context.Context, stream, subject string) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
 	defer cancel()
-	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.api("DIRECT.GET."+stream+"."+subject), nil)
+	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.API("DIRECT.GET."+stream+"."+subject), nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s from %s: %w", subject, stream, err)
 	}
@@ -33,7 +34,7 @@ func (s *store) directLast(ctx context.Context, stream, subject string) (*nats.M
 }
 
 func (s *store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	m, err := s.directLast(ctx, s.names.recordStream(), s.names.record(order.Key()))
+	m, err := s.directLast(ctx, s.names.RecordStream(), s.names.Record(order.Key()))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return watcher.Watch{}, 0, watcher.ErrNoRecord
 	}
@@ -48,7 +49,7 @@ func (s *store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, w
 }
 
 func (s *store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	m, err := s.last(ctx, s.names.recordStream(), s.names.record(order.Key()))
+	m, err := s.last(ctx, s.names.RecordStream(), s.names.Record(order.Key()))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return watcher.Watch{}, 0, watcher.ErrNoRecord
 	}
@@ -91,10 +92,10 @@ func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	if err != nil {
 		return 0, err
 	}
-	m := nats.NewMsg(s.names.write(s.names.record(w.Key())))
+	m := nats.NewMsg(s.names.Write(s.names.Record(w.Key())))
 	m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))
 	m.Data = encoded
-	sequence, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	sequence, err := s.publish(ctx, s.names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	passed(string(w.State), "stored", err)
 	return watcher.Revision(sequence), err
 }
@@ -121,12 +122,12 @@ func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f
 // ordersRecords does so for what the bucket holds for orders, whatever it is. The error is that of
 // reading it as a record.
 func (s *store) ordersRecords(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Order, watcher.Watch, error) error) (next uint64, done bool, err error) {
-	prefix := s.names.record("")
+	prefix := s.names.Record("")
 	return s.someRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
 		if !until.IsZero() && m.Time.After(until) {
 			return errEnough
 		}
-		order, ok := orderOf(m.Subject, prefix)
+		order, ok := wire.OrderOf(m.Subject, prefix)
 		if !ok {
 			return nil // what workers tell each other, such as the patrol's lease
 		}
@@ -147,7 +148,7 @@ func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f
 	if subjects != "" {
 		options = append(options, jetstreamext.GetBatchSubject(subjects))
 	}
-	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.recordStream(), recordBatch, options...)
+	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.RecordStream(), recordBatch, options...)
 	if err != nil {
 		return from, false, fmt.Errorf("read records: %w", err)
 	}

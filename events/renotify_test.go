@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -69,15 +70,15 @@ func startWishing(t *testing.T) (s *server.Server, c *events.Client, people wish
 func TestRenotify(t *testing.T) {
 	t.Parallel()
 	s, c, people, first, second := startWishing(t)
-	inChannel := events.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL", "C0ROUTED"}, RequestID: "one"}
+	inChannel := wire.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL", "C0ROUTED"}, RequestID: "one"}
 	for i, tc := range []struct {
 		name string
-		ask  events.RenotifyRequest
+		ask  wire.RenotifyRequest
 		want string
 	}{
-		{"the last of an order", events.RenotifyRequest{Order: of("order.a")}, second},
-		{"a watch", events.RenotifyRequest{WatchID: first}, first},
-		{"a watch of an order", events.RenotifyRequest{WatchID: first, Order: of("order.a")}, first},
+		{"the last of an order", wire.RenotifyRequest{Order: of("order.a")}, second},
+		{"a watch", wire.RenotifyRequest{WatchID: first}, first},
+		{"a watch of an order", wire.RenotifyRequest{WatchID: first, Order: of("order.a")}, first},
 		{"in a channel, with an id", inChannel, second},
 		{"the same, asked again", inChannel, second},
 	} {

@@ -20,6 +20,7 @@ import (
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -66,10 +67,10 @@ func config() events.Config {
 	timing := events.DefaultTiming()
 	timing.PatrolEvery = 100 * time.Millisecond
 	return events.Config{
-		Names:    events.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
+		Names:    wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
 		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true, Concurrency: 16,
 		PollTimeout: time.Second,
-		Requests: events.RequestRules{
+		Requests: wire.Rules{
 			Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"}, RoutedChannels: []string{"C0ROUTED"},
 		},
 		Policy: watcher.Policy{
@@ -82,6 +83,12 @@ func config() events.Config {
 		},
 		Timing: timing,
 	}
+}
+
+// decodeRequest reads a message on orders.watch as the worker does.
+func decodeRequest(rules wire.Rules, body []byte, header nats.Header, sequence uint64, stored time.Time) (watcher.Ask, error) {
+	made := fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
+	return rules.Decode(wire.Incoming{Body: body, Header: header, Sequence: sequence, Stored: stored, MadeID: made})
 }
 
 // orders is a cloud made of a function, which is given the number of the poll from 1.

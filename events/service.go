@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,36 +21,16 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// An Accepted is the service's answer to a request to watch an order. The request is durably stored.
-type Accepted struct {
-	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
-	// an earlier watch of the order answered it.
-	WatchID string `json:"watch_id"`
-	// State is watching where the request started the watch, joined where it joined one, and ended
-	// where the watch that answers the request has ended already.
-	State     string `json:"state"`
-	RequestID string `json:"request_id"` // the request's own, or made for it
-}
-
-// A CancelRequest asks that an order's watch be cancelled.
-type CancelRequest struct {
-	watcher.Order
-	By     string `json:"by"`               // person or program, ≤ 200 characters; shown to people
-	Reason string `json:"reason,omitempty"` // ≤ 500 characters; shown to people
-}
-
-// maxCancelReason is the longest reason of a cancel, in characters.
-const maxCancelReason = 500
 
 // A service answers those who want an answer now, on request/reply, beside those of other workers:
 // each request is answered by one of them. An endpoint answers one request at a time.
 type service struct {
 	log     *slog.Logger
-	names   Names
-	rules   RequestRules
+	names   wire.Names
+	rules   wire.Rules
 	intake  *watcher.Intake
 	store   *store
 	mayTake func() error // why nothing may be written now; nil where it may
@@ -67,15 +45,6 @@ func (s *service) finish() {
 	defer s.busy.Unlock()
 }
 
-// A ServiceError is a request that the service did not carry out.
-type ServiceError struct {
-	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 410 its record cannot be read, 503 not known or not now: ask again
-	Field  string `json:"field,omitempty"` // of the request, with 400
-	Reason string `json:"reason"`          // what is wrong and what would be right
-}
-
-func (e *ServiceError) Error() string { return e.Reason }
-
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]func(context.Context, micro.Request) (any, error) {
 	return map[string]func(context.Context, micro.Request) (any, error){
@@ -86,9 +55,9 @@ func (s *service) endpoints() map[string]func(context.Context, micro.Request) (a
 // begin makes the service answer until it is stopped. Requests are carried out under ctx.
 func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (micro.Service, error) {
 	running, err := micro.AddService(nc, micro.Config{
-		Name: s.names.Service, Version: semantic(version),
+		Name: s.names.Service, Version: wire.Semantic(version),
 		Description: "Watches ModelArts orders until they have ended",
-		Metadata:    map[string]string{"requests": s.names.watch(), "events": s.names.eventStream()},
+		Metadata:    map[string]string{"requests": s.names.Watch(), "events": s.names.EventStream()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("begin the service %s: %w", s.names.Service, err)
@@ -107,16 +76,6 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	return running, nil
 }
 
-var semver = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-
-// semantic returns the version as the service is to announce it: 0.0.0 where it has no number.
-func semantic(version string) string {
-	if v := strings.TrimPrefix(version, "v"); semver.MatchString(v) {
-		return v
-	}
-	return "0.0.0"
-}
-
 // answer carries out one request. A panic is a defect of this program, and fails that request alone.
 func (s *service) answer(ctx context.Context, name string, do func(context.Context, micro.Request) (any, error), r micro.Request) {
 	s.busy.RLock()
@@ -124,7 +83,7 @@ func (s *service) answer(ctx context.Context, name string, do func(context.Conte
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))
-			s.refuse(name, r, &ServiceError{Code: 500, Reason: "this is a defect of orderwatch; its log says more"})
+			s.refuse(name, r, &wire.ServiceError{Code: 500, Reason: "this is a defect of orderwatch; its log says more"})
 		}
 	}()
 	reply, err := do(ctx, r)
@@ -134,13 +93,13 @@ func (s *service) answer(ctx context.Context, name string, do func(context.Conte
 	}
 	if err := r.RespondJSON(reply); err != nil {
 		s.log.Warn("answer not sent", "subject", r.Subject(), "err", err)
-		s.refuse(name, r, &ServiceError{Code: 503, Reason: "the answer could not be sent: " + oneLine(err.Error())})
+		s.refuse(name, r, &wire.ServiceError{Code: 503, Reason: "the answer could not be sent: " + wire.OneLine(err.Error())})
 		return
 	}
 	s.answers.WithLabelValues(name, "200").Inc()
 }
 
-func (s *service) refuse(name string, r micro.Request, why *ServiceError) {
+func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	s.answers.WithLabelValues(name, strconv.Itoa(why.Code)).Inc()
 	body, err := json.Marshal(why)
 	if err == nil {
@@ -152,37 +111,34 @@ func (s *service) refuse(name string, r micro.Request, why *ServiceError) {
 }
 
 // serviceError says what an error means for whoever asked.
-func serviceError(err error) *ServiceError {
+func serviceError(err error) *wire.ServiceError {
 	field, isField := errors.AsType[*watcher.FieldError](err)
-	answer, isAnswer := errors.AsType[*ServiceError](err)
+	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case isAnswer:
 		return answer
 	case isField:
-		return &ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
+		return &wire.ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
 	case errors.Is(err, watcher.ErrNoRecord):
-		return &ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
+		return &wire.ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
 	case errors.Is(err, watcher.ErrBroken):
-		return &ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
+		return &wire.ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
 	case errors.Is(err, watcher.ErrOver):
-		return &ServiceError{Code: 409, Reason: "the watch has ended; a new request starts a new one"}
+		return &wire.ServiceError{Code: 409, Reason: "the watch has ended; a new request starts a new one"}
 	}
-	return &ServiceError{Code: 503, Reason: "it is not known whether this was carried out; ask again: " + oneLine(err.Error())}
+	return &wire.ServiceError{Code: 503, Reason: "it is not known whether this was carried out; ask again: " + wire.OneLine(err.Error())}
 }
-
-// oneLine returns the text as a header can hold it.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // watch takes a request as intake does.
 func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	in := incoming{
-		body: r.Data(), header: nats.Header(r.Headers()),
-		stored: s.intake.Now().UTC().Truncate(time.Millisecond), made: "req-" + nuid.Next(),
+	in := wire.Incoming{
+		Body: r.Data(), Header: nats.Header(r.Headers()),
+		Stored: s.intake.Now().UTC().Truncate(time.Millisecond), MadeID: "req-" + nuid.Next(),
 	}
-	ask, err := s.rules.decode(in)
+	ask, err := s.rules.Decode(in)
 	if err != nil {
 		return nil, err
 	}
@@ -191,9 +147,9 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	case err != nil:
 		return nil, err
 	case admission == watcher.Defer:
-		return nil, &ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.names.watch() + ", where it waits for its turn, or ask again when the watch has ended"}
+		return nil, &wire.ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.names.Watch() + ", where it waits for its turn, or ask again when the watch has ended"}
 	}
-	answer := Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
+	answer := wire.Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
 	if !w.Answers(ask.Request.ID) { // an earlier one did
 		answer.WatchID = ""
 	}
@@ -233,7 +189,7 @@ func stateOf(w *watcher.Watch, requestID string) string {
 
 // get shows a watch.
 func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
-	order, err := s.decodeOrder(r.Data())
+	order, err := s.rules.DecodeOrder(r.Data())
 	if err != nil {
 		return nil, err
 	}
@@ -268,11 +224,11 @@ func (s *service) noRecord(ctx context.Context, order watcher.Order) error {
 	case number == 0:
 		return watcher.ErrNoRecord
 	}
-	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", oneLine(watchID))}
+	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", wire.OneLine(watchID))}
 }
 
 func movedAside(aside *watcher.Aside) error {
-	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", oneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
+	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 }
 
 // list shows a page of watches.
@@ -281,7 +237,7 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
-	q, err := decodeList(body)
+	q, err := wire.DecodeList(body)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +245,7 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	defer cancel()
 	answer, err := s.store.list(ctx, q, s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.timing.List)}
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.timing.List)}
 	}
 	return answer, err
 }
@@ -299,24 +255,9 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	c := CancelRequest{Order: watcher.Order{ProjectID: s.rules.DefaultProject}}
-	err := eachField(r.Data(), "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "by":
-			return text(name, value, 200, &c.By)
-		case "reason":
-			return text(name, value, maxCancelReason, &c.Reason)
-		}
-		return orderField(name, value, &c.Order, ", by, reason")
-	})
+	c, err := s.rules.DecodeCancel(r.Data())
 	if err != nil {
 		return nil, err
-	}
-	if err := cmp.Or(missing(c.Order), c.Order.Validate()); err != nil {
-		return nil, err
-	}
-	if c.By == "" {
-		return nil, &watcher.FieldError{Field: "by", Reason: "is required: who cancels"}
 	}
 	return s.snapshot(ctx)(s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason}))
 }
@@ -326,7 +267,7 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	order, err := s.decodeOrder(r.Data())
+	order, err := s.rules.DecodeOrder(r.Data())
 	if err != nil {
 		return nil, err
 	}
@@ -343,32 +284,32 @@ func (s *service) snapshot(ctx context.Context) func(watcher.Watch, error) (any,
 	}
 }
 
-// decodeOrder reads a request that names an order and nothing else.
-func (s *service) decodeOrder(body []byte) (watcher.Order, error) {
-	order := watcher.Order{ProjectID: s.rules.DefaultProject}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		return orderField(name, value, &order, "")
-	})
-	return order, cmp.Or(err, missing(order), order.Validate())
+// renotify stores the wish to tell people again, for the workers that tell them.
+func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
+	if err := s.mayTake(); err != nil {
+		return nil, err
+	}
+	q, err := s.rules.DecodeRenotify(r.Data())
+	if err != nil {
+		return nil, err
+	}
+	c, sequence, err := s.store.findCompletion(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	again := watcher.Again{
+		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
+		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: orEmpty(q.Channels),
+	}
+	if err := s.store.renotify(ctx, c, again); err != nil {
+		return nil, err
+	}
+	return wire.Renotified{Order: c.Order(), WatchID: c.WatchID, Outcome: c.Outcome, CompletedAt: c.CompletedAt, RequestID: again.ID}, nil
 }
 
-func orderField(name string, value json.RawMessage, to *watcher.Order, others string) error {
-	switch name {
-	case "project_id":
-		return text(name, value, 64, &to.ProjectID)
-	case "order_name":
-		return text(name, value, 128, &to.Name)
+func orEmpty(channels []string) []string {
+	if channels == nil {
+		return []string{}
 	}
-	return &watcher.FieldError{Field: show(name), Reason: "is no field of this request; the fields are project_id, order_name" + others}
-}
-
-// missing names a part of the order that is required and not there.
-func missing(order watcher.Order) error {
-	switch {
-	case order.ProjectID == "":
-		return &watcher.FieldError{Field: "project_id", Reason: "is required"}
-	case order.Name == "":
-		return &watcher.FieldError{Field: "order_name", Reason: "is required"}
-	}
-	return nil
+	return channels
 }

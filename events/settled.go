@@ -28,11 +28,11 @@ func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream j
 	if wanted.Durable != slackConsumer {
 		return wanted, nil
 	}
-	bucket, err := js.Stream(ctx, c.Names.noteStream())
+	bucket, err := js.Stream(ctx, c.Names.NoteStream())
 	if err != nil {
 		return wanted, fmt.Errorf("find where consumer %s begins: %w", slackConsumer, err)
 	}
-	m, err := bucket.GetLastMsgForSubject(ctx, c.Names.note(settledKey))
+	m, err := bucket.GetLastMsgForSubject(ctx, c.Names.Note(settledKey))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return wanted, nil
 	}
@@ -53,7 +53,7 @@ func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream j
 // noteSettled notes how far the consumer slack has come. It is best effort: at worst some events are
 // looked at again, which the notifier knows.
 func (w *Worker) noteSettled(ctx context.Context) error {
-	consumer, err := w.js.Consumer(ctx, w.config.Names.eventStream(), slackConsumer)
+	consumer, err := w.js.Consumer(ctx, w.config.Names.EventStream(), slackConsumer)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A store keeps records, wake-ups and events in JetStream. It implements watcher.Records,
 // watcher.Wakeups and watcher.Events, and is safe for concurrent use.
 type store struct {
-	names     Names
+	names     wire.Names
 	js        jetstream.JetStream
 	timing    Timing
 	now       func() time.Time
@@ -33,7 +34,7 @@ var (
 
 func newStore(log *slog.Logger, config Config, js jetstream.JetStream, clock *Clock) *store {
 	s := &store{names: config.Names, js: js, timing: config.Timing, now: clock.Now, payload: &payload{nc: js.Conn()}, storing: make(map[string]*storing)}
-	for _, stream := range []string{s.names.recordStream(), s.names.wakeupStream(), s.names.eventStream(), s.names.accountStream(), s.names.noteStream()} {
+	for _, stream := range []string{s.names.RecordStream(), s.names.WakeupStream(), s.names.EventStream(), s.names.AccountStream(), s.names.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
 	}
 	return s
@@ -70,7 +71,7 @@ func (s *store) read(ctx context.Context, stream string, which map[string]any, w
 	if err != nil {
 		return stored{}, err
 	}
-	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.api("STREAM.MSG.GET."+stream), ask)
+	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.API("STREAM.MSG.GET."+stream), ask)
 	if err != nil {
 		return stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}

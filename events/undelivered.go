@@ -10,9 +10,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// typeUndelivered is the type of events about messages that Slack finally refused.
-const typeUndelivered = "io.orderwatch.slack.undelivered.v1"
-
 // Undelivered publishes what could not be delivered to people. It is safe for concurrent use.
 type Undelivered struct{ store *store }
 
@@ -29,15 +26,10 @@ func NewUndelivered(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock
 
 // Keep publishes the message as an event. Only nil says that it is stored.
 func (u *Undelivered) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
-	s := u.store
-	e := newEvent(typeUndelivered, m.ID, m.RefusedAt)
-	if m.OrderName != "" {
-		e.SetSubject(m.OrderName)
-	}
-	event, err := message(s.names.undelivered("slack"), e, watcher.Trace{}, m)
+	event, err := u.store.names.UndeliveredEvent(m)
 	if err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, s.names.eventStream(), event)
+	_, err = u.store.publish(ctx, u.store.names.EventStream(), event)
 	return err
 }

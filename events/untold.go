@@ -30,7 +30,7 @@ func (w *Worker) measureUntold(ctx context.Context, consumer *jetstream.Consumer
 // oldest returns when the first event from the sequence on was stored; zero where there is none.
 func (w *Worker) oldest(ctx context.Context, subjects []string, from uint64) (at time.Time, err error) {
 	for _, subject := range subjects {
-		m, err := w.store.next(ctx, w.config.Names.eventStream(), subject, from)
+		m, err := w.store.next(ctx, w.config.Names.EventStream(), subject, from)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -29,7 +30,7 @@ func (s *store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	if k.At.After(s.now()) {
 		return s.setTimer(ctx, k, k.At)
 	}
-	return s.storeWakeup(ctx, k, nats.NewMsg(s.names.due(k.Key())))
+	return s.storeWakeup(ctx, k, nats.NewMsg(s.names.Due(k.Key())))
 }
 
 // setTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
@@ -40,9 +41,9 @@ func (s *store) setTimer(ctx context.Context, k watcher.Wakeup, at time.Time) er
 
 // timer returns a message without data that the server moves to the key's due subject at the time.
 func (s *store) timer(key string, at time.Time) *nats.Msg {
-	m := nats.NewMsg(s.names.waiting(key))
+	m := nats.NewMsg(s.names.Waiting(key))
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, s.names.due(key))
+	m.Header.Set(jetstream.ScheduleTargetHeader, s.names.Due(key))
 	return m
 }
 
@@ -51,7 +52,7 @@ func (s *store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) 
 	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()}); err != nil {
 		return err
 	}
-	_, err = s.publish(ctx, s.names.wakeupStream(), m)
+	_, err = s.publish(ctx, s.names.WakeupStream(), m)
 	passed("wakeup", "stored", err)
 	return err
 }
@@ -65,16 +66,16 @@ func (s *store) Highest(ctx context.Context, order watcher.Order) (number uint64
 
 // highest does so, and returns the id of its watch, too.
 func (s *store) highest(ctx context.Context, order watcher.Order) (number uint64, watchID string, err error) {
-	_, err = s.last(ctx, s.names.wakeupStream(), s.names.Subjects+".*."+order.Key())
+	_, err = s.last(ctx, s.names.WakeupStream(), s.names.Subjects+".*."+order.Key())
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, "", nil // the usual case, in one call
 	}
 	if err != nil {
 		return 0, "", err
 	}
-	for _, subject := range []string{s.names.waiting(order.Key()), s.names.due(order.Key())} {
+	for _, subject := range []string{s.names.Waiting(order.Key()), s.names.Due(order.Key())} {
 		for from := uint64(1); ; {
-			m, err := s.next(ctx, s.names.wakeupStream(), subject, from)
+			m, err := s.next(ctx, s.names.WakeupStream(), subject, from)
 			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				break
 			}
@@ -92,7 +93,7 @@ func (s *store) highest(ctx context.Context, order watcher.Order) (number uint64
 }
 
 func decodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error) {
-	order, ok := orderOf(subject, prefix)
+	order, ok := wire.OrderOf(subject, prefix)
 	if !ok {
 		return watcher.Wakeup{}, fmt.Errorf("no order in the subject %q", subject)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -69,9 +70,9 @@ func NewWorker(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock, acc
 	w.intake = watcher.Intake{Log: log, Records: w.store, Wakeups: w.store, Now: clock.Now}
 	w.service = &service{log: log, names: config.Names, rules: config.Requests, intake: &w.intake, store: w.store, mayTake: w.mayWrite, answers: w.metrics.answers, status: w.status}
 	w.loops = []*loop{
-		w.newLoop(config.Names.requestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
-		w.newLoop(config.Names.wakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
-		w.newLoop(config.Names.eventStream(), slackConsumer, slackSlots, w.takeEvent),
+		w.newLoop(config.Names.RequestStream(), intakeConsumer, config.Concurrency, w.takeRequest),
+		w.newLoop(config.Names.WakeupStream(), pollerConsumer, config.Concurrency, w.takeWakeup),
+		w.newLoop(config.Names.EventStream(), slackConsumer, slackSlots, w.takeEvent),
 	}
 	w.loops[0].pulled = pulls.few
 	w.loops[1].pulled = pulls.wanted
@@ -92,7 +93,7 @@ const slackSlots = 4
 func (w *Worker) newLoop(stream, consumer string, slots int, handle func(context.Context, *nats.Msg) watcher.Verdict) *loop {
 	l := &loop{
 		log: w.log, timing: w.config.Timing, js: w.js, stream: stream, consumer: consumer, slots: slots, pulled: func() int { return slots }, most: math.MaxInt,
-		pullSubject: w.config.Names.api("CONSUMER.MSG.NEXT." + stream + "." + consumer),
+		pullSubject: w.config.Names.API("CONSUMER.MSG.NEXT." + stream + "." + consumer),
 		handle:      handle, refuse: w.refuse, settled: w.metrics.settled(consumer),
 		ensure: func(ctx context.Context) error { return w.mayTake(ctx, stream) },
 	}
@@ -228,7 +229,7 @@ func (w *Worker) ensure(ctx context.Context) error {
 	if errors.Is(err, link.ErrNotConnected) {
 		return err
 	}
-	return cmp.Or(err, w.clock.refresh(ctx, w.js, w.config.Names.wakeupStream()))
+	return cmp.Or(err, w.clock.refresh(ctx, w.js, w.config.Names.WakeupStream()))
 }
 
 // ensureStream does so for one stream and its consumer.
@@ -307,7 +308,7 @@ func (w *Worker) mayTake(ctx context.Context, stream string) error {
 // mayWrite returns why the service may not write now what the loops would take.
 func (w *Worker) mayWrite() error {
 	if w.held.Load() {
-		return &ServiceError{Code: 503, Reason: "this worker takes nothing until NATS is as it must be; its log says why"}
+		return &wire.ServiceError{Code: 503, Reason: "this worker takes nothing until NATS is as it must be; its log says why"}
 	}
 	return nil
 }
@@ -352,7 +353,7 @@ func (w *Worker) Ready() error {
 		return limit
 	}
 	if w.accounts.blind.Load() {
-		return errors.New("what workers share cannot be read: bucket " + w.config.Names.accountStream())
+		return errors.New("what workers share cannot be read: bucket " + w.config.Names.AccountStream())
 	}
 	for _, l := range w.loops {
 		if trouble := l.trouble.Load(); trouble != nil {
@@ -402,11 +403,11 @@ func (w *Worker) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 
 // takeRequest handles a message on orders.watch.
 func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
-	in, err := incomingOf(m)
+	in, err := wire.Delivered(m)
 	if err != nil {
 		return watcher.Verdict{Err: err}
 	}
-	ask, err := w.config.Requests.decode(in)
+	ask, err := w.config.Requests.Decode(in)
 	if err != nil {
 		return watcher.Verdict{Action: watcher.Refuse, Err: err}
 	}
@@ -415,26 +416,17 @@ func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
 
 // refuse publishes why a message is no request.
 func (w *Worker) refuse(ctx context.Context, m *nats.Msg, why *watcher.FieldError) error {
-	in, err := incomingOf(m)
+	in, err := wire.Delivered(m)
 	if err != nil {
 		return err
 	}
-	w.log.Warn("request rejected", "request", in.requestID(), "reason", why.Error())
+	w.log.Warn("request rejected", "request", in.RequestID(), "reason", why.Error())
 	return w.store.reject(ctx, in, why)
-}
-
-func incomingOf(m *nats.Msg) (incoming, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return incoming{}, fmt.Errorf("read metadata of a request: %w", err)
-	}
-	sequence, at := meta.Sequence.Stream, meta.Timestamp.UTC().Truncate(time.Millisecond)
-	return incoming{body: m.Data, header: m.Header, sequence: sequence, stored: at, made: streamID(sequence, at)}, nil
 }
 
 // takeWakeup handles a message on orders.due.>.
 func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
-	k, err := decodeWakeup(m.Subject, w.config.Names.due(""), m.Data)
+	k, err := decodeWakeup(m.Subject, w.config.Names.Due(""), m.Data)
 	if err != nil {
 		w.log.Error("dropped what is no wake-up; only orderwatch may publish here", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
@@ -450,19 +442,19 @@ func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
 func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	switch names := w.config.Names; {
 	case strings.HasPrefix(m.Subject, names.Subjects+".completed."):
-		return handOn(ctx, w.log, m, decodeCompletion, func(ctx context.Context, c watcher.Completion) error {
+		return handOn(ctx, w.log, m, wire.Decode[watcher.Completion], func(ctx context.Context, c watcher.Completion) error {
 			err := w.notifier.Notify(ctx, c)
 			passed("slack", "told", err)
 			return err
 		})
 	case strings.HasPrefix(m.Subject, names.Subjects+".progress."):
-		return handOn(ctx, w.log, m, decodeProgress, w.notifier.Progress)
-	case strings.HasPrefix(m.Subject, names.renotify("")):
+		return handOn(ctx, w.log, m, wire.Decode[watcher.Progress], w.notifier.Progress)
+	case strings.HasPrefix(m.Subject, names.Renotify("")):
 		return w.takeRenotify(ctx, m)
-	case names.concernsOrder(m.Subject):
-		return handOn(ctx, w.log, m, decodeOrderAttention, w.notifier.AttendOrder)
+	case names.ConcernsOrder(m.Subject):
+		return handOn(ctx, w.log, m, wire.Decode[watcher.OrderAttention], w.notifier.AttendOrder)
 	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):
-		return handOn(ctx, w.log, m, decodeAttention, w.notifier.Attend)
+		return handOn(ctx, w.log, m, wire.Decode[watcher.Attention], w.notifier.Attend)
 	}
 	return watcher.Verdict{Action: watcher.Ack}
 }
@@ -483,4 +475,20 @@ func handOn[E any](ctx context.Context, log *slog.Logger, m *nats.Msg, decode fu
 		verdict.After = retry.After
 	}
 	return verdict
+}
+
+// takeRenotify hands the completion that the event means to the notifier, once more.
+func (w *Worker) takeRenotify(ctx context.Context, m *nats.Msg) watcher.Verdict {
+	return handOn(ctx, w.log, m, wire.Decode[watcher.Again], func(ctx context.Context, again watcher.Again) error {
+		event, err := w.store.get(ctx, w.config.Names.EventStream(), again.Sequence)
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return err
+		}
+		c, err := wire.Decode[watcher.Completion](event.Data)
+		if err != nil || c.WatchID != again.WatchID { // nothing is stored there, or another event
+			w.log.Error("people are not told again: the event of the watch is no longer kept", "watch", again.WatchID)
+			return nil
+		}
+		return w.notifier.NotifyAgain(ctx, c, again)
+	})
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -90,7 +90,7 @@ func knownOrders(c *cobra.Command, state watcher.State, named []string, begun st
 		return nil
 	}
 	defer s.close()
-	answer, err := s.List(c.Context(), events.ListQuery{State: state})
+	answer, err := s.List(c.Context(), wire.ListQuery{State: state})
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // asWorker says how to look at what this login may not look at.
@@ -106,7 +107,7 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 	client, err := events.NewClient(x.nc, assetNames(d.config))
-	var status events.Status
+	var status wire.Status
 	if err == nil {
 		status, err = client.Status(ctx)
 	}
@@ -142,7 +143,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 }
 
 // counts says how many watches are as they must be.
-func (f *findings) counts(w events.WatchCount) {
+func (f *findings) counts(w wire.WatchCount) {
 	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
 	if !w.All {
 		open += "; there was no time to read all"
@@ -161,7 +162,7 @@ func (f *findings) counts(w events.WatchCount) {
 }
 
 // people tells of what people were not told.
-func (f *findings) people(p events.Untold) {
+func (f *findings) people(p wire.Untold) {
 	for _, trouble := range p.Troubles {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -91,7 +92,7 @@ func (d *doctor) eventsConfig() events.Config {
 	return events.Config{
 		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
 		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout,
-		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
+		Requests: wire.Rules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // server looks at the server itself, and reports whether it makes sense to look further.
@@ -42,9 +43,9 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	}
 	const recommended = 1 << 20
 	switch limit := x.nc.MaxPayload(); {
-	case limit < events.MinPayload:
+	case limit < watcher.MinPayload:
 		*f = append(*f, finding{
-			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", events.MinPayload, recommended),
+			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
 			Do: "Set max_payload in the server's configuration.",
 		})
 	case limit < recommended:

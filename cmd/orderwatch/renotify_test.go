@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -50,7 +50,7 @@ func TestRenotify(t *testing.T) {
 	posted("C0ONCALL", 1, "Sent again* by ann at ")
 
 	got = carryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
-	var done events.Renotified
+	var done wire.Renotified
 	if err := json.Unmarshal([]byte(got.out), &done); err != nil || got.code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
 		t.Errorf("renotify -o json: %d %v %s%s", got.code, err, got.out, got.err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -120,7 +120,7 @@ func routedRequest(c *cobra.Command, config Config, args []string, channel strin
 			return order, request, err
 		}
 	}
-	ask := events.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
+	ask := wire.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
 	if err := ask.Check(); err != nil {
 		return order, request, usageError{c, labelError(err)}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
@@ -174,8 +175,8 @@ func trusted(path string) (*tls.Config, error) {
 }
 
 // assetNames returns what streams and subjects are called.
-func assetNames(c Config) events.Names {
-	return events.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
+func assetNames(c Config) wire.Names {
+	return wire.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
 }
 
 // workerConfig returns what the worker needs of the configuration.
@@ -188,7 +189,7 @@ func workerConfig(c Config, timing timing) events.Config {
 		Provision:   c.Assets.Provision,
 		Concurrency: c.Watch.Concurrency,
 		PollTimeout: c.ModelArts.Timeout,
-		Requests: events.RequestRules{
+		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
 			RoutedChannels: c.Slack.Routes.Channels(),

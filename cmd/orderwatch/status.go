@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 func statusCommand() *cobra.Command {
@@ -58,7 +59,7 @@ NATS is not reached.`,
 
 // noStatus says why it is not known how the installation is.
 func noStatus(err error) error {
-	if answer, ok := errors.AsType[*events.ServiceError](err); ok {
+	if answer, ok := errors.AsType[*wire.ServiceError](err); ok {
 		if answer.Code == http.StatusServiceUnavailable {
 			return fmt.Errorf("a worker answers, but not how the installation is: %s", clean(answer.Reason))
 		}
@@ -71,7 +72,7 @@ func noStatus(err error) error {
 }
 
 // status returns all that a status says, as lines.
-func (p page) status(s events.Status) string {
+func (p page) status(s wire.Status) string {
 	var b strings.Builder
 	plain := func(text string) string { return text }
 	for _, property := range []property{
@@ -97,7 +98,7 @@ func (page) colourIf(wanted bool, colour func(string) string) func(string) strin
 	return func(text string) string { return text }
 }
 
-func showWorkers(w *events.WorkerCount) []string {
+func showWorkers(w *wire.WorkerCount) []string {
 	if w == nil {
 		return nil
 	}
@@ -113,7 +114,7 @@ func showWorkers(w *events.WorkerCount) []string {
 	return []string{fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))}
 }
 
-func (p page) heldAccounts(held []events.HeldAccount) (lines []string) {
+func (p page) heldAccounts(held []wire.HeldAccount) (lines []string) {
 	for _, h := range held {
 		what := "region " + clean(h.Region)
 		if h.ProjectID != "" {
@@ -127,7 +128,7 @@ func (p page) heldAccounts(held []events.HeldAccount) (lines []string) {
 	return append(lines, "ModelArts is asked again by itself; deadlines still count.")
 }
 
-func openWatches(w *events.WatchCount) []string {
+func openWatches(w *wire.WatchCount) []string {
 	if w == nil {
 		return nil
 	}
@@ -138,7 +139,7 @@ func openWatches(w *events.WatchCount) []string {
 	return []string{text}
 }
 
-func lateWatches(w *events.WatchCount) []string {
+func lateWatches(w *wire.WatchCount) []string {
 	switch {
 	case w == nil:
 		return nil
@@ -148,7 +149,7 @@ func lateWatches(w *events.WatchCount) []string {
 	return []string{fmt.Sprintf("%d not polled for more than their interval and a minute; %d ending for over a minute", w.Overdue, w.Stuck)}
 }
 
-func badRecords(w *events.WatchCount) (lines []string) {
+func badRecords(w *wire.WatchCount) (lines []string) {
 	if w == nil {
 		return nil
 	}
@@ -161,7 +162,7 @@ func badRecords(w *events.WatchCount) (lines []string) {
 	return lines
 }
 
-func (p page) untold(u *events.Untold) (lines []string) {
+func (p page) untold(u *wire.Untold) (lines []string) {
 	if u == nil {
 		return nil
 	}
@@ -179,7 +180,7 @@ func (p page) untold(u *events.Untold) (lines []string) {
 	return lines
 }
 
-func slackTroubles(u *events.Untold) []string {
+func slackTroubles(u *wire.Untold) []string {
 	if u == nil {
 		return nil
 	}

@@ -14,12 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func watchCommand() *cobra.Command {
 	var (
-		all    events.WatchRequest // what the requests have in common
+		all    wire.WatchRequest // what the requests have in common
 		labels []string
 		wait   bool
 	)
@@ -122,13 +123,13 @@ func readLabels(texts []string) (map[string]string, error) {
 }
 
 // watchRequests returns a request for each order that is named. One that is named twice counts once.
-func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, args []string) (requests []events.WatchRequest, err error) {
+func watchRequests(c *cobra.Command, config Config, all wire.WatchRequest, args []string) (requests []wire.WatchRequest, err error) {
 	for _, arg := range args {
 		r := all
 		if r.Order, err = parseOrder(c, config, arg); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(requests, func(other events.WatchRequest) bool { return other.Order == r.Order }) {
+		if slices.ContainsFunc(requests, func(other wire.WatchRequest) bool { return other.Order == r.Order }) {
 			continue
 		}
 		if r.RequestID == "" {
@@ -154,7 +155,7 @@ func watchRequests(c *cobra.Command, config Config, all events.WatchRequest, arg
 var billingID = regexp.MustCompile(`^CS[0-9]+$`)
 
 // warnOfBilling says which orders have names that look like something else.
-func warnOfBilling(w io.Writer, requests []events.WatchRequest) {
+func warnOfBilling(w io.Writer, requests []wire.WatchRequest) {
 	for _, r := range requests {
 		if billingID.MatchString(r.Name) {
 			fmt.Fprintf(w, "orderwatch: %s looks like a billing order id; ModelArts knows an order by its orderName\n", r.Name)
@@ -186,7 +187,7 @@ func flagError(c *cobra.Command, err error) error {
 const publishTime = 30 * time.Second
 
 // publishAll stores the requests, and calls stored for each.
-func publishAll(ctx context.Context, s *session, requests []events.WatchRequest, stored func(events.WatchRequest, uint64)) error {
+func publishAll(ctx context.Context, s *session, requests []wire.WatchRequest, stored func(wire.WatchRequest, uint64)) error {
 	for _, r := range requests {
 		limited, cancel := context.WithTimeout(ctx, publishTime)
 		sequence, err := s.Publish(limited, r)
@@ -210,8 +211,8 @@ const rejectedHint = `A worker that finds a request wrong rejects it, and says w
   orderwatch events --kind rejected`
 
 // storedPrinter returns what tells that a request is stored.
-func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, uint64) {
-	return func(r events.WatchRequest, sequence uint64) {
+func storedPrinter(w io.Writer, format outputFormat) func(wire.WatchRequest, uint64) {
+	return func(r wire.WatchRequest, sequence uint64) {
 		if format == jsonOutput {
 			printStored(w, r, sequence)
 			return
@@ -221,7 +222,7 @@ func storedPrinter(w io.Writer, format outputFormat) func(events.WatchRequest, u
 }
 
 // printStored writes the line that programs read when a request is stored.
-func printStored(w io.Writer, r events.WatchRequest, sequence uint64) {
+func printStored(w io.Writer, r wire.WatchRequest, sequence uint64) {
 	printJSON(w, struct {
 		watcher.Order
 		RequestID string `json:"request_id"`

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -41,7 +41,7 @@ func (w *waiting) result() error {
 
 // place returns which of the orders it is on the command line.
 func (w *waiting) place(order watcher.Order) int {
-	return slices.IndexFunc(w.requests, func(r events.WatchRequest) bool { return r.Order == order })
+	return slices.IndexFunc(w.requests, func(r wire.WatchRequest) bool { return r.Order == order })
 }
 
 // exitCodes are those of the outcomes.

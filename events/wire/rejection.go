@@ -1,12 +1,13 @@
-package events
+package wire
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -14,8 +15,8 @@ import (
 // maxRejectedBody is how much of a rejected message the event carries, in bytes.
 const maxRejectedBody = 8 << 10
 
-// A rejection is the data of an orders.rejected event.
-type rejection struct {
+// A Rejection is the data of an orders.rejected event: why a message is no request.
+type Rejection struct {
 	Reason    string    `json:"reason"`
 	Field     string    `json:"field"` // empty where the whole body is meant
 	RequestID string    `json:"request_id"`
@@ -26,28 +27,21 @@ type rejection struct {
 	Truncated bool      `json:"body_truncated"`
 }
 
-// reject publishes why the message is no request. It may be called again after a crash; the
-// event's id is the same then.
-func (s *store) reject(ctx context.Context, m incoming, why *watcher.FieldError) error {
-	body, encoding, truncated := excerpt(m.body)
-	r := rejection{
-		Reason: why.Error(), Field: why.Field, RequestID: m.requestID(),
-		Sequence: m.sequence, Received: m.stored.UTC(),
+// RejectedEvent returns the message that says why another is no request, at the time. For the same message its id
+// is the same.
+func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
+	body, encoding, truncated := excerpt(m.Body)
+	r := Rejection{
+		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(),
+		Sequence: m.Sequence, Received: m.Stored.UTC(),
 		Body: body, Encoding: encoding, Truncated: truncated,
 	}
-	id := fmt.Sprintf("r_%d-%d", m.sequence, m.stored.UnixMilli())
-	e := newEvent(typeRejected, id, s.now())
+	e := newEvent(typeRejected, fmt.Sprintf("r_%d-%d", m.Sequence, m.Stored.UnixMilli()), at)
 	if name := m.orderName(); name != "" {
 		e.SetSubject(name)
 	}
 	_, attributes, _ := m.unwrap() // as far as it can be read
-	event, err := message(s.names.rejected(), e, m.trace(attributes), r)
-	if err != nil {
-		return err
-	}
-	_, err = s.publish(ctx, s.names.eventStream(), event)
-	passed("rejection", "stored", err)
-	return err
+	return message(n.Rejected(), e, m.trace(attributes), r)
 }
 
 // excerpt returns the head of a body, as text where it is UTF-8.

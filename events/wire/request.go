@@ -1,4 +1,4 @@
-package events
+package wire
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,8 +25,8 @@ import (
 // maxRequest is the largest body of a request, in bytes.
 const maxRequest = 64 << 10
 
-// RequestRules say which requests are right.
-type RequestRules struct {
+// Rules say which requests are right.
+type Rules struct {
 	Regions        []string      // the configured ones
 	DefaultProject string        // of a request that names none; empty makes project_id required
 	TimeoutMax     time.Duration // the longest timeout
@@ -33,22 +34,62 @@ type RequestRules struct {
 	RoutedChannels []string      // those of the routes, in which people can be told again, too
 }
 
-// incoming is a message that is perhaps a request.
-type incoming struct {
-	body   []byte
-	header nats.Header
-	stored time.Time // by the server's clock
-	// sequence is its sequence in the stream; 0 where it came as a request of the service.
-	sequence uint64
-	// made is the id of the request where nothing in the message names one: the same whenever the
-	// message is delivered.
-	made string
+// A WatchRequest is a request to watch an order, as a client publishes it. Empty fields take the
+// defaults of the installation.
+type WatchRequest struct {
+	watcher.Order
+	Region        string            `json:"region,omitempty"`
+	RequestID     string            `json:"request_id"` // required: by it several tries are one request
+	RequestedBy   string            `json:"requested_by,omitempty"`
+	Link          string            `json:"link,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	ExpectedItems int               `json:"expected_items,omitempty"`
+	Timeout       string            `json:"timeout,omitempty"` // a Go duration
+	SlackChannel  string            `json:"slack_channel,omitempty"`
 }
 
-// decode reads a request. The error is a *[watcher.FieldError].
-func (rules RequestRules) decode(m incoming) (watcher.Ask, error) {
+// Check returns a *[watcher.FieldError] where no installation would take the request. Which regions and
+// channels there are, and the longest timeout, only the worker knows.
+func (r WatchRequest) Check() error {
+	const longest = time.Duration(math.MaxInt64)
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if r.RequestID == "" {
+		return &watcher.FieldError{Field: "request_id", Reason: "is required"}
+	}
+	rules := Rules{Regions: []string{r.Region}, SlackChannels: []string{r.SlackChannel}, TimeoutMax: longest}
+	_, err = rules.Decode(Incoming{Body: body})
+	return err
+}
+
+// Incoming is a message that is perhaps a request.
+type Incoming struct {
+	Body   []byte
+	Header nats.Header
+	Stored time.Time // by the server's clock
+	// Sequence is its sequence in the stream; 0 where it came as a request of the service.
+	Sequence uint64
+	// MadeID is the id of the request where nothing in the message names one: the same whenever the
+	// message is delivered.
+	MadeID string
+}
+
+// Delivered returns a message of the stream of requests.
+func Delivered(m *nats.Msg) (Incoming, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return Incoming{}, fmt.Errorf("read metadata of a request: %w", err)
+	}
+	sequence, at := meta.Sequence.Stream, meta.Timestamp.UTC().Truncate(time.Millisecond)
+	return Incoming{Body: m.Data, Header: m.Header, Sequence: sequence, Stored: at, MadeID: streamID(sequence, at)}, nil
+}
+
+// Decode reads a request to watch an order. The error is a *[watcher.FieldError].
+func (rules Rules) Decode(m Incoming) (watcher.Ask, error) {
 	ask := watcher.Ask{Order: watcher.Order{ProjectID: rules.DefaultProject}}
-	ask.Request.ReceivedAt = m.stored.UTC()
+	ask.Request.ReceivedAt = m.Stored.UTC()
 	body, attributes, err := m.unwrap()
 	if err != nil {
 		return ask, err
@@ -73,7 +114,7 @@ func (rules RequestRules) decode(m incoming) (watcher.Ask, error) {
 }
 
 // decodeFields reads the request's fields into ask.
-func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
+func (rules Rules) decodeFields(body []byte, ask *watcher.Ask) error {
 	return eachField(body, "", func(name string, value json.RawMessage) error {
 		switch name {
 		case "project_id":
@@ -87,7 +128,7 @@ func (rules RequestRules) decodeFields(body []byte, ask *watcher.Ask) error {
 		case "requested_by":
 			return text(name, value, 200, &ask.Request.RequestedBy)
 		case "link":
-			return linkOf(value, &ask.Request.Link)
+			return link(value, &ask.Request.Link)
 		case "labels":
 			return labels(value, &ask.Request.Labels)
 		case "expected_items":
@@ -201,7 +242,7 @@ func invisible(r rune) bool {
 	return r != nonJoiner && r != joiner && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-func (rules RequestRules) region(value json.RawMessage, to *string) error {
+func (rules Rules) region(value json.RawMessage, to *string) error {
 	if err := text("region", value, 64, to); err != nil {
 		return err
 	}
@@ -211,7 +252,7 @@ func (rules RequestRules) region(value json.RawMessage, to *string) error {
 	return nil
 }
 
-func linkOf(value json.RawMessage, to *string) error {
+func link(value json.RawMessage, to *string) error {
 	if err := text("link", value, 2000, to); err != nil {
 		return err
 	}
@@ -267,7 +308,7 @@ func wholeNumber(field string, value json.RawMessage, least, most int, to *int) 
 	return nil
 }
 
-func (rules RequestRules) timeout(value json.RawMessage, to *time.Duration) error {
+func (rules Rules) timeout(value json.RawMessage, to *time.Duration) error {
 	var s string
 	if err := text("timeout", value, 64, &s); err != nil {
 		return err
@@ -279,7 +320,7 @@ func (rules RequestRules) timeout(value json.RawMessage, to *time.Duration) erro
 	return nil
 }
 
-func (rules RequestRules) slackChannel(value json.RawMessage, to *string) error {
+func (rules Rules) slackChannel(value json.RawMessage, to *string) error {
 	if err := text("slack_channel", value, 64, to); err != nil {
 		return err
 	}
@@ -290,14 +331,14 @@ func (rules RequestRules) slackChannel(value json.RawMessage, to *string) error 
 }
 
 // defaultID returns the id of a request that names none: the same whenever it is delivered.
-func (m incoming) defaultID(a attributes) (string, error) {
-	if id := m.header.Get(nats.MsgIdHdr); id != "" {
+func (m Incoming) defaultID(a attributes) (string, error) {
+	if id := m.Header.Get(nats.MsgIdHdr); id != "" {
 		return id, checkText(nats.MsgIdHdr, id, 128)
 	}
 	if a != nil {
 		return a.id()
 	}
-	return m.made, nil
+	return m.MadeID, nil
 }
 
 // streamID returns the id of a request that is the message with this sequence, and names none.
@@ -305,8 +346,8 @@ func streamID(sequence uint64, stored time.Time) string {
 	return fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
 }
 
-// requestID returns the id of what is perhaps a request, as far as it can be read.
-func (m incoming) requestID() string {
+// RequestID returns the id of what is perhaps a request, as far as it can be read.
+func (m Incoming) RequestID() string {
 	if id := m.peek("request_id"); id != "" {
 		return id
 	}
@@ -317,14 +358,14 @@ func (m incoming) requestID() string {
 	if id, err := m.defaultID(attributes); err == nil {
 		return id
 	}
-	return m.made
+	return m.MadeID
 }
 
 // orderName returns the order that is perhaps meant, as far as it can be read.
-func (m incoming) orderName() string { return m.peek("order_name") }
+func (m Incoming) orderName() string { return m.peek("order_name") }
 
 // peek returns a field of what is perhaps a request, where it is a short and readable text.
-func (m incoming) peek(field string) string {
+func (m Incoming) peek(field string) string {
 	body, _, _ := m.unwrap() // what could be read of it
 	var fields map[string]json.RawMessage
 	if len(body) > maxRequest || json.Unmarshal(body, &fields) != nil {

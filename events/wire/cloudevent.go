@@ -1,4 +1,4 @@
-package events
+package wire
 
 import (
 	"encoding/base64"
@@ -17,7 +17,7 @@ import (
 // typeWatch is the type of a request that is a CloudEvent.
 const typeWatch = "io.orderwatch.order.watch.v1"
 
-// Attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be
+// attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be
 // one, in structured mode (the body is the whole event) or in binary mode (the body is the data, and
 // the attributes are headers that begin with ce-): CloudEvents 1.0, its JSON format and its protocol
 // binding for NATS.
@@ -25,21 +25,21 @@ type attributes map[string]string
 
 // unwrap returns the request in the message, and the attributes of the CloudEvent that carries it;
 // nil where none does. The error is a *[watcher.FieldError].
-func (m incoming) unwrap() (body []byte, a attributes, err error) {
-	if len(m.body) > maxRequest {
-		return m.body, nil, &watcher.FieldError{Reason: fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.body), maxRequest)}
+func (m Incoming) unwrap() (body []byte, a attributes, err error) {
+	if len(m.Body) > maxRequest {
+		return m.Body, nil, &watcher.FieldError{Reason: fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.Body), maxRequest)}
 	}
 	contentType, err := m.one("Content-Type")
 	if err != nil {
-		return m.body, nil, err
+		return m.Body, nil, err
 	}
 	if kind, ok := strings.CutPrefix(strings.ToLower(contentType), "application/cloudevents"); ok {
 		if kind, _, _ = strings.Cut(kind, ";"); strings.TrimSpace(kind) != "+json" {
-			return m.body, nil, &watcher.FieldError{Field: "Content-Type", Reason: "must be application/cloudevents+json for a CloudEvent in structured mode"}
+			return m.Body, nil, &watcher.FieldError{Field: "Content-Type", Reason: "must be application/cloudevents+json for a CloudEvent in structured mode"}
 		}
-		body, a, err = structured(m.body)
+		body, a, err = structured(m.Body)
 	} else {
-		body = m.body
+		body = m.Body
 		if a, err = m.binary(); a != nil {
 			a["datacontenttype"] = contentType
 		}
@@ -103,8 +103,8 @@ var (
 )
 
 // binary returns the attributes of a CloudEvent in binary mode; nil where the message is none.
-func (m incoming) binary() (a attributes, err error) {
-	for name := range m.header {
+func (m Incoming) binary() (a attributes, err error) {
+	for name := range m.Header {
 		attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-")
 		if !ok {
 			continue
@@ -125,9 +125,9 @@ func (m incoming) binary() (a attributes, err error) {
 }
 
 // one returns the header, whose name may be written in any case, empty where there is none.
-func (m incoming) one(name string) (string, error) {
+func (m Incoming) one(name string) (string, error) {
 	var found []string
-	for key, values := range m.header {
+	for key, values := range m.Header {
 		if strings.EqualFold(key, name) {
 			found = append(found, values...)
 		}
@@ -175,7 +175,7 @@ func (a attributes) id() (string, error) {
 
 // trace returns the trace context of the message: that of its headers, or, where they have none, of
 // the CloudEvent. What is no trace context is none: it belongs to the tracing, not to the request.
-func (m incoming) trace(a attributes) watcher.Trace {
+func (m Incoming) trace(a attributes) watcher.Trace {
 	parent, err := m.one("traceparent")
 	state, errState := m.one("tracestate")
 	if err != nil || errState != nil || parent == "" {
