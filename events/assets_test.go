@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -282,7 +282,7 @@ func TestUnfit(t *testing.T) {
 			cfg.Names = wire.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.PollTimeout = 15 * time.Second
 			err := parts{url: s.ClientURL(), config: cfg, orders: idleCloud()}.unfit(t)
-			if !errors.Is(err, events.ErrUnfit) {
+			if !errors.Is(err, store.ErrUnfit) {
 				t.Fatalf("Run returned %v; want an ErrUnfit", err)
 			}
 			for _, word := range []string{test.name, test.setting + " is ", test.found, "wanted is ", test.wanted} {
@@ -444,7 +444,7 @@ func TestUnfitServer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := parts{url: test.url, config: config(), orders: idleCloud()}.unfit(t)
-			if !errors.Is(err, events.ErrUnfit) {
+			if !errors.Is(err, store.ErrUnfit) {
 				t.Fatalf("Run returned %v; want an ErrUnfit", err)
 			}
 			for _, word := range test.words {
@@ -496,7 +496,7 @@ func TestAtLeast(t *testing.T) {
 		{"2.12.0", true}, {"2.12.0-RC.3", true}, {"2.15.2", true}, {"2.100.0", true}, {"3.0.0", true}, {"3", true},
 		{"2.11.99", false}, {"2.9.25", false}, {"1.13.0", false}, {"2", false}, {"", false}, {"dev", false},
 	} {
-		if got := events.AtLeast(test.version, "2.12"); got != test.want {
+		if got := store.AtLeast(test.version, "2.12"); got != test.want {
 			t.Errorf("%q is at least 2.12: %t; want %t", test.version, got, test.want)
 		}
 	}

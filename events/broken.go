@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -22,8 +22,8 @@ import (
 // other workers read it.
 type brokenRecords struct {
 	log    *slog.Logger
-	store  *store
-	clock  *Clock
+	store  *store.Store
+	clock  *store.Clock
 	policy func() watcher.Policy
 	number func(int) // is told how many there are
 
@@ -43,45 +43,25 @@ type suspicion struct {
 	since    time.Time // when this patrol found it first, by the process's clock
 }
 
-func newBrokenRecords(log *slog.Logger, s *store, clock *Clock) *brokenRecords {
-	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.payload.limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
+func newBrokenRecords(log *slog.Logger, s *store.Store, clock *store.Clock) *brokenRecords {
+	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.Limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
 }
 
 // Bounds of what is remembered.
 const (
-	mostBroken   = 200     // records in the list, and suspicions in one round
-	mostRequests = 50      // ids of requests of each
-	mostKept     = 8 << 20 // bytes of events that are read for one order
+	mostBroken   = 200 // records in the list, and suspicions in one round
+	mostRequests = 50  // ids of requests of each
 )
 
-// brokenKey is the key of the list in the bucket; keptPrefix begins the keys of bytes that were moved aside.
-// No project's id holds a "=".
-const (
-	brokenKey  = "broken"
-	keptPrefix = "=broken."
-)
+// keptPrefix begins the keys of the bytes of records that were moved aside. No project's id holds a "=".
+const keptPrefix = "=broken."
 
 // begin begins a round.
 func (b *brokenRecords) begin(ctx context.Context) error {
 	b.round = make(map[watcher.Order]suspicion)
 	var err error
-	b.list, b.kept, err = b.store.brokenList(ctx)
+	b.list, b.kept, err = b.store.BrokenList(ctx)
 	return err
-}
-
-// brokenList reads what is remembered of broken records, and its revision.
-func (s *store) brokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
-	m, err := s.last(ctx, s.names.RecordStream(), s.names.Record(brokenKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	if json.Unmarshal(m.Data, &list) != nil {
-		list = nil // it is found anew
-	}
-	return list, m.Sequence, nil
 }
 
 // suspect takes what cannot be read, or is not there.
@@ -90,15 +70,15 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 	if known && before.revision == revision {
 		b.round[order] = before
 	} else if len(b.round) < mostBroken {
-		b.round[order] = suspicion{revision, stored, b.clock.local()}
+		b.round[order] = suspicion{revision, stored, b.clock.Local()}
 	}
 }
 
 // lookForLoss finds out whether all records were lost. It does so after the round has read: an absence before
 // that is seen here, too.
 func (b *brokenRecords) lookForLoss(ctx context.Context) error {
-	names := b.store.names
-	kept, err := b.store.keptLedger(ctx, names.RecordStream(), names.Record(ledgerKey))
+	names := b.store.Names
+	kept, err := ledgerAt(ctx, b.store, names.RecordStream(), names.Record(ledgerKey))
 	if err != nil {
 		return err
 	}
@@ -133,9 +113,7 @@ func (b *brokenRecords) end(ctx context.Context) error {
 	if err != nil || string(after) == string(before) {
 		return errors.Join(failed, err)
 	}
-	names := b.store.names
-	_, err = b.store.publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(brokenKey)), Data: after}, jetstream.WithExpectLastSequencePerSubject(b.kept))
-	return errors.Join(failed, err)
+	return errors.Join(failed, b.store.SetBrokenList(ctx, b.list, b.kept))
 }
 
 // forget leaves out what has a record again.
@@ -162,7 +140,7 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
 		return nil // it is another since, or cannot be read at the moment
 	}
-	if b.losing && s.revision == 0 && b.clock.local().Sub(s.since) < b.store.timing.Broken {
+	if b.losing && s.revision == 0 && b.clock.Local().Sub(s.since) < b.store.Timing.Broken {
 		return nil
 	}
 	known := slices.IndexFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
@@ -203,11 +181,11 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 // ripe reports whether the record has been broken for long enough: by the time at which it was stored,
 // and, for half of that at least, in the rounds of this patrol, whatever the clocks say.
 func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
-	bound := b.store.timing.Broken
-	if b.clock.local().Sub(s.since) < bound/2 {
+	bound := b.store.Timing.Broken
+	if b.clock.Local().Sub(s.since) < bound/2 {
 		return false, nil
 	}
-	consumer, err := b.store.js.Consumer(ctx, b.store.names.WakeupStream(), pollerConsumer)
+	consumer, err := b.store.JS.Consumer(ctx, b.store.Names.WakeupStream(), wire.PollerConsumer)
 	if err != nil {
 		return false, err
 	}
@@ -217,8 +195,8 @@ func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 
 // move puts a record in the place of the broken one, whose bytes it keeps under another key first.
 func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, found watcher.Broken) error {
-	names := b.store.names
-	m, err := b.store.last(ctx, names.RecordStream(), names.Record(known.Key()))
+	names := b.store.Names
+	m, err := b.store.Last(ctx, names.RecordStream(), names.Record(known.Key()))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
@@ -227,7 +205,7 @@ func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, foun
 	}
 	if len(m.Data) > 0 {
 		kept := keptPrefix + known.Key()
-		if _, err := b.store.publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(kept)), Data: m.Data}); err != nil {
+		if _, err := b.store.Publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(kept)), Data: m.Data}); err != nil {
 			return err
 		}
 		known.Kept = kept
@@ -246,10 +224,10 @@ func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, foun
 func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspicion, why error) (watcher.Broken, error) {
 	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: brokenWhy(why)}
 	var err error
-	if found.Highest, found.WatchID, err = b.store.highest(ctx, order); err != nil {
+	if found.Highest, found.WatchID, err = b.store.HighestOf(ctx, order); err != nil {
 		return found, err
 	}
-	if err := b.store.asked(ctx, &found); err != nil {
+	if err := asked(ctx, b.store, &found); err != nil {
 		return found, err
 	}
 	if found.WatchID == "" {
@@ -267,9 +245,9 @@ func brokenWhy(err error) string {
 }
 
 // asked fills in the requests that the order's events name.
-func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
+func asked(ctx context.Context, s *store.Store, found *watcher.Broken) error {
 	answered := make(map[string]bool)
-	err := s.eachEvent(ctx, s.names.Completed("*", found.Key()), func(encoded []byte) {
+	err := s.EachEvent(ctx, s.Names.Completed("*", found.Key()), func(encoded []byte) {
 		c, err := wire.Decode[watcher.Completion](encoded)
 		if err != nil {
 			return
@@ -286,7 +264,7 @@ func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 		return err
 	}
 	scheduled := found.WatchID != ""
-	return s.eachEvent(ctx, s.names.Progress(found.Key()), func(encoded []byte) {
+	return s.EachEvent(ctx, s.Names.Progress(found.Key()), func(encoded []byte) {
 		g, err := wire.Decode[watcher.Progress](encoded)
 		if err != nil {
 			return
@@ -302,35 +280,6 @@ func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 			}
 		}
 	})
-}
-
-// eachEvent hands the events on the subject to f, oldest first.
-func (s *store) eachEvent(ctx context.Context, subject string, f func([]byte)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for next, read := uint64(1), 0; ; {
-		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.EventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
-		if err != nil {
-			return fmt.Errorf("read events on %s: %w", subject, err)
-		}
-		n := 0
-		for m, err := range batch {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read events on %s: %w", subject, err)
-			}
-			f(m.Data)
-			n, read, next = n+1, read+len(m.Data), m.Sequence+1
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("read events on %s: %w", subject, ctx.Err())
-		}
-		if n == 0 || read > mostKept*8 {
-			return nil
-		}
-	}
 }
 
 func idsOf(requests []watcher.Request) []string {

@@ -21,7 +21,7 @@ import (
 )
 
 // brokenConfig is quick to move a broken record aside.
-func brokenConfig() events.Config {
+func brokenConfig() settings {
 	cfg := config()
 	cfg.PollTimeout = 50 * time.Millisecond
 	cfg.Timing.AckWait = 1200 * time.Millisecond

@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // A Permission is what the user of a worker must be allowed.
@@ -75,7 +77,7 @@ func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.O
 
 // try finds out whether the user who logs in so has the permissions that are listed.
 func (i *Inspector) try(ctx context.Context, list []Permission, url string, login ...nats.Option) error {
-	ctx, cancel := context.WithTimeout(ctx, i.config.Timing.Request)
+	ctx, cancel := context.WithTimeout(ctx, i.store.Timing.Request)
 	defer cancel()
 	var mu sync.Mutex
 	violations := make(map[violation]bool)
@@ -174,12 +176,12 @@ func refused(subject, reply string) *nats.Msg {
 // respond sends the user something with a reply subject, on which it may not publish otherwise, and
 // lets it reply. To have it sent twice would use up the permission, which is for one reply.
 func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (Grant, error) {
-	n := i.config.Names
+	n := i.store.Names
 	if n.Domain != "" { // what is written to a bucket comes back on another subject
 		return NotTried, nil
 	}
-	hold := n.Account(holdKeys + probeToken)
-	s, err := nc.SubscribeSync(n.Account(holdKeys + ">"))
+	hold := n.Account(store.HoldKeys + probeToken)
+	s, err := nc.SubscribeSync(n.Account(store.HoldKeys + ">"))
 	if err != nil {
 		return "", err
 	}
@@ -205,19 +207,19 @@ func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (G
 
 // permissions lists what workers need, and whoever inspects.
 func (i *Inspector) permissions() []Permission {
-	n := i.config.Names
+	n := i.store.Names
 	var list []Permission
 	add := func(verb Verb, need Need, subjects ...string) {
 		for _, s := range subjects {
 			list = append(list, Permission{Verb: verb, Subject: s, Need: need})
 		}
 	}
-	streams := i.config.streams()
+	streams := i.store.Streams()
 	for _, s := range streams {
 		add(Publishes, NeedAlways, n.API("STREAM.INFO."+s.Name))
 	}
 	for _, s := range streams {
-		c, ok := i.config.consumers()[s.Name]
+		c, ok := i.store.Consumers()[s.Name]
 		if !ok {
 			continue
 		}
@@ -239,19 +241,19 @@ func (i *Inspector) permissions() []Permission {
 		}
 	}
 	list = append(list, i.inbox())
-	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(holdKeys+">"))
+	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(store.HoldKeys+">"))
 	add(Responds, NeedAlways, "")
-	if i.config.Provision {
+	if i.store.Provision {
 		for _, s := range streams {
 			add(Publishes, NeedProvision, n.API("STREAM.CREATE."+s.Name))
-			if c, ok := i.config.consumers()[s.Name]; ok {
+			if c, ok := i.store.Consumers()[s.Name]; ok {
 				add(Publishes, NeedProvision, n.API("CONSUMER.CREATE."+s.Name+"."+c.Durable))
 			}
 		}
 	}
 	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service)
 	work := []string{
-		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + intakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + pollerConsumer),
+		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + wire.IntakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + wire.PollerConsumer),
 		n.Write(n.Record(">")), n.Waiting(">"), n.Due(">"),
 	}
 	for at := range list {

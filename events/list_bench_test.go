@@ -5,7 +5,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -14,14 +13,8 @@ import (
 func BenchmarkList(b *testing.B) {
 	const records = 100_000
 	s := startServer(b, b.TempDir(), -1)
-	nc, js := connect(b, s)
-	if err := events.Provision(b.Context(), config(), js); err != nil {
-		b.Fatal(err)
-	}
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		b.Fatal(err)
-	}
+	nc, _ := connect(b, s)
+	store := provided(b, nc, config())
 	var writing sync.WaitGroup
 	for first := range 20 {
 		writing.Go(func() {
@@ -43,7 +36,7 @@ func BenchmarkList(b *testing.B) {
 		query.Limit = 100
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if answer, err := events.List(b.Context(), store, query); err != nil || len(answer.Watches) != 100 {
+				if answer, err := store.List(b.Context(), query, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
 					b.Fatal(len(answer.Watches), err)
 				}
 			}

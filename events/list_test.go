@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -36,7 +37,7 @@ func aRecord(second int, state watcher.State, project, env string) watcher.Watch
 }
 
 // keep stores the records in any order.
-func keep(t testing.TB, store events.Store, records []watcher.Watch) {
+func keep(t testing.TB, store *store.Store, records []watcher.Watch) {
 	t.Helper()
 	records = slices.Clone(records)
 	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
@@ -73,10 +74,7 @@ func TestList(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, quiet(), &orders{show: never})
 	nc, js := connect(t, s)
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, config(), store.NewClock(nil))
 	var records []watcher.Watch
 	want := map[string][]string{}
 	for i := 349; i >= 0; i-- {
@@ -133,10 +131,7 @@ func TestListOfLargeWatches(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, quiet(), &orders{show: never})
 	nc, _ := connect(t, s)
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, config(), store.NewClock(nil))
 	var records []watcher.Watch
 	for i := range 8 {
 		w := aRecord(i, watcher.Watching, project, "prod")
@@ -156,17 +151,12 @@ func TestListOfLargeWatches(t *testing.T) {
 func TestListWhileWritten(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
-	if err := events.Provision(t.Context(), config(), js); err != nil {
-		t.Fatal(err)
-	}
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, _ := connect(t, s)
+	store := provided(t, nc, config())
 	const records = 200
 	revisions := make([]watcher.Revision, records)
 	write := func(i int) {
+		var err error
 		if revisions[i], err = store.Write(t.Context(), aRecord(i, watcher.Watching, project, "prod"), revisions[i]); err != nil {
 			t.Error(err)
 		}
@@ -190,7 +180,7 @@ func TestListWhileWritten(t *testing.T) {
 	defer close(stop)
 	for _, limit := range []int{records, 50, 99} {
 		for range 20 {
-			answer, err := events.List(t.Context(), store, wire.ListQuery{Limit: limit})
+			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, watcher.Policy{MaxPayload: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -21,7 +22,7 @@ import (
 // itself after the server, the stream's leader or the consumer went away.
 type loop struct {
 	log      *slog.Logger
-	timing   Timing
+	timing   store.Timing
 	js       jetstream.JetStream
 	stream   string
 	consumer string
@@ -197,7 +198,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.healthy()
 	defer l.keep(m, ackWait)()
-	passed(l.consumer, "taken", nil)
+	store.Passed(l.consumer, "taken", nil)
 	defer func() {
 		if defect := recover(); defect != nil {
 			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject, "panic", defect, "stack", string(debug.Stack()))
@@ -245,7 +246,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if l.settled != nil {
 		l.settled(v)
 	}
-	passed(l.consumer, "settling", nil)
+	store.Passed(l.consumer, "settling", nil)
 	var err error
 	switch v.Action {
 	case watcher.Ack:
@@ -255,7 +256,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	case watcher.PutBack:
 		err = l.putBack(m, v)
 	}
-	passed(l.consumer, "settled", err)
+	store.Passed(l.consumer, "settled", err)
 	if err != nil {
 		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 	}

@@ -3,17 +3,16 @@ package events
 import (
 	"strings"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 )
 
 // needs are the subjects that a worker must be allowed to publish on.
 type needs []string
 
-// needed returns those of a worker on the connection.
-func needed(config Config, nc *nats.Conn) (list needs) {
-	for _, p := range (&Inspector{config: config, nc: nc}).permissions() {
+// needed returns those of a worker on the store.
+func needed(s *store.Store) (list needs) {
+	for _, p := range Over(s).permissions() {
 		if p.Verb == Publishes && p.Need != NeedDoctor {
 			list = append(list, p.Subject)
 		}

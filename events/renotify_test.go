@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -197,10 +197,7 @@ func TestUndelivered(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, config(), idleCloud())
 	nc, js := connect(t, s)
-	u, err := events.NewUndelivered(slog.New(slog.DiscardHandler), config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := openStore(t, nc, config(), store.NewClock(nil))
 	now := time.Now().UTC()
 	ofWatch := watcher.UndeliveredMessage{
 		ID: "watch.w_1.C0ONCALL", WatchID: "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", ProjectID: project, OrderName: "order.a", Outcome: watcher.AllFailed,
@@ -217,7 +214,7 @@ func TestUndelivered(t *testing.T) {
 		t.Fatalf("the events are %+v", list)
 	}
 	var got []watcher.UndeliveredMessage
-	err = client(t, nc).Follow(t.Context(), events.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e events.Event) error {
+	err := client(t, nc).Follow(t.Context(), events.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e events.Event) error {
 		m, ok := e.Undelivered()
 		if !ok {
 			return fmt.Errorf("event %s is of another type", e.ID())

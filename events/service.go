@@ -21,6 +21,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -29,10 +30,9 @@ import (
 // each request is answered by one of them. An endpoint answers one request at a time.
 type service struct {
 	log     *slog.Logger
-	names   wire.Names
 	rules   wire.Rules
 	intake  *watcher.Intake
-	store   *store
+	store   *store.Store
 	mayTake func() error // why nothing may be written now; nil where it may
 	answers *prometheus.CounterVec
 	busy    sync.RWMutex // held for reading while a request is carried out
@@ -55,14 +55,14 @@ func (s *service) endpoints() map[string]func(context.Context, micro.Request) (a
 // begin makes the service answer until it is stopped. Requests are carried out under ctx.
 func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (micro.Service, error) {
 	running, err := micro.AddService(nc, micro.Config{
-		Name: s.names.Service, Version: wire.Semantic(version),
+		Name: s.store.Names.Service, Version: wire.Semantic(version),
 		Description: "Watches ModelArts orders until they have ended",
-		Metadata:    map[string]string{"requests": s.names.Watch(), "events": s.names.EventStream()},
+		Metadata:    map[string]string{"requests": s.store.Names.Watch(), "events": s.store.Names.EventStream()},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin the service %s: %w", s.names.Service, err)
+		return nil, fmt.Errorf("begin the service %s: %w", s.store.Names.Service, err)
 	}
-	group := running.AddGroup(s.names.Service)
+	group := running.AddGroup(s.store.Names.Service)
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
@@ -70,7 +70,7 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
 		if err := group.AddEndpoint(name, handler, schemas); err != nil {
-			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.names.Service, name, err), running.Stop())
+			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.store.Names.Service, name, err), running.Stop())
 		}
 	}
 	return running, nil
@@ -147,7 +147,7 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	case err != nil:
 		return nil, err
 	case admission == watcher.Defer:
-		return nil, &wire.ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.names.Watch() + ", where it waits for its turn, or ask again when the watch has ended"}
+		return nil, &wire.ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.store.Names.Watch() + ", where it waits for its turn, or ask again when the watch has ended"}
 	}
 	answer := wire.Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
 	if !w.Answers(ask.Request.ID) { // an earlier one did
@@ -209,7 +209,7 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 // shown returns the snapshot of the record, as large as the server takes now.
 func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
 	shown := s.intake.Policy.Snapshot(w)
-	if encoded, err := json.Marshal(shown); err == nil && !s.store.payload.fits(ctx, len(encoded)+headerRoom) {
+	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
 		return s.intake.Policy.Snapshot(w)
 	}
 	return shown
@@ -217,7 +217,7 @@ func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
 
 // noRecord says why an order has no record: one whose wake-ups are still there had one.
 func (s *service) noRecord(ctx context.Context, order watcher.Order) error {
-	number, watchID, err := s.store.highest(ctx, order)
+	number, watchID, err := s.store.HighestOf(ctx, order)
 	switch {
 	case err != nil:
 		return err
@@ -241,11 +241,11 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.store.timing.List)
+	ctx, cancel := context.WithTimeout(ctx, s.store.Timing.List)
 	defer cancel()
-	answer, err := s.store.list(ctx, q, s.intake.Policy)
+	answer, err := s.store.List(ctx, q, s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.timing.List)}
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.Timing.List)}
 	}
 	return answer, err
 }
@@ -293,7 +293,7 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, sequence, err := s.store.findCompletion(ctx, q)
+	c, sequence, err := s.store.FindCompletion(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
 		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: orEmpty(q.Channels),
 	}
-	if err := s.store.renotify(ctx, c, again); err != nil {
+	if err := s.store.Renotify(ctx, c, again); err != nil {
 		return nil, err
 	}
 	return wire.Renotified{Order: c.Order(), WatchID: c.WatchID, Outcome: c.Outcome, CompletedAt: c.CompletedAt, RequestID: again.ID}, nil

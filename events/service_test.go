@@ -52,7 +52,7 @@ func orderBody(name, more string) string {
 func never(watcher.Order, int) (watcher.Answer, error) { return answer(watcher.Processing), nil }
 
 // quiet are settings with long intervals: nothing is polled between what a test asks.
-func quiet() events.Config {
+func quiet() settings {
 	cfg := config()
 	cfg.Policy.Backoff.Initial, cfg.Policy.Backoff.Max = time.Hour, time.Hour
 	return cfg

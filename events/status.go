@@ -24,15 +24,15 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	if err := wire.CheckStatus(r.Data()); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.config.Timing.List)
+	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
 	s := wire.Status{Held: w.heldAccounts(w.clock.Now())}
-	if w.accounts.blind.Load() {
+	if w.accounts.Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
-		s.Workers = w.accounts.count(wire.Semantic(w.config.Version))
+		s.Workers = w.accounts.Count(wire.Semantic(w.store.Version))
 	}
-	seen, err := w.inspector().Watches(ctx)
+	seen, err := Over(w.store).Watches(ctx)
 	missed(&s, "the watches", err)
 	missed(&s, "the list of broken records", seen.BrokenErr)
 	if err == nil {
@@ -53,9 +53,9 @@ func missed(s *wire.Status, what string, err error) {
 // heldAccounts returns the holds that stand, by their keys.
 func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
 	held := []wire.HeldAccount{}
-	standing := w.accounts.standing()
+	standing := w.accounts.Standing()
 	for _, key := range slices.Sorted(maps.Keys(standing)) {
-		hold := standing[key].hold
+		hold := standing[key].Hold
 		if !hold.Stands() {
 			continue
 		}
@@ -65,11 +65,6 @@ func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
 		})
 	}
 	return held
-}
-
-// inspector looks at the records as doctor does.
-func (w *Worker) inspector() *Inspector {
-	return &Inspector{config: w.config, nc: w.nc, js: w.js, store: w.store, clock: w.clock}
 }
 
 // count returns how many there are.
@@ -83,8 +78,8 @@ func (w Watches) count() *wire.WatchCount {
 // countUntold looks at the events that the consumer which tells people has before it, and at those that
 // tell of what Slack refused.
 func (w *Worker) countUntold(ctx context.Context) (*wire.Untold, error) {
-	n := w.config.Names
-	asking, cancel := context.WithTimeout(ctx, 2*w.config.Timing.Request)
+	n := w.store.Names
+	asking, cancel := context.WithTimeout(ctx, 2*w.store.Timing.Request)
 	defer cancel()
 	stream, err := w.js.Stream(asking, n.EventStream())
 	if err != nil {
@@ -94,7 +89,7 @@ func (w *Worker) countUntold(ctx context.Context) (*wire.Untold, error) {
 	if err != nil {
 		return nil, err
 	}
-	consumer, err := stream.Consumer(asking, slackConsumer)
+	consumer, err := stream.Consumer(asking, wire.SlackConsumer)
 	if err != nil {
 		return nil, err
 	}

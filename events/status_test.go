@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -92,7 +93,7 @@ func TestStatusUntold(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
 	away := notify(func(context.Context, watcher.Completion) error { return errors.New("nobody listens") })
-	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: events.NewClock(nil), notifier: away}.ready(t)
+	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: store.NewClock(nil), notifier: away}.ready(t)
 	nc, _ := connect(t, s)
 	c := client(t, nc)
 	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != http.StatusOK {

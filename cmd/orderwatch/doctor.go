@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -94,7 +94,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	if err := p.print("configuration", d.environment()); err != nil {
 		return err
 	}
-	clock := events.NewClock(nil)
+	clock := store.NewClock(nil)
 	seen := d.nats(ctx, clock)
 	if interrupted.Err() != nil {
 		return codedError{exitInterrupted, ""}

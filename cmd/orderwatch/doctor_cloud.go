@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
@@ -26,7 +26,7 @@ const (
 const noSuchOrder = "orderwatch-doctor"
 
 // modelArts asks each region once, and compares ModelArts's clock with that by which workers go.
-func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenInNATS) (cloud, clocks findings) {
+func (d *doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenInNATS) (cloud, clocks findings) {
 	if d.isWrong("MODELARTS_", "HW_") {
 		return skipped("modelarts.login"), nil
 	}
@@ -117,7 +117,7 @@ func doubtful(calls []regionCall) {
 }
 
 // call asks one region for the order, if its account is not held.
-func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *events.Clock, region string, order watcher.Order) (c regionCall) {
+func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *store.Clock, region string, order watcher.Order) (c regionCall) {
 	c.region = region
 	c.finding = finding{Check: "modelarts.login", About: region}
 	if leave := orders.Wait(ctx, region, order, clock.Now(), time.Time{}); leave.After > 0 {

@@ -81,7 +81,7 @@ func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(d.eventsConfig(), nc, x.time)
+		i, err := events.NewInspector(storeConfig(d.config, serveTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -27,15 +28,15 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	took, version := time.Since(begin), x.nc.ConnectedServerVersion()
 	f.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+took.Round(time.Microsecond).String())
 	switch {
-	case !events.AtLeast(version, events.OldestServer):
+	case !store.AtLeast(version, store.OldestServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelProblem, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelProblem, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: it has no scheduled messages, and no worker starts with it.",
 		})
 		return false
-	case !events.AtLeast(version, events.RecommendedServer):
+	case !store.AtLeast(version, store.RecommendedServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelWarning, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelWarning, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: later versions mend scheduled messages.",
 		})
 	default:

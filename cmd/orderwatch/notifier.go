@@ -6,13 +6,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config Config, clock *events.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing notify.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
+func newNotifier(log *slog.Logger, config Config, clock *store.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing notify.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
 	s := config.Slack
 	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
 		log.Info("no Slack is configured: summaries go to the log")

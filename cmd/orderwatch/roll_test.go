@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -158,7 +158,7 @@ func (l *load) awaitHeaders(t *testing.T, js jetstream.JetStream, want int) {
 			if w.State != watcher.Watching {
 				return fmt.Errorf("%s is %s", w.Order, w.State)
 			}
-			if m.Header.Get(events.RecordHeader) != "" {
+			if m.Header.Get(store.RecordHeader) != "" {
 				got++
 			}
 		}

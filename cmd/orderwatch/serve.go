@@ -18,6 +18,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
@@ -84,33 +85,23 @@ func serve(ctx context.Context, log *slog.Logger, config Config, timing timing) 
 func work(ctx context.Context, log *slog.Logger, config Config, timing timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)
-	accounts, err := events.NewAccounts(log, eventsConfig, nc, clock)
+	clock, eventsConfig := store.NewClock(nil), workerConfig(config, timing)
+	kept, err := store.Open(log, storeConfig(config, timing.Timing), nc, clock)
 	if err != nil {
 		return err
 	}
+	accounts := kept.Accounts()
 	orders, err := newOrders(log, config, clock, accounts, timing.ModelArts)
 	if err != nil {
 		return err
 	}
 	defer orders.Close()
-	notes, err := events.NewNotes(log, eventsConfig, nc, clock)
-	if err != nil {
-		return err
-	}
-	undelivered, err := events.NewUndelivered(log, eventsConfig, nc, clock)
-	if err != nil {
-		return err
-	}
-	notifier, err := newNotifier(log, config, clock, notes, undelivered, accounts.Workers, timing.Slack, registry)
+	notifier, err := newNotifier(log, config, clock, kept, kept, accounts.Workers, timing.Slack, registry)
 	if err != nil {
 		return err
 	}
 	eventsConfig.Troubles = func() []string { return notifierTroubles(notifier) }
-	worker, err := events.NewWorker(log, eventsConfig, nc, clock, accounts, orders, notifier, registry)
-	if err != nil {
-		return err
-	}
+	worker := events.New(log, eventsConfig, kept, orders, notifier, registry)
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("stopping")
@@ -141,7 +132,7 @@ func work(ctx context.Context, log *slog.Logger, config Config, timing timing, n
 }
 
 // newOrders returns the client of the ModelArts API.
-func newOrders(log *slog.Logger, config Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
+func newOrders(log *slog.Logger, config Config, clock *store.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
 	m := config.ModelArts
 	trust, err := trusted(m.CAFile)
 	if err != nil {
@@ -179,16 +170,18 @@ func assetNames(c Config) wire.Names {
 	return wire.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
 }
 
+// storeConfig returns what of the configuration says how the installation is laid out in NATS.
+func storeConfig(c Config, timing store.Timing) store.Config {
+	return store.Config{
+		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout, TimeoutMax: c.Watch.TimeoutMax, Timing: timing,
+	}
+}
+
 // workerConfig returns what the worker needs of the configuration.
 func workerConfig(c Config, timing timing) events.Config {
 	return events.Config{
-		Names:       assetNames(c),
-		Version:     programVersion(),
-		Replicas:    c.Assets.StreamReplicas,
-		MaxAge:      c.Assets.EventsMaxAge,
-		Provision:   c.Assets.Provision,
 		Concurrency: c.Watch.Concurrency,
-		PollTimeout: c.ModelArts.Timeout,
 		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
@@ -202,6 +195,5 @@ func workerConfig(c Config, timing timing) events.Config {
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
 		},
-		Timing: timing.Timing,
 	}
 }

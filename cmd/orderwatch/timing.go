@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
@@ -11,7 +11,7 @@ import (
 
 // A timing holds the durations that the contract does not name.
 type timing struct {
-	events.Timing
+	store.Timing
 	ModelArts modelarts.Timing
 	Slack     notify.Timing
 	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
@@ -20,5 +20,5 @@ type timing struct {
 }
 
 func defaultTiming() timing {
-	return timing{events.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
+	return timing{store.DefaultTiming(), modelarts.DefaultTiming(), notify.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
 }

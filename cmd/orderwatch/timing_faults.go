@@ -13,15 +13,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 )
 
 // serveTiming returns the durations that the contract does not name, and arms the fault that the
 // environment asks for. A build with the tag faults serves the tests of crashes alone:
 //
-//	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
+//	FAULT_POINT   a point of package store, NAME or NAME:n for its nth passing
 //	FAULT_ACTION  kill, stop or term
-//	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
+//	FAULT_TIMING  durations of package store in place of those of production: {"AckWait": "3s", …}
 //	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
 //	              when people are told, and those of package notify, but for how far clocks are apart
 //
@@ -47,7 +47,7 @@ func faultTiming(environ []string) (timing, error) {
 		}
 	}
 	if set["FAULT_POINT"] != "" || set["FAULT_ACTION"] != "" {
-		if err := events.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
+		if err := store.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
 			return timing, fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
 		}
 	}
@@ -74,7 +74,7 @@ func faultTiming(environ []string) (timing, error) {
 }
 
 // setDurations replaces the durations that the JSON object names, field by field.
-func setDurations(timing *events.Timing, text string) error {
+func setDurations(timing *store.Timing, text string) error {
 	var named map[string]string
 	if err := json.Unmarshal([]byte(text), &named); err != nil {
 		return err
@@ -82,7 +82,7 @@ func setDurations(timing *events.Timing, text string) error {
 	for name, value := range named {
 		field := reflect.ValueOf(timing).Elem().FieldByName(name)
 		if !field.IsValid() || field.Type() != reflect.TypeFor[time.Duration]() {
-			return fmt.Errorf("events.Timing has no duration %q", name)
+			return fmt.Errorf("store.Timing has no duration %q", name)
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil {

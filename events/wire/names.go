@@ -85,6 +85,13 @@ func (n Names) AccountStream() string { return "KV_" + n.Streams + "_ACCOUNTS" }
 func (n Names) RecordStream() string  { return "KV_" + n.Streams + "_WATCHES" }
 func (n Names) NoteStream() string    { return "KV_" + n.Streams + "_SLACK" }
 
+// Consumers: of requests, of wake-ups that are due, and of the events that people are told of.
+const (
+	IntakeConsumer = "intake"
+	PollerConsumer = "poller"
+	SlackConsumer  = "slack"
+)
+
 // OrderOf returns the order whose tokens follow prefix in the subject.
 func OrderOf(subject, prefix string) (watcher.Order, bool) {
 	tokens, ok := strings.CutPrefix(subject, prefix)

@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -51,6 +51,9 @@ func NewClock(local func() time.Time) *Clock {
 // the process's.
 func (c *Clock) Now() time.Time { return c.local().Add(c.Offset()) }
 
+// Local returns the time of the process's clock, by which this process measures how long something lasts.
+func (c *Clock) Local() time.Time { return c.local() }
+
 // Offset returns how far the server's clock is ahead of the process's.
 func (c *Clock) Offset() time.Duration {
 	if known := c.known.Load(); known != nil {
@@ -59,8 +62,8 @@ func (c *Clock) Offset() time.Duration {
 	return 0
 }
 
-// refresh asks the server that leads the stream for its time.
-func (c *Clock) refresh(ctx context.Context, js jetstream.JetStream, stream string) error {
+// Refresh asks the server that leads the stream for its time.
+func (c *Clock) Refresh(ctx context.Context, js jetstream.JetStream, stream string) error {
 	asked := c.local()
 	s, err := js.Stream(ctx, stream)
 	if err != nil {

@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"bytes"
@@ -21,9 +21,9 @@ type listed struct {
 	order   watcher.Order
 }
 
-// list returns a page of watches. It reads all records of the projects that are asked for: there is
+// List returns a page of watches. It reads all records of the projects that are asked for: there is
 // no other order in the bucket than that of their writing.
-func (s *store) list(ctx context.Context, q wire.ListQuery, policy watcher.Policy) (wire.ListAnswer, error) {
+func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Policy) (wire.ListAnswer, error) {
 	page, err := s.newest(ctx, q)
 	if err != nil {
 		return wire.ListAnswer{}, err
@@ -33,7 +33,7 @@ func (s *store) list(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 		page = page[:q.Limit]
 		answer.Cursor = page[q.Limit-1].watchID
 	}
-	size, limit := 0, s.payload.limit()/8*7
+	size, limit := 0, s.Limit()/8*7
 	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" {
 		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID); err != nil {
 			return wire.ListAnswer{}, err
@@ -61,7 +61,7 @@ func (s *store) list(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 		if err != nil {
 			return wire.ListAnswer{}, err
 		}
-		if size += len(encoded) + 1; (size > limit || !s.payload.fits(ctx, size+headerRoom)) && i > 0 {
+		if size += len(encoded) + 1; (size > limit || !s.Fits(ctx, size)) && i > 0 {
 			answer.Cursor = page[i-1].watchID
 			break
 		}
@@ -70,9 +70,36 @@ func (s *store) list(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 	return answer, nil
 }
 
+// brokenKey is the key of the list of broken records in the bucket.
+const brokenKey = "broken"
+
+// BrokenList returns what is remembered of broken records, oldest first, and its revision; 0 where nothing is.
+func (s *Store) BrokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
+	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if json.Unmarshal(m.Data, &list) != nil {
+		list = nil // it is found anew
+	}
+	return list, m.Sequence, nil
+}
+
+// SetBrokenList remembers the list, expecting its last revision.
+func (s *Store) SetBrokenList(ctx context.Context, list []wire.BrokenRecord, revision uint64) error {
+	encoded, err := json.Marshal(list)
+	if err == nil {
+		_, err = s.Put(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey), encoded, revision)
+	}
+	return err
+}
+
 // brokenOf returns what is remembered of the project's broken records; of all where it is empty.
-func (s *store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRecord, error) {
-	list, _, err := s.brokenList(ctx)
+func (s *Store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRecord, error) {
+	list, _, err := s.BrokenList(ctx)
 	if projectID != "" {
 		list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool { return b.ProjectID != projectID })
 	}
@@ -80,17 +107,17 @@ func (s *store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRe
 }
 
 // newest returns the watches of the page and, where there are more, one of the next; newest first.
-func (s *store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) {
+func (s *Store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) {
 	subjects := ""
 	if q.ProjectID != "" {
-		subjects = s.names.Record(q.ProjectID + ".>")
+		subjects = s.Names.Record(q.ProjectID + ".>")
 	}
-	prefix := s.names.Record("")
+	prefix := s.Names.Record("")
 	var page []listed
 	most, least := q.Limit+1, "" // least: a full page has only newer ones
 	for from, done := uint64(1), false; !done; {
 		var err error
-		from, done, err = s.someRecords(ctx, subjects, from, func(m *jetstream.RawStreamMsg) error {
+		from, done, err = s.SomeRecords(ctx, subjects, from, func(m *jetstream.RawStreamMsg) error {
 			head, ok := readHead(m.Data)
 			order, isOrder := wire.OrderOf(m.Subject, prefix)
 			if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {

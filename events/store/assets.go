@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -21,15 +22,11 @@ import (
 // the worker needs, and to go on would lose or repeat work.
 var ErrUnfit = errors.New("not fit to work with")
 
-// Consumers.
+// Versions of nats-server.
 const (
-	intakeConsumer = "intake"
-	pollerConsumer = "poller"
-	slackConsumer  = "slack"
+	OldestServer      = "2.12" // the first that has scheduled messages
+	RecommendedServer = "2.14" // has its fixes to them
 )
-
-// oldestServer is the first version of nats-server that has scheduled messages.
-const oldestServer = "2.12"
 
 // subjectsOverlap is the server's error for a stream whose subjects another stream has.
 const subjectsOverlap = jetstream.ErrorCode(10065)
@@ -41,8 +38,8 @@ const minRetention = 7 * 24 * time.Hour
 // 1,024 keys at once. A hold takes 15 minutes at the most, and is rewritten then.
 const accountsMaxAge = time.Hour
 
-// streams returns the streams as they are wanted.
-func (c Config) streams() []jetstream.StreamConfig {
+// Streams returns the streams as they are wanted.
+func (c Config) Streams() []jetstream.StreamConfig {
 	n := c.Names
 	stream := jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Replicas: c.Replicas,
@@ -85,17 +82,17 @@ func (c Config) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{requests, records, accounts, notes, events, wakeups}
 }
 
-// consumers returns the consumers as they are wanted, by stream.
-func (c Config) consumers() map[string]jetstream.ConsumerConfig {
+// Consumers returns the consumers as they are wanted, by stream.
+func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	n := c.Names
 	consumer := jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.Timing.AckWait, MaxDeliver: -1, MaxAckPending: -1,
 	}
 	intake, poller, slack := consumer, consumer, consumer
 	poller.AckWait = c.leastAckWait()
-	intake.Durable, intake.FilterSubjects = intakeConsumer, []string{n.Watch()}
-	poller.Durable, poller.FilterSubjects = pollerConsumer, []string{n.Due(">")}
-	slack.Durable, slack.DeliverPolicy = slackConsumer, jetstream.DeliverNewPolicy
+	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, []string{n.Watch()}
+	poller.Durable, poller.FilterSubjects = wire.PollerConsumer, []string{n.Due(">")}
+	slack.Durable, slack.DeliverPolicy = wire.SlackConsumer, jetstream.DeliverNewPolicy
 	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Subjects + ".attention.>"}
 	return map[string]jetstream.ConsumerConfig{
 		n.RequestStream(): intake, n.WakeupStream(): poller, n.EventStream(): slack,
@@ -112,8 +109,8 @@ func checkServer(nc *nats.Conn, limit int) error {
 	if version == "" {
 		return link.ErrNotConnected // since a moment ago
 	}
-	if !atLeast(version, oldestServer) {
-		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, oldestServer, ErrUnfit)
+	if !AtLeast(version, OldestServer) {
+		return fmt.Errorf("nats-server %s has no scheduled messages: %s or later is needed, 2.14 or later recommended: %w", version, OldestServer, ErrUnfit)
 	}
 	if limit < watcher.MinPayload {
 		return fmt.Errorf("nats-server's max_payload is %d bytes: records need at least %d, 1048576 is recommended: %w", limit, watcher.MinPayload, ErrUnfit)
@@ -121,8 +118,8 @@ func checkServer(nc *nats.Conn, limit int) error {
 	return nil
 }
 
-// atLeast compares the first two numbers of versions.
-func atLeast(version, least string) bool {
+// AtLeast compares the first two numbers of versions of nats-server.
+func AtLeast(version, least string) bool {
 	numbers := func(v string) [2]int {
 		parts := append(strings.SplitN(v, ".", 3), "", "")
 		major, _ := strconv.Atoi(parts[0])
@@ -140,17 +137,26 @@ type harmlessError struct{ error }
 
 func (e harmlessError) Unwrap() error { return e.error }
 
-func harmless(err error) bool {
+// Harmless reports whether the error of [Store.Ensure] leaves nothing wrong with taking messages; nil is harmless.
+func Harmless(err error) bool {
 	_, ok := errors.AsType[harmlessError](err)
-	return ok
+	return ok || err == nil
 }
 
-// ensure creates the streams and consumers that are missing, where it may, and checks those that
-// are there. It never alters one. Where only is not empty it looks at that stream alone: others may
-// be without a leader, and would not answer. An ErrUnfit goes before whatever is missing or paused.
-func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStream, only string) error {
+// Ensure checks the server, creates the streams and consumers that are missing, where it may, and checks those that
+// are there. It never alters one. Where only is not empty it looks at that stream alone: others may be without a
+// leader, and would not answer. An [ErrUnfit] goes before whatever is missing or paused, and a
+// [link.ErrNotConnected] before all.
+func (s *Store) Ensure(ctx context.Context, heard Listener, only string) error {
+	c, js := s.Config, s.JS
+	if !js.Conn().IsConnected() {
+		return link.ErrNotConnected
+	}
+	if err := checkServer(js.Conn(), s.Limit()); err != nil {
+		return err
+	}
 	var missing, passing error
-	for _, wanted := range c.streams() {
+	for _, wanted := range c.Streams() {
 		if only != "" && wanted.Name != only {
 			continue
 		}
@@ -158,7 +164,7 @@ func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStre
 		case err == nil:
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
 			missing = cmp.Or(missing, err)
-		case harmless(err):
+		case Harmless(err):
 			passing = cmp.Or(passing, err)
 		default:
 			return err
@@ -168,13 +174,13 @@ func (c Config) ensure(ctx context.Context, heard listener, js jetstream.JetStre
 }
 
 // ensureOne does so for one stream and its consumer.
-func (c Config) ensureOne(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) error {
+func (c Config) ensureOne(ctx context.Context, heard Listener, js jetstream.JetStream, wanted jetstream.StreamConfig) error {
 	stream, err := c.ensureStream(ctx, heard, js, wanted)
 	if err != nil {
 		return err
 	}
-	unfit := report(heard, "stream "+wanted.Name, c.compareStream(wanted, stream.CachedInfo().Config))
-	consumer, ok := c.consumers()[wanted.Name]
+	unfit := report(heard, "stream "+wanted.Name, c.CompareStream(wanted, stream.CachedInfo().Config))
+	consumer, ok := c.Consumers()[wanted.Name]
 	if !ok {
 		return unfit
 	}
@@ -185,14 +191,14 @@ func (c Config) ensureOne(ctx context.Context, heard listener, js jetstream.JetS
 	return cmp.Or(unfit, err)
 }
 
-func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
+func (c Config) ensureStream(ctx context.Context, heard Listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, wanted.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision {
 		stream, err = js.CreateStream(ctx, wanted)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another worker was quicker
 			stream, err = js.Stream(ctx, wanted.Name)
 		} else if err == nil {
-			heard.made("stream " + wanted.Name)
+			heard.Made("stream " + wanted.Name)
 		}
 	}
 	switch api, ok := errors.AsType[*jetstream.APIError](err); {
@@ -206,7 +212,7 @@ func (c Config) ensureStream(ctx context.Context, heard listener, js jetstream.J
 	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
 
-func (c Config) ensureConsumer(ctx context.Context, heard listener, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+func (c Config) ensureConsumer(ctx context.Context, heard Listener, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
 	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
@@ -218,7 +224,7 @@ func (c Config) ensureConsumer(ctx context.Context, heard listener, js jetstream
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			consumer, err = stream.Consumer(ctx, wanted.Durable)
 		} else if err == nil {
-			heard.made(name)
+			heard.Made(name)
 		}
 	}
 	if err != nil {
@@ -231,38 +237,38 @@ func (c Config) ensureConsumer(ctx context.Context, heard listener, js jetstream
 		}
 		return harmlessError{fmt.Errorf("%s is paused until %s; resume it with nats consumer resume", name, until)}
 	}
-	return report(heard, name, c.compareConsumer(wanted, consumer.CachedInfo().Config))
+	return report(heard, name, c.CompareConsumer(wanted, consumer.CachedInfo().Config))
 }
 
-// A difference is a setting that is not as wanted.
-type difference struct {
-	setting       string
-	wanted, found any
-	fatal         bool // going on would lose or repeat work
+// A Difference is a setting that is not as wanted.
+type Difference struct {
+	Setting       string
+	Wanted, Found any
+	Fatal         bool // going on would lose or repeat work
 }
 
-// A listener hears of streams and consumers.
-type listener struct {
-	made    func(asset string)               // one was missing and is there now
-	differs func(asset string, d difference) // in a way that is not fatal
+// A Listener is told what [Store.Ensure] does and finds.
+type Listener struct {
+	Made    func(asset string)               // one was missing and is there now
+	Differs func(asset string, d Difference) // in a way that is not fatal
 }
 
 // report tells of the differences. The error, an ErrUnfit, names the fatal ones.
-func report(heard listener, asset string, differences []difference) error {
+func report(heard Listener, asset string, differences []Difference) error {
 	var fatal []error
 	for _, d := range differences {
-		if d.fatal {
-			fatal = append(fatal, fmt.Errorf("%s: %s is %v; wanted is %v: %w", asset, d.setting, d.found, d.wanted, ErrUnfit))
+		if d.Fatal {
+			fatal = append(fatal, fmt.Errorf("%s: %s is %v; wanted is %v: %w", asset, d.Setting, d.Found, d.Wanted, ErrUnfit))
 			continue
 		}
-		heard.differs(asset, d)
+		heard.Differs(asset, d)
 	}
 	return errors.Join(fatal...)
 }
 
-// compareStream lists how a stream differs from what is wanted of it.
-func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference {
-	var list differences
+// CompareStream lists how a stream differs from what is wanted of it.
+func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference {
+	var list []Difference
 	is := func(name string) bool { return wanted.Name == name }
 	requests, wakeups := is(c.Names.RequestStream()), is(c.Names.WakeupStream())
 
@@ -297,8 +303,8 @@ func (c Config) compareStream(wanted, found jetstream.StreamConfig) []difference
 }
 
 // compareAge checks how long messages are kept.
-func (c Config) compareAge(list *differences, wanted, found jetstream.StreamConfig) {
-	least := c.Requests.TimeoutMax + minRetention
+func (c Config) compareAge(list *[]Difference, wanted, found jetstream.StreamConfig) {
+	least := c.TimeoutMax + minRetention
 	if wanted.Name == c.Names.AccountStream() {
 		least = accountsMaxAge / 2
 	}
@@ -306,14 +312,14 @@ func (c Config) compareAge(list *differences, wanted, found jetstream.StreamConf
 	compare(list, "max_age", wanted.MaxAge, found.MaxAge, tooShort)
 }
 
-// compareConsumer lists how a consumer differs from what is wanted of it.
-func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []difference {
-	var list differences
+// CompareConsumer lists how a consumer differs from what is wanted of it.
+func (c Config) CompareConsumer(wanted, found jetstream.ConsumerConfig) []Difference {
+	var list []Difference
 	filters := found.FilterSubjects
 	if found.FilterSubject != "" {
 		filters = []string{found.FilterSubject}
 	}
-	if wanted.Durable != slackConsumer || found.DeliverPolicy != jetstream.DeliverByStartSequencePolicy { // made anew: see beginWhere
+	if wanted.Durable != wire.SlackConsumer || found.DeliverPolicy != jetstream.DeliverByStartSequencePolicy { // made anew: see beginWhere
 		compare(&list, "deliver_policy", wanted.DeliverPolicy, found.DeliverPolicy, false)
 	}
 	compare(&list, "headers_only", wanted.HeadersOnly, found.HeadersOnly, true) // every request would be rejected
@@ -321,7 +327,7 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
 	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
 	if found.MaxDeliver != wanted.MaxDeliver {
-		list = append(list, difference{"max_deliver", wantedDeliveries(wanted), found.MaxDeliver, true})
+		list = append(list, Difference{"max_deliver", wantedDeliveries(wanted), found.MaxDeliver, true})
 	}
 	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, false) // a step under way keeps its delivery
 	// What stops delivery: nobody could take a message.
@@ -333,7 +339,7 @@ func (c Config) compareConsumer(wanted, found jetstream.ConsumerConfig) []differ
 	compare(&list, "max_bytes", wanted.MaxRequestMaxBytes, found.MaxRequestMaxBytes, false)
 	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
 	if len(found.BackOff) > 0 {
-		list = append(list, difference{"backoff", "none", found.BackOff, true})
+		list = append(list, Difference{"backoff", "none", found.BackOff, true})
 	}
 	return list
 }
@@ -356,11 +362,9 @@ func wantedDeliveries(wanted jetstream.ConsumerConfig) string {
 	return fmt.Sprintf("%d; delete the consumer, or what it gave up never comes again", wanted.MaxDeliver)
 }
 
-type differences []difference
-
-func compare[T comparable](list *differences, setting string, wanted, found T, fatal bool) {
+func compare[T comparable](list *[]Difference, setting string, wanted, found T, fatal bool) {
 	if wanted != found {
-		*list = append(*list, difference{setting, wanted, found, fatal})
+		*list = append(*list, Difference{setting, wanted, found, fatal})
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build faults
 
-package events
+package store
 
 import (
 	"errors"
@@ -62,8 +62,8 @@ func ArmFault(at, action string) error {
 	return nil
 }
 
-// passed lets the fault strike that is armed for this passing of the point.
-func passed(noun, step string, err error) {
+// Passed lets the fault strike that is armed for this passing of the point.
+func Passed(noun, step string, err error) {
 	if err != nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
-	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -30,14 +29,14 @@ import (
 // bucket could be read.
 type Accounts struct {
 	log     *slog.Logger
-	store   *store
+	store   *Store
 	clock   *Clock
 	id      string // of this worker
 	version string // of its program
 	told    chan struct{}
 
 	mu       sync.Mutex
-	holds    map[string]heldAccount
+	holds    map[string]Held
 	workers  map[string]presence      // the others
 	answered map[string]watcher.Order // by account: this worker's
 	sign     uint64                   // the revision of this worker's last one
@@ -48,9 +47,10 @@ type Accounts struct {
 
 var _ watcher.Accounts = (*Accounts)(nil)
 
-type heldAccount struct {
-	hold     watcher.Hold
-	revision watcher.Revision
+// A Held is a hold as it is stored.
+type Held struct {
+	watcher.Hold
+	Revision watcher.Revision
 }
 
 // A presence is the last sign of another worker.
@@ -69,24 +69,41 @@ type sign struct {
 
 // Keys of the bucket begin so.
 const (
-	holdKeys   = "hold."
+	HoldKeys   = "hold."
 	workerKeys = "worker."
 )
 
-// NewAccounts returns what a worker on the connection shares with the others. It works while that
-// worker runs.
-func NewAccounts(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Accounts, error) {
-	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
-	if err != nil {
-		return nil, err
-	}
+func newAccounts(s *Store) *Accounts {
 	return &Accounts{
-		version: wire.Semantic(config.Version),
-		log:     log, clock: clock, id: nuid.Next(), told: make(chan struct{}, 1),
-		store: newStore(log, config, js, clock),
-		holds: make(map[string]heldAccount), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
-	}, nil
+		version: wire.Semantic(s.Version), log: s.log, clock: s.Clock, id: nuid.Next(), told: make(chan struct{}, 1), store: s,
+		holds: make(map[string]Held), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
+	}
 }
+
+// LookAtWorkers returns how many workers there are, and the holds that stand, by their account's key, as the bucket
+// shows them now. This process is none of them.
+func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, err error) {
+	a := newAccounts(s)
+	if err := a.look(ctx); err != nil {
+		return 0, nil, err
+	}
+	holds = make(map[string]watcher.Hold)
+	for key, h := range a.Standing() {
+		if h.Stands() {
+			holds[key] = h.Hold
+		}
+	}
+	return a.Workers() - 1, holds, nil
+}
+
+// ID returns the id of this worker.
+func (a *Accounts) ID() string { return a.id }
+
+// Now returns the server's time, by which holds are judged.
+func (a *Accounts) Now() time.Time { return a.clock.Now() }
+
+// Blind reports whether the bucket cannot be read at the moment.
+func (a *Accounts) Blind() bool { return a.blind.Load() }
 
 // Workers returns how many workers there are, with this one.
 func (a *Accounts) Workers() int {
@@ -100,7 +117,7 @@ func (a *Accounts) Hold(key string) (watcher.Hold, watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h := a.holds[key]
-	return h.hold, h.revision
+	return h.Hold, h.Revision
 }
 
 // SetHold stores the hold for all workers.
@@ -109,7 +126,7 @@ func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, r
 	if err != nil {
 		return err
 	}
-	sequence, err := a.write(ctx, holdKeys+key, encoded, uint64(revision))
+	sequence, err := a.write(ctx, HoldKeys+key, encoded, uint64(revision))
 	switch {
 	case err == nil:
 		a.set(key, hold, watcher.Revision(sequence))
@@ -122,9 +139,9 @@ func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, r
 	return err
 }
 
-// forgetHold deletes what is kept of a hold.
-func (a *Accounts) forgetHold(ctx context.Context, key string, revision watcher.Revision) error {
-	sequence, err := a.write(ctx, holdKeys+key, nil, uint64(revision))
+// Forget deletes what is kept of a hold.
+func (a *Accounts) Forget(ctx context.Context, key string, revision watcher.Revision) error {
+	sequence, err := a.write(ctx, HoldKeys+key, nil, uint64(revision))
 	if err != nil {
 		a.reread(ctx, key)
 		return err
@@ -135,8 +152,8 @@ func (a *Accounts) forgetHold(ctx context.Context, key string, revision watcher.
 
 // reread takes the hold from the server that writes.
 func (a *Accounts) reread(ctx context.Context, key string) {
-	names := a.store.names
-	m, err := a.store.last(ctx, names.AccountStream(), names.Account(holdKeys+key))
+	names := a.store.Names
+	m, err := a.store.Last(ctx, names.AccountStream(), names.Account(HoldKeys+key))
 	var hold watcher.Hold
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
 		return // the next look will tell
@@ -147,7 +164,7 @@ func (a *Accounts) reread(ctx context.Context, key string) {
 func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.holds[key] = heldAccount{hold, revision}
+	a.holds[key] = Held{hold, revision}
 }
 
 // update notes a hold that is later than the one that is known. A worker that begins finds it in
@@ -156,17 +173,17 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.holds[key]
-	if revision <= before.revision {
+	if revision <= before.Revision {
 		return
 	}
-	a.holds[key] = heldAccount{hold, revision}
-	if hold.Stands() && !before.hold.Stands() {
+	a.holds[key] = Held{hold, revision}
+	if hold.Stands() && !before.Hold.Stands() {
 		a.log.Warn("modelarts account is held, as another worker found", "account", key, "kind", hold.Kind, "until", hold.Until, "err", hold.Reason)
 	}
 }
 
 // subject returns where a value of the key is published.
-func (a *Accounts) subject(key string) string { return a.store.names.Write(a.store.names.Account(key)) }
+func (a *Accounts) subject(key string) string { return a.store.Names.Write(a.store.Names.Account(key)) }
 
 // write stores a value in the bucket; without one it marks the key as deleted. revision is the
 // key's last one.
@@ -175,19 +192,19 @@ func (a *Accounts) write(ctx context.Context, key string, value []byte, revision
 	if value == nil {
 		m.Header = nats.Header{"KV-Operation": {"DEL"}}
 	}
-	return a.store.publish(ctx, a.store.names.AccountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
+	return a.store.Publish(ctx, a.store.Names.AccountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
 }
 
-// begin makes this worker known to the others, and them to it, before it asks for anything.
-func (a *Accounts) begin(ctx context.Context) error {
+// Begin makes this worker known to the others, and them to it, before it asks for anything.
+func (a *Accounts) Begin(ctx context.Context) error {
 	a.greet(ctx)
 	return a.look(ctx)
 }
 
-// run keeps this worker known and the others' holds up to date until ctx is done, and then takes
+// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes
 // its leave.
-func (a *Accounts) run(ctx context.Context) {
-	timing := a.store.timing
+func (a *Accounts) Run(ctx context.Context) {
+	timing := a.store.Timing
 	if listening, err := a.listen(); err == nil {
 		defer listening.Unsubscribe()
 	}
@@ -199,7 +216,7 @@ func (a *Accounts) run(ctx context.Context) {
 		}
 		switch err := a.look(ctx); {
 		case err != nil && ctx.Err() == nil:
-			if !told && a.store.js.Conn().IsConnected() {
+			if !told && a.store.JS.Conn().IsConnected() {
 				a.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
 				told = true
 			}
@@ -220,13 +237,13 @@ func (a *Accounts) run(ctx context.Context) {
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
-	a.store.publish(bye, a.store.names.AccountStream(), m) // where it fails the others notice a little later
+	a.store.Publish(bye, a.store.Names.AccountStream(), m) // where it fails the others notice a little later
 }
 
 // listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
 // subscribe it is looked at a little later.
 func (a *Accounts) listen() (*nats.Subscription, error) {
-	return a.store.js.Conn().Subscribe(a.store.names.Account(holdKeys+">"), func(*nats.Msg) {
+	return a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
 		select {
 		case a.told <- struct{}{}:
 		default: // it is going to look
@@ -263,7 +280,7 @@ func (a *Accounts) greet(ctx context.Context) {
 		panic("events: " + err.Error()) // only texts are ever rendered
 	}
 	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: encoded}
-	sequence, err := a.store.publish(ctx, a.store.names.AccountStream(), m)
+	sequence, err := a.store.Publish(ctx, a.store.Names.AccountStream(), m)
 	if err != nil {
 		a.log.Debug("sign of this worker not stored", "err", err)
 		return
@@ -275,10 +292,10 @@ func (a *Accounts) greet(ctx context.Context) {
 
 // look reads the whole bucket, which has a few keys.
 func (a *Accounts) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.store.timing.Request)
+	ctx, cancel := context.WithTimeout(ctx, a.store.Timing.Request)
 	defer cancel()
-	names := a.store.names
-	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.js, names.AccountStream(), []string{names.Account(">")})
+	names := a.store.Names
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.JS, names.AccountStream(), []string{names.Account(">")})
 	if err != nil {
 		return fmt.Errorf("read what workers share: %w", err)
 	}
@@ -296,11 +313,11 @@ func (a *Accounts) look(ctx context.Context) error {
 
 // take takes one value of the bucket.
 func (a *Accounts) take(m *jetstream.RawStreamMsg) {
-	key := strings.TrimPrefix(m.Subject, a.store.names.Account(""))
+	key := strings.TrimPrefix(m.Subject, a.store.Names.Account(""))
 	if id, ok := strings.CutPrefix(key, workerKeys); ok {
 		a.meet(id, m)
 	}
-	if account, ok := strings.CutPrefix(key, holdKeys); ok {
+	if account, ok := strings.CutPrefix(key, HoldKeys); ok {
 		var hold watcher.Hold
 		if len(m.Data) > 0 {
 			if err := json.Unmarshal(m.Data, &hold); err != nil {
@@ -326,13 +343,13 @@ func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 	case len(m.Data) == 0:
 		delete(a.workers, id)
 	case known && m.Sequence == before.revision:
-	case known || a.clock.Now().Sub(m.Time) < a.store.timing.WorkerGone:
+	case known || a.clock.Now().Sub(m.Time) < a.store.Timing.WorkerGone:
 		a.workers[id] = presence{m.Sequence, now, said.Version, said.Answered}
 	}
 }
 
-// count returns how many workers there are, with this one, which has the version.
-func (a *Accounts) count(version string) *wire.WorkerCount {
+// Count returns how many workers there are, with this one, which has the version.
+func (a *Accounts) Count(version string) *wire.WorkerCount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := &wire.WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
@@ -363,19 +380,19 @@ func (a *Accounts) forget() {
 		return
 	}
 	for id, last := range a.workers {
-		if now.Sub(last.seen) > a.store.timing.WorkerGone {
+		if now.Sub(last.seen) > a.store.Timing.WorkerGone {
 			delete(a.workers, id)
 		}
 	}
 }
 
-// standing returns the holds that are stored, by key, those among them that are over.
-func (a *Accounts) standing() map[string]heldAccount {
+// Standing returns the holds that are stored, by key, those among them that are over.
+func (a *Accounts) Standing() map[string]Held {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	standing := make(map[string]heldAccount)
+	standing := make(map[string]Held)
 	for key, h := range a.holds {
-		if h.hold.Kind != "" {
+		if h.Kind != "" {
 			standing[key] = h
 		}
 	}

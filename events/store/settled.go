@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -25,12 +26,12 @@ type settled struct {
 
 // beginWhere returns the consumer as it is to be made.
 func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) (jetstream.ConsumerConfig, error) {
-	if wanted.Durable != slackConsumer {
+	if wanted.Durable != wire.SlackConsumer {
 		return wanted, nil
 	}
 	bucket, err := js.Stream(ctx, c.Names.NoteStream())
 	if err != nil {
-		return wanted, fmt.Errorf("find where consumer %s begins: %w", slackConsumer, err)
+		return wanted, fmt.Errorf("find where consumer %s begins: %w", wire.SlackConsumer, err)
 	}
 	m, err := bucket.GetLastMsgForSubject(ctx, c.Names.Note(settledKey))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -41,7 +42,7 @@ func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream j
 		err = json.Unmarshal(m.Data, &at)
 	}
 	if err != nil {
-		return wanted, fmt.Errorf("find where consumer %s begins: %w", slackConsumer, err)
+		return wanted, fmt.Errorf("find where consumer %s begins: %w", wire.SlackConsumer, err)
 	}
 	if at.Sequence > stream.CachedInfo().State.LastSeq { // the stream was made anew, too
 		at.Sequence = 0
@@ -50,18 +51,10 @@ func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream j
 	return wanted, nil
 }
 
-// noteSettled notes how far the consumer slack has come. It is best effort: at worst some events are
-// looked at again, which the notifier knows.
-func (w *Worker) noteSettled(ctx context.Context) error {
-	consumer, err := w.js.Consumer(ctx, w.config.Names.EventStream(), slackConsumer)
-	if err != nil {
-		return err
-	}
-	info := consumer.CachedInfo()
-	w.measureUntold(ctx, info)
-	floor := info.AckFloor.Stream
-	notes := Notes{w.store}
-	text, revision, err := notes.Note(ctx, settledKey)
+// NoteSettled notes how far the consumer slack has come: all events up to the sequence are done with. It is best
+// effort: at worst some events are looked at again, which the notifier knows.
+func (s *Store) NoteSettled(ctx context.Context, sequence uint64) error {
+	text, revision, err := s.Note(ctx, settledKey)
 	if err != nil {
 		return err
 	}
@@ -71,13 +64,13 @@ func (w *Worker) noteSettled(ctx context.Context) error {
 			return err
 		}
 	}
-	if floor == at.Sequence {
+	if sequence == at.Sequence {
 		return nil
 	}
-	if text, err = json.Marshal(settled{floor}); err != nil {
+	if text, err = json.Marshal(settled{sequence}); err != nil {
 		return err
 	}
-	_, err = notes.SetNote(ctx, settledKey, text, revision)
+	_, err = s.SetNote(ctx, settledKey, text, revision)
 	if errors.Is(err, watcher.ErrConflict) {
 		return nil // another worker noted it
 	}

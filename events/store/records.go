@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 )
 
 // directLast returns the last message on the subject from whichever server answers first.
-func (s *store) directLast(ctx context.Context, stream, subject string) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timing.Request)
+func (s *Store) directLast(ctx context.Context, stream, subject string) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
-	reply, err := s.js.Conn().RequestWithContext(ctx, s.names.API("DIRECT.GET."+stream+"."+subject), nil)
+	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("DIRECT.GET."+stream+"."+subject), nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s from %s: %w", subject, stream, err)
 	}
@@ -33,8 +33,8 @@ func (s *store) directLast(ctx context.Context, stream, subject string) (*nats.M
 	}
 }
 
-func (s *store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	m, err := s.directLast(ctx, s.names.RecordStream(), s.names.Record(order.Key()))
+func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
+	m, err := s.directLast(ctx, s.Names.RecordStream(), s.Names.Record(order.Key()))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return watcher.Watch{}, 0, watcher.ErrNoRecord
 	}
@@ -45,23 +45,23 @@ func (s *store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, w
 	if err != nil {
 		return watcher.Watch{}, 0, fmt.Errorf("read record of %s: %w", order, err)
 	}
-	return decodeRecord(order, m.Data, sequence)
+	return DecodeRecord(order, m.Data, sequence)
 }
 
-func (s *store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	m, err := s.last(ctx, s.names.RecordStream(), s.names.Record(order.Key()))
+func (s *Store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
+	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(order.Key()))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return watcher.Watch{}, 0, watcher.ErrNoRecord
 	}
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
-	return decodeRecord(order, m.Data, m.Sequence)
+	return DecodeRecord(order, m.Data, m.Sequence)
 }
 
-// decodeRecord reads what the bucket holds for an order: a record, or, without data, the marker of
+// DecodeRecord reads what the bucket holds for an order: a record, or, without data, the marker of
 // its deletion.
-func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
+func DecodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
 	revision := watcher.Revision(sequence)
 	if len(encoded) == 0 {
 		return watcher.Watch{}, revision, watcher.ErrNoRecord
@@ -84,19 +84,19 @@ func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher
 // forward and back. The release after this one is to take such a record for a broken one.
 const RecordHeader = "Orderwatch-Record"
 
-func (s *store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
-	encoded, err := watcher.EncodeWatch(w, s.payload.limit())
-	if err == nil && !s.payload.fits(ctx, len(encoded)+headerRoom) {
-		encoded, err = watcher.EncodeWatch(w, s.payload.limit())
+func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
+	encoded, err := watcher.EncodeWatch(w, s.Limit())
+	if err == nil && !s.Fits(ctx, len(encoded)) {
+		encoded, err = watcher.EncodeWatch(w, s.Limit())
 	}
 	if err != nil {
 		return 0, err
 	}
-	m := nats.NewMsg(s.names.Write(s.names.Record(w.Key())))
+	m := nats.NewMsg(s.Names.Write(s.Names.Record(w.Key())))
 	m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))
 	m.Data = encoded
-	sequence, err := s.publish(ctx, s.names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
-	passed(string(w.State), "stored", err)
+	sequence, err := s.Publish(ctx, s.Names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
+	Passed(string(w.State), "stored", err)
 	return watcher.Revision(sequence), err
 }
 
@@ -107,11 +107,11 @@ const (
 	recordBatchBytes = 8 << 20
 )
 
-// openWatches hands a batch of records of watches that have not ended to f, from the sequence on, up
+// OpenWatches hands a batch of records of watches that have not ended to f, from the sequence on, up
 // to those that were written after until; zero: all. It returns where the next batch begins, and
 // whether there is none.
-func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
-	return s.ordersRecords(ctx, from, until, func(m *jetstream.RawStreamMsg, _ watcher.Order, w watcher.Watch, err error) error {
+func (s *Store) OpenWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
+	return s.Records(ctx, from, until, func(m *jetstream.RawStreamMsg, _ watcher.Order, w watcher.Watch, err error) error {
 		if err != nil || w.State == watcher.Ended {
 			return nil // markers of deletion, records of later versions; the patrol tells of others
 		}
@@ -119,11 +119,11 @@ func (s *store) openWatches(ctx context.Context, from uint64, until time.Time, f
 	})
 }
 
-// ordersRecords does so for what the bucket holds for orders, whatever it is. The error is that of
+// Records does so for what the bucket holds for orders, whatever it is. The error is that of
 // reading it as a record.
-func (s *store) ordersRecords(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Order, watcher.Watch, error) error) (next uint64, done bool, err error) {
-	prefix := s.names.Record("")
-	return s.someRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
+func (s *Store) Records(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Order, watcher.Watch, error) error) (next uint64, done bool, err error) {
+	prefix := s.Names.Record("")
+	return s.SomeRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
 		if !until.IsZero() && m.Time.After(until) {
 			return errEnough
 		}
@@ -131,7 +131,7 @@ func (s *store) ordersRecords(ctx context.Context, from uint64, until time.Time,
 		if !ok {
 			return nil // what workers tell each other, such as the patrol's lease
 		}
-		w, _, err := decodeRecord(order, m.Data, m.Sequence)
+		w, _, err := DecodeRecord(order, m.Data, m.Sequence)
 		return f(m, order, w, err)
 	})
 }
@@ -139,16 +139,16 @@ func (s *store) ordersRecords(ctx context.Context, from uint64, until time.Time,
 // errEnough ends the reading of records.
 var errEnough = errors.New("enough")
 
-// someRecords hands a batch of what the bucket holds on the subjects, empty for all, to f, from the
+// SomeRecords hands a batch of what the bucket holds on the subjects, empty for all, to f, from the
 // sequence on. It returns where the next batch begins, and whether there is none, or f had enough.
-func (s *store) someRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
+func (s *Store) SomeRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
 	if subjects != "" {
 		options = append(options, jetstreamext.GetBatchSubject(subjects))
 	}
-	batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.RecordStream(), recordBatch, options...)
+	batch, err := jetstreamext.GetBatch(ctx, s.JS, s.Names.RecordStream(), recordBatch, options...)
 	if err != nil {
 		return from, false, fmt.Errorf("read records: %w", err)
 	}

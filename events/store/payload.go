@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -98,3 +98,16 @@ func askPayload(ctx context.Context, options nats.Options, server string) (int, 
 	defer nc.Close()
 	return int(nc.MaxPayload()), nil
 }
+
+// Limit returns the largest message that the server takes, in bytes with its headers, as far as it is known.
+func (s *Store) Limit() int { return s.payload.limit() }
+
+// Fits reports whether a message with so many bytes of data, and the headers that this program sets, may be sent. For
+// a large one it asks the server.
+func (s *Store) Fits(ctx context.Context, size int) bool {
+	return s.payload.fits(ctx, size+headerRoom)
+}
+
+// KeepLimit asks the server for its limit now and then, also where no large message is sent: whoever could not send
+// the largest that a watch needs is to say so before.
+func (s *Store) KeepLimit(ctx context.Context) { s.payload.keep(ctx) }

@@ -1,4 +1,4 @@
-package events
+package store
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func (s *storing) published(begin, now time.Time, err error, connected bool) {
 			s.log.Info("NATS stores again", "stream", s.stream)
 		}
 		s.stored, s.err = now, nil
-	case notStoring(err) && begin.After(s.stored) && connected:
+	case NotStoring(err) && begin.After(s.stored) && connected:
 		if s.err == nil {
 			s.log.Error("NATS does not store what the worker publishes; trying again until it does: look at its disk, at JetStream's limits, and for a permission that this log says is denied", "stream", s.stream, "err", err)
 		}
@@ -52,8 +52,8 @@ func (s *storing) trouble(since time.Time) error {
 	return s.err
 }
 
-// notStoring reports whether the error says nothing of the message, but that the stream stores none.
-func notStoring(err error) bool {
+// NotStoring reports whether the error says nothing of the message, but that the stream stores none.
+func NotStoring(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || noRoom(err)
 }
