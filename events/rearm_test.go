@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -140,7 +140,7 @@ func TestReplicasChanged(t *testing.T) {
 	t.Parallel()
 	c := startServers(t)
 	cfg := config()
-	cfg.Timing = events.DefaultTiming()
+	cfg.Timing = store.DefaultTiming()
 	cfg.Timing.PatrolSlack = time.Hour
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 	var pauses pauses

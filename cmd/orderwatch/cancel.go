@@ -8,7 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -37,7 +37,7 @@ Exit code 0 if all are cancelled, 1 if one is not.`,
 			return exit.Usage(c, "this machine does not say who you are: say who cancels with --by NAME")
 		}
 		return eachOrder(c, args, *format, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
-			w, err := s.Cancel(ctx, events.CancelRequest{Order: order, By: by, Reason: reason})
+			w, err := s.Cancel(ctx, wire.CancelRequest{Order: order, By: by, Reason: reason})
 			if err != nil {
 				return w, "", err
 			}

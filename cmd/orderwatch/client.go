@@ -16,6 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -70,8 +71,8 @@ func notConnected(login natscontext.Access, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case events.MayWantTLSFirst(err):
-		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, events.TLSFirstHint)
+	case link.MayWantTLSFirst(err):
+		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -92,7 +92,7 @@ func knownOrders(c *cobra.Command, state watcher.State, named []string, begun st
 		return nil
 	}
 	defer s.close()
-	answer, err := s.List(c.Context(), events.ListQuery{State: state})
+	answer, err := s.List(c.Context(), wire.ListQuery{State: state})
 	if err != nil {
 		return nil
 	}

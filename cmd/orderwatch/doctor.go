@@ -16,7 +16,8 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -98,7 +99,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	if err := p.print("configuration", d.environment()); err != nil {
 		return err
 	}
-	clock := events.NewClock(nil)
+	clock := store.NewClock(nil)
 	seen := d.nats(ctx, clock)
 	if interrupted.Err() != nil {
 		return exit.Error{Code: exit.Interrupted}
@@ -253,8 +254,8 @@ func connectionAdvice(err error) string {
 		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
 	case isDNS:
 		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
-	case events.MayWantTLSFirst(err):
-		return sentence(events.TLSFirstHint) + " Otherwise look at the server's log."
+	case link.MayWantTLSFirst(err):
+		return sentence(link.TLSFirstHint) + " Otherwise look at the server's log."
 	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
 		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -268,7 +269,7 @@ const lostFor = 48 * time.Hour
 const mostBrokenShown = 10
 
 // broken tells of broken records that workers know of.
-func (f *findings) broken(records []events.BrokenRecord) {
+func (f *findings) broken(records []wire.BrokenRecord) {
 	for i, b := range records {
 		if i == mostBrokenShown {
 			f.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(records)-i), "orderwatch list names them.")
@@ -383,7 +384,7 @@ func (d *doctor) versions(ctx context.Context, x *natsExam) {
 	case len(distinct) > 1:
 		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
 			"That is right during an update, and only then.")
-	case distinct[0] != events.Semantic(d.config.Version):
+	case distinct[0] != wire.Semantic(d.config.Version):
 		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.config.Version,
 			"What it looks for is what its own version needs.")
 	default:

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
@@ -29,7 +29,7 @@ const (
 const noSuchOrder = "orderwatch-doctor"
 
 // modelArts asks each region once, and compares ModelArts's clock with that by which workers go.
-func (d *doctor) modelArts(ctx context.Context, clock *events.Clock, seen *seenInNATS) (cloud, clocks findings) {
+func (d *doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenInNATS) (cloud, clocks findings) {
 	if d.isWrong("MODELARTS_", "HW_") {
 		return skipped("modelarts.login"), nil
 	}
@@ -120,7 +120,7 @@ func doubtful(calls []regionCall) {
 }
 
 // call asks one region for the order, if its account is not held.
-func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *events.Clock, region string, order watcher.Order) (c regionCall) {
+func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *store.Clock, region string, order watcher.Order) (c regionCall) {
 	c.region = region
 	c.finding = finding{Check: "modelarts.login", About: region}
 	if leave := orders.Wait(ctx, region, order, clock.Now(), time.Time{}); leave.After > 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -78,7 +79,7 @@ func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(d.eventsConfig(), nc, x.time)
+		i, err := events.NewInspector(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}
@@ -104,7 +105,7 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 	client, err := events.NewClient(x.nc, serve.Names(d.config))
-	var status events.Status
+	var status wire.Status
 	if err == nil {
 		status, err = client.Status(ctx)
 	}
@@ -140,7 +141,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 }
 
 // counts says how many watches are as they must be.
-func (f *findings) counts(w events.WatchCount) {
+func (f *findings) counts(w wire.WatchCount) {
 	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
 	if !w.All {
 		open += "; there was no time to read all"
@@ -159,7 +160,7 @@ func (f *findings) counts(w events.WatchCount) {
 }
 
 // people tells of what people were not told.
-func (f *findings) people(p events.Untold) {
+func (f *findings) people(p wire.Untold) {
 	for _, trouble := range p.Troubles {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // server looks at the server itself, and reports whether it makes sense to look further.
@@ -27,15 +29,15 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	took, version := time.Since(begin), x.nc.ConnectedServerVersion()
 	f.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+took.Round(time.Microsecond).String())
 	switch {
-	case !events.AtLeast(version, events.OldestServer):
+	case !store.AtLeast(version, store.OldestServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelProblem, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelProblem, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: it has no scheduled messages, and no worker starts with it.",
 		})
 		return false
-	case !events.AtLeast(version, events.RecommendedServer):
+	case !store.AtLeast(version, store.RecommendedServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelWarning, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelWarning, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: later versions mend scheduled messages.",
 		})
 	default:
@@ -43,9 +45,9 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	}
 	const recommended = 1 << 20
 	switch limit := x.nc.MaxPayload(); {
-	case limit < events.MinPayload:
+	case limit < watcher.MinPayload:
 		*f = append(*f, finding{
-			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", events.MinPayload, recommended),
+			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
 			Do: "Set max_payload in the server's configuration.",
 		})
 	case limit < recommended:

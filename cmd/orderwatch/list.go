@@ -13,7 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -100,7 +100,7 @@ type remainder struct {
 }
 
 // brokenRow returns what a list shows of a broken record.
-func brokenRow(b events.BrokenRecord) watcher.Snapshot {
+func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	reason := "broken record: " + b.Reason
 	if len(b.Requests) > 0 {
 		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
@@ -114,7 +114,7 @@ func brokenRow(b events.BrokenRecord) watcher.Snapshot {
 
 // pages hands out the watches that are wanted, a page at a time, and returns what it left out.
 func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapshot) error) (rest remainder, err error) {
-	q := events.ListQuery{State: watcher.State(l.state), ProjectID: l.project, Label: l.label}
+	q := wire.ListQuery{State: watcher.State(l.state), ProjectID: l.project, Label: l.label}
 	for left := l.limit; l.all || left > 0; {
 		q.Limit = maxPage
 		if !l.all {
@@ -144,7 +144,7 @@ func (l *listing) pages(ctx context.Context, s *session, f func([]watcher.Snapsh
 
 // listRefusal says why a list was not had.
 func listRefusal(c *cobra.Command, err error) error {
-	answer, ok := errors.AsType[*events.ServiceError](err)
+	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Field != "":
 		return exit.Usage(c, "%s", output.Clean(answer.Reason))

@@ -10,13 +10,13 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // refusal says why a call about an order did not work, and what to do.
 func refusal(c *cobra.Command, order watcher.Order, err error) error {
-	answer, ok := errors.AsType[*events.ServiceError](err)
+	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, output.Clean(answer.Reason), order)

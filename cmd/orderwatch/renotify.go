@@ -12,7 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 func renotifyCommand() *cobra.Command {
@@ -42,7 +42,7 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 	command.Flags().StringVar(&by, "by", "", "`name` of who wants it, shown to people (default your login name)")
 	command.Flags().StringSliceVar(&channels, "channel", nil, "`ID` of a channel to post it in; may be given several times")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		ask := events.RenotifyRequest{By: cmp.Or(by, userName()), Channels: channels, RequestID: nuid.Next()}
+		ask := wire.RenotifyRequest{By: cmp.Or(by, userName()), Channels: channels, RequestID: nuid.Next()}
 		if ask.By == "" {
 			return exit.Usage(c, "this machine does not say who you are: say who wants it with --by NAME")
 		}
@@ -55,7 +55,7 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 }
 
 // renotify asks the workers to post the summary again, and prints what became of it.
-func renotify(c *cobra.Command, format output.Format, which string, ask events.RenotifyRequest) error {
+func renotify(c *cobra.Command, format output.Format, which string, ask wire.RenotifyRequest) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func isWatchID(text string) bool {
 
 // notRenotified says why the summary is not posted again, and what to do.
 func notRenotified(c *cobra.Command, which string, err error) error {
-	answer, ok := errors.AsType[*events.ServiceError](err)
+	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, output.Clean(answer.Reason))

@@ -14,7 +14,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -127,7 +127,7 @@ func routedRequest(c *cobra.Command, config config.Config, args []string, channe
 			return order, request, err
 		}
 	}
-	ask := events.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
+	ask := wire.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
 	if err := ask.Check(); err != nil {
 		return order, request, exit.Usage(c, "%w", labelError(err))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -62,7 +63,7 @@ NATS is not reached.`,
 
 // noStatus says why it is not known how the installation is.
 func noStatus(err error) error {
-	if answer, ok := errors.AsType[*events.ServiceError](err); ok {
+	if answer, ok := errors.AsType[*wire.ServiceError](err); ok {
 		if answer.Code == http.StatusServiceUnavailable {
 			return fmt.Errorf("a worker answers, but not how the installation is: %s", output.Clean(answer.Reason))
 		}
@@ -75,7 +76,7 @@ func noStatus(err error) error {
 }
 
 // statusText returns all that a status says, as lines.
-func statusText(p show.Page, s events.Status) string {
+func statusText(p show.Page, s wire.Status) string {
 	late, unreadable := s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, s.Watches != nil && s.Watches.Unreadable > 0
 	return p.Property("workers", nil, showWorkers(s.Workers)...) +
 		p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), showHeld(p, s.Held)...) +
@@ -95,7 +96,7 @@ func colourIf(wanted bool, colour func(string) string) func(string) string {
 	return nil
 }
 
-func showWorkers(w *events.WorkerCount) []string {
+func showWorkers(w *wire.WorkerCount) []string {
 	if w == nil {
 		return nil
 	}
@@ -111,7 +112,7 @@ func showWorkers(w *events.WorkerCount) []string {
 	return []string{fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))}
 }
 
-func showHeld(p show.Page, held []events.HeldAccount) (lines []string) {
+func showHeld(p show.Page, held []wire.HeldAccount) (lines []string) {
 	for _, h := range held {
 		what := "region " + output.Clean(h.Region)
 		if h.ProjectID != "" {
@@ -125,7 +126,7 @@ func showHeld(p show.Page, held []events.HeldAccount) (lines []string) {
 	return append(lines, "ModelArts is asked again by itself; deadlines still count.")
 }
 
-func openWatches(w *events.WatchCount) []string {
+func openWatches(w *wire.WatchCount) []string {
 	if w == nil {
 		return nil
 	}
@@ -136,7 +137,7 @@ func openWatches(w *events.WatchCount) []string {
 	return []string{text}
 }
 
-func lateWatches(w *events.WatchCount) []string {
+func lateWatches(w *wire.WatchCount) []string {
 	switch {
 	case w == nil:
 		return nil
@@ -146,7 +147,7 @@ func lateWatches(w *events.WatchCount) []string {
 	return []string{fmt.Sprintf("%d not polled for more than their interval and a minute; %d ending for over a minute", w.Overdue, w.Stuck)}
 }
 
-func badRecords(w *events.WatchCount) (lines []string) {
+func badRecords(w *wire.WatchCount) (lines []string) {
 	if w == nil {
 		return nil
 	}
@@ -159,7 +160,7 @@ func badRecords(w *events.WatchCount) (lines []string) {
 	return lines
 }
 
-func untold(p show.Page, u *events.Untold) (lines []string) {
+func untold(p show.Page, u *wire.Untold) (lines []string) {
 	if u == nil {
 		return nil
 	}
@@ -177,7 +178,7 @@ func untold(p show.Page, u *events.Untold) (lines []string) {
 	return lines
 }
 
-func slackTroubles(u *events.Untold) []string {
+func slackTroubles(u *wire.Untold) []string {
 	if u == nil {
 		return nil
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func watchCommand() *cobra.Command {
 	var (
-		all    events.WatchRequest // what the requests have in common
+		all    wire.WatchRequest // what the requests have in common
 		labels []string
 		wait   bool
 	)
@@ -127,13 +127,13 @@ func readLabels(texts []string) (map[string]string, error) {
 }
 
 // watchRequests returns a request for each order that is named. One that is named twice counts once.
-func watchRequests(c *cobra.Command, config config.Config, all events.WatchRequest, args []string) (requests []events.WatchRequest, err error) {
+func watchRequests(c *cobra.Command, config config.Config, all wire.WatchRequest, args []string) (requests []wire.WatchRequest, err error) {
 	for _, arg := range args {
 		r := all
 		if r.Order, err = parseOrder(c, config, arg); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(requests, func(other events.WatchRequest) bool { return other.Order == r.Order }) {
+		if slices.ContainsFunc(requests, func(other wire.WatchRequest) bool { return other.Order == r.Order }) {
 			continue
 		}
 		if r.RequestID == "" {
@@ -159,7 +159,7 @@ func watchRequests(c *cobra.Command, config config.Config, all events.WatchReque
 var billingID = regexp.MustCompile(`^CS[0-9]+$`)
 
 // warnOfBilling says which orders have names that look like something else.
-func warnOfBilling(w io.Writer, requests []events.WatchRequest) {
+func warnOfBilling(w io.Writer, requests []wire.WatchRequest) {
 	for _, r := range requests {
 		if billingID.MatchString(r.Name) {
 			fmt.Fprintf(w, "orderwatch: %s looks like a billing order id; ModelArts knows an order by its orderName\n", r.Name)
@@ -192,8 +192,8 @@ const rejectedHint = `A worker that finds a request wrong rejects it, and says w
   orderwatch events --kind rejected`
 
 // storedPrinter returns what tells that a request is stored.
-func storedPrinter(w io.Writer, format output.Format) func(events.WatchRequest, uint64) {
-	return func(r events.WatchRequest, sequence uint64) {
+func storedPrinter(w io.Writer, format output.Format) func(wire.WatchRequest, uint64) {
+	return func(r wire.WatchRequest, sequence uint64) {
 		if format == output.AsJSON {
 			ask.PrintStored(w, r, sequence)
 			return

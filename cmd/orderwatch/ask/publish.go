@@ -10,6 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -18,7 +19,7 @@ const publishTime = 30 * time.Second
 
 // Publish stores the requests, and calls stored for each, with its sequence in the stream. The error is an
 // [exit.Error] where ctx ends.
-func Publish(ctx context.Context, client *events.Client, requests []events.WatchRequest, stored func(events.WatchRequest, uint64)) error {
+func Publish(ctx context.Context, client *events.Client, requests []wire.WatchRequest, stored func(wire.WatchRequest, uint64)) error {
 	for _, r := range requests {
 		limited, cancel := context.WithTimeout(ctx, publishTime)
 		sequence, err := client.Publish(limited, r)
@@ -38,7 +39,7 @@ func Publish(ctx context.Context, client *events.Client, requests []events.Watch
 }
 
 // PrintStored writes the line that programs read when a request is stored.
-func PrintStored(w io.Writer, r events.WatchRequest, sequence uint64) {
+func PrintStored(w io.Writer, r wire.WatchRequest, sequence uint64) {
 	output.JSON(w, struct {
 		watcher.Order
 		RequestID string `json:"request_id"`

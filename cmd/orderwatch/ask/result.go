@@ -7,7 +7,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -43,7 +43,7 @@ func (w *waiting) result() error {
 
 // place returns which of the orders it is on the command line.
 func (w *waiting) place(order watcher.Order) int {
-	return slices.IndexFunc(w.requests, func(r events.WatchRequest) bool { return r.Order == order })
+	return slices.IndexFunc(w.requests, func(r wire.WatchRequest) bool { return r.Order == order })
 }
 
 // exitCodes are those of the outcomes.

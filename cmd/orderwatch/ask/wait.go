@@ -21,6 +21,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -41,7 +42,7 @@ const (
 // A waiting follows orders until all have ended.
 type waiting struct {
 	client   *events.Client
-	requests []events.WatchRequest
+	requests []wire.WatchRequest
 	chosen   bool // the user chose the request's id: it may have been answered long ago
 	format   output.Format
 	out      io.Writer
@@ -50,7 +51,7 @@ type waiting struct {
 	paint    output.Paint
 
 	mu       sync.Mutex
-	open     map[string]events.WatchRequest // those that have not ended, by their id
+	open     map[string]wire.WatchRequest // those that have not ended, by their id
 	ends     []watcher.Completion
 	rejected int
 	seen     map[watcher.Order]seen
@@ -73,7 +74,7 @@ type seen struct {
 type Options struct {
 	Client   *events.Client
 	Conn     *nats.Conn // the client's; what it tells of lost connections is taken over
-	Requests []events.WatchRequest
+	Requests []wire.WatchRequest
 	Chosen   bool // the user chose the request's id: it may have been answered long ago
 	Format   output.Format
 	Out      io.Writer
@@ -85,7 +86,7 @@ type Options struct {
 func Wait(ctx context.Context, o Options) error {
 	w := &waiting{
 		client: o.Client, requests: o.Requests, chosen: o.Chosen, format: o.Format, out: o.Out, paint: output.PaintFor(o.Out),
-		open: make(map[string]events.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), endless: make(map[string]int), done: make(chan struct{}),
+		open: make(map[string]wire.WatchRequest), seen: make(map[watcher.Order]seen), troubles: make(map[watcher.Order]string), gone: make(map[string]int), endless: make(map[string]int), done: make(chan struct{}),
 	}
 	widest := 0
 	for _, r := range o.Requests {
@@ -247,7 +248,7 @@ func (w *waiting) awaitWorker(ctx context.Context) error {
 }
 
 // stored shows that a request is stored.
-func (w *waiting) stored(r events.WatchRequest, sequence uint64) {
+func (w *waiting) stored(r wire.WatchRequest, sequence uint64) {
 	if w.format == output.AsJSON {
 		PrintStored(w.out, r, sequence)
 		return
@@ -317,7 +318,7 @@ func answers(s watcher.Snapshot, requestID string) bool {
 // record of their watch cannot be read. A request keeps its id, by which workers know it where they have it
 // after all. Only where the record cannot be read it gets another: workers remember the first and let it be.
 func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.Snapshot, err error) {
-	answer, isAnswer := errors.AsType[*events.ServiceError](err)
+	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
 	broken := isAnswer && answer.Code == http.StatusGone
 	missing := isAnswer && answer.Code == http.StatusNotFound
 	for _, r := range w.openRequests(order) {
@@ -342,7 +343,7 @@ func (w *waiting) askAgain(ctx context.Context, order watcher.Order, s watcher.S
 }
 
 // renamed waits for the request under another id.
-func (w *waiting) renamed(r events.WatchRequest) events.WatchRequest {
+func (w *waiting) renamed(r wire.WatchRequest) wire.WatchRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.open[r.RequestID]; !ok {
@@ -355,7 +356,7 @@ func (w *waiting) renamed(r events.WatchRequest) events.WatchRequest {
 }
 
 // openRequests returns the order's requests that have not ended.
-func (w *waiting) openRequests(order watcher.Order) (requests []events.WatchRequest) {
+func (w *waiting) openRequests(order watcher.Order) (requests []wire.WatchRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.open {
@@ -453,7 +454,7 @@ func (w *waiting) concerns(watch watcher.Report) bool {
 }
 
 // completed notes that a watch has ended. w.mu is held.
-func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e events.Event) {
+func (w *waiting) completed(r wire.WatchRequest, c watcher.Completion, e events.Event) {
 	w.ends = append(w.ends, c)
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))
@@ -465,7 +466,7 @@ func (w *waiting) completed(r events.WatchRequest, c watcher.Completion, e event
 }
 
 // refused notes that a request was rejected. w.mu is held.
-func (w *waiting) refused(r events.WatchRequest, why events.Rejection, e events.Event) {
+func (w *waiting) refused(r wire.WatchRequest, why wire.Rejection, e events.Event) {
 	w.rejected++
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))
@@ -476,7 +477,7 @@ func (w *waiting) refused(r events.WatchRequest, why events.Rejection, e events.
 	w.close(r)
 }
 
-func (w *waiting) close(r events.WatchRequest) {
+func (w *waiting) close(r wire.WatchRequest) {
 	delete(w.open, r.RequestID)
 	if len(w.open) == 0 {
 		close(w.done)

@@ -22,6 +22,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -125,7 +126,7 @@ func watch(ctx context.Context, settings config.Config, board *scoreboard, fates
 // awaitWorker waits until the worker answers.
 func awaitWorker(ctx context.Context, client *events.Client) error {
 	for {
-		_, err := client.List(ctx, events.ListQuery{Limit: 1})
+		_, err := client.List(ctx, wire.ListQuery{Limit: 1})
 		if err == nil {
 			return nil
 		}

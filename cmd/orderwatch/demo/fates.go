@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -13,10 +13,10 @@ import (
 // A fate is what the demo asks for and what must become of it.
 type fate struct {
 	order    string
-	story    string                // what will happen, for whoever looks on
-	script   *emulator.Order       // nil where ModelArts does not know the order
-	requests []events.WatchRequest // published in this order, for the order
-	outcome  watcher.Outcome       // empty where the request is rejected
+	story    string              // what will happen, for whoever looks on
+	script   *emulator.Order     // nil where ModelArts does not know the order
+	requests []wire.WatchRequest // published in this order, for the order
+	outcome  watcher.Outcome     // empty where the request is rejected
 
 	// What is no request, with its id, and the field that is named when it is rejected.
 	invalid, invalidID, rejected string
@@ -33,13 +33,13 @@ func scriptedFates() []fate {
 			{ResourceName: "os-node-created-lq4f8", AppearAfter: 4 * time.Second, EndAfter: 7 * time.Second},
 			{ResourceName: "os-node-created-ggthb", AppearAfter: 4 * time.Second, EndAfter: 8 * time.Second},
 		}},
-		requests: []events.WatchRequest{{RequestID: "build-771", ExpectedItems: 4, Link: "https://ci.example/771"}},
+		requests: []wire.WatchRequest{{RequestID: "build-771", ExpectedItems: 4, Link: "https://ci.example/771"}},
 		outcome:  watcher.Succeeded,
 	}, {
 		order:    "order.gpu-60-x7k2p",
 		story:    "forty of sixty nodes fail alike",
 		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
-		requests: []events.WatchRequest{{RequestID: "build-772", Link: "https://ci.example/772", Labels: map[string]string{"env": "prod"}}},
+		requests: []wire.WatchRequest{{RequestID: "build-772", Link: "https://ci.example/772", Labels: map[string]string{"env": "prod"}}},
 		outcome:  watcher.PartiallyFailed,
 	}, {
 		order: "order.quota-m3n8v",
@@ -48,12 +48,12 @@ func scriptedFates() []fate {
 			{Action: "createPool", ResourceName: "pool-quota", EndAfter: 3 * time.Second, Status: "failed", Message: "The quota of instances is used up: 200 of 200."},
 			{ResourceName: "os-node-created-q4zz1", EndAfter: 4 * time.Second, Status: "failed", Message: "The pool was not created."},
 		}},
-		requests: []events.WatchRequest{{RequestID: "build-773"}},
+		requests: []wire.WatchRequest{{RequestID: "build-773"}},
 		outcome:  watcher.AllFailed,
 	}, {
 		order:    "order.mistyped-zzzzz",
 		story:    "ModelArts does not know it",
-		requests: []events.WatchRequest{{RequestID: "build-774"}},
+		requests: []wire.WatchRequest{{RequestID: "build-774"}},
 		outcome:  watcher.OrderNotFound,
 	}, {
 		order: "order.stuck-b6c1d",
@@ -62,7 +62,7 @@ func scriptedFates() []fate {
 			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
 			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
 		}},
-		requests: []events.WatchRequest{{RequestID: "build-775", Timeout: "12s"}},
+		requests: []wire.WatchRequest{{RequestID: "build-775", Timeout: "12s"}},
 		outcome:  watcher.TimedOut,
 	}, {
 		order: "order.busy-f2g9t",
@@ -71,7 +71,7 @@ func scriptedFates() []fate {
 			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
 			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},
 		}},
-		requests: []events.WatchRequest{{RequestID: "build-776", Region: busyRegion}},
+		requests: []wire.WatchRequest{{RequestID: "build-776", Region: busyRegion}},
 		outcome:  watcher.Succeeded,
 	}, {
 		order: "order.shared-k5j7r",
@@ -79,7 +79,7 @@ func scriptedFates() []fate {
 		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 			{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * time.Second},
 		}},
-		requests: []events.WatchRequest{{RequestID: "build-777"}, {RequestID: "billing-12", RequestedBy: "billing"}},
+		requests: []wire.WatchRequest{{RequestID: "build-777"}, {RequestID: "billing-12", RequestedBy: "billing"}},
 		outcome:  watcher.Succeeded,
 	}, {
 		order:   "(a bad request)",

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/notify/outbox"
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -15,7 +15,7 @@ import (
 )
 
 // newNotifier returns the way to tell people: Slack, or, where it is not configured, the log.
-func newNotifier(log *slog.Logger, config config.Config, clock *events.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing outbox.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
+func newNotifier(log *slog.Logger, config config.Config, clock *store.Clock, notes watcher.Notes, undelivered watcher.Undelivered, workers func() int, timing outbox.Timing, registry prometheus.Registerer) (watcher.Notifier, error) {
 	s := config.Slack
 	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
 		log.Info("no Slack is configured: summaries go to the log")

@@ -22,6 +22,9 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
@@ -50,7 +53,7 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 		defer s.Shutdown()
 		url = s.ClientURL()
 	}
-	nc, err := events.Connect(log, url, login...)
+	nc, err := link.Connect(log, url, login...)
 	if err != nil {
 		return err
 	}
@@ -62,33 +65,23 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 func work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	clock, eventsConfig := events.NewClock(nil), workerConfig(config, timing)
-	accounts, err := events.NewAccounts(log, eventsConfig, nc, clock)
+	clock, eventsConfig := store.NewClock(nil), workerConfig(config, timing)
+	kept, err := store.Open(log, StoreConfig(config, timing.Timing), nc, clock)
 	if err != nil {
 		return err
 	}
+	accounts := kept.Accounts()
 	orders, err := Orders(log, config, clock, accounts, timing.ModelArts)
 	if err != nil {
 		return err
 	}
 	defer orders.Close()
-	notes, err := events.NewNotes(log, eventsConfig, nc, clock)
-	if err != nil {
-		return err
-	}
-	undelivered, err := events.NewUndelivered(log, eventsConfig, nc, clock)
-	if err != nil {
-		return err
-	}
-	notifier, err := newNotifier(log, config, clock, notes, undelivered, accounts.Workers, timing.Slack, registry)
+	notifier, err := newNotifier(log, config, clock, kept, kept, accounts.Workers, timing.Slack, registry)
 	if err != nil {
 		return err
 	}
 	eventsConfig.Troubles = func() []string { return notifierTroubles(notifier) }
-	worker, err := events.NewWorker(log, eventsConfig, nc, clock, accounts, orders, notifier, registry)
-	if err != nil {
-		return err
-	}
+	worker := events.New(log, eventsConfig, kept, orders, notifier, registry)
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("stopping")
@@ -119,7 +112,7 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 }
 
 // Orders returns the client of the ModelArts API. The caller closes it.
-func Orders(log *slog.Logger, config config.Config, clock *events.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
+func Orders(log *slog.Logger, config config.Config, clock *store.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
 	m := config.ModelArts
 	trust, err := trusted(m.CAFile)
 	if err != nil {
@@ -153,21 +146,23 @@ func trusted(path string) (*tls.Config, error) {
 }
 
 // Names returns what streams and subjects are called in the installation.
-func Names(c config.Config) events.Names {
-	return events.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
+func Names(c config.Config) wire.Names {
+	return wire.Names{Subjects: c.Assets.SubjectPrefix, Service: c.Assets.ServicePrefix, Streams: c.Assets.StreamPrefix, Domain: c.NATS.JSDomain}
+}
+
+// StoreConfig returns what of the configuration says how the installation is laid out in NATS.
+func StoreConfig(c config.Config, timing store.Timing) store.Config {
+	return store.Config{
+		Names: Names(c), Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout, TimeoutMax: c.Watch.TimeoutMax, Timing: timing,
+	}
 }
 
 // workerConfig returns what the worker needs of the configuration.
 func workerConfig(c config.Config, timing Timing) events.Config {
 	return events.Config{
-		Names:       Names(c),
-		Version:     c.Version,
-		Replicas:    c.Assets.StreamReplicas,
-		MaxAge:      c.Assets.EventsMaxAge,
-		Provision:   c.Assets.Provision,
 		Concurrency: c.Watch.Concurrency,
-		PollTimeout: c.ModelArts.Timeout,
-		Requests: events.RequestRules{
+		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
 			RoutedChannels: c.Slack.Routes.Channels(),
@@ -180,6 +175,5 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
 		},
-		Timing: timing.Timing,
 	}
 }

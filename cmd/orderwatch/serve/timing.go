@@ -3,7 +3,7 @@ package serve
 import (
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/notify/outbox"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
@@ -11,7 +11,7 @@ import (
 
 // Timing holds the durations that the contract does not name.
 type Timing struct {
-	events.Timing
+	store.Timing
 	ModelArts modelarts.Timing
 	Slack     outbox.Timing
 	LastPoll  time.Duration // see watcher.Policy's LastPollGrace
@@ -21,5 +21,5 @@ type Timing struct {
 
 // DefaultTiming returns the durations of production.
 func DefaultTiming() Timing {
-	return Timing{events.DefaultTiming(), modelarts.DefaultTiming(), outbox.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
+	return Timing{store.DefaultTiming(), modelarts.DefaultTiming(), outbox.DefaultTiming(), 30 * time.Second, 10 * time.Minute, watcher.DefaultPatience()}
 }

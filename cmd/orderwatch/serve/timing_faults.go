@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 )
 
 // LoadTiming returns the durations that the contract does not name, and arms the fault that the
@@ -48,7 +48,7 @@ func faultTiming(environ []string) (Timing, error) {
 		}
 	}
 	if set["FAULT_POINT"] != "" || set["FAULT_ACTION"] != "" {
-		if err := events.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
+		if err := store.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
 			return timing, fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
 		}
 	}
@@ -75,7 +75,7 @@ func faultTiming(environ []string) (Timing, error) {
 }
 
 // setDurations replaces the durations that the JSON object names, field by field.
-func setDurations(timing *events.Timing, text string) error {
+func setDurations(timing *store.Timing, text string) error {
 	var named map[string]string
 	if err := json.Unmarshal([]byte(text), &named); err != nil {
 		return err
@@ -83,7 +83,7 @@ func setDurations(timing *events.Timing, text string) error {
 	for name, value := range named {
 		field := reflect.ValueOf(timing).Elem().FieldByName(name)
 		if !field.IsValid() || field.Type() != reflect.TypeFor[time.Duration]() {
-			return fmt.Errorf("events.Timing has no duration %q", name)
+			return fmt.Errorf("store.Timing has no duration %q", name)
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil {
