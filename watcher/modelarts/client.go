@@ -1,5 +1,15 @@
 // Package modelarts asks ModelArts for the state of orders: the adapter between
-// [watcher.Orders] and the HTTP API. What an answer means is decided by package answer.
+// [watcher.Orders] and the HTTP API.
+//
+// It promises that an account, which is one login in one region, is asked no more often than at its rate,
+// over all workers; that it is left alone while the API refuses it or does not answer; and that the trouble of
+// one order keeps no other waiting. What an answer means is decided by package answer, how one proves who
+// asks by package login, where and how one connects by package endpoint, and how long an account is held by
+// [watcher.Hold].
+//
+// Read client.go; then account.go, which keeps the rate; then holds.go, with timing.go and witness.go: a
+// witness is an order that was answered, and shows whose the trouble is. alone.go stands in for what workers
+// share, and look.go is for a look that changes nothing.
 package modelarts
 
 import (
@@ -161,12 +171,9 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 // answer is thrown away. So it takes at most twice the timeout. It asks so whatever the rate, at most
 // once for five calls that fail, and once for each that is to show whether a hold is over.
 func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
-	if err := order.Validate(); err != nil {
-		return watcher.Answer{}, answer.NewError(watcher.Refused, err.Error())
-	}
-	r, ok := c.regions[region]
-	if !ok {
-		return watcher.Answer{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+	r, err := c.regionOf(region, order)
+	if err != nil {
+		return watcher.Answer{}, err
 	}
 	asked := r.account.holds.begin(ctx, order)
 	got, err := c.ask(ctx, region, r.endpoint, order)
@@ -175,6 +182,18 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 		r.account.heard(ctx, asked, err)
 	}
 	return got, err
+}
+
+// regionOf returns the region that is to be asked for the order, or an error where neither can be.
+func (c *Client) regionOf(name string, order watcher.Order) (*region, error) {
+	if err := order.Validate(); err != nil {
+		return nil, answer.NewError(watcher.Refused, err.Error())
+	}
+	r, ok := c.regions[name]
+	if !ok {
+		return nil, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", name))
+	}
+	return r, nil
 }
 
 // askAgain asks for the order in less time than Show, which it is a part of: together they take no more

@@ -2,12 +2,10 @@ package modelarts
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // A Look is what one call showed of the API.
@@ -24,17 +22,13 @@ type Look struct {
 // Look asks once for the order, as [Client.Show] does, and keeps nothing of how that went: it holds
 // no account. Whether the account may be asked is the caller's to know: see [Client.Wait].
 func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (Look, error) {
-	if err := order.Validate(); err != nil {
-		return Look{}, answer.NewError(watcher.Refused, err.Error())
-	}
-	r, ok := c.regions[region]
-	if !ok {
-		return Look{}, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+	r, err := c.regionOf(region, order)
+	if err != nil {
+		return Look{}, err
 	}
 	look := Look{Host: r.endpoint.Host}
 	seen := *c
 	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
-	var err error
 	look.Answer, err = seen.ask(ctx, region, r.endpoint, order)
 	return look, err
 }

@@ -319,7 +319,7 @@ func TestUnclearProbes(t *testing.T) {
 		watcher.HeldUnreachable: {Status: 503, Shape: emulator.HTML},
 	}
 	for kind, refusal := range refusals {
-		for _, unclear := range []emulator.Fault{undecodable, page200, empty200, page404, empty410, elsewhere} {
+		for _, unclear := range []emulator.Fault{undecodable, page200, empty200, page404, page400, empty410, elsewhere, {Body: `{}`}} {
 			for _, tt := range []struct {
 				name    string
 				witness emulator.Fault
@@ -344,7 +344,7 @@ func TestUnclearProbes(t *testing.T) {
 						t.Errorf("%v", err)
 					}
 					for key, hold := range f.bucket.holds {
-						if hold.Stands() == tt.over || hold.Probing || hold.Stands() && !hold.Until.After(f.clock.now) {
+						if hold.Stands() == tt.over || hold.Probing || hold.Stands() && !hold.Until.After(f.clock.now) || hold.Until.Sub(f.clock.now) > 3*time.Minute && kind == watcher.HeldThrottled {
 							t.Errorf("%s: %+v", key, hold)
 						}
 					}

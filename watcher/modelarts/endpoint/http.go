@@ -19,7 +19,8 @@ const (
 // NewHTTP returns a client that follows no redirect; how long a call takes is bounded by its context. It
 // speaks HTTP/1.1 only, one connection for each call in flight, so a connection that went dead harms no more
 // than one call. A proxy is taken from HTTPS_PROXY and NO_PROXY. trusted holds the accepted certificate
-// authorities; nil: the system's. change makes its connections fit for their use, before the first one.
+// authorities; nil: the system's. change, which is required, makes the connections fit for their use, before
+// the first one.
 func NewHTTP(trusted *tls.Config, change func(*http.Transport)) *http.Client {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
