@@ -11,25 +11,34 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
+// items returns "1 item", "2000 items". A reason is a field of events, which programs read: its numbers have no
+// separators.
+func items(n int) string {
+	if n == 1 {
+		return "1 item"
+	}
+	return fmt.Sprintf("%d items", n)
+}
+
 // open says what keeps the order from being ended.
 func open(w Watch) string {
 	c := w.Counts
-	text := fmt.Sprintf("%s of %s ended", words.Number(c.Succeeded+c.Failed), words.Count(c.Total, "item"))
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, items(c.Total))
 	vanished, strange := w.vanished(), w.strange()
 	if n := number(w.Missing, func(m *MissingItem) bool { return !m.open() }); n > 0 {
-		text += fmt.Sprintf(" (%s no longer listed)", words.Number(n))
+		text += fmt.Sprintf(" (%d no longer listed)", n)
 	}
 	if going := c.Processing - len(strange) - number(w.Missing, (*MissingItem).open); going > 0 {
-		text += fmt.Sprintf(", %s still processing", words.Number(going))
+		text += fmt.Sprintf(", %d still processing", going)
 	}
 	if len(strange) > 0 {
-		text += fmt.Sprintf(", %s with a status that ModelArts does not document: %s", words.Number(len(strange)), listed(strange, strangeItem))
+		text += fmt.Sprintf(", %d with a status that ModelArts does not document: %s", len(strange), listed(strange, strangeItem))
 	}
 	if len(vanished) > 0 {
-		text += fmt.Sprintf(", %s no longer listed: %s", words.Number(number(w.Missing, (*MissingItem).open)), listed(vanished, vanishedItem))
+		text += fmt.Sprintf(", %d no longer listed: %s", number(w.Missing, (*MissingItem).open), listed(vanished, vanishedItem))
 	}
 	if missing := max(c.Total, w.ExpectedItems) - c.seen(); missing > 0 {
-		text += fmt.Sprintf(", %s not created yet", words.Number(missing))
+		text += fmt.Sprintf(", %d not created yet", missing)
 	}
 	return text
 }
@@ -157,7 +166,7 @@ func ownReason(w Watch) string {
 	} else if !w.Gone.IsZero() {
 		notes = append(notes, "ModelArts lists none since "+moment(w.Gone))
 	}
-	reason := fmt.Sprintf("%s of %s %s", words.Number(n), words.Count(w.Counts.Total, "item"), text)
+	reason := fmt.Sprintf("%d of %s %s", n, items(w.Counts.Total), text)
 	if len(notes) > 0 {
 		reason += " (" + strings.Join(notes, "; ") + ")"
 	}
