@@ -90,7 +90,7 @@ var (
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch": 26,
+		"cmd/orderwatch": 25,
 		"events":         47,
 	}
 )
