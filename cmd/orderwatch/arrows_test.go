@@ -90,7 +90,7 @@ var (
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch": 25,
+		"cmd/orderwatch": 22,
 		"events":         47,
 	}
 )

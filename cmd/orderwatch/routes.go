@@ -134,6 +134,16 @@ func routedRequest(c *cobra.Command, config config.Config, args []string, channe
 	return order, watcher.Request{Labels: labels, SlackChannel: channel}, nil
 }
 
+// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
+func checkChannels(c *cobra.Command, channels ...string) error {
+	for _, channel := range channels {
+		if !routes.IsChannel(channel) {
+			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
+		}
+	}
+	return nil
+}
+
 // labelError says of an error in a request's labels what people call it.
 func labelError(err error) error {
 	field, ok := errors.AsType[*watcher.FieldError](err)
