@@ -23,7 +23,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes"}},
+	"cmd/orderwatch":             {ours: []string{"events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes"}},
 	"cmd/orderwatch/ask":         {ours: []string{"events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "watcher"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "notify/routes", "watcher"}, others: []string{"github.com/kelseyhightower/envconfig"}},
@@ -31,6 +31,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/directions":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/doctor":      {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "events", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/words"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
+	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
@@ -91,8 +92,7 @@ var (
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch": 21,
-		"events":         47,
+		"events": 47,
 	}
 )
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -87,16 +86,5 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 	case ok:
 		return fmt.Errorf("%s: %s", order, output.Clean(answer.Reason))
 	}
-	return unanswered(err)
-}
-
-// unanswered says what it means that no answer came.
-func unanswered(err error) error {
-	switch {
-	case errors.Is(err, context.Canceled):
-		return exit.Error{Code: exit.Interrupted, Text: "interrupted before an answer came"}
-	case errors.Is(err, context.DeadlineExceeded):
-		return errors.New("no answer in time: is NATS well, and a worker (orderwatch serve) at work? Try again")
-	}
-	return err
+	return exit.Unanswered(err)
 }

@@ -72,7 +72,7 @@ func noStatus(err error) error {
 	if errors.Is(err, events.ErrNoWorker) {
 		return fmt.Errorf("no worker answers: %w\nWithout one requests are kept, but nothing is polled. Workers of a release without this command do not answer it", err)
 	}
-	return unanswered(err)
+	return exit.Unanswered(err)
 }
 
 // statusText returns all that a status says, as lines.
