@@ -35,7 +35,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
-	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
+	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"cmd/orderwatch/faults":      {},
 	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":  {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
