@@ -81,7 +81,7 @@ var (
 		"cmd/orderwatch/config":      25, // the groups of variables
 		"cmd/orderwatch/output":      19,
 		"cmd/orderwatch/rig":         29,
-		"events":                     70,
+		"events":                     34,
 		"events/store":               23,
 		"events/wire":                32,
 		"notify/slack":               23,
@@ -92,7 +92,7 @@ var (
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"events": 47,
+		"events": 23,
 	}
 )
 

@@ -23,10 +23,7 @@ func eventsCommand() *cobra.Command {
 		since                  string
 		kindNames, outcomeList []string
 	)
-	var outcomes []string
-	for _, o := range watcher.Outcomes {
-		outcomes = append(outcomes, string(o))
-	}
+	outcomes := outcomeNames()
 	command := &cobra.Command{
 		Use:   "events [PROJECT[/ORDER]]",
 		Short: "Print events: how watches ended, what changed, what was rejected",
@@ -110,7 +107,7 @@ func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string
 	}
 	for _, o := range e.outcomes {
 		if !slices.Contains(watcher.Outcomes[:], watcher.Outcome(o)) {
-			return exit.Usage(c, "--outcome %q: the outcomes are %s", o, joinOutcomes())
+			return exit.Usage(c, "--outcome %q: the outcomes are %s", o, strings.Join(outcomeNames(), ", "))
 		}
 	}
 	for _, k := range e.kinds {
@@ -150,8 +147,6 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 		e.kinds = []string{ask.Completed}
 	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{ask.Completed}):
 		return exit.Usage(c, "--outcome is of completions alone: leave out --kind")
-	case all && e.order != "":
-		e.kinds = []string{ask.Completed, ask.Progress, ask.Attention}
 	case all && e.project != "":
 		e.kinds = []string{ask.Completed, ask.Progress, ask.Attention}
 	case all:
@@ -202,12 +197,11 @@ func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
 	return subjects
 }
 
-func joinOutcomes() string {
-	var names []string
+func outcomeNames() (names []string) {
 	for _, o := range watcher.Outcomes {
 		names = append(names, string(o))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // readSince returns the time that the flag names; zero where it is empty.

@@ -84,8 +84,8 @@ func (d *Doctor) Run(interrupted context.Context, out io.Writer, format output.F
 	return p.conclude(d.unset())
 }
 
-// conclude prints the sum, and returns an error where there are problems, of which so many are that a variable is
-// missing.
+// conclude prints how many findings there are of each level. It returns an error if there are problems; missing is
+// how many of the problems are a variable that is not set.
 func (p *printer) conclude(missing int) error {
 	problems := p.all.count(levelProblem)
 	if p.format == output.AsText {

@@ -42,11 +42,10 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	if len(b.Requests) > 0 {
 		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
 	}
-	row := watcher.Snapshot{State: show.Broken, Report: watcher.Report{
+	return watcher.Snapshot{State: show.Broken, Report: watcher.Report{
 		WatchID: b.WatchID, ProjectID: b.ProjectID, OrderName: b.Name, Reason: reason, AcceptedAt: b.Since,
 		Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{},
 	}}
-	return row
 }
 
 // pages hands out the watches that are wanted, a page at a time, and returns what it left out.
