@@ -23,16 +23,19 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/answer", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes", "notify/slack"}},
+	"cmd/orderwatch":             {ours: []string{"events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes"}},
 	"cmd/orderwatch/ask":         {ours: []string{"events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "watcher"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "notify/routes", "watcher"}, others: []string{"github.com/kelseyhightower/envconfig"}},
 	"cmd/orderwatch/demo":        {ours: []string{"events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "events", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
+	"cmd/orderwatch/directions":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
+	"cmd/orderwatch/doctor":      {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "events", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/words"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
+	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
-	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
+	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"cmd/orderwatch/faults":      {},
 	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":  {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
@@ -78,7 +81,7 @@ var (
 		"cmd/orderwatch/config":      25, // the groups of variables
 		"cmd/orderwatch/output":      19,
 		"cmd/orderwatch/rig":         29,
-		"events":                     70,
+		"events":                     34,
 		"events/store":               23,
 		"events/wire":                32,
 		"notify/slack":               23,
@@ -89,8 +92,7 @@ var (
 		"watcher/watchertest":        17,
 	}
 	manyFiles = map[string]int{
-		"cmd/orderwatch": 34,
-		"events":         47,
+		"events": 23,
 	}
 )
 

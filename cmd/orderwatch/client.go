@@ -12,12 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A session is a connection to NATS for one command of a person or a pipeline.
@@ -137,34 +135,6 @@ func environmentAccess(config config.Config) (natscontext.Access, error) {
 	}
 	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
 	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: append(options, inbox)}, nil
-}
-
-// parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.
-func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Order, error) {
-	project, name, ok := strings.Cut(text, "/")
-	if !ok {
-		project, name = config.ModelArts.ProjectID, text
-	}
-	if project == "" {
-		return watcher.Order{}, exit.Usage(c, "%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)
-	}
-	order := watcher.Order{ProjectID: project, Name: name}
-	if err := order.Validate(); err != nil {
-		return watcher.Order{}, exit.Usage(c, "%q is no order: %w", text, orderError(err))
-	}
-	return order, nil
-}
-
-// orderError says of an error in an order's name or its project what people call it.
-func orderError(err error) error {
-	field, ok := errors.AsType[*watcher.FieldError](err)
-	switch {
-	case ok && field.Field == "order_name":
-		return errors.New("the order's name " + field.Reason)
-	case ok && field.Field == "project_id":
-		return errors.New("the project's id " + field.Reason)
-	}
-	return err
 }
 
 // userName returns the login name of whoever runs the command, empty where it is not known.

@@ -8,22 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// The kinds of events, as the command line names them.
-const (
-	completedKind   = "completed"
-	progressKind    = "progress"
-	rejectedKind    = "rejected"
-	attentionKind   = "attention"
-	undeliveredKind = "undelivered"
-)
-
-var eventKinds = []string{completedKind, progressKind, rejectedKind, attentionKind, undeliveredKind}
+var eventKinds = []string{ask.Completed, ask.Progress, ask.Rejected, ask.Attention, ask.Undelivered}
 
 func eventsCommand() *cobra.Command {
 	var (
@@ -31,10 +23,7 @@ func eventsCommand() *cobra.Command {
 		since                  string
 		kindNames, outcomeList []string
 	)
-	var outcomes []string
-	for _, o := range watcher.Outcomes {
-		outcomes = append(outcomes, string(o))
-	}
+	outcomes := outcomeNames()
 	command := &cobra.Command{
 		Use:   "events [PROJECT[/ORDER]]",
 		Short: "Print events: how watches ended, what changed, what was rejected",
@@ -95,7 +84,10 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 		}
 		defer s.close()
 		filter := events.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
-		return printEvents(c, s, filter, *format, choice.project)
+		return ask.Events(c.Context(), ask.Following{
+			Client: s.Client, Conn: s.nc, Filter: filter, Project: choice.project,
+			Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
+		})
 	}
 	return command
 }
@@ -115,7 +107,7 @@ func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string
 	}
 	for _, o := range e.outcomes {
 		if !slices.Contains(watcher.Outcomes[:], watcher.Outcome(o)) {
-			return exit.Usage(c, "--outcome %q: the outcomes are %s", o, joinOutcomes())
+			return exit.Usage(c, "--outcome %q: the outcomes are %s", o, strings.Join(outcomeNames(), ", "))
 		}
 	}
 	for _, k := range e.kinds {
@@ -152,20 +144,18 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 	all := len(e.kinds) == 0
 	switch {
 	case len(e.outcomes) > 0 && all:
-		e.kinds = []string{completedKind}
-	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{completedKind}):
+		e.kinds = []string{ask.Completed}
+	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{ask.Completed}):
 		return exit.Usage(c, "--outcome is of completions alone: leave out --kind")
-	case all && e.order != "":
-		e.kinds = []string{completedKind, progressKind, attentionKind}
 	case all && e.project != "":
-		e.kinds = []string{completedKind, progressKind, attentionKind}
+		e.kinds = []string{ask.Completed, ask.Progress, ask.Attention}
 	case all:
 		e.kinds = eventKinds
 	}
-	if e.project != "" && slices.Contains(e.kinds, rejectedKind) {
+	if e.project != "" && slices.Contains(e.kinds, ask.Rejected) {
 		return exit.Usage(c, "rejected requests belong to no project: leave out PROJECT, or --kind rejected")
 	}
-	if e.project != "" && slices.Contains(e.kinds, undeliveredKind) {
+	if e.project != "" && slices.Contains(e.kinds, ask.Undelivered) {
 		return exit.Usage(c, "undelivered messages are of all projects: leave out PROJECT, or --kind undelivered")
 	}
 	return nil
@@ -187,32 +177,31 @@ func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
 	slices.Sort(outcomes)
 	for _, k := range slices.Compact(slices.Sorted(slices.Values(e.kinds))) {
 		switch k {
-		case completedKind:
+		case ask.Completed:
 			for _, o := range slices.Compact(outcomes) {
 				subjects = append(subjects, c.Subject("completed."+o+"."+order))
 			}
-		case progressKind:
+		case ask.Progress:
 			subjects = append(subjects, c.Subject("progress."+order))
-		case attentionKind:
+		case ask.Attention:
 			if e.project != "" && e.order == "" { // those about the project have no more tokens
 				subjects = append(subjects, c.Subject("attention.*."+e.project))
 			}
 			subjects = append(subjects, c.Subject("attention.*."+order))
-		case rejectedKind:
+		case ask.Rejected:
 			subjects = append(subjects, c.RejectedSubject())
-		case undeliveredKind:
+		case ask.Undelivered:
 			subjects = append(subjects, c.Subject("undelivered.>"))
 		}
 	}
 	return subjects
 }
 
-func joinOutcomes() string {
-	var names []string
+func outcomeNames() (names []string) {
 	for _, o := range watcher.Outcomes {
 		names = append(names, string(o))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // readSince returns the time that the flag names; zero where it is empty.

@@ -1,54 +1,45 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A deed is something done about an order. The text says what became of it.
-type deed func(context.Context, *session, watcher.Order) (w watcher.Snapshot, text string, err error)
-
-// eachOrder does it about each of the orders that are named, and prints what became of it. The
-// error tells of all that did not work.
-func eachOrder(c *cobra.Command, args []string, format output.Format, do deed) error {
-	s, err := openSession(c)
-	if err != nil {
-		return err
+// parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.
+func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Order, error) {
+	project, name, ok := strings.Cut(text, "/")
+	if !ok {
+		project, name = config.ModelArts.ProjectID, text
 	}
-	defer s.close()
-	orders, err := parseOrders(c, s.config, args)
-	if err != nil {
-		return err
+	if project == "" {
+		return watcher.Order{}, exit.Usage(c, "%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)
 	}
-	var refused []error
-	for _, order := range orders {
-		w, text, err := do(c.Context(), s, order)
-		if err != nil {
-			refused = append(refused, refusal(c, order, err))
-		} else if err := printDone(c, format, order, w, text); err != nil {
-			return err
-		}
-		if c.Context().Err() != nil {
-			break
-		}
+	order := watcher.Order{ProjectID: project, Name: name}
+	if err := order.Validate(); err != nil {
+		return watcher.Order{}, exit.Usage(c, "%q is no order: %w", text, orderError(err))
 	}
-	return errors.Join(refused...)
+	return order, nil
 }
 
-func printDone(c *cobra.Command, format output.Format, order watcher.Order, w watcher.Snapshot, text string) error {
-	if format == output.AsJSON {
-		return output.JSON(c.OutOrStdout(), w)
+// orderError says of an error in an order's name or its project what people call it.
+func orderError(err error) error {
+	field, ok := errors.AsType[*watcher.FieldError](err)
+	switch {
+	case ok && field.Field == "order_name":
+		return errors.New("the order's name " + field.Reason)
+	case ok && field.Field == "project_id":
+		return errors.New("the project's id " + field.Reason)
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", order, text)
 	return err
 }
 
@@ -80,12 +71,20 @@ func someOrders(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
-func checkChannels(c *cobra.Command, channels ...string) error {
-	for _, channel := range channels {
-		if !routes.IsChannel(channel) {
-			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
-		}
+// refusal says why a call about an order did not work, and what to do.
+func refusal(c *cobra.Command, order watcher.Order, err error) error {
+	answer, ok := errors.AsType[*wire.ServiceError](err)
+	switch {
+	case ok && answer.Code == http.StatusNotFound:
+		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, output.Clean(answer.Reason), order)
+	case ok && answer.Code == http.StatusGone:
+		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, output.Clean(answer.Reason), order, order)
+	case ok && answer.Code == http.StatusConflict:
+		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
+	case ok && answer.Code == http.StatusBadRequest:
+		return exit.Usage(c, "%s: %s", order, output.Clean(answer.Reason))
+	case ok:
+		return fmt.Errorf("%s: %s", order, output.Clean(answer.Reason))
 	}
-	return nil
+	return exit.Unanswered(err)
 }

@@ -98,7 +98,7 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 	case ok:
 		return fmt.Errorf("%s: %s", which, output.Clean(answer.Reason))
 	}
-	return unanswered(err)
+	return exit.Unanswered(err)
 }
 
 // oneWatch refuses anything but one argument as wrong usage.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/directions"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
@@ -83,13 +84,13 @@ once. Exit code 1 if something is wrong with the file: each thing is a line.`,
 		if err != nil {
 			return err
 		}
-		found := directionsOf(config.Slack, routes, order, request)
+		found := directions.Of(config.Slack, routes, order, request)
 		if *format == output.AsJSON {
 			return output.JSON(c.OutOrStdout(), found)
 		}
 		out := c.OutOrStdout()
 		p := show.Page{Width: output.Columns(out), Paint: output.PaintFor(out), All: true}
-		_, err = io.WriteString(out, found.text(p, config.Slack))
+		_, err = io.WriteString(out, found.Text(p, config.Slack))
 		return err
 	}
 	return command
@@ -132,6 +133,16 @@ func routedRequest(c *cobra.Command, config config.Config, args []string, channe
 		return order, request, exit.Usage(c, "%w", labelError(err))
 	}
 	return order, watcher.Request{Labels: labels, SlackChannel: channel}, nil
+}
+
+// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
+func checkChannels(c *cobra.Command, channels ...string) error {
+	for _, channel := range channels {
+		if !routes.IsChannel(channel) {
+			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
+		}
+	}
+	return nil
 }
 
 // labelError says of an error in a request's labels what people call it.

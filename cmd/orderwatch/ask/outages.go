@@ -8,9 +8,9 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-// Outages tell once that something is away, and once that it is back. They are safe for concurrent
+// outages tell once that something is away, and once that it is back. They are safe for concurrent
 // use.
-type Outages struct {
+type outages struct {
 	conn *nats.Conn
 	tell func(text string)
 
@@ -18,9 +18,9 @@ type Outages struct {
 	away map[string]bool // by what is away
 }
 
-// NewOutages returns outages that watch the connection, and hand what is to be told to tell.
-func NewOutages(conn *nats.Conn, tell func(text string)) *Outages {
-	o := &Outages{conn: conn, tell: tell, away: make(map[string]bool)}
+// newOutages returns outages that watch the connection, and hand what is to be told to tell.
+func newOutages(conn *nats.Conn, tell func(text string)) *outages {
+	o := &outages{conn: conn, tell: tell, away: make(map[string]bool)}
 	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) {
 		if err != nil {
 			o.begin("nats", "the connection to NATS is lost; it goes on when NATS is back")
@@ -30,8 +30,8 @@ func NewOutages(conn *nats.Conn, tell func(text string)) *Outages {
 	return o
 }
 
-// Events takes why the events cannot be followed at the moment, nil where they can be again.
-func (o *Outages) Events(err error) {
+// events takes why the events cannot be followed at the moment, nil where they can be again.
+func (o *outages) events(err error) {
 	switch {
 	case err == nil:
 		o.end("events", "the events can be followed again")
@@ -41,7 +41,7 @@ func (o *Outages) Events(err error) {
 }
 
 // begin tells that something is away, where that is news.
-func (o *Outages) begin(what, text string) {
+func (o *outages) begin(what, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.away[what] {
@@ -51,7 +51,7 @@ func (o *Outages) begin(what, text string) {
 }
 
 // end tells that it is back.
-func (o *Outages) end(what, text string) {
+func (o *outages) end(what, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.away[what] {

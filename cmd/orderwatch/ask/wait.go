@@ -1,7 +1,7 @@
-// Package ask stores requests to watch orders, and waits for how their watches end.
+// Package ask stores requests to watch orders, waits for how their watches end, and prints events as they come.
 //
-// Read publish.go first, then wait.go (what happens meanwhile), result.go (the exit code), and outages.go (what is
-// told when NATS or the workers are away).
+// Read publish.go first, then wait.go (what happens meanwhile), result.go (the exit code), events.go, and
+// outages.go (what is told when NATS or the workers are away).
 package ask
 
 import (
@@ -47,7 +47,7 @@ type waiting struct {
 	format   output.Format
 	out      io.Writer
 	show     show.Screen
-	notices  *Outages
+	notices  *outages
 	paint    output.Paint
 
 	mu       sync.Mutex
@@ -102,7 +102,7 @@ func Wait(ctx context.Context, o Options) error {
 			tell = func(text string) { w.show.Line("%s", text) } // or it would come between the bars
 		}
 	}
-	w.notices = NewOutages(o.Conn, tell)
+	w.notices = newOutages(o.Conn, tell)
 	return w.run(ctx)
 }
 
@@ -139,7 +139,7 @@ func (w *waiting) run(ctx context.Context) error {
 	begun := make(chan struct{}, 2)
 	for _, filter := range w.filters() {
 		under.Go(func() {
-			if err := w.client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.Events, w.take); err != nil {
+			if err := w.client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, w.take); err != nil {
 				fail(err)
 			}
 		})

@@ -5,6 +5,7 @@
 package exit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,18 @@ func NoArguments(c *cobra.Command, args []string) error {
 		return misuse{c, err}
 	}
 	return nil
+}
+
+// Unanswered says what the error of a call of the service means where no answer came: that the command was
+// interrupted, or that nothing answered in time. Other errors, and nil, are returned as they are.
+func Unanswered(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Error{Code: Interrupted, Text: "interrupted before an answer came"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return errors.New("no answer in time: is NATS well, and a worker (orderwatch serve) at work? Try again")
+	}
+	return err
 }
 
 // Status writes what the error of a command says, and returns the code that the program ends with.

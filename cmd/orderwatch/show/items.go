@@ -158,10 +158,4 @@ func (p Page) failure(f watcher.Failure) string {
 }
 
 // cleanList returns the names as one text.
-func cleanList(names []string) string {
-	cleaned := make([]string, len(names))
-	for i, name := range names {
-		cleaned[i] = output.Clean(name)
-	}
-	return strings.Join(cleaned, ", ")
-}
+func cleanList(names []string) string { return strings.Join(cleaned(names), ", ") }

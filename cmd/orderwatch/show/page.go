@@ -1,8 +1,8 @@
-// Package show draws what people see of watches: a page of one, a table of many, and, while they wait, a screen
-// with a bar for each order. It reads values and returns texts; only a [Screen] writes.
+// Package show draws what people see of watches: a page of one or of the installation, a table of many, and, while
+// they wait, a screen with a bar for each order. It reads values and returns texts; only a [Screen] writes.
 //
 // Read page.go first, with clock.go, error.go, items.go and timeline.go, which are parts of the page; then
-// table.go, screen.go and failure.go.
+// status.go, table.go, screen.go and failure.go.
 package show
 
 import (

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -29,13 +29,13 @@ const (
 const noSuchOrder = "orderwatch-doctor"
 
 // modelArts asks each region once, and compares ModelArts's clock with that by which workers go.
-func (d *doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenInNATS) (cloud, clocks findings) {
+func (d *Doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenInNATS) (cloud, clocks findings) {
 	if d.isWrong("MODELARTS_", "HW_") {
 		return skipped("modelarts.login"), nil
 	}
 	cloud = d.tokenAge()
-	config := d.config
-	config.ModelArts.Timeout = min(config.ModelArts.Timeout, doctorCall)
+	config := d.Config
+	config.ModelArts.Timeout = min(config.ModelArts.Timeout, callTime)
 	orders, err := serve.Orders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
 	if err != nil {
 		cloud.add(levelProblem, "modelarts.login", "", err.Error(), "Mend the variable: orderwatch serve does not start with it.")
@@ -64,8 +64,8 @@ func (d *doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenIn
 		clocks = append(clocks, d.cloudClock(c, seen)...)
 		known, asked = known || c.known, asked || c.asked
 	}
-	if d.order != (watcher.Order{}) && asked && !known {
-		cloud.add(levelWarning, "modelarts.order", d.order.String(), "no region that answers knows it",
+	if d.Order != (watcher.Order{}) && asked && !known {
+		cloud.add(levelWarning, "modelarts.order", d.Order.String(), "no region that answers knows it",
 			"Check its name, which is not the billing order id, its project and its region.")
 	}
 	return cloud, clocks
@@ -85,14 +85,14 @@ type regionCall struct {
 // orderOf returns an order to ask the region for: that of --order, or one that does not exist, of a project
 // of the region that is known by the records, or else of the default project. guessed says that nothing
 // shows that the project is one of the region: a project is in one.
-func (d *doctor) orderOf(region string, projects map[string]string) (order watcher.Order, guessed bool) {
-	if d.order != (watcher.Order{}) {
-		return d.order, projects[region] != d.order.ProjectID
+func (d *Doctor) orderOf(region string, projects map[string]string) (order watcher.Order, guessed bool) {
+	if d.Order != (watcher.Order{}) {
+		return d.Order, projects[region] != d.Order.ProjectID
 	}
 	if project := projects[region]; project != "" {
 		return watcher.Order{ProjectID: project, Name: noSuchOrder}, false
 	}
-	return watcher.Order{ProjectID: d.config.ModelArts.ProjectID, Name: noSuchOrder}, true
+	return watcher.Order{ProjectID: d.Config.ModelArts.ProjectID, Name: noSuchOrder}, true
 }
 
 // notAsked is what is said of a region in which no project is known.
@@ -120,7 +120,7 @@ func doubtful(calls []regionCall) {
 }
 
 // call asks one region for the order, if its account is not held.
-func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *store.Clock, region string, order watcher.Order) (c regionCall) {
+func (d *Doctor) call(ctx context.Context, orders *modelarts.Client, clock *store.Clock, region string, order watcher.Order) (c regionCall) {
 	c.region = region
 	c.finding = finding{Check: "modelarts.login", About: region}
 	if leave := orders.Wait(ctx, region, order, clock.Now(), time.Time{}); leave.After > 0 {
@@ -128,7 +128,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *stor
 		c.finding.Do = "Try again when the hold is over."
 		return c
 	}
-	ctx, cancel := context.WithTimeout(ctx, doctorCall)
+	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	var err error
 	c.asked = true
@@ -142,7 +142,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *stor
 		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login; %s has %s, the API counts %d", c.look.Host, order, words.Count(len(answer.Items), "item"), answer.Count)
 	case refusal == nil:
 		f.Level, f.Found, f.Do = levelProblem, "was not reached: "+err.Error(), "Check the endpoint, the network and the proxy."
-	case refusal.Class == watcher.NotFound && d.order == (watcher.Order{}):
+	case refusal.Class == watcher.NotFound && d.Order == (watcher.Order{}):
 		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login for project %s: it says that there is no order %s", c.look.Host, order.ProjectID, order.Name)
 	case refusal.Class == watcher.NotFound:
 		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login, but knows no order %s", c.look.Host, order)
@@ -150,19 +150,19 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *stor
 		f.Found = refusal.Error()
 		f.Level, f.Do = d.explain(refusal)
 		c.refused = f.Level == levelProblem && slices.Contains([]watcher.Class{watcher.Refused, watcher.Credentials, watcher.Forbidden}, refusal.Class)
-		if timeout := d.config.ModelArts.Timeout; refusal.Status == 0 && timeout > doctorCall {
-			f.Found += fmt.Sprintf("; doctor waits for %s at the most, workers for %s", doctorCall, timeout)
+		if timeout := d.Config.ModelArts.Timeout; refusal.Status == 0 && timeout > callTime {
+			f.Found += fmt.Sprintf("; doctor waits for %s at the most, workers for %s", callTime, timeout)
 		}
 	}
 	return c
 }
 
 // explain says what an error of ModelArts means for all orders.
-func (d *doctor) explain(e *answer.Error) (level, string) {
+func (d *Doctor) explain(e *answer.Error) (level, string) {
 	switch e.Class {
 	case watcher.Refused:
 		switch {
-		case e.Code == "ModelArts.50004000" && d.order == (watcher.Order{}):
+		case e.Code == "ModelArts.50004000" && d.Order == (watcher.Order{}):
 			return levelOK, "" // the login is taken, the made-up name is not
 		case e.Code == "ModelArts.50004000":
 			return levelWarning, "The login is taken; check the order's name."
@@ -185,8 +185,8 @@ func (d *doctor) explain(e *answer.Error) (level, string) {
 }
 
 // loginVariables names the variables that log in.
-func (d *doctor) loginVariables() string {
-	m := d.config.ModelArts
+func (d *Doctor) loginVariables() string {
+	m := d.Config.ModelArts
 	switch {
 	case m.AccessKey.IsSet():
 		return "an access key: ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY"
@@ -199,9 +199,9 @@ func (d *doctor) loginVariables() string {
 }
 
 // endpointVariables names the variables that say where to ask.
-func (d *doctor) endpointVariables() string {
+func (d *Doctor) endpointVariables() string {
 	const endpoint = "ORDERWATCH_MODELARTS_ENDPOINT"
-	switch m := d.config.ModelArts; {
+	switch m := d.Config.ModelArts; {
 	case m.User != "":
 		return endpoint + " and _IAM_ENDPOINT"
 	case m.ECSAgency:
@@ -214,8 +214,8 @@ func (d *doctor) endpointVariables() string {
 const tokenLife = 24 * time.Hour
 
 // tokenAge tells how old a token is, which nothing renews.
-func (d *doctor) tokenAge() (f findings) {
-	token := d.config.ModelArts.Token
+func (d *Doctor) tokenAge() (f findings) {
+	token := d.Config.ModelArts.Token
 	if !token.IsSet() {
 		return nil
 	}
@@ -243,7 +243,7 @@ func (d *doctor) tokenAge() (f findings) {
 
 // cloudClock compares ModelArts's clock, which it tells in whole seconds, with NATS's, or, where that is
 // not known, with this machine's.
-func (d *doctor) cloudClock(c regionCall, seen *seenInNATS) (f findings) {
+func (d *Doctor) cloudClock(c regionCall, seen *seenInNATS) (f findings) {
 	if c.look.Date.IsZero() {
 		return nil
 	}
@@ -252,7 +252,7 @@ func (d *doctor) cloudClock(c regionCall, seen *seenInNATS) (f findings) {
 		whose = "this machine's clock"
 	}
 	off := c.look.Date.Add(time.Second / 2).Sub(c.look.Middle.Add(seen.ahead)).Round(time.Second)
-	m := d.config.ModelArts
+	m := d.Config.ModelArts
 	signs := m.AccessKey.IsSet() || m.ECSAgency
 	found := whose + " is " + behind(off) + " ModelArts's"
 	const do = "Let the servers and this machine keep time by NTP."

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const asWorker = "Run doctor with the worker's environment to look at it."
 
 // stranger finds out what the login may do that is no worker's, and says so. Its answers may come elsewhere
 // than a worker's.
-func (d *doctor) stranger(ctx context.Context, x *natsExam) {
+func (d *Doctor) stranger(ctx context.Context, x *natsExam) {
 	x.stranger = true
 	uses, err := x.Uses(ctx, x.nc.ConnectedUrl(), x.login...)
 	if err == nil && !x.Heard() {
@@ -32,7 +32,7 @@ func (d *doctor) stranger(ctx context.Context, x *natsExam) {
 	if err != nil {
 		found = "this is no worker's login"
 	}
-	f.add(levelNote, "permissions.login", d.config.NATS.User, found,
+	f.add(levelNote, "permissions.login", d.Config.NATS.User, found,
 		"What a worker needs is not looked at. Run doctor with the worker's environment to look at it. If this is meant to be the worker's login: it needs what deploy/nats-permissions.conf gives to the user worker.")
 	f.unseen("permissions.worker", "", "what a worker may do was not looked at: this is no worker's login", "")
 	if !x.Heard() {
@@ -67,19 +67,19 @@ func mayDo(uses events.Uses) string {
 }
 
 // inboxes returns the prefixes of the subjects where answers may come to the login.
-func (d *doctor) inboxes() []string {
-	return slices.Compact([]string{"_INBOX_" + d.config.Assets.ServicePrefix, d.config.NATS.InboxPrefix(), "_INBOX"})
+func (d *Doctor) inboxes() []string {
+	return slices.Compact([]string{"_INBOX_" + d.Config.Assets.ServicePrefix, d.Config.NATS.InboxPrefix(), "_INBOX"})
 }
 
 // listenElsewhere connects anew with the first inbox prefix that the login may use.
-func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
+func (d *Doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 	for _, prefix := range d.inboxes()[1:] {
 		login := append(slices.Clone(x.login), nats.CustomInboxPrefix(prefix))
 		nc, err := connectOnce(ctx, x.url, login)
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, x.time)
+		i, err := events.NewInspector(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}
@@ -103,8 +103,8 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
-func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	client, err := events.NewClient(x.nc, serve.Names(d.config))
+func (d *Doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
+	client, err := events.NewClient(x.nc, serve.Names(d.Config))
 	var status wire.Status
 	if err == nil {
 		status, err = client.Status(ctx)
@@ -112,7 +112,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
 	case errors.Is(err, events.ErrNoWorker):
-		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
 		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
 		return -1
 	case err != nil:

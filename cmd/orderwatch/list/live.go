@@ -1,4 +1,4 @@
-package main
+package list
 
 import (
 	"context"
@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -32,46 +31,35 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// follow refreshes the table in place until the command is interrupted, and leaves its last state.
-func (l *listing) follow(c *cobra.Command, format output.Format) error {
-	out := c.OutOrStdout()
-	if format == output.AsJSON {
-		return exit.Usage(c, "--watch draws a table: leave -o json out, or follow orderwatch events -o json")
-	}
-	if columns, _ := output.Size(out); columns == 0 {
-		return exit.Usage(c, "--watch needs a terminal: leave it out, or follow orderwatch events")
-	}
-	s, err := openSession(c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	live := liveList{listing: l, session: s, paint: output.PaintFor(out)}
-	if live.refresh(c.Context()); live.err != nil {
-		return listRefusal(c, live.err)
+// Follow refreshes the table in place until ctx ends, and leaves its last state. out is a terminal. It returns an
+// error if the watches cannot be read at first; later the table says that they cannot.
+func (c Choice) Follow(ctx context.Context, client *events.Client, out io.Writer) error {
+	live := liveList{Choice: c, client: client, paint: output.PaintFor(out)}
+	if live.refresh(ctx); live.err != nil {
+		return live.err
 	}
 	io.WriteString(out, enterScreen)
-	for c.Context().Err() == nil {
+	for ctx.Err() == nil {
 		columns, lines := output.Size(out)
-		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, l.fewer(columns))); err != nil {
+		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, c.fewer(columns))); err != nil {
 			return err
 		}
 		select {
-		case <-c.Context().Done():
+		case <-ctx.Done():
 		case <-time.After(refreshEvery):
-			live.refresh(c.Context()) // the table tells of an error
+			live.refresh(ctx) // the table tells of an error
 		}
 	}
 	columns, _ := output.Size(out)
-	_, err = io.WriteString(out, leaveScreen+live.draw(time.Now(), columns))
+	_, err := io.WriteString(out, leaveScreen+live.draw(time.Now(), columns))
 	return err
 }
 
 // A liveList is a table that is refreshed.
 type liveList struct {
-	*listing
-	session *session
-	paint   output.Paint
+	Choice
+	client *events.Client
+	paint  output.Paint
 
 	watches []watcher.Snapshot
 	more    bool
@@ -84,7 +72,7 @@ func (l *liveList) refresh(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, refreshTime)
 	defer cancel()
 	var watches []watcher.Snapshot
-	rest, err := l.pages(call, l.session, func(page []watcher.Snapshot) error {
+	rest, err := l.pages(call, l.client, func(page []watcher.Snapshot) error {
 		watches = append(watches, page...)
 		return nil
 	})
@@ -103,7 +91,7 @@ func (l *liveList) draw(now time.Time, columns int) string {
 		text += fmt.Sprintf(", the newest %d", len(l.watches))
 	}
 	if l.err != nil {
-		text = l.paint.Red(output.Shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+output.Clean(unanswered(l.err).Error()), columns))
+		text = l.paint.Red(output.Shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+output.Clean(exit.Unanswered(l.err).Error()), columns))
 	} else {
 		text = l.paint.Faint(output.Shorten(text, columns))
 	}
@@ -112,8 +100,8 @@ func (l *liveList) draw(now time.Time, columns int) string {
 }
 
 // fewer says how fewer lines are had, where that is possible and there is room to say so.
-func (l *listing) fewer(columns int) string {
-	if l.state != "" || columns < 80 {
+func (c Choice) fewer(columns int) string {
+	if c.State != "" || columns < 80 {
 		return ""
 	}
 	return "; --state watching shows fewer"

@@ -1,17 +1,25 @@
-package main
+// Package doctor looks at an installation as a worker with the same configuration would see it, and says what is
+// wrong and what to do. It takes 30 s at most and changes nothing: it posts nothing, and what it sends to try
+// permissions is refused by NATS.
+//
+// Read doctor.go first (what is looked at, and in which order), then finding.go (what is found, and how it is
+// shown). The looks at NATS begin in nats.go: server.go, login.go (a login that is no worker's), assets.go
+// (streams, consumers, watches and workers) and neighbours.go (other installations) are parts of them. cloud.go
+// looks at ModelArts, slack.go at Slack.
+package doctor
 
 import (
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
@@ -22,76 +30,31 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-func doctorCommand() *cobra.Command {
-	var order string
-	var every bool
-	c := &cobra.Command{
-		Use:   "doctor",
-		Short: "Check NATS, ModelArts, Slack and the watches, and say what to do",
-		Long: `Check all that a worker needs, and say what is wrong and what to do: the
-environment, NATS and what the worker's user may do there, streams and
-consumers, watches that are late, the other workers, the login to ModelArts,
-clocks, and Slack. Run it with the worker's environment, best beside it. It
-takes 30 s at most, and changes nothing: it posts nothing, and what it sends
-to try permissions is refused by NATS.
-
-ModelArts is asked once for each region, for an order that does not exist or
-for the one of --order, unless workers hold the account. Each try with a wrong
-key or password counts towards its lock.
-
-With -o json each finding is an object: check (what was looked at), about
-(which one), level (ok, note, warning or problem), found, wanted, do.
-
-What could not be looked at is marked ?, and counted by itself. A login that is
-no worker's sees little: orderwatch status is for people.
-
-Exit code 0: no problem was found; 1: there is a problem, marked ✗; 2: wrong
-usage.`,
-		Example: `  orderwatch doctor
-  orderwatch doctor --order my-project/order.pool-5ed5-w4l2n
-  orderwatch doctor -o json | jq -r 'select(.level == "problem") | .found'`,
-		Args: exit.NoArguments,
-	}
-	c.Flags().StringVar(&order, "order", "", "ask ModelArts for this order, `PROJECT/ORDER`")
-	c.Flags().BoolVar(&every, "all", false, "also list one by one what is as it must be")
-	format := outputFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := config.LoadServe()
-		settings.Version = programVersion()
-		d := doctor{config: settings}
-		d.wrong, _ = errors.AsType[config.Problems](err)
-		if order != "" {
-			if d.order, err = parseOrder(c, settings, order); err != nil {
-				return err
-			}
-		}
-		p := newFindingPrinter(c.OutOrStdout(), *format, every, settings.Secrets())
-		return d.run(c.Context(), p)
-	}
-	return c
-}
-
 // How long things may take, so that all together take no more than 30 s.
 const (
-	doctorTime    = 28 * time.Second
-	doctorConnect = 6 * time.Second // to NATS
-	doctorTry     = 4 * time.Second // of the permissions
-	doctorLook    = 6 * time.Second // at all else in NATS
-	doctorCall    = 7 * time.Second // of ModelArts
-	doctorSlack   = 20 * time.Second
-	doctorGlance  = 2 * time.Second // at the server, and at its clock
+	runTime     = 28 * time.Second
+	connectTime = 6 * time.Second // to NATS
+	tryTime     = 4 * time.Second // of the permissions
+	lookTime    = 6 * time.Second // at all else in NATS
+	callTime    = 7 * time.Second // of ModelArts
+	slackTime   = 20 * time.Second
+	glanceTime  = 2 * time.Second // at the server, and at its clock
 )
 
-// A doctor looks at an installation as a worker with this configuration would see it.
-type doctor struct {
-	config config.Config
-	wrong  config.Problems
-	order  watcher.Order // of --order; zero: none
+// A Doctor looks at an installation as a worker with this configuration would see it.
+type Doctor struct {
+	Config   config.Config
+	Problems config.Problems // what is wrong with the configuration; what depends on it is not looked at
+	Order    watcher.Order   // the one that ModelArts is asked for; zero: one that does not exist
+	All      bool            // texts list one by one also what is as it must be
 }
 
-// run looks at everything and prints what it finds.
-func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
-	ctx, cancel := context.WithTimeout(interrupted, doctorTime)
+// Run looks at everything and prints what it finds, group by group. Secrets of the configuration are not shown.
+// The error is nil if no problem was found, [exit.Error] with [exit.Interrupted] where interrupted ended, and
+// otherwise says how many problems there are and what they mean.
+func (d *Doctor) Run(interrupted context.Context, out io.Writer, format output.Format) error {
+	p := newPrinter(out, format, d.All, d.Config.Secrets())
+	ctx, cancel := context.WithTimeout(interrupted, runTime)
 	defer cancel()
 	slack := make(chan findings, 1)
 	go func() { slack <- d.slack(ctx) }()
@@ -121,9 +84,9 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	return p.conclude(d.unset())
 }
 
-// conclude prints the sum, and returns an error where there are problems, of which so many are that a variable is
-// missing.
-func (p *findingPrinter) conclude(missing int) error {
+// conclude prints how many findings there are of each level. It returns an error if there are problems; missing is
+// how many of the problems are a variable that is not set.
+func (p *printer) conclude(missing int) error {
 	problems := p.all.count(levelProblem)
 	if p.format == output.AsText {
 		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
@@ -180,8 +143,8 @@ func areVariables(n int) string {
 }
 
 // isWrong reports whether something is wrong with a variable that begins so, without [config.Prefix].
-func (d *doctor) isWrong(prefixes ...string) bool {
-	for _, w := range d.wrong {
+func (d *Doctor) isWrong(prefixes ...string) bool {
+	for _, w := range d.Problems {
 		name := strings.TrimPrefix(w.Variable, config.Prefix)
 		for _, prefix := range prefixes {
 			if strings.HasPrefix(name, prefix) {
@@ -193,9 +156,9 @@ func (d *doctor) isWrong(prefixes ...string) bool {
 }
 
 // unset returns how many variables are required and are not there.
-func (d *doctor) unset() int {
+func (d *Doctor) unset() int {
 	n := 0
-	for _, w := range d.wrong {
+	for _, w := range d.Problems {
 		if w.Missing {
 			n++
 		}
@@ -204,8 +167,8 @@ func (d *doctor) unset() int {
 }
 
 // environment tells what is wrong with the variables.
-func (d *doctor) environment() (f findings) {
-	for _, w := range d.wrong {
+func (d *Doctor) environment() (f findings) {
+	for _, w := range d.Problems {
 		do := "Mend it: orderwatch serve does not start with it."
 		if w.Missing {
 			do = "orderwatch serve does not start without it."

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
 // is not known.
-func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, present int) {
+func (d *Doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, present int) {
 	f := &x.seen.assets
 	single, denied := false, 0
 	taken := x.neighbours(ctx, list)
@@ -71,7 +71,7 @@ func (d *doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, p
 		return // how many replicas are wanted is not known, or whose they are
 	}
 	uneven(f, list)
-	if single && d.config.Assets.StreamReplicas == 1 && d.config.NATS.EmbeddedDir == "" {
+	if single && d.Config.Assets.StreamReplicas == 1 && d.Config.NATS.EmbeddedDir == "" {
 		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
 			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}
@@ -92,11 +92,11 @@ func contents(a events.Asset) string {
 }
 
 // missing tells of what is not there.
-func (d *doctor) missing(f *findings, a events.Asset, present int, taken map[string]events.Neighbour) {
+func (d *Doctor) missing(f *findings, a events.Asset, present int, taken map[string]events.Neighbour) {
 	switch by, isTaken := taken[a.Stream]; {
 	case isTaken:
 		f.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
-	case !d.config.Assets.Provision:
+	case !d.Config.Assets.Provision:
 		f.add(levelProblem, "assets.missing", a.Name(), "is not there",
 			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
 	case present > 0:
@@ -109,7 +109,7 @@ func (d *doctor) missing(f *findings, a events.Asset, present int, taken map[str
 
 // settings tells of settings that are not as wanted. What is not surely this installation's is not to be
 // changed. What somebody wants who is no worker depends on another environment than the workers'.
-func (d *doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
+func (d *Doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
 	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
 		if stranger && !difference.Fatal {
@@ -120,7 +120,7 @@ func (d *doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
 			Check: "assets.setting", About: about, Level: levelWarning,
 			Found: difference.Found, Wanted: difference.Wanted, Do: d.change(a, difference),
 		}
-		more := a.Replicas > d.config.Assets.StreamReplicas
+		more := a.Replicas > d.Config.Assets.StreamReplicas
 		switch {
 		case difference.Fatal:
 			one.Level = levelProblem
@@ -147,13 +147,13 @@ func telling(all []events.Difference) []events.Difference {
 var unchangeable = []string{"retention", "storage", "sealed", "deny_delete", "deny_purge", "deliver_policy", "ack_policy", "replay_policy", "deliver_subject"}
 
 // change says how to make a setting as it is wanted.
-func (d *doctor) change(a events.Asset, difference events.Difference) string {
+func (d *Doctor) change(a events.Asset, difference events.Difference) string {
 	edit := "Change it with nats stream edit " + a.Stream
 	if a.Consumer != "" {
 		edit = "Change it with nats consumer edit " + a.Stream + " " + a.Consumer
 	}
 	const leave = ", or leave it: workers work with it."
-	wanted := d.config.Assets.StreamReplicas
+	wanted := d.Config.Assets.StreamReplicas
 	fixed := slices.Contains(unchangeable, difference.Setting)
 	switch {
 	case difference.Fatal && fixed:
@@ -230,7 +230,7 @@ func backlog(f *findings, a events.Asset, present int) {
 const slackConsumer = "slack"
 
 // watches looks at the open watches.
-func (d *doctor) watches(ctx context.Context, x *natsExam) {
+func (d *Doctor) watches(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
 	w, err := x.Watches(ctx)
 	if err != nil {
@@ -296,7 +296,7 @@ func (f *findings) unreadable(records int) {
 }
 
 // losses looks whether what workers had stored was lost.
-func (d *doctor) losses(ctx context.Context, x *natsExam) {
+func (d *Doctor) losses(ctx context.Context, x *natsExam) {
 	f := &x.seen.watches
 	told, err := x.Losses(ctx)
 	switch {
@@ -317,7 +317,7 @@ func (d *doctor) losses(ctx context.Context, x *natsExam) {
 }
 
 // workers looks at who works, and returns how many, -1 where that is not known.
-func (d *doctor) workers(ctx context.Context, x *natsExam) (present int) {
+func (d *Doctor) workers(ctx context.Context, x *natsExam) (present int) {
 	f := &x.seen.workers
 	w, err := x.Workers(ctx)
 	if err != nil {
@@ -364,7 +364,7 @@ func holdLevel(kind watcher.HoldKind) level {
 }
 
 // versions compares the versions of those who answer.
-func (d *doctor) versions(ctx context.Context, x *natsExam) {
+func (d *Doctor) versions(ctx context.Context, x *natsExam) {
 	f := &x.seen.workers
 	found, others, err := x.Instances(ctx, 0)
 	if err != nil {
@@ -372,7 +372,7 @@ func (d *doctor) versions(ctx context.Context, x *natsExam) {
 		return
 	}
 	for _, requests := range others {
-		f.add(levelProblem, "workers.service", d.config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
+		f.add(levelProblem, "workers.service", d.Config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
 			"Set ORDERWATCH_SERVICE_PREFIX to a name of your own. Change nothing of the other installation.")
 	}
 	slices.Sort(found)
@@ -384,8 +384,8 @@ func (d *doctor) versions(ctx context.Context, x *natsExam) {
 	case len(distinct) > 1:
 		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
 			"That is right during an update, and only then.")
-	case distinct[0] != wire.Semantic(d.config.Version):
-		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.config.Version,
+	case distinct[0] != wire.Semantic(d.Config.Version):
+		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.Config.Version,
 			"What it looks for is what its own version needs.")
 	default:
 		f.ok("workers.versions", "", distinct[0])

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -30,7 +30,7 @@ type seenInNATS struct {
 }
 
 // nats looks at everything in NATS.
-func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
+func (d *Doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 	seen := &seenInNATS{}
 	if d.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
 		seen.server = skipped("nats.connection")
@@ -41,7 +41,7 @@ func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
 		return seen
 	}
-	login, err := serve.Login(d.config)
+	login, err := serve.Login(d.Config)
 	if err != nil {
 		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
 		return seen
@@ -49,12 +49,12 @@ func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 	nc, err := connectOnce(ctx, url, login)
 	if err != nil {
 		seen.server = append(seen.server, cannotConnect(err, url))
-		if d.config.NATS.EmbeddedDir != "" {
+		if d.Config.NATS.EmbeddedDir != "" {
 			seen.server[0].Do = "The server inside the process runs only while orderwatch serve does: start that first."
 		}
 		return seen
 	}
-	i, err := events.NewInspector(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, clock)
+	i, err := events.NewInspector(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, clock)
 	if err != nil {
 		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
@@ -89,8 +89,8 @@ type findingGroup struct {
 
 // natsURL returns where NATS is. A server inside the worker's process is asked where it listens:
 // to start another one on its directory would harm it.
-func (d *doctor) natsURL() (string, error) {
-	n := d.config.NATS
+func (d *Doctor) natsURL() (string, error) {
+	n := d.Config.NATS
 	if n.EmbeddedDir == "" {
 		return n.URL, nil
 	}
@@ -110,7 +110,7 @@ func (d *doctor) natsURL() (string, error) {
 // connectOnce connects, within the time that doctor has for it. nats.go itself has no bound where names
 // are not resolved or servers are many.
 func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, doctorConnect)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	type connected struct {
 		nc  *nats.Conn
@@ -121,7 +121,7 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Co
 	go func() {
 		nc, err := nats.Connect(url, append([]nats.Option{
 			nats.Name("orderwatch doctor"), nats.NoReconnect(),
-			nats.Timeout(max(time.Second, (doctorConnect-time.Second)/time.Duration(servers))),
+			nats.Timeout(max(time.Second, (connectTime-time.Second)/time.Duration(servers))),
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the permissions are looked at by themselves
 		}, login...)...)
 		done <- connected{nc, err}
@@ -130,7 +130,7 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Co
 	case c := <-done:
 		return c.nc, c.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("no answer within %s", doctorConnect)
+		return nil, fmt.Errorf("no answer within %s", connectTime)
 	}
 }
 
@@ -149,7 +149,7 @@ type natsExam struct {
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
 // the workers, and at the rest all at once.
-func (d *doctor) examine(ctx context.Context, x *natsExam) {
+func (d *Doctor) examine(ctx context.Context, x *natsExam) {
 	if !d.server(ctx, x) {
 		return
 	}
@@ -158,10 +158,10 @@ func (d *doctor) examine(ctx context.Context, x *natsExam) {
 		x.unheard()
 		return
 	}
-	shortly, cancel := context.WithTimeout(ctx, doctorGlance)
+	shortly, cancel := context.WithTimeout(ctx, glanceTime)
 	x.clock(shortly)
 	cancel()
-	looking, cancel := context.WithTimeout(ctx, doctorLook)
+	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var wait sync.WaitGroup
 	var limits, syncing findings

@@ -1,14 +1,14 @@
-package main
+package ask
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
@@ -16,26 +16,46 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// printEvents prints the events of the filter. project is left out of texts: all are of it.
-func printEvents(c *cobra.Command, s *session, filter events.Filter, format output.Format, project string) error {
-	notices := ask.NewOutages(s.nc, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) })
+// The kinds of events, as people name them.
+const (
+	Completed   = "completed"
+	Progress    = "progress"
+	Rejected    = "rejected"
+	Attention   = "attention"
+	Undelivered = "undelivered"
+)
+
+// Following says which events [Events] prints, and how.
+type Following struct {
+	Client  *events.Client
+	Conn    *nats.Conn
+	Filter  events.Filter
+	Project string // all events are of this project, which texts leave out; empty: they are of any
+
+	Format      output.Format
+	Out, Errors io.Writer
+}
+
+// Events prints events as they come. It returns when all that are kept are printed, if the filter has Stop set, or
+// when ctx ends: then the error is an [exit.Error].
+func Events(ctx context.Context, f Following) error {
+	notices := newOutages(f.Conn, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
 	printed := 0
-	out := c.OutOrStdout()
-	p := eventPrinter{paint: output.PaintFor(out), project: project}
-	err := s.Follow(c.Context(), filter, nil, notices.Events, func(e events.Event) error {
+	p := eventPrinter{paint: output.PaintFor(f.Out), project: f.Project}
+	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e events.Event) error {
 		printed++
 		text := output.JSONLine(e.Encoded)
-		if format == output.AsText {
+		if f.Format == output.AsText {
 			text = []byte(p.text(e) + "\n")
 		}
-		_, err := out.Write(text)
+		_, err := f.Out.Write(text)
 		return err
 	})
 	switch {
-	case c.Context().Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exit.Error{Code: exit.Interrupted}
-	case err == nil && printed == 0 && format == output.AsText:
-		fmt.Fprintln(c.ErrOrStderr(), "orderwatch: no such event is kept")
+	case err == nil && printed == 0 && f.Format == output.AsText:
+		fmt.Fprintln(f.Errors, "orderwatch: no such event is kept")
 	}
 	return err
 }
@@ -50,23 +70,23 @@ type eventPrinter struct {
 func (p eventPrinter) text(e events.Event) string {
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
-		what, order, reason = completedKind, p.order(c.ProjectID, c.OrderName), c.Reason
+		what, order, reason = Completed, p.order(c.ProjectID, c.OrderName), c.Reason
 		outcome = show.Outcome(p.paint, c.Outcome, string(c.Outcome))
 	} else if g, ok := e.Progress(); ok {
-		what, order, outcome, reason = progressKind, p.order(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
+		what, order, outcome, reason = Progress, p.order(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
 	} else if r, ok := e.Rejection(); ok {
-		what, reason = rejectedKind, r.Reason
+		what, reason = Rejected, r.Reason
 		if e.Subject() != "" {
 			order = output.Clean(e.Subject())
 		}
 	} else if a, ok := e.Attention(); ok {
-		what, order, outcome, reason = attentionKind, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
+		what, order, outcome, reason = Attention, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
 	} else if a, ok := e.OrderAttention(); ok {
-		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
+		what, order, outcome, reason = Attention, p.order(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
 	} else if a, ok := e.Again(); ok {
-		what, order, outcome, reason = attentionKind, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
+		what, order, outcome, reason = Attention, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {
-		what, reason = undeliveredKind, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
+		what, reason = Undelivered, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
 		if m.OrderName != "" {
 			order, outcome = p.order(m.ProjectID, m.OrderName), output.Clean(string(m.Kind))
 		}

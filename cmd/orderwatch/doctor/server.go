@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 )
 
 // server looks at the server itself, and reports whether it makes sense to look further.
-func (d *doctor) server(ctx context.Context, x *natsExam) bool {
+func (d *Doctor) server(ctx context.Context, x *natsExam) bool {
 	f := &x.seen.server
-	ctx, cancel := context.WithTimeout(ctx, doctorGlance)
+	ctx, cancel := context.WithTimeout(ctx, glanceTime)
 	defer cancel()
 	begin := time.Now()
 	if err := x.nc.FlushWithContext(ctx); err != nil {
@@ -55,7 +55,7 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	default:
 		f.ok("nats.max_payload", "", fmt.Sprint(limit))
 	}
-	if replicas := d.config.Assets.StreamReplicas; replicas > 1 && x.nc.ConnectedClusterName() == "" && d.config.NATS.JSDomain == "" {
+	if replicas := d.Config.Assets.StreamReplicas; replicas > 1 && x.nc.ConnectedClusterName() == "" && d.Config.NATS.JSDomain == "" {
 		f.add(levelWarning, "nats.cluster", "", fmt.Sprintf("the server is in no cluster: it cannot keep %d replicas", replicas),
 			"Run three servers in a cluster, or set ORDERWATCH_STREAM_REPLICAS=1.")
 	}
@@ -132,9 +132,9 @@ func limitFinding(l events.Limit) finding {
 }
 
 // syncing says how soon servers write to their disks.
-func (d *doctor) syncing(ctx context.Context, x *natsExam) (f findings) {
+func (d *Doctor) syncing(ctx context.Context, x *natsExam) (f findings) {
 	const advice = "Set sync_interval: always in each server's jetstream block: by default a power failure loses what was acknowledged in the last two minutes."
-	if d.config.NATS.EmbeddedDir != "" {
+	if d.Config.NATS.EmbeddedDir != "" {
 		f.ok("nats.sync_interval", "", "always, in the server inside the process")
 		return f
 	}
@@ -153,9 +153,9 @@ func (d *doctor) syncing(ctx context.Context, x *natsExam) (f findings) {
 }
 
 // permissions finds out what the user may do.
-func (d *doctor) permissions(ctx context.Context, x *natsExam) {
+func (d *Doctor) permissions(ctx context.Context, x *natsExam) {
 	f := &x.seen.permissions
-	trying, cancel := context.WithTimeout(ctx, doctorTry)
+	trying, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	list, err := x.Permissions(trying, x.nc.ConnectedUrl(), x.login...)
 	if err != nil {

@@ -1,4 +1,8 @@
-package main
+// Package directions says where people are told of an order, who is woken, and why. It asks the same plan as the
+// outbox of workers with the same configuration.
+//
+// Begin at [Of].
+package directions
 
 import (
 	"cmp"
@@ -16,14 +20,14 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// Directions are where people are told of an order, and why.
-type directions struct {
+// Directions are where people are told of an order, and why. Their JSON is stable; their texts are for people.
+type Directions struct {
 	watcher.Order
 	Labels       map[string]string `json:"labels"`
 	SlackChannel string            `json:"slack_channel,omitempty"`
 
 	Channels       []string      `json:"channels"`           // empty: the default channel, which is not known here
-	ChannelsFrom   channelSource `json:"channels_from"`      // who names them
+	ChannelsFrom   Source        `json:"channels_from"`      // who names them
 	Mention        string        `json:"mention"`            // empty: nobody
 	Fallbacks      []string      `json:"fallbacks"`          // in turn, for what a channel finally refuses that is none of them itself, as far as known here
 	QuietSuccesses bool          `json:"quiet_successes"`    // only failures are told
@@ -36,23 +40,23 @@ type directions struct {
 	targets  []routes.Target // the channels, each with its own fallbacks; without an ID the default channel
 }
 
-// A channelSource says who names the channels.
-type channelSource string
+// A Source says who names the channels.
+type Source string
 
 const (
-	fromRequest channelSource = "request"
-	fromRule    channelSource = "rule"
-	fromDefault channelSource = "default"
+	FromRequest Source = "request"
+	FromRule    Source = "rule"
+	FromDefault Source = "default"
 )
 
-// directionsOf returns where people are told of the order for this request: what the workers' outbox does that
-// has the same configuration.
-func directionsOf(config config.Slack, rules routes.Routes, order watcher.Order, request watcher.Request) directions {
+// Of returns where people are told of the order for this request, by the rules, and by the configuration where no
+// rule says it.
+func Of(config config.Slack, rules routes.Routes, order watcher.Order, request watcher.Request) Directions {
 	standard := routes.Route{Mention: config.MentionOnFailure, Progress: config.Progress}
 	route, why := rules.Choose(standard, order.ProjectID, request)
-	d := directions{
+	d := Directions{
 		Order: order, Labels: request.Labels, SlackChannel: request.SlackChannel,
-		Channels: []string{}, ChannelsFrom: fromRule, Mention: route.Mention, Fallbacks: []string{},
+		Channels: []string{}, ChannelsFrom: FromRule, Mention: route.Mention, Fallbacks: []string{},
 		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress,
 		Why: why, Misses: rules.Misses(order.ProjectID, request),
 	}
@@ -60,9 +64,9 @@ func directionsOf(config config.Slack, rules routes.Routes, order watcher.Order,
 	d.leftOpen = other.Mention != route.Mention || other.Progress != route.Progress
 	switch {
 	case why.Asked:
-		d.ChannelsFrom = fromRequest
+		d.ChannelsFrom = FromRequest
 	case len(route.Channels) == 0:
-		d.ChannelsFrom = fromDefault
+		d.ChannelsFrom = FromDefault
 	}
 	if config.Channel != "" {
 		standard.Channels = []string{config.Channel}
@@ -86,8 +90,8 @@ func directionsOf(config config.Slack, rules routes.Routes, order watcher.Order,
 	return d
 }
 
-// text returns them as lines.
-func (d directions) text(p show.Page, config config.Slack) string {
+// Text returns them as lines for people. config is the one that they were made with.
+func (d Directions) Text(p show.Page, config config.Slack) string {
 	var b strings.Builder
 	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
@@ -118,12 +122,12 @@ func labelTexts(labels map[string]string) (texts []string) {
 const unknownDefault = "the default channel (ORDERWATCH_SLACK_CHANNEL is not set here)"
 
 // places names the channels.
-func (d directions) places() string {
+func (d Directions) places() string {
 	if len(d.Channels) == 0 {
 		return "goes to " + unknownDefault
 	}
 	text := "goes to " + strings.Join(d.Channels, " and ")
-	if d.ChannelsFrom == fromDefault {
+	if d.ChannelsFrom == FromDefault {
 		text += ", the default channel"
 	}
 	return text
@@ -142,7 +146,7 @@ func whom(mention string) string {
 	return "the user " + mention
 }
 
-func (d directions) success() string {
+func (d Directions) success() string {
 	switch {
 	case d.QuietSuccesses && d.Progress:
 		return "only ends the message that shows how far the order was, and so does a watch that was cancelled (quiet_successes)"
@@ -152,7 +156,7 @@ func (d directions) success() string {
 	return "goes there, too, and wakes nobody"
 }
 
-func (d directions) meanwhile() string {
+func (d Directions) meanwhile() string {
 	if d.Progress {
 		return "a message there shows how far the order is, after a minute (progress)"
 	}
@@ -161,7 +165,7 @@ func (d directions) meanwhile() string {
 
 // refused says what becomes of a message that a channel does not take: once where it is the same for all
 // channels, else for each.
-func (d directions) refused(config config.Slack) (texts []string) {
+func (d Directions) refused(config config.Slack) (texts []string) {
 	var ways []string
 	for _, t := range d.targets {
 		ways = append(ways, d.fallbacksOf(t, config))
@@ -176,14 +180,14 @@ func (d directions) refused(config config.Slack) (texts []string) {
 }
 
 // fallbacksOf returns where goes what the target's channel refuses; empty for nowhere.
-func (d directions) fallbacksOf(t routes.Target, config config.Slack) string {
+func (d Directions) fallbacksOf(t routes.Target, config config.Slack) string {
 	var all []string
 	for _, channel := range t.Fallbacks {
 		if channel != routes.Webhook {
 			all = append(all, channel)
 		}
 	}
-	if config.Channel == "" && d.ChannelsFrom != fromDefault {
+	if config.Channel == "" && d.ChannelsFrom != FromDefault {
 		all = append(all, unknownDefault)
 	}
 	if config.WebhookURL.IsSet() {
@@ -193,7 +197,7 @@ func (d directions) fallbacksOf(t routes.Target, config config.Slack) string {
 }
 
 // refusedBy says it of one channel, or of whichever where none is named.
-func (d directions) refusedBy(channel, way string) string {
+func (d Directions) refusedBy(channel, way string) string {
 	switch {
 	case way == "":
 		return "what " + cmp.Or(channel, "the channel") + " finally refuses is kept as an event: orderwatch events --kind undelivered"
@@ -203,7 +207,7 @@ func (d directions) refusedBy(channel, way string) string {
 }
 
 // reasons says which rule decides, and why those before it do not.
-func (d directions) reasons() []string {
+func (d Directions) reasons() []string {
 	const most = 10
 	texts := []string{output.Clean(d.Why.String())}
 	for _, miss := range d.Misses[:min(len(d.Misses), most)] {
@@ -216,7 +220,7 @@ func (d directions) reasons() []string {
 }
 
 // notes says what may be otherwise where the workers run.
-func (d directions) notes(config config.Slack) (texts []string) {
+func (d Directions) notes(config config.Slack) (texts []string) {
 	if config.WebhookURL.IsSet() && !config.Token.IsSet() {
 		texts = append(texts, "a webhook is configured here, and no token: everything goes to the webhook's own channel, whatever rules and requests name")
 	}

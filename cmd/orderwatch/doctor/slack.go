@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 )
 
 // slack looks at the way to tell people. It posts nothing.
-func (d *doctor) slack(ctx context.Context) (f findings) {
-	s := d.config.Slack
+func (d *Doctor) slack(ctx context.Context) (f findings) {
+	s := d.Config.Slack
 	switch {
 	case d.isWrong("SLACK_"):
 		return skipped("slack.token")
@@ -37,9 +37,9 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 }
 
 // slackToken looks at the token, and at the channels with it.
-func (d *doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
-	s := d.config.Slack
-	ctx, cancel := context.WithTimeout(ctx, doctorSlack)
+func (d *Doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
+	s := d.Config.Slack
+	ctx, cancel := context.WithTimeout(ctx, slackTime)
 	defer cancel()
 	client, err := slack.New(slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL})
 	if err != nil {

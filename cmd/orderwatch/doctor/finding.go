@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -73,8 +73,8 @@ func (f findings) count(l level) int {
 	return n
 }
 
-// A findingPrinter shows findings, group by group.
-type findingPrinter struct {
+// A printer shows findings, group by group.
+type printer struct {
 	out     io.Writer
 	format  output.Format
 	paint   output.Paint
@@ -85,15 +85,15 @@ type findingPrinter struct {
 	all findings
 }
 
-func newFindingPrinter(out io.Writer, format output.Format, every bool, secrets []string) *findingPrinter {
-	p := &findingPrinter{out: out, format: format, paint: output.PaintFor(out), every: every}
+func newPrinter(out io.Writer, format output.Format, every bool, secrets []string) *printer {
+	p := &printer{out: out, format: format, paint: output.PaintFor(out), every: every}
 	p.columns = output.TextColumns(out)
 	p.hide = foreign.NewSecrets(config.Redacted, secrets...)
 	return p
 }
 
 // print shows the findings of one group.
-func (p *findingPrinter) print(group string, fs findings) error {
+func (p *printer) print(group string, fs findings) error {
 	for i := range fs {
 		f := &fs[i]
 		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
@@ -113,7 +113,7 @@ func (p *findingPrinter) print(group string, fs findings) error {
 }
 
 // printText shows them to people. What is to be done about several alike is said once, below them.
-func (p *findingPrinter) printText(group string, fs findings) error {
+func (p *printer) printText(group string, fs findings) error {
 	if len(fs) == 0 {
 		return nil
 	}
@@ -145,7 +145,7 @@ const manyGood = 10
 
 // folded returns the findings as text shows them: many good ones of one check as one, unless every single
 // one is wanted.
-func (p *findingPrinter) folded(fs findings) findings {
+func (p *printer) folded(fs findings) findings {
 	if p.every {
 		return fs
 	}
@@ -184,7 +184,7 @@ const (
 )
 
 // write writes a finding: its mark, its name, beside it what was found and is wanted, and below what is to be done.
-func (p *findingPrinter) write(b *strings.Builder, f finding, labels int) {
+func (p *printer) write(b *strings.Builder, f finding, labels int) {
 	label, column, text := f.label(), nameColumn+labels+2, f.Found
 	if f.Wanted != "" {
 		text += "; wanted is " + f.Wanted
@@ -207,12 +207,12 @@ func (p *findingPrinter) write(b *strings.Builder, f finding, labels int) {
 }
 
 // indented returns a text whose lines, but for the first, begin at the column.
-func (p *findingPrinter) indented(text string, column int) string {
+func (p *printer) indented(text string, column int) string {
 	return strings.Join(output.Paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
 // mark returns the sign of a finding: of its level, or that it was not looked at.
-func (p *findingPrinter) mark(f finding) string {
+func (p *printer) mark(f finding) string {
 	switch {
 	case f.unlooked:
 		return p.paint.Faint("?")
@@ -227,7 +227,7 @@ func (p *findingPrinter) mark(f finding) string {
 }
 
 // summary says in one line what was found in all groups.
-func (p *findingPrinter) summary() string {
+func (p *printer) summary() string {
 	counts := []string{
 		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
 	}

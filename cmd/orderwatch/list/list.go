@@ -1,0 +1,114 @@
+// Package list prints watches as a table or as JSON: once, or refreshed in place on a terminal.
+//
+// Read list.go first, then live.go, which refreshes.
+package list
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// A Choice says which watches are wanted. Empty fields choose all.
+type Choice struct {
+	State     watcher.State
+	ProjectID string
+	Label     string // key=value
+	Limit     int    // at most so many, the newest; 1 or more, unless All is set
+	All       bool
+}
+
+// maxPage is the most watches that the service answers with at once.
+const maxPage = 1000
+
+// A remainder is what a list leaves out.
+type remainder struct {
+	more       bool // than were wanted
+	unreadable int  // records that a later version wrote
+}
+
+// brokenRow returns what a list shows of a broken record.
+func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
+	reason := "broken record: " + b.Reason
+	if len(b.Requests) > 0 {
+		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
+	}
+	return watcher.Snapshot{State: show.Broken, Report: watcher.Report{
+		WatchID: b.WatchID, ProjectID: b.ProjectID, OrderName: b.Name, Reason: reason, AcceptedAt: b.Since,
+		Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{},
+	}}
+}
+
+// pages hands out the watches that are wanted, a page at a time, and returns what it left out.
+func (c Choice) pages(ctx context.Context, client *events.Client, f func([]watcher.Snapshot) error) (rest remainder, err error) {
+	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label}
+	for left := c.Limit; c.All || left > 0; {
+		q.Limit = maxPage
+		if !c.All {
+			q.Limit = min(left, maxPage)
+		}
+		answer, err := client.List(ctx, q)
+		if err != nil {
+			return rest, err
+		}
+		var watches []watcher.Snapshot
+		for _, b := range answer.Broken {
+			watches = append(watches, brokenRow(b))
+		}
+		watches = append(watches, answer.Watches...)
+		if err := f(watches); err != nil {
+			return rest, err
+		}
+		left -= len(answer.Watches)
+		rest.unreadable += answer.Unreadable
+		if q.Cursor = answer.Cursor; q.Cursor == "" {
+			return rest, nil
+		}
+	}
+	rest.more = true
+	return rest, nil
+}
+
+// Print writes the watches to out once, and to notes what it left out. An error of the service is a
+// [wire.ServiceError].
+func (c Choice) Print(ctx context.Context, client *events.Client, format output.Format, out, notes io.Writer) error {
+	var all []watcher.Snapshot
+	rest, err := c.pages(ctx, client, func(page []watcher.Snapshot) error {
+		if format != output.AsJSON {
+			all = append(all, page...)
+			return nil
+		}
+		for _, w := range page {
+			if err := output.JSON(out, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if format != output.AsJSON {
+		columns, _ := output.Size(out)
+		table := show.Table{Now: time.Now(), Width: columns, Paint: output.PaintFor(out)}
+		if _, err := io.WriteString(out, table.Watches(all)); err != nil {
+			return err
+		}
+	}
+	if rest.more {
+		fmt.Fprintf(notes, "These are the newest %d; there are more: --all, or --limit NUMBER.\n", c.Limit)
+	}
+	if rest.unreadable > 0 {
+		fmt.Fprintf(notes, "Not shown: %s that a later version of orderwatch wrote; use that version.\n", words.Count(rest.unreadable, "record"))
+	}
+	return nil
+}
