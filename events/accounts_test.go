@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // sharing returns the settings of workers that notice each other quickly.
-func sharing() events.Config {
+func sharing() settings {
 	cfg := config()
 	cfg.Timing.WorkerSign, cfg.Timing.WorkerGone, cfg.Timing.AccountsEvery = 200*time.Millisecond, 3*time.Second, 100*time.Millisecond
 	cfg.Timing.CheckEvery, cfg.Timing.Unreachable = 200*time.Millisecond, time.Minute

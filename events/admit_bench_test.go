@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // unlooked is a store in which no order has an older wake-up, so nobody has to look for one.
-type unlooked struct{ events.Store }
+type unlooked struct{ *store.Store }
 
 func (unlooked) Highest(context.Context, watcher.Order) (uint64, error) { return 0, nil }
 
@@ -22,14 +22,8 @@ func (unlooked) Highest(context.Context, watcher.Order) (uint64, error) { return
 func BenchmarkAdmit(b *testing.B) {
 	const waiting = 20_000
 	s := startServer(b, b.TempDir(), -1)
-	nc, js := connect(b, s)
-	if err := events.Provision(b.Context(), config(), js); err != nil {
-		b.Fatal(err)
-	}
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		b.Fatal(err)
-	}
+	nc, _ := connect(b, s)
+	store := provided(b, nc, config())
 	var setting sync.WaitGroup
 	for first := range 20 {
 		setting.Go(func() {

@@ -15,7 +15,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -196,7 +197,7 @@ func TestLeftAlone(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
+			cfg.Names = wire.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.Replicas = max(1, test.replicas)
 			w := startWorker(t, s, cfg, idleCloud())
 			a.check(t, js)
@@ -278,10 +279,10 @@ func TestUnfit(t *testing.T) {
 			test.alter(a)
 			a.create(t, js)
 			cfg := config()
-			cfg.Names = events.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
+			cfg.Names = wire.Names{Subjects: subjects, Service: "orderwatch", Streams: streams}
 			cfg.PollTimeout = 15 * time.Second
 			err := parts{url: s.ClientURL(), config: cfg, orders: idleCloud()}.unfit(t)
-			if !errors.Is(err, events.ErrUnfit) {
+			if !errors.Is(err, store.ErrUnfit) {
 				t.Fatalf("Run returned %v; want an ErrUnfit", err)
 			}
 			for _, word := range []string{test.name, test.setting + " is ", test.found, "wanted is ", test.wanted} {
@@ -358,7 +359,7 @@ func TestSideBySide(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	_, js := connect(t, s)
 	team := config()
-	team.Names = events.Names{Subjects: "team.orders", Service: "team", Streams: "TEAM"}
+	team.Names = wire.Names{Subjects: "team.orders", Service: "team", Streams: "TEAM"}
 	ours := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	theirs := startWorker(t, s, team, &orders{show: ended(watcher.Failed)})
 	contract("team.orders", "TEAM").check(t, js)
@@ -443,7 +444,7 @@ func TestUnfitServer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := parts{url: test.url, config: config(), orders: idleCloud()}.unfit(t)
-			if !errors.Is(err, events.ErrUnfit) {
+			if !errors.Is(err, store.ErrUnfit) {
 				t.Fatalf("Run returned %v; want an ErrUnfit", err)
 			}
 			for _, word := range test.words {
@@ -495,7 +496,7 @@ func TestAtLeast(t *testing.T) {
 		{"2.12.0", true}, {"2.12.0-RC.3", true}, {"2.15.2", true}, {"2.100.0", true}, {"3.0.0", true}, {"3", true},
 		{"2.11.99", false}, {"2.9.25", false}, {"1.13.0", false}, {"2", false}, {"", false}, {"dev", false},
 	} {
-		if got := events.AtLeast(test.version, "2.12"); got != test.want {
+		if got := store.AtLeast(test.version, "2.12"); got != test.want {
 			t.Errorf("%q is at least 2.12: %t; want %t", test.version, got, test.want)
 		}
 	}

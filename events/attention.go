@@ -3,26 +3,22 @@ package events
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// typeAttention is the type of events about accounts; their data say what happened. Those about one
-// order have another: see order_attention.go.
-const typeAttention = "io.orderwatch.attention.v1"
 
 // attend tells people of accounts that have not been asked for a while, and of their end. Every
 // worker does; each event is published once.
 func (w *Worker) attend(ctx context.Context) {
-	for sleep(ctx, w.config.Timing.CheckEvery) {
-		for key, h := range w.accounts.standing() {
+	for link.Sleep(ctx, w.store.Timing.CheckEvery) {
+		for key, h := range w.accounts.Standing() {
 			if err := w.attendTo(ctx, key, h); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) {
 				w.log.Warn("people not told of an account; trying again", "account", key, "err", err)
 			}
@@ -33,15 +29,15 @@ func (w *Worker) attend(ctx context.Context) {
 // attendTo makes the next step for one hold: who is to be told is noted, and told that it stands,
 // then that it is over; then it is forgotten. A worker that finds the event published goes on from
 // there.
-func (w *Worker) attendTo(ctx context.Context, key string, h heldAccount) error {
-	hold, now := h.hold, w.clock.Now()
+func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
+	hold, now := h.Hold, w.clock.Now()
 	told := len(hold.ToldTo) > 0
 	switch {
 	case hold.Stands() && now.Sub(hold.Until) > unasked: // no watch is left there, or the login is another
 		hold.Over = now
-		return w.accounts.SetHold(ctx, key, hold, h.revision)
+		return w.accounts.SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands() && !told:
-		if now.Sub(hold.Since) < w.config.Timing.Unreachable || now.Sub(w.counted[key]) < countEvery {
+		if now.Sub(hold.Since) < w.store.Timing.Unreachable || now.Sub(w.counted[key]) < countEvery {
 			return nil
 		}
 		w.counted[key] = now
@@ -50,13 +46,13 @@ func (w *Worker) attendTo(ctx context.Context, key string, h heldAccount) error 
 			return err
 		}
 		hold.ToldTo = waiting
-		return w.accounts.SetHold(ctx, key, hold, h.revision)
+		return w.accounts.SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands() && hold.ToldAt.IsZero():
 		if err := w.tell(ctx, key, hold); err != nil {
 			return err
 		}
 		hold.ToldAt = now
-		return w.accounts.SetHold(ctx, key, hold, h.revision)
+		return w.accounts.SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands():
 		return nil
 	case told:
@@ -64,7 +60,7 @@ func (w *Worker) attendTo(ctx context.Context, key string, h heldAccount) error 
 			return err
 		}
 	}
-	return w.accounts.forgetHold(ctx, key, h.revision)
+	return w.accounts.Forget(ctx, key, h.Revision)
 }
 
 // unasked is how long after its time a hold is believed that nobody looks for the end of.
@@ -87,31 +83,11 @@ func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error 
 	}
 	for _, a.ProjectID = range slices.Sorted(maps.Keys(hold.ToldTo)) {
 		a.Waiting = hold.ToldTo[a.ProjectID]
-		if err := w.store.attention(ctx, a, w.clock.Now()); err != nil {
+		if err := w.store.Attention(ctx, a, w.clock.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// attention publishes the event, unless the project's last one is it, or a later one of the same
-// outage.
-func (s *store) attention(ctx context.Context, a watcher.Attention, now time.Time) error {
-	subjects := s.names.attention("*", a.ProjectID)
-	outage := a.Outage() + "." + a.ProjectID + "."
-	id := outage + string(a.Kind)
-	last, sequence, err := s.lastEvent(ctx, subjects)
-	if err != nil || last == id || !a.Over() && strings.HasPrefix(last, outage) {
-		return err
-	}
-	e := newEvent(typeAttention, id, now)
-	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
-	m, err := message(s.names.attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
-	if err != nil {
-		return err
-	}
-	_, err = s.publish(ctx, s.names.eventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
-	return err
 }
 
 // waiting returns how many watches wait for what is held, by project.
@@ -121,7 +97,7 @@ func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int
 	waiting := make(map[string]int)
 	for next, done := uint64(0), false; !done; {
 		var err error
-		next, done, err = w.store.openWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, record watcher.Watch) error {
+		next, done, err = w.store.OpenWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, record watcher.Watch) error {
 			if record.State == watcher.Watching && record.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == record.ProjectID) {
 				waiting[record.ProjectID]++
 			}
@@ -132,14 +108,4 @@ func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int
 		}
 	}
 	return waiting, nil
-}
-
-// decodeAttention reads an event about an account.
-func decodeAttention(encoded []byte) (watcher.Attention, error) {
-	var a watcher.Attention
-	kind, err := decodeEvent(encoded, &a)
-	if err == nil && kind != typeAttention {
-		err = fmt.Errorf("decode event: unknown type %q", kind)
-	}
-	return a, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,8 +16,8 @@ import (
 // says why: too few workers, or a consumer that does not deliver. People are told once for each project,
 // until it has none.
 type backlog struct {
-	store    *store
-	clock    *Clock
+	store    *store.Store
+	clock    *store.Clock
 	projects map[string]*overdueWatches
 }
 
@@ -29,7 +30,7 @@ type overdueWatches struct {
 	told   bool
 }
 
-func newBacklog(s *store, clock *Clock) *backlog {
+func newBacklog(s *store.Store, clock *store.Clock) *backlog {
 	return &backlog{store: s, clock: clock, projects: make(map[string]*overdueWatches)}
 }
 
@@ -42,7 +43,7 @@ func (b *backlog) begin() {
 
 // count takes a record that was not written lately.
 func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
-	due, slack := w.NextPollAt, b.store.timing.PatrolSlack
+	due, slack := w.NextPollAt, b.store.Timing.PatrolSlack
 	if m.Time.After(due) {
 		due = m.Time
 	}
@@ -68,7 +69,7 @@ func (b *backlog) tell(ctx context.Context) (err error) {
 		switch {
 		case p.number == 0:
 			delete(b.projects, project)
-		case !p.told && now.Sub(p.since) >= b.store.timing.Unreachable:
+		case !p.told && now.Sub(p.since) >= b.store.Timing.Unreachable:
 			failed := b.publish(ctx, project, p, now)
 			p.told = failed == nil
 			err = errors.Join(err, failed)
@@ -82,7 +83,7 @@ func (b *backlog) publish(ctx context.Context, project string, p *overdueWatches
 		Kind: watcher.Overdue, Region: p.region, ProjectID: project, Since: p.since, Until: now, Waiting: p.number, WaitingAll: p.number,
 		Reason: fmt.Sprintf("%d watches of the project are not polled, the first since %s: workers are too few or stuck, NATS does not deliver to them, or max_payload is too small for their requests; the log of a worker says so then", p.number, p.oldest.UTC().Format(time.RFC3339)),
 	}
-	if err := b.store.attention(ctx, a, now); err != nil {
+	if err := b.store.Attention(ctx, a, now); err != nil {
 		return fmt.Errorf("tell of overdue watches of %s: %w", project, err)
 	}
 	return nil

@@ -11,37 +11,25 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// A BrokenRecord is a record that cannot be read, or was deleted while its watch went on, as workers
-// remember it until the order is watched again.
-type BrokenRecord struct {
-	watcher.Order
-	WatchID  string    `json:"watch_id"`          // of its wake-ups or events; made up where they name none
-	Since    time.Time `json:"since"`             // when it was written, or deleted
-	Reason   string    `json:"reason"`            // why it cannot be read
-	Requests []string  `json:"requests"`          // ids of requests that are to be published again, with new ids
-	MovedAt  time.Time `json:"moved_at,omitzero"` // when it was moved aside: requests start a new watch since then
-	Kept     string    `json:"kept_as,omitempty"` // the key of the bucket where its bytes are kept
-	Revision uint64    `json:"revision"`          // of what is in its place; 0 for nothing
-}
 
 // brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at
 // once, and moves it aside when it has been so for long enough. What it knows is kept in the bucket, where
 // other workers read it.
 type brokenRecords struct {
 	log    *slog.Logger
-	store  *store
-	clock  *Clock
+	store  *store.Store
+	clock  *store.Clock
 	policy func() watcher.Policy
 	number func(int) // is told how many there are
 
 	seen  map[watcher.Order]suspicion // in rounds until now
 	round map[watcher.Order]suspicion // in this one
-	list  []BrokenRecord              // as it is kept
+	list  []wire.BrokenRecord         // as it is kept
 	kept  uint64                      // the revision of the list
 
 	forgotten time.Time // when all records were lost, of which people are told at once; zero for never
@@ -55,45 +43,25 @@ type suspicion struct {
 	since    time.Time // when this patrol found it first, by the process's clock
 }
 
-func newBrokenRecords(log *slog.Logger, s *store, clock *Clock) *brokenRecords {
-	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.payload.limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
+func newBrokenRecords(log *slog.Logger, s *store.Store, clock *store.Clock) *brokenRecords {
+	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.Limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
 }
 
 // Bounds of what is remembered.
 const (
-	mostBroken   = 200     // records in the list, and suspicions in one round
-	mostRequests = 50      // ids of requests of each
-	mostKept     = 8 << 20 // bytes of events that are read for one order
+	mostBroken   = 200 // records in the list, and suspicions in one round
+	mostRequests = 50  // ids of requests of each
 )
 
-// brokenKey is the key of the list in the bucket; keptPrefix begins the keys of bytes that were moved aside.
-// No project's id holds a "=".
-const (
-	brokenKey  = "broken"
-	keptPrefix = "=broken."
-)
+// keptPrefix begins the keys of the bytes of records that were moved aside. No project's id holds a "=".
+const keptPrefix = "=broken."
 
 // begin begins a round.
 func (b *brokenRecords) begin(ctx context.Context) error {
 	b.round = make(map[watcher.Order]suspicion)
 	var err error
-	b.list, b.kept, err = b.store.brokenList(ctx)
+	b.list, b.kept, err = b.store.BrokenList(ctx)
 	return err
-}
-
-// brokenList reads what is remembered of broken records, and its revision.
-func (s *store) brokenList(ctx context.Context) (list []BrokenRecord, revision uint64, err error) {
-	m, err := s.last(ctx, s.names.recordStream(), s.names.record(brokenKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	if json.Unmarshal(m.Data, &list) != nil {
-		list = nil // it is found anew
-	}
-	return list, m.Sequence, nil
 }
 
 // suspect takes what cannot be read, or is not there.
@@ -102,15 +70,15 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 	if known && before.revision == revision {
 		b.round[order] = before
 	} else if len(b.round) < mostBroken {
-		b.round[order] = suspicion{revision, stored, b.clock.local()}
+		b.round[order] = suspicion{revision, stored, b.clock.Local()}
 	}
 }
 
 // lookForLoss finds out whether all records were lost. It does so after the round has read: an absence before
 // that is seen here, too.
 func (b *brokenRecords) lookForLoss(ctx context.Context) error {
-	names := b.store.names
-	kept, err := b.store.keptLedger(ctx, names.recordStream(), names.record(ledgerKey))
+	names := b.store.Names
+	kept, err := ledgerAt(ctx, b.store, names.RecordStream(), names.Record(ledgerKey))
 	if err != nil {
 		return err
 	}
@@ -145,14 +113,12 @@ func (b *brokenRecords) end(ctx context.Context) error {
 	if err != nil || string(after) == string(before) {
 		return errors.Join(failed, err)
 	}
-	names := b.store.names
-	_, err = b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(brokenKey)), Data: after}, jetstream.WithExpectLastSequencePerSubject(b.kept))
-	return errors.Join(failed, err)
+	return errors.Join(failed, b.store.SetBrokenList(ctx, b.list, b.kept))
 }
 
 // forget leaves out what has a record again.
 func (b *brokenRecords) forget(ctx context.Context) (failed error) {
-	b.list = slices.DeleteFunc(b.list, func(known BrokenRecord) bool {
+	b.list = slices.DeleteFunc(b.list, func(known wire.BrokenRecord) bool {
 		w, _, err := b.store.ReadLatest(ctx, known.Order)
 		switch {
 		case err == nil:
@@ -174,10 +140,10 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
 		return nil // it is another since, or cannot be read at the moment
 	}
-	if b.losing && s.revision == 0 && b.clock.local().Sub(s.since) < b.store.timing.Broken {
+	if b.losing && s.revision == 0 && b.clock.Local().Sub(s.since) < b.store.Timing.Broken {
 		return nil
 	}
-	known := slices.IndexFunc(b.list, func(k BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
+	known := slices.IndexFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
 	ripe, err := b.ripe(ctx, s)
 	if err != nil || known >= 0 && !ripe {
 		return err
@@ -196,11 +162,11 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 			return err
 		}
 		b.log.Error("broken record: it cannot be read, and people are told; its watch is over", "watch", found.WatchID, "project", order.ProjectID, "order", order.Name, "since", found.Since, "err", why)
-		b.list = slices.DeleteFunc(b.list, func(k BrokenRecord) bool { return k.Order == order })
+		b.list = slices.DeleteFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order })
 		if len(b.list) >= mostBroken {
 			b.list = b.list[1:]
 		}
-		b.list = append(b.list, BrokenRecord{Order: order, WatchID: found.WatchID, Since: found.Since, Reason: found.Why, Requests: idsOf(found.Open), Revision: s.revision})
+		b.list = append(b.list, wire.BrokenRecord{Order: order, WatchID: found.WatchID, Since: found.Since, Reason: found.Why, Requests: idsOf(found.Open), Revision: s.revision})
 		known = len(b.list) - 1
 	}
 	if !ripe {
@@ -215,11 +181,11 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 // ripe reports whether the record has been broken for long enough: by the time at which it was stored,
 // and, for half of that at least, in the rounds of this patrol, whatever the clocks say.
 func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
-	bound := b.store.timing.Broken
-	if b.clock.local().Sub(s.since) < bound/2 {
+	bound := b.store.Timing.Broken
+	if b.clock.Local().Sub(s.since) < bound/2 {
 		return false, nil
 	}
-	consumer, err := b.store.js.Consumer(ctx, b.store.names.wakeupStream(), pollerConsumer)
+	consumer, err := b.store.JS.Consumer(ctx, b.store.Names.WakeupStream(), wire.PollerConsumer)
 	if err != nil {
 		return false, err
 	}
@@ -228,9 +194,9 @@ func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 }
 
 // move puts a record in the place of the broken one, whose bytes it keeps under another key first.
-func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found watcher.Broken) error {
-	names := b.store.names
-	m, err := b.store.last(ctx, names.recordStream(), names.record(known.Key()))
+func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, found watcher.Broken) error {
+	names := b.store.Names
+	m, err := b.store.Last(ctx, names.RecordStream(), names.Record(known.Key()))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
@@ -239,7 +205,7 @@ func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found wat
 	}
 	if len(m.Data) > 0 {
 		kept := keptPrefix + known.Key()
-		if _, err := b.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(kept)), Data: m.Data}); err != nil {
+		if _, err := b.store.Publish(ctx, names.RecordStream(), &nats.Msg{Subject: names.Write(names.Record(kept)), Data: m.Data}); err != nil {
 			return err
 		}
 		known.Kept = kept
@@ -258,10 +224,10 @@ func (b *brokenRecords) move(ctx context.Context, known *BrokenRecord, found wat
 func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspicion, why error) (watcher.Broken, error) {
 	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: brokenWhy(why)}
 	var err error
-	if found.Highest, found.WatchID, err = b.store.highest(ctx, order); err != nil {
+	if found.Highest, found.WatchID, err = b.store.HighestOf(ctx, order); err != nil {
 		return found, err
 	}
-	if err := b.store.asked(ctx, &found); err != nil {
+	if err := asked(ctx, b.store, &found); err != nil {
 		return found, err
 	}
 	if found.WatchID == "" {
@@ -279,10 +245,10 @@ func brokenWhy(err error) string {
 }
 
 // asked fills in the requests that the order's events name.
-func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
+func asked(ctx context.Context, s *store.Store, found *watcher.Broken) error {
 	answered := make(map[string]bool)
-	err := s.eachEvent(ctx, s.names.completed("*", found.Key()), func(encoded []byte) {
-		c, err := decodeCompletion(encoded)
+	err := s.EachEvent(ctx, s.Names.Completed("*", found.Key()), func(encoded []byte) {
+		c, err := wire.Decode[watcher.Completion](encoded)
 		if err != nil {
 			return
 		}
@@ -298,8 +264,8 @@ func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 		return err
 	}
 	scheduled := found.WatchID != ""
-	return s.eachEvent(ctx, s.names.progress(found.Key()), func(encoded []byte) {
-		g, err := decodeProgress(encoded)
+	return s.EachEvent(ctx, s.Names.Progress(found.Key()), func(encoded []byte) {
+		g, err := wire.Decode[watcher.Progress](encoded)
 		if err != nil {
 			return
 		}
@@ -314,35 +280,6 @@ func (s *store) asked(ctx context.Context, found *watcher.Broken) error {
 			}
 		}
 	})
-}
-
-// eachEvent hands the events on the subject to f, oldest first.
-func (s *store) eachEvent(ctx context.Context, subject string, f func([]byte)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for next, read := uint64(1), 0; ; {
-		batch, err := jetstreamext.GetBatch(ctx, s.js, s.names.eventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
-		if err != nil {
-			return fmt.Errorf("read events on %s: %w", subject, err)
-		}
-		n := 0
-		for m, err := range batch {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read events on %s: %w", subject, err)
-			}
-			f(m.Data)
-			n, read, next = n+1, read+len(m.Data), m.Sequence+1
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("read events on %s: %w", subject, ctx.Err())
-		}
-		if n == 0 || read > mostKept*8 {
-			return nil
-		}
-	}
 }
 
 func idsOf(requests []watcher.Request) []string {

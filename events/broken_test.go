@@ -16,11 +16,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // brokenConfig is quick to move a broken record aside.
-func brokenConfig() events.Config {
+func brokenConfig() settings {
 	cfg := config()
 	cfg.PollTimeout = 50 * time.Millisecond
 	cfg.Timing.AckWait = 1200 * time.Millisecond
@@ -101,10 +102,10 @@ func TestBrokenRecord(t *testing.T) {
 			}
 			broken := func() error {
 				_, err := client.Get(t.Context(), watch.Order)
-				if answer, ok := err.(*events.ServiceError); !ok || answer.Code != 410 || !strings.Contains(answer.Reason, "its record cannot be read") {
+				if answer, ok := err.(*wire.ServiceError); !ok || answer.Code != 410 || !strings.Contains(answer.Reason, "its record cannot be read") {
 					return fmt.Errorf("get: %v", err)
 				}
-				list, err := client.List(t.Context(), events.ListQuery{})
+				list, err := client.List(t.Context(), wire.ListQuery{})
 				if err != nil || len(list.Broken) != 1 || list.Broken[0].Order != watch.Order || list.Broken[0].WatchID != watch.ID {
 					return fmt.Errorf("list: %+v, %v", list, err)
 				}
@@ -140,7 +141,7 @@ func TestBrokenRecord(t *testing.T) {
 				t.Errorf("wake-up %d follows %d", w.Wakeup, watch.Wakeup)
 			}
 			eventually(t, func() error {
-				list, err := client.List(t.Context(), events.ListQuery{})
+				list, err := client.List(t.Context(), wire.ListQuery{})
 				if err == nil && (len(list.Broken) != 0 || len(list.Watches) != 1) {
 					err = fmt.Errorf("list %+v", list)
 				}

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -26,7 +26,7 @@ import (
 type Client struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
-	names Names
+	names wire.Names
 
 	mu       sync.Mutex
 	underWay map[*call]bool
@@ -44,24 +44,30 @@ type call struct {
 
 // Durations of a client. A call ends earlier where its context does.
 const (
-	callTimeout   = 10 * time.Second // of one request to the service
-	publishTry    = 3 * time.Second  // of one try to publish a request
-	absentTime    = 5 * time.Second  // without a stream that takes requests, before it counts as missing
-	followPause   = 250 * time.Millisecond
-	followBatch   = 100         // events that may be on their way
-	followSilence = time.Minute // the server forgets a consumer that has not been heard of for so long
+	jetStreamTimeout = 5 * time.Second  // of one call of JetStream
+	callTimeout      = 10 * time.Second // of one request to the service
+	publishTry       = 3 * time.Second  // of one try to publish a request
+	absentTime       = 5 * time.Second  // without a stream that takes requests, before it counts as missing
+	followPause      = 250 * time.Millisecond
+	followBatch      = 100             // events that may be on their way
+	followPull       = 5 * time.Second // one pull for events
+	followHeartbeat  = time.Second
+	followSilence    = time.Minute // the server forgets a consumer that has not been heard of for so long
 )
+
+// publishBackoff is how long a client waits between two tries to publish.
+var publishBackoff = watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2}
 
 // NewClient returns a client on the connection, which stays the caller's. The client takes over the
 // connection's error handler.
-func NewClient(nc *nats.Conn, names Names) (*Client, error) {
-	js, err := newJetStream(nc, Config{Names: names, Timing: DefaultTiming()})
+func NewClient(nc *nats.Conn, names wire.Names) (*Client, error) {
+	js, err := link.JetStream(nc, names.Domain, jetStreamTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
 	c := &Client{nc: nc, js: js, names: names, underWay: make(map[*call]bool)}
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if denied(err) {
+		if link.Denied(err) {
 			c.deny(err)
 		}
 	})
@@ -84,15 +90,10 @@ func (e *DeniedError) Error() string {
 
 func (e *DeniedError) Unwrap() error { return e.Err }
 
-// deniedSubject finds what an error of the connection is about.
-var deniedSubject = regexp.MustCompile(`(Publish|Subscription) to "([^"]+)"`)
-
 // deny ends the calls that NATS denies: they would only time out.
 func (c *Client) deny(err error) {
 	why := &DeniedError{Err: err}
-	if found := deniedSubject.FindStringSubmatch(err.Error()); found != nil {
-		why.Subject, why.Reading = found[2], found[1] == "Subscription"
-	}
+	why.Subject, why.Reading, _ = link.Violation(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if why.Reading {
@@ -129,39 +130,9 @@ func (c *Client) undenied(ctx context.Context, subject string, timeout time.Dura
 	}
 }
 
-// A WatchRequest is a request to watch an order, as a client publishes it. Empty fields take the
-// defaults of the installation.
-type WatchRequest struct {
-	watcher.Order
-	Region        string            `json:"region,omitempty"`
-	RequestID     string            `json:"request_id"` // required: by it several tries are one request
-	RequestedBy   string            `json:"requested_by,omitempty"`
-	Link          string            `json:"link,omitempty"`
-	Labels        map[string]string `json:"labels,omitempty"`
-	ExpectedItems int               `json:"expected_items,omitempty"`
-	Timeout       string            `json:"timeout,omitempty"` // a Go duration
-	SlackChannel  string            `json:"slack_channel,omitempty"`
-}
-
-// Check returns a *[watcher.FieldError] where no installation would take the request. Which regions and
-// channels there are, and the longest timeout, only the worker knows.
-func (r WatchRequest) Check() error {
-	const longest = time.Duration(math.MaxInt64)
-	body, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if r.RequestID == "" {
-		return &watcher.FieldError{Field: "request_id", Reason: "is required"}
-	}
-	rules := RequestRules{Regions: []string{r.Region}, SlackChannels: []string{r.SlackChannel}, TimeoutMax: longest}
-	_, err = rules.decode(incoming{body: body})
-	return err
-}
-
 // Publish stores the request durably, and returns its sequence in the stream. It tries again until ctx
 // is done. The error is an [ErrPerhapsStored] where the answer to a try did not come.
-func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, err error) {
+func (c *Client) Publish(ctx context.Context, r wire.WatchRequest) (sequence uint64, err error) {
 	if err := r.Check(); err != nil {
 		return 0, err
 	}
@@ -169,7 +140,7 @@ func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, 
 	if err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: c.names.watch(), Data: body}
+	m := &nats.Msg{Subject: c.names.Watch(), Data: body}
 	var absent time.Time // since when no stream takes requests
 	doubt := false       // a try may have been stored
 	defer func() {
@@ -191,7 +162,7 @@ func (c *Client) Publish(ctx context.Context, r WatchRequest) (sequence uint64, 
 		if err == nil || !mayPass(err) {
 			return sequence, err
 		}
-		if !sleep(ctx, DefaultTiming().Rebind.Interval("publish", try)) {
+		if !link.Sleep(ctx, publishBackoff.Interval("publish", try)) {
 			return 0, err
 		}
 	}
@@ -242,19 +213,24 @@ func mayPass(err error) bool {
 	return !isDenied && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled) && !errors.Is(err, nats.ErrConnectionClosed)
 }
 
-// Get shows the order's watch. Like the methods after it, it returns a *[ServiceError] where the
+// Renotify asks that people be told again how a watch ended.
+func (c *Client) Renotify(ctx context.Context, r wire.RenotifyRequest) (wire.Renotified, error) {
+	return ask[wire.Renotified](ctx, c, "renotify", r)
+}
+
+// Get shows the order's watch. Like the methods after it, it returns a *[wire.ServiceError] where the
 // service refuses, and a *[DeniedError] where NATS does.
 func (c *Client) Get(ctx context.Context, order watcher.Order) (watcher.Snapshot, error) {
 	return ask[watcher.Snapshot](ctx, c, "get", order)
 }
 
 // List shows a page of watches.
-func (c *Client) List(ctx context.Context, q ListQuery) (ListAnswer, error) {
-	return ask[ListAnswer](ctx, c, "list", q)
+func (c *Client) List(ctx context.Context, q wire.ListQuery) (wire.ListAnswer, error) {
+	return ask[wire.ListAnswer](ctx, c, "list", q)
 }
 
 // Cancel cancels the order's watch.
-func (c *Client) Cancel(ctx context.Context, r CancelRequest) (watcher.Snapshot, error) {
+func (c *Client) Cancel(ctx context.Context, r wire.CancelRequest) (watcher.Snapshot, error) {
 	return ask[watcher.Snapshot](ctx, c, "cancel", r)
 }
 
@@ -280,7 +256,7 @@ func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (a
 		return answer, fmt.Errorf("ask on %s: %w", subject, because(ctx, err))
 	}
 	if reason := reply.Header.Get(micro.ErrorHeader); reason != "" {
-		refusal := ServiceError{Reason: reason}
+		refusal := wire.ServiceError{Reason: reason}
 		_ = json.Unmarshal(reply.Data, &refusal) // what can be read of it
 		refusal.Code, _ = strconv.Atoi(reply.Header.Get(micro.ErrorCodeHeader))
 		return answer, &refusal
@@ -299,45 +275,34 @@ type Event struct {
 	Encoded  []byte // the CloudEvent's JSON
 }
 
-// A Rejection is the data of an event that says why a message was no request.
-type Rejection = rejection
-
 // Completion returns the data of an event that says how a watch ended; false where it is another.
-func (e *Event) Completion() (c watcher.Completion, ok bool) {
-	return dataOf[watcher.Completion](e, typeCompleted)
-}
+func (e *Event) Completion() (watcher.Completion, bool) { return dataOf[watcher.Completion](e) }
 
 // Progress returns the data of an event that says what changed.
-func (e *Event) Progress() (g watcher.Progress, ok bool) {
-	return dataOf[watcher.Progress](e, typeProgress)
-}
+func (e *Event) Progress() (watcher.Progress, bool) { return dataOf[watcher.Progress](e) }
 
 // Rejection returns the data of an event that says why a message was no request.
-func (e *Event) Rejection() (r Rejection, ok bool) { return dataOf[Rejection](e, typeRejected) }
+func (e *Event) Rejection() (wire.Rejection, bool) { return dataOf[wire.Rejection](e) }
 
 // Attention returns the data of an event about an account.
-func (e *Event) Attention() (a watcher.Attention, ok bool) {
-	return dataOf[watcher.Attention](e, typeAttention)
-}
+func (e *Event) Attention() (watcher.Attention, bool) { return dataOf[watcher.Attention](e) }
 
 // OrderAttention returns the data of an event about one watch that people should look at.
-func (e *Event) OrderAttention() (a watcher.OrderAttention, ok bool) {
-	return dataOf[watcher.OrderAttention](e, typeOrderAttention)
+func (e *Event) OrderAttention() (watcher.OrderAttention, bool) {
+	return dataOf[watcher.OrderAttention](e)
 }
 
 // Undelivered returns the data of an event about a message that Slack finally refused.
-func (e *Event) Undelivered() (m watcher.UndeliveredMessage, ok bool) {
-	return dataOf[watcher.UndeliveredMessage](e, typeUndelivered)
+func (e *Event) Undelivered() (watcher.UndeliveredMessage, bool) {
+	return dataOf[watcher.UndeliveredMessage](e)
 }
 
 // Again returns the data of an event that asks to tell people again.
-func (e *Event) Again() (a watcher.Again, ok bool) { return dataOf[watcher.Again](e, typeRenotify) }
+func (e *Event) Again() (watcher.Again, bool) { return dataOf[watcher.Again](e) }
 
-func dataOf[D any](e *Event, kind string) (data D, ok bool) {
-	if e.Type() != kind {
-		return data, false
-	}
-	return data, e.DataAs(&data) == nil
+func dataOf[D wire.Data](e *Event) (D, bool) {
+	data, err := wire.DataOf[D](e.Event)
+	return data, err == nil
 }
 
 // A Filter says which events are followed.
@@ -355,11 +320,11 @@ type Filter struct {
 // OrderSubjects returns the subjects of an order's completions, of its progress, and of what calls
 // people's attention to it.
 func (c *Client) OrderSubjects(order watcher.Order) []string {
-	return []string{c.names.completed("*", order.Key()), c.names.progress(order.Key()), c.names.orderAttention("*", order.Key())}
+	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.OrderAttention("*", order.Key())}
 }
 
 // RejectedSubject returns the subject of events about messages that were no request.
-func (c *Client) RejectedSubject() string { return c.names.rejected() }
+func (c *Client) RejectedSubject() string { return c.names.Rejected() }
 
 // Subject returns a subject of events: its tokens after the prefix, such as completed.failed.>.
 func (c *Client) Subject(tokens string) string { return c.names.Subjects + "." + tokens }
@@ -400,7 +365,7 @@ func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away f
 				away(err)
 			}
 		}
-		if !sleep(ctx, followPause) {
+		if !link.Sleep(ctx, followPause) {
 			return context.Cause(ctx)
 		}
 	}
@@ -434,16 +399,16 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	if at.filter.Stop && left == 0 {
 		return ErrStopFollowing
 	}
-	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), 0)
+	ctx, cancel := at.client.undenied(ctx, at.client.names.API("CONSUMER."), 0)
 	defer cancel()
-	next := at.client.names.api("CONSUMER.MSG.NEXT." + at.client.names.eventStream() + "." + info.Name)
-	messages, err := newPuller(at.client.nc, next, func() int { return followBatch }, DefaultTiming())
+	next := at.client.names.API("CONSUMER.MSG.NEXT." + at.client.names.EventStream() + "." + info.Name)
+	messages, err := link.NewPuller(at.client.nc, next, func() int { return followBatch }, followPull, followHeartbeat)
 	if err != nil {
 		return err
 	}
-	defer messages.stop()
+	defer messages.Stop()
 	for expected := uint64(1); ; expected++ {
-		m, err := messages.next(ctx)
+		m, err := messages.Next(ctx)
 		if err != nil {
 			return because(ctx, err)
 		}
@@ -488,14 +453,14 @@ func (at *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	case !at.filter.Since.IsZero():
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.filter.Since
 	}
-	ctx, cancel := at.client.undenied(ctx, at.client.names.api("CONSUMER."), callTimeout)
+	ctx, cancel := at.client.undenied(ctx, at.client.names.API("CONSUMER."), callTimeout)
 	defer cancel()
-	consumer, err := at.client.js.CreateConsumer(ctx, at.client.names.eventStream(), config)
+	consumer, err := at.client.js.CreateConsumer(ctx, at.client.names.EventStream(), config)
 	switch {
 	case err == nil:
 		return consumer, nil
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, nats.ErrNoResponders) && at.client.nc.IsConnected():
-		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.eventStream(), ErrNoWorker)
+		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.EventStream(), ErrNoWorker)
 	}
 	return nil, fmt.Errorf("follow %s: %w", strings.Join(at.filter.Subjects, " "), because(ctx, err))
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/proxy"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -299,7 +300,7 @@ func TestDenied(t *testing.T) {
 	}
 	makeStreams(t, js)
 	order := watcher.Order{ProjectID: "p", Name: "o"}
-	request := events.WatchRequest{Order: order, RequestID: "r"}
+	request := wire.WatchRequest{Order: order, RequestID: "r"}
 
 	follower := client(t, as("follower"))
 	f := follow(t, follower, events.Filter{})
@@ -356,7 +357,7 @@ func TestPublishOverAnOutage(t *testing.T) {
 	publish := func(id string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		sequence, err := c.Publish(ctx, events.WatchRequest{Order: watcher.Order{ProjectID: "p", Name: "o"}, RequestID: id, Timeout: "1h", Labels: map[string]string{"k": "v"}})
+		sequence, err := c.Publish(ctx, wire.WatchRequest{Order: watcher.Order{ProjectID: "p", Name: "o"}, RequestID: id, Timeout: "1h", Labels: map[string]string{"k": "v"}})
 		if err == nil && sequence == 0 {
 			err = errors.New("no sequence")
 		}
@@ -396,7 +397,7 @@ func TestPublishOverAnOutage(t *testing.T) {
 }
 
 // requestsIn returns what ORDER_REQUESTS holds.
-func requestsIn(t *testing.T, js jetstream.JetStream) (list []events.WatchRequest) {
+func requestsIn(t *testing.T, js jetstream.JetStream) (list []wire.WatchRequest) {
 	t.Helper()
 	s, err := js.Stream(t.Context(), "ORDER_REQUESTS")
 	if err != nil {
@@ -408,7 +409,7 @@ func requestsIn(t *testing.T, js jetstream.JetStream) (list []events.WatchReques
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r events.WatchRequest
+		var r wire.WatchRequest
 		if err := json.Unmarshal(m.Data, &r); err != nil {
 			t.Fatal(err)
 		}
@@ -431,7 +432,7 @@ func TestNobodyThere(t *testing.T) {
 		t.Errorf("follow: %v", err)
 	}
 	begin := time.Now()
-	if _, err := c.Publish(t.Context(), events.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, events.ErrNoWorker) {
+	if _, err := c.Publish(t.Context(), wire.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, events.ErrNoWorker) {
 		t.Errorf("publish: %v", err)
 	}
 	if took := time.Since(begin); took > 20*time.Second {
@@ -444,21 +445,21 @@ func TestCheckOfRequests(t *testing.T) {
 	order := watcher.Order{ProjectID: project, Name: "order.a"}
 	for _, test := range []struct {
 		name  string
-		r     events.WatchRequest
+		r     wire.WatchRequest
 		field string // that is wrong; empty: none
 	}{
-		{"least", events.WatchRequest{Order: order, RequestID: "r"}, ""},
-		{"all", events.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
+		{"least", wire.WatchRequest{Order: order, RequestID: "r"}, ""},
+		{"all", wire.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
 			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", SlackChannel: "C1"}, ""},
-		{"no id", events.WatchRequest{Order: order}, "request_id"},
-		{"long id", events.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
-		{"no order", events.WatchRequest{RequestID: "r"}, "project_id"},
-		{"wildcard", events.WatchRequest{Order: watcher.Order{ProjectID: project, Name: "order.*"}, RequestID: "r"}, "order_name"},
-		{"link", events.WatchRequest{Order: order, RequestID: "r", Link: "ftp://x"}, "link"},
-		{"label", events.WatchRequest{Order: order, RequestID: "r", Labels: map[string]string{strings.Repeat("k", 65): "v"}}, "labels"},
-		{"items", events.WatchRequest{Order: order, RequestID: "r", ExpectedItems: 10001}, "expected_items"},
-		{"timeout", events.WatchRequest{Order: order, RequestID: "r", Timeout: "900ms"}, "timeout"},
-		{"invisible", events.WatchRequest{Order: order, RequestID: "r", RequestedBy: "a\u202eb"}, "requested_by"},
+		{"no id", wire.WatchRequest{Order: order}, "request_id"},
+		{"long id", wire.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
+		{"no order", wire.WatchRequest{RequestID: "r"}, "project_id"},
+		{"wildcard", wire.WatchRequest{Order: watcher.Order{ProjectID: project, Name: "order.*"}, RequestID: "r"}, "order_name"},
+		{"link", wire.WatchRequest{Order: order, RequestID: "r", Link: "ftp://x"}, "link"},
+		{"label", wire.WatchRequest{Order: order, RequestID: "r", Labels: map[string]string{strings.Repeat("k", 65): "v"}}, "labels"},
+		{"items", wire.WatchRequest{Order: order, RequestID: "r", ExpectedItems: 10001}, "expected_items"},
+		{"timeout", wire.WatchRequest{Order: order, RequestID: "r", Timeout: "900ms"}, "timeout"},
+		{"invisible", wire.WatchRequest{Order: order, RequestID: "r", RequestedBy: "a\u202eb"}, "requested_by"},
 	} {
 		err := test.r.Check()
 		why, ok := errors.AsType[*watcher.FieldError](err)

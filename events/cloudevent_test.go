@@ -12,7 +12,6 @@ import (
 	cloudevent "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -86,7 +85,7 @@ func TestCloudEventRequests(t *testing.T) {
 		{name: "plain, with another Content-Type", body: named(`"order.a"`), header: header("Content-Type", "text/plain"), id: "seq-7-0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			asked, err := events.DecodeRequest(config().Requests, []byte(test.body), test.header, 7, time.UnixMilli(0))
+			asked, err := decodeRequest(config().Requests, []byte(test.body), test.header, 7, time.UnixMilli(0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +132,7 @@ func TestBadCloudEvents(t *testing.T) {
 		{"binary of another kind", named(`"order.a"`), binaryHeader("Content-Type", "text/plain"), "datacontenttype", "application/json"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := events.DecodeRequest(config().Requests, []byte(test.body), test.header, 7, time.UnixMilli(0))
+			_, err := decodeRequest(config().Requests, []byte(test.body), test.header, 7, time.UnixMilli(0))
 			why, ok := errors.AsType[*watcher.FieldError](err)
 			if !ok || test.field != "" && why.Field != test.field || !strings.Contains(why.Reason, test.says) {
 				t.Fatalf("%v; want %s: %s", err, test.field, test.says)
@@ -181,7 +180,7 @@ func FuzzCloudEvent(f *testing.F) {
 	f.Add([]byte(structuredBody("traceparent", someTrace, "partition", 7)))
 	f.Add([]byte(structuredBody("data", "", "data_base64", base64.StdEncoding.EncodeToString([]byte(named(`"order.a"`))))))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := events.DecodeRequest(config().Requests, body, structuredHeader, 7, time.UnixMilli(0))
+		got, err := decodeRequest(config().Requests, body, structuredHeader, 7, time.UnixMilli(0))
 		if err != nil {
 			why, ok := errors.AsType[*watcher.FieldError](err)
 			if !ok {
@@ -194,7 +193,7 @@ func FuzzCloudEvent(f *testing.F) {
 		if err := json.Unmarshal(body, &e); err != nil {
 			t.Skip("stricter than this program: ", err)
 		}
-		plain, err := events.DecodeRequest(config().Requests, e.Data(), nil, 7, time.UnixMilli(0))
+		plain, err := decodeRequest(config().Requests, e.Data(), nil, 7, time.UnixMilli(0))
 		if err != nil {
 			t.Fatalf("%s: taken as an event, and not by itself: %v", body, err)
 		}

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -22,7 +23,7 @@ import (
 // the order is open.
 type deadWakeups struct {
 	log    *slog.Logger
-	store  *store
+	store  *store.Store
 	cursor uint64 // everything before it was looked at in this pass
 }
 
@@ -32,9 +33,9 @@ const deadLook = 200
 // round looks at wake-ups that were stored before recent, and hands those without a record to orphan. A
 // round that comes to the end lets the next begin anew.
 func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
-	names := d.store.names
+	names := d.store.Names
 	for range deadLook {
-		m, err := d.store.next(ctx, names.wakeupStream(), ">", d.cursor)
+		m, err := d.store.Next(ctx, names.WakeupStream(), ">", d.cursor)
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Time.After(recent) {
 			d.cursor = 0
 			return nil
@@ -50,14 +51,14 @@ func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(w
 	return nil
 }
 
-func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
-	names := d.store.names
-	due := strings.HasPrefix(m.Subject, names.due(""))
-	prefix := names.waiting("")
+func (d *deadWakeups) look(ctx context.Context, m store.Stored, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
+	names := d.store.Names
+	due := strings.HasPrefix(m.Subject, names.Due(""))
+	prefix := names.Waiting("")
 	if due {
-		prefix = names.due("")
+		prefix = names.Due("")
 	}
-	k, err := decodeWakeup(m.Subject, prefix, m.Data)
+	k, err := store.DecodeWakeup(m.Subject, prefix, m.Data)
 	if err != nil {
 		return d.drop(ctx, m, prefix)
 	}
@@ -76,14 +77,14 @@ func (d *deadWakeups) look(ctx context.Context, m stored, orphan func(watcher.Or
 	}
 	d.log.Info("dead wake-up removed", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name, "number", k.Number, "since", m.Time)
 	if due {
-		return d.store.replaceDue(ctx, k)
+		return d.store.ReplaceDue(ctx, k)
 	}
-	return d.store.setTimer(ctx, k, m.Time)
+	return d.store.SetTimer(ctx, k, m.Time)
 }
 
 // drop lets the poller drop what is no wake-up.
-func (d *deadWakeups) drop(ctx context.Context, m stored, prefix string) error {
-	if order, ok := orderOf(m.Subject, prefix); ok {
+func (d *deadWakeups) drop(ctx context.Context, m store.Stored, prefix string) error {
+	if order, ok := wire.OrderOf(m.Subject, prefix); ok {
 		w, _, err := d.store.ReadLatest(ctx, order)
 		if errors.Is(err, watcher.ErrBroken) || errors.Is(err, watcher.ErrNewerSchema) || err == nil && w.State != watcher.Ended {
 			return nil // a wake-up of the watch may lie beside it
@@ -93,32 +94,13 @@ func (d *deadWakeups) drop(ctx context.Context, m stored, prefix string) error {
 		}
 	}
 	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
-	names := d.store.names
 	key := strings.TrimPrefix(m.Subject, prefix)
-	again := rollup(names.due(key))
-	if prefix == names.waiting("") {
-		again = d.store.timer(key, m.Time)
-	}
-	again.Data = m.Data
-	_, err := d.store.publish(ctx, names.wakeupStream(), again)
-	return err
+	return d.store.Requeue(ctx, key, prefix == d.store.Names.Waiting(""), m)
 }
 
 // dead reports whether the watch, or a later one of the order, has left the wake-up behind.
 func dead(k watcher.Wakeup, w watcher.Watch) bool {
 	return k.Number < w.Wakeup || k.Number == w.Wakeup && (w.State == watcher.Ended || k.WatchID != w.ID)
-}
-
-// replaceDue stores the wake-up on the order's due subject, in place of all that are there.
-func (s *store) replaceDue(ctx context.Context, k watcher.Wakeup) error {
-	return s.storeWakeup(ctx, k, rollup(s.names.due(k.Key())))
-}
-
-// rollup returns a message without data that takes the place of all on its subject.
-func rollup(subject string) *nats.Msg {
-	m := nats.NewMsg(subject)
-	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	return m
 }
 
 // aDue is what lies on an order's due subject.
@@ -131,10 +113,10 @@ const (
 )
 
 // dueFor says what lies on the watch's due subject, as the server that writes has it.
-func (s *store) dueFor(ctx context.Context, w watcher.Watch) (aDue, error) {
+func dueFor(ctx context.Context, s *store.Store, w watcher.Watch) (aDue, error) {
 	found := noDue
 	for from := uint64(1); ; {
-		m, err := s.next(ctx, s.names.wakeupStream(), s.names.due(w.Key()), from)
+		m, err := s.Next(ctx, s.Names.WakeupStream(), s.Names.Due(w.Key()), from)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return found, nil
 		}
@@ -142,11 +124,11 @@ func (s *store) dueFor(ctx context.Context, w watcher.Watch) (aDue, error) {
 			return found, err
 		}
 		from, found = m.Sequence+1, ghosts
-		k, err := decodeWakeup(m.Subject, s.names.due(""), m.Data)
+		k, err := store.DecodeWakeup(m.Subject, s.Names.Due(""), m.Data)
 		if err != nil || dead(k, w) {
 			continue
 		}
-		consumer, err := s.js.Consumer(ctx, s.names.wakeupStream(), pollerConsumer)
+		consumer, err := s.JS.Consumer(ctx, s.Names.WakeupStream(), wire.PollerConsumer)
 		if err != nil {
 			return found, err
 		}

@@ -17,17 +17,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // An Inspector looks at what an installation has in NATS. It stores, creates and alters nothing.
 // Its methods end with their context, and may be called at the same time.
 type Inspector struct {
-	config Config
+	store  *store.Store
 	nc     *nats.Conn
-	js     jetstream.JetStream
-	store  *store
-	clock  *Clock
 	denied sync.Map    // subjects that the user may not publish on, as far as that is known
 	deaf   atomic.Bool // the user may not subscribe where its answers come
 }
@@ -48,46 +47,34 @@ func (i *Inspector) may(subjects ...string) error {
 	return nil
 }
 
-// Versions of nats-server.
-const (
-	OldestServer      = oldestServer // the first that has scheduled messages
-	RecommendedServer = "2.14"       // has its fixes to them
-)
-
-// MinPayload is the smallest max_payload of a server that records and events fit into, in bytes.
-const MinPayload = watcher.MinPayload
-
 // NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
 // workers. The clock is set to the server's by [Inspector.Clock].
-func NewInspector(config Config, nc *nats.Conn, clock *Clock) (*Inspector, error) {
-	js, err := newJetStream(nc, config)
+func NewInspector(config store.Config, nc *nats.Conn, clock *store.Clock) (*Inspector, error) {
+	s, err := store.Open(slog.New(slog.DiscardHandler), config, nc, clock)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, err
 	}
-	return &Inspector{
-		config: config, nc: nc, js: js, clock: clock,
-		store: newStore(slog.New(slog.DiscardHandler), config, js, clock),
-	}, nil
+	return Over(s), nil
 }
 
-// AtLeast compares the first two numbers of versions of nats-server.
-func AtLeast(version, least string) bool { return atLeast(version, least) }
+// Over returns an inspector on a worker's store.
+func Over(s *store.Store) *Inspector { return &Inspector{store: s, nc: s.JS.Conn()} }
 
 // Clock returns how far the server's clock is ahead of this machine's, which is wrong by no more than
 // half of the time that the answer took. It asks for a stream that must be there.
 func (i *Inspector) Clock(ctx context.Context) (ahead, took time.Duration, err error) {
-	n := i.config.Names
-	for _, stream := range []string{n.wakeupStream(), n.requestStream(), n.eventStream()} {
-		if err = i.may(n.api("STREAM.INFO." + stream)); err != nil {
+	n := i.store.Names
+	for _, stream := range []string{n.WakeupStream(), n.RequestStream(), n.EventStream()} {
+		if err = i.may(n.API("STREAM.INFO." + stream)); err != nil {
 			continue
 		}
 		begin := time.Now()
-		err = i.clock.refresh(ctx, i.js, stream)
+		err = i.store.Clock.Refresh(ctx, i.store.JS, stream)
 		if took = time.Since(begin); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
-	return i.clock.Offset(), took, err
+	return i.store.Clock.Offset(), took, err
 }
 
 // A Limit is a bound of the JetStream account, and how much of it is used.
@@ -102,10 +89,10 @@ type Limit struct {
 // Limits returns the limits of the JetStream account. The error is jetstream's ErrJetStreamNotEnabled
 // or ErrJetStreamNotEnabledForAccount where there is no JetStream.
 func (i *Inspector) Limits(ctx context.Context) ([]Limit, error) {
-	if err := i.may(i.config.Names.api("INFO")); err != nil {
+	if err := i.may(i.store.Names.API("INFO")); err != nil {
 		return nil, err
 	}
-	account, err := i.js.AccountInfo(ctx)
+	account, err := i.store.JS.AccountInfo(ctx)
 	if errors.Is(err, nats.ErrNoResponders) {
 		err = jetstream.ErrJetStreamNotEnabled
 	}
@@ -206,7 +193,7 @@ func (i *Inspector) Versions(ctx context.Context, most int) ([]string, error) {
 // Instances is [Inspector.Versions], and returns the subjects on which other installations take requests
 // that answer on this one's service, too. Those are none of its instances.
 func (i *Inspector) Instances(ctx context.Context, most int) (versions, others []string, err error) {
-	subject := "$SRV.INFO." + i.config.Names.Service
+	subject := "$SRV.INFO." + i.store.Names.Service
 	if err := i.may(subject); err != nil {
 		return nil, nil, err
 	}
@@ -215,7 +202,7 @@ func (i *Inspector) Instances(ctx context.Context, most int) (versions, others [
 		if json.Unmarshal(m.Data, &answer) != nil {
 			return
 		}
-		if requests := answer.Metadata["requests"]; requests != "" && requests != i.config.Names.watch() {
+		if requests := answer.Metadata["requests"]; requests != "" && requests != i.store.Names.Watch() {
 			others = append(others, requests)
 			return
 		}
@@ -224,9 +211,6 @@ func (i *Inspector) Instances(ctx context.Context, most int) (versions, others [
 	slices.Sort(others)
 	return versions, slices.Compact(others), nil
 }
-
-// Semantic returns the version of a program as its service announces it.
-func Semantic(version string) string { return semantic(version) }
 
 // Workers are the workers at one moment, and what they tell each other.
 type Workers struct {
@@ -237,23 +221,11 @@ type Workers struct {
 // Workers looks at the bucket that the workers share. Who works is judged by the server's clock: see
 // [Inspector.Clock].
 func (i *Inspector) Workers(ctx context.Context) (Workers, error) {
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.accountStream())); err != nil {
+	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.AccountStream())); err != nil {
 		return Workers{}, err
 	}
-	a, err := NewAccounts(slog.New(slog.DiscardHandler), i.config, i.nc, i.clock)
-	if err != nil {
-		return Workers{}, err
-	}
-	if err := a.look(ctx); err != nil {
-		return Workers{}, err
-	}
-	w := Workers{Present: a.Workers() - 1, Holds: make(map[string]watcher.Hold)} // this one is none
-	for key, h := range a.standing() {
-		if h.hold.Stands() {
-			w.Holds[key] = h.hold
-		}
-	}
-	return w, nil
+	present, holds, err := i.store.LookAtWorkers(ctx)
+	return Workers{present, holds}, err
 }
 
 // A LateWatch is a watch whose next step is overdue.
@@ -276,7 +248,7 @@ type Watches struct {
 	// order is watched again. Broken are those of them that workers know of, oldest first; BrokenErr says why
 	// these are not known.
 	Unreadable int
-	Broken     []BrokenRecord
+	Broken     []wire.BrokenRecord
 	BrokenErr  error
 
 	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
@@ -290,19 +262,19 @@ const worstWatches = 5
 // Watches reads the records as far as there is time. What is late is judged by the server's clock: see
 // [Inspector.Clock].
 func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
+	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
 		return w, err
 	}
 	w.Broken, w.BrokenErr = i.broken(ctx)
-	slack := i.config.Timing.PatrolSlack
+	slack := i.store.Timing.PatrolSlack
 	for next := uint64(0); !w.All && err == nil; {
-		next, w.All, err = i.store.someRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
-			watch, open := w.read(m, i.config.Names.record(""))
+		next, w.All, err = i.store.SomeRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
+			watch, open := w.read(m, i.store.Names.Record(""))
 			if !open {
 				return nil
 			}
 			w.Recent, w.Region = watch.Order, watch.Region
-			now := i.clock.Now()
+			now := i.store.Clock.Now()
 			late := now.Sub(watch.NextPollAt)
 			if watch.State == watcher.Ending {
 				w.Ending++
@@ -329,30 +301,31 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 }
 
 // broken returns the broken records that workers know of, oldest first.
-func (i *Inspector) broken(ctx context.Context) ([]BrokenRecord, error) {
-	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.recordStream())); err != nil {
+func (i *Inspector) broken(ctx context.Context) ([]wire.BrokenRecord, error) {
+	if err := i.may(i.store.Names.API("STREAM.MSG.GET." + i.store.Names.RecordStream())); err != nil {
 		return nil, err
 	}
-	return i.store.brokenOf(ctx, "")
+	list, _, err := i.store.BrokenList(ctx)
+	return list, err
 }
 
 // Losses returns what people were told of streams that were lost, oldest first, as long as the events are kept.
 func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
-	if err := i.may(i.config.Names.api("STREAM.MSG.GET." + i.config.Names.eventStream())); err != nil {
+	if err := i.may(i.store.Names.API("STREAM.MSG.GET." + i.store.Names.EventStream())); err != nil {
 		return nil, err
 	}
-	return i.store.lastLosses(ctx)
+	return i.store.Losses(ctx)
 }
 
 // read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read
 // and that workers do not know of yet, and forgets the broken ones whose order is watched again.
 func (w *Watches) read(m *jetstream.RawStreamMsg, prefix string) (watch watcher.Watch, open bool) {
-	order, isOrder := orderOf(m.Subject, prefix)
+	order, isOrder := wire.OrderOf(m.Subject, prefix)
 	if !isOrder || len(m.Data) == 0 { // what workers tell each other, and markers of deletion
 		return watch, false
 	}
-	watch, _, err := decodeRecord(order, m.Data, m.Sequence)
-	known := slices.IndexFunc(w.Broken, func(b BrokenRecord) bool { return b.Order == order })
+	watch, _, err := store.DecodeRecord(order, m.Data, m.Sequence)
+	known := slices.IndexFunc(w.Broken, func(b wire.BrokenRecord) bool { return b.Order == order })
 	switch {
 	case errors.Is(err, watcher.ErrNewerSchema):
 		w.Newer++

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/store"
 )
 
 // An Asset is a stream, a bucket's stream, or a consumer, as it was found.
@@ -49,7 +51,7 @@ type Difference struct {
 
 // Assets looks at all streams and consumers.
 func (i *Inspector) Assets(ctx context.Context) []Asset {
-	wanted := i.config.streams()
+	wanted := i.store.Streams()
 	found := make([][]Asset, len(wanted))
 	var looking sync.WaitGroup
 	for n, stream := range wanted {
@@ -65,11 +67,11 @@ func (i *Inspector) Assets(ctx context.Context) []Asset {
 
 // assets looks at one stream and its consumer.
 func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) []Asset {
-	if err := i.may(i.config.Names.api("STREAM.INFO." + wanted.Name)); err != nil {
+	if err := i.may(i.store.Names.API("STREAM.INFO." + wanted.Name)); err != nil {
 		return []Asset{{Stream: wanted.Name, Err: err}}
 	}
-	consumer, consumes := i.config.consumers()[wanted.Name]
-	stream, err := i.js.Stream(ctx, wanted.Name)
+	consumer, consumes := i.store.Consumers()[wanted.Name]
+	stream, err := i.store.JS.Stream(ctx, wanted.Name)
 	if err != nil {
 		a := Asset{Stream: wanted.Name, Missing: errors.Is(err, jetstream.ErrStreamNotFound), Err: err}
 		if a.Missing && consumes { // with its stream
@@ -79,7 +81,7 @@ func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) [
 	}
 	info := stream.CachedInfo()
 	a := Asset{Stream: wanted.Name, Replicas: info.Config.Replicas, Messages: info.State.Msgs, Bytes: info.State.Bytes}
-	a.Differences, a.Foreign = exported(i.config.compareStream(wanted, info.Config)), foreign(wanted, info.Config)
+	a.Differences, a.Foreign = exported(i.store.CompareStream(wanted, info.Config)), otherSubjects(wanted, info.Config)
 	a.cluster(info.Cluster)
 	if !consumes {
 		return []Asset{a}
@@ -89,7 +91,7 @@ func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) [
 
 func (i *Inspector) consumer(ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig) Asset {
 	a := Asset{Stream: stream.CachedInfo().Config.Name, Consumer: wanted.Durable}
-	if a.Err = i.may(i.config.Names.api("CONSUMER.INFO." + a.Stream + "." + a.Consumer)); a.Err != nil {
+	if a.Err = i.may(i.store.Names.API("CONSUMER.INFO." + a.Stream + "." + a.Consumer)); a.Err != nil {
 		return a
 	}
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
@@ -98,7 +100,7 @@ func (i *Inspector) consumer(ctx context.Context, stream jetstream.Stream, wante
 		return a
 	}
 	info := consumer.CachedInfo()
-	a.Differences = exported(i.config.compareConsumer(wanted, info.Config))
+	a.Differences = exported(i.store.CompareConsumer(wanted, info.Config))
 	a.Pending, a.InFlight, a.Redelivered = info.NumPending, info.NumAckPending, info.NumRedelivered
 	if a.Paused = info.Paused; a.Paused && info.Config.PauseUntil != nil {
 		a.PausedUntil = info.Config.PauseUntil.UTC()
@@ -123,10 +125,10 @@ func (a *Asset) cluster(c *jetstream.ClusterInfo) {
 	}
 }
 
-func exported(list []difference) []Difference {
+func exported(list []store.Difference) []Difference {
 	var all []Difference
 	for _, d := range list {
-		all = append(all, Difference{d.setting, fmt.Sprint(d.found), fmt.Sprint(d.wanted), d.fatal})
+		all = append(all, Difference{d.Setting, fmt.Sprint(d.Found), fmt.Sprint(d.Wanted), d.Fatal})
 	}
 	return all
 }

@@ -28,11 +28,11 @@ type Uses struct {
 // Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions]
 // does.
 func (i *Inspector) Uses(ctx context.Context, url string, login ...nats.Option) (Uses, error) {
-	n := i.config.Names
+	n := i.store.Names
 	list := []Permission{
-		{Verb: Publishes, Subject: n.watch()},
+		{Verb: Publishes, Subject: n.Watch()},
 		{Verb: Publishes, Subject: n.Service + ".*"},
-		{Verb: Publishes, Subject: n.api("CONSUMER.CREATE." + n.eventStream() + ".>")},
+		{Verb: Publishes, Subject: n.API("CONSUMER.CREATE." + n.EventStream() + ".>")},
 		i.inbox(),
 	}
 	if err := i.try(ctx, list, url, login...); err != nil {
@@ -56,12 +56,12 @@ type Neighbour struct {
 // Neighbours looks who has the subjects of this installation, beside its own streams. The error is an
 // [ErrDenied] where the user may not ask.
 func (i *Inspector) Neighbours(ctx context.Context) (all []Neighbour, err error) {
-	if err := i.may(i.config.Names.api("STREAM.NAMES")); err != nil {
+	if err := i.may(i.store.Names.API("STREAM.NAMES")); err != nil {
 		return nil, err
 	}
-	for _, own := range i.config.streams() {
+	for _, own := range i.store.Streams() {
 		for _, subject := range own.Subjects {
-			streams := i.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
+			streams := i.store.JS.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 			for name := range streams.Name() {
 				if name != own.Name {
 					all = append(all, Neighbour{name, subject, own.Name})
@@ -75,8 +75,8 @@ func (i *Inspector) Neighbours(ctx context.Context) (all []Neighbour, err error)
 	return all, nil
 }
 
-// foreign returns the subjects of a stream that has this installation's name, but none of its subjects.
-func foreign(wanted, found jetstream.StreamConfig) []string {
+// otherSubjects returns the subjects of a stream that has this installation's name, but none of its subjects.
+func otherSubjects(wanted, found jetstream.StreamConfig) []string {
 	if slices.ContainsFunc(wanted.Subjects, func(s string) bool { return slices.Contains(found.Subjects, s) }) {
 		return nil
 	}
@@ -87,12 +87,12 @@ func foreign(wanted, found jetstream.StreamConfig) []string {
 // last, as far as there is time to read them.
 func (i *Inspector) Projects(ctx context.Context) (map[string]string, error) {
 	projects := make(map[string]string)
-	if err := i.may(i.config.Names.api("DIRECT.GET." + i.config.Names.recordStream())); err != nil {
+	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
 		return projects, err
 	}
 	for next, done := uint64(0), false; !done; {
 		var err error
-		next, done, err = i.store.someRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
+		next, done, err = i.store.SomeRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
 			if w, err := watcher.DecodeWatch(m.Data); err == nil && w.ProjectID != "" {
 				projects[w.Region] = w.ProjectID
 			}

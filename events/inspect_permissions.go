@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // A Permission is what the user of a worker must be allowed.
@@ -74,18 +77,18 @@ func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.O
 
 // try finds out whether the user who logs in so has the permissions that are listed.
 func (i *Inspector) try(ctx context.Context, list []Permission, url string, login ...nats.Option) error {
-	ctx, cancel := context.WithTimeout(ctx, i.config.Timing.Request)
+	ctx, cancel := context.WithTimeout(ctx, i.store.Timing.Request)
 	defer cancel()
 	var mu sync.Mutex
-	violations := make(map[string]bool)
+	violations := make(map[violation]bool)
 	done := make(chan struct{})
 	nc, err := nats.Connect(url, append([]nats.Option{
 		nats.Name("orderwatch doctor"), nats.NoReconnect(), nats.Timeout(tryConnect),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if found := violation.FindStringSubmatch(err.Error()); found != nil {
-				violations[strings.ToLower(found[1])+" "+found[2]] = true
+			if subject, subscribing, ok := link.Violation(err); ok {
+				violations[violation{subject, subscribing}] = true
 			}
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(done) }),
@@ -105,7 +108,7 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 	for n := range list {
 		p := &list[n]
 		switch {
-		case p.Verb == Publishes && violations["publish "+p.trial()], p.Verb == Subscribes && violations["subscription "+p.trial()]:
+		case p.Verb == Publishes && violations[violation{p.trial(), false}], p.Verb == Subscribes && violations[violation{p.trial(), true}]:
 			p.Grant = Denied
 			if p.Verb == Publishes {
 				i.denied.Store(p.Subject, true)
@@ -113,7 +116,7 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 			if p.Verb == Subscribes && p.Subject == i.inbox().Subject {
 				i.deaf.Store(true)
 			}
-		case p.Verb == Responds && p.Grant == Granted && violations["publish "+reply]:
+		case p.Verb == Responds && p.Grant == Granted && violations[violation{reply, false}]:
 			p.Grant = Denied
 		}
 	}
@@ -123,7 +126,11 @@ func (i *Inspector) try(ctx context.Context, list []Permission, url string, logi
 // tryConnect is how long the server is awaited, which answered a moment ago.
 const tryConnect = 2 * time.Second
 
-var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+// A violation is what the server denied.
+type violation struct {
+	subject     string
+	subscribing bool // not publishing
+}
 
 // probe does all that is listed. What is denied is told to the connection's error handler before it is
 // closed.
@@ -169,12 +176,12 @@ func refused(subject, reply string) *nats.Msg {
 // respond sends the user something with a reply subject, on which it may not publish otherwise, and
 // lets it reply. To have it sent twice would use up the permission, which is for one reply.
 func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (Grant, error) {
-	n := i.config.Names
+	n := i.store.Names
 	if n.Domain != "" { // what is written to a bucket comes back on another subject
 		return NotTried, nil
 	}
-	hold := n.account(holdKeys + probeToken)
-	s, err := nc.SubscribeSync(n.account(holdKeys + ">"))
+	hold := n.Account(store.HoldKeys + probeToken)
+	s, err := nc.SubscribeSync(n.Account(store.HoldKeys + ">"))
 	if err != nil {
 		return "", err
 	}
@@ -200,54 +207,54 @@ func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (G
 
 // permissions lists what workers need, and whoever inspects.
 func (i *Inspector) permissions() []Permission {
-	n := i.config.Names
+	n := i.store.Names
 	var list []Permission
 	add := func(verb Verb, need Need, subjects ...string) {
 		for _, s := range subjects {
 			list = append(list, Permission{Verb: verb, Subject: s, Need: need})
 		}
 	}
-	streams := i.config.streams()
+	streams := i.store.Streams()
 	for _, s := range streams {
-		add(Publishes, NeedAlways, n.api("STREAM.INFO."+s.Name))
+		add(Publishes, NeedAlways, n.API("STREAM.INFO."+s.Name))
 	}
 	for _, s := range streams {
-		c, ok := i.config.consumers()[s.Name]
+		c, ok := i.store.Consumers()[s.Name]
 		if !ok {
 			continue
 		}
 		at := s.Name + "." + c.Durable
-		add(Publishes, NeedAlways, n.api("CONSUMER.INFO."+at), n.api("CONSUMER.MSG.NEXT."+at), "$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>")
+		add(Publishes, NeedAlways, n.API("CONSUMER.INFO."+at), n.API("CONSUMER.MSG.NEXT."+at), "$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>")
 	}
 	for _, bucket := range []struct{ stream, keys string }{
-		{n.recordStream(), n.record(">")}, {n.accountStream(), n.account(">")}, {n.noteStream(), n.note(">")},
+		{n.RecordStream(), n.Record(">")}, {n.AccountStream(), n.Account(">")}, {n.NoteStream(), n.Note(">")},
 	} {
-		add(Publishes, NeedAlways, n.write(bucket.keys))
-		add(Publishes, NeedAlways, n.reads(bucket.stream)...)
+		add(Publishes, NeedAlways, n.Write(bucket.keys))
+		add(Publishes, NeedAlways, n.Reads(bucket.stream)...)
 	}
-	add(Publishes, NeedAlways, n.reads(n.eventStream())...)
-	add(Publishes, NeedAlways, n.api("STREAM.MSG.GET."+n.wakeupStream()))
-	add(Publishes, NeedAlways, n.waiting(">"), n.due(">"))
+	add(Publishes, NeedAlways, n.Reads(n.EventStream())...)
+	add(Publishes, NeedAlways, n.API("STREAM.MSG.GET."+n.WakeupStream()))
+	add(Publishes, NeedAlways, n.Waiting(">"), n.Due(">"))
 	for _, s := range streams {
-		if s.Name == n.eventStream() {
+		if s.Name == n.EventStream() {
 			add(Publishes, NeedAlways, s.Subjects...)
 		}
 	}
 	list = append(list, i.inbox())
-	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.account(holdKeys+">"))
+	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(store.HoldKeys+">"))
 	add(Responds, NeedAlways, "")
-	if i.config.Provision {
+	if i.store.Provision {
 		for _, s := range streams {
-			add(Publishes, NeedProvision, n.api("STREAM.CREATE."+s.Name))
-			if c, ok := i.config.consumers()[s.Name]; ok {
-				add(Publishes, NeedProvision, n.api("CONSUMER.CREATE."+s.Name+"."+c.Durable))
+			add(Publishes, NeedProvision, n.API("STREAM.CREATE."+s.Name))
+			if c, ok := i.store.Consumers()[s.Name]; ok {
+				add(Publishes, NeedProvision, n.API("CONSUMER.CREATE."+s.Name+"."+c.Durable))
 			}
 		}
 	}
-	add(Publishes, NeedDoctor, n.api("INFO"), n.api("STREAM.NAMES"), "$SRV.INFO."+n.Service)
+	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service)
 	work := []string{
-		n.api("CONSUMER.MSG.NEXT." + n.requestStream() + "." + intakeConsumer), n.api("CONSUMER.MSG.NEXT." + n.wakeupStream() + "." + pollerConsumer),
-		n.write(n.record(">")), n.waiting(">"), n.due(">"),
+		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + wire.IntakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + wire.PollerConsumer),
+		n.Write(n.Record(">")), n.Waiting(">"), n.Due(">"),
 	}
 	for at := range list {
 		list[at].work = slices.Contains(work, list[at].Subject)
@@ -258,9 +265,4 @@ func (i *Inspector) permissions() []Permission {
 // inbox is the permission to subscribe where answers come.
 func (i *Inspector) inbox() Permission {
 	return Permission{Verb: Subscribes, Subject: cmp.Or(i.nc.Opts.InboxPrefix, "_INBOX") + ".>", Need: NeedAlways}
-}
-
-// reads returns the subjects on which a stream's messages are asked for.
-func (n Names) reads(stream string) []string {
-	return []string{n.api("DIRECT.GET." + stream), n.api("DIRECT.GET." + stream + ".>"), n.api("STREAM.MSG.GET." + stream)}
 }

@@ -17,18 +17,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // inspect returns an inspector that logs in so.
-func inspect(t *testing.T, s *server.Server, cfg events.Config, login ...nats.Option) *events.Inspector {
+func inspect(t *testing.T, s *server.Server, cfg settings, login ...nats.Option) *events.Inspector {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append(login, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	i, err := events.NewInspector(cfg, nc, events.NewClock(nil))
+	i, err := events.NewInspector(cfg.storeConfig, nc, store.NewClock(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,10 +264,7 @@ func TestInspectWatches(t *testing.T) {
 	cfg := config()
 	cfg.Timing.PatrolSlack = 0
 	contract("orders", "ORDER").create(t, js)
-	store, err := events.NewStore(cfg, nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, cfg, store.NewClock(nil))
 	now := time.Now()
 	write := func(name string, state watcher.State, next time.Time) {
 		w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: "w_" + name, Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4", Wakeup: 1, NextPollAt: next, Requests: []watcher.Request{{ID: "build-1"}}}

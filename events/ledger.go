@@ -6,10 +6,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -42,7 +42,7 @@ const ledgerEvery = time.Hour
 type storeLook struct {
 	now     time.Time
 	streams map[string]*jetstream.StreamInfo // by what is lost with them
-	wakeups *jetstream.StreamInfo            // where nothing was known
+	wakeups *jetstream.StreamInfo            // as they were before the streams were looked at
 	record  keptLedger
 	note    keptLedger
 }
@@ -57,35 +57,35 @@ type keptLedger struct {
 // lostKinds are what can be lost, in the order in which people are told.
 var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}
 
-// look looks at the streams first: an absence that is read afterwards is that of what they held.
-func (s *store) look(ctx context.Context, now time.Time) (storeLook, error) {
+// lookAt looks at the streams first: an absence that is read afterwards is that of what they held. It looks at the
+// wake-ups before it looks at the records: a record is stored before its wake-up, so a wake-up without a record is one
+// whose record was lost.
+func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, error) {
 	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
+	wakeups, err := s.JS.Stream(ctx, s.Names.WakeupStream())
+	if err != nil {
+		return look, err
+	}
+	look.wakeups = wakeups.CachedInfo()
 	for what, name := range map[string]string{
-		watcher.LostWatches: s.names.recordStream(), watcher.LostRequests: s.names.requestStream(),
-		watcher.LostEvents: s.names.eventStream(), watcher.LostNotes: s.names.noteStream(),
+		watcher.LostWatches: s.Names.RecordStream(), watcher.LostRequests: s.Names.RequestStream(),
+		watcher.LostEvents: s.Names.EventStream(), watcher.LostNotes: s.Names.NoteStream(),
 	} {
-		stream, err := s.js.Stream(ctx, name)
+		stream, err := s.JS.Stream(ctx, name)
 		if err != nil {
 			return look, err
 		}
 		look.streams[what] = stream.CachedInfo()
 	}
-	var err error
-	if look.record, err = s.keptLedger(ctx, s.names.recordStream(), s.names.record(ledgerKey)); err != nil {
+	if look.record, err = ledgerAt(ctx, s, s.Names.RecordStream(), s.Names.Record(ledgerKey)); err != nil {
 		return look, err
 	}
-	if look.note, err = s.keptLedger(ctx, s.names.noteStream(), s.names.note(ledgerKey)); err != nil {
-		return look, err
-	}
-	stream, err := s.js.Stream(ctx, s.names.wakeupStream())
-	if err == nil {
-		look.wakeups = stream.CachedInfo()
-	}
+	look.note, err = ledgerAt(ctx, s, s.Names.NoteStream(), s.Names.Note(ledgerKey))
 	return look, err
 }
 
-func (s *store) keptLedger(ctx context.Context, stream, subject string) (keptLedger, error) {
-	m, err := s.last(ctx, stream, subject)
+func ledgerAt(ctx context.Context, s *store.Store, stream, subject string) (keptLedger, error) {
+	m, err := s.Last(ctx, stream, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return keptLedger{}, nil
 	}
@@ -169,7 +169,7 @@ func (look storeLook) neverSeen() []lostPart {
 			continue
 		}
 		switch {
-		case info.State.FirstTime.Before(records.Created):
+		case info == look.wakeups && records.State.LastSeq == 0, info.State.FirstTime.Before(records.Created):
 			return []lostPart{{watcher.LostWatches, records.Created}}
 		case records.State.LastSeq > 0:
 			return []lostPart{{watcher.LostWatches, look.now}}
@@ -205,20 +205,18 @@ func (look storeLook) next(known *ledger, lost []lostPart) ledger {
 
 // keepLedger writes the ledger where it differs from what lies there, or is to be written again, and reports
 // whether it lies in ORDER_SLACK. The bucket of records comes first: the other one says that it lies there.
-func (s *store) keepLedger(ctx context.Context, look storeLook, l ledger) (noted bool, err error) {
+func keepLedger(ctx context.Context, s *store.Store, look storeLook, l ledger) (noted bool, err error) {
 	encoded, err := json.Marshal(l)
 	if err != nil {
 		return false, err
 	}
 	if look.due(look.record, l) {
-		m := &nats.Msg{Subject: s.names.write(s.names.record(ledgerKey)), Data: encoded}
-		if _, err := s.publish(ctx, s.names.recordStream(), m, jetstream.WithExpectLastSequencePerSubject(look.record.revision)); err != nil {
+		if _, err := s.Put(ctx, s.Names.RecordStream(), s.Names.Record(ledgerKey), encoded, look.record.revision); err != nil {
 			return false, err
 		}
 	}
 	if look.due(look.note, l) {
-		m := &nats.Msg{Subject: s.names.write(s.names.note(ledgerKey)), Data: encoded}
-		if _, err := s.publish(ctx, s.names.noteStream(), m, jetstream.WithExpectLastSequencePerSubject(look.note.revision)); err != nil {
+		if _, err := s.Put(ctx, s.Names.NoteStream(), s.Names.Note(ledgerKey), encoded, look.note.revision); err != nil {
 			return false, err
 		}
 	}

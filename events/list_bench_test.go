@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -13,14 +13,8 @@ import (
 func BenchmarkList(b *testing.B) {
 	const records = 100_000
 	s := startServer(b, b.TempDir(), -1)
-	nc, js := connect(b, s)
-	if err := events.Provision(b.Context(), config(), js); err != nil {
-		b.Fatal(err)
-	}
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		b.Fatal(err)
-	}
+	nc, _ := connect(b, s)
+	store := provided(b, nc, config())
 	var writing sync.WaitGroup
 	for first := range 20 {
 		writing.Go(func() {
@@ -36,13 +30,13 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 	writing.Wait()
-	for name, query := range map[string]events.ListQuery{
+	for name, query := range map[string]wire.ListQuery{
 		"all": {}, "watching": {State: watcher.Watching}, "project": {ProjectID: "p7"}, "label": {Label: "env=prod"},
 	} {
 		query.Limit = 100
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if answer, err := events.List(b.Context(), store, query); err != nil || len(answer.Watches) != 100 {
+				if answer, err := store.List(b.Context(), query, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
 					b.Fatal(len(answer.Watches), err)
 				}
 			}

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -35,7 +37,7 @@ func aRecord(second int, state watcher.State, project, env string) watcher.Watch
 }
 
 // keep stores the records in any order.
-func keep(t testing.TB, store events.Store, records []watcher.Watch) {
+func keep(t testing.TB, store *store.Store, records []watcher.Watch) {
 	t.Helper()
 	records = slices.Clone(records)
 	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
@@ -47,7 +49,7 @@ func keep(t testing.TB, store events.Store, records []watcher.Watch) {
 }
 
 // all returns the names of all watches that the query wants, page by page.
-func all(t *testing.T, c *events.Client, q events.ListQuery) (names []string, pages int) {
+func all(t *testing.T, c *events.Client, q wire.ListQuery) (names []string, pages int) {
 	t.Helper()
 	for {
 		answer, err := c.List(t.Context(), q)
@@ -72,10 +74,7 @@ func TestList(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, quiet(), &orders{show: never})
 	nc, js := connect(t, s)
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, config(), store.NewClock(nil))
 	var records []watcher.Watch
 	want := map[string][]string{}
 	for i := 349; i >= 0; i-- {
@@ -103,25 +102,25 @@ func TestList(t *testing.T) {
 
 	c := client(t, nc)
 	for _, test := range []struct {
-		query events.ListQuery
+		query wire.ListQuery
 		want  string
 		pages int
 	}{
-		{events.ListQuery{}, "", 4},
-		{events.ListQuery{Limit: 1000}, "", 1},
-		{events.ListQuery{Limit: 350}, "", 2}, // with the one that is left out
-		{events.ListQuery{Limit: 7, State: watcher.Watching}, "watching", 17},
-		{events.ListQuery{State: watcher.Ended, Limit: 500}, "ended", 1},
-		{events.ListQuery{ProjectID: "p1"}, "p1", 2},
-		{events.ListQuery{Label: "env=test=1"}, "env=test=1", 1},
-		{events.ListQuery{Label: "env=none"}, "none", 1},
-		{events.ListQuery{State: watcher.Ended, ProjectID: "p2", Label: "env=prod"}, "ended p2 env=prod", 1},
+		{wire.ListQuery{}, "", 4},
+		{wire.ListQuery{Limit: 1000}, "", 1},
+		{wire.ListQuery{Limit: 350}, "", 2}, // with the one that is left out
+		{wire.ListQuery{Limit: 7, State: watcher.Watching}, "watching", 17},
+		{wire.ListQuery{State: watcher.Ended, Limit: 500}, "ended", 1},
+		{wire.ListQuery{ProjectID: "p1"}, "p1", 2},
+		{wire.ListQuery{Label: "env=test=1"}, "env=test=1", 1},
+		{wire.ListQuery{Label: "env=none"}, "none", 1},
+		{wire.ListQuery{State: watcher.Ended, ProjectID: "p2", Label: "env=prod"}, "ended p2 env=prod", 1},
 	} {
 		if got, pages := all(t, c, test.query); !slices.Equal(got, want[test.want]) || pages != test.pages {
 			t.Errorf("%+v: %d watches on %d pages; want %d on %d", test.query, len(got), pages, len(want[test.want]), test.pages)
 		}
 	}
-	if answer, err := c.List(t.Context(), events.ListQuery{ProjectID: "p3"}); err != nil || answer.Unreadable != 1 {
+	if answer, err := c.List(t.Context(), wire.ListQuery{ProjectID: "p3"}); err != nil || answer.Unreadable != 1 {
 		t.Errorf("%+v, %v; want one unreadable record", answer, err)
 	}
 }
@@ -132,10 +131,7 @@ func TestListOfLargeWatches(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, quiet(), &orders{show: never})
 	nc, _ := connect(t, s)
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, config(), store.NewClock(nil))
 	var records []watcher.Watch
 	for i := range 8 {
 		w := aRecord(i, watcher.Watching, project, "prod")
@@ -145,7 +141,7 @@ func TestListOfLargeWatches(t *testing.T) {
 		records = append(records, w)
 	}
 	keep(t, store, records)
-	if names, pages := all(t, client(t, nc), events.ListQuery{}); len(names) != 8 || pages < 3 {
+	if names, pages := all(t, client(t, nc), wire.ListQuery{}); len(names) != 8 || pages < 3 {
 		t.Errorf("%d watches on %d pages", len(names), pages)
 	}
 }
@@ -155,17 +151,12 @@ func TestListOfLargeWatches(t *testing.T) {
 func TestListWhileWritten(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
-	if err := events.Provision(t.Context(), config(), js); err != nil {
-		t.Fatal(err)
-	}
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, _ := connect(t, s)
+	store := provided(t, nc, config())
 	const records = 200
 	revisions := make([]watcher.Revision, records)
 	write := func(i int) {
+		var err error
 		if revisions[i], err = store.Write(t.Context(), aRecord(i, watcher.Watching, project, "prod"), revisions[i]); err != nil {
 			t.Error(err)
 		}
@@ -189,7 +180,7 @@ func TestListWhileWritten(t *testing.T) {
 	defer close(stop)
 	for _, limit := range []int{records, 50, 99} {
 		for range 20 {
-			answer, err := events.List(t.Context(), store, events.ListQuery{Limit: limit})
+			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, watcher.Policy{MaxPayload: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

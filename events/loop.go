@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,7 +22,7 @@ import (
 // itself after the server, the stream's leader or the consumer went away.
 type loop struct {
 	log      *slog.Logger
-	timing   Timing
+	timing   store.Timing
 	js       jetstream.JetStream
 	stream   string
 	consumer string
@@ -56,7 +58,7 @@ func (l *loop) run(stop, work context.Context) {
 				return
 			}
 			l.troubled(err)
-			if !sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
+			if !link.Sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
 			err = l.ensure(stop)
@@ -118,25 +120,25 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return err
 	}
-	messages, err := newPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing)
+	messages, err := link.NewPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing.PullExpiry, l.timing.PullHeartbeat)
 	if err != nil {
 		return err
 	}
-	defer messages.stop()
-	messages.accepted, messages.limited = l.accepted, l.limited
+	defer messages.Stop()
+	messages.Accepted, messages.Limited = l.accepted, l.limited
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
-		messages.drain()
+		messages.Drain()
 		time.AfterFunc(drainTime, leave)
 	})()
 	l.begun()
 	ackWait := consumer.CachedInfo().Config.AckWait
 	slots := make(chan struct{}, l.slots)
 	for {
-		m, err := messages.next(draining)
+		m, err := messages.Next(draining)
 		switch {
-		case errors.Is(err, errSilent):
+		case errors.Is(err, link.ErrSilent):
 			if err := l.check(stop, consumer); err != nil {
 				return err
 			}
@@ -196,7 +198,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.healthy()
 	defer l.keep(m, ackWait)()
-	passed(l.consumer, "taken", nil)
+	store.Passed(l.consumer, "taken", nil)
 	defer func() {
 		if defect := recover(); defect != nil {
 			l.log.Error("panic: this is a defect of orderwatch; please report it", "subject", m.Subject, "panic", defect, "stack", string(debug.Stack()))
@@ -217,7 +219,7 @@ func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timing.Step)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
-		for ackWait > 0 && sleep(ctx, ackWait/3) {
+		for ackWait > 0 && link.Sleep(ctx, ackWait/3) {
 			if err := m.InProgress(); err != nil {
 				l.log.Debug("delivery not kept; it may come again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 			}
@@ -244,7 +246,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if l.settled != nil {
 		l.settled(v)
 	}
-	passed(l.consumer, "settling", nil)
+	store.Passed(l.consumer, "settling", nil)
 	var err error
 	switch v.Action {
 	case watcher.Ack:
@@ -254,7 +256,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	case watcher.PutBack:
 		err = l.putBack(m, v)
 	}
-	passed(l.consumer, "settled", err)
+	store.Passed(l.consumer, "settled", err)
 	if err != nil {
 		l.log.Debug("delivery not settled; it comes again", "consumer", l.consumer, "subject", m.Subject, "err", err)
 	}
@@ -280,16 +282,4 @@ func attempt(m *nats.Msg) int {
 		return 1
 	}
 	return int(meta.NumDelivered)
-}
-
-// sleep waits, and reports whether it was not interrupted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -3,20 +3,14 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// allProjects is the project that an event is of which concerns all.
-const allProjects = "all"
 
 // A losses is what a worker knows of the streams whose loss nobody can make good. It finds out when one is
 // another than before, or was emptied. Only its owner uses it.
@@ -53,7 +47,7 @@ func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
 // finds it leaves it at that.
 func (w *Worker) lookForLoss(ctx context.Context) error {
 	now := w.clock.Now().UTC().Truncate(time.Millisecond)
-	look, err := w.store.look(ctx, now)
+	look, err := lookAt(ctx, w.store, now)
 	if err != nil {
 		return err
 	}
@@ -74,14 +68,14 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	}
 	next := look.next(known, lost)
 	if l.untold != nil {
-		if err := w.store.lost(ctx, *l.untold, now); err != nil {
+		if err := w.store.TellLoss(ctx, *l.untold, now); err != nil {
 			return fmt.Errorf("tell that the store was lost: %w", err)
 		}
 	}
 	if known == nil && len(lost) == 0 {
 		w.log.Info("nothing is known of what was watched before: this is a first installation, or everything in NATS was lost")
 	}
-	noted, err := w.store.keepLedger(ctx, look, next)
+	noted, err := keepLedger(ctx, w.store, look, next)
 	if err != nil {
 		return fmt.Errorf("keep how the streams are: %w", err)
 	}
@@ -91,7 +85,7 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 
 // lossOf returns what people are told of what was lost.
 func (w *Worker) lossOf(lost []lostPart, now time.Time) watcher.Attention {
-	a := watcher.Attention{Kind: watcher.Lost, Region: w.intake.Policy.DefaultRegion, ProjectID: allProjects}
+	a := watcher.Attention{Kind: watcher.Lost, Region: w.intake.Policy.DefaultRegion}
 	var reasons []string
 	for _, p := range lost {
 		since := p.since.UTC().Truncate(time.Millisecond)
@@ -122,53 +116,6 @@ var lostReasons = map[string]string{
 	watcher.LostRequests: "requests that were published before %s and in no watch yet are forgotten: publish them again",
 	watcher.LostEvents:   "events from before %s are gone: who had not read a completion finds it with orderwatch get",
 	watcher.LostNotes:    "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is",
-}
-
-// lostOnce is how long one event tells of what was lost: two workers may find it at the same time.
-const lostOnce = time.Minute
-
-// lost publishes the event, unless another was just before that tells of the same.
-func (s *store) lost(ctx context.Context, a watcher.Attention, now time.Time) error {
-	m, err := s.last(ctx, s.names.eventStream(), s.names.attention(string(watcher.Lost), allProjects))
-	switch {
-	case err == nil && now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a):
-		return nil
-	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
-		return err
-	}
-	return s.attention(ctx, a, now)
-}
-
-// tellsOf reports whether the event tells of all that the other does.
-func tellsOf(event []byte, a watcher.Attention) bool {
-	told, err := decodeAttention(event)
-	if err != nil {
-		return false
-	}
-	for _, what := range a.Lost {
-		if !slices.Contains(told.Lost, what) {
-			return false
-		}
-	}
-	return true
-}
-
-// lastLosses returns what people were told of losses, oldest first, as long as the events are kept.
-func (s *store) lastLosses(ctx context.Context) (told []watcher.Attention, err error) {
-	subject := s.names.attention(string(watcher.Lost), allProjects)
-	for from := uint64(1); ; {
-		m, err := s.next(ctx, s.names.eventStream(), subject, from)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return told, nil
-		}
-		if err != nil {
-			return told, err
-		}
-		if a, err := decodeAttention(m.Data); err == nil {
-			told = append(told, a)
-		}
-		from = m.Sequence + 1
-	}
 }
 
 // decodeLedger reads a ledger; nil where it is none.

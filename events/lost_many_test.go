@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -197,7 +198,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 					t.Errorf("worker %d counts %v losses", i, n)
 				}
 			}
-			inspector, err := events.NewInspector(cfg, nc, events.NewClock(nil))
+			inspector, err := events.NewInspector(cfg.storeConfig, nc, store.NewClock(nil))
 			if err != nil {
 				t.Fatal(err)
 			}

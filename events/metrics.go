@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -25,7 +26,7 @@ type metrics struct {
 	offset      prometheus.GaugeFunc
 }
 
-func newMetrics(registry prometheus.Registerer, clock *Clock, accounts *Accounts) *metrics {
+func newMetrics(registry prometheus.Registerer, clock *store.Clock, accounts *store.Accounts) *metrics {
 	m := &metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_deliveries_total", Help: "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).",
@@ -80,6 +81,20 @@ func (m *metrics) settled(consumer string) func(watcher.Verdict) {
 
 func (m *metrics) late(lag time.Duration) { m.lag.Observe(max(0, lag.Seconds())) }
 
+// measuredEvents counts the completions that are published through Events.
+type measuredEvents struct {
+	watcher.Events
+	metrics *metrics
+}
+
+func (e measuredEvents) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
+	err := e.Events.Complete(ctx, c, after)
+	if err == nil {
+		e.metrics.completed(c.Outcome)
+	}
+	return err
+}
+
 func (m *metrics) completed(outcome watcher.Outcome) {
 	m.completions.WithLabelValues(string(outcome)).Inc()
 }
@@ -91,10 +106,10 @@ type measuredOrders struct {
 }
 
 func (o measuredOrders) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
-	passed("poll", "asking", nil)
+	store.Passed("poll", "asking", nil)
 	begin := time.Now()
 	answer, err := o.Orders.Show(ctx, region, order)
-	passed("poll", "answered", nil)
+	store.Passed("poll", "answered", nil)
 	result := "answered"
 	if err != nil {
 		result = string(watcher.MayPass)
@@ -107,7 +122,7 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 }
 
 // accountCollector tells what a worker knows of the others and of accounts.
-type accountCollector struct{ accounts *Accounts }
+type accountCollector struct{ accounts *store.Accounts }
 
 var (
 	workersDesc = prometheus.NewDesc("orderwatch_workers", "How many workers share the rate of accounts, with this one.", nil, nil)
@@ -124,9 +139,10 @@ func (accountCollector) Describe(descs chan<- *prometheus.Desc) {
 // Collect tells their values.
 func (c accountCollector) Collect(values chan<- prometheus.Metric) {
 	values <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, float64(c.accounts.Workers()))
-	for key, h := range c.accounts.standing() {
-		if h.hold.Stands() {
-			values <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, c.accounts.clock.Now().Sub(h.hold.Since).Seconds(), key, h.hold.Region, h.hold.ProjectID, string(h.hold.Kind))
+	now := c.accounts.Now()
+	for key, h := range c.accounts.Standing() {
+		if h.Stands() {
+			values <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, now.Sub(h.Since).Seconds(), key, h.Region, h.ProjectID, string(h.Kind))
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/proxy"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -102,7 +102,7 @@ type network struct {
 	fault networkFault
 	proxy *proxy.Proxy
 	js    jetstream.JetStream // past the proxy
-	clock *events.Clock
+	clock *store.Clock
 
 	sent, pulls *proxy.Active // by the worker
 
@@ -132,13 +132,13 @@ type change struct {
 func startNetwork(t *testing.T, fault networkFault) *network {
 	t.Helper()
 	s := startServer(t, t.TempDir(), -1)
-	n := &network{fault: fault, proxy: startProxy(t, s), clock: events.NewClock(nil), published: make(chan error, 1)}
+	n := &network{fault: fault, proxy: startProxy(t, s), clock: store.NewClock(nil), published: make(chan error, 1)}
 	n.sent = n.proxy.Add(proxy.Rule{Way: proxy.ToServer, Subject: ">"})
 	n.pulls = n.proxy.Add(proxy.Rule{Way: proxy.ToServer, Subject: "$JS.API.CONSUMER.MSG.NEXT.>"})
 	_, n.js = connect(t, s)
 	cfg := config()
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 400 * time.Millisecond, Multiplier: 1.5, Max: 2 * time.Second, Jitter: 0.2}
-	cfg.Timing = events.DefaultTiming()
+	cfg.Timing = store.DefaultTiming()
 	cfg.Timing.AckWait = 5 * time.Second
 	n.running = parts{url: n.proxy.URL(), config: cfg, clock: n.clock, orders: &orders{show: endedAfter(4)}}.ready(t)
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -14,18 +13,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // notesOn returns the notes on the connection.
-func notesOn(t *testing.T, nc *nats.Conn, cfg events.Config) *events.Notes {
+func notesOn(t *testing.T, nc *nats.Conn, cfg settings) watcher.Notes {
 	t.Helper()
-	n, err := events.NewNotes(slog.New(slog.DiscardHandler), cfg, nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return openStore(t, nc, cfg, store.NewClock(nil))
 }
 
 func TestNotes(t *testing.T) {

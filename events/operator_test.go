@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -32,7 +31,7 @@ type site struct {
 }
 
 // operated is the configuration of production, but for what a test cannot wait for.
-func operated() events.Config {
+func operated() settings {
 	cfg := config()
 	cfg.Timing.PatrolSlack = 300 * time.Millisecond
 	cfg.Timing.Denied = 2 * time.Second
@@ -41,7 +40,7 @@ func operated() events.Config {
 	return cfg
 }
 
-func newSite(t *testing.T, s *server.Server, cfg events.Config, watches int) *site {
+func newSite(t *testing.T, s *server.Server, cfg settings, watches int) *site {
 	t.Helper()
 	_, js := connect(t, s)
 	p := &site{js: js}

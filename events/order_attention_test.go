@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -43,18 +44,13 @@ func orderAttention(kind watcher.AttentionKind, since time.Time) watcher.OrderAt
 }
 
 // storesOn returns as many stores as there are workers, each on a connection of its own.
-func storesOn(t *testing.T, s *server.Server, n int) (stores []events.Store) {
+func storesOn(t *testing.T, s *server.Server, n int) (stores []*store.Store) {
 	t.Helper()
-	_, js := connect(t, s)
-	if err := events.Provision(t.Context(), config(), js); err != nil {
-		t.Fatal(err)
-	}
+	nc, _ := connect(t, s)
+	provided(t, nc, config())
 	for range n {
 		nc, _ := connect(t, s)
-		store, err := events.NewStore(config(), nc, events.NewClock(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		store := openStore(t, nc, config(), store.NewClock(nil))
 		stores = append(stores, store)
 	}
 	return stores
@@ -233,10 +229,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 	nc, js := connect(t, s)
 	people := alerted{make(told, 10), make(chan watcher.Attention, 10), make(chan watcher.OrderAttention, 10), new(sync.Once)}
 	w := parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}, notifier: people}.ready(t)
-	store, err := events.NewStore(config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, config(), store.NewClock(nil))
 	kinds := []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, "of_a_later_version"}
 	for _, kind := range kinds {
 		if err := store.Attend(t.Context(), orderAttention(kind, unlistedSince)); err != nil {

@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -24,8 +25,8 @@ import (
 // judged by how long this process has seen the same revision, not by anybody's time of day.
 type patrol struct {
 	log     *slog.Logger
-	store   *store
-	clock   *Clock
+	store   *store.Store
+	clock   *store.Clock
 	id      string // of this worker
 	pace    *rate.Limiter
 	cursor  uint64               // everything before it was ended or rewritten
@@ -42,13 +43,13 @@ type patrol struct {
 // patrolPace is how many wake-ups a second a patrol publishes at the most.
 const patrolPace = 200
 
-func newPatrol(log *slog.Logger, s *store, clock *Clock, id string) *patrol {
+func newPatrol(log *slog.Logger, s *store.Store, clock *store.Clock, id string) *patrol {
 	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time), backlog: newBacklog(s, clock), broken: newBrokenRecords(log, s, clock), dead: &deadWakeups{log: log, store: s}}
 }
 
 // run patrols until ctx is done.
 func (p *patrol) run(ctx context.Context) {
-	for sleep(ctx, p.store.timing.PatrolEvery) {
+	for link.Sleep(ctx, p.store.Timing.PatrolEvery) {
 		if err := p.take(ctx); err != nil {
 			p.log.Debug("patrol's lease not taken", "err", err)
 			continue
@@ -67,8 +68,8 @@ const leaseKey = "patrol"
 
 // take renews this worker's lease, or takes over one that has stood still for too many rounds.
 func (p *patrol) take(ctx context.Context) error {
-	names := p.store.names
-	m, err := p.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	names := p.store.Names
+	m, err := p.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
@@ -82,14 +83,14 @@ func (p *patrol) take(ctx context.Context) error {
 	}
 	p.lease = m.Sequence
 	p.leaseRounds++
-	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.timing.PatrolLease {
+	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.Timing.PatrolLease {
 		return nil
 	}
 	value, err := json.Marshal(map[string]string{"worker": p.id})
 	if err != nil {
 		return err
 	}
-	renewed, err := p.store.publish(ctx, names.recordStream(), &nats.Msg{Subject: names.write(names.record(leaseKey)), Data: value}, jetstream.WithExpectLastSequencePerSubject(m.Sequence))
+	renewed, err := p.store.Put(ctx, names.RecordStream(), names.Record(leaseKey), value, m.Sequence)
 	if err != nil {
 		return err // without a round; what was seen stays, for when there is room again
 	}
@@ -98,7 +99,7 @@ func (p *patrol) take(ctx context.Context) error {
 }
 
 // wrote reports whether the lease is this worker's, whose acknowledgement got lost.
-func (p *patrol) wrote(lease stored) bool {
+func (p *patrol) wrote(lease store.Stored) bool {
 	var by struct{ Worker string }
 	return p.holds && json.Unmarshal(lease.Data, &by) == nil && by.Worker == p.id
 }
@@ -106,7 +107,7 @@ func (p *patrol) wrote(lease stored) bool {
 // round reads the records that were not written lately, publishes the wake-ups that are overdue, and
 // deals with records that cannot be read and with wake-ups that are dead.
 func (p *patrol) round(ctx context.Context) error {
-	recent := p.clock.Now().Add(-p.store.timing.PatrolSlack)
+	recent := p.clock.Now().Add(-p.store.Timing.PatrolSlack)
 	seen := make(map[uint64]time.Time, len(p.seen))
 	p.backlog.begin()
 	if err := p.broken.begin(ctx); err != nil {
@@ -116,7 +117,7 @@ func (p *patrol) round(ctx context.Context) error {
 	next, first := p.cursor, uint64(0)
 	for done := false; !done; {
 		var err error
-		next, done, err = p.store.ordersRecords(ctx, next, recent, func(m *jetstream.RawStreamMsg, order watcher.Order, w watcher.Watch, err error) error {
+		next, done, err = p.store.Records(ctx, next, recent, func(m *jetstream.RawStreamMsg, order watcher.Order, w watcher.Watch, err error) error {
 			if err != nil {
 				var broken bool
 				if broken, err = p.brokenAt(ctx, m, order, err); broken && first == 0 {
@@ -133,7 +134,7 @@ func (p *patrol) round(ctx context.Context) error {
 			}
 			since, ok := p.seen[m.Sequence]
 			if !ok {
-				since = p.clock.local()
+				since = p.clock.Local()
 			}
 			p.backlog.count(m, w)
 			if failed == nil {
@@ -176,30 +177,30 @@ func (p *patrol) brokenAt(ctx context.Context, m *jetstream.RawStreamMsg, order 
 // as seen.
 func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.Watch, since time.Time) (time.Time, error) {
 	interval := max(0, w.NextPollAt.Sub(m.Time))
-	late := p.clock.local().Sub(since) - interval - p.store.timing.PatrolSlack
+	late := p.clock.Local().Sub(since) - interval - p.store.Timing.PatrolSlack
 	if late < 0 {
 		return since, nil
 	}
 	if err := p.pace.Wait(ctx); err != nil {
 		return since, err
 	}
-	due, err := p.store.dueFor(ctx, w)
+	due, err := dueFor(ctx, p.store, w)
 	if err != nil {
 		return since, err
 	}
 	if due == liveDue {
-		return p.clock.local(), nil // another would not help
+		return p.clock.Local(), nil // another would not help
 	}
 	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
 	if due == ghosts {
-		if err := p.store.replaceDue(ctx, w.Expected()); err != nil {
+		if err := p.store.ReplaceDue(ctx, w.Expected()); err != nil {
 			return since, err
 		}
-		return p.clock.local(), nil
+		return p.clock.Local(), nil
 	}
 	// In place of a timer that does not fire, which would stay for ever, and due at once.
-	if err := p.store.setTimer(ctx, w.Expected(), m.Time); err != nil {
+	if err := p.store.SetTimer(ctx, w.Expected(), m.Time); err != nil {
 		return since, err
 	}
-	return p.clock.local(), nil
+	return p.clock.Local(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -41,29 +42,26 @@ func (d *dial) set(forward time.Duration) {
 // A beat is what a patrol walks: the streams, a store, and a clock, without a worker.
 type beat struct {
 	js    jetstream.JetStream
-	store events.Store
-	clock *events.Clock
+	store *store.Store
+	clock *store.Clock
 	dial  *dial
 	log   *logbook
 }
 
-func newBeat(t *testing.T, s *server.Server, cfg events.Config) *beat {
+func newBeat(t *testing.T, s *server.Server, cfg settings) *beat {
 	t.Helper()
 	nc, js := connect(t, s)
 	if _, err := js.Stream(t.Context(), "ORDER_WAKEUPS"); errors.Is(err, jetstream.ErrStreamNotFound) {
 		contract("orders", "ORDER").create(t, js)
 	}
 	d := newDial()
-	b := &beat{js: js, clock: events.NewClock(d.now), dial: d, log: &logbook{also: t.Output()}}
-	var err error
-	if b.store, err = events.NewStore(cfg, nc, b.clock); err != nil {
-		t.Fatal(err)
-	}
+	b := &beat{js: js, clock: store.NewClock(d.now), dial: d, log: &logbook{also: t.Output()}}
+	b.store = openStore(t, nc, cfg, b.clock)
 	return b
 }
 
 func (b *beat) patrol(id string) events.Patrol {
-	return events.NewPatrol(slog.New(slog.NewTextHandler(b.log, nil)), b.store, b.clock, id)
+	return events.NewPatrol(slog.New(slog.NewTextHandler(b.log, nil)), b.store, id)
 }
 
 func (b *beat) round(t *testing.T, p events.Patrol) {

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -197,10 +198,7 @@ func TestIDsOfTheReleaseBefore(t *testing.T) {
 	if err := startWorker(t, s, cfg, cloud).stop(); err != nil { // it makes the streams
 		t.Fatal(err)
 	}
-	store, err := events.NewStore(cfg, nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, nc, cfg, store.NewClock(nil))
 	const requests = 600
 	w := watcher.Watch{
 		Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_before", Order: of("order.large"), Region: "cn-north-4",

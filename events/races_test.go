@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -53,7 +54,7 @@ func TestRacesOnAServer(t *testing.T) {
 	racing.Wait()
 	eventually(t, left(t, js, 0))
 	eventually(t, func() error { // not idle: the timers of an hour stay, and find nothing to do
-		open, err := r.client.List(t.Context(), events.ListQuery{State: watcher.Watching})
+		open, err := r.client.List(t.Context(), wire.ListQuery{State: watcher.Watching})
 		if err == nil && len(open.Watches) > 0 {
 			err = fmt.Errorf("%d watches go on", len(open.Watches))
 		}
@@ -87,7 +88,7 @@ func (r *racing) round(name string) {
 		r.tolerate(err)
 	})
 	all.Go(func() {
-		_, err := r.client.Cancel(r.t.Context(), events.CancelRequest{Order: of(name), By: "ada"})
+		_, err := r.client.Cancel(r.t.Context(), wire.CancelRequest{Order: of(name), By: "ada"})
 		r.tolerate(err)
 	})
 	all.Go(func() {
@@ -109,7 +110,7 @@ func (r *racing) round(name string) {
 
 // tolerate counts what came too late; any other error is one.
 func (r *racing) tolerate(err error) {
-	refusal, ok := errors.AsType[*events.ServiceError](err)
+	refusal, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case err == nil:
 	case ok && refusal.Code == 409:

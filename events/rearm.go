@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -22,8 +24,8 @@ import (
 // Otherwise those watches would stand still until the patrol. It is one goroutine's.
 type rearming struct {
 	log   *slog.Logger
-	store *store
-	clock *Clock
+	store *store.Store
+	clock *store.Clock
 	id    string // of this worker
 	every time.Duration
 
@@ -50,7 +52,7 @@ const (
 
 // run looks at the stream until ctx is done.
 func (r *rearming) run(ctx context.Context) {
-	for wait := r.every; sleep(ctx, wait); {
+	for wait := r.every; link.Sleep(ctx, wait); {
 		wait = r.every
 		if err := r.look(ctx); err != nil && ctx.Err() == nil {
 			r.log.Debug("wake-ups not published again; trying again", "err", err)
@@ -61,7 +63,7 @@ func (r *rearming) run(ctx context.Context) {
 
 // look makes a pass where one is due.
 func (r *rearming) look(ctx context.Context) error {
-	stream, err := r.store.js.Stream(ctx, r.store.names.wakeupStream())
+	stream, err := r.store.JS.Stream(ctx, r.store.Names.WakeupStream())
 	if err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func (r *rearming) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.names.wakeupStream(), "wakeups", published)
+		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.Names.WakeupStream(), "wakeups", published)
 	}
 	r.left--
 	return nil
@@ -117,8 +119,8 @@ func groupOf(info *jetstream.StreamInfo) string {
 
 // mine reports whether this worker is to do it: it is the one that patrols, or none does.
 func (r *rearming) mine(ctx context.Context) (bool, error) {
-	names, timing := r.store.names, r.store.timing
-	m, err := r.store.last(ctx, names.recordStream(), names.record(leaseKey))
+	names, timing := r.store.Names, r.store.Timing
+	m, err := r.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
@@ -144,7 +146,7 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 		slots   = make(chan struct{}, rearmAtOnce)
 	)
 	for next, done := uint64(0), false; !done && err == nil; {
-		next, done, err = r.store.openWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, w watcher.Watch) error {
+		next, done, err = r.store.OpenWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, w watcher.Watch) error {
 			slots <- struct{}{}
 			running.Go(func() {
 				defer func() { <-slots }()
@@ -155,7 +157,7 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 					published++
 				}
 				failed = cmp.Or(failed, err)
-				if notStoring(err) {
+				if store.NotStoring(err) {
 					stop()
 				}
 			})
@@ -172,7 +174,7 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	now := r.clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {
-		_, err := r.store.last(ctx, r.store.names.wakeupStream(), r.store.names.due(w.Key()))
+		_, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return false, err
 		}
@@ -183,5 +185,5 @@ func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rearmPatience)
 	defer cancel()
-	return true, r.store.setTimer(ctx, w.Expected(), at)
+	return true, r.store.SetTimer(ctx, w.Expected(), at)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -69,15 +70,15 @@ func startWishing(t *testing.T) (s *server.Server, c *events.Client, people wish
 func TestRenotify(t *testing.T) {
 	t.Parallel()
 	s, c, people, first, second := startWishing(t)
-	inChannel := events.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL", "C0ROUTED"}, RequestID: "one"}
+	inChannel := wire.RenotifyRequest{WatchID: second, Channels: []string{"C0ONCALL", "C0ROUTED"}, RequestID: "one"}
 	for i, tc := range []struct {
 		name string
-		ask  events.RenotifyRequest
+		ask  wire.RenotifyRequest
 		want string
 	}{
-		{"the last of an order", events.RenotifyRequest{Order: of("order.a")}, second},
-		{"a watch", events.RenotifyRequest{WatchID: first}, first},
-		{"a watch of an order", events.RenotifyRequest{WatchID: first, Order: of("order.a")}, first},
+		{"the last of an order", wire.RenotifyRequest{Order: of("order.a")}, second},
+		{"a watch", wire.RenotifyRequest{WatchID: first}, first},
+		{"a watch of an order", wire.RenotifyRequest{WatchID: first, Order: of("order.a")}, first},
 		{"in a channel, with an id", inChannel, second},
 		{"the same, asked again", inChannel, second},
 	} {
@@ -196,10 +197,7 @@ func TestUndelivered(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	startWorker(t, s, config(), idleCloud())
 	nc, js := connect(t, s)
-	u, err := events.NewUndelivered(slog.New(slog.DiscardHandler), config(), nc, events.NewClock(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := openStore(t, nc, config(), store.NewClock(nil))
 	now := time.Now().UTC()
 	ofWatch := watcher.UndeliveredMessage{
 		ID: "watch.w_1.C0ONCALL", WatchID: "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", ProjectID: project, OrderName: "order.a", Outcome: watcher.AllFailed,
@@ -216,7 +214,7 @@ func TestUndelivered(t *testing.T) {
 		t.Fatalf("the events are %+v", list)
 	}
 	var got []watcher.UndeliveredMessage
-	err = client(t, nc).Follow(t.Context(), events.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e events.Event) error {
+	err := client(t, nc).Follow(t.Context(), events.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e events.Event) error {
 		m, ok := e.Undelivered()
 		if !ok {
 			return fmt.Errorf("event %s is of another type", e.ID())

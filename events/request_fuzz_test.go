@@ -16,7 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -32,8 +32,8 @@ func FuzzRequest(f *testing.F) {
 	stored := time.Date(2025, 4, 10, 11, 49, 50, 123456789, time.UTC)
 	f.Fuzz(func(t *testing.T, body []byte, msgID string, sequence uint64) {
 		header := nats.Header{"Nats-Msg-Id": {msgID}}
-		ask, err := events.DecodeRequest(rules, body, header, sequence, stored)
-		again, errAgain := events.DecodeRequest(rules, body, header, sequence, stored)
+		ask, err := decodeRequest(rules, body, header, sequence, stored)
+		again, errAgain := decodeRequest(rules, body, header, sequence, stored)
 		if !reflect.DeepEqual(ask, again) || !reflect.DeepEqual(err, errAgain) {
 			t.Errorf("first %+v (%v), then %+v (%v)", ask, err, again, errAgain)
 		}
@@ -65,7 +65,7 @@ var (
 )
 
 // checkAsk checks every rule of the contract's table.
-func checkAsk(t *testing.T, rules events.RequestRules, body []byte, ask watcher.Ask) {
+func checkAsk(t *testing.T, rules wire.Rules, body []byte, ask watcher.Ask) {
 	t.Helper()
 	says := func(ok bool, rule string) {
 		t.Helper()

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 )
@@ -108,7 +107,7 @@ func TestRequestSchema(t *testing.T) {
 func whyNot(body string) error {
 	rules := config().Requests
 	rules.DefaultProject = defaultProject
-	_, err := events.DecodeRequest(rules, []byte(body), nil, 1, time.Unix(1, 0))
+	_, err := decodeRequest(rules, []byte(body), nil, 1, time.Unix(1, 0))
 	return err
 }
 
@@ -203,7 +202,7 @@ func TestRequestMessages(t *testing.T) {
 			}
 			bySchema = messages["requestBinaryEvent"].Headers.Validate(set)
 		}
-		_, err := events.DecodeRequest(config().Requests, []byte(test.body), test.header, 1, time.Unix(1, 0))
+		_, err := decodeRequest(config().Requests, []byte(test.body), test.header, 1, time.Unix(1, 0))
 		if (err == nil) != (bySchema == nil) {
 			t.Errorf("%s with %v: the worker says %v, the document %v", test.body, test.header, err, bySchema)
 		}

@@ -18,7 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -60,15 +63,28 @@ func connect(t testing.TB, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
+// Settings are those of a store and of a worker on it.
+type settings struct {
+	storeConfig
+	workerConfig
+}
+
+type (
+	storeConfig  = store.Config
+	workerConfig = events.Config
+)
+
 // config returns the settings of a worker under test: those of production, with short intervals.
-func config() events.Config {
-	timing := events.DefaultTiming()
+func config() settings {
+	timing := store.DefaultTiming()
 	timing.PatrolEvery = 100 * time.Millisecond
-	return events.Config{
-		Names:    events.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
-		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true, Concurrency: 16,
-		PollTimeout: time.Second,
-		Requests: events.RequestRules{
+	return settings{store.Config{
+		Names:    wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
+		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true,
+		PollTimeout: time.Second, TimeoutMax: 48 * time.Hour, Timing: timing,
+	}, events.Config{
+		Concurrency: 16,
+		Requests: wire.Rules{
 			Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"}, RoutedChannels: []string{"C0ROUTED"},
 		},
 		Policy: watcher.Policy{
@@ -79,8 +95,33 @@ func config() events.Config {
 			Timeout:       time.Hour,
 			DefaultRegion: "cn-north-4",
 		},
-		Timing: timing,
+	}}
+}
+
+// openStore opens a store on the connection, without a worker.
+func openStore(t testing.TB, nc *nats.Conn, cfg settings, clock *store.Clock) *store.Store {
+	t.Helper()
+	s, err := store.Open(slog.New(slog.DiscardHandler), cfg.storeConfig, nc, clock)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return s
+}
+
+// provided opens a store, and creates the streams and consumers.
+func provided(t testing.TB, nc *nats.Conn, cfg settings) *store.Store {
+	t.Helper()
+	s := openStore(t, nc, cfg, store.NewClock(nil))
+	if err := s.Ensure(context.Background(), store.Listener{Made: func(string) {}, Differs: func(string, store.Difference) {}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// decodeRequest reads a message on orders.watch as the worker does.
+func decodeRequest(rules wire.Rules, body []byte, header nats.Header, sequence uint64, stored time.Time) (watcher.Ask, error) {
+	made := fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
+	return rules.Decode(wire.Incoming{Body: body, Header: header, Sequence: sequence, Stored: stored, MadeID: made})
 }
 
 // orders is a cloud made of a function, which is given the number of the poll from 1.
@@ -223,9 +264,9 @@ lines:
 // parts are what a worker under test is made of. Those that are missing are the usual ones.
 type parts struct {
 	url      string
-	config   events.Config
+	config   settings
 	orders   watcher.Orders
-	clock    *events.Clock
+	clock    *store.Clock
 	notifier watcher.Notifier
 	registry *prometheus.Registry
 }
@@ -234,7 +275,8 @@ type parts struct {
 type running struct {
 	*events.Worker
 	nc       *nats.Conn
-	accounts *events.Accounts
+	store    *store.Store
+	accounts *store.Accounts
 	told     told // what it told people, where it has no other notifier
 	log      *logbook
 	ended    <-chan struct{} // is closed when Run has returned
@@ -246,12 +288,12 @@ func (p parts) start(t *testing.T) *running {
 	t.Helper()
 	r := &running{told: make(told, 10000), log: &logbook{also: t.Output()}}
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	nc, err := events.Connect(log, p.url)
+	nc, err := link.Connect(log, p.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p.clock == nil {
-		p.clock = events.NewClock(nil)
+		p.clock = store.NewClock(nil)
 	}
 	if p.notifier == nil {
 		p.notifier = r.told
@@ -259,15 +301,12 @@ func (p parts) start(t *testing.T) *running {
 	if p.registry == nil {
 		p.registry = prometheus.NewRegistry()
 	}
-	accounts, err := events.NewAccounts(log, p.config, nc, p.clock)
+	s, err := store.Open(log, p.config.storeConfig, nc, p.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.accounts, r.nc = accounts, nc
-	r.Worker, err = events.NewWorker(log, p.config, nc, p.clock, accounts, p.orders, p.notifier, p.registry)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.store, r.accounts, r.nc = s, s.Accounts(), nc
+	r.Worker = events.New(log, p.config.workerConfig, s, p.orders, p.notifier, p.registry)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -310,12 +349,12 @@ func (p parts) unfit(t *testing.T) error {
 	return r.stop()
 }
 
-func startWorker(t *testing.T, s *server.Server, cfg events.Config, cloud watcher.Orders) *running {
+func startWorker(t *testing.T, s *server.Server, cfg settings, cloud watcher.Orders) *running {
 	t.Helper()
-	return startWorkerAt(t, s, cfg, cloud, events.NewClock(nil))
+	return startWorkerAt(t, s, cfg, cloud, store.NewClock(nil))
 }
 
-func startWorkerAt(t *testing.T, s *server.Server, cfg events.Config, cloud watcher.Orders, clock *events.Clock) *running {
+func startWorkerAt(t *testing.T, s *server.Server, cfg settings, cloud watcher.Orders, clock *store.Clock) *running {
 	t.Helper()
 	return parts{url: s.ClientURL(), config: cfg, orders: cloud, clock: clock}.ready(t)
 }

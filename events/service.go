@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,39 +19,20 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// An Accepted is the service's answer to a request to watch an order. The request is durably stored.
-type Accepted struct {
-	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
-	// an earlier watch of the order answered it.
-	WatchID string `json:"watch_id"`
-	// State is watching where the request started the watch, joined where it joined one, and ended
-	// where the watch that answers the request has ended already.
-	State     string `json:"state"`
-	RequestID string `json:"request_id"` // the request's own, or made for it
-}
-
-// A CancelRequest asks that an order's watch be cancelled.
-type CancelRequest struct {
-	watcher.Order
-	By     string `json:"by"`               // person or program, ≤ 200 characters; shown to people
-	Reason string `json:"reason,omitempty"` // ≤ 500 characters; shown to people
-}
-
-// maxCancelReason is the longest reason of a cancel, in characters.
-const maxCancelReason = 500
 
 // A service answers those who want an answer now, on request/reply, beside those of other workers:
 // each request is answered by one of them. An endpoint answers one request at a time.
 type service struct {
 	log     *slog.Logger
-	names   Names
-	rules   RequestRules
+	rules   wire.Rules
 	intake  *watcher.Intake
-	store   *store
+	store   *store.Store
 	mayTake func() error // why nothing may be written now; nil where it may
 	answers *prometheus.CounterVec
 	busy    sync.RWMutex // held for reading while a request is carried out
@@ -66,15 +45,6 @@ func (s *service) finish() {
 	defer s.busy.Unlock()
 }
 
-// A ServiceError is a request that the service did not carry out.
-type ServiceError struct {
-	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 410 its record cannot be read, 503 not known or not now: ask again
-	Field  string `json:"field,omitempty"` // of the request, with 400
-	Reason string `json:"reason"`          // what is wrong and what would be right
-}
-
-func (e *ServiceError) Error() string { return e.Reason }
-
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]func(context.Context, micro.Request) (any, error) {
 	return map[string]func(context.Context, micro.Request) (any, error){
@@ -85,14 +55,14 @@ func (s *service) endpoints() map[string]func(context.Context, micro.Request) (a
 // begin makes the service answer until it is stopped. Requests are carried out under ctx.
 func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (micro.Service, error) {
 	running, err := micro.AddService(nc, micro.Config{
-		Name: s.names.Service, Version: semantic(version),
+		Name: s.store.Names.Service, Version: wire.Semantic(version),
 		Description: "Watches ModelArts orders until they have ended",
-		Metadata:    map[string]string{"requests": s.names.watch(), "events": s.names.eventStream()},
+		Metadata:    map[string]string{"requests": s.store.Names.Watch(), "events": s.store.Names.EventStream()},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin the service %s: %w", s.names.Service, err)
+		return nil, fmt.Errorf("begin the service %s: %w", s.store.Names.Service, err)
 	}
-	group := running.AddGroup(s.names.Service)
+	group := running.AddGroup(s.store.Names.Service)
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
@@ -100,20 +70,10 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
 		if err := group.AddEndpoint(name, handler, schemas); err != nil {
-			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.names.Service, name, err), running.Stop())
+			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.store.Names.Service, name, err), running.Stop())
 		}
 	}
 	return running, nil
-}
-
-var semver = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-
-// semantic returns the version as the service is to announce it: 0.0.0 where it has no number.
-func semantic(version string) string {
-	if v := strings.TrimPrefix(version, "v"); semver.MatchString(v) {
-		return v
-	}
-	return "0.0.0"
 }
 
 // answer carries out one request. A panic is a defect of this program, and fails that request alone.
@@ -123,7 +83,7 @@ func (s *service) answer(ctx context.Context, name string, do func(context.Conte
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))
-			s.refuse(name, r, &ServiceError{Code: 500, Reason: "this is a defect of orderwatch; its log says more"})
+			s.refuse(name, r, &wire.ServiceError{Code: 500, Reason: "this is a defect of orderwatch; its log says more"})
 		}
 	}()
 	reply, err := do(ctx, r)
@@ -133,13 +93,13 @@ func (s *service) answer(ctx context.Context, name string, do func(context.Conte
 	}
 	if err := r.RespondJSON(reply); err != nil {
 		s.log.Warn("answer not sent", "subject", r.Subject(), "err", err)
-		s.refuse(name, r, &ServiceError{Code: 503, Reason: "the answer could not be sent: " + oneLine(err.Error())})
+		s.refuse(name, r, &wire.ServiceError{Code: 503, Reason: "the answer could not be sent: " + wire.OneLine(err.Error())})
 		return
 	}
 	s.answers.WithLabelValues(name, "200").Inc()
 }
 
-func (s *service) refuse(name string, r micro.Request, why *ServiceError) {
+func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	s.answers.WithLabelValues(name, strconv.Itoa(why.Code)).Inc()
 	body, err := json.Marshal(why)
 	if err == nil {
@@ -151,37 +111,34 @@ func (s *service) refuse(name string, r micro.Request, why *ServiceError) {
 }
 
 // serviceError says what an error means for whoever asked.
-func serviceError(err error) *ServiceError {
+func serviceError(err error) *wire.ServiceError {
 	field, isField := errors.AsType[*watcher.FieldError](err)
-	answer, isAnswer := errors.AsType[*ServiceError](err)
+	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case isAnswer:
 		return answer
 	case isField:
-		return &ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
+		return &wire.ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
 	case errors.Is(err, watcher.ErrNoRecord):
-		return &ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
+		return &wire.ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
 	case errors.Is(err, watcher.ErrBroken):
-		return &ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
+		return &wire.ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
 	case errors.Is(err, watcher.ErrOver):
-		return &ServiceError{Code: 409, Reason: "the watch has ended; a new request starts a new one"}
+		return &wire.ServiceError{Code: 409, Reason: "the watch has ended; a new request starts a new one"}
 	}
-	return &ServiceError{Code: 503, Reason: "it is not known whether this was carried out; ask again: " + oneLine(err.Error())}
+	return &wire.ServiceError{Code: 503, Reason: "it is not known whether this was carried out; ask again: " + wire.OneLine(err.Error())}
 }
-
-// oneLine returns the text as a header can hold it.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // watch takes a request as intake does.
 func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	in := incoming{
-		body: r.Data(), header: nats.Header(r.Headers()),
-		stored: s.intake.Now().UTC().Truncate(time.Millisecond), made: "req-" + nuid.Next(),
+	in := wire.Incoming{
+		Body: r.Data(), Header: nats.Header(r.Headers()),
+		Stored: s.intake.Now().UTC().Truncate(time.Millisecond), MadeID: "req-" + nuid.Next(),
 	}
-	ask, err := s.rules.decode(in)
+	ask, err := s.rules.Decode(in)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +147,9 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	case err != nil:
 		return nil, err
 	case admission == watcher.Defer:
-		return nil, &ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.names.watch() + ", where it waits for its turn, or ask again when the watch has ended"}
+		return nil, &wire.ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.store.Names.Watch() + ", where it waits for its turn, or ask again when the watch has ended"}
 	}
-	answer := Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
+	answer := wire.Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
 	if !w.Answers(ask.Request.ID) { // an earlier one did
 		answer.WatchID = ""
 	}
@@ -213,7 +170,7 @@ func (s *service) admit(ctx context.Context, ask watcher.Ask) (watcher.Admission
 		if err != nil || admission != watcher.Defer || !w.Ends() {
 			return admission, w, err
 		}
-		if try == endingTries || !sleep(ctx, endingPause) {
+		if try == endingTries || !link.Sleep(ctx, endingPause) {
 			return admission, w, errors.New("the order's watch is ending")
 		}
 	}
@@ -232,7 +189,7 @@ func stateOf(w *watcher.Watch, requestID string) string {
 
 // get shows a watch.
 func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
-	order, err := s.decodeOrder(r.Data())
+	order, err := s.rules.DecodeOrder(r.Data())
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +209,7 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 // shown returns the snapshot of the record, as large as the server takes now.
 func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
 	shown := s.intake.Policy.Snapshot(w)
-	if encoded, err := json.Marshal(shown); err == nil && !s.store.payload.fits(ctx, len(encoded)+headerRoom) {
+	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
 		return s.intake.Policy.Snapshot(w)
 	}
 	return shown
@@ -260,18 +217,18 @@ func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
 
 // noRecord says why an order has no record: one whose wake-ups are still there had one.
 func (s *service) noRecord(ctx context.Context, order watcher.Order) error {
-	number, watchID, err := s.store.highest(ctx, order)
+	number, watchID, err := s.store.HighestOf(ctx, order)
 	switch {
 	case err != nil:
 		return err
 	case number == 0:
 		return watcher.ErrNoRecord
 	}
-	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", oneLine(watchID))}
+	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", wire.OneLine(watchID))}
 }
 
 func movedAside(aside *watcher.Aside) error {
-	return &ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", oneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
+	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 }
 
 // list shows a page of watches.
@@ -280,15 +237,15 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
-	q, err := decodeList(body)
+	q, err := wire.DecodeList(body)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.store.timing.List)
+	ctx, cancel := context.WithTimeout(ctx, s.store.Timing.List)
 	defer cancel()
-	answer, err := s.store.list(ctx, q, s.intake.Policy)
+	answer, err := s.store.List(ctx, q, s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.timing.List)}
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.Timing.List)}
 	}
 	return answer, err
 }
@@ -298,24 +255,9 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	c := CancelRequest{Order: watcher.Order{ProjectID: s.rules.DefaultProject}}
-	err := eachField(r.Data(), "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "by":
-			return text(name, value, 200, &c.By)
-		case "reason":
-			return text(name, value, maxCancelReason, &c.Reason)
-		}
-		return orderField(name, value, &c.Order, ", by, reason")
-	})
+	c, err := s.rules.DecodeCancel(r.Data())
 	if err != nil {
 		return nil, err
-	}
-	if err := cmp.Or(missing(c.Order), c.Order.Validate()); err != nil {
-		return nil, err
-	}
-	if c.By == "" {
-		return nil, &watcher.FieldError{Field: "by", Reason: "is required: who cancels"}
 	}
 	return s.snapshot(ctx)(s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason}))
 }
@@ -325,7 +267,7 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.mayTake(); err != nil {
 		return nil, err
 	}
-	order, err := s.decodeOrder(r.Data())
+	order, err := s.rules.DecodeOrder(r.Data())
 	if err != nil {
 		return nil, err
 	}
@@ -342,32 +284,32 @@ func (s *service) snapshot(ctx context.Context) func(watcher.Watch, error) (any,
 	}
 }
 
-// decodeOrder reads a request that names an order and nothing else.
-func (s *service) decodeOrder(body []byte) (watcher.Order, error) {
-	order := watcher.Order{ProjectID: s.rules.DefaultProject}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		return orderField(name, value, &order, "")
-	})
-	return order, cmp.Or(err, missing(order), order.Validate())
+// renotify stores the wish to tell people again, for the workers that tell them.
+func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
+	if err := s.mayTake(); err != nil {
+		return nil, err
+	}
+	q, err := s.rules.DecodeRenotify(r.Data())
+	if err != nil {
+		return nil, err
+	}
+	c, sequence, err := s.store.FindCompletion(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	again := watcher.Again{
+		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
+		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: orEmpty(q.Channels),
+	}
+	if err := s.store.Renotify(ctx, c, again); err != nil {
+		return nil, err
+	}
+	return wire.Renotified{Order: c.Order(), WatchID: c.WatchID, Outcome: c.Outcome, CompletedAt: c.CompletedAt, RequestID: again.ID}, nil
 }
 
-func orderField(name string, value json.RawMessage, to *watcher.Order, others string) error {
-	switch name {
-	case "project_id":
-		return text(name, value, 64, &to.ProjectID)
-	case "order_name":
-		return text(name, value, 128, &to.Name)
+func orEmpty(channels []string) []string {
+	if channels == nil {
+		return []string{}
 	}
-	return &watcher.FieldError{Field: show(name), Reason: "is no field of this request; the fields are project_id, order_name" + others}
-}
-
-// missing names a part of the order that is required and not there.
-func missing(order watcher.Order) error {
-	switch {
-	case order.ProjectID == "":
-		return &watcher.FieldError{Field: "project_id", Reason: "is required"}
-	case order.Name == "":
-		return &watcher.FieldError{Field: "order_name", Reason: "is required"}
-	}
-	return nil
+	return channels
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -51,7 +52,7 @@ func orderBody(name, more string) string {
 func never(watcher.Order, int) (watcher.Answer, error) { return answer(watcher.Processing), nil }
 
 // quiet are settings with long intervals: nothing is polled between what a test asks.
-func quiet() events.Config {
+func quiet() settings {
 	cfg := config()
 	cfg.Policy.Backoff.Initial, cfg.Policy.Backoff.Max = time.Hour, time.Hour
 	return cfg
@@ -67,7 +68,7 @@ func TestServiceAnswers(t *testing.T) {
 	order := of("order.a")
 
 	code, reply := asked(t, nc, "watch", orderBody("order.a", `,"requested_by":"ann"`))
-	var first events.Accepted
+	var first wire.Accepted
 	if err := json.Unmarshal(reply.Data, &first); err != nil || code != 200 {
 		t.Fatalf("%d %s (%v)", code, reply.Data, err)
 	}
@@ -75,7 +76,7 @@ func TestServiceAnswers(t *testing.T) {
 		t.Errorf("watch answered %+v", first)
 	}
 	code, reply = asked(t, nc, "watch", orderBody("order.a", `,"request_id":"second"`))
-	if want := (events.Accepted{WatchID: first.WatchID, State: "joined", RequestID: "second"}); code != 200 || read[events.Accepted](t, reply) != want {
+	if want := (wire.Accepted{WatchID: first.WatchID, State: "joined", RequestID: "second"}); code != 200 || read[wire.Accepted](t, reply) != want {
 		t.Errorf("the second watch answered %d %s", code, reply.Data)
 	}
 	eventually(t, cloud.polled("order.a", 1))
@@ -95,7 +96,7 @@ func TestServiceAnswers(t *testing.T) {
 	eventually(t, cloud.polled("order.a", 2))
 
 	begin := time.Now()
-	shown, err := c.Cancel(t.Context(), events.CancelRequest{Order: order, By: "bob", Reason: "not needed"})
+	shown, err := c.Cancel(t.Context(), wire.CancelRequest{Order: order, By: "bob", Reason: "not needed"})
 	if err != nil || shown.Wish == nil || shown.Wish.By != "bob" {
 		t.Errorf("cancel answered %+v (%v)", shown, err)
 	}
@@ -117,7 +118,7 @@ func TestServiceAnswers(t *testing.T) {
 		}
 	}
 	code, reply = asked(t, nc, "watch", orderBody("order.a", `,"request_id":"second"`))
-	if got := read[events.Accepted](t, reply); code != 200 || got.State != "ended" || got.WatchID != first.WatchID {
+	if got := read[wire.Accepted](t, reply); code != 200 || got.State != "ended" || got.WatchID != first.WatchID {
 		t.Errorf("the second watch asked again: %d %s", code, reply.Data)
 	}
 }
@@ -166,7 +167,7 @@ func TestServiceRefuses(t *testing.T) {
 		{"list", `{"project_id":"a.b"}`, 400, "project_id"},
 	} {
 		code, reply := asked(t, nc, test.endpoint, test.body)
-		why := read[events.ServiceError](t, reply)
+		why := read[wire.ServiceError](t, reply)
 		if code != test.code || why.Code != code || why.Field != test.field || why.Reason == "" || reply.Header.Get(micro.ErrorHeader) != why.Reason {
 			t.Errorf("%s %s: %d %+v; want %d, field %q", test.endpoint, test.body, code, why, test.code, test.field)
 		}

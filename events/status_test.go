@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -31,16 +33,16 @@ func TestStatus(t *testing.T) {
 	for range 2 {
 		startWorker(t, s, cfg, &orders{show: never})
 	}
-	var status events.Status
+	var status wire.Status
 	eventually(t, func() (err error) {
 		if status, err = c.Status(t.Context()); err == nil && (status.Workers == nil || status.Workers.Present != 2) {
 			err = fmt.Errorf("%+v", status.Workers)
 		}
 		return err
 	})
-	want := events.Status{
-		Workers: &events.WorkerCount{Present: 2, Versions: map[string]int{"1.2.3": 2}}, Held: []events.HeldAccount{},
-		Watches: &events.WatchCount{All: true}, People: &events.Untold{Troubles: []string{"slack takes no messages since 12:00"}},
+	want := wire.Status{
+		Workers: &wire.WorkerCount{Present: 2, Versions: map[string]int{"1.2.3": 2}}, Held: []wire.HeldAccount{},
+		Watches: &wire.WatchCount{All: true}, People: &wire.Untold{Troubles: []string{"slack takes no messages since 12:00"}},
 	}
 	if !reflect.DeepEqual(status, want) {
 		t.Errorf("of one that is well: %+v", status)
@@ -70,7 +72,7 @@ func TestStatus(t *testing.T) {
 		}
 		return err
 	})
-	if got, want := status.Held[0], (events.HeldAccount{
+	if got, want := status.Held[0], (wire.HeldAccount{
 		Account: "ab12.cn-north-4", Kind: watcher.HeldLogin, Region: "cn-north-4", Why: hold.Why(), Code: "APIG.0301", Since: now, Until: now.Add(time.Hour),
 	}); got != want {
 		t.Errorf("held is %+v, want %+v", got, want)
@@ -91,13 +93,13 @@ func TestStatusUntold(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
 	away := notify(func(context.Context, watcher.Completion) error { return errors.New("nobody listens") })
-	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: events.NewClock(nil), notifier: away}.ready(t)
+	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: store.NewClock(nil), notifier: away}.ready(t)
 	nc, _ := connect(t, s)
 	c := client(t, nc)
 	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != http.StatusOK {
 		t.Fatalf("%d %s", code, reply.Data)
 	}
-	if _, err := c.Cancel(t.Context(), events.CancelRequest{Order: of("order.a"), By: "ann"}); err != nil {
+	if _, err := c.Cancel(t.Context(), wire.CancelRequest{Order: of("order.a"), By: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // measureUntold measures how many events people have not been told of, over all workers, and since when
@@ -30,7 +32,7 @@ func (w *Worker) measureUntold(ctx context.Context, consumer *jetstream.Consumer
 // oldest returns when the first event from the sequence on was stored; zero where there is none.
 func (w *Worker) oldest(ctx context.Context, subjects []string, from uint64) (at time.Time, err error) {
 	for _, subject := range subjects {
-		m, err := w.store.next(ctx, w.config.Names.eventStream(), subject, from)
+		m, err := w.store.Next(ctx, w.store.Names.EventStream(), subject, from)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			continue
@@ -41,4 +43,15 @@ func (w *Worker) oldest(ctx context.Context, subjects []string, from uint64) (at
 		}
 	}
 	return at, nil
+}
+
+// noteSettled notes how far the consumer slack has come, and measures what it has before it.
+func (w *Worker) noteSettled(ctx context.Context) error {
+	consumer, err := w.js.Consumer(ctx, w.store.Names.EventStream(), wire.SlackConsumer)
+	if err != nil {
+		return err
+	}
+	info := consumer.CachedInfo()
+	w.measureUntold(ctx, info)
+	return w.store.NoteSettled(ctx, info.AckFloor.Stream)
 }

@@ -66,17 +66,45 @@ func TestGetBrokenRecord(t *testing.T) {
 // R5: watch --wait publishes its request again when the store was lost, and gets its completion.
 func TestWaitThroughALostStore(t *testing.T) {
 	t.Parallel()
-	for name, stream := range map[string]string{"records": "KV_ORDER_WATCHES", "events": "ORDER_EVENTS"} {
+	all := []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "KV_ORDER_WATCHES", "ORDER_EVENTS", "KV_ORDER_SLACK", "KV_ORDER_ACCOUNTS"}
+	for name, tc := range map[string]struct {
+		streams []string
+		purge   bool
+		says    string // of the waiting
+		told    string // of doctor
+	}{
+		"records":          {[]string{"KV_ORDER_WATCHES"}, false, "it is published again", "what was watched before"},
+		"records, purged":  {[]string{"KV_ORDER_WATCHES"}, true, "it is published again", "what was watched before"},
+		"events":           {[]string{"ORDER_EVENTS"}, false, "", "events from before"},
+		"requests":         {[]string{"ORDER_REQUESTS"}, false, "", "requests that were published before"},
+		"requests, purged": {[]string{"ORDER_REQUESTS"}, true, "", ""},
+		"wake-ups":         {[]string{"ORDER_WAKEUPS"}, false, "", ""},
+		"wake-ups, purged": {[]string{"ORDER_WAKEUPS"}, true, "", ""},
+		"all":              {all, false, "it is published again", "what was watched before"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
 			p := d.wait(t, "order.later")
 			rig.ReadRecord(t, d.records(t), "order.later")
-			if err := d.nats.JS.DeleteStream(t.Context(), stream); err != nil {
-				t.Fatal(err)
+			rig.Eventually(t, rig.Patience, func() error {
+				_, err := d.records(t).Get(t.Context(), "store")
+				return err
+			})
+			for _, name := range tc.streams {
+				stream, err := d.nats.JS.Stream(t.Context(), name)
+				switch {
+				case err == nil && tc.purge:
+					err = stream.Purge(t.Context())
+				case err == nil:
+					err = d.nats.JS.DeleteStream(t.Context(), name)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-			if stream != "ORDER_EVENTS" {
-				p.Says(t, "it is published again")
+			if tc.says != "" {
+				p.Says(t, tc.says)
 			}
 			d.finish()
 			if code := p.Ends(t); code != 4 && code != 3 {
@@ -85,6 +113,13 @@ func TestWaitThroughALostStore(t *testing.T) {
 			if !strings.Contains(p.Text(), "partially_failed") {
 				t.Errorf("no completion in %s", p.Text())
 			}
+			rig.Eventually(t, rig.Patience, func() error {
+				doctor := strings.Join(strings.Fields(rig.CarryOut(t, d.env, "doctor").Out), " ") // it breaks lines
+				if n := strings.Count(doctor, "what workers had stored is gone since"); n != min(len(tc.told), 1) || !strings.Contains(doctor, tc.told) {
+					return fmt.Errorf("%d losses: %s", n, doctor)
+				}
+				return nil
+			})
 		})
 	}
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // asWorker says how to look at what this login may not look at.
@@ -65,11 +68,7 @@ func mayDo(uses events.Uses) string {
 
 // inboxes returns the prefixes of the subjects where answers may come to the login.
 func (d *doctor) inboxes() []string {
-	prefixes := []string{"_INBOX_" + d.config.Assets.ServicePrefix}
-	if user := d.config.NATS.User; subjectTokens.MatchString(user) {
-		prefixes = append(prefixes, "_INBOX_"+user) // as deploy/nats-permissions.conf gives each user its own
-	}
-	return append(slices.Compact(prefixes), strings.TrimSuffix(nats.InboxPrefix, "."))
+	return slices.Compact([]string{"_INBOX_" + d.config.Assets.ServicePrefix, d.config.NATS.InboxPrefix(), "_INBOX"})
 }
 
 // listenElsewhere connects anew with the first inbox prefix that the login may use.
@@ -80,7 +79,7 @@ func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(d.eventsConfig(), nc, x.time)
+		i, err := events.NewInspector(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}
@@ -105,8 +104,8 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	client, err := events.NewClient(x.nc, assetNames(d.config))
-	var status events.Status
+	client, err := events.NewClient(x.nc, serve.Names(d.config))
+	var status wire.Status
 	if err == nil {
 		status, err = client.Status(ctx)
 	}
@@ -142,7 +141,7 @@ func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
 }
 
 // counts says how many watches are as they must be.
-func (f *findings) counts(w events.WatchCount) {
+func (f *findings) counts(w wire.WatchCount) {
 	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
 	if !w.All {
 		open += "; there was no time to read all"
@@ -155,17 +154,17 @@ func (f *findings) counts(w events.WatchCount) {
 			"The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	}
 	if w.Unreadable > 0 {
-		f.add(levelProblem, "watches.unreadable", "", howMany(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
+		f.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
 			"Publish the requests of these orders again, under new ids: orderwatch list names those that workers have told of.")
 	}
 }
 
 // people tells of what people were not told.
-func (f *findings) people(p events.Untold) {
+func (f *findings) people(p wire.Untold) {
 	for _, trouble := range p.Troubles {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}
 	if p.Undelivered > 0 {
-		f.add(levelNote, "workers.undelivered", "", howMany(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+		f.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
 	}
 }

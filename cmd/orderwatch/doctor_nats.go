@@ -12,7 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -28,7 +30,7 @@ type seenInNATS struct {
 }
 
 // nats looks at everything in NATS.
-func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
+func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 	seen := &seenInNATS{}
 	if d.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
 		seen.server = skipped("nats.connection")
@@ -39,7 +41,7 @@ func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
 		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
 		return seen
 	}
-	login, err := natsLogin(d.config)
+	login, err := serve.Login(d.config)
 	if err != nil {
 		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
 		return seen
@@ -52,7 +54,7 @@ func (d *doctor) nats(ctx context.Context, clock *events.Clock) *seenInNATS {
 		}
 		return seen
 	}
-	i, err := events.NewInspector(d.eventsConfig(), nc, clock)
+	i, err := events.NewInspector(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, clock)
 	if err != nil {
 		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
@@ -83,16 +85,6 @@ func (s *seenInNATS) groups() (all []findingGroup) {
 type findingGroup struct {
 	name, check string
 	findings
-}
-
-// eventsConfig returns what of the configuration concerns NATS.
-func (d *doctor) eventsConfig() events.Config {
-	c := d.config
-	return events.Config{
-		Names: assetNames(c), Version: programVersion(), Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
-		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout,
-		Requests: events.RequestRules{TimeoutMax: c.Watch.TimeoutMax}, Timing: serveTiming().Timing,
-	}
 }
 
 // natsURL returns where NATS is. A server inside the worker's process is asked where it listens:
@@ -148,7 +140,7 @@ type natsExam struct {
 	nc    *nats.Conn
 	url   string
 	login []nats.Option
-	time  *events.Clock
+	time  *store.Clock
 	seen  *seenInNATS
 
 	stranger bool // the login is no worker's

@@ -9,7 +9,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // server looks at the server itself, and reports whether it makes sense to look further.
@@ -26,15 +29,15 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	took, version := time.Since(begin), x.nc.ConnectedServerVersion()
 	f.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+took.Round(time.Microsecond).String())
 	switch {
-	case !events.AtLeast(version, events.OldestServer):
+	case !store.AtLeast(version, store.OldestServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelProblem, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelProblem, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: it has no scheduled messages, and no worker starts with it.",
 		})
 		return false
-	case !events.AtLeast(version, events.RecommendedServer):
+	case !store.AtLeast(version, store.RecommendedServer):
 		*f = append(*f, finding{
-			Check: "nats.version", Level: levelWarning, Found: version, Wanted: events.RecommendedServer + " or later",
+			Check: "nats.version", Level: levelWarning, Found: version, Wanted: store.RecommendedServer + " or later",
 			Do: "Update nats-server: later versions mend scheduled messages.",
 		})
 	default:
@@ -42,9 +45,9 @@ func (d *doctor) server(ctx context.Context, x *natsExam) bool {
 	}
 	const recommended = 1 << 20
 	switch limit := x.nc.MaxPayload(); {
-	case limit < events.MinPayload:
+	case limit < watcher.MinPayload:
 		*f = append(*f, finding{
-			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", events.MinPayload, recommended),
+			Check: "nats.max_payload", Level: levelProblem, Found: fmt.Sprint(limit), Wanted: fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
 			Do: "Set max_payload in the server's configuration.",
 		})
 	case limit < recommended:
@@ -99,7 +102,7 @@ func limitFinding(l events.Limit) finding {
 	bytes := strings.HasSuffix(l.Name, "memory") || strings.HasSuffix(l.Name, "storage") || strings.HasSuffix(l.Name, "bytes")
 	show := func(n int64) string {
 		if bytes {
-			return showBytes(uint64(n))
+			return output.Bytes(uint64(n))
 		}
 		return fmt.Sprint(n)
 	}
@@ -181,18 +184,4 @@ func (d *doctor) permissions(ctx context.Context, x *natsExam) {
 			f.add(levelProblem, check, p.Subject, "denied", "Give it to the worker's user, as in deploy/nats-permissions.conf.")
 		}
 	}
-}
-
-// showBytes returns a size as people read it.
-func showBytes(n uint64) string {
-	const unit = 1 << 10
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	size, i := float64(n), 0
-	for size >= unit && i < len(units)-1 {
-		size, i = size/unit, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, units[i])
 }

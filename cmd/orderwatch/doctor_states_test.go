@@ -21,7 +21,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -236,7 +236,7 @@ type ward struct {
 // brokenList is what workers remember of a broken record.
 func brokenList(t *testing.T, order string, moved time.Time) []byte {
 	t.Helper()
-	list, err := json.Marshal([]events.BrokenRecord{{
+	list, err := json.Marshal([]wire.BrokenRecord{{
 		Order: watcher.Order{ProjectID: rig.Project, Name: order}, WatchID: "w_1", Since: time.Now().Add(-time.Hour), Reason: "it is none that a worker wrote",
 		Requests: []string{"build-1"}, MovedAt: moved,
 	}})

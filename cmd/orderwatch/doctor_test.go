@@ -22,8 +22,8 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // permissionRules returns nats-permissions.conf with passwords.
@@ -284,10 +284,10 @@ func TestDoctorBroken(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
+				p.store(t, "_ACCOUNTS", "hold."+login.Token{}.Login()+".cn-north-4", hold)
 			},
 			want: []clinic.Finding{
-				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd["},
+				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd"},
 				{Check: "modelarts.login", Level: "note", Found: "was not asked: ModelArts refuses the account's login"},
 				{Check: "modelarts.token", Level: "warning", Found: "24 hours"},
 			},

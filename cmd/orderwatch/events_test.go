@@ -102,7 +102,7 @@ func TestEventsCommandOfAttention(t *testing.T) {
 	}{
 		{"--kind attention", map[string]int{"": 5, "  attention  " + rig.Project + "/order.a  ": 3, "  attention  " + rig.Project + "  credentials  401": 1}},
 		{"--kind attention " + rig.Project, map[string]int{
-			"": 5, "order.a  blind  this order cannot be read (ModelArts.50005000: Internal\uFFFD[2J server error)": 1,
+			"": 5, "order.a  blind  this order cannot be read (ModelArts.50005000: Internal\uFFFD server error)": 1,
 			"order.a  vanished  createNode os-node-2, last seen processing": 1, "order.a.b  unknown_status  the item may go on": 1,
 		}},
 		{rig.Project, map[string]int{"": 5}},

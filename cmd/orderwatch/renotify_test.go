@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
-	"github.com/orderwatch/orderwatch/events"
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/events/wire"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -51,7 +51,7 @@ func TestRenotify(t *testing.T) {
 	posted("C0ONCALL", 1, "Sent again* by ann at ")
 
 	got = rig.CarryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
-	var done events.Renotified
+	var done wire.Renotified
 	if err := json.Unmarshal([]byte(got.Out), &done); err != nil || got.Code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
 		t.Errorf("renotify -o json: %d %v %s%s", got.Code, err, got.Out, got.Err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -93,7 +93,7 @@ func TestStatusPerson(t *testing.T) {
 		if err := schematest.Validate(compiled, []byte(out)); code != 0 || err != nil || strings.ContainsAny(out, "\x1b\u202e") {
 			t.Fatalf("exit code %d: %v in %q", code, err, out)
 		}
-		var s events.Status
+		var s wire.Status
 		if err := json.Unmarshal([]byte(out), &s); err != nil || len(s.Held) != 1 || s.Workers == nil || s.Workers.Present != 2 {
 			return fmt.Errorf("%v in %q", err, out)
 		}

@@ -19,7 +19,7 @@ func TestWatchOnTerminal(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
-		{env: []string{"TERM=xterm"}, has: []string{"[====", "1 of 2 items ended", "\x1b[31mpartially_failed\x1b[0m", "about failed\uFFFD[31m"}},
+		{env: []string{"TERM=xterm"}, has: []string{"[====", "1 of 2 items ended", "\x1b[31mpartially_failed\x1b[0m", "about failed\uFFFD"}},
 		{env: []string{"TERM=xterm", "NO_COLOR=1"}, has: []string{"[====", ": partially_failed: 1 of 2"}, hasNot: []string{"\x1b[31m"}},
 		{env: []string{"TERM=dumb"}, has: []string{": partially_failed: 1 of 2"}, hasNot: []string{"\x1b", "[==="}},
 		{env: []string{"TERM=xterm"}, args: []string{"-o", "json"}, has: []string{`{"specversion":"1.0"`}, hasNot: []string{"\x1b", "[==="}},

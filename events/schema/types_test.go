@@ -8,36 +8,36 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // types are what the program reads and writes as JSON, by the names of the schemas.
 var types = map[string]reflect.Type{
-	"request":         reflect.TypeFor[events.WatchRequest](),
-	"watch-request":   reflect.TypeFor[events.WatchRequest](),
+	"request":         reflect.TypeFor[wire.WatchRequest](),
+	"watch-request":   reflect.TypeFor[wire.WatchRequest](),
 	"completed":       reflect.TypeFor[watcher.Completion](),
 	"progressed":      reflect.TypeFor[watcher.Progress](),
-	"rejected":        reflect.TypeFor[events.Rejection](),
+	"rejected":        reflect.TypeFor[wire.Rejection](),
 	"attention":       reflect.TypeFor[watcher.Attention](),
-	"watch-response":  reflect.TypeFor[events.Accepted](),
+	"watch-response":  reflect.TypeFor[wire.Accepted](),
 	"get-request":     reflect.TypeFor[watcher.Order](),
 	"get-response":    reflect.TypeFor[watcher.Snapshot](),
-	"list-request":    reflect.TypeFor[events.ListQuery](),
-	"list-response":   reflect.TypeFor[events.ListAnswer](),
-	"cancel-request":  reflect.TypeFor[events.CancelRequest](),
+	"list-request":    reflect.TypeFor[wire.ListQuery](),
+	"list-response":   reflect.TypeFor[wire.ListAnswer](),
+	"cancel-request":  reflect.TypeFor[wire.CancelRequest](),
 	"cancel-response": reflect.TypeFor[watcher.Snapshot](),
 	"poll-request":    reflect.TypeFor[watcher.Order](),
 	"poll-response":   reflect.TypeFor[watcher.Snapshot](),
-	"service-error":   reflect.TypeFor[events.ServiceError](),
+	"service-error":   reflect.TypeFor[wire.ServiceError](),
 
 	"order-attention":   reflect.TypeFor[watcher.OrderAttention](),
 	"undelivered":       reflect.TypeFor[watcher.UndeliveredMessage](),
 	"again":             reflect.TypeFor[watcher.Again](),
-	"renotify-request":  reflect.TypeFor[events.RenotifyRequest](),
-	"renotify-response": reflect.TypeFor[events.Renotified](),
+	"renotify-request":  reflect.TypeFor[wire.RenotifyRequest](),
+	"renotify-response": reflect.TypeFor[wire.Renotified](),
 	"status-request":    reflect.TypeFor[struct{}](),
-	"status-response":   reflect.TypeFor[events.Status](),
+	"status-response":   reflect.TypeFor[wire.Status](),
 }
 
 // TestTypes holds that the schemas have every field of the Go types, of the right type, and no

@@ -227,13 +227,13 @@ func TestFaultPoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, trace := range []string{"FAULT_", "fault point", "events.passed", "events.ArmFault", "poll.answered"} {
+	for _, trace := range []string{"FAULT_", "fault point", "store.Passed", "store.ArmFault", "poll.answered"} {
 		if bytes.Contains(program, []byte(trace)) {
 			t.Errorf("the program that is shipped contains %q", trace)
 		}
 	}
-	if symbols, err := exec.Command("go", "tool", "nm", plain).Output(); err != nil || !bytes.Contains(symbols, []byte("events.NewWorker")) || bytes.Contains(symbols, []byte("events.passed")) {
-		t.Errorf("the program that is shipped has the symbol events.passed, or its symbols cannot be read: %v", err)
+	if symbols, err := exec.Command("go", "tool", "nm", plain).Output(); err != nil || !bytes.Contains(symbols, []byte("events.New")) || bytes.Contains(symbols, []byte("store.Passed")) {
+		t.Errorf("the program that is shipped has the symbol store.Passed, or its symbols cannot be read: %v", err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -102,8 +102,8 @@ func TestNatsToolContract(t *testing.T) {
 	if w.State != watcher.Watching || w.OrderName != order.Name || len(w.Requests) != 1 || w.Requests[0].ID != "build-771" {
 		t.Errorf("get shows %+v", w)
 	}
-	var page events.ListAnswer
-	site.request(t, "list", events.ListQuery{State: watcher.Watching, Label: "env=prod"}, &page)
+	var page wire.ListAnswer
+	site.request(t, "list", wire.ListQuery{State: watcher.Watching, Label: "env=prod"}, &page)
 	if len(page.Watches) != 1 || page.Watches[0].WatchID != w.WatchID {
 		t.Errorf("list shows %+v", page)
 	}
@@ -112,11 +112,11 @@ func TestNatsToolContract(t *testing.T) {
 	if polled.WatchID != w.WatchID {
 		t.Errorf("poll answers %+v", polled)
 	}
-	site.request(t, "cancel", events.CancelRequest{Order: order, By: "alice", Reason: "not needed"}, &cancelled)
+	site.request(t, "cancel", wire.CancelRequest{Order: order, By: "alice", Reason: "not needed"}, &cancelled)
 	if cancelled.WatchID != w.WatchID {
 		t.Errorf("cancel answers %+v", cancelled)
 	}
-	var accepted events.Accepted
+	var accepted wire.Accepted
 	site.request(t, "watch", watcher.Order{ProjectID: rig.Project, Name: "order.succeeded"}, &accepted)
 	if accepted.State != "watching" || accepted.RequestID == "" {
 		t.Errorf("watch answers %+v", accepted)
@@ -276,7 +276,7 @@ func TestNatsToolShellWaits(t *testing.T) {
 			}
 			return errors.New("not watched")
 		})
-		site.request(t, "cancel", events.CancelRequest{Order: order, By: by}, &w)
+		site.request(t, "cancel", wire.CancelRequest{Order: order, By: by}, &w)
 	}
 	site.tool(t, "pub", "-J", "orders.watch", fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"build-1"}`, rig.Project, order.Name))
 	cancel("alice")

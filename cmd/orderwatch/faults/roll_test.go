@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -159,7 +159,7 @@ func (l *load) awaitHeaders(t *testing.T, js jetstream.JetStream, want int) {
 			if w.State != watcher.Watching {
 				return fmt.Errorf("%s is %s", w.Order, w.State)
 			}
-			if m.Header.Get(events.RecordHeader) != "" {
+			if m.Header.Get(store.RecordHeader) != "" {
 				got++
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
 // A slackChance lets Slack's calls meet faults that a seed draws, until it is calm.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 

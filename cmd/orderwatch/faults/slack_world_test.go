@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
-	"github.com/orderwatch/orderwatch/notify"
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/routes"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -225,6 +226,6 @@ func (w *slackWorld) outputs() []byte {
 }
 
 // summary returns what people are to be told of a watch.
-func (w *slackWorld) summary(c watcher.Completion) notify.Message {
-	return notify.Summarize(c, notify.Options{Mention: "here", File: w.files, Secrets: []string{slackToken, modelArtsToken}})
+func (w *slackWorld) summary(c watcher.Completion) message.Message {
+	return message.Summarize(c, message.Options{Mention: routes.Mention("here"), File: w.files, Secrets: message.HideSecrets(slackToken, modelArtsToken)})
 }

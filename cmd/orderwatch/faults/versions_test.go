@@ -195,9 +195,9 @@ func changeRecord(t *testing.T, bucket jetstream.KeyValue, order, field string, 
 func buildWithoutHeader(t *testing.T) string {
 	t.Helper()
 	return buildChanged(t, map[string][2]string{
-		"events/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))", "_ = strconv.Itoa"},
-		"watcher/record.go": {"case w.Schema < 1:", "case w.Schema < 0:"},
-		"watcher/intake.go": {"w.Wakeup = highest + 1", "_ = highest"},
+		"events/store/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))", "_ = strconv.Itoa"},
+		"watcher/record.go":       {"case w.Schema < 1:", "case w.Schema < 0:"},
+		"watcher/intake.go":       {"w.Wakeup = highest + 1", "_ = highest"},
 	})
 }
 

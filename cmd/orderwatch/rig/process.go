@@ -3,10 +3,12 @@ package rig
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,16 +90,25 @@ func (p *Process) Terminate(t testing.TB) (code int, took time.Duration) {
 	return p.Command.ProcessState.ExitCode(), time.Since(begin)
 }
 
-// FreeAddr returns an address on which nobody listens.
+// FreeAddr returns an address on which nobody listens. Its port is below those that systems give to connections, so
+// that no connection has it while a server that is restarted wants it again.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if _, before := addrs.LoadOrStore(addr, true); before {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+var addrs sync.Map // those that FreeAddr returned
 
 // Says waits until the process has printed the text.
 func (p *Process) Says(t *testing.T, text string) {

@@ -1,0 +1,103 @@
+package link
+
+import (
+	"fmt"
+	"log/slog"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Connect connects to NATS so that the connection outlives any outage: it is made in the
+// background if no server answers yet, it reconnects for ever, and refused credentials are tried
+// again too, since they may be rotated. login says how to log in and where else to differ.
+func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
+	failures := NewFailures(log, url)
+	var made atomic.Pointer[nats.Conn]
+	options := append([]nats.Option{
+		nats.Name("orderwatch"),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectJitter(200*time.Millisecond, 500*time.Millisecond),
+		nats.IgnoreAuthErrorAbort(),
+		nats.PingInterval(10 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(2 * time.Second), // nats.go may hold up the end of the process for as long
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("disconnected from NATS; reconnecting until it is back", "err", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failures.Tell(err) }),
+		nats.ReconnectToServer(func([]nats.Server, nats.ServerInfo) (*nats.Server, time.Duration) {
+			if nc := made.Load(); nc != nil {
+				go failures.tellLast(nc) // nats.go holds the connection's lock here
+			}
+			return nil, 0 // it chooses by itself
+		}),
+	}, login...)
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	made.Store(nc)
+	return nc, nil
+}
+
+// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe
+// for concurrent use.
+type Failures struct {
+	log *slog.Logger
+	url string
+
+	mu   sync.Mutex
+	told map[string]time.Time // by the cause, which names the server where one is known
+}
+
+// NewFailures returns failures to connect to the servers at the URL, which the log names.
+func NewFailures(log *slog.Logger, url string) *Failures { return &Failures{log: log, url: url} }
+
+// maxCauses bounds what is remembered of causes.
+const maxCauses = 100
+
+// tellLast logs why the last try failed where a server took the connection, but then did not serve it:
+// nats.go calls no handler then. A refused login is logged by the handler of errors.
+func (f *Failures) tellLast(nc *nats.Conn) {
+	if err := nc.LastError(); err != nil && !nc.IsConnected() && !Refused(err) {
+		f.Tell(err)
+	}
+}
+
+// Tell logs why a try failed, unless the same was logged within the last minute.
+func (f *Failures) Tell(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	cause := causeOf(err)
+	if at, told := f.told[cause]; told && time.Since(at) < time.Minute {
+		return
+	}
+	if f.told == nil || len(f.told) >= maxCauses {
+		f.told = make(map[string]time.Time)
+	}
+	f.told[cause] = time.Now()
+	attributes := []any{"servers", f.url, "err", err}
+	if do := connectHint(err); do != "" {
+		attributes = append(attributes, "do", do)
+	}
+	f.log.Warn("cannot connect to NATS; trying again until it works", attributes...)
+}
+
+// ownPort finds the client's address in an error of a connection. It differs each time.
+var ownPort = regexp.MustCompile(`\S+:\d+->`)
+
+func causeOf(err error) string { return ownPort.ReplaceAllString(err.Error(), "") }

@@ -1,0 +1,9 @@
+// Package link connects to NATS and pulls messages from a consumer. It knows nothing of orderwatch's
+// subjects and streams.
+//
+// It promises two things. A connection of [Connect] outlives every outage, and its log says why there is
+// none. A [Puller] notices within two heartbeats that its pulls are lost, and never takes a message of a
+// stream for a word of the server.
+//
+// Read connect.go first, then refusal.go (what an error of the connection means), then pull.go.
+package link

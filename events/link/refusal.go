@@ -1,0 +1,74 @@
+package link
+
+import (
+	"errors"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connectHint returns what may mend a connection that cannot be made; empty where the error says it.
+func connectHint(err error) string {
+	if MayWantTLSFirst(err) {
+		return TLSFirstHint
+	}
+	return Limit(err)
+}
+
+// TLSFirstHint says what to do where [MayWantTLSFirst] holds.
+const TLSFirstHint = "the server took the connection and said nothing; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
+
+// MayWantTLSFirst reports whether the error of a connection is that of a server which waits for the TLS handshake
+// before it says a word: it ends the connection, or the client does, whichever has less patience.
+func MayWantTLSFirst(err error) bool {
+	operation, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout()
+}
+
+// Denied reports whether an error of the connection says that a permission is missing. It shows
+// nowhere else: the publish or the request itself just times out.
+func Denied(err error) bool { return errors.Is(err, nats.ErrPermissionViolation) }
+
+// Refused reports whether an error of the connection says that the server does not accept the
+// login, or no longer. nats.go tells each refusal so while it goes on reconnecting.
+func Refused(err error) bool {
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// violation finds what an error says that was denied.
+var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+
+// Violation returns the subject of an error that [Denied] holds for, and whether it was to be subscribed to, not
+// published on. ok is false where the error names none.
+func Violation(err error) (subject string, subscribing, ok bool) {
+	found := violation.FindStringSubmatch(err.Error())
+	if found == nil {
+		return "", false, false
+	}
+	return found[2], strings.EqualFold(found[1], "subscription"), true
+}
+
+// Limit returns what to do about a limit of the account or the server that the error names; empty where it
+// names none.
+func Limit(err error) string {
+	text := strings.ToLower(err.Error())
+	switch {
+	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded), strings.Contains(text, "maximum subscriptions exceeded"):
+		return "the account's or the user's limit of subscriptions is met; raise it (a worker needs about 30)"
+	case errors.Is(err, nats.ErrMaxAccountConnectionsExceeded), strings.Contains(text, "maximum account active connections exceeded"):
+		return "the account's limit of connections is met; raise it, or end other clients"
+	case errors.Is(err, nats.ErrMaxConnectionsExceeded), strings.Contains(text, "maximum connections exceeded"):
+		return "the server's limit of connections is met; raise max_connections"
+	case strings.Contains(text, "maximum payload"):
+		return "the server's max_payload was lowered"
+	}
+	return ""
+}

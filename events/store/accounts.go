@@ -1,0 +1,400 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Accounts is what the workers on one NATS account tell each other through the bucket
+// ORDER_ACCOUNTS: under worker.<id>, every two seconds, that they work, and about which order they were
+// answered last; and under hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It
+// is safe for concurrent use.
+//
+// A worker counts until it was not heard of for a few seconds, by this process's clock, in which the
+// bucket could be read.
+type Accounts struct {
+	log     *slog.Logger
+	store   *Store
+	clock   *Clock
+	id      string // of this worker
+	version string // of its program
+	told    chan struct{}
+
+	mu       sync.Mutex
+	holds    map[string]Held
+	workers  map[string]presence      // the others
+	answered map[string]watcher.Order // by account: this worker's
+	sign     uint64                   // the revision of this worker's last one
+	current  bool                     // whether the last look showed it: whoever answered is not behind
+
+	blind atomic.Bool // the bucket cannot be read
+}
+
+var _ watcher.Accounts = (*Accounts)(nil)
+
+// A Held is a hold as it is stored.
+type Held struct {
+	watcher.Hold
+	Revision watcher.Revision
+}
+
+// A presence is the last sign of another worker.
+type presence struct {
+	revision uint64
+	seen     time.Time // by this process's clock
+	version  string    // of its program; empty where its release does not tell
+	answered map[string]watcher.Order
+}
+
+// A sign is what a worker says of itself. Releases before this one wrote an empty one.
+type sign struct {
+	Version  string                   `json:"version,omitempty"`
+	Answered map[string]watcher.Order `json:"answered,omitempty"` // by account: the order it was answered about last
+}
+
+// Keys of the bucket begin so.
+const (
+	HoldKeys   = "hold."
+	workerKeys = "worker."
+)
+
+func newAccounts(s *Store) *Accounts {
+	return &Accounts{
+		version: wire.Semantic(s.Version), log: s.log, clock: s.Clock, id: nuid.Next(), told: make(chan struct{}, 1), store: s,
+		holds: make(map[string]Held), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
+	}
+}
+
+// LookAtWorkers returns how many workers there are, and the holds that stand, by their account's key, as the bucket
+// shows them now. This process is none of them.
+func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, err error) {
+	a := newAccounts(s)
+	if err := a.look(ctx); err != nil {
+		return 0, nil, err
+	}
+	holds = make(map[string]watcher.Hold)
+	for key, h := range a.Standing() {
+		if h.Stands() {
+			holds[key] = h.Hold
+		}
+	}
+	return a.Workers() - 1, holds, nil
+}
+
+// ID returns the id of this worker.
+func (a *Accounts) ID() string { return a.id }
+
+// Now returns the server's time, by which holds are judged.
+func (a *Accounts) Now() time.Time { return a.clock.Now() }
+
+// Blind reports whether the bucket cannot be read at the moment.
+func (a *Accounts) Blind() bool { return a.blind.Load() }
+
+// Workers returns how many workers there are, with this one.
+func (a *Accounts) Workers() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return 1 + len(a.workers)
+}
+
+// Hold returns the hold under the key, as far as this worker knows.
+func (a *Accounts) Hold(key string) (watcher.Hold, watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.holds[key]
+	return h.Hold, h.Revision
+}
+
+// SetHold stores the hold for all workers.
+func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, revision watcher.Revision) error {
+	encoded, err := json.Marshal(hold)
+	if err != nil {
+		return err
+	}
+	sequence, err := a.write(ctx, HoldKeys+key, encoded, uint64(revision))
+	switch {
+	case err == nil:
+		a.set(key, hold, watcher.Revision(sequence))
+		return nil
+	case errors.Is(err, watcher.ErrConflict), underWay(err):
+		a.reread(ctx, key)
+		return fmt.Errorf("%w (%w)", watcher.ErrConflict, err)
+	}
+	a.set(key, hold, revision) // until the bucket has a later one
+	return err
+}
+
+// Forget deletes what is kept of a hold.
+func (a *Accounts) Forget(ctx context.Context, key string, revision watcher.Revision) error {
+	sequence, err := a.write(ctx, HoldKeys+key, nil, uint64(revision))
+	if err != nil {
+		a.reread(ctx, key)
+		return err
+	}
+	a.set(key, watcher.Hold{}, watcher.Revision(sequence))
+	return nil
+}
+
+// reread takes the hold from the server that writes.
+func (a *Accounts) reread(ctx context.Context, key string) {
+	names := a.store.Names
+	m, err := a.store.Last(ctx, names.AccountStream(), names.Account(HoldKeys+key))
+	var hold watcher.Hold
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
+		return // the next look will tell
+	}
+	a.set(key, hold, watcher.Revision(m.Sequence))
+}
+
+func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.holds[key] = Held{hold, revision}
+}
+
+// update notes a hold that is later than the one that is known. A worker that begins finds it in
+// force, or another has begun it.
+func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revision) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.holds[key]
+	if revision <= before.Revision {
+		return
+	}
+	a.holds[key] = Held{hold, revision}
+	if hold.Stands() && !before.Hold.Stands() {
+		a.log.Warn("modelarts account is held, as another worker found", "account", key, "kind", hold.Kind, "until", hold.Until, "err", hold.Reason)
+	}
+}
+
+// subject returns where a value of the key is published.
+func (a *Accounts) subject(key string) string { return a.store.Names.Write(a.store.Names.Account(key)) }
+
+// write stores a value in the bucket; without one it marks the key as deleted. revision is the
+// key's last one.
+func (a *Accounts) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	m := &nats.Msg{Subject: a.subject(key), Data: value}
+	if value == nil {
+		m.Header = nats.Header{"KV-Operation": {"DEL"}}
+	}
+	return a.store.Publish(ctx, a.store.Names.AccountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
+}
+
+// Begin makes this worker known to the others, and them to it, before it asks for anything.
+func (a *Accounts) Begin(ctx context.Context) error {
+	a.greet(ctx)
+	return a.look(ctx)
+}
+
+// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes
+// its leave.
+func (a *Accounts) Run(ctx context.Context) {
+	timing := a.store.Timing
+	if listening, err := a.listen(); err == nil {
+		defer listening.Unsubscribe()
+	}
+	greeted, blind, told := a.clock.local(), false, false
+	for ctx.Err() == nil {
+		if now := a.clock.local(); now.Sub(greeted) >= timing.WorkerSign {
+			a.greet(ctx)
+			greeted = now
+		}
+		switch err := a.look(ctx); {
+		case err != nil && ctx.Err() == nil:
+			if !told && a.store.JS.Conn().IsConnected() {
+				a.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
+				told = true
+			}
+			blind = true
+		case blind: // nor could the others give a sign
+			a.meetAgain()
+			blind, told = false, false
+		default:
+			a.forget()
+		}
+		a.blind.Store(blind)
+		select {
+		case <-a.told:
+		case <-time.After(timing.AccountsEvery):
+		case <-ctx.Done():
+		}
+	}
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	a.store.Publish(bye, a.store.Names.AccountStream(), m) // where it fails the others notice a little later
+}
+
+// listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
+// subscribe it is looked at a little later.
+func (a *Accounts) listen() (*nats.Subscription, error) {
+	return a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
+		select {
+		case a.told <- struct{}{}:
+		default: // it is going to look
+		}
+	})
+}
+
+// Answered notes it; it is told with the next sign.
+func (a *Accounts) Answered(key string, order watcher.Order) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answered[key] = order
+}
+
+// LastAnswered returns what the worker said whose sign is the latest of those that said so.
+func (a *Accounts) LastAnswered(key string) (order watcher.Order, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	latest := uint64(0)
+	for _, w := range a.workers {
+		if o, said := w.answered[key]; said && w.revision > latest {
+			order, ok, latest = o, true, w.revision
+		}
+	}
+	return order, ok
+}
+
+// greet says that this worker works.
+func (a *Accounts) greet(ctx context.Context) {
+	a.mu.Lock()
+	encoded, err := json.Marshal(sign{Version: a.version, Answered: a.answered})
+	a.mu.Unlock()
+	if err != nil {
+		panic("events: " + err.Error()) // only texts are ever rendered
+	}
+	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: encoded}
+	sequence, err := a.store.Publish(ctx, a.store.Names.AccountStream(), m)
+	if err != nil {
+		a.log.Debug("sign of this worker not stored", "err", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sign, a.current = sequence, false
+}
+
+// look reads the whole bucket, which has a few keys.
+func (a *Accounts) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.store.Timing.Request)
+	defer cancel()
+	names := a.store.Names
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.JS, names.AccountStream(), []string{names.Account(">")})
+	if err != nil {
+		return fmt.Errorf("read what workers share: %w", err)
+	}
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read what workers share: %w", err)
+		}
+		a.take(m)
+	}
+	return ctx.Err() // an answer that does not come ends the messages without an error
+}
+
+// take takes one value of the bucket.
+func (a *Accounts) take(m *jetstream.RawStreamMsg) {
+	key := strings.TrimPrefix(m.Subject, a.store.Names.Account(""))
+	if id, ok := strings.CutPrefix(key, workerKeys); ok {
+		a.meet(id, m)
+	}
+	if account, ok := strings.CutPrefix(key, HoldKeys); ok {
+		var hold watcher.Hold
+		if len(m.Data) > 0 {
+			if err := json.Unmarshal(m.Data, &hold); err != nil {
+				a.log.Warn("a hold cannot be read; only orderwatch may write here", "key", key, "err", err)
+				return
+			}
+		}
+		a.update(account, hold, watcher.Revision(m.Sequence))
+	}
+}
+
+// meet notes a sign of another worker: one that is new here, and not old.
+func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
+	now := a.clock.local()
+	var said sign
+	_ = json.Unmarshal(m.Data, &said) // a sign that cannot be read is one
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, known := a.workers[id]
+	switch {
+	case id == a.id:
+		a.current = m.Sequence >= a.sign
+	case len(m.Data) == 0:
+		delete(a.workers, id)
+	case known && m.Sequence == before.revision:
+	case known || a.clock.Now().Sub(m.Time) < a.store.Timing.WorkerGone:
+		a.workers[id] = presence{m.Sequence, now, said.Version, said.Answered}
+	}
+}
+
+// Count returns how many workers there are, with this one, which has the version.
+func (a *Accounts) Count(version string) *wire.WorkerCount {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := &wire.WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
+	for _, other := range a.workers {
+		if wire.Semantic(other.version) == other.version {
+			c.Versions[other.version]++
+		}
+	}
+	return c
+}
+
+// meetAgain takes all others for present.
+func (a *Accounts) meetAgain() {
+	now := a.clock.local()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, last := range a.workers {
+		a.workers[id] = presence{last.revision, now, last.version, last.answered}
+	}
+}
+
+// forget forgets workers that gave no sign for too long, unless whoever answered may be behind.
+func (a *Accounts) forget() {
+	now := a.clock.local()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.current {
+		return
+	}
+	for id, last := range a.workers {
+		if now.Sub(last.seen) > a.store.Timing.WorkerGone {
+			delete(a.workers, id)
+		}
+	}
+}
+
+// Standing returns the holds that are stored, by key, those among them that are over.
+func (a *Accounts) Standing() map[string]Held {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	standing := make(map[string]Held)
+	for key, h := range a.holds {
+		if h.Kind != "" {
+			standing[key] = h
+		}
+	}
+	return standing
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A listed is a watch that is to be on the page.
+type listed struct {
+	watchID string
+	order   watcher.Order
+}
+
+// List returns a page of watches. It reads all records of the projects that are asked for: there is
+// no other order in the bucket than that of their writing.
+func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Policy) (wire.ListAnswer, error) {
+	page, err := s.newest(ctx, q)
+	if err != nil {
+		return wire.ListAnswer{}, err
+	}
+	answer := wire.ListAnswer{Watches: []watcher.Snapshot{}}
+	if len(page) > q.Limit {
+		page = page[:q.Limit]
+		answer.Cursor = page[q.Limit-1].watchID
+	}
+	size, limit := 0, s.Limit()/8*7
+	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" {
+		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID); err != nil {
+			return wire.ListAnswer{}, err
+		}
+		encoded, err := json.Marshal(answer.Broken)
+		if err != nil {
+			return wire.ListAnswer{}, err
+		}
+		size = len(encoded)
+	}
+	for i, l := range page {
+		w, _, err := s.Read(ctx, l.order)
+		if errors.Is(err, watcher.ErrNoRecord) || errors.Is(err, watcher.ErrBroken) || err == nil && (w.ID != l.watchID || w.MovedAside() != nil) {
+			continue // deleted, or watched anew, just now; or among the broken ones
+		}
+		if errors.Is(err, watcher.ErrNewerSchema) {
+			answer.Unreadable++
+			continue
+		}
+		if err != nil {
+			return wire.ListAnswer{}, err
+		}
+		row := policy.Snapshot(w).Brief()
+		encoded, err := json.Marshal(row)
+		if err != nil {
+			return wire.ListAnswer{}, err
+		}
+		if size += len(encoded) + 1; (size > limit || !s.Fits(ctx, size)) && i > 0 {
+			answer.Cursor = page[i-1].watchID
+			break
+		}
+		answer.Watches = append(answer.Watches, row)
+	}
+	return answer, nil
+}
+
+// brokenKey is the key of the list of broken records in the bucket.
+const brokenKey = "broken"
+
+// BrokenList returns what is remembered of broken records, oldest first, and its revision; 0 where nothing is.
+func (s *Store) BrokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
+	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if json.Unmarshal(m.Data, &list) != nil {
+		list = nil // it is found anew
+	}
+	return list, m.Sequence, nil
+}
+
+// SetBrokenList remembers the list, expecting its last revision.
+func (s *Store) SetBrokenList(ctx context.Context, list []wire.BrokenRecord, revision uint64) error {
+	encoded, err := json.Marshal(list)
+	if err == nil {
+		_, err = s.Put(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey), encoded, revision)
+	}
+	return err
+}
+
+// brokenOf returns what is remembered of the project's broken records; of all where it is empty.
+func (s *Store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRecord, error) {
+	list, _, err := s.BrokenList(ctx)
+	if projectID != "" {
+		list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool { return b.ProjectID != projectID })
+	}
+	return list, err
+}
+
+// newest returns the watches of the page and, where there are more, one of the next; newest first.
+func (s *Store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) {
+	subjects := ""
+	if q.ProjectID != "" {
+		subjects = s.Names.Record(q.ProjectID + ".>")
+	}
+	prefix := s.Names.Record("")
+	var page []listed
+	most, least := q.Limit+1, "" // least: a full page has only newer ones
+	for from, done := uint64(1), false; !done; {
+		var err error
+		from, done, err = s.SomeRecords(ctx, subjects, from, func(m *jetstream.RawStreamMsg) error {
+			head, ok := readHead(m.Data)
+			order, isOrder := wire.OrderOf(m.Subject, prefix)
+			if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {
+				return nil
+			}
+			page = append(page, listed{head.WatchID, order})
+			if len(page) >= 2*most {
+				if page = sortPage(page, most); len(page) == most {
+					least = page[most-1].watchID
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sortPage(page, most), nil
+}
+
+// sortPage brings the newest to the front, and leaves out what is beyond the page, and what is there
+// twice: a record that is rewritten while the bucket is read comes again at its new place.
+func sortPage(page []listed, most int) []listed {
+	slices.SortFunc(page, func(a, b listed) int { return cmp.Compare(b.watchID, a.watchID) }) // ids sort by time
+	page = slices.Compact(page)
+	return page[:min(most, len(page))]
+}
+
+// wants reports whether the record is one that the question asks for.
+func wants(q wire.ListQuery, h head, record []byte) bool {
+	if q.Cursor != "" && h.WatchID >= q.Cursor || q.State != "" && (h.State == watcher.Ended) != (q.State == watcher.Ended) {
+		return false
+	}
+	if q.Label == "" {
+		return true
+	}
+	w, err := watcher.DecodeWatch(record)
+	if err != nil {
+		return false
+	}
+	key, value, _ := strings.Cut(q.Label, "=")
+	return w.Labelled(key, value)
+}
+
+// A head is what a list asks of every record.
+type head struct {
+	State   watcher.State `json:"state"`
+	WatchID string        `json:"watch_id"`
+}
+
+// readHead reads what stands at the beginning of a record, or wherever it stands. Markers of deletion
+// have none.
+func readHead(record []byte) (h head, ok bool) {
+	if len(record) == 0 {
+		return head{}, false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(record))
+	decoder.Token() // {
+	for range 3 {
+		name, err := decoder.Token()
+		if err != nil {
+			break
+		}
+		var to any = new(json.RawMessage)
+		switch name {
+		case "state":
+			to = &h.State
+		case "watch_id":
+			to = &h.WatchID
+		}
+		if decoder.Decode(to) != nil {
+			break
+		}
+	}
+	if h.State == "" || h.WatchID == "" {
+		h = head{}
+		_ = json.Unmarshal(record, &h) // what can be read of it
+	}
+	return h, h.WatchID != ""
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A payload is the largest message that the server takes. A server whose limit is changed while it runs does
+// not tell its clients, and closes the connection of one that sends more: the library then gives the
+// connection up. So whoever is to send a large message asks anew before. It is safe for concurrent use.
+type payload struct {
+	nc *nats.Conn
+
+	asking sync.Mutex // held while the server is asked
+
+	mu      sync.Mutex
+	found   int       // by the last question; 0 before the first
+	session uint64    // the reconnects before it was asked
+	server  string    // that was asked
+	asked   time.Time // by the process's clock; with server, of whoever holds asking
+}
+
+const (
+	// payloadPause is how long an answer counts for whoever is to send a large message.
+	payloadPause = 2 * time.Second
+	// payloadEvery is how long it counts where nobody sends one.
+	payloadEvery = time.Minute
+)
+
+// limit returns the limit in bytes, as far as it is known.
+func (p *payload) limit() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := int(p.nc.MaxPayload())
+	if p.found > 0 && p.session == p.nc.Stats().Reconnects {
+		limit = min(limit, p.found) // the connection knows of what the server said at its beginning
+	}
+	return limit
+}
+
+// fits reports whether a message of so many bytes may be sent; a large one only after the server was asked.
+func (p *payload) fits(ctx context.Context, size int) bool {
+	if size > watcher.MinPayload/2 {
+		p.refresh(ctx, payloadPause)
+	}
+	return size <= p.limit()
+}
+
+// keep asks now and then, also where no large message is sent: whoever could not send the largest that a watch
+// needs is to say so before. Where the server takes too little, keep asks at each call.
+func (p *payload) keep(ctx context.Context) {
+	pause := payloadEvery
+	if p.limit() < watcher.MinPayload {
+		pause = payloadPause
+	}
+	p.refresh(ctx, pause)
+}
+
+// refresh asks the server what it takes now, by a connection of its own, unless that was done within the pause.
+// Where there is no answer, what was known before counts.
+func (p *payload) refresh(ctx context.Context, pause time.Duration) {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	server, session := p.nc.ConnectedUrl(), p.nc.Stats().Reconnects
+	if server == "" || server == p.server && session == p.session && time.Since(p.asked) < pause {
+		return
+	}
+	p.server, p.asked = server, time.Now()
+	limit, err := askPayload(ctx, p.nc.Opts, server)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.found, p.session = limit, session
+	}
+}
+
+// askPayload connects to the server with the options and returns what it takes.
+func askPayload(ctx context.Context, options nats.Options, server string) (int, error) {
+	options.Url, options.Servers = server, nil
+	options.Name = "orderwatch, asking for max_payload"
+	options.AllowReconnect, options.RetryOnFailedConnect, options.MaxReconnect = false, false, 0
+	options.ConnectedCB, options.ReconnectedCB, options.DisconnectedCB, options.DisconnectedErrCB = nil, nil, nil, nil
+	options.ClosedCB, options.DiscoveredServersCB, options.LameDuckModeHandler, options.ReconnectErrCB = nil, nil, nil, nil
+	options.AsyncErrorCB = func(*nats.Conn, *nats.Subscription, error) {}
+	if until, ok := ctx.Deadline(); ok {
+		options.Timeout = min(options.Timeout, time.Until(until))
+	}
+	nc, err := options.Connect()
+	if err != nil {
+		return 0, fmt.Errorf("ask for max_payload: %w", err)
+	}
+	defer nc.Close()
+	return int(nc.MaxPayload()), nil
+}
+
+// Limit returns the largest message that the server takes, in bytes with its headers, as far as it is known.
+func (s *Store) Limit() int { return s.payload.limit() }
+
+// Fits reports whether a message with so many bytes of data, and the headers that this program sets, may be sent. For
+// a large one it asks the server.
+func (s *Store) Fits(ctx context.Context, size int) bool {
+	return s.payload.fits(ctx, size+headerRoom)
+}
+
+// KeepLimit asks the server for its limit now and then, also where no large message is sent: whoever could not send
+// the largest that a watch needs is to say so before.
+func (s *Store) KeepLimit(ctx context.Context) { s.payload.keep(ctx) }

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A Store keeps records, wake-ups, events, notes and what workers tell each other in JetStream. It is safe for
+// concurrent use. Its fields are not to be changed.
+type Store struct {
+	Config
+	JS    jetstream.JetStream
+	Clock *Clock // the server's time
+
+	log      *slog.Logger
+	payload  *payload            // the largest message that the server takes
+	storing  map[string]*storing // by stream: whether it stores what is published
+	accounts *Accounts
+}
+
+var (
+	_ watcher.Records     = (*Store)(nil)
+	_ watcher.Wakeups     = (*Store)(nil)
+	_ watcher.Events      = (*Store)(nil)
+	_ watcher.Notes       = (*Store)(nil)
+	_ watcher.Undelivered = (*Store)(nil)
+)
+
+// Open returns the store of an installation on the connection, which stays the caller's. It asks the server for
+// nothing: see [Store.Ensure]. One worker opens one store.
+func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store, error) {
+	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Config: config, JS: js, Clock: clock, log: log, payload: &payload{nc: nc}, storing: make(map[string]*storing)}
+	n := config.Names
+	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
+		s.storing[stream] = &storing{log: log, stream: stream}
+	}
+	s.accounts = newAccounts(s)
+	return s, nil
+}
+
+// Accounts returns what this worker and the others tell each other.
+func (s *Store) Accounts() *Accounts { return s.accounts }
+
+// Trouble returns why a stream did not store the last message that was published there, if that was since the time;
+// nil where all streams stored theirs.
+func (s *Store) Trouble(since time.Time) error {
+	for stream, storing := range s.storing {
+		if trouble := storing.trouble(since); trouble != nil {
+			return fmt.Errorf("stream %s does not store what is published: %w", stream, trouble)
+		}
+	}
+	return nil
+}
+
+// A Stored is a message as the server keeps it.
+type Stored struct {
+	Subject  string    `json:"subject"`
+	Sequence uint64    `json:"seq"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"` // when it was stored
+}
+
+// Last returns the last message on the subject, or the last of all on it where it has wildcards,
+// as the stream's leader sees it. Where there is none the error is jetstream.ErrMsgNotFound.
+func (s *Store) Last(ctx context.Context, stream, subject string) (Stored, error) {
+	return s.read(ctx, stream, map[string]any{"last_by_subj": subject}, subject)
+}
+
+// Get returns the message with the sequence, as Last does.
+func (s *Store) Get(ctx context.Context, stream string, sequence uint64) (Stored, error) {
+	return s.read(ctx, stream, map[string]any{"seq": sequence}, fmt.Sprintf("message %d", sequence))
+}
+
+// Next returns the first message on the subject from the sequence on, as Last does.
+func (s *Store) Next(ctx context.Context, stream, subject string, from uint64) (Stored, error) {
+	return s.read(ctx, stream, map[string]any{"seq": from, "next_by_subj": subject}, subject)
+}
+
+func (s *Store) read(ctx context.Context, stream string, which map[string]any, what string) (Stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
+	defer cancel()
+	ask, err := json.Marshal(which)
+	if err != nil {
+		return Stored{}, err
+	}
+	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("STREAM.MSG.GET."+stream), ask)
+	if err != nil {
+		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
+	}
+	var answer struct {
+		Message Stored              `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
+	}
+	if answer.Error != nil && notThere(answer.Error) {
+		return Stored{}, jetstream.ErrMsgNotFound
+	}
+	if answer.Error != nil {
+		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, answer.Error)
+	}
+	return answer.Message, nil
+}
+
+// headerRoom is more than the headers of any message of this program, in bytes.
+const headerRoom = 2 << 10
+
+// Publish stores the message in the stream and returns its sequence. What is too large for the server as it
+// is now is not sent: the error is nats.ErrMaxPayload.
+func (s *Store) Publish(ctx context.Context, stream string, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
+	defer cancel()
+	if !s.Fits(ctx, len(m.Data)) {
+		return 0, fmt.Errorf("publish %d bytes on %s: NATS takes %d with headers: %w", len(m.Data), m.Subject, s.Limit(), nats.ErrMaxPayload)
+	}
+	begin := time.Now()
+	ack, err := s.JS.PublishMsg(ctx, m, expect...)
+	s.storing[stream].published(begin, time.Now(), err, s.JS.Conn().IsConnected())
+	if err != nil {
+		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))
+	}
+	return ack.Sequence, nil
+}
+
+// Put writes a key of a bucket, given its stream and its subject, and returns its revision. It expects the key's last
+// revision, 0 for none.
+func (s *Store) Put(ctx context.Context, stream, subject string, value []byte, revision uint64) (uint64, error) {
+	m := &nats.Msg{Subject: s.Names.Write(subject), Data: value}
+	return s.Publish(ctx, stream, m, jetstream.WithExpectLastSequencePerSubject(revision))
+}

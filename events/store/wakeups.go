@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// wakeupBody is what a wake-up carries besides its subject.
+type wakeupBody struct {
+	WatchID string `json:"watch_id"`
+	Number  uint64 `json:"wakeup"`
+	// At is when the wake-up was to be due, by the server's clock.
+	At time.Time `json:"at"`
+}
+
+// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the
+// server moves it to the due subject when its time has come, at most about 250 ms later. One that
+// is due already is published there at once.
+func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
+	if k.At.After(s.Clock.Now()) {
+		return s.SetTimer(ctx, k, k.At)
+	}
+	return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
+}
+
+// SetTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
+// that has passed lets it be due at once.
+func (s *Store) SetTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
+	return s.storeWakeup(ctx, k, s.timer(k.Key(), at))
+}
+
+// timer returns a message without data that the server moves to the key's due subject at the time.
+func (s *Store) timer(key string, at time.Time) *nats.Msg {
+	m := nats.NewMsg(s.Names.Waiting(key))
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, s.Names.Due(key))
+	return m
+}
+
+func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
+	var err error
+	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()}); err != nil {
+		return err
+	}
+	_, err = s.Publish(ctx, s.Names.WakeupStream(), m)
+	Passed("wakeup", "stored", err)
+	return err
+}
+
+// Requeue stores what lies on the key's due subject, or, where it is waiting, on its waiting subject, once more in
+// the place of all that is there: the poller is to drop it.
+func (s *Store) Requeue(ctx context.Context, key string, waiting bool, m Stored) error {
+	again := rollup(s.Names.Due(key))
+	if waiting {
+		again = s.timer(key, m.Time)
+	}
+	again.Data = m.Data
+	_, err := s.Publish(ctx, s.Names.WakeupStream(), again)
+	return err
+}
+
+// ReplaceDue stores the wake-up on the order's due subject, in place of all that are there.
+func (s *Store) ReplaceDue(ctx context.Context, k watcher.Wakeup) error {
+	return s.storeWakeup(ctx, k, rollup(s.Names.Due(k.Key())))
+}
+
+// rollup returns a message without data that takes the place of all on its subject.
+func rollup(subject string) *nats.Msg {
+	m := nats.NewMsg(subject)
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	return m
+}
+
+// Highest returns the highest number of the order's wake-ups; 0 where there is none. What cannot be read as
+// a wake-up counts as none: the poller drops it.
+func (s *Store) Highest(ctx context.Context, order watcher.Order) (number uint64, err error) {
+	number, _, err = s.HighestOf(ctx, order)
+	return number, err
+}
+
+// HighestOf is [Store.Highest], and returns the id of the wake-up's watch, too.
+func (s *Store) HighestOf(ctx context.Context, order watcher.Order) (number uint64, watchID string, err error) {
+	_, err = s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, "", nil // the usual case, in one call
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	for _, subject := range []string{s.Names.Waiting(order.Key()), s.Names.Due(order.Key())} {
+		for from := uint64(1); ; {
+			m, err := s.Next(ctx, s.Names.WakeupStream(), subject, from)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				break
+			}
+			if err != nil {
+				return 0, "", err
+			}
+			from = m.Sequence + 1
+			var body wakeupBody
+			if json.Unmarshal(m.Data, &body) == nil && body.WatchID != "" && body.Number > number {
+				number, watchID = body.Number, body.WatchID
+			}
+		}
+	}
+	return number, watchID, nil
+}
+
+// DecodeWakeup reads a wake-up, whose order follows the prefix in the subject.
+func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error) {
+	order, ok := wire.OrderOf(subject, prefix)
+	if !ok {
+		return watcher.Wakeup{}, fmt.Errorf("no order in the subject %q", subject)
+	}
+	var body wakeupBody
+	if err := json.Unmarshal(encoded, &body); err != nil {
+		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: %w", order, err)
+	}
+	if body.WatchID == "" || body.Number == 0 {
+		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
+	}
+	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At}, nil
+}
+
+// sequenceOf returns the sequence of a message that was read directly.
+func sequenceOf(h nats.Header) (uint64, error) {
+	return strconv.ParseUint(h.Get(jetstream.SequenceHeader), 10, 64)
+}

@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"cmp"
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// An Accepted is the service's answer to a request to watch an order. The request is durably stored.
+type Accepted struct {
+	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
+	// an earlier watch of the order answered it.
+	WatchID string `json:"watch_id"`
+	// State is watching where the request started the watch, joined where it joined one, and ended
+	// where the watch that answers the request has ended already.
+	State     string `json:"state"`
+	RequestID string `json:"request_id"` // the request's own, or made for it
+}
+
+// A CancelRequest asks that an order's watch be cancelled.
+type CancelRequest struct {
+	watcher.Order
+	By     string `json:"by"`               // person or program, ≤ 200 characters; shown to people
+	Reason string `json:"reason,omitempty"` // ≤ 500 characters; shown to people
+}
+
+// maxCancelReason is the longest reason of a cancel, in characters.
+const maxCancelReason = 500
+
+// A ServiceError is a request that the service did not carry out.
+type ServiceError struct {
+	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 410 its record cannot be read, 503 not known or not now: ask again
+	Field  string `json:"field,omitempty"` // of the request, with 400
+	Reason string `json:"reason"`          // what is wrong and what would be right
+}
+
+func (e *ServiceError) Error() string { return e.Reason }
+
+// OneLine returns the text as a header can hold it.
+func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+var semver = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+// Semantic returns the version as the service is to announce it: 0.0.0 where it has no number.
+func Semantic(version string) string {
+	if v := strings.TrimPrefix(version, "v"); semver.MatchString(v) {
+		return v
+	}
+	return "0.0.0"
+}
+
+// DecodeCancel reads a request to cancel a watch. The error is a *[watcher.FieldError].
+func (rules Rules) DecodeCancel(body []byte) (CancelRequest, error) {
+	c := CancelRequest{Order: watcher.Order{ProjectID: rules.DefaultProject}}
+	err := eachField(body, "", func(name string, value json.RawMessage) error {
+		switch name {
+		case "by":
+			return text(name, value, 200, &c.By)
+		case "reason":
+			return text(name, value, maxCancelReason, &c.Reason)
+		}
+		return orderField(name, value, &c.Order, ", by, reason")
+	})
+	if err == nil {
+		err = cmp.Or(missing(c.Order), c.Order.Validate())
+	}
+	if err == nil && c.By == "" {
+		err = &watcher.FieldError{Field: "by", Reason: "is required: who cancels"}
+	}
+	return c, err
+}
+
+// DecodeOrder reads a request that names an order and nothing else. The error is a *[watcher.FieldError].
+func (rules Rules) DecodeOrder(body []byte) (watcher.Order, error) {
+	order := watcher.Order{ProjectID: rules.DefaultProject}
+	err := eachField(body, "", func(name string, value json.RawMessage) error {
+		return orderField(name, value, &order, "")
+	})
+	return order, cmp.Or(err, missing(order), order.Validate())
+}
+
+func orderField(name string, value json.RawMessage, to *watcher.Order, others string) error {
+	switch name {
+	case "project_id":
+		return text(name, value, 64, &to.ProjectID)
+	case "order_name":
+		return text(name, value, 128, &to.Name)
+	}
+	return &watcher.FieldError{Field: show(name), Reason: "is no field of this request; the fields are project_id, order_name" + others}
+}
+
+// missing names a part of the order that is required and not there.
+func missing(order watcher.Order) error {
+	switch {
+	case order.ProjectID == "":
+		return &watcher.FieldError{Field: "project_id", Reason: "is required"}
+	case order.Name == "":
+		return &watcher.FieldError{Field: "order_name", Reason: "is required"}
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+// Package wire is what orderwatch says and hears on NATS, message by message: the subjects and streams,
+// the requests of clients, the answers of the service, and the events. It reads and writes bytes, and
+// talks to no server.
+//
+// It promises that a request is refused with the field that is wrong and with what would be right, that
+// a request that is delivered twice is read twice the same, and that an event which this package wrote
+// is read as what was written.
+//
+// Read names.go first (what subjects and streams are called), then request.go and cloudevent.go (a
+// request to watch an order), then event.go. The rest is one file for each request of the service:
+// answer.go, list.go, renotify.go, status.go.
+package wire

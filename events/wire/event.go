@@ -1,0 +1,197 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Data is what the events carry, each kind its own.
+type Data interface {
+	watcher.Completion | watcher.Progress | watcher.Attention | watcher.OrderAttention | watcher.Again | watcher.UndeliveredMessage | Rejection
+}
+
+// Types of events, as CloudEvents names them.
+const (
+	typeCompleted   = "io.orderwatch.order.completed.v1"
+	typeProgress    = "io.orderwatch.order.progressed.v1"
+	typeRejected    = "io.orderwatch.request.rejected.v1"
+	typeAttention   = "io.orderwatch.attention.v1" // about an account or the whole installation
+	typeRenotify    = "io.orderwatch.slack.renotify.v1"
+	typeUndelivered = "io.orderwatch.slack.undelivered.v1"
+	// typeOrderAttention is about one watch that people should look at; the data say why. A worker of the
+	// release before takes such an event for one about an account, finds its type unknown, logs one ERROR and
+	// acknowledges it: people are then not told in Slack, and nothing else happens. All workers are to be
+	// upgraded. Who reads orders.attention.*.<project_id> does not see these events, whose subjects have more
+	// tokens; who reads orders.attention.> does.
+	typeOrderAttention = "io.orderwatch.order.attention.v1"
+)
+
+// typeOf returns the type of the events that carry such data.
+func typeOf[D Data]() string {
+	switch any(*new(D)).(type) {
+	case watcher.Completion:
+		return typeCompleted
+	case watcher.Progress:
+		return typeProgress
+	case watcher.Attention:
+		return typeAttention
+	case watcher.OrderAttention:
+		return typeOrderAttention
+	case watcher.Again:
+		return typeRenotify
+	case watcher.UndeliveredMessage:
+		return typeUndelivered
+	}
+	return typeRejected
+}
+
+// Decode reads an event as it was published, and returns its data. An event of another type is an error.
+func Decode[D Data](encoded []byte) (data D, err error) {
+	var e event.Event
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return data, fmt.Errorf("decode event: %w", err)
+	}
+	return DataOf[D](e)
+}
+
+// DataOf returns the data of an event. An event of another type is an error.
+func DataOf[D Data](e event.Event) (data D, err error) {
+	if e.Type() != typeOf[D]() {
+		return data, fmt.Errorf("decode event: unknown type %q", e.Type())
+	}
+	if err := e.DataAs(&data); err != nil {
+		return data, fmt.Errorf("decode event %s: %w", e.ID(), err)
+	}
+	if g, ok := any(&data).(*watcher.Progress); ok {
+		_, number, _ := strings.Cut(e.ID(), ".") // of the id <watch_id>.<n>
+		if g.Number, err = strconv.Atoi(number); err != nil {
+			return data, fmt.Errorf("decode event %s: no number of a progress event: %w", e.ID(), err)
+		}
+	}
+	return data, nil
+}
+
+// CompletionEvent returns the message that says how a watch ended.
+func (n Names) CompletionEvent(c watcher.Completion) (*nats.Msg, error) {
+	return message(n.Completed(c.Outcome, c.Order().Key()), newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), traceOf(&c.Report), c)
+}
+
+// EndOf returns the event that says how a watch ended, as its snapshot tells it. It lacks the trace of the
+// request. ok is false where the watch has not ended.
+func EndOf(s watcher.Snapshot) (encoded []byte, ok bool) {
+	if s.State != watcher.Ended {
+		return nil, false
+	}
+	c := watcher.Completion{Outcome: s.Outcome, Report: s.Report, CompletedAt: s.CompletedAt}
+	switch s.Outcome {
+	case watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused:
+		c.Error = s.LastError
+	}
+	m, err := message("", newReport(typeCompleted, c.WatchID, c.CompletedAt, &c.Report), watcher.Trace{}, c)
+	if err != nil {
+		return nil, false
+	}
+	return m.Data, true
+}
+
+// ProgressEvent returns the message that says what changed, at the time.
+func (n Names) ProgressEvent(g watcher.Progress, at time.Time) (*nats.Msg, error) {
+	id := fmt.Sprintf("%s.%d", g.WatchID, g.Number)
+	return message(n.Progress(g.Order().Key()), newReport(typeProgress, id, at, &g.Report), traceOf(&g.Report), g)
+}
+
+// AttentionEvent returns the message about an account, or the whole installation, at the time.
+func (n Names) AttentionEvent(a watcher.Attention, at time.Time) (*nats.Msg, error) {
+	e := newEvent(typeAttention, AttentionID(a), at)
+	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
+	return message(n.Attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
+}
+
+// AttentionID returns the id of the event: <outage>.<project_id>.<kind>.
+func AttentionID(a watcher.Attention) string {
+	return a.Outage() + "." + a.ProjectID + "." + string(a.Kind)
+}
+
+// OrderAttentionEvent returns the message about one watch that people should look at, at the time.
+func (n Names) OrderAttentionEvent(a watcher.OrderAttention, at time.Time) (*nats.Msg, error) {
+	return message(n.OrderAttention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
+}
+
+// OrderAttentionID returns the id of the event: <watch_id>.<kind>.<since in ms since 1970>.
+func OrderAttentionID(a watcher.OrderAttention) string {
+	return fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli())
+}
+
+// RenotifyEvent returns the message that asks the workers to tell people of a watch again. It carries the trace of
+// the watch.
+func (n Names) RenotifyEvent(c watcher.Completion, again watcher.Again) (*nats.Msg, error) {
+	return message(n.Renotify(c.Order().Key()), newReport(typeRenotify, "again_"+again.ID, again.At, &c.Report), traceOf(&c.Report), again)
+}
+
+// UndeliveredEvent returns the message about a message that Slack finally refused.
+func (n Names) UndeliveredEvent(u watcher.UndeliveredMessage) (*nats.Msg, error) {
+	e := newEvent(typeUndelivered, u.ID, u.RefusedAt)
+	if u.OrderName != "" {
+		e.SetSubject(u.OrderName)
+	}
+	return message(n.Undelivered("slack"), e, watcher.Trace{}, u)
+}
+
+// message returns a CloudEvent in structured mode. It carries no Nats-Msg-Id: the server checks
+// that before the expected sequence, and forgets it after two minutes. The trace context is in its
+// headers and, for those who are handed the event without them, in CloudEvents' extension.
+func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Msg, error) {
+	if t.Parent != "" {
+		e.SetExtension("traceparent", t.Parent)
+	}
+	if t.State != "" {
+		e.SetExtension("tracestate", t.State)
+	}
+	if err := e.SetData(event.ApplicationJSON, data); err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	if err := e.Validate(); err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	encoded, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	m := nats.NewMsg(subject)
+	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
+	carry(m.Header, t)
+	m.Data = encoded
+	return m, nil
+}
+
+func newEvent(kind, id string, at time.Time) event.Event {
+	e := event.New()
+	e.SetType(kind)
+	e.SetID(id)
+	e.SetSource("/orderwatch")
+	e.SetTime(at)
+	return e
+}
+
+func newReport(kind, id string, at time.Time, r *watcher.Report) event.Event {
+	e := newEvent(kind, id, at)
+	e.SetSource("/orderwatch/" + r.Region + "/" + r.ProjectID)
+	e.SetSubject(r.OrderName)
+	return e
+}
+
+// traceOf returns the trace of the request that started the watch. The others' are in the report.
+func traceOf(r *watcher.Report) watcher.Trace {
+	if len(r.Requests) == 0 {
+		return watcher.Trace{}
+	}
+	return r.Requests[0].Trace
+}

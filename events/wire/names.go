@@ -1,0 +1,109 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Names are what streams and subjects are called.
+type Names struct {
+	Subjects string // the prefix of subjects: orders
+	Service  string // the service, and the first token of its subjects: orderwatch
+	Streams  string // the prefix of streams: ORDER
+	Domain   string // the JetStream domain; empty for the server's own
+}
+
+// Subjects. The order's tokens come last, since its name may contain dots.
+
+func (n Names) Watch() string         { return n.Subjects + ".watch" }
+func (n Names) Rejected() string      { return n.Subjects + ".rejected" }
+func (n Names) Due(key string) string { return n.Subjects + ".due." + key }
+
+func (n Names) Waiting(key string) string { return n.Subjects + ".waiting." + key }
+func (n Names) Attention(kind, project string) string {
+	return n.Subjects + ".attention." + kind + "." + project
+}
+
+// OrderAttention returns the subject of an attention event about one order. It has the order's tokens
+// where that about an account has the project alone.
+func (n Names) OrderAttention(kind watcher.AttentionKind, key string) string {
+	return n.Attention(string(kind), key)
+}
+
+// ConcernsOrder reports whether the subject is that of an attention event about one order, of
+// whatever kind.
+func (n Names) ConcernsOrder(subject string) bool {
+	tokens, ok := strings.CutPrefix(subject, n.Subjects+".attention.")
+	return ok && strings.Count(tokens, ".") >= 2
+}
+
+func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered." + to }
+
+// Renotify returns the subject of a wish to tell people again. It has a token more than those of
+// attention, which look for the last event of a project.
+func (n Names) Renotify(key string) string { return n.Subjects + ".attention.renotify." + key }
+
+func (n Names) Progress(key string) string { return n.Subjects + ".progress." + key }
+
+func (n Names) Completed(outcome watcher.Outcome, key string) string {
+	return n.Subjects + ".completed." + string(outcome) + "." + key
+}
+
+// Record returns the subject of a record in the bucket.
+func (n Names) Record(key string) string { return "$KV." + n.Streams + "_WATCHES." + key }
+
+// Account returns the subject of a key of the bucket that workers share.
+func (n Names) Account(key string) string { return "$KV." + n.Streams + "_ACCOUNTS." + key }
+
+// Note returns the subject of a key of the bucket that notifiers use.
+func (n Names) Note(key string) string { return "$KV." + n.Streams + "_SLACK." + key }
+
+// Write returns the subject to which a key of a bucket is published, given the key's. In another
+// domain than the server's own it is routed as the API is.
+func (n Names) Write(subject string) string {
+	if n.Domain == "" {
+		return subject
+	}
+	return n.API(subject)
+}
+
+// API returns a subject of the JetStream API.
+func (n Names) API(call string) string {
+	if n.Domain == "" {
+		return "$JS.API." + call
+	}
+	return "$JS." + n.Domain + ".API." + call
+}
+
+// Streams and the bucket's stream.
+
+func (n Names) RequestStream() string { return n.Streams + "_REQUESTS" }
+func (n Names) WakeupStream() string  { return n.Streams + "_WAKEUPS" }
+func (n Names) EventStream() string   { return n.Streams + "_EVENTS" }
+func (n Names) AccountStream() string { return "KV_" + n.Streams + "_ACCOUNTS" }
+func (n Names) RecordStream() string  { return "KV_" + n.Streams + "_WATCHES" }
+func (n Names) NoteStream() string    { return "KV_" + n.Streams + "_SLACK" }
+
+// Consumers: of requests, of wake-ups that are due, and of the events that people are told of.
+const (
+	IntakeConsumer = "intake"
+	PollerConsumer = "poller"
+	SlackConsumer  = "slack"
+)
+
+// OrderOf returns the order whose tokens follow prefix in the subject.
+func OrderOf(subject, prefix string) (watcher.Order, bool) {
+	tokens, ok := strings.CutPrefix(subject, prefix)
+	if !ok {
+		return watcher.Order{}, false
+	}
+	project, name, ok := strings.Cut(tokens, ".")
+	order := watcher.Order{ProjectID: project, Name: name}
+	return order, ok && order.Validate() == nil
+}
+
+// Reads returns the subjects on which a stream's messages are asked for.
+func (n Names) Reads(stream string) []string {
+	return []string{n.API("DIRECT.GET." + stream), n.API("DIRECT.GET." + stream + ".>"), n.API("STREAM.MSG.GET." + stream)}
+}
