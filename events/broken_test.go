@@ -80,7 +80,7 @@ func TestBrokenRecord(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, t.TempDir(), -1)
 			nc, js := connect(t, s)
-			client := client(t, nc)
+			client := newClient(t, nc)
 			cloud := &orders{show: endedAfter(1 << 30)}
 			r := startWorker(t, s, brokenConfig(), cloud)
 			first := request("order.pool")

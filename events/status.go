@@ -13,12 +13,6 @@ import (
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
-// Status asks how the installation is. Any worker answers. Like [Client.Get], it returns a *[wire.ServiceError]
-// where the service refuses, a *[DeniedError] where NATS does, and an [ErrNoWorker] where nobody answers.
-func (c *Client) Status(ctx context.Context) (wire.Status, error) {
-	return ask[wire.Status](ctx, c, "status", struct{}{})
-}
-
 // status shows how the installation is.
 func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	if err := wire.CheckStatus(r.Data()); err != nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
-	*events.Client
+	*client.Client
 	config Config
 	nc     *nats.Conn
 }
@@ -51,7 +51,7 @@ func connect(c *cobra.Command, config Config) (*session, error) {
 	}
 	names := assetNames(config)
 	names.Domain = login.domain
-	client, err := events.NewClient(nc, names)
+	client, err := client.New(nc, names)
 	if err != nil {
 		nc.Close()
 		return nil, err

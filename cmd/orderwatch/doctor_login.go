@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -106,14 +107,14 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	client, err := events.NewClient(x.nc, assetNames(d.config))
+	asking, err := client.New(x.nc, assetNames(d.config))
 	var status wire.Status
 	if err == nil {
-		status, err = client.Status(ctx)
+		status, err = asking.Status(ctx)
 	}
 	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
-	case errors.Is(err, events.ErrNoWorker):
+	case errors.Is(err, client.ErrNoWorker):
 		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
 		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
 		return -1

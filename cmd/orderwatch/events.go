@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -93,7 +93,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 			return err
 		}
 		defer s.close()
-		filter := events.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
+		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
 		return printEvents(c, s, filter, *format, choice.project)
 	}
 	return command
@@ -171,7 +171,7 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 }
 
 // subjects returns the subjects of the wanted events.
-func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
+func (e *eventChoice) subjects(c *client.Client) (subjects []string) {
 	order := ">"
 	if e.project != "" {
 		order = e.project + ".>"

@@ -11,17 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // printEvents prints the events of the filter. project is left out of texts: all are of it.
-func printEvents(c *cobra.Command, s *session, filter events.Filter, format outputFormat, project string) error {
+func printEvents(c *cobra.Command, s *session, filter client.Filter, format outputFormat, project string) error {
 	notices := newOutages(s, func(text string) { fmt.Fprintln(c.ErrOrStderr(), "orderwatch:", text) })
 	printed := 0
 	out := c.OutOrStdout()
 	p := eventPrinter{paint: paintFor(out), project: project}
-	err := s.Follow(c.Context(), filter, nil, notices.events, func(e events.Event) error {
+	err := s.Follow(c.Context(), filter, nil, notices.events, func(e client.Event) error {
 		printed++
 		text := eventLine(e)
 		if format == textOutput {
@@ -40,7 +40,7 @@ func printEvents(c *cobra.Command, s *session, filter events.Filter, format outp
 }
 
 // eventLine returns the event as one line of JSON.
-func eventLine(e events.Event) []byte {
+func eventLine(e client.Event) []byte {
 	var b bytes.Buffer
 	if json.Compact(&b, e.Encoded) != nil {
 		b.Reset()
@@ -57,7 +57,7 @@ type eventPrinter struct {
 }
 
 // text returns the event as one line: time, what, order, outcome, reason.
-func (p eventPrinter) text(e events.Event) string {
+func (p eventPrinter) text(e client.Event) string {
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
 		what, order, reason = completedKind, p.order(c.ProjectID, c.OrderName), c.Reason

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 )
 
 func TestClean(t *testing.T) {
@@ -59,7 +59,7 @@ func TestEventLine(t *testing.T) {
 		"{\"a\":\"\U000e0041\"}":                     `{"a":"\udb40\udc41"}` + "\n",
 		"no JSON\n\x1b[2J\u202e":                     `no JSON \u001b[2J\u202e` + "\n",
 	} {
-		if got := string(eventLine(events.Event{Encoded: []byte(encoded)})); got != want {
+		if got := string(eventLine(client.Event{Encoded: []byte(encoded)})); got != want {
 			t.Errorf("%q is printed as %q, want %q", encoded, got, want)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -197,7 +197,7 @@ func publishAll(ctx context.Context, s *session, requests []wire.WatchRequest, s
 			stored(r, sequence)
 		case ctx.Err() != nil:
 			return codedError{exitInterrupted, fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
-		case errors.Is(err, events.ErrPerhapsStored):
+		case errors.Is(err, client.ErrPerhapsStored):
 			return fmt.Errorf("%s: NATS did not say that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, r.RequestID)
 		default:
 			return fmt.Errorf("%s: nothing is stored: %w", r.Order, err)
