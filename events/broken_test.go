@@ -113,7 +113,7 @@ func TestBrokenRecord(t *testing.T) {
 				if err != nil || status.Watches == nil || status.Watches.Unreadable != 1 {
 					return fmt.Errorf("status: %+v, %v", status.Watches, err)
 				}
-				seen, err := inspect(t, s, brokenConfig()).Watches(t.Context())
+				seen, err := inspector(t, s, brokenConfig()).Watches(t.Context())
 				if err != nil || seen.Unreadable != 1 || len(seen.Broken) != 1 || seen.Broken[0].Order != watch.Order {
 					return fmt.Errorf("doctor: %+v, %v", seen, err)
 				}

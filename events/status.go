@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -26,11 +27,11 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	} else {
 		s.Workers = w.accounts.Count(wire.Semantic(w.store.Version))
 	}
-	seen, err := Over(w.store).Watches(ctx)
+	seen, err := inspect.Over(w.store).Watches(ctx)
 	missed(&s, "the watches", err)
 	missed(&s, "the list of broken records", seen.BrokenErr)
 	if err == nil {
-		s.Watches = seen.count()
+		s.Watches = countOf(seen)
 	}
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
@@ -61,8 +62,8 @@ func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
 	return held
 }
 
-// count returns how many there are.
-func (w Watches) count() *wire.WatchCount {
+// countOf returns how many watches there are.
+func countOf(w inspect.Watches) *wire.WatchCount {
 	return &wire.WatchCount{
 		Watching: w.Watching, Ending: w.Ending, Overdue: w.Overdue, Stuck: w.Stuck,
 		Unreadable: w.Unreadable, Newer: w.Newer, All: w.All,

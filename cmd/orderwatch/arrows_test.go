@@ -19,13 +19,14 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/client", "events/link", "events/schema", "events/store", "events/wire", "notify", "notify/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/client", "events/inspect", "events/link", "events/schema", "events/store", "events/wire", "notify", "notify/emulator"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
 	"watcher":                    {others: []string{"github.com/cenkalti/backoff/v4"}},
 	"watcher/modelarts":          {ours: []string{"watcher"}},
 	"watcher/modelarts/emulator": {},
-	"events":                     {ours: []string{"watcher", "events/schema", "events/link", "events/store", "events/wire"}},
+	"events":                     {ours: []string{"watcher", "events/inspect", "events/link", "events/schema", "events/store", "events/wire"}},
 	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
+	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/wire":                {ours: []string{"watcher"}},

@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -41,16 +41,16 @@ func (d *doctor) stranger(ctx context.Context, x *natsExam) {
 }
 
 // mayDo says what somebody may do who is no worker.
-func mayDo(uses events.Uses) string {
+func mayDo(uses inspect.Uses) string {
 	const conf = " of deploy/nats-permissions.conf"
 	switch uses {
-	case events.Uses{Ask: true, Serve: true, Follow: true}:
+	case inspect.Uses{Ask: true, Serve: true, Follow: true}:
 		return "it may ask for watches, use the service and follow events, as the user person" + conf
-	case events.Uses{Ask: true}:
+	case inspect.Uses{Ask: true}:
 		return "it may ask for watches, as the user producer" + conf
-	case events.Uses{Follow: true}:
+	case inspect.Uses{Follow: true}:
 		return "it may follow events"
-	case events.Uses{}:
+	case inspect.Uses{}:
 		return "it may do nothing of what workers do, and neither ask for watches, use the service nor create a consumer of events"
 	}
 	var may []string
@@ -82,7 +82,7 @@ func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(storeConfig(d.config, serveTiming().Timing), nc, x.time)
+		i, err := inspect.New(storeConfig(d.config, serveTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}

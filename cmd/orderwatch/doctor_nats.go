@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -53,7 +53,7 @@ func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 		}
 		return seen
 	}
-	i, err := events.NewInspector(storeConfig(d.config, serveTiming().Timing), nc, clock)
+	i, err := inspect.New(storeConfig(d.config, serveTiming().Timing), nc, clock)
 	if err != nil {
 		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
@@ -135,7 +135,7 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Co
 
 // A natsExam is one look at NATS.
 type natsExam struct {
-	*events.Inspector
+	*inspect.Inspector
 	nc    *nats.Conn
 	url   string
 	login []nats.Option

@@ -1,4 +1,4 @@
-package events
+package inspect
 
 import (
 	"context"
@@ -47,9 +47,9 @@ func (i *Inspector) may(subjects ...string) error {
 	return nil
 }
 
-// NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
+// New returns an inspector on the connection, which stays the caller's. config is that of the
 // workers. The clock is set to the server's by [Inspector.Clock].
-func NewInspector(config store.Config, nc *nats.Conn, clock *store.Clock) (*Inspector, error) {
+func New(config store.Config, nc *nats.Conn, clock *store.Clock) (*Inspector, error) {
 	s, err := store.Open(slog.New(slog.DiscardHandler), config, nc, clock)
 	if err != nil {
 		return nil, err
