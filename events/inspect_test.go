@@ -338,7 +338,7 @@ func TestInspectWorkers(t *testing.T) {
 	if w.Present != 2 || len(w.Holds) != 1 || w.Holds["ab12.cn-north-4"].Reason != "401" {
 		t.Errorf("got %+v", w)
 	}
-	if versions, err := i.Versions(t.Context(), w.Present); err != nil || !slices.Equal(versions, []string{"1.2.3", "1.2.3"}) {
+	if versions, _, err := i.Instances(t.Context(), w.Present); err != nil || !slices.Equal(versions, []string{"1.2.3", "1.2.3"}) {
 		t.Errorf("versions %v, %v", versions, err)
 	}
 	if n := first.accounts.Workers(); n != 2 {

@@ -183,15 +183,9 @@ func (i *Inspector) ask(ctx context.Context, subject string, most int, f func(*n
 	}
 }
 
-// Versions returns the versions of the service's instances, one for each: as they announce them,
-// 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come.
-func (i *Inspector) Versions(ctx context.Context, most int) ([]string, error) {
-	versions, _, err := i.Instances(ctx, most)
-	return versions, err
-}
-
-// Instances is [Inspector.Versions], and returns the subjects on which other installations take requests
-// that answer on this one's service, too. Those are none of its instances.
+// Instances returns the versions of the service's instances, one for each: as they announce them,
+// 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come. others are the subjects on
+// which other installations take requests that answer on this one's service, too: those are none of its instances.
 func (i *Inspector) Instances(ctx context.Context, most int) (versions, others []string, err error) {
 	subject := "$SRV.INFO." + i.store.Names.Service
 	if err := i.may(subject); err != nil {
