@@ -42,7 +42,7 @@ const ledgerEvery = time.Hour
 type storeLook struct {
 	now     time.Time
 	streams map[string]*jetstream.StreamInfo // by what is lost with them
-	wakeups *jetstream.StreamInfo            // where nothing was known
+	wakeups *jetstream.StreamInfo            // as they were before the streams were looked at
 	record  keptLedger
 	note    keptLedger
 }
@@ -57,9 +57,16 @@ type keptLedger struct {
 // lostKinds are what can be lost, in the order in which people are told.
 var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}
 
-// lookAt looks at the streams first: an absence that is read afterwards is that of what they held.
+// lookAt looks at the streams first: an absence that is read afterwards is that of what they held. It looks at the
+// wake-ups before it looks at the records: a record is stored before its wake-up, so a wake-up without a record is one
+// whose record was lost.
 func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, error) {
 	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
+	wakeups, err := s.JS.Stream(ctx, s.Names.WakeupStream())
+	if err != nil {
+		return look, err
+	}
+	look.wakeups = wakeups.CachedInfo()
 	for what, name := range map[string]string{
 		watcher.LostWatches: s.Names.RecordStream(), watcher.LostRequests: s.Names.RequestStream(),
 		watcher.LostEvents: s.Names.EventStream(), watcher.LostNotes: s.Names.NoteStream(),
@@ -70,17 +77,10 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 		}
 		look.streams[what] = stream.CachedInfo()
 	}
-	var err error
 	if look.record, err = ledgerAt(ctx, s, s.Names.RecordStream(), s.Names.Record(ledgerKey)); err != nil {
 		return look, err
 	}
-	if look.note, err = ledgerAt(ctx, s, s.Names.NoteStream(), s.Names.Note(ledgerKey)); err != nil {
-		return look, err
-	}
-	stream, err := s.JS.Stream(ctx, s.Names.WakeupStream())
-	if err == nil {
-		look.wakeups = stream.CachedInfo()
-	}
+	look.note, err = ledgerAt(ctx, s, s.Names.NoteStream(), s.Names.Note(ledgerKey))
 	return look, err
 }
 
@@ -169,7 +169,7 @@ func (look storeLook) neverSeen() []lostPart {
 			continue
 		}
 		switch {
-		case info.State.FirstTime.Before(records.Created):
+		case info == look.wakeups && records.State.LastSeq == 0, info.State.FirstTime.Before(records.Created):
 			return []lostPart{{watcher.LostWatches, records.Created}}
 		case records.State.LastSeq > 0:
 			return []lostPart{{watcher.LostWatches, look.now}}

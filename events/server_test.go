@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,17 +26,6 @@ import (
 )
 
 const project = "6f5da086876d4cd084d36f8bd3346036"
-
-// atOnce is how many tests run at the same time where nobody says otherwise (-parallel): most of them wait.
-const atOnce = 8
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if runtime.GOMAXPROCS(0) < atOnce && flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		flag.Set("test.parallel", strconv.Itoa(atOnce)) // it is a number
-	}
-	m.Run()
-}
 
 // startServer starts a nats-server with JetStream in this process. port -1 chooses one.
 func startServer(t testing.TB, dir string, port int) *server.Server {

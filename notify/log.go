@@ -1,10 +1,17 @@
+// Package notify tells the log how watches ended and which accounts cannot be asked, where there is no Slack:
+// [Log] is a [watcher.Notifier]. What it writes is made by package message; with Slack, package outbox is in its
+// place.
 package notify
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"sync"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A Log tells the log how a watch ended, and of accounts that cannot be asked, where there is no
@@ -13,58 +20,38 @@ import (
 // slog's text and JSON alike, which nobody can read. INFO for succeeded and cancelled, WARN for
 // all else. It is safe for concurrent use.
 type Log struct {
-	log      *slog.Logger
-	secrets  []string
-	receipts receipts
+	log     *slog.Logger
+	secrets *foreign.Secrets
+
+	mu   sync.Mutex
+	told map[string]bool // what needs no second record
 }
 
 // NewLog returns a notifier that writes to the log. The secrets are never written.
 func NewLog(log *slog.Logger, secrets ...string) *Log {
-	return &Log{log: log, secrets: secrets, receipts: receipts{known: make(map[place]*receipt)}}
+	return &Log{log: log, secrets: message.HideSecrets(secrets...), told: make(map[string]bool)}
 }
 
 // Notify writes the summary and always returns nil.
 func (l *Log) Notify(ctx context.Context, c watcher.Completion) error {
-	writeSummary(ctx, l.log, c, Summarize(c, Options{Secrets: l.secrets}))
+	message.WriteSummary(ctx, l.log, c, message.Summarize(c, message.Options{Secrets: l.secrets}))
 	return nil
 }
 
-func writeSummary(ctx context.Context, log *slog.Logger, c watcher.Completion, m Message) {
-	level := slog.LevelInfo
-	if fails(c.Outcome) {
-		level = slog.LevelWarn
-	}
-	for _, l := range m.Lines() {
-		log.Log(ctx, level, "summary", "watch", c.WatchID, "text", l)
-	}
+// NotifyAgain writes the summary once more, says who wants it, and always returns nil.
+func (l *Log) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
+	message.WriteSummary(ctx, l.log, c, message.Summarize(c, message.Options{Secrets: l.secrets, Again: a}))
+	return nil
 }
 
-// Attend writes one line for each outage, and one for its end, and always returns nil.
+// Progress does nothing: the log has the end.
+func (l *Log) Progress(context.Context, watcher.Progress) error { return nil }
+
+// Attend writes one record for each outage, and one for its end, and always returns nil.
 func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
-	r, ok := l.receipts.claim(place{a.Outage(), string(a.Kind)})
-	if !ok {
-		return nil // it is being written
+	if l.first(a.Outage() + " " + string(a.Kind)) {
+		message.WriteAttention(l.log, a, l.secrets)
 	}
-	defer l.receipts.release(r)
-	if r.told != "" {
-		return nil
-	}
-	r.told = string(a.Kind)
-	a = redactAttention(a, l.secrets)
-	if a.Kind == watcher.Lost {
-		l.log.Error("NATS lost what orderwatch had stored", "since", a.Since, "reason", line(a.Reason, maxReason))
-		return nil
-	}
-	if a.Kind == watcher.Overdue {
-		l.log.Warn("watches are not polled when they are due", "project", projectOf(a), "since", a.Since, "waiting", a.Waiting, "reason", line(a.Reason, maxReason))
-		return nil
-	}
-	log := l.log.With("region", regionOf(a), "cause", line(string(a.Cause), maxWord), "since", a.Since, "waiting", max(a.WaitingAll, a.Waiting), "outage", line(a.Outage(), maxName), "reason", line(a.Reason, maxReason))
-	if a.Over() {
-		log.Info("modelarts is asked again: orders go on by themselves", "until", a.Until)
-		return nil
-	}
-	log.Warn("modelarts is not asked: orders wait, deadlines count", "do", plain(wordingOf(a).do))
 	return nil
 }
 
@@ -73,50 +60,25 @@ func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
 	if a.ToldOf != "" {
 		return nil
 	}
-	r, ok := l.receipts.claim(place{attentionID(a), string(a.Kind)})
-	if !ok {
-		return nil // it is being written
+	if l.first(fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.UnixMilli())) {
+		message.WriteOrderAttention(l.log, a, l.secrets)
 	}
-	defer l.receipts.release(r)
-	if r.told != "" {
-		return nil
-	}
-	r.told = string(a.Kind)
-	if a.Kind == watcher.BrokenRecord {
-		l.log.Error("broken record: a watch is over, and nobody hears how its order ended", concernAttrs(redactOrderAttention(a, l.secrets))...)
-		return nil
-	}
-	l.log.Warn("a watch that goes on wants to be looked at", concernAttrs(redactOrderAttention(a, l.secrets))...)
 	return nil
 }
 
-// concernAttrs returns what a record says of it: in text the sentence that people would see in Slack.
-func concernAttrs(a watcher.OrderAttention) []any {
-	c, w := completionOf(a), concernOf(a)
-	attrs := []any{
-		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxPerson+4), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
-		"since", a.Since, "text", line(w.before+orUnknown(word(a.OrderName, maxName))+fit(w.after, maxTitle), maxText), "seen", lastSeen(c),
-	}
-	if a.Error != nil {
-		attrs = append(attrs, "err", line(errorText(a.Error), maxText))
-	}
-	return append(attrs, "do", plain(w.do))
-}
+// maxTold bounds what is remembered as written. What is forgotten may be written again.
+const maxTold = 10000
 
-// writeConcern writes what Slack did not take.
-func writeConcern(ctx context.Context, log *slog.Logger, m Message) {
-	for _, l := range m.Lines() {
-		log.Log(ctx, slog.LevelWarn, "notice", "text", l)
+// first reports whether this was not written before.
+func (l *Log) first(what string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told[what] {
+		return false
 	}
-}
-
-// writeNotice writes what Slack did not take.
-func writeNotice(ctx context.Context, log *slog.Logger, a watcher.Attention, m Message) {
-	level := slog.LevelInfo
-	if a.Kind == watcher.Unreachable {
-		level = slog.LevelWarn
+	if len(l.told) >= maxTold {
+		clear(l.told)
 	}
-	for _, l := range m.Lines() {
-		log.Log(ctx, level, "notice", "text", l)
-	}
+	l.told[what] = true
+	return true
 }

@@ -3,6 +3,8 @@ package watcher
 import (
 	"cmp"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Before decides a wake-up without a poll, where that can be done: a wish ends the watch, and so
@@ -171,7 +173,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 			w.ForbiddenSince = now
 		}
 		if err.OthersAnswered.After(w.ForbiddenSince) || now.Sub(w.ForbiddenSince) >= p.ForbiddenGrace {
-			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+span(now.Sub(w.ForbiddenSince)), nil, now)
+			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+words.Compact(now.Sub(w.ForbiddenSince)), nil, now)
 		}
 	case NotFound:
 		return p.foldNotFound(w, err, now)

@@ -1,6 +1,9 @@
 package watcher
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Hold keeps an account, or one project of it, from being asked, on every worker. When its time
 // is over one call finds out whether it still stands.
@@ -58,8 +61,121 @@ const HeldCode = "held"
 // AccountHeld reports whether the order was not asked, since the account may not be.
 func (e ErrorDetail) AccountHeld() bool { return e.Held != "" || e.Code == HeldCode }
 
+// Words says to people what happened, as half a sentence, and returns the API's code. Either is empty where
+// there is none: where the API gave a code, and the account is not held, the code alone says what happened.
+func (e ErrorDetail) Words() (said, code string) {
+	if e.AccountHeld() {
+		said, code = e.Held.Words(), e.Code
+		if code == HeldCode {
+			code = ""
+		}
+		return said, code
+	}
+	if said = Class(e.Code).Words(); said == "" {
+		code = e.Code
+	}
+	return said, code
+}
+
+// UnknownOrder reports whether the API does not know the order.
+func (e ErrorDetail) UnknownOrder() bool { return e.Code == unknownOrder || e.Code == string(NotFound) }
+
+// unknownOrder is the API's code for an order that it does not know.
+const unknownOrder = "ModelArts.50015001"
+
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
+
+// A HoldCause is a failed call for which an account, or one project of it, is to be held.
+type HoldCause struct {
+	Kind         HoldKind
+	Region       string
+	ProjectID    string // empty: all projects are to be held
+	Reason       string // for people; the cloud's text is in it
+	Code         string // the API's; empty where it gave none
+	Began, Ended time.Time
+	Witness      *Order // an order that was answered before; nil: none is known
+
+	RetryAfter time.Duration // the API asks to be left alone for so long; 0: it does not
+	Least      time.Duration // the hold takes so long at least, whatever the schedule says
+	Schedule   Backoff       // of holds of this kind
+	Seed       string        // of the schedule
+}
+
+// Wait returns how long a hold takes after so many tries, which found that it stands: it grows from try to
+// try. It is never shorter than the API asks for, and otherwise not longer than the most of its kind.
+func (c HoldCause) Wait(tries int) time.Duration {
+	if c.RetryAfter == 0 {
+		return max(c.Least, c.Schedule.hold(c.Seed, tries))
+	}
+	longer := c.RetryAfter
+	for ; tries > 0 && longer < c.Schedule.Max; tries-- {
+		longer *= 2
+	}
+	return max(c.least(), min(longer, c.Schedule.Max))
+}
+
+func (c HoldCause) least() time.Duration { return max(c.RetryAfter, c.Least) }
+
+// hold returns how long a hold takes after so many tries.
+func (b Backoff) hold(seed string, tries int) time.Duration {
+	return min(b.Interval(seed, tries), b.Max)
+}
+
+// Next returns the hold as it is after the failed call, and whether that is news: false leaves it as it was. A
+// call that was under way when the hold began, or when its end was last looked for, is news only where the
+// API asks for a longer time; it is no try. What people were told of stays of its kind until it is over.
+func (h Hold) Next(c HoldCause) (next Hold, news bool) {
+	begins, told := !h.Stands(), len(h.ToldTo) > 0
+	late := !begins && (!c.Began.After(h.Since) || c.Began.Before(h.Asked))
+	if late && (c.RetryAfter == 0 || !c.Ended.Add(c.least()).After(h.Until)) {
+		return h, false
+	}
+	switch {
+	case begins && told: // people do not know yet that the one before is over: it goes on
+		h.Asked = time.Time{}
+	case begins:
+		h = Hold{Since: c.Ended}
+	}
+	if !told {
+		h.Kind = c.Kind
+	}
+	h.ProjectID, h.Witness = cmp.Or(c.ProjectID, h.ProjectID), cmp.Or(c.Witness, h.Witness)
+	h.Region, h.Reason, h.Code, h.Over, h.Probing = c.Region, c.Reason, c.Code, time.Time{}, false
+	if late {
+		h.Until = c.Ended.Add(c.least())
+		return h, true
+	}
+	h.Until = c.Ended.Add(c.Wait(h.Tries))
+	h.Tries++
+	return h, true
+}
+
+// Probes reports whether a call that began then is to show whether the hold still stands.
+func (h Hold) Probes(began time.Time) bool {
+	return h.Stands() && h.Probing && !began.Before(h.Asked)
+}
+
+// Answered returns the hold as it is after a call that was answered, and whether it is over now. A call that
+// began before the hold's end was looked for does not end it.
+func (h Hold) Answered(began, ended time.Time) (next Hold, over bool) {
+	if !h.Stands() || h.Asked.IsZero() || began.Before(h.Asked) {
+		return h, false
+	}
+	h.Over, h.Probing = ended, false
+	return h, true
+}
+
+// Unclear returns the hold as it is after a call that began then and has not shown whether the hold is over,
+// and whether the call was to show that: then the hold stands longer, by its kind's schedule with that seed.
+func (h Hold) Unclear(began, now time.Time, schedule Backoff, seed string) (next Hold, longer bool) {
+	if !h.Probes(began) {
+		return h, false
+	}
+	h.Until, h.Probing = now.Add(schedule.hold(seed, h.Tries)), false
+	h.Tries++
+	return h, true
+}
 
 // Why says for people why the account is held, and until when. The cloud's text is in it.
 func (h Hold) Why() string {

@@ -160,6 +160,18 @@ const (
 	Credentials Class = "credentials" // the account cannot log in, or is frozen
 )
 
+// Words says to people what happened, as half a sentence; empty for a class that is not known.
+func (c Class) Words() string {
+	return map[Class]string{
+		MayPass:     "the poll did not work",
+		Throttled:   "ModelArts throttles the account",
+		NotFound:    "ModelArts does not know the order",
+		Refused:     "ModelArts refuses the order",
+		Forbidden:   "the account may not ask for the order",
+		Credentials: "the account's login is refused",
+	}[c]
+}
+
 // A PollError is an error of a poll whose meaning for the watch is known.
 type PollError struct {
 	Class      Class

@@ -6,13 +6,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
+
+// items returns "1 item", "2000 items". A reason is a field of events, which programs read: its numbers have no
+// separators.
+func items(n int) string {
+	if n == 1 {
+		return "1 item"
+	}
+	return fmt.Sprintf("%d items", n)
+}
 
 // open says what keeps the order from being ended.
 func open(w Watch) string {
 	c := w.Counts
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, plural(c.Total, "item"))
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, items(c.Total))
 	vanished, strange := w.vanished(), w.strange()
 	if n := number(w.Missing, func(m *MissingItem) bool { return !m.open() }); n > 0 {
 		text += fmt.Sprintf(" (%d no longer listed)", n)
@@ -105,7 +116,7 @@ func vanishedItem(m MissingItem) string {
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func timeoutReason(w Watch) string {
-	after := "after " + span(w.Deadline.Sub(w.AcceptedAt)) + ": "
+	after := "after " + words.Compact(w.Deadline.Sub(w.AcceptedAt)) + ": "
 	switch c := w.Counts; {
 	case w.LastError != nil && c.seen() > 0:
 		return after + fmt.Sprintf("%s; when the order was last seen, %s", w.LastError.text(), open(w))
@@ -127,7 +138,7 @@ func blindReason(w Watch) string {
 
 func notFoundReason(w Watch, now time.Time) string {
 	if w.Counts.seen() == 0 {
-		return "the API did not know the order for " + span(now.Sub(w.NotFoundSince))
+		return "the API did not know the order for " + words.Compact(now.Sub(w.NotFoundSince))
 	}
 	seen := "before"
 	if !w.ListedAt.IsZero() { // it is where a worker of the release before saw it last
@@ -155,7 +166,7 @@ func ownReason(w Watch) string {
 	} else if !w.Gone.IsZero() {
 		notes = append(notes, "ModelArts lists none since "+moment(w.Gone))
 	}
-	reason := fmt.Sprintf("%d of %s %s", n, plural(w.Counts.Total, "item"), text)
+	reason := fmt.Sprintf("%d of %s %s", n, items(w.Counts.Total), text)
 	if len(notes) > 0 {
 		reason += " (" + strings.Join(notes, "; ") + ")"
 	}
@@ -198,32 +209,8 @@ func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	n -= len(ellipsis)
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + ellipsis
+	return foreign.Cut(s, n-len(ellipsis)) + ellipsis
 }
 
 // valid returns s with U+FFFD where it is no UTF-8.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-// plural returns "1 item", "2 items".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// span returns a duration as people write it: 2h, 1h30m, 45s.
-func span(d time.Duration) string {
-	s := d.Round(time.Second).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}

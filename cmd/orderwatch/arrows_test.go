@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,23 +23,77 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/emulator", "events", "events/client", "events/inspect", "events/link", "events/schema", "events/store", "events/wire", "notify", "notify/emulator"}},
+	"cmd/orderwatch":             {ours: []string{"events/client", "events/inspect", "events/link", "events/store", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/exit", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/foreign", "watcher/words", "watcher/modelarts", "watcher/modelarts/answer", "watcher/modelarts/emulator", "events/schema", "notify/routes", "notify/slack"}},
+	"cmd/orderwatch/ask":         {ours: []string{"events/client", "events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher"}},
+	"cmd/orderwatch/cmdtest":     {others: []string{}},
+	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "notify/routes", "watcher"}, others: []string{"github.com/kelseyhightower/envconfig"}},
+	"cmd/orderwatch/demo":        {ours: []string{"events/client", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
+	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
+	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
+	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
+	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
+	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
+	"cmd/orderwatch/faults":      {},
+	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "watcher"}},
+	"cmd/orderwatch/rig/clinic":  {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
+	"cmd/orderwatch/rig/guarded": {ours: []string{"cmd/orderwatch/rig"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
-	"watcher":                    {others: []string{"github.com/cenkalti/backoff/v4"}},
-	"watcher/modelarts":          {ours: []string{"watcher"}},
+	"watcher/foreign":            {},
+	"watcher/words":              {},
+	"watcher":                    {ours: []string{"watcher/foreign", "watcher/words"}, others: []string{"github.com/cenkalti/backoff/v4"}},
+	"watcher/modelarts":          {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint", "watcher/modelarts/login"}},
+	"watcher/modelarts/answer":   {ours: []string{"watcher", "watcher/foreign"}},
+	"watcher/modelarts/endpoint": {ours: []string{"watcher", "watcher/modelarts/answer"}},
+	"watcher/modelarts/login":    {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator": {},
-	"events":                     {ours: []string{"watcher", "events/inspect", "events/link", "events/schema", "events/store", "events/wire"}},
+	"events":                     {ours: []string{"watcher", "events/schema", "events/inspect", "events/link", "events/store", "events/wire"}},
 	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/wire"}},
-	"events/wire":                {ours: []string{"watcher"}},
+	"events/wire":                {ours: []string{"watcher", "watcher/foreign"}},
 	"events/proxy":               {},
 	"events/schema":              {},
 	"events/schema/schematest":   {ours: []string{"events/schema"}, others: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
-	"notify":                     {ours: []string{"watcher"}},
-	"notify/emulator":            {},
+	"notify":                     {ours: []string{"watcher", "watcher/foreign", "notify/message"}},
+	"notify/outbox":              {ours: []string{"watcher", "watcher/foreign", "notify/message", "notify/routes", "notify/slack"}},
+	"notify/slack":               {ours: []string{"watcher/foreign"}},
+	"notify/routes":              {ours: []string{"watcher", "watcher/foreign", "watcher/words"}},
+	"notify/message":             {ours: []string{"watcher", "watcher/foreign", "watcher/words", "notify/redact"}},
+	"notify/redact":              {},
+	"notify/slack/emulator":      {},
+	"notify/slack/slacktest":     {},
+	"watcher/watchertest":        {ours: []string{"watcher"}},
 }
+
+// A package has at most so many exported names, and so many files that are no tests. Constants that are
+// declared together count as one name, and so do variables; methods and fields do not count.
+const (
+	mostNames = 15
+	mostFiles = 20
+)
+
+// manyNames are the packages that may have more names, and how many; manyFiles those that may have
+// more files. A package that needs its row no longer fails the test.
+var (
+	manyNames = map[string]int{
+		"cmd/orderwatch/config":      25, // the groups of variables
+		"cmd/orderwatch/output":      19,
+		"cmd/orderwatch/rig":         29,
+		"events/inspect":             22,
+		"events/store":               23,
+		"events/wire":                32,
+		"notify/slack":               23,
+		"notify/slack/emulator":      20,
+		"watcher":                    72,
+		"watcher/modelarts/login":    17,
+		"watcher/modelarts/emulator": 24,
+		"watcher/watchertest":        17,
+	}
+	manyFiles = map[string]int{
+		"cmd/orderwatch": 34,
+	}
+)
 
 // notWanted are beginnings of packages that no binary of ours contains: the clouds' and loggers'
 // kits, and mocks.
@@ -47,16 +105,20 @@ var notWanted = []string{
 
 type listed struct {
 	ImportPath string
-	Imports    []string
-	Deps       []string
-	Standard   bool
+	Dir        string
+	GoFiles    []string
+	// IgnoredGoFiles are those with other build tags, and their tests.
+	IgnoredGoFiles []string
+	Imports        []string
+	Deps           []string
+	Standard       bool
 }
 
 // list returns the packages as the go command sees them, also those that do not compile.
 func list(t *testing.T, args ...string) []listed {
 	t.Helper()
 	var stderr bytes.Buffer
-	command := exec.Command("go", append([]string{"list", "-e", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	command := exec.Command("go", append([]string{"list", "-e", "-json=ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,Deps,Standard"}, args...)...)
 	command.Stderr = &stderr
 	out, err := command.Output()
 	if err != nil {
@@ -107,6 +169,78 @@ func TestNothingUnwantedIsInTheBinary(t *testing.T) {
 				return path == prefix || strings.HasPrefix(path, prefix+"/") || strings.HasPrefix(path, prefix+"-")
 			}) {
 				t.Errorf("%s contains %s", p.ImportPath, path)
+			}
+		}
+	}
+}
+
+// TestFaces holds that no package shows more names than it may, nor has more files.
+func TestFaces(t *testing.T) {
+	names, files := make(map[string]int), make(map[string]int)
+	for _, p := range list(t, module+"/...") {
+		seen := make(map[string]bool)
+		for _, file := range append(p.GoFiles, p.IgnoredGoFiles...) {
+			if !strings.HasSuffix(file, "_test.go") {
+				exported(t, filepath.Join(p.Dir, file), seen)
+				files[strings.TrimPrefix(p.ImportPath, module+"/")]++
+			}
+		}
+		names[strings.TrimPrefix(p.ImportPath, module+"/")] = len(seen)
+	}
+	mayHave(t, "exported names", names, mostNames, manyNames)
+	mayHave(t, "files", files, mostFiles, manyFiles)
+}
+
+// mayHave holds each package's number of things against the bound for all, and the table of those that
+// may have more.
+func mayHave(t *testing.T, things string, got map[string]int, most int, more map[string]int) {
+	t.Helper()
+	for name, n := range got {
+		if bound := max(most, more[name]); n > bound {
+			t.Errorf("%s has %d %s; it may have %d", name, n, things, bound)
+		}
+	}
+	for name, bound := range more {
+		if got[name] <= most || got[name] > bound {
+			t.Errorf("%s may have %d %s and has %d: remove its row if it needs no more than %d", name, bound, things, got[name], most)
+		}
+	}
+}
+
+// exported adds the names that a file exports; of constants and of variables that are declared
+// together the first. What two files declare, for different build tags, is one name.
+func exported(t *testing.T, path string, names map[string]bool) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil && d.Name.IsExported() {
+				names[d.Name.Name] = true
+			}
+		case *ast.GenDecl:
+			exportedBy(d, names)
+		}
+	}
+}
+
+// exportedBy adds the types that a declaration exports, or the first of its constants or variables.
+func exportedBy(d *ast.GenDecl, names map[string]bool) {
+	for _, spec := range d.Specs {
+		switch spec := spec.(type) {
+		case *ast.TypeSpec:
+			if spec.Name.IsExported() {
+				names[spec.Name.Name] = true
+			}
+		case *ast.ValueSpec:
+			for _, name := range spec.Names {
+				if name.IsExported() {
+					names[name.Name] = true
+					return
+				}
 			}
 		}
 	}

@@ -9,13 +9,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // records returns the bucket of records.
 func (d *desk) records(t *testing.T) jetstream.KeyValue {
 	t.Helper()
-	bucket, err := d.nats.js.KeyValue(t.Context(), "ORDER_WATCHES")
+	bucket, err := d.nats.JS.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,8 @@ func (d *desk) records(t *testing.T) jetstream.KeyValue {
 // R1, R2: get says that the record cannot be read, and never that the order was not asked for.
 func TestGetBrokenRecord(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	// The patrol leaves alone what was written within the slack.
+	d := newDesk(t, `FAULT_TIMING={"PatrolEvery": "1s", "PatrolSlack": "5s"}`)
 	for order, damage := range map[string]func(key string) error{
 		"order.never": func(key string) error {
 			_, err := d.records(t).Put(t.Context(), key, []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
@@ -33,59 +35,91 @@ func TestGetBrokenRecord(t *testing.T) {
 		},
 		"order.later": func(key string) error { return d.records(t).Delete(t.Context(), key) },
 	} {
-		if w := carryOut(t, d.env, "watch", order); w.code != 0 {
+		if w := rig.CarryOut(t, d.env, "watch", order); w.Code != 0 {
 			t.Fatal(w)
 		}
-		readRecord(t, d.records(t), order)
-		if err := damage(project + "." + order); err != nil {
+		rig.ReadRecord(t, d.records(t), order)
+		if err := damage(rig.Project + "." + order); err != nil {
 			t.Fatal(err)
 		}
-		w := carryOut(t, d.env, "get", order)
-		if w.code == 0 || !strings.Contains(w.err, "its record cannot be read") || strings.Contains(w.err, "it was not asked for") {
-			t.Errorf("get %s: %d, %s", order, w.code, w.err)
+		w := rig.CarryOut(t, d.env, "get", order)
+		if w.Code == 0 || !strings.Contains(w.Err, "its record cannot be read") || strings.Contains(w.Err, "it was not asked for") {
+			t.Errorf("get %s: %d, %s", order, w.Code, w.Err)
 		}
 	}
-	if testing.Short() {
-		return // the patrol leaves what was written within the last minute alone
-	}
-	eventually(t, patience, func() error {
-		list := carryOut(t, d.env, "list")
-		if strings.Count(list.out, "broken record") != 2 {
-			return fmt.Errorf("list: %s %s", list.out, list.err)
+	rig.Eventually(t, rig.Patience, func() error {
+		list := rig.CarryOut(t, d.env, "list")
+		if strings.Count(list.Out, "broken record") != 2 {
+			return fmt.Errorf("list: %s %s", list.Out, list.Err)
 		}
 		return nil
 	})
-	all := carryOut(t, d.env, "events")
-	if strings.Count(all.out, "  record  broken record: ") != 2 {
-		t.Errorf("events: %s %s", all.out, all.err)
+	all := rig.CarryOut(t, d.env, "events")
+	if strings.Count(all.Out, "  record  broken record: ") != 2 {
+		t.Errorf("events: %s %s", all.Out, all.Err)
 	}
-	if doctor := carryOut(t, d.env, "doctor"); strings.Count(doctor.out, "broken record since") != 2 {
-		t.Errorf("doctor: %s %s", doctor.out, doctor.err)
+	if doctor := rig.CarryOut(t, d.env, "doctor"); strings.Count(doctor.Out, "broken record since") != 2 {
+		t.Errorf("doctor: %s %s", doctor.Out, doctor.Err)
 	}
 }
 
 // R5: watch --wait publishes its request again when the store was lost, and gets its completion.
 func TestWaitThroughALostStore(t *testing.T) {
 	t.Parallel()
-	for name, stream := range map[string]string{"records": "KV_ORDER_WATCHES", "events": "ORDER_EVENTS"} {
+	all := []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "KV_ORDER_WATCHES", "ORDER_EVENTS", "KV_ORDER_SLACK", "KV_ORDER_ACCOUNTS"}
+	for name, tc := range map[string]struct {
+		streams []string
+		purge   bool
+		says    string // of the waiting
+		told    string // of doctor
+	}{
+		"records":          {[]string{"KV_ORDER_WATCHES"}, false, "it is published again", "what was watched before"},
+		"records, purged":  {[]string{"KV_ORDER_WATCHES"}, true, "it is published again", "what was watched before"},
+		"events":           {[]string{"ORDER_EVENTS"}, false, "", "events from before"},
+		"requests":         {[]string{"ORDER_REQUESTS"}, false, "", "requests that were published before"},
+		"requests, purged": {[]string{"ORDER_REQUESTS"}, true, "", ""},
+		"wake-ups":         {[]string{"ORDER_WAKEUPS"}, false, "", ""},
+		"wake-ups, purged": {[]string{"ORDER_WAKEUPS"}, true, "", ""},
+		"all":              {all, false, "it is published again", "what was watched before"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
 			p := d.wait(t, "order.later")
-			readRecord(t, d.records(t), "order.later")
-			if err := d.nats.js.DeleteStream(t.Context(), stream); err != nil {
-				t.Fatal(err)
+			rig.ReadRecord(t, d.records(t), "order.later")
+			rig.Eventually(t, rig.Patience, func() error {
+				_, err := d.records(t).Get(t.Context(), "store")
+				return err
+			})
+			for _, name := range tc.streams {
+				stream, err := d.nats.JS.Stream(t.Context(), name)
+				switch {
+				case err == nil && tc.purge:
+					err = stream.Purge(t.Context())
+				case err == nil:
+					err = d.nats.JS.DeleteStream(t.Context(), name)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-			if stream != "ORDER_EVENTS" {
-				p.says(t, "it is published again")
+			if tc.says != "" {
+				p.Says(t, tc.says)
 			}
 			d.finish()
-			if code := p.ends(t); code != 4 && code != 3 {
-				t.Errorf("code %d: %s", code, p.text())
+			if code := p.Ends(t); code != 4 && code != 3 {
+				t.Errorf("code %d: %s", code, p.Text())
 			}
-			if !strings.Contains(p.text(), "partially_failed") {
-				t.Errorf("no completion in %s", p.text())
+			if !strings.Contains(p.Text(), "partially_failed") {
+				t.Errorf("no completion in %s", p.Text())
 			}
+			rig.Eventually(t, rig.Patience, func() error {
+				doctor := strings.Join(strings.Fields(rig.CarryOut(t, d.env, "doctor").Out), " ") // it breaks lines
+				if n := strings.Count(doctor, "what workers had stored is gone since"); n != min(len(tc.told), 1) || !strings.Contains(doctor, tc.told) {
+					return fmt.Errorf("%d losses: %s", n, doctor)
+				}
+				return nil
+			})
 		})
 	}
 }
@@ -97,26 +131,26 @@ func TestWaitEndsByTheRecord(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			first := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
-			if first.code != code {
+			first := rig.CarryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
+			if first.Code != code {
 				t.Fatal(first)
 			}
-			if err := d.nats.js.DeleteStream(t.Context(), "ORDER_EVENTS"); err != nil {
+			if err := d.nats.JS.DeleteStream(t.Context(), "ORDER_EVENTS"); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, patience, func() error {
-				_, err := d.nats.js.Stream(t.Context(), "ORDER_EVENTS")
+			rig.Eventually(t, rig.Patience, func() error {
+				_, err := d.nats.JS.Stream(t.Context(), "ORDER_EVENTS")
 				return err
 			})
-			again := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
-			if again.code != code || !strings.Contains(again.err, "no completion event came") {
-				t.Errorf("%d %s %s", again.code, again.out, again.err)
+			again := rig.CarryOut(t, d.env, "watch", "--wait", "-o", "json", "--request-id", "build-1", order)
+			if again.Code != code || !strings.Contains(again.Err, "no completion event came") {
+				t.Errorf("%d %s %s", again.Code, again.Out, again.Err)
 			}
 			var before, after struct {
 				ID, Type, Time, Subject string
 				Data                    watcher.Completion
 			}
-			for out, e := range map[string]any{first.out: &before, again.out: &after} {
+			for out, e := range map[string]any{first.Out: &before, again.Out: &after} {
 				lines := strings.Split(strings.TrimSpace(out), "\n")
 				if err := json.Unmarshal([]byte(lines[len(lines)-1]), e); err != nil {
 					t.Fatal(err)

@@ -3,10 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -33,7 +34,7 @@ Exit code 0 if all are cancelled, 1 if one is not.`,
 	command.RunE = func(c *cobra.Command, args []string) error {
 		by := cmp.Or(by, userName())
 		if by == "" {
-			return usageError{c, errors.New("this machine does not say who you are: say who cancels with --by NAME")}
+			return exit.Usage(c, "this machine does not say who you are: say who cancels with --by NAME")
 		}
 		return eachOrder(c, args, *format, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
 			w, err := s.Cancel(ctx, wire.CancelRequest{Order: order, By: by, Reason: reason})
@@ -50,7 +51,7 @@ Exit code 0 if all are cancelled, 1 if one is not.`,
 func cancelled(w watcher.Snapshot, by string) string {
 	who := ""
 	if w.Wish != nil && w.Wish.By != by {
-		who = " (" + clean(w.Wish.By) + " had cancelled it already)"
+		who = " (" + output.Clean(w.Wish.By) + " had cancelled it already)"
 	}
 	return "the watch ends now" + who + "; the order itself is NOT cancelled and goes on in ModelArts"
 }

@@ -11,6 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -19,7 +23,7 @@ import (
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
 	*client.Client
-	config Config
+	config config.Config
 	nc     *nats.Conn
 }
 
@@ -29,7 +33,7 @@ const connectTime = 5 * time.Second
 // openSession connects as --context, the environment, or the selected context of the nats tool says.
 // The caller closes the session.
 func openSession(c *cobra.Command) (*session, error) {
-	config, err := LoadConfig()
+	config, err := config.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -37,20 +41,20 @@ func openSession(c *cobra.Command) (*session, error) {
 }
 
 // connect is openSession for a command that has read the environment already.
-func connect(c *cobra.Command, config Config) (*session, error) {
+func connect(c *cobra.Command, config config.Config) (*session, error) {
 	login, err := clientLogin(c, config)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(login.url, append([]nats.Option{
+	nc, err := nats.Connect(login.URL, append([]nats.Option{
 		nats.Name("orderwatch " + c.Name()), nats.Timeout(connectTime), nats.MaxReconnects(-1),
 		nats.ReconnectWait(500 * time.Millisecond), nats.PingInterval(10 * time.Second), nats.IgnoreAuthErrorAbort(),
-	}, login.options...)...)
+	}, login.Options...)...)
 	if err != nil {
-		return nil, login.failed(err)
+		return nil, notConnected(login, err)
 	}
-	names := assetNames(config)
-	names.Domain = login.domain
+	names := serve.Names(config)
+	names.Domain = login.Domain
 	client, err := client.New(nc, names)
 	if err != nil {
 		nc.Close()
@@ -61,17 +65,9 @@ func connect(c *cobra.Command, config Config) (*session, error) {
 
 func (s *session) close() { s.nc.Close() }
 
-// A natsAccess says where NATS is for a command, and how to log in.
-type natsAccess struct {
-	url     string
-	from    string // what says so, as people would look for it
-	domain  string // of JetStream; empty for the server's own
-	options []nats.Option
-}
-
-// failed says why there is no connection, and what to do.
-func (l natsAccess) failed(err error) error {
-	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(l.url), l.from)
+// notConnected says why there is no connection, and what to do.
+func notConnected(login natscontext.Access, err error) error {
+	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(login.URL), login.From)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
@@ -111,55 +107,50 @@ func contextFlag(commands ...*cobra.Command) []*cobra.Command {
 }
 
 func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return newNATSContexts().names(), cobra.ShellCompDirectiveNoFileComp
+	return natscontext.Find().Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // clientLogin returns where NATS is and how to log in.
-func clientLogin(c *cobra.Command, config Config) (natsAccess, error) {
-	contexts := newNATSContexts()
+func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, error) {
+	contexts := natscontext.Find()
 	if flag := c.Flags().Lookup("context"); flag != nil && flag.Changed {
-		return contexts.access(flag.Value.String())
+		return contexts.Access(flag.Value.String())
 	}
 	if config.NATS.URL != "" {
 		return environmentAccess(config)
 	}
-	for _, v := range variables(&config) {
-		if strings.HasPrefix(v.name, "NATS_") && !v.value.IsZero() {
-			return natsAccess{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but ORDERWATCH_%s is: set it, or name a context of the nats tool with --context", v.name)
-		}
+	if variable := config.NATSVariable(); variable != "" {
+		return natscontext.Access{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)
 	}
-	selected := contexts.selected()
+	selected := contexts.Selected()
 	if selected == "" {
-		return natsAccess{}, errors.New("where is NATS? Set ORDERWATCH_NATS_URL, or name a context of the nats tool with --context" + contexts.known())
+		return natscontext.Access{}, errors.New("where is NATS? Set ORDERWATCH_NATS_URL, or name a context of the nats tool with --context" + contexts.Known())
 	}
-	return contexts.access(selected)
+	return contexts.Access(selected)
 }
 
 // environmentAccess returns what the environment says.
-func environmentAccess(config Config) (natsAccess, error) {
-	options, err := natsLogin(config)
+func environmentAccess(config config.Config) (natscontext.Access, error) {
+	options, err := serve.Login(config)
 	if err != nil {
-		return natsAccess{}, err
+		return natscontext.Access{}, err
 	}
-	inbox := nats.CustomInboxPrefix(strings.TrimSuffix(nats.InboxPrefix, "."))
-	if user := config.NATS.User; subjectTokens.MatchString(user) {
-		inbox = nats.CustomInboxPrefix("_INBOX_" + user) // as deploy/nats-permissions.conf gives each user its own
-	}
-	return natsAccess{url: config.NATS.URL, from: "ORDERWATCH_NATS_URL", domain: config.NATS.JSDomain, options: append(options, inbox)}, nil
+	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
+	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: append(options, inbox)}, nil
 }
 
 // parseOrder reads PROJECT/ORDER, or ORDER alone where the project is configured.
-func parseOrder(c *cobra.Command, config Config, text string) (watcher.Order, error) {
+func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Order, error) {
 	project, name, ok := strings.Cut(text, "/")
 	if !ok {
 		project, name = config.ModelArts.ProjectID, text
 	}
 	if project == "" {
-		return watcher.Order{}, usageError{c, fmt.Errorf("%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)}
+		return watcher.Order{}, exit.Usage(c, "%q names no project: write PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID", text)
 	}
 	order := watcher.Order{ProjectID: project, Name: name}
 	if err := order.Validate(); err != nil {
-		return watcher.Order{}, usageError{c, fmt.Errorf("%q is no order: %w", text, orderError(err))}
+		return watcher.Order{}, exit.Usage(c, "%q is no order: %w", text, orderError(err))
 	}
 	return order, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -49,7 +51,7 @@ examples install it for the user; begin a new shell afterwards.`,
 	command.ValidArgs = names
 	command.Args = func(c *cobra.Command, args []string) error {
 		if len(args) != 1 || !slices.Contains(names, args[0]) {
-			return usageError{c, fmt.Errorf("name one shell: %s", strings.Join(names, ", "))}
+			return exit.Usage(c, "name one shell: %s", strings.Join(names, ", "))
 		}
 		return nil
 	}
@@ -101,7 +103,7 @@ func knownOrders(c *cobra.Command, state watcher.State, named []string, begun st
 			name = order.Name // the project goes without saying
 		}
 		if strings.HasPrefix(name, begun) && !slices.Contains(named, name) {
-			orders = append(orders, cobra.CompletionWithDesc(name, clean(stateWord(w)+": "+w.Reason)))
+			orders = append(orders, cobra.CompletionWithDesc(name, output.Clean(show.State(w)+": "+w.Reason)))
 		}
 	}
 	return orders

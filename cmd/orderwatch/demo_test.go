@@ -5,12 +5,15 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestDemo runs the demo as a stranger would.
 func TestDemo(t *testing.T) {
-	demo := exec.Command(build(t, worker), "demo")
-	demo.Env = append(bare(), "ORDERWATCH_SLACK_CHANNEL=ignored") // the demo needs no set-up and takes none
+	t.Parallel()
+	demo := exec.Command(rig.Build(t, rig.Worker), "demo")
+	demo.Env = append(rig.Bare(), "ORDERWATCH_SLACK_CHANNEL=ignored") // the demo needs no set-up and takes none
 	out, err := demo.CombinedOutput()
 	if err != nil {
 		t.Fatalf("demo: %v\n%s", err, out)
@@ -39,6 +42,7 @@ func TestDemo(t *testing.T) {
 
 // TestUsage looks at exit codes and at what wrong usage says.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args string
 		code int
@@ -56,8 +60,8 @@ func TestUsage(t *testing.T) {
 		{"emulator --addr nonsense", 1, "start the emulator"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
-			command := exec.Command(build(t, worker), strings.Fields(tt.args)...)
-			command.Env = append(bare(), "ORDERWATCH_HTTP_ADDR="+freeAddr(t))
+			command := exec.Command(rig.Build(t, rig.Worker), strings.Fields(tt.args)...)
+			command.Env = append(rig.Bare(), "ORDERWATCH_HTTP_ADDR="+rig.FreeAddr(t))
 			out, _ := command.CombinedOutput() // the code tells
 			if code := command.ProcessState.ExitCode(); code != tt.code || !strings.Contains(string(out), tt.says) {
 				t.Errorf("exit code %d; want %d and %q in:\n%s", code, tt.code, tt.says, out)

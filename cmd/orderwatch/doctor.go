@@ -13,9 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func doctorCommand() *cobra.Command {
@@ -46,21 +50,22 @@ usage.`,
 		Example: `  orderwatch doctor
   orderwatch doctor --order my-project/order.pool-5ed5-w4l2n
   orderwatch doctor -o json | jq -r 'select(.level == "problem") | .found'`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 	}
 	c.Flags().StringVar(&order, "order", "", "ask ModelArts for this order, `PROJECT/ORDER`")
 	c.Flags().BoolVar(&every, "all", false, "also list one by one what is as it must be")
 	format := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		config, wrong := LoadServeConfig()
-		d := doctor{config: config, wrong: wrongVariables(wrong)}
+		settings, err := config.LoadServe()
+		settings.Version = programVersion()
+		d := doctor{config: settings}
+		d.wrong, _ = errors.AsType[config.Problems](err)
 		if order != "" {
-			var err error
-			if d.order, err = parseOrder(c, config, order); err != nil {
+			if d.order, err = parseOrder(c, settings, order); err != nil {
 				return err
 			}
 		}
-		p := newFindingPrinter(c.OutOrStdout(), *format, every, config.secrets())
+		p := newFindingPrinter(c.OutOrStdout(), *format, every, settings.Secrets())
 		return d.run(c.Context(), p)
 	}
 	return c
@@ -79,8 +84,8 @@ const (
 
 // A doctor looks at an installation as a worker with this configuration would see it.
 type doctor struct {
-	config Config
-	wrong  []wrongVariable
+	config config.Config
+	wrong  config.Problems
 	order  watcher.Order // of --order; zero: none
 }
 
@@ -97,7 +102,7 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	clock := store.NewClock(nil)
 	seen := d.nats(ctx, clock)
 	if interrupted.Err() != nil {
-		return codedError{exitInterrupted, ""}
+		return exit.Error{Code: exit.Interrupted}
 	}
 	for _, group := range seen.groups() {
 		if err := p.print(group.name, group.findings); err != nil {
@@ -106,29 +111,30 @@ func (d *doctor) run(interrupted context.Context, p *findingPrinter) error {
 	}
 	cloud, clocks := d.modelArts(ctx, clock, seen)
 	if interrupted.Err() != nil {
-		return codedError{exitInterrupted, ""}
+		return exit.Error{Code: exit.Interrupted}
 	}
 	for _, group := range []findingGroup{{"ModelArts", "", cloud}, {"clocks", "", append(seen.clocks, clocks...)}, {"Slack", "", <-slack}} {
 		if err := p.print(group.name, group.findings); err != nil {
 			return err
 		}
 	}
-	return p.conclude()
+	return p.conclude(d.unset())
 }
 
-// conclude prints the sum, and returns an error where there are problems.
-func (p *findingPrinter) conclude() error {
+// conclude prints the sum, and returns an error where there are problems, of which so many are that a variable is
+// missing.
+func (p *findingPrinter) conclude(missing int) error {
 	problems := p.all.count(levelProblem)
-	if p.format == textOutput {
+	if p.format == output.AsText {
 		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
 			return err
 		}
 	}
-	switch missing := p.all.unset(); {
+	switch {
 	case problems > 0 && missing == problems:
 		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
 	case problems > 0:
-		return fmt.Errorf("%s: %s until that is mended", howMany(problems, "problem"), p.all.consequences())
+		return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), p.all.consequences())
 	}
 	return nil
 }
@@ -173,25 +179,10 @@ func areVariables(n int) string {
 	return fmt.Sprintf("%d variables are", n)
 }
 
-// A wrongVariable is what is wrong with one variable of the environment.
-type wrongVariable struct{ name, what string }
-
-// wrongVariables takes an error of [LoadServeConfig] apart.
-func wrongVariables(err error) (all []wrongVariable) {
-	if err == nil {
-		return nil
-	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		name, what, _ := strings.Cut(line, ": ")
-		all = append(all, wrongVariable{name, what})
-	}
-	return all
-}
-
-// isWrong reports whether something is wrong with a variable that begins so, without envPrefix.
+// isWrong reports whether something is wrong with a variable that begins so, without [config.Prefix].
 func (d *doctor) isWrong(prefixes ...string) bool {
 	for _, w := range d.wrong {
-		name := strings.TrimPrefix(w.name, envPrefix)
+		name := strings.TrimPrefix(w.Variable, config.Prefix)
 		for _, prefix := range prefixes {
 			if strings.HasPrefix(name, prefix) {
 				return true
@@ -201,21 +192,25 @@ func (d *doctor) isWrong(prefixes ...string) bool {
 	return false
 }
 
-// variableCheck is the check of a variable that is wrong.
-const variableCheck = "configuration.variable"
-
-// unset is the beginning of what is said of a variable that is required and is not there. Of one that
-// misses its other half, "is not set, but" is said.
-const unset = "is not set:"
+// unset returns how many variables are required and are not there.
+func (d *doctor) unset() int {
+	n := 0
+	for _, w := range d.wrong {
+		if w.Missing {
+			n++
+		}
+	}
+	return n
+}
 
 // environment tells what is wrong with the variables.
 func (d *doctor) environment() (f findings) {
 	for _, w := range d.wrong {
 		do := "Mend it: orderwatch serve does not start with it."
-		if strings.HasPrefix(w.what, unset) {
+		if w.Missing {
 			do = "orderwatch serve does not start without it."
 		}
-		f.add(levelProblem, variableCheck, w.name, w.what, do)
+		f.add(levelProblem, "configuration.variable", w.Variable, w.What, do)
 	}
 	if len(f) == 0 {
 		f.ok("configuration.variables", "", "orderwatch serve would start with them")

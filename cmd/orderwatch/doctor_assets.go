@@ -12,9 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
@@ -84,7 +86,7 @@ func noJetStream(err error) bool {
 // contents says what a stream holds, or how much a consumer has before it.
 func contents(a inspect.Asset) string {
 	if a.Consumer == "" {
-		return fmt.Sprintf("%s, %s", howMany(int(a.Messages), "message"), showBytes(a.Bytes))
+		return fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
 	}
 	return fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
 }
@@ -249,7 +251,7 @@ func (d *doctor) watches(ctx context.Context, x *natsExam) {
 	}
 	var worst []string
 	for _, late := range w.Worst {
-		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, showDuration(late.Late)))
+		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, words.Brief(late.Late)))
 	}
 	if w.Overdue+w.Stuck == 0 {
 		f.ok("watches.overdue", "", "none")
@@ -288,7 +290,7 @@ func (f *findings) broken(records []wire.BrokenRecord) {
 // unreadable tells of records that cannot be read, and of which no worker has told yet.
 func (f *findings) unreadable(records int) {
 	if records > 0 {
-		f.add(levelProblem, "watches.unreadable", "", howMany(records, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
+		f.add(levelProblem, "watches.unreadable", "", words.Count(records, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
 			"A worker tells which within two minutes; then publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
 	}
 }
@@ -382,8 +384,8 @@ func (d *doctor) versions(ctx context.Context, x *natsExam) {
 	case len(distinct) > 1:
 		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
 			"That is right during an update, and only then.")
-	case distinct[0] != wire.Semantic(programVersion()):
-		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+programVersion(),
+	case distinct[0] != wire.Semantic(d.config.Version):
+		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.config.Version,
 			"What it looks for is what its own version needs.")
 	default:
 		f.ok("workers.versions", "", distinct[0])

@@ -10,9 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // How far clocks may be apart.
@@ -33,7 +36,7 @@ func (d *doctor) modelArts(ctx context.Context, clock *store.Clock, seen *seenIn
 	cloud = d.tokenAge()
 	config := d.config
 	config.ModelArts.Timeout = min(config.ModelArts.Timeout, doctorCall)
-	orders, err := newOrders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
+	orders, err := serve.Orders(quiet(), config, clock, heldAccounts(seen.holds), modelarts.DefaultTiming())
 	if err != nil {
 		cloud.add(levelProblem, "modelarts.login", "", err.Error(), "Mend the variable: orderwatch serve does not start with it.")
 		return cloud, nil
@@ -132,11 +135,11 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *stor
 	c.look, err = orders.Look(ctx, region, order)
 	c.known = err == nil
 	f := &c.finding
-	refusal, _ := errors.AsType[*modelarts.APIError](err)
+	refusal, _ := errors.AsType[*answer.Error](err)
 	switch {
 	case err == nil:
 		answer := c.look.Answer
-		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login; %s has %s, the API counts %d", c.look.Host, order, howMany(len(answer.Items), "item"), answer.Count)
+		f.Level, f.Found = levelOK, fmt.Sprintf("%s takes the login; %s has %s, the API counts %d", c.look.Host, order, words.Count(len(answer.Items), "item"), answer.Count)
 	case refusal == nil:
 		f.Level, f.Found, f.Do = levelProblem, "was not reached: "+err.Error(), "Check the endpoint, the network and the proxy."
 	case refusal.Class == watcher.NotFound && d.order == (watcher.Order{}):
@@ -155,7 +158,7 @@ func (d *doctor) call(ctx context.Context, orders *modelarts.Client, clock *stor
 }
 
 // explain says what an error of ModelArts means for all orders.
-func (d *doctor) explain(e *modelarts.APIError) (level, string) {
+func (d *doctor) explain(e *answer.Error) (level, string) {
 	switch e.Class {
 	case watcher.Refused:
 		switch {
@@ -228,12 +231,12 @@ func (d *doctor) tokenAge() (f findings) {
 	}
 	switch age := time.Since(stat.ModTime()); {
 	case age >= tokenLife:
-		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+showDuration(age)+" ago, and a token lives for 24 hours",
+		f.add(levelWarning, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago, and a token lives for 24 hours",
 			do)
 	case age >= tokenLife/2:
-		f.add(levelNote, "modelarts.token", "", "the token's file was written "+showDuration(age)+" ago", do)
+		f.add(levelNote, "modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago", do)
 	default:
-		f.ok("modelarts.token", "", "the token's file was written "+showDuration(age)+" ago")
+		f.ok("modelarts.token", "", "the token's file was written "+words.Brief(age)+" ago")
 	}
 	return f
 }

@@ -5,6 +5,11 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A finding is one thing that doctor looked at. Its JSON is stable; its texts are for people.
@@ -68,43 +73,22 @@ func (f findings) count(l level) int {
 	return n
 }
 
-// unset returns how many are variables that are required and are not there.
-func (f findings) unset() int {
-	n := 0
-	for _, one := range f {
-		if one.Check == variableCheck && strings.HasPrefix(one.Found, unset) {
-			n++
-		}
-	}
-	return n
-}
-
 // A findingPrinter shows findings, group by group.
 type findingPrinter struct {
 	out     io.Writer
-	format  outputFormat
-	paint   paint
+	format  output.Format
+	paint   output.Paint
 	columns int // how wide texts are
 	every   bool
-	hide    *strings.Replacer // of secrets
+	hide    *foreign.Secrets
 
 	all findings
 }
 
-// The least and the most that texts are broken at, in columns.
-const (
-	minColumns = 60
-	maxColumns = 120
-)
-
-func newFindingPrinter(out io.Writer, format outputFormat, every bool, secrets []string) *findingPrinter {
-	p := &findingPrinter{out: out, format: format, paint: paintFor(out), every: every}
-	p.columns = min(max(columns(out), minColumns), maxColumns)
-	var hidden []string
-	for _, secret := range secrets {
-		hidden = append(hidden, secret, redacted)
-	}
-	p.hide = strings.NewReplacer(hidden...)
+func newFindingPrinter(out io.Writer, format output.Format, every bool, secrets []string) *findingPrinter {
+	p := &findingPrinter{out: out, format: format, paint: output.PaintFor(out), every: every}
+	p.columns = output.TextColumns(out)
+	p.hide = foreign.NewSecrets(config.Redacted, secrets...)
 	return p
 }
 
@@ -113,15 +97,15 @@ func (p *findingPrinter) print(group string, fs findings) error {
 	for i := range fs {
 		f := &fs[i]
 		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
-			*text = clean(p.hide.Replace(*text))
+			*text = output.Clean(p.hide.Hide(*text))
 		}
 	}
 	p.all = append(p.all, fs...)
-	if p.format == textOutput {
+	if p.format == output.AsText {
 		return p.printText(group, fs)
 	}
 	for _, f := range fs {
-		if err := printJSON(p.out, f); err != nil {
+		if err := output.JSON(p.out, f); err != nil {
 			return err
 		}
 	}
@@ -134,11 +118,11 @@ func (p *findingPrinter) printText(group string, fs findings) error {
 		return nil
 	}
 	var b strings.Builder
-	b.WriteString(p.paint.bold(group) + "\n")
+	b.WriteString(p.paint.Bold(group) + "\n")
 	labels := 0
 	shown := p.folded(fs)
 	for _, f := range shown {
-		if w := width(f.label()); w <= maxLabel {
+		if w := output.Width(f.label()); w <= maxLabel {
 			labels = max(labels, w)
 		}
 	}
@@ -206,15 +190,15 @@ func (p *findingPrinter) write(b *strings.Builder, f finding, labels int) {
 		text += "; wanted is " + f.Wanted
 	}
 	b.WriteString(strings.Repeat(" ", markColumn) + p.mark(f) + " ")
-	switch long := nameColumn + width(label) + 2; {
-	case width(label) > labels && long+width(text) > p.columns:
+	switch long := nameColumn + output.Width(label) + 2; {
+	case output.Width(label) > labels && long+output.Width(text) > p.columns:
 		column = moreColumn
 		b.WriteString(label + "\n" + strings.Repeat(" ", column))
-	case width(label) > labels:
+	case output.Width(label) > labels:
 		column = long
 		b.WriteString(label + "  ")
 	default:
-		b.WriteString(pad(label, labels) + "  ")
+		b.WriteString(output.Pad(label, labels) + "  ")
 	}
 	b.WriteString(p.indented(text, column) + "\n")
 	if f.Do != "" {
@@ -224,28 +208,28 @@ func (p *findingPrinter) write(b *strings.Builder, f finding, labels int) {
 
 // indented returns a text whose lines, but for the first, begin at the column.
 func (p *findingPrinter) indented(text string, column int) string {
-	return strings.Join(paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
+	return strings.Join(output.Paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
 // mark returns the sign of a finding: of its level, or that it was not looked at.
 func (p *findingPrinter) mark(f finding) string {
 	switch {
 	case f.unlooked:
-		return p.paint.faint("?")
+		return p.paint.Faint("?")
 	case f.Level == levelOK:
-		return p.paint.green("✓")
+		return p.paint.Green("✓")
 	case f.Level == levelNote:
-		return p.paint.faint("·")
+		return p.paint.Faint("·")
 	case f.Level == levelWarning:
-		return p.paint.yellow("!")
+		return p.paint.Yellow("!")
 	}
-	return p.paint.red("✗")
+	return p.paint.Red("✗")
 }
 
 // summary says in one line what was found in all groups.
 func (p *findingPrinter) summary() string {
 	counts := []string{
-		howMany(p.all.count(levelProblem), "problem"), howMany(p.all.count(levelWarning), "warning"), howMany(p.all.count(levelNote), "note"),
+		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
 	}
 	unlooked := p.all.unlooked()
 	text := fmt.Sprintf("%s; %d of %d things are as they must be", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all)-unlooked)
@@ -256,12 +240,4 @@ func (p *findingPrinter) summary() string {
 		return text + ", 1 was not looked at (?)."
 	}
 	return text + fmt.Sprintf(", %d were not looked at (?).", unlooked)
-}
-
-// howMany returns a number with its noun.
-func howMany(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

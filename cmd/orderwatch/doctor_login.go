@@ -9,9 +9,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // asWorker says how to look at what this login may not look at.
@@ -67,11 +69,7 @@ func mayDo(uses inspect.Uses) string {
 
 // inboxes returns the prefixes of the subjects where answers may come to the login.
 func (d *doctor) inboxes() []string {
-	prefixes := []string{"_INBOX_" + d.config.Assets.ServicePrefix}
-	if user := d.config.NATS.User; subjectTokens.MatchString(user) {
-		prefixes = append(prefixes, "_INBOX_"+user) // as deploy/nats-permissions.conf gives each user its own
-	}
-	return append(slices.Compact(prefixes), strings.TrimSuffix(nats.InboxPrefix, "."))
+	return slices.Compact([]string{"_INBOX_" + d.config.Assets.ServicePrefix, d.config.NATS.InboxPrefix(), "_INBOX"})
 }
 
 // listenElsewhere connects anew with the first inbox prefix that the login may use.
@@ -82,7 +80,7 @@ func (d *doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := inspect.New(storeConfig(d.config, serveTiming().Timing), nc, x.time)
+		i, err := inspect.New(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}
@@ -107,7 +105,7 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
 func (d *doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	asking, err := client.New(x.nc, assetNames(d.config))
+	asking, err := client.New(x.nc, serve.Names(d.config))
 	var status wire.Status
 	if err == nil {
 		status, err = asking.Status(ctx)
@@ -157,7 +155,7 @@ func (f *findings) counts(w wire.WatchCount) {
 			"The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	}
 	if w.Unreadable > 0 {
-		f.add(levelProblem, "watches.unreadable", "", howMany(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
+		f.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
 			"Publish the requests of these orders again, under new ids: orderwatch list names those that workers have told of.")
 	}
 }
@@ -168,6 +166,6 @@ func (f *findings) people(p wire.Untold) {
 		f.add(levelWarning, "workers.slack", "", trouble, "")
 	}
 	if p.Undelivered > 0 {
-		f.add(levelNote, "workers.undelivered", "", howMany(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+		f.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -40,7 +41,7 @@ func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
 		return seen
 	}
-	login, err := natsLogin(d.config)
+	login, err := serve.Login(d.config)
 	if err != nil {
 		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
 		return seen
@@ -53,7 +54,7 @@ func (d *doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 		}
 		return seen
 	}
-	i, err := inspect.New(storeConfig(d.config, serveTiming().Timing), nc, clock)
+	i, err := inspect.New(serve.StoreConfig(d.config, serve.LoadTiming().Timing), nc, clock)
 	if err != nil {
 		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")

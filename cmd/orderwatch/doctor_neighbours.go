@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // foreign reports whether the streams of these names are another installation's, and says so. What is
@@ -100,7 +101,7 @@ func uneven(f *findings, list []inspect.Asset) {
 	var found []string
 	for _, n := range []int{1, 2, 3, 4, 5} {
 		if len(by[n]) > 0 {
-			found = append(found, fmt.Sprintf("%s: %s", howMany(n, "replica"), strings.Join(by[n], ", ")))
+			found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
 		}
 	}
 	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),

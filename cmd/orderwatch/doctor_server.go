@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -101,7 +102,7 @@ func limitFinding(l inspect.Limit) finding {
 	bytes := strings.HasSuffix(l.Name, "memory") || strings.HasSuffix(l.Name, "storage") || strings.HasSuffix(l.Name, "bytes")
 	show := func(n int64) string {
 		if bytes {
-			return showBytes(uint64(n))
+			return output.Bytes(uint64(n))
 		}
 		return fmt.Sprint(n)
 	}
@@ -183,18 +184,4 @@ func (d *doctor) permissions(ctx context.Context, x *natsExam) {
 			f.add(levelProblem, check, p.Subject, "denied", "Give it to the worker's user, as in deploy/nats-permissions.conf.")
 		}
 	}
-}
-
-// showBytes returns a size as people read it.
-func showBytes(n uint64) string {
-	const unit = 1 << 10
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	size, i := float64(n), 0
-	for size >= unit && i < len(units)-1 {
-		size, i = size/unit, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, units[i])
 }

@@ -8,7 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/notify/slack"
 )
 
 // slack looks at the way to tell people. It posts nothing.
@@ -23,7 +24,7 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 		return f
 	}
 	if s.Token.IsSet() {
-		f = d.slackToken(ctx, s.uses())
+		f = d.slackToken(ctx, s.Channels())
 	}
 	if s.WebhookURL.IsSet() {
 		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)
@@ -36,17 +37,16 @@ func (d *doctor) slack(ctx context.Context) (f findings) {
 }
 
 // slackToken looks at the token, and at the channels with it.
-func (d *doctor) slackToken(ctx context.Context, uses []slackUse) (f findings) {
+func (d *doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
 	s := d.config.Slack
 	ctx, cancel := context.WithTimeout(ctx, doctorSlack)
 	defer cancel()
-	i, err := notify.Inspect(ctx, notify.Config{
-		Token: s.Token.Reveal(), Channel: s.Channel, APIURL: s.APIURL, Mention: s.MentionOnFailure, Secrets: d.config.secrets(),
-	}, ids(uses)...)
+	client, err := slack.New(slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL})
 	if err != nil {
 		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
 		return f
 	}
+	i := client.Inspect(ctx, config.ChannelIDs(uses)...)
 	if i.Refused != nil {
 		return tokenFindings(i.Refused)
 	}
@@ -59,8 +59,8 @@ func (d *doctor) slackToken(ctx context.Context, uses []slackUse) (f findings) {
 }
 
 // tokenFindings says why the token is of no use.
-func tokenFindings(why *notify.PostError) (f findings) {
-	if why.Class == notify.TokenRefused {
+func tokenFindings(why *slack.Error) (f findings) {
+	if why.Class == slack.TokenRefused {
 		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
 		return f
 	}
@@ -79,7 +79,7 @@ func sentence(do string) string {
 }
 
 // slackReason is an error of Slack without what was to be done.
-func slackReason(e *notify.PostError) string {
+func slackReason(e *slack.Error) string {
 	if e.Detail == "" {
 		return e.Code
 	}
@@ -90,31 +90,31 @@ func slackReason(e *notify.PostError) string {
 var otherScopes = []struct{ scope, without string }{
 	{"channels:read", "doctor and the workers cannot see whether the bot may post in public channels"},
 	{"groups:read", "doctor and the workers cannot see whether the bot may post in private channels"},
-	{notify.ScopeHistoryPublic, "a message whose answer was lost cannot be looked for, and may be doubled"},
-	{notify.ScopeHistoryPrivate, "the same in private channels"},
-	{notify.ScopeFiles, "long lists of failures are not attached as a file"},
+	{slack.ScopeHistoryPublic, "a message whose answer was lost cannot be looked for, and may be doubled"},
+	{slack.ScopeHistoryPrivate, "the same in private channels"},
+	{slack.ScopeFiles, "long lists of failures are not attached as a file"},
 }
 
 const addScope = "Add the scope to the app, and install it again."
 
 // scopeFindings compares the token's scopes with those that are needed.
-func scopeFindings(i notify.Inspection) (f findings) {
+func scopeFindings(i slack.Inspection) (f findings) {
 	switch {
 	case i.Scopes == nil:
-		f.unseen("slack.scope", notify.ScopePost, "Slack does not say which scopes the token has",
+		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has",
 			"Make sure of chat:write in the app's settings.")
 		return f
-	case !i.Has(notify.ScopePost):
-		f.add(levelProblem, "slack.scope", notify.ScopePost, "the token lacks it: nothing can be posted", addScope)
+	case !i.Has(slack.ScopePost):
+		f.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
 	default:
-		f.ok("slack.scope", notify.ScopePost, "the token has it")
+		f.ok("slack.scope", slack.ScopePost, "the token has it")
 	}
 	for _, other := range otherScopes {
 		if i.Has(other.scope) {
 			continue
 		}
 		level := levelNote
-		if other.scope != notify.ScopeFiles && slices.Contains(i.Lacks(), other.scope) {
+		if other.scope != slack.ScopeFiles && slices.Contains(i.Lacks(), other.scope) {
 			level = levelWarning
 		}
 		f.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
@@ -123,18 +123,18 @@ func scopeFindings(i notify.Inspection) (f findings) {
 }
 
 // channelFinding says whether the bot can post in a channel. The main one takes what no other does.
-func channelFinding(i notify.Inspection, c notify.Channel, use slackUse) finding {
+func channelFinding(i slack.Inspection, c slack.Channel, use config.SlackChannel) finding {
 	f := finding{Check: "slack.channel", About: c.ID, Level: levelWarning}
 	if c.Name != "" {
 		f.About += " #" + c.Name
 	}
-	if use.main {
+	if use.Default {
 		f.Level = levelProblem
 	}
 	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
-		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.why+")")+then
+		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then
 	case c.Err != nil && c.Err.Code == "missing_scope":
 		f.Level, f.unlooked, f.Found = levelNote, true, "cannot be seen: "+slackReason(c.Err)
 		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."

@@ -18,6 +18,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -31,7 +34,7 @@ type doctorState struct {
 	wreck   func(*testing.T, ward)    // once they run
 	program string                    // the version of the workers; empty: this one
 	unfit   bool                      // no worker can create the streams
-	want    []finding                 // beside, of the worker's login
+	want    []clinic.Finding          // beside, of the worker's login
 
 	// What is wrong, as "level check", for each kind of login, sorted. The operator's is that of the worker, unless
 	// it is given.
@@ -95,31 +98,31 @@ func doctorStates(t *testing.T) []doctorState {
 			worker: []string{"problem assets.setting", none}, person: alone, ends: work},
 		{name: "broken record", workers: 2, // the patrol leaves alone what was written within the last minute
 			wreck: func(t *testing.T, p ward) {
-				p.store(t, "_WATCHES", project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+				p.store(t, "_WATCHES", rig.Project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
 			},
 			worker: []string{"problem watches.unreadable"}, person: []string{"problem watches.unreadable"}, ends: over},
 		{name: "broken record that workers told of",
 			wreck: func(t *testing.T, p ward) {
-				p.store(t, "_WATCHES", project+".order.broken", []byte(`no JSON`))
+				p.store(t, "_WATCHES", rig.Project+".order.broken", []byte(`no JSON`))
 				p.store(t, "_WATCHES", "broken", brokenList(t, "order.broken", time.Time{}))
 			},
 			worker: []string{"problem watches.broken", none}, person: alone, ends: "1 problem: " + over,
 			untrue: []string{"1 record cannot be read", "moved aside"}},
 		{name: "two broken records, one of them moved aside", workers: 1,
 			wreck: func(t *testing.T, p ward) {
-				p.store(t, "_WATCHES", project+".order.text", []byte(`no JSON`))
+				p.store(t, "_WATCHES", rig.Project+".order.text", []byte(`no JSON`))
 				p.store(t, "_WATCHES", "broken", brokenList(t, "order.gone", time.Now()))
 			},
 			worker: []string{"problem watches.broken", "problem watches.unreadable"}, person: []string{"problem watches.unreadable"}, ends: "2 problems: " + over},
 		{name: "broken record of an order that is watched again",
 			wreck: func(t *testing.T, p ward) {
 				p.store(t, "_WATCHES", "broken", brokenList(t, "order.a", time.Now()))
-				p.record(t, watcher.Watch{State: watcher.Watching, Order: watcher.Order{ProjectID: project, Name: "order.a"}, Region: "cn-north-4"})
+				p.record(t, watcher.Watch{State: watcher.Watching, Order: watcher.Order{ProjectID: rig.Project, Name: "order.a"}, Region: "cn-north-4"})
 			},
 			worker: alone, person: alone, untrue: []string{"broken record"}},
 		{name: "a record of a later release",
 			wreck: func(t *testing.T, p ward) {
-				p.store(t, "_WATCHES", project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
+				p.store(t, "_WATCHES", rig.Project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
 			},
 			worker: alone, person: alone, untrue: []string{"record cannot be read", "broken record"}},
 		{name: "lost store", workers: 2,
@@ -140,7 +143,7 @@ func doctorStates(t *testing.T) []doctorState {
 		{name: "workers of the release before", workers: 2, program: "0.9.0", untrue: []string{"no worker answers", "side by side"}},
 		{name: "dead wake-ups",
 			wreck: func(t *testing.T, p ward) {
-				if _, err := p.js.Publish(t.Context(), "orders.due."+project+".order.ghost", []byte(`{}`)); err != nil {
+				if _, err := p.js.Publish(t.Context(), "orders.due."+rig.Project+".order.ghost", []byte(`{}`)); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -182,7 +185,7 @@ func doctorStates(t *testing.T) []doctorState {
 				p.updateConsumer(t, "_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.AckWait = time.Minute })
 			},
 			worker: []string{"warning assets.setting", none}, person: alone,
-			want: []finding{{Check: "assets.setting", Level: "warning", About: "poller", Found: "1m0s", Do: "nats consumer edit ORDER_WAKEUPS poller --wait 3s"}}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "poller", Found: "1m0s", Do: "nats consumer edit ORDER_WAKEUPS poller --wait 3s"}}},
 		{name: "events are kept for longer than this environment wants",
 			wreck: func(t *testing.T, p ward) {
 				p.updateStream(t, "_EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = 2400 * time.Hour })
@@ -205,12 +208,12 @@ func doctorStates(t *testing.T) []doctorState {
 		{name: "a small max_payload", rules: also("max_payload: 300000"), workers: 2},
 		{name: "max_payload below what records need", rules: also("max_payload: 100000"), unfit: true,
 			worker: slices.Concat([]string{"problem nats.max_payload"}, slices.Repeat([]string{"problem assets.missing"}, 9)), operator: []string{"problem nats.max_payload"}, person: []string{"problem nats.max_payload", none}, others: []string{"problem nats.max_payload"}, ends: work},
-		{name: "no server", env: env("ORDERWATCH_NATS_URL=nats://" + freeAddr(t)), ends: "1 problem: " + nothing,
+		{name: "no server", env: env("ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)), ends: "1 problem: " + nothing,
 			worker: []string{"problem nats.connection"}, person: []string{"problem nats.connection"}, others: []string{"problem nats.connection"}},
 		{name: "a name that nobody knows", env: env("ORDERWATCH_NATS_URL=nats://nats.invalid:4222"), ends: "1 problem: " + nothing,
 			worker: []string{"problem nats.connection"}, person: []string{"problem nats.connection"}, others: []string{"problem nats.connection"}},
 		{name: "one of three servers", workers: 2, env: func(url string) []string {
-			return []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t) + "," + url + ",nats://" + freeAddr(t)}
+			return []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t) + "," + url + ",nats://" + rig.FreeAddr(t)}
 		}},
 		{name: "a wrong password", env: env("ORDERWATCH_NATS_PASSWORD=planted-wrong"), ends: "1 problem: " + nothing,
 			worker: []string{"problem nats.login"}, person: []string{"problem nats.login"}, others: []string{"problem nats.login"}},
@@ -234,7 +237,7 @@ type ward struct {
 func brokenList(t *testing.T, order string, moved time.Time) []byte {
 	t.Helper()
 	list, err := json.Marshal([]wire.BrokenRecord{{
-		Order: watcher.Order{ProjectID: project, Name: order}, WatchID: "w_1", Since: time.Now().Add(-time.Hour), Reason: "it is none that a worker wrote",
+		Order: watcher.Order{ProjectID: rig.Project, Name: order}, WatchID: "w_1", Since: time.Now().Add(-time.Hour), Reason: "it is none that a worker wrote",
 		Requests: []string{"build-1"}, MovedAt: moved,
 	}})
 	if err != nil {
@@ -252,8 +255,8 @@ func (w ward) hold(t *testing.T, kind watcher.HoldKind) {
 	}
 	w.store(t, "_ACCOUNTS", "hold.ab12.cn-north-4", hold)
 	for _, addr := range w.addrs {
-		eventually(t, patience, func() error {
-			for name := range metricsOf(t, addr) {
+		rig.Eventually(t, rig.Patience, func() error {
+			for name := range rig.MetricsOf(t, addr) {
 				if strings.HasPrefix(name, "orderwatch_account_held_seconds{") {
 					return nil
 				}
@@ -276,7 +279,7 @@ func (w ward) loseRecords(t *testing.T) {
 	if _, err := w.js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		told, err := w.js.Stream(t.Context(), "ORDER_EVENTS")
 		if err == nil {
 			_, err = told.GetLastMsgForSubject(t.Context(), "orders.attention.lost.all")
@@ -289,10 +292,10 @@ func (w ward) loseRecords(t *testing.T) {
 func buildVersion(t *testing.T, version string) string {
 	t.Helper()
 	if version == "" {
-		return build(t, worker)
+		return rig.Build(t, rig.Worker)
 	}
 	path := filepath.Join(t.TempDir(), "orderwatch")
-	if out, err := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, worker).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, rig.Worker).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
@@ -302,7 +305,7 @@ func buildVersion(t *testing.T, version string) string {
 // same in its closing sentence, and advises nobody to change what is the workers' who is none.
 func TestDoctorStates(t *testing.T) {
 	t.Parallel()
-	c := newClinic(t)
+	c := clinic.New(t)
 	rules := strings.Replace(permissionRules(t), "users: [", moreUsers, 1)
 	for _, state := range doctorStates(t) {
 		t.Run(state.name, func(t *testing.T) {
@@ -311,11 +314,11 @@ func TestDoctorStates(t *testing.T) {
 			if state.rules != nil {
 				mine = state.rules(rules)
 			}
-			g := startGuarded(t, mine, nats.UserInfo("setup", "planted-setup"))
+			g := guarded.Start(t, mine, nats.UserInfo("setup", "planted-setup"))
 			as := func(user string, more ...string) []string {
-				return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 			}
-			w := ward{patient: patient{clinic: c, js: g.js, prefix: "ORDER"}}
+			w := ward{patient: patient{Clinic: c, js: g.JS, prefix: "ORDER"}}
 			state.build(t, g, as, &w)
 			for user, wrong := range map[string][]string{
 				"worker": state.worker, "setup": state.operator, "person": state.person,
@@ -329,7 +332,7 @@ func TestDoctorStates(t *testing.T) {
 					wrong = state.worker
 				}
 				if state.env != nil {
-					env = append(env, state.env(g.url)...)
+					env = append(env, state.env(g.URL)...)
 				}
 				state.look(t, user, env, wrong)
 			}
@@ -338,21 +341,21 @@ func TestDoctorStates(t *testing.T) {
 }
 
 // build creates the streams, starts the workers, and wrecks something.
-func (s doctorState) build(t *testing.T, g *guarded, as func(string, ...string) []string, w *ward) {
+func (s doctorState) build(t *testing.T, g *guarded.Server, as func(string, ...string) []string, w *ward) {
 	t.Helper()
 	if !s.unfit {
-		provision(t, as("setup"))
+		clinic.Provision(t, as("setup"))
 	}
 	program := buildVersion(t, s.program)
 	for range s.workers {
-		addr := freeAddr(t)
-		start(t, program, append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-		awaitReady(t, addr)
+		addr := rig.FreeAddr(t)
+		rig.Start(t, program, append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		rig.AwaitReady(t, addr)
 		w.addrs = append(w.addrs, addr)
 	}
 	for _, addr := range w.addrs { // whichever answers knows the others
-		eventually(t, patience, func() error {
-			if known := metricsOf(t, addr)["orderwatch_workers"]; known != float64(s.workers) {
+		rig.Eventually(t, rig.Patience, func() error {
+			if known := rig.MetricsOf(t, addr)["orderwatch_workers"]; known != float64(s.workers) {
 				return fmt.Errorf("%s knows %v workers", addr, known)
 			}
 			return nil
@@ -366,19 +369,19 @@ func (s doctorState) build(t *testing.T, g *guarded, as func(string, ...string) 
 // look looks as one user.
 func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 	t.Helper()
-	code, out := doctor(t, env, "-o", "json")
-	_, text := doctor(t, env)
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	_, text := clinic.Doctor(t, env)
 	words := strings.Join(strings.Fields(text), " ")
-	all := findings(t, out)
+	all := clinic.Findings(t, out)
 	count := make(map[string]int)
 	var found []string
-	seen := make(map[finding]bool)
+	seen := make(map[clinic.Finding]bool)
 	for _, f := range all {
 		count[f.Level]++
 		if f.Level == "problem" || f.Level == "warning" {
 			found = append(found, f.Level+" "+f.Check)
 		}
-		same := finding{Check: f.Check, About: f.About, Found: f.Found}
+		same := clinic.Finding{Check: f.Check, About: f.About, Found: f.Found}
 		if seen[same] {
 			t.Errorf("as %s, it says twice %+v", user, f)
 		}
@@ -408,7 +411,7 @@ func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 		}
 	}
 	for _, want := range s.want {
-		if user == "worker" && !has(all, want) {
+		if user == "worker" && !clinic.Has(all, want) {
 			t.Errorf("no finding %+v in\n%s", want, out)
 		}
 	}
@@ -423,7 +426,7 @@ func (s doctorState) look(t *testing.T, user string, env, wrong []string) {
 // told that work is lost. Case N5.
 func TestDoctorTLS(t *testing.T) {
 	t.Parallel()
-	c, dir := newClinic(t), t.TempDir()
+	c, dir := clinic.New(t), t.TempDir()
 	ca, caKey := writeCertificate(t, dir, "ca", nil, nil)
 	writeCertificate(t, dir, "another-ca", nil, nil)
 	writeCertificate(t, dir, "server", ca, caKey)
@@ -434,41 +437,41 @@ func TestDoctorTLS(t *testing.T) {
 		name, certificate, more string // of the server
 		ca                      string
 		env                     []string
-		want                    finding
+		want                    clinic.Finding
 	}{
-		{name: "well", certificate: "server", ca: "ca", want: finding{Check: "nats.connection", Level: "ok"}},
-		{name: "expired", certificate: "expired", ca: "ca", want: finding{Check: "nats.connection", Level: "problem", Found: "expired", Do: "renew the certificate"}},
-		{name: "another name", certificate: "elsewhere", ca: "ca", want: finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "that the server's certificate has, in ORDERWATCH_NATS_URL"}},
-		{name: "another authority", certificate: "server", ca: "another-ca", want: finding{Check: "nats.connection", Level: "problem", Found: "unknown authority", Do: "ORDERWATCH_NATS_CA_FILE"}},
-		{name: "no authority", certificate: "server", want: finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "ORDERWATCH_NATS_CA_FILE"}},
-		{name: "no certificate of the client", certificate: "server", ca: "ca", more: "verify: true, ca_file: " + strconv.Quote(file("ca")), want: finding{Check: "nats.connection", Level: "problem", Found: "tls", Do: "_CERT_FILE"}},
-		{name: "handshake first", certificate: "server", ca: "ca", more: "handshake_first: true", want: finding{Check: "nats.connection", Level: "problem", Found: "EOF", Do: "set ORDERWATCH_NATS_TLS_FIRST=true"}},
-		{name: "handshake first, as configured", certificate: "server", ca: "ca", more: "handshake_first: true", env: []string{"ORDERWATCH_NATS_TLS_FIRST=true"}, want: finding{Check: "nats.connection", Level: "ok"}},
+		{name: "well", certificate: "server", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "ok"}},
+		{name: "expired", certificate: "expired", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "expired", Do: "renew the certificate"}},
+		{name: "another name", certificate: "elsewhere", ca: "ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "that the server's certificate has, in ORDERWATCH_NATS_URL"}},
+		{name: "another authority", certificate: "server", ca: "another-ca", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "unknown authority", Do: "ORDERWATCH_NATS_CA_FILE"}},
+		{name: "no authority", certificate: "server", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "certificate", Do: "ORDERWATCH_NATS_CA_FILE"}},
+		{name: "no certificate of the client", certificate: "server", ca: "ca", more: "verify: true, ca_file: " + strconv.Quote(file("ca")), want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "tls", Do: "_CERT_FILE"}},
+		{name: "handshake first", certificate: "server", ca: "ca", more: "handshake_first: true", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "EOF", Do: "set ORDERWATCH_NATS_TLS_FIRST=true"}},
+		{name: "handshake first, as configured", certificate: "server", ca: "ca", more: "handshake_first: true", env: []string{"ORDERWATCH_NATS_TLS_FIRST=true"}, want: clinic.Finding{Check: "nats.connection", Level: "ok"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr, config := freeAddr(t), filepath.Join(t.TempDir(), "nats.conf")
+			addr, config := rig.FreeAddr(t), filepath.Join(t.TempDir(), "nats.conf")
 			text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\ntls { cert_file: %q, key_file: %q, %s }\n", addr, t.TempDir(), file(tt.certificate), file(tt.certificate+"-key"), tt.more)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			start(t, build(t, natsServer), nil, "-c", config)
-			eventually(t, patience, func() error {
+			rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", config)
+			rig.Eventually(t, rig.Patience, func() error {
 				conn, err := net.Dial("tcp", addr)
 				if err == nil {
 					conn.Close()
 				}
 				return err
 			})
-			env := c.env("nats://"+addr, tt.env...)
+			env := c.Env("nats://"+addr, tt.env...)
 			if tt.ca != "" {
 				env = append(env, "ORDERWATCH_NATS_CA_FILE="+file(tt.ca))
 			}
-			code, out := doctor(t, env, "-o", "json")
-			if all := findings(t, out); !has(all, tt.want) || (code != 0) != (tt.want.Level == "problem") {
+			code, out := clinic.Doctor(t, env, "-o", "json")
+			if all := clinic.Findings(t, out); !clinic.Has(all, tt.want) || (code != 0) != (tt.want.Level == "problem") {
 				t.Errorf("exit code %d, no finding %+v in\n%s", code, tt.want, out)
 			}
-			if _, text := doctor(t, env); strings.Contains(text, "work is lost") {
+			if _, text := clinic.Doctor(t, env); strings.Contains(text, "work is lost") {
 				t.Errorf("it says so:\n%s", text)
 			}
 		})

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,63 +18,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
-
-// A finding is what doctor -o json prints of one thing.
-type finding struct{ Check, About, Level, Found, Wanted, Do string }
-
-// doctor runs orderwatch doctor and returns its exit code and what it printed.
-func doctor(t *testing.T, env []string, args ...string) (code int, out string) {
-	t.Helper()
-	p := start(t, build(t, worker), env, append([]string{"doctor"}, args...)...)
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		t.Fatal("doctor still runs")
-	}
-	return p.command.ProcessState.ExitCode(), p.text()
-}
-
-// findings returns what doctor -o json found.
-func findings(t *testing.T, out string) (all []finding) {
-	t.Helper()
-	for line := range strings.Lines(out) {
-		if !strings.HasPrefix(line, "{") {
-			continue
-		}
-		decoder := json.NewDecoder(strings.NewReader(line))
-		decoder.DisallowUnknownFields()
-		var f finding
-		if err := decoder.Decode(&f); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-// has looks for a finding. Texts fit where they contain what is wanted.
-func has(all []finding, want finding) bool {
-	return slices.ContainsFunc(all, func(f finding) bool {
-		return f.Check == want.Check && f.Level == want.Level && strings.Contains(f.About, want.About) &&
-			strings.Contains(f.Found, want.Found) && strings.Contains(f.Wanted, want.Wanted) && strings.Contains(f.Do, want.Do)
-	})
-}
-
-// bad returns the findings that are problems or warnings, for messages of tests.
-func bad(all []finding) string {
-	var b strings.Builder
-	for _, f := range all {
-		if f.Level == "problem" || f.Level == "warning" {
-			fmt.Fprintf(&b, "%+v\n", f)
-		}
-	}
-	return b.String()
-}
 
 // permissionRules returns nats-permissions.conf with passwords.
 func permissionRules(t *testing.T) string {
@@ -92,76 +40,33 @@ func permissionRules(t *testing.T) string {
 	return passwords + string(rules)
 }
 
-// A clinic is what doctor looks at beside NATS.
-type clinic struct {
-	cloud     *emulator.Emulator
-	slack     *slackemulator.Server
-	modelArts string
-	people    string
-}
-
-// The secrets of a clinic.
-const (
-	plantedSecretKey  = "planted-secret-key-0123"
-	plantedSlackToken = "xoxb-planted-7d1c0123"
-)
-
-func newClinic(t *testing.T) clinic {
-	t.Helper()
-	c := clinic{
-		cloud: emulator.New(emulator.Options{Keys: []emulator.Key{{Access: "PLANTEDACCESS", Secret: plantedSecretKey}}}),
-		slack: slackemulator.New(slackemulator.Options{}),
-	}
-	c.slack.AddToken(plantedSlackToken, "chat:write", "channels:read", "groups:read", "channels:history", "groups:history", "files:write")
-	c.slack.AddToken("xoxb-planted-reads", "channels:read")
-	c.slack.AddToken("xoxb-planted-posts", "chat:write")
-	c.slack.AddChannel("C0ONCALL", slackemulator.Open)
-	c.slack.AddChannel("C0OUT", slackemulator.NotMember)
-	c.slack.AddChannel("C0OLD", slackemulator.Archived)
-	for handler, url := range map[http.Handler]*string{c.cloud: &c.modelArts, c.slack: &c.people} {
-		server := httptest.NewServer(handler)
-		t.Cleanup(server.Close)
-		*url = server.URL
-	}
-	return c
-}
-
-// env is the environment of a worker that lacks nothing.
-func (c clinic) env(natsURL string, more ...string) []string {
-	return serveEnv(natsURL, c.modelArts, "127.0.0.1:0", append([]string{
-		"ORDERWATCH_MODELARTS_TOKEN=", "ORDERWATCH_MODELARTS_ACCESS_KEY=PLANTEDACCESS", "ORDERWATCH_MODELARTS_SECRET_KEY=" + plantedSecretKey,
-		"ORDERWATCH_MODELARTS_PROJECT_ID=" + project,
-		"ORDERWATCH_SLACK_TOKEN=" + plantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL=" + c.people + "/api/",
-	}, more...)...)
-}
-
 // TestDoctorHealthy looks at an installation as deploy/README.md wants it: two workers with just their
 // permissions. Nothing is wrong, nobody hears of it, and no secret is shown.
 func TestDoctorHealthy(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
-	c := newClinic(t)
-	c.cloud.Add(project, "order.pool-1", emulator.Order{Items: []emulator.Item{{ResourceName: "pool-1", EndAfter: emulator.Never}}})
+	g := guarded.Start(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := clinic.New(t)
+	c.Cloud.Add(rig.Project, "order.pool-1", emulator.Order{Items: []emulator.Item{{ResourceName: "pool-1", EndAfter: emulator.Never}}})
 	as := func(user string, more ...string) []string {
-		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+		return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
-	provision(t, as("setup"))
+	clinic.Provision(t, as("setup"))
 	env := as("worker", "ORDERWATCH_PROVISION=false")
 	for range 2 {
-		addr := freeAddr(t)
-		start(t, build(t, worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-		awaitReady(t, addr)
+		addr := rig.FreeAddr(t)
+		rig.Start(t, rig.Build(t, rig.Worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		rig.AwaitReady(t, addr)
 	}
-	polls := c.cloud.Polls(project, "orderwatch-doctor")
+	polls := c.Cloud.Polls(rig.Project, "orderwatch-doctor")
 
-	code, out := doctor(t, env, "-o", "json")
-	all := findings(t, out)
-	if code != 0 || bad(all) != "" {
-		t.Errorf("exit code %d\n%s", code, bad(all))
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	all := clinic.Findings(t, out)
+	if code != 0 || clinic.Bad(all) != "" {
+		t.Errorf("exit code %d\n%s", code, clinic.Bad(all))
 	}
-	for _, want := range []finding{
+	for _, want := range []clinic.Finding{
 		{Check: "configuration.variables", Level: "ok"},
-		{Check: "nats.connection", Level: "ok", About: g.url},
+		{Check: "nats.connection", Level: "ok", About: g.URL},
 		{Check: "nats.version", Level: "ok", Found: "2."},
 		{Check: "nats.limits", Level: "ok"},
 		{Check: "nats.sync_interval", Level: "note", Do: "always"},
@@ -180,22 +85,22 @@ func TestDoctorHealthy(t *testing.T) {
 		{Check: "slack.scope", Level: "ok", About: "chat:write"},
 		{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 	} {
-		if !has(all, want) {
+		if !clinic.Has(all, want) {
 			t.Errorf("no finding %+v in\n%s", want, out)
 		}
 	}
-	if n := c.cloud.Polls(project, "orderwatch-doctor") - polls; n != 1 {
+	if n := c.Cloud.Polls(rig.Project, "orderwatch-doctor") - polls; n != 1 {
 		t.Errorf("ModelArts was asked %d times; want 1", n)
 	}
-	if n := c.slack.Calls(); n > 0 {
+	if n := c.Slack.Calls(); n > 0 {
 		t.Errorf("%d posts", n)
 	}
 
-	code, text := doctor(t, env, "--all", "--order", project+"/order.pool-1")
+	code, text := clinic.Doctor(t, env, "--all", "--order", rig.Project+"/order.pool-1")
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"✓", "publish orders.undelivered.>", project + "/order.pool-1 has 1 item", "0 problems, 0 warnings"} {
+	for _, want := range []string{"✓", "publish orders.undelivered.>", rig.Project + "/order.pool-1 has 1 item", "0 problems, 0 warnings"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -203,27 +108,16 @@ func TestDoctorHealthy(t *testing.T) {
 	if strings.Contains(text, "\x1b") {
 		t.Error("colours, although it is no terminal")
 	}
-	for _, secret := range []string{"planted-worker", plantedSecretKey, "PLANTEDACCESS", plantedSlackToken} {
+	for _, secret := range []string{"planted-worker", clinic.SecretKey, "PLANTEDACCESS", clinic.SlackToken} {
 		if strings.Contains(out+text, secret) {
 			t.Errorf("the secret %s is shown", secret)
 		}
 	}
 }
 
-// provision lets a worker create what it needs, and ends it.
-func provision(t *testing.T, env []string) {
-	t.Helper()
-	addr := freeAddr(t)
-	w := start(t, build(t, worker), append(env, "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-	awaitReady(t, addr)
-	if code, _ := w.terminate(t); code != 0 {
-		t.Fatalf("the worker exits with %d", code)
-	}
-}
-
 // A patient is an installation of its own on a server that it shares with others.
 type patient struct {
-	clinic
+	clinic.Clinic
 	js     jetstream.JetStream
 	prefix string // of streams
 }
@@ -265,7 +159,7 @@ func (p patient) store(t *testing.T, bucket, key string, value []byte) {
 // TestDoctorBroken breaks one thing at a time.
 func TestDoctorBroken(t *testing.T) {
 	t.Parallel()
-	shared := startNATS(t, "")
+	shared := rig.StartNATS(t, "")
 	routes := filepath.Join(t.TempDir(), "routes.yaml")
 	if err := os.WriteFile(routes, []byte("rules:\n  - {match: {projects: [p]}, channels: [C0NONE]}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -275,7 +169,7 @@ func TestDoctorBroken(t *testing.T) {
 		env   []string
 		args  []string
 		wreck func(*testing.T, patient)
-		want  []finding
+		want  []clinic.Finding
 		code  int
 	}{
 		{
@@ -289,7 +183,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "assets.setting", Level: "problem", About: "_REQUESTS: retention", Found: "Limits", Wanted: "WorkQueue"},
 				{Check: "assets.missing", Level: "note", About: "intake"},
 			},
@@ -300,7 +194,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateStream(t, "_WAKEUPS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 })
 			},
-			want: []finding{{Check: "assets.setting", Level: "problem", About: "_WAKEUPS: max_msgs", Found: "1000", Wanted: "-1", Do: "nats stream edit"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "problem", About: "_WAKEUPS: max_msgs", Found: "1000", Wanted: "-1", Do: "nats stream edit"}},
 			code: 1,
 		},
 		{
@@ -308,7 +202,7 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateConsumer(t, "_WAKEUPS", "poller", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 })
 			},
-			want: []finding{{Check: "assets.setting", Level: "problem", About: "consumer poller of", Found: "5", Wanted: "-1", Do: "nats consumer edit"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "problem", About: "consumer poller of", Found: "5", Wanted: "-1", Do: "nats consumer edit"}},
 			code: 1,
 		},
 		{
@@ -316,19 +210,19 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				p.updateConsumer(t, "_REQUESTS", "intake", func(c *jetstream.ConsumerConfig) { c.AckWait = 2 * time.Second })
 			},
-			want: []finding{{Check: "assets.setting", Level: "warning", About: "intake", Found: "2s", Wanted: "1m0s"}}, // a step under way keeps its delivery
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "intake", Found: "2s", Wanted: "1m0s"}}, // a step under way keeps its delivery
 		},
 		{
 			name: "harmless setting",
 			wreck: func(t *testing.T, p patient) {
 				p.updateStream(t, "_EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = 60 * 24 * time.Hour })
 			},
-			want: []finding{{Check: "assets.setting", Level: "warning", About: "_EVENTS: max_age", Found: "1440h0m0s", Wanted: "2160h0m0s"}},
+			want: []clinic.Finding{{Check: "assets.setting", Level: "warning", About: "_EVENTS: max_age", Found: "1440h0m0s", Wanted: "2160h0m0s"}},
 		},
 		{
 			name: "replicas without a cluster",
 			env:  []string{"ORDERWATCH_STREAM_REPLICAS=3"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "nats.cluster", Level: "warning", Found: "3 replicas"},
 				{Check: "assets.setting", Level: "warning", About: "_WAKEUPS: num_replicas", Found: "1", Wanted: "3"},
 			},
@@ -340,7 +234,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{{Check: "assets.paused", Level: "warning", About: "poller", Do: "nats consumer resume"}},
+			want: []clinic.Finding{{Check: "assets.paused", Level: "warning", About: "poller", Do: "nats consumer resume"}},
 		},
 		{
 			name: "missing stream that is not to be created",
@@ -350,7 +244,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{{Check: "assets.missing", Level: "problem", About: "_SLACK", Do: "ORDERWATCH_PROVISION=true"}},
+			want: []clinic.Finding{{Check: "assets.missing", Level: "problem", About: "_SLACK", Do: "ORDERWATCH_PROVISION=true"}},
 			code: 1,
 		},
 		{
@@ -360,7 +254,7 @@ func TestDoctorBroken(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "assets.backlog", Level: "warning", About: "intake", Found: "1 wait"},
 				{Check: "workers.present", Level: "warning", Found: "none"},
 			},
@@ -370,16 +264,16 @@ func TestDoctorBroken(t *testing.T) {
 			wreck: func(t *testing.T, p patient) {
 				past := time.Now().Add(-time.Hour)
 				record, err := watcher.EncodeWatch(watcher.Watch{
-					Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_1", Order: watcher.Order{ProjectID: project, Name: "order.late"},
+					Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_1", Order: watcher.Order{ProjectID: rig.Project, Name: "order.late"},
 					Region: "cn-north-4", AcceptedAt: past, Deadline: past.Add(2 * time.Hour), NextPollAt: past,
 					Wakeup: 1, Requests: []watcher.Request{{ID: "build-1"}},
 				}, 1<<20)
 				if err != nil {
 					t.Fatal(err)
 				}
-				p.store(t, "_WATCHES", project+".order.late", record)
+				p.store(t, "_WATCHES", rig.Project+".order.late", record)
 			},
-			want: []finding{{Check: "watches.overdue", Level: "warning", Found: project + "/order.late by 1h00m"}},
+			want: []clinic.Finding{{Check: "watches.overdue", Level: "warning", Found: rig.Project + "/order.late by 1h00m"}},
 		},
 		{
 			name: "held account",
@@ -390,10 +284,10 @@ func TestDoctorBroken(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				p.store(t, "_ACCOUNTS", "hold."+modelarts.Token{}.Login()+".cn-north-4", hold)
+				p.store(t, "_ACCOUNTS", "hold."+login.Token{}.Login()+".cn-north-4", hold)
 			},
-			want: []finding{
-				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd["},
+			want: []clinic.Finding{
+				{Check: "workers.hold", Level: "problem", Found: "the token is dead\ufffd"},
 				{Check: "modelarts.login", Level: "note", Found: "was not asked: ModelArts refuses the account's login"},
 				{Check: "modelarts.token", Level: "warning", Found: "24 hours"},
 			},
@@ -402,62 +296,62 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "wrong ModelArts key",
 			env:  []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-another-key"},
-			want: []finding{{Check: "modelarts.login", Level: "problem", Found: "401", Do: "ORDERWATCH_MODELARTS_ACCESS_KEY"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "401", Do: "ORDERWATCH_MODELARTS_ACCESS_KEY"}},
 			code: 1,
 		},
 		{
 			name: "another project's login",
 			wreck: func(t *testing.T, p patient) {
-				p.cloud.SetFaults(emulator.Fault{Status: http.StatusForbidden, Code: "ModelArts.0210", Message: "project differs"})
+				p.Cloud.SetFaults(emulator.Fault{Status: http.StatusForbidden, Code: "ModelArts.0210", Message: "project differs"})
 			},
-			want: []finding{{Check: "modelarts.login", Level: "problem", Found: "403", Do: "permission"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "403", Do: "permission"}},
 			code: 1,
 		},
 		{
 			name: "throttled",
 			wreck: func(t *testing.T, p patient) {
-				p.cloud.SetFaults(emulator.Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308"})
+				p.Cloud.SetFaults(emulator.Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308"})
 			},
-			want: []finding{{Check: "modelarts.login", Level: "warning", Found: "429", Do: "ORDERWATCH_MODELARTS_RATE"}},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "warning", Found: "429", Do: "ORDERWATCH_MODELARTS_RATE"}},
 		},
 		{
 			name: "clocks apart",
 			wreck: func(t *testing.T, p patient) {
-				p.cloud.SetFaults(emulator.Fault{Header: map[string]string{"Date": time.Now().Add(59*time.Minute + 45*time.Second).UTC().Format(http.TimeFormat)}})
+				p.Cloud.SetFaults(emulator.Fault{Header: map[string]string{"Date": time.Now().Add(59*time.Minute + 45*time.Second).UTC().Format(http.TimeFormat)}})
 			},
-			want: []finding{{Check: "clocks.modelarts", Level: "problem", Found: "NATS's clock, by which workers go, is 59m"}},
+			want: []clinic.Finding{{Check: "clocks.modelarts", Level: "problem", Found: "NATS's clock, by which workers go, is 59m"}},
 			code: 1,
 		},
 		{
 			name: "unknown order",
-			args: []string{"--order", project + "/order.unknown"},
-			want: []finding{
+			args: []string{"--order", rig.Project + "/order.unknown"},
+			want: []clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", Found: "takes the login"},
 				{Check: "modelarts.order", Level: "warning", About: "order.unknown"},
 			},
 		},
 		{
 			name: "no ModelArts",
-			env:  []string{"ORDERWATCH_MODELARTS_ENDPOINT=http://" + freeAddr(t)},
-			want: []finding{{Check: "modelarts.login", Level: "problem", Do: "ORDERWATCH_MODELARTS_ENDPOINT"}},
+			env:  []string{"ORDERWATCH_MODELARTS_ENDPOINT=http://" + rig.FreeAddr(t)},
+			want: []clinic.Finding{{Check: "modelarts.login", Level: "problem", Do: "ORDERWATCH_MODELARTS_ENDPOINT"}},
 			code: 1,
 		},
 		{
 			name: "wrong Slack token",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"},
-			want: []finding{{Check: "slack.token", Level: "problem", Found: "invalid_auth"}},
+			want: []clinic.Finding{{Check: "slack.token", Level: "problem", Found: "invalid_auth"}},
 			code: 1,
 		},
 		{
 			name: "no scope to post",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-reads"},
-			want: []finding{{Check: "slack.scope", Level: "problem", About: "chat:write"}},
+			want: []clinic.Finding{{Check: "slack.scope", Level: "problem", About: "chat:write"}},
 			code: 1,
 		},
 		{
 			name: "no scope to look at channels",
 			env:  []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-posts"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "slack.scope", Level: "note", About: "channels:read"},
 				{Check: "slack.channel", Level: "note", About: "C0ONCALL", Found: "channels:read"},
 			},
@@ -465,19 +359,19 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "not in the channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OUT"},
-			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not_in_channel", Do: "/invite"}},
+			want: []clinic.Finding{{Check: "slack.channel", Level: "problem", About: "C0OUT #", Found: "not_in_channel", Do: "/invite"}},
 			code: 1,
 		},
 		{
 			name: "archived channel",
 			env:  []string{"ORDERWATCH_SLACK_CHANNEL=C0OLD"},
-			want: []finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "is_archived", Do: "ORDERWATCH_SLACK_CHANNEL"}},
+			want: []clinic.Finding{{Check: "slack.channel", Level: "problem", About: "C0OLD", Found: "is_archived", Do: "ORDERWATCH_SLACK_CHANNEL"}},
 			code: 1,
 		},
 		{
 			name: "other channel that is not there",
 			env:  []string{"ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0NONE"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found"},
 			},
@@ -485,7 +379,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "channel of a rule that is not there",
 			env:  []string{"ORDERWATCH_SLACK_ROUTES_FILE=" + routes},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.channel", Level: "warning", About: "C0NONE", Found: "channel_not_found", Do: "line 2 of " + routes},
 			},
@@ -494,7 +388,7 @@ func TestDoctorBroken(t *testing.T) {
 			name: "webhook and channels to choose",
 			env: []string{"ORDERWATCH_SLACK_TOKEN=", "ORDERWATCH_SLACK_CHANNEL=", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0OUT",
 				"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/planted-hook"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "slack.webhook", Level: "ok", Found: "right form"},
 				{Check: "slack.webhook", Level: "note", Found: "ORDERWATCH_SLACK_CHANNELS_ALLOWED", Do: "ORDERWATCH_SLACK_TOKEN"},
 			},
@@ -502,7 +396,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "webhook that is none, beside a token",
 			env:  []string{"ORDERWATCH_SLACK_WEBHOOK_URL=https://hooks.slack.com/planted-hook"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "slack.channel", Level: "ok", About: "C0ONCALL"},
 				{Check: "slack.webhook", Level: "warning", Found: "has not the form"},
 			},
@@ -510,7 +404,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "wrong variable",
 			env:  []string{"ORDERWATCH_POLL_INITIAL=soon"},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_POLL_INITIAL", Found: "must be a duration"},
 				{Check: "modelarts.login", Level: "ok"},
 			},
@@ -519,7 +413,7 @@ func TestDoctorBroken(t *testing.T) {
 		{
 			name: "no variables",
 			env:  []string{"ORDERWATCH_NATS_URL=", "ORDERWATCH_MODELARTS_REGIONS=", "ORDERWATCH_SLACK_CHANNEL="},
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "configuration.variable", Level: "problem", About: "ORDERWATCH_NATS_URL"},
 				{Check: "nats.connection", Level: "note", Found: "was not looked at"},
 				{Check: "modelarts.login", Level: "note", Found: "was not looked at"},
@@ -529,8 +423,8 @@ func TestDoctorBroken(t *testing.T) {
 		},
 		{
 			name: "NATS away",
-			env:  []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)},
-			want: []finding{
+			env:  []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)},
+			want: []clinic.Finding{
 				{Check: "nats.connection", Level: "problem", Found: "cannot connect"},
 				{Check: "modelarts.login", Level: "ok"},
 				{Check: "slack.channel", Level: "ok"},
@@ -541,23 +435,23 @@ func TestDoctorBroken(t *testing.T) {
 	for n, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := patient{clinic: newClinic(t), js: shared.js, prefix: fmt.Sprintf("P%d", n)}
-			env := p.env(shared.url, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=p%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=p%dv", n))
-			provision(t, env)
+			p := patient{Clinic: clinic.New(t), js: shared.JS, prefix: fmt.Sprintf("P%d", n)}
+			env := p.Env(shared.URL, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=p%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=p%dv", n))
+			clinic.Provision(t, env)
 			if test.wreck != nil {
 				test.wreck(t, p)
 			}
-			code, out := doctor(t, append(env, test.env...), append([]string{"-o", "json"}, test.args...)...)
-			all := findings(t, out)
+			code, out := clinic.Doctor(t, append(env, test.env...), append([]string{"-o", "json"}, test.args...)...)
+			all := clinic.Findings(t, out)
 			if code != test.code {
-				t.Errorf("exit code %d; want %d\n%s", code, test.code, bad(all))
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, clinic.Bad(all))
 			}
 			for _, want := range test.want {
-				if !has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
-			for _, secret := range []string{"planted-", plantedSecretKey} {
+			for _, secret := range []string{"planted-", clinic.SecretKey} {
 				if strings.Contains(out, secret) {
 					t.Errorf("a secret is shown:\n%s", out)
 				}
@@ -569,7 +463,7 @@ func TestDoctorBroken(t *testing.T) {
 // TestDoctorDenied takes a permission from the worker, refuses its login, and limits its account.
 func TestDoctorDenied(t *testing.T) {
 	t.Parallel()
-	c := newClinic(t)
+	c := clinic.New(t)
 	setup := nats.UserInfo("setup", "planted-setup")
 	const users = `users: [{user: worker, password: planted-worker}, {user: setup, password: planted-setup}]`
 	const limited = `accounts: {A: {` + users + `, jetstream: {max_file: 1G, max_ack_pending: 5000}}}`
@@ -577,16 +471,16 @@ func TestDoctorDenied(t *testing.T) {
 	for _, test := range []struct {
 		name, rules string
 		env         []string
-		want        []finding
+		want        []clinic.Finding
 		code        int
 	}{
 		{
 			name: "permission", rules: strings.Replace(permissionRules(t), `"orders.due.>"`, "", 1),
-			want: []finding{{Check: "permissions.publish", Level: "problem", About: "orders.due.>", Found: "denied"}}, code: 1,
+			want: []clinic.Finding{{Check: "permissions.publish", Level: "problem", About: "orders.due.>", Found: "denied"}}, code: 1,
 		},
 		{
 			name: "look at a stream", rules: strings.Replace(permissionRules(t), `"$JS.API.STREAM.INFO.ORDER_EVENTS"`, "", 1),
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "permissions.publish", Level: "problem", About: "$JS.API.STREAM.INFO.ORDER_EVENTS", Found: "denied"},
 				{Check: "assets.state", Level: "note", About: "stream ORDER_EVENTS", Found: "may not ask for it: $JS.API.STREAM.INFO.ORDER_EVENTS"},
 				{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"},
@@ -594,36 +488,36 @@ func TestDoctorDenied(t *testing.T) {
 		},
 		{
 			name: "login", rules: permissionRules(t), env: []string{"ORDERWATCH_NATS_PASSWORD=planted-wrong"},
-			want: []finding{{Check: "nats.login", Level: "problem", Do: "ORDERWATCH_NATS_"}}, code: 1,
+			want: []clinic.Finding{{Check: "nats.login", Level: "problem", Do: "ORDERWATCH_NATS_"}}, code: 1,
 		},
 		{
 			name: "limits", rules: limited,
-			want: []finding{
+			want: []clinic.Finding{
 				{Check: "nats.limit", Level: "warning", About: "max_storage", Found: "0 %", Wanted: "no limit"},
 				{Check: "nats.limit", Level: "warning", About: "max_ack_pending", Found: "5000"},
 			},
 		},
 		{
 			name: "no JetStream", rules: none,
-			want: []finding{{Check: "nats.jetstream", Level: "problem", Found: "for the account"}}, code: 1,
+			want: []clinic.Finding{{Check: "nats.jetstream", Level: "problem", Found: "for the account"}}, code: 1,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := startGuarded(t, test.rules, setup)
+			g := guarded.Start(t, test.rules, setup)
 			as := func(user string, more ...string) []string {
-				return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 			}
 			if test.name != "no JetStream" {
-				provision(t, as("setup"))
+				clinic.Provision(t, as("setup"))
 			}
-			code, out := doctor(t, as("worker", append([]string{"ORDERWATCH_PROVISION=false"}, test.env...)...), "-o", "json")
-			all := findings(t, out)
+			code, out := clinic.Doctor(t, as("worker", append([]string{"ORDERWATCH_PROVISION=false"}, test.env...)...), "-o", "json")
+			all := clinic.Findings(t, out)
 			if code != test.code {
-				t.Errorf("exit code %d; want %d\n%s", code, test.code, bad(all))
+				t.Errorf("exit code %d; want %d\n%s", code, test.code, clinic.Bad(all))
 			}
 			for _, want := range test.want {
-				if !has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
@@ -671,13 +565,13 @@ func TestDoctorBlackHoles(t *testing.T) {
 		name    string
 		version string
 		pings   int
-		want    finding
+		want    clinic.Finding
 	}{
-		{name: "no server", want: finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
-		{name: "silent from the beginning", version: "2.15.2", want: finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
-		{name: "silent after the greeting", version: "2.15.2", pings: 1, want: finding{Check: "nats.connection", Level: "problem", Found: "does not answer"}},
-		{name: "no JetStream that answers", version: "2.15.2", pings: 1000, want: finding{Check: "assets.state", Level: "problem", Found: "does not answer"}},
-		{name: "too old", version: "2.11.9", pings: 1000, want: finding{Check: "nats.version", Level: "problem", Found: "2.11.9", Wanted: "2.14"}},
+		{name: "no server", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent from the beginning", version: "2.15.2", want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "cannot connect"}},
+		{name: "silent after the greeting", version: "2.15.2", pings: 1, want: clinic.Finding{Check: "nats.connection", Level: "problem", Found: "does not answer"}},
+		{name: "no JetStream that answers", version: "2.15.2", pings: 1000, want: clinic.Finding{Check: "assets.state", Level: "problem", Found: "does not answer"}},
+		{name: "too old", version: "2.11.9", pings: 1000, want: clinic.Finding{Check: "nats.version", Level: "problem", Found: "2.11.9", Wanted: "2.14"}},
 	}
 	type ended struct {
 		code int
@@ -688,13 +582,13 @@ func TestDoctorBlackHoles(t *testing.T) {
 	results := make([]ended, len(tests))
 	for n, test := range tests { // all at once: each takes long
 		hole := silent(t, "", 0)
-		env := serveEnv("nats://"+silent(t, test.version, test.pings), "http://"+hole, "127.0.0.1:0",
-			"ORDERWATCH_MODELARTS_TIMEOUT=20s", "ORDERWATCH_MODELARTS_PROJECT_ID="+project,
-			"ORDERWATCH_SLACK_TOKEN="+plantedSlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0A,C0B,C0C", "ORDERWATCH_SLACK_API_URL=http://"+hole+"/api/")
-		p, begin := start(t, build(t, worker), env, "doctor", "-o", "json"), time.Now()
+		env := rig.ServeEnv("nats://"+silent(t, test.version, test.pings), "http://"+hole, "127.0.0.1:0",
+			"ORDERWATCH_MODELARTS_TIMEOUT=20s", "ORDERWATCH_MODELARTS_PROJECT_ID="+rig.Project,
+			"ORDERWATCH_SLACK_TOKEN="+clinic.SlackToken, "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_CHANNELS_ALLOWED=C0A,C0B,C0C", "ORDERWATCH_SLACK_API_URL=http://"+hole+"/api/")
+		p, begin := rig.Start(t, rig.Build(t, rig.Worker), env, "doctor", "-o", "json"), time.Now()
 		running.Go(func() {
-			<-p.done
-			results[n] = ended{p.command.ProcessState.ExitCode(), p.text(), time.Since(begin)}
+			<-p.Done
+			results[n] = ended{p.Command.ProcessState.ExitCode(), p.Text(), time.Since(begin)}
 		})
 	}
 	running.Wait()
@@ -704,11 +598,11 @@ func TestDoctorBlackHoles(t *testing.T) {
 		if got.code != 1 || got.took > limit {
 			t.Errorf("%s: exit code %d after %s; want 1 within %s", test.name, got.code, got.took, limit)
 		}
-		for _, want := range []finding{test.want,
+		for _, want := range []clinic.Finding{test.want,
 			{Check: "modelarts.login", Level: "problem", About: "cn-north-4"},
 			{Check: "slack.token", Level: "warning", Found: "not reached"},
 		} {
-			if !has(findings(t, got.out), want) {
+			if !clinic.Has(clinic.Findings(t, got.out), want) {
 				t.Errorf("%s: no finding %+v in\n%s", test.name, want, got.out)
 			}
 		}
@@ -718,19 +612,19 @@ func TestDoctorBlackHoles(t *testing.T) {
 // TestDoctorEmbedded looks at the server inside a worker's process, and starts none.
 func TestDoctorEmbedded(t *testing.T) {
 	t.Parallel()
-	c, addr := newClinic(t), freeAddr(t)
-	env := c.env("", "ORDERWATCH_EMBEDDED_NATS_DIR="+t.TempDir(), "ORDERWATCH_EMBEDDED_NATS_ADDR="+freeAddr(t), "ORDERWATCH_HTTP_ADDR="+addr)
-	w := start(t, build(t, worker), env, "serve")
-	awaitReady(t, addr)
-	code, out := doctor(t, env, "-o", "json")
-	if all := findings(t, out); code != 0 || bad(all) != "" || !has(all, finding{Check: "nats.sync_interval", Level: "ok", Found: "always"}) {
+	c, addr := clinic.New(t), rig.FreeAddr(t)
+	env := c.Env("", "ORDERWATCH_EMBEDDED_NATS_DIR="+t.TempDir(), "ORDERWATCH_EMBEDDED_NATS_ADDR="+rig.FreeAddr(t), "ORDERWATCH_HTTP_ADDR="+addr)
+	w := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
+	rig.AwaitReady(t, addr)
+	code, out := clinic.Doctor(t, env, "-o", "json")
+	if all := clinic.Findings(t, out); code != 0 || clinic.Bad(all) != "" || !clinic.Has(all, clinic.Finding{Check: "nats.sync_interval", Level: "ok", Found: "always"}) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	if code, _ := w.terminate(t); code != 0 {
+	if code, _ := w.Terminate(t); code != 0 {
 		t.Errorf("the worker exits with %d", code)
 	}
-	code, out = doctor(t, env, "-o", "json")
-	if want := (finding{Check: "nats.connection", Level: "problem", Do: "start that first"}); code != 1 || !has(findings(t, out), want) {
+	code, out = clinic.Doctor(t, env, "-o", "json")
+	if want := (clinic.Finding{Check: "nats.connection", Level: "problem", Do: "start that first"}); code != 1 || !clinic.Has(clinic.Findings(t, out), want) {
 		t.Errorf("exit code %d, no finding %+v in\n%s", code, want, out)
 	}
 }
@@ -738,23 +632,23 @@ func TestDoctorEmbedded(t *testing.T) {
 // TestDoctorInterrupted ends it while it waits.
 func TestDoctorInterrupted(t *testing.T) {
 	t.Parallel()
-	p := start(t, build(t, worker), serveEnv("nats://"+silent(t, "", 0), "http://127.0.0.1:1", "127.0.0.1:0"), "doctor")
-	eventually(t, patience, func() error {
-		if !strings.Contains(p.text(), "configuration") {
+	p := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv("nats://"+silent(t, "", 0), "http://127.0.0.1:1", "127.0.0.1:0"), "doctor")
+	rig.Eventually(t, rig.Patience, func() error {
+		if !strings.Contains(p.Text(), "configuration") {
 			return errors.New("it has not begun")
 		}
 		return nil
 	})
-	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+	if err := p.Command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-p.done:
-	case <-time.After(patience):
+	case <-p.Done:
+	case <-time.After(rig.Patience):
 		t.Fatal("it goes on")
 	}
-	if code := p.command.ProcessState.ExitCode(); code != 130 || strings.Contains(p.text(), "✗") {
-		t.Errorf("exit code %d\n%s", code, p.text())
+	if code := p.Command.ProcessState.ExitCode(); code != 130 || strings.Contains(p.Text(), "✗") {
+		t.Errorf("exit code %d\n%s", code, p.Text())
 	}
 }
 
@@ -762,7 +656,7 @@ func TestDoctorInterrupted(t *testing.T) {
 func TestDoctorUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"now"}, {"--order", "p/.."}, {"--order", "order-alone"}, {"-o", "yaml"}, {"--nothing"}} {
-		code, out := doctor(t, nil, args...)
+		code, out := clinic.Doctor(t, nil, args...)
 		if lines := strings.Count(out, "\n"); code != 2 || lines > 2 || !strings.Contains(out, "See orderwatch doctor --help.") {
 			t.Errorf("doctor %v: exit code %d\n%s", args, code, out)
 		}
@@ -772,11 +666,11 @@ func TestDoctorUsage(t *testing.T) {
 // TestDoctorElsewhere runs it without the worker's environment: nothing is said to be lost.
 func TestDoctorElsewhere(t *testing.T) {
 	t.Parallel()
-	code, out := doctor(t, nil)
+	code, out := clinic.Doctor(t, nil)
 	if code != 1 || !strings.Contains(out, "variables are not set here: run it with the worker's environment") || strings.Contains(out, "work is lost") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = doctor(t, []string{"ORDERWATCH_POLL_INITIAL=soon"})
+	code, out = clinic.Doctor(t, []string{"ORDERWATCH_POLL_INITIAL=soon"})
 	if code != 1 || !strings.Contains(out, "work is lost") {
 		t.Errorf("with a variable that is wrong: exit code %d\n%s", code, out)
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -33,20 +36,20 @@ const moreUsers = `users: [
 func TestDoctorStrangers(t *testing.T) {
 	t.Parallel()
 	rules := strings.Replace(permissionRules(t), "users: [", moreUsers, 1)
-	g := startGuarded(t, rules, nats.UserInfo("setup", "planted-setup"))
-	c := newClinic(t)
+	g := guarded.Start(t, rules, nats.UserInfo("setup", "planted-setup"))
+	c := clinic.New(t)
 	as := func(user string, more ...string) []string {
-		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+		return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
-	provision(t, as("setup"))
-	addrs := []string{freeAddr(t), freeAddr(t)}
+	clinic.Provision(t, as("setup"))
+	addrs := []string{rig.FreeAddr(t), rig.FreeAddr(t)}
 	for _, addr := range addrs {
-		start(t, build(t, worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-		awaitReady(t, addr)
+		rig.Start(t, rig.Build(t, rig.Worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		rig.AwaitReady(t, addr)
 	}
 	for _, addr := range addrs { // whichever answers knows the other
-		eventually(t, patience, func() error {
-			if known := metricsOf(t, addr)["orderwatch_workers"]; known != float64(len(addrs)) {
+		rig.Eventually(t, rig.Patience, func() error {
+			if known := rig.MetricsOf(t, addr)["orderwatch_workers"]; known != float64(len(addrs)) {
 				return fmt.Errorf("%s knows %v workers", addr, known)
 			}
 			return nil
@@ -54,29 +57,29 @@ func TestDoctorStrangers(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		user, login string
-		seen        []finding
+		seen        []clinic.Finding
 	}{
-		{"person", "as the user person of deploy/nats-permissions.conf", []finding{
+		{"person", "as the user person of deploy/nats-permissions.conf", []clinic.Finding{
 			{Check: "assets.stream", Level: "ok", About: "ORDER_EVENTS"}, {Check: "assets.consumer", Level: "ok", About: "slack of ORDER_EVENTS"},
 			{Check: "clocks.nats", Level: "ok"}, {Check: "workers.present", Level: "ok", Found: "2"}, {Check: "watches.open", Level: "ok", Found: "0 watched"},
 		}},
 		{"producer", "it may ask for watches, as the user producer", nil},
 		{"follower", "nor create a consumer of events", nil},
-		{"nobody", "it may do nothing of what workers do", []finding{{Check: "permissions.subscribe", Level: "note", Found: "no answers"}}},
+		{"nobody", "it may do nothing of what workers do", []clinic.Finding{{Check: "permissions.subscribe", Level: "note", Found: "no answers"}}},
 		{"team2", "it may do nothing of what workers do", nil},
-		{"reader", "it may do nothing of what workers do", []finding{
+		{"reader", "it may do nothing of what workers do", []clinic.Finding{
 			{Check: "assets.stream", Level: "ok", About: "ORDER_WAKEUPS"}, {Check: "watches.open", Level: "ok"}, {Check: "workers.present", Level: "ok", Found: "2"},
 		}},
 	} {
 		t.Run(tt.user, func(t *testing.T) {
 			t.Parallel()
-			code, out := doctor(t, as(tt.user), "-o", "json")
-			all := findings(t, out)
-			if code != 0 || bad(all) != "" {
-				t.Errorf("exit code %d\n%s", code, bad(all))
+			code, out := clinic.Doctor(t, as(tt.user), "-o", "json")
+			all := clinic.Findings(t, out)
+			if code != 0 || clinic.Bad(all) != "" {
+				t.Errorf("exit code %d\n%s", code, clinic.Bad(all))
 			}
-			for _, want := range append(tt.seen, finding{Check: "permissions.login", Level: "note", About: tt.user, Found: tt.login, Do: "with the worker's environment"}) {
-				if !has(all, want) {
+			for _, want := range append(tt.seen, clinic.Finding{Check: "permissions.login", Level: "note", About: tt.user, Found: tt.login, Do: "with the worker's environment"}) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
@@ -85,7 +88,7 @@ func TestDoctorStrangers(t *testing.T) {
 					t.Errorf("it says %q:\n%s", advice, out)
 				}
 			}
-			_, text := doctor(t, as(tt.user))
+			_, text := clinic.Doctor(t, as(tt.user))
 			t.Log(text)
 			if strings.Contains(text, "work is lost") || !strings.Contains(text, "were not looked at (?).") || !strings.Contains(text, "0 problems, 0 warnings") {
 				t.Errorf("it ends with\n%s", text)
@@ -98,11 +101,11 @@ func TestDoctorStrangers(t *testing.T) {
 // of the other installation is to be changed. Case T5.
 func TestDoctorNeighbours(t *testing.T) {
 	t.Parallel()
-	s := startNATS(t, "")
-	c := newClinic(t)
-	addr := freeAddr(t)
-	start(t, build(t, worker), c.env(s.url, "ORDERWATCH_HTTP_ADDR="+addr, "ORDERWATCH_EVENTS_MAX_AGE=2400h"), "serve")
-	awaitReady(t, addr)
+	s := rig.StartNATS(t, "")
+	c := clinic.New(t)
+	addr := rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), c.Env(s.URL, "ORDERWATCH_HTTP_ADDR="+addr, "ORDERWATCH_EVENTS_MAX_AGE=2400h"), "serve")
+	rig.AwaitReady(t, addr)
 	team := func(names ...string) (env []string) {
 		for _, name := range names {
 			env = append(env, "ORDERWATCH_"+name+"_PREFIX="+map[string]string{"SUBJECT": "team2", "SERVICE": "team2-service", "STREAM": "TEAM2"}[name])
@@ -112,36 +115,36 @@ func TestDoctorNeighbours(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		env  []string
-		want finding
+		want clinic.Finding
 		code int
 	}{
-		{"subjects alone", team("SUBJECT"), finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here: stream ORDER_REQUESTS has orders.watch", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
-		{"subjects and service", team("SUBJECT", "SERVICE"), finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
-		{"streams alone", team("STREAM"), finding{Check: "assets.installation", Level: "problem", About: "TEAM2_REQUESTS", Found: "stream ORDER_REQUESTS has the subject orders.watch", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
-		{"streams and service", team("STREAM", "SERVICE"), finding{Check: "assets.installation", Level: "problem", About: "TEAM2_WAKEUPS", Found: "stream ORDER_WAKEUPS has the subject orders.", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
-		{"all", team("SUBJECT", "STREAM", "SERVICE"), finding{Check: "assets.missing", Level: "note", Found: "is not there yet"}, 0},
+		{"subjects alone", team("SUBJECT"), clinic.Finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here: stream ORDER_REQUESTS has orders.watch", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
+		{"subjects and service", team("SUBJECT", "SERVICE"), clinic.Finding{Check: "assets.installation", Level: "problem", Found: "another installation lives here", Do: "Set ORDERWATCH_STREAM_PREFIX, too"}, 1},
+		{"streams alone", team("STREAM"), clinic.Finding{Check: "assets.installation", Level: "problem", About: "TEAM2_REQUESTS", Found: "stream ORDER_REQUESTS has the subject orders.watch", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
+		{"streams and service", team("STREAM", "SERVICE"), clinic.Finding{Check: "assets.installation", Level: "problem", About: "TEAM2_WAKEUPS", Found: "stream ORDER_WAKEUPS has the subject orders.", Do: "ORDERWATCH_SUBJECT_PREFIX"}, 1},
+		{"all", team("SUBJECT", "STREAM", "SERVICE"), clinic.Finding{Check: "assets.missing", Level: "note", Found: "is not there yet"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			code, out := doctor(t, c.env(s.url, tt.env...), "-o", "json")
-			all := findings(t, out)
-			if code != tt.code || !has(all, tt.want) {
+			code, out := clinic.Doctor(t, c.Env(s.URL, tt.env...), "-o", "json")
+			all := clinic.Findings(t, out)
+			if code != tt.code || !clinic.Has(all, tt.want) {
 				t.Errorf("exit code %d, want %d; no finding %+v in\n%s", code, tt.code, tt.want, out)
 			}
 			changesNothing(t, all, "ORDER_")
 		})
 	}
 	t.Run("one service", func(t *testing.T) { // both work, and share the service
-		addr := freeAddr(t)
-		env := c.env(s.url, "ORDERWATCH_SUBJECT_PREFIX=team3", "ORDERWATCH_STREAM_PREFIX=TEAM3", "ORDERWATCH_HTTP_ADDR="+addr)
-		start(t, build(t, worker), env, "serve")
-		awaitReady(t, addr)
-		code, out := doctor(t, env, "-o", "json")
-		all := findings(t, out)
-		if want := (finding{Check: "workers.service", Level: "problem", Found: "takes requests on orders.watch", Do: "ORDERWATCH_SERVICE_PREFIX"}); code != 1 || !has(all, want) {
+		addr := rig.FreeAddr(t)
+		env := c.Env(s.URL, "ORDERWATCH_SUBJECT_PREFIX=team3", "ORDERWATCH_STREAM_PREFIX=TEAM3", "ORDERWATCH_HTTP_ADDR="+addr)
+		rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
+		rig.AwaitReady(t, addr)
+		code, out := clinic.Doctor(t, env, "-o", "json")
+		all := clinic.Findings(t, out)
+		if want := (clinic.Finding{Check: "workers.service", Level: "problem", Found: "takes requests on orders.watch", Do: "ORDERWATCH_SERVICE_PREFIX"}); code != 1 || !clinic.Has(all, want) {
 			t.Errorf("exit code %d, no finding %+v in\n%s", code, want, out)
 		}
-		if want := (finding{Check: "workers.present", Level: "note", Found: "one"}); !has(all, want) {
+		if want := (clinic.Finding{Check: "workers.present", Level: "note", Found: "one"}); !clinic.Has(all, want) {
 			t.Errorf("no finding %+v in\n%s", want, out)
 		}
 		changesNothing(t, all, "ORDER_")
@@ -149,7 +152,7 @@ func TestDoctorNeighbours(t *testing.T) {
 }
 
 // changesNothing holds that no advice is to change or delete a stream, bucket or consumer whose name begins so.
-func changesNothing(t *testing.T, all []finding, prefix string) {
+func changesNothing(t *testing.T, all []clinic.Finding, prefix string) {
 	t.Helper()
 	for _, f := range all {
 		for _, verb := range []string{"edit ", "edit KV_", "rm ", "delete", "purge ", "resume "} {
@@ -167,49 +170,49 @@ func changesNothing(t *testing.T, all []finding, prefix string) {
 // is configured. Case T4.
 func TestDoctorProjects(t *testing.T) {
 	t.Parallel()
-	s := startNATS(t, "")
+	s := rig.StartNATS(t, "")
 	for n, tt := range []struct {
 		name    string
 		env     []string
 		records map[string]string // project, by the order's region
 		state   watcher.State
-		want    []finding
+		want    []clinic.Finding
 		code    int
 	}{
-		{"bad login", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": project}, watcher.Watching,
-			[]finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
-		{"bad login, watches that have ended", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": project}, watcher.Ended,
-			[]finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
+		{"bad login", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": rig.Project}, watcher.Watching,
+			[]clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
+		{"bad login, watches that have ended", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, map[string]string{"cn-north-4": rig.Project}, watcher.Ended,
+			[]clinic.Finding{{Check: "modelarts.login", Level: "problem", Found: "401"}}, 1},
 		{"good login", nil, map[string]string{"cn-north-4": "another-project"}, watcher.Ended,
-			[]finding{{Check: "modelarts.login", Level: "ok", Found: "for project another-project"}}, 0},
+			[]clinic.Finding{{Check: "modelarts.login", Level: "ok", Found: "for project another-project"}}, 0},
 		{"no records", []string{"ORDERWATCH_MODELARTS_SECRET_KEY=planted-bad"}, nil, "",
-			[]finding{{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project", Do: "--order"}}, 0},
+			[]clinic.Finding{{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project", Do: "--order"}}, 0},
 		{"two regions, records in one", []string{"ORDERWATCH_MODELARTS_REGIONS=cn-north-4,cn-southwest-2"}, map[string]string{"cn-southwest-2": "west"}, watcher.Watching,
-			[]finding{
+			[]clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},
 				{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project"},
 			}, 0},
 		{"two regions", []string{"ORDERWATCH_MODELARTS_REGIONS=cn-north-4,cn-southwest-2"}, map[string]string{"cn-southwest-2": "west", "cn-north-4": "north"}, watcher.Ended,
-			[]finding{
+			[]clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},
 				{Check: "modelarts.login", Level: "ok", About: "cn-north-4", Found: "for project north"},
 			}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := patient{clinic: newClinic(t), js: s.js, prefix: fmt.Sprintf("T%d", n)}
-			env := append(p.env(s.url, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=t%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=t%dv", n), "ORDERWATCH_MODELARTS_PROJECT_ID="), tt.env...)
-			provision(t, env)
+			p := patient{Clinic: clinic.New(t), js: s.JS, prefix: fmt.Sprintf("T%d", n)}
+			env := append(p.Env(s.URL, "ORDERWATCH_STREAM_PREFIX="+p.prefix, fmt.Sprintf("ORDERWATCH_SUBJECT_PREFIX=t%ds", n), fmt.Sprintf("ORDERWATCH_SERVICE_PREFIX=t%dv", n), "ORDERWATCH_MODELARTS_PROJECT_ID="), tt.env...)
+			clinic.Provision(t, env)
 			for region, id := range tt.records {
 				p.record(t, watcher.Watch{State: tt.state, Order: watcher.Order{ProjectID: id, Name: "order.a"}, Region: region})
 			}
-			code, out := doctor(t, env, "-o", "json")
-			all := findings(t, out)
+			code, out := clinic.Doctor(t, env, "-o", "json")
+			all := clinic.Findings(t, out)
 			if code != tt.code {
-				t.Errorf("exit code %d; want %d\n%s", code, tt.code, bad(all))
+				t.Errorf("exit code %d; want %d\n%s", code, tt.code, clinic.Bad(all))
 			}
 			for _, want := range tt.want {
-				if !has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}
@@ -241,7 +244,7 @@ func (p patient) record(t *testing.T, w watcher.Watch) {
 // looked at, nor in the closing sentence, nor what to do about what may be another's.
 func TestDoctorTruth(t *testing.T) {
 	t.Parallel()
-	c := newClinic(t)
+	c := clinic.New(t)
 	rules := permissionRules(t)
 	without := func(subjects ...string) string {
 		text := rules
@@ -258,37 +261,37 @@ func TestDoctorTruth(t *testing.T) {
 		rules  string
 		env    []string
 		wreck  func(*testing.T, patient)
-		want   []finding
+		want   []clinic.Finding
 		code   int
 		ends   string   // how the closing sentence ends, where there are problems
 		untrue []string // what is not to be said
 	}{
 		{name: "nothing is wrong", rules: rules, untrue: []string{"✗", "is mended"}},
-		{name: "no server", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)}, code: 1,
-			want: []finding{{Check: "permissions.all", Level: "note", Found: "was not looked at"}, {Check: "watches.open", Level: "note", Found: "was not looked at"}, {Check: "workers.present", Level: "note", Found: "was not looked at"}},
+		{name: "no server", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)}, code: 1,
+			want: []clinic.Finding{{Check: "permissions.all", Level: "note", Found: "was not looked at"}, {Check: "watches.open", Level: "note", Found: "was not looked at"}, {Check: "workers.present", Level: "note", Found: "was not looked at"}},
 			ends: "1 problem: a worker with this environment, on this machine, does nothing until that is mended", untrue: []string{"work is lost"}},
 		{name: "login refused", rules: rules, env: []string{"ORDERWATCH_NATS_PASSWORD=planted-wrong"}, code: 1,
 			ends: "1 problem: a worker with this environment, on this machine, does nothing until that is mended", untrue: []string{"work is lost", "deploy/nats-permissions.conf"}},
 		{name: "Slack refuses the token", rules: rules, env: []string{"ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"}, code: 1,
 			ends: "1 problem: people are not told until that is mended", untrue: []string{"work is lost"}},
-		{name: "no server, and Slack refuses the token", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t), "ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"}, code: 1,
+		{name: "no server, and Slack refuses the token", rules: rules, env: []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t), "ORDERWATCH_SLACK_TOKEN=xoxb-planted-wrong"}, code: 1,
 			ends: "2 problems: a worker with this environment, on this machine, does nothing, and people are not told until that is mended", untrue: []string{"work is lost"}},
 		{name: "no answers", rules: without("_INBOX_orderwatch.>"), code: 1,
-			want: []finding{{Check: "permissions.subscribe", Level: "problem", About: "_INBOX_orderwatch.>"}, {Check: "assets.state", Level: "note", Found: "where answers come"}},
+			want: []clinic.Finding{{Check: "permissions.subscribe", Level: "problem", About: "_INBOX_orderwatch.>"}, {Check: "assets.state", Level: "note", Found: "where answers come"}},
 			ends: "1 problem: work is lost, repeated or not done until that is mended", untrue: []string{"has no leader", "JetStream does not answer", "JS.API.INFO"}},
 		{name: "one stream cannot be looked at", rules: without("$JS.API.STREAM.INFO.KV_ORDER_SLACK"), code: 1,
-			want: []finding{{Check: "assets.state", Level: "note", About: "KV_ORDER_SLACK", Found: "may not ask"}}, ends: "1 problem: work is lost, repeated or not done until that is mended",
+			want: []clinic.Finding{{Check: "assets.state", Level: "note", About: "KV_ORDER_SLACK", Found: "may not ask"}}, ends: "1 problem: work is lost, repeated or not done until that is mended",
 			untrue: []string{"is not there", "does not answer"}},
 		{name: "records cannot be read", rules: without("$JS.API.DIRECT.GET.KV_ORDER_WATCHES"), code: 1,
-			want: []finding{{Check: "watches.open", Level: "note", Found: "were not looked at"}}, untrue: []string{"0 watched"}},
+			want: []clinic.Finding{{Check: "watches.open", Level: "note", Found: "were not looked at"}}, untrue: []string{"0 watched"}},
 		{name: "what workers share cannot be read", rules: without("$JS.API.DIRECT.GET.KV_ORDER_ACCOUNTS"), code: 1,
-			want: []finding{{Check: "workers.present", Level: "note", Found: "were not looked at"}}, untrue: []string{"none: requests are kept"}},
+			want: []clinic.Finding{{Check: "workers.present", Level: "note", Found: "were not looked at"}}, untrue: []string{"none: requests are kept"}},
 		{name: "what only doctor asks for", rules: without("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$SRV.INFO.orderwatch"),
-			want: []finding{{Check: "nats.limits", Level: "note", Found: "may not see"}}, untrue: []string{"✗", "JetStream has none"}},
+			want: []clinic.Finding{{Check: "nats.limits", Level: "note", Found: "may not see"}}, untrue: []string{"✗", "JetStream has none"}},
 		{name: "another service prefix", rules: rules, env: []string{"ORDERWATCH_SERVICE_PREFIX=team2"}, code: 1,
-			want: []finding{{Check: "permissions.subscribe", Level: "problem", About: "team2.>"}}, untrue: []string{"has no leader"}},
+			want: []clinic.Finding{{Check: "permissions.subscribe", Level: "problem", About: "team2.>"}}, untrue: []string{"has no leader"}},
 		{name: "other prefixes than the login's", rules: rules, env: []string{"ORDERWATCH_SERVICE_PREFIX=team2", "ORDERWATCH_SUBJECT_PREFIX=team2s", "ORDERWATCH_STREAM_PREFIX=TEAM2"},
-			want: []finding{{Check: "permissions.login", Level: "note", Found: "no worker's login"}}, untrue: []string{"✗", "stream edit", "is not there"}},
+			want: []clinic.Finding{{Check: "permissions.login", Level: "note", Found: "no worker's login"}}, untrue: []string{"✗", "stream edit", "is not there"}},
 		{name: "somebody else's stream", rules: rules, code: 1,
 			wreck: func(t *testing.T, p patient) {
 				if err := p.js.DeleteStream(t.Context(), "ORDER_REQUESTS"); err != nil {
@@ -298,7 +301,7 @@ func TestDoctorTruth(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{{Check: "assets.installation", Level: "problem", Found: "somebody else's stream has this name: stream ORDER_REQUESTS has shop.orders.>"}}, untrue: []string{"stream edit", "another installation lives here"}},
+			want: []clinic.Finding{{Check: "assets.installation", Level: "problem", Found: "somebody else's stream has this name: stream ORDER_REQUESTS has shop.orders.>"}}, untrue: []string{"stream edit", "another installation lives here"}},
 		{name: "somebody else has the subjects", rules: rules, code: 1,
 			wreck: func(t *testing.T, p patient) {
 				if err := p.js.DeleteStream(t.Context(), "ORDER_REQUESTS"); err != nil {
@@ -308,15 +311,15 @@ func TestDoctorTruth(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []finding{{Check: "assets.installation", Level: "problem", Found: "stream SHOP has the subject orders.watch"}}, untrue: []string{"SHOP --", "The first worker that starts creates it"}},
+			want: []clinic.Finding{{Check: "assets.installation", Level: "problem", Found: "stream SHOP has the subject orders.watch"}}, untrue: []string{"SHOP --", "The first worker that starts creates it"}},
 		{name: "a broken record", rules: rules, code: 1,
 			wreck: func(t *testing.T, p patient) {
-				p.store(t, "_WATCHES", project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+				p.store(t, "_WATCHES", rig.Project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
 			},
-			want: []finding{{Check: "watches.unreadable", Level: "problem", Found: "1 record cannot be read"}}},
+			want: []clinic.Finding{{Check: "watches.unreadable", Level: "problem", Found: "1 record cannot be read"}}},
 		{name: "a record of a later release", rules: rules,
 			wreck: func(t *testing.T, p patient) {
-				p.store(t, "_WATCHES", project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
+				p.store(t, "_WATCHES", rig.Project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
 			},
 			untrue: []string{"cannot be read"}},
 		{name: "a deleted record, and the patrol's lease", rules: rules,
@@ -325,7 +328,7 @@ func TestDoctorTruth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := bucket.Delete(t.Context(), project+".order.gone"); err != nil {
+				if err := bucket.Delete(t.Context(), rig.Project+".order.gone"); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -333,24 +336,24 @@ func TestDoctorTruth(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g := startGuarded(t, tt.rules, nats.UserInfo("setup", "planted-setup"))
+			g := guarded.Start(t, tt.rules, nats.UserInfo("setup", "planted-setup"))
 			as := func(user string, more ...string) []string {
-				return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 			}
-			provision(t, as("setup"))
+			clinic.Provision(t, as("setup"))
 			if tt.wreck != nil {
-				tt.wreck(t, patient{js: g.js, prefix: "ORDER"})
+				tt.wreck(t, patient{js: g.JS, prefix: "ORDER"})
 			}
 			env := append(as("worker", "ORDERWATCH_PROVISION=false"), tt.env...)
-			code, out := doctor(t, env, "-o", "json")
-			all := findings(t, out)
-			_, text := doctor(t, env)
+			code, out := clinic.Doctor(t, env, "-o", "json")
+			all := clinic.Findings(t, out)
+			_, text := clinic.Doctor(t, env)
 			words := strings.Join(strings.Fields(text), " ")
 			if code != tt.code || !strings.HasSuffix(words, tt.ends) {
 				t.Errorf("exit code %d; want %d, and at the end %q:\n%s", code, tt.code, tt.ends, text)
 			}
 			for _, want := range tt.want {
-				if !has(all, want) {
+				if !clinic.Has(all, want) {
 					t.Errorf("no finding %+v in\n%s", want, out)
 				}
 			}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -84,11 +86,11 @@ timestamps (string, missing), faults. An item has: resource_name, action,
 appear_after, end_after, status, running (its status before that), message.`,
 		Example: `  orderwatch emulator
   orderwatch emulator --control 127.0.0.1:9091 --access-key AK1:SK1`,
-		Args: noArguments,
+		Args: exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			options, err := logins.options()
 			if err != nil {
-				return usageError{c, err}
+				return exit.Usage(c, "%w", err)
 			}
 			return runEmulator(c.Context(), c.OutOrStdout(), options, addr, control)
 		},
@@ -143,7 +145,7 @@ func runEmulator(ctx context.Context, out io.Writer, o emulator.Options, addr, c
 	defer e.Close()
 	fmt.Fprintf(out, "ModelArts emulator (no production server) on http://%s\n", at)
 	if control != "" {
-		s, at, err := listenHTTP(control, emulator.Control(e))
+		s, at, err := serve.ListenHTTP(control, emulator.Control(e))
 		if err != nil {
 			return fmt.Errorf("start the emulator's control port: %w", err)
 		}

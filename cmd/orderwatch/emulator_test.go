@@ -12,14 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
 // emulatorHelp returns what `orderwatch emulator --help` prints.
 func emulatorHelp(t *testing.T) string {
 	t.Helper()
-	help := exec.Command(build(t, worker), "emulator", "--help")
-	help.Env = bare()
+	help := exec.Command(rig.Build(t, rig.Worker), "emulator", "--help")
+	help.Env = rig.Bare()
 	out, err := help.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -47,17 +48,17 @@ func send(method, url, body string) (status int, answer string, err error) {
 // startEmulator runs `orderwatch emulator` with a control port and waits until both answer.
 func startEmulator(t *testing.T) (api, control string) {
 	t.Helper()
-	api, control = freeAddr(t), freeAddr(t)
-	p := start(t, build(t, worker), nil, "emulator", "--addr", api, "--control", control)
-	eventually(t, patience, func() error {
+	api, control = rig.FreeAddr(t), rig.FreeAddr(t)
+	p := rig.Start(t, rig.Build(t, rig.Worker), nil, "emulator", "--addr", api, "--control", control)
+	rig.Eventually(t, rig.Patience, func() error {
 		if status, answer, err := send("GET", "http://"+control, ""); status != http.StatusOK {
 			return fmt.Errorf("the control port answers %d %s, %v", status, answer, err)
 		}
 		return nil
 	})
 	for _, want := range []string{"no production server) on http://" + api, "may do everything) on http://" + control} {
-		if !strings.Contains(p.text(), want) {
-			t.Errorf("it does not print %q but:\n%s", want, p.text())
+		if !strings.Contains(p.Text(), want) {
+			t.Errorf("it does not print %q but:\n%s", want, p.Text())
 		}
 	}
 	return api, control
@@ -139,8 +140,8 @@ func TestEmulatorHelpNamesEverything(t *testing.T) {
 // TestEmulatorLogins logs in with each login that the command line names.
 func TestEmulatorLogins(t *testing.T) {
 	t.Parallel()
-	api := "http://" + freeAddr(t)
-	start(t, build(t, worker), nil, "emulator", "--addr", strings.TrimPrefix(api, "http://"),
+	api := "http://" + rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), nil, "emulator", "--addr", strings.TrimPrefix(api, "http://"),
 		"--token", "token-1", "--token", "token-2", "--access-key", "AK:SK", "--user", "domain/user:pass:word", "--agency")
 	ask := func(method, path, body, header, value string) (int, string) {
 		request, err := http.NewRequest(method, api+path, strings.NewReader(body))
@@ -150,7 +151,7 @@ func TestEmulatorLogins(t *testing.T) {
 		request.Header.Set(header, value)
 		var status int
 		var answer []byte
-		eventually(t, patience, func() error {
+		rig.Eventually(t, rig.Patience, func() error {
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				return err
@@ -199,8 +200,8 @@ func TestEmulatorUsage(t *testing.T) {
 		{"--user planted:planted", 2, "--user: must be DOMAIN/USER:PASSWORD"},
 		{"--user planted/planted", 2, "--user: must be DOMAIN/USER:PASSWORD"},
 	} {
-		command := exec.Command(build(t, worker), append([]string{"emulator"}, strings.Fields(tt.args)...)...)
-		command.Env = bare()
+		command := exec.Command(rig.Build(t, rig.Worker), append([]string{"emulator"}, strings.Fields(tt.args)...)...)
+		command.Env = rig.Bare()
 		out, _ := command.CombinedOutput() // the code tells
 		if code := command.ProcessState.ExitCode(); code != tt.code || !strings.Contains(string(out), tt.says) || strings.Contains(string(out), "planted") {
 			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", tt.args, code, tt.code, tt.says, out)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -61,7 +62,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
   orderwatch events my-project/order.pool-5ed5-w4l2n -o json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{c, fmt.Errorf("%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))}
+				return exit.Usage(c, "%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))
 			}
 			return nil
 		},
@@ -76,7 +77,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 	completeFlag(command, "outcome", outcomes...)
 	completeFlag(command, "kind", eventKinds...)
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -86,7 +87,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 		}
 		from, err := readSince(since, time.Now())
 		if err != nil {
-			return usageError{c, err}
+			return exit.Usage(c, "%w", err)
 		}
 		s, err := connect(c, config)
 		if err != nil {
@@ -106,20 +107,20 @@ type eventChoice struct {
 }
 
 // read reads the argument and checks the choice.
-func (e *eventChoice) read(c *cobra.Command, config Config, args []string) error {
+func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string) error {
 	if len(args) == 1 {
 		if err := e.readArgument(config, args[0]); err != nil {
-			return usageError{c, err}
+			return exit.Usage(c, "%w", err)
 		}
 	}
 	for _, o := range e.outcomes {
 		if !slices.Contains(watcher.Outcomes[:], watcher.Outcome(o)) {
-			return usageError{c, fmt.Errorf("--outcome %q: the outcomes are %s", o, joinOutcomes())}
+			return exit.Usage(c, "--outcome %q: the outcomes are %s", o, joinOutcomes())
 		}
 	}
 	for _, k := range e.kinds {
 		if !slices.Contains(eventKinds, k) {
-			return usageError{c, fmt.Errorf("--kind %q: the kinds are %s", k, strings.Join(eventKinds, ", "))}
+			return exit.Usage(c, "--kind %q: the kinds are %s", k, strings.Join(eventKinds, ", "))
 		}
 	}
 	return e.choose(c)
@@ -127,7 +128,7 @@ func (e *eventChoice) read(c *cobra.Command, config Config, args []string) error
 
 // readArgument reads PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
 // no project.
-func (e *eventChoice) readArgument(config Config, text string) error {
+func (e *eventChoice) readArgument(config config.Config, text string) error {
 	project, name, isOrder := strings.Cut(text, "/")
 	order := watcher.Order{ProjectID: project, Name: name}
 	if !isOrder {
@@ -153,7 +154,7 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 	case len(e.outcomes) > 0 && all:
 		e.kinds = []string{completedKind}
 	case len(e.outcomes) > 0 && !slices.Equal(e.kinds, []string{completedKind}):
-		return usageError{c, errors.New("--outcome is of completions alone: leave out --kind")}
+		return exit.Usage(c, "--outcome is of completions alone: leave out --kind")
 	case all && e.order != "":
 		e.kinds = []string{completedKind, progressKind, attentionKind}
 	case all && e.project != "":
@@ -162,10 +163,10 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 		e.kinds = eventKinds
 	}
 	if e.project != "" && slices.Contains(e.kinds, rejectedKind) {
-		return usageError{c, errors.New("rejected requests belong to no project: leave out PROJECT, or --kind rejected")}
+		return exit.Usage(c, "rejected requests belong to no project: leave out PROJECT, or --kind rejected")
 	}
 	if e.project != "" && slices.Contains(e.kinds, undeliveredKind) {
-		return usageError{c, errors.New("undelivered messages are of all projects: leave out PROJECT, or --kind undelivered")}
+		return exit.Usage(c, "undelivered messages are of all projects: leave out PROJECT, or --kind undelivered")
 	}
 	return nil
 }

@@ -10,66 +10,68 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // TestEventsCommand prints what a few orders led to, as a whole and in parts.
 func TestEventsCommand(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	if got := carryOut(t, d.env, "events"); got.code != 0 || got.out != "" || !strings.Contains(got.err, "no such event is kept") {
-		t.Errorf("of none: %d %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, "events"); got.Code != 0 || got.Out != "" || !strings.Contains(got.Err, "no such event is kept") {
+		t.Errorf("of none: %d %s%s", got.Code, got.Out, got.Err)
 	}
-	if got := carryOut(t, d.env, "watch", "--wait", "order.succeeds", "order.parts", "order.fails"); got.code != 3 {
-		t.Fatalf("exit code %d: %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, "watch", "--wait", "order.succeeds", "order.parts", "order.fails"); got.Code != 3 {
+		t.Fatalf("exit code %d: %s%s", got.Code, got.Out, got.Err)
 	}
-	publish(t, d.nats.js, `{"project_id":"p","order_name":"order.x","timeout":"1\u001b[2J"}`)
+	rig.Publish(t, d.nats.JS, `{"project_id":"p","order_name":"order.x","timeout":"1\u001b[2J"}`)
 	between := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
 	for _, tt := range []struct {
 		args string
 		code int
 		want map[string]int // how many lines hold this; "" stands for all lines
 	}{
-		{"", 0, map[string]int{"  completed  ": 3, "  rejected   order.x  –  timeout: ": 1, project + "/order.fails  failed  1 of 1 item failed": 1}},
+		{"", 0, map[string]int{"  completed  ": 3, "  rejected   order.x  –  timeout: ": 1, rig.Project + "/order.fails  failed  1 of 1 item failed": 1}},
 		{"--kind completed", 0, map[string]int{"": 3}},
 		{"--kind rejected,completed", 0, map[string]int{"": 4}},
 		{"--outcome failed", 0, map[string]int{"": 1, "order.fails": 1}},
-		{"--outcome failed,succeeded,failed " + project, 0, map[string]int{"": 2, project: 0}},
+		{"--outcome failed,succeeded,failed " + rig.Project, 0, map[string]int{"": 2, rig.Project: 0}},
 		{"another-project", 0, map[string]int{"": 0}},
-		{project + "/order.parts --outcome partially_failed", 0, map[string]int{"": 1, "partially_failed  1 of 2 items failed": 1}},
+		{rig.Project + "/order.parts --outcome partially_failed", 0, map[string]int{"": 1, "partially_failed  1 of 2 items failed": 1}},
 		{"--kind completed --since 1h", 0, map[string]int{"": 3}},
 		{"--kind completed --since " + between, 0, map[string]int{"": 0}},
 		{"--kind completed -o json", 0, map[string]int{"": 3, `{"specversion":"1.0"`: 3}},
 		{"--kind completion", 2, nil},
 		{"--outcome great", 2, nil},
 		{"--outcome failed --kind progress", 2, nil},
-		{"--kind rejected " + project, 2, nil},
-		{"--kind attention " + project + "/order.a", 0, map[string]int{"": 0}},
+		{"--kind rejected " + rig.Project, 2, nil},
+		{"--kind attention " + rig.Project + "/order.a", 0, map[string]int{"": 0}},
 		{"--since yesterday", 2, nil},
 		{"--since -2h", 2, nil},
 		{"order.parts --kind completed", 0, map[string]int{"": 1, "order.parts  partially_failed": 1}},
 		{"neither*", 2, nil},
-		{project + "/", 2, nil},
+		{rig.Project + "/", 2, nil},
 		{"one two", 2, nil},
 	} {
 		check := func() error {
-			got := carryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
-			if got.code != tt.code || tt.code == 2 && (strings.Count(got.err, "\n") > 3 || got.err == "") || strings.Contains(got.out, "\x1b") {
-				return fmt.Errorf("events %s: exit code %d: %s%s", tt.args, got.code, got.out, got.err)
+			got := rig.CarryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
+			if got.Code != tt.code || tt.code == 2 && (strings.Count(got.Err, "\n") > 3 || got.Err == "") || strings.Contains(got.Out, "\x1b") {
+				return fmt.Errorf("events %s: exit code %d: %s%s", tt.args, got.Code, got.Out, got.Err)
 			}
 			for text, want := range tt.want {
 				n := 0
-				for line := range strings.Lines(got.out) {
+				for line := range strings.Lines(got.Out) {
 					if strings.Contains(line, text) {
 						n++
 					}
 				}
 				if n != want {
-					return fmt.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.out)
+					return fmt.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.Out)
 				}
 			}
 			return nil
 		}
-		eventually(t, patience, check) // the rejection comes when it comes
+		rig.Eventually(t, rig.Patience, check) // the rejection comes when it comes
 	}
 }
 
@@ -81,50 +83,50 @@ func TestEventsCommandOfAttention(t *testing.T) {
 	event := func(subject, kind, data string) {
 		t.Helper()
 		body := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":%q,"datacontenttype":"application/json","time":"2025-04-10T12:08:10Z","data":%s}`, kind, data)
-		if _, err := d.nats.js.Publish(t.Context(), "orders.attention."+subject, []byte(body)); err != nil {
+		if _, err := d.nats.JS.Publish(t.Context(), "orders.attention."+subject, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ofOrder := func(kind, name, more string) {
 		t.Helper()
-		event(kind+"."+project+"."+name, "io.orderwatch.order.attention.v1", fmt.Sprintf(`{"kind":%q,"project_id":%q,"order_name":%q,"since":"2025-04-10T12:03:05Z"%s}`, kind, project, name, more))
+		event(kind+"."+rig.Project+"."+name, "io.orderwatch.order.attention.v1", fmt.Sprintf(`{"kind":%q,"project_id":%q,"order_name":%q,"since":"2025-04-10T12:03:05Z"%s}`, kind, rig.Project, name, more))
 	}
-	event("credentials."+project, "io.orderwatch.attention.v1", fmt.Sprintf(`{"kind":"credentials","project_id":%q,"reason":"401"}`, project))
+	event("credentials."+rig.Project, "io.orderwatch.attention.v1", fmt.Sprintf(`{"kind":"credentials","project_id":%q,"reason":"401"}`, rig.Project))
 	ofOrder("blind", "order.a", `,"reason":"this order cannot be read (ModelArts.50005000: Internal\u001b[2J server error)","error":{"code":"ModelArts.50005000","message":"Internal\u001b[2J server error"}`)
 	ofOrder("vanished", "order.a", `,"reason":"createNode os-node-2, last seen processing","items":[{"resource_name":"os-node-1","action":"createNode","status":"succeed"},{"resource_name":"os-node-2","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]`)
 	ofOrder("unknown_status", "order.a.b", `,"reason":"the item may go on","items":[{"resource_name":"os-node-2","action":"createNode","status":"canceled"}]`)
-	event("renotify."+project+".order.a", "io.orderwatch.slack.renotify.v1", fmt.Sprintf(`{"watch_id":"w_1","project_id":%q,"order_name":"order.a","by":"ann"}`, project))
+	event("renotify."+rig.Project+".order.a", "io.orderwatch.slack.renotify.v1", fmt.Sprintf(`{"watch_id":"w_1","project_id":%q,"order_name":"order.a","by":"ann"}`, rig.Project))
 	for _, tt := range []struct {
 		args string
 		want map[string]int // how many lines hold this; "" stands for all lines
 	}{
-		{"--kind attention", map[string]int{"": 5, "  attention  " + project + "/order.a  ": 3, "  attention  " + project + "  credentials  401": 1}},
-		{"--kind attention " + project, map[string]int{
-			"": 5, "order.a  blind  this order cannot be read (ModelArts.50005000: Internal\uFFFD[2J server error)": 1,
+		{"--kind attention", map[string]int{"": 5, "  attention  " + rig.Project + "/order.a  ": 3, "  attention  " + rig.Project + "  credentials  401": 1}},
+		{"--kind attention " + rig.Project, map[string]int{
+			"": 5, "order.a  blind  this order cannot be read (ModelArts.50005000: Internal\uFFFD server error)": 1,
 			"order.a  vanished  createNode os-node-2, last seen processing": 1, "order.a.b  unknown_status  the item may go on": 1,
 		}},
-		{project, map[string]int{"": 5}},
-		{project + "/order.a", map[string]int{"": 3, "order.a  renotify  ann wants people to be told again": 1, "order.a.b": 0, "credentials": 0}},
-		{project + "/order.a --kind attention", map[string]int{"": 3}},
-		{project + "/order.a --kind progress,completed", map[string]int{"": 0}},
-		{project + "/order.a.b --kind attention -o json", map[string]int{"": 1, `"type":"io.orderwatch.order.attention.v1"`: 1}},
-		{project + "/order --kind attention", map[string]int{"": 0}},
+		{rig.Project, map[string]int{"": 5}},
+		{rig.Project + "/order.a", map[string]int{"": 3, "order.a  renotify  ann wants people to be told again": 1, "order.a.b": 0, "credentials": 0}},
+		{rig.Project + "/order.a --kind attention", map[string]int{"": 3}},
+		{rig.Project + "/order.a --kind progress,completed", map[string]int{"": 0}},
+		{rig.Project + "/order.a.b --kind attention -o json", map[string]int{"": 1, `"type":"io.orderwatch.order.attention.v1"`: 1}},
+		{rig.Project + "/order --kind attention", map[string]int{"": 0}},
 		{"another-project --kind attention", map[string]int{"": 0}},
 		{"--outcome failed", map[string]int{"": 0}},
 	} {
-		got := carryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
-		if got.code != 0 || strings.Contains(got.out, "\x1b") {
-			t.Errorf("events %s: exit code %d: %s%s", tt.args, got.code, got.out, got.err)
+		got := rig.CarryOut(t, d.env, append([]string{"events"}, strings.Fields(tt.args)...)...)
+		if got.Code != 0 || strings.Contains(got.Out, "\x1b") {
+			t.Errorf("events %s: exit code %d: %s%s", tt.args, got.Code, got.Out, got.Err)
 		}
 		for text, want := range tt.want {
 			n := 0
-			for line := range strings.Lines(got.out) {
+			for line := range strings.Lines(got.Out) {
 				if strings.Contains(line, text) {
 					n++
 				}
 			}
 			if n != want {
-				t.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.out)
+				t.Errorf("events %s: %d lines with %q; want %d:\n%s", tt.args, n, text, want, got.Out)
 			}
 		}
 	}
@@ -143,8 +145,8 @@ func TestEventsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		command := exec.Command(build(t, worker), append([]string{"events", "--follow", "--kind", "completed", "-o", "json"}, args...)...)
-		command.Env = append(bare(), d.env...)
+		command := exec.Command(rig.Build(t, rig.Worker), append([]string{"events", "--follow", "--kind", "completed", "-o", "json"}, args...)...)
+		command.Env = append(rig.Bare(), d.env...)
 		out, err := command.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -173,10 +175,10 @@ func TestEventsFollow(t *testing.T) {
 	watched := func(order string) {
 		t.Helper()
 		asked++
-		eventually(t, patience, func() error { // a server that has just come back may not answer
-			got := carryOut(t, d.env, "watch", "--wait", "--request-id", requestID(asked), order)
-			if got.code != 0 && got.code != 3 {
-				return fmt.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
+		rig.Eventually(t, rig.Patience, func() error { // a server that has just come back may not answer
+			got := rig.CarryOut(t, d.env, "watch", "--wait", "--request-id", fmt.Sprintf("build-%03d", asked), order)
+			if got.Code != 0 && got.Code != 3 {
+				return fmt.Errorf("exit code %d: %s%s", got.Code, got.Out, got.Err)
 			}
 			return nil
 		})
@@ -186,15 +188,15 @@ func TestEventsFollow(t *testing.T) {
 	if got := next(lines); got != "order.succeeds" {
 		t.Errorf("the first is of %s", got)
 	}
-	d.nats.kill()
-	eventually(t, patience, func() error {
+	d.nats.Kill()
+	rig.Eventually(t, rig.Patience, func() error {
 		text, err := os.ReadFile(stderr)
 		if err == nil && !strings.Contains(string(text), "the connection to NATS is lost") {
 			err = fmt.Errorf("stderr %q", text)
 		}
 		return err
 	})
-	d.nats.again(t)
+	d.nats.Again(t)
 	watched("order.fails")
 	if got := next(lines); got != "order.fails" {
 		t.Errorf("the next is of %s", got)
@@ -205,8 +207,8 @@ func TestEventsFollow(t *testing.T) {
 	}
 
 	// From now on: nothing of before. The reader goes after one line.
-	pipe := exec.Command("sh", "-c", `"$0" events --follow --kind completed | head -1`, build(t, worker))
-	pipe.Env = append(bare(), d.env...)
+	pipe := exec.Command("sh", "-c", `"$0" events --follow --kind completed | head -1`, rig.Build(t, rig.Worker))
+	pipe.Env = append(rig.Bare(), d.env...)
 	var said strings.Builder
 	pipe.Stderr = &said
 	done := make(chan struct{})

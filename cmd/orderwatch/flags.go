@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // wrongFlag says what is wrong with a flag, and which may have been meant.
@@ -19,7 +21,7 @@ func wrongFlag(c *cobra.Command, err error) error {
 	}
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		flag := invalid.GetFlag()
-		return fmt.Errorf("--%s: %q %s", flag.Name, shorten(invalid.GetValue(), 60), wantedValue(flag, invalid.Unwrap()))
+		return fmt.Errorf("--%s: %q %s", flag.Name, output.Shorten(invalid.GetValue(), 60), wantedValue(flag, invalid.Unwrap()))
 	}
 	return err
 }
@@ -45,4 +47,19 @@ func wantedValue(flag *pflag.Flag, err error) string {
 		return "must be a duration, such as 90m"
 	}
 	return err.Error()
+}
+
+// outputFlag adds the flag -o to the command.
+func outputFlag(c *cobra.Command) *output.Format {
+	format := output.AsText
+	c.Flags().VarP(&format, "output", "o", "text for people, or json for programs: one object in each line")
+	completeFlag(c, "output", string(output.AsText), string(output.AsJSON))
+	return &format
+}
+
+// completeFlag lets shells complete the flag with these values.
+func completeFlag(c *cobra.Command, flag string, values ...string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag
+	}
 }

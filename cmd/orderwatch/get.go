@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 )
 
 func getCommand() *cobra.Command {
@@ -28,7 +32,7 @@ Times are in this machine's zone.`,
 	format := outputFlag(command)
 	command.Flags().BoolVar(&all, "all", false, "show every item, request and message, however many there are")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -46,11 +50,11 @@ Times are in this machine's zone.`,
 			return refusal(c, order, err)
 		}
 		out := c.OutOrStdout()
-		if *format == jsonOutput {
-			return printJSON(out, w)
+		if *format == output.AsJSON {
+			return output.JSON(out, w)
 		}
-		p := page{now: time.Now(), width: columns(out), paint: paintFor(out), all: all}
-		_, err = io.WriteString(out, p.watch(w))
+		p := show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out), All: all}
+		_, err = io.WriteString(out, p.Watch(w))
 		return err
 	}
 	return command

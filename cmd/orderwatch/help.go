@@ -1,11 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // rootText introduces the program to someone who reads nothing else.
@@ -94,5 +95,5 @@ func knownCommand(c *cobra.Command, args []string) error {
 	if meant := c.SuggestionsFor(args[0]); len(meant) > 0 {
 		text += ": did you mean " + strings.Join(meant, " or ") + "?"
 	}
-	return usageError{c, errors.New(text)}
+	return exit.Usage(c, "%s", text)
 }

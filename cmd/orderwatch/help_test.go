@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // commands returns the program and all its commands.
@@ -19,6 +22,9 @@ func commands(c *cobra.Command) []*cobra.Command {
 	}
 	return all
 }
+
+// helpWidth is how many columns help takes.
+const helpWidth = 80
 
 var (
 	namedCommand = regexp.MustCompile(`\borderwatch ([a-z]+)\b`)
@@ -37,7 +43,7 @@ func TestHelp(t *testing.T) {
 			}
 			text := out.String()
 			for line := range strings.Lines(text) {
-				if n := width(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				if n := output.Width(strings.TrimSuffix(line, "\n")); n > helpWidth {
 					t.Errorf("%d columns: %s", n, line)
 				}
 			}
@@ -102,7 +108,7 @@ func checkExample(t *testing.T, line string) {
 	}
 	call, _, _ = strings.Cut(call, "|")
 	call, _, _ = strings.Cut(call, ">")
-	args := words(call)
+	args := shellWords(call)
 	c, rest, err := newRoot().Find(args)
 	if err != nil {
 		t.Errorf("%s: %v", line, err)
@@ -117,8 +123,8 @@ func checkExample(t *testing.T, line string) {
 	}
 }
 
-// words splits a call as a shell does, with double quotes at the most.
-func words(call string) (args []string) {
+// shellWords splits a call as a shell does, with double quotes at the most.
+func shellWords(call string) (args []string) {
 	for i, part := range strings.Split(call, `"`) {
 		if i%2 == 1 {
 			args = append(args, part)
@@ -136,7 +142,7 @@ func TestUnknownCommand(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		code := run(context.Background(), []string{typed}, &out, &errs)
-		if code != exitUsage || !strings.Contains(errs.String(), "did you mean ") || !strings.Contains(errs.String(), meant+"?") || out.Len() > 0 {
+		if code != exit.Misuse || !strings.Contains(errs.String(), "did you mean ") || !strings.Contains(errs.String(), meant+"?") || out.Len() > 0 {
 			t.Errorf("%s: code %d, stderr %q, stdout %q", typed, code, &errs, &out)
 		}
 	}
@@ -165,7 +171,7 @@ func TestHelpWithFlags(t *testing.T) {
 		var out, errs bytes.Buffer
 		t.Setenv("ORDERWATCH_NATS_URL", "nats://127.0.0.1:1")
 		code := run(context.Background(), strings.Fields(tt.line), &out, &errs)
-		if code != exitUsage || !strings.Contains(errs.String(), tt.says) || out.Len() > 0 {
+		if code != exit.Misuse || !strings.Contains(errs.String(), tt.says) || out.Len() > 0 {
 			t.Errorf("%s: code %d, stderr %q, stdout %q", tt.line, code, &errs, &out)
 		}
 	}

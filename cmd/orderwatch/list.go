@@ -10,8 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func listCommand() *cobra.Command {
@@ -33,7 +37,7 @@ With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				project, _, _ := strings.Cut(args[0], "/")
-				return usageError{c, fmt.Errorf("%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], clean(project))}
+				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
 			}
 			return nil
 		},
@@ -75,13 +79,13 @@ func (l *listing) check(c *cobra.Command) error {
 	key, _, isLabel := strings.Cut(l.label, "=")
 	switch {
 	case l.state != "" && l.state != string(watcher.Watching) && l.state != string(watcher.Ended):
-		return usageError{c, fmt.Errorf("--state: %q must be watching or ended", l.state)}
+		return exit.Usage(c, "--state: %q must be watching or ended", l.state)
 	case l.label != "" && (!isLabel || key == ""):
-		return usageError{c, fmt.Errorf("--label: %q must be key=value, such as env=prod", l.label)}
+		return exit.Usage(c, "--label: %q must be key=value, such as env=prod", l.label)
 	case l.limit < 1:
-		return usageError{c, fmt.Errorf("--limit: \"%d\" must be at least 1", l.limit)}
+		return exit.Usage(c, "--limit: \"%d\" must be at least 1", l.limit)
 	case l.all && c.Flags().Changed("limit"):
-		return usageError{c, errors.New("--all and --limit contradict each other: keep one")}
+		return exit.Usage(c, "--all and --limit contradict each other: keep one")
 	}
 	return nil
 }
@@ -95,16 +99,13 @@ type remainder struct {
 	unreadable int  // records that a later version wrote
 }
 
-// brokenState is the state that is shown of a watch whose record cannot be read.
-const brokenState = watcher.State("broken")
-
 // brokenRow returns what a list shows of a broken record.
 func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	reason := "broken record: " + b.Reason
 	if len(b.Requests) > 0 {
 		reason += "; publish again, under a new id: " + strings.Join(b.Requests, ", ")
 	}
-	row := watcher.Snapshot{State: brokenState, Report: watcher.Report{
+	row := watcher.Snapshot{State: show.Broken, Report: watcher.Report{
 		WatchID: b.WatchID, ProjectID: b.ProjectID, OrderName: b.Name, Reason: reason, AcceptedAt: b.Since,
 		Items: []watcher.Item{}, Failures: []watcher.Failure{}, Requests: []watcher.Request{},
 	}}
@@ -146,15 +147,15 @@ func listRefusal(c *cobra.Command, err error) error {
 	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Field != "":
-		return usageError{c, errors.New(clean(answer.Reason))}
+		return exit.Usage(c, "%s", output.Clean(answer.Reason))
 	case ok:
-		return errors.New(clean(answer.Reason))
+		return errors.New(output.Clean(answer.Reason))
 	}
 	return unanswered(err)
 }
 
 // print writes the watches once.
-func (l *listing) print(c *cobra.Command, format outputFormat) error {
+func (l *listing) print(c *cobra.Command, format output.Format) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -163,12 +164,12 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 	out := c.OutOrStdout()
 	var all []watcher.Snapshot
 	rest, err := l.pages(c.Context(), s, func(page []watcher.Snapshot) error {
-		if format != jsonOutput {
+		if format != output.AsJSON {
 			all = append(all, page...)
 			return nil
 		}
 		for _, w := range page {
-			if err := printJSON(out, w); err != nil {
+			if err := output.JSON(out, w); err != nil {
 				return err
 			}
 		}
@@ -177,10 +178,10 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 	if err != nil {
 		return listRefusal(c, err)
 	}
-	if format != jsonOutput {
-		columns, _ := terminalSize(out)
-		table := sheet{now: time.Now(), width: columns, paint: paintFor(out)}
-		if _, err := io.WriteString(out, table.watches(all)); err != nil {
+	if format != output.AsJSON {
+		columns, _ := output.Size(out)
+		table := show.Table{Now: time.Now(), Width: columns, Paint: output.PaintFor(out)}
+		if _, err := io.WriteString(out, table.Watches(all)); err != nil {
 			return err
 		}
 	}
@@ -188,7 +189,7 @@ func (l *listing) print(c *cobra.Command, format outputFormat) error {
 		fmt.Fprintf(c.ErrOrStderr(), "These are the newest %d; there are more: --all, or --limit NUMBER.\n", l.limit)
 	}
 	if rest.unreadable > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", plural(rest.unreadable, "record"))
+		fmt.Fprintf(c.ErrOrStderr(), "Not shown: %s that a later version of orderwatch wrote; use that version.\n", words.Count(rest.unreadable, "record"))
 	}
 	return nil
 }

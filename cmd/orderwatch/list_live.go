@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,7 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // refreshEvery is how often a table that is refreshed in place is read anew.
@@ -30,26 +33,26 @@ const (
 )
 
 // follow refreshes the table in place until the command is interrupted, and leaves its last state.
-func (l *listing) follow(c *cobra.Command, format outputFormat) error {
+func (l *listing) follow(c *cobra.Command, format output.Format) error {
 	out := c.OutOrStdout()
-	if format == jsonOutput {
-		return usageError{c, errors.New("--watch draws a table: leave -o json out, or follow orderwatch events -o json")}
+	if format == output.AsJSON {
+		return exit.Usage(c, "--watch draws a table: leave -o json out, or follow orderwatch events -o json")
 	}
-	if columns, _ := terminalSize(out); columns == 0 {
-		return usageError{c, errors.New("--watch needs a terminal: leave it out, or follow orderwatch events")}
+	if columns, _ := output.Size(out); columns == 0 {
+		return exit.Usage(c, "--watch needs a terminal: leave it out, or follow orderwatch events")
 	}
 	s, err := openSession(c)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	live := liveList{listing: l, session: s, paint: paintFor(out)}
+	live := liveList{listing: l, session: s, paint: output.PaintFor(out)}
 	if live.refresh(c.Context()); live.err != nil {
 		return listRefusal(c, live.err)
 	}
 	io.WriteString(out, enterScreen)
 	for c.Context().Err() == nil {
-		columns, lines := terminalSize(out)
+		columns, lines := output.Size(out)
 		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, l.fewer(columns))); err != nil {
 			return err
 		}
@@ -59,7 +62,7 @@ func (l *listing) follow(c *cobra.Command, format outputFormat) error {
 			live.refresh(c.Context()) // the table tells of an error
 		}
 	}
-	columns, _ := terminalSize(out)
+	columns, _ := output.Size(out)
 	_, err = io.WriteString(out, leaveScreen+live.draw(time.Now(), columns))
 	return err
 }
@@ -68,7 +71,7 @@ func (l *listing) follow(c *cobra.Command, format outputFormat) error {
 type liveList struct {
 	*listing
 	session *session
-	paint   paint
+	paint   output.Paint
 
 	watches []watcher.Snapshot
 	more    bool
@@ -100,12 +103,12 @@ func (l *liveList) draw(now time.Time, columns int) string {
 		text += fmt.Sprintf(", the newest %d", len(l.watches))
 	}
 	if l.err != nil {
-		text = l.paint.red(shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+clean(unanswered(l.err).Error()), columns))
+		text = l.paint.Red(output.Shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+output.Clean(unanswered(l.err).Error()), columns))
 	} else {
-		text = l.paint.faint(shorten(text, columns))
+		text = l.paint.Faint(output.Shorten(text, columns))
 	}
-	table := sheet{now: now, width: columns, paint: l.paint}
-	return text + "\n" + table.watches(l.watches)
+	table := show.Table{Now: now, Width: columns, Paint: l.paint}
+	return text + "\n" + table.Watches(l.watches)
 }
 
 // fewer says how fewer lines are had, where that is possible and there is room to say so.
@@ -121,7 +124,7 @@ func (l *listing) fewer(columns int) string {
 func screenful(text string, lines int, hint string) string {
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) > lines && lines > 1 {
-		more := fmt.Sprintf("and %s that this screen has no room for", plural(len(all)-lines+1, "line")) + hint
+		more := fmt.Sprintf("and %s that this screen has no room for", words.Count(len(all)-lines+1, "line")) + hint
 		all = append(all[:lines-1], more)
 	}
 	return goHome + strings.Join(all, clearLine+"\r\n") + clearLine + clearBelow

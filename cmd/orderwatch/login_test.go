@@ -15,7 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -105,7 +106,7 @@ func TestLogins(t *testing.T) {
 			if tt.renewed == nil {
 				end = time.Second
 			}
-			cloud.Add(project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
+			cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
 				{ResourceName: "node-1", EndAfter: end, Status: "failed", Message: "you sent ECHO"},
 				{ResourceName: "node-2"},
 			}})
@@ -113,20 +114,20 @@ func TestLogins(t *testing.T) {
 			modelArts := httptest.NewServer(echo)
 			defer modelArts.Close()
 			slack, shown := startSlack(t)
-			nats := startNATS(t, "")
-			addr := freeAddr(t)
-			env := serveEnv(nats.url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=10s", "ORDERWATCH_POLL_MAX=500ms",
+			nats := rig.StartNATS(t, "")
+			addr := rig.FreeAddr(t)
+			env := rig.ServeEnv(nats.URL, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=10s", "ORDERWATCH_POLL_MAX=500ms",
 				"ORDERWATCH_SLACK_TOKEN=xoxb-planted-slack-secret", "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+slack+"/api/",
 				"ORDERWATCH_LOG_LEVEL=debug", "ORDERWATCH_MODELARTS_TOKEN=")
 			for _, variable := range tt.env {
 				env = append(env, strings.NewReplacer(url, modelArts.URL, anyURL, strings.Replace(modelArts.URL, "127.0.0.1", "0.0.0.0", 1)).Replace(variable))
 			}
-			w := start(t, build(t, worker), env, "serve")
-			awaitReady(t, addr)
-			publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-1"}`, project))
-			eventually(t, patience, func() error {
-				if cloud.Polls(project, "order.pool-1") < 2 {
-					return fmt.Errorf("%d polls", cloud.Polls(project, "order.pool-1"))
+			w := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
+			rig.AwaitReady(t, addr)
+			rig.Publish(t, nats.JS, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-1"}`, rig.Project))
+			rig.Eventually(t, rig.Patience, func() error {
+				if cloud.Polls(rig.Project, "order.pool-1") < 2 {
+					return fmt.Errorf("%d polls", cloud.Polls(rig.Project, "order.pool-1"))
 				}
 				return nil
 			})
@@ -134,21 +135,21 @@ func TestLogins(t *testing.T) {
 				tt.midway(t, cloud)
 			}
 
-			c := awaitCompletions(t, nats.js, 1)[0]
+			c := rig.AwaitCompletions(t, nats.JS, 1)[0]
 			if c.Outcome != watcher.PartiallyFailed || c.Error != nil {
 				t.Errorf("outcome %s, error %v", c.Outcome, c.Error)
 			}
 			if tt.renewed != nil && !tt.renewed(cloud, echo.all()) {
 				t.Errorf("not renewed: handed out %q, sent %q", cloud.HandedOut(), echo.all())
 			}
-			eventually(t, patience, func() error {
+			rig.Eventually(t, rig.Patience, func() error {
 				if !strings.Contains(shown.String(), "you sent") {
 					return fmt.Errorf("Slack shows %q", shown)
 				}
 				return nil
 			})
-			w.terminate(t)
-			shown.add(t, nats.js, w)
+			w.Terminate(t)
+			shown.add(t, nats.JS, w)
 			for _, failure := range []string{"poll failed", "last_error", "account is held", "cannot be renewed"} {
 				if strings.Contains(shown.String(), failure) {
 					t.Errorf("%q came out", failure)
@@ -197,17 +198,17 @@ func TestRefusedLogins(t *testing.T) {
 			modelArts := httptest.NewServer(echo)
 			defer modelArts.Close()
 			slack, shown := startSlack(t)
-			nats := startNATS(t, "")
-			addr := freeAddr(t)
-			env := serveEnv(nats.url, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=10s", "ORDERWATCH_MODELARTS_IAM_ENDPOINT="+modelArts.URL,
+			nats := rig.StartNATS(t, "")
+			addr := rig.FreeAddr(t)
+			env := rig.ServeEnv(nats.URL, modelArts.URL, addr, "ORDERWATCH_MODELARTS_TIMEOUT=10s", "ORDERWATCH_MODELARTS_IAM_ENDPOINT="+modelArts.URL,
 				"ORDERWATCH_SLACK_TOKEN=xoxb-planted-slack-secret", "ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+slack+"/api/",
 				"ORDERWATCH_LOG_LEVEL=debug", "ORDERWATCH_MODELARTS_TOKEN=")
-			w := start(t, build(t, worker), append(env, tt.env...), "serve")
-			awaitReady(t, addr)
+			w := rig.Start(t, rig.Build(t, rig.Worker), append(env, tt.env...), "serve")
+			rig.AwaitReady(t, addr)
 			for n := range 5 {
-				publish(t, nats.js, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-%d","timeout":"3s"}`, project, n))
+				rig.Publish(t, nats.JS, fmt.Sprintf(`{"project_id":%q,"order_name":"order.pool-%d","timeout":"3s"}`, rig.Project, n))
 			}
-			for _, c := range awaitCompletions(t, nats.js, 5) {
+			for _, c := range rig.AwaitCompletions(t, nats.JS, 5) {
 				if c.Outcome != watcher.TimedOut {
 					t.Errorf("outcome %s, %s", c.Outcome, c.Reason)
 				}
@@ -215,8 +216,8 @@ func TestRefusedLogins(t *testing.T) {
 			if n := tt.calls(cloud); n == 0 || n > 5 {
 				t.Errorf("%d calls, want one for each watch at most", n)
 			}
-			w.terminate(t)
-			shown.add(t, nats.js, w)
+			w.Terminate(t)
+			shown.add(t, nats.JS, w)
 			if !strings.Contains(shown.String(), tt.want) {
 				t.Errorf("%q is nowhere", tt.want)
 			}
@@ -282,12 +283,12 @@ func (s *screen) String() string {
 }
 
 // add adds what a worker logged and stored.
-func (s *screen) add(t *testing.T, js jetstream.JetStream, w *process) {
+func (s *screen) add(t *testing.T, js jetstream.JetStream, w *rig.Process) {
 	t.Helper()
 	for _, stream := range []string{"ORDER_EVENTS", "KV_ORDER_WATCHES", "KV_ORDER_ACCOUNTS"} {
-		stored(t, js, stream, ">", func(m jetstream.Msg) { fmt.Fprintf(s, "%s %s\n", m.Subject(), m.Data()) })
+		rig.Stored(t, js, stream, ">", func(m jetstream.Msg) { fmt.Fprintf(s, "%s %s\n", m.Subject(), m.Data()) })
 	}
-	fmt.Fprintln(s, w.text())
+	fmt.Fprintln(s, w.Text())
 }
 
 // lacks fails if one of the secrets is seen.

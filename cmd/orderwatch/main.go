@@ -6,56 +6,30 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// Exit codes. Those after the first two say how what was waited for ended.
-const (
-	exitError       = 1 // an error of the program or its surroundings
-	exitUsage       = 2 // wrong usage, or a request that is rejected
-	exitFailed      = 3 // failed or partially_failed
-	exitTimedOut    = 4
-	exitNotFound    = 5 // not_found or refused
-	exitCancelled   = 6
-	exitInterrupted = 130
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(int(run(ctx, os.Args[1:], os.Stdout, os.Stderr)))
 }
 
 // run carries out a command line and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) exit.Code {
 	root := newRoot()
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	if coded, ok := errors.AsType[codedError](err); ok {
-		if coded.text != "" {
-			fmt.Fprintln(stderr, "orderwatch:", coded.text)
-		}
-		return coded.code
-	}
-	fmt.Fprintln(stderr, "orderwatch:", err)
-	if usage, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(stderr, "See %s --help.\n", usage.command.CommandPath())
-		return exitUsage
-	}
-	return exitError
+	return exit.Status(root.ExecuteContext(ctx), stderr)
 }
 
 // newRoot returns the whole program, with all its commands.
@@ -69,37 +43,13 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          knownCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return usageError{c, errors.New("name a command")} },
+		RunE:          func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, wrongFlag(c, err)} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return exit.Usage(c, "%w", wrongFlag(c, err)) })
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), statusCommand())...)
 	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
 	addGroup(root, "Set up:", doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
 	setHelp(root)
 	return root
-}
-
-// A usageError is a command line that is wrong.
-type usageError struct {
-	command *cobra.Command
-	err     error
-}
-
-func (e usageError) Error() string { return e.err.Error() }
-
-// A codedError ends the program with an exit code of its own. An empty text says nothing.
-type codedError struct {
-	code int
-	text string
-}
-
-func (e codedError) Error() string { return e.text }
-
-// noArguments refuses arguments as wrong usage.
-func noArguments(c *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(c, args); err != nil {
-		return usageError{c, err}
-	}
-	return nil
 }

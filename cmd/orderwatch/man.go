@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func manCommand() *cobra.Command {
@@ -28,7 +31,7 @@ pages.`,
   orderwatch man ~/.local/share/man/man1`,
 		Args: func(c *cobra.Command, args []string) error {
 			if _, rest, err := newRoot().Find(args); len(args) > 1 && (err != nil || len(rest) > 0) {
-				return usageError{c, fmt.Errorf("name one command or one directory: %s", c.UseLine())}
+				return exit.Usage(c, "name one command or one directory: %s", c.UseLine())
 			}
 			return nil
 		},
@@ -41,7 +44,7 @@ pages.`,
 			dir := args[0]
 			if _, err := os.Stat(dir); err != nil && !strings.ContainsRune(dir, filepath.Separator) {
 				if err := knownCommand(root, args); len(root.SuggestionsFor(dir)) > 0 {
-					return usageError{c, fmt.Errorf("%w A directory is written ./%s", err, dir)}
+					return exit.Usage(c, "%w A directory is written ./%s", err, dir)
 				}
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -51,7 +54,7 @@ pages.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", plural(n, "page"), dir)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", words.Count(n, "page"), dir)
 			return err
 		},
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -27,26 +29,26 @@ func TestTLSFirst(t *testing.T) {
 	writeCertificate(t, dir, "server", ca, caKey)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	rules := fmt.Sprintf("tls { cert_file: %q, key_file: %q, handshake_first: true }\n", file("server"), file("server-key"))
-	g := startGuarded(t, rules, nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
+	g := guarded.Start(t, rules, nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
 	cloud := emulator.New(emulator.Options{})
-	cloud.Add(project, "order.a", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", Status: "succeed"}}})
+	cloud.Add(rig.Project, "order.a", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	const variable = "ORDERWATCH_NATS_TLS_FIRST"
 	trusts := "ORDERWATCH_NATS_CA_FILE=" + file("ca")
 
-	without := start(t, build(t, worker), serveEnv(g.url, modelArts.URL, freeAddr(t), trusts), "serve")
-	without.says(t, variable+"=true")
-	person := []string{"ORDERWATCH_NATS_URL=" + g.url, trusts, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
-	if got := carryOut(t, person, "list"); got.code != 1 || !strings.Contains(got.err, variable+"=true") {
-		t.Errorf("list without it: exit code %d, %s", got.code, got.err)
+	without := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(g.URL, modelArts.URL, rig.FreeAddr(t), trusts), "serve")
+	without.Says(t, variable+"=true")
+	person := []string{"ORDERWATCH_NATS_URL=" + g.URL, trusts, "ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project}
+	if got := rig.CarryOut(t, person, "list"); got.Code != 1 || !strings.Contains(got.Err, variable+"=true") {
+		t.Errorf("list without it: exit code %d, %s", got.Code, got.Err)
 	}
 
-	addr := freeAddr(t)
-	start(t, build(t, worker), serveEnv(g.url, modelArts.URL, addr, trusts, variable+"=true"), "serve")
-	awaitReady(t, addr)
-	if got := carryOut(t, append(person, variable+"=true"), "watch", "--wait", "order.a"); got.code != 0 {
-		t.Errorf("watch with it: exit code %d, %s%s", got.code, got.out, got.err)
+	addr := rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(g.URL, modelArts.URL, addr, trusts, variable+"=true"), "serve")
+	rig.AwaitReady(t, addr)
+	if got := rig.CarryOut(t, append(person, variable+"=true"), "watch", "--wait", "order.a"); got.Code != 0 {
+		t.Errorf("watch with it: exit code %d, %s%s", got.Code, got.Out, got.Err)
 	}
 }
 
@@ -54,7 +56,7 @@ func TestTLSFirst(t *testing.T) {
 func closer(t *testing.T, addr string) *atomic.Int64 {
 	t.Helper()
 	var listener net.Listener
-	eventually(t, patience, func() (err error) { // until the one who had it is gone
+	rig.Eventually(t, rig.Patience, func() (err error) { // until the one who had it is gone
 		listener, err = net.Listen("tcp", addr)
 		return err
 	})
@@ -77,37 +79,37 @@ func closer(t *testing.T, addr string) *atomic.Int64 {
 // line of the log tells of each server and cause, and not each try; nothing else is said to be wrong. Case N9.
 func TestAllServersAway(t *testing.T) {
 	t.Parallel()
-	var servers []natsProcess
+	var servers []rig.NATS
 	var urls []string
 	for range 3 {
-		s := startNATS(t, "")
-		servers, urls = append(servers, s), append(urls, s.url)
+		s := rig.StartNATS(t, "")
+		servers, urls = append(servers, s), append(urls, s.URL)
 	}
-	addr := freeAddr(t)
-	w := start(t, build(t, worker), serveEnv(strings.Join(urls, ","), "http://127.0.0.1:1", addr), "serve")
-	awaitReady(t, addr)
+	addr := rig.FreeAddr(t)
+	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(strings.Join(urls, ","), "http://127.0.0.1:1", addr), "serve")
+	rig.AwaitReady(t, addr)
 	for _, s := range servers {
-		s.command.Process.Kill()
+		s.Command.Process.Kill()
 	}
 	for _, s := range servers {
-		<-s.done
+		<-s.Done
 	}
 	begin := time.Now()
 	for _, url := range urls {
-		w.says(t, strings.TrimPrefix(url, "nats://")+": connect: connection refused")
+		w.Says(t, strings.TrimPrefix(url, "nats://")+": connect: connection refused")
 	}
 	ended := regexp.MustCompile(`msg="cannot connect to NATS.* err=(EOF|"read tcp \S+->` + strings.TrimPrefix(urls[1], "nats://") + `)`)
 	tries := closer(t, strings.TrimPrefix(urls[1], "nats://"))
-	eventually(t, patience, func() error {
-		if n := tries.Load(); n < 10 || !ended.MatchString(w.text()) {
-			return fmt.Errorf("after %d tries it says\n%s", n, w.text())
+	rig.Eventually(t, rig.Patience, func() error {
+		if n := tries.Load(); n < 10 || !ended.MatchString(w.Text()) {
+			return fmt.Errorf("after %d tries it says\n%s", n, w.Text())
 		}
 		return nil
 	})
 	ownPort := regexp.MustCompile(`\S+:\d+->`)
 	cause := regexp.MustCompile(`msg="cannot connect to NATS.* err="?([^"\n]*)`)
 	told := make(map[string]int)
-	for _, found := range cause.FindAllStringSubmatch(w.text(), -1) {
+	for _, found := range cause.FindAllStringSubmatch(w.Text(), -1) {
 		told[ownPort.ReplaceAllString(found[1], "")]++
 	}
 	most := 1 + int(time.Since(begin)/time.Minute) // each is told again every minute
@@ -117,8 +119,8 @@ func TestAllServersAway(t *testing.T) {
 		}
 	}
 	for _, untrue := range []string{"look at its disk", "consumer does not deliver", "cannot be read"} {
-		if strings.Contains(w.text(), untrue) {
-			t.Errorf("it says %q:\n%s", untrue, w.text())
+		if strings.Contains(w.Text(), untrue) {
+			t.Errorf("it says %q:\n%s", untrue, w.Text())
 		}
 	}
 }
@@ -128,14 +130,14 @@ func TestAllServersAway(t *testing.T) {
 func startLeaf(t *testing.T, more string) (hub, leaf string) {
 	t.Helper()
 	serve := func(name, text string) string {
-		addr, config := freeAddr(t), filepath.Join(t.TempDir(), "nats.conf")
+		addr, config := rig.FreeAddr(t), filepath.Join(t.TempDir(), "nats.conf")
 		if err := os.WriteFile(config, []byte(fmt.Sprintf("server_name: %s\nlisten: %q\n%s\n", name, addr, text)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		start(t, build(t, natsServer), nil, "-c", config)
+		rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", config)
 		return "nats://" + addr
 	}
-	joined := freeAddr(t)
+	joined := rig.FreeAddr(t)
 	hub = serve("hub", fmt.Sprintf("jetstream { store_dir: %q, domain: hub }\nleafnodes { listen: %q }", t.TempDir(), joined))
 	leaf = serve("leaf", fmt.Sprintf("leafnodes { reconnect: 1, remotes: [{url: %q}] }\n%s", "nats-leaf://"+joined, more))
 	return hub, leaf
@@ -146,7 +148,7 @@ func startLeaf(t *testing.T, more string) (hub, leaf string) {
 func TestWaitAtALeafNode(t *testing.T) {
 	t.Parallel()
 	cloud := emulator.New(emulator.Options{})
-	cloud.Add(project, "order.a", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", Status: "succeed"}}})
+	cloud.Add(rig.Project, "order.a", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	for name, more := range map[string]string{
@@ -157,25 +159,25 @@ func TestWaitAtALeafNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			hub, leaf := startLeaf(t, more)
-			addr := freeAddr(t)
-			start(t, build(t, worker), serveEnv(hub, modelArts.URL, addr), "serve")
-			awaitReady(t, addr)
-			person := []string{"ORDERWATCH_NATS_URL=" + leaf, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
+			addr := rig.FreeAddr(t)
+			rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(hub, modelArts.URL, addr), "serve")
+			rig.AwaitReady(t, addr)
+			person := []string{"ORDERWATCH_NATS_URL=" + leaf, "ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project}
 			const variable = "ORDERWATCH_NATS_JS_DOMAIN"
 			there := append(person, variable+"=hub")
-			eventually(t, patience, func() error { // the leaf node has joined
-				if got := carryOut(t, there, "status"); got.code != 0 {
-					return fmt.Errorf("exit code %d: %s", got.code, got.err)
+			rig.Eventually(t, rig.Patience, func() error { // the leaf node has joined
+				if got := rig.CarryOut(t, there, "status"); got.Code != 0 {
+					return fmt.Errorf("exit code %d: %s", got.Code, got.Err)
 				}
 				return nil
 			})
-			got := carryOut(t, person, "watch", "--wait", "order.a")
-			if got.code != 1 || !strings.Contains(got.err, variable) || strings.Count(got.err, "\n") > 2 {
-				t.Errorf("without the domain: exit code %d, %s%s", got.code, got.out, got.err)
+			got := rig.CarryOut(t, person, "watch", "--wait", "order.a")
+			if got.Code != 1 || !strings.Contains(got.Err, variable) || strings.Count(got.Err, "\n") > 2 {
+				t.Errorf("without the domain: exit code %d, %s%s", got.Code, got.Out, got.Err)
 			}
-			got = carryOut(t, there, "watch", "--wait", "order.a")
-			if got.code != 0 || !strings.Contains(got.out+got.err, string(watcher.Succeeded)) {
-				t.Errorf("with the domain: exit code %d, %s%s", got.code, got.out, got.err)
+			got = rig.CarryOut(t, there, "watch", "--wait", "order.a")
+			if got.Code != 0 || !strings.Contains(got.Out+got.Err, string(watcher.Succeeded)) {
+				t.Errorf("with the domain: exit code %d, %s%s", got.Code, got.Out, got.Err)
 			}
 		})
 	}

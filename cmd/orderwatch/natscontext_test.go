@@ -20,6 +20,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 )
 
 // A home holds contexts of the nats tool.
@@ -47,9 +50,9 @@ func (h home) file(t *testing.T, name, text string) {
 }
 
 // list carries out a command that needs NATS.
-func (h home) list(t *testing.T, env []string, args ...string) waited {
+func (h home) list(t *testing.T, env []string, args ...string) rig.Waited {
 	t.Helper()
-	return carryOut(t, append([]string{"XDG_CONFIG_HOME=" + string(h), "SECRETS=" + string(h)}, env...), append([]string{"events"}, args...)...)
+	return rig.CarryOut(t, append([]string{"XDG_CONFIG_HOME=" + string(h), "SECRETS=" + string(h)}, env...), append([]string{"events"}, args...)...)
 }
 
 // loggedIn is what is said where the login is right: there is no worker.
@@ -59,22 +62,22 @@ const loggedIn = "there is no stream ORDER_EVENTS"
 func TestContexts(t *testing.T) {
 	t.Parallel()
 	h := home(t.TempDir())
-	user := newKey(t, nkeys.CreateUser)
+	user := guarded.NewKey(t, nkeys.CreateUser)
 	seed, err := user.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.file(t, "user.nk", string(seed))
-	named := startGuarded(t, users(fmt.Sprintf(`
+	named := guarded.Start(t, guarded.Users(fmt.Sprintf(`
 		{ user: ann, password: planted-ann, permissions: { subscribe: { allow: ["_INBOX_of_ann.>"] } } }
 		{ nkey: %s }
-	`, publicKey(t, user))), nats.UserInfo("admin", "planted-admin"))
-	token := startNATS(t, "planted-token")
-	a := newAuthority(t)
+	`, guarded.PublicKey(t, user))), nats.UserInfo("admin", "planted-admin"))
+	token := rig.StartNATS(t, "planted-token")
+	a := guarded.NewAuthority(t)
 	admin := filepath.Join(t.TempDir(), "admin.creds")
-	a.issue(t, admin, 0)
-	a.issue(t, filepath.Join(string(h), "user.creds"), 0)
-	account := startGuarded(t, a.rules(t), nats.UserCredentials(admin))
+	a.Issue(t, admin, 0)
+	a.Issue(t, filepath.Join(string(h), "user.creds"), 0)
+	account := guarded.Start(t, a.Rules(t), nats.UserCredentials(admin))
 	creds, err := os.ReadFile(admin)
 	if err != nil {
 		t.Fatal(err)
@@ -96,35 +99,35 @@ func TestContexts(t *testing.T) {
 		fields map[string]any
 		says   string
 	}{
-		"user":            {map[string]any{"url": named.url, "user": "ann", "password": "planted-ann", "inbox_prefix": "_INBOX_of_ann", "description": "x", "color_scheme": "blue", "new": 1}, loggedIn},
-		"another-inbox":   {map[string]any{"url": named.url, "user": "ann", "password": "planted-ann"}, `NATS does not let this user subscribe to "_INBOX.`},
-		"wrong-password":  {map[string]any{"url": named.url, "user": "ann", "password": "planted-wrong"}, "the login is refused by NATS"},
-		"nkey":            {map[string]any{"url": named.url, "nkey": "$SECRETS/nats/user.nk"}, loggedIn},
-		"token":           {map[string]any{"url": token.url, "token": "planted-token"}, loggedIn},
-		"token-in-url":    {map[string]any{"url": strings.Replace(token.url, "://", "://planted-token@", 1)}, loggedIn},
-		"wrong-in-url":    {map[string]any{"url": strings.Replace(token.url, "://", "://planted-wrong@", 1)}, "refused by NATS at " + token.url},
-		"creds":           {map[string]any{"url": account.url, "creds": "file://" + filepath.Join(string(h), "user.creds")}, loggedIn},
-		"jwt":             {map[string]any{"url": account.url, "user_jwt": userJWT, "user_seed": string(userSeed)}, loggedIn},
-		"two-servers":     {map[string]any{"url": "nats://" + freeAddr(t) + "," + token.url, "token": "planted-token"}, loggedIn},
-		"nobody":          {map[string]any{"url": "nats://planted-user:planted-password@" + freeAddr(t)}, "no answer from NATS at nats://127.0.0.1:"},
+		"user":            {map[string]any{"url": named.URL, "user": "ann", "password": "planted-ann", "inbox_prefix": "_INBOX_of_ann", "description": "x", "color_scheme": "blue", "new": 1}, loggedIn},
+		"another-inbox":   {map[string]any{"url": named.URL, "user": "ann", "password": "planted-ann"}, `NATS does not let this user subscribe to "_INBOX.`},
+		"wrong-password":  {map[string]any{"url": named.URL, "user": "ann", "password": "planted-wrong"}, "the login is refused by NATS"},
+		"nkey":            {map[string]any{"url": named.URL, "nkey": "$SECRETS/nats/user.nk"}, loggedIn},
+		"token":           {map[string]any{"url": token.URL, "token": "planted-token"}, loggedIn},
+		"token-in-url":    {map[string]any{"url": strings.Replace(token.URL, "://", "://planted-token@", 1)}, loggedIn},
+		"wrong-in-url":    {map[string]any{"url": strings.Replace(token.URL, "://", "://planted-wrong@", 1)}, "refused by NATS at " + token.URL},
+		"creds":           {map[string]any{"url": account.URL, "creds": "file://" + filepath.Join(string(h), "user.creds")}, loggedIn},
+		"jwt":             {map[string]any{"url": account.URL, "user_jwt": userJWT, "user_seed": string(userSeed)}, loggedIn},
+		"two-servers":     {map[string]any{"url": "nats://" + rig.FreeAddr(t) + "," + token.URL, "token": "planted-token"}, loggedIn},
+		"nobody":          {map[string]any{"url": "nats://planted-user:planted-password@" + rig.FreeAddr(t)}, "no answer from NATS at nats://127.0.0.1:"},
 		"nsc":             {map[string]any{"nsc": "nsc://o/a/u"}, "does not support nsc"},
-		"prefix":          {map[string]any{"url": token.url, "jetstream_api_prefix": "x"}, "does not support jetstream_api_prefix"},
-		"proxy":           {map[string]any{"url": token.url, "socks_proxy": "socks5://planted@x"}, "does not support socks_proxy"},
-		"elsewhere":       {map[string]any{"url": token.url, "token": "op://vault/planted"}, "token: orderwatch does not look up op: references"},
-		"creds-elsewhere": {map[string]any{"url": token.url, "creds": "data:;base64,planted"}, "creds: orderwatch does not look up data: references"},
-		"no-creds":        {map[string]any{"url": token.url, "creds": "~/none.creds"}, "none.creds"},
-		"no-seed":         {map[string]any{"url": token.url, "nkey": filepath.Join(string(h), "nats", "context", "user.json")}, "holds no seed"},
-		"no-ca":           {map[string]any{"url": token.url, "ca": "/none/ca.pem"}, "/none/ca.pem"},
+		"prefix":          {map[string]any{"url": token.URL, "jetstream_api_prefix": "x"}, "does not support jetstream_api_prefix"},
+		"proxy":           {map[string]any{"url": token.URL, "socks_proxy": "socks5://planted@x"}, "does not support socks_proxy"},
+		"elsewhere":       {map[string]any{"url": token.URL, "token": "op://vault/planted"}, "token: orderwatch does not look up op: references"},
+		"creds-elsewhere": {map[string]any{"url": token.URL, "creds": "data:;base64,planted"}, "creds: orderwatch does not look up data: references"},
+		"no-creds":        {map[string]any{"url": token.URL, "creds": "~/none.creds"}, "none.creds"},
+		"no-seed":         {map[string]any{"url": token.URL, "nkey": filepath.Join(string(h), "nats", "context", "user.json")}, "holds no seed"},
+		"no-ca":           {map[string]any{"url": token.URL, "ca": "/none/ca.pem"}, "/none/ca.pem"},
 	} {
 		h.write(t, name, tt.fields)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := h.list(t, nil, "--context", name)
-			if got.code != 1 || !strings.Contains(got.err, tt.says) || strings.Count(got.err, "\n") > 2 {
-				t.Errorf("exit code %d, want 1 and %q in\n%s", got.code, tt.says, got.err)
+			if got.Code != 1 || !strings.Contains(got.Err, tt.says) || strings.Count(got.Err, "\n") > 2 {
+				t.Errorf("exit code %d, want 1 and %q in\n%s", got.Code, tt.says, got.Err)
 			}
-			if strings.Contains(got.err, "planted") || strings.Contains(got.err, userJWT) || strings.Contains(got.err, string(userSeed)) {
-				t.Errorf("a secret came out: %s", got.err)
+			if strings.Contains(got.Err, "planted") || strings.Contains(got.Err, userJWT) || strings.Contains(got.Err, string(userSeed)) {
+				t.Errorf("a secret came out: %s", got.Err)
 			}
 		})
 	}
@@ -139,8 +142,8 @@ func TestContextTLS(t *testing.T) {
 	writeCertificate(t, dir, "client", ca, caKey)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	tls := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, handshake_first: true }\n", file("server"), file("server-key"), file("ca"))
-	g := startGuarded(t, tls, nats.ClientCert(file("client"), file("client-key")), nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
-	all := map[string]any{"url": g.url, "cert": file("client"), "key": file("client-key"), "ca": file("ca"), "tls_first": true}
+	g := guarded.Start(t, tls, nats.ClientCert(file("client"), file("client-key")), nats.RootCAs(file("ca")), nats.TLSHandshakeFirst())
+	all := map[string]any{"url": g.URL, "cert": file("client"), "key": file("client-key"), "ca": file("ca"), "tls_first": true}
 	without := func(field string) map[string]any {
 		fields := make(map[string]any)
 		for name, value := range all {
@@ -158,13 +161,13 @@ func TestContextTLS(t *testing.T) {
 		"no-cert":    {without("cert"), "NATS at nats://"},
 		"no-ca":      {without("ca"), "certificate signed by unknown authority"},
 		"not-first":  {without("tls_first"), "NATS at nats://"},
-		"lost-files": {map[string]any{"url": g.url, "cert": file("none"), "key": file("client-key")}, "cert: "},
+		"lost-files": {map[string]any{"url": g.URL, "cert": file("none"), "key": file("client-key")}, "cert: "},
 	} {
 		h.write(t, name, tt.fields)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := h.list(t, nil, "--context", name); got.code != 1 || !strings.Contains(got.err, tt.says) {
-				t.Errorf("exit code %d, want 1 and %q in\n%s", got.code, tt.says, got.err)
+			if got := h.list(t, nil, "--context", name); got.Code != 1 || !strings.Contains(got.Err, tt.says) {
+				t.Errorf("exit code %d, want 1 and %q in\n%s", got.Code, tt.says, got.Err)
 			}
 		})
 	}
@@ -209,8 +212,8 @@ func writeCertificate(t *testing.T, dir, name string, ca *x509.Certificate, caKe
 func TestContextChosen(t *testing.T) {
 	t.Parallel()
 	none, h := home(t.TempDir()), home(t.TempDir())
-	right, wrong := startNATS(t, ""), "nats://"+freeAddr(t)
-	h.write(t, "right", map[string]any{"url": right.url})
+	right, wrong := rig.StartNATS(t, ""), "nats://"+rig.FreeAddr(t)
+	h.write(t, "right", map[string]any{"url": right.URL})
 	h.write(t, "wrong", map[string]any{"url": wrong})
 	h.file(t, "context/broken.json", "planted {")
 	h.file(t, "context.txt", "right\n")
@@ -234,24 +237,24 @@ func TestContextChosen(t *testing.T) {
 		{name: "none at all, but named", home: none, args: []string{"--context", "right"}, says: "there is none in"},
 	} {
 		got := tt.home.list(t, tt.env, tt.args...)
-		if got.code != 1 || !strings.Contains(got.err, tt.says) || strings.Contains(got.err, "planted") {
-			t.Errorf("%s: exit code %d, want 1 and %q in\n%s", tt.name, got.code, tt.says, got.err)
+		if got.Code != 1 || !strings.Contains(got.Err, tt.says) || strings.Contains(got.Err, "planted") {
+			t.Errorf("%s: exit code %d, want 1 and %q in\n%s", tt.name, got.Code, tt.says, got.Err)
 		}
 	}
 	// The right one's stream is not in another domain.
-	if _, err := right.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDER_EVENTS", Subjects: []string{"orders.>"}}); err != nil {
+	if _, err := right.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDER_EVENTS", Subjects: []string{"orders.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	h.write(t, "elsewhere", map[string]any{"url": right.url, "jetstream_domain": "hub"})
-	if got := h.list(t, nil); got.code != 0 {
-		t.Errorf("exit code %d: %s", got.code, got.err)
+	h.write(t, "elsewhere", map[string]any{"url": right.URL, "jetstream_domain": "hub"})
+	if got := h.list(t, nil); got.Code != 0 {
+		t.Errorf("exit code %d: %s", got.Code, got.Err)
 	}
-	if got := h.list(t, nil, "--context", "elsewhere"); got.code != 1 || !strings.Contains(got.err, loggedIn) {
-		t.Errorf("in another domain: exit code %d: %s", got.code, got.err)
+	if got := h.list(t, nil, "--context", "elsewhere"); got.Code != 1 || !strings.Contains(got.Err, loggedIn) {
+		t.Errorf("in another domain: exit code %d: %s", got.Code, got.Err)
 	}
 
-	got := carryOut(t, []string{"XDG_CONFIG_HOME=" + string(h)}, "__complete", "events", "--context", "")
-	if !strings.HasPrefix(got.out, "broken\nelsewhere\nright\nwrong\n") {
-		t.Errorf("completion of --context: %q", got.out)
+	got := rig.CarryOut(t, []string{"XDG_CONFIG_HOME=" + string(h)}, "__complete", "events", "--context", "")
+	if !strings.HasPrefix(got.Out, "broken\nelsewhere\nright\nwrong\n") {
+		t.Errorf("completion of --context: %q", got.Out)
 	}
 }

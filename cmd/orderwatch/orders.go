@@ -7,6 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,7 +19,7 @@ type deed func(context.Context, *session, watcher.Order) (w watcher.Snapshot, te
 
 // eachOrder does it about each of the orders that are named, and prints what became of it. The
 // error tells of all that did not work.
-func eachOrder(c *cobra.Command, args []string, format outputFormat, do deed) error {
+func eachOrder(c *cobra.Command, args []string, format output.Format, do deed) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -40,16 +44,16 @@ func eachOrder(c *cobra.Command, args []string, format outputFormat, do deed) er
 	return errors.Join(refused...)
 }
 
-func printDone(c *cobra.Command, format outputFormat, order watcher.Order, w watcher.Snapshot, text string) error {
-	if format == jsonOutput {
-		return printJSON(c.OutOrStdout(), w)
+func printDone(c *cobra.Command, format output.Format, order watcher.Order, w watcher.Snapshot, text string) error {
+	if format == output.AsJSON {
+		return output.JSON(c.OutOrStdout(), w)
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", order, text)
 	return err
 }
 
 // parseOrders reads each PROJECT/ORDER.
-func parseOrders(c *cobra.Command, config Config, texts []string) (orders []watcher.Order, err error) {
+func parseOrders(c *cobra.Command, config config.Config, texts []string) (orders []watcher.Order, err error) {
 	for _, text := range texts {
 		order, err := parseOrder(c, config, text)
 		if err != nil {
@@ -63,7 +67,7 @@ func parseOrders(c *cobra.Command, config Config, texts []string) (orders []watc
 // oneOrder refuses anything but one argument as wrong usage.
 func oneOrder(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return usageError{c, fmt.Errorf("%d orders are named; name one: %s", len(args), c.UseLine())}
+		return exit.Usage(c, "%d orders are named; name one: %s", len(args), c.UseLine())
 	}
 	return someOrders(c, args)
 }
@@ -71,7 +75,17 @@ func oneOrder(c *cobra.Command, args []string) error {
 // someOrders refuses no arguments as wrong usage.
 func someOrders(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usageError{c, fmt.Errorf("no order is named: %s", c.UseLine())}
+		return exit.Usage(c, "no order is named: %s", c.UseLine())
+	}
+	return nil
+}
+
+// checkChannels refuses what has not the form of a channel's ID as wrong usage of the flag.
+func checkChannels(c *cobra.Command, channels ...string) error {
+	for _, channel := range channels {
+		if !routes.IsChannel(channel) {
+			return exit.Usage(c, "--channel: %q must be a channel's ID such as C0123456789, not its name", output.Shorten(channel, 60))
+		}
 	}
 	return nil
 }

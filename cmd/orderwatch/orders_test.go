@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
@@ -17,13 +18,13 @@ import (
 // asks has the orders watched, and waits until each is known.
 func (d *desk) asks(t *testing.T, orders ...string) {
 	t.Helper()
-	if got := carryOut(t, d.env, append([]string{"watch"}, orders...)...); got.code != 0 {
-		t.Fatalf("watch: %d %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, append([]string{"watch"}, orders...)...); got.Code != 0 {
+		t.Fatalf("watch: %d %s%s", got.Code, got.Out, got.Err)
 	}
 	for _, order := range orders {
-		eventually(t, patience, func() error {
-			if got := carryOut(t, d.env, "get", order); got.code != 0 {
-				return fmt.Errorf("get: %d %s", got.code, got.err)
+		rig.Eventually(t, rig.Patience, func() error {
+			if got := rig.CarryOut(t, d.env, "get", order); got.Code != 0 {
+				return fmt.Errorf("get: %d %s", got.Code, got.Err)
 			}
 			return nil
 		})
@@ -33,16 +34,16 @@ func (d *desk) asks(t *testing.T, orders ...string) {
 // shows waits until get shows a watch as it is wanted, and returns that.
 func (d *desk) shows(t *testing.T, order string, wanted func(watcher.Snapshot) bool) (w watcher.Snapshot) {
 	t.Helper()
-	eventually(t, patience, func() error {
-		got := carryOut(t, d.env, "get", "-o", "json", order)
-		if strings.Count(got.out, "\n") != 1 {
-			t.Fatalf("get -o json is not one line: %q", got.out)
+	rig.Eventually(t, rig.Patience, func() error {
+		got := rig.CarryOut(t, d.env, "get", "-o", "json", order)
+		if strings.Count(got.Out, "\n") != 1 {
+			t.Fatalf("get -o json is not one line: %q", got.Out)
 		}
-		if err := json.Unmarshal([]byte(got.out), &w); err != nil {
-			t.Fatalf("%v: %s%s", err, got.out, got.err)
+		if err := json.Unmarshal([]byte(got.Out), &w); err != nil {
+			t.Fatalf("%v: %s%s", err, got.Out, got.Err)
 		}
 		if !wanted(w) {
-			return fmt.Errorf("it is %s", got.out)
+			return fmt.Errorf("it is %s", got.Out)
 		}
 		return nil
 	})
@@ -50,27 +51,27 @@ func (d *desk) shows(t *testing.T, order string, wanted func(watcher.Snapshot) b
 }
 
 // wantSaid holds how a command ended and what it said.
-func wantSaid(t *testing.T, what string, got waited, code int, out, err []string) {
+func wantSaid(t *testing.T, what string, got rig.Waited, code int, out, err []string) {
 	t.Helper()
 	var wrong []string
-	if got.code != code {
-		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", got.code, code))
+	if got.Code != code {
+		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", got.Code, code))
 	}
 	for _, text := range out {
-		if !strings.Contains(got.out, text) {
+		if !strings.Contains(got.Out, text) {
 			wrong = append(wrong, fmt.Sprintf("no %q on stdout", text))
 		}
 	}
 	for _, text := range err {
-		if !strings.Contains(got.err, text) {
+		if !strings.Contains(got.Err, text) {
 			wrong = append(wrong, fmt.Sprintf("no %q on stderr", text))
 		}
 	}
-	if len(err) == 0 && got.err != "" || strings.Contains(got.out+got.err, "\x1b") {
+	if len(err) == 0 && got.Err != "" || strings.Contains(got.Out+got.Err, "\x1b") {
 		wrong = append(wrong, "unwanted text")
 	}
 	if len(wrong) > 0 {
-		t.Errorf("%s: %s\n%s%s", what, strings.Join(wrong, "; "), got.out, got.err)
+		t.Errorf("%s: %s\n%s%s", what, strings.Join(wrong, "; "), got.Out, got.Err)
 	}
 }
 
@@ -78,47 +79,47 @@ func wantSaid(t *testing.T, what string, got waited, code int, out, err []string
 func TestGetListCancel(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.cloud.Add(project, "order.never-2", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
+	d.cloud.Add(rig.Project, "order.never-2", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
 	d.asks(t, "order.parts", "order.never", "order.never-2", "order.refused")
 	d.shows(t, "order.parts", func(w watcher.Snapshot) bool { return w.Outcome == watcher.PartiallyFailed })
 	d.shows(t, "order.refused", func(w watcher.Snapshot) bool { return w.Outcome == watcher.OrderRefused })
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Counts.Processing == 1 })
 
-	got := carryOut(t, d.env, "get", project+"/order.parts")
-	wantSaid(t, "get", got, 0, []string{project + "/order.parts\n", "partially_failed  1 of 2 items failed", "node-failed", "about failed", "Why items failed"}, nil)
-	got = carryOut(t, d.env, "get", "order.refused")
-	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch " + project + "/order.refused"}, nil)
-	got = carryOut(t, d.env, "get", "order.unknown")
-	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + project + "/order.unknown"})
-	got = carryOut(t, d.env, "get", "order.a", "order.b")
+	got := rig.CarryOut(t, d.env, "get", rig.Project+"/order.parts")
+	wantSaid(t, "get", got, 0, []string{rig.Project + "/order.parts\n", "partially_failed  1 of 2 items failed", "node-failed", "about failed", "Why items failed"}, nil)
+	got = rig.CarryOut(t, d.env, "get", "order.refused")
+	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch " + rig.Project + "/order.refused"}, nil)
+	got = rig.CarryOut(t, d.env, "get", "order.unknown")
+	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + rig.Project + "/order.unknown"})
+	got = rig.CarryOut(t, d.env, "get", "order.a", "order.b")
 	wantSaid(t, "get of two", got, 2, nil, []string{"2 orders are named; name one"})
 
-	got = carryOut(t, d.env, "list")
-	wantSaid(t, "list", got, 0, []string{project + "/order.parts ", "partially_failed", "2/2", "STATE"}, nil)
-	got = carryOut(t, d.env, "list", "--state", "ended", "--limit", "1")
+	got = rig.CarryOut(t, d.env, "list")
+	wantSaid(t, "list", got, 0, []string{rig.Project + "/order.parts ", "partially_failed", "2/2", "STATE"}, nil)
+	got = rig.CarryOut(t, d.env, "list", "--state", "ended", "--limit", "1")
 	wantSaid(t, "list of one", got, 0, []string{"order."}, []string{"the newest 1; there are more"})
-	if n := strings.Count(got.out, "order."); n != 1 {
-		t.Errorf("%d watches with --limit 1:\n%s", n, got.out)
+	if n := strings.Count(got.Out, "order."); n != 1 {
+		t.Errorf("%d watches with --limit 1:\n%s", n, got.Out)
 	}
-	got = carryOut(t, d.env, "list", "--label", "env=none")
+	got = rig.CarryOut(t, d.env, "list", "--label", "env=none")
 	wantSaid(t, "list of none", got, 0, []string{"No watch is known that fits"}, nil)
 	for args, says := range map[string]string{
 		"--state gone": `--state: "gone" must be watching or ended`, "--label x": "key=value", "--limit 0": "at least 1",
 		"--all --limit 5": "contradict", "--project a.b": "project_id: must be", "--watch": "needs a terminal", "--watch -o json": "draws a table",
 	} {
-		got = carryOut(t, d.env, append([]string{"list"}, strings.Fields(args)...)...)
+		got = rig.CarryOut(t, d.env, append([]string{"list"}, strings.Fields(args)...)...)
 		wantSaid(t, "list "+args, got, 2, nil, []string{says})
 	}
 
-	got = carryOut(t, d.env, "cancel", "--by", "ann", "--reason", "wrong flavor", "order.never", "order.unknown", "order.parts", "order.never-2")
+	got = rig.CarryOut(t, d.env, "cancel", "--by", "ann", "--reason", "wrong flavor", "order.never", "order.unknown", "order.parts", "order.never-2")
 	wantSaid(t, "cancel", got, 1,
-		[]string{project + "/order.never: the watch ends now", "NOT cancelled", "order.never-2: the watch ends now"},
+		[]string{rig.Project + "/order.never: the watch ends now", "NOT cancelled", "order.never-2: the watch ends now"},
 		[]string{"order.unknown: no watch", "order.parts: its watch has ended already"})
 	w := d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
 	if w.Outcome != watcher.Cancelled || w.Reason != "cancelled by ann: wrong flavor" {
 		t.Errorf("cancelled: %s, %s", w.Outcome, w.Reason)
 	}
-	got = carryOut(t, d.env, "cancel", "--by", strings.Repeat("x", 201), "order.never-2")
+	got = rig.CarryOut(t, d.env, "cancel", "--by", strings.Repeat("x", 201), "order.never-2")
 	wantSaid(t, "cancel by a long name", got, 2, nil, []string{"by: "})
 }
 
@@ -128,13 +129,13 @@ func TestPoll(t *testing.T) {
 	d := newDesk(t, "ORDERWATCH_POLL_INITIAL=1h", "ORDERWATCH_POLL_MAX=1h")
 	d.asks(t, "order.never")
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 1 })
-	got := carryOut(t, d.env, "poll", "order.never", "order.unknown")
-	wantSaid(t, "poll", got, 1, []string{project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"order.unknown: no watch"})
+	got := rig.CarryOut(t, d.env, "poll", "order.never", "order.unknown")
+	wantSaid(t, "poll", got, 1, []string{rig.Project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"order.unknown: no watch"})
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 2 })
-	got = carryOut(t, d.env, "poll", "-o", "json", "order.never")
+	got = rig.CarryOut(t, d.env, "poll", "-o", "json", "order.never")
 	var w watcher.Snapshot
-	if err := json.Unmarshal([]byte(got.out), &w); err != nil || got.code != 0 || w.OrderName != "order.never" {
-		t.Errorf("poll -o json: %d %v %s%s", got.code, err, got.out, got.err)
+	if err := json.Unmarshal([]byte(got.Out), &w); err != nil || got.Code != 0 || w.OrderName != "order.never" {
+		t.Errorf("poll -o json: %d %v %s%s", got.Code, err, got.Out, got.Err)
 	}
 }
 
@@ -148,26 +149,26 @@ func TestListPages(t *testing.T) {
 		labels[fmt.Sprint("label-", i)] = strings.Repeat("x", 250)
 	}
 	for i := range orders {
-		body, err := json.Marshal(map[string]any{"project_id": project, "order_name": fmt.Sprint("order.", i), "labels": labels})
+		body, err := json.Marshal(map[string]any{"project_id": rig.Project, "order_name": fmt.Sprint("order.", i), "labels": labels})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.nats.js.PublishAsync("orders.watch", body); err != nil {
+		if _, err := d.nats.JS.PublishAsync("orders.watch", body); err != nil {
 			t.Fatal(err)
 		}
 	}
 	list := func(args ...string) (names []string, said string) {
-		got := carryOut(t, d.env, append([]string{"list", "-o", "json"}, args...)...)
-		for line := range strings.Lines(got.out) {
+		got := rig.CarryOut(t, d.env, append([]string{"list", "-o", "json"}, args...)...)
+		for line := range strings.Lines(got.Out) {
 			var w watcher.Snapshot
 			if err := json.Unmarshal([]byte(line), &w); err != nil {
 				t.Fatalf("%v: %s", err, line)
 			}
 			names = append(names, w.OrderName)
 		}
-		return names, got.err
+		return names, got.Err
 	}
-	eventually(t, patience, func() error {
+	rig.Eventually(t, rig.Patience, func() error {
 		if names, said := list("--all"); len(names) != orders {
 			return fmt.Errorf("%d watches, %s", len(names), said)
 		}
@@ -197,7 +198,7 @@ func TestCompletion(t *testing.T) {
 		args string
 		want string
 	}{
-		{"get " + project + "/order.n", project + "/order.never"},
+		{"get " + rig.Project + "/order.n", rig.Project + "/order.never"},
 		{"get order.f", "order.fails"},
 		{"cancel order.", "order.never"},
 		{"poll order.never order.", ""},
@@ -205,36 +206,36 @@ func TestCompletion(t *testing.T) {
 		{"list --state w", "watching ended"}, // the shell filters
 		{"completion f", "fish"},
 	} {
-		eventually(t, patience, func() error { // a machine under load may need more than a shell waits
-			got := carryOut(t, d.env, append([]string{"__completeNoDesc"}, strings.Fields(tt.args)...)...)
-			if lines := strings.Split(got.out, "\n"); got.code != 0 || !slices.Equal(lines[:len(lines)-2], strings.Fields(tt.want)) {
-				return fmt.Errorf("%s: %d %q", tt.args, got.code, got.out)
+		rig.Eventually(t, rig.Patience, func() error { // a machine under load may need more than a shell waits
+			got := rig.CarryOut(t, d.env, append([]string{"__completeNoDesc"}, strings.Fields(tt.args)...)...)
+			if lines := strings.Split(got.Out, "\n"); got.Code != 0 || !slices.Equal(lines[:len(lines)-2], strings.Fields(tt.want)) {
+				return fmt.Errorf("%s: %d %q", tt.args, got.Code, got.Out)
 			}
 			return nil
 		})
 	}
 	// Where NATS accepts connections and says nothing, or is not there.
-	for _, url := range []string{"nats://" + silent(t, "", 0), "nats://" + freeAddr(t), ""} {
+	for _, url := range []string{"nats://" + silent(t, "", 0), "nats://" + rig.FreeAddr(t), ""} {
 		begin := time.Now()
-		got := carryOut(t, []string{"ORDERWATCH_NATS_URL=" + url}, "__complete", "get", "")
-		if took := time.Since(begin); got.code != 0 || !strings.HasPrefix(got.out, ":") || took > 4*time.Second || strings.Contains(got.err, "orderwatch:") {
-			t.Errorf("with NATS at %q: %d after %s\n%s%s", url, got.code, took, got.out, got.err)
+		got := rig.CarryOut(t, []string{"ORDERWATCH_NATS_URL=" + url}, "__complete", "get", "")
+		if took := time.Since(begin); got.Code != 0 || !strings.HasPrefix(got.Out, ":") || took > 4*time.Second || strings.Contains(got.Err, "orderwatch:") {
+			t.Errorf("with NATS at %q: %d after %s\n%s%s", url, got.Code, took, got.Out, got.Err)
 		}
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		got := carryOut(t, nil, "completion", shell)
-		if got.code != 0 || got.err != "" || !strings.Contains(got.out, "__complete") {
-			t.Errorf("completion %s: %d %s", shell, got.code, got.err)
+		got := rig.CarryOut(t, nil, "completion", shell)
+		if got.Code != 0 || got.Err != "" || !strings.Contains(got.Out, "__complete") {
+			t.Errorf("completion %s: %d %s", shell, got.Code, got.Err)
 		}
 		if path, err := exec.LookPath(shell); err == nil {
 			check := exec.Command(path, "-n")
-			check.Stdin = strings.NewReader(got.out)
+			check.Stdin = strings.NewReader(got.Out)
 			if out, err := check.CombinedOutput(); err != nil {
 				t.Errorf("%s does not take its script: %v %s", shell, err, out)
 			}
 		}
 	}
-	wantSaid(t, "completion of another shell", carryOut(t, nil, "completion", "tcsh"), 2, nil, []string{"name one shell: bash, zsh, fish"})
+	wantSaid(t, "completion of another shell", rig.CarryOut(t, nil, "completion", "tcsh"), 2, nil, []string{"name one shell: bash, zsh, fish"})
 }
 
 // TestMan holds that there is a page for each command, the same each time.
@@ -242,13 +243,13 @@ func TestMan(t *testing.T) {
 	t.Parallel()
 	first, second := t.TempDir(), t.TempDir()
 	for _, dir := range []string{first, second} {
-		wantSaid(t, "man", carryOut(t, nil, "man", dir), 0, []string{"wrote ", " pages into " + dir + "\n"}, nil)
+		wantSaid(t, "man", rig.CarryOut(t, nil, "man", dir), 0, []string{"wrote ", " pages into " + dir + "\n"}, nil)
 	}
 	root, err := os.ReadFile(first + "/orderwatch.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := carryOut(t, nil, "man"); got.out != string(root) {
+	if got := rig.CarryOut(t, nil, "man"); got.Out != string(root) {
 		t.Error("man prints another page than it writes")
 	}
 	pages, err := os.ReadDir(first)
@@ -287,12 +288,12 @@ func TestMan(t *testing.T) {
 			t.Errorf("man: %v\n%s", err, out)
 		}
 	}
-	wantSaid(t, "man with two directories", carryOut(t, nil, "man", "a", "b"), 2, nil, []string{"name one command or one directory"})
+	wantSaid(t, "man with two directories", rig.CarryOut(t, nil, "man", "a", "b"), 2, nil, []string{"name one command or one directory"})
 	for name, args := range map[string][]string{"get": {"man", "get"}, "routes-test": {"man", "routes", "test"}} {
 		page, err := os.ReadFile(first + "/orderwatch-" + name + ".1")
-		if got := carryOut(t, nil, args...); err != nil || got.out != string(page) {
-			t.Errorf("%q prints another page than man writes: %v %s%s", args, err, got.out, got.err)
+		if got := rig.CarryOut(t, nil, args...); err != nil || got.Out != string(page) {
+			t.Errorf("%q prints another page than man writes: %v %s%s", args, err, got.Out, got.Err)
 		}
 	}
-	wantSaid(t, "man of a slip", carryOut(t, nil, "man", "lst"), 2, nil, []string{`unknown command "lst": did you mean get or list? A directory is written ./lst`})
+	wantSaid(t, "man of a slip", rig.CarryOut(t, nil, "man", "lst"), 2, nil, []string{`unknown command "lst": did you mean get or list? A directory is written ./lst`})
 }

@@ -7,7 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func pollCommand() *cobra.Command {
@@ -40,11 +43,11 @@ func polled(w watcher.Snapshot, now time.Time) string {
 		return "is polled now, for the first time"
 	}
 	if w.LastError != nil && w.LastError.AccountHeld() {
-		return "is polled when its account may be asked again: " + clean(w.LastError.Message)
+		return "is polled when its account may be asked again: " + output.Clean(w.LastError.Message)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", plural(w.Polls, "poll"), page{now: now}.ago(w.LastPollAt, ""))
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt, ""))
 	if w.LastError != nil {
-		text += " and did not work: " + errorText(*w.LastError)
+		text += " and did not work: " + show.Error(*w.LastError)
 	}
 	return text
 }

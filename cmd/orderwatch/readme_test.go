@@ -25,13 +25,13 @@ func TestREADMEShows(t *testing.T) {
 	if n := bytes.Count(text, []byte("\n")); n > 150 {
 		t.Errorf("README.md has %d lines", n)
 	}
-	slack, err := os.ReadFile("../../notify/testdata/partially_failed_one_item.txt")
+	slack, err := os.ReadFile("../../notify/message/testdata/partially_failed_one_item.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, message, _ := strings.Cut(string(slack), "=== message\n")
 	message, _, _ = strings.Cut(message, "=== ")
-	page, err := os.ReadFile("testdata/get/processing-80.txt")
+	page, err := os.ReadFile("show/testdata/get/processing-80.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

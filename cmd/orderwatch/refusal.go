@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -17,15 +19,15 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
-		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, clean(answer.Reason), order)
+		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, output.Clean(answer.Reason), order)
 	case ok && answer.Code == http.StatusGone:
-		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, clean(answer.Reason), order, order)
+		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, output.Clean(answer.Reason), order, order)
 	case ok && answer.Code == http.StatusConflict:
 		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
 	case ok && answer.Code == http.StatusBadRequest:
-		return usageError{c, fmt.Errorf("%s: %s", order, clean(answer.Reason))}
+		return exit.Usage(c, "%s: %s", order, output.Clean(answer.Reason))
 	case ok:
-		return fmt.Errorf("%s: %s", order, clean(answer.Reason))
+		return fmt.Errorf("%s: %s", order, output.Clean(answer.Reason))
 	}
 	return unanswered(err)
 }
@@ -34,7 +36,7 @@ func refusal(c *cobra.Command, order watcher.Order, err error) error {
 func unanswered(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return codedError{exitInterrupted, "interrupted before an answer came"}
+		return exit.Error{Code: exit.Interrupted, Text: "interrupted before an answer came"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("no answer in time: is NATS well, and a worker (orderwatch serve) at work? Try again")
 	}

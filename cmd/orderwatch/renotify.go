@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -42,7 +44,7 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 	command.RunE = func(c *cobra.Command, args []string) error {
 		ask := wire.RenotifyRequest{By: cmp.Or(by, userName()), Channels: channels, RequestID: nuid.Next()}
 		if ask.By == "" {
-			return usageError{c, errors.New("this machine does not say who you are: say who wants it with --by NAME")}
+			return exit.Usage(c, "this machine does not say who you are: say who wants it with --by NAME")
 		}
 		if err := checkChannels(c, channels...); err != nil {
 			return err
@@ -53,7 +55,7 @@ Exit code 0 if it is stored and will be posted, 1 if not, 2 if wrongly asked.`,
 }
 
 // renotify asks the workers to post the summary again, and prints what became of it.
-func renotify(c *cobra.Command, format outputFormat, which string, ask wire.RenotifyRequest) error {
+func renotify(c *cobra.Command, format output.Format, which string, ask wire.RenotifyRequest) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func renotify(c *cobra.Command, format outputFormat, which string, ask wire.Reno
 	if isWatchID(which) {
 		ask.WatchID = which
 	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil && strings.HasPrefix(which, "w_") {
-		return usageError{c, fmt.Errorf("%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", shorten(which, 60))}
+		return exit.Usage(c, "%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", output.Shorten(which, 60))
 	} else if err != nil {
 		return err
 	}
@@ -70,11 +72,11 @@ func renotify(c *cobra.Command, format outputFormat, which string, ask wire.Reno
 	if err != nil {
 		return notRenotified(c, which, err)
 	}
-	if format == jsonOutput {
-		return printJSON(c.OutOrStdout(), done)
+	if format == output.AsJSON {
+		return output.JSON(c.OutOrStdout(), done)
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: the summary of watch %s (%s, %s) is posted again when Slack takes it\n",
-		clean(done.Order.String()), clean(done.WatchID), clean(string(done.Outcome)), showTime(done.CompletedAt))
+		output.Clean(done.Order.String()), output.Clean(done.WatchID), output.Clean(string(done.Outcome)), output.Time(done.CompletedAt))
 	return err
 }
 
@@ -90,11 +92,11 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 	answer, ok := errors.AsType[*wire.ServiceError](err)
 	switch {
 	case ok && answer.Code == http.StatusNotFound:
-		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, clean(answer.Reason))
+		return fmt.Errorf("%s: %s\norderwatch list --state ended names watches that have", which, output.Clean(answer.Reason))
 	case ok && answer.Code == http.StatusBadRequest:
-		return usageError{c, fmt.Errorf("%s: %s", which, clean(answer.Reason))}
+		return exit.Usage(c, "%s: %s", which, output.Clean(answer.Reason))
 	case ok:
-		return fmt.Errorf("%s: %s", which, clean(answer.Reason))
+		return fmt.Errorf("%s: %s", which, output.Clean(answer.Reason))
 	}
 	return unanswered(err)
 }
@@ -102,7 +104,7 @@ func notRenotified(c *cobra.Command, which string, err error) error {
 // oneWatch refuses anything but one argument as wrong usage.
 func oneWatch(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError{c, fmt.Errorf("name one watch or order: %s", c.UseLine())}
+		return exit.Usage(c, "name one watch or order: %s", c.UseLine())
 	}
 	return nil
 }

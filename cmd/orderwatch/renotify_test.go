@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/wire"
-	slackemulator "github.com/orderwatch/orderwatch/notify/emulator"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -28,16 +29,16 @@ func TestRenotify(t *testing.T) {
 		"ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/")
 	d.asks(t, "order.fails")
 	w := d.shows(t, "order.fails", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
-	eventually(t, patience, func() error {
-		got := carryOut(t, d.env, "events", "--kind", "undelivered")
-		if got.code != 0 || !strings.Contains(got.out, "undelivered  "+project+"/order.fails  failed  C0ONCALL: post to slack: msg_blocks_too_long; post it again: orderwatch renotify w_") {
-			return fmt.Errorf("%d %s%s", got.code, got.out, got.err)
+	rig.Eventually(t, rig.Patience, func() error {
+		got := rig.CarryOut(t, d.env, "events", "--kind", "undelivered")
+		if got.Code != 0 || !strings.Contains(got.Out, "undelivered  "+rig.Project+"/order.fails  failed  C0ONCALL: post to slack: msg_blocks_too_long; post it again: orderwatch renotify w_") {
+			return fmt.Errorf("%d %s%s", got.Code, got.Out, got.Err)
 		}
 		return nil
 	})
 	posted := func(channel string, n int, text string) {
 		t.Helper()
-		eventually(t, patience, func() error {
+		rig.Eventually(t, rig.Patience, func() error {
 			m := slack.Messages(channel)
 			if len(m) != n || !strings.Contains(slackemulator.Render(m[n-1]), text) {
 				return fmt.Errorf("%d messages in %s: %+v", len(m), channel, m)
@@ -45,24 +46,24 @@ func TestRenotify(t *testing.T) {
 			return nil
 		})
 	}
-	got := carryOut(t, d.env, "renotify", "--by", "ann", "order.fails")
-	wantSaid(t, "renotify", got, 0, []string{project + "/order.fails: the summary of watch " + w.WatchID + " (failed, "}, nil)
+	got := rig.CarryOut(t, d.env, "renotify", "--by", "ann", "order.fails")
+	wantSaid(t, "renotify", got, 0, []string{rig.Project + "/order.fails: the summary of watch " + w.WatchID + " (failed, "}, nil)
 	posted("C0ONCALL", 1, "Sent again* by ann at ")
 
-	got = carryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
+	got = rig.CarryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
 	var done wire.Renotified
-	if err := json.Unmarshal([]byte(got.out), &done); err != nil || got.code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
-		t.Errorf("renotify -o json: %d %v %s%s", got.code, err, got.out, got.err)
+	if err := json.Unmarshal([]byte(got.Out), &done); err != nil || got.Code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
+		t.Errorf("renotify -o json: %d %v %s%s", got.Code, err, got.Out, got.Err)
 	}
 	posted("C0OTHER", 1, "Sent again* by bob at ")
 	posted("C0ONCALL", 1, "ann")
 
 	stranger := "w_" + strings.Repeat("0", 26)
-	wantSaid(t, "a stranger", carryOut(t, d.env, "renotify", "--by", "ann", stranger), 1, nil, []string{stranger + ": no event of this watch is kept", "list --state ended"})
-	wantSaid(t, "not ended", carryOut(t, d.env, "renotify", "--by", "ann", "order.never"), 1, nil, []string{"order.never: no watch of this order has ended"})
-	wantSaid(t, "a channel", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the workers are configured with"})
-	wantSaid(t, "the channel of a watch", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", w.WatchID), 2, nil, []string{w.WatchID + ": slack_channels: must be IDs"})
-	wantSaid(t, "a channel's name", carryOut(t, d.env, "renotify", "--by", "ann", "--channel", "#else", "order.fails"), 2, nil, []string{`--channel: "#else" must be a channel's ID`})
-	wantSaid(t, "a part of an id", carryOut(t, d.env, "renotify", "--by", "ann", w.WatchID[:20]), 1, nil, []string{"no watch of this order has ended"})
-	wantSaid(t, "two", carryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
+	wantSaid(t, "a stranger", rig.CarryOut(t, d.env, "renotify", "--by", "ann", stranger), 1, nil, []string{stranger + ": no event of this watch is kept", "list --state ended"})
+	wantSaid(t, "not ended", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "order.never"), 1, nil, []string{"order.never: no watch of this order has ended"})
+	wantSaid(t, "a channel", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", "order.fails"), 2, nil, []string{"slack_channels: must be IDs of channels that the workers are configured with"})
+	wantSaid(t, "the channel of a watch", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", w.WatchID), 2, nil, []string{w.WatchID + ": slack_channels: must be IDs"})
+	wantSaid(t, "a channel's name", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "--channel", "#else", "order.fails"), 2, nil, []string{`--channel: "#else" must be a channel's ID`})
+	wantSaid(t, "a part of an id", rig.CarryOut(t, d.env, "renotify", "--by", "ann", w.WatchID[:20]), 1, nil, []string{"no watch of this order has ended"})
+	wantSaid(t, "two", rig.CarryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
 }

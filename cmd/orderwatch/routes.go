@@ -4,13 +4,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -79,10 +84,12 @@ once. Exit code 1 if something is wrong with the file: each thing is a line.`,
 			return err
 		}
 		found := directionsOf(config.Slack, routes, order, request)
-		if *format == jsonOutput {
-			return printJSON(c.OutOrStdout(), found)
+		if *format == output.AsJSON {
+			return output.JSON(c.OutOrStdout(), found)
 		}
-		_, err = fmt.Fprint(c.OutOrStdout(), page{width: columns(c.OutOrStdout()), paint: paintFor(c.OutOrStdout()), all: true}.directions(found, config.Slack))
+		out := c.OutOrStdout()
+		p := show.Page{Width: output.Columns(out), Paint: output.PaintFor(out), All: true}
+		_, err = io.WriteString(out, found.text(p, config.Slack))
 		return err
 	}
 	return command
@@ -93,27 +100,27 @@ var routeVariables = []string{"SLACK_CHANNEL", "SLACK_CHANNELS_ALLOWED", "SLACK_
 
 // routesConfig returns what the environment says. Only what routes depend on must be right: the rest may
 // be meant for another machine.
-func routesConfig() (Config, error) {
-	config, err := LoadConfig()
+func routesConfig() (config.Config, error) {
+	found, err := config.Load()
+	problems, _ := errors.AsType[config.Problems](err)
 	var wrong []error
-	for _, v := range wrongVariables(err) {
-		name, _ := strings.CutPrefix(v.name, envPrefix)
-		misspelt := strings.HasPrefix(name, "SLACK_") && !slices.Contains(names(&config), name)
-		if misspelt || slices.Contains(routeVariables, name) {
-			wrong = append(wrong, errors.New(v.name+": "+v.what))
+	for _, p := range problems {
+		name := strings.TrimPrefix(p.Variable, config.Prefix)
+		if p.Unknown && strings.HasPrefix(name, "SLACK_") || slices.Contains(routeVariables, name) {
+			wrong = append(wrong, p)
 		}
 	}
-	return config, errors.Join(wrong...)
+	return found, errors.Join(wrong...)
 }
 
 // routedRequest returns the request that the command line describes.
-func routedRequest(c *cobra.Command, config Config, args []string, channel string) (order watcher.Order, request watcher.Request, err error) {
+func routedRequest(c *cobra.Command, config config.Config, args []string, channel string) (order watcher.Order, request watcher.Request, err error) {
 	if order, err = parseOrder(c, config, args[0]); err != nil {
 		return order, request, err
 	}
 	labels, err := readLabels(args[1:])
 	if err != nil {
-		return order, request, usageError{c, fmt.Errorf("label %w", err)}
+		return order, request, exit.Usage(c, "label %w", err)
 	}
 	if channel != "" {
 		if err := checkChannels(c, channel); err != nil {
@@ -122,7 +129,7 @@ func routedRequest(c *cobra.Command, config Config, args []string, channel strin
 	}
 	ask := wire.WatchRequest{Order: order, RequestID: "test", Labels: labels, SlackChannel: channel}
 	if err := ask.Check(); err != nil {
-		return order, request, usageError{c, labelError(err)}
+		return order, request, exit.Usage(c, "%w", labelError(err))
 	}
 	return order, watcher.Request{Labels: labels, SlackChannel: channel}, nil
 }
@@ -134,20 +141,20 @@ func labelError(err error) error {
 		return err
 	}
 	if key, ok := strings.CutPrefix(field.Field, "labels."); ok {
-		return fmt.Errorf("label %q: %s", shorten(key, 60), field.Reason)
+		return fmt.Errorf("label %q: %s", output.Shorten(key, 60), field.Reason)
 	}
 	return err
 }
 
 // readRoutes reads the file at the path, or else the one that the environment names.
-func readRoutes(c *cobra.Command, config SlackConfig, path string) (notify.Routes, error) {
-	path = cmp.Or(path, config.RoutesFile)
+func readRoutes(c *cobra.Command, slack config.Slack, path string) (routes.Routes, error) {
+	path = cmp.Or(path, slack.RoutesFile)
 	if path == "" {
-		return notify.Routes{}, usageError{c, errors.New("which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")}
+		return routes.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
-	text, err := readFile(path, maxRoutesFile)
+	text, err := config.ReadFile(path, routes.MaxFile)
 	if err != nil {
-		return notify.Routes{}, err
+		return routes.Routes{}, err
 	}
-	return notify.ParseRoutes(path, text)
+	return routes.Parse(path, text)
 }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
-	"github.com/orderwatch/orderwatch/notify"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Directions are where people are told of an order, and why.
@@ -19,14 +25,15 @@ type directions struct {
 	Channels       []string      `json:"channels"`           // empty: the default channel, which is not known here
 	ChannelsFrom   channelSource `json:"channels_from"`      // who names them
 	Mention        string        `json:"mention"`            // empty: nobody
-	Fallbacks      []string      `json:"fallbacks"`          // in turn, for what a channel finally refuses, as far as known here
+	Fallbacks      []string      `json:"fallbacks"`          // in turn, for what a channel finally refuses that is none of them itself, as far as known here
 	QuietSuccesses bool          `json:"quiet_successes"`    // only failures are told
 	Progress       bool          `json:"progress"`           // told while the order runs, too
-	Why            notify.Why    `json:"why"`                // what it follows from
-	Misses         []notify.Miss `json:"no_match,omitempty"` // rules before the one that decides
+	Why            routes.Why    `json:"why"`                // what it follows from
+	Misses         []routes.Miss `json:"no_match,omitempty"` // rules before the one that decides
 	Notes          []string      `json:"notes,omitempty"`    // what may be otherwise where the workers run
 
-	leftOpen bool // whom it wakes, or whether there is progress, no rule says
+	leftOpen bool            // no rule says whom it wakes, or no rule says whether there is progress
+	targets  []routes.Target // the channels, each with its own fallbacks; without an ID the default channel
 }
 
 // A channelSource says who names the channels.
@@ -38,65 +45,71 @@ const (
 	fromDefault channelSource = "default"
 )
 
-// directionsOf returns where people are told of the order for this request.
-func directionsOf(config SlackConfig, routes notify.Routes, order watcher.Order, request watcher.Request) directions {
-	standard := notify.Route{Mention: config.MentionOnFailure, Progress: config.Progress}
-	route, why := routes.Choose(standard, order.ProjectID, request)
+// directionsOf returns where people are told of the order for this request: what the workers' outbox does that
+// has the same configuration.
+func directionsOf(config config.Slack, rules routes.Routes, order watcher.Order, request watcher.Request) directions {
+	standard := routes.Route{Mention: config.MentionOnFailure, Progress: config.Progress}
+	route, why := rules.Choose(standard, order.ProjectID, request)
 	d := directions{
 		Order: order, Labels: request.Labels, SlackChannel: request.SlackChannel,
-		Channels: route.Channels, ChannelsFrom: fromRule, Mention: route.Mention, Fallbacks: []string{},
+		Channels: []string{}, ChannelsFrom: fromRule, Mention: route.Mention, Fallbacks: []string{},
 		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress,
-		Why: why, Misses: routes.Misses(order.ProjectID, request),
+		Why: why, Misses: rules.Misses(order.ProjectID, request),
 	}
-	other, _ := routes.Choose(notify.Route{Mention: "other", Progress: !config.Progress}, order.ProjectID, request)
+	other, _ := rules.Choose(routes.Route{Mention: "other", Progress: !config.Progress}, order.ProjectID, request)
 	d.leftOpen = other.Mention != route.Mention || other.Progress != route.Progress
 	switch {
 	case why.Asked:
 		d.ChannelsFrom = fromRequest
 	case len(route.Channels) == 0:
-		d.ChannelsFrom, d.Channels = fromDefault, []string{}
-		if config.Channel != "" {
-			d.Channels = []string{config.Channel}
-		}
+		d.ChannelsFrom = fromDefault
 	}
-	for _, channel := range []string{route.Fallback, config.Channel} {
-		if channel != "" && !slices.Contains(d.Fallbacks, channel) && !slices.Equal(d.Channels, []string{channel}) {
-			d.Fallbacks = append(d.Fallbacks, channel)
+	if config.Channel != "" {
+		standard.Channels = []string{config.Channel}
+	}
+	plan := routes.Plan{Routes: rules, Default: standard, Webhook: config.WebhookURL.IsSet()}
+	d.targets = plan.Targets(order.ProjectID, []watcher.Request{request})
+	for _, t := range d.targets {
+		d.Channels = append(d.Channels, t.Channel)
+	}
+	if len(d.targets) == 0 {
+		d.targets = []routes.Target{{Fallbacks: plan.Fallbacks("", route.Fallback)}}
+	}
+	for _, t := range d.targets {
+		for _, channel := range t.Fallbacks {
+			if channel != routes.Webhook && !slices.Contains(d.Fallbacks, channel) {
+				d.Fallbacks = append(d.Fallbacks, channel)
+			}
 		}
 	}
 	d.Notes = d.notes(config)
 	return d
 }
 
-// directions returns them as lines.
-func (p page) directions(d directions, config SlackConfig) string {
+// text returns them as lines.
+func (d directions) text(p show.Page, config config.Slack) string {
 	var b strings.Builder
-	head := clean(d.Order.String())
+	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
 		head += " with " + strings.Join(labelTexts(d.Labels), ", ")
 	}
-	for _, line := range paragraph(head, p.width, p.most(0)) {
-		b.WriteString(p.paint.bold(line) + "\n")
+	for _, line := range output.Paragraph(head, p.Width, math.MaxInt) {
+		b.WriteString(p.Paint.Bold(line) + "\n")
 	}
 	b.WriteString("\n")
-	plain := func(text string) string { return text }
-	for _, property := range []property{
-		{"a failure", plain, []string{d.places() + "; it wakes " + whom(d.Mention)}},
-		{"a success", plain, []string{d.success()}},
-		{"meanwhile", plain, []string{d.meanwhile()}},
-		{"refused", plain, []string{d.refused(config)}},
-		{"why", plain, d.reasons()},
-		{"note", p.paint.yellow, d.Notes},
-	} {
-		b.WriteString(p.property(property))
-	}
+	b.WriteString(p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
+		p.Property("a success", nil, d.success()) +
+		p.Property("meanwhile", nil, d.meanwhile()) +
+		p.Property("refused", nil, d.refused(config)...) +
+		p.Property("why", nil, d.reasons()...) +
+		p.Property("note", p.Paint.Yellow, d.Notes...))
 	return b.String()
 }
 
 // labelTexts returns labels as they are written on a command line, in the order of their keys.
 func labelTexts(labels map[string]string) (texts []string) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		texts = append(texts, clean(key+"="+labels[key]))
+		texts = append(texts, output.Clean(key+"="+labels[key]))
 	}
 	return texts
 }
@@ -146,36 +159,64 @@ func (d directions) meanwhile() string {
 	return "nothing is told while the order runs"
 }
 
-// refused says what becomes of a message that a channel does not take.
-func (d directions) refused(config SlackConfig) string {
-	all := slices.Clone(d.Fallbacks)
+// refused says what becomes of a message that a channel does not take: once where it is the same for all
+// channels, else for each.
+func (d directions) refused(config config.Slack) (texts []string) {
+	var ways []string
+	for _, t := range d.targets {
+		ways = append(ways, d.fallbacksOf(t, config))
+	}
+	if len(slices.Compact(slices.Clone(ways))) == 1 {
+		return []string{d.refusedBy("", ways[0])}
+	}
+	for i, t := range d.targets {
+		texts = append(texts, d.refusedBy(t.Channel, ways[i]))
+	}
+	return texts
+}
+
+// fallbacksOf returns where goes what the target's channel refuses; empty for nowhere.
+func (d directions) fallbacksOf(t routes.Target, config config.Slack) string {
+	var all []string
+	for _, channel := range t.Fallbacks {
+		if channel != routes.Webhook {
+			all = append(all, channel)
+		}
+	}
 	if config.Channel == "" && d.ChannelsFrom != fromDefault {
 		all = append(all, unknownDefault)
 	}
 	if config.WebhookURL.IsSet() {
 		all = append(all, "the webhook")
 	}
-	if len(all) == 0 {
-		return "what the channel finally refuses is kept as an event: orderwatch events --kind undelivered"
+	return strings.Join(all, ", then to ")
+}
+
+// refusedBy says it of one channel, or of whichever where none is named.
+func (d directions) refusedBy(channel, way string) string {
+	switch {
+	case way == "":
+		return "what " + cmp.Or(channel, "the channel") + " finally refuses is kept as an event: orderwatch events --kind undelivered"
+	default:
+		return "what " + cmp.Or(channel, "a channel") + " finally refuses goes to " + way
 	}
-	return "what a channel finally refuses goes to " + strings.Join(all, ", then to ")
 }
 
 // reasons says which rule decides, and why those before it do not.
 func (d directions) reasons() []string {
 	const most = 10
-	texts := []string{clean(d.Why.String())}
+	texts := []string{output.Clean(d.Why.String())}
 	for _, miss := range d.Misses[:min(len(d.Misses), most)] {
-		texts = append(texts, clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
+		texts = append(texts, output.Clean(fmt.Sprintf("rule %d (line %d) does not match: %s", miss.Rule, miss.Line, miss.Reason)))
 	}
 	if more := len(d.Misses) - most; more > 0 {
-		texts = append(texts, fmt.Sprintf("nor do %s after these", plural(more, "rule")))
+		texts = append(texts, fmt.Sprintf("nor do %s after these", words.Count(more, "rule")))
 	}
 	return texts
 }
 
 // notes says what may be otherwise where the workers run.
-func (d directions) notes(config SlackConfig) (texts []string) {
+func (d directions) notes(config config.Slack) (texts []string) {
 	if config.WebhookURL.IsSet() && !config.Token.IsSet() {
 		texts = append(texts, "a webhook is configured here, and no token: everything goes to the webhook's own channel, whatever rules and requests name")
 	}

@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
 // testRoutes is a file with a rule for each thing that a rule can say.
@@ -42,12 +46,12 @@ func routesFile(t *testing.T, text string) {
 }
 
 // routesTest runs the command, and returns what it printed.
-func routesTest(t *testing.T, args ...string) (code int, out, errs string) {
+func routesTest(t *testing.T, args ...string) (code exit.Code, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = run(context.Background(), append([]string{"routes", "test"}, args...), &stdout, &stderr)
 	for line := range strings.Lines(stdout.String()) {
-		if n := width(strings.TrimSuffix(line, "\n")); n > helpWidth && !strings.HasPrefix(line, "{") {
+		if n := output.Width(strings.TrimSuffix(line, "\n")); n > helpWidth && !strings.HasPrefix(line, "{") {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -84,7 +88,7 @@ refused     what a channel finally refuses goes to C0DEFAULT
 why         rule 2 matches (routes.yaml:10): label team=storage
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
-		{"by default", with(slack, "SLACK_PROGRESS", "true"), "my-project/order.a", `my-project/order.a
+		{"by default", cmdtest.With(slack, "SLACK_PROGRESS", "true"), "my-project/order.a", `my-project/order.a
 
 a failure   goes to C0DEFAULT, the default channel; it wakes the user U0ANN
 a success   goes there, too, and wakes nobody
@@ -96,6 +100,30 @@ why         no rule matches, so the defaults decide
             rule 1 (line 2) does not match: there is no label team
             rule 2 (line 10) does not match: there is no label team
             rule 3 (line 13) does not match: there is no label team
+`},
+		{"the default channel is one of two", cmdtest.With(slack, "SLACK_CHANNEL", "C0ONCALL"), "my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
+
+a failure   goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL
+a success   only ends the message that shows how far the order was, and so does
+            a watch that was cancelled (quiet_successes)
+meanwhile   a message there shows how far the order is, after a minute
+            (progress)
+refused     what C0GPU finally refuses goes to C0OPS, then to C0ONCALL
+            what C0ONCALL finally refuses goes to C0OPS
+why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
+            label env=prod
+`},
+		{"the request names the fallback", cmdtest.With(slack, "SLACK_CHANNEL", "C0OPS"), "--channel C0OPS my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
+
+a failure   goes to C0OPS; it wakes the group S0GPUONCALL
+a success   only ends the message that shows how far the order was, and so does
+            a watch that was cancelled (quiet_successes)
+meanwhile   a message there shows how far the order is, after a minute
+            (progress)
+refused     what the channel finally refuses is kept as an event: orderwatch
+            events --kind undelivered
+why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
+            label env=prod; the request names the channel itself
 `},
 		{"a default that is not known", nil, "p/order.a team=net", `p/order.a with team=net
 
@@ -122,7 +150,7 @@ why         rule 2 matches (routes.yaml:10): label team=storage; the request
             names the channel itself
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
-		{"a channel that is not allowed", with(slack, "SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"), "--channel C0ELSE p/order.a team=storage", `p/order.a with team=storage
+		{"a channel that is not allowed", cmdtest.With(slack, "SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"), "--channel C0ELSE p/order.a team=storage", `p/order.a with team=storage
 
 a failure   goes to C0ELSE; it wakes nobody
 a success   goes there, too, and wakes nobody
@@ -137,13 +165,13 @@ note        a webhook is configured here, and no token: everything goes to the
             workers refuse a request that names C0ELSE, unless their
             ORDERWATCH_SLACK_CHANNELS_ALLOWED has it
 `},
-		{"the project that is configured", with(slack, "MODELARTS_PROJECT_ID", "my-project"), "order.a team=gpu env=\x1b[31m", "label \"env\": must hold no control or invisible characters"},
+		{"the project that is configured", cmdtest.With(slack, "MODELARTS_PROJECT_ID", "my-project"), "order.a team=gpu env=\x1b[31m", "label \"env\": must hold no control or invisible characters"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, with(tt.env, "SLACK_ROUTES_FILE", "routes.yaml"))
+			cmdtest.Setenv(t, cmdtest.With(tt.env, "SLACK_ROUTES_FILE", "routes.yaml"))
 			routesFile(t, testRoutes)
 			code, out, errs := routesTest(t, strings.Fields(tt.args)...)
-			if code == exitUsage && strings.Contains(errs, tt.want) {
+			if code == exit.Misuse && strings.Contains(errs, tt.want) {
 				return
 			}
 			if code != 0 || out != tt.want || errs != "" {
@@ -155,7 +183,7 @@ note        a webhook is configured here, and no token: everything goes to the
 
 // TestRoutesTestManyRules holds that many rules that do not match are summed up.
 func TestRoutesTestManyRules(t *testing.T) {
-	setenv(t, map[string]string{"SLACK_CHANNEL": "C0DEFAULT"})
+	cmdtest.Setenv(t, map[string]string{"SLACK_CHANNEL": "C0DEFAULT"})
 	text := "rules:\n"
 	for _, name := range "abcdefghijklmno" {
 		text += "  - {match: {labels: {team: " + string(name) + "}}, mention: none}\n"
@@ -203,7 +231,7 @@ func TestRoutesTestJSON(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, tt.env)
+			cmdtest.Setenv(t, tt.env)
 			routesFile(t, testRoutes)
 			code, out, errs := routesTest(t, append(strings.Fields(tt.args), "--file", "routes.yaml", "-o", "json")...)
 			var got map[string]any
@@ -223,28 +251,28 @@ func TestRoutesTestRefuses(t *testing.T) {
 		name string
 		env  map[string]string
 		args []string
-		code int
+		code exit.Code
 		want string
 	}{
-		{"no order", nil, nil, exitUsage, "no order is named: orderwatch routes test PROJECT/ORDER [LABEL=VALUE]..."},
-		{"no project", nil, []string{"order.a"}, exitUsage, `"order.a" names no project: write PROJECT/ORDER`},
-		{"no order's name", nil, []string{"p/order..a"}, exitUsage, `"p/order..a" is no order: the order's name must be`},
-		{"two orders", nil, []string{"p/order.a", "p/order.b"}, exitUsage, `label "p/order.b": write it as key=value`},
-		{"label without a key", nil, []string{"p/o", "=gpu"}, exitUsage, `label "=gpu": write it as key=value`},
-		{"label twice", nil, []string{"p/o", "team=a", "team=b"}, exitUsage, `label "team=b": this key comes twice`},
-		{"long value", nil, []string{"p/o", "team=" + strings.Repeat("x", 257)}, exitUsage, `label "team": has 257 characters; at most 256 are taken`},
-		{"channel's name", nil, []string{"--channel", "#gpu", "p/o"}, exitUsage, `--channel: "#gpu" must be a channel's ID such as C0123456789, not its name`},
-		{"no file", nil, []string{"p/o"}, exitUsage, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE"},
-		{"no such file", nil, []string{"--file", "nowhere.yaml", "p/o"}, exitError, "open nowhere.yaml: no such file or directory"},
-		{"a directory", nil, []string{"--file", ".", "p/o"}, exitError, "read .: is a directory"},
-		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
-		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exitError, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
-		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exitError, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
+		{"no order", nil, nil, exit.Misuse, "no order is named: orderwatch routes test PROJECT/ORDER [LABEL=VALUE]..."},
+		{"no project", nil, []string{"order.a"}, exit.Misuse, `"order.a" names no project: write PROJECT/ORDER`},
+		{"no order's name", nil, []string{"p/order..a"}, exit.Misuse, `"p/order..a" is no order: the order's name must be`},
+		{"two orders", nil, []string{"p/order.a", "p/order.b"}, exit.Misuse, `label "p/order.b": write it as key=value`},
+		{"label without a key", nil, []string{"p/o", "=gpu"}, exit.Misuse, `label "=gpu": write it as key=value`},
+		{"label twice", nil, []string{"p/o", "team=a", "team=b"}, exit.Misuse, `label "team=b": this key comes twice`},
+		{"long value", nil, []string{"p/o", "team=" + strings.Repeat("x", 257)}, exit.Misuse, `label "team": has 257 characters; at most 256 are taken`},
+		{"channel's name", nil, []string{"--channel", "#gpu", "p/o"}, exit.Misuse, `--channel: "#gpu" must be a channel's ID such as C0123456789, not its name`},
+		{"no file", nil, []string{"p/o"}, exit.Misuse, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE"},
+		{"no such file", nil, []string{"--file", "nowhere.yaml", "p/o"}, exit.Trouble, "open nowhere.yaml: no such file or directory"},
+		{"a directory", nil, []string{"--file", ".", "p/o"}, exit.Trouble, "read .: is a directory"},
+		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
+		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
+		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exit.Trouble, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
 			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress\n"},
-		{"unknown command", nil, nil, exitUsage, `unknown command "tset": did you mean test?`},
+		{"unknown command", nil, nil, exit.Misuse, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			setenv(t, tt.env)
+			cmdtest.Setenv(t, tt.env)
 			routesFile(t, testRoutes)
 			if err := os.WriteFile("bad.yaml", []byte("rules:\n  - channels: C0A\n    mentions: here\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -264,7 +292,7 @@ func TestRoutesTestRefuses(t *testing.T) {
 // TestRoutesTestElsewhere holds that a bad environment is no obstacle where routes do not depend on it:
 // the file is tried on any machine.
 func TestRoutesTestElsewhere(t *testing.T) {
-	setenv(t, map[string]string{
+	cmdtest.Setenv(t, map[string]string{
 		"NATS_CREDS_FILE": "/nowhere", "SLACK_TOKEN_FILE": "/nowhere", "POLL_INITIAL": "soon", "SLACK_ROUTES_FILE": "/nowhere/routes.yaml", "SLACK_CHANNEL": "C0DEFAULT",
 	})
 	routesFile(t, testRoutes)
@@ -275,7 +303,7 @@ func TestRoutesTestElsewhere(t *testing.T) {
 
 // TestRoutesHelp holds that the command alone tells of the file, with an example that can be read.
 func TestRoutesHelp(t *testing.T) {
-	setenv(t, nil)
+	cmdtest.Setenv(t, nil)
 	var stdout, stderr bytes.Buffer
 	if code := run(context.Background(), []string{"routes"}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)

@@ -7,11 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/schema"
 )
 
 func schemaCommand() *cobra.Command {
-	var format *outputFormat
+	var format *output.Format
 	c := &cobra.Command{
 		Use:   "schema [NAME]",
 		Short: "Print the JSON Schema of a message, or the AsyncAPI document",
@@ -24,7 +26,7 @@ name the names are listed.`,
 		ValidArgs: schema.Names(),
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{c, fmt.Errorf("name one schema: %s", c.UseLine())}
+				return exit.Usage(c, "name one schema: %s", c.UseLine())
 			}
 			return nil
 		},
@@ -34,10 +36,10 @@ name the names are listed.`,
 			}
 			document, err := schema.Document(args[0])
 			if err != nil {
-				return usageError{c, err}
+				return exit.Usage(c, "%w", err)
 			}
-			if *format == jsonOutput {
-				return printJSON(c.OutOrStdout(), json.RawMessage(document))
+			if *format == output.AsJSON {
+				return output.JSON(c.OutOrStdout(), json.RawMessage(document))
 			}
 			_, err = c.OutOrStdout().Write(document)
 			return err
@@ -54,12 +56,12 @@ type listedSchema struct {
 }
 
 // listSchemas prints the names of the documents with what they are about.
-func listSchemas(c *cobra.Command, format outputFormat) error {
+func listSchemas(c *cobra.Command, format output.Format) error {
 	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, name := range schema.Names() {
 		listed := listedSchema{name, schema.Title(name)}
-		if format == jsonOutput {
-			if err := printJSON(c.OutOrStdout(), listed); err != nil {
+		if format == output.AsJSON {
+			if err := output.JSON(c.OutOrStdout(), listed); err != nil {
 				return err
 			}
 			continue

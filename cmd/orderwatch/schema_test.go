@@ -6,22 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/schema"
-	"github.com/orderwatch/orderwatch/events/schema/schematest"
 )
-
-// judgeEvent holds what a stream of events has against the schemas.
-func judgeEvent(t testing.TB, stream, subject string, header nats.Header, body []byte) {
-	t.Helper()
-	if !strings.HasSuffix(stream, "_EVENTS") {
-		return
-	}
-	if err := schematest.Event(subject, header, body); err != nil {
-		t.Errorf("event on %s: %v", subject, err)
-	}
-}
 
 // shown returns what a command prints that must succeed.
 func shown(t *testing.T, program string, args ...string) string {
@@ -35,7 +22,7 @@ func shown(t *testing.T, program string, args ...string) string {
 
 func TestSchemaCommand(t *testing.T) {
 	t.Parallel()
-	program := build(t, worker)
+	program := rig.Build(t, rig.Worker)
 	lines := strings.Split(strings.TrimSpace(shown(t, program, "schema")), "\n")
 	if len(lines) != len(schema.Names()) {
 		t.Errorf("%d names are listed; want %d: %q", len(lines), len(schema.Names()), lines)
@@ -68,10 +55,10 @@ func TestSchemaCommand(t *testing.T) {
 		t.Errorf("-o json lists %d names", len(lines)-1)
 	}
 	for _, wrong := range [][]string{{"schema", "complete"}, {"schema", "request", "completed"}, {"schema", ""}, {"schema", "-o", "yaml"}} {
-		p := start(t, program, nil, wrong...)
-		<-p.done
-		said := strings.Split(strings.TrimSpace(p.text()), "\n")
-		if code := p.command.ProcessState.ExitCode(); code != 2 || len(said) > 3 || len(wrong) == 2 && !strings.Contains(p.text(), "completed, ") {
+		p := rig.Start(t, program, nil, wrong...)
+		<-p.Done
+		said := strings.Split(strings.TrimSpace(p.Text()), "\n")
+		if code := p.Command.ProcessState.ExitCode(); code != 2 || len(said) > 3 || len(wrong) == 2 && !strings.Contains(p.Text(), "completed, ") {
 			t.Errorf("%q exits with %d and says %q", wrong, code, said)
 		}
 	}

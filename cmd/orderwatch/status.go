@@ -12,8 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 func statusCommand() *cobra.Command {
@@ -32,7 +36,7 @@ Exit code 0 if a worker answers, however the installation is; 1 if none does, or
 NATS is not reached.`,
 		Example: `  orderwatch status
   orderwatch status -o json | jq .held_accounts`,
-		Args:              noArguments,
+		Args:              exit.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	format := outputFlag(command)
@@ -47,11 +51,11 @@ NATS is not reached.`,
 			return noStatus(err)
 		}
 		out := c.OutOrStdout()
-		if *format == jsonOutput {
-			return printJSON(out, status)
+		if *format == output.AsJSON {
+			return output.JSON(out, status)
 		}
-		p := page{now: time.Now(), width: columns(out), paint: paintFor(out)}
-		_, err = io.WriteString(out, p.status(status))
+		p := show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out)}
+		_, err = io.WriteString(out, statusText(p, status))
 		return err
 	}
 	return command
@@ -61,9 +65,9 @@ NATS is not reached.`,
 func noStatus(err error) error {
 	if answer, ok := errors.AsType[*wire.ServiceError](err); ok {
 		if answer.Code == http.StatusServiceUnavailable {
-			return fmt.Errorf("a worker answers, but not how the installation is: %s", clean(answer.Reason))
+			return fmt.Errorf("a worker answers, but not how the installation is: %s", output.Clean(answer.Reason))
 		}
-		return errors.New(clean(answer.Reason))
+		return errors.New(output.Clean(answer.Reason))
 	}
 	if errors.Is(err, client.ErrNoWorker) {
 		return fmt.Errorf("no worker answers: %w\nWithout one requests are kept, but nothing is polled. Workers of a release without this command do not answer it", err)
@@ -71,31 +75,25 @@ func noStatus(err error) error {
 	return unanswered(err)
 }
 
-// status returns all that a status says, as lines.
-func (p page) status(s wire.Status) string {
-	var b strings.Builder
-	plain := func(text string) string { return text }
-	for _, property := range []property{
-		{"workers", plain, showWorkers(s.Workers)},
-		{"accounts", p.colourIf(len(s.Held) > 0, p.paint.red), p.heldAccounts(s.Held)},
-		{"watches", plain, openWatches(s.Watches)},
-		{"overdue", p.colourIf(s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, p.paint.yellow), lateWatches(s.Watches)},
-		{"records", p.colourIf(s.Watches != nil && s.Watches.Unreadable > 0, p.paint.red), badRecords(s.Watches)},
-		{"untold", plain, p.untold(s.People)},
-		{"slack", p.paint.yellow, slackTroubles(s.People)},
-		{"not seen", p.paint.yellow, cleaned(s.NotLookedAt)},
-	} {
-		b.WriteString(p.property(property))
-	}
-	return b.String()
+// statusText returns all that a status says, as lines.
+func statusText(p show.Page, s wire.Status) string {
+	late, unreadable := s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, s.Watches != nil && s.Watches.Unreadable > 0
+	return p.Property("workers", nil, showWorkers(s.Workers)...) +
+		p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), showHeld(p, s.Held)...) +
+		p.Property("watches", nil, openWatches(s.Watches)...) +
+		p.Property("overdue", colourIf(late, p.Paint.Yellow), lateWatches(s.Watches)...) +
+		p.Property("records", colourIf(unreadable, p.Paint.Red), badRecords(s.Watches)...) +
+		p.Property("untold", nil, untold(p, s.People)...) +
+		p.Property("slack", p.Paint.Yellow, slackTroubles(s.People)...) +
+		p.Property("not seen", p.Paint.Yellow, cleaned(s.NotLookedAt)...)
 }
 
 // colourIf returns the colour where it is wanted, or else none.
-func (page) colourIf(wanted bool, colour func(string) string) func(string) string {
+func colourIf(wanted bool, colour func(string) string) func(string) string {
 	if wanted {
 		return colour
 	}
-	return func(text string) string { return text }
+	return nil
 }
 
 func showWorkers(w *wire.WorkerCount) []string {
@@ -106,7 +104,7 @@ func showWorkers(w *wire.WorkerCount) []string {
 	told := 0
 	for _, version := range slices.Sorted(maps.Keys(w.Versions)) {
 		told += w.Versions[version]
-		versions = append(versions, fmt.Sprintf("%d of version %s", w.Versions[version], clean(version)))
+		versions = append(versions, fmt.Sprintf("%d of version %s", w.Versions[version], output.Clean(version)))
 	}
 	if rest := w.Present - told; rest > 0 {
 		versions = append(versions, fmt.Sprintf("%d of an earlier release", rest))
@@ -114,13 +112,13 @@ func showWorkers(w *wire.WorkerCount) []string {
 	return []string{fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))}
 }
 
-func (p page) heldAccounts(held []wire.HeldAccount) (lines []string) {
+func showHeld(p show.Page, held []wire.HeldAccount) (lines []string) {
 	for _, h := range held {
-		what := "region " + clean(h.Region)
+		what := "region " + output.Clean(h.Region)
 		if h.ProjectID != "" {
-			what += ", project " + clean(h.ProjectID)
+			what += ", project " + output.Clean(h.ProjectID)
 		}
-		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.ago(h.Since, ""), clean(h.Why)))
+		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since, ""), output.Clean(h.Why)))
 	}
 	if len(held) == 0 {
 		return []string{"none is held"}
@@ -154,15 +152,15 @@ func badRecords(w *wire.WatchCount) (lines []string) {
 		return nil
 	}
 	if w.Unreadable > 0 {
-		lines = append(lines, plural(w.Unreadable, "record")+" cannot be read")
+		lines = append(lines, words.Count(w.Unreadable, "record")+" cannot be read")
 	}
 	if w.Newer > 0 {
-		lines = append(lines, plural(w.Newer, "record")+" of a later release, which that reads")
+		lines = append(lines, words.Count(w.Newer, "record")+" of a later release, which that reads")
 	}
 	return lines
 }
 
-func (p page) untold(u *wire.Untold) (lines []string) {
+func untold(p show.Page, u *wire.Untold) (lines []string) {
 	if u == nil {
 		return nil
 	}
@@ -170,12 +168,12 @@ func (p page) untold(u *wire.Untold) (lines []string) {
 	case u.Waiting == 0:
 		lines = append(lines, "nothing waits to be told")
 	case u.Since.IsZero():
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of")
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of")
 	default:
-		lines = append(lines, plural(u.Waiting, "event")+" that people are still to be told of, the first since "+p.ago(u.Since, ""))
+		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.Ago(u.Since, ""))
 	}
 	if u.Undelivered > 0 {
-		lines = append(lines, plural(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
+		lines = append(lines, words.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
 	}
 	return lines
 }
@@ -190,7 +188,7 @@ func slackTroubles(u *wire.Untold) []string {
 // cleaned returns texts as they are fit for a terminal.
 func cleaned(texts []string) (all []string) {
 	for _, text := range texts {
-		all = append(all, clean(text))
+		all = append(all, output.Clean(text))
 	}
 	return all
 }

@@ -9,6 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -17,38 +20,38 @@ import (
 // status runs orderwatch status and returns its exit code and what it printed.
 func status(t *testing.T, env []string, args ...string) (code int, out string) {
 	t.Helper()
-	p := start(t, build(t, worker), env, append([]string{"status"}, args...)...)
+	p := rig.Start(t, rig.Build(t, rig.Worker), env, append([]string{"status"}, args...)...)
 	select {
-	case <-p.done:
-	case <-time.After(patience):
+	case <-p.Done:
+	case <-time.After(rig.Patience):
 		t.Fatal("status still runs")
 	}
-	return p.command.ProcessState.ExitCode(), p.text()
+	return p.Command.ProcessState.ExitCode(), p.Text()
 }
 
 // TestStatusPerson shows a person of nats-permissions.conf how an installation is: nobody at work, all well,
 // and an account held, a record broken, a message refused.
 func TestStatusPerson(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
-	c := newClinic(t)
+	g := guarded.Start(t, permissionRules(t), nats.UserInfo("setup", "planted-setup"))
+	c := clinic.New(t)
 	as := func(user string, more ...string) []string {
-		return c.env(g.url, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+		return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
 	}
-	person := []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=planted-person"}
-	provision(t, as("setup"))
+	person := []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=planted-person"}
+	clinic.Provision(t, as("setup"))
 	if code, out := status(t, person); code != 1 || !strings.Contains(out, "no worker answers: nobody answers on orderwatch.status: is orderwatch serve running") {
 		t.Errorf("with no worker: exit code %d, %s", code, out)
 	}
 	for range 2 {
-		addr := freeAddr(t)
-		start(t, build(t, worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
-		awaitReady(t, addr)
+		addr := rig.FreeAddr(t)
+		rig.Start(t, rig.Build(t, rig.Worker), append(as("worker"), "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+		rig.AwaitReady(t, addr)
 	}
 	var out string
 	shows := func(wanted ...string) {
 		t.Helper()
-		eventually(t, patience, func() error {
+		rig.Eventually(t, rig.Patience, func() error {
 			code := 0
 			if code, out = status(t, person); code != 0 {
 				return fmt.Errorf("exit code %d: %s", code, out)
@@ -66,14 +69,14 @@ func TestStatusPerson(t *testing.T) {
 		t.Errorf("all is well, but\n%s", out)
 	}
 
-	p := patient{js: g.js, prefix: "ORDER"}
+	p := patient{js: g.JS, prefix: "ORDER"}
 	hold, err := json.Marshal(watcher.Hold{Kind: watcher.HeldPermission, Region: "cn-north-4", Reason: "403 \u202eno\x1b[2J", Since: time.Now(), Until: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.store(t, "_ACCOUNTS", "hold.ab12.cn-north-4", hold)
-	p.store(t, "_WATCHES", project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
-	if _, err := g.js.Publish(t.Context(), "orders.undelivered.slack", []byte("{}")); err != nil {
+	p.store(t, "_WATCHES", rig.Project+".order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
+	if _, err := g.JS.Publish(t.Context(), "orders.undelivered.slack", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	shows("region cn-north-4, since", "ModelArts refuses the account for lack of a permission; no call", "1 message that Slack finally refused", "records 1 record cannot be read")
@@ -85,7 +88,7 @@ func TestStatusPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, func() error { // the other worker may answer, which hears of it a little later
+	rig.Eventually(t, rig.Patience, func() error { // the other worker may answer, which hears of it a little later
 		code, out := status(t, person, "-o", "json")
 		if err := schematest.Validate(compiled, []byte(out)); code != 0 || err != nil || strings.ContainsAny(out, "\x1b\u202e") {
 			t.Fatalf("exit code %d: %v in %q", code, err, out)
@@ -96,13 +99,13 @@ func TestStatusPerson(t *testing.T) {
 		}
 		return nil
 	})
-	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=producer", "ORDERWATCH_NATS_PASSWORD=planted-producer"}); code != 1 || !strings.Contains(out, `does not let this user publish on "orderwatch.status"`) {
+	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=producer", "ORDERWATCH_NATS_PASSWORD=planted-producer"}); code != 1 || !strings.Contains(out, `does not let this user publish on "orderwatch.status"`) {
 		t.Errorf("as a producer: exit code %d, %s", code, out)
 	}
 	if code, out := status(t, person, "now"); code != 2 {
 		t.Errorf("with an argument: exit code %d, %s", code, out)
 	}
-	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=nats://" + freeAddr(t)}); code != 1 || !strings.Contains(out, "no answer from NATS") {
+	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)}); code != 1 || !strings.Contains(out, "no answer from NATS") {
 		t.Errorf("without NATS: exit code %d, %s", code, out)
 	}
 }

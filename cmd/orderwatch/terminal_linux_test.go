@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // onTerminal starts a program on a terminal of this size, and ends it with the test. What it prints
 // is kept with all that it tells the terminal.
-func onTerminal(t *testing.T, path string, env []string, columns, lines int, args ...string) *process {
+func onTerminal(t *testing.T, path string, env []string, columns, lines int, args ...string) *rig.Process {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -34,11 +36,11 @@ func onTerminal(t *testing.T, path string, env []string, columns, lines int, arg
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: exec.Command(path, args...), done: make(chan struct{})}
-	p.command.Env = append(bare(), env...)
-	p.command.Stdin, p.command.Stdout, p.command.Stderr = terminal, terminal, terminal
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := p.command.Start(); err != nil {
+	p := &rig.Process{Command: exec.Command(path, args...), Done: make(chan struct{})}
+	p.Command.Env = append(rig.Bare(), env...)
+	p.Command.Stdin, p.Command.Stdout, p.Command.Stderr = terminal, terminal, terminal
+	p.Command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := p.Command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	terminal.Close()
@@ -55,15 +57,15 @@ func onTerminal(t *testing.T, path string, env []string, columns, lines int, arg
 		}
 	}()
 	go func() {
-		p.command.Wait() // its state says how it ended
+		p.Command.Wait() // its state says how it ended
 		<-read
-		close(p.done)
+		close(p.Done)
 	}()
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		master.Close()
 		if t.Failed() {
-			t.Logf("on the terminal: %q", tail(p.text(), 5000))
+			t.Logf("on the terminal: %q", rig.Tail(p.Text(), 5000))
 		}
 	})
 	return p
@@ -74,25 +76,25 @@ func TestListWatch(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.asks(t, "order.never", "order.succeeds")
-	p := onTerminal(t, build(t, worker), append(d.env, "TERM=xterm"), 80, 24, "list", "--watch")
-	p.says(t, "\x1b[32msucceeded")
-	d.nats.kill()
-	p.says(t, "not refreshed since")
-	d.nats.again(t)
-	before := len(p.text())
-	eventually(t, patience, func() error {
-		if !strings.Contains(p.text()[before:], "orderwatch list, as of") {
+	p := onTerminal(t, rig.Build(t, rig.Worker), append(d.env, "TERM=xterm"), 80, 24, "list", "--watch")
+	p.Says(t, "\x1b[32msucceeded")
+	d.nats.Kill()
+	p.Says(t, "not refreshed since")
+	d.nats.Again(t)
+	before := len(p.Text())
+	rig.Eventually(t, rig.Patience, func() error {
+		if !strings.Contains(p.Text()[before:], "orderwatch list, as of") {
 			return fmt.Errorf("not refreshed")
 		}
 		return nil
 	})
-	if err := p.command.Process.Signal(os.Interrupt); err != nil {
+	if err := p.Command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.ends(t); code != 0 {
+	if code := p.Ends(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	screens := strings.Split(p.text(), "\x1b[?25h\x1b[?1049l")
+	screens := strings.Split(p.Text(), "\x1b[?25h\x1b[?1049l")
 	if len(screens) != 2 || !strings.HasPrefix(screens[0], "\x1b[?1049h\x1b[?25l") {
 		t.Fatalf("%d screens", len(screens))
 	}
@@ -110,9 +112,9 @@ func TestColours(t *testing.T) {
 	d := newDesk(t)
 	d.asks(t, "order.never")
 	for env, coloured := range map[string]bool{"TERM=xterm": true, "NO_COLOR=1": false, "TERM=dumb": false} {
-		p := onTerminal(t, build(t, worker), append(d.env, "TERM=xterm", env), 100, 30, "get", "order.never")
-		if code := p.ends(t); code != 0 || strings.Contains(p.text(), "\x1b[") != coloured {
-			t.Errorf("with %s: %d %q", env, code, p.text())
+		p := onTerminal(t, rig.Build(t, rig.Worker), append(d.env, "TERM=xterm", env), 100, 30, "get", "order.never")
+		if code := p.Ends(t); code != 0 || strings.Contains(p.Text(), "\x1b[") != coloured {
+			t.Errorf("with %s: %d %q", env, code, p.Text())
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 )
 
 // version is stamped by the build: -ldflags "-X main.version=v1.2.3".
@@ -27,7 +29,7 @@ func versionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  orderwatch version",
-		Args:    noArguments,
+		Args:    exit.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -1,19 +1,20 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -72,7 +73,7 @@ the request was rejected. Both are CloudEvents.`,
 	flags.StringVar(&all.Timeout, "timeout", "", "`duration` from 1s, such as 90m, after which a watch ends (default as the worker is configured)")
 	flags.StringVar(&all.SlackChannel, "slack-channel", "", "`ID` of a channel to tell instead of the default one")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := LoadConfig()
+		config, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ the request was rejected. Both are CloudEvents.`,
 			all.RequestedBy = userName()
 		}
 		if all.Labels, err = readLabels(labels); err != nil {
-			return usageError{c, fmt.Errorf("--label %w", err)}
+			return exit.Usage(c, "--label %w", err)
 		}
 		requests, err := watchRequests(c, config, all, args)
 		if err != nil {
@@ -93,12 +94,15 @@ the request was rejected. Both are CloudEvents.`,
 		}
 		defer s.close()
 		if wait {
-			return newWaiting(c, s, *format, requests).run(c.Context())
+			return ask.Wait(c.Context(), ask.Options{
+				Client: s.Client, Conn: s.nc, Requests: requests, Chosen: flags.Changed("request-id"),
+				Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
+			})
 		}
-		if err := publishAll(c.Context(), s, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
+		if err := ask.Publish(c.Context(), s.Client, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
 			return err
 		}
-		if *format == textOutput {
+		if *format == output.AsText {
 			fmt.Fprintln(c.OutOrStdout(), rejectedHint)
 		}
 		return nil
@@ -123,7 +127,7 @@ func readLabels(texts []string) (map[string]string, error) {
 }
 
 // watchRequests returns a request for each order that is named. One that is named twice counts once.
-func watchRequests(c *cobra.Command, config Config, all wire.WatchRequest, args []string) (requests []wire.WatchRequest, err error) {
+func watchRequests(c *cobra.Command, config config.Config, all wire.WatchRequest, args []string) (requests []wire.WatchRequest, err error) {
 	for _, arg := range args {
 		r := all
 		if r.Order, err = parseOrder(c, config, arg); err != nil {
@@ -138,14 +142,14 @@ func watchRequests(c *cobra.Command, config Config, all wire.WatchRequest, args 
 		requests = append(requests, r)
 	}
 	if all.RequestID != "" && len(requests) > 1 {
-		return nil, usageError{c, errors.New("--request-id names one request: name one order, or leave it out")}
+		return nil, exit.Usage(c, "--request-id names one request: name one order, or leave it out")
 	}
 	if c.Flags().Changed("expected-items") && all.ExpectedItems == 0 {
-		return nil, usageError{c, errors.New("--expected-items: \"0\" must be a whole number from 1 to 10000")}
+		return nil, exit.Usage(c, "--expected-items: \"0\" must be a whole number from 1 to 10000")
 	}
 	for _, r := range requests {
 		if err := r.Check(); err != nil {
-			return nil, usageError{c, flagError(c, err)}
+			return nil, exit.Usage(c, "%w", flagError(c, err))
 		}
 	}
 	return requests, nil
@@ -178,32 +182,9 @@ func flagError(c *cobra.Command, err error) error {
 		why = "must be a duration of 1s or more, such as 90m" // the maximum is the worker's
 	}
 	if f := c.Flags().Lookup(flag); f != nil && f.Changed && flag != "label" {
-		return fmt.Errorf("--%s: %q %s", flag, shorten(f.Value.String(), 60), why)
+		return fmt.Errorf("--%s: %q %s", flag, output.Shorten(f.Value.String(), 60), why)
 	}
 	return fmt.Errorf("--%s: %s", flag, why)
-}
-
-// publishTime is how long a request may take to be stored.
-const publishTime = 30 * time.Second
-
-// publishAll stores the requests, and calls stored for each.
-func publishAll(ctx context.Context, s *session, requests []wire.WatchRequest, stored func(wire.WatchRequest, uint64)) error {
-	for _, r := range requests {
-		limited, cancel := context.WithTimeout(ctx, publishTime)
-		sequence, err := s.Publish(limited, r)
-		cancel()
-		switch {
-		case err == nil:
-			stored(r, sequence)
-		case ctx.Err() != nil:
-			return codedError{exitInterrupted, fmt.Sprintf("interrupted; it is not known whether the request %s for %s was stored: orderwatch get %s", r.RequestID, r.Order, r.Order)}
-		case errors.Is(err, client.ErrPerhapsStored):
-			return fmt.Errorf("%s: NATS did not say that the request is stored. It may be: ask again with --request-id %s, which makes it the same request", r.Order, r.RequestID)
-		default:
-			return fmt.Errorf("%s: nothing is stored: %w", r.Order, err)
-		}
-	}
-	return nil
 }
 
 // rejectedHint says where one learns that a stored request is wrong.
@@ -211,21 +192,12 @@ const rejectedHint = `A worker that finds a request wrong rejects it, and says w
   orderwatch events --kind rejected`
 
 // storedPrinter returns what tells that a request is stored.
-func storedPrinter(w io.Writer, format outputFormat) func(wire.WatchRequest, uint64) {
+func storedPrinter(w io.Writer, format output.Format) func(wire.WatchRequest, uint64) {
 	return func(r wire.WatchRequest, sequence uint64) {
-		if format == jsonOutput {
-			printStored(w, r, sequence)
+		if format == output.AsJSON {
+			ask.PrintStored(w, r, sequence)
 			return
 		}
-		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, clean(r.RequestID), r.Order)
+		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
 	}
-}
-
-// printStored writes the line that programs read when a request is stored.
-func printStored(w io.Writer, r wire.WatchRequest, sequence uint64) {
-	printJSON(w, struct {
-		watcher.Order
-		RequestID string `json:"request_id"`
-		Sequence  uint64 `json:"stream_sequence"` // of ORDER_REQUESTS
-	}{r.Order, r.RequestID, sequence})
 }

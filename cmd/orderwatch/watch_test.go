@@ -1,14 +1,11 @@
 package main_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,39 +14,24 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// A waited is a command that ended.
-type waited struct {
-	code     int
-	out, err string
-}
-
-// carryOut runs a command of a person or a pipeline to its end.
-func carryOut(t testing.TB, env []string, args ...string) waited {
-	t.Helper()
-	var out, stderr bytes.Buffer
-	command := exec.CommandContext(t.Context(), build(t, worker), args...)
-	command.Env = append(append(bare(), "XDG_CONFIG_HOME="+filepath.Join(t.TempDir(), "none")), env...)
-	command.Stdout, command.Stderr = &out, &stderr
-	command.Run() // the code tells
-	return waited{command.ProcessState.ExitCode(), out.String(), stderr.String()}
-}
-
 // A desk is where a person sits: a nats-server, a worker, and a cloud with one order for each fate.
 type desk struct {
-	nats   natsProcess
+	nats   rig.NATS
 	cloud  *emulator.Emulator
-	worker *process
+	worker *rig.Process
 	env    []string // of the person's commands
-	serve  func() *process
+	serve  func() *rig.Process
 }
 
 func newDesk(t *testing.T, more ...string) *desk {
 	t.Helper()
-	d := &desk{nats: startNATS(t, ""), cloud: emulator.New(emulator.Options{})}
+	d := &desk{nats: rig.StartNATS(t, ""), cloud: emulator.New(emulator.Options{})}
 	item := func(status string, after time.Duration) emulator.Item {
 		return emulator.Item{ResourceName: "node-" + status, EndAfter: after, Status: status, Message: "about " + status + "\x1b[31m"}
 	}
@@ -61,17 +43,21 @@ func newDesk(t *testing.T, more ...string) *desk {
 		"refused":  {Faults: []emulator.Fault{{Status: http.StatusBadRequest, Code: "ModelArts.50004000", Message: "about refused"}}},
 	} {
 		order.Count = emulator.CountAll
-		d.cloud.Add(project, "order."+name, order)
+		d.cloud.Add(rig.Project, "order."+name, order)
 	}
 	d.unfinish()
 	modelArts := httptest.NewServer(d.cloud)
 	t.Cleanup(modelArts.Close)
-	d.env = []string{"ORDERWATCH_NATS_URL=" + d.nats.url, "ORDERWATCH_MODELARTS_PROJECT_ID=" + project}
-	d.serve = func() *process {
-		addr := freeAddr(t)
-		env := serveEnv(d.nats.url, modelArts.URL, addr, append(more, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_MODELARTS_PROJECT_ID="+project)...)
-		p := start(t, build(t, worker), env, "serve")
-		awaitReady(t, addr)
+	d.env = []string{"ORDERWATCH_NATS_URL=" + d.nats.URL, "ORDERWATCH_MODELARTS_PROJECT_ID=" + rig.Project}
+	var tags []string
+	if slices.ContainsFunc(more, func(pair string) bool { return strings.HasPrefix(pair, "FAULT_") }) {
+		tags = append(tags, "faults")
+	}
+	d.serve = func() *rig.Process {
+		addr := rig.FreeAddr(t)
+		env := rig.ServeEnv(d.nats.URL, modelArts.URL, addr, append(more, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_MODELARTS_PROJECT_ID="+rig.Project)...)
+		p := rig.Start(t, rig.Build(t, rig.Worker, tags...), env, "serve")
+		rig.AwaitReady(t, addr)
 		return p
 	}
 	d.worker = d.serve()
@@ -83,39 +69,17 @@ func (d *desk) finish()   { d.addLater(0) }
 func (d *desk) unfinish() { d.addLater(emulator.Never) }
 
 func (d *desk) addLater(after time.Duration) {
-	d.cloud.Add(project, "order.later", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{
+	d.cloud.Add(rig.Project, "order.later", emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{
 		{ResourceName: "node-succeed"}, {ResourceName: "node-failed", EndAfter: after, Status: "failed", Message: "about failed\x1b[31m"},
 	}})
 }
 
 // wait starts to wait for an order, and returns once its request is stored.
-func (d *desk) wait(t *testing.T, args ...string) *process {
+func (d *desk) wait(t *testing.T, args ...string) *rig.Process {
 	t.Helper()
-	p := start(t, build(t, worker), d.env, append([]string{"watch", "--wait"}, args...)...)
-	p.says(t, "is stored")
+	p := rig.Start(t, rig.Build(t, rig.Worker), d.env, append([]string{"watch", "--wait"}, args...)...)
+	p.Says(t, "is stored")
 	return p
-}
-
-// says waits until the process has printed the text.
-func (p *process) says(t *testing.T, text string) {
-	t.Helper()
-	eventually(t, patience, func() error {
-		if !strings.Contains(p.text(), text) {
-			return fmt.Errorf("no %q in %q", text, p.text())
-		}
-		return nil
-	})
-}
-
-// ends waits until the process has ended and returns its exit code.
-func (p *process) ends(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		t.Fatal("still running")
-	}
-	return p.command.ProcessState.ExitCode()
 }
 
 // TestWatchCodes waits for orders of each fate, and looks at the exit code and at what is said.
@@ -128,7 +92,7 @@ func TestWatchCodes(t *testing.T) {
 		says []string // on stdout
 	}{
 		{"order.succeeds", 0, []string{"succeeded: 1 of 1 item succeeded"}},
-		{"order.parts", 3, []string{"partially_failed", "1 × createNode: about failed\uFFFD[31m (node-failed)"}},
+		{"order.parts", 3, []string{"partially_failed", "1 × createNode: about failed\uFFFD (node-failed)"}},
 		{"order.fails", 3, []string{"failed: 1 of 1 item failed", "about failed"}},
 		{"order.never --timeout 2s", 4, []string{"timed_out", "The order may go on"}},
 		{"order.missing", 5, []string{"not_found", "ModelArts.50015001"}},
@@ -140,20 +104,20 @@ func TestWatchCodes(t *testing.T) {
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			t.Parallel()
-			got := carryOut(t, d.env, append([]string{"watch", "--wait"}, strings.Fields(tt.args)...)...)
-			if got.code != tt.code {
-				t.Errorf("exit code %d, want %d", got.code, tt.code)
+			got := rig.CarryOut(t, d.env, append([]string{"watch", "--wait"}, strings.Fields(tt.args)...)...)
+			if got.Code != tt.code {
+				t.Errorf("exit code %d, want %d", got.Code, tt.code)
 			}
 			for _, text := range tt.says {
-				if !strings.Contains(got.out, text) {
+				if !strings.Contains(got.Out, text) {
 					t.Errorf("no %q", text)
 				}
 			}
-			if (got.code == 0) != (got.err == "") || strings.Contains(got.out, "\x1b") {
-				t.Errorf("stderr %q", got.err)
+			if (got.Code == 0) != (got.Err == "") || strings.Contains(got.Out, "\x1b") {
+				t.Errorf("stderr %q", got.Err)
 			}
 			if t.Failed() {
-				t.Logf("%s%s", got.out, got.err)
+				t.Logf("%s%s", got.Out, got.Err)
 			}
 		})
 	}
@@ -165,13 +129,13 @@ func TestWatchCancelled(t *testing.T) {
 	d := newDesk(t)
 	first := d.wait(t, "order.never")
 	second := d.wait(t, "order.never", "order.fails")
-	if got := carryOut(t, d.env, "cancel", "order.never", "--reason", "not needed"); got.code != 0 {
-		t.Errorf("cancel: %d %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, "cancel", "order.never", "--reason", "not needed"); got.Code != 0 {
+		t.Errorf("cancel: %d %s%s", got.Code, got.Out, got.Err)
 	}
-	if code := first.ends(t); code != 6 || !strings.Contains(first.text(), "cancelled by") || !strings.Contains(first.text(), "not needed") {
-		t.Errorf("exit code %d, %s", code, first.text())
+	if code := first.Ends(t); code != 6 || !strings.Contains(first.Text(), "cancelled by") || !strings.Contains(first.Text(), "not needed") {
+		t.Errorf("exit code %d, %s", code, first.Text())
 	}
-	if code := second.ends(t); code != 3 {
+	if code := second.Ends(t); code != 3 {
 		t.Errorf("exit code %d of a failure and a cancel", code)
 	}
 }
@@ -181,15 +145,15 @@ func TestWatchAgain(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	args := []string{"watch", "--wait", "--request-id", "build-1", "order.fails"}
-	if got := carryOut(t, d.env, args...); got.code != 3 {
-		t.Fatalf("exit code %d: %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, args...); got.Code != 3 {
+		t.Fatalf("exit code %d: %s%s", got.Code, got.Out, got.Err)
 	}
-	polls := d.cloud.Polls(project, "order.fails")
-	if got := carryOut(t, d.env, args...); got.code != 3 || d.cloud.Polls(project, "order.fails") != polls {
-		t.Errorf("the same again: exit code %d, %d polls after %d\n%s%s", got.code, d.cloud.Polls(project, "order.fails"), polls, got.out, got.err)
+	polls := d.cloud.Polls(rig.Project, "order.fails")
+	if got := rig.CarryOut(t, d.env, args...); got.Code != 3 || d.cloud.Polls(rig.Project, "order.fails") != polls {
+		t.Errorf("the same again: exit code %d, %d polls after %d\n%s%s", got.Code, d.cloud.Polls(rig.Project, "order.fails"), polls, got.Out, got.Err)
 	}
-	if got := carryOut(t, d.env, "watch", "--wait", "order.fails"); got.code != 3 || d.cloud.Polls(project, "order.fails") == polls {
-		t.Errorf("another request: exit code %d, %d polls after %d\n%s%s", got.code, d.cloud.Polls(project, "order.fails"), polls, got.out, got.err)
+	if got := rig.CarryOut(t, d.env, "watch", "--wait", "order.fails"); got.Code != 3 || d.cloud.Polls(rig.Project, "order.fails") == polls {
+		t.Errorf("another request: exit code %d, %d polls after %d\n%s%s", got.Code, d.cloud.Polls(rig.Project, "order.fails"), polls, got.Out, got.Err)
 	}
 }
 
@@ -197,11 +161,11 @@ func TestWatchAgain(t *testing.T) {
 func TestWatchJSON(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	got := carryOut(t, d.env, "watch", "--wait", "-o", "json", "--label", "env=prod", "--label", "empty=", "--requested-by", "ann",
+	got := rig.CarryOut(t, d.env, "watch", "--wait", "-o", "json", "--label", "env=prod", "--label", "empty=", "--requested-by", "ann",
 		"--link", "https://ci.example/1", "--expected-items", "2", "--timeout", "1h", "--region", "cn-north-4", "order.parts", "order.succeeds-not")
-	lines := strings.Split(strings.TrimSpace(got.out), "\n")
-	if got.code != 3 || len(lines) != 4 {
-		t.Fatalf("exit code %d, %d lines:\n%s%s", got.code, len(lines), got.out, got.err)
+	lines := strings.Split(strings.TrimSpace(got.Out), "\n")
+	if got.Code != 3 || len(lines) != 4 {
+		t.Fatalf("exit code %d, %d lines:\n%s%s", got.Code, len(lines), got.Out, got.Err)
 	}
 	type stored struct {
 		ProjectID string `json:"project_id"`
@@ -232,7 +196,7 @@ func TestWatchJSON(t *testing.T) {
 			t.Errorf("the request is %+v", r)
 		}
 	}
-	if len(asked) != 2 || asked[0].ProjectID != project || asked[0].OrderName != "order.parts" || asked[1].Sequence != asked[0].Sequence+1 {
+	if len(asked) != 2 || asked[0].ProjectID != rig.Project || asked[0].OrderName != "order.parts" || asked[1].Sequence != asked[0].Sequence+1 {
 		t.Errorf("asked %+v", asked)
 	}
 	slices.Sort(outcomes)
@@ -240,13 +204,13 @@ func TestWatchJSON(t *testing.T) {
 		t.Errorf("outcomes %q, want %q", outcomes, want)
 	}
 
-	got = carryOut(t, d.env, "watch", "-o", "json", "order.never", "order.later")
-	if lines := strings.Split(strings.TrimSpace(got.out), "\n"); got.code != 0 || len(lines) != 2 || !json.Valid([]byte(lines[0])) {
-		t.Errorf("without --wait: %d\n%s%s", got.code, got.out, got.err)
+	got = rig.CarryOut(t, d.env, "watch", "-o", "json", "order.never", "order.later")
+	if lines := strings.Split(strings.TrimSpace(got.Out), "\n"); got.Code != 0 || len(lines) != 2 || !json.Valid([]byte(lines[0])) {
+		t.Errorf("without --wait: %d\n%s%s", got.Code, got.Out, got.Err)
 	}
-	got = carryOut(t, d.env, "watch", "order.never")
-	if got.code != 0 || !strings.Contains(got.out, "orderwatch get "+project+"/order.never") {
-		t.Errorf("as text: %d\n%s%s", got.code, got.out, got.err)
+	got = rig.CarryOut(t, d.env, "watch", "order.never")
+	if got.Code != 0 || !strings.Contains(got.Out, "orderwatch get "+rig.Project+"/order.never") {
+		t.Errorf("as text: %d\n%s%s", got.Code, got.Out, got.Err)
 	}
 }
 
@@ -255,32 +219,26 @@ func TestWatchThroughRestarts(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later")
-	p.says(t, "1 of 2 items ended")
+	p.Says(t, "1 of 2 items ended")
 
-	d.nats.kill()
-	p.says(t, "the connection to NATS is lost")
-	d.nats.again(t)
-	p.says(t, "connected to NATS again")
-	d.worker.kill()
-	p.says(t, "no worker is there")
+	d.nats.Kill()
+	p.Says(t, "the connection to NATS is lost")
+	d.nats.Again(t)
+	p.Says(t, "connected to NATS again")
+	d.worker.Kill()
+	p.Says(t, "no worker is there")
 	d.worker = d.serve()
-	p.says(t, "a worker is there again")
+	p.Says(t, "a worker is there again")
 	d.finish()
-	if code := p.ends(t); code != 3 {
+	if code := p.Ends(t); code != 3 {
 		t.Errorf("exit code %d", code)
 	}
-	awaitDrained(t, d.nats.js)
+	rig.AwaitDrained(t, d.nats.JS)
 	for _, once := range []string{"the connection to NATS is lost", "connected to NATS again", "no worker is there", "a worker is there again", "cannot be followed"} {
-		if n := strings.Count(p.text(), once); n > 1 {
+		if n := strings.Count(p.Text(), once); n > 1 {
 			t.Errorf("%q is said %d times", once, n)
 		}
 	}
-}
-
-// again starts the nats-server again, with its data.
-func (n *natsProcess) again(t *testing.T) {
-	t.Helper()
-	n.process = start(t, build(t, natsServer), nil, "-c", n.config)
 }
 
 // TestWatchSaysWhatToLookAt waits for an order that people should look at meanwhile.
@@ -288,19 +246,19 @@ func TestWatchSaysWhatToLookAt(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later", "--request-id", "build-1")
-	p.says(t, "1 of 2 items ended")
+	p.Says(t, "1 of 2 items ended")
 	for _, request := range []string{"build-2", "build-1"} { // of another request, then of this one
 		body := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":"io.orderwatch.order.attention.v1","datacontenttype":"application/json","data":
 			{"kind":"vanished","since":"2025-04-10T12:03:05Z","reason":"createNode node-%s\u001b[31m, last seen processing","project_id":%q,"order_name":"order.later","watch_id":"w_1","requests":[{"request_id":%q}],
-			"items":[{"resource_name":"node-%s\u001b[31m","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]}}`, request, project, request, request)
-		if _, err := d.nats.js.Publish(t.Context(), "orders.attention.vanished."+project+".order.later", []byte(body)); err != nil {
+			"items":[{"resource_name":"node-%s\u001b[31m","action":"createNode","status":"processing","missing_since":"2025-04-10T12:03:05Z"}]}}`, request, rig.Project, request, request)
+		if _, err := d.nats.JS.Publish(t.Context(), "orders.attention.vanished."+rig.Project+".order.later", []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.says(t, "order.later: createNode node-build-1\uFFFD[31m, last seen processing")
+	p.Says(t, "order.later: createNode node-build-1\uFFFD, last seen processing")
 	d.finish()
-	if code := p.ends(t); code != 3 || strings.Contains(p.text(), "build-2") {
-		t.Errorf("exit code %d: %s", code, p.text())
+	if code := p.Ends(t); code != 3 || strings.Contains(p.Text(), "build-2") {
+		t.Errorf("exit code %d: %s", code, p.Text())
 	}
 }
 
@@ -309,15 +267,15 @@ func TestWatchInterrupted(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later")
-	p.says(t, "1 of 2 items ended")
-	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+	p.Says(t, "1 of 2 items ended")
+	if err := p.Command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.ends(t); code != 130 || !strings.Contains(p.text(), "what is being watched goes on. How it is:\n  orderwatch get "+project+"/order.later") {
+	if code := p.Ends(t); code != 130 || !strings.Contains(p.Text(), "what is being watched goes on. How it is:\n  orderwatch get "+rig.Project+"/order.later") {
 		t.Errorf("exit code %d", code)
 	}
 	d.finish()
-	if c := awaitCompletions(t, d.nats.js, 1)[0]; c.Outcome != watcher.PartiallyFailed {
+	if c := rig.AwaitCompletions(t, d.nats.JS, 1)[0]; c.Outcome != watcher.PartiallyFailed {
 		t.Errorf("the watch ended as %s", c.Outcome)
 	}
 }
@@ -326,13 +284,13 @@ func TestWatchInterrupted(t *testing.T) {
 func TestWatchWithoutWorker(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.worker.terminate(t)
+	d.worker.Terminate(t)
 	begin := time.Now()
-	got := carryOut(t, d.env, "watch", "--wait", "order.never")
-	if got.code != 1 || !strings.Contains(got.err, "nothing is asked for") || !strings.Contains(got.err, "is orderwatch serve running") || strings.Count(got.err, "\n") > 2 {
-		t.Errorf("exit code %d after %s: %s%s", got.code, time.Since(begin), got.out, got.err)
+	got := rig.CarryOut(t, d.env, "watch", "--wait", "order.never")
+	if got.Code != 1 || !strings.Contains(got.Err, "nothing is asked for") || !strings.Contains(got.Err, "is orderwatch serve running") || strings.Count(got.Err, "\n") > 2 {
+		t.Errorf("exit code %d after %s: %s%s", got.Code, time.Since(begin), got.Out, got.Err)
 	}
-	requests, err := d.nats.js.Stream(t.Context(), "ORDER_REQUESTS")
+	requests, err := d.nats.JS.Stream(t.Context(), "ORDER_REQUESTS")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,20 +298,20 @@ func TestWatchWithoutWorker(t *testing.T) {
 		t.Errorf("%d requests are stored", last)
 	}
 	// Without --wait the request is stored for the worker that comes.
-	got = carryOut(t, d.env, "watch", "order.succeeds")
-	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
-	got = carryOut(t, nil, "watch", project+"/CS2504101234ABC", project+"/CS2504101234")
-	if n := strings.Count(got.err, "looks like a billing order id"); n != 1 {
-		t.Errorf("%d warnings of a billing order id: %s", n, got.err)
+	got = rig.CarryOut(t, d.env, "watch", "order.succeeds")
+	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
+	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABC", rig.Project+"/CS2504101234")
+	if n := strings.Count(got.Err, "looks like a billing order id"); n != 1 {
+		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
 	}
 	d.serve()
-	if c := awaitCompletions(t, d.nats.js, 1)[0]; c.Outcome != watcher.Succeeded {
+	if c := rig.AwaitCompletions(t, d.nats.JS, 1)[0]; c.Outcome != watcher.Succeeded {
 		t.Errorf("the watch ended as %s", c.Outcome)
 	}
 }
 
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
-func startPermitted(t *testing.T) *guarded {
+func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
 	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
 	if err != nil {
@@ -363,22 +321,22 @@ func startPermitted(t *testing.T) *guarded {
 	for _, user := range []string{"worker", "producer", "person", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
-	return startGuarded(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.
-func loginOf(g *guarded, user string) []string {
-	return []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}
+func loginOf(g *guarded.Server, user string) []string {
+	return []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}
 }
 
 // TestCommandsSayWhatIsWrong lets every command that needs NATS fail.
 func TestCommandsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	g := startPermitted(t)
-	empty := startNATS(t, "")
-	gone := freeAddr(t)
+	empty := rig.StartNATS(t, "")
+	gone := rig.FreeAddr(t)
 
-	order := project + "/order.pool-1"
+	order := rig.Project + "/order.pool-1"
 	commands := map[string][]string{
 		"watch": {order}, "watch --wait": {order}, "get": {order}, "list": nil, "cancel": {order}, "poll": {order}, "events": nil, "events --follow": nil,
 	}
@@ -394,10 +352,10 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		situations := []situation{
 			{name: "nowhere", code: 1, says: "Set ORDERWATCH_NATS_URL, or name a context"},
 			{name: "no NATS", env: []string{"ORDERWATCH_NATS_URL=nats://" + gone}, code: 1, says: "no answer from NATS at nats://" + gone + ", which ORDERWATCH_NATS_URL names"},
-			{name: "no worker", env: []string{"ORDERWATCH_NATS_URL=" + empty.url}, code: 1, says: "is orderwatch serve running"},
-			{name: "wrong password", env: []string{"ORDERWATCH_NATS_URL=" + g.url, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=wrong"}, code: 1, says: "the login is refused"},
+			{name: "no worker", env: []string{"ORDERWATCH_NATS_URL=" + empty.URL}, code: 1, says: "is orderwatch serve running"},
+			{name: "wrong password", env: []string{"ORDERWATCH_NATS_URL=" + g.URL, "ORDERWATCH_NATS_USER=person", "ORDERWATCH_NATS_PASSWORD=wrong"}, code: 1, says: "the login is refused"},
 			{name: "no permission", env: loginOf(g, "producer"), code: 1, says: "NATS does not let this user publish on", not: "watch"},
-			{name: "no context", env: []string{"ORDERWATCH_NATS_URL=" + g.url}, args: append([]string{"--context", "none"}, args...), code: 1, says: `there is no context "none"`},
+			{name: "no context", env: []string{"ORDERWATCH_NATS_URL=" + g.URL}, args: append([]string{"--context", "none"}, args...), code: 1, says: `there is no context "none"`},
 			{name: "misspelt variable", env: []string{"ORDERWATCH_NATS_URLS=x"}, code: 1, says: "ORDERWATCH_NATS_URLS"},
 			{name: "unknown flag", env: loginOf(g, "person"), args: []string{"--unknown"}, code: 2, says: "unknown flag: --unknown"},
 			{name: "unknown format", env: loginOf(g, "person"), args: append([]string{"-o", "yaml"}, args...), code: 2, says: "must be text or json"},
@@ -406,7 +364,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 			situations = append(situations,
 				situation{name: "no order", env: loginOf(g, "person"), args: []string{"-o", "text"}, code: 2, says: "order"},
 				situation{name: "no project", env: loginOf(g, "person"), args: []string{"order.pool-1"}, code: 2, says: "names no project"},
-				situation{name: "bad order", env: loginOf(g, "person"), args: []string{project + "/order.*"}, code: 2, says: "the order's name must be"},
+				situation{name: "bad order", env: loginOf(g, "person"), args: []string{rig.Project + "/order.*"}, code: 2, says: "the order's name must be"},
 			)
 		}
 		for _, tt := range situations {
@@ -422,12 +380,12 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 					all = append(all, args...)
 				}
 				begin := time.Now()
-				got := carryOut(t, tt.env, all...)
-				if got.code != tt.code || !strings.Contains(got.err, tt.says) || strings.Count(got.err, "\n") > 3 || len(got.err) > 500 {
-					t.Errorf("%q: exit code %d, want %d and %q in\n%s%s", all, got.code, tt.code, tt.says, got.out, got.err)
+				got := rig.CarryOut(t, tt.env, all...)
+				if got.Code != tt.code || !strings.Contains(got.Err, tt.says) || strings.Count(got.Err, "\n") > 3 || len(got.Err) > 500 {
+					t.Errorf("%q: exit code %d, want %d and %q in\n%s%s", all, got.Code, tt.code, tt.says, got.Out, got.Err)
 				}
-				if strings.Contains(got.out+got.err, "planted") {
-					t.Errorf("a password came out: %s%s", got.out, got.err)
+				if strings.Contains(got.Out+got.Err, "planted") {
+					t.Errorf("a password came out: %s%s", got.Out, got.Err)
 				}
 				if took := time.Since(begin); took > 25*time.Second {
 					t.Errorf("it took %s", took)
@@ -442,22 +400,22 @@ func TestPersonWaits(t *testing.T) {
 	t.Parallel()
 	g := startPermitted(t)
 	cloud := emulator.New(emulator.Options{})
-	cloud.Add(project, "order.fails", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", Status: "failed"}}})
+	cloud.Add(rig.Project, "order.fails", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", Status: "failed"}}})
 	modelArts := httptest.NewServer(cloud)
 	defer modelArts.Close()
-	addr := freeAddr(t)
-	start(t, build(t, worker), serveEnv(g.url, modelArts.URL, addr, "ORDERWATCH_NATS_USER=setup", "ORDERWATCH_NATS_PASSWORD=planted-setup"), "serve")
-	awaitReady(t, addr)
+	addr := rig.FreeAddr(t)
+	rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(g.URL, modelArts.URL, addr, "ORDERWATCH_NATS_USER=setup", "ORDERWATCH_NATS_PASSWORD=planted-setup"), "serve")
+	rig.AwaitReady(t, addr)
 	env := loginOf(g, "person")
-	if got := carryOut(t, env, "watch", "--wait", project+"/order.fails"); got.code != 3 {
-		t.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, env, "watch", "--wait", rig.Project+"/order.fails"); got.Code != 3 {
+		t.Errorf("exit code %d: %s%s", got.Code, got.Out, got.Err)
 	}
-	for _, args := range []string{"get " + project + "/order.fails", "list", "events", "events " + project + "/order.fails"} {
-		if got := carryOut(t, env, strings.Fields(args)...); got.code != 0 || !strings.Contains(got.out, "order.fails") {
-			t.Errorf("%s: exit code %d: %s%s", args, got.code, got.out, got.err)
+	for _, args := range []string{"get " + rig.Project + "/order.fails", "list", "events", "events " + rig.Project + "/order.fails"} {
+		if got := rig.CarryOut(t, env, strings.Fields(args)...); got.Code != 0 || !strings.Contains(got.Out, "order.fails") {
+			t.Errorf("%s: exit code %d: %s%s", args, got.Code, got.Out, got.Err)
 		}
 	}
-	if got := carryOut(t, loginOf(g, "producer"), "watch", project+"/order.fails"); got.code != 0 {
-		t.Errorf("the producer: exit code %d: %s%s", got.code, got.out, got.err)
+	if got := rig.CarryOut(t, loginOf(g, "producer"), "watch", rig.Project+"/order.fails"); got.Code != 0 {
+		t.Errorf("the producer: exit code %d: %s%s", got.Code, got.Out, got.Err)
 	}
 }

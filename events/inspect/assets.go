@@ -81,7 +81,7 @@ func (i *Inspector) assets(ctx context.Context, wanted jetstream.StreamConfig) [
 	}
 	info := stream.CachedInfo()
 	a := Asset{Stream: wanted.Name, Replicas: info.Config.Replicas, Messages: info.State.Msgs, Bytes: info.State.Bytes}
-	a.Differences, a.Foreign = exported(i.store.CompareStream(wanted, info.Config)), foreign(wanted, info.Config)
+	a.Differences, a.Foreign = exported(i.store.CompareStream(wanted, info.Config)), otherSubjects(wanted, info.Config)
 	a.cluster(info.Cluster)
 	if !consumes {
 		return []Asset{a}

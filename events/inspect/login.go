@@ -75,8 +75,8 @@ func (i *Inspector) Neighbours(ctx context.Context) (all []Neighbour, err error)
 	return all, nil
 }
 
-// foreign returns the subjects of a stream that has this installation's name, but none of its subjects.
-func foreign(wanted, found jetstream.StreamConfig) []string {
+// otherSubjects returns the subjects of a stream that has this installation's name, but none of its subjects.
+func otherSubjects(wanted, found jetstream.StreamConfig) []string {
 	if slices.ContainsFunc(wanted.Subjects, func(s string) bool { return slices.Contains(found.Subjects, s) }) {
 		return nil
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // maxRequest is the largest body of a request, in bytes.
@@ -229,17 +230,10 @@ func checkText(field, s string, most int) error {
 	if n := utf8.RuneCountInString(s); n > most {
 		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has %d characters; at most %d are taken", n, most)}
 	}
-	if strings.ContainsFunc(s, invisible) {
+	if strings.ContainsFunc(s, func(r rune) bool { return !foreign.Visible(r) }) {
 		return &watcher.FieldError{Field: field, Reason: "must hold no control or invisible characters"}
 	}
 	return nil
-}
-
-// invisible reports whether the character could hide what a text says: control characters, line
-// separators, and formats such as bidi overrides; but not the joiners that some scripts need.
-func invisible(r rune) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	return r != nonJoiner && r != joiner && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 func (rules Rules) region(value json.RawMessage, to *string) error {

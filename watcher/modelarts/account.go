@@ -11,6 +11,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 const (
@@ -52,12 +54,8 @@ type account struct {
 
 func newAccount(logger *slog.Logger, key, region string, c Config) *account {
 	a := &account{
-		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(),
+		logger: logger, rate: c.Rate, shared: c.Accounts, timing: c.Timing, workers: c.Accounts.Workers(), locks: login.Locks(c.Credential),
 		holds: holds{logger: logger, account: key, region: region, shared: c.Accounts, timing: c.Timing, patience: 2*c.Timeout + c.Timing.ProbeGrace, now: c.Now},
-	}
-	switch c.Credential.(type) {
-	case *AccessKey, *Agency:
-		a.locks = true
 	}
 	a.limiter = rate.NewLimiter(rate.Limit(a.perSecond()), a.burst())
 	return a
@@ -169,11 +167,11 @@ func (a *account) calls(n float64) time.Duration {
 
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
-	if takesLogin(asAPIError(err)) {
+	if asAPIError(err).TakesLogin() {
 		a.accepted()
 	}
 	b := a.holds.heard(ctx, c, err)
-	e, _ := errors.AsType[*APIError](err)
+	e, _ := errors.AsType[*answer.Error](err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trials = max(0, a.trials-1) // not before the hold stands that follows from a wrong login
@@ -181,7 +179,7 @@ func (a *account) heard(ctx context.Context, c call, err error) {
 		a.trying = earlier(a.trying, c.ended.Add(trialPause))
 	}
 	switch {
-	case b == answers:
+	case b == answer.Answers:
 		a.proven, a.lastHeld = true, time.Time{}
 	case e != nil && e.Held == watcher.HeldLogin:
 		a.proven = false

@@ -3,14 +3,15 @@ package modelarts_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // badly adds an order that meets the fault at each poll, and returns its name.
@@ -20,10 +21,10 @@ func (f *fleet) badly(name string, fault emulator.Fault) string {
 }
 
 // fail asks for the order, which must fail, and returns the error.
-func (f *fleet) fail(c *modelarts.Client, name string) *modelarts.APIError {
+func (f *fleet) fail(c *modelarts.Client, name string) *answer.Error {
 	f.t.Helper()
 	_, err := c.Show(f.t.Context(), region, order(name))
-	e, ok := errors.AsType[*modelarts.APIError](err)
+	e, ok := errors.AsType[*answer.Error](err)
 	if !ok {
 		f.t.Fatalf("%s: %v", name, err)
 	}
@@ -189,177 +190,6 @@ func TestNoOrderWasEverAnswered(t *testing.T) {
 	})
 }
 
-// An answer that cannot be used ends no hold, whatever it is for, and leaves none without an end. The order
-// that was answered last shows whether it is over.
-func TestAnAnswerThatSaysNothingEndsNoHold(t *testing.T) {
-	throttling := emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "20"}}
-	for name, fault := range map[string]emulator.Fault{"an empty object": {Body: `{}`}, "a page": {Body: `<html>`}, "400 as HTML": {Status: 400, Shape: emulator.HTML}} {
-		for _, over := range []bool{true, false} {
-			t.Run(fmt.Sprint(name, ", over ", over), func(t *testing.T) {
-				f := newFleet(t, 1)
-				bad := f.badly("order.bad", fault)
-				f.cloud.SetFaults(throttling)
-				f.fail(f.clients[0], "order.x")
-				if over {
-					f.cloud.SetFaults()
-				} else {
-					f.cloud.SetFaults(fault) // for all orders
-				}
-				f.clock.now = f.clock.now.Add(21 * time.Second)
-				if leave := f.wait(f.clients[0]); leave.After != 0 {
-					t.Fatalf("no probe: %+v", leave)
-				}
-				f.fail(f.clients[0], bad)
-				leave := f.wait(f.clients[0])
-				if stands := leave.Held == watcher.HeldThrottled; stands == over {
-					t.Fatalf("%+v", leave)
-				}
-				if over {
-					return
-				}
-				if leave.After > 3*time.Minute {
-					t.Errorf("held for %s more", leave.After)
-				}
-				f.clock.now = f.clock.now.Add(leave.After)
-				if leave := f.wait(f.clients[0]); leave.After != 0 {
-					t.Errorf("no probe after that: %+v", leave)
-				}
-			})
-		}
-	}
-}
-
-// A Retry-After that never helps grows; one that is long is obeyed as it is.
-func TestRetryAfterGrows(t *testing.T) {
-	for _, tt := range []struct {
-		header string
-		want   []time.Duration
-	}{
-		{"1", []time.Duration{1, 2, 4, 8, 16, 32, 64, 120, 120}},
-		{"25.5", []time.Duration{26, 52, 104, 120, 120}},
-		{"600", []time.Duration{600, 600, 600}},
-	} {
-		f := newFleet(t, 1)
-		f.cloud.SetFaults(emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": tt.header}})
-		for i, want := range tt.want {
-			f.fail(f.clients[0], "order.x")
-			var hold watcher.Hold
-			for _, hold = range f.bucket.holds { // there is one
-			}
-			if got := hold.Until.Sub(f.clock.now); got != want*time.Second {
-				t.Errorf("Retry-After %s, try %d: held for %s, want %s", tt.header, i+1, got, want*time.Second)
-			}
-			f.clock.now = hold.Until.Add(time.Millisecond)
-			if leave := f.wait(f.clients[0]); leave.After != 0 {
-				t.Fatalf("no probe: %+v", leave)
-			}
-		}
-	}
-}
-
-// A mended login is tried after five minutes at most, as README says; a missing permission and arrears
-// after ten.
-func TestHoldsGrowAsSaid(t *testing.T) {
-	for _, tt := range []struct {
-		fault emulator.Fault
-		most  time.Duration
-	}{
-		{emulator.Fault{Status: 401, Code: "APIG.0307"}, 5 * time.Minute},
-		{emulator.Fault{Status: 401, Code: "APIG.0301", Message: "verify aksk signature fail"}, 5 * time.Minute},
-		{emulator.Fault{Status: 403, Shape: emulator.HTML}, 10 * time.Minute},
-		{emulator.Fault{Status: 403, Code: "ModelArts.4116"}, 10 * time.Minute},
-		{emulator.Fault{Status: 429}, 2 * time.Minute},
-	} {
-		f := newFleet(t, 1)
-		f.cloud.SetFaults(tt.fault)
-		for range 12 {
-			f.clock.now = f.clock.now.Add(2 * time.Minute) // others were not answered lately
-			f.wait(f.clients[0])
-			f.fail(f.clients[0], "order.x")
-			leave := f.wait(f.clients[0])
-			if leave.After > tt.most+time.Second {
-				t.Fatalf("%d %s: held for %s", tt.fault.Status, tt.fault.Code, leave.After)
-			}
-			f.clock.now = f.clock.now.Add(leave.After)
-		}
-	}
-}
-
-// refusals are texts of 401 that were seen, and some that were not.
-var refusals = map[string]emulator.Fault{
-	"expired":               {Code: "APIG.0307", Message: "The token must be updated."},
-	"undecryptable":         {Code: "APIG.0301", Message: "Incorrect IAM authentication information: decrypt token fail"},
-	"the AK's limit (C13)":  {Code: "APIG.0301", Message: "AK access failed to reach the limit,forbidden."},
-	"invalid":               {Code: "ModelArts.6620", Message: "Invalid token."},
-	"IAM's own words (C12)": {Shape: emulator.NestedInt, Message: "The request you have made requires authentication."},
-	"a code of arrears":     {Code: "ModelArts.6201", Message: "The account is frozen."},
-	"HTML":                  {Shape: emulator.HTML},
-	"an unknown code":       {Code: "ModelArts.9999", Message: "no"},
-	"an empty body":         {Shape: emulator.Empty},
-}
-
-// Any 401 renews the token of a password login once, within the same poll, whatever its text; and where the
-// new token is refused as well nobody speaks of an access key.
-func TestAny401RenewsOnce(t *testing.T) {
-	for name, fault := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			fault.Status = http.StatusUnauthorized
-			k := newSharedClock()
-			e := emulator.New(emulator.Options{Users: []emulator.User{user}, AutoOrders: true, Now: k.Now})
-			server := serve(t, e)
-			client := newLoginClient(t, server, newPassword(t, server, func(c *modelarts.PasswordConfig) { c.Now = k.Now }), k)
-			if err := show(t, client); err != nil {
-				t.Fatal(err)
-			}
-			once := fault
-			once.ToPoll = 1 // the first call for that order is refused, the one with the new token is not
-			e.Add(project, "order.once", emulator.Order{Faults: []emulator.Fault{once}})
-			if _, err := client.Show(t.Context(), region, order("order.once")); err != nil || e.Logins() != 2 {
-				t.Errorf("%v after %d logins; want one more, and no error", err, e.Logins())
-			}
-			k.advance(2 * time.Minute)
-			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
-			for range 5 {
-				_, err := client.Show(t.Context(), region, order("order.always"))
-				if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "key") {
-					t.Errorf("%v", err)
-				}
-			}
-			if e.Logins() != 3 {
-				t.Errorf("%d logins; want one more", e.Logins())
-			}
-		})
-	}
-}
-
-// A machine whose agency has another key by now asks once more with it; with the same key it does not: that
-// would count towards the lock.
-func TestAny401AsksForTheKeyOnce(t *testing.T) {
-	for name, fault := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			fault.Status = http.StatusUnauthorized
-			k := newSharedClock()
-			e := emulator.New(emulator.Options{Agency: emulator.WithToken, AutoOrders: true, Now: k.Now})
-			server := serve(t, e)
-			client := newLoginClient(t, server, newAgency(t, server, k.Now), k)
-			if err := show(t, client); err != nil {
-				t.Fatal(err)
-			}
-			e.Add(project, "order.always", emulator.Order{Faults: []emulator.Fault{fault}})
-			before := len(e.Calls())
-			_, err := client.Show(t.Context(), region, order("order.always"))
-			if p := pollError(t, err, watcher.Credentials); strings.Contains(p.Message, "access key") && !strings.Contains(p.Message, "agency") {
-				t.Errorf("%v", err)
-			}
-			if calls := len(e.Calls()) - before; calls > 2 || e.MetadataCalls() > 2 {
-				t.Errorf("%d calls, the machine was asked %d times", calls, e.MetadataCalls())
-			}
-		})
-	}
-}
-
 // A login of which nothing is known is tried by few calls at once where it is a key: more than five wrong
 // ones would lock it. A token is not locked: orders that are never answered keep no others waiting.
 func TestTrialsOfALogin(t *testing.T) {
@@ -372,7 +202,11 @@ func TestTrialsOfALogin(t *testing.T) {
 		c := config(t, serve(t, one()))
 		c.Now, c.Accounts = clock.Now, newBucket(tt.workers)
 		if tt.key {
-			c.Credential = newKey(t, emulator.Key{Access: "AKPLANTED00000000001", Secret: "planted-secret"}, clock.Now)
+			key, err := login.NewAccessKey("AKPLANTED00000000001", "planted-secret", "", clock.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Credential = key
 		}
 		client := newClient(t, c)
 		calls := 0 // none of them ends

@@ -1,9 +1,15 @@
 // Package modelarts asks ModelArts for the state of orders: the adapter between
 // [watcher.Orders] and the HTTP API.
 //
-// The API's pages disagree with each other and with what programs read from it, so the client
-// accepts every spelling that was seen. What an error means for a watch is decided by one
-// table, in errors.go.
+// It promises that an account, which is one login in one region, is asked no more often than at its rate,
+// over all workers; that it is left alone while the API refuses it or does not answer; and that the trouble of
+// one order keeps no other waiting. What an answer means is decided by package answer, how one proves who
+// asks by package login, where and how one connects by package endpoint, and how long an account is held by
+// [watcher.Hold].
+//
+// Read client.go; then account.go, which keeps the rate; then holds.go, with timing.go and witness.go: a
+// witness is an order that was answered, and shows whose the trouble is. alone.go stands in for what workers
+// share, and look.go is for a look that changes nothing.
 package modelarts
 
 import (
@@ -13,40 +19,32 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 // Defaults of a [Config].
 const (
-	DefaultEndpoint    = "https://modelarts.{region}.myhuaweicloud.com"
 	DefaultTimeout     = 15 * time.Second
 	DefaultRate        = 20.0
 	DefaultConcurrency = 64
 )
 
-// Bounds of what is taken from the network.
-const (
-	maxBody      = 8 << 20  // of an answer, after decompression
-	maxErrorBody = 64 << 10 // of an error
-	maxHeader    = 64 << 10 // of all headers of an answer
-	dialTimeout  = 5 * time.Second
-)
-
 // A Config says whom to ask and how. The zero value of a field is its default.
 type Config struct {
 	// Endpoint is the API's base URL, http or https; {region} is filled in. A path is kept as a
-	// prefix. Europe's ends in .eu, and one region is published under .cn.
+	// prefix. Europe's ends in .eu, and one region is published under .cn. Default [endpoint.Default].
 	Endpoint string
 	// Regions may be asked; at least one.
 	Regions []string
 	// Credential authorises the requests; required.
-	Credential Credential
+	Credential login.Credential
 	// Timeout bounds a whole call, from the dial to the last byte of the answer.
 	Timeout time.Duration
 	// Rate is the most calls a second for each account: one login in one region. All workers share it.
@@ -72,12 +70,12 @@ type Client struct {
 	config  Config
 	http    *http.Client
 	regions map[string]*region
-	hidden  *lastRedactor
+	hidden  *login.Hider
 }
 
 // A region is where to ask and whether it may be asked now.
 type region struct {
-	endpoint endpoint
+	endpoint endpoint.Endpoint
 	account  *account
 }
 
@@ -90,14 +88,17 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, http: newHTTP(c), regions: make(map[string]*region), hidden: new(lastRedactor)}
+	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider)}
+	client.http = endpoint.NewHTTP(c.TLS, func(t *http.Transport) {
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = c.Concurrency*len(c.Regions), c.Concurrency
+	})
 	for _, name := range c.Regions {
-		e, err := newEndpoint(c.Endpoint, name)
+		e, err := endpoint.New(c.Endpoint, name)
 		if err != nil {
 			return nil, err
 		}
-		if e.exposed() {
-			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.host)
+		if e.Exposed() {
+			logger.Warn("modelarts endpoint is not encrypted: logins can be read on the way", "region", name, "host", e.Host)
 		}
 		account := newAccount(logger.With("region", name), c.Credential.Login()+"."+name, name, c)
 		account.holds.askAgain = func(ctx context.Context, order watcher.Order) error {
@@ -111,7 +112,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Endpoint == "" {
-		c.Endpoint = DefaultEndpoint
+		c.Endpoint = endpoint.Default
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
@@ -149,32 +150,6 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// newHTTP returns a client that follows no redirect; how long a call takes is bounded by its context. It speaks HTTP/1.1 only, one connection for
-// each call in flight, so a connection that went dead harms no more than one call.
-func newHTTP(c Config) *http.Client {
-	t := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConns:           c.Concurrency * len(c.Regions),
-		MaxIdleConnsPerHost:    c.Concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		Protocols:              new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-		return proxyRefusal(answer.StatusCode)
-	}
-	if c.TLS != nil {
-		t.TLSClientConfig = c.TLS.Clone()
-	}
-	return &http.Client{
-		Transport:     t,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
 // Close closes the connections that are not in use. The client can be used again.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
@@ -189,126 +164,108 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 	return r.account.wait(ctx, order.ProjectID, now, turn)
 }
 
-// Show asks once for the order and does not try again. Its errors are an [*APIError], which says
+// Show asks once for the order and does not try again. Its errors are an [*answer.Error], which says
 // what they mean for the watch; but where ctx ended first the error wraps its cause.
 //
 // Before the account is held as unreachable, Show asks for the order that was answered last, too, whose
 // answer is thrown away. So it takes at most twice the timeout. It asks so whatever the rate, at most
 // once for five calls that fail, and once for each that is to show whether a hold is over.
 func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
-	if err := order.Validate(); err != nil {
-		return watcher.Answer{}, newError(watcher.Refused, err.Error())
-	}
-	r, ok := c.regions[region]
-	if !ok {
-		return watcher.Answer{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
+	r, err := c.regionOf(region, order)
+	if err != nil {
+		return watcher.Answer{}, err
 	}
 	asked := r.account.holds.begin(ctx, order)
-	answer, err := c.ask(ctx, region, r.endpoint, order)
+	got, err := c.ask(ctx, region, r.endpoint, order)
 	if ctx.Err() == nil {
 		asked.ended = c.config.Now()
 		r.account.heard(ctx, asked, err)
 	}
-	return answer, err
+	return got, err
+}
+
+// regionOf returns the region that is to be asked for the order, or an error where neither can be.
+func (c *Client) regionOf(name string, order watcher.Order) (*region, error) {
+	if err := order.Validate(); err != nil {
+		return nil, answer.NewError(watcher.Refused, err.Error())
+	}
+	r, ok := c.regions[name]
+	if !ok {
+		return nil, answer.NewError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", name))
+	}
+	return r, nil
 }
 
 // askAgain asks for the order in less time than Show, which it is a part of: together they take no more
 // than twice the configured one.
-func (c *Client) askAgain(ctx context.Context, region string, e endpoint, order watcher.Order) error {
+func (c *Client) askAgain(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) error {
 	timeout := c.config.Timeout - c.config.Timeout/10
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := c.ask(within, region, e, order)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
-		return newError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.host, timeout))
+		return answer.NewError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.Host, timeout))
 	}
 	return err
 }
 
 // ask makes the call; once more, within the same time, where the login was refused and there is another
 // proof of it.
-func (c *Client) ask(ctx context.Context, region string, e endpoint, order watcher.Order) (watcher.Answer, error) {
+func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (watcher.Answer, error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	req, err := c.request(ctx, callCtx, region, e, order)
 	if err != nil {
 		return watcher.Answer{}, err
 	}
-	answer, err := c.send(ctx, callCtx, e, req)
+	got, err := c.send(ctx, callCtx, e, req)
 	if c.renewed(req, region, order.ProjectID, err) {
 		if req, err = c.request(ctx, callCtx, region, e, order); err != nil {
 			return watcher.Answer{}, err
 		}
-		answer, err = c.send(ctx, callCtx, e, req)
+		got, err = c.send(ctx, callCtx, e, req)
 	}
-	return answer, c.advised(err)
+	return got, c.advised(err)
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
 func (c *Client) renewed(req *http.Request, region, projectID string, err error) bool {
-	login, renews := c.config.Credential.(renewer)
-	e, ok := errors.AsType[*APIError](err)
-	return renews && ok && e.status() == http.StatusUnauthorized && login.renew(req, region, projectID)
+	e, ok := errors.AsType[*answer.Error](err)
+	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
 }
 
 // advised lets the error of a login that the API refuses say what people can do about this login.
 func (c *Client) advised(err error) error {
-	login, advises := c.config.Credential.(adviser)
-	if e, ok := errors.AsType[*APIError](err); ok && advises && e.hold == watcher.HeldLogin {
-		advice := login.advice()
-		if !isAPICode(e.Code) { // a proxy may have answered so
-			advice += "; check the endpoint and the proxy, too"
-		}
-		e.advise(advice)
+	if e, ok := errors.AsType[*answer.Error](err); ok {
+		e.Advise(login.Advice(c.config.Credential))
 	}
 	return err
 }
 
 // send makes one call.
-func (c *Client) send(ctx, callCtx context.Context, e endpoint, req *http.Request) (watcher.Answer, error) {
-	secrets := append(secretsOf(req.Header, c.config.Credential), c.config.Secrets...)
+func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
+	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.host, err, secrets)
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.Host, err, hidden)
 	}
 	defer resp.Body.Close()
-	limit := int64(maxBody)
-	if resp.StatusCode != http.StatusOK {
-		limit = maxErrorBody
+	body, err := io.ReadAll(io.LimitReader(resp.Body, answer.Limit(resp.StatusCode)))
+	if err != nil && resp.StatusCode == http.StatusOK { // half an error is better than none
+		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.Host, err, hidden)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	hidden := c.hidden.of(secrets)
-	if resp.StatusCode != http.StatusOK { // half an error is better than none
-		return watcher.Answer{}, refusal(resp, body[:min(len(body), maxErrorBody)], nil, c.config.Now(), hidden)
-	}
-	if err != nil {
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.host, err, secrets)
-	}
-	if len(body) > maxBody {
-		return watcher.Answer{}, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", e.host, maxBody>>20), hidden)
-	}
-	answer, err := Decode(body)
-	if err != nil {
-		return watcher.Answer{}, refusal(resp, body, err, c.config.Now(), hidden)
-	}
-	for i := range answer.Items { // a server may echo what it was sent
-		it := &answer.Items[i]
-		for _, text := range []*string{&it.ResourceName, &it.Action, (*string)(&it.Status), &it.Message} {
-			*text = hidden.hide(*text)
-		}
-	}
-	return answer, nil
+	return answer.Read(resp, body, c.config.Now(), hidden)
 }
 
 // request returns the authorised request.
-func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint, order watcher.Order) (*http.Request, error) {
-	u, err := e.order(order)
+func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (*http.Request, error) {
+	u, err := e.Order(order)
 	if err != nil {
-		return nil, newError(watcher.Refused, err.Error())
+		return nil, answer.NewError(watcher.Refused, err.Error())
 	}
 	req, err := http.NewRequestWithContext(callCtx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, newError(watcher.Refused, "the order's URL cannot be asked")
+		return nil, answer.NewError(watcher.Refused, "the order's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
@@ -317,42 +274,20 @@ func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint
 			return nil, fmt.Errorf("log in: %w", context.Cause(ctx))
 		}
 		if callCtx.Err() != nil {
-			return nil, newError(watcher.MayPass, fmt.Sprintf("log in: no whole answer within %v", c.config.Timeout))
+			return nil, answer.NewError(watcher.MayPass, fmt.Sprintf("log in: no whole answer within %v", c.config.Timeout))
 		}
-		return nil, loginError(err)
+		return nil, answer.LoginError(err)
 	}
 	return req, nil
 }
 
 // networkError says that nothing, or not all, was answered.
-func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, secrets []string) error {
+func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, hidden *foreign.Secrets) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
 	}
 	if callCtx.Err() != nil {
-		return newError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
+		return answer.NewError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
-	e := newError(watcher.MayPass, clean(doing+": "+withoutURL(err).Error(), maxMessage, secrets))
-	e.cut = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	return e
-}
-
-// proxyRefusal says that a proxy makes no connection, where it answers so.
-func proxyRefusal(status int) error {
-	if status == http.StatusOK {
-		return nil
-	}
-	means := proxyFails
-	if status == http.StatusProxyAuthRequired {
-		means = proxyLogin
-	}
-	return fmt.Errorf("a proxy answered %d %s%s", status, http.StatusText(status), inBrackets(means.advice))
-}
-
-// withoutURL returns the cause in a *url.Error, which prints the whole URL.
-func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
-	}
-	return err
+	return answer.NetworkError(doing, err, hidden)
 }

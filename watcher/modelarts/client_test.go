@@ -20,7 +20,9 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
 const (
@@ -34,7 +36,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // config returns what a client of the server needs.
 func config(t *testing.T, server *httptest.Server) modelarts.Config {
 	t.Helper()
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +206,7 @@ func TestShowWithNobodyThere(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	_, err := newClient(t, config(t, server)).Show(t.Context(), region, order("order.x"))
-	if e, ok := errors.AsType[*modelarts.APIError](err); !ok || e.Status != 0 || !strings.Contains(e.Message, "connection refused") {
+	if e, ok := errors.AsType[*answer.Error](err); !ok || e.Status != 0 || !strings.Contains(e.Message, "connection refused") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -213,7 +215,7 @@ func TestShowWithNobodyThere(t *testing.T) {
 // process of its own asks.
 func TestProxyRefuses(t *testing.T) {
 	if os.Getenv("TEST_PROXY_REFUSES") != "" {
-		token, err := modelarts.NewToken(secret)
+		token, err := login.NewToken(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +277,7 @@ func TestShowReusesConnections(t *testing.T) {
 }
 
 func TestNewNamesTheWrongSetting(t *testing.T) {
-	token, err := modelarts.NewToken(secret)
+	token, err := login.NewToken(secret)
 	if err != nil {
 		t.Fatal(err)
 	}

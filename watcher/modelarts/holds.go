@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // manyFailures is how many calls in a row bring no answer before the account counts as unreachable.
@@ -41,6 +42,13 @@ type holds struct {
 	rests     int                       // in a row
 	restEnd   time.Time
 	rest      standing // while it lasts
+}
+
+// A call asks for an order.
+type call struct {
+	order        watcher.Order
+	began, ended time.Time
+	asked        *inquiry // what a witness showed that was asked before; nil: none was
 }
 
 // failing is what is known of the calls that failed in a row, since the account was last answered.
@@ -143,17 +151,17 @@ func (h *holds) resting(now time.Time) (standing, bool) {
 // heard takes note of how a call ended, and returns what that shows of the account. To the error it adds
 // for what the account is held because of it, if it is; for a lack of a permission also when others were
 // answered, and when to come back.
-func (h *holds) heard(ctx context.Context, c call, err error) bearing {
+func (h *holds) heard(ctx context.Context, c call, err error) answer.Bearing {
 	e := asAPIError(err)
-	b := bearingOf(e)
+	b := e.Bearing()
 	probed := h.probed(c)
 	others, many := h.note(c, b, e)
 	switch b {
-	case answers, refuses:
+	case answer.Answers, answer.Refuses:
 		h.take(ctx, c, e, others)
-	case fails:
+	case answer.Fails:
 		b = h.failed(ctx, c, e, many, slices.Contains(probed, h.account))
-	case neither:
+	case answer.Neither:
 		b = h.unclear(ctx, c, probed)
 	}
 	for _, key := range probed { // where nothing was found out
@@ -163,87 +171,87 @@ func (h *holds) heard(ctx context.Context, c call, err error) bearing {
 }
 
 // asAPIError returns the error as one of this package; nil for nil.
-func asAPIError(err error) *APIError {
-	e, ok := errors.AsType[*APIError](err)
+func asAPIError(err error) *answer.Error {
+	e, ok := errors.AsType[*answer.Error](err)
 	if err != nil && !ok {
-		return newError(watcher.MayPass, err.Error())
+		return answer.NewError(watcher.MayPass, err.Error())
 	}
 	return e
 }
 
 // note counts, and returns when the account was answered before, and whether many calls have failed
 // since. A call that began before that says nothing of what came after it.
-func (h *holds) note(c call, b bearing, e *APIError) (others time.Time, many bool) {
+func (h *holds) note(c call, b answer.Bearing, e *answer.Error) (others time.Time, many bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	others = h.answered
-	usable := b == answers && (e == nil || e.Class == watcher.NotFound)
+	usable := b == answer.Answers && (e == nil || e.Class == watcher.NotFound)
 	h.witnesses.heard(c.order, b, usable)
 	if usable {
 		h.shared.Answered(h.account, c.order)
 	}
 	switch {
-	case b == answers:
+	case b == answer.Answers:
 		h.answered, h.failing, h.rests, h.blamed = c.ended, failing{}, 0, nil
-	case b == refuses:
+	case b == answer.Refuses:
 		h.failing = failing{}
-	case b == fails && c.began.After(h.answered):
+	case b == answer.Fails && c.began.After(h.answered):
 		h.failing.add(c, e)
 	}
 	return others, h.failing.calls >= manyFailures
 }
 
-func (f *failing) add(c call, e *APIError) {
+func (f *failing) add(c call, e *answer.Error) {
 	if f.calls == 0 || c.ended.Before(f.since) {
 		f.since = c.ended
 	}
 	f.calls++
-	if e.Status == 0 && !e.cut {
+	if e.Status == 0 && !e.Cut {
 		f.unmet++
 	}
 }
 
 // take acts on a call that the API answered, or for which it refuses the account.
-func (h *holds) take(ctx context.Context, c call, e *APIError, others time.Time) {
-	if e == nil || e.hold == "" {
+func (h *holds) take(ctx context.Context, c call, e *answer.Error, others time.Time) {
+	if e == nil || e.Hold == "" {
 		for _, key := range h.keys(c.order.ProjectID) {
 			h.release(ctx, key, c)
 		}
 		return
 	}
-	switch e.hold {
+	switch e.Hold {
 	case watcher.HeldArrears: // the account was answered
 		h.release(ctx, h.account, c)
-		h.hold(ctx, e.hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 	case watcher.HeldPermission:
 		e.OthersAnswered = others
 		if c.ended.Sub(others) < h.timing.Recently {
 			return
 		}
-		h.hold(ctx, e.hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 		if hold, _ := h.shared.Hold(h.account); hold.Stands() { // others first: they may be answered
 			e.RetryAfter = max(e.RetryAfter, hold.Until.Sub(c.ended)+time.Second)
 		}
 	case watcher.HeldLogin:
-		h.blame(ctx, e.hold, c, e)
+		h.blame(ctx, h.cause(e.Hold, c, e))
 	default:
-		h.hold(ctx, e.hold, c, e)
+		h.hold(ctx, h.cause(e.Hold, c, e))
 	}
-	e.Held = e.hold
+	e.Held = e.Hold
 }
 
 // failed acts on a call that failed. The trouble may be the order's alone. So the account is held only
 // where many calls failed in a row, or this one was to show whether it still is; and then only where a
 // witness fails, too, or none is known.
-func (h *holds) failed(ctx context.Context, c call, e *APIError, many, probes bool) bearing {
+func (h *holds) failed(ctx context.Context, c call, e *answer.Error, many, probes bool) answer.Bearing {
 	kind := h.standing(c.ended)
 	switch {
 	case probes:
 	case kind == watcher.HeldUnreachable: // others have found the same
 		e.Held = kind
-		return fails
+		return answer.Fails
 	case kind != "", !many:
-		return fails
+		return answer.Fails
 	}
 	i := c.asked
 	if i == nil {
@@ -252,27 +260,27 @@ func (h *holds) failed(ctx context.Context, c call, e *APIError, many, probes bo
 	}
 	switch {
 	case i == nil && !probes && !h.longEnough(c.ended):
-		return fails
+		return answer.Fails
 	case i == nil:
-		i = &inquiry{fails, e}
-	case i.shows == refuses:
+		i = &inquiry{answer.Fails, e}
+	case i.shows == answer.Refuses:
 		e.Held = i.err.Held
-	case i.shows == neither && probes: // it stands
+	case i.shows == answer.Neither && probes: // it stands
 		e.Held = kind
 	}
-	if i.shows != fails {
+	if i.shows != answer.Fails {
 		return i.shows
 	}
-	h.blame(ctx, watcher.HeldUnreachable, c, i.err)
+	h.blame(ctx, h.cause(watcher.HeldUnreachable, c, i.err))
 	e.Held = watcher.HeldUnreachable
-	return fails
+	return answer.Fails
 }
 
 // unclear acts on a call whose answer says nothing of the account. Where it was to show whether holds
 // still stand, a witness does so.
-func (h *holds) unclear(ctx context.Context, c call, probed []string) bearing {
+func (h *holds) unclear(ctx context.Context, c call, probed []string) answer.Bearing {
 	if len(probed) == 0 {
-		return neither
+		return answer.Neither
 	}
 	project := ""
 	if !slices.Contains(probed, h.account) { // only one of the project can tell
@@ -283,7 +291,7 @@ func (h *holds) unclear(ctx context.Context, c call, probed []string) bearing {
 		i = h.ask(ctx, project)
 	}
 	if i == nil {
-		return neither
+		return answer.Neither
 	}
 	return i.shows
 }
@@ -311,120 +319,73 @@ func (h *holds) standing(now time.Time) watcher.HoldKind {
 	return ""
 }
 
-// blame holds the account, or lets this worker rest, where it did so before and the others ended it.
-func (h *holds) blame(ctx context.Context, kind watcher.HoldKind, c call, e *APIError) {
+// cause says for what, and for how long, the account is to be held after a call.
+func (h *holds) cause(kind watcher.HoldKind, c call, e *answer.Error) watcher.HoldCause {
+	cause := watcher.HoldCause{
+		Kind: kind, Region: h.region, Reason: e.Error(), Code: e.Code, Began: c.began, Ended: c.ended,
+		RetryAfter: e.RetryAfter, Schedule: h.timing.hold(kind), Seed: h.key(kind, c.order.ProjectID),
+	}
+	if kind == watcher.HeldArrears {
+		cause.ProjectID = c.order.ProjectID
+	}
+	if e.Locks {
+		cause.Least = h.timing.KeyHold
+	}
+	if order, known := h.witness(""); known {
+		cause.Witness = &order
+	}
+	return cause
+}
+
+// blame holds the account. Where this worker did so before, and another worker ended that hold, this worker
+// rests instead: the others are answered.
+func (h *holds) blame(ctx context.Context, cause watcher.HoldCause) {
 	hold, _ := h.shared.Hold(h.account)
 	h.mu.Lock()
-	alone := h.blamed[kind] && !hold.Stands()
+	alone := h.blamed[cause.Kind] && !hold.Stands()
 	if h.blamed == nil {
 		h.blamed = make(map[watcher.HoldKind]bool)
 	}
-	h.blamed[kind] = true
+	h.blamed[cause.Kind] = true
 	if alone {
-		wait := h.wait(kind, h.account, h.rests, e)
+		wait := cause.Wait(h.rests)
 		h.rests++
-		h.restEnd = c.ended.Add(wait)
-		h.rest = standing{why: kind.Saying() + ", but only for this worker: " + e.Error(), kind: kind, code: e.Code}
-		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", kind, "wait", wait, "err", e)
+		h.restEnd = cause.Ended.Add(wait)
+		h.rest = standing{why: cause.Kind.Saying() + ", but only for this worker: " + cause.Reason, kind: cause.Kind, code: cause.Code}
+		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", cause.Kind, "wait", wait, "err", cause.Reason)
 	}
 	h.mu.Unlock()
 	if !alone {
-		h.hold(ctx, kind, c, e)
+		h.hold(ctx, cause)
 	}
 }
 
-// hold stores that the account is held. Calls that were under way when the hold began, or when its
-// end was last looked for, say nothing new, unless the API names a longer time. What people were told
-// of stays of its kind until it is over.
-func (h *holds) hold(ctx context.Context, kind watcher.HoldKind, c call, e *APIError) {
-	key, begins := h.key(kind, c.order.ProjectID), false
-	stored, _ := h.revise(ctx, key, func(hold *watcher.Hold) bool {
+// hold stores that the account is held.
+func (h *holds) hold(ctx context.Context, cause watcher.HoldCause) {
+	key, begins := h.key(cause.Kind, cause.ProjectID), false
+	stored, _ := h.revise(ctx, key, func(hold watcher.Hold) (watcher.Hold, bool) {
 		begins = !hold.Stands()
-		old := !begins && (!c.began.After(hold.Since) || c.began.Before(hold.Asked))
-		least := max(e.RetryAfter, h.least(e))
-		if old && (e.RetryAfter == 0 || !c.ended.Add(least).After(hold.Until)) {
-			return false
-		}
-		if begins && len(hold.ToldTo) == 0 {
-			*hold = watcher.Hold{Since: c.ended}
-		}
-		if begins {
-			hold.Asked = time.Time{}
-		}
-		if len(hold.ToldTo) == 0 {
-			hold.Kind = kind
-		}
-		if kind == watcher.HeldArrears {
-			hold.ProjectID = c.order.ProjectID
-		}
-		if order, known := h.witness(""); known {
-			hold.Witness = &order
-		}
-		hold.Region, hold.Reason, hold.Code, hold.Over, hold.Probing = h.region, e.Error(), e.Code, time.Time{}, false
-		if old {
-			hold.Until = c.ended.Add(least)
-			return true
-		}
-		hold.Until = c.ended.Add(h.wait(kind, key, hold.Tries, e))
-		hold.Tries++
-		return true
+		return hold.Next(cause)
 	})
 	if hold, _ := h.shared.Hold(key); stored && begins {
-		h.logger.Warn("modelarts account is held", "kind", kind, "until", hold.Until, "err", e)
+		h.logger.Warn("modelarts account is held", "kind", cause.Kind, "until", hold.Until, "err", cause.Reason)
 	}
-}
-
-// wait returns how long a hold takes after so many tries: it grows from try to try. It is never shorter
-// than the API asks for, and otherwise not longer than the most of its kind.
-func (h *holds) wait(kind watcher.HoldKind, key string, tries int, e *APIError) time.Duration {
-	schedule := h.timing.hold(kind)
-	least := max(e.RetryAfter, h.least(e))
-	if e.RetryAfter > 0 {
-		return max(least, doubled(e.RetryAfter, tries, schedule.Max))
-	}
-	return max(least, min(schedule.Interval(key, tries), schedule.Max))
-}
-
-// doubled returns d doubled so many times, up to most.
-func doubled(d time.Duration, times int, most time.Duration) time.Duration {
-	for ; times > 0 && d < most; times-- {
-		d *= 2
-	}
-	return min(d, most)
-}
-
-// least returns how long the hold for an error takes at least.
-func (h *holds) least(e *APIError) time.Duration {
-	if e.locks {
-		return h.timing.KeyHold
-	}
-	return 0
 }
 
 // probed returns under which keys it was on this call to find out whether a hold still stands.
 func (h *holds) probed(c call) (keys []string) {
 	for _, key := range h.keys(c.order.ProjectID) {
-		if hold, _ := h.shared.Hold(key); probes(hold, c) {
+		if hold, _ := h.shared.Hold(key); hold.Probes(c.began) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-func probes(hold watcher.Hold, c call) bool {
-	return hold.Stands() && hold.Probing && !c.began.Before(hold.Asked)
-}
-
 // extend lets a hold stand longer whose probe has not shown whether it is over.
 func (h *holds) extend(ctx context.Context, key string, c call) {
-	h.revise(ctx, key, func(hold *watcher.Hold) bool {
-		if !probes(*hold, c) {
-			return false
-		}
-		schedule := h.timing.hold(hold.Kind)
-		hold.Until, hold.Probing = h.now().Add(min(schedule.Interval(key, hold.Tries), schedule.Max)), false
-		hold.Tries++
-		return true
+	h.revise(ctx, key, func(hold watcher.Hold) (watcher.Hold, bool) {
+		return hold.Unclear(c.began, h.now(), h.timing.hold(hold.Kind), key)
 	})
 }
 
@@ -432,13 +393,9 @@ func (h *holds) extend(ctx context.Context, key string, c call) {
 // cannot be stored the next answer tries again.
 func (h *holds) release(ctx context.Context, key string, c call) {
 	var ended watcher.Hold
-	stored, err := h.revise(ctx, key, func(hold *watcher.Hold) bool {
-		if !hold.Stands() || hold.Asked.IsZero() || c.began.Before(hold.Asked) {
-			return false
-		}
-		hold.Over, hold.Probing = c.ended, false
-		ended = *hold
-		return true
+	stored, err := h.revise(ctx, key, func(hold watcher.Hold) (next watcher.Hold, over bool) {
+		ended, over = hold.Answered(c.began, c.ended)
+		return ended, over
 	})
 	if stored && err == nil {
 		h.logger.Info("modelarts account is no longer held", "kind", ended.Kind, "since", ended.Since)
@@ -447,10 +404,11 @@ func (h *holds) release(ctx context.Context, key string, c call) {
 
 // revise stores the hold under the key as change makes it, once more where another worker was quicker;
 // not where change returns false. stored is true also where only this worker knows of it, with an error.
-func (h *holds) revise(ctx context.Context, key string, change func(*watcher.Hold) bool) (stored bool, err error) {
+func (h *holds) revise(ctx context.Context, key string, change func(watcher.Hold) (watcher.Hold, bool)) (stored bool, err error) {
 	for range 3 {
 		hold, revision := h.shared.Hold(key)
-		if !change(&hold) {
+		hold, changes := change(hold)
+		if !changes {
 			return false, nil
 		}
 		if err = h.shared.SetHold(ctx, key, hold, revision); !errors.Is(err, watcher.ErrConflict) {

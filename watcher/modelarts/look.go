@@ -2,7 +2,6 @@ package modelarts
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -23,17 +22,13 @@ type Look struct {
 // Look asks once for the order, as [Client.Show] does, and keeps nothing of how that went: it holds
 // no account. Whether the account may be asked is the caller's to know: see [Client.Wait].
 func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (Look, error) {
-	if err := order.Validate(); err != nil {
-		return Look{}, newError(watcher.Refused, err.Error())
+	r, err := c.regionOf(region, order)
+	if err != nil {
+		return Look{}, err
 	}
-	r, ok := c.regions[region]
-	if !ok {
-		return Look{}, newError(watcher.MayPass, fmt.Sprintf("region %.64q is not configured: add it to the regions", region))
-	}
-	look := Look{Host: r.endpoint.host}
+	look := Look{Host: r.endpoint.Host}
 	seen := *c
 	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
-	var err error
 	look.Answer, err = seen.ask(ctx, region, r.endpoint, order)
 	return look, err
 }
@@ -46,13 +41,13 @@ type dated struct {
 
 func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
-	answer, err := d.next.RoundTrip(r)
+	resp, err := d.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		took := time.Since(began)
 		d.look.Date, d.look.Middle, d.look.Took = date, began.Add(took/2), took
 	}
-	return answer, nil
+	return resp, nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -39,7 +39,7 @@ func TestLook(t *testing.T) {
 			client := newClient(t, config(t, serve(t, e)))
 			for range 10 { // as many as would lock a login, or count as an outage
 				look, err := client.Look(t.Context(), region, order("order.pool-1"))
-				refusal, _ := errors.AsType[*modelarts.APIError](err)
+				refusal, _ := errors.AsType[*answer.Error](err)
 				switch {
 				case test.class == "" && (err != nil || len(look.Answer.Items) != 1):
 					t.Fatalf("got %+v, %v", look, err)

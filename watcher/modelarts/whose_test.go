@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -252,12 +254,12 @@ func TestWitnessWithoutDoubt(t *testing.T) {
 
 // A hold begins when the witness has failed, however long that took.
 func TestHoldBeginsAfterItsWitness(t *testing.T) {
-	k := newSharedClock()
+	k := newClock()
 	cloud := one()
 	cloud.SetFaults(emulator.Fault{FromPoll: 2, Status: 503, Shape: emulator.HTML})
 	c := config(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "order.x") {
-			k.advance(20 * time.Second)
+			k.now = k.now.Add(20 * time.Second)
 		}
 		cloud.ServeHTTP(w, r)
 	})))
@@ -265,10 +267,10 @@ func TestHoldBeginsAfterItsWitness(t *testing.T) {
 	client := newClient(t, c)
 	client.Show(t.Context(), region, order("order.x"))
 	for range 5 {
-		k.advance(time.Second)
+		k.now = k.now.Add(time.Second)
 		client.Show(t.Context(), region, order("order.y"))
 	}
-	leave := client.Wait(t.Context(), region, order("order.y"), k.Now(), time.Time{})
+	leave := client.Wait(t.Context(), region, order("order.y"), k.now, time.Time{})
 	if leave.Held != watcher.HeldUnreachable || leave.After < 4*time.Second {
 		t.Errorf("%+v", leave)
 	}
@@ -288,7 +290,7 @@ func TestUnreachableFromTheStart(t *testing.T) {
 		f.cloud.SetFaults(tt.fault)
 		for n := 1; n <= 30; n++ {
 			_, err := client.Show(t.Context(), region, order("order.x"))
-			held := err.(*modelarts.APIError).PollError.Held
+			held := err.(*answer.Error).PollError.Held
 			want := watcher.HoldKind("")
 			if elapsed := time.Duration(n-1) * time.Second; n >= 5 && elapsed >= tt.after {
 				want = watcher.HeldUnreachable
@@ -317,7 +319,7 @@ func TestUnclearProbes(t *testing.T) {
 		watcher.HeldUnreachable: {Status: 503, Shape: emulator.HTML},
 	}
 	for kind, refusal := range refusals {
-		for _, unclear := range []emulator.Fault{undecodable, page200, empty200, page404, empty410, elsewhere} {
+		for _, unclear := range []emulator.Fault{undecodable, page200, empty200, page404, page400, empty410, elsewhere, {Body: `{}`}} {
 			for _, tt := range []struct {
 				name    string
 				witness emulator.Fault
@@ -342,7 +344,7 @@ func TestUnclearProbes(t *testing.T) {
 						t.Errorf("%v", err)
 					}
 					for key, hold := range f.bucket.holds {
-						if hold.Stands() == tt.over || hold.Probing || hold.Stands() && !hold.Until.After(f.clock.now) {
+						if hold.Stands() == tt.over || hold.Probing || hold.Stands() && !hold.Until.After(f.clock.now) || hold.Until.Sub(f.clock.now) > 3*time.Minute && kind == watcher.HeldThrottled {
 							t.Errorf("%s: %+v", key, hold)
 						}
 					}
@@ -377,11 +379,13 @@ func TestAnswersEndHolds(t *testing.T) {
 
 // Calls that were under way when the hold began are no tries: it does not grow for them.
 func TestCallsInFlightAreNoTries(t *testing.T) {
-	k := newSharedClock()
+	start := newClock().now
+	var ticks atomic.Int64
+	now := func() time.Time { return start.Add(time.Duration(ticks.Load()) * 10 * time.Millisecond) }
 	cloud, bucket := one(), newBucket(1)
 	c := config(t, serve(t, cloud))
 	c.Accounts = bucket
-	c.Now = func() time.Time { k.advance(10 * time.Millisecond); return k.Now() }
+	c.Now = func() time.Time { ticks.Add(1); return now() }
 	client := newClient(t, c)
 	cloud.SetFaults(emulator.Fault{Status: 429, Header: map[string]string{"Retry-After": "1"}, Delay: 50 * time.Millisecond})
 	var polls sync.WaitGroup
@@ -390,7 +394,7 @@ func TestCallsInFlightAreNoTries(t *testing.T) {
 	}
 	polls.Wait()
 	for key, hold := range bucket.holds {
-		if wait := hold.Until.Sub(k.Now()); hold.Tries != 1 || wait > time.Second {
+		if wait := hold.Until.Sub(now()); hold.Tries != 1 || wait > time.Second {
 			t.Errorf("%s, for %s: %+v", key, wait, hold)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
 // witnesses are the orders that were answered last: they show whether the API answers at all. The zero
@@ -20,16 +21,16 @@ type witness struct {
 const maxWitnesses = 8
 
 // heard notes how a call about the order ended.
-func (w *witnesses) heard(order watcher.Order, b bearing, usable bool) {
+func (w *witnesses) heard(order watcher.Order, b answer.Bearing, usable bool) {
 	at := slices.IndexFunc(*w, func(known witness) bool { return known.order == order })
 	switch {
-	case b == answers:
+	case b == answer.Answers:
 		if at >= 0 {
 			*w = slices.Delete(*w, at, at+1)
 		}
 		*w = slices.Insert(*w, 0, witness{order: order, usable: usable})
 		*w = (*w)[:min(len(*w), maxWitnesses)]
-	case at >= 0 && b != refuses:
+	case at >= 0 && b != answer.Refuses:
 		(*w)[at].doubt = true
 	}
 }
@@ -85,8 +86,8 @@ func (h *holds) witness(project string) (watcher.Order, bool) {
 
 // An inquiry is what a witness showed.
 type inquiry struct {
-	shows bearing
-	err   *APIError // nil where it was answered, or was not asked
+	shows answer.Bearing
+	err   *answer.Error // nil where it was answered, or was not asked
 }
 
 // begin returns a call about the order that begins now. Where it is to show whether the API can be
@@ -95,7 +96,7 @@ type inquiry struct {
 func (h *holds) begin(ctx context.Context, order watcher.Order) call {
 	c := call{order: order, began: h.now()}
 	hold, _ := h.shared.Hold(h.account)
-	if hold.Kind != watcher.HeldUnreachable || !probes(hold, c) {
+	if hold.Kind != watcher.HeldUnreachable || !hold.Probes(c.began) {
 		return c
 	}
 	if best, known := h.witness(""); !known || best == order {
@@ -103,7 +104,7 @@ func (h *holds) begin(ctx context.Context, order watcher.Order) call {
 	}
 	i := h.ask(ctx, "")
 	c.began = h.now()
-	if i != nil && (i.shows == fails || i.shows == neither) {
+	if i != nil && (i.shows == answer.Fails || i.shows == answer.Neither) {
 		c.asked = i
 	}
 	return c
@@ -117,27 +118,27 @@ func (h *holds) ask(ctx context.Context, project string) *inquiry {
 		return nil
 	}
 	if !h.asking.CompareAndSwap(false, true) {
-		return &inquiry{shows: neither}
+		return &inquiry{shows: answer.Neither}
 	}
 	defer h.asking.Store(false)
 	c := call{order: order, began: h.now()}
 	err := h.askAgain(ctx, order)
 	if ctx.Err() != nil { // this worker stops
-		return &inquiry{shows: neither}
+		return &inquiry{shows: answer.Neither}
 	}
 	c.ended = h.now()
 	i := &inquiry{err: asAPIError(err)}
-	i.shows = bearingOf(i.err)
+	i.shows = i.err.Bearing()
 	h.logger.Debug("asked once more for the order that was answered last", "project", order.ProjectID, "order", order.Name, "err", err)
 	others, _ := h.note(c, i.shows, i.err)
 	switch i.shows {
-	case answers, refuses:
+	case answer.Answers, answer.Refuses:
 		h.take(ctx, c, i.err, others)
 	default:
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.witnesses.doubt(order)
-		if i.shows == neither { // the API, or what stands before it, can be reached
+		if i.shows == answer.Neither { // the API, or what stands before it, can be reached
 			h.failing = failing{}
 		}
 	}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+)
+
+// The most that files hold, in bytes. A larger file is not the one that is meant.
+const (
+	maxSecretFile = 64 << 10 // a secret; tokens with a catalog in them have some 10 KiB
+	MaxCertFile   = 4 << 20  // certificates: what a system trusts has some 250 KiB
+)
+
+// ReadFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device
+// or a pipe, is refused: it might never end, or never begin. The error is a *[fs.PathError], and shows
+// nothing of what the file holds.
+func ReadFile(path string, most int64) ([]byte, error) {
+	file, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > most {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("has more than %s: it is not the file that is meant", output.Bytes(uint64(most)))}
+	}
+	return content, nil
+}
+
+// openFile opens a regular file. It does not wait for a pipe's other end.
+func openFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	stat, err := file.Stat()
+	if err == nil {
+		err = notRegular(path, stat.Mode())
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// notRegular says what stands where a file is wanted; nil where it is a file.
+func notRegular(path string, mode fs.FileMode) error {
+	what := "something else"
+	switch {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		what = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		what = "a pipe"
+	case mode&fs.ModeDevice != 0:
+		what = "a device"
+	}
+	return &fs.PathError{Op: "read", Path: path, Err: errors.New("is " + what + ", not a file")}
+}
+
+// CheckFile says why a file with certificates, keys or credentials cannot be read; empty where it can be.
+func CheckFile(path string) string {
+	if _, err := ReadFile(path, MaxCertFile); err != nil {
+		return cannotRead(path, err)
+	}
+	return ""
+}
+
+// cannotRead says why the file cannot be read. It shows an absolute path alone: anything else may
+// be the secret itself, put where its path belongs.
+func cannotRead(path string, err error) string {
+	reason := "cannot be read"
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = e.Err.Error()
+	}
+	if !filepath.IsAbs(path) {
+		return reason + ": give the path of a file"
+	}
+	return strconv.Quote(path) + ": " + reason + ": give the path of a file that this process may read"
+}

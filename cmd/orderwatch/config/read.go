@@ -1,0 +1,132 @@
+package config
+
+import (
+	"log/slog"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// A variable is one field of a [Config].
+type variable struct {
+	name  string // without [Prefix]
+	group string // the name of the Config's field that holds it
+	tag   reflect.StructTag
+	value reflect.Value
+}
+
+// variables returns the fields of c that have one, in their order.
+func variables(c *Config) []variable {
+	var all []variable
+	for group, fields := range reflect.ValueOf(c).Elem().Fields() {
+		if fields.Kind() != reflect.Struct {
+			continue
+		}
+		for field, value := range fields.Fields() {
+			if name, ok := field.Tag.Lookup("env"); ok {
+				all = append(all, variable{name, group.Name, field.Tag, value})
+			}
+		}
+	}
+	return all
+}
+
+// secret reports whether the variable can also be given as a file.
+func (v variable) secret() bool { return v.value.Type() == reflect.TypeFor[Secret]() }
+
+// names returns every name, without [Prefix], that c's fields are read from.
+func names(c *Config) []string {
+	var all []string
+	for _, v := range variables(c) {
+		all = append(all, v.name)
+		if v.secret() {
+			all = append(all, v.name+"_FILE")
+		}
+	}
+	return all
+}
+
+// read fills c from the environment. A field whose variable is bad gets its default, and a
+// bad secret counts as set, so that what would follow from it is not reported as well.
+func (p *Problems) read(c *Config) {
+	for _, v := range variables(c) {
+		if v.secret() {
+			v.value.Set(reflect.ValueOf(p.readSecret(v.name)))
+			continue
+		}
+		// Set but empty counts as unset; envconfig would try to convert it.
+		if os.Getenv(Prefix+v.name) == "" {
+			v.convert(nowhere)
+		} else if v.convert(strings.TrimSuffix(Prefix, "_")) != nil {
+			p.add(v.name, "must be "+kind(v.value))
+			v.convert(nowhere)
+		}
+	}
+}
+
+// nowhere is a prefix for envconfig under which no variable can be set, so that it takes the
+// default: a name cannot hold this sign.
+const nowhere = "="
+
+// convert lets envconfig read the variable under the prefix. envconfig stops at the first bad
+// variable of a struct, so it is given a struct for each; and the tag by which it lets a field
+// choose its name would read the name without the prefix too, so the field itself is named like
+// the variable. Its error shows the value: do not pass it on.
+func (v variable) convert(prefix string) error {
+	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: v.name,
+		Type: v.value.Type(),
+		Tag:  reflect.StructTag("default:" + strconv.Quote(v.tag.Get("default"))),
+	}}))
+	if err := envconfig.Process(prefix, spec.Interface()); err != nil {
+		return err
+	}
+	v.value.Set(spec.Elem().Field(0))
+	return nil
+}
+
+// kind says how a value of the field's type is written.
+func kind(value reflect.Value) string {
+	switch value.Interface().(type) {
+	case time.Duration:
+		return "a duration such as 90s or 1h30m"
+	case slog.Level:
+		return "debug, info, warn or error"
+	case int:
+		return "a whole number"
+	case float64:
+		return "a number"
+	case bool:
+		return "true or false"
+	}
+	return "a " + value.Type().String()
+}
+
+// unusable stands for a secret that could not be read: it is set, and passes every check.
+const unusable = "https://unusable.invalid/"
+
+// readSecret returns the secret that the variable or its file holds.
+func (p *Problems) readSecret(name string) Secret {
+	text, path := os.Getenv(Prefix+name), os.Getenv(Prefix+name+"_FILE")
+	if path == "" {
+		return NewSecret(text)
+	}
+	if text != "" {
+		p.add(name, "is set twice, here and as "+Prefix+name+"_FILE: keep one")
+		return NewSecret(unusable)
+	}
+	text, err := readSecretFile(path)
+	if err != nil {
+		p.add(name+"_FILE", cannotRead(path, err))
+		return NewSecret(unusable)
+	}
+	if text == "" {
+		p.add(name+"_FILE", "names an empty file: write the secret into it")
+		return NewSecret(unusable)
+	}
+	return Secret{&text, path}
+}

@@ -1,0 +1,236 @@
+// Package demo shows the product at work with nothing set up: a worker between stand-ins for ModelArts and Slack,
+// and a program that asks for nine orders and follows what becomes of them, as any program can.
+//
+// Read demo.go first, then fates.go (what is asked for, and what must come of it) and board.go (what is shown).
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/wire"
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// limit is how long the nine requests may take.
+const limit = 30 * time.Second
+
+// Run runs the product of this version and its surroundings, and shows what becomes of the scripted requests.
+// With keep it goes on after that until ctx is done. The error says what came out otherwise than scripted.
+func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, keep bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "orderwatch-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	natsServer, err := serve.StartNATS(log, dir, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer natsServer.WaitForShutdown()
+	defer natsServer.Shutdown()
+
+	fates := scriptedFates()
+	cloud, cloudAddr, err := serve.ListenHTTP("127.0.0.1:0", cloudOf(fates))
+	if err != nil {
+		return err
+	}
+	defer cloud.Close()
+	board := newScoreboard(show.NewScreen(out, 24), fates, output.TextColumns(out))
+	slack, slackAddr, err := serve.ListenHTTP("127.0.0.1:0", slackOf(board))
+	if err != nil {
+		return err
+	}
+	defer slack.Close()
+
+	settings := configured(cloudAddr.String(), slackAddr.String())
+	settings.Version, settings.NATS.URL = version, natsServer.ClientURL()
+	worker := make(chan error, 1)
+	go func() {
+		worker <- serve.Run(ctx, log, settings, timing())
+		cancel()
+	}()
+	err = watch(ctx, settings, board, fates, func() {
+		if keep {
+			printKeep(out, settings.NATS.URL)
+			<-ctx.Done()
+		}
+	})
+	interrupted := ctx.Err() != nil
+	cancel()
+	if workerErr := <-worker; workerErr != nil {
+		return workerErr
+	}
+	if interrupted && !keep && errors.Is(err, context.Canceled) {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
+// watch publishes the requests as any program does, and hands the events to the board until all is done, or the
+// limit is over. Where all came out as scripted it calls afterwards, and hands out events until that returns.
+func watch(ctx context.Context, settings config.Config, board *scoreboard, fates []fate, afterwards func()) error {
+	nc, err := nats.Connect(settings.NATS.URL)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	asking, err := client.New(nc, serve.Names(settings))
+	if err != nil {
+		return err
+	}
+	if err := awaitWorker(ctx, asking); err != nil {
+		return err
+	}
+	follow, stop := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	defer following.Wait()
+	defer stop()
+	following.Go(func() { board.failed(asking.Follow(follow, client.Filter{}, nil, nil, board.event)) })
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := publish(limited, nc, asking, board, fates); err != nil {
+		return err
+	}
+	select {
+	case <-board.done:
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if err := board.summary(); err != nil {
+		return err
+	}
+	afterwards()
+	return nil
+}
+
+// awaitWorker waits until the worker answers.
+func awaitWorker(ctx context.Context, client *client.Client) error {
+	for {
+		_, err := client.List(ctx, wire.ListQuery{Limit: 1})
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// publish publishes the requests of each fate. One that is no request the client would refuse, so NATS takes it.
+func publish(ctx context.Context, nc *nats.Conn, client *client.Client, board *scoreboard, fates []fate) error {
+	for _, f := range fates {
+		for _, r := range f.requests {
+			if _, err := client.Publish(ctx, r); err != nil {
+				return fmt.Errorf("publish a request: %w", err)
+			}
+			board.requested(f, r.RequestID)
+		}
+		if f.invalid != "" {
+			if err := nc.Publish(client.Subject("watch"), []byte(f.invalid)); err != nil {
+				return fmt.Errorf("publish a request: %w", err)
+			}
+			board.requested(f, f.invalidID)
+		}
+	}
+	return nil
+}
+
+// configured is the configuration of the demo's worker: the defaults, with time compressed.
+func configured(cloud, slack string) config.Config {
+	c := config.Default()
+	c.ModelArts.Regions = []string{region, busyRegion}
+	c.ModelArts.Endpoint = "http://" + cloud + "/{region}"
+	c.ModelArts.Token = config.NewSecret("demo-token")
+	c.ModelArts.NotFoundGrace = 4 * time.Second
+	c.Poll.Initial, c.Poll.Max = 500*time.Millisecond, 2*time.Second
+	c.Watch.Settle = time.Second
+	c.Slack.Token = config.NewSecret(slackToken)
+	c.Slack.Channel = channel
+	c.Slack.MentionOnFailure = "here"
+	c.Slack.Progress = true
+	c.Slack.APIURL = "http://" + slack + "/api/"
+	c.HTTP.Addr = "127.0.0.1:0"
+	return c
+}
+
+// timing is that of production, but for people who wait some seconds and not minutes.
+func timing() serve.Timing {
+	t := serve.DefaultTiming()
+	t.Slack.Quiet, t.Slack.Change = 5500*time.Millisecond, 1500*time.Millisecond
+	t.Slack.Post, t.Slack.Edit = 300*time.Millisecond, time.Second
+	return t
+}
+
+// What the demo's stand-ins know.
+const (
+	project    = "6f5da086876d4cd084d36f8bd3346036"
+	region     = "cn-north-4"
+	busyRegion = "cn-east-3"
+	slackToken = "xoxb-demo"
+	channel    = "C0ONCALL"
+)
+
+// cloudOf returns the ModelArts of both regions; the account of the second is throttled at first.
+func cloudOf(fates []fate) http.Handler {
+	calm := emulator.New(emulator.Options{AutoOrders: true})
+	busy := emulator.New(emulator.Options{AutoOrders: true})
+	busy.SetFaults(emulator.Fault{
+		Until: 5 * time.Second, Status: http.StatusTooManyRequests, Code: "APIG.0308",
+		Message: "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 minute",
+		Header:  map[string]string{"Retry-After": "3"},
+	})
+	for _, f := range fates {
+		if f.script == nil {
+			continue
+		}
+		calm.Add(project, f.order, *f.script)
+		busy.Add(project, f.order, *f.script)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/"+region+"/", http.StripPrefix("/"+region, calm))
+	mux.Handle("/"+busyRegion+"/", http.StripPrefix("/"+busyRegion, busy))
+	return mux
+}
+
+// slackOf returns a Slack that shows each message on the board.
+func slackOf(board *scoreboard) http.Handler {
+	slack := slackemulator.New(slackemulator.Options{OnPost: board.posted, OnEdit: board.edited})
+	slack.AddToken(slackToken, "chat:write", "channels:read", "channels:history", "files:write")
+	slack.AddChannel(channel, slackemulator.Open)
+	return slack
+}
+
+func printKeep(out io.Writer, url string) {
+	fmt.Fprintf(out, `
+The demo goes on: NATS is on %[1]s. Publish a request of your own:
+
+  nats --server %[1]s pub -J orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
+
+(without the nats tool: go run github.com/nats-io/natscli/nats@v0.5.1 --server …)
+
+The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
+order.late-1, order.empty-1, order.missing-1, or any other number. Ctrl-C ends the demo.
+`, url, project)
+}

@@ -1,0 +1,151 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+var profiles = flag.String("profiles", "", "the directory where benchmarks leave CPU profiles of worker and nats-server")
+
+// A rig is what is measured: a worker and a nats-server, each a process. The cloud is in this one.
+type benchRig struct {
+	worker *rig.Process
+	addr   string // where the worker's metrics are
+	nats   rig.NATS
+
+	workerProfiles, natsProfiles string // addresses
+}
+
+// startRig starts a rig for so many watches. Intervals are uniform over 0.5 to 1.5 of the mean.
+func startRig(b *testing.B, watches int, mean time.Duration, sync string) *benchRig {
+	b.Helper()
+	modelArts := httptest.NewServer(unending(watches, emulator.Options{CallsKept: 1}))
+	b.Cleanup(modelArts.Close)
+	r := &benchRig{addr: rig.FreeAddr(b), workerProfiles: rig.FreeAddr(b), natsProfiles: rig.FreeAddr(b)}
+	r.nats = rig.StartNATSWith(b, "", sync)
+	env := steadyEnv(r.nats.URL, modelArts.URL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s")
+	if *profiles != "" {
+		r.profileNATS(b)
+		env = append(env, "ORDERWATCH_PPROF_ADDR="+r.workerProfiles)
+	}
+	r.worker = rig.Start(b, rig.Build(b, rig.Worker), env, "serve")
+	rig.AwaitReady(b, r.addr)
+	return r
+}
+
+// steadyEnv is the environment of a worker that asks when it is due; intervals are uniform over 0.5
+// to 1.5 of the mean.
+func steadyEnv(natsURL, modelArtsURL, httpAddr string, mean time.Duration, more ...string) []string {
+	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append([]string{
+		"ORDERWATCH_MODELARTS_RATE=10000", "ORDERWATCH_TIMEOUT=48h",
+		"ORDERWATCH_POLL_INITIAL=" + mean.String(), "ORDERWATCH_POLL_MAX=" + mean.String(),
+		"ORDERWATCH_POLL_MULTIPLIER=1", "ORDERWATCH_POLL_JITTER=0.5",
+	}, more...)...)
+}
+
+// unending returns a cloud with so many orders to which nothing happens.
+func unending(orders int, o emulator.Options) *emulator.Emulator {
+	cloud := emulator.New(o)
+	never := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{
+		{ResourceName: "pool", Action: "createPool", EndAfter: emulator.Never},
+		{ResourceName: "node-1", EndAfter: emulator.Never},
+		{ResourceName: "node-2", EndAfter: emulator.Never},
+		{ResourceName: "node-3", EndAfter: emulator.Never},
+	}}
+	for i := range orders {
+		cloud.Add(rig.Project, orderName(i), never)
+	}
+	return cloud
+}
+
+// fill publishes a request for each of so many orders from the first on, and waits until all were
+// taken.
+func fill(t testing.TB, js jetstream.JetStream, first, orders int) {
+	t.Helper()
+	for i := first; i < first+orders; i++ {
+		body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, orderName(i), requestID(i))
+		if _, err := js.PublishAsync("orders.watch", []byte(body), jetstream.WithStallWait(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	rig.Eventually(t, 10*time.Minute, func() error {
+		s, err := js.Stream(t.Context(), "ORDER_REQUESTS")
+		if err != nil {
+			return err
+		}
+		if n := s.CachedInfo().State.Msgs; n > 0 {
+			return fmt.Errorf("%d requests wait", n)
+		}
+		return nil
+	})
+}
+
+// profileNATS starts the nats-server anew, so that it can be profiled.
+func (r *benchRig) profileNATS(b *testing.B) {
+	b.Helper()
+	_, port, err := net.SplitHostPort(r.natsProfiles)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.nats.Kill()
+	r.nats.Process = rig.Start(b, rig.Build(b, rig.NATSServer), nil, "-c", r.nats.Config, "-profile", port)
+	rig.Eventually(b, 30*time.Second, func() error {
+		if !r.nats.JS.Conn().IsConnected() {
+			return errors.New("not connected")
+		}
+		return nil
+	})
+}
+
+// profile profiles worker and server for as long, where that is asked for. What it returns is closed
+// when that is done.
+func (r *benchRig) profile(b *testing.B, span time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	var both sync.WaitGroup
+	if *profiles != "" {
+		for name, addr := range map[string]string{"worker.pprof": r.workerProfiles, "nats.pprof": r.natsProfiles} {
+			both.Go(func() {
+				if err := saveProfile(b.Context(), addr, span, filepath.Join(*profiles, name)); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+	}
+	go func() { both.Wait(); close(done) }()
+	return done
+}
+
+func saveProfile(ctx context.Context, addr string, span time.Duration, path string) error {
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", addr, span.Seconds())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	profile, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, profile, 0o600)
+}

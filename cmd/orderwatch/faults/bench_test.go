@@ -1,0 +1,63 @@
+package faults_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// BenchmarkWatches measures what watches cost while nothing happens to their orders: one worker
+// and one nats-server process, HTTP over loopback to the emulator in this process. Intervals are
+// uniform over 0.5 to 1.5 of the mean. Each run takes a few minutes:
+//
+//	go test -run '^$' -bench Watches -benchtime 1x -timeout 30m ./cmd/orderwatch
+//
+// With -profiles and the path of a directory at the end it leaves CPU profiles of worker and server
+// there. What is stored for a poll is the record, the next wake-up, and, by the server itself, the
+// due message.
+func BenchmarkWatches(b *testing.B) {
+	for _, load := range []struct {
+		watches int
+		mean    time.Duration
+		sync    string
+	}{
+		{10_000, 20 * time.Second, "2m"},
+		{100_000, 60 * time.Second, "2m"},
+		{10_000, 60 * time.Second, "always"},
+	} {
+		b.Run(fmt.Sprintf("%d/mean=%s/sync=%s", load.watches, load.mean, load.sync), func(b *testing.B) {
+			for range b.N {
+				benchmarkWatches(b, load.watches, load.mean, load.sync)
+			}
+		})
+	}
+}
+
+func benchmarkWatches(b *testing.B, watches int, mean time.Duration, sync string) {
+	r := startRig(b, watches, mean, sync)
+	begin := time.Now()
+	fill(b, r.nats.JS, 0, watches)
+	b.Logf("%d requests taken in %s", watches, time.Since(begin).Round(time.Second))
+	time.Sleep(mean) // the first polls came in a bunch; the time is a part of the measurement's definition
+
+	const span = time.Minute
+	profiled := r.profile(b, span)
+	before := r.sample(b)
+	time.Sleep(span)
+	after := r.sample(b)
+	<-profiled
+	polls := after.lag.count - before.lag.count
+	b.ReportMetric(0, "ns/op") // means nothing here
+	b.ReportMetric(polls/span.Seconds(), "polls/s")
+	b.ReportMetric(after.lag.quantile(before.lag, .5), "lag-p50-s")
+	b.ReportMetric(after.lag.quantile(before.lag, .99), "lag-p99-s")
+	b.ReportMetric((after.worker.cpu-before.worker.cpu).Seconds()*1e6/polls, "worker-µs/poll")
+	b.ReportMetric((after.server.cpu-before.server.cpu).Seconds()*1e6/polls, "nats-µs/poll")
+	b.ReportMetric(after.worker.peak, "worker-peak-MiB")
+	b.ReportMetric(after.worker.rss, "worker-MiB")
+	b.ReportMetric(after.server.rss, "nats-MiB")
+	messages, bytes := after.stored.since(before.stored)
+	b.ReportMetric(messages/polls, "stored-msgs/poll")
+	b.ReportMetric(bytes/polls, "stored-B/poll")
+	b.ReportMetric((after.server.written-before.server.written)/polls, "disk-B/poll")
+}

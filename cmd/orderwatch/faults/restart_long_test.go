@@ -1,0 +1,13 @@
+//go:build long
+
+package faults_test
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRestartLong kills the only worker under 10,000 watches. It takes three minutes.
+func TestRestartLong(t *testing.T) {
+	restartUnderLoad(t, restart{watches: 10_000, mean: 20 * time.Second, ackWait: time.Minute})
+}

@@ -1,0 +1,142 @@
+//go:build long
+
+package faults_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
+)
+
+// releaseBefore is the last commit of the release before this one.
+const releaseBefore = "897426160c2037686fb9af3f189b70039f33de91"
+
+// TestRollFromTheReleaseBefore rolls two workers under 500 open watches from the release before, built from the
+// repository's history.
+func TestRollFromTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	rollOpenWatches(t, buildReleaseBefore(t))
+}
+
+// buildReleaseBefore builds the worker of the release before, and fails where the history does not have it.
+func buildReleaseBefore(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	run := func(where, name string, args ...string) {
+		t.Helper()
+		command := exec.Command(name, args...)
+		command.Dir = where
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s %v: %v\n%sThe release before is built from commit %s: this test needs the repository's whole history (git fetch --unshallow).", name, args, err, out, releaseBefore)
+		}
+	}
+	archive, program := filepath.Join(dir, "sources.tar"), filepath.Join(dir, "orderwatch")
+	run("../../..", "git", "archive", "--output", archive, releaseBefore)
+	run(dir, "tar", "-xf", archive)
+	run(dir, "go", "build", "-buildvcs=false", "-o", program, "./cmd/orderwatch")
+	return program
+}
+
+// TestTheReleaseBeforeMeetsThisOne rolls the only worker back to the release before after it told of a broken record
+// and moved it aside. The release before drops that event with a log line, and tells nobody. It leaves alone what was
+// moved aside, and the order can be watched again.
+func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
+	t.Parallel()
+	before := buildReleaseBefore(t)
+	cloud := emulator.New(emulator.Options{})
+	for _, order := range []string{"order.broken", "order.good"} {
+		cloud.Add(rig.Project, order, running())
+	}
+	modelArts := httptest.NewServer(cloud)
+	t.Cleanup(modelArts.Close)
+	n := rig.StartNATS(t, "")
+	addr := rig.FreeAddr(t)
+	this := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
+	rig.AwaitReady(t, addr)
+	ask := func(id, order string) {
+		rig.Publish(t, n.JS, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, order, id))
+	}
+	ask("broken-1", "order.broken")
+	ask("good-1", "order.good")
+	bucket, err := n.JS.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changeRecord(t, bucket, "order.broken", "schema", 0)
+	var told, aside *jetstream.RawStreamMsg
+	rig.Eventually(t, 8*time.Minute, func() (err error) {
+		if told, err = lastMessage(t.Context(), n.JS, "ORDER_EVENTS", "orders.attention.record."+rig.Project+".order.broken"); err != nil {
+			return fmt.Errorf("event: %w", err)
+		}
+		if aside, err = lastMessage(t.Context(), n.JS, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.=broken."+rig.Project+".order.broken"); err != nil {
+			return fmt.Errorf("what is moved aside: %w", err)
+		}
+		return nil
+	})
+	this.Terminate(t)
+
+	old := rig.Start(t, before, rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
+	rig.AwaitReady(t, addr)
+	if _, err := n.JS.PublishMsg(t.Context(), &nats.Msg{Subject: told.Subject, Data: told.Data}); err != nil {
+		t.Fatal(err)
+	}
+	ask("broken-2", "order.broken")
+	ask("good-2", "order.good")
+	rig.Eventually(t, rig.Patience, func() error {
+		for id, order := range map[string]string{"broken-2": "order.broken", "good-2": "order.good"} {
+			if record := rig.ReadRecord(t, bucket, order); !bytes.Contains(record.Value(), []byte(id)) {
+				return fmt.Errorf("%s did not join", id)
+			}
+		}
+		return nil
+	})
+	// What is moved aside can be a record that the release before reads: its patrol takes it for overdue after a
+	// minute, and the wake-up that it publishes does no harm.
+	rig.Eventually(t, 4*time.Minute, func() error {
+		if !strings.Contains(old.Text(), "wake-up was overdue") {
+			return errors.New("the release before has not patrolled yet")
+		}
+		return nil
+	})
+	for _, order := range []string{"order.broken", "order.good"} {
+		cloud.Add(rig.Project, order, ended)
+	}
+	for _, c := range rig.AwaitCompletions(t, n.JS, 2) {
+		want := []string{"good-1", "good-2"}
+		if c.OrderName == "order.broken" {
+			want = []string{"broken-2"}
+		}
+		var ids []string
+		for _, r := range c.Requests {
+			ids = append(ids, r.ID)
+		}
+		if !slices.Equal(ids, want) {
+			t.Errorf("the completion of %s names %v; want %v", c.OrderName, ids, want)
+		}
+	}
+	rig.AwaitDrained(t, n.JS)
+	if m, err := lastMessage(t.Context(), n.JS, "KV_ORDER_WATCHES", aside.Subject); err != nil || m.Sequence != aside.Sequence || !bytes.Equal(m.Data, aside.Data) {
+		t.Errorf("what was moved aside has changed: %v", err)
+	}
+	for line := range strings.Lines(old.Text()) {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			t.Logf("the release before says: %s", line)
+		}
+	}
+	if !strings.Contains(old.Text(), "dropped what is no event of its subject") {
+		t.Error("the release before does not say that it dropped an event")
+	}
+}

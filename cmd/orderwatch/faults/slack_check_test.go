@@ -1,0 +1,147 @@
+package faults_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A slackVerdict is what stands in Slack when all is told. It is right if there are no violations.
+type slackVerdict struct {
+	violations []string
+	messages   int // top-level ones
+	replies    int
+	doubles    int // top-level ones beyond one for each watch and channel
+	possible   int // that workers said were perhaps doubled
+}
+
+func (v *slackVerdict) violate(format string, args ...any) {
+	v.violations = append(v.violations, fmt.Sprintf(format, args...))
+}
+
+// judge holds that for every watch and channel one top-level message stands with the final state, with
+// its whole thread. Where the bot may not read histories, a message may stand twice if a worker said so,
+// or died before it could.
+func (w *slackWorld) judge(completions []watcher.Completion) *slackVerdict {
+	v := &slackVerdict{possible: bytes.Count(w.outputs(), []byte("possible duplicate: "))}
+	for _, channel := range slackRoom {
+		messages := w.slack.Messages(channel)
+		claimed := make(map[string]bool) // by ts
+		for _, c := range completions {
+			if slices.Contains(channelsOf(c), channel) {
+				w.judgeWatch(v, c, channel, messages, claimed)
+			}
+		}
+		for _, m := range messages {
+			if m.ThreadTS == "" && !claimed[m.TS] {
+				v.violate("%s: %q tells of no watch", channel, m.Text)
+			}
+			w.judgeText(v, channel, m)
+		}
+	}
+	if most := v.possible + slackSlots*w.kills; !w.history && v.doubles > most {
+		v.violate("%d messages are doubled; workers said %d, and were killed %d times", v.doubles, v.possible, w.kills)
+	}
+	w.judgePace(v)
+	if bytes.Contains(w.outputs(), []byte(slackToken)) || bytes.Contains(w.outputs(), []byte(modelArtsToken)) {
+		v.violate("a worker's output shows a secret")
+	}
+	return v
+}
+
+// judgePace holds that Slack was never asked too often, over all workers.
+func (w *slackWorld) judgePace(v *slackVerdict) {
+	if n := w.slack.OverRate(); n > 0 {
+		v.violate("%d posts over the channels' rate", n)
+	}
+	if n := w.slack.PenaltyCalls(); n > 0 {
+		v.violate("%d calls while Slack had said to wait", n)
+	}
+}
+
+// slackSlots is how many events a worker has in hand at a time.
+const slackSlots = 4
+
+// judgeWatch claims the messages that tell of the watch.
+func (w *slackWorld) judgeWatch(v *slackVerdict, c watcher.Completion, channel string, messages []slackemulator.Message, claimed map[string]bool) {
+	want := w.summary(c)
+	var roots []slackemulator.Message
+	for _, m := range messages {
+		if m.ThreadTS == "" && tellsOf(m) == "watch."+c.WatchID+"."+channel {
+			roots = append(roots, m)
+			claimed[m.TS] = true
+		}
+	}
+	v.messages += len(roots)
+	final := func(m slackemulator.Message) bool { return strings.HasSuffix(m.Text, want.Text) }
+	if !slices.ContainsFunc(roots, final) {
+		v.violate("%s: nobody was told how watch %s ended: %q; %d messages tell of it", channel, c.WatchID, want.Text, len(roots))
+		return
+	}
+	v.doubles += len(roots) - 1
+	if len(roots) > 1 && w.history {
+		v.violate("%s: watch %s is told %d times: %q", channel, c.WatchID, len(roots), want.Text)
+	}
+	var texts []string
+	for _, r := range want.Replies {
+		texts = append(texts, r.Text)
+	}
+	if want.File != nil {
+		texts = append(texts, want.File.Text)
+	}
+	for _, text := range texts {
+		n := 0
+		for _, m := range messages {
+			if m.ThreadTS != "" && m.Text == text && slices.ContainsFunc(roots, func(root slackemulator.Message) bool { return root.TS == m.ThreadTS }) {
+				n++
+			}
+		}
+		v.replies += n
+		if n == 0 || n > 1 && w.history {
+			v.violate("%s: the reply %q to watch %s stands %d times", channel, text, c.WatchID, n)
+		}
+	}
+}
+
+// tellsOf returns the key of what the message tells of, which its metadata name.
+func tellsOf(m slackemulator.Message) string {
+	var metadata struct {
+		Payload struct{ Message string } `json:"event_payload"`
+	}
+	if json.Unmarshal(m.Metadata, &metadata) != nil {
+		return ""
+	}
+	return metadata.Payload.Message
+}
+
+// judgeText holds that a message wakes nobody but those who are configured, and shows no secret.
+func (w *slackWorld) judgeText(v *slackVerdict, channel string, m slackemulator.Message) {
+	for _, who := range slackemulator.Mentions(m) {
+		if who != "here" || !strings.Contains(m.Text, "failed") && !strings.Contains(m.Text, "Stopped watching") && !strings.Contains(m.Text, "not found") && !strings.Contains(m.Text, "refuse") {
+			v.violate("%s: %q mentions %s", channel, m.Text, who)
+		}
+	}
+	all := m.Text + string(m.Blocks) + string(m.Metadata)
+	for _, f := range m.Files {
+		all += string(f.Content)
+	}
+	if strings.Contains(all, slackToken) || strings.Contains(all, modelArtsToken) {
+		v.violate("%s: %q shows a secret", channel, m.Text)
+	}
+}
+
+// channelsOf returns where people are told of a watch.
+func channelsOf(c watcher.Completion) (channels []string) {
+	for _, r := range c.Requests {
+		if channel := cmp.Or(r.SlackChannel, slackRoom[0]); !slices.Contains(channels, channel) {
+			channels = append(channels, channel)
+		}
+	}
+	return channels
+}

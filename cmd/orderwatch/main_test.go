@@ -1,0 +1,9 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+)
+
+func TestMain(m *testing.M) { rig.Main(m, 8) }

@@ -1,0 +1,45 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Failure says what went wrong with an order, as long as people read it.
+func Failure(c watcher.Completion) string {
+	const most, mostNames = 10, 3
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s: %s: %s", c.Order(), c.Outcome, output.Clean(c.Reason))
+	if c.Error != nil {
+		fmt.Fprintf(&b, "\n  %s: %s", output.Clean(c.Error.Code), output.Clean(c.Error.Message))
+	}
+	if c.Outcome == watcher.OrderNotFound && c.Counts.Total > 0 {
+		b.WriteString("\n  " + goneAdvice)
+	}
+	if c.Outcome == watcher.TimedOut {
+		b.WriteString("\n  The order may go on and cost money: look at it, or watch it again with a longer --timeout.")
+	}
+	for i, f := range c.Failures {
+		if i == most {
+			fmt.Fprintf(&b, "\n  and %d more causes: orderwatch get %s", len(c.Failures)-i, c.Order())
+			break
+		}
+		names := f.ResourceNames[:min(mostNames, len(f.ResourceNames))]
+		message := f.Message
+		if message == "" {
+			message = "no reason given"
+		}
+		fmt.Fprintf(&b, "\n  %d × %s: %s", f.Count, output.Clean(f.Action), output.Clean(message))
+		if len(names) > 0 {
+			fmt.Fprintf(&b, " (%s", output.Clean(strings.Join(names, ", ")))
+			if more := f.Count - len(names); more > 0 {
+				fmt.Fprintf(&b, " and %d more", more)
+			}
+			b.WriteByte(')')
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,224 @@
+// Package show draws what people see of watches: a page of one, a table of many, and, while they wait, a screen
+// with a bar for each order. It reads values and returns texts; only a [Screen] writes.
+//
+// Read page.go first, with clock.go, error.go, items.go and timeline.go, which are parts of the page; then
+// table.go, screen.go and failure.go.
+package show
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// A Page is what a watch, or another thing with properties, is drawn on.
+type Page struct {
+	Now   time.Time // its zone is the one that times are shown in
+	Width int       // in columns
+	Paint output.Paint
+	All   bool // nothing is summed up
+}
+
+// nameWidth is how many columns the names of a watch's properties take.
+const nameWidth = 12
+
+// Watch returns all that is known of a watch, as lines.
+func (p Page) Watch(w watcher.Snapshot) string {
+	order := w.Order()
+	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
+	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
+		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
+		p.Property("deadline", nil, p.deadline(w)...) +
+		p.Property("ended", nil, p.ended(w)...) +
+		p.Property("cancel", p.Paint.Yellow, p.wish(w)...) +
+		p.Property("polls", nil, p.polls(w)...) +
+		p.Property("overdue", p.Paint.Red, p.overdue(w)...) +
+		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
+		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)...) +
+		p.Property("watch", nil, output.Clean(w.WatchID)) +
+		p.items(w) + p.failures(w)
+}
+
+// Property returns a line for each text, beside the name of what they say; nothing where there is no text.
+// A nil colour is none.
+func (p Page) Property(name string, colour func(string) string, texts ...string) string {
+	var b strings.Builder
+	for _, text := range texts {
+		for _, line := range output.Paragraph(text, p.Width-nameWidth, p.most(6)) {
+			if colour != nil {
+				line = colour(line)
+			}
+			b.WriteString(p.Paint.Faint(output.Pad(name, nameWidth)) + line + "\n")
+			name = ""
+		}
+	}
+	return b.String()
+}
+
+// most returns how many lines of a text are shown.
+func (p Page) most(lines int) int {
+	if p.All {
+		return 1 << 20
+	}
+	return lines
+}
+
+// state says how far the watch is, and what that means for the order.
+func (p Page) state(w watcher.Snapshot) string {
+	word := p.Paint.Bold("watching")
+	long := len("watching")
+	if w.State == watcher.Ended {
+		word, long = Outcome(p.Paint, w.Outcome, p.Paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
+	}
+	lines := output.Paragraph(reason(w), p.Width-long-2, p.most(6))
+	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
+	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.Width, p.most(6)) {
+		text += "\n" + line
+	}
+	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
+		order := w.Order()
+		text += "\nTo watch it again:\n  orderwatch watch " + output.Clean(order.String())
+	}
+	return text
+}
+
+// mayGoOn reports whether the order may not have ended, or be another than was meant.
+func mayGoOn(o watcher.Outcome) bool { return advice(o, watcher.Counts{}) != "" }
+
+// reason says how far the order is, or why the watch ended.
+func reason(w watcher.Snapshot) string {
+	switch {
+	case w.State == watcher.Ended || w.Counts.Total > 0:
+		return output.Clean(w.Reason)
+	case w.Polls == 0 && w.LastError == nil:
+		return "ModelArts has not been asked yet"
+	}
+	return "no item seen so far"
+}
+
+// advice says what the end of the watch means for the order, and what to do, where that is not
+// plain. An order of which items were seen had the right name.
+func advice(o watcher.Outcome, c watcher.Counts) string {
+	switch o {
+	case watcher.TimedOut, watcher.Cancelled:
+		return "Only the watching has stopped: the order itself may still be running, and cost money."
+	case watcher.OrderNotFound:
+		if c.Total > 0 {
+			return goneAdvice
+		}
+		return "Check the order's name, project and region. The name is the one in the answer that created the order, not the billing order id (CS…)."
+	case watcher.OrderRefused:
+		return "Check the order's name and project, and what the account may do there."
+	}
+	return ""
+}
+
+// goneAdvice is for an order that ModelArts knew and knows no longer.
+const goneAdvice = "The order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money."
+
+// maxAskers is how many requests are shown one by one.
+const maxAskers = 3
+
+// asked says who asked: a line for each request, and how many there are beyond those shown.
+func (p Page) asked(requests []watcher.Request) (lines []string) {
+	shown := len(requests)
+	if !p.All {
+		shown = min(shown, maxAskers)
+	}
+	for _, r := range requests[:shown] {
+		parts := []string{cmp.Or(output.Clean(r.RequestedBy), "somebody") + " (" + output.Clean(r.ID) + ")"}
+		if r.Link != "" {
+			parts = append(parts, output.Clean(r.Link))
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+			parts = append(parts, output.Clean(name+"="+r.Labels[name]))
+		}
+		lines = append(lines, strings.Join(parts, " · "))
+	}
+	if more := requests[shown:]; len(more) > 0 {
+		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
+	}
+	return lines
+}
+
+// askers names those who made the requests, most active first.
+func askers(requests []watcher.Request) string {
+	count := make(map[string]int)
+	for _, r := range requests {
+		count[cmp.Or(output.Clean(r.RequestedBy), "somebody")]++
+	}
+	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (p Page) wish(w watcher.Snapshot) []string {
+	if w.Wish == nil || w.Outcome == watcher.Cancelled {
+		return nil // the reason says it
+	}
+	text := "wanted by " + output.Clean(w.Wish.By)
+	if w.Wish.Reason != "" {
+		text += " (" + output.Clean(w.Wish.Reason) + ")"
+	}
+	text += " at " + p.Ago(w.Wish.At, "")
+	if w.State == watcher.Ended {
+		return []string{text + ": it came too late"}
+	}
+	return []string{text + ": the watch ends at its next step"}
+}
+
+func (p Page) deadline(w watcher.Snapshot) []string {
+	if w.State == watcher.Ended {
+		return nil
+	}
+	return []string{p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)}
+}
+
+func (p Page) ended(w watcher.Snapshot) []string {
+	if w.State != watcher.Ended {
+		return nil
+	}
+	return []string{p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+}
+
+// overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
+// as long as ModelArts does.
+const overdueAfter = 30 * time.Second
+
+func (p Page) polls(w watcher.Snapshot) []string {
+	text := "none yet"
+	if w.Polls > 0 {
+		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt, ""))
+	}
+	if w.State == watcher.Ended {
+		return []string{text}
+	}
+	switch late := p.Now.Sub(w.NextPollAt); {
+	case w.NextPollAt.IsZero(), late > overdueAfter:
+	case late >= 0:
+		text += "; the next is due now"
+	default:
+		text += "; the next in " + words.Brief(-late)
+	}
+	return []string{text}
+}
+
+func (p Page) overdue(w watcher.Snapshot) []string {
+	late := p.Now.Sub(w.NextPollAt)
+	if w.NextPollAt.IsZero() || late <= overdueAfter {
+		return nil
+	}
+	return []string{"the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+}

@@ -1,0 +1,272 @@
+package show
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// A Table is what a list of watches is drawn on.
+type Table struct {
+	Now   time.Time // its zone is the one that times are shown in
+	Width int       // in columns; 0: nothing is cut
+	Paint output.Paint
+}
+
+// A column is what a list shows of each watch.
+type column struct {
+	title  string
+	text   func(watcher.Snapshot) string
+	colour func(watcher.Snapshot, string) string // nil: none
+	width  int
+}
+
+// leastNote is how many columns a note takes at the least; where there are fewer, it stands below.
+const leastNote = 24
+
+// Watches returns the table: a line for each watch, and perhaps a note below it where there is no
+// room beside it.
+func (s Table) Watches(watches []watcher.Snapshot) string {
+	if len(watches) == 0 {
+		return "No watch is known that fits. orderwatch watch PROJECT/ORDER begins one.\n"
+	}
+	columns := s.columns(watches)
+	widest := 0
+	for _, w := range watches {
+		widest = max(widest, output.Width(s.note(w)))
+	}
+	beside := widest
+	if s.Width > 0 {
+		beside = min(widest, s.Width-taken(columns)-gap)
+	}
+	below := beside < min(widest, leastNote)
+	var b strings.Builder
+	if project := s.shared(watches); project != "" {
+		b.WriteString(s.Paint.Faint("project "+output.Clean(project)) + "\n")
+	}
+	title := "NOTE"
+	if below || widest == 0 {
+		title = ""
+	}
+	b.WriteString(s.Paint.Faint(tableHead(columns, title)) + "\n")
+	for _, w := range watches {
+		text := tableLine(columns, w)
+		switch note := s.note(w); {
+		case note == "":
+			text = strings.TrimRight(text, " ")
+		case below:
+			text = strings.TrimRight(text, " ") + "\n" + s.Paint.Yellow("  "+output.Shorten(note, s.Width-2))
+		default:
+			text += strings.Repeat(" ", gap) + s.Paint.Yellow(output.Shorten(note, beside))
+		}
+		b.WriteString(text + "\n")
+	}
+	return b.String()
+}
+
+// columns returns the columns as wide as they must be. Where there is no room for all, the id of
+// the project is cut, then two columns are left out, and then the order's name is cut.
+func (s Table) columns(watches []watcher.Snapshot) []column {
+	all := []column{
+		{title: "ORDER", text: fullName},
+		{title: "STATE", text: State, colour: s.stateColour},
+		{title: "ITEMS", text: itemsEnded},
+		{title: "FAILED", text: itemsFailed, colour: s.red},
+		{title: "AGE", text: s.age},
+		{title: "ENDS", text: s.ends},
+		{title: "NEXT", text: s.next, colour: s.lateColour},
+	}
+	if s.shared(watches) != "" {
+		all[0].text = orderName
+	}
+	for i := range all {
+		all[i].fit(watches)
+	}
+	room := func() bool { return s.Width == 0 || taken(all) <= s.Width }
+	if !room() && s.shared(watches) == "" {
+		all[0].text = shortName
+		all[0].fit(watches)
+	}
+	for _, title := range []string{"AGE", "NEXT"} {
+		if !room() {
+			all = slices.DeleteFunc(all, func(c column) bool { return c.title == title })
+		}
+	}
+	if !room() {
+		all[0].width = max(all[0].width-taken(all)+s.Width, leastOrder)
+	}
+	return all
+}
+
+// leastOrder is how many columns an order's name takes at the least, also where that is too many.
+const leastOrder = 20
+
+// fit makes the column as wide as its widest text.
+func (c *column) fit(watches []watcher.Snapshot) {
+	c.width = output.Width(c.title)
+	for _, w := range watches {
+		c.width = max(c.width, output.Width(c.text(w)))
+	}
+}
+
+// taken returns how many columns of the terminal the table's take.
+func taken(columns []column) int {
+	n := -gap
+	for _, c := range columns {
+		n += c.width + gap
+	}
+	return n
+}
+
+// tableHead returns the titles, with that of the notes.
+func tableHead(columns []column, note string) string {
+	titles := make([]string, 0, len(columns)+1)
+	for _, c := range columns {
+		titles = append(titles, output.Pad(c.title, c.width))
+	}
+	return strings.TrimRight(strings.Join(append(titles, note), strings.Repeat(" ", gap)), " ")
+}
+
+// tableLine returns what the columns show of the watch.
+func tableLine(columns []column, w watcher.Snapshot) string {
+	var texts []string
+	for _, c := range columns {
+		text := output.Middle(c.text(w), c.width)
+		blanks := strings.Repeat(" ", max(c.width-output.Width(text), 0))
+		if c.colour != nil {
+			text = c.colour(w, text)
+		}
+		texts = append(texts, text+blanks)
+	}
+	return strings.Join(texts, strings.Repeat(" ", gap))
+}
+
+// shared returns the project of all watches, where it is one and stands above them: where nothing is
+// cut, each order is PROJECT/ORDER, fit to be handed to other commands.
+func (s Table) shared(watches []watcher.Snapshot) string {
+	if s.Width == 0 {
+		return ""
+	}
+	for _, w := range watches {
+		if w.ProjectID != watches[0].ProjectID {
+			return ""
+		}
+	}
+	return watches[0].ProjectID
+}
+
+func fullName(w watcher.Snapshot) string { return output.Clean(w.ProjectID + "/" + w.OrderName) }
+
+func orderName(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
+
+// shortName returns the order with the beginning of its project.
+func shortName(w watcher.Snapshot) string {
+	return output.Shorten(output.Clean(w.ProjectID), 9) + "/" + output.Clean(w.OrderName)
+}
+
+// State returns the outcome of a watch that has ended, its state otherwise.
+func State(w watcher.Snapshot) string {
+	switch {
+	case w.State == watcher.Ended:
+		return output.Clean(string(w.Outcome))
+	case w.Wish != nil:
+		return "cancelling"
+	}
+	return output.Clean(string(w.State))
+}
+
+func (s Table) stateColour(w watcher.Snapshot, text string) string {
+	switch w.State {
+	case watcher.Ended:
+		return Outcome(s.Paint, w.Outcome, text)
+	case Broken:
+		return s.Paint.Red(text)
+	}
+	return text
+}
+
+func (s Table) red(_ watcher.Snapshot, text string) string { return s.Paint.Red(text) }
+
+func (s Table) lateColour(w watcher.Snapshot, text string) string {
+	if s.Now.Sub(w.NextPollAt) > overdueAfter {
+		return s.Paint.Red(text)
+	}
+	return text
+}
+
+// itemsEnded returns "3/4".
+func itemsEnded(w watcher.Snapshot) string {
+	return fmt.Sprintf("%d/%d", w.Counts.Succeeded+w.Counts.Failed, max(w.Counts.Total, w.ExpectedItems))
+}
+
+func itemsFailed(w watcher.Snapshot) string {
+	if w.Counts.Failed == 0 {
+		return ""
+	}
+	return fmt.Sprint(w.Counts.Failed)
+}
+
+func (s Table) age(w watcher.Snapshot) string { return briefly(s.Now.Sub(w.AcceptedAt)) }
+
+// ends says when the watch ends at the latest, or how long ago it ended.
+func (s Table) ends(w watcher.Snapshot) string {
+	switch w.State {
+	case watcher.Ended:
+		return briefly(s.Now.Sub(w.CompletedAt)) + " ago"
+	case Broken:
+		return ""
+	}
+	return "in " + words.Brief(max(w.Deadline.Sub(s.Now), 0))
+}
+
+// next says when the next poll is.
+func (s Table) next(w watcher.Snapshot) string {
+	left := w.NextPollAt.Sub(s.Now)
+	switch {
+	case w.State == watcher.Ended || w.NextPollAt.IsZero():
+		return ""
+	case left >= time.Second:
+		return words.Brief(left)
+	case left > -overdueAfter:
+		return "now"
+	}
+	return "late"
+}
+
+// briefly returns a duration as [output.Duration] writes it, but its largest unit alone, which keeps the
+// table narrow; 0s where it is negative.
+func briefly(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d >= 2*day:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// note says what is wrong: why the last poll did not work, or why the watch ended without its order.
+func (s Table) note(w watcher.Snapshot) string {
+	switch {
+	case w.State == Broken, w.State == watcher.Ended && mayGoOn(w.Outcome):
+		return output.Clean(w.Reason)
+	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.Now):
+		return "gives up in " + words.Brief(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
+	case w.State != watcher.Ended && w.LastError != nil:
+		return snapshotError(w)
+	case w.State != watcher.Ended && w.Counts.Missing > 0:
+		return words.Count(w.Counts.Missing, "item") + " no longer listed"
+	}
+	return ""
+}
+
+// Broken is the state that is shown of a watch whose record cannot be read.
+const Broken = watcher.State("broken")

@@ -1,0 +1,71 @@
+package show
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// listed returns the watches of TestPage as a list has them, each of an order of its own.
+func listed() []watcher.Snapshot {
+	shown := shownWatches()
+	var watches []watcher.Snapshot
+	for i, name := range []string{"fresh", "processing", "held", "missing", "overdue", "cancelling", "failed", "cancelled", "many"} {
+		w := shown[name].Brief()
+		w.OrderName = fmt.Sprintf("order.pool-%d%d%dd5-w4l2n", i, i*7%10, i*3%10)
+		watches = append(watches, w)
+	}
+	timedOut := ended(shownWatch(fourItems()...), watcher.TimedOut, "after 2h: 2 of 4 items ended, 2 still processing", 45)
+	timedOut.AcceptedAt = minutes(165)
+	succeeded := ended(shownWatch(fourItems()[0]), watcher.Succeeded, "1 of 1 item succeeded", 60*50)
+	succeeded.AcceptedAt = night.Add(-51 * time.Hour)
+	return append(watches, timedOut.Brief(), succeeded.Brief())
+}
+
+func TestTable(t *testing.T) {
+	one := listed()
+	several := slices.Clone(one)
+	several[1].ProjectID, several[4].ProjectID = "my-project", "p"
+	long := slices.Clone(one[:3])
+	long[1].OrderName = strings.Repeat("order.very-long-", 8)
+	hostile := []watcher.Snapshot{hostileWatch().Brief(), hostileWatch().Brief()}
+	hostile[1].OrderName, hostile[1].ProjectID = "\x1b[2J订单\u202e", strings.Repeat("\x07订", 40)
+	hostile[0].Outcome, hostile[0].State = "\x1b]0;x\x07", watcher.Ended
+
+	unlisted := []watcher.Snapshot{unlistedWatch().Brief(), goneWatch().Brief(), ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5).Brief()}
+	for i := range unlisted {
+		unlisted[i].OrderName += fmt.Sprint("-", i)
+	}
+
+	for name, watches := range map[string][]watcher.Snapshot{
+		"unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
+	} {
+		for _, columns := range []int{80, 120} {
+			text := Table{Now: night, Width: columns}.Watches(watches)
+			cmdtest.Golden(t, filepath.Join("testdata", "list", fmt.Sprintf("%s-%d.txt", name, columns)), text)
+			fits(t, name, text, columns)
+		}
+	}
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "several-projects-uncut.txt"), Table{Now: night}.Watches(several))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-uncut.txt"), Table{Now: night}.Watches(one))
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "one-project-colours-80.txt"), Table{Now: night, Width: 80, Paint: true}.Watches(one))
+}
+
+// TestPagesOfAnyWidth draws every page at narrow and wide terminals: nothing panics, and from 66
+// columns on each line fits.
+func TestPagesOfAnyWidth(t *testing.T) {
+	for name, w := range shownWatches() {
+		for _, columns := range []int{1, 2, 10, 20, 40, 66, 67, 79, 81, 100, 119, 200, 1000} {
+			text := Page{Now: night, Width: columns}.Watch(w) + Table{Now: night, Width: columns}.Watches([]watcher.Snapshot{w, shownWatch()})
+			if columns >= 66 {
+				fits(t, name, text, columns)
+			}
+		}
+	}
+}

@@ -1,6 +1,0 @@
-//go:build !faults
-
-package main
-
-// serveTiming returns the durations of production.
-func serveTiming() timing { return defaultTiming() }

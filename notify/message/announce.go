@@ -1,0 +1,215 @@
+package message
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+	"github.com/slack-go/slack"
+)
+
+// Announce returns what people are told of an account that cannot be asked, or can again. Like
+// [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func Announce(a watcher.Attention, o Options) Message {
+	a = redactAttention(a, o.Secrets)
+	m := noticeOf(a, o.NoThread).message(o.Mention)
+	m.Blocks, m.Brief = append(marks(o), m.Blocks...), append(marks(o), m.Brief...)
+	return m
+}
+
+// An announcement is what people are told of one kind of attention. said and text are not escaped.
+type announcement struct {
+	emoji  string
+	said   string // the title
+	more   string // stands behind the title, in mrkdwn
+	text   string // all of it in a sentence
+	wakes  bool
+	fields []*slack.TextBlockObject
+	means  string // in mrkdwn
+	reason string // what calls met last; foreign
+	do     string // in mrkdwn; empty: nothing
+	small  *slack.ContextBlock
+}
+
+func noticeOf(a watcher.Attention, noThread bool) announcement {
+	switch {
+	case a.Over():
+		return endNotice(a)
+	case a.Kind == watcher.Overdue:
+		return overdueNotice(a)
+	case a.Kind == watcher.Lost:
+		return lostNotice(a)
+	}
+	w, last := wordingOf(a), "this message is edited when it is over"
+	if noThread {
+		last = "another message follows when it is over"
+	}
+	return announcement{
+		emoji: w.emoji, said: w.stands, more: ": " + escape(waiting(a)), wakes: a.Cause != watcher.HeldThrottled,
+		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
+		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
+		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: small(a, last),
+	}
+}
+
+// message returns the announcement as it is posted. Where it wakes somebody the mention says whom.
+func (n announcement) message(mention string) Message {
+	m := Message{Text: escape(fit(n.text, maxSentence))}
+	title := n.emoji + " *" + escape(n.said) + "*" + n.more
+	if n.wakes && mention != "" {
+		m.Mention = mention
+		title += " " + mention
+	}
+	p := newPage()
+	p.add(section(title))
+	p.add(section("", n.fields...))
+	p.add(section(n.means))
+	if text := excerpt(n.reason, maxExcerpt); text != "" {
+		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
+	}
+	m.Brief = []slack.Block{section(title), section(n.means)}
+	if n.do != "" {
+		p.add(section(n.do))
+		m.Brief = append(m.Brief, section(n.do))
+	}
+	if n.small != nil {
+		p.add(n.small)
+	}
+	m.Blocks = p.blocks
+	return m
+}
+
+// overdueNotice is for watches that nobody polls.
+func overdueNotice(a watcher.Attention) announcement {
+	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
+	return announcement{
+		emoji: ":warning:", said: said, wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
+		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
+		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
+		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
+		small:  slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))),
+	}
+}
+
+// lostNotice is for what NATS had stored and lost.
+func lostNotice(a watcher.Attention) announcement {
+	const said = "NATS lost what orderwatch had stored"
+	means, do := lossMeans(a)
+	reason := orUnknown(word(a.Reason, maxReason))
+	return announcement{
+		emoji: ":rotating_light:", said: said, more: ": " + escape(reason), text: said + ": " + reason + ".",
+		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
+		fields: []*slack.TextBlockObject{field("Since", date(a.Since))},
+		means:  means, do: do,
+	}
+}
+
+// lossMeans says what the loss means for orders, and what is to be done. Both are mrkdwn without foreign text.
+func lossMeans(a watcher.Attention) (means, do string) {
+	const why = "Find out why the store of NATS was empty, or a stream was purged or deleted: its directory must be on a disk that stays."
+	const goOn = "*Open watches go on*, and their messages come. "
+	switch {
+	case a.Forgets():
+		return "*No message comes for those orders*, however they end. The orders themselves are not touched by that: they may still be running, and cost money.",
+			"*What to do:* publish the requests again; `orderwatch watch --wait` does it by itself where it is still running. " + why
+	case slices.Contains(a.Lost, watcher.LostEvents):
+		return goOn + "Who follows events, and had not read those, does not get them. Watches that had just ended may have no message here.",
+			"*What to do:* look with `orderwatch list` for watches that have ended. " + why
+	}
+	return goOn + "What stands here from before may not be edited any more, and some may come again.", "*What to do:* nothing for the orders. " + why
+}
+
+// endNotice is for an account that can be asked again.
+func endNotice(a watcher.Attention) announcement {
+	lasted, over := "after "+words.Span(a.Until.Sub(a.Since)), wordingOf(a).over
+	if a.Since.IsZero() || a.Until.IsZero() {
+		lasted = "after an unknown time"
+	}
+	return announcement{
+		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(waited(a)),
+		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, waited(a)),
+		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
+		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
+		reason: a.Reason, small: small(a, ""),
+	}
+}
+
+// calm says what the outage means for orders.
+const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
+	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
+
+// small returns the small print.
+func small(a watcher.Attention, last string) *slack.ContextBlock {
+	texts := []slack.MixedElement{mrkdwn(escape(fmt.Sprintf("%s · outage %s", regionOf(a), orUnknown(word(a.Outage(), maxName)))))}
+	if last != "" {
+		texts = append(texts, mrkdwn(last))
+	}
+	return slack.NewContextBlock("", texts...)
+}
+
+func regionOf(a watcher.Attention) string { return orUnknown(word(a.Region, maxWord)) }
+
+func projectOf(a watcher.Attention) string { return orUnknown(word(a.ProjectID, maxPerson+4)) }
+
+// orders returns how many orders there are.
+func orders(a watcher.Attention) string { return words.Count(max(a.WaitingAll, a.Waiting, 0), "order") }
+
+// waiting returns "1 order waits", "1,200 orders wait".
+func waiting(a watcher.Attention) string {
+	if max(a.WaitingAll, a.Waiting) == 1 {
+		return orders(a) + " waits"
+	}
+	return orders(a) + " wait"
+}
+
+func waited(a watcher.Attention) string { return orders(a) + " waited" }
+
+// projects says whose orders they are, as far as one project's event tells.
+func projects(a watcher.Attention) string {
+	if a.WaitingAll > a.Waiting {
+		return " in several projects"
+	}
+	return " in project " + projectOf(a)
+}
+
+func clockTime(t time.Time) string {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return "an unknown time"
+	}
+	return t.UTC().Format("15:04 UTC")
+}
+
+// A wording is how people are told of one cause. Only do is mrkdwn; the others are not escaped.
+type wording struct {
+	emoji  string
+	stands string
+	over   string
+	do     string // holds no foreign text
+}
+
+func wordingOf(a watcher.Attention) wording {
+	where := "ModelArts in " + regionOf(a)
+	switch a.Cause {
+	case watcher.HeldThrottled:
+		return wording{":hourglass:", where + " throttles orderwatch", where + " no longer throttles orderwatch",
+			"lower `ORDERWATCH_MODELARTS_RATE`, find out who else asks much with the same account, or ask Huawei Cloud for a higher quota."}
+	case watcher.HeldLogin:
+		return wording{":no_entry:", where + " refuses orderwatch's login", where + " takes orderwatch's login again",
+			"mend the login of the workers: the last error names it. " +
+				"Check that it is not expired, disabled or of another account, and that the workers' clocks are right. " +
+				"A login that is locked after wrong tries opens some minutes after the last one; the workers leave it alone meanwhile."}
+	case watcher.HeldPermission:
+		return wording{":no_entry:", "orderwatch lacks a permission for " + where, "orderwatch has its permission for " + where + " again",
+			"give the user or agency that the workers log in as read access to ModelArts orders in these projects, and check that its token belongs to the project."}
+	case watcher.HeldArrears:
+		project := "Project " + projectOf(a) + " in " + regionOf(a)
+		return wording{":no_entry:", project + " is frozen or in arrears", project + " is no longer frozen or in arrears",
+			"pay what is due in Huawei Cloud's billing centre, or ask its support why the account is frozen."}
+	case watcher.HeldUnreachable:
+		return wording{":warning:", where + " cannot be reached", where + " can be reached again",
+			"look at Huawei Cloud's status page for the region, and from a worker's host at the way there: DNS, proxy, firewall, certificates, and the address in `ORDERWATCH_MODELARTS_ENDPOINT`."}
+	}
+	return wording{":warning:", where + " is not asked", where + " is asked again", "look at the workers' log."}
+}

@@ -1,0 +1,70 @@
+// Package message makes what people read of a watch or an account, as Slack shows it. It makes no call: its
+// functions depend on nothing but their arguments, so that whoever delivers a message again delivers the same.
+//
+// It promises that a message keeps Slack's limits whatever it tells of, that no text of others is taken for
+// one of Slack's codes, and that no secret is shown. Every text of a completion or an attention is foreign: the
+// cloud's, or a requester's. Long foreign text goes into preformatted rich text, where Slack parses nothing.
+// All other foreign text is cut, made one line, and escaped.
+//
+// Read message.go, then what tells of a watch that ended: summary.go, headline.go, advice.go, failures.go,
+// thread.go and file.go. [Running], [Announce] and [Concern] have files of their own. Below them are page.go
+// (blocks, and what fits), text.go (cutting, escaping) and secrets.go.
+package message
+
+import (
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/slack-go/slack"
+)
+
+// A Message is one post, and the replies and the file in its thread.
+type Message struct {
+	// Text is a full sentence for push notifications, search and screen readers, escaped, at most
+	// 600 UTF-16 units with the mention before it.
+	Text string
+	// Blocks are what people see: at most 15, at most 6,000 UTF-16 units of escaped text, 125 more for
+	// each block included.
+	Blocks []slack.Block
+	// Brief are the title and the top causes without links or rich text, for a Slack that refuses
+	// Blocks. Empty in replies.
+	Brief []slack.Block
+	// Mention is Slack's code for whom to wake, empty for nobody. It is in Blocks and Brief
+	// already; whoever posts Text alone puts it before.
+	Mention string
+	// Broadcast shows a reply in the channel, too.
+	Broadcast bool
+	// Replies go into the post's thread: at most 3, without replies of their own.
+	Replies []Message
+	// File goes into the thread after the replies; nil where they have room for all.
+	File *File
+}
+
+// Parts returns how many messages of Slack it takes.
+func (m Message) Parts() int {
+	if m.File != nil {
+		return 2 + len(m.Replies)
+	}
+	return 1 + len(m.Replies)
+}
+
+// Options are what a message depends on beside what it tells of. The zero value mentions nobody and
+// is never late.
+type Options struct {
+	// Mention is Slack's code for whom to wake for a failure, such as <!here>; empty for nobody. It is put
+	// into the message as it is.
+	Mention string
+	// Now is when the message is posted, for the note that it is late. Zero leaves the note out.
+	Now time.Time
+	// NoThread leaves the replies out and says in the message where the rest is found.
+	NoThread bool
+	// File allows for a file where the thread has no room for every failed item.
+	File bool
+	// Again says who had the message sent again; the zero value is the first time.
+	Again watcher.Again
+	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
+	Refusal Refusal
+	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
+	Secrets *foreign.Secrets
+}

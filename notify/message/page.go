@@ -1,0 +1,134 @@
+package message
+
+import (
+	"unicode/utf16"
+
+	"github.com/slack-go/slack"
+)
+
+// A page collects blocks and takes only what fits, so that no message is ever too large.
+type page struct {
+	blocks []slack.Block
+	left   int // units
+}
+
+func newPage() *page { return &page{left: maxTotal} }
+
+// add appends the block where it fits.
+func (p *page) add(b slack.Block) bool {
+	w := weigh(b)
+	if len(p.blocks) == maxBlocks || w > p.left {
+		return false
+	}
+	p.blocks = append(p.blocks, b)
+	p.left -= w
+	return true
+}
+
+// grow appends the elements to a block of the page where all of them fit.
+func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) bool {
+	w := 0
+	for _, e := range elements {
+		w += weighRich(e)
+	}
+	if w > p.left {
+		return false
+	}
+	b.Elements = append(b.Elements, elements...)
+	p.left -= w
+	return true
+}
+
+// weigh returns what the block counts in maxTotal.
+func weigh(b slack.Block) int {
+	w := blockOverhead
+	switch b := b.(type) {
+	case *slack.SectionBlock:
+		w += weighText(b.Text)
+		for _, f := range b.Fields {
+			w += weighText(f)
+		}
+	case *slack.ContextBlock:
+		for _, e := range b.ContextElements.Elements {
+			if t, ok := e.(*slack.TextBlockObject); ok {
+				w += weighText(t)
+			}
+		}
+	case *slack.RichTextBlock:
+		for _, e := range b.Elements {
+			w += weighRich(e)
+		}
+	}
+	return w
+}
+
+// weighText counts text that is escaped already.
+func weighText(t *slack.TextBlockObject) int {
+	if t == nil {
+		return 0
+	}
+	return len(utf16.Encode([]rune(t.Text)))
+}
+
+func weighRich(e slack.RichTextElement) int {
+	w := 0
+	for _, t := range richTexts(e) {
+		w += units(t.Text)
+	}
+	return w
+}
+
+// richTexts returns the texts of a section or a preformatted part, the only ones used here.
+func richTexts(e slack.RichTextElement) []*slack.RichTextSectionTextElement {
+	var elements []slack.RichTextSectionElement
+	switch e := e.(type) {
+	case *slack.RichTextSection:
+		elements = e.Elements
+	case *slack.RichTextPreformatted:
+		elements = e.Elements
+	}
+	var texts []*slack.RichTextSectionTextElement
+	for _, inner := range elements {
+		if t, ok := inner.(*slack.RichTextSectionTextElement); ok {
+			texts = append(texts, t)
+		}
+	}
+	return texts
+}
+
+// mrkdwn returns a text object in which Slack resolves only our own codes: nothing in it is made
+// a link or a mention because it looks like one.
+func mrkdwn(s string) *slack.TextBlockObject {
+	return &slack.TextBlockObject{Type: slack.MarkdownType, Text: s, Verbatim: true}
+}
+
+func section(text string, fields ...*slack.TextBlockObject) *slack.SectionBlock {
+	if text == "" {
+		return slack.NewSectionBlock(nil, fields, nil)
+	}
+	return slack.NewSectionBlock(mrkdwn(text), fields, nil)
+}
+
+func richText(elements ...slack.RichTextElement) *slack.RichTextBlock {
+	return slack.NewRichTextBlock("", elements...)
+}
+
+// paragraph returns a line of rich text that begins in bold; either part may be empty.
+func paragraph(bold, plain string) *slack.RichTextSection {
+	var elements []slack.RichTextSectionElement
+	if bold != "" {
+		elements = append(elements, slack.NewRichTextSectionTextElement(bold, &slack.RichTextSectionTextStyle{Bold: true}))
+	}
+	if plain != "" {
+		elements = append(elements, slack.NewRichTextSectionTextElement(plain, nil))
+	}
+	return slack.NewRichTextSection(elements...)
+}
+
+// preformatted returns text in which Slack parses nothing.
+func preformatted(s string) *slack.RichTextPreformatted {
+	return &slack.RichTextPreformatted{
+		Type:     slack.RTEPreformatted,
+		Elements: []slack.RichTextSectionElement{slack.NewRichTextSectionTextElement(s, nil)},
+	}
+}

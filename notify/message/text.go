@@ -1,0 +1,171 @@
+package message
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// line returns foreign text cleaned, as one line of at most limit units.
+func line(s string, limit int) string {
+	short := foreign.Cut(s, looked)
+	text := strings.Join(strings.Fields(foreign.Text(short)), " ")
+	if len(short) < len(s) {
+		text += "…"
+	}
+	return fit(text, limit)
+}
+
+// looked is how much of either end of a long text is looked at where most of it is left out, in bytes.
+// No more is shown than maxResource units, or headLength characters.
+const looked = 4096
+
+// lastBytes returns the end of a text, whole characters.
+func lastBytes(s string) string {
+	from := max(0, len(s)-looked)
+	for from > 0 && from < len(s) && !utf8.RuneStart(s[from]) {
+		from++
+	}
+	return s[from:]
+}
+
+// word is line for text that stands in mrkdwn, where a backtick would eat the words that follow.
+func word(s string, limit int) string {
+	return strings.ReplaceAll(line(s, limit), "`", "'")
+}
+
+// units returns the length of s in UTF-16 units once it is escaped.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += unitsOf(r)
+	}
+	return n
+}
+
+func unitsOf(r rune) int {
+	switch {
+	case r == '&':
+		return len("&amp;")
+	case r == '<' || r == '>':
+		return len("&lt;")
+	case r > 0xFFFF:
+		return 2
+	}
+	return 1
+}
+
+// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is
+// missing.
+func fit(s string, limit int) string {
+	if units(s) <= limit {
+		return s
+	}
+	n := 1 // the ellipsis
+	for i, r := range s {
+		if n += unitsOf(r); n > limit {
+			return strings.TrimRight(s[:i], " ") + "…"
+		}
+	}
+	return s
+}
+
+// bothEnds returns foreign text on one line of at most limit units: where it is long its beginning, and a
+// third for the words at its end.
+func bothEnds(s string, limit int) string {
+	if text := line(s, looked); units(text) <= limit {
+		return text
+	}
+	end := fitEnd(strings.Join(strings.Fields(foreign.Text(lastBytes(s))), " "), limit/3)
+	if _, words, ok := strings.Cut(end, " "); ok {
+		end = words
+	}
+	return fit(line(s, limit), limit-units(end)-1) + " " + end
+}
+
+// shortName returns a resource's name on one line of at most maxPerson units, never empty. It keeps the
+// end, which tells one from the other.
+func shortName(s string) string {
+	s = resource(s)
+	if units(s) <= maxPerson {
+		return s
+	}
+	return fit(s, maxPerson/2) + fitEnd(s, maxPerson/2)
+}
+
+// fitEnd returns the end of s, at most limit units.
+func fitEnd(s string, limit int) string {
+	n := 0
+	for i := len(s); i > 0; {
+		r, size := utf8.DecodeLastRuneInString(s[:i])
+		if n += unitsOf(r); n > limit {
+			return s[i:]
+		}
+		i -= size
+	}
+	return s
+}
+
+// excerpt returns foreign text cleaned, its head and its tail where it is long, at most limit units.
+func excerpt(s string, limit int) string {
+	first, last, between := s, s, 0
+	if len(s) > 2*looked {
+		first, last = foreign.Cut(s, looked), lastBytes(s)
+		between = utf8.RuneCountInString(s[len(first) : len(s)-len(last)])
+	}
+	runes := []rune(strings.TrimSpace(foreign.Text(first)))
+	end, all := runes, len(runes)
+	if between > 0 {
+		end = []rune(strings.TrimSpace(foreign.Text(last)))
+		all += between + len(end)
+	}
+	if s := string(runes); all <= headLength+tailLength && units(s) <= limit {
+		return s
+	}
+	const gapUnits = 50
+	room := limit - gapUnits
+	tail := fitEnd(string(end[max(len(end)-tailLength, 0):]), room*tailLength/(headLength+tailLength))
+	head := fit(string(runes[:min(headLength, len(runes))]), room-units(tail))
+	head = strings.TrimSuffix(head, "…")
+	left := all - utf8.RuneCountInString(head) - utf8.RuneCountInString(tail)
+	if left <= 0 {
+		return fit(string(runes), limit)
+	}
+	return fmt.Sprintf("%s\n… %s left out …\n%s", head, words.Count(left, "character"), tail)
+}
+
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// escape makes text safe for text and mrkdwn. Cut first: an entity must stay whole.
+func escape(s string) string { return escaper.Replace(s) }
+
+var (
+	urlEscaper = strings.NewReplacer("|", "%7C", "<", "%3C", ">", "%3E", " ", "%20", "&", "&amp;")
+	barEscaper = strings.NewReplacer("|", "¦") // a bar ends the address
+)
+
+// link returns the name in mrkdwn, linked where the address is an http(s) URL that fits.
+func link(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(u.Host, "<>|&\"'`{}\\^ ") || foreign.Text(address) != address {
+		return escape(name)
+	}
+	address = urlEscaper.Replace(address)
+	if len(address) > maxLink {
+		return escape(name)
+	}
+	return "<" + address + "|" + escape(barEscaper.Replace(name)) + ">"
+}
+
+// date returns a time in the reader's own zone, in UTC where that does not work.
+func date(t time.Time) string {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return "at an unknown time"
+	}
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04:05 UTC"))
+}

@@ -1,0 +1,329 @@
+package outbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// notes are watcher.Notes in memory.
+type notes struct {
+	mu    sync.Mutex
+	known map[string]note
+	last  watcher.Revision
+	fail  func(key string, text []byte) error // before a write; nil for nothing
+}
+
+type note struct {
+	text     []byte
+	revision watcher.Revision
+}
+
+func (n *notes) Note(_ context.Context, key string) ([]byte, watcher.Revision, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known[key].text, n.known[key].revision, nil
+}
+
+func (n *notes) Under(_ context.Context, prefix string) (map[string][]byte, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found := make(map[string][]byte)
+	for key, note := range n.known {
+		if strings.HasPrefix(key, prefix+".") {
+			found[key] = note.text
+		}
+	}
+	return found, nil
+}
+
+func (n *notes) SetNote(_ context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		if err := n.fail(key, text); err != nil {
+			return 0, err
+		}
+	}
+	if n.known[key].revision != revision {
+		return 0, watcher.ErrConflict
+	}
+	if n.known == nil {
+		n.known = make(map[string]note)
+	}
+	n.last++
+	n.known[key] = note{text, n.last}
+	return n.last, nil
+}
+
+// attend delivers the attention until it is done, and returns the delays.
+func (b *bench) attend(a watcher.Attention) []time.Duration {
+	b.Helper()
+	return b.settleBy(func() error { return b.notifier.Attend(b.Context(), a) })
+}
+
+// another returns a notifier of another worker, with the same notes.
+func (b *bench) another() *bench {
+	b.Helper()
+	other := *b
+	var err error
+	other.notifier, err = start(slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})), b.config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &other
+}
+
+func (b *bench) wantShown(m emulator.Message, texts ...string) {
+	b.Helper()
+	shown := emulator.Render(m)
+	for _, text := range texts {
+		if !strings.Contains(shown, text) {
+			b.Errorf("%q is missing:\n%s", text, shown)
+		}
+	}
+}
+
+func projectsOf(a watcher.Attention, n int) []watcher.Attention {
+	var all []watcher.Attention
+	for i := range n {
+		a.ProjectID = fmt.Sprint("p", i)
+		all = append(all, a)
+	}
+	return all
+}
+
+func TestAttendPostsOneNoticeAndEditsIt(t *testing.T) {
+	b := newBench(t)
+	other := b.another()
+	for i, a := range projectsOf(attention(watcher.Unreachable, watcher.HeldUnreachable), 3) {
+		[]*bench{b, other}[i%2].wantDelays([]*bench{b, other}[i%2].attend(a))
+	}
+	first := b.want("C0ONCALL", 1)[0]
+	b.wantShown(first, "cannot be reached*: 1,200 orders wait @here", "No order has failed", "connection refused")
+	for i, a := range projectsOf(attention(watcher.Reachable, watcher.HeldUnreachable), 3) {
+		[]*bench{other, b}[i%2].wantDelays([]*bench{other, b}[i%2].attend(a))
+	}
+	last := b.want("C0ONCALL", 1)[0]
+	if last.TS != first.TS || !last.Edited || len(emulator.Mentions(last)) != 0 {
+		t.Errorf("it was not edited: %+v", last)
+	}
+	b.wantShown(last, "can be reached again* after 17 m 3 s: 1,200 orders waited", "Nothing needs to be done", "(edited)")
+	b.attend(attention(watcher.Unreachable, watcher.HeldUnreachable)) // redelivered late
+	if m := b.want("C0ONCALL", 1); m[0].Text != last.Text || b.slack.Calls() != 2 {
+		t.Errorf("%d calls, the message is %s", b.slack.Calls(), emulator.Render(m[0]))
+	}
+}
+
+func TestAttendByManyWorkersAtOnce(t *testing.T) {
+	b := newBench(t)
+	for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
+		var all sync.WaitGroup
+		for range 8 {
+			worker := b.another()
+			for _, a := range projectsOf(attention(kind, watcher.HeldLogin), 2) {
+				all.Go(func() {
+					for range 100 {
+						if worker.notifier.Attend(t.Context(), a) == nil {
+							return
+						}
+						time.Sleep(time.Millisecond)
+					}
+					t.Error("not told after 100 deliveries")
+				})
+			}
+		}
+		all.Wait()
+	}
+	if m := b.want("C0ONCALL", 1); !m[0].Edited || b.slack.Calls() != 2 {
+		t.Errorf("%d calls; got %+v", b.slack.Calls(), m[0])
+	}
+}
+
+func TestAttendPostsAnewWhereItCannotEdit(t *testing.T) {
+	for _, code := range []string{"message_not_found", "cant_update_message", "edit_window_closed"} {
+		b := newBench(t)
+		b.attend(attention(watcher.Unreachable, watcher.HeldArrears))
+		b.slack.Script(emulator.Refuse(code))
+		b.wantDelays(b.attend(attention(watcher.Reachable, watcher.HeldArrears)))
+		m := b.want("C0ONCALL", 1) // the other was deleted
+		b.wantShown(m[0], "is no longer frozen", "1,200 orders waited")
+		if m[0].Edited {
+			t.Errorf("%s: edited all the same", code)
+		}
+		b.wantDelays(b.another().attend(attention(watcher.Reachable, watcher.HeldArrears)))
+		b.want("C0ONCALL", 1)
+		if b.notifier.PossibleDuplicates() != 0 {
+			t.Errorf("%s: counted as a duplicate", code)
+		}
+	}
+}
+
+// A new token is another bot's: it may not edit what the old one posted.
+func TestAttendWithAnotherBot(t *testing.T) {
+	b := newBench(t)
+	b.attend(attention(watcher.Unreachable, watcher.HeldLogin))
+	b.slack.AddToken(token+"-new", "chat:write")
+	b.config.Token += "-new"
+	b.another().attend(attention(watcher.Reachable, watcher.HeldLogin))
+	b.wantShown(b.want("C0ONCALL", 2)[1], "takes orderwatch's login again")
+	b.wantLogged("cant_update_message")
+}
+
+func TestAttendByWebhook(t *testing.T) {
+	b := newBench(t, func(c *config) {
+		c.Token, c.Channel, c.WebhookURL = "", "", strings.TrimSuffix(c.APIURL, "/api/")+"/services/T0/B0/x"
+	})
+	b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+	for range 2 {
+		b.attend(attention(watcher.Unreachable, watcher.HeldUnreachable))
+		b.another().attend(attention(watcher.Unreachable, watcher.HeldUnreachable))
+	}
+	b.wantShown(b.want("C0ONCALL", 1)[0], "another message follows")
+	b.attend(attention(watcher.Reachable, watcher.HeldUnreachable))
+	b.another().attend(attention(watcher.Reachable, watcher.HeldUnreachable))
+	b.wantShown(b.want("C0ONCALL", 2)[1], "can be reached again")
+}
+
+// Slack took nothing during the whole outage: what is told then is its end alone.
+func TestAttendEndWithoutABeginning(t *testing.T) {
+	b := newBench(t)
+	b.attend(attention(watcher.Reachable, watcher.HeldUnreachable))
+	b.attend(attention(watcher.Unreachable, watcher.HeldUnreachable))
+	b.wantShown(b.want("C0ONCALL", 1)[0], "can be reached again")
+}
+
+func TestAttendAfterADeadWorker(t *testing.T) {
+	for name, tc := range map[string]struct {
+		dies  int // at this write of the note
+		posts int
+	}{
+		"before the post":           {1, 1},
+		"between the post and note": {2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			shared := b.config.Notes.(*notes)
+			ctx, die := context.WithCancel(t.Context())
+			writes := 0
+			shared.fail = func(key string, _ []byte) error {
+				if strings.HasPrefix(key, "pace.") {
+					return nil
+				}
+				if writes++; writes == tc.dies {
+					die()
+				}
+				if writes == 1 {
+					return nil // the intent is stored
+				}
+				return ctx.Err()
+			}
+			if err := b.notifier.Attend(ctx, attention(watcher.Unreachable, watcher.HeldLogin)); err == nil {
+				t.Fatal("it did not die")
+			}
+			shared.fail = nil
+			other := b.another()
+			delays := other.attend(attention(watcher.Unreachable, watcher.HeldLogin))
+			if len(delays) != 1 || delays[0] < 25*time.Second || delays[0] > 30*time.Second {
+				t.Errorf("the other worker waits %v", delays)
+			}
+			other.attend(attention(watcher.Reachable, watcher.HeldLogin))
+			m := b.want("C0ONCALL", tc.posts)
+			for i := range m {
+				if m[i].Edited != (i == len(m)-1) {
+					t.Errorf("message %d edited: %v", i, m[i].Edited)
+				}
+			}
+			if other.notifier.PossibleDuplicates() != 1 {
+				t.Errorf("%d possible duplicates counted", other.notifier.PossibleDuplicates())
+			}
+		})
+	}
+}
+
+// A post whose note could not be written is not made again by the worker that made it.
+func TestAttendNotesLater(t *testing.T) {
+	b := newBench(t)
+	shared := b.config.Notes.(*notes)
+	failures := 3
+	shared.fail = func(_ string, text []byte) error {
+		if failures > 0 && strings.Contains(string(text), `"done":true`) {
+			failures--
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	b.wantDelays(b.attend(attention(watcher.Unreachable, watcher.HeldLogin)), time.Second, time.Second, time.Second)
+	b.want("C0ONCALL", 1)
+	b.attend(attention(watcher.Reachable, watcher.HeldLogin))
+	b.want("C0ONCALL", 1)
+}
+
+// What Slack certainly did not take keeps no other worker waiting.
+func TestAttendWithdraws(t *testing.T) {
+	b := newBench(t)
+	b.slack.Script(emulator.Refuse("request_timeout"))
+	if err := b.notifier.Attend(t.Context(), attention(watcher.Unreachable, watcher.HeldLogin)); err == nil {
+		t.Fatal("no error")
+	}
+	b.wantDelays(b.another().attend(attention(watcher.Unreachable, watcher.HeldLogin)))
+	b.want("C0ONCALL", 1)
+}
+
+func TestAttendDelays(t *testing.T) {
+	s := time.Second
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		want  []time.Duration
+		posts int
+	}{
+		"429":           {emulator.TooMany("7"), []time.Duration{7 * s}, 1},
+		"token revoked": {emulator.Refuse("token_revoked"), []time.Duration{60 * s}, 1},
+		"channel":       {emulator.Refuse("not_in_channel"), []time.Duration{300 * s}, 1},
+		"payload":       {emulator.Refuse("invalid_blocks"), nil, 1},
+		"outage":        {emulator.Unavailable, []time.Duration{2 * s}, 1},
+		"kept, dropped": {emulator.AcceptAndDrop, []time.Duration{2 * s}, 2},
+	} {
+		b := newBench(t)
+		b.clock.now = outageBegan.Add(2 * time.Minute)
+		b.slack.Script(tc.fault)
+		b.wantDelays(b.attend(attention(watcher.Unreachable, watcher.HeldPermission)), tc.want...)
+		b.want("C0ONCALL", tc.posts)
+
+		b = newBench(t)
+		b.clock.now = outageBegan.Add(18 * time.Minute)
+		b.attend(attention(watcher.Unreachable, watcher.HeldPermission))
+		b.slack.Script(tc.fault)
+		b.wantDelays(b.attend(attention(watcher.Reachable, watcher.HeldPermission)), tc.want...)
+		if m := b.want("C0ONCALL", 1); !m[0].Edited || b.notifier.PossibleDuplicates() != 0 {
+			t.Errorf("%s: an edit is no duplicate: %+v", name, m)
+		}
+	}
+}
+
+func TestAttendGivesUpIntoTheLog(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Channel = "C0GONE" })
+	b.clock.now = outageBegan.Add(2 * time.Minute)
+	b.attend(attention(watcher.Unreachable, watcher.HeldLogin))
+	b.wantLogged("level=ERROR", "code=channel_not_found", "msg=notice", "signature fail")
+	b.wantDelays(b.another().attend(attention(watcher.Unreachable, watcher.HeldLogin))) // all workers know
+}
+
+// What is noted can be read by a later version: the names are fixed.
+func TestWhatIsNoted(t *testing.T) {
+	b := newBench(t)
+	b.attend(attention(watcher.Unreachable, watcher.HeldLogin))
+	text, _, _ := b.config.Notes.Note(t.Context(), "outage.5f2c91d0a7_cn-north-4_1744286400000.C0ONCALL")
+	var got map[string]any
+	if err := json.Unmarshal(text, &got); err != nil || got["told"] != "unreachable" || got["ts"] != b.want("C0ONCALL", 1)[0].TS || got["parts"] != 1.0 || got["done"] != true || len(got) != 4 {
+		t.Errorf("noted %s (%v)", text, err)
+	}
+}

@@ -1,0 +1,618 @@
+package outbox_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/outbox"
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+var (
+	seeds = flag.Int("seeds", 250, "how many seeds TestOutbox runs")
+	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
+)
+
+// TestOutbox lets two workers deliver the same events, one call of one of them at a time, in an order
+// that the seed draws, while Slack, the notes and the workers fail.
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	first, n := 0, *seeds
+	if *one >= 0 {
+		first, n = *one, *one+1
+	}
+	crashes, doubts, digests := 0, 0, 0
+	for seed := first; seed < n && !t.Failed(); seed++ {
+		o := newModel(t, uint64(seed))
+		o.live()
+		o.check()
+		crashes, doubts, digests = crashes+o.crashes, doubts+o.doubts, digests+o.digests
+		if *one >= 0 {
+			t.Log(strings.Join(o.trace, "\n"))
+		} else if t.Failed() {
+			t.Logf("its trace: go test ./notify/outbox -v -run TestOutbox -seed=%d", seed)
+		}
+	}
+	t.Logf("%d seeds: %d crashes, %d doubled without the history, %d digests", n-first, crashes, doubts, digests)
+}
+
+// A model is a world of two workers, a Slack and the notes, in which several deliveries are under way.
+type model struct {
+	t           *testing.T
+	random      *rand.Rand
+	now         time.Time
+	slack       *emulator.Server
+	notes       notes
+	history     bool // the bot may read histories
+	files       bool // the bot may upload files
+	progress    bool // people are told while orders run
+	quiet       bool // people are not told that an order ended well
+	archived    bool // C0TEAM is, so C0SPARE gets its messages
+	storm       int  // so many orders end well at once
+	stormIn     string
+	routes      routes.Routes
+	moves       time.Time // when all workers are started with other routes; zero: not to come
+	rerouted    bool      // they were
+	workers     [2]*outbox.Outbox
+	calm        time.Time // no fault after it
+	faults      float64   // how many calls of a hundred go wrong
+	completions []watcher.Completion
+	outage      bool
+	blind       bool // an order cannot be read
+	todo        []*posted
+	hands       []*delivering
+	at          *delivering
+	crashes     int
+	doubts      int
+	digests     int
+	trace       []string
+}
+
+// A posted is an event that is to be delivered.
+type posted struct {
+	name    string
+	deliver func(context.Context, *outbox.Outbox) error
+	due     time.Time
+	busy    bool
+	done    bool
+}
+
+// A delivering is one in the hands of a worker, stopped before its next call.
+type delivering struct {
+	of     *posted
+	worker int
+	goOn   time.Time
+	next   func() (time.Duration, bool)
+	stop   func()
+	yield  func(time.Duration) bool
+}
+
+// died is what a worker that dies panics with.
+type died struct{}
+
+func newModel(t *testing.T, seed uint64) *model {
+	o := &model{t: t, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
+	o.history = o.random.IntN(4) > 0
+	o.faults = []float64{0, 2, 8, 20}[o.random.IntN(4)]
+	o.calm = o.now.Add(time.Duration(1+o.random.IntN(10)) * time.Minute)
+	clock := func() time.Time { return o.now }
+	o.slack = emulator.New(emulator.Options{
+		Now: clock, HistoryLag: time.Duration(o.random.IntN(3)) * 10 * time.Second,
+		ClientIDs: []emulator.ClientIDs{emulator.Ignored, emulator.SameAnswer, emulator.Duplicate}[o.random.IntN(3)],
+	})
+	scopes := []string{"chat:write"}
+	if o.history {
+		scopes = append(scopes, "channels:history")
+	}
+	if o.files = o.random.IntN(4) > 0; o.files {
+		scopes = append(scopes, "files:write")
+	}
+	o.slack.AddToken(token, scopes...)
+	o.slack.AddChannel("C0ONCALL", emulator.Open)
+	o.slack.AddChannel("C0SPARE", emulator.Open)
+	o.progress, o.quiet, o.archived = o.random.IntN(3) == 0, o.random.IntN(4) == 0, o.random.IntN(5) == 0
+	team := emulator.Open
+	if o.archived {
+		team = emulator.Archived
+	}
+	o.slack.AddChannel("C0TEAM", team)
+	o.route("C0ONCALL")
+	for i := range o.workers {
+		o.start(i)
+	}
+	if o.random.IntN(4) == 0 {
+		o.slack.AddChannel("C0NEW", emulator.Open)
+		o.moves = o.now.Add(o.within(2 * time.Minute))
+	} else if o.random.IntN(30) == 0 {
+		o.storm, o.stormIn = 60+o.random.IntN(40), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
+	}
+	for i := range 1 + o.random.IntN(3) {
+		c := o.ends()
+		if i == 0 && o.random.IntN(10) == 0 {
+			c = order(watcher.AllFailed, 0, many(300)...)
+		}
+		c.WatchID, c.OrderName = fmt.Sprint("w_", i), fmt.Sprint("order.pool-", i)
+		if o.random.IntN(2) == 0 {
+			c = twoChannels(c)
+		}
+		o.completions = append(o.completions, c)
+		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
+		for number := range o.random.IntN(3) {
+			g := watcher.Progress{Report: c.Report, Number: number + 1}
+			o.add(fmt.Sprint(c.WatchID, " runs ", number+1), func(ctx context.Context, s *outbox.Outbox) error { return s.Progress(ctx, g) })
+		}
+	}
+	for i := range o.storm {
+		c := order(watcher.Succeeded, 3)
+		c.WatchID, c.OrderName = fmt.Sprint("w_storm_", i), fmt.Sprintf("order.storm-%d-x", i)
+		c.Requests[0].SlackChannel = o.stormIn
+		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
+	}
+	if o.outage = o.random.IntN(2) == 0; o.outage {
+		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
+			for i, a := range projectsOf(attention(kind, watcher.HeldUnreachable), 2) {
+				o.add(fmt.Sprint(kind, i), func(ctx context.Context, s *outbox.Outbox) error { return s.Attend(ctx, a) })
+			}
+		}
+	}
+	if o.blind = o.random.IntN(3) == 0; o.blind {
+		a := concern(watcher.Blind)
+		a.WatchID, a.OrderName = "w_blind", "order.blind"
+		for i := range 2 { // an event that comes twice
+			o.add(fmt.Sprint("blind ", i), func(ctx context.Context, s *outbox.Outbox) error { return s.AttendOrder(ctx, a) })
+		}
+	}
+	return o
+}
+
+// route lets what names no channel go to this one.
+func (o *model) route(channel string) {
+	var err error
+	o.routes, err = routes.Parse("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t}]", channel, o.quiet, o.progress))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// move stops all workers, and starts others with other routes.
+func (o *model) move() {
+	o.tell("other routes")
+	o.moves, o.rerouted = time.Time{}, true
+	o.route("C0NEW")
+	for _, h := range o.hands {
+		o.at = h
+		h.stop()
+	}
+	o.hands = nil
+	for i := range o.workers {
+		o.start(i)
+	}
+}
+
+func (o *model) add(name string, deliver func(context.Context, *outbox.Outbox) error) {
+	o.todo = append(o.todo, &posted{name: name, deliver: deliver, due: o.now.Add(o.within(20 * time.Second))})
+}
+
+func (o *model) within(d time.Duration) time.Duration {
+	return time.Duration(o.random.Int64N(int64(d)))
+}
+
+// ends returns a watch that has ended somehow.
+func (o *model) ends() watcher.Completion {
+	bad := failure("flavor sold out", "createNode", 40*o.random.IntN(2)+1)
+	if o.storm > 0 { // who ended well may be told of in a digest
+		return order(watcher.AllFailed, 0, bad)
+	}
+	switch o.random.IntN(8) {
+	case 0:
+		return order(watcher.Succeeded, 3)
+	case 1:
+		return order(watcher.Cancelled, 3)
+	case 2:
+		return order(watcher.PartiallyFailed, 3, bad)
+	case 3:
+		return order(watcher.TimedOut, 3, bad)
+	}
+	return order(watcher.AllFailed, 0, bad)
+}
+
+// start puts a new worker in place of a dead one.
+func (o *model) start(i int) {
+	var err error
+	o.workers[i], err = start(slog.New(slog.NewTextHandler(logTrace{o}, nil)), config{Token: token, APIURL: "http://slack.example/api/", HTTPClient: &http.Client{Transport: o}, Config: outbox.Config{
+		Channel: "C0ONCALL", Mention: "here", Notes: o, Routes: o.routes,
+		Now: func() time.Time { return o.now },
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			o.pause(d)
+			return nil
+		},
+	}})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+type logTrace struct{ *model }
+
+func (l logTrace) Write(p []byte) (int, error) {
+	l.tell("%s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func (o *model) tell(format string, args ...any) {
+	if *one < 0 {
+		return // a seed that fails is run again for its trace
+	}
+	o.trace = append(o.trace, fmt.Sprintf("%8.3fs  ", o.now.Sub(ended).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (o *model) goesWrong() bool { return o.now.Before(o.calm) && o.random.Float64()*100 < o.faults }
+
+// pause stops the worker that runs for a while.
+func (o *model) pause(d time.Duration) {
+	if !o.at.yield(d) {
+		panic(died{})
+	}
+	if o.goesWrong() && o.random.IntN(3) == 0 {
+		panic(died{})
+	}
+}
+
+// Note, Under and SetNote are the notes, which may fail, and be slow.
+func (o *model) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	if o.goesWrong() {
+		return nil, 0, errors.New("no answer")
+	}
+	return o.notes.Note(ctx, key)
+}
+
+func (o *model) Under(ctx context.Context, prefix string) (map[string][]byte, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	if o.goesWrong() {
+		return nil, errors.New("no answer")
+	}
+	return o.notes.Under(ctx, prefix)
+}
+
+func (o *model) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+	o.pause(o.within(20 * time.Millisecond))
+	wrong := o.goesWrong()
+	if wrong && o.random.IntN(2) == 0 {
+		return 0, errors.New("no answer, and nothing noted")
+	}
+	revision, err := o.notes.SetNote(ctx, key, text, revision)
+	o.tell("%s: note %s: %s %v", o.at.of.name, key, text, err)
+	if o.goesWrong() {
+		o.pause(time.Duration(1+o.random.IntN(100)) * time.Second) // a worker that sleeps
+	}
+	if wrong {
+		return 0, errors.New("no answer")
+	}
+	return revision, err
+}
+
+// mishaps are what Slack does with a post or an update.
+var mishaps = []emulator.Fault{
+	emulator.AcceptAndDrop, emulator.AcceptAnd500, emulator.AcceptAndCut, emulator.Unavailable, emulator.EmptyObject, emulator.HTMLPage,
+	emulator.TooMany("3"), emulator.TooMany(""), emulator.Refuse("internal_error"), emulator.Refuse("ratelimited"), emulator.Refuse("invalid_blocks"),
+	emulator.Refuse("token_revoked"), emulator.Refuse("channel_not_found"), emulator.Refuse("brand_new_error"),
+	emulator.Refuse("metadata_too_large"),
+}
+
+// RoundTrip is the network between a worker and Slack. A call takes up to 9 s.
+func (o *model) RoundTrip(r *http.Request) (answer *http.Response, err error) {
+	took := o.within(300 * time.Millisecond)
+	if o.goesWrong() {
+		took = o.within(9 * time.Second)
+	}
+	o.pause(took / 2)
+	posts := strings.HasSuffix(r.URL.Path, "chat.postMessage") || strings.HasSuffix(r.URL.Path, "chat.update") ||
+		strings.HasSuffix(r.URL.Path, "External") || strings.HasPrefix(r.URL.Path, "/upload/")
+	if o.goesWrong() {
+		if !posts {
+			return nil, io.ErrUnexpectedEOF
+		}
+		n := len(mishaps)
+		if o.history {
+			n-- // what has no metadata cannot be found
+		}
+		o.slack.Script(mishaps[o.random.IntN(n)])
+	}
+	defer func() {
+		if defect := recover(); defect != nil {
+			if defect != http.ErrAbortHandler {
+				panic(defect)
+			}
+			answer, err = nil, io.EOF
+		}
+	}()
+	w := httptest.NewRecorder()
+	o.slack.ServeHTTP(w, r)
+	o.tell("%s: %s: %d %.120s", o.at.of.name, r.URL.Path, w.Code, strings.TrimSpace(w.Body.String()))
+	o.pause(took / 2)
+	return w.Result(), nil
+}
+
+// hand gives an event to a worker.
+func (o *model) hand(p *posted) {
+	o.tidy()
+	h := &delivering{of: p, worker: o.random.IntN(len(o.workers)), goOn: o.now}
+	p.busy = true
+	worker := o.workers[h.worker]
+	h.next, h.stop = iter.Pull(func(yield func(time.Duration) bool) {
+		h.yield = yield
+		defer func() {
+			if defect := recover(); defect != nil {
+				if defect != (died{}) {
+					panic(defect)
+				}
+				o.died(h, worker)
+			}
+		}()
+		err := p.deliver(o.t.Context(), worker)
+		p.busy = false
+		if err == nil {
+			p.done = true
+			return
+		}
+		retry, ok := errors.AsType[*watcher.RetryError](err)
+		if !ok {
+			o.t.Errorf("%s: no RetryError: %v", p.name, err)
+		}
+		p.due = o.now.Add(retry.After)
+		if o.goesWrong() {
+			p.due = o.now // an early redelivery
+		}
+	})
+	o.hands = append(o.hands, h)
+}
+
+// tidy lets a person delete a message now and then that says that something runs.
+func (o *model) tidy() {
+	if !o.now.Before(o.calm) || o.faults == 0 || o.random.IntN(4) > 0 {
+		return
+	}
+	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
+		for _, m := range o.slack.Messages(channel) {
+			if m.ThreadTS == "" && strings.Contains(m.Text, "is running") && o.random.IntN(3) == 0 {
+				ask := url.Values{"token": {token}, "channel": {channel}, "ts": {m.TS}}
+				r := httptest.NewRequest("POST", "/api/chat.delete", strings.NewReader(ask.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				o.slack.ServeHTTP(httptest.NewRecorder(), r)
+				o.tell("a person deletes %s in %s", m.TS, channel)
+				return
+			}
+		}
+	}
+}
+
+// died lets a worker be dead, with all that it had in hand.
+func (o *model) died(h *delivering, worker *outbox.Outbox) {
+	o.tell("%s: worker %d dies", h.of.name, h.worker)
+	o.crashes++
+	h.of.busy, h.of.due = false, o.now.Add(time.Minute)
+	if o.workers[h.worker] == worker {
+		o.start(h.worker)
+	}
+}
+
+// live goes on until every event is delivered.
+func (o *model) live() {
+	defer func() {
+		for _, h := range o.hands {
+			o.at = h
+			h.stop()
+		}
+	}()
+	for steps := 0; !o.t.Failed(); steps++ {
+		var ready []func()
+		next := time.Time{}
+		due := func(at time.Time, do func()) {
+			if !at.After(o.now) {
+				ready = append(ready, do)
+			} else if next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
+		for _, p := range o.todo {
+			if !p.busy && !p.done {
+				due(p.due, func() { o.hand(p) })
+			}
+		}
+		for _, h := range o.hands {
+			due(h.goOn, func() { o.step(h) })
+		}
+		if !o.moves.IsZero() {
+			due(o.moves, o.move)
+		}
+		switch {
+		case len(ready) > 0:
+			ready[o.random.IntN(len(ready))]()
+		case next.IsZero():
+			return
+		default:
+			o.now = next
+		}
+		if o.now.Sub(o.calm) > 12*time.Hour || steps > 500000 {
+			o.t.Errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
+		}
+	}
+}
+
+func (o *model) step(h *delivering) {
+	o.at = h
+	wait, ok := h.next()
+	h.goOn = o.now.Add(wait)
+	if !ok {
+		o.hands = slices.DeleteFunc(o.hands, func(other *delivering) bool { return other == h })
+	}
+}
+
+// check holds that each message stands once in each channel, with each part of its thread and its last
+// state. Where nobody can look into the history, it stands at least once.
+func (o *model) check() {
+	for i := range o.workers {
+		o.doubts += int(o.workers[i].PossibleDuplicates())
+	}
+	for _, c := range o.completions {
+		for _, channel := range o.toldIn(c) {
+			m := message.Summarize(c, message.Options{File: true})
+			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
+				continue
+			} else if n > 1 && o.history {
+				o.t.Errorf("%d messages about %s in %s", n, c.OrderName, channel)
+			}
+			o.checkQuiet(channel, c, c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled)
+			said, _, _ := strings.Cut(m.Text, " Asked for")
+			o.stands(channel, "", said)
+			for _, r := range m.Replies {
+				o.stands(channel, "thread", r.Text)
+			}
+			switch {
+			case m.File != nil && o.files:
+				o.stands(channel, "thread", "ailed items of "+c.OrderName, func(m emulator.Message) bool {
+					return !strings.Contains(m.Text, ", part ") && m.Text != "Failed items of "+c.OrderName+"."
+				})
+			case !o.files && len(o.shared(channel)) > 0:
+				o.t.Errorf("files in %s", channel)
+			}
+		}
+	}
+	if o.storm > 0 && !o.quiet {
+		o.checkStorm()
+	}
+	if o.outage {
+		o.stands("C0ONCALL", "", "can be reached again")
+	}
+	if !o.blind {
+		return
+	}
+	const about = "Cannot read order order.blind"
+	if before, after := o.roots("C0ONCALL", about), o.roots("C0NEW", about); before+after == 0 || o.history && max(before, after) > 1 || !o.rerouted && after > 0 {
+		o.t.Errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
+	}
+}
+
+// toldIn returns the channels in which the watch is told of: where routes changed, in the new one, the old
+// one, or both.
+func (o *model) toldIn(c watcher.Completion) (channels []string) {
+	for _, channel := range channelsOf(c) {
+		if channel == "C0ONCALL" && o.rerouted {
+			if o.roots("C0NEW", c.OrderName) == 0 {
+				channels = append(channels, "C0ONCALL")
+				continue
+			}
+			channel = "C0NEW"
+			if o.roots("C0ONCALL", c.OrderName) > 0 {
+				channels = append(channels, "C0ONCALL")
+			}
+		}
+		channels = append(channels, o.told(channel))
+	}
+	return channels
+}
+
+func channelsOf(c watcher.Completion) (channels []string) {
+	for _, r := range c.Requests {
+		channel := cmp.Or(r.SlackChannel, "C0ONCALL")
+		if !slices.Contains(channels, channel) {
+			channels = append(channels, channel)
+		}
+	}
+	return channels
+}
+
+// checkStorm holds that each of many orders is told of once, by itself or in a digest.
+func (o *model) checkStorm() {
+	told, digests := 0, 0
+	for _, m := range o.slack.Messages(o.told(o.stormIn)) {
+		n := 0
+		switch {
+		case m.ThreadTS != "":
+		case strings.Contains(m.Text, "told together"):
+			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
+				o.t.Errorf("%q: %v", m.Text, err)
+			}
+			told, digests = told+n, digests+1
+		case strings.Contains(m.Text, "order.storm-"):
+			told++
+		}
+	}
+	o.digests += digests
+	if told < o.storm || told > o.storm && o.history {
+		o.t.Errorf("%d of %d are told, in %d digests", told, o.storm, digests)
+	}
+}
+
+// told returns the channel where is told what is for this one.
+func (o *model) told(channel string) string {
+	if channel == "C0TEAM" && o.archived {
+		return "C0SPARE"
+	}
+	return channel
+}
+
+// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed
+// has a reply that the channel shows.
+func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
+	for _, root := range o.slack.Messages(channel) {
+		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) {
+			continue
+		}
+		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+		if o.history && (strings.Contains(root.Text, "is running") || root.Edited && failed && !shown) {
+			o.t.Errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
+		}
+	}
+}
+
+// roots returns how many messages of the channel tell of the order, in whatever state.
+func (o *model) roots(channel, name string) (n int) {
+	for _, m := range o.slack.Messages(channel) {
+		if m.ThreadTS == "" && strings.Contains(m.Text, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// shared returns the files in the channel.
+func (o *model) shared(channel string) (files []emulator.File) {
+	for _, m := range o.slack.Messages(channel) {
+		files = append(files, m.Files...)
+	}
+	return files
+}
+
+// stands counts the messages that begin so, or have the text, and of which all else holds.
+func (o *model) stands(channel, thread, text string, holds ...func(emulator.Message) bool) {
+	n := 0
+	for _, m := range o.slack.Messages(channel) {
+		others := slices.ContainsFunc(holds, func(holds func(emulator.Message) bool) bool { return !holds(m) })
+		if strings.Contains(m.Text, text) && (m.ThreadTS == "") == (thread == "") && !others {
+			n++
+		}
+	}
+	if n == 0 || n > 1 && o.history {
+		o.t.Errorf("%q stands %d times in %s", text, n, channel)
+	}
+}

@@ -1,0 +1,194 @@
+package outbox_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// attendOrder delivers the attention until it is done, and returns the delays.
+func (b *bench) attendOrder(a watcher.OrderAttention) []time.Duration {
+	b.Helper()
+	return b.settleBy(func() error { return b.notifier.AttendOrder(b.Context(), a) })
+}
+
+// toTeams lets the watch's requests name two channels, one of them by a label.
+func toTeams(a watcher.OrderAttention) watcher.OrderAttention {
+	a.Requests = []watcher.Request{{ID: "a", Labels: map[string]string{"team": "gpu"}}, {ID: "b", SlackChannel: "C0ONCALL"}}
+	return a
+}
+
+func byLabel(c *config) {
+	c.Routes = routesOf("rules: [{match: {labels: {team: gpu}}, channels: [C0TEAM], quiet_successes: true}]")
+}
+
+// Each watch, kind and beginning is told once in each channel of the watch, whichever workers it comes to
+// and however often. Nobody is woken.
+func TestAttendOrderPostsOnce(t *testing.T) {
+	b := newBench(t, byLabel)
+	other := b.another()
+	for range 2 {
+		for _, kind := range concernKinds[:3] { // of watches that go on
+			b.attendOrder(toTeams(concern(kind)))
+			other.attendOrder(toTeams(concern(kind)))
+		}
+	}
+	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
+		m := b.want(channel, 3)
+		for i, text := range []string{"Cannot read order *order.pool-5ed5-w4l2n* since 12:03 UTC: ModelArts.50005000: Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
+			b.wantShown(m[i], text, "The watch goes on", "orderwatch get 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n")
+			if got := emulator.Mentions(m[i]); len(got) > 0 || m[i].ThreadTS != "" || m[i].Edited {
+				t.Errorf("message %d in %s mentions %v, is in a thread, or was edited", i, channel, got)
+			}
+		}
+	}
+	again := toTeams(concern(watcher.Vanished))
+	for i := range 2 {
+		again.Since = again.Since.Add(20 * time.Minute)
+		b.attendOrder(again)
+		b.want("C0ONCALL", 4+i)
+	}
+	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
+		t.Error("counted as doubled or undelivered")
+	}
+}
+
+func TestAttendOrderByManyWorkersAtOnce(t *testing.T) {
+	b := newBench(t)
+	var all sync.WaitGroup
+	for range 8 {
+		worker := b.another()
+		all.Go(func() {
+			for range 100 {
+				if worker.notifier.AttendOrder(t.Context(), concern(watcher.Blind)) == nil {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+			t.Error("not told after 100 deliveries")
+		})
+	}
+	all.Wait()
+	b.want("C0ONCALL", 1)
+}
+
+// What is told while the watch goes on, and its summary, stand beside it, each untouched by the other.
+func TestAttendOrderLeavesTheSummaryAlone(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Progress = true })
+	b.runs(60 * time.Second)
+	b.attendOrder(concern(watcher.Vanished))
+	m := b.want("C0ONCALL", 2)
+	b.wantShown(m[0], "is running")
+	attention := m[1]
+	b.settle(order(watcher.Succeeded, 40))
+	m = b.want("C0ONCALL", 2)
+	b.wantShown(m[0], "succeeded: 40 of 40 items", "(edited)")
+	if m[1].TS != attention.TS || m[1].Text != attention.Text || m[1].Edited {
+		t.Errorf("the attention became\n%s", emulator.Render(m[1]))
+	}
+	b.attendOrder(concern(watcher.Vanished)) // redelivered late
+	b.want("C0ONCALL", 2)
+}
+
+// Once people know how the watch ended, what was to be looked at while it went on is not told any more.
+func TestAttendOrderAfterTheEnd(t *testing.T) {
+	for name, change := range map[string]func(*config){
+		"with a token": func(*config) {},
+		"by a webhook": webhookAlone,
+	} {
+		b := newBench(t, change)
+		b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+		b.settle(order(watcher.Succeeded, 3))
+		b.wantDelays(b.another().attendOrder(concern(watcher.Blind)))
+		if m := b.want("C0ONCALL", 1); strings.Contains(m[0].Text, "Cannot read") {
+			t.Errorf("%s: told of %s", name, m[0].Text)
+		}
+	}
+}
+
+func webhookAlone(c *config) {
+	c.Token, c.Channel, c.WebhookURL = "", "", strings.TrimSuffix(c.APIURL, "/api/")+"/services/T0/B0/x"
+}
+
+func TestAttendOrderByWebhook(t *testing.T) {
+	b := newBench(t, webhookAlone)
+	b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+	for range 2 {
+		b.attendOrder(toTeams(concern(watcher.Blind)))
+		b.another().attendOrder(toTeams(concern(watcher.Blind)))
+	}
+	b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
+}
+
+// A post of which nobody knows what became is looked for before it is made again.
+func TestAttendOrderAfterAFault(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		want  []time.Duration
+	}{
+		"429":           {emulator.TooMany("7"), []time.Duration{7 * time.Second}},
+		"outage":        {emulator.Unavailable, []time.Duration{2 * time.Second, 30 * time.Second}},
+		"kept, dropped": {emulator.AcceptAndDrop, []time.Duration{2 * time.Second}},
+		"payload":       {emulator.Refuse("invalid_blocks"), nil},
+	} {
+		b := newBench(t)
+		b.slack.AddToken(token, "chat:write", "channels:history")
+		b.slack.Script(tc.fault)
+		b.wantDelays(b.attendOrder(concern(watcher.Blind)), tc.want...)
+		b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
+		if n := b.notifier.PossibleDuplicates(); n != 0 {
+			t.Errorf("%s: %d possible duplicates", name, n)
+		}
+	}
+}
+
+// A channel that finally refuses it has a fallback, as a summary does; and where there is none the message
+// is kept, without the advice to post again what only a summary has.
+func TestAttendOrderRefused(t *testing.T) {
+	k := &kept{}
+	b := newBench(t, func(c *config) {
+		c.Undelivered = k
+		c.Routes = routesOf("rules: [{match: {labels: {team: gpu}}, channels: [C0TEAM]}]")
+	})
+	b.clock.now = unlistedSince.Add(2 * time.Hour)
+	b.slack.AddChannel("C0TEAM", emulator.Archived)
+	a := concern(watcher.Blind)
+	a.Requests[0].Labels["team"] = "gpu"
+	b.attendOrder(a)
+	b.wantShown(b.want("C0ONCALL", 1)[0], "Meant for another channel", "C0TEAM refuses it", "Cannot read order")
+	b.slack.AddChannel("C0ONCALL", emulator.Archived)
+	later := a
+	later.Since = later.Since.Add(time.Minute)
+	for range 2 {
+		b.attendOrder(later)
+		b.another().attendOrder(later)
+	}
+	if len(k.all) != 1 {
+		t.Fatalf("%d messages are kept", len(k.all))
+	}
+	m := k.all[0]
+	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_blind_1744286645000.C0ONCALL" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
+		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "Cannot read order") || !m.ToldAt.Equal(later.Since) {
+		t.Errorf("kept %+v", m)
+	}
+	if strings.Contains(b.log.String(), "orderwatch renotify") {
+		t.Errorf("the log advises to post it again:\n%s", b.log)
+	}
+}
+
+// What is noted can be read by a later version: the names are fixed, and apart from those of the watch.
+func TestWhatIsNotedOfAnOrder(t *testing.T) {
+	b := newBench(t)
+	b.attendOrder(concern(watcher.UnknownStatus))
+	text, _, _ := b.config.Notes.Note(t.Context(), "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_unknown_status_1744286585000.C0ONCALL")
+	if !strings.Contains(string(text), `"told":"unknown_status"`) || !strings.Contains(string(text), `"done":true`) {
+		t.Errorf("noted %s", text)
+	}
+	if text, _, _ := b.config.Notes.Note(t.Context(), "watch.w_01JRFQ7M9C0D8E6T3V5XKB2NHA.C0ONCALL"); text != nil {
+		t.Errorf("noted of the watch: %s", text)
+	}
+}

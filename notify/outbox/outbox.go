@@ -1,0 +1,197 @@
+// Package outbox tells people in Slack how watches end and what keeps them from going on: each message once,
+// whichever worker has it and whatever dies. [Outbox] is a [watcher.Notifier].
+//
+// What all workers know of a message stands in a note ([watcher.Notes]): it is written before each call of Slack
+// and after it, and whoever finds a call without its result looks in the channel's history for what became of it.
+// A message may be doubled only where that history cannot be read.
+//
+// Read outbox.go, then deliver.go (one message on its way), posting.go (its note), settle.go (a call whose result
+// nobody knows), refused.go (a call that failed) and fallback.go (another channel gets it). What is told stands
+// in deliver.go (summaries), progress.go, attention.go, again.go and digest.go; when a channel may be called in
+// lane.go, queue.go and pace.go.
+package outbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"golang.org/x/time/rate"
+)
+
+// A Poster posts messages. It does not try again. Its errors are *[slack.Error]s.
+type Poster interface {
+	// Post posts or edits a message, and returns its ts, empty where that is not known.
+	Post(ctx context.Context, p slack.Post) (ts string, err error)
+}
+
+// A Workspace is a [Poster] with channels, threads and files, in which can be looked for what was posted.
+// [slack.Client] is one, and says what each method does.
+type Workspace interface {
+	Poster
+	History(ctx context.Context, l slack.Look) ([]slack.Found, error)
+	Delete(ctx context.Context, channel string, m slack.Found) error
+	Prepare(ctx context.Context, name string, size int) (slack.Upload, error)
+	Send(ctx context.Context, u slack.Upload, content []byte) error
+	Share(ctx context.Context, s slack.Share) error
+	Scopes(ctx context.Context) ([]string, error)
+	Inspect(ctx context.Context, channels ...string) slack.Inspection
+}
+
+// A Config says where and how people are told.
+type Config struct {
+	// Slack is where messages are posted; nil where there is a webhook alone.
+	Slack   Workspace
+	Channel string // the channel ID for requests that name none; needed with Slack
+
+	// Webhook posts into its own channel. Without Slack it is the way, whatever rules and requests name,
+	// and makes no threads. With it it gets what all channels finally refuse. Nil: there is none.
+	Webhook Poster
+
+	// Routes choose other channels and mentions for requests that they match. They need Slack.
+	Routes routes.Routes
+
+	Mention string // whom to wake for a failure: see [routes.CheckMention]
+
+	// Progress is whether people are told while an order runs, too.
+	Progress bool
+
+	// Workers returns how many workers share what Slack allows the workspace, at least 1; nil stands
+	// for 1. It does not block.
+	Workers func() int
+
+	// Notes are where all workers remember what they posted. Required.
+	Notes watcher.Notes
+
+	// Undelivered is where is kept what Slack finally refuses; nil leaves it to the log.
+	Undelivered watcher.Undelivered
+
+	// Secrets are never shown, whatever text they are in.
+	Secrets []string
+
+	// Jitter spreads the delays after errors by this share of them, 0 to 1; 0 is none.
+	Jitter float64
+
+	// Timing holds the durations that nobody configures; its zero value is [DefaultTiming].
+	Timing Timing
+
+	Now   func() time.Time                                 // default time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // default: waits, or returns ctx's cause
+}
+
+// An Outbox posts summaries: one in each channel that the requests name, with its thread; and notices
+// of accounts that cannot be asked, in the default channel. It is safe for concurrent use; a
+// channel gets at most one message a second from all that share their notes.
+type Outbox struct {
+	log      *slog.Logger
+	id       string // of this worker among those that share the notes
+	config   Config
+	plan     routes.Plan
+	secrets  *foreign.Secrets
+	receipts receipts
+	looks    *rate.Limiter // into channels' histories
+	edits    *rate.Limiter
+	follows  *rate.Limiter // those edits that tell of a watch that goes on
+	files    fileScope
+
+	mu          sync.Mutex
+	lanes       map[string]*lane
+	pausedUntil time.Time // no call at all: token or workspace
+	pausedFor   string    // the code
+
+	troubles    *troubles
+	newest      newest
+	duplicates  atomic.Int64
+	undelivered atomic.Int64
+}
+
+var _ watcher.Notifier = (*Outbox)(nil)
+
+// New returns an outbox. It makes no call; see [Outbox.Probe].
+func New(log *slog.Logger, c Config) (*Outbox, error) {
+	if err := checkConfig(c); err != nil {
+		return nil, fmt.Errorf("configure the outbox: %w", err)
+	}
+	if c.Timing == (Timing{}) {
+		c.Timing = DefaultTiming()
+	}
+	if c.Workers == nil {
+		c.Workers = func() int { return 1 }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	return &Outbox{
+		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(c.Secrets...),
+		receipts: receipts{known: make(map[place]*receipt)},
+		looks:    rate.NewLimiter(0, 5),
+		edits:    rate.NewLimiter(0, 5),
+		follows:  rate.NewLimiter(0, 5),
+		lanes:    make(map[string]*lane),
+		troubles: newTroubles(),
+		newest:   newest{of: make(map[string]int)},
+	}, nil
+}
+
+func checkConfig(c Config) error {
+	switch {
+	case c.Slack == nil && c.Webhook == nil:
+		return errors.New("give a token or a webhook's URL")
+	case c.Slack != nil && c.Channel == "":
+		return errors.New("a token needs a channel ID to post in")
+	case c.Slack == nil && !c.Routes.Empty():
+		return errors.New("routes need a token: a webhook posts into its own channel alone")
+	case c.Notes == nil:
+		return errors.New("give it notes")
+	case c.Jitter < 0 || c.Jitter > 1:
+		return errors.New("the jitter must be between 0 and 1")
+	}
+	return routes.CheckMention(c.Mention)
+}
+
+// plan returns where people are told of what.
+func (c Config) plan() routes.Plan {
+	return routes.Plan{
+		Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
+		Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
+	}
+}
+
+// PossibleDuplicates returns how many messages were posted again although an earlier try may have
+// been accepted.
+func (s *Outbox) PossibleDuplicates() int64 { return s.duplicates.Load() }
+
+func (s *Outbox) lane(channel string) *lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[channel]
+	if l == nil {
+		l = newLane(s.config.Timing, s.config.Jitter)
+		s.lanes[channel] = l
+	}
+	return l
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,121 @@
+package outbox
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// uploadTries is how often it is tried where the bytes do not arrive at the address that Slack gave, which may
+// be blocked where its API is not. Then a reply without the file is posted.
+const uploadTries = 6
+
+// A fileScope is what is known of whether the token may upload files. It is safe for concurrent use.
+type fileScope struct {
+	mu      sync.Mutex
+	until   time.Time // believed
+	missing bool
+}
+
+// takesFiles reports whether a file may go into a thread: no is certain. Slack is asked once an hour.
+func (s *Outbox) takesFiles(ctx context.Context) bool {
+	f, now := &s.files, s.config.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Before(f.until) {
+		return !f.missing
+	}
+	has, err := s.config.Slack.Scopes(ctx)
+	if err != nil {
+		return true // the call itself will tell
+	}
+	before := f.missing
+	f.until, f.missing = now.Add(s.config.Timing.Blind), has != nil && !slices.Contains(has, slack.ScopeFiles)
+	if f.missing && !before {
+		s.log.Warn("the Slack app may not upload files: messages with many failures refer to the completion event; give it the scope " + slack.ScopeFiles)
+	}
+	return !f.missing
+}
+
+// summary returns what people are told in Slack of a watch that ended.
+func (s *Outbox) summary(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
+	o.File = !o.NoThread
+	m := message.Summarize(c, o)
+	if m.File != nil && !s.takesFiles(ctx) {
+		o.File = false
+		m = message.Summarize(c, o)
+	}
+	return m
+}
+
+// isFile reports whether the part at hand is the file, or the reply in its place.
+func (d delivery) isFile() bool {
+	return d.message.File != nil && d.entry.part() == 1+len(d.message.Replies)
+}
+
+// lacksUpload reports whether Slack does not have the bytes of the file that is to be shared.
+func (d delivery) lacksUpload() bool {
+	return d.isFile() && d.receipt.form == 0 && d.receipt.file == ""
+}
+
+// upload hands Slack the file. Nobody sees it until it is shared, so that what fails may be tried
+// again. nil means to go on, with the file in the receipt or with another form.
+func (s *Outbox) upload(ctx context.Context, d delivery) *watcher.RetryError {
+	unsure := d.receipt.unsure
+	defer func() { d.receipt.unsure = unsure }() // that is about the call that shares it
+	within, cancel := context.WithTimeout(ctx, s.config.Timing.Call)
+	defer cancel()
+	file := d.message.File
+	to, err := s.config.Slack.Prepare(within, file.Name, len(file.Content))
+	if err != nil {
+		e := *slack.Classify(err)
+		if e.Class == slack.Ambiguous { // nobody sees anything of it
+			e.Class = slack.NotAccepted
+		}
+		return s.refused(ctx, d, &e)
+	}
+	if err := s.config.Slack.Send(within, to, file.Content); err != nil {
+		return s.notUploaded(ctx, d, slack.Classify(err))
+	}
+	d.receipt.file = to.ID
+	return nil
+}
+
+// notUploaded decides what follows where the bytes did not arrive.
+func (s *Outbox) notUploaded(ctx context.Context, d delivery, e *slack.Error) *watcher.RetryError {
+	if ctx.Err() != nil {
+		return interrupted(context.Cause(ctx))
+	}
+	s.troubles.count(e)
+	if d.receipt.tries++; d.receipt.tries >= uploadTries {
+		d.log.Warn("slack does not take the file, a reply without it follows; is its address for uploads reachable, files.slack.com?", "code", e.Code, "err", e)
+		d.receipt.form = 1
+		return nil
+	}
+	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.receipt.tries-1))
+	d.receipt.notBefore = s.config.Now().Add(delay)
+	d.report(e, delay, d.receipt.tries == 1)
+	return &watcher.RetryError{After: delay, Err: e}
+}
+
+// share shows the file that was uploaded in the message's thread. Slack does not say as which message: in place
+// of its ts the file's id is returned.
+func (s *Outbox) share(ctx context.Context, d delivery) (id string, err error) {
+	id, d.receipt.file = d.receipt.file, "" // an upload is shared once
+	file := d.message.File
+	err = s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.place.channel, Thread: d.entry.posting.TS, Title: file.Title, Text: file.Text})
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// shows reports whether the message is the file's.
+func (d delivery) shows(m slack.Found) bool {
+	return d.isFile() && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name })
+}

@@ -1,0 +1,222 @@
+package routes
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxFile is the most that a file of routes holds, in bytes.
+const MaxFile = 256 << 10
+
+// Bounds of a file of routes.
+const (
+	maxRules  = 1000
+	maxListed = 100 // entries of one list
+	maxFaults = 50  // that one error tells
+	maxName   = 200 // characters of its name
+)
+
+// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line
+// for each thing that is wrong, in the order of the file: all of them at once, but where it is no YAML
+// at all. [errors.Join] made it. It is fit for a terminal, and quotes nothing of the text, which may be that of
+// another file, with secrets.
+func Parse(name string, text []byte) (Routes, error) {
+	f := routesFile{name: name}
+	rules := f.read(text)
+	if err := f.err(); err != nil {
+		return Routes{}, err
+	}
+	return Routes{name, rules}, nil
+}
+
+// A routesFile is a file of routes while it is read.
+type routesFile struct {
+	name   string
+	lines  int // that it has
+	rule   int // the one that is being read, counted from 1; 0 outside
+	faults []fault
+}
+
+// A fault is something wrong in a line.
+type fault struct {
+	line int // counted from 1
+	what string
+}
+
+func (f *routesFile) fault(line int, format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	if f.rule > 0 {
+		what = fmt.Sprintf("rule %d: %s", f.rule, what)
+	}
+	f.faults = append(f.faults, fault{min(max(line, 1), max(f.lines, 1)), what})
+}
+
+// err returns what is wrong, in the order of the file.
+func (f *routesFile) err() error {
+	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	var all []error
+	for i, fault := range f.faults {
+		what := fault.what
+		if i == maxFaults {
+			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
+		}
+		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, what))
+		if i == maxFaults {
+			break
+		}
+	}
+	return errors.Join(all...)
+}
+
+// read returns the rules. They are right where no fault was found.
+func (f *routesFile) read(text []byte) (rules []rule) {
+	if len(text) > MaxFile {
+		f.fault(1, "the file has more than %s bytes", words.Number(MaxFile))
+		return nil
+	}
+	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
+	f.lines = len(linesOf(text))
+	if f.checkCharacters(text); len(f.faults) > 0 {
+		return nil
+	}
+	top := f.parse(text)
+	if len(f.faults) > 0 {
+		return nil
+	}
+	if top == nil {
+		f.fault(1, "the file is empty: write rules, and a list of them")
+		return nil
+	}
+	f.fields(top, "the file", "", keyed{"rules", func(value *yaml.Node) { rules = f.readRules(value) }})
+	if rules == nil && len(f.faults) == 0 {
+		f.fault(top.Line, "there are no rules: write rules, and a list of them")
+	}
+	return rules
+}
+
+// linesOf returns the lines, each with its end.
+func linesOf(text []byte) [][]byte { return slices.Collect(bytes.Lines(text)) }
+
+// checkCharacters looks for what is no text, cannot be seen, or would be a line's end for the parser alone.
+func (f *routesFile) checkCharacters(text []byte) {
+	for i, line := range linesOf(text) {
+		n := i + 1
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		hidden := bytes.IndexFunc(line, func(r rune) bool { return r != '\t' && unseen(r) })
+		switch indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]; {
+		case !utf8.Valid(line):
+			f.fault(n, "this is no UTF-8 text: save the file as UTF-8")
+		case hidden >= 0:
+			r, _ := utf8.DecodeRune(line[hidden:])
+			f.fault(n, "here is a character that cannot be seen, %U: take it out", r)
+		case bytes.ContainsRune(indent, '\t'):
+			f.fault(n, "a tab indents the line: YAML wants blanks")
+		}
+	}
+}
+
+// unseen reports whether people cannot see the character, or the parser takes it for none.
+func unseen(r rune) bool { return !foreign.Visible(r) || r == '\uFFFE' || r == '\uFFFF' }
+
+// parse returns what the file's one document holds, nil where it is empty.
+func (f *routesFile) parse(text []byte) *yaml.Node {
+	first, second, err := documents(bytes.NewReader(text))
+	switch {
+	case err != nil:
+		f.notYAML(text)
+	case second != nil:
+		f.fault(second.Line, "a second document begins here (---): the file holds one")
+	case first != nil:
+		return first.Content[0]
+	}
+	return nil
+}
+
+// documents returns the first two documents, nil where there are not so many.
+func documents(r io.Reader) (first, second *yaml.Node, err error) {
+	decoder := yaml.NewDecoder(r)
+	var found [2]*yaml.Node
+	for i := range found {
+		var n yaml.Node
+		if err := decoder.Decode(&n); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, nil, err
+		}
+		found[i] = &n
+	}
+	return found[0], found[1], nil
+}
+
+// parserWords finds what the parser says, and the line that it names, if any.
+var parserWords = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
+
+// anchorName finds what the parser quotes of the file, which may be another, with secrets.
+var anchorName = regexp.MustCompile(` '-*\w[\w-]*'`)
+
+// mostRead is how many bytes are read again, in all, to find the line of a fault.
+const mostRead = 8 << 20
+
+// notYAML says why a text is no YAML. The parser names the line in which a list begins that goes wrong
+// much later. How far it has read says more: the fault is there, or it begins in the line without which,
+// and without all after it, nothing is wrong.
+func (f *routesFile) notYAML(text []byte) {
+	lines := linesOf(text)
+	reader := &lineReader{lines: lines}
+	_, _, err := documents(reader)
+	said := parserWords.FindStringSubmatch(err.Error())
+	at, what := reader.read, foreign.Short(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
+	switch {
+	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
+		what += ": is the line indented as its neighbours are?"
+	case strings.HasSuffix(what, "cannot start any token"):
+		what += ": put the text in quotes"
+	}
+	for left := mostRead; at > 1; at-- {
+		before := bytes.Join(lines[:at-1], nil)
+		if _, _, err := documents(bytes.NewReader(before)); err == nil {
+			break
+		}
+		if left -= len(before); left < 0 {
+			at, _ = strconv.Atoi(said[1]) // 0 where it names none
+			break
+		}
+	}
+	if at > 0 && bytes.Contains(lines[min(at, len(lines))-1], []byte("#")) {
+		what += "; # begins a comment: put a text that has it in quotes"
+	}
+	f.fault(at, "not YAML: %s", what)
+}
+
+// A lineReader hands out one line at a time, so that it knows how far its reader got.
+type lineReader struct {
+	lines [][]byte
+	read  int // lines, the last perhaps in part
+	rest  []byte
+}
+
+// Read hands out the next line, or the next part of a long one.
+func (r *lineReader) Read(p []byte) (n int, err error) {
+	if len(r.rest) == 0 {
+		if r.read == len(r.lines) {
+			return 0, io.EOF
+		}
+		r.rest = r.lines[r.read]
+		r.read++
+	}
+	n = copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}

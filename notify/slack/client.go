@@ -1,0 +1,102 @@
+// Package slack makes the calls of Slack that the outbox needs, and says what their errors mean for a message
+// ([Error], [Classify]). It takes values and returns values: it holds no state but the login, never tries a call
+// again, and waits for nothing. Nothing that it returns holds a token, or a webhook's address.
+//
+// Read error.go first, then client.go, post.go (messages), history.go (what was posted), file.go and inspect.go.
+package slack
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// A Config is the way to a workspace.
+type Config struct {
+	Token   string        // a bot token with the scope chat:write; secret
+	APIURL  string        // ends in "/"; default https://slack.com/api/
+	Timeout time.Duration // of one call; default 10 s
+
+	// HTTPClient makes the calls. It must have a timeout and follow no redirects, which would
+	// carry the token elsewhere. Default: Timeout, no redirects, answers up to 16 MiB.
+	HTTPClient *http.Client
+}
+
+// A Client calls Slack with a bot token. It is safe for concurrent use. All its errors are *[Error]s.
+type Client struct {
+	url string
+	api *slack.Client
+}
+
+// New returns a client. It makes no call.
+func New(c Config) (*Client, error) {
+	c.APIURL = cmp.Or(c.APIURL, slack.APIURL)
+	switch {
+	case c.Token == "":
+		return nil, errors.New("configure slack: give a token")
+	case !isHTTP(c.APIURL) || !strings.HasSuffix(c.APIURL, "/"):
+		return nil, errors.New(`configure slack: the API's URL must be an http(s) URL that ends in "/"`)
+	}
+	return &Client{c.APIURL, slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.client()))}, nil
+}
+
+// client returns what makes the calls.
+func (c Config) client() *http.Client {
+	if c.HTTPClient != nil {
+		return c.HTTPClient
+	}
+	return &http.Client{
+		Timeout:       cmp.Or(c.Timeout, 10*time.Second),
+		Transport:     boundedTransport{http.DefaultTransport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// A Webhook posts into the one channel that it was made for. It is safe for concurrent use.
+type Webhook struct {
+	url    string
+	client *http.Client
+}
+
+// NewWebhook returns what posts by the webhook with this URL, which is secret. Of the Config only Timeout and
+// HTTPClient matter. It makes no call.
+func NewWebhook(url string, c Config) (*Webhook, error) {
+	if !isHTTP(url) {
+		return nil, errors.New("configure slack: the webhook's URL must be an http(s) URL")
+	}
+	return &Webhook{url, c.client()}, nil
+}
+
+// maxAnswer bounds what is read of an answer, in bytes: a page of a history may hold long messages, most
+// of whose characters are escaped.
+const maxAnswer = 16 << 20
+
+// A boundedTransport cuts answers that are too long.
+type boundedTransport struct{ next http.RoundTripper }
+
+// RoundTrip makes the call.
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	if err == nil {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
+	}
+	return answer, err
+}
+
+// classified returns the error as an *[Error], nil for nil.
+func classified(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Classify(err)
+}

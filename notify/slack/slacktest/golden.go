@@ -1,0 +1,66 @@
+package slacktest
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Golden compares a text with the golden file of this name under testdata, or with -update writes it.
+func Golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Errorf("%s differs; run go test with -update and look at the difference\ngot:\n%s", path, got)
+	}
+}
+
+// GoldenJSON compares a value with the golden file of JSON with this name.
+// Golden compares a text with the golden file of this name under testdata, or with -update writes it.
+func GoldenJSON(t *testing.T, name string, value any) {
+	t.Helper()
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(value); err != nil {
+		t.Fatal(err)
+	}
+	Golden(t, name, b.String())
+}
+
+// Goldens returns the golden files of JSON under testdata by their names: at least so many.
+func Goldens(t *testing.T, least int) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(paths) < least {
+		t.Fatalf("%d goldens (%v)", len(paths), err)
+	}
+	all := make(map[string][]byte)
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(path)] = raw
+	}
+	return all
+}

@@ -1,8 +1,0 @@
-package modelarts
-
-// Projects returns of how many projects tokens are kept.
-func (p *Password) Projects() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.tokens)
-}

@@ -1,0 +1,88 @@
+// Package words says numbers and spans of time to people, in one way wherever they read them: a reason, a
+// message in Slack, a page in a terminal. Its functions are pure. What an error or a hold is called stands
+// beside the type: [watcher.Class.Words], [watcher.HoldKind.Words].
+//
+// [watcher.Class.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#Class.Words
+// [watcher.HoldKind.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#HoldKind.Words
+package words
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Number returns n with thousands separators.
+func Number(n int) string {
+	if n < 0 {
+		return "-" + Number(-n)
+	}
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", Number(n/1000), n%1000)
+}
+
+// Count returns "1 item", "1,200 items", "2 watches".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
+	}
+	return Number(n) + " " + noun + "s"
+}
+
+// Span returns a duration by its two largest units, as a sentence has it: 11 m 26 s, 2 h, 3 d 4 h. One of less
+// than half a second is 0 s.
+func Span(d time.Duration) string {
+	s := int(d.Round(time.Second) / time.Second)
+	sizes := []struct {
+		unit    string
+		seconds int
+	}{{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
+	for i, size := range sizes {
+		if s < size.seconds {
+			continue
+		}
+		text := Number(s/size.seconds) + " " + size.unit
+		if i+1 < len(sizes) && s%size.seconds/sizes[i+1].seconds > 0 {
+			text += fmt.Sprintf(" %d %s", s%size.seconds/sizes[i+1].seconds, sizes[i+1].unit)
+		}
+		return text
+	}
+	return "0 s"
+}
+
+// Brief returns a duration by its two largest units, as a column has it: 45s, 12m05s, 2h05m, 3d04h. Days begin
+// at 48 hours.
+func Brief(d time.Duration) string {
+	if d < 0 {
+		return "-" + Brief(-d)
+	}
+	d = d.Round(time.Second)
+	switch s := int(d / time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", s)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	default:
+		return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+	}
+}
+
+// Compact returns a duration with all its units but those at its end that are 0, as a reason has it: 45s, 2h,
+// 1h30m, 1h30m5s.
+func Compact(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
