@@ -80,7 +80,7 @@ func TestBrokenRecord(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, t.TempDir(), -1)
 			nc, js := connect(t, s)
-			client := client(t, nc)
+			client := newClient(t, nc)
 			cloud := &orders{show: endedAfter(1 << 30)}
 			r := startWorker(t, s, brokenConfig(), cloud)
 			first := request("order.pool")
@@ -113,7 +113,7 @@ func TestBrokenRecord(t *testing.T) {
 				if err != nil || status.Watches == nil || status.Watches.Unreadable != 1 {
 					return fmt.Errorf("status: %+v, %v", status.Watches, err)
 				}
-				seen, err := inspect(t, s, brokenConfig()).Watches(t.Context())
+				seen, err := inspector(t, s, brokenConfig()).Watches(t.Context())
 				if err != nil || seen.Unreadable != 1 || len(seen.Broken) != 1 || seen.Broken[0].Order != watch.Order {
 					return fmt.Errorf("doctor: %+v, %v", seen, err)
 				}

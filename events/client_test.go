@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -58,7 +58,7 @@ type following struct {
 }
 
 // follow begins to follow, and waits until it does.
-func follow(t *testing.T, c *events.Client, filter events.Filter) *following {
+func follow(t *testing.T, c *client.Client, filter client.Filter) *following {
 	t.Helper()
 	f := &following{ready: make(chan struct{}), ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -83,7 +83,7 @@ func (f *following) away(err error) {
 	f.aways = append(f.aways, err)
 }
 
-func (f *following) take(e events.Event) error {
+func (f *following) take(e client.Event) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id, err := strconv.Atoi(e.ID())
@@ -131,9 +131,9 @@ func TestFollowOverARestart(t *testing.T) {
 	nc, js := connect(t, s)
 	makeStreams(t, js)
 	tell(t, js, "orders.progress.p.o", 1, 20)
-	all := follow(t, client(t, nc), events.Filter{})
+	all := follow(t, newClient(t, nc), client.Filter{})
 	nc2, _ := connect(t, s)
-	fresh := follow(t, client(t, nc2), events.Filter{New: true})
+	fresh := follow(t, newClient(t, nc2), client.Filter{New: true})
 	eventually(t, all.saw(1, 20))
 
 	port := portOf(t, s)
@@ -174,7 +174,7 @@ func TestFollowClosesGaps(t *testing.T) {
 	}
 	t.Cleanup(nc.Close)
 	tell(t, js, "orders.progress.p.o", 1, 30)
-	f := follow(t, client(t, nc), events.Filter{})
+	f := follow(t, newClient(t, nc), client.Filter{})
 	eventually(t, f.saw(1, 30))
 	tell(t, js, "orders.progress.p.o", 31, 60)
 	eventually(t, f.saw(1, 60))
@@ -197,7 +197,7 @@ func TestFollowKeepsItsPlace(t *testing.T) {
 	nc, js := connect(t, s)
 	makeStreams(t, js)
 	tell(t, js, "orders.progress.p.o", 1, 5)
-	f := follow(t, client(t, nc), events.Filter{New: true})
+	f := follow(t, newClient(t, nc), client.Filter{New: true})
 	stream, err := js.Stream(t.Context(), "ORDER_EVENTS")
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +216,8 @@ func TestFollowStopsAtTheEnd(t *testing.T) {
 	s := startServer(t, t.TempDir(), -1)
 	nc, js := connect(t, s)
 	makeStreams(t, js)
-	c := client(t, nc)
-	if err := follow(t, c, events.Filter{Stop: true}).end(t); err != nil {
+	c := newClient(t, nc)
+	if err := follow(t, c, client.Filter{Stop: true}).end(t); err != nil {
 		t.Errorf("of an empty stream: %v", err)
 	}
 	tell(t, js, "orders.progress.p.o", 1, 10)
@@ -226,16 +226,16 @@ func TestFollowStopsAtTheEnd(t *testing.T) {
 	tell(t, js, "orders.completed.succeeded.q.o", 21, 30)
 	for _, test := range []struct {
 		name        string
-		filter      events.Filter
+		filter      client.Filter
 		first, last int
 	}{
-		{"all", events.Filter{}, 1, 30},
-		{"of some subjects", events.Filter{Subjects: []string{c.Subject("completed.failed.p.>"), c.Subject("completed.succeeded.>")}}, 11, 30},
-		{"of an order", events.Filter{Subjects: c.OrderSubjects(watcher.Order{ProjectID: "p", Name: "o"})}, 1, 10},
-		{"from a sequence", events.Filter{Sequence: 28}, 28, 30},
-		{"since a time", events.Filter{Since: second}, 11, 30},
-		{"since now", events.Filter{Since: time.Now().Add(time.Minute)}, 1, 0},
-		{"new ones", events.Filter{New: true}, 1, 0},
+		{"all", client.Filter{}, 1, 30},
+		{"of some subjects", client.Filter{Subjects: []string{c.Subject("completed.failed.p.>"), c.Subject("completed.succeeded.>")}}, 11, 30},
+		{"of an order", client.Filter{Subjects: c.OrderSubjects(watcher.Order{ProjectID: "p", Name: "o"})}, 1, 10},
+		{"from a sequence", client.Filter{Sequence: 28}, 28, 30},
+		{"since a time", client.Filter{Since: second}, 11, 30},
+		{"since now", client.Filter{Since: time.Now().Add(time.Minute)}, 1, 0},
+		{"new ones", client.Filter{New: true}, 1, 0},
 	} {
 		test.filter.Stop = true
 		f := follow(t, c, test.filter)
@@ -249,8 +249,8 @@ func TestFollowStopsAtTheEnd(t *testing.T) {
 
 	seen := 0
 	broken := errors.New("broken")
-	for end, want := range map[error]error{events.ErrStopFollowing: nil, broken: broken} {
-		if err := c.Follow(t.Context(), events.Filter{}, nil, nil, func(events.Event) error { seen++; return end }); !errors.Is(err, want) {
+	for end, want := range map[error]error{client.ErrStop: nil, broken: broken} {
+		if err := c.Follow(t.Context(), client.Filter{}, nil, nil, func(client.Event) error { seen++; return end }); !errors.Is(err, want) {
 			t.Errorf("Follow returned %v; want %v", err, want)
 		}
 	}
@@ -302,9 +302,9 @@ func TestDenied(t *testing.T) {
 	order := watcher.Order{ProjectID: "p", Name: "o"}
 	request := wire.WatchRequest{Order: order, RequestID: "r"}
 
-	follower := client(t, as("follower"))
-	f := follow(t, follower, events.Filter{})
-	producer, deaf := client(t, as("producer")), client(t, as("deaf"))
+	follower := newClient(t, as("follower"))
+	f := follow(t, follower, client.Filter{})
+	producer, deaf := newClient(t, as("producer")), newClient(t, as("deaf"))
 	for _, test := range []struct {
 		name    string
 		call    func(context.Context) error
@@ -313,7 +313,7 @@ func TestDenied(t *testing.T) {
 	}{
 		{"get", func(ctx context.Context) error { _, err := follower.Get(ctx, order); return err }, "orderwatch.get", false},
 		{"publish", func(ctx context.Context) error { _, err := follower.Publish(ctx, request); return err }, "orders.watch", false},
-		{"follow", func(ctx context.Context) error { return producer.Follow(ctx, events.Filter{}, nil, nil, nil) }, "$JS.API.CONSUMER.CREATE.ORDER_EVENTS.", false},
+		{"follow", func(ctx context.Context) error { return producer.Follow(ctx, client.Filter{}, nil, nil, nil) }, "$JS.API.CONSUMER.CREATE.ORDER_EVENTS.", false},
 		{"answers", func(ctx context.Context) error { _, err := deaf.Get(ctx, order); return err }, "_INBOX.", true},
 		{"acknowledgement", func(ctx context.Context) error { _, err := deaf.Publish(ctx, request); return err }, "_INBOX.", true},
 	} {
@@ -321,7 +321,7 @@ func TestDenied(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		err := test.call(ctx)
 		cancel()
-		why, ok := errors.AsType[*events.DeniedError](err)
+		why, ok := errors.AsType[*client.DeniedError](err)
 		if !ok || !strings.HasPrefix(why.Subject, test.subject) || why.Reading != test.reading || !strings.Contains(err.Error(), why.Subject) {
 			t.Errorf("%s: %v after %s", test.name, err, time.Since(begin))
 		}
@@ -353,7 +353,7 @@ func TestPublishOverAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	c := client(t, nc)
+	c := newClient(t, nc)
 	publish := func(id string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
@@ -422,17 +422,17 @@ func requestsIn(t *testing.T, js jetstream.JetStream) (list []wire.WatchRequest)
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	nc, _ := connect(t, startServer(t, t.TempDir(), -1))
-	c := client(t, nc)
+	c := newClient(t, nc)
 	order := watcher.Order{ProjectID: "p", Name: "o"}
 	_, err := c.Get(t.Context(), order)
-	if !errors.Is(err, events.ErrNoWorker) {
+	if !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("get: %v", err)
 	}
-	if err := c.Follow(t.Context(), events.Filter{}, nil, nil, nil); !errors.Is(err, events.ErrNoWorker) {
+	if err := c.Follow(t.Context(), client.Filter{}, nil, nil, nil); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("follow: %v", err)
 	}
 	begin := time.Now()
-	if _, err := c.Publish(t.Context(), wire.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, events.ErrNoWorker) {
+	if _, err := c.Publish(t.Context(), wire.WatchRequest{Order: order, RequestID: "r"}); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("publish: %v", err)
 	}
 	if took := time.Since(begin); took > 20*time.Second {

@@ -1,17 +1,20 @@
-// Package events is orderwatch's NATS side: requests in, records, wake-ups, and events out, all
-// on JetStream.
+// Package events is a worker: it takes requests, wake-ups that are due, and events, beside any number of other
+// workers, and answers the service. What to do with a request or a wake-up is decided in package watcher; here
+// are the loops that carry messages to it, and what keeps an installation whole.
 //
-//	ORDER_REQUESTS  orders.watch                requests; consumer intake
-//	ORDER_WATCHES   (key-value)                 one record for each order's watch; the patrol's lease
-//	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
-//	ORDER_ACCOUNTS  (key-value)                 which workers there are; why accounts are held
-//	ORDER_SLACK     (key-value)                 what was posted where
-//	ORDER_EVENTS    orders.completed.>, …       events; consumer slack
+// It promises that a [Worker] keeps nothing but the polls in flight, so that it can be killed at any moment; that a
+// delivery is acknowledged only after what it asked for is stored; that it comes back by itself after any outage of
+// NATS; and that [Worker.Ready] says why it does not do its work.
 //
-// A [Worker] keeps nothing but the polls in flight: it can be killed, and any number of them can
-// run beside each other. What to do with a request or a wake-up is decided in package watcher;
-// this package carries messages between its interfaces and the server, and translates the
-// server's answers into evidence (see evidence.go).
+//	wire     messages as they are on NATS
+//	link     the connection and the pulling
+//	store    records, wake-ups, events, notes and holds in JetStream
+//	inspect  looks at an installation, for the doctor and for the status
+//	client   what any Go program needs
+//
+// Read worker.go first, then loop.go (one consumer), service.go and status.go (request and reply). One worker at a
+// time patrols: patrol.go, backlog.go, broken.go, ghosts.go. rearm.go, lost.go and ledger.go deal with streams that
+// were emptied or made anew. attention.go and untold.go watch over what people are told.
 package events
 
 import (

@@ -16,20 +16,20 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// inspect returns an inspector that logs in so.
-func inspect(t *testing.T, s *server.Server, cfg settings, login ...nats.Option) *events.Inspector {
+// inspector returns an inspector that logs in so.
+func inspector(t *testing.T, s *server.Server, cfg settings, login ...nats.Option) *inspect.Inspector {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append(login, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	i, err := events.NewInspector(cfg.storeConfig, nc, store.NewClock(nil))
+	i, err := inspect.New(cfg.storeConfig, nc, store.NewClock(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,13 +124,13 @@ func TestPermissionsChangeNothing(t *testing.T) {
 	}
 	before := everything(t, js)
 
-	list, err := inspect(t, s, cfg).Permissions(t.Context(), s.ClientURL())
+	list, err := inspector(t, s, cfg).Permissions(t.Context(), s.ClientURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list {
-		if p.Grant != events.Granted {
-			t.Errorf("%s %s: %s; want %s", p.Verb, p.Subject, p.Grant, events.Granted)
+		if p.Grant != inspect.Granted {
+			t.Errorf("%s %s: %s; want %s", p.Verb, p.Subject, p.Grant, inspect.Granted)
 		}
 	}
 	if after := everything(t, js); !reflect.DeepEqual(after, before) {
@@ -200,30 +200,30 @@ func TestPermissionsFound(t *testing.T) {
 	rules := workerRules(t)
 	users := []*server.User{{Username: "worker", Password: "planted", Permissions: rules}}
 	type taken struct {
-		verb    events.Verb
+		verb    inspect.Verb
 		subject string
 	}
 	var all []taken
-	without := func(verb events.Verb, subject string, change func(*server.Permissions)) {
+	without := func(verb inspect.Verb, subject string, change func(*server.Permissions)) {
 		less := &server.Permissions{Publish: &server.SubjectPermission{Allow: slices.Clone(rules.Publish.Allow)}, Subscribe: &server.SubjectPermission{Allow: slices.Clone(rules.Subscribe.Allow)}, Response: rules.Response}
 		change(less)
 		users = append(users, &server.User{Username: fmt.Sprintf("without-%d", len(all)), Password: "planted", Permissions: less})
 		all = append(all, taken{verb, subject})
 	}
 	for n, subject := range rules.Publish.Allow {
-		without(events.Publishes, subject, func(p *server.Permissions) { p.Publish.Allow = slices.Delete(p.Publish.Allow, n, n+1) })
+		without(inspect.Publishes, subject, func(p *server.Permissions) { p.Publish.Allow = slices.Delete(p.Publish.Allow, n, n+1) })
 	}
 	for n, subject := range rules.Subscribe.Allow {
-		without(events.Subscribes, subject, func(p *server.Permissions) { p.Subscribe.Allow = slices.Delete(p.Subscribe.Allow, n, n+1) })
+		without(inspect.Subscribes, subject, func(p *server.Permissions) { p.Subscribe.Allow = slices.Delete(p.Subscribe.Allow, n, n+1) })
 	}
-	without(events.Responds, "", func(p *server.Permissions) { p.Response = nil })
+	without(inspect.Responds, "", func(p *server.Permissions) { p.Response = nil })
 	s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), Users: users})
 
 	cfg := config()
 	cfg.Provision = false
-	as := func(user string) []events.Permission {
+	as := func(user string) []inspect.Permission {
 		login := []nats.Option{nats.UserInfo(user, "planted"), nats.CustomInboxPrefix("_INBOX_orderwatch")}
-		list, err := inspect(t, s, cfg, login...).Permissions(t.Context(), s.ClientURL(), login...)
+		list, err := inspector(t, s, cfg, login...).Permissions(t.Context(), s.ClientURL(), login...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,8 +231,8 @@ func TestPermissionsFound(t *testing.T) {
 	}
 	var listed []taken
 	for _, p := range as("worker") {
-		if p.Grant != events.Granted {
-			t.Errorf("the worker's permission to %s %s is %s; want %s", p.Verb, p.Subject, p.Grant, events.Granted)
+		if p.Grant != inspect.Granted {
+			t.Errorf("the worker's permission to %s %s is %s; want %s", p.Verb, p.Subject, p.Grant, inspect.Granted)
 		}
 		listed = append(listed, taken{p.Verb, p.Subject})
 	}
@@ -242,12 +242,12 @@ func TestPermissionsFound(t *testing.T) {
 	}
 	for n, missing := range all {
 		for _, p := range as(fmt.Sprintf("without-%d", n)) {
-			want := events.Granted
+			want := inspect.Granted
 			switch {
 			case taken{p.Verb, p.Subject} == missing:
-				want = events.Denied
-			case p.Verb == events.Responds && (missing == taken{events.Publishes, "$KV.ORDER_ACCOUNTS.>"} || missing == taken{events.Subscribes, "$KV.ORDER_ACCOUNTS.hold.>"}):
-				want = events.NotTried
+				want = inspect.Denied
+			case p.Verb == inspect.Responds && (missing == taken{inspect.Publishes, "$KV.ORDER_ACCOUNTS.>"} || missing == taken{inspect.Subscribes, "$KV.ORDER_ACCOUNTS.hold.>"}):
+				want = inspect.NotTried
 			}
 			if p.Grant != want {
 				t.Errorf("without %v: %s %s is %s; want %s", missing, p.Verb, p.Subject, p.Grant, want)
@@ -282,7 +282,7 @@ func TestInspectWatches(t *testing.T) {
 	write("order.ended", watcher.Ended, now.Add(-time.Hour))
 	write("order.recent", watcher.Watching, now.Add(time.Hour))
 
-	i := inspect(t, s, cfg)
+	i := inspector(t, s, cfg)
 	if _, _, err := i.Clock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestInspectWatches(t *testing.T) {
 		t.Errorf("the worst are %v", worst)
 	}
 	w.Worst = nil
-	want := events.Watches{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true, Recent: watcher.Order{ProjectID: project, Name: "order.recent"}, Region: "cn-north-4"}
+	want := inspect.Watches{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true, Recent: watcher.Order{ProjectID: project, Name: "order.recent"}, Region: "cn-north-4"}
 	if !reflect.DeepEqual(w, want) {
 		t.Errorf("got %+v\nwant %+v", w, want)
 	}
@@ -327,7 +327,7 @@ func TestInspectWorkers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	i := inspect(t, s, cfg)
+	i := inspector(t, s, cfg)
 	if _, _, err := i.Clock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +338,7 @@ func TestInspectWorkers(t *testing.T) {
 	if w.Present != 2 || len(w.Holds) != 1 || w.Holds["ab12.cn-north-4"].Reason != "401" {
 		t.Errorf("got %+v", w)
 	}
-	if versions, err := i.Versions(t.Context(), w.Present); err != nil || !slices.Equal(versions, []string{"1.2.3", "1.2.3"}) {
+	if versions, _, err := i.Instances(t.Context(), w.Present); err != nil || !slices.Equal(versions, []string{"1.2.3", "1.2.3"}) {
 		t.Errorf("versions %v, %v", versions, err)
 	}
 	if n := first.accounts.Workers(); n != 2 {
@@ -356,8 +356,8 @@ accounts: {
 	FREE: {users: [{user: free, password: planted}], jetstream: enabled}
 	NONE: {users: [{user: none, password: planted}]}
 }`)
-	as := func(user string) *events.Inspector {
-		return inspect(t, s, config(), nats.UserInfo(user, "planted"))
+	as := func(user string) *inspect.Inspector {
+		return inspector(t, s, config(), nats.UserInfo(user, "planted"))
 	}
 	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("limited", "planted"))
 	if err != nil {
@@ -375,7 +375,7 @@ accounts: {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []events.Limit{
+	want := []inspect.Limit{
 		{Name: "max_ack_pending", Most: 1000, Each: true},
 		{Name: "max_consumers", Most: 20},
 		{Name: "max_memory", Most: 1e6},
@@ -404,11 +404,11 @@ accounts: {
 	SYS: {users: [{user: sys, password: planted}]}
 	APP: {users: [{user: app, password: planted}], jetstream: enabled}
 }`)
-	got := inspect(t, s, config(), nats.UserInfo("sys", "planted")).Syncing(t.Context())
+	got := inspector(t, s, config(), nats.UserInfo("sys", "planted")).Syncing(t.Context())
 	if len(got) != 1 || got[0].Server != "one" || !got[0].Always {
 		t.Errorf("the system account sees %+v", got)
 	}
-	if got := inspect(t, s, config(), nats.UserInfo("app", "planted")).Syncing(t.Context()); len(got) > 0 {
+	if got := inspector(t, s, config(), nats.UserInfo("app", "planted")).Syncing(t.Context()); len(got) > 0 {
 		t.Errorf("another account sees %+v", got)
 	}
 }
@@ -435,20 +435,20 @@ func TestInspectAssets(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := everything(t, js)
-	got := make(map[string]events.Asset)
-	for _, asset := range inspect(t, s, cfg).Assets(t.Context()) {
+	got := make(map[string]inspect.Asset)
+	for _, asset := range inspector(t, s, cfg).Assets(t.Context()) {
 		got[asset.Name()] = asset
 	}
-	differs := func(name string, want ...events.Difference) {
+	differs := func(name string, want ...inspect.Difference) {
 		if !reflect.DeepEqual(got[name].Differences, want) {
 			t.Errorf("%s: got %+v; want %+v", name, got[name].Differences, want)
 		}
 	}
-	differs("stream ORDER_WAKEUPS", events.Difference{Setting: "max_msgs", Found: "1000", Wanted: "-1", Fatal: true})
-	differs("stream ORDER_REQUESTS", events.Difference{Setting: "description", Found: "ours", Wanted: "Requests to watch ModelArts orders"})
+	differs("stream ORDER_WAKEUPS", inspect.Difference{Setting: "max_msgs", Found: "1000", Wanted: "-1", Fatal: true})
+	differs("stream ORDER_REQUESTS", inspect.Difference{Setting: "description", Found: "ours", Wanted: "Requests to watch ModelArts orders"})
 	differs("consumer poller of ORDER_WAKEUPS",
-		events.Difference{Setting: "max_deliver", Found: "5", Wanted: "-1; delete the consumer, or what it gave up never comes again", Fatal: true},
-		events.Difference{Setting: "ack_wait", Found: "30s", Wanted: "31s"})
+		inspect.Difference{Setting: "max_deliver", Found: "5", Wanted: "-1; delete the consumer, or what it gave up never comes again", Fatal: true},
+		inspect.Difference{Setting: "ack_wait", Found: "30s", Wanted: "31s"})
 	differs("stream KV_ORDER_WATCHES")
 	if intake := got["consumer intake of ORDER_REQUESTS"]; !intake.Paused || !intake.PausedUntil.Equal(until) || intake.Pending != 1 {
 		t.Errorf("intake: %+v", intake)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -49,7 +49,7 @@ func keep(t testing.TB, store *store.Store, records []watcher.Watch) {
 }
 
 // all returns the names of all watches that the query wants, page by page.
-func all(t *testing.T, c *events.Client, q wire.ListQuery) (names []string, pages int) {
+func all(t *testing.T, c *client.Client, q wire.ListQuery) (names []string, pages int) {
 	t.Helper()
 	for {
 		answer, err := c.List(t.Context(), q)
@@ -100,7 +100,7 @@ func TestList(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c := client(t, nc)
+	c := newClient(t, nc)
 	for _, test := range []struct {
 		query wire.ListQuery
 		want  string
@@ -141,7 +141,7 @@ func TestListOfLargeWatches(t *testing.T) {
 		records = append(records, w)
 	}
 	keep(t, store, records)
-	if names, pages := all(t, client(t, nc), wire.ListQuery{}); len(names) != 8 || pages < 3 {
+	if names, pages := all(t, newClient(t, nc), wire.ListQuery{}); len(names) != 8 || pages < 3 {
 		t.Errorf("%d watches on %d pages", len(names), pages)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -198,7 +198,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 					t.Errorf("worker %d counts %v losses", i, n)
 				}
 			}
-			inspector, err := events.NewInspector(cfg.storeConfig, nc, store.NewClock(nil))
+			inspector, err := inspect.New(cfg.storeConfig, nc, store.NewClock(nil))
 			if err != nil {
 				t.Fatal(err)
 			}

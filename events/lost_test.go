@@ -87,7 +87,7 @@ func TestStoreLost(t *testing.T) {
 			eventually(t, workers[0].Ready)
 			publish(t, js, again)
 			eventually(t, cloud.polled("order.a", polls+2))
-			snapshot, err := client(t, nc).Get(t.Context(), watcher.Order{ProjectID: project, Name: "order.a"})
+			snapshot, err := newClient(t, nc).Get(t.Context(), watcher.Order{ProjectID: project, Name: "order.a"})
 			if err != nil || len(snapshot.Requests) != 1 {
 				t.Errorf("%+v, %v", snapshot, err)
 			}

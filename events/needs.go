@@ -4,21 +4,10 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/events/link"
-	"github.com/orderwatch/orderwatch/events/store"
 )
 
 // needs are the subjects that a worker must be allowed to publish on.
 type needs []string
-
-// needed returns those of a worker on the store.
-func needed(s *store.Store) (list needs) {
-	for _, p := range Over(s).permissions() {
-		if p.Verb == Publishes && p.Need != NeedDoctor {
-			list = append(list, p.Subject)
-		}
-	}
-	return list
-}
 
 // others reports whether the violation is about what somebody else chose: the reply subject of a request to the
 // service, on which the worker was to answer. The worker then lacks nothing that it needs.

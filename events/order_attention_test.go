@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -182,9 +182,9 @@ func TestOrderAttentionEvent(t *testing.T) {
 	compareGolden(t, filepath.Join("testdata", "order_attention.json"), append(encoded, '\n'))
 
 	var followed []watcher.OrderAttention
-	c := client(t, nc)
-	filter := events.Filter{Subjects: c.OrderSubjects(a.Order()), Stop: true}
-	if err := c.Follow(t.Context(), filter, nil, nil, func(e events.Event) error {
+	c := newClient(t, nc)
+	filter := client.Filter{Subjects: c.OrderSubjects(a.Order()), Stop: true}
+	if err := c.Follow(t.Context(), filter, nil, nil, func(e client.Event) error {
 		if got, ok := e.OrderAttention(); ok {
 			followed = append(followed, got)
 		}

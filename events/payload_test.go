@@ -122,6 +122,7 @@ func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 		r["timeout"] = "20s"
 		publish(t, js, r)
 	}
+	eventually(t, cloud.polled("order.large", 1)) // it has a record
 	eventually(t, func() error {
 		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
 			return fmt.Errorf("%d requests joined; want %d", len(w.Requests), joins)

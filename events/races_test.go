@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -37,7 +37,7 @@ func TestRacesOnAServer(t *testing.T) {
 	for range 2 {
 		startWorker(t, s, cfg, cloud)
 	}
-	r := &racing{t: t, nc: nc, js: js, client: client(t, nc), cloud: cloud}
+	r := &racing{t: t, nc: nc, js: js, client: newClient(t, nc), cloud: cloud}
 	rounds := make(chan string)
 	var racing sync.WaitGroup
 	for range raceAtOnce {
@@ -67,7 +67,7 @@ type racing struct {
 	t      *testing.T
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	client *events.Client
+	client *client.Client
 	cloud  *orders
 
 	mu       sync.Mutex

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -51,7 +51,7 @@ func (w wishes) next(t *testing.T) wish {
 }
 
 // startWishing starts a worker, and has an order watched twice. It returns the ids of the watches.
-func startWishing(t *testing.T) (s *server.Server, c *events.Client, people wishes, first, second string) {
+func startWishing(t *testing.T) (s *server.Server, c *client.Client, people wishes, first, second string) {
 	s = startServer(t, t.TempDir(), -1)
 	_, js := connect(t, s)
 	nc, _ := connect(t, s)
@@ -62,7 +62,7 @@ func startWishing(t *testing.T) (s *server.Server, c *events.Client, people wish
 		first, second = second, (<-people.told).WatchID
 		eventually(t, idle(t, js, "ORDER"))
 	}
-	return s, client(t, nc), people, first, second
+	return s, newClient(t, nc), people, first, second
 }
 
 // A wish to tell people again reaches a notifier with the completion that is meant, and again where
@@ -214,7 +214,7 @@ func TestUndelivered(t *testing.T) {
 		t.Fatalf("the events are %+v", list)
 	}
 	var got []watcher.UndeliveredMessage
-	err := client(t, nc).Follow(t.Context(), events.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e events.Event) error {
+	err := newClient(t, nc).Follow(t.Context(), client.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e client.Event) error {
 		m, ok := e.Undelivered()
 		if !ok {
 			return fmt.Errorf("event %s is of another type", e.ID())

@@ -12,15 +12,15 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // client returns a client of the worker that runs on the server of nc.
-func client(t *testing.T, nc *nats.Conn) *events.Client {
+func newClient(t *testing.T, nc *nats.Conn) *client.Client {
 	t.Helper()
-	c, err := events.NewClient(nc, config().Names)
+	c, err := client.New(nc, config().Names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestServiceAnswers(t *testing.T) {
 	cloud := &orders{show: never}
 	startWorker(t, s, quiet(), cloud)
 	nc, _ := connect(t, s)
-	c := client(t, nc)
+	c := newClient(t, nc)
 	order := of("order.a")
 
 	code, reply := asked(t, nc, "watch", orderBody("order.a", `,"requested_by":"ann"`))

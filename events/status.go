@@ -10,14 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
-
-// Status asks how the installation is. Any worker answers. Like [Client.Get], it returns a *[wire.ServiceError]
-// where the service refuses, a *[DeniedError] where NATS does, and an [ErrNoWorker] where nobody answers.
-func (c *Client) Status(ctx context.Context) (wire.Status, error) {
-	return ask[wire.Status](ctx, c, "status", struct{}{})
-}
 
 // status shows how the installation is.
 func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
@@ -32,11 +27,11 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	} else {
 		s.Workers = w.accounts.Count(wire.Semantic(w.store.Version))
 	}
-	seen, err := Over(w.store).Watches(ctx)
+	seen, err := inspect.Over(w.store).Watches(ctx)
 	missed(&s, "the watches", err)
 	missed(&s, "the list of broken records", seen.BrokenErr)
 	if err == nil {
-		s.Watches = seen.count()
+		s.Watches = countOf(seen)
 	}
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
@@ -67,8 +62,8 @@ func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
 	return held
 }
 
-// count returns how many there are.
-func (w Watches) count() *wire.WatchCount {
+// countOf returns how many watches there are.
+func countOf(w inspect.Watches) *wire.WatchCount {
 	return &wire.WatchCount{
 		Watching: w.Watching, Ending: w.Ending, Overdue: w.Overdue, Stuck: w.Stuck,
 		Unreadable: w.Unreadable, Newer: w.Newer, All: w.All,

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -23,8 +23,8 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, t.TempDir(), -1)
 	nc, js := connect(t, s)
-	c := client(t, nc)
-	if _, err := c.Status(t.Context()); !errors.Is(err, events.ErrNoWorker) {
+	c := newClient(t, nc)
+	if _, err := c.Status(t.Context()); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("with no worker: %v", err)
 	}
 	cfg := quiet()
@@ -95,7 +95,7 @@ func TestStatusUntold(t *testing.T) {
 	away := notify(func(context.Context, watcher.Completion) error { return errors.New("nobody listens") })
 	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: store.NewClock(nil), notifier: away}.ready(t)
 	nc, _ := connect(t, s)
-	c := client(t, nc)
+	c := newClient(t, nc)
 	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != http.StatusOK {
 		t.Fatalf("%d %s", code, reply.Data)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -74,7 +75,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.loops[1].pulled = pulls.wanted
 	w.refusals = link.NewFailures(log, strings.Join(nc.Servers(), ","))
 	nc.SetErrorHandler(w.natsError)
-	w.closed, w.needs = make(chan struct{}), needed(s)
+	w.closed, w.needs = make(chan struct{}), inspect.PublishedBy(s)
 	told := sync.OnceFunc(func() { close(w.closed) })
 	nc.SetClosedHandler(func(*nats.Conn) { told() })
 	if nc.IsClosed() {

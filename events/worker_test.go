@@ -39,7 +39,7 @@ var ends = map[string]struct {
 	},
 	"order.timeout": {
 		show:    turns(watcher.Succeed, watcher.Processing),
-		timeout: "1s", outcome: watcher.TimedOut, reason: "after 1s: 1 of 2 items ended, 1 still processing", progress: 2,
+		timeout: "5s", outcome: watcher.TimedOut, reason: "after 5s: 1 of 2 items ended, 1 still processing", progress: 2,
 	},
 	"order.unknown": {
 		show:    fails(watcher.NotFound, "ModelArts.50015001", "order not found"),

@@ -23,15 +23,15 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events", "events/schema", "notify/routes"}},
-	"cmd/orderwatch/ask":         {ours: []string{"events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "watcher"}},
+	"cmd/orderwatch":             {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "notify/routes"}},
+	"cmd/orderwatch/ask":         {ours: []string{"events/client", "events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "notify/routes", "watcher"}, others: []string{"github.com/kelseyhightower/envconfig"}},
-	"cmd/orderwatch/demo":        {ours: []string{"events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "events", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
+	"cmd/orderwatch/demo":        {ours: []string{"events/client", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
 	"cmd/orderwatch/directions":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
-	"cmd/orderwatch/doctor":      {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "events", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/words"}},
+	"cmd/orderwatch/doctor":      {ours: []string{"events/client", "events/inspect", "events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/words"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
-	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events", "events/wire", "watcher", "watcher/words"}, others: []string{}},
+	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events/client", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
@@ -49,7 +49,9 @@ var arrows = map[string]struct {
 	"watcher/modelarts/endpoint": {ours: []string{"watcher", "watcher/modelarts/answer"}},
 	"watcher/modelarts/login":    {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator": {},
-	"events":                     {ours: []string{"watcher", "watcher/foreign", "events/schema", "events/link", "events/store", "events/wire"}},
+	"events":                     {ours: []string{"watcher", "events/schema", "events/inspect", "events/link", "events/store", "events/wire"}},
+	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
+	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/wire":                {ours: []string{"watcher", "watcher/foreign"}},
@@ -81,7 +83,7 @@ var (
 		"cmd/orderwatch/config":      25, // the groups of variables
 		"cmd/orderwatch/output":      19,
 		"cmd/orderwatch/rig":         29,
-		"events":                     34,
+		"events/inspect":             22,
 		"events/store":               23,
 		"events/wire":                32,
 		"notify/slack":               23,
@@ -91,9 +93,7 @@ var (
 		"watcher/modelarts/emulator": 24,
 		"watcher/watchertest":        17,
 	}
-	manyFiles = map[string]int{
-		"events": 23,
-	}
+	manyFiles = map[string]int{}
 )
 
 // notWanted are beginnings of packages that no binary of ours contains: the clouds' and loggers'

@@ -14,13 +14,13 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
 )
 
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
-	*events.Client
+	*client.Client
 	config config.Config
 	nc     *nats.Conn
 }
@@ -53,7 +53,7 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 	}
 	names := serve.Names(config)
 	names.Domain = login.Domain
-	client, err := events.NewClient(nc, names)
+	client, err := client.New(nc, names)
 	if err != nil {
 		nc.Close()
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -83,7 +83,7 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 			return err
 		}
 		defer s.close()
-		filter := events.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
+		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
 		return ask.Events(c.Context(), ask.Following{
 			Client: s.Client, Conn: s.nc, Filter: filter, Project: choice.project,
 			Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
@@ -162,7 +162,7 @@ func (e *eventChoice) choose(c *cobra.Command) error {
 }
 
 // subjects returns the subjects of the wanted events.
-func (e *eventChoice) subjects(c *events.Client) (subjects []string) {
+func (e *eventChoice) subjects(c *client.Client) (subjects []string) {
 	order := ">"
 	if e.project != "" {
 		order = e.project + ".>"

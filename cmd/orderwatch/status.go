@@ -12,7 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -65,7 +65,7 @@ func noStatus(err error) error {
 		}
 		return errors.New(output.Clean(answer.Reason))
 	}
-	if errors.Is(err, events.ErrNoWorker) {
+	if errors.Is(err, client.ErrNoWorker) {
 		return fmt.Errorf("no worker answers: %w\nWithout one requests are kept, but nothing is polled. Workers of a release without this command do not answer it", err)
 	}
 	return exit.Unanswered(err)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,27 +41,20 @@ func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest) (c wat
 	if q.Name != "" {
 		subject = s.Names.Completed("*", q.Key())
 	}
-	for start := jetstreamext.GetBatchStartTime(since.Add(-time.Minute)); start != nil; {
-		batch, err := jetstreamext.GetBatch(ctx, s.JS, s.Names.EventStream(), recordBatch, start, jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
-		if err != nil {
-			return c, 0, fmt.Errorf("read completions: %w", err)
-		}
-		start = nil
-		for m, err := range batch {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				break
+	start := jetstreamext.GetBatchStartTime(since.Add(-time.Minute))
+	for done := false; !done; {
+		var next uint64
+		next, done, err = s.batch(ctx, s.Names.EventStream(), subject, start, func(m *jetstream.RawStreamMsg) error {
+			if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID {
+				c, sequence = found, m.Sequence
+				return errEnough
 			}
-			if err != nil {
-				return c, 0, fmt.Errorf("read completions: %w", err)
-			}
-			if c, err := wire.Decode[watcher.Completion](m.Data); err == nil && c.WatchID == q.WatchID {
-				return c, m.Sequence, nil
-			}
-			start = jetstreamext.GetBatchSeq(m.Sequence + 1)
+			return nil
+		})
+		if err != nil || sequence > 0 {
+			return c, sequence, err
 		}
-		if ctx.Err() != nil { // an answer that does not come ends the batch without an error
-			return c, 0, fmt.Errorf("read completions: %w", ctx.Err())
-		}
+		start = jetstreamext.GetBatchSeq(next)
 	}
 	return c, 0, &wire.ServiceError{Code: 404, Reason: "no event of this watch is kept: it has not ended, or that is too long ago"}
 }
@@ -74,29 +66,19 @@ const mostRead = 64 << 20
 func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for next, read := uint64(1), 0; ; {
-		batch, err := jetstreamext.GetBatch(ctx, s.JS, s.Names.EventStream(), recordBatch, jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(recordBatchBytes))
-		if err != nil {
-			return fmt.Errorf("read events on %s: %w", subject, err)
-		}
-		n := 0
-		for m, err := range batch {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read events on %s: %w", subject, err)
-			}
+	read := 0
+	for next, done := uint64(1), false; !done && read <= mostRead; {
+		var err error
+		next, done, err = s.batch(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchSeq(next), func(m *jetstream.RawStreamMsg) error {
 			f(m.Data)
-			n, read, next = n+1, read+len(m.Data), m.Sequence+1
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("read events on %s: %w", subject, ctx.Err())
-		}
-		if n == 0 || read > mostRead {
+			read += len(m.Data)
 			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // Renotify publishes the wish. It carries the trace of the watch.

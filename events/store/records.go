@@ -142,24 +142,30 @@ var errEnough = errors.New("enough")
 // SomeRecords hands a batch of what the bucket holds on the subjects, empty for all, to f, from the
 // sequence on. It returns where the next batch begins, and whether there is none, or f had enough.
 func (s *Store) SomeRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
+	next, done, err = s.batch(ctx, s.Names.RecordStream(), subjects, jetstreamext.GetBatchSeq(max(from, 1)), f)
+	return max(next, from), done, err
+}
+
+// batch hands one batch of a stream's messages on the subjects, empty for all, to f, from the start on. It returns the
+// sequence after the last one that f took, 0 where there was none, and whether there are no more, or f had enough.
+func (s *Store) batch(ctx context.Context, stream, subjects string, start jetstreamext.GetBatchOpt, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(max(from, 1)), jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
+	options := []jetstreamext.GetBatchOpt{start, jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
 	if subjects != "" {
 		options = append(options, jetstreamext.GetBatchSubject(subjects))
 	}
-	batch, err := jetstreamext.GetBatch(ctx, s.JS, s.Names.RecordStream(), recordBatch, options...)
+	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, recordBatch, options...)
 	if err != nil {
-		return from, false, fmt.Errorf("read records: %w", err)
+		return 0, false, fmt.Errorf("read %s: %w", stream, err)
 	}
-	next = from
 	read, size := 0, 0
-	for m, err := range batch {
+	for m, err := range messages {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return next, true, nil
 		}
 		if err != nil {
-			return next, false, fmt.Errorf("read records: %w", err)
+			return next, false, fmt.Errorf("read %s: %w", stream, err)
 		}
 		err = f(m)
 		if errors.Is(err, errEnough) {
@@ -172,7 +178,7 @@ func (s *Store) SomeRecords(ctx context.Context, subjects string, from uint64, f
 		}
 	}
 	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
-		return next, false, fmt.Errorf("read records: %w", ctx.Err())
+		return next, false, fmt.Errorf("read %s: %w", stream, ctx.Err())
 	}
 	// What ended before its bounds has come to the end. It does not matter that more was written since:
 	// otherwise whoever reads over a slow link would never be done.

@@ -12,7 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -27,9 +27,9 @@ const (
 
 // Following says which events [Events] prints, and how.
 type Following struct {
-	Client  *events.Client
+	Client  *client.Client
 	Conn    *nats.Conn
-	Filter  events.Filter
+	Filter  client.Filter
 	Project string // all events are of this project, which texts leave out; empty: they are of any
 
 	Format      output.Format
@@ -42,7 +42,7 @@ func Events(ctx context.Context, f Following) error {
 	notices := newOutages(f.Conn, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
 	printed := 0
 	p := eventPrinter{paint: output.PaintFor(f.Out), project: f.Project}
-	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e events.Event) error {
+	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e client.Event) error {
 		printed++
 		text := output.JSONLine(e.Encoded)
 		if f.Format == output.AsText {
@@ -67,7 +67,7 @@ type eventPrinter struct {
 }
 
 // text returns the event as one line: time, what, order, outcome, reason.
-func (p eventPrinter) text(e events.Event) string {
+func (p eventPrinter) text(e client.Event) string {
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
 		what, order, reason = Completed, p.order(c.ProjectID, c.OrderName), c.Reason

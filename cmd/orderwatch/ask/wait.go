@@ -20,7 +20,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -41,7 +41,7 @@ const (
 
 // A waiting follows orders until all have ended.
 type waiting struct {
-	client   *events.Client
+	client   *client.Client
 	requests []wire.WatchRequest
 	chosen   bool // the user chose the request's id: it may have been answered long ago
 	format   output.Format
@@ -72,7 +72,7 @@ type seen struct {
 
 // Options says what is waited for, and how that is told.
 type Options struct {
-	Client   *events.Client
+	Client   *client.Client
 	Conn     *nats.Conn // the client's; what it tells of lost connections is taken over
 	Requests []wire.WatchRequest
 	Chosen   bool // the user chose the request's id: it may have been answered long ago
@@ -218,22 +218,22 @@ func (w *waiting) answered() bool {
 }
 
 // filters returns what is followed: completions, and what happens meanwhile.
-func (w *waiting) filters() []events.Filter {
-	completions := events.Filter{New: !w.chosen}
-	others := events.Filter{New: true, Subjects: []string{w.client.RejectedSubject()}}
+func (w *waiting) filters() []client.Filter {
+	completions := client.Filter{New: !w.chosen}
+	others := client.Filter{New: true, Subjects: []string{w.client.RejectedSubject()}}
 	for _, r := range w.requests {
 		subjects := w.client.OrderSubjects(r.Order)
 		completions.Subjects = append(completions.Subjects, subjects[0])
 		others.Subjects = append(others.Subjects, subjects[1:]...)
 	}
-	return []events.Filter{completions, others}
+	return []client.Filter{completions, others}
 }
 
 // awaitWorker returns an error where no worker is there. Who may not ask does not get to know.
 func (w *waiting) awaitWorker(ctx context.Context) error {
 	for begin := time.Now(); ; {
 		_, err := w.client.Get(ctx, w.requests[0].Order)
-		if !errors.Is(err, events.ErrNoWorker) {
+		if !errors.Is(err, client.ErrNoWorker) {
 			return context.Cause(ctx)
 		}
 		if time.Since(begin) > workerTime {
@@ -269,10 +269,10 @@ func (w *waiting) look(ctx context.Context) {
 		}
 		for _, order := range w.openOrders() {
 			s, err := w.client.Get(ctx, order)
-			if _, denied := errors.AsType[*events.DeniedError](err); denied {
+			if _, denied := errors.AsType[*client.DeniedError](err); denied {
 				return
 			}
-			if errors.Is(err, events.ErrNoWorker) {
+			if errors.Is(err, client.ErrNoWorker) {
 				if away++; away == 2 {
 					w.notices.begin("worker", "no worker is there at the moment; the watches and the waiting go on when one is back (orderwatch serve)")
 				}
@@ -298,7 +298,7 @@ func (w *waiting) endByRecord(order watcher.Order, s watcher.Snapshot) {
 		if w.endless[r.RequestID]++; w.endless[r.RequestID] < endedLooks {
 			continue
 		}
-		e, ok := events.CompletionEvent(s)
+		e, ok := client.CompletionEvent(s)
 		if !ok {
 			continue
 		}
@@ -420,7 +420,7 @@ func (w *waiting) looked(order watcher.Order, s watcher.Snapshot) {
 }
 
 // take takes an event that may be about one of the orders.
-func (w *waiting) take(e events.Event) error {
+func (w *waiting) take(e client.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if c, ok := e.Completion(); ok {
@@ -454,7 +454,7 @@ func (w *waiting) concerns(watch watcher.Report) bool {
 }
 
 // completed notes that a watch has ended. w.mu is held.
-func (w *waiting) completed(r wire.WatchRequest, c watcher.Completion, e events.Event) {
+func (w *waiting) completed(r wire.WatchRequest, c watcher.Completion, e client.Event) {
 	w.ends = append(w.ends, c)
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))
@@ -466,7 +466,7 @@ func (w *waiting) completed(r wire.WatchRequest, c watcher.Completion, e events.
 }
 
 // refused notes that a request was rejected. w.mu is held.
-func (w *waiting) refused(r wire.WatchRequest, why wire.Rejection, e events.Event) {
+func (w *waiting) refused(r wire.WatchRequest, why wire.Rejection, e client.Event) {
 	w.rejected++
 	if w.format == output.AsJSON {
 		w.out.Write(output.JSONLine(e.Encoded))

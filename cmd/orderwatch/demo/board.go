@@ -10,7 +10,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -56,7 +56,7 @@ func (b *scoreboard) requested(f fate, id string) {
 }
 
 // event takes an event. It returns no error.
-func (b *scoreboard) event(e events.Event) error {
+func (b *scoreboard) event(e client.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.finish()

@@ -21,7 +21,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -92,21 +92,21 @@ func watch(ctx context.Context, settings config.Config, board *scoreboard, fates
 		return err
 	}
 	defer nc.Close()
-	client, err := events.NewClient(nc, serve.Names(settings))
+	asking, err := client.New(nc, serve.Names(settings))
 	if err != nil {
 		return err
 	}
-	if err := awaitWorker(ctx, client); err != nil {
+	if err := awaitWorker(ctx, asking); err != nil {
 		return err
 	}
 	follow, stop := context.WithCancel(ctx)
 	var following sync.WaitGroup
 	defer following.Wait()
 	defer stop()
-	following.Go(func() { board.failed(client.Follow(follow, events.Filter{}, nil, nil, board.event)) })
+	following.Go(func() { board.failed(asking.Follow(follow, client.Filter{}, nil, nil, board.event)) })
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := publish(limited, nc, client, board, fates); err != nil {
+	if err := publish(limited, nc, asking, board, fates); err != nil {
 		return err
 	}
 	select {
@@ -124,7 +124,7 @@ func watch(ctx context.Context, settings config.Config, board *scoreboard, fates
 }
 
 // awaitWorker waits until the worker answers.
-func awaitWorker(ctx context.Context, client *events.Client) error {
+func awaitWorker(ctx context.Context, client *client.Client) error {
 	for {
 		_, err := client.List(ctx, wire.ListQuery{Limit: 1})
 		if err == nil {
@@ -139,7 +139,7 @@ func awaitWorker(ctx context.Context, client *events.Client) error {
 }
 
 // publish publishes the requests of each fate. One that is no request the client would refuse, so NATS takes it.
-func publish(ctx context.Context, nc *nats.Conn, client *events.Client, board *scoreboard, fates []fate) error {
+func publish(ctx context.Context, nc *nats.Conn, client *client.Client, board *scoreboard, fates []fate) error {
 	for _, f := range fates {
 		for _, r := range f.requests {
 			if _, err := client.Publish(ctx, r); err != nil {

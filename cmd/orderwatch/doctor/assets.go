@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -21,20 +21,20 @@ import (
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
 // is not known.
-func (d *Doctor) assets(ctx context.Context, x *natsExam, list []events.Asset, present int) {
+func (d *Doctor) assets(ctx context.Context, x *natsExam, list []inspect.Asset, present int) {
 	f := &x.seen.assets
 	single, denied := false, 0
 	taken := x.neighbours(ctx, list)
-	ours := slices.ContainsFunc(list, func(a events.Asset) bool { return a.Err == nil && a.Consumer == "" && !isBucket(a.Stream) })
+	ours := slices.ContainsFunc(list, func(a inspect.Asset) bool { return a.Err == nil && a.Consumer == "" && !isBucket(a.Stream) })
 	for _, a := range list {
 		switch {
 		case a.Missing:
 			d.missing(f, a, present, taken)
 			continue
-		case errors.Is(a.Err, events.ErrDenied) && x.stranger:
+		case errors.Is(a.Err, inspect.ErrDenied) && x.stranger:
 			denied++
 			continue
-		case errors.Is(a.Err, events.ErrDenied):
+		case errors.Is(a.Err, inspect.ErrDenied):
 			f.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
 			continue
 		case noJetStream(a.Err):
@@ -84,7 +84,7 @@ func noJetStream(err error) bool {
 }
 
 // contents says what a stream holds, or how much a consumer has before it.
-func contents(a events.Asset) string {
+func contents(a inspect.Asset) string {
 	if a.Consumer == "" {
 		return fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
 	}
@@ -92,7 +92,7 @@ func contents(a events.Asset) string {
 }
 
 // missing tells of what is not there.
-func (d *Doctor) missing(f *findings, a events.Asset, present int, taken map[string]events.Neighbour) {
+func (d *Doctor) missing(f *findings, a inspect.Asset, present int, taken map[string]inspect.Neighbour) {
 	switch by, isTaken := taken[a.Stream]; {
 	case isTaken:
 		f.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
@@ -109,7 +109,7 @@ func (d *Doctor) missing(f *findings, a events.Asset, present int, taken map[str
 
 // settings tells of settings that are not as wanted. What is not surely this installation's is not to be
 // changed. What somebody wants who is no worker depends on another environment than the workers'.
-func (d *Doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
+func (d *Doctor) settings(f *findings, a inspect.Asset, stranger, ours bool) {
 	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
 		if stranger && !difference.Fatal {
@@ -135,8 +135,8 @@ func (d *Doctor) settings(f *findings, a events.Asset, stranger, ours bool) {
 }
 
 // telling leaves out what NATS itself changes where it seals a stream.
-func telling(all []events.Difference) []events.Difference {
-	sealed := func(d events.Difference) bool { return d.Setting == "sealed" }
+func telling(all []inspect.Difference) []inspect.Difference {
+	sealed := func(d inspect.Difference) bool { return d.Setting == "sealed" }
 	if n := slices.IndexFunc(all, sealed); n >= 0 {
 		return all[n : n+1]
 	}
@@ -147,7 +147,7 @@ func telling(all []events.Difference) []events.Difference {
 var unchangeable = []string{"retention", "storage", "sealed", "deny_delete", "deny_purge", "deliver_policy", "ack_policy", "replay_policy", "deliver_subject"}
 
 // change says how to make a setting as it is wanted.
-func (d *Doctor) change(a events.Asset, difference events.Difference) string {
+func (d *Doctor) change(a inspect.Asset, difference inspect.Difference) string {
 	edit := "Change it with nats stream edit " + a.Stream
 	if a.Consumer != "" {
 		edit = "Change it with nats consumer edit " + a.Stream + " " + a.Consumer
@@ -182,7 +182,7 @@ func (f findings) askOthers() {
 }
 
 // replicas tells of copies that are not there.
-func replicas(f *findings, a events.Asset) {
+func replicas(f *findings, a inspect.Asset) {
 	if a.NoLeader {
 		f.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
 			"More than half of its servers must run: nats server report jetstream.")
@@ -200,7 +200,7 @@ const (
 )
 
 // backlog tells of messages that wait.
-func backlog(f *findings, a events.Asset, present int) {
+func backlog(f *findings, a inspect.Asset, present int) {
 	switch {
 	case a.Paused:
 		until := "somebody resumes it"

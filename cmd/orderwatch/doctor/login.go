@@ -10,7 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -42,16 +43,16 @@ func (d *Doctor) stranger(ctx context.Context, x *natsExam) {
 }
 
 // mayDo says what somebody may do who is no worker.
-func mayDo(uses events.Uses) string {
+func mayDo(uses inspect.Uses) string {
 	const conf = " of deploy/nats-permissions.conf"
 	switch uses {
-	case events.Uses{Ask: true, Serve: true, Follow: true}:
+	case inspect.Uses{Ask: true, Serve: true, Follow: true}:
 		return "it may ask for watches, use the service and follow events, as the user person" + conf
-	case events.Uses{Ask: true}:
+	case inspect.Uses{Ask: true}:
 		return "it may ask for watches, as the user producer" + conf
-	case events.Uses{Follow: true}:
+	case inspect.Uses{Follow: true}:
 		return "it may follow events"
-	case events.Uses{}:
+	case inspect.Uses{}:
 		return "it may do nothing of what workers do, and neither ask for watches, use the service nor create a consumer of events"
 	}
 	var may []string
@@ -79,7 +80,7 @@ func (d *Doctor) listenElsewhere(ctx context.Context, x *natsExam) {
 		if err != nil {
 			return
 		}
-		i, err := events.NewInspector(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, x.time)
+		i, err := inspect.New(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, x.time)
 		if err == nil {
 			_, err = i.Permissions(ctx, nc.ConnectedUrl(), login...)
 		}
@@ -104,14 +105,14 @@ func (x *natsExam) unseen(f *findings, check, about, found, do string) {
 // askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
 // how many workers there are, -1 where that is not known.
 func (d *Doctor) askWorkers(ctx context.Context, x *natsExam) (present int) {
-	client, err := events.NewClient(x.nc, serve.Names(d.Config))
+	asking, err := client.New(x.nc, serve.Names(d.Config))
 	var status wire.Status
 	if err == nil {
-		status, err = client.Status(ctx)
+		status, err = asking.Status(ctx)
 	}
 	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
-	case errors.Is(err, events.ErrNoWorker):
+	case errors.Is(err, client.ErrNoWorker):
 		workers.add(levelWarning, "workers.present", "", "no worker answers on "+d.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
 		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
 		return -1

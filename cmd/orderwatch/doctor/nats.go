@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -54,7 +54,7 @@ func (d *Doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
 		}
 		return seen
 	}
-	i, err := events.NewInspector(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, clock)
+	i, err := inspect.New(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, clock)
 	if err != nil {
 		nc.Close()
 		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
@@ -136,7 +136,7 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Co
 
 // A natsExam is one look at NATS.
 type natsExam struct {
-	*events.Inspector
+	*inspect.Inspector
 	nc    *nats.Conn
 	url   string
 	login []nats.Option

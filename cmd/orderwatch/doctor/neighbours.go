@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // foreign reports whether the streams of these names are another installation's, and says so. What is
 // another's is not looked at any further, and nothing of it is to be changed.
-func (x *natsExam) foreign(list []events.Asset) bool {
+func (x *natsExam) foreign(list []inspect.Asset) bool {
 	var whose []string
 	for _, a := range list {
 		if len(a.Foreign) > 0 {
@@ -37,18 +37,18 @@ func (x *natsExam) foreign(list []events.Asset) bool {
 }
 
 // neighbours returns, by the names of missing streams, who has their subjects, and says so.
-func (x *natsExam) neighbours(ctx context.Context, list []events.Asset) map[string]events.Neighbour {
-	missing := func(a events.Asset) bool { return a.Missing && a.Consumer == "" }
+func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[string]inspect.Neighbour {
+	missing := func(a inspect.Asset) bool { return a.Missing && a.Consumer == "" }
 	if !slices.ContainsFunc(list, missing) {
 		return nil
 	}
 	all, err := x.Neighbours(ctx)
-	if err != nil && !errors.Is(err, events.ErrDenied) {
+	if err != nil && !errors.Is(err, inspect.ErrDenied) {
 		x.unseen(&x.seen.assets, "assets.subjects", "", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
 	}
-	taken := make(map[string]events.Neighbour)
+	taken := make(map[string]inspect.Neighbour)
 	for _, n := range all {
-		if _, told := taken[n.Own]; told || !slices.ContainsFunc(list, func(a events.Asset) bool { return missing(a) && a.Stream == n.Own }) {
+		if _, told := taken[n.Own]; told || !slices.ContainsFunc(list, func(a inspect.Asset) bool { return missing(a) && a.Stream == n.Own }) {
 			continue
 		}
 		taken[n.Own] = n
@@ -74,7 +74,7 @@ func replicaCommand(stream string, replicas int) string {
 }
 
 // replicaCommands returns the commands for all that have fewer replicas.
-func replicaCommands(list []events.Asset, replicas int) string {
+func replicaCommands(list []inspect.Asset, replicas int) string {
 	var all []string
 	for _, a := range list {
 		if a.Consumer == "" && a.Err == nil && a.Replicas < replicas {
@@ -86,7 +86,7 @@ func replicaCommands(list []events.Asset, replicas int) string {
 
 // uneven tells of streams that have not as many replicas as the others: the one with the fewest bounds
 // what survives.
-func uneven(f *findings, list []events.Asset) {
+func uneven(f *findings, list []inspect.Asset) {
 	by := make(map[int][]string)
 	most := 0
 	for _, a := range list {

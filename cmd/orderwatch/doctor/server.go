@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -66,7 +66,7 @@ func (d *Doctor) server(ctx context.Context, x *natsExam) bool {
 func (x *natsExam) limits(ctx context.Context) (f findings) {
 	limits, err := x.Limits(ctx)
 	switch {
-	case errors.Is(err, events.ErrDenied):
+	case errors.Is(err, inspect.ErrDenied):
 		x.unseen(&f, "nats.limits", "", "this user may not see the account's limits",
 			"Allow it $JS.API.INFO, or look yourself: nats account info.")
 		return f
@@ -98,7 +98,7 @@ func (x *natsExam) limits(ctx context.Context) (f findings) {
 // fullAt is from which part of it on a limit is as good as reached, in percent.
 const fullAt = 95
 
-func limitFinding(l events.Limit) finding {
+func limitFinding(l inspect.Limit) finding {
 	bytes := strings.HasSuffix(l.Name, "memory") || strings.HasSuffix(l.Name, "storage") || strings.HasSuffix(l.Name, "bytes")
 	show := func(n int64) string {
 		if bytes {
@@ -162,22 +162,22 @@ func (d *Doctor) permissions(ctx context.Context, x *natsExam) {
 		f.add(levelWarning, "permissions.all", "", "could not be tried: "+err.Error(), "Try again.")
 		return
 	}
-	if !events.MayWork(list) {
+	if !inspect.MayWork(list) {
 		d.stranger(trying, x)
 		return
 	}
 	for _, p := range list {
 		check := "permissions." + string(p.Verb)
 		switch {
-		case p.Grant == events.Granted && p.Need == events.NeedDoctor:
-		case p.Grant == events.Granted:
+		case p.Grant == inspect.Granted && p.Need == inspect.NeedDoctor:
+		case p.Grant == inspect.Granted:
 			f.ok(check, p.Subject, "allowed")
-		case p.Grant == events.NotTried:
+		case p.Grant == inspect.NotTried:
 			f.unseen(check, p.Subject, "could not be tried",
 				"Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
-		case p.Need == events.NeedDoctor:
+		case p.Need == inspect.NeedDoctor:
 			f.add(levelNote, check, p.Subject, "denied; only doctor asks for it", "")
-		case p.Need == events.NeedProvision:
+		case p.Need == inspect.NeedProvision:
 			f.add(levelNote, check, p.Subject, "denied: this user cannot create what is missing",
 				"Let another user create it, and set ORDERWATCH_PROVISION=false; or allow it.")
 		default:

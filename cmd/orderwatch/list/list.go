@@ -12,7 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -49,7 +49,7 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 }
 
 // pages hands out the watches that are wanted, a page at a time, and returns what it left out.
-func (c Choice) pages(ctx context.Context, client *events.Client, f func([]watcher.Snapshot) error) (rest remainder, err error) {
+func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (rest remainder, err error) {
 	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label}
 	for left := c.Limit; c.All || left > 0; {
 		q.Limit = maxPage
@@ -80,7 +80,7 @@ func (c Choice) pages(ctx context.Context, client *events.Client, f func([]watch
 
 // Print writes the watches to out once, and to notes what it left out. An error of the service is a
 // [wire.ServiceError].
-func (c Choice) Print(ctx context.Context, client *events.Client, format output.Format, out, notes io.Writer) error {
+func (c Choice) Print(ctx context.Context, client *client.Client, format output.Format, out, notes io.Writer) error {
 	var all []watcher.Snapshot
 	rest, err := c.pages(ctx, client, func(page []watcher.Snapshot) error {
 		if format != output.AsJSON {

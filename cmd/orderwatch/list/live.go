@@ -10,7 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -33,7 +33,7 @@ const (
 
 // Follow refreshes the table in place until ctx ends, and leaves its last state. out is a terminal. It returns an
 // error if the watches cannot be read at first; later the table says that they cannot.
-func (c Choice) Follow(ctx context.Context, client *events.Client, out io.Writer) error {
+func (c Choice) Follow(ctx context.Context, client *client.Client, out io.Writer) error {
 	live := liveList{Choice: c, client: client, paint: output.PaintFor(out)}
 	if live.refresh(ctx); live.err != nil {
 		return live.err
@@ -58,7 +58,7 @@ func (c Choice) Follow(ctx context.Context, client *events.Client, out io.Writer
 // A liveList is a table that is refreshed.
 type liveList struct {
 	Choice
-	client *events.Client
+	client *client.Client
 	paint  output.Paint
 
 	watches []watcher.Snapshot

@@ -1,4 +1,4 @@
-package events
+package inspect
 
 import (
 	"context"
@@ -47,9 +47,9 @@ func (i *Inspector) may(subjects ...string) error {
 	return nil
 }
 
-// NewInspector returns an inspector on the connection, which stays the caller's. config is that of the
+// New returns an inspector on the connection, which stays the caller's. config is that of the
 // workers. The clock is set to the server's by [Inspector.Clock].
-func NewInspector(config store.Config, nc *nats.Conn, clock *store.Clock) (*Inspector, error) {
+func New(config store.Config, nc *nats.Conn, clock *store.Clock) (*Inspector, error) {
 	s, err := store.Open(slog.New(slog.DiscardHandler), config, nc, clock)
 	if err != nil {
 		return nil, err
@@ -183,15 +183,9 @@ func (i *Inspector) ask(ctx context.Context, subject string, most int, f func(*n
 	}
 }
 
-// Versions returns the versions of the service's instances, one for each: as they announce them,
-// 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come.
-func (i *Inspector) Versions(ctx context.Context, most int) ([]string, error) {
-	versions, _, err := i.Instances(ctx, most)
-	return versions, err
-}
-
-// Instances is [Inspector.Versions], and returns the subjects on which other installations take requests
-// that answer on this one's service, too. Those are none of its instances.
+// Instances returns the versions of the service's instances, one for each: as they announce them,
+// 0.0.0 for a build without a number. most is how many are awaited, 0: as many as come. others are the subjects on
+// which other installations take requests that answer on this one's service, too: those are none of its instances.
 func (i *Inspector) Instances(ctx context.Context, most int) (versions, others []string, err error) {
 	subject := "$SRV.INFO." + i.store.Names.Service
 	if err := i.may(subject); err != nil {

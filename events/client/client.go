@@ -1,4 +1,4 @@
-package events
+package client
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
@@ -48,19 +47,14 @@ const (
 	callTimeout      = 10 * time.Second // of one request to the service
 	publishTry       = 3 * time.Second  // of one try to publish a request
 	absentTime       = 5 * time.Second  // without a stream that takes requests, before it counts as missing
-	followPause      = 250 * time.Millisecond
-	followBatch      = 100             // events that may be on their way
-	followPull       = 5 * time.Second // one pull for events
-	followHeartbeat  = time.Second
-	followSilence    = time.Minute // the server forgets a consumer that has not been heard of for so long
 )
 
 // publishBackoff is how long a client waits between two tries to publish.
 var publishBackoff = watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier: 2, Max: 5 * time.Second, Jitter: 0.2}
 
-// NewClient returns a client on the connection, which stays the caller's. The client takes over the
+// New returns a client on the connection, which stays the caller's. The client takes over the
 // connection's error handler.
-func NewClient(nc *nats.Conn, names wire.Names) (*Client, error) {
+func New(nc *nats.Conn, names wire.Names) (*Client, error) {
 	js, err := link.JetStream(nc, names.Domain, jetStreamTimeout)
 	if err != nil {
 		return nil, err
@@ -239,6 +233,12 @@ func (c *Client) Poll(ctx context.Context, order watcher.Order) (watcher.Snapsho
 	return ask[watcher.Snapshot](ctx, c, "poll", order)
 }
 
+// Status asks how the installation is. Any worker answers. Like [Client.Get], it returns a *[wire.ServiceError]
+// where the service refuses, a *[DeniedError] where NATS does, and an [ErrNoWorker] where nobody answers.
+func (c *Client) Status(ctx context.Context) (wire.Status, error) {
+	return ask[wire.Status](ctx, c, "status", struct{}{})
+}
+
 // ask makes a request to the service.
 func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (answer A, err error) {
 	subject := c.names.Service + "." + endpoint
@@ -265,202 +265,4 @@ func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (a
 		return answer, fmt.Errorf("read the answer on %s: %w", subject, err)
 	}
 	return answer, nil
-}
-
-// An Event is an event as the stream keeps it.
-type Event struct {
-	event.Event
-	Sequence uint64
-	StoredAt time.Time
-	Encoded  []byte // the CloudEvent's JSON
-}
-
-// Completion returns the data of an event that says how a watch ended; false where it is another.
-func (e *Event) Completion() (watcher.Completion, bool) { return dataOf[watcher.Completion](e) }
-
-// Progress returns the data of an event that says what changed.
-func (e *Event) Progress() (watcher.Progress, bool) { return dataOf[watcher.Progress](e) }
-
-// Rejection returns the data of an event that says why a message was no request.
-func (e *Event) Rejection() (wire.Rejection, bool) { return dataOf[wire.Rejection](e) }
-
-// Attention returns the data of an event about an account.
-func (e *Event) Attention() (watcher.Attention, bool) { return dataOf[watcher.Attention](e) }
-
-// OrderAttention returns the data of an event about one watch that people should look at.
-func (e *Event) OrderAttention() (watcher.OrderAttention, bool) {
-	return dataOf[watcher.OrderAttention](e)
-}
-
-// Undelivered returns the data of an event about a message that Slack finally refused.
-func (e *Event) Undelivered() (watcher.UndeliveredMessage, bool) {
-	return dataOf[watcher.UndeliveredMessage](e)
-}
-
-// Again returns the data of an event that asks to tell people again.
-func (e *Event) Again() (watcher.Again, bool) { return dataOf[watcher.Again](e) }
-
-func dataOf[D wire.Data](e *Event) (D, bool) {
-	data, err := wire.DataOf[D](e.Event)
-	return data, err == nil
-}
-
-// A Filter says which events are followed.
-type Filter struct {
-	Subjects []string // see the methods of Client; none: all. They must not overlap
-	// The first event: by its sequence, or, where that is 0, by when it was stored; where both are
-	// zero, the first that is kept. New starts with the next one that is stored.
-	Sequence uint64
-	Since    time.Time
-	New      bool
-	// Stop ends the following when all that was stored at the beginning has been handed out.
-	Stop bool
-}
-
-// OrderSubjects returns the subjects of an order's completions, of its progress, and of what calls
-// people's attention to it.
-func (c *Client) OrderSubjects(order watcher.Order) []string {
-	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.OrderAttention("*", order.Key())}
-}
-
-// RejectedSubject returns the subject of events about messages that were no request.
-func (c *Client) RejectedSubject() string { return c.names.Rejected() }
-
-// Subject returns a subject of events: its tokens after the prefix, such as completed.failed.>.
-func (c *Client) Subject(tokens string) string { return c.names.Subjects + "." + tokens }
-
-// ErrStopFollowing ends [Client.Follow] without an error.
-var ErrStopFollowing = errors.New("stop following")
-
-// Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f
-// returns an error. It goes on after any outage: away is told once why it cannot at the moment, and
-// nil when it can again. ready is called when it has begun: what is stored from then on is handed
-// out. Both may be nil.
-func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away func(error), f func(Event) error) error {
-	at := &follower{client: c, filter: filter, f: f}
-	begun, isAway := false, false
-	for {
-		follows := false
-		err := at.follow(ctx, func() {
-			if !begun && ready != nil {
-				ready()
-			}
-			if isAway && away != nil {
-				away(nil)
-			}
-			begun, isAway, follows = true, false, true
-		})
-		_, isDenied := errors.AsType[*DeniedError](err)
-		switch {
-		case errors.Is(err, ErrStopFollowing):
-			return nil
-		case at.failed, isDenied, !begun && !mayPass(err), !begun && errors.Is(err, ErrNoWorker), errors.Is(err, nats.ErrConnectionClosed):
-			return err
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
-		if !follows && !isAway { // what interrupts it for a moment is nothing to tell
-			isAway = true
-			if away != nil {
-				away(err)
-			}
-		}
-		if !link.Sleep(ctx, followPause) {
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// A follower keeps its place in the stream, over any number of consumers.
-type follower struct {
-	client *Client
-	filter Filter
-	f      func(Event) error
-	next   uint64 // the sequence after the last event; 0 before the first
-	failed bool   // f returned an error
-}
-
-// follow makes a consumer and hands out what it brings, until that ends.
-func (at *follower) follow(ctx context.Context, ready func()) error {
-	consumer, err := at.consumer(ctx)
-	if err != nil {
-		return err
-	}
-	info := consumer.CachedInfo()
-	if info.Delivered.Stream+1 < at.next { // the stream is another, made anew: all of it is news
-		at.next, at.filter.Sequence = 1, 0
-		return errors.New("the stream was made anew; reading it from its beginning")
-	}
-	if at.next == 0 && at.filter.New {
-		at.next = max(info.Delivered.Stream+1, 1) // the place is kept from now on
-	}
-	ready()
-	left := info.NumPending
-	if at.filter.Stop && left == 0 {
-		return ErrStopFollowing
-	}
-	ctx, cancel := at.client.undenied(ctx, at.client.names.API("CONSUMER."), 0)
-	defer cancel()
-	next := at.client.names.API("CONSUMER.MSG.NEXT." + at.client.names.EventStream() + "." + info.Name)
-	messages, err := link.NewPuller(at.client.nc, next, func() int { return followBatch }, followPull, followHeartbeat)
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for expected := uint64(1); ; expected++ {
-		m, err := messages.Next(ctx)
-		if err != nil {
-			return because(ctx, err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		if meta.Sequence.Consumer != expected {
-			return errors.New("an event was lost on the way; reading it again")
-		}
-		if err := at.hand(m, meta); err != nil {
-			return err
-		}
-		if left--; at.filter.Stop && left == 0 {
-			return ErrStopFollowing
-		}
-	}
-}
-
-func (at *follower) hand(m *nats.Msg, meta *nats.MsgMetadata) error {
-	e := Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data}
-	at.next = e.Sequence + 1
-	if json.Unmarshal(m.Data, &e.Event) != nil {
-		return nil // only orderwatch may publish here
-	}
-	err := at.f(e)
-	at.failed = err != nil
-	return err
-}
-
-// consumer makes a consumer from the follower's place on.
-func (at *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	config := jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, FilterSubjects: at.filter.Subjects,
-		MemoryStorage: true, Replicas: 1, InactiveThreshold: followSilence,
-	}
-	switch {
-	case at.next > 0 || at.filter.Sequence > 0:
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, max(at.next, at.filter.Sequence)
-	case at.filter.New:
-		config.DeliverPolicy = jetstream.DeliverNewPolicy
-	case !at.filter.Since.IsZero():
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.filter.Since
-	}
-	ctx, cancel := at.client.undenied(ctx, at.client.names.API("CONSUMER."), callTimeout)
-	defer cancel()
-	consumer, err := at.client.js.CreateConsumer(ctx, at.client.names.EventStream(), config)
-	switch {
-	case err == nil:
-		return consumer, nil
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, nats.ErrNoResponders) && at.client.nc.IsConnected():
-		return nil, fmt.Errorf("there is no stream %s: %w", at.client.names.EventStream(), ErrNoWorker)
-	}
-	return nil, fmt.Errorf("follow %s: %w", strings.Join(at.filter.Subjects, " "), because(ctx, err))
 }

@@ -1,4 +1,4 @@
-package events
+package inspect
 
 import (
 	"cmp"
@@ -203,6 +203,16 @@ func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (G
 			return Granted, nc.PublishMsg(refused(reply, ""))
 		}
 	}
+}
+
+// PublishedBy returns the subjects that a worker on the store must be allowed to publish on.
+func PublishedBy(s *store.Store) (subjects []string) {
+	for _, p := range Over(s).permissions() {
+		if p.Verb == Publishes && p.Need != NeedDoctor {
+			subjects = append(subjects, p.Subject)
+		}
+	}
+	return subjects
 }
 
 // permissions lists what workers need, and whoever inspects.

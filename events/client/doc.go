@@ -1,0 +1,9 @@
+// Package client is what a Go program needs to use orderwatch: it publishes requests to watch orders, asks the
+// service how watches are, and follows events.
+//
+// It promises that [Client.Publish] tries again until the request is stored for certain, that [Client.Follow] hands
+// out each event once, in order and over any outage, and that what NATS denies is an error at once, a
+// [DeniedError], and not a timeout.
+//
+// Read client.go first, then event.go and follow.go. Requests and answers are in package wire.
+package client
