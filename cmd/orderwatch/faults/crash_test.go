@@ -133,15 +133,18 @@ func (s *scene) kill(t *testing.T, c crash) {
 	s.check(t, c, "kill")
 }
 
+// pullExpiry is how long a pull of a worker lives that is to be stopped.
+const pullExpiry = time.Second
+
 // sleep stops a worker for 1.5 times AckWait at the least, until another has finished its work. It
 // cannot write any more then.
 func (s *scene) sleep(t *testing.T, c crash) {
 	const ackWait = 3 * time.Second
-	s.timing = `{"AckWait": "3s", "PullExpiry": "1s", "PullHeartbeat": "250ms"}` // what is on its way to the sleeper comes again soon
+	s.timing = `{"AckWait": "3s", "PullExpiry": "` + pullExpiry.String() + `", "PullHeartbeat": "250ms"}` // what is on its way to the sleeper comes again soon
 	victim, at := s.strike(t, c, "stop")
 	awaitStopped(t, victim)
 	s.start(t)
-	s.awaitPullsLapsed(t)
+	awaitPullsLapsed(t)
 	s.publish(t, "c")
 	s.awaitTakenUp(t, c, at, ackWait+2*time.Second)
 	s.awaitFinished(t)
