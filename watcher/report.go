@@ -92,7 +92,7 @@ func group(items []Item, failed int) []Failure {
 }
 
 // fit makes the report's JSON at most limit bytes: succeeded items are left out first, then
-// messages are cut, then the other items are left out; counts and failures stay whole. Only where
+// messages are cut, then the other items are left out; counts stay whole, and failures but for their messages. Only where
 // the failures alone are too large, resource names and then the smallest groups are summed up. Last the
 // requests lose their labels, and then all texts but their ids and channels.
 func fit(r *Report, limit int) {

@@ -13,4 +13,9 @@
 //
 // One rule holds everywhere: an error or an absence is never proof. A delivery is acknowledged
 // only on what was positively read or stored ([Verdict]); otherwise it is put back.
+//
+// Read watch.go (the record) and items.go (which items are open, which have ended) first, then policy.go and
+// schedule.go (when the next poll is), match.go and fold.go (what an answer changes), report.go (the event, and how it
+// is cut to fit), and last intake.go and poller.go, which carry it out. hold.go says how long an account is not asked,
+// attention.go what people are told of. ANSWERS.md has the rules in words.
 package watcher

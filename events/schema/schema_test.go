@@ -272,7 +272,7 @@ func TestRequestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := schematest.Validate(request, page(t, "Two fields are needed:\n\n```json\n", "```")); err != nil {
+	if err := schematest.Validate(request, page(t, "where the workers have a default project:\n\n```json\n", "```")); err != nil {
 		t.Error(err)
 	}
 }
