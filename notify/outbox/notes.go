@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,9 +39,6 @@ func (s *Outbox) toldOfTheEnd(ctx context.Context, watchID string) (over bool, r
 	return over, retry
 }
 
-// ended reports whether all is told of how the watch ended.
-func (p posting) ended() bool { return p.Done && p.Tells == completed }
-
 // postings hands what is noted of a watch to f, channel by channel.
 func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
 	prefix := noteKey("watch", watchID, "")
@@ -56,6 +54,59 @@ func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel st
 		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read where the watch was told of: %w", err)}
 	}
 	return nil
+}
+
+// read takes the note as it is. A result that this process could not note is noted now.
+func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
+	revision, err := s.readNote(ctx, d.key, &d.posting)
+	if err != nil {
+		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read what was posted: %w", err)}
+	}
+	d.revision = revision
+	unnoted := d.memory.unnoted
+	if unnoted == nil || !d.posting.by(s.id) {
+		d.memory.unnoted = nil
+		return nil
+	}
+	return s.note(ctx, d, *unnoted)
+}
+
+// note writes the posting. What could not be written is kept for the next time, where it is a result.
+func (s *Outbox) note(ctx context.Context, d *delivery, p posting) *watcher.RetryError {
+	d.posting, d.memory.unnoted = p, nil
+	revision, err := s.writeNote(ctx, d.key, p, d.revision)
+	if err != nil {
+		if p.Call == nil {
+			d.memory.unnoted = &p
+		}
+		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("note what is posted: %w", err)}
+	}
+	d.revision = revision
+	return nil
+}
+
+// announce notes that this worker is about to call, if no other worker was quicker.
+func (s *Outbox) announce(ctx context.Context, d *delivery) *watcher.RetryError {
+	now := s.config.Now()
+	d.memory.last = refused
+	if retry := s.note(ctx, d, d.posting.announcing(d.want, d.memory, s.id, now)); retry != nil {
+		return retry
+	}
+	if s.config.Now().Sub(now) > s.config.Timing.Fresh {
+		return &watcher.RetryError{After: time.Second, Err: errors.New("note what is posted: it took too long")}
+	}
+	return nil
+}
+
+// withdraw notes that the call was not made, or not accepted, so that others need not look for what
+// became of it. Where that fails they do.
+func (s *Outbox) withdraw(ctx context.Context, d *delivery) {
+	if !d.posting.by(s.id) || d.memory.last != refused || d.memory.doubted {
+		return
+	}
+	p := d.posting
+	p.Call = nil
+	s.note(context.WithoutCancel(ctx), d, p)
 }
 
 // readNote fills value with what is noted under the key, and leaves it alone where nothing is.

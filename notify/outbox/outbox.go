@@ -98,7 +98,8 @@ type Outbox struct {
 	config   Config
 	plan     routes.Plan
 	secrets  *foreign.Secrets
-	receipts receipts
+	next     func(posting, memory, want, moment) step // next, but in tests that take a part of it out
+	memories memories
 	looks    *rate.Limiter // into channels' histories
 	edits    *rate.Limiter
 	follows  *rate.Limiter // those edits that tell of a watch that goes on
@@ -136,7 +137,8 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 	}
 	return &Outbox{
 		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(c.Secrets...),
-		receipts: receipts{known: make(map[place]*receipt)},
+		next:     next,
+		memories: memories{of: make(map[string]memory), claimed: make(map[string]bool)},
 		looks:    rate.NewLimiter(0, 5),
 		edits:    rate.NewLimiter(0, 5),
 		follows:  rate.NewLimiter(0, 5),
