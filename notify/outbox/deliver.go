@@ -102,7 +102,7 @@ func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message
 			d.message = whole.AfterQuiet(d.ended.Outcome)
 		}
 		d.memory.begin(d.state, d.part())
-		step := s.next(d.posting, d.memory, d.want, s.moment(ctx, d))
+		step := s.next(d.posting, d.memory, d.want, moment{s.config.Now(), s.held(ctx, d), s.id, s.config.Slack != nil, s.config.Timing})
 		if step.do == done {
 			return nil
 		}
@@ -133,15 +133,11 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	return s.follow(ctx, d, step)
 }
 
-func (s *Outbox) moment(ctx context.Context, d *delivery) moment {
-	return moment{now: s.config.Now(), held: s.held(ctx, d), worker: s.id, token: s.config.Slack != nil, timing: s.config.Timing}
-}
-
 // held says why and for how long no call may be made now.
 func (s *Outbox) held(ctx context.Context, d *delivery) *watcher.RetryError {
 	now := s.config.Now()
 	if ctx.Err() != nil {
-		return interrupted(context.Cause(ctx))
+		return soon("post to slack", context.Cause(ctx))
 	}
 	if now.After(d.stop) {
 		return retryIn(time.Second, "out of time")
@@ -156,10 +152,6 @@ func (s *Outbox) held(ctx context.Context, d *delivery) *watcher.RetryError {
 		return retryIn(left, "waiting after an error")
 	}
 	return nil
-}
-
-func interrupted(err error) *watcher.RetryError {
-	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("post to slack: %w", err)}
 }
 
 // awaitTurn waits for the channel's next call. An error says that it does not come soon.
@@ -178,7 +170,7 @@ func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError
 	}
 	if left > 0 {
 		if err := s.config.Sleep(ctx, left); err != nil {
-			return interrupted(err)
+			return soon("post to slack", err)
 		}
 	}
 	return nil
@@ -259,7 +251,7 @@ func (d *delivery) post() slack.Post {
 // accepted notes that the part at hand stands.
 func (s *Outbox) accepted(ctx context.Context, d *delivery, ts string) *watcher.RetryError {
 	failed := d.lane.succeed()
-	if s.troubles.taken(d.channel) || failed {
+	if s.troubles.end(func(t Trouble) bool { return t.Channel == "" || t.Channel == d.channel }) || failed {
 		d.log.Info("slack takes messages again")
 	}
 	if d.memory.doubted {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
@@ -19,16 +18,13 @@ import (
 // then told together, in a digest; failures are told one by one as always.
 const stormWaiting = 30
 
-// Bounds of a digest.
-const (
-	digestMost = 1000 // a new one begins after so many watches
-)
+// digestMost bounds a digest: a new one begins after so many watches.
+const digestMost = 1000
 
 // A digest is what all workers know of the watches that one message tells of together.
 type digest struct {
 	Watches []string `json:"watches"` // hashes of their ids, in the order in which they came
 	message.Together
-	revision watcher.Revision
 }
 
 // digestKey returns the key of the note about a channel's digest. Its number counts those that were full.
@@ -45,14 +41,6 @@ func digestHash(watchID string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// readDigest returns what is noted under the key.
-func (s *Outbox) readDigest(ctx context.Context, key string) (digest, error) {
-	var g digest
-	revision, err := s.readNote(ctx, key+".list", &g)
-	g.revision = revision
-	return g, err
-}
-
 // joins reports whether the watch is told of in a digest: it is in one already, or it ended well, and
 // many messages wait.
 func (s *Outbox) joins(d *delivery) bool {
@@ -60,7 +48,7 @@ func (s *Outbox) joins(d *delivery) bool {
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return !d.silent && d.channel != routes.Webhook && !message.Fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.works() && d.lane.waiting(s.config.Now())*min(s.config.Workers(), 2) > stormWaiting
+	return !d.silent && d.channel != routes.Webhook && !message.Fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.storms(s.config.Now(), s.config.Workers())
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so
@@ -73,7 +61,7 @@ func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryEr
 	}
 	w := want{
 		digest: d.posting.Digest, who: d.posting.Digest, channel: d.channel, told: d.told, about: d.about, log: d.log, whole: d.whole,
-		state: numbered("digest", len(g.Watches)), least: numbered("digest", g.place(d.ended.WatchID)), changes: true, together: true,
+		state: numbered("digest", len(g.Watches)), least: numbered("digest", g.place(d.ended.WatchID)),
 		render: func(message.Options) message.Message { return g.Message(s.config.Now()) },
 	}
 	told, retry := s.tell(ctx, w, d.stop)
@@ -97,7 +85,8 @@ func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, retry *watche
 				return g, retry
 			}
 		}
-		g, err := s.readDigest(ctx, d.posting.Digest)
+		g, list := digest{}, d.posting.Digest+".list"
+		revision, err := s.readNote(ctx, list, &g)
 		if err == nil && g.place(d.ended.WatchID) == 0 && len(g.Watches) >= digestMost {
 			d.posting.Digest = "" // full
 			continue
@@ -105,16 +94,11 @@ func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, retry *watche
 		if err == nil && g.place(d.ended.WatchID) == 0 {
 			g.Watches = append(g.Watches, digestHash(d.ended.WatchID))
 			g.Add(*d.ended, s.secrets)
-			err = s.writeDigest(ctx, d.posting.Digest, g)
+			_, err = s.writeNote(ctx, list, g, revision)
 		}
 		if err != nil {
-			return g, &watcher.RetryError{After: time.Second, Err: fmt.Errorf("tell in a digest: %w", err)}
+			return g, soon("tell in a digest", err)
 		}
 		return g, nil
 	}
-}
-
-func (s *Outbox) writeDigest(ctx context.Context, key string, g digest) error {
-	_, err := s.writeNote(ctx, key+".list", g, g.revision)
-	return err
 }

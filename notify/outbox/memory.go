@@ -1,7 +1,7 @@
 package outbox
 
 import (
-	"slices"
+	"maps"
 	"sync"
 	"time"
 
@@ -66,7 +66,6 @@ func (m *memory) begin(state string, part int) {
 type memories struct {
 	mu      sync.Mutex
 	of      map[string]memory // by the note's key
-	order   []string          // as they came
 	claimed map[string]bool   // in the hands of a delivery
 }
 
@@ -78,44 +77,21 @@ func (ms *memories) claim(key string) (m memory, ok bool) {
 	if ms.claimed[key] {
 		return m, false
 	}
-	m, known := ms.of[key]
-	if !known {
-		ms.sweep()
-		ms.of[key] = m
-		ms.order = append(ms.order, key)
-	}
 	ms.claimed[key] = true
-	return m, true
+	return ms.of[key], true
 }
 
-// release remembers this under the key.
+// release remembers this under the key. To make room what is done is forgotten, and, where that is not enough, all.
 func (ms *memories) release(key string, m memory) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
+	if len(ms.of) >= maxMemories {
+		maps.DeleteFunc(ms.of, func(_ string, m memory) bool { return m.told != "" })
+	}
+	if len(ms.of) >= maxMemories {
+		clear(ms.of)
+	}
 	m.looked, m.turn = false, false
 	ms.of[key] = m
 	delete(ms.claimed, key)
-}
-
-// sweep makes room for one more: what is done goes first, the oldest first, and never what is
-// claimed.
-func (ms *memories) sweep() {
-	if len(ms.order) < maxMemories {
-		return
-	}
-	ms.drop(func(key string) bool { return !ms.claimed[key] && ms.of[key].told != "" })
-	ms.drop(func(key string) bool { return !ms.claimed[key] })
-}
-
-// drop forgets the oldest of these until half of the room is free.
-func (ms *memories) drop(which func(key string) bool) {
-	excess := len(ms.order) - maxMemories/2
-	ms.order = slices.DeleteFunc(ms.order, func(key string) bool {
-		if excess <= 0 || !which(key) {
-			return false
-		}
-		excess--
-		delete(ms.of, key)
-		return true
-	})
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -20,14 +18,14 @@ import (
 // left returns the channels that are no targets any more, where the watch was told of and its end was not:
 // it may say there that the watch is running. What such a channel refuses goes where people are told
 // anyway.
-func (s *Outbox) left(ctx context.Context, watchID string, targets []target) (left []target, retry *watcher.RetryError) {
+func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Target) (left []routes.Target, retry *watcher.RetryError) {
 	if s.config.Slack == nil {
 		return nil, nil // there is one channel alone
 	}
 	retry = s.postings(ctx, watchID, func(channel string, p posting) {
-		named := slices.ContainsFunc(targets, func(t target) bool { return t.Channel == channel })
+		named := slices.ContainsFunc(targets, func(t routes.Target) bool { return t.Channel == channel })
 		if !named && channel != routes.Webhook && p.Code == "" && !p.untouched() && !p.ended() {
-			left = append(left, target{routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)}, true})
+			left = append(left, routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)})
 		}
 	})
 	return left, retry
@@ -51,7 +49,7 @@ func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel st
 		f(strings.TrimPrefix(key, prefix), p)
 	}
 	if err != nil {
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read where the watch was told of: %w", err)}
+		return soon("read where the watch was told of", err)
 	}
 	return nil
 }
@@ -60,7 +58,7 @@ func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel st
 func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
 	revision, err := s.readNote(ctx, d.key, &d.posting)
 	if err != nil {
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read what was posted: %w", err)}
+		return soon("read what was posted", err)
 	}
 	d.revision = revision
 	unnoted := d.memory.unnoted
@@ -79,7 +77,7 @@ func (s *Outbox) note(ctx context.Context, d *delivery, p posting) *watcher.Retr
 		if p.Call == nil {
 			d.memory.unnoted = &p
 		}
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("note what is posted: %w", err)}
+		return soon("note what is posted", err)
 	}
 	d.revision = revision
 	return nil
@@ -93,7 +91,7 @@ func (s *Outbox) announce(ctx context.Context, d *delivery) *watcher.RetryError 
 		return retry
 	}
 	if s.config.Now().Sub(now) > s.config.Timing.Fresh {
-		return &watcher.RetryError{After: time.Second, Err: errors.New("note what is posted: it took too long")}
+		return soon("note what is posted", errors.New("it took too long"))
 	}
 	return nil
 }

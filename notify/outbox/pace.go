@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -45,17 +44,17 @@ func (s *Outbox) takeSlot(ctx context.Context, channel string, its turn, edits b
 		t, now := s.config.Timing, s.config.Now()
 		wait := p.Until.Sub(now)
 		if wait > t.Wait {
-			return slot{}, &watcher.RetryError{After: wait, Err: errors.New("post to slack: the channel is left alone for as long as Slack says")}
+			return slot{}, retryIn(wait, "the channel is left alone for as long as Slack says")
 		}
 		if left := p.Busy.Sub(now); left > 0 && left <= t.Fresh+t.Call+clockWrong { // later than that a clock was wrong
-			return slot{}, &watcher.RetryError{After: min(left, t.Post), Err: errors.New("post to slack: another message is on its way to the channel")}
+			return slot{}, retryIn(min(left, t.Post), "another message is on its way to the channel")
 		}
 		if free := p.Free.Sub(now); !edits && free <= t.Post+clockWrong { // here, too
 			wait = max(wait, free)
 		}
 		if wait > 0 {
 			if err := s.config.Sleep(ctx, wait); err != nil {
-				return slot{}, interrupted(err)
+				return slot{}, soon("post to slack", err)
 			}
 			continue
 		}
@@ -63,7 +62,7 @@ func (s *Outbox) takeSlot(ctx context.Context, channel string, its turn, edits b
 		if !edits {
 			p.Last = its
 		}
-		revision, err = s.writeNote(ctx, paceKey(channel), p, revision)
+		revision, err = s.writeNote(ctx, "pace."+channel, p, revision)
 		if errors.Is(err, watcher.ErrConflict) {
 			continue
 		}
@@ -86,19 +85,17 @@ func (s *Outbox) rest(ctx context.Context, taken slot, e *slack.Error) {
 	if e != nil && e.Class == slack.NotAccepted && e.RetryAfter > 0 {
 		p.Until = now.Add(e.RetryAfter)
 	}
-	_, err := s.writeNote(context.WithoutCancel(ctx), paceKey(taken.channel), p, taken.revision)
+	_, err := s.writeNote(context.WithoutCancel(ctx), "pace."+taken.channel, p, taken.revision)
 	if err != nil {
 		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", taken.channel, "err", err)
 	}
 }
 
 func unpaced(err error) *watcher.RetryError {
-	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("take a turn in the channel: %w", err)}
+	return soon("take a turn in the channel", err)
 }
 
-func paceKey(channel string) string { return "pace." + channel }
-
 func (s *Outbox) readPace(ctx context.Context, channel string) (p pace, revision watcher.Revision, err error) {
-	revision, err = s.readNote(ctx, paceKey(channel), &p)
+	revision, err = s.readNote(ctx, "pace."+channel, &p)
 	return p, revision, err
 }

@@ -104,7 +104,7 @@ func (p posting) standing(w want, ts string, now time.Time) posting {
 	p.Tells, p.Parts, p.Call = w.state, part+1, nil
 	p.Done = p.Parts >= w.message.Parts()
 	p.Quiet = p.Quiet || w.quiet
-	if w.changes {
+	if w.changes() {
 		p.Edited = now
 	}
 	return p

@@ -100,7 +100,10 @@ func (d *delivery) clientID() string {
 
 // is reports whether the message carries the mark, or the file, which can have none.
 func (d *delivery) is(m slack.Found) bool {
-	return d.shows(m) || m.Mark != nil && *m.Mark == d.mark()
+	if d.isFile(d.part()) && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name }) {
+		return true
+	}
+	return m.Mark != nil && *m.Mark == d.mark()
 }
 
 // take takes this worker's turn of one in every so long for all workers, or returns how long until there

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,7 +28,7 @@ func (s *Outbox) failed(ctx context.Context, d *delivery, e *slack.Error) *watch
 // refuse lets it be decided what follows the error.
 func (s *Outbox) refuse(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	if ctx.Err() != nil {
-		return interrupted(context.Cause(ctx))
+		return soon("post to slack", context.Cause(ctx))
 	}
 	s.troubles.count(e)
 	d.memory.refusal = e
@@ -128,7 +129,7 @@ func (s *Outbox) pause(now time.Time, e *slack.Error) *watcher.RetryError {
 // people to look at.
 func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	switch {
-	case d.together:
+	case d.digest != "":
 		return s.note(ctx, d, d.posting.refused(e.Code, "")) // each watch finds its own way
 	case d.quiet:
 		return s.note(ctx, d, d.posting.over(d.state)) // the summary follows
@@ -147,3 +148,35 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 	}
 	return s.note(ctx, d, d.posting.over(d.state))
 }
+
+// maxUndelivered bounds the text of a message that is kept because nobody took it, in units.
+const maxUndelivered = 30000
+
+// keep stores what Slack finally refused, and counts it. Where there is no place for that, the log
+// has it.
+func (s *Outbox) keep(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	log := d.log.With("class", e.Class, "code", e.Code, "err", e)
+	if s.config.Undelivered == nil {
+		s.undelivered.Add(1)
+		log.Error("slack finally refuses the message, it follows here", "do", d.remedy(e))
+		d.whole(d.log, d.message)
+		return nil
+	}
+	u := d.about
+	u.ID, u.Channel, u.ToldAt, u.RefusedAt = d.key, d.channel, d.told.UTC(), s.config.Now().UTC()
+	if d.about.Outage != "" { // one note is for all its kinds
+		u.ID += "." + string(d.about.Kind)
+	}
+	u.Code, u.Reason = e.Code, e.Error()
+	u.Text = d.message.Plain(maxUndelivered)
+	if err := s.config.Undelivered.Keep(ctx, u); err != nil {
+		d.memory.notBefore = s.config.Now().Add(s.config.Timing.Keep)
+		return &watcher.RetryError{After: s.config.Timing.Keep, Err: fmt.Errorf("keep what slack refuses: %w", err)}
+	}
+	s.undelivered.Add(1)
+	log.Error("slack finally refuses the message, an event has it", "event", u.ID, "do", d.remedy(e))
+	return nil
+}
+
+// Undelivered returns how many messages Slack finally refused.
+func (s *Outbox) Undelivered() int64 { return s.undelivered.Load() }

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func next(p posting, m memory, w want, at moment) step {
 		return step{do: silence}
 	case p.overtakes(w):
 		return waits(time.Second, "another worker adds to the digest")
-	case w.changes && !p.Edited.IsZero() && at.now.Sub(p.Edited) < at.timing.Change:
+	case w.changes() && !p.Edited.IsZero() && at.now.Sub(p.Edited) < at.timing.Change:
 		return waits(min(at.timing.Change-at.now.Sub(p.Edited), at.timing.Change), "the message was changed just now")
 	case at.held != nil:
 		return step{do: wait, retry: at.held}
@@ -86,6 +87,11 @@ func waits(after time.Duration, why string) step { return step{do: wait, retry: 
 
 func retryIn(after time.Duration, why string) *watcher.RetryError {
 	return &watcher.RetryError{After: after, Err: errors.New("post to slack: " + why)}
+}
+
+// soon returns an error of what is tried again in a second.
+func soon(what string, err error) *watcher.RetryError {
+	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("%s: %w", what, err)}
 }
 
 // unsettled reports whether there is a call of which this process does not know what became, and for which it has

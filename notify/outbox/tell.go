@@ -22,29 +22,30 @@ import (
 func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
 	s.newest.take(c.WatchID, math.MaxInt)
 	w := s.summary(ctx, c, want{kind: "watch", id: c.WatchID, who: c.WatchID, told: c.CompletedAt, ended: &c})
-	targets := s.targets(c.Report)
+	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	stop := s.stop()
-	if retry := s.tellAll(ctx, targets, w, stop); retry != nil {
-		return retry
+	if err := s.tellAll(ctx, targets, w, stop); err != nil {
+		return err
 	}
 	left, retry := s.left(ctx, c.WatchID, targets)
-	if retry == nil {
-		retry = s.tellAll(ctx, left, w, stop)
+	if retry != nil {
+		return retry
 	}
-	return orNil(retry)
+	w.left = true
+	return s.tellAll(ctx, left, w, stop)
 }
 
 // NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
 // that the wish names, else where the routes say. Whether the first one stands does not matter; nor
 // does how often the wish comes. It takes as long as [Outbox.Notify], and returns its errors.
 func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
-	targets := s.targets(c.Report)
+	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	if len(a.Channels) > 0 && s.config.Slack != nil {
 		targets = s.named(targets, a.Channels)
 	}
 	w := s.summary(ctx, c, want{kind: "again", id: a.ID, who: "again " + a.ID, told: a.At, again: a})
 	w.log = w.log.With("again", a.ID)
-	return orNil(s.tellAll(ctx, targets, w, s.stop()))
+	return s.tellAll(ctx, targets, w, s.stop())
 }
 
 // Attend posts one message for all events of an outage, whichever worker they come to, and edits it
@@ -58,12 +59,12 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 	if a.Over() {
 		happened = a.Until
 	}
-	return orNil(s.tellAll(ctx, []target{{Target: s.plan.Standard()}}, want{
+	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
 		kind: "outage", id: a.Outage(), who: a.Outage(), state: string(a.Kind), told: happened,
 		render: func(o message.Options) message.Message { return message.Announce(a, o) },
 		log:    s.log.With("outage", a.Outage()), whole: notice(ctx, level),
 		about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
-	}, s.stop()))
+	}, s.stop())
 }
 
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
@@ -75,12 +76,12 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 		return nil
 	}
 	id := fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli()) // as the event's is
-	return orNil(s.tellAll(ctx, s.targets(a.Report), want{
+	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), want{
 		kind: "attention", id: id, who: "attention " + id, state: string(a.Kind), told: a.Since, watching: a.WatchID,
 		render: func(o message.Options) message.Message { return message.Concern(a, o) },
 		log:    s.log.With("watch", a.WatchID, "kind", a.Kind), whole: notice(ctx, slog.LevelWarn),
 		about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
-	}, s.stop()))
+	}, s.stop())
 }
 
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
@@ -90,16 +91,16 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 	if !s.newest.take(g.WatchID, g.Number) {
 		return nil
 	}
-	followers := slices.DeleteFunc(s.targets(g.Report), func(t target) bool { return !t.Progress })
+	followers := slices.DeleteFunc(s.plan.Targets(g.ProjectID, g.Requests), func(t routes.Target) bool { return !t.Progress })
 	if left := s.config.Timing.Quiet - s.config.Now().Sub(g.AcceptedAt); left > 0 && len(followers) > 0 {
 		return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
 	}
-	return orNil(s.tellAll(ctx, followers, want{
+	return s.tellAll(ctx, followers, want{
 		kind: "watch", id: g.WatchID, who: g.WatchID, state: numbered(running, g.Number), told: s.config.Now(), watching: g.WatchID,
-		changes: true, quiet: true,
+		quiet:  true,
 		render: func(o message.Options) message.Message { return message.Running(g, o) },
 		log:    s.log.With("watch", g.WatchID), whole: func(*slog.Logger, message.Message) {}, // the summary follows
-	}, s.stop()))
+	}, s.stop())
 }
 
 // summary returns the want with what is the same each time a watch's summary is told.
@@ -119,29 +120,25 @@ func notice(ctx context.Context, level slog.Level) func(*slog.Logger, message.Me
 // stop returns when the last call of a pass that begins now may begin.
 func (s *Outbox) stop() time.Time { return s.config.Now().Add(s.config.Timing.Pass) }
 
-// orNil returns the error as one that can be compared with nil.
-func orNil(retry *watcher.RetryError) error {
-	if retry == nil {
-		return nil
-	}
-	return retry
-}
-
 // tellAll tells it in all these channels, and returns the error that is to be tried again first.
-func (s *Outbox) tellAll(ctx context.Context, targets []target, w want, stop time.Time) (soonest *watcher.RetryError) {
+func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, stop time.Time) error {
+	var soonest *watcher.RetryError
 	for _, t := range targets {
 		if retry := s.tellOrMove(ctx, t, w, stop); retry != nil && (soonest == nil || retry.After < soonest.After) {
 			soonest = retry
 		}
 	}
+	if soonest == nil {
+		return nil
+	}
 	return soonest
 }
 
 // named returns the targets for these channels, as the watch's own are where it has them.
-func (s *Outbox) named(own []target, channels []string) (targets []target) {
+func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes.Target) {
 	for _, channel := range channels {
-		t := target{Target: routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel)}}
-		if i := slices.IndexFunc(own, func(t target) bool { return t.Channel == channel }); i >= 0 {
+		t := routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel)}
+		if i := slices.IndexFunc(own, func(t routes.Target) bool { return t.Channel == channel }); i >= 0 {
 			t = own[i]
 		}
 		targets = append(targets, t)

@@ -77,7 +77,7 @@ func (s *Outbox) upload(ctx context.Context, d *delivery) *watcher.RetryError {
 // notUploaded decides what follows where the bytes did not arrive.
 func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	if ctx.Err() != nil {
-		return interrupted(context.Cause(ctx))
+		return soon("post to slack", context.Cause(ctx))
 	}
 	s.troubles.count(e)
 	if d.memory.tries++; d.memory.tries >= uploadTries {
@@ -101,9 +101,4 @@ func (s *Outbox) share(ctx context.Context, d *delivery) (id string, err error) 
 		return "", err
 	}
 	return id, nil
-}
-
-// shows reports whether the message is the file's.
-func (d *delivery) shows(m slack.Found) bool {
-	return d.isFile(d.part()) && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name })
 }

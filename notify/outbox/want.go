@@ -2,7 +2,9 @@ package outbox
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
@@ -16,16 +18,15 @@ import (
 // A want is what is to be told, and where.
 type want struct {
 	kind, id string    // of the note, with the channel: see noteKey
-	digest   string    // the note's key where it is a digest's
+	digest   string    // the note's key where it is a digest's, which tells of many watches; else empty
 	who      string    // takes turns in the channel: the watch or the outage
 	told     time.Time // when what it tells of happened
 	state    string    // what is to be told
 	least    string    // a state before it that is enough for the caller; empty: none
 
-	changes  bool                // it goes on changing: it is told no more often than every Timing.Change
 	quiet    bool                // it tells of a watch that goes on, and wakes nobody
+	left     bool                // the routes lead there no more: what stands there is ended, and nothing else is told
 	silent   bool                // it is told only where a message stands that it ends
-	together bool                // it tells of many watches
 	ended    *watcher.Completion // the watch whose end it tells of; nil where it is something else
 	watching string              // the watch that goes on, of which it tells; empty where it tells of something else
 	again    watcher.Again       // who had it sent again
@@ -49,9 +50,9 @@ const (
 )
 
 // in returns the want for the target's channel.
-func (w want) in(t target, others []string, o message.Options) want {
+func (w want) in(t routes.Target, others []string, o message.Options) want {
 	w.channel, w.others, w.options = t.Channel, others, o
-	w.silent = w.ended != nil && (t.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
+	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
 	w.log = w.log.With("channel", t.Channel)
 	return w
 }
@@ -63,6 +64,9 @@ func noteKey(kind, about, channel string) string {
 
 // key returns the key of the message's note.
 func (w want) key() string { return cmp.Or(w.digest, noteKey(w.kind, w.id, w.channel)) }
+
+// changes reports whether it goes on changing: it is told no more often than every Timing.Change.
+func (w want) changes() bool { return w.quiet || w.digest != "" }
 
 // turn returns the message's place among those that wait for the channel.
 func (w want) turn() turn { return turn{w.told, w.who} }
@@ -97,4 +101,46 @@ func (w want) remedy(e *slack.Error) string {
 		}
 	}
 	return do
+}
+
+// tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
+// that is left. The notes remember which ones refused, and which channel got it instead: also one that
+// the configuration, which has changed since, no longer names.
+func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop time.Time) *watcher.RetryError {
+	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
+	for {
+		p, retry := s.tell(ctx, w.in(t, others, s.options(t, w, from)), stop)
+		if retry != nil || w.quiet || p.Moved == "" || slices.Contains(been, p.Moved) {
+			return retry
+		}
+		from = message.Refusal{Channel: t.Channel, Code: p.Code, Remedy: (&slack.Error{Class: slack.ChannelRefused, Code: p.Code}).Remedy()}
+		if next := slices.Index(others, p.Moved); next >= 0 {
+			others = others[next+1:]
+		}
+		t.Channel, been = p.Moved, append(been, p.Moved)
+	}
+}
+
+// options returns what the message depends on beside what it tells of.
+func (s *Outbox) options(t routes.Target, w want, from message.Refusal) message.Options {
+	o := message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	if w.kind == "again" {
+		o.Now = time.Time{} // late it is, as wanted
+	}
+	return o
+}
+
+// willing returns the first of the channels that are left to try that has not refused the message itself,
+// empty where there is none: what two channels refuse may not go from one to the other and back.
+func (s *Outbox) willing(ctx context.Context, w want) (channel string, retry *watcher.RetryError) {
+	for _, channel := range w.others {
+		var p posting
+		if _, err := s.readNote(ctx, noteKey(w.kind, w.id, channel), &p); err != nil {
+			return "", soon("read which channel refused the message", err)
+		}
+		if p.Code == "" {
+			return channel, nil
+		}
+	}
+	return "", nil
 }
