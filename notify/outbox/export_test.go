@@ -46,15 +46,6 @@ var Guards = []Guard{
 	})},
 	{"a part stands where Slack says so and nobody can look", instead(believe, backOff)},
 	{"a thread gets another root where nobody knows which the first is", instead(another, believe)},
-	{"a digest that another worker adds to is read again", func(s *Outbox) {
-		whole := s.next
-		s.next = func(p posting, m memory, w want, at moment) step {
-			if p.overtakes(w) {
-				p.Tells = w.state
-			}
-			return whole(p, m, w, at)
-		}
-	}},
 }
 
 // seeing decides by something else than what is.

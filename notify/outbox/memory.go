@@ -81,7 +81,8 @@ func (ms *memories) claim(key string) (m memory, ok bool) {
 	return ms.of[key], true
 }
 
-// release remembers this under the key. To make room what is done is forgotten, and, where that is not enough, all.
+// release remembers this under the key. To make room what is done is forgotten first, then all but results that
+// could not be noted.
 func (ms *memories) release(key string, m memory) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -89,7 +90,7 @@ func (ms *memories) release(key string, m memory) {
 		maps.DeleteFunc(ms.of, func(_ string, m memory) bool { return m.told != "" })
 	}
 	if len(ms.of) >= maxMemories {
-		clear(ms.of)
+		maps.DeleteFunc(ms.of, func(_ string, m memory) bool { return m.unnoted == nil })
 	}
 	m.looked, m.turn = false, false
 	ms.of[key] = m
