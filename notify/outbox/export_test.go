@@ -25,7 +25,6 @@ var Guards = []Guard{
 		}
 		return s
 	})},
-	{"a file is uploaded before it is shared", instead(upload, await)},
 	{"what a channel finally refuses is given up", instead(giveUp, backOff)},
 	{"what cannot be edited is replaced", instead(replace, giveUp)},
 	{"what is too rich for Slack follows in a simpler form", instead(simplify, giveUp)},

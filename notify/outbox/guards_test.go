@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/outbox"
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -107,12 +106,6 @@ var guards = []guard{
 		}}
 	})},
 	{name: "what is not found is looked for once more", change: timing(func(t *outbox.Timing) { t.LookAgain = 0 })},
-	{name: "a call that comes late is not made, or the message is deleted again", change: func(c *config) {
-		timing(func(t *outbox.Timing) { t.Fresh = time.Hour })(c)
-		calling(func(s outbox.Workspace) otherSlack {
-			return otherSlack{Workspace: s, remove: func(context.Context, string, slack.Found) error { return nil }}
-		})(c)
-	}},
 	{name: "what stands is found", change: calling(func(s outbox.Workspace) otherSlack {
 		return otherSlack{Workspace: s, history: func(ctx context.Context, l slack.Look) ([]slack.Found, error) {
 			_, err := s.History(ctx, l)
@@ -150,7 +143,6 @@ type (
 	otherSlack struct {
 		outbox.Workspace
 		history func(context.Context, slack.Look) ([]slack.Found, error)
-		remove  func(ctx context.Context, channel string, m slack.Found) error
 	}
 )
 
@@ -173,11 +165,4 @@ func (s otherSlack) History(ctx context.Context, l slack.Look) ([]slack.Found, e
 		return s.Workspace.History(ctx, l)
 	}
 	return s.history(ctx, l)
-}
-
-func (s otherSlack) Delete(ctx context.Context, channel string, m slack.Found) error {
-	if s.remove == nil {
-		return s.Workspace.Delete(ctx, channel, m)
-	}
-	return s.remove(ctx, channel, m)
 }
