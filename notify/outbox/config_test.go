@@ -13,6 +13,7 @@ type config struct {
 	outbox.Config
 	Token, WebhookURL, APIURL string
 	HTTPClient                *http.Client
+	calls                     func(outbox.Workspace) outbox.Workspace // puts another in place of it; nil: none
 }
 
 // start returns an outbox as serve makes it.
@@ -25,6 +26,9 @@ func start(log *slog.Logger, c config) (*outbox.Outbox, error) {
 			return nil, err
 		}
 		c.Slack = client
+		if c.calls != nil {
+			c.Slack = c.calls(client)
+		}
 	}
 	if c.WebhookURL != "" {
 		webhook, err := slack.NewWebhook(c.WebhookURL, way)

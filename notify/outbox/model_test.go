@@ -44,6 +44,9 @@ func TestOutbox(t *testing.T) {
 		o := newModel(t, uint64(seed))
 		o.live()
 		o.check()
+		for _, wrong := range o.wrong {
+			t.Error(wrong)
+		}
 		crashes, doubts, digests = crashes+o.crashes, doubts+o.doubts, digests+o.digests
 		if *one >= 0 {
 			t.Log(strings.Join(o.trace, "\n"))
@@ -84,6 +87,8 @@ type model struct {
 	doubts      int
 	digests     int
 	trace       []string
+	wrong       []string // what breaks a promise
+	without     []guard  // that are taken out of every worker
 }
 
 // A posted is an event that is to be delivered.
@@ -108,8 +113,8 @@ type delivering struct {
 // died is what a worker that dies panics with.
 type died struct{}
 
-func newModel(t *testing.T, seed uint64) *model {
-	o := &model{t: t, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
+func newModel(t *testing.T, seed uint64, without ...guard) *model {
+	o := &model{t: t, without: without, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
 	o.history = o.random.IntN(4) > 0
 	o.faults = []float64{0, 2, 8, 20}[o.random.IntN(4)]
 	o.calm = o.now.Add(time.Duration(1+o.random.IntN(10)) * time.Minute)
@@ -236,18 +241,33 @@ func (o *model) ends() watcher.Completion {
 
 // start puts a new worker in place of a dead one.
 func (o *model) start(i int) {
-	var err error
-	o.workers[i], err = start(slog.New(slog.NewTextHandler(logTrace{o}, nil)), config{Token: token, APIURL: "http://slack.example/api/", HTTPClient: &http.Client{Transport: o}, Config: outbox.Config{
+	c := config{Token: token, APIURL: "http://slack.example/api/", HTTPClient: &http.Client{Transport: o}, Config: outbox.Config{
 		Channel: "C0ONCALL", Mention: "here", Notes: o, Routes: o.routes,
 		Now: func() time.Time { return o.now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			o.pause(d)
 			return nil
 		},
-	}})
+	}}
+	for _, out := range o.without {
+		if out.change != nil {
+			out.change(&c)
+		}
+	}
+	var err error
+	o.workers[i], err = start(slog.New(slog.NewTextHandler(logTrace{o}, nil)), c)
 	if err != nil {
 		o.t.Fatal(err)
 	}
+	for _, out := range o.without {
+		if out.takeOut != nil {
+			out.takeOut(o.workers[i])
+		}
+	}
+}
+
+func (o *model) errorf(format string, args ...any) {
+	o.wrong = append(o.wrong, fmt.Sprintf(format, args...))
 }
 
 type logTrace struct{ *model }
@@ -376,7 +396,7 @@ func (o *model) hand(p *posted) {
 		}
 		retry, ok := errors.AsType[*watcher.RetryError](err)
 		if !ok {
-			o.t.Errorf("%s: no RetryError: %v", p.name, err)
+			o.errorf("%s: no RetryError: %v", p.name, err)
 		}
 		p.due = o.now.Add(retry.After)
 		if o.goesWrong() {
@@ -423,7 +443,7 @@ func (o *model) live() {
 			h.stop()
 		}
 	}()
-	for steps := 0; !o.t.Failed(); steps++ {
+	for steps := 0; len(o.wrong) == 0; steps++ {
 		var ready []func()
 		next := time.Time{}
 		due := func(at time.Time, do func()) {
@@ -453,7 +473,7 @@ func (o *model) live() {
 			o.now = next
 		}
 		if o.now.Sub(o.calm) > 12*time.Hour || steps > 500000 {
-			o.t.Errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
+			o.errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
 		}
 	}
 }
@@ -479,7 +499,7 @@ func (o *model) check() {
 			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
 			} else if n > 1 && o.history {
-				o.t.Errorf("%d messages about %s in %s", n, c.OrderName, channel)
+				o.errorf("%d messages about %s in %s", n, c.OrderName, channel)
 			}
 			o.checkQuiet(channel, c, c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled)
 			said, _, _ := strings.Cut(m.Text, " Asked for")
@@ -493,7 +513,7 @@ func (o *model) check() {
 					return !strings.Contains(m.Text, ", part ") && m.Text != "Failed items of "+c.OrderName+"."
 				})
 			case !o.files && len(o.shared(channel)) > 0:
-				o.t.Errorf("files in %s", channel)
+				o.errorf("files in %s", channel)
 			}
 		}
 	}
@@ -508,7 +528,7 @@ func (o *model) check() {
 	}
 	const about = "Cannot read order order.blind"
 	if before, after := o.roots("C0ONCALL", about), o.roots("C0NEW", about); before+after == 0 || o.history && max(before, after) > 1 || !o.rerouted && after > 0 {
-		o.t.Errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
+		o.errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
 	}
 }
 
@@ -550,7 +570,7 @@ func (o *model) checkStorm() {
 		case m.ThreadTS != "":
 		case strings.Contains(m.Text, "told together"):
 			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
-				o.t.Errorf("%q: %v", m.Text, err)
+				o.errorf("%q: %v", m.Text, err)
 			}
 			told, digests = told+n, digests+1
 		case strings.Contains(m.Text, "order.storm-"):
@@ -559,7 +579,7 @@ func (o *model) checkStorm() {
 	}
 	o.digests += digests
 	if told < o.storm || told > o.storm && o.history {
-		o.t.Errorf("%d of %d are told, in %d digests", told, o.storm, digests)
+		o.errorf("%d of %d are told, in %d digests", told, o.storm, digests)
 	}
 }
 
@@ -580,7 +600,7 @@ func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 		}
 		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
 		if o.history && (strings.Contains(root.Text, "is running") || root.Edited && failed && !shown) {
-			o.t.Errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
+			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
 	}
 }
@@ -613,6 +633,6 @@ func (o *model) stands(channel, thread, text string, holds ...func(emulator.Mess
 		}
 	}
 	if n == 0 || n > 1 && o.history {
-		o.t.Errorf("%q stands %d times in %s", text, n, channel)
+		o.errorf("%q stands %d times in %s", text, n, channel)
 	}
 }

@@ -3,11 +3,10 @@ package outbox
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -19,14 +18,14 @@ import (
 // left returns the channels that are no targets any more, where the watch was told of and its end was not:
 // it may say there that the watch is running. What such a channel refuses goes where people are told
 // anyway.
-func (s *Outbox) left(ctx context.Context, watchID string, targets []target) (left []target, retry *watcher.RetryError) {
+func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Target) (left []routes.Target, retry *watcher.RetryError) {
 	if s.config.Slack == nil {
 		return nil, nil // there is one channel alone
 	}
 	retry = s.postings(ctx, watchID, func(channel string, p posting) {
-		named := slices.ContainsFunc(targets, func(t target) bool { return t.Channel == channel })
+		named := slices.ContainsFunc(targets, func(t routes.Target) bool { return t.Channel == channel })
 		if !named && channel != routes.Webhook && p.Code == "" && !p.untouched() && !p.ended() {
-			left = append(left, target{routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)}, true})
+			left = append(left, routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)})
 		}
 	})
 	return left, retry
@@ -37,9 +36,6 @@ func (s *Outbox) toldOfTheEnd(ctx context.Context, watchID string) (over bool, r
 	retry = s.postings(ctx, watchID, func(_ string, p posting) { over = over || p.ended() })
 	return over, retry
 }
-
-// ended reports whether all is told of how the watch ended.
-func (p posting) ended() bool { return p.Done && p.Tells == completed }
 
 // postings hands what is noted of a watch to f, channel by channel.
 func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
@@ -53,9 +49,62 @@ func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel st
 		f(strings.TrimPrefix(key, prefix), p)
 	}
 	if err != nil {
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read where the watch was told of: %w", err)}
+		return soon("read where the watch was told of", err)
 	}
 	return nil
+}
+
+// read takes the note as it is. A result that this process could not note is noted now.
+func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
+	revision, err := s.readNote(ctx, d.key, &d.posting)
+	if err != nil {
+		return soon("read what was posted", err)
+	}
+	d.revision = revision
+	unnoted := d.memory.unnoted
+	if unnoted == nil || !d.posting.by(s.id) {
+		d.memory.unnoted = nil
+		return nil
+	}
+	return s.note(ctx, d, *unnoted)
+}
+
+// note writes the posting. What could not be written is kept for the next time, where it is a result.
+func (s *Outbox) note(ctx context.Context, d *delivery, p posting) *watcher.RetryError {
+	d.posting, d.memory.unnoted = p, nil
+	revision, err := s.writeNote(ctx, d.key, p, d.revision)
+	if err != nil {
+		if p.Call == nil {
+			d.memory.unnoted = &p
+		}
+		return soon("note what is posted", err)
+	}
+	d.revision = revision
+	return nil
+}
+
+// announce notes that this worker is about to call, if no other worker was quicker.
+func (s *Outbox) announce(ctx context.Context, d *delivery) *watcher.RetryError {
+	now := s.config.Now()
+	d.memory.last = refused
+	if retry := s.note(ctx, d, d.posting.announcing(d.want, d.memory, s.id, now)); retry != nil {
+		return retry
+	}
+	if s.config.Now().Sub(now) > s.config.Timing.Fresh {
+		return soon("note what is posted", errors.New("it took too long"))
+	}
+	return nil
+}
+
+// withdraw notes that the call was not made, or not accepted, so that others need not look for what
+// became of it. Where that fails they do.
+func (s *Outbox) withdraw(ctx context.Context, d *delivery) {
+	if !d.posting.by(s.id) || d.memory.last != refused || d.memory.doubted {
+		return
+	}
+	p := d.posting
+	p.Call = nil
+	s.note(context.WithoutCancel(ctx), d, p)
 }
 
 // readNote fills value with what is noted under the key, and leaves it alone where nothing is.

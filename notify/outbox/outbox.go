@@ -5,10 +5,31 @@
 // and after it, and whoever finds a call without its result looks in the channel's history for what became of it.
 // A message may be doubled only where that history cannot be read.
 //
-// Read outbox.go, then deliver.go (one message on its way), posting.go (its note), settle.go (a call whose result
-// nobody knows), refused.go (a call that failed) and fallback.go (another channel gets it). What is told stands
-// in deliver.go (summaries), progress.go, attention.go, again.go and digest.go; when a channel may be called in
-// lane.go, queue.go and pace.go.
+// What is done next is decided by one pure function, next, from the note (posting), what this process knows beside
+// it (memory), what is to be told (want) and the time (moment). A short loop, deliver, carries the steps out. So a
+// completion comes from its event to Slack's call:
+//
+//	Outbox.Notify                     tell.go       what is to be told, and how
+//	  targets, tellAll                want.go       in which channels: routes.Plan says it
+//	  tellOrMove, options, want.in    want.go       in this one, or in the one that gets it instead
+//	  tell                            deliver.go    claims the memory: no other delivery has the message
+//	  pass: held, read                notes.go      may a call be made, and what is noted
+//	  postOrJoin                      deliver.go    in a storm: tellTogether, in digest.go
+//	  want.render: summarize          upload.go     message.Summarize writes the message
+//	  deliver: moment, next           step.go       decides the next step, again and again:
+//	    awaitTurn                     deliver.go      await: lane.reserve says when the channel is free
+//	    reconcile                     reconcile.go    what became of the call without a result
+//	    upload                        upload.go       the file's bytes
+//	    call                          deliver.go      post, or edit:
+//	      takeSlot                    pace.go           no other worker calls the channel
+//	      announce, note              notes.go          writes the call into the note
+//	      send, delivery.post         deliver.go        slack.Client.Post
+//	      rest                        pace.go           frees the channel
+//	      accepted, note              deliver.go        writes the result into the note, or
+//	      failed                      refused.go        keeps the error: next decides what follows it
+//	    follow                        refused.go      what follows it
+//
+// Read step.go first, then posting.go, memory.go and want.go (what it decides by), deliver.go, and the rest as above.
 package outbox
 
 import (
@@ -98,7 +119,8 @@ type Outbox struct {
 	config   Config
 	plan     routes.Plan
 	secrets  *foreign.Secrets
-	receipts receipts
+	next     func(posting, memory, want, moment) step // next, but in tests that take a part of it out
+	memories memories
 	looks    *rate.Limiter // into channels' histories
 	edits    *rate.Limiter
 	follows  *rate.Limiter // those edits that tell of a watch that goes on
@@ -136,12 +158,13 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 	}
 	return &Outbox{
 		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(c.Secrets...),
-		receipts: receipts{known: make(map[place]*receipt)},
+		next:     next,
+		memories: memories{of: make(map[string]memory), claimed: make(map[string]bool)},
 		looks:    rate.NewLimiter(0, 5),
 		edits:    rate.NewLimiter(0, 5),
 		follows:  rate.NewLimiter(0, 5),
 		lanes:    make(map[string]*lane),
-		troubles: newTroubles(),
+		troubles: &troubles{now: make(map[string]Trouble), met: make(map[ErrorCount]int64)},
 		newest:   newest{of: make(map[string]int)},
 	}, nil
 }
@@ -186,12 +209,8 @@ func (s *Outbox) lane(channel string) *lane {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
+	slept, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-slept.Done()
+	return context.Cause(ctx)
 }

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -26,36 +25,36 @@ const clockWrong = 5 * time.Second
 // paceTries is how often the pace is read anew after a wait, or where another worker was quicker.
 const paceTries = 5
 
-// A step is a call of a channel that was taken.
-type step struct {
+// A slot is a call of a channel that was taken.
+type slot struct {
 	channel  string
 	edits    bool
 	pace     pace
 	revision watcher.Revision
 }
 
-// step waits for the channel's next call among those of all workers, and takes it: rest must follow. An
+// takeSlot waits for the channel's next call among those of all workers, and takes it: rest must follow. An
 // edit need not come after the last post by Timing.Post. An error says that it does not come soon.
-func (s *Outbox) step(ctx context.Context, channel string, its turn, edits bool) (step, *watcher.RetryError) {
+func (s *Outbox) takeSlot(ctx context.Context, channel string, its turn, edits bool) (slot, *watcher.RetryError) {
 	for range paceTries {
 		p, revision, err := s.readPace(ctx, channel)
 		if err != nil {
-			return step{}, unpaced(err)
+			return slot{}, unpaced(err)
 		}
 		t, now := s.config.Timing, s.config.Now()
 		wait := p.Until.Sub(now)
 		if wait > t.Wait {
-			return step{}, &watcher.RetryError{After: wait, Err: errors.New("post to slack: the channel is left alone for as long as Slack says")}
+			return slot{}, retryIn(wait, "the channel is left alone for as long as Slack says")
 		}
 		if left := p.Busy.Sub(now); left > 0 && left <= t.Fresh+t.Call+clockWrong { // later than that a clock was wrong
-			return step{}, &watcher.RetryError{After: min(left, t.Post), Err: errors.New("post to slack: another message is on its way to the channel")}
+			return slot{}, retryIn(min(left, t.Post), "another message is on its way to the channel")
 		}
 		if free := p.Free.Sub(now); !edits && free <= t.Post+clockWrong { // here, too
 			wait = max(wait, free)
 		}
 		if wait > 0 {
 			if err := s.config.Sleep(ctx, wait); err != nil {
-				return step{}, interrupted(err)
+				return slot{}, soon("post to slack", err)
 			}
 			continue
 		}
@@ -63,21 +62,21 @@ func (s *Outbox) step(ctx context.Context, channel string, its turn, edits bool)
 		if !edits {
 			p.Last = its
 		}
-		revision, err = s.writeNote(ctx, paceKey(channel), p, revision)
+		revision, err = s.writeNote(ctx, "pace."+channel, p, revision)
 		if errors.Is(err, watcher.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return step{}, unpaced(err)
+			return slot{}, unpaced(err)
 		}
-		return step{channel, edits, p, revision}, nil
+		return slot{channel, edits, p, revision}, nil
 	}
-	return step{}, unpaced(watcher.ErrConflict)
+	return slot{}, unpaced(watcher.ErrConflict)
 }
 
 // rest ends the call, and lets all workers leave the channel alone: for a moment, or as long as Slack
 // says in its answer. Where that cannot be noted they wait until they take this one for dead.
-func (s *Outbox) rest(ctx context.Context, taken step, e *slack.Error) {
+func (s *Outbox) rest(ctx context.Context, taken slot, e *slack.Error) {
 	p, now := taken.pace, s.config.Now().Add(s.config.Timing.Clocks)
 	p.Busy = time.Time{}
 	if !taken.edits {
@@ -86,19 +85,17 @@ func (s *Outbox) rest(ctx context.Context, taken step, e *slack.Error) {
 	if e != nil && e.Class == slack.NotAccepted && e.RetryAfter > 0 {
 		p.Until = now.Add(e.RetryAfter)
 	}
-	_, err := s.writeNote(context.WithoutCancel(ctx), paceKey(taken.channel), p, taken.revision)
+	_, err := s.writeNote(context.WithoutCancel(ctx), "pace."+taken.channel, p, taken.revision)
 	if err != nil {
 		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", taken.channel, "err", err)
 	}
 }
 
 func unpaced(err error) *watcher.RetryError {
-	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("take a turn in the channel: %w", err)}
+	return soon("take a turn in the channel", err)
 }
 
-func paceKey(channel string) string { return "pace." + channel }
-
 func (s *Outbox) readPace(ctx context.Context, channel string) (p pace, revision watcher.Revision, err error) {
-	revision, err = s.readNote(ctx, paceKey(channel), &p)
+	revision, err = s.readNote(ctx, "pace."+channel, &p)
 	return p, revision, err
 }

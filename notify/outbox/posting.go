@@ -1,21 +1,17 @@
 package outbox
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // A posting is what all workers know of one message in one channel. It is noted before each call of
 // Slack and after it: whoever finds a call without its result settles what became of it before it makes
-// another.
+// another. Workers of the release before read it, and write it.
 type posting struct {
 	TS         string `json:"ts,omitempty"`         // of the message; empty while none is known
 	Tells      string `json:"told,omitempty"`       // the state that the parts tell
@@ -32,7 +28,7 @@ type posting struct {
 	Digest string    `json:"digest,omitempty"` // the key of the digest that tells of it
 }
 
-// A call is one that a worker makes, or made when it died.
+// A call is one that a worker makes, or made when it died. It is never altered: postings share it.
 type call struct {
 	By     string    `json:"by"`              // that worker
 	At     time.Time `json:"at"`              // when it was announced
@@ -40,31 +36,22 @@ type call struct {
 	Absent time.Time `json:"absent,omitzero"` // when it was first looked for in the channel, and not found
 }
 
-// tells reports whether nothing is left to tell of the state, which takes so many parts. That is so, too, where a
-// later state was announced: its message replaces the earlier one, and the worker that announced it posts it.
-func (p posting) tells(state string, parts int) bool {
-	return p.Tells == state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(state)
-}
-
-// told reports whether nothing is left to tell, in so many parts. Of a digest another state may have been
-// announced and not told.
-func (e *entry) told(parts int) bool {
-	p := e.posting
+// tells reports whether nothing is left to tell, in so many parts. That is so, too, where a later state was
+// announced: its message replaces the earlier one, and the worker that announced it posts it. Of a digest
+// another state may have been announced and not told.
+func (p posting) tells(w want, parts int) bool {
 	switch {
 	case p.Code != "":
 		return true
-	case e.least != "":
-		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(e.least)
+	case w.least != "":
+		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(w.least)
 	}
-	return p.tells(e.state, parts)
+	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(w.state)
 }
 
-// overtaken says that a later state of a digest was announced: it is read again, with all that joined.
-func (e *entry) overtaken() *watcher.RetryError {
-	if e.least == "" || e.posting.Tells == "" || rank(e.posting.Tells) <= rank(e.state) {
-		return nil
-	}
-	return &watcher.RetryError{After: time.Second, Err: errors.New("post to slack: another worker adds to the digest")}
+// overtakes reports whether a later state of the digest was announced: it is read again, with all that joined.
+func (p posting) overtakes(w want) bool {
+	return w.least != "" && p.Tells != "" && rank(p.Tells) > rank(w.state)
 }
 
 // untouched reports whether nothing was posted or begun.
@@ -72,7 +59,86 @@ func (p posting) untouched() bool {
 	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Parts == 0
 }
 
-// rank orders the states of one
+// ended reports whether all is told of how the watch ended.
+func (p posting) ended() bool { return p.Done && p.Tells == completed }
+
+// by reports whether the call without a result is the worker's.
+func (p posting) by(worker string) bool { return p.Call != nil && p.Call.By == worker }
+
+// part returns which part of the state is next.
+func (p posting) part(state string) int {
+	if p.Tells != state {
+		return 0
+	}
+	return p.Parts
+}
+
+// edits reports whether the next call changes a message that stands.
+func (p posting) edits(w want, m memory) bool {
+	return p.part(w.state) == 0 && p.TS != "" && p.TS != m.anew
+}
+
+// announcing returns the posting with the call that the worker is about to make.
+func (p posting) announcing(w want, m memory, worker string, now time.Time) posting {
+	if p.Tells != w.state {
+		p.Tells, p.Parts, p.Done = w.state, 0, false
+	}
+	if p.Parts == 0 && p.TS != "" && !p.edits(w, m) {
+		p.TS, p.Quiet = "", false
+		p.Generation++
+	}
+	since := now
+	if p.Call != nil && !p.Call.Absent.IsZero() {
+		since = p.Call.Since
+	}
+	p.Call = &call{By: worker, At: now, Since: since}
+	return p
+}
+
+// standing returns the posting where the part at hand stands as the message with the ts.
+func (p posting) standing(w want, ts string, now time.Time) posting {
+	part := p.part(w.state)
+	if part == 0 {
+		p.TS = ts
+	}
+	p.Tells, p.Parts, p.Call = w.state, part+1, nil
+	p.Done = p.Parts >= w.message.Parts()
+	p.Quiet = p.Quiet || w.quiet
+	if w.changes() {
+		p.Edited = now
+	}
+	return p
+}
+
+// adopting returns the posting where the message with the ts stands, which tells an earlier state.
+func (p posting) adopting(ts string) posting {
+	p.Quiet = p.Quiet || strings.HasPrefix(p.Tells, running+".")
+	p.TS, p.Parts, p.Call = ts, 1, nil
+	return p
+}
+
+// absent returns the posting where the call was looked for in vain.
+func (p posting) absent(now time.Time) posting {
+	c := *p.Call
+	c.Absent = now
+	p.Call = &c
+	return p
+}
+
+// over returns the posting where nothing more is told of the state.
+func (p posting) over(state string) posting {
+	p.Tells, p.Done, p.Call = state, true, nil
+	return p
+}
+
+// refused returns the posting where the channel finally refused the message, and which one gets it instead, if
+// any. To whoever does not know of that it is not told.
+func (p posting) refused(code, moved string) posting {
+	p.Code, p.Moved, p.Call = code, moved, nil
+	return p
+}
+
+// rank orders the states of one message.
 func rank(state string) int {
 	if _, number, ok := strings.Cut(state, "."); ok {
 		n, _ := strconv.Atoi(number) // this package's own
@@ -89,149 +155,3 @@ func rank(state string) int {
 
 // numbered returns the n-th state of a message that goes on changing.
 func numbered(kind string, n int) string { return kind + "." + strconv.Itoa(n) }
-
-// An entry is one message on its way to one channel: its posting, and what this process knows beside it.
-type entry struct {
-	slack    *Outbox
-	key      string // of the note
-	state    string // what is to be told
-	least    string // a state before it that is enough for the caller; empty: none
-	quiet    bool   // it tells of a watch that goes on, and wakes nobody
-	changes  bool   // it goes on changing: it is told no more often than every Timing.Change
-	posting  posting
-	revision watcher.Revision
-	receipt  *receipt
-}
-
-// noteKey returns the key of what is noted of something in a channel.
-func noteKey(kind, about, channel string) string {
-	return kind + "." + foreign.Token(about) + "." + channel
-}
-
-// read takes the note as it is. A result that this process could not note is noted now.
-func (e *entry) read(ctx context.Context) *watcher.RetryError {
-	e.posting = posting{}
-	revision, err := e.slack.readNote(ctx, e.key, &e.posting)
-	if err != nil {
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("read what was posted: %w", err)}
-	}
-	e.revision = revision
-	unnoted := e.receipt.unnoted
-	if unnoted == nil || !e.mine() {
-		e.receipt.unnoted = nil
-		return nil
-	}
-	e.posting = *unnoted
-	return e.note(ctx)
-}
-
-// mine reports whether the call without a result is this process's.
-func (e *entry) mine() bool { return e.posting.Call != nil && e.posting.Call.By == e.slack.id }
-
-// edits reports whether the next call changes a message that stands.
-func (e *entry) edits() bool {
-	return e.part() == 0 && e.posting.TS != "" && e.posting.TS != e.receipt.anew
-}
-
-// part returns which part of what is to be told is next.
-func (e *entry) part() int {
-	if e.posting.Tells != e.state {
-		return 0
-	}
-	return e.posting.Parts
-}
-
-// tooSoon returns how long it is to be left alone, where it goes on changing.
-func (e *entry) tooSoon() *watcher.RetryError {
-	every := e.slack.config.Timing.Change
-	left := every - e.slack.config.Now().Sub(e.posting.Edited)
-	if !e.changes || e.posting.Edited.IsZero() || left <= 0 {
-		return nil
-	}
-	return &watcher.RetryError{After: min(left, every), Err: errors.New("post to slack: the message was changed just now")}
-}
-
-// announce notes that this worker is about to call, if no other worker was quicker.
-func (e *entry) announce(ctx context.Context) *watcher.RetryError {
-	now := e.slack.config.Now()
-	if e.posting.Tells != e.state {
-		e.posting.Tells, e.posting.Parts, e.posting.Done = e.state, 0, false
-	}
-	if e.part() == 0 && e.posting.TS != "" && !e.edits() {
-		e.posting.TS, e.posting.Quiet = "", false
-		e.posting.Generation++
-	}
-	since := now
-	if c := e.posting.Call; c != nil && !c.Absent.IsZero() {
-		since = c.Since
-	}
-	e.posting.Call = &call{By: e.slack.id, At: now, Since: since}
-	e.receipt.unsure = false
-	if retry := e.note(ctx); retry != nil {
-		return retry
-	}
-	if e.slack.config.Now().Sub(now) > e.slack.config.Timing.Fresh {
-		return &watcher.RetryError{After: time.Second, Err: errors.New("note what is posted: it took too long")}
-	}
-	return nil
-}
-
-// withdraw notes that the call was not made, or not accepted, so that others need not look for what
-// became of it. Where that fails they do.
-func (e *entry) withdraw(ctx context.Context) {
-	if !e.mine() || e.receipt.unsure || e.receipt.doubtful {
-		return
-	}
-	e.posting.Call = nil
-	e.note(context.WithoutCancel(ctx))
-}
-
-// stands notes that the part at hand stands as the message with the ts; the message has so many parts.
-func (e *entry) stands(ctx context.Context, ts string, parts int) *watcher.RetryError {
-	if e.part() == 0 {
-		e.posting.TS = ts
-	}
-	e.posting.Tells, e.posting.Parts = e.state, e.part()+1
-	e.posting.Done = e.posting.Parts >= parts
-	e.posting.Call = nil
-	e.posting.Quiet = e.posting.Quiet || e.quiet
-	if e.changes {
-		e.posting.Edited = e.slack.config.Now()
-	}
-	return e.note(ctx)
-}
-
-// adopt notes that the message with the ts stands, which tells an earlier state.
-func (e *entry) adopt(ctx context.Context, ts string) *watcher.RetryError {
-	e.posting.Quiet = e.posting.Quiet || strings.HasPrefix(e.posting.Tells, running+".")
-	e.posting.TS, e.posting.Parts, e.posting.Call = ts, 1, nil
-	return e.note(ctx)
-}
-
-// end notes that nothing more is told of the state.
-func (e *entry) end(ctx context.Context) *watcher.RetryError {
-	e.posting.Tells, e.posting.Done, e.posting.Call = e.state, true, nil
-	return e.note(ctx)
-}
-
-// refuse notes that the channel finally refused the message, and which one gets it instead, if any. To
-// whoever does not know of that it is not told.
-func (e *entry) refuse(ctx context.Context, code, moved string) *watcher.RetryError {
-	e.posting.Code, e.posting.Moved, e.posting.Call = code, moved, nil
-	return e.note(ctx)
-}
-
-// note writes the posting. What could not be written is kept for the next time, where it is a result.
-func (e *entry) note(ctx context.Context) *watcher.RetryError {
-	revision, err := e.slack.writeNote(ctx, e.key, e.posting, e.revision)
-	e.receipt.unnoted = nil
-	if err != nil {
-		if e.posting.Call == nil {
-			result := e.posting
-			e.receipt.unnoted = &result
-		}
-		return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("note what is posted: %w", err)}
-	}
-	e.revision = revision
-	return nil
-}

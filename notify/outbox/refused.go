@@ -2,115 +2,102 @@ package outbox
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// refused decides what follows an error of a call. nil means to go on at once: with a simpler
-// form, anew where nothing can be edited, or not at all where the message was given up.
-func (s *Outbox) refused(ctx context.Context, d delivery, err error) *watcher.RetryError {
-	e := slack.Classify(err)
-	now := s.config.Now()
-	r := d.receipt
-	r.unsure = e.Class == slack.Ambiguous
-	if ctx.Err() != nil {
-		return interrupted(context.Cause(ctx))
+// failed takes the error of a call: what follows is decided next.
+func (s *Outbox) failed(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	m := &d.memory
+	switch m.last = refused; {
+	case e.Code == duplicate:
+		m.last = standing
+	case e.Class == slack.Ambiguous:
+		m.last = unsure
 	}
-	s.troubles.count(e)
-	if r.twin = e.Code == "duplicate_message"; r.twin && r.doubtful {
-		return s.doubled(ctx, d)
-	}
-	if r.unsure && r.doubtful { // it stands perhaps three times soon
+	if m.last == unsure && m.doubted && ctx.Err() == nil { // it stands perhaps three times soon
 		s.duplicates.Add(1)
 	}
-	age := now.Sub(d.told)
-	switch e.Class {
-	case slack.TokenRefused:
-		if s.config.Slack != nil && d.place.channel == routes.Webhook { // it is not the token that is refused
-			return d.giveUp(ctx, e)
-		}
+	return s.refuse(ctx, d, e)
+}
+
+// refuse lets it be decided what follows the error.
+func (s *Outbox) refuse(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	if ctx.Err() != nil {
+		return soon("post to slack", context.Cause(ctx))
+	}
+	s.troubles.count(e)
+	d.memory.refusal = e
+	return nil
+}
+
+// follow makes the step that follows a refused call. No error means to go on at once.
+func (s *Outbox) follow(ctx context.Context, d *delivery, step step) *watcher.RetryError {
+	now, e, m := s.config.Now(), step.err, &d.memory
+	switch step.do {
+	case giveUp:
+		return s.giveUp(ctx, d, e)
+	case pauseAll:
 		return s.pause(now, e)
-	case slack.EditRefused:
-		if !d.entry.edits() {
-			return d.giveUp(ctx, &slack.Error{Class: slack.PayloadRefused, Code: e.Code, Detail: e.Detail})
-		}
+	case slow:
+		m.notBefore = now.Add(s.config.Timing.Slow)
+		s.channelRefused(d.channel, e)
+		return &watcher.RetryError{After: s.config.Timing.Slow, Err: e}
+	case strip:
+		d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
+		m.bare = true
+	case simplify:
+		d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
+		m.form++
+	case replace:
 		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
 		s.replace(ctx, d)
-		return nil
-	case slack.PayloadRefused:
-		return d.simplify(ctx, e)
-	case slack.ChannelRefused:
-		if age >= s.config.Timing.ChannelPatience {
-			return d.giveUp(ctx, e)
-		}
-		r.notBefore = now.Add(s.config.Timing.Slow)
-		s.channelRefused(d.place.channel, e)
-		return &watcher.RetryError{After: s.config.Timing.Slow, Err: e}
-	case slack.UnknownCode:
-		if age >= s.config.Timing.UnknownPatience {
-			return d.giveUp(ctx, e)
-		}
+	case another:
+		d.posting.Generation++
+		m.last = refused
+	case believe:
+		m.doubted = false
+		return s.accepted(ctx, d, "")
+	default:
+		return s.backOff(d, e)
 	}
+	return nil
+}
+
+// backOff leaves the channel alone. A code that is not known perhaps means this message alone: others go first.
+func (s *Outbox) backOff(d *delivery, e *slack.Error) *watcher.RetryError {
 	delay := s.stopLane(d, e)
-	if e.Class == slack.UnknownCode { // perhaps it means this message alone: others go first
+	if e.Class == slack.UnknownCode {
 		delay += s.config.Timing.Wait
 	}
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
 // stopLane stops the channel's calls after an error that may pass, and returns for how long.
-func (s *Outbox) stopLane(d delivery, e *slack.Error) time.Duration {
+func (s *Outbox) stopLane(d *delivery, e *slack.Error) time.Duration {
 	now := s.config.Now()
 	delay, changed := d.lane.fail(now, e.RetryAfter, e.Code)
-	s.troubles.begin(now, d.place.channel, e, delay)
+	s.troubles.begin(now, d.channel, e, delay)
 	d.report(e, delay, changed)
 	return delay
 }
 
-// simplify lets a simpler form of the part at hand follow, where there is one.
-func (d delivery) simplify(ctx context.Context, e *slack.Error) *watcher.RetryError {
-	if strings.HasPrefix(e.Code, "metadata_") && !d.receipt.bare {
-		d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
-		d.receipt.bare = true
-		return nil
-	}
-	if _, forms := d.part(); d.receipt.form+1 < len(forms) {
-		d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
-		d.receipt.form++
-		return nil
-	}
-	return d.giveUp(ctx, e)
-}
-
 // replace lets a new message follow in place of the one that cannot be edited. Nobody needs that one any
 // more: it goes where Slack lets it.
-func (s *Outbox) replace(ctx context.Context, d delivery) {
-	old := d.entry.posting.TS
-	if err := s.config.Slack.Delete(ctx, d.place.channel, slack.Found{TS: old}); err != nil {
+func (s *Outbox) replace(ctx context.Context, d *delivery) {
+	old := d.posting.TS
+	if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: old}); err != nil {
 		d.log.Debug("the message that cannot be edited is not deleted", "ts", old, "err", slack.Classify(err))
 	}
-	d.receipt.anew, d.receipt.form = old, 0
-}
-
-// doubled deals with a part of which Slack says that it stands, where nobody can look which message it
-// is. A thread needs to know: it gets another root.
-func (s *Outbox) doubled(ctx context.Context, d delivery) *watcher.RetryError {
-	if d.entry.part() == 0 && len(d.message.Replies) > 0 {
-		d.entry.posting.Generation++
-		d.receipt.twin, d.receipt.unsure = false, false
-		return nil
-	}
-	d.receipt.doubtful = false
-	return s.accepted(ctx, d, "")
+	d.memory.anew, d.memory.form = old, 0
 }
 
 // report logs an error that is tried again: as a warning where it is news.
-func (d delivery) report(e *slack.Error, wait time.Duration, changed bool) {
+func (d *delivery) report(e *slack.Error, wait time.Duration, changed bool) {
 	level := slog.LevelDebug
 	if changed {
 		level = slog.LevelWarn
@@ -140,22 +127,56 @@ func (s *Outbox) pause(now time.Time, e *slack.Error) *watcher.RetryError {
 
 // giveUp ends a delivery that Slack finally refuses: another channel gets the message, or it is kept for
 // people to look at.
-func (d delivery) giveUp(ctx context.Context, e *slack.Error) *watcher.RetryError {
+func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	switch {
-	case d.together:
-		return d.entry.refuse(ctx, e.Code, "") // each watch finds its own way
-	case d.entry.quiet:
-		return d.entry.end(ctx) // the summary follows
+	case d.digest != "":
+		return s.note(ctx, d, d.posting.refused(e.Code, "")) // each watch finds its own way
+	case d.quiet:
+		return s.note(ctx, d, d.posting.over(d.state)) // the summary follows
 	case e.Class != slack.PayloadRefused:
-		if to, retry := d.next(ctx); to != "" || retry != nil {
-			if retry == nil {
-				retry = d.move(ctx, e, to)
-			}
+		to, retry := s.willing(ctx, d.want)
+		if retry != nil {
 			return retry
 		}
+		if to != "" {
+			d.log.Error("slack finally refuses the message, another channel gets it", "code", e.Code, "err", e, "to", to, "do", d.remedy(e))
+			return s.note(ctx, d, d.posting.refused(e.Code, to))
+		}
 	}
-	if retry := d.keep(ctx, e); retry != nil {
+	if retry := s.keep(ctx, d, e); retry != nil {
 		return retry
 	}
-	return d.entry.end(ctx)
+	return s.note(ctx, d, d.posting.over(d.state))
 }
+
+// maxUndelivered bounds the text of a message that is kept because nobody took it, in units.
+const maxUndelivered = 30000
+
+// keep stores what Slack finally refused, and counts it. Where there is no place for that, the log
+// has it.
+func (s *Outbox) keep(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	log := d.log.With("class", e.Class, "code", e.Code, "err", e)
+	if s.config.Undelivered == nil {
+		s.undelivered.Add(1)
+		log.Error("slack finally refuses the message, it follows here", "do", d.remedy(e))
+		d.whole(d.log, d.message)
+		return nil
+	}
+	u := d.about
+	u.ID, u.Channel, u.ToldAt, u.RefusedAt = d.key, d.channel, d.told.UTC(), s.config.Now().UTC()
+	if d.about.Outage != "" { // one note is for all its kinds
+		u.ID += "." + string(d.about.Kind)
+	}
+	u.Code, u.Reason = e.Code, e.Error()
+	u.Text = d.message.Plain(maxUndelivered)
+	if err := s.config.Undelivered.Keep(ctx, u); err != nil {
+		d.memory.notBefore = s.config.Now().Add(s.config.Timing.Keep)
+		return &watcher.RetryError{After: s.config.Timing.Keep, Err: fmt.Errorf("keep what slack refuses: %w", err)}
+	}
+	s.undelivered.Add(1)
+	log.Error("slack finally refuses the message, an event has it", "event", u.ID, "do", d.remedy(e))
+	return nil
+}
+
+// Undelivered returns how many messages Slack finally refused.
+func (s *Outbox) Undelivered() int64 { return s.undelivered.Load() }

@@ -18,7 +18,7 @@ type Trouble struct {
 	Class   slack.Class
 	Code    string
 	Since   time.Time // when it was met first
-	Do      string    // what people can do about it, see [blockkit.Error.Remedy]
+	Do      string    // what people can do about it, see [slack.Error.Remedy]
 
 	until time.Time // taken for over where it is not met again
 }
@@ -42,7 +42,13 @@ func (t Trouble) String() string {
 
 // Troubles returns what keeps Slack from taking messages at the moment, nothing while it takes them:
 // first what concerns all channels, then by channel.
-func (s *Outbox) Troubles() []Trouble { return s.troubles.standing(s.config.Now()) }
+func (s *Outbox) Troubles() []Trouble {
+	ts, now := s.troubles, s.config.Now()
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	maps.DeleteFunc(ts.now, func(_ string, t Trouble) bool { return !now.Before(t.until) })
+	return slices.SortedFunc(maps.Values(ts.now), func(a, b Trouble) int { return cmp.Compare(a.Channel, b.Channel) })
+}
 
 // An ErrorCount is how often Slack answered with an error.
 type ErrorCount struct {
@@ -52,7 +58,19 @@ type ErrorCount struct {
 }
 
 // Errors returns how often each error was met. There are few, whatever Slack says.
-func (s *Outbox) Errors() []ErrorCount { return s.troubles.counts() }
+func (s *Outbox) Errors() []ErrorCount {
+	ts := s.troubles
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var all []ErrorCount
+	for kind, n := range ts.met {
+		kind.Count = n
+		all = append(all, kind)
+	}
+	return slices.SortedFunc(slices.Values(all), func(a, b ErrorCount) int {
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
+	})
+}
 
 // Bounds of what is told apart.
 const (
@@ -69,10 +87,6 @@ type troubles struct {
 	others int // codes among them that are not known here
 }
 
-func newTroubles() *troubles {
-	return &troubles{now: make(map[string]Trouble), met: make(map[ErrorCount]int64)}
-}
-
 // begin notes that messages of the channel wait so long, or those of all, and reports whether that is
 // news. It stands until Slack takes one, or three such waits later: another worker may have told them.
 func (ts *troubles) begin(now time.Time, channel string, e *slack.Error, wait time.Duration) bool {
@@ -86,11 +100,6 @@ func (ts *troubles) begin(now time.Time, channel string, e *slack.Error, wait ti
 	return !known || before.Code != ts.now[channel].Code
 }
 
-// taken notes that Slack took a message in the channel. It reports whether that is news.
-func (ts *troubles) taken(channel string) bool {
-	return ts.end(func(t Trouble) bool { return t.Channel == "" || t.Channel == channel })
-}
-
 // end ends these, and reports whether there were any.
 func (ts *troubles) end(which func(Trouble) bool) bool {
 	ts.mu.Lock()
@@ -98,14 +107,6 @@ func (ts *troubles) end(which func(Trouble) bool) bool {
 	before := len(ts.now)
 	maps.DeleteFunc(ts.now, func(_ string, t Trouble) bool { return which(t) })
 	return len(ts.now) < before
-}
-
-// standing returns those that are not over.
-func (ts *troubles) standing(now time.Time) []Trouble {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	maps.DeleteFunc(ts.now, func(_ string, t Trouble) bool { return !now.Before(t.until) })
-	return slices.SortedFunc(maps.Values(ts.now), func(a, b Trouble) int { return cmp.Compare(a.Channel, b.Channel) })
 }
 
 // count counts an error, whatever becomes of it.
@@ -121,19 +122,6 @@ func (ts *troubles) count(e *slack.Error) {
 		}
 	}
 	ts.met[kind]++
-}
-
-func (ts *troubles) counts() []ErrorCount {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	var all []ErrorCount
-	for kind, n := range ts.met {
-		kind.Count = n
-		all = append(all, kind)
-	}
-	return slices.SortedFunc(slices.Values(all), func(a, b ErrorCount) int {
-		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
-	})
 }
 
 // labelCode returns a code that has the form of Slack's.

@@ -42,8 +42,8 @@ func (s *Outbox) takesFiles(ctx context.Context) bool {
 	return !f.missing
 }
 
-// summary returns what people are told in Slack of a watch that ended.
-func (s *Outbox) summary(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
+// summarize returns what people are told in Slack of a watch that ended.
+func (s *Outbox) summarize(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
 	o.File = !o.NoThread
 	m := message.Summarize(c, o)
 	if m.File != nil && !s.takesFiles(ctx) {
@@ -53,21 +53,9 @@ func (s *Outbox) summary(ctx context.Context, c watcher.Completion, o message.Op
 	return m
 }
 
-// isFile reports whether the part at hand is the file, or the reply in its place.
-func (d delivery) isFile() bool {
-	return d.message.File != nil && d.entry.part() == 1+len(d.message.Replies)
-}
-
-// lacksUpload reports whether Slack does not have the bytes of the file that is to be shared.
-func (d delivery) lacksUpload() bool {
-	return d.isFile() && d.receipt.form == 0 && d.receipt.file == ""
-}
-
 // upload hands Slack the file. Nobody sees it until it is shared, so that what fails may be tried
-// again. nil means to go on, with the file in the receipt or with another form.
-func (s *Outbox) upload(ctx context.Context, d delivery) *watcher.RetryError {
-	unsure := d.receipt.unsure
-	defer func() { d.receipt.unsure = unsure }() // that is about the call that shares it
+// again. nil means to go on, with the file in the memory, with another form, or with a refusal.
+func (s *Outbox) upload(ctx context.Context, d *delivery) *watcher.RetryError {
 	within, cancel := context.WithTimeout(ctx, s.config.Timing.Call)
 	defer cancel()
 	file := d.message.File
@@ -77,45 +65,40 @@ func (s *Outbox) upload(ctx context.Context, d delivery) *watcher.RetryError {
 		if e.Class == slack.Ambiguous { // nobody sees anything of it
 			e.Class = slack.NotAccepted
 		}
-		return s.refused(ctx, d, &e)
+		return s.refuse(ctx, d, &e)
 	}
 	if err := s.config.Slack.Send(within, to, file.Content); err != nil {
 		return s.notUploaded(ctx, d, slack.Classify(err))
 	}
-	d.receipt.file = to.ID
+	d.memory.file = to.ID
 	return nil
 }
 
 // notUploaded decides what follows where the bytes did not arrive.
-func (s *Outbox) notUploaded(ctx context.Context, d delivery, e *slack.Error) *watcher.RetryError {
+func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	if ctx.Err() != nil {
-		return interrupted(context.Cause(ctx))
+		return soon("post to slack", context.Cause(ctx))
 	}
 	s.troubles.count(e)
-	if d.receipt.tries++; d.receipt.tries >= uploadTries {
+	if d.memory.tries++; d.memory.tries >= uploadTries {
 		d.log.Warn("slack does not take the file, a reply without it follows; is its address for uploads reachable, files.slack.com?", "code", e.Code, "err", e)
-		d.receipt.form = 1
+		d.memory.form = 1
 		return nil
 	}
-	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.receipt.tries-1))
-	d.receipt.notBefore = s.config.Now().Add(delay)
-	d.report(e, delay, d.receipt.tries == 1)
+	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.memory.tries-1))
+	d.memory.notBefore = s.config.Now().Add(delay)
+	d.report(e, delay, d.memory.tries == 1)
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
 // share shows the file that was uploaded in the message's thread. Slack does not say as which message: in place
 // of its ts the file's id is returned.
-func (s *Outbox) share(ctx context.Context, d delivery) (id string, err error) {
-	id, d.receipt.file = d.receipt.file, "" // an upload is shared once
+func (s *Outbox) share(ctx context.Context, d *delivery) (id string, err error) {
+	id, d.memory.file = d.memory.file, "" // an upload is shared once
 	file := d.message.File
-	err = s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.place.channel, Thread: d.entry.posting.TS, Title: file.Title, Text: file.Text})
+	err = s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.channel, Thread: d.posting.TS, Title: file.Title, Text: file.Text})
 	if err != nil {
 		return "", err
 	}
 	return id, nil
-}
-
-// shows reports whether the message is the file's.
-func (d delivery) shows(m slack.Found) bool {
-	return d.isFile() && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name })
 }

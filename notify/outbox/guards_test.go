@@ -1,0 +1,168 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/orderwatch/orderwatch/notify/outbox"
+	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A guard is a part of the outbox that keeps the promise. change takes it out of a worker's configuration: it puts
+// something in place of what the outbox asks or is told. takeOut takes it out of the worker.
+type guard struct {
+	name    string
+	change  func(*config)
+	takeOut func(*outbox.Outbox)
+}
+
+// guarded is how many seeds find at the most that a guard is missing.
+const guarded = 5000
+
+// TestEachGuardIsNeeded takes each guard out of the outbox, and the model finds what that breaks.
+func TestEachGuardIsNeeded(t *testing.T) {
+	t.Parallel()
+	for _, out := range allGuards() {
+		t.Run(out.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range guarded {
+				o := newModel(t, uint64(seed), out)
+				o.live()
+				o.check()
+				if len(o.wrong) > 0 {
+					t.Logf("seed %d: %.200s", seed, o.wrong[0])
+					return
+				}
+			}
+			t.Error("nothing is wrong without it")
+		})
+	}
+}
+
+func allGuards() (all []guard) {
+	for _, g := range outbox.Guards {
+		all = append(all, guard{name: g.Name, takeOut: g.TakeOut})
+	}
+	return append(all, guards...)
+}
+
+var guards = []guard{
+	{name: "a note is written over the revision that was read", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			after, err := n.SetNote(ctx, key, text, revision)
+			if errors.Is(err, watcher.ErrConflict) {
+				if _, revision, err = n.Note(ctx, key); err == nil {
+					return n.SetNote(ctx, key, text, revision)
+				}
+			}
+			return after, err
+		}}
+	})},
+	{name: "a conflict of a note is no success", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			after, err := n.SetNote(ctx, key, text, revision)
+			if errors.Is(err, watcher.ErrConflict) {
+				return revision, nil
+			}
+			return after, err
+		}}
+	})},
+	{name: "no answer to a note is no success", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			after, err := n.SetNote(ctx, key, text, revision)
+			if err != nil && !errors.Is(err, watcher.ErrConflict) {
+				return revision, nil
+			}
+			return after, err
+		}}
+	})},
+	{name: "a note that cannot be read is not an empty one", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, get: func(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+			text, revision, err := n.Note(ctx, key)
+			if err != nil {
+				_, revision, _ = n.Note(ctx, key)
+				return nil, revision, nil
+			}
+			return text, revision, nil
+		}}
+	})},
+	{name: "a call is announced", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			if bytes.Contains(text, []byte(`"call":`)) {
+				return revision, nil
+			}
+			return n.SetNote(ctx, key, text, revision)
+		}}
+	})},
+	{name: "the result of a call is noted", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			if bytes.Contains(text, []byte(`"parts":1`)) && !bytes.Contains(text, []byte(`"call":`)) {
+				return revision, nil
+			}
+			return n.SetNote(ctx, key, text, revision)
+		}}
+	})},
+	{name: "what is not found is looked for once more", change: timing(func(t *outbox.Timing) { t.LookAgain = 0 })},
+	{name: "what stands is found", change: calling(func(s outbox.Workspace) otherSlack {
+		return otherSlack{Workspace: s, history: func(ctx context.Context, l slack.Look) ([]slack.Found, error) {
+			_, err := s.History(ctx, l)
+			return nil, err
+		}}
+	})},
+}
+
+// noting puts other notes in place of a worker's.
+func noting(change func(watcher.Notes) otherNotes) func(*config) {
+	return func(c *config) { c.Notes = change(c.Notes) }
+}
+
+// timing changes a worker's durations.
+func timing(change func(*outbox.Timing)) func(*config) {
+	return func(c *config) {
+		c.Timing = outbox.DefaultTiming()
+		change(&c.Timing)
+	}
+}
+
+// calling puts another Slack in place of a worker's.
+func calling(change func(outbox.Workspace) otherSlack) func(*config) {
+	return func(c *config) { c.calls = func(s outbox.Workspace) outbox.Workspace { return change(s) } }
+}
+
+type (
+	// otherNotes are notes of which some functions, where they are not nil, do something else.
+	otherNotes struct {
+		watcher.Notes
+		get func(ctx context.Context, key string) ([]byte, watcher.Revision, error)
+		set func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error)
+	}
+	// otherSlack is a Slack of which some functions, where they are not nil, do something else.
+	otherSlack struct {
+		outbox.Workspace
+		history func(context.Context, slack.Look) ([]slack.Found, error)
+	}
+)
+
+func (n otherNotes) Note(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+	if n.get == nil {
+		return n.Notes.Note(ctx, key)
+	}
+	return n.get(ctx, key)
+}
+
+func (n otherNotes) SetNote(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+	if n.set == nil {
+		return n.Notes.SetNote(ctx, key, text, revision)
+	}
+	return n.set(ctx, key, text, revision)
+}
+
+func (s otherSlack) History(ctx context.Context, l slack.Look) ([]slack.Found, error) {
+	if s.history == nil {
+		return s.Workspace.History(ctx, l)
+	}
+	return s.history(ctx, l)
+}

@@ -1,0 +1,167 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
+	"golang.org/x/time/rate"
+)
+
+// historyMargin is how long before a call was announced the channel's history is read, and after the call
+// must have ended: clocks differ.
+const historyMargin = time.Minute
+
+// reconcile finds out what became of a call without a result. No error means that the part stands, or may be posted.
+func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError {
+	if left := s.take(s.looks, s.config.Timing.Look); left > 0 {
+		return retryIn(left, "waiting for a look into the channel's history")
+	}
+	found, err := s.find(ctx, d)
+	switch {
+	case errors.Is(err, errNoHistory) || err != nil && slack.Classify(err).Class != slack.TokenRefused && s.config.Now().Sub(d.posting.Call.Since) >= s.config.Timing.UnknownPatience:
+		d.memory.looked, d.memory.doubted = true, true
+		return nil
+	case err != nil:
+		return s.notFound(d, slack.Classify(err))
+	case len(found) > 0:
+		return s.found(ctx, d, found)
+	}
+	return s.absent(ctx, d)
+}
+
+// found notes that the part at hand stands. Of several the first one stays.
+func (s *Outbox) found(ctx context.Context, d *delivery, found []slack.Found) *watcher.RetryError {
+	first := found[0].TS
+	d.log.Info("message found, which was perhaps not posted", "ts", first, "part", d.part())
+	if retry := s.remove(ctx, d, found[1:]); retry != nil {
+		return retry
+	}
+	if d.posting.Tells != d.state { // it tells what was before, and is edited now
+		return s.note(ctx, d, d.posting.adopting(first))
+	}
+	return s.accepted(ctx, d, first)
+}
+
+// absent lets the part be posted once more where it was twice looked for in vain.
+func (s *Outbox) absent(ctx context.Context, d *delivery) *watcher.RetryError {
+	now := s.config.Now()
+	if d.posting.Call.Absent.IsZero() {
+		if retry := s.note(ctx, d, d.posting.absent(now)); retry != nil {
+			return retry
+		}
+	}
+	if left := s.config.Timing.LookAgain - now.Sub(d.posting.Call.Absent); left > 0 {
+		return retryIn(left, "looking once more whether it was posted")
+	}
+	d.memory.looked, d.memory.doubted = true, d.memory.last == standing || d.memory.bare // it stands, says Slack, or cannot be found
+	return nil
+}
+
+// errNoHistory means that this bot may not see what it posted.
+var errNoHistory = errors.New("the channel's history cannot be read")
+
+// notFound is the delay after an error of a look into a channel. Where Slack answered, it is perhaps about
+// this look alone, and others are posted meanwhile.
+func (s *Outbox) notFound(d *delivery, e *slack.Error) *watcher.RetryError {
+	if e.Class == slack.TokenRefused {
+		return s.pause(s.config.Now(), e)
+	}
+	if e.Class == slack.Ambiguous {
+		return &watcher.RetryError{After: s.stopLane(d, e), Err: e}
+	}
+	now, t, m := s.config.Now(), s.config.Timing, &d.memory
+	delay := max(e.RetryAfter, min(t.BackoffInitial<<min(m.looks, 10), t.BackoffMax))
+	m.looks++
+	m.notBefore = now.Add(delay)
+	d.report(e, delay, s.troubles.begin(now, d.channel, e, delay))
+	return &watcher.RetryError{After: delay + t.Wait, Err: e}
+}
+
+// mark returns what the part at hand is found by.
+func (d *delivery) mark() slack.Mark {
+	return slack.Mark{Message: d.key, Part: d.part(), Generation: d.posting.Generation}
+}
+
+// clientID returns the same UUID for each post of the part at hand. Slack does not document what it does
+// with it, but may leave out the second.
+func (d *delivery) clientID() string {
+	mark := d.mark()
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %s", mark.Message, mark.Part, mark.Generation, d.state))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // version 8, made by the application
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// is reports whether the message carries the mark, or the file, which can have none.
+func (d *delivery) is(m slack.Found) bool {
+	if d.isFile(d.part()) && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name }) {
+		return true
+	}
+	return m.Mark != nil && *m.Mark == d.mark()
+}
+
+// take takes this worker's turn of one in every so long for all workers, or returns how long until there
+// is one.
+func (s *Outbox) take(turns *rate.Limiter, every time.Duration) time.Duration {
+	now := s.config.Now()
+	turns.SetLimitAt(now, rate.Every(every*time.Duration(s.config.Workers())))
+	turn := turns.ReserveN(now, 1)
+	wait := turn.DelayFrom(now)
+	if wait > 0 {
+		turn.CancelAt(now)
+	}
+	return wait
+}
+
+// find returns the messages in the channel, or in the message's thread, that are the part at hand,
+// oldest first.
+func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, error) {
+	if d.channel == routes.Webhook || d.lane.blind(s.config.Now()) {
+		return nil, errNoHistory
+	}
+	c := d.posting.Call
+	look := slack.Look{Channel: d.channel, Since: c.Since.Add(-historyMargin), Until: c.At.Add(s.config.Timing.Stale + historyMargin)}
+	if d.part() > 0 {
+		look.Thread = d.posting.TS
+	}
+	all, err := s.config.Slack.History(ctx, look)
+	if err != nil {
+		return nil, s.unread(d, err)
+	}
+	return slices.DeleteFunc(all, func(m slack.Found) bool { return !d.is(m) }), nil
+}
+
+// unread says what an error of reading a history means: where the bot may not, nobody can look.
+func (s *Outbox) unread(d *delivery, err error) error {
+	e := slack.Classify(err)
+	s.troubles.count(e)
+	if e.Code == "missing_scope" || e.Code == "no_permission" || e.Class == slack.ChannelRefused || e.Code == "not_allowed_token_type" {
+		d.lane.noHistory(s.config.Now().Add(s.config.Timing.Blind))
+		d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+slack.ScopeHistoryPublic+" and "+slack.ScopeHistoryPrivate, "code", e.Code)
+		return errNoHistory
+	}
+	return e
+}
+
+// remove deletes what was posted twice. An error says that it may pass the next time; what Slack refuses
+// to delete stands.
+func (s *Outbox) remove(ctx context.Context, d *delivery, doubles []slack.Found) *watcher.RetryError {
+	for _, m := range doubles {
+		err := s.config.Slack.Delete(ctx, d.channel, m)
+		if err == nil {
+			d.log.Info("doubled message deleted", "ts", m.TS)
+			continue
+		}
+		if e := slack.Classify(err); e.Class == slack.Ambiguous || e.Class == slack.NotAccepted {
+			return s.notFound(d, e)
+		}
+		d.log.Warn("a doubled message was not deleted", "ts", m.TS, "err", slack.Classify(err))
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A step is what a delivery does next.
+type step struct {
+	do    action
+	retry *watcher.RetryError // of wait: why, and for how long
+	err   *slack.Error        // of what follows a refused call
+}
+
+// An action is what a step does.
+type action int
+
+const (
+	done      action = iota // nothing: all is told
+	wait                    // come again later
+	silence                 // note that nothing is told
+	reconcile               // look for what became of the call without a result
+	upload                  // hand Slack the file
+	await                   // wait for the channel's next call
+	post                    // post a message, a reply, or the file
+	edit                    // change the message that stands
+
+	// After a call that Slack refused:
+	giveUp   // let another channel have the message, or keep it
+	pauseAll // make no call at all for a while
+	slow     // leave the channel alone: it refuses the bot
+	backOff  // leave the channel alone: the error may pass
+	strip    // go on without metadata
+	simplify // go on with a simpler form
+	replace  // post a new message in place of the one that cannot be edited
+	another  // post another root in place of the one that cannot be found
+	believe  // the part stands, as Slack says
+)
+
+// A moment is what a decision depends on beside the message.
+type moment struct {
+	now    time.Time
+	held   *watcher.RetryError // why no call may be made; nil: one may
+	worker string              // who decides
+	token  bool                // there is a token, not a webhook alone
+	timing Timing
+}
+
+// next decides what is done next, from what all workers know of the message, what this process knows beside that,
+// and what is wanted. It is asked again after each step.
+func next(p posting, m memory, w want, at moment) step {
+	edits := p.edits(w, m)
+	switch {
+	case m.refusal != nil:
+		return afterRefusal(p, m, w, at)
+	case p.tells(w, w.message.Parts()):
+		return step{do: done}
+	case w.silent && p.untouched():
+		return step{do: silence}
+	case p.overtakes(w):
+		return waits(time.Second, "another worker adds to the digest")
+	case w.changes() && !p.Edited.IsZero() && at.now.Sub(p.Edited) < at.timing.Change:
+		return waits(min(at.timing.Change-at.now.Sub(p.Edited), at.timing.Change), "the message was changed just now")
+	case at.held != nil:
+		return step{do: wait, retry: at.held}
+	case p.othersCall(at) > 0:
+		return waits(min(p.othersCall(at), at.timing.Stale), "another worker is about to")
+	case p.unsettled(m, at) && !edits: // an edit may be repeated
+		return step{do: reconcile}
+	case w.lacksUpload(p, m):
+		return step{do: upload}
+	case !m.turn:
+		return step{do: await}
+	case edits:
+		return step{do: edit}
+	}
+	return step{do: post}
+}
+
+func waits(after time.Duration, why string) step { return step{do: wait, retry: retryIn(after, why)} }
+
+func retryIn(after time.Duration, why string) *watcher.RetryError {
+	return &watcher.RetryError{After: after, Err: errors.New("post to slack: " + why)}
+}
+
+// soon returns an error of what is tried again in a second.
+func soon(what string, err error) *watcher.RetryError {
+	return &watcher.RetryError{After: time.Second, Err: fmt.Errorf("%s: %w", what, err)}
+}
+
+// unsettled reports whether there is a call of which this process does not know what became, and for which it has
+// not looked in this pass.
+func (p posting) unsettled(m memory, at moment) bool {
+	known := p.by(at.worker) && (m.last == refused || m.last == accepted)
+	return p.Call != nil && !known && !m.looked
+}
+
+// othersCall returns how long another worker may take for the call that it announced. In the future is no call: a
+// clock was wrong.
+func (p posting) othersCall(at moment) time.Duration {
+	if p.Call == nil || p.by(at.worker) {
+		return 0
+	}
+	left := at.timing.Stale - at.now.Sub(p.Call.At)
+	if left > at.timing.Stale+clockWrong {
+		return 0
+	}
+	return left
+}
+
+// lacksUpload reports whether Slack does not have the bytes of the file that is to be shared.
+func (w want) lacksUpload(p posting, m memory) bool {
+	return w.isFile(p.part(w.state)) && m.form == 0 && m.file == ""
+}
+
+// afterRefusal decides what follows a call that Slack refused, or perhaps took.
+func afterRefusal(p posting, m memory, w want, at moment) step {
+	e, age := m.refusal, at.now.Sub(w.told)
+	switch {
+	case e.Code == duplicate && m.doubted && p.part(w.state) == 0 && len(w.message.Replies) > 0:
+		return step{do: another} // a thread needs to know its root, and nobody can look which message that is
+	case e.Code == duplicate && m.doubted:
+		return step{do: believe}
+	case e.Class == slack.TokenRefused && at.token && w.channel == routes.Webhook: // it is not the token that is refused
+		return step{do: giveUp, err: e}
+	case e.Class == slack.TokenRefused:
+		return step{do: pauseAll, err: e}
+	case e.Class == slack.EditRefused && p.edits(w, m):
+		return step{do: replace, err: e}
+	case e.Class == slack.EditRefused:
+		return step{do: giveUp, err: &slack.Error{Class: slack.PayloadRefused, Code: e.Code, Detail: e.Detail}}
+	case e.Class == slack.PayloadRefused:
+		return simpler(p, m, w)
+	case e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
+		return step{do: giveUp, err: e}
+	case e.Class == slack.ChannelRefused:
+		return step{do: slow, err: e}
+	}
+	return step{do: backOff, err: e}
+}
+
+// simpler decides in which form a part follows that Slack refuses as it is.
+func simpler(p posting, m memory, w want) step {
+	_, forms := w.part(p.part(w.state))
+	switch {
+	case strings.HasPrefix(m.refusal.Code, "metadata_") && !m.bare:
+		return step{do: strip, err: m.refusal}
+	case m.form+1 < len(forms):
+		return step{do: simplify, err: m.refusal}
+	}
+	return step{do: giveUp, err: m.refusal}
+}

@@ -1,0 +1,165 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Notify posts the summary in every channel that the routes name, but not again where it stands,
+// whichever worker posted it, and ends what was begun in channels that they named before. No call begins
+// after Timing.Pass. Every error is a *[watcher.RetryError].
+// What Slack finally refuses is kept in Config.Undelivered, and is done.
+func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
+	s.newest.take(c.WatchID, math.MaxInt)
+	w := s.summary(ctx, c, want{kind: "watch", id: c.WatchID, who: c.WatchID, told: c.CompletedAt, ended: &c})
+	targets := s.plan.Targets(c.ProjectID, c.Requests)
+	stop := s.stop()
+	if err := s.tellAll(ctx, targets, w, stop); err != nil {
+		return err
+	}
+	left, retry := s.left(ctx, c.WatchID, targets)
+	if retry != nil {
+		return retry
+	}
+	w.left = true
+	return s.tellAll(ctx, left, w, stop)
+}
+
+// NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
+// that the wish names, else where the routes say. Whether the first one stands does not matter; nor
+// does how often the wish comes. It takes as long as [Outbox.Notify], and returns its errors.
+func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
+	targets := s.plan.Targets(c.ProjectID, c.Requests)
+	if len(a.Channels) > 0 && s.config.Slack != nil {
+		targets = s.named(targets, a.Channels)
+	}
+	w := s.summary(ctx, c, want{kind: "again", id: a.ID, who: "again " + a.ID, told: a.At, again: a})
+	w.log = w.log.With("again", a.ID)
+	return s.tellAll(ctx, targets, w, s.stop())
+}
+
+// Attend posts one message for all events of an outage, whichever worker they come to, and edits it
+// when the outage is over. Where it cannot be edited another is posted. It takes as long
+// as [Outbox.Notify], and returns its errors.
+func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
+	level, happened := slog.LevelInfo, a.Since
+	if a.Kind == watcher.Unreachable {
+		level = slog.LevelWarn
+	}
+	if a.Over() {
+		happened = a.Until
+	}
+	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
+		kind: "outage", id: a.Outage(), who: a.Outage(), state: string(a.Kind), told: happened,
+		render: func(o message.Options) message.Message { return message.Announce(a, o) },
+		log:    s.log.With("outage", a.Outage()), whole: notice(ctx, level),
+		about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
+	}, s.stop())
+}
+
+// AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
+// the watch's requests, whichever worker the event comes to and however often. It wakes nobody, and touches
+// neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
+// not told any more. It takes as long as [Outbox.Notify], and returns its errors.
+func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
+	if a.ToldOf != "" {
+		return nil
+	}
+	id := fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli()) // as the event's is
+	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), want{
+		kind: "attention", id: id, who: "attention " + id, state: string(a.Kind), told: a.Since, watching: a.WatchID,
+		render: func(o message.Options) message.Message { return message.Concern(a, o) },
+		log:    s.log.With("watch", a.WatchID, "kind", a.Kind), whole: notice(ctx, slog.LevelWarn),
+		about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
+	}, s.stop())
+}
+
+// Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
+// after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify]. Its errors
+// are those of Notify. What this worker knows a later state of is done with: that one is on its way, too.
+func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
+	if !s.newest.take(g.WatchID, g.Number) {
+		return nil
+	}
+	followers := slices.DeleteFunc(s.plan.Targets(g.ProjectID, g.Requests), func(t routes.Target) bool { return !t.Progress })
+	if left := s.config.Timing.Quiet - s.config.Now().Sub(g.AcceptedAt); left > 0 && len(followers) > 0 {
+		return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
+	}
+	return s.tellAll(ctx, followers, want{
+		kind: "watch", id: g.WatchID, who: g.WatchID, state: numbered(running, g.Number), told: s.config.Now(), watching: g.WatchID,
+		quiet:  true,
+		render: func(o message.Options) message.Message { return message.Running(g, o) },
+		log:    s.log.With("watch", g.WatchID), whole: func(*slog.Logger, message.Message) {}, // the summary follows
+	}, s.stop())
+}
+
+// summary returns the want with what is the same each time a watch's summary is told.
+func (s *Outbox) summary(ctx context.Context, c watcher.Completion, w want) want {
+	w.state, w.log = completed, s.log.With("watch", c.WatchID)
+	w.render = func(o message.Options) message.Message { return s.summarize(ctx, c, o) }
+	w.whole = func(_ *slog.Logger, m message.Message) { message.WriteSummary(ctx, s.log, c, m) }
+	w.about = watcher.UndeliveredMessage{WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Outcome: c.Outcome}
+	return w
+}
+
+// notice returns what writes a notice to the log.
+func notice(ctx context.Context, level slog.Level) func(*slog.Logger, message.Message) {
+	return func(log *slog.Logger, m message.Message) { message.Write(ctx, log, level, "notice", m) }
+}
+
+// stop returns when the last call of a pass that begins now may begin.
+func (s *Outbox) stop() time.Time { return s.config.Now().Add(s.config.Timing.Pass) }
+
+// tellAll tells it in all these channels, and returns the error that is to be tried again first.
+func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, stop time.Time) error {
+	var soonest *watcher.RetryError
+	for _, t := range targets {
+		if retry := s.tellOrMove(ctx, t, w, stop); retry != nil && (soonest == nil || retry.After < soonest.After) {
+			soonest = retry
+		}
+	}
+	if soonest == nil {
+		return nil
+	}
+	return soonest
+}
+
+// named returns the targets for these channels, as the watch's own are where it has them.
+func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes.Target) {
+	for _, channel := range channels {
+		t := routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel)}
+		if i := slices.IndexFunc(own, func(t routes.Target) bool { return t.Channel == channel }); i >= 0 {
+			t = own[i]
+		}
+		targets = append(targets, t)
+	}
+	return targets
+}
+
+// A newest is the latest state of each watch that this process has seen: while a message may not change,
+// older ones queue up, and telling them one by one would show the past. It is safe for concurrent use.
+type newest struct {
+	mu sync.Mutex
+	of map[string]int // by watch
+}
+
+// take reports whether the state is not older than the latest.
+func (n *newest) take(watch string, state int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.of) >= maxMemories {
+		clear(n.of) // an older one may be told
+	}
+	n.of[watch] = max(n.of[watch], state)
+	return state == n.of[watch]
+}
