@@ -10,7 +10,7 @@ import (
 
 // atOnce is how many tests run at the same time where nobody says otherwise (-parallel): most of them
 // wait for timers of the server's and the worker's.
-const atOnce = 4
+const atOnce = 3
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -19,6 +19,29 @@ type guard struct {
 	takeOut func(*outbox.Outbox)
 }
 
+// foundBy are the seeds that found the guards missing when this was written; the search begins there. Where the
+// seed finds nothing any more, all others are tried.
+var foundBy = map[string]int{
+	"a call that another worker announced is left alone":               757,
+	"an edit without a result is made once more":                       14,
+	"what a channel finally refuses is given up":                       2,
+	"what cannot be edited is replaced":                                6,
+	"what is too rich for Slack follows in a simpler form":             34,
+	"what has metadata that Slack refuses follows without":             187,
+	"a message outlives a refused token":                               36,
+	"a message outlives a channel that refuses the bot for a while":    149,
+	"a message outlives an error that may pass":                        1,
+	"a message outlives a code that is not known":                      89,
+	"a part stands where Slack says so and nobody can look":            142,
+	"a thread gets another root where nobody knows which the first is": 44,
+	"a note is written over the revision that was read":                113,
+	"a conflict of a note is no success":                               113,
+	"no answer to a note is no success":                                37,
+	"a note that cannot be read is not an empty one":                   51,
+	"the result of a call is noted":                                    3,
+	"what is not found is looked for once more":                        600,
+}
+
 // guarded is how many seeds find at the most that a guard is missing.
 const guarded = 5000
 
@@ -28,7 +51,8 @@ func TestEachGuardIsNeeded(t *testing.T) {
 	for _, out := range allGuards() {
 		t.Run(out.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range guarded {
+			for i := range guarded {
+				seed := (foundBy[out.name] + i) % guarded
 				o := newModel(t, uint64(seed), out)
 				o.live()
 				o.check()
