@@ -424,7 +424,7 @@ func TestSlackHonoursContext(t *testing.T) {
 }
 
 func TestSlackTimeoutIsAmbiguous(t *testing.T) {
-	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: 50 * time.Millisecond} })
+	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
 	b.slack.Script(emulator.Fault{Delay: time.Minute})
 	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
 	if b.notifier.PossibleDuplicates() != 1 {
