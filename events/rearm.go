@@ -44,7 +44,7 @@ const (
 	// rearmAtOnce is how many wake-ups are published at a time.
 	rearmAtOnce = 16
 	// rearmPatience is how long a publish may take: servers that elect a leader swallow what they are sent, and
-	// whoever waits longer finds the new leader later.
+	// a worker that waits longer finds the new leader later.
 	rearmPatience = 2 * time.Second
 	// rearmSlack is how long after its time a wake-up is taken to be about to come.
 	rearmSlack = time.Second
@@ -169,8 +169,8 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 }
 
 // rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
-// server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: whoever is
-// given it publishes the expected one.
+// server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: the worker
+// that is given the old one publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	now := r.clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {

@@ -13,7 +13,7 @@ import (
 
 // A payload is the largest message that the server takes. A server whose limit is changed while it runs does
 // not tell its clients, and closes the connection of one that sends more: the library then gives the
-// connection up. So whoever is to send a large message asks anew before. It is safe for concurrent use.
+// connection up. So a worker asks for the limit again before it sends a large message. It is safe for concurrent use.
 type payload struct {
 	nc *nats.Conn
 
@@ -23,11 +23,11 @@ type payload struct {
 	found   int       // by the last question; 0 before the first
 	session uint64    // the reconnects before it was asked
 	server  string    // that was asked
-	asked   time.Time // by the process's clock; with server, of whoever holds asking
+	asked   time.Time // when that was, by the process's clock; read and written by who holds asking, as server is
 }
 
 const (
-	// payloadPause is how long an answer counts for whoever is to send a large message.
+	// payloadPause is how long an answer counts before a large message is sent.
 	payloadPause = 2 * time.Second
 	// payloadEvery is how long it counts where nobody sends one.
 	payloadEvery = time.Minute
@@ -52,8 +52,8 @@ func (p *payload) fits(ctx context.Context, size int) bool {
 	return size <= p.limit()
 }
 
-// keep asks now and then, also where no large message is sent: whoever could not send the largest that a watch
-// needs is to say so before. Where the server takes too little, keep asks at each call.
+// keep asks once in payloadEvery, also where no large message is sent, so that a worker knows of a limit that is too
+// small before it needs to send one. Where the server takes too little, keep asks at each call.
 func (p *payload) keep(ctx context.Context) {
 	pause := payloadEvery
 	if p.limit() < watcher.MinPayload {
@@ -108,6 +108,6 @@ func (s *Store) Fits(ctx context.Context, size int) bool {
 	return s.payload.fits(ctx, size+headerRoom)
 }
 
-// KeepLimit asks the server for its limit now and then, also where no large message is sent: whoever could not send
-// the largest that a watch needs is to say so before.
+// KeepLimit asks the server for its limit where the last answer is more than a minute old, so that a worker knows of a
+// limit that is too small before it needs to send a large message.
 func (s *Store) KeepLimit(ctx context.Context) { s.payload.keep(ctx) }

@@ -141,7 +141,7 @@ type waiter struct {
 }
 
 // ahead returns how many that have earlier turns are back in time for the calls before its own, which are
-// every so long from the free one on. The turn that was taken last, by whichever worker, says who waits no more: a
+// every so long from the free one on. The last turn that any worker took says which messages wait no more: a
 // message whose turn was not after it, and that does not come back in time, was told by another worker.
 func (l *lane) ahead(its, last turn, free, now time.Time) (n int) {
 	l.sweep(now)

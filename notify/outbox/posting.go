@@ -132,7 +132,7 @@ func (p posting) over(state string) posting {
 }
 
 // refused returns the posting where the channel finally refused the message, and which one gets it instead, if
-// any. To whoever does not know of that it is not told.
+// any. A worker of a release without these fields takes the message for not told.
 func (p posting) refused(code, moved string) posting {
 	p.Code, p.Moved, p.Call = code, moved, nil
 	return p

@@ -96,7 +96,7 @@ func domainLength(t string) int {
 // domain.
 var notDomains = []string{"service", "socket", "timer", "mount", "slice", "scope", "target", "device", "local", "localdomain", "novalocal", "internal"}
 
-// indexFrom returns where s begins in the text, not before a place; the text's length for nowhere.
+// indexFrom returns where s first begins in the text at from or later; the text's length where it does not.
 func indexFrom(text, s string, from int) int {
 	if i := strings.Index(text[from:], s); i >= 0 {
 		return from + i

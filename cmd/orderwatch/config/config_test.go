@@ -520,7 +520,18 @@ func TestConfigurationPage(t *testing.T) {
 	if !found || !foundEnd {
 		t.Fatalf("no %q before %q", from, to)
 	}
-	cmdtest.Golden(t, path, before+from+Markdown()+to+after)
+	cmdtest.Golden(t, path, before+from+markdown()+to+after)
+}
+
+// markdown returns what [Table] says as a Markdown table.
+func markdown() string {
+	var b strings.Builder
+	b.WriteString(tableIntro)
+	b.WriteString("\n| variable | default | meaning |\n|---|---|---|\n")
+	for _, v := range variables(new(Config)) {
+		b.WriteString("| " + strings.Join(v.row(), " | ") + " |\n")
+	}
+	return b.String()
 }
 
 // FuzzValues sets any variable to anything: it is read or refused, and never shown.

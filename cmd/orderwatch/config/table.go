@@ -41,17 +41,6 @@ func Table() string {
 	return b.String()
 }
 
-// Markdown returns the same as a Markdown table, for deploy/CONFIGURATION.md.
-func Markdown() string {
-	var b strings.Builder
-	b.WriteString(tableIntro)
-	b.WriteString("\n| variable | default | meaning |\n|---|---|---|\n")
-	for _, v := range variables(new(Config)) {
-		b.WriteString("| " + strings.Join(v.row(), " | ") + " |\n")
-	}
-	return b.String()
-}
-
 // noDefault stands for no default.
 const noDefault = "–"
 

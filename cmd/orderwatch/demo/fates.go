@@ -13,12 +13,12 @@ import (
 // A fate is what the demo asks for and what must become of it.
 type fate struct {
 	order    string
-	story    string              // what will happen, for whoever looks on
+	story    string              // what will happen, as people are told
 	script   *emulator.Order     // nil where ModelArts does not know the order
 	requests []wire.WatchRequest // published in this order, for the order
 	outcome  watcher.Outcome     // empty where the request is rejected
 
-	// What is no request, with its id, and the field that is named when it is rejected.
+	// An invalid message, its request_id, and the field that its rejection names.
 	invalid, invalidID, rejected string
 }
 

@@ -179,7 +179,7 @@ func (d Directions) refused(config config.Slack) (texts []string) {
 	return texts
 }
 
-// fallbacksOf returns where goes what the target's channel refuses; empty for nowhere.
+// fallbacksOf returns where a message goes that the target's channel refuses, in words; empty: it goes nowhere.
 func (d Directions) fallbacksOf(t routes.Target, config config.Slack) string {
 	var all []string
 	for _, channel := range t.Fallbacks {
@@ -196,7 +196,8 @@ func (d Directions) fallbacksOf(t routes.Target, config config.Slack) string {
 	return strings.Join(all, ", then to ")
 }
 
-// refusedBy says it of one channel, or of whichever where none is named.
+// refusedBy says what becomes of a message that the channel finally refuses. An empty channel stands for each of them;
+// an empty way means that the message goes nowhere.
 func (d Directions) refusedBy(channel, way string) string {
 	switch {
 	case way == "":
