@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -165,17 +166,18 @@ func TestAttentionNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := json.Marshal(watcher.Attention{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fields map[string]any
-	if err := json.Unmarshal(encoded, &fields); err != nil {
-		t.Fatal(err)
+	var fields []string
+	for _, data := range []reflect.Type{reflect.TypeFor[watcher.Attention](), reflect.TypeFor[watcher.OrderAttention]()} {
+		for i := range data.NumField() {
+			if f := data.Field(i); !f.Anonymous {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				fields = append(fields, name)
+			}
+		}
 	}
 	_, rest, _ := strings.Cut(string(page), "### Attention events")
 	text, _, _ := strings.Cut(rest, "## Outcomes")
-	for field := range fields {
+	for _, field := range fields {
 		if !strings.Contains(text, "`"+field+"`") {
 			t.Errorf("MESSAGES.md does not name the field %s of attention events", field)
 		}
