@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,14 +13,12 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/inspect"
-	"github.com/orderwatch/orderwatch/events/wire"
-	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
 // is not known.
-func (d *Doctor) assets(ctx context.Context, x *natsExam, list []inspect.Asset, present int) {
+func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int) {
 	f := &x.seen.assets
 	single, denied := false, 0
 	taken := x.neighbours(ctx, list)
@@ -29,14 +26,11 @@ func (d *Doctor) assets(ctx context.Context, x *natsExam, list []inspect.Asset, 
 	for _, a := range list {
 		switch {
 		case a.Missing:
-			d.missing(f, a, present, taken)
-			continue
+			x.missing(a, present, taken)
 		case errors.Is(a.Err, inspect.ErrDenied) && x.stranger:
 			denied++
-			continue
 		case errors.Is(a.Err, inspect.ErrDenied):
 			f.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
-			continue
 		case noJetStream(a.Err):
 			f.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
 				"It is not enabled for the servers or the account, is starting, or has no leader.")
@@ -44,25 +38,12 @@ func (d *Doctor) assets(ctx context.Context, x *natsExam, list []inspect.Asset, 
 		case a.Err != nil && ctx.Err() != nil:
 			f.add(levelProblem, "assets.state", a.Name(), "does not answer",
 				"It has no leader, or this user may not look at it: nats stream info "+a.Stream+".")
-			continue
 		case a.Err != nil:
 			f.add(levelProblem, "assets.state", a.Name(), "cannot be looked at: "+a.Err.Error(), "Look at the server's log.")
-			continue
+		default:
+			*f = append(*f, x.asset(a, ours, present)...)
+			single = single || a.Replicas == 1
 		}
-		before := len(*f)
-		d.settings(f, a, x.stranger, ours)
-		replicas(f, a)
-		if a.Consumer != "" {
-			backlog(f, a, present)
-		}
-		if x.stranger {
-			(*f)[before:].askOthers()
-		}
-		if len(*f) == before || !slices.ContainsFunc((*f)[before:], func(one finding) bool { return one.Level == levelProblem }) {
-			kind, name, _ := strings.Cut(a.Name(), " ")
-			f.ok("assets."+kind, name, contents(a))
-		}
-		single = single || a.Replicas == 1
 	}
 	if denied > 0 {
 		f.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
@@ -70,11 +51,38 @@ func (d *Doctor) assets(ctx context.Context, x *natsExam, list []inspect.Asset, 
 	if x.stranger || !ours {
 		return // how many replicas are wanted is not known, or whose they are
 	}
-	uneven(f, list)
-	if single && d.Config.Assets.StreamReplicas == 1 && d.Config.NATS.EmbeddedDir == "" {
+	f.uneven(list)
+	if single && x.Config.Assets.StreamReplicas == 1 && x.Config.NATS.EmbeddedDir == "" {
 		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
 			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}
+}
+
+// asset tells of one that is there.
+func (x *natsExam) asset(a inspect.Asset, ours bool, present int) (f findings) {
+	x.settings(&f, a, ours)
+	if a.NoLeader {
+		f.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
+			"More than half of its servers must run: nats server report jetstream.")
+	}
+	if len(a.Behind) > 0 {
+		f.add(levelWarning, "assets.replicas", a.Name(), strings.Join(a.Behind, ", "), "Look at those servers: the next failure may stop it.")
+	}
+	contents := fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
+	if a.Consumer != "" {
+		f.backlog(a, present)
+		contents = fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
+	}
+	for i := range f {
+		if x.stranger && f[i].Level != levelUnseen {
+			f[i].Do = "Tell those who run the workers."
+		}
+	}
+	if f.count(levelProblem) == 0 {
+		kind, name, _ := strings.Cut(a.Name(), " ")
+		f.ok("assets."+kind, name, contents)
+	}
+	return f
 }
 
 // noJetStream reports whether the error says so.
@@ -83,20 +91,13 @@ func noJetStream(err error) bool {
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 }
 
-// contents says what a stream holds, or how much a consumer has before it.
-func contents(a inspect.Asset) string {
-	if a.Consumer == "" {
-		return fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
-	}
-	return fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
-}
-
 // missing tells of what is not there.
-func (d *Doctor) missing(f *findings, a inspect.Asset, present int, taken map[string]inspect.Neighbour) {
+func (x *natsExam) missing(a inspect.Asset, present int, taken map[string]inspect.Neighbour) {
+	f := &x.seen.assets
 	switch by, isTaken := taken[a.Stream]; {
 	case isTaken:
 		f.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
-	case !d.Config.Assets.Provision:
+	case !x.Config.Assets.Provision:
 		f.add(levelProblem, "assets.missing", a.Name(), "is not there",
 			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
 	case present > 0:
@@ -109,28 +110,24 @@ func (d *Doctor) missing(f *findings, a inspect.Asset, present int, taken map[st
 
 // settings tells of settings that are not as wanted. What is not surely this installation's is not to be
 // changed. What somebody wants who is no worker depends on another environment than the workers'.
-func (d *Doctor) settings(f *findings, a inspect.Asset, stranger, ours bool) {
+func (x *natsExam) settings(f *findings, a inspect.Asset, ours bool) {
 	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
-		if stranger && !difference.Fatal {
+		if x.stranger && !difference.Fatal {
 			f.unseen("assets.setting", about, "is "+difference.Found+"; whether the workers want that is not known here", asWorker)
 			continue
 		}
-		one := finding{
-			Check: "assets.setting", About: about, Level: levelWarning,
-			Found: difference.Found, Wanted: difference.Wanted, Do: d.change(a, difference),
-		}
-		more := a.Replicas > d.Config.Assets.StreamReplicas
+		level, do := levelWarning, x.change(a, difference)
 		switch {
 		case difference.Fatal:
-			one.Level = levelProblem
-		case difference.Setting == "description", difference.Setting == "num_replicas" && more:
-			one.Level = levelNote
+			level = levelProblem
+		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > x.Config.Assets.StreamReplicas:
+			level = levelNote
 		}
 		if !ours {
-			one.Do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
+			do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
 		}
-		*f = append(*f, one)
+		f.compare(level, "assets.setting", about, difference.Found, difference.Wanted, do)
 	}
 }
 
@@ -172,27 +169,6 @@ func (d *Doctor) change(a inspect.Asset, difference inspect.Difference) string {
 	return edit + leave
 }
 
-// askOthers replaces what is to be done by somebody else than the one who looks.
-func (f findings) askOthers() {
-	for i := range f {
-		if f[i].Level != levelOK && !f[i].unlooked {
-			f[i].Do = "Tell those who run the workers."
-		}
-	}
-}
-
-// replicas tells of copies that are not there.
-func replicas(f *findings, a inspect.Asset) {
-	if a.NoLeader {
-		f.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
-			"More than half of its servers must run: nats server report jetstream.")
-	}
-	if len(a.Behind) > 0 {
-		f.add(levelWarning, "assets.replicas", a.Name(), strings.Join(a.Behind, ", "),
-			"Look at those servers: the next failure may stop it.")
-	}
-}
-
 // From how many on something is worth a look.
 const (
 	largeBacklog  = 1000
@@ -200,7 +176,7 @@ const (
 )
 
 // backlog tells of messages that wait.
-func backlog(f *findings, a inspect.Asset, present int) {
+func (f *findings) backlog(a inspect.Asset, present int) {
 	switch {
 	case a.Paused:
 		until := "somebody resumes it"
@@ -220,174 +196,58 @@ func backlog(f *findings, a inspect.Asset, present int) {
 	if a.Redelivered >= manyDelivered {
 		level, do = levelWarning, "Workers die, or put things back: see their log."
 	}
-	if a.Consumer == slackConsumer {
+	if a.Consumer == "slack" { // it tells people
 		do = "Slack did not take them, or they wait for their turn: the workers' /readyz says whether it takes messages."
 	}
 	f.add(level, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight), do)
 }
 
-// slackConsumer is the consumer that tells people.
-const slackConsumer = "slack"
+// isBucket reports whether a stream is that of a bucket.
+func isBucket(stream string) bool { return strings.HasPrefix(stream, bucketStreams) }
 
-// watches looks at the open watches.
-func (d *Doctor) watches(ctx context.Context, x *natsExam) {
-	f := &x.seen.watches
-	w, err := x.Watches(ctx)
-	if err != nil {
-		x.unseen(f, "watches.open", "", "were not looked at: the records cannot be read: "+err.Error(),
-			"They show when the streams are there and the user may read them.")
+// bucketStreams is how names of streams begin that are buckets.
+const bucketStreams = "KV_"
+
+// replicaCommand returns the command that changes how many replicas a stream or a bucket has. The nats tool
+// does not change a bucket's stream without a question.
+func replicaCommand(stream string, replicas int) string {
+	if bucket, ok := strings.CutPrefix(stream, bucketStreams); ok {
+		return fmt.Sprintf("nats kv edit %s --replicas %d", bucket, replicas)
+	}
+	return fmt.Sprintf("nats stream edit %s --replicas %d --force", stream, replicas)
+}
+
+// replicaCommands returns the commands for all that have fewer replicas.
+func replicaCommands(list []inspect.Asset, replicas int) string {
+	var all []string
+	for _, a := range list {
+		if a.Consumer == "" && a.Err == nil && a.Replicas < replicas {
+			all = append(all, replicaCommand(a.Stream, replicas))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// uneven tells of streams that have not as many replicas as the others: the one with the fewest bounds
+// what survives.
+func (f *findings) uneven(list []inspect.Asset) {
+	by := make(map[int][]string)
+	most := 0
+	for _, a := range list {
+		if a.Consumer == "" && a.Err == nil && a.Replicas > 0 {
+			by[a.Replicas] = append(by[a.Replicas], a.Stream)
+			most = max(most, a.Replicas)
+		}
+	}
+	if len(by) < 2 {
 		return
 	}
-	x.seen.projects, _ = x.Projects(ctx) // where it does not know, other checks say so
-	open := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
-	if !w.All {
-		open += "; there was no time to read all"
-	}
-	f.ok("watches.open", "", open)
-	f.broken(w.Broken)
-	f.unreadable(w.Unreadable - len(w.Broken))
-	if w.BrokenErr != nil {
-		x.unseen(f, "watches.broken", "", "which broken records workers know of was not looked at: "+w.BrokenErr.Error(), "Try again.")
-	}
-	var worst []string
-	for _, late := range w.Worst {
-		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, words.Brief(late.Late)))
-	}
-	if w.Overdue+w.Stuck == 0 {
-		f.ok("watches.overdue", "", "none")
-	} else {
-		const found = "%d are late, by more than their interval and a minute, and %d are ending for over a minute; worst: %s"
-		f.add(levelWarning, "watches.overdue", "", fmt.Sprintf(found, w.Overdue, w.Stuck, strings.Join(worst, ", ")),
-			"Look for workers that are not ready, and for warnings above and below. The patrol of a worker wakes them; orderwatch poll wakes one at once.")
-	}
-}
-
-// lostFor is how long the loss of the store is a problem: afterwards nobody waits for what was watched then.
-const lostFor = 48 * time.Hour
-
-// mostBrokenShown is how many broken records are named.
-const mostBrokenShown = 10
-
-// broken tells of broken records that workers know of.
-func (f *findings) broken(records []wire.BrokenRecord) {
-	for i, b := range records {
-		if i == mostBrokenShown {
-			f.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(records)-i), "orderwatch list names them.")
-			return
+	var found []string
+	for _, n := range []int{1, 2, 3, 4, 5} {
+		if len(by[n]) > 0 {
+			found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
 		}
-		found := "broken record since " + b.Since.UTC().Format(time.RFC3339) + ": " + b.Reason
-		if !b.MovedAt.IsZero() {
-			found += "; it was moved aside, and the next request starts a new watch"
-		}
-		do := "Publish its requests again, under a new id: orderwatch events " + b.Order.String() + " names who asked."
-		if len(b.Requests) > 0 {
-			do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
-		}
-		f.add(levelProblem, "watches.broken", b.Order.String(), found, do)
 	}
-}
-
-// unreadable tells of records that cannot be read, and of which no worker has told yet.
-func (f *findings) unreadable(records int) {
-	if records > 0 {
-		f.add(levelProblem, "watches.unreadable", "", words.Count(records, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
-			"A worker tells which within two minutes; then publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
-	}
-}
-
-// losses looks whether what workers had stored was lost.
-func (d *Doctor) losses(ctx context.Context, x *natsExam) {
-	f := &x.seen.watches
-	told, err := x.Losses(ctx)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound): // others tell of it
-	case err != nil:
-		x.unseen(f, "watches.lost", "", "whether something stored was lost was not looked at: "+err.Error(), "It shows when the streams are there and the user may read them.")
-	}
-	for _, a := range told {
-		if x.time.Now().Sub(a.Since) >= lostFor {
-			continue
-		}
-		do := "Find out why: somebody deleted or emptied a stream, or a server's store_dir is not on a disk that stays."
-		if a.Forgets() {
-			do = "Publish the requests again. " + do
-		}
-		f.add(levelProblem, "watches.lost", "", "what workers had stored is gone since "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
-	}
-}
-
-// workers looks at who works, and returns how many, -1 where that is not known.
-func (d *Doctor) workers(ctx context.Context, x *natsExam) (present int) {
-	f := &x.seen.workers
-	w, err := x.Workers(ctx)
-	if err != nil {
-		x.unseen(f, "workers.present", "", "were not looked at: what workers share cannot be read: "+err.Error(),
-			"It shows when the streams are there and the user may read them.")
-		return -1
-	}
-	x.seen.holds = w.Holds
-	f.present(w.Present)
-	if w.Present > 0 {
-		d.versions(ctx, x)
-	}
-	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
-		hold := w.Holds[key]
-		f.hold(hold.Kind, key, hold.Since, hold.Why())
-	}
-	return w.Present
-}
-
-// present says how many workers there are.
-func (f *findings) present(workers int) {
-	switch workers {
-	case 0:
-		f.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
-	case 1:
-		f.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
-	default:
-		f.ok("workers.present", "", fmt.Sprint(workers))
-	}
-}
-
-// hold adds that an account is held.
-func (f *findings) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
-	f.add(holdLevel(kind), "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
-		"Workers try again by themselves. Deadlines go on meanwhile.")
-}
-
-// holdLevel says how bad a hold is: whether it may pass by itself.
-func holdLevel(kind watcher.HoldKind) level {
-	if kind == watcher.HeldThrottled || kind == watcher.HeldUnreachable {
-		return levelWarning
-	}
-	return levelProblem
-}
-
-// versions compares the versions of those who answer.
-func (d *Doctor) versions(ctx context.Context, x *natsExam) {
-	f := &x.seen.workers
-	found, others, err := x.Instances(ctx, 0)
-	if err != nil {
-		x.unseen(f, "workers.versions", "", "were not looked at: "+err.Error(), "Allow it, or look yourself: nats micro list.")
-		return
-	}
-	for _, requests := range others {
-		f.add(levelProblem, "workers.service", d.Config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
-			"Set ORDERWATCH_SERVICE_PREFIX to a name of your own. Change nothing of the other installation.")
-	}
-	slices.Sort(found)
-	distinct := slices.Compact(slices.Clone(found))
-	switch {
-	case len(found) == 0:
-		f.add(levelWarning, "workers.versions", "", "no worker answers as a service, although they give signs",
-			"See their log: they may not be ready.")
-	case len(distinct) > 1:
-		f.add(levelWarning, "workers.versions", "", strings.Join(distinct, ", ")+" side by side",
-			"That is right during an update, and only then.")
-	case distinct[0] != wire.Semantic(d.Config.Version):
-		f.add(levelNote, "workers.versions", "", distinct[0]+"; this doctor is "+d.Config.Version,
-			"What it looks for is what its own version needs.")
-	default:
-		f.ok("workers.versions", "", distinct[0])
-	}
+	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
+		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, most)+".")
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -20,9 +19,6 @@ type finding struct {
 	Found  string `json:"found"`
 	Wanted string `json:"wanted,omitempty"`
 	Do     string `json:"do,omitempty"` // what to do about it
-
-	// unlooked says that it could not be looked at. Its level is that of a note: it is neither good nor bad.
-	unlooked bool
 }
 
 // A level says how bad a finding is.
@@ -33,44 +29,51 @@ const (
 	levelNote    level = "note"    // good to know
 	levelWarning level = "warning" // work is late, or may become so
 	levelProblem level = "problem" // work is lost or repeated, is not done at all, or nobody is told
+	levelUnseen  level = "unseen"  // it could not be looked at: neither good nor bad
 )
+
+// MarshalText returns the level as JSON has it, where what could not be looked at is a note.
+func (l level) MarshalText() ([]byte, error) {
+	if l == levelUnseen {
+		l = levelNote
+	}
+	return []byte(l), nil
+}
 
 // findings are those of one group, in the order in which they are shown.
 type findings []finding
 
 func (f *findings) ok(check, about, found string) {
-	*f = append(*f, finding{Check: check, About: about, Level: levelOK, Found: found})
+	f.add(levelOK, check, about, found, "")
 }
 
 func (f *findings) add(level level, check, about, found, do string) {
-	*f = append(*f, finding{Check: check, About: about, Level: level, Found: found, Do: do})
+	f.compare(level, check, about, found, "", do)
 }
 
 // unseen adds what could not be looked at.
 func (f *findings) unseen(check, about, found, do string) {
-	*f = append(*f, finding{Check: check, About: about, Level: levelNote, Found: found, Do: do, unlooked: true})
+	f.add(levelUnseen, check, about, found, do)
 }
 
-// unlooked returns how many things were not looked at.
-func (f findings) unlooked() int {
-	n := 0
+// compare adds what was found where something else is wanted.
+func (f *findings) compare(level level, check, about, found, wanted, do string) {
+	*f = append(*f, finding{check, about, level, found, wanted, do})
+}
+
+func (f findings) count(l level) (n int) {
 	for _, one := range f {
-		if one.unlooked {
+		if one.Level == l {
 			n++
 		}
 	}
 	return n
 }
 
-// count returns how many findings have the level, of what was looked at.
-func (f findings) count(l level) int {
-	n := 0
-	for _, one := range f {
-		if one.Level == l && !one.unlooked {
-			n++
-		}
-	}
-	return n
+// A findingGroup is a group of findings under its name.
+type findingGroup struct {
+	name string
+	findings
 }
 
 // A printer shows findings, group by group.
@@ -78,33 +81,36 @@ type printer struct {
 	out     io.Writer
 	format  output.Format
 	paint   output.Paint
-	columns int // how wide texts are
-	every   bool
+	columns int  // how wide texts are
+	every   bool // each good finding is shown by itself
 	hide    *foreign.Secrets
 
-	all findings
+	all findings // that were shown
 }
 
-func newPrinter(out io.Writer, format output.Format, every bool, secrets []string) *printer {
-	p := &printer{out: out, format: format, paint: output.PaintFor(out), every: every}
-	p.columns = output.TextColumns(out)
-	p.hide = foreign.NewSecrets(config.Redacted, secrets...)
-	return p
-}
-
-// print shows the findings of one group.
-func (p *printer) print(group string, fs findings) error {
-	for i := range fs {
-		f := &fs[i]
-		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
-			*text = output.Clean(p.hide.Hide(*text))
+// print shows the findings of some groups, without secrets.
+func (p *printer) print(groups ...findingGroup) error {
+	for _, g := range groups {
+		for i := range g.findings {
+			f := &g.findings[i]
+			for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
+				*text = output.Clean(p.hide.Hide(*text))
+			}
+		}
+		p.all = append(p.all, g.findings...)
+		show := p.printJSON
+		if p.format == output.AsText {
+			show = p.printText
+		}
+		if err := show(g); err != nil {
+			return err
 		}
 	}
-	p.all = append(p.all, fs...)
-	if p.format == output.AsText {
-		return p.printText(group, fs)
-	}
-	for _, f := range fs {
+	return nil
+}
+
+func (p *printer) printJSON(g findingGroup) error {
+	for _, f := range g.findings {
 		if err := output.JSON(p.out, f); err != nil {
 			return err
 		}
@@ -112,15 +118,15 @@ func (p *printer) print(group string, fs findings) error {
 	return nil
 }
 
-// printText shows them to people. What is to be done about several alike is said once, below them.
-func (p *printer) printText(group string, fs findings) error {
-	if len(fs) == 0 {
+// printText shows a group to people. What is to be done about several alike is said once, below them.
+func (p *printer) printText(g findingGroup) error {
+	if len(g.findings) == 0 {
 		return nil
 	}
 	var b strings.Builder
-	b.WriteString(p.paint.Bold(group) + "\n")
+	b.WriteString(p.paint.Bold(g.name) + "\n")
 	labels := 0
-	shown := p.folded(fs)
+	shown := p.folded(g.findings)
 	for _, f := range shown {
 		if w := output.Width(f.label()); w <= maxLabel {
 			labels = max(labels, w)
@@ -137,33 +143,27 @@ func (p *printer) printText(group string, fs findings) error {
 	return err
 }
 
-// maxLines is how many lines one text takes.
-const maxLines = 12
+const (
+	maxLines = 12 // of one text
+	manyGood = 10 // from so many good findings of one check on, text shows them as one line
+)
 
-// manyGood is from how many good findings of one check text shows them as one line.
-const manyGood = 10
-
-// folded returns the findings as text shows them: many good ones of one check as one, unless every single
-// one is wanted.
-func (p *printer) folded(fs findings) findings {
-	if p.every {
-		return fs
-	}
+// folded returns the findings as text shows them: many good ones of one check as one, unless each is wanted.
+func (p *printer) folded(fs findings) (shown findings) {
 	good := make(map[string]int)
 	for _, f := range fs {
 		if f.Level == levelOK {
 			good[f.Check]++
 		}
 	}
-	var shown findings
 	for _, f := range fs {
 		n := good[f.Check]
-		if f.Level != levelOK || n < manyGood {
+		if p.every || f.Level != levelOK || n < manyGood {
 			shown = append(shown, f)
 			continue
 		}
 		if !slices.ContainsFunc(shown, func(s finding) bool { return s.Check == f.Check && s.Level == levelOK }) {
-			shown = append(shown, finding{Check: f.Check, Level: levelOK, Found: fmt.Sprintf("%d are as they must be; --all lists them", n)})
+			shown.ok(f.Check, "", fmt.Sprintf("%d are as they must be; --all lists them", n))
 		}
 	}
 	return shown
@@ -177,7 +177,6 @@ func (f finding) label() string {
 
 // Where texts begin, in columns.
 const (
-	markColumn = 2
 	nameColumn = 4
 	moreColumn = 6 // what is to be done, and what does not fit beside a long name
 	maxLabel   = 40
@@ -189,16 +188,16 @@ func (p *printer) write(b *strings.Builder, f finding, labels int) {
 	if f.Wanted != "" {
 		text += "; wanted is " + f.Wanted
 	}
-	b.WriteString(strings.Repeat(" ", markColumn) + p.mark(f) + " ")
+	b.WriteString("  " + p.mark(f.Level) + " ")
 	switch long := nameColumn + output.Width(label) + 2; {
-	case output.Width(label) > labels && long+output.Width(text) > p.columns:
+	case long <= column:
+		b.WriteString(output.Pad(label, labels) + "  ")
+	case long+output.Width(text) > p.columns:
 		column = moreColumn
 		b.WriteString(label + "\n" + strings.Repeat(" ", column))
-	case output.Width(label) > labels:
+	default:
 		column = long
 		b.WriteString(label + "  ")
-	default:
-		b.WriteString(output.Pad(label, labels) + "  ")
 	}
 	b.WriteString(p.indented(text, column) + "\n")
 	if f.Do != "" {
@@ -211,16 +210,15 @@ func (p *printer) indented(text string, column int) string {
 	return strings.Join(output.Paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
-// mark returns the sign of a finding: of its level, or that it was not looked at.
-func (p *printer) mark(f finding) string {
-	switch {
-	case f.unlooked:
+func (p *printer) mark(l level) string {
+	switch l {
+	case levelUnseen:
 		return p.paint.Faint("?")
-	case f.Level == levelOK:
+	case levelOK:
 		return p.paint.Green("✓")
-	case f.Level == levelNote:
+	case levelNote:
 		return p.paint.Faint("·")
-	case f.Level == levelWarning:
+	case levelWarning:
 		return p.paint.Yellow("!")
 	}
 	return p.paint.Red("✗")
@@ -228,16 +226,13 @@ func (p *printer) mark(f finding) string {
 
 // summary says in one line what was found in all groups.
 func (p *printer) summary() string {
-	counts := []string{
+	unseen, rest := p.all.count(levelUnseen), "."
+	if unseen == 1 {
+		rest = ", 1 was not looked at (?)."
+	} else if unseen > 1 {
+		rest = fmt.Sprintf(", %d were not looked at (?).", unseen)
+	}
+	return fmt.Sprintf("%s, %s, %s; %d of %d things are as they must be%s",
 		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
-	}
-	unlooked := p.all.unlooked()
-	text := fmt.Sprintf("%s; %d of %d things are as they must be", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all)-unlooked)
-	switch unlooked {
-	case 0:
-		return text + "."
-	case 1:
-		return text + ", 1 was not looked at (?)."
-	}
-	return text + fmt.Sprintf(", %d were not looked at (?).", unlooked)
+		p.all.count(levelOK), len(p.all)-unseen, rest)
 }

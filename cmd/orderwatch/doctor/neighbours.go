@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
-	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // foreign reports whether the streams of these names are another installation's, and says so. What is
@@ -44,7 +43,7 @@ func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[str
 	}
 	all, err := x.Neighbours(ctx)
 	if err != nil && !errors.Is(err, inspect.ErrDenied) {
-		x.unseen(&x.seen.assets, "assets.subjects", "", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
+		x.unseen(&x.seen.assets, "assets.subjects", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
 	}
 	taken := make(map[string]inspect.Neighbour)
 	for _, n := range all {
@@ -56,54 +55,4 @@ func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[str
 			"If so, set ORDERWATCH_SUBJECT_PREFIX and ORDERWATCH_SERVICE_PREFIX, too, to prefixes of your own. Change and delete nothing before you know whose it is.")
 	}
 	return taken
-}
-
-// isBucket reports whether a stream is that of a bucket.
-func isBucket(stream string) bool { return strings.HasPrefix(stream, bucketStreams) }
-
-// bucketStreams is how names of streams begin that are buckets.
-const bucketStreams = "KV_"
-
-// replicaCommand returns the command that changes how many replicas a stream or a bucket has. The nats tool
-// does not change a bucket's stream without a question.
-func replicaCommand(stream string, replicas int) string {
-	if bucket, ok := strings.CutPrefix(stream, bucketStreams); ok {
-		return fmt.Sprintf("nats kv edit %s --replicas %d", bucket, replicas)
-	}
-	return fmt.Sprintf("nats stream edit %s --replicas %d --force", stream, replicas)
-}
-
-// replicaCommands returns the commands for all that have fewer replicas.
-func replicaCommands(list []inspect.Asset, replicas int) string {
-	var all []string
-	for _, a := range list {
-		if a.Consumer == "" && a.Err == nil && a.Replicas < replicas {
-			all = append(all, replicaCommand(a.Stream, replicas))
-		}
-	}
-	return strings.Join(all, "; ")
-}
-
-// uneven tells of streams that have not as many replicas as the others: the one with the fewest bounds
-// what survives.
-func uneven(f *findings, list []inspect.Asset) {
-	by := make(map[int][]string)
-	most := 0
-	for _, a := range list {
-		if a.Consumer == "" && a.Err == nil && a.Replicas > 0 {
-			by[a.Replicas] = append(by[a.Replicas], a.Stream)
-			most = max(most, a.Replicas)
-		}
-	}
-	if len(by) < 2 {
-		return
-	}
-	var found []string
-	for _, n := range []int{1, 2, 3, 4, 5} {
-		if len(by[n]) > 0 {
-			found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
-		}
-	}
-	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
-		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, most)+".")
 }

@@ -18,16 +18,15 @@ func (d *Doctor) slack(ctx context.Context) (f findings) {
 	switch {
 	case d.isWrong("SLACK_"):
 		return skipped("slack.token")
-	case !s.Token.IsSet() && !s.WebhookURL.IsSet():
+	case s.Token.IsSet():
+		f.token(ctx, s)
+	case !s.WebhookURL.IsSet():
 		f.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
 			"Set ORDERWATCH_SLACK_TOKEN and ORDERWATCH_SLACK_CHANNEL to tell people.")
 		return f
 	}
-	if s.Token.IsSet() {
-		f = d.slackToken(ctx, s.Channels())
-	}
 	if s.WebhookURL.IsSet() {
-		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)
+		f.webhook(s.WebhookURL.Reveal())
 	}
 	if !s.Token.IsSet() && len(s.ChannelsAllowed) > 0 {
 		f.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
@@ -36,37 +35,30 @@ func (d *Doctor) slack(ctx context.Context) (f findings) {
 	return f
 }
 
-// slackToken looks at the token, and at the channels with it.
-func (d *Doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
-	s := d.Config.Slack
+// token looks at the token, and at the channels with it.
+func (f *findings) token(ctx context.Context, s config.Slack) {
 	ctx, cancel := context.WithTimeout(ctx, slackTime)
 	defer cancel()
 	client, err := slack.New(slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL})
 	if err != nil {
 		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
-		return f
+		return
 	}
+	uses := s.Channels()
 	i := client.Inspect(ctx, config.ChannelIDs(uses)...)
-	if i.Refused != nil {
-		return tokenFindings(i.Refused)
-	}
-	f.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
-	f = append(f, scopeFindings(i)...)
-	for n, c := range i.Channels {
-		f = append(f, channelFinding(i, c, uses[n]))
-	}
-	return f
-}
-
-// tokenFindings says why the token is of no use.
-func tokenFindings(why *slack.Error) (f findings) {
-	if why.Class == slack.TokenRefused {
+	switch why := i.Refused; {
+	case why == nil:
+		f.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
+		f.scopes(i)
+		for n, c := range i.Channels {
+			f.channel(i, c, uses[n])
+		}
+	case why.Class == slack.TokenRefused:
 		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
-		return f
+	default:
+		f.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
+			sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
 	}
-	f.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
-		sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
-	return f
 }
 
 // sentence makes one of what errors say is to be done.
@@ -95,19 +87,17 @@ var otherScopes = []struct{ scope, without string }{
 	{slack.ScopeFiles, "long lists of failures are not attached as a file"},
 }
 
-const addScope = "Add the scope to the app, and install it again."
-
-// scopeFindings compares the token's scopes with those that are needed.
-func scopeFindings(i slack.Inspection) (f findings) {
-	switch {
-	case i.Scopes == nil:
-		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has",
-			"Make sure of chat:write in the app's settings.")
-		return f
-	case !i.Has(slack.ScopePost):
-		f.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
-	default:
+// scopes compares the token's scopes with those that are needed.
+func (f *findings) scopes(i slack.Inspection) {
+	if i.Scopes == nil {
+		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has", "Make sure of chat:write in the app's settings.")
+		return
+	}
+	const addScope = "Add the scope to the app, and install it again."
+	if i.Has(slack.ScopePost) {
 		f.ok("slack.scope", slack.ScopePost, "the token has it")
+	} else {
+		f.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
 	}
 	for _, other := range otherScopes {
 		if i.Has(other.scope) {
@@ -119,46 +109,40 @@ func scopeFindings(i slack.Inspection) (f findings) {
 		}
 		f.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
 	}
-	return f
 }
 
-// channelFinding says whether the bot can post in a channel. The main one takes what no other does.
-func channelFinding(i slack.Inspection, c slack.Channel, use config.SlackChannel) finding {
-	f := finding{Check: "slack.channel", About: c.ID, Level: levelWarning}
+// channel says whether the bot can post in a channel. The main one takes what no other does.
+func (f *findings) channel(i slack.Inspection, c slack.Channel, use config.SlackChannel) {
+	about, level := c.ID, levelWarning
 	if c.Name != "" {
-		f.About += " #" + c.Name
+		about += " #" + c.Name
 	}
 	if use.Default {
-		f.Level = levelProblem
+		level = levelProblem
 	}
 	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
-		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then
+		f.add(level, "slack.channel", about, "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then)
 	case c.Err != nil && c.Err.Code == "missing_scope":
-		f.Level, f.unlooked, f.Found = levelNote, true, "cannot be seen: "+slackReason(c.Err)
-		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."
+		f.unseen("slack.channel", about, "cannot be seen: "+slackReason(c.Err),
+			"Make sure that the bot is a member: /invite it there; or give the app the scope.")
 	case c.Err != nil:
-		f.Level, f.Found, f.Do = levelWarning, "was not looked at: "+slackReason(c.Err), "Try again."
+		f.add(levelWarning, "slack.channel", about, "was not looked at: "+slackReason(c.Err), "Try again.")
 	default:
-		f.Level, f.Found = levelOK, "the bot may post there"
+		f.ok("slack.channel", about, "the bot may post there")
 	}
-	return f
 }
 
-// webhookFindings looks at a webhook's address, which is a secret: nothing more can be seen of it
-// without a post.
-func webhookFindings(address string) (f findings) {
-	u, err := url.Parse(address)
-	if err != nil || !strings.HasPrefix(u.Path, "/services/") || strings.Count(strings.Trim(u.Path, "/"), "/") < 3 {
+// webhook looks at a webhook's address, which is a secret: nothing more can be seen of it without a post.
+func (f *findings) webhook(address string) {
+	switch u, err := url.Parse(address); {
+	case err != nil || !strings.HasPrefix(u.Path, "/services/") || strings.Count(strings.Trim(u.Path, "/"), "/") < 3:
 		f.add(levelWarning, "slack.webhook", "", "its URL has not the form https://hooks.slack.com/services/T…/B…/…",
 			"Copy it again from the app's page Incoming Webhooks.")
-		return f
-	}
-	if u.Scheme != "https" || !strings.HasSuffix(u.Hostname(), ".slack.com") {
+	case u.Scheme != "https" || !strings.HasSuffix(u.Hostname(), ".slack.com"):
 		f.add(levelNote, "slack.webhook", "", "its URL is not Slack's own", "")
-		return f
+	default:
+		f.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
 	}
-	f.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
-	return f
 }
