@@ -24,6 +24,8 @@ const (
 	minPoll = 100 * time.Millisecond
 	// maxModelArtsRate is the highest rate that package modelarts takes, in requests a second.
 	maxModelArtsRate = 10000
+	// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
+	maxPrefix = 64
 )
 
 var (
@@ -31,9 +33,6 @@ var (
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
-
-// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
-const maxPrefix = 64
 
 // normalise brings values that may be written in several ways into one.
 func (c *Config) normalise() {
@@ -47,7 +46,8 @@ func (c *Config) normalise() {
 	}
 }
 
-func (p *Problems) checkNATS(n NATS) {
+func (p *Problems) checkNATS(c *Config) {
+	n := c.NATS
 	p.must(n.URL == "" || n.EmbeddedDir == "", "NATS_URL", "is set together with ORDERWATCH_EMBEDDED_NATS_DIR: keep one")
 	if n.URL != "" {
 		for server := range strings.SplitSeq(n.URL, ",") {
@@ -58,20 +58,8 @@ func (p *Problems) checkNATS(n NATS) {
 	p.must((n.User != "") == n.Password.IsSet(), "NATS_USER", "must be set together with ORDERWATCH_NATS_PASSWORD, or neither")
 	p.must((n.CertFile != "") == (n.KeyFile != ""), "NATS_CERT_FILE", "must be set together with ORDERWATCH_NATS_KEY_FILE, or neither")
 
-	var logins []string
-	for _, login := range []struct {
-		name string
-		set  bool
-	}{
-		{"NATS_CREDS_FILE", n.CredsFile != ""},
-		{"NATS_NKEY_FILE", n.NKeyFile != ""},
-		{"NATS_USER", n.User != ""},
-		{"NATS_TOKEN", n.Token.IsSet()},
-	} {
-		if login.set {
-			logins = append(logins, login.name)
-		}
-	}
+	logins := []string{"NATS_CREDS_FILE", "NATS_NKEY_FILE", "NATS_USER", "NATS_TOKEN"}
+	logins = slices.DeleteFunc(logins, func(name string) bool { return !c.isSet(name) })
 	if len(logins) > 1 {
 		p.add(logins[0], "is set together with "+Prefix+strings.Join(logins[1:], " and "+Prefix)+": keep one way to log in")
 	}
@@ -173,11 +161,9 @@ func (p *Problems) checkLog(l Log) {
 
 // checkFile checks that the file can be read now, rather than at the first connection.
 func (p *Problems) checkFile(name, path string) {
-	if path == "" {
-		return
-	}
-	if why := CheckFile(path); why != "" {
-		p.add(name, why)
+	if path != "" {
+		why := CheckFile(path)
+		p.must(why == "", name, why)
 	}
 }
 
@@ -196,9 +182,8 @@ func isBaseURL(text string) bool {
 // isAddr reports whether text is a host, perhaps empty, and a port in digits.
 func isAddr(text string) bool {
 	_, port, err := net.SplitHostPort(text)
-	if err != nil {
-		return false
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
 }

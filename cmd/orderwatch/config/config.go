@@ -11,6 +11,7 @@ package config
 import (
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,7 +144,7 @@ func load() (c Config, p Problems) {
 	p.misspelt(os.Environ())
 	p.read(&c)
 	c.normalise()
-	p.checkNATS(c.NATS)
+	p.checkNATS(&c)
 	p.checkAssets(c.Assets)
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
@@ -162,7 +163,7 @@ func LoadServe() (Config, error) {
 	p.need(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")
-	p.logIn(&c.ModelArts, os.Getenv)
+	p.logIn(&c)
 	return c, p.err()
 }
 
@@ -186,6 +187,11 @@ func (c Config) Secrets() []string {
 		}
 	}
 	return all
+}
+
+// isSet reports whether the variable, named without [Prefix], is set to something else than the zero value.
+func (c *Config) isSet(name string) bool {
+	return slices.ContainsFunc(variables(c), func(v variable) bool { return v.name == name && !v.value.IsZero() })
 }
 
 // NATSVariable returns the name of a variable that says how to connect to NATS and is set; empty where none is.

@@ -23,11 +23,18 @@ const (
 // or a pipe, is refused: it might never end, or never begin. The error is a *[fs.PathError], and shows
 // nothing of what the file holds.
 func ReadFile(path string, most int64) ([]byte, error) {
-	file, err := openFile(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe's other end is not waited for
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	stat, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := notRegular(path, stat.Mode()); err != nil {
+		return nil, err
+	}
 	content, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err != nil {
 		return nil, err
@@ -36,23 +43,6 @@ func ReadFile(path string, most int64) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("has more than %s: it is not the file that is meant", output.Bytes(uint64(most)))}
 	}
 	return content, nil
-}
-
-// openFile opens a regular file. It does not wait for a pipe's other end.
-func openFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	stat, err := file.Stat()
-	if err == nil {
-		err = notRegular(path, stat.Mode())
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
 }
 
 // notRegular says what stands where a file is wanted; nil where it is a file.

@@ -115,18 +115,16 @@ func (p *Problems) readSecret(name string) Secret {
 	if path == "" {
 		return NewSecret(text)
 	}
-	if text != "" {
+	content, err := readSecretFile(path)
+	switch {
+	case text != "":
 		p.add(name, "is set twice, here and as "+Prefix+name+"_FILE: keep one")
-		return NewSecret(unusable)
-	}
-	text, err := readSecretFile(path)
-	if err != nil {
+	case err != nil:
 		p.add(name+"_FILE", cannotRead(path, err))
-		return NewSecret(unusable)
-	}
-	if text == "" {
+	case content == "":
 		p.add(name+"_FILE", "names an empty file: write the secret into it")
-		return NewSecret(unusable)
+	default:
+		return Secret{&content, path}
 	}
-	return Secret{&text, path}
+	return NewSecret(unusable)
 }
