@@ -154,8 +154,7 @@ func (p *Problems) checkHTTP(h HTTP) {
 }
 
 func (p *Problems) checkLog(l Log) {
-	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	p.must(slices.Contains(levels, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
+	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,8 +33,8 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := notRegular(path, stat.Mode()); err != nil {
-		return nil, err
+	if mode := stat.Mode(); !mode.IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is %s, not a file", cmp.Or(noFiles[mode.Type()], "something else"))}
 	}
 	content, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err != nil {
@@ -45,20 +46,9 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	return content, nil
 }
 
-// notRegular says what stands where a file is wanted; nil where it is a file.
-func notRegular(path string, mode fs.FileMode) error {
-	what := "something else"
-	switch {
-	case mode.IsRegular():
-		return nil
-	case mode.IsDir():
-		what = "a directory"
-	case mode&fs.ModeNamedPipe != 0:
-		what = "a pipe"
-	case mode&fs.ModeDevice != 0:
-		what = "a device"
-	}
-	return &fs.PathError{Op: "read", Path: path, Err: errors.New("is " + what + ", not a file")}
+// noFiles are what may stand where a file is wanted.
+var noFiles = map[fs.FileMode]string{
+	fs.ModeDir: "a directory", fs.ModeNamedPipe: "a pipe", fs.ModeDevice: "a device", fs.ModeDevice | fs.ModeCharDevice: "a device",
 }
 
 // CheckFile says why a file with certificates, keys or credentials cannot be read; empty where it can be.

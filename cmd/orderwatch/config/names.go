@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// maxSlips is how far a name may be off and still be worth suggesting.
-const maxSlips = 4
+const maxSlips = 4 // a name that is further off is not suggested
 
 // misspelt notes every variable of the environment that is meant for this program and that it
 // does not read, with the nearest that it does. Also a slip in the prefix itself is found, where
@@ -32,7 +31,6 @@ func (p *Problems) misspelt(environ []string) {
 	}
 }
 
-// unknown notes that nothing reads the variable.
 func (p *Problems) unknown(name, advice string) {
 	*p = append(*p, Problem{Variable: name, What: "no such variable: " + advice, Unknown: true})
 }

@@ -53,17 +53,14 @@ func names(c *Config) []string {
 // read fills c from the environment. A field whose variable is bad gets its default, and a
 // bad secret counts as set, so that what would follow from it is not reported as well.
 func (p *Problems) read(c *Config) {
+	*c = Default()
 	for _, v := range variables(c) {
-		if v.secret() {
+		switch {
+		case v.secret():
 			v.value.Set(reflect.ValueOf(p.readSecret(v.name)))
-			continue
-		}
-		// Set but empty counts as unset; envconfig would try to convert it.
-		if os.Getenv(Prefix+v.name) == "" {
-			v.convert(nowhere)
-		} else if v.convert(strings.TrimSuffix(Prefix, "_")) != nil {
+		case os.Getenv(Prefix+v.name) == "": // set but empty counts as unset; envconfig would try to convert it
+		case v.convert(strings.TrimSuffix(Prefix, "_")) != nil:
 			p.add(v.name, "must be "+kind(v.value))
-			v.convert(nowhere)
 		}
 	}
 }
@@ -72,10 +69,9 @@ func (p *Problems) read(c *Config) {
 // default: a name cannot hold this sign.
 const nowhere = "="
 
-// convert lets envconfig read the variable under the prefix. envconfig stops at the first bad
-// variable of a struct, so it is given a struct for each; and the tag by which it lets a field
-// choose its name would read the name without the prefix too, so the field itself is named like
-// the variable. Its error shows the value: do not pass it on.
+// convert lets envconfig read the variable under the prefix, or leaves the field as it is. envconfig stops at the first
+// bad variable of a struct, so it is given a struct for each; and its tag for a name would read the name without the
+// prefix too, so the field itself is named like the variable. Its error shows the value: do not pass it on.
 func (v variable) convert(prefix string) error {
 	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: v.name,

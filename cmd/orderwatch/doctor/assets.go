@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,9 @@ func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int
 	f := &x.seen.assets
 	single, denied := false, 0
 	taken := x.neighbours(ctx, list)
-	ours := slices.ContainsFunc(list, func(a inspect.Asset) bool { return a.Err == nil && a.Consumer == "" && !isBucket(a.Stream) })
+	ours := slices.ContainsFunc(list, func(a inspect.Asset) bool {
+		return a.Err == nil && a.Consumer == "" && !strings.HasPrefix(a.Stream, bucketStreams)
+	})
 	for _, a := range list {
 		switch {
 		case a.Missing:
@@ -31,7 +34,7 @@ func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int
 			denied++
 		case errors.Is(a.Err, inspect.ErrDenied):
 			f.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
-		case noJetStream(a.Err):
+		case errors.Is(a.Err, nats.ErrNoResponders), errors.Is(a.Err, jetstream.ErrJetStreamNotEnabled), errors.Is(a.Err, jetstream.ErrJetStreamNotEnabledForAccount):
 			f.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
 				"It is not enabled for the servers or the account, is starting, or has no leader.")
 			return
@@ -58,7 +61,7 @@ func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int
 	}
 }
 
-// asset tells of one that is there.
+// asset tells of a stream or a consumer that is there.
 func (x *natsExam) asset(a inspect.Asset, ours bool, present int) (f findings) {
 	x.settings(&f, a, ours)
 	if a.NoLeader {
@@ -85,13 +88,6 @@ func (x *natsExam) asset(a inspect.Asset, ours bool, present int) (f findings) {
 	return f
 }
 
-// noJetStream reports whether the error says so.
-func noJetStream(err error) bool {
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
-		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
-}
-
-// missing tells of what is not there.
 func (x *natsExam) missing(a inspect.Asset, present int, taken map[string]inspect.Neighbour) {
 	f := &x.seen.assets
 	switch by, isTaken := taken[a.Stream]; {
@@ -175,7 +171,6 @@ const (
 	manyDelivered = 100 // more than once
 )
 
-// backlog tells of messages that wait.
 func (f *findings) backlog(a inspect.Asset, present int) {
 	switch {
 	case a.Paused:
@@ -201,9 +196,6 @@ func (f *findings) backlog(a inspect.Asset, present int) {
 	}
 	f.add(level, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight), do)
 }
-
-// isBucket reports whether a stream is that of a bucket.
-func isBucket(stream string) bool { return strings.HasPrefix(stream, bucketStreams) }
 
 // bucketStreams is how names of streams begin that are buckets.
 const bucketStreams = "KV_"
@@ -232,22 +224,66 @@ func replicaCommands(list []inspect.Asset, replicas int) string {
 // what survives.
 func (f *findings) uneven(list []inspect.Asset) {
 	by := make(map[int][]string)
-	most := 0
 	for _, a := range list {
 		if a.Consumer == "" && a.Err == nil && a.Replicas > 0 {
 			by[a.Replicas] = append(by[a.Replicas], a.Stream)
-			most = max(most, a.Replicas)
 		}
 	}
 	if len(by) < 2 {
 		return
 	}
 	var found []string
-	for _, n := range []int{1, 2, 3, 4, 5} {
-		if len(by[n]) > 0 {
-			found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
-		}
+	counts := slices.Sorted(maps.Keys(by))
+	for _, n := range counts {
+		found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
 	}
 	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
-		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, most)+".")
+		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, counts[len(counts)-1])+".")
+}
+
+// foreign reports whether the streams of these names are another installation's, and says so. What is
+// another's is not looked at any further, and nothing of it is to be changed.
+func (x *natsExam) foreign(list []inspect.Asset) bool {
+	var whose []string
+	for _, a := range list {
+		if len(a.Foreign) > 0 {
+			whose = append(whose, fmt.Sprintf("stream %s has %s", a.Stream, strings.Join(a.Foreign, ", ")))
+		}
+	}
+	if len(whose) == 0 {
+		return false
+	}
+	const another = "was not looked at: it is not this installation's"
+	who := "another installation lives here"
+	if len(whose) == 1 {
+		who = "somebody else's stream has this name"
+	}
+	x.seen.assets.add(levelProblem, "assets.installation", "", who+": "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
+		"Set ORDERWATCH_STREAM_PREFIX, too, to a prefix of your own: workers take nothing until then. Change and delete nothing of what is there.")
+	x.seen.assets.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they may be another installation's", len(list)-len(whose)), "")
+	x.seen.watches.unseen("watches.open", "", another, "")
+	x.seen.workers.unseen("workers.present", "", another, "")
+	return true
+}
+
+// neighbours returns, by the names of missing streams, who has their subjects, and says so.
+func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[string]inspect.Neighbour {
+	missing := func(a inspect.Asset) bool { return a.Missing && a.Consumer == "" }
+	if !slices.ContainsFunc(list, missing) {
+		return nil
+	}
+	all, err := x.Neighbours(ctx)
+	if err != nil && !errors.Is(err, inspect.ErrDenied) {
+		x.unseen(&x.seen.assets, "assets.subjects", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
+	}
+	taken := make(map[string]inspect.Neighbour)
+	for _, n := range all {
+		if _, told := taken[n.Own]; told || !slices.ContainsFunc(list, func(a inspect.Asset) bool { return missing(a) && a.Stream == n.Own }) {
+			continue
+		}
+		taken[n.Own] = n
+		x.seen.assets.add(levelProblem, "assets.installation", n.Own, fmt.Sprintf("another installation may live here: stream %s has the subject %s, which is to be that of %s", n.Stream, n.Subject, n.Own),
+			"If so, set ORDERWATCH_SUBJECT_PREFIX and ORDERWATCH_SERVICE_PREFIX, too, to prefixes of your own. Change and delete nothing before you know whose it is.")
+	}
+	return taken
 }

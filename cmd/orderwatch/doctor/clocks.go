@@ -57,11 +57,11 @@ func (x *natsExam) cloudClock(c regionCall) (f findings) {
 	const do = "Let the servers and this machine keep time by NTP."
 	switch size := off.Abs() - c.look.Took/2; {
 	case size >= maxSkew && (m.AccessKey.IsSet() || m.ECSAgency): // they sign
-		f.add(levelProblem, "clocks.modelarts", c.region, found+": it refuses signatures from 15 minutes on", do)
+		f.add(levelProblem, "clocks.modelarts", c.About, found+": it refuses signatures from 15 minutes on", do)
 	case size >= smallSkew:
-		f.add(levelWarning, "clocks.modelarts", c.region, found, do)
+		f.add(levelWarning, "clocks.modelarts", c.About, found, do)
 	default:
-		f.ok("clocks.modelarts", c.region, whose+" agrees with ModelArts's within 2 s")
+		f.ok("clocks.modelarts", c.About, whose+" agrees with ModelArts's within 2 s")
 	}
 	return f
 }

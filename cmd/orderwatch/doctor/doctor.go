@@ -8,8 +8,7 @@
 //
 //   - nats.go: nats.*, the connection, the server and the account; and in which order it looks at NATS
 //   - permissions.go: permissions.*, what the login may do, and what is looked at where it is no worker's
-//   - assets.go: assets.*, streams, buckets and consumers
-//   - neighbours.go: assets.installation and assets.subjects, where another installation lives
+//   - assets.go: assets.*, streams, buckets and consumers, and whether another installation has them
 //   - watches.go: watches.*, what is late, broken or lost
 //   - workers.go: workers.*, how many there are, and the accounts that they do not ask
 //   - modelarts.go: modelarts.*, the login in each region
@@ -110,7 +109,6 @@ func (p *printer) conclude(variables config.Problems) error {
 	return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), p.all.consequences())
 }
 
-// What problems mean.
 const (
 	workIsLost    = "work is lost, repeated or not done"
 	nothingHere   = "a worker with this environment, on this machine, does nothing" // what others see is not known
@@ -118,7 +116,6 @@ const (
 	peopleNotTold = "people are not told"
 )
 
-// consequences says what the problems that were found mean.
 func (f findings) consequences() string {
 	met := make(map[string]bool)
 	for _, one := range f {
@@ -130,7 +127,6 @@ func (f findings) consequences() string {
 	return strings.Join(slices.DeleteFunc(all, func(c string) bool { return !met[c] }), ", and ")
 }
 
-// means says what the finding means as a problem.
 func (f finding) means() string {
 	switch f.Check {
 	case "nats.connection", "nats.login":
@@ -158,7 +154,6 @@ func skipped(check string) (f findings) {
 	return f
 }
 
-// environment tells what is wrong with the variables.
 func (d *Doctor) environment() (f findings) {
 	for _, w := range d.Problems {
 		do := "Mend it: orderwatch serve does not start with it."

@@ -51,7 +51,6 @@ func (f *findings) add(level level, check, about, found, do string) {
 	f.compare(level, check, about, found, "", do)
 }
 
-// unseen adds what could not be looked at.
 func (f *findings) unseen(check, about, found, do string) {
 	f.add(levelUnseen, check, about, found, do)
 }
@@ -70,7 +69,6 @@ func (f findings) count(l level) (n int) {
 	return n
 }
 
-// A findingGroup is a group of findings under its name.
 type findingGroup struct {
 	name string
 	findings
@@ -98,30 +96,25 @@ func (p *printer) print(groups ...findingGroup) error {
 			}
 		}
 		p.all = append(p.all, g.findings...)
-		show := p.printJSON
 		if p.format == output.AsText {
-			show = p.printText
+			if _, err := io.WriteString(p.out, p.text(g)); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := show(g); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *printer) printJSON(g findingGroup) error {
-	for _, f := range g.findings {
-		if err := output.JSON(p.out, f); err != nil {
-			return err
+		for _, f := range g.findings {
+			if err := output.JSON(p.out, f); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// printText shows a group to people. What is to be done about several alike is said once, below them.
-func (p *printer) printText(g findingGroup) error {
+// text returns a group as people read it. What is to be done about several alike is said once, below them.
+func (p *printer) text(g findingGroup) string {
 	if len(g.findings) == 0 {
-		return nil
+		return ""
 	}
 	var b strings.Builder
 	b.WriteString(p.paint.Bold(g.name) + "\n")
@@ -138,9 +131,7 @@ func (p *printer) printText(g findingGroup) error {
 		}
 		p.write(&b, f, labels)
 	}
-	b.WriteString("\n")
-	_, err := io.WriteString(p.out, b.String())
-	return err
+	return b.String() + "\n"
 }
 
 const (
@@ -169,7 +160,6 @@ func (p *printer) folded(fs findings) (shown findings) {
 	return shown
 }
 
-// label names a finding within its group.
 func (f finding) label() string {
 	_, name, _ := strings.Cut(f.Check, ".")
 	return strings.TrimSpace(strings.ReplaceAll(name, "_", " ") + " " + f.About)
@@ -224,7 +214,6 @@ func (p *printer) mark(l level) string {
 	return p.paint.Red("✗")
 }
 
-// summary says in one line what was found in all groups.
 func (p *printer) summary() string {
 	unseen, rest := p.all.count(levelUnseen), "."
 	if unseen == 1 {

@@ -47,7 +47,7 @@ func (x *natsExam) modelArts(ctx context.Context) (cloud, clocks findings) {
 	for _, c := range calls {
 		answered, known = answered || c.Level != levelUnseen, known || c.known
 	}
-	doubtful(calls)
+	takeBack(calls)
 	for _, c := range calls {
 		cloud = append(cloud, c.finding)
 		clocks = append(clocks, x.cloudClock(c)...)
@@ -62,11 +62,9 @@ func (x *natsExam) modelArts(ctx context.Context) (cloud, clocks findings) {
 // A regionCall is what came of asking one region.
 type regionCall struct {
 	finding
-	region  string
-	look    modelarts.Look
-	refused bool // the login, or the project
-	known   bool // the order is
-	guessed bool // that the project is one of the region
+	look     modelarts.Look
+	known    bool // the order is
+	doubtful bool // the login or the project is refused, but the project may be another region's
 }
 
 // orderOf returns an order to ask the region for: that of --order, or one that does not exist, of a project
@@ -82,14 +80,13 @@ func (x *natsExam) orderOf(region string) (order watcher.Order, guessed bool) {
 	return watcher.Order{ProjectID: x.Config.ModelArts.ProjectID, Name: noSuchOrder}, true
 }
 
-// doubtful takes back what is said of regions that refuse a project which may be another region's, where
-// one region takes the login.
-func doubtful(calls []regionCall) {
+// takeBack takes back what is doubtful, where one region takes the login.
+func takeBack(calls []regionCall) {
 	if !slices.ContainsFunc(calls, func(c regionCall) bool { return c.Level == levelOK }) {
 		return
 	}
 	for i := range calls {
-		if c := &calls[i]; c.refused && c.guessed {
+		if c := &calls[i]; c.doubtful {
 			c.Level, c.Found = levelUnseen, "is not known: the project may be of another region: "+c.Found
 			c.Do = "Name an order of this region with --order PROJECT/ORDER."
 		}
@@ -99,7 +96,7 @@ func doubtful(calls []regionCall) {
 // call asks one region, if a project of it is known and its account is not held.
 func (x *natsExam) call(ctx context.Context, orders *modelarts.Client, region string) (c regionCall) {
 	order, guessed := x.orderOf(region)
-	c = regionCall{region: region, guessed: guessed, finding: finding{Check: "modelarts.login", About: region, Level: levelUnseen}}
+	c.finding = finding{Check: "modelarts.login", About: region, Level: levelUnseen}
 	if order.ProjectID == "" {
 		c.Found = "was not asked: no project of this region is known, by the records or the environment"
 		c.Do = "Name an order with --order PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID."
@@ -128,7 +125,7 @@ func (x *natsExam) call(ctx context.Context, orders *modelarts.Client, region st
 	default:
 		c.Found = refusal.Error()
 		c.Level, c.Do = x.explain(refusal)
-		c.refused = c.Level == levelProblem && slices.Contains([]watcher.Class{watcher.Refused, watcher.Credentials, watcher.Forbidden}, refusal.Class)
+		c.doubtful = guessed && c.Level == levelProblem && slices.Contains([]watcher.Class{watcher.Refused, watcher.Credentials, watcher.Forbidden}, refusal.Class)
 		if timeout := x.Config.ModelArts.Timeout; refusal.Status == 0 && timeout > callTime {
 			c.Found += fmt.Sprintf("; doctor waits for %s at the most, workers for %s", callTime, timeout)
 		}
@@ -138,6 +135,7 @@ func (x *natsExam) call(ctx context.Context, orders *modelarts.Client, region st
 
 // explain says what an error of ModelArts means for all orders.
 func (d *Doctor) explain(e *answer.Error) (level, string) {
+	login, endpoint := d.variables()
 	switch badName := e.Code == "ModelArts.50004000"; {
 	case e.Class == watcher.Refused && badName && d.Order == (watcher.Order{}):
 		return levelOK, "" // the login is taken, the made-up name is not
@@ -148,7 +146,7 @@ func (d *Doctor) explain(e *answer.Error) (level, string) {
 	case e.Class == watcher.Credentials && e.Status == http.StatusForbidden:
 		return levelProblem, "The login is taken, but the account may not be used: check its permissions, balance and state. No order of it can be polled."
 	case e.Class == watcher.Credentials:
-		return levelProblem, "No order can be polled with this login (" + d.loginVariables() + "). After more than five failures a key is locked for 5 minutes, a user for 15."
+		return levelProblem, "No order can be polled with this login (" + login + "). After more than five failures a key is locked for 5 minutes, a user for 15."
 	case e.Class == watcher.Forbidden:
 		return levelProblem, "The login is taken, but it may not look at orders of this project: give it the permission to, or check that it is of this project."
 	case e.Class == watcher.Throttled:
@@ -156,33 +154,21 @@ func (d *Doctor) explain(e *answer.Error) (level, string) {
 	case e.Status >= http.StatusInternalServerError, e.Status == http.StatusRequestTimeout:
 		return levelWarning, "It may pass: orders are polled again on schedule, and deadlines go on."
 	}
-	return levelProblem, "This is no answer of ModelArts about orders: check the region, the network, the proxy (HTTPS_PROXY) and " + d.endpointVariables() + "."
+	return levelProblem, "This is no answer of ModelArts about orders: check the region, the network, the proxy (HTTPS_PROXY) and " + endpoint + "."
 }
 
-// loginVariables names the variables that log in.
-func (d *Doctor) loginVariables() string {
-	m := d.Config.ModelArts
-	switch {
-	case m.AccessKey.IsSet():
-		return "an access key: ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY"
-	case m.User != "":
-		return "a password: ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN"
-	case m.ECSAgency:
-		return "this machine's agency: ORDERWATCH_MODELARTS_ECS_AGENCY"
-	}
-	return "a token: ORDERWATCH_MODELARTS_TOKEN"
-}
-
-// endpointVariables names the variables that say where to ask.
-func (d *Doctor) endpointVariables() string {
-	const endpoint = "ORDERWATCH_MODELARTS_ENDPOINT"
+// variables names the variables that log in, and those that say where to ask.
+func (d *Doctor) variables() (login, endpoint string) {
+	endpoint = "ORDERWATCH_MODELARTS_ENDPOINT"
 	switch m := d.Config.ModelArts; {
+	case m.AccessKey.IsSet():
+		return "an access key: ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY", endpoint
 	case m.User != "":
-		return endpoint + " and _IAM_ENDPOINT"
+		return "a password: ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN", endpoint + " and _IAM_ENDPOINT"
 	case m.ECSAgency:
-		return endpoint + " and _METADATA_ENDPOINT"
+		return "this machine's agency: ORDERWATCH_MODELARTS_ECS_AGENCY", endpoint + " and _METADATA_ENDPOINT"
 	}
-	return endpoint
+	return "a token: ORDERWATCH_MODELARTS_TOKEN", endpoint
 }
 
 // tokenLife is how long an IAM token is valid.

@@ -69,7 +69,6 @@ func (x *natsExam) groups() []findingGroup {
 	}
 }
 
-// connect connects to NATS, and reports whether it did.
 func (x *natsExam) connect(ctx context.Context) bool {
 	f := &x.seen.server
 	var err error
@@ -141,7 +140,6 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (nc *nats
 	}
 }
 
-// cannotConnect says what is wrong where there is no connection to NATS.
 func (x *natsExam) cannotConnect(err error) {
 	check, found, do := "nats.connection", "cannot connect: "+err.Error(), connectionAdvice(err)
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired) {
@@ -251,7 +249,6 @@ func (x *natsExam) server(ctx context.Context) bool {
 	return true
 }
 
-// limits looks at the JetStream account.
 func (x *natsExam) limits(ctx context.Context) (f findings) {
 	limits, err := x.Limits(ctx)
 	switch {

@@ -10,7 +10,6 @@ import (
 	"github.com/orderwatch/orderwatch/events/inspect"
 )
 
-// permissions finds out what the user may do.
 func (x *natsExam) permissions(ctx context.Context) {
 	f := &x.seen.permissions
 	trying, cancel := context.WithTimeout(ctx, tryTime)

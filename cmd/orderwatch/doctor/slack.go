@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -63,11 +61,10 @@ func (f *findings) token(ctx context.Context, s config.Slack) {
 
 // sentence makes one of what errors say is to be done.
 func sentence(do string) string {
-	first, size := utf8.DecodeRuneInString(do)
-	if size == 0 {
+	if do == "" {
 		return ""
 	}
-	return string(unicode.ToUpper(first)) + do[size:] + "."
+	return strings.ToUpper(do[:1]) + do[1:] + "."
 }
 
 // slackReason is an error of Slack without what was to be done.
@@ -87,7 +84,6 @@ var otherScopes = []struct{ scope, without string }{
 	{slack.ScopeFiles, "long lists of failures are not attached as a file"},
 }
 
-// scopes compares the token's scopes with those that are needed.
 func (f *findings) scopes(i slack.Inspection) {
 	if i.Scopes == nil {
 		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has", "Make sure of chat:write in the app's settings.")

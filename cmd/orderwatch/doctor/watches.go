@@ -71,7 +71,6 @@ func (f *findings) overdue(overdue, stuck int, worst, do string) {
 	f.add(levelWarning, "watches.overdue", "", fmt.Sprintf("%d are late, by more than their interval and a minute, and %d are ending for over a minute%s", overdue, stuck, worst), do)
 }
 
-// broken tells of broken records that workers know of.
 func (f *findings) broken(records []wire.BrokenRecord) {
 	for i, b := range records {
 		if i == mostBrokenShown {
@@ -90,7 +89,6 @@ func (f *findings) broken(records []wire.BrokenRecord) {
 	}
 }
 
-// losses looks whether what workers had stored was lost.
 func (x *natsExam) losses(ctx context.Context) {
 	f := &x.seen.watches
 	told, err := x.Losses(ctx)

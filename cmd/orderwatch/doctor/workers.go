@@ -102,7 +102,6 @@ func (f *findings) hold(kind watcher.HoldKind, key string, since time.Time, why 
 		"Workers try again by themselves. Deadlines go on meanwhile.")
 }
 
-// versions compares the versions of the workers that answer.
 func (x *natsExam) versions(ctx context.Context) {
 	f := &x.seen.workers
 	found, others, err := x.Instances(ctx, 0)

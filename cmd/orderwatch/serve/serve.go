@@ -61,7 +61,6 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 	return work(ctx, log, config, timing, nc)
 }
 
-// work runs one worker on the connection.
 func work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -73,14 +73,12 @@ var (
 		"Messages that Slack finally refused; an event on orders.undelivered.slack has each.", nil, nil)
 )
 
-// Describe tells of the metrics.
 func (slackCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{slackRefusedDesc, slackErrorsDesc, slackDuplicatesDesc, slackUndeliveredDesc} {
 		descs <- d
 	}
 }
 
-// Collect tells their values.
 func (c slackCollector) Collect(values chan<- prometheus.Metric) {
 	for _, t := range c.slack.Troubles() {
 		values <- prometheus.MustNewConstMetric(slackRefusedDesc, prometheus.GaugeValue, c.now().Sub(t.Since).Seconds(), t.Channel, string(t.Class), t.Code)
