@@ -129,8 +129,7 @@ func (p *Problems) checkSlack(s *Slack) {
 	p.readRoutes(s)
 }
 
-// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it has a line of
-// its own.
+// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it is a problem of its own.
 func (p *Problems) readRoutes(s *Slack) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
 	if s.RoutesFile == "" {
@@ -148,12 +147,9 @@ func (p *Problems) readRoutes(s *Slack) {
 	}
 }
 
-func (p *Problems) checkHTTP(h HTTP) {
+func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
-}
-
-func (p *Problems) checkLog(l Log) {
 	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }

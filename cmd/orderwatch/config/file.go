@@ -20,9 +20,8 @@ const (
 	MaxCertFile   = 4 << 20  // certificates: what a system trusts has some 250 KiB
 )
 
-// ReadFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device
-// or a pipe, is refused: it might never end, or never begin. The error is a *[fs.PathError], and shows
-// nothing of what the file holds.
+// ReadFile returns what a regular file holds, at most so many bytes. A device or a pipe is refused: it might never end,
+// or never begin. The error is a *[fs.PathError], and shows nothing of what the file holds.
 func ReadFile(path string, most int64) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe's other end is not waited for
 	if err != nil {

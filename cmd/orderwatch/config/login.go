@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A way is one of the ways to log in to ModelArts: the variables that it needs, by their full
-// names, and one that it may have.
+// A way is one of the ways to log in to ModelArts: the variables that it needs, by their full names, and one that it
+// may have.
 type way struct {
 	needs []string
 	also  string
@@ -22,8 +22,7 @@ var ourWays = []way{
 	{needs: []string{Prefix + "MODELARTS_ECS_AGENCY"}},
 }
 
-// hwWays are those by the HW_ variables, in the order in which they are tried. A field's tag unset names the one that
-// fills it.
+// hwWays are those by the HW_ variables, in the order in which they are tried. The tag unset of a field names its own.
 var hwWays = []way{
 	{needs: []string{"HW_ACCESS_KEY", "HW_SECRET_KEY"}, also: "HW_SECURITY_TOKEN"},
 	{needs: []string{"HW_AUTH_TOKEN"}},
@@ -51,34 +50,23 @@ func (p *Problems) half(w way, set func(name string) bool) {
 
 // logIn checks that exactly one way to log in is set. Where none is, it takes the first of the HW_ ones that is complete.
 func (p *Problems) logIn(c *Config) {
-	set := func(name string) bool { return c.isSet(strings.TrimPrefix(name, Prefix)) }
-	var first way
-	for _, w := range ourWays {
-		switch begun := w.begun(set); {
-		case begun == "":
-		case first.needs == nil:
-			first = w
-		default:
-			*p = append(*p, Problem{Variable: begun, What: "is set together with " + first.begun(set) + ": keep one way to log in"})
+	ours := func(name string) bool { return c.isSet(strings.TrimPrefix(name, Prefix)) }
+	hw := func(name string) bool { return os.Getenv(name) != "" }
+	isWhole := func(w way) bool { return !slices.ContainsFunc(w.needs, func(name string) bool { return !hw(name) }) }
+	begun := slices.DeleteFunc(slices.Clone(ourWays), func(w way) bool { return w.begun(ours) == "" })
+	begunHW := slices.DeleteFunc(slices.Clone(hwWays), func(w way) bool { return w.begun(hw) == "" })
+	whole := slices.IndexFunc(begunHW, isWhole)
+	switch {
+	case len(begun) > 0:
+		for _, w := range begun[1:] {
+			*p = append(*p, Problem{Variable: w.begun(ours), What: "is set together with " + begun[0].begun(ours) + ": keep one way to log in"})
 		}
-	}
-	if first.needs == nil {
-		p.logInWithHW(c)
-		return
-	}
-	p.half(first, set)
-}
-
-// logInWithHW takes the login from the HW_ variables.
-func (p *Problems) logInWithHW(c *Config) {
-	set := func(name string) bool { return os.Getenv(name) != "" }
-	isBegun := func(w way) bool { return w.begun(set) != "" }
-	isWhole := func(w way) bool { return !slices.ContainsFunc(w.needs, func(name string) bool { return !set(name) }) }
-	if i := slices.IndexFunc(hwWays, isWhole); i >= 0 {
-		hwWays[i].fill(c)
-	} else if i := slices.IndexFunc(hwWays, isBegun); i >= 0 {
-		p.half(hwWays[i], set)
-	} else {
+		p.half(begun[0], ours)
+	case whole >= 0:
+		begunHW[whole].fill(c)
+	case len(begunHW) > 0:
+		p.half(begunHW[0], hw)
+	default:
 		p.need(false, "MODELARTS_TOKEN", "set it, or ORDERWATCH_MODELARTS_ACCESS_KEY and _SECRET_KEY, or ORDERWATCH_MODELARTS_USER, _PASSWORD and _DOMAIN, or ORDERWATCH_MODELARTS_ECS_AGENCY=true")
 	}
 }

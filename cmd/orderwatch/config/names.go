@@ -8,9 +8,8 @@ import (
 
 const maxSlips = 4 // a name that is further off is not suggested
 
-// misspelt notes every variable of the environment that is meant for this program and that it
-// does not read, with the nearest that it does. Also a slip in the prefix itself is found, where
-// it is one letter.
+// misspelt notes every variable that is meant for this program and that it does not read, with the nearest that it
+// does. A slip in the prefix itself is found where it is one letter.
 func (p *Problems) misspelt(environ []string) {
 	known := names(new(Config))
 	for i, name := range known {
@@ -39,9 +38,8 @@ func (p *Problems) unknown(name, advice string) {
 // (unless enableServiceLinks is false).
 var injected = regexp.MustCompile(`(?s)^(ORDERWATCH_)?(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$`)
 
-// nearest returns the name that takes the fewest slips to become the misspelt one, capitals
-// aside, and how many; a forgotten _FILE counts as one. Where none is within maxSlips it returns
-// more than that.
+// nearest returns the name that takes the fewest slips to become the misspelt one, capitals aside, and how many: more
+// than maxSlips where none is near. A forgotten _FILE counts as one.
 func nearest(misspelt string, names []string) (string, int) {
 	misspelt = strings.ToUpper(misspelt)
 	best, fewest := "", maxSlips+1

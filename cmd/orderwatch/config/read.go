@@ -65,8 +65,7 @@ func (p *Problems) read(c *Config) {
 	}
 }
 
-// nowhere is a prefix for envconfig under which no variable can be set, so that it takes the
-// default: a name cannot hold this sign.
+// nowhere is a prefix under which no variable can be set, so that envconfig takes the default: no name holds this sign.
 const nowhere = "="
 
 // convert lets envconfig read the variable under the prefix, or leaves the field as it is. envconfig stops at the first

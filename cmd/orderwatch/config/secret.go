@@ -38,8 +38,7 @@ func (s Secret) Reveal() string {
 }
 
 // Current returns the secret as its file holds it now, where it came from one that can be read and is not empty;
-// otherwise what it held when it was read first. It is for a login that is made again and again, since
-// secrets are changed while the process runs.
+// otherwise what it held when it was read first. It is for logins that are made while the process runs.
 func (s Secret) Current() string {
 	if text, err := readSecretFile(s.file); err == nil && text != "" {
 		return text

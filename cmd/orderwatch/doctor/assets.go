@@ -17,10 +17,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// assets looks at streams, buckets and consumers. present is how many workers there are, -1 where that
-// is not known.
-func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int) {
-	f := &x.seen.assets
+// assets looks at streams, buckets and consumers.
+func (x *exam) assets(ctx context.Context, list []inspect.Asset) {
 	single, denied := false, 0
 	taken := x.neighbours(ctx, list)
 	ours := slices.ContainsFunc(list, func(a inspect.Asset) bool {
@@ -29,102 +27,104 @@ func (x *natsExam) assets(ctx context.Context, list []inspect.Asset, present int
 	for _, a := range list {
 		switch {
 		case a.Missing:
-			x.missing(a, present, taken)
+			x.missing(a, taken)
 		case errors.Is(a.Err, inspect.ErrDenied) && x.stranger:
 			denied++
 		case errors.Is(a.Err, inspect.ErrDenied):
-			f.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
+			x.unseen("assets.state", a.Name(), a.Err.Error(), "Give the worker's user that permission.")
 		case errors.Is(a.Err, nats.ErrNoResponders), errors.Is(a.Err, jetstream.ErrJetStreamNotEnabled), errors.Is(a.Err, jetstream.ErrJetStreamNotEnabledForAccount):
-			f.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
+			x.add(levelProblem, "assets.state", "", "there is no JetStream that answers",
 				"It is not enabled for the servers or the account, is starting, or has no leader.")
 			return
 		case a.Err != nil && ctx.Err() != nil:
-			f.add(levelProblem, "assets.state", a.Name(), "does not answer",
+			x.add(levelProblem, "assets.state", a.Name(), "does not answer",
 				"It has no leader, or this user may not look at it: nats stream info "+a.Stream+".")
 		case a.Err != nil:
-			f.add(levelProblem, "assets.state", a.Name(), "cannot be looked at: "+a.Err.Error(), "Look at the server's log.")
+			x.add(levelProblem, "assets.state", a.Name(), "cannot be looked at: "+a.Err.Error(), "Look at the server's log.")
 		default:
-			*f = append(*f, x.asset(a, ours, present)...)
+			x.asset(a, ours)
 			single = single || a.Replicas == 1
 		}
 	}
 	if denied > 0 {
-		f.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
+		x.unseen("assets.state", "", fmt.Sprintf("%d of %d streams, buckets and consumers were not looked at: this login may not", denied, len(list)), asWorker)
 	}
 	if x.stranger || !ours {
 		return // how many replicas are wanted is not known, or whose they are
 	}
-	f.uneven(list)
+	x.uneven(list)
 	if single && x.Config.Assets.StreamReplicas == 1 && x.Config.NATS.EmbeddedDir == "" {
-		f.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
+		x.add(levelNote, "assets.replicas", "", "one replica: with its server's disk everything is lost",
 			"In production run three servers and set ORDERWATCH_STREAM_REPLICAS=3. What is there already needs, one after the other: "+replicaCommands(list, 3)+".")
 	}
 }
 
 // asset tells of a stream or a consumer that is there.
-func (x *natsExam) asset(a inspect.Asset, ours bool, present int) (f findings) {
-	x.settings(&f, a, ours)
+func (x *exam) asset(a inspect.Asset, ours bool) {
+	problem := x.settings(a, ours) || a.NoLeader
 	if a.NoLeader {
-		f.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
-			"More than half of its servers must run: nats server report jetstream.")
+		x.add(levelProblem, "assets.leader", a.Name(), "has no leader: nothing is stored or delivered",
+			x.orTell("More than half of its servers must run: nats server report jetstream."))
 	}
 	if len(a.Behind) > 0 {
-		f.add(levelWarning, "assets.replicas", a.Name(), strings.Join(a.Behind, ", "), "Look at those servers: the next failure may stop it.")
+		x.add(levelWarning, "assets.replicas", a.Name(), strings.Join(a.Behind, ", "), x.orTell("Look at those servers: the next failure may stop it."))
 	}
 	contents := fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
 	if a.Consumer != "" {
-		f.backlog(a, present)
+		x.backlog(a)
 		contents = fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
 	}
-	for i := range f {
-		if x.stranger && f[i].Level != levelUnseen {
-			f[i].Do = "Tell those who run the workers."
-		}
-	}
-	if f.count(levelProblem) == 0 {
+	if !problem {
 		kind, name, _ := strings.Cut(a.Name(), " ")
-		f.ok("assets."+kind, name, contents)
+		x.ok("assets."+kind, name, contents)
 	}
-	return f
 }
 
-func (x *natsExam) missing(a inspect.Asset, present int, taken map[string]inspect.Neighbour) {
-	f := &x.seen.assets
+// orTell returns what is to be done about what is the workers', by those who run them.
+func (x *exam) orTell(do string) string {
+	if x.stranger {
+		return "Tell those who run the workers."
+	}
+	return do
+}
+
+func (x *exam) missing(a inspect.Asset, taken map[string]inspect.Neighbour) {
 	switch by, isTaken := taken[a.Stream]; {
 	case isTaken:
-		f.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
+		x.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
 	case !x.Config.Assets.Provision:
-		f.add(levelProblem, "assets.missing", a.Name(), "is not there",
+		x.add(levelProblem, "assets.missing", a.Name(), "is not there",
 			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
-	case present > 0:
-		f.add(levelWarning, "assets.missing", a.Name(), "is not there, although workers run",
+	case x.present > 0:
+		x.add(levelWarning, "assets.missing", a.Name(), "is not there, although workers run",
 			"They make it anew within seconds where they may: see their log. What it held is lost.")
 	default:
-		f.add(levelNote, "assets.missing", a.Name(), "is not there yet", "The first worker that starts creates it, if no other stream has its subjects.")
+		x.add(levelNote, "assets.missing", a.Name(), "is not there yet", "The first worker that starts creates it, if no other stream has its subjects.")
 	}
 }
 
-// settings tells of settings that are not as wanted. What is not surely this installation's is not to be
+// settings tells of settings that are not as wanted, and reports whether one of them is a problem. What is not surely this installation's is not to be
 // changed. What somebody wants who is no worker depends on another environment than the workers'.
-func (x *natsExam) settings(f *findings, a inspect.Asset, ours bool) {
+func (x *exam) settings(a inspect.Asset, ours bool) (problem bool) {
 	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
 		if x.stranger && !difference.Fatal {
-			f.unseen("assets.setting", about, "is "+difference.Found+"; whether the workers want that is not known here", asWorker)
+			x.unseen("assets.setting", about, "is "+difference.Found+"; whether the workers want that is not known here", asWorker)
 			continue
 		}
 		level, do := levelWarning, x.change(a, difference)
 		switch {
 		case difference.Fatal:
-			level = levelProblem
+			level, problem = levelProblem, true
 		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > x.Config.Assets.StreamReplicas:
 			level = levelNote
 		}
 		if !ours {
 			do = "Find out whose it is before you change it: no stream of this installation was seen beside it."
 		}
-		f.compare(level, "assets.setting", about, difference.Found, difference.Wanted, do)
+		x.compare(level, "assets.setting", about, difference.Found, difference.Wanted, x.orTell(do))
 	}
+	return problem
 }
 
 // telling leaves out what NATS itself changes where it seals a stream.
@@ -171,18 +171,18 @@ const (
 	manyDelivered = 100 // more than once
 )
 
-func (f *findings) backlog(a inspect.Asset, present int) {
+func (x *exam) backlog(a inspect.Asset) {
 	switch {
 	case a.Paused:
 		until := "somebody resumes it"
 		if !a.PausedUntil.IsZero() {
 			until = a.PausedUntil.Format(time.RFC3339)
 		}
-		f.add(levelWarning, "assets.paused", a.Name(), fmt.Sprintf("is paused until %s; %d wait", until, a.Pending),
-			"Resume it: nats consumer resume "+a.Stream+" "+a.Consumer+". Deadlines go on meanwhile.")
-	case a.Pending >= largeBacklog, a.Pending > 0 && present == 0:
-		f.add(levelWarning, "assets.backlog", a.Name(), fmt.Sprintf("%d wait to be delivered", a.Pending),
-			"Run more workers, or look at why they do not take them.")
+		x.add(levelWarning, "assets.paused", a.Name(), fmt.Sprintf("is paused until %s; %d wait", until, a.Pending),
+			x.orTell("Resume it: nats consumer resume "+a.Stream+" "+a.Consumer+". Deadlines go on meanwhile."))
+	case a.Pending >= largeBacklog, a.Pending > 0 && x.present == 0:
+		x.add(levelWarning, "assets.backlog", a.Name(), fmt.Sprintf("%d wait to be delivered", a.Pending),
+			x.orTell("Run more workers, or look at why they do not take them."))
 	}
 	if a.Redelivered == 0 {
 		return
@@ -194,7 +194,7 @@ func (f *findings) backlog(a inspect.Asset, present int) {
 	if a.Consumer == "slack" { // it tells people
 		do = "Slack did not take them, or they wait for their turn: the workers' /readyz says whether it takes messages."
 	}
-	f.add(level, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight), do)
+	x.add(level, "assets.redelivered", a.Name(), fmt.Sprintf("%d of %d in flight were delivered before", a.Redelivered, a.InFlight), x.orTell(do))
 }
 
 // bucketStreams is how names of streams begin that are buckets.
@@ -222,7 +222,7 @@ func replicaCommands(list []inspect.Asset, replicas int) string {
 
 // uneven tells of streams that have not as many replicas as the others: the one with the fewest bounds
 // what survives.
-func (f *findings) uneven(list []inspect.Asset) {
+func (x *exam) uneven(list []inspect.Asset) {
 	by := make(map[int][]string)
 	for _, a := range list {
 		if a.Consumer == "" && a.Err == nil && a.Replicas > 0 {
@@ -237,13 +237,13 @@ func (f *findings) uneven(list []inspect.Asset) {
 	for _, n := range counts {
 		found = append(found, fmt.Sprintf("%s: %s", words.Count(n, "replica"), strings.Join(by[n], ", ")))
 	}
-	f.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
+	x.add(levelWarning, "assets.replicas", "", "the streams and buckets differ: "+strings.Join(found, "; "),
 		"Those with the fewest bound what survives. Give all the same: "+replicaCommands(list, counts[len(counts)-1])+".")
 }
 
 // foreign reports whether the streams of these names are another installation's, and says so. What is
 // another's is not looked at any further, and nothing of it is to be changed.
-func (x *natsExam) foreign(list []inspect.Asset) bool {
+func (x *exam) foreign(list []inspect.Asset) bool {
 	var whose []string
 	for _, a := range list {
 		if len(a.Foreign) > 0 {
@@ -258,23 +258,23 @@ func (x *natsExam) foreign(list []inspect.Asset) bool {
 	if len(whose) == 1 {
 		who = "somebody else's stream has this name"
 	}
-	x.seen.assets.add(levelProblem, "assets.installation", "", who+": "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
+	x.add(levelProblem, "assets.installation", "", who+": "+strings.Join(whose, "; ")+". None of these subjects is this installation's",
 		"Set ORDERWATCH_STREAM_PREFIX, too, to a prefix of your own: workers take nothing until then. Change and delete nothing of what is there.")
-	x.seen.assets.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they may be another installation's", len(list)-len(whose)), "")
-	x.seen.watches.unseen("watches.open", "", another, "")
-	x.seen.workers.unseen("workers.present", "", another, "")
+	x.unseen("assets.state", "", fmt.Sprintf("the other %d streams, buckets and consumers of these names were not looked at: they may be another installation's", len(list)-len(whose)), "")
+	x.unseen("watches.open", "", another, "")
+	x.unseen("workers.present", "", another, "")
 	return true
 }
 
 // neighbours returns, by the names of missing streams, who has their subjects, and says so.
-func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[string]inspect.Neighbour {
+func (x *exam) neighbours(ctx context.Context, list []inspect.Asset) map[string]inspect.Neighbour {
 	missing := func(a inspect.Asset) bool { return a.Missing && a.Consumer == "" }
 	if !slices.ContainsFunc(list, missing) {
 		return nil
 	}
 	all, err := x.Neighbours(ctx)
 	if err != nil && !errors.Is(err, inspect.ErrDenied) {
-		x.unseen(&x.seen.assets, "assets.subjects", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
+		x.missed("assets.subjects", "who has the subjects of missing streams was not looked at: "+err.Error(), "")
 	}
 	taken := make(map[string]inspect.Neighbour)
 	for _, n := range all {
@@ -282,7 +282,7 @@ func (x *natsExam) neighbours(ctx context.Context, list []inspect.Asset) map[str
 			continue
 		}
 		taken[n.Own] = n
-		x.seen.assets.add(levelProblem, "assets.installation", n.Own, fmt.Sprintf("another installation may live here: stream %s has the subject %s, which is to be that of %s", n.Stream, n.Subject, n.Own),
+		x.add(levelProblem, "assets.installation", n.Own, fmt.Sprintf("another installation may live here: stream %s has the subject %s, which is to be that of %s", n.Stream, n.Subject, n.Own),
 			"If so, set ORDERWATCH_SUBJECT_PREFIX and ORDERWATCH_SERVICE_PREFIX, too, to prefixes of your own. Change and delete nothing before you know whose it is.")
 	}
 	return taken

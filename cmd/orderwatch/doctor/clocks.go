@@ -12,24 +12,23 @@ const (
 )
 
 // clock compares the server's clock with this machine's.
-func (x *natsExam) clock(ctx context.Context) {
+func (x *exam) clock(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, glanceTime)
 	defer cancel()
-	f := &x.seen.clocks
 	ahead, took, err := x.Clock(ctx)
 	if err != nil {
-		x.unseen(f, "clocks.nats", "NATS's clock was not looked at: "+err.Error(), "It shows when the streams are there.")
+		x.missed("clocks.nats", "NATS's clock was not looked at: "+err.Error(), "It shows when the streams are there.")
 		return
 	}
 	x.ahead, x.clocked = ahead, true
 	found := "this machine is " + behind(ahead) + " NATS"
 	switch off := ahead.Abs() - took/2; {
 	case off >= smallSkew:
-		f.add(levelWarning, "clocks.nats", "", found, "Let both keep time by NTP. Polls are made by NATS's clock; logs and certificates go by this machine's.")
+		x.add(levelWarning, "clocks.nats", "", found, "Let both keep time by NTP. Polls are made by NATS's clock; logs and certificates go by this machine's.")
 	case off > time.Millisecond:
-		f.ok("clocks.nats", "", found)
+		x.ok("clocks.nats", "", found)
 	default:
-		f.ok("clocks.nats", "", "this machine and NATS agree within "+max(took, time.Millisecond).Round(time.Millisecond).String())
+		x.ok("clocks.nats", "", "this machine and NATS agree within "+max(took, time.Millisecond).Round(time.Millisecond).String())
 	}
 }
 
@@ -43,9 +42,9 @@ func behind(ahead time.Duration) string {
 
 // cloudClock compares ModelArts's clock, which it tells in whole seconds, with NATS's, or, where that is
 // not known, with this machine's.
-func (x *natsExam) cloudClock(c regionCall) (f findings) {
+func (x *exam) cloudClock(c regionCall) {
 	if c.look.Date.IsZero() {
-		return nil
+		return
 	}
 	whose := "NATS's clock, by which workers go,"
 	if !x.clocked {
@@ -57,11 +56,10 @@ func (x *natsExam) cloudClock(c regionCall) (f findings) {
 	const do = "Let the servers and this machine keep time by NTP."
 	switch size := off.Abs() - c.look.Took/2; {
 	case size >= maxSkew && (m.AccessKey.IsSet() || m.ECSAgency): // they sign
-		f.add(levelProblem, "clocks.modelarts", c.About, found+": it refuses signatures from 15 minutes on", do)
+		x.add(levelProblem, "clocks.modelarts", c.About, found+": it refuses signatures from 15 minutes on", do)
 	case size >= smallSkew:
-		f.add(levelWarning, "clocks.modelarts", c.About, found, do)
+		x.add(levelWarning, "clocks.modelarts", c.About, found, do)
 	default:
-		f.ok("clocks.modelarts", c.About, whose+" agrees with ModelArts's within 2 s")
+		x.ok("clocks.modelarts", c.About, whose+" agrees with ModelArts's within 2 s")
 	}
-	return f
 }

@@ -22,11 +22,16 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/events/inspect"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -51,6 +56,27 @@ type Doctor struct {
 	All      bool            // texts list one by one also what is as it must be
 }
 
+// An exam is one look at an installation: what was found, and what one look needs of another.
+type exam struct {
+	*Doctor
+	report
+	time *store.Clock
+
+	*inspect.Inspector // nil: NATS could not be used
+	nc                 *nats.Conn
+	url                string
+	login              []nats.Option
+
+	stranger bool         // the login is no worker's
+	uses     inspect.Uses // of a stranger; none: not known
+	why      string       // nothing more could be looked at
+	present  int          // workers; -1: not known
+	holds    map[string]watcher.Hold
+	ahead    time.Duration     // the server's clock
+	clocked  bool              // that is known
+	projects map[string]string // of records, by region
+}
+
 // Run looks at everything and prints what it finds, group by group. Secrets of the configuration are not shown.
 // The error is nil if no problem was found, [exit.Error] with [exit.Interrupted] where interrupted ended, and
 // otherwise says how many problems there are and what they mean.
@@ -61,52 +87,56 @@ func (d *Doctor) Run(interrupted context.Context, out io.Writer, format output.F
 	}
 	ctx, cancel := context.WithTimeout(interrupted, runTime)
 	defer cancel()
-	slack := make(chan findings, 1)
-	go func() { slack <- d.slack(ctx) }()
+	x := &exam{Doctor: d, time: store.NewClock(nil), present: -1}
+	var slack sync.WaitGroup
+	slack.Go(func() { x.slack(ctx) })
 
-	if err := p.print(findingGroup{"configuration", d.environment()}); err != nil {
+	x.environment()
+	if err := p.print(&x.report, "configuration"); err != nil {
 		return err
 	}
-	x := d.nats(ctx)
+	x.nats(ctx)
 	if interrupted.Err() != nil {
 		return exit.Error{Code: exit.Interrupted}
 	}
-	if err := p.print(x.groups()...); err != nil {
+	if err := p.print(&x.report, "nats", "permissions", "assets", "watches", "workers"); err != nil {
 		return err
 	}
-	cloud, clocks := x.modelArts(ctx)
+	x.modelArts(ctx)
 	if interrupted.Err() != nil {
 		return exit.Error{Code: exit.Interrupted}
 	}
-	if err := p.print(findingGroup{"ModelArts", cloud}, findingGroup{"clocks", append(x.seen.clocks, clocks...)}, findingGroup{"Slack", <-slack}); err != nil {
+	slack.Wait()
+	if err := p.print(&x.report, "modelarts", "clocks", "slack"); err != nil {
 		return err
 	}
-	return p.conclude(d.Problems)
-}
-
-// conclude prints how many findings there are of each level. It returns an error if there are problems.
-func (p *printer) conclude(variables config.Problems) error {
-	if p.format == output.AsText {
-		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
+	if format == output.AsText {
+		if _, err := fmt.Fprintln(out, x.summary()); err != nil {
 			return err
 		}
 	}
-	problems, unset, are := p.all.count(levelProblem), 0, "are"
-	for _, w := range variables {
+	return x.conclude()
+}
+
+// conclude returns an error if there are problems.
+func (x *exam) conclude() error {
+	problems, unset := x.count(levelProblem), 0
+	for _, w := range x.Problems {
 		if w.Missing {
 			unset++
 		}
 	}
-	if unset == 1 {
-		are = "is"
-	}
 	switch {
 	case problems == 0:
 		return nil
-	case unset == problems:
-		return fmt.Errorf("%s %s not set here: run it with the worker's environment, or see orderwatch serve --help", words.Count(unset, "variable"), are)
+	case unset < problems:
+		return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), x.consequences())
 	}
-	return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), p.all.consequences())
+	are := "are"
+	if unset == 1 {
+		are = "is"
+	}
+	return fmt.Errorf("%s %s not set here: run it with the worker's environment, or see orderwatch serve --help", words.Count(unset, "variable"), are)
 }
 
 const (
@@ -116,11 +146,11 @@ const (
 	peopleNotTold = "people are not told"
 )
 
-func (f findings) consequences() string {
+func (r *report) consequences() string {
 	met := make(map[string]bool)
-	for _, one := range f {
-		if one.Level == levelProblem {
-			met[one.means()] = true
+	for _, f := range r.all {
+		if f.Level == levelProblem {
+			met[f.means()] = true
 		}
 	}
 	all := []string{workIsLost, nothingHere, noCompletion, peopleNotTold}
@@ -148,22 +178,20 @@ func (d *Doctor) isWrong(prefixes ...string) bool {
 	})
 }
 
-// skipped is what is said of what depends on variables that are wrong.
-func skipped(check string) (f findings) {
-	f.unseen(check, "", "was not looked at: its variables are wrong", "Mend them first.")
-	return f
+// skip says that what the check looks at depends on variables that are wrong.
+func (x *exam) skip(check string) {
+	x.unseen(check, "", "was not looked at: its variables are wrong", "Mend them first.")
 }
 
-func (d *Doctor) environment() (f findings) {
-	for _, w := range d.Problems {
+func (x *exam) environment() {
+	for _, w := range x.Problems {
 		do := "Mend it: orderwatch serve does not start with it."
 		if w.Missing {
 			do = "orderwatch serve does not start without it."
 		}
-		f.add(levelProblem, "configuration.variable", w.Variable, w.What, do)
+		x.add(levelProblem, "configuration.variable", w.Variable, w.What, do)
 	}
-	if len(f) == 0 {
-		f.ok("configuration.variables", "", "orderwatch serve would start with them")
+	if len(x.Problems) == 0 {
+		x.ok("configuration.variables", "", "orderwatch serve would start with them")
 	}
-	return f
 }

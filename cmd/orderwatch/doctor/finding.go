@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
@@ -40,38 +41,57 @@ func (l level) MarshalText() ([]byte, error) {
 	return []byte(l), nil
 }
 
-// findings are those of one group, in the order in which they are shown.
-type findings []finding
-
-func (f *findings) ok(check, about, found string) {
-	f.add(levelOK, check, about, found, "")
+// A report collects findings, of each group in the order in which they are shown. It is safe for concurrent use.
+type report struct {
+	mu  sync.Mutex
+	all []finding
 }
 
-func (f *findings) add(level level, check, about, found, do string) {
-	f.compare(level, check, about, found, "", do)
+func (r *report) put(f finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, f)
 }
 
-func (f *findings) unseen(check, about, found, do string) {
-	f.add(levelUnseen, check, about, found, do)
+func (r *report) ok(check, about, found string) { r.add(levelOK, check, about, found, "") }
+
+func (r *report) add(level level, check, about, found, do string) {
+	r.compare(level, check, about, found, "", do)
 }
 
 // compare adds what was found where something else is wanted.
-func (f *findings) compare(level level, check, about, found, wanted, do string) {
-	*f = append(*f, finding{check, about, level, found, wanted, do})
+func (r *report) compare(level level, check, about, found, wanted, do string) {
+	r.put(finding{check, about, level, found, wanted, do})
 }
 
-func (f findings) count(l level) (n int) {
-	for _, one := range f {
-		if one.Level == l {
+// unseen adds what could not be looked at.
+func (r *report) unseen(check, about, found, do string) { r.add(levelUnseen, check, about, found, do) }
+
+// of returns a copy of the group's findings.
+func (r *report) of(group string) (some []finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.all {
+		if strings.HasPrefix(f.Check, group+".") {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+func (r *report) count(l level) (n int) {
+	for _, f := range r.all {
+		if f.Level == l {
 			n++
 		}
 	}
 	return n
 }
 
-type findingGroup struct {
-	name string
-	findings
+// titles are those of the groups, by how their checks begin.
+var titles = map[string]string{
+	"configuration": "configuration", "nats": "NATS", "permissions": "permissions", "assets": "streams and consumers", "watches": "watches",
+	"workers": "workers", "modelarts": "ModelArts", "clocks": "clocks", "slack": "Slack",
 }
 
 // A printer shows findings, group by group.
@@ -82,44 +102,40 @@ type printer struct {
 	columns int  // how wide texts are
 	every   bool // each good finding is shown by itself
 	hide    *foreign.Secrets
-
-	all findings // that were shown
 }
 
 // print shows the findings of some groups, without secrets.
-func (p *printer) print(groups ...findingGroup) error {
-	for _, g := range groups {
-		for i := range g.findings {
-			f := &g.findings[i]
+func (p *printer) print(r *report, groups ...string) error {
+	for _, group := range groups {
+		some := r.of(group)
+		for i := range some {
+			f := &some[i]
 			for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
 				*text = output.Clean(p.hide.Hide(*text))
 			}
-		}
-		p.all = append(p.all, g.findings...)
-		if p.format == output.AsText {
-			if _, err := io.WriteString(p.out, p.text(g)); err != nil {
-				return err
+			if p.format == output.AsText {
+				continue
 			}
-			continue
-		}
-		for _, f := range g.findings {
 			if err := output.JSON(p.out, f); err != nil {
 				return err
 			}
+		}
+		if p.format != output.AsText || len(some) == 0 {
+			continue
+		}
+		if _, err := io.WriteString(p.out, p.text(titles[group], some)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // text returns a group as people read it. What is to be done about several alike is said once, below them.
-func (p *printer) text(g findingGroup) string {
-	if len(g.findings) == 0 {
-		return ""
-	}
+func (p *printer) text(title string, some []finding) string {
 	var b strings.Builder
-	b.WriteString(p.paint.Bold(g.name) + "\n")
+	b.WriteString(p.paint.Bold(title) + "\n")
 	labels := 0
-	shown := p.folded(g.findings)
+	shown := p.folded(some)
 	for _, f := range shown {
 		if w := output.Width(f.label()); w <= maxLabel {
 			labels = max(labels, w)
@@ -140,21 +156,21 @@ const (
 )
 
 // folded returns the findings as text shows them: many good ones of one check as one, unless each is wanted.
-func (p *printer) folded(fs findings) (shown findings) {
+func (p *printer) folded(some []finding) (shown []finding) {
 	good := make(map[string]int)
-	for _, f := range fs {
+	for _, f := range some {
 		if f.Level == levelOK {
 			good[f.Check]++
 		}
 	}
-	for _, f := range fs {
+	for _, f := range some {
 		n := good[f.Check]
 		if p.every || f.Level != levelOK || n < manyGood {
 			shown = append(shown, f)
 			continue
 		}
 		if !slices.ContainsFunc(shown, func(s finding) bool { return s.Check == f.Check && s.Level == levelOK }) {
-			shown.ok(f.Check, "", fmt.Sprintf("%d are as they must be; --all lists them", n))
+			shown = append(shown, finding{Check: f.Check, Level: levelOK, Found: fmt.Sprintf("%d are as they must be; --all lists them", n)})
 		}
 	}
 	return shown
@@ -214,14 +230,14 @@ func (p *printer) mark(l level) string {
 	return p.paint.Red("✗")
 }
 
-func (p *printer) summary() string {
-	unseen, rest := p.all.count(levelUnseen), "."
+func (r *report) summary() string {
+	unseen, rest := r.count(levelUnseen), "."
 	if unseen == 1 {
 		rest = ", 1 was not looked at (?)."
 	} else if unseen > 1 {
 		rest = fmt.Sprintf(", %d were not looked at (?).", unseen)
 	}
 	return fmt.Sprintf("%s, %s, %s; %d of %d things are as they must be%s",
-		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
-		p.all.count(levelOK), len(p.all)-unseen, rest)
+		words.Count(r.count(levelProblem), "problem"), words.Count(r.count(levelWarning), "warning"), words.Count(r.count(levelNote), "note"),
+		r.count(levelOK), len(r.all)-unseen, rest)
 }

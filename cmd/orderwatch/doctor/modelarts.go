@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,17 +24,18 @@ import (
 const noSuchOrder = "orderwatch-doctor"
 
 // modelArts asks each region once, and compares ModelArts's clock with that by which workers go.
-func (x *natsExam) modelArts(ctx context.Context) (cloud, clocks findings) {
+func (x *exam) modelArts(ctx context.Context) {
 	if x.isWrong("MODELARTS_", "HW_") {
-		return skipped("modelarts.login"), nil
+		x.skip("modelarts.login")
+		return
 	}
-	cloud = x.tokenAge()
+	x.tokenAge()
 	config := x.Config
 	config.ModelArts.Timeout = min(config.ModelArts.Timeout, callTime)
 	orders, err := serve.Orders(slog.New(slog.DiscardHandler), config, x.time, heldAccounts(x.holds), modelarts.DefaultTiming())
 	if err != nil {
-		cloud.add(levelProblem, "modelarts.login", "", err.Error(), "Mend the variable: orderwatch serve does not start with it.")
-		return cloud, nil
+		x.add(levelProblem, "modelarts.login", "", err.Error(), "Mend the variable: orderwatch serve does not start with it.")
+		return
 	}
 	defer orders.Close()
 	regions := config.ModelArts.Regions
@@ -49,14 +51,13 @@ func (x *natsExam) modelArts(ctx context.Context) (cloud, clocks findings) {
 	}
 	takeBack(calls)
 	for _, c := range calls {
-		cloud = append(cloud, c.finding)
-		clocks = append(clocks, x.cloudClock(c)...)
+		x.put(c.finding)
+		x.cloudClock(c)
 	}
 	if x.Order != (watcher.Order{}) && answered && !known {
-		cloud.add(levelWarning, "modelarts.order", x.Order.String(), "no region that answers knows it",
+		x.add(levelWarning, "modelarts.order", x.Order.String(), "no region that answers knows it",
 			"Check its name, which is not the billing order id, its project and its region.")
 	}
-	return cloud, clocks
 }
 
 // A regionCall is what came of asking one region.
@@ -65,19 +66,6 @@ type regionCall struct {
 	look     modelarts.Look
 	known    bool // the order is
 	doubtful bool // the login or the project is refused, but the project may be another region's
-}
-
-// orderOf returns an order to ask the region for: that of --order, or one that does not exist, of a project
-// of the region that is known by the records, or else of the default project. guessed says that nothing
-// shows that the project is one of the region: a project is in one.
-func (x *natsExam) orderOf(region string) (order watcher.Order, guessed bool) {
-	if x.Order != (watcher.Order{}) {
-		return x.Order, x.projects[region] != x.Order.ProjectID
-	}
-	if project := x.projects[region]; project != "" {
-		return watcher.Order{ProjectID: project, Name: noSuchOrder}, false
-	}
-	return watcher.Order{ProjectID: x.Config.ModelArts.ProjectID, Name: noSuchOrder}, true
 }
 
 // takeBack takes back what is doubtful, where one region takes the login.
@@ -93,9 +81,14 @@ func takeBack(calls []regionCall) {
 	}
 }
 
-// call asks one region, if a project of it is known and its account is not held.
-func (x *natsExam) call(ctx context.Context, orders *modelarts.Client, region string) (c regionCall) {
-	order, guessed := x.orderOf(region)
+// call asks one region, if a project of it is known and its account is not held. It asks for the order of --order, or
+// for one that does not exist, of a project that the records know there, or else of the default project.
+func (x *exam) call(ctx context.Context, orders *modelarts.Client, region string) (c regionCall) {
+	order := watcher.Order{ProjectID: cmp.Or(x.projects[region], x.Config.ModelArts.ProjectID), Name: noSuchOrder}
+	if x.Order != (watcher.Order{}) {
+		order = x.Order
+	}
+	guessed := x.projects[region] != order.ProjectID // nothing shows that the project, which is in one region, is in this one
 	c.finding = finding{Check: "modelarts.login", About: region, Level: levelUnseen}
 	if order.ProjectID == "" {
 		c.Found = "was not asked: no project of this region is known, by the records or the environment"
@@ -175,32 +168,31 @@ func (d *Doctor) variables() (login, endpoint string) {
 const tokenLife = 24 * time.Hour
 
 // tokenAge tells how old a token is, which nothing renews.
-func (d *Doctor) tokenAge() (f findings) {
-	token := d.Config.ModelArts.Token
+func (x *exam) tokenAge() {
+	token := x.Config.ModelArts.Token
 	if !token.IsSet() {
-		return nil
+		return
 	}
 	const do = "Let a job replace the file at least twice a day; it is read again whenever it changes. Or log in with an access key, a password or an agency, which are renewed."
 	if token.File() == "" {
-		f.add(levelWarning, "modelarts.token", "", "the token is in the environment: it ends within 24 hours, and nothing renews it",
+		x.add(levelWarning, "modelarts.token", "", "the token is in the environment: it ends within 24 hours, and nothing renews it",
 			"Put it in a file: ORDERWATCH_MODELARTS_TOKEN_FILE. "+do)
-		return f
+		return
 	}
 	stat, err := os.Stat(token.File())
 	if err != nil {
-		return nil // it was there a moment ago
+		return // it was there a moment ago
 	}
 	age := time.Since(stat.ModTime())
 	found := "the token's file was written " + words.Brief(age) + " ago"
 	switch {
 	case age >= tokenLife:
-		f.add(levelWarning, "modelarts.token", "", found+", and a token lives for 24 hours", do)
+		x.add(levelWarning, "modelarts.token", "", found+", and a token lives for 24 hours", do)
 	case age >= tokenLife/2:
-		f.add(levelNote, "modelarts.token", "", found, do)
+		x.add(levelNote, "modelarts.token", "", found, do)
 	default:
-		f.ok("modelarts.token", "", found)
+		x.ok("modelarts.token", "", found)
 	}
-	return f
 }
 
 // heldAccounts are the holds that workers stored. Nothing is added to them.

@@ -22,77 +22,37 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A natsExam is one look at NATS: with what it is made, what was found, and what other looks need of it.
-type natsExam struct {
-	*Doctor
-	*inspect.Inspector
-	nc    *nats.Conn
-	url   string
-	login []nats.Option
-	time  *store.Clock
-
-	seen struct{ server, permissions, assets, watches, workers, clocks findings }
-
-	stranger bool   // the login is no worker's
-	serves   bool   // it may use the service
-	why      string // nothing more could be looked at
-	holds    map[string]watcher.Hold
-	ahead    time.Duration     // the server's clock
-	clocked  bool              // that is known
-	projects map[string]string // of records, by region
-}
-
-// nats looks at everything in NATS.
-func (d *Doctor) nats(ctx context.Context) *natsExam {
-	x := &natsExam{Doctor: d, time: store.NewClock(nil)}
-	if d.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
-		x.seen.server = skipped("nats.connection")
+// nats looks at everything in NATS. What it does not look at, since what comes before is not as it must be, it says.
+func (x *exam) nats(ctx context.Context) {
+	if x.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
+		x.skip("nats.connection")
 	} else if x.connect(ctx) {
 		defer func() { x.nc.Close() }() // it may be another one then
 		x.examine(ctx)
 	}
-	return x
-}
-
-// groups returns the groups of findings in NATS, in the order in which they are shown. What was not looked
-// at, since what comes before was not as it must be, says so.
-func (x *natsExam) groups() []findingGroup {
-	group := func(name string, f findings, check string) findingGroup {
-		if len(f) == 0 {
-			f.unseen(check, "", "was not looked at: "+cmp.Or(x.why, "NATS could not be used"), "")
+	for _, check := range []string{"permissions.all", "assets.state", "watches.open", "workers.present"} {
+		if group, _, _ := strings.Cut(check, "."); len(x.of(group)) == 0 {
+			x.unseen(check, "", "was not looked at: "+cmp.Or(x.why, "NATS could not be used"), "")
 		}
-		return findingGroup{name, f}
-	}
-	return []findingGroup{
-		{"NATS", x.seen.server}, group("permissions", x.seen.permissions, "permissions.all"), group("streams and consumers", x.seen.assets, "assets.state"),
-		group("watches", x.seen.watches, "watches.open"), group("workers", x.seen.workers, "workers.present"),
 	}
 }
 
-func (x *natsExam) connect(ctx context.Context) bool {
-	f := &x.seen.server
+func (x *exam) connect(ctx context.Context) bool {
 	var err error
 	if x.url, err = x.natsURL(); err != nil {
-		f.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
-		return false
-	}
-	if x.login, err = serve.Login(x.Config); err != nil {
-		f.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
-		return false
-	}
-	if x.nc, err = connectOnce(ctx, x.url, x.login); err != nil {
+		x.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
+	} else if x.login, err = serve.Login(x.Config); err != nil {
+		x.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
+	} else if x.nc, err = connectOnce(ctx, x.url, x.login); err != nil {
 		x.cannotConnect(err)
-		return false
-	}
-	if x.Inspector, err = x.inspector(x.nc); err != nil {
+	} else if x.Inspector, err = x.inspector(x.nc); err != nil {
 		x.nc.Close()
-		f.add(levelProblem, "nats.connection", x.url, err.Error(), "")
-		return false
+		x.add(levelProblem, "nats.connection", x.url, err.Error(), "")
 	}
-	return true
+	return err == nil
 }
 
-func (x *natsExam) inspector(nc *nats.Conn) (*inspect.Inspector, error) {
+func (x *exam) inspector(nc *nats.Conn) (*inspect.Inspector, error) {
 	return inspect.New(serve.StoreConfig(x.Config, serve.LoadTiming().Timing), nc, x.time)
 }
 
@@ -104,10 +64,10 @@ func (d *Doctor) natsURL() (string, error) {
 		return n.URL, nil
 	}
 	host, port, err := net.SplitHostPort(n.EmbeddedAddr)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("ORDERWATCH_EMBEDDED_NATS_ADDR: %w", err)
-	}
-	if port == "0" {
+	case port == "0":
 		return "", errors.New("ORDERWATCH_EMBEDDED_NATS_ADDR names port 0: nobody can know where the server listens")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -140,7 +100,7 @@ func connectOnce(ctx context.Context, url string, login []nats.Option) (nc *nats
 	}
 }
 
-func (x *natsExam) cannotConnect(err error) {
+func (x *exam) cannotConnect(err error) {
 	check, found, do := "nats.connection", "cannot connect: "+err.Error(), connectionAdvice(err)
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired) {
 		check, found = "nats.login", "the server refuses the login: "+err.Error()
@@ -149,7 +109,7 @@ func (x *natsExam) cannotConnect(err error) {
 	if x.Config.NATS.EmbeddedDir != "" {
 		do = "The server inside the process runs only while orderwatch serve does: start that first."
 	}
-	x.seen.server.add(levelProblem, check, x.url, found, do)
+	x.add(levelProblem, check, x.url, found, do)
 }
 
 // connectionAdvice says what may mend a connection to NATS that cannot be made, by its cause.
@@ -178,107 +138,103 @@ func connectionAdvice(err error) string {
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
 // the workers, and at the rest all at once.
-func (x *natsExam) examine(ctx context.Context) {
+func (x *exam) examine(ctx context.Context) {
 	if !x.server(ctx) {
 		return
 	}
 	x.permissions(ctx)
 	if !x.Heard() {
 		x.why = "NATS does not let this login subscribe where answers come"
-		x.seen.server.unseen("nats.limits", "", "was not looked at: "+x.why, "")
-		x.seen.clocks.unseen("clocks.nats", "", "was not looked at: "+x.why, "")
+		x.unseen("nats.limits", "", "was not looked at: "+x.why, "")
+		x.unseen("clocks.nats", "", "was not looked at: "+x.why, "")
 		return
 	}
 	x.clock(ctx)
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var wait sync.WaitGroup
-	var limits, syncing findings
-	wait.Go(func() { limits = x.limits(looking) })
-	wait.Go(func() { syncing = x.syncing(looking) })
+	wait.Go(func() { x.limits(looking); x.syncing(looking) })
 	switch list := x.Assets(looking); {
 	case x.foreign(list):
-	case x.stranger && x.serves:
-		x.assets(looking, list, x.askWorkers(looking))
+	case x.stranger && x.uses.Serve:
+		x.askWorkers(looking)
+		x.assets(looking, list)
 	default:
-		present := x.workers(looking)
-		wait.Go(func() { x.assets(looking, list, present) })
+		x.workers(looking)
+		wait.Go(func() { x.assets(looking, list) })
 		wait.Go(func() { x.watches(looking); x.losses(looking) })
 	}
 	wait.Wait()
-	x.seen.server = append(append(x.seen.server, limits...), syncing...)
 }
 
 // server looks at the server itself, and reports whether it makes sense to look further.
-func (x *natsExam) server(ctx context.Context) bool {
-	f := &x.seen.server
+func (x *exam) server(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, glanceTime)
 	defer cancel()
 	begin := time.Now()
 	if err := x.nc.FlushWithContext(ctx); err != nil {
-		f.add(levelProblem, "nats.connection", x.url, "the server takes connections, but does not answer: "+err.Error(),
+		x.add(levelProblem, "nats.connection", x.url, "the server takes connections, but does not answer: "+err.Error(),
 			"Look at its log, and at what stands between.")
 		return false
 	}
-	f.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+time.Since(begin).Round(time.Microsecond).String())
+	x.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+time.Since(begin).Round(time.Microsecond).String())
 	const laterThan = store.RecommendedServer + " or later"
 	switch version := x.nc.ConnectedServerVersion(); {
 	case !store.AtLeast(version, store.OldestServer):
-		f.compare(levelProblem, "nats.version", "", version, laterThan,
+		x.compare(levelProblem, "nats.version", "", version, laterThan,
 			"Update nats-server: it has no scheduled messages, and no worker starts with it.")
 		return false
 	case !store.AtLeast(version, store.RecommendedServer):
-		f.compare(levelWarning, "nats.version", "", version, laterThan, "Update nats-server: later versions mend scheduled messages.")
+		x.compare(levelWarning, "nats.version", "", version, laterThan, "Update nats-server: later versions mend scheduled messages.")
 	default:
-		f.ok("nats.version", "", version)
+		x.ok("nats.version", "", version)
 	}
 	const recommended = 1 << 20
 	switch limit := x.nc.MaxPayload(); {
 	case limit < watcher.MinPayload:
-		f.compare(levelProblem, "nats.max_payload", "", fmt.Sprint(limit), fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
+		x.compare(levelProblem, "nats.max_payload", "", fmt.Sprint(limit), fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
 			"Set max_payload in the server's configuration.")
 	case limit < recommended:
-		f.add(levelNote, "nats.max_payload", "", fmt.Sprintf("%d: events of large orders are cut to it", limit), "")
+		x.add(levelNote, "nats.max_payload", "", fmt.Sprintf("%d: events of large orders are cut to it", limit), "")
 	default:
-		f.ok("nats.max_payload", "", fmt.Sprint(limit))
+		x.ok("nats.max_payload", "", fmt.Sprint(limit))
 	}
 	if replicas := x.Config.Assets.StreamReplicas; replicas > 1 && x.nc.ConnectedClusterName() == "" && x.Config.NATS.JSDomain == "" {
-		f.add(levelWarning, "nats.cluster", "", fmt.Sprintf("the server is in no cluster: it cannot keep %d replicas", replicas),
+		x.add(levelWarning, "nats.cluster", "", fmt.Sprintf("the server is in no cluster: it cannot keep %d replicas", replicas),
 			"Run three servers in a cluster, or set ORDERWATCH_STREAM_REPLICAS=1.")
 	}
 	return true
 }
 
-func (x *natsExam) limits(ctx context.Context) (f findings) {
+func (x *exam) limits(ctx context.Context) {
 	limits, err := x.Limits(ctx)
 	switch {
 	case errors.Is(err, inspect.ErrDenied):
-		x.unseen(&f, "nats.limits", "this user may not see the account's limits", "Allow it $JS.API.INFO, or look yourself: nats account info.")
+		x.missed("nats.limits", "this user may not see the account's limits", "Allow it $JS.API.INFO, or look yourself: nats account info.")
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
-		f.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled on the server, or has no leader",
+		x.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled on the server, or has no leader",
 			"Give the servers a jetstream block with a store_dir; in a cluster, more than half of the servers must run.")
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		f.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled for the account of this user",
+		x.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled for the account of this user",
 			"Enable it for the account: jetstream: enabled, or its JWT's limits.")
 	case ctx.Err() != nil:
-		f.add(levelProblem, "nats.jetstream", "", "JetStream does not answer",
+		x.add(levelProblem, "nats.jetstream", "", "JetStream does not answer",
 			"In a cluster more than half of the servers must run: look at their logs.")
 	case err != nil:
-		f.add(levelWarning, "nats.limits", "", err.Error(), "Look yourself: nats account info.")
+		x.add(levelWarning, "nats.limits", "", err.Error(), "Look yourself: nats account info.")
 	case len(limits) == 0:
-		f.ok("nats.limits", "", "JetStream has none for the account")
+		x.ok("nats.limits", "", "JetStream has none for the account")
 	default:
 		for _, l := range limits {
-			f.limit(l)
+			x.limit(l)
 		}
 	}
-	return f
 }
 
 // fullAt is from which part of it on a limit is as good as reached, in percent.
 const fullAt = 95
 
-func (f *findings) limit(l inspect.Limit) {
+func (x *exam) limit(l inspect.Limit) {
 	bytes := strings.HasSuffix(l.Name, "memory") || strings.HasSuffix(l.Name, "storage") || strings.HasSuffix(l.Name, "bytes")
 	show := func(n int64) string {
 		if bytes {
@@ -302,26 +258,26 @@ func (f *findings) limit(l inspect.Limit) {
 	case l.Name == "max_storage":
 		do = "Take the limit away: a full account stores no wake-ups, and then nothing is polled."
 	}
-	f.compare(level, "nats.limit", strings.TrimSpace(l.Name+" "+l.Tier), found, "no limit", do)
+	x.compare(level, "nats.limit", strings.TrimSpace(l.Name+" "+l.Tier), found, "no limit", do)
 }
 
 // syncing says how soon servers write to their disks.
-func (x *natsExam) syncing(ctx context.Context) (f findings) {
+func (x *exam) syncing(ctx context.Context) {
 	if x.Config.NATS.EmbeddedDir != "" {
-		f.ok("nats.sync_interval", "", "always, in the server inside the process")
-		return f
+		x.ok("nats.sync_interval", "", "always, in the server inside the process")
+		return
 	}
-	for _, s := range x.Syncing(ctx) {
+	servers := x.Syncing(ctx)
+	for _, s := range servers {
 		if s.Always {
-			f.ok("nats.sync_interval", s.Server, "always")
+			x.ok("nats.sync_interval", s.Server, "always")
 			continue
 		}
-		f.compare(levelWarning, "nats.sync_interval", s.Server, s.Every.String(), "always",
+		x.compare(levelWarning, "nats.sync_interval", s.Server, s.Every.String(), "always",
 			"Set sync_interval: always in each server's jetstream block: by default a power failure loses what was acknowledged in the last two minutes.")
 	}
-	if len(f) == 0 {
-		f.unseen("nats.sync_interval", "", "cannot be seen with this login",
+	if len(servers) == 0 {
+		x.unseen("nats.sync_interval", "", "cannot be seen with this login",
 			`It should be "always" on each server: look at its configuration, or, with a login of the system account, at config.sync_always in nats server request jetstream.`)
 	}
-	return f
 }

@@ -10,13 +10,12 @@ import (
 	"github.com/orderwatch/orderwatch/events/inspect"
 )
 
-func (x *natsExam) permissions(ctx context.Context) {
-	f := &x.seen.permissions
+func (x *exam) permissions(ctx context.Context) {
 	trying, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	list, err := x.Permissions(trying, x.nc.ConnectedUrl(), x.login...)
 	if err != nil {
-		f.add(levelWarning, "permissions.all", "", "could not be tried: "+err.Error(), "Try again.")
+		x.add(levelWarning, "permissions.all", "", "could not be tried: "+err.Error(), "Try again.")
 		return
 	}
 	if !inspect.MayWork(list) {
@@ -29,38 +28,36 @@ func (x *natsExam) permissions(ctx context.Context) {
 		switch {
 		case p.Grant == inspect.Granted && p.Need == inspect.NeedDoctor:
 		case p.Grant == inspect.Granted:
-			f.ok(check, p.Subject, "allowed")
+			x.ok(check, p.Subject, "allowed")
 		case p.Grant == inspect.NotTried:
-			f.unseen(check, p.Subject, "could not be tried", "Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
+			x.unseen(check, p.Subject, "could not be tried", "Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
 		case p.Need == inspect.NeedDoctor:
-			f.add(levelNote, check, p.Subject, "denied; only doctor asks for it", "")
+			x.add(levelNote, check, p.Subject, "denied; only doctor asks for it", "")
 		case p.Need == inspect.NeedProvision:
-			f.add(levelNote, check, p.Subject, "denied: this user cannot create what is missing",
+			x.add(levelNote, check, p.Subject, "denied: this user cannot create what is missing",
 				"Let another user create it, and set ORDERWATCH_PROVISION=false; or allow it.")
 		default:
-			f.add(levelProblem, check, p.Subject, "denied", "Give it to the worker's user, as in deploy/nats-permissions.conf.")
+			x.add(levelProblem, check, p.Subject, "denied", "Give it to the worker's user, as in deploy/nats-permissions.conf.")
 		}
 	}
 }
 
 // askStranger finds out what a login may do that is no worker's, and says so. Its answers may come elsewhere
 // than a worker's.
-func (x *natsExam) askStranger(ctx context.Context) {
-	uses, err := x.Uses(ctx, x.nc.ConnectedUrl(), x.login...)
+func (x *exam) askStranger(ctx context.Context) {
 	found := "this is no worker's login"
+	uses, err := x.Uses(ctx, x.nc.ConnectedUrl(), x.login...)
 	if err == nil {
-		found += ": " + mayDo(uses)
+		x.uses, found = uses, found+": "+mayDo(uses)
 		if !x.Heard() {
 			x.listenElsewhere(ctx)
 		}
 	}
-	x.serves = err == nil && uses.Serve && x.Heard()
-	f := &x.seen.permissions
-	f.add(levelNote, "permissions.login", x.Config.NATS.User, found,
+	x.add(levelNote, "permissions.login", x.Config.NATS.User, found,
 		"What a worker needs is not looked at. Run doctor with the worker's environment to look at it. If this is meant to be the worker's login: it needs what deploy/nats-permissions.conf gives to the user worker.")
-	f.unseen("permissions.worker", "", "what a worker may do was not looked at: this is no worker's login", "")
+	x.unseen("permissions.worker", "", "what a worker may do was not looked at: this is no worker's login", "")
 	if !x.Heard() {
-		f.unseen("permissions.subscribe", "", "NATS sends this login no answers: none of the inbox prefixes "+strings.Join(x.inboxes(), ", ")+" is allowed",
+		x.unseen("permissions.subscribe", "", "NATS sends this login no answers: none of the inbox prefixes "+strings.Join(x.inboxes(), ", ")+" is allowed",
 			"Nothing else in NATS was looked at.")
 	}
 }
@@ -95,7 +92,7 @@ func (d *Doctor) inboxes() []string {
 }
 
 // listenElsewhere connects anew with the first inbox prefix that the login may use.
-func (x *natsExam) listenElsewhere(ctx context.Context) {
+func (x *exam) listenElsewhere(ctx context.Context) {
 	for _, prefix := range x.inboxes()[1:] {
 		login := append(slices.Clone(x.login), nats.CustomInboxPrefix(prefix))
 		nc, err := connectOnce(ctx, x.url, login)
@@ -118,11 +115,11 @@ func (x *natsExam) listenElsewhere(ctx context.Context) {
 // asWorker says how to look at what this login may not look at.
 const asWorker = "Run doctor with the worker's environment to look at it."
 
-// unseen adds what could not be looked at, and what to do about it. Where the login is no worker's, it is
+// missed adds what could not be looked at, and what to do about it. Where the login is no worker's, it is
 // the login that is to be another.
-func (x *natsExam) unseen(f *findings, check, found, do string) {
+func (x *exam) missed(check, found, do string) {
 	if x.stranger {
 		do = asWorker
 	}
-	f.unseen(check, "", found, do)
+	x.unseen(check, "", found, do)
 }

@@ -11,50 +11,50 @@ import (
 )
 
 // slack looks at the way to tell people. It posts nothing.
-func (d *Doctor) slack(ctx context.Context) (f findings) {
-	s := d.Config.Slack
+func (x *exam) slack(ctx context.Context) {
+	s := x.Config.Slack
 	switch {
-	case d.isWrong("SLACK_"):
-		return skipped("slack.token")
+	case x.isWrong("SLACK_"):
+		x.skip("slack.token")
+		return
 	case s.Token.IsSet():
-		f.token(ctx, s)
+		x.token(ctx, s)
 	case !s.WebhookURL.IsSet():
-		f.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
+		x.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
 			"Set ORDERWATCH_SLACK_TOKEN and ORDERWATCH_SLACK_CHANNEL to tell people.")
-		return f
+		return
 	}
 	if s.WebhookURL.IsSet() {
-		f.webhook(s.WebhookURL.Reveal())
+		x.webhook(s.WebhookURL.Reveal())
 	}
 	if !s.Token.IsSet() && len(s.ChannelsAllowed) > 0 {
-		f.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
+		x.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
 			"Give the workers a bot token, ORDERWATCH_SLACK_TOKEN, where requests choose a channel.")
 	}
-	return f
 }
 
 // token looks at the token, and at the channels with it.
-func (f *findings) token(ctx context.Context, s config.Slack) {
+func (x *exam) token(ctx context.Context, s config.Slack) {
 	ctx, cancel := context.WithTimeout(ctx, slackTime)
 	defer cancel()
 	client, err := slack.New(slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL})
 	if err != nil {
-		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
+		x.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
 		return
 	}
 	uses := s.Channels()
 	i := client.Inspect(ctx, config.ChannelIDs(uses)...)
 	switch why := i.Refused; {
 	case why == nil:
-		f.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
-		f.scopes(i)
+		x.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
+		x.scopes(i)
 		for n, c := range i.Channels {
-			f.channel(i, c, uses[n])
+			x.channel(i, c, uses[n])
 		}
 	case why.Class == slack.TokenRefused:
-		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
+		x.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
 	default:
-		f.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
+		x.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
 			sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
 	}
 }
@@ -84,16 +84,16 @@ var otherScopes = []struct{ scope, without string }{
 	{slack.ScopeFiles, "long lists of failures are not attached as a file"},
 }
 
-func (f *findings) scopes(i slack.Inspection) {
+func (x *exam) scopes(i slack.Inspection) {
 	if i.Scopes == nil {
-		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has", "Make sure of chat:write in the app's settings.")
+		x.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has", "Make sure of chat:write in the app's settings.")
 		return
 	}
 	const addScope = "Add the scope to the app, and install it again."
 	if i.Has(slack.ScopePost) {
-		f.ok("slack.scope", slack.ScopePost, "the token has it")
+		x.ok("slack.scope", slack.ScopePost, "the token has it")
 	} else {
-		f.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
+		x.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
 	}
 	for _, other := range otherScopes {
 		if i.Has(other.scope) {
@@ -103,12 +103,12 @@ func (f *findings) scopes(i slack.Inspection) {
 		if other.scope != slack.ScopeFiles && slices.Contains(i.Lacks(), other.scope) {
 			level = levelWarning
 		}
-		f.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
+		x.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
 	}
 }
 
 // channel says whether the bot can post in a channel. The main one takes what no other does.
-func (f *findings) channel(i slack.Inspection, c slack.Channel, use config.SlackChannel) {
+func (x *exam) channel(i slack.Inspection, c slack.Channel, use config.SlackChannel) {
 	about, level := c.ID, levelWarning
 	if c.Name != "" {
 		about += " #" + c.Name
@@ -119,26 +119,26 @@ func (f *findings) channel(i slack.Inspection, c slack.Channel, use config.Slack
 	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
-		f.add(level, "slack.channel", about, "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then)
+		x.add(level, "slack.channel", about, "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then)
 	case c.Err != nil && c.Err.Code == "missing_scope":
-		f.unseen("slack.channel", about, "cannot be seen: "+slackReason(c.Err),
+		x.unseen("slack.channel", about, "cannot be seen: "+slackReason(c.Err),
 			"Make sure that the bot is a member: /invite it there; or give the app the scope.")
 	case c.Err != nil:
-		f.add(levelWarning, "slack.channel", about, "was not looked at: "+slackReason(c.Err), "Try again.")
+		x.add(levelWarning, "slack.channel", about, "was not looked at: "+slackReason(c.Err), "Try again.")
 	default:
-		f.ok("slack.channel", about, "the bot may post there")
+		x.ok("slack.channel", about, "the bot may post there")
 	}
 }
 
 // webhook looks at a webhook's address, which is a secret: nothing more can be seen of it without a post.
-func (f *findings) webhook(address string) {
+func (x *exam) webhook(address string) {
 	switch u, err := url.Parse(address); {
 	case err != nil || !strings.HasPrefix(u.Path, "/services/") || strings.Count(strings.Trim(u.Path, "/"), "/") < 3:
-		f.add(levelWarning, "slack.webhook", "", "its URL has not the form https://hooks.slack.com/services/T…/B…/…",
+		x.add(levelWarning, "slack.webhook", "", "its URL has not the form https://hooks.slack.com/services/T…/B…/…",
 			"Copy it again from the app's page Incoming Webhooks.")
 	case u.Scheme != "https" || !strings.HasSuffix(u.Hostname(), ".slack.com"):
-		f.add(levelNote, "slack.webhook", "", "its URL is not Slack's own", "")
+		x.add(levelNote, "slack.webhook", "", "its URL is not Slack's own", "")
 	default:
-		f.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
+		x.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
 	}
 }

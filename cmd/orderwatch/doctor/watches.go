@@ -20,61 +20,60 @@ const (
 )
 
 // watches looks at the records of the open watches.
-func (x *natsExam) watches(ctx context.Context) {
-	f := &x.seen.watches
+func (x *exam) watches(ctx context.Context) {
 	w, err := x.Watches(ctx)
 	if err != nil {
-		x.unseen(f, "watches.open", "were not looked at: the records cannot be read: "+err.Error(), "They show when the streams are there and the user may read them.")
+		x.missed("watches.open", "were not looked at: the records cannot be read: "+err.Error(), "They show when the streams are there and the user may read them.")
 		return
 	}
 	x.projects, _ = x.Projects(ctx) // where it does not know, other checks say so
-	f.open(w.Watching, w.Ending, w.All)
-	f.broken(w.Broken)
+	x.open(w.Watching, w.Ending, w.All)
+	x.broken(w.Broken)
 	if untold := w.Unreadable - len(w.Broken); untold > 0 {
-		f.add(levelProblem, "watches.unreadable", "", words.Count(untold, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
+		x.add(levelProblem, "watches.unreadable", "", words.Count(untold, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
 			"A worker tells which within two minutes; then publish the requests of these orders again, under new ids. Let only workers write to the bucket: deploy/nats-permissions.conf.")
 	}
 	if w.BrokenErr != nil {
-		x.unseen(f, "watches.broken", "which broken records workers know of was not looked at: "+w.BrokenErr.Error(), "Try again.")
+		x.missed("watches.broken", "which broken records workers know of was not looked at: "+w.BrokenErr.Error(), "Try again.")
 	}
 	var worst []string
 	for _, late := range w.Worst {
 		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, words.Brief(late.Late)))
 	}
-	f.overdue(w.Overdue, w.Stuck, "; worst: "+strings.Join(worst, ", "),
+	x.overdue(w.Overdue, w.Stuck, "; worst: "+strings.Join(worst, ", "),
 		"Look for workers that are not ready, and for warnings above and below. The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 }
 
 // counts says how many watches are as they must be, by what a worker says.
-func (f *findings) counts(w wire.WatchCount) {
-	f.open(w.Watching, w.Ending, w.All)
-	f.overdue(w.Overdue, w.Stuck, "", "The patrol of a worker wakes them; orderwatch poll wakes one at once.")
+func (x *exam) counts(w wire.WatchCount) {
+	x.open(w.Watching, w.Ending, w.All)
+	x.overdue(w.Overdue, w.Stuck, "", "The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	if w.Unreadable > 0 {
-		f.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
+		x.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
 			"Publish the requests of these orders again, under new ids: orderwatch list names those that workers have told of.")
 	}
 }
 
-func (f *findings) open(watching, ending int, all bool) {
+func (x *exam) open(watching, ending int, all bool) {
 	open := fmt.Sprintf("%d watched, %d ending", watching, ending)
 	if !all {
 		open += "; there was no time to read all"
 	}
-	f.ok("watches.open", "", open)
+	x.ok("watches.open", "", open)
 }
 
-func (f *findings) overdue(overdue, stuck int, worst, do string) {
+func (x *exam) overdue(overdue, stuck int, worst, do string) {
 	if overdue+stuck == 0 {
-		f.ok("watches.overdue", "", "none")
+		x.ok("watches.overdue", "", "none")
 		return
 	}
-	f.add(levelWarning, "watches.overdue", "", fmt.Sprintf("%d are late, by more than their interval and a minute, and %d are ending for over a minute%s", overdue, stuck, worst), do)
+	x.add(levelWarning, "watches.overdue", "", fmt.Sprintf("%d are late, by more than their interval and a minute, and %d are ending for over a minute%s", overdue, stuck, worst), do)
 }
 
-func (f *findings) broken(records []wire.BrokenRecord) {
+func (x *exam) broken(records []wire.BrokenRecord) {
 	for i, b := range records {
 		if i == mostBrokenShown {
-			f.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(records)-i), "orderwatch list names them.")
+			x.add(levelProblem, "watches.broken", "", fmt.Sprintf("%d more broken records", len(records)-i), "orderwatch list names them.")
 			return
 		}
 		found := "broken record since " + b.Since.UTC().Format(time.RFC3339) + ": " + b.Reason
@@ -85,15 +84,14 @@ func (f *findings) broken(records []wire.BrokenRecord) {
 		if len(b.Requests) > 0 {
 			do = "Publish these again, under a new id: " + strings.Join(b.Requests, ", ") + "."
 		}
-		f.add(levelProblem, "watches.broken", b.Order.String(), found, do)
+		x.add(levelProblem, "watches.broken", b.Order.String(), found, do)
 	}
 }
 
-func (x *natsExam) losses(ctx context.Context) {
-	f := &x.seen.watches
+func (x *exam) losses(ctx context.Context) {
 	told, err := x.Losses(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // others tell of a missing stream
-		x.unseen(f, "watches.lost", "whether something stored was lost was not looked at: "+err.Error(), "It shows when the streams are there and the user may read them.")
+		x.missed("watches.lost", "whether something stored was lost was not looked at: "+err.Error(), "It shows when the streams are there and the user may read them.")
 	}
 	for _, a := range told {
 		if x.time.Now().Sub(a.Since) >= lostFor {
@@ -103,6 +101,6 @@ func (x *natsExam) losses(ctx context.Context) {
 		if a.Forgets() {
 			do = "Publish the requests again. " + do
 		}
-		f.add(levelProblem, "watches.lost", "", "what workers had stored is gone since "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
+		x.add(levelProblem, "watches.lost", "", "what workers had stored is gone since "+a.Since.UTC().Format(time.RFC3339)+": "+a.Reason, do)
 	}
 }

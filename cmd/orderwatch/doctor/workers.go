@@ -16,113 +16,107 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// workers looks at who works, and returns how many, -1 where that is not known.
-func (x *natsExam) workers(ctx context.Context) (present int) {
-	f := &x.seen.workers
+// workers looks at who works.
+func (x *exam) workers(ctx context.Context) {
 	w, err := x.Workers(ctx)
 	if err != nil {
-		x.unseen(f, "workers.present", "were not looked at: what workers share cannot be read: "+err.Error(),
+		x.missed("workers.present", "were not looked at: what workers share cannot be read: "+err.Error(),
 			"It shows when the streams are there and the user may read them.")
-		return -1
+		return
 	}
 	x.holds = w.Holds
-	f.present(w.Present)
+	x.areThere(w.Present)
 	if w.Present > 0 {
 		x.versions(ctx)
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
-		f.hold(hold.Kind, key, hold.Since, hold.Why())
+		x.hold(hold.Kind, key, hold.Since, hold.Why())
 	}
-	return w.Present
 }
 
-// askWorkers asks the service how the workers and the watches are, where the login may not look. It returns
-// how many workers there are, -1 where that is not known.
-func (x *natsExam) askWorkers(ctx context.Context) (present int) {
+// askWorkers asks the service how the workers and the watches are, where the login may not look.
+func (x *exam) askWorkers(ctx context.Context) {
 	asking, err := client.New(x.nc, serve.Names(x.Config))
 	var status wire.Status
 	if err == nil {
 		status, err = asking.Status(ctx)
 	}
-	workers, watches := &x.seen.workers, &x.seen.watches
 	switch {
 	case errors.Is(err, client.ErrNoWorker):
-		workers.add(levelWarning, "workers.present", "", "no worker answers on "+x.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
-		watches.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
-		return -1
+		x.add(levelWarning, "workers.present", "", "no worker answers on "+x.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		x.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
+		return
 	case err != nil:
-		workers.unseen("workers.present", "", "were not looked at: "+err.Error(), asWorker)
-		watches.unseen("watches.open", "", "were not looked at: "+err.Error(), asWorker)
-		return -1
+		x.unseen("workers.present", "", "were not looked at: "+err.Error(), asWorker)
+		x.unseen("watches.open", "", "were not looked at: "+err.Error(), asWorker)
+		return
 	}
-	present = -1
 	if status.Workers != nil {
-		present = status.Workers.Present
-		workers.present(present)
+		x.areThere(status.Workers.Present)
 	}
 	for _, h := range status.Held {
-		workers.hold(h.Kind, h.Account, h.Since, h.Why)
+		x.hold(h.Kind, h.Account, h.Since, h.Why)
 	}
 	if w := status.Watches; w != nil {
-		watches.counts(*w)
+		x.counts(*w)
 	}
 	if p := status.People; p != nil {
 		for _, trouble := range p.Troubles {
-			workers.add(levelWarning, "workers.slack", "", trouble, "")
+			x.add(levelWarning, "workers.slack", "", trouble, "")
 		}
 		if p.Undelivered > 0 {
-			workers.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+			x.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
 		}
 	}
 	for _, what := range status.NotLookedAt {
-		workers.unseen("workers.status", "", "a worker could not look at "+what, asWorker)
+		x.unseen("workers.status", "", "a worker could not look at "+what, asWorker)
 	}
-	return present
 }
 
-func (f *findings) present(workers int) {
+// areThere says how many workers there are.
+func (x *exam) areThere(workers int) {
+	x.present = workers
 	switch workers {
 	case 0:
-		f.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
+		x.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
 	case 1:
-		f.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
+		x.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
 	default:
-		f.ok("workers.present", "", fmt.Sprint(workers))
+		x.ok("workers.present", "", fmt.Sprint(workers))
 	}
 }
 
 // hold tells of a hold of an account. It is a problem where it cannot pass by itself.
-func (f *findings) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
+func (x *exam) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
 	level := levelProblem
 	if kind == watcher.HeldThrottled || kind == watcher.HeldUnreachable {
 		level = levelWarning
 	}
-	f.add(level, "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
+	x.add(level, "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
 		"Workers try again by themselves. Deadlines go on meanwhile.")
 }
 
-func (x *natsExam) versions(ctx context.Context) {
-	f := &x.seen.workers
+func (x *exam) versions(ctx context.Context) {
 	found, others, err := x.Instances(ctx, 0)
 	if err != nil {
-		x.unseen(f, "workers.versions", "were not looked at: "+err.Error(), "Allow it, or look yourself: nats micro list.")
+		x.missed("workers.versions", "were not looked at: "+err.Error(), "Allow it, or look yourself: nats micro list.")
 		return
 	}
 	for _, requests := range others {
-		f.add(levelProblem, "workers.service", x.Config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
+		x.add(levelProblem, "workers.service", x.Config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
 			"Set ORDERWATCH_SERVICE_PREFIX to a name of your own. Change nothing of the other installation.")
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)
 	switch {
 	case len(found) == 0:
-		f.add(levelWarning, "workers.versions", "", "no worker answers as a service, although they give signs", "See their log: they may not be ready.")
+		x.add(levelWarning, "workers.versions", "", "no worker answers as a service, although they give signs", "See their log: they may not be ready.")
 	case len(found) > 1:
-		f.add(levelWarning, "workers.versions", "", strings.Join(found, ", ")+" side by side", "That is right during an update, and only then.")
+		x.add(levelWarning, "workers.versions", "", strings.Join(found, ", ")+" side by side", "That is right during an update, and only then.")
 	case found[0] != wire.Semantic(x.Config.Version):
-		f.add(levelNote, "workers.versions", "", found[0]+"; this doctor is "+x.Config.Version, "What it looks for is what its own version needs.")
+		x.add(levelNote, "workers.versions", "", found[0]+"; this doctor is "+x.Config.Version, "What it looks for is what its own version needs.")
 	default:
-		f.ok("workers.versions", "", found[0])
+		x.ok("workers.versions", "", found[0])
 	}
 }
