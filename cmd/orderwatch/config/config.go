@@ -39,7 +39,7 @@ type Config struct {
 	Version string // of the program; no variable names it, the caller sets it
 }
 
-// A NATS says where NATS is and how to log in. At most one of creds file, nkey file, user with password, and token is set.
+// A NATS says where NATS is and how to log in: by at most one of creds file, nkey file, user with password, and token.
 type NATS struct {
 	URL          string `env:"NATS_URL" desc:"servers, comma-separated, without user and password; required by serve unless EMBEDDED_NATS_DIR is set"`
 	EmbeddedDir  string `env:"EMBEDDED_NATS_DIR" desc:"run a JetStream server inside the process, with its data in this directory"`

@@ -48,7 +48,7 @@ func (p *Problems) half(w way, set func(name string) bool) {
 	}
 }
 
-// logIn checks that exactly one way to log in is set. Where none is, it takes the first of the HW_ ones that is complete.
+// logIn checks that exactly one way to log in is set. Where none is, it takes the first HW_ way that is complete.
 func (p *Problems) logIn(c *Config) {
 	ours := func(name string) bool { return c.isSet(strings.TrimPrefix(name, Prefix)) }
 	hw := func(name string) bool { return os.Getenv(name) != "" }

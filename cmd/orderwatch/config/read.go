@@ -95,10 +95,8 @@ func kind(value reflect.Value) string {
 		return "a whole number"
 	case float64:
 		return "a number"
-	case bool:
-		return "true or false"
 	}
-	return "a " + value.Type().String()
+	return "true or false" // no text or list is bad
 }
 
 // unusable stands for a secret that could not be read: it is set, and passes every check.

@@ -103,8 +103,8 @@ func (x *exam) missing(a inspect.Asset, taken map[string]inspect.Neighbour) {
 	}
 }
 
-// settings tells of settings that are not as wanted, and reports whether one of them is a problem. What is not surely this installation's is not to be
-// changed. What somebody wants who is no worker depends on another environment than the workers'.
+// settings tells of settings that are not as wanted, and reports whether one of them is a problem. What is not surely
+// this installation's is not to be changed. What a stranger's environment wants need not be what the workers' wants.
 func (x *exam) settings(a inspect.Asset, ours bool) (problem bool) {
 	for _, difference := range telling(a.Differences) {
 		about := a.Name() + ": " + difference.Setting
