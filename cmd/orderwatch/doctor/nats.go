@@ -153,7 +153,9 @@ func (x *exam) examine(ctx context.Context) {
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var wait sync.WaitGroup
-	wait.Go(func() { x.limits(looking); x.syncing(looking) })
+	var servers []inspect.Syncing
+	wait.Go(func() { x.limits(looking) })
+	wait.Go(func() { servers = x.Syncing(looking) })
 	switch list := x.Assets(looking); {
 	case x.foreign(list):
 	case x.stranger && x.uses.Serve:
@@ -165,6 +167,7 @@ func (x *exam) examine(ctx context.Context) {
 		wait.Go(func() { x.watches(looking); x.losses(looking) })
 	}
 	wait.Wait()
+	x.syncing(servers) // after the limits
 }
 
 // server looks at the server itself, and reports whether it makes sense to look further.
@@ -262,12 +265,11 @@ func (x *exam) limit(l inspect.Limit) {
 }
 
 // syncing says how soon servers write to their disks.
-func (x *exam) syncing(ctx context.Context) {
+func (x *exam) syncing(servers []inspect.Syncing) {
 	if x.Config.NATS.EmbeddedDir != "" {
 		x.ok("nats.sync_interval", "", "always, in the server inside the process")
 		return
 	}
-	servers := x.Syncing(ctx)
 	for _, s := range servers {
 		if s.Always {
 			x.ok("nats.sync_interval", s.Server, "always")
