@@ -24,6 +24,8 @@ const (
 	minPoll = 100 * time.Millisecond
 	// maxModelArtsRate is the highest rate that package modelarts takes, in requests a second.
 	maxModelArtsRate = 10000
+	// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
+	maxPrefix = 64
 )
 
 var (
@@ -31,9 +33,6 @@ var (
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
-
-// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
-const maxPrefix = 64
 
 // normalise brings values that may be written in several ways into one.
 func (c *Config) normalise() {
@@ -47,7 +46,8 @@ func (c *Config) normalise() {
 	}
 }
 
-func (p *Problems) checkNATS(n NATS) {
+func (p *Problems) checkNATS(c *Config) {
+	n := c.NATS
 	p.must(n.URL == "" || n.EmbeddedDir == "", "NATS_URL", "is set together with ORDERWATCH_EMBEDDED_NATS_DIR: keep one")
 	if n.URL != "" {
 		for server := range strings.SplitSeq(n.URL, ",") {
@@ -58,20 +58,8 @@ func (p *Problems) checkNATS(n NATS) {
 	p.must((n.User != "") == n.Password.IsSet(), "NATS_USER", "must be set together with ORDERWATCH_NATS_PASSWORD, or neither")
 	p.must((n.CertFile != "") == (n.KeyFile != ""), "NATS_CERT_FILE", "must be set together with ORDERWATCH_NATS_KEY_FILE, or neither")
 
-	var logins []string
-	for _, login := range []struct {
-		name string
-		set  bool
-	}{
-		{"NATS_CREDS_FILE", n.CredsFile != ""},
-		{"NATS_NKEY_FILE", n.NKeyFile != ""},
-		{"NATS_USER", n.User != ""},
-		{"NATS_TOKEN", n.Token.IsSet()},
-	} {
-		if login.set {
-			logins = append(logins, login.name)
-		}
-	}
+	logins := []string{"NATS_CREDS_FILE", "NATS_NKEY_FILE", "NATS_USER", "NATS_TOKEN"}
+	logins = slices.DeleteFunc(logins, func(name string) bool { return !c.isSet(name) })
 	if len(logins) > 1 {
 		p.add(logins[0], "is set together with "+Prefix+strings.Join(logins[1:], " and "+Prefix)+": keep one way to log in")
 	}
@@ -141,8 +129,7 @@ func (p *Problems) checkSlack(s *Slack) {
 	p.readRoutes(s)
 }
 
-// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it has a line of
-// its own.
+// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it is a problem of its own.
 func (p *Problems) readRoutes(s *Slack) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
 	if s.RoutesFile == "" {
@@ -160,24 +147,18 @@ func (p *Problems) readRoutes(s *Slack) {
 	}
 }
 
-func (p *Problems) checkHTTP(h HTTP) {
+func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
-}
-
-func (p *Problems) checkLog(l Log) {
-	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	p.must(slices.Contains(levels, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
+	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
 
 // checkFile checks that the file can be read now, rather than at the first connection.
 func (p *Problems) checkFile(name, path string) {
-	if path == "" {
-		return
-	}
-	if why := CheckFile(path); why != "" {
-		p.add(name, why)
+	if path != "" {
+		why := CheckFile(path)
+		p.must(why == "", name, why)
 	}
 }
 
@@ -196,9 +177,8 @@ func isBaseURL(text string) bool {
 // isAddr reports whether text is a host, perhaps empty, and a port in digits.
 func isAddr(text string) bool {
 	_, port, err := net.SplitHostPort(text)
-	if err != nil {
-		return false
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
 }

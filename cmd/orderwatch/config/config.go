@@ -3,14 +3,16 @@
 // [Load] is for every command, [LoadServe] for those that do a worker's work. What is wrong comes as
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
-// Read config.go first (the variables), then read.go and secret.go (how a value comes out of a variable or a
-// file), check.go and login.go (what is refused), names.go (misspelt variables), table.go (the same variables
-// for the help and the README).
+// Read config.go first: the variables, in eight groups, and in which order they are read and checked. read.go says how
+// a value comes out of a variable, secret.go and file.go out of a file; check.go what is refused, login.go which login
+// to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
+// channels there are, table.go how the help and deploy/CONFIGURATION.md show the variables.
 package config
 
 import (
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +22,10 @@ import (
 // Prefix begins the name of every variable that the program reads, but for a few HW_ ones.
 const Prefix = "ORDERWATCH_"
 
-// A Config is what the environment says, checked. The tags of a field name its variable without
-// [Prefix], its default, what a table shows where there is none (unset), and what it means; a field
-// without them follows from others. Order and grouping are those of the tables that people read. A
-// [Secret] can also come from a file, named by the variable with _FILE added. An empty variable counts
-// as unset.
+// A Config is what the environment says, checked. The tags of a field name its variable without [Prefix], its default,
+// what a table shows where there is none (unset), and what it means; a field without them follows from others. The
+// order is that of the tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
+// added. An empty variable counts as unset.
 type Config struct {
 	NATS      NATS
 	Assets    Assets
@@ -38,8 +39,7 @@ type Config struct {
 	Version string // of the program; no variable names it, the caller sets it
 }
 
-// A NATS says where NATS is and how to log in. At most one of creds file, nkey file, user
-// with password, and token is set.
+// A NATS says where NATS is and how to log in: by at most one of creds file, nkey file, user with password, and token.
 type NATS struct {
 	URL          string `env:"NATS_URL" desc:"servers, comma-separated, without user and password; required by serve unless EMBEDDED_NATS_DIR is set"`
 	EmbeddedDir  string `env:"EMBEDDED_NATS_DIR" desc:"run a JetStream server inside the process, with its data in this directory"`
@@ -66,9 +66,8 @@ type Assets struct {
 	Provision      bool          `env:"PROVISION" default:"true" desc:"create missing streams, buckets and consumers; false only checks them"`
 }
 
-// A ModelArts says which ModelArts is asked, as whom, and how hard. After
-// [LoadServe] exactly one way to log in is set: the token, the access key with its secret, the
-// user with password and domain, or the agency.
+// A ModelArts says which ModelArts is asked, as whom, and how hard. After [LoadServe] exactly one way to log in is set:
+// the token, the access key with its secret, the user with password and domain, or the agency.
 type ModelArts struct {
 	Regions          []string      `env:"MODELARTS_REGIONS" desc:"regions, comma-separated, the first is the default; required by serve"`
 	Endpoint         string        `env:"MODELARTS_ENDPOINT" default:"https://modelarts.{region}.myhuaweicloud.com" desc:"base URL; {region} is filled in"`
@@ -125,8 +124,7 @@ type HTTP struct {
 	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof; never a public one"`
 }
 
-// A Log says what is logged and how. An empty Format is text on a terminal and JSON
-// elsewhere.
+// A Log says what is logged and how. An empty Format is text on a terminal and JSON elsewhere.
 type Log struct {
 	Level  slog.Level `env:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
 	Format string     `env:"LOG_FORMAT" unset:"text on a terminal, json elsewhere" desc:"text or json"`
@@ -143,13 +141,12 @@ func load() (c Config, p Problems) {
 	p.misspelt(os.Environ())
 	p.read(&c)
 	c.normalise()
-	p.checkNATS(c.NATS)
+	p.checkNATS(&c)
 	p.checkAssets(c.Assets)
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
 	p.checkSlack(&c.Slack)
-	p.checkHTTP(c.HTTP)
-	p.checkLog(c.Log)
+	p.checkHTTPAndLog(c.HTTP, c.Log)
 	p.must(c.Assets.EventsMaxAge >= c.Watch.TimeoutMax && c.Assets.EventsMaxAge-c.Watch.TimeoutMax >= week, "EVENTS_MAX_AGE", "must be at least ORDERWATCH_TIMEOUT_MAX and 168h")
 	return c, p
 }
@@ -162,7 +159,7 @@ func LoadServe() (Config, error) {
 	p.need(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")
-	p.logIn(&c.ModelArts, os.Getenv)
+	p.logIn(&c)
 	return c, p.err()
 }
 
@@ -186,6 +183,11 @@ func (c Config) Secrets() []string {
 		}
 	}
 	return all
+}
+
+// isSet reports whether the variable, named without [Prefix], is set to something else than the zero value.
+func (c *Config) isSet(name string) bool {
+	return slices.ContainsFunc(variables(c), func(v variable) bool { return v.name == name && !v.value.IsZero() })
 }
 
 // NATSVariable returns the name of a variable that says how to connect to NATS and is set; empty where none is.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,15 +20,21 @@ const (
 	MaxCertFile   = 4 << 20  // certificates: what a system trusts has some 250 KiB
 )
 
-// ReadFile returns what a regular file holds, at most so many bytes. Whatever is no file, such as a device
-// or a pipe, is refused: it might never end, or never begin. The error is a *[fs.PathError], and shows
-// nothing of what the file holds.
+// ReadFile returns what a regular file holds, at most so many bytes. A device or a pipe is refused: it might never end,
+// or never begin. The error is a *[fs.PathError], and shows nothing of what the file holds.
 func ReadFile(path string, most int64) ([]byte, error) {
-	file, err := openFile(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe's other end is not waited for
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	stat, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := stat.Mode(); !mode.IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is %s, not a file", cmp.Or(noFiles[mode.Type()], "something else"))}
+	}
 	content, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err != nil {
 		return nil, err
@@ -38,37 +45,9 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	return content, nil
 }
 
-// openFile opens a regular file. It does not wait for a pipe's other end.
-func openFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	stat, err := file.Stat()
-	if err == nil {
-		err = notRegular(path, stat.Mode())
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-// notRegular says what stands where a file is wanted; nil where it is a file.
-func notRegular(path string, mode fs.FileMode) error {
-	what := "something else"
-	switch {
-	case mode.IsRegular():
-		return nil
-	case mode.IsDir():
-		what = "a directory"
-	case mode&fs.ModeNamedPipe != 0:
-		what = "a pipe"
-	case mode&fs.ModeDevice != 0:
-		what = "a device"
-	}
-	return &fs.PathError{Op: "read", Path: path, Err: errors.New("is " + what + ", not a file")}
+// noFiles are what may stand where a file is wanted.
+var noFiles = map[fs.FileMode]string{
+	fs.ModeDir: "a directory", fs.ModeNamedPipe: "a pipe", fs.ModeDevice: "a device", fs.ModeDevice | fs.ModeCharDevice: "a device",
 }
 
 // CheckFile says why a file with certificates, keys or credentials cannot be read; empty where it can be.

@@ -1,16 +1,15 @@
 package config
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// maxSlips is how far a name may be off and still be worth suggesting.
-const maxSlips = 4
+const maxSlips = 4 // a name that is further off is not suggested
 
-// misspelt notes every variable of the environment that is meant for this program and that it
-// does not read, with the nearest that it does. Also a slip in the prefix itself is found, where
-// it is one letter.
+// misspelt notes every variable that is meant for this program and that it does not read, with the nearest that it
+// does. A slip in the prefix itself is found where it is one letter.
 func (p *Problems) misspelt(environ []string) {
 	known := names(new(Config))
 	for i, name := range known {
@@ -18,35 +17,29 @@ func (p *Problems) misspelt(environ []string) {
 	}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if value == "" || slices.Contains(known, name) || injected(name) {
+		if value == "" || slices.Contains(known, name) || injected.MatchString(name) {
 			continue
 		}
 		ours := strings.HasPrefix(name, Prefix)
 		switch meant, distance := nearest(name, known); {
 		case ours && distance <= maxSlips, distance <= 1:
-			*p = append(*p, unknown(name, "did you mean "+meant+"?"))
+			p.unknown(name, "did you mean "+meant+"?")
 		case ours:
-			*p = append(*p, unknown(name, "unset it; serve --help lists all (set enableServiceLinks: false if Kubernetes made it)"))
+			p.unknown(name, "unset it; serve --help lists all (set enableServiceLinks: false if Kubernetes made it)")
 		}
 	}
 }
 
-// unknown returns the problem that nothing reads the variable.
-func unknown(name, advice string) Problem {
-	return Problem{Variable: name, What: "no such variable: " + advice, Unknown: true}
+func (p *Problems) unknown(name, advice string) {
+	*p = append(*p, Problem{Variable: name, What: "no such variable: " + advice, Unknown: true})
 }
 
-// injected reports whether Kubernetes sets the variable by itself, in every pod beside a Service
-// called orderwatch (unless enableServiceLinks is false).
-func injected(name string) bool {
-	name, _ = strings.CutPrefix(name, Prefix)
-	return name == "SERVICE_HOST" || name == "SERVICE_PORT" || strings.HasPrefix(name, "SERVICE_PORT_") ||
-		name == "PORT" || strings.HasPrefix(name, "PORT_")
-}
+// injected are the variables that Kubernetes sets by itself, in every pod beside a Service called orderwatch
+// (unless enableServiceLinks is false).
+var injected = regexp.MustCompile(`(?s)^(ORDERWATCH_)?(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$`)
 
-// nearest returns the name that takes the fewest slips to become the misspelt one, capitals
-// aside, and how many; a forgotten _FILE counts as one. Where none is within maxSlips it returns
-// more than that.
+// nearest returns the name that takes the fewest slips to become the misspelt one, capitals aside, and how many: more
+// than maxSlips where none is near. A forgotten _FILE counts as one.
 func nearest(misspelt string, names []string) (string, int) {
 	misspelt = strings.ToUpper(misspelt)
 	best, fewest := "", maxSlips+1
@@ -66,34 +59,28 @@ func nearest(misspelt string, names []string) (string, int) {
 }
 
 // slips counts the letters left out, put in, mistaken, or swapped with the next between a and b
-// (the optimal string alignment distance).
+// (the optimal string alignment distance). Its row i and column j is that of a[:i] and b[:j].
 func slips(a, b string) int {
-	for a != "" && b != "" && a[0] == b[0] {
+	for a != "" && b != "" && a[0] == b[0] { // mostly the prefix, which costs time
 		a, b = a[1:], b[1:]
 	}
-	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	// The last three rows of the usual matrix: a[:i] against every b[:j].
-	var before []int
-	above := make([]int, len(b)+1)
-	for j := range above {
-		above[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			mistaken := above[j]
-			if a[i] != b[j] {
-				mistaken++
+	n := make([][]int, len(a)+1)
+	for i := range n {
+		n[i] = make([]int, len(b)+1)
+		for j := range n[i] {
+			switch {
+			case i == 0 || j == 0:
+				n[i][j] = i + j
+				continue
+			case a[i-1] == b[j-1]:
+				n[i][j] = n[i-1][j-1]
+				continue
 			}
-			row[j+1] = min(above[j+1]+1, row[j]+1, mistaken)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
+			n[i][j] = 1 + min(n[i-1][j], n[i][j-1], n[i-1][j-1])
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				n[i][j] = min(n[i][j], n[i-2][j-2]+1)
 			}
 		}
-		before, above = above, row
 	}
-	return above[len(b)]
+	return n[len(a)][len(b)]
 }

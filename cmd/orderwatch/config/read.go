@@ -53,29 +53,24 @@ func names(c *Config) []string {
 // read fills c from the environment. A field whose variable is bad gets its default, and a
 // bad secret counts as set, so that what would follow from it is not reported as well.
 func (p *Problems) read(c *Config) {
+	*c = Default()
 	for _, v := range variables(c) {
-		if v.secret() {
+		switch {
+		case v.secret():
 			v.value.Set(reflect.ValueOf(p.readSecret(v.name)))
-			continue
-		}
-		// Set but empty counts as unset; envconfig would try to convert it.
-		if os.Getenv(Prefix+v.name) == "" {
-			v.convert(nowhere)
-		} else if v.convert(strings.TrimSuffix(Prefix, "_")) != nil {
+		case os.Getenv(Prefix+v.name) == "": // set but empty counts as unset; envconfig would try to convert it
+		case v.convert(strings.TrimSuffix(Prefix, "_")) != nil:
 			p.add(v.name, "must be "+kind(v.value))
-			v.convert(nowhere)
 		}
 	}
 }
 
-// nowhere is a prefix for envconfig under which no variable can be set, so that it takes the
-// default: a name cannot hold this sign.
+// nowhere is a prefix under which no variable can be set, so that envconfig takes the default: no name holds this sign.
 const nowhere = "="
 
-// convert lets envconfig read the variable under the prefix. envconfig stops at the first bad
-// variable of a struct, so it is given a struct for each; and the tag by which it lets a field
-// choose its name would read the name without the prefix too, so the field itself is named like
-// the variable. Its error shows the value: do not pass it on.
+// convert lets envconfig read the variable under the prefix, or leaves the field as it is. envconfig stops at the first
+// bad variable of a struct, so it is given a struct for each; and its tag for a name would read the name without the
+// prefix too, so the field itself is named like the variable. Its error shows the value: do not pass it on.
 func (v variable) convert(prefix string) error {
 	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: v.name,
@@ -100,10 +95,8 @@ func kind(value reflect.Value) string {
 		return "a whole number"
 	case float64:
 		return "a number"
-	case bool:
-		return "true or false"
 	}
-	return "a " + value.Type().String()
+	return "true or false" // no text or list is bad
 }
 
 // unusable stands for a secret that could not be read: it is set, and passes every check.
@@ -115,18 +108,16 @@ func (p *Problems) readSecret(name string) Secret {
 	if path == "" {
 		return NewSecret(text)
 	}
-	if text != "" {
+	content, err := readSecretFile(path)
+	switch {
+	case text != "":
 		p.add(name, "is set twice, here and as "+Prefix+name+"_FILE: keep one")
-		return NewSecret(unusable)
-	}
-	text, err := readSecretFile(path)
-	if err != nil {
+	case err != nil:
 		p.add(name+"_FILE", cannotRead(path, err))
-		return NewSecret(unusable)
-	}
-	if text == "" {
+	case content == "":
 		p.add(name+"_FILE", "names an empty file: write the secret into it")
-		return NewSecret(unusable)
+	default:
+		return Secret{&content, path}
 	}
-	return Secret{&text, path}
+	return NewSecret(unusable)
 }

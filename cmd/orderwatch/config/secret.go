@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 )
 
@@ -11,7 +10,7 @@ import (
 const Redacted = "[redacted]"
 
 // A Secret is a text that no log, error or dump may show: fmt, encoding/json and slog print
-// "[Redacted]" for it. The zero value is no secret at all, and prints the same.
+// [Redacted] for it. The zero value is no secret at all, and prints the same.
 type Secret struct {
 	// fmt cannot call methods on what lies in an unexported field; there it prints a pointer's
 	// address, but would print a string.
@@ -39,12 +38,8 @@ func (s Secret) Reveal() string {
 }
 
 // Current returns the secret as its file holds it now, where it came from one that can be read and is not empty;
-// otherwise what it held when it was read first. It is for a login that is made again and again, since
-// secrets are changed while the process runs.
+// otherwise what it held when it was read first. It is for logins that are made while the process runs.
 func (s Secret) Current() string {
-	if s.file == "" {
-		return s.Reveal()
-	}
 	if text, err := readSecretFile(s.file); err == nil && text != "" {
 		return text
 	}
@@ -60,14 +55,8 @@ func readSecretFile(path string) (string, error) {
 // File returns the path of the file that the secret was read from, empty where it came from none.
 func (s Secret) File() string { return s.file }
 
-// Format prints "[Redacted]" for every verb and flag.
+// Format prints [Redacted] for every verb and flag.
 func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, Redacted) }
 
-// String returns "[Redacted]".
-func (Secret) String() string { return Redacted }
-
-// MarshalText returns "[Redacted]", also for encoding/json.
+// MarshalText returns [Redacted], for encoding/json and slog.
 func (Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
-
-// LogValue returns "[Redacted]".
-func (Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }

@@ -10,8 +10,7 @@ import (
 
 const tableIntro = "Each variable begins with " + Prefix + ". X[_FILE] is a secret: set X, or X_FILE to the path of a file that holds it.\n"
 
-// tableWidth is how many columns the table takes.
-const tableWidth = 80
+const tableWidth = 80 // columns
 
 // Table returns every variable with its meaning and default as aligned text, for the help.
 func Table() string {
@@ -41,7 +40,6 @@ func Table() string {
 	return b.String()
 }
 
-// noDefault stands for no default.
 const noDefault = "–"
 
 // row returns the variable's name, default and meaning as people read them.

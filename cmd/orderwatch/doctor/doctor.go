@@ -2,21 +2,27 @@
 // wrong and what to do. It takes 30 s at most and changes nothing: it posts nothing, and what it sends to try
 // permissions is refused by NATS.
 //
-// Read doctor.go first (what is looked at, and in which order), then finding.go (what is found, and how it is
-// shown). The looks at NATS begin in nats.go: server.go, login.go (a login that is no worker's), assets.go
-// (streams, consumers, watches and workers) and neighbours.go (other installations) are parts of them. cloud.go
-// looks at ModelArts, slack.go at Slack.
+// Read doctor.go first: in which order it looks, how long that may take, what is wrong with variables
+// (configuration.*), and the closing sentence. finding.go says what a finding is, and how it is shown. Each other file
+// makes one kind of finding, and decides how bad it is and what to do about it:
+//
+//   - nats.go: nats.*, the connection, the server and the account; and in which order it looks at NATS
+//   - permissions.go: permissions.*, what the login may do, and what is looked at where it is no worker's
+//   - assets.go: assets.*, streams, buckets and consumers, and whether another installation has them
+//   - watches.go: watches.*, what is late, broken or lost
+//   - workers.go: workers.*, how many there are, and the accounts that they do not ask
+//   - modelarts.go: modelarts.*, the login in each region
+//   - clocks.go: clocks.*, how far they are apart
+//   - slack.go: slack.*, token, scopes, channels and webhook
 package doctor
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,9 +30,10 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -49,181 +56,142 @@ type Doctor struct {
 	All      bool            // texts list one by one also what is as it must be
 }
 
+// An exam is one look at an installation: what was found, and what one look needs of another.
+type exam struct {
+	*Doctor
+	report
+	time *store.Clock
+
+	*inspect.Inspector // nil: NATS could not be used
+	nc                 *nats.Conn
+	url                string
+	login              []nats.Option
+
+	stranger bool         // the login is no worker's
+	uses     inspect.Uses // of a stranger; none: not known
+	why      string       // nothing more could be looked at
+	present  int          // workers; -1: not known
+	holds    map[string]watcher.Hold
+	ahead    time.Duration     // the server's clock
+	clocked  bool              // that is known
+	projects map[string]string // of records, by region
+}
+
 // Run looks at everything and prints what it finds, group by group. Secrets of the configuration are not shown.
 // The error is nil if no problem was found, [exit.Error] with [exit.Interrupted] where interrupted ended, and
 // otherwise says how many problems there are and what they mean.
 func (d *Doctor) Run(interrupted context.Context, out io.Writer, format output.Format) error {
-	p := newPrinter(out, format, d.All, d.Config.Secrets())
+	p := &printer{
+		out: out, format: format, paint: output.PaintFor(out), columns: output.TextColumns(out), every: d.All,
+		hide: foreign.NewSecrets(config.Redacted, d.Config.Secrets()...),
+	}
 	ctx, cancel := context.WithTimeout(interrupted, runTime)
 	defer cancel()
-	slack := make(chan findings, 1)
-	go func() { slack <- d.slack(ctx) }()
+	x := &exam{Doctor: d, time: store.NewClock(nil), present: -1}
+	var slack sync.WaitGroup
+	slack.Go(func() { x.slack(ctx) })
 
-	if err := p.print("configuration", d.environment()); err != nil {
+	x.environment()
+	if err := p.print(&x.report, "configuration"); err != nil {
 		return err
 	}
-	clock := store.NewClock(nil)
-	seen := d.nats(ctx, clock)
+	x.nats(ctx)
 	if interrupted.Err() != nil {
 		return exit.Error{Code: exit.Interrupted}
 	}
-	for _, group := range seen.groups() {
-		if err := p.print(group.name, group.findings); err != nil {
-			return err
-		}
+	if err := p.print(&x.report, "nats", "permissions", "assets", "watches", "workers"); err != nil {
+		return err
 	}
-	cloud, clocks := d.modelArts(ctx, clock, seen)
+	x.modelArts(ctx)
 	if interrupted.Err() != nil {
 		return exit.Error{Code: exit.Interrupted}
 	}
-	for _, group := range []findingGroup{{"ModelArts", "", cloud}, {"clocks", "", append(seen.clocks, clocks...)}, {"Slack", "", <-slack}} {
-		if err := p.print(group.name, group.findings); err != nil {
+	slack.Wait()
+	if err := p.print(&x.report, "modelarts", "clocks", "slack"); err != nil {
+		return err
+	}
+	if format == output.AsText {
+		if _, err := fmt.Fprintln(out, x.summary()); err != nil {
 			return err
 		}
 	}
-	return p.conclude(d.unset())
+	return x.conclude()
 }
 
-// conclude prints how many findings there are of each level. It returns an error if there are problems; missing is
-// how many of the problems are a variable that is not set.
-func (p *printer) conclude(missing int) error {
-	problems := p.all.count(levelProblem)
-	if p.format == output.AsText {
-		if _, err := fmt.Fprintln(p.out, p.summary()); err != nil {
-			return err
+// conclude returns an error if there are problems.
+func (x *exam) conclude() error {
+	problems, unset := x.count(levelProblem), 0
+	for _, w := range x.Problems {
+		if w.Missing {
+			unset++
 		}
 	}
 	switch {
-	case problems > 0 && missing == problems:
-		return fmt.Errorf("%s not set here: run it with the worker's environment, or see orderwatch serve --help", areVariables(missing))
-	case problems > 0:
-		return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), p.all.consequences())
+	case problems == 0:
+		return nil
+	case unset < problems:
+		return fmt.Errorf("%s: %s until that is mended", words.Count(problems, "problem"), x.consequences())
 	}
-	return nil
+	are := "are"
+	if unset == 1 {
+		are = "is"
+	}
+	return fmt.Errorf("%s %s not set here: run it with the worker's environment, or see orderwatch serve --help", words.Count(unset, "variable"), are)
 }
 
-// consequences says what the problems that were found mean.
-func (f findings) consequences() string {
-	var lost, here, over, untold bool
-	for _, one := range f {
-		switch {
-		case one.Level != levelProblem:
-		case strings.HasPrefix(one.Check, "slack."):
-			untold = true
-		case one.Check == "nats.connection", one.Check == "nats.login":
-			here = true // what others see is not known
-		case one.Check == "watches.broken", one.Check == "watches.unreadable", one.Check == "watches.lost":
-			over = true
-		default:
-			lost = true
+const (
+	workIsLost    = "work is lost, repeated or not done"
+	nothingHere   = "a worker with this environment, on this machine, does nothing" // what others see is not known
+	noCompletion  = "some requests get no completion"
+	peopleNotTold = "people are not told"
+)
+
+func (r *report) consequences() string {
+	met := make(map[string]bool)
+	for _, f := range r.all {
+		if f.Level == levelProblem {
+			met[f.means()] = true
 		}
 	}
-	var all []string
-	if lost {
-		all = append(all, "work is lost, repeated or not done")
-	}
-	if here {
-		all = append(all, "a worker with this environment, on this machine, does nothing")
-	}
-	if over {
-		all = append(all, "some requests get no completion")
-	}
-	if untold {
-		all = append(all, "people are not told")
-	}
-	return strings.Join(all, ", and ")
+	all := []string{workIsLost, nothingHere, noCompletion, peopleNotTold}
+	return strings.Join(slices.DeleteFunc(all, func(c string) bool { return !met[c] }), ", and ")
 }
 
-// areVariables returns "1 variable is", "2 variables are".
-func areVariables(n int) string {
-	if n == 1 {
-		return "1 variable is"
+func (f finding) means() string {
+	switch f.Check {
+	case "nats.connection", "nats.login":
+		return nothingHere
+	case "watches.broken", "watches.unreadable", "watches.lost":
+		return noCompletion
 	}
-	return fmt.Sprintf("%d variables are", n)
+	if strings.HasPrefix(f.Check, "slack.") {
+		return peopleNotTold
+	}
+	return workIsLost
 }
 
 // isWrong reports whether something is wrong with a variable that begins so, without [config.Prefix].
 func (d *Doctor) isWrong(prefixes ...string) bool {
-	for _, w := range d.Problems {
+	return slices.ContainsFunc(d.Problems, func(w config.Problem) bool {
 		name := strings.TrimPrefix(w.Variable, config.Prefix)
-		for _, prefix := range prefixes {
-			if strings.HasPrefix(name, prefix) {
-				return true
-			}
-		}
-	}
-	return false
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	})
 }
 
-// unset returns how many variables are required and are not there.
-func (d *Doctor) unset() int {
-	n := 0
-	for _, w := range d.Problems {
-		if w.Missing {
-			n++
-		}
-	}
-	return n
+// skip says that what the check looks at depends on variables that are wrong.
+func (x *exam) skip(check string) {
+	x.unseen(check, "", "was not looked at: its variables are wrong", "Mend them first.")
 }
 
-// environment tells what is wrong with the variables.
-func (d *Doctor) environment() (f findings) {
-	for _, w := range d.Problems {
+func (x *exam) environment() {
+	for _, w := range x.Problems {
 		do := "Mend it: orderwatch serve does not start with it."
 		if w.Missing {
 			do = "orderwatch serve does not start without it."
 		}
-		f.add(levelProblem, "configuration.variable", w.Variable, w.What, do)
+		x.add(levelProblem, "configuration.variable", w.Variable, w.What, do)
 	}
-	if len(f) == 0 {
-		f.ok("configuration.variables", "", "orderwatch serve would start with them")
+	if len(x.Problems) == 0 {
+		x.ok("configuration.variables", "", "orderwatch serve would start with them")
 	}
-	return f
 }
-
-// skipped is what is said of what depends on variables that are wrong.
-func skipped(check string) (f findings) {
-	f.unseen(check, "", "was not looked at: its variables are wrong", "Mend them first.")
-	return f
-}
-
-// cannotConnect says what is wrong where there is no connection to NATS.
-func cannotConnect(err error, url string) finding {
-	f := finding{Check: "nats.connection", About: url, Level: levelProblem, Found: "cannot connect: " + err.Error()}
-	switch {
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired),
-		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
-		f.Check, f.Found = "nats.login", "the server refuses the login: "+err.Error()
-		f.Do = "Check the ORDERWATCH_NATS_ variable that logs in: CREDS_FILE, NKEY_FILE, USER and PASSWORD, or TOKEN."
-	default:
-		f.Do = connectionAdvice(err)
-	}
-	return f
-}
-
-// connectionAdvice says what may mend a connection to NATS that cannot be made, by its cause.
-func connectionAdvice(err error) string {
-	const meanwhile = " Nothing is lost meanwhile, but a worker with this environment takes and polls nothing."
-	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
-	_, isName := errors.AsType[x509.HostnameError](err)
-	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, isDNS := errors.AsType[*net.DNSError](err)
-	switch {
-	case isInvalid && invalid.Reason == x509.Expired:
-		return "The server's certificate is out of its time, or this machine's clock is off: renew the certificate, or mend the clock."
-	case isName:
-		return "Connect by a name or an address that the server's certificate has, in ORDERWATCH_NATS_URL."
-	case isUnknown:
-		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
-	case isDNS:
-		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
-	case link.MayWantTLSFirst(err):
-		return sentence(link.TLSFirstHint) + " Otherwise look at the server's log."
-	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
-		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
-	}
-	return "Check the address, the network, and whether nats-server runs." + meanwhile
-}
-
-// quiet is the log of parts that tell doctor what they find by what they return.
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -5,8 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -20,9 +20,6 @@ type finding struct {
 	Found  string `json:"found"`
 	Wanted string `json:"wanted,omitempty"`
 	Do     string `json:"do,omitempty"` // what to do about it
-
-	// unlooked says that it could not be looked at. Its level is that of a note: it is neither good nor bad.
-	unlooked bool
 }
 
 // A level says how bad a finding is.
@@ -33,44 +30,68 @@ const (
 	levelNote    level = "note"    // good to know
 	levelWarning level = "warning" // work is late, or may become so
 	levelProblem level = "problem" // work is lost or repeated, is not done at all, or nobody is told
+	levelUnseen  level = "unseen"  // it could not be looked at: neither good nor bad
 )
 
-// findings are those of one group, in the order in which they are shown.
-type findings []finding
-
-func (f *findings) ok(check, about, found string) {
-	*f = append(*f, finding{Check: check, About: about, Level: levelOK, Found: found})
+// MarshalText returns the level as JSON has it, where what could not be looked at is a note.
+func (l level) MarshalText() ([]byte, error) {
+	if l == levelUnseen {
+		l = levelNote
+	}
+	return []byte(l), nil
 }
 
-func (f *findings) add(level level, check, about, found, do string) {
-	*f = append(*f, finding{Check: check, About: about, Level: level, Found: found, Do: do})
+// A report collects findings, of each group in the order in which they are shown. It is safe for concurrent use.
+type report struct {
+	mu  sync.Mutex
+	all []finding
+}
+
+func (r *report) put(f finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, f)
+}
+
+func (r *report) ok(check, about, found string) { r.add(levelOK, check, about, found, "") }
+
+func (r *report) add(level level, check, about, found, do string) {
+	r.compare(level, check, about, found, "", do)
+}
+
+// compare adds what was found where something else is wanted.
+func (r *report) compare(level level, check, about, found, wanted, do string) {
+	r.put(finding{check, about, level, found, wanted, do})
 }
 
 // unseen adds what could not be looked at.
-func (f *findings) unseen(check, about, found, do string) {
-	*f = append(*f, finding{Check: check, About: about, Level: levelNote, Found: found, Do: do, unlooked: true})
+func (r *report) unseen(check, about, found, do string) { r.add(levelUnseen, check, about, found, do) }
+
+// of returns a copy of the group's findings.
+func (r *report) of(group string) (some []finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.all {
+		if strings.HasPrefix(f.Check, group+".") {
+			some = append(some, f)
+		}
+	}
+	return some
 }
 
-// unlooked returns how many things were not looked at.
-func (f findings) unlooked() int {
-	n := 0
-	for _, one := range f {
-		if one.unlooked {
+func (r *report) count(l level) (n int) {
+	for _, f := range r.all {
+		if f.Level == l {
 			n++
 		}
 	}
 	return n
 }
 
-// count returns how many findings have the level, of what was looked at.
-func (f findings) count(l level) int {
-	n := 0
-	for _, one := range f {
-		if one.Level == l && !one.unlooked {
-			n++
-		}
-	}
-	return n
+// titles are those of the groups, by how their checks begin.
+var titles = map[string]string{
+	"configuration": "configuration", "nats": "NATS", "permissions": "permissions", "assets": "streams and consumers", "watches": "watches",
+	"workers": "workers", "modelarts": "ModelArts", "clocks": "clocks", "slack": "Slack",
 }
 
 // A printer shows findings, group by group.
@@ -78,49 +99,43 @@ type printer struct {
 	out     io.Writer
 	format  output.Format
 	paint   output.Paint
-	columns int // how wide texts are
-	every   bool
+	columns int  // how wide texts are
+	every   bool // each good finding is shown by itself
 	hide    *foreign.Secrets
-
-	all findings
 }
 
-func newPrinter(out io.Writer, format output.Format, every bool, secrets []string) *printer {
-	p := &printer{out: out, format: format, paint: output.PaintFor(out), every: every}
-	p.columns = output.TextColumns(out)
-	p.hide = foreign.NewSecrets(config.Redacted, secrets...)
-	return p
-}
-
-// print shows the findings of one group.
-func (p *printer) print(group string, fs findings) error {
-	for i := range fs {
-		f := &fs[i]
-		for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
-			*text = output.Clean(p.hide.Hide(*text))
+// print shows the findings of some groups, without secrets.
+func (p *printer) print(r *report, groups ...string) error {
+	for _, group := range groups {
+		some := r.of(group)
+		for i := range some {
+			f := &some[i]
+			for _, text := range []*string{&f.About, &f.Found, &f.Wanted, &f.Do} {
+				*text = output.Clean(p.hide.Hide(*text))
+			}
+			if p.format == output.AsText {
+				continue
+			}
+			if err := output.JSON(p.out, f); err != nil {
+				return err
+			}
 		}
-	}
-	p.all = append(p.all, fs...)
-	if p.format == output.AsText {
-		return p.printText(group, fs)
-	}
-	for _, f := range fs {
-		if err := output.JSON(p.out, f); err != nil {
+		if p.format != output.AsText || len(some) == 0 {
+			continue
+		}
+		if _, err := io.WriteString(p.out, p.text(titles[group], some)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// printText shows them to people. What is to be done about several alike is said once, below them.
-func (p *printer) printText(group string, fs findings) error {
-	if len(fs) == 0 {
-		return nil
-	}
+// text returns a group as people read it. What is to be done about several alike is said once, below them.
+func (p *printer) text(title string, some []finding) string {
 	var b strings.Builder
-	b.WriteString(p.paint.Bold(group) + "\n")
+	b.WriteString(p.paint.Bold(title) + "\n")
 	labels := 0
-	shown := p.folded(fs)
+	shown := p.folded(some)
 	for _, f := range shown {
 		if w := output.Width(f.label()); w <= maxLabel {
 			labels = max(labels, w)
@@ -132,33 +147,25 @@ func (p *printer) printText(group string, fs findings) error {
 		}
 		p.write(&b, f, labels)
 	}
-	b.WriteString("\n")
-	_, err := io.WriteString(p.out, b.String())
-	return err
+	return b.String() + "\n"
 }
 
-// maxLines is how many lines one text takes.
-const maxLines = 12
+const (
+	maxLines = 12 // of one text
+	manyGood = 10 // from so many good findings of one check on, text shows them as one line
+)
 
-// manyGood is from how many good findings of one check text shows them as one line.
-const manyGood = 10
-
-// folded returns the findings as text shows them: many good ones of one check as one, unless every single
-// one is wanted.
-func (p *printer) folded(fs findings) findings {
-	if p.every {
-		return fs
-	}
+// folded returns the findings as text shows them: many good ones of one check as one, unless each is wanted.
+func (p *printer) folded(some []finding) (shown []finding) {
 	good := make(map[string]int)
-	for _, f := range fs {
+	for _, f := range some {
 		if f.Level == levelOK {
 			good[f.Check]++
 		}
 	}
-	var shown findings
-	for _, f := range fs {
+	for _, f := range some {
 		n := good[f.Check]
-		if f.Level != levelOK || n < manyGood {
+		if p.every || f.Level != levelOK || n < manyGood {
 			shown = append(shown, f)
 			continue
 		}
@@ -169,7 +176,6 @@ func (p *printer) folded(fs findings) findings {
 	return shown
 }
 
-// label names a finding within its group.
 func (f finding) label() string {
 	_, name, _ := strings.Cut(f.Check, ".")
 	return strings.TrimSpace(strings.ReplaceAll(name, "_", " ") + " " + f.About)
@@ -177,7 +183,6 @@ func (f finding) label() string {
 
 // Where texts begin, in columns.
 const (
-	markColumn = 2
 	nameColumn = 4
 	moreColumn = 6 // what is to be done, and what does not fit beside a long name
 	maxLabel   = 40
@@ -189,16 +194,16 @@ func (p *printer) write(b *strings.Builder, f finding, labels int) {
 	if f.Wanted != "" {
 		text += "; wanted is " + f.Wanted
 	}
-	b.WriteString(strings.Repeat(" ", markColumn) + p.mark(f) + " ")
+	b.WriteString("  " + p.mark(f.Level) + " ")
 	switch long := nameColumn + output.Width(label) + 2; {
-	case output.Width(label) > labels && long+output.Width(text) > p.columns:
+	case long <= column:
+		b.WriteString(output.Pad(label, labels) + "  ")
+	case long+output.Width(text) > p.columns:
 		column = moreColumn
 		b.WriteString(label + "\n" + strings.Repeat(" ", column))
-	case output.Width(label) > labels:
+	default:
 		column = long
 		b.WriteString(label + "  ")
-	default:
-		b.WriteString(output.Pad(label, labels) + "  ")
 	}
 	b.WriteString(p.indented(text, column) + "\n")
 	if f.Do != "" {
@@ -211,33 +216,28 @@ func (p *printer) indented(text string, column int) string {
 	return strings.Join(output.Paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
-// mark returns the sign of a finding: of its level, or that it was not looked at.
-func (p *printer) mark(f finding) string {
-	switch {
-	case f.unlooked:
+func (p *printer) mark(l level) string {
+	switch l {
+	case levelUnseen:
 		return p.paint.Faint("?")
-	case f.Level == levelOK:
+	case levelOK:
 		return p.paint.Green("✓")
-	case f.Level == levelNote:
+	case levelNote:
 		return p.paint.Faint("·")
-	case f.Level == levelWarning:
+	case levelWarning:
 		return p.paint.Yellow("!")
 	}
 	return p.paint.Red("✗")
 }
 
-// summary says in one line what was found in all groups.
-func (p *printer) summary() string {
-	counts := []string{
-		words.Count(p.all.count(levelProblem), "problem"), words.Count(p.all.count(levelWarning), "warning"), words.Count(p.all.count(levelNote), "note"),
+func (r *report) summary() string {
+	unseen, rest := r.count(levelUnseen), "."
+	if unseen == 1 {
+		rest = ", 1 was not looked at (?)."
+	} else if unseen > 1 {
+		rest = fmt.Sprintf(", %d were not looked at (?).", unseen)
 	}
-	unlooked := p.all.unlooked()
-	text := fmt.Sprintf("%s; %d of %d things are as they must be", strings.Join(counts, ", "), p.all.count(levelOK), len(p.all)-unlooked)
-	switch unlooked {
-	case 0:
-		return text + "."
-	case 1:
-		return text + ", 1 was not looked at (?)."
-	}
-	return text + fmt.Sprintf(", %d were not looked at (?).", unlooked)
+	return fmt.Sprintf("%s, %s, %s; %d of %d things are as they must be%s",
+		words.Count(r.count(levelProblem), "problem"), words.Count(r.count(levelWarning), "warning"), words.Count(r.count(levelNote), "note"),
+		r.count(levelOK), len(r.all)-unseen, rest)
 }

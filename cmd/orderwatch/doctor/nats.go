@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -11,80 +12,48 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/inspect"
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// seenInNATS is what was found in NATS, and what other checks need of it.
-type seenInNATS struct {
-	server, permissions, assets, watches, workers, clocks findings
-
-	holds    map[string]watcher.Hold
-	ahead    time.Duration     // the server's clock
-	clocked  bool              // that is known
-	why      string            // nothing more could be looked at
-	projects map[string]string // of records, by region
-}
-
-// nats looks at everything in NATS.
-func (d *Doctor) nats(ctx context.Context, clock *store.Clock) *seenInNATS {
-	seen := &seenInNATS{}
-	if d.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
-		seen.server = skipped("nats.connection")
-		return seen
+// nats looks at everything in NATS. What it does not look at, since what comes before is not as it must be, it says.
+func (x *exam) nats(ctx context.Context) {
+	if x.isWrong("NATS_", "EMBEDDED_NATS_", "SUBJECT_PREFIX", "SERVICE_PREFIX", "STREAM_PREFIX") {
+		x.skip("nats.connection")
+	} else if x.connect(ctx) {
+		defer func() { x.nc.Close() }() // it may be another one then
+		x.examine(ctx)
 	}
-	url, err := d.natsURL()
-	if err != nil {
-		seen.server.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
-		return seen
-	}
-	login, err := serve.Login(d.Config)
-	if err != nil {
-		seen.server.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
-		return seen
-	}
-	nc, err := connectOnce(ctx, url, login)
-	if err != nil {
-		seen.server = append(seen.server, cannotConnect(err, url))
-		if d.Config.NATS.EmbeddedDir != "" {
-			seen.server[0].Do = "The server inside the process runs only while orderwatch serve does: start that first."
-		}
-		return seen
-	}
-	i, err := inspect.New(serve.StoreConfig(d.Config, serve.LoadTiming().Timing), nc, clock)
-	if err != nil {
-		nc.Close()
-		seen.server.add(levelProblem, "nats.connection", url, err.Error(), "")
-		return seen
-	}
-	x := &natsExam{Inspector: i, nc: nc, url: url, login: login, time: clock, seen: seen}
-	defer func() { x.nc.Close() }()
-	d.examine(ctx, x)
-	return seen
-}
-
-// groups returns the groups of findings in NATS, in the order in which they are shown. What was not looked
-// at, since what comes before was not as it must be, says so.
-func (s *seenInNATS) groups() (all []findingGroup) {
-	all = []findingGroup{
-		{"NATS", "", s.server}, {"permissions", "permissions.all", s.permissions}, {"streams and consumers", "assets.state", s.assets},
-		{"watches", "watches.open", s.watches}, {"workers", "workers.present", s.workers},
-	}
-	for i := range all {
-		if g := &all[i]; len(g.findings) == 0 && g.check != "" {
-			g.findings.unseen(g.check, "", "was not looked at: "+cmp.Or(s.why, "NATS could not be used"), "")
+	for _, check := range []string{"permissions.all", "assets.state", "watches.open", "workers.present"} {
+		if group, _, _ := strings.Cut(check, "."); len(x.of(group)) == 0 {
+			x.unseen(check, "", "was not looked at: "+cmp.Or(x.why, "NATS could not be used"), "")
 		}
 	}
-	return all
 }
 
-// A findingGroup is a group of findings under its name. check is what stands for all of it.
-type findingGroup struct {
-	name, check string
-	findings
+func (x *exam) connect(ctx context.Context) bool {
+	var err error
+	if x.url, err = x.natsURL(); err != nil {
+		x.add(levelProblem, "nats.connection", "", err.Error(), "Give it a port of its own.")
+	} else if x.login, err = serve.Login(x.Config); err != nil {
+		x.add(levelProblem, "nats.login", "", err.Error(), "Give the file that nsc or nk wrote.")
+	} else if x.nc, err = connectOnce(ctx, x.url, x.login); err != nil {
+		x.cannotConnect(err)
+	} else if x.Inspector, err = x.inspector(x.nc); err != nil {
+		x.nc.Close()
+		x.add(levelProblem, "nats.connection", x.url, err.Error(), "")
+	}
+	return err == nil
+}
+
+func (x *exam) inspector(nc *nats.Conn) (*inspect.Inspector, error) {
+	return inspect.New(serve.StoreConfig(x.Config, serve.LoadTiming().Timing), nc, x.time)
 }
 
 // natsURL returns where NATS is. A server inside the worker's process is asked where it listens:
@@ -95,10 +64,10 @@ func (d *Doctor) natsURL() (string, error) {
 		return n.URL, nil
 	}
 	host, port, err := net.SplitHostPort(n.EmbeddedAddr)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("ORDERWATCH_EMBEDDED_NATS_ADDR: %w", err)
-	}
-	if port == "0" {
+	case port == "0":
 		return "", errors.New("ORDERWATCH_EMBEDDED_NATS_ADDR names port 0: nobody can know where the server listens")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -109,110 +78,208 @@ func (d *Doctor) natsURL() (string, error) {
 
 // connectOnce connects, within the time that doctor has for it. nats.go itself has no bound where names
 // are not resolved or servers are many.
-func connectOnce(ctx context.Context, url string, login []nats.Option) (*nats.Conn, error) {
+func connectOnce(ctx context.Context, url string, login []nats.Option) (nc *nats.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	type connected struct {
-		nc  *nats.Conn
-		err error
-	}
-	done := make(chan connected, 1)
 	servers := strings.Count(url, ",") + 1
+	options := append([]nats.Option{
+		nats.Name("orderwatch doctor"), nats.NoReconnect(),
+		nats.Timeout(max(time.Second, (connectTime-time.Second)/time.Duration(servers))),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the permissions are looked at by themselves
+	}, login...)
+	done := make(chan func() (*nats.Conn, error), 1)
 	go func() {
-		nc, err := nats.Connect(url, append([]nats.Option{
-			nats.Name("orderwatch doctor"), nats.NoReconnect(),
-			nats.Timeout(max(time.Second, (connectTime-time.Second)/time.Duration(servers))),
-			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the permissions are looked at by themselves
-		}, login...)...)
-		done <- connected{nc, err}
+		nc, err := nats.Connect(url, options...)
+		done <- func() (*nats.Conn, error) { return nc, err }
 	}()
 	select {
-	case c := <-done:
-		return c.nc, c.err
+	case connected := <-done:
+		return connected()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("no answer within %s", connectTime)
 	}
 }
 
-// A natsExam is one look at NATS.
-type natsExam struct {
-	*inspect.Inspector
-	nc    *nats.Conn
-	url   string
-	login []nats.Option
-	time  *store.Clock
-	seen  *seenInNATS
+func (x *exam) cannotConnect(err error) {
+	check, found, do := "nats.connection", "cannot connect: "+err.Error(), connectionAdvice(err)
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired) {
+		check, found = "nats.login", "the server refuses the login: "+err.Error()
+		do = "Check the ORDERWATCH_NATS_ variable that logs in: CREDS_FILE, NKEY_FILE, USER and PASSWORD, or TOKEN."
+	}
+	if x.Config.NATS.EmbeddedDir != "" {
+		do = "The server inside the process runs only while orderwatch serve does: start that first."
+	}
+	x.add(levelProblem, check, x.url, found, do)
+}
 
-	stranger bool // the login is no worker's
-	serves   bool // it may use the service
+// connectionAdvice says what may mend a connection to NATS that cannot be made, by its cause.
+func connectionAdvice(err error) string {
+	const meanwhile = " Nothing is lost meanwhile, but a worker with this environment takes and polls nothing."
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	_, isName := errors.AsType[x509.HostnameError](err)
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isInvalid && invalid.Reason == x509.Expired:
+		return "The server's certificate is out of its time, or this machine's clock is off: renew the certificate, or mend the clock."
+	case isName:
+		return "Connect by a name or an address that the server's certificate has, in ORDERWATCH_NATS_URL."
+	case isUnknown:
+		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
+	case isDNS:
+		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
+	case link.MayWantTLSFirst(err):
+		return sentence(link.TLSFirstHint) + " Otherwise look at the server's log."
+	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
+		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
+	}
+	return "Check the address, the network, and whether nats-server runs." + meanwhile
 }
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and
 // the workers, and at the rest all at once.
-func (d *Doctor) examine(ctx context.Context, x *natsExam) {
-	if !d.server(ctx, x) {
+func (x *exam) examine(ctx context.Context) {
+	if !x.server(ctx) {
 		return
 	}
-	d.permissions(ctx, x)
+	x.permissions(ctx)
 	if !x.Heard() {
-		x.unheard()
+		x.why = "NATS does not let this login subscribe where answers come"
+		x.unseen("nats.limits", "", "was not looked at: "+x.why, "")
+		x.unseen("clocks.nats", "", "was not looked at: "+x.why, "")
 		return
 	}
-	shortly, cancel := context.WithTimeout(ctx, glanceTime)
-	x.clock(shortly)
-	cancel()
+	x.clock(ctx)
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var wait sync.WaitGroup
-	var limits, syncing findings
-	wait.Go(func() { limits = x.limits(looking) })
-	wait.Go(func() { syncing = d.syncing(looking, x) })
-	if list := x.Assets(looking); !x.foreign(list) {
-		if x.stranger && x.serves {
-			present := d.askWorkers(looking, x)
-			d.assets(looking, x, list, present)
-		} else {
-			present := d.workers(looking, x)
-			wait.Go(func() { d.assets(looking, x, list, present) })
-			wait.Go(func() { d.watches(looking, x); d.losses(looking, x) })
-		}
+	var servers []inspect.Syncing
+	wait.Go(func() { x.limits(looking) })
+	wait.Go(func() { servers = x.Syncing(looking) })
+	switch list := x.Assets(looking); {
+	case x.foreign(list):
+	case x.stranger && x.uses.Serve:
+		x.askWorkers(looking)
+		x.assets(looking, list)
+	default:
+		x.workers(looking)
+		wait.Go(func() { x.assets(looking, list) })
+		wait.Go(func() { x.watches(looking); x.losses(looking) })
 	}
 	wait.Wait()
-	x.seen.server = append(append(x.seen.server, limits...), syncing...)
+	x.syncing(servers) // after the limits
 }
 
-// unheard says that nothing is looked at that NATS would have to answer.
-func (x *natsExam) unheard() {
-	x.seen.why = "NATS does not let this login subscribe where answers come"
-	x.seen.server.unseen("nats.limits", "", "was not looked at: "+x.seen.why, "")
-	x.seen.clocks.unseen("clocks.nats", "", "was not looked at: "+x.seen.why, "")
+// server looks at the server itself, and reports whether it makes sense to look further.
+func (x *exam) server(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, glanceTime)
+	defer cancel()
+	begin := time.Now()
+	if err := x.nc.FlushWithContext(ctx); err != nil {
+		x.add(levelProblem, "nats.connection", x.url, "the server takes connections, but does not answer: "+err.Error(),
+			"Look at its log, and at what stands between.")
+		return false
+	}
+	x.ok("nats.connection", x.nc.ConnectedUrlRedacted(), "answers in "+time.Since(begin).Round(time.Microsecond).String())
+	const laterThan = store.RecommendedServer + " or later"
+	switch version := x.nc.ConnectedServerVersion(); {
+	case !store.AtLeast(version, store.OldestServer):
+		x.compare(levelProblem, "nats.version", "", version, laterThan,
+			"Update nats-server: it has no scheduled messages, and no worker starts with it.")
+		return false
+	case !store.AtLeast(version, store.RecommendedServer):
+		x.compare(levelWarning, "nats.version", "", version, laterThan, "Update nats-server: later versions mend scheduled messages.")
+	default:
+		x.ok("nats.version", "", version)
+	}
+	const recommended = 1 << 20
+	switch limit := x.nc.MaxPayload(); {
+	case limit < watcher.MinPayload:
+		x.compare(levelProblem, "nats.max_payload", "", fmt.Sprint(limit), fmt.Sprintf("at least %d, better %d", watcher.MinPayload, recommended),
+			"Set max_payload in the server's configuration.")
+	case limit < recommended:
+		x.add(levelNote, "nats.max_payload", "", fmt.Sprintf("%d: events of large orders are cut to it", limit), "")
+	default:
+		x.ok("nats.max_payload", "", fmt.Sprint(limit))
+	}
+	if replicas := x.Config.Assets.StreamReplicas; replicas > 1 && x.nc.ConnectedClusterName() == "" && x.Config.NATS.JSDomain == "" {
+		x.add(levelWarning, "nats.cluster", "", fmt.Sprintf("the server is in no cluster: it cannot keep %d replicas", replicas),
+			"Run three servers in a cluster, or set ORDERWATCH_STREAM_REPLICAS=1.")
+	}
+	return true
 }
 
-// clock compares the server's clock with this machine's.
-func (x *natsExam) clock(ctx context.Context) {
-	ahead, took, err := x.Clock(ctx)
-	if err != nil {
-		x.unseen(&x.seen.clocks, "clocks.nats", "", "NATS's clock was not looked at: "+err.Error(),
-			"It shows when the streams are there.")
+func (x *exam) limits(ctx context.Context) {
+	limits, err := x.Limits(ctx)
+	switch {
+	case errors.Is(err, inspect.ErrDenied):
+		x.missed("nats.limits", "this user may not see the account's limits", "Allow it $JS.API.INFO, or look yourself: nats account info.")
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
+		x.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled on the server, or has no leader",
+			"Give the servers a jetstream block with a store_dir; in a cluster, more than half of the servers must run.")
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		x.add(levelProblem, "nats.jetstream", "", "JetStream is not enabled for the account of this user",
+			"Enable it for the account: jetstream: enabled, or its JWT's limits.")
+	case ctx.Err() != nil:
+		x.add(levelProblem, "nats.jetstream", "", "JetStream does not answer",
+			"In a cluster more than half of the servers must run: look at their logs.")
+	case err != nil:
+		x.add(levelWarning, "nats.limits", "", err.Error(), "Look yourself: nats account info.")
+	case len(limits) == 0:
+		x.ok("nats.limits", "", "JetStream has none for the account")
+	default:
+		for _, l := range limits {
+			x.limit(l)
+		}
+	}
+}
+
+// fullAt is from which part of it on a limit is as good as reached, in percent.
+const fullAt = 95
+
+func (x *exam) limit(l inspect.Limit) {
+	bytes := strings.HasSuffix(l.Name, "memory") || strings.HasSuffix(l.Name, "storage") || strings.HasSuffix(l.Name, "bytes")
+	show := func(n int64) string {
+		if bytes {
+			return output.Bytes(uint64(n))
+		}
+		return fmt.Sprint(n)
+	}
+	full := int64(100)
+	if l.Most > 0 {
+		full = l.Used * 100 / l.Most
+	}
+	level, found := levelWarning, fmt.Sprintf("%s of %s used, %d %%", show(l.Used), show(l.Most), full)
+	do := "Take the limit away, or watch it: when it is reached, workers and those who follow events cannot create what they need."
+	switch {
+	case l.Each && bytes:
+		found, do = show(l.Most)+" for each stream", "Take the limit away: a full stream stores nothing more."
+	case l.Each:
+		found, do = show(l.Most)+" for each consumer", "Take the limit away: where it is reached, nothing more is delivered until something is acknowledged."
+	case l.Name == "max_storage" && full >= fullAt:
+		level, do = levelProblem, "Free space, or raise the limit, now: a full account stores no wake-ups, and then nothing is polled."
+	case l.Name == "max_storage":
+		do = "Take the limit away: a full account stores no wake-ups, and then nothing is polled."
+	}
+	x.compare(level, "nats.limit", strings.TrimSpace(l.Name+" "+l.Tier), found, "no limit", do)
+}
+
+// syncing says how soon servers write to their disks.
+func (x *exam) syncing(servers []inspect.Syncing) {
+	if x.Config.NATS.EmbeddedDir != "" {
+		x.ok("nats.sync_interval", "", "always, in the server inside the process")
 		return
 	}
-	x.seen.ahead, x.seen.clocked = ahead, true
-	const do = "Let both keep time by NTP. Polls are made by NATS's clock; logs and certificates go by this machine's."
-	off, found := max(ahead, -ahead)-took/2, "this machine and NATS agree within "+max(took, time.Millisecond).Round(time.Millisecond).String()
-	if off >= smallSkew {
-		x.seen.clocks.add(levelWarning, "clocks.nats", "", "this machine is "+behind(ahead)+" NATS", do)
-		return
+	for _, s := range servers {
+		if s.Always {
+			x.ok("nats.sync_interval", s.Server, "always")
+			continue
+		}
+		x.compare(levelWarning, "nats.sync_interval", s.Server, s.Every.String(), "always",
+			"Set sync_interval: always in each server's jetstream block: by default a power failure loses what was acknowledged in the last two minutes.")
 	}
-	if off > time.Millisecond {
-		found = "this machine is " + behind(ahead) + " NATS"
+	if len(servers) == 0 {
+		x.unseen("nats.sync_interval", "", "cannot be seen with this login",
+			`It should be "always" on each server: look at its configuration, or, with a login of the system account, at config.sync_always in nats server request jetstream.`)
 	}
-	x.seen.clocks.ok("clocks.nats", "", found)
-}
-
-// behind says how far something is behind what is ahead of it.
-func behind(ahead time.Duration) string {
-	if ahead < 0 {
-		return (-ahead).Round(time.Millisecond).String() + " ahead of"
-	}
-	return ahead.Round(time.Millisecond).String() + " behind"
 }

@@ -5,77 +5,66 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/notify/slack"
 )
 
 // slack looks at the way to tell people. It posts nothing.
-func (d *Doctor) slack(ctx context.Context) (f findings) {
-	s := d.Config.Slack
+func (x *exam) slack(ctx context.Context) {
+	s := x.Config.Slack
 	switch {
-	case d.isWrong("SLACK_"):
-		return skipped("slack.token")
-	case !s.Token.IsSet() && !s.WebhookURL.IsSet():
-		f.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
+	case x.isWrong("SLACK_"):
+		x.skip("slack.token")
+		return
+	case s.Token.IsSet():
+		x.token(ctx, s)
+	case !s.WebhookURL.IsSet():
+		x.add(levelNote, "slack.token", "", "none is configured: summaries go to the workers' log",
 			"Set ORDERWATCH_SLACK_TOKEN and ORDERWATCH_SLACK_CHANNEL to tell people.")
-		return f
-	}
-	if s.Token.IsSet() {
-		f = d.slackToken(ctx, s.Channels())
+		return
 	}
 	if s.WebhookURL.IsSet() {
-		f = append(f, webhookFindings(s.WebhookURL.Reveal())...)
+		x.webhook(s.WebhookURL.Reveal())
 	}
 	if !s.Token.IsSet() && len(s.ChannelsAllowed) > 0 {
-		f.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
+		x.add(levelNote, "slack.webhook", "", "posts into its own channel alone: what ORDERWATCH_SLACK_CHANNELS_ALLOWED names is not used",
 			"Give the workers a bot token, ORDERWATCH_SLACK_TOKEN, where requests choose a channel.")
 	}
-	return f
 }
 
-// slackToken looks at the token, and at the channels with it.
-func (d *Doctor) slackToken(ctx context.Context, uses []config.SlackChannel) (f findings) {
-	s := d.Config.Slack
+// token looks at the token, and at the channels with it.
+func (x *exam) token(ctx context.Context, s config.Slack) {
 	ctx, cancel := context.WithTimeout(ctx, slackTime)
 	defer cancel()
 	client, err := slack.New(slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL})
 	if err != nil {
-		f.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
-		return f
+		x.add(levelProblem, "slack.token", "", err.Error(), "Mend the variable.")
+		return
 	}
+	uses := s.Channels()
 	i := client.Inspect(ctx, config.ChannelIDs(uses)...)
-	if i.Refused != nil {
-		return tokenFindings(i.Refused)
+	switch why := i.Refused; {
+	case why == nil:
+		x.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
+		x.scopes(i)
+		for n, c := range i.Channels {
+			x.channel(i, c, uses[n])
+		}
+	case why.Class == slack.TokenRefused:
+		x.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
+	default:
+		x.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
+			sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
 	}
-	f.ok("slack.token", "", "is "+i.Bot+" in "+i.Team)
-	f = append(f, scopeFindings(i)...)
-	for n, c := range i.Channels {
-		f = append(f, channelFinding(i, c, uses[n]))
-	}
-	return f
-}
-
-// tokenFindings says why the token is of no use.
-func tokenFindings(why *slack.Error) (f findings) {
-	if why.Class == slack.TokenRefused {
-		f.add(levelProblem, "slack.token", "", "Slack refuses it: "+slackReason(why), sentence(why.Remedy())+" Until then nobody is told.")
-		return f
-	}
-	f.add(levelWarning, "slack.token", "", "Slack was not reached: "+slackReason(why),
-		sentence(why.Remedy())+" ORDERWATCH_SLACK_API_URL may be wrong, too. Summaries wait until Slack is reached.")
-	return f
 }
 
 // sentence makes one of what errors say is to be done.
 func sentence(do string) string {
-	first, size := utf8.DecodeRuneInString(do)
-	if size == 0 {
+	if do == "" {
 		return ""
 	}
-	return string(unicode.ToUpper(first)) + do[size:] + "."
+	return strings.ToUpper(do[:1]) + do[1:] + "."
 }
 
 // slackReason is an error of Slack without what was to be done.
@@ -95,19 +84,16 @@ var otherScopes = []struct{ scope, without string }{
 	{slack.ScopeFiles, "long lists of failures are not attached as a file"},
 }
 
-const addScope = "Add the scope to the app, and install it again."
-
-// scopeFindings compares the token's scopes with those that are needed.
-func scopeFindings(i slack.Inspection) (f findings) {
-	switch {
-	case i.Scopes == nil:
-		f.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has",
-			"Make sure of chat:write in the app's settings.")
-		return f
-	case !i.Has(slack.ScopePost):
-		f.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
-	default:
-		f.ok("slack.scope", slack.ScopePost, "the token has it")
+func (x *exam) scopes(i slack.Inspection) {
+	if i.Scopes == nil {
+		x.unseen("slack.scope", slack.ScopePost, "Slack does not say which scopes the token has", "Make sure of chat:write in the app's settings.")
+		return
+	}
+	const addScope = "Add the scope to the app, and install it again."
+	if i.Has(slack.ScopePost) {
+		x.ok("slack.scope", slack.ScopePost, "the token has it")
+	} else {
+		x.add(levelProblem, "slack.scope", slack.ScopePost, "the token lacks it: nothing can be posted", addScope)
 	}
 	for _, other := range otherScopes {
 		if i.Has(other.scope) {
@@ -117,48 +103,42 @@ func scopeFindings(i slack.Inspection) (f findings) {
 		if other.scope != slack.ScopeFiles && slices.Contains(i.Lacks(), other.scope) {
 			level = levelWarning
 		}
-		f.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
+		x.add(level, "slack.scope", other.scope, "the token lacks it: "+other.without, addScope)
 	}
-	return f
 }
 
-// channelFinding says whether the bot can post in a channel. The main one takes what no other does.
-func channelFinding(i slack.Inspection, c slack.Channel, use config.SlackChannel) finding {
-	f := finding{Check: "slack.channel", About: c.ID, Level: levelWarning}
+// channel says whether the bot can post in a channel. The main one takes what no other does.
+func (x *exam) channel(i slack.Inspection, c slack.Channel, use config.SlackChannel) {
+	about, level := c.ID, levelWarning
 	if c.Name != "" {
-		f.About += " #" + c.Name
+		about += " #" + c.Name
 	}
 	if use.Default {
-		f.Level = levelProblem
+		level = levelProblem
 	}
 	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
 	switch e := i.Refuses(c); {
 	case e != nil:
-		f.Found, f.Do = "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then
+		x.add(level, "slack.channel", about, "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then)
 	case c.Err != nil && c.Err.Code == "missing_scope":
-		f.Level, f.unlooked, f.Found = levelNote, true, "cannot be seen: "+slackReason(c.Err)
-		f.Do = "Make sure that the bot is a member: /invite it there; or give the app the scope."
+		x.unseen("slack.channel", about, "cannot be seen: "+slackReason(c.Err),
+			"Make sure that the bot is a member: /invite it there; or give the app the scope.")
 	case c.Err != nil:
-		f.Level, f.Found, f.Do = levelWarning, "was not looked at: "+slackReason(c.Err), "Try again."
+		x.add(levelWarning, "slack.channel", about, "was not looked at: "+slackReason(c.Err), "Try again.")
 	default:
-		f.Level, f.Found = levelOK, "the bot may post there"
+		x.ok("slack.channel", about, "the bot may post there")
 	}
-	return f
 }
 
-// webhookFindings looks at a webhook's address, which is a secret: nothing more can be seen of it
-// without a post.
-func webhookFindings(address string) (f findings) {
-	u, err := url.Parse(address)
-	if err != nil || !strings.HasPrefix(u.Path, "/services/") || strings.Count(strings.Trim(u.Path, "/"), "/") < 3 {
-		f.add(levelWarning, "slack.webhook", "", "its URL has not the form https://hooks.slack.com/services/T…/B…/…",
+// webhook looks at a webhook's address, which is a secret: nothing more can be seen of it without a post.
+func (x *exam) webhook(address string) {
+	switch u, err := url.Parse(address); {
+	case err != nil || !strings.HasPrefix(u.Path, "/services/") || strings.Count(strings.Trim(u.Path, "/"), "/") < 3:
+		x.add(levelWarning, "slack.webhook", "", "its URL has not the form https://hooks.slack.com/services/T…/B…/…",
 			"Copy it again from the app's page Incoming Webhooks.")
-		return f
+	case u.Scheme != "https" || !strings.HasSuffix(u.Hostname(), ".slack.com"):
+		x.add(levelNote, "slack.webhook", "", "its URL is not Slack's own", "")
+	default:
+		x.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
 	}
-	if u.Scheme != "https" || !strings.HasSuffix(u.Hostname(), ".slack.com") {
-		f.add(levelNote, "slack.webhook", "", "its URL is not Slack's own", "")
-		return f
-	}
-	f.ok("slack.webhook", "", "its URL has the right form; only a post would show more")
-	return f
 }

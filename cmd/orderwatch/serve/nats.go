@@ -47,21 +47,19 @@ func Login(c config.Config) ([]nats.Option, error) {
 // StartNATS starts a JetStream server inside the process. Every message is on disk before it is
 // acknowledged. The caller shuts it down.
 func StartNATS(log *slog.Logger, dir, addr string) (*server.Server, error) {
+	options := &server.Options{ServerName: "orderwatch", JetStream: true, StoreDir: dir, SyncAlways: true, NoSigs: true}
 	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("start NATS on %s: %w", addr, err)
+	if err == nil {
+		options.Host = host
+		options.Port, err = strconv.Atoi(port)
 	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, fmt.Errorf("start NATS on %s: %w", addr, err)
+	if options.Port == 0 {
+		options.Port = server.RANDOM_PORT
 	}
-	if number == 0 {
-		number = server.RANDOM_PORT
+	var s *server.Server
+	if err == nil {
+		s, err = server.NewServer(options)
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "orderwatch", Host: host, Port: number,
-		JetStream: true, StoreDir: dir, SyncAlways: true, NoSigs: true,
-	})
 	if err != nil {
 		return nil, fmt.Errorf("start NATS on %s: %w", addr, err)
 	}

@@ -1,14 +1,14 @@
 // Package serve puts one worker together from the configuration: the connection to NATS, the client of ModelArts,
 // the way to tell people, the worker itself, and what it answers to probes. Nothing is decided here.
 //
-// Read serve.go first; it calls nats.go, login.go, notifier.go and health.go. The durations that nobody configures
-// are in timing.go.
+// Read serve.go first: how one worker begins and ends, and what of the configuration each part gets. nats.go has the
+// login to NATS and the server inside the process, modelarts.go the client and the login to ModelArts, slack.go the
+// way to tell people and its metrics, health.go the probes, logger.go the log. The durations that nobody configures are
+// in timing.go; timing_faults.go shortens them for the tests of crashes.
 package serve
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +25,8 @@ import (
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/modelarts"
 )
 
 // gcPercent lets the heap, which is a few MiB, grow to three times what is alive before it is
@@ -61,7 +61,6 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 	return work(ctx, log, config, timing, nc)
 }
 
-// work runs one worker on the connection.
 func work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -70,17 +69,23 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 	if err != nil {
 		return err
 	}
-	accounts := kept.Accounts()
-	orders, err := Orders(log, config, clock, accounts, timing.ModelArts)
+	orders, err := Orders(log, config, clock, kept.Accounts(), timing.ModelArts)
 	if err != nil {
 		return err
 	}
 	defer orders.Close()
-	notifier, err := newNotifier(log, config, clock, kept, kept, accounts.Workers, timing.Slack, registry)
+	slack, err := newOutbox(log, config, kept, timing.Slack)
 	if err != nil {
 		return err
 	}
-	eventsConfig.Troubles = func() []string { return notifierTroubles(notifier) }
+	var notifier watcher.Notifier = slack
+	if slack == nil {
+		log.Info("no Slack is configured: summaries go to the log")
+		notifier = notify.NewLog(log, config.Secrets()...)
+	} else {
+		registry.MustRegister(slackCollector{slack, clock.Now})
+	}
+	eventsConfig.Troubles = func() []string { return troubles(slack) }
 	worker := events.New(log, eventsConfig, kept, orders, notifier, registry)
 	ready := func() error {
 		if ctx.Err() != nil {
@@ -103,46 +108,12 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 	log.Info("orderwatch starts", "version", config.Version, "health", "http://"+at.String())
 	checks, cancel := context.WithCancel(ctx)
 	var checking sync.WaitGroup
-	checking.Go(func() { probeNotifier(checks, notifier, config.Slack) })
+	checking.Go(func() { probe(checks, slack, config.Slack) })
 	err = worker.Run(ctx)
 	cancel()
 	checking.Wait()
 	log.Info("orderwatch stopped")
 	return err
-}
-
-// Orders returns the client of the ModelArts API. The caller closes it.
-func Orders(log *slog.Logger, config config.Config, clock *store.Clock, accounts watcher.Accounts, timing modelarts.Timing) (*modelarts.Client, error) {
-	m := config.ModelArts
-	trust, err := trusted(m.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("ORDERWATCH_MODELARTS_CA_FILE: %w", err)
-	}
-	login, err := modelArtsLogin(log, config, trust, clock.Now)
-	if err != nil {
-		return nil, fmt.Errorf("log in to ModelArts: %w", err)
-	}
-	return modelarts.New(log, modelarts.Config{
-		Endpoint: m.Endpoint, Regions: m.Regions, Credential: login,
-		Timeout: m.Timeout, Rate: m.Rate, Accounts: accounts, Timing: timing, Concurrency: config.Watch.Concurrency,
-		TLS: trust, UserAgent: "orderwatch/" + config.Version, Secrets: config.Secrets(), Now: clock.Now,
-	})
-}
-
-// trusted returns the TLS settings that trust the certificates in the file; nil for the system's.
-func trusted(path string) (*tls.Config, error) {
-	if path == "" {
-		return nil, nil
-	}
-	pem, err := config.ReadFile(path, config.MaxCertFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", path)
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
 // Names returns what streams and subjects are called in the installation.

@@ -28,50 +28,44 @@ import (
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
 func LoadTiming() Timing {
-	timing, err := faultTiming(os.Environ())
-	if err != nil {
+	timing := DefaultTiming()
+	if err := timing.readFaults(); err != nil {
 		fmt.Fprintln(os.Stderr, "orderwatch:", err)
 		os.Exit(int(exit.Misuse))
 	}
 	return timing
 }
 
-func faultTiming(environ []string) (Timing, error) {
-	timing := DefaultTiming()
-	set := make(map[string]string)
-	for _, pair := range environ {
-		switch name, value, _ := strings.Cut(pair, "="); {
-		case slices.Contains([]string{"FAULT_POINT", "FAULT_ACTION", "FAULT_TIMING", "FAULT_SPEED"}, name):
-			set[name] = value
-		case strings.HasPrefix(name, "FAULT_"):
-			return timing, fmt.Errorf("%s: no such variable; there are FAULT_POINT, FAULT_ACTION, FAULT_TIMING, FAULT_SPEED", name)
+func (t *Timing) readFaults() error {
+	variables := []string{"FAULT_POINT", "FAULT_ACTION", "FAULT_TIMING", "FAULT_SPEED"}
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "FAULT_") && !slices.Contains(variables, name) {
+			return fmt.Errorf("%s: no such variable; there are %s", name, strings.Join(variables, ", "))
 		}
 	}
-	if set["FAULT_POINT"] != "" || set["FAULT_ACTION"] != "" {
-		if err := store.ArmFault(set["FAULT_POINT"], set["FAULT_ACTION"]); err != nil {
-			return timing, fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
+	if point, action := os.Getenv("FAULT_POINT"), os.Getenv("FAULT_ACTION"); point != "" || action != "" {
+		if err := store.ArmFault(point, action); err != nil {
+			return fmt.Errorf("FAULT_POINT, FAULT_ACTION: %w", err)
 		}
 	}
-	if text := set["FAULT_SPEED"]; text != "" {
+	if text := os.Getenv("FAULT_SPEED"); text != "" {
 		speed, err := strconv.Atoi(text)
 		if err != nil || speed < 1 {
-			return timing, errors.New("FAULT_SPEED: must be a number from 1")
+			return errors.New("FAULT_SPEED: must be a number from 1")
 		}
-		timing.Unreachable /= time.Duration(speed)
-		timing.LastPoll /= time.Duration(speed)
-		timing.Forbidden /= time.Duration(speed)
-		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
-		divide(reflect.ValueOf(&timing.Patience).Elem(), speed)
-		clocks := timing.Slack.Clocks
-		divide(reflect.ValueOf(&timing.Slack).Elem(), speed)
-		timing.Slack.Clocks = clocks
+		clocks := t.Slack.Clocks
+		for _, durations := range []any{&t.Unreachable, &t.LastPoll, &t.Forbidden, &t.ModelArts, &t.Patience, &t.Slack} {
+			divide(reflect.ValueOf(durations).Elem(), speed)
+		}
+		t.Slack.Clocks = clocks
 	}
-	if text := set["FAULT_TIMING"]; text != "" {
-		if err := setDurations(&timing.Timing, text); err != nil {
-			return timing, fmt.Errorf("FAULT_TIMING: %w", err)
+	if text := os.Getenv("FAULT_TIMING"); text != "" {
+		if err := setDurations(&t.Timing, text); err != nil {
+			return fmt.Errorf("FAULT_TIMING: %w", err)
 		}
 	}
-	return timing, nil
+	return nil
 }
 
 // setDurations replaces the durations that the JSON object names, field by field.
@@ -94,15 +88,14 @@ func setDurations(timing *store.Timing, text string) error {
 	return nil
 }
 
-// divide divides all durations in a struct.
-func divide(durations reflect.Value, speed int) {
-	for i := range durations.NumField() {
-		field := durations.Field(i)
-		switch {
-		case field.Type() == reflect.TypeFor[time.Duration]():
-			field.SetInt(field.Int() / int64(speed))
-		case field.Kind() == reflect.Struct:
-			divide(field, speed)
+// divide divides a duration, or all durations in a struct.
+func divide(value reflect.Value, speed int) {
+	switch {
+	case value.Type() == reflect.TypeFor[time.Duration]():
+		value.SetInt(value.Int() / int64(speed))
+	case value.Kind() == reflect.Struct:
+		for i := range value.NumField() {
+			divide(value.Field(i), speed)
 		}
 	}
 }

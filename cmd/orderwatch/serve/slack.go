@@ -1,12 +1,60 @@
 package serve
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/notify/outbox"
+	"github.com/orderwatch/orderwatch/notify/slack"
 )
+
+// newOutbox returns the outbox with the ways to Slack that are configured; nil where there is none.
+func newOutbox(log *slog.Logger, config config.Config, kept *store.Store, timing outbox.Timing) (*outbox.Outbox, error) {
+	s := config.Slack
+	if !s.Token.IsSet() && !s.WebhookURL.IsSet() {
+		return nil, nil
+	}
+	c := outbox.Config{
+		Channel: s.Channel, Routes: s.Routes, Mention: s.MentionOnFailure, Progress: s.Progress, Secrets: config.Secrets(),
+		Jitter: 0.2, Now: kept.Clock.Now, Notes: kept, Undelivered: kept, Timing: timing, Workers: kept.Accounts().Workers,
+	}
+	way := slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL, Timeout: timing.Call}
+	var err error
+	if s.Token.IsSet() {
+		if c.Slack, err = slack.New(way); err != nil {
+			return nil, err
+		}
+	}
+	if s.WebhookURL.IsSet() {
+		if c.Webhook, err = slack.NewWebhook(s.WebhookURL.Reveal(), way); err != nil {
+			return nil, err
+		}
+	}
+	return outbox.New(log, c)
+}
+
+// probe looks again and again whether Slack takes messages, until ctx is done.
+func probe(ctx context.Context, o *outbox.Outbox, s config.Slack) {
+	if o != nil {
+		o.Probe(ctx, config.ChannelIDs(s.Channels())...)
+	}
+}
+
+// troubles returns what keeps people from being told, one a line.
+func troubles(o *outbox.Outbox) (lines []string) {
+	if o == nil {
+		return nil
+	}
+	for _, t := range o.Troubles() {
+		lines = append(lines, t.String())
+	}
+	return lines
+}
 
 // A slackCollector tells what a worker meets at Slack.
 type slackCollector struct {
@@ -25,14 +73,12 @@ var (
 		"Messages that Slack finally refused; an event on orders.undelivered.slack has each.", nil, nil)
 )
 
-// Describe tells of the metrics.
 func (slackCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{slackRefusedDesc, slackErrorsDesc, slackDuplicatesDesc, slackUndeliveredDesc} {
 		descs <- d
 	}
 }
 
-// Collect tells their values.
 func (c slackCollector) Collect(values chan<- prometheus.Metric) {
 	for _, t := range c.slack.Troubles() {
 		values <- prometheus.MustNewConstMetric(slackRefusedDesc, prometheus.GaugeValue, c.now().Sub(t.Since).Seconds(), t.Channel, string(t.Class), t.Code)

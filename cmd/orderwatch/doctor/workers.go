@@ -1,0 +1,122 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
+	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// workers looks at who works.
+func (x *exam) workers(ctx context.Context) {
+	w, err := x.Workers(ctx)
+	if err != nil {
+		x.missed("workers.present", "were not looked at: what workers share cannot be read: "+err.Error(),
+			"It shows when the streams are there and the user may read them.")
+		return
+	}
+	x.holds = w.Holds
+	x.areThere(w.Present)
+	if w.Present > 0 {
+		x.versions(ctx)
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
+		hold := w.Holds[key]
+		x.hold(hold.Kind, key, hold.Since, hold.Why())
+	}
+}
+
+// askWorkers asks the service how the workers and the watches are, where the login may not look.
+func (x *exam) askWorkers(ctx context.Context) {
+	asking, err := client.New(x.nc, serve.Names(x.Config))
+	var status wire.Status
+	if err == nil {
+		status, err = asking.Status(ctx)
+	}
+	switch {
+	case errors.Is(err, client.ErrNoWorker):
+		x.add(levelWarning, "workers.present", "", "no worker answers on "+x.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
+		x.unseen("watches.open", "", "were not looked at: no worker answers", asWorker)
+		return
+	case err != nil:
+		x.unseen("workers.present", "", "were not looked at: "+err.Error(), asWorker)
+		x.unseen("watches.open", "", "were not looked at: "+err.Error(), asWorker)
+		return
+	}
+	if status.Workers != nil {
+		x.areThere(status.Workers.Present)
+	}
+	for _, h := range status.Held {
+		x.hold(h.Kind, h.Account, h.Since, h.Why)
+	}
+	if w := status.Watches; w != nil {
+		x.counts(*w)
+	}
+	if p := status.People; p != nil {
+		for _, trouble := range p.Troubles {
+			x.add(levelWarning, "workers.slack", "", trouble, "")
+		}
+		if p.Undelivered > 0 {
+			x.add(levelNote, "workers.undelivered", "", words.Count(p.Undelivered, "message")+" Slack finally refused", "See orderwatch events --kind undelivered.")
+		}
+	}
+	for _, what := range status.NotLookedAt {
+		x.unseen("workers.status", "", "a worker could not look at "+what, asWorker)
+	}
+}
+
+// areThere says how many workers there are.
+func (x *exam) areThere(workers int) {
+	x.present = workers
+	switch workers {
+	case 0:
+		x.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
+	case 1:
+		x.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
+	default:
+		x.ok("workers.present", "", fmt.Sprint(workers))
+	}
+}
+
+// hold tells of a hold of an account. It is a problem where it cannot pass by itself.
+func (x *exam) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
+	level := levelProblem
+	if kind == watcher.HeldThrottled || kind == watcher.HeldUnreachable {
+		level = levelWarning
+	}
+	x.add(level, "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
+		"Workers try again by themselves. Deadlines go on meanwhile.")
+}
+
+func (x *exam) versions(ctx context.Context) {
+	found, others, err := x.Instances(ctx, 0)
+	if err != nil {
+		x.missed("workers.versions", "were not looked at: "+err.Error(), "Allow it, or look yourself: nats micro list.")
+		return
+	}
+	for _, requests := range others {
+		x.add(levelProblem, "workers.service", x.Config.Assets.ServicePrefix, "another installation answers on this service, too: the one that takes requests on "+requests+". Each question goes to one of the two",
+			"Set ORDERWATCH_SERVICE_PREFIX to a name of your own. Change nothing of the other installation.")
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	switch {
+	case len(found) == 0:
+		x.add(levelWarning, "workers.versions", "", "no worker answers as a service, although they give signs", "See their log: they may not be ready.")
+	case len(found) > 1:
+		x.add(levelWarning, "workers.versions", "", strings.Join(found, ", ")+" side by side", "That is right during an update, and only then.")
+	case found[0] != wire.Semantic(x.Config.Version):
+		x.add(levelNote, "workers.versions", "", found[0]+"; this doctor is "+x.Config.Version, "What it looks for is what its own version needs.")
+	default:
+		x.ok("workers.versions", "", found[0])
+	}
+}
