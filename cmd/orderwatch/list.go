@@ -14,44 +14,23 @@ import (
 )
 
 func listCommand() *cobra.Command {
-	var choice list.Choice
-	var live bool
-	command := &cobra.Command{
-		Use:   "list",
-		Short: "Show watches in a table, newest first",
-		Long: `Show watches in a table, newest first: how far each order is, when it was
-accepted, when its watch ends or ended, when it is polled next, and what is
-wrong. orderwatch get tells more of one. Where the output is no terminal, each
-order is PROJECT/ORDER, and neither names nor notes are cut.
-
-With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
-		Example: `  orderwatch list
-  orderwatch list --state watching --label env=prod
-  orderwatch list --watch --project my-project
-  orderwatch list --all -o json | jq -r 'select(.last_error) | .order_name'`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				project, _, _ := strings.Cut(args[0], "/")
-				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
-			}
-			return nil
-		},
-		SuggestFor: []string{"ls"},
-	}
+	command := newCommand("list", noProject)
+	command.SuggestFor = []string{"ls"}
 	format := outputFlag(command)
 	flags := command.Flags()
+	var choice list.Choice
 	flags.StringVar((*string)(&choice.State), "state", "", "only watches in this `state`: watching or ended")
 	flags.StringVar(&choice.ProjectID, "project", "", "only watches of the project with this `id`")
 	flags.StringVar(&choice.Label, "label", "", "only watches with a request that has this label, `key=value`")
-	flags.IntVar(&choice.Limit, "limit", defaultLimit, "at most this `number`")
+	flags.IntVar(&choice.Limit, "limit", 100, "at most this `number`")
 	flags.BoolVar(&choice.All, "all", false, "all, however many there are")
-	flags.BoolVar(&live, "watch", false, "refresh the table in place; on terminals alone")
+	live := flags.Bool("watch", false, "refresh the table in place; on terminals alone")
 	completeFlag(command, "state", string(watcher.Watching), string(watcher.Ended))
 	command.RunE = func(c *cobra.Command, _ []string) error {
 		if err := checkChoice(c, choice); err != nil {
 			return err
 		}
-		if live {
+		if *live {
 			if err := checkLive(c, *format); err != nil {
 				return err
 			}
@@ -61,7 +40,7 @@ With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 			return err
 		}
 		defer s.close()
-		if live {
+		if *live {
 			err = choice.Follow(c.Context(), s.Client, c.OutOrStdout())
 		} else {
 			err = choice.Print(c.Context(), s.Client, *format, c.OutOrStdout(), c.ErrOrStderr())
@@ -71,8 +50,14 @@ With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
 	return command
 }
 
-// defaultLimit is how many watches are shown where nobody says.
-const defaultLimit = 100
+// noProject refuses arguments, which may be meant for the project of the watches, as wrong usage.
+func noProject(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	project, _, _ := strings.Cut(args[0], "/")
+	return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
+}
 
 // checkChoice refuses what cannot be asked, as wrong usage.
 func checkChoice(c *cobra.Command, choice list.Choice) error {

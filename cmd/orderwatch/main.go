@@ -37,23 +37,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) exit.Code
 
 // newRoot returns the whole program, with all its commands.
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "orderwatch",
-		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
-		Long:          rootText,
-		Example:       rootExample,
-		Version:       programVersion(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          knownCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") },
-	}
+	root := newCommand("orderwatch", knownCommand)
+	root.RunE = func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") }
+	root.Version, root.SilenceUsage, root.SilenceErrors = programVersion(), true, true
+	root.SuggestionsMinimumDistance = 2 // letters that may be wrong
+	root.SetUsageTemplate(usageText)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return exit.Usage(c, "%w", wrongFlag(c, err)) })
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), statusCommand())...)
 	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
-	addGroup(root, "Set up:", doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
-	setHelp(root)
+	const last = "Set up:"
+	addGroup(root, last, doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	root.SetHelpCommandGroupID(last)
 	return root
 }
 
@@ -72,14 +67,10 @@ func programVersion() string {
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: "  orderwatch version",
-		Args:    exit.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
+	command := newCommand("version", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
 	}
+	return command
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 
@@ -55,6 +56,19 @@ func parseOrders(c *cobra.Command, config config.Config, texts []string) (orders
 	return orders, nil
 }
 
+// arguments refuses fewer or more arguments as wrong usage; what says what to name.
+func arguments(least, most int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return exit.Usage(c, "%s: %s", what, c.UseLine())
+		}
+		return nil
+	}
+}
+
+// someOrders refuses no arguments as wrong usage.
+var someOrders = arguments(1, math.MaxInt, "no order is named")
+
 // oneOrder refuses anything but one argument as wrong usage.
 func oneOrder(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
@@ -63,28 +77,31 @@ func oneOrder(c *cobra.Command, args []string) error {
 	return someOrders(c, args)
 }
 
-// someOrders refuses no arguments as wrong usage.
-func someOrders(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return exit.Usage(c, "no order is named: %s", c.UseLine())
+// refusal says why a call about an order or a watch did not work. advice says, by the code of the answer, what to
+// do.
+func refusal(c *cobra.Command, about string, err error, advice map[int]string) error {
+	answer, ok := errors.AsType[*wire.ServiceError](err)
+	if !ok {
+		return exit.Unanswered(err)
 	}
-	return nil
+	text := about + ": " + output.Clean(answer.Reason)
+	if answer.Code == http.StatusBadRequest {
+		return exit.Usage(c, "%s", text)
+	}
+	if do := advice[answer.Code]; do != "" {
+		text += "\n" + do
+	}
+	return errors.New(text)
 }
 
-// refusal says why a call about an order did not work, and what to do.
-func refusal(c *cobra.Command, order watcher.Order, err error) error {
-	answer, ok := errors.AsType[*wire.ServiceError](err)
-	switch {
-	case ok && answer.Code == http.StatusNotFound:
-		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, output.Clean(answer.Reason), order)
-	case ok && answer.Code == http.StatusGone:
-		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, output.Clean(answer.Reason), order, order)
-	case ok && answer.Code == http.StatusConflict:
-		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
-	case ok && answer.Code == http.StatusBadRequest:
-		return exit.Usage(c, "%s: %s", order, output.Clean(answer.Reason))
-	case ok:
-		return fmt.Errorf("%s: %s", order, output.Clean(answer.Reason))
+// orderRefusal says why a call about an order did not work, and what to do.
+func orderRefusal(c *cobra.Command, order watcher.Order, err error) error {
+	name := order.String()
+	if answer, ok := errors.AsType[*wire.ServiceError](err); ok && answer.Code == http.StatusConflict {
+		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", name, name)
 	}
-	return exit.Unanswered(err)
+	return refusal(c, name, err, map[int]string{
+		http.StatusNotFound: "Check the name (orderwatch list), or have it watched: orderwatch watch " + name,
+		http.StatusGone:     "Who asked, as far as events name it: orderwatch events " + name + ". To watch it again: orderwatch watch " + name,
+	})
 }

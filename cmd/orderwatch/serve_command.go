@@ -18,49 +18,29 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "serve",
-		Short: "Take requests, poll orders, publish completions, tell people",
-		Long: `Take requests to watch orders from NATS, poll each order until it has ended,
-publish a completion event, and tell people on Slack. Any number of workers can
-serve beside each other. SIGTERM hands the work over and exits within 10 s.
-
-It is configured by the environment:
-
-` + config.Table(),
-		Example: `  export ORDERWATCH_NATS_URL=nats://nats.example:4222
-  export ORDERWATCH_MODELARTS_REGIONS=cn-north-4
-  export ORDERWATCH_MODELARTS_TOKEN_FILE=/etc/orderwatch/token
-  orderwatch serve`,
-		Args: exit.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := config.LoadServe()
-			if err != nil {
-				return err
-			}
-			config.Version = programVersion()
-			return serve.Run(c.Context(), serve.NewLogger(config.Log, c.ErrOrStderr()), config, serve.LoadTiming())
-		},
+	command := newCommand("serve", exit.NoArguments)
+	command.Long += "\n\n" + config.Table()
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := config.LoadServe()
+		if err != nil {
+			return err
+		}
+		config.Version = programVersion()
+		return serve.Run(c.Context(), serve.NewLogger(config.Log, c.ErrOrStderr()), config, serve.LoadTiming())
 	}
+	return command
 }
 
 func healthCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "health",
-		Short: "Ask the worker on this machine whether it is ready (for images)",
-		Long: `Ask the worker that listens on ORDERWATCH_HTTP_ADDR whether it is ready.
-Exit code 0: ready; 1: not ready, or no answer.`,
-		Example: `  orderwatch health
-  ORDERWATCH_HTTP_ADDR=127.0.0.1:8081 orderwatch health`,
-		Args: exit.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := config.Load()
-			if err != nil {
-				return err
-			}
-			return askReady(c.Context(), config.HTTP.Addr)
-		},
+	command := newCommand("health", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := config.Load()
+		if err != nil {
+			return err
+		}
+		return askReady(c.Context(), config.HTTP.Addr)
 	}
+	return command
 }
 
 // askReady asks the worker that listens on addr whether it is ready.

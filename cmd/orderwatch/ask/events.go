@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -39,7 +40,13 @@ type Following struct {
 // Events prints events as they come. It returns when all that are kept are printed, if the filter has Stop set, or
 // when ctx ends: then the error is an [exit.Error].
 func Events(ctx context.Context, f Following) error {
-	notices := newOutages(f.Conn, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
+	var mu sync.Mutex
+	oneAtATime := func(f func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		f()
+	}
+	notices := newOutages(f.Conn, oneAtATime, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
 	printed := 0
 	p := eventPrinter{paint: output.PaintFor(f.Out), project: f.Project}
 	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e client.Event) error {

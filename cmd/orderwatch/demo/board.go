@@ -76,6 +76,8 @@ func (b *scoreboard) event(e client.Event) error {
 
 // failed shows why the events are followed no longer, where that is not the demo's end.
 func (b *scoreboard) failed(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !errors.Is(err, context.Canceled) {
 		b.show.Line("! the events cannot be followed: %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// A Screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
+// A Screen shows how orders get on; each has a label of its own. One goroutine at a time may use it.
 type Screen interface {
 	// Line writes a line above the bars.
 	Line(format string, args ...any)
@@ -48,14 +48,9 @@ func Counts(c watcher.Counts) string {
 }
 
 // plain writes a line for each thing that happens.
-type plain struct {
-	mu  sync.Mutex
-	out io.Writer
-}
+type plain struct{ out io.Writer }
 
 func (p *plain) Line(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
@@ -73,8 +68,6 @@ func (p *plain) Close() {}
 type bars struct {
 	out       io.Writer
 	nameWidth int
-
-	mu        sync.Mutex
 	container *mpb.Progress // nil when closed
 	of        map[string]*bar
 }
@@ -96,8 +89,6 @@ func (b *bar) after(decor.Statistics) string {
 }
 
 func (b *bars) Line(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	out := b.out
 	if b.container != nil {
 		out = b.container
@@ -106,8 +97,6 @@ func (b *bars) Line(format string, args ...any) {
 }
 
 func (b *bars) Began(order string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.container == nil || b.of[order] != nil {
 		return
 	}
@@ -119,8 +108,6 @@ func (b *bars) Began(order string) {
 }
 
 func (b *bars) Progress(order string, c watcher.Counts) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	bar := b.of[order]
 	if bar == nil {
 		return
@@ -133,16 +120,12 @@ func (b *bars) Progress(order string, c watcher.Counts) {
 }
 
 func (b *bars) Ended(order string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if bar := b.of[order]; bar != nil {
 		bar.Abort(true)
 	}
 }
 
 func (b *bars) Close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.container == nil {
 		return
 	}
