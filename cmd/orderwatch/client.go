@@ -11,8 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
@@ -62,6 +64,11 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 }
 
 func (s *session) close() { s.nc.Close() }
+
+// options returns what package ask needs to ask in the session.
+func (s *session) options(c *cobra.Command, format output.Format) ask.Options {
+	return ask.Options{Client: s.Client, Conn: s.nc, Format: format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr()}
+}
 
 // notConnected says why there is no connection, and what to do.
 func notConnected(login natscontext.Access, err error) error {
@@ -130,14 +137,11 @@ func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, er
 // environmentAccess returns what the environment says.
 func environmentAccess(config config.Config) (natscontext.Access, error) {
 	options, err := serve.Login(config)
-	if err != nil {
-		return natscontext.Access{}, err
-	}
-	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
-	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: append(options, inbox)}, nil
+	options = append(options, nats.CustomInboxPrefix(config.NATS.InboxPrefix()))
+	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: options}, err
 }
 
-// userName returns the login name of whoever runs the command, empty where it is not known.
+// userName returns the login name of the user who runs the command, empty where it is not known.
 func userName() string {
 	u, err := user.Current()
 	if err != nil {

@@ -52,10 +52,7 @@ func eventsCommand() *cobra.Command {
 		}
 		defer s.close()
 		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: *follow && *since == "", Stop: !*follow}
-		return ask.Events(c.Context(), ask.Following{
-			Client: s.Client, Conn: s.nc, Filter: filter, Project: choice.project,
-			Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
-		})
+		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project)
 	}
 	return command
 }

@@ -55,14 +55,12 @@ func watchCommand() *cobra.Command {
 			return err
 		}
 		defer s.close()
-		asked := ask.Options{
-			Client: s.Client, Conn: s.nc, Requests: requests, Chosen: flags.Changed("request-id"),
-			Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
-		}
+		options := s.options(c, *format)
+		options.Requests, options.Chosen = requests, flags.Changed("request-id")
 		if *wait {
-			return ask.Wait(c.Context(), asked)
+			return ask.Wait(c.Context(), options)
 		}
-		return ask.Store(c.Context(), asked)
+		return ask.Store(c.Context(), options)
 	}
 	return command
 }

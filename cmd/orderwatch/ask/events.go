@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -26,43 +23,33 @@ const (
 	Undelivered = "undelivered"
 )
 
-// Following says which events [Events] prints, and how.
-type Following struct {
-	Client  *client.Client
-	Conn    *nats.Conn
-	Filter  client.Filter
-	Project string // all events are of this project, which texts leave out; empty: they are of any
-
-	Format      output.Format
-	Out, Errors io.Writer
-}
-
-// Events prints events as they come. It returns when all that are kept are printed, if the filter has Stop set, or
-// when ctx ends: then the error is an [exit.Error].
-func Events(ctx context.Context, f Following) error {
+// Events prints the events that the filter lets through, as they come. Texts leave out the project where it is
+// given: then all events are of that project. Events returns when all that are kept are printed, if the filter has
+// Stop set, or when ctx ends: then the error is an [exit.Error].
+func Events(ctx context.Context, o Options, filter client.Filter, project string) error {
 	var mu sync.Mutex
 	oneAtATime := func(f func()) {
 		mu.Lock()
 		defer mu.Unlock()
 		f()
 	}
-	notices := newOutages(f.Conn, oneAtATime, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
+	notices := newOutages(o.Conn, oneAtATime, func(text string) { fmt.Fprintln(o.Errors, "orderwatch:", text) })
 	printed := 0
-	p := eventPrinter{paint: output.PaintFor(f.Out), project: f.Project}
-	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e client.Event) error {
+	p := eventPrinter{paint: output.PaintFor(o.Out), project: project}
+	err := o.Client.Follow(ctx, filter, nil, notices.events, func(e client.Event) error {
 		printed++
 		text := output.JSONLine(e.Encoded)
-		if f.Format == output.AsText {
+		if o.Format == output.AsText {
 			text = []byte(p.text(e) + "\n")
 		}
-		_, err := f.Out.Write(text)
+		_, err := o.Out.Write(text)
 		return err
 	})
 	switch {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exit.Error{Code: exit.Interrupted}
-	case err == nil && printed == 0 && f.Format == output.AsText:
-		fmt.Fprintln(f.Errors, "orderwatch: no such event is kept")
+	case err == nil && printed == 0 && o.Format == output.AsText:
+		fmt.Fprintln(o.Errors, "orderwatch: no such event is kept")
 	}
 	return err
 }

@@ -16,15 +16,16 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// Options says what is asked for, and how that is told.
+// Options says with what is asked, what for, and how that is told.
 type Options struct {
-	Client   *client.Client
-	Conn     *nats.Conn          // the client's; what it tells of lost connections is taken over
-	Requests []wire.WatchRequest // at most one for each order
+	Client *client.Client
+	Conn   *nats.Conn // the client's; what it tells of lost connections is taken over
+	Format output.Format
+	Out    io.Writer
+	Errors io.Writer // what does not belong to the output
+
+	Requests []wire.WatchRequest // at most one for each order; none for [Events]
 	Chosen   bool                // the user chose the request's id: it may have been answered long ago
-	Format   output.Format
-	Out      io.Writer
-	Errors   io.Writer // what does not belong to the output
 }
 
 // publishTime is how long a request may take to be stored.

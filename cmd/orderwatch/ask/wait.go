@@ -39,7 +39,7 @@ type waiting struct {
 	orders     []*asked // in the order of the command line
 	unanswered int      // looks that found the request in no watch
 	away       int      // looks in a row that found no worker
-	screen     show.Screen
+	screen     *show.Screen
 	notices    *outages
 	paint      output.Paint
 
@@ -100,9 +100,13 @@ func (w *waiting) run(ctx context.Context) error {
 	defer close(w.over)
 	defer fail(nil)
 	begun := make(chan struct{}, 2)
+	take := func(e client.Event) error {
+		w.do(func() { w.take(e) })
+		return nil
+	}
 	for _, filter := range w.filters() {
 		under.Go(func() {
-			if err := w.Client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, w.follow); err != nil {
+			if err := w.Client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, take); err != nil {
 				fail(err)
 			}
 		})
@@ -191,12 +195,6 @@ func (w *waiting) begin(ctx context.Context, begun <-chan struct{}) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// follow hands over an event.
-func (w *waiting) follow(e client.Event) error {
-	w.do(func() { w.take(e) })
-	return nil
 }
 
 // stored hands over that a request is stored.

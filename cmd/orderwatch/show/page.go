@@ -35,13 +35,13 @@ func (p Page) Watch(w watcher.Snapshot) string {
 	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
 	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
-		p.Property("deadline", nil, p.deadline(w)...) +
-		p.Property("ended", nil, p.ended(w)...) +
-		p.Property("cancel", p.Paint.Yellow, p.wish(w)...) +
-		p.Property("polls", nil, p.polls(w)...) +
-		p.Property("overdue", p.Paint.Red, p.overdue(w)...) +
+		p.Property("deadline", nil, p.deadline(w)) +
+		p.Property("ended", nil, p.ended(w)) +
+		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
+		p.Property("polls", nil, p.polls(w)) +
+		p.Property("overdue", p.Paint.Red, p.overdue(w)) +
 		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
-		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)...) +
+		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)) +
 		p.Property("watch", nil, output.Clean(w.WatchID)) +
 		p.items(w) + p.failures(w)
 }
@@ -87,6 +87,17 @@ func (p Page) state(w watcher.Snapshot) string {
 		text += "\nTo watch it again:\n  orderwatch watch " + output.Clean(order.String())
 	}
 	return text
+}
+
+// Outcome colours a text by how a watch ended.
+func Outcome(p output.Paint, o watcher.Outcome, text string) string {
+	switch o {
+	case watcher.Succeeded:
+		return p.Green(text)
+	case watcher.Cancelled:
+		return p.Yellow(text)
+	}
+	return p.Red(text)
 }
 
 // mayGoOn reports whether the order may not have ended, or be another than was meant.
@@ -137,15 +148,20 @@ func (p Page) asked(requests []watcher.Request) (lines []string) {
 		if r.Link != "" {
 			parts = append(parts, output.Clean(r.Link))
 		}
-		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
-			parts = append(parts, output.Clean(name+"="+r.Labels[name]))
-		}
-		lines = append(lines, strings.Join(parts, " · "))
+		lines = append(lines, strings.Join(append(parts, Labels(r.Labels)...), " · "))
 	}
 	if more := requests[shown:]; len(more) > 0 {
 		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
+}
+
+// Labels returns labels as they are written on a command line, in the order of their keys.
+func Labels(labels map[string]string) (texts []string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		texts = append(texts, output.Clean(key+"="+labels[key]))
+	}
+	return texts
 }
 
 // askers names those who made the requests, most active first.
@@ -164,9 +180,9 @@ func askers(requests []watcher.Request) string {
 	return strings.Join(names, ", ")
 }
 
-func (p Page) wish(w watcher.Snapshot) []string {
+func (p Page) wish(w watcher.Snapshot) string {
 	if w.Wish == nil || w.Outcome == watcher.Cancelled {
-		return nil // the reason says it
+		return "" // the reason says it
 	}
 	text := "wanted by " + output.Clean(w.Wish.By)
 	if w.Wish.Reason != "" {
@@ -174,51 +190,48 @@ func (p Page) wish(w watcher.Snapshot) []string {
 	}
 	text += " at " + p.Ago(w.Wish.At, "")
 	if w.State == watcher.Ended {
-		return []string{text + ": it came too late"}
+		return text + ": it came too late"
 	}
-	return []string{text + ": the watch ends at its next step"}
+	return text + ": the watch ends at its next step"
 }
 
-func (p Page) deadline(w watcher.Snapshot) []string {
+func (p Page) deadline(w watcher.Snapshot) string {
 	if w.State == watcher.Ended {
-		return nil
+		return ""
 	}
-	return []string{p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)}
+	return p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)
 }
 
-func (p Page) ended(w watcher.Snapshot) []string {
+func (p Page) ended(w watcher.Snapshot) string {
 	if w.State != watcher.Ended {
-		return nil
+		return ""
 	}
-	return []string{p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
 // as long as ModelArts does.
 const overdueAfter = 30 * time.Second
 
-func (p Page) polls(w watcher.Snapshot) []string {
+func (p Page) polls(w watcher.Snapshot) string {
 	text := "none yet"
 	if w.Polls > 0 {
 		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt, ""))
 	}
-	if w.State == watcher.Ended {
-		return []string{text}
-	}
 	switch late := p.Now.Sub(w.NextPollAt); {
-	case w.NextPollAt.IsZero(), late > overdueAfter:
+	case w.State == watcher.Ended, w.NextPollAt.IsZero(), late > overdueAfter:
+		return text
 	case late >= 0:
-		text += "; the next is due now"
+		return text + "; the next is due now"
 	default:
-		text += "; the next in " + words.Brief(-late)
+		return text + "; the next in " + words.Brief(-late)
 	}
-	return []string{text}
 }
 
-func (p Page) overdue(w watcher.Snapshot) []string {
+func (p Page) overdue(w watcher.Snapshot) string {
 	late := p.Now.Sub(w.NextPollAt)
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
-		return nil
+		return ""
 	}
-	return []string{"the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+	return "the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"
 }
