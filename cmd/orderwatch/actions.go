@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -25,9 +23,9 @@ func cancelCommand() *cobra.Command {
 	by := command.Flags().String("by", "", "`name` of who cancels, shown to people (default your login name)")
 	reason := command.Flags().String("reason", "", "`text` that says why, shown to people")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		by := cmp.Or(*by, userName())
-		if by == "" {
-			return exit.Usage(c, "this machine does not say who you are: say who cancels with --by NAME")
+		by, err := who(c, *by, "who cancels")
+		if err != nil {
+			return err
 		}
 		return eachOrder(c, args, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
 			w, err := s.Cancel(ctx, wire.CancelRequest{Order: order, By: by, Reason: *reason})
@@ -85,9 +83,13 @@ func eachOrder(c *cobra.Command, args []string, do action) error {
 		return err
 	}
 	defer s.close()
-	orders, err := parseOrders(c, s.config, args)
-	if err != nil {
-		return err
+	var orders []watcher.Order
+	for _, text := range args {
+		order, err := parseOrder(c, s.config, text)
+		if err != nil {
+			return err
+		}
+		orders = append(orders, order)
 	}
 	var refused []error
 	for _, order := range orders {

@@ -51,12 +51,12 @@ func completeOrders(state watcher.State, most int) cobra.CompletionFunc {
 		}
 		found := make(chan []cobra.Completion, 1)
 		go func() { found <- knownOrders(c, state, args, begun) }() // the process ends soon, and it with it
+		var orders []cobra.Completion
 		select {
-		case orders := <-found:
-			return orders, cobra.ShellCompDirectiveNoFileComp
+		case orders = <-found:
 		case <-time.After(completionTime):
-			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return orders, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -29,28 +29,9 @@ func newCommand(name string, args cobra.PositionalArgs) *cobra.Command {
 }
 
 // usageText is what follows the introduction in every help, as a template of cobra's.
-const usageText = `Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND [flags]{{else}}{{.UseLine}}{{end}}
-{{- range $group := .Groups}}
-
-{{$group.Title}}{{range $.Commands}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
-{{- if and .HasAvailableSubCommands (not .Groups)}}
-
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
-{{- if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}
-{{- if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
-{{- if .HasAvailableSubCommands}}
-
-"{{.CommandPath}} COMMAND --help" says more about a command.{{end}}
-`
+//
+//go:embed help/usage.tmpl
+var usageText string
 
 // addGroup adds commands that the help shows together, in this order.
 func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {

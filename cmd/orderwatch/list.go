@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,7 +8,6 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/list"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -27,13 +25,8 @@ func listCommand() *cobra.Command {
 	live := flags.Bool("watch", false, "refresh the table in place; on terminals alone")
 	completeFlag(command, "state", string(watcher.Watching), string(watcher.Ended))
 	command.RunE = func(c *cobra.Command, _ []string) error {
-		if err := checkChoice(c, choice); err != nil {
+		if err := checkChoice(c, choice, *live, *format); err != nil {
 			return err
-		}
-		if *live {
-			if err := checkLive(c, *format); err != nil {
-				return err
-			}
 		}
 		s, err := openSession(c)
 		if err != nil {
@@ -45,7 +38,7 @@ func listCommand() *cobra.Command {
 		} else {
 			err = choice.Print(c.Context(), s.Client, *format, c.OutOrStdout(), c.ErrOrStderr())
 		}
-		return listRefusal(c, err)
+		return refusal(c, "", err, nil)
 	}
 	return command
 }
@@ -59,9 +52,10 @@ func noProject(c *cobra.Command, args []string) error {
 	return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
 }
 
-// checkChoice refuses what cannot be asked, as wrong usage.
-func checkChoice(c *cobra.Command, choice list.Choice) error {
+// checkChoice refuses what cannot be asked, or cannot be refreshed in place, as wrong usage.
+func checkChoice(c *cobra.Command, choice list.Choice, live bool, format output.Format) error {
 	key, _, isLabel := strings.Cut(choice.Label, "=")
+	columns, _ := output.Size(c.OutOrStdout())
 	switch {
 	case choice.State != "" && choice.State != watcher.Watching && choice.State != watcher.Ended:
 		return exit.Usage(c, "--state: %q must be watching or ended", choice.State)
@@ -71,29 +65,10 @@ func checkChoice(c *cobra.Command, choice list.Choice) error {
 		return exit.Usage(c, "--limit: \"%d\" must be at least 1", choice.Limit)
 	case choice.All && c.Flags().Changed("limit"):
 		return exit.Usage(c, "--all and --limit contradict each other: keep one")
-	}
-	return nil
-}
-
-// checkLive refuses to refresh in place what is no table on a terminal, as wrong usage.
-func checkLive(c *cobra.Command, format output.Format) error {
-	if format == output.AsJSON {
+	case live && format == output.AsJSON:
 		return exit.Usage(c, "--watch draws a table: leave -o json out, or follow orderwatch events -o json")
-	}
-	if columns, _ := output.Size(c.OutOrStdout()); columns == 0 {
+	case live && columns == 0:
 		return exit.Usage(c, "--watch needs a terminal: leave it out, or follow orderwatch events")
 	}
 	return nil
-}
-
-// listRefusal says why there is no list; nil where there is one.
-func listRefusal(c *cobra.Command, err error) error {
-	answer, ok := errors.AsType[*wire.ServiceError](err)
-	switch {
-	case ok && answer.Field != "":
-		return exit.Usage(c, "%s", output.Clean(answer.Reason))
-	case ok:
-		return errors.New(output.Clean(answer.Reason))
-	}
-	return exit.Unanswered(err)
 }

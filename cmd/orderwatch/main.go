@@ -1,7 +1,16 @@
 // Command orderwatch waits for ModelArts orders: it takes requests from NATS, polls each order
 // until it has ended, publishes a completion event, and tells people on Slack.
 //
-// This package wires the others together. Nothing is decided here.
+// This package reads command lines and wires the other packages together; those decide the rest. Each command has
+// the file of its name, and its help is help/NAME.txt.
+//
+// Read main.go first, which names all commands, then
+//
+//   - help.go: how help is read and laid out; man.go makes manual pages of it;
+//   - flags.go: the flag -o, and what is said of wrong flags;
+//   - orders.go: how orders are named, how many arguments there may be, and why the service refuses a call;
+//   - client.go: where NATS is, and how a command logs in;
+//   - actions.go: cancel and poll; serve.go: serve and health.
 package main
 
 import (

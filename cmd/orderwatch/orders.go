@@ -34,26 +34,11 @@ func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Or
 
 // orderError says of an error in an order's name or its project what people call it.
 func orderError(err error) error {
-	field, ok := errors.AsType[*watcher.FieldError](err)
-	switch {
-	case ok && field.Field == "order_name":
-		return errors.New("the order's name " + field.Reason)
-	case ok && field.Field == "project_id":
-		return errors.New("the project's id " + field.Reason)
+	names := map[string]string{"order_name": "the order's name ", "project_id": "the project's id "}
+	if field, ok := errors.AsType[*watcher.FieldError](err); ok && names[field.Field] != "" {
+		return errors.New(names[field.Field] + field.Reason)
 	}
 	return err
-}
-
-// parseOrders reads each PROJECT/ORDER.
-func parseOrders(c *cobra.Command, config config.Config, texts []string) (orders []watcher.Order, err error) {
-	for _, text := range texts {
-		order, err := parseOrder(c, config, text)
-		if err != nil {
-			return nil, err
-		}
-		orders = append(orders, order)
-	}
-	return orders, nil
 }
 
 // arguments refuses fewer or more arguments as wrong usage; what says what to name.
@@ -77,14 +62,17 @@ func oneOrder(c *cobra.Command, args []string) error {
 	return someOrders(c, args)
 }
 
-// refusal says why a call about an order or a watch did not work. advice says, by the code of the answer, what to
-// do.
+// refusal says why a call of the service did not work; nil where it did. about names the order or the watch, if the
+// call is about one. advice says, by the code of the answer, what to do.
 func refusal(c *cobra.Command, about string, err error, advice map[int]string) error {
 	answer, ok := errors.AsType[*wire.ServiceError](err)
 	if !ok {
 		return exit.Unanswered(err)
 	}
-	text := about + ": " + output.Clean(answer.Reason)
+	text := output.Clean(answer.Reason)
+	if about != "" {
+		text = about + ": " + text
+	}
 	if answer.Code == http.StatusBadRequest {
 		return exit.Usage(c, "%s", text)
 	}

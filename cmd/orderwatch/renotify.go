@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,14 +20,14 @@ func renotifyCommand() *cobra.Command {
 	by := command.Flags().String("by", "", "`name` of who wants it, shown to people (default your login name)")
 	channels := command.Flags().StringSlice("channel", nil, "`ID` of a channel to post it in; may be given several times")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		ask := wire.RenotifyRequest{By: cmp.Or(*by, userName()), Channels: *channels, RequestID: nuid.Next()}
-		if ask.By == "" {
-			return exit.Usage(c, "this machine does not say who you are: say who wants it with --by NAME")
+		by, err := who(c, *by, "who wants it")
+		if err != nil {
+			return err
 		}
 		if err := checkChannels(c, *channels...); err != nil {
 			return err
 		}
-		return renotify(c, args[0], ask)
+		return renotify(c, args[0], wire.RenotifyRequest{By: by, Channels: *channels, RequestID: nuid.Next()})
 	}
 	return command
 }

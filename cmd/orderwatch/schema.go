@@ -31,17 +31,14 @@ func schemaCommand() *cobra.Command {
 	return command
 }
 
-// A listedSchema is a line of the list of schemas.
-type listedSchema struct {
-	Name  string `json:"name"`
-	Title string `json:"title"`
-}
-
 // listSchemas prints the names of the documents with what they are about.
 func listSchemas(out io.Writer, format output.Format) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, name := range schema.Names() {
-		listed := listedSchema{name, schema.Title(name)}
+		listed := struct {
+			Name  string `json:"name"`
+			Title string `json:"title"`
+		}{name, schema.Title(name)}
 		if format == output.AsJSON {
 			if err := output.JSON(out, listed); err != nil {
 				return err

@@ -17,7 +17,10 @@ func (w *waiting) result() error {
 	for _, a := range w.orders {
 		code := exit.Misuse
 		if a.end != nil {
-			code = codeOf(a.end.Outcome)
+			known := false
+			if code, known = exitCodes[a.end.Outcome]; !known {
+				code = exit.Trouble // an outcome of a later version
+			}
 		}
 		if codes[code] = true; code == exit.Done {
 			continue
@@ -35,21 +38,15 @@ func (w *waiting) result() error {
 	return nil
 }
 
-// codeOf returns the exit code for how one order ended.
-func codeOf(o watcher.Outcome) exit.Code {
-	switch o {
-	case watcher.Succeeded:
-		return exit.Done
-	case watcher.PartiallyFailed, watcher.AllFailed:
-		return exit.Failed
-	case watcher.TimedOut:
-		return exit.TimedOut
-	case watcher.OrderNotFound, watcher.OrderRefused:
-		return exit.NotFound
-	case watcher.Cancelled:
-		return exit.Cancelled
-	}
-	return exit.Trouble // an outcome of a later version
+// exitCodes are those of the outcomes.
+var exitCodes = map[watcher.Outcome]exit.Code{
+	watcher.Succeeded:       exit.Done,
+	watcher.PartiallyFailed: exit.Failed,
+	watcher.AllFailed:       exit.Failed,
+	watcher.TimedOut:        exit.TimedOut,
+	watcher.OrderNotFound:   exit.NotFound,
+	watcher.OrderRefused:    exit.NotFound,
+	watcher.Cancelled:       exit.Cancelled,
 }
 
 // ended says why the waiting is over before its time.

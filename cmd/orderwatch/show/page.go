@@ -1,8 +1,13 @@
 // Package show draws what people see of watches: a page of one or of the installation, a table of many, and, while
 // they wait, a screen with a bar for each order. It reads values and returns texts; only a [Screen] writes.
 //
-// Read page.go first, with clock.go, error.go, items.go and timeline.go, which are parts of the page; then
-// status.go, table.go, screen.go and failure.go.
+// Read page.go first, then
+//
+//   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
+//   - status.go: the page of the installation;
+//   - table.go: which columns a list has, and what is cut where there is no room;
+//   - screen.go: bars on a terminal, lines elsewhere;
+//   - failure.go: what is said when an order failed, or calls for people's attention.
 package show
 
 import (
@@ -62,23 +67,26 @@ func (p Page) Property(name string, colour func(string) string, texts ...string)
 	return b.String()
 }
 
-// most returns how many lines of a text are shown.
-func (p Page) most(lines int) int {
+// most returns how many lines or things are shown where so many are the most.
+func (p Page) most(n int) int {
 	if p.All {
 		return 1 << 20
 	}
-	return lines
+	return n
 }
 
 // state says how far the watch is, and what that means for the order.
 func (p Page) state(w watcher.Snapshot) string {
-	word := p.Paint.Bold("watching")
-	long := len("watching")
+	word := "watching"
 	if w.State == watcher.Ended {
-		word, long = Outcome(p.Paint, w.Outcome, p.Paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
+		word = output.Clean(string(w.Outcome))
 	}
-	lines := output.Paragraph(reason(w), p.Width-long-2, p.most(6))
-	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
+	indent := output.Width(word) + 2
+	if word = p.Paint.Bold(word); w.State == watcher.Ended {
+		word = Outcome(p.Paint, w.Outcome, word)
+	}
+	lines := output.Paragraph(reason(w), p.Width-indent, p.most(6))
+	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.Width, p.most(6)) {
 		text += "\n" + line
 	}
@@ -139,10 +147,7 @@ const maxAskers = 3
 
 // asked says who asked: a line for each request, and how many there are beyond those shown.
 func (p Page) asked(requests []watcher.Request) (lines []string) {
-	shown := len(requests)
-	if !p.All {
-		shown = min(shown, maxAskers)
-	}
+	shown := min(len(requests), p.most(maxAskers))
 	for _, r := range requests[:shown] {
 		parts := []string{cmp.Or(output.Clean(r.RequestedBy), "somebody") + " (" + output.Clean(r.ID) + ")"}
 		if r.Link != "" {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -46,16 +46,12 @@ func Counts(c watcher.Counts) string {
 type bar struct {
 	*mpb.Bar
 	begin time.Time
-
-	mu    sync.Mutex
-	state string
+	state atomic.Value // a text; mpb reads it while it draws
 }
 
 // after returns what stands after the bar.
 func (b *bar) after(decor.Statistics) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return "  " + b.state + "  " + words.Brief(time.Since(b.begin))
+	return "  " + b.state.Load().(string) + "  " + words.Brief(time.Since(b.begin))
 }
 
 // Line writes a line above the bars.
@@ -72,7 +68,8 @@ func (s *Screen) Began(order string) {
 	if s.container == nil || s.bars[order] != nil {
 		return
 	}
-	added := &bar{begin: time.Now(), state: "no items yet"}
+	added := &bar{begin: time.Now()}
+	added.state.Store("no items yet")
 	name := output.Pad(output.ShortenLeft(order, s.nameWidth), s.nameWidth) + " "
 	aligned := decor.WC{C: decor.DSyncWidth | decor.DindentRight}
 	added.Bar = s.container.AddBar(0, mpb.PrependDecorators(decor.Name(name)), mpb.AppendDecorators(decor.Any(added.after, aligned)))
@@ -89,9 +86,7 @@ func (s *Screen) Progress(order string, c watcher.Counts) {
 	if bar == nil {
 		return
 	}
-	bar.mu.Lock()
-	bar.state = Counts(c)
-	bar.mu.Unlock()
+	bar.state.Store(Counts(c))
 	bar.SetTotal(int64(c.Total), false)
 	bar.SetCurrent(int64(c.Succeeded + c.Failed))
 }
