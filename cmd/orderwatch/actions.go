@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -18,35 +16,20 @@ import (
 )
 
 func cancelCommand() *cobra.Command {
-	var by, reason string
-	command := &cobra.Command{
-		Use:   "cancel PROJECT/ORDER...",
-		Short: "Stop watching orders; the orders themselves go on",
-		Long: `Cancel the watches of orders. Each ends at once with the outcome cancelled, and
-everybody who asked for it is told who cancelled it and why. The order itself
-is NOT cancelled: it goes on in ModelArts, and can be watched again.
-
-Exit code 0 if all are cancelled, 1 if one is not.`,
-		Example: `  orderwatch cancel my-project/order.pool-5ed5-w4l2n --reason "wrong flavor"
-  orderwatch cancel --by nightly-job my-project/order.a my-project/order.b`,
-		SuggestFor:        []string{"stop", "abort"},
-		Args:              someOrders,
-		ValidArgsFunction: completeOrders(watcher.Watching, maxOrders),
-	}
-	format := outputFlag(command)
-	command.Flags().StringVar(&by, "by", "", "`name` of who cancels, shown to people (default your login name)")
-	command.Flags().StringVar(&reason, "reason", "", "`text` that says why, shown to people")
+	command := newCommand("cancel", someOrders)
+	command.SuggestFor = []string{"stop", "abort"}
+	command.ValidArgsFunction = completeOrders(watcher.Watching, maxOrders)
+	outputFlag(command)
+	by := command.Flags().String("by", "", "`name` of who cancels, shown to people (default your login name)")
+	reason := command.Flags().String("reason", "", "`text` that says why, shown to people")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		by := cmp.Or(by, userName())
-		if by == "" {
-			return exit.Usage(c, "this machine does not say who you are: say who cancels with --by NAME")
+		by, err := who(c, *by, "who cancels")
+		if err != nil {
+			return err
 		}
-		return eachOrder(c, args, *format, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
-			w, err := s.Cancel(ctx, wire.CancelRequest{Order: order, By: by, Reason: reason})
-			if err != nil {
-				return w, "", err
-			}
-			return w, cancelled(w, by), nil
+		return eachOrder(c, args, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
+			w, err := s.Cancel(ctx, wire.CancelRequest{Order: order, By: by, Reason: *reason})
+			return w, cancelled(w, by), err
 		})
 	}
 	return command
@@ -62,22 +45,11 @@ func cancelled(w watcher.Snapshot, by string) string {
 }
 
 func pollCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "poll PROJECT/ORDER...",
-		Short: "Ask ModelArts for orders now instead of at their next turn",
-		Long: `Let the watches of orders ask ModelArts now, instead of when their next poll is
-due, or as soon as the account may be asked, where it is held. orderwatch get
-shows what the poll brought.
-
-Exit code 0 if all are polled, 1 if one is not.`,
-		Example: `  orderwatch poll my-project/order.pool-5ed5-w4l2n
-  orderwatch get my-project/order.pool-5ed5-w4l2n`,
-		Args:              someOrders,
-		ValidArgsFunction: completeOrders(watcher.Watching, maxOrders),
-	}
-	format := outputFlag(command)
+	command := newCommand("poll", someOrders)
+	command.ValidArgsFunction = completeOrders(watcher.Watching, maxOrders)
+	outputFlag(command)
 	command.RunE = func(c *cobra.Command, args []string) error {
-		return eachOrder(c, args, *format, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
+		return eachOrder(c, args, func(ctx context.Context, s *session, order watcher.Order) (watcher.Snapshot, string, error) {
 			w, err := s.Poll(ctx, order)
 			return w, polled(w, time.Now()), err
 		})
@@ -105,22 +77,26 @@ type action func(context.Context, *session, watcher.Order) (w watcher.Snapshot, 
 
 // eachOrder does it about each of the orders that are named, and prints what became of it. The
 // error tells of all actions that did not work.
-func eachOrder(c *cobra.Command, args []string, format output.Format, do action) error {
+func eachOrder(c *cobra.Command, args []string, do action) error {
 	s, err := openSession(c)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	orders, err := parseOrders(c, s.config, args)
-	if err != nil {
-		return err
+	var orders []watcher.Order
+	for _, text := range args {
+		order, err := parseOrder(c, s.config, text)
+		if err != nil {
+			return err
+		}
+		orders = append(orders, order)
 	}
 	var refused []error
 	for _, order := range orders {
 		w, text, err := do(c.Context(), s, order)
 		if err != nil {
-			refused = append(refused, refusal(c, order, err))
-		} else if err := printDone(c, format, order, w, text); err != nil {
+			refused = append(refused, orderRefusal(c, order, err))
+		} else if err := printed(c, w, func(show.Page) string { return order.String() + ": " + text + "\n" }); err != nil {
 			return err
 		}
 		if c.Context().Err() != nil {
@@ -128,12 +104,4 @@ func eachOrder(c *cobra.Command, args []string, format output.Format, do action)
 		}
 	}
 	return errors.Join(refused...)
-}
-
-func printDone(c *cobra.Command, format output.Format, order watcher.Order, w watcher.Snapshot, text string) error {
-	if format == output.AsJSON {
-		return output.JSON(c.OutOrStdout(), w)
-	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", order, text)
-	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,8 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/natscontext"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
@@ -63,6 +67,11 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 
 func (s *session) close() { s.nc.Close() }
 
+// options returns what package ask needs to ask in the session.
+func (s *session) options(c *cobra.Command, format output.Format) ask.Options {
+	return ask.Options{Client: s.Client, Conn: s.nc, Format: format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr()}
+}
+
 // notConnected says why there is no connection, and what to do.
 func notConnected(login natscontext.Access, err error) error {
 	where := fmt.Sprintf("NATS at %s, which %s names", withoutLogin(login.URL), login.From)
@@ -97,15 +106,11 @@ func withoutLogin(servers string) string {
 func contextFlag(commands ...*cobra.Command) []*cobra.Command {
 	for _, c := range commands {
 		c.Flags().String("context", "", "connect as this context of the nats tool says (default ORDERWATCH_NATS_URL, else the selected context)")
-		if err := c.RegisterFlagCompletionFunc("context", completeContexts); err != nil {
-			panic(err) // there is no such flag
-		}
+		complete(c, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return natscontext.Find().Names(), cobra.ShellCompDirectiveNoFileComp
+		})
 	}
 	return commands
-}
-
-func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return natscontext.Find().Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // clientLogin returns where NATS is and how to log in.
@@ -115,7 +120,9 @@ func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, er
 		return contexts.Access(flag.Value.String())
 	}
 	if config.NATS.URL != "" {
-		return environmentAccess(config)
+		options, err := serve.Login(config)
+		options = append(options, nats.CustomInboxPrefix(config.NATS.InboxPrefix()))
+		return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: options}, err
 	}
 	if variable := config.NATSVariable(); variable != "" {
 		return natscontext.Access{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)
@@ -127,21 +134,19 @@ func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, er
 	return contexts.Access(selected)
 }
 
-// environmentAccess returns what the environment says.
-func environmentAccess(config config.Config) (natscontext.Access, error) {
-	options, err := serve.Login(config)
-	if err != nil {
-		return natscontext.Access{}, err
-	}
-	inbox := nats.CustomInboxPrefix(config.NATS.InboxPrefix())
-	return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: append(options, inbox)}, nil
-}
-
-// userName returns the login name of whoever runs the command, empty where it is not known.
+// userName returns the login name of the user who runs the command, empty where it is not known.
 func userName() string {
 	u, err := user.Current()
 	if err != nil {
 		return ""
 	}
 	return u.Username
+}
+
+// who returns the value of --by, or else the login name; what says whose name that is.
+func who(c *cobra.Command, by, what string) (string, error) {
+	if by = cmp.Or(by, userName()); by == "" {
+		return "", exit.Usage(c, "this machine does not say who you are: say %s with --by NAME", what)
+	}
+	return by, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,48 +14,24 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A shell is one that command lines can be completed in.
-type shell struct {
-	name  string
-	write func(root *cobra.Command, w io.Writer) error
-}
-
-var shells = [...]shell{
-	{"bash", func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) }},
-	{"zsh", (*cobra.Command).GenZshCompletion},
-	{"fish", func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) }},
-}
-
 func completionCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "completion bash|zsh|fish",
-		Short: "Print what lets a shell complete commands, flags and orders",
-		Long: `Print a script that lets a shell complete command lines with the Tab key:
-commands, flags, and, for get, cancel and poll, the orders that are known, where
-NATS answers within a second.
-
-bash needs the package bash-completion; zsh needs compinit in ~/.zshrc. The
-examples install it for the user; begin a new shell afterwards.`,
-		Example: `  dir=~/.local/share/bash-completion/completions
-  mkdir -p $dir && orderwatch completion bash > $dir/orderwatch
-
-  orderwatch completion zsh > "${fpath[1]}/_orderwatch"
-
-  orderwatch completion fish > ~/.config/fish/completions/orderwatch.fish`,
-	}
-	var names []string
-	for _, s := range shells {
-		names = append(names, s.name)
-	}
-	command.ValidArgs = names
+	command := newCommand("completion", nil)
+	command.ValidArgs = []string{"bash", "zsh", "fish"}
 	command.Args = func(c *cobra.Command, args []string) error {
-		if len(args) != 1 || !slices.Contains(names, args[0]) {
-			return exit.Usage(c, "name one shell: %s", strings.Join(names, ", "))
+		if len(args) != 1 || !slices.Contains(c.ValidArgs, args[0]) {
+			return exit.Usage(c, "name one shell: %s", strings.Join(c.ValidArgs, ", "))
 		}
 		return nil
 	}
 	command.RunE = func(c *cobra.Command, args []string) error {
-		return shells[slices.Index(names, args[0])].write(c.Root(), c.OutOrStdout())
+		switch root, out := c.Root(), c.OutOrStdout(); args[0] {
+		case "bash":
+			return root.GenBashCompletionV2(out, true)
+		case "zsh":
+			return root.GenZshCompletion(out)
+		default:
+			return root.GenFishCompletion(out, true)
+		}
 	}
 	return command
 }
@@ -76,12 +51,12 @@ func completeOrders(state watcher.State, most int) cobra.CompletionFunc {
 		}
 		found := make(chan []cobra.Completion, 1)
 		go func() { found <- knownOrders(c, state, args, begun) }() // the process ends soon, and it with it
+		var orders []cobra.Completion
 		select {
-		case orders := <-found:
-			return orders, cobra.ShellCompDirectiveNoFileComp
+		case orders = <-found:
 		case <-time.After(completionTime):
-			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return orders, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -18,63 +18,31 @@ import (
 var eventKinds = []string{ask.Completed, ask.Progress, ask.Rejected, ask.Attention, ask.Undelivered}
 
 func eventsCommand() *cobra.Command {
-	var (
-		follow                 bool
-		since                  string
-		kindNames, outcomeList []string
-	)
-	outcomes := outcomeNames()
-	command := &cobra.Command{
-		Use:   "events [PROJECT[/ORDER]]",
-		Short: "Print events: how watches ended, what changed, what was rejected",
-		Long: `Print the events that are kept, the oldest first: in each line when it was,
-what, of which order, and why. With --follow print them as they come, from now
-on or, with --since, from then on.
-
-A PROJECT or an ORDER leaves out what belongs to others, rejected requests,
-which belong to nobody, and undelivered messages.
-
-  completed    a watch has ended
-  progress     an item appeared or changed its status
-  rejected     a message was no request; it says why
-  attention    an account of ModelArts cannot be asked, or can be again; one
-               order cannot be read, or an item of it is no longer listed or
-               of a status that is not documented; the record of a watch
-               cannot be read; NATS lost what was stored; or somebody wants
-               people to be told again. Of an ORDER only what is about that
-               order
-  undelivered  Slack finally refused a message; -o json has its text
-
-With -o json each line is an event as it is stored: a CloudEvent.`,
-		Example: `  orderwatch events --since 2h
-  orderwatch events --follow --outcome failed,partially_failed my-project
-  orderwatch events my-project/order.pool-5ed5-w4l2n -o json`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit.Usage(c, "%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))
-			}
-			return nil
-		},
-		ValidArgsFunction: completeOrders("", 1),
-	}
+	command := newCommand("events", func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return exit.Usage(c, "%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))
+		}
+		return nil
+	})
+	command.ValidArgsFunction = completeOrders("", 1)
 	format := outputFlag(command)
 	flags := command.Flags()
-	flags.BoolVarP(&follow, "follow", "f", false, "go on, and print events as they come")
-	flags.StringVar(&since, "since", "", "only what was stored after this `time`: 2h for two hours ago, or 2025-04-10T12:00:00Z")
-	flags.StringSliceVar(&outcomeList, "outcome", nil, "only completions with this `outcome`; several with commas: "+strings.Join(outcomes, ", "))
-	flags.StringSliceVar(&kindNames, "kind", nil, "only this `kind`; several with commas: "+strings.Join(eventKinds, ", "))
-	completeFlag(command, "outcome", outcomes...)
+	var choice eventChoice
+	follow := flags.BoolP("follow", "f", false, "go on, and print events as they come")
+	since := flags.String("since", "", "only what was stored after this `time`: 2h for two hours ago, or 2025-04-10T12:00:00Z")
+	flags.StringSliceVar(&choice.outcomes, "outcome", nil, "only completions with this `outcome`; several with commas: "+strings.Join(outcomeNames(), ", "))
+	flags.StringSliceVar(&choice.kinds, "kind", nil, "only this `kind`; several with commas: "+strings.Join(eventKinds, ", "))
+	completeFlag(command, "outcome", outcomeNames()...)
 	completeFlag(command, "kind", eventKinds...)
 	command.RunE = func(c *cobra.Command, args []string) error {
 		config, err := config.Load()
 		if err != nil {
 			return err
 		}
-		choice := eventChoice{kinds: kindNames, outcomes: outcomeList}
 		if err := choice.read(c, config, args); err != nil {
 			return err
 		}
-		from, err := readSince(since, time.Now())
+		from, err := readSince(*since, time.Now())
 		if err != nil {
 			return exit.Usage(c, "%w", err)
 		}
@@ -83,11 +51,8 @@ With -o json each line is an event as it is stored: a CloudEvent.`,
 			return err
 		}
 		defer s.close()
-		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: follow && since == "", Stop: !follow}
-		return ask.Events(c.Context(), ask.Following{
-			Client: s.Client, Conn: s.nc, Filter: filter, Project: choice.project,
-			Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
-		})
+		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: *follow && *since == "", Stop: !*follow}
+		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project)
 	}
 	return command
 }

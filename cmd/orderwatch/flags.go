@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 )
 
 // wrongFlag says what is wrong with a flag, and which may have been meant.
@@ -57,9 +60,23 @@ func outputFlag(c *cobra.Command) *output.Format {
 	return &format
 }
 
+// printed prints the value as the command's flag -o says: as JSON, or as the text that draw returns.
+func printed(c *cobra.Command, value any, draw func(show.Page) string) error {
+	out := c.OutOrStdout()
+	if c.Flag("output").Value.String() == string(output.AsJSON) {
+		return output.JSON(out, value)
+	}
+	_, err := io.WriteString(out, draw(show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out)}))
+	return err
+}
+
 // completeFlag lets shells complete the flag with these values.
 func completeFlag(c *cobra.Command, flag string, values ...string) {
-	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	complete(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func complete(c *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {
 		panic(err) // there is no such flag
 	}
 }

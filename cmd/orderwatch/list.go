@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,74 +8,54 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/list"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func listCommand() *cobra.Command {
-	var choice list.Choice
-	var live bool
-	command := &cobra.Command{
-		Use:   "list",
-		Short: "Show watches in a table, newest first",
-		Long: `Show watches in a table, newest first: how far each order is, when it was
-accepted, when its watch ends or ended, when it is polled next, and what is
-wrong. orderwatch get tells more of one. Where the output is no terminal, each
-order is PROJECT/ORDER, and neither names nor notes are cut.
-
-With --watch the table is refreshed in place, every two seconds, until Ctrl-C.`,
-		Example: `  orderwatch list
-  orderwatch list --state watching --label env=prod
-  orderwatch list --watch --project my-project
-  orderwatch list --all -o json | jq -r 'select(.last_error) | .order_name'`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				project, _, _ := strings.Cut(args[0], "/")
-				return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
-			}
-			return nil
-		},
-		SuggestFor: []string{"ls"},
-	}
+	command := newCommand("list", noProject)
+	command.SuggestFor = []string{"ls"}
 	format := outputFlag(command)
 	flags := command.Flags()
+	var choice list.Choice
 	flags.StringVar((*string)(&choice.State), "state", "", "only watches in this `state`: watching or ended")
 	flags.StringVar(&choice.ProjectID, "project", "", "only watches of the project with this `id`")
 	flags.StringVar(&choice.Label, "label", "", "only watches with a request that has this label, `key=value`")
-	flags.IntVar(&choice.Limit, "limit", defaultLimit, "at most this `number`")
+	flags.IntVar(&choice.Limit, "limit", 100, "at most this `number`")
 	flags.BoolVar(&choice.All, "all", false, "all, however many there are")
-	flags.BoolVar(&live, "watch", false, "refresh the table in place; on terminals alone")
+	live := flags.Bool("watch", false, "refresh the table in place; on terminals alone")
 	completeFlag(command, "state", string(watcher.Watching), string(watcher.Ended))
 	command.RunE = func(c *cobra.Command, _ []string) error {
-		if err := checkChoice(c, choice); err != nil {
+		if err := checkChoice(c, choice, *live, *format); err != nil {
 			return err
-		}
-		if live {
-			if err := checkLive(c, *format); err != nil {
-				return err
-			}
 		}
 		s, err := openSession(c)
 		if err != nil {
 			return err
 		}
 		defer s.close()
-		if live {
+		if *live {
 			err = choice.Follow(c.Context(), s.Client, c.OutOrStdout())
 		} else {
 			err = choice.Print(c.Context(), s.Client, *format, c.OutOrStdout(), c.ErrOrStderr())
 		}
-		return listRefusal(c, err)
+		return refusal(c, "", err, nil)
 	}
 	return command
 }
 
-// defaultLimit is how many watches are shown where nobody says.
-const defaultLimit = 100
+// noProject refuses arguments, which may be meant for the project of the watches, as wrong usage.
+func noProject(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	project, _, _ := strings.Cut(args[0], "/")
+	return exit.Usage(c, "%q: list takes no arguments; the watches of one project: orderwatch list --project %s", args[0], output.Clean(project))
+}
 
-// checkChoice refuses what cannot be asked, as wrong usage.
-func checkChoice(c *cobra.Command, choice list.Choice) error {
+// checkChoice refuses what cannot be asked, or cannot be refreshed in place, as wrong usage.
+func checkChoice(c *cobra.Command, choice list.Choice, live bool, format output.Format) error {
 	key, _, isLabel := strings.Cut(choice.Label, "=")
+	columns, _ := output.Size(c.OutOrStdout())
 	switch {
 	case choice.State != "" && choice.State != watcher.Watching && choice.State != watcher.Ended:
 		return exit.Usage(c, "--state: %q must be watching or ended", choice.State)
@@ -86,29 +65,10 @@ func checkChoice(c *cobra.Command, choice list.Choice) error {
 		return exit.Usage(c, "--limit: \"%d\" must be at least 1", choice.Limit)
 	case choice.All && c.Flags().Changed("limit"):
 		return exit.Usage(c, "--all and --limit contradict each other: keep one")
-	}
-	return nil
-}
-
-// checkLive refuses to refresh in place what is no table on a terminal, as wrong usage.
-func checkLive(c *cobra.Command, format output.Format) error {
-	if format == output.AsJSON {
+	case live && format == output.AsJSON:
 		return exit.Usage(c, "--watch draws a table: leave -o json out, or follow orderwatch events -o json")
-	}
-	if columns, _ := output.Size(c.OutOrStdout()); columns == 0 {
+	case live && columns == 0:
 		return exit.Usage(c, "--watch needs a terminal: leave it out, or follow orderwatch events")
 	}
 	return nil
-}
-
-// listRefusal says why there is no list; nil where there is one.
-func listRefusal(c *cobra.Command, err error) error {
-	answer, ok := errors.AsType[*wire.ServiceError](err)
-	switch {
-	case ok && answer.Field != "":
-		return exit.Usage(c, "%s", output.Clean(answer.Reason))
-	case ok:
-		return errors.New(output.Clean(answer.Reason))
-	}
-	return exit.Unanswered(err)
 }

@@ -1,7 +1,16 @@
 // Command orderwatch waits for ModelArts orders: it takes requests from NATS, polls each order
 // until it has ended, publishes a completion event, and tells people on Slack.
 //
-// This package wires the others together. Nothing is decided here.
+// This package reads command lines and wires the other packages together; those decide the rest. Each command has
+// the file of its name, and its help is help/NAME.txt.
+//
+// Read main.go first, which names all commands, then
+//
+//   - help.go: how help is read and laid out; man.go makes manual pages of it;
+//   - flags.go: the flag -o, and what is said of wrong flags;
+//   - orders.go: how orders are named, how many arguments there may be, and why the service refuses a call;
+//   - client.go: where NATS is, and how a command logs in;
+//   - actions.go: cancel and poll; serve.go: serve and health.
 package main
 
 import (
@@ -37,23 +46,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) exit.Code
 
 // newRoot returns the whole program, with all its commands.
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "orderwatch",
-		Short:         "Wait for Huawei Cloud ModelArts orders, tell programs and people how they end",
-		Long:          rootText,
-		Example:       rootExample,
-		Version:       programVersion(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          knownCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") },
-	}
+	root := newCommand("orderwatch", knownCommand)
+	root.RunE = func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") }
+	root.Version, root.SilenceUsage, root.SilenceErrors = programVersion(), true, true
+	root.SuggestionsMinimumDistance = 2 // letters that may be wrong
+	root.SetUsageTemplate(usageText)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return exit.Usage(c, "%w", wrongFlag(c, err)) })
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), statusCommand())...)
 	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
-	addGroup(root, "Set up:", doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
-	setHelp(root)
+	const last = "Set up:"
+	addGroup(root, last, doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	root.SetHelpCommandGroupID(last)
 	return root
 }
 
@@ -72,14 +76,10 @@ func programVersion() string {
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: "  orderwatch version",
-		Args:    exit.NoArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
+	command := newCommand("version", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
 	}
+	return command
 }

@@ -19,45 +19,35 @@ import (
 )
 
 func manCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "man [COMMAND | DIR]",
-		Short: "Print a manual page, or write the pages of all commands",
-		Long: `Print the manual page of the program, or that of a COMMAND; or write the pages
-of all commands into DIR, which is made where it is not there. A DIR that is
-called like a command is written ./DIR. The same version always writes the same
-pages.`,
-		Example: `  orderwatch man | man -l -
-  orderwatch man get | man -l -
-  orderwatch man ~/.local/share/man/man1`,
-		Args: func(c *cobra.Command, args []string) error {
-			if _, rest, err := newRoot().Find(args); len(args) > 1 && (err != nil || len(rest) > 0) {
-				return exit.Usage(c, "name one command or one directory: %s", c.UseLine())
+	command := newCommand("man", func(c *cobra.Command, args []string) error {
+		if _, rest, err := newRoot().Find(args); len(args) > 1 && (err != nil || len(rest) > 0) {
+			return exit.Usage(c, "name one command or one directory: %s", c.UseLine())
+		}
+		return nil
+	})
+	command.RunE = func(c *cobra.Command, args []string) error {
+		root := newRoot()
+		named, rest, err := root.Find(args)
+		if err == nil && len(rest) == 0 {
+			return writePage(named, c.OutOrStdout())
+		}
+		dir := args[0]
+		if _, err := os.Stat(dir); err != nil && !strings.ContainsRune(dir, filepath.Separator) {
+			if err := knownCommand(root, args); len(root.SuggestionsFor(dir)) > 0 {
+				return exit.Usage(c, "%w A directory is written ./%s", err, dir)
 			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, args []string) error {
-			root := newRoot()
-			named, rest, err := root.Find(args)
-			if err == nil && len(rest) == 0 {
-				return writePage(named, c.OutOrStdout())
-			}
-			dir := args[0]
-			if _, err := os.Stat(dir); err != nil && !strings.ContainsRune(dir, filepath.Separator) {
-				if err := knownCommand(root, args); len(root.SuggestionsFor(dir)) > 0 {
-					return exit.Usage(c, "%w A directory is written ./%s", err, dir)
-				}
-			}
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-			n, err := writePages(root, dir)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", words.Count(n, "page"), dir)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
-		},
+		}
+		n, err := writePages(root, dir)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "wrote %s into %s\n", words.Count(n, "page"), dir)
+		return err
 	}
+	return command
 }
 
 // writePages writes the page of the command, and those of all below it, and returns how many they are.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 
@@ -33,27 +34,25 @@ func parseOrder(c *cobra.Command, config config.Config, text string) (watcher.Or
 
 // orderError says of an error in an order's name or its project what people call it.
 func orderError(err error) error {
-	field, ok := errors.AsType[*watcher.FieldError](err)
-	switch {
-	case ok && field.Field == "order_name":
-		return errors.New("the order's name " + field.Reason)
-	case ok && field.Field == "project_id":
-		return errors.New("the project's id " + field.Reason)
+	names := map[string]string{"order_name": "the order's name ", "project_id": "the project's id "}
+	if field, ok := errors.AsType[*watcher.FieldError](err); ok && names[field.Field] != "" {
+		return errors.New(names[field.Field] + field.Reason)
 	}
 	return err
 }
 
-// parseOrders reads each PROJECT/ORDER.
-func parseOrders(c *cobra.Command, config config.Config, texts []string) (orders []watcher.Order, err error) {
-	for _, text := range texts {
-		order, err := parseOrder(c, config, text)
-		if err != nil {
-			return nil, err
+// arguments refuses fewer or more arguments as wrong usage; what says what to name.
+func arguments(least, most int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return exit.Usage(c, "%s: %s", what, c.UseLine())
 		}
-		orders = append(orders, order)
+		return nil
 	}
-	return orders, nil
 }
+
+// someOrders refuses no arguments as wrong usage.
+var someOrders = arguments(1, math.MaxInt, "no order is named")
 
 // oneOrder refuses anything but one argument as wrong usage.
 func oneOrder(c *cobra.Command, args []string) error {
@@ -63,28 +62,34 @@ func oneOrder(c *cobra.Command, args []string) error {
 	return someOrders(c, args)
 }
 
-// someOrders refuses no arguments as wrong usage.
-func someOrders(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return exit.Usage(c, "no order is named: %s", c.UseLine())
+// refusal says why a call of the service did not work; nil where it did. about names the order or the watch, if the
+// call is about one. advice says, by the code of the answer, what to do.
+func refusal(c *cobra.Command, about string, err error, advice map[int]string) error {
+	answer, ok := errors.AsType[*wire.ServiceError](err)
+	if !ok {
+		return exit.Unanswered(err)
 	}
-	return nil
+	text := output.Clean(answer.Reason)
+	if about != "" {
+		text = about + ": " + text
+	}
+	if answer.Code == http.StatusBadRequest {
+		return exit.Usage(c, "%s", text)
+	}
+	if do := advice[answer.Code]; do != "" {
+		text += "\n" + do
+	}
+	return errors.New(text)
 }
 
-// refusal says why a call about an order did not work, and what to do.
-func refusal(c *cobra.Command, order watcher.Order, err error) error {
-	answer, ok := errors.AsType[*wire.ServiceError](err)
-	switch {
-	case ok && answer.Code == http.StatusNotFound:
-		return fmt.Errorf("%s: %s\nCheck the name (orderwatch list), or have it watched: orderwatch watch %s", order, output.Clean(answer.Reason), order)
-	case ok && answer.Code == http.StatusGone:
-		return fmt.Errorf("%s: %s\nWho asked, as far as events name it: orderwatch events %s. To watch it again: orderwatch watch %s", order, output.Clean(answer.Reason), order, order)
-	case ok && answer.Code == http.StatusConflict:
-		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", order, order)
-	case ok && answer.Code == http.StatusBadRequest:
-		return exit.Usage(c, "%s: %s", order, output.Clean(answer.Reason))
-	case ok:
-		return fmt.Errorf("%s: %s", order, output.Clean(answer.Reason))
+// orderRefusal says why a call about an order did not work, and what to do.
+func orderRefusal(c *cobra.Command, order watcher.Order, err error) error {
+	name := order.String()
+	if answer, ok := errors.AsType[*wire.ServiceError](err); ok && answer.Code == http.StatusConflict {
+		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", name, name)
 	}
-	return exit.Unanswered(err)
+	return refusal(c, name, err, map[int]string{
+		http.StatusNotFound: "Check the name (orderwatch list), or have it watched: orderwatch watch " + name,
+		http.StatusGone:     "Who asked, as far as events name it: orderwatch events " + name + ". To watch it again: orderwatch watch " + name,
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -21,77 +20,38 @@ import (
 )
 
 func routesCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "routes",
-		Short: "Try the rules that say who is told of which order",
-		Long: `The file that ORDERWATCH_SLACK_ROUTES_FILE names says, by project and by label,
-in which Slack channels people are told of a watch and who is woken. It is YAML:
-
-  rules:
-    - match:                       # all must hold; the first match decides
-        projects: [my-project]     # one of these project IDs
-        labels: {team: gpu, env: [prod, staging]}
-      channels: [C0GPU, C0ONCALL]  # left out: ORDERWATCH_SLACK_CHANNEL
-      mention: S0GPUONCALL         # here, U…, W…, S… or none; left out:
-                                   # ORDERWATCH_SLACK_MENTION_ON_FAILURE
-      fallback: C0OPS              # gets what a channel finally refuses
-      quiet_successes: true        # only failures are told; left out: false
-      progress: true               # left out: ORDERWATCH_SLACK_PROGRESS
-    - channels: [C0REST]           # no match: every request; the last rule
-
-All workers need the same file, and read it when they start.`,
-		Example: `  orderwatch routes test my-project/order.a team=gpu env=prod`,
-		Args:    knownCommand,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	command := newCommand("routes", knownCommand)
+	command.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	command.SuggestionsMinimumDistance = 2
 	command.AddCommand(routesTestCommand())
 	return command
 }
 
 func routesTestCommand() *cobra.Command {
-	var path, channel string
-	command := &cobra.Command{
-		Use:   "test PROJECT/ORDER [LABEL=VALUE]...",
-		Short: "Say where people would be told of an order, and why",
-		Long: `Say in which Slack channels people would be told of a watch of the order, for a
-request with these labels: who is woken, who is not told, and which rule of the
-routes file decides. Nothing is sent, and NATS is not asked. What no rule says
-is taken from ORDERWATCH_SLACK_CHANNEL, _MENTION_ON_FAILURE and _PROGRESS.
-
-A watch that several requests share is told of for each of them, in each channel
-once. Exit code 1 if something is wrong with the file: each thing is a line.`,
-		Example: `  orderwatch routes test my-project/order.pool-5ed5-w4l2n team=gpu env=prod
-  orderwatch routes test --file routes.yaml my-project/order.a
-  orderwatch routes test -o json my-project/order.a team=gpu | jq .channels`,
-		Args:              someOrders,
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	format := outputFlag(command)
-	command.Flags().StringVar(&path, "file", "", "`path` of the routes file (default ORDERWATCH_SLACK_ROUTES_FILE)")
-	command.Flags().StringVar(&channel, "channel", "", "`ID` of the channel that the request names, its slack_channel")
+	command := newCommand("routes-test", someOrders)
+	command.ValidArgsFunction = cobra.NoFileCompletions
+	outputFlag(command)
+	path := command.Flags().String("file", "", "`path` of the routes file (default ORDERWATCH_SLACK_ROUTES_FILE)")
+	channel := command.Flags().String("channel", "", "`ID` of the channel that the request names, its slack_channel")
 	completeFlag(command, "channel")
 	command.RunE = func(c *cobra.Command, args []string) error {
 		config, err := routesConfig()
 		if err != nil {
 			return err
 		}
-		order, request, err := routedRequest(c, config, args, channel)
+		order, request, err := routedRequest(c, config, args, *channel)
 		if err != nil {
 			return err
 		}
-		routes, err := readRoutes(c, config.Slack, path)
+		routes, err := readRoutes(c, config.Slack, *path)
 		if err != nil {
 			return err
 		}
 		found := directions.Of(config.Slack, routes, order, request)
-		if *format == output.AsJSON {
-			return output.JSON(c.OutOrStdout(), found)
-		}
-		out := c.OutOrStdout()
-		p := show.Page{Width: output.Columns(out), Paint: output.PaintFor(out), All: true}
-		_, err = io.WriteString(out, found.Text(p, config.Slack))
-		return err
+		return printed(c, found, func(p show.Page) string {
+			p.All = true
+			return found.Text(p, config.Slack)
+		})
 	}
 	return command
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,25 +15,9 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "status",
-		Short: "Show how the workers are, what is held, late or untold",
-		Long: `Show how the installation is, as the worker that answers sees it: how many
-workers there are, the accounts that ModelArts is not asked for and why, watches
-that are overdue, records that cannot be read, and what people have not been
-told. It needs no more than the other commands that ask: orderwatch doctor looks
-at more, and needs the worker's environment.
-
-Times are in this machine's zone.
-
-Exit code 0 if a worker answers, however the installation is; 1 if none does, or
-NATS is not reached.`,
-		Example: `  orderwatch status
-  orderwatch status -o json | jq .held_accounts`,
-		Args:              exit.NoArguments,
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	format := outputFlag(command)
+	command := newCommand("status", exit.NoArguments)
+	command.ValidArgsFunction = cobra.NoFileCompletions
+	outputFlag(command)
 	command.RunE = func(c *cobra.Command, _ []string) error {
 		s, err := openSession(c)
 		if err != nil {
@@ -46,13 +28,7 @@ NATS is not reached.`,
 		if err != nil {
 			return noStatus(err)
 		}
-		out := c.OutOrStdout()
-		if *format == output.AsJSON {
-			return output.JSON(out, status)
-		}
-		p := show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out)}
-		_, err = io.WriteString(out, p.Status(status))
-		return err
+		return printed(c, status, func(p show.Page) string { return p.Status(status) })
 	}
 	return command
 }

@@ -20,55 +20,17 @@ import (
 )
 
 func watchCommand() *cobra.Command {
-	var (
-		all    wire.WatchRequest // what the requests have in common
-		labels []string
-		wait   bool
-	)
-	command := &cobra.Command{
-		Use:   "watch PROJECT/ORDER...",
-		Short: "Ask for orders to be watched; with --wait, until they have ended",
-		Long: `Ask for one or more orders to be watched. The requests are stored durably in
-NATS: once this command has said so, a worker (orderwatch serve) polls the
-orders until they have ended, whether this command goes on or not. A request
-that is wrong is rejected then: "orderwatch events --kind rejected" says why.
-
-A request for an order that is being watched joins that watch. Of both deadlines
-the later one holds.
-
-With --wait it follows the orders until all have ended, with a bar for each on a
-terminal and a line for each change elsewhere. Ctrl-C ends the waiting alone:
-the watches go on. So do they, and the waiting, when NATS or the worker is
-restarted.
-
-Exit codes: 0 the request is stored; with --wait, every order succeeded
-            1 an error of the program or its surroundings
-            2 wrong usage; with --wait, a request was rejected
-            3 an order failed, or partially failed
-            4 a watch timed out: the order may be running still
-            5 the order was not found, or ModelArts refuses it
-            6 a watch was cancelled
-          130 Ctrl-C
-Of several orders the first that applies of 3, 5, 4, 6, 2.
-
-With -o json there is a line for each request when it is stored,
-{"project_id","order_name","request_id","stream_sequence"}, and with --wait one
-for each order when it ends: its completion event, or the event that says why
-the request was rejected. Both are CloudEvents.`,
-		Example: `  orderwatch watch my-project/order.pool-5ed5-w4l2n
-  orderwatch watch --wait --timeout 30m --label env=prod my-project/order.a
-  orderwatch watch --wait -o json my-project/order.a my-project/order.b`,
-		SuggestFor: []string{"wait"},
-		Args:       someOrders,
-	}
+	command := newCommand("watch", someOrders)
+	command.SuggestFor = []string{"wait"}
 	format := outputFlag(command)
 	flags := command.Flags()
-	flags.BoolVar(&wait, "wait", false, "follow the orders until all have ended")
+	var all wire.WatchRequest // what the requests have in common
+	wait := flags.Bool("wait", false, "follow the orders until all have ended")
 	flags.StringVar(&all.Region, "region", "", "`region` of the orders (default the first that the worker is configured for)")
 	flags.StringVar(&all.RequestID, "request-id", "", "your own `id` of the request, which the completion event names; the same id for the same order is the same request; of one order alone (default one is made up)")
 	flags.StringVar(&all.RequestedBy, "requested-by", "", "`person` or pipeline, shown to people (default your login name)")
 	flags.StringVar(&all.Link, "link", "", "http or https `URL`, shown to people")
-	flags.StringArrayVar(&labels, "label", nil, "`key=value`, handed back in the completion event; may be repeated")
+	labels := flags.StringArray("label", nil, "`key=value`, handed back in the completion event; may be repeated")
 	flags.IntVar(&all.ExpectedItems, "expected-items", 0, "`number` of items before which an order has not ended, 1 to 10000")
 	flags.StringVar(&all.Timeout, "timeout", "", "`duration` from 1s, such as 90m, after which a watch ends (default as the worker is configured)")
 	flags.StringVar(&all.SlackChannel, "slack-channel", "", "`ID` of a channel to tell instead of the default one")
@@ -80,7 +42,7 @@ the request was rejected. Both are CloudEvents.`,
 		if !flags.Changed("requested-by") {
 			all.RequestedBy = userName()
 		}
-		if all.Labels, err = readLabels(labels); err != nil {
+		if all.Labels, err = readLabels(*labels); err != nil {
 			return exit.Usage(c, "--label %w", err)
 		}
 		requests, err := watchRequests(c, config, all, args)
@@ -93,19 +55,12 @@ the request was rejected. Both are CloudEvents.`,
 			return err
 		}
 		defer s.close()
-		if wait {
-			return ask.Wait(c.Context(), ask.Options{
-				Client: s.Client, Conn: s.nc, Requests: requests, Chosen: flags.Changed("request-id"),
-				Format: *format, Out: c.OutOrStdout(), Errors: c.ErrOrStderr(),
-			})
+		options := s.options(c, *format)
+		options.Requests, options.Chosen = requests, flags.Changed("request-id")
+		if *wait {
+			return ask.Wait(c.Context(), options)
 		}
-		if err := ask.Publish(c.Context(), s.Client, requests, storedPrinter(c.OutOrStdout(), *format)); err != nil {
-			return err
-		}
-		if *format == output.AsText {
-			fmt.Fprintln(c.OutOrStdout(), rejectedHint)
-		}
-		return nil
+		return ask.Store(c.Context(), options)
 	}
 	return command
 }
@@ -185,19 +140,4 @@ func flagError(c *cobra.Command, err error) error {
 		return fmt.Errorf("--%s: %q %s", flag, output.Shorten(f.Value.String(), 60), why)
 	}
 	return fmt.Errorf("--%s: %s", flag, why)
-}
-
-// rejectedHint says where one learns that a stored request is wrong.
-const rejectedHint = `A worker that finds a request wrong rejects it, and says why:
-  orderwatch events --kind rejected`
-
-// storedPrinter returns what tells that a request is stored.
-func storedPrinter(w io.Writer, format output.Format) func(wire.WatchRequest, uint64) {
-	return func(r wire.WatchRequest, sequence uint64) {
-		if format == output.AsJSON {
-			ask.PrintStored(w, r, sequence)
-			return
-		}
-		fmt.Fprintf(w, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
-	}
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-
-	"github.com/nats-io/nats.go"
+	"sync"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -25,55 +23,51 @@ const (
 	Undelivered = "undelivered"
 )
 
-// Following says which events [Events] prints, and how.
-type Following struct {
-	Client  *client.Client
-	Conn    *nats.Conn
-	Filter  client.Filter
-	Project string // all events are of this project, which texts leave out; empty: they are of any
-
-	Format      output.Format
-	Out, Errors io.Writer
-}
-
-// Events prints events as they come. It returns when all that are kept are printed, if the filter has Stop set, or
-// when ctx ends: then the error is an [exit.Error].
-func Events(ctx context.Context, f Following) error {
-	notices := newOutages(f.Conn, func(text string) { fmt.Fprintln(f.Errors, "orderwatch:", text) })
+// Events prints the events that the filter lets through, as they come. Texts leave out the project where it is
+// given: then all events are of that project. Events returns when all that are kept are printed, if the filter has
+// Stop set, or when ctx ends: then the error is an [exit.Error].
+func Events(ctx context.Context, o Options, filter client.Filter, project string) error {
+	var mu sync.Mutex
+	oneAtATime := func(f func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		f()
+	}
+	notices := newOutages(o.Conn, oneAtATime, func(text string) { fmt.Fprintln(o.Errors, "orderwatch:", text) })
 	printed := 0
-	p := eventPrinter{paint: output.PaintFor(f.Out), project: f.Project}
-	err := f.Client.Follow(ctx, f.Filter, nil, notices.events, func(e client.Event) error {
+	paint := output.PaintFor(o.Out)
+	err := o.Client.Follow(ctx, filter, nil, notices.events, func(e client.Event) error {
 		printed++
-		text := output.JSONLine(e.Encoded)
-		if f.Format == output.AsText {
-			text = []byte(p.text(e) + "\n")
+		line := output.JSONLine(e.Encoded)
+		if o.Format == output.AsText {
+			line = []byte(text(e, project, paint) + "\n")
 		}
-		_, err := f.Out.Write(text)
+		_, err := o.Out.Write(line)
 		return err
 	})
 	switch {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exit.Error{Code: exit.Interrupted}
-	case err == nil && printed == 0 && f.Format == output.AsText:
-		fmt.Fprintln(f.Errors, "orderwatch: no such event is kept")
+	case err == nil && printed == 0 && o.Format == output.AsText:
+		fmt.Fprintln(o.Errors, "orderwatch: no such event is kept")
 	}
 	return err
 }
 
-// An eventPrinter writes events as people read them.
-type eventPrinter struct {
-	paint   output.Paint
-	project string
-}
-
-// text returns the event as one line: time, what, order, outcome, reason.
-func (p eventPrinter) text(e client.Event) string {
+// text returns the event as one line: time, what, order, outcome, reason. A project that is given is left out.
+func text(e client.Event, project string, paint output.Paint) string {
+	nameOf := func(of, name string) string {
+		if project != "" {
+			return output.Clean(name)
+		}
+		return output.Clean(of + "/" + name)
+	}
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
-		what, order, reason = Completed, p.order(c.ProjectID, c.OrderName), c.Reason
-		outcome = show.Outcome(p.paint, c.Outcome, string(c.Outcome))
+		what, order, reason = Completed, nameOf(c.ProjectID, c.OrderName), c.Reason
+		outcome = show.Outcome(paint, c.Outcome, string(c.Outcome))
 	} else if g, ok := e.Progress(); ok {
-		what, order, outcome, reason = Progress, p.order(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
+		what, order, outcome, reason = Progress, nameOf(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
 	} else if r, ok := e.Rejection(); ok {
 		what, reason = Rejected, r.Reason
 		if e.Subject() != "" {
@@ -82,43 +76,35 @@ func (p eventPrinter) text(e client.Event) string {
 	} else if a, ok := e.Attention(); ok {
 		what, order, outcome, reason = Attention, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
 	} else if a, ok := e.OrderAttention(); ok {
-		what, order, outcome, reason = Attention, p.order(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
+		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
 	} else if a, ok := e.Again(); ok {
-		what, order, outcome, reason = Attention, p.order(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
+		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {
 		what, reason = Undelivered, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
 		if m.OrderName != "" {
-			order, outcome = p.order(m.ProjectID, m.OrderName), output.Clean(string(m.Kind))
+			order, outcome = nameOf(m.ProjectID, m.OrderName), output.Clean(string(m.Kind))
 		}
 		if m.Outcome != "" { // the others are of watches that go on
-			outcome = show.Outcome(p.paint, m.Outcome, string(m.Outcome))
+			outcome = show.Outcome(paint, m.Outcome, string(m.Outcome))
 			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}
 	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Clean(reason))
 }
 
-func (p eventPrinter) order(project, name string) string {
-	if p.project != "" {
-		return output.Clean(name)
-	}
-	return output.Clean(project + "/" + name)
-}
-
 // changesText returns what changed, as much as a line takes.
 func changesText(list []watcher.Change) string {
 	const most = 3
 	var texts []string
-	for i, change := range list {
-		if i == most {
-			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
-			break
-		}
+	for _, change := range list[:min(most, len(list))] {
 		text := change.ResourceName + " " + string(change.To)
 		if change.Message != "" {
 			text += ": " + change.Message
 		}
 		texts = append(texts, text)
+	}
+	if more := len(list) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(texts, ", ")
 }

@@ -1,32 +1,29 @@
 package ask
 
 import (
-	"sync"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-// outages tell once that something is away, and once that it is back. They are safe for concurrent
-// use.
+// outages tell once that something is away, and once that it is back.
 type outages struct {
 	conn *nats.Conn
+	do   func(func()) // runs one function at a time: what NATS and the client call goes through it
 	tell func(text string)
-
-	mu   sync.Mutex
 	away map[string]bool // by what is away
 }
 
-// newOutages returns outages that watch the connection, and hand what is to be told to tell.
-func newOutages(conn *nats.Conn, tell func(text string)) *outages {
-	o := &outages{conn: conn, tell: tell, away: make(map[string]bool)}
+// newOutages returns outages that watch the connection, and hand what is to be told to tell. It calls tell, and
+// callers call begin and end, in functions that do runs.
+func newOutages(conn *nats.Conn, do func(func()), tell func(text string)) *outages {
+	o := &outages{conn: conn, do: do, tell: tell, away: make(map[string]bool)}
 	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) {
 		if err != nil {
-			o.begin("nats", "the connection to NATS is lost; it goes on when NATS is back")
+			do(func() { o.begin("nats", "the connection to NATS is lost; it goes on when NATS is back") })
 		}
 	})
-	conn.SetReconnectHandler(func(*nats.Conn) { o.end("nats", "connected to NATS again") })
+	conn.SetReconnectHandler(func(*nats.Conn) { do(func() { o.end("nats", "connected to NATS again") }) })
 	return o
 }
 
@@ -34,16 +31,16 @@ func newOutages(conn *nats.Conn, tell func(text string)) *outages {
 func (o *outages) events(err error) {
 	switch {
 	case err == nil:
-		o.end("events", "the events can be followed again")
+		o.do(func() { o.end("events", "the events can be followed again") })
 	case o.conn.IsConnected():
-		o.begin("events", "the events cannot be followed at the moment; it goes on when they can: "+output.Clean(err.Error()))
+		o.do(func() {
+			o.begin("events", "the events cannot be followed at the moment; it goes on when they can: "+output.Clean(err.Error()))
+		})
 	}
 }
 
 // begin tells that something is away, where that is news.
 func (o *outages) begin(what, text string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if !o.away[what] {
 		o.away[what] = true
 		o.tell(text)
@@ -52,8 +49,6 @@ func (o *outages) begin(what, text string) {
 
 // end tells that it is back.
 func (o *outages) end(what, text string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.away[what] {
 		delete(o.away, what)
 		o.tell(text)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/client"
@@ -14,15 +16,41 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
+// Options says with what is asked, what for, and how that is told.
+type Options struct {
+	Client *client.Client
+	Conn   *nats.Conn // the client's; what it tells of lost connections is taken over
+	Format output.Format
+	Out    io.Writer
+	Errors io.Writer // what does not belong to the output
+
+	Requests []wire.WatchRequest // at most one for each order; none for [Events]
+	Chosen   bool                // the user chose the request's id: it may have been answered long ago
+}
+
 // publishTime is how long a request may take to be stored.
 const publishTime = 30 * time.Second
 
-// Publish stores the requests, and calls stored for each, with its sequence in the stream. The error is an
-// [exit.Error] where ctx ends.
-func Publish(ctx context.Context, asking *client.Client, requests []wire.WatchRequest, stored func(wire.WatchRequest, uint64)) error {
-	for _, r := range requests {
+// Store stores the requests, and tells of each. The error is an [exit.Error] where ctx ends.
+func Store(ctx context.Context, o Options) error {
+	err := publish(ctx, o, func(r wire.WatchRequest, sequence uint64) {
+		if o.Format == output.AsJSON {
+			printStored(o.Out, r, sequence)
+			return
+		}
+		fmt.Fprintf(o.Out, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
+	})
+	if err == nil && o.Format == output.AsText {
+		fmt.Fprintln(o.Out, "A worker that finds a request wrong rejects it, and says why:\n  orderwatch events --kind rejected")
+	}
+	return err
+}
+
+// publish stores the requests, and calls stored for each, with its sequence in the stream.
+func publish(ctx context.Context, o Options, stored func(wire.WatchRequest, uint64)) error {
+	for _, r := range o.Requests {
 		limited, cancel := context.WithTimeout(ctx, publishTime)
-		sequence, err := asking.Publish(limited, r)
+		sequence, err := o.Client.Publish(limited, r)
 		cancel()
 		switch {
 		case err == nil:
@@ -38,8 +66,8 @@ func Publish(ctx context.Context, asking *client.Client, requests []wire.WatchRe
 	return nil
 }
 
-// PrintStored writes the line that programs read when a request is stored.
-func PrintStored(w io.Writer, r wire.WatchRequest, sequence uint64) {
+// printStored writes the line that programs read when a request is stored.
+func printStored(w io.Writer, r wire.WatchRequest, sequence uint64) {
 	output.JSON(w, struct {
 		watcher.Order
 		RequestID string `json:"request_id"`

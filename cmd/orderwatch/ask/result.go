@@ -1,58 +1,75 @@
 package ask
 
 import (
+	"context"
 	"fmt"
-	"slices"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // result tells of failures and returns the error that has the exit code.
 func (w *waiting) result() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.screen.Close()
 	codes, failed := make(map[exit.Code]bool), 0
-	slices.SortStableFunc(w.ends, func(a, b watcher.Completion) int { return w.place(a.Order()) - w.place(b.Order()) })
-	for _, c := range w.ends {
-		code, known := exitCodes[c.Outcome]
-		if !known { // a later version's
-			code = exit.Trouble
+	for _, a := range w.orders {
+		code := exit.Misuse
+		if a.end != nil {
+			known := false
+			if code, known = exitCodes[a.end.Outcome]; !known {
+				code = exit.Trouble // an outcome of a later version
+			}
 		}
-		if codes[code] = true; code == 0 {
+		if codes[code] = true; code == exit.Done {
 			continue
 		}
 		failed++
-		if w.format == output.AsText {
-			w.show.Line("%s", show.Failure(c))
+		if a.end != nil && w.Format == output.AsText {
+			w.screen.Line("%s", show.Failure(*a.end))
 		}
-	}
-	if w.rejected > 0 {
-		codes[exit.Misuse] = true
 	}
 	for _, code := range [...]exit.Code{exit.Failed, exit.NotFound, exit.TimedOut, exit.Cancelled, exit.Misuse, exit.Trouble} {
 		if codes[code] {
-			return exit.Error{Code: code, Text: fmt.Sprintf("%d of %d did not succeed", failed+w.rejected, len(w.requests))}
+			return exit.Error{Code: code, Text: fmt.Sprintf("%d of %d did not succeed", failed, len(w.orders))}
 		}
 	}
 	return nil
 }
 
-// place returns which of the orders it is on the command line.
-func (w *waiting) place(order watcher.Order) int {
-	return slices.IndexFunc(w.requests, func(r wire.WatchRequest) bool { return r.Order == order })
-}
-
 // exitCodes are those of the outcomes.
 var exitCodes = map[watcher.Outcome]exit.Code{
-	watcher.Succeeded:       0,
+	watcher.Succeeded:       exit.Done,
 	watcher.PartiallyFailed: exit.Failed,
 	watcher.AllFailed:       exit.Failed,
 	watcher.TimedOut:        exit.TimedOut,
 	watcher.OrderNotFound:   exit.NotFound,
 	watcher.OrderRefused:    exit.NotFound,
 	watcher.Cancelled:       exit.Cancelled,
+}
+
+// ended says why the waiting is over before its time.
+func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
+	w.screen.Close()
+	switch {
+	case ctx.Err() == nil && stored:
+		return fmt.Errorf("the waiting is over, what is being watched goes on: %w", err)
+	case ctx.Err() == nil:
+		return err
+	case !stored:
+		return exit.Error{Code: exit.Interrupted, Text: "interrupted; nothing was asked for"}
+	}
+	how, open := "orderwatch list", w.open()
+	if len(open) == 1 {
+		how = "orderwatch get " + open[0].Order.String()
+	}
+	for _, a := range open { // their bars are gone
+		text := "no items yet"
+		if a.seen.watchID != "" {
+			text = show.Counts(a.seen.counts)
+		}
+		w.line(a, text)
+	}
+	return exit.Error{Code: exit.Interrupted, Text: "interrupted; what is being watched goes on. How it is:\n  " + how}
 }

@@ -18,10 +18,12 @@ import (
 // A scoreboard shows what becomes of the demo's requests and keeps score. It is safe for
 // concurrent use.
 type scoreboard struct {
-	show    show.Screen
+	show    *show.Screen
 	fates   []fate
 	columns int           // how wide texts are
-	done    chan struct{} // closed when everything that was scripted has happened
+	done    chan struct{} // closed by finished
+	// finished is called when all that was scripted has happened, and perhaps again.
+	finished func()
 
 	mu        sync.Mutex
 	asked     int
@@ -38,9 +40,10 @@ type slackPost struct {
 	thread  bool // it refers to its thread, where nothing is
 }
 
-func newScoreboard(show show.Screen, fates []fate, columns int) *scoreboard {
+func newScoreboard(show *show.Screen, fates []fate, columns int) *scoreboard {
+	done := make(chan struct{})
 	return &scoreboard{
-		show: show, fates: fates, columns: columns, done: make(chan struct{}),
+		show: show, fates: fates, columns: columns, done: done, finished: sync.OnceFunc(func() { close(done) }),
 		ended: make(map[string][]watcher.Completion), slack: make(map[string]*slackPost),
 	}
 }
@@ -76,6 +79,8 @@ func (b *scoreboard) event(e client.Event) error {
 
 // failed shows why the events are followed no longer, where that is not the demo's end.
 func (b *scoreboard) failed(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !errors.Is(err, context.Canceled) {
 		b.show.Line("! the events cannot be followed: %v", err)
 	}
@@ -147,15 +152,10 @@ func hanging(line string, columns int) string {
 // maxBroken is into how many lines one is broken at the most.
 const maxBroken = 100
 
-// finish tells whoever waits when all that was scripted has happened.
+// finish closes done when all that was scripted has happened.
 func (b *scoreboard) finish() {
-	select {
-	case <-b.done:
-		return
-	default:
-	}
 	if b.wrong() == nil {
-		close(b.done)
+		b.finished()
 	}
 }
 

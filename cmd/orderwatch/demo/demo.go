@@ -126,8 +126,7 @@ func watch(ctx context.Context, settings config.Config, board *scoreboard, fates
 // awaitWorker waits until the worker answers.
 func awaitWorker(ctx context.Context, client *client.Client) error {
 	for {
-		_, err := client.List(ctx, wire.ListQuery{Limit: 1})
-		if err == nil {
+		if _, err := client.List(ctx, wire.ListQuery{Limit: 1}); err == nil {
 			return nil
 		}
 		select {
@@ -194,23 +193,22 @@ const (
 
 // cloudOf returns the ModelArts of both regions; the account of the second is throttled at first.
 func cloudOf(fates []fate) http.Handler {
-	calm := emulator.New(emulator.Options{AutoOrders: true})
-	busy := emulator.New(emulator.Options{AutoOrders: true})
-	busy.SetFaults(emulator.Fault{
+	throttled := emulator.Fault{
 		Until: 5 * time.Second, Status: http.StatusTooManyRequests, Code: "APIG.0308",
 		Message: "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 minute",
 		Header:  map[string]string{"Retry-After": "3"},
-	})
-	for _, f := range fates {
-		if f.script == nil {
-			continue
-		}
-		calm.Add(project, f.order, *f.script)
-		busy.Add(project, f.order, *f.script)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/"+region+"/", http.StripPrefix("/"+region, calm))
-	mux.Handle("/"+busyRegion+"/", http.StripPrefix("/"+busyRegion, busy))
+	for name, faults := range map[string][]emulator.Fault{region: nil, busyRegion: {throttled}} {
+		cloud := emulator.New(emulator.Options{AutoOrders: true})
+		cloud.SetFaults(faults...)
+		for _, f := range fates {
+			if f.script != nil {
+				cloud.Add(project, f.order, *f.script)
+			}
+		}
+		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, cloud))
+	}
 	return mux
 }
 

@@ -24,68 +24,40 @@ type fate struct {
 
 // scriptedFates returns the nine requests.
 func scriptedFates() []fate {
+	const second = time.Second
 	fates := []fate{{
-		order: "order.pool-5ed5-w4l2n",
-		story: "a pool; three nodes appear later",
-		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
-			{Action: "createPool", ResourceName: "pool-9495-" + project, EndAfter: 6 * time.Second},
-			{ResourceName: "os-node-created-8jsnk", AppearAfter: 4 * time.Second, EndAfter: 6 * time.Second},
-			{ResourceName: "os-node-created-lq4f8", AppearAfter: 4 * time.Second, EndAfter: 7 * time.Second},
-			{ResourceName: "os-node-created-ggthb", AppearAfter: 4 * time.Second, EndAfter: 8 * time.Second},
-		}},
+		order: "order.pool-5ed5-w4l2n", story: "a pool; three nodes appear later", outcome: watcher.Succeeded,
+		script: scripted(emulator.Order{}, pool("pool-9495-"+project, 6*second),
+			node("8jsnk", 4*second, 6*second), node("lq4f8", 4*second, 7*second), node("ggthb", 4*second, 8*second)),
 		requests: []wire.WatchRequest{{RequestID: "build-771", ExpectedItems: 4, Link: "https://ci.example/771"}},
-		outcome:  watcher.Succeeded,
 	}, {
-		order:    "order.gpu-60-x7k2p",
-		story:    "forty of sixty nodes fail alike",
-		script:   &emulator.Order{FromFirstPoll: true, Spelling: emulator.Camel, Count: emulator.CountAll, Items: soldOut()},
+		order: "order.gpu-60-x7k2p", story: "forty of sixty nodes fail alike", outcome: watcher.PartiallyFailed,
+		script:   scripted(emulator.Order{Spelling: emulator.Camel, Count: emulator.CountAll}, soldOut()...),
 		requests: []wire.WatchRequest{{RequestID: "build-772", Link: "https://ci.example/772", Labels: map[string]string{"env": "prod"}}},
-		outcome:  watcher.PartiallyFailed,
 	}, {
-		order: "order.quota-m3n8v",
-		story: "everything fails",
-		script: &emulator.Order{FromFirstPoll: true, Timestamps: emulator.Strings, Items: []emulator.Item{
-			{Action: "createPool", ResourceName: "pool-quota", EndAfter: 3 * time.Second, Status: "failed", Message: "The quota of instances is used up: 200 of 200."},
-			{ResourceName: "os-node-created-q4zz1", EndAfter: 4 * time.Second, Status: "failed", Message: "The pool was not created."},
-		}},
+		order: "order.quota-m3n8v", story: "everything fails", outcome: watcher.AllFailed,
+		script: scripted(emulator.Order{Timestamps: emulator.Strings},
+			failed(pool("pool-quota", 3*second), "The quota of instances is used up: 200 of 200."),
+			failed(node("q4zz1", 0, 4*second), "The pool was not created.")),
 		requests: []wire.WatchRequest{{RequestID: "build-773"}},
-		outcome:  watcher.AllFailed,
 	}, {
-		order:    "order.mistyped-zzzzz",
-		story:    "ModelArts does not know it",
+		order: "order.mistyped-zzzzz", story: "ModelArts does not know it", outcome: watcher.OrderNotFound,
 		requests: []wire.WatchRequest{{RequestID: "build-774"}},
-		outcome:  watcher.OrderNotFound,
 	}, {
-		order: "order.stuck-b6c1d",
-		story: "a node never ends; 12 s to wait",
-		script: &emulator.Order{FromFirstPoll: true, Count: emulator.CountAll, Items: []emulator.Item{
-			{Action: "createPool", ResourceName: "pool-stuck", EndAfter: 2 * time.Second},
-			{ResourceName: "os-node-created-h7d2k", AppearAfter: 2 * time.Second, EndAfter: emulator.Never},
-		}},
+		order: "order.stuck-b6c1d", story: "a node never ends; 12 s to wait", outcome: watcher.TimedOut,
+		script:   scripted(emulator.Order{Count: emulator.CountAll}, pool("pool-stuck", 2*second), node("h7d2k", 2*second, emulator.Never)),
 		requests: []wire.WatchRequest{{RequestID: "build-775", Timeout: "12s"}},
-		outcome:  watcher.TimedOut,
 	}, {
-		order: "order.busy-f2g9t",
-		story: "throttled for the first 5 s",
-		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
-			{Action: "createPool", ResourceName: "pool-busy", EndAfter: time.Second},
-			{ResourceName: "os-node-created-v9w3e", EndAfter: 2 * time.Second},
-		}},
+		order: "order.busy-f2g9t", story: "throttled for the first 5 s", outcome: watcher.Succeeded,
+		script:   scripted(emulator.Order{}, pool("pool-busy", second), node("v9w3e", 0, 2*second)),
 		requests: []wire.WatchRequest{{RequestID: "build-776", Region: busyRegion}},
-		outcome:  watcher.Succeeded,
 	}, {
-		order: "order.shared-k5j7r",
-		story: "two requests share one watch",
-		script: &emulator.Order{FromFirstPoll: true, Items: []emulator.Item{
-			{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * time.Second},
-		}},
+		order: "order.shared-k5j7r", story: "two requests share one watch", outcome: watcher.Succeeded,
+		script:   scripted(emulator.Order{}, emulator.Item{Action: "toPeriodic", ResourceName: "pool-shared", EndAfter: 5 * second}),
 		requests: []wire.WatchRequest{{RequestID: "build-777"}, {RequestID: "billing-12", RequestedBy: "billing"}},
-		outcome:  watcher.Succeeded,
 	}, {
-		order:   "(a bad request)",
-		story:   "a field is misspelt",
-		invalid: `{"project_id":"` + project + `","order_nmae":"order.pool-1","request_id":"build-778"}`, invalidID: "build-778",
-		rejected: "order_nmae",
+		order: "(a bad request)", story: "a field is misspelt", rejected: "order_nmae", invalidID: "build-778",
+		invalid: `{"project_id":"` + project + `","order_nmae":"order.pool-1","request_id":"build-778"}`,
 	}}
 	for _, f := range fates {
 		for i := range f.requests {
@@ -96,16 +68,31 @@ func scriptedFates() []fate {
 	return fates
 }
 
+// scripted returns the order with these items, whose times begin at its first poll.
+func scripted(o emulator.Order, items ...emulator.Item) *emulator.Order {
+	o.FromFirstPoll, o.Items = true, items
+	return &o
+}
+
+func pool(name string, end time.Duration) emulator.Item {
+	return emulator.Item{Action: "createPool", ResourceName: name, EndAfter: end}
+}
+
+func node(name string, appear, end time.Duration) emulator.Item {
+	return emulator.Item{ResourceName: "os-node-created-" + name, AppearAfter: appear, EndAfter: end}
+}
+
+func failed(item emulator.Item, message string) emulator.Item {
+	item.Status, item.Message = "failed", message
+	return item
+}
+
 // soldOut returns sixty nodes, of which forty fail for the same reason.
-func soldOut() []emulator.Item {
-	var items []emulator.Item
+func soldOut() (items []emulator.Item) {
 	for i := range 60 {
-		item := emulator.Item{
-			ResourceName: fmt.Sprintf("os-node-created-%02d", i+1),
-			EndAfter:     2*time.Second + time.Duration(i)*100*time.Millisecond,
-		}
+		item := node(fmt.Sprintf("%02d", i+1), 0, 2*time.Second+time.Duration(i)*100*time.Millisecond)
 		if i >= 20 {
-			item.Status, item.Message = "failed", "flavor modelarts.bm.gpu.8v100 is sold out in cn-north-4a"
+			item = failed(item, "flavor modelarts.bm.gpu.8v100 is sold out in cn-north-4a")
 		}
 		items = append(items, item)
 	}

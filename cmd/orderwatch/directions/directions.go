@@ -1,13 +1,13 @@
 // Package directions says where people are told of an order, who is woken, and why. It asks the same plan as the
 // outbox of workers with the same configuration.
 //
-// Begin at [Of].
+// Read directions.go: [Of] decides where people are told, [Directions.Text] how that is said, notes what may be
+// otherwise where the workers run.
 package directions
 
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -95,27 +95,17 @@ func (d Directions) Text(p show.Page, config config.Slack) string {
 	var b strings.Builder
 	head := output.Clean(d.Order.String())
 	if len(d.Labels) > 0 {
-		head += " with " + strings.Join(labelTexts(d.Labels), ", ")
+		head += " with " + strings.Join(show.Labels(d.Labels), ", ")
 	}
 	for _, line := range output.Paragraph(head, p.Width, math.MaxInt) {
 		b.WriteString(p.Paint.Bold(line) + "\n")
 	}
-	b.WriteString("\n")
-	b.WriteString(p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
+	return b.String() + "\n" + p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
 		p.Property("a success", nil, d.success()) +
 		p.Property("meanwhile", nil, d.meanwhile()) +
 		p.Property("refused", nil, d.refused(config)...) +
 		p.Property("why", nil, d.reasons()...) +
-		p.Property("note", p.Paint.Yellow, d.Notes...))
-	return b.String()
-}
-
-// labelTexts returns labels as they are written on a command line, in the order of their keys.
-func labelTexts(labels map[string]string) (texts []string) {
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		texts = append(texts, output.Clean(key+"="+labels[key]))
-	}
-	return texts
+		p.Property("note", p.Paint.Yellow, d.Notes...)
 }
 
 // unknownDefault stands for the default channel where it is not known.
@@ -166,27 +156,20 @@ func (d Directions) meanwhile() string {
 // refused says what becomes of a message that a channel does not take: once where it is the same for all
 // channels, else for each.
 func (d Directions) refused(config config.Slack) (texts []string) {
-	var ways []string
+	way, same := d.fallbacksOf(d.targets[0], config), true
 	for _, t := range d.targets {
-		ways = append(ways, d.fallbacksOf(t, config))
+		texts = append(texts, refusedBy(t.Channel, d.fallbacksOf(t, config)))
+		same = same && d.fallbacksOf(t, config) == way
 	}
-	if len(slices.Compact(slices.Clone(ways))) == 1 {
-		return []string{d.refusedBy("", ways[0])}
-	}
-	for i, t := range d.targets {
-		texts = append(texts, d.refusedBy(t.Channel, ways[i]))
+	if same {
+		return []string{refusedBy("", way)}
 	}
 	return texts
 }
 
 // fallbacksOf returns where a message goes that the target's channel refuses, in words; empty: it goes nowhere.
 func (d Directions) fallbacksOf(t routes.Target, config config.Slack) string {
-	var all []string
-	for _, channel := range t.Fallbacks {
-		if channel != routes.Webhook {
-			all = append(all, channel)
-		}
-	}
+	all := slices.DeleteFunc(slices.Clone(t.Fallbacks), func(channel string) bool { return channel == routes.Webhook })
 	if config.Channel == "" && d.ChannelsFrom != FromDefault {
 		all = append(all, unknownDefault)
 	}
@@ -198,13 +181,11 @@ func (d Directions) fallbacksOf(t routes.Target, config config.Slack) string {
 
 // refusedBy says what becomes of a message that the channel finally refuses. An empty channel stands for each of them;
 // an empty way means that the message goes nowhere.
-func (d Directions) refusedBy(channel, way string) string {
-	switch {
-	case way == "":
+func refusedBy(channel, way string) string {
+	if way == "" {
 		return "what " + cmp.Or(channel, "the channel") + " finally refuses is kept as an event: orderwatch events --kind undelivered"
-	default:
-		return "what " + cmp.Or(channel, "a channel") + " finally refuses goes to " + way
 	}
+	return "what " + cmp.Or(channel, "a channel") + " finally refuses goes to " + way
 }
 
 // reasons says which rule decides, and why those before it do not.

@@ -1,7 +1,9 @@
 // Package exit says with which code the program ends, and writes why.
 //
 // A command returns an error of this package where its code is not [Trouble]: an [Error], or what
-// [Usage] returns. [Status] turns the error of any command into a code.
+// [Usage] returns. [Status] turns the error of any command into a code, so every error is written once.
+//
+// Read exit.go: the codes, then [Error] and [Usage], then [Status], which decides between them.
 package exit
 
 import (

@@ -30,12 +30,6 @@ type Choice struct {
 // maxPage is the most watches that the service answers with at once.
 const maxPage = 1000
 
-// A remainder is what a list leaves out.
-type remainder struct {
-	more       bool // than were wanted
-	unreadable int  // records that a later version wrote
-}
-
 // brokenRow returns what a list shows of a broken record.
 func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	reason := "broken record: " + b.Reason
@@ -48,8 +42,9 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	}}
 }
 
-// pages hands out the watches that are wanted, a page at a time, and returns what it left out.
-func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (rest remainder, err error) {
+// pages hands out the watches that are wanted, a page at a time. It returns whether there are more than were wanted,
+// and how many records it left out because a later version wrote them.
+func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (more bool, unreadable int, err error) {
 	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label}
 	for left := c.Limit; c.All || left > 0; {
 		q.Limit = maxPage
@@ -58,7 +53,7 @@ func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watch
 		}
 		answer, err := client.List(ctx, q)
 		if err != nil {
-			return rest, err
+			return false, 0, err
 		}
 		var watches []watcher.Snapshot
 		for _, b := range answer.Broken {
@@ -66,23 +61,22 @@ func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watch
 		}
 		watches = append(watches, answer.Watches...)
 		if err := f(watches); err != nil {
-			return rest, err
+			return false, 0, err
 		}
 		left -= len(answer.Watches)
-		rest.unreadable += answer.Unreadable
+		unreadable += answer.Unreadable
 		if q.Cursor = answer.Cursor; q.Cursor == "" {
-			return rest, nil
+			return false, unreadable, nil
 		}
 	}
-	rest.more = true
-	return rest, nil
+	return true, unreadable, nil
 }
 
 // Print writes the watches to out once, and to notes what it left out. An error of the service is a
 // [wire.ServiceError].
 func (c Choice) Print(ctx context.Context, client *client.Client, format output.Format, out, notes io.Writer) error {
 	var all []watcher.Snapshot
-	rest, err := c.pages(ctx, client, func(page []watcher.Snapshot) error {
+	more, unreadable, err := c.pages(ctx, client, func(page []watcher.Snapshot) error {
 		if format != output.AsJSON {
 			all = append(all, page...)
 			return nil
@@ -104,11 +98,11 @@ func (c Choice) Print(ctx context.Context, client *client.Client, format output.
 			return err
 		}
 	}
-	if rest.more {
+	if more {
 		fmt.Fprintf(notes, "These are the newest %d; there are more: --all, or --limit NUMBER.\n", c.Limit)
 	}
-	if rest.unreadable > 0 {
-		fmt.Fprintf(notes, "Not shown: %s that a later version of orderwatch wrote; use that version.\n", words.Count(rest.unreadable, "record"))
+	if unreadable > 0 {
+		fmt.Fprintf(notes, "Not shown: %s that a later version of orderwatch wrote; use that version.\n", words.Count(unreadable, "record"))
 	}
 	return nil
 }

@@ -41,7 +41,11 @@ func (c Choice) Follow(ctx context.Context, client *client.Client, out io.Writer
 	io.WriteString(out, enterScreen)
 	for ctx.Err() == nil {
 		columns, lines := output.Size(out)
-		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, c.fewer(columns))); err != nil {
+		hint := ""
+		if c.State == "" && columns >= 80 {
+			hint = "; --state watching shows fewer"
+		}
+		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, hint)); err != nil {
 			return err
 		}
 		select {
@@ -72,13 +76,13 @@ func (l *liveList) refresh(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, refreshTime)
 	defer cancel()
 	var watches []watcher.Snapshot
-	rest, err := l.pages(call, l.client, func(page []watcher.Snapshot) error {
+	more, _, err := l.pages(call, l.client, func(page []watcher.Snapshot) error {
 		watches = append(watches, page...)
 		return nil
 	})
 	switch {
 	case err == nil:
-		l.watches, l.more, l.read, l.err = watches, rest.more, time.Now(), nil
+		l.watches, l.more, l.read, l.err = watches, more, time.Now(), nil
 	case ctx.Err() == nil:
 		l.err = err
 	}
@@ -97,14 +101,6 @@ func (l *liveList) draw(now time.Time, columns int) string {
 	}
 	table := show.Table{Now: now, Width: columns, Paint: l.paint}
 	return text + "\n" + table.Watches(l.watches)
-}
-
-// fewer says how fewer lines are had, where that is possible and there is room to say so.
-func (c Choice) fewer(columns int) string {
-	if c.State != "" || columns < 80 {
-		return ""
-	}
-	return "; --state watching shows fewer"
 }
 
 // screenful returns what draws the text from the top of a screen of so many lines, without a

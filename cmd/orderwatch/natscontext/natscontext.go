@@ -1,8 +1,12 @@
 // Package natscontext reads the contexts of the nats tool, so that a command connects as that tool does. A
 // context is a file that says where NATS is and how to log in; of what it holds, errors show nothing.
+//
+// Read natscontext.go: [Contexts.Access] decides which file is read, options how a command logs in, and check what
+// is refused.
 package natscontext
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +14,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -18,21 +23,20 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
 
-// Contexts are the contexts of the nats tool: files that say how to connect. dir is empty where
-// there is no home directory. See github.com/nats-io/jsm.go/natscontext.
-type Contexts struct{ dir string }
+// Contexts are the contexts of the nats tool. See github.com/nats-io/jsm.go/natscontext.
+type Contexts struct {
+	dir string // empty where there is no home directory
+}
 
-// Find returns the contexts of whoever runs the command.
+// Find returns the contexts of the user who runs the command.
 func Find() Contexts {
-	root := os.Getenv("XDG_CONFIG_HOME")
-	if root == "" {
-		home := homeDir()
-		if home == "" {
-			return Contexts{}
-		}
-		root = filepath.Join(home, ".config")
+	if root := os.Getenv("XDG_CONFIG_HOME"); root != "" {
+		return Contexts{filepath.Join(root, "nats")}
 	}
-	return Contexts{filepath.Join(root, "nats")}
+	if home := homeDir(); home != "" {
+		return Contexts{filepath.Join(home, ".config", "nats")}
+	}
+	return Contexts{}
 }
 
 // homeDir returns the user's home directory, empty where there is none.
@@ -54,10 +58,7 @@ func (c Contexts) Selected() string {
 	if c.dir == "" {
 		return ""
 	}
-	name, err := config.ReadFile(filepath.Join(c.dir, "context.txt"), maxContextFile)
-	if err != nil {
-		return ""
-	}
+	name, _ := config.ReadFile(filepath.Join(c.dir, "context.txt"), maxContextFile) // empty where it cannot be read
 	return strings.TrimSpace(string(name))
 }
 
@@ -81,8 +82,7 @@ func (c Contexts) Known() string {
 	return "; there is none in " + filepath.Join(c.dir, "context")
 }
 
-// A natsContext is what such a file says, as far as it matters for a connection. Fields that are
-// missing here say how the nats tool shows things.
+// A natsContext is what such a file says, as far as it matters for a connection.
 type natsContext struct {
 	URL         string `json:"url"`
 	User        string `json:"user"`
@@ -127,10 +127,7 @@ func (c Contexts) Access(name string) (Access, error) {
 	if err != nil {
 		return Access{}, fmt.Errorf("context %q (%s): %w", name, path, err)
 	}
-	if x.URL == "" {
-		x.URL = nats.DefaultURL
-	}
-	return Access{URL: x.URL, From: fmt.Sprintf("the context %q", name), Domain: x.JSDomain, Options: options}, nil
+	return Access{URL: cmp.Or(x.URL, nats.DefaultURL), From: fmt.Sprintf("the context %q", name), Domain: x.JSDomain, Options: options}, nil
 }
 
 // Options returns how to log in, in the order in which the nats tool looks at the fields.
@@ -175,38 +172,32 @@ func (x natsContext) options() (options []nats.Option, err error) {
 
 // check refuses what is not supported, and expands the paths.
 func (x *natsContext) check() error {
-	for _, field := range [...]struct{ name, value string }{
-		{"nsc", x.NSC}, {"jetstream_api_prefix", x.APIPrefix}, {"socks_proxy", x.SocksProxy}, {"windows_cert_store", x.WindowsCert},
-	} {
-		if field.value != "" {
-			return fmt.Errorf("orderwatch does not support %s: use another context, or ORDERWATCH_NATS_URL", field.name)
-		}
-	}
-	for _, field := range [...]struct {
+	type field struct {
 		name  string
-		value string
-	}{
-		{"password", x.Password}, {"token", x.Token}, {"user_jwt", x.UserJWT}, {"user_seed", x.UserSeed},
+		value *string
+	}
+	for _, f := range []field{
+		{"nsc", &x.NSC}, {"jetstream_api_prefix", &x.APIPrefix}, {"socks_proxy", &x.SocksProxy}, {"windows_cert_store", &x.WindowsCert},
 	} {
-		if scheme := reference(field.value); scheme != "" {
-			return fmt.Errorf("%s: orderwatch does not look up %s: references; write the value itself, or use a creds file", field.name, scheme)
+		if *f.value != "" {
+			return fmt.Errorf("orderwatch does not support %s: use another context, or ORDERWATCH_NATS_URL", f.name)
 		}
 	}
-	for _, field := range [...]struct {
-		name string
-		path *string
-	}{
-		{"creds", &x.Creds}, {"nkey", &x.NKey}, {"cert", &x.Cert}, {"key", &x.Key}, {"ca", &x.CA},
-	} {
-		*field.path = expandPath(*field.path)
-		if scheme := reference(*field.path); scheme != "" {
-			return fmt.Errorf("%s: orderwatch does not look up %s: references; name a file", field.name, scheme)
+	for _, f := range []field{{"password", &x.Password}, {"token", &x.Token}, {"user_jwt", &x.UserJWT}, {"user_seed", &x.UserSeed}} {
+		if scheme := reference(*f.value); scheme != "" {
+			return fmt.Errorf("%s: orderwatch does not look up %s: references; write the value itself, or use a creds file", f.name, scheme)
 		}
-		if *field.path == "" {
+	}
+	for _, f := range []field{{"creds", &x.Creds}, {"nkey", &x.NKey}, {"cert", &x.Cert}, {"key", &x.Key}, {"ca", &x.CA}} {
+		*f.value = expandPath(*f.value)
+		if scheme := reference(*f.value); scheme != "" {
+			return fmt.Errorf("%s: orderwatch does not look up %s: references; name a file", f.name, scheme)
+		}
+		if *f.value == "" {
 			continue
 		}
-		if why := config.CheckFile(*field.path); why != "" {
-			return fmt.Errorf("%s: %s", field.name, why)
+		if why := config.CheckFile(*f.value); why != "" {
+			return fmt.Errorf("%s: %s", f.name, why)
 		}
 	}
 	return nil
@@ -214,12 +205,10 @@ func (x *natsContext) check() error {
 
 // reference returns the scheme of a value that stands for a secret kept elsewhere.
 func reference(value string) string {
-	scheme, _, _ := strings.Cut(value, ":")
-	switch scheme = strings.ToLower(scheme); scheme {
-	case "op", "nsc", "env", "data", "file":
-		if strings.Contains(value, ":") {
-			return scheme
-		}
+	scheme, _, found := strings.Cut(value, ":")
+	scheme = strings.ToLower(scheme)
+	if found && slices.Contains([]string{"op", "nsc", "env", "data", "file"}, scheme) {
+		return scheme
 	}
 	return ""
 }
@@ -227,8 +216,8 @@ func reference(value string) string {
 // expandPath returns the path that the nats tool means: with ~, variables and file:// filled in.
 func expandPath(path string) string {
 	path = os.ExpandEnv(path)
-	if len(path) >= len("file://") && strings.EqualFold(path[:len("file://")], "file://") {
-		path = path[len("file://"):]
+	if n := len("file://"); len(path) >= n && strings.EqualFold(path[:n], "file://") {
+		path = path[n:]
 	}
 	if rest, ok := strings.CutPrefix(path, "~"); ok {
 		path = homeDir() + rest
@@ -236,7 +225,7 @@ func expandPath(path string) string {
 	return path
 }
 
-// A Access says where NATS is for a command, and how to log in.
+// An Access says where NATS is for a command, and how to log in.
 type Access struct {
 	URL     string
 	From    string // what says so, as people would look for it

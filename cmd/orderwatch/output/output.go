@@ -1,7 +1,9 @@
 // Package output writes what a command has to say: texts in columns, colours, and JSON in lines, all fit
-// for a terminal, whoever wrote what is shown.
+// for a terminal, also where others wrote what is shown.
 //
-// Read output.go first (what -o chooses), then text.go (columns), paragraph.go, number.go and paint.go.
+// Read output.go first (what -o chooses, and how JSON is escaped), then text.go (how many columns a text takes, and
+// how it is cut), paragraph.go (how it is broken into lines), terminal.go (how wide the output is), number.go (times
+// and sizes) and paint.go (when there are colours).
 package output
 
 import (
@@ -39,11 +41,11 @@ func (*Format) Type() string { return "format" }
 
 // JSON writes the value as one line that is fit for a terminal.
 func JSON(w io.Writer, value any) error {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(value); err != nil {
+	encoded, err := json.Marshal(value)
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(escapeJSON(b.Bytes()))
+	_, err = w.Write(JSONLine(encoded))
 	return err
 }
 

@@ -21,17 +21,10 @@ func (p Paint) in(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// Bold returns the text in bold.
-func (p Paint) Bold(text string) string { return p.in("1", text) }
+// These return the text in bold, faint, or in a colour.
 
-// Faint returns the text faint.
-func (p Paint) Faint(text string) string { return p.in("2", text) }
-
-// Red returns the text in red.
-func (p Paint) Red(text string) string { return p.in("31", text) }
-
-// Green returns the text in green.
-func (p Paint) Green(text string) string { return p.in("32", text) }
-
-// Yellow returns the text in yellow.
+func (p Paint) Bold(text string) string   { return p.in("1", text) }
+func (p Paint) Faint(text string) string  { return p.in("2", text) }
+func (p Paint) Red(text string) string    { return p.in("31", text) }
+func (p Paint) Green(text string) string  { return p.in("32", text) }
 func (p Paint) Yellow(text string) string { return p.in("33", text) }

@@ -23,7 +23,7 @@ func Shorten(text string, n int) string { return cells.Truncate(text, n, "…") 
 // missing.
 func ShortenLeft(text string, n int) string {
 	if more := Width(text) - n; more > 0 {
-		return runewidth.TruncateLeft(text, more+Width("…"), "…")
+		return cells.TruncateLeft(text, more+Width("…"), "…")
 	}
 	return text
 }

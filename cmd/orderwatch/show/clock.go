@@ -14,15 +14,10 @@ func (p Page) clock(t time.Time, zone string) string {
 	}
 	t = t.In(p.Now.Location())
 	format := time.DateTime
-	if y, m, d := t.Date(); sameDay(y, m, d, p.Now) {
+	if t.Format(time.DateOnly) == p.Now.Format(time.DateOnly) {
 		format = time.TimeOnly
 	}
 	return strings.TrimRight(t.Format(format+" "+zone), " ")
-}
-
-func sameDay(year int, month time.Month, day int, t time.Time) bool {
-	y, m, d := t.Date()
-	return y == year && m == month && d == day
 }
 
 // Ago returns a time that has passed, and how long ago that is.

@@ -13,20 +13,16 @@ func (p Page) lastError(w watcher.Snapshot) []string {
 	if e == nil {
 		return nil
 	}
-	text, means := snapshotError(w), ""
+	means := "The poll is tried again."
 	switch {
 	case e.AccountHeld():
 		means = "ModelArts is not asked before that; the deadline still counts."
 	case w.State == watcher.Ended:
+		means = ""
 	case w.ErrorsInARow > 1:
 		means = fmt.Sprintf("%d polls in a row ended so; it is tried again.", w.ErrorsInARow)
-	default:
-		means = "The poll is tried again."
 	}
-	if means == "" {
-		return []string{text}
-	}
-	return []string{text, means}
+	return []string{snapshotError(w), means}
 }
 
 // snapshotError returns the watch's last error as words. An order of which items were seen is not one that
@@ -40,14 +36,14 @@ func snapshotError(w watcher.Snapshot) string {
 }
 
 // givesUp says when the watch ends if ModelArts goes on not showing the order.
-func (p Page) givesUp(w watcher.Snapshot) []string {
-	if w.GivesUpAt.IsZero() {
-		return nil
+func (p Page) givesUp(w watcher.Snapshot) string {
+	switch {
+	case w.GivesUpAt.IsZero():
+		return ""
+	case !w.GivesUpAt.After(p.Now):
+		return "at its next poll, unless ModelArts " + shows(w) + " the order then"
 	}
-	if !w.GivesUpAt.After(p.Now) {
-		return []string{"at its next poll, unless ModelArts " + shows(w) + " the order then"}
-	}
-	return []string{p.clock(w.GivesUpAt, "") + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"}
+	return p.clock(w.GivesUpAt, "") + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"
 }
 
 // shows returns what ModelArts does not do about an order that it does not show.

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -22,17 +23,9 @@ func Failure(c watcher.Completion) string {
 	if c.Outcome == watcher.TimedOut {
 		b.WriteString("\n  The order may go on and cost money: look at it, or watch it again with a longer --timeout.")
 	}
-	for i, f := range c.Failures {
-		if i == most {
-			fmt.Fprintf(&b, "\n  and %d more causes: orderwatch get %s", len(c.Failures)-i, c.Order())
-			break
-		}
+	for _, f := range c.Failures[:min(most, len(c.Failures))] {
 		names := f.ResourceNames[:min(mostNames, len(f.ResourceNames))]
-		message := f.Message
-		if message == "" {
-			message = "no reason given"
-		}
-		fmt.Fprintf(&b, "\n  %d × %s: %s", f.Count, output.Clean(f.Action), output.Clean(message))
+		fmt.Fprintf(&b, "\n  %d × %s: %s", f.Count, output.Clean(f.Action), output.Clean(cmp.Or(f.Message, "no reason given")))
 		if len(names) > 0 {
 			fmt.Fprintf(&b, " (%s", output.Clean(strings.Join(names, ", ")))
 			if more := f.Count - len(names); more > 0 {
@@ -41,5 +34,24 @@ func Failure(c watcher.Completion) string {
 			b.WriteByte(')')
 		}
 	}
+	if more := len(c.Failures) - most; more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more causes: orderwatch get %s", more, c.Order())
+	}
 	return b.String()
+}
+
+// Attention says, as a line, what people should look at in one watch.
+func Attention(a watcher.OrderAttention) string {
+	text := cmp.Or(a.Reason, string(a.Kind))
+	if a.Kind == watcher.BrokenRecord {
+		text = "broken record: " + text
+		var ids []string
+		for _, r := range a.Requests {
+			ids = append(ids, r.ID)
+		}
+		if len(ids) > 0 {
+			text += "; publish these again, under a new id: " + output.Shorten(strings.Join(ids, ", "), 200)
+		}
+	}
+	return output.Clean(text)
 }

@@ -21,7 +21,7 @@ func (p Page) items(w watcher.Snapshot) string {
 		b.WriteString("\n" + p.Paint.Bold(strings.Join(lines, "\n")) + "\n")
 	}
 	shown := w.Items
-	if len(shown) > maxItems && !p.All {
+	if len(shown) > p.most(maxItems) {
 		shown = urgent(shown)[:maxItems]
 	}
 	if len(shown) > 0 {
@@ -35,22 +35,18 @@ func (p Page) items(w watcher.Snapshot) string {
 
 // countItems sums the items up; empty where there is nothing to say.
 func countItems(w watcher.Snapshot) string {
-	expected := ""
+	var parts []string
+	if c := w.Counts; c.Total > 0 {
+		statuses := countStatuses(c)
+		if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
+			statuses = append(statuses, fmt.Sprintf("%d not created yet", missing))
+		}
+		parts = append(parts, words.Count(c.Total, "item")+": "+strings.Join(statuses, ", ")+missingNote(c))
+	}
 	if w.ExpectedItems > w.Counts.Total {
-		expected = "the requests expect " + words.Count(w.ExpectedItems, "item")
+		parts = append(parts, "the requests expect "+words.Count(w.ExpectedItems, "item"))
 	}
-	c := w.Counts
-	switch {
-	case c.Total == 0:
-		return expected
-	case expected != "":
-		expected = "; " + expected
-	}
-	text := countStatuses(c)
-	if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s, %d not created yet", text, missing), ", ")
-	}
-	return words.Count(c.Total, "item") + ": " + text + missingNote(c) + expected
+	return strings.Join(parts, "; ")
 }
 
 // missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
@@ -61,18 +57,14 @@ func missingNote(c watcher.Counts) string {
 	return fmt.Sprintf(", %d no longer listed", c.Missing)
 }
 
-// countStatuses returns "1 failed, 2 processing, 3 succeeded"; empty where there is none.
-func countStatuses(c watcher.Counts) string {
-	var parts []string
-	for _, part := range []struct {
-		n    int
-		what string
-	}{{c.Failed, "failed"}, {c.Processing, "processing"}, {c.Succeeded, "succeeded"}} {
-		if part.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+// countStatuses returns "1 failed", "2 processing", "3 succeeded", of which there are any.
+func countStatuses(c watcher.Counts) (parts []string) {
+	for i, n := range [...]int{c.Failed, c.Processing, c.Succeeded} {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, [...]string{"failed", "processing", "succeeded"}[i]))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 // urgent returns the items, those first at which people should look: failed; not ended and no longer
@@ -109,7 +101,7 @@ func hidden(w watcher.Snapshot, shown []watcher.Item) string {
 			left.Processing--
 		}
 	}
-	text, cut := countStatuses(left), len(w.Items) > len(shown)
+	text, cut := strings.Join(countStatuses(left), ", "), len(w.Items) > len(shown)
 	switch {
 	case text == "":
 		return ""
@@ -126,16 +118,14 @@ func (p Page) failures(w watcher.Snapshot) string {
 	if len(w.Failures) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("\n" + p.Paint.Bold("Why items failed") + "\n")
-	for i, f := range w.Failures {
-		if i == maxCauses && !p.All {
-			b.WriteString(p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", words.Count(len(w.Failures)-i, "message"))) + "\n")
-			break
-		}
-		b.WriteString(p.failure(f))
+	text := "\n" + p.Paint.Bold("Why items failed") + "\n"
+	for _, f := range w.Failures[:min(p.most(maxCauses), len(w.Failures))] {
+		text += p.failure(f)
 	}
-	return b.String()
+	if more := len(w.Failures) - p.most(maxCauses); more > 0 {
+		text += p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", words.Count(more, "message"))) + "\n"
+	}
+	return text
 }
 
 // maxCauses is how many messages of failed items are shown.
@@ -149,13 +139,10 @@ func (p Page) failure(f watcher.Failure) string {
 	}
 	indent := "\n" + strings.Repeat(" ", output.Width(head))
 	lines := output.Paragraph(text, p.Width-output.Width(head), p.most(6))
-	names := output.Paragraph(cleanList(f.ResourceNames), p.Width-output.Width(head), p.most(2))
-	all := p.Paint.Red(head) + strings.Join(lines, indent)
-	if len(names) > 0 {
-		all += indent + strings.Join(names, indent)
+	names := output.Paragraph(strings.Join(cleaned(f.ResourceNames), ", "), p.Width-output.Width(head), p.most(2))
+	text = p.Paint.Red(head) + strings.Join(lines, indent)
+	for _, line := range names {
+		text += indent + line
 	}
-	return all + "\n"
+	return text + "\n"
 }
-
-// cleanList returns the names as one text.
-func cleanList(names []string) string { return strings.Join(cleaned(names), ", ") }

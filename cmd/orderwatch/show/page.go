@@ -1,8 +1,13 @@
 // Package show draws what people see of watches: a page of one or of the installation, a table of many, and, while
 // they wait, a screen with a bar for each order. It reads values and returns texts; only a [Screen] writes.
 //
-// Read page.go first, with clock.go, error.go, items.go and timeline.go, which are parts of the page; then
-// status.go, table.go, screen.go and failure.go.
+// Read page.go first, then
+//
+//   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
+//   - status.go: the page of the installation;
+//   - table.go: which columns a list has, and what is cut where there is no room;
+//   - screen.go: bars on a terminal, lines elsewhere;
+//   - failure.go: what is said when an order failed, or calls for people's attention.
 package show
 
 import (
@@ -35,13 +40,13 @@ func (p Page) Watch(w watcher.Snapshot) string {
 	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
 	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
-		p.Property("deadline", nil, p.deadline(w)...) +
-		p.Property("ended", nil, p.ended(w)...) +
-		p.Property("cancel", p.Paint.Yellow, p.wish(w)...) +
-		p.Property("polls", nil, p.polls(w)...) +
-		p.Property("overdue", p.Paint.Red, p.overdue(w)...) +
+		p.Property("deadline", nil, p.deadline(w)) +
+		p.Property("ended", nil, p.ended(w)) +
+		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
+		p.Property("polls", nil, p.polls(w)) +
+		p.Property("overdue", p.Paint.Red, p.overdue(w)) +
 		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
-		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)...) +
+		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)) +
 		p.Property("watch", nil, output.Clean(w.WatchID)) +
 		p.items(w) + p.failures(w)
 }
@@ -62,23 +67,26 @@ func (p Page) Property(name string, colour func(string) string, texts ...string)
 	return b.String()
 }
 
-// most returns how many lines of a text are shown.
-func (p Page) most(lines int) int {
+// most returns how many lines or things are shown where so many are the most.
+func (p Page) most(n int) int {
 	if p.All {
 		return 1 << 20
 	}
-	return lines
+	return n
 }
 
 // state says how far the watch is, and what that means for the order.
 func (p Page) state(w watcher.Snapshot) string {
-	word := p.Paint.Bold("watching")
-	long := len("watching")
+	word := "watching"
 	if w.State == watcher.Ended {
-		word, long = Outcome(p.Paint, w.Outcome, p.Paint.Bold(output.Clean(string(w.Outcome)))), output.Width(output.Clean(string(w.Outcome)))
+		word = output.Clean(string(w.Outcome))
 	}
-	lines := output.Paragraph(reason(w), p.Width-long-2, p.most(6))
-	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", long+2))
+	indent := output.Width(word) + 2
+	if word = p.Paint.Bold(word); w.State == watcher.Ended {
+		word = Outcome(p.Paint, w.Outcome, word)
+	}
+	lines := output.Paragraph(reason(w), p.Width-indent, p.most(6))
+	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.Width, p.most(6)) {
 		text += "\n" + line
 	}
@@ -87,6 +95,17 @@ func (p Page) state(w watcher.Snapshot) string {
 		text += "\nTo watch it again:\n  orderwatch watch " + output.Clean(order.String())
 	}
 	return text
+}
+
+// Outcome colours a text by how a watch ended.
+func Outcome(p output.Paint, o watcher.Outcome, text string) string {
+	switch o {
+	case watcher.Succeeded:
+		return p.Green(text)
+	case watcher.Cancelled:
+		return p.Yellow(text)
+	}
+	return p.Red(text)
 }
 
 // mayGoOn reports whether the order may not have ended, or be another than was meant.
@@ -128,24 +147,26 @@ const maxAskers = 3
 
 // asked says who asked: a line for each request, and how many there are beyond those shown.
 func (p Page) asked(requests []watcher.Request) (lines []string) {
-	shown := len(requests)
-	if !p.All {
-		shown = min(shown, maxAskers)
-	}
+	shown := min(len(requests), p.most(maxAskers))
 	for _, r := range requests[:shown] {
 		parts := []string{cmp.Or(output.Clean(r.RequestedBy), "somebody") + " (" + output.Clean(r.ID) + ")"}
 		if r.Link != "" {
 			parts = append(parts, output.Clean(r.Link))
 		}
-		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
-			parts = append(parts, output.Clean(name+"="+r.Labels[name]))
-		}
-		lines = append(lines, strings.Join(parts, " · "))
+		lines = append(lines, strings.Join(append(parts, Labels(r.Labels)...), " · "))
 	}
 	if more := requests[shown:]; len(more) > 0 {
 		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
+}
+
+// Labels returns labels as they are written on a command line, in the order of their keys.
+func Labels(labels map[string]string) (texts []string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		texts = append(texts, output.Clean(key+"="+labels[key]))
+	}
+	return texts
 }
 
 // askers names those who made the requests, most active first.
@@ -164,9 +185,9 @@ func askers(requests []watcher.Request) string {
 	return strings.Join(names, ", ")
 }
 
-func (p Page) wish(w watcher.Snapshot) []string {
+func (p Page) wish(w watcher.Snapshot) string {
 	if w.Wish == nil || w.Outcome == watcher.Cancelled {
-		return nil // the reason says it
+		return "" // the reason says it
 	}
 	text := "wanted by " + output.Clean(w.Wish.By)
 	if w.Wish.Reason != "" {
@@ -174,51 +195,48 @@ func (p Page) wish(w watcher.Snapshot) []string {
 	}
 	text += " at " + p.Ago(w.Wish.At, "")
 	if w.State == watcher.Ended {
-		return []string{text + ": it came too late"}
+		return text + ": it came too late"
 	}
-	return []string{text + ": the watch ends at its next step"}
+	return text + ": the watch ends at its next step"
 }
 
-func (p Page) deadline(w watcher.Snapshot) []string {
+func (p Page) deadline(w watcher.Snapshot) string {
 	if w.State == watcher.Ended {
-		return nil
+		return ""
 	}
-	return []string{p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)}
+	return p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)
 }
 
-func (p Page) ended(w watcher.Snapshot) []string {
+func (p Page) ended(w watcher.Snapshot) string {
 	if w.State != watcher.Ended {
-		return nil
+		return ""
 	}
-	return []string{p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"}
+	return p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes
 // as long as ModelArts does.
 const overdueAfter = 30 * time.Second
 
-func (p Page) polls(w watcher.Snapshot) []string {
+func (p Page) polls(w watcher.Snapshot) string {
 	text := "none yet"
 	if w.Polls > 0 {
 		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt, ""))
 	}
-	if w.State == watcher.Ended {
-		return []string{text}
-	}
 	switch late := p.Now.Sub(w.NextPollAt); {
-	case w.NextPollAt.IsZero(), late > overdueAfter:
+	case w.State == watcher.Ended, w.NextPollAt.IsZero(), late > overdueAfter:
+		return text
 	case late >= 0:
-		text += "; the next is due now"
+		return text + "; the next is due now"
 	default:
-		text += "; the next in " + words.Brief(-late)
+		return text + "; the next in " + words.Brief(-late)
 	}
-	return []string{text}
 }
 
-func (p Page) overdue(w watcher.Snapshot) []string {
+func (p Page) overdue(w watcher.Snapshot) string {
 	late := p.Now.Sub(w.NextPollAt)
 	if w.NextPollAt.IsZero() || late <= overdueAfter {
-		return nil
+		return ""
 	}
-	return []string{"the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"}
+	return "the next poll, by " + words.Brief(late) + ": the workers (orderwatch serve) are busy or in trouble; their logs say why"
 }

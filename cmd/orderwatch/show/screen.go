@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -15,27 +15,22 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// A Screen shows how orders get on; each has a label of its own. It is safe for concurrent use.
-type Screen interface {
-	// Line writes a line above the bars.
-	Line(format string, args ...any)
-	// Began adds the order's bar, which shows what Progress says from then on.
-	Began(order string)
-	// Progress shows how many of the order's items have ended.
-	Progress(order string, c watcher.Counts)
-	// Ended takes the order's bar away.
-	Ended(order string)
-	// Close takes all bars away. Lines can follow.
-	Close()
+// A Screen shows how orders get on, each under a label of its own: with a bar for each on a terminal, in plain
+// lines elsewhere. One goroutine at a time may use it.
+type Screen struct {
+	out       io.Writer
+	nameWidth int
+	container *mpb.Progress   // nil without bars, and when closed
+	bars      map[string]*bar // nil without bars
 }
 
-// NewScreen returns a screen with a bar for each order on a terminal, and one of plain lines elsewhere.
-// Bars begin with the order's name in a column of this width.
-func NewScreen(w io.Writer, nameWidth int) Screen {
+// NewScreen returns a screen whose bars begin with the order's name in a column of this width.
+func NewScreen(w io.Writer, nameWidth int) *Screen {
+	s := &Screen{out: w, nameWidth: nameWidth}
 	if output.IsTerminal(w) && os.Getenv("TERM") != "dumb" {
-		return &bars{out: w, nameWidth: nameWidth, container: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), of: make(map[string]*bar)}
+		s.container, s.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), make(map[string]*bar)
 	}
-	return &plain{out: w}
+	return s
 }
 
 // Counts says how many of an order's items have ended.
@@ -47,109 +42,71 @@ func Counts(c watcher.Counts) string {
 	return text + missingNote(c)
 }
 
-// plain writes a line for each thing that happens.
-type plain struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (p *plain) Line(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fmt.Fprintf(p.out, format+"\n", args...)
-}
-
-func (p *plain) Began(string) {}
-
-func (p *plain) Progress(order string, c watcher.Counts) {
-	p.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(c))
-}
-
-func (p *plain) Ended(string) {}
-
-func (p *plain) Close() {}
-
-// bars keeps a bar for each order at the bottom of a terminal, and lines above them.
-type bars struct {
-	out       io.Writer
-	nameWidth int
-
-	mu        sync.Mutex
-	container *mpb.Progress // nil when closed
-	of        map[string]*bar
-}
-
 // A bar is that of one order.
 type bar struct {
 	*mpb.Bar
 	begin time.Time
-
-	mu    sync.Mutex
-	state string
+	state atomic.Value // a text; mpb reads it while it draws
 }
 
 // after returns what stands after the bar.
 func (b *bar) after(decor.Statistics) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return "  " + b.state + "  " + words.Brief(time.Since(b.begin))
+	return "  " + b.state.Load().(string) + "  " + words.Brief(time.Since(b.begin))
 }
 
-func (b *bars) Line(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := b.out
-	if b.container != nil {
-		out = b.container
+// Line writes a line above the bars.
+func (s *Screen) Line(format string, args ...any) {
+	out := s.out
+	if s.container != nil {
+		out = s.container
 	}
 	fmt.Fprintf(out, format+"\n", args...)
 }
 
-func (b *bars) Began(order string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.container == nil || b.of[order] != nil {
+// Began adds the order's bar, which shows what Progress says from then on.
+func (s *Screen) Began(order string) {
+	if s.container == nil || s.bars[order] != nil {
 		return
 	}
-	added := &bar{begin: time.Now(), state: "no items yet"}
-	name := output.Pad(output.ShortenLeft(order, b.nameWidth), b.nameWidth) + " "
+	added := &bar{begin: time.Now()}
+	added.state.Store("no items yet")
+	name := output.Pad(output.ShortenLeft(order, s.nameWidth), s.nameWidth) + " "
 	aligned := decor.WC{C: decor.DSyncWidth | decor.DindentRight}
-	added.Bar = b.container.AddBar(0, mpb.PrependDecorators(decor.Name(name)), mpb.AppendDecorators(decor.Any(added.after, aligned)))
-	b.of[order] = added
+	added.Bar = s.container.AddBar(0, mpb.PrependDecorators(decor.Name(name)), mpb.AppendDecorators(decor.Any(added.after, aligned)))
+	s.bars[order] = added
 }
 
-func (b *bars) Progress(order string, c watcher.Counts) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	bar := b.of[order]
+// Progress shows how many of the order's items have ended.
+func (s *Screen) Progress(order string, c watcher.Counts) {
+	if s.bars == nil {
+		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(c))
+		return
+	}
+	bar := s.bars[order]
 	if bar == nil {
 		return
 	}
-	bar.mu.Lock()
-	bar.state = Counts(c)
-	bar.mu.Unlock()
+	bar.state.Store(Counts(c))
 	bar.SetTotal(int64(c.Total), false)
 	bar.SetCurrent(int64(c.Succeeded + c.Failed))
 }
 
-func (b *bars) Ended(order string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bar := b.of[order]; bar != nil {
+// Ended takes the order's bar away.
+func (s *Screen) Ended(order string) {
+	if bar := s.bars[order]; bar != nil {
 		bar.Abort(true)
 	}
 }
 
-func (b *bars) Close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.container == nil {
+// Close takes all bars away. Lines can follow.
+func (s *Screen) Close() {
+	if s.container == nil {
 		return
 	}
-	io.WriteString(b.out, "\r") // a Ctrl-C is shown as two signs, and mpb does not leave their column
-	for _, bar := range b.of {
+	io.WriteString(s.out, "\r") // a Ctrl-C is shown as two signs, and mpb does not leave their column
+	for _, bar := range s.bars {
 		bar.Abort(true)
 	}
-	b.container.Wait()
-	b.container = nil
+	s.container.Wait()
+	s.container = nil
 }

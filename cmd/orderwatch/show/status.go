@@ -13,15 +13,18 @@ import (
 
 // Status returns all that a status of the installation says, as lines.
 func (p Page) Status(s wire.Status) string {
-	late, unreadable := s.Watches != nil && s.Watches.Overdue+s.Watches.Stuck > 0, s.Watches != nil && s.Watches.Unreadable > 0
-	return p.Property("workers", nil, presentWorkers(s.Workers)...) +
-		p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), p.held(s.Held)...) +
-		p.Property("watches", nil, openWatches(s.Watches)...) +
-		p.Property("overdue", colourIf(late, p.Paint.Yellow), lateWatches(s.Watches)...) +
-		p.Property("records", colourIf(unreadable, p.Paint.Red), badRecords(s.Watches)...) +
-		p.Property("untold", nil, p.untold(s.People)...) +
-		p.Property("slack", p.Paint.Yellow, slackTroubles(s.People)...) +
-		p.Property("not seen", p.Paint.Yellow, cleaned(s.NotLookedAt)...)
+	text := ""
+	if s.Workers != nil {
+		text = p.Property("workers", nil, presentWorkers(*s.Workers))
+	}
+	text += p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), p.held(s.Held)...)
+	if s.Watches != nil {
+		text += p.watches(*s.Watches)
+	}
+	if s.People != nil {
+		text += p.Property("untold", nil, p.untold(*s.People)...) + p.Property("slack", p.Paint.Yellow, cleaned(s.People.Troubles)...)
+	}
+	return text + p.Property("not seen", p.Paint.Yellow, cleaned(s.NotLookedAt)...)
 }
 
 // colourIf returns the colour where it is wanted, or else none.
@@ -32,10 +35,7 @@ func colourIf(wanted bool, colour func(string) string) func(string) string {
 	return nil
 }
 
-func presentWorkers(w *wire.WorkerCount) []string {
-	if w == nil {
-		return nil
-	}
+func presentWorkers(w wire.WorkerCount) string {
 	var versions []string
 	told := 0
 	for _, version := range slices.Sorted(maps.Keys(w.Versions)) {
@@ -45,10 +45,13 @@ func presentWorkers(w *wire.WorkerCount) []string {
 	if rest := w.Present - told; rest > 0 {
 		versions = append(versions, fmt.Sprintf("%d of an earlier release", rest))
 	}
-	return []string{fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))}
+	return fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))
 }
 
 func (p Page) held(held []wire.HeldAccount) (lines []string) {
+	if len(held) == 0 {
+		return []string{"none is held"}
+	}
 	for _, h := range held {
 		what := "region " + output.Clean(h.Region)
 		if h.ProjectID != "" {
@@ -56,69 +59,43 @@ func (p Page) held(held []wire.HeldAccount) (lines []string) {
 		}
 		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since, ""), output.Clean(h.Why)))
 	}
-	if len(held) == 0 {
-		return []string{"none is held"}
-	}
 	return append(lines, "ModelArts is asked again by itself; deadlines still count.")
 }
 
-func openWatches(w *wire.WatchCount) []string {
-	if w == nil {
-		return nil
-	}
-	text := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending)
+// watches says how many watches there are, how many are late, and whether all their records can be read.
+func (p Page) watches(w wire.WatchCount) string {
+	open, late := fmt.Sprintf("%d watched, %d ending", w.Watching, w.Ending), "none"
 	if !w.All {
-		text += "; there was no time to read all records"
+		open += "; there was no time to read all records"
 	}
-	return []string{text}
-}
-
-func lateWatches(w *wire.WatchCount) []string {
-	switch {
-	case w == nil:
-		return nil
-	case w.Overdue+w.Stuck == 0:
-		return []string{"none"}
+	if w.Overdue+w.Stuck > 0 {
+		late = fmt.Sprintf("%d not polled for more than their interval and a minute; %d ending for over a minute", w.Overdue, w.Stuck)
 	}
-	return []string{fmt.Sprintf("%d not polled for more than their interval and a minute; %d ending for over a minute", w.Overdue, w.Stuck)}
-}
-
-func badRecords(w *wire.WatchCount) (lines []string) {
-	if w == nil {
-		return nil
-	}
+	var records []string
 	if w.Unreadable > 0 {
-		lines = append(lines, words.Count(w.Unreadable, "record")+" cannot be read")
+		records = append(records, words.Count(w.Unreadable, "record")+" cannot be read")
 	}
 	if w.Newer > 0 {
-		lines = append(lines, words.Count(w.Newer, "record")+" of a later release, which that reads")
+		records = append(records, words.Count(w.Newer, "record")+" of a later release, which that reads")
 	}
-	return lines
+	return p.Property("watches", nil, open) +
+		p.Property("overdue", colourIf(w.Overdue+w.Stuck > 0, p.Paint.Yellow), late) +
+		p.Property("records", colourIf(w.Unreadable > 0, p.Paint.Red), records...)
 }
 
-func (p Page) untold(u *wire.Untold) (lines []string) {
-	if u == nil {
-		return nil
+func (p Page) untold(u wire.Untold) (lines []string) {
+	waiting := "nothing waits to be told"
+	if u.Waiting > 0 {
+		waiting = words.Count(u.Waiting, "event") + " that people are still to be told of"
 	}
-	switch {
-	case u.Waiting == 0:
-		lines = append(lines, "nothing waits to be told")
-	case u.Since.IsZero():
-		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of")
-	default:
-		lines = append(lines, words.Count(u.Waiting, "event")+" that people are still to be told of, the first since "+p.Ago(u.Since, ""))
+	if u.Waiting > 0 && !u.Since.IsZero() {
+		waiting += ", the first since " + p.Ago(u.Since, "")
 	}
+	lines = append(lines, waiting)
 	if u.Undelivered > 0 {
 		lines = append(lines, words.Count(u.Undelivered, "message")+" that Slack finally refused: orderwatch events --kind undelivered")
 	}
 	return lines
-}
-
-func slackTroubles(u *wire.Untold) []string {
-	if u == nil {
-		return nil
-	}
-	return cleaned(u.Troubles)
 }
 
 // cleaned returns texts as they are fit for a terminal.

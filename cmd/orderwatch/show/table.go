@@ -20,14 +20,15 @@ type Table struct {
 
 // A column is what a list shows of each watch.
 type column struct {
-	title  string
-	text   func(watcher.Snapshot) string
-	colour func(watcher.Snapshot, string) string // nil: none
-	width  int
+	title string
+	text  func(watcher.Snapshot) string
+	width int
 }
 
-// leastNote is how many columns a note takes at the least; where there are fewer, it stands below.
-const leastNote = 24
+const (
+	leastNote  = 24 // columns that a note takes at the least; where there are fewer, it stands below
+	leastOrder = 20 // columns that an order's name takes at the least, also where that is too many
+)
 
 // Watches returns the table: a line for each watch, and perhaps a note below it where there is no
 // room beside it.
@@ -49,13 +50,13 @@ func (s Table) Watches(watches []watcher.Snapshot) string {
 	if project := s.shared(watches); project != "" {
 		b.WriteString(s.Paint.Faint("project "+output.Clean(project)) + "\n")
 	}
-	title := "NOTE"
-	if below || widest == 0 {
-		title = ""
+	titles := line(columns, func(c column) string { return output.Pad(c.title, c.width) })
+	if !below && widest > 0 {
+		titles += strings.Repeat(" ", gap) + "NOTE"
 	}
-	b.WriteString(s.Paint.Faint(tableHead(columns, title)) + "\n")
+	b.WriteString(s.Paint.Faint(strings.TrimRight(titles, " ")) + "\n")
 	for _, w := range watches {
-		text := tableLine(columns, w)
+		text := line(columns, func(c column) string { return s.cell(c, w) })
 		switch note := s.note(w); {
 		case note == "":
 			text = strings.TrimRight(text, " ")
@@ -74,15 +75,15 @@ func (s Table) Watches(watches []watcher.Snapshot) string {
 func (s Table) columns(watches []watcher.Snapshot) []column {
 	all := []column{
 		{title: "ORDER", text: fullName},
-		{title: "STATE", text: State, colour: s.stateColour},
+		{title: "STATE", text: State},
 		{title: "ITEMS", text: itemsEnded},
-		{title: "FAILED", text: itemsFailed, colour: s.red},
-		{title: "AGE", text: s.age},
+		{title: "FAILED", text: itemsFailed},
+		{title: "AGE", text: func(w watcher.Snapshot) string { return briefly(s.Now.Sub(w.AcceptedAt)) }},
 		{title: "ENDS", text: s.ends},
-		{title: "NEXT", text: s.next, colour: s.lateColour},
+		{title: "NEXT", text: s.next},
 	}
 	if s.shared(watches) != "" {
-		all[0].text = orderName
+		all[0].text = func(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
 	}
 	for i := range all {
 		all[i].fit(watches)
@@ -103,9 +104,6 @@ func (s Table) columns(watches []watcher.Snapshot) []column {
 	return all
 }
 
-// leastOrder is how many columns an order's name takes at the least, also where that is too many.
-const leastOrder = 20
-
 // fit makes the column as wide as its widest text.
 func (c *column) fit(watches []watcher.Snapshot) {
 	c.width = output.Width(c.title)
@@ -116,34 +114,29 @@ func (c *column) fit(watches []watcher.Snapshot) {
 
 // taken returns how many columns of the terminal the table's take.
 func taken(columns []column) int {
-	n := -gap
-	for _, c := range columns {
-		n += c.width + gap
-	}
-	return n
+	return output.Width(line(columns, func(c column) string { return strings.Repeat(" ", c.width) }))
 }
 
-// tableHead returns the titles, with that of the notes.
-func tableHead(columns []column, note string) string {
-	titles := make([]string, 0, len(columns)+1)
-	for _, c := range columns {
-		titles = append(titles, output.Pad(c.title, c.width))
-	}
-	return strings.TrimRight(strings.Join(append(titles, note), strings.Repeat(" ", gap)), " ")
-}
-
-// tableLine returns what the columns show of the watch.
-func tableLine(columns []column, w watcher.Snapshot) string {
+// line returns a line of the table.
+func line(columns []column, text func(column) string) string {
 	var texts []string
 	for _, c := range columns {
-		text := output.Middle(c.text(w), c.width)
-		blanks := strings.Repeat(" ", max(c.width-output.Width(text), 0))
-		if c.colour != nil {
-			text = c.colour(w, text)
-		}
-		texts = append(texts, text+blanks)
+		texts = append(texts, text(c))
 	}
 	return strings.Join(texts, strings.Repeat(" ", gap))
+}
+
+// cell returns what the column shows of the watch, filled up with blanks.
+func (s Table) cell(c column, w watcher.Snapshot) string {
+	text := output.Middle(c.text(w), c.width)
+	blanks := strings.Repeat(" ", max(c.width-output.Width(text), 0))
+	switch {
+	case c.title == "STATE" && w.State == watcher.Ended:
+		text = Outcome(s.Paint, w.Outcome, text)
+	case c.title == "STATE" && w.State == Broken, c.title == "FAILED", c.title == "NEXT" && s.Now.Sub(w.NextPollAt) > overdueAfter:
+		text = s.Paint.Red(text)
+	}
+	return text + blanks
 }
 
 // shared returns the project of all watches, where it is one and stands above them: where nothing is
@@ -162,8 +155,6 @@ func (s Table) shared(watches []watcher.Snapshot) string {
 
 func fullName(w watcher.Snapshot) string { return output.Clean(w.ProjectID + "/" + w.OrderName) }
 
-func orderName(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
-
 // shortName returns the order with the beginning of its project.
 func shortName(w watcher.Snapshot) string {
 	return output.Shorten(output.Clean(w.ProjectID), 9) + "/" + output.Clean(w.OrderName)
@@ -180,25 +171,6 @@ func State(w watcher.Snapshot) string {
 	return output.Clean(string(w.State))
 }
 
-func (s Table) stateColour(w watcher.Snapshot, text string) string {
-	switch w.State {
-	case watcher.Ended:
-		return Outcome(s.Paint, w.Outcome, text)
-	case Broken:
-		return s.Paint.Red(text)
-	}
-	return text
-}
-
-func (s Table) red(_ watcher.Snapshot, text string) string { return s.Paint.Red(text) }
-
-func (s Table) lateColour(w watcher.Snapshot, text string) string {
-	if s.Now.Sub(w.NextPollAt) > overdueAfter {
-		return s.Paint.Red(text)
-	}
-	return text
-}
-
 // itemsEnded returns "3/4".
 func itemsEnded(w watcher.Snapshot) string {
 	return fmt.Sprintf("%d/%d", w.Counts.Succeeded+w.Counts.Failed, max(w.Counts.Total, w.ExpectedItems))
@@ -210,8 +182,6 @@ func itemsFailed(w watcher.Snapshot) string {
 	}
 	return fmt.Sprint(w.Counts.Failed)
 }
-
-func (s Table) age(w watcher.Snapshot) string { return briefly(s.Now.Sub(w.AcceptedAt)) }
 
 // ends says when the watch ends at the latest, or how long ago it ended.
 func (s Table) ends(w watcher.Snapshot) string {

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
+)
+
+func serveCommand() *cobra.Command {
+	command := newCommand("serve", exit.NoArguments)
+	command.Long += "\n\n" + config.Table()
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := config.LoadServe()
+		if err != nil {
+			return err
+		}
+		config.Version = programVersion()
+		return serve.Run(c.Context(), serve.NewLogger(config.Log, c.ErrOrStderr()), config, serve.LoadTiming())
+	}
+	return command
+}
+
+func healthCommand() *cobra.Command {
+	command := newCommand("health", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := config.Load()
+		if err != nil {
+			return err
+		}
+		return askReady(c.Context(), config.HTTP.Addr)
+	}
+	return command
+}
+
+// askReady asks the worker that listens on addr whether it is ready.
+func askReady(ctx context.Context, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the worker: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10)) // what can be read of it
+		return errors.New(strings.TrimSpace(string(why)))
+	}
+	return nil
+}
