@@ -7,9 +7,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// notice says, in mrkdwn, what must not be overlooked: a watch that ended without its order. Of an order that
+// warning says, in mrkdwn, what must not be overlooked: a watch that ended without its order. Of an order that
 // is gone it says until when that was seen, and since when it is not.
-func notice(c watcher.Completion) string {
+func warning(c watcher.Completion) string {
 	switch c.Outcome {
 	case watcher.TimedOut:
 		if c.Error != nil && c.Error.UnknownOrder() && isGone(c) {

@@ -3,7 +3,6 @@ package message
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -13,10 +12,13 @@ import (
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
 // [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Announce(a watcher.Attention, o Options) Message {
-	a = redactAttention(a, o.Secrets)
-	m := noticeOf(a, o.NoThread).message(o.Mention)
-	m.Blocks, m.Brief = append(marks(o), m.Blocks...), append(marks(o), m.Brief...)
-	return m
+	n := announcementOf(redactAttention(a, o.Secrets), o.NoThread)
+	title := n.emoji + " *" + escape(n.said) + "*" + n.more
+	all := notice{title: title, plain: title, text: escape(fit(n.text, maxSentence)), fields: n.fields, means: n.means, err: excerpt(n.reason, maxExcerpt), do: n.do, small: n.small}
+	if n.wakes {
+		all.wakes = o.Mention
+	}
+	return all.message(o)
 }
 
 // An announcement is what people are told of one kind of attention. said and text are not escaped.
@@ -30,10 +32,10 @@ type announcement struct {
 	means  string // in mrkdwn
 	reason string // what calls met last; foreign
 	do     string // in mrkdwn; empty: nothing
-	small  *slack.ContextBlock
+	small  []string
 }
 
-func noticeOf(a watcher.Attention, noThread bool) announcement {
+func announcementOf(a watcher.Attention, noThread bool) announcement {
 	switch {
 	case a.Over():
 		return endNotice(a)
@@ -50,35 +52,8 @@ func noticeOf(a watcher.Attention, noThread bool) announcement {
 		emoji: w.emoji, said: w.stands, more: ": " + escape(waiting(a)), wakes: a.Cause != watcher.HeldThrottled,
 		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
-		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: small(a, last),
+		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: []string{outageText(a), last},
 	}
-}
-
-// message returns the announcement as it is posted. Where it wakes somebody the mention says whom.
-func (n announcement) message(mention string) Message {
-	m := Message{Text: escape(fit(n.text, maxSentence))}
-	title := n.emoji + " *" + escape(n.said) + "*" + n.more
-	if n.wakes && mention != "" {
-		m.Mention = mention
-		title += " " + mention
-	}
-	p := newPage()
-	p.add(section(title))
-	p.add(section("", n.fields...))
-	p.add(section(n.means))
-	if text := excerpt(n.reason, maxExcerpt); text != "" {
-		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
-	}
-	m.Brief = []slack.Block{section(title), section(n.means)}
-	if n.do != "" {
-		p.add(section(n.do))
-		m.Brief = append(m.Brief, section(n.do))
-	}
-	if n.small != nil {
-		p.add(n.small)
-	}
-	m.Blocks = p.blocks
-	return m
 }
 
 // overdueNotice is for watches that nobody polls.
@@ -89,7 +64,7 @@ func overdueNotice(a watcher.Attention) announcement {
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
 		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
 		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
-		small:  slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))),
+		small:  []string{escape(regionOf(a))},
 	}
 }
 
@@ -97,7 +72,7 @@ func overdueNotice(a watcher.Attention) announcement {
 func lostNotice(a watcher.Attention) announcement {
 	const said = "NATS lost what orderwatch had stored"
 	means, do := lossMeans(a)
-	reason := orUnknown(word(a.Reason, maxReason))
+	reason := known(a.Reason, maxReason)
 	return announcement{
 		emoji: ":rotating_light:", said: said, more: ": " + escape(reason), text: said + ": " + reason + ".",
 		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
@@ -128,11 +103,11 @@ func endNotice(a watcher.Attention) announcement {
 		lasted = "after an unknown time"
 	}
 	return announcement{
-		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(waited(a)),
-		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, waited(a)),
+		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(orders(a)+" waited"),
+		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
 		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
-		reason: a.Reason, small: small(a, ""),
+		reason: a.Reason, small: []string{outageText(a)},
 	}
 }
 
@@ -140,18 +115,14 @@ func endNotice(a watcher.Attention) announcement {
 const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
 	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
-// small returns the small print.
-func small(a watcher.Attention, last string) *slack.ContextBlock {
-	texts := []slack.MixedElement{mrkdwn(escape(fmt.Sprintf("%s · outage %s", regionOf(a), orUnknown(word(a.Outage(), maxName)))))}
-	if last != "" {
-		texts = append(texts, mrkdwn(last))
-	}
-	return slack.NewContextBlock("", texts...)
+// outageText says which outage it is, in mrkdwn.
+func outageText(a watcher.Attention) string {
+	return escape(fmt.Sprintf("%s · outage %s", regionOf(a), known(a.Outage(), maxName)))
 }
 
-func regionOf(a watcher.Attention) string { return orUnknown(word(a.Region, maxWord)) }
+func regionOf(a watcher.Attention) string { return known(a.Region, maxWord) }
 
-func projectOf(a watcher.Attention) string { return orUnknown(word(a.ProjectID, maxPerson+4)) }
+func projectOf(a watcher.Attention) string { return known(a.ProjectID, maxProject) }
 
 // orders returns how many orders there are.
 func orders(a watcher.Attention) string { return words.Count(max(a.WaitingAll, a.Waiting, 0), "order") }
@@ -164,21 +135,12 @@ func waiting(a watcher.Attention) string {
 	return orders(a) + " wait"
 }
 
-func waited(a watcher.Attention) string { return orders(a) + " waited" }
-
 // projects says whose orders they are, as far as one project's event tells.
 func projects(a watcher.Attention) string {
 	if a.WaitingAll > a.Waiting {
 		return " in several projects"
 	}
 	return " in project " + projectOf(a)
-}
-
-func clockTime(t time.Time) string {
-	if t.Year() < 1970 || t.Year() > 9999 {
-		return "an unknown time"
-	}
-	return t.UTC().Format("15:04 UTC")
 }
 
 // A wording is how people are told of one cause. Only do is mrkdwn; the others are not escaped.

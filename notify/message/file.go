@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"strings"
@@ -50,7 +51,7 @@ func fileOf(c watcher.Completion) (f *File, missing int) {
 		total += max(cause.Count, 0)
 	}
 	missing = max(total, len(failed)) - min(written, len(failed))
-	name := orUnknown(line(c.OrderName, maxName))
+	name := cmp.Or(line(c.OrderName, maxName), unknown)
 	f = &File{
 		Name:    "orderwatch-" + foreign.Token(c.WatchID) + ".csv",
 		Title:   fit("Failed items of "+name, maxText),

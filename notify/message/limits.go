@@ -25,6 +25,7 @@ const (
 	maxTitle   = 400 // what the title says after the name
 	maxLink    = 600 // a longer URL is not linked
 	maxPerson  = 60  // who asked, a request id, a name among others
+	maxProject = 64  // a project's ID
 	maxWord    = 40  // an action, a status, a label's key
 	maxAsked   = 800 // the requests in the context
 	maxLabels  = 300

@@ -25,6 +25,14 @@ func (p *page) add(b slack.Block) bool {
 	return true
 }
 
+// addText appends a line that begins in bold, and below it text in which Slack parses nothing. It appends neither
+// where there is no text.
+func (p *page) addText(bold, plain, text string) {
+	if text != "" {
+		p.add(richText(paragraph(bold, plain), preformatted(text)))
+	}
+}
+
 // grow appends the elements to a block of the page where all of them fit.
 func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) bool {
 	w := 0
@@ -107,6 +115,27 @@ func section(text string, fields ...*slack.TextBlockObject) *slack.SectionBlock 
 		return slack.NewSectionBlock(nil, fields, nil)
 	}
 	return slack.NewSectionBlock(mrkdwn(text), fields, nil)
+}
+
+func field(name, value string) *slack.TextBlockObject { return mrkdwn("*" + name + "*\n" + value) }
+
+// smallPrint returns the texts, each in mrkdwn, but for those that are empty.
+func smallPrint(texts ...string) *slack.ContextBlock {
+	var elements []slack.MixedElement
+	for _, text := range texts {
+		if text != "" {
+			elements = append(elements, mrkdwn(text))
+		}
+	}
+	return slack.NewContextBlock("", elements...)
+}
+
+// behind returns the mention as it stands behind a title.
+func behind(mention string) string {
+	if mention == "" {
+		return ""
+	}
+	return " " + mention
 }
 
 func richText(elements ...slack.RichTextElement) *slack.RichTextBlock {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -119,7 +120,7 @@ func filePointer(c watcher.Completion, left rest, missing int) string {
 }
 
 func inEvent(c watcher.Completion) string {
-	return fmt.Sprintf("see the completion event of watch %s.", orUnknown(line(c.WatchID, maxPerson)))
+	return fmt.Sprintf("see the completion event of watch %s.", cmp.Or(line(c.WatchID, maxPerson), unknown))
 }
 
 // A thread is the replies to a post. They name every failed item that the post does not name.
@@ -213,7 +214,7 @@ func (t *thread) turn() bool {
 func (t *thread) messages(c watcher.Completion) []Message {
 	var messages []Message
 	for i, p := range t.pages {
-		title := "Failed items of " + orUnknown(line(c.OrderName, maxName))
+		title := "Failed items of " + cmp.Or(line(c.OrderName, maxName), unknown)
 		if len(t.pages) > 1 {
 			title += fmt.Sprintf(", part %d of %d", i+1, len(t.pages))
 		}
