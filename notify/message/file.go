@@ -93,11 +93,12 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	limit := min(max(roomyFile/max(len(rows), 1), minFileText), maxFileText)
+	shorten := remembered(func(text string) string { return longText(text, limit) })
 	_ = w.Write(fileColumns) // a buffer takes everything
 	for _, it := range rows {
 		_ = w.Write([]string{
 			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
-			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(withMarks(it, longText(it.Message, limit))),
+			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(withMarks(it, shorten(it.Message))),
 		})
 		if w.Flush(); out.Len() > maxFile {
 			return out.Bytes(), written + 1

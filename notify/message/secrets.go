@@ -66,15 +66,15 @@ func redactOrderAttention(a watcher.OrderAttention, secrets *foreign.Secrets) wa
 func hideAll(secrets *foreign.Secrets, text string) string { return redact.Text(secrets.Hide(text)) }
 
 // remembered returns the function, made to look at each text once: items fail for the same few causes.
-func remembered(hide func(string) string) func(string) string {
-	known := make(map[string]string)
+func remembered(change func(string) string) func(string) string {
+	all := make(map[string]string)
 	return func(text string) string {
-		shown, ok := known[text]
+		changed, ok := all[text]
 		if !ok {
-			shown = hide(text)
-			known[text] = shown
+			changed = change(text)
+			all[text] = changed
 		}
-		return shown
+		return changed
 	}
 }
 

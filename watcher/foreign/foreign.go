@@ -16,6 +16,9 @@ import (
 // need. Controls are not visible, newlines and tabs among them; nor are formats, such as zero widths, tags
 // and those that turn the direction of what follows, nor the separators of lines and paragraphs.
 func Visible(r rune) bool {
+	if ' ' <= r && r <= '~' { // most characters: the tables take longer
+		return true
+	}
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return r == nonJoiner || r == joiner || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
