@@ -44,6 +44,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,12 +114,10 @@ type Server struct {
 	uploads  map[string]*upload // by their file's id
 	script   []Fault
 	serial   int // of the last message, makes its ts distinct
-	calls    int
-	penalty  int
-	overRate int
-	faults   int
 
-	telling sync.Mutex // held while OnPost runs
+	telling sync.Mutex // held while OnPost or OnEdit runs
+
+	calls, penalty, overRate, faults atomic.Int64
 }
 
 type channel struct {
@@ -201,37 +200,27 @@ func (s *Server) Messages(channelID string) []Message {
 }
 
 // Calls returns how many posts and updates were asked for, refused and scripted ones included.
-func (s *Server) Calls() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls
-}
+func (s *Server) Calls() int { return int(s.calls.Load()) }
 
 // PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller
 // to wait.
-func (s *Server) PenaltyCalls() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.penalty
-}
+func (s *Server) PenaltyCalls() int { return int(s.penalty.Load()) }
 
 // OverRate returns how many posts were asked for sooner than the channel's rate allows.
-func (s *Server) OverRate() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.overRate
-}
+func (s *Server) OverRate() int { return int(s.overRate.Load()) }
 
 // Faults returns how many calls met a fault, of a script or of Options.Fault.
-func (s *Server) Faults() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.faults
-}
+func (s *Server) Faults() int { return int(s.faults.Load()) }
 
-// keep stores a message and returns it with its ts. A post takes the channel's turn, whatever the caller is
-// told. s.mu must be held.
-func (s *Server) keep(c *channel, m Message) Message {
+// accept stores a message where its channel exists, and returns it with its ts. A post takes the channel's turn,
+// whatever the caller is told.
+func (s *Server) accept(m Message) Message {
+	s.mu.Lock()
+	c := s.channels[m.Channel]
+	if c == nil {
+		s.mu.Unlock()
+		return m
+	}
 	s.serial++
 	m.at = s.options.Now()
 	if len(m.Files) == 0 {
@@ -239,23 +228,17 @@ func (s *Server) keep(c *channel, m Message) Message {
 	}
 	m.TS = fmt.Sprintf("%d.%06d", m.at.Unix(), s.serial)
 	c.messages = append(c.messages, m)
+	s.mu.Unlock()
+	s.tell(s.options.OnPost, m)
 	return m
 }
 
-func (s *Server) tell(m Message) {
-	if s.options.OnPost == nil {
+// tell hands the message to one of the options' functions, nil for none.
+func (s *Server) tell(to func(Message), m Message) {
+	if to == nil {
 		return
 	}
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	s.options.OnPost(m)
-}
-
-func (s *Server) tellEdit(m Message) {
-	if s.options.OnEdit == nil {
-		return
-	}
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.options.OnEdit(m)
+	to(m)
 }

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,38 +14,41 @@ const maxPage = 1000
 // conversationsHistory serves conversations.history: the channel's messages, newest first, without the
 // replies of threads.
 func (s *Server) conversationsHistory(w http.ResponseWriter, r *http.Request) {
-	if !s.meets(w, r, "conversations.history", nil) {
+	if !s.meetsChance(w, r, nil) {
 		s.page(w, r, func(m Message, _ string) bool { return m.ThreadTS == "" }, true)
 	}
 }
 
 // conversationsReplies serves conversations.replies: a thread's root and its replies, oldest first.
 func (s *Server) conversationsReplies(w http.ResponseWriter, r *http.Request) {
-	if !s.meets(w, r, "conversations.replies", nil) {
+	if !s.meetsChance(w, r, nil) {
 		s.page(w, r, func(m Message, root string) bool { return m.TS == root || m.ThreadTS == root }, false)
 	}
 }
 
 // page answers with the messages of the channel that are wanted, a page at a time.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Message, root string) bool, newestFirst bool) {
-	token, _, err := readPost(r)
-	if err != nil {
-		refuse(w, "invalid_arguments", err.Error())
-		return
-	}
+	m, err := readPost(r)
 	ask := r.PostForm
 	scope := "channels:history"
 	if strings.HasPrefix(ask.Get("channel"), "G") {
 		scope = "groups:history"
 	}
-	if code := s.mayRead(token, scope, ask.Get("channel")); code != "" {
-		refuse(w, code)
+	if !s.permits(w, m, err, scope) {
+		return
+	}
+	switch state, ok := s.state(ask.Get("channel")); {
+	case !ok:
+		refuse(w, "channel_not_found")
+		return
+	case state == NotMember:
+		refuse(w, "not_in_channel")
 		return
 	}
 	var found []Message
 	for _, m := range s.shown(ask.Get("channel")) {
 		if wanted(m, ask.Get("ts")) && within(m.TS, ask) {
-			if m.Metadata == nil || ask.Get("include_all_metadata") == "" {
+			if ask.Get("include_all_metadata") == "" {
 				m.Metadata = nil
 			}
 			found = append(found, m)
@@ -72,22 +74,6 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Mess
 	write(w, map[string]any{"ok": true, "messages": found[begin:end], "has_more": next != "", "response_metadata": map[string]any{"next_cursor": next}})
 }
 
-// mayRead returns Slack's error code where the token may not read the channel.
-func (s *Server) mayRead(token, scope, channelID string) string {
-	if code := s.authorize(token, scope); code != "" {
-		return code
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch c := s.channels[channelID]; {
-	case c == nil:
-		return "channel_not_found"
-	case c.state == NotMember:
-		return "not_in_channel"
-	}
-	return ""
-}
-
 // shown returns the channel's messages that its history shows already.
 func (s *Server) shown(channelID string) []Message {
 	now := s.options.Now()
@@ -110,59 +96,4 @@ func after(ts, than string) bool {
 	a, _ := strconv.ParseFloat(ts, 64)
 	b, _ := strconv.ParseFloat(than, 64)
 	return a > b
-}
-
-// deleteMessage serves chat.delete: of a message that the same token posted.
-func (s *Server) deleteMessage(w http.ResponseWriter, r *http.Request) {
-	token, m, err := readPost(r)
-	if s.meets(w, r, "chat.delete", func() { s.takeAway(token, m) }) {
-		return
-	}
-	if err != nil {
-		refuse(w, "invalid_arguments", err.Error())
-		return
-	}
-	if code := s.authorize(token, "chat:write"); code != "" {
-		refuse(w, code)
-		return
-	}
-	if code := s.takeAway(token, m); code != "" {
-		refuse(w, code)
-		return
-	}
-	write(w, map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS})
-}
-
-// takeAway deletes the message that m names, or returns Slack's error code.
-func (s *Server) takeAway(token string, m Message) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.channels[m.Channel]
-	if c == nil {
-		return "channel_not_found"
-	}
-	old := c.find(m.TS)
-	switch {
-	case old == nil:
-		return "message_not_found"
-	case old.by != token:
-		return "cant_delete_message"
-	}
-	c.messages = slices.DeleteFunc(c.messages, func(other Message) bool { return other.TS == m.TS })
-	return ""
-}
-
-// checkMetadata returns what is wrong with a message's metadata, as Slack says it.
-func checkMetadata(metadata json.RawMessage) []Violation {
-	if metadata == nil {
-		return nil
-	}
-	var m struct {
-		EventType    string         `json:"event_type"`
-		EventPayload map[string]any `json:"event_payload"`
-	}
-	if err := json.Unmarshal(metadata, &m); err != nil || m.EventType == "" || m.EventPayload == nil {
-		return []Violation{{Code: "invalid_metadata_format", Pointer: "/metadata", Problem: "needs event_type and event_payload"}}
-	}
-	return nil
 }
