@@ -12,55 +12,41 @@ import (
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
 // [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Announce(a watcher.Attention, o Options) Message {
-	n := announcementOf(redactAttention(a, o.Secrets), o.NoThread)
-	title := n.emoji + " *" + escape(n.said) + "*" + n.more
-	all := notice{title: title, plain: title, text: escape(fit(n.text, maxSentence)), fields: n.fields, means: n.means, err: excerpt(n.reason, maxExcerpt), do: n.do, small: n.small}
-	if n.wakes {
-		all.wakes = o.Mention
-	}
-	return all.message(o)
-}
-
-// An announcement is what people are told of one kind of attention. said and text are not escaped.
-type announcement struct {
-	emoji  string
-	said   string // the title
-	more   string // stands behind the title, in mrkdwn
-	text   string // all of it in a sentence
-	wakes  bool
-	fields []*slack.TextBlockObject
-	means  string // in mrkdwn
-	reason string // what calls met last; foreign
-	do     string // in mrkdwn; empty: nothing
-	small  []string
-}
-
-func announcementOf(a watcher.Attention, noThread bool) announcement {
+	a = redactAttention(a, o.Secrets)
 	switch {
 	case a.Over():
-		return endNotice(a)
+		return endNotice(a).message(o)
 	case a.Kind == watcher.Overdue:
-		return overdueNotice(a)
+		return overdueNotice(a).message(o)
 	case a.Kind == watcher.Lost:
-		return lostNotice(a)
+		return lostNotice(a).message(o)
 	}
+	return beginNotice(a, o.NoThread).message(o)
+}
+
+// bare returns a title without an order's name in mrkdwn, given both parts of it not escaped.
+func bare(emoji, said, more string) string { return emoji + " *" + escape(said) + "*" + escape(more) }
+
+// beginNotice is for an account that cannot be asked.
+func beginNotice(a watcher.Attention, noThread bool) notice {
 	w, last := wordingOf(a), "this message is edited when it is over"
 	if noThread {
 		last = "another message follows when it is over"
 	}
-	return announcement{
-		emoji: w.emoji, said: w.stands, more: ": " + escape(waiting(a)), wakes: a.Cause != watcher.HeldThrottled,
+	return notice{
+		title:  bare(w.emoji, w.stands, ": "+waiting(a)),
 		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
+		wakes:  a.Cause != watcher.HeldThrottled,
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
-		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: []string{outageText(a), last},
+		means:  calm, err: excerpt(a.Reason, maxExcerpt), do: "*What to do:* " + w.do, small: []string{outageText(a), last},
 	}
 }
 
 // overdueNotice is for watches that nobody polls.
-func overdueNotice(a watcher.Attention) announcement {
+func overdueNotice(a watcher.Attention) notice {
 	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
-	return announcement{
-		emoji: ":warning:", said: said, wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
+	return notice{
+		title: bare(":warning:", said, ""), wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
 		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
 		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
@@ -69,12 +55,12 @@ func overdueNotice(a watcher.Attention) announcement {
 }
 
 // lostNotice is for what NATS had stored and lost.
-func lostNotice(a watcher.Attention) announcement {
+func lostNotice(a watcher.Attention) notice {
 	const said = "NATS lost what orderwatch had stored"
 	means, do := lossMeans(a)
 	reason := known(a.Reason, maxReason)
-	return announcement{
-		emoji: ":rotating_light:", said: said, more: ": " + escape(reason), text: said + ": " + reason + ".",
+	return notice{
+		title: bare(":rotating_light:", said, ": "+reason), text: said + ": " + reason + ".",
 		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since))},
 		means:  means, do: do,
@@ -97,17 +83,17 @@ func lossMeans(a watcher.Attention) (means, do string) {
 }
 
 // endNotice is for an account that can be asked again.
-func endNotice(a watcher.Attention) announcement {
+func endNotice(a watcher.Attention) notice {
 	lasted, over := "after "+words.Span(a.Until.Sub(a.Since)), wordingOf(a).over
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
-	return announcement{
-		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(orders(a)+" waited"),
+	return notice{
+		title:  bare(":white_check_mark:", over, " "+lasted+": "+orders(a)+" waited"),
 		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
 		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
-		reason: a.Reason, small: []string{outageText(a)},
+		err:    excerpt(a.Reason, maxExcerpt), small: []string{outageText(a)},
 	}
 }
 

@@ -23,7 +23,7 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 			{w.itemsTitle, few(w.items, len(w.items), openItems, unlistedLine, andMore)},
 			{"Publish these again, under a new id", few(w.again, len(w.again), maxAgain, requestLine, andMore)},
 		},
-		do:    "*What to do:* " + w.do + " " + command("get", c) + " shows how it is.",
+		do:    "*What to do:* " + w.do + " `orderwatch get " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "` shows how it is.",
 		small: []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)},
 	}
 	if a.Kind == watcher.BrokenRecord {
@@ -105,10 +105,7 @@ func errorAfter(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
 	}
-	if text := word(errorText(e), maxCause); text != "" {
-		return ": " + text
-	}
-	return ""
+	return ": " + word(errorText(e), maxCause)
 }
 
 // some returns how many items there are, as a sentence begins; where the event names none it is one.
@@ -156,11 +153,6 @@ func messageOf(items []watcher.Item) string {
 		}
 	}
 	return ""
-}
-
-// command returns a command about the order, in mrkdwn.
-func command(verb string, c watcher.Completion) string {
-	return "`orderwatch " + verb + " " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "`"
 }
 
 // maxAgain is how many requests are named that are to be published again.

@@ -9,16 +9,19 @@ import (
 )
 
 // fallback returns what stands in place of the blocks, in push notifications, search and screen readers: the
-// title as a sentence, then who asked, and how late the message is.
+// title as a sentence, then who asked, and how late the message is. It is not escaped.
 func fallback(c watcher.Completion, t title, o Options) string {
-	text := againPrefix(o) + t.sentence(orderName(c)) + "."
+	text := t.before + orderName(c) + fit(t.after, maxText-maxName-maxCause-80) + "."
+	if !o.Again.At.IsZero() {
+		text = "Sent again by " + againBy(o) + ": " + text
+	}
 	if by := askers(c.Requests); by != "" {
 		text += " Asked for by " + by + "."
 	}
 	if note := lateness(c.CompletedAt, o.Now); note != "" {
 		text += " Delivered " + note + "."
 	}
-	return escape(fit(text, maxSentence))
+	return text
 }
 
 // lateness returns "42 min late" where the message comes late.

@@ -47,27 +47,23 @@ func WriteAttention(log *slog.Logger, a watcher.Attention, secrets *foreign.Secr
 	log.Warn("modelarts is not asked: orders wait, deadlines count", "do", plain(wordingOf(a).do))
 }
 
-// WriteOrderAttention writes one record of what [Concern] tells.
+// WriteOrderAttention writes one record of what [Concern] tells: in text the sentence that people would see in Slack.
 func WriteOrderAttention(log *slog.Logger, a watcher.OrderAttention, secrets *foreign.Secrets) {
-	attrs := concernAttrs(redactOrderAttention(a, secrets))
-	if a.Kind == watcher.BrokenRecord {
-		log.Error("broken record: a watch is over, and nobody hears how its order ended", attrs...)
-		return
-	}
-	log.Warn("a watch that goes on wants to be looked at", attrs...)
-}
-
-// concernAttrs returns what a record says of it: in text the sentence that people would see in Slack.
-func concernAttrs(a watcher.OrderAttention) []any {
+	a = redactOrderAttention(a, secrets)
 	w := concernOf(a)
-	attrs := []any{
+	log = log.With(
 		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxProject), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
 		"since", a.Since, "text", line(w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(a.Counts),
-	}
+	)
 	if a.Error != nil {
-		attrs = append(attrs, "err", line(errorText(a.Error), maxText))
+		log = log.With("err", line(errorText(a.Error), maxText))
 	}
-	return append(attrs, "do", plain(w.do))
+	log = log.With("do", plain(w.do))
+	if a.Kind == watcher.BrokenRecord {
+		log.Error("broken record: a watch is over, and nobody hears how its order ended")
+		return
+	}
+	log.Warn("a watch that goes on wants to be looked at")
 }
 
 // Lines returns the message and its replies as plain text for a log, one entry for each line, none
@@ -89,39 +85,28 @@ func (m Message) Lines() []string {
 	return lines
 }
 
-func blockTexts(b slack.Block) []string {
-	var texts []string
-	switch b := b.(type) {
-	case *slack.SectionBlock:
-		if b.Text != nil {
-			texts = append(texts, plain(b.Text.Text))
-		}
-		for _, f := range b.Fields {
-			texts = append(texts, "  "+strings.Replace(plain(f.Text), "\n", ": ", 1))
-		}
-	case *slack.ContextBlock:
-		for _, e := range b.ContextElements.Elements {
-			if t, ok := e.(*slack.TextBlockObject); ok {
-				texts = append(texts, "  "+plain(t.Text))
-			}
-		}
-	case *slack.RichTextBlock:
+func blockTexts(b slack.Block) (texts []string) {
+	if b, ok := b.(*slack.RichTextBlock); ok {
 		for _, e := range b.Elements {
-			texts = append(texts, plainRich(e))
+			text := textOf(e)
+			if _, ok := e.(*slack.RichTextPreformatted); ok {
+				text = "    " + strings.ReplaceAll(text, "\n", "\n    ")
+			}
+			texts = append(texts, text)
 		}
+	}
+	section, _ := b.(*slack.SectionBlock)
+	for _, t := range mrkdwnOf(b) {
+		text := plain(t.Text)
+		switch {
+		case section == nil:
+			text = "  " + text
+		case t != section.Text: // a field
+			text = "  " + strings.Replace(text, "\n", ": ", 1)
+		}
+		texts = append(texts, text)
 	}
 	return texts
-}
-
-func plainRich(e slack.RichTextElement) string {
-	var text strings.Builder
-	for _, t := range richTexts(e) {
-		text.WriteString(t.Text)
-	}
-	if _, ok := e.(*slack.RichTextPreformatted); ok {
-		return "    " + strings.ReplaceAll(text.String(), "\n", "\n    ")
-	}
-	return text.String()
 }
 
 var (

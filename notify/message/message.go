@@ -91,14 +91,6 @@ func marks(o Options) (blocks []slack.Block) {
 	return blocks
 }
 
-// againPrefix says so at the beginning of a sentence.
-func againPrefix(o Options) string {
-	if o.Again.At.IsZero() {
-		return ""
-	}
-	return "Sent again by " + againBy(o) + ": "
-}
-
 // againBy names who had the message sent again.
 func againBy(o Options) string {
 	return known(hideAll(o.Secrets, o.Again.By), maxPerson)

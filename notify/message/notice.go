@@ -1,7 +1,7 @@
 package message
 
 import (
-	"slices"
+	"cmp"
 
 	"github.com/slack-go/slack"
 )
@@ -9,9 +9,9 @@ import (
 // A notice is a message about what goes on: of an account ([Announce]), or of one watch ([Concern]).
 type notice struct {
 	title  string // in mrkdwn
-	plain  string // the title without a link
-	text   string // the fallback: all of it in a sentence, escaped
-	wakes  string // the mention of whom it wakes; empty: nobody
+	plain  string // the title without a link; empty: it has none
+	text   string // all of it in a sentence, not escaped
+	wakes  bool
 	fields []*slack.TextBlockObject
 	means  string // in mrkdwn
 	err    string // what calls met last; foreign
@@ -25,25 +25,29 @@ type list struct{ title, lines string }
 
 // message returns the notice as it is posted.
 func (n notice) message(o Options) Message {
+	m := Message{Text: escape(fit(n.text, maxSentence)), Brief: marks(o)}
+	if n.wakes {
+		m.Mention = o.Mention
+	}
 	p := newPage()
-	marks := marks(o)
-	for _, mark := range marks {
+	for _, mark := range m.Brief {
 		p.add(mark)
 	}
-	p.add(section(n.title + behind(n.wakes)))
+	p.add(section(n.title + behind(m.Mention)))
 	p.add(section("", n.fields...))
 	p.add(section(n.means))
 	p.addText("", "The last error:", n.err)
 	for _, l := range n.lists {
 		p.addText(l.title, "", l.lines)
 	}
-	brief := append(slices.Clone(marks), section(n.plain+behind(n.wakes)), section(n.means))
+	m.Brief = append(m.Brief, section(cmp.Or(n.plain, n.title)+behind(m.Mention)), section(n.means))
 	if n.do != "" {
 		p.add(section(n.do))
-		brief = append(brief, section(n.do))
+		m.Brief = append(m.Brief, section(n.do))
 	}
 	if len(n.small) > 0 {
 		p.add(smallPrint(n.small...))
 	}
-	return Message{Text: n.text, Blocks: p.blocks, Brief: brief, Mention: n.wakes}
+	m.Blocks = p.blocks
+	return m
 }

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"strings"
 	"unicode/utf16"
 
 	"github.com/slack-go/slack"
@@ -50,44 +51,39 @@ func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) b
 // weigh returns what the block counts in maxTotal.
 func weigh(b slack.Block) int {
 	w := blockOverhead
-	switch b := b.(type) {
-	case *slack.SectionBlock:
-		w += weighText(b.Text)
-		for _, f := range b.Fields {
-			w += weighText(f)
-		}
-	case *slack.ContextBlock:
-		for _, e := range b.ContextElements.Elements {
-			if t, ok := e.(*slack.TextBlockObject); ok {
-				w += weighText(t)
-			}
-		}
-	case *slack.RichTextBlock:
+	if b, ok := b.(*slack.RichTextBlock); ok {
 		for _, e := range b.Elements {
 			w += weighRich(e)
 		}
 	}
-	return w
-}
-
-// weighText counts text that is escaped already.
-func weighText(t *slack.TextBlockObject) int {
-	if t == nil {
-		return 0
-	}
-	return len(utf16.Encode([]rune(t.Text)))
-}
-
-func weighRich(e slack.RichTextElement) int {
-	w := 0
-	for _, t := range richTexts(e) {
-		w += units(t.Text)
+	for _, t := range mrkdwnOf(b) {
+		w += len(utf16.Encode([]rune(t.Text))) // it is escaped already
 	}
 	return w
 }
 
-// richTexts returns the texts of a section or a preformatted part, the only ones used here.
-func richTexts(e slack.RichTextElement) []*slack.RichTextSectionTextElement {
+func weighRich(e slack.RichTextElement) int { return units(textOf(e)) }
+
+// mrkdwnOf returns the texts of a section or a context block, the only ones used here.
+func mrkdwnOf(b slack.Block) (texts []*slack.TextBlockObject) {
+	switch b := b.(type) {
+	case *slack.SectionBlock:
+		if b.Text != nil {
+			texts = append(texts, b.Text)
+		}
+		return append(texts, b.Fields...)
+	case *slack.ContextBlock:
+		for _, e := range b.ContextElements.Elements {
+			if t, ok := e.(*slack.TextBlockObject); ok {
+				texts = append(texts, t)
+			}
+		}
+	}
+	return texts
+}
+
+// textOf returns the text of a section or a preformatted part of rich text, the only ones used here.
+func textOf(e slack.RichTextElement) string {
 	var elements []slack.RichTextSectionElement
 	switch e := e.(type) {
 	case *slack.RichTextSection:
@@ -95,13 +91,13 @@ func richTexts(e slack.RichTextElement) []*slack.RichTextSectionTextElement {
 	case *slack.RichTextPreformatted:
 		elements = e.Elements
 	}
-	var texts []*slack.RichTextSectionTextElement
+	var text strings.Builder
 	for _, inner := range elements {
 		if t, ok := inner.(*slack.RichTextSectionTextElement); ok {
-			texts = append(texts, t)
+			text.WriteString(t.Text)
 		}
 	}
-	return texts
+	return text.String()
 }
 
 // mrkdwn returns a text object in which Slack resolves only our own codes: nothing in it is made

@@ -16,7 +16,7 @@ func Summarize(c watcher.Completion, o Options) Message {
 	c = withoutSecrets(c, o.Secrets)
 	causes := causes(c.Failures)
 	t := titleOf(c, causes)
-	m := Message{Text: fallback(c, t, o)}
+	m := Message{Text: escape(fit(fallback(c, t, o), maxSentence))}
 	if Fails(c.Outcome) {
 		m.Mention = o.Mention
 	}

@@ -21,11 +21,6 @@ func (t title) line(name string) string {
 	return t.emoji + " " + escape(t.before) + "*" + name + "*" + escape(fit(t.after, maxTitle))
 }
 
-// sentence returns the title as a sentence without its end, given the order's name. It is not escaped.
-func (t title) sentence(name string) string {
-	return t.before + name + fit(t.after, maxText-maxName-maxCause-80)
-}
-
 // titleOf returns the title of each outcome.
 func titleOf(c watcher.Completion, causes []cause) title {
 	n := c.Counts

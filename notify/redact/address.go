@@ -9,7 +9,10 @@ import (
 func (s *scan) userinfo(i int) int {
 	t := s.text
 	if s.at < i {
-		s.at = indexFrom(t, "@", i)
+		s.at = len(t)
+		if at := strings.IndexByte(t[i:], '@'); at >= 0 {
+			s.at = i + at
+		}
 	}
 	if s.at >= i+maxUserinfo { // or there is none
 		return i
@@ -95,11 +98,3 @@ func domainLength(t string) int {
 // notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a
 // domain.
 var notDomains = []string{"service", "socket", "timer", "mount", "slice", "scope", "target", "device", "local", "localdomain", "novalocal", "internal"}
-
-// indexFrom returns where s first begins in the text at from or later; the text's length where it does not.
-func indexFrom(text, s string, from int) int {
-	if i := strings.Index(text[from:], s); i >= 0 {
-		return from + i
-	}
-	return len(text)
-}

@@ -66,16 +66,13 @@ func (f *routesFile) fault(line int, format string, args ...any) {
 // err returns what is wrong, in the order of the file.
 func (f *routesFile) err() error {
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	if more := len(f.faults) - maxFaults; more > 0 {
+		f.faults = f.faults[:maxFaults+1]
+		f.faults[maxFaults].what = fmt.Sprintf("and %s from here on", words.Count(more, "more error"))
+	}
 	var all []error
-	for i, fault := range f.faults {
-		what := fault.what
-		if i == maxFaults {
-			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
-		}
-		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, what))
-		if i == maxFaults {
-			break
-		}
+	for _, fault := range f.faults {
+		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, fault.what))
 	}
 	return errors.Join(all...)
 }

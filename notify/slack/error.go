@@ -102,7 +102,11 @@ func byStatus(status int) *Error {
 // byTransport classes what happened below Slack's answers. Only where no connection was made is
 // it certain that nothing was posted.
 func byTransport(err error) *Error {
-	p := &Error{Class: Ambiguous, Code: "no_answer", Detail: foreign.Short(withoutURL(err).Error(), maxDetail)}
+	cause := err
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		cause = e.Err // without the address that was called: a webhook's is a secret
+	}
+	p := &Error{Class: Ambiguous, Code: "no_answer", Detail: foreign.Short(cause.Error(), maxDetail)}
 	if errors.Is(err, ErrNoTimestamp) {
 		p.Code, p.Detail = "no_ts", ""
 		return p
@@ -124,12 +128,4 @@ func neverConnected(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	return dns || certificate || record || errors.Is(err, http.ErrSchemeMismatch)
-}
-
-// withoutURL returns the error without the address that was called: a webhook's is a secret.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
 }

@@ -95,12 +95,8 @@ func inline(elements []element) string {
 			b.WriteString(shownLink(e.URL, e.Text))
 		case "emoji":
 			b.WriteString(emoji.Replace(":" + e.Name + ":"))
-		case "user":
-			b.WriteString("@" + e.UserID)
-		case "usergroup":
-			b.WriteString("@" + e.GroupID)
-		case "broadcast":
-			b.WriteString("@" + e.Range)
+		case "user", "usergroup", "broadcast":
+			b.WriteString("@" + e.UserID + e.GroupID + e.Range)
 		case "date":
 			b.WriteString(shownDate(e.Timestamp))
 		}
@@ -129,7 +125,7 @@ func renderText(t text) string {
 
 var (
 	markup  = regexp.MustCompile(`<([^<>]*)>`)
-	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":hourglass_flowing_sand:", "⏳", ":package:", "📦", ":hourglass_flowing_sand:", "⏳", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
+	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":hourglass_flowing_sand:", "⏳", ":package:", "📦", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
 	entity  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 	liveTag = regexp.MustCompile(`<([!@#][^<>]*)>`)
 )

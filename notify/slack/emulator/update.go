@@ -53,8 +53,11 @@ func (s *Server) checkUpdate(m Message) []Violation {
 	return Check(m, SlackLimits)
 }
 
-// find returns the message with the ts, nil where there is none.
+// find returns the message with the ts, nil where there is none, or no channel.
 func (c *channel) find(ts string) *Message {
+	if c == nil {
+		return nil
+	}
 	if i := slices.IndexFunc(c.messages, func(m Message) bool { return m.TS == ts }); i >= 0 {
 		return &c.messages[i]
 	}
@@ -66,11 +69,7 @@ func (c *channel) find(ts string) *Message {
 func (s *Server) edit(m Message) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.channels[m.Channel]
-	if c == nil {
-		return m
-	}
-	old := c.find(m.TS)
+	old := s.channels[m.Channel].find(m.TS)
 	if old == nil || old.by != m.by {
 		return m
 	}
