@@ -19,12 +19,9 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 		title: w.line(link(firstLink(c.Requests), orderName(c))), plain: w.line(escape(orderName(c))), text: fallback(c, w.title, Options{}),
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Last seen", escape(lastSeen(a.Counts))), field("Watching since", date(c.AcceptedAt))},
 		means:  w.means,
-		lists: []list{
-			{w.itemsTitle, few(w.items, len(w.items), openItems, unlistedLine, andMore)},
-			{"Publish these again, under a new id", few(w.again, len(w.again), maxAgain, requestLine, andMore)},
-		},
-		do:    "*What to do:* " + w.do + " `orderwatch get " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "` shows how it is.",
-		small: []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)},
+		lists:  w.lists,
+		do:     "*What to do:* " + w.do + " `orderwatch get " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "` shows how it is.",
+		small:  []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)},
 	}
 	if a.Kind == watcher.BrokenRecord {
 		n.fields = []*slack.TextBlockObject{n.fields[0], field("Watch", escape(known(a.WatchID, maxPerson)))}
@@ -39,11 +36,13 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 // not escaped.
 type concern struct {
 	title
-	means      string
-	do         string
-	itemsTitle string
-	items      []watcher.Item    // that it is about, as far as the event has them
-	again      []watcher.Request // that are to be published again
+	means string
+	do    string
+	lists []list // of what it is about, as far as the event has that
+}
+
+func itemList(above string, items []watcher.Item) []list {
+	return []list{{above, few(items, len(items), openItems, unlistedLine, andMore)}}
 }
 
 func concernOf(a watcher.OrderAttention) concern {
@@ -65,8 +64,7 @@ func concernOf(a watcher.OrderAttention) concern {
 			title: title{":grey_question:", some(items) + " of order ", are + " no longer listed by ModelArts" + firstMissing(items)},
 			means: "It is not known what became of " + them + ". " + goesOn + ", and ends as `timed_out` unless ModelArts lists " + them + ", or what has taken the place, as ended.",
 			do:    "look in the ModelArts console what became of " + them + ": what is still there costs money.",
-
-			itemsTitle: "No longer listed", items: items,
+			lists: itemList("No longer listed", items),
 		}
 	case watcher.UnknownStatus:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return it.CountsAs().Known() })
@@ -74,8 +72,7 @@ func concernOf(a watcher.OrderAttention) concern {
 			title: title{":grey_question:", some(items) + " of order ", has(items) + ", which ModelArts does not document" + messageOf(items)},
 			means: "*The status counts as not ended*. " + goesOn + ", and ends as `timed_out` unless the status changes.",
 			do:    "look in the ModelArts console what the status means for the order.",
-
-			itemsTitle: "Of a status that is not documented", items: items,
+			lists: itemList("Of a status that is not documented", items),
 		}
 	case watcher.BrokenRecord:
 		return concern{
@@ -83,7 +80,7 @@ func concernOf(a watcher.OrderAttention) concern {
 			means: "*The record of the watch cannot be read, or was deleted.* The order itself is not touched by that: it may still be running, and cost money. " +
 				"After some minutes the record is moved aside, and the order's next request starts a new watch.",
 			do:    again(a.Requests) + " Find out who wrote in the bucket of records, where only orderwatch may write.",
-			again: a.Requests,
+			lists: []list{{"Publish these again, under a new id", few(a.Requests, len(a.Requests), maxAgain, requestLine, andMore)}},
 		}
 	}
 	return concern{

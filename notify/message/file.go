@@ -31,9 +31,6 @@ type File struct {
 	Content []byte // the CSV, in UTF-8
 }
 
-// fileColumns are the first row.
-var fileColumns = []string{"resource_name", "action", "status", "began_at", "updated_at", "message"}
-
 // fileOf returns the file with every item that failed, as far as the completion names them, and then
 // those that have not ended. Long messages keep their heads and tails where there are many. missing
 // are the failed items that are not in it.
@@ -94,7 +91,7 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	w := csv.NewWriter(&out)
 	limit := min(max(roomyFile/max(len(rows), 1), minFileText), maxFileText)
 	shorten := remembered(func(text string) string { return longText(text, limit) })
-	_ = w.Write(fileColumns) // a buffer takes everything
+	_ = w.Write([]string{"resource_name", "action", "status", "began_at", "updated_at", "message"}) // a buffer takes everything
 	for _, it := range rows {
 		_ = w.Write([]string{
 			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),

@@ -13,8 +13,7 @@ const (
 	maxText   = 600 // the top-level text: push notifications cut it, chat.update refuses over 4,000 bytes
 	// maxSentence leaves room for the mention, which goes before a text that is posted alone.
 	maxSentence = maxText - 44
-	// blockOverhead is what Slack seems to count for a block beside its text: 100 to 125, measured
-	// by others.
+	// blockOverhead is what Slack seems to count for a block beside its text: 100 to 125, measured by others.
 	blockOverhead = 125
 )
 

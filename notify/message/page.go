@@ -30,7 +30,7 @@ func (p *page) add(b slack.Block) bool {
 // where there is no text.
 func (p *page) addText(bold, plain, text string) {
 	if text != "" {
-		p.add(richText(paragraph(bold, plain), preformatted(text)))
+		p.add(slack.NewRichTextBlock("", paragraph(bold, plain), preformatted(text)))
 	}
 }
 
@@ -132,10 +132,6 @@ func behind(mention string) string {
 		return ""
 	}
 	return " " + mention
-}
-
-func richText(elements ...slack.RichTextElement) *slack.RichTextBlock {
-	return slack.NewRichTextBlock("", elements...)
 }
 
 // paragraph returns a line of rich text that begins in bold; either part may be empty.

@@ -82,8 +82,7 @@ func unitsOf(r rune) int {
 	return 1
 }
 
-// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is
-// missing.
+// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is missing.
 func fit(s string, limit int) string {
 	if units(s) <= limit {
 		return s

@@ -18,7 +18,7 @@ const (
 // addFailures shows the largest causes on the page and returns the thread with what they leave
 // out, and the file where the thread has no room for it. The last line on the page says what is where.
 func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Message, *File) {
-	block := richText(paragraph("Failures", ""))
+	block := slack.NewRichTextBlock("", paragraph("Failures", ""))
 	if !p.add(block) {
 		return nil, nil
 	}
@@ -161,20 +161,13 @@ func threadOf(causes []cause, shown int) thread {
 // add appends the cause's head and its names, over as many pages as there may be, but for those that
 // the post names; where it names none, it does not show the cause.
 func (t *thread) add(c cause, head []slack.RichTextElement, named int) {
-	if !t.append(head...) {
-		if named == 0 {
-			t.missing.causes++
-		}
-		t.missing.items += c.count - named
-		return
-	}
 	placed := named
-	for placed < len(c.names) {
-		n := t.appendNames(c, c.names[placed:])
-		if n == 0 {
-			break
+	if t.append(head...) {
+		for n := 1; n > 0 && placed < len(c.names); placed += n {
+			n = t.appendNames(c, c.names[placed:])
 		}
-		placed += n
+	} else if named == 0 {
+		t.missing.causes++
 	}
 	t.missing.items += c.count - placed
 }
@@ -211,7 +204,7 @@ func (t *thread) turn() bool {
 	if len(t.replies) == maxReplies {
 		return false
 	}
-	p, b := newPage(), richText()
+	p, b := newPage(), slack.NewRichTextBlock("")
 	p.add(b)
 	p.left -= titleRoom + pointerRoom
 	t.replies = append(t.replies, reply{p, b})

@@ -31,7 +31,11 @@ func titleOf(c watcher.Completion, causes []cause) title {
 	case watcher.PartiallyFailed:
 		return title{":warning:", "", fmt.Sprintf(": %s of %s failed", words.Number(n.Failed), words.Count(n.Total, "item")) + mostly(causes)}
 	case watcher.AllFailed:
-		return title{":red_circle:", "", " failed: " + allItems(n.Failed) + mostly(causes)}
+		all := "all " + words.Count(n.Failed, "item")
+		if n.Failed == 1 {
+			all = "its only item"
+		}
+		return title{":red_circle:", "", " failed: " + all + mostly(causes)}
 	case watcher.TimedOut:
 		return title{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
 	case watcher.OrderNotFound:
@@ -52,13 +56,6 @@ func Fails(o watcher.Outcome) bool {
 	return slices.Contains([]watcher.Outcome{
 		watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused,
 	}, o)
-}
-
-func allItems(n int) string {
-	if n == 1 {
-		return "its only item"
-	}
-	return "all " + words.Count(n, "item")
 }
 
 // mostly names the largest cause.

@@ -57,7 +57,7 @@ func (g Together) Message(now time.Time) Message {
 	first := ":package: *" + escape(said) + "*"
 	p := newPage()
 	p.add(section(first + "\n" + why))
-	p.add(richText(preformatted(names)))
+	p.add(slack.NewRichTextBlock("", preformatted(names)))
 	small := "The first ended " + date(g.First)
 	if note := lateness(g.First, now); note != "" {
 		small += ", delivered " + note

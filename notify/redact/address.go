@@ -58,7 +58,7 @@ const (
 func (s *scan) address(i, length int) int {
 	t := s.text
 	from := i
-	for from > max(s.done, i-maxLocal) && inLocal(t[from-1]) {
+	for from > max(s.done, i-maxLocal) && (classes[t[from-1]]&alnum != 0 || strings.IndexByte("._+-'", t[from-1]) >= 0) {
 		from--
 	}
 	to := i + length + domainLength(t[i+length:min(i+length+maxDomain, len(t))])
@@ -72,12 +72,7 @@ func (s *scan) address(i, length int) int {
 	return i + length
 }
 
-func inLocal(c byte) bool {
-	return classes[c]&alnum != 0 || strings.IndexByte("._+-'", c) >= 0
-}
-
-// domainLength returns how much of the text is a domain in which somebody may have an address,
-// 0 for none.
+// domainLength returns how much of the text is a domain in which somebody may have an address, 0 for none.
 func domainLength(t string) int {
 	end := 0
 	for end < len(t) && (classes[t[end]]&alnum != 0 || t[end] == '-' || t[end] == '.') {
@@ -95,6 +90,5 @@ func domainLength(t string) int {
 	return len(t)
 }
 
-// notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a
-// domain.
+// notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a domain.
 var notDomains = []string{"service", "socket", "timer", "mount", "slice", "scope", "target", "device", "local", "localdomain", "novalocal", "internal"}

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// A name is what a secret is called where it stands as name=value, name: value, "name": "value" or
-// <name>value</name>.
+// A name is what a secret is called where it stands as name=value, name: value, "name": "value" or <name>value</name>.
 type name struct {
 	ends  string // in lower case, without _ - . and spaces; in the table below one name or several
 	whole bool   // the last word is no more than this
@@ -116,11 +115,7 @@ func (s *scan) named(i int) (name, bool) {
 	if t[i] == '>' && (start == 0 || t[start-1] != '<') {
 		return name{}, false
 	}
-	return lookUp(string(plain[lookback-size:]), word)
-}
-
-// lookUp returns the name that the text ends with; its last word has so many letters.
-func lookUp(text string, word int) (name, bool) {
+	text := string(plain[lookback-size:])
 	for _, n := range slices.Backward(names) {
 		if strings.HasSuffix(text, n.ends) && (!n.whole || word == len(n.ends)) {
 			return n, true

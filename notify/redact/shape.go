@@ -102,8 +102,7 @@ func (s shape) end(text string) int {
 	return end
 }
 
-// longSecret returns the label of a run of base64 that is a secret by its length, empty where it
-// is none.
+// longSecret returns the label of a run of base64 that is a secret by its length, empty where it is none.
 func longSecret(t string, i, end int, seen byte) string {
 	switch n := end - i; {
 	case seen&alnum != alnum:

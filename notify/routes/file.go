@@ -28,10 +28,9 @@ const (
 	maxName   = 200 // characters of its name
 )
 
-// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line
-// for each thing that is wrong, in the order of the file: all of them at once, but where it is no YAML
-// at all. [errors.Join] made it. It is fit for a terminal, and quotes nothing of the text, which may be that of
-// another file, with secrets.
+// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line for each thing that is
+// wrong, in the order of the file: all of them at once, but where it is no YAML at all. [errors.Join] made it. It is
+// fit for a terminal, and quotes nothing of the text, which may be that of another file, with secrets.
 func Parse(name string, text []byte) (Routes, error) {
 	f := routesFile{name: name}
 	rules := f.read(text)

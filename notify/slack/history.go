@@ -35,8 +35,7 @@ type Found struct {
 // A File is one that a message shows.
 type File struct{ ID, Name string }
 
-// History returns the messages that the look is for, oldest first. A thread that is gone with its root has
-// none.
+// History returns the messages that the look is for, oldest first. A thread that is gone with its root has none.
 func (c *Client) History(ctx context.Context, l Look) (found []Found, err error) {
 	for cursor := ""; ; {
 		var messages []slack.Message

@@ -2,7 +2,8 @@
 //
 // It promises one rule of what people can see ([Visible]), one way to clean a text ([Text], [Line]), and one
 // way to hide a secret that is known ([Secrets]). Secrets that nobody knows, but that look like some, are the
-// matter of package redact. Read foreign.go, then secrets.go.
+// matter of package redact; which fields of a message are looked through is decided in secrets.go of package
+// message. Read foreign.go, then secrets.go.
 package foreign
 
 import (

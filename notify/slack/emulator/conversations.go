@@ -10,23 +10,12 @@ import (
 // maxPage is the most messages on one page of a history.
 const maxPage = 1000
 
-// conversationsHistory serves conversations.history: the channel's messages, newest first, without the
-// replies of threads.
-func (s *Server) conversationsHistory(w http.ResponseWriter, r *http.Request) {
-	if !s.meetsChance(w, r, nil) {
-		s.page(w, r, func(m Message, _ string) bool { return m.ThreadTS == "" }, true)
+// history serves conversations.history, the channel's messages, newest first, without the replies of threads; or
+// conversations.replies, a thread's root and its replies, oldest first. Both answer with a page at a time.
+func (s *Server) history(w http.ResponseWriter, r *http.Request) {
+	if s.meetsChance(w, r, nil) {
+		return
 	}
-}
-
-// conversationsReplies serves conversations.replies: a thread's root and its replies, oldest first.
-func (s *Server) conversationsReplies(w http.ResponseWriter, r *http.Request) {
-	if !s.meetsChance(w, r, nil) {
-		s.page(w, r, func(m Message, root string) bool { return m.TS == root || m.ThreadTS == root }, false)
-	}
-}
-
-// page answers with the messages of the channel that are wanted, a page at a time.
-func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Message, root string) bool, newestFirst bool) {
 	asked, err := readPost(r)
 	ask := r.PostForm
 	scope := "channels:history"
@@ -44,16 +33,21 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, wanted func(m Mess
 		refuse(w, "not_in_channel")
 		return
 	}
+	replies := method(r) == "conversations.replies"
 	var found []Message
 	for _, m := range s.shown(asked.Channel) {
-		if wanted(m, asked.TS) && within(m.TS, ask.Get("oldest"), ask.Get("latest")) {
+		wanted := m.ThreadTS == ""
+		if replies {
+			wanted = m.TS == asked.TS || m.ThreadTS == asked.TS
+		}
+		if wanted && within(m.TS, ask.Get("oldest"), ask.Get("latest")) {
 			if ask.Get("include_all_metadata") == "" {
 				m.Metadata = nil
 			}
 			found = append(found, m)
 		}
 	}
-	if newestFirst {
+	if !replies {
 		slices.Reverse(found)
 	} else if !slices.ContainsFunc(s.Messages(asked.Channel), func(m Message) bool { return m.TS == asked.TS }) { // shown or not
 		refuse(w, "thread_not_found")

@@ -10,31 +10,20 @@
 //	server := httptest.NewServer(slack)
 //	// the API's URL is server.URL + "/api/"
 //
-// What it serves:
-//
-//	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
-//	POST /api/chat.update        of a message that the same token posted
-//	POST /api/chat.delete        of a message that the same token posted
-//	POST /api/conversations.history, .replies   in pages, with metadata, some time after the post
-//	POST /api/files.getUploadURLExternal, .completeUploadExternal, .delete   and the address of an upload
-//	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
-//	POST /api/conversations.info whether a channel is archived, and the bot a member
-//	POST /services/…             incoming webhooks made with AddWebhook
+// It serves the methods that [New] lists, form-encoded, those of chat in JSON too; the token comes as a field or as
+// Bearer. Webhooks made with AddWebhook are served as well.
 //
 // A message that breaks a limit of Slack's is refused as Slack does it: status 200, ok false, an
-// error code, and JSON pointers to what is wrong. [Check] applies the same limits, or this
-// project's narrower ones, to any message. [Render] shows a message as a person would see it.
-//
-// With Options.RateLimit every channel takes one post a second; an update takes no turn. One more
-// is answered 429 with Retry-After, and counted: see [Server.OverRate]. So is every call made before
-// that time is over: see [Server.PenaltyCalls].
-//
-// [Server.Script] sets what the next posts and updates meet: an error, a delay, an answer that is
-// cut, or a message that is kept although the caller is told otherwise. Options.Fault does so for
-// every call, as chance or the clock has it.
+// error code, and JSON pointers to what is wrong. With Options.RateLimit every channel takes one post a second; an
+// update takes no turn. One more is answered 429 with Retry-After, and counted ([Server.OverRate]); so is every call
+// made before that time is over ([Server.PenaltyCalls]).
 //
 // The limits and errors are those of Slack's documentation; the size of a whole message is
 // undocumented and was measured by others.
+//
+// Read emulator.go, then post.go (posts: who may, and when), update.go (edits and deletions), files.go (uploads),
+// conversations.go (histories, and what a channel is), fault.go (what a call meets that fails), limits.go (which
+// messages are refused) and render.go (a message as people see it).
 package emulator
 
 import (
@@ -140,8 +129,8 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
 	s.mux.HandleFunc("POST /api/chat.update", s.update)
 	s.mux.HandleFunc("POST /api/chat.delete", s.deleteMessage)
-	s.mux.HandleFunc("POST /api/conversations.history", s.conversationsHistory)
-	s.mux.HandleFunc("POST /api/conversations.replies", s.conversationsReplies)
+	s.mux.HandleFunc("POST /api/conversations.history", s.history)
+	s.mux.HandleFunc("POST /api/conversations.replies", s.history)
 	s.mux.HandleFunc("POST /api/files.getUploadURLExternal", s.getUploadURL)
 	s.mux.HandleFunc("POST /upload/", s.takeUpload)
 	s.mux.HandleFunc("POST /api/files.completeUploadExternal", s.completeUpload)
@@ -202,8 +191,7 @@ func (s *Server) Messages(channelID string) []Message {
 // Calls returns how many posts and updates were asked for, refused and scripted ones included.
 func (s *Server) Calls() int { return int(s.calls.Load()) }
 
-// PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller
-// to wait.
+// PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller to wait.
 func (s *Server) PenaltyCalls() int { return int(s.penalty.Load()) }
 
 // OverRate returns how many posts were asked for sooner than the channel's rate allows.

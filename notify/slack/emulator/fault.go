@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// A Fault is what one call meets. The zero value lets it through, so that a script can fail the second
-// of two.
+// A Fault is what one call meets. The zero value lets it through, so that a script can fail the second of two.
 type Fault struct {
 	Delay  time.Duration // before anything else; ends early when the caller gives up
 	Linger time.Duration // before the answer, after all else; ends early when the caller gives up
@@ -55,29 +54,20 @@ func (s *Server) Script(faults ...Fault) {
 	s.script = append(s.script, faults...)
 }
 
-// nextFault counts a post, an update or a step of an upload, and takes its fault off the script.
-func (s *Server) nextFault(method string) Fault {
+// nextFault returns what a call meets. One that a script can name, a post, an update or a step of an upload, is
+// counted, and takes its fault off the script.
+func (s *Server) nextFault(method string, scripted bool) (f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls.Add(1)
-	if len(s.script) == 0 {
-		return s.chance(method)
+	if scripted {
+		s.calls.Add(1)
 	}
-	f := s.script[0]
-	s.script = s.script[1:]
-	return s.count(f)
-}
-
-// chance returns what the call meets for which there is no script. s.mu must be held.
-func (s *Server) chance(method string) Fault {
-	if s.options.Fault == nil {
-		return Pass
+	switch {
+	case scripted && len(s.script) > 0:
+		f, s.script = s.script[0], s.script[1:]
+	case s.options.Fault != nil:
+		f = s.options.Fault(method)
 	}
-	return s.count(s.options.Fault(method))
-}
-
-// count counts the fault, where it is one. s.mu must be held.
-func (s *Server) count(f Fault) Fault {
 	if f.Delay > 0 || f.Linger > 0 || f.answers() {
 		s.faults.Add(1)
 	}
@@ -110,9 +100,7 @@ func (s *Server) meets(f Fault, w http.ResponseWriter, r *http.Request, channelI
 
 // meetsChance is meets for a call that no script can name.
 func (s *Server) meetsChance(w http.ResponseWriter, r *http.Request, keep func()) bool {
-	s.mu.Lock()
-	f := s.chance(method(r))
-	s.mu.Unlock()
+	f := s.nextFault(method(r), false)
 	return s.meets(f, w, r, "", keep) || !wait(r, f.Linger)
 }
 

@@ -58,7 +58,7 @@ func (s *Server) getUploadURL(w http.ResponseWriter, r *http.Request) {
 // takeUpload serves the address that files.getUploadURLExternal gave: the second step. It takes the
 // bytes as they are, or the form that Slack's own libraries send.
 func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request) {
-	if s.meets(s.nextFault("upload"), w, r, "", nil) {
+	if s.meets(s.nextFault("upload", true), w, r, "", nil) {
 		return
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, maxFile+maxRequest)

@@ -19,7 +19,7 @@ const maxRequest = 1 << 20
 // admit answers a bot's call that meets a fault, cannot be read, or whose token has not the scope, and reports whether
 // none of these is so. keep is what a fault does that accepts the call all the same.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, m Message, err error, scope string, keep func()) bool {
-	return !s.meets(s.nextFault(method(r)), w, r, m.Channel, keep) && s.permits(w, m, err, scope)
+	return !s.meets(s.nextFault(method(r), true), w, r, m.Channel, keep) && s.permits(w, m, err, scope)
 }
 
 // permits answers a call that cannot be read, or whose token has not the scope, and reports whether neither is so.
@@ -77,7 +77,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	m.TS, m.Channel, m.by = "", s.webhooks[r.URL.Path], r.URL.Path
 	s.mu.Unlock()
-	if s.meets(s.nextFault("webhook"), w, r, m.Channel, s.unlessWrong(m, err, s.accept)) {
+	if s.meets(s.nextFault("webhook", true), w, r, m.Channel, s.unlessWrong(m, err, s.accept)) {
 		return
 	}
 	if m.Channel == "" {

@@ -35,14 +35,12 @@ func (s *Server) checkUpdate(m Message) []Violation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.channels[m.Channel]
+	old := c.find(m.TS)
 	switch {
 	case c == nil:
 		return []Violation{{Code: "channel_not_found"}}
 	case c.state == Archived:
 		return []Violation{{Code: "is_archived"}}
-	}
-	old := c.find(m.TS)
-	switch {
 	case old == nil:
 		return []Violation{{Code: "message_not_found"}}
 	case old.by != m.by:
@@ -64,8 +62,7 @@ func (c *channel) find(ts string) *Message {
 	return nil
 }
 
-// edit gives a message its new text and blocks, where it is this caller's. It keeps its ts, its
-// thread and its place.
+// edit gives a message its new text and blocks, where it is this caller's. It keeps its ts, its thread and its place.
 func (s *Server) edit(m Message) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,11 +95,10 @@ func (s *Server) takeAway(m Message) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.channels[m.Channel]
-	if c == nil {
-		return "channel_not_found"
-	}
 	old := c.find(m.TS)
 	switch {
+	case c == nil:
+		return "channel_not_found"
 	case old == nil:
 		return "message_not_found"
 	case old.by != m.by:
