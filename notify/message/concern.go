@@ -152,9 +152,6 @@ func messageOf(items []watcher.Item) string {
 	return ""
 }
 
-// maxAgain is how many requests are named that are to be published again.
-const maxAgain = 20
-
 // again says what is to be done with the requests of a watch whose record cannot be read.
 func again(requests []watcher.Request) string {
 	if len(requests) == 0 {

@@ -41,22 +41,18 @@ func together(all []cause) []cause {
 	index := make(map[shape]int)
 	for _, c := range all {
 		key := shape{shapeOf(c), c.action}
-		i, ok := index[key]
-		if !ok {
-			index[key] = len(merged)
-			merged = append(merged, c)
+		if i, ok := index[key]; ok {
+			m := &merged[i]
+			m.similar = m.similar || m.message != c.message
+			m.count += c.count
+			m.names = append(slices.Clip(m.names), c.names...)
 			continue
 		}
-		m := &merged[i]
-		m.similar = m.similar || m.message != c.message
-		m.count += c.count
-		m.names = append(slices.Clip(m.names), c.names...)
+		index[key] = len(merged)
+		merged = append(merged, c)
 	}
 	return merged
 }
-
-// shapeLength is how much of a message is compared, in bytes.
-const shapeLength = 4096
 
 // shapeOf returns the words of the message without what varies: the names of its own items, and
 // every word with a digit in it, so ids, numbers, times and addresses.

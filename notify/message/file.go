@@ -93,9 +93,13 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	shorten := remembered(func(text string) string { return longText(text, limit) })
 	_ = w.Write([]string{"resource_name", "action", "status", "began_at", "updated_at", "message"}) // a buffer takes everything
 	for _, it := range rows {
+		said := itemMarks(it) // beside the item's status: the columns are those that others read
+		if message := shorten(it.Message); message != "" {
+			said = append(said, message)
+		}
 		_ = w.Write([]string{
 			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
-			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(withMarks(it, shorten(it.Message))),
+			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(strings.Join(said, "; ")),
 		})
 		if w.Flush(); out.Len() > maxFile {
 			return out.Bytes(), written + 1
@@ -106,23 +110,12 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	return out.Bytes(), written
 }
 
-// withMarks returns an item's message after what is to be known of the item beside it: the columns are
-// those that others read.
-func withMarks(it watcher.Item, message string) string {
-	parts := itemMarks(it)
-	if message != "" {
-		parts = append(parts, message)
-	}
-	return strings.Join(parts, "; ")
-}
-
 // longText returns foreign text cleaned, and as an excerpt where it is longer than the limit in units.
 func longText(s string, limit int) string {
-	if len(s) > utf8.UTFMax*limit { // whatever it is made of
-		return excerpt(s, limit)
-	}
-	if s = strings.TrimSpace(foreign.Text(s)); units(s) <= limit {
-		return s
+	if len(s) <= utf8.UTFMax*limit { // a longer one is longer whatever it is made of
+		if s = strings.TrimSpace(foreign.Text(s)); units(s) <= limit {
+			return s
+		}
 	}
 	return excerpt(s, limit)
 }

@@ -23,9 +23,6 @@ func missingNote(n watcher.Counts) string {
 	return "; " + words.Number(n.Missing) + " of them no longer listed"
 }
 
-// unknownWords is how many statuses that nobody documents are named where items are counted.
-const unknownWords = 2
-
 // unknownNote returns ` (1 “canceled”)`: which of the items that go on have a status that ModelArts does not
 // document; empty where none has.
 func unknownNote(items []watcher.Item) string {
@@ -146,11 +143,12 @@ func openLine(c watcher.Completion, it watcher.Item) string {
 // took returns how long the order's items took, from the first that began to the last that
 // changed. Where the items do not say, it is how long the order was watched.
 func took(c watcher.Completion) time.Duration {
+	watched := c.CompletedAt.Sub(c.AcceptedAt)
 	var first, last time.Time
 	for _, it := range c.Items {
 		began, changed := worked(c, it)
 		if began.IsZero() || changed.IsZero() || c.ItemsOmitted > 0 {
-			return c.CompletedAt.Sub(c.AcceptedAt)
+			return watched
 		}
 		if first.IsZero() || began.Before(first) {
 			first = began
@@ -159,10 +157,10 @@ func took(c watcher.Completion) time.Duration {
 			last = changed
 		}
 	}
-	if d := last.Sub(first); !first.IsZero() && d >= 0 {
-		return d
+	if first.IsZero() || last.Before(first) {
+		return watched
 	}
-	return c.CompletedAt.Sub(c.AcceptedAt)
+	return last.Sub(first)
 }
 
 // worked returns when work on the item began and ended, or the item changed last; each zero where it is

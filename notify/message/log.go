@@ -110,7 +110,7 @@ func blockTexts(b slack.Block) (texts []string) {
 }
 
 var (
-	code      = regexp.MustCompile(`\s*<([^<>|]*)\|?([^<>]*)>`)
+	code      = regexp.MustCompile(`(\s*)<([^<>|]*)\|?([^<>]*)>`)
 	emojiName = regexp.MustCompile(`^:[a-z_]+: `)
 	bold      = regexp.MustCompile(`(^|\s)\*([^*\n]+)\*`)
 	unescaper = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
@@ -127,8 +127,7 @@ func plain(s string) string {
 // plainCode returns one code in angle brackets, with the space before it, as plain text.
 func plainCode(tag string) string {
 	parts := code.FindStringSubmatch(tag)
-	space := tag[:strings.Index(tag, "<")]
-	switch target, label := parts[1], parts[2]; {
+	switch space, target, label := parts[1], parts[2], parts[3]; {
 	case strings.HasPrefix(target, "!date^"):
 		return space + label
 	case strings.HasPrefix(target, "!"), strings.HasPrefix(target, "@"):

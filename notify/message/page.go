@@ -38,7 +38,7 @@ func (p *page) addText(bold, plain, text string) {
 func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) bool {
 	w := 0
 	for _, e := range elements {
-		w += weighRich(e)
+		w += units(textOf(e))
 	}
 	if w > p.left {
 		return false
@@ -53,7 +53,7 @@ func weigh(b slack.Block) int {
 	w := blockOverhead
 	if b, ok := b.(*slack.RichTextBlock); ok {
 		for _, e := range b.Elements {
-			w += weighRich(e)
+			w += units(textOf(e))
 		}
 	}
 	for _, t := range mrkdwnOf(b) {
@@ -61,8 +61,6 @@ func weigh(b slack.Block) int {
 	}
 	return w
 }
-
-func weighRich(e slack.RichTextElement) int { return units(textOf(e)) }
 
 // mrkdwnOf returns the texts of a section or a context block, the only ones used here.
 func mrkdwnOf(b slack.Block) (texts []*slack.TextBlockObject) {

@@ -5,14 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slack-go/slack"
-
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
+	"github.com/slack-go/slack"
 )
-
-// changesShown is how many changes a message about a watch that goes on shows.
-const changesShown = 5
 
 // Running returns what people are told of a watch that goes on. It mentions nobody. Like [Summarize] it
 // depends on nothing but its arguments, never fails, and keeps Slack's limits.

@@ -9,12 +9,6 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Room that is kept free for lines that come last, in units.
-const (
-	pointerRoom = 400 // where the rest is found
-	titleRoom   = 300 // the title of a reply
-)
-
 // addFailures shows the largest causes on the page and returns the thread with what they leave
 // out, and the file where the thread has no room for it. The last line on the page says what is where.
 func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Message, *File) {

@@ -164,11 +164,10 @@ func (s *Server) RevokeToken(token string) {
 func (s *Server) AddChannel(id string, state ChannelState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.channels[id]; c != nil {
-		c.state = state
-		return
+	if s.channels[id] == nil {
+		s.channels[id] = new(channel)
 	}
-	s.channels[id] = &channel{state: state}
+	s.channels[id].state = state
 }
 
 // AddWebhook makes the path, which begins with /services/, post into the channel.
