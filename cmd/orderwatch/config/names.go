@@ -58,7 +58,7 @@ func nearest(misspelt string, names []string) (string, int) {
 		if max(apart, -apart) >= fewest {
 			continue // they differ by at least that many letters
 		}
-		if n := slips(misspelt, name); n < fewest {
+		if n := slips(misspelt, name, fewest); n < fewest {
 			best, fewest = name, n
 		}
 	}
@@ -66,8 +66,8 @@ func nearest(misspelt string, names []string) (string, int) {
 }
 
 // slips counts the letters left out, put in, mistaken, or swapped with the next between a and b
-// (the optimal string alignment distance).
-func slips(a, b string) int {
+// (the optimal string alignment distance). Where there are enough it may return fewer than there are.
+func slips(a, b string, enough int) int {
 	for a != "" && b != "" && a[0] == b[0] {
 		a, b = a[1:], b[1:]
 	}
@@ -92,6 +92,9 @@ func slips(a, b string) int {
 			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
 				row[j+1] = min(row[j+1], before[j-1]+1)
 			}
+		}
+		if slices.Min(row) >= enough && slices.Min(above) >= enough { // what follows builds on these two rows
+			return enough
 		}
 		before, above = above, row
 	}
