@@ -7,50 +7,39 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// notice says, in mrkdwn, what must not be overlooked: a watch that ended without its order. Of an order that
+// unknownOrder reports whether the watch ended since ModelArts did not know the order.
+func unknownOrder(c watcher.Completion) bool {
+	return c.Outcome == watcher.OrderNotFound || c.Outcome == watcher.TimedOut && c.Error != nil && c.Error.UnknownOrder()
+}
+
+// warning says, in mrkdwn, what must not be overlooked: a watch that ended without its order. Of an order that
 // is gone it says until when that was seen, and since when it is not.
-func notice(c watcher.Completion) string {
-	switch c.Outcome {
-	case watcher.TimedOut:
-		if c.Error != nil && c.Error.UnknownOrder() && isGone(c) {
-			return escape(sentenceCase(word(c.Reason, maxReason)))
-		}
+func warning(c watcher.Completion) string {
+	switch {
+	case unknownOrder(c) && isGone(c):
+		reason := word(c.Reason, maxReason)
+		first, size := utf8.DecodeRuneInString(reason)
+		return escape(string(unicode.ToUpper(first)) + reason[size:])
+	case c.Outcome == watcher.TimedOut:
 		return "*The order itself may still be running*: only the watching has stopped."
-	case watcher.Cancelled:
+	case c.Outcome == watcher.Cancelled:
 		return "The order itself may still be running: only the watching was cancelled."
-	case watcher.OrderNotFound:
-		if isGone(c) {
-			return escape(sentenceCase(word(c.Reason, maxReason)))
-		}
 	}
 	return ""
 }
 
-// sentenceCase returns a text as a sentence begins.
-func sentenceCase(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(first)) + s[size:]
-}
-
-const notFoundAdvice = "*Likely causes*\n" +
-	"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
-	"• the order belongs to another project or region\n" +
-	"• the request came long before the order was made\n" +
-	"*What to do:* take the name from the answer that created the order (label `os.modelarts/order.name`, or `orderName`), check project and region, and publish the request again, with another `request_id`."
-
-// goneAdvice is for an order that ModelArts knew and knows no longer.
-const goneAdvice = "*What to do:* the order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money."
-
-// unknownAdvice returns what to do about an order that ModelArts does not know.
-func unknownAdvice(c watcher.Completion) string {
-	if isGone(c) {
-		return goneAdvice
-	}
-	return notFoundAdvice
-}
-
-// advice says, in mrkdwn, what is likely and what to do next. Neither holds foreign text.
+// advice says, in mrkdwn, what is likely and what to do next. It holds no foreign text.
 func advice(c watcher.Completion, causes []cause) string {
+	switch {
+	case unknownOrder(c) && isGone(c):
+		return "*What to do:* the order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money."
+	case unknownOrder(c):
+		return "*Likely causes*\n" +
+			"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
+			"• the order belongs to another project or region\n" +
+			"• the request came long before the order was made\n" +
+			"*What to do:* take the name from the answer that created the order (label `os.modelarts/order.name`, or `orderName`), check project and region, and publish the request again, with another `request_id`."
+	}
 	switch c.Outcome {
 	case watcher.PartiallyFailed, watcher.AllFailed:
 		text := "*What to do:* the order has ended and will not be tried again. " + remedy(causes)
@@ -59,9 +48,6 @@ func advice(c watcher.Completion, causes []cause) string {
 		}
 		return text
 	case watcher.TimedOut:
-		if c.Error != nil && c.Error.UnknownOrder() {
-			return unknownAdvice(c)
-		}
 		if c.Error != nil {
 			return "*What to do:* mend what kept orderwatch from asking ModelArts (its login, a permission, the network), look at the order in the ModelArts console, and publish the request again, with another `request_id`."
 		}
@@ -69,8 +55,6 @@ func advice(c watcher.Completion, causes []cause) string {
 			return "*What to do:* look in the ModelArts console what became of what is no longer listed. A new watch would know nothing of it."
 		}
 		return "*What to do:* look at the order in the ModelArts console. To go on watching it, publish the request again, with another `request_id` and a longer `timeout`."
-	case watcher.OrderNotFound:
-		return unknownAdvice(c)
 	case watcher.OrderRefused:
 		return "*Likely causes*\n" +
 			"• the project is not one of this region, or the name is malformed\n" +

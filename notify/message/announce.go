@@ -3,7 +3,6 @@ package message
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -14,92 +13,54 @@ import (
 // [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Announce(a watcher.Attention, o Options) Message {
 	a = redactAttention(a, o.Secrets)
-	m := noticeOf(a, o.NoThread).message(o.Mention)
-	m.Blocks, m.Brief = append(marks(o), m.Blocks...), append(marks(o), m.Brief...)
-	return m
-}
-
-// An announcement is what people are told of one kind of attention. said and text are not escaped.
-type announcement struct {
-	emoji  string
-	said   string // the title
-	more   string // stands behind the title, in mrkdwn
-	text   string // all of it in a sentence
-	wakes  bool
-	fields []*slack.TextBlockObject
-	means  string // in mrkdwn
-	reason string // what calls met last; foreign
-	do     string // in mrkdwn; empty: nothing
-	small  *slack.ContextBlock
-}
-
-func noticeOf(a watcher.Attention, noThread bool) announcement {
 	switch {
 	case a.Over():
-		return endNotice(a)
+		return endNotice(a).message(o)
 	case a.Kind == watcher.Overdue:
-		return overdueNotice(a)
+		return overdueNotice(a).message(o)
 	case a.Kind == watcher.Lost:
-		return lostNotice(a)
+		return lostNotice(a).message(o)
 	}
+	return beginNotice(a, o.NoThread).message(o)
+}
+
+// bare returns a title without an order's name in mrkdwn, given both parts of it not escaped.
+func bare(emoji, said, more string) string { return emoji + " *" + escape(said) + "*" + escape(more) }
+
+// beginNotice is for an account that cannot be asked.
+func beginNotice(a watcher.Attention, noThread bool) notice {
 	w, last := wordingOf(a), "this message is edited when it is over"
 	if noThread {
 		last = "another message follows when it is over"
 	}
-	return announcement{
-		emoji: w.emoji, said: w.stands, more: ": " + escape(waiting(a)), wakes: a.Cause != watcher.HeldThrottled,
+	return notice{
+		title:  bare(w.emoji, w.stands, ": "+waiting(a)),
 		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
+		wakes:  a.Cause != watcher.HeldThrottled,
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
-		means:  calm, reason: a.Reason, do: "*What to do:* " + w.do, small: small(a, last),
+		means:  calm, err: excerpt(a.Reason, maxExcerpt), do: "*What to do:* " + w.do, small: []string{outageText(a), last},
 	}
-}
-
-// message returns the announcement as it is posted. Where it wakes somebody the mention says whom.
-func (n announcement) message(mention string) Message {
-	m := Message{Text: escape(fit(n.text, maxSentence))}
-	title := n.emoji + " *" + escape(n.said) + "*" + n.more
-	if n.wakes && mention != "" {
-		m.Mention = mention
-		title += " " + mention
-	}
-	p := newPage()
-	p.add(section(title))
-	p.add(section("", n.fields...))
-	p.add(section(n.means))
-	if text := excerpt(n.reason, maxExcerpt); text != "" {
-		p.add(richText(paragraph("", "The last error:"), preformatted(text)))
-	}
-	m.Brief = []slack.Block{section(title), section(n.means)}
-	if n.do != "" {
-		p.add(section(n.do))
-		m.Brief = append(m.Brief, section(n.do))
-	}
-	if n.small != nil {
-		p.add(n.small)
-	}
-	m.Blocks = p.blocks
-	return m
 }
 
 // overdueNotice is for watches that nobody polls.
-func overdueNotice(a watcher.Attention) announcement {
+func overdueNotice(a watcher.Attention) notice {
 	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
-	return announcement{
-		emoji: ":warning:", said: said, wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
+	return notice{
+		title: bare(":warning:", said, ""), wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
 		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
 		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
-		small:  slack.NewContextBlock("", mrkdwn(escape(regionOf(a)))),
+		small:  []string{escape(regionOf(a))},
 	}
 }
 
 // lostNotice is for what NATS had stored and lost.
-func lostNotice(a watcher.Attention) announcement {
+func lostNotice(a watcher.Attention) notice {
 	const said = "NATS lost what orderwatch had stored"
 	means, do := lossMeans(a)
-	reason := orUnknown(word(a.Reason, maxReason))
-	return announcement{
-		emoji: ":rotating_light:", said: said, more: ": " + escape(reason), text: said + ": " + reason + ".",
+	reason := known(a.Reason, maxReason)
+	return notice{
+		title: bare(":rotating_light:", said, ": "+reason), text: said + ": " + reason + ".",
 		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
 		fields: []*slack.TextBlockObject{field("Since", date(a.Since))},
 		means:  means, do: do,
@@ -122,17 +83,17 @@ func lossMeans(a watcher.Attention) (means, do string) {
 }
 
 // endNotice is for an account that can be asked again.
-func endNotice(a watcher.Attention) announcement {
+func endNotice(a watcher.Attention) notice {
 	lasted, over := "after "+words.Span(a.Until.Sub(a.Since)), wordingOf(a).over
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
-	return announcement{
-		emoji: ":white_check_mark:", said: over, more: " " + lasted + ": " + escape(waited(a)),
-		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, waited(a)),
+	return notice{
+		title:  bare(":white_check_mark:", over, " "+lasted+": "+orders(a)+" waited"),
+		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
 		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
 		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
-		reason: a.Reason, small: small(a, ""),
+		err:    excerpt(a.Reason, maxExcerpt), small: []string{outageText(a)},
 	}
 }
 
@@ -140,18 +101,14 @@ func endNotice(a watcher.Attention) announcement {
 const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
 	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
-// small returns the small print.
-func small(a watcher.Attention, last string) *slack.ContextBlock {
-	texts := []slack.MixedElement{mrkdwn(escape(fmt.Sprintf("%s · outage %s", regionOf(a), orUnknown(word(a.Outage(), maxName)))))}
-	if last != "" {
-		texts = append(texts, mrkdwn(last))
-	}
-	return slack.NewContextBlock("", texts...)
+// outageText says which outage it is, in mrkdwn.
+func outageText(a watcher.Attention) string {
+	return escape(fmt.Sprintf("%s · outage %s", regionOf(a), known(a.Outage(), maxName)))
 }
 
-func regionOf(a watcher.Attention) string { return orUnknown(word(a.Region, maxWord)) }
+func regionOf(a watcher.Attention) string { return known(a.Region, maxWord) }
 
-func projectOf(a watcher.Attention) string { return orUnknown(word(a.ProjectID, maxPerson+4)) }
+func projectOf(a watcher.Attention) string { return known(a.ProjectID, maxProject) }
 
 // orders returns how many orders there are.
 func orders(a watcher.Attention) string { return words.Count(max(a.WaitingAll, a.Waiting, 0), "order") }
@@ -164,21 +121,12 @@ func waiting(a watcher.Attention) string {
 	return orders(a) + " wait"
 }
 
-func waited(a watcher.Attention) string { return orders(a) + " waited" }
-
 // projects says whose orders they are, as far as one project's event tells.
 func projects(a watcher.Attention) string {
 	if a.WaitingAll > a.Waiting {
 		return " in several projects"
 	}
 	return " in project " + projectOf(a)
-}
-
-func clockTime(t time.Time) string {
-	if t.Year() < 1970 || t.Year() > 9999 {
-		return "an unknown time"
-	}
-	return t.UTC().Format("15:04 UTC")
 }
 
 // A wording is how people are told of one cause. Only do is mrkdwn; the others are not escaped.

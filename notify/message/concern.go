@@ -13,64 +13,36 @@ import (
 // nobody. Like [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Concern(a watcher.OrderAttention, o Options) Message {
 	a = redactOrderAttention(a, o.Secrets)
-	c := completionOf(a)
+	c := watcher.Completion{Report: a.Report} // as it is so far, in the form that the parts of messages take
 	w := concernOf(a)
-	name := orUnknown(word(c.OrderName, maxName))
-	p := newPage()
-	marks := marks(o)
-	for _, mark := range marks {
-		p.add(mark)
+	n := notice{
+		title: w.line(link(firstLink(c.Requests), orderName(c))), plain: w.line(escape(orderName(c))), text: fallback(c, w.title, Options{}),
+		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Last seen", escape(lastSeen(a.Counts))), field("Watching since", date(c.AcceptedAt))},
+		means:  w.means,
+		lists:  w.lists,
+		do:     "*What to do:* " + w.do + " `orderwatch get " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "` shows how it is.",
+		small:  []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)},
 	}
-	p.add(section(w.line(link(firstLink(c.Requests), name))))
 	if a.Kind == watcher.BrokenRecord {
-		p.add(section("", field("Since", date(a.Since)), field("Watch", escape(orUnknown(word(a.WatchID, maxPerson))))))
-	} else {
-		p.add(section("", field("Since", date(a.Since)), field("Last seen", escape(lastSeen(c))), field("Watching since", date(c.AcceptedAt))))
+		n.fields = []*slack.TextBlockObject{n.fields[0], field("Watch", escape(known(a.WatchID, maxPerson)))}
 	}
-	p.add(section(w.means))
 	if a.Error != nil {
-		p.add(richText(paragraph("", "The last error:"), preformatted(errorText(a.Error))))
+		n.err = errorText(a.Error)
 	}
-	if len(w.items) > 0 {
-		p.add(richText(paragraph(w.title, ""), preformatted(itemLines(w.items, func(n int) string { return "and " + words.Number(n) + " more" }))))
-	}
-	if len(w.again) > 0 {
-		p.add(richText(paragraph("Publish these again, under a new id", ""), preformatted(requestLines(w.again))))
-	}
-	do := "*What to do:* " + w.do + " " + command("get", c) + " shows how it is."
-	p.add(section(do))
-	p.add(concernContext(c))
-	text := w.before + name + fit(w.after, maxText-maxName-maxCause-80) + "."
-	if by := askers(c.Requests); by != "" {
-		text += " Asked for by " + by + "."
-	}
-	return Message{
-		Text: escape(fit(text, maxSentence)), Blocks: p.blocks,
-		Brief: append(slices.Clone(marks), section(w.line(escape(name))), section(w.means), section(do)),
-	}
-}
-
-// completionOf returns the watch as it is so far, in the form that the parts of messages take.
-func completionOf(a watcher.OrderAttention) watcher.Completion {
-	return watcher.Completion{Report: a.Report}
+	return n.message(o)
 }
 
 // A concern is how people are told of one kind. means and do are mrkdwn without foreign text; the others are
 // not escaped.
 type concern struct {
-	emoji  string
-	before string // stands before the order's name
-	after  string
-	means  string
-	do     string
-	title  string            // of the items
-	items  []watcher.Item    // that it is about, as far as the event has them
-	again  []watcher.Request // that are to be published again
+	title
+	means string
+	do    string
+	lists []list // of what it is about, as far as the event has that
 }
 
-// line returns the first line in mrkdwn, given the order's name in it.
-func (w concern) line(name string) string {
-	return w.emoji + " " + escape(w.before) + "*" + name + "*" + escape(fit(w.after, maxTitle))
+func itemList(above string, items []watcher.Item) []list {
+	return []list{{above, few(items, len(items), openItems, unlistedLine, andMore)}}
 }
 
 func concernOf(a watcher.OrderAttention) concern {
@@ -78,44 +50,47 @@ func concernOf(a watcher.OrderAttention) concern {
 	switch a.Kind {
 	case watcher.Blind:
 		return concern{
-			emoji: ":warning:", before: "Cannot read order ", after: " since " + clockTime(a.Since) + errorAfter(a.Error),
+			title: title{":warning:", "Cannot read order ", " since " + clockTime(a.Since) + errorAfter(a.Error)},
 			means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 			do:    "look at the order in the ModelArts console.",
 		}
 	case watcher.Vanished:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return !it.Missing() || it.CountsAs().Ended() })
+		are, them := " is", "it"
+		if len(items) > 1 {
+			are, them = " are", "them"
+		}
 		return concern{
-			emoji: ":grey_question:", before: some(items) + " of order ", after: are(items) + " no longer listed by ModelArts" + firstMissing(items),
-			means: "It is not known what became of " + them(items) + ". " + goesOn + ", and ends as `timed_out` unless ModelArts lists " + them(items) + ", or what has taken the place, as ended.",
-			do:    "look in the ModelArts console what became of " + them(items) + ": what is still there costs money.",
-			title: "No longer listed", items: items,
+			title: title{":grey_question:", some(items) + " of order ", are + " no longer listed by ModelArts" + firstMissing(items)},
+			means: "It is not known what became of " + them + ". " + goesOn + ", and ends as `timed_out` unless ModelArts lists " + them + ", or what has taken the place, as ended.",
+			do:    "look in the ModelArts console what became of " + them + ": what is still there costs money.",
+			lists: itemList("No longer listed", items),
 		}
 	case watcher.UnknownStatus:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return it.CountsAs().Known() })
 		return concern{
-			emoji: ":grey_question:", before: some(items) + " of order ", after: has(items) + ", which ModelArts does not document" + messageOf(items),
+			title: title{":grey_question:", some(items) + " of order ", has(items) + ", which ModelArts does not document" + messageOf(items)},
 			means: "*The status counts as not ended*. " + goesOn + ", and ends as `timed_out` unless the status changes.",
 			do:    "look in the ModelArts console what the status means for the order.",
-			title: "Of a status that is not documented", items: items,
+			lists: itemList("Of a status that is not documented", items),
 		}
 	case watcher.BrokenRecord:
 		return concern{
-			emoji: ":rotating_light:", before: "Broken record of order ", after: ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended",
+			title: title{":rotating_light:", "Broken record of order ", ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended"},
 			means: "*The record of the watch cannot be read, or was deleted.* The order itself is not touched by that: it may still be running, and cost money. " +
 				"After some minutes the record is moved aside, and the order's next request starts a new watch.",
 			do:    again(a.Requests) + " Find out who wrote in the bucket of records, where only orderwatch may write.",
-			again: a.Requests,
+			lists: []list{{"Publish these again, under a new id", few(a.Requests, len(a.Requests), maxAgain, requestLine, andMore)}},
 		}
 	}
 	return concern{
-		emoji: ":warning:", before: "Look at order ", after: ": " + orUnknown(word(a.Reason, maxReason)),
+		title: title{":warning:", "Look at order ", ": " + known(a.Reason, maxReason)},
 		means: goesOn + ".", do: "look at the order in the ModelArts console.",
 	}
 }
 
 // lastSeen returns how far the order was when it was seen last.
-func lastSeen(c watcher.Completion) string {
-	n := c.Counts
+func lastSeen(n watcher.Counts) string {
 	if n.Total == 0 {
 		return "no item so far"
 	}
@@ -127,10 +102,7 @@ func errorAfter(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
 	}
-	if text := word(errorText(e), maxCause); text != "" {
-		return ": " + text
-	}
-	return ""
+	return ": " + word(errorText(e), maxCause)
 }
 
 // some returns how many items there are, as a sentence begins; where the event names none it is one.
@@ -141,20 +113,6 @@ func some(items []watcher.Item) string {
 	return words.Count(len(items), "item")
 }
 
-func them(items []watcher.Item) string {
-	if len(items) <= 1 {
-		return "it"
-	}
-	return "them"
-}
-
-func are(items []watcher.Item) string {
-	if len(items) <= 1 {
-		return " is"
-	}
-	return " are"
-}
-
 // firstMissing returns ": createNode os-node-2, last seen processing", of the first item.
 func firstMissing(items []watcher.Item) string {
 	if len(items) == 0 {
@@ -163,18 +121,14 @@ func firstMissing(items []watcher.Item) string {
 	it := items[0]
 	text := ": " + itemName(it) + ", last seen " + statusWord(it)
 	if more := len(items) - 1; more > 0 {
-		text += ", and " + words.Number(more) + " more"
+		text += ", " + andMore(more)
 	}
 	return text
 }
 
 // itemName returns what is done with the item, and its name.
 func itemName(it watcher.Item) string {
-	name := word(shortName(it.ResourceName), maxPerson)
-	if action := word(it.Action, maxWord); action != "" {
-		return action + " " + name
-	}
-	return name
+	return strings.TrimPrefix(word(it.Action, maxWord)+" "+word(shortName(it.ResourceName), maxPerson), " ")
 }
 
 // has returns ` (createNode os-node-2) has the status “canceled”`, of the first item.
@@ -198,25 +152,6 @@ func messageOf(items []watcher.Item) string {
 	return ""
 }
 
-// command returns a command about the order, in mrkdwn.
-func command(verb string, c watcher.Completion) string {
-	order := orUnknown(word(c.ProjectID, maxPerson+4)) + "/" + orUnknown(word(c.OrderName, maxName))
-	return "`orderwatch " + verb + " " + escape(order) + "`"
-}
-
-func concernContext(c watcher.Completion) *slack.ContextBlock {
-	var texts []slack.MixedElement
-	for _, text := range []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)} {
-		if text != "" {
-			texts = append(texts, mrkdwn(text))
-		}
-	}
-	return slack.NewContextBlock("", texts...)
-}
-
-// maxAgain is how many requests are named that are to be published again.
-const maxAgain = 20
-
 // again says what is to be done with the requests of a watch whose record cannot be read.
 func again(requests []watcher.Request) string {
 	if len(requests) == 0 {
@@ -225,18 +160,11 @@ func again(requests []watcher.Request) string {
 	return "publish " + words.Count(len(requests), "request") + " again, under a new id."
 }
 
-// requestLines names requests, one on a line.
-func requestLines(requests []watcher.Request) string {
-	var lines []string
-	for _, r := range requests[:min(len(requests), maxAgain)] {
-		text := orUnknown(word(r.ID, maxName))
-		if by := word(r.RequestedBy, maxPerson); by != "" {
-			text += " (" + by + ")"
-		}
-		lines = append(lines, text)
+// requestLine returns "build-771 (gpu-pools)".
+func requestLine(r watcher.Request) string {
+	text := known(r.ID, maxName)
+	if by := word(r.RequestedBy, maxPerson); by != "" {
+		text += " (" + by + ")"
 	}
-	if more := len(requests) - maxAgain; more > 0 {
-		lines = append(lines, "and "+words.Number(more)+" more")
-	}
-	return strings.Join(lines, "\n")
+	return text
 }

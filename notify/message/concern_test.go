@@ -69,8 +69,7 @@ func TestConcern(t *testing.T) {
 			var b strings.Builder
 			fmt.Fprintf(&b, "=== notification\n%s=== message\n%s=== brief\n%s=== log\n%s\n",
 				emulator.Render(all[2]), emulator.Render(all[0]), emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
-			slacktest.Golden(t, name+".txt", b.String())
-			slacktest.GoldenJSON(t, name+".json", m.Blocks)
+			slacktest.GoldenSum(t, name+".txt", b.String(), m.Blocks)
 		})
 	}
 }

@@ -41,22 +41,18 @@ func together(all []cause) []cause {
 	index := make(map[shape]int)
 	for _, c := range all {
 		key := shape{shapeOf(c), c.action}
-		i, ok := index[key]
-		if !ok {
-			index[key] = len(merged)
-			merged = append(merged, c)
+		if i, ok := index[key]; ok {
+			m := &merged[i]
+			m.similar = m.similar || m.message != c.message
+			m.count += c.count
+			m.names = append(slices.Clip(m.names), c.names...)
 			continue
 		}
-		m := &merged[i]
-		m.similar = m.similar || m.message != c.message
-		m.count += c.count
-		m.names = append(slices.Clip(m.names), c.names...)
+		index[key] = len(merged)
+		merged = append(merged, c)
 	}
 	return merged
 }
-
-// shapeLength is how much of a message is compared, in bytes.
-const shapeLength = 4096
 
 // shapeOf returns the words of the message without what varies: the names of its own items, and
 // every word with a digit in it, so ids, numbers, times and addresses.
@@ -85,10 +81,7 @@ const noMessage = "no failure message given"
 
 // head returns "40 ×" and " createNode · a, b, c +37", with so many names.
 func (c cause) head(names int) (bold, plain string) {
-	plain = line(c.action, maxWord)
-	if plain == "" {
-		plain = "unknown action"
-	}
+	plain = cmp.Or(line(c.action, maxWord), "unknown action")
 	if shown := c.names[:names]; len(shown) > 0 {
 		plain += " · " + nameList(shown)
 		if c.count > len(shown) {
@@ -107,6 +100,18 @@ func (c cause) headBefore(names int) (bold, plain string) {
 	return bold, plain
 }
 
+// causeLines returns the largest causes, one on a line.
+func causeLines(causes []cause) (lines []string) {
+	for i, c := range causes {
+		if i == titleCauses {
+			return append(lines, "and "+words.Count(len(causes)-i, "more cause"))
+		}
+		bold, plain := c.headBefore(c.inline())
+		lines = append(lines, bold+plain+" · "+cmp.Or(line(c.message, maxShort), noMessage))
+	}
+	return lines
+}
+
 // nameList returns the names, each whole, with commas between them.
 func nameList(names []string) string {
 	shown := make([]string, len(names))
@@ -117,12 +122,7 @@ func nameList(names []string) string {
 }
 
 // resource returns a resource's name on one line, never empty.
-func resource(name string) string {
-	if s := line(name, maxResource); s != "" {
-		return s
-	}
-	return "(no name)"
-}
+func resource(name string) string { return cmp.Or(line(name, maxResource), "(no name)") }
 
 // inline returns how many of the names the message itself shows.
 func (c cause) inline() int {

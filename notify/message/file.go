@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"strings"
@@ -30,9 +31,6 @@ type File struct {
 	Content []byte // the CSV, in UTF-8
 }
 
-// fileColumns are the first row.
-var fileColumns = []string{"resource_name", "action", "status", "began_at", "updated_at", "message"}
-
 // fileOf returns the file with every item that failed, as far as the completion names them, and then
 // those that have not ended. Long messages keep their heads and tails where there are many. missing
 // are the failed items that are not in it.
@@ -50,7 +48,7 @@ func fileOf(c watcher.Completion) (f *File, missing int) {
 		total += max(cause.Count, 0)
 	}
 	missing = max(total, len(failed)) - min(written, len(failed))
-	name := orUnknown(line(c.OrderName, maxName))
+	name := cmp.Or(line(c.OrderName, maxName), unknown)
 	f = &File{
 		Name:    "orderwatch-" + foreign.Token(c.WatchID) + ".csv",
 		Title:   fit("Failed items of "+name, maxText),
@@ -92,11 +90,16 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	limit := min(max(roomyFile/max(len(rows), 1), minFileText), maxFileText)
-	_ = w.Write(fileColumns) // a buffer takes everything
+	shorten := remembered(func(text string) string { return longText(text, limit) })
+	_ = w.Write([]string{"resource_name", "action", "status", "began_at", "updated_at", "message"}) // a buffer takes everything
 	for _, it := range rows {
+		said := itemMarks(it) // beside the item's status: the columns are those that others read
+		if message := shorten(it.Message); message != "" {
+			said = append(said, message)
+		}
 		_ = w.Write([]string{
 			cell(line(it.ResourceName, maxResource)), cell(line(it.Action, maxWord)), cell(line(string(it.Status), maxWord)),
-			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(withMarks(it, longText(it.Message, limit))),
+			cellTime(it.BeganAt), cellTime(it.UpdatedAt), cell(strings.Join(said, "; ")),
 		})
 		if w.Flush(); out.Len() > maxFile {
 			return out.Bytes(), written + 1
@@ -107,23 +110,12 @@ func csvOf(rows []watcher.Item) (content []byte, written int) {
 	return out.Bytes(), written
 }
 
-// withMarks returns an item's message after what is to be known of the item beside it: the columns are
-// those that others read.
-func withMarks(it watcher.Item, message string) string {
-	parts := itemMarks(it)
-	if message != "" {
-		parts = append(parts, message)
-	}
-	return strings.Join(parts, "; ")
-}
-
 // longText returns foreign text cleaned, and as an excerpt where it is longer than the limit in units.
 func longText(s string, limit int) string {
-	if len(s) > utf8.UTFMax*limit { // whatever it is made of
-		return excerpt(s, limit)
-	}
-	if s = strings.TrimSpace(foreign.Text(s)); units(s) <= limit {
-		return s
+	if len(s) <= utf8.UTFMax*limit { // a longer one is longer whatever it is made of
+		if s = strings.TrimSpace(foreign.Text(s)); units(s) <= limit {
+			return s
+		}
 	}
 	return excerpt(s, limit)
 }

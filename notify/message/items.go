@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,9 +22,6 @@ func missingNote(n watcher.Counts) string {
 	}
 	return "; " + words.Number(n.Missing) + " of them no longer listed"
 }
-
-// unknownWords is how many statuses that nobody documents are named where items are counted.
-const unknownWords = 2
 
 // unknownNote returns ` (1 “canceled”)`: which of the items that go on have a status that ModelArts does not
 // document; empty where none has.
@@ -50,10 +48,7 @@ func unknownNote(items []watcher.Item) string {
 
 // statusWord returns the item's status as ModelArts gave it, never empty.
 func statusWord(it watcher.Item) string {
-	if s := word(string(it.Status), maxWord); s != "" {
-		return s
-	}
-	return "no status"
+	return cmp.Or(word(string(it.Status), maxWord), "no status")
 }
 
 // itemMarks returns what is to be known of an item beside its status: that it is no longer listed, and
@@ -71,17 +66,9 @@ func itemMarks(it watcher.Item) (marks []string) {
 	return marks
 }
 
-// moment returns a time in UTC, for text in which Slack shows no dates.
-func moment(t time.Time) string {
-	if t.Year() < 1970 || t.Year() > 9999 {
-		return "an unknown time"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
-}
-
 // itemLine returns an item on one line: its name, what is done with it, its status, with how long it has
-// lasted where that is known, and what is to be known beside it.
-func itemLine(it watcher.Item, lasted string) string {
+// lasted where that is known, what is to be known beside it, and the message.
+func itemLine(it watcher.Item, lasted, message string) string {
 	status := line(string(it.Status), maxWord)
 	switch {
 	case it.Missing():
@@ -90,62 +77,78 @@ func itemLine(it watcher.Item, lasted string) string {
 		status = statusWord(it) + " (not documented)"
 	}
 	parts := append([]string{shortName(it.ResourceName), line(it.Action, maxWord), status + lasted}, itemMarks(it)...)
+	if m := line(message, maxShort); m != "" {
+		parts = append(parts, m)
+	}
 	return strings.Join(parts, " · ")
 }
 
-// itemLines returns the first of these items, one a line; empty where there is none. more says where the
-// others are found.
-func itemLines(items []watcher.Item, more func(n int) string) string {
-	var lines []string
-	for _, it := range items[:min(openItems, len(items))] {
-		text := itemLine(it, "")
-		if m := line(it.Message, maxShort); m != "" && !it.CountsAs().Ended() {
-			text += " · " + m
-		}
-		lines = append(lines, text)
+// unlistedLine returns an item that is no longer listed, or stands in another's place, on one line.
+func unlistedLine(it watcher.Item) string {
+	if it.CountsAs().Ended() {
+		return itemLine(it, "", "")
 	}
-	if n := len(items) - len(lines); n > 0 {
-		lines = append(lines, more(n))
-	}
-	return strings.Join(lines, "\n")
+	return itemLine(it, "", it.Message)
 }
 
-// inCompletion says that so many more are in the completion event.
-func inCompletion(watchID string) func(n int) string {
-	return func(n int) string {
-		return fmt.Sprintf("and %s more: see the completion event of watch %s", words.Number(n), line(watchID, maxPerson))
-	}
-}
-
-// addUnlisted shows the items that are no longer listed, or that have taken the place of others, but for
-// those that the list of open items has.
-func addUnlisted(p *page, c watcher.Completion) {
-	var missing, instead []watcher.Item
+// addItems shows the items that had not ended when the watching stopped, those that are no longer listed, and
+// those that have taken the place of others: each item once.
+func addItems(p *page, c watcher.Completion) {
+	var open, missing, instead []watcher.Item
 	for _, it := range c.Items {
-		switch open := c.Outcome == watcher.TimedOut && !it.CountsAs().Ended(); {
-		case open:
+		switch {
+		case c.Outcome == watcher.TimedOut && !it.CountsAs().Ended():
+			open = append(open, it)
 		case it.Missing():
 			missing = append(missing, it)
 		case it.Replaces != "":
 			instead = append(instead, it)
 		}
 	}
-	if text := itemLines(missing, inCompletion(c.WatchID)); text != "" {
-		p.add(richText(paragraph("No longer listed by ModelArts", ""), preformatted(text)))
+	inEvent := func(n int) string {
+		return fmt.Sprintf("and %s more: see the completion event of watch %s", words.Number(n), line(c.WatchID, maxPerson))
 	}
-	if text := itemLines(instead, inCompletion(c.WatchID)); text != "" {
-		p.add(richText(paragraph("Renamed or tried again", ""), preformatted(text)))
+	slices.SortStableFunc(open, func(a, b watcher.Item) int { return cmp.Compare(strangeness(b), strangeness(a)) })
+	openLine := func(it watcher.Item) string { return openLine(c, it) }
+	if len(open) > 0 {
+		p.addText("Still open", "", few(open, c.Counts.Processing, openItems, openLine, inEvent))
 	}
+	p.addText("No longer listed by ModelArts", "", few(missing, len(missing), openItems, unlistedLine, inEvent))
+	p.addText("Renamed or tried again", "", few(instead, len(instead), openItems, unlistedLine, inEvent))
+}
+
+// strangeness says how much an open item wants to be looked at.
+func strangeness(it watcher.Item) int {
+	switch {
+	case it.Missing():
+		return 2
+	case !it.Status.Known():
+		return 1
+	}
+	return 0
+}
+
+// openLine returns an open item on one line. How long it goes on is known only of one that is listed.
+func openLine(c watcher.Completion, it watcher.Item) string {
+	lasted, message := "", ""
+	if began, _ := it.Times(c.AcceptedAt, c.CompletedAt); !it.Missing() && !began.IsZero() && c.CompletedAt.After(began) {
+		lasted = " for " + words.Span(c.CompletedAt.Sub(began))
+	}
+	if !it.Status.Known() {
+		message = it.Message
+	}
+	return itemLine(it, lasted, message)
 }
 
 // took returns how long the order's items took, from the first that began to the last that
 // changed. Where the items do not say, it is how long the order was watched.
 func took(c watcher.Completion) time.Duration {
+	watched := c.CompletedAt.Sub(c.AcceptedAt)
 	var first, last time.Time
 	for _, it := range c.Items {
 		began, changed := worked(c, it)
 		if began.IsZero() || changed.IsZero() || c.ItemsOmitted > 0 {
-			return c.CompletedAt.Sub(c.AcceptedAt)
+			return watched
 		}
 		if first.IsZero() || began.Before(first) {
 			first = began
@@ -154,10 +157,10 @@ func took(c watcher.Completion) time.Duration {
 			last = changed
 		}
 	}
-	if d := last.Sub(first); !first.IsZero() && d >= 0 {
-		return d
+	if first.IsZero() || last.Before(first) {
+		return watched
 	}
-	return c.CompletedAt.Sub(c.AcceptedAt)
+	return last.Sub(first)
 }
 
 // worked returns when work on the item began and ended, or the item changed last; each zero where it is

@@ -13,8 +13,7 @@ const (
 	maxText   = 600 // the top-level text: push notifications cut it, chat.update refuses over 4,000 bytes
 	// maxSentence leaves room for the mention, which goes before a text that is posted alone.
 	maxSentence = maxText - 44
-	// blockOverhead is what Slack seems to count for a block beside its text: 100 to 125, measured
-	// by others.
+	// blockOverhead is what Slack seems to count for a block beside its text: 100 to 125, measured by others.
 	blockOverhead = 125
 )
 
@@ -25,6 +24,7 @@ const (
 	maxTitle   = 400 // what the title says after the name
 	maxLink    = 600 // a longer URL is not linked
 	maxPerson  = 60  // who asked, a request id, a name among others
+	maxProject = 64  // a project's ID
 	maxWord    = 40  // an action, a status, a label's key
 	maxAsked   = 800 // the requests in the context
 	maxLabels  = 300
@@ -35,6 +35,8 @@ const (
 	// to 256 bytes, each of them 5 units at the most.
 	maxResource = 1300
 	maxInline   = 240 // the names of a cause in the message itself
+	pointerRoom = 400 // is kept free for where the rest is found
+	titleRoom   = 300 // is kept free for the title of a reply
 )
 
 // A long text keeps its head and its tail, in characters: the cause is often at the end.
@@ -53,6 +55,10 @@ const (
 	openItems    = 5 // items that had not ended
 	askedShown   = 5 // requests
 	labelsShown  = 8
+	changesShown = 5    // changes of a watch that goes on
+	maxAgain     = 20   // requests that are to be published again
+	unknownWords = 2    // statuses that nobody documents, where items are counted
+	shapeLength  = 4096 // bytes of a message that are compared with those of others
 )
 
 // lateAfter is when a message says that it is late.

@@ -3,9 +3,12 @@ package message
 import (
 	"context"
 	"log/slog"
+	"regexp"
+	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/slack-go/slack"
 )
 
 // Write writes the message and its replies to the log, a record for each line. Each has the level, what as its
@@ -44,25 +47,95 @@ func WriteAttention(log *slog.Logger, a watcher.Attention, secrets *foreign.Secr
 	log.Warn("modelarts is not asked: orders wait, deadlines count", "do", plain(wordingOf(a).do))
 }
 
-// WriteOrderAttention writes one record of what [Concern] tells.
+// WriteOrderAttention writes one record of what [Concern] tells: in text the sentence that people would see in Slack.
 func WriteOrderAttention(log *slog.Logger, a watcher.OrderAttention, secrets *foreign.Secrets) {
-	attrs := concernAttrs(redactOrderAttention(a, secrets))
+	a = redactOrderAttention(a, secrets)
+	w := concernOf(a)
+	log = log.With(
+		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxProject), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
+		"since", a.Since, "text", line(w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(a.Counts),
+	)
+	if a.Error != nil {
+		log = log.With("err", line(errorText(a.Error), maxText))
+	}
+	log = log.With("do", plain(w.do))
 	if a.Kind == watcher.BrokenRecord {
-		log.Error("broken record: a watch is over, and nobody hears how its order ended", attrs...)
+		log.Error("broken record: a watch is over, and nobody hears how its order ended")
 		return
 	}
-	log.Warn("a watch that goes on wants to be looked at", attrs...)
+	log.Warn("a watch that goes on wants to be looked at")
 }
 
-// concernAttrs returns what a record says of it: in text the sentence that people would see in Slack.
-func concernAttrs(a watcher.OrderAttention) []any {
-	c, w := completionOf(a), concernOf(a)
-	attrs := []any{
-		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxPerson+4), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
-		"since", a.Since, "text", line(w.before+orUnknown(word(a.OrderName, maxName))+fit(w.after, maxTitle), maxText), "seen", lastSeen(c),
+// Lines returns the message and its replies as plain text for a log, one entry for each line, none
+// empty: links as "text (url)", dates in UTC, failure texts indented, no mention.
+func (m Message) Lines() []string {
+	var lines []string
+	for _, b := range m.Blocks {
+		for _, text := range blockTexts(b) {
+			for l := range strings.Lines(text) {
+				if l = strings.TrimRight(l, " \n"); l != "" {
+					lines = append(lines, l)
+				}
+			}
+		}
 	}
-	if a.Error != nil {
-		attrs = append(attrs, "err", line(errorText(a.Error), maxText))
+	for _, r := range m.Replies {
+		lines = append(lines, r.Lines()...)
 	}
-	return append(attrs, "do", plain(w.do))
+	return lines
 }
+
+func blockTexts(b slack.Block) (texts []string) {
+	if b, ok := b.(*slack.RichTextBlock); ok {
+		for _, e := range b.Elements {
+			text := textOf(e)
+			if _, ok := e.(*slack.RichTextPreformatted); ok {
+				text = "    " + strings.ReplaceAll(text, "\n", "\n    ")
+			}
+			texts = append(texts, text)
+		}
+	}
+	section, _ := b.(*slack.SectionBlock)
+	for _, t := range mrkdwnOf(b) {
+		text := plain(t.Text)
+		switch {
+		case section == nil:
+			text = "  " + text
+		case t != section.Text: // a field
+			text = "  " + strings.Replace(text, "\n", ": ", 1)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+var (
+	code      = regexp.MustCompile(`(\s*)<([^<>|]*)\|?([^<>]*)>`)
+	emojiName = regexp.MustCompile(`^:[a-z_]+: `)
+	bold      = regexp.MustCompile(`(^|\s)\*([^*\n]+)\*`)
+	unescaper = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+)
+
+// plain returns mrkdwn without Slack's codes.
+func plain(s string) string {
+	s = emojiName.ReplaceAllString(s, "")
+	s = bold.ReplaceAllString(s, "$1$2")
+	s = code.ReplaceAllStringFunc(s, plainCode)
+	return unescaper.Replace(s)
+}
+
+// plainCode returns one code in angle brackets, with the space before it, as plain text.
+func plainCode(tag string) string {
+	parts := code.FindStringSubmatch(tag)
+	switch space, target, label := parts[1], parts[2], parts[3]; {
+	case strings.HasPrefix(target, "!date^"):
+		return space + label
+	case strings.HasPrefix(target, "!"), strings.HasPrefix(target, "@"):
+		return ""
+	default:
+		return space + label + " (" + target + ")"
+	}
+}
+
+// Plain returns [Message.Lines] as one text, cut to at most so many units.
+func (m Message) Plain(limit int) string { return fit(strings.Join(m.Lines(), "\n"), limit) }

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"strings"
 	"unicode/utf16"
 
 	"github.com/slack-go/slack"
@@ -25,11 +26,19 @@ func (p *page) add(b slack.Block) bool {
 	return true
 }
 
+// addText appends a line that begins in bold, and below it text in which Slack parses nothing. It appends neither
+// where there is no text.
+func (p *page) addText(bold, plain, text string) {
+	if text != "" {
+		p.add(slack.NewRichTextBlock("", paragraph(bold, plain), preformatted(text)))
+	}
+}
+
 // grow appends the elements to a block of the page where all of them fit.
 func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) bool {
 	w := 0
 	for _, e := range elements {
-		w += weighRich(e)
+		w += units(textOf(e))
 	}
 	if w > p.left {
 		return false
@@ -42,44 +51,37 @@ func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) b
 // weigh returns what the block counts in maxTotal.
 func weigh(b slack.Block) int {
 	w := blockOverhead
+	if b, ok := b.(*slack.RichTextBlock); ok {
+		for _, e := range b.Elements {
+			w += units(textOf(e))
+		}
+	}
+	for _, t := range mrkdwnOf(b) {
+		w += len(utf16.Encode([]rune(t.Text))) // it is escaped already
+	}
+	return w
+}
+
+// mrkdwnOf returns the texts of a section or a context block, the only ones used here.
+func mrkdwnOf(b slack.Block) (texts []*slack.TextBlockObject) {
 	switch b := b.(type) {
 	case *slack.SectionBlock:
-		w += weighText(b.Text)
-		for _, f := range b.Fields {
-			w += weighText(f)
+		if b.Text != nil {
+			texts = append(texts, b.Text)
 		}
+		return append(texts, b.Fields...)
 	case *slack.ContextBlock:
 		for _, e := range b.ContextElements.Elements {
 			if t, ok := e.(*slack.TextBlockObject); ok {
-				w += weighText(t)
+				texts = append(texts, t)
 			}
 		}
-	case *slack.RichTextBlock:
-		for _, e := range b.Elements {
-			w += weighRich(e)
-		}
 	}
-	return w
+	return texts
 }
 
-// weighText counts text that is escaped already.
-func weighText(t *slack.TextBlockObject) int {
-	if t == nil {
-		return 0
-	}
-	return len(utf16.Encode([]rune(t.Text)))
-}
-
-func weighRich(e slack.RichTextElement) int {
-	w := 0
-	for _, t := range richTexts(e) {
-		w += units(t.Text)
-	}
-	return w
-}
-
-// richTexts returns the texts of a section or a preformatted part, the only ones used here.
-func richTexts(e slack.RichTextElement) []*slack.RichTextSectionTextElement {
+// textOf returns the text of a section or a preformatted part of rich text, the only ones used here.
+func textOf(e slack.RichTextElement) string {
 	var elements []slack.RichTextSectionElement
 	switch e := e.(type) {
 	case *slack.RichTextSection:
@@ -87,13 +89,13 @@ func richTexts(e slack.RichTextElement) []*slack.RichTextSectionTextElement {
 	case *slack.RichTextPreformatted:
 		elements = e.Elements
 	}
-	var texts []*slack.RichTextSectionTextElement
+	var text strings.Builder
 	for _, inner := range elements {
 		if t, ok := inner.(*slack.RichTextSectionTextElement); ok {
-			texts = append(texts, t)
+			text.WriteString(t.Text)
 		}
 	}
-	return texts
+	return text.String()
 }
 
 // mrkdwn returns a text object in which Slack resolves only our own codes: nothing in it is made
@@ -109,8 +111,25 @@ func section(text string, fields ...*slack.TextBlockObject) *slack.SectionBlock 
 	return slack.NewSectionBlock(mrkdwn(text), fields, nil)
 }
 
-func richText(elements ...slack.RichTextElement) *slack.RichTextBlock {
-	return slack.NewRichTextBlock("", elements...)
+func field(name, value string) *slack.TextBlockObject { return mrkdwn("*" + name + "*\n" + value) }
+
+// smallPrint returns the texts, each in mrkdwn, but for those that are empty.
+func smallPrint(texts ...string) *slack.ContextBlock {
+	var elements []slack.MixedElement
+	for _, text := range texts {
+		if text != "" {
+			elements = append(elements, mrkdwn(text))
+		}
+	}
+	return slack.NewContextBlock("", elements...)
+}
+
+// behind returns the mention as it stands behind a title.
+func behind(mention string) string {
+	if mention == "" {
+		return ""
+	}
+	return " " + mention
 }
 
 // paragraph returns a line of rich text that begins in bold; either part may be empty.

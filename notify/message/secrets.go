@@ -9,16 +9,13 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
-// withoutSecrets returns the completion with every secret replaced in every text, the configured ones and those
-// that the cloud's texts hold: see package redact. It comes before all cutting: half a secret is not found any
-// more.
+// withoutSecrets returns the completion with every secret replaced: in every text those that are configured
+// ([foreign.Secrets]), and in the cloud's texts, names aside, those that look like some ([redact.Text]). It comes
+// before all cutting: half a secret is not found any more.
 func withoutSecrets(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
 	hide := secrets.Hide
 	hideAll := remembered(func(text string) string { return hideAll(secrets, text) })
-	for _, s := range []*string{&c.WatchID, &c.Region, &c.ProjectID, &c.OrderName} {
-		*s = hide(*s)
-	}
-	c.Reason = hide(c.Reason)
+	c.WatchID, c.Region, c.ProjectID, c.OrderName, c.Reason = hide(c.WatchID), hide(c.Region), hide(c.ProjectID), hide(c.OrderName), hide(c.Reason)
 	if c.Outcome == watcher.Cancelled { // who cancelled is perhaps an address
 		c.Reason = redact.TextButAddresses(c.Reason)
 	} else {
@@ -66,25 +63,22 @@ func redactOrderAttention(a watcher.OrderAttention, secrets *foreign.Secrets) wa
 func hideAll(secrets *foreign.Secrets, text string) string { return redact.Text(secrets.Hide(text)) }
 
 // remembered returns the function, made to look at each text once: items fail for the same few causes.
-func remembered(hide func(string) string) func(string) string {
-	known := make(map[string]string)
+func remembered(change func(string) string) func(string) string {
+	all := make(map[string]string)
 	return func(text string) string {
-		shown, ok := known[text]
+		changed, ok := all[text]
 		if !ok {
-			shown = hide(text)
-			known[text] = shown
+			changed = change(text)
+			all[text] = changed
 		}
-		return shown
+		return changed
 	}
 }
 
 // redactAttention does the same for an attention.
 func redactAttention(a watcher.Attention, secrets *foreign.Secrets) watcher.Attention {
 	hide := secrets.Hide
-	for _, s := range []*string{&a.Account, &a.Region, &a.ProjectID} {
-		*s = hide(*s)
-	}
-	a.Reason = hideAll(secrets, a.Reason)
+	a.Account, a.Region, a.ProjectID, a.Reason = hide(a.Account), hide(a.Region), hide(a.ProjectID), hideAll(secrets, a.Reason)
 	return a
 }
 

@@ -3,9 +3,7 @@ package message
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -17,13 +15,13 @@ import (
 func Summarize(c watcher.Completion, o Options) Message {
 	c = withoutSecrets(c, o.Secrets)
 	causes := causes(c.Failures)
-	h := headlineOf(c, causes)
-	m := Message{Text: sentence(c, h, o)}
+	t := titleOf(c, causes)
+	m := Message{Text: escape(fit(fallback(c, t, o), maxSentence))}
 	if Fails(c.Outcome) {
 		m.Mention = o.Mention
 	}
 
-	foot := foot(c, causes, o.Now)
+	foot := foot(c, causes, o)
 	p := newPage()
 	for _, b := range foot {
 		p.left -= weigh(b)
@@ -32,142 +30,78 @@ func Summarize(c watcher.Completion, o Options) Message {
 	for _, mark := range marks {
 		p.add(mark)
 	}
-	p.add(section(title(c, h, m.Mention, firstLink(c.Requests))))
+	p.add(section(t.line(link(firstLink(c.Requests), orderName(c))) + behind(m.Mention)))
 	if f := fields(c); len(f) > 0 {
 		p.add(section("", f...))
 	}
-	if text := notice(c); text != "" {
+	if text := warning(c); text != "" {
 		p.add(section(text))
 	}
 	if e := c.Error; e != nil {
-		p.add(richText(paragraph("", "The last error of ModelArts:"), preformatted(errorText(e))))
+		p.addText("", "The last error of ModelArts:", errorText(e))
 	}
-	if open := openList(c); open != "" {
-		p.add(richText(paragraph("Still open", ""), preformatted(open)))
-	}
-	addUnlisted(p, c)
+	addItems(p, c)
 	if len(causes) > 0 {
 		m.Replies, m.File = addFailures(p, c, causes, o)
 	}
 	m.Blocks = append(p.blocks, foot...)
-	m.Brief = append(marks, brief(c, h, m.Mention, causes)...)
+	m.Brief = append(marks, brief(c, t, m.Mention, causes)...)
 	return m
 }
 
 // foot returns the blocks that come last: what to do, and the small print.
-func foot(c watcher.Completion, causes []cause, now time.Time) []slack.Block {
-	small := contextBlock(c, now)
+func foot(c watcher.Completion, causes []cause, o Options) (blocks []slack.Block) {
 	if text := advice(c, causes); text != "" {
-		return []slack.Block{section(text), small}
+		blocks = append(blocks, section(text))
 	}
-	return []slack.Block{small}
-}
-
-// title returns the first line in mrkdwn.
-func title(c watcher.Completion, h headline, mention, address string) string {
-	name := "*" + link(address, orUnknown(word(c.OrderName, maxName))) + "*"
-	text := h.emoji + " " + h.before + name + escape(fit(h.after, maxTitle))
-	if mention != "" {
-		text += " " + mention
+	ended, late := "", lateness(c.CompletedAt, o.Now)
+	if len(fields(c)) == 0 { // they say it
+		ended = "Ended " + date(c.CompletedAt)
 	}
-	return text
-}
-
-// sentence returns the message in one plain sentence, with who asked: what a push notification
-// shows.
-func sentence(c watcher.Completion, h headline, o Options) string {
-	text := againPrefix(o) + h.before + orUnknown(word(c.OrderName, maxName)) + fit(h.after, maxText-maxName-maxCause-80) + "."
-	if by := askers(c.Requests); by != "" {
-		text += " Asked for by " + by + "."
+	if late != "" {
+		late = "delivered " + late
 	}
-	if note := lateness(c, o.Now); note != "" {
-		text += " Delivered " + note + "."
-	}
-	return escape(fit(text, maxSentence))
+	return append(blocks, smallPrint(askedBy(c.Requests), labelText(c.Requests), ended, whereText(c), late))
 }
 
 // brief returns the title and the top causes, without links and rich text.
-func brief(c watcher.Completion, h headline, mention string, causes []cause) []slack.Block {
-	text := title(c, h, mention, "")
-	for i, cause := range causes {
-		if i == titleCauses {
-			text += fmt.Sprintf("\n• and %s", words.Count(len(causes)-i, "more cause"))
-			break
-		}
-		bold, plain := cause.headBefore(cause.inline())
-		text += "\n• " + escape(strings.ReplaceAll(bold+plain, "`", "'")+" · "+orNoMessage(word(cause.message, maxShort)))
+func brief(c watcher.Completion, t title, mention string, causes []cause) []slack.Block {
+	text := t.line(escape(orderName(c))) + behind(mention)
+	for _, line := range causeLines(causes) {
+		text += "\n• " + escape(strings.ReplaceAll(line, "`", "'"))
 	}
 	blocks := []slack.Block{section(text)}
-	if text := strings.TrimSpace(notice(c) + "\n" + advice(c, causes)); text != "" {
+	if text := strings.TrimSpace(warning(c) + "\n" + advice(c, causes)); text != "" {
 		blocks = append(blocks, section(text))
 	}
 	return append(blocks, section("All of it: "+escape(inEvent(c))))
 }
 
-// inThread returns the brief form for a reply to the whole.
-func inThread(brief []slack.Block) []slack.Block {
-	last := len(brief) - 1
-	return append(slices.Clone(brief[:last]), section("All of it: in the message above."))
-}
-
-func orNoMessage(s string) string {
-	if s == "" {
-		return noMessage
-	}
-	return s
-}
-
 // fields returns the facts that stand in two columns.
 func fields(c watcher.Completion) []*slack.TextBlockObject {
 	lasted := words.Span(c.CompletedAt.Sub(c.AcceptedAt))
+	items := field("Items", escape(itemCounts(c)))
+	asked := field("Asked", fmt.Sprintf("%s in %s", words.Count(c.Polls, "time"), lasted))
+	since, ended := field("Watching since", date(c.AcceptedAt)), field("Ended", date(c.CompletedAt))
 	switch c.Outcome {
 	case watcher.PartiallyFailed, watcher.AllFailed:
-		return []*slack.TextBlockObject{
-			field("Result", strings.ReplaceAll(string(c.Outcome), "_", " ")),
-			field("Items", escape(itemCounts(c))),
-			field("Took", escape(tookText(c))),
-			field("Ended", date(c.CompletedAt)),
-		}
+		return []*slack.TextBlockObject{field("Result", strings.ReplaceAll(string(c.Outcome), "_", " ")), items, field("Took", escape(tookText(c))), ended}
 	case watcher.TimedOut:
-		return []*slack.TextBlockObject{
-			field("Items", escape(itemsSeen(c))),
-			field("Watched", fmt.Sprintf("%s, %s", lasted, words.Count(c.Polls, "poll"))),
-			field("Watching since", date(c.AcceptedAt)),
-			field("Stopped", date(c.CompletedAt)),
+		if c.Counts == (watcher.Counts{}) && c.Error != nil { // the order was never seen
+			items = field("Items", "not known")
 		}
+		return []*slack.TextBlockObject{items, field("Watched", fmt.Sprintf("%s, %s", lasted, words.Count(c.Polls, "poll"))), since, field("Stopped", date(c.CompletedAt))}
 	case watcher.OrderNotFound, watcher.OrderRefused:
 		if c.Outcome == watcher.OrderNotFound && isGone(c) {
-			return []*slack.TextBlockObject{
-				field("Items", escape(itemCounts(c))),
-				field("Asked", fmt.Sprintf("%s in %s", words.Count(c.Polls, "time"), lasted)),
-				field("Watching since", date(c.AcceptedAt)),
-				field("Ended", date(c.CompletedAt)),
-			}
+			return []*slack.TextBlockObject{items, asked, since, ended}
 		}
-		return []*slack.TextBlockObject{
-			field("Region", escape(orUnknown(word(c.Region, maxWord)))),
-			field("Project", escape(orUnknown(word(c.ProjectID, maxPerson+4)))),
-			field("Asked", fmt.Sprintf("%s in %s", words.Count(c.Polls, "time"), lasted)),
-			field("Ended", date(c.CompletedAt)),
-		}
+		return []*slack.TextBlockObject{field("Region", escape(known(c.Region, maxWord))), field("Project", escape(known(c.ProjectID, maxProject))), asked, ended}
 	case watcher.Cancelled:
 		if c.Counts.Total > 0 {
-			return []*slack.TextBlockObject{field("Items", escape(itemCounts(c)))}
+			return []*slack.TextBlockObject{items}
 		}
 	}
 	return nil
-}
-
-func field(name, value string) *slack.TextBlockObject {
-	return mrkdwn("*" + name + "*\n" + value)
-}
-
-// itemsSeen returns the counts, where the order was ever seen.
-func itemsSeen(c watcher.Completion) string {
-	if c.Counts == (watcher.Counts{}) && c.Error != nil {
-		return "not known"
-	}
-	return itemCounts(c)
 }
 
 // itemCounts sums the items up, not escaped.
@@ -177,12 +111,12 @@ func itemCounts(c watcher.Completion) string {
 	for _, part := range []struct {
 		n    int
 		word string
-	}{{n.Succeeded, "succeeded"}, {n.Failed, "failed"}, {n.Processing, "processing"}, {n.Total - n.Succeeded - n.Failed - n.Processing, "not created yet"}} {
+	}{
+		{n.Succeeded, "succeeded"}, {n.Failed, "failed"}, {n.Processing, "processing" + unknownNote(c.Items)},
+		{n.Total - n.Succeeded - n.Failed - n.Processing, "not created yet"},
+	} {
 		if part.n > 0 {
 			text += ", " + words.Number(part.n) + " " + part.word
-		}
-		if part.n > 0 && part.word == "processing" {
-			text += unknownNote(c.Items)
 		}
 	}
 	return text + missingNote(n)
@@ -201,47 +135,5 @@ func errorText(e *watcher.ErrorDetail) string {
 	if m := excerpt(e.Message, maxExcerpt); m != "" {
 		text = strings.TrimPrefix(text+": "+m, ": ")
 	}
-	return orUnknown(text)
-}
-
-// openList returns the first items that had not ended, one a line; empty where there is none. Those that
-// are no longer listed come first, then those whose status nobody documents.
-func openList(c watcher.Completion) string {
-	if c.Outcome != watcher.TimedOut {
-		return ""
-	}
-	open := slices.DeleteFunc(slices.Clone(c.Items), func(it watcher.Item) bool { return it.CountsAs().Ended() })
-	slices.SortStableFunc(open, func(a, b watcher.Item) int { return cmp.Compare(strangeness(b), strangeness(a)) })
-	var lines []string
-	for _, it := range open[:min(openItems, len(open))] {
-		lines = append(lines, openLine(c, it))
-	}
-	if more := c.Counts.Processing - len(lines); len(lines) > 0 && more > 0 {
-		lines = append(lines, inCompletion(c.WatchID)(more))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// strangeness says how much an open item wants to be looked at.
-func strangeness(it watcher.Item) int {
-	switch {
-	case it.Missing():
-		return 2
-	case !it.Status.Known():
-		return 1
-	}
-	return 0
-}
-
-// openLine returns an open item on one line. How long it goes on is known only of one that is listed.
-func openLine(c watcher.Completion, it watcher.Item) string {
-	lasted := ""
-	if began, _ := it.Times(c.AcceptedAt, c.CompletedAt); !it.Missing() && !began.IsZero() && c.CompletedAt.After(began) {
-		lasted = " for " + words.Span(c.CompletedAt.Sub(began))
-	}
-	text := itemLine(it, lasted)
-	if m := line(it.Message, maxShort); m != "" && !it.Status.Known() {
-		text += " · " + m
-	}
-	return text
+	return cmp.Or(text, unknown)
 }

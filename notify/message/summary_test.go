@@ -205,8 +205,7 @@ func TestSummarize(t *testing.T) {
 				fmt.Fprintf(&b, "=== reply %d\n%s", i+1, emulator.Render(r))
 			}
 			fmt.Fprintf(&b, "=== brief\n%s=== log\n%s\n", emulator.Render(all[1]), strings.Join(m.Lines(), "\n"))
-			slacktest.Golden(t, name+".txt", b.String())
-			slacktest.GoldenJSON(t, name+".json", m.Blocks)
+			slacktest.GoldenSum(t, name+".txt", b.String(), m.Blocks)
 		})
 	}
 }

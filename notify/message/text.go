@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -39,6 +40,27 @@ func word(s string, limit int) string {
 	return strings.ReplaceAll(line(s, limit), "`", "'")
 }
 
+const unknown = "(unknown)"
+
+// known is word, or says that the text is not known where it is empty.
+func known(s string, limit int) string { return cmp.Or(word(s, limit), unknown) }
+
+// few returns the first of the values, one on a line, and where there are more what is said of the others. total
+// is how many there are, of which all has the first ones.
+func few[T any](all []T, total, most int, line func(T) string, more func(n int) string) string {
+	var lines []string
+	for _, one := range all[:min(most, len(all))] {
+		lines = append(lines, line(one))
+	}
+	if n := total - len(lines); n > 0 {
+		lines = append(lines, more(n))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// andMore says that there are so many more, which stand nowhere here.
+func andMore(n int) string { return "and " + words.Number(n) + " more" }
+
 // units returns the length of s in UTF-16 units once it is escaped.
 func units(s string) int {
 	n := 0
@@ -60,8 +82,7 @@ func unitsOf(r rune) int {
 	return 1
 }
 
-// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is
-// missing.
+// fit returns s cut to at most limit units, whole characters, with an ellipsis where something is missing.
 func fit(s string, limit int) string {
 	if units(s) <= limit {
 		return s
@@ -78,14 +99,15 @@ func fit(s string, limit int) string {
 // bothEnds returns foreign text on one line of at most limit units: where it is long its beginning, and a
 // third for the words at its end.
 func bothEnds(s string, limit int) string {
-	if text := line(s, looked); units(text) <= limit {
+	text := line(s, looked)
+	if units(text) <= limit {
 		return text
 	}
 	end := fitEnd(strings.Join(strings.Fields(foreign.Text(lastBytes(s))), " "), limit/3)
 	if _, words, ok := strings.Cut(end, " "); ok {
 		end = words
 	}
-	return fit(line(s, limit), limit-units(end)-1) + " " + end
+	return fit(text, limit-units(end)-1) + " " + end
 }
 
 // shortName returns a resource's name on one line of at most maxPerson units, never empty. It keeps the
@@ -164,8 +186,23 @@ func link(address, name string) string {
 
 // date returns a time in the reader's own zone, in UTC where that does not work.
 func date(t time.Time) string {
-	if t.Year() < 1970 || t.Year() > 9999 {
-		return "at an unknown time"
+	if !dated(t) {
+		return "at " + moment(t)
 	}
-	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04:05 UTC"))
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), moment(t))
 }
+
+// moment returns a time in UTC, for text in which Slack shows no dates.
+func moment(t time.Time) string { return inUTC(t, "2006-01-02 15:04:05 UTC") }
+
+func clockTime(t time.Time) string { return inUTC(t, "15:04 UTC") }
+
+func inUTC(t time.Time, layout string) string {
+	if !dated(t) {
+		return "an unknown time"
+	}
+	return t.UTC().Format(layout)
+}
+
+// dated reports whether the time is one that Slack can show.
+func dated(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9999 }

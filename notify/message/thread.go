@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -8,16 +9,10 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Room that is kept free for lines that come last, in units.
-const (
-	pointerRoom = 400 // where the rest is found
-	titleRoom   = 300 // the title of a reply
-)
-
 // addFailures shows the largest causes on the page and returns the thread with what they leave
 // out, and the file where the thread has no room for it. The last line on the page says what is where.
 func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Message, *File) {
-	block := richText(paragraph("Failures", ""))
+	block := slack.NewRichTextBlock("", paragraph("Failures", ""))
 	if !p.add(block) {
 		return nil, nil
 	}
@@ -40,10 +35,10 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 	} else {
 		t = threadOf(causes, shown)
 	}
-	where := pointer(c, left, t.missing)
+	where := pointer(c, left, t.missing, false)
 	if t.missing != (rest{}) && o.File && !o.NoThread {
 		if f, missing := fileOf(c); missing < t.missing.items { // it names more than the thread
-			t.file, where = f, filePointer(c, left, missing)
+			t.file, where = f, pointer(c, left, rest{items: missing}, true)
 		}
 	}
 	p.grow(block, paragraph("", where))
@@ -52,11 +47,12 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 
 // causeElements returns one cause in rich text.
 func causeElements(c cause, names, excerptUnits int) []slack.RichTextElement {
-	bold, plain := c.headBefore(names)
-	message := excerpt(c.message, excerptUnits)
+	shorten := excerpt
 	if excerptUnits < headLength {
-		message = bothEnds(c.message, excerptUnits)
+		shorten = bothEnds
 	}
+	bold, plain := c.headBefore(names)
+	message := shorten(c.message, excerptUnits)
 	if message == "" {
 		return []slack.RichTextElement{paragraph(bold, plain+" · "+noMessage)}
 	}
@@ -89,45 +85,45 @@ func (r rest) String() string {
 func leftOut(causes []cause, shown int) rest {
 	r := rest{causes: len(causes) - shown}
 	for i, c := range causes {
+		r.items += c.count
 		if i < shown {
-			r.items += c.count - c.inline()
-		} else {
-			r.items += c.count
+			r.items -= c.inline()
 		}
 	}
 	return r
 }
 
-// pointer says where the rest is: in the thread, but for what is missing there too.
-func pointer(c watcher.Completion, left, missing rest) string {
-	switch {
-	case missing.items == 0 && missing.causes == 0:
+// pointer says where the rest is: in the thread, in its file where it has one, but for what is missing there too.
+func pointer(c watcher.Completion, left, missing rest, inFile bool) string {
+	notThere := ". Not there: " + missing.String() + ", " + inEvent(c)
+	switch none := missing == (rest{}); {
+	case inFile && none:
+		return left.String() + " in the thread: all failed items are in the CSV file there."
+	case inFile:
+		return left.String() + " in the thread, in the CSV file there" + notThere
+	case none:
 		return left.String() + " in the thread."
 	case missing == left:
 		return missing.String() + ": " + inEvent(c)
 	}
-	return left.String() + " in the thread, as far as there is room. Not there: " + missing.String() + ", " + inEvent(c)
-}
-
-// filePointer says where the rest is, where the thread has a file.
-func filePointer(c watcher.Completion, left rest, missing int) string {
-	text := left.String() + " in the thread: all failed items are in the CSV file there."
-	if missing > 0 {
-		text = left.String() + " in the thread, in the CSV file there. Not there: " + rest{items: missing}.String() + ", " + inEvent(c)
-	}
-	return text
+	return left.String() + " in the thread, as far as there is room" + notThere
 }
 
 func inEvent(c watcher.Completion) string {
-	return fmt.Sprintf("see the completion event of watch %s.", orUnknown(line(c.WatchID, maxPerson)))
+	return fmt.Sprintf("see the completion event of watch %s.", cmp.Or(line(c.WatchID, maxPerson), unknown))
 }
 
 // A thread is the replies to a post. They name every failed item that the post does not name.
 type thread struct {
-	pages   []*page
-	blocks  []*slack.RichTextBlock // one on each page
+	replies []reply
 	missing rest
 	file    *File // with all failed items; nil where there is none
+}
+
+// A reply is a page with one block on it.
+type reply struct {
+	*page
+	block *slack.RichTextBlock
 }
 
 // threadOf returns the replies to a post that shows so many causes. Where texts would take the
@@ -137,6 +133,9 @@ func threadOf(causes []cause, shown int) thread {
 	for _, excerptUnits := range []int{maxExcerpt, maxShort} {
 		t = thread{}
 		for i, c := range causes {
+			if t.missing.items > 0 && excerptUnits > maxShort {
+				break // the short texts are wanted in any case
+			}
 			switch named := c.inline(); {
 			case i >= shown:
 				t.add(c, causeElements(c, 0, excerptUnits), 0)
@@ -156,40 +155,37 @@ func threadOf(causes []cause, shown int) thread {
 // add appends the cause's head and its names, over as many pages as there may be, but for those that
 // the post names; where it names none, it does not show the cause.
 func (t *thread) add(c cause, head []slack.RichTextElement, named int) {
-	if !t.append(head...) {
-		if named == 0 {
-			t.missing.causes++
-		}
-		t.missing.items += c.count - named
-		return
-	}
 	placed := named
-	for placed < len(c.names) {
-		n := t.appendNames(c, c.names[placed:])
-		if n == 0 {
-			break
+	if t.append(head...) {
+		for n := 1; n > 0 && placed < len(c.names); placed += n {
+			n = t.appendNames(c, c.names[placed:])
 		}
-		placed += n
+	} else if named == 0 {
+		t.missing.causes++
 	}
 	t.missing.items += c.count - placed
 }
 
 // append adds the elements to the last page, or to a new one where they do not fit.
 func (t *thread) append(elements ...slack.RichTextElement) bool {
-	if n := len(t.pages); n > 0 && t.pages[n-1].grow(t.blocks[n-1], elements...) {
-		return true
+	fits := func() bool {
+		last := t.replies[len(t.replies)-1]
+		return last.grow(last.block, elements...)
 	}
-	return t.turn() && t.pages[len(t.pages)-1].grow(t.blocks[len(t.blocks)-1], elements...)
+	return len(t.replies) > 0 && fits() || t.turn() && fits()
 }
+
+// left returns the room on the last page, in units.
+func (t *thread) left() int { return t.replies[len(t.replies)-1].left }
 
 // appendNames adds as many of the cause's names as fit on one page, and returns how many. A new page
 // says again what they are of.
 func (t *thread) appendNames(c cause, names []string) int {
-	n := fitting(names, t.pages[len(t.pages)-1].left)
+	n := fitting(names, t.left())
 	if n == 0 && t.turn() {
 		bold, plain := c.head(0)
 		t.append(paragraph(bold, plain+" · continued"))
-		n = fitting(names, t.pages[len(t.pages)-1].left)
+		n = fitting(names, t.left())
 	}
 	if n > 0 {
 		t.append(paragraph("", nameList(names[:n])))
@@ -199,34 +195,34 @@ func (t *thread) appendNames(c cause, names []string) int {
 
 // turn begins a new page where there may be one more.
 func (t *thread) turn() bool {
-	if len(t.pages) == maxReplies {
+	if len(t.replies) == maxReplies {
 		return false
 	}
-	p, b := newPage(), richText()
+	p, b := newPage(), slack.NewRichTextBlock("")
 	p.add(b)
 	p.left -= titleRoom + pointerRoom
-	t.pages, t.blocks = append(t.pages, p), append(t.blocks, b)
+	t.replies = append(t.replies, reply{p, b})
 	return true
 }
 
 // messages returns the replies with their titles; the last says what is missing.
 func (t *thread) messages(c watcher.Completion) []Message {
 	var messages []Message
-	for i, p := range t.pages {
-		title := "Failed items of " + orUnknown(line(c.OrderName, maxName))
-		if len(t.pages) > 1 {
-			title += fmt.Sprintf(", part %d of %d", i+1, len(t.pages))
+	for i, r := range t.replies {
+		title := "Failed items of " + cmp.Or(line(c.OrderName, maxName), unknown)
+		if len(t.replies) > 1 {
+			title += fmt.Sprintf(", part %d of %d", i+1, len(t.replies))
 		}
-		b := t.blocks[i]
+		b := r.block
 		b.Elements = append([]slack.RichTextElement{paragraph(title, "")}, b.Elements...)
-		if i == len(t.pages)-1 && t.missing.items > 0 {
+		if i == len(t.replies)-1 && t.missing.items > 0 {
 			where := inEvent(c)
 			if t.file != nil {
 				where = "see the CSV file."
 			}
 			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+where))
 		}
-		messages = append(messages, Message{Text: escape(title + "."), Blocks: p.blocks})
+		messages = append(messages, Message{Text: escape(title + "."), Blocks: r.blocks})
 	}
 	return messages
 }

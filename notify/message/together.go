@@ -24,7 +24,7 @@ type Together struct {
 
 // Add adds a watch that succeeded or was cancelled.
 func (g *Together) Add(c watcher.Completion, secrets *foreign.Secrets) {
-	name := orUnknown(word(secrets.Hide(c.OrderName), maxPerson))
+	name := known(secrets.Hide(c.OrderName), maxPerson)
 	if c.Outcome == watcher.Cancelled {
 		name += " (cancelled)"
 		g.Cancelled++
@@ -54,14 +54,14 @@ func (g Together) Message(now time.Time) Message {
 	if more := g.Succeeded + g.Cancelled - len(g.Names); more > 0 {
 		names += fmt.Sprintf(" and %s more: see the completion events", words.Number(more))
 	}
-	title := ":package: *" + escape(said) + "*"
+	first := ":package: *" + escape(said) + "*"
 	p := newPage()
-	p.add(section(title + "\n" + why))
-	p.add(richText(preformatted(names)))
+	p.add(section(first + "\n" + why))
+	p.add(slack.NewRichTextBlock("", preformatted(names)))
 	small := "The first ended " + date(g.First)
-	if note := lateness(watcher.Completion{CompletedAt: g.First}, now); note != "" {
+	if note := lateness(g.First, now); note != "" {
 		small += ", delivered " + note
 	}
-	p.add(slack.NewContextBlock("", mrkdwn(small)))
-	return Message{Text: escape(fit(said+", told together.", maxText)), Blocks: p.blocks, Brief: []slack.Block{section(title)}}
+	p.add(smallPrint(small))
+	return Message{Text: escape(fit(said+", told together.", maxText)), Blocks: p.blocks, Brief: []slack.Block{section(first)}}
 }

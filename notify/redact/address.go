@@ -9,7 +9,10 @@ import (
 func (s *scan) userinfo(i int) int {
 	t := s.text
 	if s.at < i {
-		s.at = indexFrom(t, "@", i)
+		s.at = len(t)
+		if at := strings.IndexByte(t[i:], '@'); at >= 0 {
+			s.at = i + at
+		}
 	}
 	if s.at >= i+maxUserinfo { // or there is none
 		return i
@@ -55,7 +58,7 @@ const (
 func (s *scan) address(i, length int) int {
 	t := s.text
 	from := i
-	for from > max(s.done, i-maxLocal) && inLocal(t[from-1]) {
+	for from > max(s.done, i-maxLocal) && (classes[t[from-1]]&alnum != 0 || strings.IndexByte("._+-'", t[from-1]) >= 0) {
 		from--
 	}
 	to := i + length + domainLength(t[i+length:min(i+length+maxDomain, len(t))])
@@ -69,12 +72,7 @@ func (s *scan) address(i, length int) int {
 	return i + length
 }
 
-func inLocal(c byte) bool {
-	return classes[c]&alnum != 0 || strings.IndexByte("._+-'", c) >= 0
-}
-
-// domainLength returns how much of the text is a domain in which somebody may have an address,
-// 0 for none.
+// domainLength returns how much of the text is a domain in which somebody may have an address, 0 for none.
 func domainLength(t string) int {
 	end := 0
 	for end < len(t) && (classes[t[end]]&alnum != 0 || t[end] == '-' || t[end] == '.') {
@@ -92,14 +90,5 @@ func domainLength(t string) int {
 	return len(t)
 }
 
-// notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a
-// domain.
+// notDomains end names with an @ that are no addresses: of systemd's units, and of hosts without a domain.
 var notDomains = []string{"service", "socket", "timer", "mount", "slice", "scope", "target", "device", "local", "localdomain", "novalocal", "internal"}
-
-// indexFrom returns where s first begins in the text at from or later; the text's length where it does not.
-func indexFrom(text, s string, from int) int {
-	if i := strings.Index(text[from:], s); i >= 0 {
-		return from + i
-	}
-	return len(text)
-}

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// A name is what a secret is called where it stands as name=value, name: value, "name": "value" or
-// <name>value</name>.
+// A name is what a secret is called where it stands as name=value, name: value, "name": "value" or <name>value</name>.
 type name struct {
-	ends  string // in lower case, without _ - . and spaces
+	ends  string // in lower case, without _ - . and spaces; in the table below one name or several
 	whole bool   // the last word is no more than this
 	label string
 	value valueKind
@@ -29,37 +28,35 @@ const (
 )
 
 // names are tried from the last to the first.
-var names = []name{
-	{"password", false, hiddenPassword, anything},
-	{"passwd", false, hiddenPassword, anything},
-	{"passphrase", false, hiddenPassword, anything},
+var names = eachName([]name{
+	{"password passwd passphrase", false, hiddenPassword, anything},
 	{"pwd", false, hiddenPassword, notPath},
-	{"adminpass", false, hiddenPassword, anything}, // of the ECS API
-	{"userpass", false, hiddenPassword, anything},
-	{"secret", false, hiddenSecret, notProse},
-	{"apikey", false, hiddenSecret, notProse},
-	{"encryptionkey", false, hiddenSecret, notProse},
-	{"signingkey", false, hiddenSecret, notProse},
-	{"accountkey", false, hiddenSecret, notProse},
+	{"adminpass userpass", false, hiddenPassword, anything}, // of the ECS API
+	{"secret apikey encryptionkey signingkey accountkey", false, hiddenSecret, notProse},
 	{"privatekey", false, hiddenPrivateKey, notProse},
-	{"secretkey", false, hiddenSecretKey, notProse},
-	{"secretaccesskey", false, hiddenSecretKey, notProse},
-	{"accesskeysecret", false, hiddenSecretKey, notProse},
+	{"secretkey secretaccesskey accesskeysecret", false, hiddenSecretKey, notProse},
 	{"sk", true, hiddenSecretKey, notProse},
-	{"accesskey", false, hiddenAccessKey, keyID},
-	{"accesskeyid", false, hiddenAccessKey, keyID},
-	{"ak", true, hiddenAccessKey, keyID},
-	{"access", true, hiddenAccessKey, keyID},
+	{"accesskey accesskeyid", false, hiddenAccessKey, keyID},
+	{"ak access", true, hiddenAccessKey, keyID},
 	{"credential", false, hiddenAccessKey, keyID}, // X-Amz-Credential
 	{"token", false, hiddenToken, token},
 	{"jwt", true, hiddenToken, token},
 	{"signature", false, hiddenSignature, token},
-	{"signatureprovided", true, hiddenSignature, token}, // in errors of OBS
-	{"sig", true, hiddenSignature, token},
+	{"signatureprovided sig", true, hiddenSignature, token}, // the first in errors of OBS
 	{"authorization", false, hiddenCredentials, login},
 	{"cookie", false, hiddenCookie, wholeLine},
 	{"auth", true, hiddenCredentials, drawn}, // of a registry
 	{"key", true, hiddenSecretKey, drawn},
+})
+
+func eachName(rows []name) (names []name) {
+	for _, n := range rows {
+		for ends := range strings.FieldsSeq(n.ends) {
+			n.ends = ends
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // lastLetters are those that names end with, small and capital.
@@ -118,11 +115,7 @@ func (s *scan) named(i int) (name, bool) {
 	if t[i] == '>' && (start == 0 || t[start-1] != '<') {
 		return name{}, false
 	}
-	return lookUp(string(plain[lookback-size:]), word)
-}
-
-// lookUp returns the name that the text ends with; its last word has so many letters.
-func lookUp(text string, word int) (name, bool) {
+	text := string(plain[lookback-size:])
 	for _, n := range slices.Backward(names) {
 		if strings.HasSuffix(text, n.ends) && (!n.whole || word == len(n.ends)) {
 			return n, true

@@ -4,61 +4,45 @@ import "strings"
 
 // A shape is a kind of secret that is known by how it begins.
 type shape struct {
-	begins string
-	least  int  // length of the whole, at least
-	of     byte // what may follow
+	begins string // in the table below one beginning or several, with blanks between them
+	least  int    // length of the whole, at least
+	of     byte   // what may follow
 	label  string
 }
 
-// shapes are in the order of what they begin with; those of one first byte are tried in turn.
-// They are what the makers of each publish of their formats.
+// shapes are what the makers of each publish of their formats. Those of one first byte are tried in turn.
 var shapes = shapesByByte([]shape{
 	{"AGE-SECRET-KEY-1", 40, alnum, hiddenPrivateKey},
-	{"AIza", 35, base64, hiddenToken},                        // Google
-	{"AKIA", 16, upper | digit, hiddenAccessKey},             // AWS
-	{"ASIA", 16, upper | digit, hiddenAccessKey},             // AWS, temporary
-	{"HPUA", 20, upper | digit, hiddenAccessKey},             // Huawei Cloud
-	{"HSTA", 20, upper | digit, hiddenAccessKey},             // Huawei Cloud, temporary
-	{"LTAI", 16, alnum, hiddenAccessKey},                     // Alibaba Cloud
-	{"MII", 40, base64 | inside, hiddenToken},                // ASN.1 in base64: IAM tokens, keys without their header
-	{"dckr_pat_", 24, base64, hiddenToken},                   // Docker Hub
-	{"eyJ", 20, inToken, hiddenToken},                        // JSON in base64: JWTs, also cut ones, and registry logins
-	{"ghp_", 24, alnum, hiddenToken},                         // GitHub
-	{"gho_", 24, alnum, hiddenToken},                         //
-	{"ghu_", 24, alnum, hiddenToken},                         //
-	{"ghs_", 24, inToken, hiddenToken},                       //
-	{"ghr_", 24, alnum, hiddenToken},                         //
-	{"github_pat_", 30, alnum | joiner, hiddenToken},         //
-	{"glpat-", 20, base64 | inside, hiddenToken},             // GitLab
-	{"glptt-", 20, base64, hiddenToken},                      //
-	{"gldt-", 20, base64, hiddenToken},                       //
-	{"glrt-", 20, base64 | inside, hiddenToken},              //
-	{"glcbt-", 20, base64, hiddenToken},                      //
-	{"hf_", 30, alnum, hiddenToken},                          // Hugging Face
-	{"hooks.slack.com/services/", 30, base64, hiddenWebhook}, // Slack
-	{"hooks.slack.com/workflows/", 30, base64, hiddenWebhook},
-	{"hooks.slack.com/triggers/", 30, base64, hiddenWebhook},
+	{"AIza", 35, base64, hiddenToken},                  // Google
+	{"AKIA ASIA", 16, upper | digit, hiddenAccessKey},  // AWS, the second temporary
+	{"HPUA HSTA", 20, upper | digit, hiddenAccessKey},  // Huawei Cloud, the second temporary
+	{"LTAI", 16, alnum, hiddenAccessKey},               // Alibaba Cloud
+	{"MII", 40, base64 | inside, hiddenToken},          // ASN.1 in base64: IAM tokens, keys without their header
+	{"dckr_pat_", 24, base64, hiddenToken},             // Docker Hub
+	{"eyJ", 20, inToken, hiddenToken},                  // JSON in base64: JWTs, also cut ones, and registry logins
+	{"ghp_ gho_ ghu_ ghr_", 24, alnum, hiddenToken},    // GitHub
+	{"ghs_", 24, inToken, hiddenToken},                 // GitHub
+	{"github_pat_", 30, alnum | joiner, hiddenToken},   // GitHub
+	{"glpat- glrt-", 20, base64 | inside, hiddenToken}, // GitLab
+	{"glptt- gldt- glcbt-", 20, base64, hiddenToken},   // GitLab
+	{"hf_", 30, alnum, hiddenToken},                    // Hugging Face
+	{"hooks.slack.com/services/ hooks.slack.com/workflows/ hooks.slack.com/triggers/", 30, base64, hiddenWebhook},
 	{"hvs.", 24, base64, hiddenToken}, // Vault
 	{"npm_", 36, alnum, hiddenToken},
 	{"nvapi-", 40, base64, hiddenToken}, // NVIDIA
 	{"pypi-", 40, base64, hiddenToken},
 	{"sk-", 24, base64, hiddenToken},
-	{"xapp-", 15, base64, hiddenToken}, // Slack
-	{"xoxa-", 15, base64, hiddenToken}, //
-	{"xoxb-", 15, base64, hiddenToken}, //
-	{"xoxc-", 15, base64, hiddenToken}, //
-	{"xoxd-", 15, inToken, hiddenToken},
-	{"xoxe-", 15, base64, hiddenToken},
-	{"xoxe.xox", 15, base64 | inside, hiddenToken},
-	{"xoxo-", 15, base64, hiddenToken},
-	{"xoxp-", 15, base64, hiddenToken},
-	{"xoxr-", 15, base64, hiddenToken},
-	{"xoxs-", 15, base64, hiddenToken},
+	{"xapp- xoxa- xoxb- xoxc- xoxe- xoxo- xoxp- xoxr- xoxs-", 15, base64, hiddenToken}, // Slack
+	{"xoxd-", 15, inToken, hiddenToken},                                                // Slack
+	{"xoxe.xox", 15, base64 | inside, hiddenToken},                                     // Slack
 })
 
 func shapesByByte(all []shape) (table [256][]shape) {
 	for _, s := range all {
-		table[s.begins[0]] = append(table[s.begins[0]], s)
+		for begins := range strings.FieldsSeq(s.begins) {
+			s.begins = begins
+			table[begins[0]] = append(table[begins[0]], s)
+		}
 	}
 	return table
 }
@@ -118,8 +102,7 @@ func (s shape) end(text string) int {
 	return end
 }
 
-// longSecret returns the label of a run of base64 that is a secret by its length, empty where it
-// is none.
+// longSecret returns the label of a run of base64 that is a secret by its length, empty where it is none.
 func longSecret(t string, i, end int, seen byte) string {
 	switch n := end - i; {
 	case seen&alnum != alnum:

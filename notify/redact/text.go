@@ -1,10 +1,14 @@
 // Package redact hides secrets that nobody told it of in texts that others wrote: passwords, keys, tokens,
 // signed addresses, e-mail addresses. It promises to find them by their shape or by the name beside them, to
-// leave names, ids, addresses and times alone, and to go through a text once. Secrets that are known are the
-// matter of [foreign.Secrets].
+// leave names, ids, addresses and times alone, and to go through a text once.
 //
-// Read text.go, then pair.go (name and value), shape.go (what shows by itself) and address.go (URLs and e-mail
-// addresses).
+// Secrets are hidden in three places. What a secret looks like that is not known is decided here; how one is found
+// that is known, such as a configured token, in [foreign.Secrets]; which fields of a message are looked through for
+// either, in secrets.go of package message.
+//
+// Read text.go (what stands for a secret, and how a text is gone through), then pair.go (which names are a
+// secret's, and what is its value), shape.go (which texts are secrets by themselves) and address.go (passwords in
+// URLs, e-mail addresses).
 //
 // [foreign.Secrets]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher/foreign#Secrets
 package redact

@@ -28,10 +28,9 @@ const (
 	maxName   = 200 // characters of its name
 )
 
-// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line
-// for each thing that is wrong, in the order of the file: all of them at once, but where it is no YAML
-// at all. [errors.Join] made it. It is fit for a terminal, and quotes nothing of the text, which may be that of
-// another file, with secrets.
+// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line for each thing that is
+// wrong, in the order of the file: all of them at once, but where it is no YAML at all. [errors.Join] made it. It is
+// fit for a terminal, and quotes nothing of the text, which may be that of another file, with secrets.
 func Parse(name string, text []byte) (Routes, error) {
 	f := routesFile{name: name}
 	rules := f.read(text)
@@ -66,16 +65,13 @@ func (f *routesFile) fault(line int, format string, args ...any) {
 // err returns what is wrong, in the order of the file.
 func (f *routesFile) err() error {
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	if more := len(f.faults) - maxFaults; more > 0 {
+		f.faults = f.faults[:maxFaults+1]
+		f.faults[maxFaults].what = fmt.Sprintf("and %s from here on", words.Count(more, "more error"))
+	}
 	var all []error
-	for i, fault := range f.faults {
-		what := fault.what
-		if i == maxFaults {
-			what = fmt.Sprintf("and %s from here on", words.Count(len(f.faults)-i, "more error"))
-		}
-		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, what))
-		if i == maxFaults {
-			break
-		}
+	for _, fault := range f.faults {
+		all = append(all, fmt.Errorf("%s:%d: %s", foreign.Short(f.name, maxName), fault.line, fault.what))
 	}
 	return errors.Join(all...)
 }

@@ -105,19 +105,11 @@ var plainWord = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}\p{M}._/@:+-]*$`)
 
 // shown returns foreign text fit for a terminal, in quotes where it is no plain word.
 func shown(s string) string {
-	if plainWord.MatchString(s) && utf8.RuneCountInString(s) <= maxShown {
+	switch long := utf8.RuneCountInString(s) > maxShown; {
+	case long:
+		s = strings.TrimRight(string([]rune(s)[:maxShown-1]), " ") + "…"
+	case plainWord.MatchString(s):
 		return s
 	}
-	return quoted(s)
-}
-
-// quoted returns foreign text in quotes, fit for a terminal.
-func quoted(s string) string { return strconv.Quote(shorten(s, maxShown)) }
-
-// shorten returns a text of at most so many characters, with an ellipsis where something is missing.
-func shorten(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "…"
+	return strconv.Quote(s)
 }

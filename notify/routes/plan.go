@@ -88,7 +88,10 @@ func (p Plan) Targets(project string, requests []watcher.Request) (targets []Tar
 				place[channel] = i
 				targets, fallbacks = append(targets, Target{Channel: channel, QuietSuccesses: true}), append(fallbacks, "")
 			}
-			targets[i].join(route)
+			t := &targets[i]
+			t.Mention = cmp.Or(t.Mention, route.Mention)
+			t.QuietSuccesses = t.QuietSuccesses && route.QuietSuccesses
+			t.Progress = t.Progress || route.Progress
 			if route.Fallback != channel {
 				fallbacks[i] = cmp.Or(fallbacks[i], route.Fallback)
 			}
@@ -98,11 +101,4 @@ func (p Plan) Targets(project string, requests []watcher.Request) (targets []Tar
 		targets[i].Fallbacks = p.Fallbacks(targets[i].Channel, fallbacks[i])
 	}
 	return targets
-}
-
-// join adds a request's route that leads to the channel.
-func (t *Target) join(route Route) {
-	t.Mention = cmp.Or(t.Mention, route.Mention)
-	t.QuietSuccesses = t.QuietSuccesses && route.QuietSuccesses
-	t.Progress = t.Progress || route.Progress
 }

@@ -1,9 +1,10 @@
 // Package routes says which request's messages go where: to which channels, waking whom, and what becomes of
 // what a channel refuses. It promises that a file of rules is read as a whole or not at all, that everything
-// that is wrong with it is said at once, and that whoever asks gets the answer that the outbox acts on.
+// that is wrong with it is said at once, and that "orderwatch routes test" and the outbox get the same answer.
 //
-// Read routes.go (rules, and why one decides), then plan.go (channels, fallbacks), match.go and mention.go. The
-// file's reader is file.go, rule.go and node.go.
+// Read routes.go (which rule decides, and why), then plan.go (which channels and fallbacks follow), match.go (when a
+// rule matches) and mention.go (Slack's code for whom to wake). A file of rules is read by file.go (what is no YAML,
+// and in which line), rule.go (what a rule may say) and node.go (which kinds of YAML have a place in it).
 package routes
 
 import (
@@ -83,9 +84,8 @@ type Miss struct {
 // Empty reports whether there are no rules.
 func (r Routes) Empty() bool { return len(r.rules) == 0 }
 
-// Choose returns the route of a request: that of the first rule that matches, with what it leaves open
-// taken from standard, or else standard. A channel that the request names replaces the rule's
-// channels; the rest stays the rule's.
+// Choose returns the route of a request: that of the first rule that matches, with what it leaves open taken from
+// standard, or else standard. A channel that the request names replaces the rule's channels; the rest stays the rule's.
 func (r Routes) Choose(standard Route, project string, request watcher.Request) (Route, Why) {
 	route, why := standard, Why{File: r.name}
 	if i := r.deciding(project, request.Labels); i < len(r.rules) {

@@ -90,14 +90,14 @@ func (f *routesFile) readLabels(n *yaml.Node) (labels []wanted) {
 		return nil
 	}
 	f.pairs(n, "label", func(key, value *yaml.Node) {
-		name, ok := f.text(key, "the key of a label", checkLabelKey)
+		name, ok := f.text(key, "the key of a label", checkLabel(1, maxLabelKey))
 		if !ok {
 			return
 		}
 		w := wanted{key: name}
 		if value.Kind == yaml.SequenceNode {
-			w.values = f.texts(value, "a label", "[prod, staging]", checkLabelValue)
-		} else if text, ok := f.text(value, "a label", checkLabelValue); ok {
+			w.values = f.texts(value, "a label", "[prod, staging]", checkLabel(0, maxLabelValue))
+		} else if text, ok := f.text(value, "a label", checkLabel(0, maxLabelValue)); ok {
 			w.values = []string{text}
 		}
 		labels = append(labels, w)
@@ -153,22 +153,17 @@ func checkProject(text string) string {
 	return ""
 }
 
-func checkLabelKey(text string) string {
-	if text == "" {
-		return "must not be empty"
+// checkLabel returns a check of a label's key or value of at least and at most so many characters, as a request's is.
+func checkLabel(least, most int) func(string) string {
+	return func(text string) string {
+		switch n := utf8.RuneCountInString(text); {
+		case n < least:
+			return "must not be empty"
+		case n > most:
+			return fmt.Sprintf("is longer than a request's may be, %d characters", most)
+		case strings.ContainsFunc(text, unseen):
+			return "has a character that cannot be seen, which no request's may have"
+		}
+		return ""
 	}
-	return checkLabelText(text, maxLabelKey)
-}
-
-func checkLabelValue(text string) string { return checkLabelText(text, maxLabelValue) }
-
-// checkLabelText says what no label of a request can be.
-func checkLabelText(text string, most int) string {
-	switch {
-	case utf8.RuneCountInString(text) > most:
-		return fmt.Sprintf("is longer than a request's may be, %d characters", most)
-	case strings.ContainsFunc(text, unseen):
-		return "has a character that cannot be seen, which no request's may have"
-	}
-	return ""
 }

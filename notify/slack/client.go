@@ -2,7 +2,9 @@
 // ([Error], [Classify]). It takes values and returns values: it holds no state but the login, never tries a call
 // again, and waits for nothing. Nothing that it returns holds a token, or a webhook's address.
 //
-// Read error.go first, then client.go, post.go (messages), history.go (what was posted), file.go and inspect.go.
+// Read error.go (what kinds of errors there are, and how one is told), codes.go (what each code of Slack's means, and
+// what people can do), then client.go (the login, timeouts and bounds), post.go (messages), history.go (what was
+// posted), file.go (files in threads) and inspect.go (what a token may do, and where).
 package slack
 
 import (

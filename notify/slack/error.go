@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// A Class says what an error of a post means for the
+// A Class says what an error of a post means for the message.
 type Class string
 
 // The classes.
@@ -29,7 +30,7 @@ const (
 	UnknownCode    Class = "unknown"      // a code that is not known here
 )
 
-// A Error is an error of a post whose meaning is known. Its text holds no URL, so neither a
+// An Error is an error of a post whose meaning is known. Its text holds no URL, so neither a
 // webhook's address nor a token.
 type Error struct {
 	Class Class
@@ -56,84 +57,6 @@ const (
 	maxDetail = 400
 )
 
-// codes are the errors that chat.postMessage and chat.update document, by what they mean.
-var codes = map[string]Class{
-	"fatal_error":         Ambiguous,
-	"internal_error":      Ambiguous,
-	"service_unavailable": Ambiguous,
-	"duplicate_message":   Ambiguous,
-
-	"ratelimited":            NotAccepted,
-	"rate_limited":           NotAccepted,
-	"request_timeout":        NotAccepted,
-	"message_limit_exceeded": NotAccepted,
-	"team_added_to_org":      NotAccepted,
-	"org_login_required":     NotAccepted,
-
-	"not_authed":                TokenRefused,
-	"invalid_auth":              TokenRefused,
-	"account_inactive":          TokenRefused,
-	"token_revoked":             TokenRefused,
-	"token_expired":             TokenRefused,
-	"missing_scope":             TokenRefused,
-	"no_permission":             TokenRefused,
-	"not_allowed_token_type":    TokenRefused,
-	"access_denied":             TokenRefused,
-	"team_access_not_granted":   TokenRefused,
-	"ekm_access_denied":         TokenRefused,
-	"two_factor_setup_required": TokenRefused,
-
-	"channel_not_found":       ChannelRefused,
-	"not_in_channel":          ChannelRefused,
-	"is_archived":             ChannelRefused,
-	"restricted_action":       ChannelRefused, // and restricted_action_…
-	"messages_tab_disabled":   ChannelRefused,
-	"cannot_reply_to_message": ChannelRefused,
-
-	"invalid_blocks":        PayloadRefused,
-	"invalid_blocks_format": PayloadRefused,
-	"msg_blocks_too_long":   PayloadRefused,
-	"msg_too_long":          PayloadRefused,
-	"no_text":               PayloadRefused,
-	"invalid_attachments":   PayloadRefused,
-	"invalid_arguments":     PayloadRefused,
-	"metadata":              PayloadRefused, // metadata_…
-
-	"message_not_found":   EditRefused,
-	"cant_update_message": EditRefused,
-	"edit_window_closed":  EditRefused,
-	"is_inactive":         EditRefused,
-}
-
-// delays are how long a code wants to be left alone where Slack does not say.
-var delays = map[string]time.Duration{
-	"ratelimited":            defaultPenalty,
-	"rate_limited":           defaultPenalty,
-	"message_limit_exceeded": slowRetry,
-	"team_added_to_org":      slowRetry,
-	"org_login_required":     slowRetry,
-}
-
-const (
-	defaultPenalty = 30 * time.Second // of a 429 that does not say for how long
-	slowRetry      = 5 * time.Minute
-	maxPenalty     = 24 * time.Hour // a larger Retry-After is taken for a mistake
-)
-
-// statuses are answers other than 200: of webhooks, which say by them what is wrong, and of what
-// stands between here and Slack. Every 5xx is ambiguous.
-var statuses = map[int]Class{
-	http.StatusBadRequest:            PayloadRefused, // invalid_payload, no_text
-	http.StatusUnauthorized:          TokenRefused,
-	http.StatusForbidden:             TokenRefused,   // action_prohibited, invalid_token
-	http.StatusNotFound:              TokenRefused,   // no_service, no_team; a wrong API URL
-	http.StatusGone:                  ChannelRefused, // channel_is_archived
-	http.StatusRequestEntityTooLarge: PayloadRefused,
-	http.StatusRequestTimeout:        NotAccepted,
-	http.StatusTooManyRequests:       NotAccepted,
-	http.StatusProxyAuthRequired:     TokenRefused,
-}
-
 // Classify says what an error of slack-go means, nil for nil. What is neither Slack's word nor
 // certain not to have reached Slack is ambiguous.
 func Classify(err error) *Error {
@@ -159,15 +82,8 @@ func Classify(err error) *Error {
 }
 
 func byCode(e slack.SlackErrorResponse) *Error {
-	p := &Error{Class: UnknownCode, Code: foreign.Short(e.Err, maxCode), RetryAfter: delays[e.Err], Detail: foreign.Short(strings.Join(e.ResponseMetadata.Messages, "; "), maxDetail)}
-	if class, ok := codes[e.Err]; ok {
-		p.Class = class
-	}
-	for _, prefix := range []string{"restricted_action", "metadata"} {
-		if strings.HasPrefix(e.Err, prefix+"_") {
-			p.Class = codes[prefix]
-		}
-	}
+	means := codes[known(e.Err)]
+	p := &Error{Class: cmp.Or(means.class, UnknownCode), Code: foreign.Short(e.Err, maxCode), RetryAfter: means.wait, Detail: foreign.Short(strings.Join(e.ResponseMetadata.Messages, "; "), maxDetail)}
 	if e.Needed != "" {
 		p.Detail = "needs the scope " + foreign.Short(e.Needed, maxDetail)
 	}
@@ -175,23 +91,22 @@ func byCode(e slack.SlackErrorResponse) *Error {
 }
 
 func byStatus(status int) *Error {
-	p := &Error{Class: UnknownCode, Code: "status_" + strconv.Itoa(status)}
-	if class, ok := statuses[status]; ok {
-		p.Class = class
+	code := "status_" + strconv.Itoa(status)
+	means := codes[code]
+	if status >= 500 {
+		means.class = Ambiguous
 	}
-	switch {
-	case status >= 500:
-		p.Class = Ambiguous
-	case status == http.StatusTooManyRequests:
-		p.RetryAfter = defaultPenalty
-	}
-	return p
+	return &Error{Class: cmp.Or(means.class, UnknownCode), Code: code, RetryAfter: means.wait}
 }
 
 // byTransport classes what happened below Slack's answers. Only where no connection was made is
 // it certain that nothing was posted.
 func byTransport(err error) *Error {
-	p := &Error{Class: Ambiguous, Code: "no_answer", Detail: foreign.Short(withoutURL(err).Error(), maxDetail)}
+	cause := err
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		cause = e.Err // without the address that was called: a webhook's is a secret
+	}
+	p := &Error{Class: Ambiguous, Code: "no_answer", Detail: foreign.Short(cause.Error(), maxDetail)}
 	if errors.Is(err, ErrNoTimestamp) {
 		p.Code, p.Detail = "no_ts", ""
 		return p
@@ -213,12 +128,4 @@ func neverConnected(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	return dns || certificate || record || errors.Is(err, http.ErrSchemeMismatch)
-}
-
-// withoutURL returns the error without the address that was called: a webhook's is a secret.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package slack
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/slack-go/slack"
@@ -73,9 +72,6 @@ func (c *Client) Share(ctx context.Context, s Share) error {
 // fileError says what an error of a files method means.
 func fileError(err error) *Error {
 	e := Classify(err)
-	if _, ok := errors.AsType[slack.SlackErrorResponse](err); !ok {
-		return e
-	}
 	switch {
 	case e.Code == fileNotFound:
 		e.Class = NotAccepted

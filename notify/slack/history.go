@@ -35,8 +35,7 @@ type Found struct {
 // A File is one that a message shows.
 type File struct{ ID, Name string }
 
-// History returns the messages that the look is for, oldest first. A thread that is gone with its root has
-// none.
+// History returns the messages that the look is for, oldest first. A thread that is gone with its root has none.
 func (c *Client) History(ctx context.Context, l Look) (found []Found, err error) {
 	for cursor := ""; ; {
 		var messages []slack.Message
@@ -52,7 +51,7 @@ func (c *Client) History(ctx context.Context, l Look) (found []Found, err error)
 			found = append(found, f)
 		}
 		if cursor == "" {
-			slices.SortFunc(found, func(a, b Found) int { return compareTS(a.TS, b.TS) })
+			slices.SortFunc(found, func(a, b Found) int { return cmp.Or(cmp.Compare(len(a.TS), len(b.TS)), cmp.Compare(a.TS, b.TS)) })
 			return found, nil
 		}
 	}
@@ -85,9 +84,6 @@ func (c *Client) page(ctx context.Context, l Look, cursor string) (messages []sl
 	}
 	return answer.Messages, answer.ResponseMetaData.NextCursor, nil
 }
-
-// compareTS compares timestamps of one channel in the order in which Slack gave them.
-func compareTS(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
 
 // Delete deletes a message of the bot's own; one that shows files goes with them. It stops at the first error.
 func (c *Client) Delete(ctx context.Context, channel string, m Found) error {

@@ -57,19 +57,16 @@ func (i Inspection) Lacks() (missing []string) {
 	if i.Scopes == nil {
 		return nil
 	}
-	private := func(c Channel) bool { return c.Private || strings.HasPrefix(c.ID, "G") }
-	public := func(c Channel) bool { return !private(c) }
-	for scope, wanted := range map[string]bool{
-		ScopeHistoryPublic:  slices.ContainsFunc(i.Channels, public),
-		ScopeHistoryPrivate: slices.ContainsFunc(i.Channels, private),
-		ScopeFiles:          true,
-	} {
-		if wanted && !i.Has(scope) {
-			missing = append(missing, scope)
+	missing = []string{ScopeFiles}
+	for _, c := range i.Channels {
+		if c.Private || strings.HasPrefix(c.ID, "G") {
+			missing = append(missing, ScopeHistoryPrivate)
+		} else {
+			missing = append(missing, ScopeHistoryPublic)
 		}
 	}
 	slices.Sort(missing)
-	return missing
+	return slices.DeleteFunc(slices.Compact(missing), i.Has)
 }
 
 // Scopes returns the token's scopes, nil where Slack does not say.

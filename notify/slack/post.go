@@ -42,12 +42,9 @@ func markOf(m slack.SlackMetadata) *Mark {
 		return nil
 	}
 	text := func(name string) string { s, _ := m.EventPayload[name].(string); return s }
-	part, err := strconv.Atoi(text("part"))
-	if err != nil {
-		return nil
-	}
-	generation, err := strconv.Atoi(text("generation"))
-	if err != nil {
+	part, partErr := strconv.Atoi(text("part"))
+	generation, generationErr := strconv.Atoi(text("generation"))
+	if partErr != nil || generationErr != nil {
 		return nil
 	}
 	return &Mark{text("message"), part, generation}

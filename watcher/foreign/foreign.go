@@ -2,7 +2,8 @@
 //
 // It promises one rule of what people can see ([Visible]), one way to clean a text ([Text], [Line]), and one
 // way to hide a secret that is known ([Secrets]). Secrets that nobody knows, but that look like some, are the
-// matter of package redact. Read foreign.go, then secrets.go.
+// matter of package redact; which fields of a message are looked through is decided in secrets.go of package
+// message. Read foreign.go, then secrets.go.
 package foreign
 
 import (
@@ -16,6 +17,9 @@ import (
 // need. Controls are not visible, newlines and tabs among them; nor are formats, such as zero widths, tags
 // and those that turn the direction of what follows, nor the separators of lines and paragraphs.
 func Visible(r rune) bool {
+	if ' ' <= r && r <= '~' { // most characters: the tables take longer
+		return true
+	}
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return r == nonJoiner || r == joiner || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }

@@ -51,7 +51,7 @@ func nearest(misspelt string, names []string) (string, int) {
 		if max(apart, -apart) >= fewest {
 			continue // they differ by at least that many letters
 		}
-		if n := slips(misspelt, name); n < fewest {
+		if n := slips(misspelt, name, fewest); n < fewest {
 			best, fewest = name, n
 		}
 	}
@@ -59,8 +59,9 @@ func nearest(misspelt string, names []string) (string, int) {
 }
 
 // slips counts the letters left out, put in, mistaken, or swapped with the next between a and b
-// (the optimal string alignment distance). Its row i and column j is that of a[:i] and b[:j].
-func slips(a, b string) int {
+// (the optimal string alignment distance). Where there are enough it may return fewer than there are. Row i and
+// column j are those of a[:i] and b[:j].
+func slips(a, b string, enough int) int {
 	for a != "" && b != "" && a[0] == b[0] { // mostly the prefix, which costs time
 		a, b = a[1:], b[1:]
 	}
@@ -80,6 +81,9 @@ func slips(a, b string) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				n[i][j] = min(n[i][j], n[i-2][j-2]+1)
 			}
+		}
+		if i > 0 && slices.Min(n[i]) >= enough && slices.Min(n[i-1]) >= enough { // the next rows build on these two
+			return enough
 		}
 	}
 	return n[len(a)][len(b)]

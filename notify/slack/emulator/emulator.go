@@ -10,31 +10,20 @@
 //	server := httptest.NewServer(slack)
 //	// the API's URL is server.URL + "/api/"
 //
-// What it serves:
-//
-//	POST /api/chat.postMessage   form-encoded or JSON; the token as a field or as Bearer
-//	POST /api/chat.update        of a message that the same token posted
-//	POST /api/chat.delete        of a message that the same token posted
-//	POST /api/conversations.history, .replies   in pages, with metadata, some time after the post
-//	POST /api/files.getUploadURLExternal, .completeUploadExternal, .delete   and the address of an upload
-//	POST /api/auth.test          with the token's scopes in X-OAuth-Scopes
-//	POST /api/conversations.info whether a channel is archived, and the bot a member
-//	POST /services/…             incoming webhooks made with AddWebhook
+// It serves the methods that [New] lists, form-encoded, those of chat in JSON too; the token comes as a field or as
+// Bearer. Webhooks made with AddWebhook are served as well.
 //
 // A message that breaks a limit of Slack's is refused as Slack does it: status 200, ok false, an
-// error code, and JSON pointers to what is wrong. [Check] applies the same limits, or this
-// project's narrower ones, to any message. [Render] shows a message as a person would see it.
-//
-// With Options.RateLimit every channel takes one post a second; an update takes no turn. One more
-// is answered 429 with Retry-After, and counted: see [Server.OverRate]. So is every call made before
-// that time is over: see [Server.PenaltyCalls].
-//
-// [Server.Script] sets what the next posts and updates meet: an error, a delay, an answer that is
-// cut, or a message that is kept although the caller is told otherwise. Options.Fault does so for
-// every call, as chance or the clock has it.
+// error code, and JSON pointers to what is wrong. With Options.RateLimit every channel takes one post a second; an
+// update takes no turn. One more is answered 429 with Retry-After, and counted ([Server.OverRate]); so is every call
+// made before that time is over ([Server.PenaltyCalls]).
 //
 // The limits and errors are those of Slack's documentation; the size of a whole message is
 // undocumented and was measured by others.
+//
+// Read emulator.go, then post.go (posts: who may, and when), update.go (edits and deletions), files.go (uploads),
+// conversations.go (histories, and what a channel is), fault.go (what a call meets that fails), limits.go (which
+// messages are refused) and render.go (a message as people see it).
 package emulator
 
 import (
@@ -44,6 +33,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,12 +103,10 @@ type Server struct {
 	uploads  map[string]*upload // by their file's id
 	script   []Fault
 	serial   int // of the last message, makes its ts distinct
-	calls    int
-	penalty  int
-	overRate int
-	faults   int
 
-	telling sync.Mutex // held while OnPost runs
+	telling sync.Mutex // held while OnPost or OnEdit runs
+
+	calls, penalty, overRate, faults atomic.Int64
 }
 
 type channel struct {
@@ -141,8 +129,8 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /api/chat.postMessage", s.postMessage)
 	s.mux.HandleFunc("POST /api/chat.update", s.update)
 	s.mux.HandleFunc("POST /api/chat.delete", s.deleteMessage)
-	s.mux.HandleFunc("POST /api/conversations.history", s.conversationsHistory)
-	s.mux.HandleFunc("POST /api/conversations.replies", s.conversationsReplies)
+	s.mux.HandleFunc("POST /api/conversations.history", s.history)
+	s.mux.HandleFunc("POST /api/conversations.replies", s.history)
 	s.mux.HandleFunc("POST /api/files.getUploadURLExternal", s.getUploadURL)
 	s.mux.HandleFunc("POST /upload/", s.takeUpload)
 	s.mux.HandleFunc("POST /api/files.completeUploadExternal", s.completeUpload)
@@ -176,11 +164,10 @@ func (s *Server) RevokeToken(token string) {
 func (s *Server) AddChannel(id string, state ChannelState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.channels[id]; c != nil {
-		c.state = state
-		return
+	if s.channels[id] == nil {
+		s.channels[id] = new(channel)
 	}
-	s.channels[id] = &channel{state: state}
+	s.channels[id].state = state
 }
 
 // AddWebhook makes the path, which begins with /services/, post into the channel.
@@ -201,37 +188,26 @@ func (s *Server) Messages(channelID string) []Message {
 }
 
 // Calls returns how many posts and updates were asked for, refused and scripted ones included.
-func (s *Server) Calls() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls
-}
+func (s *Server) Calls() int { return int(s.calls.Load()) }
 
-// PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller
-// to wait.
-func (s *Server) PenaltyCalls() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.penalty
-}
+// PenaltyCalls returns how many posts and updates were asked for while a 429 had told the caller to wait.
+func (s *Server) PenaltyCalls() int { return int(s.penalty.Load()) }
 
 // OverRate returns how many posts were asked for sooner than the channel's rate allows.
-func (s *Server) OverRate() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.overRate
-}
+func (s *Server) OverRate() int { return int(s.overRate.Load()) }
 
 // Faults returns how many calls met a fault, of a script or of Options.Fault.
-func (s *Server) Faults() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.faults
-}
+func (s *Server) Faults() int { return int(s.faults.Load()) }
 
-// keep stores a message and returns it with its ts. A post takes the channel's turn, whatever the caller is
-// told. s.mu must be held.
-func (s *Server) keep(c *channel, m Message) Message {
+// accept stores a message where its channel exists, and returns it with its ts. A post takes the channel's turn,
+// whatever the caller is told.
+func (s *Server) accept(m Message) Message {
+	s.mu.Lock()
+	c := s.channels[m.Channel]
+	if c == nil {
+		s.mu.Unlock()
+		return m
+	}
 	s.serial++
 	m.at = s.options.Now()
 	if len(m.Files) == 0 {
@@ -239,23 +215,17 @@ func (s *Server) keep(c *channel, m Message) Message {
 	}
 	m.TS = fmt.Sprintf("%d.%06d", m.at.Unix(), s.serial)
 	c.messages = append(c.messages, m)
+	s.mu.Unlock()
+	s.tell(s.options.OnPost, m)
 	return m
 }
 
-func (s *Server) tell(m Message) {
-	if s.options.OnPost == nil {
+// tell hands the message to one of the options' functions, nil for none.
+func (s *Server) tell(to func(Message), m Message) {
+	if to == nil {
 		return
 	}
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	s.options.OnPost(m)
-}
-
-func (s *Server) tellEdit(m Message) {
-	if s.options.OnEdit == nil {
-		return
-	}
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.options.OnEdit(m)
+	to(m)
 }

@@ -3,11 +3,12 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// A Fault is what one call meets. The zero value lets it through, so that a script can fail the second
-// of two.
+// A Fault is what one call meets. The zero value lets it through, so that a script can fail the second of two.
 type Fault struct {
 	Delay  time.Duration // before anything else; ends early when the caller gives up
 	Linger time.Duration // before the answer, after all else; ends early when the caller gives up
@@ -53,53 +54,58 @@ func (s *Server) Script(faults ...Fault) {
 	s.script = append(s.script, faults...)
 }
 
-// nextFault counts a post, an update or a step of an upload, and takes its fault off the script.
-func (s *Server) nextFault(method string) Fault {
+// nextFault returns what a call meets. One that a script can name, a post, an update or a step of an upload, is
+// counted, and takes its fault off the script.
+func (s *Server) nextFault(method string, scripted bool) (f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
-	if len(s.script) == 0 {
-		return s.chance(method)
+	if scripted {
+		s.calls.Add(1)
 	}
-	f := s.script[0]
-	s.script = s.script[1:]
-	return s.count(f)
-}
-
-// chance returns what the call meets for which there is no script. s.mu must be held.
-func (s *Server) chance(method string) Fault {
-	if s.options.Fault == nil {
-		return Pass
+	switch {
+	case scripted && len(s.script) > 0:
+		f, s.script = s.script[0], s.script[1:]
+	case s.options.Fault != nil:
+		f = s.options.Fault(method)
 	}
-	return s.count(s.options.Fault(method))
-}
-
-// count counts the fault, where it is one. s.mu must be held.
-func (s *Server) count(f Fault) Fault {
 	if f.Delay > 0 || f.Linger > 0 || f.answers() {
-		s.faults++
+		s.faults.Add(1)
 	}
 	return f
 }
 
-// meets answers a call that no script can name, where it meets a fault, and reports whether it did. keep
-// is what a fault does that accepts the call all the same.
-func (s *Server) meets(w http.ResponseWriter, r *http.Request, method string, keep func()) bool {
-	s.mu.Lock()
-	f := s.chance(method)
-	s.mu.Unlock()
+// meets answers a call that meets the fault, and reports whether it did, or the caller gave up: a fault may begin a
+// penalty of the channel. keep is what a fault does that accepts the call all the same.
+func (s *Server) meets(f Fault, w http.ResponseWriter, r *http.Request, channelID string, keep func()) bool {
 	if !wait(r, f.Delay) {
 		return true
 	}
 	if !f.answers() {
-		return !wait(r, f.Linger)
+		return false
 	}
+	s.limit(channelID, false) // a call that was made too soon is counted all the same
 	if f.Accept && keep != nil {
 		keep()
+	}
+	if seconds, _ := strconv.Atoi(f.Header.Get("Retry-After")); f.Status == http.StatusTooManyRequests && seconds > 0 {
+		s.mu.Lock()
+		if c := s.channels[channelID]; c != nil {
+			c.until = s.options.Now().Add(time.Duration(seconds) * time.Second)
+		}
+		s.mu.Unlock()
 	}
 	f.answer(w, r)
 	return true
 }
+
+// meetsChance is meets for a call that no script can name.
+func (s *Server) meetsChance(w http.ResponseWriter, r *http.Request, keep func()) bool {
+	f := s.nextFault(method(r), false)
+	return s.meets(f, w, r, "", keep) || !wait(r, f.Linger)
+}
+
+// method returns the method of the Web API that is called.
+func method(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/api/") }
 
 // answers reports whether the fault itself answers, so that the server must not.
 func (f Fault) answers() bool { return f.Drop || f.Status != 0 || f.Body != "" }

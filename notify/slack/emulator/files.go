@@ -8,11 +8,12 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // maxFile bounds a file that is uploaded, in bytes. Slack takes 1 GB.
 const maxFile = 64 << 20
+
+const scopeFiles = "files:write"
 
 // A File is one that was shared in a channel.
 type File struct {
@@ -32,8 +33,8 @@ type upload struct {
 
 // getUploadURL serves files.getUploadURLExternal: the first of three steps.
 func (s *Server) getUploadURL(w http.ResponseWriter, r *http.Request) {
-	token, ok := s.admitFile(w, r, nil)
-	if !ok {
+	m, err := readPost(r)
+	if !s.admit(w, r, m, err, scopeFiles, nil) {
 		return
 	}
 	size, err := strconv.Atoi(r.PostForm.Get("length"))
@@ -48,7 +49,7 @@ func (s *Server) getUploadURL(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.serial++
-	u := &upload{File: File{ID: fmt.Sprintf("F0%08d", s.serial), Name: name, Size: size}, by: token}
+	u := &upload{File: File{ID: fmt.Sprintf("F0%08d", s.serial), Name: name, Size: size}, by: m.by}
 	s.uploads[u.ID] = u
 	s.mu.Unlock()
 	write(w, map[string]any{"ok": true, "upload_url": "http://" + r.Host + "/upload/" + u.ID, "file_id": u.ID})
@@ -57,12 +58,7 @@ func (s *Server) getUploadURL(w http.ResponseWriter, r *http.Request) {
 // takeUpload serves the address that files.getUploadURLExternal gave: the second step. It takes the
 // bytes as they are, or the form that Slack's own libraries send.
 func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request) {
-	fault := s.nextFault("upload")
-	if !wait(r, fault.Delay) {
-		return
-	}
-	if fault.answers() {
-		fault.answer(w, r)
+	if s.meets(s.nextFault("upload", true), w, r, "", nil) {
 		return
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, maxFile+maxRequest)
@@ -94,33 +90,35 @@ func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request) {
 // completeUpload serves files.completeUploadExternal: the third step, which shares one file in a
 // channel or a thread. As with Slack, the answer has no ts.
 func (s *Server) completeUpload(w http.ResponseWriter, r *http.Request) {
-	token, ok := s.admitFile(w, r, func() {
-		if f, m, ok := readCompletion(r); ok {
-			s.share(f, m)
+	ask, err := readPost(r)
+	file, m, ok := readCompletion(r)
+	ask.Channel = m.Channel
+	keep := func() {
+		if ok && s.authorize(ask.by, scopeFiles) == "" {
+			s.share(file, m)
 		}
-	})
-	if !ok {
+	}
+	if !s.admit(w, r, ask, err, scopeFiles, keep) {
 		return
 	}
-	file, m, ok := readCompletion(r)
 	if !ok {
 		refuse(w, "invalid_arguments", "[ERROR] needs one file [json-pointer:/files]")
 		return
 	}
-	if wait := s.penalty429(m.Channel); wait > 0 {
+	if wait := s.limit(m.Channel, false); wait > 0 {
 		tooMany(w, wait)
 		return
 	}
-	if !s.mayShare(file.ID, token) {
+	if !s.mayShare(file.ID, ask.by) {
 		refuse(w, "file_not_found")
 		return
 	}
-	if v := s.checkPlace(m); v != nil {
-		refuse(w, v[0].Code, pointers(v)...)
-		return
+	v := s.checkPlace(m)
+	if v == nil && m.Text != "" {
+		v = Check(m, SlackLimits)
 	}
-	if v := Check(m, SlackLimits); m.Text != "" && v != nil {
-		refuse(w, v[0].Code, pointers(v)...)
+	if v != nil {
+		refuseWrong(w, v)
 		return
 	}
 	file = s.share(file, m)
@@ -129,33 +127,26 @@ func (s *Server) completeUpload(w http.ResponseWriter, r *http.Request) {
 
 // readCompletion reads which file is to be shown, and the message that shows it.
 func readCompletion(r *http.Request) (f File, m Message, ok bool) {
+	ask := r.PostForm
+	m = Message{Channel: ask.Get("channel_id"), ThreadTS: ask.Get("thread_ts"), Text: ask.Get("initial_comment")}
 	var files []File
-	if json.Unmarshal([]byte(r.PostForm.Get("files")), &files) != nil || len(files) != 1 {
+	if json.Unmarshal([]byte(ask.Get("files")), &files) != nil || len(files) != 1 {
 		return f, m, false
 	}
-	ask := r.PostForm
-	return files[0], Message{Channel: ask.Get("channel_id"), ThreadTS: ask.Get("thread_ts"), Text: ask.Get("initial_comment")}, true
+	return files[0], m, true
 }
 
 // deleteFile serves files.delete: the file is gone, with the messages that show nothing else.
 func (s *Server) deleteFile(w http.ResponseWriter, r *http.Request) {
-	token, _, err := readPost(r)
-	if s.meets(w, r, "files.delete", nil) {
-		return
-	}
-	if err != nil {
-		refuse(w, "invalid_arguments", err.Error())
-		return
-	}
-	if code := s.authorize(token, "files:write"); code != "" {
-		refuse(w, code)
+	ask, err := readPost(r)
+	if s.meetsChance(w, r, nil) || !s.permits(w, ask, err, scopeFiles) {
 		return
 	}
 	id := r.PostForm.Get("file")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	shows := func(m Message) bool {
-		return m.by == token && slices.ContainsFunc(m.Files, func(f File) bool { return f.ID == id })
+		return m.by == ask.by && slices.ContainsFunc(m.Files, func(f File) bool { return f.ID == id })
 	}
 	for _, c := range s.channels {
 		if slices.ContainsFunc(c.messages, shows) {
@@ -165,33 +156,6 @@ func (s *Server) deleteFile(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	refuse(w, "file_not_found")
-}
-
-// admitFile reads a bot's call about a file, and answers it where it meets a fault, cannot be read,
-// or its token may write no files. keep is what a fault does that accepts the call all the same.
-func (s *Server) admitFile(w http.ResponseWriter, r *http.Request, keep func()) (token string, ok bool) {
-	token, _, err := readPost(r)
-	fault := s.nextFault(strings.TrimPrefix(r.URL.Path, "/api/"))
-	if !wait(r, fault.Delay) {
-		return token, false
-	}
-	if fault.answers() {
-		if fault.Accept && keep != nil && s.authorize(token, "files:write") == "" {
-			keep()
-		}
-		s.faulted(Fault{Status: fault.Status, Header: fault.Header}, Message{Channel: r.PostForm.Get("channel_id")}, nil, nil)
-		fault.answer(w, r)
-		return token, false
-	}
-	if err != nil {
-		refuse(w, "invalid_arguments", err.Error())
-		return token, false
-	}
-	if code := s.authorize(token, "files:write"); code != "" {
-		refuse(w, code)
-		return token, false
-	}
-	return token, true
 }
 
 // mayShare reports whether the token uploaded the file, and it is not shared yet.

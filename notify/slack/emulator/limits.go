@@ -4,20 +4,25 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // Limits bound one message. Sizes are UTF-16 units of escaped text.
 type Limits struct {
-	Blocks  int // blocks in the message
-	Total   int // all text of all blocks, with Overhead for each block
-	Text    int // the top-level text; 0 is no limit
-	Section int // text of a section
-	Header  int // text of a header
-	Fields  int // fields of a section
-	Field   int // text of one field
-	Context int // elements of a context block
+	Blocks int // blocks in the message
+	Total  int // all text of all blocks, with Overhead for each block
+	Text   int // the top-level text; 0 is no limit
 }
+
+// Limits of one block, which nobody narrows.
+const (
+	maxSection = 3000 // text of a section, or of an element of a context block
+	maxHeader  = 150  // text of a header
+	maxFields  = 10   // fields of a section
+	maxField   = 2000 // text of one field
+	maxContext = 10   // elements of a context block
+)
 
 // Overhead is what a block costs beside its text in Limits.Total: the upper end of 100 to 125,
 // measured by others against live Slack (bolt-js#2509, #2867).
@@ -26,9 +31,9 @@ const Overhead = 125
 var (
 	// SlackLimits are what Slack refuses. Total is undocumented: the lowest size that others saw
 	// refused was 11,341 in 45 blocks.
-	SlackLimits = Limits{Blocks: 50, Total: 11341, Section: 3000, Header: 150, Fields: 10, Field: 2000, Context: 10}
+	SlackLimits = Limits{Blocks: 50, Total: 11341}
 	// OwnLimits are what orderwatch promises to keep to: well under Slack's.
-	OwnLimits = Limits{Blocks: 15, Total: 6000, Text: 600, Section: 3000, Header: 150, Fields: 10, Field: 2000, Context: 10}
+	OwnLimits = Limits{Blocks: 15, Total: 6000, Text: 600}
 )
 
 // A Violation is one limit that a message breaks.
@@ -40,16 +45,6 @@ type Violation struct {
 
 func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s [json-pointer:%s]", v.Code, v.Problem, v.Pointer)
-}
-
-func pointers(violations []Violation) []string {
-	var texts []string
-	for _, v := range violations {
-		if v.Pointer != "" {
-			texts = append(texts, fmt.Sprintf("[ERROR] %s [json-pointer:%s]", v.Problem, v.Pointer))
-		}
-	}
-	return texts
 }
 
 // Check returns the limits that the message breaks, nil where it keeps all.
@@ -113,26 +108,26 @@ func (c *checker) blocks(raw []json.RawMessage) {
 func (c *checker) block(b block, at string) {
 	switch b.Type {
 	case "header":
-		c.text(b.Text, at+"/text", c.limits.Header, "plain_text")
+		c.text(b.Text, at+"/text", maxHeader, "plain_text")
 	case "section":
 		if b.Text == nil && len(b.Fields) == 0 {
 			c.add("invalid_blocks", at, "a section needs text or fields")
 		}
 		if b.Text != nil {
-			c.text(b.Text, at+"/text", c.limits.Section)
+			c.text(b.Text, at+"/text", maxSection, anyText)
 		}
-		if len(b.Fields) > c.limits.Fields {
-			c.add("invalid_blocks", at+"/fields", "more than %d fields", c.limits.Fields)
+		if len(b.Fields) > maxFields {
+			c.add("invalid_blocks", at+"/fields", "more than %d fields", maxFields)
 		}
 		for i := range b.Fields {
-			c.text(&b.Fields[i], fmt.Sprintf("%s/fields/%d", at, i), c.limits.Field)
+			c.text(&b.Fields[i], fmt.Sprintf("%s/fields/%d", at, i), maxField, anyText)
 		}
 	case "context":
-		if n := len(b.Elements); n == 0 || n > c.limits.Context {
-			c.add("invalid_blocks", at+"/elements", "%d elements, not 1 to %d", n, c.limits.Context)
+		if n := len(b.Elements); n == 0 || n > maxContext {
+			c.add("invalid_blocks", at+"/elements", "%d elements, not 1 to %d", n, maxContext)
 		}
 		for i, e := range b.Elements {
-			c.text(&text{Type: e.Type, Text: e.Text}, fmt.Sprintf("%s/elements/%d", at, i), c.limits.Section)
+			c.text(&text{Type: e.Type, Text: e.Text}, fmt.Sprintf("%s/elements/%d", at, i), maxSection, anyText)
 		}
 	case "rich_text":
 		if len(b.Elements) == 0 {
@@ -147,16 +142,15 @@ func (c *checker) block(b block, at string) {
 	}
 }
 
-// text checks one text object; types names what it may be, by default either kind.
-func (c *checker) text(t *text, at string, limit int, types ...string) {
+const anyText = "mrkdwn plain_text"
+
+// text checks one text object; types names what it may be.
+func (c *checker) text(t *text, at string, limit int, types string) {
 	if t == nil || t.Text == "" {
 		c.add("invalid_blocks", at, "must be more than 0 characters")
 		return
 	}
-	if len(types) == 0 {
-		types = []string{"mrkdwn", "plain_text"}
-	}
-	if !strings.Contains(strings.Join(types, " "), t.Type) {
+	if !strings.Contains(types, t.Type) {
 		c.add("invalid_blocks", at+"/type", "unsupported type %q", t.Type)
 	}
 	n := utf16Units(t.Text)
@@ -193,13 +187,19 @@ func (c *checker) rich(e element, at string) {
 var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // utf16Units returns the length of s in UTF-16, which Slack's own clients count in.
-func utf16Units(s string) int {
-	n := 0
-	for _, r := range s {
-		n++
-		if r > 0xFFFF {
-			n++
-		}
+func utf16Units(s string) int { return len(utf16.Encode([]rune(s))) }
+
+// checkMetadata returns what is wrong with a message's metadata, as Slack says it.
+func checkMetadata(metadata json.RawMessage) []Violation {
+	if metadata == nil {
+		return nil
 	}
-	return n
+	var m struct {
+		EventType    string         `json:"event_type"`
+		EventPayload map[string]any `json:"event_payload"`
+	}
+	if err := json.Unmarshal(metadata, &m); err != nil || m.EventType == "" || m.EventPayload == nil {
+		return []Violation{{Code: "invalid_metadata_format", Pointer: "/metadata", Problem: "needs event_type and event_payload"}}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -15,44 +16,47 @@ import (
 // maxRequest bounds the body of a request, in bytes.
 const maxRequest = 1 << 20
 
-// admit reads a bot's call, and answers it where it meets a fault, cannot be read, or its token may
-// not write. keep is what a fault does that keeps the message all the same.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, keep func(Message) Message) (m Message, ok bool) {
-	token, m, err := readPost(r)
-	m.by = token
-	fault := s.nextFault(strings.TrimPrefix(r.URL.Path, "/api/"))
-	if !wait(r, fault.Delay) {
-		return m, false
-	}
-	if fault.answers() {
-		s.faulted(fault, m, err, keep)
-		fault.answer(w, r)
-		return m, false
-	}
+// admit answers a bot's call that meets a fault, cannot be read, or whose token has not the scope, and reports whether
+// none of these is so. keep is what a fault does that accepts the call all the same.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, m Message, err error, scope string, keep func()) bool {
+	return !s.meets(s.nextFault(method(r), true), w, r, m.Channel, keep) && s.permits(w, m, err, scope)
+}
+
+// permits answers a call that cannot be read, or whose token has not the scope, and reports whether neither is so.
+func (s *Server) permits(w http.ResponseWriter, m Message, err error, scope string) bool {
 	if err != nil {
 		refuse(w, "invalid_arguments", err.Error())
-		return m, false
+		return false
 	}
-	if code := s.authorize(token, "chat:write"); code != "" {
+	if code := s.authorize(m.by, scope); code != "" {
 		refuse(w, code)
-		return m, false
+		return false
 	}
-	return m, true
+	return true
+}
+
+// unlessWrong returns what keeps a message where nothing is wrong with it, whatever its caller is told.
+func (s *Server) unlessWrong(m Message, err error, keep func(Message) Message) func() {
+	return func() {
+		if err == nil && s.check(m) == nil {
+			keep(m)
+		}
+	}
 }
 
 // postMessage serves chat.postMessage.
 func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
-	m, ok := s.admit(w, r, s.accept)
-	if !ok {
+	m, err := readPost(r)
+	if !s.admit(w, r, m, err, "chat:write", s.unlessWrong(m, err, s.accept)) {
 		return
 	}
 	m.TS = "" // it is the server's to give
-	if wait := s.limit(m.Channel); wait > 0 {
+	if wait := s.limit(m.Channel, true); wait > 0 {
 		tooMany(w, wait)
 		return
 	}
 	if v := s.check(m); v != nil {
-		refuse(w, v[0].Code, pointers(v)...)
+		refuseWrong(w, v)
 		return
 	}
 	if first, ok := s.twin(m); ok {
@@ -69,17 +73,11 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 
 // webhook serves incoming webhooks, which answer in plain text.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
-	_, m, err := readPost(r)
-	fault := s.nextFault("webhook")
-	if !wait(r, fault.Delay) {
-		return
-	}
+	m, err := readPost(r)
 	s.mu.Lock()
 	m.TS, m.Channel, m.by = "", s.webhooks[r.URL.Path], r.URL.Path
 	s.mu.Unlock()
-	if fault.answers() {
-		s.faulted(fault, m, err, s.accept)
-		fault.answer(w, r)
+	if s.meets(s.nextFault("webhook", true), w, r, m.Channel, s.unlessWrong(m, err, s.accept)) {
 		return
 	}
 	if m.Channel == "" {
@@ -90,7 +88,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "invalid_payload", http.StatusBadRequest)
 		return
 	}
-	if wait := s.limit(m.Channel); wait > 0 {
+	if wait := s.limit(m.Channel, true); wait > 0 {
 		tooMany(w, wait)
 		return
 	}
@@ -107,56 +105,41 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 
 // authTest serves auth.test.
 func (s *Server) authTest(w http.ResponseWriter, r *http.Request) {
-	token, _, _ := readPost(r)
-	if s.meets(w, r, "auth.test", nil) {
-		return
-	}
-	if code := s.authorize(token, ""); code != "" {
-		refuse(w, code)
+	m, _ := readPost(r)
+	if s.meetsChance(w, r, nil) || !s.permits(w, m, nil, "") {
 		return
 	}
 	s.mu.Lock()
-	scopes := strings.Join(s.tokens[token], ",")
+	scopes := strings.Join(s.tokens[m.by], ",")
 	s.mu.Unlock()
 	w.Header().Set("X-OAuth-Scopes", scopes)
 	write(w, map[string]any{"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "orderwatch", "team_id": "T0EXAMPLE", "user_id": "U0EXAMPLE", "bot_id": "B0EXAMPLE"})
 }
 
-// faulted does what a fault does beside its answer: it has the message kept, or begins a penalty. A call
-// that was made too soon is counted all the same.
-func (s *Server) faulted(f Fault, m Message, err error, keep func(Message) Message) {
-	s.penalty429(m.Channel)
-	if f.Accept && err == nil && s.check(m) == nil {
-		keep(m)
-	}
-	if seconds, _ := strconv.Atoi(f.Header.Get("Retry-After")); f.Status == http.StatusTooManyRequests && seconds > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if c := s.channels[m.Channel]; c != nil {
-			c.until = s.options.Now().Add(time.Duration(seconds) * time.Second)
-		}
-	}
-}
-
-// readPost reads the token and the message of a form-encoded or JSON request.
-func readPost(r *http.Request) (token string, m Message, err error) {
+// readPost reads the message of a form-encoded or JSON request, which is by its token.
+func readPost(r *http.Request) (m Message, err error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxRequest)
-	token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" {
-		return token, m, json.NewDecoder(r.Body).Decode(&m)
+		err = json.NewDecoder(r.Body).Decode(&m)
+		m.by = bearer
+		return m, err
 	}
 	if err := r.ParseForm(); err != nil {
-		return token, m, err
+		return Message{by: bearer}, err
 	}
-	m = Message{Channel: r.PostForm.Get("channel"), TS: r.PostForm.Get("ts"), ThreadTS: r.PostForm.Get("thread_ts"), Text: r.PostForm.Get("text")}
-	if blocks := r.PostForm.Get("blocks"); blocks != "" {
+	form := r.PostForm.Get
+	m = Message{
+		Channel: form("channel"), TS: form("ts"), ThreadTS: form("thread_ts"), Text: form("text"), Broadcast: form("reply_broadcast") == "true",
+		by: cmp.Or(form("token"), bearer), clientID: form("client_msg_id"),
+	}
+	if blocks := form("blocks"); blocks != "" {
 		m.Blocks = json.RawMessage(blocks)
 	}
-	if metadata := r.PostForm.Get("metadata"); metadata != "" {
+	if metadata := form("metadata"); metadata != "" {
 		m.Metadata = json.RawMessage(metadata)
 	}
-	m.clientID, m.Broadcast = r.PostForm.Get("client_msg_id"), r.PostForm.Get("reply_broadcast") == "true"
-	return cmp.Or(r.PostForm.Get("token"), token), m, nil
+	return m, nil
 }
 
 // authorize returns Slack's error code where the token may not do this.
@@ -177,38 +160,27 @@ func (s *Server) authorize(token, scope string) string {
 	return ""
 }
 
-// limit returns how long the channel must be left alone; 0 takes its turn.
-func (s *Server) limit(channelID string) time.Duration {
+// limit returns how long the channel must be left alone after a 429, and counts the call where it must. Where it
+// need not, a post takes the channel's turn, or begins a penalty where it is too soon.
+func (s *Server) limit(channelID string, post bool) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.channels[channelID]
-	if c == nil {
-		return 0
-	}
-	now := s.options.Now()
-	if left := s.penalized(c, now); left > 0 {
-		return left
-	}
-	if !s.options.RateLimit {
-		return 0
-	}
-	if now.Before(c.free) {
-		s.overRate++
+	c, now := s.channels[channelID], s.options.Now()
+	switch {
+	case c == nil:
+	case now.Before(c.until):
+		s.penalty.Add(1)
+		return c.until.Sub(now)
+	case !post || !s.options.RateLimit:
+	case now.Before(c.free):
+		s.overRate.Add(1)
 		penalty := wholeSeconds(s.options.PostEvery)
 		c.until = now.Add(penalty)
 		return penalty
+	default:
+		c.free = now.Add(s.options.PostEvery)
 	}
-	c.free = now.Add(s.options.PostEvery)
 	return 0
-}
-
-// penalized returns how long a 429 still holds, and counts the call where it does. s.mu must be held.
-func (s *Server) penalized(c *channel, now time.Time) time.Duration {
-	if !now.Before(c.until) {
-		return 0
-	}
-	s.penalty++
-	return c.until.Sub(now)
 }
 
 // check returns why the message cannot be posted, nil where it can.
@@ -253,31 +225,15 @@ func (s *Server) twin(m Message) (Message, bool) {
 	return m, false
 }
 
-// accept keeps the message where its channel exists.
-func (s *Server) accept(m Message) Message {
-	s.mu.Lock()
-	c := s.channels[m.Channel]
-	if c == nil {
-		s.mu.Unlock()
-		return m
-	}
-	m = s.keep(c, m)
-	s.mu.Unlock()
-	s.tell(m)
-	return m
-}
-
 // wait waits, and reports false where the caller gave up first.
 func wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-r.Context().Done():
 		return false
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	}
 }
@@ -299,6 +255,17 @@ func refuse(w http.ResponseWriter, code string, messages ...string) {
 		answer["response_metadata"] = map[string]any{"messages": messages}
 	}
 	write(w, answer)
+}
+
+// refuseWrong refuses a message for what is wrong with it.
+func refuseWrong(w http.ResponseWriter, wrong []Violation) {
+	var messages []string
+	for _, v := range wrong {
+		if v.Pointer != "" {
+			messages = append(messages, fmt.Sprintf("[ERROR] %s [json-pointer:%s]", v.Problem, v.Pointer))
+		}
+	}
+	refuse(w, wrong[0].Code, messages...)
 }
 
 func write(w http.ResponseWriter, answer any) {

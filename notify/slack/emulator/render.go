@@ -95,12 +95,8 @@ func inline(elements []element) string {
 			b.WriteString(shownLink(e.URL, e.Text))
 		case "emoji":
 			b.WriteString(emoji.Replace(":" + e.Name + ":"))
-		case "user":
-			b.WriteString("@" + e.UserID)
-		case "usergroup":
-			b.WriteString("@" + e.GroupID)
-		case "broadcast":
-			b.WriteString("@" + e.Range)
+		case "user", "usergroup", "broadcast":
+			b.WriteString("@" + e.UserID + e.GroupID + e.Range)
 		case "date":
 			b.WriteString(shownDate(e.Timestamp))
 		}
@@ -129,7 +125,7 @@ func renderText(t text) string {
 
 var (
 	markup  = regexp.MustCompile(`<([^<>]*)>`)
-	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":hourglass_flowing_sand:", "⏳", ":package:", "📦", ":hourglass_flowing_sand:", "⏳", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
+	emoji   = strings.NewReplacer(":white_check_mark:", "✅", ":warning:", "⚠️", ":red_circle:", "🔴", ":hourglass:", "⌛", ":hourglass_flowing_sand:", "⏳", ":package:", "📦", ":mag:", "🔍", ":repeat:", "🔁", ":no_entry:", "⛔", ":black_square_for_stop:", "⏹️", ":thread:", "🧵")
 	entity  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 	liveTag = regexp.MustCompile(`<([!@#][^<>]*)>`)
 )
@@ -172,45 +168,38 @@ func shownDate(unix int64) string {
 // Mentions returns every live mention in the message, wherever it stands: here, channel, everyone,
 // U…, S…. Dates are none.
 func Mentions(m Message) []string {
-	var found []string
-	scan := func(s string) {
-		for _, tag := range liveTag.FindAllStringSubmatch(s, -1) {
-			if !strings.HasPrefix(tag[1], "!date^") {
-				found = append(found, strings.TrimPrefix(tag[1][1:], "subteam^"))
-			}
-		}
-	}
-	scan(m.Text)
+	found := liveMentions(m.Text)
 	var blocks []block
 	if len(m.Blocks) > 0 && json.Unmarshal(m.Blocks, &blocks) != nil {
 		return found
 	}
 	for _, b := range blocks {
-		for _, t := range b.texts() {
-			scan(t)
+		if b.Text != nil && b.Text.Type == "mrkdwn" {
+			found = append(found, liveMentions(b.Text.Text)...)
 		}
-		if b.Type == "rich_text" {
+		for _, f := range b.Fields {
+			found = append(found, liveMentions(f.Text)...)
+		}
+		switch b.Type {
+		case "context":
+			for _, e := range b.Elements {
+				found = append(found, liveMentions(e.Text)...)
+			}
+		case "rich_text":
 			found = append(found, richMentions(b.Elements)...)
 		}
 	}
 	return found
 }
 
-// texts returns the block's texts in which Slack looks for mentions.
-func (b block) texts() []string {
-	var all []string
-	if b.Text != nil && b.Text.Type == "mrkdwn" {
-		all = append(all, b.Text.Text)
-	}
-	for _, f := range b.Fields {
-		all = append(all, f.Text)
-	}
-	if b.Type == "context" {
-		for _, e := range b.Elements {
-			all = append(all, e.Text)
+// liveMentions returns the mentions in mrkdwn.
+func liveMentions(s string) (found []string) {
+	for _, tag := range liveTag.FindAllStringSubmatch(s, -1) {
+		if !strings.HasPrefix(tag[1], "!date^") {
+			found = append(found, strings.TrimPrefix(tag[1][1:], "subteam^"))
 		}
 	}
-	return all
+	return found
 }
 
 func richMentions(elements []element) []string {

@@ -1,8 +1,10 @@
 package slacktest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,9 +35,25 @@ func Golden(t *testing.T, name, got string) {
 	}
 }
 
+// GoldenSum is [Golden] of a text and of the value that it shows: the file has the text and a digest of all of the
+// value's JSON, which is printed where the file differs.
+func GoldenSum(t *testing.T, name, text string, value any) {
+	t.Helper()
+	all := indented(t, value)
+	Golden(t, name, fmt.Sprintf("%s=== sha256 of the JSON\n%x\n", text, sha256.Sum256([]byte(all))))
+	if t.Failed() {
+		t.Logf("the JSON:\n%s", all)
+	}
+}
+
 // GoldenJSON compares a value with the golden file of JSON with this name.
-// Golden compares a text with the golden file of this name under testdata, or with -update writes it.
 func GoldenJSON(t *testing.T, name string, value any) {
+	t.Helper()
+	Golden(t, name, indented(t, value))
+}
+
+// indented returns the value's JSON as people read it.
+func indented(t *testing.T, value any) string {
 	t.Helper()
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -44,7 +62,7 @@ func GoldenJSON(t *testing.T, name string, value any) {
 	if err := enc.Encode(value); err != nil {
 		t.Fatal(err)
 	}
-	Golden(t, name, b.String())
+	return b.String()
 }
 
 // Goldens returns the golden files of JSON under testdata by their names: at least so many.

@@ -9,36 +9,46 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// A headline is the first line: what happened to which order. Its texts are not escaped.
-type headline struct {
+// A title is the first line: what happened to which order. Its texts are not escaped.
+type title struct {
 	emoji  string
 	before string // stands before the order's name
 	after  string
 }
 
-func headlineOf(c watcher.Completion, causes []cause) headline {
+// line returns the title in mrkdwn, given the order's name in it.
+func (t title) line(name string) string {
+	return t.emoji + " " + escape(t.before) + "*" + name + "*" + escape(fit(t.after, maxTitle))
+}
+
+// titleOf returns the title of each outcome.
+func titleOf(c watcher.Completion, causes []cause) title {
 	n := c.Counts
 	lasted := words.Span(c.CompletedAt.Sub(c.AcceptedAt))
 	switch c.Outcome {
 	case watcher.Succeeded:
-		return headline{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", words.Number(n.Succeeded), words.Count(n.Total, "item"), words.Span(took(c))) + missingNote(n)}
+		return title{":white_check_mark:", "", fmt.Sprintf(" succeeded: %s of %s in %s", words.Number(n.Succeeded), words.Count(n.Total, "item"), words.Span(took(c))) + missingNote(n)}
 	case watcher.PartiallyFailed:
-		return headline{":warning:", "", fmt.Sprintf(": %s of %s failed", words.Number(n.Failed), words.Count(n.Total, "item")) + mostly(causes)}
+		return title{":warning:", "", fmt.Sprintf(": %s of %s failed", words.Number(n.Failed), words.Count(n.Total, "item")) + mostly(causes)}
 	case watcher.AllFailed:
-		return headline{":red_circle:", "", " failed: " + allItems(n.Failed) + mostly(causes)}
+		all := "all " + words.Count(n.Failed, "item")
+		if n.Failed == 1 {
+			all = "its only item"
+		}
+		return title{":red_circle:", "", " failed: " + all + mostly(causes)}
 	case watcher.TimedOut:
-		return headline{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
+		return title{":hourglass:", "Stopped watching ", " after " + lasted + ": " + openCounts(c)}
 	case watcher.OrderNotFound:
 		if isGone(c) {
-			return headline{":mag:", "", fmt.Sprintf(" is gone: ModelArts in %s no longer knows it; %s of %s had ended when it was last seen", orUnknown(word(c.Region, maxWord)), words.Number(n.Succeeded+n.Failed), words.Count(n.Total, "item"))}
+			return title{":mag:", "", fmt.Sprintf(" is gone: ModelArts in %s no longer knows it; %s of %s had ended when it was last seen", known(c.Region, maxWord), words.Number(n.Succeeded+n.Failed), words.Count(n.Total, "item"))}
 		}
-		return headline{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s does not know it, asked for %s", orUnknown(word(c.Region, maxWord)), lasted)}
+		return title{":mag:", "", fmt.Sprintf(" was not found: ModelArts in %s does not know it, asked for %s", known(c.Region, maxWord), lasted)}
 	case watcher.OrderRefused:
-		return headline{":no_entry:", "", " cannot be watched: ModelArts refuses it" + errorNote(c.Error)}
+		return title{":no_entry:", "", " cannot be watched: ModelArts refuses it" + errorNote(c.Error)}
 	case watcher.Cancelled:
-		return headline{":black_square_for_stop:", "Stopped watching ", " after " + lasted + ": " + cancelReason(c.Reason)}
+		return title{":black_square_for_stop:", "Stopped watching ", " after " + lasted + ": " + cancelReason(c.Reason)}
 	}
-	return headline{":grey_question:", "", " ended: " + orUnknown(word(string(c.Outcome), maxWord))}
+	return title{":grey_question:", "", " ended: " + known(string(c.Outcome), maxWord)}
 }
 
 // Fails reports whether the outcome is one to wake somebody for.
@@ -46,13 +56,6 @@ func Fails(o watcher.Outcome) bool {
 	return slices.Contains([]watcher.Outcome{
 		watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused,
 	}, o)
-}
-
-func allItems(n int) string {
-	if n == 1 {
-		return "its only item"
-	}
-	return "all " + words.Count(n, "item")
 }
 
 // mostly names the largest cause.
@@ -77,30 +80,29 @@ func mostly(causes []cause) string {
 func openCounts(c watcher.Completion) string {
 	n := c.Counts
 	ended := n.Succeeded + n.Failed
-	var text string
-	switch seen := ended + n.Processing; {
+	seen := ended + n.Processing
+	switch {
 	case seen == 0 && c.Error != nil:
 		return "its state could never be read" + errorNote(c.Error)
 	case seen == 0:
 		return "no item ever appeared"
-	default:
-		text = fmt.Sprintf("%s of %s ended", words.Number(ended), words.Number(n.Total))
-		if n.Failed > 0 {
-			text += fmt.Sprintf(" (%s failed)", words.Number(n.Failed))
-		}
-		if n.Processing > 0 {
-			text += fmt.Sprintf(", %s still processing", words.Number(n.Processing)) + unknownNote(c.Items)
-		}
-		switch missing := n.Total - seen; {
-		case missing > 0:
-			text += fmt.Sprintf(", %s not created yet", words.Number(missing))
-		case n.Processing == 0 && c.Outcome == "":
-			text += ", checking whether more appear"
-		case n.Processing == 0 && c.Error == nil:
-			text += ", but the request expects more items"
-		}
-		text += missingNote(n)
 	}
+	text := fmt.Sprintf("%s of %s ended", words.Number(ended), words.Number(n.Total))
+	if n.Failed > 0 {
+		text += fmt.Sprintf(" (%s failed)", words.Number(n.Failed))
+	}
+	if n.Processing > 0 {
+		text += fmt.Sprintf(", %s still processing", words.Number(n.Processing)) + unknownNote(c.Items)
+	}
+	switch missing := n.Total - seen; {
+	case missing > 0:
+		text += fmt.Sprintf(", %s not created yet", words.Number(missing))
+	case n.Processing == 0 && c.Outcome == "":
+		text += ", checking whether more appear"
+	case n.Processing == 0 && c.Error == nil:
+		text += ", but the request expects more items"
+	}
+	text += missingNote(n)
 	if c.Error != nil {
 		text += " when it could last be read" + errorNote(c.Error)
 	}
@@ -135,11 +137,4 @@ func cancelReason(reason string) string {
 		return reason
 	}
 	return "cancelled, " + reason
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "(unknown)"
-	}
-	return s
 }

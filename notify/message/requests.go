@@ -1,67 +1,40 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
-	"github.com/slack-go/slack"
 )
 
-// contextBlock returns the small print: who asked, labels, where, how late.
-func contextBlock(c watcher.Completion, now time.Time) *slack.ContextBlock {
-	var texts []string
-	if asked := askedBy(c.Requests); asked != "" {
-		texts = append(texts, asked)
-	}
-	if labels := labelText(c.Requests); labels != "" {
-		texts = append(texts, labels)
-	}
-	if len(fields(c)) == 0 { // they say it
-		texts = append(texts, "Ended "+date(c.CompletedAt))
-	}
-	texts = append(texts, whereText(c))
-	if note := lateness(c, now); note != "" {
-		texts = append(texts, "delivered "+note)
-	}
-	elements := make([]slack.MixedElement, len(texts))
-	for i, t := range texts {
-		elements[i] = mrkdwn(t)
-	}
-	return slack.NewContextBlock("", elements...)
-}
+func orderName(c watcher.Completion) string { return known(c.OrderName, maxName) }
 
 // whereText says where the order is, and which watch it is, in mrkdwn.
 func whereText(c watcher.Completion) string {
-	return escape(fmt.Sprintf("%s · project %s · watch %s",
-		orUnknown(word(c.Region, maxWord)), orUnknown(word(c.ProjectID, maxPerson+4)), orUnknown(word(c.WatchID, maxPerson))))
+	return escape(fmt.Sprintf("%s · project %s · watch %s", known(c.Region, maxWord), known(c.ProjectID, maxProject), known(c.WatchID, maxPerson)))
 }
 
 // askedBy returns the first requests with their links, and how many more there are.
 func askedBy(requests []watcher.Request) string {
-	text := "Asked for by "
+	if len(requests) == 0 {
+		return ""
+	}
+	var parts []string
 	left := maxAsked
-	shown := 0
 	for _, r := range requests[:min(askedShown, len(requests))] {
 		part := requestText(r, r.Link)
 		if units(part) > left {
 			part = requestText(r, "")
 		}
-		if shown > 0 {
-			text += ", "
-		}
-		text += part
 		left -= units(part)
-		shown++
+		parts = append(parts, part)
 	}
-	switch more := len(requests) - shown; {
-	case len(requests) == 0:
-		return ""
-	case more > 0:
+	text := "Asked for by " + strings.Join(parts, ", ")
+	if more := len(requests) - len(parts); more > 0 {
 		text += fmt.Sprintf(" and %s more", words.Number(more))
 	}
 	return text
@@ -69,16 +42,10 @@ func askedBy(requests []watcher.Request) string {
 
 // requestText returns "gpu-pools (build-771)", the id linked where there is an address.
 func requestText(r watcher.Request, address string) string {
-	id := link(address, orUnknown(word(r.ID, maxPerson)))
-	return escape(asker(r)) + " (" + id + ")"
+	return escape(asker(r)) + " (" + link(address, known(r.ID, maxPerson)) + ")"
 }
 
-func asker(r watcher.Request) string {
-	if by := word(r.RequestedBy, maxPerson); by != "" {
-		return by
-	}
-	return "somebody"
-}
+func asker(r watcher.Request) string { return cmp.Or(word(r.RequestedBy, maxPerson), "somebody") }
 
 // askers names who asked first, and how many others there are.
 func askers(requests []watcher.Request) string {
@@ -128,16 +95,4 @@ func labelText(requests []watcher.Request) string {
 		text = strings.TrimPrefix(fmt.Sprintf("%s and %s", text, words.Count(more, "more label")), " and ")
 	}
 	return text
-}
-
-// lateness returns "42 min late" where the message comes late.
-func lateness(c watcher.Completion, now time.Time) string {
-	d := now.Sub(c.CompletedAt)
-	switch {
-	case now.IsZero() || d < lateAfter || c.CompletedAt.IsZero():
-		return ""
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min late", int(d.Minutes()))
-	}
-	return words.Span(d) + " late"
 }
