@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ func unknownOrder(c watcher.Completion) bool {
 func warning(c watcher.Completion) string {
 	switch {
 	case unknownOrder(c) && isGone(c):
-		reason := word(c.Reason, maxReason)
+		reason := cmp.Or(word(c.Reason, maxReason), "the order is gone")
 		first, size := utf8.DecodeRuneInString(reason)
 		return escape(string(unicode.ToUpper(first)) + reason[size:])
 	case c.Outcome == watcher.TimedOut:

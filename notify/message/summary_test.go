@@ -243,6 +243,15 @@ func keepsLimits(t testing.TB, m message.Message, o message.Options) {
 	}
 }
 
+// A watch whose order is gone says so, also where its reason is lost.
+func TestGoneWithoutReason(t *testing.T) {
+	c := order(watcher.OrderNotFound, 1)
+	c.Reason, c.Counts.Total = "", 2
+	if text := message.Summarize(c, message.Options{}).Plain(3000); !strings.Contains(text, "The order is gone") || strings.Contains(text, "\ufffd") {
+		t.Error(text)
+	}
+}
+
 func TestMentionOnlyForFailures(t *testing.T) {
 	wakes := []watcher.Outcome{watcher.PartiallyFailed, watcher.AllFailed, watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused}
 	for _, outcome := range watcher.Outcomes {

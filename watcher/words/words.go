@@ -8,6 +8,7 @@ package words
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -15,7 +16,7 @@ import (
 // Number returns n with thousands separators.
 func Number(n int) string {
 	if n < 0 {
-		return "-" + Number(-n)
+		return "-" + Number(-max(n, -math.MaxInt))
 	}
 	if n < 1000 {
 		return fmt.Sprint(n)
@@ -59,7 +60,7 @@ func Span(d time.Duration) string {
 // at 48 hours.
 func Brief(d time.Duration) string {
 	if d < 0 {
-		return "-" + Brief(-d)
+		return "-" + Brief(-max(d, -math.MaxInt64)) // the least number has no opposite
 	}
 	d = d.Round(time.Second)
 	switch s := int(d / time.Second); {

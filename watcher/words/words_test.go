@@ -15,6 +15,7 @@ func TestCount(t *testing.T) {
 	}{
 		{0, "item", "0 items"}, {1, "item", "1 item"}, {2, "watch", "2 watches"}, {1, "watch", "1 watch"}, {999, "item", "999 items"},
 		{1000, "item", "1,000 items"}, {1234567, "more cause", "1,234,567 more causes"}, {-1200, "item", "-1,200 items"}, {1001, "order", "1,001 orders"},
+		{math.MinInt, "item", "-9,223,372,036,854,775,807 items"}, // nearly
 	} {
 		if got := words.Count(tt.n, tt.noun); got != tt.want {
 			t.Errorf("Count(%d, %q) = %q, want %q", tt.n, tt.noun, got, tt.want)
@@ -41,6 +42,7 @@ func TestSpan(t *testing.T) {
 		-90 * time.Second:                     {"0 s", "-1m30s", "-1m30s"},
 		40000 * time.Hour:                     {"1,666 d 16 h", "1666d16h", "40000h"},
 		math.MaxInt64 / time.Hour * time.Hour: {"106,751 d 23 h", "106751d23h", "2562047h"},
+		math.MinInt64:                         {"0 s", "-106751d23h", "-2562047h47m16.854775808s"},
 	} {
 		if got := words.Span(d); got != want.span {
 			t.Errorf("Span(%d) = %q, want %q", d, got, want.span)
