@@ -56,6 +56,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -99,23 +100,18 @@ type Emulator struct {
 	options Options
 	mux     *http.ServeMux
 
-	mu       sync.Mutex
-	orders   map[orderKey]*script
-	polls    map[orderKey]int
-	faults   []Fault
-	faultsAt time.Time // when faults were set
-	faultsNo int       // calls since then
-	quota    counter
-	outage   Outage
-	calls    callLog
+	mu     sync.Mutex
+	orders map[orderKey]*script
+	polls  map[orderKey]int
+	faults faultSet // of all orders
+	quota  counter
+	outage Outage
+	calls  callLog
 
-	keys                                keyRing
-	iam                                 iam
-	metadata                            metadata
-	handedOut                           []string
-	loginFaults                         []Fault
-	loginFaultsAt                       time.Time
-	loginFaultsFrom, metadataFaultsFrom int // calls before they were set
+	keys      keyRing
+	iam       iam
+	metadata  metadata
+	handedOut []string
 
 	door door
 }
@@ -130,15 +126,9 @@ func New(o Options) *Emulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CallsKept <= 0 {
-		o.CallsKept = 1000
-	}
-	if o.TokenLife <= 0 {
-		o.TokenLife = 24 * time.Hour
-	}
-	if o.KeyLife <= 0 {
-		o.KeyLife = time.Hour
-	}
+	o.CallsKept = cmp.Or(o.CallsKept, 1000)
+	o.TokenLife = cmp.Or(o.TokenLife, 24*time.Hour)
+	o.KeyLife = cmp.Or(o.KeyLife, time.Hour)
 	o.Tokens = slices.Clone(o.Tokens)
 	e := &Emulator{
 		options: o,
@@ -148,7 +138,7 @@ func New(o Options) *Emulator {
 		calls:   callLog{limit: o.CallsKept},
 
 		keys:     newKeyRing(o.Keys),
-		iam:      newIAM(o.Users, o.TokenLife),
+		iam:      newIAM(o.Users),
 		metadata: metadata{tokens: make(map[string]time.Time)},
 	}
 	if err := e.SetQuota(o.Quota); err != nil {
@@ -180,7 +170,7 @@ func (e *Emulator) Add(project, name string, o Order) {
 func (e *Emulator) SetFaults(faults ...Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.faults, e.faultsAt, e.faultsNo = slices.Clone(faults), e.options.Now(), 0
+	e.faults = newFaultSet(faults, e.options.Now())
 }
 
 // Polls returns how many calls named the order, whatever they were answered.
@@ -194,7 +184,7 @@ func (e *Emulator) Polls(project, name string) int {
 func (e *Emulator) Calls() []Call {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.calls.list()
+	return slices.Clone(e.calls.calls)
 }
 
 // ServeHTTP answers one call.
@@ -208,14 +198,14 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	gone := e.outage.fault()
 	e.mu.Unlock()
 	if gone != nil {
-		deliver(w, r, gone.answer(), *gone)
+		deliver(w, r, gone.answer(), gone)
 		return
 	}
 	e.mux.ServeHTTP(w, r)
 }
 
 func (e *Emulator) noSuchAPI(w http.ResponseWriter, r *http.Request) {
-	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), Fault{})
+	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), nil)
 }
 
 func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
@@ -224,9 +214,7 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	if fault == nil && e.options.Fault != nil {
 		fault = e.options.Fault(call)
 	}
-	if fault == nil {
-		fault = &Fault{}
-	}
+	fault = cmp.Or(fault, &Fault{})
 	a := e.answer(r, key, order, call.Time)
 	if fault.replaces() {
 		a = fault.answer()
@@ -239,7 +227,7 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	e.calls.add(call)
 	e.mu.Unlock()
 	w.Header().Set("X-Request-Id", fmt.Sprintf("emulator-%d-%s", call.Poll, key.name))
-	deliver(w, r, a, *fault)
+	deliver(w, r, a, fault)
 }
 
 // begin counts the call and finds the order's script, nil where there is none, and the fault
@@ -250,7 +238,6 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.polls[key]++
-	e.faultsNo++
 	order := e.orders[key]
 	if order == nil && e.options.AutoOrders {
 		if o, ok := Sample(fate(key.name)); ok {
@@ -260,7 +247,7 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	}
 	call := Call{Time: now, Region: region, Project: key.project, Order: key.name, Poll: e.polls[key]}
 	over := e.quota.take(region+" "+login, now)
-	gone := e.outage.fault()
+	gone, ofAll := e.outage.fault(), e.faults.next(call, now)
 	if order != nil {
 		order.polls++
 		if order.start.IsZero() {
@@ -273,8 +260,8 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	if gone != nil {
 		return call, order, gone
 	}
-	if f := pick(e.faults, call, e.faultsNo, now.Sub(e.faultsAt)); f != nil || over == 0 {
-		return call, order, f
+	if ofAll != nil || over == 0 {
+		return call, order, ofAll
 	}
 	return call, order, e.quota.refusal(over)
 }

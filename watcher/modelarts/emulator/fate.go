@@ -49,12 +49,9 @@ func pool(nodes, end time.Duration) []Item {
 
 // fate returns FATE of an order's name order.FATE-anything, "" where it has none.
 func fate(name string) string {
-	rest, ok := strings.CutPrefix(name, "order.")
-	if !ok {
-		return ""
-	}
-	word, _, ok := strings.Cut(rest, "-")
-	if !ok {
+	rest, ours := strings.CutPrefix(name, "order.")
+	word, _, dashed := strings.Cut(rest, "-")
+	if !ours || !dashed {
 		return ""
 	}
 	return word

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,23 @@ func pick(faults []Fault, c Call, poll int, elapsed time.Duration) *Fault {
 	return nil
 }
 
+// A faultSet is what goes wrong with calls of one kind, which are counted and timed since it was set.
+type faultSet struct {
+	faults []Fault
+	since  time.Time
+	calls  int
+}
+
+func newFaultSet(faults []Fault, now time.Time) faultSet {
+	return faultSet{faults: slices.Clone(faults), since: now}
+}
+
+// next counts a call, and returns the first fault that is meant for it; nil where none is.
+func (s *faultSet) next(c Call, now time.Time) *Fault {
+	s.calls++
+	return pick(s.faults, c, s.calls, now.Sub(s.since))
+}
+
 // check says what is wrong with a fault that came from outside.
 func (f *Fault) check() error {
 	switch {
@@ -113,8 +131,8 @@ type answer struct {
 	body        []byte
 }
 
-// replaces reports whether the fault has an answer of its own.
-func (f *Fault) replaces() bool { return f.Status != 0 || f.Body != "" }
+// replaces reports whether there is a fault, with an answer of its own.
+func (f *Fault) replaces() bool { return f != nil && (f.Status != 0 || f.Body != "") }
 
 func (f *Fault) answer() answer {
 	if f.Body != "" {
@@ -148,9 +166,10 @@ func documentedError(status int, code, message string) answer {
 	return jsonAnswer(status, map[string]any{"error_code": code, "error_msg": message})
 }
 
-// deliver sends the answer as the fault wants it. Where the connection is to be cut it panics
+// deliver sends the answer as the fault wants it; nil: as it is. Where the connection is to be cut it panics
 // with http.ErrAbortHandler, which is how net/http is told to do so.
-func deliver(w http.ResponseWriter, r *http.Request, a answer, f Fault) {
+func deliver(w http.ResponseWriter, r *http.Request, a answer, f *Fault) {
+	f = cmp.Or(f, &Fault{})
 	if !sleep(r.Context(), f.Delay) {
 		panic(http.ErrAbortHandler)
 	}

@@ -22,6 +22,7 @@ type metadata struct {
 	tokens  map[string]time.Time // and when they end
 	current Key
 	calls   int // for keys
+	faults  faultSet
 }
 
 // createMetadataToken is PUT /meta-data/latest/api/token.
@@ -43,7 +44,7 @@ func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 		e.mu.Unlock()
 		a = answer{http.StatusOK, "text/plain", []byte(secret)}
 	}
-	deliver(w, r, a, Fault{})
+	deliver(w, r, a, nil)
 }
 
 // securityKey is GET /openstack/latest/securitykey.
@@ -51,10 +52,10 @@ func (e *Emulator) securityKey(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	now := e.options.Now()
 	e.metadata.calls++
-	fault := pick(e.loginFaults, Call{}, e.metadata.calls-e.metadataFaultsFrom, now.Sub(e.loginFaultsAt))
+	fault := e.metadata.faults.next(Call{}, now)
 	var a answer
 	switch {
-	case fault != nil && fault.replaces():
+	case fault.replaces():
 		a = fault.answer()
 	case e.options.Agency == NoAgency:
 		a = answer{http.StatusNotFound, "text/plain", []byte("no agency")}
@@ -67,10 +68,7 @@ func (e *Emulator) securityKey(w http.ResponseWriter, r *http.Request) {
 		}})
 	}
 	e.mu.Unlock()
-	if fault == nil {
-		fault = &Fault{}
-	}
-	deliver(w, r, a, *fault)
+	deliver(w, r, a, fault)
 }
 
 // agencyKey returns the machine's key. It is replaced ten minutes before its end, or when half its

@@ -73,9 +73,6 @@ func (c *counter) take(who string, now time.Time) time.Duration {
 		times = append(times, now)
 		times = times[max(0, len(times)-c.Calls):]
 	}
-	if c.counted == nil {
-		c.counted = make(map[string][]time.Time)
-	}
 	c.counted[who] = times
 	if !refused {
 		return 0
@@ -110,6 +107,6 @@ func (e *Emulator) SetQuota(q Quota) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.quota = counter{Quota: q}
+	e.quota = counter{q, make(map[string][]time.Time)}
 	return nil
 }
