@@ -234,7 +234,9 @@ func spelling(key []byte, name string) int {
 // A field is what an object says under one name: the value of the best spelling, the last one of
 // those that are spelled alike. Null says nothing.
 type field struct {
-	spelled int // 0: nothing is said
+	there   bool // there is such a key
+	spelled int  // 0: nothing is said
+	twice   bool // several are spelled alike
 	value   value
 }
 
@@ -244,7 +246,9 @@ func (f *field) takes(key []byte, name string, v value) bool {
 	if spelled == 0 {
 		return false
 	}
+	f.there = true
 	if !v.isNull() && (f.spelled == 0 || spelled <= f.spelled) {
+		f.twice = spelled == f.spelled
 		f.spelled, f.value = spelled, v
 	}
 	return true
