@@ -13,6 +13,7 @@
 package modelarts
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -111,24 +112,12 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = endpoint.Default
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.Rate == 0 {
-		c.Rate = DefaultRate
-	}
-	if c.Concurrency == 0 {
-		c.Concurrency = DefaultConcurrency
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
-	if c.Timing == (Timing{}) {
-		c.Timing = DefaultTiming()
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, endpoint.Default)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Rate = cmp.Or(c.Rate, DefaultRate)
+	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
+	c.Timing = cmp.Or(c.Timing, DefaultTiming())
 	if c.Accounts == nil {
 		c.Accounts = &alone{known: make(map[string]known)}
 	}

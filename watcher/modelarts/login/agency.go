@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -46,12 +47,8 @@ type Agency struct {
 
 // NewAgency returns the login, or an error that names the setting that is wrong.
 func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = defaultMetadataEndpoint
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, defaultMetadataEndpoint)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	if c.Now == nil {
 		c.Now = time.Now
 	}

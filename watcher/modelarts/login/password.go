@@ -2,6 +2,7 @@ package login
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -69,12 +70,8 @@ type tokenScope struct{ region, project string }
 
 // NewPassword returns the login, or an error that names the setting that is wrong.
 func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = defaultIAMEndpoint
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, defaultIAMEndpoint)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -224,33 +221,12 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 
 // body is what IAM wants to know.
 func (p *Password) body(s tokenScope) []byte {
-	type named struct {
-		Name string `json:"name"`
-	}
-	type user struct {
-		Name     string `json:"name"`
-		Password string `json:"password"`
-		Domain   named  `json:"domain"`
-	}
-	var body struct {
-		Auth struct {
-			Identity struct {
-				Methods  []string `json:"methods"`
-				Password struct {
-					User user `json:"user"`
-				} `json:"password"`
-			} `json:"identity"`
-			Scope struct {
-				Project struct {
-					ID string `json:"id"`
-				} `json:"project"`
-			} `json:"scope"`
-		} `json:"auth"`
-	}
-	body.Auth.Identity.Methods = []string{"password"}
-	body.Auth.Identity.Password.User = user{p.config.User, p.config.Password, named{p.config.Domain}}
-	body.Auth.Scope.Project.ID = s.project
-	b, err := json.Marshal(body)
+	type object = map[string]any
+	user := object{"name": p.config.User, "password": p.config.Password, "domain": object{"name": p.config.Domain}}
+	b, err := json.Marshal(object{"auth": object{
+		"identity": object{"methods": []string{"password"}, "password": object{"user": user}},
+		"scope":    object{"project": object{"id": s.project}},
+	}})
 	if err != nil {
 		panic("modelarts: " + err.Error()) // only texts are ever rendered
 	}
