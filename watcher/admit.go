@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"time"
 )
@@ -77,13 +76,4 @@ func (p Policy) join(w Watch, ask Ask) Watch {
 
 func (p Policy) deadline(ask Ask) time.Time {
 	return ask.Request.ReceivedAt.Add(cmp.Or(ask.Timeout, p.Timeout))
-}
-
-// size returns the length of v's JSON in bytes. v must be a type of this package.
-func size(v any) int {
-	encoded, err := json.Marshal(v)
-	if err != nil {
-		panic("watcher: encode a domain type: " + err.Error())
-	}
-	return len(encoded)
 }

@@ -100,25 +100,6 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	return w, s.changes
 }
 
-// missingAnswers is how many answers in a row must not list an item, besides Patience.Vanished, before
-// it counts as gone.
-const missingAnswers = 5
-
-// takeForDeleted takes for deleted what a deletion has left unlisted for so long, and in so many
-// answers in a row.
-func (p Policy) takeForDeleted(w *Watch, patience time.Duration, answers int, now time.Time) {
-	for i := range w.Missing {
-		if m := &w.Missing[i]; m.deletion() && m.open() && m.lasts(patience, answers, now) {
-			m.Deleted = true
-		}
-	}
-}
-
-// lasts reports whether the item is missing for so long, and in so many answers in a row.
-func (m *MissingItem) lasts(patience time.Duration, answers int, now time.Time) bool {
-	return m.Answers >= answers && now.Sub(fromMillis(m.Since)) >= patience
-}
-
 // since returns since when something has been so: before, now where that is zero, or zero where it is not so.
 func since(is bool, before, now time.Time) time.Time {
 	switch {

@@ -122,13 +122,6 @@ func (a *account) try(now time.Time) {
 // allTried reports whether as many trials are under way as may be wrong.
 func (a *account) allTried() bool { return a.locks && a.trials >= max(1, keyTrials/a.workers) }
 
-// accepted notes that the login is good.
-func (a *account) accepted() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.proven = true
-}
-
 // share takes this worker's share of the rate.
 func (a *account) share(now time.Time) {
 	workers := a.shared.Workers()
@@ -168,7 +161,9 @@ func (a *account) calls(n float64) time.Duration {
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
 	if asAPIError(err).TakesLogin() {
-		a.accepted()
+		a.mu.Lock()
+		a.proven = true
+		a.mu.Unlock()
 	}
 	b := a.holds.heard(ctx, c, err)
 	e, _ := errors.AsType[*answer.Error](err)

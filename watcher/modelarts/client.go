@@ -7,9 +7,14 @@
 // asks by package login, where and how one connects by package endpoint, and how long an account is held by
 // [watcher.Hold].
 //
-// Read client.go; then account.go, which keeps the rate; then holds.go, with timing.go and witness.go: a
-// witness is an order that was answered, and shows whose the trouble is. alone.go stands in for what workers
-// share, and look.go is for a look that changes nothing.
+// Read client.go (a call), then:
+//
+//	account.go          whether the account may be asked now: its rate, and a login that is not proven
+//	answer/statuses.go  which answer is a reason to hold the account, such as a 429
+//	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
+//	witness.go          whose the trouble is: a witness is an order that was answered before
+//	alone.go            a worker that shares its accounts with nobody
+//	look.go             a look that changes nothing
 package modelarts
 
 import (
@@ -30,13 +35,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
-// Defaults of a [Config].
-const (
-	DefaultTimeout     = 15 * time.Second
-	DefaultRate        = 20.0
-	DefaultConcurrency = 64
-)
-
 // A Config says whom to ask and how. The zero value of a field is its default.
 type Config struct {
 	// Endpoint is the API's base URL, http or https; {region} is filled in. A path is kept as a
@@ -46,15 +44,15 @@ type Config struct {
 	Regions []string
 	// Credential authorises the requests; required.
 	Credential login.Credential
-	// Timeout bounds a whole call, from the dial to the last byte of the answer.
+	// Timeout bounds a whole call, from the dial to the last byte of the answer; default 15 s.
 	Timeout time.Duration
-	// Rate is the most calls a second for each account: one login in one region. All workers share it.
+	// Rate is the most calls a second for each account: one login in one region. All workers share it. Default 20.
 	Rate float64
 	// Accounts is what the workers share; nil: this one shares with nobody.
 	Accounts watcher.Accounts
 	// Timing holds the durations that nobody configures; its zero value is DefaultTiming.
 	Timing Timing
-	// Concurrency is how many calls are expected at once: so many connections are kept for reuse.
+	// Concurrency is how many calls are expected at once: so many connections are kept for reuse; default 64.
 	Concurrency int
 	// TLS holds the accepted certificate authorities; nil: the system's.
 	TLS *tls.Config
@@ -113,9 +111,9 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 
 func (c Config) withDefaults() (Config, error) {
 	c.Endpoint = cmp.Or(c.Endpoint, endpoint.Default)
-	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	c.Rate = cmp.Or(c.Rate, DefaultRate)
-	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
+	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
+	c.Rate = cmp.Or(c.Rate, 20)
+	c.Concurrency = cmp.Or(c.Concurrency, 64)
 	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	c.Timing = cmp.Or(c.Timing, DefaultTiming())
 	if c.Accounts == nil {

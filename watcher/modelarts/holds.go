@@ -419,8 +419,5 @@ func (h *holds) revise(ctx context.Context, key string, change func(watcher.Hold
 }
 
 func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return slices.MinFunc([]time.Time{b, a}, time.Time.Compare)
 }

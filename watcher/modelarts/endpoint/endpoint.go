@@ -30,8 +30,8 @@ type Endpoint struct {
 	path   string // in front of each call's, without a slash at its end
 }
 
-// New returns the endpoint of a region: it fills the region into the template, for {region}. Its errors show no part of the template that
-// could be a password.
+// New returns the endpoint of a region: it fills the region into the template, for {region}. Its errors show
+// no part of the template that could be a password.
 func New(template, region string) (Endpoint, error) {
 	if len(region) > 64 || !regionName.MatchString(region) {
 		return Endpoint{}, fmt.Errorf("regions: %.64q is no region's name, such as cn-north-4", region)
