@@ -176,9 +176,13 @@ func DecodeWatch(encoded []byte) (Watch, error) {
 		}
 	}
 	if w.Schema > SchemaVersion {
-		return Watch{}, fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, w.Schema, SchemaVersion)
+		return Watch{}, newerSchema(w.Schema)
 	}
 	return w, w.check()
+}
+
+func newerSchema(schema int) error {
+	return fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, schema, SchemaVersion)
 }
 
 // decodeUnknown reads a record that has fields that this version does not know.
@@ -186,16 +190,17 @@ func (w *Watch) decodeUnknown(encoded []byte) error {
 	var version struct {
 		Schema int `json:"schema"`
 	}
-	if err := json.Unmarshal(encoded, &version); err != nil {
-		return fmt.Errorf("decode record: %w", err)
+	err := json.Unmarshal(encoded, &version)
+	if err == nil && version.Schema > SchemaVersion {
+		return newerSchema(version.Schema)
 	}
-	if version.Schema > SchemaVersion {
-		return fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, version.Schema, SchemaVersion)
+	if err == nil {
+		err = json.Unmarshal(encoded, w)
 	}
-	if err := json.Unmarshal(encoded, w); err != nil {
-		return fmt.Errorf("decode record: %w", err)
+	if err == nil {
+		err = json.Unmarshal(encoded, &w.unknown)
 	}
-	if err := json.Unmarshal(encoded, &w.unknown); err != nil {
+	if err != nil {
 		return fmt.Errorf("decode record: %w", err)
 	}
 	for _, name := range fieldNames(reflect.TypeFor[Watch]()) {

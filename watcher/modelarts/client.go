@@ -257,24 +257,23 @@ func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
 	if err := c.config.Credential.Authorize(req, region, order.ProjectID); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("log in: %w", context.Cause(ctx))
-		}
-		if callCtx.Err() != nil {
-			return nil, answer.NewError(watcher.MayPass, fmt.Sprintf("log in: no whole answer within %v", c.config.Timeout))
-		}
-		return nil, answer.LoginError(err)
+		return nil, cmp.Or(c.ended(ctx, callCtx, "log in"), error(answer.LoginError(err)))
 	}
 	return req, nil
 }
 
 // networkError says that nothing, or not all, was answered.
 func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, hidden *foreign.Secrets) error {
-	if ctx.Err() != nil {
+	return cmp.Or(c.ended(ctx, callCtx, doing), error(answer.NetworkError(doing, err, hidden)))
+}
+
+// ended says that the caller has ended a call, or that its time is over; nil where neither is so.
+func (c *Client) ended(ctx, callCtx context.Context, doing string) error {
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
-	}
-	if callCtx.Err() != nil {
+	case callCtx.Err() != nil:
 		return answer.NewError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
-	return answer.NetworkError(doing, err, hidden)
+	return nil
 }

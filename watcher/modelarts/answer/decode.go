@@ -128,7 +128,7 @@ func itemsIn(list *field) (items []watcher.Item, entries int, err error) {
 	case !list.value.isList():
 		return nil, 0, errors.New("its items are no list")
 	}
-	for v := range list.value.elements() {
+	for v := range list.value.parts() {
 		entries++
 		switch {
 		case entries > maxItems:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -170,14 +171,11 @@ func documentedError(status int, code, message string) answer {
 // with http.ErrAbortHandler, which is how net/http is told to do so.
 func deliver(w http.ResponseWriter, r *http.Request, a answer, f *Fault) {
 	f = cmp.Or(f, &Fault{})
-	if !sleep(r.Context(), f.Delay) {
-		panic(http.ErrAbortHandler)
-	}
+	waited := sleep(r.Context(), f.Delay)
 	if f.Hang {
 		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
 	}
-	if f.Cut && f.CutAfter <= 0 {
+	if !waited || f.Hang || f.Cut && f.CutAfter <= 0 {
 		panic(http.ErrAbortHandler)
 	}
 	h := w.Header()
@@ -189,7 +187,7 @@ func deliver(w http.ResponseWriter, r *http.Request, a answer, f *Fault) {
 		h.Set(name, value)
 	}
 	w.WriteHeader(a.status)
-	if !pad(w, f.Pad) {
+	if _, err := io.CopyN(w, blanks{}, f.Pad); err != nil {
 		return
 	}
 	body := a.body
@@ -203,37 +201,28 @@ func deliver(w http.ResponseWriter, r *http.Request, a answer, f *Fault) {
 	}
 }
 
-// pad writes n bytes of white space, and reports whether they went out.
-func pad(w http.ResponseWriter, n int64) bool {
-	if n <= 0 {
-		return true
+// blanks are white space without an end.
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
 	}
-	spaces := []byte(strings.Repeat(" ", int(min(n, 32<<10))))
-	for n > 0 {
-		k := min(n, int64(len(spaces)))
-		if _, err := w.Write(spaces[:k]); err != nil {
-			return false
-		}
-		n -= k
-	}
-	return true
+	return len(p), nil
 }
 
 // drip writes the body, in pieces where there is a pause between them.
 func drip(w http.ResponseWriter, r *http.Request, body []byte, pause time.Duration) {
-	const piece = 16
 	if pause <= 0 {
 		w.Write(body) // an error is the client's going away
 		return
 	}
-	for len(body) > 0 {
+	for piece := range slices.Chunk(body, 16) {
 		if !sleep(r.Context(), pause) {
 			return
 		}
-		k := min(piece, len(body))
-		w.Write(body[:k])
+		w.Write(piece)
 		http.NewResponseController(w).Flush()
-		body = body[k:]
 	}
 }
 
