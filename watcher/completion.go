@@ -161,7 +161,6 @@ func (w *Watch) shown(items []Item) []Item {
 	return items
 }
 
-// item returns the item as it was seen last.
 func (m *MissingItem) item() Item {
 	it := m.SeenItem.item()
 	it.MissingSince = fromMillis(m.Since)

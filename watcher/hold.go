@@ -111,7 +111,6 @@ func (c HoldCause) Wait(tries int) time.Duration {
 
 func (c HoldCause) least() time.Duration { return max(c.RetryAfter, c.Least) }
 
-// hold returns how long a hold takes after so many tries.
 func (b Backoff) hold(seed string, tries int) time.Duration {
 	return min(b.Interval(seed, tries), b.Max)
 }

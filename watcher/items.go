@@ -127,7 +127,6 @@ func (s SeenItem) digested() SeenItem {
 	return d
 }
 
-// documented are the actions that the API documents.
 var documented = [...]string{"createPool", "deletePool", "createNode", "deleteNode", "renew", "toPeriodic"}
 
 // count returns how many items it stands for.

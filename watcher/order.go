@@ -27,7 +27,6 @@ var (
 	orderName = regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
 )
 
-// maxOrderName is the longest order name in bytes.
 const maxOrderName = 128
 
 // Validate returns a *[FieldError] where a part of the order's name is not allowed.

@@ -173,7 +173,7 @@ func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Ve
 }
 
 // finish publishes the completion that an ending record holds, or finds it published, and ends
-// the watch. Whoever calls it publishes the same.
+// the watch. Every worker that calls it publishes the same.
 func (p *Poller) finish(ctx context.Context, w Watch, revision Revision, attempt int) Verdict {
 	err := p.Events.Complete(ctx, *w.Completion, w.After)
 	if errors.Is(err, ErrConflict) {

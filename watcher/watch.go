@@ -151,8 +151,8 @@ type Wakeup struct {
 // wakes reports whether the wake-up is the one that the record expects.
 func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
 
-// newerThan reports whether the wake-up was published after a later record than w was written:
-// whoever read w read it from a server that is behind.
+// newerThan reports whether the wake-up was published after a later record than w was written: the server that
+// w was read from is behind.
 func (k Wakeup) newerThan(w *Watch) bool { return k.Number > w.Wakeup }
 
 // An Aside says why a record could not be read that was moved aside.

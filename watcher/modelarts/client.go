@@ -141,8 +141,8 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Wait says whether the account that is asked for the order may be asked now; then the caller must
-// ask, at once. Whoever comes back when the time is over, with that time as turn, goes before those
-// who have none. For a region that is not configured it says yes; Show says why not.
+// ask, at once. A caller who comes back when the time is over, with that time as turn, goes before callers
+// without a turn. For a region that is not configured it says yes; Show says why not.
 func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
 	r, ok := c.regions[region]
 	if !ok {
@@ -212,7 +212,10 @@ func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, or
 		}
 		got, err = c.send(ctx, callCtx, e, req)
 	}
-	return got, c.advised(err)
+	if e, ok := errors.AsType[*answer.Error](err); ok {
+		e.Advise(login.Advice(c.config.Credential))
+	}
+	return got, err
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
@@ -221,15 +224,6 @@ func (c *Client) renewed(req *http.Request, region, projectID string, err error)
 	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
 }
 
-// advised lets the error of a login that the API refuses say what people can do about this login.
-func (c *Client) advised(err error) error {
-	if e, ok := errors.AsType[*answer.Error](err); ok {
-		e.Advise(login.Advice(c.config.Credential))
-	}
-	return err
-}
-
-// send makes one call.
 func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
 	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
@@ -244,7 +238,6 @@ func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *ht
 	return answer.Read(resp, body, c.config.Now(), hidden)
 }
 
-// request returns the authorised request.
 func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (*http.Request, error) {
 	u, err := e.Order(order)
 	if err != nil {

@@ -50,7 +50,6 @@ func DefaultTiming() Timing {
 	}
 }
 
-// hold returns the schedule of holds of a kind.
 func (t Timing) hold(kind watcher.HoldKind) watcher.Backoff {
 	switch kind {
 	case watcher.HeldThrottled:

@@ -98,7 +98,6 @@ func (c *count) takes(key []byte, v value) bool {
 	return true
 }
 
-// countOf reads a count.
 func countOf(v value) (int, error) {
 	number, ok := v, v.isNumber()
 	if v.isString() {
@@ -114,7 +113,6 @@ func countOf(v value) (int, error) {
 	return 0, fmt.Errorf("its count, %s, is no number of items", foreign.Cut(v.text(), maxQuoted))
 }
 
-// maxQuoted is how many bytes of a wrong value an error shows.
 const maxQuoted = 32
 
 // itemsIn returns the items of the list that are not null, and how many entries the list has. They are read
@@ -147,7 +145,6 @@ func itemsIn(list *field) (items []watcher.Item, entries int, err error) {
 	return items, entries, nil
 }
 
-// itemOf reads an item.
 func itemOf(v value) (watcher.Item, error) {
 	var name, action, began, updated, message field
 	var status statusWords

@@ -41,7 +41,6 @@ func readErrorBody(body []byte) errorBody {
 	return errorBody{body: string(body)}
 }
 
-// errorOf returns what an object says of an error.
 func errorOf(top value) errorBody {
 	var e errorBody
 	said := texts{
@@ -149,7 +148,6 @@ const (
 	asPage      = "as a web page, perhaps of a proxy"
 )
 
-// sentence says what came where there is no message.
 func sentence(resp *http.Response, body []byte) string {
 	what := "without a message"
 	switch body = bytes.TrimSpace(Unmarked(body)); {

@@ -42,7 +42,6 @@ func objectIn(body []byte) (value, error) {
 	return value(bytes.TrimRight(body, " \t\r\n")), nil
 }
 
-// instead says what came that is no object.
 func instead(body []byte) string {
 	switch {
 	case len(body) == 0:
@@ -246,7 +245,6 @@ func (f *field) takes(key []byte, name string, v value) bool {
 	return true
 }
 
-// text returns what people are to see of the field.
 func (f *field) text() string {
 	if f.spelled == 0 {
 		return ""

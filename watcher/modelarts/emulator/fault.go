@@ -95,7 +95,6 @@ func (s *faultSet) next(c Call, now time.Time) *Fault {
 	return pick(s.faults, c, s.calls, now.Sub(s.since))
 }
 
-// check says what is wrong with a fault that came from outside.
 func (f *Fault) check() error {
 	switch {
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):

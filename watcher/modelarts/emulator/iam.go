@@ -32,7 +32,6 @@ type token struct {
 	revoked bool
 }
 
-// iam is what IAM knows.
 type iam struct {
 	users  map[string]User // by domain and name
 	tokens map[string]*token
@@ -69,7 +68,6 @@ type loginBody struct {
 	}
 }
 
-// createToken is POST /v3/auth/tokens.
 func (e *Emulator) createToken(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	var login loginBody

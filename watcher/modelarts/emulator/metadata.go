@@ -12,12 +12,11 @@ type Agency string
 // The kinds.
 const (
 	NoAgency   Agency = ""      // no key is handed out
-	WithToken  Agency = "token" // for whoever has asked for a token first
+	WithToken  Agency = "token" // for a caller who has asked for a token first
 	NoTokens   Agency = "none"  // for everybody: asking for a token is answered 405
 	TokensGone Agency = "gone"  // for everybody: asking for a token is answered 503
 )
 
-// metadata is what the metadata service knows.
 type metadata struct {
 	tokens  map[string]time.Time // and when they end
 	current Key
@@ -25,7 +24,6 @@ type metadata struct {
 	faults  faultSet
 }
 
-// createMetadataToken is PUT /meta-data/latest/api/token.
 func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 	life, err := time.ParseDuration(r.Header.Get("X-Metadata-Token-Ttl-Seconds") + "s")
 	a := answer{status: http.StatusBadRequest}
@@ -47,7 +45,6 @@ func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 	deliver(w, r, a, nil)
 }
 
-// securityKey is GET /openstack/latest/securitykey.
 func (e *Emulator) securityKey(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	now := e.options.Now()

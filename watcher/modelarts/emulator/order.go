@@ -80,7 +80,6 @@ func newScript(o Order) *script {
 	return &script{Order: o}
 }
 
-// answer is the order as it stands now.
 func (s *script) answer(now time.Time) answer {
 	elapsed := now.Sub(s.start)
 	seen := []any{} // shown as [], never as null

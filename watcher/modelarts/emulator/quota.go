@@ -41,7 +41,6 @@ func (q Quota) check() error {
 
 func (q Quota) span() time.Duration { return max(q.Per, time.Second) }
 
-// text is what the gateway says about the quota.
 func (q Quota) text() string {
 	n, unit := int(q.span()/time.Second), "second"
 	if q.span()%time.Minute == 0 {
@@ -80,7 +79,6 @@ func (c *counter) take(who string, now time.Time) time.Duration {
 	return times[0].Add(c.span()).Sub(now)
 }
 
-// refusal is the fault of a call over the quota.
 func (q Quota) refusal(wait time.Duration) *Fault {
 	f := &Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308", Message: q.text()}
 	if q.RetryAfter {

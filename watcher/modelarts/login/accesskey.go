@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -98,10 +99,7 @@ func (k keyPair) sign(r *http.Request, projectID string, now time.Time) error {
 	return nil
 }
 
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
-}
+func digest(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
 // canonicalHeaders returns the names of the signed headers, and a line for each.
 func canonicalHeaders(r *http.Request) (names, lines string) {

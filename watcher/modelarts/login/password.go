@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,7 +21,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// defaultIAMEndpoint is where tokens are asked for.
 const defaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
 
 // How IAM is spared. It locks an account for 15 minutes after repeated failures.
@@ -122,18 +122,13 @@ func (p *Password) renew(r *http.Request, region, projectID string) bool {
 
 func (*Password) advice() string { return "check the user, the password and the domain" }
 
-// lease returns the token of a project.
 func (p *Password) lease(s tokenScope) *lease[string] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l, ok := p.tokens[s]
 	if !ok {
 		if len(p.tokens) >= maxProjects {
-			for other, l := range p.tokens {
-				if l.idle() {
-					delete(p.tokens, other)
-				}
-			}
+			maps.DeleteFunc(p.tokens, func(_ tokenScope, l *lease[string]) bool { return l.idle() })
 		}
 		l = newLease(p.logger.With("project", s.project), p.config.Now, time.Hour, 10, func(ctx context.Context) (string, time.Time, error) {
 			return p.logIn(ctx, s)
@@ -219,7 +214,6 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	return token, said.Token.Expires.Time, nil
 }
 
-// body is what IAM wants to know.
 func (p *Password) body(s tokenScope) []byte {
 	type object = map[string]any
 	user := object{"name": p.config.User, "password": p.config.Password, "domain": object{"name": p.config.Domain}}
