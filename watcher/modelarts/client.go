@@ -117,7 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	c.Timing = cmp.Or(c.Timing, DefaultTiming())
 	if c.Accounts == nil {
-		c.Accounts = &alone{known: make(map[string]known)}
+		c.Accounts = &alone{holds: make(map[string]watcher.Hold), revisions: make(map[string]watcher.Revision)}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

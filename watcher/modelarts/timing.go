@@ -1,6 +1,7 @@
 package modelarts
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -51,15 +52,10 @@ func DefaultTiming() Timing {
 }
 
 func (t Timing) hold(kind watcher.HoldKind) watcher.Backoff {
-	switch kind {
-	case watcher.HeldThrottled:
-		return t.Throttled
-	case watcher.HeldLogin:
-		return t.Login
-	case watcher.HeldPermission:
-		return t.Permission
-	case watcher.HeldArrears:
-		return t.Arrears
-	}
-	return t.Unreachable
+	return cmp.Or(map[watcher.HoldKind]watcher.Backoff{
+		watcher.HeldThrottled:  t.Throttled,
+		watcher.HeldLogin:      t.Login,
+		watcher.HeldPermission: t.Permission,
+		watcher.HeldArrears:    t.Arrears,
+	}[kind], t.Unreachable)
 }

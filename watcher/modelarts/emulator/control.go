@@ -30,7 +30,18 @@ const maxControlBody = 1 << 20
 //	GET    /calls                    the last calls, oldest first; ?since=2026-01-02T15:04:05Z: those at or after it
 //
 // Bodies and answers are JSON. What is misspelt or of a wrong kind is answered 400 with
-// {"error": what is wrong}, and changes nothing. The help of orderwatch emulator has examples.
+// {"error": what is wrong}, and changes nothing. With the control port on 9091:
+//
+//	curl -X PUT 127.0.0.1:9091/faults -d '[{"until":"30s","status":429,"code":"APIGW.0308","header":{"Retry-After":"30"}}]'
+//	curl -X PUT 127.0.0.1:9091/faults -d '[{"project":"p","status":403,"code":"ModelArts.4116","message":"in arrears"}]'
+//	curl -X PUT 127.0.0.1:9091/faults -d '[{"delay":"5s"}]'
+//	curl -X DELETE 127.0.0.1:9091/faults
+//	curl -X PUT 127.0.0.1:9091/login-faults -d '[{"to_poll":2,"status":503}]'
+//	curl -X PUT 127.0.0.1:9091/orders/p/order.x -d '{"items":[{"resource_name":"n","end_after":"10s","status":"failed","message":"sold out"}]}'
+//	curl -X PUT 127.0.0.1:9091/quota -d '{"calls":20,"per":"1s","retry_after":true,"count_refused":true}'
+//	curl -X PUT 127.0.0.1:9091/outage -d '{"kind":"refused"}'
+//	curl -X DELETE 127.0.0.1:9091/outage
+//	curl 127.0.0.1:9091/calls
 func Control(e *Emulator) http.Handler {
 	c := control{e}
 	mux := http.NewServeMux()

@@ -5,23 +5,23 @@
 // added or asked for stays in memory until the process ends. Listen on 127.0.0.1 only, and give it
 // no login that is good elsewhere.
 //
+// Read emulator.go (how a call is answered), order.go and fate.go (scripts), fault.go, quota.go and outage.go (what
+// goes wrong), login.go with signature.go, iam.go and metadata.go (who may ask), control.go with json.go (how all of
+// it is switched from outside), and call.go (the calls that came).
+//
 // # Orders
 //
-// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a
-// poll answers is worked out from the script and the clock when it is asked; no status is
-// stored. An order that was not added is answered 404 ModelArts.50015001, another path
-// 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token 401 APIGW.0307.
-//
-// Where the published pages disagree, an order's script says which spelling it answers with:
-// lower case or camelCase names, timestamps as integers, strings, or not at all.
+// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a poll answers is
+// worked out from the script and the clock; no status is stored. An order that was not added is answered
+// 404 ModelArts.50015001, another path 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token
+// 401 APIGW.0307. Where the published pages disagree, an order's script says which spelling it answers with.
 //
 // # Logins
 //
-// [Options] say which logins are known. With none any token is taken. Signatures
-// (SDK-HMAC-SHA256) are verified; one that is more than 15 minutes off is refused, and more than
-// five wrong ones in a row lock the key for five minutes. IAM is at POST /v3/auth/tokens: a token is
-// of one project, and more than five wrong passwords in a row lock the user for 15 minutes. The
-// metadata service of a machine with an agency is at /openstack/latest/securitykey.
+// [Options] say which logins are known. With none any token is taken. Signatures (SDK-HMAC-SHA256) are verified; one
+// that is more than 15 minutes off is refused, and more than five wrong ones in a row lock the key for five minutes.
+// IAM is at POST /v3/auth/tokens: a token is of one project, and more than five wrong passwords in a row lock the
+// user for 15 minutes. A machine's metadata service is at /openstack/latest/securitykey.
 //
 // # Orders by name
 //
@@ -37,17 +37,11 @@
 //	order.empty-…    no item ever
 //	order.missing-…  404 for ever
 //
-// So, with an emulator on port 9090:
-//
-//	curl -H 'X-Auth-Token: any' http://127.0.0.1:9090/v1/my-project/orders/order.partial-1
-//
 // # Faults
 //
-// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all
-// ([Emulator.SetFaults]), or wherever a function says so ([Options.Fault]). Delays run on real
-// time, also where the scripts' clock is injected. A [Quota] throttles; an [Outage] takes the whole
-// emulator away. All of it can be switched while the emulator runs, also from other processes: see
-// [Control].
+// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all ([Emulator.SetFaults]),
+// or wherever a function says so ([Options.Fault]). Delays run on real time, also where the scripts' clock is
+// injected. A [Quota] throttles; an [Outage] takes the whole emulator away. [Control] switches all of it.
 //
 // # Regions
 //
@@ -91,8 +85,6 @@ type Options struct {
 	Fault func(Call) *Fault
 	// CallsKept is how many calls [Emulator.Calls] remembers at most; 0: 1,000.
 	CallsKept int
-	// Quota is what is set by SetQuota at first. A wrong one panics.
-	Quota Quota
 }
 
 // An Emulator is ShowOrder in memory. It is safe for concurrent use; make it with [New].
@@ -140,9 +132,6 @@ func New(o Options) *Emulator {
 		keys:     newKeyRing(o.Keys),
 		iam:      newIAM(o.Users),
 		metadata: metadata{tokens: make(map[string]time.Time)},
-	}
-	if err := e.SetQuota(o.Quota); err != nil {
-		panic("emulator: quota: " + err.Error())
 	}
 	e.mux.HandleFunc("GET "+showOrder, e.showOrder)
 	e.mux.HandleFunc("GET /{region}"+showOrder, e.showOrder)

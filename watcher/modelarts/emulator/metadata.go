@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/http"
 	"time"
@@ -26,15 +27,9 @@ type metadata struct {
 
 func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 	life, err := time.ParseDuration(r.Header.Get("X-Metadata-Token-Ttl-Seconds") + "s")
-	a := answer{status: http.StatusBadRequest}
-	switch agency := e.options.Agency; {
-	case agency == NoAgency:
-		a.status = http.StatusNotFound
-	case agency == NoTokens:
-		a.status = http.StatusMethodNotAllowed
-	case agency == TokensGone:
-		a.status = http.StatusServiceUnavailable
-	case err == nil && life > 0 && life <= 6*time.Hour:
+	none := map[Agency]int{NoAgency: http.StatusNotFound, NoTokens: http.StatusMethodNotAllowed, TokensGone: http.StatusServiceUnavailable}[e.options.Agency]
+	a := answer{status: cmp.Or(none, http.StatusBadRequest)}
+	if none == 0 && err == nil && life > 0 && life <= 6*time.Hour {
 		secret := rand.Text()
 		e.mu.Lock()
 		e.metadata.tokens[secret] = e.options.Now().Add(life)

@@ -89,12 +89,8 @@ func (ring *keyRing) verify(r *http.Request, c claim, now time.Time) error {
 	if key.SecurityToken != "" {
 		want = append(want, "x-security-token")
 	}
-	for _, name := range want {
-		if !slices.Contains(c.headers, name) {
-			return errSignature
-		}
-	}
-	if r.Header.Get("X-Security-Token") != key.SecurityToken {
+	missing := func(name string) bool { return !slices.Contains(c.headers, name) }
+	if slices.ContainsFunc(want, missing) || r.Header.Get("X-Security-Token") != key.SecurityToken {
 		return errSignature
 	}
 	mac := hmac.New(sha256.New, []byte(key.Secret))
