@@ -64,10 +64,9 @@ func (w *Watch) sum(count int) Counts {
 	for _, m := range w.Missing {
 		c.Missing += m.count()
 		if m.Deleted {
-			c.Succeeded += m.count()
-		} else {
-			c.add(m.Status, m.count())
+			m.Status = Succeed
 		}
+		c.add(m.Status, m.count())
 	}
 	c.Total = max(count, c.seen())
 	return c

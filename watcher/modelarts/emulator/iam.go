@@ -29,7 +29,6 @@ const iamTime = "2006-01-02T15:04:05.000000Z"
 type token struct {
 	project string
 	expires time.Time
-	revoked bool
 }
 
 type iam struct {
@@ -133,9 +132,7 @@ func iamError(status int, message string) answer {
 func (e *Emulator) RevokeTokens() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, t := range e.iam.tokens {
-		t.revoked = true
-	}
+	clear(e.iam.tokens)
 }
 
 // Logins returns how many tokens were asked for, whatever was answered.
