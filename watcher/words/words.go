@@ -1,9 +1,6 @@
 // Package words says numbers and spans of time to people, in one way wherever they read them: a reason, a
-// message in Slack, a page in a terminal. Its functions are pure. What an error or a hold is called stands
-// beside the type: [watcher.Class.Words], [watcher.HoldKind.Words].
-//
-// [watcher.Class.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#Class.Words
-// [watcher.HoldKind.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#HoldKind.Words
+// message in Slack, a page in a terminal. Its functions are pure. What an error or a hold is called is said by
+// Class.Words and HoldKind.Words of package watcher.
 package words
 
 import (
