@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -17,7 +15,6 @@ import (
 // until it has none.
 type backlog struct {
 	store    *store.Store
-	clock    *store.Clock
 	projects map[string]*overdueWatches
 }
 
@@ -30,10 +27,6 @@ type overdueWatches struct {
 	told   bool
 }
 
-func newBacklog(s *store.Store, clock *store.Clock) *backlog {
-	return &backlog{store: s, clock: clock, projects: make(map[string]*overdueWatches)}
-}
-
 // begin begins a round.
 func (b *backlog) begin() {
 	for _, p := range b.projects {
@@ -42,21 +35,21 @@ func (b *backlog) begin() {
 }
 
 // count takes a record that was not written lately.
-func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
-	due, slack := w.NextPollAt, b.store.Timing.PatrolSlack
-	if m.Time.After(due) {
-		due = m.Time
+func (b *backlog) count(r store.Record) {
+	now, due := b.store.Clock.Now(), r.NextPollAt
+	if r.Stored.After(due) {
+		due = r.Stored
 	}
-	if b.clock.Now().Sub(due) < slack {
+	if now.Sub(due) < b.store.Timing.PatrolSlack {
 		return
 	}
-	p := b.projects[w.ProjectID]
+	p := b.projects[r.ProjectID]
 	if p == nil {
-		p = &overdueWatches{since: b.clock.Now()}
-		b.projects[w.ProjectID] = p
+		p = &overdueWatches{since: now}
+		b.projects[r.ProjectID] = p
 	}
 	if p.number == 0 || due.Before(p.oldest) {
-		p.region, p.oldest = w.Region, due
+		p.region, p.oldest = r.Region, due
 	}
 	p.number++
 }
@@ -64,7 +57,7 @@ func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
 // tell ends a round: it publishes an event for each project that had overdue watches in all rounds for
 // long enough.
 func (b *backlog) tell(ctx context.Context) (err error) {
-	now := b.clock.Now()
+	now := b.store.Clock.Now()
 	for project, p := range b.projects {
 		switch {
 		case p.number == 0:

@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -47,11 +46,12 @@ type storeLook struct {
 	note    keptLedger
 }
 
-// A keptLedger is what lies in the place of a ledger.
+// A keptLedger is what lies in a place of the ledger.
 type keptLedger struct {
-	ledger   *ledger   // nil where it cannot be read
-	revision uint64    // 0 where nothing is there
-	at       time.Time // when it was written
+	stream, subject string
+	ledger          *ledger   // nil where it cannot be read
+	revision        uint64    // 0 where nothing is there
+	at              time.Time // when it was written
 }
 
 // lostKinds are what can be lost, in the order in which people are told.
@@ -86,10 +86,12 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 
 func ledgerAt(ctx context.Context, s *store.Store, stream, subject string) (keptLedger, error) {
 	m, err := s.Last(ctx, stream, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return keptLedger{}, nil
+	kept := keptLedger{stream: stream, subject: subject, revision: m.Sequence, at: m.Time}
+	var l ledger
+	if json.Unmarshal(m.Data, &l) == nil && l.ID != "" {
+		kept.ledger = &l
 	}
-	return keptLedger{decodeLedger(m.Data), m.Sequence, m.Time}, err
+	return kept, err
 }
 
 // known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is
@@ -203,24 +205,21 @@ func (look storeLook) next(known *ledger, lost []lostPart) ledger {
 	return next
 }
 
-// keepLedger writes the ledger where it differs from what lies there, or is to be written again, and reports
-// whether it lies in ORDER_SLACK. The bucket of records comes first: the other one says that it lies there.
-func keepLedger(ctx context.Context, s *store.Store, look storeLook, l ledger) (noted bool, err error) {
+// keepLedger writes the ledger in both buckets, where it differs from what lies there or is to be written again. The
+// bucket of records comes first: the other one says that it lies there.
+func keepLedger(ctx context.Context, s *store.Store, look storeLook, l ledger) error {
 	encoded, err := json.Marshal(l)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if look.due(look.record, l) {
-		if _, err := s.Put(ctx, s.Names.RecordStream(), s.Names.Record(ledgerKey), encoded, look.record.revision); err != nil {
-			return false, err
+	for _, kept := range []keptLedger{look.record, look.note} {
+		if look.due(kept, l) {
+			if _, err := s.Put(ctx, kept.stream, kept.subject, encoded, kept.revision); err != nil {
+				return err
+			}
 		}
 	}
-	if look.due(look.note, l) {
-		if _, err := s.Put(ctx, s.Names.NoteStream(), s.Names.Note(ledgerKey), encoded, look.note.revision); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return nil
 }
 
 // due reports whether the ledger is to be written in the place of what lies there.

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 // another than before, or was emptied. Only its owner uses it.
 type losses struct {
 	mine      *ledger            // as this worker saw all last; nil before the first look
-	noted     bool               // it lay in the bucket ORDER_SLACK, too
 	suspected []string           // what the last look found lost: the next one confirms it
 	untold    *watcher.Attention // found, and not told yet
 	looks     atomic.Int64       // how often all was looked at; for everybody
@@ -32,13 +30,12 @@ type lostPart struct {
 // behind; and streams that are made anew one after another are told of together. Where no ledger
 // is left nothing could confirm it: the first look is the one before anything is written.
 func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
-	var found []string
-	for _, p := range lost {
-		found = append(found, p.what)
-	}
 	before := l.suspected
-	l.suspected = found
-	return known == nil || slices.Equal(before, found)
+	l.suspected = nil
+	for _, p := range lost {
+		l.suspected = append(l.suspected, p.what)
+	}
+	return known == nil || slices.Equal(before, l.suspected)
 }
 
 // lookForLoss looks whether the store was lost, and tells people. What was not told is told at the next call.
@@ -46,7 +43,7 @@ func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
 // Who finds a loss tells of it first, and then begins a new ledger, which says so: another worker that
 // finds it leaves it at that.
 func (w *Worker) lookForLoss(ctx context.Context) error {
-	now := w.clock.Now().UTC().Truncate(time.Millisecond)
+	now := w.store.Clock.Now().UTC().Truncate(time.Millisecond)
 	look, err := lookAt(ctx, w.store, now)
 	if err != nil {
 		return err
@@ -54,7 +51,7 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	l := &w.losses
 	defer l.looks.Add(1)
 	known, toldByOther := look.known(l.mine)
-	lost := look.lost(known, l.mine != nil && l.noted)
+	lost := look.lost(known, l.mine != nil)
 	if !l.confirmed(known, lost) {
 		return nil
 	}
@@ -75,11 +72,10 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	if known == nil && len(lost) == 0 {
 		w.log.Info("nothing is known of what was watched before: this is a first installation, or everything in NATS was lost")
 	}
-	noted, err := keepLedger(ctx, w.store, look, next)
-	if err != nil {
+	if err := keepLedger(ctx, w.store, look, next); err != nil {
 		return fmt.Errorf("keep how the streams are: %w", err)
 	}
-	l.untold, l.mine, l.noted = nil, &next, noted
+	l.untold, l.mine = nil, &next
 	return nil
 }
 
@@ -116,13 +112,4 @@ var lostReasons = map[string]string{
 	watcher.LostRequests: "requests that were published before %s and in no watch yet are forgotten: publish them again",
 	watcher.LostEvents:   "events from before %s are gone: who had not read a completion finds it with orderwatch get",
 	watcher.LostNotes:    "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is",
-}
-
-// decodeLedger reads a ledger; nil where it is none.
-func decodeLedger(encoded []byte) *ledger {
-	var l ledger
-	if json.Unmarshal(encoded, &l) != nil || l.ID == "" {
-		return nil
-	}
-	return &l
 }

@@ -3,8 +3,6 @@ package events
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -25,8 +23,6 @@ import (
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
-	clock *store.Clock
-	id    string // of this worker
 	every time.Duration
 
 	group string                // the servers as they were last seen; empty before the first look
@@ -119,20 +115,9 @@ func groupOf(info *jetstream.StreamInfo) string {
 
 // mine reports whether this worker is to do it: it is the one that patrols, or none does.
 func (r *rearming) mine(ctx context.Context) (bool, error) {
-	names, timing := r.store.Names, r.store.Timing
-	m, err := r.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var by struct{ Worker string }
-	if err := json.Unmarshal(m.Data, &by); err != nil {
-		return false, err
-	}
-	gone := r.clock.Now().Sub(m.Time) > 2*timing.PatrolEvery
-	return by.Worker == r.id || gone, nil
+	m, err := r.store.Last(ctx, r.store.Names.RecordStream(), r.store.Names.Record(leaseKey))
+	gone := r.store.Clock.Now().Sub(m.Time) > 2*r.store.Timing.PatrolEvery
+	return gone || slices.Contains([]string{"", r.store.Accounts().ID()}, workerOf(m)), err
 }
 
 // pass publishes the wake-ups of all open watches, and returns how many. It ends where the stream stores none.
@@ -145,26 +130,26 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 		running sync.WaitGroup
 		slots   = make(chan struct{}, rearmAtOnce)
 	)
-	for next, done := uint64(0), false; !done && err == nil; {
-		next, done, err = r.store.OpenWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, w watcher.Watch) error {
-			slots <- struct{}{}
-			running.Go(func() {
-				defer func() { <-slots }()
-				ok, err := r.rearm(ctx, w)
-				mu.Lock()
-				defer mu.Unlock()
-				if ok && err == nil {
-					published++
-				}
-				failed = cmp.Or(failed, err)
-				if store.NotStoring(err) {
-					stop()
-				}
-			})
-			return ctx.Err()
+	for w, readErr := range r.store.OpenWatches(ctx) {
+		if err = cmp.Or(readErr, ctx.Err()); err != nil {
+			break
+		}
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			ok, err := r.rearm(ctx, w.Watch)
+			mu.Lock()
+			defer mu.Unlock()
+			if ok && err == nil {
+				published++
+			}
+			failed = cmp.Or(failed, err)
+			if store.NotStoring(err) {
+				stop()
+			}
 		})
-		running.Wait()
 	}
+	running.Wait()
 	return published, cmp.Or(failed, err)
 }
 
@@ -172,10 +157,10 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 // server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: the worker
 // that is given the old one publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
-	now := r.clock.Now()
+	now := r.store.Clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {
-		_, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
-		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		due, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
+		if err != nil || due.Sequence != 0 {
 			return false, err
 		}
 	}

@@ -7,8 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // MayWork reports whether what [Inspector.Permissions] found is the login of somebody who may do at least
@@ -90,19 +88,14 @@ func (i *Inspector) Projects(ctx context.Context) (map[string]string, error) {
 	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
 		return projects, err
 	}
-	for next, done := uint64(0), false; !done; {
-		var err error
-		next, done, err = i.store.SomeRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
-			if w, err := watcher.DecodeWatch(m.Data); err == nil && w.ProjectID != "" {
-				projects[w.Region] = w.ProjectID
-			}
-			return nil
-		})
-		if err != nil && len(projects) == 0 {
+	for r, err := range i.store.Records(ctx, 1) {
+		switch {
+		case err != nil && len(projects) == 0:
 			return projects, err
-		}
-		if err != nil {
-			break // as far as there was time
+		case err != nil:
+			return projects, nil // as far as there was time
+		case r.Err == nil:
+			projects[r.Region] = r.ProjectID
 		}
 	}
 	return projects, nil

@@ -22,14 +22,13 @@ const attendTries = 5
 // Each event is published once, whichever workers call it and however often: a publish expects the
 // sequence of the last one.
 func (s *Store) Attend(ctx context.Context, a watcher.OrderAttention) error {
-	err := s.attendOnce(ctx, a)
-	for try := 1; errors.Is(err, watcher.ErrConflict) || underWay(err); try++ {
-		if try == attendTries || !link.Sleep(ctx, s.Timing.Rebind.Interval("attend", try)) {
+	for try := 1; ; try++ {
+		err := s.attendOnce(ctx, a)
+		again := (errors.Is(err, watcher.ErrConflict) || underWay(err)) && try < attendTries
+		if !again || !link.Sleep(ctx, s.Timing.Rebind.Interval("attend", try)) {
 			return err
 		}
-		err = s.attendOnce(ctx, a)
 	}
-	return err
 }
 
 func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error {
@@ -39,11 +38,7 @@ func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error 
 		return err
 	}
 	m, err := s.Names.OrderAttentionEvent(a, s.Clock.Now())
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
-	return err
+	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
 }
 
 // isAttended reports whether the order's last event of the kind, given its id, is the attention's, or a
@@ -72,11 +67,7 @@ func (s *Store) Attention(ctx context.Context, a watcher.Attention, now time.Tim
 		return err
 	}
 	m, err := s.Names.AttentionEvent(a, now)
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), m, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
-	return err
+	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
 }
 
 // allProjects is the project that an event is of which concerns all.
@@ -89,10 +80,7 @@ const lostOnce = time.Minute
 func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time) error {
 	a.ProjectID = allProjects
 	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(string(watcher.Lost), allProjects))
-	switch {
-	case err == nil && now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a):
-		return nil
-	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
+	if err != nil || now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a) {
 		return err
 	}
 	return s.Attention(ctx, a, now)
@@ -101,31 +89,20 @@ func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time
 // tellsOf reports whether the event tells of all that the other does.
 func tellsOf(event []byte, a watcher.Attention) bool {
 	told, err := wire.Decode[watcher.Attention](event)
-	if err != nil {
-		return false
-	}
-	for _, what := range a.Lost {
-		if !slices.Contains(told.Lost, what) {
-			return false
-		}
-	}
-	return true
+	untold := func(what string) bool { return !slices.Contains(told.Lost, what) }
+	return err == nil && !slices.ContainsFunc(a.Lost, untold)
 }
 
 // Losses returns what people were told of losses, oldest first, as long as the events are kept.
 func (s *Store) Losses(ctx context.Context) (told []watcher.Attention, err error) {
 	subject := s.Names.Attention(string(watcher.Lost), allProjects)
-	for from := uint64(1); ; {
-		m, err := s.Next(ctx, s.Names.EventStream(), subject, from)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return told, nil
-		}
+	for m, err := range s.Each(ctx, s.Names.EventStream(), subject) {
 		if err != nil {
 			return told, err
 		}
 		if a, err := wire.Decode[watcher.Attention](m.Data); err == nil {
 			told = append(told, a)
 		}
-		from = m.Sequence + 1
 	}
+	return told, nil
 }

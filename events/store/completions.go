@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
@@ -19,11 +16,11 @@ func (s *Store) FindCompletion(ctx context.Context, q wire.RenotifyRequest) (c w
 		return s.completionOf(ctx, q)
 	}
 	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Completed("*", q.Key()))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return c, 0, &wire.ServiceError{Code: 404, Reason: "no watch of this order has ended, or its event is no longer kept"}
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return c, 0, err
+	case m.Sequence == 0:
+		return c, 0, &wire.ServiceError{Code: 404, Reason: "no watch of this order has ended, or its event is no longer kept"}
 	}
 	c, err = wire.Decode[watcher.Completion](m.Data)
 	return c, m.Sequence, err
@@ -42,19 +39,13 @@ func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest) (c wat
 		subject = s.Names.Completed("*", q.Key())
 	}
 	start := jetstreamext.GetBatchStartTime(since.Add(-time.Minute))
-	for done := false; !done; {
-		var next uint64
-		next, done, err = s.batch(ctx, s.Names.EventStream(), subject, start, func(m *jetstream.RawStreamMsg) error {
-			if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID {
-				c, sequence = found, m.Sequence
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil || sequence > 0 {
-			return c, sequence, err
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, start) {
+		if err != nil {
+			return c, 0, err
 		}
-		start = jetstreamext.GetBatchSeq(next)
+		if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID {
+			return found, m.Sequence, nil
+		}
 	}
 	return c, 0, &wire.ServiceError{Code: 404, Reason: "no event of this watch is kept: it has not ended, or that is too long ago"}
 }
@@ -67,16 +58,12 @@ func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) e
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	read := 0
-	for next, done := uint64(1), false; !done && read <= mostRead; {
-		var err error
-		next, done, err = s.batch(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchSeq(next), func(m *jetstream.RawStreamMsg) error {
-			f(m.Data)
-			read += len(m.Data)
-			return nil
-		})
-		if err != nil {
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchSeq(1)) {
+		if err != nil || read > mostRead {
 			return err
 		}
+		f(m.Data)
+		read += len(m.Data)
 	}
 	return nil
 }
@@ -84,9 +71,5 @@ func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) e
 // Renotify publishes the wish. It carries the trace of the watch.
 func (s *Store) Renotify(ctx context.Context, c watcher.Completion, again watcher.Again) error {
 	m, err := s.Names.RenotifyEvent(c, again)
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), m)
-	return err
+	return s.publishMade(ctx, m, err)
 }

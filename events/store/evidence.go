@@ -31,32 +31,34 @@ const (
 // published translates the error of a publish that expected a sequence. Only nil says that it was
 // stored; no error says that it was not.
 func published(err error) error {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok {
-		return err // a timeout among them: it may have been stored
-	}
-	switch api.ErrorCode {
-	case wrongLastSequence:
+	switch {
+	case codeOf(err) == wrongLastSequence:
 		// The server that answered sees another sequence: the caller must read what is there. That
 		// server may be behind, and the sequence may be the caller's own.
 		return fmt.Errorf("%w (%w)", watcher.ErrConflict, err)
-	case anotherUnderWay, concurrentUnderWay:
+	case underWay(err):
 		// Another publish on the subject is under way and may still fail: nothing is known.
 		return fmt.Errorf("another publish is under way: %w", err)
 	}
-	return err
+	return err // a timeout among them: it may have been stored
+}
+
+// codeOf returns the server's code of an error, 0 where the error is none of its API.
+func codeOf(err error) jetstream.ErrorCode {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode
+	}
+	return 0
 }
 
 // underWay reports whether the server says that another publish on the subject is under way.
 func underWay(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == anotherUnderWay || api.ErrorCode == concurrentUnderWay)
+	return slices.Contains([]jetstream.ErrorCode{anotherUnderWay, concurrentUnderWay}, codeOf(err))
 }
 
 // noRoom reports whether the server says that it has no room for the message.
 func noRoom(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && slices.Contains([]jetstream.ErrorCode{accountExceeded, noResources, storageExceeded, notStored}, api.ErrorCode)
+	return slices.Contains([]jetstream.ErrorCode{accountExceeded, noResources, storageExceeded, notStored}, codeOf(err))
 }
 
 // notThere reports whether the server that answered says that there is no such message. Asked

@@ -2,12 +2,9 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -18,15 +15,10 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 		return nil, 0, err
 	}
 	m, err := s.Last(ctx, s.Names.NoteStream(), s.Names.Note(key))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil, 0, nil
-	case err != nil:
-		return nil, 0, err
-	case len(m.Data) == 0: // the marker of a deletion
-		return nil, watcher.Revision(m.Sequence), nil
+	if len(m.Data) == 0 { // nothing is there, or the marker of a deletion
+		m.Data = nil
 	}
-	return m.Data, watcher.Revision(m.Sequence), nil
+	return m.Data, watcher.Revision(m.Sequence), err
 }
 
 // Under returns, by key, what is noted under the keys that begin with the prefix and a dot, as the
@@ -36,19 +28,15 @@ func (s *Store) Under(ctx context.Context, prefix string) (map[string][]byte, er
 		return nil, err
 	}
 	notes := make(map[string][]byte)
-	for from := uint64(1); ; {
-		m, err := s.Next(ctx, s.Names.NoteStream(), s.Names.Note(prefix)+".>", from)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return notes, nil
-		}
+	for m, err := range s.Each(ctx, s.Names.NoteStream(), s.Names.Note(prefix)+".>") {
 		if err != nil {
 			return nil, err
 		}
 		if len(m.Data) > 0 { // no marker of a deletion
 			notes[strings.TrimPrefix(m.Subject, s.Names.Note(""))] = m.Data
 		}
-		from = m.Sequence + 1
 	}
+	return notes, nil
 }
 
 // SetNote notes the text under the key, expecting its last revision.

@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -20,11 +20,16 @@ func (s *Store) Complete(ctx context.Context, c watcher.Completion, after uint64
 	if err == nil && !s.Fits(ctx, len(m.Data)) { // its record was written under a larger limit
 		m, err = s.Names.CompletionEvent(c.Within(s.Limit()))
 	}
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), m, jetstream.WithExpectLastSequenceForSubject(after, s.Names.Completed("*", key)))
+	err = s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(after, s.Names.Completed("*", key)))
 	Passed("completion", "stored", err)
+	return err
+}
+
+// publishMade publishes an event, or returns why it could not be made.
+func (s *Store) publishMade(ctx context.Context, event *nats.Msg, err error, expect ...jetstream.PublishOpt) error {
+	if err == nil {
+		_, err = s.Publish(ctx, s.Names.EventStream(), event, expect...)
+	}
 	return err
 }
 
@@ -35,10 +40,7 @@ func (s *Store) LastCompletion(ctx context.Context, order watcher.Order) (watchI
 // lastEvent returns the id of the last event on the subjects, and its sequence; 0 where there is none.
 func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequence uint64, err error) {
 	m, err := s.Last(ctx, s.Names.EventStream(), subjects)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return "", 0, nil
-	}
-	if err != nil {
+	if err != nil || m.Sequence == 0 {
 		return "", 0, err
 	}
 	var e struct {
@@ -52,10 +54,7 @@ func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequ
 
 func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
 	m, err := s.Names.ProgressEvent(g, s.Clock.Now())
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), m)
+	err = s.publishMade(ctx, m, err)
 	Passed("progress", "stored", err)
 	return err
 }
@@ -64,10 +63,7 @@ func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
 // event's id is the same then.
 func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldError) error {
 	event, err := s.Names.RejectedEvent(m, why, s.Clock.Now())
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), event)
+	err = s.publishMade(ctx, event, err)
 	Passed("rejection", "stored", err)
 	return err
 }
@@ -75,9 +71,5 @@ func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldE
 // Keep publishes a message that could not be delivered to people as an event. Only nil says that it is stored.
 func (s *Store) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
 	event, err := s.Names.UndeliveredEvent(m)
-	if err != nil {
-		return err
-	}
-	_, err = s.Publish(ctx, s.Names.EventStream(), event)
-	return err
+	return s.publishMade(ctx, event, err)
 }

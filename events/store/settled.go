@@ -25,49 +25,32 @@ type settled struct {
 }
 
 // beginWhere returns the consumer as it is to be made.
-func (c Config) beginWhere(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) (jetstream.ConsumerConfig, error) {
+func (s *Store) beginWhere(ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig) (jetstream.ConsumerConfig, error) {
 	if wanted.Durable != wire.SlackConsumer {
 		return wanted, nil
 	}
-	bucket, err := js.Stream(ctx, c.Names.NoteStream())
-	if err != nil {
+	at, revision, err := s.settledAt(ctx)
+	switch {
+	case err != nil:
 		return wanted, fmt.Errorf("find where consumer %s begins: %w", wire.SlackConsumer, err)
-	}
-	m, err := bucket.GetLastMsgForSubject(ctx, c.Names.Note(settledKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	case revision == 0:
 		return wanted, nil
+	case at > stream.CachedInfo().State.LastSeq: // the stream was made anew, too
+		at = 0
 	}
-	var at settled
-	if err == nil {
-		err = json.Unmarshal(m.Data, &at)
-	}
-	if err != nil {
-		return wanted, fmt.Errorf("find where consumer %s begins: %w", wire.SlackConsumer, err)
-	}
-	if at.Sequence > stream.CachedInfo().State.LastSeq { // the stream was made anew, too
-		at.Sequence = 0
-	}
-	wanted.DeliverPolicy, wanted.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at.Sequence+1
+	wanted.DeliverPolicy, wanted.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at+1
 	return wanted, nil
 }
 
 // NoteSettled notes how far the consumer slack has come: all events up to the sequence are done with. It is best
 // effort: at worst some events are looked at again, which the notifier knows.
 func (s *Store) NoteSettled(ctx context.Context, sequence uint64) error {
-	text, revision, err := s.Note(ctx, settledKey)
-	if err != nil {
+	before, revision, err := s.settledAt(ctx)
+	if err != nil || sequence == before {
 		return err
 	}
-	var at settled
-	if text != nil {
-		if err := json.Unmarshal(text, &at); err != nil {
-			return err
-		}
-	}
-	if sequence == at.Sequence {
-		return nil
-	}
-	if text, err = json.Marshal(settled{sequence}); err != nil {
+	text, err := json.Marshal(settled{sequence})
+	if err != nil {
 		return err
 	}
 	_, err = s.SetNote(ctx, settledKey, text, revision)
@@ -75,4 +58,14 @@ func (s *Store) NoteSettled(ctx context.Context, sequence uint64) error {
 		return nil // another worker noted it
 	}
 	return err
+}
+
+// settledAt reads the note; its revision is 0 where there is none.
+func (s *Store) settledAt(ctx context.Context) (sequence uint64, revision watcher.Revision, err error) {
+	text, revision, err := s.Note(ctx, settledKey)
+	var at settled
+	if err == nil && text != nil {
+		err = json.Unmarshal(text, &at)
+	}
+	return at.Sequence, revision, err
 }

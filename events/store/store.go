@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -74,7 +75,7 @@ type Stored struct {
 }
 
 // Last returns the last message on the subject, or the last of all on it where it has wildcards,
-// as the stream's leader sees it. Where there is none the error is jetstream.ErrMsgNotFound.
+// as the stream's leader sees it. Where there is none, the message is the zero one.
 func (s *Store) Last(ctx context.Context, stream, subject string) (Stored, error) {
 	return s.read(ctx, stream, map[string]any{"last_by_subj": subject}, subject)
 }
@@ -87,6 +88,19 @@ func (s *Store) Get(ctx context.Context, stream string, sequence uint64) (Stored
 // Next returns the first message on the subject from the sequence on, as Last does.
 func (s *Store) Next(ctx context.Context, stream, subject string, from uint64) (Stored, error) {
 	return s.read(ctx, stream, map[string]any{"seq": from, "next_by_subj": subject}, subject)
+}
+
+// Each yields the messages on the subject, oldest first, as Last does. It ends with the first error.
+func (s *Store) Each(ctx context.Context, stream, subject string) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for from := uint64(1); ; {
+			m, err := s.Next(ctx, stream, subject, from)
+			if err == nil && m.Sequence == 0 || !yield(m, err) || err != nil {
+				return
+			}
+			from = m.Sequence + 1
+		}
+	}
 }
 
 func (s *Store) read(ctx context.Context, stream string, which map[string]any, what string) (Stored, error) {
@@ -107,10 +121,7 @@ func (s *Store) read(ctx context.Context, stream string, which map[string]any, w
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
-	if answer.Error != nil && notThere(answer.Error) {
-		return Stored{}, jetstream.ErrMsgNotFound
-	}
-	if answer.Error != nil {
+	if answer.Error != nil && !notThere(answer.Error) {
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, answer.Error)
 	}
 	return answer.Message, nil

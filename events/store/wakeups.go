@@ -3,9 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -90,23 +88,15 @@ func (s *Store) Highest(ctx context.Context, order watcher.Order) (number uint64
 
 // HighestOf is [Store.Highest], and returns the id of the wake-up's watch, too.
 func (s *Store) HighestOf(ctx context.Context, order watcher.Order) (number uint64, watchID string, err error) {
-	_, err = s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, "", nil // the usual case, in one call
-	}
-	if err != nil {
+	last, err := s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
+	if err != nil || last.Sequence == 0 { // there is none: the usual case, in one call
 		return 0, "", err
 	}
 	for _, subject := range []string{s.Names.Waiting(order.Key()), s.Names.Due(order.Key())} {
-		for from := uint64(1); ; {
-			m, err := s.Next(ctx, s.Names.WakeupStream(), subject, from)
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				break
-			}
+		for m, err := range s.Each(ctx, s.Names.WakeupStream(), subject) {
 			if err != nil {
 				return 0, "", err
 			}
-			from = m.Sequence + 1
 			var body wakeupBody
 			if json.Unmarshal(m.Data, &body) == nil && body.WatchID != "" && body.Number > number {
 				number, watchID = body.Number, body.WatchID
@@ -130,9 +120,4 @@ func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error
 		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
 	}
 	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At}, nil
-}
-
-// sequenceOf returns the sequence of a message that was read directly.
-func sequenceOf(h nats.Header) (uint64, error) {
-	return strconv.ParseUint(h.Get(jetstream.SequenceHeader), 10, 64)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -155,13 +156,11 @@ func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Ms
 	if t.State != "" {
 		e.SetExtension("tracestate", t.State)
 	}
-	if err := e.SetData(event.ApplicationJSON, data); err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	var encoded []byte
+	err := cmp.Or(e.SetData(event.ApplicationJSON, data), e.Validate())
+	if err == nil {
+		encoded, err = json.Marshal(e)
 	}
-	if err := e.Validate(); err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
-	}
-	encoded, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
