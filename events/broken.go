@@ -17,9 +17,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at
-// once, and moves it aside when it has been so for long enough. What it knows is kept in the bucket, where
-// other workers read it.
+// brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at once, and moves it
+// aside after a while. What it knows is kept in the bucket, for other workers.
 type brokenRecords struct {
 	log    *slog.Logger
 	store  *store.Store
@@ -211,10 +210,12 @@ func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, foun
 	return nil
 }
 
-// find returns what is known of the watch from its wake-ups and events. Nothing is taken from the broken
-// record.
+// find returns what is known of the watch from its wake-ups and events, not from the broken record.
 func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspicion, why error) (watcher.Broken, error) {
-	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: brokenWhy(why)}
+	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: "it is none that a worker wrote"}
+	if errors.Is(why, watcher.ErrNoRecord) {
+		found.Why = "it was deleted while its watch went on"
+	}
 	var err error
 	if found.Highest, found.WatchID, err = b.store.HighestOf(ctx, order); err != nil {
 		return found, err
@@ -226,14 +227,6 @@ func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspici
 		found.WatchID = fmt.Sprintf("w_unknown-%d", s.revision)
 	}
 	return found, nil
-}
-
-// brokenWhy says why, without what the record holds.
-func brokenWhy(err error) string {
-	if errors.Is(err, watcher.ErrNoRecord) {
-		return "it was deleted while its watch went on"
-	}
-	return "it is none that a worker wrote"
 }
 
 // asked fills in the requests that the order's events name.

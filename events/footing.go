@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +27,7 @@ type footing struct {
 	store    *store.Store
 	loops    []*loop
 	denials  prometheus.Counter
-	needs    needs
+	needs    []string       // the subjects that the worker must be allowed to publish on
 	refusals *link.Failures // of the login
 
 	serves   atomic.Bool               // all was as it must be when the worker began
@@ -188,7 +190,7 @@ func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 		f.log.Warn("error of the NATS connection", "err", err)
 		return
 	}
-	if f.needs.others(err) {
+	if f.concernsOthers(err) {
 		if before := f.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
 			return // a requester that does so can do it often
 		}
@@ -199,4 +201,28 @@ func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	f.denials.Inc()
 	f.deniedAt.Store(&now)
 	f.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/README.md lists", "err", err)
+}
+
+// concernsOthers reports whether the violation is about what somebody else chose: the reply subject of a request to the
+// service, on which the worker was to answer. The worker then lacks nothing that it needs.
+func (f *footing) concernsOthers(violated error) bool {
+	published, subscribing, ok := link.Violation(violated)
+	needed := func(subject string) bool { return covers(subject, published) }
+	return ok && !subscribing && !slices.ContainsFunc(f.needs, needed)
+}
+
+// covers reports whether a subject, which may have wildcards, covers one without.
+func covers(pattern, subject string) bool {
+	tokens := strings.Split(subject, ".")
+	for i, p := range strings.Split(pattern, ".") {
+		switch {
+		case p == ">":
+			return i < len(tokens)
+		case i >= len(tokens) || p != "*" && p != tokens[i]:
+			return false
+		case i == strings.Count(pattern, "."):
+			return len(tokens) == i+1
+		}
+	}
+	return false
 }

@@ -9,19 +9,17 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A ledger says how the streams were. It lies in the bucket of records, where it is lost with them, and
 // in ORDER_SLACK, where it is not; and each worker remembers it.
 type ledger struct {
-	ID string `json:"id"` // another one after each loss
-	// LostAt is when people were told of a loss, after which the ledger was begun; zero where it was begun because
-	// nothing was known of before.
-	LostAt time.Time `json:"lost_at,omitzero"`
-	// Forgotten is when the records were lost last.
-	Forgotten time.Time             `json:"forgotten,omitzero"`
-	Streams   map[string]streamSeen `json:"streams"` // by what is lost with them
+	ID        string                `json:"id"`                 // another one after each loss
+	LostAt    time.Time             `json:"lost_at,omitzero"`   // of the loss after which it was begun; zero: none was known
+	Forgotten time.Time             `json:"forgotten,omitzero"` // when the records were lost last
+	Streams   map[string]streamSeen `json:"streams"`            // by what is lost with them
 }
 
 // A streamSeen is how a stream was when it was looked at last.
@@ -54,8 +52,18 @@ type keptLedger struct {
 	at              time.Time // when it was written
 }
 
-// lostKinds are what can be lost, in the order in which people are told.
-var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}
+// losables are what can be lost, in the order in which people are told, with the stream and with what that means,
+// given the moment.
+var losables = []struct {
+	what   string
+	stream func(wire.Names) string
+	reason string
+}{
+	{watcher.LostWatches, wire.Names.RecordStream, "what was watched before %s is forgotten: publish again"},
+	{watcher.LostRequests, wire.Names.RequestStream, "requests that were published before %s and in no watch yet are forgotten: publish them again"},
+	{watcher.LostEvents, wire.Names.EventStream, "events from before %s are gone: who had not read a completion finds it with orderwatch get"},
+	{watcher.LostNotes, wire.Names.NoteStream, "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is"},
+}
 
 // lookAt looks at the streams first: an absence that is read afterwards is that of what they held. It looks at the
 // wake-ups before it looks at the records: a record is stored before its wake-up, so a wake-up without a record is one
@@ -67,15 +75,12 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 		return look, err
 	}
 	look.wakeups = wakeups.CachedInfo()
-	for what, name := range map[string]string{
-		watcher.LostWatches: s.Names.RecordStream(), watcher.LostRequests: s.Names.RequestStream(),
-		watcher.LostEvents: s.Names.EventStream(), watcher.LostNotes: s.Names.NoteStream(),
-	} {
-		stream, err := s.JS.Stream(ctx, name)
+	for _, l := range losables {
+		stream, err := s.JS.Stream(ctx, l.stream(s.Names))
 		if err != nil {
 			return look, err
 		}
-		look.streams[what] = stream.CachedInfo()
+		look.streams[l.what] = stream.CachedInfo()
 	}
 	if look.record, err = ledgerAt(ctx, s, s.Names.RecordStream(), s.Names.Record(ledgerKey)); err != nil {
 		return look, err
@@ -126,14 +131,14 @@ func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
 	if known == nil {
 		return look.neverSeen()
 	}
-	for _, what := range lostKinds {
-		before, ok := known.Streams[what]
-		info := look.streams[what]
+	for _, l := range losables {
+		before, ok := known.Streams[l.what]
+		info := look.streams[l.what]
 		if !ok {
 			continue
 		}
 		anew, emptied := !info.Created.Equal(before.Created), false
-		switch what {
+		switch l.what {
 		case watcher.LostWatches:
 			gone := look.record.revision == 0 || look.record.ledger != nil && look.record.ledger.ID != known.ID
 			anew, emptied = anew && gone, gone && info.State.LastSeq >= before.Last
@@ -143,9 +148,9 @@ func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
 			emptied = noted && look.note.revision == 0
 		}
 		if anew {
-			lost = append(lost, lostPart{what, info.Created})
+			lost = append(lost, lostPart{l.what, info.Created, l.reason})
 		} else if emptied {
-			lost = append(lost, lostPart{what, look.now})
+			lost = append(lost, lostPart{l.what, look.now, l.reason})
 		}
 	}
 	return lost
@@ -172,9 +177,9 @@ func (look storeLook) neverSeen() []lostPart {
 		}
 		switch {
 		case info == look.wakeups && records.State.LastSeq == 0, info.State.FirstTime.Before(records.Created):
-			return []lostPart{{watcher.LostWatches, records.Created}}
+			return []lostPart{{watcher.LostWatches, records.Created, losables[0].reason}}
 		case records.State.LastSeq > 0:
-			return []lostPart{{watcher.LostWatches, look.now}}
+			return []lostPart{{watcher.LostWatches, look.now, losables[0].reason}}
 		}
 	}
 	return nil

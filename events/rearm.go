@@ -17,9 +17,8 @@ import (
 )
 
 // A rearming publishes the wake-ups that open watches expect again after the servers of ORDER_WAKEUPS have
-// changed, or the stream was emptied or made anew: a server that begins to lead the stream may know nothing of
-// the timers that another one kept.
-// Otherwise those watches would stand still until the patrol. It is one goroutine's.
+// changed, or the stream was emptied or made anew: a server that begins to lead may know nothing of the timers that
+// another one kept. Otherwise the watches would stand still until the patrol. It is one goroutine's.
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
@@ -31,19 +30,11 @@ type rearming struct {
 }
 
 const (
-	// rearmEvery is how often the stream is looked at, where Timing.CheckEvery is not shorter: until then watches
-	// may stand still. It is one small call.
-	rearmEvery = 2 * time.Second
-	// rearmPasses is how many passes follow a change: the last may be seen before a server that began to lead has
-	// read what there is.
-	rearmPasses = 2
-	// rearmAtOnce is how many wake-ups are published at a time.
-	rearmAtOnce = 16
-	// rearmPatience is how long a publish may take: servers that elect a leader swallow what they are sent, and
-	// a worker that waits longer finds the new leader later.
-	rearmPatience = 2 * time.Second
-	// rearmSlack is how long after its time a wake-up is taken to be about to come.
-	rearmSlack = time.Second
+	rearmEvery    = 2 * time.Second // between two looks at the stream, where Timing.CheckEvery is not shorter
+	rearmPasses   = 2               // after a change: a server that began to lead may not have read all at the first
+	rearmAtOnce   = 16              // wake-ups that are published at a time
+	rearmPatience = 2 * time.Second // for one publish: servers that elect a leader swallow what they are sent
+	rearmSlack    = time.Second     // so long after its time a wake-up is taken to be about to come
 )
 
 // run looks at the stream until ctx is done.
@@ -93,8 +84,8 @@ func emptied(before, now jetstream.StreamState) bool {
 	return before.Msgs > 0 && now.Msgs*2 <= before.Msgs && now.FirstSeq > before.LastSeq
 }
 
-// groupOf returns a text that differs where the stream's replicas, their servers, its leader, or when that began to
-// lead or the stream was made differ.
+// groupOf returns a text that differs where the stream was made anew, or its servers, its leader or the beginning of
+// its lead differ.
 func groupOf(info *jetstream.StreamInfo) string {
 	group := fmt.Sprint("made ", info.Created.UTC().Format(time.RFC3339Nano), " replicas ", info.Config.Replicas)
 	c := info.Cluster
@@ -153,9 +144,8 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	return published, cmp.Or(failed, err)
 }
 
-// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
-// server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: the worker
-// that is given the old one publishes the expected one.
+// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record is an old one,
+// an old wake-up takes the timer's place: the worker that is given it publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	now := r.store.Clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {

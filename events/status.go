@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/nats-io/nats.go/micro"
 
@@ -20,7 +19,7 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
-	s := wire.Status{Held: w.heldAccounts(w.store.Clock.Now())}
+	s := wire.Status{Held: w.heldAccounts()}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
@@ -45,7 +44,7 @@ func missed(s *wire.Status, what string, err error) {
 }
 
 // heldAccounts returns the holds that stand, by their keys.
-func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
+func (w *Worker) heldAccounts() []wire.HeldAccount {
 	held := []wire.HeldAccount{}
 	standing := w.store.Accounts().Standing()
 	for _, key := range slices.Sorted(maps.Keys(standing)) {

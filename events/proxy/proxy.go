@@ -123,7 +123,7 @@ func (p *Proxy) Reset() {
 // Cut closes the open connections; what the server was sent it still gets.
 func (p *Proxy) Cut() {
 	for _, l := range p.open() {
-		l.cut()
+		l.end()
 	}
 }
 

@@ -19,11 +19,11 @@ import (
 // concurrent use. Its fields are not to be changed.
 type Store struct {
 	Config
-	JS    jetstream.JetStream
-	Clock *Clock // the server's time
+	JS       jetstream.JetStream
+	Clock    *Clock // the server's time
+	*payload        // the largest message that the server takes
 
 	log      *slog.Logger
-	payload  *payload            // the largest message that the server takes
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
 }
@@ -126,9 +126,6 @@ func (s *Store) read(ctx context.Context, stream string, which map[string]any, w
 	}
 	return answer.Message, nil
 }
-
-// headerRoom is more than the headers of any message of this program, in bytes.
-const headerRoom = 2 << 10
 
 // Publish stores the message in the stream and returns its sequence. What is too large for the server as it
 // is now is not sent: the error is nats.ErrMaxPayload.
