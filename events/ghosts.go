@@ -91,8 +91,7 @@ func (d *deadWakeups) drop(ctx context.Context, m store.Stored, prefix string) e
 		}
 	}
 	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
-	key := strings.TrimPrefix(m.Subject, prefix)
-	return d.store.Requeue(ctx, key, prefix == d.store.Names.Waiting(""), m)
+	return d.store.Requeue(ctx, m)
 }
 
 // dead reports whether the watch, or a later one of the order, has left the wake-up behind.

@@ -81,13 +81,6 @@ func (l *loop) healthy() {
 	}
 }
 
-// begun notes that the loop has begun. After a trouble that is not enough: the server is to take a pull, too.
-func (l *loop) begun() {
-	if !l.silent.Load() {
-		l.trouble.set(nil)
-	}
-}
-
 // hold puts back what is not begun and takes nothing more until the footing finds all as it must be.
 func (l *loop) hold(why error) {
 	if end := l.end.Load(); end != nil {
@@ -101,9 +94,9 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	stop, end := context.WithCancelCause(stop)
 	defer end(nil)
 	l.end.Store(&end)
-	consumer, err := l.bind(stop)
+	consumer, err := l.store.JS.Consumer(stop, l.stream, l.consumer)
 	if err != nil {
-		return err
+		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
 	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
 	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
@@ -122,7 +115,9 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		messages.Drain()
 		time.AfterFunc(drainTime, leave)
 	})()
-	l.begun()
+	if !l.silent.Load() { // after a trouble that is not enough: the server is to take a pull, too
+		l.trouble.set(nil)
+	}
 	ackWait := consumer.CachedInfo().Config.AckWait
 	slots := make(chan struct{}, l.slots)
 	for {
@@ -157,21 +152,9 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 // subscription when all that is on its way has arrived.
 const drainTime = time.Second
 
-func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.store.Timing.Request)
-	defer cancel()
-	consumer, err := l.store.JS.Consumer(ctx, l.stream, l.consumer)
-	if err != nil {
-		return nil, fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
-	}
-	return consumer, nil
-}
-
 // check looks why the server is silent. Only where the consumer is gone is that an error: all
 // else passes, and the next pull is made.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
-	ctx, cancel := context.WithTimeout(ctx, l.store.Timing.Request)
-	defer cancel()
 	_, err := consumer.Info(ctx)
 	switch {
 	case err == nil: // the next pull shows more
@@ -258,7 +241,7 @@ func (l *loop) putBack(m *nats.Msg, v watcher.Verdict) error {
 	}
 	level := slog.LevelWarn
 	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
-		level = slog.LevelDebug // nothing wrong, or whoever asked for it has said why
+		level = slog.LevelDebug // nothing is wrong, or the one who asked for it has said why
 	}
 	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject, "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)

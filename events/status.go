@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
@@ -58,4 +60,74 @@ func (w *Worker) heldAccounts() []wire.HeldAccount {
 		})
 	}
 	return held
+}
+
+// noteSettled notes how far the consumer slack has come, and measures what it has before it. To measure is best
+// effort: an error leaves the age as it was.
+func (w *Worker) noteSettled(ctx context.Context) error {
+	consumer, err := w.store.JS.Consumer(ctx, w.store.Names.EventStream(), wire.SlackConsumer)
+	if err != nil {
+		return err
+	}
+	info := consumer.CachedInfo()
+	waiting, oldest, err := w.untold(ctx, info)
+	w.metrics.untold.Set(float64(waiting))
+	switch {
+	case err != nil:
+		w.log.Debug("not seen since when people wait to be told", "err", err)
+	case waiting == 0:
+		w.metrics.untoldAge.Set(0)
+	case !oldest.IsZero():
+		w.metrics.untoldAge.Set(max(0, w.store.Clock.Now().Sub(oldest).Seconds()))
+	}
+	return w.store.NoteSettled(ctx, info.AckFloor.Stream)
+}
+
+// untold returns how many events people have not been told of, over all workers, and when the oldest of them was
+// stored; zero where it is not there any more.
+func (w *Worker) untold(ctx context.Context, slack *jetstream.ConsumerInfo) (waiting int, oldest time.Time, err error) {
+	waiting = int(slack.NumPending) + slack.NumAckPending
+	if waiting == 0 {
+		return 0, oldest, nil
+	}
+	for _, subject := range slack.Config.FilterSubjects {
+		m, err := w.store.Next(ctx, w.store.Names.EventStream(), subject, slack.AckFloor.Stream+1)
+		if err != nil {
+			return waiting, oldest, err
+		}
+		if m.Sequence != 0 && (oldest.IsZero() || m.Time.Before(oldest)) {
+			oldest = m.Time
+		}
+	}
+	return waiting, oldest, nil
+}
+
+// countUntold looks at the events that the consumer which tells people has before it, and at those that
+// tell of what Slack refused.
+func (w *Worker) countUntold(ctx context.Context) (*wire.Untold, error) {
+	n := w.store.Names
+	ctx, cancel := context.WithTimeout(ctx, 2*w.store.Timing.Request)
+	defer cancel()
+	stream, err := w.store.JS.Stream(ctx, n.EventStream())
+	if err != nil {
+		return nil, err
+	}
+	kept, err := stream.Info(ctx, jetstream.WithSubjectFilter(n.Undelivered(">")))
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := stream.Consumer(ctx, wire.SlackConsumer)
+	if err != nil {
+		return nil, err
+	}
+	u := &wire.Untold{}
+	for _, count := range kept.State.Subjects {
+		u.Undelivered += int(count)
+	}
+	u.Waiting, u.Since, err = w.untold(ctx, consumer.CachedInfo())
+	u.Since = u.Since.UTC()
+	if w.config.Troubles != nil {
+		u.Troubles = w.config.Troubles()
+	}
+	return u, err
 }

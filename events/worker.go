@@ -36,16 +36,15 @@ type Worker struct {
 	patrol   *patrol
 	losses   losses               // firstLook's, then watchAssets' alone
 	counted  map[string]time.Time // when the watches were counted that wait for an account; attend's alone
-	closed   chan struct{}        // is closed when the connection was closed for good
 }
 
-// New returns a worker on the store. The worker takes over the handlers of errors and of its end of the store's
-// connection.
+// New returns a worker on the store. The worker takes over the handlers of errors and, when it runs, of its end of the
+// store's connection.
 func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) *Worker {
 	nc, now := s.JS.Conn(), s.Clock.Now
 	w := &Worker{
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
-		counted: make(map[string]time.Time), closed: make(chan struct{}),
+		counted: make(map[string]time.Time),
 	}
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
@@ -69,11 +68,6 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	}
 	w.footing.loops = w.loops
 	nc.SetErrorHandler(w.footing.natsError)
-	told := sync.OnceFunc(func() { close(w.closed) })
-	nc.SetClosedHandler(func(*nats.Conn) { told() })
-	if nc.IsClosed() {
-		told()
-	}
 	return w
 }
 
@@ -89,13 +83,10 @@ func (w *Worker) Ready() error { return w.footing.ready() }
 func (w *Worker) Run(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	go func() {
-		select {
-		case <-w.closed:
-			end(w.Alive())
-		case <-ctx.Done():
-		}
-	}()
+	w.nc.SetClosedHandler(func(*nats.Conn) { end(w.Alive()) })
+	if w.nc.IsClosed() {
+		end(w.Alive())
+	}
 	err := w.run(ctx)
 	if closed := context.Cause(ctx); errors.Is(closed, ErrClosed) {
 		return closed

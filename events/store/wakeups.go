@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,11 +56,11 @@ func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) 
 	return err
 }
 
-// Requeue stores what lies on the key's due subject, or, where it is waiting, on its waiting subject, once more in
-// the place of all that is there: the poller is to drop it.
-func (s *Store) Requeue(ctx context.Context, key string, waiting bool, m Stored) error {
-	again := rollup(s.Names.Due(key))
-	if waiting {
+// Requeue stores what lies on a due or a waiting subject once more in the place of all that is there: the poller is to
+// drop it.
+func (s *Store) Requeue(ctx context.Context, m Stored) error {
+	again := rollup(m.Subject)
+	if key, waiting := strings.CutPrefix(m.Subject, s.Names.Waiting("")); waiting {
 		again = s.timer(key, m.Time)
 	}
 	again.Data = m.Data
