@@ -24,9 +24,8 @@ func (w *Worker) attend(ctx context.Context) {
 	}
 }
 
-// attendTo makes the next step for one hold: who is to be told is noted, and told that it stands,
-// then that it is over; then it is forgotten. A worker that finds the event published goes on from
-// there.
+// attendTo makes the next step for one hold: who is to be told is noted, and told that it stands, then that it is over;
+// then it is forgotten. A worker that finds the event published goes on from there.
 func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
 	hold, now := h.Hold, w.store.Clock.Now()
 	told := len(hold.ToldTo) > 0

@@ -10,9 +10,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A backlog is what a patrol knows of watches that nobody polls although they are due and no hold
-// says why: too few workers, or a consumer that does not deliver. People are told once for each project,
-// until it has none.
+// A backlog is what a patrol knows of watches that nobody polls although they are due and no hold says why: too few
+// workers, or a consumer that does not deliver. People are told once for each project, until it has none.
 type backlog struct {
 	store    *store.Store
 	projects map[string]*overdueWatches
@@ -54,8 +53,7 @@ func (b *backlog) count(r store.Record) {
 	p.number++
 }
 
-// tell ends a round: it publishes an event for each project that had overdue watches in all rounds for
-// long enough.
+// tell ends a round: it publishes an event for each project that had overdue watches in all rounds for long enough.
 func (b *backlog) tell(ctx context.Context) (err error) {
 	now := b.store.Clock.Now()
 	for project, p := range b.projects {

@@ -13,11 +13,10 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// deadWakeups is what a patrol looks through for wake-ups that will never be taken: ghosts, which are due
-// messages that were acknowledged and that a killed server left below the consumer's ack floor, and timers
-// whose due message could not be stored. A wake-up is dead once its watch has ended or expects a later
-// number. A dead one is not deleted, for which a worker has no permission: it is published again in its own
-// place, and the poller acknowledges it. What somebody else published there goes the same way, once no watch of
+// deadWakeups looks for wake-ups that will never be taken: ghosts, which are due messages that were acknowledged and
+// that a killed server left below the consumer's ack floor, and timers whose due message could not be stored. A wake-up
+// is dead once its watch has ended or expects a later number. A worker has no permission to delete it: it is published
+// again in its own place, and the poller acknowledges it. So goes what somebody else published there, once no watch of
 // the order is open.
 type deadWakeups struct {
 	log    *slog.Logger
@@ -28,8 +27,7 @@ type deadWakeups struct {
 // deadLook is how many wake-ups a patrol looks at in one round at the most.
 const deadLook = 200
 
-// round looks at wake-ups that were stored before recent, and hands those without a record to orphan. A
-// round that comes to the end lets the next begin anew.
+// round looks at wake-ups that were stored before recent, and hands those without a record to orphan.
 func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, uint64, time.Time)) error {
 	for range deadLook {
 		m, err := d.store.Next(ctx, d.store.Names.WakeupStream(), ">", d.cursor)

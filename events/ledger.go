@@ -65,9 +65,8 @@ var losables = []struct {
 	{watcher.LostNotes, wire.Names.NoteStream, "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is"},
 }
 
-// lookAt looks at the streams first: an absence that is read afterwards is that of what they held. It looks at the
-// wake-ups before it looks at the records: a record is stored before its wake-up, so a wake-up without a record is one
-// whose record was lost.
+// lookAt looks at the streams before the ledgers: an absence that is read afterwards is that of what they held. It
+// looks at the wake-ups before the records, which are stored first: the record of a wake-up without one was lost.
 func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, error) {
 	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
 	wakeups, err := s.JS.Stream(ctx, s.Names.WakeupStream())
@@ -99,8 +98,8 @@ func ledgerAt(ctx context.Context, s *store.Store, stream, subject string) (kept
 	return kept, err
 }
 
-// known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is
-// known. toldByOther says that another worker has found a loss and told of it.
+// known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is known.
+// toldByOther says that another worker has found a loss and told of it.
 func (look storeLook) known(mine *ledger) (known *ledger, toldByOther bool) {
 	there := look.record.ledger
 	switch {

@@ -19,8 +19,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A loop hands the messages of one consumer to a function, with bounded slots. It comes back by
-// itself after the server, the stream's leader or the consumer went away.
+// A loop hands the messages of one consumer to a function, with bounded slots. It comes back by itself after any outage.
 type loop struct {
 	log        *slog.Logger
 	store      *store.Store
@@ -40,8 +39,7 @@ type loop struct {
 	end     atomic.Pointer[context.CancelCauseFunc] // ends the consuming that is under way
 }
 
-// run consumes until stop is done, and then hands over what it has not begun. Messages are handled
-// under work.
+// run consumes until stop is done, and then hands over what it has not begun. Messages are handled under work.
 func (l *loop) run(stop, work context.Context) {
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
@@ -88,8 +86,7 @@ func (l *loop) hold(why error) {
 	}
 }
 
-// consume hands messages out until stop is done, the loop is held or the consumer is gone. It
-// always returns an error.
+// consume hands messages out until stop is done, the loop is held or the consumer is gone. It always returns an error.
 func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) error {
 	stop, end := context.WithCancelCause(stop)
 	defer end(nil)
@@ -148,12 +145,10 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	}
 }
 
-// drainTime is how long the server is waited for when the worker stops: it answers the end of a
-// subscription when all that is on its way has arrived.
+// drainTime bounds the wait for the server's word that all has arrived which was on its way when a subscription ended.
 const drainTime = time.Second
 
-// check looks why the server is silent. Only where the consumer is gone is that an error: all
-// else passes, and the next pull is made.
+// check looks why the server is silent. Only a consumer that is gone is an error: all else passes.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 	_, err := consumer.Info(ctx)
 	switch {
@@ -166,8 +161,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 	return nil
 }
 
-// take handles one message. A panic is a defect of this program: it is logged, and the message put
-// back, so that one bad order changes nothing for the others.
+// take handles one message. A panic is a defect of this program, and is to change nothing for other orders.
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.healthy()
 	defer l.keep(m, ackWait)()
@@ -186,8 +180,7 @@ func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 }
 
 // keep tells the server every third of AckWait that the message is being handled, so that it does not come again
-// meanwhile, also where somebody made AckWait short. It does so for one step at the longest, Timing.Step, and until
-// the returned function is called.
+// meanwhile. It does so for Timing.Step at the longest, and until the returned function is called.
 func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.store.Timing.Step)
 	var keeping sync.WaitGroup
@@ -204,8 +197,7 @@ func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
 	}
 }
 
-// settle does with the delivery what the verdict says. Where that gets lost, the message is
-// delivered again after AckWait.
+// settle does with the delivery what the verdict says. Where that gets lost, it comes again after AckWait.
 func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if v.Action == watcher.Refuse {
 		why, ok := errors.AsType[*watcher.FieldError](v.Err)

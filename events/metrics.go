@@ -27,7 +27,7 @@ type metrics struct {
 }
 
 func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
-	registry.MustRegister(accountCollector{s.Accounts()})
+	registry.MustRegister(heldAccounts{s.Accounts()})
 	f := promauto.With(registry)
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -59,6 +59,9 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
 	}, func() float64 { return s.Clock.Offset().Seconds() })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "orderwatch_workers", Help: "How many workers share the rate of accounts, with this one.",
+	}, func() float64 { return float64(s.Accounts().Workers()) })
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
@@ -101,24 +104,17 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 	return answer, err
 }
 
-// accountCollector tells what a worker knows of the others and of accounts.
-type accountCollector struct{ accounts *store.Accounts }
+// heldAccounts tells which accounts are held.
+type heldAccounts struct{ accounts *store.Accounts }
 
-var (
-	workersDesc = prometheus.NewDesc("orderwatch_workers", "How many workers share the rate of accounts, with this one.", nil, nil)
-	heldDesc    = prometheus.NewDesc("orderwatch_account_held_seconds", "For how long an account, or a project of it, has not been asked, by why (throttled, login, permission, arrears, unreachable).",
-		[]string{"account", "region", "project", "kind"}, nil)
-)
+var heldDesc = prometheus.NewDesc("orderwatch_account_held_seconds", "For how long an account, or a project of it, has not been asked, by why (throttled, login, permission, arrears, unreachable).",
+	[]string{"account", "region", "project", "kind"}, nil)
 
-// Describe tells of the metrics.
-func (accountCollector) Describe(descs chan<- *prometheus.Desc) {
-	descs <- workersDesc
-	descs <- heldDesc
-}
+// Describe tells of the metric.
+func (heldAccounts) Describe(descs chan<- *prometheus.Desc) { descs <- heldDesc }
 
-// Collect tells their values.
-func (c accountCollector) Collect(values chan<- prometheus.Metric) {
-	values <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, float64(c.accounts.Workers()))
+// Collect tells its values.
+func (c heldAccounts) Collect(values chan<- prometheus.Metric) {
 	now := c.accounts.Now()
 	for key, h := range c.accounts.Standing() {
 		if h.Stands() {

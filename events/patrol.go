@@ -16,13 +16,12 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A patrol looks for watches whose wake-up is overdue and publishes it again: a timer whose due
-// message could not be stored is not tried again by the server. One worker at a time patrols.
+// A patrol looks for watches whose wake-up is overdue and publishes it again: the server does not try a timer again
+// whose due message it could not store. One worker at a time patrols.
 //
-// Records lie in the bucket in the order in which they were written, so that those of watches
-// which are polled are always near the end. A round reads from the oldest record that was not
-// ended when it was last read, up to those written within the last slack. What is overdue is
-// judged by how long this process has seen the same revision, not by anybody's time of day.
+// Records lie in the bucket in the order in which they were written, so that those of watches which are polled are near
+// the end. A round reads from the oldest record that was not ended when it was last read, up to those written within
+// the last slack. Overdue is judged by how long this process has seen the same revision, not by a time of day.
 type patrol struct {
 	log     *slog.Logger
 	store   *store.Store
@@ -170,8 +169,7 @@ func (p *patrol) suspects(ctx context.Context, r store.Record) (bool, error) {
 	return true, nil
 }
 
-// look publishes the wake-up of a watch that is overdue, and returns since when its record counts
-// as seen.
+// look publishes the wake-up of a watch that is overdue, and returns since when its record counts as seen.
 func (p *patrol) look(ctx context.Context, r store.Record, since time.Time) (time.Time, error) {
 	interval := max(0, r.NextPollAt.Sub(r.Stored))
 	late := p.store.Clock.Local().Sub(since) - interval - p.store.Timing.PatrolSlack

@@ -77,9 +77,8 @@ const slackSlots = 4
 // Ready returns nil if the worker does its work, and otherwise why not. It is safe for concurrent use.
 func (w *Worker) Ready() error { return w.footing.ready() }
 
-// Run works until ctx is done, and then hands over: deliveries not begun are put back at once,
-// polls in flight get Timing.Drain, are then cancelled and put back. The error is nil then. Any
-// other error is an [store.ErrUnfit] or an [ErrClosed].
+// Run works until ctx is done, and then hands over: deliveries not begun are put back at once, polls in flight after
+// Timing.Drain. The error is nil then. Any other error is an [store.ErrUnfit] or an [ErrClosed].
 func (w *Worker) Run(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -202,8 +201,7 @@ func (w *Worker) firstLook(ctx context.Context) {
 	}
 }
 
-// watchAssets checks the server, the streams and the consumers again and again, and creates what
-// has gone missing, where it may.
+// watchAssets checks the footing again and again, looks for a loss, and notes how far the consumer slack has come.
 func (w *Worker) watchAssets(ctx context.Context) {
 	for link.Sleep(ctx, w.store.Timing.CheckEvery) {
 		err := w.footing.check(ctx)

@@ -39,7 +39,7 @@ type Filter struct {
 // OrderSubjects returns the subjects of an order's completions, of its progress, and of what calls
 // people's attention to it.
 func (c *Client) OrderSubjects(order watcher.Order) []string {
-	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.OrderAttention("*", order.Key())}
+	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.Attention("*", order.Key())}
 }
 
 // RejectedSubject returns the subject of events about messages that were no request.

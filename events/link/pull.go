@@ -15,10 +15,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A Puller takes messages from a durable consumer. It does what the iterator of nats.go's package
-// jetstream does, but for one thing: that takes any message without a body for the server's own
-// word if it has a Status header, and so any requester could bring intake to a halt. Here the
-// server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
+// A Puller takes messages from a durable consumer, as the iterator of nats.go's package jetstream does. But that takes
+// any message without a body for the server's word if it has a Status header, so that any requester could bring intake
+// to a halt. Here the server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
 type Puller struct {
 	nc       *nats.Conn
 	subject  string     // where pulls are sent
@@ -33,7 +32,7 @@ type Puller struct {
 	close    func()
 	asked    int // how many messages the pulls under way may still bring
 	// Accepted is called when the server shows that it takes the pulls, and Limited when it says that a consumer
-	// takes smaller ones; both may be nil. They are set before the first call of Next.
+	// takes smaller ones. They may be set before the first call of Next.
 	Accepted func()
 	Limited  func(batch int)
 }
@@ -48,6 +47,7 @@ func NewPuller(nc *nats.Conn, subject string, batch func() int, expiry, heartbea
 	p := &Puller{
 		nc: nc, subject: subject, wanted: batch, most: math.MaxInt, expiry: expiry, silence: 2 * heartbeat,
 		arrived: make(chan *nats.Msg), statuses: nc.StatusChanged(nats.CONNECTED), closed: make(chan struct{}),
+		Accepted: func() {}, Limited: func(int) {},
 	}
 	p.close = sync.OnceFunc(func() { close(p.closed) })
 	var err error
@@ -135,7 +135,7 @@ func (p *Puller) pull() error {
 func (p *Puller) hear(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); status {
 	case "100": // heartbeat
-		p.accept()
+		p.Accepted()
 		return nil
 	case "404", "408": // the pull has ended, with so many messages missing
 		missing, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
@@ -143,7 +143,7 @@ func (p *Puller) hear(m *nats.Msg) error {
 			missing = p.asked
 		}
 		p.asked = max(0, p.asked-missing)
-		p.accept()
+		p.Accepted()
 		return nil
 	default: // no such consumer, its leader changed, the server shuts down, …
 		p.asked = 0
@@ -152,12 +152,6 @@ func (p *Puller) hear(m *nats.Msg) error {
 			return nil
 		}
 		return fmt.Errorf("pull: %s %s", status, why)
-	}
-}
-
-func (p *Puller) accept() {
-	if p.Accepted != nil {
-		p.Accepted()
 	}
 }
 
@@ -172,9 +166,7 @@ func (p *Puller) adapt(why string) bool {
 	if found := batchLimit.FindStringSubmatch(why); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.most {
 			p.most = n
-			if p.Limited != nil {
-				p.Limited(n)
-			}
+			p.Limited(n)
 			return true
 		}
 	}

@@ -19,13 +19,11 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// Accounts is what the workers on one NATS account tell each other through the bucket
-// ORDER_ACCOUNTS: under worker.<id>, every two seconds, that they work, and about which order they were
-// answered last; and under hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It
-// is safe for concurrent use.
+// Accounts is what the workers on one NATS account tell each other through the bucket ORDER_ACCOUNTS: under
+// worker.<id>, every two seconds, that they work, and about which order they were answered last; and under
+// hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It is safe for concurrent use.
 //
-// A worker counts until it was not heard of for a few seconds, by this process's clock, in which the
-// bucket could be read.
+// A worker counts until it was not heard of for some seconds, by this process's clock, in which the bucket was read.
 type Accounts struct {
 	store *Store
 	id    string        // of this worker
@@ -36,7 +34,7 @@ type Accounts struct {
 	workers  map[string]presence      // the others
 	answered map[string]watcher.Order // by account: this worker's
 	sign     uint64                   // the revision of this worker's last one
-	current  bool                     // whether the last look showed it: whoever answered is not behind
+	current  bool                     // whether the last look showed it: the server that answered is not behind
 
 	blind atomic.Bool // the bucket cannot be read
 }
@@ -75,8 +73,7 @@ func newAccounts(s *Store) *Accounts {
 	}
 }
 
-// LookAtWorkers returns how many workers there are, and the holds that stand, by their account's key, as the bucket
-// shows them now. This process is none of them.
+// LookAtWorkers returns how many workers there are beside this process, and the holds that stand, by their key.
 func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, err error) {
 	a := newAccounts(s)
 	if err := a.look(ctx); err != nil {
@@ -162,8 +159,7 @@ func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision)
 	a.holds[key] = Held{hold, revision}
 }
 
-// update notes a hold that is later than the one that is known. A worker that begins finds it in
-// force, or another has begun it.
+// update notes a hold that is later than the one that is known: another worker wrote it.
 func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -199,8 +195,7 @@ func (a *Accounts) Begin(ctx context.Context) error {
 	return a.look(ctx)
 }
 
-// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes
-// its leave.
+// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes its leave.
 func (a *Accounts) Run(ctx context.Context) {
 	timing := a.store.Timing
 	if listening, err := a.listen(); err == nil {
@@ -237,8 +232,7 @@ func (a *Accounts) Run(ctx context.Context) {
 	a.write(bye, workerKeys+a.id, nil) // where it fails the others notice a little later
 }
 
-// listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
-// subscribe it is looked at a little later.
+// listen lets Run look as soon as a worker writes a hold. Without the permission to subscribe Run looks a little later.
 func (a *Accounts) listen() (*nats.Subscription, error) {
 	return a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
 		select {
@@ -368,7 +362,7 @@ func (a *Accounts) meetAgain() {
 	}
 }
 
-// forget forgets workers that gave no sign for too long, unless whoever answered may be behind.
+// forget forgets workers that gave no sign for too long, unless the server that answered may be behind.
 func (a *Accounts) forget() {
 	now := a.store.Clock.local()
 	a.mu.Lock()

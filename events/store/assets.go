@@ -18,8 +18,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// ErrUnfit marks an error that no waiting mends: the server, a stream or a consumer is not what
-// the worker needs, and to go on would lose or repeat work.
+// ErrUnfit marks an error that no waiting mends: to go on with the server, a stream or a consumer as it is would lose
+// or repeat work.
 var ErrUnfit = errors.New("not fit to work with")
 
 // Versions of nats-server.
@@ -34,8 +34,8 @@ const subjectsOverlap = jetstream.ErrorCode(10065)
 // minRetention is how much longer than the longest watch records and events must be kept.
 const minRetention = 7 * 24 * time.Hour
 
-// accountsMaxAge is how long the last sign of a worker is kept that died: the server hands out at most
-// 1,024 keys at once. A hold takes 15 minutes at the most, and is rewritten then.
+// accountsMaxAge is how long the last sign of a worker is kept that died: the server hands out at most 1,024 keys at
+// once. A hold is rewritten after 15 minutes at the most.
 const accountsMaxAge = time.Hour
 
 // Streams returns the streams as they are wanted.
@@ -97,8 +97,7 @@ func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	}
 }
 
-// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second. What a worker that died had taken
-// comes again after it.
+// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second.
 func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
 
 // checkServer refuses a server that is too old or takes too little: limit is its max_payload now.
@@ -128,9 +127,8 @@ func AtLeast(version, least string) bool {
 	return slices.Compare(v[:], l[:]) >= 0
 }
 
-// A harmlessError says what is not as it must be where everything was looked at and nothing makes it
-// wrong to take messages: a consumer is paused, or the stream of requests is unfit. That stream may
-// drop some if nobody takes them; a worker that starts refuses it all the same.
+// A harmlessError says what is not as it must be where all was looked at and messages may be taken: a consumer is
+// paused, or the stream of requests is unfit, which may drop some that nobody takes.
 type harmlessError struct{ error }
 
 func (e harmlessError) Unwrap() error { return e.error }
@@ -142,9 +140,8 @@ func Harmless(err error) bool {
 }
 
 // Ensure checks the server, creates the streams and consumers that are missing, where it may, and checks those that
-// are there. It never alters one. Where only is not empty it looks at that stream alone: others may be without a
-// leader, and would not answer. An [ErrUnfit] goes before whatever is missing or paused, and a
-// [link.ErrNotConnected] before all.
+// are there. It never alters one. Where only is not empty it looks at that stream alone: others may be without a leader,
+// and not answer. A [link.ErrNotConnected] goes before all other errors, then an [ErrUnfit], then what is missing.
 func (s *Store) Ensure(ctx context.Context, heard Listener, only string) error {
 	if !s.JS.Conn().IsConnected() {
 		return link.ErrNotConnected
@@ -273,8 +270,7 @@ func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference
 	compare(&list, "discard", wanted.Discard, found.Discard, requests)
 	compare(&list, "max_msgs", wanted.MaxMsgs, limit(found.MaxMsgs), !requests)
 	compare(&list, "max_bytes", wanted.MaxBytes, limit(found.MaxBytes), !requests)
-	// This one drops the oldest message also where a stream discards new ones, and all requests
-	// have one subject.
+	// This one drops the oldest message also where a stream discards new ones, and all requests have one subject.
 	compare(&list, "max_msgs_per_subject", wanted.MaxMsgsPerSubject, limit(found.MaxMsgsPerSubject), !requests || !found.DiscardNewPerSubject)
 	compare(&list, "max_msg_size", wanted.MaxMsgSize, limit(found.MaxMsgSize), !requests)
 	compare(&list, "max_age", wanted.MaxAge, found.MaxAge, c.tooShort(wanted, found.MaxAge))
@@ -347,8 +343,7 @@ func priority(p jetstream.PriorityPolicy) string {
 	return cmp.Or(strings.Trim(string(name), `"`), "none")
 }
 
-// wantedDeliveries says which max_deliver is wanted, and how to repair another one. The server never delivers
-// again what it has given up, unless the consumer is made anew.
+// wantedDeliveries says which max_deliver is wanted, and how to repair another one.
 func wantedDeliveries(wanted jetstream.ConsumerConfig) string {
 	if wanted.DeliverPolicy != jetstream.DeliverAllPolicy {
 		return strconv.Itoa(wanted.MaxDeliver)

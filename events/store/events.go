@@ -19,8 +19,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// Complete publishes the completion once: on the order's subjects, expecting the sequence of the
-// order's last completion. Whoever publishes it for the same watch publishes the same.
+// Complete publishes the completion once: it expects the sequence of the order's last completion. All workers publish
+// the same for the same watch.
 func (s *Store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	key := c.Order().Key()
 	m, err := s.Names.CompletionEvent(c)
@@ -66,8 +66,7 @@ func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
 	return err
 }
 
-// Reject publishes why the message is no request. It may be called again after a crash; the
-// event's id is the same then.
+// Reject publishes why the message is no request. Called again after a crash, it publishes an event with the same id.
 func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldError) error {
 	event, err := s.Names.RejectedEvent(m, why, s.Clock.Now())
 	err = s.publishMade(ctx, event, err)
@@ -148,9 +147,8 @@ func (s *Store) Renotify(ctx context.Context, c watcher.Completion, again watche
 // attendTries is how often the last event is read anew after a conflict, before the caller gets it.
 const attendTries = 5
 
-// Attend publishes the event, unless the order's last one of the kind is it, or one that came after it.
-// Each event is published once, whichever workers call it and however often: a publish expects the
-// sequence of the last one.
+// Attend publishes the event, unless the order's last one of the kind is it, or one that came after it. It is published
+// once, however many workers call Attend: a publish expects the sequence of the last one.
 func (s *Store) Attend(ctx context.Context, a watcher.OrderAttention) error {
 	for try := 1; ; try++ {
 		err := s.attendOnce(ctx, a)
@@ -162,7 +160,7 @@ func (s *Store) Attend(ctx context.Context, a watcher.OrderAttention) error {
 }
 
 func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error {
-	subject := s.Names.OrderAttention(a.Kind, a.Order().Key())
+	subject := s.Names.Attention(a.Kind, a.Order().Key())
 	last, sequence, err := s.lastEvent(ctx, subject)
 	if err != nil || isAttended(a, last) {
 		return err
@@ -188,8 +186,7 @@ func isAttended(a watcher.OrderAttention, last string) bool {
 	return watchID > a.WatchID
 }
 
-// Attention publishes the event, unless the project's last one is it, or a later one of the same
-// outage.
+// Attention publishes the event, unless the project's last one is it, or a later one of the same outage.
 func (s *Store) Attention(ctx context.Context, a watcher.Attention, now time.Time) error {
 	subjects, id := s.Names.Attention("*", a.ProjectID), wire.AttentionID(a)
 	last, sequence, err := s.lastEvent(ctx, subjects)
@@ -209,7 +206,7 @@ const lostOnce = time.Minute
 // TellLoss publishes the event about streams that were lost, unless another was just before that tells of the same.
 func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time) error {
 	a.ProjectID = allProjects
-	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(string(watcher.Lost), allProjects))
+	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(watcher.Lost, allProjects))
 	if err != nil || now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a) {
 		return err
 	}
@@ -225,7 +222,7 @@ func tellsOf(event []byte, a watcher.Attention) bool {
 
 // Losses returns what people were told of losses, oldest first, as long as the events are kept.
 func (s *Store) Losses(ctx context.Context) (told []watcher.Attention, err error) {
-	subject := s.Names.Attention(string(watcher.Lost), allProjects)
+	subject := s.Names.Attention(watcher.Lost, allProjects)
 	for m, err := range s.Each(ctx, s.Names.EventStream(), subject) {
 		if err != nil {
 			return told, err

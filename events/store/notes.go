@@ -63,14 +63,11 @@ func checkNoteKey(key string) error {
 	return nil
 }
 
-// The consumer slack begins with the events that come after it was made: what is older nobody waits for. Made anew,
-// after somebody deleted it, it begins where the one before it stopped: what was settled is not told
-// again, and what was not is not forgotten.
-
 // settledKey is the key of the note that says how far the consumer slack has come.
 const settledKey = "settled"
 
-// A settled is that note.
+// A settled is that note. The consumer slack begins with the events that come after it was made; made anew, after
+// somebody deleted it, it begins where the one before it stopped.
 type settled struct {
 	Sequence uint64 `json:"sequence"` // of ORDER_EVENTS: all events up to it are done with
 }

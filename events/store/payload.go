@@ -11,9 +11,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A payload is the largest message that the server takes. A server whose limit is changed while it runs does
-// not tell its clients, and closes the connection of one that sends more: the library then gives the
-// connection up. So a worker asks for the limit again before it sends a large message. It is safe for concurrent use.
+// A payload is the largest message that the server takes. A server whose limit is changed does not tell its clients,
+// and closes the connection of one that sends more: the library then gives the connection up. So a worker asks again
+// before it sends a large message. It is safe for concurrent use.
 type payload struct {
 	nc *nats.Conn
 
@@ -56,9 +56,8 @@ func (p *payload) Fits(ctx context.Context, size int) bool {
 	return size <= p.Limit()
 }
 
-// KeepLimit asks the server for its limit where the last answer is more than a minute old, so that a worker knows of a
-// limit that is too small before it needs to send a large message. Where the server takes too little, it asks at each
-// call.
+// KeepLimit asks the server for its limit where the last answer is more than a minute old, or was too small, so that a
+// worker knows before it needs to send a large message.
 func (p *payload) KeepLimit(ctx context.Context) {
 	pause := payloadEvery
 	if p.Limit() < watcher.MinPayload {

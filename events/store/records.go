@@ -68,9 +68,8 @@ func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher
 	return w, revision, nil
 }
 
-// RecordHeader is a header that a worker sets on each record, and nobody else: its schema. A record without
-// it is taken for one of the previous release, 1.x before this header, so that releases can be rolled
-// forward and back. The release after this one is to take such a record for a broken one.
+// RecordHeader is a header that a worker sets on each record, and nobody else: its schema. A record without it is taken
+// for one of the release before, 1.x; the release after this one is to take it for a broken one.
 const RecordHeader = "Orderwatch-Record"
 
 func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
@@ -89,8 +88,8 @@ func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	return watcher.Revision(sequence), err
 }
 
-// Bounds of one call that reads records. With subjects the server counts, for each call, all that are
-// left on them, which takes 25 ms for 100,000 records: hence not smaller ones.
+// Bounds of one batch. With subjects the server counts all that are left on them for each batch, which takes 25 ms for
+// 100,000 records: hence not smaller ones.
 const (
 	recordBatch      = 5000
 	recordBatchBytes = 8 << 20

@@ -16,15 +16,13 @@ import (
 
 // wakeupBody is what a wake-up carries besides its subject.
 type wakeupBody struct {
-	WatchID string `json:"watch_id"`
-	Number  uint64 `json:"wakeup"`
-	// At is when the wake-up was to be due, by the server's clock.
-	At time.Time `json:"at"`
+	WatchID string    `json:"watch_id"`
+	Number  uint64    `json:"wakeup"`
+	At      time.Time `json:"at"` // when it was to be due, by the server's clock
 }
 
-// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the
-// server moves it to the due subject when its time has come, at most about 250 ms later. One that
-// is due already is published there at once.
+// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
+// subject at most about 250 ms after its time. One that is due already is published there at once.
 func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	if k.At.After(s.Clock.Now()) {
 		return s.SetTimer(ctx, k, k.At)
@@ -32,8 +30,7 @@ func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
 }
 
-// SetTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
-// that has passed lets it be due at once.
+// SetTimer does so with any time; one that has passed lets the wake-up be due at once.
 func (s *Store) SetTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
 	return s.storeWakeup(ctx, k, s.timer(k.Key(), at))
 }

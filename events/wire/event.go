@@ -115,7 +115,7 @@ func (n Names) ProgressEvent(g watcher.Progress, at time.Time) (*nats.Msg, error
 func (n Names) AttentionEvent(a watcher.Attention, at time.Time) (*nats.Msg, error) {
 	e := newEvent(typeAttention, AttentionID(a), at)
 	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
-	return message(n.Attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
+	return message(n.Attention(a.Kind, a.ProjectID), e, watcher.Trace{}, a)
 }
 
 // AttentionID returns the id of the event: <outage>.<project_id>.<kind>.
@@ -125,7 +125,7 @@ func AttentionID(a watcher.Attention) string {
 
 // OrderAttentionEvent returns the message about one watch that people should look at, at the time.
 func (n Names) OrderAttentionEvent(a watcher.OrderAttention, at time.Time) (*nats.Msg, error) {
-	return message(n.OrderAttention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
+	return message(n.Attention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
 }
 
 // OrderAttentionID returns the id of the event: <watch_id>.<kind>.<since in ms since 1970>.
