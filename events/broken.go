@@ -2,10 +2,10 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
@@ -89,10 +89,7 @@ func (b *brokenRecords) end(ctx context.Context) error {
 	if err := b.lookForLoss(ctx); err != nil {
 		return err
 	}
-	before, err := json.Marshal(b.list)
-	if err != nil {
-		return err
-	}
+	before := slices.Clone(b.list)
 	failed := b.forget(ctx)
 	for order, s := range b.seen {
 		if ctx.Err() != nil {
@@ -103,9 +100,8 @@ func (b *brokenRecords) end(ctx context.Context) error {
 		}
 	}
 	b.number.Set(float64(len(b.list)))
-	after, err := json.Marshal(b.list)
-	if err != nil || string(after) == string(before) {
-		return errors.Join(failed, err)
+	if reflect.DeepEqual(b.list, before) {
+		return failed
 	}
 	return errors.Join(failed, b.store.SetBrokenList(ctx, b.list, b.kept))
 }

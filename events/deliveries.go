@@ -54,32 +54,31 @@ func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
 func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	switch names := w.store.Names; {
 	case strings.HasPrefix(m.Subject, names.Subjects+".completed."):
-		return handOn(ctx, w.log, m, wire.Decode[watcher.Completion], func(ctx context.Context, c watcher.Completion) error {
+		return handOn(ctx, w.log, m, func(ctx context.Context, c watcher.Completion) error {
 			err := w.notifier.Notify(ctx, c)
 			store.Passed("slack", "told", err)
 			return err
 		})
 	case strings.HasPrefix(m.Subject, names.Subjects+".progress."):
-		return handOn(ctx, w.log, m, wire.Decode[watcher.Progress], w.notifier.Progress)
+		return handOn(ctx, w.log, m, w.notifier.Progress)
 	case strings.HasPrefix(m.Subject, names.Renotify("")):
 		return w.takeRenotify(ctx, m)
 	case names.ConcernsOrder(m.Subject):
-		return handOn(ctx, w.log, m, wire.Decode[watcher.OrderAttention], w.notifier.AttendOrder)
+		return handOn(ctx, w.log, m, w.notifier.AttendOrder)
 	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):
-		return handOn(ctx, w.log, m, wire.Decode[watcher.Attention], w.notifier.Attend)
+		return handOn(ctx, w.log, m, w.notifier.Attend)
 	}
 	return watcher.Verdict{Action: watcher.Ack}
 }
 
 // handOn hands the event to the notifier's function for its kind.
-func handOn[E any](ctx context.Context, log *slog.Logger, m *nats.Msg, decode func([]byte) (E, error), tell func(context.Context, E) error) watcher.Verdict {
-	event, err := decode(m.Data)
+func handOn[E wire.Data](ctx context.Context, log *slog.Logger, m *nats.Msg, tell func(context.Context, E) error) watcher.Verdict {
+	event, err := wire.Decode[E](m.Data)
 	if err != nil {
 		log.Error("dropped what is no event of its subject; only orderwatch may publish here", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
 	}
-	err = tell(ctx, event)
-	if err == nil {
+	if err = tell(ctx, event); err == nil {
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	verdict := watcher.Verdict{Action: watcher.PutBack, Err: err}
@@ -91,7 +90,7 @@ func handOn[E any](ctx context.Context, log *slog.Logger, m *nats.Msg, decode fu
 
 // takeRenotify hands the completion that the event means to the notifier, once more.
 func (w *Worker) takeRenotify(ctx context.Context, m *nats.Msg) watcher.Verdict {
-	return handOn(ctx, w.log, m, wire.Decode[watcher.Again], func(ctx context.Context, again watcher.Again) error {
+	return handOn(ctx, w.log, m, func(ctx context.Context, again watcher.Again) error {
 		event, err := w.store.Get(ctx, w.store.Names.EventStream(), again.Sequence)
 		if err != nil {
 			return err

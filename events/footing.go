@@ -175,32 +175,27 @@ func (f *footing) isRecent(at time.Time) bool {
 // natsError takes the errors of the connection that no call returns.
 func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	now := f.store.Clock.Local()
-	if link.Refused(err) {
+	switch do := link.Limit(err); {
+	case link.Refused(err):
 		f.refusals.Tell(err)
-		return
-	}
-	if do := link.Limit(err); do != "" {
+	case do != "":
 		met := metLimit{now, fmt.Errorf("%w: %s", err, do)}
-		if before := f.limit.Swap(&met); before == nil || met.at.Sub(before.at) > f.store.Timing.Denied {
+		if before := f.limit.Swap(&met); before == nil || now.Sub(before.at) > f.store.Timing.Denied {
 			f.log.Error("NATS refuses what is over a limit", "err", met.err)
 		}
-		return
-	}
-	if !link.Denied(err) {
+	case !link.Denied(err):
 		f.log.Warn("error of the NATS connection", "err", err)
-		return
-	}
-	if f.concernsOthers(err) {
+	case f.concernsOthers(err):
 		if before := f.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
 			return // a requester that does so can do it often
 		}
 		f.othersAt.Store(&now)
 		f.log.Warn("NATS denies an answer to a requester: the reply subject is none of the worker's, or was answered already; the worker lacks nothing", "err", err)
-		return
+	default:
+		f.denials.Inc()
+		f.deniedAt.Store(&now)
+		f.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/README.md lists", "err", err)
 	}
-	f.denials.Inc()
-	f.deniedAt.Store(&now)
-	f.log.Error("NATS denies a permission; give the worker's user the permissions that deploy/README.md lists", "err", err)
 }
 
 // concernsOthers reports whether the violation is about what somebody else chose: the reply subject of a request to the

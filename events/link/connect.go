@@ -54,8 +54,8 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 	return nc, nil
 }
 
-// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe
-// for concurrent use.
+// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe for
+// concurrent use.
 type Failures struct {
 	log *slog.Logger
 	url string
@@ -82,7 +82,7 @@ func (f *Failures) tellLast(nc *nats.Conn) {
 func (f *Failures) Tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	cause := causeOf(err)
+	cause := ownPort.ReplaceAllString(err.Error(), "")
 	if at, told := f.told[cause]; told && time.Since(at) < time.Minute {
 		return
 	}
@@ -99,5 +99,3 @@ func (f *Failures) Tell(err error) {
 
 // ownPort finds the client's address in an error of a connection. It differs each time.
 var ownPort = regexp.MustCompile(`\S+:\d+->`)
-
-func causeOf(err error) string { return ownPort.ReplaceAllString(err.Error(), "") }

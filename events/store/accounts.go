@@ -198,7 +198,13 @@ func (a *Accounts) Begin(ctx context.Context) error {
 // Run keeps this worker known and the others' holds up to date until ctx is done, and then takes its leave.
 func (a *Accounts) Run(ctx context.Context) {
 	timing := a.store.Timing
-	if listening, err := a.listen(); err == nil {
+	listening, err := a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
+		select {
+		case a.told <- struct{}{}:
+		default: // it is going to look
+		}
+	})
+	if err == nil { // without the permission it looks a little later
 		defer listening.Unsubscribe()
 	}
 	greeted, blind, told := a.store.Clock.local(), false, false
@@ -214,11 +220,9 @@ func (a *Accounts) Run(ctx context.Context) {
 				told = true
 			}
 			blind = true
-		case blind: // nor could the others give a sign
-			a.meetAgain()
-			blind, told = false, false
 		default:
-			a.forget()
+			a.review(blind)
+			blind, told = false, false
 		}
 		a.blind.Store(blind)
 		select {
@@ -230,16 +234,6 @@ func (a *Accounts) Run(ctx context.Context) {
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	a.write(bye, workerKeys+a.id, nil) // where it fails the others notice a little later
-}
-
-// listen lets Run look as soon as a worker writes a hold. Without the permission to subscribe Run looks a little later.
-func (a *Accounts) listen() (*nats.Subscription, error) {
-	return a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
-		select {
-		case a.told <- struct{}{}:
-		default: // it is going to look
-		}
-	})
 }
 
 // Answered notes it; it is told with the next sign.
@@ -351,27 +345,18 @@ func (a *Accounts) Count(version string) *wire.WorkerCount {
 	return c
 }
 
-// meetAgain takes all others for present.
-func (a *Accounts) meetAgain() {
+// review forgets workers that gave no sign for too long, unless the server that answered may be behind. After a time in
+// which the bucket could not be read it takes all for present: they could not give a sign.
+func (a *Accounts) review(wasBlind bool) {
 	now := a.store.Clock.local()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, last := range a.workers {
-		last.seen = now
-		a.workers[id] = last
-	}
-}
-
-// forget forgets workers that gave no sign for too long, unless the server that answered may be behind.
-func (a *Accounts) forget() {
-	now := a.store.Clock.local()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.current {
-		return
-	}
-	for id, last := range a.workers {
-		if now.Sub(last.seen) > a.store.Timing.WorkerGone {
+		switch {
+		case wasBlind:
+			last.seen = now
+			a.workers[id] = last
+		case a.current && now.Sub(last.seen) > a.store.Timing.WorkerGone:
 			delete(a.workers, id)
 		}
 	}

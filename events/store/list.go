@@ -46,14 +46,13 @@ func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 	}
 	for i, l := range page {
 		w, _, err := s.Read(ctx, l.order)
-		if errors.Is(err, watcher.ErrNoRecord) || errors.Is(err, watcher.ErrBroken) || err == nil && (w.ID != l.watchID || w.MovedAside() != nil) {
-			continue // deleted, or watched anew, just now; or among the broken ones
-		}
-		if errors.Is(err, watcher.ErrNewerSchema) {
+		switch {
+		case errors.Is(err, watcher.ErrNewerSchema):
 			answer.Unreadable++
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), err == nil && (w.ID != l.watchID || w.MovedAside() != nil):
+			continue // deleted, or watched anew, just now; or among the broken ones
+		case err != nil:
 			return wire.ListAnswer{}, err
 		}
 		row := policy.Snapshot(w).Brief()

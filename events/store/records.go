@@ -143,26 +143,27 @@ func (s *Store) OpenWatches(ctx context.Context) iter.Seq2[Record, error] {
 // the first error.
 func (s *Store) messages(ctx context.Context, stream, subjects string, start jetstreamext.GetBatchOpt) iter.Seq2[*jetstream.RawStreamMsg, error] {
 	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
-		for done := false; !done; {
-			var next uint64
-			var err error
-			if next, done, err = s.batch(ctx, stream, subjects, start, yield); err != nil {
+		options := []jetstreamext.GetBatchOpt{start, jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
+		if subjects != "" {
+			options = append(options, jetstreamext.GetBatchSubject(subjects))
+		}
+		for {
+			next, done, err := s.batch(ctx, stream, options, yield)
+			if err != nil {
 				yield(nil, fmt.Errorf("read %s: %w", stream, err))
+			}
+			if err != nil || done {
 				return
 			}
-			start = jetstreamext.GetBatchSeq(next)
+			options[0] = jetstreamext.GetBatchSeq(next)
 		}
 	}
 }
 
 // batch yields one batch. It returns where the next one begins, and whether there is none, or yield had enough.
-func (s *Store) batch(ctx context.Context, stream, subjects string, start jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
+func (s *Store) batch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	options := []jetstreamext.GetBatchOpt{start, jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
-	if subjects != "" {
-		options = append(options, jetstreamext.GetBatchSubject(subjects))
-	}
 	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, recordBatch, options...)
 	if err != nil {
 		return 0, false, err

@@ -215,26 +215,18 @@ type Rejection struct {
 // RejectedEvent returns the message that says why another is no request, at the time. For the same message its id
 // is the same.
 func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
-	body, encoding, truncated := excerpt(m.Body)
+	head := m.Body[:min(len(m.Body), maxRejectedBody)]
 	r := Rejection{
-		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(),
-		Sequence: m.Sequence, Received: m.Stored.UTC(),
-		Body: body, Encoding: encoding, Truncated: truncated,
+		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sequence: m.Sequence, Received: m.Stored.UTC(),
+		Body: strings.ToValidUTF8(string(head), ""), Encoding: "text", Truncated: len(head) < len(m.Body),
+	}
+	if !utf8.Valid(m.Body) {
+		r.Body, r.Encoding = base64.StdEncoding.EncodeToString(head), "base64"
 	}
 	e := newEvent(typeRejected, fmt.Sprintf("r_%d-%d", m.Sequence, m.Stored.UnixMilli()), at)
-	if name := m.orderName(); name != "" {
+	if name := m.peek("order_name"); name != "" {
 		e.SetSubject(name)
 	}
 	_, attributes, _ := m.unwrap() // as far as it can be read
 	return message(n.Rejected(), e, m.trace(attributes), r)
-}
-
-// excerpt returns the head of a body, as text where it is UTF-8.
-func excerpt(body []byte) (text, encoding string, truncated bool) {
-	if !utf8.Valid(body) {
-		head := body[:min(len(body), maxRejectedBody)]
-		return base64.StdEncoding.EncodeToString(head), "base64", len(head) < len(body)
-	}
-	head := string(body[:min(len(body), maxRejectedBody)])
-	return strings.ToValidUTF8(head, ""), "text", len(head) < len(body)
 }

@@ -79,7 +79,7 @@ func Delivered(m *nats.Msg) (Incoming, error) {
 		return Incoming{}, fmt.Errorf("read metadata of a request: %w", err)
 	}
 	sequence, at := meta.Sequence.Stream, meta.Timestamp.UTC().Truncate(time.Millisecond)
-	return Incoming{Body: m.Data, Header: m.Header, Sequence: sequence, Stored: at, MadeID: streamID(sequence, at)}, nil
+	return Incoming{Body: m.Data, Header: m.Header, Sequence: sequence, Stored: at, MadeID: fmt.Sprintf("seq-%d-%d", sequence, at.UnixMilli())}, nil
 }
 
 // Decode reads a request to watch an order. The error is a *[watcher.FieldError].
@@ -192,28 +192,18 @@ func (m Incoming) defaultID(a attributes) (string, error) {
 	return m.MadeID, nil
 }
 
-// streamID returns the id of a request that is the message with this sequence, and names none.
-func streamID(sequence uint64, stored time.Time) string {
-	return fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
-}
-
 // RequestID returns the id of what is perhaps a request, as far as it can be read.
 func (m Incoming) RequestID() string {
-	if id := m.peek("request_id"); id != "" {
-		return id
-	}
 	_, attributes, err := m.unwrap()
 	if err != nil {
 		attributes = nil
 	}
-	if id, err := m.defaultID(attributes); err == nil {
-		return id
+	id, err := m.defaultID(attributes)
+	if err != nil {
+		id = m.MadeID
 	}
-	return m.MadeID
+	return cmp.Or(m.peek("request_id"), id)
 }
-
-// orderName returns the order that is perhaps meant, as far as it can be read.
-func (m Incoming) orderName() string { return m.peek("order_name") }
 
 // peek returns a field of what is perhaps a request, where it is a short and readable text.
 func (m Incoming) peek(field string) string {
