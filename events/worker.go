@@ -1,3 +1,31 @@
+// Package events is a worker: it takes requests, wake-ups that are due, and events, beside any number of other
+// workers, and answers the service. What to do with a request or a wake-up is decided in package watcher; here
+// are the loops that carry messages to it, and what keeps an installation whole.
+//
+// It promises that a [Worker] keeps nothing but the polls in flight, so that it can be killed at any moment; that a
+// delivery is acknowledged only after what it asked for is stored; that it comes back by itself after any outage of
+// NATS; and that [Worker.Ready] says why it does not do its work.
+//
+// The packages below: wire (messages as they are on NATS), link (the connection and the pulling), store (records,
+// wake-ups, events, notes and holds in JetStream), inspect (looks at an installation), client (what any Go program
+// needs). Read the files here in this order:
+//
+//	worker.go       what runs in a worker, how it begins and how it ends
+//	footing.go      whether work may be taken, and why not: streams, consumers, permissions, limits
+//	loop.go         how the messages of one consumer are taken and settled
+//	deliveries.go   what is done with a message of each consumer
+//	pulled.go       how many messages lie in open pulls
+//	service.go      what is answered on request and reply
+//	status.go       how the installation is, and what people were not told yet
+//	patrol.go       which worker patrols, and which wake-ups are overdue
+//	backlog.go      when people are told of overdue watches
+//	broken.go       what becomes of records that cannot be read
+//	deadwakeups.go  which wake-ups will never be taken
+//	rearm.go        when all wake-ups are published again
+//	ledger.go       which streams were emptied or made anew
+//	lost.go         what people are told of that
+//	attention.go    when people are told of accounts that are not asked
+//	metrics.go      what is counted
 package events
 
 import (
@@ -19,6 +47,17 @@ import (
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+// A Config says how a [Worker] works. Every field is required unless it says otherwise.
+type Config struct {
+	Concurrency int // polls in flight, ≥ 1
+	Requests    wire.Rules
+	Policy      watcher.Policy // its MaxPayload is set from the server's
+
+	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
+	// safe for concurrent use.
+	Troubles func() []string
+}
 
 // A Worker takes requests, wake-ups and completion events, beside any number of others.
 type Worker struct {
