@@ -71,14 +71,6 @@ func (l *loop) troubled(err error) {
 	}
 }
 
-// healthy notes a delivery.
-func (l *loop) healthy() {
-	l.trouble.set(nil)
-	if l.silent.Swap(false) {
-		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
-	}
-}
-
 // hold puts back what is not begun and takes nothing more until the footing finds all as it must be.
 func (l *loop) hold(why error) {
 	if end := l.end.Load(); end != nil {
@@ -163,7 +155,10 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 
 // take handles one message. A panic is a defect of this program, and is to change nothing for other orders.
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
-	l.healthy()
+	l.trouble.set(nil)
+	if l.silent.Swap(false) {
+		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
+	}
 	defer l.keep(m, ackWait)()
 	store.Passed(l.consumer, "taken", nil)
 	defer func() {

@@ -22,7 +22,6 @@ import (
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
-	every time.Duration
 
 	group string                // the servers as they were last seen; empty before the first look
 	state jetstream.StreamState // the same of what the stream holds
@@ -39,11 +38,12 @@ const (
 
 // run looks at the stream until ctx is done.
 func (r *rearming) run(ctx context.Context) {
-	for wait := r.every; link.Sleep(ctx, wait); {
-		wait = r.every
+	every := min(r.store.Timing.CheckEvery, rearmEvery)
+	for wait := every; link.Sleep(ctx, wait); {
+		wait = every
 		if err := r.look(ctx); err != nil && ctx.Err() == nil {
 			r.log.Debug("wake-ups not published again; trying again", "err", err)
-			wait = min(r.every, time.Second)
+			wait = min(every, time.Second)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func (w *Worker) run(ctx context.Context) error {
 	for _, l := range w.loops {
 		running.Go(func() { l.run(ctx, work) })
 	}
-	rearming := rearming{log: w.log, store: w.store, every: min(w.store.Timing.CheckEvery, rearmEvery)}
+	rearming := rearming{log: w.log, store: w.store}
 	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, rearming.run, w.store.Accounts().Run, w.attend} {
 		running.Go(func() { run(ctx) })
 	}
@@ -198,7 +198,9 @@ func (w *Worker) prepare(ctx context.Context) error {
 			err = w.store.Accounts().Begin(ctx)
 		}
 		if err == nil {
-			w.setPolicy()
+			policy := w.config.Policy
+			policy.MaxPayload, policy.Payload = w.store.Limit(), w.store.Limit
+			w.intake.Policy, w.poller.Policy = policy, policy
 			return nil
 		}
 		if errors.Is(err, store.ErrUnfit) {
@@ -222,13 +224,6 @@ func (w *Worker) notBegun(err error) {
 	if another && !errors.Is(err, link.ErrNotConnected) { // of that the connection's handlers tell
 		w.log.Warn("not ready; trying again until it works", "err", err)
 	}
-}
-
-// setPolicy gives the decisions what is known only now.
-func (w *Worker) setPolicy() {
-	policy := w.config.Policy
-	policy.MaxPayload, policy.Payload = w.store.Limit(), w.store.Limit
-	w.intake.Policy, w.poller.Policy = policy, policy
 }
 
 // firstLook looks for a loss before anything is written. It is tried again later.

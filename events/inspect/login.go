@@ -9,9 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// MayWork reports whether what [Inspector.Permissions] found is the login of somebody who may do at least
-// one thing that a worker alone does: take requests or wake-ups, write records or wake-ups. What could not
-// be tried counts as allowed.
+// MayWork reports whether the login that [Inspector.Permissions] looked at may do at least one thing that a worker alone
+// does: take requests or wake-ups, write records or wake-ups. What could not be tried counts as allowed.
 func MayWork(list []Permission) bool {
 	return slices.ContainsFunc(list, func(p Permission) bool { return p.work && p.Grant != Denied })
 }
@@ -23,8 +22,7 @@ type Uses struct {
 	Follow bool // create a consumer of events
 }
 
-// Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions]
-// does.
+// Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions] does.
 func (i *Inspector) Uses(ctx context.Context, url string, login ...nats.Option) (Uses, error) {
 	n := i.store.Names
 	list := []Permission{

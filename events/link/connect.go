@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect connects to NATS so that the connection outlives any outage: it is made in the
-// background if no server answers yet, it reconnects for ever, and refused credentials are tried
-// again too, since they may be rotated. login says how to log in and where else to differ.
+// Connect connects to NATS so that the connection outlives any outage: it is made in the background if no server answers
+// yet, reconnects for ever, and tries refused credentials again, which may be rotated. login says how to log in, and
+// where else to differ.
 func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
 	failures := NewFailures(log, url)
 	var made atomic.Pointer[nats.Conn]
@@ -70,8 +70,8 @@ func NewFailures(log *slog.Logger, url string) *Failures { return &Failures{log:
 // maxCauses bounds what is remembered of causes.
 const maxCauses = 100
 
-// tellLast logs why the last try failed where a server took the connection, but then did not serve it:
-// nats.go calls no handler then. A refused login is logged by the handler of errors.
+// tellLast logs why a server took the connection and then did not serve it: nats.go calls no handler then. A refused
+// login is logged by the handler of errors.
 func (f *Failures) tellLast(nc *nats.Conn) {
 	if err := nc.LastError(); err != nil && !nc.IsConnected() && !Refused(err) {
 		f.Tell(err)

@@ -40,9 +40,8 @@ type Puller struct {
 // ErrSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
 var ErrSilent = errors.New("no heartbeat")
 
-// NewPuller returns a puller of the consumer whose pulls go to the subject. batch says how many messages may be
-// on their way; it is asked again for each message. A pull lasts for expiry, and the server is to give a
-// heartbeat within it.
+// NewPuller returns a puller of the consumer whose pulls go to the subject. batch is asked for each message how many may
+// be on their way. A pull lasts for expiry, and the server is to give a heartbeat within it.
 func NewPuller(nc *nats.Conn, subject string, batch func() int, expiry, heartbeat time.Duration) (*Puller, error) {
 	p := &Puller{
 		nc: nc, subject: subject, wanted: batch, most: math.MaxInt, expiry: expiry, silence: 2 * heartbeat,

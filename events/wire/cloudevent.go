@@ -19,14 +19,12 @@ import (
 // typeWatch is the type of a request that is a CloudEvent.
 const typeWatch = "io.orderwatch.order.watch.v1"
 
-// attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be
-// one, in structured mode (the body is the whole event) or in binary mode (the body is the data, and
-// the attributes are headers that begin with ce-): CloudEvents 1.0, its JSON format and its protocol
-// binding for NATS.
+// attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be one, in structured
+// mode (the body is the whole event) or in binary mode (the body is the data, and the attributes are headers that begin
+// with ce-): CloudEvents 1.0, its JSON format and its protocol binding for NATS.
 type attributes map[string]string
 
-// unwrap returns the request in the message, and the attributes of the CloudEvent that carries it;
-// nil where none does. The error is a *[watcher.FieldError].
+// unwrap returns the request in the message, and the attributes of the CloudEvent that carries it; nil where none does.
 func (m Incoming) unwrap() (body []byte, a attributes, err error) {
 	if len(m.Body) > maxRequest {
 		return m.Body, nil, wrong("", fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.Body), maxRequest))
@@ -160,8 +158,8 @@ func (a attributes) id() (string, error) {
 	return id, nil
 }
 
-// trace returns the trace context of the message: that of its headers, or, where they have none, of
-// the CloudEvent. What is no trace context is none: it belongs to the tracing, not to the request.
+// trace returns the trace context of the message's headers, or, where they have none, of the CloudEvent. What is no
+// trace context is left out, and no error.
 func (m Incoming) trace(a attributes) watcher.Trace {
 	parent, err := m.one("traceparent")
 	state, errState := m.one("tracestate")

@@ -29,11 +29,9 @@ const (
 	typeAttention   = "io.orderwatch.attention.v1" // about an account or the whole installation
 	typeRenotify    = "io.orderwatch.slack.renotify.v1"
 	typeUndelivered = "io.orderwatch.slack.undelivered.v1"
-	// typeOrderAttention is about one watch that people should look at; the data say why. A worker of the
-	// release before takes such an event for one about an account, finds its type unknown, logs one ERROR and
-	// acknowledges it: people are then not told in Slack, and nothing else happens. All workers are to be
-	// upgraded. Who reads orders.attention.*.<project_id> does not see these events, whose subjects have more
-	// tokens; who reads orders.attention.> does.
+	// typeOrderAttention is about one watch that people should look at; the data say why. A worker of the release before
+	// does not know it, logs one ERROR and tells nobody. Its subjects have more tokens than orders.attention.*.<project_id>
+	// matches.
 	typeOrderAttention = "io.orderwatch.order.attention.v1"
 )
 
@@ -148,9 +146,8 @@ func (n Names) UndeliveredEvent(u watcher.UndeliveredMessage) (*nats.Msg, error)
 	return message(n.Undelivered("slack"), e, watcher.Trace{}, u)
 }
 
-// message returns a CloudEvent in structured mode. It carries no Nats-Msg-Id: the server checks
-// that before the expected sequence, and forgets it after two minutes. The trace context is in its
-// headers and, for those who are handed the event without them, in CloudEvents' extension.
+// message returns a CloudEvent in structured mode, without a Nats-Msg-Id: the server checks that before the expected
+// sequence, and forgets it after two minutes. The trace context is in its headers and in CloudEvents' extension.
 func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Msg, error) {
 	if t.Parent != "" {
 		e.SetExtension("traceparent", t.Parent)
