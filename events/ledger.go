@@ -17,7 +17,7 @@ import (
 // in ORDER_SLACK, where it is not; and each worker remembers it.
 type ledger struct {
 	ID        string                `json:"id"`                 // another one after each loss
-	LostAt    time.Time             `json:"lost_at,omitzero"`   // of the loss after which it was begun; zero: none was known
+	LostAt    time.Time             `json:"lost_at,omitzero"`   // when people were told of the loss after which it was begun; zero: of none
 	Forgotten time.Time             `json:"forgotten,omitzero"` // when the records were lost last
 	Streams   map[string]streamSeen `json:"streams"`            // by what is lost with them
 }

@@ -75,7 +75,7 @@ func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 		}
 		select {
 		case m := <-p.arrived:
-			if isDelivery(m) {
+			if strings.HasPrefix(m.Reply, "$JS.ACK.") { // a message of the stream; all else is the server's word
 				p.asked = max(0, p.asked-1)
 				return m, nil
 			}
@@ -98,18 +98,12 @@ func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 
 var errEnded = errors.New("no longer subscribed")
 
-// isDelivery tells a message of the stream from a word of the server about the pull.
-func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
-
-// batch returns how many messages may be on their way.
-func (p *Puller) batch() int { return min(p.wanted(), p.most) }
-
 // fewAsked is the batch up to which more messages are asked for at each delivery.
 const fewAsked = 16
 
 // pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
 func (p *Puller) pull() error {
-	batch := p.batch()
+	batch := min(p.wanted(), p.most)
 	enough := p.asked > batch/2
 	if batch <= fewAsked {
 		enough = p.asked >= batch

@@ -121,7 +121,10 @@ func (s *Store) read(ctx context.Context, stream string, which map[string]any, w
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
-	if answer.Error != nil && !notThere(answer.Error) {
+	switch {
+	case answer.Error == nil && answer.Message.Sequence == 0:
+		return Stored{}, fmt.Errorf("read %s from %s: the answer holds no message", what, stream)
+	case answer.Error != nil && !notThere(answer.Error):
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, answer.Error)
 	}
 	return answer.Message, nil

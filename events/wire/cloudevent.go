@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -180,13 +178,3 @@ var (
 	traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 	tracestate  = regexp.MustCompile(`^[ -~]{1,512}$`)
 )
-
-// carry writes the trace context into the headers of a message, as OpenTelemetry's propagators do.
-func carry(h nats.Header, t watcher.Trace) {
-	if t.Parent != "" {
-		h.Set("traceparent", t.Parent)
-	}
-	if t.State != "" {
-		h.Set("tracestate", t.State)
-	}
-}

@@ -149,24 +149,21 @@ func (n Names) UndeliveredEvent(u watcher.UndeliveredMessage) (*nats.Msg, error)
 // message returns a CloudEvent in structured mode, without a Nats-Msg-Id: the server checks that before the expected
 // sequence, and forgets it after two minutes. The trace context is in its headers and in CloudEvents' extension.
 func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Msg, error) {
-	if t.Parent != "" {
-		e.SetExtension("traceparent", t.Parent)
+	m := nats.NewMsg(subject)
+	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
+	for name, value := range map[string]string{"traceparent": t.Parent, "tracestate": t.State} { // as OpenTelemetry has it
+		if value != "" {
+			e.SetExtension(name, value)
+			m.Header.Set(name, value)
+		}
 	}
-	if t.State != "" {
-		e.SetExtension("tracestate", t.State)
-	}
-	var encoded []byte
 	err := cmp.Or(e.SetData(event.ApplicationJSON, data), e.Validate())
 	if err == nil {
-		encoded, err = json.Marshal(e)
+		m.Data, err = json.Marshal(e)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
-	m := nats.NewMsg(subject)
-	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
-	carry(m.Header, t)
-	m.Data = encoded
 	return m, nil
 }
 
