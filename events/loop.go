@@ -127,7 +127,7 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		case <-stop.Done():
 		}
 		if stop.Err() != nil {
-			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: l.store.Timing.HandOver})
+			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: handOver})
 			continue
 		}
 		handlers.Go(func() {
@@ -137,8 +137,10 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	}
 }
 
-// drainTime bounds the wait for the server's word that all has arrived which was on its way when a subscription ended.
-const drainTime = time.Second
+const (
+	drainTime = time.Second            // for the server's word that all has arrived which was on its way when a subscription ended
+	handOver  = 250 * time.Millisecond // a stopping worker's put-back deliveries wait this long
+)
 
 // check looks why the server is silent. Only a consumer that is gone is an error: all else passes.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
@@ -169,7 +171,7 @@ func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	}()
 	verdict := l.handle(work, m)
 	if work.Err() != nil && verdict.Action == watcher.PutBack {
-		verdict.After, verdict.Err = l.store.Timing.HandOver, nil
+		verdict.After, verdict.Err = handOver, nil
 	}
 	l.settle(work, m, verdict)
 }

@@ -38,8 +38,10 @@ type patrol struct {
 	holds       bool   // whether it is this worker's
 }
 
-// patrolPace is how many wake-ups a second a patrol publishes at the most.
-const patrolPace = 200
+const (
+	patrolPace  = 200 // wake-ups a second that a patrol publishes at the most
+	patrolLease = 3   // rounds without a sign of the patrolling worker, before another takes over
+)
 
 func newPatrol(log *slog.Logger, s *store.Store, id string, broken prometheus.Gauge) *patrol {
 	return &patrol{
@@ -87,7 +89,7 @@ func (p *patrol) take(ctx context.Context) error {
 	}
 	p.lease = m.Sequence
 	p.leaseRounds++
-	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.Timing.PatrolLease {
+	if !p.holds && m.Sequence != 0 && p.leaseRounds <= patrolLease {
 		return nil
 	}
 	value, err := json.Marshal(map[string]string{"worker": p.id})
