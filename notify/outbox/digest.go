@@ -43,12 +43,17 @@ func digestHash(watchID string) string {
 
 // joins reports whether the watch is told of in a digest: it is in one already, or it ended well, and
 // many messages wait.
-func (s *Outbox) joins(d *delivery) bool {
+func (s *Outbox) joins(d *delivery) (joins bool) {
 	p := d.posting
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return !d.silent && d.channel != routes.Webhook && !message.Fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.storms(s.config.Now(), s.config.Workers())
+	if d.silent || d.channel == routes.Webhook || message.Fails(d.ended.Outcome) || p.TS != "" || p.Call != nil {
+		return false
+	}
+	now, workers := s.config.Now(), s.config.Workers()
+	s.lane(d.channel, func(l *lane) { joins = l.storms(now, s.config.Timing, workers) })
+	return joins
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so

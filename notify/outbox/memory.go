@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -30,18 +29,17 @@ type memory struct {
 	joined    bool         // it is told in a digest, and needs no turn of its own
 
 	// Of this pass alone:
-	looked bool // it was looked for what became of the call
-	turn   bool // the channel's next call is this message's
+	claimed bool // it is in the hands of a delivery
+	looked  bool // it was looked for what became of the call
+	turn    bool // the channel's next call is this message's
 }
 
 // A last is what became of the last call that this process made for a message.
 type last int
 
 const (
-	nothing  last = iota // this process made none
+	unsure   last = iota // perhaps Slack took it, or there was none
 	refused              // Slack did not take it, or it was not made
-	accepted             // Slack took it
-	unsure               // perhaps Slack took it
 	standing             // perhaps Slack took it: it says that the part stands
 )
 
@@ -50,7 +48,7 @@ const duplicate = "duplicate_message"
 
 // accept forgets what was of the part at hand alone, which stands now.
 func (m *memory) accept() {
-	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, last: accepted}
+	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined}
 }
 
 // begin forgets what was of another part, which another worker perhaps posted.
@@ -61,38 +59,30 @@ func (m *memory) begin(state string, part int) {
 	}
 }
 
-// memories spare the notes where this process knows better, and keep two deliveries of one message
-// apart. What must not be forgotten is noted.
-type memories struct {
-	mu      sync.Mutex
-	of      map[string]memory // by the note's key
-	claimed map[string]bool   // in the hands of a delivery
-}
-
-// claim returns what is remembered under the key, or false while another delivery has it. Whoever gets it
+// claim returns what is remembered under the note's key, or false while another delivery has it. Who gets it
 // releases it.
-func (ms *memories) claim(key string) (m memory, ok bool) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if ms.claimed[key] {
+func (s *Outbox) claim(key string) (m memory, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m = s.memories[key]; m.claimed {
 		return m, false
 	}
-	ms.claimed[key] = true
-	return ms.of[key], true
+	m.claimed = true
+	s.memories[key] = m
+	return m, true
 }
 
 // release remembers this under the key. To make room what is done is forgotten first, then all but results that
 // could not be noted.
-func (ms *memories) release(key string, m memory) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if len(ms.of) >= maxMemories {
-		maps.DeleteFunc(ms.of, func(_ string, m memory) bool { return m.told != "" })
+func (s *Outbox) release(key string, m memory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.memories) > maxMemories {
+		maps.DeleteFunc(s.memories, func(_ string, m memory) bool { return !m.claimed && m.told != "" })
 	}
-	if len(ms.of) >= maxMemories {
-		maps.DeleteFunc(ms.of, func(_ string, m memory) bool { return m.unnoted == nil })
+	if len(s.memories) > maxMemories {
+		maps.DeleteFunc(s.memories, func(_ string, m memory) bool { return !m.claimed && m.unnoted == nil })
 	}
-	m.looked, m.turn = false, false
-	ms.of[key] = m
-	delete(ms.claimed, key)
+	m.claimed, m.looked, m.turn = false, false, false
+	s.memories[key] = m
 }

@@ -31,12 +31,6 @@ func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Targ
 	return left, retry
 }
 
-// toldOfTheEnd reports whether people were told how the watch ended, in whatever channel.
-func (s *Outbox) toldOfTheEnd(ctx context.Context, watchID string) (over bool, retry *watcher.RetryError) {
-	retry = s.postings(ctx, watchID, func(_ string, p posting) { over = over || p.ended() })
-	return over, retry
-}
-
 // postings hands what is noted of a watch to f, channel by channel.
 func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
 	prefix := noteKey("watch", watchID, "")
@@ -62,11 +56,11 @@ func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
 	}
 	d.revision = revision
 	unnoted := d.memory.unnoted
-	if unnoted == nil || !d.posting.by(s.id) {
-		d.memory.unnoted = nil
-		return nil
+	d.memory.unnoted = nil
+	if unnoted != nil && d.posting.by(s.id) {
+		return s.note(ctx, d, *unnoted)
 	}
-	return s.note(ctx, d, *unnoted)
+	return nil
 }
 
 // note writes the posting. What could not be written is kept for the next time, where it is a result.

@@ -114,27 +114,30 @@ type Config struct {
 // of accounts that cannot be asked, in the default channel. It is safe for concurrent use; a
 // channel gets at most one message a second from all that share their notes.
 type Outbox struct {
-	log      *slog.Logger
-	id       string // of this worker among those that share the notes
-	config   Config
-	plan     routes.Plan
-	secrets  *foreign.Secrets
-	next     func(posting, memory, want, moment) step // next, but in tests that take a part of it out
-	memories memories
-	looks    *rate.Limiter // into channels' histories
-	edits    *rate.Limiter
-	follows  *rate.Limiter // those edits that tell of a watch that goes on
-	files    fileScope
+	log     *slog.Logger
+	id      string // of this worker among those that share the notes
+	config  Config
+	plan    routes.Plan
+	secrets *foreign.Secrets
+	next    func(posting, memory, want, moment) step // next, but in tests that take a part of it out
 
-	mu          sync.Mutex
-	lanes       map[string]*lane
-	pausedUntil time.Time // no call at all: token or workspace
-	pausedFor   string    // the code
+	looks   *rate.Limiter // into channels' histories
+	edits   *rate.Limiter
+	follows *rate.Limiter // those edits that tell of a watch that goes on
+	files   fileScope
 
-	troubles    *troubles
-	newest      newest
 	duplicates  atomic.Int64
 	undelivered atomic.Int64
+
+	mu          sync.Mutex        // guards all below
+	memories    map[string]memory // by the note's key
+	newest      map[string]int    // by watch: the latest state that this process has seen
+	lanes       map[string]*lane  // by channel
+	pausedUntil time.Time         // no call at all: token or workspace
+	pausedFor   string            // the code
+	troubles    map[string]Trouble
+	met         map[ErrorCount]int64 // how often
+	others      int                  // codes among them that are not known here
 }
 
 var _ watcher.Notifier = (*Outbox)(nil)
@@ -157,15 +160,14 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 		c.Sleep = sleep
 	}
 	return &Outbox{
-		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(c.Secrets...),
-		next:     next,
-		memories: memories{of: make(map[string]memory), claimed: make(map[string]bool)},
-		looks:    rate.NewLimiter(0, 5),
-		edits:    rate.NewLimiter(0, 5),
-		follows:  rate.NewLimiter(0, 5),
-		lanes:    make(map[string]*lane),
-		troubles: &troubles{now: make(map[string]Trouble), met: make(map[ErrorCount]int64)},
-		newest:   newest{of: make(map[string]int)},
+		log: log, id: rand.Text(), config: c, secrets: message.HideSecrets(c.Secrets...), next: next,
+		plan: routes.Plan{
+			Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
+			Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
+		},
+		looks: rate.NewLimiter(0, 5), edits: rate.NewLimiter(0, 5), follows: rate.NewLimiter(0, 5),
+		memories: make(map[string]memory), newest: make(map[string]int), lanes: make(map[string]*lane),
+		troubles: make(map[string]Trouble), met: make(map[ErrorCount]int64),
 	}, nil
 }
 
@@ -185,28 +187,12 @@ func checkConfig(c Config) error {
 	return routes.CheckMention(c.Mention)
 }
 
-// plan returns where people are told of what.
-func (c Config) plan() routes.Plan {
-	return routes.Plan{
-		Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
-		Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
-	}
-}
-
 // PossibleDuplicates returns how many messages were posted again although an earlier try may have
 // been accepted.
 func (s *Outbox) PossibleDuplicates() int64 { return s.duplicates.Load() }
 
-func (s *Outbox) lane(channel string) *lane {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.lanes[channel]
-	if l == nil {
-		l = newLane(s.config.Timing, s.config.Jitter)
-		s.lanes[channel] = l
-	}
-	return l
-}
+// Undelivered returns how many messages Slack finally refused.
+func (s *Outbox) Undelivered() int64 { return s.undelivered.Load() }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	slept, cancel := context.WithTimeout(ctx, d)

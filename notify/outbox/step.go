@@ -97,8 +97,8 @@ func soon(what string, err error) *watcher.RetryError {
 // unsettled reports whether there is a call of which this process does not know what became, and for which it has
 // not looked in this pass.
 func (p posting) unsettled(m memory, at moment) bool {
-	known := p.by(at.worker) && (m.last == refused || m.last == accepted)
-	return p.Call != nil && !known && !m.looked
+	notMade := p.by(at.worker) && m.last == refused
+	return p.Call != nil && !notMade && !m.looked
 }
 
 // othersCall returns how long another worker may take for the call that it announced. In the future is no call: a

@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,7 +20,7 @@ import (
 // after Timing.Pass. Every error is a *[watcher.RetryError].
 // What Slack finally refuses is kept in Config.Undelivered, and is done.
 func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
-	s.newest.take(c.WatchID, math.MaxInt)
+	s.latest(c.WatchID, math.MaxInt)
 	w := s.summary(ctx, c, want{kind: "watch", id: c.WatchID, who: c.WatchID, told: c.CompletedAt, ended: &c})
 	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	stop := s.stop()
@@ -88,7 +88,7 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 // after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify]. Its errors
 // are those of Notify. What this worker knows a later state of is done with: that one is on its way, too.
 func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
-	if !s.newest.take(g.WatchID, g.Number) {
+	if !s.latest(g.WatchID, g.Number) {
 		return nil
 	}
 	followers := slices.DeleteFunc(s.plan.Targets(g.ProjectID, g.Requests), func(t routes.Target) bool { return !t.Progress })
@@ -134,6 +134,33 @@ func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, s
 	return soonest
 }
 
+// tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
+// that is left. The notes remember which ones refused, and which channel got it instead: also one that
+// the configuration, which has changed since, no longer names.
+func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop time.Time) *watcher.RetryError {
+	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
+	for {
+		p, retry := s.tell(ctx, w.in(t, others, s.options(t, w, from)), stop)
+		if retry != nil || w.quiet || p.Moved == "" || slices.Contains(been, p.Moved) {
+			return retry
+		}
+		from = message.Refusal{Channel: t.Channel, Code: p.Code, Remedy: (&slack.Error{Class: slack.ChannelRefused, Code: p.Code}).Remedy()}
+		if next := slices.Index(others, p.Moved); next >= 0 {
+			others = others[next+1:]
+		}
+		t.Channel, been = p.Moved, append(been, p.Moved)
+	}
+}
+
+// options returns what the message depends on beside what it tells of.
+func (s *Outbox) options(t routes.Target, w want, from message.Refusal) message.Options {
+	o := message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	if w.kind == "again" {
+		o.Now = time.Time{} // late it is, as wanted
+	}
+	return o
+}
+
 // named returns the targets for these channels, as the watch's own are where it has them.
 func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes.Target) {
 	for _, channel := range channels {
@@ -146,20 +173,14 @@ func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes
 	return targets
 }
 
-// A newest is the latest state of each watch that this process has seen: while a message may not change,
-// older ones queue up, and telling them one by one would show the past. It is safe for concurrent use.
-type newest struct {
-	mu sync.Mutex
-	of map[string]int // by watch
-}
-
-// take reports whether the state is not older than the latest.
-func (n *newest) take(watch string, state int) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.of) >= maxMemories {
-		clear(n.of) // an older one may be told
+// latest reports whether the watch's state is not older than the latest that this process has seen: while a message
+// may not change, older ones queue up, and telling them one by one would show the past.
+func (s *Outbox) latest(watch string, state int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.newest) >= maxMemories {
+		clear(s.newest) // an older one may be told
 	}
-	n.of[watch] = max(n.of[watch], state)
-	return state == n.of[watch]
+	s.newest[watch] = max(s.newest[watch], state)
+	return state == s.newest[watch]
 }

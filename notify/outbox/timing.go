@@ -2,7 +2,7 @@ package outbox
 
 import "time"
 
-// Timing holds the durations that nobody configures.
+// Timing holds durations that nobody configures.
 type Timing struct {
 	Post   time.Duration // between two posts in a channel: Slack's documented pace, over which bursts may pass, and be hidden
 	Edit   time.Duration // between two edits of all workers: Slack allows a workspace 50 a minute
@@ -11,15 +11,13 @@ type Timing struct {
 
 	Call time.Duration // bounds one call of Slack
 	Pass time.Duration // no call of one Notify begins after this
-	Wait time.Duration // a longer wait is not slept, but left to whoever delivers
+	Wait time.Duration // a longer wait is not slept, but left to the caller
 
-	BackoffInitial time.Duration // after an error that may pass
+	BackoffInitial time.Duration // after an error that may pass; doubled each time
 	BackoffMax     time.Duration
 	Slow           time.Duration // between tries in a channel that refuses the bot
 	TokenPause     time.Duration // between tries while Slack refuses the token
 	Probe          time.Duration // between two looks whether Slack takes the token
-	Upload         time.Duration // after the first try to upload a file; doubled each time
-	Keep           time.Duration // between tries to keep what Slack finally refused
 
 	// How long a message is tried that Slack refuses, from when what it tells of happened.
 	ChannelPatience time.Duration // the bot may yet be invited
@@ -30,8 +28,6 @@ type Timing struct {
 	// and Call together.
 	Fresh time.Duration
 	Stale time.Duration
-
-	Clocks time.Duration // how far workers' ideas of the time may be apart
 
 	LookAgain time.Duration // after the first look for a message that was not found: what Slack accepted may show up late
 	Blind     time.Duration // a history that the bot may not read is not tried again
@@ -47,10 +43,21 @@ func DefaultTiming() Timing {
 		Post: time.Second, Edit: 1200 * time.Millisecond, Follow: 2 * time.Second, Look: 1200 * time.Millisecond,
 		Call: 10 * time.Second, Pass: 10 * time.Second, Wait: 2 * time.Second,
 		BackoffInitial: 2 * time.Second, BackoffMax: time.Minute,
-		Slow: 5 * time.Minute, TokenPause: time.Minute, Probe: 10 * time.Minute, Upload: 2 * time.Second, Keep: 10 * time.Second,
+		Slow: 5 * time.Minute, TokenPause: time.Minute, Probe: 10 * time.Minute,
 		ChannelPatience: time.Hour, UnknownPatience: 24 * time.Hour,
-		Clocks: 50 * time.Millisecond, Fresh: 5 * time.Second, Stale: 30 * time.Second,
+		Fresh: 5 * time.Second, Stale: 30 * time.Second,
 		LookAgain: 30 * time.Second, Blind: time.Hour,
 		Quiet: time.Minute, Change: 10 * time.Second, Digest: 10 * time.Minute,
 	}
 }
+
+// backoff returns how long to wait after so many errors and one more.
+func (t Timing) backoff(errors int) time.Duration {
+	return min(t.BackoffInitial<<min(errors, 10), t.BackoffMax)
+}
+
+const (
+	clocksApart = 50 * time.Millisecond // how far workers' ideas of the time may be apart
+	clockWrong  = 5 * time.Second       // how far they are apart where one is taken to be wrong
+	keepAgain   = 10 * time.Second      // between tries to keep what Slack finally refused
+)

@@ -79,13 +79,13 @@ func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *
 	if ctx.Err() != nil {
 		return soon("post to slack", context.Cause(ctx))
 	}
-	s.troubles.count(e)
+	s.count(e)
 	if d.memory.tries++; d.memory.tries >= uploadTries {
 		d.log.Warn("slack does not take the file, a reply without it follows; is its address for uploads reachable, files.slack.com?", "code", e.Code, "err", e)
 		d.memory.form = 1
 		return nil
 	}
-	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.memory.tries-1))
+	delay := max(e.RetryAfter, s.config.Timing.backoff(d.memory.tries-1))
 	d.memory.notBefore = s.config.Now().Add(delay)
 	d.report(e, delay, d.memory.tries == 1)
 	return &watcher.RetryError{After: delay, Err: e}

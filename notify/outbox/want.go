@@ -2,9 +2,7 @@ package outbox
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
@@ -101,46 +99,4 @@ func (w want) remedy(e *slack.Error) string {
 		}
 	}
 	return do
-}
-
-// tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
-// that is left. The notes remember which ones refused, and which channel got it instead: also one that
-// the configuration, which has changed since, no longer names.
-func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop time.Time) *watcher.RetryError {
-	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
-	for {
-		p, retry := s.tell(ctx, w.in(t, others, s.options(t, w, from)), stop)
-		if retry != nil || w.quiet || p.Moved == "" || slices.Contains(been, p.Moved) {
-			return retry
-		}
-		from = message.Refusal{Channel: t.Channel, Code: p.Code, Remedy: (&slack.Error{Class: slack.ChannelRefused, Code: p.Code}).Remedy()}
-		if next := slices.Index(others, p.Moved); next >= 0 {
-			others = others[next+1:]
-		}
-		t.Channel, been = p.Moved, append(been, p.Moved)
-	}
-}
-
-// options returns what the message depends on beside what it tells of.
-func (s *Outbox) options(t routes.Target, w want, from message.Refusal) message.Options {
-	o := message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
-	if w.kind == "again" {
-		o.Now = time.Time{} // late it is, as wanted
-	}
-	return o
-}
-
-// willing returns the first of the channels that are left to try that has not refused the message itself,
-// empty where there is none: what two channels refuse may not go from one to the other and back.
-func (s *Outbox) willing(ctx context.Context, w want) (channel string, retry *watcher.RetryError) {
-	for _, channel := range w.others {
-		var p posting
-		if _, err := s.readNote(ctx, noteKey(w.kind, w.id, channel), &p); err != nil {
-			return "", soon("read which channel refused the message", err)
-		}
-		if p.Code == "" {
-			return channel, nil
-		}
-	}
-	return "", nil
 }

@@ -24,7 +24,7 @@ import (
 //	FAULT_ACTION  kill, stop or term
 //	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
 //	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
-//	              when people are told, and those of package notify, but for how far clocks are apart
+//	              when people are told, and those of package notify/outbox
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
 func LoadTiming() Timing {
@@ -62,9 +62,7 @@ func faultTiming(environ []string) (Timing, error) {
 		timing.Forbidden /= time.Duration(speed)
 		divide(reflect.ValueOf(&timing.ModelArts).Elem(), speed)
 		divide(reflect.ValueOf(&timing.Patience).Elem(), speed)
-		clocks := timing.Slack.Clocks
 		divide(reflect.ValueOf(&timing.Slack).Elem(), speed)
-		timing.Slack.Clocks = clocks
 	}
 	if text := set["FAULT_TIMING"]; text != "" {
 		if err := setDurations(&timing.Timing, text); err != nil {
