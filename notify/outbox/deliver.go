@@ -45,11 +45,9 @@ func (s *Outbox) tell(ctx context.Context, w want, stop time.Time) (posting, *wa
 	if m.told == w.state {
 		return posting{}, nil
 	}
-	now := s.config.Now()
-	s.lane(d.channel, func(l *lane) { l.waiters[d.who] = waiter{d.turn(), now} })
+	s.lane(d.channel, func(l *lane, now time.Time) { l.waiters[d.who] = waiter{d.turn(), now} })
 	retry := s.pass(ctx, d)
-	now = s.config.Now()
-	s.lane(d.channel, func(l *lane) {
+	s.lane(d.channel, func(l *lane, now time.Time) {
 		delete(l.waiters, d.who)
 		if retry != nil && !d.memory.joined {
 			l.waiters[d.who] = waiter{d.turn(), now.Add(retry.After)}
@@ -94,7 +92,7 @@ func (s *Outbox) held(ctx context.Context, d *delivery) *watcher.RetryError {
 	}
 	var all, one time.Duration
 	var code string
-	s.lane(d.channel, func(l *lane) { all, code, one = s.pausedUntil.Sub(now), s.pausedFor, l.until.Sub(now) })
+	s.lane(d.channel, func(l *lane, now time.Time) { all, code, one = s.pausedUntil.Sub(now), s.pausedFor, l.until.Sub(now) })
 	if all > 0 {
 		return retryIn(all, fmt.Sprintf("paused (%s)", code))
 	}
@@ -202,13 +200,13 @@ func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError
 		}
 		return nil
 	}
-	p, _, err := s.readPace(ctx, d.channel)
-	if err != nil {
+	var p pace
+	if _, err := s.readNote(ctx, "pace."+d.channel, &p); err != nil {
 		return unpaced(err)
 	}
 	var left time.Duration
-	ok, now := false, s.config.Now()
-	s.lane(d.channel, func(l *lane) { left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing) })
+	ok := false
+	s.lane(d.channel, func(l *lane, now time.Time) { left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing) })
 	if !ok {
 		return retryIn(left, "the channel gets one message a second")
 	}
@@ -223,7 +221,7 @@ func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError
 // call announces one call, makes it, and notes what came of it.
 func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
 	d.memory.turn = false
-	taken, retry := s.takeSlot(ctx, d.channel, d.turn(), d.edits())
+	p, revision, retry := s.takeSlot(ctx, d)
 	if retry != nil {
 		return retry
 	}
@@ -232,12 +230,12 @@ func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
 		retry = s.announce(ctx, d)
 	}
 	if retry != nil {
-		s.rest(ctx, taken, nil)
+		s.rest(ctx, d, p, revision, nil)
 		return retry
 	}
 	d.memory.last = unsure
 	ts, err := s.send(ctx, d)
-	s.rest(ctx, taken, slack.Classify(err))
+	s.rest(ctx, d, p, revision, slack.Classify(err))
 	if err == nil {
 		return s.accepted(context.WithoutCancel(ctx), d, ts)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
@@ -27,12 +28,6 @@ type digest struct {
 	message.Together
 }
 
-// digestKey returns the key of the note about a channel's digest. Its number counts those that were full.
-func (s *Outbox) digestKey(channel string, number int) string {
-	window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
-	return noteKey("digest", fmt.Sprintf("%d-%d", window, number), channel)
-}
-
 // place returns which of the digest's watches it is, counted from 1; 0 where it is none.
 func (g *digest) place(watchID string) int { return slices.Index(g.Watches, digestHash(watchID)) + 1 }
 
@@ -51,8 +46,8 @@ func (s *Outbox) joins(d *delivery) (joins bool) {
 	if d.silent || d.channel == routes.Webhook || message.Fails(d.ended.Outcome) || p.TS != "" || p.Call != nil {
 		return false
 	}
-	now, workers := s.config.Now(), s.config.Workers()
-	s.lane(d.channel, func(l *lane) { joins = l.storms(now, s.config.Timing, workers) })
+	workers := s.config.Workers()
+	s.lane(d.channel, func(l *lane, _ time.Time) { joins = l.storms(workers) })
 	return joins
 }
 
@@ -82,10 +77,11 @@ func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryEr
 
 // join puts the watch into a digest of the channel, where it is not in one.
 func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, retry *watcher.RetryError) {
-	for number := 0; ; number++ {
+	for full := 0; ; full++ {
 		if d.posting.Digest == "" {
+			window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
 			p := d.posting
-			p.Tells, p.Digest = d.state, s.digestKey(d.channel, number)
+			p.Tells, p.Digest = d.state, noteKey("digest", fmt.Sprintf("%d-%d", window, full), d.channel)
 			if retry := s.note(ctx, d, p); retry != nil {
 				return g, retry
 			}

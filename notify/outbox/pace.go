@@ -36,77 +36,64 @@ func (t turn) before(other turn) bool {
 // paceTries is how often the pace is read anew after a wait, or where another worker was quicker.
 const paceTries = 5
 
-// A slot is a call of a channel that was taken.
-type slot struct {
-	channel  string
-	edits    bool
-	pace     pace
-	revision watcher.Revision
-}
-
 // takeSlot waits for the channel's next call among those of all workers, and takes it: rest must follow. An
 // edit need not come after the last post by Timing.Post. An error says that it does not come soon.
-func (s *Outbox) takeSlot(ctx context.Context, channel string, its turn, edits bool) (slot, *watcher.RetryError) {
+func (s *Outbox) takeSlot(ctx context.Context, d *delivery) (pace, watcher.Revision, *watcher.RetryError) {
 	for range paceTries {
-		p, revision, err := s.readPace(ctx, channel)
+		var p pace
+		revision, err := s.readNote(ctx, "pace."+d.channel, &p)
 		if err != nil {
-			return slot{}, unpaced(err)
+			return p, 0, unpaced(err)
 		}
 		t, now := s.config.Timing, s.config.Now()
 		wait := p.Until.Sub(now)
 		if wait > t.Wait {
-			return slot{}, retryIn(wait, "the channel is left alone for as long as Slack says")
+			return p, 0, retryIn(wait, "the channel is left alone for as long as Slack says")
 		}
 		if left := p.Busy.Sub(now); left > 0 && left <= t.Fresh+t.Call+clockWrong { // later than that a clock was wrong
-			return slot{}, retryIn(min(left, t.Post), "another message is on its way to the channel")
+			return p, 0, retryIn(min(left, t.Post), "another message is on its way to the channel")
 		}
-		if free := p.Free.Sub(now); !edits && free <= t.Post+clockWrong { // here, too
+		if free := p.Free.Sub(now); !d.edits() && free <= t.Post+clockWrong { // here, too
 			wait = max(wait, free)
 		}
 		if wait > 0 {
 			if err := s.config.Sleep(ctx, wait); err != nil {
-				return slot{}, soon("post to slack", err)
+				return p, 0, soon("post to slack", err)
 			}
 			continue
 		}
 		p.Busy = now.Add(t.Fresh + t.Call)
-		if !edits {
-			p.Last = its
+		if !d.edits() {
+			p.Last = d.turn()
 		}
-		revision, err = s.writeNote(ctx, "pace."+channel, p, revision)
-		if errors.Is(err, watcher.ErrConflict) {
-			continue
+		revision, err = s.writeNote(ctx, "pace."+d.channel, p, revision)
+		if err == nil {
+			return p, revision, nil
 		}
-		if err != nil {
-			return slot{}, unpaced(err)
+		if !errors.Is(err, watcher.ErrConflict) {
+			return p, 0, unpaced(err)
 		}
-		return slot{channel, edits, p, revision}, nil
 	}
-	return slot{}, unpaced(watcher.ErrConflict)
+	return pace{}, 0, unpaced(watcher.ErrConflict)
 }
 
 // rest ends the call, and lets all workers leave the channel alone: for a moment, or, after a 429, as long as
 // Slack says. Where that cannot be noted they wait until they take this worker for dead.
-func (s *Outbox) rest(ctx context.Context, taken slot, e *slack.Error) {
-	p, now := taken.pace, s.config.Now().Add(clocksApart)
+func (s *Outbox) rest(ctx context.Context, d *delivery, p pace, revision watcher.Revision, e *slack.Error) {
+	now := s.config.Now().Add(clocksApart)
 	p.Busy = time.Time{}
-	if !taken.edits {
+	if !d.edits() {
 		p.Free = now.Add(s.config.Timing.Post)
 	}
 	if e != nil && e.Class == slack.NotAccepted && e.RetryAfter > 0 {
 		p.Until = now.Add(e.RetryAfter)
 	}
-	if _, err := s.writeNote(context.WithoutCancel(ctx), "pace."+taken.channel, p, taken.revision); err != nil {
-		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", taken.channel, "err", err)
+	if _, err := s.writeNote(context.WithoutCancel(ctx), "pace."+d.channel, p, revision); err != nil {
+		s.log.Debug("the end of a call is not noted; others wait until they take it for lost", "channel", d.channel, "err", err)
 	}
 }
 
 func unpaced(err error) *watcher.RetryError { return soon("take a turn in the channel", err) }
-
-func (s *Outbox) readPace(ctx context.Context, channel string) (p pace, revision watcher.Revision, err error) {
-	revision, err = s.readNote(ctx, "pace."+channel, &p)
-	return p, revision, err
-}
 
 // A lane is what this process knows of when it may call a channel.
 type lane struct {
@@ -124,14 +111,18 @@ type waiter struct {
 	back time.Time // when it comes again
 }
 
-// lane calls f with the channel's lane, which nobody else has meanwhile.
-func (s *Outbox) lane(channel string, f func(*lane)) {
+// lane calls f with the channel's lane and the time. Nobody else has the lane meanwhile, and who is so late that
+// another worker must have told of it does not wait there any more.
+func (s *Outbox) lane(channel string, f func(l *lane, now time.Time)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lanes[channel] == nil {
-		s.lanes[channel] = &lane{waiters: make(map[string]waiter)}
+	l, now := s.lanes[channel], s.config.Now()
+	if l == nil {
+		l = &lane{waiters: make(map[string]waiter)}
+		s.lanes[channel] = l
 	}
-	f(s.lanes[channel])
+	maps.DeleteFunc(l.waiters, func(_ string, w waiter) bool { return now.Sub(w.back) > s.config.Timing.Stale })
+	f(l, now)
 }
 
 // reserve takes the next call where that comes within Timing.Wait, and nobody waits for it whose turn is
@@ -153,7 +144,6 @@ func (l *lane) reserve(its, last turn, now time.Time, t Timing) (time.Duration, 
 // every Timing.Post from the free one on. The last turn that any worker took says which messages wait no more: a
 // message whose turn was not after it, and that does not come back in time, was told by another worker.
 func (l *lane) ahead(its, last turn, free, now time.Time, t Timing) (n int) {
-	l.sweep(now, t)
 	var backs []time.Time
 	for _, w := range l.waiters {
 		passed := !last.before(w.its) && now.Sub(w.back) > 2*t.Post
@@ -170,15 +160,9 @@ func (l *lane) ahead(its, last turn, free, now time.Time, t Timing) (n int) {
 	return n
 }
 
-// sweep forgets the messages that are so late that they have gone to another worker.
-func (l *lane) sweep(now time.Time, t Timing) {
-	maps.DeleteFunc(l.waiters, func(_ string, w waiter) bool { return now.Sub(w.back) > t.Stale })
-}
-
 // storms reports whether many messages wait, as far as this process, one of the workers, has seen them, and the
 // last call did not fail. What waits while it does is told together only when Slack is back: then it is one digest.
-func (l *lane) storms(now time.Time, t Timing, workers int) bool {
-	l.sweep(now, t)
+func (l *lane) storms(workers int) bool {
 	return l.code == "" && len(l.waiters)*min(workers, 2) > stormWaiting
 }
 

@@ -41,8 +41,8 @@ func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError
 // find returns the messages in the channel, or in the message's thread, that are the part at hand,
 // oldest first.
 func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, *slack.Error) {
-	blind, now := d.channel == routes.Webhook, s.config.Now()
-	s.lane(d.channel, func(l *lane) { blind = blind || now.Before(l.blindTo) })
+	blind := d.channel == routes.Webhook
+	s.lane(d.channel, func(l *lane, now time.Time) { blind = blind || now.Before(l.blindTo) })
 	if blind {
 		return nil, noHistory
 	}
@@ -60,8 +60,7 @@ func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, *slack.E
 	if e.Class != slack.ChannelRefused && !slices.Contains([]string{"missing_scope", "no_permission", "not_allowed_token_type"}, e.Code) {
 		return nil, e
 	}
-	until := s.config.Now().Add(s.config.Timing.Blind)
-	s.lane(d.channel, func(l *lane) { l.blindTo = until })
+	s.lane(d.channel, func(l *lane, now time.Time) { l.blindTo = now.Add(s.config.Timing.Blind) })
 	d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+slack.ScopeHistoryPublic+" and "+slack.ScopeHistoryPrivate, "code", e.Code)
 	return nil, noHistory
 }

@@ -39,8 +39,8 @@ func (s *Outbox) refuse(ctx context.Context, d *delivery, e *slack.Error) *watch
 // alone: others go first.
 func (s *Outbox) backOff(d *delivery, e *slack.Error) *watcher.RetryError {
 	var delay time.Duration
-	changed, now := false, s.config.Now()
-	s.lane(d.channel, func(l *lane) { delay, changed = l.fail(now, e, s.config.Timing, s.config.Jitter) })
+	changed := false
+	s.lane(d.channel, func(l *lane, now time.Time) { delay, changed = l.fail(now, e, s.config.Timing, s.config.Jitter) })
 	s.begin(d.channel, e, delay)
 	d.report(e, delay, changed)
 	if e.Class == slack.UnknownCode {

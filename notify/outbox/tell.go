@@ -1,8 +1,8 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -13,6 +13,8 @@ import (
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	blockkit "github.com/slack-go/slack"
 )
 
 // Notify posts the summary in every channel that the routes name, but not again where it stands,
@@ -93,7 +95,7 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 	}
 	followers := slices.DeleteFunc(s.plan.Targets(g.ProjectID, g.Requests), func(t routes.Target) bool { return !t.Progress })
 	if left := s.config.Timing.Quiet - s.config.Now().Sub(g.AcceptedAt); left > 0 && len(followers) > 0 {
-		return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
+		return retryIn(min(left, s.config.Timing.Quiet), "the watch has just begun")
 	}
 	return s.tellAll(ctx, followers, want{
 		kind: "watch", id: g.WatchID, who: g.WatchID, state: numbered(running, g.Number), told: s.config.Now(), watching: g.WatchID,
@@ -140,7 +142,7 @@ func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, s
 func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop time.Time) *watcher.RetryError {
 	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
 	for {
-		p, retry := s.tell(ctx, w.in(t, others, s.options(t, w, from)), stop)
+		p, retry := s.tell(ctx, s.in(t, w, others, from), stop)
 		if retry != nil || w.quiet || p.Moved == "" || slices.Contains(been, p.Moved) {
 			return retry
 		}
@@ -152,13 +154,15 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 	}
 }
 
-// options returns what the message depends on beside what it tells of.
-func (s *Outbox) options(t routes.Target, w want, from message.Refusal) message.Options {
-	o := message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+// in returns the want for the target's channel.
+func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
+	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
+	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
+	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
 	if w.kind == "again" {
-		o.Now = time.Time{} // late it is, as wanted
+		w.options.Now = time.Time{} // late it is, as wanted
 	}
-	return o
+	return w
 }
 
 // named returns the targets for these channels, as the watch's own are where it has them.
@@ -183,4 +187,85 @@ func (s *Outbox) latest(watch string, state int) bool {
 	}
 	s.newest[watch] = max(s.newest[watch], state)
 	return state == s.newest[watch]
+}
+
+// A want is what is to be told, and where.
+type want struct {
+	kind, id string    // of the note, with the channel: see noteKey
+	digest   string    // the note's key where it is a digest's, which tells of many watches; else empty
+	who      string    // takes turns in the channel: the watch or the outage
+	told     time.Time // when what it tells of happened
+	state    string    // what is to be told
+	least    string    // a state before it that is enough for the caller; empty: none
+
+	quiet    bool                // it tells of a watch that goes on, and wakes nobody
+	left     bool                // the routes lead there no more: what stands there is ended, and nothing else is told
+	silent   bool                // it is told only where a message stands that it ends
+	ended    *watcher.Completion // the watch whose end it tells of; nil where it is something else
+	watching string              // the watch that goes on, of which it tells; empty where it tells of something else
+	again    watcher.Again       // who had it sent again
+
+	channel string
+	others  []string // the channels that are left to try where this one finally refuses it
+
+	render  func(message.Options) message.Message
+	options message.Options
+	message message.Message // as it is to stand in the end; written once it is needed
+
+	about watcher.UndeliveredMessage          // what it tells of, where it is finally refused
+	log   *slog.Logger                        // says what it is about
+	whole func(*slog.Logger, message.Message) // writes a message to the log
+}
+
+// The states of a watch.
+const (
+	running   = "running"   // begins those of a watch that goes on
+	completed = "completed" // is the last
+)
+
+// noteKey returns the key of what is noted of something in a channel.
+func noteKey(kind, about, channel string) string {
+	return kind + "." + foreign.Token(about) + "." + channel
+}
+
+// key returns the key of the message's note.
+func (w want) key() string { return cmp.Or(w.digest, noteKey(w.kind, w.id, w.channel)) }
+
+// changes reports whether it goes on changing: it is told no more often than every Timing.Change.
+func (w want) changes() bool { return w.quiet || w.digest != "" }
+
+// turn returns the message's place among those that wait for the channel.
+func (w want) turn() turn { return turn{w.told, w.who} }
+
+// isFile reports whether the part is the file, or the reply in its place.
+func (w want) isFile(part int) bool {
+	return w.message.File != nil && part == 1+len(w.message.Replies)
+}
+
+// part returns the message that is this part, and its forms from the richest to text alone.
+func (w want) part(part int) (message.Message, [][]blockkit.Block) {
+	m := w.message
+	if w.isFile(part) {
+		return message.Message{Text: m.File.Instead}, [][]blockkit.Block{nil, nil} // the file, or text alone
+	}
+	if part > 0 {
+		m = m.Replies[part-1]
+	}
+	forms := [][]blockkit.Block{m.Blocks}
+	if len(m.Brief) > 0 {
+		forms = append(forms, m.Brief)
+	}
+	return m, append(forms, nil)
+}
+
+// remedy says what to do about a message that is not delivered.
+func (w want) remedy(e *slack.Error) string {
+	do := e.Remedy()
+	if w.about.Outcome != "" {
+		do += "; then post it again: orderwatch renotify " + foreign.Token(w.about.WatchID)
+		if w.channel != routes.Webhook {
+			do += " --channel " + w.channel
+		}
+	}
+	return do
 }

@@ -87,7 +87,7 @@ func (s *Outbox) channelRefused(channel string, e *slack.Error) {
 
 // taken ends what kept messages of the channel waiting, and reports whether there was anything.
 func (s *Outbox) taken(channel string) (ended bool) {
-	s.lane(channel, func(l *lane) {
+	s.lane(channel, func(l *lane, _ time.Time) {
 		waiting := len(s.troubles)
 		delete(s.troubles, "")
 		delete(s.troubles, channel)

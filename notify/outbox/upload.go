@@ -34,12 +34,12 @@ func (s *Outbox) takesFiles(ctx context.Context) bool {
 	if err != nil {
 		return true // the call itself will tell
 	}
-	before := f.missing
-	f.until, f.missing = now.Add(s.config.Timing.Blind), has != nil && !slices.Contains(has, slack.ScopeFiles)
-	if f.missing && !before {
+	missing := has != nil && !slices.Contains(has, slack.ScopeFiles)
+	if missing && !f.missing {
 		s.log.Warn("the Slack app may not upload files: messages with many failures refer to the completion event; give it the scope " + slack.ScopeFiles)
 	}
-	return !f.missing
+	f.until, f.missing = now.Add(s.config.Timing.Blind), missing
+	return !missing
 }
 
 // summarize returns what people are told in Slack of a watch that ended.
