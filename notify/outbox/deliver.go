@@ -82,24 +82,21 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 }
 
 // held says why and for how long no call may be made now.
-func (s *Outbox) held(ctx context.Context, d *delivery) *watcher.RetryError {
-	now := s.config.Now()
-	if ctx.Err() != nil {
-		return soon("post to slack", context.Cause(ctx))
-	}
-	if now.After(d.stop) {
-		return retryIn(time.Second, "out of time")
-	}
-	var all, one time.Duration
-	var code string
-	s.lane(d.channel, func(l *lane, now time.Time) { all, code, one = s.pausedUntil.Sub(now), s.pausedFor, l.until.Sub(now) })
-	if all > 0 {
-		return retryIn(all, fmt.Sprintf("paused (%s)", code))
-	}
-	if left := max(one, d.memory.notBefore.Sub(now)); left > 0 {
-		return retryIn(left, "waiting after an error")
-	}
-	return nil
+func (s *Outbox) held(ctx context.Context, d *delivery) (retry *watcher.RetryError) {
+	s.lane(d.channel, func(l *lane, now time.Time) {
+		all, one := s.pausedUntil.Sub(now), max(l.until.Sub(now), d.memory.notBefore.Sub(now))
+		switch {
+		case ctx.Err() != nil:
+			retry = soon("post to slack", context.Cause(ctx))
+		case now.After(d.stop):
+			retry = retryIn(time.Second, "out of time")
+		case all > 0:
+			retry = retryIn(all, fmt.Sprintf("paused (%s)", s.pausedFor))
+		case one > 0:
+			retry = retryIn(one, "waiting after an error")
+		}
+	})
+	return retry
 }
 
 // postOrJoin posts the message, or, of a watch that ended well while many messages wait, tells of it in
@@ -148,8 +145,6 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 		return s.reconcile(ctx, d)
 	case upload:
 		return s.upload(ctx, d)
-	case await:
-		return s.awaitTurn(ctx, d)
 	case post, edit:
 		return s.call(ctx, d)
 	case giveUp:
@@ -184,43 +179,11 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	return nil
 }
 
-// awaitTurn waits for the channel's next call. An error says that it does not come soon.
-func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
-	d.memory.turn = true
-	if d.edits() { // which take no turn of the channel's
-		left := time.Duration(0)
-		if d.quiet {
-			left = s.take(s.follows, s.config.Timing.Follow)
-		}
-		if left <= 0 {
-			left = s.take(s.edits, s.config.Timing.Edit)
-		}
-		if left > 0 {
-			return retryIn(left, "it takes so many edits a minute")
-		}
-		return nil
-	}
-	var p pace
-	if _, err := s.readNote(ctx, "pace."+d.channel, &p); err != nil {
-		return unpaced(err)
-	}
-	var left time.Duration
-	ok := false
-	s.lane(d.channel, func(l *lane, now time.Time) { left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing) })
-	if !ok {
-		return retryIn(left, "the channel gets one message a second")
-	}
-	if left > 0 {
-		if err := s.config.Sleep(ctx, left); err != nil {
-			return soon("post to slack", err)
-		}
-	}
-	return nil
-}
-
-// call announces one call, makes it, and notes what came of it.
+// call waits for its turn, announces one call, makes it, and notes what came of it.
 func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
-	d.memory.turn = false
+	if retry := s.awaitTurn(ctx, d); retry != nil {
+		return retry
+	}
 	p, revision, retry := s.takeSlot(ctx, d)
 	if retry != nil {
 		return retry

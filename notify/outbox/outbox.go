@@ -71,40 +71,22 @@ type Workspace interface {
 
 // A Config says where and how people are told.
 type Config struct {
-	// Slack is where messages are posted; nil where there is a webhook alone.
-	Slack   Workspace
-	Channel string // the channel ID for requests that name none; needed with Slack
+	Slack   Workspace // where messages are posted; nil where there is a webhook alone
+	Channel string    // the channel ID for requests that name none; needed with Slack
 
 	// Webhook posts into its own channel. Without Slack it is the way, whatever rules and requests name,
 	// and makes no threads. With it it gets what all channels finally refuse. Nil: there is none.
 	Webhook Poster
 
-	// Routes choose other channels and mentions for requests that they match. They need Slack.
-	Routes routes.Routes
-
-	Mention string // whom to wake for a failure: see [routes.CheckMention]
-
-	// Progress is whether people are told while an order runs, too.
-	Progress bool
-
-	// Workers returns how many workers share what Slack allows the workspace, at least 1; nil stands
-	// for 1. It does not block.
-	Workers func() int
-
-	// Notes are where all workers remember what they posted. Required.
-	Notes watcher.Notes
-
-	// Undelivered is where is kept what Slack finally refuses; nil leaves it to the log.
-	Undelivered watcher.Undelivered
-
-	// Secrets are never shown, whatever text they are in.
-	Secrets []string
-
-	// Jitter spreads the delays after errors by this share of them, 0 to 1; 0 is none.
-	Jitter float64
-
-	// Timing holds the durations that nobody configures; its zero value is [DefaultTiming].
-	Timing Timing
+	Routes      routes.Routes       // other channels and mentions for requests that they match; they need Slack
+	Mention     string              // whom to wake for a failure: see [routes.CheckMention]
+	Progress    bool                // whether people are told while an order runs, too
+	Workers     func() int          // how many workers share what Slack allows the workspace, at least 1; nil: 1. It does not block
+	Notes       watcher.Notes       // where all workers remember what they posted; required
+	Undelivered watcher.Undelivered // where is kept what Slack finally refuses; nil leaves it to the log
+	Secrets     []string            // never shown, whatever text they are in
+	Jitter      float64             // spreads the delays after errors by this share of them, 0 to 1; 0 is none
+	Timing      Timing              // its zero value is DefaultTiming
 
 	Now   func() time.Time                                 // default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // default: waits, or returns ctx's cause
@@ -150,11 +132,11 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 	if c.Timing == (Timing{}) {
 		c.Timing = DefaultTiming()
 	}
-	if c.Workers == nil {
-		c.Workers = func() int { return 1 }
-	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Workers == nil {
+		c.Workers = func() int { return 1 }
 	}
 	if c.Sleep == nil {
 		c.Sleep = sleep

@@ -33,6 +33,39 @@ func (t turn) before(other turn) bool {
 	return t.Then.Before(other.Then) || t.Then.Equal(other.Then) && t.Who < other.Who
 }
 
+// awaitTurn waits for the channel's next call. An error says that it does not come soon.
+func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
+	if d.edits() { // which take no turn of the channel's
+		left := time.Duration(0)
+		if d.quiet {
+			left = s.take(s.follows, s.config.Timing.Follow)
+		}
+		if left <= 0 {
+			left = s.take(s.edits, s.config.Timing.Edit)
+		}
+		if left > 0 {
+			return retryIn(left, "it takes so many edits a minute")
+		}
+		return nil
+	}
+	var p pace
+	if _, err := s.readNote(ctx, "pace."+d.channel, &p); err != nil {
+		return unpaced(err)
+	}
+	var left time.Duration
+	ok := false
+	s.lane(d.channel, func(l *lane, now time.Time) { left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing) })
+	if !ok {
+		return retryIn(left, "the channel gets one message a second")
+	}
+	if left > 0 {
+		if err := s.config.Sleep(ctx, left); err != nil {
+			return soon("post to slack", err)
+		}
+	}
+	return nil
+}
+
 // paceTries is how often the pace is read anew after a wait, or where another worker was quicker.
 const paceTries = 5
 

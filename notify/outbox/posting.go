@@ -12,8 +12,8 @@ import (
 )
 
 // A posting is what all workers know of one message in one channel. It is noted before each call of
-// Slack and after it: whoever finds a call without its result settles what became of it before it makes
-// another. Workers of the release before read it, and write it.
+// Slack and after it: a worker that finds a call without its result settles what became of it before it
+// makes another. Workers of the release before read it, and write it.
 type posting struct {
 	TS         string `json:"ts,omitempty"`         // of the message; empty while none is known
 	Tells      string `json:"told,omitempty"`       // the state that the parts tell
@@ -48,13 +48,11 @@ func (p posting) tells(w want, parts int) bool {
 	case w.least != "":
 		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(w.least)
 	}
-	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(w.state)
+	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.later(w)
 }
 
-// overtakes reports whether a later state of the digest was announced: it is read again, with all that joined.
-func (p posting) overtakes(w want) bool {
-	return w.least != "" && p.Tells != "" && rank(p.Tells) > rank(w.state)
-}
+// later reports whether a later state was announced.
+func (p posting) later(w want) bool { return rank(p.Tells) > rank(w.state) }
 
 // untouched reports whether nothing was posted or begun.
 func (p posting) untouched() bool {
@@ -140,7 +138,7 @@ func (p posting) refused(code, moved string) posting {
 	return p
 }
 
-// rank orders the states of one message.
+// rank orders the states of one message. None is before all.
 func rank(state string) int {
 	if _, number, ok := strings.Cut(state, "."); ok {
 		n, _ := strconv.Atoi(number) // this package's own
@@ -182,7 +180,6 @@ type memory struct {
 	// Of this pass alone:
 	claimed bool // it is in the hands of a delivery
 	looked  bool // it was looked for what became of the call
-	turn    bool // the channel's next call is this message's
 }
 
 // A last is what became of the last call that this process made for a message.
@@ -210,8 +207,8 @@ func (m *memory) begin(state string, part int) {
 	}
 }
 
-// claim returns what is remembered under the note's key, or false while another delivery has it. Who gets it
-// releases it.
+// claim returns what is remembered under the note's key, or false while another delivery has it. It must be
+// released.
 func (s *Outbox) claim(key string) (m memory, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,6 +231,6 @@ func (s *Outbox) release(key string, m memory) {
 	if len(s.memories) > maxMemories {
 		maps.DeleteFunc(s.memories, func(_ string, m memory) bool { return !m.claimed && m.unnoted == nil })
 	}
-	m.claimed, m.looked, m.turn = false, false, false
+	m.claimed, m.looked = false, false
 	s.memories[key] = m
 }

@@ -22,7 +22,7 @@ var noHistory = &slack.Error{Code: "no_history"}
 
 // reconcile finds out what became of a call without a result. No error means that the part stands, or may be posted.
 func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError {
-	if left := s.take(s.looks, s.config.Timing.Look); left > 0 {
+	if left := s.take(s.looks, s.config.Timing.Edit); left > 0 {
 		return retryIn(left, "waiting for a look into the channel's history")
 	}
 	found, e := s.find(ctx, d)
@@ -148,15 +148,14 @@ func (s *Outbox) take(turns *rate.Limiter, every time.Duration) time.Duration {
 // to delete stands.
 func (s *Outbox) remove(ctx context.Context, d *delivery, doubles []slack.Found) *watcher.RetryError {
 	for _, m := range doubles {
-		err := s.config.Slack.Delete(ctx, d.channel, m)
-		if err == nil {
+		switch e := slack.Classify(s.config.Slack.Delete(ctx, d.channel, m)); {
+		case e == nil:
 			d.log.Info("doubled message deleted", "ts", m.TS)
-			continue
-		}
-		if e := slack.Classify(err); e.Class == slack.Ambiguous || e.Class == slack.NotAccepted {
+		case e.Class == slack.Ambiguous, e.Class == slack.NotAccepted:
 			return s.notFound(d, e)
+		default:
+			d.log.Warn("a doubled message was not deleted", "ts", m.TS, "err", e)
 		}
-		d.log.Warn("a doubled message was not deleted", "ts", m.TS, "err", slack.Classify(err))
 	}
 	return nil
 }

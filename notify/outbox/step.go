@@ -27,7 +27,6 @@ const (
 	silence                 // note that nothing is told
 	reconcile               // look for what became of the call without a result
 	upload                  // hand Slack the file
-	await                   // wait for the channel's next call
 	post                    // post a message, a reply, or the file
 	edit                    // change the message that stands
 
@@ -63,7 +62,7 @@ func next(p posting, m memory, w want, at moment) step {
 		return step{do: done}
 	case w.silent && p.untouched():
 		return step{do: silence}
-	case p.overtakes(w):
+	case w.least != "" && p.later(w): // the digest is read again, with all that joined
 		return waits(time.Second, "another worker adds to the digest")
 	case w.changes() && !p.Edited.IsZero() && at.now.Sub(p.Edited) < at.timing.Change:
 		return waits(min(at.timing.Change-at.now.Sub(p.Edited), at.timing.Change), "the message was changed just now")
@@ -75,8 +74,6 @@ func next(p posting, m memory, w want, at moment) step {
 		return step{do: reconcile}
 	case w.isFile(p.part(w.state)) && m.form == 0 && m.file == "": // Slack does not have its bytes
 		return step{do: upload}
-	case !m.turn:
-		return step{do: await}
 	case edits:
 		return step{do: edit}
 	}
@@ -135,9 +132,7 @@ func afterRefusal(p posting, m memory, w want, at moment) step {
 		return step{do: strip, err: e}
 	case e.Class == slack.PayloadRefused && m.form+1 < len(forms):
 		return step{do: simplify, err: e}
-	case e.Class == slack.PayloadRefused:
-		return step{do: giveUp, err: e}
-	case e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
+	case e.Class == slack.PayloadRefused, e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
 		return step{do: giveUp, err: e}
 	case e.Class == slack.ChannelRefused:
 		return step{do: slow, err: e}

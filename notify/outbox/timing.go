@@ -5,9 +5,8 @@ import "time"
 // Timing holds durations that nobody configures.
 type Timing struct {
 	Post   time.Duration // between two posts in a channel: Slack's documented pace, over which bursts may pass, and be hidden
-	Edit   time.Duration // between two edits of all workers: Slack allows a workspace 50 a minute
+	Edit   time.Duration // between two edits of all workers, and between two looks into histories: Slack allows 50 a minute of each
 	Follow time.Duration // between two edits of all workers that tell of watches that go on: it leaves room for those that tell of an end
-	Look   time.Duration // between two looks of all workers into histories: Slack allows an app of the workspace's own 50 a minute
 
 	Call time.Duration // bounds one call of Slack
 	Pass time.Duration // no call of one Notify begins after this
@@ -40,7 +39,7 @@ type Timing struct {
 // DefaultTiming returns the durations of production.
 func DefaultTiming() Timing {
 	return Timing{
-		Post: time.Second, Edit: 1200 * time.Millisecond, Follow: 2 * time.Second, Look: 1200 * time.Millisecond,
+		Post: time.Second, Edit: 1200 * time.Millisecond, Follow: 2 * time.Second,
 		Call: 10 * time.Second, Pass: 10 * time.Second, Wait: 2 * time.Second,
 		BackoffInitial: 2 * time.Second, BackoffMax: time.Minute,
 		Slow: 5 * time.Minute, TokenPause: time.Minute, Probe: 10 * time.Minute,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -126,15 +127,11 @@ func (s *Outbox) probed(i slack.Inspection, first bool) {
 	if e == nil && i.Scopes != nil && !i.Has(slack.ScopePost) {
 		e = &slack.Error{Class: slack.TokenRefused, Code: "missing_scope", Detail: "needs the scope " + slack.ScopePost}
 	}
-	switch {
-	case e == nil:
-	case e.Class == slack.TokenRefused:
+	if e != nil {
 		s.count(e)
-		s.pause(e)
-		return
-	default:
-		s.count(e)
-		if s.begin("", e, s.config.Timing.TokenPause) {
+		if e.Class == slack.TokenRefused {
+			s.pause(e)
+		} else if s.begin("", e, s.config.Timing.TokenPause) {
 			s.log.Warn("slack was not reached; messages wait until it is", "code", e.Code, "err", e, "do", e.Remedy())
 		}
 		return
@@ -197,12 +194,13 @@ func (s *Outbox) Errors() (all []ErrorCount) {
 	return all
 }
 
-// Bounds of what is told apart.
+// What is told apart: codes of Slack's form, and of those that are not known here so many.
 const (
 	otherCode     = "other"
-	maxLabel      = 64
-	maxOtherCodes = 20 // that are not known here
+	maxOtherCodes = 20
 )
+
+var label = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 
 // count counts an error, whatever becomes of it.
 func (s *Outbox) count(e *slack.Error) {
@@ -221,9 +219,8 @@ func (s *Outbox) count(e *slack.Error) {
 
 // labelCode returns a code that has the form of Slack's.
 func labelCode(code string) string {
-	strange := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-	if code == "" || len(code) > maxLabel || strings.ContainsFunc(code, strange) {
-		return otherCode
+	if label.MatchString(code) {
+		return code
 	}
-	return code
+	return otherCode
 }

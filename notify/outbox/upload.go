@@ -45,12 +45,11 @@ func (s *Outbox) takesFiles(ctx context.Context) bool {
 // summarize returns what people are told in Slack of a watch that ended.
 func (s *Outbox) summarize(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
 	o.File = !o.NoThread
-	m := message.Summarize(c, o)
-	if m.File != nil && !s.takesFiles(ctx) {
-		o.File = false
-		m = message.Summarize(c, o)
+	if m := message.Summarize(c, o); m.File == nil || s.takesFiles(ctx) {
+		return m
 	}
-	return m
+	o.File = false
+	return message.Summarize(c, o)
 }
 
 // upload hands Slack the file. Nobody sees it until it is shared, so that what fails may be tried
@@ -93,12 +92,8 @@ func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *
 
 // share shows the file that was uploaded in the message's thread. Slack does not say as which message: in place
 // of its ts the file's id is returned.
-func (s *Outbox) share(ctx context.Context, d *delivery) (id string, err error) {
-	id, d.memory.file = d.memory.file, "" // an upload is shared once
-	file := d.message.File
-	err = s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.channel, Thread: d.posting.TS, Title: file.Title, Text: file.Text})
-	if err != nil {
-		return "", err
-	}
-	return id, nil
+func (s *Outbox) share(ctx context.Context, d *delivery) (string, error) {
+	id, file := d.memory.file, d.message.File
+	d.memory.file = "" // an upload is shared once
+	return id, s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.channel, Thread: d.posting.TS, Title: file.Title, Text: file.Text})
 }
