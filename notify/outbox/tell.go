@@ -18,9 +18,8 @@ import (
 )
 
 // Notify posts the summary in every channel that the routes name, but not again where it stands,
-// whichever worker posted it, and ends what was begun in channels that they named before. No call begins
-// after Timing.Pass. Every error is a *[watcher.RetryError].
-// What Slack finally refuses is kept in Config.Undelivered, and is done.
+// whichever worker posted it, and ends what was begun in channels that they named before. What Slack finally
+// refuses is kept in Config.Undelivered, and is done.
 func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
 	s.latest(c.WatchID, math.MaxInt)
 	w := s.summary(ctx, c, want{kind: "watch", id: c.WatchID, who: c.WatchID, told: c.CompletedAt, ended: &c})
@@ -39,7 +38,7 @@ func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
 
 // NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
 // that the wish names, else where the routes say. Whether the first one stands does not matter; nor
-// does how often the wish comes. It takes as long as [Outbox.Notify], and returns its errors.
+// does how often the wish comes.
 func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
 	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	if len(a.Channels) > 0 && s.config.Slack != nil {
@@ -51,8 +50,7 @@ func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watche
 }
 
 // Attend posts one message for all events of an outage, whichever worker they come to, and edits it
-// when the outage is over. Where it cannot be edited another is posted. It takes as long
-// as [Outbox.Notify], and returns its errors.
+// when the outage is over. Where it cannot be edited another is posted.
 func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 	level, happened := slog.LevelInfo, a.Since
 	if a.Kind == watcher.Unreachable {
@@ -72,7 +70,7 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
 // the watch's requests, whichever worker the event comes to and however often. It wakes nobody, and touches
 // neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
-// not told any more. It takes as long as [Outbox.Notify], and returns its errors.
+// not told any more.
 func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
 	if a.ToldOf != "" {
 		return nil
@@ -87,8 +85,8 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 }
 
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
-// after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify]. Its errors
-// are those of Notify. What this worker knows a later state of is done with: that one is on its way, too.
+// after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify].
+// What this worker knows a later state of is done with: that one is on its way, too.
 func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 	if !s.latest(g.WatchID, g.Number) {
 		return nil

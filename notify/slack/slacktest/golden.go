@@ -33,8 +33,7 @@ func Golden(t *testing.T, name, got string) {
 	}
 }
 
-// GoldenJSON compares a value with the golden file of JSON with this name.
-// Golden compares a text with the golden file of this name under testdata, or with -update writes it.
+// GoldenJSON compares a value with the golden file of JSON of this name, as Golden does.
 func GoldenJSON(t *testing.T, name string, value any) {
 	t.Helper()
 	var b strings.Builder
