@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -209,15 +208,6 @@ func TestSlackRetryRepeatsNoChannel(t *testing.T) {
 	b.want("C0TEAM", 1)
 }
 
-func TestSlackGoesOnInTheThread(t *testing.T) {
-	b := newBench(t)
-	b.slack.Script(emulator.Pass, emulator.Refuse("request_timeout"))
-	b.wantDelays(b.settle(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40))), 2*time.Second)
-	if m := b.want("C0ONCALL", 2); m[1].ThreadTS != m[0].TS {
-		t.Error("the reply is not in the thread")
-	}
-}
-
 func TestSlackDelays(t *testing.T) {
 	s := time.Second
 	for name, tc := range map[string]struct {
@@ -263,38 +253,6 @@ func repeat(f emulator.Fault, n int) []emulator.Fault {
 		all = append(all, f)
 	}
 	return all
-}
-
-func TestSlackPacesEachChannel(t *testing.T) {
-	b := newBench(t)
-	waiting := make(map[int]time.Time)
-	for i := range 20 {
-		waiting[i] = time.Time{}
-	}
-	start, deliveries := b.clock.Now(), 0
-	for len(waiting) > 0 {
-		for i, due := range waiting {
-			if b.clock.Now().Before(due) {
-				continue
-			}
-			deliveries++
-			c := order(watcher.Succeeded, 1)
-			c.WatchID = fmt.Sprint("w_", i)
-			if d := b.notify(c); d > 0 {
-				waiting[i] = b.clock.Now().Add(d)
-			} else {
-				delete(waiting, i)
-			}
-		}
-		b.clock.Sleep(t.Context(), 100*time.Millisecond)
-	}
-	b.want("C0ONCALL", 20)
-	if took := b.clock.Now().Sub(start); took < 19*time.Second || took > 40*time.Second {
-		t.Errorf("20 posts took %v", took)
-	}
-	if b.slack.Calls() != 20 || deliveries > 2*20 {
-		t.Errorf("%d calls and %d deliveries for 20 posts", b.slack.Calls(), deliveries)
-	}
 }
 
 func TestSlackLongWaitsAreNotSlept(t *testing.T) {
@@ -420,15 +378,6 @@ func TestSlackHonoursContext(t *testing.T) {
 	}
 	if err := b.notifier.Notify(ctx, order(watcher.Succeeded, 1)); err == nil || b.slack.Calls() != 1 {
 		t.Errorf("called with a context that is over: %v", err)
-	}
-}
-
-func TestSlackTimeoutIsAmbiguous(t *testing.T) {
-	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
-	b.slack.Script(emulator.Fault{Delay: time.Minute})
-	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
-	if b.notifier.PossibleDuplicates() != 1 {
-		t.Error("no possible duplicate counted")
 	}
 }
 

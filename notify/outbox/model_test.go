@@ -475,7 +475,7 @@ func (o *model) live() {
 		default:
 			o.now = next
 		}
-		if o.now.Sub(o.calm) > 3*time.Hour || steps > 500000 {
+		if o.now.Sub(o.calm) > 2*time.Hour || steps > 500000 {
 			o.errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
 		}
 	}

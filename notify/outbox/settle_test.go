@@ -244,3 +244,30 @@ func (n untilDone) SetNote(ctx context.Context, key string, text []byte, last wa
 	}
 	return n.Notes.SetNote(ctx, key, text, last)
 }
+
+// deleted deletes a message, as a person does.
+func (b *bench) deleted(ts string) {
+	b.Helper()
+	answer, err := http.PostForm(b.url+"/api/chat.delete", url.Values{"token": {token}, "channel": {"C0ONCALL"}, "ts": {ts}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), `"ok":true`) {
+		b.Fatalf("%s (%v)", text, err)
+	}
+}
+
+// TestFormIsOfItsPart holds that a summary is posted whole though the message before it was refused and given up.
+func TestFormIsOfItsPart(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Progress = true })
+	c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	b.slack.Script(repeat(emulator.Refuse("invalid_blocks"), 3)...)
+	b.settleBy(func() error {
+		return b.notifier.Progress(t.Context(), watcher.Progress{Report: c.Report, Number: 1})
+	})
+	b.settle(c)
+	if m := b.want("C0ONCALL", 1); len(m[0].Blocks) == 0 {
+		t.Error("the summary is text alone")
+	}
+}

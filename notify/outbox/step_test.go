@@ -44,6 +44,7 @@ func TestNext(t *testing.T) {
 		"a later state was announced":             {posting: posting{Tells: completed}, want: quiet, do: done},
 		"an earlier state stands":                 {posting: runs, want: summary, do: edit},
 		"an earlier state cannot be edited":       {posting: runs, memory: memory{anew: "1.1"}, want: summary, do: post},
+		"another worker has replaced it":          {posting: posting{TS: "2.2", Tells: numbered(running, 2), Parts: 1, Done: true}, memory: memory{anew: "1.1"}, want: summary, do: edit},
 		"a reply is missing":                      {posting: begun, want: summary, do: post},
 		"a file is missing":                       {posting: begun, want: filed, do: upload},
 		"a file is uploaded":                      {posting: begun, memory: memory{file: "F1"}, want: filed, do: post},
@@ -82,6 +83,22 @@ func TestNext(t *testing.T) {
 		}
 		if got := next(c.posting, c.memory, c.want, at); got.do != c.do || (got.do == wait) != (got.retry != nil) {
 			t.Errorf("%s: got %+v, want action %d", name, got, c.do)
+		}
+	}
+}
+
+// TestMemoryIsOfItsPart holds that nothing of one part is taken for another's, which another worker has perhaps posted.
+func TestMemoryIsOfItsPart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state string
+		part  int
+		kept  bool
+	}{"the same": {completed, 1, true}, "another part": {completed, 2, false}, "another state": {running, 1, false}} {
+		m := memory{state: completed, part: 1, form: 1, file: "F1", tries: 1, looks: 1}
+		m.begin(c.state, c.part)
+		if kept := m.form == 1 && m.file == "F1" && m.tries == 1 && m.looks == 1; kept != c.kept || !kept && m != (memory{state: c.state, part: c.part}) {
+			t.Errorf("%s: got %+v", name, m)
 		}
 	}
 }
