@@ -348,15 +348,6 @@ func TestSlackPausesWithoutAToken(t *testing.T) {
 	b.want("C0ONCALL", 5)
 }
 
-func TestSlackIsLate(t *testing.T) {
-	b := newBench(t)
-	b.clock.now = ended.Add(42*time.Minute + 30*time.Second)
-	b.settle(order(watcher.Succeeded, 3))
-	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); !strings.Contains(shown, "delivered 42 min late") {
-		t.Errorf("not said to be late:\n%s", shown)
-	}
-}
-
 func TestSlackHonoursContext(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(t.Context())

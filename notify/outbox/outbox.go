@@ -160,7 +160,11 @@ type Outbox struct {
 	looks   *rate.Limiter // into channels' histories
 	edits   *rate.Limiter
 	follows *rate.Limiter // those edits that tell of a watch that goes on
-	files   fileScope
+	files   struct {      // whether the token lacks the scope to upload files
+		sync.Mutex
+		until   time.Time // believed
+		missing bool
+	}
 
 	duplicates  atomic.Int64
 	undelivered atomic.Int64

@@ -3,8 +3,6 @@ package outbox
 import (
 	"context"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -15,18 +13,11 @@ import (
 // be blocked where its API is not. Then a reply without the file is posted.
 const uploadTries = 6
 
-// A fileScope is what is known of whether the token may upload files. It is safe for concurrent use.
-type fileScope struct {
-	mu      sync.Mutex
-	until   time.Time // believed
-	missing bool
-}
-
 // takesFiles reports whether a file may go into a thread: no is certain. Slack is asked once an hour.
 func (s *Outbox) takesFiles(ctx context.Context) bool {
 	f, now := &s.files, s.config.Now()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	if now.Before(f.until) {
 		return !f.missing
 	}
