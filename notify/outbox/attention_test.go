@@ -193,37 +193,6 @@ func TestAttendByWebhook(t *testing.T) {
 	b.wantShown(b.want("C0ONCALL", 2)[1], "can be reached again")
 }
 
-func TestAttendDelays(t *testing.T) {
-	s := time.Second
-	for name, tc := range map[string]struct {
-		fault emulator.Fault
-		want  []time.Duration
-		posts int
-	}{
-		"429":           {emulator.TooMany("7"), []time.Duration{7 * s}, 1},
-		"token revoked": {emulator.Refuse("token_revoked"), []time.Duration{60 * s}, 1},
-		"channel":       {emulator.Refuse("not_in_channel"), []time.Duration{300 * s}, 1},
-		"payload":       {emulator.Refuse("invalid_blocks"), nil, 1},
-		"outage":        {emulator.Unavailable, []time.Duration{2 * s}, 1},
-		"kept, dropped": {emulator.AcceptAndDrop, []time.Duration{2 * s}, 2},
-	} {
-		b := newBench(t)
-		b.clock.now = outageBegan.Add(2 * time.Minute)
-		b.slack.Script(tc.fault)
-		b.wantDelays(b.attend(attention(watcher.Unreachable, watcher.HeldPermission)), tc.want...)
-		b.want("C0ONCALL", tc.posts)
-
-		b = newBench(t)
-		b.clock.now = outageBegan.Add(18 * time.Minute)
-		b.attend(attention(watcher.Unreachable, watcher.HeldPermission))
-		b.slack.Script(tc.fault)
-		b.wantDelays(b.attend(attention(watcher.Reachable, watcher.HeldPermission)), tc.want...)
-		if m := b.want("C0ONCALL", 1); !m[0].Edited || b.notifier.PossibleDuplicates() != 0 {
-			t.Errorf("%s: an edit is no duplicate: %+v", name, m)
-		}
-	}
-}
-
 func TestAttendGivesUpIntoTheLog(t *testing.T) {
 	b := newBench(t, func(c *config) { c.Channel = "C0GONE" })
 	b.clock.now = outageBegan.Add(2 * time.Minute)

@@ -309,16 +309,6 @@ func (b *bench) wantLogged(texts ...string) {
 	}
 }
 
-func TestSlackGivesAnUnknownErrorUpAfterADay(t *testing.T) {
-	b := newBench(t)
-	c := order(watcher.Succeeded, 3)
-	b.clock.now = c.CompletedAt.Add(24*time.Hour - time.Second)
-	b.slack.Script(repeat(emulator.Refuse("brand_new_error"), 2)...)
-	b.wantDelays(b.settle(c), 4*time.Second)
-	b.want("C0ONCALL", 0)
-	b.wantLogged("level=ERROR", "code=brand_new_error", "msg=summary")
-}
-
 func TestSlackPausesWithoutAToken(t *testing.T) {
 	b := newBench(t)
 	b.slack.RevokeToken(token)
@@ -372,15 +362,17 @@ func TestSlackHonoursContext(t *testing.T) {
 	}
 }
 
-func TestSlackSameSummaryAtOnce(t *testing.T) {
+func TestSlackSummariesAtOnce(t *testing.T) {
 	b := newBench(t)
 	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() { b.notifier.Notify(t.Context(), order(watcher.Succeeded, 1)) })
+	for _, c := range several(8) {
+		wg.Go(func() { b.notifier.Notify(t.Context(), c) })
 	}
 	wg.Wait()
-	b.settle(order(watcher.Succeeded, 1))
-	b.want("C0ONCALL", 1)
+	for _, c := range several(8) {
+		b.settle(c)
+	}
+	b.want("C0ONCALL", 8)
 }
 
 func TestWebhook(t *testing.T) {

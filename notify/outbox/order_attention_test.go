@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -55,25 +54,6 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
 		t.Error("counted as doubled or undelivered")
 	}
-}
-
-func TestAttendOrderByManyWorkersAtOnce(t *testing.T) {
-	b := newBench(t)
-	var all sync.WaitGroup
-	for range 8 {
-		worker := b.another()
-		all.Go(func() {
-			for range 100 {
-				if worker.notifier.AttendOrder(t.Context(), concern(watcher.Blind)) == nil {
-					return
-				}
-				time.Sleep(time.Millisecond)
-			}
-			t.Error("not told after 100 deliveries")
-		})
-	}
-	all.Wait()
-	b.want("C0ONCALL", 1)
 }
 
 // What is told while the watch goes on, and its summary, stand beside it, each untouched by the other.
