@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -425,5 +426,14 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	}
 	if _, err := start(slog.New(slog.DiscardHandler), good); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSlackTimeoutIsAmbiguous(t *testing.T) {
+	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
+	b.slack.Script(emulator.Fault{Delay: time.Minute})
+	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
+	if b.notifier.PossibleDuplicates() != 1 {
+		t.Error("no possible duplicate counted")
 	}
 }

@@ -238,3 +238,36 @@ func TestFormIsOfItsPart(t *testing.T) {
 		t.Error("the summary is text alone")
 	}
 }
+
+// TestOneBadMessageHoldsNobodyUp holds that others are told in the channel while Slack answers to one
+// message with an error that nobody knows.
+func TestOneBadMessageHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"brand_new_error", "internal_error"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *config) {
+				c.HTTPClient = &http.Client{Transport: stranger(func(path, body string) string {
+					if strings.HasSuffix(path, "chat.postMessage") && strings.Contains(body, "order.pool-0-x") {
+						return fmt.Sprintf(`{"ok":false,"error":%q}`, code)
+					}
+					return ""
+				})}
+			})
+			b.slack.AddToken(token, "chat:write", "channels:history")
+			begin := b.clock.Now()
+			c := &consumer{bench: b, workers: []*bench{b}}
+			for i := range 20 {
+				w := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+				w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*time.Minute)
+				c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
+			}
+			c.run(begin.Add(time.Hour))
+			if m := b.slack.Messages("C0ONCALL"); len(m) != 19 {
+				t.Fatalf("%d of 19 others told within an hour", len(m))
+			}
+			last := tsTime(t, b.slack.Messages("C0ONCALL")[18])
+			t.Logf("the last was told %s after its end", last.Sub(c.events[19].completion.CompletedAt))
+		})
+	}
+}
