@@ -347,10 +347,13 @@ func (o *model) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	o.pause(took / 2)
 	posts := strings.HasSuffix(r.URL.Path, "chat.postMessage") || strings.HasSuffix(r.URL.Path, "chat.update") ||
 		strings.HasSuffix(r.URL.Path, "External") || strings.HasPrefix(r.URL.Path, "/upload/")
-	if o.goesWrong() {
-		if !posts {
-			return nil, io.ErrUnexpectedEOF
-		}
+	switch wrong := o.goesWrong(); {
+	case wrong && strings.HasSuffix(r.URL.Path, "chat.delete"): // what Slack does not delete stands
+	case wrong && !posts:
+		return nil, io.ErrUnexpectedEOF
+	case wrong && strings.HasSuffix(r.URL.Path, "chat.update") && o.random.IntN(3) == 0:
+		o.slack.Script(emulator.Refuse("edit_window_closed"))
+	case wrong:
 		n := len(mishaps)
 		if o.history {
 			n-- // what has no metadata cannot be found
@@ -472,7 +475,7 @@ func (o *model) live() {
 		default:
 			o.now = next
 		}
-		if o.now.Sub(o.calm) > 12*time.Hour || steps > 500000 {
+		if o.now.Sub(o.calm) > 2*time.Hour || steps > 500000 {
 			o.errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
 		}
 	}
@@ -591,15 +594,15 @@ func (o *model) told(channel string) string {
 	return channel
 }
 
-// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed
-// has a reply that the channel shows.
+// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed, and
+// only that, has a reply that the channel shows.
 func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 	for _, root := range o.slack.Messages(channel) {
 		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) {
 			continue
 		}
 		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
-		if o.history && (strings.Contains(root.Text, "is running") || root.Edited && failed && !shown) {
+		if o.history && (strings.Contains(root.Text, "is running") || failed && shown != root.Edited) {
 			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
 	}
