@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -21,9 +22,9 @@ func (unlooked) Highest(context.Context, watcher.Order) (uint64, error) { return
 // does not ask for the highest number of older wake-ups, which only lie there where a record was deleted.
 func BenchmarkAdmit(b *testing.B) {
 	const waiting = 20_000
-	s := startServer(b, b.TempDir(), -1)
-	nc, _ := connect(b, s)
-	store := provided(b, nc, config())
+	s := eventstest.Server(b)
+	nc, _ := eventstest.Connect(b, s)
+	store := eventstest.Provided(b, nc, eventstest.StoreConfig())
 	var setting sync.WaitGroup
 	for first := range 20 {
 		setting.Go(func() {

@@ -12,6 +12,7 @@ import (
 	cloudevent "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -146,8 +147,8 @@ func TestBadCloudEvents(t *testing.T) {
 // carry its trace, in their headers and as an attribute.
 func TestTraceIsHandedOn(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	for _, body := range []string{named(`"order.a"`), "watch!"} {
 		m := &nats.Msg{Subject: "orders.watch", Data: []byte(body), Header: nats.Header{"traceparent": {someTrace}, "tracestate": {"vendor=1"}}}
@@ -156,7 +157,7 @@ func TestTraceIsHandedOn(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{"orders.completed.>", "orders.progress.>", "orders.rejected"} {
-		eventually(t, func() error {
+		eventstest.Eventually(t, func() error {
 			told := eventsOn(t, js, subject)
 			if len(told) != 1 {
 				return fmt.Errorf("%d events on %s", len(told), subject)

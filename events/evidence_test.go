@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -21,7 +22,7 @@ func newStore(t *testing.T) (*store.Store, jetstream.JetStream) {
 	t.Helper()
 	cfg := config()
 	cfg.Timing.Request = 500 * time.Millisecond
-	b := newBeat(t, startServer(t, t.TempDir(), -1), cfg)
+	b := newBeat(t, eventstest.Server(t), cfg)
 	return b.store, b.js
 }
 
@@ -80,7 +81,7 @@ func TestCompleteOnce(t *testing.T) {
 		}
 		after = sequence
 	}
-	if list := readEvents(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 3+len(watcher.Outcomes) {
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 3+len(watcher.Outcomes) {
 		t.Errorf("%d events; want one for each watch", len(list))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -41,7 +42,7 @@ func configured(t *testing.T, text string) *server.Server {
 	t.Helper()
 	options := options(t, text)
 	options.Port, options.StoreDir = -1, t.TempDir()
-	return startServerAs(t, *options)
+	return eventstest.Server(t, *options)
 }
 
 func options(t *testing.T, text string) *server.Options {
@@ -95,11 +96,11 @@ func everything(t *testing.T, js jetstream.JetStream) map[string]string {
 // get what was published, and refused it.
 func TestPermissionsChangeNothing(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	cfg := config()
-	a := contract("orders", "ORDER")
-	a.create(t, js)
+	a := eventstest.Contract("orders", "ORDER")
+	a.Create(t, js)
 	publish(t, js, request("order.in-flight"))
 	publish(t, js, request("order.waits"))
 	for _, subject := range []string{"orders.due.p.o", "orders.completed.succeeded.p.o", "$KV.ORDER_WATCHES.p.o", "$KV.ORDER_ACCOUNTS.hold.ab12", "$KV.ORDER_SLACK.n"} {
@@ -142,7 +143,7 @@ func TestPermissionsChangeNothing(t *testing.T) {
 	}
 
 	// The same messages once more, as something that asks for an answer.
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if len(asked) < 7 {
 			return fmt.Errorf("%d messages below orders were heard of; want 7", len(asked))
 		}
@@ -217,7 +218,7 @@ func TestPermissionsFound(t *testing.T) {
 		without(inspect.Subscribes, subject, func(p *server.Permissions) { p.Subscribe.Allow = slices.Delete(p.Subscribe.Allow, n, n+1) })
 	}
 	without(inspect.Responds, "", func(p *server.Permissions) { p.Response = nil })
-	s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), Users: users})
+	s := eventstest.Server(t, server.Options{Users: users})
 
 	cfg := config()
 	cfg.Provision = false
@@ -259,12 +260,12 @@ func TestPermissionsFound(t *testing.T) {
 // TestInspectWatches judges records by the server's clock.
 func TestInspectWatches(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Timing.PatrolSlack = 0
-	contract("orders", "ORDER").create(t, js)
-	store := openStore(t, nc, cfg, store.NewClock(nil))
+	eventstest.Contract("orders", "ORDER").Create(t, js)
+	store := eventstest.Store(t, nc, cfg.storeConfig, nil)
 	now := time.Now()
 	write := func(name string, state watcher.State, next time.Time) {
 		w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: "w_" + name, Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4", Wakeup: 1, NextPollAt: next, Requests: []watcher.Request{{ID: "build-1"}}}
@@ -307,12 +308,12 @@ func TestInspectWatches(t *testing.T) {
 // TestInspectWorkers looks at two workers and what they tell each other, without becoming one.
 func TestInspectWorkers(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	cfg := config()
 	cfg.Version = "v1.2.3"
 	first := startWorker(t, s, cfg, idleCloud())
 	startWorker(t, s, cfg, idleCloud())
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if n := first.accounts.Workers(); n != 2 {
 			return fmt.Errorf("%d workers", n)
 		}
@@ -416,17 +417,17 @@ accounts: {
 // TestInspectAssets finds what is missing, differs, is paused, or waits, and repairs nothing.
 func TestInspectAssets(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.PollTimeout = 15 * time.Second
-	a := contract("orders", "ORDER")
-	a.wakeups.MaxMsgs = 1000
-	a.requests.Description = "ours"
-	a.poller.MaxDeliver, a.poller.AckWait = 5, 30*time.Second
+	a := eventstest.Contract("orders", "ORDER")
+	a.Wakeups.MaxMsgs = 1000
+	a.Requests.Description = "ours"
+	a.Poller.MaxDeliver, a.Poller.AckWait = 5, 30*time.Second
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	a.intake.PauseUntil = &until
-	a.create(t, js)
+	a.Intake.PauseUntil = &until
+	a.Create(t, js)
 	publish(t, js, request("order.waits"))
 	if err := js.DeleteStream(t.Context(), "KV_ORDER_SLACK"); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -71,10 +72,10 @@ func all(t *testing.T, c *client.Client, q wire.ListQuery) (names []string, page
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, quiet(), &orders{show: never})
-	nc, js := connect(t, s)
-	store := openStore(t, nc, config(), store.NewClock(nil))
+	nc, js := eventstest.Connect(t, s)
+	store := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 	var records []watcher.Watch
 	want := map[string][]string{}
 	for i := 349; i >= 0; i-- {
@@ -128,10 +129,10 @@ func TestList(t *testing.T) {
 // TestListOfLargeWatches holds that a page fits into a message.
 func TestListOfLargeWatches(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, quiet(), &orders{show: never})
-	nc, _ := connect(t, s)
-	store := openStore(t, nc, config(), store.NewClock(nil))
+	nc, _ := eventstest.Connect(t, s)
+	store := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 	var records []watcher.Watch
 	for i := range 8 {
 		w := aRecord(i, watcher.Watching, project, "prod")
@@ -150,9 +151,9 @@ func TestListOfLargeWatches(t *testing.T) {
 // the reading has been and again where it comes to: each is listed once.
 func TestListWhileWritten(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, _ := connect(t, s)
-	store := provided(t, nc, config())
+	s := eventstest.Server(t)
+	nc, _ := eventstest.Connect(t, s)
+	store := eventstest.Provided(t, nc, eventstest.StoreConfig())
 	const records = 200
 	revisions := make([]watcher.Revision, records)
 	write := func(i int) {

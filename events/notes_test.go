@@ -13,21 +13,21 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // notesOn returns the notes on the connection.
 func notesOn(t *testing.T, nc *nats.Conn, cfg settings) watcher.Notes {
 	t.Helper()
-	return openStore(t, nc, cfg, store.NewClock(nil))
+	return eventstest.Store(t, nc, cfg.storeConfig, nil)
 }
 
 func TestNotes(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, config(), idleCloud())
-	nc, js := connect(t, s)
+	nc, js := eventstest.Connect(t, s)
 	n := notesOn(t, nc, config())
 	const key = "outage.ab12_cn-north-4.C0ONCALL"
 	want := func(what, text string, revision watcher.Revision) {
@@ -78,9 +78,9 @@ func TestNotes(t *testing.T) {
 
 func TestNotesUnder(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, config(), idleCloud())
-	nc, js := connect(t, s)
+	nc, js := eventstest.Connect(t, s)
 	n := notesOn(t, nc, config())
 	for _, key := range []string{"watch.w_1.C0A", "watch.w_2.C0A", "watch.w_1.C0B", "watch.w_10.C0A", "watch.w_1", "watch.w_1.C0C"} {
 		if _, err := n.SetNote(t.Context(), key, []byte(key), 0); err != nil {
@@ -112,12 +112,12 @@ func TestNotesUnder(t *testing.T) {
 
 func TestNotesOfManyAtOnce(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, config(), idleCloud())
 	var won atomic.Int64
 	var all sync.WaitGroup
 	for i := range 8 {
-		nc, _ := connect(t, s)
+		nc, _ := eventstest.Connect(t, s)
 		n := notesOn(t, nc, config())
 		all.Go(func() {
 			if _, err := n.SetNote(t.Context(), "outage.x", fmt.Append(nil, i), 0); err == nil {
@@ -147,8 +147,8 @@ func (a attended) Attend(_ context.Context, attention watcher.Attention) (err er
 // People are told of each event about an account once, and again where that failed.
 func TestAttentionReachesTheNotifier(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	people := attended{make(told, 10), make(chan watcher.Attention, 100), new(sync.Once)}
 	first := parts{url: s.ClientURL(), config: sharing(), orders: idleCloud(), notifier: people}.ready(t)
 	parts{url: s.ClientURL(), config: sharing(), orders: idleCloud(), notifier: people}.ready(t)
@@ -158,8 +158,8 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 		r["project_id"] = other
 		publish(t, js, r)
 	}
-	eventually(t, func() error {
-		if n := messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 3 {
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 3 {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil
@@ -187,7 +187,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 					t.Errorf("outages %q and %q", a.Outage(), outage)
 				}
 				got[a.ProjectID]++
-			case <-time.After(patience):
+			case <-time.After(eventstest.Patience):
 				t.Fatalf("%s: after 30 s only %v", kind, got)
 			}
 		}
@@ -196,7 +196,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 		}
 	}
 	check(watcher.CredentialsRefused, 4) // one of them a second time
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		hold, revision := first.accounts.Hold(key)
 		if hold.ToldAt.IsZero() {
 			return errors.New("not noted that people know")
@@ -205,7 +205,7 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 		return first.accounts.SetHold(t.Context(), key, hold, revision)
 	})
 	check(watcher.Released, 3)
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
 		if err != nil {
 			return err
@@ -223,8 +223,8 @@ func TestAttentionReachesTheNotifier(t *testing.T) {
 // What is no event of its subject is dropped.
 func TestAttentionThatIsNone(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	people := attended{make(told, 10), make(chan watcher.Attention, 100), new(sync.Once)}
 	w := parts{url: s.ClientURL(), config: config(), orders: idleCloud(), notifier: people}.ready(t)
 	for _, body := range []string{
@@ -235,7 +235,7 @@ func TestAttentionThatIsNone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
 		if err != nil {
 			return err

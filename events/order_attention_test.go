@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -46,11 +47,11 @@ func orderAttention(kind watcher.AttentionKind, since time.Time) watcher.OrderAt
 // storesOn returns as many stores as there are workers, each on a connection of its own.
 func storesOn(t *testing.T, s *server.Server, n int) (stores []*store.Store) {
 	t.Helper()
-	nc, _ := connect(t, s)
-	provided(t, nc, config())
+	nc, _ := eventstest.Connect(t, s)
+	eventstest.Provided(t, nc, eventstest.StoreConfig())
 	for range n {
-		nc, _ := connect(t, s)
-		store := openStore(t, nc, config(), store.NewClock(nil))
+		nc, _ := eventstest.Connect(t, s)
+		store := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 		stores = append(stores, store)
 	}
 	return stores
@@ -60,9 +61,9 @@ func storesOn(t *testing.T, s *server.Server, n int) (stores []*store.Store) {
 // often, and nothing that came before the last one is published again.
 func TestAttendOrderOnce(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	stores := storesOn(t, s, 2)
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	const prefix = "w_01JRFQ7M9C0D8E6T3V5XKB2NHA."
 	later := unlistedSince.Add(20 * time.Minute)
 	next := orderAttention(watcher.Vanished, later.Add(time.Hour))
@@ -95,7 +96,7 @@ func TestAttendOrderOnce(t *testing.T) {
 			want = append(want, step.new)
 		}
 		var got []string
-		for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.attention.") {
+		for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.") {
 			got = append(got, e.ID)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -107,9 +108,9 @@ func TestAttendOrderOnce(t *testing.T) {
 // Workers that publish at the same time meet conflicts, and one event is stored.
 func TestAttendOrderAtOnce(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	stores := storesOn(t, s, 4)
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	for round := range 20 {
 		a := orderAttention(watcher.Blind, unlistedSince.Add(time.Duration(round)*time.Minute))
 		var all sync.WaitGroup
@@ -121,7 +122,7 @@ func TestAttendOrderAtOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := messages(t, js, "ORDER_EVENTS", "orders.attention.blind.>"); n != uint64(round+1) {
+		if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.attention.blind.>"); n != uint64(round+1) {
 			t.Fatalf("%d events after %d attentions", n, round+1)
 		}
 	}
@@ -131,7 +132,7 @@ func TestAttendOrderAtOnce(t *testing.T) {
 func TestAttendOrderWithoutAServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := startServer(t, dir, -1)
+	s := eventstest.Server(t, server.Options{StoreDir: dir})
 	store := storesOn(t, s, 1)[0]
 	port := portOf(t, s)
 	s.Shutdown()
@@ -141,10 +142,10 @@ func TestAttendOrderWithoutAServer(t *testing.T) {
 	if err := store.Attend(ctx, orderAttention(watcher.Blind, unlistedSince)); err == nil {
 		t.Fatal("published without a server")
 	}
-	s = startServer(t, dir, port)
-	eventually(t, func() error { return store.Attend(t.Context(), orderAttention(watcher.Blind, unlistedSince)) })
-	_, js := connect(t, s)
-	if n := messages(t, js, "ORDER_EVENTS", "orders.attention.>"); n != 1 {
+	s = eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
+	eventstest.Eventually(t, func() error { return store.Attend(t.Context(), orderAttention(watcher.Blind, unlistedSince)) })
+	_, js := eventstest.Connect(t, s)
+	if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.attention.>"); n != 1 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -152,9 +153,9 @@ func TestAttendOrderWithoutAServer(t *testing.T) {
 // TestOrderAttentionEvent holds the event as a whole, and that a client reads it.
 func TestOrderAttentionEvent(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	store := storesOn(t, s, 1)[0]
-	nc, js := connect(t, s)
+	nc, js := eventstest.Connect(t, s)
 	a := orderAttention(watcher.Vanished, unlistedSince)
 	a.Items = append(a.Items,
 		watcher.Item{ResourceName: "os-node-3", Action: "deleteNode", Status: watcher.Processing, MissingSince: unlistedSince, TakenFor: watcher.TakenForDeleted},
@@ -163,7 +164,7 @@ func TestOrderAttentionEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	const subject = "orders.attention.vanished." + project + ".order.pool-5ed5-w4l2n"
-	m := lastOf(t, js, "ORDER_EVENTS", subject)
+	m := eventstest.Last(t, js, "ORDER_EVENTS", subject)
 	if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
 		t.Error(err)
 	}
@@ -225,11 +226,11 @@ func (n alerted) AttendOrder(_ context.Context, a watcher.OrderAttention) (err e
 // an ERROR, and it is done with.
 func TestOrderAttentionIsTold(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	people := alerted{make(told, 10), make(chan watcher.Attention, 10), make(chan watcher.OrderAttention, 10), new(sync.Once)}
 	w := parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}, notifier: people}.ready(t)
-	store := openStore(t, nc, config(), store.NewClock(nil))
+	store := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 	kinds := []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, "of_a_later_version"}
 	for _, kind := range kinds {
 		if err := store.Attend(t.Context(), orderAttention(kind, unlistedSince)); err != nil {
@@ -237,7 +238,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 		}
 	}
 	const account = `{"specversion":"1.0","id":"a","source":"/orderwatch","type":"io.orderwatch.attention.v1","datacontenttype":"application/json","data":{"kind":"credentials","project_id":"p"}}`
-	asAccount := string(lastOf(t, js, "ORDER_EVENTS", "orders.attention.blind."+project+".order.pool-5ed5-w4l2n").Data)
+	asAccount := string(eventstest.Last(t, js, "ORDER_EVENTS", "orders.attention.blind."+project+".order.pool-5ed5-w4l2n").Data)
 	for subject, body := range map[string]string{
 		"orders.attention.credentials.p": account,
 		"orders.attention.blind.p":       asAccount,
@@ -251,7 +252,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 	if c := awaited(t, people.told); c.OrderName != "order.a" {
 		t.Errorf("told of %s", c.OrderName)
 	}
-	eventually(t, allTold(t, js))
+	eventstest.Eventually(t, allTold(t, js))
 	times := make(map[watcher.AttentionKind]int)
 	for range len(kinds) + 1 { // the first answer is an error
 		a := awaited(t, people.orders)
@@ -282,7 +283,7 @@ func awaited[E any](t *testing.T, from <-chan E) E {
 	select {
 	case e := <-from:
 		return e
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("nothing came in 3 minutes")
 		panic("unreachable")
 	}
@@ -306,9 +307,9 @@ func allTold(t *testing.T, js jetstream.JetStream) func() error {
 // about orders.
 func TestAttentionSubjectsApart(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	store := storesOn(t, s, 1)[0]
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	blind := orderAttention(watcher.Blind, unlistedSince)
 	blind.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error"}
 	if err := store.Attend(t.Context(), blind); err != nil {
@@ -323,11 +324,11 @@ func TestAttentionSubjectsApart(t *testing.T) {
 		"orders.attention.vanished." + project + ".>":    0,
 		"orders.attention.*." + project + ".order.other": 0,
 	} {
-		if n := messages(t, js, "ORDER_EVENTS", filter); n != want {
+		if n := eventstest.Messages(t, js, "ORDER_EVENTS", filter); n != want {
 			t.Errorf("%s sees %d; want %d", filter, n, want)
 		}
 	}
-	m := lastOf(t, js, "ORDER_EVENTS", "orders.attention.>")
+	m := eventstest.Last(t, js, "ORDER_EVENTS", "orders.attention.>")
 	if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
 		t.Error(err)
 	}

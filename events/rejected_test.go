@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -228,8 +229,8 @@ type rejected struct {
 
 // TestBadRequests sends every bad request to one worker, and then a good one.
 func TestBadRequests(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cloud := &orders{show: ended(watcher.Succeed)}
 	w := startWorker(t, s, config(), cloud)
 
@@ -249,8 +250,8 @@ func TestBadRequests(t *testing.T) {
 	if c := w.next(t); c.OrderName != "order.good" || c.Outcome != watcher.Succeeded {
 		t.Errorf("after the bad requests a good one gave %+v", c)
 	}
-	eventually(t, func() error {
-		if n := messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
 			return fmt.Errorf("ORDER_REQUESTS holds %d messages", n)
 		}
 		return nil
@@ -286,10 +287,10 @@ func TestBadRequests(t *testing.T) {
 	if asked := slices.Collect(maps.Keys(cloud.polls)); len(asked) != 1 || asked[0].Name != "order.good" {
 		t.Errorf("the API was asked for %v; want order.good alone", asked)
 	}
-	if n := messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 1 {
+	if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 1 {
 		t.Errorf("%d records; want that of order.good alone", n)
 	}
-	if n := messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 1 {
+	if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 1 {
 		t.Errorf("%d completions; want that of order.good alone", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -145,8 +146,8 @@ func labelsJSON(labels map[string]string) string {
 // TestGoodRequests sends every good request to one worker and looks at what the completions and
 // the records say of them.
 func TestGoodRequests(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Requests.DefaultProject = defaultProject
 	cloud := &orders{show: func(order watcher.Order, _ int) (watcher.Answer, error) {
@@ -182,7 +183,7 @@ func TestGoodRequests(t *testing.T) {
 			checkTaken(t, js, right, c, sequences[right.name], begin)
 		})
 	}
-	if n := messages(t, js, "ORDER_EVENTS", "orders.rejected"); n != 0 {
+	if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.rejected"); n != 0 {
 		t.Errorf("%d good requests were rejected: %s", n, eventsOn(t, js, "orders.rejected")[0].Data)
 	}
 }
@@ -237,8 +238,8 @@ func recordOf(t *testing.T, js jetstream.JetStream, order watcher.Order) watcher
 
 // TestRequestRepeated stores one request many times, also after its watch has ended.
 func TestRequestRepeated(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	proceed := make(chan struct{})
 	cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
 		select {
@@ -255,12 +256,12 @@ func TestRequestRepeated(t *testing.T) {
 		publish(t, js, same)
 	}
 	taken := func() error {
-		if n := messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
+		if n := eventstest.Messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
 			return fmt.Errorf("%d requests not taken", n)
 		}
 		return nil
 	}
-	eventually(t, taken)
+	eventstest.Eventually(t, taken)
 	close(proceed)
 	if c := w.next(t); len(c.Requests) != 1 || c.Requests[0].ID != "build-1" {
 		t.Errorf("the completion names %+v; want build-1 once", c.Requests)
@@ -270,8 +271,8 @@ func TestRequestRepeated(t *testing.T) {
 	if c := w.next(t); c.OrderName != "order.other" {
 		t.Errorf("a repeated request started another watch: %+v", c)
 	}
-	eventually(t, taken)
-	if n := messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 2 {
+	eventstest.Eventually(t, taken)
+	if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 2 {
 		t.Errorf("%d completions; want 2", n)
 	}
 }
@@ -279,11 +280,11 @@ func TestRequestRepeated(t *testing.T) {
 // TestMessageIDOfTwoOrders gives one Nats-Msg-Id to the requests for two orders. Within 100 ms the
 // server takes the second for a duplicate and says so in its PubAck; afterwards both are watched.
 func TestMessageIDOfTwoOrders(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	for _, name := range []string{"order.first", "order.second"} {
-		eventually(t, func() error {
+		eventstest.Eventually(t, func() error {
 			m := &nats.Msg{Subject: "orders.watch", Header: header("Nats-Msg-Id", "one"), Data: []byte(named(`"` + name + `"`))}
 			ack, err := js.PublishMsg(t.Context(), m)
 			if err == nil && ack.Duplicate {
@@ -304,13 +305,13 @@ func TestMessageIDOfTwoOrders(t *testing.T) {
 
 // TestJoinOfAnotherRegion rejects a request that names another region than the order's watch.
 func TestJoinOfAnotherRegion(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	startWorker(t, s, config(), &orders{show: ended(watcher.Processing)})
 	begin := time.Now()
 	publish(t, js, request("order.bad"))
-	eventually(t, func() error {
-		if n := messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.order.bad"); n != 1 {
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.order.bad"); n != 1 {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil
@@ -320,7 +321,7 @@ func TestJoinOfAnotherRegion(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []*jetstream.RawStreamMsg
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if told = eventsOn(t, js, "orders.rejected"); len(told) != 1 {
 			return fmt.Errorf("%d rejected events", len(told))
 		}

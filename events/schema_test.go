@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 )
@@ -213,9 +214,9 @@ func TestRequestMessages(t *testing.T) {
 // they do not.
 func TestServiceSchemas(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, quiet(), &orders{show: never})
-	nc, _ := connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	reply, err := nc.Request("$SRV.INFO.orderwatch", nil, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)

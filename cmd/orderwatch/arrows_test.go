@@ -51,6 +51,7 @@ var arrows = map[string]struct {
 	"watcher/modelarts/emulator": {},
 	"events":                     {ours: []string{"watcher", "events/schema", "events/inspect", "events/link", "events/store", "events/wire"}},
 	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
+	"events/eventstest":          {ours: []string{"events/schema/schematest", "events/store", "events/wire", "watcher"}},
 	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/wire"}},
