@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,12 @@ func config() settings {
 			DefaultRegion: "cn-north-4",
 		},
 	}}
+}
+
+// portOf returns the port on which the server listens.
+func portOf(t *testing.T, s *server.Server) int {
+	t.Helper()
+	return s.Addr().(*net.TCPAddr).Port
 }
 
 // decodeRequest reads a message on orders.watch as the worker does.

@@ -1,4 +1,4 @@
-package events_test
+package client_test
 
 import (
 	"context"
@@ -23,6 +23,16 @@ import (
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+// newClient returns a client of the installation that [eventstest.StoreConfig] names.
+func newClient(t *testing.T, nc *nats.Conn) *client.Client {
+	t.Helper()
+	c, err := client.New(nc, eventstest.StoreConfig().Names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // makeStreams makes the streams that a client meets, without a worker.
 func makeStreams(t *testing.T, js jetstream.JetStream) {
@@ -438,34 +448,5 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("publish said so after %s", took)
-	}
-}
-
-func TestCheckOfRequests(t *testing.T) {
-	t.Parallel()
-	order := watcher.Order{ProjectID: project, Name: "order.a"}
-	for _, test := range []struct {
-		name  string
-		r     wire.WatchRequest
-		field string // that is wrong; empty: none
-	}{
-		{"least", wire.WatchRequest{Order: order, RequestID: "r"}, ""},
-		{"all", wire.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
-			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", SlackChannel: "C1"}, ""},
-		{"no id", wire.WatchRequest{Order: order}, "request_id"},
-		{"long id", wire.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
-		{"no order", wire.WatchRequest{RequestID: "r"}, "project_id"},
-		{"wildcard", wire.WatchRequest{Order: watcher.Order{ProjectID: project, Name: "order.*"}, RequestID: "r"}, "order_name"},
-		{"link", wire.WatchRequest{Order: order, RequestID: "r", Link: "ftp://x"}, "link"},
-		{"label", wire.WatchRequest{Order: order, RequestID: "r", Labels: map[string]string{strings.Repeat("k", 65): "v"}}, "labels"},
-		{"items", wire.WatchRequest{Order: order, RequestID: "r", ExpectedItems: 10001}, "expected_items"},
-		{"timeout", wire.WatchRequest{Order: order, RequestID: "r", Timeout: "900ms"}, "timeout"},
-		{"invisible", wire.WatchRequest{Order: order, RequestID: "r", RequestedBy: "a\u202eb"}, "requested_by"},
-	} {
-		err := test.r.Check()
-		why, ok := errors.AsType[*watcher.FieldError](err)
-		if ok != (test.field != "") || ok && why.Field != test.field || !ok && err != nil {
-			t.Errorf("%s: %v; want the field %q", test.name, err, test.field)
-		}
 	}
 }
