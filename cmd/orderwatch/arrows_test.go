@@ -37,7 +37,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"cmd/orderwatch/faults":      {},
-	"cmd/orderwatch/rig":         {ours: []string{"events/schema/schematest", "watcher"}},
+	"cmd/orderwatch/rig":         {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":  {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
 	"cmd/orderwatch/rig/guarded": {ours: []string{"cmd/orderwatch/rig"}},
 	"deploy/examples/go":         {others: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/cloudevents/sdk-go/v2/event"}},
