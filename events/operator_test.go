@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/wire/wiretest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -525,7 +526,7 @@ func TestAccountFull(t *testing.T) {
 	p := newSite(t, s, operated(), 10)
 	f := fill(t, s, p.js)
 	p.alarm(t, "does not store")
-	if _, err := p.js.Publish(t.Context(), "orders.watch", []byte(`{"project_id":"p","order_name":"order.refused"}`)); err == nil {
+	if _, err := p.js.Publish(t.Context(), "orders.watch", []byte(wiretest.Padded(wiretest.Named(`"order.refused"`), 60<<10))); err == nil {
 		t.Error("a request was accepted although there is no room")
 	}
 	f.purge(t)

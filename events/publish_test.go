@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,13 +18,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/wire/wiretest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+var watchIDs = regexp.MustCompile(`\Aw_[0-9A-HJKMNP-TV-Z]{26}\z`)
 
 var update = flag.Bool("update", false, "write the golden files of events")
 
 // TestEvents compares one event of each type with its golden file.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := eventstest.Server(t)
 	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
@@ -137,6 +142,7 @@ func compareGolden(t *testing.T, path string, got []byte) {
 
 // TestContractExample reads the completion of contract.md and writes it again.
 func TestContractExample(t *testing.T) {
+	t.Parallel()
 	encoded, err := os.ReadFile(filepath.Join("testdata", "contract_completion.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -176,12 +182,15 @@ func decoded(t *testing.T, encoded []byte) (v any) {
 
 // TestLargeOrder watches an order whose failures alone would fill six events.
 func TestLargeOrder(t *testing.T) {
+	t.Parallel()
 	for _, maxPayload := range []int32{1 << 20, 256 << 10} {
 		t.Run(fmt.Sprintf("max_payload %d", maxPayload), func(t *testing.T) {
+			t.Parallel()
+			message := strings.Repeat("the flavor <modelarts.vm.gpu> is sold out & \"gone\"; ", 60*int(maxPayload)>>20)
 			s := eventstest.Server(t, server.Options{MaxPayload: maxPayload})
 			_, js := eventstest.Connect(t, s)
 			w := startWorker(t, s, config(), &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
-				a := manyItems(5000, 2000, strings.Repeat("the flavor <modelarts.vm.gpu> is sold out & \"gone\"; ", 60))
+				a := manyItems(5000, 2000, message)
 				if poll == 1 {
 					for i := range a.Items {
 						a.Items[i].Status = watcher.Processing
@@ -189,7 +198,7 @@ func TestLargeOrder(t *testing.T) {
 				}
 				return a, nil
 			}})
-			publish(t, js, map[string]any{"project_id": project, "order_name": "order.large", "labels": longLabels})
+			publish(t, js, map[string]any{"project_id": project, "order_name": "order.large", "labels": wiretest.LongLabels})
 			c := w.next(t)
 			checkLarge(t, c)
 
@@ -237,7 +246,7 @@ func checkLarge(t *testing.T, c watcher.Completion) {
 	if failed != 2000 {
 		t.Errorf("failures count %d; want 2000", failed)
 	}
-	if len(c.Requests) != 1 || !reflect.DeepEqual(c.Requests[0].Labels, longLabels) {
+	if len(c.Requests) != 1 || !reflect.DeepEqual(c.Requests[0].Labels, wiretest.LongLabels) {
 		t.Errorf("the request is not whole: %+v", c.Requests)
 	}
 	t.Logf("%d items kept, %d groups of failures", len(c.Items), len(c.Failures))

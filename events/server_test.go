@@ -63,12 +63,6 @@ func portOf(t *testing.T, s *server.Server) int {
 	return s.Addr().(*net.TCPAddr).Port
 }
 
-// decodeRequest reads a message on orders.watch as the worker does.
-func decodeRequest(rules wire.Rules, body []byte, header nats.Header, sequence uint64, stored time.Time) (watcher.Ask, error) {
-	made := fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
-	return rules.Decode(wire.Incoming{Body: body, Header: header, Sequence: sequence, Stored: stored, MadeID: made})
-}
-
 // orders is a cloud made of a function, which is given the number of the poll from 1.
 type orders struct {
 	show  func(order watcher.Order, poll int) (watcher.Answer, error)

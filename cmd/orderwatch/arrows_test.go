@@ -56,6 +56,7 @@ var arrows = map[string]struct {
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/wire":                {ours: []string{"watcher", "watcher/foreign"}},
+	"events/wire/wiretest":       {ours: []string{"events/eventstest", "watcher"}},
 	"events/proxy":               {},
 	"events/schema":              {},
 	"events/schema/schematest":   {ours: []string{"events/schema"}, others: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
