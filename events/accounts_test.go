@@ -163,7 +163,7 @@ func TestAttention(t *testing.T) {
 	told := func(kind watcher.AttentionKind, want map[string]int) func() error {
 		return func() error {
 			got := 0
-			for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention."+string(kind)+".") {
+			for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention."+string(kind)+".>") {
 				a := e.Attention(t)
 				got++
 				if want[a.ProjectID] != a.Waiting || a.WaitingAll != 3 || a.Reason != hold.Reason || a.Cause != hold.Kind || !a.Since.Equal(began) || a.Kind != kind || a.Account != key || a.Until.IsZero() {

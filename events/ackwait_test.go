@@ -59,7 +59,8 @@ func TestStepIsBounded(t *testing.T) {
 		return watcher.Answer{}, ctx.Err()
 	})
 	cfg := config()
-	cfg.Timing.Step, cfg.Timing.Drain = 4*time.Second, time.Second
+	cfg.PollTimeout = 100 * time.Millisecond // its AckWait is twice that and a second
+	cfg.Timing.Step, cfg.Timing.Drain = time.Second, time.Second
 	startWorker(t, s, cfg, cloud)
 	publish(t, js, request("order.stuck"))
 	for range 2 {
@@ -83,7 +84,7 @@ func TestPullLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, options := eventstest.Contract("orders", "ORDER"), server.Options{Port: -1, StoreDir: t.TempDir()}
+			a, options := eventstest.Contract("orders", "ORDER"), server.Options{}
 			limit(a, &options)
 			s := eventstest.Server(t, options)
 			_, js := eventstest.Connect(t, s)

@@ -19,7 +19,7 @@ func TestOverdueWatchesAreTold(t *testing.T) {
 	p := b.patrol("one")
 	told := func(want int) {
 		t.Helper()
-		if list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue."); len(list) != want {
+		if list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>"); len(list) != want {
 			t.Fatalf("%d events; want %d", len(list), want)
 		}
 	}
@@ -28,7 +28,7 @@ func TestOverdueWatchesAreTold(t *testing.T) {
 	b.dial.set(3 * time.Minute)
 	b.round(t, p)
 	told(1)
-	a := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")[0].Attention(t)
+	a := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>")[0].Attention(t)
 	if a.Kind != watcher.Overdue || a.ProjectID != project || a.Waiting != 2 || a.Account != "" || a.Reason == "" || a.Over() {
 		t.Errorf("%+v", a)
 	}
@@ -72,7 +72,7 @@ func TestOverdueWatchesAreToldWithoutWakeups(t *testing.T) {
 		b.dial.set(time.Duration(minute) * time.Minute)
 		failed = p.Round(t.Context()) != nil || failed
 	}
-	list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")
+	list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>")
 	if len(list) != 1 || !failed {
 		t.Fatalf("%d events; a round failed: %v", len(list), failed)
 	}

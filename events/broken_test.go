@@ -87,7 +87,7 @@ func TestBrokenRecord(t *testing.T) {
 			first := request("order.pool")
 			first["request_id"] = "build-1"
 			publish(t, js, first)
-			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.", 1) })
+			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
 			bucket, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +97,7 @@ func TestBrokenRecord(t *testing.T) {
 
 			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.attention.record."+key, 1) })
 			var a watcher.OrderAttention
-			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.")[0].Data, &a)
+			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.>")[0].Data, &a)
 			if a.Kind != watcher.BrokenRecord || a.WatchID != watch.ID || a.Order() != watch.Order || len(a.Requests) != 1 || a.Requests[0].ID != "build-1" {
 				t.Errorf("attention %+v", a)
 			}
@@ -151,7 +151,7 @@ func TestBrokenRecord(t *testing.T) {
 				}
 				return err
 			})
-			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.")); n != 1 {
+			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.>")); n != 1 {
 				t.Errorf("%d attention events", n)
 			}
 		})
@@ -185,9 +185,9 @@ func TestNewerRecordIsNotBroken(t *testing.T) {
 }
 
 // atLeastEvents returns nil once so many events lie on subjects that begin so.
-func atLeastEvents(t *testing.T, js jetstream.JetStream, prefix string, n int) error {
-	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", prefix)); got < n {
-		return fmt.Errorf("%d events on %s; want %d", got, prefix, n)
+func atLeastEvents(t *testing.T, js jetstream.JetStream, subject string, n int) error {
+	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", subject)); got < n {
+		return fmt.Errorf("%d events on %s; want %d", got, subject, n)
 	}
 	return nil
 }
@@ -327,7 +327,7 @@ func TestBrokenRecordIsToldOnce(t *testing.T) {
 			b.round(t, p)
 			b.round(t, p)
 		}
-		if got := len(eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.record.")); got != n {
+		if got := len(eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.record.>")); got != n {
 			t.Errorf("%d attention events; want %d", got, n)
 		}
 	}

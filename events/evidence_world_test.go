@@ -144,7 +144,7 @@ func (e *evidence) run(t *testing.T) {
 	eventstest.Eventually(t, idle(t, e.js, "ORDER"))
 
 	completed := make(map[string][]watcher.Completion)
-	for _, event := range eventstest.Events(t, e.js, "ORDER_EVENTS", "orders.completed.") {
+	for _, event := range eventstest.Events(t, e.js, "ORDER_EVENTS", "orders.completed.>") {
 		c := event.Completion(t)
 		completed[c.OrderName] = append(completed[c.OrderName], c)
 	}

@@ -35,8 +35,7 @@ func publishMany(t *testing.T, s *server.Server, connections, n int, name string
 		publishing.Go(func() {
 			for i := c; i < n; i += connections {
 				r := request(name)
-				r["request_id"], r["requested_by"] = fmt.Sprintf("build-%d", i), "gpu-pools"
-				r["link"], r["labels"] = "https://ci.example/builds/"+fmt.Sprint(i), map[string]string{"env": "prod"}
+				r["request_id"] = fmt.Sprintf("build-%d", i)
 				body, err := json.Marshal(r)
 				if err != nil {
 					t.Error(err)
@@ -69,6 +68,7 @@ func TestManyRequestsForOneOrder(t *testing.T) {
 	cloud, open := gate()
 	cfg := config()
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 200 * time.Millisecond, Multiplier: 1, Max: 200 * time.Millisecond}
+	cfg.Concurrency = 4 // enough to meet conflicts
 	for range 2 {
 		startWorker(t, s, cfg, cloud)
 	}
@@ -99,8 +99,10 @@ func TestMoreRequestsThanAWatchTakes(t *testing.T) {
 	s := eventstest.Server(t)
 	_, js := eventstest.Connect(t, s)
 	cloud, open := gate()
-	newBeat(t, s, config()).ask(t, "order.pool", 200, 1100)
-	startWorker(t, s, config(), cloud)
+	cfg := config()
+	cfg.Concurrency = 4 // enough to meet conflicts
+	newBeat(t, s, cfg).ask(t, "order.pool", 200, 1100)
+	startWorker(t, s, cfg, cloud)
 	publishMany(t, s, 20, 200, "order.pool")
 	eventstest.Eventually(t, left(t, js, 100))
 	open()
@@ -119,10 +121,7 @@ func (b *beat) ask(t *testing.T, name string, from, to int) {
 		AcceptedAt: time.Now(), Deadline: time.Now().Add(time.Hour), Wakeup: 1, NextPollAt: time.Now(),
 	}
 	for i := from; i < to; i++ {
-		w.Requests = append(w.Requests, watcher.Request{
-			ID: fmt.Sprintf("build-%d", i), RequestedBy: "gpu-pools", Link: fmt.Sprintf("https://ci.example/builds/%d", i),
-			Labels: map[string]string{"env": "prod"}, ReceivedAt: time.Now(),
-		})
+		w.Requests = append(w.Requests, watcher.Request{ID: fmt.Sprintf("build-%d", i), ReceivedAt: time.Now()})
 	}
 	if _, err := b.store.Write(t.Context(), w, 0); err != nil {
 		t.Fatal(err)
@@ -137,7 +136,7 @@ func (b *beat) ask(t *testing.T, name string, from, to int) {
 func namedOnce(t *testing.T, js jetstream.JetStream, name string, n int) (sizes []int) {
 	t.Helper()
 	named := make(map[string]int)
-	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.") {
+	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
 		c := e.Completion(t)
 		if c.OrderName != name {
 			continue

@@ -84,7 +84,7 @@ func TestStoreLostWhileNobodyWorked(t *testing.T) {
 			}
 			w := startWorker(t, s, cfg, cloud)
 			publish(t, js, request("order.a"))
-			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.", 1) })
+			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
 			looked(w, w.LossLooks()+2)
 			if err := w.stop(); err != nil {
 				t.Fatal(err)

@@ -114,7 +114,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			_, js := eventstest.Connect(t, s)
 			cfg := brokenConfig()
 			cfg.Timing.CheckEvery = 200 * time.Millisecond
-			cfg.Timing.PatrolSlack, cfg.Timing.Broken = 2*time.Second, 5*time.Second
+			cfg.Timing.AckWait, cfg.Timing.PatrolSlack, cfg.Timing.Broken = 10*time.Second, 2*time.Second, 5*time.Second
 			cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 			var done atomic.Bool
 			cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
@@ -220,7 +220,7 @@ func toldOnce(t *testing.T, js jetstream.JetStream, people *listener, lost []str
 	people.mu.Lock()
 	defer people.mu.Unlock()
 	n := min(len(lost), 1)
-	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.")); got != n || len(people.losses) != n {
+	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")); got != n || len(people.losses) != n {
 		return fmt.Errorf("%d events, %d messages; want %d", got, len(people.losses), n)
 	}
 	if n == 1 && !slices.Equal(people.losses[0].Lost, lost) {

@@ -78,7 +78,7 @@ func TestStoreLost(t *testing.T) {
 			}
 			eventstest.Eventually(t, lost)
 			var a watcher.Attention
-			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.")[0].Data, &a)
+			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")[0].Data, &a)
 			if a.Kind != watcher.Lost || !strings.Contains(a.Reason, "what was watched before") {
 				t.Errorf("attention %+v", a)
 			}
@@ -92,7 +92,7 @@ func TestStoreLost(t *testing.T) {
 			if err != nil || len(snapshot.Requests) != 1 {
 				t.Errorf("%+v, %v", snapshot, err)
 			}
-			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.")); n != 1 {
+			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")); n != 1 {
 				t.Errorf("%d events; want 1", n)
 			}
 		})

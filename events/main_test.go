@@ -7,4 +7,4 @@ import (
 	"github.com/orderwatch/orderwatch/events/eventstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(eventstest.Main(m, 3)) }
+func TestMain(m *testing.M) { os.Exit(eventstest.Main(m, 6)) }

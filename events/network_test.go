@@ -244,6 +244,7 @@ func (n *network) traffic() traffic {
 
 // check holds that the fault did no harm.
 func (n *network) check(t *testing.T) {
+	t.Parallel()
 	eventstest.Within(t, notice, n.Ready)
 	if err := <-n.published; err != nil {
 		t.Fatal(err)
@@ -307,7 +308,7 @@ func (n *network) checkCompletions(t *testing.T) {
 	for _, id := range n.requests {
 		want[id] = 1
 	}
-	for _, e := range eventstest.Events(t, n.js, "ORDER_EVENTS", "orders.completed.") {
+	for _, e := range eventstest.Events(t, n.js, "ORDER_EVENTS", "orders.completed.>") {
 		c := e.Completion(t)
 		if watches[c.WatchID] {
 			t.Errorf("watch %s completed twice", c.WatchID)

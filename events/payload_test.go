@@ -80,7 +80,7 @@ func TestPayloadLowered(t *testing.T) {
 	}
 	over.Store(true)
 	eventstest.Eventually(t, idle(t, js, "ORDER"))
-	completions := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.")
+	completions := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>")
 	if len(completions) != 1 || len(completions[0].Completion(t).Requests) != joins {
 		t.Errorf("%d completions; want one that names %d requests", len(completions), joins)
 	}
@@ -169,7 +169,7 @@ func TestIDsAloneUnderALowerLimit(t *testing.T) {
 	lower(t, s, options, watcher.MinPayload)
 	startWorker(t, s, config(), cloud)
 	eventstest.Eventually(t, idle(t, js, "ORDER"))
-	for n, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.") {
+	for n, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
 		c := e.Completion(t)
 		if c.Outcome != watcher.TimedOut || n == 0 && len(c.Requests) < joins {
 			t.Errorf("completion %d: %s with %d requests", n, c.Outcome, len(c.Requests))
@@ -217,7 +217,7 @@ func TestIDsOfTheReleaseBefore(t *testing.T) {
 	lower(t, s, options, watcher.MinPayload)
 	stuck := startWorker(t, s, cfg, cloud)
 	eventstest.Eventually(t, func() error {
-		if told := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.overdue."); len(told) != 1 || !strings.Contains(told[0].Attention(t).Reason, "max_payload") {
+		if told := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.overdue.>"); len(told) != 1 || !strings.Contains(told[0].Attention(t).Reason, "max_payload") {
 			return fmt.Errorf("%d events tell of overdue watches", len(told))
 		}
 		return stuck.log.line("not polled", "raise the server's max_payload")

@@ -132,7 +132,7 @@ func (r *racing) accept(name, id string) {
 // check holds that each watch has one completion, and each accepted request is named in one.
 func (r *racing) check() {
 	watches, named, came := make(map[string]int), make(map[string]int), make(map[string]int)
-	for _, e := range eventstest.Events(r.t, r.js, "ORDER_EVENTS", "orders.completed.") {
+	for _, e := range eventstest.Events(r.t, r.js, "ORDER_EVENTS", "orders.completed.>") {
 		c := e.Completion(r.t)
 		watches[c.WatchID]++
 		came[fmt.Sprintf("%s, %d requests", c.Outcome, len(c.Requests))]++

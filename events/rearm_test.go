@@ -143,7 +143,7 @@ func TestReplicasChanged(t *testing.T) {
 	cfg := config()
 	cfg.Timing = store.DefaultTiming()
 	cfg.Timing.PatrolSlack = time.Hour
-	cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
+	cfg.Policy.Backoff = watcher.Backoff{Initial: time.Second, Multiplier: 1.5, Max: 2 * time.Second, Jitter: 0.2}
 	var pauses pauses
 	cloud := &orders{show: func(order watcher.Order, _ int) (watcher.Answer, error) {
 		pauses.polled(order)

@@ -100,7 +100,7 @@ func TestRenotify(t *testing.T) {
 		}
 	}
 	_, js := eventstest.Connect(t, s)
-	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.renotify."); len(list) != 5 || list[3].ID != "again_one" || list[4].ID != "again_one" {
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.renotify.>"); len(list) != 5 || list[3].ID != "again_one" || list[4].ID != "again_one" {
 		t.Errorf("the events are %+v", list)
 	}
 	if n := len(people.told) + len(people.all); n != 0 {

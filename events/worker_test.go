@@ -182,7 +182,7 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d polls; want 6", c.Polls)
 	}
 	var got []string
-	for i, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.progress.") {
+	for i, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.progress.>") {
 		var g watcher.Progress
 		if err := json.Unmarshal(e.Data, &g); err != nil {
 			t.Fatal(err)
@@ -220,7 +220,7 @@ func TestAskedAgain(t *testing.T) {
 	if first.WatchID == second.WatchID || first.Requests[0].ID != "first" || second.Requests[0].ID != "second" {
 		t.Errorf("got %s for %+v and %s for %+v", first.WatchID, first.Requests, second.WatchID, second.Requests)
 	}
-	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 2 {
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>"); len(list) != 2 {
 		t.Errorf("%d completion events; want 2: %+v", len(list), list)
 	}
 }
@@ -228,7 +228,7 @@ func TestAskedAgain(t *testing.T) {
 func completedOnce(t *testing.T, js jetstream.JetStream, names ...string) {
 	t.Helper()
 	got := make(map[string]int)
-	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.") {
+	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
 		got[e.Completion(t).OrderName]++
 	}
 	for _, name := range names {

@@ -56,6 +56,6 @@ func Within(t testing.TB, most time.Duration, f func() error) time.Duration {
 		if time.Since(begin) > most {
 			t.Fatalf("not within %s: %v", most, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -2,7 +2,8 @@ package eventstest
 
 import (
 	"encoding/json"
-	"strings"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,16 +15,22 @@ import (
 // Messages returns the number of messages in a stream on the subject.
 func Messages(t testing.TB, js jetstream.JetStream, stream, subject string) uint64 {
 	t.Helper()
-	s, err := js.Stream(t.Context(), stream)
+	reply, err := js.Conn().RequestWithContext(t.Context(), "$JS.API.STREAM.INFO."+stream, fmt.Appendf(nil, `{"subjects_filter":%q}`, subject))
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(subject))
-	if err != nil {
+	var answer struct {
+		State jetstream.StreamState
+		Error *jetstream.APIError
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		t.Fatal(err)
+	}
+	if answer.Error != nil {
+		t.Fatal(answer.Error)
 	}
 	var n uint64
-	for _, count := range info.State.Subjects {
+	for _, count := range answer.State.Subjects {
 		n += count
 	}
 	return n
@@ -45,7 +52,7 @@ func Last(t testing.TB, js jetstream.JetStream, stream, subject string) *jetstre
 
 // An Event is what a stream of events holds of one.
 type Event struct {
-	Subject string // of the message
+	Subject string `json:"-"` // of the message
 	ID      string
 	Type    string
 	Data    json.RawMessage
@@ -72,34 +79,28 @@ func (e Event) read(t testing.TB, data any) {
 	}
 }
 
-// Events returns the events of a stream whose subject begins so, oldest first. Each is as its schema says.
-func Events(t testing.TB, js jetstream.JetStream, stream, prefix string) (list []Event) {
+// Events returns the events of a stream on the subject, oldest first. Each is as its schema says.
+func Events(t testing.TB, js jetstream.JetStream, stream, subject string) (list []Event) {
 	t.Helper()
 	s, err := js.Stream(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := s.CachedInfo().State
-	for sequence := max(1, state.FirstSeq); sequence <= state.LastSeq; sequence++ {
-		m, err := s.GetMsg(t.Context(), sequence)
+	for next := uint64(1); ; next++ {
+		m, err := s.GetMsg(t.Context(), next, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return list
+		}
 		if err != nil {
 			t.Fatal(err)
-		}
-		if !strings.HasPrefix(m.Subject, prefix) {
-			continue
 		}
 		if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
 			t.Errorf("event on %s: %v", m.Subject, err)
 		}
-		var envelope struct {
-			ID   string          `json:"id"`
-			Type string          `json:"type"`
-			Data json.RawMessage `json:"data"`
-		}
-		if err := json.Unmarshal(m.Data, &envelope); err != nil {
+		e := Event{Subject: m.Subject}
+		if err := json.Unmarshal(m.Data, &e); err != nil {
 			t.Fatalf("%s: %v", m.Subject, err)
 		}
-		list = append(list, Event{m.Subject, envelope.ID, envelope.Type, envelope.Data})
+		list, next = append(list, e), m.Sequence
 	}
-	return list
 }

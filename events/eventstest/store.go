@@ -15,7 +15,7 @@ import (
 // intervals.
 func StoreConfig() store.Config {
 	timing := store.DefaultTiming()
-	timing.PatrolEvery = 100 * time.Millisecond
+	timing.PatrolEvery = 300 * time.Millisecond
 	return store.Config{
 		Names:    wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
 		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true,

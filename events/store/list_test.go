@@ -143,7 +143,7 @@ func TestListWhileWritten(t *testing.T) {
 	s := eventstest.Server(t)
 	nc, _ := eventstest.Connect(t, s)
 	store := eventstest.Provided(t, nc, eventstest.StoreConfig())
-	const records = 200
+	const records = 100
 	revisions := make([]watcher.Revision, records)
 	write := func(i int) {
 		var err error
@@ -168,8 +168,8 @@ func TestListWhileWritten(t *testing.T) {
 	})
 	defer writing.Wait()
 	defer close(stop)
-	for _, limit := range []int{records, 50, 99} {
-		for range 20 {
+	for _, limit := range []int{records, 25, 49} {
+		for range 10 {
 			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, watcher.Policy{MaxPayload: 1 << 20})
 			if err != nil {
 				t.Fatal(err)

@@ -81,7 +81,7 @@ func TestAttendOrderOnce(t *testing.T) {
 			want = append(want, step.new)
 		}
 		var got []string
-		for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.") {
+		for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.>") {
 			got = append(got, e.ID)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -77,7 +77,7 @@ func TestCompleteOnce(t *testing.T) {
 		}
 		after = sequence
 	}
-	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 3+len(watcher.Outcomes) {
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>"); len(list) != 3+len(watcher.Outcomes) {
 		t.Errorf("%d events; want one for each watch", len(list))
 	}
 }
