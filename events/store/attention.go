@@ -86,30 +86,38 @@ const allProjects = "all"
 const lostOnce = time.Minute
 
 // TellLoss publishes the event about streams that were lost, unless another was just before that tells of the same.
+// Where another worker publishes its event at the same time the error is a [watcher.ErrConflict]; the next call
+// finds that event.
 func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time) error {
 	a.ProjectID = allProjects
-	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(string(watcher.Lost), allProjects))
+	subject := s.Names.Attention(string(watcher.Lost), allProjects)
+	last, err := s.Last(ctx, s.Names.EventStream(), subject)
 	switch {
-	case err == nil && now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a):
+	case err == nil && tellsOf(last, a, now):
 		return nil
 	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
 		return err
 	}
-	return s.Attention(ctx, a, now)
+	m, err := s.Names.AttentionEvent(a, now)
+	if err != nil {
+		return err
+	}
+	_, err = s.Publish(ctx, s.Names.EventStream(), m, jetstream.WithExpectLastSequenceForSubject(last.Sequence, subject))
+	return err
 }
 
-// tellsOf reports whether the event tells of all that the other does.
-func tellsOf(event []byte, a watcher.Attention) bool {
-	told, err := wire.Decode[watcher.Attention](event)
+// tellsOf reports whether the event is the same as the other, or was stored just before and tells of all that the
+// other does.
+func tellsOf(event Stored, a watcher.Attention, now time.Time) bool {
+	told, err := wire.Decode[watcher.Attention](event.Data)
 	if err != nil {
 		return false
 	}
-	for _, what := range a.Lost {
-		if !slices.Contains(told.Lost, what) {
-			return false
-		}
+	if wire.AttentionID(told) == wire.AttentionID(a) {
+		return true
 	}
-	return true
+	untold := func(what string) bool { return !slices.Contains(told.Lost, what) }
+	return now.Sub(event.Time) < lostOnce && !slices.ContainsFunc(a.Lost, untold)
 }
 
 // Losses returns what people were told of losses, oldest first, as long as the events are kept.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -163,5 +164,33 @@ func TestAttentionSubjectsApart(t *testing.T) {
 	m := eventstest.Last(t, js, "ORDER_EVENTS", "orders.attention.>")
 	if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
 		t.Error(err)
+	}
+}
+
+// Workers that find one loss at the same time, each at its own moment, tell people of it once.
+func TestTellLossAtOnce(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	stores := storesOn(t, s, 4)
+	_, js := eventstest.Connect(t, s)
+	for round := range 20 {
+		var all sync.WaitGroup
+		for i, store := range stores {
+			since := time.Now().UTC().Truncate(time.Millisecond).Add(time.Duration(i) * time.Millisecond)
+			a := watcher.Attention{Kind: watcher.Lost, Lost: []string{fmt.Sprint("part ", round)}, Since: since, Until: since}
+			all.Go(func() {
+				err := watcher.ErrConflict
+				for errors.Is(err, watcher.ErrConflict) { // the worker's next look
+					err = store.TellLoss(t.Context(), a, time.Now())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.attention.lost.>"); n != uint64(round+1) {
+			t.Fatalf("%d events after %d losses", n, round+1)
+		}
 	}
 }
