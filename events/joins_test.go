@@ -68,7 +68,7 @@ func TestManyRequestsForOneOrder(t *testing.T) {
 	cloud, open := gate()
 	cfg := config()
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 200 * time.Millisecond, Multiplier: 1, Max: 200 * time.Millisecond}
-	cfg.Concurrency = 4 // enough to meet conflicts
+	cfg.Concurrency = 2 // enough to meet conflicts
 	for range 2 {
 		startWorker(t, s, cfg, cloud)
 	}
@@ -100,7 +100,7 @@ func TestMoreRequestsThanAWatchTakes(t *testing.T) {
 	_, js := eventstest.Connect(t, s)
 	cloud, open := gate()
 	cfg := config()
-	cfg.Concurrency = 4 // enough to meet conflicts
+	cfg.Concurrency = 2 // enough to meet conflicts
 	newBeat(t, s, cfg).ask(t, "order.pool", 200, 1100)
 	startWorker(t, s, cfg, cloud)
 	publishMany(t, s, 20, 200, "order.pool")

@@ -72,7 +72,7 @@ func TestStoreLostWhileNobodyWorked(t *testing.T) {
 			s := eventstest.Server(t)
 			_, js := eventstest.Connect(t, s)
 			cfg := config()
-			cfg.Timing.CheckEvery = 100 * time.Millisecond
+			cfg.Timing.CheckEvery = 200 * time.Millisecond
 			cloud := &orders{show: endedAfter(1 << 30)}
 			looked := func(w *running, times int64) {
 				eventstest.Eventually(t, func() error {

@@ -113,7 +113,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			s := eventstest.Server(t)
 			_, js := eventstest.Connect(t, s)
 			cfg := brokenConfig()
-			cfg.Timing.CheckEvery = 200 * time.Millisecond
+			cfg.Timing.CheckEvery = 500 * time.Millisecond
 			cfg.Timing.AckWait, cfg.Timing.PatrolSlack, cfg.Timing.Broken = 10*time.Second, 2*time.Second, 5*time.Second
 			cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 			var done atomic.Bool

@@ -50,7 +50,7 @@ func TestStoreLost(t *testing.T) {
 			s := eventstest.Server(t)
 			_, js := eventstest.Connect(t, s)
 			cfg := config()
-			cfg.Timing.CheckEvery = 100 * time.Millisecond
+			cfg.Timing.CheckEvery = 200 * time.Millisecond
 			cloud := &orders{show: endedAfter(1 << 30)}
 			workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
 			for _, name := range []string{"order.a", "order.b", "order.c"} {

@@ -48,7 +48,7 @@ func Eventually(t testing.TB, f func() error) {
 func Within(t testing.TB, most time.Duration, f func() error) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	for {
+	for pause := 10 * time.Millisecond; ; pause = min(pause*3/2, 100*time.Millisecond) {
 		err := f()
 		if err == nil {
 			return time.Since(begin)
@@ -56,6 +56,6 @@ func Within(t testing.TB, most time.Duration, f func() error) time.Duration {
 		if time.Since(begin) > most {
 			t.Fatalf("not within %s: %v", most, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
