@@ -344,6 +344,12 @@ func TestPatrolTakesOver(t *testing.T) {
 	}
 	lose()
 	patrols := func(w *running) bool { return w.log.line("wake-up was overdue") == nil }
+	eventstest.Eventually(t, func() error { // the poll may come before the line
+		if !patrols(workers[0]) && !patrols(workers[1]) {
+			return errors.New("nobody patrols")
+		}
+		return nil
+	})
 	if patrols(workers[0]) == patrols(workers[1]) {
 		t.Fatalf("the first patrols: %t, and the second too", patrols(workers[0]))
 	}
@@ -355,9 +361,7 @@ func TestPatrolTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	lose()
-	if !patrols(other) {
-		t.Error("the other worker did not take over")
-	}
+	eventstest.Eventually(t, func() error { return other.log.line("wake-up was overdue") }) // it took over
 }
 
 // A bucket that was made anew is patrolled from its beginning.
