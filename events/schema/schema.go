@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 )
 
@@ -219,19 +220,26 @@ func find(name, definition string) (part string, schema json.RawMessage, err err
 		schema = identity.ReplaceAll(file(name), nil)
 		part = name
 	} else {
-		var d struct {
-			Defs map[string]json.RawMessage `json:"$defs"`
-		}
-		if err := json.Unmarshal(file(definitions), &d); err != nil {
+		defs, err := defined()
+		if err != nil {
 			return "", nil, err
 		}
-		part, schema = definition, d.Defs[definition]
+		part, schema = definition, defs[definition]
 	}
 	if len(schema) == 0 {
 		return "", nil, fmt.Errorf("nothing is at %s.json#%s", name, definition)
 	}
 	return part, schema, nil
 }
+
+// defined returns the definitions by their names.
+var defined = sync.OnceValues(func() (map[string]json.RawMessage, error) {
+	var d struct {
+		Defs map[string]json.RawMessage `json:"$defs"`
+	}
+	err := json.Unmarshal(file(definitions), &d)
+	return d.Defs, err
+})
 
 // redirect lets the text's references lead to the place.
 func redirect(text []byte, place string) []byte {
