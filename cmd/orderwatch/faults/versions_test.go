@@ -225,7 +225,7 @@ var withoutHeader struct {
 func TestReleaseBeforeTheHeader(t *testing.T) {
 	t.Parallel()
 	before := buildWithoutHeader(t)
-	l := newLoad(500, 16*time.Second, 5)
+	l := newLoad(250, 16*time.Second, 5)
 	n := rig.StartNATS(t, "")
 	f := startFleet(t, n.URL, l, 2)
 	rig.ShortAckWait(t, n.JS)
