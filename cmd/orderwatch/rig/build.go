@@ -44,7 +44,7 @@ var (
 				return "", err
 			}
 			path := filepath.Join(dir, fmt.Sprintf("program-%d", len(built)))
-			if out, err := exec.Command("go", "build", "-tags", tags, "-o", path, pkg).CombinedOutput(); err != nil {
+			if out, err := exec.Command("go", "build", "-ldflags=-w", "-tags", tags, "-o", path, pkg).CombinedOutput(); err != nil {
 				return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 			}
 			built[[2]string{pkg, tags}] = path
