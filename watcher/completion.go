@@ -1,6 +1,10 @@
 package watcher
 
-import "time"
+import (
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
 
 // An Outcome says how a watch ended.
 type Outcome string
@@ -56,6 +60,13 @@ type Report struct {
 	// Reason is one line that says why, e.g. "1 of 4 items failed".
 	Reason string `json:"reason"`
 	Counts Counts `json:"counts"`
+	// Actions are the counts of each action; see [Report.ByAction].
+	Actions []ActionCounts `json:"actions,omitempty"`
+	// ExpectedItems is the most items that one of the requests expects; 0 where none says.
+	ExpectedItems int `json:"expected_items,omitempty"`
+	// OrderBegan and OrderEnded are ModelArts' own times of the order; see [Report.Times].
+	OrderBegan time.Time `json:"order_began_at,omitzero"`
+	OrderEnded time.Time `json:"order_ended_at,omitzero"`
 	// Items are in the API's order. Where all would not fit, ItemsOmitted counts what is missing.
 	Items        []Item    `json:"items"`
 	ItemsOmitted int       `json:"items_omitted,omitempty"`
@@ -67,6 +78,69 @@ type Report struct {
 
 // Order returns the order that the report is about.
 func (r *Report) Order() Order { return Order{r.ProjectID, r.OrderName} }
+
+// An ActionCounts sums up the items that were seen and share an action, as [Counts] does all.
+type ActionCounts struct {
+	Action     string `json:"action"` // empty for items whose action is not known, and for those beyond the first 12 actions
+	Total      int    `json:"total"`
+	Succeeded  int    `json:"succeeded"`
+	Failed     int    `json:"failed"`
+	Processing int    `json:"processing"`
+}
+
+// ByAction sums the items up by action, in the order in which the API names the actions first, whether or not the
+// report has all items. A report of an earlier release has no Actions: what it no longer has of the items stands
+// under the empty action.
+func (r *Report) ByAction() []ActionCounts {
+	if len(r.Actions) > 0 {
+		return r.Actions
+	}
+	all, left := byAction(r.Items, nil), r.Counts
+	for _, a := range all {
+		left.Succeeded, left.Failed, left.Processing = left.Succeeded-a.Succeeded, left.Failed-a.Failed, left.Processing-a.Processing
+	}
+	return byAction(r.Items, left.counted())
+}
+
+// Deed returns what the items' actions have in common, in words.
+func (r *Report) Deed() words.Deed {
+	var actions []string
+	for _, a := range r.ByAction() {
+		actions = append(actions, a.Action)
+	}
+	return words.Actions(actions...)
+}
+
+// Times returns when work on the first item began, and when the last item ended, by ModelArts' clock. Each is zero
+// where ModelArts did not say so of every item that has ended, or what it said cannot be true: see [Item.Times]. The
+// end is zero, too, while an item has not ended. An item that is taken for deleted ended when it was no longer listed.
+func (r *Report) Times() (began, ended time.Time) {
+	if r.OrderBegan.IsZero() && r.OrderEnded.IsZero() && r.ItemsOmitted == 0 { // a report of an earlier release, perhaps
+		return orderTimes(r.Items, r.Counts, r.ExpectedItems, r.AcceptedAt, time.Time{})
+	}
+	return r.OrderBegan, r.OrderEnded
+}
+
+// Took returns how long ModelArts worked on the order; ok is false where its times are not known.
+func (r *Report) Took() (took time.Duration, ok bool) {
+	began, ended := r.Times()
+	if began.IsZero() || ended.IsZero() {
+		return 0, false
+	}
+	return ended.Sub(began), true
+}
+
+// Word returns the fixed word with which people are told how the watch ended: see [words.Outcome]. A deadline that
+// passed while the order could not be read is NOT KNOWN, and NOT FOUND where ModelArts did not know the order.
+func (c *Completion) Word() string {
+	if c.Outcome == TimedOut && c.Error != nil {
+		if c.Error.UnknownOrder() {
+			return words.Outcome(string(OrderNotFound), false)
+		}
+		return words.NotKnown
+	}
+	return words.Outcome(string(c.Outcome), c.Deed().Kind == words.Deletes)
+}
 
 // A Failure stands for all failed items of an order that share message and action.
 type Failure struct {

@@ -69,18 +69,21 @@ func see(items []Item) []SeenItem {
 	return seen
 }
 
-// recall returns the seen items as the API showed them; those of which only a digest is left, or how
-// many there were, are counted in omitted.
-func recall(seen []SeenItem) (items []Item, omitted int) {
+// recall returns the seen items as the API showed them, and those of which only a digest is left, or how
+// many there were.
+func recall(seen []SeenItem) (items []Item, nameless []SeenItem) {
 	for _, s := range seen {
-		if s.Digest != "" || s.N > 0 {
-			omitted += s.count()
+		if s.nameless() {
+			nameless = append(nameless, s)
 			continue
 		}
 		items = append(items, s.item())
 	}
-	return items, omitted
+	return items, nameless
 }
+
+// nameless reports whether it is no more than a digest, or how many items there were.
+func (s SeenItem) nameless() bool { return s.Digest != "" || s.N > 0 }
 
 func (s SeenItem) item() Item {
 	return Item{
@@ -161,6 +164,16 @@ func (c *Counts) add(s Status, n int) {
 	default:
 		c.Processing += n
 	}
+}
+
+// counted returns the items that were seen as a record has them that kept only how many there were.
+func (c Counts) counted() (seen []SeenItem) {
+	for _, s := range []SeenItem{{Status: Succeed, N: c.Succeeded}, {Status: Failed, N: c.Failed}, {Status: Processing, N: c.Processing}} {
+		if s.N > 0 {
+			seen = append(seen, s)
+		}
+	}
+	return seen
 }
 
 // seen returns the number of items that were seen.
