@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -18,7 +16,7 @@ import (
 // worker does; each event is published once.
 func (w *Worker) attend(ctx context.Context) {
 	for link.Sleep(ctx, w.store.Timing.CheckEvery) {
-		for key, h := range w.accounts.Standing() {
+		for key, h := range w.store.Accounts().Standing() {
 			if err := w.attendTo(ctx, key, h); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) {
 				w.log.Warn("people not told of an account; trying again", "account", key, "err", err)
 			}
@@ -26,16 +24,15 @@ func (w *Worker) attend(ctx context.Context) {
 	}
 }
 
-// attendTo makes the next step for one hold: who is to be told is noted, and told that it stands,
-// then that it is over; then it is forgotten. A worker that finds the event published goes on from
-// there.
+// attendTo makes the next step for one hold: who is to be told is noted, and told that it stands, then that it is over;
+// then it is forgotten. A worker that finds the event published goes on from there.
 func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
-	hold, now := h.Hold, w.clock.Now()
+	hold, now := h.Hold, w.store.Clock.Now()
 	told := len(hold.ToldTo) > 0
 	switch {
 	case hold.Stands() && now.Sub(hold.Until) > unasked: // no watch is left there, or the login is another
 		hold.Over = now
-		return w.accounts.SetHold(ctx, key, hold, h.Revision)
+		return w.store.Accounts().SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands() && !told:
 		if now.Sub(hold.Since) < w.store.Timing.Unreachable || now.Sub(w.counted[key]) < countEvery {
 			return nil
@@ -46,13 +43,13 @@ func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
 			return err
 		}
 		hold.ToldTo = waiting
-		return w.accounts.SetHold(ctx, key, hold, h.Revision)
+		return w.store.Accounts().SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands() && hold.ToldAt.IsZero():
 		if err := w.tell(ctx, key, hold); err != nil {
 			return err
 		}
 		hold.ToldAt = now
-		return w.accounts.SetHold(ctx, key, hold, h.Revision)
+		return w.store.Accounts().SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands():
 		return nil
 	case told:
@@ -60,7 +57,7 @@ func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
 			return err
 		}
 	}
-	return w.accounts.Forget(ctx, key, h.Revision)
+	return w.store.Accounts().Forget(ctx, key, h.Revision)
 }
 
 // unasked is how long after its time a hold is believed that nobody looks for the end of.
@@ -83,7 +80,7 @@ func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error 
 	}
 	for _, a.ProjectID = range slices.Sorted(maps.Keys(hold.ToldTo)) {
 		a.Waiting = hold.ToldTo[a.ProjectID]
-		if err := w.store.Attention(ctx, a, w.clock.Now()); err != nil {
+		if err := w.store.Attention(ctx, a, w.store.Clock.Now()); err != nil {
 			return err
 		}
 	}
@@ -95,16 +92,12 @@ func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	waiting := make(map[string]int)
-	for next, done := uint64(0), false; !done; {
-		var err error
-		next, done, err = w.store.OpenWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, record watcher.Watch) error {
-			if record.State == watcher.Watching && record.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == record.ProjectID) {
-				waiting[record.ProjectID]++
-			}
-			return nil
-		})
+	for r, err := range w.store.OpenWatches(ctx) {
 		if err != nil {
 			return nil, err
+		}
+		if r.State == watcher.Watching && r.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == r.ProjectID) {
+			waiting[r.ProjectID]++
 		}
 	}
 	return waiting, nil

@@ -6,18 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A backlog is what a patrol knows of watches that nobody polls although they are due and no hold
-// says why: too few workers, or a consumer that does not deliver. People are told once for each project,
-// until it has none.
+// A backlog is what a patrol knows of watches that nobody polls although they are due and no hold says why: too few
+// workers, or a consumer that does not deliver. People are told once for each project, until it has none.
 type backlog struct {
 	store    *store.Store
-	clock    *store.Clock
 	projects map[string]*overdueWatches
 }
 
@@ -30,10 +26,6 @@ type overdueWatches struct {
 	told   bool
 }
 
-func newBacklog(s *store.Store, clock *store.Clock) *backlog {
-	return &backlog{store: s, clock: clock, projects: make(map[string]*overdueWatches)}
-}
-
 // begin begins a round.
 func (b *backlog) begin() {
 	for _, p := range b.projects {
@@ -42,29 +34,28 @@ func (b *backlog) begin() {
 }
 
 // count takes a record that was not written lately.
-func (b *backlog) count(m *jetstream.RawStreamMsg, w watcher.Watch) {
-	due, slack := w.NextPollAt, b.store.Timing.PatrolSlack
-	if m.Time.After(due) {
-		due = m.Time
+func (b *backlog) count(r store.Record) {
+	now, due := b.store.Clock.Now(), r.NextPollAt
+	if r.Stored.After(due) {
+		due = r.Stored
 	}
-	if b.clock.Now().Sub(due) < slack {
+	if now.Sub(due) < b.store.Timing.PatrolSlack {
 		return
 	}
-	p := b.projects[w.ProjectID]
+	p := b.projects[r.ProjectID]
 	if p == nil {
-		p = &overdueWatches{since: b.clock.Now()}
-		b.projects[w.ProjectID] = p
+		p = &overdueWatches{since: now}
+		b.projects[r.ProjectID] = p
 	}
 	if p.number == 0 || due.Before(p.oldest) {
-		p.region, p.oldest = w.Region, due
+		p.region, p.oldest = r.Region, due
 	}
 	p.number++
 }
 
-// tell ends a round: it publishes an event for each project that had overdue watches in all rounds for
-// long enough.
+// tell ends a round: it publishes an event for each project that had overdue watches in all rounds for long enough.
 func (b *backlog) tell(ctx context.Context) (err error) {
-	now := b.clock.Now()
+	now := b.store.Clock.Now()
 	for project, p := range b.projects {
 		switch {
 		case p.number == 0:

@@ -2,30 +2,28 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at
-// once, and moves it aside when it has been so for long enough. What it knows is kept in the bucket, where
-// other workers read it.
+// brokenRecords is what a patrol knows of records that cannot be read. The patrol tells of each at once, and moves it
+// aside after a while. What it knows is kept in the bucket, for other workers.
 type brokenRecords struct {
 	log    *slog.Logger
 	store  *store.Store
-	clock  *store.Clock
 	policy func() watcher.Policy
-	number func(int) // is told how many there are
+	number prometheus.Gauge // how many there are
 
 	seen  map[watcher.Order]suspicion // in rounds until now
 	round map[watcher.Order]suspicion // in this one
@@ -41,10 +39,6 @@ type suspicion struct {
 	revision uint64    // what it found; 0 for nothing
 	stored   time.Time // when that was stored; of nothing: when the wake-up was
 	since    time.Time // when this patrol found it first, by the process's clock
-}
-
-func newBrokenRecords(log *slog.Logger, s *store.Store, clock *store.Clock) *brokenRecords {
-	return &brokenRecords{log: log, store: s, clock: clock, policy: func() watcher.Policy { return watcher.Policy{MaxPayload: s.Limit()} }, number: func(int) {}, seen: make(map[watcher.Order]suspicion)}
 }
 
 // Bounds of what is remembered.
@@ -70,7 +64,7 @@ func (b *brokenRecords) suspect(order watcher.Order, revision uint64, stored tim
 	if known && before.revision == revision {
 		b.round[order] = before
 	} else if len(b.round) < mostBroken {
-		b.round[order] = suspicion{revision, stored, b.clock.Local()}
+		b.round[order] = suspicion{revision, stored, b.store.Clock.Local()}
 	}
 }
 
@@ -95,10 +89,7 @@ func (b *brokenRecords) end(ctx context.Context) error {
 	if err := b.lookForLoss(ctx); err != nil {
 		return err
 	}
-	before, err := json.Marshal(b.list)
-	if err != nil {
-		return err
-	}
+	before := slices.Clone(b.list)
 	failed := b.forget(ctx)
 	for order, s := range b.seen {
 		if ctx.Err() != nil {
@@ -108,10 +99,9 @@ func (b *brokenRecords) end(ctx context.Context) error {
 			failed = errors.Join(failed, fmt.Errorf("broken record of %s: %w", order, err))
 		}
 	}
-	b.number(len(b.list))
-	after, err := json.Marshal(b.list)
-	if err != nil || string(after) == string(before) {
-		return errors.Join(failed, err)
+	b.number.Set(float64(len(b.list)))
+	if reflect.DeepEqual(b.list, before) {
+		return failed
 	}
 	return errors.Join(failed, b.store.SetBrokenList(ctx, b.list, b.kept))
 }
@@ -140,7 +130,7 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 	if uint64(revision) != s.revision || !errors.Is(why, watcher.ErrBroken) && !errors.Is(why, watcher.ErrNoRecord) {
 		return nil // it is another since, or cannot be read at the moment
 	}
-	if b.losing && s.revision == 0 && b.clock.Local().Sub(s.since) < b.store.Timing.Broken {
+	if b.losing && s.revision == 0 && b.store.Clock.Local().Sub(s.since) < b.store.Timing.Broken {
 		return nil
 	}
 	known := slices.IndexFunc(b.list, func(k wire.BrokenRecord) bool { return k.Order == order && k.Revision == s.revision })
@@ -182,7 +172,7 @@ func (b *brokenRecords) deal(ctx context.Context, order watcher.Order, s suspici
 // and, for half of that at least, in the rounds of this patrol, whatever the clocks say.
 func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 	bound := b.store.Timing.Broken
-	if b.clock.Local().Sub(s.since) < bound/2 {
+	if b.store.Clock.Local().Sub(s.since) < bound/2 {
 		return false, nil
 	}
 	consumer, err := b.store.JS.Consumer(ctx, b.store.Names.WakeupStream(), wire.PollerConsumer)
@@ -190,18 +180,15 @@ func (b *brokenRecords) ripe(ctx context.Context, s suspicion) (bool, error) {
 		return false, err
 	}
 	bound = max(bound, 2*consumer.CachedInfo().Config.AckWait)
-	return b.clock.Now().Sub(s.stored) >= bound, nil
+	return b.store.Clock.Now().Sub(s.stored) >= bound, nil
 }
 
 // move puts a record in the place of the broken one, whose bytes it keeps under another key first.
 func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, found watcher.Broken) error {
 	names := b.store.Names
 	m, err := b.store.Last(ctx, names.RecordStream(), names.Record(known.Key()))
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err != nil || m.Sequence != known.Revision { // it is another since
 		return err
-	}
-	if m.Sequence != known.Revision {
-		return nil // it is another since
 	}
 	if len(m.Data) > 0 {
 		kept := keptPrefix + known.Key()
@@ -210,19 +197,21 @@ func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, foun
 		}
 		known.Kept = kept
 	}
-	revision, err := b.store.Write(ctx, b.policy().Replace(found, b.clock.Now().UTC().Truncate(time.Millisecond)), watcher.Revision(known.Revision))
+	revision, err := b.store.Write(ctx, b.policy().Replace(found, b.store.Clock.Now().UTC().Truncate(time.Millisecond)), watcher.Revision(known.Revision))
 	if err != nil {
 		return err
 	}
-	known.MovedAt, known.Revision = b.clock.Now().UTC(), uint64(revision)
+	known.MovedAt, known.Revision = b.store.Clock.Now().UTC(), uint64(revision)
 	b.log.Warn("broken record moved aside; the order's next request starts a new watch", "watch", found.WatchID, "project", known.ProjectID, "order", known.Name, "kept", known.Kept)
 	return nil
 }
 
-// find returns what is known of the watch from its wake-ups and events. Nothing is taken from the broken
-// record.
+// find returns what is known of the watch from its wake-ups and events, not from the broken record.
 func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspicion, why error) (watcher.Broken, error) {
-	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: brokenWhy(why)}
+	found := watcher.Broken{Order: order, Since: s.stored.UTC().Truncate(time.Millisecond), Why: "it is none that a worker wrote"}
+	if errors.Is(why, watcher.ErrNoRecord) {
+		found.Why = "it was deleted while its watch went on"
+	}
 	var err error
 	if found.Highest, found.WatchID, err = b.store.HighestOf(ctx, order); err != nil {
 		return found, err
@@ -234,14 +223,6 @@ func (b *brokenRecords) find(ctx context.Context, order watcher.Order, s suspici
 		found.WatchID = fmt.Sprintf("w_unknown-%d", s.revision)
 	}
 	return found, nil
-}
-
-// brokenWhy says why, without what the record holds.
-func brokenWhy(err error) string {
-	if errors.Is(err, watcher.ErrNoRecord) {
-		return "it was deleted while its watch went on"
-	}
-	return "it is none that a worker wrote"
 }
 
 // asked fills in the requests that the order's events name.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -19,7 +21,7 @@ type Patrol struct{ p *patrol }
 
 // NewPatrol returns a patrol over the store.
 func NewPatrol(log *slog.Logger, s *store.Store, id string) Patrol {
-	p := newPatrol(log, s, s.Clock, id)
+	p := newPatrol(log, s, id, prometheus.NewGauge(prometheus.GaugeOpts{Name: "broken"}))
 	p.broken.policy = func() watcher.Policy { return watcher.Policy{MaxPayload: 1 << 20, DefaultRegion: "cn-north-4"} }
 	return Patrol{p}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -298,7 +299,7 @@ func TestInspectWatches(t *testing.T) {
 		t.Errorf("the worst are %v", worst)
 	}
 	w.Worst = nil
-	want := inspect.Watches{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true, Recent: watcher.Order{ProjectID: project, Name: "order.recent"}, Region: "cn-north-4"}
+	want := inspect.Watches{WatchCount: wire.WatchCount{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true}, Recent: watcher.Order{ProjectID: project, Name: "order.recent"}, Region: "cn-north-4"}
 	if !reflect.DeepEqual(w, want) {
 		t.Errorf("got %+v\nwant %+v", w, want)
 	}

@@ -3,26 +3,23 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A ledger says how the streams were. It lies in the bucket of records, where it is lost with them, and
 // in ORDER_SLACK, where it is not; and each worker remembers it.
 type ledger struct {
-	ID string `json:"id"` // another one after each loss
-	// LostAt is when people were told of a loss, after which the ledger was begun; zero where it was begun because
-	// nothing was known of before.
-	LostAt time.Time `json:"lost_at,omitzero"`
-	// Forgotten is when the records were lost last.
-	Forgotten time.Time             `json:"forgotten,omitzero"`
-	Streams   map[string]streamSeen `json:"streams"` // by what is lost with them
+	ID        string                `json:"id"`                 // another one after each loss
+	LostAt    time.Time             `json:"lost_at,omitzero"`   // when people were told of the loss after which it was begun; zero: of none
+	Forgotten time.Time             `json:"forgotten,omitzero"` // when the records were lost last
+	Streams   map[string]streamSeen `json:"streams"`            // by what is lost with them
 }
 
 // A streamSeen is how a stream was when it was looked at last.
@@ -47,19 +44,29 @@ type storeLook struct {
 	note    keptLedger
 }
 
-// A keptLedger is what lies in the place of a ledger.
+// A keptLedger is what lies in a place of the ledger.
 type keptLedger struct {
-	ledger   *ledger   // nil where it cannot be read
-	revision uint64    // 0 where nothing is there
-	at       time.Time // when it was written
+	stream, subject string
+	ledger          *ledger   // nil where it cannot be read
+	revision        uint64    // 0 where nothing is there
+	at              time.Time // when it was written
 }
 
-// lostKinds are what can be lost, in the order in which people are told.
-var lostKinds = []string{watcher.LostWatches, watcher.LostRequests, watcher.LostEvents, watcher.LostNotes}
+// losables are what can be lost, in the order in which people are told, with the stream and with what that means,
+// given the moment.
+var losables = []struct {
+	what   string
+	stream func(wire.Names) string
+	reason string
+}{
+	{watcher.LostWatches, wire.Names.RecordStream, "what was watched before %s is forgotten: publish again"},
+	{watcher.LostRequests, wire.Names.RequestStream, "requests that were published before %s and in no watch yet are forgotten: publish them again"},
+	{watcher.LostEvents, wire.Names.EventStream, "events from before %s are gone: who had not read a completion finds it with orderwatch get"},
+	{watcher.LostNotes, wire.Names.NoteStream, "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is"},
+}
 
-// lookAt looks at the streams first: an absence that is read afterwards is that of what they held. It looks at the
-// wake-ups before it looks at the records: a record is stored before its wake-up, so a wake-up without a record is one
-// whose record was lost.
+// lookAt looks at the streams before the ledgers: an absence that is read afterwards is that of what they held. It
+// looks at the wake-ups before the records, which are stored first: the record of a wake-up without one was lost.
 func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, error) {
 	look := storeLook{now: now, streams: make(map[string]*jetstream.StreamInfo)}
 	wakeups, err := s.JS.Stream(ctx, s.Names.WakeupStream())
@@ -67,15 +74,12 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 		return look, err
 	}
 	look.wakeups = wakeups.CachedInfo()
-	for what, name := range map[string]string{
-		watcher.LostWatches: s.Names.RecordStream(), watcher.LostRequests: s.Names.RequestStream(),
-		watcher.LostEvents: s.Names.EventStream(), watcher.LostNotes: s.Names.NoteStream(),
-	} {
-		stream, err := s.JS.Stream(ctx, name)
+	for _, l := range losables {
+		stream, err := s.JS.Stream(ctx, l.stream(s.Names))
 		if err != nil {
 			return look, err
 		}
-		look.streams[what] = stream.CachedInfo()
+		look.streams[l.what] = stream.CachedInfo()
 	}
 	if look.record, err = ledgerAt(ctx, s, s.Names.RecordStream(), s.Names.Record(ledgerKey)); err != nil {
 		return look, err
@@ -86,14 +90,16 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 
 func ledgerAt(ctx context.Context, s *store.Store, stream, subject string) (keptLedger, error) {
 	m, err := s.Last(ctx, stream, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return keptLedger{}, nil
+	kept := keptLedger{stream: stream, subject: subject, revision: m.Sequence, at: m.Time}
+	var l ledger
+	if json.Unmarshal(m.Data, &l) == nil && l.ID != "" {
+		kept.ledger = &l
 	}
-	return keptLedger{decodeLedger(m.Data), m.Sequence, m.Time}, err
+	return kept, err
 }
 
-// known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is
-// known. toldByOther says that another worker has found a loss and told of it.
+// known returns the ledger that the streams are compared with, given that of this worker; nil where nothing is known.
+// toldByOther says that another worker has found a loss and told of it.
 func (look storeLook) known(mine *ledger) (known *ledger, toldByOther bool) {
 	there := look.record.ledger
 	switch {
@@ -124,14 +130,14 @@ func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
 	if known == nil {
 		return look.neverSeen()
 	}
-	for _, what := range lostKinds {
-		before, ok := known.Streams[what]
-		info := look.streams[what]
+	for _, l := range losables {
+		before, ok := known.Streams[l.what]
+		info := look.streams[l.what]
 		if !ok {
 			continue
 		}
 		anew, emptied := !info.Created.Equal(before.Created), false
-		switch what {
+		switch l.what {
 		case watcher.LostWatches:
 			gone := look.record.revision == 0 || look.record.ledger != nil && look.record.ledger.ID != known.ID
 			anew, emptied = anew && gone, gone && info.State.LastSeq >= before.Last
@@ -141,9 +147,9 @@ func (look storeLook) lost(known *ledger, noted bool) (lost []lostPart) {
 			emptied = noted && look.note.revision == 0
 		}
 		if anew {
-			lost = append(lost, lostPart{what, info.Created})
+			lost = append(lost, lostPart{l.what, info.Created, l.reason})
 		} else if emptied {
-			lost = append(lost, lostPart{what, look.now})
+			lost = append(lost, lostPart{l.what, look.now, l.reason})
 		}
 	}
 	return lost
@@ -170,9 +176,9 @@ func (look storeLook) neverSeen() []lostPart {
 		}
 		switch {
 		case info == look.wakeups && records.State.LastSeq == 0, info.State.FirstTime.Before(records.Created):
-			return []lostPart{{watcher.LostWatches, records.Created}}
+			return []lostPart{{watcher.LostWatches, records.Created, losables[0].reason}}
 		case records.State.LastSeq > 0:
-			return []lostPart{{watcher.LostWatches, look.now}}
+			return []lostPart{{watcher.LostWatches, look.now, losables[0].reason}}
 		}
 	}
 	return nil
@@ -203,24 +209,21 @@ func (look storeLook) next(known *ledger, lost []lostPart) ledger {
 	return next
 }
 
-// keepLedger writes the ledger where it differs from what lies there, or is to be written again, and reports
-// whether it lies in ORDER_SLACK. The bucket of records comes first: the other one says that it lies there.
-func keepLedger(ctx context.Context, s *store.Store, look storeLook, l ledger) (noted bool, err error) {
+// keepLedger writes the ledger in both buckets, where it differs from what lies there or is to be written again. The
+// bucket of records comes first: the other one says that it lies there.
+func keepLedger(ctx context.Context, s *store.Store, look storeLook, l ledger) error {
 	encoded, err := json.Marshal(l)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if look.due(look.record, l) {
-		if _, err := s.Put(ctx, s.Names.RecordStream(), s.Names.Record(ledgerKey), encoded, look.record.revision); err != nil {
-			return false, err
+	for _, kept := range []keptLedger{look.record, look.note} {
+		if look.due(kept, l) {
+			if _, err := s.Put(ctx, kept.stream, kept.subject, encoded, kept.revision); err != nil {
+				return err
+			}
 		}
 	}
-	if look.due(look.note, l) {
-		if _, err := s.Put(ctx, s.Names.NoteStream(), s.Names.Note(ledgerKey), encoded, look.note.revision); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return nil
 }
 
 // due reports whether the ledger is to be written in the place of what lies there.

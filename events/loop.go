@@ -12,45 +12,41 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A loop hands the messages of one consumer to a function, with bounded slots. It comes back by
-// itself after the server, the stream's leader or the consumer went away.
+// A loop hands the messages of one consumer to a function, with bounded slots. It comes back by itself after any outage.
 type loop struct {
-	log      *slog.Logger
-	timing   store.Timing
-	js       jetstream.JetStream
-	stream   string
-	consumer string
-	// pullSubject is where messages of the consumer are asked for.
-	pullSubject string
-	slots       int
-	pulled      func() int // how many messages may lie in open pulls, as it is now
-	most        int        // as many as the consumer allows in one pull
-	handle      func(context.Context, *nats.Msg) watcher.Verdict
-	refuse      func(context.Context, *nats.Msg, *watcher.FieldError) error // nil where nothing is refused
-	settled     func(watcher.Verdict)
-	ensure      func(context.Context) error
+	log        *slog.Logger
+	store      *store.Store
+	footing    *footing
+	stream     string
+	consumer   string
+	slots      int
+	pulled     func() int // how many messages may lie in open pulls, as it is now
+	most       int        // as many as the consumer allows in one pull
+	handle     func(context.Context, *nats.Msg) watcher.Verdict
+	refuse     func(context.Context, *nats.Msg, *watcher.FieldError) error
+	deliveries *prometheus.CounterVec // by consumer and what was done
 
-	trouble atomic.Pointer[error]                   // why it does not consume; nil while it does
+	trouble trouble                                 // why it does not consume
 	silent  atomic.Bool                             // nothing was delivered since a trouble
 	untold  bool                                    // the log does not tell of the trouble; run's alone
 	end     atomic.Pointer[context.CancelCauseFunc] // ends the consuming that is under way
 }
 
-// run consumes until stop is done, and then hands over what it has not begun. Messages are handled
-// under work.
+// run consumes until stop is done, and then hands over what it has not begun. Messages are handled under work.
 func (l *loop) run(stop, work context.Context) {
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
 	for try := 0; ; {
 		begin := time.Now()
 		err := l.consume(stop, work, &handlers)
-		if time.Since(begin) > l.timing.Rebind.Max {
+		if time.Since(begin) > l.store.Timing.Rebind.Max {
 			try = 0
 		}
 		for ; err != nil; try++ { // nothing is taken before all is as it must be
@@ -58,10 +54,10 @@ func (l *loop) run(stop, work context.Context) {
 				return
 			}
 			l.troubled(err)
-			if !link.Sleep(stop, l.timing.Rebind.Interval(l.consumer, try)) {
+			if !link.Sleep(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
-			err = l.ensure(stop)
+			err = l.footing.mayTake(stop, l.stream)
 		}
 	}
 }
@@ -69,70 +65,48 @@ func (l *loop) run(stop, work context.Context) {
 // troubled notes why it does not consume, and tells it. While there is no connection, the log tells that alone.
 func (l *loop) troubled(err error) {
 	l.silent.Store(true)
-	before := l.trouble.Swap(&err)
-	another := before == nil || (*before).Error() != err.Error() || l.untold
-	if l.untold = another && !l.js.Conn().IsConnected(); another && !l.untold {
+	another := l.trouble.set(err) || l.untold
+	if l.untold = another && !l.store.JS.Conn().IsConnected(); another && !l.untold {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }
 
-// healthy notes a delivery.
-func (l *loop) healthy() {
-	l.trouble.Store(nil)
-	if l.silent.Swap(false) {
-		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
-	}
-}
-
-// begun notes that the loop has begun. After a trouble that is not enough: the server is to take a pull, too.
-func (l *loop) begun() {
-	if !l.silent.Load() {
-		l.trouble.Store(nil)
-	}
-}
-
-// accepted notes that the server takes pulls; there may be nothing to deliver.
-func (l *loop) accepted() { l.trouble.Store(nil) }
-
-// limited notes that pulls are to be smaller.
-func (l *loop) limited(batch int) {
-	l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(), "batch", batch)
-	l.most = batch
-}
-
-// hold puts back what is not begun and takes nothing more until ensure finds all as it must be.
+// hold puts back what is not begun and takes nothing more until the footing finds all as it must be.
 func (l *loop) hold(why error) {
 	if end := l.end.Load(); end != nil {
 		(*end)(why)
 	}
 }
 
-// errNotBound is the trouble of a loop that has not begun.
-var errNotBound = errors.New("not begun")
-
-// consume hands messages out until stop is done, the loop is held or the consumer is gone. It
-// always returns an error.
+// consume hands messages out until stop is done, the loop is held or the consumer is gone. It always returns an error.
 func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) error {
 	stop, end := context.WithCancelCause(stop)
 	defer end(nil)
 	l.end.Store(&end)
-	consumer, err := l.bind(stop)
+	consumer, err := l.store.JS.Consumer(stop, l.stream, l.consumer)
 	if err != nil {
-		return err
+		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
-	messages, err := link.NewPuller(l.js.Conn(), l.pullSubject, func() int { return min(l.pulled(), l.most) }, l.timing.PullExpiry, l.timing.PullHeartbeat)
+	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
+	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	messages.Accepted, messages.Limited = l.accepted, l.limited
+	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
+	messages.Limited = func(batch int) {
+		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(), "batch", batch)
+		l.most = batch
+	}
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
 		messages.Drain()
 		time.AfterFunc(drainTime, leave)
 	})()
-	l.begun()
+	if !l.silent.Load() { // after a trouble that is not enough: the server is to take a pull, too
+		l.trouble.set(nil)
+	}
 	ackWait := consumer.CachedInfo().Config.AckWait
 	slots := make(chan struct{}, l.slots)
 	for {
@@ -153,7 +127,7 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		case <-stop.Done():
 		}
 		if stop.Err() != nil {
-			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: l.timing.HandOver})
+			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: handOver})
 			continue
 		}
 		handlers.Go(func() {
@@ -163,25 +137,13 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	}
 }
 
-// drainTime is how long the server is waited for when the worker stops: it answers the end of a
-// subscription when all that is on its way has arrived.
-const drainTime = time.Second
+const (
+	drainTime = time.Second            // for the server's word that all has arrived which was on its way when a subscription ended
+	handOver  = 250 * time.Millisecond // a stopping worker's put-back deliveries wait this long
+)
 
-func (l *loop) bind(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
-	defer cancel()
-	consumer, err := l.js.Consumer(ctx, l.stream, l.consumer)
-	if err != nil {
-		return nil, fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
-	}
-	return consumer, nil
-}
-
-// check looks why the server is silent. Only where the consumer is gone is that an error: all
-// else passes, and the next pull is made.
+// check looks why the server is silent. Only a consumer that is gone is an error: all else passes.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
-	ctx, cancel := context.WithTimeout(ctx, l.timing.Request)
-	defer cancel()
 	_, err := consumer.Info(ctx)
 	switch {
 	case err == nil: // the next pull shows more
@@ -193,10 +155,12 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 	return nil
 }
 
-// take handles one message. A panic is a defect of this program: it is logged, and the message put
-// back, so that one bad order changes nothing for the others.
+// take handles one message. A panic is a defect of this program, and is to change nothing for other orders.
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
-	l.healthy()
+	l.trouble.set(nil)
+	if l.silent.Swap(false) {
+		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
+	}
 	defer l.keep(m, ackWait)()
 	store.Passed(l.consumer, "taken", nil)
 	defer func() {
@@ -207,16 +171,15 @@ func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	}()
 	verdict := l.handle(work, m)
 	if work.Err() != nil && verdict.Action == watcher.PutBack {
-		verdict.After, verdict.Err = l.timing.HandOver, nil
+		verdict.After, verdict.Err = handOver, nil
 	}
 	l.settle(work, m, verdict)
 }
 
 // keep tells the server every third of AckWait that the message is being handled, so that it does not come again
-// meanwhile, also where somebody made AckWait short. It does so for one step at the longest, Timing.Step, and until
-// the returned function is called.
+// meanwhile. It does so for Timing.Step at the longest, and until the returned function is called.
 func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.timing.Step)
+	ctx, cancel := context.WithTimeout(context.Background(), l.store.Timing.Step)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
 		for ackWait > 0 && link.Sleep(ctx, ackWait/3) {
@@ -231,8 +194,7 @@ func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
 	}
 }
 
-// settle does with the delivery what the verdict says. Where that gets lost, the message is
-// delivered again after AckWait.
+// settle does with the delivery what the verdict says. Where that gets lost, it comes again after AckWait.
 func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 	if v.Action == watcher.Refuse {
 		why, ok := errors.AsType[*watcher.FieldError](v.Err)
@@ -243,9 +205,8 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 			v = watcher.Verdict{Action: watcher.PutBack, Err: err}
 		}
 	}
-	if l.settled != nil {
-		l.settled(v)
-	}
+	action := [...]string{watcher.PutBack: "put_back", watcher.Ack: "ack", watcher.Refuse: "refuse"}[v.Action]
+	l.deliveries.WithLabelValues(l.consumer, action).Inc()
 	store.Passed(l.consumer, "settling", nil)
 	var err error
 	switch v.Action {
@@ -265,11 +226,11 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 func (l *loop) putBack(m *nats.Msg, v watcher.Verdict) error {
 	deliveries := attempt(m)
 	if v.After == 0 {
-		v.After = l.timing.PutBack.Interval(m.Subject, deliveries-1)
+		v.After = l.store.Timing.PutBack.Interval(m.Subject, deliveries-1)
 	}
 	level := slog.LevelWarn
 	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
-		level = slog.LevelDebug // nothing wrong, or whoever asked for it has said why
+		level = slog.LevelDebug // nothing is wrong, or the one who asked for it has said why
 	}
 	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject, "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)

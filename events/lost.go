@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +11,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A losses is what a worker knows of the streams whose loss nobody can make good. It finds out when one is
-// another than before, or was emptied. Only its owner uses it.
+// A losses is what a worker knows of streams that were made anew or emptied. Only its owner uses it.
 type losses struct {
 	mine      *ledger            // as this worker saw all last; nil before the first look
-	noted     bool               // it lay in the bucket ORDER_SLACK, too
 	suspected []string           // what the last look found lost: the next one confirms it
 	untold    *watcher.Attention // found, and not told yet
 	looks     atomic.Int64       // how often all was looked at; for everybody
@@ -24,29 +21,26 @@ type losses struct {
 
 // A lostPart is one stream that was lost.
 type lostPart struct {
-	what  string    // as in an [watcher.Attention]
-	since time.Time // what it held before is lost
+	what   string    // as in an [watcher.Attention]
+	since  time.Time // what it held before is lost
+	reason string    // for people, given the moment
 }
 
-// confirmed reports whether the look before found the same: a server that answered may begin to lead, and be
-// behind; and streams that are made anew one after another are told of together. Where no ledger
-// is left nothing could confirm it: the first look is the one before anything is written.
+// confirmed reports whether the look before found the same: a server that begins to lead may be behind, and streams
+// that are made anew one after another are told of together. Without a ledger nothing could confirm it.
 func (l *losses) confirmed(known *ledger, lost []lostPart) bool {
-	var found []string
-	for _, p := range lost {
-		found = append(found, p.what)
-	}
 	before := l.suspected
-	l.suspected = found
-	return known == nil || slices.Equal(before, found)
+	l.suspected = nil
+	for _, p := range lost {
+		l.suspected = append(l.suspected, p.what)
+	}
+	return known == nil || slices.Equal(before, l.suspected)
 }
 
-// lookForLoss looks whether the store was lost, and tells people. What was not told is told at the next call.
-//
-// Who finds a loss tells of it first, and then begins a new ledger, which says so: another worker that
-// finds it leaves it at that.
+// lookForLoss looks whether the store was lost, and tells people. What was not told is told at the next call. A new
+// ledger is begun after that, and says so: another worker that finds the loss then tells nobody.
 func (w *Worker) lookForLoss(ctx context.Context) error {
-	now := w.clock.Now().UTC().Truncate(time.Millisecond)
+	now := w.store.Clock.Now().UTC().Truncate(time.Millisecond)
 	look, err := lookAt(ctx, w.store, now)
 	if err != nil {
 		return err
@@ -54,7 +48,7 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	l := &w.losses
 	defer l.looks.Add(1)
 	known, toldByOther := look.known(l.mine)
-	lost := look.lost(known, l.mine != nil && l.noted)
+	lost := look.lost(known, l.mine != nil)
 	if !l.confirmed(known, lost) {
 		return nil
 	}
@@ -75,11 +69,10 @@ func (w *Worker) lookForLoss(ctx context.Context) error {
 	if known == nil && len(lost) == 0 {
 		w.log.Info("nothing is known of what was watched before: this is a first installation, or everything in NATS was lost")
 	}
-	noted, err := keepLedger(ctx, w.store, look, next)
-	if err != nil {
+	if err := keepLedger(ctx, w.store, look, next); err != nil {
 		return fmt.Errorf("keep how the streams are: %w", err)
 	}
-	l.untold, l.mine, l.noted = nil, &next, noted
+	l.untold, l.mine = nil, &next
 	return nil
 }
 
@@ -96,7 +89,7 @@ func (w *Worker) lossOf(lost []lostPart, now time.Time) watcher.Attention {
 		if p.what == watcher.LostNotes && a.Lost[0] == watcher.LostWatches {
 			continue // it hardly matters beside that
 		}
-		reasons = append(reasons, fmt.Sprintf(lostReasons[p.what], moment(since, now)))
+		reasons = append(reasons, fmt.Sprintf(p.reason, moment(since, now)))
 	}
 	a.Until, a.Reason = a.Since, strings.Join(reasons, "; ")
 	return a
@@ -108,21 +101,4 @@ func moment(at, now time.Time) string {
 		return at.Format("2006-01-02 15:04 UTC")
 	}
 	return at.Format("15:04 UTC")
-}
-
-// lostReasons say what it means that something was lost, given the moment.
-var lostReasons = map[string]string{
-	watcher.LostWatches:  "what was watched before %s is forgotten: publish again",
-	watcher.LostRequests: "requests that were published before %s and in no watch yet are forgotten: publish them again",
-	watcher.LostEvents:   "events from before %s are gone: who had not read a completion finds it with orderwatch get",
-	watcher.LostNotes:    "what was posted to Slack before %s is forgotten: a message may come twice, or stay as it is",
-}
-
-// decodeLedger reads a ledger; nil where it is none.
-func decodeLedger(encoded []byte) *ledger {
-	var l ledger
-	if json.Unmarshal(encoded, &l) != nil || l.ID == "" {
-		return nil
-	}
-	return &l
 }

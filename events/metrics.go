@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -23,63 +24,49 @@ type metrics struct {
 	lost        prometheus.Counter
 	untold      prometheus.Gauge // events that people have not been told of
 	untoldAge   prometheus.Gauge // of the oldest of them
-	offset      prometheus.GaugeFunc
 }
 
-func newMetrics(registry prometheus.Registerer, clock *store.Clock, accounts *store.Accounts) *metrics {
+func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
+	registry.MustRegister(heldAccounts{s.Accounts()})
+	f := promauto.With(registry)
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
 	m := &metrics{
-		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderwatch_deliveries_total", Help: "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).",
-		}, []string{"consumer", "action"}),
-		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+		deliveries: counters("orderwatch_deliveries_total", "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).", "consumer", "action"),
+		lag: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
 			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
 		}),
-		polls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		polls: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "orderwatch_poll_seconds", Help: "How long polls took, by result: answered, or the class of the error.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
 		}, []string{"result"}),
-		completions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderwatch_completions_total", Help: "Watches that this worker ended, by outcome.",
-		}, []string{"outcome"}),
-		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderwatch_service_answers_total", Help: "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.",
-		}, []string{"endpoint", "code"}),
-		denials: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "orderwatch_nats_permission_violations_total", Help: "What NATS did not permit this worker.",
-		}),
-		broken: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "orderwatch_broken_records", Help: "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others.",
-		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "orderwatch_stores_lost_total", Help: "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten.",
-		}),
-		untold: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "orderwatch_untold_events", Help: "Events that people have not been told of, over all workers, as of some seconds ago.",
-		}),
-		untoldAge: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "orderwatch_untold_oldest_seconds", Help: "How old the oldest event is that people have not been told of, over all workers; 0 where there is none.",
-		}),
-		offset: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
-		}, func() float64 { return clock.Offset().Seconds() }),
+		completions: counters("orderwatch_completions_total", "Watches that this worker ended, by outcome.", "outcome"),
+		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.", "endpoint", "code"),
+		denials:     counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
+		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
+		lost:        counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),
+		untold:      gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),
+		untoldAge:   gauge("orderwatch_untold_oldest_seconds", "How old the oldest event is that people have not been told of, over all workers; 0 where there is none."),
 	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
+	}, func() float64 { return s.Clock.Offset().Seconds() })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "orderwatch_workers", Help: "How many workers share the rate of accounts, with this one.",
+	}, func() float64 { return float64(s.Accounts().Workers()) })
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
-	registry.MustRegister(accountCollector{accounts})
-	registry.MustRegister(m.deliveries, m.lag, m.polls, m.completions, m.answers, m.denials, m.broken, m.lost, m.untold, m.untoldAge, m.offset)
 	return m
 }
-
-func (m *metrics) settled(consumer string) func(watcher.Verdict) {
-	return func(v watcher.Verdict) {
-		action := [...]string{watcher.PutBack: "put_back", watcher.Ack: "ack", watcher.Refuse: "refuse"}[v.Action]
-		m.deliveries.WithLabelValues(consumer, action).Inc()
-	}
-}
-
-func (m *metrics) late(lag time.Duration) { m.lag.Observe(max(0, lag.Seconds())) }
 
 // measuredEvents counts the completions that are published through Events.
 type measuredEvents struct {
@@ -90,13 +77,9 @@ type measuredEvents struct {
 func (e measuredEvents) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	err := e.Events.Complete(ctx, c, after)
 	if err == nil {
-		e.metrics.completed(c.Outcome)
+		e.metrics.completions.WithLabelValues(string(c.Outcome)).Inc()
 	}
 	return err
-}
-
-func (m *metrics) completed(outcome watcher.Outcome) {
-	m.completions.WithLabelValues(string(outcome)).Inc()
 }
 
 // measuredOrders counts and times the polls of Orders.
@@ -121,24 +104,17 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 	return answer, err
 }
 
-// accountCollector tells what a worker knows of the others and of accounts.
-type accountCollector struct{ accounts *store.Accounts }
+// heldAccounts tells which accounts are held.
+type heldAccounts struct{ accounts *store.Accounts }
 
-var (
-	workersDesc = prometheus.NewDesc("orderwatch_workers", "How many workers share the rate of accounts, with this one.", nil, nil)
-	heldDesc    = prometheus.NewDesc("orderwatch_account_held_seconds", "For how long an account, or a project of it, has not been asked, by why (throttled, login, permission, arrears, unreachable).",
-		[]string{"account", "region", "project", "kind"}, nil)
-)
+var heldDesc = prometheus.NewDesc("orderwatch_account_held_seconds", "For how long an account, or a project of it, has not been asked, by why (throttled, login, permission, arrears, unreachable).",
+	[]string{"account", "region", "project", "kind"}, nil)
 
-// Describe tells of the metrics.
-func (accountCollector) Describe(descs chan<- *prometheus.Desc) {
-	descs <- workersDesc
-	descs <- heldDesc
-}
+// Describe tells of the metric.
+func (heldAccounts) Describe(descs chan<- *prometheus.Desc) { descs <- heldDesc }
 
-// Collect tells their values.
-func (c accountCollector) Collect(values chan<- prometheus.Metric) {
-	values <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, float64(c.accounts.Workers()))
+// Collect tells its values.
+func (c heldAccounts) Collect(values chan<- prometheus.Metric) {
 	now := c.accounts.Now()
 	for key, h := range c.accounts.Standing() {
 		if h.Stands() {

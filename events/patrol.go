@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/events/link"
@@ -16,35 +16,40 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A patrol looks for watches whose wake-up is overdue and publishes it again: a timer whose due
-// message could not be stored is not tried again by the server. One worker at a time patrols.
+// A patrol looks for watches whose wake-up is overdue and publishes it again: the server does not try a timer again
+// whose due message it could not store. One worker at a time patrols.
 //
-// Records lie in the bucket in the order in which they were written, so that those of watches
-// which are polled are always near the end. A round reads from the oldest record that was not
-// ended when it was last read, up to those written within the last slack. What is overdue is
-// judged by how long this process has seen the same revision, not by anybody's time of day.
+// Records lie in the bucket in the order in which they were written, so that those of watches which are polled are near
+// the end. A round reads from the oldest record that was not ended when it was last read, up to those written within
+// the last slack. Overdue is judged by how long this process has seen the same revision, not by a time of day.
 type patrol struct {
 	log     *slog.Logger
 	store   *store.Store
-	clock   *store.Clock
 	id      string // of this worker
 	pace    *rate.Limiter
 	cursor  uint64               // everything before it was ended or rewritten
 	seen    map[uint64]time.Time // since when, by sequence of records that are watched
-	backlog *backlog
-	broken  *brokenRecords
-	dead    *deadWakeups
+	backlog backlog
+	broken  brokenRecords
+	dead    deadWakeups
 
 	lease       uint64 // the revision of the lease that was last seen or written
 	leaseRounds int    // for how many rounds
 	holds       bool   // whether it is this worker's
 }
 
-// patrolPace is how many wake-ups a second a patrol publishes at the most.
-const patrolPace = 200
+const (
+	patrolPace  = 200 // wake-ups a second that a patrol publishes at the most
+	patrolLease = 3   // rounds without a sign of the patrolling worker, before another takes over
+)
 
-func newPatrol(log *slog.Logger, s *store.Store, clock *store.Clock, id string) *patrol {
-	return &patrol{log: log, store: s, clock: clock, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time), backlog: newBacklog(s, clock), broken: newBrokenRecords(log, s, clock), dead: &deadWakeups{log: log, store: s}}
+func newPatrol(log *slog.Logger, s *store.Store, id string, broken prometheus.Gauge) *patrol {
+	return &patrol{
+		log: log, store: s, id: id, pace: rate.NewLimiter(patrolPace, 1), seen: make(map[uint64]time.Time),
+		backlog: backlog{store: s, projects: make(map[string]*overdueWatches)},
+		broken:  brokenRecords{log: log, store: s, number: broken, seen: make(map[watcher.Order]suspicion)},
+		dead:    deadWakeups{log: log, store: s},
+	}
 }
 
 // run patrols until ctx is done.
@@ -70,20 +75,21 @@ const leaseKey = "patrol"
 func (p *patrol) take(ctx context.Context) error {
 	names := p.store.Names
 	m, err := p.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err != nil {
 		return err
 	}
-	if m.Sequence != p.lease && !p.wrote(m) {
+	mine := p.holds && workerOf(m) == p.id // its acknowledgement may have got lost
+	if m.Sequence != p.lease && !mine {
 		p.holds, p.leaseRounds = false, 0
 		clear(p.seen)
 		clear(p.backlog.projects)
 		p.cursor = 0 // the bucket may be another
 		clear(p.broken.seen)
-		p.broken.number(0)
+		p.broken.number.Set(0)
 	}
 	p.lease = m.Sequence
 	p.leaseRounds++
-	if !p.holds && m.Sequence != 0 && p.leaseRounds <= p.store.Timing.PatrolLease {
+	if !p.holds && m.Sequence != 0 && p.leaseRounds <= patrolLease {
 		return nil
 	}
 	value, err := json.Marshal(map[string]string{"worker": p.id})
@@ -98,16 +104,17 @@ func (p *patrol) take(ctx context.Context) error {
 	return nil
 }
 
-// wrote reports whether the lease is this worker's, whose acknowledgement got lost.
-func (p *patrol) wrote(lease store.Stored) bool {
+// workerOf returns the worker whose lease it is; empty where that cannot be read.
+func workerOf(lease store.Stored) string {
 	var by struct{ Worker string }
-	return p.holds && json.Unmarshal(lease.Data, &by) == nil && by.Worker == p.id
+	_ = json.Unmarshal(lease.Data, &by)
+	return by.Worker
 }
 
 // round reads the records that were not written lately, publishes the wake-ups that are overdue, and
 // deals with records that cannot be read and with wake-ups that are dead.
 func (p *patrol) round(ctx context.Context) error {
-	recent := p.clock.Now().Add(-p.store.Timing.PatrolSlack)
+	recent := p.store.Clock.Now().Add(-p.store.Timing.PatrolSlack)
 	seen := make(map[uint64]time.Time, len(p.seen))
 	p.backlog.begin()
 	if err := p.broken.begin(ctx); err != nil {
@@ -115,92 +122,80 @@ func (p *patrol) round(ctx context.Context) error {
 	}
 	var failed error // of looking; the others are counted all the same
 	next, first := p.cursor, uint64(0)
-	for done := false; !done; {
-		var err error
-		next, done, err = p.store.Records(ctx, next, recent, func(m *jetstream.RawStreamMsg, order watcher.Order, w watcher.Watch, err error) error {
-			if err != nil {
-				var broken bool
-				if broken, err = p.brokenAt(ctx, m, order, err); broken && first == 0 {
-					first = m.Sequence
-				}
-				failed = cmp.Or(failed, err)
-				return ctx.Err()
-			}
-			if w.State == watcher.Ended {
-				return nil
-			}
-			if first == 0 {
-				first = m.Sequence
-			}
-			since, ok := p.seen[m.Sequence]
-			if !ok {
-				since = p.clock.Local()
-			}
-			p.backlog.count(m, w)
-			if failed == nil {
-				since, failed = p.look(ctx, m, w, since)
-			}
-			seen[m.Sequence] = since
-			return ctx.Err()
-		})
-		if err != nil {
+	for r, err := range p.store.Records(ctx, p.cursor) {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return err
+		}
+		if r.Stored.After(recent) {
+			break
+		}
+		next = r.Sequence + 1
+		again := r.State != watcher.Ended
+		if r.Err != nil {
+			again, err = p.suspects(ctx, r)
+			failed = cmp.Or(failed, err)
+		} else if again {
+			since, ok := p.seen[r.Sequence]
+			if !ok {
+				since = p.store.Clock.Local()
+			}
+			p.backlog.count(r)
+			if failed == nil {
+				since, failed = p.look(ctx, r, since)
+			}
+			seen[r.Sequence] = since
+		}
+		if again && first == 0 {
+			first = r.Sequence
 		}
 	}
 	p.seen, p.cursor = seen, next
 	if first != 0 {
 		p.cursor = first
 	}
-	failed = errors.Join(failed, p.backlog.tell(ctx))
-	failed = errors.Join(failed, p.dead.round(ctx, recent, func(order watcher.Order, revision watcher.Revision, stored time.Time) {
-		p.broken.suspect(order, uint64(revision), stored)
-	}))
-	return errors.Join(failed, p.broken.end(ctx))
+	return errors.Join(failed, p.backlog.tell(ctx), p.dead.round(ctx, recent, p.broken.suspect), p.broken.end(ctx))
 }
 
-// brokenAt takes what is no record that can be read, given why, and reports whether it is to be looked at
+// suspects takes what is no record that can be read, and reports whether it is to be looked at
 // again: records of later versions are not, nor are deleted ones that no wake-up is for.
-func (p *patrol) brokenAt(ctx context.Context, m *jetstream.RawStreamMsg, order watcher.Order, why error) (bool, error) {
+func (p *patrol) suspects(ctx context.Context, r store.Record) (bool, error) {
 	switch {
-	case errors.Is(why, watcher.ErrNewerSchema):
+	case errors.Is(r.Err, watcher.ErrNewerSchema):
 		return false, nil
-	case errors.Is(why, watcher.ErrNoRecord):
-		if number, err := p.store.Highest(ctx, order); err != nil || number == 0 {
+	case errors.Is(r.Err, watcher.ErrNoRecord):
+		if number, err := p.store.Highest(ctx, r.Order); err != nil || number == 0 {
 			return err != nil, err
 		}
 	}
-	p.broken.suspect(order, m.Sequence, m.Time)
+	p.broken.suspect(r.Order, r.Sequence, r.Stored)
 	return true, nil
 }
 
-// look publishes the wake-up of a watch that is overdue, and returns since when its record counts
-// as seen.
-func (p *patrol) look(ctx context.Context, m *jetstream.RawStreamMsg, w watcher.Watch, since time.Time) (time.Time, error) {
-	interval := max(0, w.NextPollAt.Sub(m.Time))
-	late := p.clock.Local().Sub(since) - interval - p.store.Timing.PatrolSlack
+// look publishes the wake-up of a watch that is overdue, and returns since when its record counts as seen.
+func (p *patrol) look(ctx context.Context, r store.Record, since time.Time) (time.Time, error) {
+	interval := max(0, r.NextPollAt.Sub(r.Stored))
+	late := p.store.Clock.Local().Sub(since) - interval - p.store.Timing.PatrolSlack
 	if late < 0 {
 		return since, nil
 	}
 	if err := p.pace.Wait(ctx); err != nil {
 		return since, err
 	}
-	due, err := dueFor(ctx, p.store, w)
+	due, err := dueFor(ctx, p.store, r.Watch)
 	if err != nil {
 		return since, err
 	}
-	if due == liveDue {
-		return p.clock.Local(), nil // another would not help
+	if due != liveDue { // another would not help
+		p.log.Warn("wake-up was overdue; published again", "watch", r.ID, "project", r.ProjectID, "order", r.Name, "state", r.State)
 	}
-	p.log.Warn("wake-up was overdue; published again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "state", w.State)
-	if due == ghosts {
-		if err := p.store.ReplaceDue(ctx, w.Expected()); err != nil {
-			return since, err
-		}
-		return p.clock.Local(), nil
+	switch due {
+	case ghosts:
+		err = p.store.ReplaceDue(ctx, r.Expected())
+	case noDue: // in place of a timer that does not fire, which would stay for ever, and due at once
+		err = p.store.SetTimer(ctx, r.Expected(), r.Stored)
 	}
-	// In place of a timer that does not fire, which would stay for ever, and due at once.
-	if err := p.store.SetTimer(ctx, w.Expected(), m.Time); err != nil {
+	if err != nil {
 		return since, err
 	}
-	return p.clock.Local(), nil
+	return p.store.Clock.Local(), nil
 }

@@ -8,11 +8,10 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// How many requests, and how many wake-ups, may lie in open pulls of one worker. A worker that sleeps takes so many
-// with it, and they come again after AckWait: so there are few. Where an account's rate is used up more wake-ups may. A
-// watch then waits as long as the queue of the worker that its wake-up came to, so the server is to deal wake-ups out
-// evenly. It serves open pulls in turn; but wake-ups come in bunches, and where a bunch is larger than what lies in
-// pulls, whoever asks again first gets more.
+// How many requests, and how many wake-ups, may lie in open pulls of one worker. They are few, since a worker that
+// sleeps takes them with it until AckWait is over. Where an account's rate is used up, more wake-ups may: each watch
+// then waits in its worker's queue, so the server is to deal a bunch of wake-ups out evenly. Of a bunch that is larger
+// than the open pulls, the worker that asks again first would get more.
 const (
 	fewPulled  = 8
 	manyPulled = 64

@@ -3,8 +3,6 @@ package events
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,15 +17,11 @@ import (
 )
 
 // A rearming publishes the wake-ups that open watches expect again after the servers of ORDER_WAKEUPS have
-// changed, or the stream was emptied or made anew: a server that begins to lead the stream may know nothing of
-// the timers that another one kept.
-// Otherwise those watches would stand still until the patrol. It is one goroutine's.
+// changed, or the stream was emptied or made anew: a server that begins to lead may know nothing of the timers that
+// another one kept. Otherwise the watches would stand still until the patrol. It is one goroutine's.
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
-	clock *store.Clock
-	id    string // of this worker
-	every time.Duration
 
 	group string                // the servers as they were last seen; empty before the first look
 	state jetstream.StreamState // the same of what the stream holds
@@ -35,28 +29,21 @@ type rearming struct {
 }
 
 const (
-	// rearmEvery is how often the stream is looked at, where Timing.CheckEvery is not shorter: until then watches
-	// may stand still. It is one small call.
-	rearmEvery = 2 * time.Second
-	// rearmPasses is how many passes follow a change: the last may be seen before a server that began to lead has
-	// read what there is.
-	rearmPasses = 2
-	// rearmAtOnce is how many wake-ups are published at a time.
-	rearmAtOnce = 16
-	// rearmPatience is how long a publish may take: servers that elect a leader swallow what they are sent, and
-	// a worker that waits longer finds the new leader later.
-	rearmPatience = 2 * time.Second
-	// rearmSlack is how long after its time a wake-up is taken to be about to come.
-	rearmSlack = time.Second
+	rearmEvery    = 2 * time.Second // between two looks at the stream, where Timing.CheckEvery is not shorter
+	rearmPasses   = 2               // after a change: a server that began to lead may not have read all at the first
+	rearmAtOnce   = 16              // wake-ups that are published at a time
+	rearmPatience = 2 * time.Second // for one publish: servers that elect a leader swallow what they are sent
+	rearmSlack    = time.Second     // so long after its time a wake-up is taken to be about to come
 )
 
 // run looks at the stream until ctx is done.
 func (r *rearming) run(ctx context.Context) {
-	for wait := r.every; link.Sleep(ctx, wait); {
-		wait = r.every
+	every := min(r.store.Timing.CheckEvery, rearmEvery)
+	for wait := every; link.Sleep(ctx, wait); {
+		wait = every
 		if err := r.look(ctx); err != nil && ctx.Err() == nil {
 			r.log.Debug("wake-ups not published again; trying again", "err", err)
-			wait = min(r.every, time.Second)
+			wait = min(every, time.Second)
 		}
 	}
 }
@@ -97,8 +84,8 @@ func emptied(before, now jetstream.StreamState) bool {
 	return before.Msgs > 0 && now.Msgs*2 <= before.Msgs && now.FirstSeq > before.LastSeq
 }
 
-// groupOf returns a text that differs where the stream's replicas, their servers, its leader, or when that began to
-// lead or the stream was made differ.
+// groupOf returns a text that differs where the stream was made anew, or its servers, its leader or the beginning of
+// its lead differ.
 func groupOf(info *jetstream.StreamInfo) string {
 	group := fmt.Sprint("made ", info.Created.UTC().Format(time.RFC3339Nano), " replicas ", info.Config.Replicas)
 	c := info.Cluster
@@ -119,20 +106,9 @@ func groupOf(info *jetstream.StreamInfo) string {
 
 // mine reports whether this worker is to do it: it is the one that patrols, or none does.
 func (r *rearming) mine(ctx context.Context) (bool, error) {
-	names, timing := r.store.Names, r.store.Timing
-	m, err := r.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var by struct{ Worker string }
-	if err := json.Unmarshal(m.Data, &by); err != nil {
-		return false, err
-	}
-	gone := r.clock.Now().Sub(m.Time) > 2*timing.PatrolEvery
-	return by.Worker == r.id || gone, nil
+	m, err := r.store.Last(ctx, r.store.Names.RecordStream(), r.store.Names.Record(leaseKey))
+	gone := r.store.Clock.Now().Sub(m.Time) > 2*r.store.Timing.PatrolEvery
+	return gone || slices.Contains([]string{"", r.store.Accounts().ID()}, workerOf(m)), err
 }
 
 // pass publishes the wake-ups of all open watches, and returns how many. It ends where the stream stores none.
@@ -145,37 +121,36 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 		running sync.WaitGroup
 		slots   = make(chan struct{}, rearmAtOnce)
 	)
-	for next, done := uint64(0), false; !done && err == nil; {
-		next, done, err = r.store.OpenWatches(ctx, next, time.Time{}, func(_ *jetstream.RawStreamMsg, w watcher.Watch) error {
-			slots <- struct{}{}
-			running.Go(func() {
-				defer func() { <-slots }()
-				ok, err := r.rearm(ctx, w)
-				mu.Lock()
-				defer mu.Unlock()
-				if ok && err == nil {
-					published++
-				}
-				failed = cmp.Or(failed, err)
-				if store.NotStoring(err) {
-					stop()
-				}
-			})
-			return ctx.Err()
+	for w, readErr := range r.store.OpenWatches(ctx) {
+		if err = cmp.Or(readErr, ctx.Err()); err != nil {
+			break
+		}
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			ok, err := r.rearm(ctx, w.Watch)
+			mu.Lock()
+			defer mu.Unlock()
+			if ok && err == nil {
+				published++
+			}
+			failed = cmp.Or(failed, err)
+			if store.NotStoring(err) {
+				stop()
+			}
 		})
-		running.Wait()
 	}
+	running.Wait()
 	return published, cmp.Or(failed, err)
 }
 
-// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record was read from a
-// server that is behind, or is rewritten meanwhile, an old wake-up takes the timer's place: the worker
-// that is given the old one publishes the expected one.
+// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record is an old one,
+// an old wake-up takes the timer's place: the worker that is given it publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
-	now := r.clock.Now()
+	now := r.store.Clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {
-		_, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
-		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		due, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
+		if err != nil || due.Sequence != 0 {
 			return false, err
 		}
 	}

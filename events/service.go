@@ -26,18 +26,21 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A service answers those who want an answer now, on request/reply, beside those of other workers:
+// A service answers requesters who want an answer now, on request/reply, beside those of other workers:
 // each request is answered by one of them. An endpoint answers one request at a time.
 type service struct {
-	log     *slog.Logger
-	rules   wire.Rules
-	intake  *watcher.Intake
-	store   *store.Store
-	mayTake func() error // why nothing may be written now; nil where it may
-	answers *prometheus.CounterVec
-	busy    sync.RWMutex // held for reading while a request is carried out
-	status  func(context.Context, micro.Request) (any, error)
+	log      *slog.Logger
+	rules    wire.Rules
+	intake   *watcher.Intake
+	store    *store.Store
+	mayWrite func() error // why nothing may be written now; nil where it may
+	answers  *prometheus.CounterVec
+	busy     sync.RWMutex // held for reading while a request is carried out
+	status   endpoint
 }
+
+// An endpoint carries out one kind of request, and returns what is answered.
+type endpoint func(context.Context, micro.Request) (any, error)
 
 // finish waits for the requests that are being carried out.
 func (s *service) finish() {
@@ -46,9 +49,20 @@ func (s *service) finish() {
 }
 
 // endpoints are what the service can be asked, with what each does.
-func (s *service) endpoints() map[string]func(context.Context, micro.Request) (any, error) {
-	return map[string]func(context.Context, micro.Request) (any, error){
-		"watch": s.watch, "get": s.get, "list": s.list, "cancel": s.cancel, "poll": s.poll, "renotify": s.renotify, "status": s.status,
+func (s *service) endpoints() map[string]endpoint {
+	return map[string]endpoint{
+		"get": s.get, "list": s.list, "status": s.status,
+		"watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
+	}
+}
+
+// writing returns an endpoint that does so where the worker may write.
+func (s *service) writing(do endpoint) endpoint {
+	return func(ctx context.Context, r micro.Request) (any, error) {
+		if err := s.mayWrite(); err != nil {
+			return nil, err
+		}
+		return do(ctx, r)
 	}
 }
 
@@ -77,7 +91,7 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 }
 
 // answer carries out one request. A panic is a defect of this program, and fails that request alone.
-func (s *service) answer(ctx context.Context, name string, do func(context.Context, micro.Request) (any, error), r micro.Request) {
+func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
 	s.busy.RLock()
 	defer s.busy.RUnlock()
 	defer func() {
@@ -110,7 +124,7 @@ func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	}
 }
 
-// serviceError says what an error means for whoever asked.
+// serviceError says what an error means for the requester.
 func serviceError(err error) *wire.ServiceError {
 	field, isField := errors.AsType[*watcher.FieldError](err)
 	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
@@ -131,9 +145,6 @@ func serviceError(err error) *wire.ServiceError {
 
 // watch takes a request as intake does.
 func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
-	if err := s.mayTake(); err != nil {
-		return nil, err
-	}
 	in := wire.Incoming{
 		Body: r.Data(), Header: nats.Header(r.Headers()),
 		Stored: s.intake.Now().UTC().Truncate(time.Millisecond), MadeID: "req-" + nuid.Next(),
@@ -194,25 +205,26 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 		return nil, err
 	}
 	w, _, err := s.store.ReadLatest(ctx, order)
+	aside := w.MovedAside()
 	switch {
 	case errors.Is(err, watcher.ErrNoRecord):
 		return nil, s.noRecord(ctx, order)
-	case err != nil:
-		return nil, err
+	case aside != nil:
+		return nil, &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 	}
-	if aside := w.MovedAside(); aside != nil {
-		return nil, movedAside(aside)
-	}
-	return s.shown(ctx, w), nil
+	return s.shown(ctx, w, err)
 }
 
-// shown returns the snapshot of the record, as large as the server takes now.
-func (s *service) shown(ctx context.Context, w watcher.Watch) watcher.Snapshot {
+// shown returns the snapshot of a record, as large as the server takes now, or why there is none.
+func (s *service) shown(ctx context.Context, w watcher.Watch, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
 	shown := s.intake.Policy.Snapshot(w)
 	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
-		return s.intake.Policy.Snapshot(w)
+		shown = s.intake.Policy.Snapshot(w) // the server was asked since, and takes less
 	}
-	return shown
+	return shown, nil
 }
 
 // noRecord says why an order has no record: one whose wake-ups are still there had one.
@@ -225,10 +237,6 @@ func (s *service) noRecord(ctx context.Context, order watcher.Order) error {
 		return watcher.ErrNoRecord
 	}
 	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: it was deleted while its watch %s went on; publish its requests again", wire.OneLine(watchID))}
-}
-
-func movedAside(aside *watcher.Aside) error {
-	return &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 }
 
 // list shows a page of watches.
@@ -252,43 +260,26 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 
 // cancel cancels a watch.
 func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
-	if err := s.mayTake(); err != nil {
-		return nil, err
-	}
 	c, err := s.rules.DecodeCancel(r.Data())
 	if err != nil {
 		return nil, err
 	}
-	return s.snapshot(ctx)(s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason}))
+	w, err := s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason})
+	return s.shown(ctx, w, err)
 }
 
 // poll lets a watch be polled at the next opportunity.
 func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
-	if err := s.mayTake(); err != nil {
-		return nil, err
-	}
 	order, err := s.rules.DecodeOrder(r.Data())
 	if err != nil {
 		return nil, err
 	}
-	return s.snapshot(ctx)(s.intake.PollNow(ctx, order))
-}
-
-// snapshot returns what shows the record that a call returned.
-func (s *service) snapshot(ctx context.Context) func(watcher.Watch, error) (any, error) {
-	return func(w watcher.Watch, err error) (any, error) {
-		if err != nil {
-			return nil, err
-		}
-		return s.shown(ctx, w), nil
-	}
+	w, err := s.intake.PollNow(ctx, order)
+	return s.shown(ctx, w, err)
 }
 
 // renotify stores the wish to tell people again, for the workers that tell them.
 func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
-	if err := s.mayTake(); err != nil {
-		return nil, err
-	}
 	q, err := s.rules.DecodeRenotify(r.Data())
 	if err != nil {
 		return nil, err
@@ -299,17 +290,10 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 	}
 	again := watcher.Again{
 		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
-		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: orEmpty(q.Channels),
+		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: append([]string{}, q.Channels...),
 	}
 	if err := s.store.Renotify(ctx, c, again); err != nil {
 		return nil, err
 	}
 	return wire.Renotified{Order: c.Order(), WatchID: c.WatchID, Outcome: c.Outcome, CompletedAt: c.CompletedAt, RequestID: again.ID}, nil
-}
-
-func orEmpty(channels []string) []string {
-	if channels == nil {
-		return []string{}
-	}
-	return channels
 }

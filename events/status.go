@@ -21,17 +21,17 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
-	s := wire.Status{Held: w.heldAccounts(w.clock.Now())}
-	if w.accounts.Blind() {
+	s := wire.Status{Held: w.heldAccounts()}
+	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
-		s.Workers = w.accounts.Count(wire.Semantic(w.store.Version))
+		s.Workers = w.store.Accounts().Count(wire.Semantic(w.store.Version))
 	}
 	seen, err := inspect.Over(w.store).Watches(ctx)
 	missed(&s, "the watches", err)
 	missed(&s, "the list of broken records", seen.BrokenErr)
 	if err == nil {
-		s.Watches = countOf(seen)
+		s.Watches = &seen.WatchCount
 	}
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
@@ -46,9 +46,9 @@ func missed(s *wire.Status, what string, err error) {
 }
 
 // heldAccounts returns the holds that stand, by their keys.
-func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
+func (w *Worker) heldAccounts() []wire.HeldAccount {
 	held := []wire.HeldAccount{}
-	standing := w.accounts.Standing()
+	standing := w.store.Accounts().Standing()
 	for _, key := range slices.Sorted(maps.Keys(standing)) {
 		hold := standing[key].Hold
 		if !hold.Stands() {
@@ -62,40 +62,70 @@ func (w *Worker) heldAccounts(now time.Time) []wire.HeldAccount {
 	return held
 }
 
-// countOf returns how many watches there are.
-func countOf(w inspect.Watches) *wire.WatchCount {
-	return &wire.WatchCount{
-		Watching: w.Watching, Ending: w.Ending, Overdue: w.Overdue, Stuck: w.Stuck,
-		Unreadable: w.Unreadable, Newer: w.Newer, All: w.All,
+// noteSettled notes how far the consumer slack has come, and measures what it has before it. To measure is best
+// effort: an error leaves the age as it was.
+func (w *Worker) noteSettled(ctx context.Context) error {
+	consumer, err := w.store.JS.Consumer(ctx, w.store.Names.EventStream(), wire.SlackConsumer)
+	if err != nil {
+		return err
 	}
+	info := consumer.CachedInfo()
+	waiting, oldest, err := w.untold(ctx, info)
+	w.metrics.untold.Set(float64(waiting))
+	switch {
+	case err != nil:
+		w.log.Debug("not seen since when people wait to be told", "err", err)
+	case waiting == 0:
+		w.metrics.untoldAge.Set(0)
+	case !oldest.IsZero():
+		w.metrics.untoldAge.Set(max(0, w.store.Clock.Now().Sub(oldest).Seconds()))
+	}
+	return w.store.NoteSettled(ctx, info.AckFloor.Stream)
+}
+
+// untold returns how many events people have not been told of, over all workers, and when the oldest of them was
+// stored; zero where it is not there any more.
+func (w *Worker) untold(ctx context.Context, slack *jetstream.ConsumerInfo) (waiting int, oldest time.Time, err error) {
+	waiting = int(slack.NumPending) + slack.NumAckPending
+	if waiting == 0 {
+		return 0, oldest, nil
+	}
+	for _, subject := range slack.Config.FilterSubjects {
+		m, err := w.store.Next(ctx, w.store.Names.EventStream(), subject, slack.AckFloor.Stream+1)
+		if err != nil {
+			return waiting, oldest, err
+		}
+		if m.Sequence != 0 && (oldest.IsZero() || m.Time.Before(oldest)) {
+			oldest = m.Time
+		}
+	}
+	return waiting, oldest, nil
 }
 
 // countUntold looks at the events that the consumer which tells people has before it, and at those that
 // tell of what Slack refused.
 func (w *Worker) countUntold(ctx context.Context) (*wire.Untold, error) {
 	n := w.store.Names
-	asking, cancel := context.WithTimeout(ctx, 2*w.store.Timing.Request)
+	ctx, cancel := context.WithTimeout(ctx, 2*w.store.Timing.Request)
 	defer cancel()
-	stream, err := w.js.Stream(asking, n.EventStream())
+	stream, err := w.store.JS.Stream(ctx, n.EventStream())
 	if err != nil {
 		return nil, err
 	}
-	kept, err := stream.Info(asking, jetstream.WithSubjectFilter(n.Undelivered(">")))
+	kept, err := stream.Info(ctx, jetstream.WithSubjectFilter(n.Undelivered(">")))
 	if err != nil {
 		return nil, err
 	}
-	consumer, err := stream.Consumer(asking, wire.SlackConsumer)
+	consumer, err := stream.Consumer(ctx, wire.SlackConsumer)
 	if err != nil {
 		return nil, err
 	}
-	u, info := &wire.Untold{}, consumer.CachedInfo()
+	u := &wire.Untold{}
 	for _, count := range kept.State.Subjects {
 		u.Undelivered += int(count)
 	}
-	if u.Waiting = int(info.NumPending) + info.NumAckPending; u.Waiting > 0 {
-		u.Since, err = w.oldest(asking, info.Config.FilterSubjects, info.AckFloor.Stream+1)
-		u.Since = u.Since.UTC()
-	}
+	u.Waiting, u.Since, err = w.untold(ctx, consumer.CachedInfo())
+	u.Since = u.Since.UTC()
 	if w.config.Troubles != nil {
 		u.Troubles = w.config.Troubles()
 	}

@@ -14,11 +14,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
-// A Log tells the log how a watch ended, and of accounts that cannot be asked, where there is no
-// Slack. Each line of the summary is a
-// record of its own, with the watch's id: a text with line breaks would be one quoted string in
-// slog's text and JSON alike, which nobody can read. INFO for succeeded and cancelled, WARN for
-// all else. It is safe for concurrent use.
+// A Log tells the log what people are told. Each line of a summary is a record of its own, with the watch's id: a
+// text with line breaks would be one quoted string in slog's text and JSON alike, which nobody can read. INFO for
+// succeeded and cancelled, WARN for all else. It is safe for concurrent use.
 type Log struct {
 	log     *slog.Logger
 	secrets *foreign.Secrets
@@ -57,10 +55,7 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 
 // AttendOrder writes one record for each watch, kind and beginning, and always returns nil.
 func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
-	if a.ToldOf != "" {
-		return nil
-	}
-	if l.first(fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.UnixMilli())) {
+	if a.ToldOf == "" && l.first(fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.UnixMilli())) {
 		message.WriteOrderAttention(l.log, a, l.secrets)
 	}
 	return nil

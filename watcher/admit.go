@@ -1,7 +1,7 @@
 package watcher
 
 import (
-	"encoding/json"
+	"cmp"
 	"slices"
 	"time"
 )
@@ -54,13 +54,10 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 	w := Watch{
 		Schema: SchemaVersion, State: Watching,
-		ID: ask.WatchID, Order: ask.Order, Region: ask.Region,
+		ID: ask.WatchID, Order: ask.Order, Region: cmp.Or(ask.Region, p.DefaultRegion),
 		Requests: []Request{ask.Request}, ExpectedItems: ask.ExpectedItems,
 		AcceptedAt: ask.Request.ReceivedAt, Deadline: p.deadline(ask),
 		Wakeup: 1, NextPollAt: now,
-	}
-	if w.Region == "" {
-		w.Region = p.DefaultRegion
 	}
 	if earlier != nil {
 		w.Earlier = earlier.requestIDs(p.maxEarlierBytes())
@@ -73,25 +70,10 @@ func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 func (p Policy) join(w Watch, ask Ask) Watch {
 	w.Requests = append(slices.Clip(w.Requests), ask.Request)
 	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
-	if deadline := p.deadline(ask); deadline.After(w.Deadline) {
-		w.Deadline = deadline
-	}
+	w.Deadline = later(p.deadline(ask), w.Deadline)
 	return w
 }
 
 func (p Policy) deadline(ask Ask) time.Time {
-	timeout := ask.Timeout
-	if timeout == 0 {
-		timeout = p.Timeout
-	}
-	return ask.Request.ReceivedAt.Add(timeout)
-}
-
-// size returns the length of v's JSON in bytes. v must be a type of this package.
-func size(v any) int {
-	encoded, err := json.Marshal(v)
-	if err != nil {
-		panic("watcher: encode a domain type: " + err.Error())
-	}
-	return len(encoded)
+	return ask.Request.ReceivedAt.Add(cmp.Or(ask.Timeout, p.Timeout))
 }

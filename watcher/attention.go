@@ -167,14 +167,3 @@ func (w Watch) told(a OrderAttention) Watch {
 	w.Told[a.Kind] = a.Since
 	return w
 }
-
-// odd returns since when an item has had a status that the API does not document; zero where none has.
-func odd(w Watch, now time.Time) time.Time {
-	switch {
-	case len(w.strange()) == 0:
-		return time.Time{}
-	case w.Odd.IsZero():
-		return now
-	}
-	return w.Odd
-}

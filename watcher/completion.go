@@ -1,6 +1,8 @@
 package watcher
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -32,16 +34,6 @@ type Completion struct {
 	CompletedAt time.Time `json:"completed_at"`
 	// Error is there only where the outcome is not the order's own.
 	Error *ErrorDetail `json:"error,omitempty"`
-}
-
-// Within returns the completion as it fits into an event under maxPayload, the largest message in bytes that
-// the server takes now. One that was fixed when the server took larger messages is cut as those are that are fixed now.
-func (c Completion) Within(maxPayload int) Completion {
-	limit := maxPayload - eventOverhead
-	if size(c) > limit {
-		fit(&c.Report, limit-(size(c)-size(c.Report)))
-	}
-	return c
 }
 
 // A Progress is what changed in a watch that goes on.
@@ -199,4 +191,175 @@ type Again struct {
 	By        string    `json:"by"`                  // person or program; shown to people
 	At        time.Time `json:"at"`
 	Channels  []string  `json:"channels"` // where; empty: where the requests say
+}
+
+// report sums up the watch. items are those of the answer at hand; without them the record's
+// are taken. Those that are no longer listed follow.
+func (w *Watch) report(reason string, items []Item) Report {
+	var nameless []SeenItem // of which the record has no more than a digest, or how many there are
+	if items == nil {
+		items, nameless = recall(w.seenItems())
+	} else {
+		items = w.shown(items)
+	}
+	for _, m := range w.Missing {
+		if m.nameless() {
+			nameless = append(nameless, m.counted())
+			continue
+		}
+		items = append(items, m.item())
+	}
+	omitted := 0
+	for _, s := range nameless {
+		omitted += s.count()
+	}
+	var began, ended time.Time
+	if omitted == 0 {
+		began, ended = orderTimes(items, w.Counts, w.ExpectedItems, w.AcceptedAt, w.LastPollAt)
+	}
+	return Report{
+		WatchID: w.ID, Region: w.Region, ProjectID: w.ProjectID, OrderName: w.Name,
+		Reason: reason, Counts: w.Counts, Actions: byAction(items, nameless), ExpectedItems: w.ExpectedItems,
+		OrderBegan: began, OrderEnded: ended,
+		Items: orEmpty(items), ItemsOmitted: omitted, Failures: orEmpty(group(items, w.Counts.Failed)),
+		Requests: w.Requests, AcceptedAt: w.AcceptedAt, Polls: w.Polls,
+	}
+}
+
+// shown returns the answer's items as the watch has them: what an answer shows that is behind is as it
+// was seen last.
+func (w *Watch) shown(items []Item) []Item {
+	if len(items) != len(w.Items) {
+		return items
+	}
+	items = slices.Clone(items)
+	for i, s := range w.Items {
+		if s.Kept {
+			items[i] = s.item()
+		}
+		items[i].Action, items[i].Replaces = s.Action, s.Replaces // an answer may lack the action
+	}
+	return items
+}
+
+func (m *MissingItem) item() Item {
+	it := m.SeenItem.item()
+	it.MissingSince = fromMillis(m.Since)
+	if m.Deleted {
+		it.TakenFor = TakenForDeleted
+	}
+	return it
+}
+
+// counted returns the item as one that counts as the missing item does.
+func (m *MissingItem) counted() SeenItem {
+	s := m.SeenItem
+	if m.Deleted {
+		s.Status = Succeed
+	}
+	return s
+}
+
+// maxActions is how many actions a report counts one by one.
+const maxActions = 12
+
+// byAction sums up the items, and those of which no name is kept, by action.
+func byAction(items []Item, nameless []SeenItem) (all []ActionCounts) {
+	for _, it := range items {
+		all = add(all, it.Action, it.CountsAs(), 1)
+	}
+	for _, s := range nameless {
+		all = add(all, s.Action, s.Status, s.count())
+	}
+	return all
+}
+
+// add counts n items more of an action.
+func add(all []ActionCounts, action string, status Status, n int) []ActionCounts {
+	find := func() int { return slices.IndexFunc(all, func(a ActionCounts) bool { return a.Action == action }) }
+	i := find()
+	if i < 0 && len(all) >= maxActions {
+		action = ""
+		i = find()
+	}
+	if i < 0 {
+		i, all = len(all), append(all, ActionCounts{Action: action})
+	}
+	c := Counts{Succeeded: all[i].Succeeded, Failed: all[i].Failed, Processing: all[i].Processing}
+	c.add(status, n)
+	all[i] = ActionCounts{action, c.seen(), c.Succeeded, c.Failed, c.Processing}
+	return all
+}
+
+// orderTimes returns when work on the first of an order's items began and when the last of them ended: see
+// [Report.Times]. What ModelArts said until a time is looked at.
+func orderTimes(items []Item, c Counts, expected int, accepted, until time.Time) (began, ended time.Time) {
+	beganKnown, endedKnown := true, c.ended(expected)
+	for _, it := range items {
+		first, last := it.Times(accepted, until)
+		if it.TakenFor == TakenForDeleted {
+			last = it.MissingSince
+		}
+		if it.CountsAs().Ended() {
+			beganKnown, endedKnown = beganKnown && !first.IsZero(), endedKnown && !last.IsZero()
+		}
+		if began.IsZero() || !first.IsZero() && first.Before(began) {
+			began = first
+		}
+		ended = later(ended, last)
+	}
+	if !beganKnown {
+		began = time.Time{}
+	}
+	if !endedKnown || ended.Before(began) {
+		ended = time.Time{}
+	}
+	return began, ended
+}
+
+// orEmpty returns s as a list that is written as [] where it is empty.
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// group puts the failed items that share message and action together, the largest group first.
+// Failed items beyond those given are a group without a message.
+func group(items []Item, failed int) []Failure {
+	type cause struct{ message, action string }
+	var failures []Failure
+	index := make(map[cause]int)
+	for _, it := range items {
+		if it.Status != Failed {
+			continue
+		}
+		failed--
+		i, ok := index[cause{it.Message, it.Action}]
+		if !ok {
+			i = len(failures)
+			index[cause{it.Message, it.Action}] = i
+			failures = append(failures, Failure{Message: it.Message, Action: it.Action})
+		}
+		failures[i].Count++
+		failures[i].ResourceNames = append(failures[i].ResourceNames, it.ResourceName)
+	}
+	if failed > 0 {
+		failures = append(failures, Failure{Count: failed, ResourceNames: []string{}})
+	}
+	slices.SortStableFunc(failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
+	return failures
+}
+
+// Progress returns what is said of a watch that goes on, when an answer with these items was
+// folded into it and these changes were found.
+func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
+	limit := p.payload() - eventOverhead
+	g := Progress{Report: w.report(open(w), bounded(items, w.LastPollAt)), Number: w.Progressed, Changes: changes}
+	for size(g.Changes) > limit/4 {
+		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
+	}
+	fit(&g.Report, limit-size(g.Changes))
+	return g
 }

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -56,7 +57,8 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
 	w, changes := p.see(w, answer, now)
-	w.LooksEndedSince, w.Odd = looksEnded(w, now), odd(w, now)
+	w.LooksEndedSince = since(w.Counts.ended(w.ExpectedItems), w.LooksEndedSince, now)
+	w.Odd = since(len(w.strange()) > 0, w.Odd, now)
 
 	past, ended := !now.Before(w.Deadline), !w.LooksEndedSince.IsZero()
 	settled := p.settled(w)
@@ -85,9 +87,7 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 		w.Listed, w.ListedAt, w.Gone = max(count, len(answer.Items)), now, time.Time{}
 	case len(w.Missing) > 0:
 		count = max(count, w.Listed) // what was never listed is not there either
-		if w.Gone.IsZero() {
-			w.Gone = now
-		}
+		w.Gone = since(true, w.Gone, now)
 	}
 	p.takeForDeleted(&w, p.Patience.vanished(), missingAnswers, now)
 	w.Counts = w.sum(count)
@@ -100,34 +100,15 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	return w, s.changes
 }
 
-// missingAnswers is how many answers in a row must not list an item, besides Patience.Vanished, before
-// it counts as gone.
-const missingAnswers = 5
-
-// takeForDeleted takes for deleted what a deletion has left unlisted for so long, and in so many
-// answers in a row.
-func (p Policy) takeForDeleted(w *Watch, patience time.Duration, answers int, now time.Time) {
-	for i := range w.Missing {
-		if m := &w.Missing[i]; m.deletion() && m.open() && m.lasts(patience, answers, now) {
-			m.Deleted = true
-		}
-	}
-}
-
-// lasts reports whether the item is missing for so long, and in so many answers in a row.
-func (m *MissingItem) lasts(patience time.Duration, answers int, now time.Time) bool {
-	return m.Answers >= answers && now.Sub(fromMillis(m.Since)) >= patience
-}
-
-// looksEnded returns since when the order has looked ended; zero where it does not.
-func looksEnded(w Watch, now time.Time) time.Time {
+// since returns since when something has been so: before, now where that is zero, or zero where it is not so.
+func since(is bool, before, now time.Time) time.Time {
 	switch {
-	case !w.Counts.ended(w.ExpectedItems):
+	case !is:
 		return time.Time{}
-	case w.LooksEndedSince.IsZero():
+	case before.IsZero():
 		return now
 	}
-	return w.LooksEndedSince
+	return before
 }
 
 // settled returns from when on an order that looks ended has ended. One that is no longer listed may
@@ -158,10 +139,8 @@ func (p Policy) soonest(w Watch, now time.Time) time.Time {
 func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.Errors++
 	w.Step = nextStep(w)
-	w.LastError = &ErrorDetail{Code: cut(err.Code, maxWord), Message: cut(err.Message, maxErrorMessage), Held: err.Held}
-	if w.LastError.Code == "" {
-		w.LastError.Code = string(err.Class)
-	}
+	code := cmp.Or(cut(err.Code, maxWord), string(err.Class))
+	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Held: err.Held}
 	switch err.Class {
 	case Refused:
 		if !w.LooksEndedSince.IsZero() {
@@ -169,9 +148,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 		}
 		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
 	case Forbidden:
-		if w.ForbiddenSince.IsZero() {
-			w.ForbiddenSince = now
-		}
+		w.ForbiddenSince = since(true, w.ForbiddenSince, now)
 		if err.OthersAnswered.After(w.ForbiddenSince) || now.Sub(w.ForbiddenSince) >= p.ForbiddenGrace {
 			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+words.Compact(now.Sub(w.ForbiddenSince)), nil, now)
 		}
@@ -189,21 +166,16 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 // blind returns since when this order alone cannot be read. While no order can be read people are told
 // of the account.
 func blind(w Watch, held HoldKind, now time.Time) time.Time {
-	switch {
-	case held == HeldUnreachable:
-		return time.Time{}
-	case held != "" || !w.Blind.IsZero():
+	if held != "" && held != HeldUnreachable {
 		return w.Blind
 	}
-	return now
+	return since(held == "", w.Blind, now)
 }
 
 // foldNotFound decides what it means that the API does not know the order. One that was never seen may
 // still appear. One that was seen is gone: it ends by its items, or as not found, unless it comes back.
 func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
-	if w.NotFoundSince.IsZero() {
-		w.NotFoundSince = now
-	}
+	w.NotFoundSince = since(true, w.NotFoundSince, now)
 	w.Blind, w.ForbiddenSince, w.Odd = time.Time{}, time.Time{}, time.Time{}
 	over := w.NotFoundSince.Add(p.NotFoundGrace)
 	if w.Counts.seen() > 0 {
@@ -213,7 +185,7 @@ func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 			p.takeForDeleted(&w, 0, 0, now)
 			w.Counts = w.sum(w.Counts.Total)
 		}
-		w.LooksEndedSince = looksEnded(w, now)
+		w.LooksEndedSince = since(w.Counts.ended(w.ExpectedItems), w.LooksEndedSince, now)
 	}
 	next, ended, past := later(now.Add(p.interval(w)), now.Add(err.RetryAfter)), !w.LooksEndedSince.IsZero(), !now.Before(w.Deadline)
 	switch {
@@ -256,17 +228,11 @@ func (p Policy) again(w Watch, next time.Time) Watch {
 }
 
 func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return slices.MinFunc([]time.Time{b, a}, time.Time.Compare)
 }
 
 func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return slices.MaxFunc([]time.Time{b, a}, time.Time.Compare)
 }
 
 // timeOut ends a watch that is not polled again. An order whose items had all ended when it was

@@ -39,19 +39,13 @@ const (
 // Words returns in words what the account is held for, as half a sentence; general ones for a kind that
 // is not known, or empty.
 func (k HoldKind) Words() string {
-	switch k {
-	case HeldThrottled:
-		return "the account is throttled"
-	case HeldLogin:
-		return "the login is refused"
-	case HeldPermission:
-		return "the account lacks a permission"
-	case HeldArrears:
-		return "the account is frozen or in arrears"
-	case HeldUnreachable:
-		return "ModelArts cannot be reached"
-	}
-	return "the account may not be asked now"
+	return cmp.Or(map[HoldKind]string{
+		HeldThrottled:   "the account is throttled",
+		HeldLogin:       "the login is refused",
+		HeldPermission:  "the account lacks a permission",
+		HeldArrears:     "the account is frozen or in arrears",
+		HeldUnreachable: "ModelArts cannot be reached",
+	}[k], "the account may not be asked now")
 }
 
 // HeldCode is the code of an error that says that the account may not be asked, where the API gave none.
@@ -117,7 +111,6 @@ func (c HoldCause) Wait(tries int) time.Duration {
 
 func (c HoldCause) least() time.Duration { return max(c.RetryAfter, c.Least) }
 
-// hold returns how long a hold takes after so many tries.
 func (b Backoff) hold(seed string, tries int) time.Duration {
 	return min(b.Interval(seed, tries), b.Max)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"slices"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // maxSeenMessage is how many bytes of an item's message a record keeps.
@@ -121,7 +123,7 @@ func (s SeenItem) digested() SeenItem {
 		return s
 	}
 	d := SeenItem{Status: s.Status, N: s.N}
-	if s.ResourceName == "" || !s.Status.Ended() && slices.Contains(documented[:], s.Action) { // for when it vanishes
+	if s.ResourceName == "" || !s.Status.Ended() && words.Action(s.Action).Kind != words.Unknown { // for when it vanishes
 		d.Action = s.Action
 	}
 	if s.ResourceName != "" {
@@ -130,56 +132,5 @@ func (s SeenItem) digested() SeenItem {
 	return d
 }
 
-// documented are the actions that the API documents.
-var documented = [...]string{"createPool", "deletePool", "createNode", "deleteNode", "renew", "toPeriodic"}
-
 // count returns how many items it stands for.
 func (s SeenItem) count() int { return max(s.N, 1) }
-
-// sum counts the items of a watch: those that were listed and those that are missing. count is the
-// API's number of resources.
-func (w *Watch) sum(count int) Counts {
-	var c Counts
-	for _, s := range w.Items {
-		c.add(s.Status, s.count())
-	}
-	for _, m := range w.Missing {
-		c.Missing += m.count()
-		if m.Deleted {
-			c.Succeeded += m.count()
-		} else {
-			c.add(m.Status, m.count())
-		}
-	}
-	c.Total = max(count, c.seen())
-	return c
-}
-
-func (c *Counts) add(s Status, n int) {
-	switch s {
-	case Succeed:
-		c.Succeeded += n
-	case Failed:
-		c.Failed += n
-	default:
-		c.Processing += n
-	}
-}
-
-// counted returns the items that were seen as a record has them that kept only how many there were.
-func (c Counts) counted() (seen []SeenItem) {
-	for _, s := range []SeenItem{{Status: Succeed, N: c.Succeeded}, {Status: Failed, N: c.Failed}, {Status: Processing, N: c.Processing}} {
-		if s.N > 0 {
-			seen = append(seen, s)
-		}
-	}
-	return seen
-}
-
-// seen returns the number of items that were seen.
-func (c Counts) seen() int { return c.Succeeded + c.Failed + c.Processing }
-
-// ended reports whether there are items, all that are expected, and every one has ended.
-func (c Counts) ended(expected int) bool {
-	return c.Total > 0 && c.Total >= expected && c.Succeeded+c.Failed == c.Total
-}

@@ -18,12 +18,6 @@ type MissingItem struct {
 	Deleted bool  `json:"t,omitempty"` // it had not ended, and is taken for deleted
 }
 
-// open reports whether the item keeps the order from being ended.
-func (m *MissingItem) open() bool { return !m.Status.Ended() && !m.Deleted }
-
-// deletion reports whether the item was to go away.
-func (m *MissingItem) deletion() bool { return m.Action == "deletePool" || m.Action == "deleteNode" }
-
 // A known is an item, or some that are alike, that the watch has seen.
 type known struct {
 	SeenItem
@@ -176,59 +170,42 @@ func (m *memory) keys(it Item) []string {
 	return keys
 }
 
-// same takes one that is the item, as far as can be told, and has its status.
-func (m *memory) same(it Item) *known {
+// find takes one that is the item, as far as can be told: with same one that has its status, and otherwise one
+// that may have got its status meanwhile. Where several fit, that is one that had not ended, else one that had
+// succeeded. One of several that failed is not taken: whether it was tried again nobody can know.
+func (m *memory) find(it Item, same bool) *known {
+	among := func(a *alike, action string) *known {
+		if same {
+			return take(m, a.all, word{action, it.Status})
+		}
+		if k := take(m, a.open, action); k != nil {
+			return k
+		}
+		return take(m, a.settled, action)
+	}
 	for _, key := range m.keys(it) {
-		if k := m.alone(key); k != nil && k.Status == it.Status {
+		if k := m.alone(key); k != nil && (!same || k.Status == it.Status) {
 			k.left--
 			return k
 		}
-		if k := take(m, m.shared.all, word{key, it.Status}); k != nil {
+		if k := among(&m.shared, key); k != nil {
 			return k
 		}
 	}
-	if it.ResourceName == "" {
-		if k := take(m, m.nameless.all, word{it.Action, it.Status}); k != nil {
-			return k
-		}
+	var k *known
+	switch {
+	case it.ResourceName == "":
+		k = among(&m.nameless, it.Action)
+	case !same:
+		k = m.named(it)
 	}
-	if k := take(m, m.counted.all, word{it.Action, it.Status}); k != nil {
-		return k
+	if k == nil {
+		k = among(&m.counted, it.Action)
 	}
-	return take(m, m.counted.all, word{"", it.Status})
-}
-
-// changed takes one that may have got the item's status meanwhile: the one of its action and name, or, where
-// several fit, one that had not ended, else one that had succeeded. One of several that failed is not taken:
-// whether it was tried again nobody can know.
-func (m *memory) changed(it Item) *known {
-	for _, key := range m.keys(it) {
-		if k := m.alone(key); k != nil {
-			k.left--
-			return k
-		}
-		if k := m.shared.changed(m, key); k != nil {
-			return k
-		}
+	if k == nil {
+		k = among(&m.counted, "")
 	}
-	if it.ResourceName == "" {
-		if k := m.nameless.changed(m, it.Action); k != nil {
-			return k
-		}
-	} else if k := m.named(it); k != nil {
-		return k
-	}
-	if k := m.counted.changed(m, it.Action); k != nil {
-		return k
-	}
-	return m.counted.changed(m, "")
-}
-
-func (a *alike) changed(m *memory, action string) *known {
-	if k := take(m, a.open, action); k != nil {
-		return k
-	}
-	return take(m, a.settled, action)
+	return k
 }
 
 // named takes, for an item that has no action, the one that alone is left with its name.
@@ -348,8 +325,8 @@ func (w *Watch) look(items []Item, count int, now time.Time) sighting {
 			}
 		}
 	}
-	find(m.same)
-	find(m.changed)
+	find(func(it Item) *known { return m.find(it, true) })
+	find(func(it Item) *known { return m.find(it, false) })
 	matched := slices.Clone(was)
 	replaced := func(Item) *known { return nil }
 	if appeared > 0 {

@@ -52,17 +52,19 @@ func (m *model) acknowledged(d *delivery, v watcher.Verdict) {
 // follows reports whether a record names the request, and, where the request started the watch, a
 // wake-up of it was stored.
 func (m *model) follows(id string) bool {
-	for _, v := range m.records[pool.Key()] {
-		for i, r := range named(v.watch) {
+	versions := m.records[poolKey]
+	for v := range versions {
+		w := &versions[v].watch
+		for i, r := range named(w) {
 			if plain(r.ID) == id {
-				return i > 0 || v.watch.State != watcher.Watching || slices.ContainsFunc(m.scheduled, func(k watcher.Wakeup) bool { return k.WatchID == v.watch.ID })
+				return i > 0 || w.State != watcher.Watching || slices.ContainsFunc(m.scheduled, func(k watcher.Wakeup) bool { return k.WatchID == w.ID })
 			}
 		}
 	}
 	return false
 }
 
-func named(w watcher.Watch) []watcher.Request {
+func named(w *watcher.Watch) []watcher.Request {
 	if w.Completion != nil {
 		return w.Completion.Requests
 	}
@@ -77,16 +79,26 @@ func plain(id string) string {
 
 // succeeded reports whether a successor of the wake-up was stored.
 func (m *model) succeeded(k watcher.Wakeup) bool {
-	return slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number > k.Number }) ||
-		slices.ContainsFunc(m.records[pool.Key()], func(v version) bool { return v.watch.ID == k.WatchID && v.watch.State == watcher.Ended })
+	if slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number > k.Number }) {
+		return true
+	}
+	versions := m.records[poolKey]
+	for v := range versions {
+		if w := &versions[v].watch; w.ID == k.WatchID && w.State == watcher.Ended {
+			return true
+		}
+	}
+	return false
 }
 
 // look holds what is true of each version of the record and the one before it.
 func (m *model) look() {
-	versions := m.records[pool.Key()]
+	versions := m.records[poolKey]
 	for ; m.looked < len(versions); m.looked++ {
 		w := versions[m.looked].watch
-		m.tell("record %d: %s %s, %d requests, wake-up %d in %s, %d polls, wish %t", versions[m.looked].revision, w.ID, w.State, len(named(w)), w.Wakeup, w.NextPollAt.Sub(m.now), w.Polls, w.Wish != nil)
+		if m.traces {
+			m.tell("record %d: %s %s, %d requests, wake-up %d in %s, %d polls, wish %t", versions[m.looked].revision, w.ID, w.State, len(named(&w)), w.Wakeup, w.NextPollAt.Sub(m.now), w.Polls, w.Wish != nil)
+		}
 		var before watcher.Watch
 		if m.looked > 0 {
 			before = versions[m.looked-1].watch
@@ -160,7 +172,7 @@ func (m *model) truthful(c watcher.Completion) bool {
 	case watcher.TimedOut:
 		return seen && !ended && m.late(c)
 	case watcher.Cancelled:
-		return seen && slices.ContainsFunc(m.records[pool.Key()], func(v version) bool { return v.watch.ID == c.WatchID && v.watch.Wish != nil })
+		return seen && slices.ContainsFunc(m.records[poolKey], func(v version) bool { return v.watch.ID == c.WatchID && v.watch.Wish != nil })
 	}
 	return false
 }

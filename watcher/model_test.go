@@ -93,6 +93,7 @@ type model struct {
 	hands    []*hand // deliveries that workers hold
 	at       *hand   // the one whose worker runs
 	coming   []event // what others do, and when
+	open     []choice
 	calm     time.Time
 	faults   float64 // how many calls of a hundred go wrong until then
 	firing   bool    // a timer has fired, and its subject is not purged yet
@@ -120,6 +121,16 @@ type event struct {
 	name string
 	at   time.Time
 	do   func()
+}
+
+// A choice is what may happen next: a hand goes on, a delivery is handed out, the timer fires, the patrol comes,
+// or else the event with that index happens.
+type choice struct {
+	at       time.Time
+	name     string
+	hand     *hand
+	delivery *delivery
+	coming   int
 }
 
 // parts are what workers are made of. A guard is taken out by putting another in place of one.
@@ -276,8 +287,11 @@ func (m *model) start(name string, k watcher.Wakeup, work func()) {
 func (m *model) hand(d *delivery) {
 	d.attempt++
 	d.at = m.now.Add(ackWait)
-	attempt := d.attempt
-	m.start(fmt.Sprint(d.name(), " #", attempt), d.wakeup, func() {
+	attempt, name := d.attempt, ""
+	if m.traces {
+		name = fmt.Sprint(d.name(), " #", attempt)
+	}
+	m.start(name, d.wakeup, func() {
 		verdict := d.take(attempt)
 		_ = m.call("settle", func(bool) error { m.settle(d, verdict); return nil })
 	})
@@ -291,7 +305,9 @@ func (d *delivery) name() string {
 }
 
 func (m *model) settle(d *delivery, v watcher.Verdict) {
-	m.tell("%s: %+v", d.name(), v)
+	if m.traces {
+		m.tell("%s: %+v", d.name(), v)
+	}
 	i := slices.Index(m.queue, d)
 	if i < 0 {
 		return
@@ -315,7 +331,9 @@ func (m *model) turn(call string) fault {
 	if f != fine {
 		m.troubles++
 	}
-	m.tell("%s: %s%s", m.at.name, call, [...]string{"", ", dies before", ", dies after", ", answer lost", ", not made", ", untrue", ", behind"}[f])
+	if m.traces {
+		m.tell("%s: %s%s", m.at.name, call, [...]string{"", ", dies before", ", dies after", ", answer lost", ", not made", ", untrue", ", behind"}[f])
+	}
 	return f
 }
 
@@ -362,45 +380,64 @@ func (m *model) goOn(h *hand) {
 	}
 }
 
+// poolKey is the key of the one order of a model.
+var poolKey = pool.Key()
+
 // workers is how many deliveries are in the hands of workers at most.
 const workers = 4
 
-// choices are all that may happen next, each with its time.
-func (m *model) choices() []event {
-	choices := slices.Clone(m.coming)
-	for i := range choices {
-		do := choices[i].do
-		choices[i].do = func() {
-			m.coming = slices.Delete(m.coming, i, i+1)
-			do()
-		}
+// choices are all that may happen next, until the next call.
+func (m *model) choices() []choice {
+	choices := m.open[:0]
+	for i := range m.coming {
+		choices = append(choices, choice{at: m.coming[i].at, name: m.coming[i].name, coming: i})
 	}
 	for _, h := range m.hands {
-		choices = append(choices, event{"", h.goOn, func() { m.goOn(h) }})
+		choices = append(choices, choice{at: h.goOn, hand: h})
 	}
 	if len(m.hands) < workers {
 		for _, d := range m.queue {
-			choices = append(choices, event{"", d.at, func() { m.hand(d) }})
+			choices = append(choices, choice{at: d.at, delivery: d})
 		}
 	}
-	if k, ok := m.waiting[pool.Key()]; ok && !m.firing {
-		choices = append(choices, event{"timer", k.At, m.fire})
+	if k, ok := m.waiting[poolKey]; ok && !m.firing {
+		choices = append(choices, choice{at: k.At, name: "timer"})
 	}
-	if w, since, ok := m.latest(); ok && w.State != watcher.Ended && !m.unpatrolled {
-		at := since.Add(max(0, w.NextPollAt.Sub(since)) + time.Minute)
-		if at.Before(m.patrolled.Add(time.Minute)) {
-			at = m.patrolled.Add(time.Minute)
+	if versions := m.records[poolKey]; len(versions) > 0 && !m.unpatrolled {
+		if last := &versions[len(versions)-1]; last.watch.State != watcher.Ended {
+			at := last.at.Add(max(0, last.watch.NextPollAt.Sub(last.at)) + time.Minute)
+			if at.Before(m.patrolled.Add(time.Minute)) {
+				at = m.patrolled.Add(time.Minute)
+			}
+			choices = append(choices, choice{at: at, name: "patrol"})
 		}
-		choices = append(choices, event{"patrol", at, m.patrol})
 	}
+	m.open = choices
 	return choices
+}
+
+func (m *model) happen(c choice) {
+	switch {
+	case c.hand != nil:
+		m.goOn(c.hand)
+	case c.delivery != nil:
+		m.hand(c.delivery)
+	case c.name == "timer":
+		m.fire()
+	case c.name == "patrol":
+		m.patrol()
+	default:
+		e := m.coming[c.coming]
+		m.coming = slices.Delete(m.coming, c.coming, c.coming+1)
+		e.do()
+	}
 }
 
 // fire is what the server does when a timer is due: it stores the due message, and then purges
 // the waiting subject, whatever is there meanwhile. The due message may come twice. Where it
 // cannot be stored the timer is dead.
 func (m *model) fire() {
-	k := m.waiting[pool.Key()]
+	k := m.waiting[poolKey]
 	copies := 1
 	if m.goesWrong() {
 		m.troubles++
@@ -412,17 +449,17 @@ func (m *model) fire() {
 	}
 	m.firing = true
 	m.coming = append(m.coming, event{"purge", m.now.Add(pick(m, 0, m.within(20*time.Millisecond), m.within(2*time.Second))), func() {
-		if m.waiting[pool.Key()] != k {
+		if m.waiting[poolKey] != k {
 			m.troubles++
 		}
-		delete(m.waiting, pool.Key())
+		delete(m.waiting, poolKey)
 		m.firing = false
 	}})
 }
 
 // latest returns the record as it is, and since when.
 func (m *model) latest() (w watcher.Watch, since time.Time, ok bool) {
-	versions := m.records[pool.Key()]
+	versions := m.records[poolKey]
 	if len(versions) == 0 {
 		return w, since, false
 	}
@@ -438,7 +475,7 @@ func (m *model) patrol() {
 		return
 	}
 	m.troubles++
-	m.waiting[pool.Key()] = w.Expected()
+	m.waiting[poolKey] = w.Expected()
 	m.scheduled = append(m.scheduled, w.Expected())
 }
 
@@ -459,16 +496,21 @@ func (m *model) live() {
 			m.atTheEnd()
 			return
 		}
-		first := slices.MinFunc(choices, func(a, b event) int { return a.at.Compare(b.at) })
-		if first.at.After(m.now) {
-			m.now = first.at
+		first := choices[0].at
+		for i := range choices {
+			if choices[i].at.Before(first) {
+				first = choices[i].at
+			}
 		}
-		choices = slices.DeleteFunc(choices, func(e event) bool { return e.at.After(m.now) })
-		e := choices[m.random.IntN(len(choices))]
-		if e.name != "" {
-			m.tell("%s", e.name)
+		if first.After(m.now) {
+			m.now = first
 		}
-		e.do()
+		choices = slices.DeleteFunc(choices, func(c choice) bool { return c.at.After(m.now) })
+		c := choices[m.random.IntN(len(choices))]
+		if m.traces && c.name != "" {
+			m.tell("%s", c.name)
+		}
+		m.happen(c)
 		m.look()
 		if m.now.After(m.calm.Add(longest)) || steps > 20000 {
 			m.blame("no end: %d deliveries and %d hands left %s after the last fault, %d steps", len(m.queue), len(m.hands), m.now.Sub(m.calm), steps)

@@ -27,7 +27,6 @@ var (
 	orderName = regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
 )
 
-// maxOrderName is the longest order name in bytes.
 const maxOrderName = 128
 
 // Validate returns a *[FieldError] where a part of the order's name is not allowed.
@@ -53,23 +52,6 @@ func (e *FieldError) Error() string {
 	}
 	return e.Field + ": " + e.Reason
 }
-
-// A Status is the API's word for how far an item is. Only [Succeed] and [Failed] have ended;
-// any other word, known or not, has not.
-type Status string
-
-// The statuses that the API documents.
-const (
-	Processing Status = "processing"
-	Succeed    Status = "succeed"
-	Failed     Status = "failed"
-)
-
-// Ended reports whether the item will not change any more.
-func (s Status) Ended() bool { return s == Succeed || s == Failed }
-
-// Known reports whether the API documents the status.
-func (s Status) Known() bool { return s.Ended() || s == Processing }
 
 // An Item is one resource of an order as the API last showed it.
 // Every text in it is the cloud's and untrusted.
@@ -135,16 +117,6 @@ func possible(t, accepted, until time.Time) bool {
 type Answer struct {
 	Count int // the API's number of resources of the order; it may grow, and may differ from len(Items)
 	Items []Item
-}
-
-// Counts sums up an order's items. An item of unknown status counts as processing.
-type Counts struct {
-	Total      int `json:"total"` // the larger of the API's count and the items seen
-	Succeeded  int `json:"succeeded"`
-	Failed     int `json:"failed"`
-	Processing int `json:"processing"` // seen and not ended; an item not seen yet is in Total alone
-	// Missing is how many of them the API no longer lists; they count as they were seen last.
-	Missing int `json:"missing,omitempty"`
 }
 
 // A Class says what an error of a poll means for the watch.

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"cmp"
-	"slices"
 	"time"
 )
 
@@ -88,20 +87,3 @@ func (p Policy) storable(w Watch) bool {
 	encoded, err := EncodeWatch(w, p.payload())
 	return err == nil && len(encoded)+eventOverhead <= limit
 }
-
-// bare returns the requests without what the cut takes from each. The ids stay: each is named in one
-// completion.
-func bare(requests []Request, cut func(*Request)) []Request {
-	requests = slices.Clone(requests)
-	for i := range requests {
-		cut(&requests[i])
-	}
-	return requests
-}
-
-// Cuts of a request, for a record or an event that would be too large for the server as it is now.
-func withoutLabels(r *Request) { r.Labels = nil }
-func withoutTexts(r *Request)  { r.RequestedBy, r.Link, r.Trace = "", "", Trace{} }
-
-// eventOverhead is what an event needs besides its data, in bytes: the envelope and the headers.
-const eventOverhead = 8 << 10

@@ -173,7 +173,7 @@ func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Ve
 }
 
 // finish publishes the completion that an ending record holds, or finds it published, and ends
-// the watch. Whoever calls it publishes the same.
+// the watch. Every worker that calls it publishes the same.
 func (p *Poller) finish(ctx context.Context, w Watch, revision Revision, attempt int) Verdict {
 	err := p.Events.Complete(ctx, *w.Completion, w.After)
 	if errors.Is(err, ErrConflict) {
@@ -219,7 +219,8 @@ func (p *Poller) wake(ctx context.Context, w Watch) Verdict {
 func (p *Poller) logPoll(before, after Watch, changes []Change, err error) {
 	log := p.Log.With("watch", after.ID, "project", after.ProjectID, "order", after.Name)
 	log.Debug("polled", "poll", after.Polls, "wait", after.NextPollAt.Sub(after.LastPollAt), "changes", len(changes), "err", err)
-	if err != nil && !sameError(before.LastError, after.LastError) {
+	same := before.LastError != nil && after.LastError != nil && before.LastError.Code == after.LastError.Code
+	if err != nil && !same {
 		log.Warn("poll failed", "poll", after.Polls, "err", err)
 	}
 	for _, c := range changes {
@@ -227,8 +228,4 @@ func (p *Poller) logPoll(before, after Watch, changes []Change, err error) {
 			log.Warn("item has an unknown status and counts as processing", "item", c.ResourceName, "status", string(c.To))
 		}
 	}
-}
-
-func sameError(a, b *ErrorDetail) bool {
-	return a != nil && b != nil && a.Code == b.Code
 }

@@ -10,7 +10,7 @@ import (
 type Orders interface {
 	// Wait says whether the account that is asked for the order may be asked now. Where it may, the
 	// caller is to ask once, at once. turn is when an earlier Wait told the caller to come back,
-	// zero for none: who comes then goes before those who have not waited.
+	// zero for none: a caller who comes then goes before callers who have not waited.
 	Wait(ctx context.Context, region string, order Order, now, turn time.Time) Leave
 	// Show asks once for the order. An error with a *[PollError] in its chain says what it
 	// means for the watch; any other may pass.

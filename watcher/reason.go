@@ -73,7 +73,6 @@ func number(missing []MissingItem, kind func(*MissingItem) bool) (n int) {
 	return n
 }
 
-// namedItems is how many items a sentence names.
 const namedItems = 3
 
 // listed names the first items, and says how many more there are.

@@ -31,7 +31,7 @@ func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
 		return encodeEnding(w, maxPayload)
 	}
 	if len(w.Missing) > maxMissing {
-		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{m.Action, m.Status} })
+		w.Missing = counted(w.Missing, byWord)
 	}
 	encoded, err := w.marshal()
 	for _, shrink := range shrinkings {
@@ -66,14 +66,8 @@ var shrinkings = [...]func(*Watch){
 	func(w *Watch) {
 		w.eachSeen(func(s *SeenItem) { *s = s.digested() })
 	},
-	func(w *Watch) {
-		w.Items = counted(w.Items, func(s SeenItem) word { return word{s.Action, s.Status} })
-		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{m.Action, m.Status} })
-	},
-	func(w *Watch) {
-		w.Items = counted(w.Items, func(s SeenItem) word { return word{"", plain(s.Status)} })
-		w.Missing = gathered(w.Missing, func(m MissingItem) word { return word{"", plain(m.Status)} })
-	},
+	func(w *Watch) { w.countSeen(byWord) },
+	func(w *Watch) { w.countSeen(byStatus) },
 	func(w *Watch) { w.Requests = bare(w.Requests, withoutLabels) },
 	func(w *Watch) { w.Requests = bare(w.Requests, withoutTexts) },
 	func(w *Watch) { w.Earlier = w.Earlier[len(w.Earlier)/2:] },
@@ -111,39 +105,37 @@ func (w *Watch) eachSeen(f func(*SeenItem)) {
 	}
 }
 
-// plain returns one of the documented statuses.
-func plain(s Status) Status {
-	if s.Ended() {
-		return s
+func byWord(s SeenItem) word { return word{s.Action, s.Status} }
+
+// byStatus knows the documented statuses only, and no action.
+func byStatus(s SeenItem) word {
+	if s.Status.Ended() {
+		return word{"", s.Status}
 	}
-	return Processing
+	return word{"", Processing}
 }
 
-// counted returns one item for all that share a word.
-func counted(items []SeenItem, wordOf func(SeenItem) word) (all []SeenItem) {
-	index := make(map[word]int)
-	for _, s := range items {
-		key := wordOf(s)
-		i, ok := index[key]
-		if !ok {
-			index[key] = len(all)
-			all = append(all, SeenItem{Action: key.action, Status: key.status, N: s.count()})
-			continue
-		}
-		all[i].N += s.count()
+// countSeen keeps of the items only how many share a word.
+func (w *Watch) countSeen(by func(SeenItem) word) {
+	listed := make([]MissingItem, len(w.Items))
+	for i, s := range w.Items {
+		listed[i].SeenItem = s
 	}
-	return all
+	w.Items, w.Missing = nil, counted(w.Missing, by)
+	for _, m := range counted(listed, by) {
+		w.Items = append(w.Items, m.SeenItem)
+	}
 }
 
-// gathered does the same for missing items: they are missing as long as the one that vanished last.
-func gathered(items []MissingItem, wordOf func(MissingItem) word) (all []MissingItem) {
+// counted returns one item for all that share a word: they are missing as long as the one that vanished last.
+func counted(items []MissingItem, by func(SeenItem) word) (all []MissingItem) {
 	type key struct {
 		word
 		deleted bool
 	}
 	index := make(map[key]int)
 	for _, m := range items {
-		k := key{wordOf(m), m.Deleted}
+		k := key{by(m.SeenItem), m.Deleted}
 		i, ok := index[k]
 		if !ok {
 			index[k] = len(all)
@@ -184,9 +176,13 @@ func DecodeWatch(encoded []byte) (Watch, error) {
 		}
 	}
 	if w.Schema > SchemaVersion {
-		return Watch{}, fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, w.Schema, SchemaVersion)
+		return Watch{}, newerSchema(w.Schema)
 	}
 	return w, w.check()
+}
+
+func newerSchema(schema int) error {
+	return fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, schema, SchemaVersion)
 }
 
 // decodeUnknown reads a record that has fields that this version does not know.
@@ -194,16 +190,17 @@ func (w *Watch) decodeUnknown(encoded []byte) error {
 	var version struct {
 		Schema int `json:"schema"`
 	}
-	if err := json.Unmarshal(encoded, &version); err != nil {
-		return fmt.Errorf("decode record: %w", err)
+	err := json.Unmarshal(encoded, &version)
+	if err == nil && version.Schema > SchemaVersion {
+		return newerSchema(version.Schema)
 	}
-	if version.Schema > SchemaVersion {
-		return fmt.Errorf("%w: %d, this version reads %d", ErrNewerSchema, version.Schema, SchemaVersion)
+	if err == nil {
+		err = json.Unmarshal(encoded, w)
 	}
-	if err := json.Unmarshal(encoded, w); err != nil {
-		return fmt.Errorf("decode record: %w", err)
+	if err == nil {
+		err = json.Unmarshal(encoded, &w.unknown)
 	}
-	if err := json.Unmarshal(encoded, &w.unknown); err != nil {
+	if err != nil {
 		return fmt.Errorf("decode record: %w", err)
 	}
 	for _, name := range fieldNames(reflect.TypeFor[Watch]()) {

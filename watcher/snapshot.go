@@ -29,10 +29,14 @@ func (p Policy) Snapshot(w Watch) Snapshot {
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
-		c := w.Completion
-		s.State, s.Outcome, s.CompletedAt, s.Report = Ended, c.Outcome, c.CompletedAt, c.Report
+		s.State, s.Outcome, s.CompletedAt = Ended, w.Completion.Outcome, w.Completion.CompletedAt
 	} else {
-		s.NextPollAt, s.Report, s.GivesUpAt = w.NextPollAt, w.progressReport(), p.givesUpAt(w)
+		s.NextPollAt, s.GivesUpAt = w.NextPollAt, p.givesUpAt(w)
+	}
+	if w.Completion != nil {
+		s.Report = w.Completion.Report
+	} else {
+		s.Report = w.report(open(w), nil)
 	}
 	s.ExpectedItems = w.ExpectedItems // a completion of an earlier release does not say it
 	others := s
@@ -53,14 +57,6 @@ func (p Policy) givesUpAt(w Watch) time.Time {
 		return earlier(w.NotFoundSince.Add(p.NotFoundGrace), w.Deadline)
 	}
 	return time.Time{}
-}
-
-// progressReport sums up a watch that goes on, or is ending, from what its record kept.
-func (w *Watch) progressReport() Report {
-	if w.Completion != nil {
-		return w.Completion.Report
-	}
-	return w.report(open(*w), nil)
 }
 
 // Brief returns the snapshot without what takes room: items, failures.

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -150,8 +151,8 @@ type Wakeup struct {
 // wakes reports whether the wake-up is the one that the record expects.
 func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
 
-// newerThan reports whether the wake-up was published after a later record than w was written:
-// whoever read w read it from a server that is behind.
+// newerThan reports whether the wake-up was published after a later record than w was written: the server that
+// w was read from is behind.
 func (k Wakeup) newerThan(w *Watch) bool { return k.Number > w.Wakeup }
 
 // An Aside says why a record could not be read that was moved aside.
@@ -191,12 +192,8 @@ func brokenReason(why string) string {
 // order's next request starts a watch, and answers no request; it remembers the ids of all requests that
 // are known, so that none is watched again if it comes twice. An older release shows it as cancelled.
 func (p Policy) Replace(b Broken, now time.Time) Watch {
-	region := b.Region
-	if region == "" {
-		region = p.DefaultRegion
-	}
 	w := Watch{
-		Schema: SchemaVersion, State: Ended, ID: b.WatchID, Order: b.Order, Region: region,
+		Schema: SchemaVersion, State: Ended, ID: b.WatchID, Order: b.Order, Region: cmp.Or(b.Region, p.DefaultRegion),
 		Earlier: slices.Clone(b.Answered), AcceptedAt: b.Since, Deadline: now, Wakeup: b.Highest + 1, NextPollAt: now,
 		Aside: &Aside{WatchID: b.WatchID, Since: b.Since, At: now, Why: b.Why},
 	}
@@ -211,10 +208,7 @@ func (p Policy) Replace(b Broken, now time.Time) Watch {
 
 // Attention returns what people are told of it.
 func (p Policy) Attention(b Broken) OrderAttention {
-	w := Watch{ID: b.WatchID, Order: b.Order, Region: b.Region, Requests: orEmpty(b.Open), AcceptedAt: b.Since}
-	if w.Region == "" {
-		w.Region = p.DefaultRegion
-	}
+	w := Watch{ID: b.WatchID, Order: b.Order, Region: cmp.Or(b.Region, p.DefaultRegion), Requests: orEmpty(b.Open), AcceptedAt: b.Since}
 	a := OrderAttention{Report: w.report(brokenReason(b.Why), nil), Kind: BrokenRecord, Since: b.Since}
 	for size(a) > p.payload()-eventOverhead && len(a.Requests) > 0 {
 		a.Requests = a.Requests[:len(a.Requests)/2] // the oldest are named

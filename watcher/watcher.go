@@ -14,8 +14,21 @@
 // One rule holds everywhere: an error or an absence is never proof. A delivery is acknowledged
 // only on what was positively read or stored ([Verdict]); otherwise it is put back.
 //
-// Read watch.go (the record) and items.go (which items are open, which have ended) first, then policy.go and
-// schedule.go (when the next poll is), match.go and fold.go (what an answer changes), report.go (the event, and how it
-// is cut to fit), and last intake.go and poller.go, which carry it out. hold.go says how long an account is not asked,
-// attention.go what people are told of. ANSWERS.md has the rules in words.
+// Read watch.go (the record of a watch), order.go and items.go (an order, and what a record keeps of its items)
+// first; then the files of the decisions:
+//
+//	admit.go       whether a request starts a watch, joins one, waits or is rejected
+//	policy.go      what decisions depend on, and the limits on requests
+//	schedule.go    when the next poll is
+//	match.go       which item of an answer is which item that was seen before; which are missing
+//	ended.go       whether an item is open or has ended, and whether the order has
+//	fold.go        what an answer or an error changes, and when a watch ends
+//	hold.go        how long an account is not asked
+//	attention.go   what people are told of
+//	completion.go  what is in an event; reason.go: its sentence
+//	fit.go         how an event is cut to its size; record.go: how a record is
+//	snapshot.go    what is shown of a watch
+//
+// Last intake.go (requests, and the verdict on a delivery) and poller.go (wake-ups) carry the decisions out over
+// ports.go. ANSWERS.md has the rules in words.
 package watcher

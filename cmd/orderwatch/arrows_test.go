@@ -49,6 +49,7 @@ var arrows = map[string]struct {
 	"watcher/modelarts/endpoint": {ours: []string{"watcher", "watcher/modelarts/answer"}},
 	"watcher/modelarts/login":    {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator": {},
+	"watcher/modelarts/rig":      {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/login"}},
 	"events":                     {ours: []string{"watcher", "events/schema", "events/inspect", "events/link", "events/store", "events/wire"}},
 	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},

@@ -39,7 +39,7 @@ type Filter struct {
 // OrderSubjects returns the subjects of an order's completions, of its progress, and of what calls
 // people's attention to it.
 func (c *Client) OrderSubjects(order watcher.Order) []string {
-	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.OrderAttention("*", order.Key())}
+	return []string{c.names.Completed("*", order.Key()), c.names.Progress(order.Key()), c.names.Attention("*", order.Key())}
 }
 
 // RejectedSubject returns the subject of events about messages that were no request.
@@ -51,10 +51,9 @@ func (c *Client) Subject(tokens string) string { return c.names.Subjects + "." +
 // ErrStop ends [Client.Follow] without an error.
 var ErrStop = errors.New("stop following")
 
-// Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f
-// returns an error. It goes on after any outage: away is told once why it cannot at the moment, and
-// nil when it can again. ready is called when it has begun: what is stored from then on is handed
-// out. Both may be nil.
+// Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f returns an
+// error. It goes on after any outage: away is told once why it cannot at the moment, and nil when it can again. ready is
+// called when it has begun: what is stored from then on is handed out. Both may be nil.
 func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away func(error), f func(Event) error) error {
 	at := &follower{client: c, filter: filter, f: f}
 	begun, isAway := false, false

@@ -4,5 +4,6 @@
 // It promises that nothing is stored, created or altered by looking, that each look ends with its context, and that
 // what the user may not look at is an [ErrDenied] and not a timeout.
 //
-// Read inspect.go first, then assets.go, permissions.go and login.go.
+// Read inspect.go first (the server, the workers, the watches), then assets.go (streams and consumers), permissions.go
+// (what a worker needs, and whether it has that) and login.go (what a user may do who is no worker).
 package inspect

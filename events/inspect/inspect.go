@@ -231,19 +231,13 @@ type LateWatch struct {
 
 // Watches are the open watches.
 type Watches struct {
-	Watching, Ending int
-	Stuck            int         // of those that are ending: for over a minute
-	Overdue          int         // of those that are watched: by more than the interval and a minute
-	Worst            []LateWatch // of those that are overdue or stuck, latest first; a few
-	All              bool        // the records were read to the end
-	Newer            int         // records that a later version of this program wrote
+	wire.WatchCount
+	Worst []LateWatch // of those that are overdue or stuck, latest first; a few
 
-	// Unreadable counts the records that cannot be read, or were deleted while their watch went on, until the
-	// order is watched again. Broken are those of them that workers know of, oldest first; BrokenErr says why
-	// these are not known.
-	Unreadable int
-	Broken     []wire.BrokenRecord
-	BrokenErr  error
+	// Broken are those of the unreadable records that workers know of, oldest first; BrokenErr says why these are
+	// not known.
+	Broken    []wire.BrokenRecord
+	BrokenErr error
 
 	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
 	Recent watcher.Order
@@ -261,37 +255,37 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	}
 	w.Broken, w.BrokenErr = i.broken(ctx)
 	slack := i.store.Timing.PatrolSlack
-	for next := uint64(0); !w.All && err == nil; {
-		next, w.All, err = i.store.SomeRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
-			watch, open := w.read(m, i.store.Names.Record(""))
-			if !open {
-				return nil
-			}
-			w.Recent, w.Region = watch.Order, watch.Region
-			now := i.store.Clock.Now()
-			late := now.Sub(watch.NextPollAt)
-			if watch.State == watcher.Ending {
-				w.Ending++
-				if late = now.Sub(m.Time); late <= slack {
-					return nil
-				}
-				w.Stuck++
-			} else {
-				w.Watching++
-				if late <= max(0, watch.NextPollAt.Sub(m.Time))+slack {
-					return nil
-				}
-				w.Overdue++
-			}
-			w.worst(LateWatch{watch.Order, watch.ID, late})
-			return nil
-		})
+	w.All = true
+	for r, readErr := range i.store.Records(ctx, 1) {
+		if readErr != nil {
+			err, w.All = readErr, false
+			break
+		}
+		if w.opens(r) {
+			w.count(r, i.store.Clock.Now(), slack)
+		}
 	}
 	if err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
 		err = nil // as far as there was time
 	}
 	w.Unreadable += len(w.Broken)
 	return w, err
+}
+
+// count counts an open watch. It is overdue, or stuck, where its next step is late by more than the slack.
+func (w *Watches) count(r store.Record, now time.Time, slack time.Duration) {
+	w.Recent, w.Region = r.Order, r.Region
+	number, tooLate := &w.Watching, &w.Overdue
+	late, allowed := now.Sub(r.NextPollAt), max(0, r.NextPollAt.Sub(r.Stored))+slack
+	if r.State == watcher.Ending {
+		number, tooLate = &w.Ending, &w.Stuck
+		late, allowed = now.Sub(r.Stored), slack
+	}
+	*number++
+	if late > allowed {
+		*tooLate++
+		w.worst(LateWatch{r.Order, r.ID, late})
+	}
 }
 
 // broken returns the broken records that workers know of, oldest first.
@@ -311,26 +305,24 @@ func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
 	return i.store.Losses(ctx)
 }
 
-// read reads a record, and reports whether it is that of an open watch. It counts those that cannot be read
+// opens reports whether the record is that of an open watch. It counts those that cannot be read
 // and that workers do not know of yet, and forgets the broken ones whose order is watched again.
-func (w *Watches) read(m *jetstream.RawStreamMsg, prefix string) (watch watcher.Watch, open bool) {
-	order, isOrder := wire.OrderOf(m.Subject, prefix)
-	if !isOrder || len(m.Data) == 0 { // what workers tell each other, and markers of deletion
-		return watch, false
+func (w *Watches) opens(r store.Record) bool {
+	if errors.Is(r.Err, watcher.ErrNoRecord) { // a marker of deletion
+		return false
 	}
-	watch, _, err := store.DecodeRecord(order, m.Data, m.Sequence)
-	known := slices.IndexFunc(w.Broken, func(b wire.BrokenRecord) bool { return b.Order == order })
+	known := slices.IndexFunc(w.Broken, func(b wire.BrokenRecord) bool { return b.Order == r.Order })
 	switch {
-	case errors.Is(err, watcher.ErrNewerSchema):
+	case errors.Is(r.Err, watcher.ErrNewerSchema):
 		w.Newer++
-	case err != nil && known < 0:
+	case r.Err != nil && known < 0:
 		w.Unreadable++
 	}
-	replaced := known >= 0 && m.Sequence > w.Broken[known].Revision
-	if replaced && !errors.Is(err, watcher.ErrBroken) && watch.MovedAside() == nil {
+	replaced := known >= 0 && r.Sequence > w.Broken[known].Revision
+	if replaced && !errors.Is(r.Err, watcher.ErrBroken) && r.MovedAside() == nil {
 		w.Broken = slices.Delete(w.Broken, known, known+1)
 	}
-	return watch, err == nil && watch.State != watcher.Ended
+	return r.Err == nil && r.State != watcher.Ended
 }
 
 func (w *Watches) worst(late LateWatch) {

@@ -7,13 +7,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// MayWork reports whether what [Inspector.Permissions] found is the login of somebody who may do at least
-// one thing that a worker alone does: take requests or wake-ups, write records or wake-ups. What could not
-// be tried counts as allowed.
+// MayWork reports whether the login that [Inspector.Permissions] looked at may do at least one thing that a worker alone
+// does: take requests or wake-ups, write records or wake-ups. What could not be tried counts as allowed.
 func MayWork(list []Permission) bool {
 	return slices.ContainsFunc(list, func(p Permission) bool { return p.work && p.Grant != Denied })
 }
@@ -25,8 +22,7 @@ type Uses struct {
 	Follow bool // create a consumer of events
 }
 
-// Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions]
-// does.
+// Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions] does.
 func (i *Inspector) Uses(ctx context.Context, url string, login ...nats.Option) (Uses, error) {
 	n := i.store.Names
 	list := []Permission{
@@ -90,19 +86,14 @@ func (i *Inspector) Projects(ctx context.Context) (map[string]string, error) {
 	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
 		return projects, err
 	}
-	for next, done := uint64(0), false; !done; {
-		var err error
-		next, done, err = i.store.SomeRecords(ctx, "", next, func(m *jetstream.RawStreamMsg) error {
-			if w, err := watcher.DecodeWatch(m.Data); err == nil && w.ProjectID != "" {
-				projects[w.Region] = w.ProjectID
-			}
-			return nil
-		})
-		if err != nil && len(projects) == 0 {
+	for r, err := range i.store.Records(ctx, 1) {
+		switch {
+		case err != nil && len(projects) == 0:
 			return projects, err
-		}
-		if err != nil {
-			break // as far as there was time
+		case err != nil:
+			return projects, nil // as far as there was time
+		case r.Err == nil:
+			projects[r.Region] = r.ProjectID
 		}
 	}
 	return projects, nil

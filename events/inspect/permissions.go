@@ -44,7 +44,7 @@ type Need string
 const (
 	NeedAlways    Need = "always"    // every worker, always
 	NeedProvision Need = "provision" // a worker that creates what is missing
-	NeedDoctor    Need = "doctor"    // whoever inspects: no worker
+	NeedDoctor    Need = "doctor"    // a user who inspects: no worker
 )
 
 // A Grant says whether a permission is there.
@@ -60,13 +60,12 @@ const (
 // probeToken stands where a permission's subject has a wildcard. No key or consumer filter has it there.
 const probeToken = "doctor"
 
-// Permissions lists what workers must be allowed, and finds out whether the user is who logs in so. It
-// connects to the server on its own, does all of it once, and listens for what the server denies.
+// Permissions lists what workers must be allowed, and finds out whether the user who logs in so is. It connects to the
+// server on its own, does all of it once, and listens for what the server denies.
 //
-// Nothing comes of what it does: questions are put without a reply subject, and those that would
-// create something without its settings; acknowledgements are of no delivery; and what would be stored
-// expects a stream of another name, so that the server refuses it. Who listens on orders.> without
-// a consumer, or for holds, gets empty messages.
+// Nothing comes of it: questions have no reply subject, and no settings where they would create something;
+// acknowledgements are of no delivery; and what would be stored expects a stream of another name, so that the server
+// refuses it. A subscriber to orders.> or to holds gets empty messages.
 func (i *Inspector) Permissions(ctx context.Context, url string, login ...nats.Option) ([]Permission, error) {
 	list := i.permissions()
 	if err := i.try(ctx, list, url, login...); err != nil {
@@ -132,8 +131,7 @@ type violation struct {
 	subscribing bool // not publishing
 }
 
-// probe does all that is listed. What is denied is told to the connection's error handler before it is
-// closed.
+// probe does all that is listed. What is denied is told to the connection's error handler before it is closed.
 func (i *Inspector) probe(ctx context.Context, nc *nats.Conn, list []Permission, reply string) error {
 	for n := range list {
 		p := &list[n]
@@ -173,8 +171,8 @@ func refused(subject, reply string) *nats.Msg {
 	return m
 }
 
-// respond sends the user something with a reply subject, on which it may not publish otherwise, and
-// lets it reply. To have it sent twice would use up the permission, which is for one reply.
+// respond sends the user something with a reply subject, on which it may not publish otherwise, and lets it reply. The
+// permission is for one reply.
 func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (Grant, error) {
 	n := i.store.Names
 	if n.Domain != "" { // what is written to a bucket comes back on another subject
@@ -215,7 +213,7 @@ func PublishedBy(s *store.Store) (subjects []string) {
 	return subjects
 }
 
-// permissions lists what workers need, and whoever inspects.
+// permissions lists what workers need, and users who inspect.
 func (i *Inspector) permissions() []Permission {
 	n := i.store.Names
 	var list []Permission

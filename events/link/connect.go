@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect connects to NATS so that the connection outlives any outage: it is made in the
-// background if no server answers yet, it reconnects for ever, and refused credentials are tried
-// again too, since they may be rotated. login says how to log in and where else to differ.
+// Connect connects to NATS so that the connection outlives any outage: it is made in the background if no server answers
+// yet, reconnects for ever, and tries refused credentials again, which may be rotated. login says how to log in, and
+// where else to differ.
 func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
 	failures := NewFailures(log, url)
 	var made atomic.Pointer[nats.Conn]
@@ -54,8 +54,8 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 	return nc, nil
 }
 
-// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe
-// for concurrent use.
+// Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe for
+// concurrent use.
 type Failures struct {
 	log *slog.Logger
 	url string
@@ -70,8 +70,8 @@ func NewFailures(log *slog.Logger, url string) *Failures { return &Failures{log:
 // maxCauses bounds what is remembered of causes.
 const maxCauses = 100
 
-// tellLast logs why the last try failed where a server took the connection, but then did not serve it:
-// nats.go calls no handler then. A refused login is logged by the handler of errors.
+// tellLast logs why a server took the connection and then did not serve it: nats.go calls no handler then. A refused
+// login is logged by the handler of errors.
 func (f *Failures) tellLast(nc *nats.Conn) {
 	if err := nc.LastError(); err != nil && !nc.IsConnected() && !Refused(err) {
 		f.Tell(err)
@@ -82,7 +82,7 @@ func (f *Failures) tellLast(nc *nats.Conn) {
 func (f *Failures) Tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	cause := causeOf(err)
+	cause := ownPort.ReplaceAllString(err.Error(), "")
 	if at, told := f.told[cause]; told && time.Since(at) < time.Minute {
 		return
 	}
@@ -99,5 +99,3 @@ func (f *Failures) Tell(err error) {
 
 // ownPort finds the client's address in an error of a connection. It differs each time.
 var ownPort = regexp.MustCompile(`\S+:\d+->`)
-
-func causeOf(err error) string { return ownPort.ReplaceAllString(err.Error(), "") }

@@ -5,5 +5,6 @@
 // none. A [Puller] notices within two heartbeats that its pulls are lost, and never takes a message of a
 // stream for a word of the server.
 //
-// Read connect.go first, then refusal.go (what an error of the connection means), then pull.go.
+// Read connect.go first (how a connection outlives outages), then refusal.go (what an error of the connection means),
+// jetstream.go (which domain's JetStream is used), and pull.go (how messages are pulled).
 package link

@@ -15,10 +15,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A Puller takes messages from a durable consumer. It does what the iterator of nats.go's package
-// jetstream does, but for one thing: that takes any message without a body for the server's own
-// word if it has a Status header, and so any requester could bring intake to a halt. Here the
-// server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
+// A Puller takes messages from a durable consumer, as the iterator of nats.go's package jetstream does. But that takes
+// any message without a body for the server's word if it has a Status header, so that any requester could bring intake
+// to a halt. Here the server's word is what has no subject to acknowledge on. It is not safe for concurrent use.
 type Puller struct {
 	nc       *nats.Conn
 	subject  string     // where pulls are sent
@@ -33,7 +32,7 @@ type Puller struct {
 	close    func()
 	asked    int // how many messages the pulls under way may still bring
 	// Accepted is called when the server shows that it takes the pulls, and Limited when it says that a consumer
-	// takes smaller ones; both may be nil. They are set before the first call of Next.
+	// takes smaller ones. They may be set before the first call of Next.
 	Accepted func()
 	Limited  func(batch int)
 }
@@ -41,13 +40,13 @@ type Puller struct {
 // ErrSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
 var ErrSilent = errors.New("no heartbeat")
 
-// NewPuller returns a puller of the consumer whose pulls go to the subject. batch says how many messages may be
-// on their way; it is asked again for each message. A pull lasts for expiry, and the server is to give a
-// heartbeat within it.
+// NewPuller returns a puller of the consumer whose pulls go to the subject. batch is asked for each message how many may
+// be on their way. A pull lasts for expiry, and the server is to give a heartbeat within it.
 func NewPuller(nc *nats.Conn, subject string, batch func() int, expiry, heartbeat time.Duration) (*Puller, error) {
 	p := &Puller{
 		nc: nc, subject: subject, wanted: batch, most: math.MaxInt, expiry: expiry, silence: 2 * heartbeat,
 		arrived: make(chan *nats.Msg), statuses: nc.StatusChanged(nats.CONNECTED), closed: make(chan struct{}),
+		Accepted: func() {}, Limited: func(int) {},
 	}
 	p.close = sync.OnceFunc(func() { close(p.closed) })
 	var err error
@@ -76,7 +75,7 @@ func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 		}
 		select {
 		case m := <-p.arrived:
-			if isDelivery(m) {
+			if strings.HasPrefix(m.Reply, "$JS.ACK.") { // a message of the stream; all else is the server's word
 				p.asked = max(0, p.asked-1)
 				return m, nil
 			}
@@ -99,18 +98,12 @@ func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 
 var errEnded = errors.New("no longer subscribed")
 
-// isDelivery tells a message of the stream from a word of the server about the pull.
-func isDelivery(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
-
-// batch returns how many messages may be on their way.
-func (p *Puller) batch() int { return min(p.wanted(), p.most) }
-
 // fewAsked is the batch up to which more messages are asked for at each delivery.
 const fewAsked = 16
 
 // pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
 func (p *Puller) pull() error {
-	batch := p.batch()
+	batch := min(p.wanted(), p.most)
 	enough := p.asked > batch/2
 	if batch <= fewAsked {
 		enough = p.asked >= batch
@@ -135,7 +128,7 @@ func (p *Puller) pull() error {
 func (p *Puller) hear(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); status {
 	case "100": // heartbeat
-		p.accept()
+		p.Accepted()
 		return nil
 	case "404", "408": // the pull has ended, with so many messages missing
 		missing, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
@@ -143,7 +136,7 @@ func (p *Puller) hear(m *nats.Msg) error {
 			missing = p.asked
 		}
 		p.asked = max(0, p.asked-missing)
-		p.accept()
+		p.Accepted()
 		return nil
 	default: // no such consumer, its leader changed, the server shuts down, …
 		p.asked = 0
@@ -152,12 +145,6 @@ func (p *Puller) hear(m *nats.Msg) error {
 			return nil
 		}
 		return fmt.Errorf("pull: %s %s", status, why)
-	}
-}
-
-func (p *Puller) accept() {
-	if p.Accepted != nil {
-		p.Accepted()
 	}
 }
 
@@ -172,9 +159,7 @@ func (p *Puller) adapt(why string) bool {
 	if found := batchLimit.FindStringSubmatch(why); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil && n > 0 && n < p.most {
 			p.most = n
-			if p.Limited != nil {
-				p.Limited(n)
-			}
+			p.Limited(n)
 			return true
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // A link is one client's connection and the one to the server that belongs to it.
@@ -14,7 +16,7 @@ type link struct {
 	client *net.TCPConn
 	queues [2]chan parcel // what goes to the server, and to the client
 	done   chan struct{}  // closed when the link has ended
-	end    func()         // closes done
+	end    func()         // closes done, and so the link
 
 	mu      sync.Mutex
 	server  *net.TCPConn      // nil before it is there
@@ -77,9 +79,6 @@ func (l *link) serve() {
 	server.SetDeadline(time.Now().Add(time.Second))
 }
 
-// cut ends the link.
-func (l *link) cut() { l.end() }
-
 // reset ends the link so that both sides get a TCP reset.
 func (l *link) reset() {
 	l.mu.Lock()
@@ -127,8 +126,6 @@ func (l *link) take(w Way, f frame) {
 	switch r := l.proxy.ruleFor(w, f.message); r.Do {
 	case Pass:
 		l.send(w, parcel{text: f.text})
-	case CutBefore:
-		l.send(w, parcel{cut: true})
 	case Lose:
 	case Answer:
 		if sid, ok := l.subscription(f.message.Reply); ok {
@@ -162,7 +159,7 @@ func (l *link) subscription(subject string) (sid string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for sid, pattern := range l.subs {
-		if subjectMatches(pattern, subject) {
+		if server.SubjectMatchesFilter(subject, pattern) {
 			return sid, true
 		}
 	}

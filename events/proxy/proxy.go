@@ -4,25 +4,16 @@
 //
 //	p, err := proxy.Listen("127.0.0.1:0", server)
 //	nc, err := nats.Connect(p.URL())
-//
-// # Lines
-//
-// What flows one way is a [Line]: it may be late, slow, stand still, or lose everything. [Proxy.Set]
-// changes it at any time, also for connections that are open.
-//
 //	p.Set(proxy.ToServer, proxy.Line{Delay: 300 * time.Millisecond})
-//
-// [Proxy.Reset] and [Proxy.Cut] end the open connections, [Proxy.Refuse] turns away new ones.
-//
-// # Messages
-//
-// A [Rule] is for single messages, found by direction, subject and count. It cuts the connection
-// there, loses the message or its answer, or makes up the answer.
-//
 //	p.Add(proxy.Rule{Way: proxy.ToServer, Subject: "orders.completed.>", Skip: 2, Times: 1, Do: proxy.LoseAnswer})
 //
-// Of a cluster, a client learns the addresses of all servers and goes past the proxy, unless the
-// servers do not advertise them or the client ignores them.
+// What flows one way is a [Line]: it may be late, slow, stand still, or lose everything, also on connections that are
+// open. A [Rule] is for single messages: it cuts the connection there, loses the message or its answer, or makes up the
+// answer. Of a cluster, a client learns the addresses of all servers and goes past the proxy, unless the servers do not
+// advertise them or the client ignores them.
+//
+// Read proxy.go first (lines and connections), then rule.go (which message a rule acts on), message.go (how messages are
+// read), and link.go (what becomes of them).
 package proxy
 
 import (
@@ -123,7 +114,7 @@ func (p *Proxy) Reset() {
 // Cut closes the open connections; what the server was sent it still gets.
 func (p *Proxy) Cut() {
 	for _, l := range p.open() {
-		l.cut()
+		l.end()
 	}
 }
 

@@ -1,6 +1,6 @@
 package proxy
 
-import "strings"
+import "github.com/nats-io/nats-server/v2/server"
 
 // An Action is what a [Rule] does with a message.
 type Action int
@@ -8,7 +8,6 @@ type Action int
 // The actions.
 const (
 	Pass       Action = iota // nothing: the rule counts
-	CutBefore                // closes the connection instead of handing the message on
 	CutAfter                 // hands the message on and then closes the connection; the answer does not come through it
 	Lose                     // swallows the message
 	LoseAnswer               // hands the message on and swallows the answer to it
@@ -47,13 +46,6 @@ func (p *Proxy) Add(r Rule) *Active {
 	return a
 }
 
-// Clear forgets all rules. Answers to what was handed on before are lost or replaced all the same.
-func (p *Proxy) Clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rules = nil
-}
-
 // Seen returns how many messages the rule was for, those that it let pass among them.
 func (a *Active) Seen() int {
 	a.proxy.mu.Lock()
@@ -78,7 +70,7 @@ func (p *Proxy) ruleFor(w Way, m Message) Rule {
 	p.mu.Unlock()
 	for _, a := range rules {
 		r := a.rule
-		if r.Way != w || !subjectMatches(r.Subject, m.Subject) || r.Match != nil && !r.Match(m) {
+		if r.Way != w || !server.SubjectMatchesFilter(m.Subject, r.Subject) || r.Match != nil && !r.Match(m) {
 			continue
 		}
 		p.mu.Lock()
@@ -90,22 +82,4 @@ func (p *Proxy) ruleFor(w Way, m Message) Rule {
 		}
 	}
 	return Rule{}
-}
-
-// subjectMatches reports whether a subscription to pattern gets messages on the subject.
-func subjectMatches(pattern, subject string) bool {
-	for {
-		if pattern == ">" {
-			return subject != ""
-		}
-		want, morePattern, more := strings.Cut(pattern, ".")
-		got, moreSubject, left := strings.Cut(subject, ".")
-		if want != got && (want != "*" || got == "") || more != left {
-			return false
-		}
-		if !more {
-			return true
-		}
-		pattern, subject = morePattern, moreSubject
-	}
 }

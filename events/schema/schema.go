@@ -59,12 +59,12 @@ func Document(name string) ([]byte, error) {
 	if !slices.Contains(Names(), name) {
 		return nil, fmt.Errorf("there is no schema %q: the names are %s", name, strings.Join(Names(), ", "))
 	}
-	encoded, err := bundle(name)
-	if err != nil {
-		return nil, fmt.Errorf("read schema %s: %w", name, err)
-	}
 	var out bytes.Buffer
-	if err := json.Indent(&out, encoded, "", "  "); err != nil {
+	encoded, err := bundle(name)
+	if err == nil {
+		err = json.Indent(&out, encoded, "", "  ")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read schema %s: %w", name, err)
 	}
 	out.WriteByte('\n')
@@ -74,12 +74,12 @@ func Document(name string) ([]byte, error) {
 // Compact returns a message's schema on one line of ASCII, without titles, descriptions and examples.
 // It panics where there is no schema of the name.
 func Compact(name string) string {
-	document, err := Document(name)
-	if err != nil {
-		panic(err)
-	}
 	var s any
-	if err := json.Unmarshal(document, &s); err != nil {
+	document, err := Document(name)
+	if err == nil {
+		err = json.Unmarshal(document, &s)
+	}
+	if err != nil {
 		panic(err)
 	}
 	omitTexts(s)
@@ -148,19 +148,19 @@ var (
 
 // bundle returns the document with all that it refers to.
 func bundle(name string) ([]byte, error) {
-	document, parts := file(name), make(map[string]json.RawMessage)
-	if err := gather(document, parts); err != nil {
+	place, parts := "#/$defs/", make(map[string]json.RawMessage)
+	if name == AsyncAPI {
+		place = "#/components/schemas/"
+	}
+	if err := gather(file(name), place, parts); err != nil {
 		return nil, err
 	}
-	if name == AsyncAPI {
+	document := redirect(file(name), place)
+	switch {
+	case name == AsyncAPI:
 		return bundleAsyncAPI(document, parts)
-	}
-	document = redirect(document, "#/$defs/")
-	if len(parts) == 0 {
+	case len(parts) == 0:
 		return document, nil
-	}
-	for part, schema := range parts {
-		parts[part] = redirect(schema, "#/$defs/")
 	}
 	encoded, err := encode(parts)
 	if err != nil {
@@ -185,21 +185,18 @@ type asyncAPI struct {
 }
 
 func bundleAsyncAPI(document []byte, parts map[string]json.RawMessage) ([]byte, error) {
-	const schemas = "#/components/schemas/"
 	var d asyncAPI
-	strict := json.NewDecoder(bytes.NewReader(redirect(document, schemas)))
+	strict := json.NewDecoder(bytes.NewReader(document))
 	strict.DisallowUnknownFields()
 	if err := strict.Decode(&d); err != nil {
 		return nil, err
 	}
-	for part, schema := range parts {
-		d.Components.Schemas[part] = redirect(schema, schemas)
-	}
+	maps.Copy(d.Components.Schemas, parts)
 	return encode(d)
 }
 
-// gather adds to parts what the text refers to, and what that refers to, by name.
-func gather(text []byte, parts map[string]json.RawMessage) error {
+// gather adds to parts what the text refers to, and what that refers to, by name. Their references lead to the place.
+func gather(text []byte, place string, parts map[string]json.RawMessage) error {
 	for _, to := range reference.FindAllSubmatch(text, -1) {
 		part, schema, err := find(string(to[1]), string(to[2]))
 		if err != nil {
@@ -208,8 +205,8 @@ func gather(text []byte, parts map[string]json.RawMessage) error {
 		if _, ok := parts[part]; ok {
 			continue
 		}
-		parts[part] = schema
-		if err := gather(schema, parts); err != nil {
+		parts[part] = redirect(schema, place)
+		if err := gather(schema, place, parts); err != nil {
 			return err
 		}
 	}
@@ -236,14 +233,14 @@ func find(name, definition string) (part string, schema json.RawMessage, err err
 	return part, schema, nil
 }
 
-// redirect lets the text's references lead to where the parts are.
-func redirect(text []byte, to string) []byte {
+// redirect lets the text's references lead to the place.
+func redirect(text []byte, place string) []byte {
 	return reference.ReplaceAllFunc(text, func(match []byte) []byte {
 		name := reference.FindSubmatch(match)
 		part := name[2]
 		if len(part) == 0 {
 			part = name[1]
 		}
-		return fmt.Appendf(nil, `"$ref": %q`, to+string(part))
+		return fmt.Appendf(nil, `"$ref": %q`, place+string(part))
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,27 +19,22 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// Accounts is what the workers on one NATS account tell each other through the bucket
-// ORDER_ACCOUNTS: under worker.<id>, every two seconds, that they work, and about which order they were
-// answered last; and under hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It
-// is safe for concurrent use.
+// Accounts is what the workers on one NATS account tell each other through the bucket ORDER_ACCOUNTS: under
+// worker.<id>, every two seconds, that they work, and about which order they were answered last; and under
+// hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It is safe for concurrent use.
 //
-// A worker counts until it was not heard of for a few seconds, by this process's clock, in which the
-// bucket could be read.
+// A worker counts until it was not heard of for some seconds, by this process's clock, in which the bucket was read.
 type Accounts struct {
-	log     *slog.Logger
-	store   *Store
-	clock   *Clock
-	id      string // of this worker
-	version string // of its program
-	told    chan struct{}
+	store *Store
+	id    string        // of this worker
+	told  chan struct{} // some worker wrote a hold
 
 	mu       sync.Mutex
 	holds    map[string]Held
 	workers  map[string]presence      // the others
 	answered map[string]watcher.Order // by account: this worker's
 	sign     uint64                   // the revision of this worker's last one
-	current  bool                     // whether the last look showed it: whoever answered is not behind
+	current  bool                     // whether the last look showed it: the server that answered is not behind
 
 	blind atomic.Bool // the bucket cannot be read
 }
@@ -55,15 +49,14 @@ type Held struct {
 
 // A presence is the last sign of another worker.
 type presence struct {
+	sign
 	revision uint64
 	seen     time.Time // by this process's clock
-	version  string    // of its program; empty where its release does not tell
-	answered map[string]watcher.Order
 }
 
 // A sign is what a worker says of itself. Releases before this one wrote an empty one.
 type sign struct {
-	Version  string                   `json:"version,omitempty"`
+	Version  string                   `json:"version,omitempty"`  // of its program
 	Answered map[string]watcher.Order `json:"answered,omitempty"` // by account: the order it was answered about last
 }
 
@@ -75,13 +68,12 @@ const (
 
 func newAccounts(s *Store) *Accounts {
 	return &Accounts{
-		version: wire.Semantic(s.Version), log: s.log, clock: s.Clock, id: nuid.Next(), told: make(chan struct{}, 1), store: s,
+		store: s, id: nuid.Next(), told: make(chan struct{}, 1),
 		holds: make(map[string]Held), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
 	}
 }
 
-// LookAtWorkers returns how many workers there are, and the holds that stand, by their account's key, as the bucket
-// shows them now. This process is none of them.
+// LookAtWorkers returns how many workers there are beside this process, and the holds that stand, by their key.
 func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, err error) {
 	a := newAccounts(s)
 	if err := a.look(ctx); err != nil {
@@ -100,7 +92,7 @@ func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[strin
 func (a *Accounts) ID() string { return a.id }
 
 // Now returns the server's time, by which holds are judged.
-func (a *Accounts) Now() time.Time { return a.clock.Now() }
+func (a *Accounts) Now() time.Time { return a.store.Clock.Now() }
 
 // Blind reports whether the bucket cannot be read at the moment.
 func (a *Accounts) Blind() bool { return a.blind.Load() }
@@ -126,10 +118,10 @@ func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, r
 	if err != nil {
 		return err
 	}
-	sequence, err := a.write(ctx, HoldKeys+key, encoded, uint64(revision))
+	written, err := a.writeHold(ctx, key, encoded, revision)
 	switch {
 	case err == nil:
-		a.set(key, hold, watcher.Revision(sequence))
+		a.set(key, hold, written)
 		return nil
 	case errors.Is(err, watcher.ErrConflict), underWay(err):
 		a.reread(ctx, key)
@@ -141,12 +133,12 @@ func (a *Accounts) SetHold(ctx context.Context, key string, hold watcher.Hold, r
 
 // Forget deletes what is kept of a hold.
 func (a *Accounts) Forget(ctx context.Context, key string, revision watcher.Revision) error {
-	sequence, err := a.write(ctx, HoldKeys+key, nil, uint64(revision))
+	written, err := a.writeHold(ctx, key, nil, revision)
 	if err != nil {
 		a.reread(ctx, key)
 		return err
 	}
-	a.set(key, watcher.Hold{}, watcher.Revision(sequence))
+	a.set(key, watcher.Hold{}, written)
 	return nil
 }
 
@@ -155,7 +147,7 @@ func (a *Accounts) reread(ctx context.Context, key string) {
 	names := a.store.Names
 	m, err := a.store.Last(ctx, names.AccountStream(), names.Account(HoldKeys+key))
 	var hold watcher.Hold
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
+	if err != nil || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
 		return // the next look will tell
 	}
 	a.set(key, hold, watcher.Revision(m.Sequence))
@@ -167,8 +159,7 @@ func (a *Accounts) set(key string, hold watcher.Hold, revision watcher.Revision)
 	a.holds[key] = Held{hold, revision}
 }
 
-// update notes a hold that is later than the one that is known. A worker that begins finds it in
-// force, or another has begun it.
+// update notes a hold that is later than the one that is known: another worker wrote it.
 func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -178,21 +169,24 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 	}
 	a.holds[key] = Held{hold, revision}
 	if hold.Stands() && !before.Hold.Stands() {
-		a.log.Warn("modelarts account is held, as another worker found", "account", key, "kind", hold.Kind, "until", hold.Until, "err", hold.Reason)
+		a.store.log.Warn("modelarts account is held, as another worker found", "account", key, "kind", hold.Kind, "until", hold.Until, "err", hold.Reason)
 	}
 }
 
-// subject returns where a value of the key is published.
-func (a *Accounts) subject(key string) string { return a.store.Names.Write(a.store.Names.Account(key)) }
-
-// write stores a value in the bucket; without one it marks the key as deleted. revision is the
-// key's last one.
-func (a *Accounts) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	m := &nats.Msg{Subject: a.subject(key), Data: value}
+// write stores a value in the bucket; without one it marks the key as deleted.
+func (a *Accounts) write(ctx context.Context, key string, value []byte, expect ...jetstream.PublishOpt) (watcher.Revision, error) {
+	names := a.store.Names
+	m := &nats.Msg{Subject: names.Write(names.Account(key)), Data: value}
 	if value == nil {
 		m.Header = nats.Header{"KV-Operation": {"DEL"}}
 	}
-	return a.store.Publish(ctx, a.store.Names.AccountStream(), m, jetstream.WithExpectLastSequencePerSubject(revision))
+	sequence, err := a.store.Publish(ctx, names.AccountStream(), m, expect...)
+	return watcher.Revision(sequence), err
+}
+
+// writeHold stores what is kept of a hold, whose last revision it expects.
+func (a *Accounts) writeHold(ctx context.Context, key string, value []byte, last watcher.Revision) (watcher.Revision, error) {
+	return a.write(ctx, HoldKeys+key, value, jetstream.WithExpectLastSequencePerSubject(uint64(last)))
 }
 
 // Begin makes this worker known to the others, and them to it, before it asks for anything.
@@ -201,31 +195,34 @@ func (a *Accounts) Begin(ctx context.Context) error {
 	return a.look(ctx)
 }
 
-// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes
-// its leave.
+// Run keeps this worker known and the others' holds up to date until ctx is done, and then takes its leave.
 func (a *Accounts) Run(ctx context.Context) {
 	timing := a.store.Timing
-	if listening, err := a.listen(); err == nil {
+	listening, err := a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
+		select {
+		case a.told <- struct{}{}:
+		default: // it is going to look
+		}
+	})
+	if err == nil { // without the permission it looks a little later
 		defer listening.Unsubscribe()
 	}
-	greeted, blind, told := a.clock.local(), false, false
+	greeted, blind, told := a.store.Clock.local(), false, false
 	for ctx.Err() == nil {
-		if now := a.clock.local(); now.Sub(greeted) >= timing.WorkerSign {
+		if now := a.store.Clock.local(); now.Sub(greeted) >= timing.WorkerSign {
 			a.greet(ctx)
 			greeted = now
 		}
 		switch err := a.look(ctx); {
 		case err != nil && ctx.Err() == nil:
 			if !told && a.store.JS.Conn().IsConnected() {
-				a.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
+				a.store.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
 				told = true
 			}
 			blind = true
-		case blind: // nor could the others give a sign
-			a.meetAgain()
-			blind, told = false, false
 		default:
-			a.forget()
+			a.review(blind)
+			blind, told = false, false
 		}
 		a.blind.Store(blind)
 		select {
@@ -236,19 +233,7 @@ func (a *Accounts) Run(ctx context.Context) {
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Header: nats.Header{"KV-Operation": {"DEL"}}}
-	a.store.Publish(bye, a.store.Names.AccountStream(), m) // where it fails the others notice a little later
-}
-
-// listen looks at the bucket as soon as some worker writes a hold there. Without the permission to
-// subscribe it is looked at a little later.
-func (a *Accounts) listen() (*nats.Subscription, error) {
-	return a.store.JS.Conn().Subscribe(a.store.Names.Account(HoldKeys+">"), func(*nats.Msg) {
-		select {
-		case a.told <- struct{}{}:
-		default: // it is going to look
-		}
-	})
+	a.write(bye, workerKeys+a.id, nil) // where it fails the others notice a little later
 }
 
 // Answered notes it; it is told with the next sign.
@@ -264,7 +249,7 @@ func (a *Accounts) LastAnswered(key string) (order watcher.Order, ok bool) {
 	defer a.mu.Unlock()
 	latest := uint64(0)
 	for _, w := range a.workers {
-		if o, said := w.answered[key]; said && w.revision > latest {
+		if o, said := w.Answered[key]; said && w.revision > latest {
 			order, ok, latest = o, true, w.revision
 		}
 	}
@@ -274,20 +259,19 @@ func (a *Accounts) LastAnswered(key string) (order watcher.Order, ok bool) {
 // greet says that this worker works.
 func (a *Accounts) greet(ctx context.Context) {
 	a.mu.Lock()
-	encoded, err := json.Marshal(sign{Version: a.version, Answered: a.answered})
+	encoded, err := json.Marshal(sign{Version: wire.Semantic(a.store.Version), Answered: a.answered})
 	a.mu.Unlock()
 	if err != nil {
 		panic("events: " + err.Error()) // only texts are ever rendered
 	}
-	m := &nats.Msg{Subject: a.subject(workerKeys + a.id), Data: encoded}
-	sequence, err := a.store.Publish(ctx, a.store.Names.AccountStream(), m)
+	written, err := a.write(ctx, workerKeys+a.id, encoded)
 	if err != nil {
-		a.log.Debug("sign of this worker not stored", "err", err)
+		a.store.log.Debug("sign of this worker not stored", "err", err)
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sign, a.current = sequence, false
+	a.sign, a.current = uint64(written), false
 }
 
 // look reads the whole bucket, which has a few keys.
@@ -321,7 +305,7 @@ func (a *Accounts) take(m *jetstream.RawStreamMsg) {
 		var hold watcher.Hold
 		if len(m.Data) > 0 {
 			if err := json.Unmarshal(m.Data, &hold); err != nil {
-				a.log.Warn("a hold cannot be read; only orderwatch may write here", "key", key, "err", err)
+				a.store.log.Warn("a hold cannot be read; only orderwatch may write here", "key", key, "err", err)
 				return
 			}
 		}
@@ -331,7 +315,7 @@ func (a *Accounts) take(m *jetstream.RawStreamMsg) {
 
 // meet notes a sign of another worker: one that is new here, and not old.
 func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
-	now := a.clock.local()
+	now := a.store.Clock.local()
 	var said sign
 	_ = json.Unmarshal(m.Data, &said) // a sign that cannot be read is one
 	a.mu.Lock()
@@ -343,8 +327,8 @@ func (a *Accounts) meet(id string, m *jetstream.RawStreamMsg) {
 	case len(m.Data) == 0:
 		delete(a.workers, id)
 	case known && m.Sequence == before.revision:
-	case known || a.clock.Now().Sub(m.Time) < a.store.Timing.WorkerGone:
-		a.workers[id] = presence{m.Sequence, now, said.Version, said.Answered}
+	case known || a.store.Clock.Now().Sub(m.Time) < a.store.Timing.WorkerGone:
+		a.workers[id] = presence{said, m.Sequence, now}
 	}
 }
 
@@ -354,33 +338,25 @@ func (a *Accounts) Count(version string) *wire.WorkerCount {
 	defer a.mu.Unlock()
 	c := &wire.WorkerCount{Present: 1 + len(a.workers), Versions: map[string]int{version: 1}}
 	for _, other := range a.workers {
-		if wire.Semantic(other.version) == other.version {
-			c.Versions[other.version]++
+		if wire.Semantic(other.Version) == other.Version {
+			c.Versions[other.Version]++
 		}
 	}
 	return c
 }
 
-// meetAgain takes all others for present.
-func (a *Accounts) meetAgain() {
-	now := a.clock.local()
+// review forgets workers that gave no sign for too long, unless the server that answered may be behind. After a time in
+// which the bucket could not be read it takes all for present: they could not give a sign.
+func (a *Accounts) review(wasBlind bool) {
+	now := a.store.Clock.local()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, last := range a.workers {
-		a.workers[id] = presence{last.revision, now, last.version, last.answered}
-	}
-}
-
-// forget forgets workers that gave no sign for too long, unless whoever answered may be behind.
-func (a *Accounts) forget() {
-	now := a.clock.local()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.current {
-		return
-	}
-	for id, last := range a.workers {
-		if now.Sub(last.seen) > a.store.Timing.WorkerGone {
+		switch {
+		case wasBlind:
+			last.seen = now
+			a.workers[id] = last
+		case a.current && now.Sub(last.seen) > a.store.Timing.WorkerGone:
 			delete(a.workers, id)
 		}
 	}

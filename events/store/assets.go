@@ -18,8 +18,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// ErrUnfit marks an error that no waiting mends: the server, a stream or a consumer is not what
-// the worker needs, and to go on would lose or repeat work.
+// ErrUnfit marks an error that no waiting mends: to go on with the server, a stream or a consumer as it is would lose
+// or repeat work.
 var ErrUnfit = errors.New("not fit to work with")
 
 // Versions of nats-server.
@@ -34,8 +34,8 @@ const subjectsOverlap = jetstream.ErrorCode(10065)
 // minRetention is how much longer than the longest watch records and events must be kept.
 const minRetention = 7 * 24 * time.Hour
 
-// accountsMaxAge is how long the last sign of a worker is kept that died: the server hands out at most
-// 1,024 keys at once. A hold takes 15 minutes at the most, and is rewritten then.
+// accountsMaxAge is how long the last sign of a worker is kept that died: the server hands out at most 1,024 keys at
+// once. A hold is rewritten after 15 minutes at the most.
 const accountsMaxAge = time.Hour
 
 // Streams returns the streams as they are wanted.
@@ -46,7 +46,13 @@ func (c Config) Streams() []jetstream.StreamConfig {
 		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1,
 		AllowDirect: true,
 	}
-	requests, wakeups, records, accounts, notes, events := stream, stream, stream, stream, stream, stream
+	bucket := func(name, subjects, description string, maxAge time.Duration) jetstream.StreamConfig {
+		b := stream
+		b.Name, b.Subjects, b.Description, b.MaxAge = name, []string{subjects}, description, maxAge
+		b.MaxMsgsPerSubject, b.Discard, b.AllowRollup, b.DenyDelete = 1, jetstream.DiscardNew, true, true
+		return b
+	}
+	requests, wakeups, events := stream, stream, stream
 
 	requests.Name, requests.Subjects = n.RequestStream(), []string{n.Watch()}
 	requests.Description = "Requests to watch ModelArts orders"
@@ -59,27 +65,19 @@ func (c Config) Streams() []jetstream.StreamConfig {
 	wakeups.Retention, wakeups.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardOld // no limit: nothing is discarded
 	wakeups.AllowMsgSchedules, wakeups.AllowRollup = true, true
 
-	records.Name, records.Subjects = n.RecordStream(), []string{n.Record(">")}
-	records.Description = "One record for each watch of orderwatch"
-	records.MaxMsgsPerSubject, records.Discard, records.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
-	records.AllowRollup, records.DenyDelete = true, true
-
-	accounts.Name, accounts.Subjects = n.AccountStream(), []string{n.Account(">")}
-	accounts.Description = "What the workers of orderwatch tell each other"
-	accounts.MaxMsgsPerSubject, accounts.Discard, accounts.MaxAge = 1, jetstream.DiscardNew, accountsMaxAge
-	accounts.AllowRollup, accounts.DenyDelete = true, true
-
-	notes.Name, notes.Subjects = n.NoteStream(), []string{n.Note(">")}
-	notes.Description = "What orderwatch posted where"
-	notes.MaxMsgsPerSubject, notes.Discard, notes.MaxAge = 1, jetstream.DiscardNew, c.MaxAge
-	notes.AllowRollup, notes.DenyDelete = true, true
-
 	events.Name = n.EventStream()
 	events.Subjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Rejected(), n.Subjects + ".attention.>", n.Subjects + ".undelivered.>"}
 	events.Description = "What became of watches"
 	events.MaxAge, events.DenyDelete, events.DenyPurge = c.MaxAge, true, true
 
-	return []jetstream.StreamConfig{requests, records, accounts, notes, events, wakeups}
+	return []jetstream.StreamConfig{
+		requests,
+		bucket(n.RecordStream(), n.Record(">"), "One record for each watch of orderwatch", c.MaxAge),
+		bucket(n.AccountStream(), n.Account(">"), "What the workers of orderwatch tell each other", accountsMaxAge),
+		bucket(n.NoteStream(), n.Note(">"), "What orderwatch posted where", c.MaxAge),
+		events,
+		wakeups,
+	}
 }
 
 // Consumers returns the consumers as they are wanted, by stream.
@@ -99,8 +97,7 @@ func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	}
 }
 
-// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second. What a worker that died had taken
-// comes again after it.
+// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second.
 func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
 
 // checkServer refuses a server that is too old or takes too little: limit is its max_payload now.
@@ -130,9 +127,8 @@ func AtLeast(version, least string) bool {
 	return slices.Compare(v[:], l[:]) >= 0
 }
 
-// A harmlessError says what is not as it must be where everything was looked at and nothing makes it
-// wrong to take messages: a consumer is paused, or the stream of requests is unfit. That stream may
-// drop some if nobody takes them; a worker that starts refuses it all the same.
+// A harmlessError says what is not as it must be where all was looked at and messages may be taken: a consumer is
+// paused, or the stream of requests is unfit, which may drop some that nobody takes.
 type harmlessError struct{ error }
 
 func (e harmlessError) Unwrap() error { return e.error }
@@ -144,23 +140,21 @@ func Harmless(err error) bool {
 }
 
 // Ensure checks the server, creates the streams and consumers that are missing, where it may, and checks those that
-// are there. It never alters one. Where only is not empty it looks at that stream alone: others may be without a
-// leader, and would not answer. An [ErrUnfit] goes before whatever is missing or paused, and a
-// [link.ErrNotConnected] before all.
+// are there. It never alters one. Where only is not empty it looks at that stream alone: others may be without a leader,
+// and not answer. A [link.ErrNotConnected] goes before all other errors, then an [ErrUnfit], then what is missing.
 func (s *Store) Ensure(ctx context.Context, heard Listener, only string) error {
-	c, js := s.Config, s.JS
-	if !js.Conn().IsConnected() {
+	if !s.JS.Conn().IsConnected() {
 		return link.ErrNotConnected
 	}
-	if err := checkServer(js.Conn(), s.Limit()); err != nil {
+	if err := checkServer(s.JS.Conn(), s.Limit()); err != nil {
 		return err
 	}
 	var missing, passing error
-	for _, wanted := range c.Streams() {
+	for _, wanted := range s.Streams() {
 		if only != "" && wanted.Name != only {
 			continue
 		}
-		switch err := c.ensureOne(ctx, heard, js, wanted); {
+		switch err := s.ensureOne(ctx, heard, wanted); {
 		case err == nil:
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
 			missing = cmp.Or(missing, err)
@@ -174,29 +168,29 @@ func (s *Store) Ensure(ctx context.Context, heard Listener, only string) error {
 }
 
 // ensureOne does so for one stream and its consumer.
-func (c Config) ensureOne(ctx context.Context, heard Listener, js jetstream.JetStream, wanted jetstream.StreamConfig) error {
-	stream, err := c.ensureStream(ctx, heard, js, wanted)
+func (s *Store) ensureOne(ctx context.Context, heard Listener, wanted jetstream.StreamConfig) error {
+	stream, err := s.ensureStream(ctx, heard, wanted)
 	if err != nil {
 		return err
 	}
-	unfit := report(heard, "stream "+wanted.Name, c.CompareStream(wanted, stream.CachedInfo().Config))
-	consumer, ok := c.Consumers()[wanted.Name]
+	unfit := report(heard, "stream "+wanted.Name, s.CompareStream(wanted, stream.CachedInfo().Config))
+	consumer, ok := s.Consumers()[wanted.Name]
 	if !ok {
 		return unfit
 	}
-	err = c.ensureConsumer(ctx, heard, js, stream, consumer)
-	if unfit != nil && wanted.Name == c.Names.RequestStream() {
+	err = s.ensureConsumer(ctx, heard, stream, consumer)
+	if unfit != nil && wanted.Name == s.Names.RequestStream() {
 		return cmp.Or(err, error(harmlessError{unfit}))
 	}
 	return cmp.Or(unfit, err)
 }
 
-func (c Config) ensureStream(ctx context.Context, heard Listener, js jetstream.JetStream, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := js.Stream(ctx, wanted.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision {
-		stream, err = js.CreateStream(ctx, wanted)
+func (s *Store) ensureStream(ctx context.Context, heard Listener, wanted jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := s.JS.Stream(ctx, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && s.Provision {
+		stream, err = s.JS.CreateStream(ctx, wanted)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another worker was quicker
-			stream, err = js.Stream(ctx, wanted.Name)
+			stream, err = s.JS.Stream(ctx, wanted.Name)
 		} else if err == nil {
 			heard.Made("stream " + wanted.Name)
 		}
@@ -212,12 +206,11 @@ func (c Config) ensureStream(ctx context.Context, heard Listener, js jetstream.J
 	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
 
-func (c Config) ensureConsumer(ctx context.Context, heard Listener, js jetstream.JetStream, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
+func (s *Store) ensureConsumer(ctx context.Context, heard Listener, stream jetstream.Stream, wanted jetstream.ConsumerConfig) error {
 	name := "consumer " + wanted.Durable + " of " + stream.CachedInfo().Config.Name
 	consumer, err := stream.Consumer(ctx, wanted.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision {
-		wanted, err = c.beginWhere(ctx, js, stream, wanted)
-		if err != nil {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && s.Provision {
+		if wanted, err = s.beginWhere(ctx, stream, wanted); err != nil {
 			return err
 		}
 		consumer, err = stream.CreateConsumer(ctx, wanted)
@@ -237,7 +230,7 @@ func (c Config) ensureConsumer(ctx context.Context, heard Listener, js jetstream
 		}
 		return harmlessError{fmt.Errorf("%s is paused until %s; resume it with nats consumer resume", name, until)}
 	}
-	return report(heard, name, c.CompareConsumer(wanted, consumer.CachedInfo().Config))
+	return report(heard, name, s.CompareConsumer(wanted, consumer.CachedInfo().Config))
 }
 
 // A Difference is a setting that is not as wanted.
@@ -269,8 +262,7 @@ func report(heard Listener, asset string, differences []Difference) error {
 // CompareStream lists how a stream differs from what is wanted of it.
 func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference {
 	var list []Difference
-	is := func(name string) bool { return wanted.Name == name }
-	requests, wakeups := is(c.Names.RequestStream()), is(c.Names.WakeupStream())
+	requests, wakeups := wanted.Name == c.Names.RequestStream(), wanted.Name == c.Names.WakeupStream()
 
 	compare(&list, "retention", wanted.Retention, found.Retention, true)
 	compare(&list, "storage", wanted.Storage, found.Storage, true)
@@ -278,11 +270,10 @@ func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference
 	compare(&list, "discard", wanted.Discard, found.Discard, requests)
 	compare(&list, "max_msgs", wanted.MaxMsgs, limit(found.MaxMsgs), !requests)
 	compare(&list, "max_bytes", wanted.MaxBytes, limit(found.MaxBytes), !requests)
-	// This one drops the oldest message also where a stream discards new ones, and all requests
-	// have one subject.
+	// This one drops the oldest message also where a stream discards new ones, and all requests have one subject.
 	compare(&list, "max_msgs_per_subject", wanted.MaxMsgsPerSubject, limit(found.MaxMsgsPerSubject), !requests || !found.DiscardNewPerSubject)
 	compare(&list, "max_msg_size", wanted.MaxMsgSize, limit(found.MaxMsgSize), !requests)
-	c.compareAge(&list, wanted, found)
+	compare(&list, "max_age", wanted.MaxAge, found.MaxAge, c.tooShort(wanted, found.MaxAge))
 	compare(&list, "allow_direct", wanted.AllowDirect, found.AllowDirect, !requests && !wakeups)
 	compare(&list, "allow_msg_schedules", wanted.AllowMsgSchedules, found.AllowMsgSchedules, wakeups)
 	compare(&list, "allow_rollup_hdrs", wanted.AllowRollup, found.AllowRollup, wakeups)
@@ -302,14 +293,13 @@ func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference
 	return list
 }
 
-// compareAge checks how long messages are kept.
-func (c Config) compareAge(list *[]Difference, wanted, found jetstream.StreamConfig) {
+// tooShort reports whether the stream keeps messages for too short a time; 0 is for ever.
+func (c Config) tooShort(wanted jetstream.StreamConfig, keeps time.Duration) bool {
 	least := c.TimeoutMax + minRetention
 	if wanted.Name == c.Names.AccountStream() {
 		least = accountsMaxAge / 2
 	}
-	tooShort := found.MaxAge != 0 && (wanted.MaxAge == 0 || found.MaxAge < least)
-	compare(list, "max_age", wanted.MaxAge, found.MaxAge, tooShort)
+	return keeps != 0 && (wanted.MaxAge == 0 || keeps < least)
 }
 
 // CompareConsumer lists how a consumer differs from what is wanted of it.
@@ -353,8 +343,7 @@ func priority(p jetstream.PriorityPolicy) string {
 	return cmp.Or(strings.Trim(string(name), `"`), "none")
 }
 
-// wantedDeliveries says which max_deliver is wanted, and how to repair another one. The server never delivers
-// again what it has given up, unless the consumer is made anew.
+// wantedDeliveries says which max_deliver is wanted, and how to repair another one.
 func wantedDeliveries(wanted jetstream.ConsumerConfig) string {
 	if wanted.DeliverPolicy != jetstream.DeliverAllPolicy {
 		return strconv.Itoa(wanted.MaxDeliver)

@@ -9,8 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A Clock tells the server's time: the process's clock, which may be wrong, and the offset to the
-// server's. It is safe for concurrent use.
+// A Clock tells the server's time: that of the process's clock, and its offset. It is safe for concurrent use.
 type Clock struct {
 	local func() time.Time
 	known atomic.Pointer[reading] // nil before the first answer of a server
@@ -36,9 +35,8 @@ func (r reading) counts(before *reading) bool {
 	return r.doubt <= doubt || (r.offset-before.offset).Abs() > r.doubt+doubt
 }
 
-// NewClock returns a Clock on the process's clock, which must never be set back. nil stands for
-// the machine's: its time when the Clock is made, and what has passed since, whatever becomes of
-// the machine's time of day.
+// NewClock returns a Clock on the process's clock, which must never be set back. nil stands for the machine's time when
+// the Clock is made, and what has passed since.
 func NewClock(local func() time.Time) *Clock {
 	if local == nil {
 		start := time.Now()
@@ -47,8 +45,7 @@ func NewClock(local func() time.Time) *Clock {
 	return &Clock{local: local}
 }
 
-// Now returns the server's time, as far as it is known. Before the first answer of a server it is
-// the process's.
+// Now returns the server's time; before the first answer of a server it is the process's.
 func (c *Clock) Now() time.Time { return c.local().Add(c.Offset()) }
 
 // Local returns the time of the process's clock, by which this process measures how long something lasts.

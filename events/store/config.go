@@ -35,7 +35,6 @@ type Timing struct {
 
 	PatrolEvery time.Duration // between two rounds
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
-	PatrolLease int           // rounds without a sign of the patrolling worker, before another takes over
 
 	Broken time.Duration // a record is broken for so long, and for two AckWaits, before it is moved aside
 
@@ -44,9 +43,8 @@ type Timing struct {
 	AccountsEvery time.Duration // between two looks at what the workers share
 	Unreachable   time.Duration // an account is held for so long, or watches are overdue, before people are told
 
-	HandOver time.Duration // a stopping worker's put-back deliveries wait this long
-	Drain    time.Duration // polls in flight get this long when the worker stops
-	Denied   time.Duration // how long a permissions violation, or a message that was not stored, keeps the worker from being ready
+	Drain  time.Duration // polls in flight get this long when the worker stops
+	Denied time.Duration // how long a permissions violation, or a message that was not stored, keeps the worker from being ready
 }
 
 // DefaultTiming returns the durations of production.
@@ -63,13 +61,11 @@ func DefaultTiming() Timing {
 		CheckEvery:    5 * time.Second,
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
-		PatrolLease:   3,
 		Broken:        2 * time.Minute,
 		WorkerSign:    2 * time.Second,
 		WorkerGone:    6 * time.Second,
 		AccountsEvery: time.Second,
 		Unreachable:   2 * time.Minute,
-		HandOver:      250 * time.Millisecond,
 		Drain:         5 * time.Second,
 		Denied:        20 * time.Second,
 	}

@@ -14,7 +14,19 @@
 // the connection for (payload.go), and that [Store.Trouble] knows of each write that failed (storing.go). A
 // worker has one store: whatever it writes goes through it.
 //
-// Read config.go and store.go first, then one file for each port (records.go, wakeups.go, publish.go,
-// notes.go, accounts.go), then assets.go (which streams and consumers there must be). list.go,
-// completions.go and attention.go find and publish what people ask for and are told.
+// Read the files in this order:
+//
+//	config.go       which durations there are
+//	store.go        how messages are read from a stream's leader and published
+//	evidence.go     what the server's errors prove
+//	storing.go      whether the streams store what is published
+//	payload.go      how large a message may be
+//	clock.go        the server's time
+//	records.go      one record for each order; list.go: pages of them
+//	wakeups.go      timers, and what is due
+//	events.go       events are published once, and found again
+//	notes.go        what notifiers note, and how far the consumer slack has come
+//	accounts.go     which workers there are, and which accounts are held
+//	assets.go       which streams and consumers there must be
+//	faultpoint.go   where the tests of crashes stop a process
 package store

@@ -10,9 +10,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// The rule of evidence: an error or an absence is never proof. The server's answers become the
-// errors of package watcher here and nowhere else; a delivery is acknowledged only on what was
-// positively read or stored.
+// The rule of evidence: an error or an absence is never proof. The server's answers become the errors of package
+// watcher here and nowhere else; a delivery is acknowledged only on what was positively read or stored.
 
 // Error codes of the server. Its list is in its errors.json.
 const (
@@ -28,39 +27,38 @@ const (
 	notStored       = jetstream.ErrorCode(10077) // for one of several reasons, the stream's limits among them
 )
 
-// published translates the error of a publish that expected a sequence. Only nil says that it was
-// stored; no error says that it was not.
+// published translates the error of a publish. Only nil says that it was stored; no error says that it was not.
 func published(err error) error {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok {
-		return err // a timeout among them: it may have been stored
-	}
-	switch api.ErrorCode {
-	case wrongLastSequence:
-		// The server that answered sees another sequence: the caller must read what is there. That
-		// server may be behind, and the sequence may be the caller's own.
+	switch {
+	case codeOf(err) == wrongLastSequence:
+		// The caller must read what is there: the server may be behind, or the sequence be the caller's own.
 		return fmt.Errorf("%w (%w)", watcher.ErrConflict, err)
-	case anotherUnderWay, concurrentUnderWay:
+	case underWay(err):
 		// Another publish on the subject is under way and may still fail: nothing is known.
 		return fmt.Errorf("another publish is under way: %w", err)
 	}
-	return err
+	return err // a timeout among them: it may have been stored
+}
+
+// codeOf returns the server's code of an error, 0 where the error is none of its API.
+func codeOf(err error) jetstream.ErrorCode {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode
+	}
+	return 0
 }
 
 // underWay reports whether the server says that another publish on the subject is under way.
 func underWay(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == anotherUnderWay || api.ErrorCode == concurrentUnderWay)
+	return slices.Contains([]jetstream.ErrorCode{anotherUnderWay, concurrentUnderWay}, codeOf(err))
 }
 
 // noRoom reports whether the server says that it has no room for the message.
 func noRoom(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && slices.Contains([]jetstream.ErrorCode{accountExceeded, noResources, storageExceeded, notStored}, api.ErrorCode)
+	return slices.Contains([]jetstream.ErrorCode{accountExceeded, noResources, storageExceeded, notStored}, codeOf(err))
 }
 
-// notThere reports whether the server that answered says that there is no such message. Asked
-// directly, it may be a follower that is behind.
+// notThere reports whether the server says that there is no such message. Asked directly, it may be behind.
 func notThere(err error) bool {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true

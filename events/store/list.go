@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -46,14 +46,13 @@ func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 	}
 	for i, l := range page {
 		w, _, err := s.Read(ctx, l.order)
-		if errors.Is(err, watcher.ErrNoRecord) || errors.Is(err, watcher.ErrBroken) || err == nil && (w.ID != l.watchID || w.MovedAside() != nil) {
-			continue // deleted, or watched anew, just now; or among the broken ones
-		}
-		if errors.Is(err, watcher.ErrNewerSchema) {
+		switch {
+		case errors.Is(err, watcher.ErrNewerSchema):
 			answer.Unreadable++
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), err == nil && (w.ID != l.watchID || w.MovedAside() != nil):
+			continue // deleted, or watched anew, just now; or among the broken ones
+		case err != nil:
 			return wire.ListAnswer{}, err
 		}
 		row := policy.Snapshot(w).Brief()
@@ -76,16 +75,10 @@ const brokenKey = "broken"
 // BrokenList returns what is remembered of broken records, oldest first, and its revision; 0 where nothing is.
 func (s *Store) BrokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
 	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
 	if json.Unmarshal(m.Data, &list) != nil {
-		list = nil // it is found anew
+		list = nil // nothing is there, or it is found anew
 	}
-	return list, m.Sequence, nil
+	return list, m.Sequence, err
 }
 
 // SetBrokenList remembers the list, expecting its last revision.
@@ -115,24 +108,20 @@ func (s *Store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) 
 	prefix := s.Names.Record("")
 	var page []listed
 	most, least := q.Limit+1, "" // least: a full page has only newer ones
-	for from, done := uint64(1), false; !done; {
-		var err error
-		from, done, err = s.SomeRecords(ctx, subjects, from, func(m *jetstream.RawStreamMsg) error {
-			head, ok := readHead(m.Data)
-			order, isOrder := wire.OrderOf(m.Subject, prefix)
-			if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {
-				return nil
-			}
-			page = append(page, listed{head.WatchID, order})
-			if len(page) >= 2*most {
-				if page = sortPage(page, most); len(page) == most {
-					least = page[most-1].watchID
-				}
-			}
-			return nil
-		})
+	for m, err := range s.messages(ctx, s.Names.RecordStream(), subjects, jetstreamext.GetBatchSeq(1)) {
 		if err != nil {
 			return nil, err
+		}
+		head, ok := readHead(m.Data)
+		order, isOrder := wire.OrderOf(m.Subject, prefix)
+		if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {
+			continue
+		}
+		page = append(page, listed{head.WatchID, order})
+		if len(page) >= 2*most {
+			if page = sortPage(page, most); len(page) == most {
+				least = page[most-1].watchID
+			}
 		}
 	}
 	return sortPage(page, most), nil

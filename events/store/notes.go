@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -18,15 +20,10 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 		return nil, 0, err
 	}
 	m, err := s.Last(ctx, s.Names.NoteStream(), s.Names.Note(key))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil, 0, nil
-	case err != nil:
-		return nil, 0, err
-	case len(m.Data) == 0: // the marker of a deletion
-		return nil, watcher.Revision(m.Sequence), nil
+	if len(m.Data) == 0 { // nothing is there, or the marker of a deletion
+		m.Data = nil
 	}
-	return m.Data, watcher.Revision(m.Sequence), nil
+	return m.Data, watcher.Revision(m.Sequence), err
 }
 
 // Under returns, by key, what is noted under the keys that begin with the prefix and a dot, as the
@@ -36,19 +33,15 @@ func (s *Store) Under(ctx context.Context, prefix string) (map[string][]byte, er
 		return nil, err
 	}
 	notes := make(map[string][]byte)
-	for from := uint64(1); ; {
-		m, err := s.Next(ctx, s.Names.NoteStream(), s.Names.Note(prefix)+".>", from)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return notes, nil
-		}
+	for m, err := range s.Each(ctx, s.Names.NoteStream(), s.Names.Note(prefix)+".>") {
 		if err != nil {
 			return nil, err
 		}
 		if len(m.Data) > 0 { // no marker of a deletion
 			notes[strings.TrimPrefix(m.Subject, s.Names.Note(""))] = m.Data
 		}
-		from = m.Sequence + 1
 	}
+	return notes, nil
 }
 
 // SetNote notes the text under the key, expecting its last revision.
@@ -68,4 +61,59 @@ func checkNoteKey(key string) error {
 		return fmt.Errorf("%q is no key of a note", key)
 	}
 	return nil
+}
+
+// settledKey is the key of the note that says how far the consumer slack has come.
+const settledKey = "settled"
+
+// A settled is that note. The consumer slack begins with the events that come after it was made; made anew, after
+// somebody deleted it, it begins where the one before it stopped.
+type settled struct {
+	Sequence uint64 `json:"sequence"` // of ORDER_EVENTS: all events up to it are done with
+}
+
+// beginWhere returns the consumer as it is to be made.
+func (s *Store) beginWhere(ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig) (jetstream.ConsumerConfig, error) {
+	if wanted.Durable != wire.SlackConsumer {
+		return wanted, nil
+	}
+	at, revision, err := s.settledAt(ctx)
+	switch {
+	case err != nil:
+		return wanted, fmt.Errorf("find where consumer %s begins: %w", wire.SlackConsumer, err)
+	case revision == 0:
+		return wanted, nil
+	case at > stream.CachedInfo().State.LastSeq: // the stream was made anew, too
+		at = 0
+	}
+	wanted.DeliverPolicy, wanted.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at+1
+	return wanted, nil
+}
+
+// NoteSettled notes how far the consumer slack has come: all events up to the sequence are done with. It is best
+// effort: at worst some events are looked at again, which the notifier knows.
+func (s *Store) NoteSettled(ctx context.Context, sequence uint64) error {
+	before, revision, err := s.settledAt(ctx)
+	if err != nil || sequence == before {
+		return err
+	}
+	text, err := json.Marshal(settled{sequence})
+	if err != nil {
+		return err
+	}
+	_, err = s.SetNote(ctx, settledKey, text, revision)
+	if errors.Is(err, watcher.ErrConflict) {
+		return nil // another worker noted it
+	}
+	return err
+}
+
+// settledAt reads the note; its revision is 0 where there is none.
+func (s *Store) settledAt(ctx context.Context) (sequence uint64, revision watcher.Revision, err error) {
+	text, revision, err := s.Note(ctx, settledKey)
+	var at settled
+	if err == nil && text != nil {
+		err = json.Unmarshal(text, &at)
+	}
+	return at.Sequence, revision, err
 }

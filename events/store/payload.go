@@ -11,9 +11,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A payload is the largest message that the server takes. A server whose limit is changed while it runs does
-// not tell its clients, and closes the connection of one that sends more: the library then gives the
-// connection up. So a worker asks for the limit again before it sends a large message. It is safe for concurrent use.
+// A payload is the largest message that the server takes. A server whose limit is changed does not tell its clients,
+// and closes the connection of one that sends more: the library then gives the connection up. So a worker asks again
+// before it sends a large message. It is safe for concurrent use.
 type payload struct {
 	nc *nats.Conn
 
@@ -31,10 +31,12 @@ const (
 	payloadPause = 2 * time.Second
 	// payloadEvery is how long it counts where nobody sends one.
 	payloadEvery = time.Minute
+	// headerRoom is more than the headers of any message of this program, in bytes.
+	headerRoom = 2 << 10
 )
 
-// limit returns the limit in bytes, as far as it is known.
-func (p *payload) limit() int {
+// Limit returns the largest message that the server takes, in bytes with its headers, as far as it is known.
+func (p *payload) Limit() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit := int(p.nc.MaxPayload())
@@ -44,19 +46,21 @@ func (p *payload) limit() int {
 	return limit
 }
 
-// fits reports whether a message of so many bytes may be sent; a large one only after the server was asked.
-func (p *payload) fits(ctx context.Context, size int) bool {
+// Fits reports whether a message with so many bytes of data, and the headers that this program sets, may be sent. For
+// a large one it asks the server.
+func (p *payload) Fits(ctx context.Context, size int) bool {
+	size += headerRoom
 	if size > watcher.MinPayload/2 {
 		p.refresh(ctx, payloadPause)
 	}
-	return size <= p.limit()
+	return size <= p.Limit()
 }
 
-// keep asks once in payloadEvery, also where no large message is sent, so that a worker knows of a limit that is too
-// small before it needs to send one. Where the server takes too little, keep asks at each call.
-func (p *payload) keep(ctx context.Context) {
+// KeepLimit asks the server for its limit where the last answer is more than a minute old, or was too small, so that a
+// worker knows before it needs to send a large message.
+func (p *payload) KeepLimit(ctx context.Context) {
 	pause := payloadEvery
-	if p.limit() < watcher.MinPayload {
+	if p.Limit() < watcher.MinPayload {
 		pause = payloadPause
 	}
 	p.refresh(ctx, pause)
@@ -98,16 +102,3 @@ func askPayload(ctx context.Context, options nats.Options, server string) (int, 
 	defer nc.Close()
 	return int(nc.MaxPayload()), nil
 }
-
-// Limit returns the largest message that the server takes, in bytes with its headers, as far as it is known.
-func (s *Store) Limit() int { return s.payload.limit() }
-
-// Fits reports whether a message with so many bytes of data, and the headers that this program sets, may be sent. For
-// a large one it asks the server.
-func (s *Store) Fits(ctx context.Context, size int) bool {
-	return s.payload.fits(ctx, size+headerRoom)
-}
-
-// KeepLimit asks the server for its limit where the last answer is more than a minute old, so that a worker knows of a
-// limit that is too small before it needs to send a large message.
-func (s *Store) KeepLimit(ctx context.Context) { s.payload.keep(ctx) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -15,53 +16,41 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// directLast returns the last message on the subject from whichever server answers first.
-func (s *Store) directLast(ctx context.Context, stream, subject string) (*nats.Msg, error) {
+// Read asks whichever server answers first.
+func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
+	stream, subject := s.Names.RecordStream(), s.Names.Record(order.Key())
 	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("DIRECT.GET."+stream+"."+subject), nil)
 	if err != nil {
-		return nil, fmt.Errorf("read %s from %s: %w", subject, stream, err)
+		return watcher.Watch{}, 0, fmt.Errorf("read %s from %s: %w", subject, stream, err)
 	}
 	switch status := reply.Header.Get("Status"); status {
 	case "":
-		return reply, nil
 	case "404":
-		return nil, jetstream.ErrMsgNotFound
-	default:
-		return nil, fmt.Errorf("read %s from %s: %s %s", subject, stream, status, reply.Header.Get("Description"))
-	}
-}
-
-func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	m, err := s.directLast(ctx, s.Names.RecordStream(), s.Names.Record(order.Key()))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return watcher.Watch{}, 0, watcher.ErrNoRecord
+	default:
+		return watcher.Watch{}, 0, fmt.Errorf("read %s from %s: %s %s", subject, stream, status, reply.Header.Get("Description"))
 	}
-	if err != nil {
-		return watcher.Watch{}, 0, err
-	}
-	sequence, err := sequenceOf(m.Header)
+	sequence, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
 		return watcher.Watch{}, 0, fmt.Errorf("read record of %s: %w", order, err)
 	}
-	return DecodeRecord(order, m.Data, sequence)
+	return decodeRecord(order, reply.Data, sequence)
 }
 
+// ReadLatest asks the bucket's leader.
 func (s *Store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
 	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(order.Key()))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return watcher.Watch{}, 0, watcher.ErrNoRecord
-	}
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
-	return DecodeRecord(order, m.Data, m.Sequence)
+	return decodeRecord(order, m.Data, m.Sequence)
 }
 
-// DecodeRecord reads what the bucket holds for an order: a record, or, without data, the marker of
-// its deletion.
-func DecodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
+// decodeRecord reads what the bucket holds for an order: a record, or, without data, nothing or the marker of its
+// deletion.
+func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
 	revision := watcher.Revision(sequence)
 	if len(encoded) == 0 {
 		return watcher.Watch{}, revision, watcher.ErrNoRecord
@@ -79,9 +68,8 @@ func DecodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher
 	return w, revision, nil
 }
 
-// RecordHeader is a header that a worker sets on each record, and nobody else: its schema. A record without
-// it is taken for one of the previous release, 1.x before this header, so that releases can be rolled
-// forward and back. The release after this one is to take such a record for a broken one.
+// RecordHeader is a header that a worker sets on each record, and nobody else: its schema. A record without it is taken
+// for one of the release before, 1.x; the release after this one is to take it for a broken one.
 const RecordHeader = "Orderwatch-Record"
 
 func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
@@ -100,87 +88,99 @@ func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	return watcher.Revision(sequence), err
 }
 
-// Bounds of one call that reads records. With subjects the server counts, for each call, all that are
-// left on them, which takes 25 ms for 100,000 records: hence not smaller ones.
+// Bounds of one batch. With subjects the server counts all that are left on them for each batch, which takes 25 ms for
+// 100,000 records: hence not smaller ones.
 const (
 	recordBatch      = 5000
 	recordBatchBytes = 8 << 20
 )
 
-// OpenWatches hands a batch of records of watches that have not ended to f, from the sequence on, up
-// to those that were written after until; zero: all. It returns where the next batch begins, and
-// whether there is none.
-func (s *Store) OpenWatches(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Watch) error) (next uint64, done bool, err error) {
-	return s.Records(ctx, from, until, func(m *jetstream.RawStreamMsg, _ watcher.Order, w watcher.Watch, err error) error {
-		if err != nil || w.State == watcher.Ended {
-			return nil // markers of deletion, records of later versions; the patrol tells of others
-		}
-		return f(m, w)
-	})
+// A Record is what the bucket holds for an order.
+type Record struct {
+	watcher.Watch // where it can be read
+	Order         watcher.Order
+	Sequence      uint64
+	Stored        time.Time
+	Err           error // why it cannot be read: ErrNoRecord, ErrBroken or ErrNewerSchema of package watcher
 }
 
-// Records does so for what the bucket holds for orders, whatever it is. The error is that of
-// reading it as a record.
-func (s *Store) Records(ctx context.Context, from uint64, until time.Time, f func(*jetstream.RawStreamMsg, watcher.Order, watcher.Watch, error) error) (next uint64, done bool, err error) {
-	prefix := s.Names.Record("")
-	return s.SomeRecords(ctx, "", from, func(m *jetstream.RawStreamMsg) error {
-		if !until.IsZero() && m.Time.After(until) {
-			return errEnough
+// Records yields what the bucket holds for orders, from the sequence on, as it was written. It ends with the first
+// error.
+func (s *Store) Records(ctx context.Context, from uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for m, err := range s.messages(ctx, s.Names.RecordStream(), "", jetstreamext.GetBatchSeq(max(from, 1))) {
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
+			if !ok {
+				continue // what workers tell each other, such as the patrol's lease
+			}
+			w, _, err := decodeRecord(order, m.Data, m.Sequence)
+			if !yield(Record{w, order, m.Sequence, m.Time, err}, nil) {
+				return
+			}
 		}
-		order, ok := wire.OrderOf(m.Subject, prefix)
-		if !ok {
-			return nil // what workers tell each other, such as the patrol's lease
-		}
-		w, _, err := DecodeRecord(order, m.Data, m.Sequence)
-		return f(m, order, w, err)
-	})
+	}
 }
 
-// errEnough ends the reading of records.
-var errEnough = errors.New("enough")
-
-// SomeRecords hands a batch of what the bucket holds on the subjects, empty for all, to f, from the
-// sequence on. It returns where the next batch begins, and whether there is none, or f had enough.
-func (s *Store) SomeRecords(ctx context.Context, subjects string, from uint64, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
-	next, done, err = s.batch(ctx, s.Names.RecordStream(), subjects, jetstreamext.GetBatchSeq(max(from, 1)), f)
-	return max(next, from), done, err
+// OpenWatches yields the records of all watches that have not ended, as Records does.
+func (s *Store) OpenWatches(ctx context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for r, err := range s.Records(ctx, 1) {
+			if err == nil && (r.Err != nil || r.State == watcher.Ended) {
+				continue // the patrol tells of those that cannot be read
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
 }
 
-// batch hands one batch of a stream's messages on the subjects, empty for all, to f, from the start on. It returns the
-// sequence after the last one that f took, 0 where there was none, and whether there are no more, or f had enough.
-func (s *Store) batch(ctx context.Context, stream, subjects string, start jetstreamext.GetBatchOpt, f func(*jetstream.RawStreamMsg) error) (next uint64, done bool, err error) {
+// messages yields a stream's messages on the subjects, empty for all, from the start on, batch by batch. It ends with
+// the first error.
+func (s *Store) messages(ctx context.Context, stream, subjects string, start jetstreamext.GetBatchOpt) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		options := []jetstreamext.GetBatchOpt{start, jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
+		if subjects != "" {
+			options = append(options, jetstreamext.GetBatchSubject(subjects))
+		}
+		for {
+			next, done, err := s.batch(ctx, stream, options, yield)
+			if err != nil {
+				yield(nil, fmt.Errorf("read %s: %w", stream, err))
+			}
+			if err != nil || done {
+				return
+			}
+			options[0] = jetstreamext.GetBatchSeq(next)
+		}
+	}
+}
+
+// batch yields one batch. It returns where the next one begins, and whether there is none, or yield had enough.
+func (s *Store) batch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	options := []jetstreamext.GetBatchOpt{start, jetstreamext.GetBatchMaxBytes(recordBatchBytes)}
-	if subjects != "" {
-		options = append(options, jetstreamext.GetBatchSubject(subjects))
-	}
 	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, recordBatch, options...)
 	if err != nil {
-		return 0, false, fmt.Errorf("read %s: %w", stream, err)
+		return 0, false, err
 	}
 	read, size := 0, 0
 	for m, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
+		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages):
 			return next, true, nil
-		}
-		if err != nil {
-			return next, false, fmt.Errorf("read %s: %w", stream, err)
-		}
-		err = f(m)
-		if errors.Is(err, errEnough) {
-			return next, true, nil
-		}
-		next = m.Sequence + 1
-		read, size = read+1, size+len(m.Data)
-		if err != nil {
+		case err != nil:
 			return next, false, err
+		case !yield(m, nil):
+			return next, true, nil
 		}
-	}
-	if ctx.Err() != nil { // an answer that does not come ends the batch without an error
-		return next, false, fmt.Errorf("read %s: %w", stream, ctx.Err())
+		next, read, size = m.Sequence+1, read+1, size+len(m.Data)
 	}
 	// What ended before its bounds has come to the end. It does not matter that more was written since:
-	// otherwise whoever reads over a slow link would never be done.
-	return next, read < recordBatch && size < recordBatchBytes/2, nil
+	// otherwise a reader over a slow link would never be done. An answer that does not come ends it without an error.
+	return next, read < recordBatch && size < recordBatchBytes/2, ctx.Err()
 }

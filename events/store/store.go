@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -18,11 +19,11 @@ import (
 // concurrent use. Its fields are not to be changed.
 type Store struct {
 	Config
-	JS    jetstream.JetStream
-	Clock *Clock // the server's time
+	JS       jetstream.JetStream
+	Clock    *Clock // the server's time
+	*payload        // the largest message that the server takes
 
 	log      *slog.Logger
-	payload  *payload            // the largest message that the server takes
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
 }
@@ -74,7 +75,7 @@ type Stored struct {
 }
 
 // Last returns the last message on the subject, or the last of all on it where it has wildcards,
-// as the stream's leader sees it. Where there is none the error is jetstream.ErrMsgNotFound.
+// as the stream's leader sees it. Where there is none, the message is the zero one.
 func (s *Store) Last(ctx context.Context, stream, subject string) (Stored, error) {
 	return s.read(ctx, stream, map[string]any{"last_by_subj": subject}, subject)
 }
@@ -87,6 +88,19 @@ func (s *Store) Get(ctx context.Context, stream string, sequence uint64) (Stored
 // Next returns the first message on the subject from the sequence on, as Last does.
 func (s *Store) Next(ctx context.Context, stream, subject string, from uint64) (Stored, error) {
 	return s.read(ctx, stream, map[string]any{"seq": from, "next_by_subj": subject}, subject)
+}
+
+// Each yields the messages on the subject, oldest first, as Last does. It ends with the first error.
+func (s *Store) Each(ctx context.Context, stream, subject string) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for from := uint64(1); ; {
+			m, err := s.Next(ctx, stream, subject, from)
+			if err == nil && m.Sequence == 0 || !yield(m, err) || err != nil {
+				return
+			}
+			from = m.Sequence + 1
+		}
+	}
 }
 
 func (s *Store) read(ctx context.Context, stream string, which map[string]any, what string) (Stored, error) {
@@ -107,17 +121,14 @@ func (s *Store) read(ctx context.Context, stream string, which map[string]any, w
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
-	if answer.Error != nil && notThere(answer.Error) {
-		return Stored{}, jetstream.ErrMsgNotFound
-	}
-	if answer.Error != nil {
+	switch {
+	case answer.Error == nil && answer.Message.Sequence == 0:
+		return Stored{}, fmt.Errorf("read %s from %s: the answer holds no message", what, stream)
+	case answer.Error != nil && !notThere(answer.Error):
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, answer.Error)
 	}
 	return answer.Message, nil
 }
-
-// headerRoom is more than the headers of any message of this program, in bytes.
-const headerRoom = 2 << 10
 
 // Publish stores the message in the stream and returns its sequence. What is too large for the server as it
 // is now is not sent: the error is nats.ErrMaxPayload.

@@ -3,9 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,15 +16,13 @@ import (
 
 // wakeupBody is what a wake-up carries besides its subject.
 type wakeupBody struct {
-	WatchID string `json:"watch_id"`
-	Number  uint64 `json:"wakeup"`
-	// At is when the wake-up was to be due, by the server's clock.
-	At time.Time `json:"at"`
+	WatchID string    `json:"watch_id"`
+	Number  uint64    `json:"wakeup"`
+	At      time.Time `json:"at"` // when it was to be due, by the server's clock
 }
 
-// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the
-// server moves it to the due subject when its time has come, at most about 250 ms later. One that
-// is due already is published there at once.
+// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
+// subject at most about 250 ms after its time. One that is due already is published there at once.
 func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	if k.At.After(s.Clock.Now()) {
 		return s.SetTimer(ctx, k, k.At)
@@ -33,8 +30,7 @@ func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
 }
 
-// SetTimer stores the wake-up on the order's waiting subject, in place of the one there. A time
-// that has passed lets it be due at once.
+// SetTimer does so with any time; one that has passed lets the wake-up be due at once.
 func (s *Store) SetTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
 	return s.storeWakeup(ctx, k, s.timer(k.Key(), at))
 }
@@ -57,11 +53,11 @@ func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) 
 	return err
 }
 
-// Requeue stores what lies on the key's due subject, or, where it is waiting, on its waiting subject, once more in
-// the place of all that is there: the poller is to drop it.
-func (s *Store) Requeue(ctx context.Context, key string, waiting bool, m Stored) error {
-	again := rollup(s.Names.Due(key))
-	if waiting {
+// Requeue stores what lies on a due or a waiting subject once more in the place of all that is there: the poller is to
+// drop it.
+func (s *Store) Requeue(ctx context.Context, m Stored) error {
+	again := rollup(m.Subject)
+	if key, waiting := strings.CutPrefix(m.Subject, s.Names.Waiting("")); waiting {
 		again = s.timer(key, m.Time)
 	}
 	again.Data = m.Data
@@ -90,23 +86,15 @@ func (s *Store) Highest(ctx context.Context, order watcher.Order) (number uint64
 
 // HighestOf is [Store.Highest], and returns the id of the wake-up's watch, too.
 func (s *Store) HighestOf(ctx context.Context, order watcher.Order) (number uint64, watchID string, err error) {
-	_, err = s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, "", nil // the usual case, in one call
-	}
-	if err != nil {
+	last, err := s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
+	if err != nil || last.Sequence == 0 { // there is none: the usual case, in one call
 		return 0, "", err
 	}
 	for _, subject := range []string{s.Names.Waiting(order.Key()), s.Names.Due(order.Key())} {
-		for from := uint64(1); ; {
-			m, err := s.Next(ctx, s.Names.WakeupStream(), subject, from)
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				break
-			}
+		for m, err := range s.Each(ctx, s.Names.WakeupStream(), subject) {
 			if err != nil {
 				return 0, "", err
 			}
-			from = m.Sequence + 1
 			var body wakeupBody
 			if json.Unmarshal(m.Data, &body) == nil && body.WatchID != "" && body.Number > number {
 				number, watchID = body.Number, body.WatchID
@@ -130,9 +118,4 @@ func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error
 		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
 	}
 	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At}, nil
-}
-
-// sequenceOf returns the sequence of a message that was read directly.
-func sequenceOf(h nats.Header) (uint64, error) {
-	return strconv.ParseUint(h.Get(jetstream.SequenceHeader), 10, 64)
 }

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"cmp"
-	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -55,50 +54,27 @@ func Semantic(version string) string {
 // DecodeCancel reads a request to cancel a watch. The error is a *[watcher.FieldError].
 func (rules Rules) DecodeCancel(body []byte) (CancelRequest, error) {
 	c := CancelRequest{Order: watcher.Order{ProjectID: rules.DefaultProject}}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "by":
-			return text(name, value, 200, &c.By)
-		case "reason":
-			return text(name, value, maxCancelReason, &c.Reason)
-		}
-		return orderField(name, value, &c.Order, ", by, reason")
-	})
-	if err == nil {
-		err = cmp.Or(missing(c.Order), c.Order.Validate())
-	}
-	if err == nil && c.By == "" {
-		err = &watcher.FieldError{Field: "by", Reason: "is required: who cancels"}
-	}
-	return c, err
+	err := readFields(body, "this request", append(orderFields(&c.Order),
+		field{"by", text(200, &c.By)}, field{"reason", text(maxCancelReason, &c.Reason)})...)
+	return c, cmp.Or(err, checkOrder(c.Order), refuseIf(c.By == "", "by", "is required: who cancels"))
 }
 
 // DecodeOrder reads a request that names an order and nothing else. The error is a *[watcher.FieldError].
 func (rules Rules) DecodeOrder(body []byte) (watcher.Order, error) {
 	order := watcher.Order{ProjectID: rules.DefaultProject}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		return orderField(name, value, &order, "")
-	})
-	return order, cmp.Or(err, missing(order), order.Validate())
+	err := readFields(body, "this request", orderFields(&order)...)
+	return order, cmp.Or(err, checkOrder(order))
 }
 
-func orderField(name string, value json.RawMessage, to *watcher.Order, others string) error {
-	switch name {
-	case "project_id":
-		return text(name, value, 64, &to.ProjectID)
-	case "order_name":
-		return text(name, value, 128, &to.Name)
-	}
-	return &watcher.FieldError{Field: show(name), Reason: "is no field of this request; the fields are project_id, order_name" + others}
+func orderFields(to *watcher.Order) []field {
+	return []field{{"project_id", text(64, &to.ProjectID)}, {"order_name", text(128, &to.Name)}}
 }
 
-// missing names a part of the order that is required and not there.
-func missing(order watcher.Order) error {
-	switch {
-	case order.ProjectID == "":
-		return &watcher.FieldError{Field: "project_id", Reason: "is required"}
-	case order.Name == "":
-		return &watcher.FieldError{Field: "order_name", Reason: "is required"}
-	}
-	return nil
+// checkOrder refuses an order of which a part is missing or wrong.
+func checkOrder(order watcher.Order) error {
+	return cmp.Or(
+		refuseIf(order.ProjectID == "", "project_id", "is required"),
+		refuseIf(order.Name == "", "order_name", "is required"),
+		order.Validate(),
+	)
 }

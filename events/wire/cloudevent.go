@@ -1,15 +1,15 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"mime"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -17,17 +17,15 @@ import (
 // typeWatch is the type of a request that is a CloudEvent.
 const typeWatch = "io.orderwatch.order.watch.v1"
 
-// attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be
-// one, in structured mode (the body is the whole event) or in binary mode (the body is the data, and
-// the attributes are headers that begin with ce-): CloudEvents 1.0, its JSON format and its protocol
-// binding for NATS.
+// attributes are what a CloudEvent says of itself, by their names; the data is none. A request may be one, in structured
+// mode (the body is the whole event) or in binary mode (the body is the data, and the attributes are headers that begin
+// with ce-): CloudEvents 1.0, its JSON format and its protocol binding for NATS.
 type attributes map[string]string
 
-// unwrap returns the request in the message, and the attributes of the CloudEvent that carries it;
-// nil where none does. The error is a *[watcher.FieldError].
+// unwrap returns the request in the message, and the attributes of the CloudEvent that carries it; nil where none does.
 func (m Incoming) unwrap() (body []byte, a attributes, err error) {
 	if len(m.Body) > maxRequest {
-		return m.Body, nil, &watcher.FieldError{Reason: fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.Body), maxRequest)}
+		return m.Body, nil, wrong("", fmt.Sprintf("the body has %d bytes; at most %d are taken", len(m.Body), maxRequest))
 	}
 	contentType, err := m.one("Content-Type")
 	if err != nil {
@@ -35,7 +33,7 @@ func (m Incoming) unwrap() (body []byte, a attributes, err error) {
 	}
 	if kind, ok := strings.CutPrefix(strings.ToLower(contentType), "application/cloudevents"); ok {
 		if kind, _, _ = strings.Cut(kind, ";"); strings.TrimSpace(kind) != "+json" {
-			return m.Body, nil, &watcher.FieldError{Field: "Content-Type", Reason: "must be application/cloudevents+json for a CloudEvent in structured mode"}
+			return m.Body, nil, wrong("Content-Type", "must be application/cloudevents+json for a CloudEvent in structured mode")
 		}
 		body, a, err = structured(m.Body)
 	} else {
@@ -64,33 +62,26 @@ func structured(event []byte) (data []byte, a attributes, err error) {
 			given++
 			var encoded string
 			if json.Unmarshal(value, &encoded) != nil {
-				return &watcher.FieldError{Field: name, Reason: "must be a string"}
+				return wrong(name, "must be a string")
 			}
-			if data, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-				return &watcher.FieldError{Field: name, Reason: "must be base64"}
-			}
-			return nil
+			data, err = base64.StdEncoding.DecodeString(encoded)
+			return refuseIf(err != nil, name, "must be base64")
 		}
 		return a.set(name, value)
 	})
-	switch {
-	case err != nil:
-	case given == 0:
-		err = &watcher.FieldError{Field: "data", Reason: "is required: the request"}
-	case given == 2:
-		err = &watcher.FieldError{Field: "data", Reason: "comes twice, also as data_base64"}
-	}
-	return data, a, err
+	return data, a, cmp.Or(err,
+		refuseIf(given == 0, "data", "is required: the request"),
+		refuseIf(given == 2, "data", "comes twice, also as data_base64"))
 }
 
 // set reads an attribute. One that is no text is none that matters here.
 func (a attributes) set(name string, value json.RawMessage) error {
 	if !attributeName.MatchString(name) {
-		return &watcher.FieldError{Field: show(name), Reason: "is no attribute of a CloudEvent: their names are of a-z 0-9; a request is its data"}
+		return wrong(show(name), "is no attribute of a CloudEvent: their names are of a-z 0-9; a request is its data")
 	}
 	var s *string
-	if err := json.Unmarshal(value, &s); err != nil && requiredAttributes[name] {
-		return &watcher.FieldError{Field: name, Reason: "must be a string"}
+	if err := json.Unmarshal(value, &s); err != nil && slices.Contains(requiredAttributes, name) {
+		return wrong(name, "must be a string")
 	} else if err == nil && s != nil {
 		a[name] = *s
 	}
@@ -99,7 +90,7 @@ func (a attributes) set(name string, value json.RawMessage) error {
 
 var (
 	attributeName      = regexp.MustCompile(`^[a-z0-9]+$`)
-	requiredAttributes = map[string]bool{"specversion": true, "type": true, "source": true, "id": true}
+	requiredAttributes = []string{"specversion", "type", "source", "id"}
 )
 
 // binary returns the attributes of a CloudEvent in binary mode; nil where the message is none.
@@ -114,7 +105,7 @@ func (m Incoming) binary() (a attributes, err error) {
 			return nil, err
 		}
 		if value, err = url.PathUnescape(value); err != nil {
-			return nil, &watcher.FieldError{Field: show(name), Reason: "must be percent-encoded"}
+			return nil, wrong(show(name), "must be percent-encoded")
 		}
 		if a == nil {
 			a = make(attributes)
@@ -133,34 +124,26 @@ func (m Incoming) one(name string) (string, error) {
 		}
 	}
 	if len(found) > 1 {
-		return "", &watcher.FieldError{Field: show(name), Reason: "comes twice"}
+		return "", wrong(show(name), "comes twice")
 	}
 	return strings.Join(found, ""), nil
 }
 
 // check refuses an event that is no request.
 func (a attributes) check() error {
-	for _, name := range []string{"specversion", "type", "source", "id"} {
+	for _, name := range requiredAttributes {
 		if a[name] == "" {
-			return &watcher.FieldError{Field: name, Reason: "is required in a CloudEvent"}
+			return wrong(name, "is required in a CloudEvent")
 		}
 	}
-	if strings.ContainsAny(a["source"], " \t") {
-		return &watcher.FieldError{Field: "source", Reason: "must be a URI reference, which holds no blank"}
-	}
-	if a["specversion"] != "1.0" {
-		return &watcher.FieldError{Field: "specversion", Reason: "must be 1.0"}
-	}
-	if a["type"] != typeWatch {
-		return &watcher.FieldError{Field: "type", Reason: "must be " + typeWatch}
-	}
-	if kind := a["datacontenttype"]; kind != "" {
-		media, _, err := mime.ParseMediaType(kind)
-		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
-			return &watcher.FieldError{Field: "datacontenttype", Reason: "must be application/json"}
-		}
-	}
-	return nil
+	media, _, err := mime.ParseMediaType(cmp.Or(a["datacontenttype"], "application/json"))
+	isJSON := err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+	return cmp.Or(
+		refuseIf(strings.ContainsAny(a["source"], " \t"), "source", "must be a URI reference, which holds no blank"),
+		refuseIf(a["specversion"] != "1.0", "specversion", "must be 1.0"),
+		refuseIf(a["type"] != typeWatch, "type", "must be "+typeWatch),
+		refuseIf(!isJSON, "datacontenttype", "must be application/json"),
+	)
 }
 
 // id returns the id of the request that names none.
@@ -168,13 +151,13 @@ func (a attributes) id() (string, error) {
 	const most = 128
 	id := a["source"] + " " + a["id"]
 	if err := checkText("id", id, most); err != nil {
-		return "", &watcher.FieldError{Field: "id", Reason: fmt.Sprintf("must, with source, have at most %d readable characters where there is no request_id", most-1)}
+		return "", wrong("id", fmt.Sprintf("must, with source, have at most %d readable characters where there is no request_id", most-1))
 	}
 	return id, nil
 }
 
-// trace returns the trace context of the message: that of its headers, or, where they have none, of
-// the CloudEvent. What is no trace context is none: it belongs to the tracing, not to the request.
+// trace returns the trace context of the message's headers, or, where they have none, of the CloudEvent. What is no
+// trace context is left out, and no error.
 func (m Incoming) trace(a attributes) watcher.Trace {
 	parent, err := m.one("traceparent")
 	state, errState := m.one("tracestate")
@@ -195,13 +178,3 @@ var (
 	traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 	tracestate  = regexp.MustCompile(`^[ -~]{1,512}$`)
 )
-
-// carry writes the trace context into the headers of a message, as OpenTelemetry's propagators do.
-func carry(h nats.Header, t watcher.Trace) {
-	if t.Parent != "" {
-		h.Set("traceparent", t.Parent)
-	}
-	if t.State != "" {
-		h.Set("tracestate", t.State)
-	}
-}

@@ -6,7 +6,7 @@
 // a request that is delivered twice is read twice the same, and that an event which this package wrote
 // is read as what was written.
 //
-// Read names.go first (what subjects and streams are called), then request.go and cloudevent.go (a
-// request to watch an order), then event.go. The rest is one file for each request of the service:
-// answer.go, list.go, renotify.go, status.go.
+// Read names.go first (what subjects and streams are called), then fields.go (how a JSON request is checked),
+// request.go and cloudevent.go (a request to watch an order), then event.go (all events). The rest is one file for each
+// request of the service: answer.go (cancel, and those that name an order alone), list.go, renotify.go, status.go.
 package wire

@@ -1,11 +1,14 @@
 package wire
 
 import (
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
@@ -26,11 +29,9 @@ const (
 	typeAttention   = "io.orderwatch.attention.v1" // about an account or the whole installation
 	typeRenotify    = "io.orderwatch.slack.renotify.v1"
 	typeUndelivered = "io.orderwatch.slack.undelivered.v1"
-	// typeOrderAttention is about one watch that people should look at; the data say why. A worker of the
-	// release before takes such an event for one about an account, finds its type unknown, logs one ERROR and
-	// acknowledges it: people are then not told in Slack, and nothing else happens. All workers are to be
-	// upgraded. Who reads orders.attention.*.<project_id> does not see these events, whose subjects have more
-	// tokens; who reads orders.attention.> does.
+	// typeOrderAttention is about one watch that people should look at; the data say why. A worker of the release before
+	// does not know it, logs one ERROR and tells nobody. Its subjects have more tokens than orders.attention.*.<project_id>
+	// matches.
 	typeOrderAttention = "io.orderwatch.order.attention.v1"
 )
 
@@ -112,7 +113,7 @@ func (n Names) ProgressEvent(g watcher.Progress, at time.Time) (*nats.Msg, error
 func (n Names) AttentionEvent(a watcher.Attention, at time.Time) (*nats.Msg, error) {
 	e := newEvent(typeAttention, AttentionID(a), at)
 	e.SetSource("/orderwatch/" + a.Region + "/" + a.ProjectID)
-	return message(n.Attention(string(a.Kind), a.ProjectID), e, watcher.Trace{}, a)
+	return message(n.Attention(a.Kind, a.ProjectID), e, watcher.Trace{}, a)
 }
 
 // AttentionID returns the id of the event: <outage>.<project_id>.<kind>.
@@ -122,7 +123,7 @@ func AttentionID(a watcher.Attention) string {
 
 // OrderAttentionEvent returns the message about one watch that people should look at, at the time.
 func (n Names) OrderAttentionEvent(a watcher.OrderAttention, at time.Time) (*nats.Msg, error) {
-	return message(n.OrderAttention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
+	return message(n.Attention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
 }
 
 // OrderAttentionID returns the id of the event: <watch_id>.<kind>.<since in ms since 1970>.
@@ -145,30 +146,24 @@ func (n Names) UndeliveredEvent(u watcher.UndeliveredMessage) (*nats.Msg, error)
 	return message(n.Undelivered("slack"), e, watcher.Trace{}, u)
 }
 
-// message returns a CloudEvent in structured mode. It carries no Nats-Msg-Id: the server checks
-// that before the expected sequence, and forgets it after two minutes. The trace context is in its
-// headers and, for those who are handed the event without them, in CloudEvents' extension.
+// message returns a CloudEvent in structured mode, without a Nats-Msg-Id: the server checks that before the expected
+// sequence, and forgets it after two minutes. The trace context is in its headers and in CloudEvents' extension.
 func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Msg, error) {
-	if t.Parent != "" {
-		e.SetExtension("traceparent", t.Parent)
+	m := nats.NewMsg(subject)
+	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
+	for name, value := range map[string]string{"traceparent": t.Parent, "tracestate": t.State} { // as OpenTelemetry has it
+		if value != "" {
+			e.SetExtension(name, value)
+			m.Header.Set(name, value)
+		}
 	}
-	if t.State != "" {
-		e.SetExtension("tracestate", t.State)
+	err := cmp.Or(e.SetData(event.ApplicationJSON, data), e.Validate())
+	if err == nil {
+		m.Data, err = json.Marshal(e)
 	}
-	if err := e.SetData(event.ApplicationJSON, data); err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
-	}
-	if err := e.Validate(); err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
-	}
-	encoded, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
-	m := nats.NewMsg(subject)
-	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
-	carry(m.Header, t)
-	m.Data = encoded
 	return m, nil
 }
 
@@ -194,4 +189,38 @@ func traceOf(r *watcher.Report) watcher.Trace {
 		return watcher.Trace{}
 	}
 	return r.Requests[0].Trace
+}
+
+// maxRejectedBody is how much of a rejected message the event carries, in bytes.
+const maxRejectedBody = 8 << 10
+
+// A Rejection is the data of an orders.rejected event: why a message is no request.
+type Rejection struct {
+	Reason    string    `json:"reason"`
+	Field     string    `json:"field"` // empty where the whole body is meant
+	RequestID string    `json:"request_id"`
+	Sequence  uint64    `json:"stream_sequence"`
+	Received  time.Time `json:"received_at"`
+	Body      string    `json:"body"`
+	Encoding  string    `json:"body_encoding"` // text or base64
+	Truncated bool      `json:"body_truncated"`
+}
+
+// RejectedEvent returns the message that says why another is no request, at the time. For the same message its id
+// is the same.
+func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
+	head := m.Body[:min(len(m.Body), maxRejectedBody)]
+	r := Rejection{
+		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sequence: m.Sequence, Received: m.Stored.UTC(),
+		Body: strings.ToValidUTF8(string(head), ""), Encoding: "text", Truncated: len(head) < len(m.Body),
+	}
+	if !utf8.Valid(m.Body) {
+		r.Body, r.Encoding = base64.StdEncoding.EncodeToString(head), "base64"
+	}
+	e := newEvent(typeRejected, fmt.Sprintf("r_%d-%d", m.Sequence, m.Stored.UnixMilli()), at)
+	if name := m.peek("order_name"); name != "" {
+		e.SetSubject(name)
+	}
+	_, attributes, _ := m.unwrap() // as far as it can be read
+	return message(n.Rejected(), e, m.trace(attributes), r)
 }

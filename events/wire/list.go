@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -51,50 +50,23 @@ const (
 // DecodeList reads a question for a list. The error is a *[watcher.FieldError].
 func DecodeList(body []byte) (ListQuery, error) {
 	q := ListQuery{Limit: defaultLimit}
-	err := eachField(body, "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "state":
-			return state(value, &q.State)
-		case "project_id":
-			return projectID(value, &q.ProjectID)
-		case "label":
-			return labelFilter(value, &q.Label)
-		case "limit":
-			return wholeNumber(name, value, 1, maxLimit, &q.Limit)
-		case "cursor":
-			return text(name, value, 64, &q.Cursor)
-		}
-		return &watcher.FieldError{Field: show(name), Reason: "is no field of a list request; the fields are state, project_id, label, limit, cursor"}
-	})
+	err := readFields(body, "a list request",
+		field{"state", text(64, (*string)(&q.State), isState)},
+		field{"project_id", text(64, &q.ProjectID, isProject)},
+		field{"label", text(maxLabelKey+1+maxLabelValue, &q.Label, isLabel)},
+		field{"limit", wholeNumber(1, maxLimit, &q.Limit)},
+		field{"cursor", text(64, &q.Cursor)},
+	)
 	return q, err
 }
 
-func state(value json.RawMessage, to *watcher.State) error {
-	var s string
-	if err := text("state", value, 64, &s); err != nil {
-		return err
-	}
-	*to = watcher.State(s)
-	if *to != "" && *to != watcher.Watching && *to != watcher.Ended {
-		return &watcher.FieldError{Field: "state", Reason: "must be watching or ended"}
-	}
-	return nil
+func isState(field, s string) error {
+	return refuseIf(s != string(watcher.Watching) && s != string(watcher.Ended), field, "must be watching or ended")
 }
 
-// projectID reads the id of a project, which becomes part of a subject.
-func projectID(value json.RawMessage, to *string) error {
-	if err := text("project_id", value, 64, to); err != nil || *to == "" {
-		return err
-	}
-	return watcher.Order{ProjectID: *to, Name: "any"}.Validate()
-}
+// isProject checks the id of a project, which becomes part of a subject.
+func isProject(_, s string) error { return watcher.Order{ProjectID: s, Name: "any"}.Validate() }
 
-func labelFilter(value json.RawMessage, to *string) error {
-	if err := text("label", value, maxLabelKey+1+maxLabelValue, to); err != nil || *to == "" {
-		return err
-	}
-	if key, _, ok := strings.Cut(*to, "="); !ok || key == "" {
-		return &watcher.FieldError{Field: "label", Reason: "must be key=value"}
-	}
-	return nil
+func isLabel(field, s string) error {
+	return refuseIf(strings.Index(s, "=") < 1, field, "must be key=value")
 }

@@ -16,39 +16,32 @@ type Names struct {
 
 // Subjects. The order's tokens come last, since its name may contain dots.
 
-func (n Names) Watch() string         { return n.Subjects + ".watch" }
-func (n Names) Rejected() string      { return n.Subjects + ".rejected" }
-func (n Names) Due(key string) string { return n.Subjects + ".due." + key }
+func (n Names) Watch() string                { return n.Subjects + ".watch" }
+func (n Names) Rejected() string             { return n.Subjects + ".rejected" }
+func (n Names) Due(key string) string        { return n.Subjects + ".due." + key }
+func (n Names) Waiting(key string) string    { return n.Subjects + ".waiting." + key }
+func (n Names) Progress(key string) string   { return n.Subjects + ".progress." + key }
+func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered." + to }
 
-func (n Names) Waiting(key string) string { return n.Subjects + ".waiting." + key }
-func (n Names) Attention(kind, project string) string {
-	return n.Subjects + ".attention." + kind + "." + project
+func (n Names) Completed(outcome watcher.Outcome, key string) string {
+	return n.Subjects + ".completed." + string(outcome) + "." + key
 }
 
-// OrderAttention returns the subject of an attention event about one order. It has the order's tokens
-// where that about an account has the project alone.
-func (n Names) OrderAttention(kind watcher.AttentionKind, key string) string {
-	return n.Attention(string(kind), key)
+// Attention returns the subject of an attention event: about an account or the whole installation, given the project,
+// or about one order, given its key.
+func (n Names) Attention(kind watcher.AttentionKind, about string) string {
+	return n.Subjects + ".attention." + string(kind) + "." + about
 }
 
-// ConcernsOrder reports whether the subject is that of an attention event about one order, of
-// whatever kind.
+// ConcernsOrder reports whether the subject is that of an attention event about one order.
 func (n Names) ConcernsOrder(subject string) bool {
 	tokens, ok := strings.CutPrefix(subject, n.Subjects+".attention.")
 	return ok && strings.Count(tokens, ".") >= 2
 }
 
-func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered." + to }
-
 // Renotify returns the subject of a wish to tell people again. It has a token more than those of
 // attention, which look for the last event of a project.
 func (n Names) Renotify(key string) string { return n.Subjects + ".attention.renotify." + key }
-
-func (n Names) Progress(key string) string { return n.Subjects + ".progress." + key }
-
-func (n Names) Completed(outcome watcher.Outcome, key string) string {
-	return n.Subjects + ".completed." + string(outcome) + "." + key
-}
 
 // Record returns the subject of a record in the bucket.
 func (n Names) Record(key string) string { return "$KV." + n.Streams + "_WATCHES." + key }

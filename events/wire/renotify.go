@@ -40,66 +40,55 @@ var renotifyID = regexp.MustCompile(`^[-_a-zA-Z0-9]{0,64}$`)
 
 // DecodeRenotify reads the request. The error is a *[watcher.FieldError].
 func (rules Rules) DecodeRenotify(body []byte) (q RenotifyRequest, err error) {
-	err = eachField(body, "", func(name string, value json.RawMessage) error {
-		switch name {
-		case "watch_id":
-			return text(name, value, 64, &q.WatchID)
-		case "by":
-			return text(name, value, 200, &q.By)
-		case "request_id":
-			if err := text(name, value, 64, &q.RequestID); err != nil || renotifyID.MatchString(q.RequestID) {
-				return err
-			}
-			return &watcher.FieldError{Field: name, Reason: "must be at most 64 of A-Z a-z 0-9 - _"}
-		case "slack_channels":
-			return rules.channels(value, &q.Channels)
-		}
-		return orderField(name, value, &q.Order, ", watch_id, by, slack_channels, request_id")
-	})
+	err = readFields(body, "this request", append(orderFields(&q.Order),
+		field{"watch_id", text(64, &q.WatchID)},
+		field{"by", text(200, &q.By)},
+		field{"slack_channels", rules.channels(&q.Channels)},
+		field{"request_id", text(64, &q.RequestID, isRenotifyID)},
+	)...)
+	err = cmp.Or(err, refuseIf(q.By == "", "by", "is required: who wants people to be told again"))
+	if err == nil && q.WatchID != "" {
+		_, err = StartedAt(q.WatchID)
+	}
+	err = cmp.Or(err, refuseIf(q.Name == "" && q.WatchID == "", "watch_id", "is required, or order_name"))
 	if err != nil {
 		return q, err
-	}
-	if q.By == "" {
-		return q, &watcher.FieldError{Field: "by", Reason: "is required: who wants people to be told again"}
-	}
-	if q.WatchID != "" {
-		if _, err := StartedAt(q.WatchID); err != nil {
-			return q, err
-		}
-	}
-	if q.Name == "" && q.WatchID == "" {
-		return q, &watcher.FieldError{Field: "watch_id", Reason: "is required, or order_name"}
 	}
 	if q.Name == "" {
 		q.Order = watcher.Order{}
 		return q, nil
 	}
 	q.ProjectID = cmp.Or(q.ProjectID, rules.DefaultProject)
-	return q, cmp.Or(missing(q.Order), q.Order.Validate())
+	return q, checkOrder(q.Order)
+}
+
+func isRenotifyID(field, s string) error {
+	return refuseIf(!renotifyID.MatchString(s), field, "must be at most 64 of A-Z a-z 0-9 - _")
 }
 
 // channels reads the channels in which people are told again.
-func (rules Rules) channels(value json.RawMessage, to *[]string) error {
-	const field = "slack_channels"
-	if err := json.Unmarshal(value, to); err != nil || string(value) == "null" {
-		return &watcher.FieldError{Field: field, Reason: "must be a list of channel IDs"}
-	}
-	if len(*to) > maxRenotifyChannels {
-		return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("has more than %d channels", maxRenotifyChannels)}
-	}
-	for _, channel := range *to {
-		if channel == "" || !slices.Contains(rules.SlackChannels, channel) && !slices.Contains(rules.RoutedChannels, channel) {
-			return &watcher.FieldError{Field: field, Reason: fmt.Sprintf("must be IDs of channels that the workers are configured with, and %q is none: add it to ORDERWATCH_SLACK_CHANNELS_ALLOWED", channel)}
+func (rules Rules) channels(to *[]string) reader {
+	return func(field string, value json.RawMessage) error {
+		if err := json.Unmarshal(value, to); err != nil || string(value) == "null" {
+			return wrong(field, "must be a list of channel IDs")
 		}
+		if len(*to) > maxRenotifyChannels {
+			return wrong(field, fmt.Sprintf("has more than %d channels", maxRenotifyChannels))
+		}
+		for _, channel := range *to {
+			if channel == "" || !slices.Contains(rules.SlackChannels, channel) && !slices.Contains(rules.RoutedChannels, channel) {
+				return wrong(field, fmt.Sprintf("must be IDs of channels that the workers are configured with, and %q is none: add it to ORDERWATCH_SLACK_CHANNELS_ALLOWED", channel))
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
 // StartedAt returns when the watch was accepted, which its id says.
 func StartedAt(watchID string) (time.Time, error) {
 	id, err := ulid.ParseStrict(strings.TrimPrefix(watchID, "w_"))
 	if err != nil || !strings.HasPrefix(watchID, "w_") {
-		return time.Time{}, &watcher.FieldError{Field: "watch_id", Reason: "is no id of a watch: w_ and 26 letters and digits"}
+		return time.Time{}, wrong("watch_id", "is no id of a watch: w_ and 26 letters and digits")
 	}
 	return ulid.Time(id.Time()), nil
 }

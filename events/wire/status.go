@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -60,7 +59,5 @@ func CheckStatus(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	return eachField(body, "", func(name string, _ json.RawMessage) error {
-		return &watcher.FieldError{Field: show(name), Reason: "is no field of a status request, which has none"}
-	})
+	return readFields(body, "a status request")
 }

@@ -21,7 +21,6 @@ type delivery struct {
 	posting  posting
 	revision watcher.Revision // of the note
 	memory   memory
-	lane     *lane
 	stop     time.Time // no call begins after it
 }
 
@@ -35,24 +34,25 @@ func (d *delivery) part() int { return d.posting.part(d.state) }
 // it is done.
 func (s *Outbox) tell(ctx context.Context, w want, stop time.Time) (posting, *watcher.RetryError) {
 	if w.channel != routes.Webhook && s.config.Slack == nil { // the note is from when there was a token
-		return posting{}, &watcher.RetryError{After: s.config.Timing.TokenPause, Err: errors.New("post to slack: the message is another channel's, and there is no token any more")}
+		return posting{}, retryIn(s.config.Timing.TokenPause, "the message is another channel's, and there is no token any more")
 	}
-	m, ok := s.memories.claim(w.key())
+	m, ok := s.claim(w.key())
 	if !ok {
 		return posting{}, retryIn(time.Second, "the same message is being posted")
 	}
-	d := &delivery{want: w, key: w.key(), memory: m, lane: s.lane(w.channel), stop: stop}
-	defer func() { s.memories.release(d.key, d.memory) }()
+	d := &delivery{want: w, key: w.key(), memory: m, stop: stop}
+	defer func() { s.release(d.key, d.memory) }()
 	if m.told == w.state {
 		return posting{}, nil
 	}
-	d.lane.wait(d.turn(), s.config.Now())
+	s.lane(d.channel, func(l *lane, now time.Time) { l.waiters[d.who] = waiter{d.turn(), now} })
 	retry := s.pass(ctx, d)
-	if retry != nil && !d.memory.joined {
-		d.lane.wait(d.turn(), s.config.Now().Add(retry.After))
-	} else {
-		d.lane.leave(d.turn())
-	}
+	s.lane(d.channel, func(l *lane, now time.Time) {
+		delete(l.waiters, d.who)
+		if retry != nil && !d.memory.joined {
+			l.waiters[d.who] = waiter{d.turn(), now.Add(retry.After)}
+		}
+	})
 	return d.posting, retry
 }
 
@@ -81,6 +81,24 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 	return nil
 }
 
+// held says why and for how long no call may be made now.
+func (s *Outbox) held(ctx context.Context, d *delivery) (retry *watcher.RetryError) {
+	s.lane(d.channel, func(l *lane, now time.Time) {
+		all, one := s.pausedUntil.Sub(now), max(l.until.Sub(now), d.memory.notBefore.Sub(now))
+		switch {
+		case ctx.Err() != nil:
+			retry = soon("post to slack", context.Cause(ctx))
+		case now.After(d.stop):
+			retry = retryIn(time.Second, "out of time")
+		case all > 0:
+			retry = retryIn(all, fmt.Sprintf("paused (%s)", s.pausedFor))
+		case one > 0:
+			retry = retryIn(one, "waiting after an error")
+		}
+	})
+	return retry
+}
+
 // postOrJoin posts the message, or, of a watch that ended well while many messages wait, tells of it in
 // the channel's digest. What no longer matters is not posted.
 func (s *Outbox) postOrJoin(ctx context.Context, d *delivery) *watcher.RetryError {
@@ -88,7 +106,8 @@ func (s *Outbox) postOrJoin(ctx context.Context, d *delivery) *watcher.RetryErro
 		return s.tellTogether(ctx, d)
 	}
 	if d.watching != "" && d.posting.untouched() {
-		if over, retry := s.toldOfTheEnd(ctx, d.watching); over || retry != nil {
+		over := false // people were told how the watch ended, in whatever channel
+		if retry := s.postings(ctx, d.watching, func(_ string, p posting) { over = over || p.ended() }); over || retry != nil {
 			return retry
 		}
 	}
@@ -115,6 +134,7 @@ func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message
 
 // carryOut makes one step. An error ends the pass.
 func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.RetryError {
+	e, m := step.err, &d.memory
 	switch step.do {
 	case wait:
 		return step.retry
@@ -125,76 +145,46 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 		return s.reconcile(ctx, d)
 	case upload:
 		return s.upload(ctx, d)
-	case await:
-		return s.awaitTurn(ctx, d)
 	case post, edit:
 		return s.call(ctx, d)
-	}
-	return s.follow(ctx, d, step)
-}
-
-// held says why and for how long no call may be made now.
-func (s *Outbox) held(ctx context.Context, d *delivery) *watcher.RetryError {
-	now := s.config.Now()
-	if ctx.Err() != nil {
-		return soon("post to slack", context.Cause(ctx))
-	}
-	if now.After(d.stop) {
-		return retryIn(time.Second, "out of time")
-	}
-	s.mu.Lock()
-	paused, code := s.pausedUntil.Sub(now), s.pausedFor
-	s.mu.Unlock()
-	if paused > 0 {
-		return retryIn(paused, fmt.Sprintf("paused (%s)", code))
-	}
-	if left := max(d.lane.paused(now), d.memory.notBefore.Sub(now)); left > 0 {
-		return retryIn(left, "waiting after an error")
-	}
-	return nil
-}
-
-// awaitTurn waits for the channel's next call. An error says that it does not come soon.
-func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
-	d.memory.turn = true
-	if d.edits() { // which take no turn of the channel's
-		return s.awaitEdit(d)
-	}
-	p, _, err := s.readPace(ctx, d.channel)
-	if err != nil {
-		return unpaced(err)
-	}
-	left, ok := d.lane.reserve(d.turn(), p.Last, s.config.Now(), s.config.Timing.Wait)
-	if !ok {
-		return retryIn(left, "the channel gets one message a second")
-	}
-	if left > 0 {
-		if err := s.config.Sleep(ctx, left); err != nil {
-			return soon("post to slack", err)
+	case giveUp:
+		return s.giveUp(ctx, d, e)
+	case pauseAll:
+		return s.pause(e)
+	case slow:
+		m.notBefore = s.config.Now().Add(s.config.Timing.Slow)
+		s.channelRefused(d.channel, e)
+		return &watcher.RetryError{After: s.config.Timing.Slow, Err: e}
+	case backOff:
+		return s.backOff(d, e)
+	case strip:
+		d.log.Warn("slack refuses the message's metadata, it is posted without; it may be doubled", "code", e.Code)
+		m.bare = true
+	case simplify:
+		d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
+		m.form++
+	case replace: // nobody needs the old message any more: it goes where Slack lets it
+		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
+		m.anew, m.form = d.posting.TS, 0
+		if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {
+			d.log.Debug("the message that cannot be edited is not deleted", "ts", m.anew, "err", slack.Classify(err))
 		}
+	case another:
+		d.posting.Generation++
+		m.last = refused
+	case believe:
+		m.doubted = false
+		return s.accepted(ctx, d, "")
 	}
 	return nil
 }
 
-// awaitEdit takes the turn of an edit. An error says that there is none now.
-func (s *Outbox) awaitEdit(d *delivery) *watcher.RetryError {
-	left := time.Duration(0)
-	if d.quiet {
-		left = s.take(s.follows, s.config.Timing.Follow)
-	}
-	if left <= 0 {
-		left = s.take(s.edits, s.config.Timing.Edit)
-	}
-	if left > 0 {
-		return retryIn(left, "it takes so many edits a minute")
-	}
-	return nil
-}
-
-// call announces one call, makes it, and notes what came of it.
+// call waits for its turn, announces one call, makes it, and notes what came of it.
 func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
-	d.memory.turn = false
-	taken, retry := s.takeSlot(ctx, d.channel, d.turn(), d.edits())
+	if retry := s.awaitTurn(ctx, d); retry != nil {
+		return retry
+	}
+	p, revision, retry := s.takeSlot(ctx, d)
 	if retry != nil {
 		return retry
 	}
@@ -203,12 +193,12 @@ func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
 		retry = s.announce(ctx, d)
 	}
 	if retry != nil {
-		s.rest(ctx, taken, nil)
+		s.rest(ctx, d, p, revision, nil)
 		return retry
 	}
 	d.memory.last = unsure
 	ts, err := s.send(ctx, d)
-	s.rest(ctx, taken, slack.Classify(err))
+	s.rest(ctx, d, p, revision, slack.Classify(err))
 	if err == nil {
 		return s.accepted(context.WithoutCancel(ctx), d, ts)
 	}
@@ -250,8 +240,7 @@ func (d *delivery) post() slack.Post {
 
 // accepted notes that the part at hand stands.
 func (s *Outbox) accepted(ctx context.Context, d *delivery, ts string) *watcher.RetryError {
-	failed := d.lane.succeed()
-	if s.troubles.end(func(t Trouble) bool { return t.Channel == "" || t.Channel == d.channel }) || failed {
+	if s.taken(d.channel) {
 		d.log.Info("slack takes messages again")
 	}
 	if d.memory.doubted {
@@ -272,16 +261,4 @@ func (s *Outbox) accepted(ctx context.Context, d *delivery, ts string) *watcher.
 		s.takeBack(ctx, d, ts)
 	}
 	return retry
-}
-
-// takeBack deletes the message that this worker posted where another one stands in its place. That is so where this
-// process slept between its last look at the time and the call: others took it for dead, and posted the message
-// meanwhile. The message stays where the note does not name another one.
-func (s *Outbox) takeBack(ctx context.Context, d *delivery, ts string) {
-	var stands posting
-	if _, err := s.readNote(ctx, d.key, &stands); err != nil || stands.TS == "" || stands.TS == ts {
-		return
-	}
-	d.memory.unnoted = nil
-	s.remove(ctx, d, []slack.Found{{TS: ts}})
 }

@@ -209,15 +209,6 @@ func TestSlackRetryRepeatsNoChannel(t *testing.T) {
 	b.want("C0TEAM", 1)
 }
 
-func TestSlackGoesOnInTheThread(t *testing.T) {
-	b := newBench(t)
-	b.slack.Script(emulator.Pass, emulator.Refuse("request_timeout"))
-	b.wantDelays(b.settle(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 40))), 2*time.Second)
-	if m := b.want("C0ONCALL", 2); m[1].ThreadTS != m[0].TS {
-		t.Error("the reply is not in the thread")
-	}
-}
-
 func TestSlackDelays(t *testing.T) {
 	s := time.Second
 	for name, tc := range map[string]struct {
@@ -263,38 +254,6 @@ func repeat(f emulator.Fault, n int) []emulator.Fault {
 		all = append(all, f)
 	}
 	return all
-}
-
-func TestSlackPacesEachChannel(t *testing.T) {
-	b := newBench(t)
-	waiting := make(map[int]time.Time)
-	for i := range 20 {
-		waiting[i] = time.Time{}
-	}
-	start, deliveries := b.clock.Now(), 0
-	for len(waiting) > 0 {
-		for i, due := range waiting {
-			if b.clock.Now().Before(due) {
-				continue
-			}
-			deliveries++
-			c := order(watcher.Succeeded, 1)
-			c.WatchID = fmt.Sprint("w_", i)
-			if d := b.notify(c); d > 0 {
-				waiting[i] = b.clock.Now().Add(d)
-			} else {
-				delete(waiting, i)
-			}
-		}
-		b.clock.Sleep(t.Context(), 100*time.Millisecond)
-	}
-	b.want("C0ONCALL", 20)
-	if took := b.clock.Now().Sub(start); took < 19*time.Second || took > 40*time.Second {
-		t.Errorf("20 posts took %v", took)
-	}
-	if b.slack.Calls() != 20 || deliveries > 2*20 {
-		t.Errorf("%d calls and %d deliveries for 20 posts", b.slack.Calls(), deliveries)
-	}
 }
 
 func TestSlackLongWaitsAreNotSlept(t *testing.T) {
@@ -351,16 +310,6 @@ func (b *bench) wantLogged(texts ...string) {
 	}
 }
 
-func TestSlackGivesAnUnknownErrorUpAfterADay(t *testing.T) {
-	b := newBench(t)
-	c := order(watcher.Succeeded, 3)
-	b.clock.now = c.CompletedAt.Add(24*time.Hour - time.Second)
-	b.slack.Script(repeat(emulator.Refuse("brand_new_error"), 2)...)
-	b.wantDelays(b.settle(c), 4*time.Second)
-	b.want("C0ONCALL", 0)
-	b.wantLogged("level=ERROR", "code=brand_new_error", "msg=summary")
-}
-
 func TestSlackPausesWithoutAToken(t *testing.T) {
 	b := newBench(t)
 	b.slack.RevokeToken(token)
@@ -390,15 +339,6 @@ func TestSlackPausesWithoutAToken(t *testing.T) {
 	b.want("C0ONCALL", 5)
 }
 
-func TestSlackIsLate(t *testing.T) {
-	b := newBench(t)
-	b.clock.now = ended.Add(42*time.Minute + 30*time.Second)
-	b.settle(order(watcher.Succeeded, 3))
-	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); !strings.Contains(shown, "delivered 42 min late") {
-		t.Errorf("not said to be late:\n%s", shown)
-	}
-}
-
 func TestSlackHonoursContext(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -423,24 +363,17 @@ func TestSlackHonoursContext(t *testing.T) {
 	}
 }
 
-func TestSlackTimeoutIsAmbiguous(t *testing.T) {
-	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
-	b.slack.Script(emulator.Fault{Delay: time.Minute})
-	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
-	if b.notifier.PossibleDuplicates() != 1 {
-		t.Error("no possible duplicate counted")
-	}
-}
-
-func TestSlackSameSummaryAtOnce(t *testing.T) {
+func TestSlackSummariesAtOnce(t *testing.T) {
 	b := newBench(t)
 	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() { b.notifier.Notify(t.Context(), order(watcher.Succeeded, 1)) })
+	for _, c := range several(8) {
+		wg.Go(func() { b.notifier.Notify(t.Context(), c) })
 	}
 	wg.Wait()
-	b.settle(order(watcher.Succeeded, 1))
-	b.want("C0ONCALL", 1)
+	for _, c := range several(8) {
+		b.settle(c)
+	}
+	b.want("C0ONCALL", 8)
 }
 
 func TestWebhook(t *testing.T) {
@@ -493,5 +426,14 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	}
 	if _, err := start(slog.New(slog.DiscardHandler), good); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSlackTimeoutIsAmbiguous(t *testing.T) {
+	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Timeout: time.Second} })
+	b.slack.Script(emulator.Fault{Delay: time.Minute})
+	b.wantDelays(b.settle(order(watcher.Succeeded, 1)), 2*time.Second)
+	if b.notifier.PossibleDuplicates() != 1 {
+		t.Error("no possible duplicate counted")
 	}
 }

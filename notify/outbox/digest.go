@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
@@ -27,41 +28,32 @@ type digest struct {
 	message.Together
 }
 
-// digestKey returns the key of the note about a channel's digest. Its number counts those that were full.
-func (s *Outbox) digestKey(channel string, number int) string {
-	window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
-	return noteKey("digest", fmt.Sprintf("%d-%d", window, number), channel)
-}
-
-// place returns which of the digest's watches it is, counted from 1; 0 where it is none.
-func (g *digest) place(watchID string) int { return slices.Index(g.Watches, digestHash(watchID)) + 1 }
-
-func digestHash(watchID string) string {
-	sum := sha256.Sum256([]byte(watchID))
-	return hex.EncodeToString(sum[:8])
-}
-
 // joins reports whether the watch is told of in a digest: it is in one already, or it ended well, and
 // many messages wait.
-func (s *Outbox) joins(d *delivery) bool {
+func (s *Outbox) joins(d *delivery) (joins bool) {
 	p := d.posting
 	if p.Digest != "" || p.Done {
 		return p.Digest != "" && !p.Done
 	}
-	return !d.silent && d.channel != routes.Webhook && !message.Fails(d.ended.Outcome) && p.TS == "" && p.Call == nil && d.lane.storms(s.config.Now(), s.config.Workers())
+	if d.silent || d.channel == routes.Webhook || message.Fails(d.ended.Outcome) || p.TS != "" || p.Call != nil {
+		return false
+	}
+	workers := s.config.Workers()
+	s.lane(d.channel, func(l *lane, _ time.Time) { joins = l.storms(workers) })
+	return joins
 }
 
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so
 // that it is in one alone.
 func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryError {
 	d.memory.joined = true
-	g, retry := s.join(ctx, d)
+	g, place, retry := s.join(ctx, d)
 	if retry != nil {
 		return retry
 	}
 	w := want{
 		digest: d.posting.Digest, who: d.posting.Digest, channel: d.channel, told: d.told, about: d.about, log: d.log, whole: d.whole,
-		state: numbered("digest", len(g.Watches)), least: numbered("digest", g.place(d.ended.WatchID)),
+		state: numbered("digest", len(g.Watches)), least: numbered("digest", place),
 		render: func(message.Options) message.Message { return g.Message(s.config.Now()) },
 	}
 	told, retry := s.tell(ctx, w, d.stop)
@@ -75,30 +67,35 @@ func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryEr
 	return s.note(ctx, d, d.posting.over(d.state))
 }
 
-// join puts the watch into a digest of the channel, where it is not in one.
-func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, retry *watcher.RetryError) {
-	for number := 0; ; number++ {
+// join puts the watch into a digest of the channel, where it is not in one. It returns its place there, from 1 on.
+func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, place int, retry *watcher.RetryError) {
+	sum := sha256.Sum256([]byte(d.ended.WatchID))
+	hash := hex.EncodeToString(sum[:8])
+	for full := 0; ; full++ {
 		if d.posting.Digest == "" {
+			window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
 			p := d.posting
-			p.Tells, p.Digest = d.state, s.digestKey(d.channel, number)
+			p.Tells, p.Digest = d.state, noteKey("digest", fmt.Sprintf("%d-%d", window, full), d.channel)
 			if retry := s.note(ctx, d, p); retry != nil {
-				return g, retry
+				return g, 0, retry
 			}
 		}
 		g, list := digest{}, d.posting.Digest+".list"
 		revision, err := s.readNote(ctx, list, &g)
-		if err == nil && g.place(d.ended.WatchID) == 0 && len(g.Watches) >= digestMost {
+		place := slices.Index(g.Watches, hash) + 1
+		if err == nil && place == 0 && len(g.Watches) >= digestMost {
 			d.posting.Digest = "" // full
 			continue
 		}
-		if err == nil && g.place(d.ended.WatchID) == 0 {
-			g.Watches = append(g.Watches, digestHash(d.ended.WatchID))
+		if err == nil && place == 0 {
+			g.Watches = append(g.Watches, hash)
 			g.Add(*d.ended, s.secrets)
+			place = len(g.Watches)
 			_, err = s.writeNote(ctx, list, g, revision)
 		}
 		if err != nil {
-			return g, soon("tell in a digest", err)
+			return g, 0, soon("tell in a digest", err)
 		}
-		return g, nil
+		return g, place, nil
 	}
 }

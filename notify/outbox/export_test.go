@@ -14,13 +14,13 @@ var Guards = []Guard{
 	{"a call without a result is looked for", seeing(func(_ posting, m *memory, _ *moment) { m.looked = true })},
 	{"a call that another worker announced is left alone", seeing(func(_ posting, _ *memory, at *moment) { at.timing.Stale = 0 })},
 	{"an edit without a result is made once more", doing(func(p posting, m memory, w want, at moment, s step) step {
-		if (s.do == await || s.do == edit) && p.edits(w, m) && p.unsettled(m, at) {
+		if s.do == edit && p.unsettled(m, at) {
 			s.do = reconcile
 		}
 		return s
 	})},
 	{"the replies follow the message", doing(func(p posting, m memory, w want, at moment, s step) step {
-		if s.do == await && p.part(w.state) > 0 {
+		if s.do == post && p.part(w.state) > 0 {
 			s.do = done
 		}
 		return s

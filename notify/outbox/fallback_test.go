@@ -77,32 +77,6 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// Where the refused channel's fallback is told anyway, it is told once.
-func TestFallbackIsTold(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.slack.AddChannel("C0TEAM", emulator.NotMember)
-	b.settle(twoChannels(order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))))
-	b.want("C0ONCALL", 1)
-	b.want("C0TEAM", 0)
-}
-
-// An outage whose beginning another channel got is over there, too.
-func TestFallbackOfAnOutage(t *testing.T) {
-	t.Parallel()
-	const webhook = "/services/T0/B0/x"
-	b := newBench(t, func(c *config) { c.WebhookURL = strings.TrimSuffix(c.APIURL, "/api/") + webhook })
-	b.slack.AddChannel("C0ONCALL", emulator.NotMember)
-	b.slack.AddChannel("C0HOOK", emulator.Open)
-	b.slack.AddWebhook(webhook, "C0HOOK")
-	b.attend(attention(watcher.Unreachable, watcher.HeldLogin))
-	b.wantShown(b.want("C0HOOK", 1)[0], "C0ONCALL refuses it (not_in_channel)")
-	if d := b.attend(attention(watcher.Reachable, watcher.HeldLogin)); len(d) > 0 {
-		t.Errorf("its end waits %v", d)
-	}
-	b.want("C0HOOK", 2)
-}
-
 // TestFallbacksThatRefuseEachOther holds that what two channels refuse, each the other's fallback, is kept,
 // whatever fails meanwhile.
 func TestFallbacksThatRefuseEachOther(t *testing.T) {

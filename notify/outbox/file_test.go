@@ -50,45 +50,6 @@ func rows(t *testing.T, content []byte) [][]string {
 	return all[1:]
 }
 
-// Every failed item of a large order is found: in the file once, and what the message and its replies
-// show is true.
-func TestFileHoldsEveryFailedItem(t *testing.T) {
-	t.Parallel()
-	b := fileBench(t)
-	c := filing(5000, 300)
-	b.settle(c)
-	m := b.want("C0ONCALL", 5)
-	if shown := emulator.Render(m[0]); !strings.Contains(shown, "all failed items are in the CSV file there") {
-		t.Errorf("the message says not where the items are:\n%s", shown)
-	}
-	if shown := emulator.Render(m[3]); !strings.Contains(shown, "see the CSV file") {
-		t.Errorf("the last reply says not where the rest is:\n%s", shown)
-	}
-	files := b.files("C0ONCALL")
-	if len(files) != 1 || files[0].Name != "orderwatch-"+c.WatchID+".csv" || files[0].Title != "Failed items of "+c.OrderName {
-		t.Fatalf("files %+v", files)
-	}
-	found := make(map[string]int)
-	for _, row := range rows(t, files[0].Content) {
-		found[row[0]+" "+row[5]]++
-		if row[1] != "createNode" || row[2] != "failed" || row[3] == "" {
-			t.Fatalf("row %q", row)
-		}
-	}
-	if len(found) != 5000 {
-		t.Errorf("%d items in the file", len(found))
-	}
-	for _, f := range c.Failures {
-		for _, name := range f.ResourceNames {
-			if found[name+" "+f.Message] != 1 {
-				t.Fatalf("%s is %d times in the file", name, found[name+" "+f.Message])
-			}
-		}
-	}
-	b.settle(c) // redelivered
-	b.want("C0ONCALL", 5)
-}
-
 // Whatever becomes of a step of the upload, the file stands once; where Slack does not take it, a reply
 // stands in its place.
 func TestFileOnceAfterEachFault(t *testing.T) {
@@ -255,4 +216,43 @@ func TestFileMarksWhatIsNotListed(t *testing.T) {
 	if len(found) != 2002 || found[c.Items[0].ResourceName] != since+"; "+c.Items[0].Message || found["missing"] != since || found["instead"] != "in place of =before" {
 		t.Errorf("%d rows; %q, %q, %q", len(found), found[c.Items[0].ResourceName], found["missing"], found["instead"])
 	}
+}
+
+// Every failed item of a large order is found: in the file once, and what the message and its replies
+// show is true.
+func TestFileHoldsEveryFailedItem(t *testing.T) {
+	t.Parallel()
+	b := fileBench(t)
+	c := filing(5000, 300)
+	b.settle(c)
+	m := b.want("C0ONCALL", 5)
+	if shown := emulator.Render(m[0]); !strings.Contains(shown, "all failed items are in the CSV file there") {
+		t.Errorf("the message says not where the items are:\n%s", shown)
+	}
+	if shown := emulator.Render(m[3]); !strings.Contains(shown, "see the CSV file") {
+		t.Errorf("the last reply says not where the rest is:\n%s", shown)
+	}
+	files := b.files("C0ONCALL")
+	if len(files) != 1 || files[0].Name != "orderwatch-"+c.WatchID+".csv" || files[0].Title != "Failed items of "+c.OrderName {
+		t.Fatalf("files %+v", files)
+	}
+	found := make(map[string]int)
+	for _, row := range rows(t, files[0].Content) {
+		found[row[0]+" "+row[5]]++
+		if row[1] != "createNode" || row[2] != "failed" || row[3] == "" {
+			t.Fatalf("row %q", row)
+		}
+	}
+	if len(found) != 5000 {
+		t.Errorf("%d items in the file", len(found))
+	}
+	for _, f := range c.Failures {
+		for _, name := range f.ResourceNames {
+			if found[name+" "+f.Message] != 1 {
+				t.Fatalf("%s is %d times in the file", name, found[name+" "+f.Message])
+			}
+		}
+	}
+	b.settle(c) // redelivered
+	b.want("C0ONCALL", 5)
 }

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -75,8 +76,9 @@ type model struct {
 	moves       time.Time // when all workers are started with other routes; zero: not to come
 	rerouted    bool      // they were
 	workers     [2]*outbox.Outbox
-	calm        time.Time // no fault after it
-	faults      float64   // how many calls of a hundred go wrong
+	calm        time.Time       // no fault after it
+	replaced    map[string]bool // the messages, by ts, of which Slack refused an edit
+	faults      float64         // how many calls of a hundred go wrong
 	completions []watcher.Completion
 	outage      bool
 	blind       bool // an order cannot be read
@@ -114,7 +116,7 @@ type delivering struct {
 type died struct{}
 
 func newModel(t *testing.T, seed uint64, without ...guard) *model {
-	o := &model{t: t, without: without, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
+	o := &model{t: t, replaced: make(map[string]bool), without: without, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
 	o.history = o.random.IntN(4) > 0
 	o.faults = []float64{0, 2, 8, 20}[o.random.IntN(4)]
 	o.calm = o.now.Add(time.Duration(1+o.random.IntN(10)) * time.Minute)
@@ -338,6 +340,19 @@ var mishaps = []emulator.Fault{
 	emulator.Refuse("metadata_too_large"),
 }
 
+// timestampOf returns the ts of the message that a call is about.
+func timestampOf(r *http.Request) string {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return ""
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if form, err := url.ParseQuery(string(body)); err == nil {
+		return form.Get("ts")
+	}
+	return ""
+}
+
 // RoundTrip is the network between a worker and Slack. A call takes up to 9 s.
 func (o *model) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	took := o.within(300 * time.Millisecond)
@@ -347,10 +362,14 @@ func (o *model) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	o.pause(took / 2)
 	posts := strings.HasSuffix(r.URL.Path, "chat.postMessage") || strings.HasSuffix(r.URL.Path, "chat.update") ||
 		strings.HasSuffix(r.URL.Path, "External") || strings.HasPrefix(r.URL.Path, "/upload/")
-	if o.goesWrong() {
-		if !posts {
-			return nil, io.ErrUnexpectedEOF
-		}
+	switch wrong := o.goesWrong(); {
+	case wrong && strings.HasSuffix(r.URL.Path, "chat.delete") && o.replaced[timestampOf(r)]: // what Slack does not delete stands
+	case wrong && !posts:
+		return nil, io.ErrUnexpectedEOF
+	case wrong && strings.HasSuffix(r.URL.Path, "chat.update") && o.random.IntN(3) == 0:
+		o.replaced[timestampOf(r)] = true
+		o.slack.Script(emulator.Refuse("edit_window_closed"))
+	case wrong:
 		n := len(mishaps)
 		if o.history {
 			n-- // what has no metadata cannot be found
@@ -472,7 +491,7 @@ func (o *model) live() {
 		default:
 			o.now = next
 		}
-		if o.now.Sub(o.calm) > 12*time.Hour || steps > 500000 {
+		if o.now.Sub(o.calm) > 2*time.Hour || steps > 500000 {
 			o.errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
 		}
 	}
@@ -591,15 +610,15 @@ func (o *model) told(channel string) string {
 	return channel
 }
 
-// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed
-// has a reply that the channel shows.
+// checkQuiet holds that nothing is said to run that has ended, and that what was posted quietly and failed, and
+// only that, has a reply that the channel shows.
 func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 	for _, root := range o.slack.Messages(channel) {
 		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) {
 			continue
 		}
 		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
-		if o.history && (strings.Contains(root.Text, "is running") || root.Edited && failed && !shown) {
+		if o.history && (strings.Contains(root.Text, "is running") || failed && shown != root.Edited) {
 			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
 	}

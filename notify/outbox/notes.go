@@ -12,12 +12,9 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A watch is told of in the channels that the configuration names, which may change while the watch goes
-// on. The notes say in which other channels it was told of before.
-
-// left returns the channels that are no targets any more, where the watch was told of and its end was not:
-// it may say there that the watch is running. What such a channel refuses goes where people are told
-// anyway.
+// left returns the channels that are no targets any more, since the configuration has changed, where the watch was
+// told of and its end was not: it may say there that the watch is running. What such a channel refuses goes where
+// people are told anyway.
 func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Target) (left []routes.Target, retry *watcher.RetryError) {
 	if s.config.Slack == nil {
 		return nil, nil // there is one channel alone
@@ -29,12 +26,6 @@ func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Targ
 		}
 	})
 	return left, retry
-}
-
-// toldOfTheEnd reports whether people were told how the watch ended, in whatever channel.
-func (s *Outbox) toldOfTheEnd(ctx context.Context, watchID string) (over bool, retry *watcher.RetryError) {
-	retry = s.postings(ctx, watchID, func(_ string, p posting) { over = over || p.ended() })
-	return over, retry
 }
 
 // postings hands what is noted of a watch to f, channel by channel.
@@ -62,11 +53,11 @@ func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
 	}
 	d.revision = revision
 	unnoted := d.memory.unnoted
-	if unnoted == nil || !d.posting.by(s.id) {
-		d.memory.unnoted = nil
-		return nil
+	d.memory.unnoted = nil
+	if unnoted != nil && d.posting.by(s.id) {
+		return s.note(ctx, d, *unnoted)
 	}
-	return s.note(ctx, d, *unnoted)
+	return nil
 }
 
 // note writes the posting. What could not be written is kept for the next time, where it is a result.
@@ -99,12 +90,10 @@ func (s *Outbox) announce(ctx context.Context, d *delivery) *watcher.RetryError 
 // withdraw notes that the call was not made, or not accepted, so that others need not look for what
 // became of it. Where that fails they do.
 func (s *Outbox) withdraw(ctx context.Context, d *delivery) {
-	if !d.posting.by(s.id) || d.memory.last != refused || d.memory.doubted {
-		return
+	if p := d.posting; p.by(s.id) && d.memory.last == refused && !d.memory.doubted {
+		p.Call = nil
+		s.note(context.WithoutCancel(ctx), d, p)
 	}
-	p := d.posting
-	p.Call = nil
-	s.note(context.WithoutCancel(ctx), d, p)
 }
 
 // readNote fills value with what is noted under the key, and leaves it alone where nothing is.

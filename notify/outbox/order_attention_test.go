@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -57,25 +56,6 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	}
 }
 
-func TestAttendOrderByManyWorkersAtOnce(t *testing.T) {
-	b := newBench(t)
-	var all sync.WaitGroup
-	for range 8 {
-		worker := b.another()
-		all.Go(func() {
-			for range 100 {
-				if worker.notifier.AttendOrder(t.Context(), concern(watcher.Blind)) == nil {
-					return
-				}
-				time.Sleep(time.Millisecond)
-			}
-			t.Error("not told after 100 deliveries")
-		})
-	}
-	all.Wait()
-	b.want("C0ONCALL", 1)
-}
-
 // What is told while the watch goes on, and its summary, stand beside it, each untouched by the other.
 func TestAttendOrderLeavesTheSummaryAlone(t *testing.T) {
 	b := newBench(t, func(c *config) { c.Progress = true })
@@ -94,22 +74,6 @@ func TestAttendOrderLeavesTheSummaryAlone(t *testing.T) {
 	b.want("C0ONCALL", 2)
 }
 
-// Once people know how the watch ended, what was to be looked at while it went on is not told any more.
-func TestAttendOrderAfterTheEnd(t *testing.T) {
-	for name, change := range map[string]func(*config){
-		"with a token": func(*config) {},
-		"by a webhook": webhookAlone,
-	} {
-		b := newBench(t, change)
-		b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
-		b.settle(order(watcher.Succeeded, 3))
-		b.wantDelays(b.another().attendOrder(concern(watcher.Blind)))
-		if m := b.want("C0ONCALL", 1); strings.Contains(m[0].Text, "Cannot read") {
-			t.Errorf("%s: told of %s", name, m[0].Text)
-		}
-	}
-}
-
 func webhookAlone(c *config) {
 	c.Token, c.Channel, c.WebhookURL = "", "", strings.TrimSuffix(c.APIURL, "/api/")+"/services/T0/B0/x"
 }
@@ -122,28 +86,6 @@ func TestAttendOrderByWebhook(t *testing.T) {
 		b.another().attendOrder(toTeams(concern(watcher.Blind)))
 	}
 	b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
-}
-
-// A post of which nobody knows what became is looked for before it is made again.
-func TestAttendOrderAfterAFault(t *testing.T) {
-	for name, tc := range map[string]struct {
-		fault emulator.Fault
-		want  []time.Duration
-	}{
-		"429":           {emulator.TooMany("7"), []time.Duration{7 * time.Second}},
-		"outage":        {emulator.Unavailable, []time.Duration{2 * time.Second, 30 * time.Second}},
-		"kept, dropped": {emulator.AcceptAndDrop, []time.Duration{2 * time.Second}},
-		"payload":       {emulator.Refuse("invalid_blocks"), nil},
-	} {
-		b := newBench(t)
-		b.slack.AddToken(token, "chat:write", "channels:history")
-		b.slack.Script(tc.fault)
-		b.wantDelays(b.attendOrder(concern(watcher.Blind)), tc.want...)
-		b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
-		if n := b.notifier.PossibleDuplicates(); n != 0 {
-			t.Errorf("%s: %d possible duplicates", name, n)
-		}
-	}
 }
 
 // A channel that finally refuses it has a fallback, as a summary does; and where there is none the message

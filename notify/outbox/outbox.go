@@ -1,35 +1,29 @@
 // Package outbox tells people in Slack how watches end and what keeps them from going on: each message once,
 // whichever worker has it and whatever dies. [Outbox] is a [watcher.Notifier].
 //
-// What all workers know of a message stands in a note ([watcher.Notes]): it is written before each call of Slack
-// and after it, and whoever finds a call without its result looks in the channel's history for what became of it.
-// A message may be doubled only where that history cannot be read.
+// What all workers know of a message stands in a note ([watcher.Notes]), which is written before each call of Slack
+// and after it: a worker that finds a call without its result looks in the channel's history for what became of it.
+// A message may be doubled only where that history cannot be read. So a completion comes from its event to Slack:
 //
-// What is done next is decided by one pure function, next, from the note (posting), what this process knows beside
-// it (memory), what is to be told (want) and the time (moment). A short loop, deliver, carries the steps out. So a
-// completion comes from its event to Slack's call:
+//	Notify, latest, summary, stop    tell.go       what is to be told: a want
+//	tellAll, tellOrMove, in          tell.go       in which channel: routes.Plan names the targets
+//	tell, claim, lane, pass, held    deliver.go    may this worker tell it now?
+//	read, readNote                   notes.go      what all workers know of it: a posting
+//	postOrJoin, joins                deliver.go    alone, or in a digest: tellTogether, in digest.go
+//	summarize, takesFiles            upload.go     message.Summarize writes it
+//	deliver, begin, held, next       step.go       one step after the other: a message that stands is edited, not posted
+//	carryOut, call                   deliver.go    makes the step
+//	awaitTurn, reserve, takeSlot     pace.go       the channel is free for this call
+//	announce, note, writeNote        notes.go      the call is noted
+//	send, post                       deliver.go    slack.Client.Post
+//	rest                             pace.go       the channel is free again; after a 429 no worker calls it for a while
+//	accepted, taken, note            deliver.go    the result is noted
 //
-//	Outbox.Notify                     tell.go       what is to be told, and how
-//	  targets, tellAll                want.go       in which channels: routes.Plan says it
-//	  tellOrMove, options, want.in    want.go       in this one, or in the one that gets it instead
-//	  tell                            deliver.go    claims the memory: no other delivery has the message
-//	  pass: held, read                notes.go      may a call be made, and what is noted
-//	  postOrJoin                      deliver.go    in a storm: tellTogether, in digest.go
-//	  want.render: summarize          upload.go     message.Summarize writes the message
-//	  deliver: moment, next           step.go       decides the next step, again and again:
-//	    awaitTurn                     deliver.go      await: lane.reserve says when the channel is free
-//	    reconcile                     reconcile.go    what became of the call without a result
-//	    upload                        upload.go       the file's bytes
-//	    call                          deliver.go      post, or edit:
-//	      takeSlot                    pace.go           no other worker calls the channel
-//	      announce, note              notes.go          writes the call into the note
-//	      send, delivery.post         deliver.go        slack.Client.Post
-//	      rest                        pace.go           frees the channel
-//	      accepted, note              deliver.go        writes the result into the note, or
-//	      failed                      refused.go        keeps the error: next decides what follows it
-//	    follow                        refused.go      what follows it
-//
-// Read step.go first, then posting.go, memory.go and want.go (what it decides by), deliver.go, and the rest as above.
+// Read step.go first: one pure function, next, decides each step by the posting and the memory (posting.go), the want
+// (tell.go), and the moment. What it decides beside a call is in: reconcile.go, what became of a call, and which of two
+// workers' doubled messages is deleted; refused.go, what follows an error, and which fallback channel gets what a channel
+// finally refuses; upload.go, the file; pace.go, when a channel may be called; trouble.go, what people hear of errors;
+// digest.go, who is told of together.
 package outbox
 
 import (
@@ -71,70 +65,119 @@ type Workspace interface {
 
 // A Config says where and how people are told.
 type Config struct {
-	// Slack is where messages are posted; nil where there is a webhook alone.
-	Slack   Workspace
-	Channel string // the channel ID for requests that name none; needed with Slack
+	Slack   Workspace // where messages are posted; nil where there is a webhook alone
+	Channel string    // the channel ID for requests that name none; needed with Slack
 
 	// Webhook posts into its own channel. Without Slack it is the way, whatever rules and requests name,
 	// and makes no threads. With it it gets what all channels finally refuse. Nil: there is none.
 	Webhook Poster
 
-	// Routes choose other channels and mentions for requests that they match. They need Slack.
-	Routes routes.Routes
-
-	Mention string // whom to wake for a failure: see [routes.CheckMention]
-
-	// Progress is whether people are told while an order runs, too.
-	Progress bool
-
-	// Workers returns how many workers share what Slack allows the workspace, at least 1; nil stands
-	// for 1. It does not block.
-	Workers func() int
-
-	// Notes are where all workers remember what they posted. Required.
-	Notes watcher.Notes
-
-	// Undelivered is where is kept what Slack finally refuses; nil leaves it to the log.
-	Undelivered watcher.Undelivered
-
-	// Secrets are never shown, whatever text they are in.
-	Secrets []string
-
-	// Jitter spreads the delays after errors by this share of them, 0 to 1; 0 is none.
-	Jitter float64
-
-	// Timing holds the durations that nobody configures; its zero value is [DefaultTiming].
-	Timing Timing
+	Routes      routes.Routes       // other channels and mentions for requests that they match; they need Slack
+	Mention     string              // whom to wake for a failure: see [routes.CheckMention]
+	Progress    bool                // whether people are told while an order runs, too
+	Workers     func() int          // how many workers share what Slack allows the workspace, at least 1; nil: 1. It does not block
+	Notes       watcher.Notes       // where all workers remember what they posted; required
+	Undelivered watcher.Undelivered // where is kept what Slack finally refuses; nil leaves it to the log
+	Secrets     []string            // never shown, whatever text they are in
+	Jitter      float64             // spreads the delays after errors by this share of them, 0 to 1; 0 is none
+	Timing      Timing              // its zero value is DefaultTiming
 
 	Now   func() time.Time                                 // default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // default: waits, or returns ctx's cause
 }
 
+// Timing holds durations that nobody configures.
+type Timing struct {
+	Post   time.Duration // between two posts in a channel: Slack's documented pace, over which bursts may pass, and be hidden
+	Edit   time.Duration // between two edits of all workers, and between two looks into histories: Slack allows 50 a minute of each
+	Follow time.Duration // between two edits of all workers that tell of watches that go on: it leaves room for those that tell of an end
+
+	Call time.Duration // bounds one call of Slack
+	Pass time.Duration // no call of one Notify begins after this
+	Wait time.Duration // a longer wait is not slept, but left to the caller
+
+	BackoffInitial time.Duration // after an error that may pass; doubled each time
+	BackoffMax     time.Duration
+	Slow           time.Duration // between tries in a channel that refuses the bot
+	TokenPause     time.Duration // between tries while Slack refuses the token
+	Probe          time.Duration // between two looks whether Slack takes the token
+
+	// How long a message is tried that Slack refuses, from when what it tells of happened.
+	ChannelPatience time.Duration // the bot may yet be invited
+	UnknownPatience time.Duration // for a code that is not known here
+
+	// How long a worker may take for a call that it has announced in the notes: the call begins only
+	// within Fresh of that, and others take the worker for dead after Stale, which is longer than Fresh
+	// and Call together.
+	Fresh time.Duration
+	Stale time.Duration
+
+	LookAgain time.Duration // after the first look for a message that was not found: what Slack accepted may show up late
+	Blind     time.Duration // a history that the bot may not read is not tried again
+
+	Quiet  time.Duration // a watch has gone on for so long before people are told while it does
+	Change time.Duration // between two changes of a message that goes on changing
+	Digest time.Duration // a new digest begins after this
+}
+
+// DefaultTiming returns the durations of production.
+func DefaultTiming() Timing {
+	return Timing{
+		Post: time.Second, Edit: 1200 * time.Millisecond, Follow: 2 * time.Second,
+		Call: 10 * time.Second, Pass: 10 * time.Second, Wait: 2 * time.Second,
+		BackoffInitial: 2 * time.Second, BackoffMax: time.Minute,
+		Slow: 5 * time.Minute, TokenPause: time.Minute, Probe: 10 * time.Minute,
+		ChannelPatience: time.Hour, UnknownPatience: 24 * time.Hour,
+		Fresh: 5 * time.Second, Stale: 30 * time.Second,
+		LookAgain: 30 * time.Second, Blind: time.Hour,
+		Quiet: time.Minute, Change: 10 * time.Second, Digest: 10 * time.Minute,
+	}
+}
+
+// backoff returns how long to wait after so many errors and one more.
+func (t Timing) backoff(errors int) time.Duration {
+	return min(t.BackoffInitial<<min(errors, 10), t.BackoffMax)
+}
+
+const (
+	clocksApart = 50 * time.Millisecond // how far workers' ideas of the time may be apart
+	clockWrong  = 5 * time.Second       // how far they are apart where one is taken to be wrong
+	keepAgain   = 10 * time.Second      // between tries to keep what Slack finally refused
+)
+
 // An Outbox posts summaries: one in each channel that the requests name, with its thread; and notices
 // of accounts that cannot be asked, in the default channel. It is safe for concurrent use; a
-// channel gets at most one message a second from all that share their notes.
+// channel gets at most one message a second from all that share their notes. Where it is told something, no call
+// begins after Timing.Pass, and every error is a *[watcher.RetryError].
 type Outbox struct {
-	log      *slog.Logger
-	id       string // of this worker among those that share the notes
-	config   Config
-	plan     routes.Plan
-	secrets  *foreign.Secrets
-	next     func(posting, memory, want, moment) step // next, but in tests that take a part of it out
-	memories memories
-	looks    *rate.Limiter // into channels' histories
-	edits    *rate.Limiter
-	follows  *rate.Limiter // those edits that tell of a watch that goes on
-	files    fileScope
+	log     *slog.Logger
+	id      string // of this worker among those that share the notes
+	config  Config
+	plan    routes.Plan
+	secrets *foreign.Secrets
+	next    func(posting, memory, want, moment) step // next, but in tests that take a part of it out
 
-	mu          sync.Mutex
-	lanes       map[string]*lane
-	pausedUntil time.Time // no call at all: token or workspace
-	pausedFor   string    // the code
+	looks   *rate.Limiter // into channels' histories
+	edits   *rate.Limiter
+	follows *rate.Limiter // those edits that tell of a watch that goes on
+	files   struct {      // whether the token lacks the scope to upload files
+		sync.Mutex
+		until   time.Time // believed
+		missing bool
+	}
 
-	troubles    *troubles
-	newest      newest
 	duplicates  atomic.Int64
 	undelivered atomic.Int64
+
+	mu          sync.Mutex        // guards all below
+	memories    map[string]memory // by the note's key
+	newest      map[string]int    // by watch: the latest state that this process has seen
+	lanes       map[string]*lane  // by channel
+	pausedUntil time.Time         // no call at all: token or workspace
+	pausedFor   string            // the code
+	troubles    map[string]Trouble
+	met         map[ErrorCount]int64 // how often
+	others      int                  // codes among them that are not known here
 }
 
 var _ watcher.Notifier = (*Outbox)(nil)
@@ -147,25 +190,24 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 	if c.Timing == (Timing{}) {
 		c.Timing = DefaultTiming()
 	}
-	if c.Workers == nil {
-		c.Workers = func() int { return 1 }
-	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Workers == nil {
+		c.Workers = func() int { return 1 }
 	}
 	if c.Sleep == nil {
 		c.Sleep = sleep
 	}
 	return &Outbox{
-		log: log, config: c, plan: c.plan(), id: rand.Text(), secrets: message.HideSecrets(c.Secrets...),
-		next:     next,
-		memories: memories{of: make(map[string]memory), claimed: make(map[string]bool)},
-		looks:    rate.NewLimiter(0, 5),
-		edits:    rate.NewLimiter(0, 5),
-		follows:  rate.NewLimiter(0, 5),
-		lanes:    make(map[string]*lane),
-		troubles: &troubles{now: make(map[string]Trouble), met: make(map[ErrorCount]int64)},
-		newest:   newest{of: make(map[string]int)},
+		log: log, id: rand.Text(), config: c, secrets: message.HideSecrets(c.Secrets...), next: next,
+		plan: routes.Plan{
+			Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
+			Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
+		},
+		looks: rate.NewLimiter(0, 5), edits: rate.NewLimiter(0, 5), follows: rate.NewLimiter(0, 5),
+		memories: make(map[string]memory), newest: make(map[string]int), lanes: make(map[string]*lane),
+		troubles: make(map[string]Trouble), met: make(map[ErrorCount]int64),
 	}, nil
 }
 
@@ -185,28 +227,12 @@ func checkConfig(c Config) error {
 	return routes.CheckMention(c.Mention)
 }
 
-// plan returns where people are told of what.
-func (c Config) plan() routes.Plan {
-	return routes.Plan{
-		Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
-		Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
-	}
-}
-
 // PossibleDuplicates returns how many messages were posted again although an earlier try may have
 // been accepted.
 func (s *Outbox) PossibleDuplicates() int64 { return s.duplicates.Load() }
 
-func (s *Outbox) lane(channel string) *lane {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.lanes[channel]
-	if l == nil {
-		l = newLane(s.config.Timing, s.config.Jitter)
-		s.lanes[channel] = l
-	}
-	return l
-}
+// Undelivered returns how many messages Slack finally refused.
+func (s *Outbox) Undelivered() int64 { return s.undelivered.Load() }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	slept, cancel := context.WithTimeout(ctx, d)

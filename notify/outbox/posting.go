@@ -1,17 +1,19 @@
 package outbox
 
 import (
+	"maps"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A posting is what all workers know of one message in one channel. It is noted before each call of
-// Slack and after it: whoever finds a call without its result settles what became of it before it makes
-// another. Workers of the release before read it, and write it.
+// Slack and after it: a worker that finds a call without its result settles what became of it before it
+// makes another. Workers of the release before read it, and write it.
 type posting struct {
 	TS         string `json:"ts,omitempty"`         // of the message; empty while none is known
 	Tells      string `json:"told,omitempty"`       // the state that the parts tell
@@ -46,13 +48,11 @@ func (p posting) tells(w want, parts int) bool {
 	case w.least != "":
 		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(w.least)
 	}
-	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.Tells != "" && rank(p.Tells) > rank(w.state)
+	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.later(w)
 }
 
-// overtakes reports whether a later state of the digest was announced: it is read again, with all that joined.
-func (p posting) overtakes(w want) bool {
-	return w.least != "" && p.Tells != "" && rank(p.Tells) > rank(w.state)
-}
+// later reports whether a later state was announced.
+func (p posting) later(w want) bool { return rank(p.Tells) > rank(w.state) }
 
 // untouched reports whether nothing was posted or begun.
 func (p posting) untouched() bool {
@@ -138,7 +138,7 @@ func (p posting) refused(code, moved string) posting {
 	return p
 }
 
-// rank orders the states of one message.
+// rank orders the states of one message. None is before all.
 func rank(state string) int {
 	if _, number, ok := strings.Cut(state, "."); ok {
 		n, _ := strconv.Atoi(number) // this package's own
@@ -155,3 +155,82 @@ func rank(state string) int {
 
 // numbered returns the n-th state of a message that goes on changing.
 func numbered(kind string, n int) string { return kind + "." + strconv.Itoa(n) }
+
+// maxMemories bounds the memory for deliveries.
+const maxMemories = 10000
+
+// A memory is what this process knows of one message in one channel beside its note.
+type memory struct {
+	state     string       // that the part at hand tells
+	part      int          // the part at hand
+	form      int          // of it: 0 is the rich one
+	bare      bool         // Slack refuses the metadata
+	file      string       // the id of the file that was uploaded, and is not shared yet
+	tries     int          // how often its bytes did not arrive
+	looks     int          // how often its channel could not be looked into
+	notBefore time.Time    // the part at hand may not be tried before
+	anew      string       // the ts of the message that cannot be edited; a new one is posted in its place
+	last      last         // what became of the last call
+	doubted   bool         // the part at hand perhaps stands, and nobody can look where
+	refusal   *slack.Error // of the last call, until it is decided what follows
+	unnoted   *posting     // the result of a call that could not be noted
+	told      string       // the state that is done with; empty while none is
+	joined    bool         // it is told in a digest, and needs no turn of its own
+
+	// Of this pass alone:
+	claimed bool // it is in the hands of a delivery
+	looked  bool // it was looked for what became of the call
+}
+
+// A last is what became of the last call that this process made for a message.
+type last int
+
+const (
+	unsure   last = iota // perhaps Slack took it, or there was none
+	refused              // Slack did not take it, or it was not made
+	standing             // perhaps Slack took it: it says that the part stands
+)
+
+// duplicate is Slack's code for a part that stands: it was perhaps accepted.
+const duplicate = "duplicate_message"
+
+// accept forgets what was of the part at hand alone, which stands now.
+func (m *memory) accept() {
+	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined}
+}
+
+// begin forgets what was of another part, which another worker perhaps posted.
+func (m *memory) begin(state string, part int) {
+	if m.state != state || m.part != part {
+		m.state, m.part = state, part
+		m.form, m.file, m.tries, m.looks = 0, "", 0, 0
+	}
+}
+
+// claim returns what is remembered under the note's key, or false while another delivery has it. It must be
+// released.
+func (s *Outbox) claim(key string) (m memory, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m = s.memories[key]; m.claimed {
+		return m, false
+	}
+	m.claimed = true
+	s.memories[key] = m
+	return m, true
+}
+
+// release remembers this under the key. To make room what is done is forgotten first, then all but results that
+// could not be noted.
+func (s *Outbox) release(key string, m memory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.memories) > maxMemories {
+		maps.DeleteFunc(s.memories, func(_ string, m memory) bool { return !m.claimed && m.told != "" })
+	}
+	if len(s.memories) > maxMemories {
+		maps.DeleteFunc(s.memories, func(_ string, m memory) bool { return !m.claimed && m.unnoted == nil })
+	}
+	m.claimed, m.looked = false, false
+	s.memories[key] = m
+}

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,22 +17,60 @@ import (
 // must have ended: clocks differ.
 const historyMargin = time.Minute
 
+// noHistory means that this bot may not see what it posted.
+var noHistory = &slack.Error{Code: "no_history"}
+
 // reconcile finds out what became of a call without a result. No error means that the part stands, or may be posted.
 func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError {
-	if left := s.take(s.looks, s.config.Timing.Look); left > 0 {
+	if left := s.take(s.looks, s.config.Timing.Edit); left > 0 {
 		return retryIn(left, "waiting for a look into the channel's history")
 	}
-	found, err := s.find(ctx, d)
+	found, e := s.find(ctx, d)
 	switch {
-	case errors.Is(err, errNoHistory) || err != nil && slack.Classify(err).Class != slack.TokenRefused && s.config.Now().Sub(d.posting.Call.Since) >= s.config.Timing.UnknownPatience:
+	case e == noHistory, e != nil && e.Class != slack.TokenRefused && s.config.Now().Sub(d.posting.Call.Since) >= s.config.Timing.UnknownPatience:
 		d.memory.looked, d.memory.doubted = true, true
 		return nil
-	case err != nil:
-		return s.notFound(d, slack.Classify(err))
+	case e != nil:
+		return s.notFound(d, e)
 	case len(found) > 0:
 		return s.found(ctx, d, found)
 	}
 	return s.absent(ctx, d)
+}
+
+// find returns the messages in the channel, or in the message's thread, that are the part at hand,
+// oldest first.
+func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, *slack.Error) {
+	blind := d.channel == routes.Webhook
+	s.lane(d.channel, func(l *lane, now time.Time) { blind = blind || now.Before(l.blindTo) })
+	if blind {
+		return nil, noHistory
+	}
+	c := d.posting.Call
+	look := slack.Look{Channel: d.channel, Since: c.Since.Add(-historyMargin), Until: c.At.Add(s.config.Timing.Stale + historyMargin)}
+	if d.part() > 0 {
+		look.Thread = d.posting.TS
+	}
+	all, err := s.config.Slack.History(ctx, look)
+	if err == nil {
+		return slices.DeleteFunc(all, func(m slack.Found) bool { return !d.is(m) }), nil
+	}
+	e := slack.Classify(err)
+	s.count(e)
+	if e.Class != slack.ChannelRefused && !slices.Contains([]string{"missing_scope", "no_permission", "not_allowed_token_type"}, e.Code) {
+		return nil, e
+	}
+	s.lane(d.channel, func(l *lane, now time.Time) { l.blindTo = now.Add(s.config.Timing.Blind) })
+	d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+slack.ScopeHistoryPublic+" and "+slack.ScopeHistoryPrivate, "code", e.Code)
+	return nil, noHistory
+}
+
+// is reports whether the message carries the mark, or the file, which can have none.
+func (d *delivery) is(m slack.Found) bool {
+	if d.isFile(d.part()) && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name }) {
+		return true
+	}
+	return m.Mark != nil && *m.Mark == d.mark()
 }
 
 // found notes that the part at hand stands. Of several the first one stays.
@@ -64,24 +101,20 @@ func (s *Outbox) absent(ctx context.Context, d *delivery) *watcher.RetryError {
 	return nil
 }
 
-// errNoHistory means that this bot may not see what it posted.
-var errNoHistory = errors.New("the channel's history cannot be read")
-
 // notFound is the delay after an error of a look into a channel. Where Slack answered, it is perhaps about
 // this look alone, and others are posted meanwhile.
 func (s *Outbox) notFound(d *delivery, e *slack.Error) *watcher.RetryError {
-	if e.Class == slack.TokenRefused {
-		return s.pause(s.config.Now(), e)
+	switch e.Class {
+	case slack.TokenRefused:
+		return s.pause(e)
+	case slack.Ambiguous:
+		return s.backOff(d, e)
 	}
-	if e.Class == slack.Ambiguous {
-		return &watcher.RetryError{After: s.stopLane(d, e), Err: e}
-	}
-	now, t, m := s.config.Now(), s.config.Timing, &d.memory
-	delay := max(e.RetryAfter, min(t.BackoffInitial<<min(m.looks, 10), t.BackoffMax))
-	m.looks++
-	m.notBefore = now.Add(delay)
-	d.report(e, delay, s.troubles.begin(now, d.channel, e, delay))
-	return &watcher.RetryError{After: delay + t.Wait, Err: e}
+	delay := max(e.RetryAfter, s.config.Timing.backoff(d.memory.looks))
+	d.memory.looks++
+	d.memory.notBefore = s.config.Now().Add(delay)
+	d.report(e, delay, s.begin(d.channel, e, delay))
+	return &watcher.RetryError{After: delay + s.config.Timing.Wait, Err: e}
 }
 
 // mark returns what the part at hand is found by.
@@ -98,14 +131,6 @@ func (d *delivery) clientID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// is reports whether the message carries the mark, or the file, which can have none.
-func (d *delivery) is(m slack.Found) bool {
-	if d.isFile(d.part()) && slices.ContainsFunc(m.Files, func(f slack.File) bool { return f.Name == d.message.File.Name }) {
-		return true
-	}
-	return m.Mark != nil && *m.Mark == d.mark()
-}
-
 // take takes this worker's turn of one in every so long for all workers, or returns how long until there
 // is one.
 func (s *Outbox) take(turns *rate.Limiter, every time.Duration) time.Duration {
@@ -119,49 +144,30 @@ func (s *Outbox) take(turns *rate.Limiter, every time.Duration) time.Duration {
 	return wait
 }
 
-// find returns the messages in the channel, or in the message's thread, that are the part at hand,
-// oldest first.
-func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, error) {
-	if d.channel == routes.Webhook || d.lane.blind(s.config.Now()) {
-		return nil, errNoHistory
-	}
-	c := d.posting.Call
-	look := slack.Look{Channel: d.channel, Since: c.Since.Add(-historyMargin), Until: c.At.Add(s.config.Timing.Stale + historyMargin)}
-	if d.part() > 0 {
-		look.Thread = d.posting.TS
-	}
-	all, err := s.config.Slack.History(ctx, look)
-	if err != nil {
-		return nil, s.unread(d, err)
-	}
-	return slices.DeleteFunc(all, func(m slack.Found) bool { return !d.is(m) }), nil
-}
-
-// unread says what an error of reading a history means: where the bot may not, nobody can look.
-func (s *Outbox) unread(d *delivery, err error) error {
-	e := slack.Classify(err)
-	s.troubles.count(e)
-	if e.Code == "missing_scope" || e.Code == "no_permission" || e.Class == slack.ChannelRefused || e.Code == "not_allowed_token_type" {
-		d.lane.noHistory(s.config.Now().Add(s.config.Timing.Blind))
-		d.log.Warn("slack does not show what was posted: a message may be doubled; give the app the scopes "+slack.ScopeHistoryPublic+" and "+slack.ScopeHistoryPrivate, "code", e.Code)
-		return errNoHistory
-	}
-	return e
-}
-
 // remove deletes what was posted twice. An error says that it may pass the next time; what Slack refuses
 // to delete stands.
 func (s *Outbox) remove(ctx context.Context, d *delivery, doubles []slack.Found) *watcher.RetryError {
 	for _, m := range doubles {
-		err := s.config.Slack.Delete(ctx, d.channel, m)
-		if err == nil {
+		switch e := slack.Classify(s.config.Slack.Delete(ctx, d.channel, m)); {
+		case e == nil:
 			d.log.Info("doubled message deleted", "ts", m.TS)
-			continue
-		}
-		if e := slack.Classify(err); e.Class == slack.Ambiguous || e.Class == slack.NotAccepted {
+		case e.Class == slack.Ambiguous, e.Class == slack.NotAccepted:
 			return s.notFound(d, e)
+		default:
+			d.log.Warn("a doubled message was not deleted", "ts", m.TS, "err", e)
 		}
-		d.log.Warn("a doubled message was not deleted", "ts", m.TS, "err", slack.Classify(err))
 	}
 	return nil
+}
+
+// takeBack deletes the message that this worker posted where another one stands in its place. That is so where this
+// process slept between its last look at the time and the call: others took it for dead, and posted the message
+// meanwhile. The message stays where the note does not name another one.
+func (s *Outbox) takeBack(ctx context.Context, d *delivery, ts string) {
+	var stands posting
+	if _, err := s.readNote(ctx, d.key, &stands); err != nil || stands.TS == "" || stands.TS == ts {
+		return
+	}
+	d.memory.unnoted = nil
+	s.remove(ctx, d, []slack.Found{{TS: ts}})
 }

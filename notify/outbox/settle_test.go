@@ -63,39 +63,6 @@ func TestNoHistoryIsNoAbsence(t *testing.T) {
 	}
 }
 
-// TestOneBadMessageHoldsNobodyUp holds that others are told in the channel while Slack answers to one
-// message with an error that nobody knows.
-func TestOneBadMessageHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
-	for _, code := range []string{"brand_new_error", "internal_error"} {
-		t.Run(code, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, func(c *config) {
-				c.HTTPClient = &http.Client{Transport: stranger(func(path, body string) string {
-					if strings.HasSuffix(path, "chat.postMessage") && strings.Contains(body, "order.pool-0-x") {
-						return fmt.Sprintf(`{"ok":false,"error":%q}`, code)
-					}
-					return ""
-				})}
-			})
-			b.slack.AddToken(token, "chat:write", "channels:history")
-			begin := b.clock.Now()
-			c := &consumer{bench: b, workers: []*bench{b}}
-			for i := range 20 {
-				w := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
-				w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*time.Minute)
-				c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
-			}
-			c.run(begin.Add(time.Hour))
-			if m := b.slack.Messages("C0ONCALL"); len(m) != 19 {
-				t.Fatalf("%d of 19 others told within an hour", len(m))
-			}
-			last := tsTime(t, b.slack.Messages("C0ONCALL")[18])
-			t.Logf("the last was told %s after its end", last.Sub(c.events[19].completion.CompletedAt))
-		})
-	}
-}
-
 // TestLookThatNeverWorks holds that a message is told, or kept, and nobody held up, where nobody can find out
 // what became of it: its root is gone, or Slack answers looks with an error that nobody knows.
 func TestLookThatNeverWorks(t *testing.T) {
@@ -243,4 +210,64 @@ func (n untilDone) SetNote(ctx context.Context, key string, text []byte, last wa
 		return 0, err
 	}
 	return n.Notes.SetNote(ctx, key, text, last)
+}
+
+// deleted deletes a message, as a person does.
+func (b *bench) deleted(ts string) {
+	b.Helper()
+	answer, err := http.PostForm(b.url+"/api/chat.delete", url.Values{"token": {token}, "channel": {"C0ONCALL"}, "ts": {ts}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), `"ok":true`) {
+		b.Fatalf("%s (%v)", text, err)
+	}
+}
+
+// TestFormIsOfItsPart holds that a summary is posted whole though the message before it was refused and given up.
+func TestFormIsOfItsPart(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Progress = true })
+	c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	b.slack.Script(repeat(emulator.Refuse("invalid_blocks"), 3)...)
+	b.settleBy(func() error {
+		return b.notifier.Progress(t.Context(), watcher.Progress{Report: c.Report, Number: 1})
+	})
+	b.settle(c)
+	if m := b.want("C0ONCALL", 1); len(m[0].Blocks) == 0 {
+		t.Error("the summary is text alone")
+	}
+}
+
+// TestOneBadMessageHoldsNobodyUp holds that others are told in the channel while Slack answers to one
+// message with an error that nobody knows.
+func TestOneBadMessageHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"brand_new_error", "internal_error"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *config) {
+				c.HTTPClient = &http.Client{Transport: stranger(func(path, body string) string {
+					if strings.HasSuffix(path, "chat.postMessage") && strings.Contains(body, "order.pool-0-x") {
+						return fmt.Sprintf(`{"ok":false,"error":%q}`, code)
+					}
+					return ""
+				})}
+			})
+			b.slack.AddToken(token, "chat:write", "channels:history")
+			begin := b.clock.Now()
+			c := &consumer{bench: b, workers: []*bench{b}}
+			for i := range 20 {
+				w := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+				w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*time.Minute)
+				c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
+			}
+			c.run(begin.Add(time.Hour))
+			if m := b.slack.Messages("C0ONCALL"); len(m) != 19 {
+				t.Fatalf("%d of 19 others told within an hour", len(m))
+			}
+			last := tsTime(t, b.slack.Messages("C0ONCALL")[18])
+			t.Logf("the last was told %s after its end", last.Sub(c.events[19].completion.CompletedAt))
+		})
+	}
 }

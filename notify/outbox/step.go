@@ -27,7 +27,6 @@ const (
 	silence                 // note that nothing is told
 	reconcile               // look for what became of the call without a result
 	upload                  // hand Slack the file
-	await                   // wait for the channel's next call
 	post                    // post a message, a reply, or the file
 	edit                    // change the message that stands
 
@@ -63,7 +62,7 @@ func next(p posting, m memory, w want, at moment) step {
 		return step{do: done}
 	case w.silent && p.untouched():
 		return step{do: silence}
-	case p.overtakes(w):
+	case w.least != "" && p.later(w): // the digest is read again, with all that joined
 		return waits(time.Second, "another worker adds to the digest")
 	case w.changes() && !p.Edited.IsZero() && at.now.Sub(p.Edited) < at.timing.Change:
 		return waits(min(at.timing.Change-at.now.Sub(p.Edited), at.timing.Change), "the message was changed just now")
@@ -73,10 +72,8 @@ func next(p posting, m memory, w want, at moment) step {
 		return waits(min(p.othersCall(at), at.timing.Stale), "another worker is about to")
 	case p.unsettled(m, at) && !edits: // an edit may be repeated
 		return step{do: reconcile}
-	case w.lacksUpload(p, m):
+	case w.isFile(p.part(w.state)) && m.form == 0 && m.file == "": // Slack does not have its bytes
 		return step{do: upload}
-	case !m.turn:
-		return step{do: await}
 	case edits:
 		return step{do: edit}
 	}
@@ -97,8 +94,8 @@ func soon(what string, err error) *watcher.RetryError {
 // unsettled reports whether there is a call of which this process does not know what became, and for which it has
 // not looked in this pass.
 func (p posting) unsettled(m memory, at moment) bool {
-	known := p.by(at.worker) && (m.last == refused || m.last == accepted)
-	return p.Call != nil && !known && !m.looked
+	notMade := p.by(at.worker) && m.last == refused
+	return p.Call != nil && !notMade && !m.looked
 }
 
 // othersCall returns how long another worker may take for the call that it announced. In the future is no call: a
@@ -114,14 +111,10 @@ func (p posting) othersCall(at moment) time.Duration {
 	return left
 }
 
-// lacksUpload reports whether Slack does not have the bytes of the file that is to be shared.
-func (w want) lacksUpload(p posting, m memory) bool {
-	return w.isFile(p.part(w.state)) && m.form == 0 && m.file == ""
-}
-
 // afterRefusal decides what follows a call that Slack refused, or perhaps took.
 func afterRefusal(p posting, m memory, w want, at moment) step {
 	e, age := m.refusal, at.now.Sub(w.told)
+	_, forms := w.part(p.part(w.state))
 	switch {
 	case e.Code == duplicate && m.doubted && p.part(w.state) == 0 && len(w.message.Replies) > 0:
 		return step{do: another} // a thread needs to know its root, and nobody can look which message that is
@@ -135,24 +128,14 @@ func afterRefusal(p posting, m memory, w want, at moment) step {
 		return step{do: replace, err: e}
 	case e.Class == slack.EditRefused:
 		return step{do: giveUp, err: &slack.Error{Class: slack.PayloadRefused, Code: e.Code, Detail: e.Detail}}
-	case e.Class == slack.PayloadRefused:
-		return simpler(p, m, w)
-	case e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
+	case e.Class == slack.PayloadRefused && strings.HasPrefix(e.Code, "metadata_") && !m.bare:
+		return step{do: strip, err: e}
+	case e.Class == slack.PayloadRefused && m.form+1 < len(forms):
+		return step{do: simplify, err: e}
+	case e.Class == slack.PayloadRefused, e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
 		return step{do: giveUp, err: e}
 	case e.Class == slack.ChannelRefused:
 		return step{do: slow, err: e}
 	}
 	return step{do: backOff, err: e}
-}
-
-// simpler decides in which form a part follows that Slack refuses as it is.
-func simpler(p posting, m memory, w want) step {
-	_, forms := w.part(p.part(w.state))
-	switch {
-	case strings.HasPrefix(m.refusal.Code, "metadata_") && !m.bare:
-		return step{do: strip, err: m.refusal}
-	case m.form+1 < len(forms):
-		return step{do: simplify, err: m.refusal}
-	}
-	return step{do: giveUp, err: m.refusal}
 }

@@ -37,29 +37,29 @@ func TestNext(t *testing.T) {
 		held    bool
 		do      action
 	}{
-		"nothing is posted":                       {want: summary, do: await},
-		"nothing is posted, and it has its turn":  {memory: memory{turn: true}, want: summary, do: post},
+		"nothing is posted":                       {want: summary, do: post},
 		"no call may be made":                     {want: summary, held: true, do: wait},
 		"all stands":                              {posting: posting{Tells: completed, Parts: 2}, want: summary, held: true, do: done},
 		"it was finally refused":                  {posting: posting{Code: "is_archived"}, want: summary, do: done},
 		"a later state was announced":             {posting: posting{Tells: completed}, want: quiet, do: done},
-		"an earlier state stands":                 {posting: runs, memory: memory{turn: true}, want: summary, do: edit},
-		"an earlier state cannot be edited":       {posting: runs, memory: memory{turn: true, anew: "1.1"}, want: summary, do: post},
-		"a reply is missing":                      {posting: begun, memory: memory{turn: true}, want: summary, do: post},
+		"an earlier state stands":                 {posting: runs, want: summary, do: edit},
+		"an earlier state cannot be edited":       {posting: runs, memory: memory{anew: "1.1"}, want: summary, do: post},
+		"another worker has replaced it":          {posting: posting{TS: "2.2", Tells: numbered(running, 2), Parts: 1, Done: true}, memory: memory{anew: "1.1"}, want: summary, do: edit},
+		"a reply is missing":                      {posting: begun, want: summary, do: post},
 		"a file is missing":                       {posting: begun, want: filed, do: upload},
-		"a file is uploaded":                      {posting: begun, memory: memory{file: "F1"}, want: filed, do: await},
-		"a file is given up":                      {posting: begun, memory: memory{form: 1}, want: filed, do: await},
+		"a file is uploaded":                      {posting: begun, memory: memory{file: "F1"}, want: filed, do: post},
+		"a file is given up":                      {posting: begun, memory: memory{form: 1}, want: filed, do: post},
 		"success is not told":                     {want: silent, do: silence},
-		"success is told where a message stands":  {posting: runs, want: silent, do: await},
+		"success is told where a message stands":  {posting: runs, want: silent, do: edit},
 		"it was changed just now":                 {posting: posting{TS: "1.1", Tells: numbered(running, 1), Edited: now.Add(-time.Second)}, want: quiet, do: wait},
 		"more joined the digest":                  {posting: posting{Tells: numbered("digest", 4), Call: call("another", time.Hour)}, want: digest, do: wait},
 		"another worker calls":                    {posting: posting{Tells: completed, Call: call("another", time.Second)}, want: summary, do: wait},
 		"another worker died":                     {posting: posting{Tells: completed, Call: call("another", time.Minute)}, want: summary, do: reconcile},
 		"another worker's clock was wrong":        {posting: posting{Tells: completed, Call: call("another", -time.Hour)}, want: summary, do: reconcile},
 		"its own call was perhaps accepted":       {posting: posting{Tells: completed, Call: call("me", time.Second)}, memory: memory{last: unsure}, want: summary, do: reconcile},
-		"its own call was not accepted":           {posting: posting{Tells: completed, Call: call("me", time.Second)}, memory: memory{last: refused}, want: summary, do: await},
-		"it was looked for what became of a call": {posting: posting{Tells: completed, Call: call("me", time.Second)}, memory: memory{last: unsure, looked: true}, want: summary, do: await},
-		"an edit was perhaps accepted":            {posting: posting{TS: "1.1", Tells: completed, Call: call("me", time.Second)}, memory: memory{last: unsure}, want: summary, do: await},
+		"its own call was not accepted":           {posting: posting{Tells: completed, Call: call("me", time.Second)}, memory: memory{last: refused}, want: summary, do: post},
+		"it was looked for what became of a call": {posting: posting{Tells: completed, Call: call("me", time.Second)}, memory: memory{last: unsure, looked: true}, want: summary, do: post},
+		"an edit was perhaps accepted":            {posting: posting{TS: "1.1", Tells: completed, Call: call("me", time.Second)}, memory: memory{last: unsure}, want: summary, do: edit},
 
 		"the token is refused":                 {memory: after(slack.TokenRefused, "token_revoked", memory{}), want: summary, do: pauseAll},
 		"the webhook is refused":               {memory: after(slack.TokenRefused, "invalid_token", memory{}), want: hook, do: giveUp},
@@ -83,6 +83,22 @@ func TestNext(t *testing.T) {
 		}
 		if got := next(c.posting, c.memory, c.want, at); got.do != c.do || (got.do == wait) != (got.retry != nil) {
 			t.Errorf("%s: got %+v, want action %d", name, got, c.do)
+		}
+	}
+}
+
+// TestMemoryIsOfItsPart holds that nothing of one part is taken for another's, which another worker has perhaps posted.
+func TestMemoryIsOfItsPart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state string
+		part  int
+		kept  bool
+	}{"the same": {completed, 1, true}, "another part": {completed, 2, false}, "another state": {running, 1, false}} {
+		m := memory{state: completed, part: 1, form: 1, file: "F1", tries: 1, looks: 1}
+		m.begin(c.state, c.part)
+		if kept := m.form == 1 && m.file == "F1" && m.tries == 1 && m.looks == 1; kept != c.kept || !kept && m != (memory{state: c.state, part: c.part}) {
+			t.Errorf("%s: got %+v", name, m)
 		}
 	}
 }

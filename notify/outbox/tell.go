@@ -1,26 +1,27 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+	blockkit "github.com/slack-go/slack"
 )
 
 // Notify posts the summary in every channel that the routes name, but not again where it stands,
-// whichever worker posted it, and ends what was begun in channels that they named before. No call begins
-// after Timing.Pass. Every error is a *[watcher.RetryError].
-// What Slack finally refuses is kept in Config.Undelivered, and is done.
+// whichever worker posted it, and ends what was begun in channels that they named before. What Slack finally
+// refuses is kept in Config.Undelivered, and is done.
 func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
-	s.newest.take(c.WatchID, math.MaxInt)
+	s.latest(c.WatchID, math.MaxInt)
 	w := s.summary(ctx, c, want{kind: "watch", id: c.WatchID, who: c.WatchID, told: c.CompletedAt, ended: &c})
 	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	stop := s.stop()
@@ -37,7 +38,7 @@ func (s *Outbox) Notify(ctx context.Context, c watcher.Completion) error {
 
 // NotifyAgain posts the summary once more, as a message of its own that says so, in the channels
 // that the wish names, else where the routes say. Whether the first one stands does not matter; nor
-// does how often the wish comes. It takes as long as [Outbox.Notify], and returns its errors.
+// does how often the wish comes.
 func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
 	targets := s.plan.Targets(c.ProjectID, c.Requests)
 	if len(a.Channels) > 0 && s.config.Slack != nil {
@@ -49,8 +50,7 @@ func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watche
 }
 
 // Attend posts one message for all events of an outage, whichever worker they come to, and edits it
-// when the outage is over. Where it cannot be edited another is posted. It takes as long
-// as [Outbox.Notify], and returns its errors.
+// when the outage is over. Where it cannot be edited another is posted.
 func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 	level, happened := slog.LevelInfo, a.Since
 	if a.Kind == watcher.Unreachable {
@@ -70,7 +70,7 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
 // the watch's requests, whichever worker the event comes to and however often. It wakes nobody, and touches
 // neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
-// not told any more. It takes as long as [Outbox.Notify], and returns its errors.
+// not told any more.
 func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
 	if a.ToldOf != "" {
 		return nil
@@ -85,15 +85,15 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 }
 
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
-// after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify]. Its errors
-// are those of Notify. What this worker knows a later state of is done with: that one is on its way, too.
+// after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify].
+// What this worker knows a later state of is done with: that one is on its way, too.
 func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
-	if !s.newest.take(g.WatchID, g.Number) {
+	if !s.latest(g.WatchID, g.Number) {
 		return nil
 	}
 	followers := slices.DeleteFunc(s.plan.Targets(g.ProjectID, g.Requests), func(t routes.Target) bool { return !t.Progress })
 	if left := s.config.Timing.Quiet - s.config.Now().Sub(g.AcceptedAt); left > 0 && len(followers) > 0 {
-		return &watcher.RetryError{After: min(left, s.config.Timing.Quiet), Err: errors.New("post to slack: the watch has just begun")}
+		return retryIn(min(left, s.config.Timing.Quiet), "the watch has just begun")
 	}
 	return s.tellAll(ctx, followers, want{
 		kind: "watch", id: g.WatchID, who: g.WatchID, state: numbered(running, g.Number), told: s.config.Now(), watching: g.WatchID,
@@ -134,6 +134,35 @@ func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, s
 	return soonest
 }
 
+// tellOrMove tells something in the target's channel, and, where that finally refuses it, in the next
+// that is left. The notes remember which ones refused, and which channel got it instead: also one that
+// the configuration, which has changed since, no longer names.
+func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop time.Time) *watcher.RetryError {
+	others, from, been := t.Fallbacks, message.Refusal{}, []string{t.Channel}
+	for {
+		p, retry := s.tell(ctx, s.in(t, w, others, from), stop)
+		if retry != nil || w.quiet || p.Moved == "" || slices.Contains(been, p.Moved) {
+			return retry
+		}
+		from = message.Refusal{Channel: t.Channel, Code: p.Code, Remedy: (&slack.Error{Class: slack.ChannelRefused, Code: p.Code}).Remedy()}
+		if next := slices.Index(others, p.Moved); next >= 0 {
+			others = others[next+1:]
+		}
+		t.Channel, been = p.Moved, append(been, p.Moved)
+	}
+}
+
+// in returns the want for the target's channel.
+func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
+	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
+	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
+	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	if w.kind == "again" {
+		w.options.Now = time.Time{} // late it is, as wanted
+	}
+	return w
+}
+
 // named returns the targets for these channels, as the watch's own are where it has them.
 func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes.Target) {
 	for _, channel := range channels {
@@ -146,20 +175,95 @@ func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes
 	return targets
 }
 
-// A newest is the latest state of each watch that this process has seen: while a message may not change,
-// older ones queue up, and telling them one by one would show the past. It is safe for concurrent use.
-type newest struct {
-	mu sync.Mutex
-	of map[string]int // by watch
+// latest reports whether the watch's state is not older than the latest that this process has seen: while a message
+// may not change, older ones queue up, and telling them one by one would show the past.
+func (s *Outbox) latest(watch string, state int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.newest) >= maxMemories {
+		clear(s.newest) // an older one may be told
+	}
+	s.newest[watch] = max(s.newest[watch], state)
+	return state == s.newest[watch]
 }
 
-// take reports whether the state is not older than the latest.
-func (n *newest) take(watch string, state int) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.of) >= maxMemories {
-		clear(n.of) // an older one may be told
+// A want is what is to be told, and where.
+type want struct {
+	kind, id string    // of the note, with the channel: see noteKey
+	digest   string    // the note's key where it is a digest's, which tells of many watches; else empty
+	who      string    // takes turns in the channel: the watch or the outage
+	told     time.Time // when what it tells of happened
+	state    string    // what is to be told
+	least    string    // a state before it that is enough for the caller; empty: none
+
+	quiet    bool                // it tells of a watch that goes on, and wakes nobody
+	left     bool                // the routes lead there no more: what stands there is ended, and nothing else is told
+	silent   bool                // it is told only where a message stands that it ends
+	ended    *watcher.Completion // the watch whose end it tells of; nil where it is something else
+	watching string              // the watch that goes on, of which it tells; empty where it tells of something else
+	again    watcher.Again       // who had it sent again
+
+	channel string
+	others  []string // the channels that are left to try where this one finally refuses it
+
+	render  func(message.Options) message.Message
+	options message.Options
+	message message.Message // as it is to stand in the end; written once it is needed
+
+	about watcher.UndeliveredMessage          // what it tells of, where it is finally refused
+	log   *slog.Logger                        // says what it is about
+	whole func(*slog.Logger, message.Message) // writes a message to the log
+}
+
+// The states of a watch.
+const (
+	running   = "running"   // begins those of a watch that goes on
+	completed = "completed" // is the last
+)
+
+// noteKey returns the key of what is noted of something in a channel.
+func noteKey(kind, about, channel string) string {
+	return kind + "." + foreign.Token(about) + "." + channel
+}
+
+// key returns the key of the message's note.
+func (w want) key() string { return cmp.Or(w.digest, noteKey(w.kind, w.id, w.channel)) }
+
+// changes reports whether it goes on changing: it is told no more often than every Timing.Change.
+func (w want) changes() bool { return w.quiet || w.digest != "" }
+
+// turn returns the message's place among those that wait for the channel.
+func (w want) turn() turn { return turn{w.told, w.who} }
+
+// isFile reports whether the part is the file, or the reply in its place.
+func (w want) isFile(part int) bool {
+	return w.message.File != nil && part == 1+len(w.message.Replies)
+}
+
+// part returns the message that is this part, and its forms from the richest to text alone.
+func (w want) part(part int) (message.Message, [][]blockkit.Block) {
+	m := w.message
+	if w.isFile(part) {
+		return message.Message{Text: m.File.Instead}, [][]blockkit.Block{nil, nil} // the file, or text alone
 	}
-	n.of[watch] = max(n.of[watch], state)
-	return state == n.of[watch]
+	if part > 0 {
+		m = m.Replies[part-1]
+	}
+	forms := [][]blockkit.Block{m.Blocks}
+	if len(m.Brief) > 0 {
+		forms = append(forms, m.Brief)
+	}
+	return m, append(forms, nil)
+}
+
+// remedy says what to do about a message that is not delivered.
+func (w want) remedy(e *slack.Error) string {
+	do := e.Remedy()
+	if w.about.Outcome != "" {
+		do += "; then post it again: orderwatch renotify " + foreign.Token(w.about.WatchID)
+		if w.channel != routes.Webhook {
+			do += " --channel " + w.channel
+		}
+	}
+	return do
 }

@@ -2,14 +2,16 @@ package outbox
 
 import (
 	"cmp"
+	"context"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A Trouble is why messages wait that Slack does not take from this worker.
@@ -43,11 +45,132 @@ func (t Trouble) String() string {
 // Troubles returns what keeps Slack from taking messages at the moment, nothing while it takes them:
 // first what concerns all channels, then by channel.
 func (s *Outbox) Troubles() []Trouble {
-	ts, now := s.troubles, s.config.Now()
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	maps.DeleteFunc(ts.now, func(_ string, t Trouble) bool { return !now.Before(t.until) })
-	return slices.SortedFunc(maps.Values(ts.now), func(a, b Trouble) int { return cmp.Compare(a.Channel, b.Channel) })
+	now := s.config.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.troubles, func(_ string, t Trouble) bool { return !now.Before(t.until) })
+	return slices.SortedFunc(maps.Values(s.troubles), func(a, b Trouble) int { return cmp.Compare(a.Channel, b.Channel) })
+}
+
+// begin notes that messages of the channel wait so long, or those of all, and reports whether that is
+// news. It stands until Slack takes one, or three such waits later: another worker may have told them.
+func (s *Outbox) begin(channel string, e *slack.Error, wait time.Duration) bool {
+	now := s.config.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, since := s.troubles[channel], now
+	known := now.Before(before.until)
+	if known {
+		since = before.Since
+	}
+	s.troubles[channel] = Trouble{channel, e.Class, labelCode(e.Code), since, e.Remedy(), now.Add(3 * wait)}
+	return !known || before.Code != s.troubles[channel].Code
+}
+
+// pause stops all calls, and says so once: not for each delivery that waits.
+func (s *Outbox) pause(e *slack.Error) *watcher.RetryError {
+	wait := s.config.Timing.TokenPause
+	s.mu.Lock()
+	s.pausedUntil, s.pausedFor = s.config.Now().Add(wait), e.Code
+	s.mu.Unlock()
+	if s.begin("", e, wait) {
+		s.log.Error("slack takes no message, all wait until it does", "code", e.Code, "err", e, "do", e.Remedy())
+	}
+	return &watcher.RetryError{After: wait, Err: e}
+}
+
+// channelRefused says that a channel's messages wait, once: not for each of them.
+func (s *Outbox) channelRefused(channel string, e *slack.Error) {
+	if s.begin(channel, e, s.config.Timing.Slow) {
+		s.log.Error("slack refuses the channel: its messages wait, and are tried until an hour after what they tell of", "channel", channel, "code", e.Code, "err", e, "do", e.Remedy())
+	}
+}
+
+// taken ends what kept messages of the channel waiting, and reports whether there was anything.
+func (s *Outbox) taken(channel string) (ended bool) {
+	s.lane(channel, func(l *lane, _ time.Time) {
+		waiting := len(s.troubles)
+		delete(s.troubles, "")
+		delete(s.troubles, channel)
+		ended = l.code != "" || len(s.troubles) < waiting
+		l.code, l.errors = "", 0
+	})
+	return ended
+}
+
+// Probe asks Slack, at once and then every Timing.Probe, whether it would take messages in these
+// channels, until ctx is done: a token that is revoked is found before an order ends. What it finds is in
+// [Outbox.Troubles] and, once, in the log. It posts nothing; with a webhook alone there is nothing to ask.
+func (s *Outbox) Probe(ctx context.Context, channels ...string) {
+	if s.config.Slack == nil {
+		return
+	}
+	for first := true; ; first = false {
+		i := s.config.Slack.Inspect(ctx, channels...)
+		if ctx.Err() != nil {
+			return
+		}
+		s.probed(i, first)
+		every := s.config.Timing.Probe
+		if len(s.Troubles()) > 0 {
+			every = s.config.Timing.TokenPause
+		}
+		if s.config.Sleep(ctx, every) != nil {
+			return
+		}
+	}
+}
+
+// probed takes what Slack said.
+func (s *Outbox) probed(i slack.Inspection, first bool) {
+	e := i.Refused
+	if e == nil && i.Scopes != nil && !i.Has(slack.ScopePost) {
+		e = &slack.Error{Class: slack.TokenRefused, Code: "missing_scope", Detail: "needs the scope " + slack.ScopePost}
+	}
+	if e != nil {
+		s.count(e)
+		if e.Class == slack.TokenRefused {
+			s.pause(e)
+		} else if s.begin("", e, s.config.Timing.TokenPause) {
+			s.log.Warn("slack was not reached; messages wait until it is", "code", e.Code, "err", e, "do", e.Remedy())
+		}
+		return
+	}
+	if s.seenOver("", tokenCodes) {
+		s.mu.Lock()
+		s.pausedUntil = s.config.Now()
+		s.mu.Unlock()
+		s.log.Info("slack takes the token; messages go on")
+	}
+	if missing := i.Lacks(); first && len(missing) > 0 {
+		s.log.Warn("the Slack app lacks scopes that it should have, and works without", "scopes", strings.Join(missing, ","), "do", "give them to the app and install it again; orderwatch doctor says what each is for")
+	}
+	for _, c := range i.Channels {
+		if e := i.Refuses(c); e != nil {
+			s.channelRefused(c.ID, e)
+		} else if c.Err == nil && s.seenOver(c.ID, channelCodes) {
+			s.log.Info("slack would take messages of the channel again", "channel", c.ID)
+		}
+	}
+}
+
+// Codes that a look tells of, too.
+var (
+	tokenCodes   = []string{"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
+	channelCodes = []string{"channel_not_found", "not_in_channel", "is_archived"}
+)
+
+// seenOver ends the trouble of a channel, or of all, that a look has seen to be over: one with such a code, or of the
+// way to Slack. Only a message that is taken ends another one. It reports whether there was one.
+func (s *Outbox) seenOver(channel string, codes []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.troubles[channel]
+	unreached := channel == "" && t.Class != slack.TokenRefused
+	if ok = ok && (unreached || slices.Contains(codes, t.Code)); ok {
+		delete(s.troubles, channel)
+	}
+	return ok
 }
 
 // An ErrorCount is how often Slack answered with an error.
@@ -58,77 +181,46 @@ type ErrorCount struct {
 }
 
 // Errors returns how often each error was met. There are few, whatever Slack says.
-func (s *Outbox) Errors() []ErrorCount {
-	ts := s.troubles
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	var all []ErrorCount
-	for kind, n := range ts.met {
+func (s *Outbox) Errors() (all []ErrorCount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for kind, n := range s.met {
 		kind.Count = n
 		all = append(all, kind)
 	}
-	return slices.SortedFunc(slices.Values(all), func(a, b ErrorCount) int {
+	slices.SortFunc(all, func(a, b ErrorCount) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
 	})
+	return all
 }
 
-// Bounds of what is told apart.
+// What is told apart: codes of Slack's form, and of those that are not known here so many.
 const (
 	otherCode     = "other"
-	maxLabel      = 64
-	maxOtherCodes = 20 // that are not known here
+	maxOtherCodes = 20
 )
 
-// troubles are what this worker meets at Slack. They are safe for concurrent use.
-type troubles struct {
-	mu     sync.Mutex
-	now    map[string]Trouble // by channel
-	met    map[ErrorCount]int64
-	others int // codes among them that are not known here
-}
-
-// begin notes that messages of the channel wait so long, or those of all, and reports whether that is
-// news. It stands until Slack takes one, or three such waits later: another worker may have told them.
-func (ts *troubles) begin(now time.Time, channel string, e *slack.Error, wait time.Duration) bool {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	before, known := ts.now[channel]
-	if known = known && now.Before(before.until); !known {
-		before.Since = now
-	}
-	ts.now[channel] = Trouble{Channel: channel, Class: e.Class, Code: labelCode(e.Code), Since: before.Since, Do: e.Remedy(), until: now.Add(3 * wait)}
-	return !known || before.Code != ts.now[channel].Code
-}
-
-// end ends these, and reports whether there were any.
-func (ts *troubles) end(which func(Trouble) bool) bool {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	before := len(ts.now)
-	maps.DeleteFunc(ts.now, func(_ string, t Trouble) bool { return which(t) })
-	return len(ts.now) < before
-}
+var label = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 
 // count counts an error, whatever becomes of it.
-func (ts *troubles) count(e *slack.Error) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
+func (s *Outbox) count(e *slack.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	kind := ErrorCount{Class: e.Class, Code: labelCode(e.Code)}
-	if _, known := ts.met[kind]; !known && e.Class == slack.UnknownCode {
-		if ts.others >= maxOtherCodes {
+	if _, known := s.met[kind]; !known && e.Class == slack.UnknownCode {
+		if s.others >= maxOtherCodes {
 			kind.Code = otherCode
 		} else {
-			ts.others++
+			s.others++
 		}
 	}
-	ts.met[kind]++
+	s.met[kind]++
 }
 
 // labelCode returns a code that has the form of Slack's.
 func labelCode(code string) string {
-	strange := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-	if code == "" || len(code) > maxLabel || strings.ContainsFunc(code, strange) {
-		return otherCode
+	if label.MatchString(code) {
+		return code
 	}
-	return code
+	return otherCode
 }

@@ -3,8 +3,6 @@ package outbox
 import (
 	"context"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -15,18 +13,11 @@ import (
 // be blocked where its API is not. Then a reply without the file is posted.
 const uploadTries = 6
 
-// A fileScope is what is known of whether the token may upload files. It is safe for concurrent use.
-type fileScope struct {
-	mu      sync.Mutex
-	until   time.Time // believed
-	missing bool
-}
-
 // takesFiles reports whether a file may go into a thread: no is certain. Slack is asked once an hour.
 func (s *Outbox) takesFiles(ctx context.Context) bool {
 	f, now := &s.files, s.config.Now()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	if now.Before(f.until) {
 		return !f.missing
 	}
@@ -34,23 +25,22 @@ func (s *Outbox) takesFiles(ctx context.Context) bool {
 	if err != nil {
 		return true // the call itself will tell
 	}
-	before := f.missing
-	f.until, f.missing = now.Add(s.config.Timing.Blind), has != nil && !slices.Contains(has, slack.ScopeFiles)
-	if f.missing && !before {
+	missing := has != nil && !slices.Contains(has, slack.ScopeFiles)
+	if missing && !f.missing {
 		s.log.Warn("the Slack app may not upload files: messages with many failures refer to the completion event; give it the scope " + slack.ScopeFiles)
 	}
-	return !f.missing
+	f.until, f.missing = now.Add(s.config.Timing.Blind), missing
+	return !missing
 }
 
 // summarize returns what people are told in Slack of a watch that ended.
 func (s *Outbox) summarize(ctx context.Context, c watcher.Completion, o message.Options) message.Message {
 	o.File = !o.NoThread
-	m := message.Summarize(c, o)
-	if m.File != nil && !s.takesFiles(ctx) {
-		o.File = false
-		m = message.Summarize(c, o)
+	if m := message.Summarize(c, o); m.File == nil || s.takesFiles(ctx) {
+		return m
 	}
-	return m
+	o.File = false
+	return message.Summarize(c, o)
 }
 
 // upload hands Slack the file. Nobody sees it until it is shared, so that what fails may be tried
@@ -79,13 +69,13 @@ func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *
 	if ctx.Err() != nil {
 		return soon("post to slack", context.Cause(ctx))
 	}
-	s.troubles.count(e)
+	s.count(e)
 	if d.memory.tries++; d.memory.tries >= uploadTries {
 		d.log.Warn("slack does not take the file, a reply without it follows; is its address for uploads reachable, files.slack.com?", "code", e.Code, "err", e)
 		d.memory.form = 1
 		return nil
 	}
-	delay := max(e.RetryAfter, s.config.Timing.Upload<<(d.memory.tries-1))
+	delay := max(e.RetryAfter, s.config.Timing.backoff(d.memory.tries-1))
 	d.memory.notBefore = s.config.Now().Add(delay)
 	d.report(e, delay, d.memory.tries == 1)
 	return &watcher.RetryError{After: delay, Err: e}
@@ -93,12 +83,8 @@ func (s *Outbox) notUploaded(ctx context.Context, d *delivery, e *slack.Error) *
 
 // share shows the file that was uploaded in the message's thread. Slack does not say as which message: in place
 // of its ts the file's id is returned.
-func (s *Outbox) share(ctx context.Context, d *delivery) (id string, err error) {
-	id, d.memory.file = d.memory.file, "" // an upload is shared once
-	file := d.message.File
-	err = s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.channel, Thread: d.posting.TS, Title: file.Title, Text: file.Text})
-	if err != nil {
-		return "", err
-	}
-	return id, nil
+func (s *Outbox) share(ctx context.Context, d *delivery) (string, error) {
+	id, file := d.memory.file, d.message.File
+	d.memory.file = "" // an upload is shared once
+	return id, s.config.Slack.Share(ctx, slack.Share{ID: id, Channel: d.channel, Thread: d.posting.TS, Title: file.Title, Text: file.Text})
 }

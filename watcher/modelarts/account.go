@@ -28,10 +28,10 @@ const (
 // An account is one login in one region. It says when it may be asked by this worker: no more often
 // than the worker's share of its rate, and not at all while it is held.
 //
-// Whoever may not ask now is handed a slot: slots are one call apart, so those who were put off
-// come back one by one. While somebody has a slot that is still to come, whoever has none is handed
-// one behind it, so that nobody waits while others go twice. Whoever comes in its turn and finds no
-// token, since turns handed out by other workers came here, goes before all who have none.
+// A watch that may not ask now is handed a slot. Slots are one call apart, so the watches come back one by one.
+// While a slot is still to come, a watch without one is handed a later one, so that no watch waits while another
+// goes twice. A watch may come in its turn and find no token, since turns of other workers were used here: it goes
+// before all watches without a slot.
 type account struct {
 	logger *slog.Logger
 	rate   float64
@@ -122,14 +122,6 @@ func (a *account) try(now time.Time) {
 // allTried reports whether as many trials are under way as may be wrong.
 func (a *account) allTried() bool { return a.locks && a.trials >= max(1, keyTrials/a.workers) }
 
-// accepted notes that the login is good.
-func (a *account) accepted() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.proven = true
-}
-
-// share takes this worker's share of the rate.
 func (a *account) share(now time.Time) {
 	workers := a.shared.Workers()
 	if workers == a.workers {
@@ -168,7 +160,9 @@ func (a *account) calls(n float64) time.Duration {
 // heard takes note of how a call ended. It may add to the error.
 func (a *account) heard(ctx context.Context, c call, err error) {
 	if asAPIError(err).TakesLogin() {
-		a.accepted()
+		a.mu.Lock()
+		a.proven = true
+		a.mu.Unlock()
 	}
 	b := a.holds.heard(ctx, c, err)
 	e, _ := errors.AsType[*answer.Error](err)

@@ -9,13 +9,9 @@ import (
 
 // alone is a worker that shares its accounts with nobody.
 type alone struct {
-	mu    sync.Mutex
-	known map[string]known
-}
-
-type known struct {
-	hold     watcher.Hold
-	revision watcher.Revision
+	mu        sync.Mutex
+	holds     map[string]watcher.Hold
+	revisions map[string]watcher.Revision
 }
 
 func (*alone) Workers() int { return 1 }
@@ -23,8 +19,7 @@ func (*alone) Workers() int { return 1 }
 func (a *alone) Hold(key string) (watcher.Hold, watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	k := a.known[key]
-	return k.hold, k.revision
+	return a.holds[key], a.revisions[key]
 }
 
 func (*alone) Answered(string, watcher.Order) {}
@@ -34,9 +29,9 @@ func (*alone) LastAnswered(string) (watcher.Order, bool) { return watcher.Order{
 func (a *alone) SetHold(_ context.Context, key string, h watcher.Hold, revision watcher.Revision) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.known[key].revision != revision {
+	if a.revisions[key] != revision {
 		return watcher.ErrConflict
 	}
-	a.known[key] = known{h, revision + 1}
+	a.holds[key], a.revisions[key] = h, revision+1
 	return nil
 }

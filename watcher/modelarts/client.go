@@ -7,12 +7,18 @@
 // asks by package login, where and how one connects by package endpoint, and how long an account is held by
 // [watcher.Hold].
 //
-// Read client.go; then account.go, which keeps the rate; then holds.go, with timing.go and witness.go: a
-// witness is an order that was answered, and shows whose the trouble is. alone.go stands in for what workers
-// share, and look.go is for a look that changes nothing.
+// Read client.go (a call), then:
+//
+//	account.go          whether the account may be asked now: its rate, and a login that is not proven
+//	answer/statuses.go  which answer is a reason to hold the account, such as a 429
+//	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
+//	witness.go          whose the trouble is: a witness is an order that was answered before
+//	alone.go            a worker that shares its accounts with nobody
+//	look.go             a look that changes nothing
 package modelarts
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,13 +35,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/login"
 )
 
-// Defaults of a [Config].
-const (
-	DefaultTimeout     = 15 * time.Second
-	DefaultRate        = 20.0
-	DefaultConcurrency = 64
-)
-
 // A Config says whom to ask and how. The zero value of a field is its default.
 type Config struct {
 	// Endpoint is the API's base URL, http or https; {region} is filled in. A path is kept as a
@@ -45,15 +44,15 @@ type Config struct {
 	Regions []string
 	// Credential authorises the requests; required.
 	Credential login.Credential
-	// Timeout bounds a whole call, from the dial to the last byte of the answer.
+	// Timeout bounds a whole call, from the dial to the last byte of the answer; default 15 s.
 	Timeout time.Duration
-	// Rate is the most calls a second for each account: one login in one region. All workers share it.
+	// Rate is the most calls a second for each account: one login in one region. All workers share it. Default 20.
 	Rate float64
 	// Accounts is what the workers share; nil: this one shares with nobody.
 	Accounts watcher.Accounts
 	// Timing holds the durations that nobody configures; its zero value is DefaultTiming.
 	Timing Timing
-	// Concurrency is how many calls are expected at once: so many connections are kept for reuse.
+	// Concurrency is how many calls are expected at once: so many connections are kept for reuse; default 64.
 	Concurrency int
 	// TLS holds the accepted certificate authorities; nil: the system's.
 	TLS *tls.Config
@@ -111,26 +110,14 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = endpoint.Default
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.Rate == 0 {
-		c.Rate = DefaultRate
-	}
-	if c.Concurrency == 0 {
-		c.Concurrency = DefaultConcurrency
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
-	if c.Timing == (Timing{}) {
-		c.Timing = DefaultTiming()
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, endpoint.Default)
+	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
+	c.Rate = cmp.Or(c.Rate, 20)
+	c.Concurrency = cmp.Or(c.Concurrency, 64)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
+	c.Timing = cmp.Or(c.Timing, DefaultTiming())
 	if c.Accounts == nil {
-		c.Accounts = &alone{known: make(map[string]known)}
+		c.Accounts = &alone{holds: make(map[string]watcher.Hold), revisions: make(map[string]watcher.Revision)}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -154,8 +141,8 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Wait says whether the account that is asked for the order may be asked now; then the caller must
-// ask, at once. Whoever comes back when the time is over, with that time as turn, goes before those
-// who have none. For a region that is not configured it says yes; Show says why not.
+// ask, at once. A caller who comes back when the time is over, with that time as turn, goes before callers
+// without a turn. For a region that is not configured it says yes; Show says why not.
 func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
 	r, ok := c.regions[region]
 	if !ok {
@@ -225,7 +212,10 @@ func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, or
 		}
 		got, err = c.send(ctx, callCtx, e, req)
 	}
-	return got, c.advised(err)
+	if e, ok := errors.AsType[*answer.Error](err); ok {
+		e.Advise(login.Advice(c.config.Credential))
+	}
+	return got, err
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
@@ -234,15 +224,6 @@ func (c *Client) renewed(req *http.Request, region, projectID string, err error)
 	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
 }
 
-// advised lets the error of a login that the API refuses say what people can do about this login.
-func (c *Client) advised(err error) error {
-	if e, ok := errors.AsType[*answer.Error](err); ok {
-		e.Advise(login.Advice(c.config.Credential))
-	}
-	return err
-}
-
-// send makes one call.
 func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
 	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
@@ -257,7 +238,6 @@ func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *ht
 	return answer.Read(resp, body, c.config.Now(), hidden)
 }
 
-// request returns the authorised request.
 func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (*http.Request, error) {
 	u, err := e.Order(order)
 	if err != nil {
@@ -270,24 +250,23 @@ func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
 	if err := c.config.Credential.Authorize(req, region, order.ProjectID); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("log in: %w", context.Cause(ctx))
-		}
-		if callCtx.Err() != nil {
-			return nil, answer.NewError(watcher.MayPass, fmt.Sprintf("log in: no whole answer within %v", c.config.Timeout))
-		}
-		return nil, answer.LoginError(err)
+		return nil, cmp.Or(c.ended(ctx, callCtx, "log in"), error(answer.LoginError(err)))
 	}
 	return req, nil
 }
 
 // networkError says that nothing, or not all, was answered.
 func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, hidden *foreign.Secrets) error {
-	if ctx.Err() != nil {
+	return cmp.Or(c.ended(ctx, callCtx, doing), error(answer.NetworkError(doing, err, hidden)))
+}
+
+// ended says that the caller has ended a call, or that its time is over; nil where neither is so.
+func (c *Client) ended(ctx, callCtx context.Context, doing string) error {
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
-	}
-	if callCtx.Err() != nil {
+	case callCtx.Err() != nil:
 		return answer.NewError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
 	}
-	return answer.NetworkError(doing, err, hidden)
+	return nil
 }

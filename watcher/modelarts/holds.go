@@ -58,7 +58,6 @@ type failing struct {
 	since time.Time // when the first ended
 }
 
-// key returns where the hold of that kind is kept.
 func (h *holds) key(kind watcher.HoldKind, project string) string {
 	if kind == watcher.HeldArrears {
 		return h.keys(project)[1]
@@ -360,7 +359,6 @@ func (h *holds) blame(ctx context.Context, cause watcher.HoldCause) {
 	}
 }
 
-// hold stores that the account is held.
 func (h *holds) hold(ctx context.Context, cause watcher.HoldCause) {
 	key, begins := h.key(cause.Kind, cause.ProjectID), false
 	stored, _ := h.revise(ctx, key, func(hold watcher.Hold) (watcher.Hold, bool) {
@@ -419,8 +417,5 @@ func (h *holds) revise(ctx context.Context, key string, change func(watcher.Hold
 }
 
 func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return slices.MinFunc([]time.Time{b, a}, time.Time.Compare)
 }

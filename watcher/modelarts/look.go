@@ -33,7 +33,6 @@ func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (
 	return look, err
 }
 
-// dated notes the date of each answer.
 type dated struct {
 	next http.RoundTripper
 	look *Look

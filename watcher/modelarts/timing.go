@@ -1,6 +1,7 @@
 package modelarts
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -50,17 +51,11 @@ func DefaultTiming() Timing {
 	}
 }
 
-// hold returns the schedule of holds of a kind.
 func (t Timing) hold(kind watcher.HoldKind) watcher.Backoff {
-	switch kind {
-	case watcher.HeldThrottled:
-		return t.Throttled
-	case watcher.HeldLogin:
-		return t.Login
-	case watcher.HeldPermission:
-		return t.Permission
-	case watcher.HeldArrears:
-		return t.Arrears
-	}
-	return t.Unreachable
+	return cmp.Or(map[watcher.HoldKind]watcher.Backoff{
+		watcher.HeldThrottled:  t.Throttled,
+		watcher.HeldLogin:      t.Login,
+		watcher.HeldPermission: t.Permission,
+		watcher.HeldArrears:    t.Arrears,
+	}[kind], t.Unreachable)
 }

@@ -20,7 +20,6 @@ type witness struct {
 
 const maxWitnesses = 8
 
-// heard notes how a call about the order ended.
 func (w *witnesses) heard(order watcher.Order, b answer.Bearing, usable bool) {
 	at := slices.IndexFunc(*w, func(known witness) bool { return known.order == order })
 	switch {

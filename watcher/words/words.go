@@ -1,13 +1,10 @@
 // Package words says numbers, spans of time, actions and outcomes to people, in one way wherever they read them:
 // a reason, a message in Slack, a page in a terminal. Its functions are pure, and take and return plain strings.
-// What an error or a hold is called stands beside the type: [watcher.Class.Words], [watcher.HoldKind.Words].
+// What an error or a hold is called is said by Class.Words and HoldKind.Words of package watcher.
 //
 //   - words.go: numbers and spans of time;
 //   - action.go: what an action is about, and what its success or failure leaves behind;
 //   - outcome.go: the fixed word of each outcome.
-//
-// [watcher.Class.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#Class.Words
-// [watcher.HoldKind.Words]: https://pkg.go.dev/github.com/orderwatch/orderwatch/watcher#HoldKind.Words
 package words
 
 import (

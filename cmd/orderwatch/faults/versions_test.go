@@ -26,7 +26,7 @@ import (
 func TestTwoVersions(t *testing.T) {
 	t.Parallel()
 	patience := [2]string{"newerDelay   = 5 * time.Second", "newerDelay   = time.Second"} // the test need not be as patient as people
-	older := buildChanged(t, map[string][2]string{"watcher/verdict.go": patience})
+	older := buildChanged(t, map[string][2]string{"watcher/intake.go": patience})
 	newer := buildChanged(t, map[string][2]string{"watcher/watch.go": {"const SchemaVersion = 1", "const SchemaVersion = 2"}})
 	l := newLoad(120, 16*time.Second, 5)
 	n := rig.StartNATS(t, "")

@@ -24,7 +24,7 @@ import (
 //	FAULT_ACTION  kill, stop or term
 //	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
 //	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
-//	              when people are told, and those of package notify, but for how far clocks are apart
+//	              when people are told, and those of package notify/outbox
 //
 // Whatever is wrong with them ends the program: a test must not pass because of a misspelling.
 func LoadTiming() Timing {
@@ -54,11 +54,9 @@ func (t *Timing) readFaults() error {
 		if err != nil || speed < 1 {
 			return errors.New("FAULT_SPEED: must be a number from 1")
 		}
-		clocks := t.Slack.Clocks
 		for _, durations := range []any{&t.Unreachable, &t.LastPoll, &t.Forbidden, &t.ModelArts, &t.Patience, &t.Slack} {
 			divide(reflect.ValueOf(durations).Elem(), speed)
 		}
-		t.Slack.Clocks = clocks
 	}
 	if text := os.Getenv("FAULT_TIMING"); text != "" {
 		if err := setDurations(&t.Timing, text); err != nil {

@@ -63,16 +63,8 @@ type Message struct{ Headers, Payload *jsonschema.Schema }
 
 // Messages returns the messages of the AsyncAPI document by name.
 var Messages = sync.OnceValues(func() (map[string]Message, error) {
-	document, err := schema.Document(schema.AsyncAPI)
+	document, d, err := readAsyncAPI()
 	if err != nil {
-		return nil, err
-	}
-	var d struct {
-		Components struct {
-			Messages map[string]struct{ Headers json.RawMessage }
-		}
-	}
-	if err := json.Unmarshal(document, &d); err != nil {
 		return nil, err
 	}
 	compiler, err := newCompiler(document)
@@ -96,6 +88,21 @@ var Messages = sync.OnceValues(func() (map[string]Message, error) {
 	return messages, nil
 })
 
+// An asyncAPI is what is read of the AsyncAPI document.
+type asyncAPI struct {
+	Channels   map[string]struct{ Address string }
+	Components struct {
+		Messages map[string]struct{ Headers json.RawMessage }
+	}
+}
+
+func readAsyncAPI() (document []byte, d asyncAPI, err error) {
+	if document, err = schema.Document(schema.AsyncAPI); err == nil {
+		err = json.Unmarshal(document, &d)
+	}
+	return document, d, err
+}
+
 // A kind is one type of events: its data's schema, and the message and its subject as the AsyncAPI
 // document has them.
 type kind struct {
@@ -107,6 +114,10 @@ type kind struct {
 // kinds returns the types of events.
 var kinds = sync.OnceValues(func() (map[string]kind, error) {
 	messages, err := Messages()
+	if err != nil {
+		return nil, err
+	}
+	_, d, err := readAsyncAPI()
 	if err != nil {
 		return nil, err
 	}
@@ -127,30 +138,16 @@ var kinds = sync.OnceValues(func() (map[string]kind, error) {
 		if name == "order-attention" {
 			name = "orderAttention" // in the AsyncAPI document
 		}
-		subject, err := subjects(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		types[t] = kind{data, messages[name], subject}
+		types[t] = kind{data, messages[name], subjects(d.Channels[name].Address)}
 	}
 	return types, nil
 })
 
 // subjects matches what a channel's address stands for, whatever the configured prefix is. The
 // order's name comes last and may hold dots.
-func subjects(channel string) (*regexp.Regexp, error) {
-	document, err := schema.Document(schema.AsyncAPI)
-	if err != nil {
-		return nil, err
-	}
-	var d struct {
-		Channels map[string]struct{ Address string }
-	}
-	if err := json.Unmarshal(document, &d); err != nil {
-		return nil, err
-	}
-	pattern := strings.NewReplacer(".", `\.`, "{order_name}", `(?P<order_name>.+)`, "{", "(?P<", "}", ">[^.]+)").Replace(d.Channels[channel].Address)
-	return regexp.Compile("^.+" + strings.TrimPrefix(pattern, "orders") + "$")
+func subjects(address string) *regexp.Regexp {
+	pattern := strings.NewReplacer(".", `\.`, "{order_name}", `(?P<order_name>.+)`, "{", "(?P<", "}", ">[^.]+)").Replace(address)
+	return regexp.MustCompile("^.+" + strings.TrimPrefix(pattern, "orders") + "$")
 }
 
 // Event judges an event that orderwatch published: subject, headers, envelope and data, by the

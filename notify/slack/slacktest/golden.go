@@ -46,7 +46,7 @@ func GoldenSum(t *testing.T, name, text string, value any) {
 	}
 }
 
-// GoldenJSON compares a value with the golden file of JSON with this name.
+// GoldenJSON compares a value with the golden file of JSON of this name, as Golden does.
 func GoldenJSON(t *testing.T, name string, value any) {
 	t.Helper()
 	Golden(t, name, indented(t, value))

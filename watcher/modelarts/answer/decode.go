@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,23 +48,19 @@ func Decode(body []byte) (watcher.Answer, error) {
 		return watcher.Answer{}, errors.New("it is an error, no order")
 	}
 	var count count
-	var items itemList
+	var list field
 	for key, v := range top.members() {
 		if !count.takes(key, v) {
-			items.takes(key, v)
+			list.takes(key, "items", v)
 		}
 	}
-	if !count.there && !items.there {
+	switch {
+	case !count.there && !list.there:
 		return watcher.Answer{}, errNoOrder
-	}
-	return answerOf(&count, &items)
-}
-
-func answerOf(count *count, list *itemList) (watcher.Answer, error) {
-	if count.err != nil {
+	case count.err != nil:
 		return watcher.Answer{}, count.err
 	}
-	items, entries, err := list.read()
+	items, entries, err := itemsIn(&list)
 	if err != nil {
 		return watcher.Answer{}, err
 	}
@@ -101,7 +98,6 @@ func (c *count) takes(key []byte, v value) bool {
 	return true
 }
 
-// countOf reads a count.
 func countOf(v value) (int, error) {
 	number, ok := v, v.isNumber()
 	if v.isString() {
@@ -117,44 +113,20 @@ func countOf(v value) (int, error) {
 	return 0, fmt.Errorf("its count, %s, is no number of items", foreign.Cut(v.text(), maxQuoted))
 }
 
-// maxQuoted is how many bytes of a wrong value an error shows.
 const maxQuoted = 32
 
-// An itemList is the list of items as it came. Null says nothing.
-type itemList struct {
-	there   bool // there is such a key
-	spelled int  // 0: nothing is said
-	twice   bool
-	value   value
-}
-
-func (l *itemList) takes(key []byte, v value) {
-	spelled := spelling(key, "items")
-	if spelled == 0 {
-		return
-	}
-	l.there = true
+// itemsIn returns the items of the list that are not null, and how many entries the list has. They are read
+// one by one, so that a long list of nothing takes no memory.
+func itemsIn(list *field) (items []watcher.Item, entries int, err error) {
 	switch {
-	case v.isNull():
-	case l.spelled == 0, spelled < l.spelled:
-		l.spelled, l.twice, l.value = spelled, false, v
-	case spelled == l.spelled:
-		l.twice = true
-	}
-}
-
-// read returns the items that are not null, and how many entries the list has. They are read one by
-// one, so that a long list of nothing takes no memory.
-func (l *itemList) read() (items []watcher.Item, entries int, err error) {
-	switch {
-	case l.spelled == 0:
+	case list.spelled == 0:
 		return nil, 0, nil
-	case l.twice:
+	case list.twice:
 		return nil, 0, errors.New("it has two lists of items")
-	case !l.value.isList():
+	case !list.value.isList():
 		return nil, 0, errors.New("its items are no list")
 	}
-	for v := range l.value.elements() {
+	for v := range list.value.parts() {
 		entries++
 		switch {
 		case entries > maxItems:
@@ -173,7 +145,6 @@ func (l *itemList) read() (items []watcher.Item, entries int, err error) {
 	return items, entries, nil
 }
 
-// itemOf reads an item.
 func itemOf(v value) (watcher.Item, error) {
 	var name, action, began, updated, message field
 	var status statusWords
@@ -202,11 +173,7 @@ func itemOf(v value) (watcher.Item, error) {
 }
 
 // statusWords are the first two different words that an item has for its status.
-type statusWords struct {
-	said          bool
-	first, second watcher.Status
-	differ        bool
-}
+type statusWords []watcher.Status
 
 func (s *statusWords) add(v value) error {
 	if v.isNull() {
@@ -215,21 +182,21 @@ func (s *statusWords) add(v value) error {
 	if !v.isString() {
 		return fmt.Errorf("its status, %s, is no text", foreign.Cut(v.text(), maxQuoted))
 	}
-	switch word := statusOf(string(v.unquoted())); {
-	case !s.said:
-		s.said, s.first = true, word
-	case !s.differ && word != s.first:
-		s.differ, s.second = true, word
+	if word := statusOf(string(v.unquoted())); len(*s) < 2 && !slices.Contains(*s, word) {
+		*s = append(*s, word)
 	}
 	return nil
 }
 
 // status returns the word, or both: those are no documented status, and so it has not ended.
-func (s *statusWords) status() watcher.Status {
-	if s.differ {
-		return watcher.Status(foreign.Cut(string(s.first+"/"+s.second), maxName))
+func (s statusWords) status() watcher.Status {
+	switch len(s) {
+	case 0:
+		return ""
+	case 1:
+		return s[0]
 	}
-	return s.first
+	return watcher.Status(foreign.Cut(string(s[0]+"/"+s[1]), maxName))
 }
 
 // statusOf returns the documented status that the text is, whatever its case and the blanks around

@@ -6,7 +6,14 @@
 // shows a secret that it was told to hide.
 //
 // The API's pages disagree with each other and with what programs read from it, so every spelling that was
-// seen is accepted. What an error means for a watch is decided by one table, in meaning.go. Read read.go and
-// decode.go, which reads with json.go; then error.go, meaning.go, refusal.go with errorbody.go and
-// retryafter.go, and bearing.go.
+// seen is accepted. Read these files in this order:
+//
+//	read.go        whether an answer is an order or an error
+//	decode.go      what is in an order; it reads with json.go
+//	statuses.go    what each HTTP status and code means: a class for the watch, and a hold for the account, such as with 429
+//	error.go       errors, also those without an answer
+//	refusal.go     which status, code and text an error has, and whether it is a proxy's
+//	errorbody.go   where the code and the text are in an error's body; clean.go: how the text is cleaned
+//	retryafter.go  how long the API asks to be left alone
+//	bearing.go     what an answer about one order says of the account
 package answer

@@ -30,16 +30,13 @@ type Error struct {
 // NewError returns an error of a class, with the hold that goes with it. Where the message holds a text of
 // others it must have been cleaned.
 func NewError(class watcher.Class, message string) *Error {
-	m := meaning{class: class}
-	switch class {
-	case watcher.Throttled:
-		m.hold = watcher.HeldThrottled
-	case watcher.Credentials:
-		m.hold = watcher.HeldLogin
-	case watcher.Forbidden:
-		m.hold = watcher.HeldPermission
-	}
+	m := meaning{class: class, hold: usualHolds[class]}
 	return m.error(message)
+}
+
+// usualHolds are for what an account is held because of an error of a class; for nothing with other classes.
+var usualHolds = map[watcher.Class]watcher.HoldKind{
+	watcher.Throttled: watcher.HeldThrottled, watcher.Credentials: watcher.HeldLogin, watcher.Forbidden: watcher.HeldPermission,
 }
 
 // NetworkError says that a call brought no answer, or not all of one. doing is what was done, such as

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -40,53 +41,48 @@ func readErrorBody(body []byte) errorBody {
 	return errorBody{body: string(body)}
 }
 
-// errorOf returns what an object says of an error.
 func errorOf(top value) errorBody {
 	var e errorBody
+	said := texts{
+		"error_code": &e.code, "error_msg": &e.message, "errorCode": &e.camelCode, "errorMessage": &e.camelMessage,
+		"code": &e.plainCode, "message": &e.plainMessage,
+	}
 	for key, v := range top.members() {
-		switch {
-		case spelling(key, "error_code") > 0:
-			set(&e.code, v)
-		case spelling(key, "error_msg") > 0:
-			set(&e.message, v)
-		case spelling(key, "errorCode") > 0:
-			set(&e.camelCode, v)
-		case spelling(key, "errorMessage") > 0:
-			set(&e.camelMessage, v)
-		case spelling(key, "error") > 0:
+		if spelling(key, "error") > 0 {
 			e.setNested(v)
-		case spelling(key, "code") > 0:
-			set(&e.plainCode, v)
-		case spelling(key, "message") > 0:
-			set(&e.plainMessage, v)
+		} else {
+			said.take(key, v)
 		}
 	}
 	return e
 }
 
 func (e *errorBody) setNested(v value) {
-	if !v.isObject() {
-		e.nested.flag = e.nested.flag || string(v) == "true"
-		set(&e.nested.message, v)
-		return
-	}
 	known := false
-	for key, v := range v.members() {
-		switch {
-		case spelling(key, "code") > 0:
-			set(&e.nested.code, v)
-		case spelling(key, "message") > 0:
-			set(&e.nested.message, v)
-		case spelling(key, "title") > 0:
-			set(&e.nested.title, v)
-		default:
-			continue
+	if v.isObject() {
+		said := texts{"code": &e.nested.code, "message": &e.nested.message, "title": &e.nested.title}
+		for key, v := range v.members() {
+			known = said.take(key, v) || known
 		}
-		known = true
 	}
+	e.nested.flag = e.nested.flag || string(v) == "true"
 	if !known {
 		set(&e.nested.message, v)
 	}
+}
+
+// texts are where the texts under some names go.
+type texts map[string]*string
+
+// take reports whether the key is one of the names, and then keeps the text.
+func (t texts) take(key []byte, v value) bool {
+	for name, said := range t {
+		if spelling(key, name) > 0 {
+			set(said, v)
+			return true
+		}
+	}
+	return false
 }
 
 // set keeps what an error's code or message says where nothing was said yet.
@@ -119,16 +115,16 @@ func success(text string) bool {
 }
 
 func (e *errorBody) anyCode() string {
-	return first(e.code, e.camelCode, e.nested.code, e.plainCode)
+	return cmp.Or(e.code, e.camelCode, e.nested.code, e.plainCode)
 }
 
 func (e *errorBody) anyMessage() string {
-	return first(e.errorMessage(), e.plainMessage, e.body)
+	return cmp.Or(e.errorMessage(), e.plainMessage, e.body)
 }
 
 // errorMessage returns the message that is an error's by its name.
 func (e *errorBody) errorMessage() string {
-	return first(e.message, e.camelMessage, e.nested.message, e.nested.title)
+	return cmp.Or(e.message, e.camelMessage, e.nested.message, e.nested.title)
 }
 
 // spoils reports whether a body with count or items is an error all the same. A message alone may
@@ -146,22 +142,12 @@ func (e *errorBody) status() int {
 	return status
 }
 
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
 // What an answer is that brings nothing.
 const (
 	withoutBody = "without a body"
 	asPage      = "as a web page, perhaps of a proxy"
 )
 
-// sentence says what came where there is no message.
 func sentence(resp *http.Response, body []byte) string {
 	what := "without a message"
 	switch body = bytes.TrimSpace(Unmarked(body)); {

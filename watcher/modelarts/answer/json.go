@@ -42,7 +42,6 @@ func objectIn(body []byte) (value, error) {
 	return value(bytes.TrimRight(body, " \t\r\n")), nil
 }
 
-// instead says what came that is no object.
 func instead(body []byte) string {
 	switch {
 	case len(body) == 0:
@@ -59,23 +58,24 @@ func instead(body []byte) string {
 // keys are without quotes and escapes.
 func (v value) members() iter.Seq2[[]byte, value] {
 	return func(yield func([]byte, value) bool) {
-		for i := v.skipSpace(1); v[i] != '}'; {
-			end := v.end(i)
-			key := v[i:end].unquoted()
-			i = v.skipSpace(v.skipSpace(end) + len(":"))
-			end = v.end(i)
-			if !yield(key, v[i:end]) {
+		var key value
+		for part := range v.parts() {
+			switch {
+			case key == nil:
+				key = part
+			case !yield(key.unquoted(), part):
 				return
+			default:
+				key = nil
 			}
-			i = v.next(end)
 		}
 	}
 }
 
-// elements returns the elements of a list in their order.
-func (v value) elements() iter.Seq[value] {
+// parts returns the elements of a list in their order, or by turns the keys and the values of an object.
+func (v value) parts() iter.Seq[value] {
 	return func(yield func(value) bool) {
-		for i := v.skipSpace(1); v[i] != ']'; {
+		for i := v.next(1); i < len(v)-1; {
 			end := v.end(i)
 			if !yield(v[i:end]) {
 				return
@@ -85,18 +85,9 @@ func (v value) elements() iter.Seq[value] {
 	}
 }
 
-// next returns where the next member or element begins, or the closing bracket stands, after one that
-// ends at i.
+// next returns where the next part begins at i or behind it, or the closing bracket stands.
 func (v value) next(i int) int {
-	i = v.skipSpace(i)
-	if v[i] == ',' {
-		i = v.skipSpace(i + 1)
-	}
-	return i
-}
-
-func (v value) skipSpace(i int) int {
-	for v[i] == ' ' || v[i] == '\n' || v[i] == '\t' || v[i] == '\r' {
+	for bytes.IndexByte([]byte(" \n\t\r,:"), v[i]) >= 0 {
 		i++
 	}
 	return i
@@ -152,7 +143,7 @@ func (v value) isNumber() bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9
 
 // isEmpty reports whether the value is an object or a list of nothing.
 func (v value) isEmpty() bool {
-	return (v.isObject() || v.isList()) && v.skipSpace(1) == len(v)-1
+	return (v.isObject() || v.isList()) && v.next(1) == len(v)-1
 }
 
 // unquoted returns what a string says, as valid UTF-8. It may be a part of the value.
@@ -234,7 +225,9 @@ func spelling(key []byte, name string) int {
 // A field is what an object says under one name: the value of the best spelling, the last one of
 // those that are spelled alike. Null says nothing.
 type field struct {
-	spelled int // 0: nothing is said
+	there   bool // there is such a key
+	spelled int  // 0: nothing is said
+	twice   bool // several are spelled alike
 	value   value
 }
 
@@ -244,13 +237,14 @@ func (f *field) takes(key []byte, name string, v value) bool {
 	if spelled == 0 {
 		return false
 	}
+	f.there = true
 	if !v.isNull() && (f.spelled == 0 || spelled <= f.spelled) {
+		f.twice = spelled == f.spelled
 		f.spelled, f.value = spelled, v
 	}
 	return true
 }
 
-// text returns what people are to see of the field.
 func (f *field) text() string {
 	if f.spelled == 0 {
 		return ""

@@ -85,7 +85,6 @@ func redirect(resp *http.Response, hidden *foreign.Secrets) string {
 	return "the answer points " + to + ", and redirects are not followed: check the endpoint and the proxy"
 }
 
-// badAnswer is a 200 that was not read.
 func badAnswer(resp *http.Response, message string, hidden *foreign.Secrets) *Error {
 	e := noAnswer.error(clean(message, maxMessage, hidden))
 	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)

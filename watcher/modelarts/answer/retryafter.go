@@ -58,12 +58,10 @@ func namedWindow(text string) time.Duration {
 	if m == nil {
 		return 0
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil || n == 0 {
-		return 0
-	}
+	n, _ := strconv.Atoi(m[1]) // the pattern has digits only
+	unit := time.Minute
 	if m[2] == "second" {
-		return min(time.Duration(n)*time.Second, time.Minute)
+		unit = time.Second
 	}
-	return time.Minute
+	return min(time.Duration(n)*unit, time.Minute)
 }

@@ -12,25 +12,15 @@ type Call struct {
 	Status  int       `json:"status"` // what was answered; 0 where the answer was cut or never came
 }
 
-// A callLog keeps the last calls in a ring.
+// A callLog keeps the last calls, oldest first.
 type callLog struct {
 	limit int
 	calls []Call
-	next  int // where the next call goes, once the ring is full
 	total int // calls so far
 }
 
 func (l *callLog) add(c Call) {
 	l.total++
-	if len(l.calls) < l.limit {
-		l.calls = append(l.calls, c)
-		return
-	}
-	l.calls[l.next] = c
-	l.next = (l.next + 1) % l.limit
-}
-
-// list returns the calls, oldest first.
-func (l *callLog) list() []Call {
-	return append(append([]Call(nil), l.calls[l.next:]...), l.calls[:l.next]...)
+	l.calls = append(l.calls, c)
+	l.calls = l.calls[max(0, len(l.calls)-l.limit):]
 }

@@ -13,7 +13,7 @@ import (
 // maxControlBody bounds what the control port reads.
 const maxControlBody = 1 << 20
 
-// Control returns what switches the emulator while it runs. Whoever reaches it may do everything:
+// Control returns what switches the emulator while it runs. A caller who reaches it may do everything:
 // listen on 127.0.0.1, apart from the API's own port.
 //
 //	GET    /                         what is set
@@ -46,15 +46,18 @@ func Control(e *Emulator) http.Handler {
 	c := control{e}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.show)
-	mux.HandleFunc("PUT /faults", c.change(c.putFaults))
+	mux.HandleFunc("PUT /faults", c.change(reading(func(_ *http.Request, faults list[Fault]) error { e.SetFaults(faults...); return nil })))
 	mux.HandleFunc("DELETE /faults", c.change(func(*http.Request, []byte) error { e.SetFaults(); return nil }))
-	mux.HandleFunc("PUT /login-faults", c.change(c.putLoginFaults))
+	mux.HandleFunc("PUT /login-faults", c.change(reading(func(_ *http.Request, faults list[Fault]) error { e.SetLoginFaults(faults...); return nil })))
 	mux.HandleFunc("DELETE /login-faults", c.change(func(*http.Request, []byte) error { e.SetLoginFaults(); return nil }))
 	mux.HandleFunc("DELETE /tokens", c.change(func(*http.Request, []byte) error { e.RevokeTokens(); return nil }))
-	mux.HandleFunc("PUT /orders/{project}/{order}", c.change(c.putOrder))
-	mux.HandleFunc("PUT /quota", c.change(c.putQuota))
+	mux.HandleFunc("PUT /orders/{project}/{order}", c.change(reading(func(r *http.Request, o Order) error {
+		e.Add(r.PathValue("project"), r.PathValue("order"), o)
+		return nil
+	})))
+	mux.HandleFunc("PUT /quota", c.change(reading(func(_ *http.Request, q Quota) error { return e.SetQuota(q) })))
 	mux.HandleFunc("DELETE /quota", c.change(func(*http.Request, []byte) error { return e.SetQuota(Quota{}) }))
-	mux.HandleFunc("PUT /outage", c.change(c.putOutage))
+	mux.HandleFunc("PUT /outage", c.change(reading(c.putOutage)))
 	mux.HandleFunc("DELETE /outage", c.change(func(*http.Request, []byte) error { return e.SetOutage(NoOutage) }))
 	mux.HandleFunc("GET /calls", c.list)
 	mux.HandleFunc("/", c.nothing)
@@ -76,7 +79,7 @@ type state struct {
 func (c control) show(w http.ResponseWriter, _ *http.Request) {
 	c.mu.Lock()
 	s := state{
-		Faults: append([]Fault{}, c.faults...), LoginFaults: append([]Fault{}, c.loginFaults...),
+		Faults: append([]Fault{}, c.faults.faults...), LoginFaults: append([]Fault{}, c.iam.faults.faults...),
 		Outage: c.outage, Calls: c.calls.total, Logins: c.iam.calls,
 	}
 	if c.quota.Calls > 0 {
@@ -102,48 +105,20 @@ func (c control) change(apply func(*http.Request, []byte) error) http.HandlerFun
 	}
 }
 
-func (c control) putFaults(_ *http.Request, body []byte) error {
-	var faults list[Fault]
-	if err := decode(body, &faults); err != nil {
-		return err
+// reading returns what reads a value from the body and applies it.
+func reading[T any](apply func(*http.Request, T) error) func(*http.Request, []byte) error {
+	return func(r *http.Request, body []byte) error {
+		var value T
+		if err := decode(body, &value); err != nil {
+			return err
+		}
+		return apply(r, value)
 	}
-	c.SetFaults(faults...)
-	return nil
 }
 
-func (c control) putLoginFaults(_ *http.Request, body []byte) error {
-	var faults list[Fault]
-	if err := decode(body, &faults); err != nil {
-		return err
-	}
-	c.SetLoginFaults(faults...)
-	return nil
-}
-
-func (c control) putOrder(r *http.Request, body []byte) error {
-	var o Order
-	if err := decode(body, &o); err != nil {
-		return err
-	}
-	c.Add(r.PathValue("project"), r.PathValue("order"), o)
-	return nil
-}
-
-func (c control) putQuota(_ *http.Request, body []byte) error {
-	var q Quota
-	if err := decode(body, &q); err != nil {
-		return err
-	}
-	return c.SetQuota(q)
-}
-
-func (c control) putOutage(_ *http.Request, body []byte) error {
-	var o struct {
-		Kind Outage `json:"kind"`
-	}
-	if err := decode(body, &o); err != nil {
-		return err
-	}
+func (c control) putOutage(_ *http.Request, o struct {
+	Kind Outage `json:"kind"`
+}) error {
 	if o.Kind == NoOutage {
 		return errors.New("kind: is missing; DELETE ends an outage")
 	}

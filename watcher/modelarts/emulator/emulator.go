@@ -5,23 +5,23 @@
 // added or asked for stays in memory until the process ends. Listen on 127.0.0.1 only, and give it
 // no login that is good elsewhere.
 //
+// Read emulator.go (how a call is answered), order.go and fate.go (scripts), fault.go, quota.go and outage.go (what
+// goes wrong), login.go with signature.go, iam.go and metadata.go (who may ask), control.go with json.go (how all of
+// it is switched from outside), and call.go (the calls that came).
+//
 // # Orders
 //
-// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a
-// poll answers is worked out from the script and the clock when it is asked; no status is
-// stored. An order that was not added is answered 404 ModelArts.50015001, another path
-// 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token 401 APIGW.0307.
-//
-// Where the published pages disagree, an order's script says which spelling it answers with:
-// lower case or camelCase names, timestamps as integers, strings, or not at all.
+// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a poll answers is
+// worked out from the script and the clock; no status is stored. An order that was not added is answered
+// 404 ModelArts.50015001, another path 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token
+// 401 APIGW.0307. Where the published pages disagree, an order's script says which spelling it answers with.
 //
 // # Logins
 //
-// [Options] say which logins are known. With none any token is taken. Signatures
-// (SDK-HMAC-SHA256) are verified; one that is more than 15 minutes off is refused, and more than
-// five wrong ones in a row lock the key for five minutes. IAM is at POST /v3/auth/tokens: a token is
-// of one project, and more than five wrong passwords in a row lock the user for 15 minutes. The
-// metadata service of a machine with an agency is at /openstack/latest/securitykey.
+// [Options] say which logins are known. With none any token is taken. Signatures (SDK-HMAC-SHA256) are verified; one
+// that is more than 15 minutes off is refused, and more than five wrong ones in a row lock the key for five minutes.
+// IAM is at POST /v3/auth/tokens: a token is of one project, and more than five wrong passwords in a row lock the
+// user for 15 minutes. A machine's metadata service is at /openstack/latest/securitykey.
 //
 // # Orders by name
 //
@@ -37,17 +37,11 @@
 //	order.empty-…    no item ever
 //	order.missing-…  404 for ever
 //
-// So, with an emulator on port 9090:
-//
-//	curl -H 'X-Auth-Token: any' http://127.0.0.1:9090/v1/my-project/orders/order.partial-1
-//
 // # Faults
 //
-// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all
-// ([Emulator.SetFaults]), or wherever a function says so ([Options.Fault]). Delays run on real
-// time, also where the scripts' clock is injected. A [Quota] throttles; an [Outage] takes the whole
-// emulator away. All of it can be switched while the emulator runs, also from other processes: see
-// [Control].
+// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all ([Emulator.SetFaults]),
+// or wherever a function says so ([Options.Fault]). Delays run on real time, also where the scripts' clock is
+// injected. A [Quota] throttles; an [Outage] takes the whole emulator away. [Control] switches all of it.
 //
 // # Regions
 //
@@ -56,6 +50,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -90,8 +85,6 @@ type Options struct {
 	Fault func(Call) *Fault
 	// CallsKept is how many calls [Emulator.Calls] remembers at most; 0: 1,000.
 	CallsKept int
-	// Quota is what is set by SetQuota at first. A wrong one panics.
-	Quota Quota
 }
 
 // An Emulator is ShowOrder in memory. It is safe for concurrent use; make it with [New].
@@ -99,23 +92,18 @@ type Emulator struct {
 	options Options
 	mux     *http.ServeMux
 
-	mu       sync.Mutex
-	orders   map[orderKey]*script
-	polls    map[orderKey]int
-	faults   []Fault
-	faultsAt time.Time // when faults were set
-	faultsNo int       // calls since then
-	quota    counter
-	outage   Outage
-	calls    callLog
+	mu     sync.Mutex
+	orders map[orderKey]*script
+	polls  map[orderKey]int
+	faults faultSet // of all orders
+	quota  counter
+	outage Outage
+	calls  callLog
 
-	keys                                keyRing
-	iam                                 iam
-	metadata                            metadata
-	handedOut                           []string
-	loginFaults                         []Fault
-	loginFaultsAt                       time.Time
-	loginFaultsFrom, metadataFaultsFrom int // calls before they were set
+	keys      keyRing
+	iam       iam
+	metadata  metadata
+	handedOut []string
 
 	door door
 }
@@ -130,15 +118,9 @@ func New(o Options) *Emulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CallsKept <= 0 {
-		o.CallsKept = 1000
-	}
-	if o.TokenLife <= 0 {
-		o.TokenLife = 24 * time.Hour
-	}
-	if o.KeyLife <= 0 {
-		o.KeyLife = time.Hour
-	}
+	o.CallsKept = cmp.Or(o.CallsKept, 1000)
+	o.TokenLife = cmp.Or(o.TokenLife, 24*time.Hour)
+	o.KeyLife = cmp.Or(o.KeyLife, time.Hour)
 	o.Tokens = slices.Clone(o.Tokens)
 	e := &Emulator{
 		options: o,
@@ -148,11 +130,8 @@ func New(o Options) *Emulator {
 		calls:   callLog{limit: o.CallsKept},
 
 		keys:     newKeyRing(o.Keys),
-		iam:      newIAM(o.Users, o.TokenLife),
+		iam:      newIAM(o.Users),
 		metadata: metadata{tokens: make(map[string]time.Time)},
-	}
-	if err := e.SetQuota(o.Quota); err != nil {
-		panic("emulator: quota: " + err.Error())
 	}
 	e.mux.HandleFunc("GET "+showOrder, e.showOrder)
 	e.mux.HandleFunc("GET /{region}"+showOrder, e.showOrder)
@@ -180,7 +159,7 @@ func (e *Emulator) Add(project, name string, o Order) {
 func (e *Emulator) SetFaults(faults ...Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.faults, e.faultsAt, e.faultsNo = slices.Clone(faults), e.options.Now(), 0
+	e.faults = newFaultSet(faults, e.options.Now())
 }
 
 // Polls returns how many calls named the order, whatever they were answered.
@@ -194,7 +173,7 @@ func (e *Emulator) Polls(project, name string) int {
 func (e *Emulator) Calls() []Call {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.calls.list()
+	return slices.Clone(e.calls.calls)
 }
 
 // ServeHTTP answers one call.
@@ -208,14 +187,14 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	gone := e.outage.fault()
 	e.mu.Unlock()
 	if gone != nil {
-		deliver(w, r, gone.answer(), *gone)
+		deliver(w, r, gone.answer(), gone)
 		return
 	}
 	e.mux.ServeHTTP(w, r)
 }
 
 func (e *Emulator) noSuchAPI(w http.ResponseWriter, r *http.Request) {
-	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), Fault{})
+	deliver(w, r, documentedError(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published in the environment"), nil)
 }
 
 func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
@@ -224,9 +203,7 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	if fault == nil && e.options.Fault != nil {
 		fault = e.options.Fault(call)
 	}
-	if fault == nil {
-		fault = &Fault{}
-	}
+	fault = cmp.Or(fault, &Fault{})
 	a := e.answer(r, key, order, call.Time)
 	if fault.replaces() {
 		a = fault.answer()
@@ -239,7 +216,7 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	e.calls.add(call)
 	e.mu.Unlock()
 	w.Header().Set("X-Request-Id", fmt.Sprintf("emulator-%d-%s", call.Poll, key.name))
-	deliver(w, r, a, *fault)
+	deliver(w, r, a, fault)
 }
 
 // begin counts the call and finds the order's script, nil where there is none, and the fault
@@ -250,7 +227,6 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.polls[key]++
-	e.faultsNo++
 	order := e.orders[key]
 	if order == nil && e.options.AutoOrders {
 		if o, ok := Sample(fate(key.name)); ok {
@@ -260,7 +236,7 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	}
 	call := Call{Time: now, Region: region, Project: key.project, Order: key.name, Poll: e.polls[key]}
 	over := e.quota.take(region+" "+login, now)
-	gone := e.outage.fault()
+	gone, ofAll := e.outage.fault(), e.faults.next(call, now)
 	if order != nil {
 		order.polls++
 		if order.start.IsZero() {
@@ -273,8 +249,8 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 	if gone != nil {
 		return call, order, gone
 	}
-	if f := pick(e.faults, call, e.faultsNo, now.Sub(e.faultsAt)); f != nil || over == 0 {
-		return call, order, f
+	if ofAll != nil || over == 0 {
+		return call, order, ofAll
 	}
 	return call, order, e.quota.refusal(over)
 }

@@ -9,20 +9,16 @@ import (
 // Sample returns the script of a fate: succeed, partial, fail, never, slow, late, empty or missing.
 // The package comment says what each does. The clock of all starts at the first poll.
 func Sample(fate string) (Order, bool) {
-	o := Order{FromFirstPoll: true}
+	o := Order{FromFirstPoll: true, Items: pool(5*time.Second, 20*time.Second)}
 	switch fate {
 	case "succeed":
-		o.Items = pool(5*time.Second, 20*time.Second)
 	case "partial":
-		o.Items = pool(5*time.Second, 20*time.Second)
 		o.Items[1].Status, o.Items[1].Message = "failed", "flavor sold out"
 	case "fail":
-		o.Items = pool(5*time.Second, 20*time.Second)
 		for n := range o.Items {
 			o.Items[n].Status, o.Items[n].Message = "failed", "quota exceeded"
 		}
 	case "never":
-		o.Items = pool(5*time.Second, 20*time.Second)
 		o.Items[1].EndAfter = Never
 	case "slow": // the times of the published example
 		o.Items = pool(435*time.Second, 686*time.Second)
@@ -30,8 +26,9 @@ func Sample(fate string) (Order, bool) {
 		o.Items = pool(15*time.Second, 30*time.Second)
 		o.NotFoundFor = 10 * time.Second
 	case "empty":
+		o.Items = nil
 	case "missing":
-		o.NotFoundFor = Never
+		o.Items, o.NotFoundFor = nil, Never
 	default:
 		return Order{}, false
 	}
@@ -49,12 +46,9 @@ func pool(nodes, end time.Duration) []Item {
 
 // fate returns FATE of an order's name order.FATE-anything, "" where it has none.
 func fate(name string) string {
-	rest, ok := strings.CutPrefix(name, "order.")
-	if !ok {
-		return ""
-	}
-	word, _, ok := strings.Cut(rest, "-")
-	if !ok {
+	rest, ours := strings.CutPrefix(name, "order.")
+	word, _, dashed := strings.Cut(rest, "-")
+	if !ours || !dashed {
 		return ""
 	}
 	return word

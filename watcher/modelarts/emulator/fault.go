@@ -1,9 +1,11 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -76,7 +78,23 @@ func pick(faults []Fault, c Call, poll int, elapsed time.Duration) *Fault {
 	return nil
 }
 
-// check says what is wrong with a fault that came from outside.
+// A faultSet is what goes wrong with calls of one kind, which are counted and timed since it was set.
+type faultSet struct {
+	faults []Fault
+	since  time.Time
+	calls  int
+}
+
+func newFaultSet(faults []Fault, now time.Time) faultSet {
+	return faultSet{faults: slices.Clone(faults), since: now}
+}
+
+// next counts a call, and returns the first fault that is meant for it; nil where none is.
+func (s *faultSet) next(c Call, now time.Time) *Fault {
+	s.calls++
+	return pick(s.faults, c, s.calls, now.Sub(s.since))
+}
+
 func (f *Fault) check() error {
 	switch {
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
@@ -113,8 +131,8 @@ type answer struct {
 	body        []byte
 }
 
-// replaces reports whether the fault has an answer of its own.
-func (f *Fault) replaces() bool { return f.Status != 0 || f.Body != "" }
+// replaces reports whether there is a fault, with an answer of its own.
+func (f *Fault) replaces() bool { return f != nil && (f.Status != 0 || f.Body != "") }
 
 func (f *Fault) answer() answer {
 	if f.Body != "" {
@@ -148,17 +166,15 @@ func documentedError(status int, code, message string) answer {
 	return jsonAnswer(status, map[string]any{"error_code": code, "error_msg": message})
 }
 
-// deliver sends the answer as the fault wants it. Where the connection is to be cut it panics
+// deliver sends the answer as the fault wants it; nil: as it is. Where the connection is to be cut it panics
 // with http.ErrAbortHandler, which is how net/http is told to do so.
-func deliver(w http.ResponseWriter, r *http.Request, a answer, f Fault) {
-	if !sleep(r.Context(), f.Delay) {
-		panic(http.ErrAbortHandler)
-	}
+func deliver(w http.ResponseWriter, r *http.Request, a answer, f *Fault) {
+	f = cmp.Or(f, &Fault{})
+	waited := sleep(r.Context(), f.Delay)
 	if f.Hang {
 		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
 	}
-	if f.Cut && f.CutAfter <= 0 {
+	if !waited || f.Hang || f.Cut && f.CutAfter <= 0 {
 		panic(http.ErrAbortHandler)
 	}
 	h := w.Header()
@@ -170,7 +186,7 @@ func deliver(w http.ResponseWriter, r *http.Request, a answer, f Fault) {
 		h.Set(name, value)
 	}
 	w.WriteHeader(a.status)
-	if !pad(w, f.Pad) {
+	if _, err := io.CopyN(w, blanks{}, f.Pad); err != nil {
 		return
 	}
 	body := a.body
@@ -184,37 +200,28 @@ func deliver(w http.ResponseWriter, r *http.Request, a answer, f Fault) {
 	}
 }
 
-// pad writes n bytes of white space, and reports whether they went out.
-func pad(w http.ResponseWriter, n int64) bool {
-	if n <= 0 {
-		return true
+// blanks are white space without an end.
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
 	}
-	spaces := []byte(strings.Repeat(" ", int(min(n, 32<<10))))
-	for n > 0 {
-		k := min(n, int64(len(spaces)))
-		if _, err := w.Write(spaces[:k]); err != nil {
-			return false
-		}
-		n -= k
-	}
-	return true
+	return len(p), nil
 }
 
 // drip writes the body, in pieces where there is a pause between them.
 func drip(w http.ResponseWriter, r *http.Request, body []byte, pause time.Duration) {
-	const piece = 16
 	if pause <= 0 {
 		w.Write(body) // an error is the client's going away
 		return
 	}
-	for len(body) > 0 {
+	for piece := range slices.Chunk(body, 16) {
 		if !sleep(r.Context(), pause) {
 			return
 		}
-		k := min(piece, len(body))
-		w.Write(body[:k])
+		w.Write(piece)
 		http.NewResponseController(w).Flush()
-		body = body[k:]
 	}
 }
 
@@ -223,10 +230,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

@@ -29,21 +29,19 @@ const iamTime = "2006-01-02T15:04:05.000000Z"
 type token struct {
 	project string
 	expires time.Time
-	revoked bool
 }
 
-// iam is what IAM knows.
 type iam struct {
 	users  map[string]User // by domain and name
-	life   time.Duration
 	tokens map[string]*token
 	wrong  map[string]int // wrong passwords in a row, by domain and name
 	locked map[string]time.Time
 	calls  int
+	faults faultSet
 }
 
-func newIAM(users []User, life time.Duration) iam {
-	i := iam{make(map[string]User), life, make(map[string]*token), make(map[string]int), make(map[string]time.Time), 0}
+func newIAM(users []User) iam {
+	i := iam{users: make(map[string]User), tokens: make(map[string]*token), wrong: make(map[string]int), locked: make(map[string]time.Time)}
 	for _, u := range users {
 		u.Projects = slices.Clone(u.Projects)
 		i.users[u.Domain+"\x00"+u.Name] = u
@@ -69,7 +67,6 @@ type loginBody struct {
 	}
 }
 
-// createToken is POST /v3/auth/tokens.
 func (e *Emulator) createToken(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	var login loginBody
@@ -78,11 +75,11 @@ func (e *Emulator) createToken(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mu.Lock()
 	e.iam.calls++
-	fault := pick(e.loginFaults, Call{}, e.iam.calls-e.loginFaultsFrom, e.options.Now().Sub(e.loginFaultsAt))
+	fault := e.iam.faults.next(Call{}, e.options.Now())
 	var a answer
 	var secret string
 	switch {
-	case fault != nil && fault.replaces():
+	case fault.replaces():
 		a = fault.answer()
 	case err != nil, !slices.Contains(login.Auth.Identity.Methods, "password"), login.Auth.Scope.Project.ID == "":
 		a = iamError(http.StatusBadRequest, "The request body is invalid")
@@ -93,10 +90,7 @@ func (e *Emulator) createToken(w http.ResponseWriter, r *http.Request) {
 	if secret != "" {
 		w.Header().Set("X-Subject-Token", secret)
 	}
-	if fault == nil {
-		fault = &Fault{}
-	}
-	deliver(w, r, a, *fault)
+	deliver(w, r, a, fault)
 }
 
 // logIn returns IAM's answer, and the token where it gives one. The lock is held.
@@ -119,7 +113,7 @@ func (e *Emulator) logIn(login loginBody) (answer, string) {
 	}
 	delete(e.iam.wrong, name)
 	secret := "MII" + rand.Text() + rand.Text() + rand.Text() + "=="
-	t := &token{project: project, expires: now.Add(e.iam.life)}
+	t := &token{project: project, expires: now.Add(e.options.TokenLife)}
 	e.iam.tokens[secret] = t
 	e.handedOut = append(e.handedOut, secret)
 	return jsonAnswer(http.StatusCreated, map[string]any{"token": map[string]any{
@@ -138,9 +132,7 @@ func iamError(status int, message string) answer {
 func (e *Emulator) RevokeTokens() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, t := range e.iam.tokens {
-		t.revoked = true
-	}
+	clear(e.iam.tokens)
 }
 
 // Logins returns how many tokens were asked for, whatever was answered.
@@ -164,8 +156,8 @@ func (e *Emulator) SetPassword(domain, name, password string) {
 func (e *Emulator) SetLoginFaults(faults ...Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loginFaults, e.loginFaultsAt = slices.Clone(faults), e.options.Now()
-	e.loginFaultsFrom, e.metadataFaultsFrom = e.iam.calls, e.metadata.calls
+	e.iam.faults = newFaultSet(faults, e.options.Now())
+	e.metadata.faults = e.iam.faults
 }
 
 // HandedOut returns every token and key that IAM and the metadata service have handed out.

@@ -184,7 +184,6 @@ func complaint(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// kind says what a value must be.
 func kind(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[*span](), t == reflect.TypeFor[span]():

@@ -30,7 +30,7 @@ func (e *Emulator) unauthorised(r *http.Request, project string) (answer, bool) 
 	case secret == "":
 		return documentedError(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"), true
 	case e.options.anyLogin(), slices.Contains(e.options.Tokens, secret):
-	case t == nil, t.revoked, !now.Before(t.expires):
+	case t == nil, !now.Before(t.expires):
 		return documentedError(http.StatusUnauthorized, "APIGW.0307", "The token must be updated."), true
 	case t.project != project:
 		return documentedError(http.StatusForbidden, "ModelArts.0210", "The project differs from the token's."), true

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/http"
 	"time"
@@ -12,30 +13,23 @@ type Agency string
 // The kinds.
 const (
 	NoAgency   Agency = ""      // no key is handed out
-	WithToken  Agency = "token" // for whoever has asked for a token first
+	WithToken  Agency = "token" // for a caller who has asked for a token first
 	NoTokens   Agency = "none"  // for everybody: asking for a token is answered 405
 	TokensGone Agency = "gone"  // for everybody: asking for a token is answered 503
 )
 
-// metadata is what the metadata service knows.
 type metadata struct {
 	tokens  map[string]time.Time // and when they end
 	current Key
 	calls   int // for keys
+	faults  faultSet
 }
 
-// createMetadataToken is PUT /meta-data/latest/api/token.
 func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 	life, err := time.ParseDuration(r.Header.Get("X-Metadata-Token-Ttl-Seconds") + "s")
-	a := answer{status: http.StatusBadRequest}
-	switch agency := e.options.Agency; {
-	case agency == NoAgency:
-		a.status = http.StatusNotFound
-	case agency == NoTokens:
-		a.status = http.StatusMethodNotAllowed
-	case agency == TokensGone:
-		a.status = http.StatusServiceUnavailable
-	case err == nil && life > 0 && life <= 6*time.Hour:
+	none := map[Agency]int{NoAgency: http.StatusNotFound, NoTokens: http.StatusMethodNotAllowed, TokensGone: http.StatusServiceUnavailable}[e.options.Agency]
+	a := answer{status: cmp.Or(none, http.StatusBadRequest)}
+	if none == 0 && err == nil && life > 0 && life <= 6*time.Hour {
 		secret := rand.Text()
 		e.mu.Lock()
 		e.metadata.tokens[secret] = e.options.Now().Add(life)
@@ -43,18 +37,17 @@ func (e *Emulator) createMetadataToken(w http.ResponseWriter, r *http.Request) {
 		e.mu.Unlock()
 		a = answer{http.StatusOK, "text/plain", []byte(secret)}
 	}
-	deliver(w, r, a, Fault{})
+	deliver(w, r, a, nil)
 }
 
-// securityKey is GET /openstack/latest/securitykey.
 func (e *Emulator) securityKey(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	now := e.options.Now()
 	e.metadata.calls++
-	fault := pick(e.loginFaults, Call{}, e.metadata.calls-e.metadataFaultsFrom, now.Sub(e.loginFaultsAt))
+	fault := e.metadata.faults.next(Call{}, now)
 	var a answer
 	switch {
-	case fault != nil && fault.replaces():
+	case fault.replaces():
 		a = fault.answer()
 	case e.options.Agency == NoAgency:
 		a = answer{http.StatusNotFound, "text/plain", []byte("no agency")}
@@ -67,10 +60,7 @@ func (e *Emulator) securityKey(w http.ResponseWriter, r *http.Request) {
 		}})
 	}
 	e.mu.Unlock()
-	if fault == nil {
-		fault = &Fault{}
-	}
-	deliver(w, r, a, *fault)
+	deliver(w, r, a, fault)
 }
 
 // agencyKey returns the machine's key. It is replaced ten minutes before its end, or when half its

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -79,7 +80,6 @@ func newScript(o Order) *script {
 	return &script{Order: o}
 }
 
-// answer is the order as it stands now.
 func (s *script) answer(now time.Time) answer {
 	elapsed := now.Sub(s.start)
 	seen := []any{} // shown as [], never as null
@@ -128,10 +128,10 @@ type camelRow struct {
 }
 
 func (s *script) row(i Item, elapsed time.Duration) lowerRow {
-	row := lowerRow{Action: or(i.Action, "createNode"), Resource: i.ResourceName, Status: or(i.Running, "processing")}
+	row := lowerRow{Action: cmp.Or(i.Action, "createNode"), Resource: i.ResourceName, Status: cmp.Or(i.Running, "processing")}
 	updated := i.AppearAfter
 	if i.EndAfter != Never && elapsed >= i.EndAfter {
-		row.Status, row.Message = or(i.Status, "succeed"), i.Message
+		row.Status, row.Message = cmp.Or(i.Status, "succeed"), i.Message
 		updated = max(updated, i.EndAfter)
 	}
 	row.BeganAt, row.UpdatedAt = s.timestamp(i.AppearAfter), s.timestamp(updated)
@@ -148,13 +148,6 @@ func (s *script) timestamp(after time.Duration) any {
 	default:
 		return ms
 	}
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 func jsonAnswer(status int, body any) answer {

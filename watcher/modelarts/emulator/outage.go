@@ -40,12 +40,16 @@ func (e *Emulator) SetOutage(o Outage) error {
 	if !slices.Contains([]Outage{NoOutage, Refused, BlackHole, Unavailable}, o) {
 		return fmt.Errorf("outage: %q is none of %q, %q and %q", o, Refused, BlackHole, Unavailable)
 	}
-	e.door.turn.Lock()
-	defer e.door.turn.Unlock()
+	d := &e.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o == Refused && d.addr == "" {
+		return errors.New("outage: the emulator does not listen itself; serve it with Listen")
+	}
 	last := e.swapOutage(o)
-	move := e.door.open
+	move := d.open
 	if o == Refused {
-		move = e.door.shut
+		move = d.shut
 	}
 	if err := move(); err != nil {
 		e.swapOutage(last)
@@ -64,52 +68,38 @@ func (e *Emulator) swapOutage(o Outage) (last Outage) {
 // Listen serves the emulator on addr until Close. Port 0 takes a free one, and keeps it over
 // outages. It may be called once.
 func (e *Emulator) Listen(addr string) (net.Addr, error) {
-	if err := e.door.place(addr, e); err != nil {
+	d := &e.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.addr != "" {
+		return nil, fmt.Errorf("listen on %s: the emulator listens on %s already", addr, d.addr)
+	}
+	d.addr, d.handler = addr, e
+	if err := d.open(); err != nil {
 		return nil, err
 	}
-	if err := e.door.open(); err != nil {
-		return nil, err
-	}
-	return e.door.at(), nil
+	return d.bound, nil
 }
 
 // Close ends Listen: calls in flight are cut.
 func (e *Emulator) Close() error {
-	if err := e.door.shut(); err != nil && !errors.Is(err, errNoDoor) {
-		return err
-	}
-	return nil
+	e.door.mu.Lock()
+	defer e.door.mu.Unlock()
+	return e.door.shut()
 }
 
 // A door is where an emulator listens. It can be shut and opened again at the same address.
 type door struct {
-	turn sync.Mutex // whose turn it is to begin or end an outage
-
-	mu      sync.Mutex
-	addr    string // empty: none
+	mu      sync.Mutex // held while the emulator begins to listen, and while an outage begins or ends
+	addr    string     // empty: none
 	handler http.Handler
 	bound   net.Addr
-	server  *http.Server // nil: shut
-	served  chan struct{}
+	server  *http.Server   // nil: shut
+	serving sync.WaitGroup // done once the server does not listen any more
 }
 
-var errNoDoor = errors.New("outage: the emulator does not listen itself; serve it with Listen")
-
-// place says where to listen and who answers there.
-func (d *door) place(addr string, h http.Handler) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.addr != "" {
-		return fmt.Errorf("listen on %s: the emulator listens on %s already", addr, d.addr)
-	}
-	d.addr, d.handler = addr, h
-	return nil
-}
-
-// open listens, unless it does already or has no address.
+// open listens, unless it does already or has no address. The lock is held.
 func (d *door) open() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.addr == "" || d.server != nil {
 		return nil
 	}
@@ -119,33 +109,18 @@ func (d *door) open() error {
 	}
 	d.bound, d.addr = l.Addr(), l.Addr().String()
 	d.server = &http.Server{Handler: d.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
-	d.served = make(chan struct{})
-	go func(s *http.Server, served chan struct{}) {
-		defer close(served)
-		s.Serve(l) // until shut
-	}(d.server, d.served)
+	server := d.server
+	d.serving.Go(func() { server.Serve(l) }) // until shut
 	return nil
 }
 
-// shut stops listening and cuts every connection.
+// shut stops listening and cuts every connection. The lock is held.
 func (d *door) shut() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.addr == "" {
-		return errNoDoor
-	}
 	if d.server == nil {
 		return nil
 	}
 	err := d.server.Close()
-	<-d.served
+	d.serving.Wait()
 	d.server = nil
 	return err
-}
-
-// at returns the address, nil where there is none.
-func (d *door) at() net.Addr {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.bound
 }

@@ -41,7 +41,6 @@ func (q Quota) check() error {
 
 func (q Quota) span() time.Duration { return max(q.Per, time.Second) }
 
-// text is what the gateway says about the quota.
 func (q Quota) text() string {
 	n, unit := int(q.span()/time.Second), "second"
 	if q.span()%time.Minute == 0 {
@@ -73,9 +72,6 @@ func (c *counter) take(who string, now time.Time) time.Duration {
 		times = append(times, now)
 		times = times[max(0, len(times)-c.Calls):]
 	}
-	if c.counted == nil {
-		c.counted = make(map[string][]time.Time)
-	}
 	c.counted[who] = times
 	if !refused {
 		return 0
@@ -83,7 +79,6 @@ func (c *counter) take(who string, now time.Time) time.Duration {
 	return times[0].Add(c.span()).Sub(now)
 }
 
-// refusal is the fault of a call over the quota.
 func (q Quota) refusal(wait time.Duration) *Fault {
 	f := &Fault{Status: http.StatusTooManyRequests, Code: "APIGW.0308", Message: q.text()}
 	if q.RetryAfter {
@@ -110,6 +105,6 @@ func (e *Emulator) SetQuota(q Quota) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.quota = counter{Quota: q}
+	e.quota = counter{q, make(map[string][]time.Time)}
 	return nil
 }

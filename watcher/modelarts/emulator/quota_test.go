@@ -41,7 +41,7 @@ func TestQuota(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := newClock()
-			e := emulator.New(emulator.Options{Now: k.Now, AutoOrders: true, Quota: tt.quota})
+			e := limited(t, emulator.Options{Now: k.Now, AutoOrders: true}, tt.quota)
 			start := k.Now()
 			var got []string
 			for _, at := range tt.at {
@@ -67,7 +67,7 @@ func TestQuotaText(t *testing.T) {
 		{time.Minute, "limit:1,time:1 minute"},
 		{time.Hour, "limit:1,time:60 minute"},
 	} {
-		e := emulator.New(emulator.Options{AutoOrders: true, Quota: emulator.Quota{Calls: 1, Per: tt.per}})
+		e := limited(t, emulator.Options{AutoOrders: true}, emulator.Quota{Calls: 1, Per: tt.per})
 		get(e, "any", "p", "order.empty-1")
 		want := `{"error_code":"APIGW.0308","error_msg":"The throttling threshold has been reached: policy user over ratelimit,` + tt.want + `"}`
 		if body := get(e, "any", "p", "order.empty-1").Body.String(); body != want {
@@ -85,7 +85,7 @@ func TestQuotasOfLogins(t *testing.T) {
 		{true, "200 429 429 429 429 429 429"},
 	} {
 		k := newClock()
-		e := emulator.New(emulator.Options{Now: k.Now, AutoOrders: true, Quota: emulator.Quota{Calls: 1, Together: tt.together}})
+		e := limited(t, emulator.Options{Now: k.Now, AutoOrders: true}, emulator.Quota{Calls: 1, Together: tt.together})
 		got := []string{
 			call(e, "/v1/p/orders/order.empty-1", "X-Auth-Token", "a"),
 			call(e, "/v1/q/orders/order.empty-2", "X-Auth-Token", "a"),
@@ -107,7 +107,7 @@ func TestQuotasOfLogins(t *testing.T) {
 // A fault goes before the quota, and its calls count all the same.
 func TestQuotaBesideFaults(t *testing.T) {
 	k := newClock()
-	e := emulator.New(emulator.Options{Now: k.Now, AutoOrders: true, Quota: emulator.Quota{Calls: 2}})
+	e := limited(t, emulator.Options{Now: k.Now, AutoOrders: true}, emulator.Quota{Calls: 2})
 	e.SetFaults(emulator.Fault{ToPoll: 1, Status: 503}, emulator.Fault{Region: "r", Project: "p", Status: 502})
 	got := []string{}
 	for _, path := range []string{"/v1/p", "/v1/p", "/v1/p", "/r/v1/q", "/r/v1/p", "/r/v1/q"} {
@@ -116,4 +116,14 @@ func TestQuotaBesideFaults(t *testing.T) {
 	if want := "503 200 429 200 502 429"; strings.Join(got, " ") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, " "), want)
 	}
+}
+
+// limited returns an emulator with a quota.
+func limited(t *testing.T, o emulator.Options, q emulator.Quota) *emulator.Emulator {
+	t.Helper()
+	e := emulator.New(o)
+	if err := e.SetQuota(q); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

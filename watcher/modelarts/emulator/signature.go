@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -88,12 +89,8 @@ func (ring *keyRing) verify(r *http.Request, c claim, now time.Time) error {
 	if key.SecurityToken != "" {
 		want = append(want, "x-security-token")
 	}
-	for _, name := range want {
-		if !slices.Contains(c.headers, name) {
-			return errSignature
-		}
-	}
-	if r.Header.Get("X-Security-Token") != key.SecurityToken {
+	missing := func(name string) bool { return !slices.Contains(c.headers, name) }
+	if slices.ContainsFunc(want, missing) || r.Header.Get("X-Security-Token") != key.SecurityToken {
 		return errSignature
 	}
 	mac := hmac.New(sha256.New, []byte(key.Secret))
@@ -140,24 +137,14 @@ func signedText(r *http.Request, headers []string) string {
 	var b strings.Builder
 	b.WriteString(r.Method + "\n")
 	for segment := range strings.SplitSeq(strings.Trim(r.URL.Path, "/"), "/") {
-		b.WriteString("/" + percent(segment))
+		b.WriteString("/" + withoutPlus(url.QueryEscape(segment)))
 	}
 	b.WriteString("/\n")
 	query := r.URL.Query()
-	var pairs [][2]string
-	for name, values := range query {
-		for _, v := range values {
-			pairs = append(pairs, [2]string{name, v})
-		}
+	for _, values := range query {
+		slices.Sort(values)
 	}
-	slices.SortFunc(pairs, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	for i, p := range pairs {
-		if i > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(percent(p[0]) + "=" + percent(p[1]))
-	}
-	b.WriteByte('\n')
+	b.WriteString(withoutPlus(query.Encode()) + "\n")
 	for _, name := range headers {
 		value := r.Header.Get(name)
 		if name == "host" {
@@ -169,15 +156,5 @@ func signedText(r *http.Request, headers []string) string {
 	return b.String()
 }
 
-// percent escapes all but letters, digits and _-~.
-func percent(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-~.", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
+// withoutPlus returns the escaped text with %20 for a blank.
+func withoutPlus(escaped string) string { return strings.ReplaceAll(escaped, "+", "%20") }

@@ -28,10 +28,12 @@ type Endpoint struct {
 	Host   string // with the port, where one is given
 	origin string // scheme and host
 	path   string // in front of each call's, without a slash at its end
+
+	exposed bool
 }
 
-// New returns the endpoint of a region: it fills the region into the template, for {region}. Its errors show no part of the template that
-// could be a password.
+// New returns the endpoint of a region: it fills the region into the template, for {region}. Its errors show
+// no part of the template that could be a password.
 func New(template, region string) (Endpoint, error) {
 	if len(region) > 64 || !regionName.MatchString(region) {
 		return Endpoint{}, fmt.Errorf("regions: %.64q is no region's name, such as cn-north-4", region)
@@ -55,23 +57,14 @@ func At(text string) (Endpoint, error) {
 	if _, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
 		return Endpoint{}, errors.New("HTTPS_PROXY: is no URL of a proxy") // err shows its password
 	}
-	return Endpoint{Host: u.Host, origin: u.Scheme + "://" + u.Host, path: prefix(u)}, nil
+	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	return Endpoint{Host: u.Host, origin: u.Scheme + "://" + u.Host, path: prefix(u), exposed: u.Scheme == "http" && !here}, nil
 }
 
 func prefix(u *url.URL) string { return strings.TrimSuffix(u.EscapedPath(), "/") }
 
 // Exposed reports whether requests leave this machine unencrypted.
-func (e Endpoint) Exposed() bool {
-	if !strings.HasPrefix(e.origin, "http://") {
-		return false
-	}
-	u, err := url.Parse(e.origin)
-	if err != nil {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
-}
+func (e Endpoint) Exposed() bool { return e.exposed }
 
 // URL returns the URL of a path, which begins with a slash.
 func (e Endpoint) URL(path string) string { return e.origin + e.path + path }

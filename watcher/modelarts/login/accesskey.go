@@ -1,10 +1,11 @@
 package login
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,16 +52,12 @@ func (k *AccessKey) secrets() []string { return k.key.secrets() }
 type keyPair struct{ access, secret, securityToken string }
 
 func newKeyPair(access, secret, securityToken string) (keyPair, error) {
-	if err := headerSafe("access key", access); err != nil {
-		return keyPair{}, err
+	err := cmp.Or(headerSafe("access key", access), headerSafe("secret key", secret))
+	if err == nil && securityToken != "" {
+		err = headerSafe("security token", securityToken)
 	}
-	if err := headerSafe("secret key", secret); err != nil {
+	if err != nil {
 		return keyPair{}, err
-	}
-	if securityToken != "" {
-		if err := headerSafe("security token", securityToken); err != nil {
-			return keyPair{}, err
-		}
 	}
 	return keyPair{access, secret, securityToken}, nil
 }
@@ -102,10 +99,7 @@ func (k keyPair) sign(r *http.Request, projectID string, now time.Time) error {
 	return nil
 }
 
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
-}
+func digest(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
 // canonicalHeaders returns the names of the signed headers, and a line for each.
 func canonicalHeaders(r *http.Request) (names, lines string) {
@@ -131,13 +125,9 @@ func canonicalPath(u *url.URL) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		segments[i] = escape(plain)
+		segments[i] = withoutPlus(url.QueryEscape(plain))
 	}
-	path := "/" + strings.Join(segments, "/") + "/"
-	if path == "//" {
-		path = "/"
-	}
-	return path, nil
+	return strings.TrimSuffix("/"+strings.Join(segments, "/"), "/") + "/", nil
 }
 
 // canonicalQuery returns the query, escaped anew and sorted.
@@ -146,16 +136,11 @@ func canonicalQuery(raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		for _, value := range slices.Sorted(slices.Values(values[name])) {
-			pairs = append(pairs, escape(name)+"="+escape(value))
-		}
+	for _, all := range values {
+		slices.Sort(all)
 	}
-	return strings.Join(pairs, "&"), nil
+	return withoutPlus(values.Encode()), nil
 }
 
-// escape writes everything but A-Z a-z 0-9 _ - ~ . as %XX.
-func escape(s string) string {
-	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
-}
+// withoutPlus returns the escaped text with %20 for a blank.
+func withoutPlus(escaped string) string { return strings.ReplaceAll(escaped, "+", "%20") }

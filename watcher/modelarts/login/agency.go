@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -13,7 +14,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// defaultMetadataEndpoint is where a machine of the cloud asks for its agency's key.
 const defaultMetadataEndpoint = "http://169.254.169.254"
 
 const (
@@ -46,12 +46,8 @@ type Agency struct {
 
 // NewAgency returns the login, or an error that names the setting that is wrong.
 func NewAgency(logger *slog.Logger, c AgencyConfig) (*Agency, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = defaultMetadataEndpoint
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, defaultMetadataEndpoint)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -159,7 +155,6 @@ func (a *Agency) ask(ctx context.Context, method, path, header, value string) (*
 	return fetch(a.http, r, "the metadata service "+a.endpoint.Host, nil)
 }
 
-// refusal says what an answer means that brings no key.
 func (a *Agency) refusal(resp *http.Response, body []byte) *answer.Error {
 	class, rest, advice := watcher.MayPass, time.Duration(0), "check the metadata endpoint"
 	if resp.StatusCode == http.StatusNotFound {

@@ -46,7 +46,6 @@ func newLease[T comparable](logger *slog.Logger, now func() time.Time, early tim
 	return &lease[T]{logger: logger, now: now, early: early, part: part, take: take, turn: make(chan struct{}, 1)}
 }
 
-// get returns a proof that is valid.
 func (l *lease[T]) get(ctx context.Context) (T, error) {
 	proof, left, due := l.look()
 	if left > 0 {

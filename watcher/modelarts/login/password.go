@@ -2,12 +2,14 @@ package login
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,7 +21,6 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/endpoint"
 )
 
-// defaultIAMEndpoint is where tokens are asked for.
 const defaultIAMEndpoint = "https://iam.{region}.myhuaweicloud.com"
 
 // How IAM is spared. It locks an account for 15 minutes after repeated failures.
@@ -69,12 +70,8 @@ type tokenScope struct{ region, project string }
 
 // NewPassword returns the login, or an error that names the setting that is wrong.
 func NewPassword(logger *slog.Logger, c PasswordConfig) (*Password, error) {
-	if c.Endpoint == "" {
-		c.Endpoint = defaultIAMEndpoint
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = "orderwatch"
-	}
+	c.Endpoint = cmp.Or(c.Endpoint, defaultIAMEndpoint)
+	c.UserAgent = cmp.Or(c.UserAgent, "orderwatch")
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -125,18 +122,13 @@ func (p *Password) renew(r *http.Request, region, projectID string) bool {
 
 func (*Password) advice() string { return "check the user, the password and the domain" }
 
-// lease returns the token of a project.
 func (p *Password) lease(s tokenScope) *lease[string] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l, ok := p.tokens[s]
 	if !ok {
 		if len(p.tokens) >= maxProjects {
-			for other, l := range p.tokens {
-				if l.idle() {
-					delete(p.tokens, other)
-				}
-			}
+			maps.DeleteFunc(p.tokens, func(_ tokenScope, l *lease[string]) bool { return l.idle() })
 		}
 		l = newLease(p.logger.With("project", s.project), p.config.Now, time.Hour, 10, func(ctx context.Context) (string, time.Time, error) {
 			return p.logIn(ctx, s)
@@ -222,35 +214,13 @@ func (p *Password) ask(ctx context.Context, s tokenScope) (string, time.Time, er
 	return token, said.Token.Expires.Time, nil
 }
 
-// body is what IAM wants to know.
 func (p *Password) body(s tokenScope) []byte {
-	type named struct {
-		Name string `json:"name"`
-	}
-	type user struct {
-		Name     string `json:"name"`
-		Password string `json:"password"`
-		Domain   named  `json:"domain"`
-	}
-	var body struct {
-		Auth struct {
-			Identity struct {
-				Methods  []string `json:"methods"`
-				Password struct {
-					User user `json:"user"`
-				} `json:"password"`
-			} `json:"identity"`
-			Scope struct {
-				Project struct {
-					ID string `json:"id"`
-				} `json:"project"`
-			} `json:"scope"`
-		} `json:"auth"`
-	}
-	body.Auth.Identity.Methods = []string{"password"}
-	body.Auth.Identity.Password.User = user{p.config.User, p.config.Password, named{p.config.Domain}}
-	body.Auth.Scope.Project.ID = s.project
-	b, err := json.Marshal(body)
+	type object = map[string]any
+	user := object{"name": p.config.User, "password": p.config.Password, "domain": object{"name": p.config.Domain}}
+	b, err := json.Marshal(object{"auth": object{
+		"identity": object{"methods": []string{"password"}, "password": object{"user": user}},
+		"scope":    object{"project": object{"id": s.project}},
+	}})
 	if err != nil {
 		panic("modelarts: " + err.Error()) // only texts are ever rendered
 	}

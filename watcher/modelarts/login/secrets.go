@@ -35,24 +35,12 @@ type knownSecrets struct {
 	hides *foreign.Secrets
 }
 
-// Secrets returns what hides the secrets in an authorised request's headers, what else the credential holds,
-// and more.
-func (h *Hider) Secrets(c Credential, header http.Header, more ...string) *foreign.Secrets {
-	secrets := append(secretsOf(header, c), more...)
-	if last := h.last.Load(); last != nil && slices.Equal(last.texts, secrets) {
-		return last.hides
-	}
-	hides := foreign.NewSecrets(redacted, secrets...)
-	h.last.Store(&knownSecrets{secrets, hides})
-	return hides
-}
-
 // secretHeaders are where credentials put what no error may show.
 var secretHeaders = [...]string{"X-Auth-Token", "X-Security-Token"}
 
-// secretsOf returns the secrets in an authorised request's headers, and what else the credential
-// holds.
-func secretsOf(header http.Header, c Credential) []string {
+// Secrets returns what hides the secrets in an authorised request's headers, what else the credential holds,
+// and more.
+func (h *Hider) Secrets(c Credential, header http.Header, more ...string) *foreign.Secrets {
 	var secrets []string
 	for _, name := range secretHeaders {
 		if v := header.Get(name); v != "" {
@@ -65,5 +53,11 @@ func secretsOf(header http.Header, c Credential) []string {
 	if secretive, ok := c.(interface{ secrets() []string }); ok {
 		secrets = append(secrets, secretive.secrets()...)
 	}
-	return secrets
+	secrets = append(secrets, more...)
+	if last := h.last.Load(); last != nil && slices.Equal(last.texts, secrets) {
+		return last.hides
+	}
+	hides := foreign.NewSecrets(redacted, secrets...)
+	h.last.Store(&knownSecrets{secrets, hides})
+	return hides
 }

@@ -73,7 +73,6 @@ func (*TokenFile) advice() string {
 // Login is the same as that of a [Token].
 func (*TokenFile) Login() string { return Token{}.Login() }
 
-// readToken returns the token in the file.
 func readToken(path string) (Token, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // does not wait for a pipe's other end
 	if err != nil {

@@ -8,18 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// deadWakeups is what a patrol looks through for wake-ups that will never be taken: ghosts, which are due
-// messages that were acknowledged and that a killed server left below the consumer's ack floor, and timers
-// whose due message could not be stored. A wake-up is dead once its watch has ended or expects a later
-// number. A dead one is not deleted, for which a worker has no permission: it is published again in its own
-// place, and the poller acknowledges it. What somebody else published there goes the same way, once no watch of
+// deadWakeups looks for wake-ups that will never be taken: ghosts, which are due messages that were acknowledged and
+// that a killed server left below the consumer's ack floor, and timers whose due message could not be stored. A wake-up
+// is dead once its watch has ended or expects a later number. A worker has no permission to delete it: it is published
+// again in its own place, and the poller acknowledges it. So goes what somebody else published there, once no watch of
 // the order is open.
 type deadWakeups struct {
 	log    *slog.Logger
@@ -30,13 +27,11 @@ type deadWakeups struct {
 // deadLook is how many wake-ups a patrol looks at in one round at the most.
 const deadLook = 200
 
-// round looks at wake-ups that were stored before recent, and hands those without a record to orphan. A
-// round that comes to the end lets the next begin anew.
-func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
-	names := d.store.Names
+// round looks at wake-ups that were stored before recent, and hands those without a record to orphan.
+func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(watcher.Order, uint64, time.Time)) error {
 	for range deadLook {
-		m, err := d.store.Next(ctx, names.WakeupStream(), ">", d.cursor)
-		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Time.After(recent) {
+		m, err := d.store.Next(ctx, d.store.Names.WakeupStream(), ">", d.cursor)
+		if err == nil && (m.Sequence == 0 || m.Time.After(recent)) {
 			d.cursor = 0
 			return nil
 		}
@@ -51,7 +46,7 @@ func (d *deadWakeups) round(ctx context.Context, recent time.Time, orphan func(w
 	return nil
 }
 
-func (d *deadWakeups) look(ctx context.Context, m store.Stored, orphan func(watcher.Order, watcher.Revision, time.Time)) error {
+func (d *deadWakeups) look(ctx context.Context, m store.Stored, orphan func(watcher.Order, uint64, time.Time)) error {
 	names := d.store.Names
 	due := strings.HasPrefix(m.Subject, names.Due(""))
 	prefix := names.Waiting("")
@@ -68,7 +63,7 @@ func (d *deadWakeups) look(ctx context.Context, m store.Stored, orphan func(watc
 	w, revision, err := d.store.ReadLatest(ctx, k.Order) // the first answer may be behind
 	switch {
 	case errors.Is(err, watcher.ErrNoRecord):
-		orphan(k.Order, revision, m.Time)
+		orphan(k.Order, uint64(revision), m.Time)
 		return nil
 	case errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
 		return nil
@@ -94,8 +89,7 @@ func (d *deadWakeups) drop(ctx context.Context, m store.Stored, prefix string) e
 		}
 	}
 	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
-	key := strings.TrimPrefix(m.Subject, prefix)
-	return d.store.Requeue(ctx, key, prefix == d.store.Names.Waiting(""), m)
+	return d.store.Requeue(ctx, m)
 }
 
 // dead reports whether the watch, or a later one of the order, has left the wake-up behind.
@@ -115,15 +109,11 @@ const (
 // dueFor says what lies on the watch's due subject, as the server that writes has it.
 func dueFor(ctx context.Context, s *store.Store, w watcher.Watch) (aDue, error) {
 	found := noDue
-	for from := uint64(1); ; {
-		m, err := s.Next(ctx, s.Names.WakeupStream(), s.Names.Due(w.Key()), from)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return found, nil
-		}
+	for m, err := range s.Each(ctx, s.Names.WakeupStream(), s.Names.Due(w.Key())) {
 		if err != nil {
 			return found, err
 		}
-		from, found = m.Sequence+1, ghosts
+		found = ghosts
 		k, err := store.DecodeWakeup(m.Subject, s.Names.Due(""), m.Data)
 		if err != nil || dead(k, w) {
 			continue
@@ -136,4 +126,5 @@ func dueFor(ctx context.Context, s *store.Store, w watcher.Watch) (aDue, error) 
 			return liveDue, nil
 		}
 	}
+	return found, nil
 }

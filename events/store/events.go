@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Complete publishes the completion once: it expects the sequence of the order's last completion. All workers publish
+// the same for the same watch.
+func (s *Store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
+	key := c.Order().Key()
+	m, err := s.Names.CompletionEvent(c)
+	if err == nil && !s.Fits(ctx, len(m.Data)) { // its record was written under a larger limit
+		m, err = s.Names.CompletionEvent(c.Within(s.Limit()))
+	}
+	err = s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(after, s.Names.Completed("*", key)))
+	Passed("completion", "stored", err)
+	return err
+}
+
+// publishMade publishes an event, or returns why it could not be made.
+func (s *Store) publishMade(ctx context.Context, event *nats.Msg, err error, expect ...jetstream.PublishOpt) error {
+	if err == nil {
+		_, err = s.Publish(ctx, s.Names.EventStream(), event, expect...)
+	}
+	return err
+}
+
+func (s *Store) LastCompletion(ctx context.Context, order watcher.Order) (watchID string, sequence uint64, err error) {
+	return s.lastEvent(ctx, s.Names.Completed("*", order.Key()))
+}
+
+// lastEvent returns the id of the last event on the subjects, and its sequence; 0 where there is none.
+func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequence uint64, err error) {
+	m, err := s.Last(ctx, s.Names.EventStream(), subjects)
+	if err != nil || m.Sequence == 0 {
+		return "", 0, err
+	}
+	var e struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return "", 0, fmt.Errorf("read the last event on %s: %w", subjects, err)
+	}
+	return e.ID, m.Sequence, nil
+}
+
+func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
+	m, err := s.Names.ProgressEvent(g, s.Clock.Now())
+	err = s.publishMade(ctx, m, err)
+	Passed("progress", "stored", err)
+	return err
+}
+
+// Reject publishes why the message is no request. Called again after a crash, it publishes an event with the same id.
+func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldError) error {
+	event, err := s.Names.RejectedEvent(m, why, s.Clock.Now())
+	err = s.publishMade(ctx, event, err)
+	Passed("rejection", "stored", err)
+	return err
+}
+
+// Keep publishes a message that could not be delivered to people as an event. Only nil says that it is stored.
+func (s *Store) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
+	event, err := s.Names.UndeliveredEvent(m)
+	return s.publishMade(ctx, event, err)
+}
+
+// FindCompletion returns the event that the request means, and where it is stored.
+func (s *Store) FindCompletion(ctx context.Context, q wire.RenotifyRequest) (c watcher.Completion, sequence uint64, err error) {
+	if q.WatchID != "" {
+		return s.completionOf(ctx, q)
+	}
+	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Completed("*", q.Key()))
+	switch {
+	case err != nil:
+		return c, 0, err
+	case m.Sequence == 0:
+		return c, 0, &wire.ServiceError{Code: 404, Reason: "no watch of this order has ended, or its event is no longer kept"}
+	}
+	c, err = wire.Decode[watcher.Completion](m.Data)
+	return c, m.Sequence, err
+}
+
+// completionOf looks for the watch's event among those that were stored since it was accepted.
+func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest) (c watcher.Completion, sequence uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.List)
+	defer cancel()
+	since, err := wire.StartedAt(q.WatchID)
+	if err != nil {
+		return c, 0, err
+	}
+	subject := s.Names.Completed("*", ">")
+	if q.Name != "" {
+		subject = s.Names.Completed("*", q.Key())
+	}
+	start := jetstreamext.GetBatchStartTime(since.Add(-time.Minute))
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, start) {
+		if err != nil {
+			return c, 0, err
+		}
+		if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID {
+			return found, m.Sequence, nil
+		}
+	}
+	return c, 0, &wire.ServiceError{Code: 404, Reason: "no event of this watch is kept: it has not ended, or that is too long ago"}
+}
+
+// mostRead is how many bytes of events are read for one order.
+const mostRead = 64 << 20
+
+// EachEvent hands the events on the subject to f, oldest first, until mostRead.
+func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	read := 0
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchSeq(1)) {
+		if err != nil || read > mostRead {
+			return err
+		}
+		f(m.Data)
+		read += len(m.Data)
+	}
+	return nil
+}
+
+// Renotify publishes the wish. It carries the trace of the watch.
+func (s *Store) Renotify(ctx context.Context, c watcher.Completion, again watcher.Again) error {
+	m, err := s.Names.RenotifyEvent(c, again)
+	return s.publishMade(ctx, m, err)
+}
+
+// attendTries is how often the last event is read anew after a conflict, before the caller gets it.
+const attendTries = 5
+
+// Attend publishes the event, unless the order's last one of the kind is it, or one that came after it. It is published
+// once, however many workers call Attend: a publish expects the sequence of the last one.
+func (s *Store) Attend(ctx context.Context, a watcher.OrderAttention) error {
+	for try := 1; ; try++ {
+		err := s.attendOnce(ctx, a)
+		again := (errors.Is(err, watcher.ErrConflict) || underWay(err)) && try < attendTries
+		if !again || !link.Sleep(ctx, s.Timing.Rebind.Interval("attend", try)) {
+			return err
+		}
+	}
+}
+
+func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error {
+	subject := s.Names.Attention(a.Kind, a.Order().Key())
+	last, sequence, err := s.lastEvent(ctx, subject)
+	if err != nil || isAttended(a, last) {
+		return err
+	}
+	m, err := s.Names.OrderAttentionEvent(a, s.Clock.Now())
+	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
+}
+
+// isAttended reports whether the order's last event of the kind, given its id, is the attention's, or a
+// later one: of the same watch, or of a later watch, whose id is the larger one.
+func isAttended(a watcher.OrderAttention, last string) bool {
+	watchID, rest, _ := strings.Cut(last, ".")
+	_, since, _ := strings.Cut(rest, ".")
+	ms, err := strconv.ParseInt(since, 10, 64)
+	switch {
+	case a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
+		return last == wire.OrderAttentionID(a)
+	case err != nil:
+		return false
+	case watchID == a.WatchID:
+		return ms >= a.Since.UnixMilli()
+	}
+	return watchID > a.WatchID
+}
+
+// Attention publishes the event, unless the project's last one is it, or a later one of the same outage.
+func (s *Store) Attention(ctx context.Context, a watcher.Attention, now time.Time) error {
+	subjects, id := s.Names.Attention("*", a.ProjectID), wire.AttentionID(a)
+	last, sequence, err := s.lastEvent(ctx, subjects)
+	if err != nil || last == id || !a.Over() && strings.HasPrefix(last, strings.TrimSuffix(id, string(a.Kind))) {
+		return err
+	}
+	m, err := s.Names.AttentionEvent(a, now)
+	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subjects))
+}
+
+// allProjects is the project that an event is of which concerns all.
+const allProjects = "all"
+
+// lostOnce is how long one event tells of what was lost: two workers may find it at the same time.
+const lostOnce = time.Minute
+
+// TellLoss publishes the event about streams that were lost, unless another was just before that tells of the same.
+func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time) error {
+	a.ProjectID = allProjects
+	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(watcher.Lost, allProjects))
+	if err != nil || now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a) {
+		return err
+	}
+	return s.Attention(ctx, a, now)
+}
+
+// tellsOf reports whether the event tells of all that the other does.
+func tellsOf(event []byte, a watcher.Attention) bool {
+	told, err := wire.Decode[watcher.Attention](event)
+	untold := func(what string) bool { return !slices.Contains(told.Lost, what) }
+	return err == nil && !slices.ContainsFunc(a.Lost, untold)
+}
+
+// Losses returns what people were told of losses, oldest first, as long as the events are kept.
+func (s *Store) Losses(ctx context.Context) (told []watcher.Attention, err error) {
+	subject := s.Names.Attention(watcher.Lost, allProjects)
+	for m, err := range s.Each(ctx, s.Names.EventStream(), subject) {
+		if err != nil {
+			return told, err
+		}
+		if a, err := wire.Decode[watcher.Attention](m.Data); err == nil {
+			told = append(told, a)
+		}
+	}
+	return told, nil
+}
