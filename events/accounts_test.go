@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -33,7 +34,7 @@ func workers(want int, all ...*running) func() error {
 
 func TestWorkersKnowEachOther(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	p, err := proxy.Listen("127.0.0.1:0", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -43,23 +44,23 @@ func TestWorkersKnowEachOther(t *testing.T) {
 		return parts{url: url, config: sharing(), orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
 	}
 	first, second, third := start(s.ClientURL()), start(s.ClientURL()), start(p.URL())
-	eventually(t, workers(3, first, second, third))
+	eventstest.Eventually(t, workers(3, first, second, third))
 	second.stop()
-	eventually(t, workers(2, first, third))
+	eventstest.Eventually(t, workers(2, first, third))
 	p.Refuse(true)
 	p.Cut()
-	eventually(t, workers(1, first))
+	eventstest.Eventually(t, workers(1, first))
 	if err := workers(2, third)(); err != nil { // it cannot see the others, and does not take their share
 		t.Error(err)
 	}
 	p.Refuse(false)
-	eventually(t, workers(2, first, third))
+	eventstest.Eventually(t, workers(2, first, third))
 }
 
 // A worker that was answered about nothing knows of an order about which another was, as long as that works.
 func TestWorkersTellWhatWasAnswered(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	start := func() *running {
 		return parts{url: s.ClientURL(), config: sharing(), orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
 	}
@@ -76,18 +77,18 @@ func TestWorkersTellWhatWasAnswered(t *testing.T) {
 	for _, name := range []string{"order.one", "order.two"} {
 		order := watcher.Order{ProjectID: "p", Name: name}
 		first.accounts.Answered(key, order)
-		eventually(t, knows(second, order))
+		eventstest.Eventually(t, knows(second, order))
 	}
 	if err := knows(first, watcher.Order{})(); err != nil {
 		t.Error(err)
 	}
 	first.stop()
-	eventually(t, knows(second, watcher.Order{}))
+	eventstest.Eventually(t, knows(second, watcher.Order{}))
 }
 
 func TestHoldsAreShared(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	start := func() *running {
 		return parts{url: s.ClientURL(), config: sharing(), orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
 	}
@@ -105,7 +106,7 @@ func TestHoldsAreShared(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, knows(second, hold))
+	eventstest.Eventually(t, knows(second, hold))
 	_, revision := second.accounts.Hold(key)
 	later := hold
 	later.Tries = 1
@@ -117,16 +118,16 @@ func TestHoldsAreShared(t *testing.T) {
 	if err := first.accounts.SetHold(t.Context(), key, other, revision); !errors.Is(err, watcher.ErrConflict) {
 		t.Errorf("of two at once the slower one: %v", err)
 	}
-	eventually(t, knows(first, later))
-	eventually(t, knows(start(), later)) // also whoever comes later
+	eventstest.Eventually(t, knows(first, later))
+	eventstest.Eventually(t, knows(start(), later)) // also whoever comes later
 }
 
 // A hold that lasts is told once for each project that waits, whoever of the workers does it, and so
 // is its end; what it was kept for is then forgotten.
 func TestAttention(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	var done atomic.Bool
 	cloud := &orders{show: func(o watcher.Order, _ int) (watcher.Answer, error) {
 		if done.Load() {
@@ -146,8 +147,8 @@ func TestAttention(t *testing.T) {
 	ask("a", "two", "cn-north-4")
 	ask("b", "three", "cn-north-4")
 	ask("c", "four", "cn-east-3")
-	eventually(t, func() error {
-		if n := messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 4 {
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 4 {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil
@@ -162,8 +163,8 @@ func TestAttention(t *testing.T) {
 	told := func(kind watcher.AttentionKind, want map[string]int) func() error {
 		return func() error {
 			got := 0
-			for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.attention."+string(kind)+".") {
-				a := e.attention(t)
+			for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention."+string(kind)+".>") {
+				a := e.Attention(t)
 				got++
 				if want[a.ProjectID] != a.Waiting || a.WaitingAll != 3 || a.Reason != hold.Reason || a.Cause != hold.Kind || !a.Since.Equal(began) || a.Kind != kind || a.Account != key || a.Until.IsZero() {
 					return fmt.Errorf("%s: %+v", e.Subject, a)
@@ -176,8 +177,8 @@ func TestAttention(t *testing.T) {
 		}
 	}
 	waiting := map[string]int{"a": 2, "b": 1}
-	eventually(t, told(watcher.Unreachable, waiting))
-	eventually(t, func() error {
+	eventstest.Eventually(t, told(watcher.Unreachable, waiting))
+	eventstest.Eventually(t, func() error {
 		if h, _ := first.accounts.Hold(key); h.ToldAt.IsZero() {
 			return fmt.Errorf("not noted: %+v", h)
 		}
@@ -188,8 +189,8 @@ func TestAttention(t *testing.T) {
 	if err := first.accounts.SetHold(t.Context(), key, hold, revision); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, told(watcher.Reachable, waiting))
-	eventually(t, func() error {
+	eventstest.Eventually(t, told(watcher.Reachable, waiting))
+	eventstest.Eventually(t, func() error {
 		if h, _ := first.accounts.Hold(key); h.Kind != "" {
 			return fmt.Errorf("still kept: %+v", h)
 		}
@@ -203,7 +204,7 @@ func TestAttention(t *testing.T) {
 	if err := first.accounts.SetHold(t.Context(), key, hold, revision); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if h, _ := first.accounts.Hold(key); h.Kind != "" {
 			return fmt.Errorf("still kept: %+v", h)
 		}
@@ -213,5 +214,5 @@ func TestAttention(t *testing.T) {
 		t.Error(err)
 	}
 	done.Store(true)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -15,11 +16,11 @@ import (
 // the same wake-up meanwhile.
 func TestStepKeepsItsDelivery(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
-	a := contract("orders", "ORDER")
-	a.poller.AckWait = time.Second
-	a.create(t, js)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
+	a := eventstest.Contract("orders", "ORDER")
+	a.Poller.AckWait = time.Second
+	a.Create(t, js)
 	begun, end := make(chan bool, 100), make(chan bool)
 	cloud := slow(func(ctx context.Context, _ watcher.Order) (watcher.Answer, error) {
 		begun <- true
@@ -41,16 +42,16 @@ func TestStepKeepsItsDelivery(t *testing.T) {
 	case <-time.After(5 * time.Second): // five times AckWait
 	}
 	close(end)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, "order.slow")
-	eventually(t, first.Ready)
+	eventstest.Eventually(t, first.Ready)
 }
 
 // TestStepIsBounded lets a poll never end: after the bound of a step its wake-up comes again.
 func TestStepIsBounded(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	begun := make(chan bool, 100)
 	cloud := slow(func(ctx context.Context, _ watcher.Order) (watcher.Answer, error) {
 		begun <- true
@@ -58,13 +59,14 @@ func TestStepIsBounded(t *testing.T) {
 		return watcher.Answer{}, ctx.Err()
 	})
 	cfg := config()
-	cfg.Timing.Step, cfg.Timing.Drain = 4*time.Second, time.Second
+	cfg.PollTimeout = 100 * time.Millisecond // its AckWait is twice that and a second
+	cfg.Timing.Step, cfg.Timing.Drain = time.Second, time.Second
 	startWorker(t, s, cfg, cloud)
 	publish(t, js, request("order.stuck"))
 	for range 2 {
 		select {
 		case <-begun:
-		case <-time.After(patience):
+		case <-time.After(eventstest.Patience):
 			t.Fatal("the wake-up of a step that hangs does not come again")
 		}
 	}
@@ -73,19 +75,21 @@ func TestStepIsBounded(t *testing.T) {
 // TestPullLimits lets a consumer, and then the server, take small pulls: the worker takes the number.
 func TestPullLimits(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]func(*agreed, *server.Options){
-		"consumer": func(a *agreed, _ *server.Options) { a.intake.MaxRequestBatch, a.poller.MaxRequestBatch = 5, 5 },
-		"expires":  func(a *agreed, _ *server.Options) { a.intake.MaxRequestExpires = 2 * time.Second },
-		"server":   func(_ *agreed, o *server.Options) { o.JetStreamLimits.MaxRequestBatch = 3 },
+	for name, limit := range map[string]func(*eventstest.Agreed, *server.Options){
+		"consumer": func(a *eventstest.Agreed, _ *server.Options) {
+			a.Intake.MaxRequestBatch, a.Poller.MaxRequestBatch = 5, 5
+		},
+		"expires": func(a *eventstest.Agreed, _ *server.Options) { a.Intake.MaxRequestExpires = 2 * time.Second },
+		"server":  func(_ *eventstest.Agreed, o *server.Options) { o.JetStreamLimits.MaxRequestBatch = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, options := contract("orders", "ORDER"), server.Options{Port: -1, StoreDir: t.TempDir()}
+			a, options := eventstest.Contract("orders", "ORDER"), server.Options{}
 			limit(a, &options)
-			s := startServerAs(t, options)
-			_, js := connect(t, s)
+			s := eventstest.Server(t, options)
+			_, js := eventstest.Connect(t, s)
 			if name != "server" {
-				a.create(t, js)
+				a.Create(t, js)
 			}
 			w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 			var names []string
@@ -100,7 +104,7 @@ func TestPullLimits(t *testing.T) {
 			if err := w.log.line("consumer delivers again"); err == nil {
 				t.Error("the log says that it delivers again; it always did")
 			}
-			eventually(t, w.Ready)
+			eventstest.Eventually(t, w.Ready)
 		})
 	}
 }
@@ -108,15 +112,15 @@ func TestPullLimits(t *testing.T) {
 // TestPollerAckWait holds that the poller's AckWait follows the time of a call, and others' do not.
 func TestPollerAckWait(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.PollTimeout = 15 * time.Second
 	startWorker(t, s, cfg, idleCloud())
 	for stream, want := range map[string]time.Duration{"ORDER_REQUESTS": time.Minute, "ORDER_WAKEUPS": 31 * time.Second, "ORDER_EVENTS": time.Minute} {
 		name := map[string]string{"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller", "ORDER_EVENTS": "slack"}[stream]
 		var consumer jetstream.Consumer
-		eventually(t, func() (err error) {
+		eventstest.Eventually(t, func() (err error) {
 			consumer, err = js.Consumer(t.Context(), stream, name)
 			return err
 		})

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -11,14 +12,14 @@ import (
 // and again when that happens anew.
 func TestOverdueWatchesAreTold(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	first := b.write(t, "order.first", watcher.Watching, -time.Second, 0)
 	b.write(t, "order.second", watcher.Watching, -time.Second, 0)
 	b.write(t, "order.ended", watcher.Ended, -time.Second, 0)
 	p := b.patrol("one")
 	told := func(want int) {
 		t.Helper()
-		if list := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue."); len(list) != want {
+		if list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>"); len(list) != want {
 			t.Fatalf("%d events; want %d", len(list), want)
 		}
 	}
@@ -27,7 +28,7 @@ func TestOverdueWatchesAreTold(t *testing.T) {
 	b.dial.set(3 * time.Minute)
 	b.round(t, p)
 	told(1)
-	a := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")[0].attention(t)
+	a := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>")[0].Attention(t)
 	if a.Kind != watcher.Overdue || a.ProjectID != project || a.Waiting != 2 || a.Account != "" || a.Reason == "" || a.Over() {
 		t.Errorf("%+v", a)
 	}
@@ -60,7 +61,7 @@ func TestOverdueWatchesAreTold(t *testing.T) {
 // the patrol cannot look at wake-ups.
 func TestOverdueWatchesAreToldWithoutWakeups(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	b.write(t, "order.first", watcher.Watching, -time.Second, 0)
 	if err := b.js.DeleteStream(t.Context(), "ORDER_WAKEUPS"); err != nil {
 		t.Fatal(err)
@@ -71,11 +72,11 @@ func TestOverdueWatchesAreToldWithoutWakeups(t *testing.T) {
 		b.dial.set(time.Duration(minute) * time.Minute)
 		failed = p.Round(t.Context()) != nil || failed
 	}
-	list := readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.")
+	list := eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>")
 	if len(list) != 1 || !failed {
 		t.Fatalf("%d events; a round failed: %v", len(list), failed)
 	}
-	if a := list[0].attention(t); a.Waiting != 1 {
+	if a := list[0].Attention(t); a.Waiting != 1 {
 		t.Errorf("%d watches; want 1", a.Waiting)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -78,15 +79,15 @@ func TestBrokenRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			nc, js := connect(t, s)
+			s := eventstest.Server(t)
+			nc, js := eventstest.Connect(t, s)
 			client := newClient(t, nc)
 			cloud := &orders{show: endedAfter(1 << 30)}
 			r := startWorker(t, s, brokenConfig(), cloud)
 			first := request("order.pool")
 			first["request_id"] = "build-1"
 			publish(t, js, first)
-			eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.", 1) })
+			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
 			bucket, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
 			if err != nil {
 				t.Fatal(err)
@@ -94,9 +95,9 @@ func TestBrokenRecord(t *testing.T) {
 			watch := readRecord(t, js, "order.pool")
 			damage(t, bucket)
 
-			eventually(t, func() error { return atLeastEvents(t, js, "orders.attention.record."+key, 1) })
+			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.attention.record."+key, 1) })
 			var a watcher.OrderAttention
-			decode(t, readEvents(t, js, "ORDER_EVENTS", "orders.attention.record.")[0].Data, &a)
+			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.>")[0].Data, &a)
 			if a.Kind != watcher.BrokenRecord || a.WatchID != watch.ID || a.Order() != watch.Order || len(a.Requests) != 1 || a.Requests[0].ID != "build-1" {
 				t.Errorf("attention %+v", a)
 			}
@@ -119,18 +120,18 @@ func TestBrokenRecord(t *testing.T) {
 				}
 				return nil
 			}
-			eventually(t, broken)
-			eventually(t, func() error { return r.log.line("broken record moved aside", "order.pool") })
-			eventually(t, broken)
+			eventstest.Eventually(t, broken)
+			eventstest.Eventually(t, func() error { return r.log.line("broken record moved aside", "order.pool") })
+			eventstest.Eventually(t, broken)
 			publish(t, js, first) // again: it is not watched twice
-			eventually(t, func() error { return idleRequests(t, js) })
+			eventstest.Eventually(t, func() error { return idleRequests(t, js) })
 			if _, err := client.Get(t.Context(), watch.Order); err == nil {
 				t.Error("a request that came twice started a watch")
 			}
 			second := request("order.pool")
 			second["request_id"] = "build-2"
 			publish(t, js, second)
-			eventually(t, func() error {
+			eventstest.Eventually(t, func() error {
 				s, err := client.Get(t.Context(), watch.Order)
 				if err == nil && (len(s.Requests) != 1 || s.Requests[0].ID != "build-2" || s.Polls == 0) {
 					err = fmt.Errorf("watch %+v", s)
@@ -140,7 +141,7 @@ func TestBrokenRecord(t *testing.T) {
 			if w := readRecord(t, js, "order.pool"); w.Wakeup <= watch.Wakeup {
 				t.Errorf("wake-up %d follows %d", w.Wakeup, watch.Wakeup)
 			}
-			eventually(t, func() error {
+			eventstest.Eventually(t, func() error {
 				list, err := client.List(t.Context(), wire.ListQuery{})
 				if err == nil && (len(list.Broken) != 0 || len(list.Watches) != 1) {
 					err = fmt.Errorf("list %+v", list)
@@ -150,7 +151,7 @@ func TestBrokenRecord(t *testing.T) {
 				}
 				return err
 			})
-			if n := len(readEvents(t, js, "ORDER_EVENTS", "orders.attention.record.")); n != 1 {
+			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.>")); n != 1 {
 				t.Errorf("%d attention events", n)
 			}
 		})
@@ -160,7 +161,7 @@ func TestBrokenRecord(t *testing.T) {
 // A record of a newer schema is not broken, and is not touched.
 func TestNewerRecordIsNotBroken(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
@@ -178,22 +179,22 @@ func TestNewerRecordIsNotBroken(t *testing.T) {
 	if err != nil || entry.Revision() != revision {
 		t.Errorf("%v, %v; want revision %d", entry, err, revision)
 	}
-	if n := messages(t, b.js, "ORDER_EVENTS", ">"); n != 0 {
+	if n := eventstest.Messages(t, b.js, "ORDER_EVENTS", ">"); n != 0 {
 		t.Errorf("%d events", n)
 	}
 }
 
 // atLeastEvents returns nil once so many events lie on subjects that begin so.
-func atLeastEvents(t *testing.T, js jetstream.JetStream, prefix string, n int) error {
-	if got := len(readEvents(t, js, "ORDER_EVENTS", prefix)); got < n {
-		return fmt.Errorf("%d events on %s; want %d", got, prefix, n)
+func atLeastEvents(t *testing.T, js jetstream.JetStream, subject string, n int) error {
+	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", subject)); got < n {
+		return fmt.Errorf("%d events on %s; want %d", got, subject, n)
 	}
 	return nil
 }
 
 // idleRequests returns nil once no request is left.
 func idleRequests(t *testing.T, js jetstream.JetStream) error {
-	if n := messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
+	if n := eventstest.Messages(t, js, "ORDER_REQUESTS", ">"); n != 0 {
 		return fmt.Errorf("ORDER_REQUESTS holds %d messages; want none", n)
 	}
 	return nil
@@ -227,7 +228,7 @@ func plantGhost(t *testing.T, b *beat, order string, number uint64) {
 // R3: a due message of a step that is done does not blind the patrol. The wake-up takes its place.
 func TestPatrolSeesThroughGhosts(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	b.write(t, "order.pool", watcher.Watching, 0, 0)
 	plantGhost(t, b, "order.pool", 3)
@@ -238,7 +239,7 @@ func TestPatrolSeesThroughGhosts(t *testing.T) {
 	if got := takeDue(t, b); !strings.Contains(got, `"wakeup":7`) {
 		t.Errorf("woken by %s", got)
 	}
-	if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 0 {
+	if n := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 0 {
 		t.Errorf("%d wake-ups are left", n)
 	}
 }
@@ -250,7 +251,7 @@ func takeDue(t *testing.T, b *beat) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := consumer.Next(jetstream.FetchMaxWait(patience))
+	m, err := consumer.Next(jetstream.FetchMaxWait(eventstest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +265,7 @@ func takeDue(t *testing.T, b *beat) string {
 // wake-up; those of watches that go on are left alone.
 func TestDeadWakeups(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), brokenConfig())
+	b := newBeat(t, eventstest.Server(t), brokenConfig())
 	p := b.patrol("a")
 	b.write(t, "order.ended", watcher.Ended, 0, 0)
 	b.write(t, "order.timer", watcher.Ended, 0, 0)
@@ -290,7 +291,7 @@ func TestDeadWakeups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error { // a poller acknowledges what is published in the place of dead ones
+	eventstest.Eventually(t, func() error { // a poller acknowledges what is published in the place of dead ones
 		due, err := consumer.FetchNoWait(10)
 		if err != nil {
 			return err
@@ -300,12 +301,12 @@ func TestDeadWakeups(t *testing.T) {
 				return err
 			}
 		}
-		if n := messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 1 {
+		if n := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", ">"); n != 1 {
 			return fmt.Errorf("%d wake-ups; want that of the open watch alone", n)
 		}
 		return nil
 	})
-	if n := messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting."+project+".order.open"); n != 1 {
+	if n := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting."+project+".order.open"); n != 1 {
 		t.Error("the timer of an open watch was removed")
 	}
 }
@@ -313,7 +314,7 @@ func TestDeadWakeups(t *testing.T) {
 // Two workers tell of one broken record once, and of one that breaks again anew.
 func TestBrokenRecordIsToldOnce(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +327,7 @@ func TestBrokenRecordIsToldOnce(t *testing.T) {
 			b.round(t, p)
 			b.round(t, p)
 		}
-		if got := len(readEvents(t, b.js, "ORDER_EVENTS", "orders.attention.record.")); got != n {
+		if got := len(eventstest.Events(t, b.js, "ORDER_EVENTS", "orders.attention.record.>")); got != n {
 			t.Errorf("%d attention events; want %d", got, n)
 		}
 	}
@@ -340,7 +341,7 @@ func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	dir := t.TempDir()
 	files := filepath.Join(dir, "jetstream", "$G", "streams", "ORDER_WAKEUPS")
 	messages := filepath.Join(files, "msgs")
-	s := startServer(t, dir, -1)
+	s := eventstest.Server(t, server.Options{StoreDir: dir})
 	b := newBeat(t, s, config())
 	b.write(t, "order.pool", watcher.Watching, 0, 0)
 	plantGhost(t, b, "order.pool", 7)
@@ -353,9 +354,9 @@ func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	if err := os.CopyFS(kept, os.DirFS(messages)); err != nil {
 		t.Fatal(err)
 	}
-	s = startServer(t, dir, -1)
+	s = eventstest.Server(t, server.Options{StoreDir: dir})
 	takeDue(t, newBeat(t, s, config()))
-	eventually(t, func() error { // a server that is stopped while it writes may forget the last acknowledgement
+	eventstest.Eventually(t, func() error { // a server that is stopped while it writes may forget the last acknowledgement
 		floor, err := ackFloor(filepath.Join(files, "obs", "poller", "o.dat"))
 		if err == nil && floor != 1 {
 			err = fmt.Errorf("ack floor %d on disk; want 1", floor)
@@ -369,7 +370,7 @@ func TestPatrolSeesThroughAGhostBelowTheAckFloor(t *testing.T) {
 	if err := os.CopyFS(messages, os.DirFS(kept)); err != nil {
 		t.Fatal(err)
 	}
-	s = startServer(t, dir, -1)
+	s = eventstest.Server(t, server.Options{StoreDir: dir})
 	b = newBeat(t, s, config())
 	consumer, err := b.js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -16,8 +17,8 @@ func TestClockAnHourOff(t *testing.T) {
 	for name, off := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			_, js := connect(t, s)
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
 			cfg := config()
 			const interval = 600 * time.Millisecond
 			cfg.Policy.Backoff = watcher.Backoff{Initial: interval, Multiplier: 1, Max: interval}
@@ -63,7 +64,7 @@ func TestClockAnHourOff(t *testing.T) {
 // A clock that goes wrong while the worker runs is noticed at the next look at the server's.
 func TestClockRefreshes(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	cfg := config()
 	cfg.Timing.CheckEvery = 50 * time.Millisecond
 	var mu sync.Mutex
@@ -77,7 +78,7 @@ func TestClockRefreshes(t *testing.T) {
 	mu.Lock()
 	off = time.Hour
 	mu.Unlock()
-	within(t, 5*time.Second, func() error {
+	eventstest.Eventually(t, func() error {
 		if wrong := time.Until(clock.Now()).Abs(); wrong > time.Second {
 			return fmt.Errorf("the clock is %s off", wrong)
 		}

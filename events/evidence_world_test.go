@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -41,12 +42,12 @@ type evidence struct {
 
 func startEvidence(t *testing.T) *evidence {
 	t.Helper()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	e := &evidence{
 		proxy: startProxy(t, s), cases: make(map[string]string),
 		rules: make(map[string][]*proxy.Active), streams: make(map[string]jetstream.Stream),
 	}
-	_, e.js = connect(t, s)
+	_, e.js = eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Concurrency = 64
 	cfg.PollTimeout = 200 * time.Millisecond
@@ -117,7 +118,7 @@ func (e *evidence) run(t *testing.T) {
 		}
 	}
 	taken := func() error {
-		if n := messages(t, e.js, "ORDER_REQUESTS", ">"); n > 0 {
+		if n := eventstest.Messages(t, e.js, "ORDER_REQUESTS", ">"); n > 0 {
 			return fmt.Errorf("%d requests are not taken", n)
 		}
 		return nil
@@ -129,22 +130,22 @@ func (e *evidence) run(t *testing.T) {
 		publish(t, e.js, r)
 	}
 	for _, order := range e.orders {
-		eventually(t, e.cloud.polled(order, 3))
+		eventstest.Eventually(t, e.cloud.polled(order, 3))
 	}
-	eventually(t, taken)
+	eventstest.Eventually(t, taken)
 	ask("join")
-	eventually(t, taken)
+	eventstest.Eventually(t, taken)
 	e.open.Store(true)
-	eventually(t, idle(t, e.js, "ORDER"))
+	eventstest.Eventually(t, idle(t, e.js, "ORDER"))
 	for _, follow := range e.again {
 		follow()
 	}
 	ask("again")
-	eventually(t, idle(t, e.js, "ORDER"))
+	eventstest.Eventually(t, idle(t, e.js, "ORDER"))
 
 	completed := make(map[string][]watcher.Completion)
-	for _, event := range readEvents(t, e.js, "ORDER_EVENTS", "orders.completed.") {
-		c := event.completion(t)
+	for _, event := range eventstest.Events(t, e.js, "ORDER_EVENTS", "orders.completed.>") {
+		c := event.Completion(t)
 		completed[c.OrderName] = append(completed[c.OrderName], c)
 	}
 	for _, order := range e.orders {
@@ -191,7 +192,7 @@ func (e *evidence) check(t *testing.T, order string, completed []watcher.Complet
 func (e *evidence) checkRejected(t *testing.T) {
 	t.Helper()
 	ids := make(map[string]string)
-	for _, event := range readEvents(t, e.js, "ORDER_EVENTS", "orders.rejected") {
+	for _, event := range eventstest.Events(t, e.js, "ORDER_EVENTS", "orders.rejected") {
 		var rejected struct {
 			RequestID string `json:"request_id"`
 		}

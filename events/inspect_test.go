@@ -1,35 +1,23 @@
 package events_test
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// inspector returns an inspector that logs in so.
-func inspector(t *testing.T, s *server.Server, cfg settings, login ...nats.Option) *inspect.Inspector {
+// inspector returns an inspector of what the server has.
+func inspector(t *testing.T, s *server.Server, cfg settings) *inspect.Inspector {
 	t.Helper()
-	nc, err := nats.Connect(s.ClientURL(), append(login, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
+	nc, _ := eventstest.Connect(t, s)
 	i, err := inspect.New(cfg.storeConfig, nc, store.NewClock(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -37,283 +25,15 @@ func inspector(t *testing.T, s *server.Server, cfg settings, login ...nats.Optio
 	return i
 }
 
-// configured starts a server that is configured by a text.
-func configured(t *testing.T, text string) *server.Server {
-	t.Helper()
-	options := options(t, text)
-	options.Port, options.StoreDir = -1, t.TempDir()
-	return startServerAs(t, *options)
-}
-
-func options(t *testing.T, text string) *server.Options {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	options, err := server.ProcessConfigFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return options
-}
-
-// everything returns the state of all that is in JetStream, as JSON without what changes by itself.
-func everything(t *testing.T, js jetstream.JetStream) map[string]string {
-	t.Helper()
-	all := make(map[string]string)
-	note := func(name string, values ...any) {
-		encoded, err := json.Marshal(values)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = string(encoded)
-	}
-	streams := js.ListStreams(t.Context())
-	for s := range streams.Info() {
-		state := s.State
-		note(s.Config.Name, s.Config, state.Msgs, state.Bytes, state.FirstSeq, state.LastSeq, state.NumDeleted, state.Consumers)
-		stream, err := js.Stream(t.Context(), s.Config.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		consumers := stream.ListConsumers(t.Context())
-		for c := range consumers.Info() {
-			note(s.Config.Name+" "+c.Name, c.Config, c.Delivered, c.AckFloor, c.NumAckPending, c.NumRedelivered, c.NumWaiting, c.NumPending)
-		}
-		if consumers.Err() != nil {
-			t.Fatal(consumers.Err())
-		}
-	}
-	if streams.Err() != nil {
-		t.Fatal(streams.Err())
-	}
-	return all
-}
-
-// TestPermissionsChangeNothing tries all permissions while messages are stored, scheduled and in flight, as a
-// user who may do everything: nothing is stored, made, acknowledged or asked for. The streams did
-// get what was published, and refused it.
-func TestPermissionsChangeNothing(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
-	cfg := config()
-	a := contract("orders", "ORDER")
-	a.create(t, js)
-	publish(t, js, request("order.in-flight"))
-	publish(t, js, request("order.waits"))
-	for _, subject := range []string{"orders.due.p.o", "orders.completed.succeeded.p.o", "$KV.ORDER_WATCHES.p.o", "$KV.ORDER_ACCOUNTS.hold.ab12", "$KV.ORDER_SLACK.n"} {
-		if _, err := js.Publish(t.Context(), subject, []byte("{}")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	intake, err := js.Consumer(t.Context(), "ORDER_REQUESTS", "intake")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := intake.Next(); err != nil { // it is never acknowledged
-		t.Fatal(err)
-	}
-	var refused []string // by which stream
-	asked := make(chan *nats.Msg, 1000)
-	if _, err := nc.ChanSubscribe("orders.>", asked); err != nil {
-		t.Fatal(err)
-	}
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	before := everything(t, js)
-
-	list, err := inspector(t, s, cfg).Permissions(t.Context(), s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range list {
-		if p.Grant != inspect.Granted {
-			t.Errorf("%s %s: %s; want %s", p.Verb, p.Subject, p.Grant, inspect.Granted)
-		}
-	}
-	if after := everything(t, js); !reflect.DeepEqual(after, before) {
-		for name := range after {
-			if after[name] != before[name] {
-				t.Errorf("%s became\n%s, was\n%s", name, after[name], before[name])
-			}
-		}
-	}
-
-	// The same messages once more, as something that asks for an answer.
-	eventually(t, func() error {
-		if len(asked) < 7 {
-			return fmt.Errorf("%d messages below orders were heard of; want 7", len(asked))
-		}
-		return nil
-	})
-	for range len(asked) {
-		m := <-asked
-		if len(m.Data) > 0 {
-			t.Errorf("%s was published with content", m.Subject)
-		}
-		reply, err := nc.RequestMsg(&nats.Msg{Subject: m.Subject, Header: m.Header}, 5*time.Second)
-		if err != nil {
-			t.Errorf("%s: %v", m.Subject, err)
-			continue
-		}
-		var ack struct {
-			Stream string
-			Error  *jetstream.APIError
-		}
-		if err := json.Unmarshal(reply.Data, &ack); err != nil || ack.Error == nil || ack.Error.ErrorCode != 10060 {
-			t.Errorf("%s is answered %s; want the stream's error 10060", m.Subject, reply.Data)
-		}
-		refused = append(refused, ack.Stream)
-	}
-	slices.Sort(refused)
-	if got := slices.Compact(refused); !slices.Equal(got, []string{"ORDER_EVENTS", "ORDER_WAKEUPS"}) {
-		t.Errorf("refused by %v", got)
-	}
-}
-
-// workerRules returns what nats-permissions.conf allows the worker.
-func workerRules(t *testing.T) *server.Permissions {
-	t.Helper()
-	rules, err := os.ReadFile("../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"WORKER", "PRODUCER", "PERSON", "SETUP"} {
-		passwords += "NATS_" + user + "_PASSWORD: planted\n"
-	}
-	for _, user := range options(t, passwords+string(rules)).Users {
-		if user.Username == "worker" {
-			return user.Permissions
-		}
-	}
-	t.Fatal("nats-permissions.conf has no worker")
-	return nil
-}
-
-// TestPermissionsFound logs in as the worker of nats-permissions.conf, and as one from whom one of
-// its permissions was taken, for each: what is denied is exactly that.
-func TestPermissionsFound(t *testing.T) {
-	t.Parallel()
-	rules := workerRules(t)
-	users := []*server.User{{Username: "worker", Password: "planted", Permissions: rules}}
-	type taken struct {
-		verb    inspect.Verb
-		subject string
-	}
-	var all []taken
-	without := func(verb inspect.Verb, subject string, change func(*server.Permissions)) {
-		less := &server.Permissions{Publish: &server.SubjectPermission{Allow: slices.Clone(rules.Publish.Allow)}, Subscribe: &server.SubjectPermission{Allow: slices.Clone(rules.Subscribe.Allow)}, Response: rules.Response}
-		change(less)
-		users = append(users, &server.User{Username: fmt.Sprintf("without-%d", len(all)), Password: "planted", Permissions: less})
-		all = append(all, taken{verb, subject})
-	}
-	for n, subject := range rules.Publish.Allow {
-		without(inspect.Publishes, subject, func(p *server.Permissions) { p.Publish.Allow = slices.Delete(p.Publish.Allow, n, n+1) })
-	}
-	for n, subject := range rules.Subscribe.Allow {
-		without(inspect.Subscribes, subject, func(p *server.Permissions) { p.Subscribe.Allow = slices.Delete(p.Subscribe.Allow, n, n+1) })
-	}
-	without(inspect.Responds, "", func(p *server.Permissions) { p.Response = nil })
-	s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), Users: users})
-
-	cfg := config()
-	cfg.Provision = false
-	as := func(user string) []inspect.Permission {
-		login := []nats.Option{nats.UserInfo(user, "planted"), nats.CustomInboxPrefix("_INBOX_orderwatch")}
-		list, err := inspector(t, s, cfg, login...).Permissions(t.Context(), s.ClientURL(), login...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return list
-	}
-	var listed []taken
-	for _, p := range as("worker") {
-		if p.Grant != inspect.Granted {
-			t.Errorf("the worker's permission to %s %s is %s; want %s", p.Verb, p.Subject, p.Grant, inspect.Granted)
-		}
-		listed = append(listed, taken{p.Verb, p.Subject})
-	}
-	compare := func(a, b taken) int { return strings.Compare(string(a.verb)+a.subject, string(b.verb)+b.subject) }
-	if want := slices.SortedFunc(slices.Values(all), compare); !slices.Equal(slices.SortedFunc(slices.Values(listed), compare), want) {
-		t.Errorf("tried are\n%v\nand nats-permissions.conf has\n%v", listed, want)
-	}
-	for n, missing := range all {
-		for _, p := range as(fmt.Sprintf("without-%d", n)) {
-			want := inspect.Granted
-			switch {
-			case taken{p.Verb, p.Subject} == missing:
-				want = inspect.Denied
-			case p.Verb == inspect.Responds && (missing == taken{inspect.Publishes, "$KV.ORDER_ACCOUNTS.>"} || missing == taken{inspect.Subscribes, "$KV.ORDER_ACCOUNTS.hold.>"}):
-				want = inspect.NotTried
-			}
-			if p.Grant != want {
-				t.Errorf("without %v: %s %s is %s; want %s", missing, p.Verb, p.Subject, p.Grant, want)
-			}
-		}
-	}
-}
-
-// TestInspectWatches judges records by the server's clock.
-func TestInspectWatches(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
-	cfg := config()
-	cfg.Timing.PatrolSlack = 0
-	contract("orders", "ORDER").create(t, js)
-	store := openStore(t, nc, cfg, store.NewClock(nil))
-	now := time.Now()
-	write := func(name string, state watcher.State, next time.Time) {
-		w := watcher.Watch{Schema: watcher.SchemaVersion, State: state, ID: "w_" + name, Order: watcher.Order{ProjectID: project, Name: name}, Region: "cn-north-4", Wakeup: 1, NextPollAt: next, Requests: []watcher.Request{{ID: "build-1"}}}
-		if state != watcher.Watching {
-			w.Completion = &watcher.Completion{Outcome: watcher.Succeeded}
-		}
-		if _, err := store.Write(t.Context(), w, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("order.late", watcher.Watching, now.Add(-time.Hour))
-	write("order.later", watcher.Watching, now.Add(-2*time.Hour))
-	write("order.waits", watcher.Watching, now.Add(time.Hour))
-	write("order.ending", watcher.Ending, now)
-	write("order.ended", watcher.Ended, now.Add(-time.Hour))
-	write("order.recent", watcher.Watching, now.Add(time.Hour))
-
-	i := inspector(t, s, cfg)
-	if _, _, err := i.Clock(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w, err := i.Watches(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var worst []string
-	for _, late := range w.Worst {
-		worst = append(worst, late.Name)
-	}
-	if !slices.Equal(worst, []string{"order.later", "order.late", "order.ending"}) {
-		t.Errorf("the worst are %v", worst)
-	}
-	w.Worst = nil
-	want := inspect.Watches{WatchCount: wire.WatchCount{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true}, Recent: watcher.Order{ProjectID: project, Name: "order.recent"}, Region: "cn-north-4"}
-	if !reflect.DeepEqual(w, want) {
-		t.Errorf("got %+v\nwant %+v", w, want)
-	}
-}
-
 // TestInspectWorkers looks at two workers and what they tell each other, without becoming one.
 func TestInspectWorkers(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	cfg := config()
 	cfg.Version = "v1.2.3"
 	first := startWorker(t, s, cfg, idleCloud())
 	startWorker(t, s, cfg, idleCloud())
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if n := first.accounts.Workers(); n != 2 {
 			return fmt.Errorf("%d workers", n)
 		}
@@ -332,10 +52,13 @@ func TestInspectWorkers(t *testing.T) {
 	if _, _, err := i.Clock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w, err := i.Workers(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var w inspect.Workers
+	eventstest.Eventually(t, func() (err error) {
+		if w, err = i.Workers(t.Context()); err == nil && w.Present != 2 {
+			err = fmt.Errorf("%d workers", w.Present) // one gave no sign for long
+		}
+		return err
+	})
 	if w.Present != 2 || len(w.Holds) != 1 || w.Holds["ab12.cn-north-4"].Reason != "401" {
 		t.Errorf("got %+v", w)
 	}
@@ -344,125 +67,5 @@ func TestInspectWorkers(t *testing.T) {
 	}
 	if n := first.accounts.Workers(); n != 2 {
 		t.Errorf("the workers now count %d", n)
-	}
-}
-
-// TestInspectLimits reads the limits of an account, and what is said where it has none, or no JetStream.
-func TestInspectLimits(t *testing.T) {
-	t.Parallel()
-	s := configured(t, `
-jetstream: enabled
-accounts: {
-	LIMITED: {users: [{user: limited, password: planted}], jetstream: {max_mem: 1M, max_file: 100M, max_streams: 10, max_consumers: 20, max_ack_pending: 1000}}
-	FREE: {users: [{user: free, password: planted}], jetstream: enabled}
-	NONE: {users: [{user: none, password: planted}]}
-}`)
-	as := func(user string) *inspect.Inspector {
-		return inspector(t, s, config(), nats.UserInfo(user, "planted"))
-	}
-	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("limited", "planted"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
-		t.Fatal(err)
-	}
-	limits, err := as("limited").Limits(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []inspect.Limit{
-		{Name: "max_ack_pending", Most: 1000, Each: true},
-		{Name: "max_consumers", Most: 20},
-		{Name: "max_memory", Most: 1e6},
-		{Name: "max_storage", Most: 100e6},
-		{Name: "max_streams", Most: 10, Used: 1},
-	}
-	if !reflect.DeepEqual(limits, want) {
-		t.Errorf("got %+v\nwant %+v", limits, want)
-	}
-	if limits, err := as("free").Limits(t.Context()); err != nil || len(limits) > 0 {
-		t.Errorf("where there are none: %+v, %v", limits, err)
-	}
-	if _, err := as("none").Limits(t.Context()); !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-		t.Errorf("without JetStream: %v", err)
-	}
-}
-
-// TestInspectSyncing asks as the system account, and as another.
-func TestInspectSyncing(t *testing.T) {
-	t.Parallel()
-	s := configured(t, `
-server_name: one
-jetstream: {sync_interval: always}
-system_account: SYS
-accounts: {
-	SYS: {users: [{user: sys, password: planted}]}
-	APP: {users: [{user: app, password: planted}], jetstream: enabled}
-}`)
-	got := inspector(t, s, config(), nats.UserInfo("sys", "planted")).Syncing(t.Context())
-	if len(got) != 1 || got[0].Server != "one" || !got[0].Always {
-		t.Errorf("the system account sees %+v", got)
-	}
-	if got := inspector(t, s, config(), nats.UserInfo("app", "planted")).Syncing(t.Context()); len(got) > 0 {
-		t.Errorf("another account sees %+v", got)
-	}
-}
-
-// TestInspectAssets finds what is missing, differs, is paused, or waits, and repairs nothing.
-func TestInspectAssets(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
-	cfg := config()
-	cfg.PollTimeout = 15 * time.Second
-	a := contract("orders", "ORDER")
-	a.wakeups.MaxMsgs = 1000
-	a.requests.Description = "ours"
-	a.poller.MaxDeliver, a.poller.AckWait = 5, 30*time.Second
-	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	a.intake.PauseUntil = &until
-	a.create(t, js)
-	publish(t, js, request("order.waits"))
-	if err := js.DeleteStream(t.Context(), "KV_ORDER_SLACK"); err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteConsumer(t.Context(), "ORDER_EVENTS", "slack"); err != nil {
-		t.Fatal(err)
-	}
-	before := everything(t, js)
-	got := make(map[string]inspect.Asset)
-	for _, asset := range inspector(t, s, cfg).Assets(t.Context()) {
-		got[asset.Name()] = asset
-	}
-	differs := func(name string, want ...inspect.Difference) {
-		if !reflect.DeepEqual(got[name].Differences, want) {
-			t.Errorf("%s: got %+v; want %+v", name, got[name].Differences, want)
-		}
-	}
-	differs("stream ORDER_WAKEUPS", inspect.Difference{Setting: "max_msgs", Found: "1000", Wanted: "-1", Fatal: true})
-	differs("stream ORDER_REQUESTS", inspect.Difference{Setting: "description", Found: "ours", Wanted: "Requests to watch ModelArts orders"})
-	differs("consumer poller of ORDER_WAKEUPS",
-		inspect.Difference{Setting: "max_deliver", Found: "5", Wanted: "-1; delete the consumer, or what it gave up never comes again", Fatal: true},
-		inspect.Difference{Setting: "ack_wait", Found: "30s", Wanted: "31s"})
-	differs("stream KV_ORDER_WATCHES")
-	if intake := got["consumer intake of ORDER_REQUESTS"]; !intake.Paused || !intake.PausedUntil.Equal(until) || intake.Pending != 1 {
-		t.Errorf("intake: %+v", intake)
-	}
-	for name, asset := range got {
-		if missing := name == "stream KV_ORDER_SLACK" || name == "consumer slack of ORDER_EVENTS"; asset.Missing != missing || missing != (asset.Err != nil) {
-			t.Errorf("%s: missing %v, %v", name, asset.Missing, asset.Err)
-		}
-	}
-	if len(got) != 9 {
-		t.Errorf("%d assets were looked at", len(got))
-	}
-	if after := everything(t, js); !reflect.DeepEqual(after, before) {
-		t.Error("something was changed")
 	}
 }

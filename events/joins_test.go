@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -30,12 +31,11 @@ func publishMany(t *testing.T, s *server.Server, connections, n int, name string
 	t.Helper()
 	var publishing sync.WaitGroup
 	for c := range connections {
-		_, js := connect(t, s)
+		_, js := eventstest.Connect(t, s)
 		publishing.Go(func() {
 			for i := c; i < n; i += connections {
 				r := request(name)
-				r["request_id"], r["requested_by"] = fmt.Sprintf("build-%d", i), "gpu-pools"
-				r["link"], r["labels"] = "https://ci.example/builds/"+fmt.Sprint(i), map[string]string{"env": "prod"}
+				r["request_id"] = fmt.Sprintf("build-%d", i)
 				body, err := json.Marshal(r)
 				if err != nil {
 					t.Error(err)
@@ -52,7 +52,7 @@ func publishMany(t *testing.T, s *server.Server, connections, n int, name string
 // left returns nil once the stream of requests holds so many.
 func left(t *testing.T, js jetstream.JetStream, want uint64) func() error {
 	return func() error {
-		if n := messages(t, js, "ORDER_REQUESTS", ">"); n != want {
+		if n := eventstest.Messages(t, js, "ORDER_REQUESTS", ">"); n != want {
 			return fmt.Errorf("%d requests are left", n)
 		}
 		return nil
@@ -63,29 +63,30 @@ func left(t *testing.T, js jetstream.JetStream, want uint64) func() error {
 // workers watch, are polled for as one, and named in one event.
 func TestManyRequestsForOneOrder(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cloud, open := gate()
 	cfg := config()
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 200 * time.Millisecond, Multiplier: 1, Max: 200 * time.Millisecond}
+	cfg.Concurrency = 2 // enough to meet conflicts
 	for range 2 {
 		startWorker(t, s, cfg, cloud)
 	}
 	publish(t, js, request("order.alone"))
 	publish(t, js, request("order.pool"))
-	eventually(t, cloud.polled("order.pool", 1))
+	eventstest.Eventually(t, cloud.polled("order.pool", 1))
 
 	begin := time.Now()
 	publishMany(t, s, 20, 500, "order.pool")
 	published := time.Since(begin)
-	eventually(t, left(t, js, 0))
+	eventstest.Eventually(t, left(t, js, 0))
 	t.Logf("500 requests stored in %s, joined after %s", published, time.Since(begin))
 	many, one := cloud.count(of("order.pool")), cloud.count(of("order.alone"))
 	if many > one+2 {
 		t.Errorf("%d polls for 501 requests, %d for one", many, one)
 	}
 	open()
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	if sizes := namedOnce(t, js, "order.pool", 500); len(sizes) != 1 {
 		t.Errorf("%d completions, for %v requests; want 1", len(sizes), sizes)
 	}
@@ -95,15 +96,17 @@ func TestManyRequestsForOneOrder(t *testing.T) {
 // the bound of 1,000 wait, and are answered by later watches.
 func TestMoreRequestsThanAWatchTakes(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cloud, open := gate()
-	newBeat(t, s, config()).ask(t, "order.pool", 200, 1100)
-	startWorker(t, s, config(), cloud)
+	cfg := config()
+	cfg.Concurrency = 2 // enough to meet conflicts
+	newBeat(t, s, cfg).ask(t, "order.pool", 200, 1100)
+	startWorker(t, s, cfg, cloud)
 	publishMany(t, s, 20, 200, "order.pool")
-	eventually(t, left(t, js, 100))
+	eventstest.Eventually(t, left(t, js, 100))
 	open()
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	if sizes := namedOnce(t, js, "order.pool", 1100); sizes[0] != 1000 {
 		t.Errorf("the watches answer %v requests", sizes)
 	}
@@ -118,10 +121,7 @@ func (b *beat) ask(t *testing.T, name string, from, to int) {
 		AcceptedAt: time.Now(), Deadline: time.Now().Add(time.Hour), Wakeup: 1, NextPollAt: time.Now(),
 	}
 	for i := from; i < to; i++ {
-		w.Requests = append(w.Requests, watcher.Request{
-			ID: fmt.Sprintf("build-%d", i), RequestedBy: "gpu-pools", Link: fmt.Sprintf("https://ci.example/builds/%d", i),
-			Labels: map[string]string{"env": "prod"}, ReceivedAt: time.Now(),
-		})
+		w.Requests = append(w.Requests, watcher.Request{ID: fmt.Sprintf("build-%d", i), ReceivedAt: time.Now()})
 	}
 	if _, err := b.store.Write(t.Context(), w, 0); err != nil {
 		t.Fatal(err)
@@ -136,8 +136,8 @@ func (b *beat) ask(t *testing.T, name string, from, to int) {
 func namedOnce(t *testing.T, js jetstream.JetStream, name string, n int) (sizes []int) {
 	t.Helper()
 	named := make(map[string]int)
-	for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
-		c := e.completion(t)
+	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
+		c := e.Completion(t)
 		if c.OrderName != name {
 			continue
 		}

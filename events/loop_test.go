@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -32,7 +34,7 @@ func watch(t *testing.T, js jetstream.JetStream, cloud *orders, n int) (names []
 		publish(t, js, request(name))
 	}
 	for _, name := range names {
-		eventually(t, cloud.polled(name, 1))
+		eventstest.Eventually(t, cloud.polled(name, 1))
 	}
 	return names
 }
@@ -41,9 +43,9 @@ func watch(t *testing.T, js jetstream.JetStream, cloud *orders, n int) (names []
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := startServer(t, dir, -1)
+	s := eventstest.Server(t, server.Options{StoreDir: dir})
 	port := s.Addr().(*net.TCPAddr).Port
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	var open atomic.Bool
 	cloud := gated(&open)
 	cfg := config()
@@ -53,23 +55,23 @@ func TestServerRestarts(t *testing.T) {
 
 	s.Shutdown()
 	s.WaitForShutdown()
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if w.Ready() == nil {
 			return errors.New("ready without a server")
 		}
 		return nil
 	})
 	open.Store(true)
-	startServer(t, dir, port)
-	back := within(t, resumeLimit, w.Ready)
-	done := within(t, patience, func() error {
+	eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
+	back := eventstest.Within(t, resumeLimit, w.Ready)
+	done := eventstest.Within(t, eventstest.Patience, func() error {
 		if len(w.told) < len(names) {
 			return fmt.Errorf("%d of %d completed", len(w.told), len(names))
 		}
 		return nil
 	})
 	t.Logf("ready %s after the server's return, all completed %s later", back, done)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }
 
@@ -79,8 +81,8 @@ func TestConsumerDeleted(t *testing.T) {
 	for stream, consumer := range map[string]string{"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller", "ORDER_EVENTS": "slack"} {
 		t.Run(consumer, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			_, js := connect(t, s)
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
 			var open atomic.Bool
 			cloud := gated(&open)
 			w := startWorker(t, s, config(), cloud)
@@ -88,7 +90,7 @@ func TestConsumerDeleted(t *testing.T) {
 			if err := js.DeleteConsumer(t.Context(), stream, consumer); err != nil {
 				t.Fatal(err)
 			}
-			took := within(t, resumeLimit, func() error {
+			took := eventstest.Within(t, resumeLimit, func() error {
 				if err := w.log.line("consumer does not deliver", "consumer="+consumer); err != nil {
 					return err
 				}
@@ -100,12 +102,12 @@ func TestConsumerDeleted(t *testing.T) {
 			for range len(names) + 1 {
 				w.next(t)
 			}
-			eventually(t, idle(t, js, "ORDER"))
+			eventstest.Eventually(t, idle(t, js, "ORDER"))
 			if err := w.log.line("consumer delivers again", "consumer="+consumer); err != nil {
 				t.Error(err)
 			}
 			completedOnce(t, js, append(names, "order.later")...)
-			contract("orders", "ORDER").check(t, js)
+			eventstest.Contract("orders", "ORDER").Check(t, js)
 		})
 	}
 }
@@ -114,8 +116,8 @@ func TestConsumerDeleted(t *testing.T) {
 // goes on once it is repaired.
 func TestStreamReplaced(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Timing.PatrolSlack = 300 * time.Millisecond
 	cfg.Timing.Rebind.Max = 500 * time.Millisecond
@@ -123,7 +125,7 @@ func TestStreamReplaced(t *testing.T) {
 	cloud := gated(&open)
 	w := startWorker(t, s, cfg, cloud)
 	names := watch(t, js, cloud, 5)
-	limited := contract("orders", "ORDER").wakeups
+	limited := eventstest.Contract("orders", "ORDER").Wakeups
 	limited.MaxMsgs = 3
 	if err := js.DeleteStream(t.Context(), limited.Name); err != nil {
 		t.Fatal(err)
@@ -131,27 +133,27 @@ func TestStreamReplaced(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), limited); err != nil {
 		t.Fatal(err)
 	}
-	within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
+	eventstest.Within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "consumer=poller", "max_msgs is 3") })
 	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_msgs is 3") {
 		t.Errorf("ready: %v; want that max_msgs is 3", err)
 	}
 	open.Store(true)
-	if _, err := js.UpdateStream(t.Context(), contract("orders", "ORDER").wakeups); err != nil {
+	if _, err := js.UpdateStream(t.Context(), eventstest.Contract("orders", "ORDER").Wakeups); err != nil {
 		t.Fatal(err)
 	}
-	within(t, resumeLimit, w.Ready)
+	eventstest.Within(t, resumeLimit, w.Ready)
 	for range names {
 		w.next(t)
 	}
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }
 
 // What is no wake-up is dropped, loudly, and disturbs nobody.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	for subject, body := range map[string]string{
 		"orders.due." + project + ".order.empty":    "",
@@ -167,19 +169,19 @@ func TestPoison(t *testing.T) {
 		if _, err := js.Publish(t.Context(), subject, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, func() error { return w.log.line("level=ERROR", "dropped what is no wake-up", "subject="+subject+" ") })
+		eventstest.Eventually(t, func() error { return w.log.line("level=ERROR", "dropped what is no wake-up", "subject="+subject+" ") })
 	}
 	publish(t, js, request("order.pool"))
 	w.next(t)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, "order.pool")
 }
 
 // A defect that one order meets is logged, and comes again; the others go on.
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	var mended atomic.Bool
 	cloud := &orders{show: func(order watcher.Order, _ int) (watcher.Answer, error) {
 		if order.Name == "order.pool-0" && !mended.Load() {
@@ -197,7 +199,7 @@ func TestPanic(t *testing.T) {
 			t.Errorf("%s completed: %s", c.OrderName, c.Outcome)
 		}
 	}
-	eventually(t, cloud.polled(names[0], 3))
+	eventstest.Eventually(t, cloud.polled(names[0], 3))
 	if err := w.log.line("level=ERROR", "panic", names[0], "loop_test.go"); err != nil {
 		t.Error(err)
 	}
@@ -205,6 +207,6 @@ func TestPanic(t *testing.T) {
 	if c := w.next(t); c.OrderName != names[0] {
 		t.Errorf("%s completed; want %s", c.OrderName, names[0])
 	}
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -68,13 +69,13 @@ func TestStoreLostWhileNobodyWorked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			_, js := connect(t, s)
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
 			cfg := config()
-			cfg.Timing.CheckEvery = 100 * time.Millisecond
+			cfg.Timing.CheckEvery = 200 * time.Millisecond
 			cloud := &orders{show: endedAfter(1 << 30)}
 			looked := func(w *running, times int64) {
-				eventually(t, func() error {
+				eventstest.Eventually(t, func() error {
 					if n := w.LossLooks(); n < times {
 						return fmt.Errorf("looked %d times", n)
 					}
@@ -83,23 +84,23 @@ func TestStoreLostWhileNobodyWorked(t *testing.T) {
 			}
 			w := startWorker(t, s, cfg, cloud)
 			publish(t, js, request("order.a"))
-			eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.", 1) })
+			eventstest.Eventually(t, func() error { return atLeastEvents(t, js, "orders.progress.>", 1) })
 			looked(w, w.LossLooks()+2)
 			if err := w.stop(); err != nil {
 				t.Fatal(err)
 			}
 			s = tc.lose(t, s, js)
-			_, js = connect(t, s)
+			_, js = eventstest.Connect(t, s)
 			people := &listener{told: make(told, 10)}
 			for range 2 {
 				w := parts{url: s.ClientURL(), config: cfg, orders: cloud, notifier: people}.ready(t)
 				looked(w, 5)
 			}
-			eventually(t, func() error { return toldOnce(t, js, people, tc.lost) })
+			eventstest.Eventually(t, func() error { return toldOnce(t, js, people, tc.lost) })
 			if slices.Equal(tc.lost, watches) {
 				polls := cloud.count(watcher.Order{ProjectID: project, Name: "order.a"})
 				publish(t, js, request("order.a"))
-				eventually(t, cloud.polled("order.a", polls+1))
+				eventstest.Eventually(t, cloud.polled("order.a", polls+1))
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -80,7 +81,7 @@ func emptyServer(t *testing.T, s *server.Server, _ jetstream.JetStream) *server.
 	port := portOf(t, s)
 	s.Shutdown()
 	s.WaitForShutdown()
-	return startServer(t, t.TempDir(), port)
+	return eventstest.Server(t, server.Options{Port: port})
 }
 
 // R5: whatever is emptied under many open watches, people are told once of what is forgotten, and of nothing
@@ -109,11 +110,11 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			if manyWatches < 100 { // with more they would wait for each other
 				t.Parallel()
 			}
-			s := startServer(t, t.TempDir(), -1)
-			_, js := connect(t, s)
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
 			cfg := brokenConfig()
-			cfg.Timing.CheckEvery = 200 * time.Millisecond
-			cfg.Timing.PatrolSlack, cfg.Timing.Broken = 2*time.Second, 5*time.Second
+			cfg.Timing.CheckEvery = 500 * time.Millisecond
+			cfg.Timing.AckWait, cfg.Timing.PatrolSlack, cfg.Timing.Broken = 10*time.Second, 2*time.Second, 5*time.Second
 			cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
 			var done atomic.Bool
 			cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
@@ -146,10 +147,10 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 					return nil
 				}
 			}
-			eventually(t, polledAll(1, make([]int, watches)))
+			eventstest.Eventually(t, polledAll(1, make([]int, watches)))
 			for _, w := range workers {
 				looks := w.LossLooks()
-				eventually(t, func() error {
+				eventstest.Eventually(t, func() error {
 					if w.LossLooks() < looks+2 {
 						return fmt.Errorf("looked %d times", w.LossLooks())
 					}
@@ -158,12 +159,12 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			}
 			begin := time.Now()
 			s = tc.lose(t, s, js)
-			nc, js := connect(t, s)
+			nc, js := eventstest.Connect(t, s)
 			for _, w := range workers {
-				eventually(t, w.Ready)
+				eventstest.Eventually(t, w.Ready)
 			}
 			if len(tc.lost) > 0 {
-				eventually(t, func() error { return toldOnce(t, js, people, tc.lost) })
+				eventstest.Eventually(t, func() error { return toldOnce(t, js, people, tc.lost) })
 				t.Logf("told after %s", time.Since(begin))
 			}
 			before := make([]int, watches)
@@ -173,7 +174,7 @@ func TestStoreLostUnderManyWatches(t *testing.T) {
 			if slices.Contains(tc.lost, watcher.LostWatches) {
 				ask()
 			}
-			eventually(t, polledAll(2, before))
+			eventstest.Eventually(t, polledAll(2, before))
 			t.Logf("all polled again after %s", time.Since(begin))
 			done.Store(true)
 			completed := make(map[string]int)
@@ -219,7 +220,7 @@ func toldOnce(t *testing.T, js jetstream.JetStream, people *listener, lost []str
 	people.mu.Lock()
 	defer people.mu.Unlock()
 	n := min(len(lost), 1)
-	if got := len(readEvents(t, js, "ORDER_EVENTS", "orders.attention.lost.")); got != n || len(people.losses) != n {
+	if got := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")); got != n || len(people.losses) != n {
 		return fmt.Errorf("%d events, %d messages; want %d", got, len(people.losses), n)
 	}
 	if n == 1 && !slices.Equal(people.losses[0].Lost, lost) {
@@ -238,7 +239,7 @@ func (l *listener) next(t *testing.T) watcher.Completion {
 	select {
 	case c := <-l.told:
 		return c
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("no completion")
 		panic("unreachable")
 	}

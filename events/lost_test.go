@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -41,26 +42,26 @@ func TestStoreLost(t *testing.T) {
 			if _, err := fmt.Sscanf(port[strings.LastIndex(port, ":")+1:], "%d", &n); err != nil {
 				t.Fatal(err)
 			}
-			return startServer(t, t.TempDir(), n)
+			return eventstest.Server(t, server.Options{Port: n})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			_, js := connect(t, s)
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
 			cfg := config()
-			cfg.Timing.CheckEvery = 100 * time.Millisecond
+			cfg.Timing.CheckEvery = 200 * time.Millisecond
 			cloud := &orders{show: endedAfter(1 << 30)}
 			workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
 			for _, name := range []string{"order.a", "order.b", "order.c"} {
 				r := request(name)
 				r["request_id"] = "build-" + name
 				publish(t, js, r)
-				eventually(t, cloud.polled(name, 1))
+				eventstest.Eventually(t, cloud.polled(name, 1))
 			}
 			for _, w := range workers { // one look begins after all was stored
 				looks := w.LossLooks()
-				eventually(t, func() error {
+				eventstest.Eventually(t, func() error {
 					if n := w.LossLooks(); n < looks+2 {
 						return fmt.Errorf("the worker has looked %d times", n)
 					}
@@ -68,30 +69,30 @@ func TestStoreLost(t *testing.T) {
 				})
 			}
 			s = lose(t, s, js)
-			nc, js := connect(t, s)
+			nc, js := eventstest.Connect(t, s)
 			lost := func() error {
 				if _, err := js.Stream(t.Context(), "ORDER_EVENTS"); err != nil {
 					return err
 				}
 				return atLeastEvents(t, js, "orders.attention.lost.all", 1)
 			}
-			eventually(t, lost)
+			eventstest.Eventually(t, lost)
 			var a watcher.Attention
-			decode(t, readEvents(t, js, "ORDER_EVENTS", "orders.attention.lost.")[0].Data, &a)
+			decode(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")[0].Data, &a)
 			if a.Kind != watcher.Lost || !strings.Contains(a.Reason, "what was watched before") {
 				t.Errorf("attention %+v", a)
 			}
 			polls := cloud.count(watcher.Order{ProjectID: project, Name: "order.a"})
 			again := request("order.a")
 			again["request_id"] = "build-order.a"
-			eventually(t, workers[0].Ready)
+			eventstest.Eventually(t, workers[0].Ready)
 			publish(t, js, again)
-			eventually(t, cloud.polled("order.a", polls+2))
+			eventstest.Eventually(t, cloud.polled("order.a", polls+2))
 			snapshot, err := newClient(t, nc).Get(t.Context(), watcher.Order{ProjectID: project, Name: "order.a"})
 			if err != nil || len(snapshot.Requests) != 1 {
 				t.Errorf("%+v, %v", snapshot, err)
 			}
-			if n := len(readEvents(t, js, "ORDER_EVENTS", "orders.attention.lost.")); n != 1 {
+			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.lost.>")); n != 1 {
 				t.Errorf("%d events; want 1", n)
 			}
 		})

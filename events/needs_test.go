@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -23,7 +24,7 @@ func TestSomebodysReplySubject(t *testing.T) {
 		Response:  &server.ResponsePermission{MaxMsgs: 1},
 	}}
 	person := &server.User{Username: "person", Password: "p"}
-	s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), Users: []*server.User{worker, person}})
+	s := eventstest.Server(t, server.Options{Users: []*server.User{worker, person}})
 	at := strings.TrimPrefix(s.ClientURL(), "nats://")
 	w := parts{url: "nats://worker:w@" + at, config: config(), orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
 	nc, err := nats.Connect("nats://person:p@" + at)
@@ -38,7 +39,7 @@ func TestSomebodysReplySubject(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, func() error { return w.log.line("level=WARN", "NATS denies an answer to a requester") })
+	eventstest.Eventually(t, func() error { return w.log.line("level=WARN", "NATS denies an answer to a requester") })
 	if err := w.Ready(); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
@@ -53,10 +54,10 @@ func TestSubscriptionsExceeded(t *testing.T) {
 	for _, most := range []int{2, 10, 18} {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
 			t.Parallel()
-			s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), MaxSubs: most})
+			s := eventstest.Server(t, server.Options{MaxSubs: most})
 			w := parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}}.start(t)
-			eventually(t, func() error { return w.log.line("level=ERROR", "limit of subscriptions") })
-			eventually(t, func() error {
+			eventstest.Eventually(t, func() error { return w.log.line("level=ERROR", "limit of subscriptions") })
+			eventstest.Eventually(t, func() error {
 				if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "limit of subscriptions") {
 					return fmt.Errorf("ready: %v; want the limit", err)
 				}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -131,11 +132,11 @@ type change struct {
 
 func startNetwork(t *testing.T, fault networkFault) *network {
 	t.Helper()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	n := &network{fault: fault, proxy: startProxy(t, s), clock: store.NewClock(nil), published: make(chan error, 1)}
 	n.sent = n.proxy.Add(proxy.Rule{Way: proxy.ToServer, Subject: ">"})
 	n.pulls = n.proxy.Add(proxy.Rule{Way: proxy.ToServer, Subject: "$JS.API.CONSUMER.MSG.NEXT.>"})
-	_, n.js = connect(t, s)
+	_, n.js = eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Policy.Backoff = watcher.Backoff{Initial: 400 * time.Millisecond, Multiplier: 1.5, Max: 2 * time.Second, Jitter: 0.2}
 	cfg.Timing = store.DefaultTiming()
@@ -243,11 +244,12 @@ func (n *network) traffic() traffic {
 
 // check holds that the fault did no harm.
 func (n *network) check(t *testing.T) {
-	within(t, notice, n.Ready)
+	t.Parallel()
+	eventstest.Within(t, notice, n.Ready)
 	if err := <-n.published; err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, idle(t, n.js, "ORDER"))
+	eventstest.Eventually(t, idle(t, n.js, "ORDER"))
 	drained := time.Since(n.ended)
 	n.checkCompletions(t)
 
@@ -306,8 +308,8 @@ func (n *network) checkCompletions(t *testing.T) {
 	for _, id := range n.requests {
 		want[id] = 1
 	}
-	for _, e := range readEvents(t, n.js, "ORDER_EVENTS", "orders.completed.") {
-		c := e.completion(t)
+	for _, e := range eventstest.Events(t, n.js, "ORDER_EVENTS", "orders.completed.>") {
+		c := e.Completion(t)
 		if watches[c.WatchID] {
 			t.Errorf("watch %s completed twice", c.WatchID)
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/wire/wiretest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -43,7 +45,7 @@ func operated() settings {
 
 func newSite(t *testing.T, s *server.Server, cfg settings, watches int) *site {
 	t.Helper()
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	p := &site{js: js}
 	p.cloud = gated(&p.open)
 	p.w = startWorker(t, s, cfg, p.cloud)
@@ -54,7 +56,7 @@ func newSite(t *testing.T, s *server.Server, cfg settings, watches int) *site {
 // alarm waits until the worker is not ready and its log says why.
 func (p *site) alarm(t *testing.T, words ...string) {
 	t.Helper()
-	took := within(t, alarmLimit, func() error {
+	took := eventstest.Within(t, alarmLimit, func() error {
 		err := p.w.Ready()
 		if err == nil {
 			return fmt.Errorf("ready; want words about %q", words)
@@ -73,11 +75,11 @@ func (p *site) alarm(t *testing.T, words ...string) {
 func (p *site) resumed(t *testing.T) {
 	t.Helper()
 	repaired := time.Now()
-	within(t, resumeLimit, p.w.Ready)
+	eventstest.Within(t, resumeLimit, p.w.Ready)
 	ready := time.Since(repaired)
 	name := fmt.Sprintf("order.repaired-%d", len(p.names))
 	p.ask(t, name)
-	within(t, resumeLimit, p.cloud.polled(name, 1))
+	eventstest.Within(t, resumeLimit, p.cloud.polled(name, 1))
 	t.Logf("ready %s after the repair", ready)
 }
 
@@ -92,7 +94,7 @@ func (p *site) ask(t *testing.T, name string) {
 func (p *site) finish(t *testing.T) {
 	t.Helper()
 	p.complete(t)
-	eventually(t, idle(t, p.js, "ORDER"))
+	eventstest.Eventually(t, idle(t, p.js, "ORDER"))
 	completedOnce(t, p.js, p.names...)
 }
 
@@ -100,7 +102,7 @@ func (p *site) finish(t *testing.T) {
 func (p *site) complete(t *testing.T) {
 	t.Helper()
 	p.open.Store(true)
-	eventually(t, completions(t, p.js, len(p.names)))
+	eventstest.Eventually(t, completions(t, p.js, len(p.names)))
 }
 
 // polls returns how often the cloud was asked.
@@ -116,7 +118,7 @@ func (p *site) polls() (n int) {
 // still checks that nothing is polled any more: the worker holds.
 func (p *site) still(t *testing.T) {
 	t.Helper()
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		before := p.polls()
 		time.Sleep(time.Second) // longer than the longest interval
 		if now := p.polls(); now != before {
@@ -132,27 +134,27 @@ func TestSettingsChanged(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
-		alter func(*agreed)
+		alter func(*eventstest.Agreed)
 		says  string
 	}{
-		{"wake-ups limited", func(a *agreed) { a.wakeups.MaxMsgs = 3 }, "stream ORDER_WAKEUPS: max_msgs is 3"},
-		{"records age", func(a *agreed) { a.records.MaxAge = time.Hour }, "stream KV_ORDER_WATCHES: max_age is 1h0m0s"},
-		{"events limited", func(a *agreed) { a.events.MaxMsgs = 100 }, "stream ORDER_EVENTS: max_msgs is 100"},
-		{"events unacknowledged", func(a *agreed) { a.events.NoAck = true }, "stream ORDER_EVENTS: no_ack is true"},
-		{"intake gives up", func(a *agreed) { a.intake.MaxDeliver = 5 }, "consumer intake of ORDER_REQUESTS: max_deliver is 5"},
-		{"poller gives up", func(a *agreed) { a.poller.MaxDeliver = 5 }, "consumer poller of ORDER_WAKEUPS: max_deliver is 5"},
-		{"slack gives up", func(a *agreed) { a.slack.MaxDeliver = 5 }, "consumer slack of ORDER_EVENTS: max_deliver is 5"},
+		{"wake-ups limited", func(a *eventstest.Agreed) { a.Wakeups.MaxMsgs = 3 }, "stream ORDER_WAKEUPS: max_msgs is 3"},
+		{"records age", func(a *eventstest.Agreed) { a.Records.MaxAge = time.Hour }, "stream KV_ORDER_WATCHES: max_age is 1h0m0s"},
+		{"events limited", func(a *eventstest.Agreed) { a.Events.MaxMsgs = 100 }, "stream ORDER_EVENTS: max_msgs is 100"},
+		{"events unacknowledged", func(a *eventstest.Agreed) { a.Events.NoAck = true }, "stream ORDER_EVENTS: no_ack is true"},
+		{"intake gives up", func(a *eventstest.Agreed) { a.Intake.MaxDeliver = 5 }, "consumer intake of ORDER_REQUESTS: max_deliver is 5"},
+		{"poller gives up", func(a *eventstest.Agreed) { a.Poller.MaxDeliver = 5 }, "consumer poller of ORDER_WAKEUPS: max_deliver is 5"},
+		{"slack gives up", func(a *eventstest.Agreed) { a.Slack.MaxDeliver = 5 }, "consumer slack of ORDER_EVENTS: max_deliver is 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
-			changed := contract("orders", "ORDER")
+			p := newSite(t, eventstest.Server(t), operated(), 5)
+			changed := eventstest.Contract("orders", "ORDER")
 			test.alter(changed)
-			changed.update(t, p.js)
+			changed.Update(t, p.js)
 			p.alarm(t, test.says)
 			p.ask(t, "order.meanwhile") // its PubAck is a promise
 			p.still(t)
-			contract("orders", "ORDER").update(t, p.js)
+			eventstest.Contract("orders", "ORDER").Update(t, p.js)
 			p.resumed(t)
 			p.finish(t)
 		})
@@ -165,7 +167,7 @@ func TestTroublesAtOnce(t *testing.T) {
 	t.Parallel()
 	limit := func(t *testing.T, p *site, messages int64) {
 		t.Helper()
-		stream := contract("orders", "ORDER").events
+		stream := eventstest.Contract("orders", "ORDER").Events
 		stream.MaxMsgs = messages
 		if _, err := p.js.UpdateStream(t.Context(), stream); err != nil {
 			t.Fatal(err)
@@ -188,7 +190,7 @@ func TestTroublesAtOnce(t *testing.T) {
 	}
 	t.Run("paused, then unfit", func(t *testing.T) {
 		t.Parallel()
-		p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+		p := newSite(t, eventstest.Server(t), operated(), 5)
 		pause(t, p)
 		p.alarm(t, "is paused until")
 		limit(t, p, 100)
@@ -198,7 +200,7 @@ func TestTroublesAtOnce(t *testing.T) {
 	})
 	t.Run("unfit, then paused", func(t *testing.T) {
 		t.Parallel()
-		p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+		p := newSite(t, eventstest.Server(t), operated(), 5)
 		limit(t, p, 100)
 		p.alarm(t, "max_msgs is 100")
 		p.still(t)
@@ -213,7 +215,7 @@ func TestTroublesAtOnce(t *testing.T) {
 	t.Run("unfit, then restarted", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		s := startServer(t, dir, -1)
+		s := eventstest.Server(t, server.Options{StoreDir: dir})
 		cfg := operated()
 		cfg.Timing.CheckEvery = 3 * time.Second
 		p := newSite(t, s, cfg, 5)
@@ -224,14 +226,14 @@ func TestTroublesAtOnce(t *testing.T) {
 		port := s.Addr().(*net.TCPAddr).Port
 		s.Shutdown()
 		s.WaitForShutdown()
-		within(t, alarmLimit, func() error {
+		eventstest.Within(t, alarmLimit, func() error {
 			if err := p.w.Ready(); err == nil || !strings.Contains(err.Error(), "not connected") {
 				return fmt.Errorf("ready: %v", err)
 			}
 			return nil
 		})
 		time.Sleep(2 * cfg.Timing.CheckEvery) // a look finds no server
-		startServer(t, dir, port)
+		eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
 		p.alarm(t, "max_msgs is 100")
 		time.Sleep(time.Second) // longer than the longest interval
 		if polls := p.polls() - before; polls > 0 {
@@ -240,22 +242,6 @@ func TestTroublesAtOnce(t *testing.T) {
 		limit(t, p, -1)
 		p.resumed(t)
 	})
-}
-
-// update gives the streams and consumers that are there these settings.
-func (a *agreed) update(t *testing.T, js jetstream.JetStream) {
-	t.Helper()
-	for _, stream := range a.streams() {
-		s, err := js.UpdateStream(t.Context(), stream)
-		if err != nil {
-			t.Fatalf("update %s: %v", stream.Name, err)
-		}
-		if consumer, ok := a.consumers()[stream.Name]; ok {
-			if _, err := s.UpdateConsumer(t.Context(), consumer); err != nil {
-				t.Fatalf("update %s: %v", consumer.Durable, err)
-			}
-		}
-	}
 }
 
 // TestRequestsDropped lets the stream of requests drop some while the worker runs: that shows, but
@@ -274,8 +260,8 @@ func TestRequestsDropped(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
-			changed := contract("orders", "ORDER").requests
+			p := newSite(t, eventstest.Server(t), operated(), 5)
+			changed := eventstest.Contract("orders", "ORDER").Requests
 			test.alter(&changed)
 			if test.anew {
 				replace(t, p.js, changed)
@@ -284,8 +270,8 @@ func TestRequestsDropped(t *testing.T) {
 			}
 			p.alarm(t, "stream ORDER_REQUESTS: "+test.says)
 			p.ask(t, "order.meanwhile")
-			within(t, resumeLimit, p.cloud.polled("order.meanwhile", 1))
-			if _, err := p.js.UpdateStream(t.Context(), contract("orders", "ORDER").requests); err != nil {
+			eventstest.Within(t, resumeLimit, p.cloud.polled("order.meanwhile", 1))
+			if _, err := p.js.UpdateStream(t.Context(), eventstest.Contract("orders", "ORDER").Requests); err != nil {
 				t.Fatal(err)
 			}
 			p.resumed(t)
@@ -325,14 +311,14 @@ func TestConsumerReplaced(t *testing.T) {
 	} {
 		t.Run(test.consumer+" "+test.says, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
-			changed := contract("orders", "ORDER").consumers()[test.stream]
+			p := newSite(t, eventstest.Server(t), operated(), 5)
+			changed := eventstest.Contract("orders", "ORDER").Consumers()[test.stream]
 			test.alter(&changed)
 			s, err := p.js.Stream(t.Context(), test.stream)
 			if err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, func() error { // unless a worker is quicker, and makes it as it was
+			eventstest.Eventually(t, func() error { // unless a worker is quicker, and makes it as it was
 				if err := s.DeleteConsumer(t.Context(), test.consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 					return err
 				}
@@ -349,7 +335,7 @@ func TestConsumerReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.resumed(t)
-			contract("orders", "ORDER").check(t, p.js)
+			eventstest.Contract("orders", "ORDER").Check(t, p.js)
 			p.finish(t)
 		})
 	}
@@ -358,8 +344,8 @@ func TestConsumerReplaced(t *testing.T) {
 // TestHarmlessChange makes the poller anew so that it is slower: a warning, and work goes on.
 func TestHarmlessChange(t *testing.T) {
 	t.Parallel()
-	p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
-	slower := contract("orders", "ORDER").poller
+	p := newSite(t, eventstest.Server(t), operated(), 5)
+	slower := eventstest.Contract("orders", "ORDER").Poller
 	slower.MaxAckPending = 1
 	s, err := p.js.Stream(t.Context(), "ORDER_WAKEUPS")
 	if err != nil {
@@ -371,7 +357,7 @@ func TestHarmlessChange(t *testing.T) {
 	if _, err := s.CreateConsumer(t.Context(), slower); err != nil {
 		t.Fatal(err)
 	}
-	within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "consumer poller", "max_ack_pending", "found=1") })
+	eventstest.Within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "consumer poller", "max_ack_pending", "found=1") })
 	p.resumed(t)
 	p.finish(t)
 }
@@ -383,11 +369,11 @@ func TestStreamDeleted(t *testing.T) {
 	for _, stream := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES", "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK"} {
 		t.Run(stream, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			p := newSite(t, eventstest.Server(t), operated(), 5)
 			if err := p.js.DeleteStream(t.Context(), stream); err != nil {
 				t.Fatal(err)
 			}
-			took := within(t, alarmLimit, func() error {
+			took := eventstest.Within(t, alarmLimit, func() error {
 				return p.w.log.line("level=ERROR", "made anew", "asset=\"stream "+stream+"\"")
 			})
 			t.Logf("alarm, and made anew, after %s", took)
@@ -396,10 +382,10 @@ func TestStreamDeleted(t *testing.T) {
 				p.names = nil
 			}
 			p.resumed(t)
-			contract("orders", "ORDER").check(t, p.js)
+			eventstest.Contract("orders", "ORDER").Check(t, p.js)
 			p.complete(t)
 			if !bucket { // what wakes a watch that is gone is given up after 60 deliveries, which is a minute
-				eventually(t, idle(t, p.js, "ORDER"))
+				eventstest.Eventually(t, idle(t, p.js, "ORDER"))
 			}
 			completedOnce(t, p.js, p.names...)
 		})
@@ -409,10 +395,10 @@ func TestStreamDeleted(t *testing.T) {
 // TestPaused pauses each consumer: what is accepted meanwhile waits.
 func TestPaused(t *testing.T) {
 	t.Parallel()
-	for stream, consumer := range contract("orders", "ORDER").consumers() {
+	for stream, consumer := range eventstest.Contract("orders", "ORDER").Consumers() {
 		t.Run(consumer.Durable, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			p := newSite(t, eventstest.Server(t), operated(), 5)
 			if _, err := p.js.PauseConsumer(t.Context(), stream, consumer.Durable, time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
@@ -423,7 +409,7 @@ func TestPaused(t *testing.T) {
 			}
 			p.resumed(t)
 			p.finish(t)
-			eventually(t, func() error {
+			eventstest.Eventually(t, func() error {
 				if len(p.w.told) != len(p.names) {
 					return fmt.Errorf("people were told %d times; want %d", len(p.w.told), len(p.names))
 				}
@@ -437,8 +423,8 @@ func TestPaused(t *testing.T) {
 // not bring it back; to make it anew does, and the worker says so.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	var mended atomic.Bool
 	cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
 		if !mended.Load() {
@@ -450,14 +436,14 @@ func TestGivenUp(t *testing.T) {
 	cfg.Timing.CheckEvery = 1500 * time.Millisecond // it goes on for so long
 	w := startWorker(t, s, cfg, cloud)
 	publish(t, js, request("order.pool"))
-	eventually(t, cloud.polled("order.pool", 1))
-	changed := contract("orders", "ORDER").poller
+	eventstest.Eventually(t, cloud.polled("order.pool", 1))
+	changed := eventstest.Contract("orders", "ORDER").Poller
 	changed.MaxDeliver = 2
 	if _, err := js.UpdateConsumer(t.Context(), "ORDER_WAKEUPS", changed); err != nil {
 		t.Fatal(err)
 	}
-	within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "max_deliver is 2", "delete the consumer") })
-	eventually(t, func() error {
+	eventstest.Within(t, alarmLimit, func() error { return w.log.line("level=ERROR", "max_deliver is 2", "delete the consumer") })
+	eventstest.Eventually(t, func() error {
 		if n := held(t, js); n > 0 {
 			return fmt.Errorf("%d deliveries are not given up", n)
 		}
@@ -467,19 +453,19 @@ func TestGivenUp(t *testing.T) {
 	if err := js.DeleteConsumer(t.Context(), "ORDER_WAKEUPS", "poller"); err != nil {
 		t.Fatal(err)
 	}
-	within(t, resumeLimit, completions(t, js, 1))
-	within(t, resumeLimit, w.Ready)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Within(t, resumeLimit, completions(t, js, 1))
+	eventstest.Within(t, resumeLimit, w.Ready)
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, "order.pool")
 }
 
 // TestSealed seals streams, which nobody can undo: the repair is to delete them.
 func TestSealed(t *testing.T) {
 	t.Parallel()
-	for _, stream := range []jetstream.StreamConfig{contract("orders", "ORDER").wakeups, contract("orders", "ORDER").events} {
+	for _, stream := range []jetstream.StreamConfig{eventstest.Contract("orders", "ORDER").Wakeups, eventstest.Contract("orders", "ORDER").Events} {
 		t.Run(stream.Name, func(t *testing.T) {
 			t.Parallel()
-			p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
+			p := newSite(t, eventstest.Server(t), operated(), 5)
 			stream.Sealed = true
 			if _, err := p.js.UpdateStream(t.Context(), stream); err != nil {
 				t.Fatal(err)
@@ -499,13 +485,13 @@ func TestSealed(t *testing.T) {
 // that has its PubAck.
 func TestRequestsFull(t *testing.T) {
 	t.Parallel()
-	p := newSite(t, startServer(t, t.TempDir(), -1), operated(), 5)
-	small := contract("orders", "ORDER").requests
+	p := newSite(t, eventstest.Server(t), operated(), 5)
+	small := eventstest.Contract("orders", "ORDER").Requests
 	small.MaxMsgs = 3
 	if _, err := p.js.UpdateStream(t.Context(), small); err != nil {
 		t.Fatal(err)
 	}
-	within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "stream ORDER_REQUESTS", "max_msgs", "found=3") })
+	eventstest.Within(t, alarmLimit, func() error { return p.w.log.line("level=WARN", "stream ORDER_REQUESTS", "max_msgs", "found=3") })
 	if _, err := p.js.PauseConsumer(t.Context(), "ORDER_REQUESTS", "intake", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +512,7 @@ func TestRequestsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range p.names {
-		within(t, resumeLimit, p.cloud.polled(name, 1))
+		eventstest.Within(t, resumeLimit, p.cloud.polled(name, 1))
 	}
 	p.resumed(t)
 	p.finish(t)
@@ -536,11 +522,11 @@ func TestRequestsFull(t *testing.T) {
 // goes on.
 func TestAccountFull(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	p := newSite(t, s, operated(), 10)
 	f := fill(t, s, p.js)
 	p.alarm(t, "does not store")
-	if _, err := p.js.Publish(t.Context(), "orders.watch", []byte(`{"project_id":"p","order_name":"order.refused"}`)); err == nil {
+	if _, err := p.js.Publish(t.Context(), "orders.watch", []byte(wiretest.Padded(wiretest.Named(`"order.refused"`), 60<<10))); err == nil {
 		t.Error("a request was accepted although there is no room")
 	}
 	f.purge(t)

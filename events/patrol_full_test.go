@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,8 +21,8 @@ func TestPatrolFull(t *testing.T) {
 	cfg.Timing.PatrolSlack = 3 * time.Second
 	cfg.Timing.Denied = 2 * time.Second
 	cfg.Policy.Backoff = watcher.Backoff{Initial: interval, Multiplier: 1, Max: interval}
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cloud := &orders{show: endedAfter(1)}
 	w := startWorker(t, s, cfg, cloud)
 	names := poolNames(watches)
@@ -30,8 +31,8 @@ func TestPatrolFull(t *testing.T) {
 		r["expected_items"] = 1
 		publish(t, js, r)
 	}
-	eventually(t, func() error {
-		if n := messages(t, js, "ORDER_WAKEUPS", "orders.waiting.>"); n < watches {
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "ORDER_WAKEUPS", "orders.waiting.>"); n < watches {
 			return fmt.Errorf("%d timers; want %d", n, watches)
 		}
 		return nil
@@ -43,9 +44,9 @@ func TestPatrolFull(t *testing.T) {
 	during := again(cloud, names) - before
 	f.purge(t)
 	freed := time.Now()
-	eventually(t, completions(t, js, watches))
+	eventstest.Eventually(t, completions(t, js, watches))
 	took := time.Since(freed)
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 
 	woken := w.log.times(t, "wake-up was overdue")
@@ -108,7 +109,7 @@ func checkPace(t *testing.T, list []time.Time) {
 // A patrol that cannot renew its lease goes on where it was as soon as it can.
 func TestPatrolLeaseFull(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	b := newBeat(t, s, config())
 	p := b.patrol("a")
 	if holds, err := p.Take(t.Context()); !holds || err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -50,13 +51,13 @@ type beat struct {
 
 func newBeat(t *testing.T, s *server.Server, cfg settings) *beat {
 	t.Helper()
-	nc, js := connect(t, s)
+	nc, js := eventstest.Connect(t, s)
 	if _, err := js.Stream(t.Context(), "ORDER_WAKEUPS"); errors.Is(err, jetstream.ErrStreamNotFound) {
-		contract("orders", "ORDER").create(t, js)
+		eventstest.Contract("orders", "ORDER").Create(t, js)
 	}
 	d := newDial()
 	b := &beat{js: js, clock: store.NewClock(d.now), dial: d, log: &logbook{also: t.Output()}}
-	b.store = openStore(t, nc, cfg, b.clock)
+	b.store = eventstest.Store(t, nc, cfg.storeConfig, b.clock)
 	return b
 }
 
@@ -92,14 +93,14 @@ func (b *beat) write(t *testing.T, name string, state watcher.State, interval ti
 // woken returns the number of wake-ups that were published for the order.
 func (b *beat) woken(t *testing.T, name string) uint64 {
 	t.Helper()
-	return messages(t, b.js, "ORDER_WAKEUPS", "orders.*."+project+"."+name)
+	return eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.*."+project+"."+name)
 }
 
 // due waits until so many wake-ups are due, and none is left to come.
 func (b *beat) due(t *testing.T, want uint64) {
 	t.Helper()
-	eventually(t, func() error {
-		due, waiting := messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"), messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting.>")
+	eventstest.Eventually(t, func() error {
+		due, waiting := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"), eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting.>")
 		if due != want || waiting != 0 {
 			return fmt.Errorf("%d wake-ups are due and %d timers set; want %d and none", due, waiting, want)
 		}
@@ -112,7 +113,7 @@ func TestPatrolRound(t *testing.T) {
 	t.Parallel()
 	cfg := config()
 	cfg.Timing.PatrolSlack = time.Minute
-	b := newBeat(t, startServer(t, t.TempDir(), -1), cfg)
+	b := newBeat(t, eventstest.Server(t), cfg)
 	p := b.patrol("a")
 	b.write(t, "order.short", watcher.Watching, 10*time.Second, 0)
 	b.write(t, "order.long", watcher.Watching, time.Hour, 0)
@@ -149,7 +150,7 @@ func TestPatrolRound(t *testing.T) {
 		}
 		b.round(t, p)
 		for _, name := range []string{"order.short", "order.long", "order.ending", "order.ended", "order.moving"} {
-			eventually(t, func() error {
+			eventstest.Eventually(t, func() error {
 				if got := b.woken(t, name); got != step.want[name] {
 					return fmt.Errorf("after %s: %s was woken %d times; want %d", step.forward, name, got, step.want[name])
 				}
@@ -166,7 +167,7 @@ func TestPatrolRound(t *testing.T) {
 func TestPatrolWakeup(t *testing.T) {
 	t.Parallel()
 	cfg := config()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), cfg)
+	b := newBeat(t, eventstest.Server(t), cfg)
 	p := b.patrol("a")
 	b.write(t, "order.pool", watcher.Watching, 0, 0)
 	b.round(t, p)
@@ -177,7 +178,7 @@ func TestPatrolWakeup(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m *jetstream.RawStreamMsg
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		m, err = s.GetLastMsgForSubject(t.Context(), "orders.due."+project+".order.pool")
 		return err
 	})
@@ -193,7 +194,7 @@ func TestPatrolWakeup(t *testing.T) {
 // Rounds do not read again what has ended, and miss nothing that goes on.
 func TestPatrolCursor(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	for _, name := range poolNames(20) {
 		b.write(t, name, watcher.Ended, 0, 0)
@@ -229,7 +230,7 @@ func TestPatrolCursor(t *testing.T) {
 // Records are read in batches of 500.
 func TestPatrolBatches(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	for i := range 1100 {
 		state := watcher.Ended
@@ -247,7 +248,7 @@ func TestPatrolBatches(t *testing.T) {
 // A patrol that finds everything overdue publishes no more than 200 a second.
 func TestPatrolPace(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	for _, name := range poolNames(100) {
 		b.write(t, name, watcher.Watching, 0, 0)
@@ -265,7 +266,7 @@ func TestPatrolPace(t *testing.T) {
 // Records that this version cannot read are passed over.
 func TestPatrolForeignRecords(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	bucket, err := b.js.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
@@ -293,7 +294,7 @@ func TestPatrolForeignRecords(t *testing.T) {
 // One patrols at a time; another takes over after some rounds without a sign of it.
 func TestPatrolLease(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	first, second := b.patrol("a"), b.patrol("b")
 	take := func(p events.Patrol, want bool) {
 		t.Helper()
@@ -323,8 +324,8 @@ func TestPatrolLease(t *testing.T) {
 // A worker brings a watch back whose wake-up was lost, and when it stops another does.
 func TestPatrolTakesOver(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Timing.PatrolSlack = 200 * time.Millisecond
 	const interval = 500 * time.Millisecond
@@ -332,17 +333,23 @@ func TestPatrolTakesOver(t *testing.T) {
 	cloud := &orders{show: endedAfter(1 << 30)}
 	workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
 	publish(t, js, request("order.pool"))
-	eventually(t, cloud.polled("order.pool", 1))
+	eventstest.Eventually(t, cloud.polled("order.pool", 1))
 
 	lose := func() {
 		t.Helper()
 		purgeWakeups(t, js, "order.pool")
 		polls, begin := cloud.count(watcher.Order{ProjectID: project, Name: "order.pool"}), time.Now()
-		eventually(t, cloud.polled("order.pool", polls+1))
+		eventstest.Eventually(t, cloud.polled("order.pool", polls+1))
 		t.Logf("polled again %s after its wake-up was lost", time.Since(begin))
 	}
 	lose()
 	patrols := func(w *running) bool { return w.log.line("wake-up was overdue") == nil }
+	eventstest.Eventually(t, func() error { // the poll may come before the line
+		if !patrols(workers[0]) && !patrols(workers[1]) {
+			return errors.New("nobody patrols")
+		}
+		return nil
+	})
 	if patrols(workers[0]) == patrols(workers[1]) {
 		t.Fatalf("the first patrols: %t, and the second too", patrols(workers[0]))
 	}
@@ -354,15 +361,13 @@ func TestPatrolTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	lose()
-	if !patrols(other) {
-		t.Error("the other worker did not take over")
-	}
+	eventstest.Eventually(t, func() error { return other.log.line("wake-up was overdue") }) // it took over
 }
 
 // A bucket that was made anew is patrolled from its beginning.
 func TestPatrolNewBucket(t *testing.T) {
 	t.Parallel()
-	b := newBeat(t, startServer(t, t.TempDir(), -1), config())
+	b := newBeat(t, eventstest.Server(t), config())
 	p := b.patrol("a")
 	if _, err := p.Take(t.Context()); err != nil {
 		t.Fatal(err)
@@ -371,7 +376,7 @@ func TestPatrolNewBucket(t *testing.T) {
 		b.write(t, name, watcher.Ended, 0, 0)
 	}
 	b.round(t, p)
-	replace(t, b.js, contract("orders", "ORDER").records)
+	replace(t, b.js, eventstest.Contract("orders", "ORDER").Records)
 	b.write(t, "order.pool", watcher.Watching, 0, 0)
 	for i := range 3 {
 		b.dial.set(time.Duration(i+1) * 10 * time.Minute)

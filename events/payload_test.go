@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events"
-	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -37,9 +37,9 @@ func largeRequest(name, id string) map[string]any {
 // second one. The completion names every request.
 func TestPayloadLowered(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
-	_, js := connect(t, s)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
+	_, js := eventstest.Connect(t, s)
 	var over atomic.Bool
 	cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
 		if over.Load() {
@@ -50,14 +50,14 @@ func TestPayloadLowered(t *testing.T) {
 	var workers []*running
 	for range 3 {
 		w := parts{url: s.ClientURL(), config: config(), orders: cloud}.start(t)
-		eventually(t, w.Ready)
+		eventstest.Eventually(t, w.Ready)
 		workers = append(workers, w)
 	}
 	const joins = 35
 	for i := range joins {
 		publish(t, js, largeRequest("order.large", fmt.Sprintf("build-%d", i)))
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
 			return fmt.Errorf("%d requests joined; want %d", len(w.Requests), joins)
 		}
@@ -74,14 +74,14 @@ func TestPayloadLowered(t *testing.T) {
 		}()
 	}
 	polls := cloud.count(watcher.Order{ProjectID: project, Name: "order.large"})
-	eventually(t, cloud.polled("order.large", polls+6))
+	eventstest.Eventually(t, cloud.polled("order.large", polls+6))
 	if w := readRecord(t, js, "order.large"); w.Polls < polls || len(w.Requests) != joins {
 		t.Errorf("the record has %d polls and %d requests; want %d and %d at least", w.Polls, len(w.Requests), polls, joins)
 	}
 	over.Store(true)
-	eventually(t, idle(t, js, "ORDER"))
-	completions := readEvents(t, js, "ORDER_EVENTS", "orders.completed.")
-	if len(completions) != 1 || len(completions[0].completion(t).Requests) != joins {
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
+	completions := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>")
+	if len(completions) != 1 || len(completions[0].Completion(t).Requests) != joins {
 		t.Errorf("%d completions; want one that names %d requests", len(completions), joins)
 	}
 	if n := len(restarted); n > 1 {
@@ -91,7 +91,7 @@ func TestPayloadLowered(t *testing.T) {
 		workers[i] = startWorker(t, s, config(), cloud)
 	}
 	for i, w := range workers {
-		eventually(t, w.Ready)
+		eventstest.Eventually(t, w.Ready)
 		if err := w.Alive(); err != nil {
 			t.Errorf("worker %d: %v", i, err)
 		}
@@ -111,9 +111,9 @@ func lower(t *testing.T, s *server.Server, options server.Options, limit int32) 
 // TestPayloadLoweredAtTheDeadline restarts the only worker under the lower limit: the watch ends at its deadline.
 func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
-	_, js := connect(t, s)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
+	_, js := eventstest.Connect(t, s)
 	cloud := &orders{show: endedAfter(1 << 30)}
 	first := startWorker(t, s, config(), cloud)
 	const joins = 35
@@ -122,8 +122,8 @@ func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 		r["timeout"] = "20s"
 		publish(t, js, r)
 	}
-	eventually(t, cloud.polled("order.large", 1)) // it has a record
-	eventually(t, func() error {
+	eventstest.Eventually(t, cloud.polled("order.large", 1)) // it has a record
+	eventstest.Eventually(t, func() error {
 		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
 			return fmt.Errorf("%d requests joined; want %d", len(w.Requests), joins)
 		}
@@ -143,9 +143,9 @@ func TestPayloadLoweredAtTheDeadline(t *testing.T) {
 // be lowered, and restarts the only worker: the watch ends at its deadline, and each request is named once. Case N2.
 func TestIDsAloneUnderALowerLimit(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
-	_, js := connect(t, s)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
+	_, js := eventstest.Connect(t, s)
 	cloud := &orders{show: endedAfter(1 << 30)}
 	first := startWorker(t, s, config(), cloud)
 	const requests, joins = 400, 200
@@ -157,7 +157,7 @@ func TestIDsAloneUnderALowerLimit(t *testing.T) {
 		publish(t, js, r)
 		ids[id] = 0
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if w := readRecord(t, js, "order.large"); len(w.Requests) < joins {
 			return fmt.Errorf("%d requests joined; want %d at least", len(w.Requests), joins)
 		}
@@ -168,9 +168,9 @@ func TestIDsAloneUnderALowerLimit(t *testing.T) {
 	}
 	lower(t, s, options, watcher.MinPayload)
 	startWorker(t, s, config(), cloud)
-	eventually(t, idle(t, js, "ORDER"))
-	for n, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
-		c := e.completion(t)
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
+	for n, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
+		c := e.Completion(t)
 		if c.Outcome != watcher.TimedOut || n == 0 && len(c.Requests) < joins {
 			t.Errorf("completion %d: %s with %d requests", n, c.Outcome, len(c.Requests))
 		}
@@ -190,16 +190,16 @@ func TestIDsAloneUnderALowerLimit(t *testing.T) {
 // ends, with all its requests, once the limit was raised and the worker restarted.
 func TestIDsOfTheReleaseBefore(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
-	nc, js := connect(t, s)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
+	nc, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Timing.PatrolSlack, cfg.Timing.Unreachable = time.Second, 2*time.Second
 	cloud := &orders{show: endedAfter(1 << 30)}
 	if err := startWorker(t, s, cfg, cloud).stop(); err != nil { // it makes the streams
 		t.Fatal(err)
 	}
-	store := openStore(t, nc, cfg, store.NewClock(nil))
+	store := eventstest.Store(t, nc, cfg.storeConfig, nil)
 	const requests = 600
 	w := watcher.Watch{
 		Schema: watcher.SchemaVersion, State: watcher.Watching, ID: "w_before", Order: of("order.large"), Region: "cn-north-4",
@@ -216,8 +216,8 @@ func TestIDsOfTheReleaseBefore(t *testing.T) {
 	}
 	lower(t, s, options, watcher.MinPayload)
 	stuck := startWorker(t, s, cfg, cloud)
-	eventually(t, func() error {
-		if told := readEvents(t, js, "ORDER_EVENTS", "orders.attention.overdue."); len(told) != 1 || !strings.Contains(told[0].attention(t).Reason, "max_payload") {
+	eventstest.Eventually(t, func() error {
+		if told := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.overdue.>"); len(told) != 1 || !strings.Contains(told[0].Attention(t).Reason, "max_payload") {
 			return fmt.Errorf("%d events tell of overdue watches", len(told))
 		}
 		return stuck.log.line("not polled", "raise the server's max_payload")
@@ -239,13 +239,13 @@ func TestIDsOfTheReleaseBefore(t *testing.T) {
 // worker says so, takes nothing meanwhile, and goes on by itself.
 func TestPayloadBelowTheLeast(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
-	_, js := connect(t, s)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
+	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
-	eventually(t, w.Ready)
+	eventstest.Eventually(t, w.Ready)
 	lower(t, s, options, watcher.MinPayload-1)
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "max_payload is 262143 bytes") {
 			return fmt.Errorf("the worker says %v", err)
 		}
@@ -253,7 +253,7 @@ func TestPayloadBelowTheLeast(t *testing.T) {
 	})
 	publish(t, js, request("order.1"))
 	lower(t, s, options, 1<<20)
-	eventually(t, w.Ready)
+	eventstest.Eventually(t, w.Ready)
 	if c := w.next(t); c.Outcome != watcher.Succeeded {
 		t.Errorf("outcome %s", c.Outcome)
 	}
@@ -262,10 +262,10 @@ func TestPayloadBelowTheLeast(t *testing.T) {
 // TestConnectionClosedForGood holds that a worker whose connection the library gave up ends, and says why.
 func TestConnectionClosedForGood(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
-	s := startServerAs(t, options)
+	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s := eventstest.Server(t, options)
 	w := parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}}.start(t)
-	eventually(t, w.Ready)
+	eventstest.Eventually(t, w.Ready)
 	if err := w.Alive(); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestConnectionClosedForGood(t *testing.T) {
 	}
 	select {
 	case <-w.ended:
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("the worker goes on without a connection")
 	}
 	for _, err := range []error{w.stop(), w.Alive()} {

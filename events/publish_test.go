@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,15 +17,20 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/wire/wiretest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+var watchIDs = regexp.MustCompile(`\Aw_[0-9A-HJKMNP-TV-Z]{26}\z`)
 
 var update = flag.Bool("update", false, "write the golden files of events")
 
 // TestEvents compares one event of each type with its golden file.
 func TestEvents(t *testing.T) {
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	t.Parallel()
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
 		began := time.Date(2025, 4, 10, 11, 57, 8, 0, time.UTC)
 		items := []watcher.Item{
@@ -45,8 +51,8 @@ func TestEvents(t *testing.T) {
 	})
 	w.next(t)
 	publish(t, js, map[string]any{"project_id": project, "order_name": "order.pool-5ed5-w4l2n", "timeout": "-5m"})
-	eventually(t, func() error {
-		if messages(t, js, "ORDER_EVENTS", "orders.rejected") != 1 {
+	eventstest.Eventually(t, func() error {
+		if eventstest.Messages(t, js, "ORDER_EVENTS", "orders.rejected") != 1 {
 			return fmt.Errorf("no rejected event")
 		}
 		return nil
@@ -136,6 +142,7 @@ func compareGolden(t *testing.T, path string, got []byte) {
 
 // TestContractExample reads the completion of contract.md and writes it again.
 func TestContractExample(t *testing.T) {
+	t.Parallel()
 	encoded, err := os.ReadFile(filepath.Join("testdata", "contract_completion.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -175,12 +182,15 @@ func decoded(t *testing.T, encoded []byte) (v any) {
 
 // TestLargeOrder watches an order whose failures alone would fill six events.
 func TestLargeOrder(t *testing.T) {
+	t.Parallel()
 	for _, maxPayload := range []int32{1 << 20, 256 << 10} {
 		t.Run(fmt.Sprintf("max_payload %d", maxPayload), func(t *testing.T) {
-			s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), MaxPayload: maxPayload})
-			_, js := connect(t, s)
+			t.Parallel()
+			message := strings.Repeat("the flavor <modelarts.vm.gpu> is sold out & \"gone\"; ", 60*int(maxPayload)>>20)
+			s := eventstest.Server(t, server.Options{MaxPayload: maxPayload})
+			_, js := eventstest.Connect(t, s)
 			w := startWorker(t, s, config(), &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
-				a := manyItems(5000, 2000, strings.Repeat("the flavor <modelarts.vm.gpu> is sold out & \"gone\"; ", 60))
+				a := manyItems(5000, 2000, message)
 				if poll == 1 {
 					for i := range a.Items {
 						a.Items[i].Status = watcher.Processing
@@ -188,7 +198,7 @@ func TestLargeOrder(t *testing.T) {
 				}
 				return a, nil
 			}})
-			publish(t, js, map[string]any{"project_id": project, "order_name": "order.large", "labels": longLabels})
+			publish(t, js, map[string]any{"project_id": project, "order_name": "order.large", "labels": wiretest.LongLabels})
 			c := w.next(t)
 			checkLarge(t, c)
 
@@ -197,15 +207,15 @@ func TestLargeOrder(t *testing.T) {
 				checkEnvelope(t, m)
 				checkFits(t, m, limit)
 			}
-			if n := messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 1 {
+			if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.completed.>"); n != 1 {
 				t.Errorf("%d completions; want 1", n)
 			}
-			if n := messages(t, js, "ORDER_EVENTS", "orders.progress.>"); n != 2 {
+			if n := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.progress.>"); n != 2 {
 				t.Errorf("%d progress events; want 2: the items appeared, and they ended", n)
 			}
 			var record *jetstream.RawStreamMsg
-			eventually(t, func() error {
-				record = lastOf(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES."+of("order.large").Key())
+			eventstest.Eventually(t, func() error {
+				record = eventstest.Last(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES."+of("order.large").Key())
 				if ended, err := watcher.DecodeWatch(record.Data); err != nil || ended.State != watcher.Ended {
 					return fmt.Errorf("the record is %s (%v)", ended.State, err)
 				}
@@ -236,7 +246,7 @@ func checkLarge(t *testing.T, c watcher.Completion) {
 	if failed != 2000 {
 		t.Errorf("failures count %d; want 2000", failed)
 	}
-	if len(c.Requests) != 1 || !reflect.DeepEqual(c.Requests[0].Labels, longLabels) {
+	if len(c.Requests) != 1 || !reflect.DeepEqual(c.Requests[0].Labels, wiretest.LongLabels) {
 		t.Errorf("the request is not whole: %+v", c.Requests)
 	}
 	t.Logf("%d items kept, %d groups of failures", len(c.Items), len(c.Failures))
@@ -266,17 +276,4 @@ func manyItems(n, failed int, message string) watcher.Answer {
 		}
 	}
 	return a
-}
-
-func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetstream.RawStreamMsg {
-	t.Helper()
-	s, err := js.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := s.GetLastMsgForSubject(t.Context(), subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -17,7 +18,7 @@ func TestASleeperTakesFew(t *testing.T) {
 	for name, slots := range map[string]int{"as shipped": 64, "fewer slots": 3} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
+			s := eventstest.Server(t)
 			p, err := proxy.Listen("127.0.0.1:0", s.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -27,7 +28,7 @@ func TestASleeperTakesFew(t *testing.T) {
 			cfg.Concurrency = slots
 			cfg.Timing.PullExpiry = 10 * time.Minute // nothing ends the pulls
 			parts{url: p.URL(), config: cfg, orders: &orders{show: ended(watcher.Succeed)}}.ready(t)
-			_, js := connect(t, s)
+			_, js := eventstest.Connect(t, s)
 			consumers := map[string]string{"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller"}
 			lies := make(map[string]int) // how many messages lie with the worker, by consumer
 			pullsOpen := func(want int) func() error {
@@ -46,7 +47,7 @@ func TestASleeperTakesFew(t *testing.T) {
 					return nil
 				}
 			}
-			eventually(t, pullsOpen(1))
+			eventstest.Eventually(t, pullsOpen(1))
 			p.SetBoth(proxy.Line{Hold: true})
 			for i := range 100 {
 				publish(t, js, request(fmt.Sprintf("order.r%d", i)))
@@ -55,7 +56,7 @@ func TestASleeperTakesFew(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, pullsOpen(0))
+			eventstest.Eventually(t, pullsOpen(0))
 			for name, got := range lies {
 				if want := min(8, slots); got != want {
 					t.Errorf("%s: %d messages lie with the worker; want %d", name, got, want)

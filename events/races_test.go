@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -24,8 +25,8 @@ const (
 // one of the service happen at once, 200 times, with two workers.
 func TestRacesOnAServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	cfg := quiet()
 	cfg.Policy.Settle = 0
 	cloud := &orders{show: func(_ watcher.Order, poll int) (watcher.Answer, error) {
@@ -52,8 +53,8 @@ func TestRacesOnAServer(t *testing.T) {
 	}
 	close(rounds)
 	racing.Wait()
-	eventually(t, left(t, js, 0))
-	eventually(t, func() error { // not idle: the timers of an hour stay, and find nothing to do
+	eventstest.Eventually(t, left(t, js, 0))
+	eventstest.Eventually(t, func() error { // not idle: the timers of an hour stay, and find nothing to do
 		open, err := r.client.List(t.Context(), wire.ListQuery{State: watcher.Watching})
 		if err == nil && len(open.Watches) > 0 {
 			err = fmt.Errorf("%d watches go on", len(open.Watches))
@@ -81,7 +82,7 @@ func (r *racing) round(name string) {
 	first["request_id"] = "first"
 	publish(r.t, r.js, first)
 	r.accept(name, "first")
-	eventually(r.t, r.cloud.polled(name, 1))
+	eventstest.Eventually(r.t, r.cloud.polled(name, 1))
 	var all sync.WaitGroup
 	all.Go(func() {
 		_, err := r.client.Poll(r.t.Context(), of(name))
@@ -131,8 +132,8 @@ func (r *racing) accept(name, id string) {
 // check holds that each watch has one completion, and each accepted request is named in one.
 func (r *racing) check() {
 	watches, named, came := make(map[string]int), make(map[string]int), make(map[string]int)
-	for _, e := range readEvents(r.t, r.js, "ORDER_EVENTS", "orders.completed.") {
-		c := e.completion(r.t)
+	for _, e := range eventstest.Events(r.t, r.js, "ORDER_EVENTS", "orders.completed.>") {
+		c := e.Completion(r.t)
 		watches[c.WatchID]++
 		came[fmt.Sprintf("%s, %d requests", c.Outcome, len(c.Requests))]++
 		for _, q := range c.Requests {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -81,7 +82,7 @@ func startServers(t *testing.T) *cluster {
 	if c.js, err = jetstream.New(c.nc); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		_, err := c.js.AccountInfo(t.Context())
 		return err
 	})
@@ -91,7 +92,7 @@ func startServers(t *testing.T) *cluster {
 // replicas does what nats stream edit --replicas does.
 func (c *cluster) replicas(t *testing.T, stream string, n int) {
 	t.Helper()
-	eventually(t, func() error { // the servers may be busy with the change before
+	eventstest.Eventually(t, func() error { // the servers may be busy with the change before
 		s, err := c.js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -101,7 +102,7 @@ func (c *cluster) replicas(t *testing.T, stream string, n int) {
 		_, err = c.js.UpdateStream(t.Context(), config)
 		return err
 	})
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		s, err := c.js.Stream(t.Context(), stream)
 		if err != nil {
 			return err
@@ -117,7 +118,7 @@ func (c *cluster) replicas(t *testing.T, stream string, n int) {
 // stepDown does what nats stream cluster step-down does.
 func (c *cluster) stepDown(t *testing.T, stream string) {
 	t.Helper()
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		reply, err := c.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 5*time.Second)
 		if err != nil {
 			return err
@@ -142,7 +143,7 @@ func TestReplicasChanged(t *testing.T) {
 	cfg := config()
 	cfg.Timing = store.DefaultTiming()
 	cfg.Timing.PatrolSlack = time.Hour
-	cfg.Policy.Backoff = watcher.Backoff{Initial: 2 * time.Second, Multiplier: 1.5, Max: 4 * time.Second, Jitter: 0.2}
+	cfg.Policy.Backoff = watcher.Backoff{Initial: time.Second, Multiplier: 1.5, Max: 2 * time.Second, Jitter: 0.2}
 	var pauses pauses
 	cloud := &orders{show: func(order watcher.Order, _ int) (watcher.Answer, error) {
 		pauses.polled(order)
@@ -170,7 +171,7 @@ func TestReplicasChanged(t *testing.T) {
 		}
 	}
 	all := polled(2)
-	eventually(t, all)
+	eventstest.Eventually(t, all)
 	for _, step := range []struct {
 		name   string
 		change func()
@@ -184,7 +185,7 @@ func TestReplicasChanged(t *testing.T) {
 		all := polled(3)
 		pauses.reset()
 		step.change()
-		took := within(t, patience, all)
+		took := eventstest.Within(t, eventstest.Patience, all)
 		t.Logf("%s: all watches were polled three times within %s; the longest pause between two polls of one was %s", step.name, took, pauses.reset())
 		if most := 90 * time.Second; took > most { // a watch that stood still until the patrol would take over 2 min
 			t.Errorf("%s: %s; want %s at the most", step.name, took, most)

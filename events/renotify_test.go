@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
-	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -44,7 +44,7 @@ func (w wishes) next(t *testing.T) wish {
 	select {
 	case told := <-w.all:
 		return told
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("nobody was told again within 30 s")
 		panic("unreachable")
 	}
@@ -52,15 +52,15 @@ func (w wishes) next(t *testing.T) wish {
 
 // startWishing starts a worker, and has an order watched twice. It returns the ids of the watches.
 func startWishing(t *testing.T) (s *server.Server, c *client.Client, people wishes, first, second string) {
-	s = startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
-	nc, _ := connect(t, s)
+	s = eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	people = wishes{make(told, 100), make(chan wish, 100), new(sync.Once)}
 	parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}, notifier: people}.ready(t)
 	for range 2 {
 		publish(t, js, request("order.a"))
 		first, second = second, (<-people.told).WatchID
-		eventually(t, idle(t, js, "ORDER"))
+		eventstest.Eventually(t, idle(t, js, "ORDER"))
 	}
 	return s, newClient(t, nc), people, first, second
 }
@@ -99,8 +99,8 @@ func TestRenotify(t *testing.T) {
 			}
 		}
 	}
-	_, js := connect(t, s)
-	if list := readEvents(t, js, "ORDER_EVENTS", "orders.attention.renotify."); len(list) != 5 || list[3].ID != "again_one" || list[4].ID != "again_one" {
+	_, js := eventstest.Connect(t, s)
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.renotify.>"); len(list) != 5 || list[3].ID != "again_one" || list[4].ID != "again_one" {
 		t.Errorf("the events are %+v", list)
 	}
 	if n := len(people.told) + len(people.all); n != 0 {
@@ -112,7 +112,7 @@ func TestRenotify(t *testing.T) {
 func TestRenotifyRefused(t *testing.T) {
 	t.Parallel()
 	s, _, people, first, _ := startWishing(t)
-	nc, _ := connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	asks, err := schematest.Compile("renotify-request")
 	if err != nil {
 		t.Fatal(err)
@@ -159,8 +159,8 @@ func TestRenotifyRefused(t *testing.T) {
 // A wish whose completion is not there any more is done with, and the log says so.
 func TestRenotifyTooLate(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	people := wishes{make(told, 10), make(chan wish, 10), new(sync.Once)}
 	w := parts{url: s.ClientURL(), config: config(), orders: idleCloud(), notifier: people}.ready(t)
 	for _, body := range []string{
@@ -171,7 +171,7 @@ func TestRenotifyTooLate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
 		if err != nil {
 			return err
@@ -188,48 +188,5 @@ func TestRenotifyTooLate(t *testing.T) {
 	}
 	if len(people.all) > 0 {
 		t.Error("told again")
-	}
-}
-
-// What Slack finally refuses is an event, with the same id each time.
-func TestUndelivered(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	startWorker(t, s, config(), idleCloud())
-	nc, js := connect(t, s)
-	u := openStore(t, nc, config(), store.NewClock(nil))
-	now := time.Now().UTC()
-	ofWatch := watcher.UndeliveredMessage{
-		ID: "watch.w_1.C0ONCALL", WatchID: "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", ProjectID: project, OrderName: "order.a", Outcome: watcher.AllFailed,
-		Channel: "C0ONCALL", Text: "order.a failed\n<b>", Code: "is_archived", Reason: "is archived", ToldAt: now.Add(-time.Hour), RefusedAt: now,
-	}
-	ofOutage := watcher.UndeliveredMessage{ID: "outage.o.C0ONCALL.overdue", Outage: "o", Kind: watcher.Overdue, Channel: "C0ONCALL", Text: "late", Code: "is_archived", ToldAt: now, RefusedAt: now}
-	for _, m := range []watcher.UndeliveredMessage{ofWatch, ofWatch, ofOutage} {
-		if err := u.Keep(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list := readEvents(t, js, "ORDER_EVENTS", "orders.undelivered.slack")
-	if len(list) != 3 || list[0].ID != ofWatch.ID || list[1].ID != ofWatch.ID || list[2].ID != ofOutage.ID {
-		t.Fatalf("the events are %+v", list)
-	}
-	var got []watcher.UndeliveredMessage
-	err := newClient(t, nc).Follow(t.Context(), client.Filter{Subjects: []string{"orders.undelivered.>"}, Stop: true}, nil, nil, func(e client.Event) error {
-		m, ok := e.Undelivered()
-		if !ok {
-			return fmt.Errorf("event %s is of another type", e.ID())
-		}
-		got = append(got, m)
-		return nil
-	})
-	ofWatch.ID = "" // it is the event's
-	if err != nil || len(got) != 3 || got[0] != ofWatch {
-		t.Errorf("followed %+v (%v)", got, err)
-	}
-	s.Shutdown()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := u.Keep(ctx, ofWatch); err == nil {
-		t.Error("kept without a server")
 	}
 }

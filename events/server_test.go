@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -18,50 +19,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/link"
-	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-const project = "6f5da086876d4cd084d36f8bd3346036"
-
-// startServer starts a nats-server with JetStream in this process. port -1 chooses one.
-func startServer(t testing.TB, dir string, port int) *server.Server {
-	t.Helper()
-	return startServerAs(t, server.Options{Port: port, StoreDir: dir})
-}
-
-// startServerAs starts a nats-server with JetStream that differs from the usual.
-func startServerAs(t testing.TB, options server.Options) *server.Server {
-	t.Helper()
-	options.Host, options.JetStream, options.NoSigs, options.NoLog = "127.0.0.1", true, true, true
-	s, err := server.NewServer(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("nats-server does not answer")
-	}
-	return s
-}
-
-func connect(t testing.TB, s *server.Server) (*nats.Conn, jetstream.JetStream) {
-	t.Helper()
-	nc, err := nats.Connect(s.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nc, js
-}
+const project = eventstest.Project
 
 // Settings are those of a store and of a worker on it.
 type settings struct {
@@ -76,13 +41,7 @@ type (
 
 // config returns the settings of a worker under test: those of production, with short intervals.
 func config() settings {
-	timing := store.DefaultTiming()
-	timing.PatrolEvery = 100 * time.Millisecond
-	return settings{store.Config{
-		Names:    wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
-		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true,
-		PollTimeout: time.Second, TimeoutMax: 48 * time.Hour, Timing: timing,
-	}, events.Config{
+	return settings{eventstest.StoreConfig(), events.Config{
 		Concurrency: 16,
 		Requests: wire.Rules{
 			Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"}, RoutedChannels: []string{"C0ROUTED"},
@@ -98,30 +57,10 @@ func config() settings {
 	}}
 }
 
-// openStore opens a store on the connection, without a worker.
-func openStore(t testing.TB, nc *nats.Conn, cfg settings, clock *store.Clock) *store.Store {
+// portOf returns the port on which the server listens.
+func portOf(t *testing.T, s *server.Server) int {
 	t.Helper()
-	s, err := store.Open(slog.New(slog.DiscardHandler), cfg.storeConfig, nc, clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// provided opens a store, and creates the streams and consumers.
-func provided(t testing.TB, nc *nats.Conn, cfg settings) *store.Store {
-	t.Helper()
-	s := openStore(t, nc, cfg, store.NewClock(nil))
-	if err := s.Ensure(context.Background(), store.Listener{Made: func(string) {}, Differs: func(string, store.Difference) {}}, ""); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// decodeRequest reads a message on orders.watch as the worker does.
-func decodeRequest(rules wire.Rules, body []byte, header nats.Header, sequence uint64, stored time.Time) (watcher.Ask, error) {
-	made := fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
-	return rules.Decode(wire.Incoming{Body: body, Header: header, Sequence: sequence, Stored: stored, MadeID: made})
+	return s.Addr().(*net.TCPAddr).Port
 }
 
 // orders is a cloud made of a function, which is given the number of the poll from 1.
@@ -333,7 +272,7 @@ func (p parts) ready(t *testing.T) *running {
 			t.Errorf("worker: %v", err)
 		}
 	})
-	eventually(t, r.Ready)
+	eventstest.Eventually(t, r.Ready)
 	return r
 }
 
@@ -343,7 +282,7 @@ func (p parts) unfit(t *testing.T) error {
 	r := p.start(t)
 	select {
 	case <-r.ended:
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatalf("the worker did not give up within 10 s; ready: %v", r.Ready())
 	}
 	return r.stop()
@@ -351,7 +290,7 @@ func (p parts) unfit(t *testing.T) error {
 
 func startWorker(t *testing.T, s *server.Server, cfg settings, cloud watcher.Orders) *running {
 	t.Helper()
-	return startWorkerAt(t, s, cfg, cloud, store.NewClock(nil))
+	return startWorkerAt(t, s, cfg, cloud, nil)
 }
 
 func startWorkerAt(t *testing.T, s *server.Server, cfg settings, cloud watcher.Orders, clock *store.Clock) *running {
@@ -359,31 +298,8 @@ func startWorkerAt(t *testing.T, s *server.Server, cfg settings, cloud watcher.O
 	return parts{url: s.ClientURL(), config: cfg, orders: cloud, clock: clock}.ready(t)
 }
 
-// patience is how long a test waits for what must come, where it does not matter how soon: longer
+// eventstest.Patience is how long a test waits for what must come, where it does not matter how soon: longer
 // than the slowest machine under load takes.
-const patience = 3 * time.Minute
-
-// eventually waits until f returns nil.
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	within(t, patience, f)
-}
-
-// within waits until f returns nil, and returns how long that took.
-func within(t *testing.T, most time.Duration, f func() error) time.Duration {
-	t.Helper()
-	begin := time.Now()
-	for {
-		err := f()
-		if err == nil {
-			return time.Since(begin)
-		}
-		if time.Since(begin) > most {
-			t.Fatalf("not within %s: %v", most, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
 
 func publish(t *testing.T, js jetstream.JetStream, request map[string]any) {
 	t.Helper()
@@ -411,100 +327,22 @@ func (r *running) next(t *testing.T) watcher.Completion {
 	select {
 	case c := <-r.told:
 		return c
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("no completion within 30 s")
 		panic("unreachable")
 	}
-}
-
-// messages returns the number of messages in a stream on the subject.
-func messages(t *testing.T, js jetstream.JetStream, stream, subject string) uint64 {
-	t.Helper()
-	s, err := js.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(subject))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n uint64
-	for _, count := range info.State.Subjects {
-		n += count
-	}
-	return n
 }
 
 // idle returns nil once no request and no wake-up is left.
 func idle(t *testing.T, js jetstream.JetStream, streams string) func() error {
 	return func() error {
 		for _, stream := range []string{streams + "_REQUESTS", streams + "_WAKEUPS"} {
-			if n := messages(t, js, stream, ">"); n != 0 {
+			if n := eventstest.Messages(t, js, stream, ">"); n != 0 {
 				return fmt.Errorf("%s holds %d messages; want none", stream, n)
 			}
 		}
 		return nil
 	}
-}
-
-// An event is what ORDER_EVENTS holds of one.
-type event struct {
-	Subject string // of the message
-	ID      string
-	Type    string
-	Data    json.RawMessage
-}
-
-// completion returns the event's data.
-func (e event) completion(t *testing.T) watcher.Completion {
-	t.Helper()
-	var c watcher.Completion
-	if err := json.Unmarshal(e.Data, &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// attention returns the event's data.
-func (e event) attention(t *testing.T) watcher.Attention {
-	t.Helper()
-	var a watcher.Attention
-	if err := json.Unmarshal(e.Data, &a); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// readEvents returns the events whose subject begins so, oldest first.
-func readEvents(t *testing.T, js jetstream.JetStream, stream, prefix string) (list []event) {
-	t.Helper()
-	s, err := js.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := s.CachedInfo().State
-	for sequence := max(1, state.FirstSeq); sequence <= state.LastSeq; sequence++ {
-		m, err := s.GetMsg(t.Context(), sequence)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(m.Subject, prefix) {
-			continue
-		}
-		if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
-			t.Errorf("event on %s: %v", m.Subject, err)
-		}
-		var envelope struct {
-			ID   string          `json:"id"`
-			Type string          `json:"type"`
-			Data json.RawMessage `json:"data"`
-		}
-		if err := json.Unmarshal(m.Data, &envelope); err != nil {
-			t.Fatalf("%s: %v", m.Subject, err)
-		}
-		list = append(list, event{m.Subject, envelope.ID, envelope.Type, envelope.Data})
-	}
-	return list
 }
 
 // readRecord returns the order's record, read as any client of the bucket would.

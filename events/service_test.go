@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -60,10 +61,10 @@ func quiet() settings {
 
 func TestServiceAnswers(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	cloud := &orders{show: never}
 	startWorker(t, s, quiet(), cloud)
-	nc, _ := connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	c := newClient(t, nc)
 	order := of("order.a")
 
@@ -79,9 +80,9 @@ func TestServiceAnswers(t *testing.T) {
 	if want := (wire.Accepted{WatchID: first.WatchID, State: "joined", RequestID: "second"}); code != 200 || read[wire.Accepted](t, reply) != want {
 		t.Errorf("the second watch answered %d %s", code, reply.Data)
 	}
-	eventually(t, cloud.polled("order.a", 1))
+	eventstest.Eventually(t, cloud.polled("order.a", 1))
 	var seen watcher.Snapshot
-	eventually(t, func() (err error) {
+	eventstest.Eventually(t, func() (err error) {
 		if seen, err = c.Get(t.Context(), order); err == nil && seen.Polls != 1 {
 			err = fmt.Errorf("%d polls", seen.Polls)
 		}
@@ -93,14 +94,14 @@ func TestServiceAnswers(t *testing.T) {
 	if _, err := c.Poll(t.Context(), order); err != nil {
 		t.Error(err)
 	}
-	eventually(t, cloud.polled("order.a", 2))
+	eventstest.Eventually(t, cloud.polled("order.a", 2))
 
 	begin := time.Now()
 	shown, err := c.Cancel(t.Context(), wire.CancelRequest{Order: order, By: "bob", Reason: "not needed"})
 	if err != nil || shown.Wish == nil || shown.Wish.By != "bob" {
 		t.Errorf("cancel answered %+v (%v)", shown, err)
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		w, err := c.Get(t.Context(), order)
 		if err == nil && w.State != watcher.Ended {
 			err = errors.New("not ended")
@@ -140,9 +141,9 @@ func read[A any](t *testing.T, reply *nats.Msg) (answer A) {
 
 func TestServiceRefuses(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	startWorker(t, s, quiet(), &orders{show: never})
-	nc, _ := connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	for _, test := range []struct {
 		endpoint, body string
 		code           int

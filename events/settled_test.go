@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -18,8 +19,8 @@ import (
 // settled is not told again, and one that was not is.
 func TestSlackConsumerMadeAnew(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	var mu sync.Mutex
 	var names []string
 	refuse, refused := true, false
@@ -47,7 +48,7 @@ func TestSlackConsumerMadeAnew(t *testing.T) {
 	cfg.Timing.CheckEvery = 50 * time.Millisecond
 	parts{url: s.ClientURL(), config: cfg, orders: &orders{show: ended(watcher.Succeed)}, notifier: notifier}.ready(t)
 	publish(t, js, request("order.first"))
-	eventually(t, told("order.first"))
+	eventstest.Eventually(t, told("order.first"))
 	events, err := js.Stream(t.Context(), "ORDER_EVENTS")
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestSlackConsumerMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, js, request("order.second"))
-	eventually(t, func() error { // the first is noted as settled, the second was refused and waits
+	eventstest.Eventually(t, func() error { // the first is noted as settled, the second was refused and waits
 		mu.Lock()
 		waits := refused
 		mu.Unlock()
@@ -84,9 +85,9 @@ func TestSlackConsumerMadeAnew(t *testing.T) {
 	if err := js.DeleteConsumer(t.Context(), "ORDER_EVENTS", "slack"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, told("order.first", "order.second"))
+	eventstest.Eventually(t, told("order.first", "order.second"))
 	publish(t, js, request("order.third"))
-	eventually(t, told("order.first", "order.second", "order.third"))
+	eventstest.Eventually(t, told("order.first", "order.second", "order.third"))
 }
 
 // noted returns the note that says how far the consumer has come.

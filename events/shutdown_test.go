@@ -10,13 +10,16 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+// The tests of this file hold how soon a worker stops: none runs beside another test of the package.
 
 // completions returns nil once n watches have ended.
 func completions(t *testing.T, js jetstream.JetStream, n int) func() error {
 	return func() error {
-		if got := messages(t, js, "ORDER_EVENTS", "orders.completed.>"); got < uint64(n) {
+		if got := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.completed.>"); got < uint64(n) {
 			return fmt.Errorf("%d of %d completed", got, n)
 		}
 		return nil
@@ -36,11 +39,11 @@ func held(t *testing.T, js jetstream.JetStream) int {
 // A worker that stops gives back at once what it has not begun; of the polls in flight, those that
 // end in time count, and the others are cancelled and given back.
 func TestHandOver(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Concurrency = 2
+	cfg.PollTimeout = time.Minute // what a worker holds does not come again by itself
 	cfg.Timing.Drain = 1500 * time.Millisecond
 	begun, release, cancelled := make(chan string, 10), make(chan struct{}), make(chan time.Time, 10)
 	leaving := parts{url: s.ClientURL(), config: cfg, orders: slow(func(ctx context.Context, order watcher.Order) (watcher.Answer, error) {
@@ -63,8 +66,8 @@ func TestHandOver(t *testing.T) {
 
 	cfg.Concurrency = 16
 	staying := startWorker(t, s, cfg, &orders{show: ended(watcher.Succeed)})
-	eventually(t, func() error {
-		got, kept := messages(t, js, "ORDER_EVENTS", "orders.completed.>"), held(t, js)
+	eventstest.Eventually(t, func() error {
+		got, kept := eventstest.Messages(t, js, "ORDER_EVENTS", "orders.completed.>"), held(t, js)
 		if got == 0 || int(got)+kept != len(names) || kept < 3 {
 			return fmt.Errorf("%d completed, %d held; want %d in all, of which the first worker holds more than it polls", got, kept, len(names))
 		}
@@ -74,9 +77,9 @@ func TestHandOver(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- leaving.stop() }()
 
-	handed := within(t, time.Second, completions(t, js, len(names)-len(inFlight)))
+	handed := eventstest.Within(t, time.Second, completions(t, js, len(names)-len(inFlight)))
 	release <- struct{}{}
-	within(t, time.Second, completions(t, js, len(names)-1))
+	eventstest.Within(t, time.Second, completions(t, js, len(names)-1))
 	if err := <-stopped; err != nil {
 		t.Errorf("Run returned %v", err)
 	}
@@ -84,7 +87,7 @@ func TestHandOver(t *testing.T) {
 	if took > cfg.Timing.Drain+2*time.Second {
 		t.Errorf("stopped after %s", took)
 	}
-	within(t, time.Second, completions(t, js, len(names)))
+	eventstest.Within(t, time.Second, completions(t, js, len(names)))
 	if wait := (<-cancelled).Sub(stop); wait < cfg.Timing.Drain || wait > cfg.Timing.Drain+time.Second {
 		t.Errorf("a poll in flight was cancelled after %s; want %s", wait, cfg.Timing.Drain)
 	}
@@ -93,11 +96,11 @@ func TestHandOver(t *testing.T) {
 	if len(begun) > 0 {
 		t.Errorf("%d polls were begun after the stop", len(begun))
 	}
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 	var failed []string
-	for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.failed.") {
-		failed = append(failed, e.completion(t).OrderName)
+	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.failed.>") {
+		failed = append(failed, e.Completion(t).OrderName)
 	}
 	if len(failed) != 1 || !slices.Contains(inFlight, failed[0]) {
 		t.Errorf("the answer that came in time ended %q; want one of %q", failed, inFlight)
@@ -109,9 +112,8 @@ func TestHandOver(t *testing.T) {
 
 // Workers come and go while watches are active; none is lost, and none ends twice.
 func TestRollingRestart(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	var open atomic.Bool
 	cloud := gated(&open)
 	w := startWorker(t, s, config(), cloud)
@@ -128,16 +130,15 @@ func TestRollingRestart(t *testing.T) {
 		w = next
 	}
 	open.Store(true)
-	eventually(t, completions(t, js, len(names)))
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, completions(t, js, len(names)))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 	completedOnce(t, js, names...)
 }
 
 // A worker stops in time also where its server is gone.
 func TestStopWithoutServer(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cfg := config()
 	cfg.Timing.Drain = time.Second
 	cloud := &orders{show: endedAfter(1 << 30)}
@@ -156,7 +157,6 @@ func TestStopWithoutServer(t *testing.T) {
 
 // A worker that never found a server stops at once.
 func TestStopBeforeServer(t *testing.T) {
-	t.Parallel()
 	w := parts{url: "nats://127.0.0.1:1", config: config(), orders: idleCloud()}.start(t)
 	if err := w.Ready(); err == nil {
 		t.Error("ready without a server")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -21,8 +22,8 @@ import (
 // that is overdue, records that cannot be read, and messages that people were not told.
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	c := newClient(t, nc)
 	if _, err := c.Status(t.Context()); !errors.Is(err, client.ErrNoWorker) {
 		t.Errorf("with no worker: %v", err)
@@ -34,7 +35,7 @@ func TestStatus(t *testing.T) {
 		startWorker(t, s, cfg, &orders{show: never})
 	}
 	var status wire.Status
-	eventually(t, func() (err error) {
+	eventstest.Eventually(t, func() (err error) {
 		if status, err = c.Status(t.Context()); err == nil && (status.Workers == nil || status.Workers.Present != 2) {
 			err = fmt.Errorf("%+v", status.Workers)
 		}
@@ -65,7 +66,7 @@ func TestStatus(t *testing.T) {
 	put("$KV.ORDER_WATCHES.p.order.text", []byte("no JSON"))
 	put("$KV.ORDER_WATCHES.p.order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_2","project_id":"p","order_name":"order.later"}`))
 	put("orders.undelivered.slack", []byte("{}"))
-	eventually(t, func() (err error) {
+	eventstest.Eventually(t, func() (err error) {
 		status, err = c.Status(t.Context())
 		if err == nil && (len(status.Held) != 1 || status.Watches == nil || status.Watches.Newer != 1) {
 			err = fmt.Errorf("%+v", status)
@@ -91,10 +92,10 @@ func TestStatus(t *testing.T) {
 // TestStatusUntold counts the events that people are still to be told of.
 func TestStatusUntold(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
+	s := eventstest.Server(t)
 	away := notify(func(context.Context, watcher.Completion) error { return errors.New("nobody listens") })
 	parts{url: s.ClientURL(), config: quiet(), orders: &orders{show: never}, clock: store.NewClock(nil), notifier: away}.ready(t)
-	nc, _ := connect(t, s)
+	nc, _ := eventstest.Connect(t, s)
 	c := newClient(t, nc)
 	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != http.StatusOK {
 		t.Fatalf("%d %s", code, reply.Data)
@@ -102,7 +103,7 @@ func TestStatusUntold(t *testing.T) {
 	if _, err := c.Cancel(t.Context(), wire.CancelRequest{Order: of("order.a"), By: "ann"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		status, err := c.Status(t.Context())
 		if err == nil && (status.People == nil || status.People.Waiting == 0 || status.People.Since.IsZero()) {
 			err = fmt.Errorf("%+v", status.People)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -69,8 +70,8 @@ func fails(class watcher.Class, code, text string) func(int) (watcher.Answer, er
 
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	cloud := &orders{show: func(order watcher.Order, poll int) (watcher.Answer, error) { return ends[order.Name].show(poll) }}
 	w := startWorker(t, s, config(), cloud)
 	for name, end := range ends {
@@ -86,7 +87,7 @@ func TestOutcomes(t *testing.T) {
 		c := w.next(t)
 		got[c.OrderName] = c
 	}
-	eventually(t, idle(t, js, "ORDER"))
+	eventstest.Eventually(t, idle(t, js, "ORDER"))
 
 	wantEvents := 0
 	for name, end := range ends {
@@ -101,21 +102,21 @@ func TestOutcomes(t *testing.T) {
 			if len(c.Requests) != 1 || c.Requests[0].ID != "for "+name || c.Requests[0].Labels["env"] != "prod" {
 				t.Errorf("requests %+v", c.Requests)
 			}
-			completed := readEvents(t, js, "ORDER_EVENTS", "orders.completed."+string(end.outcome)+"."+project+"."+name)
+			completed := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed."+string(end.outcome)+"."+project+"."+name)
 			if len(completed) != 1 || completed[0].ID != c.WatchID || completed[0].Type != "io.orderwatch.order.completed.v1" {
 				t.Errorf("completion events %+v; want one with the id %s", completed, c.WatchID)
 			}
-			checkProgress(t, readEvents(t, js, "ORDER_EVENTS", "orders.progress."+project+"."+name), c.WatchID, end.progress)
+			checkProgress(t, eventstest.Events(t, js, "ORDER_EVENTS", "orders.progress."+project+"."+name), c.WatchID, end.progress)
 			if record := readRecord(t, js, name); record.State != watcher.Ended || record.ID != c.WatchID {
 				t.Errorf("the record is %s, of %s; want ended, of %s", record.State, record.ID, c.WatchID)
 			}
 		})
 		wantEvents += 1 + end.progress
 	}
-	if n := messages(t, js, "ORDER_EVENTS", ">"); n != uint64(wantEvents) {
+	if n := eventstest.Messages(t, js, "ORDER_EVENTS", ">"); n != uint64(wantEvents) {
 		t.Errorf("ORDER_EVENTS holds %d messages; want %d", n, wantEvents)
 	}
-	if n := messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != uint64(len(ends)) {
+	if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != uint64(len(ends)) {
 		t.Errorf("ORDER_WATCHES holds %d records; want %d", n, len(ends))
 	}
 	checkStreams(t, js, "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK", "KV_ORDER_WATCHES", "ORDER_EVENTS", "ORDER_REQUESTS", "ORDER_WAKEUPS")
@@ -129,7 +130,7 @@ func errorCode(c watcher.Completion) string {
 }
 
 // checkProgress checks that the events are numbered, and that each names a change.
-func checkProgress(t *testing.T, list []event, watchID string, want int) {
+func checkProgress(t *testing.T, list []eventstest.Event, watchID string, want int) {
 	t.Helper()
 	if len(list) != want {
 		t.Errorf("%d progress events; want %d", len(list), want)
@@ -160,8 +161,8 @@ func checkStreams(t *testing.T, js jetstream.JetStream, want ...string) {
 // One event for each change, none for a poll without one, none for the change that ends the watch.
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	answers := []watcher.Answer{
 		1: answer(watcher.Processing),                     // the item appears
 		2: answer(watcher.Processing),                     // nothing new
@@ -176,12 +177,12 @@ func TestProgress(t *testing.T) {
 	r["expected_items"] = 2
 	publish(t, js, r)
 	c := w.next(t)
-	eventually(t, idle(t, js, "ORDER")) // progress is published before the wake-up is acknowledged
+	eventstest.Eventually(t, idle(t, js, "ORDER")) // progress is published before the wake-up is acknowledged
 	if c.Polls != 6 {
 		t.Errorf("%d polls; want 6", c.Polls)
 	}
 	var got []string
-	for i, e := range readEvents(t, js, "ORDER_EVENTS", "orders.progress.") {
+	for i, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.progress.>") {
 		var g watcher.Progress
 		if err := json.Unmarshal(e.Data, &g); err != nil {
 			t.Fatal(err)
@@ -203,14 +204,14 @@ func TestProgress(t *testing.T) {
 // one a new event.
 func TestAskedAgain(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
 	ask := func(id string) {
 		r := request("order.pool")
 		r["request_id"] = id
 		publish(t, js, r)
-		eventually(t, idle(t, js, "ORDER"))
+		eventstest.Eventually(t, idle(t, js, "ORDER"))
 	}
 	for _, id := range []string{"first", "first", "second", "first", "second"} {
 		ask(id)
@@ -219,7 +220,7 @@ func TestAskedAgain(t *testing.T) {
 	if first.WatchID == second.WatchID || first.Requests[0].ID != "first" || second.Requests[0].ID != "second" {
 		t.Errorf("got %s for %+v and %s for %+v", first.WatchID, first.Requests, second.WatchID, second.Requests)
 	}
-	if list := readEvents(t, js, "ORDER_EVENTS", "orders.completed."); len(list) != 2 {
+	if list := eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>"); len(list) != 2 {
 		t.Errorf("%d completion events; want 2: %+v", len(list), list)
 	}
 }
@@ -227,8 +228,8 @@ func TestAskedAgain(t *testing.T) {
 func completedOnce(t *testing.T, js jetstream.JetStream, names ...string) {
 	t.Helper()
 	got := make(map[string]int)
-	for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.completed.") {
-		got[e.completion(t).OrderName]++
+	for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.completed.>") {
+		got[e.Completion(t).OrderName]++
 	}
 	for _, name := range names {
 		if got[name] != 1 {
@@ -251,8 +252,8 @@ func poolNames(n int) (names []string) {
 // A delivery that the notifier fails to hand on comes again no sooner than it asks, and soon after.
 func TestNotifierAsksForLater(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	const wait = 800 * time.Millisecond
 	calls := make(chan time.Time, 10)
 	parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)},
@@ -265,7 +266,7 @@ func TestNotifierAsksForLater(t *testing.T) {
 		}),
 	}.ready(t)
 	publish(t, js, request("order.pool"))
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if len(calls) < 2 {
 			return fmt.Errorf("told %d times; want 2", len(calls))
 		}
@@ -287,8 +288,8 @@ func TestNotifierDoesNotDelayEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, t.TempDir(), -1)
-			nc, js := connect(t, s)
+			s := eventstest.Server(t)
+			nc, js := eventstest.Connect(t, s)
 			completed, err := nc.SubscribeSync("orders.completed.>")
 			if err != nil {
 				t.Fatal(err)

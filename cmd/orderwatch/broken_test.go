@@ -26,6 +26,19 @@ func (d *desk) records(t *testing.T) jetstream.KeyValue {
 	return bucket
 }
 
+// awaitAttention waits until workers told of what the end of the subject names. Asking a command for it again and
+// again would cost more.
+func (d *desk) awaitAttention(t *testing.T, what string) {
+	t.Helper()
+	rig.Eventually(t, rig.Patience, func() error {
+		events, err := d.nats.JS.Stream(t.Context(), "ORDER_EVENTS")
+		if err == nil {
+			_, err = events.GetLastMsgForSubject(t.Context(), "orders.attention."+what)
+		}
+		return err
+	})
+}
+
 // R1, R2: get says that the record cannot be read, and never that the order was not asked for.
 func TestGetBrokenRecord(t *testing.T) {
 	t.Parallel()
@@ -48,6 +61,9 @@ func TestGetBrokenRecord(t *testing.T) {
 		if w.Code == 0 || !strings.Contains(w.Err, "its record cannot be read") || strings.Contains(w.Err, "it was not asked for") {
 			t.Errorf("get %s: %d, %s", order, w.Code, w.Err)
 		}
+	}
+	for _, order := range []string{"order.never", "order.later"} {
+		d.awaitAttention(t, "record."+rig.Project+"."+order)
 	}
 	rig.Eventually(t, rig.Patience, func() error {
 		list := rig.CarryOut(t, d.env, "list")
@@ -118,6 +134,9 @@ func TestWaitThroughALostStore(t *testing.T) {
 			}
 			if !strings.Contains(p.Text(), "partially_failed") {
 				t.Errorf("no completion in %s", p.Text())
+			}
+			if tc.told != "" {
+				d.awaitAttention(t, "lost.all")
 			}
 			rig.Eventually(t, rig.Patience, func() error {
 				doctor := strings.Join(strings.Fields(rig.CarryOut(t, d.env, "doctor").Out), " ") // it breaks lines

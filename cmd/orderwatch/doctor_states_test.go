@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -301,6 +302,9 @@ func buildVersion(t *testing.T, version string) string {
 	return path
 }
 
+// looksAtOnce is how many logins look at a state at the same time: they mostly wait for answers.
+const looksAtOnce = 3
+
 // TestDoctorStates looks at each state with each kind of login: it finds what is wrong and nothing else, says the
 // same in its closing sentence, and advises nobody to change what is the workers' who is none.
 func TestDoctorStates(t *testing.T) {
@@ -320,6 +324,8 @@ func TestDoctorStates(t *testing.T) {
 			}
 			w := ward{patient: patient{Clinic: c, js: g.JS, prefix: "ORDER"}}
 			state.build(t, g, as, &w)
+			var looks sync.WaitGroup
+			slots := make(chan struct{}, looksAtOnce)
 			for user, wrong := range map[string][]string{
 				"worker": state.worker, "setup": state.operator, "person": state.person,
 				"producer": state.others, "follower": state.others, "nobody": state.others,
@@ -334,8 +340,13 @@ func TestDoctorStates(t *testing.T) {
 				if state.env != nil {
 					env = append(env, state.env(g.URL)...)
 				}
-				state.look(t, user, env, wrong)
+				slots <- struct{}{}
+				looks.Go(func() {
+					defer func() { <-slots }()
+					state.look(t, user, env, wrong)
+				})
 			}
+			looks.Wait()
 		})
 	}
 }

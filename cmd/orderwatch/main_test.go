@@ -6,4 +6,4 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, 4) }
+func TestMain(m *testing.M) { rig.Main(m, 6) }

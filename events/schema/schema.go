@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 )
 
@@ -75,7 +76,7 @@ func Document(name string) ([]byte, error) {
 // It panics where there is no schema of the name.
 func Compact(name string) string {
 	var s any
-	document, err := Document(name)
+	document, err := bundle(name)
 	if err == nil {
 		err = json.Unmarshal(document, &s)
 	}
@@ -198,12 +199,13 @@ func bundleAsyncAPI(document []byte, parts map[string]json.RawMessage) ([]byte, 
 // gather adds to parts what the text refers to, and what that refers to, by name. Their references lead to the place.
 func gather(text []byte, place string, parts map[string]json.RawMessage) error {
 	for _, to := range reference.FindAllSubmatch(text, -1) {
-		part, schema, err := find(string(to[1]), string(to[2]))
-		if err != nil {
-			return err
-		}
+		part := partOf(to)
 		if _, ok := parts[part]; ok {
 			continue
+		}
+		schema, err := find(string(to[1]), string(to[2]))
+		if err != nil {
+			return err
 		}
 		parts[part] = redirect(schema, place)
 		if err := gather(schema, place, parts); err != nil {
@@ -213,34 +215,44 @@ func gather(text []byte, place string, parts map[string]json.RawMessage) error {
 	return nil
 }
 
-// find returns a part and its name: that of a definition, or else that of the file.
-func find(name, definition string) (part string, schema json.RawMessage, err error) {
+// partOf returns the name of the part that a match of reference leads to: that of a definition, or else that of
+// the file.
+func partOf(match [][]byte) string {
+	if len(match[2]) > 0 {
+		return string(match[2])
+	}
+	return string(match[1])
+}
+
+// find returns a part: a definition, or else the file.
+func find(name, definition string) (schema json.RawMessage, err error) {
 	if definition == "" {
 		schema = identity.ReplaceAll(file(name), nil)
-		part = name
 	} else {
-		var d struct {
-			Defs map[string]json.RawMessage `json:"$defs"`
+		defined, err := allDefinitions()
+		if err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal(file(definitions), &d); err != nil {
-			return "", nil, err
-		}
-		part, schema = definition, d.Defs[definition]
+		schema = defined[definition]
 	}
 	if len(schema) == 0 {
-		return "", nil, fmt.Errorf("nothing is at %s.json#%s", name, definition)
+		return nil, fmt.Errorf("nothing is at %s.json#%s", name, definition)
 	}
-	return part, schema, nil
+	return schema, nil
 }
+
+// allDefinitions returns what definitions.json defines, by name. A worker looks for many of them when it starts.
+var allDefinitions = sync.OnceValues(func() (map[string]json.RawMessage, error) {
+	var d struct {
+		Defs map[string]json.RawMessage `json:"$defs"`
+	}
+	err := json.Unmarshal(file(definitions), &d)
+	return d.Defs, err
+})
 
 // redirect lets the text's references lead to the place.
 func redirect(text []byte, place string) []byte {
 	return reference.ReplaceAllFunc(text, func(match []byte) []byte {
-		name := reference.FindSubmatch(match)
-		part := name[2]
-		if len(part) == 0 {
-			part = name[1]
-		}
-		return fmt.Appendf(nil, `"$ref": %q`, place+string(part))
+		return fmt.Appendf(nil, `"$ref": %q`, place+partOf(reference.FindSubmatch(match)))
 	})
 }

@@ -204,20 +204,31 @@ const allProjects = "all"
 const lostOnce = time.Minute
 
 // TellLoss publishes the event about streams that were lost, unless another was just before that tells of the same.
+// Where another worker publishes its event at the same time the error is a [watcher.ErrConflict]; the next call
+// finds that event.
 func (s *Store) TellLoss(ctx context.Context, a watcher.Attention, now time.Time) error {
 	a.ProjectID = allProjects
-	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Attention(watcher.Lost, allProjects))
-	if err != nil || now.Sub(m.Time) < lostOnce && tellsOf(m.Data, a) {
+	subject := s.Names.Attention(watcher.Lost, allProjects)
+	last, err := s.Last(ctx, s.Names.EventStream(), subject)
+	if err != nil || tellsOf(last, a, now) {
 		return err
 	}
-	return s.Attention(ctx, a, now)
+	m, err := s.Names.AttentionEvent(a, now)
+	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(last.Sequence, subject))
 }
 
-// tellsOf reports whether the event tells of all that the other does.
-func tellsOf(event []byte, a watcher.Attention) bool {
-	told, err := wire.Decode[watcher.Attention](event)
+// tellsOf reports whether the event is the same as the other, or was stored just before and tells of all that the
+// other does.
+func tellsOf(event Stored, a watcher.Attention, now time.Time) bool {
+	told, err := wire.Decode[watcher.Attention](event.Data)
+	if err != nil {
+		return false
+	}
+	if wire.AttentionID(told) == wire.AttentionID(a) {
+		return true
+	}
 	untold := func(what string) bool { return !slices.Contains(told.Lost, what) }
-	return err == nil && !slices.ContainsFunc(a.Lost, untold)
+	return now.Sub(event.Time) < lostOnce && !slices.ContainsFunc(a.Lost, untold)
 }
 
 // Losses returns what people were told of losses, oldest first, as long as the events are kept.

@@ -15,7 +15,8 @@ import (
 // and closes the connection of one that sends more: the library then gives the connection up. So a worker asks again
 // before it sends a large message. It is safe for concurrent use.
 type payload struct {
-	nc *nats.Conn
+	nc      *nats.Conn
+	options nats.Options // of the connection, read before its handlers are set: the library reads and sets them under its lock
 
 	asking sync.Mutex // held while the server is asked
 
@@ -76,7 +77,7 @@ func (p *payload) refresh(ctx context.Context, pause time.Duration) {
 		return
 	}
 	p.server, p.asked = server, time.Now()
-	limit, err := askPayload(ctx, p.nc.Opts, server)
+	limit, err := askPayload(ctx, p.options, server)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {

@@ -43,7 +43,7 @@ func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store,
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Config: config, JS: js, Clock: clock, log: log, payload: &payload{nc: nc}, storing: make(map[string]*storing)}
+	s := &Store{Config: config, JS: js, Clock: clock, log: log, payload: &payload{nc: nc, options: nc.Opts}, storing: make(map[string]*storing)}
 	n := config.Names
 	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}

@@ -1,15 +1,11 @@
 package store_test
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -17,22 +13,7 @@ import (
 // readiness asks: notes, holds and what could not be delivered, too.
 func TestTroubleKnowsOfEveryWrite(t *testing.T) {
 	t.Parallel()
-	options := server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
-	natsServer, err := server.NewServer(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	natsServer.Start()
-	t.Cleanup(func() { natsServer.Shutdown(); natsServer.WaitForShutdown() })
-	nc, err := nats.Connect(natsServer.ClientURL(), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	if err := nc.FlushTimeout(time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	config := store.Config{Names: wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"}, Timing: store.DefaultTiming()}
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
 	order := watcher.Order{ProjectID: "p", Name: "order.a"}
 	for name, write := range map[string]func(*store.Store) error{
 		"record": func(s *store.Store) error {
@@ -53,10 +34,7 @@ func TestTroubleKnowsOfEveryWrite(t *testing.T) {
 			return s.Accounts().SetHold(t.Context(), "account", watcher.Hold{Kind: watcher.HeldLogin}, 0)
 		},
 	} {
-		s, err := store.Open(slog.New(slog.DiscardHandler), config, nc, store.NewClock(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 		begin := time.Now()
 		if err := s.Trouble(begin); err != nil {
 			t.Errorf("%s: trouble before the first write: %v", name, err)

@@ -186,7 +186,7 @@ func slowOrders(n int, end time.Duration) *emulator.Emulator {
 
 // TestSharedRate lets three workers share 50 calls a second, and kills one of them. No other test of this package runs
 // beside it.
-func TestSharedRate(t *testing.T) { sharedRate(t, 500, 40*time.Second) }
+func TestSharedRate(t *testing.T) { sharedRate(t, 500, 30*time.Second) }
 
 // sharedRate measures up to three times: what else the machine does makes a measurement worse, and never better.
 func sharedRate(t *testing.T, watches int, span time.Duration) {

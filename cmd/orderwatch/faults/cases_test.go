@@ -228,6 +228,13 @@ func (s *accountScene) checkCase(t *testing.T, order string, c fieldCase) {
 
 // find adds the last event on the subject to what was said.
 func (s *accountScene) find(t *testing.T, subject string, said *strings.Builder) error {
+	events, err := s.js.Stream(t.Context(), "ORDER_EVENTS")
+	if err != nil {
+		return err
+	}
+	if _, err := events.GetLastMsgForSubject(t.Context(), subject); err != nil { // each reading leaves a consumer
+		return fmt.Errorf("%s: %w", subject, err)
+	}
 	var last string
 	rig.Stored(t, s.js, "ORDER_EVENTS", subject, func(m jetstream.Msg) { last = string(m.Data()) })
 	if last == "" {

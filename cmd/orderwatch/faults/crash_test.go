@@ -94,7 +94,7 @@ var crashes = []crash{
 const tries = 3
 
 // crashesAtOnce bounds the processes; a crash mostly waits.
-const crashesAtOnce = 14
+const crashesAtOnce = 10
 
 // TestCrash kills, stops and terminates a worker at every point that it passes.
 func TestCrash(t *testing.T) {

@@ -3,6 +3,8 @@ package faults_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +85,11 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 		h.left[name] = leftIn(t, s)
 	}
 	return h
+}
+
+// completed returns the events that are completions.
+func (h history) completed() []storedMessage {
+	return slices.DeleteFunc(slices.Clone(h.events), func(m storedMessage) bool { return !strings.HasPrefix(m.subject, "orders.completed.") })
 }
 
 // leftIn shows each message that the stream holds, oldest first. No other consumer may read such a stream.

@@ -18,12 +18,16 @@ import (
 	slackemulator "github.com/orderwatch/orderwatch/notify/slack/emulator"
 )
 
+// soonTold lets a worker take over after 10 s, and not after 30 s as in production, what a killed one was about to
+// post. TestKillAndSleep and TestKillServer have the durations of production.
+const soonTold = "FAULT_SPEED=3"
+
 // TestKill kills the only worker again and again.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	l := newLoad(300, 15*time.Second, 1)
 	n := rig.StartNATS(t, "")
-	f := startFleet(t, n.URL, l, 1)
+	f := startFleet(t, n.URL, l, 1, soonTold)
 	rig.ShortAckWait(t, n.JS)
 	f.run(t, n.JS, l, func(random *rand.Rand) {
 		for range 12 {

@@ -29,7 +29,9 @@ func TestRollOpenWatches(t *testing.T) {
 func rollOpenWatches(t *testing.T, before string) {
 	l := newOpenLoad(500)
 	n := rig.StartNATS(t, "")
-	f := startFleetOf(t, before, n.URL, l, 2, "ORDERWATCH_POLL_INITIAL=1s", "ORDERWATCH_POLL_MAX=4s")
+	f := startFleetOf(t, before, n.URL, l, 2, "ORDERWATCH_POLL_INITIAL=1s", "ORDERWATCH_POLL_MAX=2s")
+	var completions []storedMessage
+	f.recorded = func(h history) { completions = h.completed() }
 	this := rig.Build(t, rig.Worker)
 	l.publishAll(t, n.JS)
 	l.awaitHeaders(t, n.JS, 0)
@@ -56,7 +58,7 @@ func rollOpenWatches(t *testing.T, before string) {
 	l.endAll()
 	f.finish(t, n.JS, l, ended)
 
-	for _, m := range wholeStream(t, n.JS, "ORDER_EVENTS", "orders.completed.>") {
+	for _, m := range completions {
 		if m.at.Before(ended) {
 			t.Errorf("%s was published before its order ended", m.subject)
 		}
@@ -145,29 +147,44 @@ func (l *load) awaitPolls(t *testing.T, more int) {
 // watches.
 func (l *load) awaitHeaders(t *testing.T, js jetstream.JetStream, want int) {
 	t.Helper()
-	rig.Eventually(t, rig.Patience, func() error {
-		got := 0
-		for order := range l.orders {
-			m, err := lastMessage(t.Context(), js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES."+rig.Project+"."+order)
-			if err != nil {
-				return err
-			}
-			w, err := watcher.DecodeWatch(m.Data)
-			if err != nil {
-				return err
-			}
-			if w.State != watcher.Watching {
-				return fmt.Errorf("%s is %s", w.Order, w.State)
-			}
-			if m.Header.Get(store.RecordHeader) != "" {
-				got++
-			}
-		}
-		if got != want {
-			return fmt.Errorf("%d records have the header; want %d", got, want)
-		}
-		return nil
+	s, err := js.Stream(t.Context(), "KV_ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := s.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"$KV.ORDER_WATCHES." + rig.Project + ".>"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := consumer.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer written.Stop()
+	limit := time.AfterFunc(rig.Patience, written.Stop)
+	defer limit.Stop()
+	with, without := make(map[string]bool), make(map[string]bool) // orders, as their last records are
+	for len(with) != want || len(with)+len(without) != len(l.orders) {
+		m, err := written.Next()
+		if err != nil {
+			t.Fatalf("%d records have the header, and %d have not; want %d with it: %v", len(with), len(without), want, err)
+		}
+		w, err := watcher.DecodeWatch(m.Data())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.State != watcher.Watching {
+			t.Fatalf("%s is %s", w.Order, w.State)
+		}
+		delete(with, w.Name)
+		delete(without, w.Name)
+		if m.Headers().Get(store.RecordHeader) != "" {
+			with[w.Name] = true
+		} else {
+			without[w.Name] = true
+		}
+	}
 }
 
 func lastMessage(ctx context.Context, js jetstream.JetStream, stream, subject string) (*jetstream.RawStreamMsg, error) {

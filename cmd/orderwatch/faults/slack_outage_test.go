@@ -55,9 +55,10 @@ func TestSlackAway(t *testing.T) {
 	w.judgePace(v)
 	messages := w.slack.Messages(slackRoom[0])
 	claimed := make(map[string]bool)
+	telling := tellingOf(messages)
 	alone := make(map[string]int) // the watch's place among those with a message of their own
 	for _, c := range completions {
-		if tellingOf(messages, c.WatchID) > 0 || c.Outcome != watcher.Succeeded {
+		if telling[c.WatchID] > 0 || c.Outcome != watcher.Succeeded {
 			w.judgeWatch(v, c.Completion, slackRoom[0], messages, claimed)
 			alone["watch."+c.WatchID+"."+slackRoom[0]] = len(alone)
 		}

@@ -43,8 +43,9 @@ func TestSlackStorm(t *testing.T) {
 	messages := w.slack.Messages(slackRoom[0])
 	alone, together := 0, 0
 	claimed := make(map[string]bool)
+	telling := tellingOf(messages)
 	for _, c := range completions {
-		switch told := tellingOf(messages, c.WatchID); {
+		switch told := telling[c.WatchID]; {
 		case told == 1:
 			alone++
 			w.judgeWatch(v, c.Completion, slackRoom[0], messages, claimed)
@@ -115,14 +116,16 @@ func (w *slackWorld) awaitCompletions(t testing.TB, want uint64) []storedComplet
 	return w.completionEvents(t)
 }
 
-// tellingOf returns how many messages are the watch's own.
-func tellingOf(messages []slackemulator.Message, watchID string) (n int) {
+// tellingOf returns how many messages are a watch's own, by its id.
+func tellingOf(messages []slackemulator.Message) map[string]int {
+	telling := make(map[string]int)
 	for _, m := range messages {
-		if m.ThreadTS == "" && strings.HasPrefix(tellsOf(m), "watch."+watchID+".") {
-			n++
+		if key, ok := strings.CutPrefix(tellsOf(m), "watch."); ok && m.ThreadTS == "" {
+			id, _, _ := strings.Cut(key, ".")
+			telling[id]++
 		}
 	}
-	return n
+	return telling
 }
 
 var digestCounts = regexp.MustCompile(`([\d,]+) (?:order|watch)`)

@@ -14,7 +14,23 @@ func Clean(text string) string { return foreign.Line(text) }
 var cells = &runewidth.Condition{StrictEmojiNeutral: true}
 
 // Width returns how many columns of a terminal the text takes.
-func Width(text string) int { return cells.StringWidth(text) }
+func Width(text string) int {
+	if isPlain(text) {
+		return len(text)
+	}
+	return cells.StringWidth(text)
+}
+
+// isPlain reports whether each byte of the text is a character of one column. Most texts are plain, and measured
+// far sooner so.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if text[i] < 0x20 || text[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
 
 // Shorten returns a text of at most n columns, with an ellipsis where something is missing.
 func Shorten(text string, n int) string { return cells.Truncate(text, n, "…") }

@@ -2,17 +2,16 @@ package rig
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/orderwatch/orderwatch/events/eventstest"
 )
 
 // Build builds a package's program, with build tags where they are given, once for all tests and
@@ -45,7 +44,7 @@ var (
 				return "", err
 			}
 			path := filepath.Join(dir, fmt.Sprintf("program-%d", len(built)))
-			if out, err := exec.Command("go", "build", "-tags", tags, "-o", path, pkg).CombinedOutput(); err != nil {
+			if out, err := exec.Command("go", "build", "-ldflags=-w", "-tags", tags, "-o", path, pkg).CombinedOutput(); err != nil {
 				return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 			}
 			built[[2]string{pkg, tags}] = path
@@ -74,15 +73,10 @@ func lookAtSources() error {
 	})
 }
 
-// Main runs the tests of a package and exits: it is what TestMain calls. So many tests run at the same
-// time, where nobody says otherwise (-parallel), because most of them wait for processes. Main removes
-// the programs that [Build] built.
+// Main runs the tests of a package as [eventstest.Main] does, removes the programs that [Build] built, and
+// exits: it is what TestMain calls.
 func Main(m *testing.M, atOnce int) {
-	flag.Parse()
-	if runtime.GOMAXPROCS(0) < atOnce && flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		flag.Set("test.parallel", strconv.Itoa(atOnce)) // it is a number
-	}
-	code := m.Run()
+	code := eventstest.Main(m, atOnce)
 	if dir, err := buildDir(); err == nil {
 		os.RemoveAll(dir)
 	}

@@ -108,10 +108,26 @@ func JudgeEvent(t testing.TB, stream, subject string, header nats.Header, body [
 // AwaitCompletions waits until there are so many completions and returns them, oldest first.
 func AwaitCompletions(t *testing.T, js jetstream.JetStream, n int) []watcher.Completion {
 	t.Helper()
+	const subject = "orders.completed.>"
 	var completions []watcher.Completion
 	Eventually(t, Patience, func() error {
+		s, err := js.Stream(t.Context(), "ORDER_EVENTS")
+		if err != nil {
+			return err
+		}
+		stored, err := s.Info(t.Context(), jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			return err
+		}
+		var found uint64
+		for _, messages := range stored.State.Subjects {
+			found += messages
+		}
+		if found < uint64(n) { // each reading leaves a consumer, of which a stream takes 1,000
+			return fmt.Errorf("%d completions; want %d", found, n)
+		}
 		completions = nil
-		Stored(t, js, "ORDER_EVENTS", "orders.completed.>", func(m jetstream.Msg) {
+		Stored(t, js, "ORDER_EVENTS", subject, func(m jetstream.Msg) {
 			completions = append(completions, Completion(t, m))
 		})
 		if len(completions) < n {

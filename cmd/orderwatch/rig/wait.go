@@ -3,24 +3,16 @@ package rig
 import (
 	"testing"
 	"time"
+
+	"github.com/orderwatch/orderwatch/events/eventstest"
 )
 
-// Patience is how long a test waits for what must come, where it does not matter how soon: longer
-// than the slowest machine under load takes.
-const Patience = 3 * time.Minute
+// Patience is [eventstest.Patience].
+const Patience = eventstest.Patience
 
-// Eventually waits until f returns nil.
+// Eventually waits until f returns nil. It asks less often the longer it waits: each time costs what it
+// waits for, too.
 func Eventually(t testing.TB, limit time.Duration, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %v", limit, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	eventstest.Within(t, limit, f)
 }

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/eventstest"
 )
 
 // Project is the project of the orders that tests watch.
-const Project = "6f5da086876d4cd084d36f8bd3346036"
+const Project = eventstest.Project
 
 // ServeEnv is the environment of a worker with short intervals.
 func ServeEnv(natsURL, modelArtsURL, httpAddr string, more ...string) []string {

@@ -1,9 +1,10 @@
-package events_test
+package wire_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -17,18 +18,32 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/events/wire/wiretest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
+// rules are those of a worker that is configured with two regions and two channels.
+func rules() wire.Rules {
+	return wire.Rules{
+		Regions: []string{"cn-north-4", "cn-east-3"}, TimeoutMax: 48 * time.Hour, SlackChannels: []string{"C0ONCALL"}, RoutedChannels: []string{"C0ROUTED"},
+	}
+}
+
+// decodeRequest reads a message on orders.watch as the worker does.
+func decodeRequest(rules wire.Rules, body []byte, header nats.Header, sequence uint64, stored time.Time) (watcher.Ask, error) {
+	made := fmt.Sprintf("seq-%d-%d", sequence, stored.UnixMilli())
+	return rules.Decode(wire.Incoming{Body: body, Header: header, Sequence: sequence, Stored: stored, MadeID: made})
+}
+
 // FuzzRequest holds whatever is read as a request against the contract's table.
 func FuzzRequest(f *testing.F) {
-	for _, bad := range badRequests {
-		f.Add([]byte(bad.body), bad.header.Get("Nats-Msg-Id"), uint64(7))
+	for _, bad := range wiretest.BadRequests {
+		f.Add([]byte(bad.Body), bad.Header.Get("Nats-Msg-Id"), uint64(7))
 	}
-	for _, right := range goodRequests {
-		f.Add([]byte(right.body), right.header.Get("Nats-Msg-Id"), uint64(7))
+	for _, right := range wiretest.GoodRequests {
+		f.Add([]byte(right.Body), right.Header.Get("Nats-Msg-Id"), uint64(7))
 	}
-	rules := config().Requests
+	rules := rules()
 	stored := time.Date(2025, 4, 10, 11, 49, 50, 123456789, time.UTC)
 	f.Fuzz(func(t *testing.T, body []byte, msgID string, sequence uint64) {
 		header := nats.Header{"Nats-Msg-Id": {msgID}}
@@ -45,17 +60,8 @@ func FuzzRequest(f *testing.F) {
 		if !ok || why.Reason == "" {
 			t.Fatalf("the error is no FieldError with a reason: %#v", err)
 		}
-		checkShown(t, why.Error())
+		wiretest.CheckShown(t, why.Error())
 	})
-}
-
-// checkShown checks that people can be shown the text.
-func checkShown(t *testing.T, s string) {
-	t.Helper()
-	odd := func(r rune) bool { return !unicode.IsPrint(r) }
-	if s == "" || len(s) >= 1<<10 || !utf8.ValidString(s) || strings.ContainsFunc(s, odd) {
-		t.Errorf("not fit to be shown: %d bytes, %q", len(s), s)
-	}
 }
 
 var (

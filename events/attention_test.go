@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
-	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -43,118 +42,12 @@ func orderAttention(kind watcher.AttentionKind, since time.Time) watcher.OrderAt
 	}}
 }
 
-// storesOn returns as many stores as there are workers, each on a connection of its own.
-func storesOn(t *testing.T, s *server.Server, n int) (stores []*store.Store) {
-	t.Helper()
-	nc, _ := connect(t, s)
-	provided(t, nc, config())
-	for range n {
-		nc, _ := connect(t, s)
-		store := openStore(t, nc, config(), store.NewClock(nil))
-		stores = append(stores, store)
-	}
-	return stores
-}
-
-// Each event is published once for its watch, kind and beginning, whichever worker does and however
-// often, and nothing that came before the last one is published again.
-func TestAttendOrderOnce(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	stores := storesOn(t, s, 2)
-	_, js := connect(t, s)
-	const prefix = "w_01JRFQ7M9C0D8E6T3V5XKB2NHA."
-	later := unlistedSince.Add(20 * time.Minute)
-	next := orderAttention(watcher.Vanished, later.Add(time.Hour))
-	next.WatchID = "w_01JRFQ7M9C0D8E6T3V5XKB2NHB"
-	otherOrder := orderAttention(watcher.Vanished, unlistedSince)
-	otherOrder.OrderName = "order.pool-5ed5-w4l2n.second"
-	var want []string
-	for _, step := range []struct {
-		name string
-		a    watcher.OrderAttention
-		new  string // the id of the event; empty: none is published
-	}{
-		{"vanished", orderAttention(watcher.Vanished, unlistedSince), prefix + "vanished.1744286585000"},
-		{"vanished, again", orderAttention(watcher.Vanished, unlistedSince), ""},
-		{"blind", orderAttention(watcher.Blind, unlistedSince), prefix + "blind.1744286585000"},
-		{"an unknown status", orderAttention(watcher.UnknownStatus, unlistedSince), prefix + "unknown_status.1744286585000"},
-		{"another order, whose name begins like this one's", otherOrder, prefix + "vanished.1744286585000"},
-		{"another item vanished later", orderAttention(watcher.Vanished, later), prefix + "vanished.1744287785000"},
-		{"a worker that is behind", orderAttention(watcher.Vanished, unlistedSince), ""},
-		{"the order's next watch", next, "w_01JRFQ7M9C0D8E6T3V5XKB2NHB.vanished.1744291385000"},
-		{"a worker that still has the first watch", orderAttention(watcher.Vanished, later), ""},
-		{"blind, again", orderAttention(watcher.Blind, unlistedSince), ""},
-	} {
-		for _, store := range append(stores, stores...) {
-			if err := store.Attend(t.Context(), step.a); err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
-		}
-		if step.new != "" {
-			want = append(want, step.new)
-		}
-		var got []string
-		for _, e := range readEvents(t, js, "ORDER_EVENTS", "orders.attention.") {
-			got = append(got, e.ID)
-		}
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("%s: the events are %v; want %v", step.name, got, want)
-		}
-	}
-}
-
-// Workers that publish at the same time meet conflicts, and one event is stored.
-func TestAttendOrderAtOnce(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	stores := storesOn(t, s, 4)
-	_, js := connect(t, s)
-	for round := range 20 {
-		a := orderAttention(watcher.Blind, unlistedSince.Add(time.Duration(round)*time.Minute))
-		var all sync.WaitGroup
-		for _, store := range stores {
-			all.Go(func() {
-				if err := store.Attend(t.Context(), a); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if n := messages(t, js, "ORDER_EVENTS", "orders.attention.blind.>"); n != uint64(round+1) {
-			t.Fatalf("%d events after %d attentions", n, round+1)
-		}
-	}
-}
-
-// Where the server does not answer the caller is told, and the next call publishes.
-func TestAttendOrderWithoutAServer(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := startServer(t, dir, -1)
-	store := storesOn(t, s, 1)[0]
-	port := portOf(t, s)
-	s.Shutdown()
-	s.WaitForShutdown()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := store.Attend(ctx, orderAttention(watcher.Blind, unlistedSince)); err == nil {
-		t.Fatal("published without a server")
-	}
-	s = startServer(t, dir, port)
-	eventually(t, func() error { return store.Attend(t.Context(), orderAttention(watcher.Blind, unlistedSince)) })
-	_, js := connect(t, s)
-	if n := messages(t, js, "ORDER_EVENTS", "orders.attention.>"); n != 1 {
-		t.Errorf("%d events", n)
-	}
-}
-
 // TestOrderAttentionEvent holds the event as a whole, and that a client reads it.
 func TestOrderAttentionEvent(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	store := storesOn(t, s, 1)[0]
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
+	store := eventstest.Provided(t, nc, eventstest.StoreConfig())
 	a := orderAttention(watcher.Vanished, unlistedSince)
 	a.Items = append(a.Items,
 		watcher.Item{ResourceName: "os-node-3", Action: "deleteNode", Status: watcher.Processing, MissingSince: unlistedSince, TakenFor: watcher.TakenForDeleted},
@@ -163,7 +56,7 @@ func TestOrderAttentionEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	const subject = "orders.attention.vanished." + project + ".order.pool-5ed5-w4l2n"
-	m := lastOf(t, js, "ORDER_EVENTS", subject)
+	m := eventstest.Last(t, js, "ORDER_EVENTS", subject)
 	if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
 		t.Error(err)
 	}
@@ -225,11 +118,11 @@ func (n alerted) AttendOrder(_ context.Context, a watcher.OrderAttention) (err e
 // an ERROR, and it is done with.
 func TestOrderAttentionIsTold(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	people := alerted{make(told, 10), make(chan watcher.Attention, 10), make(chan watcher.OrderAttention, 10), new(sync.Once)}
 	w := parts{url: s.ClientURL(), config: config(), orders: &orders{show: ended(watcher.Succeed)}, notifier: people}.ready(t)
-	store := openStore(t, nc, config(), store.NewClock(nil))
+	store := eventstest.Store(t, nc, eventstest.StoreConfig(), nil)
 	kinds := []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, "of_a_later_version"}
 	for _, kind := range kinds {
 		if err := store.Attend(t.Context(), orderAttention(kind, unlistedSince)); err != nil {
@@ -237,7 +130,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 		}
 	}
 	const account = `{"specversion":"1.0","id":"a","source":"/orderwatch","type":"io.orderwatch.attention.v1","datacontenttype":"application/json","data":{"kind":"credentials","project_id":"p"}}`
-	asAccount := string(lastOf(t, js, "ORDER_EVENTS", "orders.attention.blind."+project+".order.pool-5ed5-w4l2n").Data)
+	asAccount := string(eventstest.Last(t, js, "ORDER_EVENTS", "orders.attention.blind."+project+".order.pool-5ed5-w4l2n").Data)
 	for subject, body := range map[string]string{
 		"orders.attention.credentials.p": account,
 		"orders.attention.blind.p":       asAccount,
@@ -251,7 +144,7 @@ func TestOrderAttentionIsTold(t *testing.T) {
 	if c := awaited(t, people.told); c.OrderName != "order.a" {
 		t.Errorf("told of %s", c.OrderName)
 	}
-	eventually(t, allTold(t, js))
+	eventstest.Eventually(t, allTold(t, js))
 	times := make(map[watcher.AttentionKind]int)
 	for range len(kinds) + 1 { // the first answer is an error
 		a := awaited(t, people.orders)
@@ -282,7 +175,7 @@ func awaited[E any](t *testing.T, from <-chan E) E {
 	select {
 	case e := <-from:
 		return e
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("nothing came in 3 minutes")
 		panic("unreachable")
 	}
@@ -302,33 +195,124 @@ func allTold(t *testing.T, js jetstream.JetStream) func() error {
 	}
 }
 
-// The events of an account's outage, and wishes to tell people again, are found as before beside those
-// about orders.
-func TestAttentionSubjectsApart(t *testing.T) {
+// attended is a Notifier that hands attentions on; its first answer is an error.
+type attended struct {
+	told
+	all  chan watcher.Attention
+	once *sync.Once
+}
+
+func (a attended) Attend(_ context.Context, attention watcher.Attention) (err error) {
+	a.once.Do(func() { err = &watcher.RetryError{After: 10 * time.Millisecond, Err: errors.New("not now")} })
+	a.all <- attention
+	return err
+}
+
+// People are told of each event about an account once, and again where that failed.
+func TestAttentionReachesTheNotifier(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	store := storesOn(t, s, 1)[0]
-	_, js := connect(t, s)
-	blind := orderAttention(watcher.Blind, unlistedSince)
-	blind.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error"}
-	if err := store.Attend(t.Context(), blind); err != nil {
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
+	people := attended{make(told, 10), make(chan watcher.Attention, 100), new(sync.Once)}
+	first := parts{url: s.ClientURL(), config: sharing(), orders: idleCloud(), notifier: people}.ready(t)
+	parts{url: s.ClientURL(), config: sharing(), orders: idleCloud(), notifier: people}.ready(t)
+	publish(t, js, request("order.one"))
+	for _, other := range []string{"b", "c"} {
+		r := request("order.two")
+		r["project_id"] = other
+		publish(t, js, r)
+	}
+	eventstest.Eventually(t, func() error {
+		if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != 3 {
+			return fmt.Errorf("%d records", n)
+		}
+		return nil
+	})
+	const key = "ab12.cn-north-4"
+	began := time.Now().UTC().Add(-2 * time.Minute).Truncate(time.Millisecond)
+	hold := watcher.Hold{Kind: watcher.HeldLogin, Region: "cn-north-4", Reason: "401", Since: began, Until: time.Now().Add(time.Hour)}
+	if err := first.accounts.SetHold(t.Context(), key, hold, 0); err != nil {
 		t.Fatal(err)
 	}
-	for filter, want := range map[string]uint64{
-		"orders.attention.>":                             1,
-		"orders.attention.*." + project:                  0,
-		"orders.attention.*." + project + ".>":           1,
-		"orders.attention.blind." + project + ".order.>": 1,
-		"orders.attention.renotify.>":                    0,
-		"orders.attention.vanished." + project + ".>":    0,
-		"orders.attention.*." + project + ".order.other": 0,
-	} {
-		if n := messages(t, js, "ORDER_EVENTS", filter); n != want {
-			t.Errorf("%s sees %d; want %d", filter, n, want)
+	outage := ""
+	check := func(kind watcher.AttentionKind, deliveries int) {
+		t.Helper()
+		got := make(map[string]int)
+		for range deliveries {
+			select {
+			case a := <-people.all:
+				if a.Kind != kind || a.Cause != watcher.HeldLogin || a.Reason != "401" || !a.Since.Equal(began) || a.Waiting != 1 || a.WaitingAll != 3 {
+					t.Errorf("told %+v", a)
+				}
+				if outage == "" {
+					outage = a.Outage()
+				}
+				if a.Outage() != outage {
+					t.Errorf("outages %q and %q", a.Outage(), outage)
+				}
+				got[a.ProjectID]++
+			case <-time.After(eventstest.Patience):
+				t.Fatalf("%s: after 30 s only %v", kind, got)
+			}
+		}
+		if len(got) != 3 {
+			t.Errorf("%s: told of %v; want 3 projects", kind, got)
 		}
 	}
-	m := lastOf(t, js, "ORDER_EVENTS", "orders.attention.>")
-	if err := schematest.Event(m.Subject, m.Header, m.Data); err != nil {
+	check(watcher.CredentialsRefused, 4) // one of them a second time
+	eventstest.Eventually(t, func() error {
+		hold, revision := first.accounts.Hold(key)
+		if hold.ToldAt.IsZero() {
+			return errors.New("not noted that people know")
+		}
+		hold.Over = time.Now().UTC()
+		return first.accounts.SetHold(t.Context(), key, hold, revision)
+	})
+	check(watcher.Released, 3)
+	eventstest.Eventually(t, func() error {
+		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
+		if err != nil {
+			return err
+		}
+		if i := c.CachedInfo(); i.NumAckPending > 0 || i.NumPending > 0 {
+			return fmt.Errorf("%d events not acknowledged, %d not delivered", i.NumAckPending, i.NumPending)
+		}
+		return nil
+	})
+	if n := len(people.all); n != 0 {
+		t.Errorf("told %d times too often", n)
+	}
+}
+
+// What is no event of its subject is dropped.
+func TestAttentionThatIsNone(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
+	people := attended{make(told, 10), make(chan watcher.Attention, 100), new(sync.Once)}
+	w := parts{url: s.ClientURL(), config: config(), orders: idleCloud(), notifier: people}.ready(t)
+	for _, body := range []string{
+		"x", "{}",
+		`{"specversion":"1.0","id":"1","source":"/x","type":"io.orderwatch.account.moved.v1","datacontenttype":"application/json","data":{"outage":"o"}}`,
+	} {
+		if _, err := js.Publish(t.Context(), "orders.attention.moved.p", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventstest.Eventually(t, func() error {
+		c, err := js.Consumer(t.Context(), "ORDER_EVENTS", "slack")
+		if err != nil {
+			return err
+		}
+		if i := c.CachedInfo(); i.AckFloor.Stream < 3 {
+			return fmt.Errorf("acknowledged up to %d", i.AckFloor.Stream)
+		}
+		return nil
+	})
+	if err := w.log.line("level=ERROR", "dropped what is no event", "orders.attention.moved.p"); err != nil {
 		t.Error(err)
+	}
+	if n := len(people.all); n != 0 {
+		t.Errorf("told of %+v", <-people.all)
 	}
 }

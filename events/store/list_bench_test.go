@@ -1,10 +1,11 @@
-package events_test
+package store_test
 
 import (
 	"fmt"
 	"sync"
 	"testing"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -12,9 +13,9 @@ import (
 // BenchmarkList lists the newest 100 watches of 100,000, of which a tenth is being watched.
 func BenchmarkList(b *testing.B) {
 	const records = 100_000
-	s := startServer(b, b.TempDir(), -1)
-	nc, _ := connect(b, s)
-	store := provided(b, nc, config())
+	s := eventstest.Server(b)
+	nc, _ := eventstest.Connect(b, s)
+	store := eventstest.Provided(b, nc, eventstest.StoreConfig())
 	var writing sync.WaitGroup
 	for first := range 20 {
 		writing.Go(func() {

@@ -1,4 +1,4 @@
-package events_test
+package store_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -21,14 +22,14 @@ func (unlooked) Highest(context.Context, watcher.Order) (uint64, error) { return
 // does not ask for the highest number of older wake-ups, which only lie there where a record was deleted.
 func BenchmarkAdmit(b *testing.B) {
 	const waiting = 20_000
-	s := startServer(b, b.TempDir(), -1)
-	nc, _ := connect(b, s)
-	store := provided(b, nc, config())
+	s := eventstest.Server(b)
+	nc, _ := eventstest.Connect(b, s)
+	store := eventstest.Provided(b, nc, eventstest.StoreConfig())
 	var setting sync.WaitGroup
 	for first := range 20 {
 		setting.Go(func() {
 			for i := first; i < waiting; i += 20 {
-				k := watcher.Wakeup{Order: of(fmt.Sprintf("order.waiting-%d", i)), WatchID: "w_waiting", Number: 1, At: time.Now().Add(24 * time.Hour)}
+				k := watcher.Wakeup{Order: watcher.Order{ProjectID: eventstest.Project, Name: fmt.Sprintf("order.waiting-%d", i)}, WatchID: "w_waiting", Number: 1, At: time.Now().Add(24 * time.Hour)}
 				if err := store.Schedule(b.Context(), k); err != nil {
 					b.Error(err)
 				}
@@ -36,11 +37,12 @@ func BenchmarkAdmit(b *testing.B) {
 		})
 	}
 	setting.Wait()
+	policy := watcher.Policy{Backoff: watcher.Backoff{Initial: 50 * time.Millisecond, Multiplier: 1.5, Max: time.Second}, Timeout: time.Hour, DefaultRegion: "cn-north-4"}
 	for name, wakeups := range map[string]watcher.Wakeups{"with the look": store, "without": unlooked{store}} {
 		b.Run(name, func(b *testing.B) {
-			in := watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: config().Policy, Records: store, Wakeups: wakeups, Now: time.Now}
+			in := watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: policy, Records: store, Wakeups: wakeups, Now: time.Now}
 			for i := 0; b.Loop(); i++ {
-				order := of(fmt.Sprintf("order.%d-%d", time.Now().UnixNano(), i))
+				order := watcher.Order{ProjectID: eventstest.Project, Name: fmt.Sprintf("order.%d-%d", time.Now().UnixNano(), i)}
 				ask := watcher.Ask{Order: order, WatchID: "w_new", Request: watcher.Request{ID: "build-1", ReceivedAt: time.Now()}}
 				if admission, _, err := in.Admit(b.Context(), ask); admission != watcher.Start || err != nil {
 					b.Fatal(admission, err)

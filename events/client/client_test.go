@@ -1,4 +1,4 @@
-package events_test
+package client_test
 
 import (
 	"context"
@@ -18,10 +18,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/proxy"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
+
+// newClient returns a client of the installation that [eventstest.StoreConfig] names.
+func newClient(t *testing.T, nc *nats.Conn) *client.Client {
+	t.Helper()
+	c, err := client.New(nc, eventstest.StoreConfig().Names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // makeStreams makes the streams that a client meets, without a worker.
 func makeStreams(t *testing.T, js jetstream.JetStream) {
@@ -41,7 +52,7 @@ func tell(t *testing.T, js jetstream.JetStream, subject string, first, last int)
 	t.Helper()
 	for id := first; id <= last; id++ {
 		body := fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/orderwatch","type":"io.orderwatch.test.v1"}`, id)
-		eventually(t, func() error {
+		eventstest.Eventually(t, func() error {
 			_, err := js.Publish(t.Context(), subject, []byte(body))
 			return err
 		})
@@ -71,7 +82,7 @@ func follow(t *testing.T, c *client.Client, filter client.Filter) *following {
 	})
 	select {
 	case <-f.ready:
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Fatal("does not follow within 30 s")
 	}
 	return f
@@ -97,7 +108,7 @@ func (f *following) end(t *testing.T) error {
 	case err := <-f.ended:
 		f.ended <- err
 		return err
-	case <-time.After(patience):
+	case <-time.After(eventstest.Patience):
 		t.Error("still following after 30 s")
 		return nil
 	}
@@ -127,22 +138,22 @@ func portOf(t *testing.T, s *server.Server) int {
 func TestFollowOverARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := startServer(t, dir, -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t, server.Options{StoreDir: dir})
+	nc, js := eventstest.Connect(t, s)
 	makeStreams(t, js)
 	tell(t, js, "orders.progress.p.o", 1, 20)
 	all := follow(t, newClient(t, nc), client.Filter{})
-	nc2, _ := connect(t, s)
+	nc2, _ := eventstest.Connect(t, s)
 	fresh := follow(t, newClient(t, nc2), client.Filter{New: true})
-	eventually(t, all.saw(1, 20))
+	eventstest.Eventually(t, all.saw(1, 20))
 
 	port := portOf(t, s)
 	s.Shutdown()
 	s.WaitForShutdown()
-	startServer(t, dir, port)
+	eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
 	tell(t, js, "orders.progress.p.o", 21, 40)
-	eventually(t, all.saw(1, 40))
-	eventually(t, fresh.saw(21, 40)) // it had seen none before the restart
+	eventstest.Eventually(t, all.saw(1, 40))
+	eventstest.Eventually(t, fresh.saw(21, 40)) // it had seen none before the restart
 
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -156,8 +167,8 @@ func TestFollowOverARestart(t *testing.T) {
 // TestFollowClosesGaps loses events on their way to the client.
 func TestFollowClosesGaps(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	_, js := connect(t, s)
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
 	makeStreams(t, js)
 	p, err := proxy.Listen("127.0.0.1:0", s.Addr().String())
 	if err != nil {
@@ -175,9 +186,9 @@ func TestFollowClosesGaps(t *testing.T) {
 	t.Cleanup(nc.Close)
 	tell(t, js, "orders.progress.p.o", 1, 30)
 	f := follow(t, newClient(t, nc), client.Filter{})
-	eventually(t, f.saw(1, 30))
+	eventstest.Eventually(t, f.saw(1, 30))
 	tell(t, js, "orders.progress.p.o", 31, 60)
-	eventually(t, f.saw(1, 60))
+	eventstest.Eventually(t, f.saw(1, 60))
 	for i, rule := range lost {
 		if rule.Acted() == 0 {
 			t.Errorf("rule %d lost nothing", i)
@@ -193,8 +204,8 @@ func TestFollowClosesGaps(t *testing.T) {
 // TestFollowKeepsItsPlace takes the consumer away before it has brought anything.
 func TestFollowKeepsItsPlace(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	makeStreams(t, js)
 	tell(t, js, "orders.progress.p.o", 1, 5)
 	f := follow(t, newClient(t, nc), client.Filter{New: true})
@@ -208,13 +219,13 @@ func TestFollowKeepsItsPlace(t *testing.T) {
 		}
 	}
 	tell(t, js, "orders.progress.p.o", 6, 9)
-	eventually(t, f.saw(6, 9))
+	eventstest.Eventually(t, f.saw(6, 9))
 }
 
 func TestFollowStopsAtTheEnd(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), -1)
-	nc, js := connect(t, s)
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
 	makeStreams(t, js)
 	c := newClient(t, nc)
 	if err := follow(t, c, client.Filter{Stop: true}).end(t); err != nil {
@@ -285,7 +296,7 @@ func TestDenied(t *testing.T) {
 		{Username: "producer", Password: "x", Permissions: &server.Permissions{Publish: allow("orders.watch"), Subscribe: allow("_INBOX.>")}},
 		{Username: "deaf", Password: "x", Permissions: &server.Permissions{Publish: allow(">"), Subscribe: allow("another.>")}},
 	}
-	s := startServerAs(t, server.Options{Port: -1, StoreDir: t.TempDir(), Users: users})
+	s := eventstest.Server(t, server.Options{Users: users})
 	as := func(user string) *nats.Conn {
 		nc, err := nats.Connect(s.ClientURL(), nats.UserInfo(user, "x"))
 		if err != nil {
@@ -330,7 +341,7 @@ func TestDenied(t *testing.T) {
 		t.Errorf("the producer publishes: %d, %v", sequence, err)
 	}
 	tell(t, js, "orders.progress.p.o", 1, 3)
-	eventually(t, f.saw(1, 3)) // what else is denied does not end it
+	eventstest.Eventually(t, f.saw(1, 3)) // what else is denied does not end it
 }
 
 // TestPublishOverAnOutage stores a request that is published while the server is away, and one whose
@@ -338,9 +349,9 @@ func TestDenied(t *testing.T) {
 func TestPublishOverAnOutage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := startServer(t, dir, -1)
+	s := eventstest.Server(t, server.Options{StoreDir: dir})
 	port := portOf(t, s)
-	_, js := connect(t, s)
+	_, js := eventstest.Connect(t, s)
 	makeStreams(t, js)
 	p, err := proxy.Listen("127.0.0.1:0", s.Addr().String())
 	if err != nil {
@@ -368,13 +379,13 @@ func TestPublishOverAnOutage(t *testing.T) {
 	s.WaitForShutdown()
 	published := make(chan error, 1)
 	go func() { published <- publish("during") }()
-	eventually(t, func() error {
+	eventstest.Eventually(t, func() error {
 		if nc.IsConnected() {
 			return errors.New("still connected")
 		}
 		return nil
 	})
-	startServer(t, dir, port)
+	eventstest.Server(t, server.Options{StoreDir: dir, Port: port})
 	if err := <-published; err != nil {
 		t.Error(err)
 	}
@@ -421,7 +432,7 @@ func requestsIn(t *testing.T, js jetstream.JetStream) (list []wire.WatchRequest)
 // TestNobodyThere asks where no worker ever was.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
-	nc, _ := connect(t, startServer(t, t.TempDir(), -1))
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
 	c := newClient(t, nc)
 	order := watcher.Order{ProjectID: "p", Name: "o"}
 	_, err := c.Get(t.Context(), order)
@@ -437,34 +448,5 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("publish said so after %s", took)
-	}
-}
-
-func TestCheckOfRequests(t *testing.T) {
-	t.Parallel()
-	order := watcher.Order{ProjectID: project, Name: "order.a"}
-	for _, test := range []struct {
-		name  string
-		r     wire.WatchRequest
-		field string // that is wrong; empty: none
-	}{
-		{"least", wire.WatchRequest{Order: order, RequestID: "r"}, ""},
-		{"all", wire.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
-			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", SlackChannel: "C1"}, ""},
-		{"no id", wire.WatchRequest{Order: order}, "request_id"},
-		{"long id", wire.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
-		{"no order", wire.WatchRequest{RequestID: "r"}, "project_id"},
-		{"wildcard", wire.WatchRequest{Order: watcher.Order{ProjectID: project, Name: "order.*"}, RequestID: "r"}, "order_name"},
-		{"link", wire.WatchRequest{Order: order, RequestID: "r", Link: "ftp://x"}, "link"},
-		{"label", wire.WatchRequest{Order: order, RequestID: "r", Labels: map[string]string{strings.Repeat("k", 65): "v"}}, "labels"},
-		{"items", wire.WatchRequest{Order: order, RequestID: "r", ExpectedItems: 10001}, "expected_items"},
-		{"timeout", wire.WatchRequest{Order: order, RequestID: "r", Timeout: "900ms"}, "timeout"},
-		{"invisible", wire.WatchRequest{Order: order, RequestID: "r", RequestedBy: "a\u202eb"}, "requested_by"},
-	} {
-		err := test.r.Check()
-		why, ok := errors.AsType[*watcher.FieldError](err)
-		if ok != (test.field != "") || ok && why.Field != test.field || !ok && err != nil {
-			t.Errorf("%s: %v; want the field %q", test.name, err, test.field)
-		}
 	}
 }
