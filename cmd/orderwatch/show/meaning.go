@@ -145,10 +145,10 @@ func (s sentences) texts() (texts []string) {
 	return texts
 }
 
-// parts counts what each of several actions has done, as far as they are known; empty where there is one.
+// parts counts what each action has done, as far as they are known, where an order does not do one thing alone.
 func parts(r watcher.Report) string {
 	all := r.ByAction()
-	if len(all) < 2 {
+	if len(all) < 2 || r.Deed().Kind != words.Unknown {
 		return ""
 	}
 	var texts []string
