@@ -135,6 +135,9 @@ func (w *waiting) looked(a *asked, s watcher.Snapshot, err error) (again wire.Wa
 		return again, ""
 	}
 	w.away = 0
+	if a.end != nil || a.rejected { // an event ended the waiting while the look was on its way
+		return again, ""
+	}
 	if err == nil {
 		w.notices.end("worker", "a worker is there again")
 		w.showLook(a, s)
