@@ -10,12 +10,11 @@ type Snapshot struct {
 	Outcome Outcome `json:"outcome,omitempty"` // of a watch that has ended
 	Report          // Reason says how far the order is, or why the watch ended
 
-	ExpectedItems int          `json:"expected_items,omitempty"`
-	Deadline      time.Time    `json:"deadline"`
-	LastPollAt    time.Time    `json:"last_poll_at,omitzero"`
-	NextPollAt    time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
-	LastError     *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
-	ErrorsInARow  int          `json:"errors_in_a_row,omitempty"`
+	Deadline     time.Time    `json:"deadline"`
+	LastPollAt   time.Time    `json:"last_poll_at,omitzero"`
+	NextPollAt   time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
+	LastError    *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
+	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
 	// GivesUpAt is there while the API does not show the order: the watch ends at the first poll from
 	// then on that still does not, and no later than Deadline.
 	GivesUpAt   time.Time `json:"gives_up_at,omitzero"`
@@ -26,7 +25,7 @@ type Snapshot struct {
 // Snapshot returns what is shown of the record, so short that its JSON fits into a message.
 func (p Policy) Snapshot(w Watch) Snapshot {
 	s := Snapshot{
-		State: Watching, ExpectedItems: w.ExpectedItems, Deadline: w.Deadline,
+		State: Watching, Deadline: w.Deadline,
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
@@ -39,6 +38,7 @@ func (p Policy) Snapshot(w Watch) Snapshot {
 	} else {
 		s.Report = w.report(open(w), nil)
 	}
+	s.ExpectedItems = w.ExpectedItems // a completion of an earlier release does not say it
 	others := s
 	others.Report = Report{}
 	fit(&s.Report, p.payload()-eventOverhead-size(others))
