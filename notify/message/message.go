@@ -25,6 +25,7 @@ package message
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -77,6 +78,14 @@ type Options struct {
 	Again watcher.Again
 	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
 	Refusal Refusal
+	// Own are the ids of the requests that lead to the message's channel: they are named first, with their links.
+	Own []string
+	// Links lead to the order.
+	Links Links
+	// Runbooks are linked for the causes that they are for, the first that matches.
+	Runbooks []Runbook
+	// Env is the label that names a request's environment; empty for none.
+	Env string
 	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
 	Secrets *foreign.Secrets
 }
@@ -92,11 +101,11 @@ type Refusal struct {
 // which channel refuses it.
 func marks(o Options) (blocks []slack.Block) {
 	if !o.Again.At.IsZero() {
-		blocks = append(blocks, smallPrint(":repeat: *Sent again* by "+escape(againBy(o))+" at "+date(o.Again.At)))
+		blocks = append(blocks, rich(row{emoji(":repeat:"), say(" "), strong("Sent again"), say(" by " + againBy(o) + ", "), when(o.Again.At)}))
 	}
 	if o.Refusal != (Refusal{}) {
-		blocks = append(blocks, smallPrint(fmt.Sprintf(":warning: *Meant for another channel*, but %s refuses it (%s): %s",
-			escape(word(o.Refusal.Channel, maxPerson)), escape(word(o.Refusal.Code, maxPerson)), escape(o.Refusal.Remedy))))
+		blocks = append(blocks, rich(row{emoji(":warning:"), say(" "), strong("Meant for another channel"), say(fmt.Sprintf(", but %s refuses it (%s): %s",
+			word(o.Refusal.Channel, maxPerson), word(o.Refusal.Code, maxPerson), o.Refusal.Remedy))}))
 	}
 	return blocks
 }
@@ -106,13 +115,32 @@ func againBy(o Options) string {
 	return known(hideAll(o.Secrets, o.Again.By), maxPerson)
 }
 
-// AfterQuiet returns the summary for a message that was posted quietly: since an edit wakes nobody, a
-// failure is told in a reply that the channel shows, too.
+// AfterQuiet returns the summary for a message that was posted quietly. Since an edit wakes nobody, a failure is
+// told in a reply that the channel shows, too: in a line, with the mention that the message itself then lacks.
 func (m Message) AfterQuiet(o watcher.Outcome) Message {
 	if !Fails(o) {
 		return m
 	}
-	reply := Message{Text: m.Text, Blocks: append(slices.Clone(m.Brief[:len(m.Brief)-1]), section("All of it: in the message above.")), Mention: m.Mention, Broadcast: true}
+	const where = "All of it: in the message above."
+	reply := Message{Text: m.Text, Mention: m.Mention, Broadcast: true}
+	reply.Brief = []slack.Block{section(m.Text + "\n" + before(m.Mention) + where)}
+	said := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(m.Text)
+	reply.Blocks = []slack.Block{rich(row{say(said)}), section(before(m.Mention) + where)}
+	m.Blocks, m.Brief, m.Mention = without(m.Mention, m.Blocks), without(m.Mention, m.Brief), ""
 	m.Replies = append([]Message{reply}, m.Replies...)
 	return m
+}
+
+// without returns the blocks without the mention.
+func without(mention string, blocks []slack.Block) []slack.Block {
+	if mention == "" {
+		return blocks
+	}
+	blocks = slices.Clone(blocks)
+	for i, b := range blocks {
+		if b, ok := b.(*slack.SectionBlock); ok {
+			blocks[i] = section(strings.ReplaceAll(b.Text.Text, mention+" ", ""))
+		}
+	}
+	return blocks
 }
