@@ -43,7 +43,7 @@ func TestPeopleAreTold(t *testing.T) {
 		want  []told
 	}{
 		{"an order that cannot be read", first(running, always(watcher.Answer{}, unusable)), 30 * time.Minute, []told{
-			{watcher.Blind, 5 * time.Second, "this order has not been readable since 2025-04-10T11:49:55Z (ModelArts.50005000: Internal error.); when it was last seen, 1 of 2 items ended, 1 still processing"}}},
+			{watcher.Blind, 5 * time.Second, "this order has not been readable since 2025-04-10T11:49:55Z (ModelArts.50005000: Internal error.); when it was last seen, 1 of 2 nodes ended, 1 still processing"}}},
 		{"it is told at five minutes", first(running, always(watcher.Answer{}, unusable)), 5*time.Minute + 6*time.Second, []told{{watcher.Blind, 5 * time.Second, ""}}},
 		{"and not before", first(running, always(watcher.Answer{}, unusable)), 5 * time.Minute, nil},
 		{"an order that never could be read", always(watcher.Answer{}, unusable), 30 * time.Minute, []told{{watcher.Blind, 0, "this order has not been readable since"}}},
@@ -52,7 +52,7 @@ func TestPeopleAreTold(t *testing.T) {
 				return running, nil
 			}
 			return watcher.Answer{}, unusable
-		}, 30 * time.Minute, []told{{watcher.Blind, 0, ""}, {watcher.Blind, 12 * time.Minute, "1 of 2 items ended"}}},
+		}, 30 * time.Minute, []told{{watcher.Blind, 0, ""}, {watcher.Blind, 12 * time.Minute, "1 of 2 nodes ended"}}},
 		{"errors and answers by turns", func(since time.Duration) (watcher.Answer, error) {
 			if since/time.Minute%4 == 0 {
 				return running, nil

@@ -95,13 +95,20 @@ func (r *Report) ByAction() []ActionCounts {
 	return byAction(r.Items, left.counted())
 }
 
-// Deed returns what the items' actions have in common, in words.
-func (r *Report) Deed() words.Deed {
+// Deed returns what the items' actions have in common, in words. Its noun is item, too, while the order has items that
+// were not seen yet: those may be others.
+func (r *Report) Deed() words.Deed { return deed(r.ByAction(), r.Counts, r.ExpectedItems) }
+
+func deed(all []ActionCounts, c Counts, expected int) words.Deed {
 	var actions []string
-	for _, a := range r.ByAction() {
+	for _, a := range all {
 		actions = append(actions, a.Action)
 	}
-	return words.Actions(actions...)
+	d := words.Actions(actions...)
+	if c.seen() < max(c.Total, expected) {
+		d.Noun = words.Actions().Noun
+	}
+	return d
 }
 
 // Times returns when work on the first item began, and when the last item ended, by ModelArts' clock. Each is zero

@@ -253,3 +253,35 @@ func TestExpectedItemsOfAnEarlierCompletion(t *testing.T) {
 		t.Errorf("%d expected (%v)", s.ExpectedItems, err)
 	}
 }
+
+// TestReasonsByAction holds that a reason says what the order was to do, and nothing of creation where that was
+// something else.
+func TestReasonsByAction(t *testing.T) {
+	type items = []watcher.Item
+	for _, tt := range []struct {
+		items    items
+		more     int // resources that the API counts and does not list
+		want     string
+		wantOpen string // while the order goes on
+	}{
+		{items{did("a", "createPool", succeed, 0, 1), did("b", "createNode", failed, 0, 1)}, 0, "1 of 2 items failed", ""},
+		{items{did("a", "createNode", succeed, 0, 1)}, 2, "after 2h: 1 of 3 items ended, 2 not created yet", "1 of 3 items ended, 2 not created yet"},
+		{items{did("a", "deleteNode", succeed, 0, 1), did("b", "deleteNode", failed, 0, 1)}, 0, "1 of 2 nodes not deleted", ""},
+		{items{did("a", "deletePool", succeed, 0, 1)}, 0, "1 of 1 pool deleted", ""},
+		{items{did("a", "deletePool", processing, 0, 1)}, 1, "after 2h: 0 of 2 items ended, 1 still processing, 1 not listed yet", "0 of 2 items ended, 1 still processing, 1 not listed yet"},
+		{items{did("a", "renew", failed, 0, 1), did("b", "renew", failed, 0, 1)}, 0, "2 of 2 items not renewed", ""},
+		{items{did("a", "toPeriodic", succeed, 0, 1)}, 0, "1 of 1 item made periodic", ""},
+		{items{did("a", "deleteNode", failed, 0, 1), did("b", "createNode", succeed, 0, 1)}, 0, "1 of 2 nodes failed", ""},
+		{items{did("a", "reboot", failed, 0, 1)}, 0, "1 of 1 item failed", ""},
+		{items{did("a", "deleteNode", processing, 0, 1), did("b", "deleteNode", processing, 0, 1)}, 0, "after 2h: 0 of 2 nodes ended, 2 still processing", "0 of 2 nodes ended, 2 still processing"},
+	} {
+		p, a := policy(), watcher.Answer{Count: len(tt.items) + tt.more, Items: tt.items}
+		w, changes := p.Fold(admit(t, p, request("build-1")), a, nil, begin)
+		if g := p.Progress(w, changes, a.Items); tt.wantOpen != "" && g.Reason != tt.wantOpen {
+			t.Errorf("going on: %q; want %q", g.Reason, tt.wantOpen)
+		}
+		if c := finished(t, p, w, a).Completion; c.Reason != tt.want {
+			t.Errorf("%q; want %q", c.Reason, tt.want)
+		}
+	}
+}

@@ -94,7 +94,7 @@ var (
 		"watcher":                    73,
 		"watcher/modelarts/login":    17,
 		"watcher/modelarts/emulator": 24,
-		"watcher/watchertest":        17,
+		"watcher/watchertest":        19,
 	}
 	manyFiles = map[string]int{}
 )

@@ -41,6 +41,22 @@ func (d Deed) IfFailed(n int) string { return d.failed.of(n) }
 // money".
 func (d Deed) IfOpen(n int) string { return d.open.of(n) }
 
+// Ended returns the words for items that have ended: succeeded and failed, deleted and not deleted.
+func (d Deed) Ended() (succeeded, failed string) {
+	if d.Kind == Deletes || d.Kind == Changes {
+		return d.Done, "not " + d.Done
+	}
+	return "succeeded", "failed"
+}
+
+// Unseen says of resources that ModelArts counts, and does not list yet, what is not: "not created yet".
+func (d Deed) Unseen() string {
+	if d.Kind == Creates {
+		return "not created yet"
+	}
+	return "not listed yet"
+}
+
 const item = "item" // the noun of what is neither a pool nor a node, as far as is known
 
 var (

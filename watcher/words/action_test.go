@@ -51,6 +51,9 @@ func TestAction(t *testing.T) {
 		if d.Noun != tt.noun || d.Verb != tt.verb || d.Done != tt.done || d.Kind != tt.kind {
 			t.Errorf("%q: %+v; want %s, %s, %s, %d", tt.action, d, tt.noun, tt.verb, tt.done, tt.kind)
 		}
+		if unseen := d.Unseen(); unseen != map[bool]string{true: "not created yet", false: "not listed yet"}[tt.kind == words.Creates] {
+			t.Errorf("%q: %s", tt.action, unseen)
+		}
 		for what, phrase := range map[string]struct {
 			of   func(int) string
 			want [2]string
