@@ -3,22 +3,22 @@
 //
 // It promises that a message keeps Slack's limits whatever it tells of, that no text of others is taken for
 // one of Slack's codes, and that no secret is shown. Every text of a completion or an attention is foreign: the
-// cloud's, or a requester's. Long foreign text goes into preformatted rich text, where Slack parses nothing.
-// All other foreign text is cut, made one line, and escaped.
+// cloud's, or a requester's. It goes into rich text, where Slack parses and formats nothing: long text preformatted, all
+// other cut and made one line. In the sentence for phones and in Brief, which are mrkdwn, it is escaped.
 //
 // Read message.go, then of a watch that ended, with what is decided in each file:
 //
-//	summary.go    which blocks stand in which order, and the facts in two columns
-//	title.go      the first line of each outcome, and which outcomes wake somebody
-//	fallback.go   the sentence in place of the blocks
-//	advice.go     the warning and the advice of each outcome
+//	summary.go    which blocks stand in which order
+//	title.go      the first line of each outcome, the sentence for phones, and which outcomes wake somebody
+//	advice.go     what is there now and costs money, what to do, and who said what went wrong
 //	failures.go   which failures are told as one cause, and the words for a cause
-//	thread.go     which failures stand in the message, which in its replies; file.go: the CSV of the others
-//	items.go      which other items are listed; requests.go: who asked, and the labels
+//	thread.go     which failures stand in the message, which in its replies; file.go: the CSV in place of those
+//	items.go      which other items are listed
+//	way.go        the ways to the order: links, runbooks, commands; who asked, and the labels
 //
 // All else that is told: running.go and together.go (watches), concern.go (one watch that goes on) and
 // announce.go (accounts), both by notice.go; log.go (the same in a log). Below them are page.go (blocks, and what
-// fits), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked through: what a
+// fits), rich.go (rich text), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked through: what a
 // secret looks like is decided in package redact).
 package message
 

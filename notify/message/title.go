@@ -275,14 +275,15 @@ func openCounts(c watcher.Completion) string {
 	}
 	text := fmt.Sprintf("%s of %s ended", words.Number(ended), words.Count(max(n.Total, seen), noun))
 	if n.Failed > 0 {
-		text += fmt.Sprintf(" (%s failed)", words.Number(n.Failed))
+		_, failed := c.Deed().Ended()
+		text += " (" + words.Number(n.Failed) + " " + failed + ")"
 	}
 	if n.Processing > 0 {
 		text += fmt.Sprintf(", %s still processing", words.Number(n.Processing)) + unknownNote(c.Items)
 	}
 	switch missing := n.Total - seen; {
 	case missing > 0:
-		text += fmt.Sprintf(", %s not created yet", words.Number(missing))
+		text += ", " + words.Number(missing) + " " + c.Deed().Unseen()
 	case n.Processing == 0 && c.Outcome == "" && expectedNote(c) == "":
 		text += ", checking whether more appear"
 	}

@@ -156,7 +156,7 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
-	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Own: t.Requests, Secrets: s.secrets, Refusal: from, Again: w.again}
 	if w.kind == "again" {
 		w.options.Now = time.Time{} // late it is, as wanted
 	}
