@@ -71,13 +71,14 @@ func stillRuns(c watcher.Completion) string {
 // leftBehind says of each action what its failure left behind, and in a second line what its success did.
 func leftBehind(c watcher.Completion, causes []cause) []row {
 	var failed, succeeded []string
-	for _, a := range c.ByAction() {
+	all := c.ByAction()
+	for _, a := range all {
 		d := words.Action(a.Action)
 		if a.Failed > 0 && len(failed) < deedsShown {
 			failed = append(failed, failedSubject(c, a, causes)+" "+d.IfFailed(a.Failed)+".")
 		}
 		if a.Succeeded > 0 && len(succeeded) < deedsShown {
-			sentence := succeededSubject(a) + " " + d.IfSucceeded(a.Succeeded)
+			sentence := succeededSubject(a, all) + " " + d.IfSucceeded(a.Succeeded)
 			if d.Kind == words.Creates {
 				sentence += ": " + map[bool]string{true: "use it or release it", false: "use them or release them"}[a.Succeeded == 1]
 			}
@@ -96,7 +97,11 @@ func failedSubject(c watcher.Completion, a watcher.ActionCounts, causes []cause)
 		}
 	}
 	if len(names) == a.Failed && fitting(names, maxInline) == len(names) && len(names) <= inlineNames {
-		return nameList(names)
+		list := nameList(names)
+		if last := strings.LastIndex(list, ", "); last > 0 {
+			list = list[:last] + " and " + list[last+2:]
+		}
+		return list
 	}
 	d := words.Action(a.Action)
 	if a.Failed == a.Total && a.Total > 1 && d.Kind != words.Creates {
@@ -105,15 +110,24 @@ func failedSubject(c watcher.Completion, a watcher.ActionCounts, causes []cause)
 	return words.Count(a.Failed, d.Noun)
 }
 
-func succeededSubject(a watcher.ActionCounts) string {
+// succeededSubject counts what succeeded: "The pool", "The other 3 nodes", "All 3 nodes"; without an article where
+// other actions are of such resources, too.
+func succeededSubject(a watcher.ActionCounts, all []watcher.ActionCounts) string {
 	noun := words.Action(a.Action).Noun
+	alone := !slices.ContainsFunc(all, func(b watcher.ActionCounts) bool { return b.Action != a.Action && words.Action(b.Action).Noun == noun })
+	article := "The "
 	switch {
-	case a.Failed == 0:
+	case !alone || a.Total > a.Succeeded+a.Failed:
 		return words.Count(a.Succeeded, noun)
-	case a.Succeeded == 1:
-		return "The other " + noun
+	case a.Failed > 0:
+		article += "other "
+	case a.Succeeded > 1:
+		article = "All "
 	}
-	return "The other " + words.Count(a.Succeeded, noun)
+	if a.Succeeded == 1 {
+		return article + noun
+	}
+	return article + words.Count(a.Succeeded, noun)
 }
 
 // advice says, in mrkdwn, what is likely and what to do next. It holds no foreign text. Where a command follows, it
@@ -161,27 +175,32 @@ func remedy(causes []cause) string {
 // doAgain says what is to be done again of an order of which all or some failed. A whole order that was to create a
 // pool, and did, is not to be ordered again: that makes a second pool.
 func doAgain(c watcher.Completion) string {
-	var actions []string
-	poolIsThere := false
+	poolIsThere := slices.ContainsFunc(c.ByAction(), func(a watcher.ActionCounts) bool { return a.Action == "createPool" && a.Succeeded > 0 })
+	var all []string
 	for _, a := range c.ByAction() {
-		if a.Failed > 0 {
-			actions = append(actions, a.Action)
+		if a.Failed == 0 {
+			continue
 		}
 		d := words.Action(a.Action)
-		poolIsThere = poolIsThere || a.Succeeded > 0 && d.Kind == words.Creates && d.Noun == "pool"
+		do := "repeat what failed"
+		switch {
+		case d.Kind == words.Creates && poolIsThere:
+			do = "order what is missing for the pool that is there: the whole order again would make a second pool"
+		case d.Kind == words.Creates && c.Outcome == watcher.AllFailed && c.Deed().Kind == words.Creates:
+			do = "order it again"
+		case d.Kind == words.Creates:
+			do = "order again what is missing, and no more"
+		case d.Kind == words.Deletes:
+			do = "delete again what still exists"
+		case a.Action == "renew":
+			do = "renew again what is not renewed"
+		}
+		if !slices.Contains(all, do) {
+			all = append(all, do)
+		}
 	}
-	d := words.Actions(actions...)
-	switch {
-	case d.Kind == words.Creates && poolIsThere:
-		return "order what is missing for the pool that is there: the whole order again would make a second pool"
-	case d.Kind == words.Creates && c.Outcome == watcher.AllFailed:
-		return "order it again"
-	case d.Kind == words.Creates:
-		return "order again what is missing, and no more"
-	case d.Kind == words.Deletes:
-		return "delete again what still exists"
-	}
-	return d.Verb + " again what failed"
+	slices.SortStableFunc(all, func(a, b string) int { return len(a) - len(b) }) // what has a clause of its own is last
+	return cmp.Or(strings.Join(all, "; "), "repeat what failed")
 }
 
 // whyUnread says why an order could not be read until its deadline.

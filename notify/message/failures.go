@@ -133,7 +133,7 @@ func shapeOf(c cause) []string {
 		s = s[:shapeLength]
 	}
 	for _, name := range c.names[:min(len(c.names), inlineNames)] {
-		if name != "" {
+		if len(name) > 3 { // a shorter one stands in ordinary words
 			s = strings.ReplaceAll(s, name, "#1")
 		}
 	}
@@ -166,13 +166,13 @@ func isID(word string) bool {
 var lettersOfID = regexp.MustCompile(`^([a-f]{8,}|[A-F]{8,}|[a-f]{4,}(-[a-f]{4,})+|[bcdfghjklmnpqrstvwxz]{6,})$`)
 
 // alike merges the causes whose messages differ in one word alone, where that word looks like an id of letters:
-// there are several, all of one length.
+// there are several, all of one length, or the same stands around an id.
 func alike(all []cause) []cause {
 	const several, letters = 5, 4
-	if len(all) < several {
-		return all
+	type group struct {
+		number, length int  // length is -1 where there are several
+		ids            bool // the word is an id in others
 	}
-	type group struct{ number, length int } // length is -1 where there are several
 	groups := make(map[string]group)
 	shapes := make([][]string, len(all)) // of each cause, with one word after the other left out
 	for i, c := range all {
@@ -182,18 +182,23 @@ func alike(all []cause) []cause {
 		}
 		for at, w := range said {
 			shape := c.action + ": " + strings.Join(said[:at], " ") + " … " + strings.Join(said[at+1:], " ")
-			length := utf8.RuneCountInString(w)
-			g, ok := groups[shape]
-			if ok && g.length != length {
-				length = -1
+			g := groups[shape]
+			switch length := utf8.RuneCountInString(w); {
+			case w == "#":
+				g.ids = true
+			case g.length == 0:
+				g.length = length
+			case g.length != length:
+				g.length = -1
 			}
-			groups[shape] = group{g.number + 1, length}
+			g.number++
+			groups[shape] = g
 			shapes[i] = append(shapes[i], shape)
 		}
 	}
 	return together(all, func(i int) string {
 		for _, shape := range shapes[i] {
-			if g := groups[shape]; g.number >= several && g.length >= letters {
+			if g := groups[shape]; (g.number >= several || g.ids) && g.length >= letters {
 				return shape
 			}
 		}

@@ -181,16 +181,27 @@ func succeeded(c watcher.Completion) string {
 	return strings.Join(said, ", ")
 }
 
-// failedOf returns "all 40 nodes", "41 of 1,200 items".
+// failedOf returns "all 40 nodes", "41 of 1,200 items". Where a part failed it counts what had the actions of that
+// part: of a pool with 3 nodes, one of which failed, "1 of 3 nodes".
 func failedOf(c watcher.Completion) string {
 	n, noun := c.Counts, c.Deed().Noun
 	switch {
-	case n.Failed < n.Total:
-		return words.Number(n.Failed) + " of " + words.Count(n.Total, noun)
-	case n.Failed == 1:
+	case n.Failed >= n.Total && n.Failed == 1:
 		return "its only " + noun
+	case n.Failed >= n.Total:
+		return "all " + words.Count(n.Failed, noun)
 	}
-	return "all " + words.Count(n.Failed, noun)
+	var actions []string
+	failed, total := 0, 0
+	for _, a := range c.ByAction() {
+		if a.Failed > 0 {
+			actions, failed, total = append(actions, a.Action), failed+a.Failed, total+a.Total
+		}
+	}
+	if own := words.Actions(actions...).Noun; failed == n.Failed && own != words.Actions().Noun {
+		noun, n.Total = own, total
+	}
+	return words.Number(n.Failed) + " of " + words.Count(n.Total, noun)
 }
 
 // ownCauses returns the causes that do not follow from others.
@@ -247,6 +258,8 @@ func stillOpen(c watcher.Completion, lasted string) string {
 	switch {
 	case seen == 0:
 		text = "no item appeared in " + lasted
+	case n.Processing == 1 && n.Total == 1:
+		text = fmt.Sprintf("its only %s open after %s", noun, lasted)
 	case n.Processing == 0:
 		text = fmt.Sprintf("%s ended, more were to come, after %s", words.Count(seen, noun), lasted)
 	}
