@@ -3,6 +3,7 @@ package message_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -337,6 +338,10 @@ func TestCommandsAreQuoted(t *testing.T) {
 	want := `orderwatch watch --region -x --timeout 2h --slack-channel C0TEAM '6f5da086876d4cd084d36f8bd3346036/it'\''s; rm -rf $HOME'`
 	if shown := emulator.Render(stored(t, message.Summarize(c, asProd))); !strings.Contains(shown, want+"\n") {
 		t.Errorf("no %s in\n%s", want, shown)
+	}
+	out, err := exec.Command("sh", "-c", `orderwatch() { printf '%s\n' "$@"; }; `+want).Output()
+	if got := strings.Split(strings.TrimSpace(string(out)), "\n"); err != nil || got[len(got)-1] != c.ProjectID+"/"+c.OrderName || len(got) != 8 {
+		t.Errorf("a shell reads %q (%v)", got, err)
 	}
 }
 

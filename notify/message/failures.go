@@ -108,6 +108,9 @@ func essence(message string) string {
 	if len(message) > 2*looked {
 		message = message[:looked] + message[len(message)-looked:]
 	}
+	if !strings.Contains(message, "Caused by") { // most: the expression takes longer
+		return message
+	}
 	if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
 		return strings.TrimSpace(all[len(all)-1][1])
 	}

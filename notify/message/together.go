@@ -33,8 +33,10 @@ type named struct {
 
 // Add adds a watch that ended.
 func (g *Together) Add(c watcher.Completion, o Options) {
+	became := c.Word()
+	c.Items, c.Failures, c.Actions = nil, nil, nil
 	c = withoutSecrets(c, o.Secrets)
-	n := named{Word: c.Word(), Name: known(c.OrderName, maxPerson), URL: o.orderURL(c)}
+	n := named{Word: became, Name: known(c.OrderName, maxPerson), URL: o.orderURL(c)}
 	if r, ok := firstLinked(ownFirst(c.Requests, o.Own)); ok && n.URL == "" {
 		n.URL = shownAddress(r.Link, maxOwnLink)
 	}
