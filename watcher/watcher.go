@@ -25,8 +25,9 @@
 //	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends
 //	hold.go        how long an account is not asked
 //	attention.go   what people are told of
-//	completion.go  what is in an event; reason.go: its sentence
-//	fit.go         how an event is cut to its size; record.go: how a record is
+//	completion.go  what is in an event, and which failed items are one failure; reason.go: its sentence
+//	fit.go         how an event is cut to its size
+//	record.go      how a record is cut to its size, written and read
 //	snapshot.go    what is shown of a watch
 //
 // Last intake.go (requests, and the verdict on a delivery) and poller.go (wake-ups) carry the decisions out over

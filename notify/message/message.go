@@ -18,8 +18,8 @@
 //
 // All else that is told: running.go and together.go (watches), concern.go (one watch that goes on) and
 // announce.go (accounts), both by notice.go; log.go (the same in a log). Below them are page.go (blocks, and what
-// fits), rich.go (rich text), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked through: what a
-// secret looks like is decided in package redact).
+// fits), rich.go (rich text), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked
+// through: what a secret looks like is decided in package redact).
 package message
 
 import (
