@@ -16,7 +16,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	past := !now.Before(w.Deadline)
 	when := now.Add(leave.After)
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
-		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Held: leave.Held}
+		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Said: cut(leave.Said, maxErrorMessage), Held: leave.Held}
 	}
 	switch {
 	case w.Wish != nil:
@@ -140,7 +140,7 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.Errors++
 	w.Step = nextStep(w)
 	code := cmp.Or(cut(err.Code, maxWord), string(err.Class))
-	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Held: err.Held}
+	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Said: cut(err.Said, maxErrorMessage), Held: err.Held}
 	switch err.Class {
 	case Refused:
 		if !w.LooksEndedSince.IsZero() {

@@ -13,6 +13,7 @@ type Hold struct {
 	ProjectID string         `json:"project_id,omitempty"` // empty: all projects of the account
 	Reason    string         `json:"reason"`               // for people; the cloud's text is in it
 	Code      string         `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
+	Said      string         `json:"said,omitempty"`       // what the API said of it, word for word; empty where it said nothing
 	Since     time.Time      `json:"since"`
 	Until     time.Time      `json:"until"`             // no call before
 	Tries     int            `json:"tries"`             // calls that found that it stands
@@ -87,6 +88,7 @@ type HoldCause struct {
 	ProjectID    string // empty: all projects are to be held
 	Reason       string // for people; the cloud's text is in it
 	Code         string // the API's; empty where it gave none
+	Said         string // what the API said, word for word; empty where it said nothing
 	Began, Ended time.Time
 	Witness      *Order // an order that was answered before; nil: none is known
 
@@ -134,7 +136,7 @@ func (h Hold) Next(c HoldCause) (next Hold, news bool) {
 		h.Kind = c.Kind
 	}
 	h.ProjectID, h.Witness = cmp.Or(c.ProjectID, h.ProjectID), cmp.Or(c.Witness, h.Witness)
-	h.Region, h.Reason, h.Code, h.Over, h.Probing = c.Region, c.Reason, c.Code, time.Time{}, false
+	h.Region, h.Reason, h.Code, h.Said, h.Over, h.Probing = c.Region, c.Reason, c.Code, c.Said, time.Time{}, false
 	if late {
 		h.Until = c.Ended.Add(c.least())
 		return h, true
@@ -192,4 +194,5 @@ type Leave struct {
 	Why   string        // it may not be asked now, for people
 	Held  HoldKind      // the kind of the hold; empty where only the rate keeps it from being asked
 	Code  string        // of the error that the hold is for, as the API gave it; empty where it gave none
+	Said  string        // what the API said of it, word for word; empty where it said nothing
 }

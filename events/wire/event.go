@@ -76,6 +76,7 @@ func DataOf[D Data](e event.Event) (data D, err error) {
 		if g.Number, err = strconv.Atoi(number); err != nil {
 			return data, fmt.Errorf("decode event %s: no number of a progress event: %w", e.ID(), err)
 		}
+		g.At = e.Time()
 	}
 	return data, nil
 }
