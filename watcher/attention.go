@@ -47,8 +47,9 @@ func (a Attention) Forgets() bool {
 // rest only what is known is filled.
 type OrderAttention struct {
 	Report
-	Kind  AttentionKind `json:"kind"`            // Blind, Vanished, UnknownStatus or BrokenRecord
+	Kind  AttentionKind `json:"kind"`            // Late, Stalled, DeadlineNear, Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
+	Until time.Time     `json:"until,omitzero"`  // with Blind and Stalled: when it was over, in the event that tells so; zero while it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
 	// ToldOf is set where people were told of it already, with what else was lost: lost.
 	ToldOf AttentionKind `json:"told_of,omitempty"`
@@ -84,6 +85,9 @@ const (
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
 	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
 	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
+	Late          AttentionKind = "late"           // the order takes longer than the request's late_after
+	Stalled       AttentionKind = "stalled"        // the API answers, and no item has changed for long
+	DeadlineNear  AttentionKind = "deadline"       // most of the watch's time has passed, and the order is open
 	BrokenRecord  AttentionKind = "record"         // the watch's record cannot be read, or was deleted: the watch is over
 )
 
