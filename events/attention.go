@@ -96,7 +96,7 @@ func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int
 		if err != nil {
 			return nil, err
 		}
-		if r.State == watcher.Watching && r.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == r.ProjectID) {
+		if hold.Keeps(&r.Watch) {
 			waiting[r.ProjectID]++
 		}
 	}

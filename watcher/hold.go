@@ -80,6 +80,11 @@ const unknownOrder = "ModelArts.50015001"
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
 
+// Keeps reports whether the hold keeps the watch waiting.
+func (h Hold) Keeps(w *Watch) bool {
+	return h.Stands() && w.State == Watching && w.Region == h.Region && (h.ProjectID == "" || h.ProjectID == w.ProjectID)
+}
+
 // A HoldCause is a failed call for which an account, or one project of it, is to be held.
 type HoldCause struct {
 	Kind         HoldKind
