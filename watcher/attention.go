@@ -22,6 +22,24 @@ type Attention struct {
 	Waiting    int           `json:"waiting"`        // open watches of the project, when people were told first
 	WaitingAll int           `json:"waiting_all"`    // open watches of all projects that it keeps waiting
 	Lost       []string      `json:"lost,omitempty"` // with Lost: what of LostWatches and those after it
+	WaitingChannels
+}
+
+// WaitingChannels says where the watches of one project wait, when people were told first; it is empty where that is
+// not known.
+type WaitingChannels struct {
+	Channels []WaitingChannel `json:"channels,omitempty"`
+	Omitted  int              `json:"channels_omitted,omitempty"` // how many were left out
+}
+
+// A WaitingChannel stands for all requests that share channel and labels, and whose watches wait. The labels are
+// their senders', and untrusted.
+type WaitingChannel struct {
+	SlackChannel string            `json:"slack_channel"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Watches      int               `json:"watches"` // with such a request
+	Ended        int               `json:"ended"`   // of their items, when the orders were seen last
+	Items        int               `json:"items"`
 }
 
 // What can be lost. Events of releases before this one do not say it: they tell of watches or requests.
