@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -161,11 +162,30 @@ func (s *Store) Attend(ctx context.Context, a watcher.OrderAttention) error {
 func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error {
 	subject := s.Names.Attention(a.Kind, a.Order().Key())
 	last, sequence, err := s.lastEvent(ctx, subject)
-	if err != nil || wire.IsTold(a, last) {
+	if err != nil || isAttended(a, last) {
 		return err
 	}
 	m, err := s.Names.OrderAttentionEvent(a, s.Clock.Now())
 	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
+}
+
+// isAttended reports whether the order's last event of the kind, given its id, is the attention's, or a
+// later one: of the same watch, or of a later watch, whose id is the larger one.
+func isAttended(a watcher.OrderAttention, last string) bool {
+	watchID, rest, _ := strings.Cut(last, ".")
+	_, since, _ := strings.Cut(rest, ".")
+	ms, err := strconv.ParseInt(since, 10, 64)
+	switch {
+	case last == wire.OrderAttentionID(a):
+		return true
+	case err != nil, a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
+		return false
+	case watchID == a.WatchID && ms == a.Since.UnixMilli():
+		return a.Until.IsZero() // the other one tells that it is over
+	case watchID == a.WatchID:
+		return ms > a.Since.UnixMilli()
+	}
+	return watchID > a.WatchID
 }
 
 // Attention publishes the event, unless the project's last one is it, or a later one of the same outage.

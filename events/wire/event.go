@@ -131,30 +131,9 @@ func (n Names) OrderAttentionEvent(a watcher.OrderAttention, at time.Time) (*nat
 func OrderAttentionID(a watcher.OrderAttention) string {
 	kind := string(a.Kind)
 	if !a.Until.IsZero() {
-		kind += overSuffix
+		kind += "_over"
 	}
 	return fmt.Sprintf("%s.%s.%d", a.WatchID, kind, a.Since.UnixMilli())
-}
-
-const overSuffix = "_over"
-
-// IsTold reports whether people were told what the attention tells by the order's last event of its kind, which has
-// that id: it is the attention's own, or a later one, of the same watch or a later one, whose id is the larger one.
-func IsTold(a watcher.OrderAttention, last string) bool {
-	watchID, rest, _ := strings.Cut(last, ".")
-	kind, since, _ := strings.Cut(rest, ".")
-	ms, err := strconv.ParseInt(since, 10, 64)
-	switch {
-	case a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
-		return last == OrderAttentionID(a)
-	case err != nil:
-		return false
-	case watchID != a.WatchID:
-		return watchID > a.WatchID
-	case ms == a.Since.UnixMilli():
-		return a.Until.IsZero() || strings.HasSuffix(kind, overSuffix)
-	}
-	return ms > a.Since.UnixMilli()
 }
 
 // RenotifyEvent returns the message that asks the workers to tell people of a watch again. It carries the trace of

@@ -223,7 +223,7 @@ func (p Page) condition(w watcher.Snapshot) string {
 	case "":
 		return ""
 	case watcher.Blind:
-		means = ": how the order is cannot be seen; it is as it was seen last"
+		means = ": the order cannot be seen, and what stands here is as it was seen last"
 	case watcher.Stalled:
 		means = ": ModelArts answers, and no item has changed since"
 	case watcher.Late:
