@@ -223,10 +223,11 @@ func (w *Watch) nearDeadline() time.Time {
 	return w.Deadline.Add(-left)
 }
 
-// changed notes that an item of the order changed at that time.
+// changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
+// watch was accepted.
 func (w *Watch) changed(at time.Time) {
 	w.passed(Stalled, w.ChangedAt, at)
-	w.ChangedAt, w.Changed = at, w.Progressed
+	w.ChangedAt, w.Changed = later(at, w.AcceptedAt), w.Progressed
 }
 
 // passed notes that what has been so since then is over, if people were told of it.

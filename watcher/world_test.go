@@ -41,6 +41,7 @@ type world struct {
 	toldAt      []time.Time // when each of them was published
 	queue       []*delivery
 	refused     []error
+	conflicts   int // of records
 }
 
 // A fault is what goes wrong with one call.
@@ -172,6 +173,7 @@ func (m *world) Write(_ context.Context, w watcher.Watch, expected watcher.Revis
 	err = m.call("write", func(bool) error {
 		versions := m.records[w.Key()]
 		if len(versions) > 0 && versions[len(versions)-1].revision != expected || len(versions) == 0 && expected != 0 {
+			m.conflicts++
 			return watcher.ErrConflict
 		}
 		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
