@@ -228,7 +228,7 @@ func TestLargeOrder(t *testing.T) {
 
 func checkLarge(t *testing.T, c watcher.Completion) {
 	t.Helper()
-	if want := (watcher.Counts{Total: 5000, Succeeded: 3000, Failed: 2000}); c.Counts != want || c.Outcome != watcher.PartiallyFailed || c.Reason != "2000 of 5000 items failed" {
+	if want := (watcher.Counts{Total: 5000, Succeeded: 3000, Failed: 2000}); c.Counts != want || c.Outcome != watcher.PartiallyFailed || c.Reason != "2000 of 5000 nodes failed" {
 		t.Errorf("outcome %s, counts %+v, reason %q", c.Outcome, c.Counts, c.Reason)
 	}
 	if len(c.Items)+c.ItemsOmitted != 5000 || c.ItemsOmitted < 3000 {

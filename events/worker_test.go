@@ -28,19 +28,19 @@ var ends = map[string]struct {
 }{
 	"order.success": {
 		show:    turns(watcher.Succeed, watcher.Succeed),
-		outcome: watcher.Succeeded, reason: "2 of 2 items succeeded", progress: 2,
+		outcome: watcher.Succeeded, reason: "2 of 2 nodes succeeded", progress: 2,
 	},
 	"order.part": {
 		show:    turns(watcher.Succeed, watcher.Failed),
-		outcome: watcher.PartiallyFailed, reason: "1 of 2 items failed", failures: 1, progress: 2,
+		outcome: watcher.PartiallyFailed, reason: "1 of 2 nodes failed", failures: 1, progress: 2,
 	},
 	"order.failure": {
 		show:    turns(watcher.Failed, watcher.Failed),
-		outcome: watcher.AllFailed, reason: "2 of 2 items failed", failures: 1, progress: 2,
+		outcome: watcher.AllFailed, reason: "2 of 2 nodes failed", failures: 1, progress: 2,
 	},
 	"order.timeout": {
 		show:    turns(watcher.Succeed, watcher.Processing),
-		timeout: "5s", outcome: watcher.TimedOut, reason: "after 5s: 1 of 2 items ended, 1 still processing", progress: 2,
+		timeout: "5s", outcome: watcher.TimedOut, reason: "after 5s: 1 of 2 nodes ended, 1 still processing", progress: 2,
 	},
 	"order.unknown": {
 		show:    fails(watcher.NotFound, "ModelArts.50015001", "order not found"),

@@ -138,24 +138,24 @@ type condition struct {
 // conditions returns what is so, or will be so unless something changes, the most important first: one that
 // cannot see says nothing of whether the order moves, and an order that does not move is late for that.
 func (p Policy) conditions(w Watch) (all []condition) {
-	if w.State != Watching || w.Wish != nil {
+	if w.State != Watching || w.Wish != nil || w.Seen != w.Polls { // a worker of the release before has polled since
 		return nil
 	}
 	add := func(kind AttentionKind, since time.Time, patience time.Duration) {
 		if since.IsZero() {
 			return
 		}
-		told := w.Told[kind].Equal(since) || kind == Late && !w.Told[Late].IsZero() // a request that joined may be late earlier
+		told := w.Told[kind].Equal(since) || (kind == Late || kind == DeadlineNear) && !w.Told[kind].IsZero() // a request that joined moves these
 		all = append(all, condition{kind, since, since.Add(patience), told})
 	}
-	if w.LastError == nil || w.LastError.Held == "" {
+	if w.LastError != nil && w.LastError.Held == "" {
 		add(Blind, w.Blind, p.Patience.blind())
 	}
 	if !w.LooksEndedSince.IsZero() {
 		return all
 	}
 	usual := p.usual(w)
-	if w.LastError == nil {
+	if w.LastError == nil && w.Changed == w.Progressed {
 		add(Stalled, w.ChangedAt, max(p.Patience.stalled(), 3*usual.gap))
 	}
 	add(Late, w.lateAt(usual), 0)
@@ -223,6 +223,15 @@ func (w *Watch) nearDeadline() time.Time {
 	return w.Deadline.Add(-left)
 }
 
+// rearmed returns the watch so that people are told of its deadline anew, where a request has moved that far away.
+func (w Watch) rearmed(now time.Time) Watch {
+	if !w.Told[DeadlineNear].IsZero() && now.Before(w.nearDeadline()) {
+		w.Told = maps.Clone(w.Told)
+		delete(w.Told, DeadlineNear)
+	}
+	return w
+}
+
 // changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
 // watch was accepted.
 func (w *Watch) changed(at time.Time) {
@@ -250,7 +259,7 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 	for _, kind := range []AttentionKind{Blind, Stalled} {
 		if until, since := w.Passed[kind], w.Told[kind]; !until.IsZero() && !since.IsZero() {
 			a := p.attention(w, kind, since, overReason(w, kind, until.Sub(since)))
-			a.Until = until
+			a.Until, a.Error = until, nil
 			due = append(due, a)
 		}
 	}

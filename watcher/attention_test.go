@@ -43,7 +43,7 @@ func TestPeopleAreTold(t *testing.T) {
 		want  []told
 	}{
 		{"an order that cannot be read", first(running, always(watcher.Answer{}, unusable)), 30 * time.Minute, []told{
-			{watcher.Blind, 5 * time.Second, "this order has not been readable since 2025-04-10T11:49:55Z (ModelArts.50005000: Internal error.); when it was last seen, 1 of 2 items ended, 1 still processing"}}},
+			{watcher.Blind, 5 * time.Second, "this order has not been readable since 2025-04-10T11:49:55Z (ModelArts.50005000: Internal error.); when it was last seen, 1 of 2 nodes ended, 1 still processing"}}},
 		{"it is told at five minutes", first(running, always(watcher.Answer{}, unusable)), 5*time.Minute + 6*time.Second, []told{{watcher.Blind, 5 * time.Second, ""}}},
 		{"and not before", first(running, always(watcher.Answer{}, unusable)), 5 * time.Minute, nil},
 		{"an order that never could be read", always(watcher.Answer{}, unusable), 30 * time.Minute, []told{{watcher.Blind, 0, "this order has not been readable since"}}},
@@ -52,7 +52,7 @@ func TestPeopleAreTold(t *testing.T) {
 				return running, nil
 			}
 			return watcher.Answer{}, unusable
-		}, 30 * time.Minute, []told{{watcher.Blind, 0, ""}, {watcher.Blind, 12 * time.Minute, "1 of 2 items ended"}}},
+		}, 30 * time.Minute, []told{{watcher.Blind, 0, ""}, {watcher.Blind, 12 * time.Minute, "1 of 2 nodes ended"}}},
 		{"errors and answers by turns", func(since time.Duration) (watcher.Answer, error) {
 			if since/time.Minute%4 == 0 {
 				return running, nil
@@ -145,7 +145,7 @@ func TestConditions(t *testing.T) {
 		want     []told
 	}{
 		{"no request says when it is late", 19 * time.Minute, nil, 0, watcher.Patience{}, []part{{always, &running}}, []told{
-			{watcher.DeadlineNear, 15*time.Minute + 12*time.Second, 0, "the watch ends in 3m48s, at 2025-04-10T12:08:50Z; 1 of 2 items ended, 1 still processing"}}},
+			{watcher.DeadlineNear, 15*time.Minute + 12*time.Second, 0, "the watch ends in 3m48s, at 2025-04-10T12:08:50Z; 1 of 2 nodes ended, 1 still processing"}}},
 		{"the first of the requests says when", 9 * time.Minute, []time.Duration{0, 5 * time.Minute, 3 * time.Minute, 7 * time.Minute}, 0, watcher.Patience{}, []part{{always, &running}}, []told{
 			{watcher.Late, 3 * time.Minute, 0, "the order was expected to end by 2025-04-10T11:52:50Z, 3m after the watch began; 1 of 2"},
 			{watcher.DeadlineNear, 7*time.Minute + 12*time.Second, 0, ""}}},
@@ -154,7 +154,7 @@ func TestConditions(t *testing.T) {
 		{"it ended in time", 9 * time.Minute, []time.Duration{3 * time.Minute}, 0, watcher.Patience{}, []part{{2 * time.Minute, &running}, {always, &ended}}, nil},
 		{"it looks ended", 9 * time.Minute, []time.Duration{time.Minute}, 0, watcher.Patience{Stalled: time.Second}, []part{{always, &ended}}, nil},
 		{"nothing moves, then an item does", time.Hour, nil, 0, watcher.Patience{}, []part{{26 * time.Minute, &running}, {27 * time.Minute, &other}, {always, &ended}}, []told{
-			{watcher.Stalled, 0, 0, "no item has changed since 2025-04-10T11:49:50Z; 1 of 2 items ended"},
+			{watcher.Stalled, 0, 0, "no item has changed since 2025-04-10T11:49:50Z; 1 of 2 nodes ended"},
 			{watcher.Stalled, 0, 26 * time.Minute, "an item has changed, after none had for 26m"}}},
 		{"it stalls twice", time.Hour, nil, 0, watcher.Patience{Stalled: 10 * time.Minute}, []part{{15 * time.Minute, &running}, {30 * time.Minute, &other}, {always, &ended}}, []told{
 			{watcher.Stalled, 0, 0, ""}, {watcher.Stalled, 0, 15 * time.Minute, ""},
@@ -168,7 +168,7 @@ func TestConditions(t *testing.T) {
 			{watcher.Blind, 0, 0, ""}, {watcher.Blind, 0, 8 * time.Minute, ""}, {watcher.Blind, 10 * time.Minute, 0, ""}, {watcher.Blind, 10 * time.Minute, 18 * time.Minute, ""}}},
 		{"too short to be told", time.Hour, nil, 0, watcher.Patience{}, []part{{4 * time.Minute, nil}, {23 * time.Minute, &running}, {always, &ended}}, nil},
 		{"all at once, while the account is held", 30 * time.Minute, []time.Duration{12 * time.Minute}, 15 * time.Minute, watcher.Patience{}, []part{{always, &running}}, []told{
-			{watcher.Late, 12 * time.Minute, 0, "when it was last seen, 1 of 2 items ended"}, {watcher.DeadlineNear, 24 * time.Minute, 0, ""}, {watcher.Stalled, 0, 0, ""}}},
+			{watcher.Late, 12 * time.Minute, 0, "when it was last seen, 1 of 2 nodes ended"}, {watcher.DeadlineNear, 24 * time.Minute, 0, ""}, {watcher.Stalled, 0, 0, ""}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newWorld(t)
@@ -207,6 +207,64 @@ func TestConditions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDeadlineMoves lets requests join that move the deadline: people are told again where it is not near any more then.
+func TestDeadlineMoves(t *testing.T) {
+	m := newWorld(t)
+	m.policy.Timeout, m.policy.Patience.Stalled = 10*time.Minute, 24*time.Hour
+	for i := range 7 {
+		m.publish("build-"+string(rune('1'+i)), time.Duration(i)*9*time.Minute)
+	}
+	m.run()
+	var got []time.Duration
+	for i, a := range m.attended {
+		if a.Kind != watcher.DeadlineNear || !m.toldAt[i].Equal(a.Since) {
+			t.Errorf("told of %s since %s at %s", a.Kind, a.Since, m.toldAt[i])
+		}
+		got = append(got, a.Since.Sub(begin))
+	}
+	// The request at 45 min moves the deadline to 55 min, of which 80 % have passed.
+	want := []time.Duration{8 * time.Minute, 15*time.Minute + 12*time.Second, 22*time.Minute + 24*time.Second, 29*time.Minute + 36*time.Second, 36*time.Minute + 48*time.Second}
+	if !slices.Equal(got, want) {
+		t.Errorf("told at %v; want %v", got, want)
+	}
+}
+
+// TestConditionsBesideTheReleaseBefore lets a worker of the release before poll between: it leaves the fields that it does
+// not know as they were.
+func TestConditionsBesideTheReleaseBefore(t *testing.T) {
+	for name, change := range map[string]func(w *watcher.Watch){
+		"it was answered after errors": func(w *watcher.Watch) { w.Blind, w.LastError, w.Progressed = begin, nil, w.Progressed+1 },
+		"it saw an item change":        func(w *watcher.Watch) { w.Progressed++ },
+	} {
+		m := newWorld(t)
+		m.policy.Timeout, m.policy.Patience.Stalled = 2*time.Hour, 10*time.Minute
+		m.publish("build-1", 0)
+		for m.now.Sub(begin) < 9*time.Minute {
+			m.runOne()
+		}
+		w := m.record()
+		w.Polls++
+		change(&w)
+		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.put(w.Order, encoded)
+		m.now, m.hold = begin.Add(15*time.Minute), time.Minute
+		if kind := m.policy.Snapshot(m.record(), watcher.Hold{}, m.now).Condition; kind != "" {
+			t.Errorf("%s: it is shown as %s", name, kind)
+		}
+		m.runOne() // the account may not be asked yet
+		m.hold = 0
+		for m.now.Sub(begin) < 18*time.Minute {
+			m.runOne()
+		}
+		if len(m.attended) != 0 {
+			t.Errorf("%s: told of %s", name, m.attended[0].Kind)
+		}
 	}
 }
 

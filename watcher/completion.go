@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // An Outcome says how a watch ended.
@@ -50,6 +52,13 @@ type Report struct {
 	// Reason is one line that says why, e.g. "1 of 4 items failed".
 	Reason string `json:"reason"`
 	Counts Counts `json:"counts"`
+	// Actions are the counts of each action; see [Report.ByAction].
+	Actions []ActionCounts `json:"actions,omitempty"`
+	// ExpectedItems is the most items that one of the requests expects; 0 where none says.
+	ExpectedItems int `json:"expected_items,omitempty"`
+	// OrderBegan and OrderEnded are ModelArts' own times of the order; see [Report.Times].
+	OrderBegan time.Time `json:"order_began_at,omitzero"`
+	OrderEnded time.Time `json:"order_ended_at,omitzero"`
 	// Items are in the API's order. Where all would not fit, ItemsOmitted counts what is missing.
 	Items        []Item    `json:"items"`
 	ItemsOmitted int       `json:"items_omitted,omitempty"`
@@ -61,6 +70,76 @@ type Report struct {
 
 // Order returns the order that the report is about.
 func (r *Report) Order() Order { return Order{r.ProjectID, r.OrderName} }
+
+// An ActionCounts sums up the items that were seen and share an action, as [Counts] does all.
+type ActionCounts struct {
+	Action     string `json:"action"` // empty for items whose action is not known, and for those beyond the first 12 actions
+	Total      int    `json:"total"`
+	Succeeded  int    `json:"succeeded"`
+	Failed     int    `json:"failed"`
+	Processing int    `json:"processing"`
+}
+
+// ByAction sums the items up by action, in the order in which the API names the actions first, whether or not the
+// report has all items. A report of an earlier release has no Actions: what it no longer has of the items stands
+// under the empty action.
+func (r *Report) ByAction() []ActionCounts {
+	if len(r.Actions) > 0 {
+		return r.Actions
+	}
+	all, left := byAction(r.Items, nil), r.Counts
+	for _, a := range all {
+		left.Succeeded, left.Failed, left.Processing = left.Succeeded-a.Succeeded, left.Failed-a.Failed, left.Processing-a.Processing
+	}
+	return byAction(r.Items, left.counted())
+}
+
+// Deed returns what the items' actions have in common, in words. Its noun is item, too, while the order has items that
+// were not seen yet: those may be others.
+func (r *Report) Deed() words.Deed { return deed(r.ByAction(), r.Counts, r.ExpectedItems) }
+
+func deed(all []ActionCounts, c Counts, expected int) words.Deed {
+	var actions []string
+	for _, a := range all {
+		actions = append(actions, a.Action)
+	}
+	d := words.Actions(actions...)
+	if c.seen() < max(c.Total, expected) {
+		d.Noun = words.Actions().Noun
+	}
+	return d
+}
+
+// Times returns when work on the first item began, and when the last item ended, by ModelArts' clock. Each is zero
+// where ModelArts did not say so of every item that has ended, or what it said cannot be true: see [Item.Times]. The
+// end is zero, too, while an item has not ended. An item that is taken for deleted ended when it was no longer listed.
+func (r *Report) Times() (began, ended time.Time) {
+	if r.OrderBegan.IsZero() && r.OrderEnded.IsZero() && r.ItemsOmitted == 0 { // a report of an earlier release, perhaps
+		return orderTimes(r.Items, r.Counts, r.ExpectedItems, r.AcceptedAt, time.Time{})
+	}
+	return r.OrderBegan, r.OrderEnded
+}
+
+// Took returns how long ModelArts worked on the order; ok is false where its times are not known.
+func (r *Report) Took() (took time.Duration, ok bool) {
+	began, ended := r.Times()
+	if began.IsZero() || ended.IsZero() {
+		return 0, false
+	}
+	return ended.Sub(began), true
+}
+
+// Word returns the fixed word with which people are told how the watch ended: see [words.Outcome]. A deadline that
+// passed while the order could not be read is NOT KNOWN, and NOT FOUND where ModelArts did not know the order.
+func (c *Completion) Word() string {
+	if c.Outcome == TimedOut && c.Error != nil {
+		if c.Error.UnknownOrder() {
+			return words.Outcome(string(OrderNotFound), false)
+		}
+		return words.NotKnown
+	}
+	return words.Outcome(string(c.Outcome), c.Deed().Kind == words.Deletes)
+}
 
 // A Failure stands for all failed items of an order that share message and action.
 type Failure struct {
@@ -125,22 +204,31 @@ type Again struct {
 // report sums up the watch. items are those of the answer at hand; without them the record's
 // are taken. Those that are no longer listed follow.
 func (w *Watch) report(reason string, items []Item) Report {
-	var omitted int
+	var nameless []SeenItem // of which the record has no more than a digest, or how many there are
 	if items == nil {
-		items, omitted = recall(w.seenItems())
+		items, nameless = recall(w.seenItems())
 	} else {
 		items = w.shown(items)
 	}
 	for _, m := range w.Missing {
-		if m.Digest != "" || m.N > 0 {
-			omitted += m.count()
+		if m.nameless() {
+			nameless = append(nameless, m.counted())
 			continue
 		}
 		items = append(items, m.item())
 	}
+	omitted := 0
+	for _, s := range nameless {
+		omitted += s.count()
+	}
+	var began, ended time.Time
+	if omitted == 0 {
+		began, ended = orderTimes(items, w.Counts, w.ExpectedItems, w.AcceptedAt, w.LastPollAt)
+	}
 	return Report{
 		WatchID: w.ID, Region: w.Region, ProjectID: w.ProjectID, OrderName: w.Name,
-		Reason: reason, Counts: w.Counts,
+		Reason: reason, Counts: w.Counts, Actions: byAction(items, nameless), ExpectedItems: w.ExpectedItems,
+		OrderBegan: began, OrderEnded: ended,
 		Items: orEmpty(items), ItemsOmitted: omitted, Failures: orEmpty(group(items, w.Counts.Failed)),
 		Requests: w.Requests, AcceptedAt: w.AcceptedAt, Polls: w.Polls,
 	}
@@ -169,6 +257,72 @@ func (m *MissingItem) item() Item {
 		it.TakenFor = TakenForDeleted
 	}
 	return it
+}
+
+// counted returns the item as one that counts as the missing item does.
+func (m *MissingItem) counted() SeenItem {
+	s := m.SeenItem
+	if m.Deleted {
+		s.Status = Succeed
+	}
+	return s
+}
+
+// maxActions is how many actions a report counts one by one.
+const maxActions = 12
+
+// byAction sums up the items, and those of which no name is kept, by action.
+func byAction(items []Item, nameless []SeenItem) (all []ActionCounts) {
+	for _, it := range items {
+		all = add(all, it.Action, it.CountsAs(), 1)
+	}
+	for _, s := range nameless {
+		all = add(all, s.Action, s.Status, s.count())
+	}
+	return all
+}
+
+// add counts n items more of an action.
+func add(all []ActionCounts, action string, status Status, n int) []ActionCounts {
+	find := func() int { return slices.IndexFunc(all, func(a ActionCounts) bool { return a.Action == action }) }
+	i := find()
+	if i < 0 && len(all) >= maxActions {
+		action = ""
+		i = find()
+	}
+	if i < 0 {
+		i, all = len(all), append(all, ActionCounts{Action: action})
+	}
+	c := Counts{Succeeded: all[i].Succeeded, Failed: all[i].Failed, Processing: all[i].Processing}
+	c.add(status, n)
+	all[i] = ActionCounts{action, c.seen(), c.Succeeded, c.Failed, c.Processing}
+	return all
+}
+
+// orderTimes returns when work on the first of an order's items began and when the last of them ended: see
+// [Report.Times]. What ModelArts said until a time is looked at.
+func orderTimes(items []Item, c Counts, expected int, accepted, until time.Time) (began, ended time.Time) {
+	beganKnown, endedKnown := true, c.ended(expected)
+	for _, it := range items {
+		first, last := it.Times(accepted, until)
+		if it.TakenFor == TakenForDeleted {
+			last = it.MissingSince
+		}
+		if it.CountsAs().Ended() {
+			beganKnown, endedKnown = beganKnown && !first.IsZero(), endedKnown && !last.IsZero()
+		}
+		if began.IsZero() || !first.IsZero() && first.Before(began) {
+			began = first
+		}
+		ended = later(ended, last)
+	}
+	if !beganKnown {
+		began = time.Time{}
+	}
+	if !endedKnown || ended.Before(began) {
+		ended = time.Time{}
+	}
+	return began, ended
 }
 
 // orEmpty returns s as a list that is written as [] where it is empty.

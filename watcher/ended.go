@@ -1,6 +1,10 @@
 package watcher
 
-import "time"
+import (
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
 
 // A Status is the API's word for how far an item is. Only [Succeed] and [Failed] have ended;
 // any other word, known or not, has not.
@@ -23,7 +27,7 @@ func (s Status) Known() bool { return s.Ended() || s == Processing }
 func (m *MissingItem) open() bool { return !m.Status.Ended() && !m.Deleted }
 
 // deletion reports whether the item was to go away.
-func (m *MissingItem) deletion() bool { return m.Action == "deletePool" || m.Action == "deleteNode" }
+func (m *MissingItem) deletion() bool { return words.Action(m.Action).Kind == words.Deletes }
 
 // missingAnswers is how many answers in a row must not list an item, besides Patience.Vanished, before
 // it counts as gone.
@@ -81,6 +85,16 @@ func (c *Counts) add(s Status, n int) {
 	default:
 		c.Processing += n
 	}
+}
+
+// counted returns the items that were seen as a record has them that kept only how many there were.
+func (c Counts) counted() (seen []SeenItem) {
+	for _, s := range []SeenItem{{Status: Succeed, N: c.Succeeded}, {Status: Failed, N: c.Failed}, {Status: Processing, N: c.Processing}} {
+		if s.N > 0 {
+			seen = append(seen, s)
+		}
+	}
+	return seen
 }
 
 // seen returns the number of items that were seen.

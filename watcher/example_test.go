@@ -43,5 +43,5 @@ func ExamplePolicy_Fold() {
 	// poll 1: watching, next in 5s
 	// poll 2: watching, next in 10s
 	// poll 3: ending
-	// succeeded: 1 of 1 item succeeded
+	// succeeded: 1 of 1 node succeeded
 }

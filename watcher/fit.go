@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // fit makes the report's JSON at most limit bytes: succeeded items are left out first, then
 // messages are cut, then the other items are left out; counts stay whole, and failures but for their messages. Only where
-// the failures alone are too large, resource names and then the smallest groups are summed up. Last the
-// requests lose their labels, and then all texts but their ids and channels.
+// the failures alone are too large, resource names and then the smallest groups are summed up, and the actions that
+// ModelArts does not document. Last the requests lose their labels, and then all texts but their ids and channels.
 func fit(r *Report, limit int) {
 	for _, shrink := range fittings {
 		if size(r) <= limit {
@@ -28,6 +30,7 @@ var fittings = [...]func(*Report){
 	func(r *Report) { r.cutNames(10) },
 	func(r *Report) { r.mergeFailures(50) },
 	func(r *Report) { r.cutNames(0) },
+	(*Report).sumActions,
 	// The requests fit unless they came when the server took larger messages.
 	func(r *Report) { r.Requests = bare(r.Requests, withoutLabels) },
 	func(r *Report) { r.Requests = bare(r.Requests, withoutTexts) },
@@ -54,6 +57,21 @@ func (r *Report) cutNames(n int) {
 	for i, f := range r.Failures {
 		r.Failures[i].ResourceNames = f.ResourceNames[:min(n, len(f.ResourceNames))]
 	}
+}
+
+// sumActions sums up the actions that ModelArts does not document: their words may take room.
+func (r *Report) sumActions() {
+	var all []ActionCounts
+	for _, a := range r.Actions {
+		action := a.Action
+		if words.Action(action).Kind == words.Unknown {
+			action = ""
+		}
+		for status, n := range map[Status]int{Succeed: a.Succeeded, Failed: a.Failed, Processing: a.Processing} {
+			all = add(all, action, status, n)
+		}
+	}
+	r.Actions = all
 }
 
 func (r *Report) mergeFailures(n int) {

@@ -233,7 +233,7 @@ func sameMessage(a watcher.Answer, message string) watcher.Answer {
 
 func hostileActions(a watcher.Answer) watcher.Answer {
 	for i := range a.Items {
-		a.Items[i].Action = hostile(60)[1:] + fmt.Sprint(i%10)
+		a.Items[i].Action = hostile(60)[1:] + fmt.Sprint(i%100)
 	}
 	return a
 }

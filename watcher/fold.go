@@ -50,6 +50,7 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 	if w.Changed != w.Progressed {
 		w.changed(w.LastPollAt)
 	}
+	w = w.rearmed(now)
 	w.Polls++
 	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
 	if err != nil {

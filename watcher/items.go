@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"slices"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // maxSeenMessage is how many bytes of an item's message a record keeps.
@@ -69,18 +71,21 @@ func see(items []Item) []SeenItem {
 	return seen
 }
 
-// recall returns the seen items as the API showed them; those of which only a digest is left, or how
-// many there were, are counted in omitted.
-func recall(seen []SeenItem) (items []Item, omitted int) {
+// recall returns the seen items as the API showed them, and those of which only a digest is left, or how
+// many there were.
+func recall(seen []SeenItem) (items []Item, nameless []SeenItem) {
 	for _, s := range seen {
-		if s.Digest != "" || s.N > 0 {
-			omitted += s.count()
+		if s.nameless() {
+			nameless = append(nameless, s)
 			continue
 		}
 		items = append(items, s.item())
 	}
-	return items, omitted
+	return items, nameless
 }
+
+// nameless reports whether it is no more than a digest, or how many items there were.
+func (s SeenItem) nameless() bool { return s.Digest != "" || s.N > 0 }
 
 func (s SeenItem) item() Item {
 	return Item{
@@ -118,7 +123,7 @@ func (s SeenItem) digested() SeenItem {
 		return s
 	}
 	d := SeenItem{Status: s.Status, N: s.N}
-	if s.ResourceName == "" || !s.Status.Ended() && slices.Contains(documented[:], s.Action) { // for when it vanishes
+	if s.ResourceName == "" || !s.Status.Ended() && words.Action(s.Action).Kind != words.Unknown { // for when it vanishes
 		d.Action = s.Action
 	}
 	if s.ResourceName != "" {
@@ -126,8 +131,6 @@ func (s SeenItem) digested() SeenItem {
 	}
 	return d
 }
-
-var documented = [...]string{"createPool", "deletePool", "createNode", "deleteNode", "renew", "toPeriodic"}
 
 // count returns how many items it stands for.
 func (s SeenItem) count() int { return max(s.N, 1) }

@@ -85,13 +85,7 @@ func (w *Watch) seenItems() []SeenItem {
 	if len(w.Items) > 0 || len(w.Missing) > 0 {
 		return w.Items
 	}
-	var seen []SeenItem
-	for _, s := range []SeenItem{{Status: Succeed, N: w.Counts.Succeeded}, {Status: Failed, N: w.Counts.Failed}, {Status: Processing, N: w.Counts.Processing}} {
-		if s.N > 0 {
-			seen = append(seen, s)
-		}
-	}
-	return seen
+	return w.Counts.counted()
 }
 
 func (m *memory) add(s SeenItem, missing *MissingItem) {

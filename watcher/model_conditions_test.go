@@ -143,8 +143,7 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	}
 	if w.LooksEndedSince.IsZero() {
 		expect(watcher.Late, m.lateAt(w.Requests), time.Time{}, false)
-		near := m.nearAt(w.Requests)
-		expect(watcher.DeadlineNear, near, near, false)
+		expect(watcher.DeadlineNear, m.nearAt(w.Requests), time.Time{}, false)
 		if answered {
 			expect(watcher.Stalled, s.changed.Add(m.policy.Patience.Stalled), s.changed, false)
 		}

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 var (
-	seeds = flag.Int("seeds", 2000, "how many seeds TestModel runs")
+	seeds = flag.Int("seeds", watchertest.Rounds(2000), "how many seeds TestModel runs")
 	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
 )
 

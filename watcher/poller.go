@@ -70,8 +70,9 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
 	now := func() time.Time { return later(p.Now(), k.At) }
+	leave := p.leave(ctx, w, now())
 	at := now()
-	if next, ok := p.Policy.Before(w, p.leave(ctx, w, at), at); ok {
+	if next, ok := p.Policy.Before(w, leave, at); ok {
 		next = p.attend(ctx, next, p.Policy.untold(next, at), at)
 		return p.store(ctx, next, nil, nil, revision)
 	}

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // TestRaces lets a request, a cancel and the poll that finds the order ended happen at the same
 // moment, one call of one of them at a time, in an order that the seed draws.
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	rounds := 10000
+	rounds := watchertest.Rounds(10000)
 	if testing.Short() {
 		rounds = 1000
 	}

@@ -11,19 +11,28 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// items returns "1 item", "2000 items". A reason is a field of events, which programs read: its numbers have no
+// things returns "1 node", "2000 nodes", or items. A reason is a field of events, which programs read: its numbers have no
 // separators.
-func items(n int) string {
+func things(n int, d words.Deed) string {
 	if n == 1 {
-		return "1 item"
+		return "1 " + d.Noun
 	}
-	return fmt.Sprintf("%d items", n)
+	return fmt.Sprintf("%d %ss", n, d.Noun)
+}
+
+// deed returns what the actions of all items have in common, in words.
+func (w *Watch) deed() words.Deed {
+	all := byAction(nil, w.seenItems())
+	for _, m := range w.Missing {
+		all = add(all, m.Action, m.Status, m.count())
+	}
+	return deed(all, w.Counts, w.ExpectedItems)
 }
 
 // open says what keeps the order from being ended.
 func open(w Watch) string {
-	c := w.Counts
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, items(c.Total))
+	c, d := w.Counts, w.deed()
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, things(c.Total, d))
 	vanished, strange := w.vanished(), w.strange()
 	if n := number(w.Missing, func(m *MissingItem) bool { return !m.open() }); n > 0 {
 		text += fmt.Sprintf(" (%d no longer listed)", n)
@@ -38,7 +47,7 @@ func open(w Watch) string {
 		text += fmt.Sprintf(", %d no longer listed: %s", number(w.Missing, (*MissingItem).open), listed(vanished, vanishedItem))
 	}
 	if missing := max(c.Total, w.ExpectedItems) - c.seen(); missing > 0 {
-		text += fmt.Sprintf(", %d not created yet", missing)
+		text += fmt.Sprintf(", %d %s", missing, d.Unseen())
 	}
 	return text
 }
@@ -171,9 +180,11 @@ func notFoundReason(w Watch, now time.Time) string {
 
 // ownReason says how an order ended whose items have all ended.
 func ownReason(w Watch) string {
-	n, text, counts := w.Counts.Failed, "failed", func(m *MissingItem) bool { return m.Status == Failed }
+	d := w.deed()
+	succeeded, failed := d.Ended()
+	n, text, counts := w.Counts.Failed, failed, func(m *MissingItem) bool { return m.Status == Failed }
 	if n == 0 {
-		n, text, counts = w.Counts.Succeeded, "succeeded", func(m *MissingItem) bool { return !m.Deleted }
+		n, text, counts = w.Counts.Succeeded, succeeded, func(m *MissingItem) bool { return !m.Deleted }
 	}
 	var notes []string
 	if missing := number(w.Missing, counts); missing > 0 {
@@ -188,7 +199,7 @@ func ownReason(w Watch) string {
 	} else if !w.Gone.IsZero() {
 		notes = append(notes, "ModelArts lists none since "+moment(w.Gone))
 	}
-	reason := fmt.Sprintf("%d of %s %s", n, items(w.Counts.Total), text)
+	reason := fmt.Sprintf("%d of %s %s", n, things(w.Counts.Total, d), text)
 	if len(notes) > 0 {
 		reason += " (" + strings.Join(notes, "; ") + ")"
 	}

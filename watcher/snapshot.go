@@ -10,12 +10,11 @@ type Snapshot struct {
 	Outcome Outcome `json:"outcome,omitempty"` // of a watch that has ended
 	Report          // Reason says how far the order is, or why the watch ended
 
-	ExpectedItems int          `json:"expected_items,omitempty"`
-	Deadline      time.Time    `json:"deadline"`
-	LastPollAt    time.Time    `json:"last_poll_at,omitzero"`
-	NextPollAt    time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
-	LastError     *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
-	ErrorsInARow  int          `json:"errors_in_a_row,omitempty"`
+	Deadline     time.Time    `json:"deadline"`
+	LastPollAt   time.Time    `json:"last_poll_at,omitzero"`
+	NextPollAt   time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
+	LastError    *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
+	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
 	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
 	Condition      AttentionKind `json:"condition,omitempty"`
 	ConditionSince time.Time     `json:"condition_since,omitzero"`
@@ -30,7 +29,7 @@ type Snapshot struct {
 // that keeps the watch waiting and that people are told of: the watch is shown as blind then. The zero Hold is none.
 func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
-		State: Watching, ExpectedItems: w.ExpectedItems, Deadline: w.Deadline,
+		State: Watching, Deadline: w.Deadline,
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
@@ -44,6 +43,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	} else {
 		s.Report = w.report(open(w), nil)
 	}
+	s.ExpectedItems = w.ExpectedItems // a completion of an earlier release does not say it
 	others := s
 	others.Report = Report{}
 	fit(&s.Report, p.payload()-eventOverhead-size(others))

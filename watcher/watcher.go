@@ -17,16 +17,17 @@
 // Read watch.go (the record of a watch), order.go and items.go (an order, and what a record keeps of its items)
 // first; then the files of the decisions:
 //
-//	admit.go       whether a request starts a watch, joins one, waits or is rejected
+//	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch
 //	policy.go      what decisions depend on, and the limits on requests
-//	schedule.go    when the next poll is
+//	schedule.go    how long it is from one poll to the next
 //	match.go       which item of an answer is which item that was seen before; which are missing
 //	ended.go       whether an item is open or has ended, and whether the order has
-//	fold.go        what an answer or an error changes, and when a watch ends
+//	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends
 //	hold.go        how long an account is not asked
 //	attention.go   what people are told of
-//	completion.go  what is in an event; reason.go: its sentence
-//	fit.go         how an event is cut to its size; record.go: how a record is
+//	completion.go  what is in an event, and which failed items are one failure; reason.go: its sentence
+//	fit.go         how an event is cut to its size
+//	record.go      how a record is cut to its size, written and read
 //	snapshot.go    what is shown of a watch
 //
 // Last intake.go (requests, and the verdict on a delivery) and poller.go (wake-ups) carry the decisions out over

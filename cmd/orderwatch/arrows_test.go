@@ -91,10 +91,10 @@ var (
 		"events/wire":                32,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,
-		"watcher":                    74,
+		"watcher":                    75,
 		"watcher/modelarts/login":    17,
 		"watcher/modelarts/emulator": 24,
-		"watcher/watchertest":        17,
+		"watcher/watchertest":        19,
 	}
 	manyFiles = map[string]int{}
 )

@@ -31,13 +31,13 @@ func TestEventsCommand(t *testing.T) {
 		code int
 		want map[string]int // how many lines hold this; "" stands for all lines
 	}{
-		{"", 0, map[string]int{"  completed  ": 3, "  rejected   order.x  –  timeout: ": 1, rig.Project + "/order.fails  failed  1 of 1 item failed": 1}},
+		{"", 0, map[string]int{"  completed  ": 3, "  rejected   order.x  –  timeout: ": 1, rig.Project + "/order.fails  failed  1 of 1 node failed · ": 1}},
 		{"--kind completed", 0, map[string]int{"": 3}},
 		{"--kind rejected,completed", 0, map[string]int{"": 4}},
 		{"--outcome failed", 0, map[string]int{"": 1, "order.fails": 1}},
 		{"--outcome failed,succeeded,failed " + rig.Project, 0, map[string]int{"": 2, rig.Project: 0}},
 		{"another-project", 0, map[string]int{"": 0}},
-		{rig.Project + "/order.parts --outcome partially_failed", 0, map[string]int{"": 1, "partially_failed  1 of 2 items failed": 1}},
+		{rig.Project + "/order.parts --outcome partially_failed", 0, map[string]int{"": 1, "partially_failed  1 of 2 nodes failed · ": 1}},
 		{"--kind completed --since 1h", 0, map[string]int{"": 3}},
 		{"--kind completed --since " + between, 0, map[string]int{"": 0}},
 		{"--kind completed -o json", 0, map[string]int{"": 3, `{"specversion":"1.0"`: 3}},

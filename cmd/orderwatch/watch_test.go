@@ -91,10 +91,10 @@ func TestWatchCodes(t *testing.T) {
 		code int
 		says []string // on stdout
 	}{
-		{"order.succeeds", 0, []string{"succeeded: 1 of 1 item succeeded"}},
+		{"order.succeeds", 0, []string{"succeeded: 1 of 1 node succeeded · "}},
 		{"order.parts", 3, []string{"partially_failed", "1 × createNode: about failed\uFFFD (node-failed)"}},
-		{"order.fails", 3, []string{"failed: 1 of 1 item failed", "about failed"}},
-		{"order.never --timeout 2s", 4, []string{"timed_out", "The order may go on"}},
+		{"order.fails", 3, []string{"failed: 1 of 1 node failed · ", "about failed"}},
+		{"order.never --timeout 2s", 4, []string{"timed_out", "the order itself may still be running; 1 node may still be created and cost money.", "To watch it again: orderwatch watch --region cn-north-4 --timeout "}},
 		{"order.missing", 5, []string{"not_found", "ModelArts.50015001"}},
 		{"order.refused", 5, []string{"refused", "ModelArts.50004000: about refused"}},
 		{"order.succeeds --request-id bad --slack-channel C0ELSEWHERE", 2, []string{"rejected", "slack_channel: must be the ID of a channel"}},
@@ -219,7 +219,7 @@ func TestWatchThroughRestarts(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later")
-	p.Says(t, "1 of 2 items ended")
+	p.Says(t, "1 of 2 nodes ended")
 
 	d.nats.Kill()
 	p.Says(t, "the connection to NATS is lost")
@@ -246,7 +246,7 @@ func TestWatchSaysWhatToLookAt(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later", "--request-id", "build-1")
-	p.Says(t, "1 of 2 items ended")
+	p.Says(t, "1 of 2 nodes ended")
 	for _, request := range []string{"build-2", "build-1"} { // of another request, then of this one
 		body := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/orderwatch","type":"io.orderwatch.order.attention.v1","datacontenttype":"application/json","data":
 			{"kind":"vanished","since":"2025-04-10T12:03:05Z","reason":"createNode node-%s\u001b[31m, last seen processing","project_id":%q,"order_name":"order.later","watch_id":"w_1","requests":[{"request_id":%q}],
@@ -267,7 +267,7 @@ func TestWatchInterrupted(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	p := d.wait(t, "order.later")
-	p.Says(t, "1 of 2 items ended")
+	p.Says(t, "1 of 2 nodes ended")
 	if err := p.Command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

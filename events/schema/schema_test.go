@@ -220,6 +220,9 @@ func page(t *testing.T, after, before string) []byte {
 	return []byte(part)
 }
 
+// later are the fields that events of earlier releases lack.
+var later = []string{"actions", "expected_items", "order_began_at", "order_ended_at"}
+
 // TestGoldens holds the events that testdata and MESSAGES.md show against the schemas, and that events
 // which are wrong in one place are found out.
 func TestGoldens(t *testing.T) {
@@ -247,8 +250,9 @@ func TestGoldens(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if schematest.Event(g.subject, header, body) == nil {
-					t.Errorf("%s passes %s %s", g.name, what, field)
+				passes := schematest.Event(g.subject, header, body) == nil
+				if optional := what == "without" && slices.Contains(later, field); passes != optional {
+					t.Errorf("%s %s %s passes: %t", g.name, what, field, passes)
 				}
 			}
 		}

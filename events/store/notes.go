@@ -67,7 +67,7 @@ func checkNoteKey(key string) error {
 const settledKey = "settled"
 
 // A settled is that note. The consumer slack begins with the events that come after it was made; made anew, after
-// somebody deleted it, it begins where the one before it stopped.
+// somebody deleted it, it begins where the one before it stopped; with the first event where the note was deleted, too.
 type settled struct {
 	Sequence uint64 `json:"sequence"` // of ORDER_EVENTS: all events up to it are done with
 }

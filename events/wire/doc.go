@@ -6,7 +6,9 @@
 // a request that is delivered twice is read twice the same, and that an event which this package wrote
 // is read as what was written.
 //
-// Read names.go first (what subjects and streams are called), then fields.go (how a JSON request is checked),
-// request.go and cloudevent.go (a request to watch an order), then event.go (all events). The rest is one file for each
-// request of the service: answer.go (cancel, and those that name an order alone), list.go, renotify.go, status.go.
+// Read names.go first (what subjects and streams are called), then fields.go (how a JSON request is read: unknown and
+// doubled fields, types), request.go (which fields a request to watch an order has, and what each may be: region, Slack
+// channel, timeout) and cloudevent.go (the same as a CloudEvent), then event.go (all events, and their ids). The rest is
+// one file for each request of the service: answer.go (cancel, and those that name an order alone), list.go (what a list
+// may ask for, and how large a page may be), renotify.go, status.go.
 package wire

@@ -12,7 +12,7 @@
 //	title.go      the first line of each outcome, and which outcomes wake somebody
 //	fallback.go   the sentence in place of the blocks
 //	advice.go     the warning and the advice of each outcome
-//	failures.go   which failures are told as one cause, and the words for a cause
+//	failures.go   which failures of an event are told as one cause where they are many, and the words for a cause
 //	thread.go     which failures stand in the message, which in its replies; file.go: the CSV of the others
 //	items.go      which other items are listed; requests.go: who asked, and the labels
 //

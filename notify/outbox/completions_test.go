@@ -14,9 +14,10 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
-var completions = flag.Int("completions", 100, "how many seeds TestHostileCompletions runs")
+var completions = flag.Int("completions", watchertest.Rounds(100), "how many seeds TestHostileCompletions runs")
 
 // TestHostileCompletions posts completions that do what harm they can to the emulator, and holds of each:
 //

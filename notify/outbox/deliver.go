@@ -181,14 +181,18 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 
 // call waits for its turn, announces one call, makes it, and notes what came of it.
 func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
-	if retry := s.awaitTurn(ctx, d); retry != nil {
+	retry := s.awaitTurn(ctx, d)
+	if retry == nil {
+		retry = s.held(ctx, d) // somebody may have been told to wait meanwhile
+	}
+	if retry != nil {
 		return retry
 	}
 	p, revision, retry := s.takeSlot(ctx, d)
 	if retry != nil {
 		return retry
 	}
-	retry = s.held(ctx, d) // somebody may have been told to wait meanwhile
+	retry = s.held(ctx, d) // or now
 	if retry == nil {
 		retry = s.announce(ctx, d)
 	}

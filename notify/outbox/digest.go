@@ -39,7 +39,10 @@ func (s *Outbox) joins(d *delivery) (joins bool) {
 		return false
 	}
 	workers := s.config.Workers()
-	s.lane(d.channel, func(l *lane, _ time.Time) { joins = l.storms(workers) })
+	s.lane(d.channel, func(l *lane, now time.Time) {
+		l.forget(now.Add(-s.config.Timing.Stale))
+		joins = l.storms(workers)
+	})
 	return joins
 }
 

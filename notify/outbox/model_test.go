@@ -25,10 +25,11 @@ import (
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 var (
-	seeds = flag.Int("seeds", 250, "how many seeds TestOutbox runs")
+	seeds = flag.Int("seeds", watchertest.Rounds(250), "how many seeds TestOutbox runs")
 	one   = flag.Int("seed", -1, "the one seed to run, with its trace")
 )
 

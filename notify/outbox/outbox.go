@@ -19,11 +19,12 @@
 //	rest                             pace.go       the channel is free again; after a 429 no worker calls it for a while
 //	accepted, taken, note            deliver.go    the result is noted
 //
-// Read step.go first: one pure function, next, decides each step by the posting and the memory (posting.go), the want
-// (tell.go), and the moment. What it decides beside a call is in: reconcile.go, what became of a call, and which of two
-// workers' doubled messages is deleted; refused.go, what follows an error, and which fallback channel gets what a channel
-// finally refuses; upload.go, the file; pace.go, when a channel may be called; trouble.go, what people hear of errors;
-// digest.go, who is told of together.
+// Read step.go first: one pure function, next, decides each step by the posting and the memory (posting.go: its method
+// edits says whether there is a message to edit), the want (tell.go), and the moment. What it decides beside a call is
+// in: reconcile.go, what became of a call, and which of two workers' doubled messages is deleted; refused.go, what
+// follows an error, and which fallback channel gets what a channel finally refuses; upload.go, the file; pace.go, when
+// a channel may be called; trouble.go, what people hear of errors; digest.go, who is told of together; outbox.go, how
+// long all of that takes (DefaultTiming: a second from post to post).
 package outbox
 
 import (

@@ -54,7 +54,10 @@ func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError
 	}
 	var left time.Duration
 	ok := false
-	s.lane(d.channel, func(l *lane, now time.Time) { left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing) })
+	s.lane(d.channel, func(l *lane, now time.Time) {
+		l.forget(now.Add(-s.config.Timing.Stale))
+		left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing)
+	})
 	if !ok {
 		return retryIn(left, "the channel gets one message a second")
 	}
@@ -144,8 +147,7 @@ type waiter struct {
 	back time.Time // when it comes again
 }
 
-// lane calls f with the channel's lane and the time. Nobody else has the lane meanwhile, and who is so late that
-// another worker must have told of it does not wait there any more.
+// lane calls f with the channel's lane and the time. Nobody else has the lane meanwhile.
 func (s *Outbox) lane(channel string, f func(l *lane, now time.Time)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,8 +156,12 @@ func (s *Outbox) lane(channel string, f func(l *lane, now time.Time)) {
 		l = &lane{waiters: make(map[string]waiter)}
 		s.lanes[channel] = l
 	}
-	maps.DeleteFunc(l.waiters, func(_ string, w waiter) bool { return now.Sub(w.back) > s.config.Timing.Stale })
 	f(l, now)
+}
+
+// forget takes away the messages that were to come back before then: another worker must have told of them.
+func (l *lane) forget(then time.Time) {
+	maps.DeleteFunc(l.waiters, func(_ string, w waiter) bool { return w.back.Before(then) })
 }
 
 // reserve takes the next call where that comes within Timing.Wait, and nobody waits for it whose turn is

@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"cmp"
+	"math/bits"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,24 +21,27 @@ const (
 // use. Nil hides nothing; make others with [NewSecrets].
 type Secrets struct {
 	instead string
-	urls    []string        // each as a whole, the longest first
-	short   []string        // those without parts, the longest first
-	parts   map[string]bool // of 12 bytes each
+	urls    []string // each as a whole, the longest first
+	short   []string // those without parts, the longest first
+	long    string   // what has parts, one behind the other
+
+	// slots is a hash table of the parts of 12 bytes: where each begins in long, plus one; 0 is free.
+	slots []int32
+	shift int // a hash's slot is in the bits above
 }
 
 // NewSecrets returns what hides these secrets. instead is what is shown in place of one. It takes time and
 // memory in proportion to the secrets.
 func NewSecrets(instead string, secrets ...string) *Secrets {
-	r := &Secrets{instead: instead, parts: make(map[string]bool, len(strings.Join(secrets, "")))}
+	r := &Secrets{instead: instead}
+	var long []string
 	for _, s := range secrets {
 		if path, ok := behindHost(s); ok {
 			r.urls, s = append(r.urls, s), path
 		}
 		switch {
 		case len(s) >= fragment:
-			for i := range len(s) - fragment + 1 {
-				r.parts[s[i:i+fragment]] = true
-			}
+			long = append(long, s)
 		case len(s) >= minSecret:
 			r.short = append(r.short, s)
 		}
@@ -45,6 +49,14 @@ func NewSecrets(instead string, secrets ...string) *Secrets {
 	longest := func(a, b string) int { return cmp.Compare(len(b), len(a)) }
 	slices.SortFunc(r.urls, longest)
 	slices.SortFunc(r.short, longest)
+	r.long = strings.Join(long, "")
+	size := bits.Len(uint(4 * len(r.long)))
+	r.slots, r.shift = make([]int32, 1<<size), 64-size
+	at := 0
+	for _, s := range long {
+		r.add(s, at)
+		at += len(s)
+	}
 	return r
 }
 
@@ -58,6 +70,31 @@ func behindHost(s string) (path string, ok bool) {
 	return path, true
 }
 
+// add takes the parts of a secret that begins in long at a place.
+func (r *Secrets) add(secret string, at int) {
+	var h hash
+	for i := range len(secret) - fragment + 1 {
+		h = h.of(secret, i)
+		if slot, known := r.find(h, secret[i:i+fragment]); !known {
+			r.slots[slot] = int32(at + i + 1)
+		}
+	}
+}
+
+// find returns the slot of a part, and whether it is known; the slot is free where it is not. At most a
+// quarter of the slots are taken.
+func (r *Secrets) find(h hash, part string) (slot int, known bool) {
+	for slot = int(h >> r.shift); ; slot = (slot + 1) & (len(r.slots) - 1) {
+		at := int(r.slots[slot]) - 1
+		if at < 0 {
+			return slot, false
+		}
+		if r.long[at:at+fragment] == part {
+			return slot, true
+		}
+	}
+}
+
 // Hide returns the text with each run of bytes that lie in parts of secrets replaced.
 func (r *Secrets) Hide(text string) string {
 	if r == nil {
@@ -66,7 +103,7 @@ func (r *Secrets) Hide(text string) string {
 	for _, s := range r.urls {
 		text = strings.ReplaceAll(text, s, r.instead)
 	}
-	if len(r.parts) > 0 {
+	if r.long != "" {
 		text = r.hideParts(text)
 	}
 	for _, s := range r.short {
@@ -77,6 +114,7 @@ func (r *Secrets) Hide(text string) string {
 
 func (r *Secrets) hideParts(text string) string {
 	var b strings.Builder
+	var h hash
 	shown, from, to := 0, 0, 0 // text[:shown] is in b, text[from:to] is to be hidden
 	flush := func() {
 		if to > from {
@@ -86,7 +124,8 @@ func (r *Secrets) hideParts(text string) string {
 		}
 	}
 	for i := range len(text) - fragment + 1 {
-		if !r.parts[text[i:i+fragment]] {
+		h = h.of(text, i)
+		if _, known := r.find(h, text[i:i+fragment]); !known {
 			continue
 		}
 		if i > to {
@@ -101,4 +140,23 @@ func (r *Secrets) hideParts(text string) string {
 	}
 	b.WriteString(text[shown:])
 	return b.String()
+}
+
+// A hash is the one of the 12 bytes that begin at a place in a text. Its upper bits are the good ones.
+type hash uint64
+
+const (
+	hashBase hash = 0x9E3779B97F4A7C15 // odd, its bits in no order
+	hashOut  hash = 0x779023CF069D510D // hashBase to the power of 11: what the first byte has become
+)
+
+// of returns the hash at i, which follows the one at i-1.
+func (h hash) of(text string, i int) hash {
+	if i > 0 {
+		return (h-hash(text[i-1])*hashOut)*hashBase + hash(text[i+fragment-1])
+	}
+	for _, c := range []byte(text[:fragment]) {
+		h = h*hashBase + hash(c)
+	}
+	return h
 }

@@ -1,5 +1,6 @@
 // Package watchertest builds completions and events for the tests of packages that read them. Each of its
 // functions returns a new value, the same each time. Read completion.go, then attention.go, which builds on it.
+// rounds.go says how often a test draws what happens.
 package watchertest
 
 import (

@@ -1,6 +1,10 @@
-// Package words says numbers and spans of time to people, in one way wherever they read them: a reason, a
-// message in Slack, a page in a terminal. Its functions are pure. What an error or a hold is called is said by
-// Class.Words and HoldKind.Words of package watcher.
+// Package words says numbers, spans of time, actions and outcomes to people, in one way wherever they read them:
+// a reason, a message in Slack, a page in a terminal. Its functions are pure, and take and return plain strings.
+// What an error or a hold is called is said by Class.Words and HoldKind.Words of package watcher.
+//
+//   - words.go: numbers and spans of time;
+//   - action.go: what an action is about, and what its success or failure leaves behind;
+//   - outcome.go: the fixed word of each outcome.
 package words
 
 import (

@@ -64,10 +64,10 @@ func text(e client.Event, project string, paint output.Paint) string {
 	}
 	what, order, outcome, reason := e.Type(), "–", "–", ""
 	if c, ok := e.Completion(); ok {
-		what, order, reason = Completed, nameOf(c.ProjectID, c.OrderName), c.Reason
+		what, order, reason = Completed, nameOf(c.ProjectID, c.OrderName), c.Reason+" · "+show.Lasted(c)
 		outcome = show.Outcome(paint, c.Outcome, string(c.Outcome))
 	} else if g, ok := e.Progress(); ok {
-		what, order, outcome, reason = Progress, nameOf(g.ProjectID, g.OrderName), show.Counts(g.Counts), changesText(g.Changes)
+		what, order, outcome, reason = Progress, nameOf(g.ProjectID, g.OrderName), show.Counts(g.Report), changesText(g.Changes)
 	} else if r, ok := e.Rejection(); ok {
 		what, reason = Rejected, r.Reason
 		if e.Subject() != "" {
@@ -77,6 +77,9 @@ func text(e client.Event, project string, paint output.Paint) string {
 		what, order, outcome, reason = Attention, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
 	} else if a, ok := e.OrderAttention(); ok {
 		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
+		if !a.Until.IsZero() {
+			outcome += " over"
+		}
 	} else if a, ok := e.Again(); ok {
 		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {

@@ -45,6 +45,7 @@ type seen struct {
 	watchID string // empty where it was never shown
 	polls   int
 	counts  watcher.Counts
+	text    string // the counts, as shown
 }
 
 // in reports whether the watch answers the request.
@@ -77,7 +78,7 @@ func (w *waiting) take(e client.Event) {
 	if c, ok := e.Completion(); ok {
 		if a := w.answered(c.Report); a != nil {
 			a.end = &c
-			w.ends(a, e, show.Outcome(w.paint, c.Outcome, string(c.Outcome)), c.Reason)
+			w.ends(a, e, show.Outcome(w.paint, c.Outcome, string(c.Outcome)), c.Reason+" · "+show.Lasted(c))
 		}
 	} else if g, ok := e.Progress(); ok {
 		if a := w.answered(g.Report); a != nil {
@@ -114,13 +115,13 @@ func (w *waiting) line(a *asked, text string) {
 
 // got shows how far an order is, where that is news.
 func (w *waiting) got(a *asked, r watcher.Report) {
-	now, last := seen{r.WatchID, r.Polls, r.Counts}, a.seen
+	now, last := seen{r.WatchID, r.Polls, r.Counts, show.Counts(r)}, a.seen
 	if now.watchID == last.watchID && now.polls < last.polls {
 		return // it comes late
 	}
 	a.seen = now
 	if now.counts != last.counts {
-		w.screen.Progress(a.name, r.Counts)
+		w.screen.Progress(a.name, r)
 	}
 }
 
@@ -134,6 +135,9 @@ func (w *waiting) looked(a *asked, s watcher.Snapshot, err error) (again wire.Wa
 		return again, ""
 	}
 	w.away = 0
+	if a.end != nil || a.rejected { // an event ended the waiting while the look was on its way
+		return again, ""
+	}
 	if err == nil {
 		w.notices.end("worker", "a worker is there again")
 		w.showLook(a, s)

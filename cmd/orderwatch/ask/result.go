@@ -67,7 +67,7 @@ func (w *waiting) ended(ctx context.Context, err error, stored bool) error {
 	for _, a := range open { // their bars are gone
 		text := "no items yet"
 		if a.seen.watchID != "" {
-			text = show.Counts(a.seen.counts)
+			text = a.seen.text
 		}
 		w.line(a, text)
 	}

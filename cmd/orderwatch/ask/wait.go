@@ -5,7 +5,7 @@
 // Read publish.go first, then
 //
 //   - wait.go: what runs at the same time, and in which order it begins and ends;
-//   - fold.go: what an event, or a look at a watch, means for an order that is waited for;
+//   - fold.go: what an event, or a look at a watch, means for an order, and which orders are still waited for;
 //   - result.go: what is told at the end, and the exit code;
 //   - events.go: how an event is printed as a line;
 //   - outages.go: what is told when NATS or the workers are away.

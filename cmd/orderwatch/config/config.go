@@ -4,7 +4,8 @@
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
 // Read config.go first: the variables, in eight groups, and in which order they are read and checked. read.go says how
-// a value comes out of a variable, secret.go and file.go out of a file; check.go what is refused, login.go which login
+// a value comes out of a variable, and when NAME_FILE is read for a secret instead; file.go which files are read, and how
+// much of them; secret.go what a secret shows of itself; check.go what is refused, login.go which login
 // to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
 // channels there are, table.go how the help and deploy/CONFIGURATION.md show the variables.
 package config

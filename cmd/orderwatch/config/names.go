@@ -59,32 +59,31 @@ func nearest(misspelt string, names []string) (string, int) {
 }
 
 // slips counts the letters left out, put in, mistaken, or swapped with the next between a and b
-// (the optimal string alignment distance). Where there are enough it may return fewer than there are. Row i and
-// column j are those of a[:i] and b[:j].
+// (the optimal string alignment distance). Where there are enough it may return fewer than there are.
 func slips(a, b string, enough int) int {
 	for a != "" && b != "" && a[0] == b[0] { // mostly the prefix, which costs time
 		a, b = a[1:], b[1:]
 	}
-	n := make([][]int, len(a)+1)
-	for i := range n {
-		n[i] = make([]int, len(b)+1)
-		for j := range n[i] {
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for i := range len(a) + 1 { // the row of a[:i], and the two before it
+		row, above, before := rows[i%3], rows[(i+2)%3], rows[(i+1)%3]
+		for j := range row {
 			switch {
 			case i == 0 || j == 0:
-				n[i][j] = i + j
+				row[j] = i + j
 				continue
 			case a[i-1] == b[j-1]:
-				n[i][j] = n[i-1][j-1]
+				row[j] = above[j-1]
 				continue
 			}
-			n[i][j] = 1 + min(n[i-1][j], n[i][j-1], n[i-1][j-1])
+			row[j] = 1 + min(above[j], row[j-1], above[j-1])
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				n[i][j] = min(n[i][j], n[i-2][j-2]+1)
+				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		if i > 0 && slices.Min(n[i]) >= enough && slices.Min(n[i-1]) >= enough { // the next rows build on these two
+		if i > 0 && slices.Min(row) >= enough && slices.Min(above) >= enough { // the next rows build on these two
 			return enough
 		}
 	}
-	return n[len(a)][len(b)]
+	return rows[len(a)%3][len(b)]
 }

@@ -3,7 +3,8 @@
 // permissions is refused by NATS.
 //
 // Read doctor.go first: in which order it looks, how long that may take, what is wrong with variables
-// (configuration.*), and the closing sentence. finding.go says what a finding is, and how it is shown. Each other file
+// (configuration.*), and the closing sentence, which is its error. finding.go says what a finding is, how it is shown,
+// and how findings are counted. Each other file
 // makes one kind of finding, and decides how bad it is and what to do about it:
 //
 //   - nats.go: nats.*, the connection, the server and the account; and in which order it looks at NATS

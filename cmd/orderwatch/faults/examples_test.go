@@ -94,7 +94,7 @@ var outcomes = []struct {
 }{
 	{"order.succeeded", 0, "succeeded"},
 	{"order.failed", 3, "flavor sold out"},
-	{"order.partially-failed", 3, "1 of 2 items failed"},
+	{"order.partially-failed", 3, "1 of 2 nodes failed"},
 	{"order.unknown", 5, "not_found"},
 }
 

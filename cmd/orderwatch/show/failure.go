@@ -17,11 +17,8 @@ func Failure(c watcher.Completion) string {
 	if c.Error != nil {
 		fmt.Fprintf(&b, "\n  %s: %s", output.Clean(c.Error.Code), output.Clean(c.Error.Message))
 	}
-	if c.Outcome == watcher.OrderNotFound && c.Counts.Total > 0 {
-		b.WriteString("\n  " + goneAdvice)
-	}
-	if c.Outcome == watcher.TimedOut {
-		b.WriteString("\n  The order may go on and cost money: look at it, or watch it again with a longer --timeout.")
+	if text := meaning(c.Outcome, c.Report); text != "" {
+		b.WriteString("\n  " + text)
 	}
 	for _, f := range c.Failures[:min(most, len(c.Failures))] {
 		names := f.ResourceNames[:min(mostNames, len(f.ResourceNames))]
@@ -36,6 +33,9 @@ func Failure(c watcher.Completion) string {
 	}
 	if more := len(c.Failures) - most; more > 0 {
 		fmt.Fprintf(&b, "\n  and %d more causes: orderwatch get %s", more, c.Order())
+	}
+	if mayGoOn(c.Outcome) {
+		b.WriteString("\n  To watch it again: " + again(c.Outcome, c.Report, c.CompletedAt.Sub(c.AcceptedAt)))
 	}
 	return b.String()
 }

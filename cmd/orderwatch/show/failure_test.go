@@ -18,7 +18,7 @@ func TestFailureReportOfNotFound(t *testing.T) {
 	if text := Failure(never); strings.Contains(text, "existed") {
 		t.Errorf("an order that was never seen:%s", text)
 	}
-	if got, want := Counts(seen.Counts), "1 of 2 items ended, 2 no longer listed"; got != want {
+	if got, want := Counts(seen.Report), "1 of 2 items ended, 2 no longer listed"; got != want {
 		t.Errorf("its items are %q; want %q", got, want)
 	}
 }

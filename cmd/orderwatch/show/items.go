@@ -35,18 +35,22 @@ func (p Page) items(w watcher.Snapshot) string {
 
 // countItems sums the items up; empty where there is nothing to say.
 func countItems(w watcher.Snapshot) string {
-	var parts []string
+	var texts []string
+	d := w.Deed()
 	if c := w.Counts; c.Total > 0 {
-		statuses := countStatuses(c)
+		statuses := countStatuses(c, d)
 		if missing := c.Total - c.Failed - c.Processing - c.Succeeded; missing > 0 {
-			statuses = append(statuses, fmt.Sprintf("%d not created yet", missing))
+			statuses = append(statuses, fmt.Sprintf("%d %s", missing, d.Unseen()))
 		}
-		parts = append(parts, words.Count(c.Total, "item")+": "+strings.Join(statuses, ", ")+missingNote(c))
+		texts = append(texts, words.Count(c.Total, d.Noun)+": "+strings.Join(statuses, ", ")+missingNote(c))
+	}
+	if text := parts(w.Report); text != "" {
+		texts = append(texts, text)
 	}
 	if w.ExpectedItems > w.Counts.Total {
-		parts = append(parts, "the requests expect "+words.Count(w.ExpectedItems, "item"))
+		texts = append(texts, "the requests expect "+words.Count(w.ExpectedItems, d.Noun))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(texts, "; ")
 }
 
 // missingNote returns ", 1 no longer listed"; empty where ModelArts lists all.
@@ -58,13 +62,14 @@ func missingNote(c watcher.Counts) string {
 }
 
 // countStatuses returns "1 failed", "2 processing", "3 succeeded", of which there are any.
-func countStatuses(c watcher.Counts) (parts []string) {
+func countStatuses(c watcher.Counts, d words.Deed) (texts []string) {
+	succeeded, failed := d.Ended()
 	for i, n := range [...]int{c.Failed, c.Processing, c.Succeeded} {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, [...]string{"failed", "processing", "succeeded"}[i]))
+			texts = append(texts, fmt.Sprintf("%d %s", n, [...]string{failed, "processing", succeeded}[i]))
 		}
 	}
-	return parts
+	return texts
 }
 
 // urgent returns the items, those first at which people should look: failed; not ended and no longer
@@ -101,7 +106,7 @@ func hidden(w watcher.Snapshot, shown []watcher.Item) string {
 			left.Processing--
 		}
 	}
-	text, cut := strings.Join(countStatuses(left), ", "), len(w.Items) > len(shown)
+	text, cut := strings.Join(countStatuses(left, w.Deed()), ", "), len(w.Items) > len(shown)
 	switch {
 	case text == "":
 		return ""

@@ -4,6 +4,7 @@
 // Read page.go first, then
 //
 //   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
+//   - meaning.go: what the end of a watch means for the order, what it leaves behind, and how to watch it again;
 //   - status.go: the page of the installation;
 //   - table.go: which columns a list has, and what is cut where there is no room;
 //   - screen.go: bars on a terminal, lines elsewhere;
@@ -43,6 +44,7 @@ func (p Page) Watch(w watcher.Snapshot) string {
 		p.Property("deadline", nil, p.deadline(w)) +
 		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
 		p.Property("ended", nil, p.ended(w)) +
+		p.Property("took", nil, took(w)) +
 		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
 		p.Property("polls", nil, p.polls(w)) +
 		p.Property("overdue", p.Paint.Red, p.overdue(w)) +
@@ -88,12 +90,14 @@ func (p Page) state(w watcher.Snapshot) string {
 	}
 	lines := output.Paragraph(reason(w), p.Width-indent, p.most(6))
 	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
-	for _, line := range output.Paragraph(advice(w.Outcome, w.Counts), p.Width, p.most(6)) {
+	if w.State != watcher.Ended {
+		return text
+	}
+	for _, line := range output.Paragraph(meaning(w.Outcome, w.Report), p.Width, p.most(6)) {
 		text += "\n" + line
 	}
-	if w.State == watcher.Ended && mayGoOn(w.Outcome) {
-		order := w.Order()
-		text += "\nTo watch it again:\n  orderwatch watch " + output.Clean(order.String())
+	if mayGoOn(w.Outcome) {
+		text += "\nTo watch it again:\n  " + again(w.Outcome, w.Report, w.Deadline.Sub(w.AcceptedAt))
 	}
 	return text
 }
@@ -109,9 +113,6 @@ func Outcome(p output.Paint, o watcher.Outcome, text string) string {
 	return p.Red(text)
 }
 
-// mayGoOn reports whether the order may not have ended, or be another than was meant.
-func mayGoOn(o watcher.Outcome) bool { return advice(o, watcher.Counts{}) != "" }
-
 // reason says how far the order is, or why the watch ended.
 func reason(w watcher.Snapshot) string {
 	switch {
@@ -122,26 +123,6 @@ func reason(w watcher.Snapshot) string {
 	}
 	return "no item seen so far"
 }
-
-// advice says what the end of the watch means for the order, and what to do, where that is not
-// plain. An order of which items were seen had the right name.
-func advice(o watcher.Outcome, c watcher.Counts) string {
-	switch o {
-	case watcher.TimedOut, watcher.Cancelled:
-		return "Only the watching has stopped: the order itself may still be running, and cost money."
-	case watcher.OrderNotFound:
-		if c.Total > 0 {
-			return goneAdvice
-		}
-		return "Check the order's name, project and region. The name is the one in the answer that created the order, not the billing order id (CS…)."
-	case watcher.OrderRefused:
-		return "Check the order's name and project, and what the account may do there."
-	}
-	return ""
-}
-
-// goneAdvice is for an order that ModelArts knew and knows no longer.
-const goneAdvice = "The order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money."
 
 // maxAskers is how many requests are shown one by one.
 const maxAskers = 3
@@ -238,7 +219,16 @@ func (p Page) ended(w watcher.Snapshot) string {
 	if w.State != watcher.Ended {
 		return ""
 	}
-	return p.Ago(w.CompletedAt, "") + ", " + words.Brief(w.CompletedAt.Sub(w.AcceptedAt)) + " after it was accepted"
+	return p.Ago(w.CompletedAt, "") + ", " + watched(w.CompletedAt.Sub(w.AcceptedAt))
+}
+
+// took says how long ModelArts worked on the order, where that is known.
+func took(w watcher.Snapshot) string {
+	d, ok := w.Took()
+	if w.State != watcher.Ended || !ok {
+		return ""
+	}
+	return words.Brief(d) + ", by ModelArts' own times"
 }
 
 // overdueAfter is how late a poll may be before that is worth a word: one that is under way takes

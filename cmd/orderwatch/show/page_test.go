@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -120,13 +121,50 @@ func shownWatches() map[string]watcher.Snapshot {
 		w.Condition, w.ConditionSince = kind, minutes(since)
 		return w
 	}
-	return map[string]watcher.Snapshot{
+	all := map[string]watcher.Snapshot{
 		"blind": condition(watcher.Blind, 6), "stalled": condition(watcher.Stalled, 9), "late": condition(watcher.Late, 2),
 		"near-deadline": condition(watcher.DeadlineNear, 1), "condition-of-later": condition("\x1b[31mof_a_later_version", 1),
 		"unlisted": unlistedWatch(), "unlisted-timed-out": ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5),
 		"gone": goneWatch(), "in-seconds": inSeconds(), "frozen": frozen,
 		"processing": processing, "failed": failed, "fresh": fresh, "held": held, "missing": missing, "cancelled": cancelled,
 		"cancelling": wished, "overdue": late, "many": manyItems(), "hostile": hostileWatch(),
+	}
+	maps.Copy(all, otherActions())
+	return all
+}
+
+// otherActions are watches of orders that do not create alone, and of one that does and has succeeded.
+func otherActions() map[string]watcher.Snapshot {
+	two := func(outcome watcher.Outcome, reason string, first, second watcher.Item) watcher.Snapshot {
+		w := ended(shownWatch(first, second), outcome, reason, 1)
+		for _, it := range w.Items {
+			if it.Status == watcher.Failed {
+				w.Failures = append(w.Failures, watcher.Failure{Message: it.Message, Action: it.Action, Count: 1, ResourceNames: []string{it.ResourceName}})
+			}
+		}
+		return w
+	}
+	item := func(name, action string, status watcher.Status, message string) watcher.Item {
+		return shownItem(name, action, status, 9, 2, message)
+	}
+	const done, failed, open = watcher.Succeed, watcher.Failed, watcher.Processing
+	created := ended(shownWatch(fourItems()[0], fourItems()[1]), watcher.Succeeded, "2 of 2 items succeeded", 1)
+	created.Items[1].Status, created.Items[1].Message, created.Counts = done, "", watcher.Counts{Total: 2, Succeeded: 2}
+	timedOut := two(watcher.TimedOut, "after 2h: 1 of 2 nodes ended, 1 still processing", item("os-node-1", "deleteNode", done, ""), item("os-node-2", "deleteNode", open, ""))
+	timedOut.Deadline = timedOut.AcceptedAt.Add(2 * time.Hour)
+	untimed := two(watcher.AllFailed, "2 of 2 nodes failed", item("os-node-1", "createNode", failed, "quota exceeded"), item("os-node-2", "createNode", failed, "quota exceeded"))
+	for i := range untimed.Items {
+		untimed.Items[i].BeganAt, untimed.Items[i].UpdatedAt = time.Time{}, time.Time{}
+	}
+	return map[string]watcher.Snapshot{
+		"created": created, "created-none-untimed": untimed,
+		"deleted":            two(watcher.Succeeded, "2 of 2 items deleted", item("pool-1", "deletePool", done, ""), item("os-node-1", "deleteNode", done, "")),
+		"deleted-part":       two(watcher.PartiallyFailed, "1 of 2 nodes not deleted", item("os-node-1", "deleteNode", done, ""), item("os-node-2", "deleteNode", failed, "node is locked")),
+		"deleted-timed-out":  timedOut,
+		"renewed-none":       two(watcher.AllFailed, "2 of 2 items not renewed", item("os-node-1", "renew", failed, "the balance is insufficient"), item("os-node-2", "renew", failed, "the balance is insufficient")),
+		"periodic-cancelled": two(watcher.Cancelled, "cancelled by ann", item("pool-1", "toPeriodic", failed, "the balance is insufficient"), item("pool-2", "toPeriodic", open, "")),
+		"mixed-part":         two(watcher.PartiallyFailed, "1 of 2 nodes failed", item("os-node-old", "deleteNode", failed, "node is locked"), item("os-node-new", "createNode", done, "")),
+		"unknown-action":     two(watcher.PartiallyFailed, "1 of 2 items failed", item("os-node-1", "rebootNode", failed, "node is locked"), item("os-node-2", "rebootNode", done, "")),
 	}
 }
 

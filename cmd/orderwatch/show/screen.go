@@ -34,10 +34,11 @@ func NewScreen(w io.Writer, nameWidth int) *Screen {
 }
 
 // Counts says how many of an order's items have ended.
-func Counts(c watcher.Counts) string {
-	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, words.Count(c.Total, "item"))
-	if c.Failed > 0 {
-		text += fmt.Sprintf(", %d failed", c.Failed)
+func Counts(r watcher.Report) string {
+	c, d := r.Counts, r.Deed()
+	text := fmt.Sprintf("%d of %s ended", c.Succeeded+c.Failed, words.Count(c.Total, d.Noun))
+	if _, failed := d.Ended(); c.Failed > 0 {
+		text += fmt.Sprintf(", %d %s", c.Failed, failed)
 	}
 	return text + missingNote(c)
 }
@@ -77,18 +78,18 @@ func (s *Screen) Began(order string) {
 }
 
 // Progress shows how many of the order's items have ended.
-func (s *Screen) Progress(order string, c watcher.Counts) {
+func (s *Screen) Progress(order string, r watcher.Report) {
 	if s.bars == nil {
-		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(c))
+		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(r))
 		return
 	}
 	bar := s.bars[order]
 	if bar == nil {
 		return
 	}
-	bar.state.Store(Counts(c))
-	bar.SetTotal(int64(c.Total), false)
-	bar.SetCurrent(int64(c.Succeeded + c.Failed))
+	bar.state.Store(Counts(r))
+	bar.SetTotal(int64(r.Counts.Total), false)
+	bar.SetCurrent(int64(r.Counts.Succeeded + r.Counts.Failed))
 }
 
 // Ended takes the order's bar away.

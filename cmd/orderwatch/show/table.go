@@ -232,12 +232,14 @@ func (s Table) note(w watcher.Snapshot) string {
 	switch {
 	case w.State == Broken, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return output.Clean(w.Reason)
+	case w.State == watcher.Ended:
+		return strings.Join(notDone(w.Report).texts(), "; ")
 	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.Now):
 		return "gives up in " + words.Brief(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
 	case w.State != watcher.Ended && w.LastError != nil:
 		return snapshotError(w)
 	case w.State != watcher.Ended && w.Counts.Missing > 0:
-		return words.Count(w.Counts.Missing, "item") + " no longer listed"
+		return words.Count(w.Counts.Missing, w.Deed().Noun) + " no longer listed"
 	}
 	return ""
 }

@@ -16,16 +16,22 @@ import (
 func listed() []watcher.Snapshot {
 	shown := shownWatches()
 	var watches []watcher.Snapshot
-	for i, name := range []string{"fresh", "processing", "held", "missing", "overdue", "cancelling", "failed", "cancelled", "many"} {
-		w := shown[name].Brief()
-		w.OrderName = fmt.Sprintf("order.pool-%d%d%dd5-w4l2n", i, i*7%10, i*3%10)
+	for i, name := range []string{"fresh", "processing", "held", "missing", "overdue", "cancelling", "failed", "cancelled", "many", "deleted", "deleted-part", "mixed-part", "renewed-none"} {
+		w := brief(shown[name])
+		w.OrderName = fmt.Sprintf("order.pool-%x%d%dd5-w4l2n", i, i*7%10, i*3%10)
 		watches = append(watches, w)
 	}
 	timedOut := ended(shownWatch(fourItems()...), watcher.TimedOut, "after 2h: 2 of 4 items ended, 2 still processing", 45)
 	timedOut.AcceptedAt = minutes(165)
 	succeeded := ended(shownWatch(fourItems()[0]), watcher.Succeeded, "1 of 1 item succeeded", 60*50)
 	succeeded.AcceptedAt = night.Add(-51 * time.Hour)
-	return append(watches, timedOut.Brief(), succeeded.Brief())
+	return append(watches, brief(timedOut), brief(succeeded))
+}
+
+// brief returns the watch as a list has it.
+func brief(w watcher.Snapshot) watcher.Snapshot {
+	w.Actions = w.ByAction()
+	return w.Brief()
 }
 
 func TestTable(t *testing.T) {
@@ -34,17 +40,17 @@ func TestTable(t *testing.T) {
 	several[1].ProjectID, several[4].ProjectID = "my-project", "p"
 	long := slices.Clone(one[:3])
 	long[1].OrderName = strings.Repeat("order.very-long-", 8)
-	hostile := []watcher.Snapshot{hostileWatch().Brief(), hostileWatch().Brief()}
+	hostile := []watcher.Snapshot{brief(hostileWatch()), brief(hostileWatch())}
 	hostile[1].OrderName, hostile[1].ProjectID = "\x1b[2J订单\u202e", strings.Repeat("\x07订", 40)
 	hostile[0].Outcome, hostile[0].State = "\x1b]0;x\x07", watcher.Ended
 
 	var conditions []watcher.Snapshot
 	for _, name := range []string{"blind", "stalled", "late", "near-deadline", "condition-of-later", "processing"} {
-		w := shownWatches()[name].Brief()
+		w := brief(shownWatches()[name])
 		w.OrderName = "order." + name
 		conditions = append(conditions, w)
 	}
-	unlisted := []watcher.Snapshot{unlistedWatch().Brief(), goneWatch().Brief(), ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5).Brief()}
+	unlisted := []watcher.Snapshot{brief(unlistedWatch()), brief(goneWatch()), brief(ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5))}
 	for i := range unlisted {
 		unlisted[i].OrderName += fmt.Sprint("-", i)
 	}

@@ -118,7 +118,7 @@ func New(o Options) *Emulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	o.CallsKept = cmp.Or(o.CallsKept, 1000)
+	o.CallsKept = max(cmp.Or(o.CallsKept, 1000), 1)
 	o.TokenLife = cmp.Or(o.TokenLife, 24*time.Hour)
 	o.KeyLife = cmp.Or(o.KeyLife, time.Hour)
 	o.Tokens = slices.Clone(o.Tokens)

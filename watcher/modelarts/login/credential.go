@@ -2,10 +2,10 @@
 // key ([AccessKey]), the agency of a machine ([Agency]), or a user's password ([Password]). Each is a
 // [Credential], which the client of package modelarts asks to authorise its requests.
 //
-// It promises that no credential prints a secret, that a proof that ends is renewed before its end, and that
-// a wrong login is tried so seldom that the cloud does not lock it. Read credential.go and secrets.go; then
-// accesskey.go, which signs, and tokenfile.go; then lease.go and call.go, on which agency.go and password.go
-// are built.
+// It promises that no credential prints a secret, that a proof that ends is renewed before its end, and
+// that a wrong login is tried so seldom that the cloud does not lock it. Read credential.go and
+// secrets.go; then accesskey.go, which signs, and tokenfile.go; then lease.go (when a login is renewed)
+// and call.go, on which agency.go and password.go are built.
 package login
 
 import (

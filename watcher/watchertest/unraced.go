@@ -1,0 +1,6 @@
+//go:build !race
+
+package watchertest
+
+// Raced is whether the tests run under the race detector.
+const Raced = false
