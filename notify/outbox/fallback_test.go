@@ -141,7 +141,7 @@ func TestQuietSuccesses(t *testing.T) {
 	c.WatchID = "w_shown"
 	b.settleBy(func() error { return b.notifier.Progress(b.Context(), watcher.Progress{Report: c.Report, Number: 1}) })
 	b.settle(c)
-	b.wantShown(b.want("C0ONCALL", 1)[0], "succeeded: 3 of 3 items")
+	b.wantShown(b.want("C0ONCALL", 1)[0], "DONE - 3 nodes created")
 
 	c = order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
 	c.WatchID = "w_failed"

@@ -433,7 +433,7 @@ func (o *model) tidy() {
 	}
 	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
 		for _, m := range o.slack.Messages(channel) {
-			if m.ThreadTS == "" && strings.Contains(m.Text, "is running") && o.random.IntN(3) == 0 {
+			if m.ThreadTS == "" && strings.Contains(m.Text, "RUNNING: ") && o.random.IntN(3) == 0 {
 				ask := url.Values{"token": {token}, "channel": {channel}, "ts": {m.TS}}
 				r := httptest.NewRequest("POST", "/api/chat.delete", strings.NewReader(ask.Encode()))
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -619,7 +619,7 @@ func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 			continue
 		}
 		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
-		if o.history && (strings.Contains(root.Text, "is running") || failed && shown != root.Edited) {
+		if o.history && (strings.Contains(root.Text, "RUNNING: ") || failed && shown != root.Edited) {
 			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
 	}

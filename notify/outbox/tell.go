@@ -107,14 +107,14 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 func (s *Outbox) summary(ctx context.Context, c watcher.Completion, w want) want {
 	w.state, w.log = completed, s.log.With("watch", c.WatchID)
 	w.render = func(o message.Options) message.Message { return s.summarize(ctx, c, o) }
-	w.whole = func(_ *slog.Logger, m message.Message) { message.WriteSummary(ctx, s.log, c, m) }
+	w.whole = func(_ *slog.Logger, m message.Message) { m.WriteSummary(ctx, s.log, c) }
 	w.about = watcher.UndeliveredMessage{WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Outcome: c.Outcome}
 	return w
 }
 
 // notice returns what writes a notice to the log.
 func notice(ctx context.Context, level slog.Level) func(*slog.Logger, message.Message) {
-	return func(log *slog.Logger, m message.Message) { message.Write(ctx, log, level, "notice", m) }
+	return func(log *slog.Logger, m message.Message) { m.Write(ctx, log, level, "notice") }
 }
 
 // stop returns when the last call of a pass that begins now may begin.
@@ -156,7 +156,7 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
-	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Own: t.Requests, Secrets: s.secrets, Refusal: from, Again: w.again}
 	if w.kind == "again" {
 		w.options.Now = time.Time{} // late it is, as wanted
 	}

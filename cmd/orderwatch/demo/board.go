@@ -123,7 +123,7 @@ func (b *scoreboard) edited(m slackemulator.Message) {
 }
 
 // isRunning reports whether a message tells of an order that goes on.
-func isRunning(m slackemulator.Message) bool { return strings.Contains(m.Text, " is running: ") }
+func isRunning(m slackemulator.Message) bool { return strings.HasPrefix(m.Text, "RUNNING: ") }
 
 // hasThread reports whether a message refers to what is in its thread.
 func hasThread(m slackemulator.Message) bool {
