@@ -297,7 +297,7 @@ func TestIsLink(t *testing.T) {
 		"", "wiki.example/a", "//wiki.example", "/a", "https://", "https:///a", "https:a", "http://wiki.example", "http://10.0.0.1", "http://localhost.example", "http://0.0.0.0", "ftp://localhost", "javascript:alert(1)",
 		"https://ann@wiki.example", "https://ann:secret@wiki.example", "https://:@wiki.example", "https://wiki.example:http/", "https://wiki.example/%zz", "https://a&b/", "https://a'b/",
 		"https://wiki.example/a b", " https://wiki.example", "https://wiki.example/a|b", "https://wiki.example/<!here>", "https://wiki.example/`", "https://wiki.example/\\", "https://wiki.example/{order}", "https://wiki.example/\"",
-		"https://wiki.example/\n", "https://wiki.example/?a=\x00", "https://wiki.example/\u202e", "https://wiki.example/\u200b", "https://wiki.example/\xff",
+		"https://wiki.example/\n", "https://wiki.example/?a=\x00", "https://wiki.example/\u202e", "https://wiki.example/\u200b", "https://wiki.example/a\u3000b", "https://wiki.example/\xff",
 	} {
 		if routes.IsLink(text) {
 			t.Errorf("a link: %q", text)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -31,7 +32,7 @@ func IsLink(text string) bool {
 	if err != nil || u.User != nil || u.Hostname() == "" || strings.ContainsAny(u.Host, "&'") {
 		return false
 	}
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, unseen) || strings.ContainsAny(text, " <>|\"`\\^{}") {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unseen) || strings.ContainsFunc(text, unicode.IsSpace) || strings.ContainsAny(text, "<>|\"`\\^{}") {
 		return false
 	}
 	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
