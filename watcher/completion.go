@@ -179,8 +179,9 @@ type Request struct {
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`
-	SlackChannel string            `json:"slack_channel"` // where to post instead of the default
-	ReceivedAt   time.Time         `json:"received_at"`   // when it was stored, by the server's clock
+	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
+	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
 
 	Trace // the trace that the request belongs to
 }

@@ -8,21 +8,22 @@ import (
 // A Hold keeps an account, or one project of it, from being asked, on every worker. When its time
 // is over one call finds out whether it still stands.
 type Hold struct {
-	Kind      HoldKind       `json:"kind"`
-	Region    string         `json:"region"`
-	ProjectID string         `json:"project_id,omitempty"` // empty: all projects of the account
-	Reason    string         `json:"reason"`               // for people; the cloud's text is in it
-	Code      string         `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
-	Said      string         `json:"said,omitempty"`       // what the API said of it, word for word; empty where it said nothing
-	Since     time.Time      `json:"since"`
-	Until     time.Time      `json:"until"`             // no call before
-	Tries     int            `json:"tries"`             // calls that found that it stands
-	Asked     time.Time      `json:"asked,omitzero"`    // when some worker took it on itself to find out
-	Probing   bool           `json:"probing,omitempty"` // that worker's call is under way; Until is how long it is waited for
-	Over      time.Time      `json:"over,omitzero"`     // when a call was answered; it is kept until people know
-	ToldAt    time.Time      `json:"told_at,omitzero"`  // when people were told that it stands
-	ToldTo    map[string]int `json:"told_to,omitempty"` // how many watches waited then, by project
-	Witness   *Order         `json:"witness,omitempty"` // an order that was answered before: it is asked to find out; nil: none is known
+	Kind      HoldKind                   `json:"kind"`
+	Region    string                     `json:"region"`
+	ProjectID string                     `json:"project_id,omitempty"` // empty: all projects of the account
+	Reason    string                     `json:"reason"`               // for people; the cloud's text is in it
+	Code      string                     `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
+	Said      string                     `json:"said,omitempty"`       // what the API said of it, word for word; empty where it said nothing
+	Since     time.Time                  `json:"since"`
+	Until     time.Time                  `json:"until"`             // no call before
+	Tries     int                        `json:"tries"`             // calls that found that it stands
+	Asked     time.Time                  `json:"asked,omitzero"`    // when some worker took it on itself to find out
+	Probing   bool                       `json:"probing,omitempty"` // that worker's call is under way; Until is how long it is waited for
+	Over      time.Time                  `json:"over,omitzero"`     // when a call was answered; it is kept until people know
+	ToldAt    time.Time                  `json:"told_at,omitzero"`  // when people were told that it stands
+	ToldTo    map[string]int             `json:"told_to,omitempty"` // how many watches waited then, by project
+	ToldIn    map[string]WaitingChannels `json:"told_in,omitempty"` // and where, by project; a worker of the release before forgets it
+	Witness   *Order                     `json:"witness,omitempty"` // an order that was answered before: it is asked to find out; nil: none is known
 }
 
 // A HoldKind says why an account is held.
@@ -80,6 +81,11 @@ const unknownOrder = "ModelArts.50015001"
 
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
+
+// Keeps reports whether the hold keeps the watch waiting.
+func (h Hold) Keeps(w *Watch) bool {
+	return h.Stands() && w.State == Watching && w.Region == h.Region && (h.ProjectID == "" || h.ProjectID == w.ProjectID)
+}
 
 // A HoldCause is a failed call for which an account, or one project of it, is to be held.
 type HoldCause struct {

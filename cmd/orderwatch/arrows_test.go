@@ -91,7 +91,7 @@ var (
 		"events/wire":                32,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,
-		"watcher":                    73,
+		"watcher":                    75,
 		"watcher/modelarts/login":    17,
 		"watcher/modelarts/emulator": 24,
 		"watcher/watchertest":        19,

@@ -218,7 +218,7 @@ func TestWords(t *testing.T) {
 		{"get-response", "state", "enum", words("watching", "ended")},
 		{"list-request", "state", "enum", words("", "watching", "ended")},
 		{"attention", "kind", "examples", words("unreachable", "reachable", "credentials", "held", "released", string(watcher.Overdue), string(watcher.Lost))},
-		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Vanished), string(watcher.UnknownStatus), string(watcher.BrokenRecord))},
+		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Stalled), string(watcher.Late), string(watcher.DeadlineNear), string(watcher.Vanished), string(watcher.UnknownStatus), string(watcher.BrokenRecord))},
 		{"attention", "cause", "examples", words("throttled", "login", "permission", "arrears", "unreachable")},
 	} {
 		d := document(t, test.name)

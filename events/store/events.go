@@ -176,12 +176,14 @@ func isAttended(a watcher.OrderAttention, last string) bool {
 	_, since, _ := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(since, 10, 64)
 	switch {
-	case a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
-		return last == wire.OrderAttentionID(a)
-	case err != nil:
+	case last == wire.OrderAttentionID(a):
+		return true
+	case err != nil, a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
 		return false
+	case watchID == a.WatchID && ms == a.Since.UnixMilli():
+		return a.Until.IsZero() // the other one tells that it is over
 	case watchID == a.WatchID:
-		return ms >= a.Since.UnixMilli()
+		return ms > a.Since.UnixMilli()
 	}
 	return watchID > a.WatchID
 }

@@ -127,9 +127,14 @@ func (n Names) OrderAttentionEvent(a watcher.OrderAttention, at time.Time) (*nat
 	return message(n.Attention(a.Kind, a.Order().Key()), newReport(typeOrderAttention, OrderAttentionID(a), at, &a.Report), traceOf(&a.Report), a)
 }
 
-// OrderAttentionID returns the id of the event: <watch_id>.<kind>.<since in ms since 1970>.
+// OrderAttentionID returns the id of the event: <watch_id>.<kind>.<since in ms since 1970>, or, where it tells that
+// this is over, <watch_id>.<kind>_over.<since>. A worker of the release before reads the since of both.
 func OrderAttentionID(a watcher.OrderAttention) string {
-	return fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli())
+	kind := string(a.Kind)
+	if !a.Until.IsZero() {
+		kind += "_over"
+	}
+	return fmt.Sprintf("%s.%s.%d", a.WatchID, kind, a.Since.UnixMilli())
 }
 
 // RenotifyEvent returns the message that asks the workers to tell people of a watch again. It carries the trace of
