@@ -73,6 +73,18 @@ type OrderAttention struct {
 	ToldOf AttentionKind `json:"told_of,omitempty"`
 }
 
+// A RequestAttention is what people should look at in a message that was no request: it was rejected, and no watch tells
+// of it. Of each sender there is one an hour. Its texts are the sender's, and untrusted.
+type RequestAttention struct {
+	Kind      AttentionKind `json:"kind"` // Rejected
+	Reason    string        `json:"reason"`
+	Field     string        `json:"field"` // empty where the whole message is meant
+	RequestID string        `json:"request_id"`
+	Sender    string        `json:"sender"`          // requested_by, else a CloudEvent's source; empty where neither can be read
+	Sequence  uint64        `json:"stream_sequence"` // as the rejected event has it
+	Received  time.Time     `json:"received_at"`
+}
+
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
 // project's overdue watches.
 func (a Attention) Outage() string {
@@ -98,6 +110,9 @@ const (
 	Released           AttentionKind = "released"    // the end of one of the last two
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
 	Lost               AttentionKind = "lost"        // a stream of NATS was emptied or made anew: what it held is forgotten
+
+	// Rejected is the kind of a [RequestAttention].
+	Rejected AttentionKind = "rejected"
 
 	// The kinds of an [OrderAttention].
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes

@@ -32,7 +32,7 @@ func causes(failures []watcher.Failure) []cause {
 		names := f.ResourceNames[:min(len(f.ResourceNames), max(f.Count, 0))]
 		all = append(all, cause{message: f.Message, action: f.Action, count: max(f.Count, 0), names: names})
 	}
-	all = alike(together(all, func(i int) string { return strings.Join(shapeOf(all[i]), " ") }))
+	all = alike(together(all, func(i int) string { return shapeOf(all[i]) }))
 	markConsequences(all)
 	slices.SortStableFunc(all, func(a, b cause) int {
 		if a.follows != b.follows {
@@ -130,7 +130,9 @@ func markConsequences(all []cause) {
 
 // shapeOf returns the words of the message without what varies: the names of its own items, and every word that
 // is an id, a number, a time or an address.
-func shapeOf(c cause) []string {
+func shapeOf(c cause) string { return strings.Join(shapeWords(c), " ") }
+
+func shapeWords(c cause) []string {
 	s := essence(c.message)
 	if len(s) > shapeLength {
 		s = s[:shapeLength]
@@ -179,7 +181,7 @@ func alike(all []cause) []cause {
 	groups := make(map[string]group)
 	shapes := make([][]string, len(all)) // of each cause, with one word after the other left out
 	for i, c := range all {
-		said := shapeOf(c)
+		said := shapeWords(c)
 		if len(said) < 3 || len(said) > maxAlike {
 			continue
 		}

@@ -84,6 +84,18 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 	}, s.stop())
 }
 
+// AttendRequest posts one message in the default channel, whichever worker the event comes to and however often. It wakes
+// nobody.
+func (s *Outbox) AttendRequest(ctx context.Context, a watcher.RequestAttention) error {
+	id := fmt.Sprintf("%d-%d", a.Sequence, a.Received.UnixMilli()) // as the event's is
+	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
+		kind: "rejected", id: id, who: "rejected " + id, state: string(a.Kind), told: a.Received,
+		render: func(o message.Options) message.Message { return message.Rejected(a, o) },
+		log:    s.log.With("request", a.RequestID), whole: notice(ctx, slog.LevelWarn),
+		about: watcher.UndeliveredMessage{Kind: a.Kind},
+	}, s.stop())
+}
+
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
 // after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify].
 // What this worker knows a later state of is done with: that one is on its way, too.
