@@ -112,7 +112,7 @@ type Slack struct {
 	Channel          string   `env:"SLACK_CHANNEL" desc:"ID of the channel to post in"`
 	ChannelsAllowed  []string `env:"SLACK_CHANNELS_ALLOWED" desc:"IDs of other channels that a request may name, comma-separated"`
 	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
-	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse"`
+	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse; it must answer ok, as Slack does"`
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary; needs SLACK_TOKEN"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
