@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -150,6 +151,7 @@ func (p *Problems) readRoutes(s *Slack) {
 func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
+	p.must(!h.HeartbeatURL.IsSet() || isHeartbeatURL(h.HeartbeatURL.Reveal()), "HEARTBEAT_URL", "must be an https URL without login and fragment; http only to localhost, 127.0.0.1 or ::1")
 	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
@@ -172,6 +174,19 @@ func isBaseURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
 		u.User == nil && !strings.ContainsAny(text, "?#{}")
+}
+
+// isHeartbeatURL reports whether text is a URL that may be called without showing it to others on its way.
+func isHeartbeatURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, "# ") {
+		return false
+	}
+	here := u.Hostname() == "localhost"
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		here = ip.IsLoopback()
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && here
 }
 
 // isAddr reports whether text is a host, perhaps empty, and a port in digits.
