@@ -48,7 +48,7 @@ func (v vitals) ill(now time.Time, c store.Config) string {
 	case !v.readBack:
 		return "what was written to NATS was not read back"
 	case v.overdue > 0:
-		return fmt.Sprintf("%d watches are overdue", v.overdue)
+		return fmt.Sprintf("overdue watches: %d", v.overdue)
 	case !v.due.IsZero() && age > c.PollTimeout+c.Timing.PatrolSlack/4:
 		return fmt.Sprintf("a wake-up has been due for %s, and no worker is done with it", age.Round(time.Second))
 	case !v.untold.IsZero() && now.Sub(v.untold) >= c.Timing.Untold:

@@ -41,7 +41,7 @@ func TestHeartbeatIsDue(t *testing.T) {
 		{name: "no round lately", change: func(v *events.Vitals) { v.Patrolled = ago(46 * time.Second) }, why: "no worker has looked"},
 		{name: "no round at all", change: func(v *events.Vitals) { v.Patrolled = time.Time{} }, why: "no worker has looked"},
 		{name: "not read back", change: func(v *events.Vitals) { v.ReadBack = false }, why: "what was written to NATS was not read back"},
-		{name: "one overdue", change: func(v *events.Vitals) { v.Overdue = 1 }, why: "1 watches are overdue"},
+		{name: "one overdue", change: func(v *events.Vitals) { v.Overdue = 1 }, why: "overdue watches: 1"},
 		{name: "wake-up due now", change: func(v *events.Vitals) { v.Due = now }},
 		{name: "wake-up under way", change: func(v *events.Vitals) { v.Due = ago(30 * time.Second) }},
 		{name: "wake-up not taken", change: func(v *events.Vitals) { v.Due = ago(31 * time.Second) }, why: "a wake-up has been due for 31s"},

@@ -57,17 +57,17 @@ func sameHost(next *http.Request, before []*http.Request) error {
 // heartbeatError says what went wrong. The errors of net/http show the URL, and those below them the host.
 func heartbeatError(err error, timeout time.Duration) error {
 	why := "the connection failed"
-	name, isName := errors.AsType[*net.DNSError](err)
+	_, isName := errors.AsType[*net.DNSError](err)
 	timed, isTimed := errors.AsType[net.Error](err)
 	code, isCode := errors.AsType[syscall.Errno](err)
 	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case errors.Is(err, errElsewhere):
 		why = errElsewhere.Error()
-	case isName && name.IsNotFound:
-		why = "its host is not known"
 	case isTimed && timed.Timeout():
 		why = fmt.Sprintf("no answer within %s", timeout)
+	case isName:
+		why = "its host's name is not resolved"
 	case isCertificate:
 		why = "its certificate is not trusted"
 	case isCode:
