@@ -172,6 +172,21 @@ func TestHeartbeat(t *testing.T) {
 				}
 			},
 		},
+		"nothing is stored": {begin: func(s scene) {
+			records := eventstest.Contract("orders", "ORDER").Records
+			records.MaxBytes = 1
+			if _, err := s.js.UpdateStream(s.t.Context(), records); err != nil {
+				s.t.Fatal(err)
+			}
+		}},
+		"a watch that nobody wakes": {begin: func(s scene) { // the patrol is to wake it, and cannot
+			purgeWakeups(s.t, s.js, "order.goes-on")
+			wakeups := eventstest.Contract("orders", "ORDER").Wakeups
+			wakeups.MaxBytes = 1
+			if _, err := s.js.UpdateStream(s.t.Context(), wakeups); err != nil {
+				s.t.Fatal(err)
+			}
+		}},
 		"NATS gone": {begin: func(s scene) { s.server.Shutdown(); s.server.WaitForShutdown() }},
 		"all workers stopped": {begin: func(s scene) {
 			for _, w := range s.workers {
