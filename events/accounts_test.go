@@ -140,7 +140,7 @@ func TestAttention(t *testing.T) {
 	parts{url: s.ClientURL(), config: cfg, orders: cloud}.ready(t)
 	ask := func(project, name, region string) {
 		r := request(name)
-		r["project_id"], r["region"] = project, region
+		r["project_id"], r["region"], r["slack_channel"], r["labels"] = project, region, "C0ONCALL", map[string]string{"team": project}
 		publish(t, js, r)
 	}
 	ask("a", "one", "cn-north-4")
@@ -166,6 +166,9 @@ func TestAttention(t *testing.T) {
 			for _, e := range eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention."+string(kind)+".>") {
 				a := e.Attention(t)
 				got++
+				if of := a.WaitingChannels; len(of.Channels) != 1 || of.Omitted != 0 || of.Channels[0].Watches != a.Waiting || of.Channels[0].SlackChannel != "C0ONCALL" || of.Channels[0].Labels["team"] != a.ProjectID {
+					return fmt.Errorf("%s: %+v", e.Subject, a.WaitingChannels)
+				}
 				if want[a.ProjectID] != a.Waiting || a.WaitingAll != 3 || a.Reason != hold.Reason || a.Cause != hold.Kind || !a.Since.Equal(began) || a.Kind != kind || a.Account != key || a.Until.IsZero() {
 					return fmt.Errorf("%s: %+v", e.Subject, a)
 				}
@@ -184,6 +187,12 @@ func TestAttention(t *testing.T) {
 		}
 		return nil
 	})
+	for order, want := range map[watcher.Order]watcher.AttentionKind{{ProjectID: "a", Name: "one"}: watcher.Blind, {ProjectID: "b", Name: "three"}: watcher.Blind, {ProjectID: "c", Name: "four"}: ""} {
+		_, reply := asked(t, first.nc, "get", fmt.Sprintf(`{"project_id":%q,"order_name":%q}`, order.ProjectID, order.Name))
+		if got := read[watcher.Snapshot](t, reply); got.Condition != want || want != "" && !got.ConditionSince.Equal(began) {
+			t.Errorf("%s is %q since %s; want %q", order, got.Condition, got.ConditionSince, want)
+		}
+	}
 	hold, revision := first.accounts.Hold(key)
 	hold.Over = now
 	if err := first.accounts.SetHold(t.Context(), key, hold, revision); err != nil {

@@ -2,6 +2,8 @@ package events
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -39,10 +41,10 @@ func (w *Worker) attendTo(ctx context.Context, key string, h store.Held) error {
 		}
 		w.counted[key] = now
 		waiting, err := w.waiting(ctx, hold)
-		if err != nil || len(waiting) == 0 {
+		if err != nil || len(waiting.watches) == 0 {
 			return err
 		}
-		hold.ToldTo = waiting
+		hold.ToldTo, hold.ToldIn = waiting.watches, waiting.channels
 		return w.store.Accounts().SetHold(ctx, key, hold, h.Revision)
 	case hold.Stands() && hold.ToldAt.IsZero():
 		if err := w.tell(ctx, key, hold); err != nil {
@@ -79,7 +81,7 @@ func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error 
 		a.WaitingAll += n
 	}
 	for _, a.ProjectID = range slices.Sorted(maps.Keys(hold.ToldTo)) {
-		a.Waiting = hold.ToldTo[a.ProjectID]
+		a.Waiting, a.WaitingChannels = hold.ToldTo[a.ProjectID], hold.ToldIn[a.ProjectID]
 		if err := w.store.Attention(ctx, a, w.store.Clock.Now()); err != nil {
 			return err
 		}
@@ -87,18 +89,78 @@ func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error 
 	return nil
 }
 
-// waiting returns how many watches wait for what is held, by project.
-func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (map[string]int, error) {
+// waiting counts the watches that wait for what is held.
+func (w *Worker) waiting(ctx context.Context, hold watcher.Hold) (*waiting, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	waiting := make(map[string]int)
+	all := newWaiting()
 	for r, err := range w.store.OpenWatches(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if r.State == watcher.Watching && r.Region == hold.Region && (hold.ProjectID == "" || hold.ProjectID == r.ProjectID) {
-			waiting[r.ProjectID]++
+		if hold.Keeps(&r.Watch) {
+			all.add(&r.Watch)
 		}
 	}
-	return waiting, nil
+	return all, nil
+}
+
+// waiting is what waits for an account, by project.
+type waiting struct {
+	watches  map[string]int
+	channels map[string]watcher.WaitingChannels
+	bytes    int                       // of the channels' JSON
+	index    map[[sha256.Size]byte]int // by project, channel and labels, in the project's channels; -1: it is left out
+}
+
+func newWaiting() *waiting {
+	return &waiting{watches: make(map[string]int), channels: make(map[string]watcher.WaitingChannels), index: make(map[[sha256.Size]byte]int)}
+}
+
+// Bounds of the channels that are told: every worker reads the hold that keeps them again and again.
+const (
+	maxWaitingChannels = 50       // of a project, but for a channel that is not among them
+	maxWaitingBytes    = 32 << 10 // of all projects
+)
+
+// add counts the watch.
+func (all *waiting) add(w *watcher.Watch) {
+	all.watches[w.ProjectID]++
+	counted := make(map[int]bool) // a watch counts once for each
+	for _, r := range w.Requests {
+		i := all.find(w.ProjectID, r)
+		if i < 0 || counted[i] {
+			continue
+		}
+		counted[i] = true
+		c := &all.channels[w.ProjectID].Channels[i]
+		c.Watches++
+		c.Ended += w.Counts.Succeeded + w.Counts.Failed
+		c.Items += w.Counts.Total
+	}
+}
+
+// find returns where the request's channel and labels are among the project's; -1 where they are left out.
+func (all *waiting) find(project string, r watcher.Request) int {
+	c := watcher.WaitingChannel{SlackChannel: r.SlackChannel, Labels: r.Labels}
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		panic("events: " + err.Error()) // only texts are ever rendered
+	}
+	key := sha256.Sum256(append([]byte(project+" "), encoded...))
+	if i, ok := all.index[key]; ok {
+		return i
+	}
+	of, i := all.channels[project], -1
+	same := func(other watcher.WaitingChannel) bool { return other.SlackChannel == c.SlackChannel }
+	many := len(of.Channels) >= maxWaitingChannels && slices.ContainsFunc(of.Channels, same)
+	if many || all.bytes+len(encoded) > maxWaitingBytes {
+		of.Omitted++
+	} else {
+		i = len(of.Channels)
+		of.Channels = append(of.Channels, c)
+		all.bytes += len(encoded)
+	}
+	all.index[key], all.channels[project] = i, of
+	return i
 }

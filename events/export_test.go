@@ -68,3 +68,12 @@ type leaving struct {
 func (l leaving) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
 	return l.leave
 }
+
+// WaitingOf counts watches that wait, by project.
+func WaitingOf(watches ...watcher.Watch) (map[string]int, map[string]watcher.WaitingChannels) {
+	all := newWaiting()
+	for _, w := range watches {
+		all.add(&w)
+	}
+	return all.watches, all.channels
+}

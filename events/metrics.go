@@ -18,6 +18,7 @@ type metrics struct {
 	lag         prometheus.Histogram     // of wake-ups behind their due time
 	polls       *prometheus.HistogramVec // how long they took, by what came of them
 	completions *prometheus.CounterVec   // by outcome
+	conditions  *prometheus.CounterVec   // by kind
 	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
 	broken      prometheus.Gauge // records that cannot be read
@@ -50,6 +51,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
 		}, []string{"result"}),
 		completions: counters("orderwatch_completions_total", "Watches that this worker ended, by outcome.", "outcome"),
+		conditions:  counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
 		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.", "endpoint", "code"),
 		denials:     counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
 		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
@@ -67,10 +69,13 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
+	for _, kind := range []watcher.AttentionKind{watcher.Blind, watcher.Stalled, watcher.Late, watcher.DeadlineNear, watcher.Vanished, watcher.UnknownStatus} {
+		m.conditions.WithLabelValues(string(kind))
+	}
 	return m
 }
 
-// measuredEvents counts the completions that are published through Events.
+// measuredEvents counts the completions and the attentions that are published through Events.
 type measuredEvents struct {
 	watcher.Events
 	metrics *metrics
@@ -80,6 +85,14 @@ func (e measuredEvents) Complete(ctx context.Context, c watcher.Completion, afte
 	err := e.Events.Complete(ctx, c, after)
 	if err == nil {
 		e.metrics.completions.WithLabelValues(string(c.Outcome)).Inc()
+	}
+	return err
+}
+
+func (e measuredEvents) Attend(ctx context.Context, a watcher.OrderAttention) error {
+	err := e.Events.Attend(ctx, a)
+	if err == nil && a.Until.IsZero() {
+		e.metrics.conditions.WithLabelValues(string(a.Kind)).Inc()
 	}
 	return err
 }

@@ -69,6 +69,9 @@ func checkTaken(t *testing.T, js jetstream.JetStream, right wiretest.Good, c wat
 	}
 	got, want := c.Requests[0], right.Request
 	want.ReceivedAt = got.ReceivedAt
+	if right.Late > 0 {
+		want.LateAt = got.ReceivedAt.Add(right.Late)
+	}
 	if want.ID == "" {
 		want.ID = fmt.Sprintf("seq-%d-%d", sequence, got.ReceivedAt.UnixMilli())
 	}

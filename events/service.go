@@ -220,9 +220,10 @@ func (s *service) shown(ctx context.Context, w watcher.Watch, err error) (any, e
 	if err != nil {
 		return nil, err
 	}
-	shown := s.intake.Policy.Snapshot(w)
+	now, held := s.store.Clock.Now(), s.store.Holding(&w)
+	shown := s.intake.Policy.Snapshot(w, held, now)
 	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
-		shown = s.intake.Policy.Snapshot(w) // the server was asked since, and takes less
+		shown = s.intake.Policy.Snapshot(w, held, now) // the server was asked since, and takes less
 	}
 	return shown, nil
 }

@@ -41,6 +41,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
@@ -79,8 +80,11 @@ type Worker struct {
 	loops    []*loop
 	patrol   *patrol
 	heart    *heartbeat
-	losses   losses               // firstLook's, then watchAssets' alone
-	counted  map[string]time.Time // when the watches were counted that wait for an account; attend's alone
+	losses   losses // firstLook's, then watchAssets' alone
+	// rejections bounds the senders of whose rejections people are told: one who names another sender each time does not
+	// fill their channel.
+	rejections *rate.Limiter
+	counted    map[string]time.Time // when the watches were counted that wait for an account; attend's alone
 }
 
 // New returns a worker on the store. The worker takes over the handlers of errors and, when it runs, of its end of the
@@ -89,7 +93,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	nc, now := s.JS.Conn(), s.Clock.Now
 	w := &Worker{
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
-		counted: make(map[string]time.Time),
+		rejections: rate.NewLimiter(rate.Every(time.Hour/30), 30), counted: make(map[string]time.Time),
 	}
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}

@@ -32,13 +32,13 @@ func NewLog(log *slog.Logger, secrets ...string) *Log {
 
 // Notify writes the summary and always returns nil.
 func (l *Log) Notify(ctx context.Context, c watcher.Completion) error {
-	message.WriteSummary(ctx, l.log, c, message.Summarize(c, message.Options{Secrets: l.secrets}))
+	message.Summarize(c, message.Options{Secrets: l.secrets}).WriteSummary(ctx, l.log, c)
 	return nil
 }
 
 // NotifyAgain writes the summary once more, says who wants it, and always returns nil.
 func (l *Log) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.Again) error {
-	message.WriteSummary(ctx, l.log, c, message.Summarize(c, message.Options{Secrets: l.secrets, Again: a}))
+	message.Summarize(c, message.Options{Secrets: l.secrets, Again: a}).WriteSummary(ctx, l.log, c)
 	return nil
 }
 
@@ -60,6 +60,9 @@ func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
 	}
 	return nil
 }
+
+// AttendRequest does nothing, and always returns nil: the log has each rejection.
+func (l *Log) AttendRequest(context.Context, watcher.RequestAttention) error { return nil }
 
 // maxTold bounds what is remembered as written. What is forgotten may be written again.
 const maxTold = 10000

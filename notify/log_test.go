@@ -51,11 +51,12 @@ func ExampleLog() {
 	c.Region, c.ProjectID = "cn-north-4", "p1"
 	notify.NewLog(log).Notify(context.Background(), c)
 	// Output:
-	// level=INFO msg=summary watch=w_1 text="Stopped watching order.pool-5ed5-w4l2n after 0 s: cancelled by jane"
+	// level=INFO msg=summary watch=w_1 text="CANCELLED - by jane, after 0 s · order.pool-5ed5-w4l2n"
 	// level=INFO msg=summary watch=w_1 text="The order itself may still be running: only the watching was cancelled."
-	// level=INFO msg=summary watch=w_1 text="To watch it again, publish the request again, with another `request_id`."
-	// level=INFO msg=summary watch=w_1 text="  Ended at an unknown time"
-	// level=INFO msg=summary watch=w_1 text="  cn-north-4 · project p1 · watch w_1"
+	// level=INFO msg=summary watch=w_1 text="To watch it again:"
+	// level=INFO msg=summary watch=w_1 text="    orderwatch watch --region cn-north-4 p1/order.pool-5ed5-w4l2n"
+	// level=INFO msg=summary watch=w_1 text="ended an unknown time · watched for 0 s"
+	// level=INFO msg=summary watch=w_1 text="cn-north-4 · project p1 · watch w_1"
 }
 
 // TestConfiguredSecrets holds that each configured secret of 8 bytes or more goes, the longest of those that

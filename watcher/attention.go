@@ -22,6 +22,24 @@ type Attention struct {
 	Waiting    int           `json:"waiting"`        // open watches of the project, when people were told first
 	WaitingAll int           `json:"waiting_all"`    // open watches of all projects that it keeps waiting
 	Lost       []string      `json:"lost,omitempty"` // with Lost: what of LostWatches and those after it
+	WaitingChannels
+}
+
+// WaitingChannels says where the watches of one project wait, when people were told first; it is empty where that is
+// not known.
+type WaitingChannels struct {
+	Channels []WaitingChannel `json:"channels,omitempty"`
+	Omitted  int              `json:"channels_omitted,omitempty"` // how many were left out
+}
+
+// A WaitingChannel stands for all requests that share channel and labels, and whose watches wait. The labels are
+// their senders', and untrusted.
+type WaitingChannel struct {
+	SlackChannel string            `json:"slack_channel"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Watches      int               `json:"watches"` // with such a request
+	Ended        int               `json:"ended"`   // of their items, when the orders were seen last
+	Items        int               `json:"items"`
 }
 
 // What can be lost. Events of releases before this one do not say it: they tell of watches or requests.
@@ -47,11 +65,24 @@ func (a Attention) Forgets() bool {
 // rest only what is known is filled.
 type OrderAttention struct {
 	Report
-	Kind  AttentionKind `json:"kind"`            // Blind, Vanished, UnknownStatus or BrokenRecord
+	Kind  AttentionKind `json:"kind"`            // Late, Stalled, DeadlineNear, Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
+	Until time.Time     `json:"until,omitzero"`  // with Blind and Stalled: when it was over, in the event that tells so; zero while it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
 	// ToldOf is set where people were told of it already, with what else was lost: lost.
 	ToldOf AttentionKind `json:"told_of,omitempty"`
+}
+
+// A RequestAttention is what people should look at in a message that was no request: it was rejected, and no watch tells
+// of it. Of each sender there is one an hour. Its texts are the sender's, and untrusted.
+type RequestAttention struct {
+	Kind      AttentionKind `json:"kind"` // Rejected
+	Reason    string        `json:"reason"`
+	Field     string        `json:"field"` // empty where the whole message is meant
+	RequestID string        `json:"request_id"`
+	Sender    string        `json:"sender"`          // requested_by, else a CloudEvent's source; empty where neither can be read
+	Sequence  uint64        `json:"stream_sequence"` // as the rejected event has it
+	Received  time.Time     `json:"received_at"`
 }
 
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
@@ -80,10 +111,16 @@ const (
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
 	Lost               AttentionKind = "lost"        // a stream of NATS was emptied or made anew: what it held is forgotten
 
+	// Rejected is the kind of a [RequestAttention].
+	Rejected AttentionKind = "rejected"
+
 	// The kinds of an [OrderAttention].
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
 	Vanished      AttentionKind = "vanished"       // an item that had not ended is no longer listed, for five minutes
 	UnknownStatus AttentionKind = "unknown_status" // an item has a status that the API does not document, for ten minutes
+	Late          AttentionKind = "late"           // the order takes longer than the request's late_after
+	Stalled       AttentionKind = "stalled"        // the API answers, and no item has changed for long
+	DeadlineNear  AttentionKind = "deadline"       // most of the watch's time has passed, and the order is open
 	BrokenRecord  AttentionKind = "record"         // the watch's record cannot be read, or was deleted: the watch is over
 )
 
@@ -105,24 +142,168 @@ func (k HoldKind) Attention(over bool) AttentionKind {
 	return Held
 }
 
-// attentions returns what people have not been told of the watch and are to be told now.
-func (p Policy) attentions(w Watch, now time.Time) (due []OrderAttention) {
+// A condition is what people should know of a watch that goes on, although nothing of its order has failed.
+type condition struct {
+	kind  AttentionKind
+	since time.Time
+	due   time.Time // from when on it is shown, and people are told of it
+	told  bool
+}
+
+// conditions returns what is so, or will be so unless something changes, the most important first: one that
+// cannot see says nothing of whether the order moves, and an order that does not move is late for that.
+func (p Policy) conditions(w Watch) (all []condition) {
+	if w.State != Watching || w.Wish != nil || w.Seen != w.Polls { // a worker of the release before has polled since
+		return nil
+	}
+	add := func(kind AttentionKind, since time.Time, patience time.Duration) {
+		if since.IsZero() {
+			return
+		}
+		told := w.Told[kind].Equal(since) || (kind == Late || kind == DeadlineNear) && !w.Told[kind].IsZero() // a request that joined moves these
+		all = append(all, condition{kind, since, since.Add(patience), told})
+	}
+	if w.LastError != nil && w.LastError.Held == "" {
+		add(Blind, w.Blind, p.Patience.blind())
+	}
+	if !w.LooksEndedSince.IsZero() {
+		return all
+	}
+	usual := p.usual(w)
+	if w.LastError == nil && w.Changed == w.Progressed {
+		add(Stalled, w.ChangedAt, max(p.Patience.stalled(), 3*usual.gap))
+	}
+	add(Late, w.lateAt(usual), 0)
+	add(DeadlineNear, w.nearDeadline(), 0)
+	return all
+}
+
+// condition returns how the watch is now and since when, where it goes on and people should know something of it; else
+// it is empty. held is a hold that keeps the watch waiting, and that people are told of; the zero Hold for none.
+func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind, since time.Time) {
+	if held.Stands() && w.State == Watching {
+		return Blind, held.Since
+	}
+	for _, c := range p.conditions(w) {
+		if !now.Before(c.due) {
+			return c.kind, c.since
+		}
+	}
+	return "", time.Time{}
+}
+
+// beforeTold returns next, or the time before it when people are to be told of a condition first.
+func (p Policy) beforeTold(w Watch, next, now time.Time) time.Time {
+	for _, c := range p.conditions(w) {
+		if !c.told && c.due.After(now) {
+			next = earlier(next, c.due)
+		}
+	}
+	return next
+}
+
+// A pace is how long orders take; the zero value where that is not known.
+type pace struct {
+	most time.Duration // nearly all end within that
+	gap  time.Duration // the longest time without a change of an item
+}
+
+// usual returns what is known of orders like the watch's, by their region and actions: nothing is yet.
+func (p Policy) usual(Watch) pace { return pace{} }
+
+// lateAt returns from when on the order is late: where a request says, by the first of those; otherwise by
+// what is usual. It is zero where neither is known.
+func (w *Watch) lateAt(usual pace) (at time.Time) {
+	for _, r := range w.Requests {
+		if !r.LateAt.IsZero() && (at.IsZero() || r.LateAt.Before(at)) {
+			at = r.LateAt
+		}
+	}
+	if at.IsZero() && usual.most > 0 {
+		at = w.AcceptedAt.Add(usual.most)
+	}
+	return at
+}
+
+// leastLeft is how much time must be left at the least where people are told that the deadline is near: in
+// less nobody can do anything.
+const leastLeft = time.Minute
+
+// nearDeadline returns when 80 % of the watch's time have passed; zero where that leaves too little.
+func (w *Watch) nearDeadline() time.Time {
+	left := w.Deadline.Sub(w.AcceptedAt) / 5
+	if left < leastLeft {
+		return time.Time{}
+	}
+	return w.Deadline.Add(-left)
+}
+
+// rearmed returns the watch so that people are told of its deadline anew, where a request has moved that far away.
+func (w Watch) rearmed(now time.Time) Watch {
+	if !w.Told[DeadlineNear].IsZero() && now.Before(w.nearDeadline()) {
+		w.Told = maps.Clone(w.Told)
+		delete(w.Told, DeadlineNear)
+	}
+	return w
+}
+
+// changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
+// watch was accepted.
+func (w *Watch) changed(at time.Time) {
+	w.passed(Stalled, w.ChangedAt, at)
+	w.ChangedAt, w.Changed = later(at, w.AcceptedAt), w.Progressed
+}
+
+// passed notes that what has been so since then is over, if people were told of it.
+func (w *Watch) passed(kind AttentionKind, since, at time.Time) {
+	if since.IsZero() || !w.Told[kind].Equal(since) {
+		return
+	}
+	w.Passed = maps.Clone(w.Passed)
+	if w.Passed == nil {
+		w.Passed = make(map[AttentionKind]time.Time)
+	}
+	w.Passed[kind] = at
+}
+
+// untold returns what people have not been told of the watch and are to be told now: what is over first.
+func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 	if w.State != Watching {
 		return nil
 	}
-	tell := func(kind AttentionKind, since time.Time, reason string) {
-		a := OrderAttention{Report: w.report(reason, nil), Kind: kind, Since: since}
-		if kind == Blind {
-			a.Error = w.LastError
+	for _, kind := range []AttentionKind{Blind, Stalled} {
+		if until, since := w.Passed[kind], w.Told[kind]; !until.IsZero() && !since.IsZero() {
+			a := p.attention(w, kind, since, overReason(w, kind, until.Sub(since)))
+			a.Until, a.Error = until, nil
+			due = append(due, a)
 		}
-		fit(&a.Report, p.payload()-eventOverhead-size(a.Error))
-		due = append(due, a)
 	}
-	if at := p.tellBlind(w); !at.IsZero() && !now.Before(at) {
-		tell(Blind, w.Blind, blindReason(w))
+	for _, c := range p.conditions(w) {
+		if !c.told && !now.Before(c.due) {
+			due = append(due, p.attention(w, c.kind, c.since, conditionReason(w, c, now)))
+		}
+	}
+	return due
+}
+
+// attention returns what people are told of the watch.
+func (p Policy) attention(w Watch, kind AttentionKind, since time.Time, reason string) OrderAttention {
+	a := OrderAttention{Report: w.report(reason, nil), Kind: kind, Since: since}
+	if kind == Blind {
+		a.Error = w.LastError
+	}
+	fit(&a.Report, p.payload()-eventOverhead-size(a.Error))
+	return a
+}
+
+// odd returns what people are to be told now of what the latest poll showed.
+func (p Policy) odd(w Watch, now time.Time) (due []OrderAttention) {
+	if w.State != Watching {
+		return nil
 	}
 	if at := p.tellOdd(w); !at.IsZero() && !now.Before(at) {
-		tell(UnknownStatus, w.Odd, listed(w.strange(), strangeItem)+"; ModelArts documents processing, succeed and failed, so it counts as not ended")
+		reason := listed(w.strange(), strangeItem) + "; ModelArts documents processing, succeed and failed, so it counts as not ended"
+		due = append(due, p.attention(w, UnknownStatus, w.Odd, reason))
 	}
 	var gone []MissingItem
 	var since time.Time
@@ -132,38 +313,29 @@ func (p Policy) attentions(w Watch, now time.Time) (due []OrderAttention) {
 		}
 	}
 	if len(gone) > 0 && since.After(w.Told[Vanished]) {
-		tell(Vanished, since, listed(gone, vanishedItem)+"; the watch goes on until "+moment(w.Deadline))
+		due = append(due, p.attention(w, Vanished, since, listed(gone, vanishedItem)+"; the watch goes on until "+moment(w.Deadline)))
 	}
 	return due
 }
 
-// tellBlind returns when people are to be told that this order alone cannot be read; zero where they
+// tellOdd returns when people are to be told of a status that the API does not document; zero where they
 // are not, or were.
-func (p Policy) tellBlind(w Watch) time.Time {
-	if w.LastError != nil && w.LastError.Held != "" {
-		return time.Time{}
-	}
-	return untold(w, Blind, w.Blind, p.Patience.blind())
-}
-
-// tellOdd does the same for a status that the API does not document.
 func (p Policy) tellOdd(w Watch) time.Time {
-	return untold(w, UnknownStatus, w.Odd, p.Patience.odd())
-}
-
-func untold(w Watch, kind AttentionKind, since time.Time, patience time.Duration) time.Time {
-	if since.IsZero() || w.Told[kind].Equal(since) {
+	if w.Odd.IsZero() || w.Told[UnknownStatus].Equal(w.Odd) {
 		return time.Time{}
 	}
-	return since.Add(patience)
+	return w.Odd.Add(p.Patience.odd())
 }
 
 // told returns the watch after people were told of it.
 func (w Watch) told(a OrderAttention) Watch {
-	w.Told = maps.Clone(w.Told)
+	w.Told, w.Passed = maps.Clone(w.Told), maps.Clone(w.Passed)
 	if w.Told == nil {
 		w.Told = make(map[AttentionKind]time.Time)
 	}
-	w.Told[a.Kind] = a.Since
+	delete(w.Passed, a.Kind)
+	if w.Told[a.Kind] = a.Since; !a.Until.IsZero() {
+		delete(w.Told, a.Kind)
+	}
 	return w
 }

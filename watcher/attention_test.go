@@ -91,7 +91,7 @@ func TestPeopleAreTold(t *testing.T) {
 			m.publish("build-1", 0)
 			m.run()
 			var got []told
-			for i, a := range m.attended {
+			for i, a := range slices.DeleteFunc(m.attended, isCondition) {
 				reason := ""
 				if i < len(tt.want) && strings.Contains(a.Reason, tt.want[i].reason) {
 					reason = tt.want[i].reason
@@ -113,6 +113,161 @@ func TestPeopleAreTold(t *testing.T) {
 	}
 }
 
+// isCondition reports whether the attention is one of those that TestConditions is about.
+func isCondition(a watcher.OrderAttention) bool {
+	return slices.Contains([]watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.DeadlineNear}, a.Kind) || !a.Until.IsZero()
+}
+
+// TestConditions holds when people are told that a watch is late, stalled or near its deadline, or was blind, and
+// when they are told that this is over.
+func TestConditions(t *testing.T) {
+	unusable := &watcher.PollError{Class: watcher.MayPass, Code: "ModelArts.50005000", Message: "Internal error."}
+	running, other, without := lists(2, "a createNode succeed", "b createNode processing").answer, lists(2, "a createNode failed", "b createNode processing").answer, lists(1, "a createNode succeed").answer
+	ended := lists(2, "a createNode succeed", "b createNode succeed").answer
+	// until shows an answer until its time, and then the next one; nil is an error.
+	type part struct {
+		until  time.Duration
+		answer *watcher.Answer
+	}
+	const always = 1000 * time.Hour
+	type told struct {
+		kind         watcher.AttentionKind
+		since, until time.Duration // after begin; until 0: it is so
+		reason       string        // a part of it
+	}
+	for _, tt := range []struct {
+		name     string
+		timeout  time.Duration
+		late     []time.Duration // late_after of the requests
+		held     time.Duration   // how long the account is held from the tenth minute on
+		patience watcher.Patience
+		order    []part
+		want     []told
+	}{
+		{"no request says when it is late", 19 * time.Minute, nil, 0, watcher.Patience{}, []part{{always, &running}}, []told{
+			{watcher.DeadlineNear, 15*time.Minute + 12*time.Second, 0, "the watch ends in 3m48s, at 2025-04-10T12:08:50Z; 1 of 2 nodes ended, 1 still processing"}}},
+		{"the first of the requests says when", 9 * time.Minute, []time.Duration{0, 5 * time.Minute, 3 * time.Minute, 7 * time.Minute}, 0, watcher.Patience{}, []part{{always, &running}}, []told{
+			{watcher.Late, 3 * time.Minute, 0, "the order was expected to end by 2025-04-10T11:52:50Z, 3m after the watch began; 1 of 2"},
+			{watcher.DeadlineNear, 7*time.Minute + 12*time.Second, 0, ""}}},
+		{"late at the deadline", 5 * time.Minute, []time.Duration{5 * time.Minute}, 0, watcher.Patience{}, []part{{always, &running}}, []told{{watcher.DeadlineNear, 4 * time.Minute, 0, ""}}},
+		{"too little time for a person", 5*time.Minute - time.Second, nil, 0, watcher.Patience{}, []part{{always, &running}}, nil},
+		{"it ended in time", 9 * time.Minute, []time.Duration{3 * time.Minute}, 0, watcher.Patience{}, []part{{2 * time.Minute, &running}, {always, &ended}}, nil},
+		{"it looks ended", 9 * time.Minute, []time.Duration{time.Minute}, 0, watcher.Patience{Stalled: time.Second}, []part{{always, &ended}}, nil},
+		{"nothing moves, then an item does", time.Hour, nil, 0, watcher.Patience{}, []part{{26 * time.Minute, &running}, {27 * time.Minute, &other}, {always, &ended}}, []told{
+			{watcher.Stalled, 0, 0, "no item has changed since 2025-04-10T11:49:50Z; 1 of 2 nodes ended"},
+			{watcher.Stalled, 0, 26 * time.Minute, "an item has changed, after none had for 26m"}}},
+		{"it stalls twice", time.Hour, nil, 0, watcher.Patience{Stalled: 10 * time.Minute}, []part{{15 * time.Minute, &running}, {30 * time.Minute, &other}, {always, &ended}}, []told{
+			{watcher.Stalled, 0, 0, ""}, {watcher.Stalled, 0, 15 * time.Minute, ""},
+			{watcher.Stalled, 15 * time.Minute, 0, ""}, {watcher.Stalled, 15 * time.Minute, 30 * time.Minute, ""}}},
+		{"an item that vanishes has moved", time.Hour, nil, 0, watcher.Patience{Vanished: time.Hour}, []part{{15 * time.Minute, &running}, {33 * time.Minute, &without}, {always, &ended}}, nil},
+		{"no item appears", time.Hour, nil, 0, watcher.Patience{}, []part{{25 * time.Minute, &watcher.Answer{}}, {always, &ended}}, []told{
+			{watcher.Stalled, 0, 0, "no item has changed since 2025-04-10T11:49:50Z; no item has been seen"}, {watcher.Stalled, 0, 25 * time.Minute, ""}}},
+		{"what is not answered does not stall", 90 * time.Minute, nil, 0, watcher.Patience{}, []part{{time.Minute, &running}, {40 * time.Minute, nil}, {always, &ended}}, []told{
+			{watcher.Blind, time.Minute, 0, ""}, {watcher.Blind, time.Minute, 40 * time.Minute, "this order is answered again, after it was not readable for 39m"}}},
+		{"blind twice", time.Hour, nil, 0, watcher.Patience{}, []part{{8 * time.Minute, nil}, {10 * time.Minute, &running}, {18 * time.Minute, nil}, {always, &ended}}, []told{
+			{watcher.Blind, 0, 0, ""}, {watcher.Blind, 0, 8 * time.Minute, ""}, {watcher.Blind, 10 * time.Minute, 0, ""}, {watcher.Blind, 10 * time.Minute, 18 * time.Minute, ""}}},
+		{"too short to be told", time.Hour, nil, 0, watcher.Patience{}, []part{{4 * time.Minute, nil}, {23 * time.Minute, &running}, {always, &ended}}, nil},
+		{"all at once, while the account is held", 30 * time.Minute, []time.Duration{12 * time.Minute}, 15 * time.Minute, watcher.Patience{}, []part{{always, &running}}, []told{
+			{watcher.Late, 12 * time.Minute, 0, "when it was last seen, 1 of 2 nodes ended"}, {watcher.DeadlineNear, 24 * time.Minute, 0, ""}, {watcher.Stalled, 0, 0, ""}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newWorld(t)
+			m.policy.Timeout, m.policy.Patience = tt.timeout, tt.patience
+			m.order = func(since time.Duration) (watcher.Answer, error) {
+				for _, p := range tt.order {
+					if since < p.until && p.answer != nil {
+						return *p.answer, nil
+					} else if since < p.until {
+						return watcher.Answer{}, unusable
+					}
+				}
+				panic("no answer")
+			}
+			m.heldFrom, m.heldUntil = begin.Add(10*time.Minute), begin.Add(10*time.Minute+tt.held)
+			m.late = tt.late
+			for i := range max(len(tt.late), 1) {
+				m.publish("build-"+string(rune('1'+i)), 0)
+			}
+			m.run()
+			if len(m.attended) != len(tt.want) {
+				t.Errorf("told %d times; want %d", len(m.attended), len(tt.want))
+			}
+			for i, a := range m.attended[:min(len(m.attended), len(tt.want))] {
+				want, until := tt.want[i], time.Duration(0)
+				if !a.Until.IsZero() {
+					until = a.Until.Sub(begin)
+				}
+				exact := a.Kind == watcher.Late || a.Kind == watcher.DeadlineNear
+				since := a.Since.Sub(begin) - want.since // polls are a minute apart at the most
+				if a.Kind != want.kind || since != 0 && exact || since.Abs() > time.Minute || (until == 0) != (want.until == 0) || (until-want.until).Abs() > time.Minute || !strings.Contains(a.Reason, want.reason) {
+					t.Errorf("told of %s since %s until %s: %s\nwant %+v", a.Kind, a.Since.Sub(begin), until, a.Reason, want)
+				}
+				if exact && !m.toldAt[i].Equal(a.Since) {
+					t.Errorf("told of %s %s late", a.Kind, m.toldAt[i].Sub(a.Since))
+				}
+			}
+		})
+	}
+}
+
+// TestDeadlineMoves lets requests join that move the deadline: people are told again where it is not near any more then.
+func TestDeadlineMoves(t *testing.T) {
+	m := newWorld(t)
+	m.policy.Timeout, m.policy.Patience.Stalled = 10*time.Minute, 24*time.Hour
+	for i := range 7 {
+		m.publish("build-"+string(rune('1'+i)), time.Duration(i)*9*time.Minute)
+	}
+	m.run()
+	var got []time.Duration
+	for i, a := range m.attended {
+		if a.Kind != watcher.DeadlineNear || !m.toldAt[i].Equal(a.Since) {
+			t.Errorf("told of %s since %s at %s", a.Kind, a.Since, m.toldAt[i])
+		}
+		got = append(got, a.Since.Sub(begin))
+	}
+	// The request at 45 min moves the deadline to 55 min, of which 80 % have passed.
+	want := []time.Duration{8 * time.Minute, 15*time.Minute + 12*time.Second, 22*time.Minute + 24*time.Second, 29*time.Minute + 36*time.Second, 36*time.Minute + 48*time.Second}
+	if !slices.Equal(got, want) {
+		t.Errorf("told at %v; want %v", got, want)
+	}
+}
+
+// TestConditionsBesideTheReleaseBefore lets a worker of the release before poll between: it leaves the fields that it does
+// not know as they were.
+func TestConditionsBesideTheReleaseBefore(t *testing.T) {
+	for name, change := range map[string]func(w *watcher.Watch){
+		"it was answered after errors": func(w *watcher.Watch) { w.Blind, w.LastError, w.Progressed = begin, nil, w.Progressed+1 },
+		"it saw an item change":        func(w *watcher.Watch) { w.Progressed++ },
+	} {
+		m := newWorld(t)
+		m.policy.Timeout, m.policy.Patience.Stalled = 2*time.Hour, 10*time.Minute
+		m.publish("build-1", 0)
+		for m.now.Sub(begin) < 9*time.Minute {
+			m.runOne()
+		}
+		w := m.record()
+		w.Polls++
+		change(&w)
+		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.put(w.Order, encoded)
+		m.now, m.hold = begin.Add(15*time.Minute), time.Minute
+		if kind := m.policy.Snapshot(m.record(), watcher.Hold{}, m.now).Condition; kind != "" {
+			t.Errorf("%s: it is shown as %s", name, kind)
+		}
+		m.runOne() // the account may not be asked yet
+		m.hold = 0
+		for m.now.Sub(begin) < 18*time.Minute {
+			m.runOne()
+		}
+		if len(m.attended) != 0 {
+			t.Errorf("%s: told of %s", name, m.attended[0].Kind)
+		}
+	}
+}
+
 // What people are to be told is published again until it is known to be published, with the same Since.
 func TestPeopleAreToldAgainAfterAFault(t *testing.T) {
 	for name, f := range map[string]fault{"dies before": crashBefore, "dies after": crashAfter, "answer lost": answerLost, "not made": notMade} {
@@ -126,7 +281,7 @@ func TestPeopleAreToldAgainAfterAFault(t *testing.T) {
 		if f == crashAfter || f == answerLost {
 			want = 2
 		}
-		if len(m.attended) != want || !m.attended[want-1].Since.Equal(m.attended[0].Since) {
+		if m.attended = slices.DeleteFunc(m.attended, isCondition); len(m.attended) != want || !m.attended[want-1].Since.Equal(m.attended[0].Since) {
 			t.Errorf("%s: told %d times", name, len(m.attended))
 		}
 	}

@@ -39,8 +39,9 @@ type Completion struct {
 // A Progress is what changed in a watch that goes on.
 type Progress struct {
 	Report
-	Number  int      `json:"-"` // counts the watch's progress events from 1
-	Changes []Change `json:"changes"`
+	Number  int       `json:"-"` // counts the watch's progress events from 1
+	At      time.Time `json:"-"` // when the watch was seen so: the event's time; zero where it is not known
+	Changes []Change  `json:"changes"`
 }
 
 // A Report is what completion and progress have in common.
@@ -164,9 +165,12 @@ type Change struct {
 type ErrorDetail struct {
 	// Code is the API's, also where the account is held for it. Where the API gave none it is the
 	// [Class], or held.
-	Code    string   `json:"code"`
-	Message string   `json:"message"`
-	Held    HoldKind `json:"held,omitempty"` // why the account may not be asked; empty where the order was asked
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Said is what the API said of it, word for word; empty where it said nothing: then Message is the network's, a
+	// proxy's or orderwatch's own.
+	Said string   `json:"said,omitempty"`
+	Held HoldKind `json:"held,omitempty"` // why the account may not be asked; empty where the order was asked
 }
 
 // A Request is one request to watch an order, as the completion names it.
@@ -175,8 +179,9 @@ type Request struct {
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`
-	SlackChannel string            `json:"slack_channel"` // where to post instead of the default
-	ReceivedAt   time.Time         `json:"received_at"`   // when it was stored, by the server's clock
+	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
+	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
 
 	Trace // the trace that the request belongs to
 }

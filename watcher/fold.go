@@ -16,7 +16,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	past := !now.Before(w.Deadline)
 	when := now.Add(leave.After)
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
-		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Held: leave.Held}
+		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Said: cut(leave.Said, maxErrorMessage), Held: leave.Held}
 	}
 	switch {
 	case w.Wish != nil:
@@ -30,8 +30,11 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	case !past:
 		when = earlier(when, w.Deadline)
 	}
-	if leave.Held != "" && !w.Blind.IsZero() && !w.Told[Blind].Equal(w.Blind) {
-		w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
+	if leave.Held != "" {
+		when = p.beforeTold(w, when, now)
+		if !w.Blind.IsZero() && !w.Told[Blind].Equal(w.Blind) {
+			w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
+		}
 	}
 	w.Wakeup++
 	w.NextPollAt, w.Turn = when, now.Add(leave.After)
@@ -44,6 +47,10 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 	if w.Seen != w.Polls {
 		w.catchUp()
 	}
+	if w.Changed != w.Progressed {
+		w.changed(w.LastPollAt)
+	}
+	w = w.rearmed(now)
 	w.Polls++
 	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
 	if err != nil {
@@ -80,6 +87,7 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	s := w.look(answer.Items, answer.Count, now)
 	w.Items, w.Missing = s.items, s.missing
+	w.passed(Blind, w.Blind, now)
 	w.Blind, w.ForbiddenSince = time.Time{}, time.Time{}
 	count := answer.Count
 	switch {
@@ -96,6 +104,9 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	}
 	if len(s.changes) > 0 {
 		w.Progressed++
+	}
+	if len(s.changes) > 0 || s.moved || w.ChangedAt.Before(w.AcceptedAt) {
+		w.changed(now)
 	}
 	return w, s.changes
 }
@@ -128,19 +139,17 @@ func (p Policy) settled(w Watch) time.Time {
 // at a certain time.
 func (p Policy) soonest(w Watch, now time.Time) time.Time {
 	next := now.Add(p.interval(w))
-	for _, due := range []time.Time{p.tellBlind(w), p.tellOdd(w)} {
-		if due.After(now) {
-			next = earlier(next, due)
-		}
+	if due := p.tellOdd(w); due.After(now) {
+		next = earlier(next, due)
 	}
-	return next
+	return p.beforeTold(w, next, now)
 }
 
 func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.Errors++
 	w.Step = nextStep(w)
 	code := cmp.Or(cut(err.Code, maxWord), string(err.Class))
-	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Held: err.Held}
+	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Said: cut(err.Said, maxErrorMessage), Held: err.Held}
 	switch err.Class {
 	case Refused:
 		if !w.LooksEndedSince.IsZero() {
@@ -176,6 +185,7 @@ func blind(w Watch, held HoldKind, now time.Time) time.Time {
 // still appear. One that was seen is gone: it ends by its items, or as not found, unless it comes back.
 func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 	w.NotFoundSince = since(true, w.NotFoundSince, now)
+	w.passed(Blind, w.Blind, now)
 	w.Blind, w.ForbiddenSince, w.Odd = time.Time{}, time.Time{}, time.Time{}
 	over := w.NotFoundSince.Add(p.NotFoundGrace)
 	if w.Counts.seen() > 0 {

@@ -24,7 +24,7 @@ const guarded = 1000
 // TestEachGuardIsNeeded takes each guard out of the protocol, and the model finds what that breaks.
 func TestEachGuardIsNeeded(t *testing.T) {
 	t.Parallel()
-	for _, out := range slices.Concat(guards, seeing) {
+	for _, out := range slices.Concat(guards, seeing, telling) {
 		t.Run(out.name, func(t *testing.T) {
 			found := false
 			eachSeed(guarded, func(seed uint64) bool {

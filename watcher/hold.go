@@ -8,20 +8,22 @@ import (
 // A Hold keeps an account, or one project of it, from being asked, on every worker. When its time
 // is over one call finds out whether it still stands.
 type Hold struct {
-	Kind      HoldKind       `json:"kind"`
-	Region    string         `json:"region"`
-	ProjectID string         `json:"project_id,omitempty"` // empty: all projects of the account
-	Reason    string         `json:"reason"`               // for people; the cloud's text is in it
-	Code      string         `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
-	Since     time.Time      `json:"since"`
-	Until     time.Time      `json:"until"`             // no call before
-	Tries     int            `json:"tries"`             // calls that found that it stands
-	Asked     time.Time      `json:"asked,omitzero"`    // when some worker took it on itself to find out
-	Probing   bool           `json:"probing,omitempty"` // that worker's call is under way; Until is how long it is waited for
-	Over      time.Time      `json:"over,omitzero"`     // when a call was answered; it is kept until people know
-	ToldAt    time.Time      `json:"told_at,omitzero"`  // when people were told that it stands
-	ToldTo    map[string]int `json:"told_to,omitempty"` // how many watches waited then, by project
-	Witness   *Order         `json:"witness,omitempty"` // an order that was answered before: it is asked to find out; nil: none is known
+	Kind      HoldKind                   `json:"kind"`
+	Region    string                     `json:"region"`
+	ProjectID string                     `json:"project_id,omitempty"` // empty: all projects of the account
+	Reason    string                     `json:"reason"`               // for people; the cloud's text is in it
+	Code      string                     `json:"code,omitempty"`       // the API's, of the error in Reason; empty where it gave none
+	Said      string                     `json:"said,omitempty"`       // what the API said of it, word for word; empty where it said nothing
+	Since     time.Time                  `json:"since"`
+	Until     time.Time                  `json:"until"`             // no call before
+	Tries     int                        `json:"tries"`             // calls that found that it stands
+	Asked     time.Time                  `json:"asked,omitzero"`    // when some worker took it on itself to find out
+	Probing   bool                       `json:"probing,omitempty"` // that worker's call is under way; Until is how long it is waited for
+	Over      time.Time                  `json:"over,omitzero"`     // when a call was answered; it is kept until people know
+	ToldAt    time.Time                  `json:"told_at,omitzero"`  // when people were told that it stands
+	ToldTo    map[string]int             `json:"told_to,omitempty"` // how many watches waited then, by project
+	ToldIn    map[string]WaitingChannels `json:"told_in,omitempty"` // and where, by project; a worker of the release before forgets it
+	Witness   *Order                     `json:"witness,omitempty"` // an order that was answered before: it is asked to find out; nil: none is known
 }
 
 // A HoldKind says why an account is held.
@@ -80,6 +82,11 @@ const unknownOrder = "ModelArts.50015001"
 // Stands reports whether the hold is not over. The zero Hold does not stand.
 func (h Hold) Stands() bool { return h.Kind != "" && h.Over.IsZero() }
 
+// Keeps reports whether the hold keeps the watch waiting.
+func (h Hold) Keeps(w *Watch) bool {
+	return h.Stands() && w.State == Watching && w.Region == h.Region && (h.ProjectID == "" || h.ProjectID == w.ProjectID)
+}
+
 // A HoldCause is a failed call for which an account, or one project of it, is to be held.
 type HoldCause struct {
 	Kind         HoldKind
@@ -87,6 +94,7 @@ type HoldCause struct {
 	ProjectID    string // empty: all projects are to be held
 	Reason       string // for people; the cloud's text is in it
 	Code         string // the API's; empty where it gave none
+	Said         string // what the API said, word for word; empty where it said nothing
 	Began, Ended time.Time
 	Witness      *Order // an order that was answered before; nil: none is known
 
@@ -134,7 +142,7 @@ func (h Hold) Next(c HoldCause) (next Hold, news bool) {
 		h.Kind = c.Kind
 	}
 	h.ProjectID, h.Witness = cmp.Or(c.ProjectID, h.ProjectID), cmp.Or(c.Witness, h.Witness)
-	h.Region, h.Reason, h.Code, h.Over, h.Probing = c.Region, c.Reason, c.Code, time.Time{}, false
+	h.Region, h.Reason, h.Code, h.Said, h.Over, h.Probing = c.Region, c.Reason, c.Code, c.Said, time.Time{}, false
 	if late {
 		h.Until = c.Ended.Add(c.least())
 		return h, true
@@ -192,4 +200,5 @@ type Leave struct {
 	Why   string        // it may not be asked now, for people
 	Held  HoldKind      // the kind of the hold; empty where only the rate keeps it from being asked
 	Code  string        // of the error that the hold is for, as the API gave it; empty where it gave none
+	Said  string        // what the API said of it, word for word; empty where it said nothing
 }

@@ -107,7 +107,9 @@ func (m *model) look() {
 		if m.wild {
 			m.judgeAt(before, w)
 		}
+		m.conditionsAt(before, w)
 	}
+	m.hear()
 }
 
 func (m *model) lookAt(before, w watcher.Watch) {
@@ -152,6 +154,7 @@ func (m *model) atTheEnd() {
 	if w, _, _ := m.latest(); w.State != watcher.Ended {
 		m.blame("the record is %q", w.State)
 	}
+	m.heardOnce()
 	if m.shown > polls+2*m.troubles {
 		m.blame("asked %d times for %d polls and %d troubles", m.shown, polls, m.troubles)
 	}

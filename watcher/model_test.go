@@ -99,6 +99,10 @@ type model struct {
 	faults   float64 // how many calls of a hundred go wrong until then
 	firing   bool    // a timer has fired, and its subject is not purged yet
 	timeouts map[string]time.Duration
+	lates    map[string]time.Duration // late_after of the requests
+	hearing  hearing
+	deaf     bool // most attentions go wrong until the calm
+	slips    int  // attentions and records that went wrong until now, and workers that slept
 	heldTill time.Time
 
 	history
@@ -157,6 +161,7 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 		out.takeOut(m)
 	}
 	m.plan()
+	m.planConditions(seed)
 	return m
 }
 
@@ -212,6 +217,9 @@ func (m *model) plan() {
 func (m *model) send(id string) {
 	ask := request(id)
 	ask.Request.ReceivedAt, ask.Timeout = m.now, m.timeouts[id]
+	if after := m.lates[id]; after > 0 {
+		ask.Request.LateAt = m.now.Add(after)
+	}
 	if slices.Contains(m.sent, id) {
 		m.troubles++ // whoever finds it done publishes the wake-up again
 	}
@@ -332,6 +340,9 @@ func (m *model) turn(call string) fault {
 	if f != fine {
 		m.troubles++
 	}
+	if f != fine && (call == "attend" || call == "write") {
+		m.slips++
+	}
 	if m.traces {
 		m.tell("%s: %s%s", m.at.name, call, [...]string{"", ", dies before", ", dies after", ", answer lost", ", not made", ", untrue", ", behind"}[f])
 	}
@@ -339,6 +350,9 @@ func (m *model) turn(call string) fault {
 }
 
 func (m *model) mishap(call string) fault {
+	if call == "attend" && m.deaf && m.now.Before(m.calm) {
+		return pick(m, fine, fine, crashBefore, crashAfter, answerLost, notMade, notMade)
+	}
 	if !m.goesWrong() {
 		return fine
 	}
@@ -376,6 +390,7 @@ func (m *model) goOn(h *hand) {
 	h.goOn = m.now.Add(pick(m, 0, 0, m.within(20*time.Millisecond), m.within(2*time.Second)))
 	if m.goesWrong() {
 		m.troubles++
+		m.slips++
 		h.goOn = m.now.Add(ackWait * 3 / 2)
 		m.tell("%s: sleeps before %s", h.name, call)
 	}

@@ -150,6 +150,7 @@ type PollError struct {
 	Code       string        // the API's error code; empty where it gave none
 	Message    string        // the cloud's text, untrusted and bounded, and the advice in brackets; never a secret
 	Advice     string        // what people can do; empty for none
+	Said       string        // what the API said, word for word; empty where it said nothing
 	RetryAfter time.Duration // how long the API asks to be left alone; 0 where it does not say
 	// Held says that the error is the account's trouble, for which it is held; empty where it is this
 	// order's alone, as far as is known.

@@ -31,16 +31,18 @@ type Patience struct {
 	Vanished time.Duration // an item that had not ended and is no longer listed, and five answers in a row; 5 minutes
 	Blind    time.Duration // an order that alone cannot be read; 5 minutes
 	Odd      time.Duration // a status that the API does not document; 10 minutes
+	Stalled  time.Duration // an order that is answered, and of which no item changes; 20 minutes
 }
 
 // DefaultPatience returns the durations of production.
 func DefaultPatience() Patience {
-	return Patience{Vanished: 5 * time.Minute, Blind: 5 * time.Minute, Odd: 10 * time.Minute}
+	return Patience{Vanished: 5 * time.Minute, Blind: 5 * time.Minute, Odd: 10 * time.Minute, Stalled: 20 * time.Minute}
 }
 
 func (p Patience) vanished() time.Duration { return cmp.Or(p.Vanished, DefaultPatience().Vanished) }
 func (p Patience) blind() time.Duration    { return cmp.Or(p.Blind, DefaultPatience().Blind) }
 func (p Patience) odd() time.Duration      { return cmp.Or(p.Odd, DefaultPatience().Odd) }
+func (p Patience) stalled() time.Duration  { return cmp.Or(p.Stalled, DefaultPatience().Stalled) }
 
 // MinPayload is the smallest server limit on messages, in bytes, under which a record, with as
 // many requests as a watch takes, and its completion still fit.

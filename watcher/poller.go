@@ -70,7 +70,10 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
 	now := func() time.Time { return later(p.Now(), k.At) }
-	if next, ok := p.Policy.Before(w, p.leave(ctx, w, now()), now()); ok {
+	leave := p.leave(ctx, w, now())
+	at := now()
+	if next, ok := p.Policy.Before(w, leave, at); ok {
+		next = p.attend(ctx, next, p.Policy.untold(next, at), at)
 		return p.store(ctx, next, nil, nil, revision)
 	}
 	if !p.Policy.storable(w) {
@@ -81,9 +84,10 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
 	}
 	for range writeTries {
-		next, changes := p.Policy.Fold(w, answer, err, now())
+		at := now()
+		next, changes := p.Policy.Fold(w, answer, err, at)
 		p.logPoll(w, next, changes, err)
-		next = p.attend(ctx, next, now())
+		next = p.attend(ctx, next, append(p.Policy.untold(next, at), p.Policy.odd(next, at)...), at)
 		verdict := p.store(ctx, next, changes, answer.Items, revision)
 		if !errors.Is(verdict.Err, ErrConflict) {
 			return verdict
@@ -137,12 +141,12 @@ func (p *Poller) progress(ctx context.Context, w Watch, changes []Change, items 
 	}
 }
 
-// attend tells people what they are to be told of the watch, and returns it as told. What could not be
-// published is told after the next poll.
-func (p *Poller) attend(ctx context.Context, w Watch, now time.Time) Watch {
+// attend tells people what is due of the watch, as it was decided at that time, and returns it as told. What
+// could not be published is told after the next poll.
+func (p *Poller) attend(ctx context.Context, w Watch, due []OrderAttention, at time.Time) Watch {
 	log := p.Log.With("watch", w.ID, "project", w.ProjectID, "order", w.Name)
-	for _, a := range p.Policy.attentions(w, now) {
-		if late := p.Now().Sub(w.LastPollAt); late > progressPatience {
+	for _, a := range due {
+		if late := p.Now().Sub(at); late > progressPatience {
 			log.Warn("people not told: it is late, and might follow the completion", "kind", a.Kind, "wait", late)
 			return w
 		}
@@ -150,7 +154,7 @@ func (p *Poller) attend(ctx context.Context, w Watch, now time.Time) Watch {
 			log.Warn("people not told; trying again after the next poll", "kind", a.Kind, "err", err)
 			continue
 		}
-		log.Warn("people are told of an order", "kind", a.Kind, "since", a.Since, "reason", a.Reason)
+		log.Warn("people are told of an order", "kind", a.Kind, "since", a.Since, "over", !a.Until.IsZero(), "reason", a.Reason)
 		w = w.told(a)
 	}
 	return w

@@ -136,12 +136,35 @@ func timeoutReason(w Watch) string {
 	return after + open(w)
 }
 
-func blindReason(w Watch) string {
-	text := fmt.Sprintf("this order has not been readable since %s (%s: %s)", moment(w.Blind), w.LastError.Code, w.LastError.Message)
-	if w.Counts.seen() > 0 {
-		text += "; when it was last seen, " + open(w)
+// conditionReason says how the watch is.
+func conditionReason(w Watch, c condition, now time.Time) string {
+	var text string
+	switch c.kind {
+	case Blind:
+		text = fmt.Sprintf("this order has not been readable since %s (%s: %s)", moment(w.Blind), w.LastError.Code, w.LastError.Message)
+	case Stalled:
+		text = "no item has changed since " + moment(c.since)
+	case Late:
+		text = fmt.Sprintf("the order was expected to end by %s, %s after the watch began", moment(c.since), words.Compact(c.since.Sub(w.AcceptedAt)))
+	case DeadlineNear:
+		text = fmt.Sprintf("the watch ends in %s, at %s", words.Compact(w.Deadline.Sub(now)), moment(w.Deadline))
 	}
-	return text
+	switch {
+	case w.Counts.seen() == 0:
+		return text + "; no item has been seen"
+	case w.LastError != nil:
+		return text + "; when it was last seen, " + open(w)
+	}
+	return text + "; " + open(w)
+}
+
+// overReason says that what people were told of is over, after so long.
+func overReason(w Watch, kind AttentionKind, after time.Duration) string {
+	text := "an item has changed, after none had for "
+	if kind == Blind {
+		text = "this order is answered again, after it was not readable for "
+	}
+	return text + words.Compact(after) + "; " + open(w)
 }
 
 func notFoundReason(w Watch, now time.Time) string {

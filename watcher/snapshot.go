@@ -15,6 +15,9 @@ type Snapshot struct {
 	NextPollAt   time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
 	LastError    *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
 	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
+	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
+	Condition      AttentionKind `json:"condition,omitempty"`
+	ConditionSince time.Time     `json:"condition_since,omitzero"`
 	// GivesUpAt is there while the API does not show the order: the watch ends at the first poll from
 	// then on that still does not, and no later than Deadline.
 	GivesUpAt   time.Time `json:"gives_up_at,omitzero"`
@@ -22,8 +25,9 @@ type Snapshot struct {
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 }
 
-// Snapshot returns what is shown of the record, so short that its JSON fits into a message.
-func (p Policy) Snapshot(w Watch) Snapshot {
+// Snapshot returns what is shown of the record now, so short that its JSON fits into a message. held is a hold
+// that keeps the watch waiting and that people are told of: the watch is shown as blind then. The zero Hold is none.
+func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
 		State: Watching, Deadline: w.Deadline,
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
@@ -32,6 +36,7 @@ func (p Policy) Snapshot(w Watch) Snapshot {
 		s.State, s.Outcome, s.CompletedAt = Ended, w.Completion.Outcome, w.Completion.CompletedAt
 	} else {
 		s.NextPollAt, s.GivesUpAt = w.NextPollAt, p.givesUpAt(w)
+		s.Condition, s.ConditionSince = p.condition(w, held, now)
 	}
 	if w.Completion != nil {
 		s.Report = w.Completion.Report

@@ -39,7 +39,7 @@ func TestSnapshotGivesUp(t *testing.T) {
 			for _, k := range tt.wakeups {
 				w = wake(t, p, w, k)
 			}
-			got := p.Snapshot(w).GivesUpAt
+			got := p.Snapshot(w, watcher.Hold{}, w.NextPollAt).GivesUpAt
 			if tt.want == 0 && !got.IsZero() || tt.want != 0 && !got.Equal(first.Add(tt.want)) {
 				t.Errorf("gives up at %s; want %s after %s", got, tt.want, first)
 			}
@@ -63,11 +63,11 @@ func TestSnapshotFits(t *testing.T) {
 	w, _ = p.Fold(w, watcher.Answer{Count: len(items), Items: items}, nil, begin)
 	w, _ = p.Fold(w, watcher.Answer{}, errors.New(strings.Repeat("<", 5000)), begin)
 	w.Wish = &watcher.Wish{By: strings.Repeat("<", 200), Reason: strings.Repeat("&", 500), At: begin}
-	encoded, err := json.Marshal(p.Snapshot(w))
+	encoded, err := json.Marshal(p.Snapshot(w, watcher.Hold{}, w.NextPollAt))
 	if err != nil || len(encoded) > p.MaxPayload {
 		t.Errorf("%d bytes of %d (%v)", len(encoded), p.MaxPayload, err)
 	}
-	if s := p.Snapshot(w); len(s.Requests) != 900 || s.Counts.Processing != 12000 {
+	if s := p.Snapshot(w, watcher.Hold{}, w.NextPollAt); len(s.Requests) != 900 || s.Counts.Processing != 12000 {
 		t.Errorf("%d requests, %+v", len(s.Requests), s.Counts)
 	}
 }

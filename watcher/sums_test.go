@@ -112,7 +112,7 @@ func TestActionsAreCounted(t *testing.T) {
 		t.Errorf("progress: %+v; want %+v", got, want)
 	}
 	w = stored(t, w, p.MaxPayload)
-	if got := p.Snapshot(w).Actions; !reflect.DeepEqual(got, want) {
+	if got := p.Snapshot(w, watcher.Hold{}, begin).Actions; !reflect.DeepEqual(got, want) {
 		t.Errorf("shown: %+v; want %+v", got, want)
 	}
 	w, _ = p.Fold(w, watcher.Answer{}, errDown, w.Deadline)
@@ -185,7 +185,7 @@ func TestTimesOfDigests(t *testing.T) {
 	a := mixed(4000, 5, 10)
 	a.Items = append(a.Items, did("node-last", "createNode", processing, 0, 1))
 	w, _ := p.Fold(admit(t, p, request("build-1")), watcher.Answer{Count: len(a.Items), Items: a.Items}, nil, begin)
-	s := p.Snapshot(stored(t, w, p.MaxPayload))
+	s := p.Snapshot(stored(t, w, p.MaxPayload), watcher.Hold{}, begin)
 	if _, ok := s.Took(); ok || s.ItemsOmitted == 0 || !s.OrderBegan.IsZero() {
 		t.Errorf("%d omitted, began %s", s.ItemsOmitted, s.OrderBegan)
 	}
@@ -244,7 +244,7 @@ func TestExpectedItemsOfAnEarlierCompletion(t *testing.T) {
 		t.Errorf("the completion expects %d", w.Completion.ExpectedItems)
 	}
 	w.State, w.Completion.ExpectedItems = watcher.Ended, 0
-	encoded, err := json.Marshal(p.Snapshot(w))
+	encoded, err := json.Marshal(p.Snapshot(w, watcher.Hold{}, begin))
 	if err != nil {
 		t.Fatal(err)
 	}

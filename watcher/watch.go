@@ -59,8 +59,14 @@ type Watch struct {
 	Gone     time.Time     `json:"gone_since,omitzero"`  // the first answer since then, which listed none or did not know the order
 	Blind    time.Time     `json:"blind_since,omitzero"` // the first of the errors since the latest answer that are this order's alone
 	Odd      time.Time     `json:"odd_since,omitzero"`   // the first of the answers in a row with an unknown status
-	// Told says what people were told of this watch: by kind, the Since.
+	// Told says what people were told of this watch, and not that it is over: by kind, the Since.
 	Told map[AttentionKind]time.Time `json:"told,omitempty"`
+	// Passed says when that was over of what they are to be told so.
+	Passed map[AttentionKind]time.Time `json:"passed,omitempty"`
+	// ChangedAt is when an item changed last, at the earliest when the API showed the order first. Changed is
+	// Progressed as it was written then: where it differs, a worker of the release before saw a change since.
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	Changed   int       `json:"changed_progress,omitempty"`
 
 	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s since the order was last seen
 	ForbiddenSince  time.Time `json:"forbidden_since,omitzero"`   // the first of the refusals for lack of a permission since the order was last seen

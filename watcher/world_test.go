@@ -25,6 +25,9 @@ type world struct {
 	hold  time.Duration                                     // the account may not be asked for this long
 	shown int
 
+	late                []time.Duration // late_after of the requests that are published, in that order
+	heldFrom, heldUntil time.Time       // the account is held
+
 	fault func(call string) fault // what goes wrong with the call that is about to be made
 	calls []string                // of the delivery at hand
 
@@ -35,8 +38,10 @@ type world struct {
 	completions []completion
 	progress    []watcher.Progress
 	attended    []watcher.OrderAttention
+	toldAt      []time.Time // when each of them was published
 	queue       []*delivery
 	refused     []error
+	conflicts   int // of records
 }
 
 // A fault is what goes wrong with one call.
@@ -121,6 +126,9 @@ func (m *world) call(name string, do func(stale bool) error) error {
 }
 
 func (m *world) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+	if !m.now.Before(m.heldFrom) && m.now.Before(m.heldUntil) {
+		return watcher.Leave{After: min(2*time.Minute, m.heldUntil.Sub(m.now)), Why: "throttled", Held: watcher.HeldThrottled}
+	}
 	return watcher.Leave{After: m.hold, Why: "held until noon"}
 }
 
@@ -165,6 +173,7 @@ func (m *world) Write(_ context.Context, w watcher.Watch, expected watcher.Revis
 	err = m.call("write", func(bool) error {
 		versions := m.records[w.Key()]
 		if len(versions) > 0 && versions[len(versions)-1].revision != expected || len(versions) == 0 && expected != 0 {
+			m.conflicts++
 			return watcher.ErrConflict
 		}
 		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
@@ -254,7 +263,7 @@ func (m *world) Progress(_ context.Context, g watcher.Progress) error {
 
 func (m *world) Attend(_ context.Context, a watcher.OrderAttention) error {
 	return m.call("attend", func(bool) error {
-		m.attended = append(m.attended, a)
+		m.attended, m.toldAt = append(m.attended, a), append(m.toldAt, m.now)
 		return nil
 	})
 }
@@ -263,6 +272,10 @@ func (m *world) Attend(_ context.Context, a watcher.OrderAttention) error {
 func (m *world) publish(id string, at time.Duration) *delivery {
 	ask := request(id)
 	ask.Request.ReceivedAt = begin.Add(at)
+	if len(m.late) > 0 && m.late[0] > 0 {
+		ask.Request.LateAt = begin.Add(at + m.late[0])
+	}
+	m.late = m.late[min(1, len(m.late)):]
 	d := &delivery{request: id, at: begin.Add(at)}
 	d.take = func(attempt int) watcher.Verdict {
 		ask.WatchID = fmt.Sprintf("w_%s_%d", m.now.Format("150405.000"), attempt) // each try has an id of its own

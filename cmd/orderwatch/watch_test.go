@@ -162,7 +162,7 @@ func TestWatchJSON(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	got := rig.CarryOut(t, d.env, "watch", "--wait", "-o", "json", "--label", "env=prod", "--label", "empty=", "--requested-by", "ann",
-		"--link", "https://ci.example/1", "--expected-items", "2", "--timeout", "1h", "--region", "cn-north-4", "order.parts", "order.succeeds-not")
+		"--link", "https://ci.example/1", "--expected-items", "2", "--timeout", "1h", "--late-after", "31m", "--region", "cn-north-4", "order.parts", "order.succeeds-not")
 	lines := strings.Split(strings.TrimSpace(got.Out), "\n")
 	if got.Code != 3 || len(lines) != 4 {
 		t.Fatalf("exit code %d, %d lines:\n%s%s", got.Code, len(lines), got.Out, got.Err)
@@ -192,7 +192,7 @@ func TestWatchJSON(t *testing.T) {
 		if len(event.Data.Requests) != 1 || !slices.ContainsFunc(asked, func(s stored) bool { return s.RequestID == event.Data.Requests[0].ID }) {
 			t.Errorf("requests %+v; asked %+v", event.Data.Requests, asked)
 		}
-		if r := event.Data.Requests[0]; r.RequestedBy != "ann" || r.Link != "https://ci.example/1" || r.Labels["env"] != "prod" || len(r.Labels) != 2 {
+		if r := event.Data.Requests[0]; r.RequestedBy != "ann" || r.Link != "https://ci.example/1" || r.Labels["env"] != "prod" || len(r.Labels) != 2 || r.LateAt.Sub(r.ReceivedAt) != 31*time.Minute {
 			t.Errorf("the request is %+v", r)
 		}
 	}

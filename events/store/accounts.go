@@ -88,6 +88,17 @@ func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[strin
 	return a.Workers() - 1, holds, nil
 }
 
+// Holding returns the hold that keeps the watch waiting, for so long that people are told; the zero Hold where none does.
+func (s *Store) Holding(w *watcher.Watch) (first watcher.Hold) {
+	for _, h := range s.Accounts().Standing() {
+		tells := h.Keeps(w) && s.Clock.Now().Sub(h.Since) >= s.Timing.Unreachable
+		if tells && (first.Kind == "" || h.Since.Before(first.Since)) {
+			first = h.Hold
+		}
+	}
+	return first
+}
+
 // ID returns the id of this worker.
 func (a *Accounts) ID() string { return a.id }
 

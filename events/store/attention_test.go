@@ -31,6 +31,13 @@ func attention(kind watcher.AttentionKind, since time.Time) watcher.OrderAttenti
 	}}
 }
 
+// over returns the event that says that it is over.
+func over(kind watcher.AttentionKind, since time.Time) watcher.OrderAttention {
+	a := attention(kind, since)
+	a.Until = since.Add(10 * time.Minute)
+	return a
+}
+
 // storesOn returns as many stores as there are workers, each on a connection of its own.
 func storesOn(t *testing.T, s *server.Server, n int) (stores []*store.Store) {
 	t.Helper()
@@ -72,6 +79,14 @@ func TestAttendOrderOnce(t *testing.T) {
 		{"the order's next watch", next, "w_01JRFQ7M9C0D8E6T3V5XKB2NHB.vanished.1744291385000"},
 		{"a worker that still has the first watch", attention(watcher.Vanished, later), ""},
 		{"blind, again", attention(watcher.Blind, unlistedSince), ""},
+		{"that is over", over(watcher.Blind, unlistedSince), prefix + "blind_over.1744286585000"},
+		{"over, again", over(watcher.Blind, unlistedSince), ""},
+		{"a worker that does not know that it is over", attention(watcher.Blind, unlistedSince), ""},
+		{"blind anew", attention(watcher.Blind, later), prefix + "blind.1744287785000"},
+		{"a worker that is behind, of the end before", over(watcher.Blind, unlistedSince), ""},
+		{"over anew", over(watcher.Blind, later), prefix + "blind_over.1744287785000"},
+		{"late", attention(watcher.Late, unlistedSince), prefix + "late.1744286585000"},
+		{"late, again", attention(watcher.Late, unlistedSince), ""},
 	} {
 		for _, store := range append(stores, stores...) {
 			if err := store.Attend(t.Context(), step.a); err != nil {

@@ -55,7 +55,7 @@ func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 		case err != nil:
 			return wire.ListAnswer{}, err
 		}
-		row := policy.Snapshot(w).Brief()
+		row := policy.Snapshot(w, s.Holding(&w), s.Clock.Now()).Brief()
 		encoded, err := json.Marshal(row)
 		if err != nil {
 			return wire.ListAnswer{}, err

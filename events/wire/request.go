@@ -40,7 +40,8 @@ type WatchRequest struct {
 	Link          string            `json:"link,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`
 	ExpectedItems int               `json:"expected_items,omitempty"`
-	Timeout       string            `json:"timeout,omitempty"` // a Go duration
+	Timeout       string            `json:"timeout,omitempty"`    // a Go duration
+	LateAfter     string            `json:"late_after,omitempty"` // a Go duration
 	SlackChannel  string            `json:"slack_channel,omitempty"`
 }
 
@@ -93,8 +94,12 @@ func (rules Rules) Decode(m Incoming) (watcher.Ask, error) {
 	if !utf8.Valid(body) {
 		return ask, wrong("", "the body is not UTF-8")
 	}
-	if err := rules.decodeFields(body, &ask); err != nil {
+	lateAfter := time.Duration(0)
+	if err := rules.decodeFields(body, &ask, &lateAfter); err != nil {
 		return ask, err
+	}
+	if lateAfter > 0 {
+		ask.Request.LateAt = ask.Request.ReceivedAt.Add(lateAfter)
 	}
 	if err := checkOrder(ask.Order); err != nil {
 		return ask, err
@@ -109,8 +114,8 @@ func (rules Rules) Decode(m Incoming) (watcher.Ask, error) {
 	return ask, nil
 }
 
-// decodeFields reads the request's fields into ask.
-func (rules Rules) decodeFields(body []byte, ask *watcher.Ask) error {
+// decodeFields reads the request's fields into ask, and after how long it is late.
+func (rules Rules) decodeFields(body []byte, ask *watcher.Ask, lateAfter *time.Duration) error {
 	return readFields(body, "a request",
 		field{"project_id", text(64, &ask.ProjectID)},
 		field{"order_name", text(128, &ask.Name)},
@@ -120,7 +125,8 @@ func (rules Rules) decodeFields(body []byte, ask *watcher.Ask) error {
 		field{"link", text(2000, &ask.Request.Link, isLink)},
 		field{"labels", labels(&ask.Request.Labels)},
 		field{"expected_items", wholeNumber(1, maxExpectedItems, &ask.ExpectedItems)},
-		field{"timeout", rules.timeout(&ask.Timeout)},
+		field{"timeout", rules.duration(&ask.Timeout)},
+		field{"late_after", rules.duration(lateAfter)},
 		field{"slack_channel", text(64, &ask.Request.SlackChannel, rules.isChannel)},
 	)
 }
@@ -169,7 +175,7 @@ func labels(to *map[string]string) reader {
 // maxExpectedItems is the most items that a request may wait for.
 const maxExpectedItems = 10000
 
-func (rules Rules) timeout(to *time.Duration) reader {
+func (rules Rules) duration(to *time.Duration) reader {
 	return func(field string, value json.RawMessage) error {
 		var s string
 		if err := text(64, &s)(field, value); err != nil {
@@ -203,6 +209,16 @@ func (m Incoming) RequestID() string {
 		id = m.MadeID
 	}
 	return cmp.Or(m.peek("request_id"), id)
+}
+
+// Sender returns who sent what is perhaps a request, as far as that can be read: requested_by, or a CloudEvent's source.
+func (m Incoming) Sender() string {
+	_, attributes, _ := m.unwrap()
+	source := attributes["source"]
+	if checkText("source", source, 128) != nil {
+		source = ""
+	}
+	return cmp.Or(m.peek("requested_by"), source)
 }
 
 // peek returns a field of what is perhaps a request, where it is a short and readable text.

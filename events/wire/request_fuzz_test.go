@@ -94,6 +94,8 @@ func checkAsk(t *testing.T, rules wire.Rules, body []byte, ask watcher.Ask) {
 	}
 	says(ask.ExpectedItems >= 0 && ask.ExpectedItems <= 10000, "expected_items")
 	says(ask.Timeout == 0 || ask.Timeout >= time.Second && ask.Timeout <= rules.TimeoutMax, "timeout")
+	late := r.LateAt.Sub(r.ReceivedAt)
+	says(r.LateAt.IsZero() || late >= time.Second && late <= rules.TimeoutMax, "late_after")
 	says(r.SlackChannel == "" || slices.Contains(rules.SlackChannels, r.SlackChannel), "slack_channel")
 	says(watchIDs.MatchString(ask.WatchID), "watch_id")
 	checkSaid(t, body, ask)
@@ -129,6 +131,7 @@ func checkSaid(t *testing.T, body []byte, ask watcher.Ask) {
 		Labels        map[string]string `json:"labels"`
 		ExpectedItems int               `json:"expected_items"`
 		Timeout       string            `json:"timeout"`
+		LateAfter     string            `json:"late_after"`
 		SlackChannel  string            `json:"slack_channel"`
 	}
 	strict := json.NewDecoder(bytes.NewReader(body))
@@ -141,9 +144,14 @@ func checkSaid(t *testing.T, body []byte, ask watcher.Ask) {
 	if said.Timeout != "" {
 		timeout, _ = time.ParseDuration(said.Timeout)
 	}
+	var late time.Time
+	if said.LateAfter != "" {
+		after, _ := time.ParseDuration(said.LateAfter)
+		late = r.ReceivedAt.Add(after)
+	}
 	if said.ProjectID != ask.ProjectID || said.OrderName != ask.Name || said.Region != ask.Region ||
 		said.RequestID != "" && said.RequestID != r.ID || said.RequestedBy != r.RequestedBy || said.Link != r.Link ||
-		said.ExpectedItems != ask.ExpectedItems || timeout != ask.Timeout || said.SlackChannel != r.SlackChannel ||
+		said.ExpectedItems != ask.ExpectedItems || timeout != ask.Timeout || !late.Equal(r.LateAt) || said.SlackChannel != r.SlackChannel ||
 		len(said.Labels) != len(r.Labels) {
 		t.Errorf("%+v was read from %q", ask, body)
 	}

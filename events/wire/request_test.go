@@ -20,7 +20,7 @@ func TestCheckOfRequests(t *testing.T) {
 	}{
 		{"least", wire.WatchRequest{Order: order, RequestID: "r"}, ""},
 		{"all", wire.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
-			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", SlackChannel: "C1"}, ""},
+			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", LateAfter: "99h", SlackChannel: "C1"}, ""},
 		{"no id", wire.WatchRequest{Order: order}, "request_id"},
 		{"long id", wire.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
 		{"no order", wire.WatchRequest{RequestID: "r"}, "project_id"},
@@ -28,6 +28,7 @@ func TestCheckOfRequests(t *testing.T) {
 		{"link", wire.WatchRequest{Order: order, RequestID: "r", Link: "ftp://x"}, "link"},
 		{"label", wire.WatchRequest{Order: order, RequestID: "r", Labels: map[string]string{strings.Repeat("k", 65): "v"}}, "labels"},
 		{"items", wire.WatchRequest{Order: order, RequestID: "r", ExpectedItems: 10001}, "expected_items"},
+		{"late after", wire.WatchRequest{Order: order, RequestID: "r", LateAfter: "soon"}, "late_after"},
 		{"timeout", wire.WatchRequest{Order: order, RequestID: "r", Timeout: "900ms"}, "timeout"},
 		{"invisible", wire.WatchRequest{Order: order, RequestID: "r", RequestedBy: "a\u202eb"}, "requested_by"},
 	} {

@@ -24,7 +24,7 @@ var beyondSchema = []string{
 	// names that come twice
 	"order twice", "order twice, once escaped", "label twice",
 	// the bounds of durations
-	"no timeout", "timeout just under a second", "timeout just over the longest", "timeout beyond any duration",
+	"late before it begins", "late beyond the longest timeout", "no timeout", "timeout just under a second", "timeout just over the longest", "timeout beyond any duration",
 	// the configured regions and channels
 	"unknown region", "channel that is not allowed",
 	// numbers that are whole, and not written so
@@ -54,6 +54,9 @@ var oddRequests = map[string]string{
 	"link is empty":                     `"link":""`,
 	"requested_by is empty":             `"requested_by":""`,
 	"region is empty":                   `"region":""`,
+	"late after nothing":                `"late_after":""`,
+	"late after a number":               `"late_after":60`,
+	"late after weeks":                  `"late_after":"1w"`,
 	"timeout is empty":                  `"timeout":""`,
 	"timeout with a sign":               `"timeout":"+90m"`,
 	"timeout with a point":              `"timeout":"1.5h"`,

@@ -6,7 +6,6 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
-	"github.com/slack-go/slack"
 )
 
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
@@ -24,8 +23,8 @@ func Announce(a watcher.Attention, o Options) Message {
 	return beginNotice(a, o.NoThread).message(o)
 }
 
-// bare returns a title without an order's name in mrkdwn, given both parts of it not escaped.
-func bare(emoji, said, more string) string { return emoji + " *" + escape(said) + "*" + escape(more) }
+// bare returns a title without an order's name.
+func bare(name, said, more string) row { return row{emoji(name), say(" "), strong(said), say(more)} }
 
 // beginNotice is for an account that cannot be asked.
 func beginNotice(a watcher.Attention, noThread bool) notice {
@@ -34,11 +33,11 @@ func beginNotice(a watcher.Attention, noThread bool) notice {
 		last = "another message follows when it is over"
 	}
 	return notice{
-		title:  bare(w.emoji, w.stands, ": "+waiting(a)),
-		text:   fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
-		wakes:  a.Cause != watcher.HeldThrottled,
-		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Waiting", escape(orders(a)+projects(a)))},
-		means:  calm, err: excerpt(a.Reason, maxExcerpt), do: "*What to do:* " + w.do, small: []string{outageText(a), last},
+		title: bare(w.emoji, w.stands, ": "+waiting(a)),
+		text:  fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
+		wakes: a.Cause != watcher.HeldThrottled,
+		facts: []row{fact("Not asked since", when(a.Since)), fact("Waiting", say(orders(a)+projects(a)))},
+		means: calm, quote: reasonOf(a), do: "*What to do:* " + w.do, small: []row{{say(outageText(a) + " · " + last)}},
 	}
 }
 
@@ -47,10 +46,10 @@ func overdueNotice(a watcher.Attention) notice {
 	said := orders(a) + " of project " + projectOf(a) + " not polled when due"
 	return notice{
 		title: bare(":warning:", said, ""), wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
-		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Waiting", escape(orders(a)))},
-		means:  "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
-		do:     "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
-		small:  []string{escape(regionOf(a))},
+		facts: []row{fact("Since", when(a.Since)), fact("Waiting", say(orders(a)))},
+		means: "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
+		do:    "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
+		small: []row{{say(regionOf(a))}},
 	}
 }
 
@@ -61,9 +60,9 @@ func lostNotice(a watcher.Attention) notice {
 	reason := known(a.Reason, maxReason)
 	return notice{
 		title: bare(":rotating_light:", said, ": "+reason), text: said + ": " + reason + ".",
-		wakes:  a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
-		fields: []*slack.TextBlockObject{field("Since", date(a.Since))},
-		means:  means, do: do,
+		wakes: a.Forgets() || slices.Contains(a.Lost, watcher.LostEvents),
+		facts: []row{fact("Since", when(a.Since))},
+		means: means, do: do,
 	}
 }
 
@@ -89,11 +88,11 @@ func endNotice(a watcher.Attention) notice {
 		lasted = "after an unknown time"
 	}
 	return notice{
-		title:  bare(":white_check_mark:", over, " "+lasted+": "+orders(a)+" waited"),
-		text:   fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
-		fields: []*slack.TextBlockObject{field("Not asked since", date(a.Since)), field("Asked again", date(a.Until)), field("Waited", escape(orders(a)+projects(a)))},
-		means:  "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
-		err:    excerpt(a.Reason, maxExcerpt), small: []string{outageText(a)},
+		title: bare(":white_check_mark:", over, " "+lasted+": "+orders(a)+" waited"),
+		text:  fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
+		facts: []row{fact("Not asked since", when(a.Since)), fact("Asked again", when(a.Until)), fact("Waited", say(orders(a)+projects(a)))},
+		means: "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
+		quote: reasonOf(a), small: []row{{say(outageText(a))}},
 	}
 }
 
@@ -101,9 +100,12 @@ func endNotice(a watcher.Attention) notice {
 const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
 	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
-// outageText says which outage it is, in mrkdwn.
+// reasonOf returns what calls met.
+func reasonOf(a watcher.Attention) quote { return quote{by: "The last error:", text: a.Reason} }
+
+// outageText says which outage it is.
 func outageText(a watcher.Attention) string {
-	return escape(fmt.Sprintf("%s · outage %s", regionOf(a), known(a.Outage(), maxName)))
+	return fmt.Sprintf("%s · outage %s", regionOf(a), known(a.Outage(), maxName))
 }
 
 func regionOf(a watcher.Attention) string { return known(a.Region, maxWord) }

@@ -1,12 +1,12 @@
 package message
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
-	"github.com/slack-go/slack"
 )
 
 // Concern returns what people are told of one watch that goes on and at which they should look. It mentions
@@ -14,22 +14,34 @@ import (
 func Concern(a watcher.OrderAttention, o Options) Message {
 	a = redactOrderAttention(a, o.Secrets)
 	c := watcher.Completion{Report: a.Report} // as it is so far, in the form that the parts of messages take
+	c.Requests = ownFirst(c.Requests, o.Own)
 	w := concernOf(a)
 	n := notice{
-		title: w.line(link(firstLink(c.Requests), orderName(c))), plain: w.line(escape(orderName(c))), text: fallback(c, w.title, Options{}),
-		fields: []*slack.TextBlockObject{field("Since", date(a.Since)), field("Last seen", escape(lastSeen(a.Counts))), field("Watching since", date(c.AcceptedAt))},
-		means:  w.means,
-		lists:  w.lists,
-		do:     "*What to do:* " + w.do + " `orderwatch get " + escape(known(c.ProjectID, maxProject)+"/"+orderName(c)) + "` shows how it is.",
-		small:  []string{askedBy(c.Requests), labelText(c.Requests), whereText(c)},
+		title: row{emoji(w.emoji), say(" "), say(w.before), linked(o.orderURL(c), orderName(c)), say(fit(w.after, maxTitle))},
+		text:  w.before + orderName(c) + fit(w.after, maxTitle) + ".",
+		facts: []row{fact("Since", when(a.Since)), fact("Seen last", say(lastSeen(c))), fact("Watching since", when(c.AcceptedAt))},
+		means: w.means,
+		lists: w.lists,
+		do:    "*What to do:* " + w.do + " How it is:", command: command(c, "orderwatch", "get"),
+		small: foot(c, nil, o),
 	}
 	if a.Kind == watcher.BrokenRecord {
-		n.fields = []*slack.TextBlockObject{n.fields[0], field("Watch", escape(known(a.WatchID, maxPerson)))}
+		n.facts = n.facts[:1]
+	}
+	if by := askers(c.Requests); by != "" {
+		n.text += " Asked for by " + by + "."
 	}
 	if a.Error != nil {
-		n.err = errorText(a.Error)
+		n.quote = quoteOf(*a.Error)
 	}
 	return n.message(o)
+}
+
+// A title is the first line of a concern: what is wrong with which order. Its texts are not escaped.
+type title struct {
+	emoji  string
+	before string // stands before the order's name
+	after  string
 }
 
 // A concern is how people are told of one kind. means and do are mrkdwn without foreign text; the others are
@@ -90,19 +102,20 @@ func concernOf(a watcher.OrderAttention) concern {
 }
 
 // lastSeen returns how far the order was when it was seen last.
-func lastSeen(n watcher.Counts) string {
+func lastSeen(c watcher.Completion) string {
+	n := c.Counts
 	if n.Total == 0 {
 		return "no item so far"
 	}
-	return words.Number(n.Succeeded+n.Failed) + " of " + words.Count(n.Total, "item") + " ended" + missingNote(n)
+	return words.Number(n.Succeeded+n.Failed) + " of " + words.Count(n.Total, c.Deed().Noun) + " ended" + missingNote(n)
 }
 
-// errorAfter returns ": CODE: message" on one line.
+// errorAfter returns ": message (CODE)" on one line.
 func errorAfter(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
 	}
-	return ": " + word(errorText(e), maxCause)
+	return ": " + word(quoteOf(*e).brief(), maxCause)
 }
 
 // some returns how many items there are, as a sentence begins; where the event names none it is one.
@@ -167,4 +180,19 @@ func requestLine(r watcher.Request) string {
 		text += " (" + by + ")"
 	}
 	return text
+}
+
+// Rejected returns what people are told of a request that was rejected. It mentions nobody, and nothing of the sender's
+// is formatted. Like [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func Rejected(a watcher.RequestAttention, o Options) Message {
+	hidden := func(s string, limit int) string { return known(hideAll(o.Secrets, s), limit) }
+	const said = "A request was rejected"
+	sender, reason := hidden(a.Sender, maxPerson), hidden(a.Reason, maxReason)
+	return notice{
+		title: bare(":no_entry_sign:", said, ": "+reason), text: fmt.Sprintf("%s: %s (sent by %s).", said, reason, sender),
+		facts: []row{fact("Sent by", say(sender)), fact("Request", say(hidden(a.RequestID, maxPerson))), fact("Received", when(a.Received))},
+		means: "*It started no watch*: nobody is told how that order ends, unless another request names it.",
+		do:    "*What to do:* mend the request and publish it again. `orderwatch events --kind rejected` shows it whole.",
+		small: []row{{say("what else of this sender is rejected within the hour is in the events alone")}},
+	}.message(o)
 }

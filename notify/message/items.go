@@ -140,29 +140,6 @@ func openLine(c watcher.Completion, it watcher.Item) string {
 	return itemLine(it, lasted, message)
 }
 
-// took returns how long the order's items took, from the first that began to the last that
-// changed. Where the items do not say, it is how long the order was watched.
-func took(c watcher.Completion) time.Duration {
-	watched := c.CompletedAt.Sub(c.AcceptedAt)
-	var first, last time.Time
-	for _, it := range c.Items {
-		began, changed := worked(c, it)
-		if began.IsZero() || changed.IsZero() || c.ItemsOmitted > 0 {
-			return watched
-		}
-		if first.IsZero() || began.Before(first) {
-			first = began
-		}
-		if changed.After(last) {
-			last = changed
-		}
-	}
-	if first.IsZero() || last.Before(first) {
-		return watched
-	}
-	return last.Sub(first)
-}
-
 // worked returns when work on the item began and ended, or the item changed last; each zero where it is
 // not known. What is taken for deleted was so when it was no longer listed.
 func worked(c watcher.Completion, it watcher.Item) (began, changed time.Time) {

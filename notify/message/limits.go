@@ -19,10 +19,15 @@ const (
 
 // Limits of the parts. They leave a third of maxTotal to the failures in the worst case.
 const (
-	maxName    = 160 // an order's name
-	maxCause   = 120 // a failure's text in the title
-	maxTitle   = 400 // what the title says after the name
-	maxLink    = 600 // a longer URL is not linked
+	maxName    = 160  // an order's name
+	maxMiddle  = 48   // the same in the sentence for phones
+	maxEnv     = 40   // the environment
+	maxCause   = 120  // a failure's text in the title
+	maxTitle   = 400  // what the title says after the name
+	maxLink    = 2400 // a longer URL is not linked: the contract has 2,000 characters
+	maxOwnLink = 500  // the same, of one that the configuration makes
+	maxFoot    = 3300 // links, who asked, and where the order is
+	maxCommand = 700
 	maxPerson  = 60  // who asked, a request id, a name among others
 	maxProject = 64  // a project's ID
 	maxWord    = 40  // an action, a status, a label's key
@@ -47,7 +52,6 @@ const (
 
 // How much is shown.
 const (
-	maxGroups    = 8 // more causes than this are put together where only ids, numbers and times differ
 	inlineGroups = 5 // causes in the message itself
 	titleCauses  = 3 // causes in the brief form
 	inlineNames  = 3 // names of a cause in the message itself
@@ -59,7 +63,12 @@ const (
 	maxAgain     = 20   // requests that are to be published again
 	unknownWords = 2    // statuses that nobody documents, where items are counted
 	shapeLength  = 4096 // bytes of a message that are compared with those of others
+	maxAlike     = 24   // words of a message that may be like others but for an id of letters
+	deedsShown   = 4    // actions in one sentence
+	runbooks     = 2    // links to runbooks
 )
 
-// lateAfter is when a message says that it is late.
-const lateAfter = 5 * time.Minute
+const (
+	lateAfter   = 5 * time.Minute // is when a message says that it is late
+	clocksApart = 5 * time.Minute // is how far ModelArts' clock may be ahead of ours
+)

@@ -13,19 +13,19 @@ import (
 
 // Write writes the message and its replies to the log, a record for each line. Each has the level, what as its
 // message, and the line as its attribute "text".
-func Write(ctx context.Context, log *slog.Logger, level slog.Level, what string, m Message) {
+func (m Message) Write(ctx context.Context, log *slog.Logger, level slog.Level, what string) {
 	for _, l := range m.Lines() {
 		log.Log(ctx, level, what, "text", l)
 	}
 }
 
 // WriteSummary writes a summary to the log: INFO for a watch that succeeded or was cancelled, WARN for all else.
-func WriteSummary(ctx context.Context, log *slog.Logger, c watcher.Completion, m Message) {
+func (m Message) WriteSummary(ctx context.Context, log *slog.Logger, c watcher.Completion) {
 	level := slog.LevelInfo
 	if Fails(c.Outcome) {
 		level = slog.LevelWarn
 	}
-	Write(ctx, log.With("watch", c.WatchID), level, "summary", m)
+	m.Write(ctx, log.With("watch", c.WatchID), level, "summary")
 }
 
 // WriteAttention writes one record of what [Announce] tells.
@@ -53,10 +53,10 @@ func WriteOrderAttention(log *slog.Logger, a watcher.OrderAttention, secrets *fo
 	w := concernOf(a)
 	log = log.With(
 		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxProject), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
-		"since", a.Since, "text", line(w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(a.Counts),
+		"since", a.Since, "text", line(w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(watcher.Completion{Report: a.Report}),
 	)
 	if a.Error != nil {
-		log = log.With("err", line(errorText(a.Error), maxText))
+		log = log.With("err", line(quoteOf(*a.Error).brief(), maxText))
 	}
 	log = log.With("do", plain(w.do))
 	if a.Kind == watcher.BrokenRecord {
@@ -86,7 +86,8 @@ func (m Message) Lines() []string {
 }
 
 func blockTexts(b slack.Block) (texts []string) {
-	if b, ok := b.(*slack.RichTextBlock); ok {
+	switch b := b.(type) {
+	case *slack.RichTextBlock:
 		for _, e := range b.Elements {
 			text := textOf(e)
 			if _, ok := e.(*slack.RichTextPreformatted); ok {
@@ -94,17 +95,8 @@ func blockTexts(b slack.Block) (texts []string) {
 			}
 			texts = append(texts, text)
 		}
-	}
-	section, _ := b.(*slack.SectionBlock)
-	for _, t := range mrkdwnOf(b) {
-		text := plain(t.Text)
-		switch {
-		case section == nil:
-			text = "  " + text
-		case t != section.Text: // a field
-			text = "  " + strings.Replace(text, "\n", ": ", 1)
-		}
-		texts = append(texts, text)
+	case *slack.SectionBlock:
+		texts = append(texts, strings.TrimLeft(plain(b.Text.Text), " "))
 	}
 	return texts
 }

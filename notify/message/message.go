@@ -3,28 +3,29 @@
 //
 // It promises that a message keeps Slack's limits whatever it tells of, that no text of others is taken for
 // one of Slack's codes, and that no secret is shown. Every text of a completion or an attention is foreign: the
-// cloud's, or a requester's. Long foreign text goes into preformatted rich text, where Slack parses nothing.
-// All other foreign text is cut, made one line, and escaped.
+// cloud's, or a requester's. It goes into rich text, where Slack parses and formats nothing: long text preformatted, all
+// other cut and made one line. In the sentence for phones and in Brief, which are mrkdwn, it is escaped.
 //
 // Read message.go, then of a watch that ended, with what is decided in each file:
 //
-//	summary.go    which blocks stand in which order, and the facts in two columns
-//	title.go      the first line of each outcome, and which outcomes wake somebody
-//	fallback.go   the sentence in place of the blocks
-//	advice.go     the warning and the advice of each outcome
-//	failures.go   which failures of an event are told as one cause where they are many, and the words for a cause
-//	thread.go     which failures stand in the message, which in its replies; file.go: the CSV of the others
-//	items.go      which other items are listed; requests.go: who asked, and the labels
+//	summary.go    which blocks stand in which order
+//	title.go      the first line of each outcome, the sentence for phones, and which outcomes wake somebody
+//	advice.go     what is there now and costs money, what to do, and who said what went wrong
+//	failures.go   which failures are told as one cause, and the words for a cause
+//	thread.go     which failures stand in the message, which in its replies; file.go: the CSV in place of those
+//	items.go      which other items are listed
+//	way.go        the ways to the order: links, runbooks, commands; who asked, and the labels
 //
 // All else that is told: running.go and together.go (watches), concern.go (one watch that goes on) and
 // announce.go (accounts), both by notice.go; log.go (the same in a log). Below them are page.go (blocks, and what
-// fits), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked through: what a
-// secret looks like is decided in package redact).
+// fits), rich.go (rich text), limits.go (sizes), text.go (cutting, escaping) and secrets.go (which fields are looked
+// through: what a secret looks like is decided in package redact).
 package message
 
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -77,6 +78,17 @@ type Options struct {
 	Again watcher.Again
 	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
 	Refusal Refusal
+	// Code is why the thread of the message that stands takes nothing more, in Slack's words; empty where that is not so.
+	// NoThread goes with it.
+	Code string
+	// Own are the ids of the requests that lead to the message's channel: they are named first, with their links.
+	Own []string
+	// Links lead to the order.
+	Links Links
+	// Runbooks are linked for the causes that they are for, the first that matches.
+	Runbooks []Runbook
+	// Env is the label that names a request's environment; empty for none.
+	Env string
 	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
 	Secrets *foreign.Secrets
 }
@@ -89,14 +101,18 @@ type Refusal struct {
 }
 
 // marks returns the blocks that say why the message stands here: who had it sent again, and when, and
-// which channel refuses it.
+// which channel refuses it; and that its thread could not be made.
 func marks(o Options) (blocks []slack.Block) {
 	if !o.Again.At.IsZero() {
-		blocks = append(blocks, smallPrint(":repeat: *Sent again* by "+escape(againBy(o))+" at "+date(o.Again.At)))
+		blocks = append(blocks, rich(row{emoji(":repeat:"), say(" "), strong("Sent again"), say(" by " + againBy(o) + ", "), when(o.Again.At)}))
 	}
 	if o.Refusal != (Refusal{}) {
-		blocks = append(blocks, smallPrint(fmt.Sprintf(":warning: *Meant for another channel*, but %s refuses it (%s): %s",
-			escape(word(o.Refusal.Channel, maxPerson)), escape(word(o.Refusal.Code, maxPerson)), escape(o.Refusal.Remedy))))
+		blocks = append(blocks, rich(row{emoji(":warning:"), say(" "), strong("Meant for another channel"), say(fmt.Sprintf(", but %s refuses it (%s): %s",
+			word(o.Refusal.Channel, maxPerson), word(o.Refusal.Code, maxPerson), o.Refusal.Remedy))}))
+	}
+	if o.Code != "" {
+		blocks = append(blocks, rich(row{emoji(":scissors:"), say(" "), strong("Details could not be added here"), say(fmt.Sprintf(
+			": Slack refuses them (%s). An event has all of it: orderwatch events --kind undelivered", word(o.Code, maxPerson)))}))
 	}
 	return blocks
 }
@@ -106,13 +122,32 @@ func againBy(o Options) string {
 	return known(hideAll(o.Secrets, o.Again.By), maxPerson)
 }
 
-// AfterQuiet returns the summary for a message that was posted quietly: since an edit wakes nobody, a
-// failure is told in a reply that the channel shows, too.
+// AfterQuiet returns the summary for a message that was posted quietly. Since an edit wakes nobody, a failure is
+// told in a reply that the channel shows, too: in a line, with the mention that the message itself then lacks.
 func (m Message) AfterQuiet(o watcher.Outcome) Message {
 	if !Fails(o) {
 		return m
 	}
-	reply := Message{Text: m.Text, Blocks: append(slices.Clone(m.Brief[:len(m.Brief)-1]), section("All of it: in the message above.")), Mention: m.Mention, Broadcast: true}
+	const where = "All of it: in the message above."
+	reply := Message{Text: m.Text, Mention: m.Mention, Broadcast: true}
+	reply.Brief = []slack.Block{section(m.Text + "\n" + before(m.Mention) + where)}
+	said := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(m.Text)
+	reply.Blocks = []slack.Block{rich(row{say(said)}), section(before(m.Mention) + where)}
+	m.Blocks, m.Brief, m.Mention = without(m.Mention, m.Blocks), without(m.Mention, m.Brief), ""
 	m.Replies = append([]Message{reply}, m.Replies...)
 	return m
+}
+
+// without returns the blocks without the mention.
+func without(mention string, blocks []slack.Block) []slack.Block {
+	if mention == "" {
+		return blocks
+	}
+	blocks = slices.Clone(blocks)
+	for i, b := range blocks {
+		if b, ok := b.(*slack.SectionBlock); ok {
+			blocks[i] = section(strings.ReplaceAll(b.Text.Text, mention+" ", ""))
+		}
+	}
+	return blocks
 }

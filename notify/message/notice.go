@@ -1,23 +1,23 @@
 package message
 
 import (
-	"cmp"
+	"strings"
 
 	"github.com/slack-go/slack"
 )
 
 // A notice is a message about what goes on: of an account ([Announce]), or of one watch ([Concern]).
 type notice struct {
-	title  string // in mrkdwn
-	plain  string // the title without a link; empty: it has none
-	text   string // all of it in a sentence, not escaped
-	wakes  bool
-	fields []*slack.TextBlockObject
-	means  string // in mrkdwn
-	err    string // what calls met last; foreign
-	lists  []list
-	do     string // in mrkdwn; empty: nothing
-	small  []string
+	title   row
+	text    string // all of it in a sentence, not escaped
+	wakes   bool
+	facts   []row
+	means   string // in mrkdwn
+	quote   quote  // what calls met last; it may be empty
+	lists   []list
+	do      string // in mrkdwn; empty: nothing
+	command string // what do ends in; empty: no command
+	small   []row
 }
 
 // A list is some lines of foreign text below a title.
@@ -33,21 +33,37 @@ func (n notice) message(o Options) Message {
 	for _, mark := range m.Brief {
 		p.add(mark)
 	}
-	p.add(section(n.title + behind(m.Mention)))
-	p.add(section("", n.fields...))
-	p.add(section(n.means))
-	p.addText("", "The last error:", n.err)
+	p.add(rich(n.title, dotted(n.facts...)))
+	p.add(section(before(m.Mention) + n.means))
+	if n.quote.text != "" {
+		p.addText("", n.quote.by, n.quote.excerpt())
+	}
 	for _, l := range n.lists {
 		p.addText(l.title, "", l.lines)
 	}
-	m.Brief = append(m.Brief, section(cmp.Or(n.plain, n.title)+behind(m.Mention)), section(n.means))
+	m.Brief = append(m.Brief, section(escape(strings.ReplaceAll(n.plainTitle(), "`", "'"))), section(before(m.Mention)+n.means))
 	if n.do != "" {
 		p.add(section(n.do))
-		m.Brief = append(m.Brief, section(n.do))
+		m.Brief = append(m.Brief, section(strings.TrimSpace(n.do+"\n"+escape(n.command))))
+	}
+	if n.command != "" {
+		p.add(slack.NewRichTextBlock("", preformatted(n.command)))
 	}
 	if len(n.small) > 0 {
-		p.add(smallPrint(n.small...))
+		p.add(rich(n.small...))
 	}
 	m.Blocks = p.blocks
 	return m
+}
+
+// plainTitle returns the title without links.
+func (n notice) plainTitle() string {
+	var plain row
+	for _, s := range n.title.spans() {
+		if l, ok := s.(*slack.RichTextSectionLinkElement); ok {
+			s = say(l.Text)
+		}
+		plain = append(plain, s)
+	}
+	return textOf(slack.NewRichTextSection(plain...))
 }

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"strings"
 	"unicode/utf16"
 
 	"github.com/slack-go/slack"
@@ -10,20 +9,28 @@ import (
 // A page collects blocks and takes only what fits, so that no message is ever too large.
 type page struct {
 	blocks []slack.Block
+	most   int // blocks
 	left   int // units
 }
 
-func newPage() *page { return &page{left: maxTotal} }
+func newPage() *page { return &page{most: maxBlocks, left: maxTotal} }
 
 // add appends the block where it fits.
 func (p *page) add(b slack.Block) bool {
 	w := weigh(b)
-	if len(p.blocks) == maxBlocks || w > p.left {
+	if len(p.blocks) >= p.most || w > p.left {
 		return false
 	}
 	p.blocks = append(p.blocks, b)
 	p.left -= w
 	return true
+}
+
+// addRows appends rich text of these lines, but for those that are empty; Slack refuses a block that has none.
+func (p *page) addRows(rows ...row) {
+	if b := rich(rows...); len(b.Elements) > 0 {
+		p.add(b)
+	}
 }
 
 // addText appends a line that begins in bold, and below it text in which Slack parses nothing. It appends neither
@@ -38,7 +45,7 @@ func (p *page) addText(bold, plain, text string) {
 func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) bool {
 	w := 0
 	for _, e := range elements {
-		w += units(textOf(e))
+		w += weightOf(e)
 	}
 	if w > p.left {
 		return false
@@ -48,106 +55,30 @@ func (p *page) grow(b *slack.RichTextBlock, elements ...slack.RichTextElement) b
 	return true
 }
 
-// weigh returns what the block counts in maxTotal.
+// weigh returns what the block counts in maxTotal. Blocks are sections in mrkdwn and rich text, here.
 func weigh(b slack.Block) int {
 	w := blockOverhead
-	if b, ok := b.(*slack.RichTextBlock); ok {
+	switch b := b.(type) {
+	case *slack.RichTextBlock:
 		for _, e := range b.Elements {
-			w += units(textOf(e))
+			w += weightOf(e)
 		}
-	}
-	for _, t := range mrkdwnOf(b) {
-		w += len(utf16.Encode([]rune(t.Text))) // it is escaped already
+	case *slack.SectionBlock:
+		w += len(utf16.Encode([]rune(b.Text.Text))) // it is escaped already
 	}
 	return w
 }
 
-// mrkdwnOf returns the texts of a section or a context block, the only ones used here.
-func mrkdwnOf(b slack.Block) (texts []*slack.TextBlockObject) {
-	switch b := b.(type) {
-	case *slack.SectionBlock:
-		if b.Text != nil {
-			texts = append(texts, b.Text)
-		}
-		return append(texts, b.Fields...)
-	case *slack.ContextBlock:
-		for _, e := range b.ContextElements.Elements {
-			if t, ok := e.(*slack.TextBlockObject); ok {
-				texts = append(texts, t)
-			}
-		}
-	}
-	return texts
+// section returns text in mrkdwn, in which Slack resolves only our own codes: nothing in it is made a link or a
+// mention because it looks like one. Foreign text belongs into rich text.
+func section(text string) *slack.SectionBlock {
+	return slack.NewSectionBlock(&slack.TextBlockObject{Type: slack.MarkdownType, Text: text, Verbatim: true}, nil, nil)
 }
 
-// textOf returns the text of a section or a preformatted part of rich text, the only ones used here.
-func textOf(e slack.RichTextElement) string {
-	var elements []slack.RichTextSectionElement
-	switch e := e.(type) {
-	case *slack.RichTextSection:
-		elements = e.Elements
-	case *slack.RichTextPreformatted:
-		elements = e.Elements
-	}
-	var text strings.Builder
-	for _, inner := range elements {
-		if t, ok := inner.(*slack.RichTextSectionTextElement); ok {
-			text.WriteString(t.Text)
-		}
-	}
-	return text.String()
-}
-
-// mrkdwn returns a text object in which Slack resolves only our own codes: nothing in it is made
-// a link or a mention because it looks like one.
-func mrkdwn(s string) *slack.TextBlockObject {
-	return &slack.TextBlockObject{Type: slack.MarkdownType, Text: s, Verbatim: true}
-}
-
-func section(text string, fields ...*slack.TextBlockObject) *slack.SectionBlock {
-	if text == "" {
-		return slack.NewSectionBlock(nil, fields, nil)
-	}
-	return slack.NewSectionBlock(mrkdwn(text), fields, nil)
-}
-
-func field(name, value string) *slack.TextBlockObject { return mrkdwn("*" + name + "*\n" + value) }
-
-// smallPrint returns the texts, each in mrkdwn, but for those that are empty.
-func smallPrint(texts ...string) *slack.ContextBlock {
-	var elements []slack.MixedElement
-	for _, text := range texts {
-		if text != "" {
-			elements = append(elements, mrkdwn(text))
-		}
-	}
-	return slack.NewContextBlock("", elements...)
-}
-
-// behind returns the mention as it stands behind a title.
-func behind(mention string) string {
+// before returns the mention as it stands before a text.
+func before(mention string) string {
 	if mention == "" {
 		return ""
 	}
-	return " " + mention
-}
-
-// paragraph returns a line of rich text that begins in bold; either part may be empty.
-func paragraph(bold, plain string) *slack.RichTextSection {
-	var elements []slack.RichTextSectionElement
-	if bold != "" {
-		elements = append(elements, slack.NewRichTextSectionTextElement(bold, &slack.RichTextSectionTextStyle{Bold: true}))
-	}
-	if plain != "" {
-		elements = append(elements, slack.NewRichTextSectionTextElement(plain, nil))
-	}
-	return slack.NewRichTextSection(elements...)
-}
-
-// preformatted returns text in which Slack parses nothing.
-func preformatted(s string) *slack.RichTextPreformatted {
-	return &slack.RichTextPreformatted{
-		Type:     slack.RTEPreformatted,
-		Elements: []slack.RichTextSectionElement{slack.NewRichTextSectionTextElement(s, nil)},
-	}
+	return mention + " "
 }

@@ -10,23 +10,27 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Running returns what people are told of a watch that goes on. It mentions nobody. Like [Summarize] it
-// depends on nothing but its arguments, never fails, and keeps Slack's limits.
+// Running returns what people are told of a watch that goes on, and as of when. It mentions nobody. Like [Summarize]
+// it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Running(g watcher.Progress, o Options) Message {
 	c := withoutSecrets(watcher.Completion{Report: g.Report}, o.Secrets)
-	how := openCounts(c)
-	first := ":hourglass_flowing_sand: *" + link(firstLink(c.Requests), orderName(c)) + "* is running: " + escape(fit(how, maxTitle))
+	c.Requests = ownFirst(c.Requests, o.Own)
+	h := headline{emoji: ":hourglass_flowing_sand:", word: "RUNNING", count: openCounts(c), name: orderName(c), url: o.orderURL(c), env: envOf(c.Requests, o.Env)}
+	asOf := row{}
+	if dated(g.At) {
+		h.last, asOf = "as of "+clockTime(g.At), row{say("as of "), when(g.At)}
+	}
+	causes := causes(c.Failures)
 	p := newPage()
-	p.add(section(first))
-	p.add(section("", field("Items", escape(itemCounts(c))), field("Watching since", date(c.AcceptedAt))))
+	p.add(rich(h.row(), asOf))
 	changes := slices.Clone(g.Changes)
 	slices.Reverse(changes)
 	p.addText("Changed last", "", few(changes, len(changes), changesShown,
 		func(change watcher.Change) string { return changeLine(change, o) },
 		func(n int) string { return fmt.Sprintf("and %s before", words.Number(n)) }))
-	p.addText("Failed so far", "", strings.Join(causeLines(causes(c.Failures)), "\n"))
-	p.add(smallPrint(askedBy(c.Requests), whereText(c), "this message is edited, and becomes the summary"))
-	return Message{Text: escape(fit(orderName(c)+" is running: "+how+".", maxText)), Blocks: p.blocks, Brief: []slack.Block{section(first)}}
+	p.addText("Failed so far", "", strings.Join(causeLines(causes), "\n"))
+	p.add(rich(foot(c, causes, o, row{say("watching since "), when(c.AcceptedAt)}, row{say("this message is edited, and becomes the summary")})...))
+	return Message{Text: escape(fit(h.sentence(), maxText)), Blocks: p.blocks, Brief: []slack.Block{section(h.mrkdwn())}}
 }
 
 // changeLine returns a change on one line.

@@ -22,7 +22,11 @@ func withoutSecrets(c watcher.Completion, secrets *foreign.Secrets) watcher.Comp
 		c.Reason = redact.Text(c.Reason)
 	}
 	if c.Error != nil {
-		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message), Held: c.Error.Held}
+		c.Error = &watcher.ErrorDetail{Code: hide(c.Error.Code), Message: hideAll(c.Error.Message), Said: hideAll(c.Error.Said), Held: c.Error.Held}
+	}
+	c.Actions = slices.Clone(c.Actions)
+	for i := range c.Actions {
+		c.Actions[i].Action = hideAll(c.Actions[i].Action)
 	}
 	c.Items = slices.Clone(c.Items)
 	for i := range c.Items {

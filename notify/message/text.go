@@ -3,7 +3,6 @@ package message
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -165,32 +164,6 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // escape makes text safe for text and mrkdwn. Cut first: an entity must stay whole.
 func escape(s string) string { return escaper.Replace(s) }
-
-var (
-	urlEscaper = strings.NewReplacer("|", "%7C", "<", "%3C", ">", "%3E", " ", "%20", "&", "&amp;")
-	barEscaper = strings.NewReplacer("|", "¦") // a bar ends the address
-)
-
-// link returns the name in mrkdwn, linked where the address is an http(s) URL that fits.
-func link(address, name string) string {
-	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.ContainsAny(u.Host, "<>|&\"'`{}\\^ ") || foreign.Text(address) != address {
-		return escape(name)
-	}
-	address = urlEscaper.Replace(address)
-	if len(address) > maxLink {
-		return escape(name)
-	}
-	return "<" + address + "|" + escape(barEscaper.Replace(name)) + ">"
-}
-
-// date returns a time in the reader's own zone, in UTC where that does not work.
-func date(t time.Time) string {
-	if !dated(t) {
-		return "at " + moment(t)
-	}
-	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), moment(t))
-}
 
 // moment returns a time in UTC, for text in which Slack shows no dates.
 func moment(t time.Time) string { return inUTC(t, "2006-01-02 15:04:05 UTC") }

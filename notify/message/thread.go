@@ -3,6 +3,7 @@ package message
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -12,10 +13,15 @@ import (
 // addFailures shows the largest causes on the page and returns the thread with what they leave
 // out, and the file where the thread has no room for it. The last line on the page says what is where.
 func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Message, *File) {
-	block := slack.NewRichTextBlock("", paragraph("Failures", ""))
+	block := slack.NewRichTextBlock("")
 	if !p.add(block) {
 		return nil, nil
 	}
+	defer func() {
+		if len(block.Elements) == 0 { // Slack refuses it
+			p.blocks = p.blocks[:len(p.blocks)-1]
+		}
+	}()
 	p.left -= pointerRoom
 	shown := 0
 	for _, cause := range causes[:min(inlineGroups, len(causes))] {
@@ -37,12 +43,13 @@ func addFailures(p *page, c watcher.Completion, causes []cause, o Options) ([]Me
 	}
 	where := pointer(c, left, t.missing, false)
 	if t.missing != (rest{}) && o.File && !o.NoThread {
-		if f, missing := fileOf(c); missing < t.missing.items { // it names more than the thread
-			t.file, where = f, pointer(c, left, rest{items: missing}, true)
+		if f, missing := fileOf(c); missing < t.missing.items { // it names more than the thread: it stands alone
+			p.grow(block, paragraph("", pointer(c, left, rest{items: missing}, true)))
+			return nil, f
 		}
 	}
 	p.grow(block, paragraph("", where))
-	return t.messages(c), t.file
+	return t.messages(c), nil
 }
 
 // causeElements returns one cause in rich text.
@@ -117,7 +124,6 @@ func inEvent(c watcher.Completion) string {
 type thread struct {
 	replies []reply
 	missing rest
-	file    *File // with all failed items; nil where there is none
 }
 
 // A reply is a page with one block on it.
@@ -181,14 +187,15 @@ func (t *thread) left() int { return t.replies[len(t.replies)-1].left }
 // appendNames adds as many of the cause's names as fit on one page, and returns how many. A new page
 // says again what they are of.
 func (t *thread) appendNames(c cause, names []string) int {
-	n := fitting(names, t.left())
+	const title = "To copy:"
+	n := fitting(names, t.left()-len(title))
 	if n == 0 && t.turn() {
 		bold, plain := c.head(0)
 		t.append(paragraph(bold, plain+" · continued"))
-		n = fitting(names, t.left())
+		n = fitting(names, t.left()-len(title))
 	}
 	if n > 0 {
-		t.append(paragraph("", nameList(names[:n])))
+		t.append(paragraph("", title), preformatted(strings.Join(resources(names[:n]), "\n")))
 	}
 	return n
 }
@@ -216,11 +223,7 @@ func (t *thread) messages(c watcher.Completion) []Message {
 		b := r.block
 		b.Elements = append([]slack.RichTextElement{paragraph(title, "")}, b.Elements...)
 		if i == len(t.replies)-1 && t.missing.items > 0 {
-			where := inEvent(c)
-			if t.file != nil {
-				where = "see the CSV file."
-			}
-			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+where))
+			b.Elements = append(b.Elements, paragraph("", "Not here: "+t.missing.String()+", "+inEvent(c)))
 		}
 		messages = append(messages, Message{Text: escape(title + "."), Blocks: r.blocks})
 	}

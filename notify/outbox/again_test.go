@@ -40,10 +40,10 @@ func TestNotifyAgain(t *testing.T) {
 		t.Error("the reply is not in the new thread")
 	}
 	shown := emulator.Render(m[2])
-	if !strings.HasPrefix(shown, "  | 🔁 *Sent again* by ann *<!channel>* at 2025-04-11 12:01:") || strings.Contains(shown, "late") {
+	if !strings.HasPrefix(shown, "🔁 *Sent again* by ann *<!channel>*, 2025-04-11 12:01:") || strings.Contains(shown, "late") {
 		t.Errorf("it shows\n%s", shown)
 	}
-	if got := emulator.Mentions(m[2]); fmt.Sprint(got) != "[here]" || !strings.HasPrefix(m[2].Text, "Sent again by ann *&lt;!channel&gt;*: order.pool-5ed5-w4l2n failed") {
+	if got := emulator.Mentions(m[2]); fmt.Sprint(got) != "[here]" || !strings.HasPrefix(m[2].Text, "FAILED: all 40 nodes") || !strings.Contains(m[2].Text, "Sent again by ann *&lt;!channel&gt;*.") {
 		t.Errorf("it mentions %v and says %q", got, m[2].Text)
 	}
 	b.settleAgain(c, again(b, "two", "C0TEAM"))

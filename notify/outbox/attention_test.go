@@ -108,7 +108,7 @@ func TestAttendPostsOneNoticeAndEditsIt(t *testing.T) {
 		[]*bench{b, other}[i%2].wantDelays([]*bench{b, other}[i%2].attend(a))
 	}
 	first := b.want("C0ONCALL", 1)[0]
-	b.wantShown(first, "cannot be reached*: 1,200 orders wait @here", "No order has failed", "connection refused")
+	b.wantShown(first, "cannot be reached*: 1,200 orders wait", "@here *No order has failed", "connection refused")
 	for i, a := range projectsOf(attention(watcher.Reachable, watcher.HeldUnreachable), 3) {
 		[]*bench{other, b}[i%2].wantDelays([]*bench{other, b}[i%2].attend(a))
 	}

@@ -92,7 +92,7 @@ func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, place int, re
 		}
 		if err == nil && place == 0 {
 			g.Watches = append(g.Watches, hash)
-			g.Add(*d.ended, s.secrets)
+			g.Add(*d.ended, d.options)
 			place = len(g.Watches)
 			_, err = s.writeNote(ctx, list, g, revision)
 		}

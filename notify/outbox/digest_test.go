@@ -80,7 +80,7 @@ func TestStorm(t *testing.T) {
 	for i := 0; i < 1000; i += 10 {
 		n := 0
 		for _, m := range messages {
-			if strings.Contains(m.Text, fmt.Sprintf("order.pool-%d-x failed", i)) {
+			if strings.Contains(m.Text, fmt.Sprintf("- order.pool-%d-x", i)) {
 				n++
 			}
 		}
@@ -115,7 +115,7 @@ func TestProgressBecomesTheSummary(t *testing.T) {
 	b.clock.Sleep(t.Context(), 30*time.Second)
 	b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
 	m := b.want("C0ONCALL", 1)
-	if got := emulator.Mentions(m[0]); len(got) > 0 || !strings.Contains(m[0].Text, "is running: 1 of 3 ended (1 failed), 2 still processing") {
+	if got := emulator.Mentions(m[0]); len(got) > 0 || !strings.Contains(m[0].Text, "RUNNING: 1 of 3 items ended (1 failed), 2 still processing") {
 		t.Errorf("%q mentions %v", m[0].Text, got)
 	}
 	if d := progress(); d != 0 {
@@ -129,12 +129,12 @@ func TestProgressBecomesTheSummary(t *testing.T) {
 	b.clock.Sleep(t.Context(), 10*time.Second)
 	other := b.another() // a restart, or another replica
 	other.settleBy(func() error { return other.notifier.Progress(b.Context(), g) })
-	if m = b.want("C0ONCALL", 1); !m[0].Edited || !strings.Contains(m[0].Text, "2 of 3 ended") {
+	if m = b.want("C0ONCALL", 1); !m[0].Edited || !strings.Contains(m[0].Text, "2 of 3 items ended") {
 		t.Errorf("%+v", m[0])
 	}
 	b.settle(c)
 	m = b.want("C0ONCALL", 2)
-	if !strings.Contains(m[0].Text, "failed: all 3 items") || m[1].ThreadTS != m[0].TS || !m[1].Broadcast || len(emulator.Mentions(m[1])) != 1 {
+	if !strings.Contains(m[0].Text, "FAILED: all 3 nodes") || m[1].ThreadTS != m[0].TS || !m[1].Broadcast || len(emulator.Mentions(m[1])) != 1 {
 		t.Errorf("%+v\n%+v", m[0], m[1])
 	}
 	g.Number = 3

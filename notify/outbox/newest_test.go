@@ -36,7 +36,7 @@ func TestProgressTellsTheLatest(t *testing.T) {
 	if d := progress(49); d != 0 {
 		t.Errorf("the latest state is put back for %s", d)
 	}
-	if text := b.want("C0ONCALL", 1)[0].Text; !strings.Contains(text, "49 of 100 ended") {
+	if text := b.want("C0ONCALL", 1)[0].Text; !strings.Contains(text, "49 of 100 items ended") {
 		t.Errorf("it says %q", text)
 	}
 	if d := progress(50); d != 10*time.Second {

@@ -38,7 +38,7 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	}
 	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
 		m := b.want(channel, 3)
-		for i, text := range []string{"Cannot read order *order.pool-5ed5-w4l2n* since 12:03 UTC: ModelArts.50005000: Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
+		for i, text := range []string{"Cannot read order order.pool-5ed5-w4l2n since 12:03 UTC: Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
 			b.wantShown(m[i], text, "The watch goes on", "orderwatch get 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n")
 			if got := emulator.Mentions(m[i]); len(got) > 0 || m[i].ThreadTS != "" || m[i].Edited {
 				t.Errorf("message %d in %s mentions %v, is in a thread, or was edited", i, channel, got)
@@ -62,11 +62,11 @@ func TestAttendOrderLeavesTheSummaryAlone(t *testing.T) {
 	b.runs(60 * time.Second)
 	b.attendOrder(concern(watcher.Vanished))
 	m := b.want("C0ONCALL", 2)
-	b.wantShown(m[0], "is running")
+	b.wantShown(m[0], "RUNNING")
 	attention := m[1]
 	b.settle(order(watcher.Succeeded, 40))
 	m = b.want("C0ONCALL", 2)
-	b.wantShown(m[0], "succeeded: 40 of 40 items", "(edited)")
+	b.wantShown(m[0], "DONE - 40 nodes created", "(edited)")
 	if m[1].TS != attention.TS || m[1].Text != attention.Text || m[1].Edited {
 		t.Errorf("the attention became\n%s", emulator.Render(m[1]))
 	}

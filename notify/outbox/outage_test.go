@@ -105,7 +105,7 @@ func slackAway(t *testing.T, away func(*clock) func(*http.Request) (*http.Respon
 		}
 		told++
 		var i int
-		if _, err := fmt.Sscanf(m.Text, "order.pool-%d-x", &i); err != nil {
+		if _, err := fmt.Sscanf(orderOf(m.Text), "order.pool-%d-x", &i); err != nil {
 			t.Fatalf("%q: %v", m.Text, err)
 		}
 		if i < last && !(ambiguous && o.tried[orderOf(m.Text)]) {

@@ -103,9 +103,9 @@ type Timing struct {
 	TokenPause     time.Duration // between tries while Slack refuses the token
 	Probe          time.Duration // between two looks whether Slack takes the token
 
-	// How long a message is tried that Slack refuses, from when what it tells of happened.
-	ChannelPatience time.Duration // the bot may yet be invited
-	UnknownPatience time.Duration // for a code that is not known here
+	// How long a message is tried that the channel refuses, from when what it tells of happened: the bot may yet be invited.
+	ChannelPatience time.Duration
+	UnknownPatience time.Duration // how long it is tried to look into a channel's history
 
 	// How long a worker may take for a call that it has announced in the notes: the call begins only
 	// within Fresh of that, and others take the worker for dead after Stale, which is longer than Fresh

@@ -96,7 +96,7 @@ func TestLookThatNeverWorks(t *testing.T) {
 			told := 0
 			for _, m := range b.slack.Messages("C0ONCALL") {
 				var i int
-				if _, err := fmt.Sscanf(m.Text, "order.pool-%d-x", &i); err != nil {
+				if _, err := fmt.Sscanf(orderOf(m.Text), "order.pool-%d-x", &i); err != nil {
 					continue
 				}
 				told++

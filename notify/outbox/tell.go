@@ -84,6 +84,18 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 	}, s.stop())
 }
 
+// AttendRequest posts one message in the default channel, whichever worker the event comes to and however often. It wakes
+// nobody.
+func (s *Outbox) AttendRequest(ctx context.Context, a watcher.RequestAttention) error {
+	id := fmt.Sprintf("%d-%d", a.Sequence, a.Received.UnixMilli()) // as the event's is
+	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
+		kind: "rejected", id: id, who: "rejected " + id, state: string(a.Kind), told: a.Received,
+		render: func(o message.Options) message.Message { return message.Rejected(a, o) },
+		log:    s.log.With("request", a.RequestID), whole: notice(ctx, slog.LevelWarn),
+		about: watcher.UndeliveredMessage{Kind: a.Kind},
+	}, s.stop())
+}
+
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
 // after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify].
 // What this worker knows a later state of is done with: that one is on its way, too.
@@ -107,14 +119,14 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 func (s *Outbox) summary(ctx context.Context, c watcher.Completion, w want) want {
 	w.state, w.log = completed, s.log.With("watch", c.WatchID)
 	w.render = func(o message.Options) message.Message { return s.summarize(ctx, c, o) }
-	w.whole = func(_ *slog.Logger, m message.Message) { message.WriteSummary(ctx, s.log, c, m) }
+	w.whole = func(_ *slog.Logger, m message.Message) { m.WriteSummary(ctx, s.log, c) }
 	w.about = watcher.UndeliveredMessage{WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Outcome: c.Outcome}
 	return w
 }
 
 // notice returns what writes a notice to the log.
 func notice(ctx context.Context, level slog.Level) func(*slog.Logger, message.Message) {
-	return func(log *slog.Logger, m message.Message) { message.Write(ctx, log, level, "notice", m) }
+	return func(log *slog.Logger, m message.Message) { m.Write(ctx, log, level, "notice") }
 }
 
 // stop returns when the last call of a pass that begins now may begin.
@@ -156,7 +168,7 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
-	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Secrets: s.secrets, Refusal: from, Again: w.again}
+	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Own: t.Requests, Secrets: s.secrets, Refusal: from, Again: w.again}
 	if w.kind == "again" {
 		w.options.Now = time.Time{} // late it is, as wanted
 	}

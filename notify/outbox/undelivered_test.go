@@ -47,7 +47,7 @@ func TestUndeliveredIsKept(t *testing.T) {
 	if m.Code != "is_archived" || !strings.Contains(m.Reason, "is_archived") || !m.ToldAt.Equal(c.CompletedAt) || m.RefusedAt.Sub(m.ToldAt) < time.Hour {
 		t.Errorf("%s %s, told %s, refused %s", m.Code, m.Reason, m.ToldAt, m.RefusedAt)
 	}
-	if !strings.Contains(m.Text, "failed: all 40 items") || !strings.Contains(m.Text, "os-node-created-f0039") || strings.Contains(m.Text, secretKey) {
+	if !strings.Contains(m.Text, "FAILED - all 40 nodes") || !strings.Contains(m.Text, "os-node-created-f0039") || strings.Contains(m.Text, secretKey) {
 		t.Errorf("the text is\n%s", m.Text)
 	}
 	log := b.log.String()

@@ -28,6 +28,7 @@ type Target struct {
 	Fallbacks      []string // get what the channel finally refuses, one after the other
 	QuietSuccesses bool     // only failures are told
 	Progress       bool     // people are told while an order runs, too
+	Requests       []string // the ids of the requests whose routes lead there; empty where all do alike
 }
 
 // Standard returns where people are told of what is no single watch's.
@@ -89,6 +90,9 @@ func (p Plan) Targets(project string, requests []watcher.Request) (targets []Tar
 				targets, fallbacks = append(targets, Target{Channel: channel, QuietSuccesses: true}), append(fallbacks, "")
 			}
 			t := &targets[i]
+			if request.ID != "" {
+				t.Requests = append(t.Requests, request.ID)
+			}
 			t.Mention = cmp.Or(t.Mention, route.Mention)
 			t.QuietSuccesses = t.QuietSuccesses && route.QuietSuccesses
 			t.Progress = t.Progress || route.Progress

@@ -71,9 +71,9 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 	switch {
 	case stands.why == "":
 	case stands.account: // one by one, so that they come back so
-		return watcher.Leave{After: a.next(&a.lastHeld, now, stands.until), Why: stands.why, Held: stands.kind, Code: stands.code}
+		return watcher.Leave{After: a.next(&a.lastHeld, now, stands.until), Why: stands.why, Held: stands.kind, Code: stands.code, Said: stands.said}
 	default:
-		return watcher.Leave{After: stands.until.Sub(now) + slack, Why: stands.why, Held: stands.kind, Code: stands.code}
+		return watcher.Leave{After: stands.until.Sub(now) + slack, Why: stands.why, Held: stands.kind, Code: stands.code, Said: stands.said}
 	}
 	if !a.proven && !probes && a.trials > 0 && now.Before(a.trying) {
 		return watcher.Leave{After: a.next(&a.lastSlot, now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}

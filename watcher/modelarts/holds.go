@@ -76,6 +76,7 @@ type standing struct {
 	why     string
 	kind    watcher.HoldKind
 	code    string // the API's
+	said    string // by the API
 	account bool   // it is the whole account's, and known how long it takes
 }
 
@@ -94,7 +95,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 		case !now.Before(hold.Until):
 			over = append(over, key)
 		case hold.Until.After(s.until):
-			s = standing{until: hold.Until, why: hold.Why(), kind: hold.Kind, code: hold.Code, account: key == h.account}
+			s = standing{until: hold.Until, why: hold.Why(), kind: hold.Kind, code: hold.Code, said: hold.Said, account: key == h.account}
 			if hold.Probing { // the answer comes sooner
 				s.until, s.account = earlier(hold.Until, now.Add(h.timing.ProbePause)), false
 			}
@@ -106,7 +107,7 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 	for _, key := range over {
 		if !h.claim(ctx, key, now) {
 			hold, _ := h.shared.Hold(key)
-			return standing{until: now.Add(h.timing.ProbePause), why: hold.Why(), kind: hold.Kind, code: hold.Code}, false
+			return standing{until: now.Add(h.timing.ProbePause), why: hold.Why(), kind: hold.Kind, code: hold.Code, said: hold.Said}, false
 		}
 	}
 	return standing{}, len(over) > 0
@@ -321,7 +322,7 @@ func (h *holds) standing(now time.Time) watcher.HoldKind {
 // cause says for what, and for how long, the account is to be held after a call.
 func (h *holds) cause(kind watcher.HoldKind, c call, e *answer.Error) watcher.HoldCause {
 	cause := watcher.HoldCause{
-		Kind: kind, Region: h.region, Reason: e.Error(), Code: e.Code, Began: c.began, Ended: c.ended,
+		Kind: kind, Region: h.region, Reason: e.Error(), Code: e.Code, Said: e.Said, Began: c.began, Ended: c.ended,
 		RetryAfter: e.RetryAfter, Schedule: h.timing.hold(kind), Seed: h.key(kind, c.order.ProjectID),
 	}
 	if kind == watcher.HeldArrears {
@@ -350,7 +351,7 @@ func (h *holds) blame(ctx context.Context, cause watcher.HoldCause) {
 		wait := cause.Wait(h.rests)
 		h.rests++
 		h.restEnd = cause.Ended.Add(wait)
-		h.rest = standing{why: cause.Kind.Saying() + ", but only for this worker: " + cause.Reason, kind: cause.Kind, code: cause.Code}
+		h.rest = standing{why: cause.Kind.Saying() + ", but only for this worker: " + cause.Reason, kind: cause.Kind, code: cause.Code, said: cause.Said}
 		h.logger.Warn("this worker alone is not answered by modelarts; it rests", "kind", cause.Kind, "wait", wait, "err", cause.Reason)
 	}
 	h.mu.Unlock()

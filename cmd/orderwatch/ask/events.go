@@ -77,6 +77,14 @@ func text(e client.Event, project string, paint output.Paint) string {
 		what, order, outcome, reason = Attention, output.Clean(a.ProjectID), output.Clean(string(a.Kind)), a.Reason
 	} else if a, ok := e.OrderAttention(); ok {
 		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), output.Clean(string(a.Kind)), show.Attention(a)
+		if !a.Until.IsZero() {
+			outcome += " over"
+		}
+	} else if a, ok := e.RequestAttention(); ok {
+		what, outcome, reason = Attention, output.Clean(string(a.Kind)), a.Reason
+		if e.Subject() != "" {
+			order = output.Clean(e.Subject())
+		}
 	} else if a, ok := e.Again(); ok {
 		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {

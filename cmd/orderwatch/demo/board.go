@@ -93,6 +93,7 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 	defer b.finish()
 	title := "Slack #on-call"
 	switch root := b.slack[m.ThreadTS]; {
+	case strings.HasPrefix(m.Text, "A request was rejected"): // of no order that is counted
 	case m.ThreadTS == "":
 		b.slack[m.TS] = &slackPost{running: isRunning(m), thread: hasThread(m)}
 	case m.Broadcast && root != nil:
@@ -123,7 +124,7 @@ func (b *scoreboard) edited(m slackemulator.Message) {
 }
 
 // isRunning reports whether a message tells of an order that goes on.
-func isRunning(m slackemulator.Message) bool { return strings.Contains(m.Text, " is running: ") }
+func isRunning(m slackemulator.Message) bool { return strings.HasPrefix(m.Text, "RUNNING: ") }
 
 // hasThread reports whether a message refers to what is in its thread.
 func hasThread(m slackemulator.Message) bool {

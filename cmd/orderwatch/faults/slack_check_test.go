@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -120,10 +121,13 @@ func tellsOf(m slackemulator.Message) string {
 	return metadata.Payload.Message
 }
 
+// wakes is how what somebody is woken for begins, and what an account's trouble has in it.
+var wakes = regexp.MustCompile(`^(PARTLY FAILED|FAILED|NOT DELETED|NOT DONE|NOT KNOWN|NOT FOUND|REFUSED)\b|refuse`)
+
 // judgeText holds that a message wakes nobody but those who are configured, and shows no secret.
 func (w *slackWorld) judgeText(v *slackVerdict, channel string, m slackemulator.Message) {
 	for _, who := range slackemulator.Mentions(m) {
-		if who != "here" || !strings.Contains(m.Text, "failed") && !strings.Contains(m.Text, "Stopped watching") && !strings.Contains(m.Text, "not found") && !strings.Contains(m.Text, "refuse") {
+		if who != "here" || !wakes.MatchString(m.Text) {
 			v.violate("%s: %q mentions %s", channel, m.Text, who)
 		}
 	}

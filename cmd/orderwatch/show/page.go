@@ -42,6 +42,7 @@ func (p Page) Watch(w watcher.Snapshot) string {
 	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
 		p.Property("deadline", nil, p.deadline(w)) +
+		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
 		p.Property("ended", nil, p.ended(w)) +
 		p.Property("took", nil, took(w)) +
 		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
@@ -186,6 +187,32 @@ func (p Page) deadline(w watcher.Snapshot) string {
 		return ""
 	}
 	return p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)
+}
+
+// conditionWord returns how a watch is that goes on, where people should know something of it.
+func conditionWord(w watcher.Snapshot) string {
+	if w.Condition == watcher.DeadlineNear {
+		return "ends soon"
+	}
+	return output.Shorten(output.Clean(string(w.Condition)), nameWidth-1)
+}
+
+// condition says since when the watch is so, and what that means; empty where there is nothing to say.
+func (p Page) condition(w watcher.Snapshot) string {
+	means, order := "", w.Order()
+	switch w.Condition {
+	case "":
+		return ""
+	case watcher.Blind:
+		means = ": the order cannot be seen, and what stands here is as it was seen last"
+	case watcher.Stalled:
+		means = ": ModelArts answers, and no item has changed since"
+	case watcher.Late:
+		means = ": it takes longer than was expected"
+	case watcher.DeadlineNear:
+		means = ": to go on watching, orderwatch watch " + output.Clean(order.String())
+	}
+	return "since " + p.Ago(w.ConditionSince, "") + means
 }
 
 func (p Page) ended(w watcher.Snapshot) string {

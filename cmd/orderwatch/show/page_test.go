@@ -116,7 +116,14 @@ func shownWatches() map[string]watcher.Snapshot {
 	frozen := shownWatch(fourItems()[0], fourItems()[2])
 	frozen.LastError = &watcher.ErrorDetail{Code: "ModelArts.4116", Message: "the project is frozen or in arrears; no call before 2025-04-10T03:02:40Z: ModelArts.4116: The account is in arrears.", Held: watcher.HeldArrears}
 
+	condition := func(kind watcher.AttentionKind, since float64) watcher.Snapshot {
+		w := shownWatch(fourItems()[0], fourItems()[2])
+		w.Condition, w.ConditionSince = kind, minutes(since)
+		return w
+	}
 	all := map[string]watcher.Snapshot{
+		"blind": condition(watcher.Blind, 6), "stalled": condition(watcher.Stalled, 9), "late": condition(watcher.Late, 2),
+		"near-deadline": condition(watcher.DeadlineNear, 1), "condition-of-later": condition("\x1b[31mof_a_later_version", 1),
 		"unlisted": unlistedWatch(), "unlisted-timed-out": ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5),
 		"gone": goneWatch(), "in-seconds": inSeconds(), "frozen": frozen,
 		"processing": processing, "failed": failed, "fresh": fresh, "held": held, "missing": missing, "cancelled": cancelled,

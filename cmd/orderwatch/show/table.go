@@ -133,6 +133,8 @@ func (s Table) cell(c column, w watcher.Snapshot) string {
 	switch {
 	case c.title == "STATE" && w.State == watcher.Ended:
 		text = Outcome(s.Paint, w.Outcome, text)
+	case c.title == "STATE" && w.Condition != "":
+		text = s.Paint.Yellow(text)
 	case c.title == "STATE" && w.State == Broken, c.title == "FAILED", c.title == "NEXT" && s.Now.Sub(w.NextPollAt) > overdueAfter:
 		text = s.Paint.Red(text)
 	}
@@ -160,13 +162,15 @@ func shortName(w watcher.Snapshot) string {
 	return output.Shorten(output.Clean(w.ProjectID), 9) + "/" + output.Clean(w.OrderName)
 }
 
-// State returns the outcome of a watch that has ended, its state otherwise.
+// State returns the outcome of a watch that has ended; of one that goes on how it is: its condition, or else its state.
 func State(w watcher.Snapshot) string {
 	switch {
 	case w.State == watcher.Ended:
 		return output.Clean(string(w.Outcome))
 	case w.Wish != nil:
 		return "cancelling"
+	case w.Condition != "":
+		return conditionWord(w)
 	}
 	return output.Clean(string(w.State))
 }

@@ -44,13 +44,19 @@ func TestTable(t *testing.T) {
 	hostile[1].OrderName, hostile[1].ProjectID = "\x1b[2J订单\u202e", strings.Repeat("\x07订", 40)
 	hostile[0].Outcome, hostile[0].State = "\x1b]0;x\x07", watcher.Ended
 
+	var conditions []watcher.Snapshot
+	for _, name := range []string{"blind", "stalled", "late", "near-deadline", "condition-of-later", "processing"} {
+		w := brief(shownWatches()[name])
+		w.OrderName = "order." + name
+		conditions = append(conditions, w)
+	}
 	unlisted := []watcher.Snapshot{brief(unlistedWatch()), brief(goneWatch()), brief(ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5))}
 	for i := range unlisted {
 		unlisted[i].OrderName += fmt.Sprint("-", i)
 	}
 
 	for name, watches := range map[string][]watcher.Snapshot{
-		"unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
+		"conditions": conditions, "unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
 	} {
 		for _, columns := range []int{80, 120} {
 			text := Table{Now: night, Width: columns}.Watches(watches)

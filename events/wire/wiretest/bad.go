@@ -138,6 +138,8 @@ var badFields = []Bad{
 	{Name: "expected items beyond any integer", Body: Ask("order.bad", `"expected_items":1e400`), Field: "expected_items", Says: "whole number", Order: "order.bad"},
 	{Name: "expected items are a text", Body: Ask("order.bad", `"expected_items":"4"`), Field: "expected_items", Says: "whole number", Order: "order.bad"},
 	{Name: "expected items are null", Body: Ask("order.bad", `"expected_items":null`), Field: "expected_items", Says: "whole number", Order: "order.bad"},
+	{Name: "late before it begins", Body: Ask("order.bad", `"late_after":"0s"`), Field: "late_after", Says: "1s to 48h", Order: "order.bad"},
+	{Name: "late beyond the longest timeout", Body: Ask("order.bad", `"late_after":"49h"`), Field: "late_after", Says: "1s to 48h", Order: "order.bad"},
 	{Name: "negative timeout", Body: Ask("order.bad", `"timeout":"-5m"`), Field: "timeout", Says: "1s to 48h", Order: "order.bad"},
 	{Name: "no timeout", Body: Ask("order.bad", `"timeout":"0s"`), Field: "timeout", Says: "1s to 48h", Order: "order.bad"},
 	{Name: "timeout just under a second", Body: Ask("order.bad", `"timeout":"999ms"`), Field: "timeout", Says: "1s to 48h", Order: "order.bad"},

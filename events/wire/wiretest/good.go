@@ -23,6 +23,7 @@ type Good struct {
 	Request  watcher.Request // as the completion names it; without an ID the one made of the sequence
 	Timeout  time.Duration   // of the watch; an hour where 0
 	Expected int             // items
+	Late     time.Duration   // after which it is; 0 where it does not say
 }
 
 // GoodRequests are good messages of every kind.
@@ -35,8 +36,8 @@ var GoodRequests = []Good{
 	{
 		Name: "every field",
 		Body: Ask("order.every", `"region":"cn-east-3","request_id":"build-771","requested_by":"gpu-pools","link":"https://ci.example/771",
-			"labels":{"env":"prod","team":""},"expected_items":1,"timeout":"90m","slack_channel":"C0ONCALL"`),
-		Order: of("order.every"), Region: "cn-east-3", Timeout: 90 * time.Minute, Expected: 1,
+			"labels":{"env":"prod","team":""},"expected_items":1,"timeout":"90m","late_after":"31m","slack_channel":"C0ONCALL"`),
+		Order: of("order.every"), Region: "cn-east-3", Timeout: 90 * time.Minute, Expected: 1, Late: 31 * time.Minute,
 		Request: watcher.Request{ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/771", Labels: map[string]string{"env": "prod", "team": ""}, SlackChannel: "C0ONCALL"},
 	},
 	{

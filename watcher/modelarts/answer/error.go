@@ -64,7 +64,7 @@ func LoginError(err error) *Error {
 	message := clean("log in: "+err.Error(), maxMessage, nil)
 	if p, ok := errors.AsType[*watcher.PollError](err); ok {
 		e := NewError(p.Class, message)
-		e.Code, e.RetryAfter = p.Code, p.RetryAfter
+		e.Code, e.Said, e.RetryAfter = p.Code, p.Said, p.RetryAfter
 		return e
 	}
 	return noLogin.error(message)

@@ -19,7 +19,7 @@ import (
 func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden *foreign.Secrets) *Error {
 	said := readErrorBody(body)
 	code, text := clean(said.anyCode(), maxCode, hidden), clean(said.anyMessage(), maxMessage, hidden)
-	status := resp.StatusCode
+	verbatim, status := text, resp.StatusCode
 	if status == http.StatusOK {
 		status = cmp.Or(said.status(), statusOfCode(code))
 	}
@@ -42,6 +42,9 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	e := m.error(text)
 	e.Status, e.RequestID = resp.StatusCode, requestID(resp, hidden)
 	e.Code, e.RetryAfter = code, wait
+	if strings.HasPrefix(code, "ModelArts.") || strings.HasPrefix(plainCode(code), "APIG.") {
+		e.Said = verbatim
+	}
 	if status != resp.StatusCode {
 		e.as = status
 	}

@@ -1,0 +1,259 @@
+package message
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
+)
+
+// Links are templates of addresses that lead to an order. {region}, {project}, {order} and {watch} in them stand for
+// the order's own, escaped for a URL. Empty is no link, and so is what is no http(s) URL of at most 500 characters.
+type Links struct {
+	Console string // the order in the cloud's console
+	Public  string // the watch's own page
+}
+
+// A Runbook is a page that says what to do about a cause.
+type Runbook struct {
+	// Cause is a part of a failure's text, in letters of either case; * stands for any text in it. Empty is
+	// every cause.
+	Cause string
+	URL   string
+}
+
+// matches reports whether the runbook is for a failure of this text.
+func (r Runbook) matches(cause string) bool {
+	rest := strings.ToLower(cause)
+	for part := range strings.SplitSeq(strings.ToLower(r.Cause), "*") {
+		at := strings.Index(rest, part)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return true
+}
+
+// address returns the template filled in, empty where it makes no address that can be shown.
+func address(template string, c watcher.Completion) string {
+	q := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+	filled := strings.NewReplacer("{region}", q(c.Region), "{project}", q(c.ProjectID), "{order}", q(c.OrderName), "{watch}", q(c.WatchID)).Replace(template)
+	return shownAddress(filled, maxOwnLink)
+}
+
+// orderURL returns the order's page, or else the order in the console.
+func (o Options) orderURL(c watcher.Completion) string {
+	return cmp.Or(address(o.Links.Public, c), address(o.Links.Console, c))
+}
+
+// envOf returns the environments of the requests: the values of the label of this name.
+func envOf(requests []watcher.Request, label string) string {
+	var all []string
+	for _, r := range requests {
+		if env := word(r.Labels[label], maxEnv); env != "" && label != "" && !slices.Contains(all, env) {
+			all = append(all, env)
+		}
+	}
+	return fit(strings.Join(all, "/"), maxEnv)
+}
+
+// ownFirst returns the requests, those first that are the channel's own.
+func ownFirst(requests []watcher.Request, own []string) []watcher.Request {
+	requests = slices.Clone(requests)
+	slices.SortStableFunc(requests, func(a, b watcher.Request) int {
+		mine := func(r watcher.Request) int { return map[bool]int{true: 0, false: 1}[slices.Contains(own, r.ID)] }
+		return mine(a) - mine(b)
+	})
+	return requests
+}
+
+// watchCommand returns the command that watches the order again, fit to be pasted into a shell. It is empty where
+// that would be too long.
+func watchCommand(c watcher.Completion) string {
+	args := []string{"orderwatch", "watch"}
+	if c.Region != "" {
+		args = append(args, "--region", shellWord(c.Region))
+	}
+	if d := c.CompletedAt.Sub(c.AcceptedAt).Round(time.Minute); c.Outcome == watcher.TimedOut && d >= time.Minute {
+		args = append(args, "--timeout", words.Compact(d))
+	}
+	if c.ExpectedItems > 0 {
+		args = append(args, "--expected-items", fmt.Sprint(c.ExpectedItems))
+	}
+	if len(c.Requests) > 0 && c.Requests[0].SlackChannel != "" {
+		args = append(args, "--slack-channel", shellWord(c.Requests[0].SlackChannel))
+	}
+	return command(c, args...)
+}
+
+// command returns a command for the order, empty where it is too long to be one.
+func command(c watcher.Completion, args ...string) string {
+	order := shellWord(c.ProjectID + "/" + c.OrderName)
+	if strings.HasPrefix(strings.Trim(order, "'"), "-") {
+		args = append(args, "--")
+	}
+	all := strings.Join(append(args, order), " ")
+	if units(all) > maxCommand {
+		return ""
+	}
+	return all
+}
+
+// shellWord returns the text as one word for a POSIX shell.
+func shellWord(s string) string {
+	s = line(s, looked)
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._=/-", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// foot returns the last lines: the ways to the order, who asked and the times, the labels, and which watch it is.
+// What has no room is left out, but for the last.
+func foot(c watcher.Completion, causes []cause, o Options, times ...row) []row {
+	where := row{say(whereText(c))}
+	links, timed := ways(c, causes, o), dotted(times...)
+	left := maxFoot - where.weight() - timed.weight()
+	lines := []row{links, nil, {say(labelText(c.Requests))}, where}
+	if left -= links.weight() + lines[2].weight(); left < 0 {
+		lines[0], left = nil, left+links.weight()
+	}
+	lines[1] = dotted(append([]row{askedBy(c.Requests, left)}, times...)...)
+	return lines
+}
+
+// ways returns the links: to the pipeline, the order, and what is to be done about its causes.
+func ways(c watcher.Completion, causes []cause, o Options) row {
+	var links []row
+	add := func(name, address string) {
+		if address != "" {
+			links = append(links, row{linked(address, name)})
+		}
+	}
+	if r, ok := firstLinked(c.Requests); ok {
+		add("Pipeline", r.Link)
+	}
+	add("Order's page", address(o.Links.Public, c))
+	add("Order in the console", address(o.Links.Console, c))
+	for _, r := range runbooksFor(c, causes, o.Runbooks) {
+		add("Runbook", r)
+	}
+	return dotted(links...)
+}
+
+// runbooksFor returns the addresses of the runbooks for the causes, the largest cause's first, each once.
+func runbooksFor(c watcher.Completion, causes []cause, all []Runbook) (addresses []string) {
+	var said []string
+	for _, cause := range causes {
+		said = append(said, cause.message)
+	}
+	if c.Error != nil {
+		said = append(said, c.Error.Code+": "+c.Error.Message)
+	}
+	for _, text := range said {
+		for _, r := range all {
+			a := shownAddress(r.URL, maxOwnLink)
+			if a == "" || slices.Contains(addresses, a) || !r.matches(text) {
+				continue
+			}
+			if addresses = append(addresses, a); len(addresses) == runbooks {
+				return addresses
+			}
+			break
+		}
+	}
+	return addresses
+}
+
+// firstLinked returns the first request whose link can be shown.
+func firstLinked(requests []watcher.Request) (watcher.Request, bool) {
+	i := slices.IndexFunc(requests, func(r watcher.Request) bool { return shownAddress(r.Link, maxLink) != "" })
+	if i < 0 {
+		return watcher.Request{}, false
+	}
+	return requests[i], true
+}
+
+// orderName returns the order's name on one line, never empty.
+func orderName(c watcher.Completion) string { return known(c.OrderName, maxName) }
+
+// whereText says where the order is, and which watch it is.
+func whereText(c watcher.Completion) string {
+	return fmt.Sprintf("%s · project %s · watch %s", known(c.Region, maxWord), known(c.ProjectID, maxProject), known(c.WatchID, maxPerson))
+}
+
+// askedBy returns the first requests, and how many more there are. Those beyond the first that has a link have theirs
+// beside them, as far as there is room.
+func askedBy(requests []watcher.Request, room int) (all row) {
+	first, _ := firstLinked(requests)
+	for i, r := range requests[:min(askedShown, len(requests))] {
+		before := ", "
+		if i == 0 {
+			before = "Asked for by "
+		}
+		part := row{say(before + asker(r) + " (" + known(r.ID, maxPerson)), say(")")}
+		if r.Link != first.Link && shownAddress(r.Link, maxLink) != "" {
+			part = row{part[0], say(", "), linked(r.Link, "pipeline"), part[1]}
+		}
+		if room -= part.weight(); room < 0 && len(part) > 2 {
+			part = row{part[0], part[3]}
+		}
+		all = append(all, part...)
+	}
+	if more := len(requests) - askedShown; more > 0 {
+		all = append(all, say(fmt.Sprintf(" and %s more", words.Number(more))))
+	}
+	return all
+}
+
+func asker(r watcher.Request) string { return cmp.Or(word(r.RequestedBy, maxPerson), "somebody") }
+
+// askers names who asked first, and how many others there are.
+func askers(requests []watcher.Request) string {
+	var names []string
+	for _, r := range requests {
+		if name := asker(r); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return names[0]
+	}
+	return names[0] + " and " + words.Count(len(names)-1, "other")
+}
+
+// labelText returns the labels of all requests, sorted, each once, as far as there is room.
+func labelText(requests []watcher.Request) string {
+	all := make(map[string]bool)
+	for _, r := range requests {
+		for k, v := range r.Labels {
+			all[word(k, maxWord)+"="+word(v, maxPerson)] = true
+		}
+	}
+	var shown []string
+	left := maxLabels
+	for _, l := range slices.Sorted(maps.Keys(all)) {
+		if left -= units(l); left < 0 || len(shown) == labelsShown {
+			break
+		}
+		shown = append(shown, l)
+	}
+	text := strings.Join(shown, " · ")
+	if more := len(all) - len(shown); more > 0 {
+		text = strings.TrimPrefix(fmt.Sprintf("%s and %s", text, words.Count(more, "more label")), " and ")
+	}
+	return text
+}
