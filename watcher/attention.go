@@ -164,14 +164,14 @@ func (p Policy) conditions(w Watch) (all []condition) {
 		all = append(all, condition{kind, since, since.Add(patience), told})
 	}
 	if w.LastError != nil && w.LastError.Held == "" {
-		add(Blind, w.Blind, p.Patience.blind())
+		add(Blind, w.Blind, p.patienceOf(w, Blind))
 	}
 	if !w.LooksEndedSince.IsZero() {
 		return all
 	}
 	usual := p.usual(w)
 	if w.LastError == nil && w.Changed == w.Progressed {
-		add(Stalled, w.ChangedAt, max(p.Patience.stalled(), 3*usual.gap))
+		add(Stalled, w.ChangedAt, p.patienceOf(w, Stalled))
 	}
 	add(Late, w.lateAt(usual), 0)
 	add(DeadlineNear, w.nearDeadline(), 0)
@@ -190,6 +190,14 @@ func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind
 		}
 	}
 	return "", time.Time{}
+}
+
+// patienceOf returns for how long the watch may be blind or stalled before people are told.
+func (p Policy) patienceOf(w Watch, kind AttentionKind) time.Duration {
+	if kind == Blind {
+		return p.Patience.blind()
+	}
+	return max(p.Patience.stalled(), 3*p.usual(w).gap)
 }
 
 // beforeTold returns next, or the time before it when people are to be told of a condition first.
@@ -249,21 +257,29 @@ func (w Watch) rearmed(now time.Time) Watch {
 
 // changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
 // watch was accepted.
-func (w *Watch) changed(at time.Time) {
-	w.passed(Stalled, w.ChangedAt, at)
+func (p Policy) changed(w *Watch, at time.Time) {
+	p.passed(w, Stalled, w.ChangedAt, at)
 	w.ChangedAt, w.Changed = later(at, w.AcceptedAt), w.Progressed
 }
 
-// passed notes that what has been so since then is over, if people were told of it.
-func (w *Watch) passed(kind AttentionKind, since, at time.Time) {
-	if since.IsZero() || !w.Told[kind].Equal(since) {
+// passed notes that what has been so since then is over, if people were told of it, or a worker may have told them
+// that died then: see [Events].
+func (p Policy) passed(w *Watch, kind AttentionKind, since, at time.Time) {
+	if since.IsZero() || !w.Told[kind].Equal(since) && at.Before(since.Add(p.patienceOf(*w, kind))) {
 		return
 	}
-	w.Passed = maps.Clone(w.Passed)
-	if w.Passed == nil {
-		w.Passed = make(map[AttentionKind]time.Time)
+	w.Told, w.Passed = with(w.Told, kind, since), with(w.Passed, kind, at)
+}
+
+// with returns the times with one more.
+func with(times map[AttentionKind]time.Time, kind AttentionKind, at time.Time) map[AttentionKind]time.Time {
+	all := map[AttentionKind]time.Time{kind: at}
+	for other, time := range times {
+		if other != kind {
+			all[other] = time
+		}
 	}
-	w.Passed[kind] = at
+	return all
 }
 
 // untold returns what people have not been told of the watch and are to be told now: what is over first.
@@ -329,12 +345,8 @@ func (p Policy) tellOdd(w Watch) time.Time {
 
 // told returns the watch after people were told of it.
 func (w Watch) told(a OrderAttention) Watch {
-	w.Told, w.Passed = maps.Clone(w.Told), maps.Clone(w.Passed)
-	if w.Told == nil {
-		w.Told = make(map[AttentionKind]time.Time)
-	}
-	delete(w.Passed, a.Kind)
-	if w.Told[a.Kind] = a.Since; !a.Until.IsZero() {
+	w.Told, w.Passed = with(w.Told, a.Kind, a.Since), maps.Clone(w.Passed)
+	if delete(w.Passed, a.Kind); !a.Until.IsZero() {
 		delete(w.Told, a.Kind)
 	}
 	return w

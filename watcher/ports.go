@@ -51,7 +51,7 @@ type Events interface {
 	// Progress publishes what changed.
 	Progress(context.Context, Progress) error
 	// Attend publishes what people should look at, once for each watch, kind and Since, however often
-	// it is called.
+	// it is called. With Until it publishes that this is over, also once, and only where people were told that it is so.
 	Attend(context.Context, OrderAttention) error
 }
 

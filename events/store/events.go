@@ -191,20 +191,22 @@ func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error 
 }
 
 // isAttended reports whether the order's last event of the kind, given its id, is the attention's, or a
-// later one: of the same watch, or of a later watch, whose id is the larger one.
+// later one: of the same watch, or of a later watch, whose id is the larger one; or whether the attention tells of the end of
+// what people were not told of.
 func isAttended(a watcher.OrderAttention, last string) bool {
 	watchID, rest, _ := strings.Cut(last, ".")
 	_, since, _ := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(since, 10, 64)
 	switch {
+	case !a.Until.IsZero():
+		a.Until = time.Time{}
+		return last != wire.OrderAttentionID(a) // that it is over follows that it is so
 	case last == wire.OrderAttentionID(a):
 		return true
 	case err != nil, a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
 		return false
-	case watchID == a.WatchID && ms == a.Since.UnixMilli():
-		return a.Until.IsZero() // the other one tells that it is over
 	case watchID == a.WatchID:
-		return ms > a.Since.UnixMilli()
+		return ms >= a.Since.UnixMilli()
 	}
 	return watchID > a.WatchID
 }

@@ -76,6 +76,8 @@ type Config struct {
 	Routes      routes.Routes       // other channels and mentions for requests that they match; they need Slack
 	Mention     string              // whom to wake for a failure: see [routes.CheckMention]
 	Progress    bool                // whether people are told while an order runs, too
+	ConsoleURL  string              // leads to an order in the cloud's console: see [message.Links]; empty: nothing does
+	PublicURL   string              // leads to a watch's page, likewise
 	Workers     func() int          // how many workers share what Slack allows the workspace, at least 1; nil: 1. It does not block
 	Notes       watcher.Notes       // where all workers remember what they posted; required
 	Undelivered watcher.Undelivered // where is kept what Slack finally refuses; nil leaves it to the log

@@ -3,7 +3,7 @@
 // [Load] is for every command, [LoadServe] for those that do a worker's work. What is wrong comes as
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
-// Read config.go first: the variables, in eight groups, and in which order they are read and checked. read.go says how
+// Read config.go first: the variables, in nine groups, and in which order they are read and checked. read.go says how
 // a value comes out of a variable, and when NAME_FILE is read for a secret instead; file.go which files are read, and how
 // much of them; secret.go what a secret shows of itself; check.go what is refused, login.go which login
 // to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
@@ -34,6 +34,7 @@ type Config struct {
 	Poll      Poll
 	Watch     Watch
 	Slack     Slack
+	Links     Links
 	HTTP      HTTP
 	Log       Log
 
@@ -119,6 +120,13 @@ type Slack struct {
 	Routes routes.Routes // what that file says
 }
 
+// A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
+// own, escaped for a URL; {region} alone may stand in the host.
+type Links struct {
+	Console string `env:"CONSOLE_URL" desc:"link to an order in the cloud's console: https, or http on localhost; {region}, {project}, {order} and {watch} are filled in"`
+	Public  string `env:"PUBLIC_URL" desc:"link to the page of a watch, filled in likewise; messages lead there first"`
+}
+
 // A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.
 type HTTP struct {
 	Addr      string `env:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"host:port of /livez, /readyz and /metrics"`
@@ -149,6 +157,7 @@ func load() (c Config, p Problems) {
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
 	p.checkSlack(&c.Slack)
+	p.checkLinks(c.Links)
 	p.checkHTTPAndLog(c.HTTP, c.Log)
 	p.must(c.Assets.EventsMaxAge >= c.Watch.TimeoutMax && c.Assets.EventsMaxAge-c.Watch.TimeoutMax >= week, "EVENTS_MAX_AGE", "must be at least ORDERWATCH_TIMEOUT_MAX and 168h")
 	return c, p
