@@ -158,6 +158,7 @@ func (p *Problems) checkLinks(l Links) {
 func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
+	p.must(!h.HeartbeatURL.IsSet() || routes.IsLink(h.HeartbeatURL.Reveal()), "HEARTBEAT_URL", "must be an https URL without login and blanks; http only to localhost, 127.0.0.1 or ::1")
 	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }

@@ -127,10 +127,12 @@ type Links struct {
 	Public  string `env:"PUBLIC_URL" desc:"link to the page of a watch, filled in likewise; messages lead there first"`
 }
 
-// A HTTP says where the process answers probes and scrapers.
+// A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.
 type HTTP struct {
 	Addr      string `env:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"host:port of /livez, /readyz and /metrics"`
 	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof; never a public one"`
+
+	HeartbeatURL Secret `env:"HEARTBEAT_URL" desc:"URL that one worker calls (GET) once a minute while the installation does its work; https, or http on this machine"`
 }
 
 // A Log says what is logged and how. An empty Format is text on a terminal and JSON elsewhere.
