@@ -53,9 +53,9 @@ func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 	return nil
 }
 
-// AttendOrder writes one record for each watch, kind and beginning, and always returns nil.
+// AttendOrder writes one record for each watch, kind and beginning, and one for its end, and always returns nil.
 func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
-	if a.ToldOf == "" && l.first(fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.UnixMilli())) {
+	if a.ToldOf == "" && l.first(fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.UnixMilli(), " ", a.Until.IsZero())) {
 		message.WriteOrderAttention(l.log, a, l.secrets)
 	}
 	return nil

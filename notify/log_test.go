@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,12 +137,12 @@ func of(kind watcher.AttentionKind, project string) watcher.Attention {
 	return a
 }
 
-// The log has one record for each watch, kind and beginning.
+// The log has one record for each watch, kind and beginning, and one for its end.
 func TestLogAttendsOrders(t *testing.T) {
 	var text bytes.Buffer
 	l := notify.NewLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{ReplaceAttr: withoutTime})), secretKey)
 	for range 2 {
-		for _, kind := range concernKinds {
+		for _, kind := range append(slices.Clone(concernKinds), "blind_over", "stalled_over") {
 			for _, a := range []watcher.OrderAttention{concern(kind), hostileConcern(kind)} {
 				if err := l.AttendOrder(t.Context(), a); err != nil {
 					t.Error(err)
@@ -149,7 +150,7 @@ func TestLogAttendsOrders(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(text.String(), "\n"); n != 2*len(concernKinds) {
+	if n := strings.Count(text.String(), "\n"); n != 2*len(concernKinds)+4 {
 		t.Errorf("%d records", n)
 	}
 	if strings.Contains(text.String(), secretKey) || strings.Contains(text.String(), "Zx81Kq92Lm43") {

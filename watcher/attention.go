@@ -246,6 +246,10 @@ func (w *Watch) nearDeadline() time.Time {
 	return w.Deadline.Add(-left)
 }
 
+// Deadline returns when the watch ends of which a DeadlineNear tells: as far after Since again as a quarter of the
+// time before it.
+func (a OrderAttention) Deadline() time.Time { return a.Since.Add(a.Since.Sub(a.AcceptedAt) / 4) }
+
 // rearmed returns the watch so that people are told of its deadline anew, where a request has moved that far away.
 func (w Watch) rearmed(now time.Time) Watch {
 	if !w.Told[DeadlineNear].IsZero() && now.Before(w.nearDeadline()) {

@@ -1,9 +1,11 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -15,18 +17,24 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 	a = redactOrderAttention(a, o.Secrets)
 	c := watcher.Completion{Report: a.Report} // as it is so far, in the form that the parts of messages take
 	c.Requests = ownFirst(c.Requests, o.Own)
-	w := concernOf(a)
+	w := concernOf(a, o.Now)
 	n := notice{
-		title: row{emoji(w.emoji), say(" "), say(w.before), linked(o.orderURL(c), orderName(c)), say(fit(w.after, maxTitle))},
-		text:  w.before + orderName(c) + fit(w.after, maxTitle) + ".",
+		title: row{emoji(w.emoji), say(" "), strong(w.word), say(w.before), linked(o.orderURL(c), orderName(c)), say(fit(w.after, maxTitle))},
+		text:  w.word + w.before + orderName(c) + fit(w.after, maxTitle) + ".",
 		facts: []row{fact("Since", when(a.Since)), fact("Seen last", say(lastSeen(c))), fact("Watching since", when(c.AcceptedAt))},
 		means: w.means,
 		lists: w.lists,
 		do:    "*What to do:* " + w.do + " How it is:", command: command(c, "orderwatch", "get"),
 		small: foot(c, nil, o),
 	}
-	if a.Kind == watcher.BrokenRecord {
+	switch {
+	case a.Kind == watcher.BrokenRecord:
 		n.facts = n.facts[:1]
+	case !a.Until.IsZero():
+		n.facts, n.do = []row{fact("From", when(a.Since)), fact("To", when(a.Until)), n.facts[1]}, "How it is:"
+	case a.Kind == watcher.DeadlineNear:
+		n.facts[0] = fact("Watched until", when(a.Deadline()))
+		n.do, n.command = "*What to do:* "+w.do+" To go on watching:", goOnCommand(c, a.Deadline())
 	}
 	if by := askers(c.Requests); by != "" {
 		n.text += " Asked for by " + by + "."
@@ -40,6 +48,7 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 // A title is the first line of a concern: what is wrong with which order. Its texts are not escaped.
 type title struct {
 	emoji  string
+	word   string // in bold, where the kind has a fixed one
 	before string // stands before the order's name
 	after  string
 }
@@ -57,12 +66,43 @@ func itemList(above string, items []watcher.Item) []list {
 	return []list{{above, few(items, len(items), openItems, unlistedLine, andMore)}}
 }
 
-func concernOf(a watcher.OrderAttention) concern {
+// concernOf returns how people are told at the time, which is zero where it is not known.
+func concernOf(a watcher.OrderAttention, now time.Time) concern {
 	const goesOn = "*The watch goes on* until its deadline"
+	c := watcher.Completion{Report: a.Report}
+	if !a.Until.IsZero() {
+		return overOf(a)
+	}
 	switch a.Kind {
+	case watcher.Late:
+		return concern{
+			title: title{":clock3:", "LATE", " - ", ": not done after " + minutes(a.Since.Sub(a.AcceptedAt)) + ", " + stillOpenOf(c)},
+			means: "A request expected the order to be done by then. " + goesOn + ".",
+			do:    "look at the order in the ModelArts console if it is needed soon.",
+		}
+	case watcher.Stalled:
+		still := "since " + clockTime(a.Since)
+		if now.After(a.Since) {
+			still = "for " + minutes(now.Sub(a.Since))
+		}
+		return concern{
+			title: title{":double_vertical_bar:", "STALLED", " - ", ": nothing has moved " + still + ", " + stillOpenOf(c)},
+			means: "ModelArts answers, and no item of the order changes. " + goesOn + ".",
+			do:    "look in the ModelArts console what the order waits for.",
+		}
+	case watcher.DeadlineNear:
+		left := a.Deadline().Sub(a.Since)
+		if rest := a.Deadline().Sub(now); rest > 0 {
+			left = min(left, rest)
+		}
+		return concern{
+			title: title{":stopwatch:", minutes(left) + " LEFT", " - ", ", " + stillOpenOf(c)},
+			means: "*The watching ends at " + clockTime(a.Deadline()) + "*, and the order does not: nobody hears then how it ends.",
+			do:    "give the watch more time if the order is still wanted.",
+		}
 	case watcher.Blind:
 		return concern{
-			title: title{":warning:", "Cannot read order ", " since " + clockTime(a.Since) + errorAfter(a.Error)},
+			title: title{":warning:", "CANNOT SEE", " - ", " since " + clockTime(a.Since) + errorIn(a.Error) + "; last seen " + lastSeen(c)},
 			means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 			do:    "look at the order in the ModelArts console.",
 		}
@@ -73,7 +113,7 @@ func concernOf(a watcher.OrderAttention) concern {
 			are, them = " are", "them"
 		}
 		return concern{
-			title: title{":grey_question:", some(items) + " of order ", are + " no longer listed by ModelArts" + firstMissing(items)},
+			title: title{":grey_question:", "", some(items) + " of order ", are + " no longer listed by ModelArts" + firstMissing(items)},
 			means: "It is not known what became of " + them + ". " + goesOn + ", and ends as `timed_out` unless ModelArts lists " + them + ", or what has taken the place, as ended.",
 			do:    "look in the ModelArts console what became of " + them + ": what is still there costs money.",
 			lists: itemList("No longer listed", items),
@@ -81,14 +121,14 @@ func concernOf(a watcher.OrderAttention) concern {
 	case watcher.UnknownStatus:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return it.CountsAs().Known() })
 		return concern{
-			title: title{":grey_question:", some(items) + " of order ", has(items) + ", which ModelArts does not document" + messageOf(items)},
+			title: title{":grey_question:", "", some(items) + " of order ", has(items) + ", which ModelArts does not document" + messageOf(items)},
 			means: "*The status counts as not ended*. " + goesOn + ", and ends as `timed_out` unless the status changes.",
 			do:    "look in the ModelArts console what the status means for the order.",
 			lists: itemList("Of a status that is not documented", items),
 		}
 	case watcher.BrokenRecord:
 		return concern{
-			title: title{":rotating_light:", "Broken record of order ", ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended"},
+			title: title{":rotating_light:", "", "Broken record of order ", ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended"},
 			means: "*The record of the watch cannot be read, or was deleted.* The order itself is not touched by that: it may still be running, and cost money. " +
 				"After some minutes the record is moved aside, and the order's next request starts a new watch.",
 			do:    again(a.Requests) + " Find out who wrote in the bucket of records, where only orderwatch may write.",
@@ -96,7 +136,7 @@ func concernOf(a watcher.OrderAttention) concern {
 		}
 	}
 	return concern{
-		title: title{":warning:", "Look at order ", ": " + known(a.Reason, maxReason)},
+		title: title{":warning:", "", "Look at order ", ": " + known(a.Reason, maxReason)},
 		means: goesOn + ".", do: "look at the order in the ModelArts console.",
 	}
 }
@@ -110,12 +150,43 @@ func lastSeen(c watcher.Completion) string {
 	return words.Number(n.Succeeded+n.Failed) + " of " + words.Count(n.Total, c.Deed().Noun) + " ended" + missingNote(n)
 }
 
-// errorAfter returns ": message (CODE)" on one line.
-func errorAfter(e *watcher.ErrorDetail) string {
+// overOf returns how people are told that it is over.
+func overOf(a watcher.OrderAttention) concern {
+	c, lasted := watcher.Completion{Report: a.Report}, minutes(a.Until.Sub(a.Since))
+	over := concern{title: title{":arrow_forward:", "GOES ON", " - ", ": moving again after " + lasted + ", " + stillOpenOf(c)}, means: "*An item of the order has changed.* Nothing is to be done."}
+	if a.Kind == watcher.Blind {
+		over.after, over.means = ": seen again, was blind for "+lasted+"; "+lastSeen(c), "*ModelArts answers for the order again.* Nothing is to be done."
+	}
+	return over
+}
+
+// stillOpenOf returns "3 of 20 nodes open".
+func stillOpenOf(c watcher.Completion) string {
+	n, noun := c.Counts, c.Deed().Noun
+	ended := n.Succeeded + n.Failed
+	total := max(n.Total, ended+n.Processing)
+	switch {
+	case total == 0:
+		return "no item so far"
+	case total == ended:
+		return words.Count(ended, noun) + " ended, more are to come"
+	}
+	return words.Number(total-ended) + " of " + words.Count(total, noun) + " open"
+}
+
+// goOnCommand returns the command that gives the watch as much time once more.
+func goOnCommand(c watcher.Completion, deadline time.Time) string {
+	c.Outcome, c.CompletedAt = watcher.TimedOut, deadline
+	return watchCommand(c)
+}
+
+// errorIn returns " (message)" on one line.
+func errorIn(e *watcher.ErrorDetail) string {
 	if e == nil {
 		return ""
 	}
-	return ": " + word(quoteOf(*e).brief(), maxCause)
+	q := quoteOf(*e)
+	return " (" + word(cmp.Or(q.text, q.code), maxCause) + ")"
 }
 
 // some returns how many items there are, as a sentence begins; where the event names none it is one.

@@ -2,6 +2,8 @@ package message_test
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +26,18 @@ func concerns() map[string]struct {
 	}
 	all := make(map[string]one)
 	here := message.Options{Mention: routes.Mention("here")}
-	for _, kind := range concernKinds {
+	for _, kind := range append(slices.Clone(concernKinds), "blind_over", "stalled_over") {
 		all["concern_"+string(kind)] = one{concern(kind), here}
 		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)}}
 	}
+	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Mention: routes.Mention("here"), Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
+	near := concern(watcher.DeadlineNear)
+	near.AcceptedAt, near.ExpectedItems = near.Since.Add(-96*time.Minute), 20
+	near.Requests[0].SlackChannel = "C0TEAM"
+	all["concern_deadline_delivered_late"] = one{near, message.Options{Now: near.Since.Add(10 * time.Minute)}}
+	unseen := concern(watcher.Stalled)
+	unseen.Items, unseen.Counts = nil, watcher.Counts{}
+	all["concern_stalled_never_seen"] = one{unseen, here}
 	several := concern(watcher.Vanished)
 	for i := range several.Items[12:] {
 		several.Items[12+i].MissingSince = unlistedSince.Add(time.Duration(i) * time.Second)
@@ -61,8 +71,13 @@ func TestConcern(t *testing.T) {
 			if m.Mention != "" || len(m.Replies) > 0 {
 				t.Errorf("it wakes %q, with %d replies", m.Mention, len(m.Replies))
 			}
+			calm := slices.Contains([]watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.DeadlineNear, watcher.Blind}, tc.attention.Kind)
 			for i, e := range all {
-				if shown := emulator.Render(e); strings.Contains(shown, "Zx81Kq92Lm43") {
+				shown := emulator.Render(e)
+				if calm && (strings.Contains(shown, "🔴") || strings.Contains(strings.ToLower(shown), "failed")) {
+					t.Errorf("message %d reads like a failure:\n%s", i, shown)
+				}
+				if strings.Contains(shown, "Zx81Kq92Lm43") {
 					t.Errorf("message %d shows a password:\n%s", i, shown)
 				}
 			}
@@ -76,6 +91,8 @@ func TestConcern(t *testing.T) {
 
 func FuzzConcern(f *testing.F) {
 	f.Add("os-node-1", "createNode", "processing", "sold out", "blind", int64(1744286585), true)
+	f.Add("os-node-1", "createNode", "processing", "sold out", "deadline", int64(math.MaxInt64), true)
+	f.Add("os-node-1", "createNode", "processing", "sold out", "late", int64(-1), true)
 	f.Add("`<!here>", strings.Repeat("&", 90), strings.Repeat("<", 90), strings.Repeat("\n", 90), "unknown_status", int64(-1), false)
 	f.Fuzz(func(t *testing.T, name, action, status, said, kind string, since int64, missing bool) {
 		a := concern(watcher.AttentionKind(kind))

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
@@ -50,15 +51,22 @@ func WriteAttention(log *slog.Logger, a watcher.Attention, secrets *foreign.Secr
 // WriteOrderAttention writes one record of what [Concern] tells: in text the sentence that people would see in Slack.
 func WriteOrderAttention(log *slog.Logger, a watcher.OrderAttention, secrets *foreign.Secrets) {
 	a = redactOrderAttention(a, secrets)
-	w := concernOf(a)
+	w := concernOf(a, time.Time{})
 	log = log.With(
 		"watch", line(a.WatchID, maxPerson), "project", line(a.ProjectID, maxProject), "order", line(a.OrderName, maxName), "kind", line(string(a.Kind), maxWord),
-		"since", a.Since, "text", line(w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(watcher.Completion{Report: a.Report}),
+		"since", a.Since, "text", line(w.word+w.before+known(a.OrderName, maxName)+fit(w.after, maxTitle), maxText), "seen", lastSeen(watcher.Completion{Report: a.Report}),
 	)
 	if a.Error != nil {
 		log = log.With("err", line(quoteOf(*a.Error).brief(), maxText))
 	}
+	if !a.Until.IsZero() {
+		log.Info("what was wrong with a watch that goes on is over", "until", a.Until)
+		return
+	}
 	log = log.With("do", plain(w.do))
+	if a.Kind == watcher.DeadlineNear {
+		log = log.With("command", goOnCommand(watcher.Completion{Report: a.Report}, a.Deadline()))
+	}
 	if a.Kind == watcher.BrokenRecord {
 		log.Error("broken record: a watch is over, and nobody hears how its order ended")
 		return

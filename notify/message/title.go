@@ -93,13 +93,18 @@ func fallback(c watcher.Completion, h headline, o Options) string {
 // lateness returns "42 min late" where the message comes late.
 func lateness(ended, now time.Time) string {
 	d := now.Sub(ended)
-	switch {
-	case now.IsZero() || d < lateAfter || ended.IsZero():
+	if now.IsZero() || d < lateAfter || ended.IsZero() {
 		return ""
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min late", int(d.Minutes()))
 	}
-	return words.Span(d) + " late"
+	return minutes(d) + " late"
+}
+
+// minutes returns a duration of minutes as "42 min", and others as [words.Span] does.
+func minutes(d time.Duration) string {
+	if d < time.Minute || d >= 2*time.Hour {
+		return words.Span(d)
+	}
+	return fmt.Sprintf("%d min", int(d.Minutes()))
 }
 
 // emojis are those of the words.

@@ -612,7 +612,7 @@ func (o *model) check() {
 	if !o.blind {
 		return
 	}
-	const about = "Cannot read order order.blind"
+	const about = "CANNOT SEE - order.blind"
 	if before, after := o.roots("C0ONCALL", about), o.roots("C0NEW", about); before+after == 0 || o.history && max(before, after) > 1 || !o.rerouted && after > 0 {
 		o.errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
 	}

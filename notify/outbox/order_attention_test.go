@@ -38,7 +38,7 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	}
 	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
 		m := b.want(channel, 3)
-		for i, text := range []string{"Cannot read order order.pool-5ed5-w4l2n since 12:03 UTC: Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
+		for i, text := range []string{"CANNOT SEE - order.pool-5ed5-w4l2n since 12:03 UTC (Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
 			b.wantShown(m[i], text, "The watch goes on", "orderwatch get 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n")
 			if got := emulator.Mentions(m[i]); len(got) > 0 || m[i].ThreadTS != "" || m[i].Edited {
 				t.Errorf("message %d in %s mentions %v, is in a thread, or was edited", i, channel, got)
@@ -85,7 +85,7 @@ func TestAttendOrderByWebhook(t *testing.T) {
 		b.attendOrder(toTeams(concern(watcher.Blind)))
 		b.another().attendOrder(toTeams(concern(watcher.Blind)))
 	}
-	b.wantShown(b.want("C0ONCALL", 1)[0], "Cannot read order")
+	b.wantShown(b.want("C0ONCALL", 1)[0], "CANNOT SEE")
 }
 
 // A channel that finally refuses it has a fallback, as a summary does; and where there is none the message
@@ -101,7 +101,7 @@ func TestAttendOrderRefused(t *testing.T) {
 	a := concern(watcher.Blind)
 	a.Requests[0].Labels["team"] = "gpu"
 	b.attendOrder(a)
-	b.wantShown(b.want("C0ONCALL", 1)[0], "Meant for another channel", "C0TEAM refuses it", "Cannot read order")
+	b.wantShown(b.want("C0ONCALL", 1)[0], "Meant for another channel", "C0TEAM refuses it", "CANNOT SEE")
 	b.slack.AddChannel("C0ONCALL", emulator.Archived)
 	later := a
 	later.Since = later.Since.Add(time.Minute)
@@ -114,7 +114,7 @@ func TestAttendOrderRefused(t *testing.T) {
 	}
 	m := k.all[0]
 	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_blind_1744286645000.C0ONCALL" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
-		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "Cannot read order") || !m.ToldAt.Equal(later.Since) {
+		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "CANNOT SEE") || !m.ToldAt.Equal(later.Since) {
 		t.Errorf("kept %+v", m)
 	}
 	if strings.Contains(b.log.String(), "orderwatch renotify") {

@@ -43,8 +43,12 @@ func HostileAttention(kind watcher.AttentionKind) watcher.Attention {
 // UnlistedSince is since when the orders of these tests are as they are.
 var UnlistedSince = time.Date(2025, 4, 10, 12, 3, 5, 0, time.UTC)
 
-// OrderAttention returns what people should look at in one watch: 12 of its 20 items have ended.
+// OrderAttention returns what people should look at in one watch: 12 of its 20 items have ended. Where the kind ends
+// in _over, it is over.
 func OrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
+	if began, ok := strings.CutSuffix(string(kind), "_over"); ok {
+		return over(OrderAttention(watcher.AttentionKind(began)))
+	}
 	c := Completion(watcher.TimedOut, 12)
 	for i := range 8 {
 		c.Items = append(c.Items, Item(fmt.Sprintf("os-node-%d", i+1), watcher.Processing, i, ""))
@@ -57,6 +61,8 @@ func OrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
 	case watcher.Blind:
 		a.Reason = "the order cannot be read"
 		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
+	case watcher.Late, watcher.Stalled, watcher.DeadlineNear:
+		a.Reason = "the order is " + string(kind)
 	case watcher.Vanished:
 		a.Reason, a.Counts.Missing, it.MissingSince = "an item is no longer listed", 1, UnlistedSince
 	case watcher.UnknownStatus:
@@ -66,10 +72,20 @@ func OrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
 }
 
 // OrderAttentionKinds are all kinds of order attentions.
-var OrderAttentionKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, watcher.BrokenRecord}
+var OrderAttentionKinds = []watcher.AttentionKind{watcher.Blind, watcher.Vanished, watcher.UnknownStatus, watcher.BrokenRecord, watcher.Late, watcher.Stalled, watcher.DeadlineNear}
+
+// over returns the event that tells that it is over, 26 minutes after it began.
+func over(a watcher.OrderAttention) watcher.OrderAttention {
+	a.Until, a.Error = a.Since.Add(26*time.Minute), nil
+	a.Polls += 10
+	return a
+}
 
 // HostileOrderAttention is one whose every text tries to do harm.
 func HostileOrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
+	if began, ok := strings.CutSuffix(string(kind), "_over"); ok {
+		return over(HostileOrderAttention(watcher.AttentionKind(began)))
+	}
 	evil := "<!channel> ``` *x* " + Bidi + "\x1b[31m " + Secret + " " + strings.Repeat("& long", 300) + " \xff"
 	a := watcher.OrderAttention{Report: Hostile().Report, Kind: kind, Since: UnlistedSince}
 	a.Reason, a.OrderName, a.ProjectID, a.Region, a.WatchID = evil, "`"+evil, "<@U0VICTIM>`"+Secret, evil, evil
