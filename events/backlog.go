@@ -53,6 +53,14 @@ func (b *backlog) count(r store.Record) {
 	p.number++
 }
 
+// number returns how many watches of the round are overdue.
+func (b *backlog) number() (n int) {
+	for _, p := range b.projects {
+		n += p.number
+	}
+	return n
+}
+
 // tell ends a round: it publishes an event for each project that had overdue watches in all rounds for long enough.
 func (b *backlog) tell(ctx context.Context) (err error) {
 	now := b.store.Clock.Now()

@@ -26,14 +26,17 @@ func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	return w.intake.Take(ctx, ask)
 }
 
-// refuse publishes why a message is no request.
+// refuse publishes why a message is no request, and hands it on to people.
 func (w *Worker) refuse(ctx context.Context, m *nats.Msg, why *watcher.FieldError) error {
 	in, err := wire.Delivered(m)
 	if err != nil {
 		return err
 	}
 	w.log.Warn("request rejected", "request", in.RequestID(), "reason", why.Error())
-	return w.store.Reject(ctx, in, why)
+	if err := w.store.Reject(ctx, in, why); err != nil {
+		return err
+	}
+	return w.store.AttendRequest(ctx, in, why, w.rejections.Allow)
 }
 
 // takeWakeup handles a message on orders.due.>.
@@ -63,6 +66,8 @@ func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 		return handOn(ctx, w.log, m, w.notifier.Progress)
 	case strings.HasPrefix(m.Subject, names.Renotify("")):
 		return w.takeRenotify(ctx, m)
+	case names.TellsRejection(m.Subject):
+		return handOn(ctx, w.log, m, w.notifier.AttendRequest)
 	case names.ConcernsOrder(m.Subject):
 		return handOn(ctx, w.log, m, w.notifier.AttendOrder)
 	case strings.HasPrefix(m.Subject, names.Subjects+".attention."):

@@ -38,6 +38,18 @@ func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
 // Cursor is the sequence at which the next round begins.
 func (p Patrol) Cursor() uint64 { return p.p.cursor }
 
+// Vitals are what was seen of an installation.
+type Vitals struct {
+	Patrolled, Due, Untold time.Time
+	Overdue                int
+	ReadBack               bool
+}
+
+// Ill returns why no heartbeat may be made.
+func (v Vitals) Ill(now time.Time, c store.Config) string {
+	return vitals{v.Patrolled, v.Overdue, v.ReadBack, v.Due, v.Untold}.ill(now, c)
+}
+
 // PulledAfter returns how many wake-ups lie in open pulls of a worker that was given such leaves.
 func PulledAfter(slots int, leaves ...watcher.Leave) int {
 	pulls := &openPulls{slots: slots}

@@ -245,7 +245,7 @@ func (l *listener) next(t *testing.T) watcher.Completion {
 	}
 }
 
-// counter returns a counter's value.
+// counter returns the value of a counter, or of a gauge.
 func counter(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -254,7 +254,8 @@ func counter(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
 	t.Fatalf("no metric %s", name)

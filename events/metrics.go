@@ -25,6 +25,7 @@ type metrics struct {
 	lost        prometheus.Counter
 	untold      prometheus.Gauge // events that people have not been told of
 	untoldAge   prometheus.Gauge // of the oldest of them
+	heartbeat   prometheus.Gauge // when the last one was accepted
 }
 
 func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
@@ -56,6 +57,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
 		lost:        counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),
 		untold:      gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),
+		heartbeat:   gauge("orderwatch_heartbeat_timestamp_seconds", "When a heartbeat of this worker was last accepted, in Unix time; 0: never. The worker that patrols makes them."),
 		untoldAge:   gauge("orderwatch_untold_oldest_seconds", "How old the oldest event is that people have not been told of, over all workers; 0 where there is none."),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,15 @@ type patrol struct {
 	lease       uint64 // the revision of the lease that was last seen or written
 	leaseRounds int    // for how many rounds
 	holds       bool   // whether it is this worker's
+
+	finished atomic.Pointer[patrolRound] // the last round; nil where there was none, it failed, or another worker patrols
+}
+
+// A patrolRound is what one round found.
+type patrolRound struct {
+	at      time.Time // when it was finished, by the server's clock
+	lease   uint64    // the revision of the lease that was written for it
+	overdue int       // watches that were due for longer than PatrolSlack
 }
 
 const (
@@ -55,17 +65,26 @@ func newPatrol(log *slog.Logger, s *store.Store, id string, broken prometheus.Ga
 // run patrols until ctx is done.
 func (p *patrol) run(ctx context.Context) {
 	for link.Sleep(ctx, p.store.Timing.PatrolEvery) {
-		if err := p.take(ctx); err != nil {
-			p.log.Debug("patrol's lease not taken", "err", err)
-			continue
-		}
-		if !p.holds {
-			continue
-		}
-		if err := p.round(ctx); err != nil && ctx.Err() == nil {
+		p.finished.Store(p.turn(ctx))
+	}
+}
+
+// turn makes a round where it is this worker's; nil where it is not, or failed.
+func (p *patrol) turn(ctx context.Context) *patrolRound {
+	if err := p.take(ctx); err != nil {
+		p.log.Debug("patrol's lease not taken", "err", err)
+		return nil
+	}
+	if !p.holds {
+		return nil
+	}
+	if err := p.round(ctx); err != nil {
+		if ctx.Err() == nil {
 			p.log.Warn("patrol's round not finished", "err", err)
 		}
+		return nil
 	}
+	return &patrolRound{p.store.Clock.Now(), p.lease, p.backlog.number()}
 }
 
 // leaseKey is the key of the patrol's lease in the bucket. Keys of records have two tokens at least.

@@ -146,7 +146,8 @@ func (c told) Notify(_ context.Context, completion watcher.Completion) error {
 // Attend takes what it is told.
 func (told) Progress(context.Context, watcher.Progress) error { return nil }
 
-func (told) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }
+func (told) AttendOrder(context.Context, watcher.OrderAttention) error     { return nil }
+func (told) AttendRequest(context.Context, watcher.RequestAttention) error { return nil }
 
 func (told) Attend(context.Context, watcher.Attention) error { return nil }
 
@@ -162,7 +163,8 @@ func (f notify) Notify(ctx context.Context, c watcher.Completion) error { return
 
 func (notify) Progress(context.Context, watcher.Progress) error { return nil }
 
-func (notify) AttendOrder(context.Context, watcher.OrderAttention) error { return nil }
+func (notify) AttendOrder(context.Context, watcher.OrderAttention) error     { return nil }
+func (notify) AttendRequest(context.Context, watcher.RequestAttention) error { return nil }
 
 func (notify) Attend(context.Context, watcher.Attention) error { return nil }
 

@@ -19,6 +19,7 @@
 //	status.go       how the installation is, and what people were not told yet
 //	patrol.go       which worker patrols, and which wake-ups are overdue
 //	backlog.go      when people are told of overdue watches
+//	heartbeat.go    whether somebody outside is told that all is well
 //	broken.go       what becomes of records that cannot be read
 //	deadwakeups.go  which wake-ups will never be taken
 //	rearm.go        when all wake-ups are published again
@@ -40,6 +41,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
@@ -57,6 +59,10 @@ type Config struct {
 	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
 	// safe for concurrent use.
 	Troubles func() []string
+
+	// Heartbeat calls somebody outside who waits for it; nil: nobody does. It is called once a Timing.Beat by the
+	// worker that patrols, while the installation does its work. Its error shows no secret.
+	Heartbeat func(context.Context) error
 }
 
 // A Worker takes requests, wake-ups and completion events, beside any number of others.
@@ -73,8 +79,12 @@ type Worker struct {
 	footing  *footing
 	loops    []*loop
 	patrol   *patrol
-	losses   losses               // firstLook's, then watchAssets' alone
-	counted  map[string]time.Time // when the watches were counted that wait for an account; attend's alone
+	heart    *heartbeat
+	losses   losses // firstLook's, then watchAssets' alone
+	// rejections bounds the senders of whose rejections people are told: one who names another sender each time does not
+	// fill their channel.
+	rejections *rate.Limiter
+	counted    map[string]time.Time // when the watches were counted that wait for an account; attend's alone
 }
 
 // New returns a worker on the store. The worker takes over the handlers of errors and, when it runs, of its end of the
@@ -83,9 +93,10 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	nc, now := s.JS.Conn(), s.Clock.Now
 	w := &Worker{
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
-		counted: make(map[string]time.Time),
+		rejections: rate.NewLimiter(rate.Every(time.Hour/30), 30), counted: make(map[string]time.Time),
 	}
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
+	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	pulls := &openPulls{slots: config.Concurrency}
 	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
@@ -178,7 +189,7 @@ func (w *Worker) run(ctx context.Context) error {
 		running.Go(func() { l.run(ctx, work) })
 	}
 	rearming := rearming{log: w.log, store: w.store}
-	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, rearming.run, w.store.Accounts().Run, w.attend} {
+	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, w.heart.run, rearming.run, w.store.Accounts().Run, w.attend} {
 		running.Go(func() { run(ctx) })
 	}
 	running.Wait()

@@ -61,6 +61,9 @@ func (l *Log) AttendOrder(_ context.Context, a watcher.OrderAttention) error {
 	return nil
 }
 
+// AttendRequest does nothing, and always returns nil: the log has each rejection.
+func (l *Log) AttendRequest(context.Context, watcher.RequestAttention) error { return nil }
+
 // maxTold bounds what is remembered as written. What is forgotten may be written again.
 const maxTold = 10000
 

@@ -73,6 +73,18 @@ type OrderAttention struct {
 	ToldOf AttentionKind `json:"told_of,omitempty"`
 }
 
+// A RequestAttention is what people should look at in a message that was no request: it was rejected, and no watch tells
+// of it. Of each sender there is one an hour. Its texts are the sender's, and untrusted.
+type RequestAttention struct {
+	Kind      AttentionKind `json:"kind"` // Rejected
+	Reason    string        `json:"reason"`
+	Field     string        `json:"field"` // empty where the whole message is meant
+	RequestID string        `json:"request_id"`
+	Sender    string        `json:"sender"`          // requested_by, else a CloudEvent's source; empty where neither can be read
+	Sequence  uint64        `json:"stream_sequence"` // as the rejected event has it
+	Received  time.Time     `json:"received_at"`
+}
+
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
 // project's overdue watches.
 func (a Attention) Outage() string {
@@ -98,6 +110,9 @@ const (
 	Released           AttentionKind = "released"    // the end of one of the last two
 	Overdue            AttentionKind = "overdue"     // watches are not polled when they are due, and no hold says why
 	Lost               AttentionKind = "lost"        // a stream of NATS was emptied or made anew: what it held is forgotten
+
+	// Rejected is the kind of a [RequestAttention].
+	Rejected AttentionKind = "rejected"
 
 	// The kinds of an [OrderAttention].
 	Blind         AttentionKind = "blind"          // this order alone cannot be read, for five minutes
@@ -149,14 +164,14 @@ func (p Policy) conditions(w Watch) (all []condition) {
 		all = append(all, condition{kind, since, since.Add(patience), told})
 	}
 	if w.LastError != nil && w.LastError.Held == "" {
-		add(Blind, w.Blind, p.Patience.blind())
+		add(Blind, w.Blind, p.patienceOf(w, Blind))
 	}
 	if !w.LooksEndedSince.IsZero() {
 		return all
 	}
 	usual := p.usual(w)
 	if w.LastError == nil && w.Changed == w.Progressed {
-		add(Stalled, w.ChangedAt, max(p.Patience.stalled(), 3*usual.gap))
+		add(Stalled, w.ChangedAt, p.patienceOf(w, Stalled))
 	}
 	add(Late, w.lateAt(usual), 0)
 	add(DeadlineNear, w.nearDeadline(), 0)
@@ -175,6 +190,14 @@ func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind
 		}
 	}
 	return "", time.Time{}
+}
+
+// patienceOf returns for how long the watch may be blind or stalled before people are told.
+func (p Policy) patienceOf(w Watch, kind AttentionKind) time.Duration {
+	if kind == Blind {
+		return p.Patience.blind()
+	}
+	return max(p.Patience.stalled(), 3*p.usual(w).gap)
 }
 
 // beforeTold returns next, or the time before it when people are to be told of a condition first.
@@ -238,21 +261,29 @@ func (w Watch) rearmed(now time.Time) Watch {
 
 // changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
 // watch was accepted.
-func (w *Watch) changed(at time.Time) {
-	w.passed(Stalled, w.ChangedAt, at)
+func (p Policy) changed(w *Watch, at time.Time) {
+	p.passed(w, Stalled, w.ChangedAt, at)
 	w.ChangedAt, w.Changed = later(at, w.AcceptedAt), w.Progressed
 }
 
-// passed notes that what has been so since then is over, if people were told of it.
-func (w *Watch) passed(kind AttentionKind, since, at time.Time) {
-	if since.IsZero() || !w.Told[kind].Equal(since) {
+// passed notes that what has been so since then is over, if people were told of it, or a worker may have told them
+// that died then: see [Events].
+func (p Policy) passed(w *Watch, kind AttentionKind, since, at time.Time) {
+	if since.IsZero() || !w.Told[kind].Equal(since) && at.Before(since.Add(p.patienceOf(*w, kind))) {
 		return
 	}
-	w.Passed = maps.Clone(w.Passed)
-	if w.Passed == nil {
-		w.Passed = make(map[AttentionKind]time.Time)
+	w.Told, w.Passed = with(w.Told, kind, since), with(w.Passed, kind, at)
+}
+
+// with returns the times with one more.
+func with(times map[AttentionKind]time.Time, kind AttentionKind, at time.Time) map[AttentionKind]time.Time {
+	all := map[AttentionKind]time.Time{kind: at}
+	for other, time := range times {
+		if other != kind {
+			all[other] = time
+		}
 	}
-	w.Passed[kind] = at
+	return all
 }
 
 // untold returns what people have not been told of the watch and are to be told now: what is over first.
@@ -318,12 +349,8 @@ func (p Policy) tellOdd(w Watch) time.Time {
 
 // told returns the watch after people were told of it.
 func (w Watch) told(a OrderAttention) Watch {
-	w.Told, w.Passed = maps.Clone(w.Told), maps.Clone(w.Passed)
-	if w.Told == nil {
-		w.Told = make(map[AttentionKind]time.Time)
-	}
-	delete(w.Passed, a.Kind)
-	if w.Told[a.Kind] = a.Since; !a.Until.IsZero() {
+	w.Told, w.Passed = with(w.Told, a.Kind, a.Since), maps.Clone(w.Passed)
+	if delete(w.Passed, a.Kind); !a.Until.IsZero() {
 		delete(w.Told, a.Kind)
 	}
 	return w

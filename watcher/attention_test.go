@@ -113,6 +113,39 @@ func TestPeopleAreTold(t *testing.T) {
 	}
 }
 
+// A worker that dies when it has told of something leaves a record that does not say so. That it is over is told all the
+// same; where nothing was told, nothing is over.
+func TestWhatIsOverIsToldAfterAFault(t *testing.T) {
+	for name, want := range map[string]int{"dies after": 2, "dies before": 0} {
+		m := newWorld(t)
+		m.policy.Timeout, m.policy.Patience.Blind = 10*time.Minute, 2*time.Minute
+		told := false
+		m.order = func(since time.Duration) (watcher.Answer, error) {
+			if told {
+				return lists(1, "a createNode processing").answer, nil
+			}
+			return watcher.Answer{}, errDown
+		}
+		m.fault = func(call string) fault {
+			switch {
+			case call != "attend" || told:
+				return fine
+			case name == "dies after":
+				told = true
+				return crashAfter
+			}
+			told = true
+			return crashBefore
+		}
+		m.publish("build-1", 0)
+		m.run()
+		m.attended = slices.DeleteFunc(m.attended, func(a watcher.OrderAttention) bool { return a.Kind != watcher.Blind })
+		if len(m.attended) != want || want > 0 && (!m.attended[0].Until.IsZero() || m.attended[1].Until.IsZero()) {
+			t.Errorf("%s: told %d times; want %d", name, len(m.attended), want)
+		}
+	}
+}
+
 // isCondition reports whether the attention is one of those that TestConditions is about.
 func isCondition(a watcher.OrderAttention) bool {
 	return slices.Contains([]watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.DeadlineNear}, a.Kind) || !a.Until.IsZero()

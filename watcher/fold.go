@@ -45,10 +45,11 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 // watch with its next wake-up, or, ending, with its completion. It also returns what changed.
 func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, []Change) {
 	if w.Seen != w.Polls {
+		p.passed(&w, Blind, w.Blind, w.LastPollAt)
 		w.catchUp()
 	}
 	if w.Changed != w.Progressed {
-		w.changed(w.LastPollAt)
+		p.changed(&w, w.LastPollAt)
 	}
 	w = w.rearmed(now)
 	w.Polls++
@@ -87,7 +88,7 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	s := w.look(answer.Items, answer.Count, now)
 	w.Items, w.Missing = s.items, s.missing
-	w.passed(Blind, w.Blind, now)
+	p.passed(&w, Blind, w.Blind, now)
 	w.Blind, w.ForbiddenSince = time.Time{}, time.Time{}
 	count := answer.Count
 	switch {
@@ -106,7 +107,7 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 		w.Progressed++
 	}
 	if len(s.changes) > 0 || s.moved || w.ChangedAt.Before(w.AcceptedAt) {
-		w.changed(now)
+		p.changed(&w, now)
 	}
 	return w, s.changes
 }
@@ -185,7 +186,7 @@ func blind(w Watch, held HoldKind, now time.Time) time.Time {
 // still appear. One that was seen is gone: it ends by its items, or as not found, unless it comes back.
 func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 	w.NotFoundSince = since(true, w.NotFoundSince, now)
-	w.passed(Blind, w.Blind, now)
+	p.passed(&w, Blind, w.Blind, now)
 	w.Blind, w.ForbiddenSince, w.Odd = time.Time{}, time.Time{}, time.Time{}
 	over := w.NotFoundSince.Add(p.NotFoundGrace)
 	if w.Counts.seen() > 0 {

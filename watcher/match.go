@@ -70,7 +70,6 @@ func (w *Watch) memory() *memory {
 // catchUp leaves out what is no longer so after a poll by a worker of the release before, which lists what
 // the order shows and knows nothing of what is missing.
 func (w *Watch) catchUp() {
-	w.passed(Blind, w.Blind, w.LastPollAt)
 	w.Listed, w.ListedAt, w.Gone, w.Blind, w.Odd = 0, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	w.Missing = slices.DeleteFunc(slices.Clone(w.Missing), func(m MissingItem) bool {
 		return slices.ContainsFunc(w.Items, func(s SeenItem) bool {

@@ -149,7 +149,7 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 		}
 	}
 	for _, a := range m.attended {
-		known := a.WatchID == w.ID && a.Until.IsZero() && before.Told[a.Kind].Equal(a.Since) // what was told when a worker died may not be
+		known := a.WatchID == w.ID && a.Until.IsZero() && before.Told[a.Kind].Equal(a.Since)
 		if over := a.Kind == watcher.Blind && answered || a.Kind == watcher.Stalled && s.changed.After(a.Since); known && over {
 			expect(a.Kind, w.LastPollAt, a.Since, true)
 		}

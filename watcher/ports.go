@@ -51,7 +51,7 @@ type Events interface {
 	// Progress publishes what changed.
 	Progress(context.Context, Progress) error
 	// Attend publishes what people should look at, once for each watch, kind and Since, however often
-	// it is called.
+	// it is called. With Until it publishes that this is over, also once, and only where people were told that it is so.
 	Attend(context.Context, OrderAttention) error
 }
 
@@ -90,6 +90,8 @@ type Notifier interface {
 	// NotifyAgain tells people once more how a watch ended, as somebody wants it, and who. It is
 	// told once for each wish, however often it comes.
 	NotifyAgain(ctx context.Context, c Completion, a Again) error
+	// AttendRequest does the same as AttendOrder for a request that was rejected, of which no watch can tell.
+	AttendRequest(ctx context.Context, a RequestAttention) error
 }
 
 // Notes is what a Notifier remembers of what it told, for all workers and across restarts. It must

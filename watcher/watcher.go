@@ -24,7 +24,7 @@
 //	ended.go       whether an item is open or has ended, and whether the order has
 //	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends
 //	hold.go        how long an account is not asked
-//	attention.go   what people are told of
+//	attention.go   what people are told of; when a watch is late, stalled, blind or near its deadline
 //	completion.go  what is in an event, and which failed items are one failure; reason.go: its sentence
 //	fit.go         how an event is cut to its size
 //	record.go      how a record is cut to its size, written and read

@@ -263,6 +263,12 @@ func (m *world) Progress(_ context.Context, g watcher.Progress) error {
 
 func (m *world) Attend(_ context.Context, a watcher.OrderAttention) error {
 	return m.call("attend", func(bool) error {
+		known := func(b watcher.OrderAttention) bool {
+			return b.WatchID == a.WatchID && b.Kind == a.Kind && b.Since.Equal(a.Since) && b.Until.IsZero()
+		}
+		if !a.Until.IsZero() && !slices.ContainsFunc(m.attended, known) {
+			return nil // people were not told that it is so
+		}
 		m.attended, m.toldAt = append(m.attended, a), append(m.toldAt, m.now)
 		return nil
 	})

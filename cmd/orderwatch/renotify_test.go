@@ -48,14 +48,14 @@ func TestRenotify(t *testing.T) {
 	}
 	got := rig.CarryOut(t, d.env, "renotify", "--by", "ann", "order.fails")
 	wantSaid(t, "renotify", got, 0, []string{rig.Project + "/order.fails: the summary of watch " + w.WatchID + " (failed, "}, nil)
-	posted("C0ONCALL", 1, "Sent again* by ann at ")
+	posted("C0ONCALL", 1, "Sent again* by ann, 20")
 
 	got = rig.CarryOut(t, d.env, "renotify", "--by", "bob", "-o", "json", "--channel", "C0OTHER", w.WatchID)
 	var done wire.Renotified
 	if err := json.Unmarshal([]byte(got.Out), &done); err != nil || got.Code != 0 || done.WatchID != w.WatchID || done.Name != "order.fails" {
 		t.Errorf("renotify -o json: %d %v %s%s", got.Code, err, got.Out, got.Err)
 	}
-	posted("C0OTHER", 1, "Sent again* by bob at ")
+	posted("C0OTHER", 1, "Sent again* by bob, 20")
 	posted("C0ONCALL", 1, "ann")
 
 	stranger := "w_" + strings.Repeat("0", 26)

@@ -32,6 +32,12 @@ const testRoutes = `rules:
   - match: {labels: {team: net}}
     mention: here
     quiet_successes: true
+  - match: {labels: {team: guided}}
+    mention: none
+    runbook:
+      - {cause: Sold "out" in *, url: https://wiki.example/sold-out}
+      - {cause: "*", url: "https://wiki.example/a-page-with-a-long-address/that-does-not-fit-into-one-line#on-call"}
+    env: stage
 `
 
 // routesFile writes a file of routes, and returns its directory, where a command is to be run to see its
@@ -100,6 +106,24 @@ why         no rule matches, so the defaults decide
             rule 1 (line 2) does not match: there is no label team
             rule 2 (line 10) does not match: there is no label team
             rule 3 (line 13) does not match: there is no label team
+            rule 4 (line 16) does not match: there is no label team
+`},
+		{"runbooks and the environment", slack, "p/order.a team=guided stage=prod", `p/order.a with stage=prod, team=guided
+
+a failure   goes to C0DEFAULT, the default channel; it wakes nobody
+a success   goes there, too, and wakes nobody
+meanwhile   nothing is told while the order runs
+refused     what the channel finally refuses is kept as an event: orderwatch
+            events --kind undelivered
+runbook     "Sold \"out\" in *": https://wiki.example/sold-out
+            "*":
+            https://wiki.example/a-page-with-a-long-address/that-does-not-fit-in
+            to-one-line#on-call
+env         prod, by the label stage
+why         rule 4 matches (routes.yaml:16): label team=guided
+            rule 1 (line 2) does not match: the project is p, not my-project
+            rule 2 (line 10) does not match: label team is guided, not storage
+            rule 3 (line 13) does not match: label team is guided, not net
 `},
 		{"the default channel is one of two", cmdtest.With(slack, "SLACK_CHANNEL", "C0ONCALL"), "my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
 
@@ -227,6 +251,22 @@ func TestRoutesTestJSON(t *testing.T) {
 				map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"},
 				map[string]any{"rule": 2.0, "line": 10.0, "reason": "label team is x, not storage"},
 				map[string]any{"rule": 3.0, "line": 13.0, "reason": "label team is x, not net"},
+				map[string]any{"rule": 4.0, "line": 16.0, "reason": "label team is x, not guided"},
+			},
+		}},
+		{"runbooks and the environment", map[string]string{"SLACK_CHANNEL": "C0DEFAULT"}, "p/order.a team=guided", map[string]any{
+			"project_id": "p", "order_name": "order.a", "labels": map[string]any{"team": "guided"},
+			"channels": []any{"C0DEFAULT"}, "channels_from": "default", "mention": "", "fallbacks": []any{}, "quiet_successes": false, "progress": false,
+			"runbooks": []any{
+				map[string]any{"cause": `Sold "out" in *`, "url": "https://wiki.example/sold-out"},
+				map[string]any{"cause": "*", "url": "https://wiki.example/a-page-with-a-long-address/that-does-not-fit-into-one-line#on-call"},
+			},
+			"env_label": "stage",
+			"why":       map[string]any{"file": "routes.yaml", "rule": 4.0, "line": 16.0, "matched": []any{"label team=guided"}},
+			"no_match": []any{
+				map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"},
+				map[string]any{"rule": 2.0, "line": 10.0, "reason": "label team is guided, not storage"},
+				map[string]any{"rule": 3.0, "line": 13.0, "reason": "label team is guided, not net"},
 			},
 		}},
 	} {
@@ -268,7 +308,7 @@ func TestRoutesTestRefuses(t *testing.T) {
 		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
 		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
 		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exit.Trouble, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
-			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress\n"},
+			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env\n"},
 		{"unknown command", nil, nil, exit.Misuse, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -318,7 +358,7 @@ func TestRoutesHelp(t *testing.T) {
 	}
 	routesFile(t, strings.Join(example, ""))
 	code, out, errs := routesTest(t, "--file", "routes.yaml", "my-project/order.a", "team=gpu", "env=staging")
-	if code != 0 || !strings.Contains(out, "goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL") {
+	if code != 0 || !strings.Contains(out, "goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL") || !strings.Contains(out, `runbook     "sold out": https://wiki.example/sold-out`) || !strings.Contains(out, "env         staging, by the label env\n") {
 		t.Errorf("the example of the help: exit code %d, %s%s", code, out, errs)
 	}
 	if !slices.Contains(strings.Fields(stdout.String()), "test") {

@@ -136,7 +136,8 @@ func TestLargeOrder(t *testing.T) {
 	nats := rig.StartNATS(t, "")
 	addr := rig.FreeAddr(t)
 	rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(nats.URL, modelArts.URL, addr, "ORDERWATCH_SLACK_TOKEN=xoxb-test",
-		"ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/"), "serve")
+		"ORDERWATCH_SLACK_CHANNEL=C0ONCALL", "ORDERWATCH_SLACK_API_URL="+slackServer.URL+"/api/",
+		"ORDERWATCH_CONSOLE_URL=https://console.example/{order}", "ORDERWATCH_PUBLIC_URL=https://page.example/{watch}"), "serve")
 	rig.AwaitReady(t, addr)
 	rig.Publish(t, nats.JS, fmt.Sprintf(`{"project_id":%q,"order_name":"order.large"}`, rig.Project))
 
@@ -151,7 +152,7 @@ func TestLargeOrder(t *testing.T) {
 	checkRecords(t, nats.JS, 1)
 	select {
 	case m := <-posts: // the emulator refuses what breaks Slack's limits
-		if text := slackemulator.Render(m); !strings.Contains(text, "2,000 of 5,000 ") {
+		if text := slackemulator.Render(m); !strings.Contains(text, "2,000 of 5,000 ") || !strings.Contains(text, "https://console.example/order.large") || !strings.Contains(text, "https://page.example/"+c.WatchID) {
 			t.Errorf("Slack shows:\n%s", text)
 		}
 		if broken := slackemulator.Check(m, slackemulator.OwnLimits); len(broken) > 0 {

@@ -24,6 +24,11 @@ func (e *Event) Completion() (watcher.Completion, bool) { return dataOf[watcher.
 // Progress returns the data of an event that says what changed.
 func (e *Event) Progress() (watcher.Progress, bool) { return dataOf[watcher.Progress](e) }
 
+// RequestAttention returns the data of an event for people about a message that was no request.
+func (e *Event) RequestAttention() (watcher.RequestAttention, bool) {
+	return dataOf[watcher.RequestAttention](e)
+}
+
 // Rejection returns the data of an event that says why a message was no request.
 func (e *Event) Rejection() (wire.Rejection, bool) { return dataOf[wire.Rejection](e) }
 

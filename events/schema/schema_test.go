@@ -45,7 +45,7 @@ func TestNames(t *testing.T) {
 	want := []string{
 		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "get-request", "get-response",
 		"list-request", "list-response", "order-attention", "poll-request", "poll-response", "progressed", "rejected",
-		"renotify-request", "renotify-response", "request",
+		"renotify-request", "renotify-response", "request-attention", "request",
 		"service-error", "status-request", "status-response", "undelivered", "watch-request", "watch-response",
 	}
 	if got := schema.Names(); !slices.Equal(got, want) {

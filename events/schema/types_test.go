@@ -32,6 +32,7 @@ var types = map[string]reflect.Type{
 	"service-error":   reflect.TypeFor[wire.ServiceError](),
 
 	"order-attention":   reflect.TypeFor[watcher.OrderAttention](),
+	"request-attention": reflect.TypeFor[watcher.RequestAttention](),
 	"undelivered":       reflect.TypeFor[watcher.UndeliveredMessage](),
 	"again":             reflect.TypeFor[watcher.Again](),
 	"renotify-request":  reflect.TypeFor[wire.RenotifyRequest](),
@@ -218,6 +219,7 @@ func TestWords(t *testing.T) {
 		{"get-response", "state", "enum", words("watching", "ended")},
 		{"list-request", "state", "enum", words("", "watching", "ended")},
 		{"attention", "kind", "examples", words("unreachable", "reachable", "credentials", "held", "released", string(watcher.Overdue), string(watcher.Lost))},
+		{"request-attention", "kind", "examples", words(string(watcher.Rejected))},
 		{"order-attention", "kind", "examples", words(string(watcher.Blind), string(watcher.Stalled), string(watcher.Late), string(watcher.DeadlineNear), string(watcher.Vanished), string(watcher.UnknownStatus), string(watcher.BrokenRecord))},
 		{"attention", "cause", "examples", words("throttled", "login", "permission", "arrears", "unreachable")},
 	} {

@@ -36,6 +36,9 @@ type Timing struct {
 	PatrolEvery time.Duration // between two rounds
 	PatrolSlack time.Duration // a wake-up is overdue when it is this late
 
+	Beat   time.Duration // between two heartbeats
+	Untold time.Duration // people have not been told of an event for so long, before there are none
+
 	Broken time.Duration // a record is broken for so long, and for two AckWaits, before it is moved aside
 
 	WorkerSign    time.Duration // between two signs of a worker to the others
@@ -61,6 +64,8 @@ func DefaultTiming() Timing {
 		CheckEvery:    5 * time.Second,
 		PatrolEvery:   15 * time.Second,
 		PatrolSlack:   time.Minute,
+		Beat:          time.Minute,
+		Untold:        15 * time.Minute,
 		Broken:        2 * time.Minute,
 		WorkerSign:    2 * time.Second,
 		WorkerGone:    6 * time.Second,

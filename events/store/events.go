@@ -74,6 +74,27 @@ func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldE
 	return err
 }
 
+// rejectedOnce is how long one event tells people of a sender's rejections.
+const rejectedOnce = time.Hour
+
+// AttendRequest tells people of the rejection, where they were not told of another of the sender's in the hour
+// before, and allow, which is asked last, allows it. A worker that dies before leaves it to the one that takes the message
+// next; where another worker tells of the sender at the same time, this one does not.
+func (s *Store) AttendRequest(ctx context.Context, m wire.Incoming, why *watcher.FieldError, allow func() bool) error {
+	subject := s.Names.RejectedBy(m.Sender())
+	last, err := s.Last(ctx, s.Names.EventStream(), subject)
+	told := last.Sequence > 0 && s.Clock.Now().Sub(last.Time) < rejectedOnce
+	if err != nil || told || !allow() {
+		return err
+	}
+	event, err := s.Names.RequestAttentionEvent(m, why, s.Clock.Now())
+	err = s.publishMade(ctx, event, err, jetstream.WithExpectLastSequenceForSubject(last.Sequence, subject))
+	if errors.Is(err, watcher.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
 // Keep publishes a message that could not be delivered to people as an event. Only nil says that it is stored.
 func (s *Store) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
 	event, err := s.Names.UndeliveredEvent(m)
@@ -170,20 +191,22 @@ func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error 
 }
 
 // isAttended reports whether the order's last event of the kind, given its id, is the attention's, or a
-// later one: of the same watch, or of a later watch, whose id is the larger one.
+// later one: of the same watch, or of a later watch, whose id is the larger one; or whether the attention tells of the end of
+// what people were not told of.
 func isAttended(a watcher.OrderAttention, last string) bool {
 	watchID, rest, _ := strings.Cut(last, ".")
 	_, since, _ := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(since, 10, 64)
 	switch {
+	case !a.Until.IsZero():
+		a.Until = time.Time{}
+		return last != wire.OrderAttentionID(a) // that it is over follows that it is so
 	case last == wire.OrderAttentionID(a):
 		return true
 	case err != nil, a.Kind == watcher.BrokenRecord: // the watch's id may be unknown, and made up
 		return false
-	case watchID == a.WatchID && ms == a.Since.UnixMilli():
-		return a.Until.IsZero() // the other one tells that it is over
 	case watchID == a.WatchID:
-		return ms > a.Since.UnixMilli()
+		return ms >= a.Since.UnixMilli()
 	}
 	return watchID > a.WatchID
 }

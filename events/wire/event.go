@@ -18,7 +18,7 @@ import (
 
 // Data is what the events carry, each kind its own.
 type Data interface {
-	watcher.Completion | watcher.Progress | watcher.Attention | watcher.OrderAttention | watcher.Again | watcher.UndeliveredMessage | Rejection
+	watcher.Completion | watcher.Progress | watcher.Attention | watcher.OrderAttention | watcher.Again | watcher.RequestAttention | watcher.UndeliveredMessage | Rejection
 }
 
 // Types of events, as CloudEvents names them.
@@ -33,6 +33,8 @@ const (
 	// does not know it, logs one ERROR and tells nobody. Its subjects have more tokens than orders.attention.*.<project_id>
 	// matches.
 	typeOrderAttention = "io.orderwatch.order.attention.v1"
+	// typeRequestAttention is about a message that was no request. A worker of the release before does with it the same.
+	typeRequestAttention = "io.orderwatch.request.attention.v1"
 )
 
 // typeOf returns the type of the events that carry such data.
@@ -46,6 +48,8 @@ func typeOf[D Data]() string {
 		return typeAttention
 	case watcher.OrderAttention:
 		return typeOrderAttention
+	case watcher.RequestAttention:
+		return typeRequestAttention
 	case watcher.Again:
 		return typeRenotify
 	case watcher.UndeliveredMessage:
@@ -223,10 +227,24 @@ func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) 
 	if !utf8.Valid(m.Body) {
 		r.Body, r.Encoding = base64.StdEncoding.EncodeToString(head), "base64"
 	}
-	e := newEvent(typeRejected, fmt.Sprintf("r_%d-%d", m.Sequence, m.Stored.UnixMilli()), at)
+	return m.about(n.Rejected(), typeRejected, "", at, r)
+}
+
+// RequestAttentionEvent returns the message for people that says why another is no request, at the time.
+func (n Names) RequestAttentionEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
+	a := watcher.RequestAttention{
+		Kind: watcher.Rejected, Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sender: m.Sender(),
+		Sequence: m.Sequence, Received: m.Stored.UTC(),
+	}
+	return m.about(n.RejectedBy(a.Sender), typeRequestAttention, "."+string(a.Kind), at, a)
+}
+
+// about returns an event about what is no request. The end of its id tells it from the other one.
+func (m Incoming) about(subject, kind, end string, at time.Time, data any) (*nats.Msg, error) {
+	e := newEvent(kind, fmt.Sprintf("r_%d-%d", m.Sequence, m.Stored.UnixMilli())+end, at)
 	if name := m.peek("order_name"); name != "" {
 		e.SetSubject(name)
 	}
 	_, attributes, _ := m.unwrap() // as far as it can be read
-	return message(n.Rejected(), e, m.trace(attributes), r)
+	return message(subject, e, m.trace(attributes), data)
 }

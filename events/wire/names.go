@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -42,6 +44,17 @@ func (n Names) ConcernsOrder(subject string) bool {
 // Renotify returns the subject of a wish to tell people again. It has a token more than those of
 // attention, which look for the last event of a project.
 func (n Names) Renotify(key string) string { return n.Subjects + ".attention.renotify." + key }
+
+// RejectedBy returns the subject of the rejections of which people are told, of one sender.
+func (n Names) RejectedBy(sender string) string {
+	sum := sha256.Sum256([]byte(sender))
+	return n.Attention(watcher.Rejected, "by_"+hex.EncodeToString(sum[:8]))
+}
+
+// TellsRejection reports whether the subject is one of those.
+func (n Names) TellsRejection(subject string) bool {
+	return strings.HasPrefix(subject, n.Attention(watcher.Rejected, ""))
+}
 
 // Record returns the subject of a record in the bucket.
 func (n Names) Record(key string) string { return "$KV." + n.Streams + "_WATCHES." + key }

@@ -211,6 +211,16 @@ func (m Incoming) RequestID() string {
 	return cmp.Or(m.peek("request_id"), id)
 }
 
+// Sender returns who sent what is perhaps a request, as far as that can be read: requested_by, or a CloudEvent's source.
+func (m Incoming) Sender() string {
+	_, attributes, _ := m.unwrap()
+	source := attributes["source"]
+	if checkText("source", source, 128) != nil {
+		source = ""
+	}
+	return cmp.Or(m.peek("requested_by"), source)
+}
+
 // peek returns a field of what is perhaps a request, where it is a short and readable text.
 func (m Incoming) peek(field string) string {
 	body, _, _ := m.unwrap() // what could be read of it

@@ -2,6 +2,7 @@ package message
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -250,4 +251,19 @@ func requestLine(r watcher.Request) string {
 		text += " (" + by + ")"
 	}
 	return text
+}
+
+// Rejected returns what people are told of a request that was rejected. It mentions nobody, and nothing of the sender's
+// is formatted. Like [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func Rejected(a watcher.RequestAttention, o Options) Message {
+	hidden := func(s string, limit int) string { return known(hideAll(o.Secrets, s), limit) }
+	const said = "A request was rejected"
+	sender, reason := hidden(a.Sender, maxPerson), hidden(a.Reason, maxReason)
+	return notice{
+		title: bare(":no_entry_sign:", said, ": "+reason), text: fmt.Sprintf("%s: %s (sent by %s).", said, reason, sender),
+		facts: []row{fact("Sent by", say(sender)), fact("Request", say(hidden(a.RequestID, maxPerson))), fact("Received", when(a.Received))},
+		means: "*It started no watch*: nobody is told how that order ends, unless another request names it.",
+		do:    "*What to do:* mend the request and publish it again. `orderwatch events --kind rejected` shows it whole.",
+		small: []row{{say("what else of this sender is rejected within the hour is in the events alone")}},
+	}.message(o)
 }

@@ -78,6 +78,9 @@ type Options struct {
 	Again watcher.Again
 	// Refusal is the channel for which the message was, and which refuses it; the zero value is none.
 	Refusal Refusal
+	// Code is why the thread of the message that stands takes nothing more, in Slack's words; empty where that is not so.
+	// NoThread goes with it.
+	Code string
 	// Own are the ids of the requests that lead to the message's channel: they are named first, with their links.
 	Own []string
 	// Links lead to the order.
@@ -98,7 +101,7 @@ type Refusal struct {
 }
 
 // marks returns the blocks that say why the message stands here: who had it sent again, and when, and
-// which channel refuses it.
+// which channel refuses it; and that its thread could not be made.
 func marks(o Options) (blocks []slack.Block) {
 	if !o.Again.At.IsZero() {
 		blocks = append(blocks, rich(row{emoji(":repeat:"), say(" "), strong("Sent again"), say(" by " + againBy(o) + ", "), when(o.Again.At)}))
@@ -106,6 +109,10 @@ func marks(o Options) (blocks []slack.Block) {
 	if o.Refusal != (Refusal{}) {
 		blocks = append(blocks, rich(row{emoji(":warning:"), say(" "), strong("Meant for another channel"), say(fmt.Sprintf(", but %s refuses it (%s): %s",
 			word(o.Refusal.Channel, maxPerson), word(o.Refusal.Code, maxPerson), o.Refusal.Remedy))}))
+	}
+	if o.Code != "" {
+		blocks = append(blocks, rich(row{emoji(":scissors:"), say(" "), strong("Details could not be added here"), say(fmt.Sprintf(
+			": Slack refuses them (%s). An event has all of it: orderwatch events --kind undelivered", word(o.Code, maxPerson)))}))
 	}
 	return blocks
 }

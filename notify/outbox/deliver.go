@@ -127,9 +127,7 @@ func (s *Outbox) toldOfTheEnd(ctx context.Context, watch string) (over bool, ret
 // deliver makes one step after the other until the message stands.
 func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message) *watcher.RetryError {
 	for {
-		if d.message = whole; d.ended != nil && d.posting.Quiet {
-			d.message = whole.AfterQuiet(d.ended.Outcome)
-		}
+		d.message = d.inForm(whole)
 		d.memory.begin(d.state, d.part())
 		step := s.next(d.posting, d.memory, d.want, moment{s.config.Now(), s.held(ctx, d), s.id, s.config.Slack != nil, s.config.Timing})
 		if step.do == done {
@@ -140,6 +138,19 @@ func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message
 			return retry
 		}
 	}
+}
+
+// inForm returns the message as it is to stand by now: after one that woke nobody, or without the thread that Slack refuses.
+func (d *delivery) inForm(whole message.Message) message.Message {
+	switch {
+	case d.posting.Lacks != "":
+		o := d.options
+		o.NoThread, o.Code = true, d.posting.Lacks
+		return d.render(o)
+	case d.ended != nil && d.posting.Quiet && d.posting.TS != d.memory.anew:
+		return whole.AfterQuiet(d.ended.Outcome)
+	}
+	return whole
 }
 
 // carryOut makes one step. An error ends the pass.
@@ -173,9 +184,18 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	case simplify:
 		d.log.Warn("slack refuses the message, a simpler one follows", "code", e.Code, "err", e)
 		m.form++
+	case plain:
+		_, forms := d.want.part(d.part())
+		d.log.Warn("slack refuses the message with a code that is not known, text alone follows", "code", e.Code, "err", e)
+		m.form = len(forms) - 1
+	case curtail:
+		return s.curtail(ctx, d, e)
+	case leave:
+		d.log.Warn("slack does not let the message say that its thread lacks something; an event has all", "code", e.Code, "err", e)
+		return s.note(ctx, d, d.posting.over(d.state))
 	case replace: // nobody needs the old message any more: it goes where Slack lets it
-		d.log.Warn("slack does not let the message be edited, a new one follows", "code", e.Code, "err", e)
-		m.anew, m.form = d.posting.TS, 0
+		d.log.Warn("slack does not let the message become what is to be told, a new one follows", "code", e.Code, "err", e)
+		m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
 		if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {
 			d.log.Debug("the message that cannot be edited is not deleted", "ts", m.anew, "err", slack.Classify(err))
 		}

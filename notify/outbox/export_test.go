@@ -1,7 +1,5 @@
 package outbox
 
-import "github.com/orderwatch/orderwatch/notify/slack"
-
 // A Guard is a part of the decision about the next step. TakeOut takes it out of an outbox, which then decides as
 // if next had been written without it.
 type Guard struct {
@@ -31,15 +29,19 @@ var Guards = []Guard{
 	{"what has metadata that Slack refuses follows without", instead(strip, giveUp)},
 	{"a message outlives a refused token", instead(pauseAll, giveUp)},
 	{"a message outlives a channel that refuses the bot for a while", instead(slow, giveUp)},
-	{"a message outlives an error that may pass", doing(func(_ posting, _ memory, _ want, _ moment, s step) step {
-		if s.do == backOff && s.err.Class != slack.UnknownCode {
-			s.do = giveUp
+	{"a message outlives an error that may pass", instead(backOff, giveUp)},
+	{"a code that is not known is tried once as text alone", instead(plain, giveUp)},
+	{"a message whose thread is refused is not posted elsewhere", instead(curtail, giveUp)},
+	{"a message whose thread is refused says so", doing(func(p posting, _ memory, _ want, _ moment, s step) step {
+		if s.do == edit && p.Lacks != "" {
+			s.do = done
 		}
 		return s
 	})},
-	{"a message outlives a code that is not known", doing(func(_ posting, _ memory, _ want, _ moment, s step) step {
-		if s.do == backOff && s.err.Class == slack.UnknownCode {
-			s.do = giveUp
+	{"a message that may not say so is left", instead(leave, backOff)},
+	{"a refused reply that was to wake people is posted as a message", doing(func(p posting, _ memory, w want, _ moment, s step) step {
+		if s.do == replace && p.part(w.state) > 0 {
+			s.do = curtail
 		}
 		return s
 	})},

@@ -74,7 +74,7 @@ func TestFileOnceAfterEachFault(t *testing.T) {
 		"sharing throttled":            {third, emulator.TooMany(""), 1},
 		"an empty answer to sharing":   {third, emulator.EmptyObject, 1},
 		"the upload is forgotten":      {third, emulator.Refuse("file_not_found"), 1},
-		"a code that nobody knows yet": {third, emulator.Refuse("brand_new_error"), 1},
+		"a code that nobody knows yet": {third, emulator.Refuse("brand_new_error"), 0},
 		"sharing is blocked":           {third, emulator.Refuse("slack_connect_file_upload_sharing_blocked"), 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,17 +66,22 @@ type model struct {
 	now         time.Time
 	slack       *emulator.Server
 	notes       notes
-	history     bool // the bot may read histories
-	files       bool // the bot may upload files
-	progress    bool // people are told while orders run
-	quiet       bool // people are not told that an order ended well
-	archived    bool // C0TEAM is, so C0SPARE gets its messages
-	storm       int  // so many orders end well at once
+	history     bool            // the bot may read histories
+	files       bool            // the bot may upload files
+	progress    bool            // people are told while orders run
+	quiet       bool            // people are not told that an order ended well
+	archived    bool            // C0TEAM is, so C0SPARE gets its messages
+	locked      string          // this channel's threads are, or will be; empty: none
+	changesAt   time.Time       // when C0TEAM is archived, or the threads are locked; zero: not to come
+	unknown     map[string]bool // channels in which a text alone was refused with a code that nobody knows
+	kept        map[string]bool // what was kept as undelivered, by its ID
+	storm       int             // so many orders end well at once
 	stormIn     string
 	routes      routes.Routes
 	moves       time.Time // when all workers are started with other routes; zero: not to come
 	rerouted    bool      // they were
 	workers     [2]*outbox.Outbox
+	unedited    map[string]bool // those of which an edit failed in whatever way
 	calm        time.Time       // no fault after it
 	replaced    map[string]bool // the messages, by ts, of which Slack refused an edit
 	faults      float64         // how many calls of a hundred go wrong
@@ -118,7 +123,7 @@ type delivering struct {
 type died struct{}
 
 func newModel(t *testing.T, seed uint64, without ...guard) *model {
-	o := &model{t: t, replaced: make(map[string]bool), without: without, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
+	o := &model{t: t, replaced: make(map[string]bool), unedited: make(map[string]bool), unknown: make(map[string]bool), kept: make(map[string]bool), without: without, random: rand.New(rand.NewPCG(seed, 6)), now: ended.Add(10 * time.Second)}
 	o.history = o.random.IntN(4) > 0
 	o.faults = []float64{0, 2, 8, 20}[o.random.IntN(4)]
 	o.calm = o.now.Add(time.Duration(1+o.random.IntN(10)) * time.Minute)
@@ -153,6 +158,7 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 	} else if o.random.IntN(30) == 0 {
 		o.storm, o.stormIn = 60+o.random.IntN(40), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
 	}
+	o.refuse()
 	for i := range 1 + o.random.IntN(3) {
 		c := o.ends()
 		if i == 0 && o.random.IntN(10) == 0 {
@@ -195,6 +201,43 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		}
 	}
 	return o
+}
+
+// refuse decides whether a channel's threads are locked, or C0TEAM is archived while messages are on their way.
+func (o *model) refuse() {
+	at := o.now.Add(o.within(2 * time.Minute))
+	switch draw := o.random.IntN(12); {
+	case o.storm > 0 || o.archived:
+	case draw < 2:
+		o.locked = []string{"C0ONCALL", "C0TEAM"}[draw]
+		o.slack.AddChannel(o.locked, emulator.Locked)
+	case draw == 2:
+		o.locked, o.changesAt = "C0ONCALL", at
+	case draw == 3:
+		o.changesAt = at
+	}
+}
+
+// change locks the threads, or archives C0TEAM, where that is to come.
+func (o *model) change() {
+	o.changesAt = time.Time{}
+	if o.locked != "" {
+		o.slack.AddChannel(o.locked, emulator.Locked)
+		return
+	}
+	o.unknown["C0TEAM"] = true
+	o.slack.AddChannel("C0TEAM", emulator.Archived)
+}
+
+// Keep keeps what Slack finally refused.
+func (o *model) Keep(_ context.Context, m watcher.UndeliveredMessage) error {
+	o.pause(o.within(20 * time.Millisecond))
+	if o.goesWrong() {
+		return errors.New("no answer")
+	}
+	o.tell("%s: kept %s: %s", o.at.of.name, m.ID, m.Code)
+	o.kept[m.ID] = true
+	return nil
 }
 
 // route lets what names no channel go to this one.
@@ -251,7 +294,7 @@ func (o *model) ends() watcher.Completion {
 // start puts a new worker in place of a dead one.
 func (o *model) start(i int) {
 	c := config{Token: token, APIURL: "http://slack.example/api/", HTTPClient: &http.Client{Transport: o}, Config: outbox.Config{
-		Channel: "C0ONCALL", Mention: "here", Notes: o, Routes: o.routes,
+		Channel: "C0ONCALL", Mention: "here", Notes: o, Undelivered: o, Routes: o.routes,
 		Now: func() time.Time { return o.now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			o.pause(d)
@@ -339,25 +382,41 @@ func (o *model) SetNote(ctx context.Context, key string, text []byte, revision w
 	return revision, err
 }
 
+// newCode is one that is not known.
+const newCode = "brand_new_error"
+
 // mishaps are what Slack does with a post or an update.
 var mishaps = []emulator.Fault{
 	emulator.AcceptAndDrop, emulator.AcceptAnd500, emulator.AcceptAndCut, emulator.Unavailable, emulator.EmptyObject, emulator.HTMLPage,
 	emulator.TooMany("3"), emulator.TooMany(""), emulator.Refuse("internal_error"), emulator.Refuse("ratelimited"), emulator.Refuse("invalid_blocks"),
-	emulator.Refuse("token_revoked"), emulator.Refuse("channel_not_found"), emulator.Refuse("brand_new_error"),
-	emulator.Refuse("metadata_too_large"),
+	emulator.Refuse("token_revoked"), emulator.Refuse("not_in_channel"), emulator.Refuse(newCode),
+	emulator.Refuse("invalid_metadata_schema"),
+	emulator.Refuse("metadata_too_large"), // and the one before: where histories can be read, neither comes
 }
 
 // timestampOf returns the ts of the message that a call is about.
-func timestampOf(r *http.Request) string {
+func timestampOf(r *http.Request) string { return formOf(r).Get("ts") }
+
+// formOf returns what a call says, and leaves it to be read.
+func formOf(r *http.Request) url.Values {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return ""
+		return nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if form, err := url.ParseQuery(string(body)); err == nil {
-		return form.Get("ts")
+	form, _ := url.ParseQuery(string(body))
+	return form
+}
+
+// mishap lets the call meet the fault. Where that is an unknown code, and the call has text alone, the message may go
+// elsewhere.
+func (o *model) mishap(r *http.Request, fault emulator.Fault) {
+	o.slack.Script(fault)
+	form := formOf(r)
+	o.unedited[form.Get("ts")] = true
+	if strings.Contains(fault.Body, newCode) && form.Get("blocks") == "" {
+		o.unknown[cmp.Or(form.Get("channel"), form.Get("channel_id"))] = true
 	}
-	return ""
 }
 
 // RoundTrip is the network between a worker and Slack. A call takes up to 9 s.
@@ -374,14 +433,14 @@ func (o *model) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	case wrong && !posts:
 		return nil, io.ErrUnexpectedEOF
 	case wrong && strings.HasSuffix(r.URL.Path, "chat.update") && o.random.IntN(3) == 0:
-		o.replaced[timestampOf(r)] = true
+		o.replaced[timestampOf(r)], o.unedited[timestampOf(r)] = true, true
 		o.slack.Script(emulator.Refuse("edit_window_closed"))
 	case wrong:
 		n := len(mishaps)
 		if o.history {
-			n-- // what has no metadata cannot be found
+			n -= 2 // what has no metadata cannot be found
 		}
-		o.slack.Script(mishaps[o.random.IntN(n)])
+		o.mishap(r, mishaps[o.random.IntN(n)])
 	}
 	defer func() {
 		if defect := recover(); defect != nil {
@@ -490,6 +549,9 @@ func (o *model) live() {
 		if !o.moves.IsZero() {
 			due(o.moves, o.move)
 		}
+		if !o.changesAt.IsZero() {
+			due(o.changesAt, o.change)
+		}
 		switch {
 		case len(ready) > 0:
 			ready[o.random.IntN(len(ready))]()
@@ -521,6 +583,10 @@ func (o *model) check() {
 	}
 	for _, c := range o.completions {
 		for _, channel := range o.toldIn(c) {
+			if o.unknown[channel] || channel == o.locked {
+				o.checkRefused(channel, c)
+				continue
+			}
 			m := message.Summarize(c, message.Options{File: true})
 			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
@@ -586,6 +652,52 @@ func (o *model) checkConditions() {
 			}
 		}
 	}
+}
+
+// checkRefused holds, where the channel refused a message or a part of one, that the watch is told of there or in the
+// fallback, not in both; and that what its thread lacks is kept, and said.
+func (o *model) checkRefused(channel string, c watcher.Completion) {
+	var roots []emulator.Message
+	for _, in := range slices.Compact([]string{channel, "C0SPARE"}) {
+		for _, m := range o.slack.Messages(in) {
+			if m.ThreadTS == "" && strings.Contains(m.Text, c.OrderName) && o.wakes(m, c) && (in == channel || len(channelsOf(c)) == 1) {
+				roots = append(roots, m)
+			}
+		}
+	}
+	good := c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled
+	switch {
+	case len(channelsOf(c)) > 1 && len(roots) == 0: // C0SPARE has perhaps another channel's message
+		return
+	case len(roots) == 0 && !(o.quiet && good), len(roots) > 1 && o.history:
+		o.errorf("%d messages about %s in %s and its fallback", len(roots), c.OrderName, channel)
+	case len(roots) == 0:
+		return
+	}
+	root := roots[len(roots)-1] // of several, which nobody could look for, the one that is known
+	replies := 0
+	for _, m := range o.slack.Messages(root.Channel) {
+		if m.ThreadTS == root.TS && !m.Broadcast {
+			replies++
+		}
+	}
+	m := message.Summarize(c, message.Options{File: o.files})
+	lacks := replies < m.Parts()-1
+	said := strings.Contains(string(root.Blocks), "Details could not be added")
+	kept := o.kept["watch."+c.WatchID+"."+root.Channel]
+	if lacks && !kept || (kept || said) && !lacks && o.history || lacks && !said && root.Channel == o.locked && !o.unedited[root.TS] {
+		o.errorf("%d replies of %d to the message about %s in %s: said %t, kept %v", replies, m.Parts()-1, c.OrderName, root.Channel, said, o.kept)
+	}
+}
+
+// wakes reports whether the message tells how the watch ended, and is no quiet one that was edited where people are to be
+// woken.
+func (o *model) wakes(root emulator.Message, c watcher.Completion) bool {
+	if strings.Contains(root.Text, "RUNNING: ") {
+		return false
+	}
+	fails := c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled
+	return !fails || !root.Edited || strings.Contains(string(root.Blocks), "Details could not") || slices.ContainsFunc(o.slack.Messages(root.Channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
 }
 
 // toldIn returns the channels in which the watch is told of: where routes changed, in the new one, the old

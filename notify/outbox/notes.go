@@ -22,7 +22,7 @@ func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Targ
 	retry = s.postings(ctx, watchID, func(channel string, p posting) {
 		named := slices.ContainsFunc(targets, func(t routes.Target) bool { return t.Channel == channel })
 		if !named && channel != routes.Webhook && p.Code == "" && !p.untouched() && !p.ended() {
-			left = append(left, routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel)})
+			left = append(left, routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel), Runbooks: targets[0].Runbooks, Env: targets[0].Env})
 		}
 	})
 	return left, retry

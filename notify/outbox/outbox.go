@@ -76,6 +76,8 @@ type Config struct {
 	Routes      routes.Routes       // other channels and mentions for requests that they match; they need Slack
 	Mention     string              // whom to wake for a failure: see [routes.CheckMention]
 	Progress    bool                // whether people are told while an order runs, too
+	ConsoleURL  string              // leads to an order in the cloud's console: see [message.Links]; empty: nothing does
+	PublicURL   string              // leads to a watch's page, likewise
 	Workers     func() int          // how many workers share what Slack allows the workspace, at least 1; nil: 1. It does not block
 	Notes       watcher.Notes       // where all workers remember what they posted; required
 	Undelivered watcher.Undelivered // where is kept what Slack finally refuses; nil leaves it to the log
@@ -103,9 +105,9 @@ type Timing struct {
 	TokenPause     time.Duration // between tries while Slack refuses the token
 	Probe          time.Duration // between two looks whether Slack takes the token
 
-	// How long a message is tried that Slack refuses, from when what it tells of happened.
-	ChannelPatience time.Duration // the bot may yet be invited
-	UnknownPatience time.Duration // for a code that is not known here
+	// How long a message is tried that the channel refuses, from when what it tells of happened: the bot may yet be invited.
+	ChannelPatience time.Duration
+	UnknownPatience time.Duration // how long it is tried to look into a channel's history
 
 	// How long a worker may take for a call that it has announced in the notes: the call begins only
 	// within Fresh of that, and others take the worker for dead after Stale, which is longer than Fresh

@@ -23,6 +23,7 @@ type posting struct {
 	Code       string `json:"code,omitempty"`       // why the channel finally refused it, and all later states; Slack's
 	Moved      string `json:"moved,omitempty"`      // the channel that gets it instead
 	Generation int    `json:"generation,omitempty"` // how often a message was posted in place of one that could not be edited
+	Lacks      string `json:"lacks,omitempty"`      // why the message's thread takes nothing more: an event has it, and the message is edited to say so
 	Call       *call  `json:"call,omitempty"`       // announced, and without a result so far
 
 	Quiet  bool      `json:"quiet,omitempty"`  // the message was posted while the watch went on, and nobody was woken
@@ -137,6 +138,13 @@ func (p posting) over(state string) posting {
 // any. A worker of a release without these fields takes the message for not told.
 func (p posting) refused(code, moved string) posting {
 	p.Code, p.Moved, p.Call = code, moved, nil
+	return p
+}
+
+// lacking returns the posting where the message stands whose thread refused its next part: nothing follows but an edit
+// that says so. A worker of a release without the field tries the thread again.
+func (p posting) lacking(state, code string) posting {
+	p.Tells, p.Parts, p.Done, p.Call, p.Lacks = state, 0, false, nil, code
 	return p
 }
 

@@ -35,17 +35,13 @@ func (s *Outbox) refuse(ctx context.Context, d *delivery, e *slack.Error) *watch
 	return nil
 }
 
-// backOff leaves the channel alone after an error that may pass. A code that is not known perhaps means this message
-// alone: others go first.
+// backOff leaves the channel alone after an error that may pass.
 func (s *Outbox) backOff(d *delivery, e *slack.Error) *watcher.RetryError {
 	var delay time.Duration
 	changed := false
 	s.lane(d.channel, func(l *lane, now time.Time) { delay, changed = l.fail(now, e, s.config.Timing, s.config.Jitter) })
 	s.begin(d.channel, e, delay)
 	d.report(e, delay, changed)
-	if e.Class == slack.UnknownCode {
-		delay += s.config.Timing.Wait
-	}
 	return &watcher.RetryError{After: delay, Err: e}
 }
 
@@ -73,6 +69,9 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 			return retry
 		}
 		if to != "" {
+			if e.Class == slack.ChannelRefused {
+				s.channelRefused(d.channel, e)
+			}
 			d.log.Error("slack finally refuses the message, another channel gets it", "code", e.Code, "err", e, "to", to, "do", d.remedy(e))
 			return s.note(ctx, d, d.posting.refused(e.Code, to))
 		}
@@ -81,6 +80,16 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 		return retry
 	}
 	return s.note(ctx, d, d.posting.over(d.state))
+}
+
+// curtail ends a message that stands, and whose thread Slack finally refuses: an event has all of it, and the message
+// says so next.
+func (s *Outbox) curtail(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	if retry := s.keep(ctx, d, e); retry != nil {
+		return retry
+	}
+	d.memory.doubted = false
+	return s.note(ctx, d, d.posting.lacking(d.state, e.Code))
 }
 
 // willing returns the first of the channels that are left to try that has not refused the message itself,

@@ -92,6 +92,48 @@ func TestRoutesMeet(t *testing.T) {
 	}
 }
 
+// TestWaysToTheOrder holds what leads from a message to its order, and which runbook and environment a rule adds to it:
+// in the rule's channel, and where it is sent again to another.
+func TestWaysToTheOrder(t *testing.T) {
+	t.Parallel()
+	rules := rulesOf("{match: {labels: {team: gpu}}, channels: [C0TEAM], env: stage, runbook: [{cause: quota, url: https://wiki.example/quota}, {cause: Flavor*OUT, url: https://wiki.example/sold-out}]}")
+	b := newBench(t, func(c *config) {
+		c.Routes = parsed(t, rules)
+		c.ConsoleURL, c.PublicURL = "https://console.example/{region}#/{project}/{order}", "https://orderwatch.example/watches/{watch}"
+	})
+	failed := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+	failed.Requests = []watcher.Request{{ID: "a", Labels: map[string]string{"team": "gpu", "stage": "prod"}}}
+	other := failed
+	other.WatchID, other.Requests = "w_other", []watcher.Request{{ID: "b", Labels: map[string]string{"stage": "prod"}}}
+	b.settle(failed)
+	b.settle(other)
+	b.settleAgain(failed, again(b, "one", "C0ONCALL"))
+	links := []string{"https://console.example/" + failed.Region + "#/" + failed.ProjectID + "/" + failed.OrderName, "https://orderwatch.example/watches/" + failed.WatchID}
+	ruled := []string{"https://wiki.example/sold-out", " · prod\n"}
+	oncall := b.want("C0ONCALL", 2)
+	for _, tt := range []struct {
+		name      string
+		shown     emulator.Message
+		want, not []string
+	}{
+		{"by the rule", b.want("C0TEAM", 1)[0], append(links, ruled...), []string{"/quota"}},
+		{"by no rule", oncall[0], []string{links[0], "https://orderwatch.example/watches/w_other"}, append(ruled, "/quota")},
+		{"again, elsewhere", oncall[1], append(links, ruled...), []string{"/quota"}},
+	} {
+		shown := emulator.Render(tt.shown)
+		for _, text := range tt.want {
+			if !strings.Contains(shown, text) {
+				t.Errorf("%s: no %q in\n%s", tt.name, text, shown)
+			}
+		}
+		for _, text := range tt.not {
+			if strings.Contains(shown, text) {
+				t.Errorf("%s: %q in\n%s", tt.name, text, shown)
+			}
+		}
+	}
+}
+
 // TestRoutesMeetFallback holds where is told what such a channel finally refuses: in the first fallback
 // that one of the requests has, and that is not the channel itself.
 func TestRoutesMeetFallback(t *testing.T) {

@@ -3,9 +3,9 @@ package outbox
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -37,7 +37,10 @@ const (
 	backOff  // leave the channel alone: the error may pass
 	strip    // go on without metadata
 	simplify // go on with a simpler form
-	replace  // post a new message in place of the one that cannot be edited
+	plain    // go on with text alone
+	replace  // post a new message in place of the one that cannot be edited, or that woke nobody
+	curtail  // leave out what the thread refuses, and say so in the message
+	leave    // nothing more: Slack does not let the message say it
 	another  // post another root in place of the one that cannot be found
 	believe  // the part stands, as Slack says
 )
@@ -111,12 +114,14 @@ func (p posting) othersCall(at moment) time.Duration {
 	return left
 }
 
-// afterRefusal decides what follows a call that Slack refused, or perhaps took.
+// afterRefusal decides what follows a call that Slack refused, or perhaps took. What stands is never posted again: of a
+// message whose thread is refused the details are left out.
 func afterRefusal(p posting, m memory, w want, at moment) step {
-	e, age := m.refusal, at.now.Sub(w.told)
-	_, forms := w.part(p.part(w.state))
+	e, part := m.refusal, p.part(w.state)
+	_, forms := w.part(part)
+	simpler := m.form+1 < len(forms)
 	switch {
-	case e.Code == duplicate && m.doubted && p.part(w.state) == 0 && len(w.message.Replies) > 0:
+	case e.Code == duplicate && m.doubted && part == 0 && w.message.Parts() > 1:
 		return step{do: another} // a thread needs to know its root, and nobody can look which message that is
 	case e.Code == duplicate && m.doubted:
 		return step{do: believe}
@@ -124,18 +129,53 @@ func afterRefusal(p posting, m memory, w want, at moment) step {
 		return step{do: giveUp, err: e}
 	case e.Class == slack.TokenRefused:
 		return step{do: pauseAll, err: e}
-	case e.Class == slack.EditRefused && p.edits(w, m):
+	case e.Class == slack.Ambiguous, e.Class == slack.NotAccepted:
+		return step{do: backOff, err: e}
+	case e.OfMetadata() && !m.bare:
+		return step{do: strip, err: e}
+	case p.Lacks != "":
+		return step{do: leave, err: e}
+	case p.edits(w, m) && (e.Class == slack.EditRefused || e.Class == slack.UnknownCode):
 		return step{do: replace, err: e}
+	case e.Class == slack.PayloadRefused && simpler:
+		return step{do: simplify, err: e}
+	case e.Class == slack.UnknownCode && simpler:
+		return step{do: plain, err: e}
+	case mayPass(e, part, w, at):
+		return step{do: slow, err: e}
+	case part > 0:
+		return threadRefused(w, part, e)
 	case e.Class == slack.EditRefused:
 		return step{do: giveUp, err: &slack.Error{Class: slack.PayloadRefused, Code: e.Code, Detail: e.Detail}}
-	case e.Class == slack.PayloadRefused && strings.HasPrefix(e.Code, "metadata_") && !m.bare:
-		return step{do: strip, err: e}
-	case e.Class == slack.PayloadRefused && m.form+1 < len(forms):
-		return step{do: simplify, err: e}
-	case e.Class == slack.PayloadRefused, e.Class == slack.ChannelRefused && age >= at.timing.ChannelPatience, e.Class == slack.UnknownCode && age >= at.timing.UnknownPatience:
-		return step{do: giveUp, err: e}
-	case e.Class == slack.ChannelRefused:
-		return step{do: slow, err: e}
 	}
-	return step{do: backOff, err: e}
+	return step{do: giveUp, err: e}
+}
+
+// mayPass reports whether the part is tried again in the channel that refuses it: within the hour the bot may be invited,
+// or whatever it is may pass. A failure does not wait for that where it is not likely, and another channel is left.
+func mayPass(e *slack.Error, part int, w want, at moment) bool {
+	likely := e.Class == slack.ChannelRefused && !e.Lasts()
+	switch {
+	case e.Class != slack.ChannelRefused && e.Class != slack.UnknownCode:
+		return false
+	case at.now.Sub(w.told) >= at.timing.ChannelPatience:
+		return false
+	case part > 0:
+		return likely
+	}
+	return likely || !w.urgent() || len(w.others) == 0
+}
+
+// urgent reports whether people need to know it soon: a failure, or a notice.
+func (w want) urgent() bool {
+	return !w.quiet && w.digest == "" && (w.ended == nil || message.Fails(w.ended.Outcome))
+}
+
+// threadRefused decides what follows where the message stands, and its thread finally refuses the part. A reply that
+// was to wake people is posted as a message.
+func threadRefused(w want, part int, e *slack.Error) step {
+	if m, _ := w.part(part); m.Broadcast {
+		return step{do: replace, err: e}
+	}
+	return step{do: curtail, err: e}
 }

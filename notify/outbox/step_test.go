@@ -24,6 +24,11 @@ func TestNext(t *testing.T) {
 	digest.digest, digest.state, digest.least = "digest.1", numbered("digest", 3), numbered("digest", 3)
 	old.told = now.Add(-25 * time.Hour)
 	hook.channel = routes.Webhook
+	failed, succeeded, woken := summary, summary, summary
+	failed.ended, failed.others = &watcher.Completion{Outcome: watcher.AllFailed}, []string{"C0SPARE"}
+	succeeded.ended, succeeded.others = &watcher.Completion{Outcome: watcher.Succeeded}, failed.others
+	woken.message.Replies = []message.Message{{Text: "Look.", Broadcast: true}}
+	lacks := posting{TS: "1.1"}.lacking(completed, "restricted_action_thread_locked")
 	begun := posting{TS: "1.1", Tells: completed, Parts: 1}
 	runs := posting{TS: "1.1", Tells: numbered(running, 1), Parts: 1, Done: true, Quiet: true}
 	after := func(class slack.Class, code string, m memory) memory {
@@ -70,8 +75,28 @@ func TestNext(t *testing.T) {
 		"text alone is refused":                {memory: after(slack.PayloadRefused, "no_text", memory{form: 1}), want: summary, do: giveUp},
 		"the channel is refused":               {memory: after(slack.ChannelRefused, "not_in_channel", memory{}), want: summary, do: slow},
 		"the channel is refused for long":      {memory: after(slack.ChannelRefused, "not_in_channel", memory{}), want: old, do: giveUp},
-		"the code is not known":                {memory: after(slack.UnknownCode, "new", memory{}), want: summary, do: backOff},
-		"the code is not known for long":       {memory: after(slack.UnknownCode, "new", memory{}), want: old, do: giveUp},
+		"an archived channel fails":            {memory: after(slack.ChannelRefused, "is_archived", memory{}), want: failed, do: giveUp},
+		"an archived channel succeeds":         {memory: after(slack.ChannelRefused, "is_archived", memory{}), want: succeeded, do: slow},
+		"an archived channel is the last":      {memory: after(slack.ChannelRefused, "is_archived", memory{}), want: summary, do: slow},
+		"an archived channel shows progress":   {memory: after(slack.ChannelRefused, "is_archived", memory{}), want: quiet, do: slow},
+		"the code is not known":                {memory: after(slack.UnknownCode, "new", memory{}), want: failed, do: plain},
+		"the code is not known, text alone":    {memory: after(slack.UnknownCode, "new", memory{form: 1}), want: failed, do: giveUp},
+		"the code is not known, nobody else":   {memory: after(slack.UnknownCode, "new", memory{form: 1}), want: summary, do: slow},
+		"the code is not known for long":       {memory: after(slack.UnknownCode, "new", memory{form: 1}), want: old, do: giveUp},
+		"an edit's code is not known":          {posting: runs, memory: after(slack.UnknownCode, "new", memory{}), want: summary, do: replace},
+		"the metadata's form is refused":       {memory: after(slack.PayloadRefused, "invalid_metadata_schema", memory{}), want: summary, do: strip},
+		"a locked thread":                      {posting: begun, memory: after(slack.ChannelRefused, "restricted_action_thread_locked", memory{}), want: failed, do: curtail},
+		"a reply's channel refuses the bot":    {posting: begun, memory: after(slack.ChannelRefused, "not_in_channel", memory{}), want: failed, do: slow},
+		"a reply's channel refuses for long":   {posting: begun, memory: after(slack.ChannelRefused, "not_in_channel", memory{}), want: old, do: curtail},
+		"a reply's code is not known":          {posting: begun, memory: after(slack.UnknownCode, "new", memory{}), want: summary, do: plain},
+		"a reply's text has an unknown code":   {posting: begun, memory: after(slack.UnknownCode, "new", memory{form: 1}), want: summary, do: curtail},
+		"a reply's text is refused":            {posting: begun, memory: after(slack.PayloadRefused, "no_text", memory{form: 1}), want: summary, do: curtail},
+		"a reply's thread is gone":             {posting: begun, memory: after(slack.EditRefused, "message_not_found", memory{}), want: summary, do: curtail},
+		"the reply that wakes is refused":      {posting: begun, memory: after(slack.ChannelRefused, "cant_broadcast_message", memory{}), want: woken, do: replace},
+		"the thread lacks something":           {posting: lacks, want: summary, do: edit},
+		"it may not say so":                    {posting: lacks, memory: after(slack.EditRefused, "edit_window_closed", memory{}), want: summary, do: leave},
+		"it may not say so, archived":          {posting: lacks, memory: after(slack.ChannelRefused, "is_archived", memory{}), want: failed, do: leave},
+		"it may say so later":                  {posting: lacks, memory: after(slack.NotAccepted, "ratelimited", memory{}), want: summary, do: backOff},
 		"there are too many calls":             {memory: after(slack.NotAccepted, "ratelimited", memory{}), want: old, do: backOff},
 		"it stands, and can be looked for":     {memory: after(slack.Ambiguous, duplicate, memory{}), want: summary, do: backOff},
 		"the root stands, and nobody can look": {memory: after(slack.Ambiguous, duplicate, memory{doubted: true}), want: summary, do: another},

@@ -89,6 +89,18 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), w, s.stop())
 }
 
+// AttendRequest posts one message in the default channel, whichever worker the event comes to and however often. It wakes
+// nobody.
+func (s *Outbox) AttendRequest(ctx context.Context, a watcher.RequestAttention) error {
+	id := fmt.Sprintf("%d-%d", a.Sequence, a.Received.UnixMilli()) // as the event's is
+	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
+		kind: "rejected", id: id, who: "rejected " + id, state: string(a.Kind), told: a.Received,
+		render: func(o message.Options) message.Message { return message.Rejected(a, o) },
+		log:    s.log.With("request", a.RequestID), whole: notice(ctx, slog.LevelWarn),
+		about: watcher.UndeliveredMessage{Kind: a.Kind},
+	}, s.stop())
+}
+
 // Progress shows how far a watch is, in the channels that want that: a message that wakes nobody, posted
 // after a minute, edited at most every 10 s, and turned into the summary by [Outbox.Notify].
 // What this worker knows a later state of is done with: that one is on its way, too.
@@ -161,17 +173,29 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
-	w.options = message.Options{Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Own: t.Requests, Secrets: s.secrets, Refusal: from, Again: w.again}
+	w.options = s.options(t, w.again, from)
 	if w.kind == "again" {
 		w.options.Now = time.Time{} // late it is, as wanted
 	}
 	return w
 }
 
+// options returns what the target's messages depend on beside what they tell of.
+func (s *Outbox) options(t routes.Target, again watcher.Again, from message.Refusal) message.Options {
+	o := message.Options{
+		Mention: routes.Mention(t.Mention), Now: s.config.Now(), NoThread: t.Channel == routes.Webhook, Own: t.Requests, Secrets: s.secrets, Refusal: from, Again: again,
+		Links: message.Links{Console: s.config.ConsoleURL, Public: s.config.PublicURL}, Env: t.Env,
+	}
+	for _, r := range t.Runbooks {
+		o.Runbooks = append(o.Runbooks, message.Runbook(r))
+	}
+	return o
+}
+
 // named returns the targets for these channels, as the watch's own are where it has them.
 func (s *Outbox) named(own []routes.Target, channels []string) (targets []routes.Target) {
 	for _, channel := range channels {
-		t := routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel)}
+		t := routes.Target{Channel: channel, Mention: s.config.Mention, Fallbacks: s.plan.Fallbacks(channel), Runbooks: own[0].Runbooks, Env: own[0].Env}
 		if i := slices.IndexFunc(own, func(t routes.Target) bool { return t.Channel == channel }); i >= 0 {
 			t = own[i]
 		}

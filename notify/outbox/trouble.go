@@ -82,7 +82,11 @@ func (s *Outbox) pause(e *slack.Error) *watcher.RetryError {
 // channelRefused says that a channel's messages wait, once: not for each of them.
 func (s *Outbox) channelRefused(channel string, e *slack.Error) {
 	if s.begin(channel, e, s.config.Timing.Slow) {
-		s.log.Error("slack refuses the channel: its messages wait, and are tried until an hour after what they tell of", "channel", channel, "code", e.Code, "err", e, "do", e.Remedy())
+		what := "slack refuses the channel: its messages wait, and are tried until an hour after what they tell of"
+		if e.Lasts() {
+			what = "slack refuses the channel, and nobody expects that to pass: failures go to the next channel at once, others within the hour"
+		}
+		s.log.Error(what, "channel", channel, "code", e.Code, "err", e, "do", e.Remedy())
 	}
 }
 

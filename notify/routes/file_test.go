@@ -45,23 +45,23 @@ func TestParseErrors(t *testing.T) {
 		{"two documents", rulesOf("channels: [C0A]") + "---\nrules: []\n", []string{"3: a second document begins here (---): the file holds one"}},
 
 		{"unknown key", "# on call\n" + rulesOf("mention: here\n    chanel: [C0A]"), []string{
-			`4: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress`}},
+			`4: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
 		{"key in capitals", rulesOf("Channels: [C0A]"), []string{
-			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress`}},
+			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
 		{"unknown key in match", rulesOf("channels: [C0A]", "match: {project: a}\n    channels: [C0A]"), []string{
 			"2: rule 1: without match it is for every request, and no rule after it is reached: make it the last",
 			`3: rule 2: unknown key in match; there are projects, labels`}},
 		{"hostile key", rulesOf(`"\e[2Jx\u202e` + strings.Repeat("x", 100) + `": 1`), []string{
-			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress`}},
+			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
 		{"key twice", rulesOf("mention: here\n    channels: [C0A]\n    mention: none"), []string{"4: rule 1: this key comes again; it is in line 2, too"}},
 		{"rules twice", rulesOf("channels: [C0A]") + rulesOf("channels: [C0B]"), []string{"3: this key comes again; it is in line 1, too"}},
 		{"key that is a list", "? [a]\n: b\n", []string{"1: a key must be one word, not a list"}},
 		{"rule without anything", rulesOf("", "{}", "channels: [C0A]"), []string{
 			"2: rule 1: it has no value: give it keys and values",
-			"3: rule 2: it says nothing of where or how: give it channels, mention, fallback, quiet_successes or progress"}},
+			"3: rule 2: it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env"}},
 		{"rule is a word", rulesOf("C0A"), []string{`2: rule 1: it must be keys and values, not a text`}},
 		{"match alone", rulesOf("match: {projects: [a]}"), []string{
-			"2: rule 1: it says nothing of where or how: give it channels, mention, fallback, quiet_successes or progress"}},
+			"2: rule 1: it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env"}},
 		{"empty match", rulesOf("match: {}\n    channels: [C0A]"), []string{"2: rule 1: match is empty: leave it out where the rule is for every request"}},
 		{"match without a value", rulesOf("match:\n    channels: [C0A]"), []string{"2: rule 1: match has no value: give it keys and values"}},
 
@@ -89,6 +89,35 @@ func TestParseErrors(t *testing.T) {
 		{"quiet by yes", rulesOf("quiet_successes: yes"), []string{`2: rule 1: quiet_successes must be true or false, not a text`}},
 		{"progress in quotes", rulesOf(`progress: "true"`), []string{`2: rule 1: progress must be true or false, not a text`}},
 		{"progress by number", rulesOf("progress: 1"), []string{"2: rule 1: progress must be true or false, not a number"}},
+
+		{"runbook that is no list", rulesOf("runbook: {cause: a, url: https://a.example}"), []string{
+			"2: rule 1: runbook must be a list, such as [{cause: sold out, url: https://wiki.example/sold-out}], not keys and values"}},
+		{"empty list of runbooks", rulesOf("runbook: []"), []string{"2: rule 1: runbook is an empty list: name at least one, or leave it out"}},
+		{"runbook without a value", rulesOf("runbook:"), []string{
+			"2: rule 1: runbook has no value: give it a list, such as [{cause: sold out, url: https://wiki.example/sold-out}]"}},
+		{"too many runbooks", rulesOf("runbook: [" + strings.Repeat("{},", 101) + "]"), []string{"2: rule 1: runbook has 101 entries, more than 100"}},
+		{"address alone", rulesOf("runbook: [https://a.example]"), []string{"2: rule 1: entry 1 of runbook must be keys and values, not a text"}},
+		{"unknown key in runbook", rulesOf("runbook:\n      - cause: a\n        link: https://a.example"), []string{
+			"4: rule 1: unknown key in runbook; there are cause, url"}},
+		{"half a runbook", rulesOf("runbook:\n      - cause: a\n      - url: https://a.example\n      - {}"), []string{
+			"3: rule 1: entry 1 of runbook must have both cause and url", "4: rule 1: entry 2 of runbook must have both cause and url",
+			"5: rule 1: entry 3 of runbook must have both cause and url"}},
+		{"cause", rulesOf("runbook:\n      - {cause: \"\", url: https://a.example}\n      - {cause: " + strings.Repeat("é", 201) + ", url: https://a.example}\n      - {cause: \"a\\u202eb\", url: https://a.example}"), []string{
+			"3: rule 1: cause must be 1 to 200 characters that can be seen", "4: rule 1: cause must be 1 to 200 characters that can be seen",
+			"5: rule 1: cause must be 1 to 200 characters that can be seen"}},
+		{"cause that is a number", rulesOf("runbook: [{cause: 404, url: https://a.example}]"), []string{"2: rule 1: cause is a number: put it in quotes to make it a text"}},
+		{"cause that is covered", rulesOf("runbook:\n      - {cause: Sold * in, url: https://a.example}\n      - {cause: flavor sold OUT in, url: https://b.example}\n" +
+			"      - {cause: sold in, url: https://b.example}\n      - {cause: \"*\", url: https://c.example}\n      - {cause: quota, url: https://d.example}"), []string{
+			"4: rule 1: entry 2 of runbook is never reached: the cause of one before it matches all that it matches",
+			"7: rule 1: entry 5 of runbook is never reached: the cause of one before it matches all that it matches"}},
+		{"url", rulesOf("runbook: [{cause: a, url: http://a.example}]"), []string{
+			"2: rule 1: url must be an https URL without login, blanks and braces, at most 500 characters; http only on localhost"}},
+		{"long url", rulesOf("runbook: [{cause: a, url: https://a.example/" + strings.Repeat("x", 483) + "}]"), []string{
+			"2: rule 1: url must be an https URL without login, blanks and braces, at most 500 characters; http only on localhost"}},
+		{"env is a list", rulesOf("env: [env]"), []string{"2: rule 1: env must be a text, not a list"}},
+		{"env without a value", rulesOf("env:"), []string{"2: rule 1: env has no value: give it one"}},
+		{"empty env", rulesOf(`env: ""`), []string{"2: rule 1: env must not be empty"}},
+		{"long env", rulesOf("env: " + strings.Repeat("e", 65)), []string{"2: rule 1: env is longer than a request's may be, 64 characters"}},
 
 		{"project", rulesOf("match: {projects: [my-project, my.project, \"\"]}\n    mention: here"), []string{
 			`2: rule 1: entry 2 of projects must be a project's ID: 1 to 64 of A-Z a-z 0-9 -`,
@@ -197,6 +226,9 @@ func TestParseQuotesNothing(t *testing.T) {
 		"*" + secret, "&" + secret + " a", "a: *" + secret, "!" + secret + " a", "!!" + secret + " a", "%TAG !" + secret + "! a\n---\na", "@" + secret, "`" + secret, `"` + secret, "'" + secret,
 		"rules: " + secret, "rules:\n  - " + secret, rulesOf(secret + ": 1"), rulesOf("channels: " + secret), rulesOf("channels: [" + secret + "]"),
 		rulesOf("channels: [C0A, C0A, " + secret + "," + secret + "]"), rulesOf("mention: " + secret), rulesOf("fallback: " + secret), rulesOf("progress: " + secret),
+		rulesOf("runbook: [{cause: a, url: '" + secret + "'}]"), rulesOf("runbook: [{cause: a, url: 'http://a.example/" + secret + "'}]"), rulesOf("runbook: [{cause: " + secret + "}]"),
+		rulesOf("runbook: [{" + secret + ": a}]"), rulesOf("runbook: " + secret), rulesOf("env: [" + secret + "]"), rulesOf("env: " + strings.Repeat(secret, 4)),
+		rulesOf("runbook: [{cause: " + secret + ", url: https://a.example}, {cause: " + secret + ", url: https://b.example}]"),
 		rulesOf("match: {projects: ['" + secret + ".']}\n    mention: here"), rulesOf("match: {projects: [" + secret + ", " + secret + "]}\n    mention: here"),
 		rulesOf("match: {" + secret + ": 1}\n    mention: here"), rulesOf("match: {labels: {" + secret + ": 1}}\n    mention: here"),
 		rulesOf("match: {labels: {" + secret + ": a, " + secret + ": b}}\n    mention: here"), rulesOf("match: {labels: {a: [" + secret + ", " + secret + "]}}\n    mention: here"),
@@ -251,6 +283,28 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestIsLink holds which addresses people are led to.
+func TestIsLink(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"https://wiki.example", "https://wiki.example:8443/a%20b/c?d=e&f=g#/h", "HTTPS://Wiki.example/好", "http://localhost:8080/", "http://127.0.0.1", "http://127.9.9.9/a", "http://[::1]:1/a",
+	} {
+		if !routes.IsLink(text) {
+			t.Errorf("no link: %q", text)
+		}
+	}
+	for _, text := range []string{
+		"", "wiki.example/a", "//wiki.example", "/a", "https://", "https:///a", "https:a", "http://wiki.example", "http://10.0.0.1", "http://localhost.example", "http://0.0.0.0", "ftp://localhost", "javascript:alert(1)",
+		"https://ann@wiki.example", "https://ann:secret@wiki.example", "https://:@wiki.example", "https://wiki.example:http/", "https://wiki.example/%zz", "https://a&b/", "https://a'b/",
+		"https://wiki.example/a b", " https://wiki.example", "https://wiki.example/a|b", "https://wiki.example/<!here>", "https://wiki.example/`", "https://wiki.example/\\", "https://wiki.example/{order}", "https://wiki.example/\"",
+		"https://wiki.example/\n", "https://wiki.example/?a=\x00", "https://wiki.example/\u202e", "https://wiki.example/\u200b", "https://wiki.example/a\u3000b", "https://wiki.example/\xff",
+	} {
+		if routes.IsLink(text) {
+			t.Errorf("a link: %q", text)
+		}
+	}
+}
+
 // exampleRoutes is the file that people begin with.
 const exampleRoutes = "../../deploy/routes.yaml"
 
@@ -265,7 +319,8 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, text := range []string{
 		string(example), "", "rules:\n- channels: [C0A\n  mention: @x\n", "rules: &a\n- *a\n", "%YAML 1.2\n---\n? {a: b}\n: - !!int x\n",
-		rulesOf("match: {projects: [a], labels: {a: [b, c], \"\": 1}}\n    quiet_successes: yes", "mention: none"), "a: |\n\n b\n---\n'", "\uFEFF# \u2028",
+		rulesOf("match: {projects: [a], labels: {a: [b, c], \"\": 1}}\n    quiet_successes: yes", "mention: none"),
+		rulesOf("runbook: [{cause: 'a*B', url: https://a.example}, {cause: xayb, url: 'http://[::1]:1/{}'}, {cause: '*', url: https://é.example}]\n    env: team"), "a: |\n\n b\n---\n'", "\uFEFF# \u2028",
 	} {
 		f.Add([]byte(text))
 	}
@@ -306,6 +361,11 @@ func checkChoices(t *testing.T, rules routes.Routes) {
 	for _, labels := range []map[string]string{nil, {"a": "b"}, {"team": "gpu", "env": "prod"}} {
 		request := watcher.Request{Labels: labels}
 		route, why := rules.Choose(standard, "my-project", request)
+		for _, r := range route.Runbooks {
+			if r.Cause == "" || !routes.IsLink(r.URL) || len(r.URL) > 2000 || strings.ContainsFunc(r.Cause+r.URL, unfit) {
+				t.Errorf("runbook %q", r)
+			}
+		}
 		misses := rules.Misses("my-project", request)
 		if len(route.Channels) == 0 || routes.CheckMention(route.Mention) != nil || strings.ContainsFunc(why.String(), unfit) {
 			t.Errorf("%+v: %s", route, why)

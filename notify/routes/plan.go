@@ -29,6 +29,9 @@ type Target struct {
 	QuietSuccesses bool     // only failures are told
 	Progress       bool     // people are told while an order runs, too
 	Requests       []string // the ids of the requests whose routes lead there; empty where all do alike
+
+	Runbooks []Runbook // what to do about causes: the first that matches
+	Env      string    // the label that names a request's environment; empty: none
 }
 
 // Standard returns where people are told of what is no single watch's.
@@ -70,7 +73,8 @@ func (p Plan) Fallbacks(channel string, own ...string) (channels []string) {
 // Targets returns where people are told of a watch, each channel once, in the order of the requests,
 // each of which has a route of its own. Where several lead to one channel, the first that wakes
 // somebody says whom, and the first that has a fallback says which; it is quiet where all are, and
-// shows progress where one does. A watch without requests is told as for one without labels.
+// shows progress where one does; the runbooks of all count, and the first environment's label. A watch without
+// requests is told as for one without labels.
 func (p Plan) Targets(project string, requests []watcher.Request) (targets []Target) {
 	if p.WebhookAlone {
 		return []Target{p.Standard()}
@@ -96,6 +100,12 @@ func (p Plan) Targets(project string, requests []watcher.Request) (targets []Tar
 			t.Mention = cmp.Or(t.Mention, route.Mention)
 			t.QuietSuccesses = t.QuietSuccesses && route.QuietSuccesses
 			t.Progress = t.Progress || route.Progress
+			t.Env = cmp.Or(t.Env, route.Env)
+			for _, r := range route.Runbooks {
+				if !slices.Contains(t.Runbooks, r) {
+					t.Runbooks = append(t.Runbooks, r)
+				}
+			}
 			if route.Fallback != channel {
 				fallbacks[i] = cmp.Or(fallbacks[i], route.Fallback)
 			}

@@ -4,7 +4,8 @@
 //
 // Read routes.go (which rule decides, and why), then plan.go (which channels and fallbacks follow), match.go (when a
 // rule matches) and mention.go (Slack's code for whom to wake). A file of rules is read by file.go (what is no YAML,
-// and in which line), rule.go (what a rule may say) and node.go (which kinds of YAML have a place in it).
+// and in which line), rule.go (what a rule may say), runbook.go (what a runbook may be, and which addresses are links)
+// and node.go (which kinds of YAML have a place in it).
 package routes
 
 import (
@@ -24,6 +25,9 @@ type Route struct {
 	Fallback       string   // the ID of the channel for what a channel finally refuses; empty: none of its own
 	QuietSuccesses bool     // only failures are told
 	Progress       bool     // people are told while an order runs, too
+
+	Runbooks []Runbook // what to do about causes: the first that matches
+	Env      string    // the label that names a request's environment; empty: none
 }
 
 // Routes are rules that say which requests take which [Route]. [Parse] reads them; the zero value
@@ -41,6 +45,8 @@ type rule struct {
 	mention         *string // empty: nobody
 	fallback        string
 	quiet, progress *bool
+	runbooks        []Runbook
+	env             string
 	faulty          bool // it could not be read as a whole
 }
 
@@ -92,7 +98,7 @@ func (r Routes) Choose(standard Route, project string, request watcher.Request) 
 		route = r.rules[i].over(standard)
 		why.Rule, why.Line, why.Matched = i+1, r.rules[i].line, r.rules[i].match.found(request.Labels, project)
 	}
-	route.Channels = slices.Clone(route.Channels)
+	route.Channels, route.Runbooks = slices.Clone(route.Channels), slices.Clone(route.Runbooks)
 	if request.SlackChannel != "" {
 		route.Channels, why.Asked = []string{request.SlackChannel}, true
 	}
@@ -149,7 +155,10 @@ func (r rule) over(standard Route) Route {
 	if r.mention != nil {
 		route.Mention = *r.mention
 	}
-	route.Fallback = cmp.Or(r.fallback, standard.Fallback)
+	if len(r.runbooks) > 0 {
+		route.Runbooks = r.runbooks
+	}
+	route.Fallback, route.Env = cmp.Or(r.fallback, standard.Fallback), cmp.Or(r.env, standard.Env)
 	if r.quiet != nil {
 		route.QuietSuccesses = *r.quiet
 	}

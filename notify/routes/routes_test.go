@@ -21,6 +21,10 @@ const someRoutes = `rules:
     fallback: C0OPS
     quiet_successes: true
     progress: false
+    runbook:
+      - {cause: sold out, url: https://wiki.example/sold-out}
+      - {cause: "*", url: https://wiki.example/all}
+    env: env
   - match: {labels: {team: gpu}}
     mention: none
     progress: true
@@ -40,7 +44,8 @@ func TestRoutesChoose(t *testing.T) {
 		change(&route)
 		return route
 	}
-	first := routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", QuietSuccesses: true}
+	runbooks := []routes.Runbook{{Cause: "sold out", URL: "https://wiki.example/sold-out"}, {Cause: "*", URL: "https://wiki.example/all"}}
+	first := routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", QuietSuccesses: true, Runbooks: runbooks, Env: "env"}
 	second := with(func(r *routes.Route) { r.Mention, r.Progress, r.QuietSuccesses = "", true, false })
 	for _, tt := range []struct {
 		name, project string
@@ -52,10 +57,10 @@ func TestRoutesChoose(t *testing.T) {
 		{name: "all holds", project: "other", request: watcher.Request{Labels: map[string]string{"team": "gpu", "env": "staging", "more": "x"}}, want: first,
 			why: "rule 1 matches (routes.yaml:2): project other, label env=staging, label team=gpu"},
 		{name: "another value", project: "my-project", request: watcher.Request{Labels: map[string]string{"team": "gpu", "env": "Prod"}}, want: second,
-			why: "rule 2 matches (routes.yaml:10): label team=gpu", misses: []string{"label env is Prod, not prod or staging"}},
+			why: "rule 2 matches (routes.yaml:14): label team=gpu", misses: []string{"label env is Prod, not prod or staging"}},
 		{name: "a label less", project: "my-project", request: watcher.Request{Labels: map[string]string{"env": "prod"}},
 			want:   with(func(r *routes.Route) { r.Channels = []string{"C0MINE"} }),
-			why:    "rule 3 matches (routes.yaml:14): project my-project",
+			why:    "rule 3 matches (routes.yaml:18): project my-project",
 			misses: []string{"there is no label team", "there is no label team"}},
 		{name: "another project", project: "my-Project", request: watcher.Request{Labels: map[string]string{"env": "prod", "team": "gp"}}, want: standard,
 			why: "no rule matches, so the defaults decide",
@@ -63,10 +68,10 @@ func TestRoutesChoose(t *testing.T) {
 				"the project is my-Project, not my-project", `label team is gp, not ""`}},
 		{name: "empty value", project: "p", request: watcher.Request{Labels: map[string]string{"team": ""}},
 			want:   with(func(r *routes.Route) { r.Fallback = "C0NOBODY" }),
-			why:    `rule 4 matches (routes.yaml:16): label team=""`,
+			why:    `rule 4 matches (routes.yaml:20): label team=""`,
 			misses: []string{"the project is p, not my-project or other", `label team is "", not gpu`, "the project is p, not my-project"}},
 		{name: "its own channel", project: "other", request: watcher.Request{SlackChannel: "C0ASKED", Labels: map[string]string{"team": "gpu", "env": "prod"}},
-			want: routes.Route{Channels: []string{"C0ASKED"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", QuietSuccesses: true},
+			want: routes.Route{Channels: []string{"C0ASKED"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", QuietSuccesses: true, Runbooks: runbooks, Env: "env"},
 			why:  "rule 1 matches (routes.yaml:2): project other, label env=prod, label team=gpu; the request names the channel itself"},
 		{name: "its own channel, and no rule", project: "p", request: watcher.Request{SlackChannel: "C0ASKED"},
 			want: with(func(r *routes.Route) { r.Channels = []string{"C0ASKED"} }),
@@ -74,7 +79,7 @@ func TestRoutesChoose(t *testing.T) {
 			misses: []string{"the project is p, not my-project or other", "there is no label team",
 				"the project is p, not my-project", "there is no label team"}},
 		{name: "hostile", project: "my-project", request: watcher.Request{Labels: map[string]string{"team": "gpu", "env": "\x1b[2J\u202e" + strings.Repeat("好", 100)}}, want: second,
-			why: "rule 2 matches (routes.yaml:10): label team=gpu", misses: []string{`label env is "\x1b[2J\u202e` + strings.Repeat("好", 54) + `…", not prod or staging`}},
+			why: "rule 2 matches (routes.yaml:14): label team=gpu", misses: []string{`label env is "\x1b[2J\u202e` + strings.Repeat("好", 54) + `…", not prod or staging`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +93,7 @@ func TestRoutesChoose(t *testing.T) {
 			}
 			var misses []string
 			for i, miss := range rules.Misses(tt.project, tt.request) {
-				if line := []int{2, 10, 14, 16}[i]; miss.Rule != i+1 || miss.Line != line {
+				if line := []int{2, 14, 18, 20}[i]; miss.Rule != i+1 || miss.Line != line {
 					t.Errorf("%+v; want rule %d in line %d", miss, i+1, line)
 				}
 				misses = append(misses, miss.Reason)
@@ -97,6 +102,7 @@ func TestRoutesChoose(t *testing.T) {
 				t.Errorf("misses\n%q\nwant\n%q", misses, tt.misses)
 			}
 			got.Channels[0] = "C0CHANGED"
+			clear(got.Runbooks)
 			if again, _ := rules.Choose(standard, tt.project, tt.request); !reflect.DeepEqual(again, tt.want) {
 				t.Errorf("who changes a route changes the rules: %+v", again)
 			}
@@ -123,7 +129,7 @@ func TestRoutesWhy(t *testing.T) {
 func TestRoutesChannels(t *testing.T) {
 	t.Parallel()
 	rules := parsed(t, someRoutes)
-	want := map[string]int{"C0GPU": 2, "C0ONCALL": 2, "C0OPS": 2, "C0MINE": 14, "C0NOBODY": 16}
+	want := map[string]int{"C0GPU": 2, "C0ONCALL": 2, "C0OPS": 2, "C0MINE": 18, "C0NOBODY": 20}
 	channels := rules.Channels()
 	if !slices.Equal(channels, []string{"C0GPU", "C0ONCALL", "C0OPS", "C0MINE", "C0NOBODY"}) {
 		t.Errorf("%q", channels)
@@ -135,6 +141,30 @@ func TestRoutesChannels(t *testing.T) {
 	}
 	if rules.Line("C0DEFAULT") != 0 || rules.Line("") != 0 || (routes.Routes{}).Channels() != nil {
 		t.Error("a channel that no rule names")
+	}
+}
+
+// TestTargetsMeet holds which runbooks and whose environment hold in a channel that several requests lead to.
+func TestTargetsMeet(t *testing.T) {
+	t.Parallel()
+	plan := routes.Plan{Default: routes.Route{Channels: []string{"C0DEFAULT"}}, Routes: parsed(t, rulesOf(
+		"{match: {labels: {by: one}}, channels: [C0TEAM, C0ONE], runbook: [{cause: a, url: https://a.example}, {cause: b, url: https://b.example}]}",
+		"{match: {labels: {by: two}}, channels: [C0TEAM], runbook: [{cause: c, url: https://c.example}, {cause: a, url: https://a.example}], env: stage}",
+		"{match: {labels: {by: three}}, channels: [C0TEAM], env: other}"))}
+	var requests []watcher.Request
+	for _, by := range []string{"one", "two", "three", "nobody"} {
+		requests = append(requests, watcher.Request{Labels: map[string]string{"by": by}})
+	}
+	a, b, c := routes.Runbook{Cause: "a", URL: "https://a.example"}, routes.Runbook{Cause: "b", URL: "https://b.example"}, routes.Runbook{Cause: "c", URL: "https://c.example"}
+	want := []routes.Target{
+		{Channel: "C0TEAM", Fallbacks: []string{"C0DEFAULT"}, Runbooks: []routes.Runbook{a, b, c}, Env: "stage"},
+		{Channel: "C0ONE", Fallbacks: []string{"C0DEFAULT"}, Runbooks: []routes.Runbook{a, b}},
+		{Channel: "C0DEFAULT"},
+	}
+	for range 2 { // the first time changes no rule
+		if got := plan.Targets("p", requests); !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
 	}
 }
 
@@ -153,7 +183,8 @@ func TestExampleRoutes(t *testing.T) {
 		want   routes.Route
 	}{
 		{map[string]string{"team": "gpu", "env": "prod"}, 1,
-			routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", Progress: true}},
+			routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", Progress: true, Env: "env", Runbooks: []routes.Runbook{
+				{Cause: "sold out", URL: "https://wiki.example/gpu/sold-out"}, {Cause: "quota*exceeded", URL: "https://wiki.example/gpu/quota"}, {Cause: "*", URL: "https://wiki.example/gpu/on-call"}}}},
 		{map[string]string{"team": "gpu", "env": "dev", "nightly": "true"}, 2, routes.Route{Channels: []string{"C0GPU"}, QuietSuccesses: true}},
 		{map[string]string{"nightly": "true"}, 3, routes.Route{Channels: []string{"C0TESTS"}, QuietSuccesses: true}},
 		{nil, 4, routes.Route{Channels: []string{"C0DEFAULT"}, Mention: "here"}},
@@ -177,7 +208,7 @@ func TestRoutesDocumented(t *testing.T) {
 		t.Fatal("deploy/README.md shows no rules")
 	}
 	rules := parsed(t, "rules:\n"+text)
-	if got, why := rules.Choose(routes.Route{}, "my-project", watcher.Request{Labels: map[string]string{"team": "gpu", "env": "prod"}}); why.Rule != 1 || !slices.Equal(got.Channels, []string{"C0GPU", "C0ONCALL"}) {
+	if got, why := rules.Choose(routes.Route{}, "my-project", watcher.Request{Labels: map[string]string{"team": "gpu", "env": "prod"}}); why.Rule != 1 || !slices.Equal(got.Channels, []string{"C0GPU", "C0ONCALL"}) || len(got.Runbooks) != 2 || got.Env != "env" {
 		t.Errorf("%s: %+v", why, got)
 	}
 }

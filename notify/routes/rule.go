@@ -53,11 +53,13 @@ func (f *routesFile) readRule(n *yaml.Node) rule {
 		keyed{"fallback", func(value *yaml.Node) { says = true; r.fallback, _ = f.text(value, "fallback", checkChannel) }},
 		keyed{"quiet_successes", func(value *yaml.Node) { says, r.quiet = true, f.truth(value, "quiet_successes") }},
 		keyed{"progress", func(value *yaml.Node) { says, r.progress = true, f.truth(value, "progress") }},
+		keyed{"runbook", func(value *yaml.Node) { says, r.runbooks = true, f.readRunbooks(value) }},
+		keyed{"env", func(value *yaml.Node) { says = true; r.env, _ = f.text(value, "env", checkLabel(1, maxLabelKey)) }},
 	)
 	switch {
 	case len(f.faults) > before:
 	case !says:
-		f.fault(r.line, "it says nothing of where or how: give it channels, mention, fallback, quiet_successes or progress")
+		f.fault(r.line, "it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env")
 	case slices.Contains(r.channels, r.fallback):
 		f.fault(r.line, "fallback is one of its channels: name another")
 	}

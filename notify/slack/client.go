@@ -3,13 +3,15 @@
 // again, and waits for nothing. Nothing that it returns holds a token, or a webhook's address.
 //
 // Read error.go (what kinds of errors there are, and how one is told), codes.go (what each code of Slack's means, and
-// what people can do), then client.go (the login, timeouts and bounds), post.go (messages), history.go (what was
+// what people can do), then client.go (the login, timeouts and bounds), post.go (messages), webhook.go (the same without a login), history.go (what was
 // posted), file.go (files in threads) and inspect.go (what a token may do, and where).
 package slack
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,7 +46,7 @@ func New(c Config) (*Client, error) {
 	case !isHTTP(c.APIURL) || !strings.HasSuffix(c.APIURL, "/"):
 		return nil, errors.New(`configure slack: the API's URL must be an http(s) URL that ends in "/"`)
 	}
-	return &Client{c.APIURL, slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(c.client()))}, nil
+	return &Client{c.APIURL, slack.New(c.Token, slack.OptionAPIURL(c.APIURL), slack.OptionHTTPClient(heedful{c.client(), c.APIURL}))}, nil
 }
 
 // client returns what makes the calls.
@@ -64,21 +66,6 @@ func isHTTP(s string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 }
 
-// A Webhook posts into the one channel that it was made for. It is safe for concurrent use.
-type Webhook struct {
-	url    string
-	client *http.Client
-}
-
-// NewWebhook returns what posts by the webhook with this URL, which is secret. Of the Config only Timeout and
-// HTTPClient matter. It makes no call.
-func NewWebhook(url string, c Config) (*Webhook, error) {
-	if !isHTTP(url) {
-		return nil, errors.New("configure slack: the webhook's URL must be an http(s) URL")
-	}
-	return &Webhook{url, c.client()}, nil
-}
-
 // maxAnswer bounds what is read of an answer, in bytes: a page of a history may hold long messages, most
 // of whose characters are escaped.
 const maxAnswer = 16 << 20
@@ -93,6 +80,28 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
 	}
 	return answer, err
+}
+
+// A heedful client hands on what an answer of the API says, whatever its status is: slack-go does not read the body of
+// another one than 200.
+type heedful struct {
+	*http.Client
+	api string // the URL of the API; what is not below it is handed on as it is
+}
+
+// Do makes the call.
+func (c heedful) Do(r *http.Request) (*http.Response, error) {
+	answer, err := c.Client.Do(r)
+	if err != nil || answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusTooManyRequests || !strings.HasPrefix(r.URL.String(), c.api) {
+		return answer, err
+	}
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxSaid)) // of what was cut the status tells
+	answer.Body.Close()
+	answer.Body = io.NopCloser(bytes.NewReader(said))
+	if ok, code, is := inJSON(said); is && (ok || isKnown(code) || code != "" && answer.StatusCode < 500) {
+		answer.StatusCode = http.StatusOK
+	}
+	return answer, nil
 }
 
 // classified returns the error as an *[Error], nil for nil.

@@ -81,6 +81,18 @@ func Classify(err error) *Error {
 	return byTransport(err)
 }
 
+// tooMany is for a 429 with this Retry-After, empty for none.
+func tooMany(retryAfter string) *Error {
+	if retryAfter == "" {
+		return byStatus(http.StatusTooManyRequests)
+	}
+	seconds, err := strconv.ParseInt(retryAfter, 10, 32)
+	if err != nil {
+		return Classify(err)
+	}
+	return Classify(&slack.RateLimitedError{RetryAfter: time.Duration(seconds) * time.Second})
+}
+
 func byCode(e slack.SlackErrorResponse) *Error {
 	means := codes[known(e.Err)]
 	p := &Error{Class: cmp.Or(means.class, UnknownCode), Code: foreign.Short(e.Err, maxCode), RetryAfter: means.wait, Detail: foreign.Short(strings.Join(e.ResponseMetadata.Messages, "; "), maxDetail)}
@@ -93,8 +105,11 @@ func byCode(e slack.SlackErrorResponse) *Error {
 func byStatus(status int) *Error {
 	code := "status_" + strconv.Itoa(status)
 	means := codes[code]
-	if status >= 500 {
+	switch {
+	case status >= 500, status < 300:
 		means.class = Ambiguous
+	case status < 400:
+		means = codes["redirect"]
 	}
 	return &Error{Class: cmp.Or(means.class, UnknownCode), Code: code, RetryAfter: means.wait}
 }

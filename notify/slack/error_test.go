@@ -34,15 +34,14 @@ var slowly = map[string]time.Duration{
 
 // An answer is what stands at the other end of a call.
 type answer struct {
-	name    string
-	serve   http.HandlerFunc
-	url     func(server *httptest.Server) string // default: the server's
-	webhook bool
-	class   slack.Class
-	code    string
-	after   time.Duration
-	says    string        // part of the error's text
-	within  time.Duration // of the call; 0: 30 s
+	name   string
+	serve  http.HandlerFunc
+	url    func(server *httptest.Server) string // default: the server's
+	class  slack.Class
+	code   string
+	after  time.Duration
+	says   string        // part of the error's text
+	within time.Duration // of the call; 0: 30 s
 }
 
 // answers are the shapes of slack.md that are no codes, as slack-go meets them over HTTP.
@@ -59,17 +58,11 @@ var answers = []answer{
 	{name: "404", serve: status(404), class: slack.TokenRefused, code: "status_404"},
 	{name: "407", serve: status(407), class: slack.TokenRefused, code: "status_407"},
 	{name: "413", serve: status(413), class: slack.PayloadRefused, code: "status_413"},
-	{name: "redirect", serve: status(302, "Location", "https://example.com/"), class: slack.UnknownCode, code: "status_302"},
+	{name: "redirect", serve: status(302, "Location", "https://example.com/"), class: slack.TokenRefused, code: "status_302"},
 	{name: "500", serve: status(500), class: slack.Ambiguous, code: "status_500"},
 	{name: "502", serve: status(502), class: slack.Ambiguous, code: "status_502"},
 	{name: "503", serve: status(503), class: slack.Ambiguous, code: "status_503"},
 	{name: "504", serve: status(504), class: slack.Ambiguous, code: "status_504"},
-	{name: "webhook 400", webhook: true, serve: status(400), class: slack.PayloadRefused, code: "status_400"},
-	{name: "webhook 403", webhook: true, serve: status(403), class: slack.TokenRefused, code: "status_403"},
-	{name: "webhook 404", webhook: true, serve: status(404), class: slack.TokenRefused, code: "status_404"},
-	{name: "webhook 410", webhook: true, serve: status(410), class: slack.ChannelRefused, code: "status_410"},
-	{name: "webhook 429", webhook: true, serve: status(429, "Retry-After", "9"), class: slack.NotAccepted, code: "ratelimited", after: 9 * time.Second},
-	{name: "webhook 500", webhook: true, serve: status(500), class: slack.Ambiguous, code: "status_500"},
 	{name: "no JSON", serve: body("<html>please log in</html>"), class: slack.Ambiguous, code: "no_answer"},
 	{name: "nothing", serve: body(""), class: slack.Ambiguous, code: "no_answer"},
 	{name: "cut JSON", serve: body(`{"ok":true,"ts":"1`), class: slack.Ambiguous, code: "no_answer"},
@@ -181,9 +174,6 @@ func (a answer) call(t *testing.T) error {
 		at = strange.URL
 	}
 	client := &http.Client{Timeout: cmp.Or(a.within, 30*time.Second), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if a.webhook {
-		return api.PostWebhookCustomHTTPContext(t.Context(), at+"/services/planted", client, &api.WebhookMessage{Text: "x"})
-	}
 	caller := api.New("xoxb-planted", api.OptionAPIURL(at+"/api/"), api.OptionHTTPClient(client))
 	_, ts, _, err := caller.SendMessageContext(t.Context(), "C0ONCALL", api.MsgOptionText("x", false))
 	if err == nil && ts == "" {

@@ -15,8 +15,7 @@ const ScopeFiles = "files:write"
 var fileCodes = []string{
 	"missing_scope", "no_permission", "access_denied", "not_allowed_token_type", "method_deprecated",
 	"file_uploads_disabled", "file_uploads_except_images_restricted", "file_upload_size_restricted", "storage_limit_reached",
-	"blocked_file_type", "slack_connect_file_upload_sharing_blocked", "slack_connect_blocked_file_type", "slack_connect_clip_sharing_blocked",
-	"posting_to_channel_denied", "invalid_arguments",
+	"blocked_file_type", "posting_to_channel_denied",
 }
 
 // fileNotFound is the code of an upload that Slack has forgotten: another is to be made.

@@ -79,14 +79,3 @@ func (c *Client) Post(ctx context.Context, p Post) (ts string, err error) {
 	}
 	return ts, classified(err)
 }
-
-// Post posts the text and the blocks into the webhook's channel. Nothing else of the post is used: a webhook
-// edits nothing and replies to nothing. Slack does not say as which message: the ts is always empty.
-func (w *Webhook) Post(ctx context.Context, p Post) (ts string, err error) {
-	unfurl := false
-	m := &slack.WebhookMessage{Text: p.Text, UnfurlLinks: &unfurl, UnfurlMedia: &unfurl}
-	if p.Blocks != nil {
-		m.Blocks = &slack.Blocks{BlockSet: p.Blocks}
-	}
-	return "", classified(slack.PostWebhookCustomHTTPContext(ctx, w.url, w.client, m))
-}

@@ -80,6 +80,11 @@ func text(e client.Event, project string, paint output.Paint) string {
 		if !a.Until.IsZero() {
 			outcome += " over"
 		}
+	} else if a, ok := e.RequestAttention(); ok {
+		what, outcome, reason = Attention, output.Clean(string(a.Kind)), a.Reason
+		if e.Subject() != "" {
+			order = output.Clean(e.Subject())
+		}
 	} else if a, ok := e.Again(); ok {
 		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -26,6 +27,7 @@ const (
 	maxModelArtsRate = 10000
 	// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
 	maxPrefix = 64
+	maxLink   = 2000 // characters of a template
 )
 
 var (
@@ -147,9 +149,16 @@ func (p *Problems) readRoutes(s *Slack) {
 	}
 }
 
+func (p *Problems) checkLinks(l Links) {
+	const must = "must be an https URL (http only on localhost) of at most 2000 characters without login, blanks and braces but for {region}, {project}, {order} and {watch}; in the host {region} alone"
+	p.must(l.Console == "" || isTemplate(l.Console), "CONSOLE_URL", must)
+	p.must(l.Public == "" || isTemplate(l.Public), "PUBLIC_URL", must)
+}
+
 func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
+	p.must(!h.HeartbeatURL.IsSet() || routes.IsLink(h.HeartbeatURL.Reveal()), "HEARTBEAT_URL", "must be an https URL without login and blanks; http only to localhost, 127.0.0.1 or ::1")
 	p.must(slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, l.Level), "LOG_LEVEL", "must be debug, info, warn or error")
 	p.must(slices.Contains([]string{"", "text", "json"}, l.Format), "LOG_FORMAT", "must be text or json")
 }
@@ -165,6 +174,17 @@ func (p *Problems) checkFile(name, path string) {
 // isEndpoint reports whether text is a base URL once the region is filled in.
 func isEndpoint(text string) bool {
 	return strings.Count(text, "{region}") <= 1 && isBaseURL(strings.Replace(text, "{region}", "region", 1))
+}
+
+var (
+	filledRegion = strings.NewReplacer("{region}", "region")
+	filledAll    = strings.NewReplacer("{region}", "region", "{project}", "project", "{order}", "order", "{watch}", "watch")
+)
+
+// isTemplate reports whether text is a link once an order is filled in, whose host is not the order's choice.
+func isTemplate(text string) bool {
+	_, err := url.Parse(filledRegion.Replace(text)) // it refuses other braces in a host
+	return err == nil && utf8.RuneCountInString(text) <= maxLink && routes.IsLink(filledAll.Replace(text))
 }
 
 // isBaseURL reports whether a path can be appended to text to make an http or https URL.

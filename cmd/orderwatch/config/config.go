@@ -3,7 +3,7 @@
 // [Load] is for every command, [LoadServe] for those that do a worker's work. What is wrong comes as
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
-// Read config.go first: the variables, in eight groups, and in which order they are read and checked. read.go says how
+// Read config.go first: the variables, in nine groups, and in which order they are read and checked. read.go says how
 // a value comes out of a variable, and when NAME_FILE is read for a secret instead; file.go which files are read, and how
 // much of them; secret.go what a secret shows of itself; check.go what is refused, login.go which login
 // to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
@@ -34,6 +34,7 @@ type Config struct {
 	Poll      Poll
 	Watch     Watch
 	Slack     Slack
+	Links     Links
 	HTTP      HTTP
 	Log       Log
 
@@ -111,7 +112,7 @@ type Slack struct {
 	Channel          string   `env:"SLACK_CHANNEL" desc:"ID of the channel to post in"`
 	ChannelsAllowed  []string `env:"SLACK_CHANNELS_ALLOWED" desc:"IDs of other channels that a request may name, comma-separated"`
 	MentionOnFailure string   `env:"SLACK_MENTION_ON_FAILURE" desc:"here, a user U… or W…, or a group S…"`
-	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse"`
+	WebhookURL       Secret   `env:"SLACK_WEBHOOK_URL" desc:"incoming webhook, where there is no bot token; beside one it gets what all channels refuse; it must answer ok, as Slack does"`
 	APIURL           string   `env:"SLACK_API_URL" unset:"Slack's" desc:"base URL of the Slack API"`
 	Progress         bool     `env:"SLACK_PROGRESS" desc:"true: also post while an order runs, after a minute, in one message that becomes the summary; needs SLACK_TOKEN"`
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
@@ -119,10 +120,19 @@ type Slack struct {
 	Routes routes.Routes // what that file says
 }
 
-// A HTTP says where the process answers probes and scrapers.
+// A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
+// own, escaped for a URL; {region} alone may stand in the host.
+type Links struct {
+	Console string `env:"CONSOLE_URL" desc:"link to an order in the cloud's console: https, or http on localhost; {region}, {project}, {order} and {watch} are filled in"`
+	Public  string `env:"PUBLIC_URL" desc:"link to the page of a watch, filled in likewise; messages lead there first"`
+}
+
+// A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.
 type HTTP struct {
 	Addr      string `env:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"host:port of /livez, /readyz and /metrics"`
 	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof; never a public one"`
+
+	HeartbeatURL Secret `env:"HEARTBEAT_URL" desc:"URL that one worker calls (GET) once a minute while the installation does its work; https, or http on this machine"`
 }
 
 // A Log says what is logged and how. An empty Format is text on a terminal and JSON elsewhere.
@@ -147,6 +157,7 @@ func load() (c Config, p Problems) {
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
 	p.checkSlack(&c.Slack)
+	p.checkLinks(c.Links)
 	p.checkHTTPAndLog(c.HTTP, c.Log)
 	p.must(c.Assets.EventsMaxAge >= c.Watch.TimeoutMax && c.Assets.EventsMaxAge-c.Watch.TimeoutMax >= week, "EVENTS_MAX_AGE", "must be at least ORDERWATCH_TIMEOUT_MAX and 168h")
 	return c, p

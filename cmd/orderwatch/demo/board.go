@@ -93,6 +93,7 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 	defer b.finish()
 	title := "Slack #on-call"
 	switch root := b.slack[m.ThreadTS]; {
+	case strings.HasPrefix(m.Text, "A request was rejected"): // of no order that is counted
 	case m.ThreadTS == "":
 		b.slack[m.TS] = &slackPost{running: isRunning(m), thread: hasThread(m)}
 	case m.Broadcast && root != nil:

@@ -26,15 +26,17 @@ type Directions struct {
 	Labels       map[string]string `json:"labels"`
 	SlackChannel string            `json:"slack_channel,omitempty"`
 
-	Channels       []string      `json:"channels"`           // empty: the default channel, which is not known here
-	ChannelsFrom   Source        `json:"channels_from"`      // who names them
-	Mention        string        `json:"mention"`            // empty: nobody
-	Fallbacks      []string      `json:"fallbacks"`          // in turn, for what a channel finally refuses that is none of them itself, as far as known here
-	QuietSuccesses bool          `json:"quiet_successes"`    // only failures are told
-	Progress       bool          `json:"progress"`           // told while the order runs, too
-	Why            routes.Why    `json:"why"`                // what it follows from
-	Misses         []routes.Miss `json:"no_match,omitempty"` // rules before the one that decides
-	Notes          []string      `json:"notes,omitempty"`    // what may be otherwise where the workers run
+	Channels       []string         `json:"channels"`            // empty: the default channel, which is not known here
+	ChannelsFrom   Source           `json:"channels_from"`       // who names them
+	Mention        string           `json:"mention"`             // empty: nobody
+	Fallbacks      []string         `json:"fallbacks"`           // in turn, for what a channel finally refuses that is none of them itself, as far as known here
+	QuietSuccesses bool             `json:"quiet_successes"`     // only failures are told
+	Progress       bool             `json:"progress"`            // told while the order runs, too
+	Runbooks       []routes.Runbook `json:"runbooks,omitempty"`  // linked for causes, the first that matches
+	EnvLabel       string           `json:"env_label,omitempty"` // names the request's environment
+	Why            routes.Why       `json:"why"`                 // what it follows from
+	Misses         []routes.Miss    `json:"no_match,omitempty"`  // rules before the one that decides
+	Notes          []string         `json:"notes,omitempty"`     // what may be otherwise where the workers run
 
 	leftOpen bool            // no rule says whom it wakes, or no rule says whether there is progress
 	targets  []routes.Target // the channels, each with its own fallbacks; without an ID the default channel
@@ -57,7 +59,7 @@ func Of(config config.Slack, rules routes.Routes, order watcher.Order, request w
 	d := Directions{
 		Order: order, Labels: request.Labels, SlackChannel: request.SlackChannel,
 		Channels: []string{}, ChannelsFrom: FromRule, Mention: route.Mention, Fallbacks: []string{},
-		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress,
+		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress, Runbooks: route.Runbooks, EnvLabel: route.Env,
 		Why: why, Misses: rules.Misses(order.ProjectID, request),
 	}
 	other, _ := rules.Choose(routes.Route{Mention: "other", Progress: !config.Progress}, order.ProjectID, request)
@@ -104,6 +106,8 @@ func (d Directions) Text(p show.Page, config config.Slack) string {
 		p.Property("a success", nil, d.success()) +
 		p.Property("meanwhile", nil, d.meanwhile()) +
 		p.Property("refused", nil, d.refused(config)...) +
+		p.Property("runbook", nil, d.runbooks()...) +
+		p.Property("env", nil, d.env()) +
 		p.Property("why", nil, d.reasons()...) +
 		p.Property("note", p.Paint.Yellow, d.Notes...)
 }
@@ -186,6 +190,26 @@ func refusedBy(channel, way string) string {
 		return "what " + cmp.Or(channel, "the channel") + " finally refuses is kept as an event: orderwatch events --kind undelivered"
 	}
 	return "what " + cmp.Or(channel, "a channel") + " finally refuses goes to " + way
+}
+
+// runbooks says which page is linked for which cause.
+func (d Directions) runbooks() (texts []string) {
+	for _, r := range d.Runbooks {
+		texts = append(texts, fmt.Sprintf("%q: %s", r.Cause, r.URL))
+	}
+	return texts
+}
+
+// env says what stands in the title as the environment; empty where nothing does.
+func (d Directions) env() string {
+	switch value := output.Clean(d.Labels[d.EnvLabel]); {
+	case d.EnvLabel == "":
+		return ""
+	case value == "":
+		return "none: the request's label " + output.Clean(d.EnvLabel) + " has no value"
+	default:
+		return value + ", by the label " + output.Clean(d.EnvLabel)
+	}
 }
 
 // reasons says which rule decides, and why those before it do not.

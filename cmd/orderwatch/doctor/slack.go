@@ -116,7 +116,10 @@ func (x *exam) channel(i slack.Inspection, c slack.Channel, use config.SlackChan
 	if use.Default {
 		level = levelProblem
 	}
-	const then = " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
+	then := " Messages for it are tried every 5 minutes until an hour after what they tell of; then the next channel gets them, or, where there is none, an event on orders.undelivered.slack."
+	if e := i.Refuses(c); e != nil && e.Lasts() {
+		then = " Failures go to the next channel at once; where there is none, and for all else, it is tried every 5 minutes until an hour after what they tell of."
+	}
 	switch e := i.Refuses(c); {
 	case e != nil:
 		x.add(level, "slack.channel", about, "Slack refuses it: "+slackReason(e), sentence(e.Remedy()+" ("+use.Why+")")+then)

@@ -122,8 +122,8 @@ var slackFlaws = []slackFlaw{
 	}, {
 		name:  "webhook that was deleted",
 		env:   func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-gone") },
-		class: "token", code: "status_404",
-		says:   []string{"slack takes no message, all wait until it does", "make a new one and set ORDERWATCH_SLACK_WEBHOOK_URL"},
+		class: "token", code: "no_service",
+		says:   []string{"slack takes no message, all wait until it does", "make a new webhook and set ORDERWATCH_SLACK_WEBHOOK_URL"},
 		doctor: clinic.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		restart: func(s *slackScene) []string {
 			s.slack.AddWebhook("/services/T0/B0/planted-new", "C0ONCALL")
@@ -136,7 +136,7 @@ var slackFlaws = []slackFlaw{
 			s.slack.AddChannel("C0ONCALL", slackemulator.Archived)
 		},
 		env:     func(s *slackScene) []string { return s.webhook("/services/T0/B0/planted-hook") },
-		channel: "webhook", class: "channel", code: "status_410",
+		channel: "webhook", class: "channel", code: "channel_is_archived",
 		says:   []string{"slack refuses the channel", "unarchive the webhook's channel"},
 		doctor: clinic.Finding{Check: "assets.redelivered", Level: "note", About: "slack of S", Found: "3 of 3", Do: "/readyz"},
 		mend:   func(s *slackScene) { s.slack.AddChannel("C0ONCALL", slackemulator.Open) },

@@ -3,8 +3,8 @@
 //
 // Read serve.go first: how one worker begins and ends, and what of the configuration each part gets. nats.go has the
 // login to NATS and the server inside the process, modelarts.go the client and the login to ModelArts, slack.go the
-// way to tell people and its metrics, health.go the probes, logger.go the log. The durations that nobody configures are
-// in timing.go; timing_faults.go shortens them for the tests of crashes.
+// way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
+// log. The durations that nobody configures are in timing.go; timing_faults.go shortens them for the tests of crashes.
 package serve
 
 import (
@@ -86,6 +86,7 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 		registry.MustRegister(slackCollector{slack, clock.Now})
 	}
 	eventsConfig.Troubles = func() []string { return troubles(slack) }
+	eventsConfig.Heartbeat = heartbeat(config, heartbeatTimeout)
 	worker := events.New(log, eventsConfig, kept, orders, notifier, registry)
 	ready := func() error {
 		if ctx.Err() != nil {

@@ -21,6 +21,7 @@ func newOutbox(log *slog.Logger, config config.Config, kept *store.Store, timing
 	}
 	c := outbox.Config{
 		Channel: s.Channel, Routes: s.Routes, Mention: s.MentionOnFailure, Progress: s.Progress, Secrets: config.Secrets(),
+		ConsoleURL: config.Links.Console, PublicURL: config.Links.Public,
 		Jitter: 0.2, Now: kept.Clock.Now, Notes: kept, Undelivered: kept, Timing: timing, Workers: kept.Accounts().Workers,
 	}
 	way := slack.Config{Token: s.Token.Reveal(), APIURL: s.APIURL, Timeout: timing.Call}

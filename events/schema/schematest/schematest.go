@@ -123,21 +123,20 @@ var kinds = sync.OnceValues(func() (map[string]kind, error) {
 	}
 	types := make(map[string]kind)
 	for name, t := range map[string]string{
-		"completed":       "io.orderwatch.order.completed.v1",
-		"progressed":      "io.orderwatch.order.progressed.v1",
-		"rejected":        "io.orderwatch.request.rejected.v1",
-		"attention":       "io.orderwatch.attention.v1",
-		"order-attention": "io.orderwatch.order.attention.v1",
-		"again":           "io.orderwatch.slack.renotify.v1",
-		"undelivered":     "io.orderwatch.slack.undelivered.v1",
+		"completed":         "io.orderwatch.order.completed.v1",
+		"progressed":        "io.orderwatch.order.progressed.v1",
+		"rejected":          "io.orderwatch.request.rejected.v1",
+		"attention":         "io.orderwatch.attention.v1",
+		"order-attention":   "io.orderwatch.order.attention.v1",
+		"request-attention": "io.orderwatch.request.attention.v1",
+		"again":             "io.orderwatch.slack.renotify.v1",
+		"undelivered":       "io.orderwatch.slack.undelivered.v1",
 	} {
 		data, err := Compile(name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if name == "order-attention" {
-			name = "orderAttention" // in the AsyncAPI document
-		}
+		name = strings.Replace(name, "-a", "A", 1) // as it is in the AsyncAPI document
 		types[t] = kind{data, messages[name], subjects(d.Channels[name].Address)}
 	}
 	return types, nil

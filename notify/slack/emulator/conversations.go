@@ -111,7 +111,7 @@ func (s *Server) conversationsInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	write(w, map[string]any{"ok": true, "channel": map[string]any{
 		"id": m.Channel, "name": "channel-of-" + m.Channel, "is_channel": !private, "is_private": private,
-		"is_archived": state == Archived, "is_member": state == Open,
+		"is_archived": state == Archived, "is_member": state == Open || state == Locked,
 	}})
 }
 

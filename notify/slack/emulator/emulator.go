@@ -62,6 +62,7 @@ const (
 	Open ChannelState = iota
 	Archived
 	NotMember
+	Locked // open, but takes no replies: as if each of its threads were locked
 )
 
 // Options are the knobs of a [Server]. The zero value is a patient Slack on the wall clock.

@@ -206,6 +206,8 @@ func (s *Server) checkPlace(m Message) []Violation {
 		return []Violation{{Code: "is_archived"}}
 	case c.state == NotMember:
 		return []Violation{{Code: "not_in_channel"}}
+	case m.ThreadTS != "" && c.state == Locked:
+		return []Violation{{Code: "restricted_action_thread_locked"}}
 	case m.ThreadTS != "" && !slices.ContainsFunc(c.messages, func(root Message) bool { return root.TS == m.ThreadTS && root.ThreadTS == "" }):
 		return []Violation{{Code: "cannot_reply_to_message"}}
 	}
