@@ -69,6 +69,11 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 	if d.posting.Silent && d.ended != nil && !d.silent { // another channel's message comes here
 		d.posting = posting{}
 	}
+	if d.attention != nil && d.posting.Code == "" {
+		if tell, retry := s.condition(ctx, d); !tell {
+			return retry
+		}
+	}
 	if !d.posting.tells(d.want, math.MaxInt) {
 		if retry := s.postOrJoin(ctx, d); retry != nil {
 			s.withdraw(ctx, d)
@@ -106,12 +111,17 @@ func (s *Outbox) postOrJoin(ctx context.Context, d *delivery) *watcher.RetryErro
 		return s.tellTogether(ctx, d)
 	}
 	if d.watching != "" && d.posting.untouched() {
-		over := false // people were told how the watch ended, in whatever channel
-		if retry := s.postings(ctx, d.watching, func(_ string, p posting) { over = over || p.ended() }); over || retry != nil {
+		if over, retry := s.toldOfTheEnd(ctx, d.watching); over || retry != nil {
 			return retry
 		}
 	}
 	return s.deliver(ctx, d, d.render(d.options))
+}
+
+// toldOfTheEnd reports whether people were told how the watch ended, in whatever channel.
+func (s *Outbox) toldOfTheEnd(ctx context.Context, watch string) (over bool, retry *watcher.RetryError) {
+	retry = s.postings(ctx, watch, func(_ string, p posting) { over = over || p.ended() })
+	return over, retry
 }
 
 // deliver makes one step after the other until the message stands.

@@ -87,7 +87,8 @@ type model struct {
 	faults      float64         // how many calls of a hundred go wrong
 	completions []watcher.Completion
 	outage      bool
-	blind       bool // an order cannot be read
+	blind       bool // people are told of an order that goes on
+	conditions  []watcher.OrderAttention
 	todo        []*posted
 	hands       []*delivering
 	at          *delivering
@@ -188,10 +189,15 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		}
 	}
 	if o.blind = o.random.IntN(3) == 0; o.blind {
-		a := concern(watcher.Blind)
-		a.WatchID, a.OrderName = "w_blind", "order.blind"
-		for i := range 2 { // an event that comes twice
-			o.add(fmt.Sprint("blind ", i), func(ctx context.Context, s *outbox.Outbox) error { return s.AttendOrder(ctx, a) })
+		for i, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.Blind, watcher.DeadlineNear, "stalled_over", "blind_over"} {
+			a := concern(kind)
+			if a.WatchID, a.OrderName, a.Polls = "w_blind", "order.blind", 10*i; o.random.IntN(2) == 0 {
+				continue
+			}
+			o.conditions = append(o.conditions, a)
+			for again := range 2 { // an event that comes twice
+				o.add(fmt.Sprint(kind, again), func(ctx context.Context, s *outbox.Outbox) error { return s.AttendOrder(ctx, a) })
+			}
 		}
 	}
 	return o
@@ -609,12 +615,42 @@ func (o *model) check() {
 	if o.outage {
 		o.stands("C0ONCALL", "", "can be reached again")
 	}
-	if !o.blind {
+	if o.blind {
+		o.checkConditions()
+	}
+}
+
+// checkConditions holds that one message tells how the watch is that goes on: it shows what began last, and nothing
+// that is over, of which nothing is told where people were not told that it began.
+func (o *model) checkConditions() {
+	firstWords := map[watcher.AttentionKind]string{watcher.Late: "LATE", watcher.Stalled: "STALLED", watcher.Blind: "CANNOT SEE", watcher.DeadlineNear: "LEFT"}
+	over := make(map[watcher.AttentionKind]bool)
+	for _, a := range o.conditions {
+		over[a.Kind] = over[a.Kind] || !a.Until.IsZero()
+	}
+	began, lasts, last := false, false, watcher.AttentionKind("")
+	for _, a := range o.conditions {
+		if a.Until.IsZero() {
+			began, lasts, last = true, lasts || !over[a.Kind], a.Kind
+		}
+	}
+	before, after := o.roots("C0ONCALL", "order.blind"), o.roots("C0NEW", "order.blind")
+	switch n := before + after; {
+	case n == 0 && lasts, n > 0 && !began, o.history && max(before, after) > 1, after > 0 && !o.rerouted:
+		o.errorf("the watch that goes on stands %d times in C0ONCALL, %d times in C0NEW", before, after)
+	}
+	if o.rerouted || !o.history { // another channel shows what it was before
 		return
 	}
-	const about = "CANNOT SEE - order.blind"
-	if before, after := o.roots("C0ONCALL", about), o.roots("C0NEW", about); before+after == 0 || o.history && max(before, after) > 1 || !o.rerouted && after > 0 {
-		o.errorf("%q stands %d times in C0ONCALL, %d times in C0NEW", about, before, after)
+	for _, m := range o.slack.Messages("C0ONCALL") {
+		if m.ThreadTS != "" || !strings.Contains(m.Text, "order.blind") {
+			continue
+		}
+		for kind, word := range firstWords {
+			if shown := strings.Contains(m.Text, word); shown && over[kind] || kind == last && !over[last] && !shown {
+				o.errorf("%q is left; %s was told last", m.Text, last)
+			}
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	}
 	for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
 		m := b.want(channel, 3)
-		for i, text := range []string{"CANNOT SEE - order.pool-5ed5-w4l2n since 12:03 UTC (Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
+		for i, text := range []string{"*CANNOT SEE* - order.pool-5ed5-w4l2n since 12:03 UTC (Internal server error", "no longer listed by ModelArts: createNode os-node-2, last seen processing", "has the status “canceled”"} {
 			b.wantShown(m[i], text, "The watch goes on", "orderwatch get 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n")
 			if got := emulator.Mentions(m[i]); len(got) > 0 || m[i].ThreadTS != "" || m[i].Edited {
 				t.Errorf("message %d in %s mentions %v, is in a thread, or was edited", i, channel, got)
@@ -54,6 +54,99 @@ func TestAttendOrderPostsOnce(t *testing.T) {
 	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
 		t.Error("counted as doubled or undelivered")
 	}
+}
+
+// Late, stalled, blind and the deadline of one watch are one message in each channel, which shows the latest of them,
+// or that it is over, and wakes nobody.
+func TestConditionsShareAMessage(t *testing.T) {
+	b := newBench(t, byLabel)
+	other := b.another()
+	told := func(kind watcher.AttentionKind, polls int, want string) {
+		t.Helper()
+		a := toTeams(concern(kind))
+		a.Polls = polls
+		b.attendOrder(a)
+		other.attendOrder(a)
+		for _, channel := range []string{"C0ONCALL", "C0TEAM"} {
+			m := b.want(channel, 1)[0]
+			b.wantShown(m, want)
+			if got := emulator.Mentions(m); len(got) > 0 {
+				t.Errorf("it mentions %v", got)
+			}
+		}
+	}
+	told(watcher.Late, 10, "*LATE*")
+	told(watcher.Stalled, 10, "*STALLED*")
+	told(watcher.Late, 10, "*STALLED*") // redelivered
+	told("stalled_over", 20, "moving again after 26 min")
+	told(watcher.Stalled, 10, "moving again after 26 min")
+	told(watcher.Blind, 30, "*CANNOT SEE*")
+	told("stalled_over", 20, "*CANNOT SEE*")
+	told("blind_over", 40, "seen again, was blind for 26 min")
+	told(watcher.DeadlineNear, 40, "LEFT*")
+	again := toTeams(concern(watcher.Stalled))
+	again.Since, again.Polls = again.Since.Add(time.Hour), 50
+	b.attendOrder(again)
+	b.wantShown(b.want("C0TEAM", 1)[0], "*STALLED*")
+	told("stalled_over", 20, "*STALLED*") // of the first time
+	told(watcher.DeadlineNear, 60, "LEFT*")
+	again.Until, again.Polls = again.Since.Add(time.Hour), 70
+	b.attendOrder(again)
+	b.wantShown(b.want("C0TEAM", 1)[0], "LEFT*") // it still is
+	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
+		t.Error("counted as doubled or undelivered")
+	}
+}
+
+// Nothing is posted of an end of which no beginning stands, nor of a beginning that comes after its end; what began
+// before that and goes on is.
+func TestConditionOverBeforeItIsTold(t *testing.T) {
+	b := newBench(t)
+	for _, kind := range []watcher.AttentionKind{"blind_over", watcher.Blind, "stalled_over", watcher.Stalled} {
+		b.attendOrder(concern(kind))
+		b.another().attendOrder(concern(kind))
+		b.want("C0ONCALL", 0)
+	}
+	late := concern(watcher.Late)
+	late.Polls = 1
+	b.attendOrder(late)
+	b.wantShown(b.want("C0ONCALL", 1)[0], "*LATE*")
+}
+
+// Once people know how the watch ended, its conditions are neither posted nor changed.
+func TestConditionAfterTheEnd(t *testing.T) {
+	for _, stands := range []bool{false, true} {
+		b := newBench(t)
+		n := 1
+		if stands {
+			b.attendOrder(concern(watcher.Stalled))
+			n = 2
+		}
+		b.settle(order(watcher.Succeeded, 40))
+		for _, kind := range []watcher.AttentionKind{"stalled_over", watcher.Blind, watcher.DeadlineNear} {
+			a := concern(kind)
+			a.Polls += 50
+			b.attendOrder(a)
+			b.another().attendOrder(a)
+		}
+		for _, m := range b.want("C0ONCALL", n) {
+			if m.Edited {
+				t.Errorf("it became\n%s", emulator.Render(m))
+			}
+		}
+	}
+}
+
+// Where nothing can be edited each state is a message of its own.
+func TestConditionsByWebhook(t *testing.T) {
+	b := newBench(t, webhookAlone)
+	b.slack.AddWebhook("/services/T0/B0/x", "C0ONCALL")
+	for range 2 {
+		for _, kind := range []watcher.AttentionKind{watcher.Stalled, "stalled_over", "blind_over"} {
+			b.attendOrder(concern(kind))
+		}
+	}
+	b.wantShown(b.want("C0ONCALL", 2)[1], "moving again after 26 min")
 }
 
 // What is told while the watch goes on, and its summary, stand beside it, each untouched by the other.
@@ -104,7 +197,7 @@ func TestAttendOrderRefused(t *testing.T) {
 	b.wantShown(b.want("C0ONCALL", 1)[0], "Meant for another channel", "C0TEAM refuses it", "CANNOT SEE")
 	b.slack.AddChannel("C0ONCALL", emulator.Archived)
 	later := a
-	later.Since = later.Since.Add(time.Minute)
+	later.Since, later.Polls = later.Since.Add(time.Minute), later.Polls+1
 	for range 2 {
 		b.attendOrder(later)
 		b.another().attendOrder(later)
@@ -113,7 +206,7 @@ func TestAttendOrderRefused(t *testing.T) {
 		t.Fatalf("%d messages are kept", len(k.all))
 	}
 	m := k.all[0]
-	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_blind_1744286645000.C0ONCALL" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
+	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_condition.C0ONCALL.blind.162" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
 		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "CANNOT SEE") || !m.ToldAt.Equal(later.Since) {
 		t.Errorf("kept %+v", m)
 	}

@@ -29,6 +29,8 @@ type posting struct {
 	Quiet  bool      `json:"quiet,omitempty"`  // the message was posted while the watch went on, and nobody was woken
 	Edited time.Time `json:"edited,omitzero"`  // when a message that goes on changing was told last
 	Digest string    `json:"digest,omitempty"` // the key of the digest that tells of it
+
+	Over map[watcher.AttentionKind]time.Time `json:"over,omitempty"` // conditions that began until then are over
 }
 
 // A call is one that a worker makes, or made when it died. It is never altered: postings share it.

@@ -122,8 +122,8 @@ func (s *Outbox) keep(ctx context.Context, d *delivery, e *slack.Error) *watcher
 	}
 	u := d.about
 	u.ID, u.Channel, u.ToldAt, u.RefusedAt = d.key, d.channel, d.told.UTC(), s.config.Now().UTC()
-	if u.Outage != "" { // one note is for all its kinds
-		u.ID += "." + string(u.Kind)
+	if u.Outage != "" || d.attention != nil { // one note is for all its states
+		u.ID += "." + d.state
 	}
 	u.Code, u.Reason, u.Text = e.Code, e.Error(), d.message.Plain(maxUndelivered)
 	if err := s.config.Undelivered.Keep(ctx, u); err != nil {

@@ -68,20 +68,25 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 }
 
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
-// the watch's requests, whichever worker the event comes to and however often. It wakes nobody, and touches
-// neither the summary nor what is told while the watch goes on. Once people know how the watch ended it is
-// not told any more.
+// the watch's requests, whichever worker the event comes to and however often. Of [conditions] there is one for each
+// watch, which shows the latest. It wakes nobody, and touches neither the summary nor what is told while the watch
+// goes on. Once people know how the watch ended it is not told any more.
 func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
 	if a.ToldOf != "" {
 		return nil
 	}
 	id := fmt.Sprintf("%s.%s.%d", a.WatchID, a.Kind, a.Since.UnixMilli()) // as the event's is
-	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), want{
+	w := want{
 		kind: "attention", id: id, who: "attention " + id, state: string(a.Kind), told: a.Since, watching: a.WatchID,
 		render: func(o message.Options) message.Message { return message.Concern(a, o) },
 		log:    s.log.With("watch", a.WatchID, "kind", a.Kind), whole: notice(ctx, slog.LevelWarn),
 		about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
-	}, s.stop())
+	}
+	if slices.Contains(conditions, a.Kind) {
+		w.id, w.state, w.attention = a.WatchID+".condition", conditionState(a), &a
+		w.who = "attention " + w.id
+	}
+	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), w, s.stop())
 }
 
 // AttendRequest posts one message in the default channel, whichever worker the event comes to and however often. It wakes
@@ -220,12 +225,13 @@ type want struct {
 	state    string    // what is to be told
 	least    string    // a state before it that is enough for the caller; empty: none
 
-	quiet    bool                // it tells of a watch that goes on, and wakes nobody
-	left     bool                // the routes lead there no more: what stands there is ended, and nothing else is told
-	silent   bool                // it is told only where a message stands that it ends
-	ended    *watcher.Completion // the watch whose end it tells of; nil where it is something else
-	watching string              // the watch that goes on, of which it tells; empty where it tells of something else
-	again    watcher.Again       // who had it sent again
+	quiet     bool                    // it tells of a watch that goes on, and wakes nobody
+	left      bool                    // the routes lead there no more: what stands there is ended, and nothing else is told
+	silent    bool                    // it is told only where a message stands that it ends
+	ended     *watcher.Completion     // the watch whose end it tells of; nil where it is something else
+	watching  string                  // the watch that goes on, of which it tells; empty where it tells of something else
+	attention *watcher.OrderAttention // one of conditions, of which it tells; nil where it is something else
+	again     watcher.Again           // who had it sent again
 
 	channel string
 	others  []string // the channels that are left to try where this one finally refuses it
