@@ -133,6 +133,11 @@ var guards = []guard{
 			return n.SetNote(ctx, key, text, revision)
 		}}
 	})},
+	{name: "it is noted that a condition is over", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			return n.SetNote(ctx, key, bytes.ReplaceAll(text, []byte(`"over":`), []byte(`"unread":`)), revision)
+		}}
+	})},
 	{name: "what is not found is looked for once more", change: timing(func(t *outbox.Timing) { t.LookAgain = 0 })},
 	{name: "what stands is found", change: calling(func(s outbox.Workspace) otherSlack {
 		return otherSlack{Workspace: s, history: func(ctx context.Context, l slack.Look) ([]slack.Found, error) {

@@ -189,9 +189,10 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		}
 	}
 	if o.blind = o.random.IntN(3) == 0; o.blind {
+		alone := o.random.IntN(2) == 0 // one condition, so that both workers more often tell the same
 		for i, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.Blind, watcher.DeadlineNear, "stalled_over", "blind_over"} {
 			a := concern(kind)
-			if a.WatchID, a.OrderName, a.Polls = "w_blind", "order.blind", 10*i; o.random.IntN(2) == 0 {
+			if a.WatchID, a.OrderName, a.Polls = "w_blind", "order.blind", 10*i; alone && kind != watcher.Blind || !alone && o.random.IntN(2) == 0 {
 				continue
 			}
 			o.conditions = append(o.conditions, a)

@@ -23,8 +23,9 @@
 // edits says whether there is a message to edit), the want (tell.go), and the moment. What it decides beside a call is
 // in: reconcile.go, what became of a call, and which of two workers' doubled messages is deleted; refused.go, what
 // follows an error, and which fallback channel gets what a channel finally refuses; upload.go, the file; pace.go, when
-// a channel may be called; trouble.go, what people hear of errors; digest.go, who is told of together; outbox.go, how
-// long all of that takes (DefaultTiming: a second from post to post).
+// a channel may be called; trouble.go, what people hear of errors; condition.go, what of a watch that goes on is told in
+// one message; digest.go, who is told of together; outbox.go, how long all of that takes (DefaultTiming: a second from
+// post to post).
 package outbox
 
 import (
