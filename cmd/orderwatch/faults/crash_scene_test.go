@@ -267,7 +267,7 @@ func (s *scene) completedAndTold(t *testing.T, _ time.Time) error {
 // told returns how many messages people have got; what stands in a thread is part of one.
 func (s *scene) told() (n int) {
 	for _, m := range s.slack.Messages("C0ONCALL") {
-		if m.ThreadTS == "" {
+		if m.ThreadTS == "" && !strings.HasPrefix(m.Text, "A request was rejected") {
 			n++
 		}
 	}
@@ -338,7 +338,7 @@ func (s *scene) stands(t *testing.T) [2]uint64 {
 // check holds what must have come of the fault.
 func (s *scene) check(t *testing.T, c crash, action string) {
 	t.Helper()
-	h, rejected := s.history(t)
+	h, rejected, toldOf := s.history(t)
 	v := check(h)
 	for _, violation := range v.violations {
 		t.Error(violation)
@@ -351,6 +351,9 @@ func (s *scene) check(t *testing.T, c crash, action string) {
 	}
 	if len(rejected) > 0 != c.bad || len(rejected) > 2 {
 		t.Errorf("%d rejected events", len(rejected))
+	}
+	if (toldOf == 1) != c.bad || toldOf > 1 {
+		t.Errorf("people are told of %d rejections", toldOf)
 	}
 	for _, r := range rejected {
 		if !bytes.Equal(identity(r), identity(rejected[0])) {
@@ -365,8 +368,8 @@ var eventTime = regexp.MustCompile(`"time":"[^"]*"`)
 func identity(event []byte) []byte { return eventTime.ReplaceAll(event, nil) }
 
 // history returns what went in and what came of it, under the subjects that the checker knows, and
-// the rejections.
-func (s *scene) history(t *testing.T) (h history, rejected [][]byte) {
+// the rejections, and how many of them people are told of.
+func (s *scene) history(t *testing.T) (h history, rejected [][]byte, toldOf int) {
 	t.Helper()
 	h = history{
 		orders:    map[string]scripted{crashOrder: {script: ended, outcome: watcher.PartiallyFailed, counts: watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}}},
@@ -393,8 +396,12 @@ func (s *scene) history(t *testing.T) (h history, rejected [][]byte) {
 			rejected = append(rejected, m.body)
 			continue
 		}
+		if strings.HasPrefix(m.subject, s.prefix+".attention.rejected.") {
+			toldOf++
+			continue
+		}
 		m.subject = "orders" + strings.TrimPrefix(m.subject, s.prefix)
 		h.events = append(h.events, m)
 	}
-	return h, rejected
+	return h, rejected, toldOf
 }

@@ -121,8 +121,9 @@ func tellsOf(m slackemulator.Message) string {
 	return metadata.Payload.Message
 }
 
-// wakes is how what somebody is woken for begins, and what an account's trouble has in it.
-var wakes = regexp.MustCompile(`^(PARTLY FAILED|FAILED|NOT DELETED|NOT DONE|NOT KNOWN|NOT FOUND|REFUSED)\b|refuse`)
+// wakes is how what somebody is woken for begins, after the mention where the text stands alone, and what an account's
+// trouble has in it.
+var wakes = regexp.MustCompile(`^(?:<!here> )?(PARTLY FAILED|FAILED|NOT DELETED|NOT DONE|NOT KNOWN|NOT FOUND|REFUSED)\b|refuse`)
 
 // judgeText holds that a message wakes nobody but those who are configured, and shows no secret.
 func (w *slackWorld) judgeText(v *slackVerdict, channel string, m slackemulator.Message) {
