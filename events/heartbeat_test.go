@@ -111,8 +111,8 @@ func (o *outsider) silent(t *testing.T) {
 // heartbeats are settings with which a heartbeat stops in seconds.
 func heartbeats() settings {
 	cfg := config()
-	cfg.Timing.PatrolEvery, cfg.Timing.Beat = 100*time.Millisecond, 100*time.Millisecond
-	cfg.Timing.PatrolSlack, cfg.Timing.Untold = 8*time.Second, 2*time.Second
+	cfg.Timing.PatrolEvery, cfg.Timing.Beat = 500*time.Millisecond, 250*time.Millisecond
+	cfg.Timing.PatrolSlack, cfg.Timing.Untold = 20*time.Second, 2*time.Second
 	return cfg
 }
 

@@ -16,7 +16,7 @@ import (
 // patrol brings the watches back, no more than 200 a second.
 func TestPatrolFull(t *testing.T) {
 	t.Parallel()
-	const watches, interval = 300, 6 * time.Second
+	const watches, interval = 300, 15 * time.Second
 	cfg := config()
 	cfg.Timing.PatrolSlack = 3 * time.Second
 	cfg.Timing.Denied = 2 * time.Second
