@@ -17,8 +17,9 @@
 // Read watch.go (the record of a watch), order.go and items.go (an order, and what a record keeps of its items)
 // first; then the files of the decisions:
 //
-//	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch
-//	policy.go      what decisions depend on, and the limits on requests
+//	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch; the
+//	               watch's deadline (the longest timeout is checked in request.go of package wire)
+//	policy.go      what decisions depend on, and how many requests a watch answers
 //	schedule.go    how long it is from one poll to the next
 //	match.go       which item of an answer is which item that was seen before; which are missing
 //	ended.go       whether an item is open or has ended, and whether the order has

@@ -1,9 +1,9 @@
 // Package output writes what a command has to say: texts in columns, colours, and JSON in lines, all fit
 // for a terminal, also where others wrote what is shown.
 //
-// Read output.go first (what -o chooses, and how JSON is escaped), then text.go (how many columns a text takes, and
-// how it is cut), paragraph.go (how it is broken into lines), terminal.go (how wide the output is), number.go (times
-// and sizes) and paint.go (when there are colours).
+// Read output.go first (what -o chooses, and how JSON is escaped), then text.go (how many columns a text takes, and how
+// it is cut), paragraph.go (how it is broken into lines), terminal.go (how wide the output is), number.go (times and
+// sizes) and paint.go (when there are colours). Which columns a list has is decided in table.go of package show.
 package output
 
 import (
