@@ -5,27 +5,47 @@
 // added or asked for stays in memory until the process ends. Listen on 127.0.0.1 only, and give it
 // no login that is good elsewhere.
 //
-// Read emulator.go (how a call is answered), order.go (scripts) and fate.go (what an order's name makes of
-// it), fault.go, quota.go and outage.go (what goes wrong), login.go with signature.go, iam.go and metadata.go
-// (who may ask), control.go with json.go (how all of it is switched from outside), and call.go (the calls that
-// came).  # Orders  [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how.
-// What a poll answers is worked out from the script and the clock; no status is stored. An order that was not
-// added is answered 404 ModelArts.50015001, another path 404 APIGW.0101, a call without a token 401
-// APIGW.0301, one with a wrong token 401 APIGW.0307. Where the published pages disagree, an order's script
-// says which spelling it answers with.  # Logins  [Options] say which logins are known. With none any token is
-// taken. Signatures (SDK-HMAC-SHA256) are verified; one that is more than 15 minutes off is refused, and more
-// than five wrong ones in a row lock the key for five minutes. IAM is at POST /v3/auth/tokens: a token is of
-// one project, and more than five wrong passwords in a row lock the user for 15 minutes. A machine's metadata
-// service is at /openstack/latest/securitykey.  # Orders by name  With [Options.AutoOrders] an order that was
-// not added, but whose name is order.FATE-anything, is scripted at its first poll (see [Sample]):
-// order.succeed-…  a pool, then three nodes after 5 s; all succeed after 20 s order.partial-…  the same; one
-// node fails order.fail-…     the same; everything fails order.never-…    the same; one node never ends
-// order.slow-…     a pool, then three nodes after 435 s; all succeed after 686 s order.late-…     404 for 10
-// s, then as succeed order.empty-…    no item ever order.missing-…  404 for ever  # Faults  A [Fault]
-// replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all ([Emulator.SetFaults]), or
-// wherever a function says so ([Options.Fault]). Delays run on real time, also where the scripts' clock is
-// injected. A [Quota] throttles; an [Outage] takes the whole emulator away. [Control] switches all of it.  #
-// Regions  An emulator stands for all regions. Calls of /REGION/v1/… are those of the region, so with the
+// Read emulator.go (how a call is answered), order.go (scripts) and fate.go (what an order's name makes of it),
+// fault.go, quota.go and outage.go (what goes wrong), login.go with signature.go, iam.go and metadata.go (who may
+// ask), control.go with json.go (how all of it is switched from outside), and call.go (the calls that came).
+//
+// # Orders
+//
+// [Emulator.Add] scripts an order item by item: when an item appears, when it ends, how. What a poll answers is
+// worked out from the script and the clock; no status is stored. An order that was not added is answered
+// 404 ModelArts.50015001, another path 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token
+// 401 APIGW.0307. Where the published pages disagree, an order's script says which spelling it answers with.
+//
+// # Logins
+//
+// [Options] say which logins are known. With none any token is taken. Signatures (SDK-HMAC-SHA256) are verified; one
+// that is more than 15 minutes off is refused, and more than five wrong ones in a row lock the key for five minutes.
+// IAM is at POST /v3/auth/tokens: a token is of one project, and more than five wrong passwords in a row lock the
+// user for 15 minutes. A machine's metadata service is at /openstack/latest/securitykey.
+//
+// # Orders by name
+//
+// With [Options.AutoOrders] an order that was not added, but whose name is order.FATE-anything,
+// is scripted at its first poll (see [Sample]):
+//
+//	order.succeed-…  a pool, then three nodes after 5 s; all succeed after 20 s
+//	order.partial-…  the same; one node fails
+//	order.fail-…     the same; everything fails
+//	order.never-…    the same; one node never ends
+//	order.slow-…     a pool, then three nodes after 435 s; all succeed after 686 s
+//	order.late-…     404 for 10 s, then as succeed
+//	order.empty-…    no item ever
+//	order.missing-…  404 for ever
+//
+// # Faults
+//
+// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all ([Emulator.SetFaults]),
+// or wherever a function says so ([Options.Fault]). Delays run on real time, also where the scripts' clock is
+// injected. A [Quota] throttles; an [Outage] takes the whole emulator away. [Control] switches all of it.
+//
+// # Regions
+//
+// An emulator stands for all regions. Calls of /REGION/v1/… are those of the region, so with the
 // endpoint http://127.0.0.1:9090/{region} each has quotas and faults of its own.
 package emulator
 

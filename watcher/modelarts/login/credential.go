@@ -5,7 +5,8 @@
 // It promises that no credential prints a secret, that a proof that ends is renewed before its end, and
 // that a wrong login is tried so seldom that the cloud does not lock it. Read credential.go and
 // secrets.go; then accesskey.go, which signs, and tokenfile.go; then lease.go (when a login is renewed)
-// and call.go, on which agency.go and password.go are built.
+// and call.go, on which agency.go and password.go are built; password.go also says for how long a refused
+// user name and password are not tried again.
 package login
 
 import (
