@@ -5,6 +5,6 @@
 // out each event once, in order and over any outage, and that what NATS denies is an error at once, a
 // [DeniedError], and not a timeout.
 //
-// Read client.go first (requests, when they are tried again, and that no worker answers: [ErrNoWorker]), then event.go (what an event holds) and follow.go (how
-// events are followed). Requests and answers are in package wire.
+// Read client.go first (requests, when they are tried again, and that no worker answers: [ErrNoWorker]), then event.go
+// (what an event holds) and follow.go (how events are followed). Requests and answers are in package wire.
 package client
