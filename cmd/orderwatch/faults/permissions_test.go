@@ -93,7 +93,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	rig.Eventually(t, rig.Patience, func() error {
-		if m := slack.Messages("C0ONCALL"); len(m) != 2 { // the summary and the notice
+		if m := slack.Messages("C0ONCALL"); len(m) != 3 { // the summary, the notice, and the message of the rejected request
 			return fmt.Errorf("%d messages in Slack", len(m))
 		}
 		bucket, err := g.JS.KeyValue(t.Context(), "ORDER_SLACK")
