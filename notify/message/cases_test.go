@@ -16,6 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 	"github.com/slack-go/slack"
 )
 
@@ -398,10 +399,9 @@ func evil(r *rand.Rand) string {
 // nothing is mentioned, and nothing foreign stands where Slack formats.
 func TestHostileTexts(t *testing.T) {
 	t.Parallel()
-	const rounds = 10_000
 	statuses := []watcher.Status{watcher.Succeed, watcher.Failed, watcher.Processing}
 	actions := []string{"createPool", "createNode", "deletePool", "deleteNode", "renew", "toPeriodic"}
-	for seed := range uint64(rounds) {
+	for seed := range uint64(watchertest.Rounds(10_000)) {
 		r := rand.New(rand.NewPCG(seed, 15))
 		var items []did
 		for range r.IntN(8) {
