@@ -47,7 +47,7 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 		}
 		return a.Since.After(p.Over[a.Kind]), nil
 	}
-	shown, _, _ := strings.Cut(p.Tells, ".")
+	shown := p.shown()
 	ending := string(a.Kind) + overOf
 	switch {
 	case p.Call != nil && shown != ending:
@@ -78,12 +78,16 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 // shows reports whether the message that stands shows the condition; where its latest state was overtaken, it shows one
 // before that, and nobody knows which.
 func (p posting) shows(kind watcher.AttentionKind) bool {
-	shown, _, _ := strings.Cut(p.Tells, ".")
-	return p.Parts > 0 && shown == string(kind) || p.TS != "" && p.overtaken()
+	return p.Parts > 0 && p.shown() == string(kind) || p.TS != "" && p.overtaken()
 }
 
 // overtaken reports whether the latest state was announced, and over before it was told.
 func (p posting) overtaken() bool {
-	announced, _, _ := strings.Cut(p.Tells, ".")
-	return p.Parts == 0 && p.Call == nil && !p.Over[watcher.AttentionKind(announced)].IsZero()
+	return p.Parts == 0 && p.Call == nil && !p.Over[watcher.AttentionKind(p.shown())].IsZero()
+}
+
+// shown returns which condition, or which end of one, the latest state is.
+func (p posting) shown() string {
+	kind, _, _ := strings.Cut(p.Tells, ".")
+	return kind
 }

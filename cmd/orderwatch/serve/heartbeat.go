@@ -16,7 +16,7 @@ import (
 // heartbeatTimeout bounds one call.
 const heartbeatTimeout = 10 * time.Second
 
-// heartbeat returns what calls the configured URL once; nil where there is none. The URL is a secret: whoever has it can
+// heartbeat returns what calls the configured URL once; nil where there is none. The URL is a secret: who knows it can
 // keep the alarm from coming. Its errors show nothing of the URL, nor of what was answered but the status.
 func heartbeat(config config.Config, timeout time.Duration) func(context.Context) error {
 	secret := config.HTTP.HeartbeatURL
