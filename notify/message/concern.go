@@ -66,46 +66,17 @@ func itemList(above string, items []watcher.Item) []list {
 	return []list{{above, few(items, len(items), openItems, unlistedLine, andMore)}}
 }
 
+// goesOn is what becomes of the watch.
+const goesOn = "*The watch goes on* until its deadline"
+
 // concernOf returns how people are told at the time, which is zero where it is not known.
 func concernOf(a watcher.OrderAttention, now time.Time) concern {
-	const goesOn = "*The watch goes on* until its deadline"
-	c := watcher.Completion{Report: a.Report}
 	if !a.Until.IsZero() {
 		return overOf(a)
 	}
 	switch a.Kind {
-	case watcher.Late:
-		return concern{
-			title: title{":clock3:", "LATE", " - ", ": not done after " + minutes(a.Since.Sub(a.AcceptedAt)) + ", " + stillOpenOf(c)},
-			means: "A request expected the order to be done by then. " + goesOn + ".",
-			do:    "look at the order in the ModelArts console if it is needed soon.",
-		}
-	case watcher.Stalled:
-		still := "since " + clockTime(a.Since)
-		if now.After(a.Since) {
-			still = "for " + minutes(now.Sub(a.Since))
-		}
-		return concern{
-			title: title{":double_vertical_bar:", "STALLED", " - ", ": nothing has moved " + still + ", " + stillOpenOf(c)},
-			means: "ModelArts answers, and no item of the order changes. " + goesOn + ".",
-			do:    "look in the ModelArts console what the order waits for.",
-		}
-	case watcher.DeadlineNear:
-		left := a.Deadline().Sub(a.Since)
-		if rest := a.Deadline().Sub(now); rest > 0 {
-			left = min(left, rest)
-		}
-		return concern{
-			title: title{":stopwatch:", minutes(left) + " LEFT", " - ", ", " + stillOpenOf(c)},
-			means: "*The watching ends at " + clockTime(a.Deadline()) + "*, and the order does not: nobody hears then how it ends.",
-			do:    "give the watch more time if the order is still wanted.",
-		}
-	case watcher.Blind:
-		return concern{
-			title: title{":warning:", "CANNOT SEE", " - ", " since " + clockTime(a.Since) + errorIn(a.Error) + "; last seen " + lastSeen(c)},
-			means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
-			do:    "look at the order in the ModelArts console.",
-		}
+	case watcher.Late, watcher.Stalled, watcher.DeadlineNear, watcher.Blind:
+		return conditionOf(a, now)
 	case watcher.Vanished:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return !it.Missing() || it.CountsAs().Ended() })
 		are, them := " is", "it"
@@ -138,6 +109,45 @@ func concernOf(a watcher.OrderAttention, now time.Time) concern {
 	return concern{
 		title: title{":warning:", "", "Look at order ", ": " + known(a.Reason, maxReason)},
 		means: goesOn + ".", do: "look at the order in the ModelArts console.",
+	}
+}
+
+// conditionOf returns how people are told of an order that is late, that does not move, whose watch ends soon, or else
+// that cannot be read.
+func conditionOf(a watcher.OrderAttention, now time.Time) concern {
+	c := watcher.Completion{Report: a.Report}
+	switch a.Kind {
+	case watcher.Late:
+		return concern{
+			title: title{":clock3:", "LATE", " - ", ": not done after " + minutes(a.Since.Sub(a.AcceptedAt)) + ", " + stillOpenOf(c)},
+			means: "A request expected the order to be done by then. " + goesOn + ".",
+			do:    "look at the order in the ModelArts console if it is needed soon.",
+		}
+	case watcher.Stalled:
+		still := "since " + clockTime(a.Since)
+		if now.After(a.Since) {
+			still = "for " + minutes(now.Sub(a.Since))
+		}
+		return concern{
+			title: title{":double_vertical_bar:", "STALLED", " - ", ": nothing has moved " + still + ", " + stillOpenOf(c)},
+			means: "ModelArts answers, and no item of the order changes. " + goesOn + ".",
+			do:    "look in the ModelArts console what the order waits for.",
+		}
+	case watcher.DeadlineNear:
+		left := a.Deadline().Sub(a.Since)
+		if rest := a.Deadline().Sub(now); rest > 0 {
+			left = min(left, rest)
+		}
+		return concern{
+			title: title{":stopwatch:", minutes(left) + " LEFT", " - ", ", " + stillOpenOf(c)},
+			means: "*The watching ends at " + clockTime(a.Deadline()) + "*, and the order does not: nobody hears then how it ends.",
+			do:    "give the watch more time if the order is still wanted.",
+		}
+	}
+	return concern{
+		title: title{":warning:", "CANNOT SEE", " - ", " since " + clockTime(a.Since) + errorIn(a.Error) + "; last seen " + lastSeen(c)},
+		means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
+		do:    "look at the order in the ModelArts console.",
 	}
 }
 
