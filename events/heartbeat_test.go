@@ -258,9 +258,13 @@ func TestHeartbeatIsLoggedOnce(t *testing.T) {
 	})
 	o.refuse.Store(true)
 	eventstest.Eventually(t, func() error { return w.log.line("level=WARN", "heartbeat not accepted", "it answered 503") })
-	for before := calls.Load(); calls.Load() < before+5; {
-		time.Sleep(10 * time.Millisecond)
-	}
+	before := calls.Load()
+	eventstest.Eventually(t, func() error {
+		if n := calls.Load() - before; n < 5 {
+			return fmt.Errorf("%d calls more; want 5", n)
+		}
+		return nil
+	})
 	o.refuse.Store(false)
 	eventstest.Eventually(t, func() error { return w.log.line("level=INFO", "heartbeat accepted again") })
 	o.more(t, 5)
