@@ -111,13 +111,7 @@ func bothEnds(s string, limit int) string {
 
 // shortName returns a resource's name on one line of at most maxPerson units, never empty. It keeps the
 // end, which tells one from the other.
-func shortName(s string) string {
-	s = resource(s)
-	if units(s) <= maxPerson {
-		return s
-	}
-	return fit(s, maxPerson/2) + fitEnd(s, maxPerson/2)
-}
+func shortName(s string) string { return middled(s, maxPerson) }
 
 // fitEnd returns the end of s, at most limit units.
 func fitEnd(s string, limit int) string {

@@ -27,6 +27,14 @@ type delivery struct {
 // edits reports whether the next call changes a message that stands.
 func (d *delivery) edits() bool { return d.posting.edits(d.want, d.memory) }
 
+// stands returns the ts of the message whose thread the part at hand is for; empty: it is for the channel.
+func (d *delivery) stands() string {
+	if d.part() > 0 {
+		return d.posting.TS
+	}
+	return d.thread
+}
+
 // part returns which part is at hand.
 func (d *delivery) part() int { return d.posting.part(d.state) }
 
@@ -42,8 +50,11 @@ func (s *Outbox) tell(ctx context.Context, w want, stop time.Time) (posting, *wa
 	}
 	d := &delivery{want: w, key: w.key(), memory: m, stop: stop}
 	defer func() { s.release(d.key, d.memory) }()
-	if m.told == w.state {
+	if m.told == w.state && !w.settles {
 		return posting{}, nil
+	}
+	if m.first {
+		d.urgency = urgent
 	}
 	s.lane(d.channel, func(l *lane, now time.Time) { l.waiters[d.who] = waiter{d.turn(), now} })
 	retry := s.pass(ctx, d)
@@ -80,7 +91,12 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 			return retry
 		}
 	}
-	if d.posting.Done && !d.posting.Silent { // otherwise another worker announced a later state, and posts it
+	if d.posting.Ping != "" && (d.digest == "" && !d.quiet || d.settles) {
+		if retry := s.settle(ctx, d); retry != nil {
+			return retry
+		}
+	}
+	if d.posting.Done && !d.posting.Silent && (d.posting.Ping == "" || !d.quiet) { // otherwise another worker announced a later state, and posts it
 		d.memory.told = d.posting.Tells
 	}
 	return nil
@@ -110,6 +126,13 @@ func (s *Outbox) postOrJoin(ctx context.Context, d *delivery) *watcher.RetryErro
 	if d.ended != nil && s.joins(d) {
 		return s.tellTogether(ctx, d)
 	}
+	if d.ended != nil {
+		if group, retry := s.groups(ctx, d); retry != nil {
+			return retry
+		} else if group {
+			return s.tellAlike(ctx, d)
+		}
+	}
 	if d.watching != "" && d.posting.untouched() {
 		if over, retry := s.toldOfTheEnd(ctx, d.watching); over || retry != nil {
 			return retry
@@ -127,7 +150,7 @@ func (s *Outbox) toldOfTheEnd(ctx context.Context, watch string) (over bool, ret
 // deliver makes one step after the other until the message stands.
 func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message) *watcher.RetryError {
 	for {
-		d.message = d.inForm(whole)
+		d.message = d.inForm(whole, d.options)
 		d.memory.begin(d.state, d.part())
 		step := s.next(d.posting, d.memory, d.want, moment{s.config.Now(), s.held(ctx, d), s.id, s.config.Slack != nil, s.config.Timing})
 		if step.do == done {
@@ -140,14 +163,16 @@ func (s *Outbox) deliver(ctx context.Context, d *delivery, whole message.Message
 	}
 }
 
-// inForm returns the message as it is to stand by now: after one that woke nobody, or without the thread that Slack refuses.
-func (d *delivery) inForm(whole message.Message) message.Message {
+// inForm returns the message as it is to stand by now: without the thread that Slack refuses, or after one that was
+// perhaps posted while the watch went on. Where that one cannot be edited another takes its place, which wakes people
+// itself.
+func (d *delivery) inForm(whole message.Message, o message.Options) message.Message {
+	anew := d.posting.TS != "" && d.posting.TS == d.memory.anew
 	switch {
 	case d.posting.Lacks != "":
-		o := d.options
 		o.NoThread, o.Code = true, d.posting.Lacks
 		return d.render(o)
-	case d.ended != nil && d.posting.Quiet && d.posting.TS != d.memory.anew:
+	case d.ended != nil && d.posting.Quiet && !anew:
 		return whole.AfterQuiet(d.ended.Outcome)
 	}
 	return whole
@@ -224,7 +249,10 @@ func (s *Outbox) call(ctx context.Context, d *delivery) *watcher.RetryError {
 	}
 	retry = s.held(ctx, d) // or now
 	if retry == nil {
-		retry = s.announce(ctx, d)
+		retry = s.mayWake(ctx, d)
+	}
+	if retry == nil {
+		retry = s.announce(ctx, d, p.Busy.Add(-s.config.Timing.Fresh-s.config.Timing.Call))
 	}
 	if retry != nil {
 		s.rest(ctx, d, p, revision, nil)
@@ -254,8 +282,7 @@ func (s *Outbox) send(ctx context.Context, d *delivery) (ts string, err error) {
 
 // post returns the part at hand, in the form whose turn it is.
 func (d *delivery) post() slack.Post {
-	part := d.part()
-	m, forms := d.want.part(part)
+	m, forms := d.want.part(d.part())
 	p := slack.Post{Channel: d.channel, Text: m.Text, Blocks: forms[d.memory.form], Broadcast: m.Broadcast, ID: d.clientID()}
 	if p.Blocks == nil && m.Mention != "" {
 		p.Text = m.Mention + " " + p.Text
@@ -266,8 +293,8 @@ func (d *delivery) post() slack.Post {
 	switch {
 	case d.edits():
 		p.Edit = d.posting.TS
-	case part > 0:
-		p.Thread = d.posting.TS
+	default:
+		p.Thread = d.stands()
 	}
 	return p
 }

@@ -2,8 +2,6 @@ package outbox
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -49,13 +47,13 @@ func (s *Outbox) joins(d *delivery) (joins bool) {
 // tellTogether tells of the watch in the channel's digest. Its own note says first which one that is, so
 // that it is in one alone.
 func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryError {
-	d.memory.joined = true
+	s.stepAside(d)
 	g, place, retry := s.join(ctx, d)
 	if retry != nil {
 		return retry
 	}
 	w := want{
-		digest: d.posting.Digest, who: d.posting.Digest, channel: d.channel, told: d.told, about: d.about, log: d.log, whole: d.whole,
+		digest: d.posting.Digest, who: d.posting.Digest, channel: d.channel, told: d.told, about: d.about, log: d.log, whole: d.whole, urgency: calm,
 		state: numbered("digest", len(g.Watches)), least: numbered("digest", place),
 		render: func(message.Options) message.Message { return g.Message(s.config.Now()) },
 	}
@@ -72,8 +70,7 @@ func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryEr
 
 // join puts the watch into a digest of the channel, where it is not in one. It returns its place there, from 1 on.
 func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, place int, retry *watcher.RetryError) {
-	sum := sha256.Sum256([]byte(d.ended.WatchID))
-	hash := hex.EncodeToString(sum[:8])
+	watch := hash(d.ended.WatchID)
 	for full := 0; ; full++ {
 		if d.posting.Digest == "" {
 			window := s.config.Now().UnixNano() / int64(s.config.Timing.Digest)
@@ -85,13 +82,13 @@ func (s *Outbox) join(ctx context.Context, d *delivery) (g digest, place int, re
 		}
 		g, list := digest{}, d.posting.Digest+".list"
 		revision, err := s.readNote(ctx, list, &g)
-		place := slices.Index(g.Watches, hash) + 1
+		place := slices.Index(g.Watches, watch) + 1
 		if err == nil && place == 0 && len(g.Watches) >= digestMost {
 			d.posting.Digest = "" // full
 			continue
 		}
 		if err == nil && place == 0 {
-			g.Watches = append(g.Watches, hash)
+			g.Watches = append(g.Watches, watch)
 			g.Add(*d.ended, d.options)
 			place = len(g.Watches)
 			_, err = s.writeNote(ctx, list, g, revision)

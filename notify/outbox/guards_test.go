@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/orderwatch/orderwatch/notify/outbox"
@@ -45,6 +46,12 @@ var foundBy = map[string]int{
 	"a call is announced":                                              1,
 	"the result of a call is noted":                                    699,
 	"what is not found is looked for once more":                        2765,
+	"a call that another worker announced is left alone":               757,
+	"a message outlives a code that is not known":                      158,
+	"a call without a result is looked for":                            1,
+	"what wakes people is counted":                                     8,
+	"failures alike are counted":                                       158,
+	"a watch is in one group's list":                                   4,
 }
 
 // guarded is how many seeds find at the most that a guard is missing.
@@ -142,6 +149,30 @@ var guards = []guard{
 			return n.SetNote(ctx, key, bytes.ReplaceAll(text, []byte(`"over":`), []byte(`"unread":`)), revision)
 		}}
 	})},
+	{name: "failures alike are counted", change: noting(func(n watcher.Notes) otherNotes { return without(n, "storm.") })},
+	{name: "what wakes people is counted", change: noting(func(n watcher.Notes) otherNotes { return without(n, "pings.") })},
+	{name: "a ping that is owed is noted before the call", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			return n.SetNote(ctx, key, bytes.ReplaceAll(text, []byte(`,"ping":"owed"`), nil), revision)
+		}}
+	})},
+	{name: "a watch is in one group's list", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, get: func(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+			text, revision, err := n.Note(ctx, key)
+			if strings.Contains(key, ".list-") {
+				text = bytes.ReplaceAll(text, []byte(`"watches":["`), []byte(`"watches":["-`)) // the first one is not known again
+			}
+			return text, revision, err
+		}}
+	})},
+	{name: "a group's watches are listed in its thread", change: calling(func(s outbox.Workspace) otherSlack {
+		return otherSlack{Workspace: s, post: func(ctx context.Context, p slack.Post) (string, error) {
+			if p.Mark != nil && strings.Contains(p.Mark.Message, ".page-") {
+				p.Thread = ""
+			}
+			return s.Post(ctx, p)
+		}}
+	})},
 	{name: "what is not found is looked for once more", change: timing(func(t *outbox.Timing) { t.LookAgain = 0 })},
 	{name: "what stands is found", change: calling(func(s outbox.Workspace) otherSlack {
 		return otherSlack{Workspace: s, history: func(ctx context.Context, l slack.Look) ([]slack.Found, error) {
@@ -154,6 +185,16 @@ var guards = []guard{
 // noting puts other notes in place of a worker's.
 func noting(change func(watcher.Notes) otherNotes) func(*config) {
 	return func(c *config) { c.Notes = change(c.Notes) }
+}
+
+// without lets nothing be noted under keys that begin so.
+func without(n watcher.Notes, prefix string) otherNotes {
+	return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+		if strings.HasPrefix(key, prefix) {
+			return revision, nil
+		}
+		return n.SetNote(ctx, key, text, revision)
+	}}
 }
 
 // timing changes a worker's durations.
@@ -180,6 +221,7 @@ type (
 	otherSlack struct {
 		outbox.Workspace
 		history func(context.Context, slack.Look) ([]slack.Found, error)
+		post    func(context.Context, slack.Post) (string, error)
 	}
 )
 
@@ -195,6 +237,13 @@ func (n otherNotes) SetNote(ctx context.Context, key string, text []byte, revisi
 		return n.Notes.SetNote(ctx, key, text, revision)
 	}
 	return n.set(ctx, key, text, revision)
+}
+
+func (s otherSlack) Post(ctx context.Context, p slack.Post) (string, error) {
+	if s.post == nil {
+		return s.Workspace.Post(ctx, p)
+	}
+	return s.post(ctx, p)
 }
 
 func (s otherSlack) History(ctx context.Context, l slack.Look) ([]slack.Found, error) {

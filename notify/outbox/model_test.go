@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestOutbox(t *testing.T) {
 	if *one >= 0 {
 		first, n = *one, *one+1
 	}
-	crashes, doubts, digests := 0, 0, 0
+	crashes, doubts, digests, groups := 0, 0, 0, 0
 	for seed := first; seed < n && !t.Failed(); seed++ {
 		o := newModel(t, uint64(seed))
 		o.live()
@@ -49,14 +50,14 @@ func TestOutbox(t *testing.T) {
 		for _, wrong := range o.wrong {
 			t.Error(wrong)
 		}
-		crashes, doubts, digests = crashes+o.crashes, doubts+o.doubts, digests+o.digests
+		crashes, doubts, digests, groups = crashes+o.crashes, doubts+o.doubts, digests+o.digests, groups+o.groups
 		if *one >= 0 {
 			t.Log(strings.Join(o.trace, "\n"))
 		} else if t.Failed() {
 			t.Logf("its trace: go test ./notify/outbox -v -run TestOutbox -seed=%d", seed)
 		}
 	}
-	t.Logf("%d seeds: %d crashes, %d doubled without the history, %d digests", n-first, crashes, doubts, digests)
+	t.Logf("%d seeds: %d crashes, %d doubled without the history, %d digests, %d groups", n-first, crashes, doubts, digests, groups)
 }
 
 // A model is a world of two workers, a Slack and the notes, in which several deliveries are under way.
@@ -76,6 +77,7 @@ type model struct {
 	unknown     map[string]bool // channels in which a text alone was refused with a code that nobody knows
 	kept        map[string]bool // what was kept as undelivered, by its ID
 	storm       int             // so many orders end well at once
+	alike       int             // so many fail at once with one cause
 	stormIn     string
 	routes      routes.Routes
 	moves       time.Time // when all workers are started with other routes; zero: not to come
@@ -95,6 +97,7 @@ type model struct {
 	crashes     int
 	doubts      int
 	digests     int
+	groups      int
 	trace       []string
 	wrong       []string // what breaks a promise
 	without     []guard  // that are taken out of every worker
@@ -155,6 +158,8 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 	if o.random.IntN(4) == 0 {
 		o.slack.AddChannel("C0NEW", emulator.Open)
 		o.moves = o.now.Add(o.within(2 * time.Minute))
+	} else if o.random.IntN(10) == 0 {
+		o.alike, o.stormIn = 4+o.random.IntN(70), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
 	} else if o.random.IntN(30) == 0 {
 		o.storm, o.stormIn = 60+o.random.IntN(40), []string{"C0ONCALL", "C0TEAM"}[o.random.IntN(2)]
 	}
@@ -178,6 +183,12 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 	for i := range o.storm {
 		c := order(watcher.Succeeded, 3)
 		c.WatchID, c.OrderName = fmt.Sprint("w_storm_", i), fmt.Sprintf("order.storm-%d-x", i)
+		c.Requests[0].SlackChannel = o.stormIn
+		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
+	}
+	for i := range o.alike {
+		c := order(watcher.AllFailed, 0, failure("no quota left", "createNode", 3))
+		c.WatchID, c.OrderName = fmt.Sprint("w_alike_", i), fmt.Sprintf("order.alike-%d-x", i)
 		c.Requests[0].SlackChannel = o.stormIn
 		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
 	}
@@ -484,6 +495,7 @@ func (o *model) hand(p *posted) {
 		if !ok {
 			o.errorf("%s: no RetryError: %v", p.name, err)
 		}
+		o.tell("%s: %v", p.name, retry)
 		p.due = o.now.Add(retry.After)
 		if o.goesWrong() {
 			p.due = o.now // an early redelivery
@@ -562,7 +574,13 @@ func (o *model) live() {
 			o.now = next
 		}
 		if o.now.Sub(o.calm) > 2*time.Hour || steps > 500000 {
-			o.errorf("no end after %d steps, %s after the last fault", steps, o.now.Sub(o.calm))
+			var left []string
+			for _, p := range o.todo {
+				if !p.done {
+					left = append(left, p.name)
+				}
+			}
+			o.errorf("no end after %d steps, %s after the last fault: %v", steps, o.now.Sub(o.calm), left)
 		}
 	}
 }
@@ -613,6 +631,10 @@ func (o *model) check() {
 	if o.storm > 0 && !o.quiet {
 		o.checkStorm()
 	}
+	if o.alike > 0 {
+		o.checkAlike()
+	}
+	o.checkPings()
 	if o.outage {
 		o.stands("C0ONCALL", "", "can be reached again")
 	}
@@ -661,7 +683,7 @@ func (o *model) checkRefused(channel string, c watcher.Completion) {
 	var roots []emulator.Message
 	for _, in := range slices.Compact([]string{channel, "C0SPARE"}) {
 		for _, m := range o.slack.Messages(in) {
-			if m.ThreadTS == "" && strings.Contains(m.Text, c.OrderName) && o.wakes(m, c) && (in == channel || len(channelsOf(c)) == 1) {
+			if m.ThreadTS == "" && !isLine(m) && strings.Contains(m.Text, c.OrderName) && o.wakes(m, c) && (in == channel || len(channelsOf(c)) == 1) {
 				roots = append(roots, m)
 			}
 		}
@@ -752,6 +774,85 @@ func (o *model) checkStorm() {
 	}
 }
 
+var alikeName = regexp.MustCompile(`order\.alike-\d+-x`)
+
+// checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread,
+// that the groups' messages count those rows, and that few have messages of their own.
+func (o *model) checkAlike() {
+	told, alone, rows, counted := make(map[string]int), 0, 0, 0
+	messages := o.slack.Messages(o.told(o.stormIn))
+	roots, once := make(map[string]bool), o.history // the groups' messages, by ts
+	for _, m := range messages {
+		n := 0
+		switch {
+		case isLine(m):
+		case m.ThreadTS == "" && strings.Contains(m.Text, " failed alike: no quota left"):
+			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
+				o.errorf("%q: %v", m.Text, err)
+			}
+			counted, roots[m.TS] = counted+n-5, true
+			once = once && !o.replaced[m.TS] // Slack does not delete it, and another one took its place
+			o.groups++
+		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
+			told[alikeName.FindString(m.Text)]++
+			alone++
+		}
+	}
+	for _, m := range messages {
+		if !roots[m.ThreadTS] || !strings.Contains(m.Text, " that failed alike: ") { // the thread of a message that was replaced is nobody's
+			continue
+		}
+		for _, name := range alikeName.FindAllString(m.Text, -1) {
+			told[name]++
+			rows++
+		}
+	}
+	for i := range o.alike {
+		name := fmt.Sprintf("order.alike-%d-x", i)
+		if n := told[name]; n == 0 || n > 1 && once {
+			o.errorf("%s is told %d times", name, n)
+		}
+	}
+	locked := o.locked == o.told(o.stormIn) // a group without a thread lists nothing
+	if once && counted != rows && !locked {
+		o.errorf("groups count %d, and list %d", counted, rows)
+	}
+	if o.faults == 0 && alone > 5 && !locked && o.changesAt.IsZero() {
+		o.errorf("%d have messages of their own", alone)
+	}
+}
+
+// checkPings holds that each failure woke somebody, or is named in a line that did, and that no two messages of a
+// channel did so within a minute, but for the time that the notes and the calls took.
+func (o *model) checkPings() {
+	for _, channel := range []string{"C0ONCALL", "C0TEAM", "C0SPARE"} {
+		last := time.Time{}
+		for _, m := range o.slack.Messages(channel) {
+			if len(emulator.Mentions(m)) == 0 {
+				name := failedName.FindStringSubmatch(m.Text)
+				if name != nil && !o.rerouted && !m.Edited && (m.ThreadTS == "" || m.Broadcast) && !isLine(m) && !o.named(channel, name[1]) && !(channel == o.locked && o.alike > 12) { // a line names twelve
+					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
+				}
+				continue
+			}
+			at := tsTime(o.t, m)
+			if d := at.Sub(last); d < 55*time.Second && o.faults == 0 {
+				o.errorf("%q woke people in %s %s after another", m.Text, channel, d)
+			}
+			last = at
+		}
+	}
+}
+
+var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
+
+// named reports whether a line in the channel names the order, and wakes somebody.
+func (o *model) named(channel, name string) bool {
+	return slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool {
+		return isLine(m) && strings.Contains(m.Text+string(m.Blocks), name) && len(emulator.Mentions(m)) > 0
+	})
+}
+
 // told returns the channel where is told what is for this one.
 func (o *model) told(channel string) string {
 	if channel == "C0TEAM" && o.archived {
@@ -764,7 +865,7 @@ func (o *model) told(channel string) string {
 // only that, has a reply that the channel shows.
 func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 	for _, root := range o.slack.Messages(channel) {
-		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) {
+		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) || isLine(root) {
 			continue
 		}
 		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
@@ -774,10 +875,13 @@ func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 	}
 }
 
+// isLine reports whether the message wakes people for others that did not.
+func isLine(m emulator.Message) bool { return strings.Contains(m.Text, " more since the last ping: ") }
+
 // roots returns how many messages of the channel tell of the order, in whatever state.
 func (o *model) roots(channel, name string) (n int) {
 	for _, m := range o.slack.Messages(channel) {
-		if m.ThreadTS == "" && strings.Contains(m.Text, name) {
+		if m.ThreadTS == "" && strings.Contains(m.Text, name) && !isLine(m) {
 			n++
 		}
 	}
@@ -797,7 +901,7 @@ func (o *model) stands(channel, thread, text string, holds ...func(emulator.Mess
 	n := 0
 	for _, m := range o.slack.Messages(channel) {
 		others := slices.ContainsFunc(holds, func(holds func(emulator.Message) bool) bool { return !holds(m) })
-		if strings.Contains(m.Text, text) && (m.ThreadTS == "") == (thread == "") && !others {
+		if strings.Contains(m.Text, text) && !isLine(m) && (m.ThreadTS == "") == (thread == "") && !others {
 			n++
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -74,14 +75,15 @@ func (s *Outbox) note(ctx context.Context, d *delivery, p posting) *watcher.Retr
 	return nil
 }
 
-// announce notes that this worker is about to call, if no other worker was quicker.
-func (s *Outbox) announce(ctx context.Context, d *delivery) *watcher.RetryError {
+// announce notes that this worker is about to call, if no other worker was quicker. Since when it has the channel says
+// whether the call is still in time.
+func (s *Outbox) announce(ctx context.Context, d *delivery, since time.Time) *watcher.RetryError {
 	now := s.config.Now()
 	d.memory.last = refused
 	if retry := s.note(ctx, d, d.posting.announcing(d.want, d.memory, s.id, now)); retry != nil {
 		return retry
 	}
-	if s.config.Now().Sub(now) > s.config.Timing.Fresh {
+	if s.config.Now().Sub(since) > s.config.Timing.Fresh {
 		return soon("note what is posted", errors.New("it took too long"))
 	}
 	return nil

@@ -86,7 +86,7 @@ func slackAway(t *testing.T, away func(*clock) func(*http.Request) (*http.Respon
 		}
 	}
 	for i := range 70 { // the last ten when Slack is back
-		w := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+		w := order(watcher.AllFailed, 0, failure("flavor sold out in "+strings.Repeat("z", i+1), "createNode", 3))
 		if i%2 == 0 {
 			w = order(watcher.Succeeded, 3)
 		}
@@ -96,11 +96,15 @@ func slackAway(t *testing.T, away func(*clock) func(*http.Request) (*http.Respon
 	c.run(begin.Add(12 * time.Hour))
 
 	messages := b.slack.Messages("C0ONCALL")
-	told, misplaced, furthest, last := 0, 0, 0, -1
+	told, misplaced, furthest, lines, latest := 0, 0, 0, 0, [2]int{-1, -1}
 	for _, m := range messages {
 		posted := tsTime(t, m)
 		if strings.Contains(m.Text, "told together") {
 			told += digestCount(t, m)
+			continue
+		}
+		if isLine(m) {
+			lines++
 			continue
 		}
 		told++
@@ -108,12 +112,13 @@ func slackAway(t *testing.T, away func(*clock) func(*http.Request) (*http.Respon
 		if _, err := fmt.Sscanf(orderOf(m.Text), "order.pool-%d-x", &i); err != nil {
 			t.Fatalf("%q: %v", m.Text, err)
 		}
-		if i < last && !(ambiguous && o.tried[orderOf(m.Text)]) {
+		last := &latest[i%2] // failures and successes, each in their order
+		if i < *last && !(ambiguous && o.tried[orderOf(m.Text)]) {
 			misplaced++
-			furthest = max(furthest, last-i)
+			furthest = max(furthest, *last-i)
 		}
 		if !o.tried[orderOf(m.Text)] {
-			last = max(last, i)
+			*last = max(*last, i)
 		}
 		want := lateNote(posted.Sub(c.events[i].completion.CompletedAt))
 		if before := lateNote(posted.Sub(c.events[i].completion.CompletedAt) - 12*time.Second); !strings.Contains(m.Text, want) && !strings.Contains(m.Text, before) || want == "" && before == "" && strings.Contains(m.Text, " late.") {
@@ -131,8 +136,50 @@ func slackAway(t *testing.T, away func(*clock) func(*http.Request) (*http.Respon
 	if most := 3 * (workers - 1); furthest > most && !(ambiguous && workers > 1) {
 		t.Errorf("a message is %d places from its own; want %d at most", furthest, most)
 	}
+	if lines == 0 || lines > 5 {
+		t.Errorf("%d lines wake people for what woke nobody", lines)
+	}
 	if n := b.slack.OverRate(); n > 0 {
 		t.Errorf("%d posts over the rate", n)
+	}
+}
+
+// TestFailuresComeFirst lets 60 watches end well and 10 fail while Slack is away for six minutes. When it is back the
+// failures are told before all others but one, which was perhaps tried when it came back.
+func TestFailuresComeFirst(t *testing.T) {
+	t.Parallel()
+	o := &outage{tried: make(map[string]bool)}
+	b := newBench(t, func(c *config) { c.HTTPClient = &http.Client{Transport: o} })
+	b.slack.AddToken(token, "chat:write", "channels:history")
+	begin := b.clock.Now()
+	o.clock, o.over = b.clock, begin.Add(6*time.Minute)
+	o.away = func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	c := &consumer{bench: b, workers: []*bench{b, b.another()}}
+	for i := range 70 {
+		w := order(watcher.Succeeded, 3)
+		if i%7 == 6 {
+			w = order(watcher.AllFailed, 0, failure("flavor sold out in "+strings.Repeat("z", i+1), "createNode", 3))
+		}
+		w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*5*time.Second)
+		c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
+	}
+	c.run(begin.Add(2 * time.Hour))
+	failures, others := 0, 0
+	for _, m := range b.slack.Messages("C0ONCALL") {
+		switch {
+		case m.ThreadTS != "" || isLine(m):
+		case strings.HasPrefix(m.Text, "FAILED: "):
+			if failures++; others > 1 {
+				t.Errorf("%d others are told before %q", others, m.Text)
+			}
+		default:
+			others++
+		}
+	}
+	if failures != 10 || others == 0 {
+		t.Errorf("%d failures and %d others are told", failures, others)
 	}
 }
 

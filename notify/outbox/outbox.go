@@ -9,11 +9,12 @@
 //	tellAll, tellOrMove, in          tell.go       in which channel: routes.Plan names the targets
 //	tell, claim, lane, pass, held    deliver.go    may this worker tell it now?
 //	read, readNote                   notes.go      what all workers know of it: a posting
-//	postOrJoin, joins                deliver.go    alone, or in a digest: tellTogether, in digest.go
+//	postOrJoin, joins, groups        deliver.go    alone, in a digest (digest.go), or in a group of failures alike (storm.go)
 //	summarize, takesFiles            upload.go     message.Summarize writes it
 //	deliver, begin, held, next       step.go       one step after the other: a message that stands is edited, not posted
 //	carryOut, call                   deliver.go    makes the step
 //	awaitTurn, reserve, takeSlot     pace.go       the channel is free for this call
+//	mayWake                          pings.go      whether it may wake somebody; otherwise a line does later: settle, give
 //	announce, note, writeNote        notes.go      the call is noted
 //	send, post                       deliver.go    slack.Client.Post
 //	rest                             pace.go       the channel is free again; after a 429 no worker calls it for a while
@@ -23,9 +24,14 @@
 // edits says whether there is a message to edit), the want (tell.go), and the moment. What it decides beside a call is
 // in: reconcile.go, what became of a call, and which of two workers' doubled messages is deleted; refused.go, what
 // follows an error, and which fallback channel gets what a channel finally refuses; upload.go, the file; pace.go, when
-// a channel may be called; trouble.go, what people hear of errors; condition.go, what of a watch that goes on is told in
-// one message; digest.go, who is told of together; outbox.go, how long all of that takes (DefaultTiming: a second from
-// post to post).
+// a channel may be called, and who goes first; trouble.go, what people hear of errors; condition.go, what of a watch
+// that goes on is told in one message; digest.go, who is told of together; storm.go, which failures are told in a group
+// (takes); pings.go, who is woken when (gives, settles); outbox.go, how long all of that takes (DefaultTiming: a second
+// from post to post).
+//
+// Workers of the release before may run beside those of this one, and be upgraded in any order: they do not read what
+// is noted of groups and pings. So a watch that passes from one to the other while it is told of may have a message of
+// its own beside its row in a group, and may wake people more often than once a minute; none is lost.
 package outbox
 
 import (
@@ -122,6 +128,10 @@ type Timing struct {
 	Quiet  time.Duration // a watch has gone on for so long before people are told while it does
 	Change time.Duration // between two changes of a message that goes on changing
 	Digest time.Duration // a new digest begins after this
+
+	Alike time.Duration // so long failures with one cause are counted, until they are told in a group
+	Storm time.Duration // a new group begins after this
+	Ping  time.Duration // between two messages of a channel that wake somebody
 }
 
 // DefaultTiming returns the durations of production.
@@ -135,6 +145,7 @@ func DefaultTiming() Timing {
 		Fresh: 5 * time.Second, Stale: 30 * time.Second,
 		LookAgain: 30 * time.Second, Blind: time.Hour,
 		Quiet: time.Minute, Change: 10 * time.Second, Digest: 10 * time.Minute,
+		Alike: 10 * time.Minute, Storm: time.Hour, Ping: time.Minute,
 	}
 }
 

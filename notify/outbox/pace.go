@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -26,11 +27,23 @@ type pace struct {
 type turn struct {
 	Then time.Time `json:"then"` // when what it tells of happened
 	Who  string    `json:"who"`  // the watch or the outage that it tells of
+
+	Urgency urgency `json:"urgency,omitempty"` // a worker of the release before knows none
 }
+
+// An urgency says which of the messages that wait for a channel goes first.
+type urgency int
+
+const (
+	urgent   urgency = iota // a failure with a cause that people have not heard of, and what is no watch's end
+	repeated                // a failure with a cause that was told shortly before
+	crowd                   // a group of failures
+	calm                    // nobody has to do anything
+)
 
 // before reports whether the turn comes before the other.
 func (t turn) before(other turn) bool {
-	return t.Then.Before(other.Then) || t.Then.Equal(other.Then) && t.Who < other.Who
+	return cmp.Or(cmp.Compare(t.Urgency, other.Urgency), t.Then.Compare(other.Then), cmp.Compare(t.Who, other.Who)) < 0
 }
 
 // awaitTurn waits for the channel's next call. An error says that it does not come soon.
@@ -157,6 +170,12 @@ func (s *Outbox) lane(channel string, f func(l *lane, now time.Time)) {
 		s.lanes[channel] = l
 	}
 	f(l, now)
+}
+
+// stepAside lets the message itself, which stands or is told with others, wait for no turn in the channel.
+func (s *Outbox) stepAside(d *delivery) {
+	d.memory.joined = true
+	s.lane(d.channel, func(l *lane, _ time.Time) { delete(l.waiters, d.who) })
 }
 
 // forget takes away the messages that were to come back before then: another worker must have told of them.

@@ -29,6 +29,9 @@ type posting struct {
 	Quiet  bool      `json:"quiet,omitempty"`  // the message was posted while the watch went on, and nobody was woken
 	Edited time.Time `json:"edited,omitzero"`  // when a message that goes on changing was told last
 	Digest string    `json:"digest,omitempty"` // the key of the digest that tells of it
+	Group  *member   `json:"group,omitempty"`  // the group that tells of it; a worker of the release before posts the message itself
+	Alone  bool      `json:"alone,omitempty"`  // the group that was to tell of it was refused: it has a message of its own
+	Ping   string    `json:"ping,omitempty"`   // what became of its ping, where it woke nobody; see pings
 
 	Over map[watcher.AttentionKind]time.Time `json:"over,omitempty"` // conditions that began until then are over
 }
@@ -59,7 +62,7 @@ func (p posting) later(w want) bool { return rank(p.Tells) > rank(w.state) }
 
 // untouched reports whether nothing was posted or begun.
 func (p posting) untouched() bool {
-	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Parts == 0
+	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Group == nil && p.Parts == 0
 }
 
 // ended reports whether all is told of how the watch ended.
@@ -137,7 +140,7 @@ func (p posting) over(state string) posting {
 // refused returns the posting where the channel finally refused the message, and which one gets it instead, if
 // any. A worker of a release without these fields takes the message for not told.
 func (p posting) refused(code, moved string) posting {
-	p.Code, p.Moved, p.Call = code, moved, nil
+	p.Code, p.Moved, p.Call, p.Ping = code, moved, nil, ""
 	return p
 }
 
@@ -185,7 +188,8 @@ type memory struct {
 	refusal   *slack.Error // of the last call, until it is decided what follows
 	unnoted   *posting     // the result of a call that could not be noted
 	told      string       // the state that is done with; empty while none is
-	joined    bool         // it is told in a digest, and needs no turn of its own
+	joined    bool         // it stands, or is told with others, and needs no turn of its own
+	first     bool         // nothing was told shortly before that failed with its cause
 
 	// Of this pass alone:
 	claimed bool // it is in the hands of a delivery
@@ -206,7 +210,7 @@ const duplicate = "duplicate_message"
 
 // accept forgets what was of the part at hand alone, which stands now.
 func (m *memory) accept() {
-	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined}
+	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, first: m.first}
 }
 
 // begin forgets what was of another part, which another worker perhaps posted.

@@ -47,10 +47,7 @@ func (s *Outbox) find(ctx context.Context, d *delivery) ([]slack.Found, *slack.E
 		return nil, noHistory
 	}
 	c := d.posting.Call
-	look := slack.Look{Channel: d.channel, Since: c.Since.Add(-historyMargin), Until: c.At.Add(s.config.Timing.Stale + historyMargin)}
-	if d.part() > 0 {
-		look.Thread = d.posting.TS
-	}
+	look := slack.Look{Channel: d.channel, Since: c.Since.Add(-historyMargin), Until: c.At.Add(s.config.Timing.Stale + historyMargin), Thread: d.stands()}
 	all, err := s.config.Slack.History(ctx, look)
 	if err == nil {
 		return slices.DeleteFunc(all, func(m slack.Found) bool { return !d.is(m) }), nil

@@ -61,7 +61,7 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 	switch {
 	case d.digest != "":
 		return s.note(ctx, d, d.posting.refused(e.Code, "")) // each watch finds its own way
-	case d.quiet:
+	case d.quiet, d.line:
 		return s.note(ctx, d, d.posting.over(d.state)) // the summary follows
 	case e.Class != slack.PayloadRefused:
 		to, retry := s.willing(ctx, d.want)

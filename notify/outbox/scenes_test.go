@@ -71,6 +71,18 @@ func scenes() map[string]scene {
 			b.slack.AddChannel("C0ONCALL", emulator.Archived)
 			b.settle(failed)
 		}, ""},
+		"alike": {"C0ONCALL", sleepless, func(b *bench) {
+			var all []watcher.Completion
+			for i := range 9 {
+				c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+				if i == 8 {
+					c = order(watcher.AllFailed, 0, failure("no quota left", "createNode", 3))
+				}
+				c.WatchID, c.OrderName = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i)
+				all = append(all, c)
+			}
+			b.inTurn(all)
+		}, ""},
 		"digest": {"C0ONCALL", sleepless, func(b *bench) {
 			var all []watcher.Completion
 			for i := range 60 {
@@ -180,7 +192,7 @@ func posts(t *testing.T, w *wire, messages []emulator.Message) []postedCall {
 // Every call under testdata posts a message that Slack takes.
 func TestPostedGoldensAreBlockKit(t *testing.T) {
 	t.Parallel()
-	for path, raw := range slacktest.Goldens(t, 7) {
+	for path, raw := range slacktest.Goldens(t, 8) {
 		var calls []postedCall
 		if err := json.Unmarshal(raw, &calls); err != nil || len(calls) == 0 {
 			t.Errorf("%s: %d calls (%v)", path, len(calls), err)

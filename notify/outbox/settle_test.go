@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -258,15 +259,16 @@ func TestOneBadMessageHoldsNobodyUp(t *testing.T) {
 			begin := b.clock.Now()
 			c := &consumer{bench: b, workers: []*bench{b}}
 			for i := range 20 {
-				w := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+				w := order(watcher.AllFailed, 0, failure("flavor sold out in "+strings.Repeat("z", i+1), "createNode", 3))
 				w.WatchID, w.OrderName, w.CompletedAt = fmt.Sprint("w_", i), fmt.Sprintf("order.pool-%d-x", i), begin.Add(time.Duration(i)*time.Minute)
 				c.events = append(c.events, &event{completion: w, due: w.CompletedAt})
 			}
 			c.run(begin.Add(time.Hour))
-			if m := b.slack.Messages("C0ONCALL"); len(m) != 19 {
+			m := slices.DeleteFunc(b.slack.Messages("C0ONCALL"), isLine)
+			if len(m) != 19 {
 				t.Fatalf("%d of 19 others told within an hour", len(m))
 			}
-			last := tsTime(t, b.slack.Messages("C0ONCALL")[18])
+			last := tsTime(t, m[18])
 			t.Logf("the last was told %s after its end", last.Sub(c.events[19].completion.CompletedAt))
 		})
 	}

@@ -121,7 +121,7 @@ func afterRefusal(p posting, m memory, w want, at moment) step {
 	_, forms := w.part(part)
 	simpler := m.form+1 < len(forms)
 	switch {
-	case e.Code == duplicate && m.doubted && part == 0 && w.message.Parts() > 1:
+	case e.Code == duplicate && m.doubted && part == 0 && (w.leads || w.message.Parts() > 1):
 		return step{do: another} // a thread needs to know its root, and nobody can look which message that is
 	case e.Code == duplicate && m.doubted:
 		return step{do: believe}
@@ -160,15 +160,15 @@ func mayPass(e *slack.Error, part int, w want, at moment) bool {
 		return false
 	case at.now.Sub(w.told) >= at.timing.ChannelPatience:
 		return false
-	case part > 0:
+	case part > 0 || w.thread != "":
 		return likely
 	}
 	return likely || !w.urgent() || len(w.others) == 0
 }
 
-// urgent reports whether people need to know it soon: a failure, or a notice.
+// urgent reports whether people need to know it soon: a failure, a group of failures, or a notice.
 func (w want) urgent() bool {
-	return !w.quiet && w.digest == "" && (w.ended == nil || message.Fails(w.ended.Outcome))
+	return !w.quiet && (w.digest == "" || w.urgency == crowd) && (w.ended == nil || message.Fails(w.ended.Outcome))
 }
 
 // threadRefused decides what follows where the message stands, and its thread finally refuses the part. A reply that

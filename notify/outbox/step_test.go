@@ -17,7 +17,7 @@ func TestNext(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC)
 	call := func(by string, ago time.Duration) *call { return &call{By: by, At: now.Add(-ago)} }
 	summary := want{state: completed, channel: "C0ONCALL", told: now, message: message.Message{Text: "It failed.", Replies: []message.Message{{Text: "So."}}}}
-	filed, quiet, silent, digest, old, hook := summary, summary, summary, summary, summary, summary
+	filed, quiet, silent, digest, old, hook, group := summary, summary, summary, summary, summary, summary, summary
 	filed.message.Replies, filed.message.File = nil, &message.File{}
 	quiet.quiet, quiet.state = true, numbered(running, 2)
 	silent.silent = true
@@ -29,6 +29,7 @@ func TestNext(t *testing.T) {
 	succeeded.ended, succeeded.others = &watcher.Completion{Outcome: watcher.Succeeded}, failed.others
 	woken.message.Replies = []message.Message{{Text: "Look.", Broadcast: true}}
 	lacks := posting{TS: "1.1"}.lacking(completed, "restricted_action_thread_locked")
+	group.leads, group.message.Replies = true, nil
 	begun := posting{TS: "1.1", Tells: completed, Parts: 1}
 	runs := posting{TS: "1.1", Tells: numbered(running, 1), Parts: 1, Done: true, Quiet: true}
 	after := func(class slack.Class, code string, m memory) memory {
@@ -100,6 +101,7 @@ func TestNext(t *testing.T) {
 		"there are too many calls":             {memory: after(slack.NotAccepted, "ratelimited", memory{}), want: old, do: backOff},
 		"it stands, and can be looked for":     {memory: after(slack.Ambiguous, duplicate, memory{}), want: summary, do: backOff},
 		"the root stands, and nobody can look": {memory: after(slack.Ambiguous, duplicate, memory{doubted: true}), want: summary, do: another},
+		"a group stands, and nobody can look":  {memory: after(slack.Ambiguous, duplicate, memory{doubted: true}), want: group, do: another},
 		"a reply stands, and nobody can look":  {posting: begun, memory: after(slack.Ambiguous, duplicate, memory{doubted: true}), want: summary, do: believe},
 	} {
 		at := moment{now: now, worker: "me", token: true, timing: DefaultTiming()}

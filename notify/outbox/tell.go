@@ -174,6 +174,12 @@ func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refus
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
 	w.options = s.options(t, w.again, from)
+	switch {
+	case w.quiet, w.ended != nil && !message.Fails(w.ended.Outcome):
+		w.urgency = calm
+	case w.ended != nil, w.kind == "again":
+		w.urgency = repeated
+	}
 	if w.kind == "again" {
 		w.options.Now = time.Time{} // late it is, as wanted
 	}
@@ -219,12 +225,18 @@ func (s *Outbox) latest(watch string, state int) bool {
 // A want is what is to be told, and where.
 type want struct {
 	kind, id string    // of the note, with the channel: see noteKey
-	digest   string    // the note's key where it is a digest's, which tells of many watches; else empty
+	digest   string    // the note's key where it is a digest's or a group's, which tell of many watches; else empty
+	thread   string    // the ts of the message whose thread it stands in; empty: it stands in the channel
 	who      string    // takes turns in the channel: the watch or the outage
 	told     time.Time // when what it tells of happened
 	state    string    // what is to be told
 	least    string    // a state before it that is enough for the caller; empty: none
 
+	urgency   urgency
+	missed    string                  // what is said of it where it may wake nobody; empty: its text
+	leads     bool                    // of a group: other messages stand in its thread
+	settles   bool                    // of a group: the caller waits for its ping, too
+	line      bool                    // it wakes people for messages that did not
 	quiet     bool                    // it tells of a watch that goes on, and wakes nobody
 	left      bool                    // the routes lead there no more: what stands there is ended, and nothing else is told
 	silent    bool                    // it is told only where a message stands that it ends
@@ -263,7 +275,7 @@ func (w want) key() string { return cmp.Or(w.digest, noteKey(w.kind, w.id, w.cha
 func (w want) changes() bool { return w.quiet || w.digest != "" }
 
 // turn returns the message's place among those that wait for the channel.
-func (w want) turn() turn { return turn{w.told, w.who} }
+func (w want) turn() turn { return turn{w.told, w.who, w.urgency} }
 
 // isFile reports whether the part is the file, or the reply in its place.
 func (w want) isFile(part int) bool {

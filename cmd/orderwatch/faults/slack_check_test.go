@@ -18,6 +18,7 @@ type slackVerdict struct {
 	violations []string
 	messages   int // top-level ones
 	replies    int
+	listed     int // watches that are listed in a group's thread
 	doubles    int // top-level ones beyond one for each watch and channel
 	possible   int // that workers said were perhaps doubled
 }
@@ -40,7 +41,7 @@ func (w *slackWorld) judge(completions []watcher.Completion) *slackVerdict {
 			}
 		}
 		for _, m := range messages {
-			if m.ThreadTS == "" && !claimed[m.TS] {
+			if m.ThreadTS == "" && !claimed[m.TS] && !tellsOfMany(m) {
 				v.violate("%s: %q tells of no watch", channel, m.Text)
 			}
 			w.judgeText(v, channel, m)
@@ -80,6 +81,13 @@ func (w *slackWorld) judgeWatch(v *slackVerdict, c watcher.Completion, channel s
 		}
 	}
 	v.messages += len(roots)
+	if listed := listedIn(messages)[c.OrderName]; listed > 0 {
+		v.listed++
+		if w.history && listed+len(roots) > 1 {
+			v.violate("%s: watch %s is listed %d times, and has %d messages", channel, c.WatchID, listed, len(roots))
+		}
+		return
+	}
 	final := func(m slackemulator.Message) bool { return strings.HasSuffix(m.Text, want.Text) }
 	if !slices.ContainsFunc(roots, final) {
 		v.violate("%s: nobody was told how watch %s ended: %q; %d messages tell of it", channel, c.WatchID, want.Text, len(roots))
@@ -121,6 +129,28 @@ func tellsOf(m slackemulator.Message) string {
 	return metadata.Payload.Message
 }
 
+// tellsOfMany reports whether the message is a group's, or a line that names others.
+func tellsOfMany(m slackemulator.Message) bool {
+	return strings.HasPrefix(tellsOf(m), "alike.") || strings.HasPrefix(tellsOf(m), "ping.")
+}
+
+// listedIn returns how often each order is listed in the threads of groups that stand.
+func listedIn(messages []slackemulator.Message) map[string]int {
+	groups, listed := make(map[string]bool), make(map[string]int)
+	for _, m := range messages {
+		groups[m.TS] = m.ThreadTS == "" && strings.HasPrefix(tellsOf(m), "alike.")
+	}
+	for _, m := range messages {
+		if groups[m.ThreadTS] {
+			_, names, _ := strings.Cut(m.Text, ": ")
+			for name := range strings.SplitSeq(names, ", ") {
+				listed[name]++
+			}
+		}
+	}
+	return listed
+}
+
 // wakes is how what somebody is woken for begins, after the mention where the text stands alone, and what an account's
 // trouble has in it.
 var wakes = regexp.MustCompile(`^(?:<!here> )?(PARTLY FAILED|FAILED|NOT DELETED|NOT DONE|NOT KNOWN|NOT FOUND|REFUSED)\b|refuse`)
@@ -128,7 +158,7 @@ var wakes = regexp.MustCompile(`^(?:<!here> )?(PARTLY FAILED|FAILED|NOT DELETED|
 // judgeText holds that a message wakes nobody but those who are configured, and shows no secret.
 func (w *slackWorld) judgeText(v *slackVerdict, channel string, m slackemulator.Message) {
 	for _, who := range slackemulator.Mentions(m) {
-		if who != "here" || !wakes.MatchString(m.Text) {
+		if who != "here" || !wakes.MatchString(m.Text) && !tellsOfMany(m) {
 			v.violate("%s: %q mentions %s", channel, m.Text, who)
 		}
 	}

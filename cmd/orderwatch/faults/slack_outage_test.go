@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 
 // TestSlackAway lets watches end while Slack cannot be reached, for a minute in which the workers live
 // through an hour. Events come out as ever; when Slack is back nothing is lost, and what has a message
-// of its own comes in the order in which the watches ended, but for neighbours that the workers
-// had in hand at the same time.
+// of its own comes in the order in which the watches ended, failures before all others, but for neighbours that
+// the workers had in hand at the same time.
 func TestSlackAway(t *testing.T) {
 	t.Parallel()
 	const (
@@ -27,7 +28,10 @@ func TestSlackAway(t *testing.T) {
 	asked := make(map[string]time.Time)
 	ask := func(i int) {
 		name := fmt.Sprintf("order.pool-%d", i)
-		fate := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node-0", Status: []string{"failed", "succeed"}[i%2]}}}
+		fate := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "node-0", Status: "succeed"}}}
+		if i%2 == 0 { // each for a cause of its own
+			fate.Items[0].Status, fate.Items[0].Message = "failed", "no quota for "+strings.Repeat("z", i+1)
+		}
 		w.cloud.Add(rig.Project, name, fate)
 		asked[name] = time.Now()
 		if err := w.ask(t.Context(), map[string]any{"order_name": name, "request_id": requestID(i)}); err != nil {
@@ -56,21 +60,23 @@ func TestSlackAway(t *testing.T) {
 	messages := w.slack.Messages(slackRoom[0])
 	claimed := make(map[string]bool)
 	telling := tellingOf(messages)
-	alone := make(map[string]int) // the watch's place among those with a message of their own
+	alone, failed := make(map[string]int), make(map[string]bool) // the watch's place among those with a message of their own
 	for _, c := range completions {
 		if telling[c.WatchID] > 0 || c.Outcome != watcher.Succeeded {
 			w.judgeWatch(v, c.Completion, slackRoom[0], messages, claimed)
-			alone["watch."+c.WatchID+"."+slackRoom[0]] = len(alone)
+			key := "watch." + c.WatchID + "." + slackRoom[0]
+			alone[key], failed[key] = len(alone), c.Outcome != watcher.Succeeded
 		}
 	}
 	digests, together := digestsOf(messages)
 	if len(alone)+together != len(completions) {
 		v.violate("of %d watches %d have messages of their own, and %d are told together", len(completions), len(alone), together)
 	}
-	furthest, last := 0, 0
+	furthest, latest := 0, make(map[bool]int)
 	for _, m := range messages {
 		if i, ok := alone[tellsOf(m)]; ok && m.ThreadTS == "" {
-			furthest, last = max(furthest, last-i), max(last, i)
+			fails := failed[tellsOf(m)]
+			furthest, latest[fails] = max(furthest, latest[fails]-i), max(latest[fails], i)
 		}
 	}
 	if furthest > 2*workers*slackSlots {

@@ -25,8 +25,8 @@ const (
 )
 
 // TestSlackStorm lets 1,000 watches end at once. Their messages never come faster than the channel
-// takes them, each failure has a message of its own with all its items, and the others are told
-// together or one by one.
+// takes them, each failure has a message of its own with all its items or is listed in a group's thread, and the
+// others are told together or one by one.
 func TestSlackStorm(t *testing.T) {
 	t.Parallel()
 	n := rig.StartNATS(t, "")
@@ -43,9 +43,11 @@ func TestSlackStorm(t *testing.T) {
 	messages := w.slack.Messages(slackRoom[0])
 	alone, together := 0, 0
 	claimed := make(map[string]bool)
-	telling := tellingOf(messages)
+	telling, listed := tellingOf(messages), listedIn(messages)
 	for _, c := range completions {
 		switch told := telling[c.WatchID]; {
+		case listed[c.OrderName] == 1 && told == 0:
+			v.listed++
 		case told == 1:
 			alone++
 			w.judgeWatch(v, c.Completion, slackRoom[0], messages, claimed)
@@ -62,8 +64,8 @@ func TestSlackStorm(t *testing.T) {
 	for _, violation := range v.violations[:min(len(v.violations), 20)] {
 		t.Error(violation)
 	}
-	t.Logf("%d events after %.1f s; people told after %.1f s: %d alone, %d in %d digests; %d calls of Slack, %d replies, %d over the rate, %d in a penalty",
-		len(completions), events.Seconds(), took.Seconds(), alone, told, digests, w.slack.Calls(), v.replies, w.slack.OverRate(), w.slack.PenaltyCalls())
+	t.Logf("%d events after %.1f s; people told after %.1f s: %d alone, %d listed as alike, %d in %d digests; %d calls of Slack, %d replies, %d over the rate, %d in a penalty",
+		len(completions), events.Seconds(), took.Seconds(), alone, v.listed, told, digests, w.slack.Calls(), v.replies, w.slack.OverRate(), w.slack.PenaltyCalls())
 }
 
 func stormCloud() emulator.Options { return emulator.Options{CallsKept: 1} }

@@ -1,0 +1,214 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// Pings are what all workers know of the messages of one channel that wake somebody. At most one in Timing.Ping does.
+// The others stand without a mention, and are owed one: when the time is over one line wakes people, and names them.
+// The delivery of a message that is owed a ping is not done before the line stands. Workers of the release before do
+// not read it, and wake people with each message.
+type pings struct {
+	Last   time.Time `json:"last,omitzero"`    // when somebody was woken last
+	By     string    `json:"by,omitempty"`     // the key of the message that did; empty where it was a line
+	Lines  int       `json:"lines,omitempty"`  // how many lines stand
+	Owed   []missed  `json:"owed,omitempty"`   // what the next line names
+	Closed bool      `json:"closed,omitempty"` // that line is on its way, and names nothing more
+	Next   []missed  `json:"next,omitempty"`   // what the line after it names
+}
+
+// A missed is a message that woke nobody.
+type missed struct {
+	Key     string    `json:"key"`               // of its note
+	Text    string    `json:"text"`              // what the line says of it, escaped
+	Mention string    `json:"mention"`           // whom it would have woken
+	Urgency urgency   `json:"urgency,omitempty"` // its place in the line
+	Then    time.Time `json:"then"`              // when what it tells of happened
+}
+
+// gives decides whether the message may wake somebody now.
+func (p pings) gives(key string, now time.Time, t Timing) (after pings, wakes bool) {
+	if p.By == key { // the call failed, or it is not known what became of it
+		return p, true
+	}
+	if within(p.Last, now, t.Ping) || (len(p.Owed) > 0 || p.Closed) && within(p.Last, now, 2*t.Ping) { // after that nobody gives the line
+		return p, false
+	}
+	p.Last, p.By = now, key
+	return p, true
+}
+
+// An owing is what comes next for a message that is owed a ping.
+type owing int
+
+const (
+	woken  owing = iota // the line stands that names it
+	name                // it is named in the next line, which is to be noted
+	later               // the time of its line has not come
+	giving              // its line is to be posted, and is closed
+)
+
+// settles decides what comes next for a message that stands and is owed a ping.
+func (p pings) settles(m missed, named bool, now time.Time, t Timing) (after pings, next owing, left time.Duration) {
+	is := func(other missed) bool { return other.Key == m.Key }
+	inNext := slices.ContainsFunc(p.Next, is)
+	switch in := slices.ContainsFunc(p.Owed, is); {
+	case !in && !inNext && named:
+		return p, woken, 0
+	case !in && !inNext && p.Closed:
+		p.Next = append(slices.Clip(p.Next), m)
+		return p, name, 0
+	case !in && !inNext:
+		p.Owed = append(slices.Clip(p.Owed), m)
+		return p, name, 0
+	case !named:
+		return p, name, 0
+	case inNext && within(p.Last, now, t.Ping):
+		return p, later, time.Second
+	case inNext: // who was to give the line before its own may be gone: another configuration has other channels
+		return p, giving, 0
+	case !p.Closed && within(p.Last, now, t.Ping):
+		return p, later, min(p.Last.Add(t.Ping).Sub(now), t.Ping)
+	case !p.Closed:
+		p.Closed, p.Last, p.By = true, now, ""
+	}
+	return p, giving, 0
+}
+
+// given returns the pings where the line on its way stands.
+func (p pings) given() pings {
+	p.Lines, p.Owed, p.Next, p.Closed = p.Lines+1, p.Next, nil, false
+	return p
+}
+
+// says returns what the line says, the most urgent first, and whom it wakes.
+func (p pings) says() (texts []string, mention string) {
+	var whom []string
+	for _, m := range slices.SortedStableFunc(slices.Values(p.Owed), func(a, b missed) int {
+		return cmp.Or(cmp.Compare(a.Urgency, b.Urgency), a.Then.Compare(b.Then))
+	}) {
+		texts = append(texts, m.Text)
+		if !slices.Contains(whom, m.Mention) {
+			whom = append(whom, m.Mention)
+		}
+	}
+	slices.Sort(whom)
+	return texts, strings.Join(whom, " ")
+}
+
+// The ping of a message that stands and woke nobody.
+const (
+	pingOwed  = "owed"  // no line names it yet
+	pingNamed = "named" // a line names it, or did
+)
+
+// mayWake lets the call at hand wake somebody, or takes the mention out of its message, which is owed a ping then. An
+// edit wakes nobody.
+func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
+	m, _ := d.want.part(d.part())
+	if m.Mention == "" || d.line {
+		return nil
+	}
+	if d.edits() || d.posting.Call != nil && d.posting.Ping != "" { // perhaps it stands without: Slack may take this one for the same
+		d.mute()
+		return nil
+	}
+	var p pings
+	revision, err := s.readNote(ctx, d.pings(), &p)
+	if err != nil {
+		return unwoken(err)
+	}
+	after, wakes := p.gives(d.key, s.config.Now(), s.config.Timing)
+	if !after.Last.Equal(p.Last) {
+		if _, err := s.writeNote(ctx, d.pings(), after, revision); err != nil {
+			return unwoken(err)
+		}
+	}
+	if d.posting.Ping = ""; !wakes {
+		d.posting.Ping = pingOwed
+		d.mute()
+	}
+	return nil
+}
+
+// pings returns the key of the note of its channel's pings.
+func (d *delivery) pings() string { return "pings." + d.channel }
+
+// mute takes the mention out of the part at hand.
+func (d *delivery) mute() {
+	o := d.options
+	o.Mention = ""
+	muted := d.inForm(d.render(o), o)
+	if part := d.part(); part > 0 {
+		replies := slices.Clone(d.message.Replies)
+		replies[part-1] = muted.Replies[part-1]
+		d.message.Replies = replies
+		return
+	}
+	muted.Replies, muted.File = d.message.Replies, d.message.File
+	d.message = muted
+}
+
+// settle waits until people were woken for the message, which stands, by a line that this worker or another one posts.
+func (s *Outbox) settle(ctx context.Context, d *delivery) *watcher.RetryError {
+	s.stepAside(d)
+	m := missed{d.key, d.missed, d.options.Mention, d.urgency, d.told}
+	if m.Text == "" {
+		m.Text = d.render(d.options).Text
+	}
+	for {
+		var p pings
+		revision, err := s.readNote(ctx, d.pings(), &p)
+		if err != nil {
+			return unwoken(err)
+		}
+		after, next, left := p.settles(m, d.posting.Ping == pingNamed, s.config.Now(), s.config.Timing)
+		if len(after.Owed) != len(p.Owed) || len(after.Next) != len(p.Next) || after.Closed != p.Closed {
+			if revision, err = s.writeNote(ctx, d.pings(), after, revision); err != nil {
+				return unwoken(err)
+			}
+		}
+		switch next {
+		case name:
+			p := d.posting
+			p.Ping = pingNamed
+			if retry := s.note(ctx, d, p); retry != nil {
+				return retry
+			}
+		case later:
+			return retryIn(left, "its ping is owed: a channel gets one a minute")
+		case giving:
+			if retry := s.give(ctx, d, after, revision); retry != nil {
+				return retry
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// give posts the line.
+func (s *Outbox) give(ctx context.Context, d *delivery, p pings, revision watcher.Revision) *watcher.RetryError {
+	id := fmt.Sprint(p.Lines + 1)
+	_, retry := s.tell(ctx, want{
+		kind: "ping", id: id, who: "ping " + id, channel: d.channel, told: d.told, about: d.about, whole: d.whole, log: d.log, line: true, state: completed,
+		render: func(message.Options) message.Message { return message.Missed(p.says()) },
+	}, d.stop)
+	if retry != nil {
+		return retry
+	}
+	if _, err := s.writeNote(ctx, d.pings(), p.given(), revision); err != nil {
+		return unwoken(err)
+	}
+	return nil
+}
+
+func unwoken(err error) *watcher.RetryError { return soon("see who is to be woken", err) }

@@ -1,0 +1,255 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/routes"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// stormAlone is how many failures with one cause, within Timing.Alike, have messages of their own in a channel. All
+// that follow are told in a group: one message, and a thread that lists them.
+const stormAlone = 5
+
+// A storm is what all workers know of the failures with one cause in one channel. Workers of the release before do not
+// read it: what they tell has a message of its own.
+type storm struct {
+	Alone []lone    `json:"lone,omitempty"`  // that have messages of their own, at most stormAlone
+	Began time.Time `json:"began,omitzero"`  // when the last group began; zero: there was none
+	Last  time.Time `json:"last,omitzero"`   // when one joined it last, but for some seconds
+	Reply int       `json:"reply,omitempty"` // of those in the group's thread the ones before it are full
+	message.Alike
+}
+
+// A lone is a failure that has a message of its own.
+type lone struct {
+	Watch string    `json:"watch"` // the hash of its id
+	At    time.Time `json:"at"`    // when that was decided
+}
+
+// A place is how a failure is told.
+type place struct {
+	group bool // in the storm's group
+	first bool // alone, and no failure with its cause was told shortly before
+}
+
+// takes decides how the watch is told, and returns the storm with it. A group goes on for Timing.Storm. Where
+// failures still come then, the next one begins at once.
+func (g storm) takes(watch string, now time.Time, t Timing) (storm, place) {
+	g.Alone = slices.DeleteFunc(slices.Clone(g.Alone), func(l lone) bool { return !within(l.At, now, t.Alike) })
+	i := slices.IndexFunc(g.Alone, func(l lone) bool { return l.Watch == watch })
+	goesOn := within(g.Began, now, t.Storm)
+	switch {
+	case i >= 0:
+		return g, place{first: i == 0}
+	case !goesOn && !within(g.Last, now, t.Alike) && len(g.Alone) < stormAlone:
+		g.Alone = append(g.Alone, lone{watch, now})
+		return g, place{first: len(g.Alone) == 1}
+	case !goesOn:
+		g.Began, g.Reply, g.Alike = now, 0, message.Alike{Alone: len(g.Alone)}
+	}
+	if !within(g.Last, now, t.Alike/10) {
+		g.Last = now
+	}
+	return g, place{group: true}
+}
+
+// within reports whether now is less than so long after then. Far in the future is no moment: a clock was wrong.
+func within(then, now time.Time, d time.Duration) bool {
+	return now.Sub(then) < d && then.Sub(now) <= clockWrong
+}
+
+// A member is how a failure is told that is in a group. It is never altered: postings share it.
+type member struct {
+	Key   string `json:"key"`   // of the note of the group's message
+	Reply int    `json:"reply"` // which reply in its thread lists the watch
+	message.Alike
+}
+
+// page returns the key of the note of the group's reply, in the thread of the message of this generation, and list that
+// of what it lists.
+func (m member) page(generation int) string {
+	return fmt.Sprintf("%s.page-%d-%d", m.Key, m.Reply, generation)
+}
+func (m member) list() string { return fmt.Sprintf("%s.list-%d", m.Key, m.Reply) }
+
+// A page is what all workers know of the watches that one reply of a group lists.
+type page struct {
+	Watches []string      `json:"watches"` // hashes of their ids
+	Rows    []message.Row `json:"rows"`
+}
+
+// groups reports whether the watch is told in a group, by its own note or, where that says nothing, by the storm's.
+func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryError) {
+	if d.posting.Group != nil || d.posting.Done || d.posting.Alone {
+		return d.posting.Group != nil && !d.posting.Done, nil
+	}
+	if d.kind != "watch" || d.silent || d.channel == routes.Webhook || !message.Fails(d.ended.Outcome) || !d.posting.untouched() {
+		return false, nil
+	}
+	cause, words, _ := message.AlikeTo(*d.ended, s.secrets)
+	about := hash(cause)
+	for range paceTries {
+		var g storm
+		revision, err := s.readNote(ctx, noteKey("storm", about, d.channel), &g)
+		if err != nil {
+			return false, soon("count failures with the same cause", err)
+		}
+		after, how := g.takes(hash(d.ended.WatchID), s.config.Now(), s.config.Timing)
+		if how.group && !after.Began.Equal(g.Began) {
+			words.Alone = len(after.Alone)
+			after.Alike = words
+		}
+		if len(after.Alone) != len(g.Alone) || !after.Began.Equal(g.Began) || !after.Last.Equal(g.Last) {
+			_, err = s.writeNote(ctx, noteKey("storm", about, d.channel), after, revision)
+		}
+		if errors.Is(err, watcher.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return false, soon("count failures with the same cause", err)
+		}
+		if d.memory.first = how.first; how.first {
+			d.urgency = urgent
+		}
+		if !how.group {
+			return false, nil
+		}
+		p := d.posting
+		p.Tells = d.state
+		p.Group = &member{noteKey("alike", fmt.Sprintf("%s-%d", about, after.Began.UnixMilli()), d.channel), after.Reply, after.Alike}
+		return true, s.note(ctx, d, p)
+	}
+	return false, soon("count failures with the same cause", watcher.ErrConflict)
+}
+
+// tellAlike tells of the watch in its group: the message in the channel says how many there are, and a reply in its
+// thread lists the watch. The watch's own note said first in which group it is, so that it is in one alone.
+func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError {
+	s.stepAside(d)
+	listed, at, retry := s.list(ctx, d)
+	if retry != nil {
+		return retry
+	}
+	g, before := *d.posting.Group, d.posting.Group.Reply*message.AlikeRows
+	var root posting
+	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
+		return soon("tell in a group", err)
+	}
+	n := max(before+len(listed.Rows), rank(root.Tells)) // another worker knows of more
+	group := want{
+		digest: g.Key, who: g.Key, channel: d.channel, others: d.others, told: d.told, about: d.about, log: d.log, whole: d.whole, urgency: crowd, options: d.options, leads: true,
+		state: numbered("alike", n), least: numbered("alike", before+at), missed: g.Message(0, d.options).Text,
+		render: func(o message.Options) message.Message { return g.Message(n, o) },
+	}
+	if _, retry = s.tell(ctx, group, d.stop); retry != nil {
+		return retry
+	}
+	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
+		return soon("tell in a group", err)
+	}
+	told := root
+	first := g.Reply
+	if root.Generation > 0 { // the message is another one, with another thread
+		first = 0
+	}
+	for g.Reply = first; g.Reply <= d.posting.Group.Reply && told.Code == ""; g.Reply++ {
+		if told, retry = s.tellPage(ctx, d, group, g, root); retry != nil {
+			return retry
+		}
+	}
+	if told.Code != "" { // the group's message or its thread is refused: each watch is told of by itself
+		p := d.posting
+		p.Group, p.Alone = nil, true
+		if retry := s.note(ctx, d, p); retry != nil {
+			return retry
+		}
+		return retryIn(time.Second, "the group of failures is refused")
+	}
+	if before+at == 1 && root.Ping != "" { // its first watch waits for the group's ping
+		group.settles = true
+		if _, retry = s.tell(ctx, group, d.stop); retry != nil {
+			return retry
+		}
+	}
+	return s.note(ctx, d, d.posting.over(d.state))
+}
+
+// tellPage tells what a reply in the group's thread lists, which is the watch's own or an earlier one.
+func (s *Outbox) tellPage(ctx context.Context, d *delivery, w want, g member, root posting) (posting, *watcher.RetryError) {
+	var listed page
+	if _, err := s.readNote(ctx, g.list(), &listed); err != nil {
+		return posting{}, soon("tell in a group", err)
+	}
+	at := slices.Index(listed.Watches, hash(d.ended.WatchID)) + 1
+	if at == 0 {
+		at = len(listed.Watches)
+	}
+	w.leads, w.digest, w.who, w.thread = false, g.page(root.Generation), g.page(root.Generation), root.TS
+	w.state, w.least = numbered("page", len(listed.Rows)), numbered("page", at)
+	w.render = func(message.Options) message.Message { return g.Page(g.Reply*message.AlikeRows+g.Alone+1, listed.Rows) }
+	return s.tell(ctx, w, d.stop)
+}
+
+// list puts the watch on a page of its group, where it is on none. It returns the page, and the watch's place on it,
+// from 1 on. A page is begun when the one before it is full.
+func (s *Outbox) list(ctx context.Context, d *delivery) (listed page, at int, retry *watcher.RetryError) {
+	watch := hash(d.ended.WatchID)
+	for {
+		listed = page{}
+		revision, err := s.readNote(ctx, d.posting.Group.list(), &listed)
+		at = slices.Index(listed.Watches, watch) + 1
+		if err == nil && at == 0 && len(listed.Watches) >= message.AlikeRows {
+			if retry := s.turnPage(ctx, d); retry != nil {
+				return listed, 0, retry
+			}
+			continue
+		}
+		if err == nil && at == 0 {
+			_, _, row := message.AlikeTo(*d.ended, s.secrets)
+			listed.Watches, listed.Rows = append(listed.Watches, watch), append(listed.Rows, row)
+			at = len(listed.Watches)
+			_, err = s.writeNote(ctx, d.posting.Group.list(), listed, revision)
+		}
+		if err != nil {
+			return listed, 0, soon("tell in a group", err)
+		}
+		return listed, at, nil
+	}
+}
+
+// turnPage lets the watch be on the next page, and others, where that can be noted, begin there.
+func (s *Outbox) turnPage(ctx context.Context, d *delivery) *watcher.RetryError {
+	next := *d.posting.Group
+	next.Reply++
+	p := d.posting
+	p.Group = &next
+	if retry := s.note(ctx, d, p); retry != nil {
+		return retry
+	}
+	cause, _, _ := message.AlikeTo(*d.ended, s.secrets)
+	key := noteKey("storm", hash(cause), d.channel)
+	var g storm
+	revision, err := s.readNote(ctx, key, &g)
+	if err == nil && g.Reply < next.Reply && next.Key == noteKey("alike", fmt.Sprintf("%s-%d", hash(cause), g.Began.UnixMilli()), d.channel) {
+		g.Reply = next.Reply
+		_, err = s.writeNote(ctx, key, g, revision)
+	}
+	if err != nil {
+		d.log.Debug("a page of a group is full; others find that out by themselves", "err", err)
+	}
+	return nil
+}
+
+// hash returns what stands for a text in notes.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
