@@ -65,6 +65,7 @@ func (a Attention) Forgets() bool {
 // rest only what is known is filled.
 type OrderAttention struct {
 	Report
+	At    time.Time     `json:"-"`               // when people were to be told: the event's time; zero where it is not known
 	Kind  AttentionKind `json:"kind"`            // Late, Stalled, DeadlineNear, Blind, Vanished, UnknownStatus or BrokenRecord
 	Since time.Time     `json:"since"`           // since when it is so
 	Until time.Time     `json:"until,omitzero"`  // with Blind and Stalled: when it was over, in the event that tells so; zero while it is so

@@ -75,6 +75,9 @@ func DataOf[D Data](e event.Event) (data D, err error) {
 	if err := e.DataAs(&data); err != nil {
 		return data, fmt.Errorf("decode event %s: %w", e.ID(), err)
 	}
+	if a, ok := any(&data).(*watcher.OrderAttention); ok {
+		a.At = e.Time()
+	}
 	if g, ok := any(&data).(*watcher.Progress); ok {
 		_, number, _ := strings.Cut(e.ID(), ".") // of the id <watch_id>.<n>
 		if g.Number, err = strconv.Atoi(number); err != nil {

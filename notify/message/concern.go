@@ -11,8 +11,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// Concern returns what people are told of one watch that goes on and at which they should look. It mentions
-// nobody. Like [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+// Concern returns what people are told of one watch that goes on and at which they should look. Where the
+// order is late, stalled, cannot be read or is near its deadline it mentions whom the options do; otherwise nobody. Like [Summarize] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
 func Concern(a watcher.OrderAttention, o Options) Message {
 	a = redactOrderAttention(a, o.Secrets)
 	c := watcher.Completion{Report: a.Report} // as it is so far, in the form that the parts of messages take
@@ -25,7 +25,12 @@ func Concern(a watcher.OrderAttention, o Options) Message {
 		means: w.means,
 		lists: w.lists,
 		do:    "*What to do:* " + w.do + " How it is:", command: command(c, "orderwatch", "get"),
-		small: foot(c, nil, o),
+		wakes: isCondition(a.Kind) && a.Until.IsZero(),
+	}
+	if isCondition(a.Kind) && !o.NoThread {
+		n.small = foot(c, nil, o, becomesSummary)
+	} else {
+		n.small = foot(c, nil, o)
 	}
 	switch {
 	case a.Kind == watcher.BrokenRecord:
@@ -74,9 +79,10 @@ func concernOf(a watcher.OrderAttention, now time.Time) concern {
 	if !a.Until.IsZero() {
 		return overOf(a)
 	}
-	switch a.Kind {
-	case watcher.Late, watcher.Stalled, watcher.DeadlineNear, watcher.Blind:
+	if isCondition(a.Kind) {
 		return conditionOf(a, now)
+	}
+	switch a.Kind {
 	case watcher.Vanished:
 		items := slices.DeleteFunc(slices.Clone(a.Items), func(it watcher.Item) bool { return !it.Missing() || it.CountsAs().Ended() })
 		are, them := " is", "it"
@@ -110,6 +116,11 @@ func concernOf(a watcher.OrderAttention, now time.Time) concern {
 		title: title{":warning:", "", "Look at order ", ": " + known(a.Reason, maxReason)},
 		means: goesOn + ".", do: "look at the order in the ModelArts console.",
 	}
+}
+
+// isCondition reports whether the kind is one of those of which the watch's own message tells.
+func isCondition(kind watcher.AttentionKind) bool {
+	return kind == watcher.Late || kind == watcher.Stalled || kind == watcher.DeadlineNear || kind == watcher.Blind
 }
 
 // conditionOf returns how people are told of an order that is late, that does not move, whose watch ends soon, or else

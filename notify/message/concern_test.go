@@ -25,19 +25,21 @@ func concerns() map[string]struct {
 		options   message.Options
 	}
 	all := make(map[string]one)
+	var none message.Options
 	here := message.Options{Mention: routes.Mention("here")}
 	for _, kind := range append(slices.Clone(concernKinds), "blind_over", "stalled_over") {
-		all["concern_"+string(kind)] = one{concern(kind), here}
-		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)}}
+		all["concern_"+string(kind)] = one{concern(kind), none}
+		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), message.Options{Secrets: message.HideSecrets(secretKey)}}
 	}
-	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Mention: routes.Mention("here"), Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
+	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
 	near := concern(watcher.DeadlineNear)
 	near.AcceptedAt, near.ExpectedItems = near.Since.Add(-96*time.Minute), 20
 	near.Requests[0].SlackChannel = "C0TEAM"
 	all["concern_deadline_delivered_late"] = one{near, message.Options{Now: near.Since.Add(10 * time.Minute)}}
+	all["concern_late_wakes"] = one{concern(watcher.Late), here}
 	unseen := concern(watcher.Stalled)
 	unseen.Items, unseen.Counts = nil, watcher.Counts{}
-	all["concern_stalled_never_seen"] = one{unseen, here}
+	all["concern_stalled_never_seen"] = one{unseen, none}
 	several := concern(watcher.Vanished)
 	for i := range several.Items[12:] {
 		several.Items[12+i].MissingSince = unlistedSince.Add(time.Duration(i) * time.Second)
@@ -68,7 +70,7 @@ func TestConcern(t *testing.T) {
 			m := message.Concern(tc.attention, tc.options)
 			keepsLimits(t, m, tc.options)
 			all := everything(t, m)
-			if m.Mention != "" || len(m.Replies) > 0 {
+			if wakes := name == "concern_late_wakes"; (m.Mention != "") != wakes || len(m.Replies) > 0 {
 				t.Errorf("it wakes %q, with %d replies", m.Mention, len(m.Replies))
 			}
 			calm := slices.Contains([]watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.DeadlineNear, watcher.Blind}, tc.attention.Kind)

@@ -89,6 +89,8 @@ type Options struct {
 	Runbooks []Runbook
 	// Env is the label that names a request's environment; empty for none.
 	Env string
+	// Condition is what people should know of the watch beside how far it is; nil for nothing.
+	Condition *watcher.OrderAttention
 	// Secrets are never shown, whatever text they are in; nil is none. [HideSecrets] makes them.
 	Secrets *foreign.Secrets
 }
@@ -128,6 +130,11 @@ func (m Message) AfterQuiet(o watcher.Outcome) Message {
 	if !Fails(o) {
 		return m
 	}
+	return m.Aloud()
+}
+
+// Aloud returns the message as an edit that is to wake people: a reply that the channel shows, too, does, in a line.
+func (m Message) Aloud() Message {
 	const where = "All of it: in the message above."
 	reply := Message{Text: m.Text, Mention: m.Mention, Broadcast: true}
 	reply.Brief = []slack.Block{section(m.Text + "\n" + before(m.Mention) + where)}

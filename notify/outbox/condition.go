@@ -4,90 +4,114 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/message"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// conditions are the kinds of one watch that share a message: one of them is shown at a time. Of those that are told
-// after the same poll the last stays.
+// conditions are the kinds of which a watch's message shows one at a time, while the watch goes on. Of those that are
+// told after the same poll the last is shown.
 var conditions = []watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.Blind, watcher.DeadlineNear}
 
-// The states of that message are <kind>.<number> and <kind>_over.<number>. A later poll has larger numbers, and what is
-// over has the number that follows those of the poll after which people were told that it began: what began after it,
-// and goes on, may be told after it.
-const (
-	perPoll = 8
-	overOf  = "_over"
-)
+// The states of a watch that goes on are running.<number>. The states after one poll have numbers from perPoll times that
+// of the poll on: first the conditions, and from half of perPoll on what changed.
+const perPoll = 1000
 
-// conditionState returns the state that tells of it.
-func conditionState(a watcher.OrderAttention) string {
-	if !a.Until.IsZero() {
-		return string(a.Kind) + overOf // until it is known what it follows
-	}
-	return numbered(string(a.Kind), perPoll*a.Polls+slices.Index(conditions, a.Kind))
+// changed returns the state that tells what the poll changed.
+func changed(polls int) string { return numbered(running, perPoll*polls+perPoll/2) }
+
+// A condition is what all workers know of one kind. It is never altered: postings share it.
+type condition struct {
+	Since time.Time            `json:"since"`           // when it began
+	Until time.Time            `json:"until,omitzero"`  // when it was over; zero while it is so
+	Polls int                  `json:"polls,omitempty"` // after which poll people were to be told
+	State int                  `json:"state,omitempty"` // running.<State> is the first that tells of it; 0: none does
+	Error *watcher.ErrorDetail `json:"error,omitempty"` // why the order cannot be read
 }
 
-// condition reports whether the delivery's condition, or its end, is to be told, and completes its state. An
-// end is told only where the message shows its beginning; otherwise it is noted, so that the beginning is not told
-// after it.
+// condition reports whether the delivery's condition, or its end, is to be told, and completes its state. What is not
+// to be told is noted all the same, so that what is over is not told later, nor what is not shown.
 func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *watcher.RetryError) {
-	if over, retry := s.toldOfTheEnd(ctx, d.watching); over || retry != nil {
-		return false, retry
-	}
-	a, p := d.attention, d.posting
-	if a.Until.IsZero() {
-		switch {
-		case p.overtaken():
-			d.posting.Tells = ""
-		case p.later(d.want) && p.Parts == 0 && !p.Done: // perhaps that is over before it is told
-			return false, retryIn(time.Second, "a later state is being told")
-		}
-		return a.Since.After(p.Over[a.Kind]), nil
-	}
-	shown := p.shown()
-	ending := string(a.Kind) + overOf
+	a, p := *d.attention, d.posting
+	known := p.Conditions[a.Kind]
+	again := known.Since.Equal(a.Since) && (a.Until.IsZero() || !known.Until.IsZero())
 	switch {
-	case p.Call != nil && shown != ending:
-		return false, retryIn(time.Second, "another state is being told")
-	case p.Over[a.Kind].Before(a.Since):
-		if p.Call != nil {
-			return false, retryIn(time.Second, "another end is being told")
-		}
-		if p.Over = maps.Clone(p.Over); p.Over == nil {
-			p.Over = make(map[watcher.AttentionKind]time.Time)
-		}
-		p.Over[a.Kind] = a.Since
-		if retry := s.note(ctx, d, p); retry != nil {
-			return false, retry
-		}
-	}
-	switch {
-	case shown == ending && !p.Done:
-		d.state = p.Tells
-	case p.shows(a.Kind) && rank(p.Tells) < perPoll*a.Polls:
-		d.state = numbered(ending, rank(p.Tells)/perPoll*perPoll+perPoll-1)
-	default:
+	case p.Tells == completed, a.Since.Before(known.Since), again && a.Until.IsZero() != known.Until.IsZero():
 		return false, nil
+	case again:
+		d.state = numbered(running, known.State)
+		return known.State > 0, nil
 	}
+	before, _ := p.shown()
+	c := condition{Since: a.Since, Until: a.Until, Polls: a.Polls, Error: a.Error}
+	after := p.with(a.Kind, c)
+	shown, _ := after.shown()
+	tell = shown == a.Kind
+	if !a.Until.IsZero() {
+		tell = before == a.Kind && known.Since.Equal(a.Since) && !p.untouched()
+	}
+	if !tell {
+		if p.Call != nil {
+			return false, retryIn(time.Second, "another state is being told")
+		}
+		return false, s.note(ctx, d, after)
+	}
+	c.State = max(perPoll*a.Polls, rank(p.Tells)) + 1
+	d.posting, d.state = p.with(a.Kind, c), numbered(running, c.State) // noted with the call
 	return true, nil
 }
 
-// shows reports whether the message that stands shows the condition; where its latest state was overtaken, it shows one
-// before that, and nobody knows which.
-func (p posting) shows(kind watcher.AttentionKind) bool {
-	return p.Parts > 0 && p.shown() == string(kind) || p.TS != "" && p.overtaken()
+// with returns the posting with the condition.
+func (p posting) with(kind watcher.AttentionKind, c condition) posting {
+	all := maps.Clone(p.Conditions)
+	if all == nil {
+		all = make(map[watcher.AttentionKind]condition)
+	}
+	all[kind], p.Conditions = c, all
+	return p
 }
 
-// overtaken reports whether the latest state was announced, and over before it was told.
-func (p posting) overtaken() bool {
-	return p.Parts == 0 && p.Call == nil && !p.Over[watcher.AttentionKind(p.shown())].IsZero()
+// shown returns the condition that the message shows: of those that are so the one of which people were told last, or
+// else what was over last. The kind is empty where there is none.
+func (p posting) shown() (kind watcher.AttentionKind, c condition) {
+	for _, other := range conditions {
+		o, ok := p.Conditions[other]
+		if ok && (kind == "" || o.Until.IsZero() && !c.Until.IsZero() || o.Until.IsZero() == c.Until.IsZero() && o.Polls >= c.Polls) {
+			kind, c = other, o
+		}
+	}
+	return kind, c
 }
 
-// shown returns which condition, or which end of one, the latest state is.
-func (p posting) shown() string {
-	kind, _, _ := strings.Cut(p.Tells, ".")
-	return kind
+// running returns what is shown of the watch in its progress message: how it was after the poll of the report. What
+// was over before that is not shown.
+func (p posting) running(r watcher.Report) *watcher.OrderAttention {
+	kind, c := p.shown()
+	if kind == "" || !c.Until.IsZero() && c.Polls < r.Polls {
+		return nil
+	}
+	return &watcher.OrderAttention{Report: r, Kind: kind, Since: c.Since, Until: c.Until, Error: c.Error}
+}
+
+// renderCondition writes the condition as a message of its own, or, where people follow the watch, into the message that
+// says how far it is.
+func renderCondition(a watcher.OrderAttention, o message.Options) message.Message {
+	if o.Condition == nil {
+		return message.Concern(a, o)
+	}
+	return message.Running(watcher.Progress{Report: a.Report, At: seenAt(a)}, o)
+}
+
+// seenAt returns as of when the order is known that the event tells of.
+func seenAt(a watcher.OrderAttention) time.Time {
+	if a.Kind == watcher.Blind && a.Until.IsZero() {
+		return a.Since
+	}
+	return a.At
+}
+
+// wakes reports whether the target's rules let the condition wake people.
+func wakes(a *watcher.OrderAttention, on []string) bool {
+	return a != nil && a.Until.IsZero() && slices.Contains(on, string(a.Kind))
 }

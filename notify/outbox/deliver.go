@@ -85,6 +85,9 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 			return retry
 		}
 	}
+	if d.follows {
+		d.options.Condition = d.posting.running(*d.goesOn)
+	}
 	if !d.posting.tells(d.want, math.MaxInt) {
 		if retry := s.postOrJoin(ctx, d); retry != nil {
 			s.withdraw(ctx, d)
@@ -174,6 +177,8 @@ func (d *delivery) inForm(whole message.Message, o message.Options) message.Mess
 		return d.render(o)
 	case d.ended != nil && d.posting.Quiet && !anew:
 		return whole.AfterQuiet(d.ended.Outcome)
+	case d.aloud && d.posting.TS != "" && !anew && d.posting.Woke != d.state:
+		return whole.Aloud()
 	}
 	return whole
 }

@@ -133,7 +133,7 @@ func TestProgressBecomesTheSummary(t *testing.T) {
 	if d := progress(); d != 0 {
 		t.Errorf("the same again waits %s", d)
 	}
-	g.Number = 2
+	g.Number, g.Polls = 2, g.Polls+1
 	g.Counts = watcher.Counts{Total: 3, Failed: 2, Processing: 1}
 	if d := progress(); d < 5*time.Second || d > 10*time.Second {
 		t.Errorf("an edit waits %s", d)

@@ -177,6 +177,7 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
 		for number := range o.random.IntN(3) {
 			g := watcher.Progress{Report: c.Report, Number: number + 1}
+			g.Polls = 10 * g.Number
 			o.add(fmt.Sprint(c.WatchID, " runs ", number+1), func(ctx context.Context, s *outbox.Outbox) error { return s.Progress(ctx, g) })
 		}
 	}

@@ -18,6 +18,7 @@ func TestProgressTellsTheLatest(t *testing.T) {
 	c.AcceptedAt = b.clock.Now()
 	progress := func(number int) time.Duration {
 		g := watcher.Progress{Report: c.Report, Number: number}
+		g.Polls = number
 		g.Counts = watcher.Counts{Total: 100, Succeeded: number, Processing: 100 - number}
 		return b.delay(b.notifier.Progress(b.Context(), g))
 	}

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,10 @@ func TestConditionsShareAMessage(t *testing.T) {
 	b.attendOrder(again)
 	b.wantShown(b.want("C0TEAM", 1)[0], "*STALLED*")
 	told("stalled_over", 20, "*STALLED*") // of the first time
-	told(watcher.DeadlineNear, 60, "LEFT*")
+	near := toTeams(concern(watcher.DeadlineNear))
+	near.Since, near.Polls = near.Since.Add(time.Hour), 60
+	b.attendOrder(near)
+	b.wantShown(b.want("C0TEAM", 1)[0], "LEFT*")
 	again.Until, again.Polls = again.Since.Add(time.Hour), 70
 	b.attendOrder(again)
 	b.wantShown(b.want("C0TEAM", 1)[0], "LEFT*") // it still is
@@ -113,28 +117,170 @@ func TestConditionOverBeforeItIsTold(t *testing.T) {
 	b.wantShown(b.want("C0ONCALL", 1)[0], "*LATE*")
 }
 
-// Once people know how the watch ended, its conditions are neither posted nor changed.
-func TestConditionAfterTheEnd(t *testing.T) {
-	for _, stands := range []bool{false, true} {
+// The message that shows a condition becomes the summary: nothing is left that says how the watch was before. What comes
+// of conditions then is neither posted nor changed. Where it fails a reply wakes people, since an edit does not.
+func TestConditionBecomesTheSummary(t *testing.T) {
+	for _, outcome := range []watcher.Outcome{watcher.Succeeded, watcher.Cancelled, watcher.AllFailed} {
 		b := newBench(t)
+		b.attendOrder(concern(watcher.Stalled))
+		b.settle(order(outcome, 40))
 		n := 1
-		if stands {
-			b.attendOrder(concern(watcher.Stalled))
+		if outcome == watcher.AllFailed {
 			n = 2
 		}
-		b.settle(order(watcher.Succeeded, 40))
+		m := b.want("C0ONCALL", n)
+		if !m[0].Edited || strings.Contains(emulator.Render(m[0]), "STALLED") || len(emulator.Mentions(m[0])) > 0 {
+			t.Errorf("it became\n%s", emulator.Render(m[0]))
+		}
+		if n == 2 && (!m[1].Broadcast || len(emulator.Mentions(m[1])) == 0) {
+			t.Errorf("nobody is woken:\n%s", emulator.Render(m[1]))
+		}
 		for _, kind := range []watcher.AttentionKind{"stalled_over", watcher.Blind, watcher.DeadlineNear} {
 			a := concern(kind)
 			a.Polls += 50
 			b.attendOrder(a)
 			b.another().attendOrder(a)
 		}
-		for _, m := range b.want("C0ONCALL", n) {
-			if m.Edited {
-				t.Errorf("it became\n%s", emulator.Render(m))
+		if after := b.want("C0ONCALL", n); after[0].Text != m[0].Text {
+			t.Errorf("then it became\n%s", emulator.Render(after[0]))
+		}
+	}
+}
+
+// With quiet_successes, too, the message that shows a condition is ended, and none follows it.
+func TestConditionEndsQuietly(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Routes = routesOf("rules: [{quiet_successes: true}]") })
+	b.attendOrder(concern(watcher.Late))
+	b.settle(order(watcher.Succeeded, 40))
+	b.wantShown(b.want("C0ONCALL", 1)[0], "DONE - 40 nodes created", "(edited)")
+}
+
+// Where people follow a watch, its conditions are shown in the message that says how far it is, as long as they are so,
+// whichever of both comes first.
+func TestConditionInTheProgressMessage(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Progress = true })
+	other := b.another()
+	told := func(kind watcher.AttentionKind, polls int, want ...string) {
+		t.Helper()
+		a := concern(kind)
+		a.Polls, a.At = polls, b.clock.Now()
+		b.attendOrder(a)
+		other.attendOrder(a)
+		b.wantShown(b.want("C0ONCALL", 1)[0], want...)
+	}
+	runs := func(polls, done int, want ...string) {
+		t.Helper()
+		b.clock.Sleep(t.Context(), 10*time.Second)
+		g := watcher.Progress{Report: concern(watcher.Late).Report, Number: polls, At: b.clock.Now()}
+		g.Polls, g.Counts.Succeeded, g.Counts.Processing = polls, done, 20-done
+		b.settleBy(func() error { return other.notifier.Progress(b.Context(), g) })
+		b.wantShown(b.want("C0ONCALL", 1)[0], want...)
+	}
+	not := func(words ...string) {
+		t.Helper()
+		shown := emulator.Render(b.want("C0ONCALL", 1)[0])
+		for _, word := range words {
+			if strings.Contains(shown, word) {
+				t.Errorf("%s is left:\n%s", word, shown)
 			}
 		}
 	}
+	told(watcher.Late, 10, "*RUNNING - 12 of 20 nodes ended, 8 still processing*", "*LATE*: not done after 13 min", "as of ")
+	runs(10, 12, "*LATE*")
+	runs(11, 13, "*RUNNING - 13 of 20", "*LATE*")
+	told(watcher.Stalled, 12, "*STALLED*")
+	not("LATE")
+	told(watcher.Late, 10, "*STALLED*") // redelivered
+	told("stalled_over", 20, "*LATE*")
+	runs(20, 14, "*RUNNING - 14 of 20", "*LATE*")
+	not("STALLED")
+	told(watcher.Blind, 30, "*CANNOT SEE* since 12:03 UTC", "as of "+"2025-04-10 12:03")
+	told("blind_over", 40, "*LATE*")
+	runs(40, 15, "*LATE*")
+	told(watcher.DeadlineNear, 41, "LEFT*, 8 of 20 nodes open", "orderwatch watch --region")
+	b.settle(order(watcher.Succeeded, 40))
+	not("LATE", "LEFT", "RUNNING")
+	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {
+		t.Error("counted as doubled or undelivered")
+	}
+}
+
+// What is over is shown in the progress message until something else is known.
+func TestConditionOverInTheProgressMessage(t *testing.T) {
+	b := newBench(t, func(c *config) { c.Progress = true })
+	b.runs(60 * time.Second)
+	b.attendOrder(concern(watcher.Blind))
+	b.wantShown(b.want("C0ONCALL", 1)[0], "*CANNOT SEE*")
+	b.attendOrder(concern("blind_over"))
+	b.wantShown(b.want("C0ONCALL", 1)[0], "*RUNNING", "seen again, was blind for 26 min")
+	g := watcher.Progress{Report: concern(watcher.Late).Report, Number: 100}
+	g.Polls = concern("blind_over").Polls + 1
+	b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
+	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); strings.Contains(shown, "was blind") {
+		t.Errorf("it is left:\n%s", shown)
+	}
+}
+
+// A rule says for which conditions people are woken, too: by the message where it is new, else by a reply that the channel
+// shows, once for each.
+func TestConditionWakesWhereARuleSaysSo(t *testing.T) {
+	for _, progress := range []bool{false, true} {
+		b := newBench(t, func(c *config) {
+			c.Routes = routesOf(fmt.Sprintf("rules: [{match: {labels: {team: gpu}}, channels: [C0TEAM], mention: S0TEAM, mention_on: [late, deadline], progress: %t}]", progress))
+		})
+		if progress {
+			g := watcher.Progress{Report: toTeams(concern(watcher.Late)).Report, Number: 1}
+			g.Polls = 1
+			b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
+		}
+		woken := func(kind watcher.AttentionKind, polls int, want int) {
+			t.Helper()
+			b.clock.Sleep(t.Context(), 2*time.Minute) // a channel gets one ping a minute
+			a := toTeams(concern(kind))
+			a.Polls = polls
+			for range 2 {
+				b.attendOrder(a)
+				b.another().attendOrder(a)
+			}
+			if got := emulator.Mentions(b.want("C0ONCALL", 1)[0]); len(got) > 0 {
+				t.Errorf("C0ONCALL mentions %v", got)
+			}
+			n := 0
+			for _, m := range b.slack.Messages("C0TEAM") {
+				if m.ThreadTS != "" && !m.Broadcast {
+					t.Errorf("a reply that nobody sees:\n%s", emulator.Render(m))
+				}
+				n += len(emulator.Mentions(m))
+			}
+			if n != want {
+				t.Errorf("%s: %d mentions, want %d", kind, n, want)
+			}
+		}
+		woken(watcher.Late, 10, 1)
+		woken(watcher.Stalled, 20, 1-btoi(!progress)) // an edit takes the root's mention away
+		woken(watcher.DeadlineNear, 30, 2-btoi(!progress))
+		woken("stalled_over", 40, 2-btoi(!progress))
+		b.clock.Sleep(t.Context(), 2*time.Minute)
+		c := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3))
+		c.Requests = toTeams(concern(watcher.Late)).Requests
+		b.settle(c)
+		replies := 0
+		for _, m := range b.slack.Messages("C0TEAM") {
+			if m.Broadcast {
+				replies++
+			}
+		}
+		if want := 3 - btoi(!progress); replies != want {
+			t.Errorf("%d replies wake people, want %d", replies, want)
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Where nothing can be edited each state is a message of its own.
@@ -206,7 +352,7 @@ func TestAttendOrderRefused(t *testing.T) {
 		t.Fatalf("%d messages are kept", len(k.all))
 	}
 	m := k.all[0]
-	if m.ID != "attention.w_01JRFQ7M9C0D8E6T3V5XKB2NHA_condition.C0ONCALL.blind.162" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
+	if m.ID != "watch.w_01JRFQ7M9C0D8E6T3V5XKB2NHA.C0ONCALL.running.20001" || m.WatchID != a.WatchID || m.ProjectID != a.ProjectID || m.OrderName != a.OrderName ||
 		m.Kind != watcher.Blind || m.Outcome != "" || m.Outage != "" || !strings.Contains(m.Text, "CANNOT SEE") || !m.ToldAt.Equal(later.Since) {
 		t.Errorf("kept %+v", m)
 	}

@@ -126,7 +126,7 @@ func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
 	if err != nil {
 		return unwoken(err)
 	}
-	after, wakes := p.gives(d.key, s.config.Now(), s.config.Timing)
+	after, wakes := p.gives(d.pinged(), s.config.Now(), s.config.Timing)
 	if !after.Last.Equal(p.Last) {
 		if _, err := s.writeNote(ctx, d.pings(), after, revision); err != nil {
 			return unwoken(err)
@@ -137,6 +137,15 @@ func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
 		d.mute()
 	}
 	return nil
+}
+
+// pinged returns by what the message is known among those that wake somebody: of one that wakes people for several
+// states each counts.
+func (d *delivery) pinged() string {
+	if d.aloud {
+		return d.key + "." + d.state
+	}
+	return d.key
 }
 
 // pings returns the key of the note of its channel's pings.
@@ -160,7 +169,7 @@ func (d *delivery) mute() {
 // settle waits until people were woken for the message, which stands, by a line that this worker or another one posts.
 func (s *Outbox) settle(ctx context.Context, d *delivery) *watcher.RetryError {
 	s.stepAside(d)
-	m := missed{d.key, d.missed, d.options.Mention, d.urgency, d.told}
+	m := missed{d.pinged(), d.missed, d.options.Mention, d.urgency, d.told}
 	if m.Text == "" {
 		m.Text = d.render(d.options).Text
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -33,7 +34,8 @@ type posting struct {
 	Alone  bool      `json:"alone,omitempty"`  // the group that was to tell of it was refused: it has a message of its own
 	Ping   string    `json:"ping,omitempty"`   // what became of its ping, where it woke nobody; see pings
 
-	Over map[watcher.AttentionKind]time.Time `json:"over,omitempty"` // conditions that began until then are over
+	Conditions map[watcher.AttentionKind]condition `json:"conditions,omitempty"` // of the watch that goes on; a worker of the release before forgets them
+	Woke       string                              `json:"woke,omitempty"`       // the state that was posted as a message that wakes people, not as an edit
 }
 
 // A call is one that a worker makes, or made when it died. It is never altered: postings share it.
@@ -104,12 +106,15 @@ func (p posting) announcing(w want, m memory, worker string, now time.Time) post
 // standing returns the posting where the part at hand stands as the message with the ts.
 func (p posting) standing(w want, ts string, now time.Time) posting {
 	part := p.part(w.state)
+	if part == 0 && p.TS == "" && w.aloud {
+		p.Woke = w.state
+	}
 	if part == 0 {
 		p.TS = ts
 	}
 	p.Tells, p.Parts, p.Call = w.state, part+1, nil
 	p.Done = p.Parts >= w.message.Parts()
-	p.Quiet = p.Quiet || w.quiet
+	p.Quiet = p.Quiet || w.goesOn != nil && w.channel != routes.Webhook // which makes no threads
 	if w.changes() {
 		p.Edited = now
 	}

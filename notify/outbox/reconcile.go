@@ -114,9 +114,13 @@ func (s *Outbox) notFound(d *delivery, e *slack.Error) *watcher.RetryError {
 	return &watcher.RetryError{After: delay + s.config.Timing.Wait, Err: e}
 }
 
-// mark returns what the part at hand is found by.
+// mark returns what the part at hand is found by. A watch that goes on may have replies of several states.
 func (d *delivery) mark() slack.Mark {
-	return slack.Mark{Message: d.key, Part: d.part(), Generation: d.posting.Generation}
+	part := d.part()
+	if part > 0 && d.goesOn != nil {
+		part += rank(d.state)
+	}
+	return slack.Mark{Message: d.key, Part: part, Generation: d.posting.Generation}
 }
 
 // clientID returns the same UUID for each post of the part at hand. Slack does not document what it does

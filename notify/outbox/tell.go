@@ -68,9 +68,10 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 }
 
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
-// the watch's requests, whichever worker the event comes to and however often. Of [conditions] there is one for each
-// watch, which shows the latest. It wakes nobody, and touches neither the summary nor what is told while the watch
-// goes on. Once people know how the watch ended it is not told any more.
+// the watch's requests, whichever worker the event comes to and however often. Of [conditions] the watch's own message
+// tells: it shows the latest, is edited from one to the next, beside how far the watch is where people follow that, and
+// becomes the summary. It wakes nobody, but for those conditions for which a rule says so. Once people know how the watch
+// ended it is not told any more.
 func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) error {
 	if a.ToldOf != "" {
 		return nil
@@ -83,8 +84,8 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 		about: watcher.UndeliveredMessage{WatchID: a.WatchID, ProjectID: a.ProjectID, OrderName: a.OrderName, Kind: a.Kind},
 	}
 	if slices.Contains(conditions, a.Kind) {
-		w.id, w.state, w.attention = a.WatchID+".condition", conditionState(a), &a
-		w.who = "attention " + w.id
+		w.kind, w.id, w.who, w.attention, w.goesOn = "watch", a.WatchID, a.WatchID, &a, &a.Report
+		w.render = func(o message.Options) message.Message { return renderCondition(a, o) }
 	}
 	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), w, s.stop())
 }
@@ -113,8 +114,8 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 		return retryIn(min(left, s.config.Timing.Quiet), "the watch has just begun")
 	}
 	return s.tellAll(ctx, followers, want{
-		kind: "watch", id: g.WatchID, who: g.WatchID, state: numbered(running, g.Number), told: s.config.Now(), watching: g.WatchID,
-		quiet:  true,
+		kind: "watch", id: g.WatchID, who: g.WatchID, state: changed(g.Polls), told: s.config.Now(), watching: g.WatchID,
+		quiet:  true, goesOn: &g.Report,
 		render: func(o message.Options) message.Message { return message.Running(g, o) },
 		log:    s.log.With("watch", g.WatchID), whole: func(*slog.Logger, message.Message) {}, // the summary follows
 	}, s.stop())
@@ -174,8 +175,12 @@ func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refus
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
 	w.options = s.options(t, w.again, from)
+	w.follows, w.aloud = w.goesOn != nil && t.Progress, wakes(w.attention, t.MentionOn)
+	if w.watching != "" && !w.aloud {
+		w.options.Mention = ""
+	}
 	switch {
-	case w.quiet, w.ended != nil && !message.Fails(w.ended.Outcome):
+	case w.quiet, w.attention != nil && !w.aloud, w.ended != nil && !message.Fails(w.ended.Outcome):
 		w.urgency = calm
 	case w.ended != nil, w.kind == "again":
 		w.urgency = repeated
@@ -243,6 +248,9 @@ type want struct {
 	ended     *watcher.Completion     // the watch whose end it tells of; nil where it is something else
 	watching  string                  // the watch that goes on, of which it tells; empty where it tells of something else
 	attention *watcher.OrderAttention // one of conditions, of which it tells; nil where it is something else
+	goesOn    *watcher.Report         // how the watch is that goes on, where its own message tells of it; else nil
+	follows   bool                    // that message says how far the watch is
+	aloud     bool                    // it wakes people although the watch goes on
 	again     watcher.Again           // who had it sent again
 
 	channel string

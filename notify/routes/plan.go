@@ -25,6 +25,7 @@ type Plan struct {
 type Target struct {
 	Channel        string
 	Mention        string   // whom to wake for a failure: see [CheckMention]; empty: nobody
+	MentionOn      []string // for which of [Conditions], too
 	Fallbacks      []string // get what the channel finally refuses, one after the other
 	QuietSuccesses bool     // only failures are told
 	Progress       bool     // people are told while an order runs, too
@@ -73,7 +74,7 @@ func (p Plan) Fallbacks(channel string, own ...string) (channels []string) {
 // Targets returns where people are told of a watch, each channel once, in the order of the requests,
 // each of which has a route of its own. Where several lead to one channel, the first that wakes
 // somebody says whom, and the first that has a fallback says which; it is quiet where all are, and
-// shows progress where one does; the runbooks of all count, and the first environment's label. A watch without
+// wakes somebody for a condition and shows progress where one does; the runbooks of all count, and the first environment's label. A watch without
 // requests is told as for one without labels.
 func (p Plan) Targets(project string, requests []watcher.Request) (targets []Target) {
 	if p.WebhookAlone {
@@ -100,6 +101,11 @@ func (p Plan) Targets(project string, requests []watcher.Request) (targets []Tar
 			t.Mention = cmp.Or(t.Mention, route.Mention)
 			t.QuietSuccesses = t.QuietSuccesses && route.QuietSuccesses
 			t.Progress = t.Progress || route.Progress
+			for _, kind := range route.MentionOn {
+				if route.Mention != "" && !slices.Contains(t.MentionOn, kind) {
+					t.MentionOn = append(t.MentionOn, kind)
+				}
+			}
 			t.Env = cmp.Or(t.Env, route.Env)
 			for _, r := range route.Runbooks {
 				if !slices.Contains(t.Runbooks, r) {

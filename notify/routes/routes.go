@@ -22,6 +22,7 @@ import (
 type Route struct {
 	Channels       []string // their IDs
 	Mention        string   // whom to wake for a failure: see [CheckMention]; empty: nobody
+	MentionOn      []string // for which of [Conditions], too
 	Fallback       string   // the ID of the channel for what a channel finally refuses; empty: none of its own
 	QuietSuccesses bool     // only failures are told
 	Progress       bool     // people are told while an order runs, too
@@ -29,6 +30,9 @@ type Route struct {
 	Runbooks []Runbook // what to do about causes: the first that matches
 	Env      string    // the label that names a request's environment; empty: none
 }
+
+// Conditions are what a rule may wake people for beside failures: kinds of a [watcher.OrderAttention].
+var Conditions = []string{string(watcher.Late), string(watcher.Stalled), string(watcher.Blind), string(watcher.DeadlineNear)}
 
 // Routes are rules that say which requests take which [Route]. [Parse] reads them; the zero value
 // has none. Routes do not change: they are safe for concurrent use.
@@ -43,6 +47,7 @@ type rule struct {
 	match           match
 	channels        []string
 	mention         *string // empty: nobody
+	mentionOn       []string
 	fallback        string
 	quiet, progress *bool
 	runbooks        []Runbook
@@ -98,7 +103,7 @@ func (r Routes) Choose(standard Route, project string, request watcher.Request) 
 		route = r.rules[i].over(standard)
 		why.Rule, why.Line, why.Matched = i+1, r.rules[i].line, r.rules[i].match.found(request.Labels, project)
 	}
-	route.Channels, route.Runbooks = slices.Clone(route.Channels), slices.Clone(route.Runbooks)
+	route.Channels, route.MentionOn, route.Runbooks = slices.Clone(route.Channels), slices.Clone(route.MentionOn), slices.Clone(route.Runbooks)
 	if request.SlackChannel != "" {
 		route.Channels, why.Asked = []string{request.SlackChannel}, true
 	}
@@ -154,6 +159,9 @@ func (r rule) over(standard Route) Route {
 	}
 	if r.mention != nil {
 		route.Mention = *r.mention
+	}
+	if len(r.mentionOn) > 0 {
+		route.MentionOn = r.mentionOn
 	}
 	if len(r.runbooks) > 0 {
 		route.Runbooks = r.runbooks

@@ -50,6 +50,9 @@ func (f *routesFile) readRule(n *yaml.Node) rule {
 			says, r.channels = true, f.texts(value, "channels", "[C0123456789]", checkChannel)
 		}},
 		keyed{"mention", func(value *yaml.Node) { says, r.mention = true, f.readMention(value) }},
+		keyed{"mention_on", func(value *yaml.Node) {
+			says, r.mentionOn = true, f.texts(value, "mention_on", "["+strings.Join(Conditions, ", ")+"]", checkCondition)
+		}},
 		keyed{"fallback", func(value *yaml.Node) { says = true; r.fallback, _ = f.text(value, "fallback", checkChannel) }},
 		keyed{"quiet_successes", func(value *yaml.Node) { says, r.quiet = true, f.truth(value, "quiet_successes") }},
 		keyed{"progress", func(value *yaml.Node) { says, r.progress = true, f.truth(value, "progress") }},
@@ -59,7 +62,9 @@ func (f *routesFile) readRule(n *yaml.Node) rule {
 	switch {
 	case len(f.faults) > before:
 	case !says:
-		f.fault(r.line, "it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env")
+		f.fault(r.line, "it says nothing of where or how: give it channels, mention, mention_on, fallback, quiet_successes, progress, runbook or env")
+	case len(r.mentionOn) > 0 && r.mention != nil && *r.mention == "":
+		f.fault(r.line, "mention_on says when to wake people, and mention is none: name whom to wake, or leave mention_on out")
 	case slices.Contains(r.channels, r.fallback):
 		f.fault(r.line, "fallback is one of its channels: name another")
 	}
@@ -146,6 +151,13 @@ func checkChannel(text string) string {
 		return ""
 	}
 	return "must be a channel's ID such as C0123456789, not its name; the channel's details in Slack show it"
+}
+
+func checkCondition(text string) string {
+	if slices.Contains(Conditions, text) {
+		return ""
+	}
+	return "must be " + oneOf(Conditions)
 }
 
 func checkProject(text string) string {

@@ -29,6 +29,7 @@ type Directions struct {
 	Channels       []string         `json:"channels"`            // empty: the default channel, which is not known here
 	ChannelsFrom   Source           `json:"channels_from"`       // who names them
 	Mention        string           `json:"mention"`             // empty: nobody
+	MentionOn      []string         `json:"mention_on,omitempty"` // for what beside failures: late, stalled, blind, deadline
 	Fallbacks      []string         `json:"fallbacks"`           // in turn, for what a channel finally refuses that is none of them itself, as far as known here
 	QuietSuccesses bool             `json:"quiet_successes"`     // only failures are told
 	Progress       bool             `json:"progress"`            // told while the order runs, too
@@ -58,7 +59,7 @@ func Of(config config.Slack, rules routes.Routes, order watcher.Order, request w
 	route, why := rules.Choose(standard, order.ProjectID, request)
 	d := Directions{
 		Order: order, Labels: request.Labels, SlackChannel: request.SlackChannel,
-		Channels: []string{}, ChannelsFrom: FromRule, Mention: route.Mention, Fallbacks: []string{},
+		Channels: []string{}, ChannelsFrom: FromRule, Mention: route.Mention, MentionOn: route.MentionOn, Fallbacks: []string{},
 		QuietSuccesses: route.QuietSuccesses, Progress: route.Progress, Runbooks: route.Runbooks, EnvLabel: route.Env,
 		Why: why, Misses: rules.Misses(order.ProjectID, request),
 	}
@@ -104,7 +105,7 @@ func (d Directions) Text(p show.Page, config config.Slack) string {
 	}
 	return b.String() + "\n" + p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
 		p.Property("a success", nil, d.success()) +
-		p.Property("meanwhile", nil, d.meanwhile()) +
+		p.Property("meanwhile", nil, d.meanwhile(), d.conditions()) +
 		p.Property("refused", nil, d.refused(config)...) +
 		p.Property("runbook", nil, d.runbooks()...) +
 		p.Property("env", nil, d.env()) +
@@ -145,7 +146,7 @@ func (d Directions) success() string {
 	case d.QuietSuccesses && d.Progress:
 		return "only ends the message that shows how far the order was, and so does a watch that was cancelled (quiet_successes)"
 	case d.QuietSuccesses:
-		return "is not told, nor a watch that was cancelled (quiet_successes)"
+		return "only ends a message that says that the order is late, stalled or cannot be read, and so does a watch that was cancelled (quiet_successes)"
 	}
 	return "goes there, too, and wakes nobody"
 }
@@ -154,7 +155,16 @@ func (d Directions) meanwhile() string {
 	if d.Progress {
 		return "a message there shows how far the order is, after a minute (progress)"
 	}
-	return "nothing is told while the order runs"
+	return "nothing is told while the order runs and all is well"
+}
+
+// conditions says what is told of an order that runs, and with which all is not well, and who is woken for that.
+func (d Directions) conditions() string {
+	wakes := "nobody"
+	if d.Mention != "" && len(d.MentionOn) > 0 {
+		wakes = whom(d.Mention) + " where it is " + strings.Join(d.MentionOn, ", ") + " (mention_on)"
+	}
+	return "a message there says if it is late, stalled, blind (cannot be read) or near its deadline, and becomes the summary; it wakes " + wakes
 }
 
 // refused says what becomes of a message that a channel does not take: once where it is the same for all
