@@ -776,35 +776,22 @@ func (o *model) checkStorm() {
 
 var alikeName = regexp.MustCompile(`order\.alike-\d+-x`)
 
-// checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread,
-// that the groups' messages count those rows, and that few have messages of their own.
+// checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread, in
+// one channel, that the groups' messages count those rows, and that few have messages of their own.
 func (o *model) checkAlike() {
-	told, alone, rows, counted := make(map[string]int), 0, 0, 0
-	messages := o.slack.Messages(o.told(o.stormIn))
-	roots, once := make(map[string]bool), o.history // the groups' messages, by ts
-	for _, m := range messages {
-		n := 0
-		switch {
-		case isLine(m):
-		case m.ThreadTS == "" && strings.Contains(m.Text, " failed alike: no quota left"):
-			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
-				o.errorf("%q: %v", m.Text, err)
-			}
-			counted, roots[m.TS] = counted+n-5, true
-			once = once && !o.replaced[m.TS] // Slack does not delete it, and another one took its place
-			o.groups++
-		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
-			told[alikeName.FindString(m.Text)]++
-			alone++
+	told, once := make(map[string]int), o.history
+	for _, channel := range slices.Compact([]string{o.told(o.stormIn), "C0SPARE"}) {
+		in := o.alikeIn(channel)
+		once = once && !in.unsure
+		refuses := channel == o.locked || o.unknown[channel] // what a group's thread does not take is told by itself
+		if o.history && !in.unsure && in.counted != in.rows && !refuses {
+			o.errorf("groups in %s count %d, and list %d", channel, in.counted, in.rows)
 		}
-	}
-	for _, m := range messages {
-		if !roots[m.ThreadTS] || !strings.Contains(m.Text, " that failed alike: ") { // the thread of a message that was replaced is nobody's
-			continue
+		if o.faults == 0 && in.alone > 5 && !refuses && o.changesAt.IsZero() {
+			o.errorf("%d have messages of their own in %s", in.alone, channel)
 		}
-		for _, name := range alikeName.FindAllString(m.Text, -1) {
-			told[name]++
-			rows++
+		for name, n := range in.told {
+			told[name] += n
 		}
 	}
 	for i := range o.alike {
@@ -813,13 +800,47 @@ func (o *model) checkAlike() {
 			o.errorf("%s is told %d times", name, n)
 		}
 	}
-	locked := o.locked == o.told(o.stormIn) // a group without a thread lists nothing
-	if once && counted != rows && !locked {
-		o.errorf("groups count %d, and list %d", counted, rows)
+}
+
+// alikeIn is how orders that failed alike are told in a channel.
+type alikeIn struct {
+	told    map[string]int // how often each of them is
+	alone   int            // in messages of their own
+	rows    int            // in the threads of groups
+	counted int            // in the messages of groups, but for those that have their own
+	unsure  bool           // what a group's message or its thread shows is perhaps another worker's, which Slack refused to change
+}
+
+func (o *model) alikeIn(channel string) alikeIn {
+	in, roots := alikeIn{told: make(map[string]int)}, make(map[string]bool)
+	messages := o.slack.Messages(channel)
+	for _, m := range messages {
+		n := 0
+		switch {
+		case isLine(m):
+		case m.ThreadTS == "" && strings.Contains(m.Text, " failed alike: no quota left"):
+			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
+				o.errorf("%q: %v", m.Text, err)
+			}
+			in.counted, roots[m.TS] = in.counted+n-5, true
+			in.unsure = in.unsure || o.replaced[m.TS] // Slack does not delete it, and another one took its place
+			o.groups++
+		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
+			in.told[alikeName.FindString(m.Text)]++
+			in.alone++
+		}
 	}
-	if o.faults == 0 && alone > 5 && !locked && o.changesAt.IsZero() {
-		o.errorf("%d have messages of their own", alone)
+	for _, m := range messages {
+		if !roots[m.ThreadTS] || !strings.Contains(m.Text, " that failed alike: ") { // the thread of a message that was replaced is nobody's
+			continue
+		}
+		in.unsure = in.unsure || o.unknown[channel] && o.unedited[m.TS] // an edit perhaps came before the refusal
+		for _, name := range alikeName.FindAllString(m.Text, -1) {
+			in.told[name]++
+			in.rows++
+		}
 	}
+	return in
 }
 
 // checkPings holds that each failure woke somebody, or is named in a line that did, and that no two messages of a
@@ -846,9 +867,9 @@ func (o *model) checkPings() {
 
 var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
 
-// named reports whether a line in the channel names the order, and wakes somebody.
+// named reports whether a line in the channel, or in the one that gets what it refuses, names the order, and wakes somebody.
 func (o *model) named(channel, name string) bool {
-	return slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool {
+	return slices.ContainsFunc(slices.Concat(o.slack.Messages(channel), o.slack.Messages("C0SPARE")), func(m emulator.Message) bool {
 		return isLine(m) && strings.Contains(m.Text+string(m.Blocks), name) && len(emulator.Mentions(m)) > 0
 	})
 }

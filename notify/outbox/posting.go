@@ -31,7 +31,7 @@ type posting struct {
 	Digest string    `json:"digest,omitempty"` // the key of the digest that tells of it
 	Group  *member   `json:"group,omitempty"`  // the group that tells of it; a worker of the release before posts the message itself
 	Alone  bool      `json:"alone,omitempty"`  // the group that was to tell of it was refused: it has a message of its own
-	Ping   string    `json:"ping,omitempty"`   // what became of its ping, where it woke nobody; see pings
+	Ping   string    `json:"ping,omitempty"`   // where it woke nobody: pingOwed, or the key of the line that names it
 
 	Over map[watcher.AttentionKind]time.Time `json:"over,omitempty"` // conditions that began until then are over
 }
