@@ -818,8 +818,8 @@ func (o *model) alikeIn(channel string) alikeIn {
 		n := 0
 		switch {
 		case isLine(m):
-		case m.ThreadTS == "" && strings.Contains(m.Text, " failed alike: no quota left"):
-			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
+		case m.ThreadTS == "" && strings.Contains(m.Text, "rders failed alike: no quota left"):
+			if _, err := fmt.Sscanf(m.Text, "%d order", &n); err != nil && channel != o.locked && !o.unknown[channel] {
 				o.errorf("%q: %v", m.Text, err)
 			}
 			in.counted, roots[m.TS] = in.counted+n-5, true
@@ -851,7 +851,7 @@ func (o *model) checkPings() {
 		for _, m := range o.slack.Messages(channel) {
 			if len(emulator.Mentions(m)) == 0 {
 				name := failedName.FindStringSubmatch(m.Text)
-				if name != nil && !o.rerouted && !m.Edited && (m.ThreadTS == "" || m.Broadcast) && !isLine(m) && !o.named(channel, name[1]) && !(channel == o.locked && o.alike > 12) { // a line names twelve
+				if name != nil && !o.rerouted && !m.Edited && (m.ThreadTS == "" || m.Broadcast) && !isLine(m) && !o.named(channel, name[1]) {
 					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
 				}
 				continue
@@ -867,12 +867,16 @@ func (o *model) checkPings() {
 
 var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
 
-// named reports whether a line in the channel, or in the one that gets what it refuses, names the order, and wakes somebody.
+// named reports whether a line in the channel, or in the one that gets what it refuses, names the order, or has room for
+// twelve others alone, and wakes somebody.
 func (o *model) named(channel, name string) bool {
 	return slices.ContainsFunc(slices.Concat(o.slack.Messages(channel), o.slack.Messages("C0SPARE")), func(m emulator.Message) bool {
-		return isLine(m) && strings.Contains(m.Text+string(m.Blocks), name) && len(emulator.Mentions(m)) > 0
+		all := m.Text + string(m.Blocks)
+		return isLine(m) && (strings.Contains(all, name) || furtherOnes.MatchString(all)) && len(emulator.Mentions(m)) > 0
 	})
 }
+
+var furtherOnes = regexp.MustCompile(`and \d+ more`)
 
 // told returns the channel where is told what is for this one.
 func (o *model) told(channel string) string {
