@@ -720,7 +720,7 @@ func (o *model) wakes(root emulator.Message, c watcher.Completion) bool {
 		return false
 	}
 	fails := c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled
-	return !fails || !root.Edited || strings.Contains(string(root.Blocks), "Details could not") || slices.ContainsFunc(o.slack.Messages(root.Channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+	return !fails || !root.Edited || strings.Contains(string(root.Blocks), "Details could not") || o.shownAgain(root)
 }
 
 // toldIn returns the channels in which the watch is told of: where routes changed, in the new one, the old
@@ -851,7 +851,8 @@ func (o *model) checkPings() {
 		for _, m := range o.slack.Messages(channel) {
 			if len(emulator.Mentions(m)) == 0 {
 				name := failedName.FindStringSubmatch(m.Text)
-				if name != nil && !o.rerouted && !m.Edited && (m.ThreadTS == "" || m.Broadcast) && !isLine(m) && !o.named(channel, name[1]) {
+				shown := (m.ThreadTS == "" || m.Broadcast) && !m.Edited && !isLine(m) && !o.shownAgain(m)
+				if name != nil && shown && !o.rerouted && !o.named(channel, name[1]) {
 					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
 				}
 				continue
@@ -863,6 +864,11 @@ func (o *model) checkPings() {
 			last = at
 		}
 	}
+}
+
+// shownAgain reports whether a reply to the message shows in the channel.
+func (o *model) shownAgain(root emulator.Message) bool {
+	return slices.ContainsFunc(o.slack.Messages(root.Channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
 }
 
 var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
@@ -893,7 +899,7 @@ func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) || isLine(root) {
 			continue
 		}
-		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+		shown := o.shownAgain(root)
 		if o.history && (strings.Contains(root.Text, "RUNNING: ") || failed && shown != root.Edited) {
 			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
