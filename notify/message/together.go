@@ -178,25 +178,33 @@ func endedAlike(o watcher.Outcome) string {
 }
 
 // Message returns what stands in the channel while so many are listed in the thread. With none listed its text names
-// the group elsewhere.
+// the group elsewhere. Where Slack refuses the thread the message says so, and that each has a message of its own.
 func (g Alike) Message(listed int, o Options) Message {
 	title := "Orders " + g.Ended // it is not said how many, since more come
-	if listed > 0 {
+	if listed > 0 && !o.NoThread {
 		title = words.Count(g.Alone+listed, "order") + " " + g.Ended
 	}
 	said := title
 	if cause := line(essence(g.Cause), maxCause); cause != "" {
 		said += ": " + cause
 	}
-	m := Message{Text: escape(fit(said+". The others are in the thread.", maxSentence)), Mention: o.Mention}
 	where := "All are listed in the thread."
 	if g.Alone > 0 {
 		where = fmt.Sprintf("The first %s have messages of their own, the others are listed in the thread.", words.Number(g.Alone))
 	}
+	m := Message{Text: escape(fit(said+". The others are in the thread.", maxSentence)), Mention: o.Mention}
+	if o.NoThread {
+		m.Text = escape(fit(said+". Each has a message of its own.", maxSentence))
+		where = fmt.Sprintf("Slack refuses a thread here (%s), so those that it does not list have messages of their own.", escape(word(o.Code, maxPerson)))
+	}
 	p := newPage()
 	p.addRows(row{emoji(":red_circle:"), say(" "), strong(title)})
 	p.addText("", "The cause:", cmp.Or(g.Cause, noMessage))
-	p.add(section(before(o.Mention) + where + " `orderwatch get` and a watch's id show one of them. This message is edited as more come, which wakes nobody; if they still come after an hour, another follows."))
+	how := where + " `orderwatch get` and a watch's id show one of them."
+	if !o.NoThread {
+		how += " This message is edited as more come, which wakes nobody; if they still come after an hour, another follows."
+	}
+	p.add(section(before(o.Mention) + how))
 	p.addRows(row{say("The first ended "), when(g.Since)})
 	m.Blocks, m.Brief = p.blocks, []slack.Block{section(":red_circle: *" + escape(said) + "*"), section(before(o.Mention) + where)}
 	return m

@@ -94,7 +94,7 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 			return retry
 		}
 	}
-	if d.posting.Ping != "" && (d.digest == "" && !d.quiet || d.settles) {
+	if d.posting.Ping != "" && d.owes() {
 		if retry := s.settle(ctx, d); retry != nil {
 			return retry
 		}
@@ -224,6 +224,9 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 		d.log.Warn("slack does not let the message say that its thread lacks something; an event has all", "code", e.Code, "err", e)
 		return s.note(ctx, d, d.posting.over(d.state))
 	case replace: // nobody needs the old message any more: it goes where Slack lets it
+		if retry := s.announce(ctx, d, s.config.Now()); retry != nil { // another worker perhaps edited it meanwhile
+			return retry
+		}
 		d.log.Warn("slack does not let the message become what is to be told, a new one follows", "code", e.Code, "err", e)
 		m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
 		if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {

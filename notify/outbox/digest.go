@@ -61,7 +61,7 @@ func (s *Outbox) tellTogether(ctx context.Context, d *delivery) *watcher.RetryEr
 	if retry != nil {
 		return retry
 	}
-	if told.Code != "" { // each goes where its own route says
+	if told.Code != "" && rank(told.Shows) < place { // each goes where its own route says
 		d.message = d.render(d.options)
 		return s.giveUp(ctx, d, &slack.Error{Class: slack.ChannelRefused, Code: told.Code})
 	}

@@ -90,6 +90,7 @@ type model struct {
 	completions []watcher.Completion
 	outage      bool
 	blind       bool // people are told of an order that goes on
+	aloud       bool // a rule wakes people for it
 	conditions  []watcher.OrderAttention
 	todo        []*posted
 	hands       []*delivering
@@ -202,9 +203,20 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 	}
 	if o.blind = o.random.IntN(3) == 0; o.blind {
 		alone := o.random.IntN(2) == 0 // one condition, so that both workers more often tell the same
+		goesOn := concern(watcher.Blind).Report
+		goesOn.WatchID, goesOn.OrderName = "w_blind", "order.blind"
+		if ends := o.random.IntN(2) == 0; ends {
+			goesOn, o.blind = o.completions[0].Report, false
+		}
+		for number := range o.random.IntN(3) {
+			g := watcher.Progress{Report: goesOn, Number: 10 + number}
+			g.Polls = 5 + 20*number
+			o.add(fmt.Sprint(g.WatchID, " goes on ", number+1), func(ctx context.Context, s *outbox.Outbox) error { return s.Progress(ctx, g) })
+		}
 		for i, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled, watcher.Blind, watcher.DeadlineNear, "stalled_over", "blind_over"} {
 			a := concern(kind)
-			if a.WatchID, a.OrderName, a.Polls = "w_blind", "order.blind", 10*i; alone && kind != watcher.Blind || !alone && o.random.IntN(2) == 0 {
+			a.Report, a.Polls = goesOn, 10*i
+			if alone && kind != watcher.Blind || !alone && o.random.IntN(2) == 0 {
 				continue
 			}
 			o.conditions = append(o.conditions, a)
@@ -256,7 +268,11 @@ func (o *model) Keep(_ context.Context, m watcher.UndeliveredMessage) error {
 // route lets what names no channel go to this one.
 func (o *model) route(channel string) {
 	var err error
-	o.routes, err = routes.Parse("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t}]", channel, o.quiet, o.progress))
+	on := ""
+	if o.aloud = o.random.IntN(3) == 0; o.aloud {
+		on = ", mention_on: [blind]"
+	}
+	o.routes, err = routes.Parse("routes.yaml", fmt.Appendf(nil, "rules: [{channels: [%s], fallback: C0SPARE, quiet_successes: %t, progress: %t%s}]", channel, o.quiet, o.progress, on))
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -647,6 +663,9 @@ func (o *model) check() {
 // checkConditions holds that one message tells how the watch is that goes on: it shows what began last, and nothing
 // that is over, of which nothing is told where people were not told that it began.
 func (o *model) checkConditions() {
+	if len(o.conditions) == 1 && o.aloud && !o.rerouted && o.conditions[0].Kind == watcher.Blind {
+		o.checkWakes()
+	}
 	firstWords := map[watcher.AttentionKind]string{watcher.Late: "LATE", watcher.Stalled: "STALLED", watcher.Blind: "CANNOT SEE", watcher.DeadlineNear: "LEFT"}
 	over := make(map[watcher.AttentionKind]bool)
 	for _, a := range o.conditions {
@@ -655,9 +674,13 @@ func (o *model) checkConditions() {
 	began, lasts, last := false, false, watcher.AttentionKind("")
 	for _, a := range o.conditions {
 		if a.Until.IsZero() {
-			began, lasts, last = true, lasts || !over[a.Kind], a.Kind
+			began, lasts = true, lasts || !over[a.Kind]
+			if !o.progress || !over[a.Kind] { // beside how far the watch is stands the last that is not over
+				last = a.Kind
+			}
 		}
 	}
+	began = began || o.progress
 	before, after := o.roots("C0ONCALL", "order.blind"), o.roots("C0NEW", "order.blind")
 	switch n := before + after; {
 	case n == 0 && lasts, n > 0 && !began, o.history && max(before, after) > 1, after > 0 && !o.rerouted:
@@ -675,6 +698,20 @@ func (o *model) checkConditions() {
 				o.errorf("%q is left; %s was told last", m.Text, last)
 			}
 		}
+	}
+}
+
+// checkWakes holds that the condition woke people once, by its message, by a reply that the channel shows, or by a line
+// that names its order.
+func (o *model) checkWakes() {
+	n := 0
+	for _, m := range o.slack.Messages("C0ONCALL") {
+		if len(emulator.Mentions(m)) > 0 && strings.Contains(m.Text+string(m.Blocks), "order.blind") {
+			n++
+		}
+	}
+	if n == 0 || n > 1 && o.history {
+		o.errorf("people were woken %d times because the watch is blind", n)
 	}
 }
 
@@ -717,11 +754,11 @@ func (o *model) checkRefused(channel string, c watcher.Completion) {
 // wakes reports whether the message tells how the watch ended, and is no quiet one that was edited where people are to be
 // woken.
 func (o *model) wakes(root emulator.Message, c watcher.Completion) bool {
-	if strings.Contains(root.Text, "RUNNING: ") {
+	if tellsOn(root) {
 		return false
 	}
 	fails := c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled
-	return !fails || !root.Edited || strings.Contains(string(root.Blocks), "Details could not") || slices.ContainsFunc(o.slack.Messages(root.Channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+	return !fails || !root.Edited || strings.Contains(string(root.Blocks), "Details could not") || o.shownAgain(root)
 }
 
 // toldIn returns the channels in which the watch is told of: where routes changed, in the new one, the old
@@ -777,35 +814,22 @@ func (o *model) checkStorm() {
 
 var alikeName = regexp.MustCompile(`order\.alike-\d+-x`)
 
-// checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread,
-// that the groups' messages count those rows, and that few have messages of their own.
+// checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread, in
+// one channel, that the groups' messages count those rows, and that few have messages of their own.
 func (o *model) checkAlike() {
-	told, alone, rows, counted := make(map[string]int), 0, 0, 0
-	messages := o.slack.Messages(o.told(o.stormIn))
-	roots, once := make(map[string]bool), o.history // the groups' messages, by ts
-	for _, m := range messages {
-		n := 0
-		switch {
-		case isLine(m):
-		case m.ThreadTS == "" && strings.Contains(m.Text, " failed alike: no quota left"):
-			if _, err := fmt.Sscanf(m.Text[strings.IndexFunc(m.Text, unicode.IsDigit):], "%d order", &n); err != nil {
-				o.errorf("%q: %v", m.Text, err)
-			}
-			counted, roots[m.TS] = counted+n-5, true
-			once = once && !o.replaced[m.TS] // Slack does not delete it, and another one took its place
-			o.groups++
-		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
-			told[alikeName.FindString(m.Text)]++
-			alone++
+	told, once := make(map[string]int), o.history
+	for _, channel := range slices.Compact([]string{o.told(o.stormIn), "C0SPARE"}) {
+		in := o.alikeIn(channel)
+		once = once && !in.unsure
+		refuses := channel == o.locked || o.unknown[channel] // what a group's thread does not take is told by itself
+		if o.history && !in.unsure && in.counted != in.rows && !refuses {
+			o.errorf("groups in %s count %d, and list %d", channel, in.counted, in.rows)
 		}
-	}
-	for _, m := range messages {
-		if !roots[m.ThreadTS] || !strings.Contains(m.Text, " that failed alike: ") { // the thread of a message that was replaced is nobody's
-			continue
+		if o.faults == 0 && in.alone > 5 && !refuses && o.changesAt.IsZero() {
+			o.errorf("%d have messages of their own in %s", in.alone, channel)
 		}
-		for _, name := range alikeName.FindAllString(m.Text, -1) {
-			told[name]++
-			rows++
+		for name, n := range in.told {
+			told[name] += n
 		}
 	}
 	for i := range o.alike {
@@ -814,13 +838,47 @@ func (o *model) checkAlike() {
 			o.errorf("%s is told %d times", name, n)
 		}
 	}
-	locked := o.locked == o.told(o.stormIn) // a group without a thread lists nothing
-	if once && counted != rows && !locked {
-		o.errorf("groups count %d, and list %d", counted, rows)
+}
+
+// alikeIn is how orders that failed alike are told in a channel.
+type alikeIn struct {
+	told    map[string]int // how often each of them is
+	alone   int            // in messages of their own
+	rows    int            // in the threads of groups
+	counted int            // in the messages of groups, but for those that have their own
+	unsure  bool           // what a group's message or its thread shows is perhaps another worker's, which Slack refused to change
+}
+
+func (o *model) alikeIn(channel string) alikeIn {
+	in, roots := alikeIn{told: make(map[string]int)}, make(map[string]bool)
+	messages := o.slack.Messages(channel)
+	for _, m := range messages {
+		n := 0
+		switch {
+		case isLine(m):
+		case m.ThreadTS == "" && strings.Contains(m.Text, "rders failed alike: no quota left"):
+			if _, err := fmt.Sscanf(m.Text, "%d order", &n); err != nil && channel != o.locked && !o.unknown[channel] {
+				o.errorf("%q: %v", m.Text, err)
+			}
+			in.counted, roots[m.TS] = in.counted+n-5, true
+			in.unsure = in.unsure || o.replaced[m.TS] // Slack does not delete it, and another one took its place
+			o.groups++
+		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
+			in.told[alikeName.FindString(m.Text)]++
+			in.alone++
+		}
 	}
-	if o.faults == 0 && alone > 5 && !locked && o.changesAt.IsZero() {
-		o.errorf("%d have messages of their own", alone)
+	for _, m := range messages {
+		if !roots[m.ThreadTS] || !strings.Contains(m.Text, " that failed alike: ") { // the thread of a message that was replaced is nobody's
+			continue
+		}
+		in.unsure = in.unsure || o.unknown[channel] && o.unedited[m.TS] // an edit perhaps came before the refusal
+		for _, name := range alikeName.FindAllString(m.Text, -1) {
+			in.told[name]++
+			in.rows++
+		}
 	}
+	return in
 }
 
 // checkPings holds that each failure woke somebody, or is named in a line that did, and that no two messages of a
@@ -831,7 +889,8 @@ func (o *model) checkPings() {
 		for _, m := range o.slack.Messages(channel) {
 			if len(emulator.Mentions(m)) == 0 {
 				name := failedName.FindStringSubmatch(m.Text)
-				if name != nil && !o.rerouted && !m.Edited && (m.ThreadTS == "" || m.Broadcast) && !isLine(m) && !o.named(channel, name[1]) && !(channel == o.locked && o.alike > 12) { // a line names twelve
+				shown := (m.ThreadTS == "" || m.Broadcast) && !m.Edited && !isLine(m) && !o.shownAgain(m)
+				if name != nil && shown && !o.rerouted && !o.named(channel, name[1]) {
 					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
 				}
 				continue
@@ -845,14 +904,23 @@ func (o *model) checkPings() {
 	}
 }
 
+// shownAgain reports whether a reply to the message shows in the channel.
+func (o *model) shownAgain(root emulator.Message) bool {
+	return slices.ContainsFunc(o.slack.Messages(root.Channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
+}
+
 var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
 
-// named reports whether a line in the channel names the order, and wakes somebody.
+// named reports whether a line in the channel, or in the one that gets what it refuses, names the order, or has room for
+// twelve others alone, and wakes somebody.
 func (o *model) named(channel, name string) bool {
-	return slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool {
-		return isLine(m) && strings.Contains(m.Text+string(m.Blocks), name) && len(emulator.Mentions(m)) > 0
+	return slices.ContainsFunc(slices.Concat(o.slack.Messages(channel), o.slack.Messages("C0SPARE")), func(m emulator.Message) bool {
+		all := m.Text + string(m.Blocks)
+		return isLine(m) && (strings.Contains(all, name) || furtherOnes.MatchString(all)) && len(emulator.Mentions(m)) > 0
 	})
 }
+
+var furtherOnes = regexp.MustCompile(`and \d+ more`)
 
 // told returns the channel where is told what is for this one.
 func (o *model) told(channel string) string {
@@ -869,11 +937,16 @@ func (o *model) checkQuiet(channel string, c watcher.Completion, failed bool) {
 		if root.ThreadTS != "" || !strings.Contains(root.Text, c.OrderName) || isLine(root) {
 			continue
 		}
-		shown := slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool { return m.ThreadTS == root.TS && m.Broadcast })
-		if o.history && (strings.Contains(root.Text, "RUNNING: ") || failed && shown != root.Edited) {
+		shown := o.shownAgain(root)
+		if o.history && (tellsOn(root) || failed && shown != root.Edited) {
 			o.errorf("%q is left in %s; a reply shows in the channel: %t", root.Text, channel, shown)
 		}
 	}
+}
+
+// tellsOn reports whether the message says how a watch is that goes on.
+func tellsOn(m emulator.Message) bool {
+	return regexp.MustCompile(`^(RUNNING: |LATE - |STALLED - |CANNOT SEE - |.* LEFT - |GOES ON - )`).MatchString(m.Text)
 }
 
 // isLine reports whether the message wakes people for others that did not.

@@ -3,8 +3,8 @@ package outbox
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +19,7 @@ import (
 type pings struct {
 	Last   time.Time `json:"last,omitzero"`    // when somebody was woken last
 	By     string    `json:"by,omitempty"`     // the key of the message that did; empty where it was a line
-	Lines  int       `json:"lines,omitempty"`  // how many lines stand
+	Lines  int       `json:"lines,omitempty"`  // how many lines stand, or were refused
 	Owed   []missed  `json:"owed,omitempty"`   // what the next line names
 	Closed bool      `json:"closed,omitempty"` // that line is on its way, and names nothing more
 	Next   []missed  `json:"next,omitempty"`   // what the line after it names
@@ -50,19 +50,20 @@ func (p pings) gives(key string, now time.Time, t Timing) (after pings, wakes bo
 type owing int
 
 const (
-	woken  owing = iota // the line stands that names it
+	given  owing = iota // its line stands, or was refused
 	name                // it is named in the next line, which is to be noted
 	later               // the time of its line has not come
 	giving              // its line is to be posted, and is closed
 )
 
-// settles decides what comes next for a message that stands and is owed a ping.
+// settles decides what comes next for a message that stands and is owed a ping. It is named where its own note says in
+// which line.
 func (p pings) settles(m missed, named bool, now time.Time, t Timing) (after pings, next owing, left time.Duration) {
 	is := func(other missed) bool { return other.Key == m.Key }
 	inNext := slices.ContainsFunc(p.Next, is)
 	switch in := slices.ContainsFunc(p.Owed, is); {
 	case !in && !inNext && named:
-		return p, woken, 0
+		return p, given, 0
 	case !in && !inNext && p.Closed:
 		p.Next = append(slices.Clip(p.Next), m)
 		return p, name, 0
@@ -83,7 +84,7 @@ func (p pings) settles(m missed, named bool, now time.Time, t Timing) (after pin
 	return p, giving, 0
 }
 
-// given returns the pings where the line on its way stands.
+// given returns the pings where the line on its way stands, or was refused.
 func (p pings) given() pings {
 	p.Lines, p.Owed, p.Next, p.Closed = p.Lines+1, p.Next, nil, false
 	return p
@@ -104,11 +105,18 @@ func (p pings) says() (texts []string, mention string) {
 	return texts, strings.Join(whom, " ")
 }
 
-// The ping of a message that stands and woke nobody.
-const (
-	pingOwed  = "owed"  // no line names it yet
-	pingNamed = "named" // a line names it, or did
-)
+// line returns the key of the note of the line that names the message in the channel.
+func (p pings) line(m missed, channel string) string {
+	n := p.Lines + 1
+	if slices.ContainsFunc(p.Next, func(other missed) bool { return other.Key == m.Key }) {
+		n++
+	}
+	return noteKey("ping", strconv.Itoa(n), channel)
+}
+
+// pingOwed is the ping of a message that stands and woke nobody while no line names it. Then it is the key of the line's
+// note, which ends in the line's channel.
+const pingOwed = "owed"
 
 // mayWake lets the call at hand wake somebody, or takes the mention out of its message, which is owed a ping then. An
 // edit wakes nobody.
@@ -122,13 +130,13 @@ func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
 		return nil
 	}
 	var p pings
-	revision, err := s.readNote(ctx, d.pings(), &p)
+	revision, err := s.readNote(ctx, pingsOf(d.channel), &p)
 	if err != nil {
 		return unwoken(err)
 	}
 	after, wakes := p.gives(d.pinged(), s.config.Now(), s.config.Timing)
 	if !after.Last.Equal(p.Last) {
-		if _, err := s.writeNote(ctx, d.pings(), after, revision); err != nil {
+		if _, err := s.writeNote(ctx, pingsOf(d.channel), after, revision); err != nil {
 			return unwoken(err)
 		}
 	}
@@ -148,8 +156,16 @@ func (d *delivery) pinged() string {
 	return d.key
 }
 
-// pings returns the key of the note of its channel's pings.
-func (d *delivery) pings() string { return "pings." + d.channel }
+// owes reports whether what the delivery tells of wakes people, now or by a line.
+func (d *delivery) owes() bool {
+	if d.ended != nil && !message.Fails(d.ended.Outcome) {
+		return false
+	}
+	return d.digest == "" && !d.quiet && (d.attention == nil || d.aloud) || d.settles
+}
+
+// pingsOf returns the key of the note of the channel's pings.
+func pingsOf(channel string) string { return "pings." + channel }
 
 // mute takes the mention out of the part at hand.
 func (d *delivery) mute() {
@@ -167,57 +183,75 @@ func (d *delivery) mute() {
 }
 
 // settle waits until people were woken for the message, which stands, by a line that this worker or another one posts.
+// Where the channel finally refuses the line, the message is owed a ping in the channel that gets what is refused there.
 func (s *Outbox) settle(ctx context.Context, d *delivery) *watcher.RetryError {
 	s.stepAside(d)
-	m := missed{d.pinged(), d.missed, d.options.Mention, d.urgency, d.told}
-	if m.Text == "" {
-		m.Text = d.render(d.options).Text
+	m := missed{d.pinged(), cmp.Or(d.missed, d.render(d.options).Text), d.options.Mention, d.urgency, d.told}
+	channel, been := d.channel, []string{d.channel}
+	if key := d.posting.Ping; key != pingOwed {
+		channel = key[strings.LastIndexByte(key, '.')+1:]
 	}
 	for {
-		var p pings
-		revision, err := s.readNote(ctx, d.pings(), &p)
-		if err != nil {
-			return unwoken(err)
+		next, retry := s.settleIn(ctx, d, m, channel)
+		if retry != nil {
+			return retry
 		}
-		after, next, left := p.settles(m, d.posting.Ping == pingNamed, s.config.Now(), s.config.Timing)
-		if len(after.Owed) != len(p.Owed) || len(after.Next) != len(p.Next) || after.Closed != p.Closed {
-			if revision, err = s.writeNote(ctx, d.pings(), after, revision); err != nil {
+		if next == given {
+			var line posting
+			if _, err := s.readNote(ctx, d.posting.Ping, &line); err != nil {
 				return unwoken(err)
 			}
-		}
-		switch next {
-		case name:
-			p := d.posting
-			p.Ping = pingNamed
-			if retry := s.note(ctx, d, p); retry != nil {
-				return retry
+			if been = append(been, channel); line.Moved == "" || slices.Contains(been, line.Moved) {
+				return nil
 			}
-		case later:
-			return retryIn(left, "its ping is owed: a channel gets one a minute")
-		case giving:
-			if retry := s.give(ctx, d, after, revision); retry != nil {
-				return retry
-			}
-		default:
-			return nil
+			channel = line.Moved
 		}
 	}
 }
 
-// give posts the line.
-func (s *Outbox) give(ctx context.Context, d *delivery, p pings, revision watcher.Revision) *watcher.RetryError {
-	id := fmt.Sprint(p.Lines + 1)
+// settleIn makes the next step toward a line in the channel, and returns which one it was.
+func (s *Outbox) settleIn(ctx context.Context, d *delivery, m missed, channel string) (owing, *watcher.RetryError) {
+	if channel != d.channel {
+		m.Text = "<#" + d.channel + "> " + m.Text
+	}
+	var p pings
+	revision, err := s.readNote(ctx, pingsOf(channel), &p)
+	if err != nil {
+		return 0, unwoken(err)
+	}
+	named := strings.HasSuffix(d.posting.Ping, "."+channel)
+	after, next, left := p.settles(m, named, s.config.Now(), s.config.Timing)
+	if len(after.Owed) != len(p.Owed) || len(after.Next) != len(p.Next) || after.Closed != p.Closed {
+		if revision, err = s.writeNote(ctx, pingsOf(channel), after, revision); err != nil {
+			return 0, unwoken(err)
+		}
+	}
+	switch next {
+	case name:
+		p := d.posting
+		p.Ping = after.line(m, channel)
+		return next, s.note(ctx, d, p)
+	case later:
+		return next, retryIn(left, "its ping is owed: a channel gets one a minute")
+	case giving:
+		if retry := s.give(ctx, d, after, channel); retry != nil {
+			return next, retry
+		}
+		if _, err := s.writeNote(ctx, pingsOf(channel), after.given(), revision); err != nil {
+			return next, unwoken(err)
+		}
+	}
+	return next, nil
+}
+
+// give posts the channel's line. Where the channel finally refuses it, the line's note says which channel is next.
+func (s *Outbox) give(ctx context.Context, d *delivery, p pings, channel string) *watcher.RetryError {
+	id := strconv.Itoa(p.Lines + 1)
 	_, retry := s.tell(ctx, want{
-		kind: "ping", id: id, who: "ping " + id, channel: d.channel, told: d.told, about: d.about, whole: d.whole, log: d.log, line: true, state: completed,
+		kind: "ping", id: id, who: "ping " + id, channel: channel, others: d.others, told: d.told, about: d.about, whole: d.whole, log: d.log, line: true, state: completed,
 		render: func(message.Options) message.Message { return message.Missed(p.says()) },
 	}, d.stop)
-	if retry != nil {
-		return retry
-	}
-	if _, err := s.writeNote(ctx, d.pings(), p.given(), revision); err != nil {
-		return unwoken(err)
-	}
-	return nil
+	return retry
 }
 
 func unwoken(err error) *watcher.RetryError { return soon("see who is to be woken", err) }

@@ -55,7 +55,7 @@ func TestPingsSettle(t *testing.T) {
 		"its line is on its way":         {pings{Last: early, Owed: a, Closed: true}, true, giving, 0, 1, 0},
 		"another line is on its way":     {pings{Last: early, Owed: b, Closed: true, Next: a}, true, later, time.Second, 1, 1},
 		"nobody gave the line before":    {pings{Last: due, Owed: b, Closed: true, Next: a}, true, giving, 0, 1, 1},
-		"its line stands":                {pings{Last: early, Lines: 1, Owed: b}, true, woken, 0, 1, 0},
+		"its line stands":                {pings{Last: early, Lines: 1, Owed: b}, true, given, 0, 1, 0},
 	} {
 		after, next, left := c.pings.settles(missed{Key: "a"}, c.named, now, timing)
 		if next != c.next || left != c.left || len(after.Owed) != c.owed || len(after.Next) != c.on || next == giving && !after.Closed {

@@ -29,10 +29,11 @@ type posting struct {
 
 	Quiet  bool      `json:"quiet,omitempty"`  // the message was posted while the watch went on, and nobody was woken
 	Edited time.Time `json:"edited,omitzero"`  // when a message that goes on changing was told last
+	Shows  string    `json:"shows,omitempty"`  // of a digest, a group or its thread: the last state that certainly stood
 	Digest string    `json:"digest,omitempty"` // the key of the digest that tells of it
 	Group  *member   `json:"group,omitempty"`  // the group that tells of it; a worker of the release before posts the message itself
 	Alone  bool      `json:"alone,omitempty"`  // the group that was to tell of it was refused: it has a message of its own
-	Ping   string    `json:"ping,omitempty"`   // what became of its ping, where it woke nobody; see pings
+	Ping   string    `json:"ping,omitempty"`   // where it woke nobody: pingOwed, or the key of the line that names it
 
 	Conditions map[watcher.AttentionKind]condition `json:"conditions,omitempty"` // of the watch that goes on; a worker of the release before forgets them
 	Woke       string                              `json:"woke,omitempty"`       // the state that was posted as a message that wakes people, not as an edit
@@ -54,7 +55,7 @@ func (p posting) tells(w want, parts int) bool {
 	case p.Code != "":
 		return true
 	case w.least != "":
-		return p.Call == nil && p.Parts > 0 && rank(p.Tells) >= rank(w.least)
+		return p.Call == nil && (p.Parts > 0 || p.Done) && rank(p.Tells) >= rank(w.least)
 	}
 	return p.Tells == w.state && (p.Done || p.Parts >= parts) || p.later(w)
 }
@@ -117,6 +118,9 @@ func (p posting) standing(w want, ts string, now time.Time) posting {
 	p.Quiet = p.Quiet || w.goesOn != nil && w.channel != routes.Webhook // which makes no threads
 	if w.changes() {
 		p.Edited = now
+	}
+	if w.digest != "" {
+		p.Shows = w.state
 	}
 	return p
 }

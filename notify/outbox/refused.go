@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/notify/slack"
@@ -61,7 +62,9 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 	switch {
 	case d.digest != "":
 		return s.note(ctx, d, d.posting.refused(e.Code, "")) // each watch finds its own way
-	case d.quiet, d.line:
+	case d.line:
+		return s.lineRefused(ctx, d, e)
+	case d.quiet:
 		return s.note(ctx, d, d.posting.over(d.state)) // the summary follows
 	case e.Class != slack.PayloadRefused:
 		to, retry := s.willing(ctx, d.want)
@@ -80,6 +83,17 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 		return retry
 	}
 	return s.note(ctx, d, d.posting.over(d.state))
+}
+
+// lineRefused ends a line that the channel finally refuses. What it names stands, and wakes people in another channel.
+func (s *Outbox) lineRefused(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	others := slices.DeleteFunc(slices.Clone(d.others), func(other string) bool { return other == d.channel })
+	if len(others) == 0 {
+		d.log.Error("slack finally refuses to wake people for messages that stand, and there is no other channel", "code", e.Code, "err", e, "do", e.Remedy())
+		return s.note(ctx, d, d.posting.refused(e.Code, ""))
+	}
+	d.log.Error("slack finally refuses to wake people for messages that stand, another channel does", "code", e.Code, "err", e, "to", others[0], "do", e.Remedy())
+	return s.note(ctx, d, d.posting.refused(e.Code, others[0]))
 }
 
 // curtail ends a message that stands, and whose thread Slack finally refuses: an event has all of it, and the message

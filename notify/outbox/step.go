@@ -160,7 +160,7 @@ func mayPass(e *slack.Error, part int, w want, at moment) bool {
 		return false
 	case at.now.Sub(w.told) >= at.timing.ChannelPatience:
 		return false
-	case part > 0 || w.thread != "":
+	case part > 0 || w.thread != "" || w.line:
 		return likely
 	}
 	return likely || !w.urgent() || len(w.others) == 0

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -131,7 +132,8 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 }
 
 // tellAlike tells of the watch in its group: the message in the channel says how many there are, and a reply in its
-// thread lists the watch. The watch's own note said first in which group it is, so that it is in one alone.
+// thread lists the watch. The watch's own note said first in which group it is, so that it is in one alone. Where Slack
+// refuses the group's message or its thread, the watch has a message of its own.
 func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError {
 	s.stepAside(d)
 	listed, at, retry := s.list(ctx, d)
@@ -149,29 +151,17 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 		state: numbered("alike", n), least: numbered("alike", before+at), missed: g.Message(0, d.options).Text,
 		render: func(o message.Options) message.Message { return g.Message(n, o) },
 	}
-	if _, retry = s.tell(ctx, group, d.stop); retry != nil {
+	if root.Lacks == "" || !root.Done { // otherwise the message says already that it has no thread
+		if _, retry = s.tell(ctx, group, d.stop); retry != nil {
+			return retry
+		}
+	}
+	code, root, retry := s.tellPages(ctx, d, group)
+	switch {
+	case retry != nil:
 		return retry
-	}
-	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
-		return soon("tell in a group", err)
-	}
-	told := root
-	first := g.Reply
-	if root.Generation > 0 { // the message is another one, with another thread
-		first = 0
-	}
-	for g.Reply = first; g.Reply <= d.posting.Group.Reply && told.Code == ""; g.Reply++ {
-		if told, retry = s.tellPage(ctx, d, group, g, root); retry != nil {
-			return retry
-		}
-	}
-	if told.Code != "" { // the group's message or its thread is refused: each watch is told of by itself
-		p := d.posting
-		p.Group, p.Alone = nil, true
-		if retry := s.note(ctx, d, p); retry != nil {
-			return retry
-		}
-		return retryIn(time.Second, "the group of failures is refused")
+	case code != "":
+		return s.tellAlone(ctx, d, group, root, at, code)
 	}
 	if before+at == 1 && root.Ping != "" { // its first watch waits for the group's ping
 		group.settles = true
@@ -180,6 +170,63 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 		}
 	}
 	return s.note(ctx, d, d.posting.over(d.state))
+}
+
+// tellPages tells what the replies in the group's thread list, up to the watch's. It returns why Slack finally refuses one
+// of them, or the message itself, empty where it does not, and the group's posting.
+func (s *Outbox) tellPages(ctx context.Context, d *delivery, w want) (code string, root posting, retry *watcher.RetryError) {
+	g := *d.posting.Group
+	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
+		return "", root, soon("tell in a group", err)
+	}
+	if root.Generation > 0 { // the message is another one, with another thread
+		g.Reply = 0
+	}
+	for code = cmp.Or(root.Code, root.Lacks); g.Reply <= d.posting.Group.Reply && code == ""; g.Reply++ {
+		page, retry := s.tellPage(ctx, d, w, g, root)
+		if retry != nil {
+			return "", root, retry
+		}
+		code = page.Code
+	}
+	return code, root, nil
+}
+
+// tellAlone tells of the watch by itself, unless the thread listed it, at that place of its page, before Slack refused
+// that. The group's message says that it has no thread.
+func (s *Outbox) tellAlone(ctx context.Context, d *delivery, w want, root posting, at int, code string) *watcher.RetryError {
+	var listing posting
+	if _, err := s.readNote(ctx, d.posting.Group.page(root.Generation), &listing); err != nil {
+		return soon("tell in a group", err)
+	}
+	if rank(listing.Shows) >= at {
+		return s.note(ctx, d, d.posting.over(d.state))
+	}
+	if root.Code == "" && root.Lacks == "" {
+		if retry := s.lackThread(ctx, w, code, d.stop); retry != nil {
+			return retry
+		}
+	}
+	p := d.posting
+	p.Group, p.Alone = nil, true
+	if retry := s.note(ctx, d, p); retry != nil {
+		return retry
+	}
+	return retryIn(time.Second, "the group of failures is refused")
+}
+
+// lackThread lets the group's message say that it has no thread.
+func (s *Outbox) lackThread(ctx context.Context, w want, code string, stop time.Time) *watcher.RetryError {
+	var root posting
+	revision, err := s.readNote(ctx, w.digest, &root)
+	if err == nil && root.Call == nil && root.Lacks == "" {
+		_, err = s.writeNote(ctx, w.digest, root.lacking(root.Tells, code), revision)
+	}
+	if err != nil {
+		return soon("tell in a group", err)
+	}
+	_, retry := s.tell(ctx, w, stop)
+	return retry
 }
 
 // tellPage tells what a reply in the group's thread lists, which is the watch's own or an earlier one.

@@ -115,7 +115,7 @@ func (s *Outbox) Progress(ctx context.Context, g watcher.Progress) error {
 	}
 	return s.tellAll(ctx, followers, want{
 		kind: "watch", id: g.WatchID, who: g.WatchID, state: changed(g.Polls), told: s.config.Now(), watching: g.WatchID,
-		quiet:  true, goesOn: &g.Report,
+		quiet: true, goesOn: &g.Report,
 		render: func(o message.Options) message.Message { return message.Running(g, o) },
 		log:    s.log.With("watch", g.WatchID), whole: func(*slog.Logger, message.Message) {}, // the summary follows
 	}, s.stop())

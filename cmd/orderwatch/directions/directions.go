@@ -26,18 +26,18 @@ type Directions struct {
 	Labels       map[string]string `json:"labels"`
 	SlackChannel string            `json:"slack_channel,omitempty"`
 
-	Channels       []string         `json:"channels"`            // empty: the default channel, which is not known here
-	ChannelsFrom   Source           `json:"channels_from"`       // who names them
-	Mention        string           `json:"mention"`             // empty: nobody
+	Channels       []string         `json:"channels"`             // empty: the default channel, which is not known here
+	ChannelsFrom   Source           `json:"channels_from"`        // who names them
+	Mention        string           `json:"mention"`              // empty: nobody
 	MentionOn      []string         `json:"mention_on,omitempty"` // for what beside failures: late, stalled, blind, deadline
-	Fallbacks      []string         `json:"fallbacks"`           // in turn, for what a channel finally refuses that is none of them itself, as far as known here
-	QuietSuccesses bool             `json:"quiet_successes"`     // only failures are told
-	Progress       bool             `json:"progress"`            // told while the order runs, too
-	Runbooks       []routes.Runbook `json:"runbooks,omitempty"`  // linked for causes, the first that matches
-	EnvLabel       string           `json:"env_label,omitempty"` // names the request's environment
-	Why            routes.Why       `json:"why"`                 // what it follows from
-	Misses         []routes.Miss    `json:"no_match,omitempty"`  // rules before the one that decides
-	Notes          []string         `json:"notes,omitempty"`     // what may be otherwise where the workers run
+	Fallbacks      []string         `json:"fallbacks"`            // in turn, for what a channel finally refuses that is none of them itself, as far as known here
+	QuietSuccesses bool             `json:"quiet_successes"`      // only failures are told
+	Progress       bool             `json:"progress"`             // told while the order runs, too
+	Runbooks       []routes.Runbook `json:"runbooks,omitempty"`   // linked for causes, the first that matches
+	EnvLabel       string           `json:"env_label,omitempty"`  // names the request's environment
+	Why            routes.Why       `json:"why"`                  // what it follows from
+	Misses         []routes.Miss    `json:"no_match,omitempty"`   // rules before the one that decides
+	Notes          []string         `json:"notes,omitempty"`      // what may be otherwise where the workers run
 
 	leftOpen bool            // no rule says whom it wakes, or no rule says whether there is progress
 	targets  []routes.Target // the channels, each with its own fallbacks; without an ID the default channel
