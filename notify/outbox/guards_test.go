@@ -144,11 +144,10 @@ var guards = []guard{
 			return n.SetNote(ctx, key, text, revision)
 		}}
 	})},
-	{name: "it is noted that a condition is over", change: noting(func(n watcher.Notes) otherNotes {
-		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
-			return n.SetNote(ctx, key, bytes.ReplaceAll(text, []byte(`"over":`), []byte(`"unread":`)), revision)
-		}}
-	})},
+	{name: "it is noted that a condition is over", change: noting(func(n watcher.Notes) otherNotes { return lacking(n, `"until":`) })},
+	{name: "it is noted which conditions a message shows", change: noting(func(n watcher.Notes) otherNotes { return lacking(n, `"conditions":`) })},
+	{name: "it is noted that a message stands which woke nobody", change: noting(func(n watcher.Notes) otherNotes { return lacking(n, `"quiet":`) })},
+	{name: "it is noted which state first tells of a condition", change: noting(func(n watcher.Notes) otherNotes { return lacking(n, `"state":`) })},
 	{name: "failures alike are counted", change: noting(func(n watcher.Notes) otherNotes { return without(n, "storm.") })},
 	{name: "what wakes people is counted", change: noting(func(n watcher.Notes) otherNotes { return without(n, "pings.") })},
 	{name: "a ping that is owed is noted before the call", change: noting(func(n watcher.Notes) otherNotes {
@@ -192,6 +191,16 @@ func without(n watcher.Notes, prefix string) otherNotes {
 	return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
 		if strings.HasPrefix(key, prefix) {
 			return revision, nil
+		}
+		return n.SetNote(ctx, key, text, revision)
+	}}
+}
+
+// lacking lets nothing be noted of a watch under this name.
+func lacking(n watcher.Notes, name string) otherNotes {
+	return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+		if strings.HasPrefix(key, "watch.") {
+			text = bytes.ReplaceAll(text, []byte(name), []byte(`"unread":`))
 		}
 		return n.SetNote(ctx, key, text, revision)
 	}}
