@@ -89,7 +89,7 @@ var (
 		"events/inspect":             22,
 		"events/store":               23,
 		"events/wire":                32,
-		"notify/message":             21,
+		"notify/message":             22,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,
 		"watcher":                    77,

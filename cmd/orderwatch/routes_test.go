@@ -23,6 +23,7 @@ const testRoutes = `rules:
       labels: {team: gpu, env: [prod, staging]}
     channels: [C0GPU, C0ONCALL]
     mention: S0GPUONCALL
+    mention_on: [late, deadline]
     fallback: C0OPS
     quiet_successes: true
     progress: true
@@ -79,7 +80,9 @@ a failure   goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL
 a success   only ends the message that shows how far the order was, and so does
             a watch that was cancelled (quiet_successes)
 meanwhile   a message there shows how far the order is, after a minute
-            (progress)
+            (progress), and whether it is late, stalled, blind or near its
+            deadline; it wakes the group S0GPUONCALL for late, deadline
+            (mention_on)
 refused     what a channel finally refuses goes to C0OPS, then to the default
             channel (ORDERWATCH_SLACK_CHANNEL is not set here)
 why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
@@ -89,9 +92,10 @@ why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
 
 a failure   goes to C0STORE; it wakes nobody
 a success   goes there, too, and wakes nobody
-meanwhile   nothing is told while the order runs
+meanwhile   a message there says whether the order is late, stalled, blind or
+            near its deadline; it wakes nobody
 refused     what a channel finally refuses goes to C0DEFAULT
-why         rule 2 matches (routes.yaml:10): label team=storage
+why         rule 2 matches (routes.yaml:11): label team=storage
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
 		{"by default", cmdtest.With(slack, "SLACK_PROGRESS", "true"), "my-project/order.a", `my-project/order.a
@@ -99,20 +103,22 @@ why         rule 2 matches (routes.yaml:10): label team=storage
 a failure   goes to C0DEFAULT, the default channel; it wakes the user U0ANN
 a success   goes there, too, and wakes nobody
 meanwhile   a message there shows how far the order is, after a minute
-            (progress)
+            (progress), and whether it is late, stalled, blind or near its
+            deadline; it wakes nobody
 refused     what the channel finally refuses is kept as an event: orderwatch
             events --kind undelivered
 why         no rule matches, so the defaults decide
             rule 1 (line 2) does not match: there is no label team
-            rule 2 (line 10) does not match: there is no label team
-            rule 3 (line 13) does not match: there is no label team
-            rule 4 (line 16) does not match: there is no label team
+            rule 2 (line 11) does not match: there is no label team
+            rule 3 (line 14) does not match: there is no label team
+            rule 4 (line 17) does not match: there is no label team
 `},
 		{"runbooks and the environment", slack, "p/order.a team=guided stage=prod", `p/order.a with stage=prod, team=guided
 
 a failure   goes to C0DEFAULT, the default channel; it wakes nobody
 a success   goes there, too, and wakes nobody
-meanwhile   nothing is told while the order runs
+meanwhile   a message there says whether the order is late, stalled, blind or
+            near its deadline; it wakes nobody
 refused     what the channel finally refuses is kept as an event: orderwatch
             events --kind undelivered
 runbook     "Sold \"out\" in *": https://wiki.example/sold-out
@@ -120,10 +126,10 @@ runbook     "Sold \"out\" in *": https://wiki.example/sold-out
             https://wiki.example/a-page-with-a-long-address/that-does-not-fit-in
             to-one-line#on-call
 env         prod, by the label stage
-why         rule 4 matches (routes.yaml:16): label team=guided
+why         rule 4 matches (routes.yaml:17): label team=guided
             rule 1 (line 2) does not match: the project is p, not my-project
-            rule 2 (line 10) does not match: label team is guided, not storage
-            rule 3 (line 13) does not match: label team is guided, not net
+            rule 2 (line 11) does not match: label team is guided, not storage
+            rule 3 (line 14) does not match: label team is guided, not net
 `},
 		{"the default channel is one of two", cmdtest.With(slack, "SLACK_CHANNEL", "C0ONCALL"), "my-project/order.a team=gpu env=prod", `my-project/order.a with env=prod, team=gpu
 
@@ -131,7 +137,9 @@ a failure   goes to C0GPU and C0ONCALL; it wakes the group S0GPUONCALL
 a success   only ends the message that shows how far the order was, and so does
             a watch that was cancelled (quiet_successes)
 meanwhile   a message there shows how far the order is, after a minute
-            (progress)
+            (progress), and whether it is late, stalled, blind or near its
+            deadline; it wakes the group S0GPUONCALL for late, deadline
+            (mention_on)
 refused     what C0GPU finally refuses goes to C0OPS, then to C0ONCALL
             what C0ONCALL finally refuses goes to C0OPS
 why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
@@ -143,7 +151,9 @@ a failure   goes to C0OPS; it wakes the group S0GPUONCALL
 a success   only ends the message that shows how far the order was, and so does
             a watch that was cancelled (quiet_successes)
 meanwhile   a message there shows how far the order is, after a minute
-            (progress)
+            (progress), and whether it is late, stalled, blind or near its
+            deadline; it wakes the group S0GPUONCALL for late, deadline
+            (mention_on)
 refused     what the channel finally refuses is kept as an event: orderwatch
             events --kind undelivered
 why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
@@ -153,13 +163,15 @@ why         rule 1 matches (routes.yaml:2): project my-project, label team=gpu,
 
 a failure   goes to the default channel (ORDERWATCH_SLACK_CHANNEL is not set
             here); it wakes everybody who is active there (@here)
-a success   is not told, nor a watch that was cancelled (quiet_successes)
-meanwhile   nothing is told while the order runs
+a success   only ends a message that stands there already, and so does a watch
+            that was cancelled (quiet_successes)
+meanwhile   a message there says whether the order is late, stalled, blind or
+            near its deadline; it wakes nobody
 refused     what the channel finally refuses is kept as an event: orderwatch
             events --kind undelivered
-why         rule 3 matches (routes.yaml:13): label team=net
+why         rule 3 matches (routes.yaml:14): label team=net
             rule 1 (line 2) does not match: the project is p, not my-project
-            rule 2 (line 10) does not match: label team is net, not storage
+            rule 2 (line 11) does not match: label team is net, not storage
 note        what no rule says of whom it wakes and what comes meanwhile is as
             _MENTION_ON_FAILURE and _PROGRESS are set here, and may be otherwise
             where the workers run
@@ -168,9 +180,10 @@ note        what no rule says of whom it wakes and what comes meanwhile is as
 
 a failure   goes to C0ASKED; it wakes nobody
 a success   goes there, too, and wakes nobody
-meanwhile   nothing is told while the order runs
+meanwhile   a message there says whether the order is late, stalled, blind or
+            near its deadline; it wakes nobody
 refused     what a channel finally refuses goes to C0DEFAULT
-why         rule 2 matches (routes.yaml:10): label team=storage; the request
+why         rule 2 matches (routes.yaml:11): label team=storage; the request
             names the channel itself
             rule 1 (line 2) does not match: the project is p, not my-project
 `},
@@ -178,10 +191,11 @@ why         rule 2 matches (routes.yaml:10): label team=storage; the request
 
 a failure   goes to C0ELSE; it wakes nobody
 a success   goes there, too, and wakes nobody
-meanwhile   nothing is told while the order runs
+meanwhile   a message there says whether the order is late, stalled, blind or
+            near its deadline; it wakes nobody
 refused     what a channel finally refuses goes to C0DEFAULT, then to the
             webhook
-why         rule 2 matches (routes.yaml:10): label team=storage; the request
+why         rule 2 matches (routes.yaml:11): label team=storage; the request
             names the channel itself
             rule 1 (line 2) does not match: the project is p, not my-project
 note        a webhook is configured here, and no token: everything goes to the
@@ -229,14 +243,14 @@ func TestRoutesTestJSON(t *testing.T) {
 	}{
 		{"all is said", nil, "my-project/order.a team=gpu env=prod", map[string]any{
 			"project_id": "my-project", "order_name": "order.a", "labels": map[string]any{"team": "gpu", "env": "prod"},
-			"channels": []any{"C0GPU", "C0ONCALL"}, "channels_from": "rule", "mention": "S0GPUONCALL", "fallbacks": []any{"C0OPS"},
+			"channels": []any{"C0GPU", "C0ONCALL"}, "channels_from": "rule", "mention": "S0GPUONCALL", "mention_on": []any{"late", "deadline"}, "fallbacks": []any{"C0OPS"},
 			"quiet_successes": true, "progress": true,
 			"why": map[string]any{"file": "routes.yaml", "rule": 1.0, "line": 2.0, "matched": []any{"project my-project", "label team=gpu", "label env=prod"}},
 		}},
 		{"a default that is not known", nil, "p/order.a team=storage --channel C0ASKED", map[string]any{
 			"project_id": "p", "order_name": "order.a", "labels": map[string]any{"team": "storage"}, "slack_channel": "C0ASKED",
 			"channels": []any{"C0ASKED"}, "channels_from": "request", "mention": "", "fallbacks": []any{}, "quiet_successes": false, "progress": false,
-			"why":      map[string]any{"file": "routes.yaml", "rule": 2.0, "line": 10.0, "matched": []any{"label team=storage"}, "asked": true},
+			"why":      map[string]any{"file": "routes.yaml", "rule": 2.0, "line": 11.0, "matched": []any{"label team=storage"}, "asked": true},
 			"no_match": []any{map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"}},
 			"notes": []any{
 				"workers refuse a request that names C0ASKED, unless their ORDERWATCH_SLACK_CHANNELS_ALLOWED has it",
@@ -249,9 +263,9 @@ func TestRoutesTestJSON(t *testing.T) {
 			"why": map[string]any{"file": "routes.yaml"},
 			"no_match": []any{
 				map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"},
-				map[string]any{"rule": 2.0, "line": 10.0, "reason": "label team is x, not storage"},
-				map[string]any{"rule": 3.0, "line": 13.0, "reason": "label team is x, not net"},
-				map[string]any{"rule": 4.0, "line": 16.0, "reason": "label team is x, not guided"},
+				map[string]any{"rule": 2.0, "line": 11.0, "reason": "label team is x, not storage"},
+				map[string]any{"rule": 3.0, "line": 14.0, "reason": "label team is x, not net"},
+				map[string]any{"rule": 4.0, "line": 17.0, "reason": "label team is x, not guided"},
 			},
 		}},
 		{"runbooks and the environment", map[string]string{"SLACK_CHANNEL": "C0DEFAULT"}, "p/order.a team=guided", map[string]any{
@@ -262,11 +276,11 @@ func TestRoutesTestJSON(t *testing.T) {
 				map[string]any{"cause": "*", "url": "https://wiki.example/a-page-with-a-long-address/that-does-not-fit-into-one-line#on-call"},
 			},
 			"env_label": "stage",
-			"why":       map[string]any{"file": "routes.yaml", "rule": 4.0, "line": 16.0, "matched": []any{"label team=guided"}},
+			"why":       map[string]any{"file": "routes.yaml", "rule": 4.0, "line": 17.0, "matched": []any{"label team=guided"}},
 			"no_match": []any{
 				map[string]any{"rule": 1.0, "line": 2.0, "reason": "the project is p, not my-project"},
-				map[string]any{"rule": 2.0, "line": 10.0, "reason": "label team is guided, not storage"},
-				map[string]any{"rule": 3.0, "line": 13.0, "reason": "label team is guided, not net"},
+				map[string]any{"rule": 2.0, "line": 11.0, "reason": "label team is guided, not storage"},
+				map[string]any{"rule": 3.0, "line": 14.0, "reason": "label team is guided, not net"},
 			},
 		}},
 	} {
@@ -308,7 +322,7 @@ func TestRoutesTestRefuses(t *testing.T) {
 		{"no default channel", map[string]string{"SLACK_CHANNEL": "gpu"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANNEL: must be a channel's ID"},
 		{"misspelt", map[string]string{"SLACK_CHANEL": "C0A"}, []string{"--file", "routes.yaml", "p/o"}, exit.Trouble, "ORDERWATCH_SLACK_CHANEL: no such variable: did you mean ORDERWATCH_SLACK_CHANNEL?"},
 		{"bad file", map[string]string{"SLACK_ROUTES_FILE": "bad.yaml"}, []string{"p/o"}, exit.Trouble, "orderwatch: bad.yaml:2: rule 1: channels must be a list, such as [C0123456789], not a text\n" +
-			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env\n"},
+			"bad.yaml:3: rule 1: unknown key; there are match, channels, mention, mention_on, fallback, quiet_successes, progress, runbook, env\n"},
 		{"unknown command", nil, nil, exit.Misuse, `unknown command "tset": did you mean test?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
+	"github.com/slack-go/slack"
 )
 
 // Announce returns what people are told of an account that cannot be asked, or can again. Like
@@ -21,6 +22,45 @@ func Announce(a watcher.Attention, o Options) Message {
 		return lostNotice(a).message(o)
 	}
 	return beginNotice(a, o.NoThread).message(o)
+}
+
+// CannotSee returns the line about an account for a channel whose watches wait for it. It mentions nobody. Like
+// [Announce] it depends on nothing but its arguments, never fails, and keeps Slack's limits.
+func CannotSee(a watcher.Attention, o Options) Message {
+	a = redactAttention(a, o.Secrets)
+	w := wordingOf(a)
+	icon, word, text, last := ":warning:", "CANNOT SEE", " since "+clockTime(a.Since)+" ("+w.stands+"): "+waitingThere(a), ""
+	if a.Over() {
+		icon, word, text = ":white_check_mark:", "SEEN AGAIN", ": "+w.over
+		if lasted := a.Until.Sub(a.Since); lasted > 0 && !a.Since.IsZero() {
+			text += ", was blind for " + minutes(lasted)
+		}
+		last = "The orders go on by themselves."
+	} else {
+		last = "No order has failed because of this; deadlines count. This line is edited when it is over."
+	}
+	text = fit(text, maxTitle)
+	return Message{
+		Text:   escape(fit(word+text+".", maxSentence)),
+		Blocks: []slack.Block{rich(row{emoji(icon), say(" "), strong(word), say(text + "."), say(" " + last)})},
+		Brief:  []slack.Block{section(icon + " *" + word + "*" + escape(text+". "+last))},
+	}
+}
+
+// waitingThere returns "2 orders of project a wait, last seen 12 of 20 items ended", of the channels that the event names.
+func waitingThere(a watcher.Attention) string {
+	watches, ended, items := 0, 0, 0
+	for _, c := range a.Channels {
+		watches, ended, items = watches+c.Watches, ended+c.Ended, items+c.Items
+	}
+	text := words.Count(min(watches, max(a.Waiting, 1)), "order") + " of project " + projectOf(a) + " wait"
+	if watches == 1 {
+		text += "s"
+	}
+	if items > 0 {
+		text += ", last seen " + words.Number(ended) + " of " + words.Count(items, "item") + " ended"
+	}
+	return text
 }
 
 // bare returns a title without an order's name.

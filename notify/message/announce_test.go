@@ -2,6 +2,8 @@ package message_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,34 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
+// TestCannotSee holds the lines for channels whose watches wait.
+func TestCannotSee(t *testing.T) {
+	var b strings.Builder
+	for name, tc := range announcements() {
+		if !strings.HasPrefix(name, "account_") {
+			continue
+		}
+		tc.attention.Channels = []watcher.WaitingChannel{{Watches: 2, Ended: 12, Items: 20}, {Watches: 1, Items: 4}}
+		m := message.CannotSee(tc.attention, tc.options)
+		keepsLimits(t, m, message.Options{})
+		if len(m.Replies) > 0 || m.Mention != "" {
+			t.Errorf("%s: it wakes %q, with %d replies", name, m.Mention, len(m.Replies))
+		}
+	}
+	for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
+		for _, cause := range slices.Sorted(maps.Keys(reasons)) {
+			a := attention(kind, cause)
+			a.Channels = []watcher.WaitingChannel{{Watches: 2, Ended: 12, Items: 20}, {Watches: 1, Items: 4}}
+			all := everything(t, message.CannotSee(a, message.Options{}))
+			fmt.Fprintf(&b, "=== %s %s\n%s%s%s", kind, cause, emulator.Render(all[2]), emulator.Render(all[0]), emulator.Render(all[1]))
+		}
+	}
+	never := attention(watcher.Unreachable, watcher.HeldLogin)
+	never.Channels = []watcher.WaitingChannel{{Watches: 1}}
+	fmt.Fprintf(&b, "=== never seen\n%s", emulator.Render(everything(t, message.CannotSee(never, message.Options{}))[0]))
+	slacktest.Golden(t, "cannot_see.txt", b.String())
+}
+
 func TestAnnounceMentionsNobodyForThrottling(t *testing.T) {
 	for cause := range reasons {
 		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
@@ -96,5 +126,7 @@ func FuzzAnnounce(f *testing.F) {
 		}
 		o := message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)}
 		keepsLimits(t, message.Announce(a, o), o)
+		a.Channels = []watcher.WaitingChannel{{Watches: waiting, Ended: all, Items: waiting}}
+		keepsLimits(t, message.CannotSee(a, o), message.Options{})
 	})
 }

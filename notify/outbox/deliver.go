@@ -146,7 +146,7 @@ func (s *Outbox) postOrJoin(ctx context.Context, d *delivery) *watcher.RetryErro
 
 // toldOfTheEnd reports whether people were told how the watch ended, in whatever channel.
 func (s *Outbox) toldOfTheEnd(ctx context.Context, watch string) (over bool, retry *watcher.RetryError) {
-	retry = s.postings(ctx, watch, func(_ string, p posting) { over = over || p.ended() })
+	retry = s.postings(ctx, "watch", watch, func(_ string, p posting) { over = over || p.ended() })
 	return over, retry
 }
 

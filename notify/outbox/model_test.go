@@ -91,6 +91,7 @@ type model struct {
 	outage      bool
 	blind       bool // people are told of an order that goes on
 	aloud       bool // a rule wakes people for it
+	follows     int  // so often they are told how far it is
 	conditions  []watcher.OrderAttention
 	todo        []*posted
 	hands       []*delivering
@@ -197,6 +198,7 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 	if o.outage = o.random.IntN(2) == 0; o.outage {
 		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
 			for i, a := range projectsOf(attention(kind, watcher.HeldUnreachable), 2) {
+				a.Channels = []watcher.WaitingChannel{{SlackChannel: "C0TEAM", Watches: 1 + i}, {Watches: 1}}
 				o.add(fmt.Sprint(kind, i), func(ctx context.Context, s *outbox.Outbox) error { return s.Attend(ctx, a) })
 			}
 		}
@@ -208,7 +210,8 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		if ends := o.random.IntN(2) == 0; ends {
 			goesOn, o.blind = o.completions[0].Report, false
 		}
-		for number := range o.random.IntN(3) {
+		o.follows = o.random.IntN(3)
+		for number := range o.follows {
 			g := watcher.Progress{Report: goesOn, Number: 10 + number}
 			g.Polls = 5 + 20*number
 			o.add(fmt.Sprint(g.WatchID, " goes on ", number+1), func(ctx context.Context, s *outbox.Outbox) error { return s.Progress(ctx, g) })
@@ -653,17 +656,35 @@ func (o *model) check() {
 	}
 	o.checkPings()
 	if o.outage {
-		o.stands("C0ONCALL", "", "can be reached again")
+		o.stands("C0ONCALL", "", " again after 17 m 3 s: 1,200 orders waited")
+		o.checkLines()
 	}
 	if o.blind {
 		o.checkConditions()
 	}
 }
 
+// checkLines holds that at most one line in another channel says that its watches waited for an account, and none that
+// they wait.
+func (o *model) checkLines() {
+	if !o.history || o.unknown["C0TEAM"] || o.archived {
+		return
+	}
+	n := 0
+	for _, m := range o.slack.Messages("C0TEAM") {
+		if o.replaced[m.TS] || !strings.Contains(m.Text, "ModelArts in cn-north-4 can") {
+			continue
+		}
+		if n++; n > 1 || !strings.HasPrefix(m.Text, "SEEN AGAIN: ") || len(emulator.Mentions(m)) > 0 {
+			o.errorf("%q is left in C0TEAM, one of %d", m.Text, n)
+		}
+	}
+}
+
 // checkConditions holds that one message tells how the watch is that goes on: it shows what began last, and nothing
 // that is over, of which nothing is told where people were not told that it began.
 func (o *model) checkConditions() {
-	if len(o.conditions) == 1 && o.aloud && !o.rerouted && o.conditions[0].Kind == watcher.Blind {
+	if len(o.conditions) == 1 && o.aloud && !o.rerouted && o.follows == 0 && o.conditions[0].Kind == watcher.Blind {
 		o.checkWakes()
 	}
 	firstWords := map[watcher.AttentionKind]string{watcher.Late: "LATE", watcher.Stalled: "STALLED", watcher.Blind: "CANNOT SEE", watcher.DeadlineNear: "LEFT"}

@@ -20,7 +20,7 @@ func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Targ
 	if s.config.Slack == nil {
 		return nil, nil // there is one channel alone
 	}
-	retry = s.postings(ctx, watchID, func(channel string, p posting) {
+	retry = s.postings(ctx, "watch", watchID, func(channel string, p posting) {
 		named := slices.ContainsFunc(targets, func(t routes.Target) bool { return t.Channel == channel })
 		if !named && channel != routes.Webhook && p.Code == "" && !p.untouched() && !p.ended() {
 			left = append(left, routes.Target{Channel: channel, Fallbacks: s.plan.Fallbacks(channel, targets[0].Channel), Runbooks: targets[0].Runbooks, Env: targets[0].Env})
@@ -29,9 +29,9 @@ func (s *Outbox) left(ctx context.Context, watchID string, targets []routes.Targ
 	return left, retry
 }
 
-// postings hands what is noted of a watch to f, channel by channel.
-func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel string, p posting)) *watcher.RetryError {
-	prefix := noteKey("watch", watchID, "")
+// postings hands what is noted of a watch, or of something else of this kind, to f, channel by channel.
+func (s *Outbox) postings(ctx context.Context, kind, about string, f func(channel string, p posting)) *watcher.RetryError {
+	prefix := noteKey(kind, about, "")
 	notes, err := s.config.Notes.Under(ctx, strings.TrimSuffix(prefix, "."))
 	for _, key := range slices.Sorted(maps.Keys(notes)) {
 		var p posting
@@ -41,7 +41,7 @@ func (s *Outbox) postings(ctx context.Context, watchID string, f func(channel st
 		f(strings.TrimPrefix(key, prefix), p)
 	}
 	if err != nil {
-		return soon("read where the watch was told of", err)
+		return soon("read where people were told", err)
 	}
 	return nil
 }

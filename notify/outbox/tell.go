@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -49,9 +50,26 @@ func (s *Outbox) NotifyAgain(ctx context.Context, c watcher.Completion, a watche
 	return s.tellAll(ctx, targets, w, s.stop())
 }
 
-// Attend posts one message for all events of an outage, whichever worker they come to, and edits it
-// when the outage is over. Where it cannot be edited another is posted.
+// Attend posts one message for all events of an outage in the default channel, whichever worker they come to, and
+// edits it when the outage is over. Where it cannot be edited another is posted. So it does, with one line that wakes
+// nobody, in each other channel whose watches wait, as far as events name those.
 func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
+	stop := s.stop()
+	err := s.attend(ctx, a, stop)
+	waiting, retry := s.waiting(ctx, a)
+	err = sooner(err, retry)
+	for _, channel := range slices.Sorted(maps.Keys(waiting)) {
+		a.Channels = waiting[channel]
+		err = sooner(err, s.tellOrMove(ctx, routes.Target{Channel: channel}, s.line(a), stop))
+	}
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+// attend tells of the account in the default channel.
+func (s *Outbox) attend(ctx context.Context, a watcher.Attention, stop time.Time) *watcher.RetryError {
 	level, happened := slog.LevelInfo, a.Since
 	if a.Kind == watcher.Unreachable {
 		level = slog.LevelWarn
@@ -59,12 +77,55 @@ func (s *Outbox) Attend(ctx context.Context, a watcher.Attention) error {
 	if a.Over() {
 		happened = a.Until
 	}
-	return s.tellAll(ctx, []routes.Target{s.plan.Standard()}, want{
+	return s.soonest(ctx, []routes.Target{s.plan.Standard()}, want{
 		kind: "outage", id: a.Outage(), who: a.Outage(), state: string(a.Kind), told: happened,
 		render: func(o message.Options) message.Message { return message.Announce(a, o) },
 		log:    s.log.With("outage", a.Outage()), whole: notice(ctx, level),
 		about: watcher.UndeliveredMessage{Outage: a.Outage(), Kind: a.Kind, ProjectID: a.ProjectID},
-	}, s.stop())
+	}, stop)
+}
+
+// line returns the line about the account for a channel, of which the event names what waits there alone.
+func (s *Outbox) line(a watcher.Attention) want {
+	told := a.Since
+	if a.Over() {
+		told = a.Until
+	}
+	return want{
+		kind: lines, id: a.Outage(), who: lines + " " + a.Outage(), state: string(a.Kind), told: told, quiet: true, silent: a.Over(),
+		render: func(o message.Options) message.Message { return message.CannotSee(a, o) },
+		log:    s.log.With("outage", a.Outage()), whole: func(*slog.Logger, message.Message) {}, // the default channel has more
+	}
+}
+
+// lines is the kind of the notes of lines about accounts.
+const lines = "blind"
+
+// waiting returns the channels, but for the default one, where people are to be told by a line that their watches wait
+// for the account, or that they waited, and what of the event leads there.
+func (s *Outbox) waiting(ctx context.Context, a watcher.Attention) (waiting map[string][]watcher.WaitingChannel, retry *watcher.RetryError) {
+	if s.config.Slack == nil || a.Kind == watcher.Lost || a.Kind == watcher.Overdue {
+		return nil, nil
+	}
+	waiting = make(map[string][]watcher.WaitingChannel)
+	for _, c := range a.Channels {
+		for _, t := range s.plan.Targets(a.ProjectID, []watcher.Request{{SlackChannel: c.SlackChannel, Labels: c.Labels}}) {
+			waiting[t.Channel] = append(waiting[t.Channel], c)
+		}
+	}
+	if a.Over() { // also where other routes led, or the event lacks the channels
+		retry = s.postings(ctx, lines, a.Outage(), func(channel string, _ posting) { waiting[channel] = slices.Clip(waiting[channel]) })
+	}
+	delete(waiting, s.plan.Standard().Channel)
+	return waiting, retry
+}
+
+// sooner returns the error that is to be tried again first.
+func sooner(a, b *watcher.RetryError) *watcher.RetryError {
+	if a == nil || b != nil && b.After < a.After {
+		return b
+	}
+	return a
 }
 
 // AttendOrder posts one message for each watch, kind and beginning in each channel that the routes name for
@@ -140,14 +201,15 @@ func (s *Outbox) stop() time.Time { return s.config.Now().Add(s.config.Timing.Pa
 
 // tellAll tells it in all these channels, and returns the error that is to be tried again first.
 func (s *Outbox) tellAll(ctx context.Context, targets []routes.Target, w want, stop time.Time) error {
-	var soonest *watcher.RetryError
-	for _, t := range targets {
-		if retry := s.tellOrMove(ctx, t, w, stop); retry != nil && (soonest == nil || retry.After < soonest.After) {
-			soonest = retry
-		}
+	if retry := s.soonest(ctx, targets, w, stop); retry != nil {
+		return retry
 	}
-	if soonest == nil {
-		return nil
+	return nil
+}
+
+func (s *Outbox) soonest(ctx context.Context, targets []routes.Target, w want, stop time.Time) (soonest *watcher.RetryError) {
+	for _, t := range targets {
+		soonest = sooner(soonest, s.tellOrMove(ctx, t, w, stop))
 	}
 	return soonest
 }
@@ -173,7 +235,7 @@ func (s *Outbox) tellOrMove(ctx context.Context, t routes.Target, w want, stop t
 // in returns the want for the target's channel.
 func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refusal) want {
 	w.channel, w.others, w.log = t.Channel, others, w.log.With("channel", t.Channel)
-	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
+	w.silent = w.silent || w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
 	w.options = s.options(t, w.again, from)
 	w.follows, w.aloud = w.goesOn != nil && t.Progress, wakes(w.attention, t.MentionOn)
 	if w.watching != "" && !w.aloud {

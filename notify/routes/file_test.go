@@ -45,23 +45,23 @@ func TestParseErrors(t *testing.T) {
 		{"two documents", rulesOf("channels: [C0A]") + "---\nrules: []\n", []string{"3: a second document begins here (---): the file holds one"}},
 
 		{"unknown key", "# on call\n" + rulesOf("mention: here\n    chanel: [C0A]"), []string{
-			`4: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
+			`4: rule 1: unknown key; there are match, channels, mention, mention_on, fallback, quiet_successes, progress, runbook, env`}},
 		{"key in capitals", rulesOf("Channels: [C0A]"), []string{
-			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
+			`2: rule 1: unknown key; there are match, channels, mention, mention_on, fallback, quiet_successes, progress, runbook, env`}},
 		{"unknown key in match", rulesOf("channels: [C0A]", "match: {project: a}\n    channels: [C0A]"), []string{
 			"2: rule 1: without match it is for every request, and no rule after it is reached: make it the last",
 			`3: rule 2: unknown key in match; there are projects, labels`}},
 		{"hostile key", rulesOf(`"\e[2Jx\u202e` + strings.Repeat("x", 100) + `": 1`), []string{
-			`2: rule 1: unknown key; there are match, channels, mention, fallback, quiet_successes, progress, runbook, env`}},
+			`2: rule 1: unknown key; there are match, channels, mention, mention_on, fallback, quiet_successes, progress, runbook, env`}},
 		{"key twice", rulesOf("mention: here\n    channels: [C0A]\n    mention: none"), []string{"4: rule 1: this key comes again; it is in line 2, too"}},
 		{"rules twice", rulesOf("channels: [C0A]") + rulesOf("channels: [C0B]"), []string{"3: this key comes again; it is in line 1, too"}},
 		{"key that is a list", "? [a]\n: b\n", []string{"1: a key must be one word, not a list"}},
 		{"rule without anything", rulesOf("", "{}", "channels: [C0A]"), []string{
 			"2: rule 1: it has no value: give it keys and values",
-			"3: rule 2: it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env"}},
+			"3: rule 2: it says nothing of where or how: give it channels, mention, mention_on, fallback, quiet_successes, progress, runbook or env"}},
 		{"rule is a word", rulesOf("C0A"), []string{`2: rule 1: it must be keys and values, not a text`}},
 		{"match alone", rulesOf("match: {projects: [a]}"), []string{
-			"2: rule 1: it says nothing of where or how: give it channels, mention, fallback, quiet_successes, progress, runbook or env"}},
+			"2: rule 1: it says nothing of where or how: give it channels, mention, mention_on, fallback, quiet_successes, progress, runbook or env"}},
 		{"empty match", rulesOf("match: {}\n    channels: [C0A]"), []string{"2: rule 1: match is empty: leave it out where the rule is for every request"}},
 		{"match without a value", rulesOf("match:\n    channels: [C0A]"), []string{"2: rule 1: match has no value: give it keys and values"}},
 
@@ -87,6 +87,11 @@ func TestParseErrors(t *testing.T) {
 		{"empty mention", rulesOf(`mention: ""`), []string{`2: rule 1: mention must be here, the ID of a user (U…, W…) or of a group (S…), or none for nobody`}},
 		{"mention without a value", rulesOf("mention: ~"), []string{"2: rule 1: mention has no value: give it one"}},
 		{"quiet by yes", rulesOf("quiet_successes: yes"), []string{`2: rule 1: quiet_successes must be true or false, not a text`}},
+		{"mention_on a word", rulesOf("mention_on: late"), []string{"2: rule 1: mention_on must be a list, such as [late, stalled, blind, deadline], not a text"}},
+		{"mention_on something else", rulesOf("mention_on: [late, failed]"), []string{"2: rule 1: entry 2 of mention_on must be late, stalled, blind or deadline"}},
+		{"mention_on twice", rulesOf("mention_on: [late, late]"), []string{"2: rule 1: entry 2 of mention_on is there already"}},
+		{"mention_on nothing", rulesOf("mention_on: []"), []string{"2: rule 1: mention_on is an empty list: name at least one, or leave it out"}},
+		{"mention_on for nobody", rulesOf("mention: none\n    mention_on: [late]"), []string{"2: rule 1: mention_on says when to wake people, and mention is none: name whom to wake, or leave mention_on out"}},
 		{"progress in quotes", rulesOf(`progress: "true"`), []string{`2: rule 1: progress must be true or false, not a text`}},
 		{"progress by number", rulesOf("progress: 1"), []string{"2: rule 1: progress must be true or false, not a number"}},
 
@@ -225,7 +230,7 @@ func TestParseQuotesNothing(t *testing.T) {
 		secret, secret + "\n", "- " + secret, secret + ": 1", "token: " + secret, "# a\ntoken: [" + secret, "? [" + secret + "]\n: 1",
 		"*" + secret, "&" + secret + " a", "a: *" + secret, "!" + secret + " a", "!!" + secret + " a", "%TAG !" + secret + "! a\n---\na", "@" + secret, "`" + secret, `"` + secret, "'" + secret,
 		"rules: " + secret, "rules:\n  - " + secret, rulesOf(secret + ": 1"), rulesOf("channels: " + secret), rulesOf("channels: [" + secret + "]"),
-		rulesOf("channels: [C0A, C0A, " + secret + "," + secret + "]"), rulesOf("mention: " + secret), rulesOf("fallback: " + secret), rulesOf("progress: " + secret),
+		rulesOf("channels: [C0A, C0A, " + secret + "," + secret + "]"), rulesOf("mention: " + secret), rulesOf("mention_on: [" + secret + "]"), rulesOf("fallback: " + secret), rulesOf("progress: " + secret),
 		rulesOf("runbook: [{cause: a, url: '" + secret + "'}]"), rulesOf("runbook: [{cause: a, url: 'http://a.example/" + secret + "'}]"), rulesOf("runbook: [{cause: " + secret + "}]"),
 		rulesOf("runbook: [{" + secret + ": a}]"), rulesOf("runbook: " + secret), rulesOf("env: [" + secret + "]"), rulesOf("env: " + strings.Repeat(secret, 4)),
 		rulesOf("runbook: [{cause: " + secret + ", url: https://a.example}, {cause: " + secret + ", url: https://b.example}]"),

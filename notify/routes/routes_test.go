@@ -168,6 +168,22 @@ func TestTargetsMeet(t *testing.T) {
 	}
 }
 
+// TestMentionOn holds for what a channel's people are woken beside failures: for what one of the routes says that wakes
+// somebody.
+func TestMentionOn(t *testing.T) {
+	t.Parallel()
+	rules := parsed(t, rulesOf(
+		"{match: {labels: {by: one}}, channels: [C0TEAM, C0ONE], mention: U0ONE, mention_on: [deadline, late]}",
+		"{match: {labels: {by: two}}, channels: [C0TEAM], mention_on: [late, blind]}"))
+	for mention, want := range map[string][]string{"": {"deadline", "late"}, "here": {"deadline", "late", "blind"}} {
+		plan := routes.Plan{Default: routes.Route{Channels: []string{"C0DEFAULT"}, Mention: mention}, Routes: rules}
+		got := plan.Targets("p", []watcher.Request{{Labels: map[string]string{"by": "one"}}, {Labels: map[string]string{"by": "two"}}, {}})
+		if len(got) != 3 || !slices.Equal(got[0].MentionOn, want) || !slices.Equal(got[1].MentionOn, []string{"deadline", "late"}) || got[2].MentionOn != nil {
+			t.Errorf("%q: %+v", mention, got)
+		}
+	}
+}
+
 // TestExampleRoutes holds that the example means what its comments say.
 func TestExampleRoutes(t *testing.T) {
 	t.Parallel()

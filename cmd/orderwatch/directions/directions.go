@@ -105,7 +105,7 @@ func (d Directions) Text(p show.Page, config config.Slack) string {
 	}
 	return b.String() + "\n" + p.Property("a failure", nil, d.places()+"; it wakes "+whom(d.Mention)) +
 		p.Property("a success", nil, d.success()) +
-		p.Property("meanwhile", nil, d.meanwhile(), d.conditions()) +
+		p.Property("meanwhile", nil, d.meanwhile()) +
 		p.Property("refused", nil, d.refused(config)...) +
 		p.Property("runbook", nil, d.runbooks()...) +
 		p.Property("env", nil, d.env()) +
@@ -146,25 +146,21 @@ func (d Directions) success() string {
 	case d.QuietSuccesses && d.Progress:
 		return "only ends the message that shows how far the order was, and so does a watch that was cancelled (quiet_successes)"
 	case d.QuietSuccesses:
-		return "only ends a message that says that the order is late, stalled or cannot be read, and so does a watch that was cancelled (quiet_successes)"
+		return "only ends a message that stands there already, and so does a watch that was cancelled (quiet_successes)"
 	}
 	return "goes there, too, and wakes nobody"
 }
 
+// meanwhile says what is told while the order runs, and who is woken for that.
 func (d Directions) meanwhile() string {
+	text, wakes := "a message there says whether the order", "nobody"
 	if d.Progress {
-		return "a message there shows how far the order is, after a minute (progress)"
+		text = "a message there shows how far the order is, after a minute (progress), and whether it"
 	}
-	return "nothing is told while the order runs and all is well"
-}
-
-// conditions says what is told of an order that runs, and with which all is not well, and who is woken for that.
-func (d Directions) conditions() string {
-	wakes := "nobody"
 	if d.Mention != "" && len(d.MentionOn) > 0 {
-		wakes = whom(d.Mention) + " where it is " + strings.Join(d.MentionOn, ", ") + " (mention_on)"
+		wakes = whom(d.Mention) + " for " + strings.Join(d.MentionOn, ", ") + " (mention_on)"
 	}
-	return "a message there says if it is late, stalled, blind (cannot be read) or near its deadline, and becomes the summary; it wakes " + wakes
+	return text + " is late, stalled, blind or near its deadline; it wakes " + wakes
 }
 
 // refused says what becomes of a message that a channel does not take: once where it is the same for all
