@@ -23,6 +23,7 @@ import (
 //	FAULT_POINT   a point of package events, NAME or NAME:n for its nth passing
 //	FAULT_ACTION  kill, stop or term
 //	FAULT_TIMING  durations of package events in place of those of production: {"AckWait": "3s", …}
+//	FAULT_PATIENCE how long an order is late, stalled and so on before people are told: {"Stalled": "3s", …}
 //	FAULT_SPEED   by how much the durations are divided that say how long an account is held,
 //	              when people are told, and those of package notify/outbox
 //
@@ -37,7 +38,7 @@ func LoadTiming() Timing {
 }
 
 func (t *Timing) readFaults() error {
-	variables := []string{"FAULT_POINT", "FAULT_ACTION", "FAULT_TIMING", "FAULT_SPEED"}
+	variables := []string{"FAULT_POINT", "FAULT_ACTION", "FAULT_TIMING", "FAULT_PATIENCE", "FAULT_SPEED"}
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, "FAULT_") && !slices.Contains(variables, name) {
@@ -58,24 +59,26 @@ func (t *Timing) readFaults() error {
 			divide(reflect.ValueOf(durations).Elem(), speed)
 		}
 	}
-	if text := os.Getenv("FAULT_TIMING"); text != "" {
-		if err := setDurations(&t.Timing, text); err != nil {
-			return fmt.Errorf("FAULT_TIMING: %w", err)
+	for name, durations := range map[string]any{"FAULT_TIMING": &t.Timing, "FAULT_PATIENCE": &t.Patience} {
+		if text := os.Getenv(name); text != "" {
+			if err := setDurations(durations, text); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}
 	return nil
 }
 
 // setDurations replaces the durations that the JSON object names, field by field.
-func setDurations(timing *store.Timing, text string) error {
+func setDurations(durations any, text string) error {
 	var named map[string]string
 	if err := json.Unmarshal([]byte(text), &named); err != nil {
 		return err
 	}
 	for name, value := range named {
-		field := reflect.ValueOf(timing).Elem().FieldByName(name)
+		field := reflect.ValueOf(durations).Elem().FieldByName(name)
 		if !field.IsValid() || field.Type() != reflect.TypeFor[time.Duration]() {
-			return fmt.Errorf("store.Timing has no duration %q", name)
+			return fmt.Errorf("there is no duration %q", name)
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil {
