@@ -420,11 +420,14 @@ func formOf(r *http.Request) url.Values {
 	return form
 }
 
-// mishap lets the call meet the fault. Where that is an unknown code, and the call has text alone, the message may go
+// mishap lets the call meet the fault: not one of blocks where it has none. Where that is an unknown code, and the call has text alone, the message may go
 // elsewhere.
 func (o *model) mishap(r *http.Request, fault emulator.Fault) {
-	o.slack.Script(fault)
 	form := formOf(r)
+	if strings.Contains(fault.Body, "invalid_blocks") && form.Get("blocks") == "" {
+		fault = emulator.Unavailable
+	}
+	o.slack.Script(fault)
 	o.unedited[form.Get("ts")] = true
 	if strings.Contains(fault.Body, newCode) && form.Get("blocks") == "" {
 		o.unknown[cmp.Or(form.Get("channel"), form.Get("channel_id"))] = true
