@@ -197,7 +197,7 @@ func (s *Outbox) settle(ctx context.Context, d *delivery) *watcher.RetryError {
 // settleIn makes the next step toward a line in the channel, and returns which one it was.
 func (s *Outbox) settleIn(ctx context.Context, d *delivery, m missed, channel string) (owing, *watcher.RetryError) {
 	if channel != d.channel {
-		m.Text = "<#" + d.channel + "> " + m.Text
+		m.Text = d.channel + ": " + m.Text
 	}
 	var p pings
 	revision, err := s.readNote(ctx, pingsOf(channel), &p)
