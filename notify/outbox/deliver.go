@@ -109,6 +109,9 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 func (s *Outbox) held(ctx context.Context, d *delivery) (retry *watcher.RetryError) {
 	s.lane(d.channel, func(l *lane, now time.Time) {
 		all, one := s.pausedUntil.Sub(now), max(l.until.Sub(now), d.memory.notBefore.Sub(now))
+		if d.quiet {
+			one = max(one, d.memory.quietBefore.Sub(now))
+		}
 		switch {
 		case ctx.Err() != nil:
 			retry = soon("post to slack", context.Cause(ctx))
@@ -203,7 +206,11 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	case pauseAll:
 		return s.pause(e)
 	case slow:
-		m.notBefore = s.config.Now().Add(s.config.Timing.Slow)
+		until := &m.notBefore
+		if d.quiet { // how the watch ends does not wait for that
+			until = &m.quietBefore
+		}
+		*until = s.config.Now().Add(s.config.Timing.Slow)
 		s.channelRefused(d.channel, e)
 		return &watcher.RetryError{After: s.config.Timing.Slow, Err: e}
 	case backOff:

@@ -440,11 +440,14 @@ func formOf(r *http.Request) url.Values {
 	return form
 }
 
-// mishap lets the call meet the fault. Where that is an unknown code, and the call has text alone, the message may go
+// mishap lets the call meet the fault: not one of blocks where it has none. Where that is an unknown code, and the call has text alone, the message may go
 // elsewhere.
 func (o *model) mishap(r *http.Request, fault emulator.Fault) {
-	o.slack.Script(fault)
 	form := formOf(r)
+	if strings.Contains(fault.Body, "invalid_blocks") && form.Get("blocks") == "" {
+		fault = emulator.Unavailable
+	}
+	o.slack.Script(fault)
 	o.unedited[form.Get("ts")] = true
 	if strings.Contains(fault.Body, newCode) && form.Get("blocks") == "" {
 		o.unknown[cmp.Or(form.Get("channel"), form.Get("channel_id"))] = true
@@ -911,8 +914,14 @@ func (o *model) checkPings() {
 			if len(emulator.Mentions(m)) == 0 {
 				name := failedName.FindStringSubmatch(m.Text)
 				shown := (m.ThreadTS == "" || m.Broadcast) && !m.Edited && !isLine(m) && !o.shownAgain(m)
-				if name != nil && shown && !o.rerouted && !o.named(channel, name[1]) {
+				if name == nil || !shown || o.rerouted {
+					continue
+				}
+				switch late, ok := o.named(channel, name[1], tsTime(o.t, m)); {
+				case !ok:
 					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
+				case late > 65*time.Second && o.faults == 0:
+					o.errorf("%q in %s woke people only after %s", m.Text, channel, late)
 				}
 				continue
 			}
@@ -932,13 +941,16 @@ func (o *model) shownAgain(root emulator.Message) bool {
 
 var failedName = regexp.MustCompile(`^(?:PARTLY )?FAILED: .* - (order\.(?:pool|alike)-\d+(?:-x)?)`)
 
-// named reports whether a line in the channel, or in the one that gets what it refuses, names the order, or has room for
-// twelve others alone, and wakes somebody.
-func (o *model) named(channel, name string) bool {
-	return slices.ContainsFunc(slices.Concat(o.slack.Messages(channel), o.slack.Messages("C0SPARE")), func(m emulator.Message) bool {
+// named returns how long after the message the first line came, in the channel or in the one that gets what it refuses,
+// that names the order, or has room for twelve others alone, and wakes somebody; false where none does.
+func (o *model) named(channel, name string, posted time.Time) (late time.Duration, ok bool) {
+	for _, m := range slices.Concat(o.slack.Messages(channel), o.slack.Messages("C0SPARE")) {
 		all := m.Text + string(m.Blocks)
-		return isLine(m) && (strings.Contains(all, name) || furtherOnes.MatchString(all)) && len(emulator.Mentions(m)) > 0
-	})
+		if late = tsTime(o.t, m).Sub(posted); late >= 0 && isLine(m) && (strings.Contains(all, name) || furtherOnes.MatchString(all)) && len(emulator.Mentions(m)) > 0 {
+			return late, true
+		}
+	}
+	return 0, false
 }
 
 var furtherOnes = regexp.MustCompile(`and \d+ more`)

@@ -30,8 +30,10 @@
 // from post to post).
 //
 // Workers of the release before may run beside those of this one, and be upgraded in any order: they do not read what
-// is noted of groups and pings. So a watch that passes from one to the other while it is told of may have a message of
-// its own beside its row in a group, and may wake people more often than once a minute; none is lost.
+// is noted of groups and pings, and drop it from the notes that they write. So a watch that passes to one of them while
+// it is told of may have a message of its own beside its row in a group, people may be woken more often than once a
+// minute, and a message that woke nobody may be named late, or not at all. No message is lost. Where that matters, stop
+// all workers of the release before first.
 package outbox
 
 import (

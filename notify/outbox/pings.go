@@ -119,14 +119,16 @@ func (p pings) line(m missed, channel string) string {
 const pingOwed = "owed"
 
 // mayWake lets the call at hand wake somebody, or takes the mention out of its message, which is owed a ping then. An
-// edit wakes nobody.
+// edit wakes nobody: it keeps the mention of a message that did.
 func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
 	m, _ := d.want.part(d.part())
-	if m.Mention == "" || d.line {
+	switch {
+	case m.Mention == "", d.line:
 		return nil
-	}
-	if d.edits() || d.posting.Call != nil && d.posting.Ping != "" { // perhaps it stands without: Slack may take this one for the same
+	case d.posting.Ping != "" && (d.edits() || d.posting.Call != nil): // perhaps it stands without: Slack may take this one for the same
 		d.mute()
+		return nil
+	case d.edits():
 		return nil
 	}
 	var p pings
@@ -212,7 +214,7 @@ func (s *Outbox) settle(ctx context.Context, d *delivery) *watcher.RetryError {
 // settleIn makes the next step toward a line in the channel, and returns which one it was.
 func (s *Outbox) settleIn(ctx context.Context, d *delivery, m missed, channel string) (owing, *watcher.RetryError) {
 	if channel != d.channel {
-		m.Text = "<#" + d.channel + "> " + m.Text
+		m.Text = d.channel + ": " + m.Text
 	}
 	var p pings
 	revision, err := s.readNote(ctx, pingsOf(channel), &p)

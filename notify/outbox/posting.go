@@ -183,22 +183,23 @@ const maxMemories = 10000
 
 // A memory is what this process knows of one message in one channel beside its note.
 type memory struct {
-	state     string       // that the part at hand tells
-	part      int          // the part at hand
-	form      int          // of it: 0 is the rich one
-	bare      bool         // Slack refuses the metadata
-	file      string       // the id of the file that was uploaded, and is not shared yet
-	tries     int          // how often its bytes did not arrive
-	looks     int          // how often its channel could not be looked into
-	notBefore time.Time    // the part at hand may not be tried before
-	anew      string       // the ts of the message that cannot be edited; a new one is posted in its place
-	last      last         // what became of the last call
-	doubted   bool         // the part at hand perhaps stands, and nobody can look where
-	refusal   *slack.Error // of the last call, until it is decided what follows
-	unnoted   *posting     // the result of a call that could not be noted
-	told      string       // the state that is done with; empty while none is
-	joined    bool         // it stands, or is told with others, and needs no turn of its own
-	first     bool         // nothing was told shortly before that failed with its cause
+	state       string       // that the part at hand tells
+	part        int          // the part at hand
+	form        int          // of it: 0 is the rich one
+	bare        bool         // Slack refuses the metadata
+	file        string       // the id of the file that was uploaded, and is not shared yet
+	tries       int          // how often its bytes did not arrive
+	looks       int          // how often its channel could not be looked into
+	notBefore   time.Time    // the part at hand may not be tried before
+	quietBefore time.Time    // nor what tells of a watch that goes on
+	anew        string       // the ts of the message that cannot be edited; a new one is posted in its place
+	last        last         // what became of the last call
+	doubted     bool         // the part at hand perhaps stands, and nobody can look where
+	refusal     *slack.Error // of the last call, until it is decided what follows
+	unnoted     *posting     // the result of a call that could not be noted
+	told        string       // the state that is done with; empty while none is
+	joined      bool         // it stands, or is told with others, and needs no turn of its own
+	first       bool         // nothing was told shortly before that failed with its cause
 
 	// Of this pass alone:
 	claimed bool // it is in the hands of a delivery

@@ -1,0 +1,100 @@
+package outbox_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// alike returns so many watches that failed for the same cause.
+func alike(n int) (all []watcher.Completion) {
+	for i := range n {
+		c := order(watcher.AllFailed, 0, failure("no quota left", "createNode", 3))
+		c.WatchID, c.OrderName = fmt.Sprint("w_alike_", i), fmt.Sprintf("order.alike-%d-x", i)
+		all = append(all, c)
+	}
+	return all
+}
+
+// TestGroupIsRefused holds that each of many failures alike stands once where Slack refuses the thread of their group, or
+// the channel is archived while they are told.
+func TestGroupIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		before, after  emulator.ChannelState
+		alone          map[string]int // messages of their own, by channel
+		rows           int
+		group, instead string // what the group's message says
+	}{
+		"the thread":           {emulator.Locked, emulator.Locked, map[string]int{"C0TEAM": 10}, 0, "Orders failed alike: no quota left", "Slack refuses a thread here (restricted_action_thread_locked)"},
+		"the thread, later on": {emulator.Open, emulator.Locked, map[string]int{"C0TEAM": 5}, 5, "10 orders failed alike: no quota left", "the others are listed in the thread"},
+		"the channel":          {emulator.Open, emulator.Archived, map[string]int{"C0TEAM": 5, "C0SPARE": 3}, 2, "7 orders failed alike: no quota left", "the others are listed in the thread"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := partBench(t, sleepless)
+			b.slack.AddChannel("C0TEAM", tt.before)
+			all := alike(10)
+			b.inTurn(all[:7])
+			b.slack.AddChannel("C0TEAM", tt.after)
+			b.inTurn(all[7:])
+			b.another().inTurn(all)
+
+			told, alone, rows, group := make(map[string]int), make(map[string]int), 0, ""
+			for _, channel := range []string{"C0TEAM", "C0SPARE", "C0ONCALL"} {
+				for _, m := range b.slack.Messages(channel) {
+					names := alikeName.FindAllString(m.Text, -1)
+					switch {
+					case isLine(m):
+						continue
+					case strings.Contains(m.Text, "rders failed alike"):
+						group += emulator.Render(m) + m.Text
+					case m.ThreadTS == "":
+						alone[channel] += len(names)
+					default:
+						rows += len(names)
+					}
+					for _, n := range names {
+						told[n]++
+					}
+				}
+			}
+			if len(told) != 10 || rows != tt.rows || fmt.Sprint(alone) != fmt.Sprint(tt.alone) {
+				t.Errorf("told are %v, %v of them alone, and %d in the thread\n%s", told, alone, rows, b.log)
+			}
+			if !strings.Contains(group, tt.group) || !strings.Contains(group, tt.instead) {
+				t.Errorf("the group is\n%s", group)
+			}
+		})
+	}
+}
+
+// TestPingOfAnArchivedChannel holds that people are woken in the fallback for a message that stands in a channel, and woke
+// nobody before that was archived. The message is not posted again.
+func TestPingOfAnArchivedChannel(t *testing.T) {
+	t.Parallel()
+	b, k := partBench(t, sleepless)
+	first, second := order(watcher.AllFailed, 0, failure("flavor sold out", "createNode", 3)), alike(1)[0]
+	b.settle(first)
+	begin := b.clock.Now()
+	for len(b.slack.Messages("C0TEAM")) < 2 {
+		b.clock.Sleep(b.Context(), b.notify(second))
+	}
+	b.slack.AddChannel("C0TEAM", emulator.Archived)
+	b.settle(second)
+	b.another().settle(second)
+	if m := b.want("C0TEAM", 2); fmt.Sprint(emulator.Mentions(m[0]), emulator.Mentions(m[1])) != "[here] []" {
+		t.Errorf("%q and %q wake people", emulator.Render(m[0]), emulator.Render(m[1]))
+	}
+	line := b.want("C0SPARE", 1)[0]
+	if !isLine(line) || !strings.Contains(line.Text, "C0TEAM: FAILED: all 3 nodes, no quota left - "+second.OrderName) || fmt.Sprint(emulator.Mentions(line)) != "[here]" {
+		t.Errorf("the line is %q", line.Text)
+	}
+	if late := tsTime(t, line).Sub(begin); late > 65*time.Second || len(k.all) > 0 {
+		t.Errorf("it comes after %s; kept is %v", late, k.all)
+	}
+}
