@@ -109,7 +109,7 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 func (s *Outbox) held(ctx context.Context, d *delivery) (retry *watcher.RetryError) {
 	s.lane(d.channel, func(l *lane, now time.Time) {
 		all, one := s.pausedUntil.Sub(now), max(l.until.Sub(now), d.memory.notBefore.Sub(now))
-		if d.quiet {
+		if d.goesOn != nil {
 			one = max(one, d.memory.quietBefore.Sub(now))
 		}
 		switch {
@@ -207,7 +207,7 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 		return s.pause(e)
 	case slow:
 		until := &m.notBefore
-		if d.quiet { // how the watch ends does not wait for that
+		if d.goesOn != nil { // how the watch ends does not wait for that
 			until = &m.quietBefore
 		}
 		*until = s.config.Now().Add(s.config.Timing.Slow)
