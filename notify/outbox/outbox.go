@@ -24,16 +24,19 @@
 // edits says whether there is a message to edit), the want (tell.go), and the moment. What it decides beside a call is
 // in: reconcile.go, what became of a call, and which of two workers' doubled messages is deleted; refused.go, what
 // follows an error, and which fallback channel gets what a channel finally refuses; upload.go, the file; pace.go, when
-// a channel may be called, and who goes first; trouble.go, what people hear of errors; condition.go, what of a watch
-// that goes on is told in one message; digest.go, who is told of together; storm.go, which failures are told in a group
+// a channel may be called, and who goes first; trouble.go, what people hear of errors; condition.go, which of the
+// conditions of a watch that goes on its message shows, and in which state; digest.go, who is told of together; storm.go, which failures are told in a group
 // (takes); pings.go, who is woken when (gives, settles); outbox.go, how long all of that takes (DefaultTiming: a second
 // from post to post).
 //
 // Workers of the release before may run beside those of this one, and be upgraded in any order: they do not read what
 // is noted of groups and pings, and drop it from the notes that they write. So a watch that passes to one of them while
 // it is told of may have a message of its own beside its row in a group, people may be woken more often than once a
-// minute, and a message that woke nobody may be named late, or not at all. No message is lost. Where that matters, stop
-// all workers of the release before first.
+// minute, and a message that woke nobody may be named late, or not at all. No message is lost. The message of a watch
+// that goes on, in which one of this release told something, shows no progress that comes to one of them; it becomes the
+// summary as always. They tell of a watch that is late, stalled, blind or near its deadline in a message of its own, which
+// nobody edits, and do not edit the line of a channel whose watches waited for an account. Where that matters, stop all
+// workers of the release before first.
 package outbox
 
 import (
