@@ -31,7 +31,8 @@ type condition struct {
 }
 
 // condition reports whether the delivery's condition, or its end, is to be told, and completes its state. What is not
-// to be told is noted all the same, so that what is over is not told later, nor what is not shown.
+// to be told is noted all the same, so that what is over is not told later, nor what is not shown. What wakes people is
+// told although another condition is shown.
 func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *watcher.RetryError) {
 	a, p := *d.attention, d.posting
 	known := p.Conditions[a.Kind]
@@ -47,7 +48,7 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 	c := condition{Since: a.Since, Until: a.Until, Polls: a.Polls, Error: a.Error}
 	after := p.with(a.Kind, c)
 	shown, _ := after.shown()
-	tell = shown == a.Kind
+	tell = shown == a.Kind || d.aloud
 	if !a.Until.IsZero() {
 		tell = before == a.Kind && known.Since.Equal(a.Since) && !p.untouched()
 	}

@@ -87,6 +87,9 @@ func (s *Outbox) pass(ctx context.Context, d *delivery) *watcher.RetryError {
 	}
 	if d.follows {
 		d.options.Condition = d.posting.running(*d.goesOn)
+		if d.aloud {
+			d.options.Condition = d.attention
+		}
 	}
 	if !d.posting.tells(d.want, math.MaxInt) {
 		if retry := s.postOrJoin(ctx, d); retry != nil {

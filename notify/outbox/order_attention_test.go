@@ -276,6 +276,26 @@ func TestConditionWakesWhereARuleSaysSo(t *testing.T) {
 	}
 }
 
+// What wakes people is told although another condition began with it, which is shown then.
+func TestConditionWakesBesideAnother(t *testing.T) {
+	for _, progress := range []bool{false, true} {
+		b := newBench(t, func(c *config) {
+			c.Routes = routesOf(fmt.Sprintf("rules: [{mention: here, mention_on: [late], progress: %t}]", progress))
+		})
+		for range 2 {
+			for _, kind := range []watcher.AttentionKind{watcher.Stalled, watcher.Late} { // as one poll tells them
+				a := concern(kind)
+				a.Polls = 10
+				b.attendOrder(a)
+			}
+		}
+		m := b.want("C0ONCALL", 2)
+		if reply := m[1]; !reply.Broadcast || len(emulator.Mentions(reply)) != 1 || !strings.HasPrefix(reply.Text, "LATE - ") {
+			t.Errorf("the reply is\n%s", emulator.Render(reply))
+		}
+	}
+}
+
 func btoi(b bool) int {
 	if b {
 		return 1
