@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -21,6 +22,9 @@ const perPoll = 1000
 // changed returns the state that tells what the poll changed.
 func changed(polls int) string { return numbered(running, perPoll*polls+perPoll/2) }
 
+// broken is the last state of a watch that goes on: it is over without a summary, since its record is broken.
+var broken = numbered(running, math.MaxInt-1)
+
 // A condition is what all workers know of one kind. It is never altered: postings share it.
 type condition struct {
 	Since time.Time            `json:"since"`           // when it began
@@ -38,7 +42,7 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 	known := p.Conditions[a.Kind]
 	again := known.Since.Equal(a.Since) && (a.Until.IsZero() || !known.Until.IsZero())
 	switch {
-	case p.Tells == completed, a.Since.Before(known.Since), again && a.Until.IsZero() != known.Until.IsZero():
+	case p.Tells == completed, p.Tells == broken, a.Since.Before(known.Since), again && a.Until.IsZero() != known.Until.IsZero():
 		return false, nil
 	case again:
 		d.state = numbered(running, known.State)

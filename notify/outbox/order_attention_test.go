@@ -296,6 +296,26 @@ func TestConditionWakesBesideAnother(t *testing.T) {
 	}
 }
 
+// A watch whose record is broken has no summary: what its message said of how the watch was is replaced.
+func TestConditionOfABrokenRecord(t *testing.T) {
+	for _, progress := range []bool{false, true} {
+		b := newBench(t, func(c *config) { c.Progress = progress })
+		b.attendOrder(concern(watcher.Stalled))
+		for range 2 {
+			b.attendOrder(concern(watcher.BrokenRecord))
+			b.another().attendOrder(concern(watcher.BrokenRecord))
+		}
+		later := concern(watcher.DeadlineNear)
+		later.Polls += 10
+		b.attendOrder(later)
+		for _, m := range b.want("C0ONCALL", 2) {
+			if shown := emulator.Render(m); !strings.Contains(shown, "Broken record of order ") || strings.Contains(shown, "STALLED") || len(emulator.Mentions(m)) > 0 {
+				t.Errorf("it is left:\n%s", shown)
+			}
+		}
+	}
+}
+
 func btoi(b bool) int {
 	if b {
 		return 1

@@ -148,7 +148,25 @@ func (s *Outbox) AttendOrder(ctx context.Context, a watcher.OrderAttention) erro
 		w.kind, w.id, w.who, w.attention, w.goesOn = "watch", a.WatchID, a.WatchID, &a, &a.Report
 		w.render = func(o message.Options) message.Message { return renderCondition(a, o) }
 	}
-	return s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), w, s.stop())
+	stop := s.stop()
+	if err := s.tellAll(ctx, s.plan.Targets(a.ProjectID, a.Requests), w, stop); err != nil || a.Kind != watcher.BrokenRecord || a.WatchID == "" {
+		return err
+	}
+	return s.endBroken(ctx, a.WatchID, w, stop)
+}
+
+// endBroken tells of a watch that is over without a summary, where its own message says how it was.
+func (s *Outbox) endBroken(ctx context.Context, watch string, w want, stop time.Time) error {
+	var says []routes.Target
+	if retry := s.postings(ctx, "watch", watch, func(channel string, p posting) {
+		if p.TS != "" && p.Tells != completed && p.Code == "" {
+			says = append(says, routes.Target{Channel: channel})
+		}
+	}); retry != nil {
+		return retry
+	}
+	w.kind, w.id, w.who, w.state, w.quiet = "watch", watch, watch, broken, true
+	return s.tellAll(ctx, says, w, stop)
 }
 
 // AttendRequest posts one message in the default channel, whichever worker the event comes to and however often. It wakes

@@ -199,7 +199,7 @@ func TestExampleRoutes(t *testing.T) {
 		want   routes.Route
 	}{
 		{map[string]string{"team": "gpu", "env": "prod"}, 1,
-			routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", Fallback: "C0OPS", Progress: true, Env: "env", Runbooks: []routes.Runbook{
+			routes.Route{Channels: []string{"C0GPU", "C0ONCALL"}, Mention: "S0GPUONCALL", MentionOn: []string{"deadline"}, Fallback: "C0OPS", Progress: true, Env: "env", Runbooks: []routes.Runbook{
 				{Cause: "sold out", URL: "https://wiki.example/gpu/sold-out"}, {Cause: "quota*exceeded", URL: "https://wiki.example/gpu/quota"}, {Cause: "*", URL: "https://wiki.example/gpu/on-call"}}}},
 		{map[string]string{"team": "gpu", "env": "dev", "nightly": "true"}, 2, routes.Route{Channels: []string{"C0GPU"}, QuietSuccesses: true}},
 		{map[string]string{"nightly": "true"}, 3, routes.Route{Channels: []string{"C0TESTS"}, QuietSuccesses: true}},
