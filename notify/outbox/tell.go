@@ -175,7 +175,7 @@ func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refus
 	w.silent = w.ended != nil && (w.left || t.QuietSuccesses && !message.Fails(w.ended.Outcome))
 	w.options = s.options(t, w.again, from)
 	switch {
-	case w.quiet, w.ended != nil && !message.Fails(w.ended.Outcome):
+	case w.quiet, w.watching != "", w.ended != nil && !message.Fails(w.ended.Outcome):
 		w.urgency = calm
 	case w.ended != nil, w.kind == "again":
 		w.urgency = repeated
