@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/notify/message"
+	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/watcher"
 	blockkit "github.com/slack-go/slack"
 )
@@ -81,5 +82,19 @@ func TestAlikeFits(t *testing.T) {
 	}
 	if !strings.HasPrefix(root.Text, "1,000 orders failed alike: ") || !strings.HasPrefix(missed.Text, "2 more since the last ping: 1,000 orders failed alike: ") {
 		t.Errorf("%q, %q", root.Text, missed.Text)
+	}
+}
+
+// TestAlikeRunbook holds that a group's message leads to what is to be done about its cause, and says where it has no thread.
+func TestAlikeRunbook(t *testing.T) {
+	t.Parallel()
+	_, g, _ := message.AlikeTo(order(watcher.AllFailed, 0, failure("flavor sold out in zone a", "createNode", 3)), nil)
+	o := message.Options{Runbooks: []message.Runbook{{Cause: "quota", URL: "https://wiki.example/quota"}, {Cause: "sold out", URL: "https://wiki.example/sold-out"}}}
+	if shown := emulator.Render(stored(t, g.Message(3, o))); !strings.Contains(shown, "https://wiki.example/sold-out") || strings.Contains(shown, "/quota") || !strings.Contains(shown, "listed in the thread") {
+		t.Errorf("%s", shown)
+	}
+	o.NoThread, o.Code = true, "restricted_action_thread_locked"
+	if shown := emulator.Render(stored(t, g.Message(3, o))); strings.Contains(shown, "3 orders") || !strings.Contains(shown, "Slack refuses a thread here (restricted_action_thread_locked)") {
+		t.Errorf("%s", shown)
 	}
 }

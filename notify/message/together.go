@@ -205,7 +205,11 @@ func (g Alike) Message(listed int, o Options) Message {
 		how += " This message is edited as more come, which wakes nobody; if they still come after an hour, another follows."
 	}
 	p.add(section(before(o.Mention) + how))
-	p.addRows(row{say("The first ended "), when(g.Since)})
+	var last []row
+	for _, address := range runbooksFor(watcher.Completion{}, []cause{{message: g.Cause}}, o.Runbooks) {
+		last = append(last, row{linked(address, "Runbook")})
+	}
+	p.addRows(dotted(append(last, row{say("The first ended "), when(g.Since)})...))
 	m.Blocks, m.Brief = p.blocks, []slack.Block{section(":red_circle: *" + escape(said) + "*"), section(before(o.Mention) + where)}
 	return m
 }

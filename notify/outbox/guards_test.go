@@ -172,6 +172,19 @@ var guards = []guard{
 			return s.Post(ctx, p)
 		}}
 	})},
+	{name: "it is noted what a group's thread certainly lists", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			return n.SetNote(ctx, key, bytes.ReplaceAll(text, []byte(`"shows":`), []byte(`"unread":`)), revision)
+		}}
+	})},
+	{name: "a line that a channel refuses comes in another one", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, set: func(ctx context.Context, key string, text []byte, revision watcher.Revision) (watcher.Revision, error) {
+			if strings.HasPrefix(key, "ping.") {
+				text = bytes.ReplaceAll(text, []byte(`"moved":`), []byte(`"unread":`))
+			}
+			return n.SetNote(ctx, key, text, revision)
+		}}
+	})},
 	{name: "what is not found is looked for once more", change: timing(func(t *outbox.Timing) { t.LookAgain = 0 })},
 	{name: "what stands is found", change: calling(func(s outbox.Workspace) otherSlack {
 		return otherSlack{Workspace: s, history: func(ctx context.Context, l slack.Look) ([]slack.Found, error) {

@@ -920,7 +920,7 @@ func (o *model) checkPings() {
 				switch late, ok := o.named(channel, name[1], tsTime(o.t, m)); {
 				case !ok:
 					o.errorf("%q in %s woke nobody, and no line names it", m.Text, channel)
-				case late > 65*time.Second && o.faults == 0:
+				case late > 65*time.Second && o.faults == 0 && !o.unknown[channel]: // another channel has a minute of its own
 					o.errorf("%q in %s woke people only after %s", m.Text, channel, late)
 				}
 				continue

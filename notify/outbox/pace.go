@@ -38,7 +38,7 @@ const (
 	urgent   urgency = iota // a failure with a cause that people have not heard of, and what is no watch's end
 	repeated                // a failure with a cause that was told shortly before
 	crowd                   // a group of failures
-	calm                    // nobody has to do anything
+	calm                    // what wakes nobody: nothing failed, or not yet
 )
 
 // before reports whether the turn comes before the other.

@@ -260,9 +260,9 @@ func (s *Outbox) in(t routes.Target, w want, others []string, from message.Refus
 		w.options.Mention = ""
 	}
 	switch {
-	case w.quiet, w.attention != nil && !w.aloud, w.ended != nil && !message.Fails(w.ended.Outcome):
+	case w.quiet, w.watching != "" && !w.aloud, w.ended != nil && !message.Fails(w.ended.Outcome):
 		w.urgency = calm
-	case w.ended != nil, w.kind == "again":
+	case w.ended != nil, w.kind == "again", w.aloud:
 		w.urgency = repeated
 	}
 	if w.kind == "again" {
