@@ -24,6 +24,10 @@ type guard struct {
 // foundBy are the seeds that found the guards missing when this was written; the search begins there. Where the
 // seed finds nothing any more, all others are tried.
 var foundBy = map[string]int{
+	"it is noted that a condition is over":                             22,
+	"it is noted which conditions a message shows":                     39,
+	"it is noted that a message stands which woke nobody":              17,
+	"it is noted which state first tells of a condition":               22,
 	"an edit without a result is made once more":                       22,
 	"what a channel finally refuses is given up":                       16,
 	"what cannot be edited is replaced":                                77,

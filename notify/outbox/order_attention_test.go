@@ -409,7 +409,17 @@ func TestWhatIsNotedOfAnOrder(t *testing.T) {
 	if !strings.Contains(string(text), `"told":"unknown_status"`) || !strings.Contains(string(text), `"done":true`) {
 		t.Errorf("noted %s", text)
 	}
-	if text, _, _ := b.config.Notes.Note(t.Context(), "watch.w_01JRFQ7M9C0D8E6T3V5XKB2NHA.C0ONCALL"); text != nil {
+	watch := func() string {
+		text, _, _ := b.config.Notes.Note(t.Context(), "watch.w_01JRFQ7M9C0D8E6T3V5XKB2NHA.C0ONCALL")
+		return string(text)
+	}
+	if text := watch(); text != "" {
+		t.Errorf("noted of the watch: %s", text)
+	}
+	late := concern(watcher.Late)
+	late.Polls = 7
+	b.attendOrder(late)
+	if text := watch(); !strings.Contains(text, `"told":"running.7001"`) || !strings.Contains(text, `"quiet":true`) || !strings.Contains(text, `"conditions":{"late":{"since":"2025-04-10T12:03:05Z","polls":7,"state":7001}}`) {
 		t.Errorf("noted of the watch: %s", text)
 	}
 }
