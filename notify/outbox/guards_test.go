@@ -53,8 +53,11 @@ var foundBy = map[string]int{
 	"a call that another worker announced is left alone":               757,
 	"a message outlives a code that is not known":                      158,
 	"a call without a result is looked for":                            1,
-	"what wakes people is counted":                                     8,
-	"failures alike are counted":                                       158,
+	"it is noted that a condition is over":                             207,
+	"what wakes people is counted":                                     17,
+	"a line that a channel refuses comes in another one":               148,
+	"failures alike are counted":                                       295,
+	"a group's watches are listed in its thread":                       4,
 	"a watch is in one group's list":                                   4,
 }
 

@@ -754,6 +754,8 @@ func (o *model) checkRefused(channel string, c watcher.Completion) {
 	switch {
 	case len(channelsOf(c)) > 1 && len(roots) == 0: // C0SPARE has perhaps another channel's message
 		return
+	case !o.history && o.unknown[channel] && o.roots("C0SPARE", c.OrderName) > 0: // nobody could look what the channel took before
+		return
 	case len(roots) == 0 && !(o.quiet && good), len(roots) > 1 && o.history:
 		o.errorf("%d messages about %s in %s and its fallback", len(roots), c.OrderName, channel)
 	case len(roots) == 0:
