@@ -53,7 +53,6 @@ var foundBy = map[string]int{
 	"a call that another worker announced is left alone":               757,
 	"a message outlives a code that is not known":                      158,
 	"a call without a result is looked for":                            1,
-	"it is noted that a condition is over":                             207,
 	"what wakes people is counted":                                     17,
 	"a line that a channel refuses comes in another one":               148,
 	"failures alike are counted":                                       295,
