@@ -52,6 +52,7 @@ var foundBy = map[string]int{
 	"it is noted that a condition is over":                             207,
 	"what wakes people is counted":                                     17,
 	"a line that a channel refuses comes in another one":               148,
+	"it is noted what a group's thread certainly lists":                1355,
 	"failures alike are counted":                                       295,
 	"a group's watches are listed in its thread":                       4,
 	"a watch is in one group's list":                                   4,
