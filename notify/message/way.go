@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -81,7 +80,7 @@ func watchCommand(c watcher.Completion) string {
 	if c.Region != "" {
 		args = append(args, "--region", shellWord(c.Region))
 	}
-	if d := c.CompletedAt.Sub(c.AcceptedAt).Round(time.Minute); c.Outcome == watcher.TimedOut && d >= time.Minute {
+	if d := c.Timeout(c.CompletedAt); d > 0 {
 		args = append(args, "--timeout", words.Compact(d))
 	}
 	if c.ExpectedItems > 0 {
