@@ -249,6 +249,11 @@ type quote struct {
 	text string
 }
 
+const (
+	saidByUs = "ModelArts said nothing. orderwatch:"
+	asNoted  = "The last error, as orderwatch noted it:"
+)
+
 var (
 	preambles = regexp.MustCompile(`^([^;:]{0,80}; no call before [0-9TZ:.+-]+: )?(HTTP \d{3}(, read as \d{3})?: )?`)
 	ofNetwork = regexp.MustCompile(`(?i)\b(dial |lookup |EOF|connection re|no whole answer|i/o timeout|tls:|x509:|no route to host|proxyconnect|broken pipe|network is )`)
@@ -268,9 +273,9 @@ func quoteOf(e watcher.ErrorDetail) quote {
 		return quote{"ModelArts said nothing. The network:", "", text}
 	case code == "":
 		said, _ := e.Words()
-		return quote{"ModelArts said nothing. orderwatch:", "", cmp.Or(text, said)}
+		return quote{saidByUs, "", cmp.Or(text, said)}
 	}
-	return quote{"The last error, as orderwatch noted it:", code, text}
+	return quote{asNoted, code, text}
 }
 
 // brief returns the quote in a line, the code last: it is of no use to people who are woken.
