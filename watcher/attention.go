@@ -85,6 +85,8 @@ type RequestAttention struct {
 	Sender    string        `json:"sender"`          // requested_by, else a CloudEvent's source; empty where neither can be read
 	Sequence  uint64        `json:"stream_sequence"` // as the rejected event has it
 	Received  time.Time     `json:"received_at"`
+	// Others counts what else of the sender's was rejected since people were told last, as far as that was read.
+	Others int `json:"others,omitempty"`
 }
 
 // Outage names what the events have in common that tell of one hold, to all projects, or of one
