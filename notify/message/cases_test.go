@@ -285,6 +285,39 @@ func TestOwnRequestsComeFirst(t *testing.T) {
 	}
 }
 
+// M7: every link of 2,000 characters is shown as far as there is room, and it is said where it is not.
+func TestLongLinks(t *testing.T) {
+	far := func(start string, n int) string { return start + strings.Repeat("x", n-len(start)) }
+	long := message.Options{Mention: routes.Mention("here"), Links: message.Links{Public: far("https://watch.example/", 480), Console: far("https://console.example/", 490)},
+		Runbooks: []message.Runbook{{"locked", far("https://wiki.example/locked/", 500)}, {"sold out", far("https://wiki.example/sold/", 500)}}}
+	request := func(id, link string) watcher.Request { return watcher.Request{ID: id, RequestedBy: "team-" + id, Link: link} }
+	for _, tt := range []struct {
+		name     string
+		o        message.Options
+		requests []watcher.Request
+		has      []string
+	}{
+		{"one", message.Options{}, []watcher.Request{request("a", far("https://ci.example/a", 2000))}, []string{"Pipeline (" + far("https://ci.example/a", 2000) + ")\n"}},
+		{"one beside all others", long, []watcher.Request{request("a", far("https://ci.example/a", 2000))},
+			[]string{"Pipeline (" + far("https://ci.example/a", 2000) + ") · Order's page (", " · no room for a link: Runbook\n"}},
+		{"two", message.Options{}, []watcher.Request{request("a", far("https://ci.example/a", 2000)), request("b", far("https://ci.example/b", 2000))},
+			[]string{"Pipeline (" + far("https://ci.example/a", 2000) + ")\n", "Asked for by team-a (a), team-b (b, its link is too long to stand here)"}},
+		{"one that is longer for Slack", message.Options{}, []watcher.Request{request("a", "https://ci.example/?"+strings.Repeat("&", 1900))}, []string{"Asked for by team-a (a, its link is too long to stand here)"}},
+		{"one that is no link", message.Options{}, []watcher.Request{request("a", "javascript:alert(1)")}, []string{"Asked for by team-a (a) · "}},
+	} {
+		c := endedAs(watcher.PartiallyFailed, orders["mixed"])
+		c.Requests = tt.requests
+		m := message.Summarize(c, tt.o)
+		keepsLimits(t, m, tt.o)
+		shown := emulator.Render(stored(t, m))
+		for _, want := range append(tt.has, "node is locked", "os-node-2 still exists") {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%s: no %.80q in\n%s", tt.name, want, shown)
+			}
+		}
+	}
+}
+
 // M8: a progress message says as of when it speaks.
 func TestRunningSaysAsOfWhen(t *testing.T) {
 	c := endedAs(watcher.TimedOut, orders["deletion"])
