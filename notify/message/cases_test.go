@@ -143,7 +143,7 @@ func TestFieldCases(t *testing.T) {
 		{"M2 toPeriodic fails", endedAs(watcher.AllFailed, orders["periodic"]), asProd, "FAILED: all 2 items, the account may not buy yearly packages -",
 			[]string{"still paid by use", "repeat what failed"}, []string{"order anew", "order it again", "created"}},
 		{"M2 a pool is deleted", endedAs(watcher.Succeeded, orders["pool"]), asProd, "DONE: 1 pool deleted - order.pool-5ed5-w4l2n, prod,", []string{"*DONE - 1 pool deleted*"}, []string{"succeeded"}},
-		{"a pool is there, and no node", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "n", "failed", "sold out"}), asProd, "PARTLY FAILED: 1 of 1 node, sold out -",
+		{"a pool is there, and no node", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "n", "failed", "sold out"}), asProd, "PARTLY FAILED: its only node, sold out -",
 			[]string{"n was not created.", "The pool is there and costs money: use it or release it.", "would make a second pool"}, nil},
 		{"M3 the order's own time", failedNodes(watcher.AllFailed, 5000, 11*time.Minute+27*time.Second), asProd, "FAILED: all 5,000 nodes, sold out -", []string{"took 11 m 27 s"}, []string{"took 10 s"}},
 		{"M3 items without times", func() order {
@@ -190,6 +190,16 @@ func TestFieldCases(t *testing.T) {
 			"FAILED: all 2 items, flavor sold out -", []string{"*1 ×* createPool · p · in consequence:"}, []string{"different"}},
 		{"no cause at all", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "the pool was not created"}), asProd, "FAILED: its only pool, the pool was not created -", nil, []string{"in consequence"}},
 		{"nothing was said", orderOf(watcher.AllFailed, did{"createNode", "n", "failed", ""}), asProd, "FAILED: its only node, no failure message given -", []string{"ModelArts did not say why"}, nil},
+		{"a trace of Python", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\n    g()\nValueError: no capacity in az1\n"}), asProd,
+			"FAILED: its only node, ValueError: no capacity in az1 -", []string{"Traceback (most recent call last):"}, nil},
+		{"a trace without causes", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "java.io.IOException: disk is full\n\tat d.E(E.java:2)\n\tat d.F(F.java:7)"}), asProd,
+			"FAILED: its only node, java.io.IOException: disk is full -", []string{"at d.F(F.java:7)"}, nil},
+		{"one cause of a pool and its nodes", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "quota exceeded"}, did{"createNode", "n", "failed", "quota exceeded"}), asProd,
+			"FAILED: all 2 items, quota exceeded -", nil, []string{"(1 of 2)", "different"}},
+		{"created, and one not deleted", orderOf(watcher.PartiallyFailed, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "succeed", ""}, did{"deleteNode", "c", "failed", "node is locked"}), asProd,
+			"PARTLY FAILED: 1 node not deleted, node is locked -", []string{"c still exists and costs money."}, []string{"1 of 1"}},
+		{"two actions that are not known", orderOf(watcher.Succeeded, did{"rebootNode", "a", "succeed", ""}, did{"resizePool", "b", "succeed", ""}), asProd, "DONE: 2 items done -", nil, []string{"1 item"}},
+		{"a deletion that goes on", orderOf(watcher.TimedOut, did{"deleteNode", "a", "failed", "locked"}, did{"deleteNode", "b", "processing", ""}), asProd, "NOT DONE: 1 of 2 nodes open after 11 m 34 s, 1 not deleted -", nil, []string{"1 failed"}},
 		{"an action that is not known", orderOf(watcher.AllFailed, did{"rebootNode", "n", "failed", "busy"}), asProd, "FAILED: its only item, busy -", []string{"n failed.", "repeat what failed"}, []string{"money", "created"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -290,7 +300,9 @@ func TestLongLinks(t *testing.T) {
 	far := func(start string, n int) string { return start + strings.Repeat("x", n-len(start)) }
 	long := message.Options{Mention: routes.Mention("here"), Links: message.Links{Public: far("https://watch.example/", 480), Console: far("https://console.example/", 490)},
 		Runbooks: []message.Runbook{{"locked", far("https://wiki.example/locked/", 500)}, {"sold out", far("https://wiki.example/sold/", 500)}}}
-	request := func(id, link string) watcher.Request { return watcher.Request{ID: id, RequestedBy: "team-" + id, Link: link} }
+	request := func(id, link string) watcher.Request {
+		return watcher.Request{ID: id, RequestedBy: "team-" + id, Link: link}
+	}
 	for _, tt := range []struct {
 		name     string
 		o        message.Options

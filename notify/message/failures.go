@@ -100,19 +100,26 @@ func (c cause) text() string {
 
 var (
 	causedBy    = regexp.MustCompile(`(?m)^[ \t]*Caused by:?[ \t]+(\S.*)$`)
+	frame       = regexp.MustCompile(`\n[ \t]+at \S`)
 	consequence = regexp.MustCompile(`(?i)^(the |a )?(resource |node )?(pool|cluster|nodes?|order|resources?)( "?[\w.-]*\d[\w.-]*"?)? ((was|were|is|are|has been|have been|could|can) )?(not (be )?created|rolled back|(creation|create) (has )?failed)\.?$`)
 )
 
-// essence returns the part of a message that says why: of a stack trace its last cause.
+// essence returns the part of a message that says why: of a stack trace its last cause, and no frames.
 func essence(message string) string {
 	if len(message) > 2*looked {
 		message = message[:looked] + message[len(message)-looked:]
 	}
-	if !strings.Contains(message, "Caused by") { // most: the expression takes longer
-		return message
+	if strings.Contains(message, "Caused by") { // few: the expression takes longer
+		if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
+			return strings.TrimSpace(all[len(all)-1][1])
+		}
 	}
-	if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
-		return strings.TrimSpace(all[len(all)-1][1])
+	if strings.Contains(message, "Traceback (most recent call last)") {
+		trace := strings.TrimSpace(message)
+		return trace[strings.LastIndex(trace, "\n")+1:]
+	}
+	if at := frame.FindStringIndex(message); at != nil && strings.TrimSpace(message[:at[0]]) != "" {
+		return strings.TrimSpace(message[:at[0]])
 	}
 	return message
 }
