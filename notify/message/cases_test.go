@@ -199,6 +199,17 @@ func TestFieldCases(t *testing.T) {
 		{"created, and one not deleted", orderOf(watcher.PartiallyFailed, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "succeed", ""}, did{"deleteNode", "c", "failed", "node is locked"}), asProd,
 			"PARTLY FAILED: 1 node not deleted, node is locked -", []string{"c still exists and costs money."}, []string{"1 of 1"}},
 		{"two actions that are not known", orderOf(watcher.Succeeded, did{"rebootNode", "a", "succeed", ""}, did{"resizePool", "b", "succeed", ""}), asProd, "DONE: 2 items done -", nil, []string{"1 item"}},
+		{"a deadline between", orderOf(watcher.TimedOut, did{"createPool", "p", "succeed", ""}, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "failed", "sold out"}, did{"createNode", "c", "processing", ""}), asProd, "NOT DONE: 1 of 4 items open",
+			[]string{"*1 node may still be created and cost money:*", "*b was not created.*\nThe pool and 1 node are there and cost money.\n", "stopped watching "}, []string{"release", "ended 2025"}},
+		{"a watch that is cancelled", orderOf(watcher.Cancelled, did{"deleteNode", "a", "succeed", ""}, did{"deleteNode", "b", "processing", ""}), asProd, "CANCELLED: ",
+			[]string{"1 node may still exist and cost money: only the watching was cancelled.", "1 node is deleted."}, []string{"may still be running"}},
+		{"a pool and nodes are there", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "failed", "sold out"}), asProd, "PARTLY FAILED: 1 of 2 nodes,",
+			[]string{"The pool and the other node are there and cost money: use them or release them."}, nil},
+		{"held for arrears", func() order {
+			c := failedNodes(watcher.TimedOut, 0, 0)
+			c.Error = &watcher.ErrorDetail{Code: "held", Held: watcher.HeldArrears, Message: "ModelArts refuses the project: the account is frozen or in arrears; no call before 2025-04-10T13:55:00Z: HTTP 403: frozen"}
+			return c
+		}(), asProd, "NOT KNOWN: the account was frozen or in arrears -", []string{"orderwatch:\n    frozen\n"}, []string{"no call before"}},
 		{"a deletion that goes on", orderOf(watcher.TimedOut, did{"deleteNode", "a", "failed", "locked"}, did{"deleteNode", "b", "processing", ""}), asProd, "NOT DONE: 1 of 2 nodes open after 11 m 34 s, 1 not deleted -", nil, []string{"1 failed"}},
 		{"an action that is not known", orderOf(watcher.AllFailed, did{"rebootNode", "n", "failed", "busy"}), asProd, "FAILED: its only item, busy -", []string{"n failed.", "repeat what failed"}, []string{"money", "created"}},
 	} {
