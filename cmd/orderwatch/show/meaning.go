@@ -172,5 +172,8 @@ func again(r watcher.Report, ended time.Time) string {
 	if d := r.Timeout(ended); d > 0 {
 		command += " --timeout " + words.Compact(d)
 	}
+	if r.ExpectedItems > 0 { // without it, what has ended would be all
+		command += fmt.Sprintf(" --expected-items %d", r.ExpectedItems)
+	}
 	return command + " " + output.Clean(r.Order().String())
 }

@@ -78,6 +78,9 @@ func TestAgain(t *testing.T) {
 			t.Errorf("%+v: %s; want %s", tt, got, tt.want)
 		}
 	}
+	if got := again(watcher.Report{ProjectID: "p", OrderName: "order.x", ExpectedItems: 5}, began); got != "orderwatch watch --expected-items 5 p/order.x" {
+		t.Error(got)
+	}
 }
 
 func TestEnumerated(t *testing.T) {
