@@ -210,6 +210,13 @@ func TestFieldCases(t *testing.T) {
 			c.Error = &watcher.ErrorDetail{Code: "held", Held: watcher.HeldArrears, Message: "ModelArts refuses the project: the account is frozen or in arrears; no call before 2025-04-10T13:55:00Z: HTTP 403: frozen"}
 			return c
 		}(), asProd, "NOT KNOWN: the account was frozen or in arrears -", []string{"orderwatch:\n    frozen\n"}, []string{"no call before"}},
+		{"M12 ids in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败：库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败：库存不足"}), asProd,
+			"FAILED: all 2 nodes, 创建节点 … 失败：库存不足 -", []string{"*2 ×* createNode"}, []string{"different"}},
+		{"M12 causes in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败配额不足"}, did{"createNode", "c", "failed", "创建节点1失败镜像不存在"}), asProd,
+			"FAILED: all 3 nodes, 3 different causes -", []string{"库存不足", "配额不足", "镜像不存在"}, nil},
+		{"consequences of several words", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "resource pool creation failed because node creation failed"}, did{"createNode", "a", "failed", "flavor sold out"}, did{"createNode", "b", "failed", "rolled back"}), asProd,
+			"FAILED: all 3 items, flavor sold out -", []string{"*1 ×* createPool · p · in consequence:", "*1 ×* createNode · b · in consequence:"}, []string{"different"}},
+		{"a cause on the line after", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "create failed\nCaused by:\n  disk is full\n"}), asProd, "FAILED: its only node, disk is full -", nil, nil},
 		{"a deletion that goes on", orderOf(watcher.TimedOut, did{"deleteNode", "a", "failed", "locked"}, did{"deleteNode", "b", "processing", ""}), asProd, "NOT DONE: 1 of 2 nodes open after 11 m 34 s, 1 not deleted -", nil, []string{"1 failed"}},
 		{"an action that is not known", orderOf(watcher.AllFailed, did{"rebootNode", "n", "failed", "busy"}), asProd, "FAILED: its only item, busy -", []string{"n failed.", "repeat what failed"}, []string{"money", "created"}},
 	} {
