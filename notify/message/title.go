@@ -130,7 +130,7 @@ func headlineOf(c watcher.Completion, causes []cause, o Options) headline {
 	case unknownOrder(c) && isGone(c):
 		h.count = fmt.Sprintf("gone, %s of %s had ended; ModelArts in %s no longer knows it", words.Number(c.Counts.Succeeded+c.Counts.Failed), words.Count(c.Counts.Total, c.Deed().Noun), known(c.Region, maxWord))
 	case unknownOrder(c):
-		h.count = fmt.Sprintf("ModelArts in %s does not know it, asked for %s", known(c.Region, maxWord), lasted)
+		h.count = fmt.Sprintf("ModelArts in %s does not know it, even after %s", known(c.Region, maxWord), lasted)
 	case c.Outcome == watcher.TimedOut && c.Error != nil:
 		h.count, h.last = whyUnread(c), "deadline passed"
 		h.long = "the deadline passed while " + h.count
@@ -142,7 +142,7 @@ func headlineOf(c watcher.Completion, causes []cause, o Options) headline {
 			h.cause = word(quoteOf(*c.Error).brief(), maxCause)
 		}
 	case c.Outcome == watcher.Cancelled:
-		h.count = cancelReason(c.Reason) + ", after " + lasted
+		h.count = "after " + lasted + ", " + cancelReason(c.Reason)
 	default:
 		h.emoji, h.count = ":grey_question:", known(string(c.Outcome), maxWord)
 	}
