@@ -104,8 +104,14 @@ func (s *session) orderOf(ctx context.Context, watchID string) (watcher.Order, e
 				return w.Order(), nil
 			}
 		}
+		for _, b := range answer.Broken {
+			if b.WatchID == watchID {
+				return b.Order, nil
+			}
+		}
 		if q.Cursor = answer.Cursor; q.Cursor == "" {
-			return watcher.Order{}, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", watchID, watchID)
+			id := output.Clean(watchID)
+			return watcher.Order{}, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
 		}
 	}
 }

@@ -74,9 +74,9 @@ func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldE
 	return err
 }
 
-// AttendRequest tells people of the rejection, where they were not told of another of the sender's within the time
-// before that Timing.Rejected has, and allow, which is asked last, allows it. A worker that dies before leaves it to the one that takes the message
-// next; where another worker tells of the sender at the same time, this one does not.
+// AttendRequest tells people of the rejection, where they were not told of another of the sender's for as long as
+// Timing.Rejected says, and allow, which is asked last, allows it. A worker that dies before leaves it to the one that
+// takes the message next; where another worker tells of the sender at the same time, this one does not.
 func (s *Store) AttendRequest(ctx context.Context, m wire.Incoming, why *watcher.FieldError, allow func() bool) error {
 	subject := s.Names.RejectedBy(m.Sender())
 	last, err := s.Last(ctx, s.Names.EventStream(), subject)

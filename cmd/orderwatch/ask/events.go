@@ -24,8 +24,8 @@ const (
 )
 
 // Events prints the events that the filter lets through, as they come; of one watch alone where its id is given. Texts
-// leave out the project where it is given: then all events are of that project. Events returns when all that are kept are printed, if the filter has
-// Stop set, or when ctx ends: then the error is an [exit.Error].
+// leave out the project where it is given: then all events are of that project. Events returns when all that are kept
+// are printed, if the filter has Stop set, or when ctx ends: then the error is an [exit.Error].
 func Events(ctx context.Context, o Options, filter client.Filter, project, watch string) error {
 	var mu sync.Mutex
 	oneAtATime := func(f func()) {
