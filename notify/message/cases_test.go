@@ -217,6 +217,8 @@ func TestFieldCases(t *testing.T) {
 		{"consequences of several words", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "resource pool creation failed because node creation failed"}, did{"createNode", "a", "failed", "flavor sold out"}, did{"createNode", "b", "failed", "rolled back"}), asProd,
 			"FAILED: all 3 items, flavor sold out -", []string{"*1 ×* createPool · p · in consequence:", "*1 ×* createNode · b · in consequence:"}, []string{"different"}},
 		{"a cause on the line after", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "create failed\nCaused by:\n  disk is full\n"}), asProd, "FAILED: its only node, disk is full -", nil, nil},
+		{"an error in JSON", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", `{"error_code":"ECS.0319","error_msg":"Insufficient capacity","request_id":"7f3c0000"}`}, did{"createNode", "b", "failed", `{"error_code":"ECS.0319","error_msg":"Insufficient capacity","request_id":"9a1d0001"}`}), asProd,
+			"FAILED: all 2 nodes, Insufficient capacity -", []string{"similar messages, one of them:\n    {\"error_code\":\"ECS.0319\""}, nil},
 		{"a deletion that goes on", orderOf(watcher.TimedOut, did{"deleteNode", "a", "failed", "locked"}, did{"deleteNode", "b", "processing", ""}), asProd, "NOT DONE: 1 of 2 nodes open after 11 m 34 s, 1 not deleted -", nil, []string{"1 failed"}},
 		{"an action that is not known", orderOf(watcher.AllFailed, did{"rebootNode", "n", "failed", "busy"}), asProd, "FAILED: its only item, busy -", []string{"n failed.", "repeat what failed"}, []string{"money", "created"}},
 	} {

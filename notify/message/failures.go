@@ -2,6 +2,7 @@ package message
 
 import (
 	"cmp"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,10 +106,19 @@ var (
 		`(not (be )?created|rolled back|(creation|create) (has )?failed)( because (of )?(the )?(pool|cluster|nodes?|order)( creation)? (failed|failure|(was|were) not created))?\.?$`)
 )
 
-// essence returns the part of a message that says why: of a stack trace its last cause, and no frames.
+// essence returns the part of a message that says why: of a stack trace its last cause, and no frames; of an error of
+// Huawei Cloud in JSON its text.
 func essence(message string) string {
 	if len(message) > 2*looked {
 		message = message[:looked] + message[len(message)-looked:]
+	}
+	if text := strings.TrimSpace(message); strings.HasPrefix(text, "{") {
+		var e struct {
+			Message string `json:"error_msg"`
+		}
+		if json.Unmarshal([]byte(text), &e) == nil && strings.TrimSpace(e.Message) != "" {
+			return e.Message
+		}
 	}
 	if strings.Contains(message, "Caused by") { // few: the expression takes longer
 		if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
