@@ -233,21 +233,29 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	case leave:
 		d.log.Warn("slack does not let the message say that its thread lacks something; an event has all", "code", e.Code, "err", e)
 		return s.note(ctx, d, d.posting.over(d.state))
-	case replace: // nobody needs the old message any more: it goes where Slack lets it
-		if retry := s.announce(ctx, d, s.config.Now()); retry != nil { // another worker perhaps edited it meanwhile
-			return retry
-		}
-		d.log.Warn("slack does not let the message become what is to be told, a new one follows", "code", e.Code, "err", e)
-		m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
-		if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {
-			d.log.Debug("the message that cannot be edited is not deleted", "ts", m.anew, "err", slack.Classify(err))
-		}
+	case replace:
+		return s.replace(ctx, d, e)
 	case another:
 		d.posting.Generation++
 		m.last = refused
 	case believe:
 		m.doubted = false
 		return s.accepted(ctx, d, "")
+	}
+	return nil
+}
+
+// replace deletes the message that cannot become what is to be told, where Slack lets it: nobody needs it any more. A new one
+// follows.
+func (s *Outbox) replace(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	if retry := s.announce(ctx, d, s.config.Now()); retry != nil { // another worker perhaps edited it meanwhile
+		return retry
+	}
+	d.log.Warn("slack does not let the message become what is to be told, a new one follows", "code", e.Code, "err", e)
+	m := &d.memory
+	m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
+	if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {
+		d.log.Debug("the message that cannot be edited is not deleted", "ts", m.anew, "err", slack.Classify(err))
 	}
 	return nil
 }

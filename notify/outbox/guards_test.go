@@ -55,6 +55,7 @@ var foundBy = map[string]int{
 	"a call without a result is looked for":                            1,
 	"what wakes people is counted":                                     17,
 	"a line that a channel refuses comes in another one":               148,
+	"it is noted what a group's thread certainly lists":                1355,
 	"failures alike are counted":                                       295,
 	"a group's watches are listed in its thread":                       4,
 	"a watch is in one group's list":                                   4,
