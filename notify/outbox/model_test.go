@@ -714,7 +714,7 @@ func (o *model) checkConditions() {
 		return
 	}
 	for _, m := range o.slack.Messages("C0ONCALL") {
-		if m.ThreadTS != "" || !strings.Contains(m.Text, "order.blind") {
+		if m.ThreadTS != "" || isLine(m) || !strings.Contains(m.Text, "order.blind") {
 			continue
 		}
 		for kind, word := range firstWords {
