@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,14 @@ type slackChance struct {
 	random *rand.Rand
 	share  float64 // of the calls that go wrong
 	calm   atomic.Bool
+	odd    int // how many calls may not meet oddCode
 }
+
+// oddCode is one that nobody knows. A message that meets it twice goes elsewhere, so oddAfter calls lie between two that do.
+const (
+	oddCode  = "brand_new_error"
+	oddAfter = 50
+)
 
 // postMishaps are what a post, an update or a step of an upload may meet: all that Slack's callers must
 // take for perhaps posted, and all that is not accepted and may be tried again soon. What wants to be left
@@ -26,7 +34,7 @@ var postMishaps = []slackemulator.Fault{
 	{Drop: true}, {Delay: 2 * time.Second}, slackemulator.Unavailable, slackemulator.EmptyObject, slackemulator.HTMLPage,
 	slackemulator.Refuse("service_unavailable"), slackemulator.Refuse("internal_error"), slackemulator.Refuse("request_timeout"),
 	slackemulator.TooMany("1"), slackemulator.TooMany("2"),
-	slackemulator.Refuse("token_revoked"), slackemulator.Refuse("brand_new_error"),
+	slackemulator.Refuse("token_revoked"), slackemulator.Refuse(oddCode),
 }
 
 // readMishaps are what every other call may meet.
@@ -37,6 +45,7 @@ var readMishaps = []slackemulator.Fault{
 
 // fault is what a call meets.
 func (c *slackChance) fault(method string) slackemulator.Fault {
+	c.odd = max(0, c.odd-1)
 	if c.calm.Load() || c.random.Float64() >= c.share {
 		return slackemulator.Pass
 	}
@@ -45,5 +54,12 @@ func (c *slackChance) fault(method string) slackemulator.Fault {
 	case "chat.postMessage", "chat.update", "files.getUploadURLExternal", "files.completeUploadExternal", "upload":
 		mishaps = postMishaps
 	}
-	return mishaps[c.random.IntN(len(mishaps))]
+	fault := mishaps[c.random.IntN(len(mishaps))]
+	if strings.Contains(fault.Body, oddCode) {
+		if c.odd > 0 {
+			return slackemulator.Unavailable
+		}
+		c.odd = oddAfter
+	}
+	return fault
 }
