@@ -20,7 +20,7 @@ type guard struct {
 }
 
 // guarded is how many seeds find at the most that a guard is missing.
-const guarded = 3000
+const guarded = 4000
 
 // TestEachGuardIsNeeded takes each guard out of the protocol, and the model finds what that breaks.
 func TestEachGuardIsNeeded(t *testing.T) {

@@ -19,8 +19,15 @@ var teams = []string{"", "", "a", "b"}
 func (m *model) planTerms(seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	m.expects, m.carried, m.promised = make(map[string]int), make(map[string]int), make(map[string][]watcher.Wish)
-	if random.IntN(2) == 0 {
-		return // all are the operator's, and expect nothing
+	if random.IntN(2) == 0 { // all are the operator's, and expect nothing
+		if random.IntN(2) == 0 { // what takes long is seen to its end
+			clear(m.timeouts)
+			if m.wild {
+				m.policy.Timeout = 9 * time.Minute
+				m.policy.Backoff = watcher.Backoff{Initial: 2 * time.Minute, Multiplier: 1, Max: 2 * time.Minute}
+			}
+		}
+		return
 	}
 	team := func() string { return teams[random.IntN(len(teams))] }
 	cancelling := func(t string) func() {

@@ -159,6 +159,7 @@ func (w *Watch) goesOn() bool { return w.State == Ending && len(w.Requests) > 0 
 // they are told anew.
 func (p Policy) goOn(w Watch) Watch {
 	next := w.narrowed(w.Requests)
+	next.Schema = plainSchema
 	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
 	next.Earlier = w.requestIDs(p.maxEarlierBytes())
 	next.Told, next.Passed = nil, nil
@@ -240,11 +241,11 @@ func (w *Watch) keepWishes() {
 	w.setWishes(slices.DeleteFunc(w.wishes(), func(wish Wish) bool { return !w.any(wish.covers) }))
 }
 
-// schema returns the version of the record: plainSchema, but where a worker of the release before would lose requests, or
-// take one team's for another's.
+// schema returns the version that the record is written as: its own, but the latest where a worker of the release before
+// would lose requests, or take one team's for another's.
 func (w *Watch) schema() int {
 	if w.goesOn() || slices.ContainsFunc(w.requests(), func(r Request) bool { return r.Team != "" }) {
 		return SchemaVersion
 	}
-	return plainSchema
+	return w.Schema
 }
