@@ -152,7 +152,9 @@ func parted(requests []Request, meant which) (these, others []Request) {
 }
 
 // goesOn reports whether an ending watch is followed by one for requests that its completion does not answer.
-func (w *Watch) goesOn() bool { return w.State == Ending && len(w.Requests) > 0 }
+func (w *Watch) goesOn() bool {
+	return w.State == Ending && len(w.Requests) > 0 && w.Completion != nil && w.Completion.NextWatchID != ""
+}
 
 // goOn returns the record that follows an ending one whose completion is published: the watch of the requests that the
 // completion does not answer. It knows what was seen, and the ids that were answered. What people are to be told of it
