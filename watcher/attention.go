@@ -301,7 +301,8 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 		}
 	}
 	for _, c := range p.conditions(w) {
-		if !c.told && !now.Before(c.due) {
+		tooLate := c.kind == DeadlineNear && w.nextDeadline().Sub(now) < leastLeft // as where the watch before just ended for others
+		if !c.told && !now.Before(c.due) && !tooLate {
 			due = append(due, p.attention(w, c.kind, c.since, conditionReason(w, c, now)))
 		}
 	}

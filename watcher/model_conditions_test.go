@@ -84,12 +84,17 @@ func (m *model) lateAt(requests []watcher.Request) (at time.Time) {
 // nearAt returns when 80 % of the time have passed of the request whose deadline comes first; zero where that leaves less
 // than a minute.
 func (m *model) nearAt(requests []watcher.Request) time.Time {
-	next := slices.MinFunc(requests, func(a, b watcher.Request) int { return m.deadline(a).Compare(m.deadline(b)) })
+	next := m.first(requests)
 	left := m.deadline(next).Sub(next.ReceivedAt) / 5
 	if left < time.Minute {
 		return time.Time{}
 	}
 	return m.deadline(next).Add(-left)
+}
+
+// first returns the request whose deadline comes first.
+func (m *model) first(requests []watcher.Request) watcher.Request {
+	return slices.MinFunc(requests, func(a, b watcher.Request) int { return m.deadline(a).Compare(m.deadline(b)) })
 }
 
 // told reports whether people were told, since that time where it is not zero, and, with over, that it is over.
@@ -146,6 +151,9 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	if w.LooksEndedSince.IsZero() {
 		expect(watcher.Late, m.lateAt(w.Requests), time.Time{}, false)
 		near := m.nearAt(w.Requests)
+		if near.Before(w.LastPollAt) && w.LastPollAt.Add(time.Minute).After(m.deadline(m.first(w.Requests))) {
+			near = time.Time{} // nobody can do anything
+		}
 		expect(watcher.DeadlineNear, near, near, false)
 		if answered {
 			expect(watcher.Stalled, s.changed.Add(m.policy.Patience.Stalled), s.changed, false)
