@@ -22,7 +22,7 @@
 //	terms.go       when the terms of each request are met, whom a completion answers, whom a cancel is for, and which watch
 //	               follows for the others
 //	policy.go      what decisions depend on, and how many requests a watch answers
-//	schedule.go    how long it is from one poll to the next
+//	schedule/      how long it is from one poll to the next
 //	match.go       which item of an answer is which item that was seen before; which are missing
 //	ended.go       whether an item is open or has ended, and whether the order has
 //	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends

@@ -36,7 +36,7 @@ type scene struct {
 	workers   []*rig.Process
 	accepted  map[string]bool
 	terms     map[string]string // more of a request's body, by its id
-	again     string // that other polls were made again than the crash explains
+	again     string            // that other polls were made again than the crash explains
 }
 
 // ended is what has become of the scene's order.
