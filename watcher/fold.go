@@ -13,6 +13,7 @@ import (
 // than LastPollGrace after it. A watch whose account may not be asked yet is put off, no longer than to its next
 // deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
 func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool) {
+	w.keepWishes()
 	deadline := w.nextDeadline()
 	past := !now.Before(deadline)
 	when := now.Add(leave.After)
