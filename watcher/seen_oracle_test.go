@@ -165,10 +165,7 @@ func (o *oracle) looksEndedFor(expected int) bool {
 		!slices.ContainsFunc(o.all(), (*sight).open)
 }
 
-// settled reports whether an order that looks ended has ended.
-func (o *oracle) settled(now time.Time) bool { return o.settledFor(o.expected, now) }
-
-// settledFor reports whether it has for a request that expects so many items.
+// settledFor reports whether an order that looks ended has ended for a request that expects so many items.
 func (o *oracle) settledFor(expected int, now time.Time) bool {
 	return o.looksEndedFor(expected) && (expected > 0 || now.Sub(o.ended) >= o.settle) &&
 		(o.gone.IsZero() || now.Sub(o.gone) >= o.grace)
