@@ -155,7 +155,7 @@ func TestAttention(t *testing.T) {
 	})
 	const key = "ab12.cn-north-4"
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	hold := watcher.Hold{Kind: watcher.HeldUnreachable, Region: "cn-north-4", Reason: "connection refused", Since: now.Add(-2 * time.Minute), Until: now.Add(time.Hour)}
+	hold := watcher.Hold{Kind: watcher.HeldUnreachable, Region: "cn-north-4", Reason: "HTTP 503: ModelArts.50005000: down", Code: "ModelArts.50005000", Said: "down", Since: now.Add(-2 * time.Minute), Until: now.Add(time.Hour)}
 	if err := first.accounts.SetHold(t.Context(), key, hold, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestAttention(t *testing.T) {
 				if of := a.WaitingChannels; len(of.Channels) != 1 || of.Omitted != 0 || of.Channels[0].Watches != a.Waiting || of.Channels[0].SlackChannel != "C0ONCALL" || of.Channels[0].Labels["team"] != a.ProjectID {
 					return fmt.Errorf("%s: %+v", e.Subject, a.WaitingChannels)
 				}
-				if want[a.ProjectID] != a.Waiting || a.WaitingAll != 3 || a.Reason != hold.Reason || a.Cause != hold.Kind || !a.Since.Equal(began) || a.Kind != kind || a.Account != key || a.Until.IsZero() {
+				if want[a.ProjectID] != a.Waiting || a.WaitingAll != 3 || a.Reason != hold.Reason || a.Code != hold.Code || a.Said != hold.Said || a.Cause != hold.Kind || !a.Since.Equal(began) || a.Kind != kind || a.Account != key || a.Until.IsZero() {
 					return fmt.Errorf("%s: %+v", e.Subject, a)
 				}
 			}

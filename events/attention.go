@@ -72,7 +72,7 @@ const countEvery = 30 * time.Second
 func (w *Worker) tell(ctx context.Context, key string, hold watcher.Hold) error {
 	a := watcher.Attention{
 		Account: key, Kind: hold.Kind.Attention(!hold.Stands()), Region: hold.Region,
-		Cause: hold.Kind, Reason: hold.Reason, Since: hold.Since, Until: hold.Until,
+		Cause: hold.Kind, Reason: hold.Reason, Code: hold.Code, Said: hold.Said, Since: hold.Since, Until: hold.Until,
 	}
 	if !hold.Stands() {
 		a.Until = hold.Over

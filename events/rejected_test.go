@@ -28,6 +28,7 @@ type rejected struct {
 	Reason       *string    `json:"reason"`
 	Field        *string    `json:"field"`
 	RequestID    *string    `json:"request_id"`
+	Sender       string     `json:"sender"`
 	Sequence     *uint64    `json:"stream_sequence"`
 	ReceivedAt   *time.Time `json:"received_at"`
 	Body         *string    `json:"body"`

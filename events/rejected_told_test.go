@@ -87,6 +87,46 @@ func TestRejectionIsTold(t *testing.T) {
 	}
 }
 
+// A sender whose messages are all rejected is told of once, and the next time with how many they were.
+func TestRejectionsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	_, js := eventstest.Connect(t, s)
+	const n, atOnce = 1000, 100 // those that are rejected while people are told of the first are perhaps not counted
+	tells := func(cfg settings, messages int, want int) {
+		t.Helper()
+		people := refusedTo{make(told, 10), new(sync.Once), make(chan watcher.RequestAttention, n)}
+		w := parts{url: s.ClientURL(), config: cfg, orders: &orders{show: ended(watcher.Succeed)}, notifier: people}.ready(t)
+		for range messages {
+			publish(t, js, map[string]any{"timout": "1h", "requested_by": "flood"})
+		}
+		publish(t, js, map[string]any{"timout": "1h", "requested_by": "another"})
+		for told := 0; told < 2; told++ {
+			select {
+			case a := <-people.all:
+				if a.Sender == "flood" && (a.Others > want || a.Others < want-atOnce) {
+					t.Errorf("told of %d others; want %d", a.Others, want)
+				}
+			case <-time.After(eventstest.Patience):
+				t.Fatalf("told of %d of 2 senders", told)
+			}
+		}
+		eventstest.Eventually(t, func() error {
+			if left := eventstest.Messages(t, js, "ORDER_REQUESTS", ">"); left != 0 {
+				return fmt.Errorf("ORDER_REQUESTS holds %d messages", left)
+			}
+			return nil
+		})
+		if err := w.stop(); err != nil || len(people.all) != 0 {
+			t.Errorf("%d more are told (%v)", len(people.all), err)
+		}
+	}
+	tells(config(), n, 0)
+	later := config()
+	later.Timing.Rejected = time.Nanosecond
+	tells(later, 1, n-1)
+}
+
 // A message names another sender each time: people are told of few of them.
 func TestRejectionsFillNoChannel(t *testing.T) {
 	t.Parallel()

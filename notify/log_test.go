@@ -52,11 +52,11 @@ func ExampleLog() {
 	c.Region, c.ProjectID = "cn-north-4", "p1"
 	notify.NewLog(log).Notify(context.Background(), c)
 	// Output:
-	// level=INFO msg=summary watch=w_1 text="CANCELLED - by jane, after 0 s · order.pool-5ed5-w4l2n"
+	// level=INFO msg=summary watch=w_1 text="CANCELLED - after 0 s, by jane · order.pool-5ed5-w4l2n"
 	// level=INFO msg=summary watch=w_1 text="The order itself may still be running: only the watching was cancelled."
 	// level=INFO msg=summary watch=w_1 text="To watch it again:"
 	// level=INFO msg=summary watch=w_1 text="    orderwatch watch --region cn-north-4 p1/order.pool-5ed5-w4l2n"
-	// level=INFO msg=summary watch=w_1 text="ended an unknown time · watched for 0 s"
+	// level=INFO msg=summary watch=w_1 text="stopped watching an unknown time · watched for 0 s"
 	// level=INFO msg=summary watch=w_1 text="cn-north-4 · project p1 · watch w_1"
 }
 

@@ -17,6 +17,8 @@ type Attention struct {
 	ProjectID  string        `json:"project_id"`
 	Cause      HoldKind      `json:"cause"` // of the hold; empty with overdue
 	Reason     string        `json:"reason"`
+	Code       string        `json:"code,omitempty"` // the API's, of the error in Reason; empty where it gave none
+	Said       string        `json:"said,omitempty"` // what the API said of it, word for word; empty where it said nothing
 	Since      time.Time     `json:"since"`
 	Until      time.Time     `json:"until"`          // of the hold, so far; when it was over; with overdue, when they were counted
 	Waiting    int           `json:"waiting"`        // open watches of the project, when people were told first
@@ -83,6 +85,8 @@ type RequestAttention struct {
 	Sender    string        `json:"sender"`          // requested_by, else a CloudEvent's source; empty where neither can be read
 	Sequence  uint64        `json:"stream_sequence"` // as the rejected event has it
 	Received  time.Time     `json:"received_at"`
+	// Others counts what else of the sender's was rejected since people were told last, as far as that was read.
+	Others int `json:"others,omitempty"`
 }
 
 // Outage names what the events have in common that tell of one hold, to all projects, or of one

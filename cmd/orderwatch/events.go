@@ -12,6 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,7 +21,7 @@ var eventKinds = []string{ask.Completed, ask.Progress, ask.Rejected, ask.Attenti
 func eventsCommand() *cobra.Command {
 	command := newCommand("events", func(c *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return exit.Usage(c, "%d arguments; name one PROJECT or one PROJECT/ORDER", len(args))
+			return exit.Usage(c, "%d arguments; name one watch, one PROJECT or one PROJECT/ORDER", len(args))
 		}
 		return nil
 	})
@@ -46,13 +47,16 @@ func eventsCommand() *cobra.Command {
 		if err != nil {
 			return exit.Usage(c, "%w", err)
 		}
+		if began, err := wire.StartedAt(choice.watch); err == nil && from.IsZero() && !*follow {
+			from = began.Add(-time.Minute) // by the server's clock
+		}
 		s, err := connect(c, config)
 		if err != nil {
 			return err
 		}
 		defer s.close()
 		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: *follow && *since == "", Stop: !*follow}
-		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project)
+		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project, choice.watch)
 	}
 	return command
 }
@@ -61,6 +65,7 @@ func eventsCommand() *cobra.Command {
 type eventChoice struct {
 	kinds, outcomes []string
 	project, order  string // empty for all
+	watch           string // its id; empty for all
 }
 
 // read reads the argument and checks the choice.
@@ -83,9 +88,13 @@ func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string
 	return e.choose(c)
 }
 
-// readArgument reads PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
+// readArgument reads WATCH_ID, PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
 // no project.
 func (e *eventChoice) readArgument(config config.Config, text string) error {
+	if isWatchID(text) {
+		e.watch = text
+		return nil
+	}
 	project, name, isOrder := strings.Cut(text, "/")
 	order := watcher.Order{ProjectID: project, Name: name}
 	if !isOrder {

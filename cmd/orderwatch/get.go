@@ -5,6 +5,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func getCommand() *cobra.Command {
@@ -18,15 +19,23 @@ func getCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		order, err := parseOrder(c, config, args[0])
-		if err != nil {
-			return err
+		var order watcher.Order
+		byID := isWatchID(args[0])
+		if !byID {
+			if order, err = parseOrder(c, config, args[0]); err != nil {
+				return err
+			}
 		}
 		s, err := connect(c, config)
 		if err != nil {
 			return err
 		}
 		defer s.close()
+		if byID {
+			if order, err = s.orderOf(c.Context(), args[0]); err != nil {
+				return err
+			}
+		}
 		w, err := s.Get(c.Context(), order)
 		if err != nil {
 			return orderRefusal(c, order, err)

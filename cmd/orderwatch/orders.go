@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -80,6 +81,39 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 		text += "\n" + do
 	}
 	return errors.New(text)
+}
+
+// isWatchID reports whether the text is an id of a watch, and no order.
+func isWatchID(text string) bool {
+	const ulid = 26
+	id, ok := strings.CutPrefix(text, "w_")
+	return ok && len(id) == ulid && !strings.Contains(id, "/")
+}
+
+// orderOf returns the order whose latest watch has this id.
+func (s *session) orderOf(ctx context.Context, watchID string) (watcher.Order, error) {
+	var q wire.ListQuery
+	for {
+		q.Want(math.MaxInt)
+		answer, err := s.List(ctx, q)
+		if err != nil {
+			return watcher.Order{}, exit.Unanswered(err)
+		}
+		for _, w := range answer.Watches {
+			if w.WatchID == watchID {
+				return w.Order(), nil
+			}
+		}
+		for _, b := range answer.Broken {
+			if b.WatchID == watchID {
+				return b.Order, nil
+			}
+		}
+		if q.Cursor = answer.Cursor; q.Cursor == "" {
+			id := output.Clean(watchID)
+			return watcher.Order{}, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
+		}
+	}
 }
 
 // orderRefusal says why a call about an order did not work, and what to do.

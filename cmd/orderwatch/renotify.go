@@ -55,10 +55,3 @@ func renotify(c *cobra.Command, which string, ask wire.RenotifyRequest) error {
 			output.Clean(done.Order.String()), output.Clean(done.WatchID), output.Clean(string(done.Outcome)), output.Time(done.CompletedAt))
 	})
 }
-
-// isWatchID reports whether the text is an id of a watch, and no order.
-func isWatchID(text string) bool {
-	const ulid = 26
-	id, ok := strings.CutPrefix(text, "w_")
-	return ok && len(id) == ulid && !strings.Contains(id, "/")
-}

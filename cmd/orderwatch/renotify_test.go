@@ -65,5 +65,11 @@ func TestRenotify(t *testing.T) {
 	wantSaid(t, "the channel of a watch", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "--channel", "C0ELSE", w.WatchID), 2, nil, []string{w.WatchID + ": slack_channels: must be IDs"})
 	wantSaid(t, "a channel's name", rig.CarryOut(t, d.env, "renotify", "--by", "ann", "--channel", "#else", "order.fails"), 2, nil, []string{`--channel: "#else" must be a channel's ID`})
 	wantSaid(t, "a part of an id", rig.CarryOut(t, d.env, "renotify", "--by", "ann", w.WatchID[:20]), 1, nil, []string{"no watch of this order has ended"})
+	wantSaid(t, "get of a watch", rig.CarryOut(t, d.env, "get", w.WatchID), 0, []string{rig.Project + "/order.fails", w.WatchID}, nil)
+	wantSaid(t, "get of a stranger", rig.CarryOut(t, d.env, "get", stranger), 1, nil, []string{stranger + ": no order's latest watch has this id", "orderwatch events " + stranger})
+	if events := rig.CarryOut(t, d.env, "events", "-o", "json", w.WatchID); events.Code != 0 || strings.Count(events.Out, w.WatchID) < 3 || strings.Count(events.Out, "\n") != strings.Count(events.Out, `"watch_id":"`+w.WatchID) {
+		t.Errorf("events of a watch: %d %s%s", events.Code, events.Out, events.Err)
+	}
+	wantSaid(t, "events of a stranger", rig.CarryOut(t, d.env, "events", stranger), 0, nil, []string{"no such event is kept"})
 	wantSaid(t, "two", rig.CarryOut(t, d.env, "renotify", "order.a", "order.b"), 2, nil, []string{"name one watch or order"})
 }

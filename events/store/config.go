@@ -39,6 +39,8 @@ type Timing struct {
 	Beat   time.Duration // between two heartbeats
 	Untold time.Duration // people have not been told of an event for so long, before there are none
 
+	Rejected time.Duration // one event tells people of a sender's rejections for so long
+
 	Broken time.Duration // a record is broken for so long, and for two AckWaits, before it is moved aside
 
 	WorkerSign    time.Duration // between two signs of a worker to the others
@@ -66,6 +68,7 @@ func DefaultTiming() Timing {
 		PatrolSlack:   time.Minute,
 		Beat:          time.Minute,
 		Untold:        15 * time.Minute,
+		Rejected:      time.Hour,
 		Broken:        2 * time.Minute,
 		WorkerSign:    2 * time.Second,
 		WorkerGone:    6 * time.Second,

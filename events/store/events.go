@@ -74,25 +74,46 @@ func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldE
 	return err
 }
 
-// rejectedOnce is how long one event tells people of a sender's rejections.
-const rejectedOnce = time.Hour
-
-// AttendRequest tells people of the rejection, where they were not told of another of the sender's in the hour
-// before, and allow, which is asked last, allows it. A worker that dies before leaves it to the one that takes the message
-// next; where another worker tells of the sender at the same time, this one does not.
+// AttendRequest tells people of the rejection, where they were not told of another of the sender's for as long as
+// Timing.Rejected says, and allow, which is asked last, allows it. A worker that dies before leaves it to the one that
+// takes the message next; where another worker tells of the sender at the same time, this one does not.
 func (s *Store) AttendRequest(ctx context.Context, m wire.Incoming, why *watcher.FieldError, allow func() bool) error {
 	subject := s.Names.RejectedBy(m.Sender())
 	last, err := s.Last(ctx, s.Names.EventStream(), subject)
-	told := last.Sequence > 0 && s.Clock.Now().Sub(last.Time) < rejectedOnce
+	told := last.Sequence > 0 && s.Clock.Now().Sub(last.Time) < s.Timing.Rejected
 	if err != nil || told || !allow() {
 		return err
 	}
-	event, err := s.Names.RequestAttentionEvent(m, why, s.Clock.Now())
+	others := 0
+	if last.Sequence > 0 {
+		others = max(s.rejectedSince(ctx, m.Sender(), last.Sequence)-1, 0) // the message itself is among them
+	}
+	event, err := s.Names.RequestAttentionEvent(m, why, others, s.Clock.Now())
 	err = s.publishMade(ctx, event, err, jetstream.WithExpectLastSequenceForSubject(last.Sequence, subject))
 	if errors.Is(err, watcher.ErrConflict) {
 		return nil
 	}
 	return err
+}
+
+// mostRejectedRead is how many bytes of rejections are read to count those of one sender.
+const mostRejectedRead = 8 << 20
+
+// rejectedSince counts the rejections of the sender's that are stored after that event, as far as they can be read.
+func (s *Store) rejectedSince(ctx context.Context, sender string, sequence uint64) (n int) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	read := 0
+	for m, err := range s.messages(ctx, s.Names.EventStream(), s.Names.Rejected(), jetstreamext.GetBatchSeq(sequence+1)) {
+		if err != nil || read > mostRejectedRead {
+			return n
+		}
+		read += len(m.Data)
+		if r, err := wire.Decode[wire.Rejection](m.Data); err == nil && r.Sender == sender {
+			n++
+		}
+	}
+	return n
 }
 
 // Keep publishes a message that could not be delivered to people as an event. Only nil says that it is stored.

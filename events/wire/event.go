@@ -209,6 +209,7 @@ type Rejection struct {
 	Reason    string    `json:"reason"`
 	Field     string    `json:"field"` // empty where the whole body is meant
 	RequestID string    `json:"request_id"`
+	Sender    string    `json:"sender,omitempty"` // as [watcher.RequestAttention] has it
 	Sequence  uint64    `json:"stream_sequence"`
 	Received  time.Time `json:"received_at"`
 	Body      string    `json:"body"`
@@ -221,7 +222,7 @@ type Rejection struct {
 func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
 	head := m.Body[:min(len(m.Body), maxRejectedBody)]
 	r := Rejection{
-		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sequence: m.Sequence, Received: m.Stored.UTC(),
+		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sender: m.Sender(), Sequence: m.Sequence, Received: m.Stored.UTC(),
 		Body: strings.ToValidUTF8(string(head), ""), Encoding: "text", Truncated: len(head) < len(m.Body),
 	}
 	if !utf8.Valid(m.Body) {
@@ -230,11 +231,12 @@ func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) 
 	return m.about(n.Rejected(), typeRejected, "", at, r)
 }
 
-// RequestAttentionEvent returns the message for people that says why another is no request, at the time.
-func (n Names) RequestAttentionEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
+// RequestAttentionEvent returns the message for people that says why another is no request, at the time, and how many
+// others of the sender's were none.
+func (n Names) RequestAttentionEvent(m Incoming, why *watcher.FieldError, others int, at time.Time) (*nats.Msg, error) {
 	a := watcher.RequestAttention{
 		Kind: watcher.Rejected, Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sender: m.Sender(),
-		Sequence: m.Sequence, Received: m.Stored.UTC(),
+		Sequence: m.Sequence, Received: m.Stored.UTC(), Others: others,
 	}
 	return m.about(n.RejectedBy(a.Sender), typeRequestAttention, "."+string(a.Kind), at, a)
 }

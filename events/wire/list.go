@@ -47,6 +47,9 @@ const (
 	maxLimit     = 1000
 )
 
+// Want asks for so many watches, 1 or more, as far as one page has room.
+func (q *ListQuery) Want(n int) { q.Limit = min(n, maxLimit) }
+
 // DecodeList reads a question for a list. The error is a *[watcher.FieldError].
 func DecodeList(body []byte) (ListQuery, error) {
 	q := ListQuery{Limit: defaultLimit}

@@ -54,15 +54,15 @@ func orderState(c watcher.Completion, causes []cause) []row {
 	case unread(c) && c.Counts.Total == 0:
 		return []row{{strong("Nobody has seen this order:"), say(" it may be running, and cost money." + expectedSentence(c))}}
 	case unread(c):
-		return []row{{strong("The order may be running, and cost money:"), say(" when it was seen last, " + openCounts(c) + ".")}}
+		return append([]row{{strong("The order may be running, and cost money:"), say(" when it was seen last, " + openCounts(c) + ".")}}, leftBehind(c, causes)...)
 	case c.Outcome == watcher.TimedOut:
-		return []row{{strong(stillRuns(c) + ":"), say(" only the watching has stopped. Seen last: " + openCounts(c) + ".")}}
+		return append([]row{{strong(stillRuns(c) + ":"), say(" only the watching has stopped. Seen last: " + openCounts(c) + ".")}}, leftBehind(c, causes)...)
 	case c.Outcome == watcher.Cancelled:
 		seen := ""
 		if c.Counts.Total > 0 {
 			seen = " Seen last: " + openCounts(c) + "."
 		}
-		return []row{{say("The order itself may still be running: only the watching was cancelled." + seen)}}
+		return append([]row{{say(stillRuns(c) + ": only the watching was cancelled." + seen)}}, leftBehind(c, causes)...)
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func expectedSentence(c watcher.Completion) string {
 // stillRuns says what may still be running: "3 nodes may still be created and cost money".
 func stillRuns(c watcher.Completion) string {
 	var parts []string
-	for _, a := range c.ByAction() {
+	for _, a := range byDeed(c) {
 		if d := words.Action(a.Action); a.Processing > 0 && len(parts) < deedsShown {
 			parts = append(parts, words.Count(a.Processing, d.Noun)+" "+d.IfOpen(a.Processing))
 		}
@@ -85,31 +85,41 @@ func stillRuns(c watcher.Completion) string {
 	return cmp.Or(strings.Join(parts, ", "), "The order itself may still be running")
 }
 
-// leftBehind says of each action what its failure left behind, and in a second line what its success did.
+// leftBehind says of each action what its failure left behind, and in a second line what its success did: of all that was
+// created in one sentence.
 func leftBehind(c watcher.Completion, causes []cause) []row {
-	var failed, succeeded []string
-	all := c.ByAction()
+	var failed, succeeded, created []string
+	made, all := 0, byDeed(c)
 	for _, a := range all {
 		d := words.Action(a.Action)
 		if a.Failed > 0 && len(failed) < deedsShown {
 			failed = append(failed, failedSubject(c, a, causes)+" "+d.IfFailed(a.Failed)+".")
 		}
-		if a.Succeeded > 0 && len(succeeded) < deedsShown {
-			sentence := succeededSubject(a, all) + " " + d.IfSucceeded(a.Succeeded)
-			if d.Kind == words.Creates {
-				sentence += ": " + map[bool]string{true: "use it or release it", false: "use them or release them"}[a.Succeeded == 1]
-			}
-			succeeded = append(succeeded, sentence+".")
+		switch subject := succeededSubject(a, all); {
+		case a.Succeeded <= 0:
+		case d.Kind == words.Creates && made == 0:
+			created, made = []string{subject}, a.Succeeded
+		case d.Kind == words.Creates:
+			created, made = append(created, strings.ToLower(subject[:1])+subject[1:]), made+a.Succeeded
+		case len(succeeded) < deedsShown:
+			succeeded = append(succeeded, subject+" "+d.IfSucceeded(a.Succeeded)+".")
 		}
 	}
-	return []row{{strong(strings.Join(failed, " "))}, {say(strings.Join(succeeded, " "))}}
+	if made > 0 {
+		sentence := strings.Join(created, " and ") + " " + words.Action("createNode").IfSucceeded(made)
+		if ownEnd(c) {
+			sentence += ": " + map[bool]string{true: "use it or release it", false: "use them or release them"}[made == 1]
+		}
+		succeeded = append([]string{sentence + "."}, succeeded...)
+	}
+	return slices.DeleteFunc([]row{{strong(strings.Join(failed, " "))}, {say(strings.Join(succeeded, " "))}}, func(r row) bool { return len(r.spans()) == 0 })
 }
 
 // failedSubject names what failed where that is little, and counts it otherwise.
 func failedSubject(c watcher.Completion, a watcher.ActionCounts, causes []cause) string {
 	var names []string
 	for _, cause := range causes {
-		if cause.action == a.Action {
+		if documented(cause.action) == a.Action {
 			names = append(names, cause.names[:min(len(cause.names), inlineNames+1)]...)
 		}
 	}
@@ -152,7 +162,7 @@ func succeededSubject(a watcher.ActionCounts, all []watcher.ActionCounts) string
 func advice(c watcher.Completion, causes []cause) (text string, command bool) {
 	switch {
 	case unknownOrder(c) && isGone(c):
-		return "*What to do:* the order existed, and is gone. Look in the ModelArts console what became of its resources: they may still be there and cost money.", false
+		return "*What to do:* look in the ModelArts console what became of the order's resources: they may still be there and cost money.", false
 	case unknownOrder(c):
 		return "*Likely causes*\n" +
 			"• the name is not the order's `orderName` (order.pool-…), but for example a billing order id (CS…)\n" +
@@ -266,8 +276,13 @@ type quote struct {
 	text string
 }
 
+const (
+	saidByUs = "ModelArts said nothing. orderwatch:"
+	asNoted  = "The last error, as orderwatch noted it:"
+)
+
 var (
-	preambles = regexp.MustCompile(`^([^;:]{0,80}; no call before [0-9TZ:.+-]+: )?(HTTP \d{3}(, read as \d{3})?: )?`)
+	preambles = regexp.MustCompile(`^([^;]{0,100}; no call before [0-9TZ:.+-]+: )?(HTTP \d{3}(, read as \d{3})?: )?`)
 	ofNetwork = regexp.MustCompile(`(?i)\b(dial |lookup |EOF|connection re|no whole answer|i/o timeout|tls:|x509:|no route to host|proxyconnect|broken pipe|network is )`)
 )
 
@@ -285,9 +300,9 @@ func quoteOf(e watcher.ErrorDetail) quote {
 		return quote{"ModelArts said nothing. The network:", "", text}
 	case code == "":
 		said, _ := e.Words()
-		return quote{"ModelArts said nothing. orderwatch:", "", cmp.Or(text, said)}
+		return quote{saidByUs, "", cmp.Or(text, said)}
 	}
-	return quote{"The last error, as orderwatch noted it:", code, text}
+	return quote{asNoted, code, text}
 }
 
 // brief returns the quote in a line, the code last: it is of no use to people who are woken.

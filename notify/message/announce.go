@@ -1,8 +1,10 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -37,7 +39,7 @@ func beginNotice(a watcher.Attention, noThread bool) notice {
 		text:  fmt.Sprintf("%s (since %s): %s. No order has failed because of it.", w.stands, clockTime(a.Since), waiting(a)),
 		wakes: a.Cause != watcher.HeldThrottled,
 		facts: []row{fact("Not asked since", when(a.Since)), fact("Waiting", say(orders(a)+projects(a)))},
-		means: calm, quote: reasonOf(a), do: "*What to do:* " + w.do, small: []row{{say(outageText(a) + " · " + last)}},
+		means: calm, quote: reasonOf(a), lists: []list{{"orderwatch adds", hintOf(a)}}, do: "*What to do:* " + w.do, small: []row{{say(outageText(a) + " · " + last)}},
 	}
 }
 
@@ -87,12 +89,14 @@ func endNotice(a watcher.Attention) notice {
 	if a.Since.IsZero() || a.Until.IsZero() {
 		lasted = "after an unknown time"
 	}
+	before := reasonOf(a)
+	before.by = "Before that, " + strings.Replace(before.by, "The last", "the last", 1)
 	return notice{
 		title: bare(":white_check_mark:", over, " "+lasted+": "+orders(a)+" waited"),
 		text:  fmt.Sprintf("%s %s: %s and go on by themselves.", over, lasted, orders(a)+" waited"),
 		facts: []row{fact("Not asked since", when(a.Since)), fact("Asked again", when(a.Until)), fact("Waited", say(orders(a)+projects(a)))},
 		means: "*Nothing needs to be done* for the orders that still wait: orderwatch goes on with them by itself. A watch whose deadline came meanwhile has ended as `timed_out`, with a message of its own that says what to do.",
-		quote: reasonOf(a), small: []row{{say(outageText(a))}},
+		quote: before, small: []row{{say(outageText(a))}},
 	}
 }
 
@@ -100,8 +104,26 @@ func endNotice(a watcher.Attention) notice {
 const calm = "*No order has failed because of this*, and none that waits needs to be requested again: orderwatch goes on with them by itself when it is over. " +
 	"*Deadlines still count*: a watch whose deadline comes first ends as `timed_out`, with a message of its own."
 
-// reasonOf returns what calls met.
-func reasonOf(a watcher.Attention) quote { return quote{by: "The last error:", text: a.Reason} }
+// reasonOf returns what calls met last, and who said it. An event of the release before does not tell ModelArts' words
+// from orderwatch's.
+func reasonOf(a watcher.Attention) quote {
+	q := quoteOf(watcher.ErrorDetail{Code: a.Code, Message: a.Reason, Said: a.Said, Held: a.Cause})
+	if a.Reason == "" || q.by == saidByUs {
+		q.by, q.text = asNoted, a.Reason
+	}
+	return q
+}
+
+// hintOf returns what orderwatch adds to what ModelArts said, such as which login is refused; empty where that stands in
+// the quote.
+func hintOf(a watcher.Attention) string {
+	if a.Said == "" {
+		return ""
+	}
+	before, after, _ := strings.Cut(a.Reason, a.Said)
+	hint := cmp.Or(after, before) // all of it where the words are not found
+	return excerpt(strings.ReplaceAll(strings.Trim(hint, " ()"), ") (", "; "), maxExcerpt)
+}
 
 // outageText says which outage it is.
 func outageText(a watcher.Attention) string {
@@ -147,7 +169,7 @@ func wordingOf(a watcher.Attention) wording {
 			"lower `ORDERWATCH_MODELARTS_RATE`, find out who else asks much with the same account, or ask Huawei Cloud for a higher quota."}
 	case watcher.HeldLogin:
 		return wording{":no_entry:", where + " refuses orderwatch's login", where + " takes orderwatch's login again",
-			"mend the login of the workers: the last error names it. " +
+			"mend the login of the workers, which is named above. " +
 				"Check that it is not expired, disabled or of another account, and that the workers' clocks are right. " +
 				"A login that is locked after wrong tries opens some minutes after the last one; the workers leave it alone meanwhile."}
 	case watcher.HeldPermission:

@@ -35,6 +35,12 @@ func announcements() map[string]announcement {
 	one := attention(watcher.Unreachable, watcher.HeldUnreachable)
 	one.Waiting, one.WaitingAll, one.Reason = 1, 1, ""
 	all["account_unreachable_webhook"] = announcement{one, message.Options{NoThread: true}}
+	before := attention(watcher.Unreachable, watcher.HeldLogin)
+	before.Code, before.Said = "", ""
+	all["account_unreachable_login_before"] = announcement{before, here} // by a worker of the release before
+	proxy := attention(watcher.Unreachable, watcher.HeldUnreachable)
+	proxy.Reason = "a proxy answered 502: Bad Gateway (if this lasts, check the proxy and the endpoint)"
+	all["account_unreachable_proxy"] = announcement{proxy, here}
 	here.Secrets = message.HideSecrets(secretKey)
 	late := attention(watcher.Overdue, "")
 	late.Account, late.WaitingAll, late.Until = "", late.Waiting, late.Since.Add(time.Minute)

@@ -143,7 +143,7 @@ func TestFieldCases(t *testing.T) {
 		{"M2 toPeriodic fails", endedAs(watcher.AllFailed, orders["periodic"]), asProd, "FAILED: all 2 items, the account may not buy yearly packages -",
 			[]string{"still paid by use", "repeat what failed"}, []string{"order anew", "order it again", "created"}},
 		{"M2 a pool is deleted", endedAs(watcher.Succeeded, orders["pool"]), asProd, "DONE: 1 pool deleted - order.pool-5ed5-w4l2n, prod,", []string{"*DONE - 1 pool deleted*"}, []string{"succeeded"}},
-		{"a pool is there, and no node", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "n", "failed", "sold out"}), asProd, "PARTLY FAILED: 1 of 1 node, sold out -",
+		{"a pool is there, and no node", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "n", "failed", "sold out"}), asProd, "PARTLY FAILED: its only node, sold out -",
 			[]string{"n was not created.", "The pool is there and costs money: use it or release it.", "would make a second pool"}, nil},
 		{"M3 the order's own time", failedNodes(watcher.AllFailed, 5000, 11*time.Minute+27*time.Second), asProd, "FAILED: all 5,000 nodes, sold out -", []string{"took 11 m 27 s"}, []string{"took 10 s"}},
 		{"M3 items without times", func() order {
@@ -190,6 +190,36 @@ func TestFieldCases(t *testing.T) {
 			"FAILED: all 2 items, flavor sold out -", []string{"*1 ×* createPool · p · in consequence:"}, []string{"different"}},
 		{"no cause at all", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "the pool was not created"}), asProd, "FAILED: its only pool, the pool was not created -", nil, []string{"in consequence"}},
 		{"nothing was said", orderOf(watcher.AllFailed, did{"createNode", "n", "failed", ""}), asProd, "FAILED: its only node, no failure message given -", []string{"ModelArts did not say why"}, nil},
+		{"a trace of Python", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\n    g()\nValueError: no capacity in az1\n"}), asProd,
+			"FAILED: its only node, ValueError: no capacity in az1 -", []string{"Traceback (most recent call last):"}, nil},
+		{"a trace without causes", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "java.io.IOException: disk is full\n\tat d.E(E.java:2)\n\tat d.F(F.java:7)"}), asProd,
+			"FAILED: its only node, java.io.IOException: disk is full -", []string{"at d.F(F.java:7)"}, nil},
+		{"one cause of a pool and its nodes", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "quota exceeded"}, did{"createNode", "n", "failed", "quota exceeded"}), asProd,
+			"FAILED: all 2 items, quota exceeded -", nil, []string{"(1 of 2)", "different"}},
+		{"created, and one not deleted", orderOf(watcher.PartiallyFailed, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "succeed", ""}, did{"deleteNode", "c", "failed", "node is locked"}), asProd,
+			"PARTLY FAILED: 1 node not deleted, node is locked -", []string{"c still exists and costs money."}, []string{"1 of 1"}},
+		{"two actions that are not known", orderOf(watcher.Succeeded, did{"rebootNode", "a", "succeed", ""}, did{"resizePool", "b", "succeed", ""}), asProd, "DONE: 2 items done -", nil, []string{"1 item"}},
+		{"a deadline between", orderOf(watcher.TimedOut, did{"createPool", "p", "succeed", ""}, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "failed", "sold out"}, did{"createNode", "c", "processing", ""}), asProd, "NOT DONE: 1 of 4 items open",
+			[]string{"*1 node may still be created and cost money:*", "*b was not created.*\nThe pool and 1 node are there and cost money.\n", "stopped watching "}, []string{"release", "ended 2025"}},
+		{"a watch that is cancelled", orderOf(watcher.Cancelled, did{"deleteNode", "a", "succeed", ""}, did{"deleteNode", "b", "processing", ""}), asProd, "CANCELLED: ",
+			[]string{"1 node may still exist and cost money: only the watching was cancelled.", "1 node is deleted."}, []string{"may still be running"}},
+		{"a pool and nodes are there", orderOf(watcher.PartiallyFailed, did{"createPool", "p", "succeed", ""}, did{"createNode", "a", "succeed", ""}, did{"createNode", "b", "failed", "sold out"}), asProd, "PARTLY FAILED: 1 of 2 nodes,",
+			[]string{"The pool and the other node are there and cost money: use them or release them."}, nil},
+		{"held for arrears", func() order {
+			c := failedNodes(watcher.TimedOut, 0, 0)
+			c.Error = &watcher.ErrorDetail{Code: "held", Held: watcher.HeldArrears, Message: "ModelArts refuses the project: the account is frozen or in arrears; no call before 2025-04-10T13:55:00Z: HTTP 403: frozen"}
+			return c
+		}(), asProd, "NOT KNOWN: the account was frozen or in arrears -", []string{"orderwatch:\n    frozen\n"}, []string{"no call before"}},
+		{"M12 ids in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败：库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败：库存不足"}), asProd,
+			"FAILED: all 2 nodes, 创建节点 … 失败：库存不足 -", []string{"*2 ×* createNode"}, []string{"different"}},
+		{"M12 causes in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败配额不足"}, did{"createNode", "c", "failed", "创建节点1失败镜像不存在"}), asProd,
+			"FAILED: all 3 nodes, 3 different causes -", []string{"库存不足", "配额不足", "镜像不存在"}, nil},
+		{"consequences of several words", orderOf(watcher.AllFailed, did{"createPool", "p", "failed", "resource pool creation failed because node creation failed"}, did{"createNode", "a", "failed", "flavor sold out"}, did{"createNode", "b", "failed", "rolled back"}), asProd,
+			"FAILED: all 3 items, flavor sold out -", []string{"*1 ×* createPool · p · in consequence:", "*1 ×* createNode · b · in consequence:"}, []string{"different"}},
+		{"a cause on the line after", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "create failed\nCaused by:\n  disk is full\n"}), asProd, "FAILED: its only node, disk is full -", nil, nil},
+		{"an error in JSON", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", `{"error_code":"ECS.0319","error_msg":"Insufficient capacity","request_id":"7f3c0000"}`}, did{"createNode", "b", "failed", `{"error_code":"ECS.0319","error_msg":"Insufficient capacity","request_id":"9a1d0001"}`}), asProd,
+			"FAILED: all 2 nodes, Insufficient capacity -", []string{"similar messages, one of them:\n    {\"error_code\":\"ECS.0319\""}, nil},
+		{"a deletion that goes on", orderOf(watcher.TimedOut, did{"deleteNode", "a", "failed", "locked"}, did{"deleteNode", "b", "processing", ""}), asProd, "NOT DONE: 1 of 2 nodes open after 11 m 34 s, 1 not deleted -", nil, []string{"1 failed"}},
 		{"an action that is not known", orderOf(watcher.AllFailed, did{"rebootNode", "n", "failed", "busy"}), asProd, "FAILED: its only item, busy -", []string{"n failed.", "repeat what failed"}, []string{"money", "created"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,6 +312,41 @@ func TestOwnRequestsComeFirst(t *testing.T) {
 	}
 	if c.Requests[0].ID != "a-1" {
 		t.Error("the completion was changed")
+	}
+}
+
+// M7: every link of 2,000 characters is shown as far as there is room, and it is said where it is not.
+func TestLongLinks(t *testing.T) {
+	far := func(start string, n int) string { return start + strings.Repeat("x", n-len(start)) }
+	long := message.Options{Mention: routes.Mention("here"), Links: message.Links{Public: far("https://watch.example/", 480), Console: far("https://console.example/", 490)},
+		Runbooks: []message.Runbook{{"locked", far("https://wiki.example/locked/", 500)}, {"sold out", far("https://wiki.example/sold/", 500)}}}
+	request := func(id, link string) watcher.Request {
+		return watcher.Request{ID: id, RequestedBy: "team-" + id, Link: link}
+	}
+	for _, tt := range []struct {
+		name     string
+		o        message.Options
+		requests []watcher.Request
+		has      []string
+	}{
+		{"one", message.Options{}, []watcher.Request{request("a", far("https://ci.example/a", 2000))}, []string{"Pipeline (" + far("https://ci.example/a", 2000) + ")\n"}},
+		{"one beside all others", long, []watcher.Request{request("a", far("https://ci.example/a", 2000))},
+			[]string{"Pipeline (" + far("https://ci.example/a", 2000) + ") · Order's page (", " · no room for a link: Runbook\n"}},
+		{"two", message.Options{}, []watcher.Request{request("a", far("https://ci.example/a", 2000)), request("b", far("https://ci.example/b", 2000))},
+			[]string{"Pipeline (" + far("https://ci.example/a", 2000) + ")\n", "Asked for by team-a (a), team-b (b, its link is too long to stand here)"}},
+		{"one that is longer for Slack", message.Options{}, []watcher.Request{request("a", "https://ci.example/?"+strings.Repeat("&", 1900))}, []string{"Asked for by team-a (a, its link is too long to stand here)"}},
+		{"one that is no link", message.Options{}, []watcher.Request{request("a", "javascript:alert(1)")}, []string{"Asked for by team-a (a) · "}},
+	} {
+		c := endedAs(watcher.PartiallyFailed, orders["mixed"])
+		c.Requests = tt.requests
+		m := message.Summarize(c, tt.o)
+		keepsLimits(t, m, tt.o)
+		shown := emulator.Render(stored(t, m))
+		for _, want := range append(tt.has, "node is locked", "os-node-2 still exists") {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%s: no %.80q in\n%s", tt.name, want, shown)
+			}
+		}
 	}
 }
 

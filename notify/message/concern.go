@@ -283,11 +283,17 @@ func Rejected(a watcher.RequestAttention, o Options) Message {
 	hidden := func(s string, limit int) string { return known(hideAll(o.Secrets, s), limit) }
 	const said = "A request was rejected"
 	sender, reason := hidden(a.Sender, maxPerson), hidden(a.Reason, maxReason)
+	text := fmt.Sprintf("%s: %s (sent by %s).", said, reason, sender)
+	facts := []row{fact("Sent by", say(sender)), fact("Request", say(hidden(a.RequestID, maxPerson))), fact("Received", when(a.Received))}
+	if a.Others > 0 {
+		const since, n = "Others of this sender since the last message", "at least "
+		text += " " + since + ": " + n + words.Number(a.Others) + "."
+		facts = append(facts, fact(since, say(n+words.Number(a.Others))))
+	}
 	return notice{
-		title: bare(":no_entry_sign:", said, ": "+reason), text: fmt.Sprintf("%s: %s (sent by %s).", said, reason, sender),
-		facts: []row{fact("Sent by", say(sender)), fact("Request", say(hidden(a.RequestID, maxPerson))), fact("Received", when(a.Received))},
+		title: bare(":no_entry_sign:", said, ": "+reason), text: text, facts: facts,
 		means: "*It started no watch*: nobody is told how that order ends, unless another request names it.",
 		do:    "*What to do:* mend the request and publish it again. `orderwatch events --kind rejected` shows it whole.",
-		small: []row{{say("what else of this sender is rejected within the hour is in the events alone")}},
+		small: []row{{say("what else of this sender is rejected within the hour is in the events, and counted in the next message")}},
 	}.message(o)
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"cmp"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,9 +70,9 @@ func (c *cause) take(other cause) {
 		return
 	}
 	if c.pattern == nil {
-		c.pattern = strings.Fields(essence(c.message))
+		c.pattern = strings.Fields(parted(essence(c.message)))
 	}
-	said := strings.Fields(essence(other.message))
+	said := strings.Fields(parted(essence(other.message)))
 	for i := range c.pattern {
 		if len(said) != len(c.pattern) || said[i] != c.pattern[i] {
 			c.pattern[i] = differs(c.pattern[i], len(said) == len(c.pattern))
@@ -99,20 +100,37 @@ func (c cause) text() string {
 }
 
 var (
-	causedBy    = regexp.MustCompile(`(?m)^[ \t]*Caused by:?[ \t]+(\S.*)$`)
-	consequence = regexp.MustCompile(`(?i)^(the |a )?(resource |node )?(pool|cluster|nodes?|order|resources?)( "?[\w.-]*\d[\w.-]*"?)? ((was|were|is|are|has been|have been|could|can) )?(not (be )?created|rolled back|(creation|create) (has )?failed)\.?$`)
+	causedBy    = regexp.MustCompile(`(?m)^[ \t]*Caused by:?\s+(\S.*)$`)
+	frame       = regexp.MustCompile(`\n[ \t]+at \S`)
+	consequence = regexp.MustCompile(`(?i)^((the |a )?(resource |node )?(pool|cluster|nodes?|order|resources?)( "?[\w.-]*\d[\w.-]*"?)? )?((was|were|is|are|has been|have been|could|can) )?` +
+		`(not (be )?created|rolled back|(creation|create) (has )?failed)( because (of )?(the )?(pool|cluster|nodes?|order)( creation)? (failed|failure|(was|were) not created))?\.?$`)
 )
 
-// essence returns the part of a message that says why: of a stack trace its last cause.
+// essence returns the part of a message that says why: of a stack trace its last cause, and no frames; of an error of
+// Huawei Cloud in JSON its text.
 func essence(message string) string {
 	if len(message) > 2*looked {
 		message = message[:looked] + message[len(message)-looked:]
 	}
-	if !strings.Contains(message, "Caused by") { // most: the expression takes longer
-		return message
+	if text := strings.TrimSpace(message); strings.HasPrefix(text, "{") {
+		var e struct {
+			Message string `json:"error_msg"`
+		}
+		if json.Unmarshal([]byte(text), &e) == nil && strings.TrimSpace(e.Message) != "" {
+			return e.Message
+		}
 	}
-	if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
-		return strings.TrimSpace(all[len(all)-1][1])
+	if strings.Contains(message, "Caused by") { // few: the expression takes longer
+		if all := causedBy.FindAllStringSubmatch(message, -1); len(all) > 0 {
+			return strings.TrimSpace(all[len(all)-1][1])
+		}
+	}
+	if strings.Contains(message, "Traceback (most recent call last)") {
+		trace := strings.TrimSpace(message)
+		return trace[strings.LastIndex(trace, "\n")+1:]
+	}
+	if at := frame.FindStringIndex(message); at != nil && strings.TrimSpace(message[:at[0]]) != "" {
+		return strings.TrimSpace(message[:at[0]])
 	}
 	return message
 }
@@ -142,7 +160,7 @@ func shapeWords(c cause) []string {
 			s = strings.ReplaceAll(s, name, "#1")
 		}
 	}
-	words := strings.FieldsFunc(s, func(r rune) bool {
+	words := strings.FieldsFunc(parted(s), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("#._:/+-", r)
 	})
 	for i, w := range words {
@@ -151,6 +169,28 @@ func shapeWords(c cause) []string {
 		}
 	}
 	return words
+}
+
+// parted returns the text with blanks between what is written in Latin letters and digits, such as an id, and in a
+// script that has no blanks between words.
+func parted(s string) string {
+	latin := func(r rune) bool { return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
+	unspaced := func(r rune) bool {
+		return r >= utf8.RuneSelf && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
+	}
+	if strings.IndexFunc(s, unspaced) < 0 {
+		return s
+	}
+	var b strings.Builder
+	var before rune
+	for _, r := range s {
+		if latin(before) && unspaced(r) || unspaced(before) && latin(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+		before = r
+	}
+	return b.String()
 }
 
 // isID reports whether the word is an id, a number, a time or an address: it has a digit, or is of many different

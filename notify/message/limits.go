@@ -19,14 +19,15 @@ const (
 
 // Limits of the parts. They leave a third of maxTotal to the failures in the worst case.
 const (
-	maxName    = 160  // an order's name
-	maxMiddle  = 48   // the same in the sentence for phones
-	maxEnv     = 40   // the environment
-	maxCause   = 120  // a failure's text in the title
-	maxTitle   = 400  // what the title says after the name
-	maxLink    = 2400 // a longer URL is not linked: the contract has 2,000 characters
-	maxOwnLink = 500  // the same, of one that the configuration makes
-	maxFoot    = 3300 // links, who asked, and where the order is
+	maxName    = 160     // an order's name
+	maxMiddle  = 48      // the same in the sentence for phones
+	maxEnv     = 40      // the environment
+	maxCause   = 120     // a failure's text in the title
+	maxTitle   = 400     // what the title says after the name
+	maxLink    = 2400    // a longer URL is not linked: the contract has 2,000 characters
+	maxAnyLink = 1 << 20 // of one of which it is said that it is not shown
+	maxOwnLink = 500     // the same, of one that the configuration makes
+	maxFoot    = 3300    // links, who asked, and where the order is
 	maxCommand = 700
 	maxPerson  = 60  // who asked, a request id, a name among others
 	maxProject = 64  // a project's ID

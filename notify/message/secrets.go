@@ -83,7 +83,8 @@ func remembered(change func(string) string) func(string) string {
 // redactAttention does the same for an attention.
 func redactAttention(a watcher.Attention, secrets *foreign.Secrets) watcher.Attention {
 	hide := secrets.Hide
-	a.Account, a.Region, a.ProjectID, a.Reason = hide(a.Account), hide(a.Region), hide(a.ProjectID), hideAll(secrets, a.Reason)
+	a.Account, a.Region, a.ProjectID, a.Code = hide(a.Account), hide(a.Region), hide(a.ProjectID), hide(a.Code)
+	a.Reason, a.Said = hideAll(secrets, a.Reason), hideAll(secrets, a.Said)
 	return a
 }
 

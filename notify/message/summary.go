@@ -62,7 +62,11 @@ func nextSteps(c watcher.Completion, causes []cause, mention string) (blocks []s
 
 // times returns when the watch ended, how long the order took, and how late the message is.
 func times(c watcher.Completion, o Options) []row {
-	all := []row{{say("ended "), when(c.CompletedAt)}, {say(tookText(c) + slowestText(c))}}
+	ended := "ended "
+	if !ownEnd(c) {
+		ended = "stopped watching "
+	}
+	all := []row{{say(ended), when(c.CompletedAt)}, {say(tookText(c) + slowestText(c))}}
 	if late := lateness(c.CompletedAt, o.Now); late != "" {
 		all = append(all, row{strong("delivered " + late)})
 	}

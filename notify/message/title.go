@@ -133,7 +133,7 @@ func headlineOf(c watcher.Completion, causes []cause, o Options) headline {
 	case unknownOrder(c) && isGone(c):
 		h.count = fmt.Sprintf("gone, %s of %s had ended; ModelArts in %s no longer knows it", words.Number(c.Counts.Succeeded+c.Counts.Failed), words.Count(c.Counts.Total, c.Deed().Noun), known(c.Region, maxWord))
 	case unknownOrder(c):
-		h.count = fmt.Sprintf("ModelArts in %s does not know it, asked for %s", known(c.Region, maxWord), lasted)
+		h.count = fmt.Sprintf("ModelArts in %s does not know it, even after %s", known(c.Region, maxWord), lasted)
 	case c.Outcome == watcher.TimedOut && c.Error != nil:
 		h.count, h.last = whyUnread(c), "deadline passed"
 		h.long = "the deadline passed while " + h.count
@@ -145,7 +145,7 @@ func headlineOf(c watcher.Completion, causes []cause, o Options) headline {
 			h.cause = word(quoteOf(*c.Error).brief(), maxCause)
 		}
 	case c.Outcome == watcher.Cancelled:
-		h.count = cancelReason(c.Reason) + ", after " + lasted
+		h.count = "after " + lasted + ", " + cancelReason(c.Reason)
 	default:
 		h.emoji, h.count = ":grey_question:", known(string(c.Outcome), maxWord)
 	}
@@ -163,7 +163,7 @@ func Fails(o watcher.Outcome) bool {
 func succeeded(c watcher.Completion) string {
 	type part struct{ done, nouns string }
 	var parts []part
-	sums := c.ByAction()
+	sums := byDeed(c)
 	if len(sums) > deedsShown {
 		return words.Count(c.Counts.Succeeded, "item") + " done"
 	}
@@ -189,27 +189,81 @@ func succeeded(c watcher.Completion) string {
 	return strings.Join(said, ", ")
 }
 
+// byDeed returns the counts of each action; all actions that ModelArts does not document are one.
+func byDeed(c watcher.Completion) (all []watcher.ActionCounts) {
+	for _, a := range c.ByAction() {
+		a.Action = documented(a.Action)
+		i := slices.IndexFunc(all, func(b watcher.ActionCounts) bool { return a.Action == b.Action })
+		if i < 0 {
+			all = append(all, a)
+			continue
+		}
+		b := &all[i]
+		b.Total, b.Succeeded, b.Failed, b.Processing = b.Total+a.Total, b.Succeeded+a.Succeeded, b.Failed+a.Failed, b.Processing+a.Processing
+	}
+	return all
+}
+
+// documented returns the action, empty where ModelArts does not document it.
+func documented(action string) string {
+	if words.Action(action).Kind == words.Unknown {
+		return ""
+	}
+	return action
+}
+
 // failedOf returns "all 40 nodes", "41 of 1,200 items". Where a part failed it counts what had the actions of that
-// part: of a pool with 3 nodes, one of which failed, "1 of 3 nodes".
+// part: of a pool with 3 nodes, one of which failed, "1 of 3 nodes"; of an order that creates and deletes it says which:
+// "1 of 2 nodes not deleted, 1 of 2 not created".
 func failedOf(c watcher.Completion) string {
 	n, noun := c.Counts, c.Deed().Noun
-	switch {
-	case n.Failed >= n.Total && n.Failed == 1:
-		return "its only " + noun
-	case n.Failed >= n.Total:
-		return "all " + words.Count(n.Failed, noun)
+	if n.Total == 0 {
+		return "no item"
 	}
 	var actions []string
+	var failing []watcher.ActionCounts
 	failed, total := 0, 0
-	for _, a := range c.ByAction() {
+	sums := byDeed(c)
+	for _, a := range sums {
 		if a.Failed > 0 {
-			actions, failed, total = append(actions, a.Action), failed+a.Failed, total+a.Total
+			actions, failing, failed, total = append(actions, a.Action), append(failing, a), failed+a.Failed, total+a.Total
 		}
 	}
-	if own := words.Actions(actions...).Noun; failed == n.Failed && own != words.Actions().Noun {
-		noun, n.Total = own, total
+	own := words.Actions(actions...).Noun
+	mixed := c.Deed().Kind == words.Unknown && len(sums) > 1 && len(failing) > 0 && len(failing) <= 2 && !slices.Contains(actions, "")
+	if n.Failed < n.Total && failed == n.Failed {
+		switch {
+		case mixed:
+			return failedByAction(failing)
+		case own != words.Actions().Noun:
+			noun, n.Total = own, total
+		}
 	}
-	return words.Number(n.Failed) + " of " + words.Count(n.Total, noun)
+	switch {
+	case n.Failed < n.Total:
+		return words.Number(n.Failed) + " of " + words.Count(n.Total, noun)
+	case n.Failed == 1:
+		return "its only " + noun
+	}
+	return "all " + words.Count(n.Failed, noun)
+}
+
+// failedByAction returns "1 of 2 nodes not deleted, 1 of 2 not created".
+func failedByAction(failing []watcher.ActionCounts) string {
+	var said []string
+	noun := ""
+	for _, a := range failing {
+		d := words.Action(a.Action)
+		count := words.Number(a.Total)
+		if d.Noun != noun {
+			count = words.Count(a.Total, d.Noun)
+		}
+		if a.Total > 1 {
+			count = words.Number(a.Failed) + " of " + count
+		}
+		said, noun = append(said, count+" not "+d.Done), d.Noun
+	}
+	return strings.Join(said, ", ")
 }
 
 // ownCauses returns the causes that do not follow from others.
@@ -224,20 +278,29 @@ func ownCauses(causes []cause) []cause {
 
 // largest returns the largest cause, and of how many items it and all causes are.
 func largest(causes []cause) (first cause, count, all int) {
-	own := ownCauses(causes)
-	for _, c := range own {
+	counts := countTexts(causes)
+	for _, c := range ownCauses(causes) {
 		all += c.count
+		if n := counts[c.text()]; n > count {
+			first, count = c, n
+		}
 	}
-	if len(own) == 0 {
-		return cause{}, 0, 0
+	return first, count, all
+}
+
+// countTexts returns of how many items each cause is, whatever was done to the items.
+func countTexts(causes []cause) map[string]int {
+	counts := make(map[string]int)
+	for _, c := range ownCauses(causes) {
+		counts[c.text()] += c.count
 	}
-	return own[0], own[0].count, all
+	return counts
 }
 
 // different returns "300 different causes" where none of them is that of most items.
 func different(causes []cause) string {
 	if _, count, all := largest(causes); 2*count < all {
-		return words.Count(len(ownCauses(causes)), "different cause")
+		return words.Count(len(countTexts(causes)), "different cause")
 	}
 	return ""
 }
@@ -272,7 +335,8 @@ func stillOpen(c watcher.Completion, lasted string) string {
 		text = fmt.Sprintf("%s ended, more were to come, after %s", words.Count(seen, noun), lasted)
 	}
 	if n.Failed > 0 {
-		text += ", " + words.Number(n.Failed) + " failed"
+		_, failed := c.Deed().Ended()
+		text += ", " + words.Number(n.Failed) + " " + failed
 	}
 	return text + expectedNote(c) + missingNote(n)
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -81,7 +80,7 @@ func watchCommand(c watcher.Completion) string {
 	if c.Region != "" {
 		args = append(args, "--region", shellWord(c.Region))
 	}
-	if d := c.CompletedAt.Sub(c.AcceptedAt).Round(time.Minute); c.Outcome == watcher.TimedOut && d >= time.Minute {
+	if d := c.Timeout(c.CompletedAt); d > 0 {
 		args = append(args, "--timeout", words.Compact(d))
 	}
 	if c.ExpectedItems > 0 {
@@ -119,25 +118,26 @@ func shellWord(s string) string {
 }
 
 // foot returns the last lines: the ways to the order, who asked and the times, the labels, and which watch it is.
-// What has no room is left out, but for the last.
+// Links that have no room are left out, and that is said.
 func foot(c watcher.Completion, causes []cause, o Options, times ...row) []row {
-	where := row{say(whereText(c))}
-	links, timed := ways(c, causes, o), dotted(times...)
-	left := maxFoot - where.weight() - timed.weight()
-	lines := []row{links, nil, {say(labelText(c.Requests))}, where}
-	if left -= links.weight() + lines[2].weight(); left < 0 {
-		lines[0], left = nil, left+links.weight()
-	}
-	lines[1] = dotted(append([]row{askedBy(c.Requests, left)}, times...)...)
-	return lines
+	where, labels := row{say(whereText(c))}, row{say(labelText(c.Requests))}
+	left := maxFoot - where.weight() - labels.weight() - dotted(times...).weight()
+	links := ways(c, causes, o, left)
+	asked := askedBy(c.Requests, left-links.weight())
+	return []row{links, dotted(append([]row{asked}, times...)...), labels, where}
 }
 
-// ways returns the links: to the pipeline, the order, and what is to be done about its causes.
-func ways(c watcher.Completion, causes []cause, o Options) row {
+// ways returns the links for which there is room: to the pipeline, the order, and what is to be done about its causes.
+func ways(c watcher.Completion, causes []cause, o Options, room int) row {
 	var links []row
+	var left []string
 	add := func(name, address string) {
-		if address != "" {
-			links = append(links, row{linked(address, name)})
+		switch link := (row{linked(address, name)}); {
+		case address == "":
+		case link.weight() > room:
+			left = append(left, name)
+		default:
+			links, room = append(links, link), room-link.weight()
 		}
 	}
 	if r, ok := firstLinked(c.Requests); ok {
@@ -147,6 +147,9 @@ func ways(c watcher.Completion, causes []cause, o Options) row {
 	add("Order in the console", address(o.Links.Console, c))
 	for _, r := range runbooksFor(c, causes, o.Runbooks) {
 		add("Runbook", r)
+	}
+	if len(left) > 0 {
+		links = append(links, row{say("no room for a link: " + strings.Join(slices.Compact(left), ", "))})
 	}
 	return dotted(links...)
 }
@@ -193,7 +196,7 @@ func whereText(c watcher.Completion) string {
 }
 
 // askedBy returns the first requests, and how many more there are. Those beyond the first that has a link have theirs
-// beside them, as far as there is room.
+// beside them, as far as there is room; otherwise that they have one.
 func askedBy(requests []watcher.Request, room int) (all row) {
 	first, _ := firstLinked(requests)
 	for i, r := range requests[:min(askedShown, len(requests))] {
@@ -202,12 +205,13 @@ func askedBy(requests []watcher.Request, room int) (all row) {
 			before = "Asked for by "
 		}
 		part := row{say(before + asker(r) + " (" + known(r.ID, maxPerson)), say(")")}
-		if r.Link != first.Link && shownAddress(r.Link, maxLink) != "" {
+		if r.Link != first.Link && shownAddress(r.Link, maxAnyLink) != "" {
 			part = row{part[0], say(", "), linked(r.Link, "pipeline"), part[1]}
 		}
-		if room -= part.weight(); room < 0 && len(part) > 2 {
-			part = row{part[0], part[3]}
+		if len(part) > 2 && (part.weight() > room || shownAddress(r.Link, maxLink) == "") {
+			part = row{part[0], say(", its link is too long to stand here"), part[3]}
 		}
+		room -= part.weight()
 		all = append(all, part...)
 	}
 	if more := len(requests) - askedShown; more > 0 {

@@ -209,8 +209,13 @@ func TestRejectedRequest(t *testing.T) {
 	if len(emulator.Mentions(m)) > 0 || strings.Contains(shown, secretKey) || !strings.Contains(m.Text, "A request was rejected: timout: is no field") || strings.Count(string(m.Blocks), "*ops*") != 1 || !strings.Contains(shown, "timout: is no field") || !strings.Contains(shown, "build-771") || !strings.Contains(shown, "orderwatch events --kind rejected") {
 		t.Errorf("shown is\n%s", shown)
 	}
+	a.Sequence, a.Others = 8, 1499
+	b.settleBy(func() error { return b.notifier.AttendRequest(t.Context(), a) })
+	if m := b.want("C0ONCALL", 2)[1]; !strings.Contains(m.Text, " Others of this sender since the last message: at least 1,499.") || !strings.Contains(emulator.Render(m), "at least 1,499") {
+		t.Errorf("shown is\n%s", emulator.Render(m))
+	}
 	b.slack.AddChannel("C0ONCALL", emulator.Archived)
-	a.Sequence = 8
+	a.Sequence = 9
 	b.settleBy(func() error { return b.notifier.AttendRequest(t.Context(), a) })
 	if len(k.all) != 1 || k.all[0].Kind != watcher.Rejected {
 		t.Errorf("kept %+v", k.all)

@@ -17,6 +17,9 @@ func Attention(kind watcher.AttentionKind, cause watcher.HoldKind) watcher.Atten
 		Kind: kind, Account: "5f2c91d0a7.cn-north-4", Region: "cn-north-4", ProjectID: "6f5da086876d4cd084d36f8bd3346036",
 		Cause: cause, Reason: Reasons[cause], Since: OutageBegan, Waiting: 12, WaitingAll: 1200,
 	}
+	if code, said, ok := strings.Cut(a.Reason, ": "); ok && cause != watcher.HeldUnreachable {
+		a.Reason, a.Code, a.Said = "HTTP 403: "+a.Reason+" (renew the token in ORDERWATCH_MODELARTS_TOKEN) (request id 0a1b)", code, said
+	}
 	if kind == watcher.Reachable {
 		a.Until = a.Since.Add(17*time.Minute + 3*time.Second)
 	}
@@ -37,6 +40,7 @@ func HostileAttention(kind watcher.AttentionKind) watcher.Attention {
 	return watcher.Attention{
 		Kind: kind, Account: "<!channel> " + strings.Repeat("&", 300), Region: "`<!here>` *x*\n" + Bidi, ProjectID: "<@U0VICTIM>" + Secret,
 		Cause: "<!everyone>", Reason: "<!channel> ``` " + Bidi + "\x1b[31m " + Secret + strings.Repeat(" & long", 3000) + " the end \xff",
+		Code: "*code* <!channel> " + Secret, Said: "<!channel> ``` " + Bidi + Secret + strings.Repeat(" & long", 3000),
 	}
 }
 

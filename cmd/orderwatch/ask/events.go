@@ -23,10 +23,10 @@ const (
 	Undelivered = "undelivered"
 )
 
-// Events prints the events that the filter lets through, as they come. Texts leave out the project where it is
-// given: then all events are of that project. Events returns when all that are kept are printed, if the filter has
-// Stop set, or when ctx ends: then the error is an [exit.Error].
-func Events(ctx context.Context, o Options, filter client.Filter, project string) error {
+// Events prints the events that the filter lets through, as they come; of one watch alone where its id is given. Texts
+// leave out the project where it is given: then all events are of that project. Events returns when all that are kept
+// are printed, if the filter has Stop set, or when ctx ends: then the error is an [exit.Error].
+func Events(ctx context.Context, o Options, filter client.Filter, project, watch string) error {
 	var mu sync.Mutex
 	oneAtATime := func(f func()) {
 		mu.Lock()
@@ -37,6 +37,9 @@ func Events(ctx context.Context, o Options, filter client.Filter, project string
 	printed := 0
 	paint := output.PaintFor(o.Out)
 	err := o.Client.Follow(ctx, filter, nil, notices.events, func(e client.Event) error {
+		if watch != "" && watchOf(e) != watch {
+			return nil
+		}
 		printed++
 		line := output.JSONLine(e.Encoded)
 		if o.Format == output.AsText {
@@ -52,6 +55,22 @@ func Events(ctx context.Context, o Options, filter client.Filter, project string
 		fmt.Fprintln(o.Errors, "orderwatch: no such event is kept")
 	}
 	return err
+}
+
+// watchOf returns the id of the watch that the event is about, empty where it is about none.
+func watchOf(e client.Event) string {
+	if c, ok := e.Completion(); ok {
+		return c.WatchID
+	} else if g, ok := e.Progress(); ok {
+		return g.WatchID
+	} else if a, ok := e.OrderAttention(); ok {
+		return a.WatchID
+	} else if a, ok := e.Again(); ok {
+		return a.WatchID
+	} else if m, ok := e.Undelivered(); ok {
+		return m.WatchID
+	}
+	return ""
 }
 
 // text returns the event as one line: time, what, order, outcome, reason. A project that is given is left out.

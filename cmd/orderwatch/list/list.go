@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -29,9 +30,6 @@ type Choice struct {
 	All       bool
 }
 
-// maxPage is the most watches that the service answers with at once.
-const maxPage = 1000
-
 // brokenRow returns what a list shows of a broken record.
 func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 	reason := "broken record: " + b.Reason
@@ -48,11 +46,12 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 // and how many records it left out because a later version wrote them.
 func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (more bool, unreadable int, err error) {
 	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label}
-	for left := c.Limit; c.All || left > 0; {
-		q.Limit = maxPage
-		if !c.All {
-			q.Limit = min(left, maxPage)
-		}
+	left := c.Limit
+	if c.All {
+		left = math.MaxInt
+	}
+	for left > 0 {
+		q.Want(left)
 		answer, err := client.List(ctx, q)
 		if err != nil {
 			return false, 0, err

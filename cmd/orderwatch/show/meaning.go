@@ -162,18 +162,18 @@ func parts(r watcher.Report) string {
 	return strings.Join(texts, ", ")
 }
 
-// maxTimeout is the longest timeout that workers allow where nothing else is configured.
-const maxTimeout = 48 * time.Hour
-
-// again returns the command that watches the order once more. An order that was watched for too short a time is watched
-// for twice as long.
-func again(o watcher.Outcome, r watcher.Report, watched time.Duration) string {
+// again returns the command that watches the order once more, for as long as the requests of the watch asked, which ended
+// at that time.
+func again(r watcher.Report, ended time.Time) string {
 	command := "orderwatch watch"
 	if r.Region != "" && strings.Trim(r.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
 		command += " --region " + r.Region
 	}
-	if o == watcher.TimedOut && watched > 0 {
-		command += " --timeout " + words.Compact(min(2*watched, maxTimeout))
+	if d := r.Timeout(ended); d > 0 {
+		command += " --timeout " + words.Compact(d)
+	}
+	if r.ExpectedItems > 0 { // without it, what has ended would be all
+		command += fmt.Sprintf(" --expected-items %d", r.ExpectedItems)
 	}
 	return command + " " + output.Clean(r.Order().String())
 }

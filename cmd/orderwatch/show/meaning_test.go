@@ -16,7 +16,7 @@ func TestFailureByAction(t *testing.T) {
 		"renewed-none":       {[]string{"os-node-1 and os-node-2 expire as before unless they are renewed."}, []string{"anew"}},
 		"mixed-part":         {[]string{"os-node-old still exists and costs money. 1 node is there and costs money."}, nil},
 		"failed":             {[]string{"1 pool and 1 node are there and cost money."}, nil},
-		"unlisted-timed-out": {[]string{"3 nodes may still be created and cost money.", "To watch it again: orderwatch watch --region cn-north-4 --timeout 19m 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n"}, nil},
+		"unlisted-timed-out": {[]string{"3 nodes may still be created and cost money.", "To watch it again: orderwatch watch --region cn-north-4 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n"}, nil},
 		"periodic-cancelled": {[]string{"1 item may still be paid by use. pool-1 is still paid by use, and has no term that expires.", "To watch it again: orderwatch watch --region cn-north-4 6f5d"}, []string{"--timeout"}},
 		"unknown-action":     {[]string{"1 of 2 items failed\n  1 × rebootNode: node is locked"}, []string{"cost"}},
 	} {
@@ -45,25 +45,41 @@ func TestLasted(t *testing.T) {
 	}
 }
 
-// TestAgain holds that the command works when it is pasted.
+// TestAgain holds that the command works when it is pasted, and watches for as long as was asked.
 func TestAgain(t *testing.T) {
-	order := watcher.Report{ProjectID: "p", OrderName: "order.x", Region: "cn-east-3"}
-	for _, tt := range []struct {
-		outcome watcher.Outcome
-		region  string
-		watched time.Duration
-		want    string
-	}{
-		{watcher.TimedOut, "cn-east-3", 2 * time.Hour, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
-		{watcher.TimedOut, "cn-east-3", 40 * time.Hour, "orderwatch watch --region cn-east-3 --timeout 48h p/order.x"},
-		{watcher.TimedOut, "", 0, "orderwatch watch p/order.x"},
-		{watcher.Cancelled, "cn-east-3", 2 * time.Hour, "orderwatch watch --region cn-east-3 p/order.x"},
-		{watcher.OrderNotFound, "x; rm -r .", time.Hour, "orderwatch watch p/order.x"},
-	} {
-		order.Region = tt.region
-		if got := again(tt.outcome, order, tt.watched); got != tt.want {
-			t.Errorf("%s: %s; want %s", tt.outcome, got, tt.want)
+	began := time.Date(2025, 4, 10, 12, 0, 0, 0, time.UTC)
+	asked := func(timeouts ...time.Duration) (all []watcher.Request) {
+		for _, d := range timeouts {
+			r := watcher.Request{ReceivedAt: began}
+			if d > 0 {
+				r.DeadlineAt = began.Add(d)
+			}
+			all = append(all, r)
 		}
+		return all
+	}
+	for _, tt := range []struct {
+		region   string
+		requests []watcher.Request
+		watched  time.Duration
+		want     string
+	}{
+		{"cn-east-3", asked(4 * time.Hour), 4 * time.Hour, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
+		{"cn-east-3", asked(90*time.Minute, time.Hour), 90 * time.Minute, "orderwatch watch --region cn-east-3 --timeout 1h30m p/order.x"},
+		{"cn-east-3", asked(0), 2 * time.Hour, "orderwatch watch --region cn-east-3 p/order.x"},
+		{"cn-east-3", asked(0, 4*time.Hour), 4*time.Hour + time.Second, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
+		{"cn-east-3", asked(10*time.Minute, 0), 2 * time.Hour, "orderwatch watch --region cn-east-3 p/order.x"}, // 10 minutes are too few
+		{"cn-east-3", asked(4*time.Hour, 0), time.Hour, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
+		{"", nil, 2 * time.Hour, "orderwatch watch p/order.x"},
+		{"x; rm -r .", nil, time.Hour, "orderwatch watch p/order.x"},
+	} {
+		r := watcher.Report{ProjectID: "p", OrderName: "order.x", Region: tt.region, Requests: tt.requests}
+		if got := again(r, began.Add(tt.watched)); got != tt.want {
+			t.Errorf("%+v: %s; want %s", tt, got, tt.want)
+		}
+	}
+	if got := again(watcher.Report{ProjectID: "p", OrderName: "order.x", ExpectedItems: 5}, began); got != "orderwatch watch --expected-items 5 p/order.x" {
+		t.Error(got)
 	}
 }
 

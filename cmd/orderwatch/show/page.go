@@ -97,7 +97,7 @@ func (p Page) state(w watcher.Snapshot) string {
 		text += "\n" + line
 	}
 	if mayGoOn(w.Outcome) {
-		text += "\nTo watch it again:\n  " + again(w.Outcome, w.Report, w.Deadline.Sub(w.AcceptedAt))
+		text += "\nTo watch it again:\n  " + again(w.Report, w.Deadline)
 	}
 	return text
 }
