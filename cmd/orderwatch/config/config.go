@@ -74,6 +74,7 @@ type Requesters struct {
 type Assets struct {
 	SubjectPrefix  string        `env:"SUBJECT_PREFIX" default:"orders" desc:"first tokens of all subjects but the service's"`
 	ServicePrefix  string        `env:"SERVICE_PREFIX" default:"orderwatch" desc:"name of the NATS service and first token of its subjects"`
+	InboxPrefixes  []string      `env:"INBOX_PREFIXES" unset:"_INBOX, _INBOX_…" desc:"other inbox prefixes of requesters, comma-separated; the service answers to inboxes alone"`
 	StreamPrefix   string        `env:"STREAM_PREFIX" default:"ORDER" desc:"begins the names of streams and buckets; two installations in one account differ in all three prefixes"`
 	StreamReplicas int           `env:"STREAM_REPLICAS" default:"1" desc:"1, 3 or 5; 3 for production"`
 	EventsMaxAge   time.Duration `env:"EVENTS_MAX_AGE" default:"2160h" desc:"how long events are kept; at least TIMEOUT_MAX and 168h"`

@@ -134,6 +134,7 @@ func StoreConfig(c config.Config, timing store.Timing) store.Config {
 func workerConfig(c config.Config, timing Timing) events.Config {
 	return events.Config{
 		Concurrency: c.Watch.Concurrency,
+		Inboxes:     c.Assets.InboxPrefixes,
 		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
