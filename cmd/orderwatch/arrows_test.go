@@ -87,7 +87,7 @@ var (
 		"cmd/orderwatch/output":      19,
 		"cmd/orderwatch/rig":         29,
 		"events/inspect":             22,
-		"events/store":               23,
+		"events/store":               24,
 		"events/wire":                32,
 		"notify/message":             16,
 		"notify/slack":               23,
