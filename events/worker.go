@@ -110,7 +110,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
 	}
 	w.service = &service{log: log, rules: config.Requests, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status,
-		replies: &replies{log: log, inboxes: config.Inboxes, refused: w.metrics.foreignReplies}}
+		replies: &replies{log: log, inboxes: config.Inboxes, refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},

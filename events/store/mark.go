@@ -30,7 +30,7 @@ func (s *Store) marked(subject string, value []byte) *nats.Msg {
 }
 
 // Value returns what workers wrote last under a key of a bucket, given its stream and its subject, as Last does. Where
-// that was deleted, or nobody but somebody else wrote there, it has a sequence and no data.
+// that was deleted, or was not written by a worker, it has a sequence and no data.
 func (s *Store) Value(ctx context.Context, stream, subject string) (Stored, error) {
 	m, err := s.Last(ctx, stream, subject)
 	return s.trusted(m), err
@@ -96,26 +96,35 @@ func looksAnswered(data []byte) bool {
 // strangers remembers what was refused, to say it once. It is safe for concurrent use.
 type strangers struct {
 	mu   sync.Mutex
-	told map[string]uint64 // by subject: the sequence
+	told map[string]stranger // by subject
 }
 
-// mostStrangers bounds what is remembered, and so how much is logged: somebody can write thousands.
-const mostStrangers = 50
+// A stranger is what was logged last of a key.
+type stranger struct {
+	sequence uint64
+	at       time.Time
+}
+
+// Bounds of what is remembered and logged: somebody can write thousands, under one key or under many.
+const (
+	mostStrangers  = 50
+	strangersEvery = time.Minute // of one key
+)
 
 func (r *strangers) tell(log *slog.Logger, m Stored, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.told == nil {
-		r.told = make(map[string]uint64)
+		r.told = make(map[string]stranger)
 	}
 	before, known := r.told[m.Subject]
-	if before == m.Sequence || !known && len(r.told) >= mostStrangers {
+	if before.sequence == m.Sequence || known && time.Since(before.at) < strangersEvery || !known && len(r.told) >= mostStrangers {
 		return
 	}
-	r.told[m.Subject] = m.Sequence
+	r.told[m.Subject] = stranger{m.Sequence, time.Now()}
 	log.Error("refused what no worker wrote; it is treated as if it were not there, and replaced with the next write: somebody uses this key as a reply subject, see deploy/SECURITY.md",
 		"subject", m.Subject, "sequence", m.Sequence, "why", why)
-	if len(r.told) == mostStrangers {
+	if !known && len(r.told) == mostStrangers {
 		log.Error("refused what no worker wrote, under many keys; no more of them are logged", "keys", mostStrangers)
 	}
 }

@@ -20,7 +20,7 @@ func (p *Problems) checkEmbedded(c *Config) {
 	}
 	closed := n.User != "" || n.Token.IsSet()
 	p.must(closed || !isAddr(n.EmbeddedAddr) || isLoopbackAddr(n.EmbeddedAddr), "EMBEDDED_NATS_ADDR",
-		"whoever reaches it could do everything: set "+workerLogin+", and for those who ask "+requesterLogin+"; or listen on 127.0.0.1, [::1] or localhost")
+		"everybody who reaches it could do everything: set "+workerLogin+", and for those who ask "+requesterLogin+"; or listen on 127.0.0.1, [::1] or localhost")
 	p.checkRequesters(c, closed, workerLogin)
 }
 
@@ -44,7 +44,7 @@ func (p *Problems) checkOpen(c Config) {
 	}
 	const unless = ", unless ORDERWATCH_ALLOW_INSECURE=true"
 	addr := c.HTTP.PprofAddr
-	p.must(addr == "" || !isAddr(addr) || isLoopbackAddr(addr), "PPROF_ADDR", "shows the process's memory to whoever reaches it: it must be on 127.0.0.1, [::1] or localhost"+unless)
+	p.must(addr == "" || !isAddr(addr) || isLoopbackAddr(addr), "PPROF_ADDR", "shows the process's memory to everybody who reaches it: it must be on 127.0.0.1, [::1] or localhost"+unless)
 	for _, one := range []struct{ name, url string }{
 		{"MODELARTS_ENDPOINT", c.ModelArts.Endpoint}, {"MODELARTS_IAM_ENDPOINT", c.ModelArts.IAMEndpoint},
 		{"SLACK_WEBHOOK_URL", c.Slack.WebhookURL.Reveal()}, {"SLACK_API_URL", c.Slack.APIURL},

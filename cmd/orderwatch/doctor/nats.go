@@ -236,12 +236,12 @@ func (x *exam) limits(ctx context.Context) {
 
 // strict says whether the servers take anything for a call of their API: answers of a service could be one.
 func (x *exam) strict(ctx context.Context) {
-	const other = `Other servers cannot be seen: each should have it, as by default; jetstream { strict: false } takes anything that comes as a reply for a call, and a purge needs no more.`
+	const look = "Each server should read them so, as by default: look for strict: false in its configuration."
 	switch strict, err := x.Strict(ctx); {
 	case err != nil:
-		x.missed("nats.strict", "whether the servers read calls of their API strictly cannot be seen: "+err.Error(), other)
+		x.missed("nats.strict", "whether the servers read calls of their API strictly cannot be seen: "+err.Error(), look)
 	case strict:
-		x.ok("nats.strict", "", "the servers that lead the streams refuse what is no call of their API")
+		x.ok("nats.strict", "", "the servers that lead the streams refuse what is no call of their API; the others cannot be seen")
 	default:
 		x.add(levelWarning, "nats.strict", "", "a server takes anything for a call of its API (jetstream { strict: false })",
 			"Take strict: false out of each server's jetstream block: who may name a reply subject could let an answer purge or delete streams.")

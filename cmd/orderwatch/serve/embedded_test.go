@@ -32,7 +32,7 @@ var (
 // reaches it: it is refused, or listens on loopback alone, or lets in only those with a login.
 func TestEmbedded(t *testing.T) {
 	const open, protected = "open", "protected"
-	const reach, noWorker = "EMBEDDED_NATS_ADDR: whoever reaches it could do everything: set ORDERWATCH_NATS_USER", "is set, but the worker's own login is not: set ORDERWATCH_NATS_USER"
+	const reach, noWorker = "EMBEDDED_NATS_ADDR: everybody who reaches it could do everything: set ORDERWATCH_NATS_USER", "is set, but the worker's own login is not: set ORDERWATCH_NATS_USER"
 	tests := []struct {
 		host, want string // how it goes, or a line of the error
 		logins     [][]string

@@ -2,8 +2,8 @@
 // the way to tell people, the worker itself, and what it answers to probes. Nothing is decided here.
 //
 // Read serve.go first: how one worker begins and ends, and what of the configuration each part gets. nats.go has the
-// login to NATS, embedded.go the server inside the process and whom it lets in, modelarts.go the client and the login to ModelArts, slack.go the
-// way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
+// login to NATS, embedded.go the server inside the process and whom it lets in, modelarts.go the client and the login
+// to ModelArts, slack.go the way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
 // log. The durations that nobody configures are in timing.go; timing_faults.go shortens them for the tests of crashes.
 package serve
 
