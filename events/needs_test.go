@@ -2,6 +2,8 @@ package events_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -163,5 +165,45 @@ func TestSubscriptionsExceeded(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestAnswersOverAnImport asks from another account, and names a record as the reply subject: the server puts an inbox of
+// its own in its place, which the service answers to.
+func TestAnswersOverAnImport(t *testing.T) {
+	t.Parallel()
+	conf := filepath.Join(t.TempDir(), "nats.conf")
+	err := os.WriteFile(conf, []byte(`
+		accounts {
+			OW: { jetstream: enabled, users: [{user: worker, password: w}], exports: [{service: "orderwatch.*"}] }
+			TEAM: { users: [{user: team, password: t}], imports: [{service: {account: OW, subject: "orderwatch.*"}}] }
+		}`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := eventstest.Server(t, *options)
+	at := strings.TrimPrefix(s.ClientURL(), "nats://")
+	w := parts{url: "nats://worker:w@" + at, config: quiet(), orders: &orders{show: never}}.ready(t)
+	nc, err := nats.Connect("nats://team:t@" + at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	record := w.store.Names.Record(project + ".order.a")
+	if err := nc.PublishRequest("orderwatch.get", record, []byte(orderBody("order.a", ""))); err != nil {
+		t.Fatal(err)
+	}
+	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != 200 {
+		t.Errorf("%d %s", code, reply.Data)
+	}
+	if code, reply := asked(t, nc, "get", orderBody("order.a", "")); code != 200 {
+		t.Errorf("%d %s", code, reply.Data)
+	}
+	if err := w.log.line("its reply subject is no inbox"); err == nil {
+		t.Error("a reply subject that came through an import was refused")
 	}
 }
