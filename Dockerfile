@@ -14,6 +14,8 @@ ARG TARGETARCH
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /orderwatch ./cmd/orderwatch
 
+# It has no tags of versions. To build from the same one each time, write its digest behind the tag (…:nonroot@sha256:…):
+# docker buildx imagetools inspect gcr.io/distroless/static-debian12:nonroot
 # It holds CA certificates, time zones and the user 65532, and no shell.
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /orderwatch /orderwatch

@@ -58,6 +58,7 @@ func TestBrokenRecord(t *testing.T) {
 	}
 	for name, damage := range map[string]func(*testing.T, jetstream.KeyValue){
 		"what a batch of requests answers": put(`{"stream":"ORDER_REQUESTS","seq":1}`),
+		"a status without data":            put(""),
 		"no JSON":                          put("\x00\xff garbage"),
 		"null":                             put(`null`),
 		"a list":                           put(`[]`),

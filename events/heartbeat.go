@@ -96,7 +96,7 @@ func (h *heartbeat) see(ctx context.Context, round *patrolRound) (v vitals, err 
 	defer cancel()
 	n := h.store.Names
 	v.patrolled, v.overdue = round.at, round.overdue
-	lease, err := h.store.Last(ctx, n.RecordStream(), n.Record(leaseKey))
+	lease, err := h.store.Value(ctx, n.RecordStream(), n.Record(leaseKey))
 	if err != nil {
 		return v, err
 	}

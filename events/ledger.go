@@ -89,7 +89,7 @@ func lookAt(ctx context.Context, s *store.Store, now time.Time) (storeLook, erro
 }
 
 func ledgerAt(ctx context.Context, s *store.Store, stream, subject string) (keptLedger, error) {
-	m, err := s.Last(ctx, stream, subject)
+	m, err := s.Value(ctx, stream, subject)
 	kept := keptLedger{stream: stream, subject: subject, revision: m.Sequence, at: m.Time}
 	var l ledger
 	if json.Unmarshal(m.Data, &l) == nil && l.ID != "" {

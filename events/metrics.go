@@ -21,7 +21,8 @@ type metrics struct {
 	conditions  *prometheus.CounterVec   // by kind
 	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
-	broken      prometheus.Gauge // records that cannot be read
+	foreign     prometheus.Counter // requests whose reply subject is no inbox
+	broken      prometheus.Gauge   // records that cannot be read
 	lost        prometheus.Counter
 	untold      prometheus.Gauge // events that people have not been told of
 	untoldAge   prometheus.Gauge // of the oldest of them
@@ -54,6 +55,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 		conditions:  counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
 		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.", "endpoint", "code"),
 		denials:     counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
+		foreign:     counter("orderwatch_service_foreign_replies_total", "Requests of the NATS service that were not carried out since their reply subject is no inbox."),
 		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
 		lost:        counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),
 		untold:      gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),

@@ -93,12 +93,12 @@ const leaseKey = "patrol"
 // take renews this worker's lease, or takes over one that has stood still for too many rounds.
 func (p *patrol) take(ctx context.Context) error {
 	names := p.store.Names
-	m, err := p.store.Last(ctx, names.RecordStream(), names.Record(leaseKey))
+	m, err := p.store.Value(ctx, names.RecordStream(), names.Record(leaseKey))
 	if err != nil {
 		return err
 	}
-	mine := p.holds && workerOf(m) == p.id // its acknowledgement may have got lost
-	if m.Sequence != p.lease && !mine {
+	mine := p.holds && (m.Refused || workerOf(m) == p.id) // its acknowledgement may have got lost
+	if m.Sequence != p.lease && !mine && !m.Refused {
 		p.holds, p.leaseRounds = false, 0
 		clear(p.seen)
 		clear(p.backlog.projects)

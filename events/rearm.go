@@ -106,7 +106,7 @@ func groupOf(info *jetstream.StreamInfo) string {
 
 // mine reports whether this worker is to do it: it is the one that patrols, or none does.
 func (r *rearming) mine(ctx context.Context) (bool, error) {
-	m, err := r.store.Last(ctx, r.store.Names.RecordStream(), r.store.Names.Record(leaseKey))
+	m, err := r.store.Value(ctx, r.store.Names.RecordStream(), r.store.Names.Record(leaseKey))
 	gone := r.store.Clock.Now().Sub(m.Time) > 2*r.store.Timing.PatrolEvery
 	return gone || slices.Contains([]string{"", r.store.Accounts().ID()}, workerOf(m)), err
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type service struct {
 	store    *store.Store
 	mayWrite func() error // why nothing may be written now; nil where it may
 	answers  *prometheus.CounterVec
+	replies  *replies
 	busy     sync.RWMutex // held for reading while a request is carried out
 	status   endpoint
 }
@@ -90,8 +92,11 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	return running, nil
 }
 
-// answer carries out one request. A panic is a defect of this program, and fails that request alone.
+// answer carries out one request, where the answer has a place to go. A panic is a defect of this program, and fails that request alone.
 func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
+	if !s.replies.mayAnswer(r.Subject(), r.Reply()) {
+		return
+	}
 	s.busy.RLock()
 	defer s.busy.RUnlock()
 	defer func() {
@@ -113,7 +118,13 @@ func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.
 	s.answers.WithLabelValues(name, "200").Inc()
 }
 
+// maxReason bounds what a refusal says, in bytes: it stands in a header, too.
+const maxReason = 4 << 10
+
 func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
+	if len(why.Reason) > maxReason {
+		why.Reason = strings.ToValidUTF8(why.Reason[:maxReason], "") + "…"
+	}
 	s.answers.WithLabelValues(name, strconv.Itoa(why.Code)).Inc()
 	body, err := json.Marshal(why)
 	if err == nil {

@@ -16,6 +16,7 @@
 //	deliveries.go   what is done with a message of each consumer
 //	pulled.go       how many messages lie in open pulls
 //	service.go      what is answered on request and reply
+//	replies.go      to which reply subjects it answers
 //	status.go       how the installation is, and what people were not told yet
 //	patrol.go       which worker patrols, and which wake-ups are overdue
 //	backlog.go      when people are told of overdue watches
@@ -55,6 +56,9 @@ type Config struct {
 	Concurrency int // polls in flight, ≥ 1
 	Requests    wire.Rules
 	Policy      watcher.Policy // its MaxPayload is set from the server's
+
+	// Inboxes are prefixes of requesters' inboxes that the service answers to, besides _INBOX, _INBOX_… and _R_.
+	Inboxes []string
 
 	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
 	// safe for concurrent use.
@@ -105,7 +109,8 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
 	}
-	w.service = &service{log: log, rules: config.Requests, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status}
+	w.service = &service{log: log, rules: config.Requests, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status,
+		replies: &replies{log: log, inboxes: config.Inboxes, refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},

@@ -34,7 +34,7 @@ func permissionRules(t *testing.T) string {
 		t.Fatal(err)
 	}
 	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "setup"} {
+	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
 	return passwords + string(rules)
@@ -70,6 +70,7 @@ func TestDoctorHealthy(t *testing.T) {
 		{Check: "nats.version", Level: "ok", Found: "2."},
 		{Check: "nats.limits", Level: "ok"},
 		{Check: "nats.sync_interval", Level: "note", Do: "always"},
+		{Check: "nats.strict", Level: "ok"},
 		{Check: "permissions.publish", Level: "ok", About: "$JS.ACK.*.*.ORDER_WAKEUPS.poller.>"},
 		{Check: "permissions.subscribe", Level: "ok", About: "_INBOX_orderwatch.>"},
 		{Check: "permissions.allow_responses", Level: "ok"},

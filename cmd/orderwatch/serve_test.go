@@ -215,6 +215,54 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
+// TestEmbeddedClosed runs the whole product as one process that wants a login. Requesters ask, wait, look and cancel with
+// theirs; nobody without one does anything.
+func TestEmbeddedClosed(t *testing.T) {
+	t.Parallel()
+	cloud := emulator.New(emulator.Options{})
+	cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
+	cloud.Add(rig.Project, "order.long", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", EndAfter: time.Hour, Status: "succeed"}}})
+	modelArts := httptest.NewServer(cloud)
+	defer modelArts.Close()
+	for name, logins := range map[string][2][]string{
+		"users": {
+			{"ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PASSWORD=planted-w", "ORDERWATCH_EMBEDDED_NATS_REQUESTER_USER=people", "ORDERWATCH_EMBEDDED_NATS_REQUESTER_PASSWORD=planted-p"},
+			{"ORDERWATCH_NATS_USER=people", "ORDERWATCH_NATS_PASSWORD=planted-p"},
+		},
+		"tokens": {
+			{"ORDERWATCH_NATS_TOKEN=planted-w", "ORDERWATCH_EMBEDDED_NATS_REQUESTER_TOKEN=planted-p"},
+			{"ORDERWATCH_NATS_TOKEN=planted-p"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, natsAddr := rig.FreeAddr(t), rig.FreeAddr(t)
+			env := append(rig.ServeEnv("", modelArts.URL, addr), "ORDERWATCH_EMBEDDED_NATS_DIR="+t.TempDir(), "ORDERWATCH_EMBEDDED_NATS_ADDR="+natsAddr)
+			env = append(env, logins[0]...)
+			w := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
+			rig.AwaitReady(t, addr)
+			nobody := []string{"ORDERWATCH_NATS_URL=nats://" + natsAddr}
+			requester := append(nobody, logins[1]...)
+			for _, args := range [][]string{
+				{"watch", rig.Project + "/order.pool-1", "--wait", "--timeout", "5m"}, {"watch", rig.Project + "/order.long"}, {"list"},
+				{"cancel", rig.Project + "/order.long", "--by", "ann"}, {"get", rig.Project + "/order.pool-1"}, {"status"},
+			} {
+				if got := rig.CarryOut(t, requester, args...); got.Code != 0 {
+					t.Errorf("%s: exit code %d\n%s%s", args, got.Code, got.Out, got.Err)
+				}
+			}
+			if got := rig.CarryOut(t, nobody, "list"); got.Code == 0 {
+				t.Errorf("without a login:\n%s", got.Out)
+			}
+			if got := rig.CarryOut(t, env, "doctor"); got.Code != 0 {
+				t.Errorf("doctor: exit code %d\n%s%s", got.Code, got.Out, got.Err)
+			}
+			if code, _ := w.Terminate(t); code != 0 || strings.Contains(w.Text(), "planted") {
+				t.Errorf("exit code %d\n%s", code, w.Text())
+			}
+		})
+	}
+}
+
 // TestUnfit starts a worker on a stream that would lose requests.
 func TestUnfit(t *testing.T) {
 	t.Parallel()

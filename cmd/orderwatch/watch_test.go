@@ -318,7 +318,7 @@ func startPermitted(t *testing.T) *guarded.Server {
 		t.Fatal(err)
 	}
 	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "setup"} {
+	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
 	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))

@@ -126,6 +126,39 @@ func (i *Inspector) Limits(ctx context.Context) ([]Limit, error) {
 	return limits, nil
 }
 
+// invalidJSON is the server's error for a call of its API that it cannot read.
+const invalidJSON = jetstream.ErrorCode(10025)
+
+// Strict reports whether the servers that lead the streams refuse calls of the JetStream API which hold what they do not
+// know (jetstream { strict: true }, the default). It asks for the streams' settings with a field that there is none of. The
+// error is an [ErrDenied] where the user may not ask.
+func (i *Inspector) Strict(ctx context.Context) (bool, error) {
+	n := i.store.Names
+	for _, stream := range []string{n.WakeupStream(), n.RequestStream(), n.EventStream()} {
+		call := n.API("STREAM.INFO." + stream)
+		if err := i.may(call); err != nil {
+			return false, err
+		}
+		reply, err := i.nc.RequestWithContext(ctx, call, []byte(`{"none_orderwatch_doctor_probes":true}`))
+		if err != nil {
+			return false, fmt.Errorf("ask %s: %w", call, err)
+		}
+		var answer struct {
+			Error *jetstream.APIError `json:"error"`
+		}
+		if err := json.Unmarshal(reply.Data, &answer); err != nil {
+			return false, fmt.Errorf("ask %s: %w", call, err)
+		}
+		switch {
+		case answer.Error == nil:
+			return false, nil
+		case answer.Error.ErrorCode != invalidJSON:
+			return false, fmt.Errorf("ask %s: %w", call, answer.Error)
+		}
+	}
+	return true, nil
+}
+
 // A Syncing says how soon a server writes to its disk what it has acknowledged.
 type Syncing struct {
 	Server string

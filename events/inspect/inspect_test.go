@@ -191,7 +191,7 @@ func workerRules(t *testing.T) *server.Permissions {
 		t.Fatal(err)
 	}
 	passwords := ""
-	for _, user := range []string{"WORKER", "PRODUCER", "PERSON", "SETUP"} {
+	for _, user := range []string{"WORKER", "PRODUCER", "PERSON", "CONSUMER", "SETUP"} {
 		passwords += "NATS_" + user + "_PASSWORD: planted\n"
 	}
 	for _, user := range options(t, passwords+string(rules)).Users {
@@ -431,5 +431,18 @@ func TestInspectAssets(t *testing.T) {
 	}
 	if after := everything(t, js); !reflect.DeepEqual(after, before) {
 		t.Error("something was changed")
+	}
+}
+
+// TestStrict asks a server that reads calls of its API strictly, as by default, and one that does not. Nothing changes.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	for _, lax := range []bool{false, true} {
+		s := eventstest.Server(t, server.Options{NoJetStreamStrict: lax})
+		nc, _ := eventstest.Connect(t, s)
+		kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+		if strict, err := inspect.Over(kept).Strict(t.Context()); err != nil || strict == lax {
+			t.Errorf("strict: false is %t: strict %t, %v", lax, strict, err)
+		}
 	}
 }

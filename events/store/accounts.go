@@ -156,7 +156,11 @@ func (a *Accounts) Forget(ctx context.Context, key string, revision watcher.Revi
 // reread takes the hold from the server that writes.
 func (a *Accounts) reread(ctx context.Context, key string) {
 	names := a.store.Names
-	m, err := a.store.Last(ctx, names.AccountStream(), names.Account(HoldKeys+key))
+	m, err := a.store.Value(ctx, names.AccountStream(), names.Account(HoldKeys+key))
+	if err == nil && m.Refused {
+		a.keep(key, m.Sequence)
+		return
+	}
 	var hold watcher.Hold
 	if err != nil || len(m.Data) > 0 && json.Unmarshal(m.Data, &hold) != nil {
 		return // the next look will tell
@@ -184,12 +188,23 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 	}
 }
 
+// keep notes that what stands under the hold's key was refused: what is known of the hold stays, and is written in its
+// place with the next change. It returns the hold.
+func (a *Accounts) keep(key string, sequence uint64) watcher.Hold {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.holds[key]
+	h.Revision = max(h.Revision, watcher.Revision(sequence))
+	a.holds[key] = h
+	return h.Hold
+}
+
 // write stores a value in the bucket; without one it marks the key as deleted.
 func (a *Accounts) write(ctx context.Context, key string, value []byte, expect ...jetstream.PublishOpt) (watcher.Revision, error) {
 	names := a.store.Names
-	m := &nats.Msg{Subject: names.Write(names.Account(key)), Data: value}
+	m := a.store.marked(names.Account(key), value)
 	if value == nil {
-		m.Header = nats.Header{"KV-Operation": {"DEL"}}
+		m.Header.Set(kvOperation, "DEL")
 	}
 	sequence, err := a.store.Publish(ctx, names.AccountStream(), m, expect...)
 	return watcher.Revision(sequence), err
@@ -289,26 +304,31 @@ func (a *Accounts) greet(ctx context.Context) {
 func (a *Accounts) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.store.Timing.Request)
 	defer cancel()
-	names := a.store.Names
-	messages, err := jetstreamext.GetLastMsgsFor(ctx, a.store.JS, names.AccountStream(), []string{names.Account(">")})
-	if err != nil {
-		return fmt.Errorf("read what workers share: %w", err)
-	}
-	for m, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil
-		}
+	for m, err := range a.store.messages(ctx, a.store.Names.AccountStream(), "", jetstreamext.GetBatchSeq(1)) {
 		if err != nil {
 			return fmt.Errorf("read what workers share: %w", err)
 		}
-		a.take(m)
+		a.take(ctx, m)
 	}
 	return ctx.Err() // an answer that does not come ends the messages without an error
 }
 
-// take takes one value of the bucket.
-func (a *Accounts) take(m *jetstream.RawStreamMsg) {
+// take takes one value of the bucket. One that no worker wrote is no sign, and no hold; a hold that this worker knows is
+// written in its place.
+func (a *Accounts) take(ctx context.Context, m *jetstream.RawStreamMsg) {
 	key := strings.TrimPrefix(m.Subject, a.store.Names.Account(""))
+	if why := foreign(m.Subject, m.Header, m.Data); why != "" {
+		account, isHold := strings.CutPrefix(key, HoldKeys)
+		if !isHold { // somebody can let the server write thousands, which expire: they are told of once, and not counted
+			a.store.strangers.tell(a.store.log, Stored{Subject: a.store.Names.Account(workerKeys + ">"), Sequence: 1}, why)
+			return
+		}
+		a.store.strangers.tell(a.store.log, Stored{Subject: m.Subject, Sequence: m.Sequence}, why)
+		if hold := a.keep(account, m.Sequence); hold.Kind != "" {
+			_ = a.SetHold(ctx, account, hold, watcher.Revision(m.Sequence)) // where it fails, the next look tries again
+		}
+		return
+	}
 	if id, ok := strings.CutPrefix(key, workerKeys); ok {
 		a.meet(id, m)
 	}

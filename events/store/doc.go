@@ -23,6 +23,7 @@
 //	payload.go      how large a message may be
 //	clock.go        the server's time
 //	records.go      one record for each order; list.go: pages of them
+//	mark.go         what counts as written by a worker
 //	wakeups.go      timers, and what is due
 //	events.go       events are published once, and found again
 //	notes.go        what notifiers note, and how far the consumer slack has come

@@ -74,7 +74,7 @@ const brokenKey = "broken"
 
 // BrokenList returns what is remembered of broken records, oldest first, and its revision; 0 where nothing is.
 func (s *Store) BrokenList(ctx context.Context) (list []wire.BrokenRecord, revision uint64, err error) {
-	m, err := s.Last(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey))
+	m, err := s.Value(ctx, s.Names.RecordStream(), s.Names.Record(brokenKey))
 	if json.Unmarshal(m.Data, &list) != nil {
 		list = nil // nothing is there, or it is found anew
 	}

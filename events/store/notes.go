@@ -19,8 +19,8 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 	if err := checkNoteKey(key); err != nil {
 		return nil, 0, err
 	}
-	m, err := s.Last(ctx, s.Names.NoteStream(), s.Names.Note(key))
-	if len(m.Data) == 0 { // nothing is there, or the marker of a deletion
+	m, err := s.Value(ctx, s.Names.NoteStream(), s.Names.Note(key))
+	if len(m.Data) == 0 { // nothing is there, or the marker of a deletion, or it was refused
 		m.Data = nil
 	}
 	return m.Data, watcher.Revision(m.Sequence), err
@@ -37,7 +37,7 @@ func (s *Store) Under(ctx context.Context, prefix string) (map[string][]byte, er
 		if err != nil {
 			return nil, err
 		}
-		if len(m.Data) > 0 { // no marker of a deletion
+		if m = s.trusted(m); len(m.Data) > 0 { // no marker of a deletion
 			notes[strings.TrimPrefix(m.Subject, s.Names.Note(""))] = m.Data
 		}
 	}

@@ -32,11 +32,11 @@ func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, w
 	default:
 		return watcher.Watch{}, 0, fmt.Errorf("read %s from %s: %s %s", subject, stream, status, reply.Header.Get("Description"))
 	}
-	sequence, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
+	sequence, err := strconv.ParseUint(serverSaid(reply.Header, jetstream.SequenceHeader), 10, 64)
 	if err != nil {
 		return watcher.Watch{}, 0, fmt.Errorf("read record of %s: %w", order, err)
 	}
-	return decodeRecord(order, reply.Data, sequence)
+	return decodeRecord(order, reply.Header, reply.Data, sequence)
 }
 
 // ReadLatest asks the bucket's leader.
@@ -45,15 +45,19 @@ func (s *Store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Wa
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
-	return decodeRecord(order, m.Data, m.Sequence)
+	return decodeRecord(order, m.header(), m.Data, m.Sequence)
 }
 
 // decodeRecord reads what the bucket holds for an order: a record, or, without data, nothing or the marker of its
-// deletion.
-func decodeRecord(order watcher.Order, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
+// deletion. What has neither data nor a deletion's headers is a status that the server wrote to a reply subject.
+func decodeRecord(order watcher.Order, header nats.Header, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
 	revision := watcher.Revision(sequence)
-	if len(encoded) == 0 {
+	switch {
+	case len(encoded) > 0:
+	case sequence == 0 || isDeletion(header):
 		return watcher.Watch{}, revision, watcher.ErrNoRecord
+	default:
+		return watcher.Watch{}, revision, fmt.Errorf("read record of %s: %w: it is empty, and no deletion", order, watcher.ErrBroken)
 	}
 	w, err := watcher.DecodeWatch(encoded)
 	if err == nil && w.Order != order {
@@ -117,7 +121,7 @@ func (s *Store) Records(ctx context.Context, from uint64) iter.Seq2[Record, erro
 			if !ok {
 				continue // what workers tell each other, such as the patrol's lease
 			}
-			w, _, err := decodeRecord(order, m.Data, m.Sequence)
+			w, _, err := decodeRecord(order, m.Header, m.Data, m.Sequence)
 			if !yield(Record{w, order, m.Sequence, m.Time, err}, nil) {
 				return
 			}
@@ -175,7 +179,11 @@ func (s *Store) batch(ctx context.Context, stream string, options []jetstreamext
 			return next, true, nil
 		case err != nil:
 			return next, false, err
-		case !yield(m, nil):
+		}
+		if err := asStored(m); err != nil {
+			return next, false, err
+		}
+		if !yield(m, nil) {
 			return next, true, nil
 		}
 		next, read, size = m.Sequence+1, read+1, size+len(m.Data)

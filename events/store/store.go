@@ -26,6 +26,8 @@ type Store struct {
 	log      *slog.Logger
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
+
+	strangers strangers
 }
 
 var (
@@ -71,7 +73,10 @@ type Stored struct {
 	Subject  string    `json:"subject"`
 	Sequence uint64    `json:"seq"`
 	Data     []byte    `json:"data"`
+	Headers  []byte    `json:"hdrs"` // as they were sent
 	Time     time.Time `json:"time"` // when it was stored
+
+	Refused bool `json:"-"` // [Store.Value] left the data out, since no worker wrote it
 }
 
 // Last returns the last message on the subject, or the last of all on it where it has wildcards,
@@ -150,6 +155,5 @@ func (s *Store) Publish(ctx context.Context, stream string, m *nats.Msg, expect 
 // Put writes a key of a bucket, given its stream and its subject, and returns its revision. It expects the key's last
 // revision, 0 for none.
 func (s *Store) Put(ctx context.Context, stream, subject string, value []byte, revision uint64) (uint64, error) {
-	m := &nats.Msg{Subject: s.Names.Write(subject), Data: value}
-	return s.Publish(ctx, stream, m, jetstream.WithExpectLastSequencePerSubject(revision))
+	return s.Publish(ctx, stream, s.marked(subject, value), jetstream.WithExpectLastSequencePerSubject(revision))
 }

@@ -38,7 +38,7 @@ var (
 
 // normalise brings values that may be written in several ways into one.
 func (c *Config) normalise() {
-	for _, list := range [][]string{c.ModelArts.Regions, c.Slack.ChannelsAllowed} {
+	for _, list := range [][]string{c.ModelArts.Regions, c.Assets.InboxPrefixes, c.Slack.ChannelsAllowed} {
 		for i := range list {
 			list[i] = strings.TrimSpace(list[i])
 		}
@@ -92,6 +92,12 @@ func (p *Problems) checkAssets(a Assets) {
 	p.must(len(a.ServicePrefix) <= maxPrefix && streamName.MatchString(a.ServicePrefix), "SERVICE_PREFIX", "must be one subject token of A-Z a-z 0-9 _ -, at most 64 bytes")
 	p.must(len(a.StreamPrefix) <= maxPrefix && streamName.MatchString(a.StreamPrefix), "STREAM_PREFIX", "must be of A-Z a-z 0-9 _ -, at most 64 bytes")
 	p.must(a.ServicePrefix != a.SubjectPrefix, "SERVICE_PREFIX", "must differ from ORDERWATCH_SUBJECT_PREFIX: both have a subject that ends in .watch")
+	for _, prefix := range a.InboxPrefixes {
+		own := slices.ContainsFunc([]string{a.SubjectPrefix, a.ServicePrefix}, func(own string) bool {
+			return strings.HasPrefix(own+".", prefix+".") || strings.HasPrefix(prefix+".", own+".")
+		})
+		p.must(len(prefix) <= maxPrefix && subjectTokens.MatchString(prefix) && !own, "INBOX_PREFIXES", "must be subject tokens of A-Z a-z 0-9 _ - joined by dots, comma-separated, and none of ORDERWATCH_SUBJECT_PREFIX or ORDERWATCH_SERVICE_PREFIX")
+	}
 	p.must(slices.Contains([]int{1, 3, 5}, a.StreamReplicas), "STREAM_REPLICAS", "must be 1, 3 or 5")
 }
 

@@ -3,9 +3,10 @@
 // [Load] is for every command, [LoadServe] for those that do a worker's work. What is wrong comes as
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
-// Read config.go first: the variables, in nine groups, and in which order they are read and checked. read.go says how
+// Read config.go first: the variables, in ten groups, and in which order they are read and checked. read.go says how
 // a value comes out of a variable, and when NAME_FILE is read for a secret instead; file.go which files are read, and how
-// much of them; secret.go what a secret shows of itself; check.go what is refused, login.go which login
+// much of them; secret.go what a secret shows of itself; check.go what is refused, open.go what is refused since
+// strangers could reach or read it, login.go which login
 // to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
 // channels there are, table.go how the help and deploy/CONFIGURATION.md show the variables.
 package config
@@ -28,24 +29,27 @@ const Prefix = "ORDERWATCH_"
 // order is that of the tables that people read. A [Secret] can also come from a file, named by the variable with _FILE
 // added. An empty variable counts as unset.
 type Config struct {
-	NATS      NATS
-	Assets    Assets
-	ModelArts ModelArts
-	Poll      Poll
-	Watch     Watch
-	Slack     Slack
-	Links     Links
-	HTTP      HTTP
-	Log       Log
+	NATS       NATS
+	Requesters Requesters
+	Assets     Assets
+	ModelArts  ModelArts
+	Poll       Poll
+	Watch      Watch
+	Slack      Slack
+	Links      Links
+	HTTP       HTTP
+	Log        Log
 
 	Version string // of the program; no variable names it, the caller sets it
 }
 
 // A NATS says where NATS is and how to log in: by at most one of creds file, nkey file, user with password, and token.
+// The server inside the process demands the user with password, or the token, where one is set; requesters log in with
+// their own.
 type NATS struct {
 	URL          string `env:"NATS_URL" desc:"servers, comma-separated, without user and password; required by serve unless EMBEDDED_NATS_DIR is set"`
 	EmbeddedDir  string `env:"EMBEDDED_NATS_DIR" desc:"run a JetStream server inside the process, with its data in this directory"`
-	EmbeddedAddr string `env:"EMBEDDED_NATS_ADDR" default:"127.0.0.1:4222" desc:"where the server inside the process listens"`
+	EmbeddedAddr string `env:"EMBEDDED_NATS_ADDR" default:"127.0.0.1:4222" desc:"where the server inside the process listens; without NATS_USER or NATS_TOKEN on loopback only"`
 	CredsFile    string `env:"NATS_CREDS_FILE" desc:"path of a credentials file; at most one way to log in"`
 	NKeyFile     string `env:"NATS_NKEY_FILE" desc:"path of an nkey seed file"`
 	User         string `env:"NATS_USER" desc:"user, together with NATS_PASSWORD"`
@@ -58,10 +62,19 @@ type NATS struct {
 	JSDomain     string `env:"NATS_JS_DOMAIN" desc:"JetStream domain"`
 }
 
+// Requesters say how those log in to the server inside the process who are no workers: by user with password, or by
+// token. They may ask, look, cancel and follow events.
+type Requesters struct {
+	User     string `env:"EMBEDDED_NATS_REQUESTER_USER" desc:"user whom the server inside the process lets ask, look, cancel and follow events; NATS_USER may do everything"`
+	Password Secret `env:"EMBEDDED_NATS_REQUESTER_PASSWORD" desc:"password of EMBEDDED_NATS_REQUESTER_USER"`
+	Token    Secret `env:"EMBEDDED_NATS_REQUESTER_TOKEN" desc:"token in place of that user and password"`
+}
+
 // A Assets names subjects and streams and says how they are made.
 type Assets struct {
 	SubjectPrefix  string        `env:"SUBJECT_PREFIX" default:"orders" desc:"first tokens of all subjects but the service's"`
 	ServicePrefix  string        `env:"SERVICE_PREFIX" default:"orderwatch" desc:"name of the NATS service and first token of its subjects"`
+	InboxPrefixes  []string      `env:"INBOX_PREFIXES" unset:"_INBOX, _INBOX_…" desc:"other inbox prefixes of requesters, comma-separated; the service answers to inboxes alone"`
 	StreamPrefix   string        `env:"STREAM_PREFIX" default:"ORDER" desc:"begins the names of streams and buckets; two installations in one account differ in all three prefixes"`
 	StreamReplicas int           `env:"STREAM_REPLICAS" default:"1" desc:"1, 3 or 5; 3 for production"`
 	EventsMaxAge   time.Duration `env:"EVENTS_MAX_AGE" default:"2160h" desc:"how long events are kept; at least TIMEOUT_MAX and 168h"`
@@ -130,7 +143,8 @@ type Links struct {
 // A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.
 type HTTP struct {
 	Addr      string `env:"HTTP_ADDR" default:"127.0.0.1:8080" desc:"host:port of /livez, /readyz and /metrics"`
-	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof; never a public one"`
+	PprofAddr string `env:"PPROF_ADDR" unset:"off" desc:"host:port of net/http/pprof, on loopback"`
+	Insecure  bool   `env:"ALLOW_INSECURE" desc:"true: also take PPROF_ADDR beyond loopback, and plain http to other machines for Slack, ModelArts and IAM"`
 
 	HeartbeatURL Secret `env:"HEARTBEAT_URL" desc:"URL that one worker calls (GET) once a minute while the installation does its work; https, or http on this machine"`
 }
@@ -171,6 +185,8 @@ func LoadServe() (Config, error) {
 	p.need(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")
+	p.checkEmbedded(&c)
+	p.checkOpen(c)
 	p.logIn(&c)
 	return c, p.err()
 }

@@ -55,8 +55,12 @@ func TestEachVariable(t *testing.T) {
 		{"NATS_KEY_FILE", path, func(c Config) any { return c.NATS.KeyFile }, path},
 		{"NATS_TLS_FIRST", "true", func(c Config) any { return c.NATS.TLSFirst }, true},
 		{"NATS_JS_DOMAIN", "hub", func(c Config) any { return c.NATS.JSDomain }, "hub"},
+		{"EMBEDDED_NATS_REQUESTER_USER", "u", func(c Config) any { return c.Requesters.User }, "u"},
+		{"EMBEDDED_NATS_REQUESTER_PASSWORD", "s", func(c Config) any { return c.Requesters.Password.Reveal() }, "s"},
+		{"EMBEDDED_NATS_REQUESTER_TOKEN", "s", func(c Config) any { return c.Requesters.Token.Reveal() }, "s"},
 		{"SUBJECT_PREFIX", "team.orders", func(c Config) any { return c.Assets.SubjectPrefix }, "team.orders"},
 		{"SERVICE_PREFIX", "ow", func(c Config) any { return c.Assets.ServicePrefix }, "ow"},
+		{"INBOX_PREFIXES", "inbox.ann, team", func(c Config) any { return c.Assets.InboxPrefixes }, []string{"inbox.ann", "team"}},
 		{"STREAM_PREFIX", "TEAM", func(c Config) any { return c.Assets.StreamPrefix }, "TEAM"},
 		{"STREAM_REPLICAS", "3", func(c Config) any { return c.Assets.StreamReplicas }, 3},
 		{"EVENTS_MAX_AGE", "240h", func(c Config) any { return c.Assets.EventsMaxAge }, 240 * time.Hour},
@@ -98,6 +102,7 @@ func TestEachVariable(t *testing.T) {
 		{"PUBLIC_URL", "http://[::1]:8080/w?id={watch}&again={watch}", func(c Config) any { return c.Links.Public }, "http://[::1]:8080/w?id={watch}&again={watch}"},
 		{"HTTP_ADDR", ":8080", func(c Config) any { return c.HTTP.Addr }, ":8080"},
 		{"PPROF_ADDR", "127.0.0.1:6060", func(c Config) any { return c.HTTP.PprofAddr }, "127.0.0.1:6060"},
+		{"ALLOW_INSECURE", "true", func(c Config) any { return c.HTTP.Insecure }, true},
 		{"HEARTBEAT_URL", "https://hc.example/a?b=c", func(c Config) any { return c.HTTP.HeartbeatURL.Reveal() }, "https://hc.example/a?b=c"},
 		{"LOG_LEVEL", "debug", func(c Config) any { return c.Log.Level }, slog.LevelDebug},
 		{"LOG_FORMAT", "json", func(c Config) any { return c.Log.Format }, "json"},
@@ -107,8 +112,11 @@ func TestEachVariable(t *testing.T) {
 		"NATS_USER":      {"NATS_PASSWORD", "x"},
 		"NATS_PASSWORD":  {"NATS_USER", "x"},
 		"NATS_CERT_FILE": {"NATS_KEY_FILE", path},
-		"NATS_KEY_FILE":  {"NATS_CERT_FILE", path},
-		"SLACK_TOKEN":    {"SLACK_CHANNEL", "C01"},
+
+		"EMBEDDED_NATS_REQUESTER_USER":     {"EMBEDDED_NATS_REQUESTER_PASSWORD", "x"},
+		"EMBEDDED_NATS_REQUESTER_PASSWORD": {"EMBEDDED_NATS_REQUESTER_USER", "x"},
+		"NATS_KEY_FILE":                    {"NATS_CERT_FILE", path},
+		"SLACK_TOKEN":                      {"SLACK_CHANNEL", "C01"},
 
 		"SLACK_ROUTES_FILE": {"SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"},
 	}
@@ -211,6 +219,10 @@ func TestEmptyIsUnset(t *testing.T) {
 // TestBad gives each check something to refuse. A value holds "planted", which no error may show.
 func TestBad(t *testing.T) {
 	wrong := cmdtest.File(t, "rules: [{channel: C0TEAM}]")
+	const requester = "EMBEDDED_NATS_REQUESTER"
+	closed := func(vars ...string) []string {
+		return append([]string{"NATS_URL", "", "EMBEDDED_NATS_DIR", "/planted", "EMBEDDED_NATS_ADDR", "0.0.0.0:4222"}, vars...)
+	}
 	tests := []struct {
 		vars []string
 		want string // how a line of the error begins, without [Prefix]
@@ -220,6 +232,13 @@ func TestBad(t *testing.T) {
 		{[]string{"NATS_URL", "nats://host,"}, "NATS_URL: must be servers"},
 		{[]string{"EMBEDDED_NATS_DIR", "/planted"}, "NATS_URL: is set together with ORDERWATCH_EMBEDDED_NATS_DIR"},
 		{[]string{"EMBEDDED_NATS_ADDR", "planted"}, "EMBEDDED_NATS_ADDR: must be host:port"},
+		{closed("NATS_CREDS_FILE", wrong), "NATS_CREDS_FILE: is of no use to the server inside the process"},
+		{closed("NATS_USER", "u", "NATS_PASSWORD", "planted", requester+"_USER", "r"), requester + "_USER: must be set together"},
+		{closed("NATS_USER", "u", "NATS_PASSWORD", "planted", requester+"_PASSWORD", "planted"), requester + "_USER: must be set together"},
+		{closed("NATS_USER", "u", "NATS_PASSWORD", "planted", requester+"_USER", "u", requester+"_PASSWORD", "planted"), requester + "_USER: must not be ORDERWATCH_NATS_USER"},
+		{closed("NATS_TOKEN", "planted", requester+"_TOKEN", "planted"), requester + "_TOKEN: must not be that of ORDERWATCH_NATS_TOKEN"},
+		{closed("NATS_TOKEN", "planted", requester+"_USER", "orderwatch.x", requester+"_PASSWORD", "planted"), requester + "_USER: must not begin with ORDERWATCH_SERVICE_PREFIX"},
+		{closed("NATS_TOKEN", "planted", requester+"_USER", "r", requester+"_PASSWORD", "planted", requester+"_TOKEN", "planted2"), requester + "_USER: is set together"},
 		{[]string{"NATS_USER", "planted"}, "NATS_USER: must be set together"},
 		{[]string{"NATS_PASSWORD", "planted"}, "NATS_USER: must be set together"},
 		{[]string{"NATS_USER", "planted", "NATS_PASSWORD", "planted", "NATS_TOKEN", "planted"}, "NATS_USER: is set together with ORDERWATCH_NATS_TOKEN: keep one way"},
@@ -298,6 +317,17 @@ func TestBad(t *testing.T) {
 		{[]string{"PUBLIC_URL", "//planted/{watch}"}, "PUBLIC_URL: must be"},
 		{[]string{"HTTP_ADDR", "planted:http"}, "HTTP_ADDR: must be"},
 		{[]string{"PPROF_ADDR", "6060"}, "PPROF_ADDR: must be"},
+		{[]string{"INBOX_PREFIXES", "$KV"}, "INBOX_PREFIXES: must be"},
+		{[]string{"INBOX_PREFIXES", "team,planted.>"}, "INBOX_PREFIXES: must be"},
+		{[]string{"INBOX_PREFIXES", "orders.completed"}, "INBOX_PREFIXES: must be"},
+		{[]string{"INBOX_PREFIXES", "a", "SERVICE_PREFIX", "ow", "SUBJECT_PREFIX", "a.b"}, "INBOX_PREFIXES: must be"},
+		{[]string{"PPROF_ADDR", ":6060"}, "PPROF_ADDR: shows the process's memory"},
+		{[]string{"PPROF_ADDR", "planted.example:6060"}, "PPROF_ADDR: shows"},
+		{[]string{"MODELARTS_ENDPOINT", "http://planted.example/{region}"}, "MODELARTS_ENDPOINT: is plain http"},
+		{[]string{"MODELARTS_ENDPOINT", "HTTP://127.0.0.1.planted.example"}, "MODELARTS_ENDPOINT: is plain http"},
+		{[]string{"MODELARTS_IAM_ENDPOINT", "http://iam.{region}.planted.example"}, "MODELARTS_IAM_ENDPOINT: is plain http"},
+		{[]string{"SLACK_WEBHOOK_URL", "http://hooks.example/planted"}, "SLACK_WEBHOOK_URL: is plain http"},
+		{[]string{"SLACK_API_URL", "http://planted.example/api/"}, "SLACK_API_URL: is plain http"},
 		{[]string{"HEARTBEAT_URL", "http://hc.planted/x"}, "HEARTBEAT_URL: must be an https URL"},
 		{[]string{"HEARTBEAT_URL", "http://127.0.0.1.planted/x"}, "HEARTBEAT_URL: must be"},
 		{[]string{"HEARTBEAT_URL", "https://a:planted@hc.example/x"}, "HEARTBEAT_URL: must be"},
@@ -319,6 +349,30 @@ func TestBad(t *testing.T) {
 			_, err := LoadServe()
 			wantLine(t, err, Prefix+test.want)
 		})
+	}
+}
+
+// TestInsecure holds that one variable lets all of that pass, and that this machine needs none.
+func TestInsecure(t *testing.T) {
+	open := []string{
+		"PPROF_ADDR", "0.0.0.0:6060", "MODELARTS_ENDPOINT", "http://cloud", "MODELARTS_IAM_ENDPOINT", "http://iam",
+		"SLACK_WEBHOOK_URL", "http://hooks", "SLACK_API_URL", "http://slack",
+	}
+	cmdtest.Setenv(t, cmdtest.With(cmdtest.Least(), open...))
+	if _, err := LoadServe(); err == nil || strings.Count(err.Error(), "ORDERWATCH_ALLOW_INSECURE=true") != 5 {
+		t.Errorf("got %v; want five problems that name the variable", err)
+	}
+	cmdtest.Setenv(t, cmdtest.With(cmdtest.Least(), append(open, "ALLOW_INSECURE", "true")...))
+	if _, err := LoadServe(); err != nil {
+		t.Errorf("although it is allowed: %v", err)
+	}
+	here := []string{
+		"PPROF_ADDR", "[::1]:6060", "MODELARTS_ENDPOINT", "http://127.8.9.1:1/{region}", "MODELARTS_IAM_ENDPOINT", "http://localhost:1",
+		"SLACK_WEBHOOK_URL", "http://[::1]:1", "SLACK_API_URL", "http://[::ffff:127.0.0.1]:1",
+	}
+	cmdtest.Setenv(t, cmdtest.With(cmdtest.Least(), here...))
+	if _, err := LoadServe(); err != nil {
+		t.Errorf("on this machine: %v", err)
 	}
 }
 
@@ -393,8 +447,11 @@ func TestSecretFiles(t *testing.T) {
 				return variables(&c)[i].value.Interface().(Secret), err
 			}
 			base := cmdtest.With(nil, "SLACK_CHANNEL", "C01")
-			if v.name == "NATS_PASSWORD" {
+			switch v.name {
+			case "NATS_PASSWORD":
 				base["NATS_USER"] = "u"
+			case "EMBEDDED_NATS_REQUESTER_PASSWORD":
+				base["EMBEDDED_NATS_REQUESTER_USER"] = "u"
 			}
 			for _, end := range []string{"", "\n", "\r\n"} {
 				cmdtest.Setenv(t, cmdtest.With(base, v.name+"_FILE", cmdtest.File(t, "https://secret"+end)))

@@ -40,7 +40,7 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 		return err
 	}
 	defer os.RemoveAll(dir)
-	natsServer, err := serve.StartNATS(log, dir, "127.0.0.1:0")
+	natsServer, err := serve.StartNATS(log, config.Config{NATS: config.NATS{EmbeddedDir: dir, EmbeddedAddr: "127.0.0.1:0"}})
 	if err != nil {
 		return err
 	}

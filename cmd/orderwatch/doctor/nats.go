@@ -154,7 +154,7 @@ func (x *exam) examine(ctx context.Context) {
 	defer cancel()
 	var wait sync.WaitGroup
 	var servers []inspect.Syncing
-	wait.Go(func() { x.limits(looking) })
+	wait.Go(func() { x.limits(looking); x.strict(looking) })
 	wait.Go(func() { servers = x.Syncing(looking) })
 	switch list := x.Assets(looking); {
 	case x.foreign(list):
@@ -231,6 +231,20 @@ func (x *exam) limits(ctx context.Context) {
 		for _, l := range limits {
 			x.limit(l)
 		}
+	}
+}
+
+// strict says whether the servers take anything for a call of their API: answers of a service could be one.
+func (x *exam) strict(ctx context.Context) {
+	const look = "Each server should read them so, as by default: look for strict: false in its configuration."
+	switch strict, err := x.Strict(ctx); {
+	case err != nil:
+		x.missed("nats.strict", "whether the servers read calls of their API strictly cannot be seen: "+err.Error(), look)
+	case strict:
+		x.ok("nats.strict", "", "the servers that lead the streams refuse what is no call of their API; the others cannot be seen")
+	default:
+		x.add(levelWarning, "nats.strict", "", "a server takes anything for a call of its API (jetstream { strict: false })",
+			"Take strict: false out of each server's jetstream block: who may name a reply subject could let an answer purge or delete streams.")
 	}
 }
 

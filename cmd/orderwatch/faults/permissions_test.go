@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -45,7 +46,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "setup"} {
+	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
 		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
 	}
 	g := guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
@@ -83,6 +84,9 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("the person sees %s", subject)
 	}
 	mustNot(t, person, denied, "$KV.ORDER_WATCHES.p.order.forged")
+	leavesSlackAlone(t, g.JS, person)
+	follower, _ := loginAs(t, g.URL, "consumer")
+	followsAsConsumer(t, g.JS, follower)
 
 	// The worker's own events need minutes; the administrator makes one, which leads to a note.
 	since := time.Now().UTC().Truncate(time.Second)
@@ -113,6 +117,93 @@ func TestPermissions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// leavesSlackAlone lets a person try to take, pause, make anew or delete the worker's consumer slack, in each form that
+// the API has. The consumer stays as it is.
+func leavesSlackAlone(t *testing.T, admin, person jetstream.JetStream) {
+	t.Helper()
+	look := func() string {
+		consumer, err := admin.Consumer(t.Context(), "ORDER_EVENTS", "slack")
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := consumer.CachedInfo()
+		config, err := json.Marshal(info.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("made %s, paused %t, %s", info.Created, info.Paused, config)
+	}
+	before := look()
+	const (
+		made = `{"stream_name":"ORDER_EVENTS","action":"%s","config":{"durable_name":"slack","name":"slack","filter_subject":"orders.none","ack_policy":"explicit","deliver_policy":"new"}}`
+		next = `{"batch":100,"expires":1000000000}`
+	)
+	attempts := [][2]string{
+		{"CONSUMER.MSG.NEXT.ORDER_EVENTS.slack", next},
+		{"CONSUMER.PAUSE.ORDER_EVENTS.slack", `{"pause_until":"2099-01-01T00:00:00Z"}`},
+		{"CONSUMER.DELETE.ORDER_EVENTS.slack", ""},
+		{"CONSUMER.UNPIN.ORDER_EVENTS.slack", `{"group":"g"}`},
+		{"CONSUMER.RESET.ORDER_EVENTS.slack", `{"seq":1}`},
+		{"CONSUMER.LEADER.STEPDOWN.ORDER_EVENTS.slack", ""},
+	}
+	for _, action := range []string{"", "create", "update"} {
+		for _, call := range []string{
+			"CONSUMER.CREATE.ORDER_EVENTS.slack", "CONSUMER.CREATE.ORDER_EVENTS.slack.orders.none", "CONSUMER.DURABLE.CREATE.ORDER_EVENTS.slack",
+			"CONSUMER.CREATE.ORDER_EVENTS", "CONSUMER.CREATE.ORDER_EVENTS.mine", "CONSUMER.CREATE.ORDER_EVENTS.mine.orders.none", "CONSUMER.CREATE.ORDER_EVENTS.*", "CONSUMER.CREATE.ORDER_EVENTS.>",
+		} {
+			attempts = append(attempts, [2]string{call, fmt.Sprintf(made, action)})
+		}
+	}
+	inbox := person.Conn().NewRespInbox()
+	answers, err := person.Conn().SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range attempts {
+		if err := person.Conn().PublishRequest("$JS.API."+a[0], inbox, []byte(a[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The server carries out the calls of one connection one after the other: the answer to the last one comes last.
+	info, err := person.Stream(t.Context(), "ORDER_EVENTS")
+	if err != nil || info == nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := answers.NextMsg(time.Second)
+		if err != nil {
+			break
+		}
+		if !strings.Contains(string(m.Data), `"error"`) {
+			t.Errorf("answered: %.300s", m.Data)
+		}
+	}
+	if after := look(); after != before {
+		t.Errorf("the consumer slack was\n%s\nand is after %d attempts\n%s", before, len(attempts), after)
+	}
+	t.Logf("%d attempts at the consumer slack", len(attempts))
+}
+
+// followsAsConsumer lets the user consumer take a completion from the consumer that was made for it.
+func followsAsConsumer(t *testing.T, admin, follower jetstream.JetStream) {
+	t.Helper()
+	_, err := admin.CreateConsumer(t.Context(), "ORDER_EVENTS", jetstream.ConsumerConfig{Durable: "pools", FilterSubject: "orders.completed.>", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pools, err := follower.Consumer(t.Context(), "ORDER_EVENTS", "pools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Eventually(t, rig.Patience, func() error {
+		m, err := pools.Next(jetstream.FetchMaxWait(2 * time.Second))
+		if err != nil {
+			return err
+		}
+		return m.DoubleAck(t.Context())
+	})
 }
 
 // mustNot publishes what the server must deny.

@@ -2,12 +2,7 @@ package serve
 
 import (
 	"fmt"
-	"log/slog"
-	"net"
-	"strconv"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
@@ -43,46 +38,3 @@ func Login(c config.Config) ([]nats.Option, error) {
 	}
 	return options, nil
 }
-
-// StartNATS starts a JetStream server inside the process. Every message is on disk before it is
-// acknowledged. The caller shuts it down.
-func StartNATS(log *slog.Logger, dir, addr string) (*server.Server, error) {
-	options := &server.Options{ServerName: "orderwatch", JetStream: true, StoreDir: dir, SyncAlways: true, NoSigs: true}
-	host, port, err := net.SplitHostPort(addr)
-	if err == nil {
-		options.Host = host
-		options.Port, err = strconv.Atoi(port)
-	}
-	if options.Port == 0 {
-		options.Port = server.RANDOM_PORT
-	}
-	var s *server.Server
-	if err == nil {
-		s, err = server.NewServer(options)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("start NATS on %s: %w", addr, err)
-	}
-	s.SetLogger(natsLog{log}, false, false)
-	s.Start()
-	const wait = 10 * time.Second
-	if !s.ReadyForConnections(wait) {
-		s.Shutdown()
-		return nil, fmt.Errorf("start NATS on %s with its data in %s: not ready within %s; the log says why", addr, dir, wait)
-	}
-	return s, nil
-}
-
-// natsLog hands on what the server inside the process logs.
-type natsLog struct{ log *slog.Logger }
-
-func (l natsLog) say(f func(string, ...any), format string, args []any) {
-	f("nats-server", "text", fmt.Sprintf(format, args...))
-}
-
-func (l natsLog) Noticef(format string, args ...any) { l.say(l.log.Debug, format, args) }
-func (l natsLog) Warnf(format string, args ...any)   { l.say(l.log.Warn, format, args) }
-func (l natsLog) Fatalf(format string, args ...any)  { l.say(l.log.Error, format, args) }
-func (l natsLog) Errorf(format string, args ...any)  { l.say(l.log.Error, format, args) }
-func (l natsLog) Debugf(format string, args ...any)  { l.say(l.log.Debug, format, args) }
-func (l natsLog) Tracef(format string, args ...any)  { l.say(l.log.Debug, format, args) }

@@ -2,8 +2,8 @@
 // the way to tell people, the worker itself, and what it answers to probes. Nothing is decided here.
 //
 // Read serve.go first: how one worker begins and ends, and what of the configuration each part gets. nats.go has the
-// login to NATS and the server inside the process, modelarts.go the client and the login to ModelArts, slack.go the
-// way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
+// login to NATS, embedded.go the server inside the process and whom it lets in, modelarts.go the client and the login
+// to ModelArts, slack.go the way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
 // log. The durations that nobody configures are in timing.go; timing_faults.go shortens them for the tests of crashes.
 package serve
 
@@ -44,8 +44,8 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 		return err
 	}
 	url := config.NATS.URL
-	if dir := config.NATS.EmbeddedDir; dir != "" {
-		s, err := StartNATS(log, dir, config.NATS.EmbeddedAddr)
+	if config.NATS.EmbeddedDir != "" {
+		s, err := StartNATS(log, config)
 		if err != nil {
 			return err
 		}
@@ -134,6 +134,7 @@ func StoreConfig(c config.Config, timing store.Timing) store.Config {
 func workerConfig(c config.Config, timing Timing) events.Config {
 	return events.Config{
 		Concurrency: c.Watch.Concurrency,
+		Inboxes:     c.Assets.InboxPrefixes,
 		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
