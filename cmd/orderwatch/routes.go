@@ -123,7 +123,7 @@ func readRoutes(c *cobra.Command, slack config.Slack, path string) (routes.Route
 	if path == "" {
 		return routes.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
-	text, err := config.ReadFile(path, routes.MaxFile)
+	text, err := config.ReadRules(path)
 	if err != nil {
 		return routes.Routes{}, err
 	}

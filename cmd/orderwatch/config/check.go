@@ -137,7 +137,7 @@ func (p *Problems) readRoutes(s *Slack) {
 	if s.RoutesFile == "" {
 		return
 	}
-	text, err := ReadFile(s.RoutesFile, routes.MaxFile)
+	text, err := ReadRules(s.RoutesFile)
 	if err != nil {
 		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
 		return
