@@ -176,6 +176,7 @@ type ErrorDetail struct {
 // A Request is one request to watch an order, as the completion names it.
 type Request struct {
 	ID           string            `json:"request_id"`
+	Team         string            `json:"team,omitempty"` // whose it is, as the server vouches for; an id is the team's own
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`

@@ -86,6 +86,7 @@ type Watch struct {
 // A Wish is what a person wants of a watch that goes on. The one wish is to cancel it.
 type Wish struct {
 	By     string    `json:"by"`
+	Team   string    `json:"team,omitempty"` // whose requests are meant; empty: all
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
 }

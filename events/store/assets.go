@@ -54,7 +54,7 @@ func (c Config) Streams() []jetstream.StreamConfig {
 	}
 	requests, wakeups, events := stream, stream, stream
 
-	requests.Name, requests.Subjects = n.RequestStream(), []string{n.Watch()}
+	requests.Name, requests.Subjects = n.RequestStream(), n.Requests()
 	requests.Description = "Requests to watch ModelArts orders"
 	requests.Retention, requests.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
 	requests.MaxMsgSize = 80 << 10
@@ -88,7 +88,7 @@ func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	}
 	intake, poller, slack := consumer, consumer, consumer
 	poller.AckWait = c.leastAckWait()
-	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, []string{n.Watch()}
+	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, n.Requests()
 	poller.Durable, poller.FilterSubjects = wire.PollerConsumer, []string{n.Due(">")}
 	slack.Durable, slack.DeliverPolicy = wire.SlackConsumer, jetstream.DeliverNewPolicy
 	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Subjects + ".attention.>"}

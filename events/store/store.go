@@ -26,6 +26,7 @@ type Store struct {
 	log      *slog.Logger
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
+	asked    *asked // by teams
 }
 
 var (
@@ -48,7 +49,7 @@ func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store,
 	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
 	}
-	s.accounts = newAccounts(s)
+	s.accounts, s.asked = newAccounts(s), newAsked()
 	return s, nil
 }
 

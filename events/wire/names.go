@@ -29,6 +29,23 @@ func (n Names) Completed(outcome watcher.Outcome, key string) string {
 	return n.Subjects + ".completed." + string(outcome) + "." + key
 }
 
+// Requests returns the subjects of requests: the operator's, and those of the teams.
+func (n Names) Requests() []string { return []string{n.Watch(), n.Watch() + ".*"} }
+
+// TeamOf returns the team from which a message came on the subject: a request, or a question to the service. It is the
+// token after those that the operator's own subjects have, so it is empty for the operator. The token is what the team's
+// account imports, and what NATS lets its users publish on: the server vouches for it, and not the sender.
+func (n Names) TeamOf(subject string) string {
+	if team, ok := strings.CutPrefix(subject, n.Watch()+"."); ok {
+		return team
+	}
+	tokens, isQuestion := strings.CutPrefix(subject, n.Service+".") // the endpoint, and the team
+	if _, team, ok := strings.Cut(tokens, "."); ok && isQuestion {
+		return team
+	}
+	return ""
+}
+
 // Attention returns the subject of an attention event: about an account or the whole installation, given the project,
 // or about one order, given its key.
 func (n Names) Attention(kind watcher.AttentionKind, about string) string {
