@@ -352,7 +352,7 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 	}
 	again := watcher.Again{
 		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
-		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: append([]string{}, q.Channels...),
+		By: q.By, Team: s.team(r), At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: append([]string{}, q.Channels...),
 	}
 	if err := s.store.Renotify(ctx, c, again); err != nil {
 		return nil, err

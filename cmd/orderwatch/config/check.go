@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -131,22 +132,34 @@ func (p *Problems) checkSlack(s *Slack) {
 	p.readRoutes(s)
 }
 
-// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it is a problem of its own.
+// readRoutes reads the rules of the file, if there is one.
 func (p *Problems) readRoutes(s *Slack) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
-	if s.RoutesFile == "" {
-		return
+	s.Routes = readRules(p, "SLACK_ROUTES_FILE", s.RoutesFile, routes.Parse)
+}
+
+// readTeams reads what teams may, if there is a file.
+func (p *Problems) readTeams(c *Config) {
+	c.Watch.Teams = readRules(p, "TEAMS_FILE", c.Watch.TeamsFile, teams.Parse)
+	c.Slack.teams, c.Slack.teamsFile = c.Watch.Teams, c.Watch.TeamsFile
+}
+
+// readRules reads a file of rules, if there is one: each thing that is wrong in it is a problem of its own.
+func readRules[R any](p *Problems, name, path string, parse func(string, []byte) (R, error)) (rules R) {
+	if path == "" {
+		return rules
 	}
-	text, err := ReadRules(s.RoutesFile)
+	text, err := ReadRules(path)
 	if err != nil {
-		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
-		return
+		p.add(name, cannotRead(path, err))
+		return rules
 	}
-	if s.Routes, err = routes.Parse(s.RoutesFile, text); err != nil {
+	if rules, err = parse(path, text); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			p.add("SLACK_ROUTES_FILE", line)
+			p.add(name, line)
 		}
 	}
+	return rules
 }
 
 func (p *Problems) checkLinks(l Links) {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
@@ -98,12 +99,15 @@ type Poll struct {
 	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`
 }
 
-// A Watch says when watches end and how many are polled at once.
+// A Watch says when watches end, how many are polled at once, and who may have what watched.
 type Watch struct {
 	Settle      time.Duration `env:"SETTLE" default:"10s" desc:"an order that looks ended is looked at once more after this long; 0 trusts the first look"`
 	Timeout     time.Duration `env:"TIMEOUT" default:"2h" desc:"of watches whose request names none"`
 	TimeoutMax  time.Duration `env:"TIMEOUT_MAX" default:"48h" desc:"longest timeout that a request may name"`
 	Concurrency int           `env:"CONCURRENCY" default:"64" desc:"polls in flight in one process, 1 to 10000"`
+	TeamsFile   string        `env:"TEAMS_FILE" desc:"path of a YAML file that says which team may have which projects watched, name which channels, and how much; without it everybody may all"`
+
+	Teams teams.Teams // what that file says
 }
 
 // A Slack says where people are told. Without token and webhook the summary goes to the log.
@@ -118,6 +122,9 @@ type Slack struct {
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 
 	Routes routes.Routes // what that file says
+
+	teams     teams.Teams // [Watch.Teams], whose channels are told in, too
+	teamsFile string
 }
 
 // A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
@@ -156,6 +163,7 @@ func load() (c Config, p Problems) {
 	p.checkAssets(c.Assets)
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
+	p.readTeams(&c)
 	p.checkSlack(&c.Slack)
 	p.checkLinks(c.Links)
 	p.checkHTTPAndLog(c.HTTP, c.Log)

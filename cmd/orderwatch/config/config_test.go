@@ -37,6 +37,7 @@ func TestLeast(t *testing.T) {
 func TestEachVariable(t *testing.T) {
 	path := cmdtest.File(t, "x")
 	routes := cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")
+	ofTeams := cmdtest.File(t, "teams: {gpu: {projects: [p-*], channels: [C0GPU]}}")
 	tests := []struct {
 		name, value string
 		got         func(Config) any
@@ -86,6 +87,7 @@ func TestEachVariable(t *testing.T) {
 		{"TIMEOUT", "3h", func(c Config) any { return c.Watch.Timeout }, 3 * time.Hour},
 		{"TIMEOUT_MAX", "24h", func(c Config) any { return c.Watch.TimeoutMax }, 24 * time.Hour},
 		{"CONCURRENCY", "8", func(c Config) any { return c.Watch.Concurrency }, 8},
+		{"TEAMS_FILE", ofTeams, func(c Config) any { return c.Watch.TeamsFile }, ofTeams},
 		{"SLACK_TOKEN", "s", func(c Config) any { return c.Slack.Token.Reveal() }, "s"},
 		{"SLACK_CHANNEL", "C01", func(c Config) any { return c.Slack.Channel }, "C01"},
 		{"SLACK_CHANNELS_ALLOWED", "C02,G03", func(c Config) any { return c.Slack.ChannelsAllowed }, []string{"C02", "G03"}},
@@ -278,6 +280,9 @@ func TestBad(t *testing.T) {
 		{[]string{"SLACK_WEBHOOK_URL", "planted"}, "SLACK_WEBHOOK_URL: must be"},
 		{[]string{"SLACK_API_URL", "planted"}, "SLACK_API_URL: must be"},
 		{[]string{"SLACK_ROUTES_FILE", "/no/such/file", "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, `SLACK_ROUTES_FILE: "/no/such/file": no such file`},
+		{[]string{"TEAMS_FILE", "/no/such/file"}, `TEAMS_FILE: "/no/such/file": no such file`},
+		{[]string{"TEAMS_FILE", "planted"}, `TEAMS_FILE: no such file or directory: give the path of a file`},
+		{[]string{"TEAMS_FILE", wrong}, "TEAMS_FILE: " + wrong + ":1: unknown key; there is only teams"},
 		{[]string{"SLACK_ROUTES_FILE", wrong, "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, "SLACK_ROUTES_FILE: " + wrong + ":1: rule 1: "},
 		{[]string{"SLACK_ROUTES_FILE", cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")}, "SLACK_ROUTES_FILE: needs ORDERWATCH_SLACK_TOKEN"},
 		{[]string{"CONSOLE_URL", "planted"}, "CONSOLE_URL: must be"},
