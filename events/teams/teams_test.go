@@ -3,6 +3,7 @@ package teams_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,18 @@ func TestParseErrors(t *testing.T) {
 		if err == nil || err.Error() != "teams.yaml:"+test.want {
 			t.Errorf("%q:\ngot  %v\nwant teams.yaml:%s", test.text, err, test.want)
 		}
+	}
+}
+
+// TestExample holds that the file that deploy has is right.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/teams.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := parsed(t, string(text)); all.May("gpu", "gpu-1") != nil || all.May("storage", "gpu-1") == nil {
+		t.Errorf("the teams are %q", all.Names())
 	}
 }
 

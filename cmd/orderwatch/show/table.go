@@ -169,7 +169,7 @@ func teams(w watcher.Snapshot) string {
 			names = append(names, name)
 		}
 	}
-	return output.Shorten(strings.Join(names, ", "), 24)
+	return output.Shorten(strings.Join(names, ", "), 16)
 }
 
 // shortName returns the order with the beginning of its project.
