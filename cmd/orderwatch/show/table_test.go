@@ -62,7 +62,7 @@ func TestTable(t *testing.T) {
 	ofTeams[3].Requests = []watcher.Request{{ID: "a", RequestedBy: "bob"}}
 
 	for name, watches := range map[string][]watcher.Snapshot{
-		"teams": ofTeams,
+		"teams":      ofTeams,
 		"conditions": conditions, "unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
 	} {
 		for _, columns := range []int{80, 120} {
