@@ -235,9 +235,9 @@ func asked(ctx context.Context, s *store.Store, found *watcher.Broken) error {
 		}
 		found.Region = c.Region
 		for _, r := range c.Requests {
-			if !answered[r.ID] {
-				answered[r.ID] = true
-				found.Answered = append(found.Answered, r.ID)
+			if id := r.Identity(); !answered[id] {
+				answered[id] = true
+				found.Answered = append(found.Answered, id)
 			}
 		}
 	})
@@ -255,8 +255,8 @@ func asked(ctx context.Context, s *store.Store, found *watcher.Broken) error {
 			found.WatchID = g.WatchID
 		}
 		for _, r := range g.Requests {
-			if !answered[r.ID] {
-				answered[r.ID] = true
+			if id := r.Identity(); !answered[id] {
+				answered[id] = true
 				found.Open = append(found.Open, r)
 			}
 		}

@@ -104,6 +104,7 @@ func steady(t *testing.T, encoded []byte) []byte {
 		data["watch_id"] = "w_0"
 		for _, r := range data["requests"].([]any) {
 			at(r.(map[string]any), "received_at")
+			at(r.(map[string]any), "deadline")
 		}
 	} else {
 		id, data["request_id"] = "r_2-0", "seq-2-0"

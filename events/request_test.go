@@ -75,18 +75,20 @@ func checkTaken(t *testing.T, js jetstream.JetStream, right wiretest.Good, c wat
 	if want.ID == "" {
 		want.ID = fmt.Sprintf("seq-%d-%d", sequence, got.ReceivedAt.UnixMilli())
 	}
+	timeout := right.Timeout
+	if timeout == 0 {
+		timeout = time.Hour
+	}
+	want.Deadline, want.ExpectedItems = got.ReceivedAt.Add(timeout), right.Expected
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the request is named as\n%+v; want\n%+v", got, want)
 	}
 	if got.ReceivedAt.Before(begin.Truncate(time.Millisecond)) || c.CompletedAt.Before(got.ReceivedAt) || !c.AcceptedAt.Equal(got.ReceivedAt) {
 		t.Errorf("received_at %v, accepted_at %v, completed_at %v", got.ReceivedAt, c.AcceptedAt, c.CompletedAt)
 	}
-	region, timeout := right.Region, right.Timeout
+	region := right.Region
 	if region == "" {
 		region = "cn-north-4"
-	}
-	if timeout == 0 {
-		timeout = time.Hour
 	}
 	record := recordOf(t, js, right.Order)
 	if c.Region != region || record.Region != region {

@@ -153,8 +153,10 @@ func serviceError(err error) *wire.ServiceError {
 		return &wire.ServiceError{Code: denied.Code, Field: denied.Field, Reason: denied.Error()}
 	case isField:
 		return &wire.ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
-	case errors.Is(err, watcher.ErrNoRecord):
+	case err == watcher.ErrNoRecord:
 		return &wire.ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
+	case errors.Is(err, watcher.ErrNoRecord): // of a team's request
+		return &wire.ServiceError{Code: 404, Reason: "no request of the team is in the order's watch; others may be, and go on"}
 	case errors.Is(err, watcher.ErrBroken):
 		return &wire.ServiceError{Code: 410, Reason: "its record cannot be read; a worker moves it aside within some minutes of the damage, and the order's next request then starts a new watch; the log of the workers says more"}
 	case errors.Is(err, watcher.ErrOver):
@@ -180,8 +182,8 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	case admission == watcher.Defer:
 		return nil, &wire.ServiceError{Code: 503, Reason: "the order's watch takes no more requests; publish this one on " + s.store.Names.Watch() + ", where it waits for its turn, or ask again when the watch has ended"}
 	}
-	answer := wire.Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request.ID), RequestID: ask.Request.ID}
-	if !w.Answers(ask.Request.ID) { // an earlier one did
+	answer := wire.Accepted{WatchID: w.ID, State: stateOf(&w, ask.Request), RequestID: ask.Request.ID}
+	if !w.Answers(ask.Request) { // an earlier one did
 		answer.WatchID = ""
 	}
 	return answer, nil
@@ -207,15 +209,25 @@ func (s *service) admit(ctx context.Context, ask watcher.Ask) (watcher.Admission
 	}
 }
 
-// stateOf says what became of the request.
-func stateOf(w *watcher.Watch, requestID string) string {
-	switch {
-	case w.State == watcher.Watching && len(w.Requests) > 0 && w.Requests[0].ID == requestID:
-		return "watching"
-	case w.State == watcher.Watching && w.Answers(requestID):
-		return "joined"
+// untilItGoesOn does so again while the watch is ending for some of its requests, and about to go on for the others.
+func untilItGoesOn(ctx context.Context, do func() (watcher.Watch, error)) (watcher.Watch, error) {
+	for try := 0; ; try++ {
+		w, err := do()
+		if !errors.Is(err, watcher.ErrConflict) || try == endingTries || !link.Sleep(ctx, endingPause) {
+			return w, err
+		}
 	}
-	return "ended"
+}
+
+// stateOf says what became of the request.
+func stateOf(w *watcher.Watch, asked watcher.Request) string {
+	switch slices.IndexFunc(w.Requests, func(r watcher.Request) bool { return r.Identity() == asked.Identity() }) {
+	case -1:
+		return "ended"
+	case 0:
+		return "watching"
+	}
+	return "joined"
 }
 
 // get shows a watch.
@@ -315,7 +327,9 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.own(ctx, view, c.Order); err != nil {
 		return nil, err
 	}
-	w, err := s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Team: s.team(r), Reason: c.Reason})
+	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) {
+		return s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Team: s.team(r), Reason: c.Reason})
+	})
 	return s.shown(ctx, view, w, err)
 }
 
@@ -329,7 +343,7 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.own(ctx, view, order); err != nil {
 		return nil, err
 	}
-	w, err := s.intake.PollNow(ctx, order)
+	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) { return s.intake.PollNow(ctx, order) })
 	return s.shown(ctx, view, w, err)
 }
 

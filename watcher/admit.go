@@ -35,7 +35,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 	switch {
 	case w == nil:
 		return Start, p.start(ask, nil, now), nil
-	case w.names(ask.Request.ID):
+	case w.names(ask.Request):
 		return Repeat, *w, nil
 	case w.State == Ended:
 		return Start, p.start(ask, w, now), nil
@@ -53,9 +53,9 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 
 func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 	w := Watch{
-		Schema: SchemaVersion, State: Watching,
+		Schema: plainSchema, State: Watching,
 		ID: ask.WatchID, Order: ask.Order, Region: cmp.Or(ask.Region, p.DefaultRegion),
-		Requests: []Request{ask.Request}, ExpectedItems: ask.ExpectedItems,
+		Requests: []Request{p.request(ask)}, ExpectedItems: ask.ExpectedItems,
 		AcceptedAt: ask.Request.ReceivedAt, Deadline: p.deadline(ask),
 		Wakeup: 1, NextPollAt: now,
 	}
@@ -67,11 +67,26 @@ func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 	return w
 }
 
+// join returns the watch with one request more. The others keep their terms, and those of the release before get the
+// watch's as they are.
 func (p Policy) join(w Watch, ask Ask) Watch {
-	w.Requests = append(slices.Clip(w.Requests), ask.Request)
+	w.Requests = slices.Clone(w.Requests)
+	for i := range w.Requests {
+		r := &w.Requests[i]
+		r.Deadline, r.ExpectedItems = w.terms(r)
+	}
+	w.Requests = append(w.Requests, p.request(ask))
 	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
 	w.Deadline = later(p.deadline(ask), w.Deadline)
+	w.NextPollAt = earlier(w.NextPollAt, p.deadline(ask))
 	return w
+}
+
+// request returns the request with its terms.
+func (p Policy) request(ask Ask) Request {
+	r := ask.Request
+	r.Deadline, r.ExpectedItems = p.deadline(ask), ask.ExpectedItems
+	return r
 }
 
 func (p Policy) deadline(ask Ask) time.Time {

@@ -33,7 +33,7 @@ func TestAdmitStarts(t *testing.T) {
 	if admission != watcher.Start || err != nil {
 		t.Fatalf("admission %d, %v", admission, err)
 	}
-	if w.State != watcher.Watching || w.Schema != watcher.SchemaVersion || w.ID != "w_1" || w.Order != pool || w.Region != "cn-east-3" || w.ExpectedItems != 4 {
+	if w.State != watcher.Watching || w.Schema != 1 || w.ID != "w_1" || w.Order != pool || w.Region != "cn-east-3" || w.ExpectedItems != 4 {
 		t.Errorf("record %+v", w)
 	}
 	if !w.AcceptedAt.Equal(begin) || !w.Deadline.Equal(begin.Add(2*time.Hour)) {

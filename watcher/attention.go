@@ -160,7 +160,7 @@ func (p Policy) conditions(w Watch) (all []condition) {
 		if since.IsZero() {
 			return
 		}
-		told := w.Told[kind].Equal(since) || (kind == Late || kind == DeadlineNear) && !w.Told[kind].IsZero() // a request that joined moves these
+		told := w.Told[kind].Equal(since) || kind == Late && !w.Told[kind].IsZero() // a request that joined moves this
 		all = append(all, condition{kind, since, since.Add(patience), told})
 	}
 	if w.LastError != nil && w.LastError.Held == "" {
@@ -237,26 +237,28 @@ func (w *Watch) lateAt(usual pace) (at time.Time) {
 // less nobody can do anything.
 const leastLeft = time.Minute
 
-// nearDeadline returns when 80 % of the watch's time have passed; zero where that leaves too little.
+// nearDeadline returns when 80 % of the time have passed of the request whose deadline is the next; zero where that
+// leaves too little.
 func (w *Watch) nearDeadline() time.Time {
-	left := w.Deadline.Sub(w.AcceptedAt) / 5
+	next, from := w.nextDeadline(), w.AcceptedAt
+	for i := range w.Requests {
+		if deadline, _ := w.terms(&w.Requests[i]); deadline.Equal(next) && !w.Requests[i].Deadline.IsZero() {
+			from = w.Requests[i].ReceivedAt
+			break
+		}
+	}
+	left := next.Sub(from) / 5
 	if left < leastLeft {
 		return time.Time{}
 	}
-	return w.Deadline.Add(-left)
+	return next.Add(-left)
 }
 
-// Deadline returns when the watch ends of which a DeadlineNear tells: as far after Since again as a quarter of the
-// time before it.
-func (a OrderAttention) Deadline() time.Time { return a.Since.Add(a.Since.Sub(a.AcceptedAt) / 4) }
-
-// rearmed returns the watch so that people are told of its deadline anew, where a request has moved that far away.
-func (w Watch) rearmed(now time.Time) Watch {
-	if !w.Told[DeadlineNear].IsZero() && now.Before(w.nearDeadline()) {
-		w.Told = maps.Clone(w.Told)
-		delete(w.Told, DeadlineNear)
-	}
-	return w
+// Deadline returns when the watch ends of which a DeadlineNear tells: at the first deadline of its requests. Where they
+// do not say, as a release before this one wrote them, it is as far after Since again as a quarter of the time before it.
+func (a OrderAttention) Deadline() time.Time {
+	w := Watch{Requests: a.Requests, Deadline: a.Since.Add(a.Since.Sub(a.AcceptedAt) / 4)}
+	return w.nextDeadline()
 }
 
 // changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
@@ -299,7 +301,8 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 		}
 	}
 	for _, c := range p.conditions(w) {
-		if !c.told && !now.Before(c.due) {
+		tooLate := c.kind == DeadlineNear && w.nextDeadline().Sub(now) < leastLeft // as where the watch before just ended for others
+		if !c.told && !now.Before(c.due) && !tooLate {
 			due = append(due, p.attention(w, c.kind, c.since, conditionReason(w, c, now)))
 		}
 	}

@@ -34,6 +34,10 @@ type Completion struct {
 	CompletedAt time.Time `json:"completed_at"`
 	// Error is there only where the outcome is not the order's own.
 	Error *ErrorDetail `json:"error,omitempty"`
+	// NextWatchID is the watch in which the requests go on that joined this one and that the completion does not answer;
+	// empty where there are none. RequestsLeft is how many.
+	NextWatchID  string `json:"next_watch_id,omitempty"`
+	RequestsLeft int    `json:"requests_left,omitempty"`
 }
 
 // A Progress is what changed in a watch that goes on.
@@ -64,7 +68,7 @@ type Report struct {
 	Items        []Item    `json:"items"`
 	ItemsOmitted int       `json:"items_omitted,omitempty"`
 	Failures     []Failure `json:"failures"` // largest first
-	Requests     []Request `json:"requests"` // every request that the watch answers, oldest first
+	Requests     []Request `json:"requests"` // every request that the event answers, or that the watch is to answer; oldest first
 	AcceptedAt   time.Time `json:"accepted_at"`
 	Polls        int       `json:"polls"`
 }
@@ -183,6 +187,11 @@ type Request struct {
 	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
 	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
 	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
+
+	// Deadline is until when the watch goes on for it; zero in what a release before this one wrote: there it has the
+	// watch's terms. ExpectedItems is how many items must exist before the order has succeeded for it; 0 for none.
+	Deadline      time.Time `json:"deadline,omitzero"`
+	ExpectedItems int       `json:"expected_items,omitempty"`
 
 	Trace // the trace that the request belongs to
 }

@@ -9,26 +9,28 @@ import (
 )
 
 // Before decides a wake-up without a poll, where that can be done: a wish ends the watch, and so
-// does a deadline that has passed where the order was asked since, or may not be asked for longer
-// than LastPollGrace after it. A watch whose account may not be asked yet is put off, no longer than to its
+// does a request's deadline that has passed where the order was asked since, or may not be asked for longer
+// than LastPollGrace after it. A watch whose account may not be asked yet is put off, no longer than to its next
 // deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
 func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool) {
-	past := !now.Before(w.Deadline)
+	deadline := w.nextDeadline()
+	past := !now.Before(deadline)
 	when := now.Add(leave.After)
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
 		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Said: cut(leave.Said, maxErrorMessage), Held: leave.Held}
 	}
 	switch {
 	case w.Wish != nil:
-		return p.end(w, Cancelled, w.Wish.text(), nil, now), true
-	case past && !w.LastPollAt.Before(w.Deadline):
-		return p.timeOut(w, nil, now), true
+		wish := *w.Wish
+		return p.end(w, wish.covers, Cancelled, func(Watch) string { return wish.text() }, nil, now), true
+	case past && !w.LastPollAt.Before(deadline):
+		return p.timeOut(w, w.overdue(earlier(now, w.LastPollAt)), nil, now), true
 	case leave.After <= 0:
 		return w, false
-	case past && when.After(w.Deadline.Add(p.LastPollGrace)):
-		return p.timeOut(w, nil, now), true
+	case past && when.After(deadline.Add(p.LastPollGrace)):
+		return p.timeOut(w, w.overdue(earlier(now, when.Add(-p.LastPollGrace-1))), nil, now), true
 	case !past:
-		when = earlier(when, w.Deadline)
+		when = earlier(when, deadline)
 	}
 	if leave.Held != "" {
 		when = p.beforeTold(w, when, now)
@@ -51,7 +53,6 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 	if w.Changed != w.Progressed {
 		p.changed(&w, w.LastPollAt)
 	}
-	w = w.rearmed(now)
 	w.Polls++
 	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
 	if err != nil {
@@ -65,23 +66,21 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
 	w, changes := p.see(w, answer, now)
-	w.LooksEndedSince = since(w.Counts.ended(w.ExpectedItems), w.LooksEndedSince, now)
+	w.LooksEndedSince = since(w.Counts.ended(w.leastExpected()), w.LooksEndedSince, now)
 	w.Odd = since(len(w.strange()) > 0, w.Odd, now)
 
-	past, ended := !now.Before(w.Deadline), !w.LooksEndedSince.IsZero()
-	settled := p.settled(w)
+	met, overdue := p.met(&w, never, now), w.overdue(now)
 	switch {
-	case ended && (past || !now.Before(settled)):
-		return p.end(w, ownOutcome(w.Counts), ownReason(w), answer.Items, now), changes
-	case past:
-		return p.timeOut(w, answer.Items, now), changes
-	case ended && w.Gone.IsZero():
-		return p.again(w, settled), changes
-	case ended:
-		return p.again(w, earlier(settled, p.soonest(w, now))), changes
+	case w.any(met):
+		return p.endByItems(w, met, answer.Items, now), changes
+	case w.any(overdue):
+		return p.timeOut(w, overdue, answer.Items, now), changes
 	}
-	return p.again(w, p.soonest(w, now)), changes
+	return p.again(w, p.nextLook(&w, now)), changes
 }
+
+// never is after all that is.
+var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // see notes what a usable answer shows: an order, or that there is none. What the watch has seen and
 // the answer, whose items are bounded, does not list is missing from now on.
@@ -123,19 +122,6 @@ func since(is bool, before, now time.Time) time.Time {
 	return before
 }
 
-// settled returns from when on an order that looks ended has ended. One that is no longer listed may
-// be listed again for as long as one that is not known may appear.
-func (p Policy) settled(w Watch) time.Time {
-	at := w.LooksEndedSince
-	if w.ExpectedItems == 0 {
-		at = at.Add(p.Settle)
-	}
-	if !w.Gone.IsZero() {
-		at = later(at, w.Gone.Add(p.NotFoundGrace))
-	}
-	return at
-}
-
 // soonest returns when the order is asked next: after the interval, but for what people are to be told
 // at a certain time.
 func (p Policy) soonest(w Watch, now time.Time) time.Time {
@@ -153,22 +139,24 @@ func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
 	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Said: cut(err.Said, maxErrorMessage), Held: err.Held}
 	switch err.Class {
 	case Refused:
-		if !w.LooksEndedSince.IsZero() {
-			return p.timeOut(w, nil, now)
+		if w.any(w.looksEnded) {
+			return p.endByItems(w, w.looksEnded, nil, now)
 		}
-		return p.end(w, OrderRefused, "the API refuses this order", nil, now)
+		return p.end(w, everyRequest, OrderRefused, func(Watch) string { return "the API refuses this order" }, nil, now)
 	case Forbidden:
 		w.ForbiddenSince = since(true, w.ForbiddenSince, now)
 		if err.OthersAnswered.After(w.ForbiddenSince) || now.Sub(w.ForbiddenSince) >= p.ForbiddenGrace {
-			return p.end(w, OrderRefused, "the account was not allowed to ask for this order for "+words.Compact(now.Sub(w.ForbiddenSince)), nil, now)
+			return p.end(w, everyRequest, OrderRefused, func(w Watch) string {
+				return "the account was not allowed to ask for this order for " + words.Compact(now.Sub(w.ForbiddenSince))
+			}, nil, now)
 		}
 	case NotFound:
 		return p.foldNotFound(w, err, now)
 	case MayPass:
 		w.Blind = blind(w, err.Held, now)
 	}
-	if !now.Before(w.Deadline) {
-		return p.timeOut(w, nil, now)
+	if overdue := w.overdue(now); w.any(overdue) {
+		return p.timeOut(w, overdue, nil, now)
 	}
 	return p.again(w, later(p.soonest(w, now), now.Add(err.RetryAfter)))
 }
@@ -196,21 +184,22 @@ func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 			p.takeForDeleted(&w, 0, 0, now)
 			w.Counts = w.sum(w.Counts.Total)
 		}
-		w.LooksEndedSince = since(w.Counts.ended(w.ExpectedItems), w.LooksEndedSince, now)
+		w.LooksEndedSince = since(w.Counts.ended(w.leastExpected()), w.LooksEndedSince, now)
 	}
-	next, ended, past := later(now.Add(p.interval(w)), now.Add(err.RetryAfter)), !w.LooksEndedSince.IsZero(), !now.Before(w.Deadline)
+	met, overdue := p.met(&w, over, now), w.overdue(now)
 	switch {
-	case ended && (past || !now.Before(earlier(over, p.settled(w)))):
-		w.LastError = nil
-		return p.end(w, ownOutcome(w.Counts), ownReason(w), nil, now)
-	case ended:
-		return p.again(w, earlier(next, p.settled(w)))
+	case w.any(met):
+		return p.endByItems(w, met, nil, now)
 	case !now.Before(over):
-		return p.end(w, OrderNotFound, notFoundReason(w, now), nil, now)
-	case past:
-		return p.timeOut(w, nil, now)
+		return p.end(w, everyRequest, OrderNotFound, func(w Watch) string { return notFoundReason(w, now) }, nil, now)
+	case w.any(overdue):
+		return p.timeOut(w, overdue, nil, now)
 	}
-	return p.again(w, earlier(next, over))
+	next := earlier(over, later(now.Add(p.interval(w)), now.Add(err.RetryAfter)))
+	if settled, _ := p.firstSettled(&w); !settled.IsZero() {
+		next = earlier(next, settled)
+	}
+	return p.again(w, next)
 }
 
 // maxErrorMessage bounds a record's last error, in bytes.
@@ -227,14 +216,14 @@ func nextStep(w Watch) int {
 	return w.Step + 1
 }
 
-// again returns the watch with its next wake-up; the last one is due at the deadline itself. A
+// again returns the watch with its next wake-up; the last one is due at the next deadline itself. A
 // wish that came while the order was asked took its wake-up from this poll: it is due at once.
 func (p Policy) again(w Watch, next time.Time) Watch {
 	if w.Wish != nil {
 		next = w.LastPollAt
 	}
 	w.Wakeup++
-	w.NextPollAt = earlier(next, w.Deadline)
+	w.NextPollAt = earlier(next, w.nextDeadline())
 	return w
 }
 
@@ -246,14 +235,28 @@ func later(a, b time.Time) time.Time {
 	return slices.MaxFunc([]time.Time{b, a}, time.Time.Compare)
 }
 
-// timeOut ends a watch that is not polled again. An order whose items had all ended when it was
-// last seen, and was not seen otherwise since, ends by its items.
-func (p Policy) timeOut(w Watch, items []Item, now time.Time) Watch {
-	if w.Counts.ended(w.ExpectedItems) {
-		w.LastError = nil
-		return p.end(w, ownOutcome(w.Counts), ownReason(w), items, now)
+// timeOut ends the watch for requests that are overdue and for which the order is not asked again. Where all items had
+// ended for some of them when the order was last seen, and it was not seen otherwise since, it ends by its items for
+// those.
+func (p Policy) timeOut(w Watch, overdue which, items []Item, now time.Time) Watch {
+	ended := func(r *Request) bool {
+		_, expected := w.terms(r)
+		return overdue(r) && w.Counts.ended(expected)
 	}
-	return p.end(w, TimedOut, timeoutReason(w), items, now)
+	if w.any(ended) {
+		return p.endByItems(w, ended, items, now)
+	}
+	return p.end(w, overdue, TimedOut, timeoutReason, items, now)
+}
+
+// endByItems ends the watch of an order whose items have all ended: for the requests that this is enough for, or for
+// every request where items have failed.
+func (p Policy) endByItems(w Watch, enough which, items []Item, now time.Time) Watch {
+	outcome := ownOutcome(w.Counts)
+	if outcome != Succeeded {
+		enough = everyRequest
+	}
+	return p.end(w, enough, outcome, ownReason, items, now)
 }
 
 // ownOutcome returns the outcome of an order whose items have all ended.
@@ -267,22 +270,25 @@ func ownOutcome(c Counts) Outcome {
 	return PartiallyFailed
 }
 
-// end returns the watch with its completion fixed. items are those of the answer that ended it;
-// without them the record's are taken.
-func (p Policy) end(w Watch, outcome Outcome, reason string, items []Item, now time.Time) Watch {
-	c := Completion{
-		Report:      w.report(reason, items),
-		Outcome:     outcome,
-		CompletedAt: w.endedAt(now),
-	}
+// end returns the watch with its completion fixed, which answers these of its requests; the others are kept for the
+// watch that follows. items are those of the answer that ended it; without them the record's are taken.
+func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch) string, items []Item, now time.Time) Watch {
+	these, others := parted(w.Requests, answered)
+	of := w.of(these)
+	c := Completion{Report: of.report(reason(of), items), Outcome: outcome, CompletedAt: of.endedAt(now)}
 	if outcome == TimedOut || outcome == OrderNotFound || outcome == OrderRefused {
 		c.Error = w.LastError
 	}
-	w.State = Ending
-	w.Requests, w.Items, w.Missing = nil, nil, nil
-	w.Earlier = within(w.Earlier, p.maxEarlierBytes())
-	fit(&c.Report, p.payload()-w.size()-eventOverhead)
-	w.Completion = &c
+	if len(others) > 0 {
+		c.NextWatchID, c.RequestsLeft = w.nextID(w.endedAt(now)), len(others)
+	} else {
+		if outcome == Succeeded || outcome == PartiallyFailed || outcome == AllFailed {
+			w.LastError = nil
+		}
+		w.Items, w.Missing = nil, nil
+	}
+	w.State, w.Requests, w.Completion = Ending, others, &c
+	w.fitEnding(p.payload())
 	return w
 }
 

@@ -50,7 +50,8 @@ type life struct {
 	p        watcher.Policy
 	w        watcher.Watch
 	oracle   *oracle
-	deadline time.Time
+	terms    map[string]terms // of the requests, by their ids
+	deadline time.Time        // the first of theirs
 	polls    int
 	asked    time.Time // the latest poll
 	last     watcher.Answer
@@ -58,6 +59,12 @@ type life struct {
 
 	plain   bool // names are told apart: the oracle knows what is right
 	badOnce bool // otherwise: an item without a name of its own was seen failed
+}
+
+// terms are a request's own.
+type terms struct {
+	deadline time.Time
+	expected int
 }
 
 func newLife(t *testing.T, script *bytes) *life {
@@ -68,6 +75,7 @@ func newLife(t *testing.T, script *bytes) *life {
 	ask.ExpectedItems = script.under(4)
 	ask.Timeout = []time.Duration{time.Minute, 10 * time.Minute, time.Hour}[script.under(3)]
 	return &life{
+		terms:  map[string]terms{"build-1": {begin.Add(ask.Timeout), ask.ExpectedItems}},
 		script: script, p: p, w: admit(t, p, ask), deadline: begin.Add(ask.Timeout), plain: script.under(4) > 0,
 		oracle: &oracle{settle: p.Settle, grace: p.NotFoundGrace, expected: ask.ExpectedItems, accepted: begin},
 	}
@@ -111,10 +119,32 @@ func (l *life) join(t *testing.T) {
 	if admission != watcher.Join || err != nil {
 		t.Fatalf("admission %d, %v", admission, err)
 	}
-	l.w, l.oracle.expected = w, max(l.oracle.expected, ask.ExpectedItems)
-	if d := begin.Add(ask.Timeout); d.After(l.deadline) {
-		l.deadline = d
+	its := terms{begin.Add(ask.Timeout), ask.ExpectedItems}
+	l.terms[ask.Request.ID] = its
+	l.w, l.oracle.expected = w, min(l.oracle.expected, its.expected)
+	if its.deadline.Before(l.deadline) {
+		l.deadline = its.deadline
 	}
+}
+
+// any reports whether there is a request whose terms are so.
+func (l *life) any(are func(terms) bool) bool {
+	for _, its := range l.terms {
+		if are(its) {
+			return true
+		}
+	}
+	return false
+}
+
+// overdue reports whether the deadline of a request has passed for which the order looks ended.
+func (l *life) overdue(now time.Time) bool {
+	return l.any(func(its terms) bool { return !now.Before(its.deadline) && l.oracle.looksEndedFor(its.expected) })
+}
+
+// settled reports whether the order has ended for a request.
+func (l *life) settled(now time.Time) bool {
+	return l.any(func(its terms) bool { return l.oracle.settledFor(its.expected, now) })
 }
 
 func (l *life) poll(now time.Time) (watcher.Answer, error) {
@@ -160,10 +190,13 @@ func (l *life) checkBefore(t *testing.T, before, next watcher.Watch, hold time.D
 		l.checkOutcome(t, next, watcher.Cancelled)
 	case !past:
 		t.Fatalf("ended %s before the deadline without a poll: %s", l.deadline.Sub(now), next.Completion.Reason)
-	case l.oracle.looksEnded():
-		l.checkOutcome(t, next, l.oracle.outcome())
-	default:
-		l.checkOutcome(t, next, watcher.TimedOut)
+	case l.plain:
+		c := next.Completion
+		want := watcher.TimedOut
+		if slices.ContainsFunc(c.Requests, func(r watcher.Request) bool { return l.oracle.looksEndedFor(l.terms[r.ID].expected) }) {
+			want = l.oracle.outcome()
+		}
+		l.checkOutcome(t, next, want)
 	}
 }
 
@@ -184,7 +217,7 @@ func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err
 	}
 	o.answer(a, now)
 	switch {
-	case o.settled(now), past && o.looksEnded():
+	case l.settled(now), l.overdue(now):
 		l.checkOutcome(t, next, o.outcome())
 	case past:
 		l.checkOutcome(t, next, watcher.TimedOut)
@@ -202,11 +235,11 @@ func (l *life) checkError(t *testing.T, next watcher.Watch, err error, past bool
 		l.checkOutcome(t, next, l.oracle.outcome())
 	case e == refused:
 		l.checkOutcome(t, next, watcher.OrderRefused)
-	case e == notFound && l.oracle.looksEnded() && (over || l.oracle.settled(now)):
+	case e == notFound && (over && l.oracle.looksEnded() || l.settled(now)):
 		l.checkOutcome(t, next, l.oracle.outcome())
 	case over:
 		l.checkOutcome(t, next, watcher.OrderNotFound)
-	case past && l.oracle.looksEnded():
+	case l.overdue(now):
 		l.checkOutcome(t, next, l.oracle.outcome())
 	case past:
 		l.checkOutcome(t, next, watcher.TimedOut)
@@ -239,6 +272,11 @@ func (l *life) checkOutcome(t *testing.T, w watcher.Watch, want watcher.Outcome)
 	}
 	if own := want == watcher.Succeeded || want == watcher.PartiallyFailed || want == watcher.AllFailed; own && c.Error != nil {
 		t.Fatalf("%s with error %+v", want, c.Error)
+	}
+	for _, r := range c.Requests {
+		if its := l.terms[r.ID]; want == watcher.TimedOut && c.CompletedAt.Before(its.deadline.Truncate(time.Millisecond)) || want == watcher.Succeeded && !l.oracle.looksEndedFor(its.expected) {
+			t.Fatalf("%s answers %s, whose deadline is %s and who expects %d of %d", want, r.ID, its.deadline, its.expected, l.oracle.total)
+		}
 	}
 	l.checkReport(t, c)
 }
@@ -276,8 +314,6 @@ func (l *life) checkNext(t *testing.T, before watcher.Watch, now time.Time) {
 	switch w := l.w; {
 	case w.Polls != l.polls:
 		t.Fatalf("%d polls counted as %d", l.polls, w.Polls)
-	case !w.Deadline.Equal(l.deadline):
-		t.Fatalf("deadline %s, want %s", w.Deadline, l.deadline)
 	case w.State != watcher.Watching:
 	case w.Wakeup != before.Wakeup+1:
 		t.Fatalf("wake-up %d is followed by %d", before.Wakeup, w.Wakeup)

@@ -20,7 +20,7 @@ type guard struct {
 }
 
 // guarded is how many seeds find at the most that a guard is missing.
-const guarded = 1000
+const guarded = 4000
 
 // TestEachGuardIsNeeded takes each guard out of the protocol, and the model finds what that breaks.
 func TestEachGuardIsNeeded(t *testing.T) {
@@ -28,7 +28,7 @@ func TestEachGuardIsNeeded(t *testing.T) {
 	if watchertest.Raced {
 		t.Skip("one thing happens after the other: .ci/run runs this without the race detector")
 	}
-	for _, out := range slices.Concat(guards, seeing, telling) {
+	for _, out := range slices.Concat(guards, seeing, telling, parting) {
 		t.Run(out.name, func(t *testing.T) {
 			found := false
 			eachSeed(guarded, func(seed uint64) bool {

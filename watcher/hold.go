@@ -108,7 +108,7 @@ type HoldCause struct {
 // try. It is never shorter than the API asks for, and otherwise not longer than the most of its kind.
 func (c HoldCause) Wait(tries int) time.Duration {
 	if c.RetryAfter == 0 {
-		return max(c.Least, c.Schedule.hold(c.Seed, tries))
+		return max(c.Least, c.Schedule.AtMost(c.Seed, tries))
 	}
 	longer := c.RetryAfter
 	for ; tries > 0 && longer < c.Schedule.Max; tries-- {
@@ -118,10 +118,6 @@ func (c HoldCause) Wait(tries int) time.Duration {
 }
 
 func (c HoldCause) least() time.Duration { return max(c.RetryAfter, c.Least) }
-
-func (b Backoff) hold(seed string, tries int) time.Duration {
-	return min(b.Interval(seed, tries), b.Max)
-}
 
 // Next returns the hold as it is after the failed call, and whether that is news: false leaves it as it was. A
 // call that was under way when the hold began, or when its end was last looked for, is news only where the
@@ -173,7 +169,7 @@ func (h Hold) Unclear(began, now time.Time, schedule Backoff, seed string) (next
 	if !h.Probes(began) {
 		return h, false
 	}
-	h.Until, h.Probing = now.Add(schedule.hold(seed, h.Tries)), false
+	h.Until, h.Probing = now.Add(schedule.AtMost(seed, h.Tries)), false
 	h.Tries++
 	return h, true
 }

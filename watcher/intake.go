@@ -3,8 +3,10 @@ package watcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -93,7 +95,10 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		}
 		if admission == Join {
 			in.Log.Info("request joined", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID)
-			return Join, w, nil
+			if w.NextPollAt.Equal(record.NextPollAt) {
+				return Join, w, nil
+			}
+			return Join, w, in.Wakeups.Schedule(ctx, w.Expected()) // its deadline comes before the next poll
 		}
 		in.Log.Info("watch started", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID, "region", w.Region)
 		return Start, w, in.Wakeups.Schedule(ctx, w.Expected())
@@ -146,19 +151,24 @@ func notRead(err error) Verdict {
 	return putBack(0, err)
 }
 
-// Cancel writes the wish that the order's watch be cancelled, and returns the record with it. The
-// watch ends at its poller's next step, which is due at once. A wish that is there already stays.
-// The errors are [ErrNoRecord], [ErrOver], and those after which nothing is known: cancel again then.
+// Cancel writes the wish that the order's watch be cancelled, for the requests of one team or for all, and returns the
+// record with it. The watch ends for them at its poller's next step, which is due at once; where there are others, they
+// go on in the watch that follows. A wish that is there already stays. The errors are [ErrNoRecord], also where no
+// request is the team's, [ErrOver], and those after which nothing is known: cancel again then.
 func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, error) {
 	defer in.turn(order)()
 	for range writeTries {
 		w, revision, err := in.open(ctx, order)
+		covered := slices.ContainsFunc(w.requests(), func(r Request) bool { return wish.covers(&r) })
+		if !covered && wish.Team != "" && (err == nil || errors.Is(err, ErrOver)) {
+			return w, fmt.Errorf("%w of a request of team %s", ErrNoRecord, wish.Team)
+		}
 		if err != nil {
 			return w, err
 		}
-		if w.Wish == nil {
-			wish.At = in.Now()
-			w.Wish = &wish
+		wish.At = in.Now()
+		if wanted := w.wanted(wish); len(wanted.wishes()) > len(w.wishes()) {
+			w = wanted
 			_, err = in.Records.Write(ctx, w, revision)
 		}
 		if errors.Is(err, ErrConflict) {
@@ -183,10 +193,15 @@ func (in *Intake) PollNow(ctx context.Context, order Order) (Watch, error) {
 	return in.wakeNow(ctx, w)
 }
 
-// open returns the record of a watch that goes on. With ErrOver it returns the one that does not.
+// open returns the record of a watch that goes on. With ErrOver it returns the one that does not; with ErrConflict one
+// that is about to go on for some of its requests.
 func (in *Intake) open(ctx context.Context, order Order) (Watch, Revision, error) {
 	w, revision, err := in.Records.ReadLatest(ctx, order)
-	if err == nil && w.State != Watching {
+	switch {
+	case err != nil:
+	case w.goesOn():
+		err = ErrConflict
+	case w.State != Watching:
 		err = ErrOver
 	}
 	return w, revision, err

@@ -45,7 +45,7 @@ func TestTake(t *testing.T) {
 		{"again after the end", ended(watcher.Ended), request("build-1"), watcher.Ack, 0, "readLatest"},
 		{"while another ends", ended(watcher.Ending), request("build-2"), watcher.PutBack, time.Second, "readLatest"},
 		{"another region", nil, other, watcher.Refuse, 0, "readLatest"},
-		{"a later version's record", func(m *world) { m.put(pool, []byte(`{"schema":2}`)) }, request("build-2"), watcher.PutBack, 5 * time.Second, "readLatest"},
+		{"a later version's record", func(m *world) { m.put(pool, []byte(`{"schema":3}`)) }, request("build-2"), watcher.PutBack, 5 * time.Second, "readLatest"},
 		{"a broken record", func(m *world) { m.put(pool, []byte(`{`)) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
 		{"no answer to the read", func(m *world) { m.fault = at("readLatest", 1, notMade) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
 		{"no answer to the write", func(m *world) { m.fault = at("write", 1, answerLost) }, request("build-2"), watcher.PutBack, 0, "readLatest write"},

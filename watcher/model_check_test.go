@@ -12,11 +12,13 @@ import (
 // A history is what the checker of a model knows: what was asked, what was answered, what was
 // stored.
 type history struct {
-	sent      []string // ids of requests, in the order in which they were stored
-	given     []given  // the cloud's answers
-	polledNow []uint64 // numbers of wake-ups that somebody made due
-	troubles  int      // what went wrong until now
-	looked    int      // versions of the record that were looked at
+	sent      []string                  // ids of requests, in the order in which they were stored
+	given     []given                   // the cloud's answers
+	polledNow []uint64                  // numbers of wake-ups that somebody made due
+	troubles  int                       // what went wrong until now
+	looked    int                       // versions of the record that were looked at
+	carried   map[string]int            // polls that a watch has of the one that it follows
+	promised  map[string][]watcher.Wish // cancels that were answered, by the watch
 	patrolled time.Time
 	judge     *judge // of the watch at hand, where the cloud is wild
 	wrong     []string
@@ -56,7 +58,7 @@ func (m *model) follows(id string) bool {
 	for v := range versions {
 		w := &versions[v].watch
 		for i, r := range named(w) {
-			if plain(r.ID) == id {
+			if identity(r) == id {
 				return i > 0 || w.State != watcher.Watching || slices.ContainsFunc(m.scheduled, func(k watcher.Wakeup) bool { return k.WatchID == w.ID })
 			}
 		}
@@ -64,9 +66,10 @@ func (m *model) follows(id string) bool {
 	return false
 }
 
+// named returns the requests of the record, also those that go on in the watch that follows.
 func named(w *watcher.Watch) []watcher.Request {
 	if w.Completion != nil {
-		return w.Completion.Requests
+		return slices.Concat(w.Completion.Requests, w.Requests)
 	}
 	return w.Requests
 }
@@ -75,6 +78,12 @@ func named(w *watcher.Watch) []watcher.Request {
 func plain(id string) string {
 	id, _, _ = strings.Cut(id, "#")
 	return id
+}
+
+// identity returns the identity that a request had when it was sent.
+func identity(r watcher.Request) string {
+	r.ID = plain(r.ID)
+	return r.Identity()
 }
 
 // succeeded reports whether a successor of the wake-up was stored.
@@ -104,9 +113,8 @@ func (m *model) look() {
 			before = versions[m.looked-1].watch
 			m.lookAt(before, w)
 		}
-		if m.wild {
-			m.judgeAt(before, w)
-		}
+		m.judgeAt(before, w)
+		m.termsAt(before, w)
 		m.conditionsAt(before, w)
 	}
 	m.hear()
@@ -114,7 +122,7 @@ func (m *model) look() {
 
 func (m *model) lookAt(before, w watcher.Watch) {
 	switch {
-	case before.ID != w.ID && before.State != watcher.Ended:
+	case before.ID != w.ID && before.State != watcher.Ended && !followed(before, w):
 		m.blame("%s took the place of %s, which is %s", w.ID, before.ID, before.State)
 	case before.ID == w.ID && before.State != w.State && before.State != previous[w.State]:
 		m.blame("%s is %s after %s", w.ID, w.State, before.State)
@@ -134,14 +142,15 @@ func (m *model) atTheEnd() {
 	counts, watches := make(map[string]int), make(map[string]int)
 	polls := 0
 	for _, c := range m.completions {
-		polls += c.Polls
+		polls += c.Polls - m.carried[c.WatchID]
 		watches[c.WatchID]++
 		if watches[c.WatchID] > 1 {
 			m.blame("%s has %d completions", c.WatchID, watches[c.WatchID])
 		}
 		for _, r := range c.Requests {
-			counts[plain(r.ID)]++
+			counts[identity(r)]++
 		}
+		m.punctual(c.Completion)
 		if !m.truthful(c.Completion) {
 			m.blame("%s: %s (%s): the cloud never said so", c.WatchID, c.Outcome, c.Reason)
 		}
@@ -170,10 +179,10 @@ func (m *model) truthful(c watcher.Completion) bool {
 	})
 	ended := len(c.Items) > 0 && !slices.ContainsFunc(c.Items, func(it watcher.Item) bool { return !it.Status.Ended() })
 	switch c.Outcome {
-	case watcher.PartiallyFailed:
+	case watcher.Succeeded, watcher.PartiallyFailed:
 		return seen && ended
 	case watcher.TimedOut:
-		return seen && !ended && m.late(c)
+		return seen && m.late(c)
 	case watcher.Cancelled:
 		return seen && slices.ContainsFunc(m.records[poolKey], func(v version) bool { return v.watch.ID == c.WatchID && v.watch.Wish != nil })
 	}
@@ -183,10 +192,6 @@ func (m *model) truthful(c watcher.Completion) bool {
 // late reports whether the deadline of each request had passed.
 func (m *model) late(c watcher.Completion) bool {
 	return !slices.ContainsFunc(c.Requests, func(r watcher.Request) bool {
-		timeout := m.timeouts[plain(r.ID)]
-		if timeout == 0 {
-			timeout = m.policy.Timeout
-		}
-		return c.CompletedAt.Before(r.ReceivedAt.Add(timeout).Truncate(time.Millisecond))
+		return c.CompletedAt.Before(m.deadline(r).Truncate(time.Millisecond))
 	})
 }

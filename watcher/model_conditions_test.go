@@ -81,23 +81,20 @@ func (m *model) lateAt(requests []watcher.Request) (at time.Time) {
 	return at
 }
 
-// nearAt returns when 80 % of the time have passed that the requests ask for; zero where that leaves less than a minute.
+// nearAt returns when 80 % of the time have passed of the request whose deadline comes first; zero where that leaves less
+// than a minute.
 func (m *model) nearAt(requests []watcher.Request) time.Time {
-	var deadline time.Time
-	for _, r := range requests {
-		timeout := m.timeouts[plain(r.ID)]
-		if timeout == 0 {
-			timeout = m.policy.Timeout
-		}
-		if at := r.ReceivedAt.Add(timeout); at.After(deadline) {
-			deadline = at
-		}
-	}
-	left := deadline.Sub(requests[0].ReceivedAt) / 5
+	next := m.first(requests)
+	left := m.deadline(next).Sub(next.ReceivedAt) / 5
 	if left < time.Minute {
 		return time.Time{}
 	}
-	return deadline.Add(-left)
+	return m.deadline(next).Add(-left)
+}
+
+// first returns the request whose deadline comes first.
+func (m *model) first(requests []watcher.Request) watcher.Request {
+	return slices.MinFunc(requests, func(a, b watcher.Request) int { return m.deadline(a).Compare(m.deadline(b)) })
 }
 
 // told reports whether people were told, since that time where it is not zero, and, with over, that it is over.
@@ -109,11 +106,18 @@ func (m *model) told(watch string, kind watcher.AttentionKind, since time.Time, 
 
 // conditionsAt looks at what people know after a poll of the watch, which led to this version of its record.
 func (m *model) conditionsAt(before, w watcher.Watch) {
-	if w.State != watcher.Watching {
+	if w.State != watcher.Watching && len(w.Requests) == 0 {
 		return
 	}
 	s := &m.hearing
-	if s.watch != w.ID {
+	switch {
+	case followed(before, w):
+		s.watch, s.untold = w.ID, make(map[watcher.AttentionKind]int)
+		if !s.changed.IsZero() && s.changed.Before(w.AcceptedAt) {
+			s.changed = w.AcceptedAt
+		}
+		s.changes = append(s.changes, s.changed)
+	case s.watch != w.ID:
 		s.watch, s.shown, s.changed, s.untold = w.ID, "", time.Time{}, make(map[watcher.AttentionKind]int)
 	}
 	if before.ID != w.ID || w.Polls <= before.Polls {
@@ -125,6 +129,9 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 			s.changed = w.AcceptedAt
 		}
 		s.changes = append(s.changes, s.changed)
+	}
+	if w.State != watcher.Watching {
+		return
 	}
 	calm := m.faults == 0 && !m.deaf || w.LastPollAt.After(m.calm.Add(2*time.Minute))
 	expect := func(kind watcher.AttentionKind, due, since time.Time, over bool) {
@@ -143,7 +150,11 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	}
 	if w.LooksEndedSince.IsZero() {
 		expect(watcher.Late, m.lateAt(w.Requests), time.Time{}, false)
-		expect(watcher.DeadlineNear, m.nearAt(w.Requests), time.Time{}, false)
+		near := m.nearAt(w.Requests)
+		if near.Before(w.LastPollAt) && w.LastPollAt.Add(time.Minute).After(m.deadline(m.first(w.Requests))) {
+			near = time.Time{} // nobody can do anything
+		}
+		expect(watcher.DeadlineNear, near, near, false)
 		if answered {
 			expect(watcher.Stalled, s.changed.Add(m.policy.Patience.Stalled), s.changed, false)
 		}

@@ -96,10 +96,11 @@ type model struct {
 	coming   []event // what others do, and when
 	open     []choice
 	calm     time.Time
-	faults   float64 // how many calls of a hundred go wrong until then
-	firing   bool    // a timer has fired, and its subject is not purged yet
-	timeouts map[string]time.Duration
-	lates    map[string]time.Duration // late_after of the requests
+	faults   float64                  // how many calls of a hundred go wrong until then
+	firing   bool                     // a timer has fired, and its subject is not purged yet
+	timeouts map[string]time.Duration // of the requests, by their identities
+	expects  map[string]int           // expected_items of the requests, by their identities
+	lates    map[string]time.Duration // late_after of the requests, by their ids
 	hearing  hearing
 	deaf     bool // most attentions go wrong until the calm
 	slips    int  // attentions and records that went wrong until now, and workers that slept
@@ -162,6 +163,7 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 	}
 	m.plan()
 	m.planConditions(seed)
+	m.planTerms(seed)
 	return m
 }
 
@@ -201,11 +203,11 @@ func (m *model) plan() {
 		}
 		id := fmt.Sprint("build-", m.random.IntN(5))
 		m.timeouts[id] = pick(m, 0, 0, time.Minute)
-		m.coming = append(m.coming, event{"request " + id, at, func() { m.send(id) }})
+		m.coming = append(m.coming, event{"request " + id, at, func() { m.send("", id) }})
 	}
 	for range m.random.IntN(3) {
 		at := begin.Add(pick(m, m.within(30*time.Second), ends, m.within(5*time.Minute)))
-		m.coming = append(m.coming, event{"cancel", at, func() { m.start("cancel", watcher.Wakeup{}, m.cancel) }})
+		m.coming = append(m.coming, event{"cancel", at, func() { m.start("cancel", watcher.Wakeup{}, func() { m.cancel("") }) }})
 	}
 	for range m.random.IntN(3) {
 		at := begin.Add(pick(m, m.within(30*time.Second), ends, m.within(5*time.Minute)))
@@ -213,18 +215,20 @@ func (m *model) plan() {
 	}
 }
 
-// send stores a request in the queue.
-func (m *model) send(id string) {
+// send stores a team's request in the queue.
+func (m *model) send(team, id string) {
 	ask := request(id)
-	ask.Request.ReceivedAt, ask.Timeout = m.now, m.timeouts[id]
+	ask.Request.Team = team
+	who := ask.Request.Identity()
+	ask.Request.ReceivedAt, ask.Timeout, ask.ExpectedItems = m.now, m.timeouts[who], m.expects[who]
 	if after := m.lates[id]; after > 0 {
 		ask.Request.LateAt = m.now.Add(after)
 	}
-	if slices.Contains(m.sent, id) {
+	if slices.Contains(m.sent, who) {
 		m.troubles++ // whoever finds it done publishes the wake-up again
 	}
-	m.sent = append(m.sent, id)
-	d := &delivery{request: id, at: m.now}
+	m.sent = append(m.sent, who)
+	d := &delivery{request: who, at: m.now}
 	d.take = func(attempt int) watcher.Verdict {
 		m.sequence++
 		ask.WatchID = fmt.Sprint("w_", m.sequence)
@@ -238,10 +242,13 @@ func (m *model) fall(k watcher.Wakeup) {
 	m.queue = append(m.queue, &delivery{wakeup: k, at: m.now, take: func(attempt int) watcher.Verdict { return m.parts.wake(k, attempt) }})
 }
 
-// cancel is what the service does for somebody who wants the watch to end.
-func (m *model) cancel() {
-	m.troubles++                                                                    // a wake-up that is due already comes twice
-	_, _ = m.intaking().Cancel(context.Background(), pool, watcher.Wish{By: "ada"}) // it may come too late, or not be answered
+// cancel is what the service does for somebody of a team, or of none, who wants the watch to end.
+func (m *model) cancel(team string) {
+	m.troubles++ // a wake-up that is due already comes twice
+	w, err := m.intaking().Cancel(context.Background(), pool, watcher.Wish{Team: team, By: "ada of " + team})
+	if err == nil { // it may come too late, or not be answered
+		m.promised[w.ID] = append(m.promised[w.ID], watcher.Wish{Team: team})
+	}
 }
 
 // pollNow is what the service does for somebody who does not want to wait for the next poll.
@@ -261,6 +268,9 @@ func (m *model) estimate() time.Time { return m.now.Add(-m.behind) }
 // Schedule stores a wake-up in place of the scheduled one, or, where it is due, in the queue.
 func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return m.call("schedule", func(bool) error {
+		if slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number == k.Number }) {
+			m.troubles++ // a request joined whose deadline comes sooner, and the wake-up may come twice
+		}
 		m.scheduled = append(m.scheduled, k)
 		if m.at.name == "poll now" {
 			m.polledNow = append(m.polledNow, k.Number)

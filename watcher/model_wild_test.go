@@ -83,11 +83,18 @@ type judge struct {
 
 // judgeAt looks at one version of the record and the one before it. The worker that wrote it is at hand.
 func (m *model) judgeAt(before, w watcher.Watch) {
-	if m.judge == nil || m.judge.watch != w.ID {
+	switch {
+	case followed(before, w):
+		m.judge.watch = w.ID
+	case m.judge == nil || m.judge.watch != w.ID:
 		m.judge = &judge{watch: w.ID, oracle: &oracle{settle: m.policy.Settle, grace: m.policy.NotFoundGrace, accepted: begin}}
 		before = watcher.Watch{}
 	}
 	j, now := m.judge, w.LastPollAt
+	j.expected = m.leastExpected(named(&w))
+	if !j.looksEnded() {
+		j.ended = time.Time{}
+	}
 	if polls := w.Polls; w.State != watcher.Ended && polls > before.Polls {
 		j.asked, j.over = m.at.given, false
 		switch j.asked.err {
@@ -98,37 +105,50 @@ func (m *model) judgeAt(before, w watcher.Watch) {
 		}
 	}
 	if w.State == watcher.Ending && before.State != watcher.Ending {
-		if wrong := j.wrong(w); wrong != "" {
+		if wrong := m.wrongEnd(w); wrong != "" {
 			m.blame("%s: %s (%s): %s", w.ID, w.Completion.Outcome, w.Completion.Reason, wrong)
 		}
 	}
-	if w.State == watcher.Watching && j.asked.err == nil && w.Polls > before.Polls && j.settled(now) {
-		m.blame("%s goes on, and its order has ended: %+v", w.ID, w.Counts)
+	if w.State == watcher.Watching && j.asked.err == nil && w.Polls > before.Polls {
+		for _, r := range w.Requests {
+			if j.settledFor(m.expects[identity(r)], now) {
+				m.blame("%s goes on for %s, and its order has ended: %+v", w.ID, identity(r), w.Counts)
+			}
+		}
 	}
 }
 
-// wrong says what is not true of the completion.
-func (j *judge) wrong(w watcher.Watch) string {
-	c, past := w.Completion, !w.LastPollAt.Before(w.Deadline)
+// wrongEnd says what is not true of the completion.
+func (m *model) wrongEnd(w watcher.Watch) string {
+	c, j := w.Completion, m.judge
+	ended := func(r watcher.Request) bool { return j.looksEndedFor(m.expects[identity(r)]) }
+	met := func(r watcher.Request) bool {
+		return ended(r) && (j.over || j.settledFor(m.expects[identity(r)], w.LastPollAt) || !c.CompletedAt.Before(m.deadline(r).Truncate(time.Millisecond)))
+	}
+	own := false
 	switch c.Outcome {
 	case watcher.Cancelled:
 	case watcher.TimedOut:
-		if j.looksEnded() {
+		if slices.ContainsFunc(c.Requests, ended) {
 			return "the order had ended"
 		}
 	case watcher.OrderNotFound:
-		if !j.over || j.looksEnded() {
+		if !j.over || j.looksEnded() || len(w.Requests) > 0 {
 			return fmt.Sprintf("not known since %s, had ended %t", j.unknown, j.looksEnded())
 		}
-	default:
-		switch {
-		case !j.looksEnded():
-			return "the order had not ended"
-		case c.Outcome != j.outcome():
-			return fmt.Sprintf("it is %s", j.outcome())
-		case !past && !j.over && !j.settled(w.LastPollAt) && c.CompletedAt.Before(w.Deadline.Truncate(time.Millisecond)):
-			return "it had not settled"
+	case watcher.Succeeded:
+		own = true
+		if i := slices.IndexFunc(c.Requests, func(r watcher.Request) bool { return !met(r) }); i >= 0 {
+			return "it had not ended, or settled, for " + identity(c.Requests[i])
 		}
+	default:
+		own = true
+		if !slices.ContainsFunc(c.Requests, met) || len(w.Requests) > 0 {
+			return fmt.Sprintf("it had not ended, or settled; %d requests left", len(w.Requests))
+		}
+	}
+	if own && c.Outcome != j.outcome() {
+		return fmt.Sprintf("it is %s", j.outcome())
 	}
 	all := j.all()
 	if len(c.Items) != len(all) || c.Counts.Total != j.total || c.Counts.Missing != len(j.missing) {

@@ -3,7 +3,12 @@ package watcher
 import (
 	"cmp"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/schedule"
 )
+
+// A Backoff is the schedule of a watch's polls.
+type Backoff = schedule.Backoff
 
 // A Policy holds what decisions depend on besides the record, what happened, and the time.
 // Every field is required unless it says otherwise.

@@ -191,12 +191,27 @@ func (p *Poller) finish(ctx context.Context, w Watch, revision Revision, attempt
 	} else if err != nil {
 		return putBack(0, err)
 	}
+	if w.goesOn() {
+		return p.goOn(ctx, w, revision)
+	}
 	w.State = Ended
 	if _, err := p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err) // next time the completion is found, or the record ended
 	}
 	p.Log.Info("watch ended", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "outcome", w.Completion.Outcome, "reason", w.Completion.Reason, "polls", w.Completion.Polls)
 	return Verdict{Action: Ack}
+}
+
+// goOn puts the watch of the requests that the completion does not answer in the place of the ending record, and makes
+// sure of its first wake-up. Where the worker dies between the two, the record asks for that wake-up, and whoever
+// finds it publishes it: the next delivery of this wake-up, a request that comes again, or the patrol.
+func (p *Poller) goOn(ctx context.Context, w Watch, revision Revision) Verdict {
+	next := p.Policy.goOn(w)
+	if _, err := p.Records.Write(ctx, next, revision); err != nil {
+		return putBack(0, err)
+	}
+	p.Log.Info("watch ended for some of its requests; the others go on", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "outcome", w.Completion.Outcome, "reason", w.Completion.Reason, "next", next.ID, "requests", len(next.Requests))
+	return p.wake(ctx, next)
 }
 
 // correct mends an ending record whose After was read from a server that was behind, and which

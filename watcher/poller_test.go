@@ -424,7 +424,7 @@ func TestAStaleEndingIsNoEnding(t *testing.T) {
 func TestARecordOfALaterVersion(t *testing.T) {
 	m := watched(t)
 	k := m.expected()
-	m.put(pool, []byte(`{"schema":2}`))
+	m.put(pool, []byte(`{"schema":3}`))
 	if v := wakeUp(m, k, 1); v.Action != watcher.PutBack || v.After < time.Second || !errors.Is(v.Err, watcher.ErrNewerSchema) {
 		t.Errorf("%+v", v)
 	}

@@ -56,12 +56,12 @@ func (m *model) race() {
 		return a, err
 	}
 	soon := func() time.Time { return at.Add(pick(m, 0, 0, m.within(20*time.Millisecond), m.within(time.Second))) }
-	m.timeouts = make(map[string]time.Duration)
+	m.timeouts, m.expects = make(map[string]time.Duration), nil
 	m.coming = []event{
-		{"request build-0", begin, func() { m.send("build-0") }},
+		{"request build-0", begin, func() { m.send("", "build-0") }},
 		{"poll now", soon(), func() { m.start("poll now", watcher.Wakeup{}, m.pollNow) }},
-		{"cancel", soon(), func() { m.start("cancel", watcher.Wakeup{}, m.cancel) }},
-		{"request build-1", soon(), func() { m.send("build-1") }},
+		{"cancel", soon(), func() { m.start("cancel", watcher.Wakeup{}, func() { m.cancel("") }) }},
+		{"request build-1", soon(), func() { m.send("", "build-1") }},
 	}
 }
 
@@ -110,7 +110,7 @@ func TestSleeperAfterABrokenRecord(t *testing.T) {
 				}
 			}
 			w := m.record()
-			if w.State != watcher.Ended || !w.Answers("build-2") || w.Completion.Outcome != watcher.PartiallyFailed {
+			if w.State != watcher.Ended || !w.Answers(watcher.Request{ID: "build-2"}) || w.Completion.Outcome != watcher.PartiallyFailed {
 				t.Fatalf("asleep before call %d, %d steps: the record is %+v", asleep, steps, w)
 			}
 		}

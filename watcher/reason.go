@@ -147,7 +147,13 @@ func conditionReason(w Watch, c condition, now time.Time) string {
 	case Late:
 		text = fmt.Sprintf("the order was expected to end by %s, %s after the watch began", moment(c.since), words.Compact(c.since.Sub(w.AcceptedAt)))
 	case DeadlineNear:
-		text = fmt.Sprintf("the watch ends in %s, at %s", words.Compact(w.Deadline.Sub(now)), moment(w.Deadline))
+		next := w.nextDeadline()
+		these, others := parted(w.Requests, w.overdue(next))
+		of := ""
+		if len(others) > 0 {
+			of = fmt.Sprintf(" for %d of %d requests", len(these), len(w.Requests))
+		}
+		text = fmt.Sprintf("the watch ends%s in %s, at %s", of, words.Compact(next.Sub(now)), moment(next))
 	}
 	switch {
 	case w.Counts.seen() == 0:

@@ -18,6 +18,9 @@ type unknownFields map[string]json.RawMessage
 // takes as much.
 const maxRecord = 900 << 10
 
+// plainSchema is the version of most records: the release before reads it, too. See [Watch.schema].
+const plainSchema = 1
+
 // EncodeWatch returns the record's JSON. What it keeps of the items shrinks as far as it must so
 // that the record of a watch that goes on stays under 900 KiB, and under 7/8 of maxPayload, the
 // largest message in bytes that the server takes: first the messages go, then ended items become
@@ -83,16 +86,42 @@ func recordLimit(maxPayload int) int { return min(maxRecord, maxPayload/8*7) }
 func encodeEnding(w Watch, maxPayload int) ([]byte, error) {
 	encoded, err := w.marshal()
 	if limit := maxPayload - eventOverhead/2; err == nil && len(encoded) > limit {
-		w.Earlier = within(w.Earlier, maxPayload/8)
-		c := *w.Completion
-		fit(&c.Report, maxPayload-eventOverhead-(w.size()-size(c.Report)))
-		w.Completion = &c
+		w.fitEnding(maxPayload)
 		encoded, err = w.marshal()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode record of %s: %w", w.Order, err)
 	}
 	return encoded, nil
+}
+
+// itemShrinkings is how many of the shrinkings, the first, are of items alone.
+const itemShrinkings = 5
+
+// fitEnding cuts a record whose completion is fixed to its size. Where the watch goes on for others, what the record
+// keeps for them of the items gives way to the completion, and their labels and texts go last.
+func (w *Watch) fitEnding(maxPayload int) {
+	c, limit := *w.Completion, maxPayload-eventOverhead
+	w.Completion = nil
+	w.Earlier = within(w.Earlier, maxPayload/8)
+	w.shrink(shrinkings[:itemShrinkings], limit/4*3-size(c.Requests))
+	fit(&c.Report, limit-w.size()-(size(c)-size(c.Report)))
+	w.shrink(shrinkings[itemShrinkings:], limit-size(c))
+	w.Completion = &c
+}
+
+// shrink makes what an ending record keeps for the watch that follows as small as the limit, as far as these go.
+func (w *Watch) shrink(by []func(*Watch), limit int) {
+	if len(w.Requests) == 0 {
+		return
+	}
+	for _, shrink := range by {
+		if w.size() <= limit {
+			return
+		}
+		w.Items, w.Missing = slices.Clone(w.seenItems()), slices.Clone(w.Missing)
+		shrink(w)
+	}
 }
 
 // eachSeen calls f with each item that the record keeps.
@@ -151,6 +180,7 @@ func counted(items []MissingItem, by func(SeenItem) word) (all []MissingItem) {
 }
 
 func (w Watch) marshal() ([]byte, error) {
+	w.Schema = w.schema()
 	encoded, err := json.Marshal(w)
 	if err != nil || len(w.unknown) == 0 {
 		return encoded, err

@@ -91,8 +91,8 @@ func TestDecodeWatchErrors(t *testing.T) {
 		record string
 		newer  bool
 	}{
-		"a newer schema":                   {edit(`"schema":1`, `"schema":2`), true},
-		"a newer schema with other types":  {edit(`"schema":1`, `"schema":2,"requests":"none"`), true},
+		"a newer schema":                   {edit(`"schema":1`, `"schema":3`), true},
+		"a newer schema with other types":  {edit(`"schema":1`, `"schema":3,"requests":"none"`), true},
 		"a newer schema with other fields": {`{"schema":3,"id":7}`, true},
 		"nothing":                          {``, false},
 		"null":                             {`null`, false},

@@ -157,14 +157,20 @@ func (o *oracle) notFound(now time.Time) bool {
 
 func (o *oracle) all() []*sight { return slices.Concat(o.listed, o.missing) }
 
-func (o *oracle) looksEnded() bool {
-	return len(o.all()) > 0 && o.total == len(o.all()) && o.total >= o.expected &&
+func (o *oracle) looksEnded() bool { return o.looksEndedFor(o.expected) }
+
+// looksEndedFor reports whether the order looks ended for a request that expects so many items.
+func (o *oracle) looksEndedFor(expected int) bool {
+	return len(o.all()) > 0 && o.total == len(o.all()) && o.total >= expected &&
 		!slices.ContainsFunc(o.all(), (*sight).open)
 }
 
 // settled reports whether an order that looks ended has ended.
-func (o *oracle) settled(now time.Time) bool {
-	return o.looksEnded() && (o.expected > 0 || now.Sub(o.ended) >= o.settle) &&
+func (o *oracle) settled(now time.Time) bool { return o.settledFor(o.expected, now) }
+
+// settledFor reports whether it has for a request that expects so many items.
+func (o *oracle) settledFor(expected int, now time.Time) bool {
+	return o.looksEndedFor(expected) && (expected > 0 || now.Sub(o.ended) >= o.settle) &&
 		(o.gone.IsZero() || now.Sub(o.gone) >= o.grace)
 }
 

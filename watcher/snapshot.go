@@ -10,7 +10,7 @@ type Snapshot struct {
 	Outcome Outcome `json:"outcome,omitempty"` // of a watch that has ended
 	Report          // Reason says how far the order is, or why the watch ended
 
-	Deadline     time.Time    `json:"deadline"`
+	Deadline     time.Time    `json:"deadline"` // the first of the requests' deadlines
 	LastPollAt   time.Time    `json:"last_poll_at,omitzero"`
 	NextPollAt   time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
 	LastError    *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
@@ -29,7 +29,7 @@ type Snapshot struct {
 // that keeps the watch waiting and that people are told of: the watch is shown as blind then. The zero Hold is none.
 func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
-		State: Watching, Deadline: w.Deadline,
+		State: Watching, Deadline: w.nextDeadline(),
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
@@ -43,7 +43,9 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	} else {
 		s.Report = w.report(open(w), nil)
 	}
-	s.ExpectedItems = w.ExpectedItems // a completion of an earlier release does not say it
+	if w.Completion == nil || w.Completion.NextWatchID == "" { // a completion of an earlier release does not say it
+		s.ExpectedItems = w.ExpectedItems
+	}
 	others := s
 	others.Report = Report{}
 	fit(&s.Report, p.payload()-eventOverhead-size(others))
@@ -52,14 +54,16 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 
 // givesUpAt returns when the grace of an order ends that the API does not show; zero where it is in none.
 func (p Policy) givesUpAt(w Watch) time.Time {
+	deadline := w.nextDeadline()
 	switch {
 	case w.State != Watching:
 	case !w.ForbiddenSince.IsZero():
-		return earlier(w.ForbiddenSince.Add(p.ForbiddenGrace), w.Deadline)
+		return earlier(w.ForbiddenSince.Add(p.ForbiddenGrace), deadline)
 	case !w.Gone.IsZero() && !w.LooksEndedSince.IsZero():
-		return earlier(p.settled(w), w.Deadline)
+		settled, _ := p.firstSettled(&w)
+		return earlier(settled, deadline)
 	case !w.NotFoundSince.IsZero():
-		return earlier(w.NotFoundSince.Add(p.NotFoundGrace), w.Deadline)
+		return earlier(w.NotFoundSince.Add(p.NotFoundGrace), deadline)
 	}
 	return time.Time{}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// SchemaVersion is the version of the records that this program writes. A later version may add
+// SchemaVersion is the latest version of the records that this program reads. A later version may add
 // top-level fields under the same number: they are kept. Any other change takes a new number, but for
-// fields of a request that may get lost beside an older version, such as its trace.
-const SchemaVersion = 1
+// fields of a request that may get lost beside an older version, such as its trace or its terms.
+const SchemaVersion = 2
 
 // A State says how far a watch is.
 type State string
@@ -30,12 +30,15 @@ type Watch struct {
 	Order
 	Region string `json:"region"`
 
-	Requests      []Request `json:"requests,omitempty"`         // while watching; afterwards Completion has them
-	Earlier       []string  `json:"earlier_requests,omitempty"` // ids of the requests of earlier watches, newest last
-	ExpectedItems int       `json:"expected_items,omitempty"`   // not ended before that many items exist
+	// Requests are those that the watch answers, oldest first, while it is watching. While it is ending Completion has
+	// those that it answers, and these are the others: they go on in the watch that follows.
+	Requests      []Request `json:"requests,omitempty"`
+	Earlier       []string  `json:"earlier_requests,omitempty"` // [Request.Identity] of the requests of earlier watches, newest last
+	ExpectedItems int       `json:"expected_items,omitempty"`   // the most that one of the requests expects
 	AcceptedAt    time.Time `json:"accepted_at"`                // when the first request was stored
-	Deadline      time.Time `json:"deadline"`
-	Wish          *Wish     `json:"wish,omitempty"`
+	Deadline      time.Time `json:"deadline"`                   // the latest of the requests' deadlines
+	Wish          *Wish     `json:"wish,omitempty"`             // the oldest; it ends the watch at its next step
+	Wishes        []Wish    `json:"more_wishes,omitempty"`      // those after it, of other teams
 
 	Wakeup     uint64    `json:"wakeup"` // the number of the wake-up that is expected; it grows from watch to watch of the order
 	NextPollAt time.Time `json:"next_poll_at"`
@@ -83,14 +86,6 @@ type Watch struct {
 	unknown unknownFields
 }
 
-// A Wish is what a person wants of a watch that goes on. The one wish is to cancel it.
-type Wish struct {
-	By     string    `json:"by"`
-	Team   string    `json:"team,omitempty"` // whose requests are meant; empty: all
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
-}
-
 // Ends reports whether the watch ends at its next step.
 func (w *Watch) Ends() bool { return w.State == Ending || w.State == Watching && w.Wish != nil }
 
@@ -102,34 +97,34 @@ func (w *Watch) Labelled(key, value string) bool {
 	})
 }
 
-// Answers reports whether the request is one of this watch's.
-func (w *Watch) Answers(requestID string) bool {
-	return slices.ContainsFunc(w.requests(), func(r Request) bool { return r.ID == requestID })
+// Answers reports whether the request is one of this watch's, or goes on in the one that follows it.
+func (w *Watch) Answers(r Request) bool {
+	return slices.ContainsFunc(w.requests(), func(other Request) bool { return other.Team == r.Team && other.ID == r.ID })
 }
 
 // names reports whether the record names the request: in this watch or an earlier one.
-func (w *Watch) names(requestID string) bool {
-	return w.Answers(requestID) || slices.Contains(w.Earlier, requestID)
+func (w *Watch) names(r Request) bool {
+	return w.Answers(r) || slices.Contains(w.Earlier, r.Identity())
 }
 
-// requests returns the watch's requests, oldest first, wherever the record keeps them.
+// requests returns all requests that the record has.
 func (w *Watch) requests() []Request {
-	if w.Completion != nil {
-		return w.Completion.Requests
+	if w.Completion == nil {
+		return w.Requests
 	}
-	return w.Requests
+	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
 // maxEarlier is how many request ids of earlier watches a record remembers at the most.
 const maxEarlier = 2 * maxRequests
 
-// requestIDs returns the ids that the order's next watch remembers, newest last: at most
-// maxEarlier, and at most limit bytes of JSON. A request whose id is forgotten would be another if it
+// requestIDs returns which answered requests the order's next watch remembers, newest last: at most
+// maxEarlier, and at most limit bytes of JSON. A request that is forgotten would be another if it
 // came again.
 func (w *Watch) requestIDs(limit int) []string {
 	ids := slices.Clone(w.Earlier)
-	for _, r := range w.requests() {
-		ids = append(ids, r.ID)
+	for i := range w.Completion.Requests {
+		ids = append(ids, w.Completion.Requests[i].Identity())
 	}
 	return within(ids[max(0, len(ids)-maxEarlier):], limit)
 }
@@ -185,7 +180,7 @@ type Broken struct {
 	Region   string    // empty where it is not known
 	Since    time.Time // when the record was written, or deleted
 	Why      string
-	Answered []string  // ids of requests that completions name, oldest first
+	Answered []string  // [Request.Identity] of the requests that completions name, oldest first
 	Open     []Request // requests that progress events name, and no completion
 	Highest  uint64    // the highest number of the order's wake-ups
 }
@@ -200,16 +195,16 @@ func brokenReason(why string) string {
 // are known, so that none is watched again if it comes twice. An older release shows it as cancelled.
 func (p Policy) Replace(b Broken, now time.Time) Watch {
 	w := Watch{
-		Schema: SchemaVersion, State: Ended, ID: b.WatchID, Order: b.Order, Region: cmp.Or(b.Region, p.DefaultRegion),
+		Schema: plainSchema, State: Ended, ID: b.WatchID, Order: b.Order, Region: cmp.Or(b.Region, p.DefaultRegion),
 		Earlier: slices.Clone(b.Answered), AcceptedAt: b.Since, Deadline: now, Wakeup: b.Highest + 1, NextPollAt: now,
 		Aside: &Aside{WatchID: b.WatchID, Since: b.Since, At: now, Why: b.Why},
 	}
-	for _, r := range b.Open {
-		w.Earlier = append(w.Earlier, r.ID)
+	for i := range b.Open {
+		w.Earlier = append(w.Earlier, b.Open[i].Identity())
 	}
-	w.Earlier = w.requestIDs(p.maxEarlierBytes())
 	w.Completion = &Completion{Outcome: Cancelled, Report: w.report(brokenReason(b.Why), nil), CompletedAt: now}
 	w.Completion.Requests = []Request{}
+	w.Earlier = w.requestIDs(p.maxEarlierBytes())
 	return w
 }
 

@@ -9,7 +9,7 @@
 //
 //	watching ──poll: not ended──► watching (next wake-up)
 //	watching ──ended, deadline, wish──► ending (its completion is fixed in the record)
-//	ending ──completion published──► ended
+//	ending ──completion published──► ended, or, with requests that are not answered: watching, under a new watch_id
 //
 // One rule holds everywhere: an error or an absence is never proof. A delivery is acknowledged
 // only on what was positively read or stored ([Verdict]); otherwise it is put back.
@@ -17,10 +17,12 @@
 // Read watch.go (the record of a watch), order.go and items.go (an order, and what a record keeps of its items)
 // first; then the files of the decisions:
 //
-//	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch; the
-//	               watch's deadline (the longest timeout is checked in request.go of package wire)
+//	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch; its
+//	               deadline (the longest timeout is checked in request.go of package wire)
+//	terms.go       when the terms of each request are met, whom a completion answers, whom a cancel is for, and which watch
+//	               follows for the others
 //	policy.go      what decisions depend on, and how many requests a watch answers
-//	schedule.go    how long it is from one poll to the next
+//	schedule/      how long it is from one poll to the next
 //	match.go       which item of an answer is which item that was seen before; which are missing
 //	ended.go       whether an item is open or has ended, and whether the order has
 //	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends

@@ -25,6 +25,23 @@ func unread(c watcher.Completion) bool {
 
 // state says what is there now, and what costs money: what must not be overlooked stands in bold.
 func state(c watcher.Completion, causes []cause) []row {
+	rows := orderState(c, causes)
+	if text := othersGoOn(c); text != "" {
+		rows = append(rows, row{say(text)})
+	}
+	return rows
+}
+
+// othersGoOn says which watch goes on for the requests that the completion does not answer; nothing where there are none.
+func othersGoOn(c watcher.Completion) string {
+	if c.RequestsLeft == 0 {
+		return ""
+	}
+	return words.Count(c.RequestsLeft, "other request") + " of this order: watch " + known(c.NextWatchID, maxPerson) + " goes on."
+}
+
+// orderState returns what became of the order.
+func orderState(c watcher.Completion, causes []cause) []row {
 	switch {
 	case c.Outcome == watcher.AllFailed && c.Deed().Kind == words.Creates:
 		return []row{{strong("Nothing was created, and nothing costs money.")}}

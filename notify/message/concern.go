@@ -138,9 +138,13 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 		if rest := a.Deadline().Sub(now); rest > 0 {
 			left = min(left, rest)
 		}
+		means := "*The watching ends at " + clockTime(a.Deadline()) + "*, and the order does not: nobody hears then how it ends."
+		if n := endingAt(a.Requests, a.Deadline()); n < len(a.Requests) {
+			means = fmt.Sprintf("*The watching ends at %s for %d of %d requests*, and the order does not; the others go on.", clockTime(a.Deadline()), n, len(a.Requests))
+		}
 		return concern{
 			title: title{":stopwatch:", minutes(left) + " LEFT", " - ", ", " + stillOpenOf(c)},
-			means: "*The watching ends at " + clockTime(a.Deadline()) + "*, and the order does not: nobody hears then how it ends.",
+			means: means,
 			do:    "give the watch more time if the order is still wanted.",
 		}
 	}
@@ -149,6 +153,16 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 		means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 		do:    "look at the order in the ModelArts console.",
 	}
+}
+
+// endingAt returns for how many of the requests the watching ends at the time. What an earlier release wrote does not say.
+func endingAt(requests []watcher.Request, at time.Time) (n int) {
+	for _, r := range requests {
+		if r.Deadline.IsZero() || r.Deadline.Equal(at) {
+			n++
+		}
+	}
+	return n
 }
 
 // lastSeen returns how far the order was when it was seen last.

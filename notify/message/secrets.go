@@ -15,6 +15,7 @@ import (
 func withoutSecrets(c watcher.Completion, secrets *foreign.Secrets) watcher.Completion {
 	hide := secrets.Hide
 	hideAll := remembered(func(text string) string { return hideAll(secrets, text) })
+	c.NextWatchID = hide(c.NextWatchID)
 	c.WatchID, c.Region, c.ProjectID, c.OrderName, c.Reason = hide(c.WatchID), hide(c.Region), hide(c.ProjectID), hide(c.OrderName), hide(c.Reason)
 	if c.Outcome == watcher.Cancelled { // who cancelled is perhaps an address
 		c.Reason = redact.TextButAddresses(c.Reason)
@@ -46,7 +47,7 @@ func withoutSecrets(c watcher.Completion, secrets *foreign.Secrets) watcher.Comp
 	c.Requests = slices.Clone(c.Requests)
 	for i := range c.Requests {
 		r := &c.Requests[i]
-		r.ID, r.RequestedBy, r.Link = hide(r.ID), hide(r.RequestedBy), hide(r.Link)
+		r.ID, r.Team, r.RequestedBy, r.Link = hide(r.ID), hide(r.Team), hide(r.RequestedBy), hide(r.Link)
 		labels := make(map[string]string, len(r.Labels))
 		for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 			labels[hide(k)] = hide(r.Labels[k])

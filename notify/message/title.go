@@ -81,6 +81,9 @@ func fallback(c watcher.Completion, h headline, o Options) string {
 	if by := askers(c.Requests); by != "" {
 		text += " Asked for by " + by + "."
 	}
+	if others := othersGoOn(c); others != "" {
+		text += " " + others
+	}
 	if !o.Again.At.IsZero() {
 		text += " Sent again by " + againBy(o) + "."
 	}

@@ -35,7 +35,8 @@ type scene struct {
 	slackURL  string
 	workers   []*rig.Process
 	accepted  map[string]bool
-	again     string // that other polls were made again than the crash explains
+	terms     map[string]string // more of a request's body, by its id
+	again     string            // that other polls were made again than the crash explains
 }
 
 // ended is what has become of the scene's order.
@@ -171,7 +172,7 @@ func (s *scene) stream(name string) string { return s.prefix + "_" + name }
 
 func (s *scene) publish(t *testing.T, id string) {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, crashOrder, id)
+	body := fmt.Appendf(nil, `{"project_id":%q,"order_name":%q,"request_id":%q%s}`, rig.Project, crashOrder, id, s.terms[id])
 	if _, err := s.nats.JS.Publish(t.Context(), s.prefix+".watch", body); err != nil {
 		t.Fatal(err)
 	}

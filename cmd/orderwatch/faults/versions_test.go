@@ -28,7 +28,10 @@ func TestTwoVersions(t *testing.T) {
 	t.Parallel()
 	patience := [2]string{"newerDelay   = 5 * time.Second", "newerDelay   = time.Second"} // the test need not be as patient as people
 	older := buildChanged(t, map[string][2]string{"watcher/intake.go": patience})
-	newer := buildChanged(t, map[string][2]string{"watcher/watch.go": {"const SchemaVersion = 1", "const SchemaVersion = 2"}})
+	newer := buildChanged(t, map[string][2]string{
+		"watcher/watch.go":  {"const SchemaVersion = 2", "const SchemaVersion = 3"},
+		"watcher/record.go": {"const plainSchema = 1", "const plainSchema = 3"},
+	})
 	l := newLoad(120, 16*time.Second, 5)
 	n := rig.StartNATS(t, "")
 	f := startFleet(t, n.URL, l, 2)
@@ -62,7 +65,7 @@ func TestTwoVersions(t *testing.T) {
 		putBack += strings.Count(output, "record has a newer schema")
 	}
 	t.Logf("records by schema: %v; the older version put back %d deliveries", started, putBack)
-	if started[1] == 0 || started[2] == 0 || putBack == 0 {
+	if started[1] == 0 || started[3] == 0 || putBack == 0 {
 		t.Error("the versions did not meet")
 	}
 }

@@ -191,7 +191,16 @@ func (p Page) deadline(w watcher.Snapshot) string {
 	if w.State == watcher.Ended {
 		return ""
 	}
-	return p.clock(w.Deadline, "") + ", " + p.in(w.Deadline)
+	text, last := p.clock(w.Deadline, "")+", "+p.in(w.Deadline), w.Deadline
+	for _, r := range w.Requests {
+		if r.Deadline.After(last) {
+			last = r.Deadline
+		}
+	}
+	if last.After(w.Deadline) {
+		text += "; for the last request " + p.clock(last, "")
+	}
+	return text
 }
 
 // conditionWord returns how a watch is that goes on, where people should know something of it.

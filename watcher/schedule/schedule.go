@@ -1,4 +1,5 @@
-package watcher
+// Package schedule says how long it is from one poll of a watch to the next. It is read in one file.
+package schedule
 
 import (
 	"hash/fnv"
@@ -36,6 +37,11 @@ func (b Backoff) Interval(seed string, step int) time.Duration {
 		interval = next
 	}
 	return b.jitter(interval, seed, step)
+}
+
+// AtMost returns the interval, no longer than Max: jitter makes it shorter at the most.
+func (b Backoff) AtMost(seed string, step int) time.Duration {
+	return min(b.Interval(seed, step), b.Max)
 }
 
 func (b Backoff) jitter(interval time.Duration, seed string, step int) time.Duration {

@@ -1,15 +1,18 @@
-package watcher_test
+package schedule_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/schedule"
 )
 
+// usual has no jitter: the intervals are 5s, 7.5s, 11.25s, …, 1m.
+var usual = schedule.Backoff{Initial: 5 * time.Second, Multiplier: 1.5, Max: time.Minute}
+
 func TestIntervalGrowsToItsMax(t *testing.T) {
-	b := policy().Backoff
+	b := usual
 	want := []time.Duration{5000, 7500, 11250, 16875, 25312, 37968, 56953, 60000, 60000, 60000}
 	for step, ms := range want {
 		if got := b.Interval("w_1", step).Truncate(time.Millisecond); got != ms*time.Millisecond {
@@ -19,7 +22,7 @@ func TestIntervalGrowsToItsMax(t *testing.T) {
 }
 
 func TestIntervalNeverStops(t *testing.T) {
-	b := policy().Backoff
+	b := usual
 	var elapsed time.Duration
 	for step := range 5000 { // more than three days of polls; cenkalti/backoff stops after 15 minutes of its own accord
 		interval := b.Interval("w_1", step)
@@ -38,7 +41,7 @@ func TestIntervalNeverStops(t *testing.T) {
 }
 
 func TestIntervalStaysEven(t *testing.T) {
-	for name, b := range map[string]watcher.Backoff{
+	for name, b := range map[string]schedule.Backoff{
 		"multiplier 1":   {Initial: 7 * time.Second, Multiplier: 1, Max: time.Minute},
 		"initial is max": {Initial: 7 * time.Second, Multiplier: 3, Max: 7 * time.Second},
 	} {
@@ -51,7 +54,7 @@ func TestIntervalStaysEven(t *testing.T) {
 }
 
 func TestIntervalJitter(t *testing.T) {
-	even, b := policy().Backoff, policy().Backoff
+	even, b := usual, usual
 	b.Jitter = 0.2
 	var below, above int
 	for step := range 2000 {
@@ -72,7 +75,7 @@ func TestIntervalJitter(t *testing.T) {
 }
 
 func TestIntervalIsDeterministic(t *testing.T) {
-	b := policy().Backoff
+	b := usual
 	b.Jitter = 0.2
 	differ := 0
 	for step := range 100 {

@@ -1,0 +1,253 @@
+package watcher
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"slices"
+	"time"
+)
+
+// A request's terms are its own deadline and its own expected items. A watch ends as soon as the terms of one of its
+// requests are met: its completion answers those, and the others go on in the watch that follows it.
+
+// Identity tells a request from the order's others: its id, and the team that it came from. No id has a tab.
+func (r *Request) Identity() string {
+	if r.Team == "" {
+		return r.ID
+	}
+	return r.Team + "\t" + r.ID
+}
+
+// terms returns until when the watch goes on for the request, and how many items the request expects. A request
+// without a deadline was written by the release before: it has the watch's terms.
+func (w *Watch) terms(r *Request) (deadline time.Time, expected int) {
+	if r.Deadline.IsZero() {
+		return w.Deadline, w.ExpectedItems
+	}
+	return r.Deadline, r.ExpectedItems
+}
+
+// nextDeadline returns when the watch ends at the latest: at the first of its requests' deadlines.
+func (w *Watch) nextDeadline() time.Time {
+	requests := w.Requests
+	if w.Completion != nil {
+		requests = w.Completion.Requests
+	}
+	var next time.Time
+	for i := range requests {
+		if deadline, _ := w.terms(&requests[i]); next.IsZero() || deadline.Before(next) {
+			next = deadline
+		}
+	}
+	if next.IsZero() {
+		return w.Deadline
+	}
+	return next
+}
+
+// leastExpected returns the fewest items that one of the requests expects.
+func (w *Watch) leastExpected() int {
+	least := w.ExpectedItems
+	for i := range w.Requests {
+		_, expected := w.terms(&w.Requests[i])
+		least = min(least, expected)
+	}
+	return least
+}
+
+// A which says of each of a watch's requests whether it is meant.
+type which func(*Request) bool
+
+func everyRequest(*Request) bool { return true }
+
+// any reports whether one of the watch's requests is meant.
+func (w *Watch) any(meant which) bool {
+	return slices.ContainsFunc(w.Requests, func(r Request) bool { return meant(&r) })
+}
+
+// overdue means the requests whose deadline is not after the time.
+func (w *Watch) overdue(at time.Time) which {
+	return func(r *Request) bool {
+		deadline, _ := w.terms(r)
+		return !at.Before(deadline)
+	}
+}
+
+// looksEnded means the requests for which the order looks ended.
+func (w *Watch) looksEnded(r *Request) bool {
+	_, expected := w.terms(r)
+	return !w.LooksEndedSince.IsZero() && w.Counts.ended(expected)
+}
+
+// settled returns from when on an order that looks ended for the request has ended. One that is no longer listed may
+// be listed again for as long as one that is not known may appear.
+func (p Policy) settled(w *Watch, r *Request) time.Time {
+	at := w.LooksEndedSince
+	if _, expected := w.terms(r); expected == 0 {
+		at = at.Add(p.Settle)
+	}
+	if !w.Gone.IsZero() {
+		at = later(at, w.Gone.Add(p.NotFoundGrace))
+	}
+	return at
+}
+
+// firstSettled returns the first time at which the order has ended for a request for which it looks ended; all says
+// whether it does for every request. It is zero where it does for none.
+func (p Policy) firstSettled(w *Watch) (at time.Time, all bool) {
+	all = true
+	for i := range w.Requests {
+		if !w.looksEnded(&w.Requests[i]) {
+			all = false
+		} else if settled := p.settled(w, &w.Requests[i]); at.IsZero() || settled.Before(at) {
+			at = settled
+		}
+	}
+	return at, all
+}
+
+// met means the requests for which the order has ended: it looks so, and has settled, or is taken for settled from
+// the time over on, or the request's deadline has passed.
+func (p Policy) met(w *Watch, over, now time.Time) which {
+	return func(r *Request) bool {
+		deadline, _ := w.terms(r)
+		return w.looksEnded(r) && !now.Before(earlier(deadline, earlier(over, p.settled(w, r))))
+	}
+}
+
+// of returns the watch as if these of its requests were all.
+func (w Watch) of(requests []Request) Watch {
+	if len(requests) == len(w.Requests) {
+		return w
+	}
+	return w.narrowed(requests)
+}
+
+// narrowed returns the watch with these of its requests and their terms, which each of them keeps.
+func (w Watch) narrowed(requests []Request) Watch {
+	n := w
+	n.Requests = slices.Clone(requests)
+	n.AcceptedAt, n.Deadline, n.ExpectedItems = requests[0].ReceivedAt, time.Time{}, 0
+	for i := range n.Requests {
+		r := &n.Requests[i]
+		r.Deadline, r.ExpectedItems = w.terms(r)
+		n.AcceptedAt, n.Deadline, n.ExpectedItems = earlier(n.AcceptedAt, r.ReceivedAt), later(n.Deadline, r.Deadline), max(n.ExpectedItems, r.ExpectedItems)
+	}
+	if !n.Counts.ended(n.leastExpected()) {
+		n.LooksEndedSince = time.Time{}
+	}
+	return n
+}
+
+// parted returns the requests that are meant, and the others.
+func parted(requests []Request, meant which) (these, others []Request) {
+	for i := range requests {
+		if meant(&requests[i]) {
+			these = append(these, requests[i])
+		} else {
+			others = append(others, requests[i])
+		}
+	}
+	return these, others
+}
+
+// goesOn reports whether an ending watch is followed by one for requests that its completion does not answer.
+func (w *Watch) goesOn() bool {
+	return w.State == Ending && len(w.Requests) > 0 && w.Completion != nil && w.Completion.NextWatchID != ""
+}
+
+// goOn returns the record that follows an ending one whose completion is published: the watch of the requests that the
+// completion does not answer. It knows what was seen, and the ids that were answered. What people are to be told of it
+// they are told anew.
+func (p Policy) goOn(w Watch) Watch {
+	next := w.narrowed(w.Requests)
+	next.Schema = plainSchema
+	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
+	next.Earlier = w.requestIDs(p.maxEarlierBytes())
+	next.Told, next.Passed = nil, nil
+	if !next.ChangedAt.IsZero() {
+		next.ChangedAt = later(next.ChangedAt, next.AcceptedAt)
+	}
+	next.keepWishes()
+	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)
+	if !next.NotFoundSince.IsZero() {
+		look = earlier(look, next.NotFoundSince.Add(p.NotFoundGrace))
+	}
+	return p.again(next, look)
+}
+
+// nextLook returns when the order is asked next after an answer at the time.
+func (p Policy) nextLook(w *Watch, now time.Time) time.Time {
+	settled, all := p.firstSettled(w)
+	switch soonest := p.soonest(*w, now); {
+	case settled.IsZero():
+		return soonest
+	case all && w.Gone.IsZero():
+		return settled
+	default:
+		return earlier(settled, soonest)
+	}
+}
+
+// nextID returns the id of the watch that follows one that ends at the time, the same whenever it is asked: a ULID, as
+// all are.
+func (w *Watch) nextID(at time.Time) string {
+	const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	var stamp [10]byte
+	ms := at.UnixMilli()
+	for i := range slices.Backward(stamp[:]) {
+		stamp[i] = digits[ms%32]
+		ms /= 32
+	}
+	sum := sha256.Sum256([]byte(w.Key() + "\x00" + w.ID))
+	return "w_" + string(stamp[:]) + base32.NewEncoding(digits).WithPadding(base32.NoPadding).EncodeToString(sum[:10])
+}
+
+// A Wish is what a person wants of a watch that goes on. The one wish is to cancel it.
+type Wish struct {
+	Team   string    `json:"team,omitempty"` // whose requests alone are cancelled; empty: all
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// covers reports whether the wish is about the request.
+func (wish *Wish) covers(r *Request) bool { return wish.Team == "" || wish.Team == r.Team }
+
+// wishes returns what is wanted of the watch, oldest first.
+func (w *Watch) wishes() []Wish {
+	if w.Wish == nil {
+		return nil
+	}
+	return append([]Wish{*w.Wish}, w.Wishes...)
+}
+
+// wanted returns the watch with one wish more, but where one that is there already says the same.
+func (w Watch) wanted(wish Wish) Watch {
+	all := w.wishes()
+	if !slices.ContainsFunc(all, func(other Wish) bool { return other.Team == "" || other.Team == wish.Team }) {
+		w.setWishes(append(all, wish))
+	}
+	return w
+}
+
+func (w *Watch) setWishes(all []Wish) {
+	w.Wish, w.Wishes = nil, nil
+	if len(all) > 0 {
+		w.Wish, w.Wishes = &all[0], slices.Clip(all[1:])
+	}
+}
+
+// keepWishes drops the wishes that are about none of the watch's requests.
+func (w *Watch) keepWishes() {
+	w.setWishes(slices.DeleteFunc(w.wishes(), func(wish Wish) bool { return !w.any(wish.covers) }))
+}
+
+// schema returns the version that the record is written as: its own, but the latest where a worker of the release before
+// would lose requests, or take one team's for another's.
+func (w *Watch) schema() int {
+	if w.goesOn() || slices.ContainsFunc(w.requests(), func(r Request) bool { return r.Team != "" }) {
+		return SchemaVersion
+	}
+	return w.Schema
+}
