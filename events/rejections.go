@@ -87,11 +87,15 @@ func (r *rejections) count(in wire.Incoming, why *watcher.FieldError) bool {
 	return true
 }
 
-// run sums up once a minute what was not told, and once more when the worker stops.
+// run sums up once a minute what was not told.
 func (r *rejections) run(ctx context.Context) {
 	for link.Sleep(ctx, r.store.Timing.Beat) {
 		r.sumUp(ctx)
 	}
+}
+
+// finish sums up what was not told when nothing more is taken.
+func (r *rejections) finish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.store.Timing.Request)
 	defer cancel()
 	r.sumUp(ctx)

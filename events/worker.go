@@ -200,6 +200,7 @@ func (w *Worker) run(ctx context.Context) error {
 		running.Go(func() { run(ctx) })
 	}
 	running.Wait()
+	w.rejections.finish(ctx)
 	if err := w.nc.FlushTimeout(time.Second); err != nil {
 		w.log.Debug("last words not flushed; what they settled comes again", "err", err)
 	}

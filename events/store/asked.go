@@ -17,9 +17,10 @@ import (
 // asked is what teams have asked for, as the records say: those that changed are read before it is looked at. It holds
 // only what bounds need: the open watches of teams, and when their latest requests were stored.
 type asked struct {
-	turn  chan struct{} // is full while somebody uses what follows
-	next  uint64        // the first sequence of the bucket that was not read
-	teams map[string][]string
+	turn  chan struct{}       // is full while somebody uses what follows
+	made  time.Time           // when the bucket was
+	next  uint64              // its first sequence that was not read
+	teams map[string][]string // that have requests in an open watch, by the order's key
 	// What follows is by team. begun are requests that were allowed and perhaps not written yet, until when they count.
 	open   map[string]map[string]bool // by the order's key
 	begun  map[string]map[string]time.Time
@@ -35,9 +36,9 @@ const (
 
 func newAsked() *asked { return &asked{turn: make(chan struct{}, 1)} }
 
-// forget forgets all: it is read anew.
-func (a *asked) forget() {
-	a.next, a.teams = 1, make(map[string][]string)
+// forget forgets all: the bucket that was made then is read from its beginning.
+func (a *asked) forget(made time.Time) {
+	a.made, a.next, a.teams = made, 1, make(map[string][]string)
 	a.open, a.begun, a.stored = make(map[string]map[string]bool), make(map[string]map[string]time.Time), make(map[string]map[string]time.Time)
 }
 
@@ -51,13 +52,15 @@ func (s *Store) Reserve(ctx context.Context, ask watcher.Ask, decide func(open i
 	return s.withAsked(ctx, func() error {
 		team, key, at, now := ask.Request.Team, ask.Key(), ask.Request.ReceivedAt, s.Clock.Now()
 		a.prune(now)
-		orders := maps.Clone(a.open[team])
+		open := len(a.open[team])
 		for begun, until := range a.begun[team] {
-			if now.Before(until) {
-				set(&orders, begun, true)
+			if begun != key && now.Before(until) && !a.open[team][begun] {
+				open++
 			}
 		}
-		delete(orders, key)
+		if a.open[team][key] {
+			open--
+		}
 		request := key + " " + ask.Request.ID
 		var near []time.Time
 		for id, other := range a.stored[team] {
@@ -66,7 +69,7 @@ func (s *Store) Reserve(ctx context.Context, ask watcher.Ask, decide func(open i
 			}
 		}
 		slices.SortFunc(near, time.Time.Compare)
-		if err := decide(len(orders), near); err != nil {
+		if err := decide(open, near); err != nil {
 			return err
 		}
 		put(a.begun, team, key, now.Add(begunKept))
@@ -103,11 +106,11 @@ func (s *Store) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := stream.CachedInfo().State.LastSeq
-	if a.next == 0 || last+1 < a.next { // or the bucket was made anew
-		a.forget()
+	info := stream.CachedInfo()
+	if a.next == 0 || !info.Created.Equal(a.made) || info.State.LastSeq+1 < a.next {
+		a.forget(info.Created)
 	}
-	if last < a.next {
+	if info.State.LastSeq < a.next {
 		return nil
 	}
 	recent := s.Clock.Now().Add(-askedKept)
@@ -187,15 +190,8 @@ func (a *asked) prune(now time.Time) {
 
 // put puts the value into the team's map.
 func put[V any](all map[string]map[string]V, team, key string, value V) {
-	one := all[team]
-	set(&one, key, value)
-	all[team] = one
-}
-
-// set puts the value into a map that perhaps is nil.
-func set[V any](m *map[string]V, key string, value V) {
-	if *m == nil {
-		*m = make(map[string]V)
+	if all[team] == nil {
+		all[team] = make(map[string]V)
 	}
-	(*m)[key] = value
+	all[team][key] = value
 }
