@@ -27,7 +27,8 @@ import (
 )
 
 // A service answers requesters who want an answer now, on request/reply, beside those of other workers:
-// each request is answered by one of them. An endpoint answers one request at a time.
+// each request is answered by one of them. An endpoint answers one request at a time; events, which waits, answers any
+// number.
 type service struct {
 	log      *slog.Logger
 	rules    wire.Rules
@@ -37,6 +38,7 @@ type service struct {
 	answers  *prometheus.CounterVec
 	busy     sync.RWMutex // held for reading while a request is carried out
 	status   endpoint
+	follow   following
 }
 
 // An endpoint carries out one kind of request, and returns what is answered.
@@ -51,10 +53,22 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, "status": s.status,
+		"get": s.get, "list": s.list, "status": s.status, eventsEndpoint: s.events,
 		"watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
+
+// eventsEndpoint is the endpoint that waits.
+const eventsEndpoint = "events"
+
+// events answers the events from a place on.
+func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
+	team := s.store.Names.TeamOf(r.Subject())
+	return s.follow.ask(ctx, r.Data(), func(subject string) bool { return s.maySee(team, subject) })
+}
+
+// maySee reports whether the team may see an event on the subject. The operator, who has no team, may see all.
+func (s *service) maySee(team, subject string) bool { return true }
 
 // writing returns an endpoint that does so where the worker may write.
 func (s *service) writing(do endpoint) endpoint {
@@ -80,20 +94,38 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
+		if name == eventsEndpoint {
+			handler = func(r micro.Request) {
+				s.busy.RLock()
+				go func() {
+					defer s.busy.RUnlock()
+					s.carryOut(ctx, name, endpoints[name], later{r, nc})
+				}()
+			}
+		}
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
-		if err := group.AddEndpoint(name, handler, schemas); err != nil {
+		err := group.AddEndpoint(name, handler, schemas)
+		if err == nil { // the same for a team, which the last token names
+			err = group.AddEndpoint(name+"-team", handler, micro.WithEndpointSubject(name+".*"))
+		}
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.store.Names.Service, name, err), running.Stop())
 		}
 	}
 	return running, nil
 }
 
-// answer carries out one request. A panic is a defect of this program, and fails that request alone.
+// answer carries out one request, which finish waits for.
 func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
 	s.busy.RLock()
 	defer s.busy.RUnlock()
+	s.carryOut(ctx, name, do, r)
+}
+
+// carryOut carries out one request. A panic is a defect of this program, and fails that request alone.
+func (s *service) carryOut(ctx context.Context, name string, do endpoint, r micro.Request) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))

@@ -14,6 +14,9 @@ type Names struct {
 	Service  string // the service, and the first token of its subjects: orderwatch
 	Streams  string // the prefix of streams: ORDER
 	Domain   string // the JetStream domain; empty for the server's own
+	// APIPrefix is what the JetStream API is called here, where the account imports it from another; empty where it
+	// has its usual name. It takes the place of the domain.
+	APIPrefix string
 }
 
 // Subjects. The order's tokens come last, since its name may contain dots.
@@ -27,6 +30,21 @@ func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered
 
 func (n Names) Completed(outcome watcher.Outcome, key string) string {
 	return n.Subjects + ".completed." + string(outcome) + "." + key
+}
+
+// Requests returns the subjects of requests: the operator's, and those of the teams.
+func (n Names) Requests() []string { return []string{n.Watch(), n.Watch() + ".*"} }
+
+// TeamOf returns the team from which a message came on the subject: a request, or a question to the service. It is the
+// token after those that the operator's own subjects have, so it is empty for the operator. The token is what the team's
+// account imports, and what NATS lets its users publish on: the server vouches for it, and not the sender.
+func (n Names) TeamOf(subject string) string {
+	if team, ok := strings.CutPrefix(subject, n.Watch()+"."); ok {
+		return team
+	}
+	tokens, _ := strings.CutPrefix(subject, n.Service+".") // the endpoint, and the team
+	_, team, _ := strings.Cut(tokens, ".")
+	return team
 }
 
 // Attention returns the subject of an attention event: about an account or the whole installation, given the project,
@@ -76,10 +94,13 @@ func (n Names) Write(subject string) string {
 
 // API returns a subject of the JetStream API.
 func (n Names) API(call string) string {
-	if n.Domain == "" {
-		return "$JS.API." + call
+	switch {
+	case n.APIPrefix != "":
+		return n.APIPrefix + "." + call
+	case n.Domain != "":
+		return "$JS." + n.Domain + ".API." + call
 	}
-	return "$JS." + n.Domain + ".API." + call
+	return "$JS.API." + call
 }
 
 // Streams and the bucket's stream.
