@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ type following struct {
 
 	mu      sync.Mutex
 	waiting int
-	place   wire.Place // after the last event, as of asked
+	last    string // the cursor after the last event, as of asked
 	asked   time.Time
 }
 
@@ -44,13 +43,9 @@ func (f *following) ask(ctx context.Context, body []byte, maySee func(subject st
 	if err != nil {
 		return nil, err
 	}
-	wanted := func(subject string) bool {
-		matches := func(filter string) bool { return wire.Matches(filter, subject) }
-		return (len(q.Subjects) == 0 || slices.ContainsFunc(q.Subjects, matches)) && maySee(subject)
-	}
 	end := time.Now().Add(wait)
 	for {
-		answer, err := f.store.EventsFrom(ctx, q, wanted)
+		answer, err := f.store.EventsFrom(ctx, q, maySee)
 		if err != nil || len(answer.Events) > 0 || answer.More || !f.wait(ctx, answer.Cursor, end) {
 			return answer, err
 		}
@@ -80,25 +75,25 @@ func (f *following) wait(ctx context.Context, cursor string, end time.Time) bool
 		if !link.Sleep(ctx, min(followEvery, time.Until(end))) {
 			return false
 		}
-		if place, err := f.last(ctx); err == nil && place.Cursor() != cursor {
+		if last, err := f.end(ctx); err == nil && last != cursor {
 			return true
 		}
 	}
 	return false
 }
 
-// last returns the place after the last event, as of a moment ago.
-func (f *following) last(ctx context.Context) (wire.Place, error) {
+// end returns the cursor after the last event, as of a moment ago.
+func (f *following) end(ctx context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if time.Since(f.asked) < followEvery {
-		return f.place, nil
+		return f.last, nil
 	}
-	place, err := f.store.EventPlace(ctx)
+	last, err := f.store.EventsEnd(ctx)
 	if err == nil {
-		f.place, f.asked = place, time.Now()
+		f.last, f.asked = last, time.Now()
 	}
-	return place, err
+	return last, err
 }
 
 // A later request is answered after its handler has returned. Then the library's own answer would write where it reads.

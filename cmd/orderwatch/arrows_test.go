@@ -88,7 +88,7 @@ var (
 		"cmd/orderwatch/rig":         29,
 		"events/inspect":             22,
 		"events/store":               23,
-		"events/wire":                32,
+		"events/wire":                36,
 		"notify/message":             16,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // Bounds of reading events for one who asks.
@@ -19,28 +23,28 @@ const (
 	eventAround = 256             // bytes around an event and its subject in an answer, and more
 )
 
-// EventPlace returns the place after the last event, as the stream's leader sees it.
-func (s *Store) EventPlace(ctx context.Context) (wire.Place, error) {
-	place, _, err := s.eventPlace(ctx)
-	return place, err
+// EventsEnd returns the cursor after the last event, as the stream's leader sees it.
+func (s *Store) EventsEnd(ctx context.Context) (cursor string, err error) {
+	end, _, err := s.eventsEnd(ctx)
+	return end.cursor(), err
 }
 
-// eventPlace also returns when the last event was stored.
-func (s *Store) eventPlace(ctx context.Context) (wire.Place, time.Time, error) {
+// eventsEnd returns the place after the last event, and when that was stored.
+func (s *Store) eventsEnd(ctx context.Context) (place, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
 	stream, err := s.JS.Stream(ctx, s.Names.EventStream())
 	if err != nil {
-		return wire.Place{}, time.Time{}, fmt.Errorf("look at %s: %w", s.Names.EventStream(), err)
+		return place{}, time.Time{}, fmt.Errorf("look at %s: %w", s.Names.EventStream(), err)
 	}
 	info := stream.CachedInfo()
-	return wire.Place{Made: info.Created, After: info.State.LastSeq}, info.State.LastTime, nil
+	return place{made: info.Created, after: info.State.LastSeq}, info.State.LastTime, nil
 }
 
-// EventsFrom returns the events that the question asks for and that are wanted, as many as fit into an answer. Whatever
+// EventsFrom returns the events that the question asks for and that may be seen, as many as fit into an answer. Whatever
 // its cursor has passed was looked at, on the stream's leader where a replica did not have it yet.
-func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, wanted func(subject string) bool) (wire.EventsAnswer, error) {
-	last, lastTime, err := s.eventPlace(ctx)
+func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, maySee func(subject string) bool) (wire.EventsAnswer, error) {
+	last, lastTime, err := s.eventsEnd(ctx)
 	if err != nil {
 		return wire.EventsAnswer{}, err
 	}
@@ -48,32 +52,36 @@ func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, wanted func(
 	if err != nil {
 		return wire.EventsAnswer{}, err
 	}
-	r := &eventReader{store: s, wanted: wanted, limit: q.Limit, after: at.After, answer: wire.EventsAnswer{Events: []wire.StoredEvent{}}}
+	wanted := func(subject string) bool {
+		wants := func(filter string) bool { return matches(filter, subject) }
+		return (len(q.Subjects) == 0 || slices.ContainsFunc(q.Subjects, wants)) && maySee(subject)
+	}
+	r := &eventReader{store: s, wanted: wanted, limit: q.Limit, after: at.after, answer: wire.EventsAnswer{Events: []wire.StoredEvent{}}}
 	if len(q.Subjects) == 1 {
 		r.subject = q.Subjects[0]
 	}
-	if err := r.read(ctx, last.After); err != nil {
+	if err := r.read(ctx, last.after); err != nil {
 		return wire.EventsAnswer{}, err
 	}
-	r.answer.Cursor = wire.Place{Made: last.Made, After: r.after}.Cursor()
+	r.answer.Cursor = place{made: last.made, after: r.after}.cursor()
 	return r.answer, nil
 }
 
 // beginning returns where the question's events begin. last is the place after the last event, which was stored at
 // lastTime.
-func (s *Store) beginning(ctx context.Context, q wire.EventsQuery, last wire.Place, lastTime time.Time) (at wire.Place, err error) {
+func (s *Store) beginning(ctx context.Context, q wire.EventsQuery, last place, lastTime time.Time) (at place, err error) {
 	switch {
 	case q.Cursor != "":
-		at, err = wire.ReadCursor(q.Cursor)
-		if err == nil && !at.Made.Equal(last.Made) { // the stream was made anew: all of it is news
-			at.After = 0
+		at, err = readCursor(q.Cursor)
+		if err == nil && !at.made.Equal(last.made) { // the stream was made anew: all of it is news
+			at.after = 0
 		}
 	case q.AfterSequence > 0:
-		if at.After = q.AfterSequence; at.After > last.After { // likewise
-			at.After = 0
+		if at.after = q.AfterSequence; at.after > last.after { // likewise
+			at.after = 0
 		}
 	case q.New, !q.Since.IsZero() && lastTime.Before(q.Since):
-		at.After = last.After
+		at.after = last.after
 	case !q.Since.IsZero():
 		var first uint64
 		for m, err := range s.messages(ctx, s.Names.EventStream(), "", jetstreamext.GetBatchStartTime(q.Since)) {
@@ -86,7 +94,7 @@ func (s *Store) beginning(ctx context.Context, q wire.EventsQuery, last wire.Pla
 		if first == 0 { // the replica that answered is late
 			return at, errors.New("the events since then are not read yet")
 		}
-		at.After = first - 1
+		at.after = first - 1
 	}
 	return at, err
 }
@@ -177,4 +185,41 @@ func (r *eventReader) take(ctx context.Context, m Stored) bool {
 	}
 	r.after = m.Sequence
 	return true
+}
+
+// matches reports whether the subject is one of those that the filter, which may have wildcards, stands for.
+func matches(filter, subject string) bool {
+	for {
+		want, filterRest, filterGoesOn := strings.Cut(filter, ".")
+		is, rest, goesOn := strings.Cut(subject, ".")
+		switch {
+		case want == ">":
+			return true
+		case want != "*" && want != is, filterGoesOn != goesOn:
+			return false
+		case !goesOn:
+			return true
+		}
+		filter, subject = filterRest, rest
+	}
+}
+
+// A place is one in the stream of events. A cursor names it.
+type place struct {
+	made  time.Time // when the stream was made: where it is made anew, its sequences begin again
+	after uint64    // the sequence of the last event before it
+}
+
+// cursor returns the text that names the place.
+func (p place) cursor() string { return fmt.Sprintf("%d.%d", p.made.UnixNano(), p.after) }
+
+// readCursor returns the place that a cursor names. The error is a *[watcher.FieldError].
+func readCursor(cursor string) (place, error) {
+	made, after, _ := strings.Cut(cursor, ".")
+	ns, err := strconv.ParseInt(made, 10, 64)
+	sequence, afterErr := strconv.ParseUint(after, 10, 64)
+	if err != nil || afterErr != nil {
+		return place{}, &watcher.FieldError{Field: "cursor", Reason: "is none of an answer"}
+	}
+	return place{time.Unix(0, ns), sequence}, nil
 }

@@ -3,11 +3,8 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // An EventsQuery asks for the events that are stored from a place on: for who has no JetStream. The place is the cursor,
@@ -95,41 +92,4 @@ func isSubject(subject string) bool {
 		}
 	}
 	return len(subject) <= 512
-}
-
-// Matches reports whether the subject is one of those that the filter, which may have wildcards, stands for.
-func Matches(filter, subject string) bool {
-	for {
-		want, filterRest, filterGoesOn := strings.Cut(filter, ".")
-		is, rest, goesOn := strings.Cut(subject, ".")
-		switch {
-		case want == ">":
-			return true
-		case want != "*" && want != is, filterGoesOn != goesOn:
-			return false
-		case !goesOn:
-			return true
-		}
-		filter, subject = filterRest, rest
-	}
-}
-
-// A Place is one in the stream of events. A cursor names it.
-type Place struct {
-	Made  time.Time // when the stream was made: where it is made anew, its sequences begin again
-	After uint64    // the sequence of the last event before it
-}
-
-// Cursor returns the text that names the place.
-func (p Place) Cursor() string { return fmt.Sprintf("%d.%d", p.Made.UnixNano(), p.After) }
-
-// ReadCursor returns the place that a cursor names. The error is a *[watcher.FieldError].
-func ReadCursor(cursor string) (Place, error) {
-	made, after, _ := strings.Cut(cursor, ".")
-	ns, err := strconv.ParseInt(made, 10, 64)
-	sequence, afterErr := strconv.ParseUint(after, 10, 64)
-	if err != nil || afterErr != nil {
-		return Place{}, &watcher.FieldError{Field: "cursor", Reason: "is none of an answer"}
-	}
-	return Place{time.Unix(0, ns), sequence}, nil
 }

@@ -35,7 +35,7 @@ type attacker struct {
 	nc                  *nats.Conn
 	tried               int
 	asked               map[string]string // the subject of each question, by where its answer comes
-	heard               []*nats.Msg // what came back to its inbox, or to what it subscribed to
+	heard               []*nats.Msg       // what came back to its inbox, or to what it subscribed to
 	inbox               *nats.Subscription
 	subscriptions       []*nats.Subscription
 }
