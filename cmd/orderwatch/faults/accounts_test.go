@@ -95,6 +95,27 @@ func withLogin(url, user string) string {
 	return strings.Replace(url, "://", "://"+user+":planted-"+user+"@", 1)
 }
 
+// TestSameWorker holds that the worker may do the same by both of the files that ship.
+func TestSameWorker(t *testing.T) {
+	t.Parallel()
+	var may []string
+	for _, name := range []string{"nats-accounts.conf", "nats-permissions.conf"} {
+		file, err := os.ReadFile("../../../deploy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, begins := strings.Cut(string(file), "user: worker\n")
+		rest, _, ends := strings.Cut(rest, "allow_responses")
+		if !begins || !ends {
+			t.Fatalf("%s has no user worker", name)
+		}
+		may = append(may, strings.Join(strings.Fields(rest), " "))
+	}
+	if may[0] != may[1] {
+		t.Errorf("the worker may\n%s\nby the accounts, and by the permissions\n%s", may[0], may[1])
+	}
+}
+
 // tour runs every command that asks, as somebody of the team gpu would.
 func tour(t *testing.T, env []string) {
 	t.Helper()
