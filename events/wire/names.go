@@ -42,8 +42,11 @@ func (n Names) TeamOf(subject string) string {
 	if team, ok := strings.CutPrefix(subject, n.Watch()+"."); ok {
 		return team
 	}
-	tokens, _ := strings.CutPrefix(subject, n.Service+".") // the endpoint, and the team
-	_, team, _ := strings.Cut(tokens, ".")
+	endpoint, ok := strings.CutPrefix(subject, n.Service+".")
+	if !ok {
+		return ""
+	}
+	_, team, _ := strings.Cut(endpoint, ".")
 	return team
 }
 
