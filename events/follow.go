@@ -35,7 +35,7 @@ const (
 
 // ask answers the events that the question asks for and the team may see. Where there are none it waits for one, as long
 // as the question says.
-func (f *following) ask(ctx context.Context, body []byte, maySee func(subject string) bool) (any, error) {
+func (f *following) ask(ctx context.Context, body []byte, maySee func(subject string, event []byte) bool) (any, error) {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}

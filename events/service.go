@@ -64,11 +64,11 @@ const eventsEndpoint = "events"
 // events answers the events from a place on.
 func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
 	team := s.store.Names.TeamOf(r.Subject())
-	return s.follow.ask(ctx, r.Data(), func(subject string) bool { return s.maySee(team, subject) })
+	return s.follow.ask(ctx, r.Data(), func(subject string, event []byte) bool { return s.maySee(team, subject, event) })
 }
 
-// maySee reports whether the team may see an event on the subject. The operator, who has no team, may see all.
-func (s *service) maySee(team, subject string) bool { return true }
+// maySee reports whether the team may see the event on the subject. The operator, who has no team, may see all.
+func (s *service) maySee(team, subject string, event []byte) bool { return true }
 
 // writing returns an endpoint that does so where the worker may write.
 func (s *service) writing(do endpoint) endpoint {

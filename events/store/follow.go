@@ -43,7 +43,7 @@ func (s *Store) eventsEnd(ctx context.Context) (place, time.Time, error) {
 
 // EventsFrom returns the events that the question asks for and that may be seen, as many as fit into an answer. Whatever
 // its cursor has passed was looked at, on the stream's leader where a replica did not have it yet.
-func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, maySee func(subject string) bool) (wire.EventsAnswer, error) {
+func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
 	last, lastTime, err := s.eventsEnd(ctx)
 	if err != nil {
 		return wire.EventsAnswer{}, err
@@ -52,9 +52,9 @@ func (s *Store) EventsFrom(ctx context.Context, q wire.EventsQuery, maySee func(
 	if err != nil {
 		return wire.EventsAnswer{}, err
 	}
-	wanted := func(subject string) bool {
+	wanted := func(subject string, event []byte) bool {
 		wants := func(filter string) bool { return matches(filter, subject) }
-		return (len(q.Subjects) == 0 || slices.ContainsFunc(q.Subjects, wants)) && maySee(subject)
+		return (len(q.Subjects) == 0 || slices.ContainsFunc(q.Subjects, wants)) && maySee(subject, event)
 	}
 	r := &eventReader{store: s, wanted: wanted, limit: q.Limit, after: at.after, answer: wire.EventsAnswer{Events: []wire.StoredEvent{}}}
 	if len(q.Subjects) == 1 {
@@ -102,7 +102,7 @@ func (s *Store) beginning(ctx context.Context, q wire.EventsQuery, last place, l
 // An eventReader reads events for one answer.
 type eventReader struct {
 	store   *Store
-	wanted  func(subject string) bool
+	wanted  func(subject string, event []byte) bool
 	subject string // the one that is wanted; empty for several
 	limit   int
 	after   uint64 // the last sequence that was looked at
@@ -174,7 +174,7 @@ func (r *eventReader) batch(ctx context.Context) (read int, err error) {
 
 // take adds the message to the answer where it is wanted. It returns false where the answer is full.
 func (r *eventReader) take(ctx context.Context, m Stored) bool {
-	if r.wanted(m.Subject) && json.Valid(m.Data) { // only orderwatch may publish here
+	if json.Valid(m.Data) && r.wanted(m.Subject, m.Data) { // only orderwatch may publish here
 		size := r.size + len(m.Data) + len(m.Subject) + eventAround
 		if n := len(r.answer.Events); n > 0 && (n >= r.limit || size > r.store.Limit()/8*7 || !r.store.Fits(ctx, size)) {
 			r.answer.More = true

@@ -50,6 +50,23 @@ func (n Names) TeamOf(subject string) string {
 	return team
 }
 
+// ProjectOf returns the project that an event on the subject is about: one of an order, or of an account that a project waits
+// for. It is empty for an event of no project: about a message that was no request, about one that people did not get, or about the
+// whole installation.
+func (n Names) ProjectOf(subject string) string {
+	tokens, ok := strings.CutPrefix(subject, n.Subjects+".")
+	list := strings.SplitN(tokens, ".", 4)
+	at := map[string]int{"completed": 2, "progress": 1, "attention": 2}[list[0]]
+	kind := ""
+	if len(list) > 1 {
+		kind = list[1]
+	}
+	if !ok || at == 0 || len(list) <= at || list[0] == "attention" && (kind == string(watcher.Rejected) || kind == string(watcher.Lost)) {
+		return ""
+	}
+	return list[at]
+}
+
 // Attention returns the subject of an attention event: about an account or the whole installation, given the project,
 // or about one order, given its key.
 func (n Names) Attention(kind watcher.AttentionKind, about string) string {

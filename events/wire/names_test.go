@@ -18,6 +18,19 @@ func TestTeamOf(t *testing.T) {
 	}
 }
 
+func TestProjectOf(t *testing.T) {
+	t.Parallel()
+	names := wire.Names{Subjects: "pools.orders"}
+	for subject, want := range map[string]string{
+		names.Completed("failed", "p.order.a"): "p", names.Progress("p.order.a"): "p", names.Attention("blind", "p.order.a"): "p", names.Attention("held", "p"): "p", names.Renotify("p.order.a"): "p",
+		names.Attention("lost", "all"): "", names.RejectedBy("ann"): "", names.Rejected(): "", names.Undelivered("slack"): "", "pools.orders.completed.failed": "", "orders.progress.p.order.a": "", "": "",
+	} {
+		if got := names.ProjectOf(subject); got != want {
+			t.Errorf("%q is about %q; want %q", subject, got, want)
+		}
+	}
+}
+
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	for want, names := range map[string]wire.Names{
