@@ -52,7 +52,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 		}, []string{"result"}),
 		completions: counters("orderwatch_completions_total", "Watches that this worker ended, by outcome.", "outcome"),
 		conditions:  counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
-		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify) and code: 200, or that of the error.", "endpoint", "code"),
+		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify, status, events) and code: 200, or that of the error.", "endpoint", "code"),
 		denials:     counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
 		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
 		lost:        counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),

@@ -28,7 +28,8 @@ import (
 )
 
 // A service answers requesters who want an answer now, on request/reply, beside those of other workers:
-// each request is answered by one of them. An endpoint answers one request at a time.
+// each request is answered by one of them. An endpoint answers one request at a time; events, which waits, answers any
+// number.
 type service struct {
 	log      *slog.Logger
 	rules    wire.Rules
@@ -39,6 +40,7 @@ type service struct {
 	answers  *prometheus.CounterVec
 	busy     sync.RWMutex // held for reading while a request is carried out
 	status   endpoint
+	follow   following
 }
 
 // An endpoint carries out one kind of request, and returns what is answered.
@@ -53,9 +55,24 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, "status": s.status,
+		"get": s.get, "list": s.list, "status": s.status, eventsEndpoint: s.events,
 		"watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
+}
+
+// eventsEndpoint is the endpoint that waits.
+const eventsEndpoint = "events"
+
+// events answers the events from a place on, as far as they are shown to the one who asks.
+func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
+	view := s.view(r)
+	answer, err := s.follow.ask(ctx, r.Data(), func(subject string, event []byte) bool {
+		return view.Event(s.store.Names.ProjectOf(subject), event)
+	})
+	for i := range answer.Events {
+		answer.Events[i].Event = view.ShownEvent(answer.Events[i].Event)
+	}
+	return answer, err
 }
 
 // writing returns an endpoint that does so where the worker may write.
@@ -82,6 +99,15 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
+		if name == eventsEndpoint {
+			handler = func(r micro.Request) {
+				s.busy.RLock()
+				go func() {
+					defer s.busy.RUnlock()
+					s.carryOut(ctx, name, endpoints[name], later{r, nc})
+				}()
+			}
+		}
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
@@ -96,10 +122,15 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	return running, nil
 }
 
-// answer carries out one request. A panic is a defect of this program, and fails that request alone.
+// answer carries out one request, which finish waits for.
 func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
 	s.busy.RLock()
 	defer s.busy.RUnlock()
+	s.carryOut(ctx, name, do, r)
+}
+
+// carryOut carries out one request. A panic is a defect of this program, and fails that request alone.
+func (s *service) carryOut(ctx context.Context, name string, do endpoint, r micro.Request) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -79,11 +80,47 @@ func TestTeamsShareAWatch(t *testing.T) {
 			t.Errorf("the other team's request is shown: %s", reply.Data)
 		}
 	}
+	publishOn(t, js, "orders.watch.net", wanted("p-net", "order.a", "build-a"))
+	publishOn(t, js, "orders.watch.net", wanted("p-gpu", "order.a", "rejected"))
+	isWatched(t, js, "p-net", "order.a", "net", "build-a")
+	rejections(t, js, 1)
+	publishOn(t, js, "orders.watch.gpu", wanted("shared-1", "order.both", "of-gpu"))
+	publishOn(t, js, "orders.watch.net", wanted("shared-1", "order.both", "of-net"))
+	isWatched(t, js, "shared-1", "order.both", "gpu", "of-gpu")
+	isWatched(t, js, "shared-1", "order.both", "net", "of-net")
 	over.Store(true)
-	are("net")
+	eventstest.Eventually(t, func() error {
+		if got := len(ended("net")); got != n+2 {
+			return fmt.Errorf("%d completions of net", got)
+		}
+		return nil
+	})
+	for team, want := range map[string]int{"gpu": 2*n + 1, "net": 2*n + 2} {
+		code, reply := askAs(t, nc, "events", team, map[string]any{"limit": 1000})
+		completions := 0
+		for _, e := range read[wire.EventsAnswer](t, reply).Events {
+			if strings.HasPrefix(e.Subject, "orders.completed.") {
+				completions++
+			}
+		}
+		other := map[string]string{"gpu": "net", "net": "gpu"}[team]
+		if code != 200 || completions != want || strings.Contains(string(reply.Data), `"team":"`+other+`"`) || strings.Contains(string(reply.Data), "of-"+other) || strings.Contains(string(reply.Data), "orders.rejected") != (team == "net") {
+			t.Errorf("%s is answered %d with %d completions of %d: %.2000s", team, code, completions, want, reply.Data)
+		}
+	}
+	for i := range n {
+		order, _ := name(i)
+		all := slices.DeleteFunc(ended("net"), func(c watcher.Completion) bool { return c.OrderName != order })
+		if len(all) != 1 {
+			t.Errorf("%s is answered %d times", order, len(all))
+		}
+	}
 	for team, outcome := range map[string]watcher.Outcome{"gpu": watcher.Cancelled, "net": watcher.Succeeded} {
 		var ids []string
 		for _, c := range ended(team) {
+			if !strings.HasPrefix(c.Requests[0].ID, "build-") || c.ProjectID != "shared-1" {
+				continue
+			}
 			if c.Outcome != outcome || len(c.Requests) != 1 || c.Requests[0].Team != team {
 				t.Errorf("%s is answered by %+v", team, c)
 			}

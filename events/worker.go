@@ -18,6 +18,7 @@
 //	rejections.go   which rejected messages are told one by one, and which are summed up
 //	pulled.go       how many messages lie in open pulls
 //	service.go      what is answered on request and reply
+//	follow.go       which events are answered to those who have no JetStream
 //	status.go       how the installation is, and what people were not told yet
 //	patrol.go       which worker patrols, and which wake-ups are overdue
 //	backlog.go      when people are told of overdue watches
@@ -112,7 +113,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
 	}
-	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status}
+	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, follow: following{store: s}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},
@@ -182,6 +183,7 @@ func (w *Worker) run(ctx context.Context) error {
 		}
 		time.AfterFunc(w.store.Timing.Drain, func() { cancel(errStopping) })
 	})()
+	w.service.follow.stopping = ctx.Done()
 	answering, err := w.service.begin(work, w.nc, w.store.Version)
 	if err != nil {
 		return err

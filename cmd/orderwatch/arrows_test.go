@@ -91,7 +91,7 @@ var (
 		"cmd/orderwatch/rig":         29,
 		"events/inspect":             22,
 		"events/store":               23,
-		"events/wire":                33,
+		"events/wire":                37,
 		"notify/message":             16,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,

@@ -62,7 +62,7 @@ func Limit(err error) string {
 	text := strings.ToLower(err.Error())
 	switch {
 	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded), strings.Contains(text, "maximum subscriptions exceeded"):
-		return "the account's or the user's limit of subscriptions is met; raise it (a worker needs about 30)"
+		return "the account's or the user's limit of subscriptions is met; raise it (a worker needs about 40)"
 	case errors.Is(err, nats.ErrMaxAccountConnectionsExceeded), strings.Contains(text, "maximum account active connections exceeded"):
 		return "the account's limit of connections is met; raise it, or end other clients"
 	case errors.Is(err, nats.ErrMaxConnectionsExceeded), strings.Contains(text, "maximum connections exceeded"):

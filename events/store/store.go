@@ -40,7 +40,7 @@ var (
 // Open returns the store of an installation on the connection, which stays the caller's. It asks the server for
 // nothing: see [Store.Ensure]. One worker opens one store.
 func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store, error) {
-	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
+	js, err := link.JetStream(nc, config.Names.API(""), config.Timing.Request)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ type Names struct {
 	Service  string // the service, and the first token of its subjects: orderwatch
 	Streams  string // the prefix of streams: ORDER
 	Domain   string // the JetStream domain; empty for the server's own
+	// APIPrefix is what the JetStream API is called here, where the account imports it from another; empty where it
+	// has its usual name. It takes the place of the domain.
+	APIPrefix string
 }
 
 // Subjects. The order's tokens come last, since its name may contain dots.
@@ -39,11 +42,29 @@ func (n Names) TeamOf(subject string) string {
 	if team, ok := strings.CutPrefix(subject, n.Watch()+"."); ok {
 		return team
 	}
-	tokens, isQuestion := strings.CutPrefix(subject, n.Service+".") // the endpoint, and the team
-	if _, team, ok := strings.Cut(tokens, "."); ok && isQuestion {
-		return team
+	endpoint, ok := strings.CutPrefix(subject, n.Service+".")
+	if !ok {
+		return ""
 	}
-	return ""
+	_, team, _ := strings.Cut(endpoint, ".")
+	return team
+}
+
+// ProjectOf returns the project that an event on the subject is about: one of an order, or of an account that a project waits
+// for. It is empty for an event of no project: about a message that was no request, about one that people did not get, or about the
+// whole installation.
+func (n Names) ProjectOf(subject string) string {
+	tokens, ok := strings.CutPrefix(subject, n.Subjects+".")
+	list := strings.SplitN(tokens, ".", 4)
+	at := map[string]int{"completed": 2, "progress": 1, "attention": 2}[list[0]]
+	kind := ""
+	if len(list) > 1 {
+		kind = list[1]
+	}
+	if !ok || at == 0 || len(list) <= at || list[0] == "attention" && (kind == string(watcher.Rejected) || kind == string(watcher.Lost)) {
+		return ""
+	}
+	return list[at]
 }
 
 // Attention returns the subject of an attention event: about an account or the whole installation, given the project,
@@ -93,10 +114,13 @@ func (n Names) Write(subject string) string {
 
 // API returns a subject of the JetStream API.
 func (n Names) API(call string) string {
-	if n.Domain == "" {
-		return "$JS.API." + call
+	switch {
+	case n.APIPrefix != "":
+		return n.APIPrefix + "." + call
+	case n.Domain != "":
+		return "$JS." + n.Domain + ".API." + call
 	}
-	return "$JS." + n.Domain + ".API." + call
+	return "$JS.API." + call
 }
 
 // Streams and the bucket's stream.

@@ -33,6 +33,7 @@ const (
 
 var (
 	subjectTokens = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+	apiPrefix     = regexp.MustCompile(`^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+)*$`)
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
@@ -73,6 +74,8 @@ func (p *Problems) checkNATS(c *Config) {
 	p.checkFile("NATS_CERT_FILE", n.CertFile)
 	p.checkFile("NATS_KEY_FILE", n.KeyFile)
 	p.must(n.JSDomain == "" || streamName.MatchString(n.JSDomain), "NATS_JS_DOMAIN", "must be of A-Z a-z 0-9 _ -")
+	p.must(n.JSAPIPrefix == "" || apiPrefix.MatchString(n.JSAPIPrefix), "NATS_JS_API_PREFIX", "must be subject tokens of A-Z a-z 0-9 _ - $ joined by dots, such as js.orderwatch.API")
+	p.must(n.JSAPIPrefix == "" || n.JSDomain == "", "NATS_JS_API_PREFIX", "is set together with ORDERWATCH_NATS_JS_DOMAIN: keep one")
 }
 
 // checkServer checks one server's address. A login in it would end up in logs.

@@ -57,6 +57,7 @@ type NATS struct {
 	KeyFile      string `env:"NATS_KEY_FILE" desc:"path of the client certificate's key"`
 	TLSFirst     bool   `env:"NATS_TLS_FIRST" desc:"true: TLS before the server says a word, where it has tls { handshake_first: true }"`
 	JSDomain     string `env:"NATS_JS_DOMAIN" desc:"JetStream domain"`
+	JSAPIPrefix  string `env:"NATS_JS_API_PREFIX" desc:"for commands that ask: how the subjects of JetStream's API begin here, where the account imports them under another name than $JS.API"`
 }
 
 // A Assets names subjects and streams and says how they are made.
@@ -176,6 +177,7 @@ func load() (c Config, p Problems) {
 func LoadServe() (Config, error) {
 	c, p := load()
 	p.need(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
+	p.must(c.NATS.JSAPIPrefix == "", "NATS_JS_API_PREFIX", "is for commands that ask from another account: a worker logs in to the account that has the streams")
 	p.need(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")
