@@ -377,3 +377,56 @@ func greet(t *testing.T, version string) (url string) {
 	}()
 	return "nats://" + listener.Addr().String()
 }
+
+// TestBeforeTeams starts workers where a release made the stream and the consumer of requests that did not know teams: they
+// work, leave both alone, and say how to take requests of teams, too. With a consumer alone that is missing, too.
+func TestBeforeTeams(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []bool{false, true} {
+		t.Run(fmt.Sprintf("missing %t", missing), func(t *testing.T) {
+			t.Parallel()
+			s := eventstest.Server(t)
+			_, js := eventstest.Connect(t, s)
+			a := eventstest.Contract("orders", "ORDER")
+			a.Requests.Subjects, a.Intake.FilterSubjects = []string{"orders.watch"}, []string{"orders.watch"}
+			a.Create(t, js)
+			if missing {
+				if err := js.DeleteConsumer(t.Context(), "ORDER_REQUESTS", "intake"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := startWorker(t, s, config(), &orders{show: ended(watcher.Succeed)})
+			publish(t, js, request("order.a"))
+			if c := w.next(t); c.OrderName != "order.a" {
+				t.Errorf("told of %+v", c)
+			}
+			says := []string{"nats stream edit ORDER_REQUESTS --subjects 'orders.watch' --subjects 'orders.watch.*' --force"}
+			if !missing {
+				says = append(says, "nats consumer edit ORDER_REQUESTS intake --filter 'orders.watch' --filter 'orders.watch.*' --force")
+			}
+			for _, command := range says {
+				if err := w.log.line("level=WARN", "not as wanted", command); err != nil {
+					t.Error(err)
+				}
+			}
+			config := a.Requests
+			config.Subjects = []string{"orders.watch", "orders.watch.*"}
+			if _, err := js.UpdateStream(t.Context(), config); err != nil { // as that command does
+				t.Fatal(err)
+			}
+			consumer, err := js.Consumer(t.Context(), "ORDER_REQUESTS", "intake")
+			if err != nil {
+				t.Fatal(err)
+			}
+			intake := consumer.CachedInfo().Config
+			intake.FilterSubject, intake.FilterSubjects = "", config.Subjects
+			if _, err := js.UpdateConsumer(t.Context(), "ORDER_REQUESTS", intake); err != nil {
+				t.Fatal(err)
+			}
+			publishOn(t, js, "orders.watch.gpu", request("order.b"))
+			if c := w.next(t); c.OrderName != "order.b" {
+				t.Errorf("told of %+v", c)
+			}
+		})
+	}
+}

@@ -15,11 +15,11 @@ import (
 
 // takeRequest handles a message on orders.watch.
 func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
-	in, err := wire.Delivered(m)
+	in, err := w.store.Names.Delivered(m)
 	if err != nil {
 		return watcher.Verdict{Err: err}
 	}
-	ask, err := w.config.Requests.Decode(in)
+	ask, err := w.gate.decode(in)
 	if err != nil {
 		return watcher.Verdict{Action: watcher.Refuse, Err: err}
 	}
@@ -28,15 +28,12 @@ func (w *Worker) takeRequest(ctx context.Context, m *nats.Msg) watcher.Verdict {
 
 // refuse publishes why a message is no request, and hands it on to people.
 func (w *Worker) refuse(ctx context.Context, m *nats.Msg, why *watcher.FieldError) error {
-	in, err := wire.Delivered(m)
+	in, err := w.store.Names.Delivered(m)
 	if err != nil {
 		return err
 	}
-	w.log.Warn("request rejected", "request", in.RequestID(), "reason", why.Error())
-	if err := w.store.Reject(ctx, in, why); err != nil {
-		return err
-	}
-	return w.store.AttendRequest(ctx, in, why, w.rejections.Allow)
+	w.log.Warn("request rejected", "team", in.Team, "request", in.RequestID(), "reason", why.Error())
+	return w.rejections.tell(ctx, in, why)
 }
 
 // takeWakeup handles a message on orders.due.>.

@@ -130,7 +130,11 @@ func (f *footing) made(asset string) {
 // warn logs a difference once.
 func (f *footing) warn(asset string, d store.Difference) {
 	if _, told := f.warned.LoadOrStore(fmt.Sprint(asset, d), true); !told {
-		f.log.Warn("setting is not as wanted", "asset", asset, "setting", d.Setting, "found", d.Found, "wanted", d.Wanted)
+		attributes := []any{"asset", asset, "setting", d.Setting, "found", d.Found, "wanted", d.Wanted}
+		if d.Do != "" {
+			attributes = append(attributes, "do", d.Do)
+		}
+		f.log.Warn("setting is not as wanted", attributes...)
 	}
 }
 

@@ -25,15 +25,20 @@ func TestServiceSchemas(t *testing.T) {
 	}
 	info := read[micro.Info](t, reply)
 	requests, responses := make(map[string]*jsonschema.Schema), make(map[string]*jsonschema.Schema)
+	teams := 0 // endpoints that answer the same to teams
 	for _, endpoint := range info.Endpoints {
+		if name, ok := strings.CutSuffix(endpoint.Name, "-team"); ok && endpoint.Subject == "orderwatch."+name+".*" {
+			teams++
+			continue
+		}
 		requests[endpoint.Name] = parsed(t, endpoint.Metadata["request_schema"])
 		responses[endpoint.Name] = parsed(t, endpoint.Metadata["response_schema"])
 		if endpoint.QueueGroup != "q" {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 7 {
-		t.Fatalf("the service has %d endpoints; want 7", len(requests))
+	if len(requests) != 8 || teams != 8 {
+		t.Fatalf("the service has %d endpoints, and %d for teams; want 8 of each", len(requests), teams)
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {
@@ -63,6 +68,12 @@ func TestServiceSchemas(t *testing.T) {
 		{"list", `{"project_id":"a.b"}`, 400},
 		{"list", `{"cursor":"` + strings.Repeat("x", 65) + `"}`, 400},
 		{"list", `{"order_name":"order.a"}`, 400},
+		{"events", `{}`, 200},
+		{"events", `{"subjects":["orders.completed.>"],"after_sequence":0,"since":"2025-04-10T12:00:00Z","new":false,"cursor":"","wait":"0s","limit":1}`, 200},
+		{"events", `{"subjects":"orders.completed.>"}`, 400},
+		{"events", `{"limit":1001}`, 400},
+		{"events", `{"after_sequence":-1}`, 400},
+		{"events", `{"wait":"soon"}`, 400},
 		{"status", `{}`, 200},
 		{"status", `{"by":"ann"}`, 400},
 		{"status", `[]`, 400},

@@ -23,22 +23,26 @@ import (
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A service answers requesters who want an answer now, on request/reply, beside those of other workers:
-// each request is answered by one of them. An endpoint answers one request at a time.
+// each request is answered by one of them. An endpoint answers one request at a time; events, which waits, answers any
+// number.
 type service struct {
 	log      *slog.Logger
 	rules    wire.Rules
+	gate     *gate
 	intake   *watcher.Intake
 	store    *store.Store
 	mayWrite func() error // why nothing may be written now; nil where it may
 	answers  *prometheus.CounterVec
-	replies  *replies
+	replies  *link.Replies
 	busy     sync.RWMutex // held for reading while a request is carried out
 	status   endpoint
+	follow   following
 }
 
 // An endpoint carries out one kind of request, and returns what is answered.
@@ -53,9 +57,24 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, "status": s.status,
+		"get": s.get, "list": s.list, "status": s.status, eventsEndpoint: s.events,
 		"watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
+}
+
+// eventsEndpoint is the endpoint that waits.
+const eventsEndpoint = "events"
+
+// events answers the events from a place on, as far as they are shown to the one who asks.
+func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
+	view := s.view(r)
+	answer, err := s.follow.ask(ctx, r.Data(), func(subject string, event []byte) bool {
+		return view.Event(s.store.Names.ProjectOf(subject), event)
+	})
+	for i := range answer.Events {
+		answer.Events[i].Event = view.ShownEvent(answer.Events[i].Event)
+	}
+	return answer, err
 }
 
 // writing returns an endpoint that does so where the worker may write.
@@ -82,30 +101,53 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
+		if name == eventsEndpoint {
+			handler = func(r micro.Request) {
+				s.busy.RLock()
+				go func() {
+					defer s.busy.RUnlock()
+					s.carryOut(ctx, name, endpoints[name], later{r, nc})
+				}()
+			}
+		}
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
-		if err := group.AddEndpoint(name, handler, schemas); err != nil {
+		err := group.AddEndpoint(name, handler, schemas)
+		if err == nil { // the same for a team, which the last token names
+			err = group.AddEndpoint(name+"-team", handler, micro.WithEndpointSubject(name+".*"))
+		}
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("answer on %s.%s: %w", s.store.Names.Service, name, err), running.Stop())
 		}
 	}
 	return running, nil
 }
 
-// answer carries out one request, where the answer has a place to go. A panic is a defect of this program, and fails that request alone.
+// answer carries out one request, which finish waits for, where the answer has a place to go.
 func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
-	if !s.replies.mayAnswer(r.Subject(), r.Reply()) {
+	if !s.replies.MayAnswer(r.Subject(), r.Reply()) {
 		return
 	}
 	s.busy.RLock()
 	defer s.busy.RUnlock()
+	s.carryOut(ctx, name, do, r)
+}
+
+// carryOut carries out one request. A panic is a defect of this program, and fails that request alone.
+func (s *service) carryOut(ctx context.Context, name string, do endpoint, r micro.Request) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))
 			s.refuse(name, r, &wire.ServiceError{Code: 500, Reason: "this is a defect of orderwatch; its log says more"})
 		}
 	}()
-	reply, err := do(ctx, r)
+	team := s.team(r)
+	err := cmp.Or(wire.CheckTeam(team), s.gate.teams.Known(team))
+	var reply any
+	if err == nil {
+		reply, err = do(ctx, r)
+	}
 	if err != nil {
 		s.refuse(name, r, serviceError(err))
 		return
@@ -120,6 +162,12 @@ func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.
 
 // maxReason bounds what a refusal says, in bytes: it stands in a header, too.
 const maxReason = 4 << 10
+
+// team returns whose request it is, empty for the operator's: the server vouches for it.
+func (s *service) team(r micro.Request) string { return s.store.Names.TeamOf(r.Subject()) }
+
+// view returns what the one who asks may see and touch.
+func (s *service) view(r micro.Request) teams.View { return s.gate.teams.View(s.team(r)) }
 
 func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	if len(why.Reason) > maxReason {
@@ -139,9 +187,12 @@ func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 func serviceError(err error) *wire.ServiceError {
 	field, isField := errors.AsType[*watcher.FieldError](err)
 	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
+	denied, isDenied := errors.AsType[*teams.Denied](err)
 	switch {
 	case isAnswer:
 		return answer
+	case isDenied:
+		return &wire.ServiceError{Code: denied.Code, Field: denied.Field, Reason: denied.Error()}
 	case isField:
 		return &wire.ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
 	case err == watcher.ErrNoRecord:
@@ -159,10 +210,10 @@ func serviceError(err error) *wire.ServiceError {
 // watch takes a request as intake does.
 func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	in := wire.Incoming{
-		Body: r.Data(), Header: nats.Header(r.Headers()),
+		Team: s.team(r), Body: r.Data(), Header: nats.Header(r.Headers()),
 		Stored: s.intake.Now().UTC().Truncate(time.Millisecond), MadeID: "req-" + nuid.Next(),
 	}
-	ask, err := s.rules.Decode(in)
+	ask, err := s.gate.decode(in)
 	if err != nil {
 		return nil, err
 	}
@@ -228,18 +279,44 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 		return nil, err
 	}
 	w, _, err := s.store.ReadLatest(ctx, order)
-	aside := w.MovedAside()
+	aside, view := w.MovedAside(), s.view(r)
 	switch {
+	case !owns(view, order, &w, err):
+		return nil, watcher.ErrNoRecord
 	case errors.Is(err, watcher.ErrNoRecord):
 		return nil, s.noRecord(ctx, order)
 	case aside != nil:
 		return nil, &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 	}
-	return s.shown(ctx, w, err)
+	return s.shown(ctx, view, w, err)
 }
 
-// shown returns the snapshot of a record, as large as the server takes now, or why there is none.
-func (s *service) shown(ctx context.Context, w watcher.Watch, err error) (any, error) {
+// owns reports whether the view has the order's watch, whose record was read with the error. Where there is none, or it
+// cannot be decoded, the project alone decides; where it is not known what is there, the error says all.
+func owns(view teams.View, order watcher.Order, w *watcher.Watch, err error) bool {
+	switch {
+	case err == nil:
+		return view.Owns(w)
+	case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
+		return view.Project(order.ProjectID)
+	}
+	return true
+}
+
+// own returns the error of a watch that is not there where the view does not have the order's.
+func (s *service) own(ctx context.Context, view teams.View, order watcher.Order) error {
+	if view.Project(order.ProjectID) {
+		return nil
+	}
+	w, _, err := s.store.ReadLatest(ctx, order)
+	if !owns(view, order, &w, err) {
+		return watcher.ErrNoRecord
+	}
+	return err
+}
+
+// shown returns what the view shows of a record, as large as the server takes now, or why there is nothing.
+func (s *service) shown(ctx context.Context, view teams.View, w watcher.Watch, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +325,7 @@ func (s *service) shown(ctx context.Context, w watcher.Watch, err error) (any, e
 	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
 		shown = s.intake.Policy.Snapshot(w, held, now) // the server was asked since, and takes less
 	}
-	return shown, nil
+	return view.Shown(shown), nil
 }
 
 // noRecord says why an order has no record: one whose wake-ups are still there had one.
@@ -275,7 +352,7 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.store.Timing.List)
 	defer cancel()
-	answer, err := s.store.List(ctx, q, s.intake.Policy)
+	answer, err := s.store.List(ctx, q, s.view(r), s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.Timing.List)}
 	}
@@ -288,10 +365,14 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	view := s.view(r)
+	if err := s.own(ctx, view, c.Order); err != nil {
+		return nil, err
+	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) {
-		return s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Reason: c.Reason})
+		return s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Team: s.team(r), Reason: c.Reason})
 	})
-	return s.shown(ctx, w, err)
+	return s.shown(ctx, view, w, err)
 }
 
 // poll lets a watch be polled at the next opportunity.
@@ -300,8 +381,12 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	view := s.view(r)
+	if err := s.own(ctx, view, order); err != nil {
+		return nil, err
+	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) { return s.intake.PollNow(ctx, order) })
-	return s.shown(ctx, w, err)
+	return s.shown(ctx, view, w, err)
 }
 
 // renotify stores the wish to tell people again, for the workers that tell them.
@@ -310,13 +395,20 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, sequence, err := s.store.FindCompletion(ctx, q)
+	if err := s.gate.teams.MayTell(s.team(r), "slack_channels", q.Channels...); err != nil {
+		return nil, err
+	}
+	view := s.view(r)
+	c, sequence, err := s.store.FindCompletion(ctx, q, view)
 	if err != nil {
 		return nil, err
 	}
+	if len(q.Channels) == 0 && view.Others(c.Requests) { // their channels are theirs
+		return nil, &wire.ServiceError{Code: 403, Field: "slack_channels", Reason: "slack_channels: is required, since the watch has requests of others, too: name channels of your team"}
+	}
 	again := watcher.Again{
 		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,
-		By: q.By, At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: append([]string{}, q.Channels...),
+		By: q.By, Team: s.team(r), At: s.intake.Now().UTC().Truncate(time.Millisecond), Channels: append([]string{}, q.Channels...),
 	}
 	if err := s.store.Renotify(ctx, c, again); err != nil {
 		return nil, err

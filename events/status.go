@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -21,7 +22,7 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
-	s := wire.Status{Held: w.heldAccounts()}
+	s := wire.Status{Held: w.heldAccounts(w.service.view(r))}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
@@ -45,13 +46,13 @@ func missed(s *wire.Status, what string, err error) {
 	}
 }
 
-// heldAccounts returns the holds that stand, by their keys.
-func (w *Worker) heldAccounts() []wire.HeldAccount {
+// heldAccounts returns the holds that stand, by their keys, but for those of projects that the view does not have.
+func (w *Worker) heldAccounts(view teams.View) []wire.HeldAccount {
 	held := []wire.HeldAccount{}
 	standing := w.store.Accounts().Standing()
 	for _, key := range slices.Sorted(maps.Keys(standing)) {
 		hold := standing[key].Hold
-		if !hold.Stands() {
+		if !hold.Stands() || hold.ProjectID != "" && !view.Project(hold.ProjectID) {
 			continue
 		}
 		held = append(held, wire.HeldAccount{

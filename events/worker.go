@@ -6,7 +6,7 @@
 // delivery is acknowledged only after what it asked for is stored; that it comes back by itself after any outage of
 // NATS; and that [Worker.Ready] says why it does not do its work.
 //
-// The packages below: wire (messages as they are on NATS), link (the connection and the pulling), store (records,
+// The packages below: wire (messages as they are on NATS), teams (what each team may), link (the connection and the pulling), store (records,
 // wake-ups, events, notes and holds in JetStream), inspect (looks at an installation), client (what any Go program
 // needs). Read the files here in this order:
 //
@@ -14,9 +14,11 @@
 //	footing.go      whether work may be taken, and why not: streams, consumers, permissions, limits
 //	loop.go         how the messages of one consumer are taken and settled
 //	deliveries.go   what is done with a message of each consumer
+//	gate.go         what a team's request may ask, and whether its limits allow one more
+//	rejections.go   which rejected messages are told one by one, and which are summed up
 //	pulled.go       how many messages lie in open pulls
 //	service.go      what is answered on request and reply
-//	replies.go      to which reply subjects it answers
+//	follow.go       which events are answered to those who have no JetStream
 //	status.go       how the installation is, and what people were not told yet
 //	patrol.go       which worker patrols, and which wake-ups are overdue
 //	backlog.go      when people are told of overdue watches
@@ -42,11 +44,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -55,6 +57,7 @@ import (
 type Config struct {
 	Concurrency int // polls in flight, ≥ 1
 	Requests    wire.Rules
+	Teams       teams.Teams    // what each team may; none: everybody may all
 	Policy      watcher.Policy // its MaxPayload is set from the server's
 
 	// Inboxes are prefixes of requesters' inboxes that the service answers to, besides _INBOX, _INBOX_… and _R_.
@@ -71,23 +74,22 @@ type Config struct {
 
 // A Worker takes requests, wake-ups and completion events, beside any number of others.
 type Worker struct {
-	log      *slog.Logger
-	config   Config
-	nc       *nats.Conn
-	store    *store.Store
-	intake   watcher.Intake
-	poller   watcher.Poller
-	notifier watcher.Notifier
-	service  *service
-	metrics  *metrics
-	footing  *footing
-	loops    []*loop
-	patrol   *patrol
-	heart    *heartbeat
-	losses   losses // firstLook's, then watchAssets' alone
-	// rejections bounds the senders of whose rejections people are told: one who names another sender each time does not
-	// fill their channel.
-	rejections *rate.Limiter
+	log        *slog.Logger
+	config     Config
+	nc         *nats.Conn
+	store      *store.Store
+	intake     watcher.Intake
+	poller     watcher.Poller
+	notifier   watcher.Notifier
+	service    *service
+	gate       *gate
+	metrics    *metrics
+	footing    *footing
+	loops      []*loop
+	patrol     *patrol
+	heart      *heartbeat
+	losses     losses // firstLook's, then watchAssets' alone
+	rejections *rejections
 	counted    map[string]time.Time // when the watches were counted that wait for an account; attend's alone
 }
 
@@ -97,7 +99,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	nc, now := s.JS.Conn(), s.Clock.Now
 	w := &Worker{
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
-		rejections: rate.NewLimiter(rate.Every(time.Hour/30), 30), counted: make(map[string]time.Time),
+		counted: make(map[string]time.Time),
 	}
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
@@ -105,12 +107,17 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	pulls := &openPulls{slots: config.Concurrency}
 	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
 	w.intake = watcher.Intake{Log: log, Records: s, Wakeups: s, Now: now}
+	gate := &gate{log: log, rules: config.Requests, teams: config.Teams, timeout: config.Policy.Timeout, store: s}
+	if !config.Teams.Empty() {
+		w.intake.Allow = gate.allow
+	}
+	w.gate, w.rejections = gate, newRejections(log, s, config.Teams)
 	w.footing = &footing{
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
 	}
-	w.service = &service{log: log, rules: config.Requests, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status,
-		replies: &replies{log: log, inboxes: config.Inboxes, refused: w.metrics.foreign}}
+	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, follow: following{store: s},
+		replies: &link.Replies{Log: log, Inboxes: config.Inboxes, Refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},
@@ -180,6 +187,7 @@ func (w *Worker) run(ctx context.Context) error {
 		}
 		time.AfterFunc(w.store.Timing.Drain, func() { cancel(errStopping) })
 	})()
+	w.service.follow.stopping = ctx.Done()
 	answering, err := w.service.begin(work, w.nc, w.store.Version)
 	if err != nil {
 		return err
@@ -194,10 +202,11 @@ func (w *Worker) run(ctx context.Context) error {
 		running.Go(func() { l.run(ctx, work) })
 	}
 	rearming := rearming{log: w.log, store: w.store}
-	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, w.heart.run, rearming.run, w.store.Accounts().Run, w.attend} {
+	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, w.heart.run, rearming.run, w.store.Accounts().Run, w.attend, w.gate.begin, w.rejections.run} {
 		running.Go(func() { run(ctx) })
 	}
 	running.Wait()
+	w.rejections.finish(ctx)
 	if err := w.nc.FlushTimeout(time.Second); err != nil {
 		w.log.Debug("last words not flushed; what they settled comes again", "err", err)
 	}

@@ -229,7 +229,8 @@ type Again struct {
 	ProjectID string    `json:"project_id"`
 	OrderName string    `json:"order_name"`
 	Sequence  uint64    `json:"completion_sequence"` // where the completion is stored
-	By        string    `json:"by"`                  // person or program; shown to people
+	By        string    `json:"by"`                  // person or program, by its own word; shown to people
+	Team      string    `json:"team,omitempty"`      // whose wish it is, as the server vouches for; empty: the operator's
 	At        time.Time `json:"at"`
 	Channels  []string  `json:"channels"` // where; empty: where the requests say
 }

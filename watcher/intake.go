@@ -20,6 +20,10 @@ type Intake struct {
 	Wakeups Wakeups
 	Now     func() time.Time // by the server's clock
 
+	// Allow is asked, once for each call of Admit, for a request that is in no watch yet, just before it is written; nil
+	// allows all. Its error wraps a *[FieldError] where the request is to be rejected; after any other nothing is known.
+	Allow func(context.Context, Ask) error
+
 	// turns let the requests for one order that this worker holds go one after another: all at once,
 	// each write would be a conflict for the others.
 	turns [64]sync.Mutex
@@ -51,10 +55,11 @@ func (in *Intake) Take(ctx context.Context, ask Ask) Verdict {
 
 // Admit starts a watch for the request, or lets it join the order's, and returns the record that
 // decided it: with Start, Join and Repeat it holds the request, and the wake-up that it expects is
-// stored. With Reject the error is a *[FieldError]. After any other error nothing is known, and the
+// stored. With Reject the error wraps a *[FieldError]. After any other error nothing is known, and the
 // same request is to be admitted again.
 func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) {
 	defer in.turn(ask.Order)()
+	allowed := in.Allow == nil
 	for range writeTries {
 		record, revision, err := in.latest(ctx, ask.Order)
 		if err != nil {
@@ -75,6 +80,12 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		case Repeat:
 			return admission, w, in.repeated(ctx, w, ask.Request.ID)
 		}
+		if !allowed {
+			if err := in.Allow(ctx, ask); err != nil {
+				return refusedOr(Defer, err), w, err
+			}
+			allowed = true
+		}
 		_, err = in.Records.Write(ctx, w, revision)
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -93,6 +104,14 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		return Start, w, in.Wakeups.Schedule(ctx, w.Expected())
 	}
 	return Defer, Watch{}, ErrConflict
+}
+
+// refusedOr returns Reject where the error says what is wrong with a request, and otherwise the other.
+func refusedOr(other Admission, err error) Admission {
+	if _, ok := errors.AsType[*FieldError](err); ok {
+		return Reject
+	}
+	return other
 }
 
 // latest returns the order's record, nil where there is none.

@@ -235,7 +235,7 @@ func (e *ErrorDetail) text() string {
 }
 
 func (wish *Wish) text() string {
-	text := "cancelled by " + wish.By
+	text := "cancelled by " + words.Asker(wish.Team, wish.By)
 	if wish.Reason != "" {
 		text += ": " + wish.Reason
 	}

@@ -39,7 +39,7 @@ func cancelCommand() *cobra.Command {
 func cancelled(w watcher.Snapshot, by string) string {
 	who := ""
 	if w.Wish != nil && w.Wish.By != by {
-		who = " (" + output.Clean(w.Wish.By) + " had cancelled it already)"
+		who = " (" + words.Asker(output.Clean(w.Wish.Team), output.Clean(w.Wish.By)) + " had cancelled it already)"
 	}
 	return "the watch ends now" + who + "; the order itself is NOT cancelled and goes on in ModelArts"
 }

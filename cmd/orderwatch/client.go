@@ -56,7 +56,7 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 		return nil, notConnected(login, err)
 	}
 	names := serve.Names(config)
-	names.Domain = login.Domain
+	names.Domain, names.APIPrefix = login.Domain, login.Prefix
 	client, err := client.New(nc, names)
 	if err != nil {
 		nc.Close()
@@ -78,8 +78,8 @@ func notConnected(login natscontext.Access, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case link.MayWantTLSFirst(err):
-		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint)
+	case link.TLSFirstHint(err) != "":
+		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint(err))
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}
@@ -122,7 +122,7 @@ func clientLogin(c *cobra.Command, config config.Config) (natscontext.Access, er
 	if config.NATS.URL != "" {
 		options, err := serve.Login(config)
 		options = append(options, nats.CustomInboxPrefix(config.NATS.InboxPrefix()))
-		return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Options: options}, err
+		return natscontext.Access{URL: config.NATS.URL, From: "ORDERWATCH_NATS_URL", Domain: config.NATS.JSDomain, Prefix: config.NATS.JSAPIPrefix, Options: options}, err
 	}
 	if variable := config.NATSVariable(); variable != "" {
 		return natscontext.Access{}, fmt.Errorf("ORDERWATCH_NATS_URL is not set, but %s is: set it, or name a context of the nats tool with --context", variable)

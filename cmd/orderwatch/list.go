@@ -8,6 +8,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/list"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -20,6 +21,7 @@ func listCommand() *cobra.Command {
 	flags.StringVar((*string)(&choice.State), "state", "", "only watches in this `state`: watching or ended")
 	flags.StringVar(&choice.ProjectID, "project", "", "only watches of the project with this `id`")
 	flags.StringVar(&choice.Label, "label", "", "only watches with a request that has this label, `key=value`")
+	flags.StringVar(&choice.Team, "team", "", "only watches with a request of this team, by its `name`")
 	flags.IntVar(&choice.Limit, "limit", 100, "at most this `number`")
 	flags.BoolVar(&choice.All, "all", false, "all, however many there are")
 	live := flags.Bool("watch", false, "refresh the table in place; on terminals alone")
@@ -61,6 +63,8 @@ func checkChoice(c *cobra.Command, choice list.Choice, live bool, format output.
 		return exit.Usage(c, "--state: %q must be watching or ended", choice.State)
 	case choice.Label != "" && (!isLabel || key == ""):
 		return exit.Usage(c, "--label: %q must be key=value, such as env=prod", choice.Label)
+	case wire.CheckTeam(choice.Team) != nil:
+		return exit.Usage(c, "--team: %q must be a team's name: 1 to 64 of A-Z a-z 0-9 _ -", output.Shorten(choice.Team, 60))
 	case choice.Limit < 1:
 		return exit.Usage(c, "--limit: \"%d\" must be at least 1", choice.Limit)
 	case choice.All && c.Flags().Changed("limit"):

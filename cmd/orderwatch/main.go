@@ -56,7 +56,7 @@ func newRoot() *cobra.Command {
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), statusCommand())...)
 	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
 	const last = "Set up:"
-	addGroup(root, last, doctorCommand(), routesCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	addGroup(root, last, doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
 	root.SetHelpCommandGroupID(last)
 	return root
 }

@@ -111,7 +111,7 @@ func TestContexts(t *testing.T) {
 		"two-servers":     {map[string]any{"url": "nats://" + rig.FreeAddr(t) + "," + token.URL, "token": "planted-token"}, loggedIn},
 		"nobody":          {map[string]any{"url": "nats://planted-user:planted-password@" + rig.FreeAddr(t)}, "no answer from NATS at nats://127.0.0.1:"},
 		"nsc":             {map[string]any{"nsc": "nsc://o/a/u"}, "does not support nsc"},
-		"prefix":          {map[string]any{"url": token.URL, "jetstream_api_prefix": "x"}, "does not support jetstream_api_prefix"},
+		"prefix":          {map[string]any{"url": token.URL, "token": "planted-token", "jetstream_api_prefix": "x.API", "jetstream_domain": "x"}, "contradict each other"},
 		"proxy":           {map[string]any{"url": token.URL, "socks_proxy": "socks5://planted@x"}, "does not support socks_proxy"},
 		"elsewhere":       {map[string]any{"url": token.URL, "token": "op://vault/planted"}, "token: orderwatch does not look up op: references"},
 		"creds-elsewhere": {map[string]any{"url": token.URL, "creds": "data:;base64,planted"}, "creds: orderwatch does not look up data: references"},

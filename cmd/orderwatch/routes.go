@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ func routesTestCommand() *cobra.Command {
 	channel := command.Flags().String("channel", "", "`ID` of the channel that the request names, its slack_channel")
 	completeFlag(command, "channel")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := routesConfig()
+		config, err := environmentFor(routeVariables, "SLACK_")
 		if err != nil {
 			return err
 		}
@@ -58,21 +57,6 @@ func routesTestCommand() *cobra.Command {
 
 // routeVariables are those that say what no rule does, and whose an order is.
 var routeVariables = []string{"SLACK_CHANNEL", "SLACK_CHANNELS_ALLOWED", "SLACK_MENTION_ON_FAILURE", "SLACK_PROGRESS", "MODELARTS_PROJECT_ID"}
-
-// routesConfig returns what the environment says. Only what routes depend on must be right: the rest may
-// be meant for another machine.
-func routesConfig() (config.Config, error) {
-	found, err := config.Load()
-	problems, _ := errors.AsType[config.Problems](err)
-	var wrong []error
-	for _, p := range problems {
-		name := strings.TrimPrefix(p.Variable, config.Prefix)
-		if p.Unknown && strings.HasPrefix(name, "SLACK_") || slices.Contains(routeVariables, name) {
-			wrong = append(wrong, p)
-		}
-	}
-	return found, errors.Join(wrong...)
-}
 
 // routedRequest returns the request that the command line describes.
 func routedRequest(c *cobra.Command, config config.Config, args []string, channel string) (order watcher.Order, request watcher.Request, err error) {
@@ -123,7 +107,7 @@ func readRoutes(c *cobra.Command, slack config.Slack, path string) (routes.Route
 	if path == "" {
 		return routes.Routes{}, exit.Usage(c, "which file? Name it with --file PATH, or set ORDERWATCH_SLACK_ROUTES_FILE")
 	}
-	text, err := config.ReadFile(path, routes.MaxFile)
+	text, err := config.ReadRules(path)
 	if err != nil {
 		return routes.Routes{}, err
 	}

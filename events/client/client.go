@@ -55,7 +55,7 @@ var publishBackoff = watcher.Backoff{Initial: 100 * time.Millisecond, Multiplier
 // New returns a client on the connection, which stays the caller's. The client takes over the
 // connection's error handler.
 func New(nc *nats.Conn, names wire.Names) (*Client, error) {
-	js, err := link.JetStream(nc, names.Domain, jetStreamTimeout)
+	js, err := link.JetStream(nc, names.API(""), jetStreamTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -196,12 +196,15 @@ func notStoredFor(err error) bool {
 // ErrNoWorker says that nobody is there who could do what was asked.
 var ErrNoWorker = errors.New("is orderwatch serve running, with the same ORDERWATCH_ prefixes, in this NATS account? At a leaf node, name the JetStream domain or set ORDERWATCH_NATS_JS_DOMAIN")
 
-// mayPass reports whether a publish that failed so is worth another try: the server is away or
+// mayPass reports whether a call that failed so is worth another try: the server is away or
 // starting, or the answer was lost.
 func mayPass(err error) bool {
 	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
 		disabled := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 		return answer.Code == http.StatusServiceUnavailable && !disabled
+	}
+	if answer, ok := errors.AsType[*wire.ServiceError](err); ok {
+		return answer.Code == http.StatusServiceUnavailable
 	}
 	_, isDenied := errors.AsType[*DeniedError](err)
 	return !isDenied && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled) && !errors.Is(err, nats.ErrConnectionClosed)
@@ -241,12 +244,17 @@ func (c *Client) Status(ctx context.Context) (wire.Status, error) {
 
 // ask makes a request to the service.
 func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (answer A, err error) {
+	return askWithin[A](ctx, c, callTimeout, endpoint, request)
+}
+
+// askWithin is ask for an answer that takes less or more time than others.
+func askWithin[A any](ctx context.Context, c *Client, timeout time.Duration, endpoint string, request any) (answer A, err error) {
 	subject := c.names.Service + "." + endpoint
 	body, err := json.Marshal(request)
 	if err != nil {
 		return answer, err
 	}
-	ctx, cancel := c.undenied(ctx, subject, callTimeout)
+	ctx, cancel := c.undenied(ctx, subject, timeout)
 	defer cancel()
 	reply, err := c.nc.RequestWithContext(ctx, subject, body)
 	switch {

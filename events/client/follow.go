@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -22,6 +23,10 @@ const (
 	followPull      = 5 * time.Second // one pull for events
 	followHeartbeat = time.Second
 	followSilence   = time.Minute // the server forgets a consumer that has not been heard of for so long
+
+	followWait   = 5 * time.Second // one question to the service for events; a worker that died in it costs as much
+	followAnswer = 5 * time.Second // that its answer may take beyond that
+	followPage   = 1000            // events of one answer
 )
 
 // A Filter says which events are followed.
@@ -54,6 +59,10 @@ var ErrStop = errors.New("stop following")
 // Follow hands the events to f in the order in which they were stored, each once, until ctx is done, or f returns an
 // error. It goes on after any outage: away is told once why it cannot at the moment, and nil when it can again. ready is
 // called when it has begun: what is stored from then on is handed out. Both may be nil.
+//
+// It reads the stream by a consumer of its own where it may. Where the account has no JetStream, where that has no such
+// stream, or where the user may make no consumer, it asks the service for the events instead: a team whose account imports
+// the service alone follows its events so.
 func (c *Client) Follow(ctx context.Context, filter Filter, ready func(), away func(error), f func(Event) error) error {
 	at := &follower{client: c, filter: filter, f: f}
 	begun, isAway := false, false
@@ -96,14 +105,70 @@ type follower struct {
 	f      func(Event) error
 	next   uint64 // the sequence after the last event; 0 before the first
 	failed bool   // f returned an error
+
+	byService bool   // the service was asked, and answered: it is asked from then on
+	cursor    string // of its last answer
 }
 
-// follow makes a consumer and hands out what it brings, until that ends.
+// follow hands out events until that ends: those that a consumer brings or, where there can be none, that the service
+// answers. Where the service does not answer either, the error says what is wrong with JetStream, if anything.
 func (at *follower) follow(ctx context.Context, ready func()) error {
+	if at.byService {
+		return at.ask(ctx, ready)
+	}
 	consumer, err := at.consumer(ctx)
-	if err != nil {
+	if err == nil {
+		return at.consume(ctx, consumer, ready)
+	}
+	_, isDenied := errors.AsType[*DeniedError](err)
+	disabled := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
+	if !isDenied && !disabled && !errors.Is(err, ErrNoWorker) {
 		return err
 	}
+	asked := at.ask(ctx, ready)
+	for begin := time.Now(); disabled && errors.Is(asked, ErrNoWorker) && time.Since(begin) < absentTime && link.Sleep(ctx, followPause); {
+		asked = at.ask(ctx, ready) // a worker may just be started again
+	}
+	_, isDenied = errors.AsType[*DeniedError](asked)
+	if isDenied || errors.Is(asked, ErrNoWorker) && !disabled {
+		return err
+	}
+	return asked
+}
+
+// ask asks the service for events, again and again, and hands them out.
+func (at *follower) ask(ctx context.Context, ready func()) error {
+	q := wire.EventsQuery{Subjects: at.filter.Subjects, Cursor: at.cursor, Limit: followPage}
+	if at.cursor == "" {
+		if first := max(at.next, at.filter.Sequence); first > 0 {
+			q.AfterSequence = first - 1
+		} else {
+			q.New, q.Since = at.filter.New, at.filter.Since
+		}
+	}
+	for begun := false; ; begun = true {
+		answer, err := askWithin[wire.EventsAnswer](ctx, at.client, followWait+followAnswer, "events", q)
+		if err != nil {
+			return err
+		}
+		if at.byService = true; !begun {
+			ready()
+		}
+		for _, e := range answer.Events {
+			if err := at.hand(Event{Sequence: e.Sequence, StoredAt: e.StoredAt, Encoded: e.Event}); err != nil {
+				return err
+			}
+		}
+		at.cursor = answer.Cursor
+		if at.filter.Stop && !answer.More {
+			return ErrStop
+		}
+		q = wire.EventsQuery{Subjects: q.Subjects, Cursor: at.cursor, Limit: q.Limit, Wait: followWait.String()}
+	}
+}
+
+// consume hands out what the consumer brings.
+func (at *follower) consume(ctx context.Context, consumer jetstream.Consumer, ready func()) error {
 	info := consumer.CachedInfo()
 	if info.Delivered.Stream+1 < at.next { // the stream is another, made anew: all of it is news
 		at.next, at.filter.Sequence = 1, 0
@@ -137,7 +202,7 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 		if meta.Sequence.Consumer != expected {
 			return errors.New("an event was lost on the way; reading it again")
 		}
-		if err := at.hand(m, meta); err != nil {
+		if err := at.hand(Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data}); err != nil {
 			return err
 		}
 		if left--; at.filter.Stop && left == 0 {
@@ -146,10 +211,10 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 	}
 }
 
-func (at *follower) hand(m *nats.Msg, meta *nats.MsgMetadata) error {
-	e := Event{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Encoded: m.Data}
+// hand hands out the event, and keeps the place after it.
+func (at *follower) hand(e Event) error {
 	at.next = e.Sequence + 1
-	if json.Unmarshal(m.Data, &e.Event) != nil {
+	if json.Unmarshal(e.Encoded, &e.Event) != nil {
 		return nil // only orderwatch may publish here
 	}
 	err := at.f(e)

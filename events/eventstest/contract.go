@@ -30,7 +30,7 @@ func Contract(subjects, streams string) *Agreed {
 	a := &Agreed{stream, stream, stream, stream, stream, stream, consumer, consumer, consumer}
 	a.Poller.AckWait = 3 * time.Second // twice StoreConfig's PollTimeout and a second
 
-	a.Requests.Name, a.Requests.Subjects = streams+"_REQUESTS", []string{subjects + ".watch"}
+	a.Requests.Name, a.Requests.Subjects = streams+"_REQUESTS", []string{subjects + ".watch", subjects + ".watch.*"}
 	a.Requests.Description = "Requests to watch ModelArts orders"
 	a.Requests.Retention, a.Requests.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
 	a.Requests.MaxMsgSize, a.Requests.Duplicates = 81920, 100*time.Millisecond
@@ -56,7 +56,7 @@ func Contract(subjects, streams string) *Agreed {
 	}
 	a.Events.MaxAge, a.Events.DenyDelete, a.Events.DenyPurge = 90*24*time.Hour, true, true
 
-	a.Intake.Durable, a.Intake.FilterSubject = "intake", subjects+".watch"
+	a.Intake.Durable, a.Intake.FilterSubjects = "intake", a.Requests.Subjects
 	a.Poller.Durable, a.Poller.FilterSubject = "poller", subjects+".due.>"
 	a.Slack.Durable, a.Slack.DeliverPolicy = "slack", jetstream.DeliverNewPolicy
 	a.Slack.FilterSubjects = []string{subjects + ".completed.>", subjects + ".progress.>", subjects + ".attention.>"}

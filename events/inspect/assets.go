@@ -46,7 +46,8 @@ func (a Asset) Name() string {
 // A Difference is a setting that is not as wanted.
 type Difference struct {
 	Setting, Found, Wanted string
-	Fatal                  bool // to go on would lose or repeat work: workers take nothing
+	Fatal                  bool   // to go on would lose or repeat work: workers take nothing
+	Do                     string // the command that changes it, where it is always the same; empty otherwise
 }
 
 // Assets looks at all streams and consumers.
@@ -128,7 +129,7 @@ func (a *Asset) cluster(c *jetstream.ClusterInfo) {
 func exported(list []store.Difference) []Difference {
 	var all []Difference
 	for _, d := range list {
-		all = append(all, Difference{d.Setting, fmt.Sprint(d.Found), fmt.Sprint(d.Wanted), d.Fatal})
+		all = append(all, Difference{d.Setting, fmt.Sprint(d.Found), fmt.Sprint(d.Wanted), d.Fatal, d.Do})
 	}
 	return all
 }

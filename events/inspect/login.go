@@ -19,7 +19,7 @@ func MayWork(list []Permission) bool {
 type Uses struct {
 	Ask    bool // publish requests
 	Serve  bool // use the service
-	Follow bool // create a consumer of events
+	Follow bool // follow events: by the service, or by a consumer
 }
 
 // Uses finds out what the user who logs in so may do without being a worker, as [Inspector.Permissions] does.
@@ -35,7 +35,7 @@ func (i *Inspector) Uses(ctx context.Context, url string, login ...nats.Option) 
 		return Uses{}, err
 	}
 	granted := func(at int) bool { return list[at].Grant == Granted }
-	return Uses{granted(0), granted(1), granted(2)}, nil
+	return Uses{granted(0), granted(1), granted(1) || granted(2)}, nil // the service hands out events, too
 }
 
 // Heard reports whether the user may subscribe where its answers come, as far as [Inspector.Permissions] or

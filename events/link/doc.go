@@ -6,5 +6,6 @@
 // stream for a word of the server.
 //
 // Read connect.go first (how a connection outlives outages), then refusal.go (what an error of the connection means),
-// jetstream.go (which domain's JetStream is used), and pull.go (how messages are pulled).
+// jetstream.go (which domain's JetStream is used), pull.go (how messages are pulled), and replies.go (to which reply
+// subjects a service answers).
 package link

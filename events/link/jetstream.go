@@ -13,15 +13,11 @@ import (
 // ErrNotConnected says that there is no connection to a server at the moment.
 var ErrNotConnected = errors.New("not connected to NATS")
 
-// JetStream returns JetStream on the connection, in the domain; empty for the server's own. A call whose
-// context has no deadline ends after the timeout.
-func JetStream(nc *nats.Conn, domain string, timeout time.Duration) (js jetstream.JetStream, err error) {
-	if domain == "" {
-		js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(timeout))
-	} else {
-		// Not NewWithDomain: jetstreamext leaves the API out of its subjects there.
-		js, err = jetstream.NewWithAPIPrefix(nc, "$JS."+domain+".API.", jetstream.WithDefaultTimeout(timeout))
-	}
+// JetStream returns JetStream on the connection, whose API has subjects that begin with the prefix: $JS.API. where it
+// has its usual name. A call whose context has no deadline ends after the timeout.
+func JetStream(nc *nats.Conn, prefix string, timeout time.Duration) (jetstream.JetStream, error) {
+	// Not NewWithDomain: jetstreamext leaves the API out of its subjects there.
+	js, err := jetstream.NewWithAPIPrefix(nc, prefix, jetstream.WithDefaultTimeout(timeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}

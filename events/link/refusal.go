@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -12,20 +13,18 @@ import (
 
 // connectHint returns what may mend a connection that cannot be made; empty where the error says it.
 func connectHint(err error) string {
-	if MayWantTLSFirst(err) {
-		return TLSFirstHint
-	}
-	return Limit(err)
+	return cmp.Or(TLSFirstHint(err), Limit(err))
 }
 
-// TLSFirstHint says what to do where [MayWantTLSFirst] holds.
-const TLSFirstHint = "the server took the connection and said nothing; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
-
-// MayWantTLSFirst reports whether the error of a connection is that of a server which waits for the TLS handshake
-// before it says a word: it ends the connection, or the client does, whichever has less patience.
-func MayWantTLSFirst(err error) bool {
+// TLSFirstHint says what to do where the error of a connection is perhaps that of a server which waits for the TLS
+// handshake before it says a word: it ends the connection, or the client does, whichever has less patience. It is empty
+// for other errors.
+func TLSFirstHint(err error) string {
 	operation, ok := errors.AsType[*net.OpError](err)
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout() {
+		return "the server took the connection and said nothing; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
+	}
+	return ""
 }
 
 // Denied reports whether an error of the connection says that a permission is missing. It shows
@@ -62,7 +61,7 @@ func Limit(err error) string {
 	text := strings.ToLower(err.Error())
 	switch {
 	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded), strings.Contains(text, "maximum subscriptions exceeded"):
-		return "the account's or the user's limit of subscriptions is met; raise it (a worker needs about 30)"
+		return "the account's or the user's limit of subscriptions is met; raise it (a worker needs about 40)"
 	case errors.Is(err, nats.ErrMaxAccountConnectionsExceeded), strings.Contains(text, "maximum account active connections exceeded"):
 		return "the account's limit of connections is met; raise it, or end other clients"
 	case errors.Is(err, nats.ErrMaxConnectionsExceeded), strings.Contains(text, "maximum connections exceeded"):

@@ -54,7 +54,7 @@ func (c Config) Streams() []jetstream.StreamConfig {
 	}
 	requests, wakeups, events := stream, stream, stream
 
-	requests.Name, requests.Subjects = n.RequestStream(), []string{n.Watch()}
+	requests.Name, requests.Subjects = n.RequestStream(), n.Requests()
 	requests.Description = "Requests to watch ModelArts orders"
 	requests.Retention, requests.Discard = jetstream.WorkQueuePolicy, jetstream.DiscardNew
 	requests.MaxMsgSize = 80 << 10
@@ -88,7 +88,7 @@ func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	}
 	intake, poller, slack := consumer, consumer, consumer
 	poller.AckWait = c.leastAckWait()
-	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, []string{n.Watch()}
+	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, n.Requests()
 	poller.Durable, poller.FilterSubjects = wire.PollerConsumer, []string{n.Due(">")}
 	slack.Durable, slack.DeliverPolicy = wire.SlackConsumer, jetstream.DeliverNewPolicy
 	slack.FilterSubjects = []string{n.Subjects + ".completed.>", n.Progress(">"), n.Subjects + ".attention.>"}
@@ -237,7 +237,8 @@ func (s *Store) ensureConsumer(ctx context.Context, heard Listener, stream jetst
 type Difference struct {
 	Setting       string
 	Wanted, Found any
-	Fatal         bool // going on would lose or repeat work
+	Fatal         bool   // going on would lose or repeat work
+	Do            string // the command that changes it, where it is always the same; empty otherwise
 }
 
 // A Listener is told what [Store.Ensure] does and finds.
@@ -266,7 +267,11 @@ func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference
 
 	compare(&list, "retention", wanted.Retention, found.Retention, true)
 	compare(&list, "storage", wanted.Storage, found.Storage, true)
-	compare(&list, "subjects", sorted(wanted.Subjects), sorted(found.Subjects), true)
+	if requests && slices.Equal(found.Subjects, []string{c.Names.Watch()}) {
+		list = append(list, c.withoutTeams("subjects", "nats stream edit "+wanted.Name, " --subjects "))
+	} else {
+		compare(&list, "subjects", sorted(wanted.Subjects), sorted(found.Subjects), true)
+	}
 	compare(&list, "discard", wanted.Discard, found.Discard, requests)
 	compare(&list, "max_msgs", wanted.MaxMsgs, limit(found.MaxMsgs), !requests)
 	compare(&list, "max_bytes", wanted.MaxBytes, limit(found.MaxBytes), !requests)
@@ -293,6 +298,17 @@ func (c Config) CompareStream(wanted, found jetstream.StreamConfig) []Difference
 	return list
 }
 
+// withoutTeams says that the stream or the consumer of requests was made by the release before, for the operator's
+// requests alone: those of teams are not stored, or not taken. The command that changes it begins with edit, and has the
+// flag once for each subject.
+func (c Config) withoutTeams(setting, edit, flag string) Difference {
+	wanted := c.Names.Requests()
+	for _, subject := range wanted {
+		edit += flag + "'" + subject + "'"
+	}
+	return Difference{Setting: setting, Wanted: sorted(wanted), Found: c.Names.Watch(), Do: edit + " --force"}
+}
+
 // tooShort reports whether the stream keeps messages for too short a time; 0 is for ever.
 func (c Config) tooShort(wanted jetstream.StreamConfig, keeps time.Duration) bool {
 	least := c.TimeoutMax + minRetention
@@ -315,9 +331,13 @@ func (c Config) CompareConsumer(wanted, found jetstream.ConsumerConfig) []Differ
 	compare(&list, "headers_only", wanted.HeadersOnly, found.HeadersOnly, true) // every request would be rejected
 	compare(&list, "inactive_threshold", wanted.InactiveThreshold, found.InactiveThreshold, false)
 	compare(&list, "ack_policy", wanted.AckPolicy, found.AckPolicy, true)
-	compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
+	if wanted.Durable == wire.IntakeConsumer && slices.Equal(filters, []string{c.Names.Watch()}) {
+		list = append(list, c.withoutTeams("filter_subjects", "nats consumer edit "+c.Names.RequestStream()+" "+wanted.Durable, " --filter "))
+	} else {
+		compare(&list, "filter_subjects", sorted(wanted.FilterSubjects), sorted(filters), true)
+	}
 	if found.MaxDeliver != wanted.MaxDeliver {
-		list = append(list, Difference{"max_deliver", wantedDeliveries(wanted), found.MaxDeliver, true})
+		list = append(list, Difference{Setting: "max_deliver", Wanted: wantedDeliveries(wanted), Found: found.MaxDeliver, Fatal: true})
 	}
 	compare(&list, "ack_wait", wanted.AckWait, found.AckWait, false) // a step under way keeps its delivery
 	// What stops delivery: nobody could take a message.
@@ -329,7 +349,7 @@ func (c Config) CompareConsumer(wanted, found jetstream.ConsumerConfig) []Differ
 	compare(&list, "max_bytes", wanted.MaxRequestMaxBytes, found.MaxRequestMaxBytes, false)
 	compare(&list, "max_ack_pending", wanted.MaxAckPending, limit(found.MaxAckPending), false)
 	if len(found.BackOff) > 0 {
-		list = append(list, Difference{"backoff", "none", found.BackOff, true})
+		list = append(list, Difference{Setting: "backoff", Wanted: "none", Found: found.BackOff, Fatal: true})
 	}
 	return list
 }
@@ -353,7 +373,7 @@ func wantedDeliveries(wanted jetstream.ConsumerConfig) string {
 
 func compare[T comparable](list *[]Difference, setting string, wanted, found T, fatal bool) {
 	if wanted != found {
-		*list = append(*list, Difference{setting, wanted, found, fatal})
+		*list = append(*list, Difference{Setting: setting, Wanted: wanted, Found: found, Fatal: fatal})
 	}
 }
 

@@ -26,6 +26,7 @@
 //	mark.go         what counts as written by a worker
 //	wakeups.go      timers, and what is due
 //	events.go       events are published once, and found again
+//	follow.go       events from a place on, for those who ask the service
 //	notes.go        what notifiers note, and how far the consumer slack has come
 //	accounts.go     which workers there are, and which accounts are held
 //	assets.go       which streams and consumers there must be

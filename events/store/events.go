@@ -15,6 +15,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -66,9 +67,10 @@ func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
 	return err
 }
 
-// Reject publishes why the message is no request. Called again after a crash, it publishes an event with the same id.
-func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldError) error {
-	event, err := s.Names.RejectedEvent(m, why, s.Clock.Now())
+// Reject publishes why the message is no request, and which others of its sender's no event tells of. Called again after a
+// crash, it publishes an event with the same id.
+func (s *Store) Reject(ctx context.Context, m wire.Incoming, why *watcher.FieldError, others wire.Omitted) error {
+	event, err := s.Names.RejectedEvent(m, why, others, s.Clock.Now())
 	err = s.publishMade(ctx, event, err)
 	Passed("rejection", "stored", err)
 	return err
@@ -122,24 +124,26 @@ func (s *Store) Keep(ctx context.Context, m watcher.UndeliveredMessage) error {
 	return s.publishMade(ctx, event, err)
 }
 
-// FindCompletion returns the event that the request means, and where it is stored.
-func (s *Store) FindCompletion(ctx context.Context, q wire.RenotifyRequest) (c watcher.Completion, sequence uint64, err error) {
+// FindCompletion returns the event that the request means, and where it is stored. One that the view does not have is none.
+func (s *Store) FindCompletion(ctx context.Context, q wire.RenotifyRequest, view teams.View) (c watcher.Completion, sequence uint64, err error) {
 	if q.WatchID != "" {
-		return s.completionOf(ctx, q)
+		return s.completionOf(ctx, q, view)
 	}
 	m, err := s.Last(ctx, s.Names.EventStream(), s.Names.Completed("*", q.Key()))
+	if err == nil && m.Sequence > 0 {
+		c, err = wire.Decode[watcher.Completion](m.Data)
+	}
 	switch {
 	case err != nil:
 		return c, 0, err
-	case m.Sequence == 0:
+	case m.Sequence == 0, !view.Completed(c):
 		return c, 0, &wire.ServiceError{Code: 404, Reason: "no watch of this order has ended, or its event is no longer kept"}
 	}
-	c, err = wire.Decode[watcher.Completion](m.Data)
-	return c, m.Sequence, err
+	return c, m.Sequence, nil
 }
 
 // completionOf looks for the watch's event among those that were stored since it was accepted.
-func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest) (c watcher.Completion, sequence uint64, err error) {
+func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest, view teams.View) (c watcher.Completion, sequence uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.List)
 	defer cancel()
 	since, err := wire.StartedAt(q.WatchID)
@@ -155,7 +159,7 @@ func (s *Store) completionOf(ctx context.Context, q wire.RenotifyRequest) (c wat
 		if err != nil {
 			return c, 0, err
 		}
-		if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID {
+		if found, err := wire.Decode[watcher.Completion](m.Data); err == nil && found.WatchID == q.WatchID && view.Completed(found) {
 			return found, m.Sequence, nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -21,10 +22,10 @@ type listed struct {
 	order   watcher.Order
 }
 
-// List returns a page of watches. It reads all records of the projects that are asked for: there is
+// List returns a page of watches, as the view shows those that it has. It reads all records of the projects that are asked for: there is
 // no other order in the bucket than that of their writing.
-func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Policy) (wire.ListAnswer, error) {
-	page, err := s.newest(ctx, q)
+func (s *Store) List(ctx context.Context, q wire.ListQuery, view teams.View, policy watcher.Policy) (wire.ListAnswer, error) {
+	page, err := s.newest(ctx, q, view)
 	if err != nil {
 		return wire.ListAnswer{}, err
 	}
@@ -34,8 +35,8 @@ func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 		answer.Cursor = page[q.Limit-1].watchID
 	}
 	size, limit := 0, s.Limit()/8*7
-	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" {
-		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID); err != nil {
+	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" && q.Team == "" {
+		if answer.Broken, err = s.brokenOf(ctx, q.ProjectID, view); err != nil {
 			return wire.ListAnswer{}, err
 		}
 		encoded, err := json.Marshal(answer.Broken)
@@ -55,7 +56,7 @@ func (s *Store) List(ctx context.Context, q wire.ListQuery, policy watcher.Polic
 		case err != nil:
 			return wire.ListAnswer{}, err
 		}
-		row := policy.Snapshot(w, s.Holding(&w), s.Clock.Now()).Brief()
+		row := view.Shown(policy.Snapshot(w, s.Holding(&w), s.Clock.Now()).Brief())
 		encoded, err := json.Marshal(row)
 		if err != nil {
 			return wire.ListAnswer{}, err
@@ -90,17 +91,18 @@ func (s *Store) SetBrokenList(ctx context.Context, list []wire.BrokenRecord, rev
 	return err
 }
 
-// brokenOf returns what is remembered of the project's broken records; of all where it is empty.
-func (s *Store) brokenOf(ctx context.Context, projectID string) ([]wire.BrokenRecord, error) {
+// brokenOf returns what is remembered of the project's broken records, of all where it is empty, as far as the view has the
+// projects.
+func (s *Store) brokenOf(ctx context.Context, projectID string, view teams.View) ([]wire.BrokenRecord, error) {
 	list, _, err := s.BrokenList(ctx)
-	if projectID != "" {
-		list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool { return b.ProjectID != projectID })
-	}
+	list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool {
+		return projectID != "" && b.ProjectID != projectID || !view.Project(b.ProjectID)
+	})
 	return list, err
 }
 
 // newest returns the watches of the page and, where there are more, one of the next; newest first.
-func (s *Store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) {
+func (s *Store) newest(ctx context.Context, q wire.ListQuery, view teams.View) ([]listed, error) {
 	subjects := ""
 	if q.ProjectID != "" {
 		subjects = s.Names.Record(q.ProjectID + ".>")
@@ -114,7 +116,7 @@ func (s *Store) newest(ctx context.Context, q wire.ListQuery) ([]listed, error) 
 		}
 		head, ok := readHead(m.Data)
 		order, isOrder := wire.OrderOf(m.Subject, prefix)
-		if !ok || !isOrder || !wants(q, head, m.Data) || head.WatchID <= least {
+		if !ok || !isOrder || !wants(q, head, m.Data) || !view.Project(order.ProjectID) && !askedBy(view.Team(), m.Data) || head.WatchID <= least {
 			continue
 		}
 		page = append(page, listed{head.WatchID, order})
@@ -140,6 +142,9 @@ func wants(q wire.ListQuery, h head, record []byte) bool {
 	if q.Cursor != "" && h.WatchID >= q.Cursor || q.State != "" && (h.State == watcher.Ended) != (q.State == watcher.Ended) {
 		return false
 	}
+	if q.Team != "" && !askedBy(q.Team, record) {
+		return false
+	}
 	if q.Label == "" {
 		return true
 	}
@@ -149,6 +154,15 @@ func wants(q wire.ListQuery, h head, record []byte) bool {
 	}
 	key, value, _ := strings.Cut(q.Label, "=")
 	return w.Labelled(key, value)
+}
+
+// askedBy reports whether one of the requests in the record is the team's.
+func askedBy(team string, record []byte) bool {
+	if !bytes.Contains(record, []byte(`"team":"`+team+`"`)) { // most are of others
+		return false
+	}
+	requests, err := requestsOf(record)
+	return err == nil && slices.ContainsFunc(requests, func(r teamRequest) bool { return r.Team == team })
 }
 
 // A head is what a list asks of every record.

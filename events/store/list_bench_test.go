@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -37,7 +38,7 @@ func BenchmarkList(b *testing.B) {
 		query.Limit = 100
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if answer, err := store.List(b.Context(), query, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
+				if answer, err := store.List(b.Context(), query, teams.View{}, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
 					b.Fatal(len(answer.Watches), err)
 				}
 			}

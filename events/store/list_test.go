@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -58,7 +59,7 @@ func page(t *testing.T, store *store.Store, q wire.ListQuery) wire.ListAnswer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := store.List(t.Context(), q, watcher.Policy{MaxPayload: 1 << 20})
+	answer, err := store.List(t.Context(), q, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func TestListWhileWritten(t *testing.T) {
 	defer close(stop)
 	for _, limit := range []int{records, 25, 49} {
 		for range 10 {
-			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, watcher.Policy{MaxPayload: 1 << 20})
+			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

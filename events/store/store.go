@@ -26,6 +26,7 @@ type Store struct {
 	log      *slog.Logger
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
+	asked    *asked // by teams
 
 	strangers strangers
 }
@@ -41,7 +42,7 @@ var (
 // Open returns the store of an installation on the connection, which stays the caller's. It asks the server for
 // nothing: see [Store.Ensure]. One worker opens one store.
 func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store, error) {
-	js, err := link.JetStream(nc, config.Names.Domain, config.Timing.Request)
+	js, err := link.JetStream(nc, config.Names.API(""), config.Timing.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store,
 	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
 	}
-	s.accounts = newAccounts(s)
+	s.accounts, s.asked = newAccounts(s), newAsked()
 	return s, nil
 }
 

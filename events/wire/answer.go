@@ -31,8 +31,8 @@ const maxCancelReason = 500
 
 // A ServiceError is a request that the service did not carry out.
 type ServiceError struct {
-	Code   int    `json:"code"`            // 400 wrong, 404 no such watch, 409 it has ended, 410 its record cannot be read, 503 not known or not now: ask again
-	Field  string `json:"field,omitempty"` // of the request, with 400
+	Code   int    `json:"code"`            // 400 wrong, 403 the team may not, 404 no such watch, 409 it has ended, 410 its record cannot be read, 429 the team is beyond its limits, 503 not known or not now: ask again
+	Field  string `json:"field,omitempty"` // of the request, with 400 and 403
 	Reason string `json:"reason"`          // what is wrong and what would be right
 }
 

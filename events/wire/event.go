@@ -218,15 +218,27 @@ type Rejection struct {
 	Body      string    `json:"body"`
 	Encoding  string    `json:"body_encoding"` // text or base64
 	Truncated bool      `json:"body_truncated"`
+	Team      string    `json:"team,omitempty"` // whose message it was, as the server vouches for; empty: the operator's
+	Omitted
 }
 
-// RejectedEvent returns the message that says why another is no request, at the time. For the same message its id
+// Omitted are other messages of the sender's that were rejected, too, and that no event tells of: a sender has so many events
+// an hour. The sender is the team, or else the operator.
+type Omitted struct {
+	Count int       `json:"omitted,omitempty"`
+	Since time.Time `json:"omitted_since,omitzero"` // when the first of them was stored
+}
+
+// RejectedEvent returns the message that says why another is no request, and which others no event tells of, at the time. For the same message its id
 // is the same.
-func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, at time.Time) (*nats.Msg, error) {
+func (n Names) RejectedEvent(m Incoming, why *watcher.FieldError, others Omitted, at time.Time) (*nats.Msg, error) {
 	head := m.Body[:min(len(m.Body), maxRejectedBody)]
 	r := Rejection{
 		Reason: why.Error(), Field: why.Field, RequestID: m.RequestID(), Sender: m.Sender(), Sequence: m.Sequence, Received: m.Stored.UTC(),
-		Body: strings.ToValidUTF8(string(head), ""), Encoding: "text", Truncated: len(head) < len(m.Body),
+		Body: strings.ToValidUTF8(string(head), ""), Encoding: "text", Truncated: len(head) < len(m.Body), Team: m.Team,
+	}
+	if others.Count > 0 {
+		r.Omitted = Omitted{others.Count, others.Since.UTC()}
 	}
 	if !utf8.Valid(m.Body) {
 		r.Body, r.Encoding = base64.StdEncoding.EncodeToString(head), "base64"

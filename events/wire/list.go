@@ -12,6 +12,7 @@ type ListQuery struct {
 	State     watcher.State `json:"state,omitempty"`      // watching or ended; empty: both
 	ProjectID string        `json:"project_id,omitempty"` // empty: every project
 	Label     string        `json:"label,omitempty"`      // k=v: one of the watch's requests has this label
+	Team      string        `json:"team,omitempty"`       // one of the watch's requests is this team's
 	Limit     int           `json:"limit,omitempty"`      // 1 to 1000; 0 stands for 100
 	Cursor    string        `json:"cursor,omitempty"`     // of the answer before: what comes after it
 }
@@ -57,6 +58,7 @@ func DecodeList(body []byte) (ListQuery, error) {
 		field{"state", text(64, (*string)(&q.State), isState)},
 		field{"project_id", text(64, &q.ProjectID, isProject)},
 		field{"label", text(maxLabelKey+1+maxLabelValue, &q.Label, isLabel)},
+		field{"team", text(64, &q.Team, func(_, s string) error { return CheckTeam(s) })},
 		field{"limit", wholeNumber(1, maxLimit, &q.Limit)},
 		field{"cursor", text(64, &q.Cursor)},
 	)

@@ -14,6 +14,9 @@ type Names struct {
 	Service  string // the service, and the first token of its subjects: orderwatch
 	Streams  string // the prefix of streams: ORDER
 	Domain   string // the JetStream domain; empty for the server's own
+	// APIPrefix is what the JetStream API is called here, where the account imports it from another; empty where it
+	// has its usual name. It takes the place of the domain.
+	APIPrefix string
 }
 
 // Subjects. The order's tokens come last, since its name may contain dots.
@@ -27,6 +30,41 @@ func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered
 
 func (n Names) Completed(outcome watcher.Outcome, key string) string {
 	return n.Subjects + ".completed." + string(outcome) + "." + key
+}
+
+// Requests returns the subjects of requests: the operator's, and those of the teams.
+func (n Names) Requests() []string { return []string{n.Watch(), n.Watch() + ".*"} }
+
+// TeamOf returns the team from which a message came on the subject: a request, or a question to the service. It is the
+// token after those that the operator's own subjects have, so it is empty for the operator. The token is what the team's
+// account imports, and what NATS lets its users publish on: the server vouches for it, and not the sender.
+func (n Names) TeamOf(subject string) string {
+	if team, ok := strings.CutPrefix(subject, n.Watch()+"."); ok {
+		return team
+	}
+	endpoint, ok := strings.CutPrefix(subject, n.Service+".")
+	if !ok {
+		return ""
+	}
+	_, team, _ := strings.Cut(endpoint, ".")
+	return team
+}
+
+// ProjectOf returns the project that an event on the subject is about: one of an order, or of an account that a project waits
+// for. It is empty for an event of no project: about a message that was no request, about one that people did not get, or about the
+// whole installation.
+func (n Names) ProjectOf(subject string) string {
+	tokens, ok := strings.CutPrefix(subject, n.Subjects+".")
+	list := strings.SplitN(tokens, ".", 4)
+	at := map[string]int{"completed": 2, "progress": 1, "attention": 2}[list[0]]
+	kind := ""
+	if len(list) > 1 {
+		kind = list[1]
+	}
+	if !ok || at == 0 || len(list) <= at || list[0] == "attention" && (kind == string(watcher.Rejected) || kind == string(watcher.Lost)) {
+		return ""
+	}
+	return list[at]
 }
 
 // Attention returns the subject of an attention event: about an account or the whole installation, given the project,
@@ -76,10 +114,13 @@ func (n Names) Write(subject string) string {
 
 // API returns a subject of the JetStream API.
 func (n Names) API(call string) string {
-	if n.Domain == "" {
-		return "$JS.API." + call
+	switch {
+	case n.APIPrefix != "":
+		return n.APIPrefix + "." + call
+	case n.Domain != "":
+		return "$JS." + n.Domain + ".API." + call
 	}
-	return "$JS." + n.Domain + ".API." + call
+	return "$JS.API." + call
 }
 
 // Streams and the bucket's stream.

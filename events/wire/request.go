@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ func (r WatchRequest) Check() error {
 
 // Incoming is a message that is perhaps a request.
 type Incoming struct {
+	Team   string // whose it is, of its subject alone; empty: the operator's
 	Body   []byte
 	Header nats.Header
 	Stored time.Time // by the server's clock
@@ -74,19 +76,30 @@ type Incoming struct {
 }
 
 // Delivered returns a message of the stream of requests.
-func Delivered(m *nats.Msg) (Incoming, error) {
+func (n Names) Delivered(m *nats.Msg) (Incoming, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return Incoming{}, fmt.Errorf("read metadata of a request: %w", err)
 	}
 	sequence, at := meta.Sequence.Stream, meta.Timestamp.UTC().Truncate(time.Millisecond)
-	return Incoming{Body: m.Data, Header: m.Header, Sequence: sequence, Stored: at, MadeID: fmt.Sprintf("seq-%d-%d", sequence, at.UnixMilli())}, nil
+	return Incoming{Team: n.TeamOf(m.Subject), Body: m.Data, Header: m.Header, Sequence: sequence, Stored: at, MadeID: fmt.Sprintf("seq-%d-%d", sequence, at.UnixMilli())}, nil
+}
+
+var teamName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// CheckTeam refuses what is neither a team's name, 1 to 64 of A-Z a-z 0-9 _ -, nor empty, as the operator's is. The error
+// is a *[watcher.FieldError].
+func CheckTeam(team string) error {
+	return refuseIf(team != "" && !teamName.MatchString(team), "", "the last token of the subject is no team's name: those are 1 to 64 of A-Z a-z 0-9 _ -")
 }
 
 // Decode reads a request to watch an order. The error is a *[watcher.FieldError].
 func (rules Rules) Decode(m Incoming) (watcher.Ask, error) {
 	ask := watcher.Ask{Order: watcher.Order{ProjectID: rules.DefaultProject}}
-	ask.Request.ReceivedAt = m.Stored.UTC()
+	ask.Request.Team, ask.Request.ReceivedAt = m.Team, m.Stored.UTC()
+	if err := CheckTeam(m.Team); err != nil {
+		return ask, err
+	}
 	body, attributes, err := m.unwrap()
 	if err != nil {
 		return ask, err
@@ -214,8 +227,12 @@ func (m Incoming) RequestID() string {
 	return cmp.Or(m.peek("request_id"), id)
 }
 
-// Sender returns who sent what is perhaps a request, as far as that can be read: requested_by, or a CloudEvent's source.
+// Sender returns who sent what is perhaps a request: the team that the server vouches for, or else, as far as that can be
+// read, requested_by, or a CloudEvent's source.
 func (m Incoming) Sender() string {
+	if m.Team != "" {
+		return "team " + show(m.Team)
+	}
 	_, attributes, _ := m.unwrap()
 	source := attributes["source"]
 	if checkText("source", source, 128) != nil {
@@ -241,7 +258,11 @@ func (m Incoming) peek(field string) string {
 // watchID returns the id of the watch that the request starts, if it does: a ULID, the same
 // whenever the request is delivered.
 func watchID(ask watcher.Ask) string {
-	sum := sha256.Sum256([]byte(ask.Key() + "\x00" + ask.Request.ID + "\x00" + ask.Request.ReceivedAt.Format(time.RFC3339Nano)))
+	seed := ask.Key() + "\x00" + ask.Request.ID + "\x00" + ask.Request.ReceivedAt.Format(time.RFC3339Nano)
+	if ask.Request.Team != "" { // another team's request is another one
+		seed += "\x00" + ask.Request.Team
+	}
+	sum := sha256.Sum256([]byte(seed))
 	var id ulid.ULID
 	_ = id.SetTime(ulid.Timestamp(ask.Request.ReceivedAt)) // fails after the year 10889
 	_ = id.SetEntropy(sum[:10])                            // ten bytes are right

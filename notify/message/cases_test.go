@@ -350,6 +350,22 @@ func TestLongLinks(t *testing.T) {
 	}
 }
 
+// The team is what the server vouches for, and who asked the requester's own word.
+func TestTeamsAreNamed(t *testing.T) {
+	c := endedAs(watcher.AllFailed, orders["nodes"])
+	c.Requests = []watcher.Request{{ID: "a-1", Team: "gpu", RequestedBy: "<!here> net"}, {ID: "a-1", Team: "net"}}
+	o := asProd
+	o.Again = watcher.Again{ID: "again", WatchID: c.WatchID, At: c.CompletedAt, Team: "gpu", By: "ann"}
+	m := message.Summarize(c, o)
+	keepsLimits(t, m, o)
+	shown := emulator.Render(stored(t, m))
+	for _, text := range []string{"Asked for by team gpu, by its own word ", "(a-1), team net (a-1)", "team gpu, by its own word ann"} {
+		if !strings.Contains(shown, text) {
+			t.Errorf("no %q in\n%s", text, shown)
+		}
+	}
+}
+
 // M8: a progress message says as of when it speaks.
 func TestRunningSaysAsOfWhen(t *testing.T) {
 	c := endedAs(watcher.TimedOut, orders["deletion"])

@@ -282,8 +282,8 @@ func again(requests []watcher.Request) string {
 // requestLine returns "build-771 (gpu-pools)".
 func requestLine(r watcher.Request) string {
 	text := known(r.ID, maxName)
-	if by := word(r.RequestedBy, maxPerson); by != "" {
-		text += " (" + by + ")"
+	if r.Team != "" || word(r.RequestedBy, maxPerson) != "" {
+		text += " (" + asker(r) + ")"
 	}
 	return text
 }

@@ -30,6 +30,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 	"github.com/slack-go/slack"
 )
 
@@ -121,7 +122,8 @@ func marks(o Options) (blocks []slack.Block) {
 
 // againBy names who had the message sent again.
 func againBy(o Options) string {
-	return known(hideAll(o.Secrets, o.Again.By), maxPerson)
+	by := known(hideAll(o.Secrets, o.Again.By), maxPerson)
+	return words.Asker(word(o.Again.Team, maxWord), by)
 }
 
 // AfterQuiet returns the summary for a message that was posted quietly. Since an edit wakes nobody, a failure is

@@ -220,7 +220,9 @@ func askedBy(requests []watcher.Request, room int) (all row) {
 	return all
 }
 
-func asker(r watcher.Request) string { return cmp.Or(word(r.RequestedBy, maxPerson), "somebody") }
+func asker(r watcher.Request) string {
+	return words.Asker(word(r.Team, maxWord), word(r.RequestedBy, maxPerson))
+}
 
 // askers names who asked first, and how many others there are.
 func askers(requests []watcher.Request) string {

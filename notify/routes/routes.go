@@ -3,9 +3,8 @@
 // that is wrong with it is said at once, and that "orderwatch routes test" and the outbox get the same answer.
 //
 // Read routes.go (which rule decides, and why), then plan.go (which channels and fallbacks follow), match.go (when a
-// rule matches) and mention.go (Slack's code for whom to wake). A file of rules is read by file.go (what is no YAML,
-// and in which line), rule.go (what a rule may say), runbook.go (what a runbook may be, and which addresses are links)
-// and node.go (which keys a mapping may have: an unknown one is refused there; and which kinds of YAML may stand where).
+// rule matches) and mention.go (Slack's code for whom to wake). A file of rules is read by rule.go (what a rule may say)
+// and runbook.go (what a runbook may be, and which addresses are links), on package rulefile.
 package routes
 
 import (

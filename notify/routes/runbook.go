@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/watcher/rulefile"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -19,10 +20,11 @@ type Runbook struct {
 	URL   string `json:"url"` // see [IsLink]; at most 500 characters: no message shows a longer one
 }
 
-// Bounds of a runbook, in characters.
+// Bounds of a list of runbooks, and of one, in characters.
 const (
-	maxCause = 200
-	maxURL   = 500
+	maxRunbooks = 100
+	maxCause    = 200
+	maxURL      = 500
 )
 
 // IsLink reports whether the text is an address that people are led to: of https, or of http where it is
@@ -32,7 +34,7 @@ func IsLink(text string) bool {
 	if err != nil || u.User != nil || u.Hostname() == "" || strings.ContainsAny(u.Host, "&'") {
 		return false
 	}
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, unseen) || strings.ContainsFunc(text, unicode.IsSpace) || strings.ContainsAny(text, "<>|\"`\\^{}") {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, rulefile.Unseen) || strings.ContainsFunc(text, unicode.IsSpace) || strings.ContainsAny(text, "<>|\"`\\^{}") {
 		return false
 	}
 	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
@@ -40,24 +42,24 @@ func IsLink(text string) bool {
 }
 
 // readRunbooks reads the list of runbooks, of which the first that matches a cause is its runbook.
-func (f *routesFile) readRunbooks(n *yaml.Node) (all []Runbook) {
-	for i, entry := range f.list(n, "runbook", "[{cause: sold out, url: https://wiki.example/sold-out}]", maxListed) {
+func (f routesFile) readRunbooks(n *yaml.Node) (all []Runbook) {
+	for i, entry := range f.List(n, "runbook", "[{cause: sold out, url: https://wiki.example/sold-out}]", maxRunbooks) {
 		which := fmt.Sprintf("entry %d of runbook", i+1)
-		before := len(f.faults)
+		before := f.Faults()
 		var r Runbook
-		f.fields(entry, which, " in runbook",
-			keyed{"cause", func(value *yaml.Node) { r.Cause, _ = f.text(value, "cause", checkCause) }},
-			keyed{"url", func(value *yaml.Node) { r.URL, _ = f.text(value, "url", checkURL) }},
+		f.Fields(entry, which, " in runbook",
+			rulefile.Key("cause", func(value *yaml.Node) { r.Cause, _ = f.Text(value, "cause", checkCause) }),
+			rulefile.Key("url", func(value *yaml.Node) { r.URL, _ = f.Text(value, "url", checkURL) }),
 		)
-		if len(f.faults) > before {
+		if f.Faults() > before {
 			continue
 		}
 		if r.Cause == "" || r.URL == "" {
-			f.fault(entry.Line, "%s must have both cause and url", which)
+			f.Fault(entry.Line, "%s must have both cause and url", which)
 			continue
 		}
 		if slices.ContainsFunc(all, func(earlier Runbook) bool { return earlier.covers(r) }) {
-			f.fault(entry.Line, "%s is never reached: the cause of one before it matches all that it matches", which)
+			f.Fault(entry.Line, "%s is never reached: the cause of one before it matches all that it matches", which)
 		}
 		all = append(all, r)
 	}
@@ -77,7 +79,7 @@ func (r Runbook) covers(other Runbook) bool {
 }
 
 func checkCause(text string) string {
-	if n := utf8.RuneCountInString(text); n < 1 || n > maxCause || strings.ContainsFunc(text, unseen) {
+	if n := utf8.RuneCountInString(text); n < 1 || n > maxCause || strings.ContainsFunc(text, rulefile.Unseen) {
 		return fmt.Sprintf("must be 1 to %d characters that can be seen", maxCause)
 	}
 	return ""

@@ -23,6 +23,16 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestAsker(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"", "", "somebody"}, {"", "ann", "ann"}, {"gpu", "", "team gpu"}, {"gpu", "ann", "team gpu, by its own word ann"},
+	} {
+		if got := words.Asker(tt[0], tt[1]); got != tt[2] {
+			t.Errorf("Asker(%q, %q) = %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]struct{ span, brief, compact string }{
 		0:                               {"0 s", "0s", "0s"},

@@ -12,6 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // The kinds of events, as people name them.
@@ -105,7 +106,7 @@ func text(e client.Event, project string, paint output.Paint) string {
 			order = output.Clean(e.Subject())
 		}
 	} else if a, ok := e.Again(); ok {
-		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", a.By+" wants people to be told again"
+		what, order, outcome, reason = Attention, nameOf(a.ProjectID, a.OrderName), "renotify", words.Asker(a.Team, a.By)+" wants people to be told again"
 	} else if m, ok := e.Undelivered(); ok {
 		what, reason = Undelivered, fmt.Sprintf("%s: %s", m.Channel, m.Reason)
 		if m.OrderName != "" {

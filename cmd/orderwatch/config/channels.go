@@ -29,6 +29,9 @@ func (s Slack) Channels() (all []SlackChannel) {
 	for _, channel := range s.Routes.Channels() {
 		add(channel, fmt.Sprintf("line %d of %s", s.Routes.Line(channel), s.RoutesFile))
 	}
+	for _, channel := range s.teams.Channels() {
+		add(channel, fmt.Sprintf("line %d of %s", s.teams.Line(channel), s.teamsFile))
+	}
 	return all
 }
 

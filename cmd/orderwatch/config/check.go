@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -32,6 +33,7 @@ const (
 
 var (
 	subjectTokens = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+	apiPrefix     = regexp.MustCompile(`^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+)*$`)
 	streamName    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	regionName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
@@ -72,6 +74,8 @@ func (p *Problems) checkNATS(c *Config) {
 	p.checkFile("NATS_CERT_FILE", n.CertFile)
 	p.checkFile("NATS_KEY_FILE", n.KeyFile)
 	p.must(n.JSDomain == "" || streamName.MatchString(n.JSDomain), "NATS_JS_DOMAIN", "must be of A-Z a-z 0-9 _ -")
+	p.must(n.JSAPIPrefix == "" || apiPrefix.MatchString(n.JSAPIPrefix), "NATS_JS_API_PREFIX", "must be subject tokens of A-Z a-z 0-9 _ - $ joined by dots, such as js.orderwatch.API")
+	p.must(n.JSAPIPrefix == "" || n.JSDomain == "", "NATS_JS_API_PREFIX", "is set together with ORDERWATCH_NATS_JS_DOMAIN: keep one")
 }
 
 // checkServer checks one server's address. A login in it would end up in logs.
@@ -137,22 +141,34 @@ func (p *Problems) checkSlack(s *Slack) {
 	p.readRoutes(s)
 }
 
-// readRoutes reads the rules of the file, if there is one: each thing that is wrong in it is a problem of its own.
+// readRoutes reads the rules of the file, if there is one.
 func (p *Problems) readRoutes(s *Slack) {
 	p.must(s.RoutesFile == "" || s.Token.IsSet(), "SLACK_ROUTES_FILE", "needs ORDERWATCH_SLACK_TOKEN: a webhook posts into its own channel alone")
-	if s.RoutesFile == "" {
-		return
+	s.Routes = readRules(p, "SLACK_ROUTES_FILE", s.RoutesFile, routes.Parse)
+}
+
+// readTeams reads what teams may, if there is a file.
+func (p *Problems) readTeams(c *Config) {
+	c.Watch.Teams = readRules(p, "TEAMS_FILE", c.Watch.TeamsFile, teams.Parse)
+	c.Slack.teams, c.Slack.teamsFile = c.Watch.Teams, c.Watch.TeamsFile
+}
+
+// readRules reads a file of rules, if there is one: each thing that is wrong in it is a problem of its own.
+func readRules[R any](p *Problems, name, path string, parse func(string, []byte) (R, error)) (rules R) {
+	if path == "" {
+		return rules
 	}
-	text, err := ReadFile(s.RoutesFile, routes.MaxFile)
+	text, err := ReadRules(path)
 	if err != nil {
-		p.add("SLACK_ROUTES_FILE", cannotRead(s.RoutesFile, err))
-		return
+		p.add(name, cannotRead(path, err))
+		return rules
 	}
-	if s.Routes, err = routes.Parse(s.RoutesFile, text); err != nil {
+	if rules, err = parse(path, text); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			p.add("SLACK_ROUTES_FILE", line)
+			p.add(name, line)
 		}
 	}
+	return rules
 }
 
 func (p *Problems) checkLinks(l Links) {

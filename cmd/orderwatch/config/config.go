@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/notify/routes"
 )
 
@@ -60,6 +61,7 @@ type NATS struct {
 	KeyFile      string `env:"NATS_KEY_FILE" desc:"path of the client certificate's key"`
 	TLSFirst     bool   `env:"NATS_TLS_FIRST" desc:"true: TLS before the server says a word, where it has tls { handshake_first: true }"`
 	JSDomain     string `env:"NATS_JS_DOMAIN" desc:"JetStream domain"`
+	JSAPIPrefix  string `env:"NATS_JS_API_PREFIX" desc:"for commands that ask: how the subjects of JetStream's API begin here, where the account imports them under another name than $JS.API"`
 }
 
 // Requesters say how those log in to the server inside the process who are no workers: by user with password, or by
@@ -111,12 +113,15 @@ type Poll struct {
 	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`
 }
 
-// A Watch says when watches end and how many are polled at once.
+// A Watch says when watches end, how many are polled at once, and who may have what watched.
 type Watch struct {
 	Settle      time.Duration `env:"SETTLE" default:"10s" desc:"an order that looks ended is looked at once more after this long; 0 trusts the first look"`
 	Timeout     time.Duration `env:"TIMEOUT" default:"2h" desc:"of watches whose request names none"`
 	TimeoutMax  time.Duration `env:"TIMEOUT_MAX" default:"48h" desc:"longest timeout that a request may name"`
 	Concurrency int           `env:"CONCURRENCY" default:"64" desc:"polls in flight in one process, 1 to 10000"`
+	TeamsFile   string        `env:"TEAMS_FILE" desc:"path of a YAML file that says which team may have which projects watched, name which channels, and how much; without it everybody may all"`
+
+	Teams teams.Teams // what that file says
 }
 
 // A Slack says where people are told. Without token and webhook the summary goes to the log.
@@ -131,6 +136,9 @@ type Slack struct {
 	RoutesFile       string   `env:"SLACK_ROUTES_FILE" desc:"path of a YAML file with rules that choose channels and mentions by project and label; needs SLACK_TOKEN"`
 
 	Routes routes.Routes // what that file says
+
+	teams     teams.Teams // [Watch.Teams], whose channels are told in, too
+	teamsFile string
 }
 
 // A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
@@ -170,6 +178,7 @@ func load() (c Config, p Problems) {
 	p.checkAssets(c.Assets)
 	p.checkModelArts(c.ModelArts)
 	p.checkPolls(c.Poll, c.Watch)
+	p.readTeams(&c)
 	p.checkSlack(&c.Slack)
 	p.checkLinks(c.Links)
 	p.checkHTTPAndLog(c.HTTP, c.Log)
@@ -182,6 +191,7 @@ func load() (c Config, p Problems) {
 func LoadServe() (Config, error) {
 	c, p := load()
 	p.need(c.NATS.URL != "" || c.NATS.EmbeddedDir != "", "NATS_URL", "set it, or ORDERWATCH_EMBEDDED_NATS_DIR")
+	p.must(c.NATS.JSAPIPrefix == "", "NATS_JS_API_PREFIX", "is for commands that ask from another account: a worker logs in to the account that has the streams")
 	p.need(len(c.ModelArts.Regions) > 0, "MODELARTS_REGIONS", "name at least one region, such as cn-north-4")
 	p.must(c.Slack.Channel == "" || c.Slack.Token.IsSet() || c.Slack.WebhookURL.IsSet(), "SLACK_TOKEN", "is not set, but ORDERWATCH_SLACK_CHANNEL is: set the token, or unset the channel to have summaries in the log")
 	p.must(!c.Slack.Progress || c.Slack.Token.IsSet(), "SLACK_PROGRESS", "needs ORDERWATCH_SLACK_TOKEN: only a bot can change its messages")

@@ -37,6 +37,7 @@ func TestLeast(t *testing.T) {
 func TestEachVariable(t *testing.T) {
 	path := cmdtest.File(t, "x")
 	routes := cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")
+	ofTeams := cmdtest.File(t, "teams: {gpu: {projects: [p-*], channels: [C0GPU]}}")
 	tests := []struct {
 		name, value string
 		got         func(Config) any
@@ -58,6 +59,7 @@ func TestEachVariable(t *testing.T) {
 		{"EMBEDDED_NATS_REQUESTER_USER", "u", func(c Config) any { return c.Requesters.User }, "u"},
 		{"EMBEDDED_NATS_REQUESTER_PASSWORD", "s", func(c Config) any { return c.Requesters.Password.Reveal() }, "s"},
 		{"EMBEDDED_NATS_REQUESTER_TOKEN", "s", func(c Config) any { return c.Requesters.Token.Reveal() }, "s"},
+		{"NATS_JS_API_PREFIX", "js.orderwatch.API", func(c Config) any { return c.NATS.JSAPIPrefix }, "js.orderwatch.API"},
 		{"SUBJECT_PREFIX", "team.orders", func(c Config) any { return c.Assets.SubjectPrefix }, "team.orders"},
 		{"SERVICE_PREFIX", "ow", func(c Config) any { return c.Assets.ServicePrefix }, "ow"},
 		{"INBOX_PREFIXES", "inbox.ann, team", func(c Config) any { return c.Assets.InboxPrefixes }, []string{"inbox.ann", "team"}},
@@ -90,6 +92,7 @@ func TestEachVariable(t *testing.T) {
 		{"TIMEOUT", "3h", func(c Config) any { return c.Watch.Timeout }, 3 * time.Hour},
 		{"TIMEOUT_MAX", "24h", func(c Config) any { return c.Watch.TimeoutMax }, 24 * time.Hour},
 		{"CONCURRENCY", "8", func(c Config) any { return c.Watch.Concurrency }, 8},
+		{"TEAMS_FILE", ofTeams, func(c Config) any { return c.Watch.TeamsFile }, ofTeams},
 		{"SLACK_TOKEN", "s", func(c Config) any { return c.Slack.Token.Reveal() }, "s"},
 		{"SLACK_CHANNEL", "C01", func(c Config) any { return c.Slack.Channel }, "C01"},
 		{"SLACK_CHANNELS_ALLOWED", "C02,G03", func(c Config) any { return c.Slack.ChannelsAllowed }, []string{"C02", "G03"}},
@@ -245,6 +248,8 @@ func TestBad(t *testing.T) {
 		{[]string{"NATS_CERT_FILE", "planted"}, "NATS_CERT_FILE: must be set together"},
 		{[]string{"NATS_CREDS_FILE", "planted"}, "NATS_CREDS_FILE: no such file or directory: give the path"},
 		{[]string{"NATS_JS_DOMAIN", "planted.>"}, "NATS_JS_DOMAIN: must be"},
+		{[]string{"NATS_JS_API_PREFIX", "planted.>"}, "NATS_JS_API_PREFIX: must be"},
+		{[]string{"NATS_JS_API_PREFIX", "planted", "NATS_JS_DOMAIN", "planted"}, "NATS_JS_API_PREFIX: is set together"},
 		{[]string{"SUBJECT_PREFIX", "planted..a"}, "SUBJECT_PREFIX: must be"},
 		{[]string{"SUBJECT_PREFIX", "planted.*"}, "SUBJECT_PREFIX: must be"},
 		{[]string{"SUBJECT_PREFIX", strings.Repeat("planted", 10)}, "SUBJECT_PREFIX: must be"},
@@ -297,6 +302,9 @@ func TestBad(t *testing.T) {
 		{[]string{"SLACK_WEBHOOK_URL", "planted"}, "SLACK_WEBHOOK_URL: must be"},
 		{[]string{"SLACK_API_URL", "planted"}, "SLACK_API_URL: must be"},
 		{[]string{"SLACK_ROUTES_FILE", "/no/such/file", "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, `SLACK_ROUTES_FILE: "/no/such/file": no such file`},
+		{[]string{"TEAMS_FILE", "/no/such/file"}, `TEAMS_FILE: "/no/such/file": no such file`},
+		{[]string{"TEAMS_FILE", "planted"}, `TEAMS_FILE: no such file or directory: give the path of a file`},
+		{[]string{"TEAMS_FILE", wrong}, "TEAMS_FILE: " + wrong + ":1: unknown key; there is only teams"},
 		{[]string{"SLACK_ROUTES_FILE", wrong, "SLACK_TOKEN", "x", "SLACK_CHANNEL", "C01"}, "SLACK_ROUTES_FILE: " + wrong + ":1: rule 1: "},
 		{[]string{"SLACK_ROUTES_FILE", cmdtest.File(t, "rules: [{channels: [C0TEAM]}]")}, "SLACK_ROUTES_FILE: needs ORDERWATCH_SLACK_TOKEN"},
 		{[]string{"CONSOLE_URL", "planted"}, "CONSOLE_URL: must be"},

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/watcher/rulefile"
 )
 
 // The most that files hold, in bytes. A larger file is not the one that is meant.
@@ -44,6 +45,9 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	}
 	return content, nil
 }
+
+// ReadRules returns what a file of rules holds: routes, or teams. The error is [ReadFile]'s.
+func ReadRules(path string) ([]byte, error) { return ReadFile(path, rulefile.MaxBytes) }
 
 // noFiles are what may stand where a file is wanted.
 var noFiles = map[fs.FileMode]string{

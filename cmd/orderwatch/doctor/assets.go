@@ -116,7 +116,7 @@ func (x *exam) settings(a inspect.Asset, ours bool) (problem bool) {
 		switch {
 		case difference.Fatal:
 			level, problem = levelProblem, true
-		case difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > x.Config.Assets.StreamReplicas:
+		case difference.Do != "", difference.Setting == "description", difference.Setting == "num_replicas" && a.Replicas > x.Config.Assets.StreamReplicas:
 			level = levelNote
 		}
 		if !ours {
@@ -149,6 +149,8 @@ func (d *Doctor) change(a inspect.Asset, difference inspect.Difference) string {
 	wanted := d.Config.Assets.StreamReplicas
 	fixed := slices.Contains(unchangeable, difference.Setting)
 	switch {
+	case difference.Do != "":
+		return "Only where teams ask, once all workers are of this release: " + difference.Do
 	case difference.Fatal && fixed:
 		return "NATS does not change it. Workers take nothing, since work would be lost or repeated with it. Delete the " + a.Name() + " when you need nothing that it holds: it is created anew."
 	case difference.Fatal:

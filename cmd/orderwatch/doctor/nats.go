@@ -128,8 +128,8 @@ func connectionAdvice(err error) string {
 		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
 	case isDNS:
 		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
-	case link.MayWantTLSFirst(err):
-		return sentence(link.TLSFirstHint) + " Otherwise look at the server's log."
+	case link.TLSFirstHint(err) != "":
+		return sentence(link.TLSFirstHint(err)) + " Otherwise look at the server's log."
 	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
 		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
 	}

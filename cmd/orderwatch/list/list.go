@@ -26,7 +26,8 @@ type Choice struct {
 	State     watcher.State
 	ProjectID string
 	Label     string // key=value
-	Limit     int    // at most so many, the newest; 1 or more, unless All is set
+	Team      string
+	Limit     int // at most so many, the newest; 1 or more, unless All is set
 	All       bool
 }
 
@@ -45,7 +46,7 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 // pages hands out the watches that are wanted, a page at a time. It returns whether there are more than were wanted,
 // and how many records it left out because a later version wrote them.
 func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (more bool, unreadable int, err error) {
-	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label}
+	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label, Team: c.Team}
 	left := c.Limit
 	if c.All {
 		left = math.MaxInt

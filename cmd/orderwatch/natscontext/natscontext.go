@@ -97,11 +97,11 @@ type natsContext struct {
 	CA          string `json:"ca"`
 	TLSFirst    bool   `json:"tls_first"`
 	JSDomain    string `json:"jetstream_domain"`
+	APIPrefix   string `json:"jetstream_api_prefix"`
 	InboxPrefix string `json:"inbox_prefix"`
 
 	// These are not supported.
 	NSC         string `json:"nsc"`
-	APIPrefix   string `json:"jetstream_api_prefix"`
 	SocksProxy  string `json:"socks_proxy"`
 	WindowsCert string `json:"windows_cert_store"`
 }
@@ -127,7 +127,7 @@ func (c Contexts) Access(name string) (Access, error) {
 	if err != nil {
 		return Access{}, fmt.Errorf("context %q (%s): %w", name, path, err)
 	}
-	return Access{URL: cmp.Or(x.URL, nats.DefaultURL), From: fmt.Sprintf("the context %q", name), Domain: x.JSDomain, Options: options}, nil
+	return Access{URL: cmp.Or(x.URL, nats.DefaultURL), From: fmt.Sprintf("the context %q", name), Domain: x.JSDomain, Prefix: strings.TrimSuffix(x.APIPrefix, "."), Options: options}, nil
 }
 
 // Options returns how to log in, in the order in which the nats tool looks at the fields.
@@ -177,11 +177,14 @@ func (x *natsContext) check() error {
 		value *string
 	}
 	for _, f := range []field{
-		{"nsc", &x.NSC}, {"jetstream_api_prefix", &x.APIPrefix}, {"socks_proxy", &x.SocksProxy}, {"windows_cert_store", &x.WindowsCert},
+		{"nsc", &x.NSC}, {"socks_proxy", &x.SocksProxy}, {"windows_cert_store", &x.WindowsCert},
 	} {
 		if *f.value != "" {
 			return fmt.Errorf("orderwatch does not support %s: use another context, or ORDERWATCH_NATS_URL", f.name)
 		}
+	}
+	if x.JSDomain != "" && x.APIPrefix != "" {
+		return errors.New("jetstream_domain and jetstream_api_prefix contradict each other: keep one")
 	}
 	for _, f := range []field{{"password", &x.Password}, {"token", &x.Token}, {"user_jwt", &x.UserJWT}, {"user_seed", &x.UserSeed}} {
 		if scheme := reference(*f.value); scheme != "" {
@@ -230,5 +233,6 @@ type Access struct {
 	URL     string
 	From    string // what says so, as people would look for it
 	Domain  string // of JetStream; empty for the server's own
+	Prefix  string // of JetStream's API, where it is imported under another name; without a dot at the end
 	Options []nats.Option
 }

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -137,9 +138,10 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 		Inboxes:     c.Assets.InboxPrefixes,
 		Requests: wire.Rules{
 			Regions: c.ModelArts.Regions, DefaultProject: c.ModelArts.ProjectID,
-			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: append([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed...),
+			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: slices.Concat([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed, c.Watch.Teams.Channels()),
 			RoutedChannels: c.Slack.Routes.Channels(),
 		},
+		Teams: c.Watch.Teams,
 		Policy: watcher.Policy{
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
 			Settle:        c.Watch.Settle,

@@ -131,7 +131,7 @@ const maxAskers = 3
 func (p Page) asked(requests []watcher.Request) (lines []string) {
 	shown := min(len(requests), p.most(maxAskers))
 	for _, r := range requests[:shown] {
-		parts := []string{cmp.Or(output.Clean(r.RequestedBy), "somebody") + " (" + output.Clean(r.ID) + ")"}
+		parts := []string{asker(r) + " (" + output.Clean(r.ID) + ")"}
 		if r.Link != "" {
 			parts = append(parts, output.Clean(r.Link))
 		}
@@ -141,6 +141,11 @@ func (p Page) asked(requests []watcher.Request) (lines []string) {
 		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
 	}
 	return lines
+}
+
+// asker says who made the request.
+func asker(r watcher.Request) string {
+	return words.Asker(output.Clean(r.Team), output.Clean(r.RequestedBy))
 }
 
 // Labels returns labels as they are written on a command line, in the order of their keys.
@@ -155,7 +160,7 @@ func Labels(labels map[string]string) (texts []string) {
 func askers(requests []watcher.Request) string {
 	count := make(map[string]int)
 	for _, r := range requests {
-		count[cmp.Or(output.Clean(r.RequestedBy), "somebody")]++
+		count[asker(r)]++
 	}
 	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
@@ -171,7 +176,7 @@ func (p Page) wish(w watcher.Snapshot) string {
 	if w.Wish == nil || w.Outcome == watcher.Cancelled {
 		return "" // the reason says it
 	}
-	text := "wanted by " + output.Clean(w.Wish.By)
+	text := "wanted by " + asker(watcher.Request{Team: w.Wish.Team, RequestedBy: w.Wish.By})
 	if w.Wish.Reason != "" {
 		text += " (" + output.Clean(w.Wish.Reason) + ")"
 	}

@@ -255,6 +255,10 @@ func TestPage(t *testing.T) {
 			fits(t, name, text, columns)
 		}
 	}
+	ofTeams := shownWatch(fourItems()...)
+	ofTeams.Requests = []watcher.Request{{ID: "build-7", Team: "gpu", RequestedBy: "ann"}, {ID: "build-7", Team: "net"}, {ID: "build-8", RequestedBy: "bob"}, {ID: "build-9", Team: "gpu", RequestedBy: "ann"}}
+	ofTeams.Wish = &watcher.Wish{By: "bob", Team: "net", At: minutes(1)}
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "teams-120.txt"), Page{Now: night, Width: 120}.Watch(ofTeams))
 	many := Page{Now: night, Width: 120, All: true}
 	cmdtest.Golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.Watch(manyItems()))
 	colours := Page{Now: night, Width: 80, Paint: true}

@@ -71,7 +71,7 @@ func (s Table) Watches(watches []watcher.Snapshot) string {
 }
 
 // columns returns the columns as wide as they must be. Where there is no room for all, the id of
-// the project is cut, then two columns are left out, and then the order's name is cut.
+// the project is cut, then some columns are left out, and then the order's name is cut.
 func (s Table) columns(watches []watcher.Snapshot) []column {
 	all := []column{
 		{title: "ORDER", text: fullName},
@@ -81,6 +81,9 @@ func (s Table) columns(watches []watcher.Snapshot) []column {
 		{title: "AGE", text: func(w watcher.Snapshot) string { return briefly(s.Now.Sub(w.AcceptedAt)) }},
 		{title: "ENDS", text: s.ends},
 		{title: "NEXT", text: s.next},
+	}
+	if slices.ContainsFunc(watches, func(w watcher.Snapshot) bool { return teams(w) != "" }) {
+		all = slices.Insert(all, 1, column{title: "TEAM", text: teams})
 	}
 	if s.shared(watches) != "" {
 		all[0].text = func(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
@@ -93,7 +96,7 @@ func (s Table) columns(watches []watcher.Snapshot) []column {
 		all[0].text = shortName
 		all[0].fit(watches)
 	}
-	for _, title := range []string{"AGE", "NEXT"} {
+	for _, title := range []string{"AGE", "NEXT", "TEAM"} {
 		if !room() {
 			all = slices.DeleteFunc(all, func(c column) bool { return c.title == title })
 		}
@@ -156,6 +159,18 @@ func (s Table) shared(watches []watcher.Snapshot) string {
 }
 
 func fullName(w watcher.Snapshot) string { return output.Clean(w.ProjectID + "/" + w.OrderName) }
+
+// teams returns whose requests the watch has, by what the server vouches for: "gpu", or "gpu, net"; empty where no
+// request names a team.
+func teams(w watcher.Snapshot) string {
+	var names []string
+	for _, r := range w.Requests {
+		if name := output.Clean(r.Team); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return output.Shorten(strings.Join(names, ", "), 16)
+}
 
 // shortName returns the order with the beginning of its project.
 func shortName(w watcher.Snapshot) string {

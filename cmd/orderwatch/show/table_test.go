@@ -55,7 +55,14 @@ func TestTable(t *testing.T) {
 		unlisted[i].OrderName += fmt.Sprint("-", i)
 	}
 
+	ofTeams := slices.Clone(one[:5])
+	ofTeams[0].Requests = []watcher.Request{{ID: "a", Team: "gpu"}, {ID: "a", Team: "net"}, {ID: "b", Team: "gpu"}}
+	ofTeams[1].Requests = []watcher.Request{{ID: "a", Team: "storage", RequestedBy: "ann"}}
+	ofTeams[2].Requests = []watcher.Request{{ID: "a", Team: "\x1b[2J" + strings.Repeat("long-", 10)}}
+	ofTeams[3].Requests = []watcher.Request{{ID: "a", RequestedBy: "bob"}}
+
 	for name, watches := range map[string][]watcher.Snapshot{
+		"teams":      ofTeams,
 		"conditions": conditions, "unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
 	} {
 		for _, columns := range []int{80, 120} {

@@ -5,7 +5,7 @@
 //	go run . consume -results /var/lib/pools
 //
 // NATS_URL names the server, NATS_CREDS a credentials file where it wants a login, NATS_INBOX_PREFIX
-// where this login may read answers.
+// where this login may read answers, NATS_JS_API_PREFIX what JetStream's API is called where its account imports it.
 package main
 
 import (
@@ -85,6 +85,9 @@ func withJetStream(f func(jetstream.JetStream) error) error {
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc)
+	if prefix := os.Getenv("NATS_JS_API_PREFIX"); prefix != "" { // of a team's account: js.orderwatch.API
+		js, err = jetstream.NewWithAPIPrefix(nc, prefix)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,8 @@
     NATS_URL=nats://127.0.0.1:4222 ./consume.py completions.db
 
 NATS_CREDS names a credentials file where NATS wants a login, NATS_INBOX_PREFIX where this login may
-read answers. SIGTERM ends it after the event at hand.
+read answers, NATS_JS_API_PREFIX what JetStream's API is called where its account imports it, DURABLE
+the consumer (completions). SIGTERM ends it after the event at hand.
 """
 
 import asyncio
@@ -24,8 +25,9 @@ from completions import decode, handle, open_database
 
 STREAM = "ORDER_EVENTS"
 SUBJECT = "orders.completed.>"  # of one project: orders.completed.*.my-project.>
-DURABLE = "completions"  # keeps the place; processes that share it share the events
+DURABLE = os.environ.get("DURABLE", "completions")  # keeps the place; processes that share it share the events
 RETRY_PAUSE = 5  # seconds
+API = os.environ.get("NATS_JS_API_PREFIX", "$JS.API")
 
 log = logging.getLogger("completions")
 
@@ -104,7 +106,7 @@ async def main(path):
     )
     while not stopped.is_set():
         try:
-            await consume(client.jetstream(), database, stopped)
+            await consume(client.jetstream(prefix=API), database, stopped)
         except (nats.errors.Error, OSError) as error:
             log.warning("%s: %r; trying again", DURABLE, error)
             try:

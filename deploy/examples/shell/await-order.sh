@@ -71,19 +71,31 @@ publish() {
   say "request $request_id is stored"
 }
 
-# events prints the events of a subject that are stored by now. Without --wait the tool would wait for
-# the first one where there is none.
+# events puts the events on the subject $2 into $work/events: those that were stored since the time $3, in seconds, when it
+# is called for the first time with the name $1, and then those since it was called before. The service answers them page
+# by page: that needs no JetStream in this account.
 events() {
-  tool events subscribe --raw --stream ORDER_EVENTS --terminate-at-end --wait 2s "$@" && return 0
-  : >"$work/events" # what came of them comes again
-  away events
-  return 1
+  : >"$work/events"
+  touch "$work/$1.at"
+  more=true
+  while [ "$more" = true ]; do
+    jq -cn --arg subject "$2" --argjson since "$3" --rawfile cursor "$work/$1.at" \
+      '{subjects: [$subject], since: ($since | todate), $cursor, limit: 1000}' >"$work/question"
+    if ! tool page request --raw --no-templates --timeout 10s orderwatch.events "$(cat "$work/question")" ||
+      ! jq -c '.events[].event' "$work/page" >>"$work/events" || ! jq -j .cursor "$work/page" >"$work/$1.next" ||
+      [ ! -s "$work/$1.next" ]; then
+      away page
+      return 1
+    fi
+    mv "$work/$1.next" "$work/$1.at"
+    more=$(jq .more "$work/page")
+  done
 }
 
 # ended sets outcome where a watch that answers this request has ended. The order's next completion may
 # be that of another request.
 ended() {
-  events --all "orders.completed.*.$project.$order" || return 1
+  events ended "orders.completed.*.$project.$order" 0 || return 1
   jq -c --arg id "$request_id" '.data | select(any(.requests[]; .request_id == $id))' "$work/events" >"$work/completion" || return 1
   outcome=$(jq -r .outcome "$work/completion")
   [ -n "$outcome" ]
@@ -91,7 +103,7 @@ ended() {
 
 # rejected sets reason where the message was no request.
 rejected() {
-  events --since "$(($(date +%s) - begin + 600))s" orders.rejected || return 1
+  events rejected orders.rejected $((begin - 600)) || return 1
   reason=$(jq -r --argjson sequence "$sequence" "$clean"'
     .data | select(.stream_sequence == $sequence) | .reason | clean' "$work/events" | head -n 1)
   [ -n "$reason" ]

@@ -1,4 +1,10 @@
-package routes
+// Package rulefile reads the short YAML files in which an operator writes rules. It promises that a file is read strictly
+// (unknown and doubled keys, tags, anchors, aliases and a second document are refused), that everything that is wrong is
+// said at once, each with its line, and that nothing of the text is quoted: it may be that of another file, with secrets.
+//
+// Read file.go first (what is no YAML, and in which line), then node.go (which keys a mapping may have, and which kinds of
+// YAML may stand where). The words that several files share, projects and channels, are checked in words.go.
+package rulefile
 
 import (
 	"bytes"
@@ -17,34 +23,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxFile is the most that a file of routes holds, in bytes.
-const MaxFile = 256 << 10
+// MaxBytes is the most that a file of rules holds.
+const MaxBytes = 256 << 10
 
-// Bounds of a file of routes.
 const (
-	maxRules  = 1000
 	maxListed = 100 // entries of one list
 	maxFaults = 50  // that one error tells
-	maxName   = 200 // characters of its name
+	maxName   = 200 // characters of a file's name
+	maxWords  = 120 // characters of what the parser says
 )
 
-// Parse reads a file of routes, which errors and [Why] call by this name. The error has one line for each thing that is
-// wrong, in the order of the file: all of them at once, but where it is no YAML at all. [errors.Join] made it. It is
-// fit for a terminal, and quotes nothing of the text, which may be that of another file, with secrets.
-func Parse(name string, text []byte) (Routes, error) {
-	f := routesFile{name: name}
-	rules := f.read(text)
-	if err := f.err(); err != nil {
-		return Routes{}, err
-	}
-	return Routes{name, rules}, nil
-}
+// A File is a file of rules while it is read.
+type File struct {
+	Part string // which of its parts is being read, for errors; empty outside
 
-// A routesFile is a file of routes while it is read.
-type routesFile struct {
 	name   string
 	lines  int // that it has
-	rule   int // the one that is being read, counted from 1; 0 outside
 	faults []fault
 }
 
@@ -54,16 +48,24 @@ type fault struct {
 	what string
 }
 
-func (f *routesFile) fault(line int, format string, args ...any) {
+// New returns a file, which errors call by this name.
+func New(name string) *File { return &File{name: name} }
+
+// Fault notes that something is wrong in the line.
+func (f *File) Fault(line int, format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
-	if f.rule > 0 {
-		what = fmt.Sprintf("rule %d: %s", f.rule, what)
+	if f.Part != "" {
+		what = f.Part + ": " + what
 	}
 	f.faults = append(f.faults, fault{min(max(line, 1), max(f.lines, 1)), what})
 }
 
-// err returns what is wrong, in the order of the file.
-func (f *routesFile) err() error {
+// Faults returns how many things were found wrong so far.
+func (f *File) Faults() int { return len(f.faults) }
+
+// Err returns what is wrong, in the order of the file: one line for each thing, all of them at once, but where it is no
+// YAML at all. [errors.Join] made it. It is fit for a terminal.
+func (f *File) Err() error {
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
 	if more := len(f.faults) - maxFaults; more > 0 {
 		f.faults = f.faults[:maxFaults+1]
@@ -76,10 +78,27 @@ func (f *routesFile) err() error {
 	return errors.Join(all...)
 }
 
-// read returns the rules. They are right where no fault was found.
-func (f *routesFile) read(text []byte) (rules []rule) {
-	if len(text) > MaxFile {
-		f.fault(1, "the file has more than %s bytes", words.Number(MaxFile))
+// Read hands the value of the file's one key to read. holds says what kind of thing that is, such as "a list".
+func (f *File) Read(text []byte, key, holds string, read func(value *yaml.Node)) {
+	top := f.top(text)
+	if len(f.faults) > 0 {
+		return
+	}
+	if top == nil {
+		f.Fault(1, "the file is empty: write %s, and %s of them", key, holds)
+		return
+	}
+	found := false
+	f.Fields(top, "the file", "", Keyed{key, func(value *yaml.Node) { found = true; read(value) }})
+	if !found && len(f.faults) == 0 {
+		f.Fault(top.Line, "there are no %s: write %s, and %s of them", key, key, holds)
+	}
+}
+
+// top returns what the file's one document holds, nil where it is empty or something is wrong.
+func (f *File) top(text []byte) *yaml.Node {
+	if len(text) > MaxBytes {
+		f.Fault(1, "the file has more than %s bytes", words.Number(MaxBytes))
 		return nil
 	}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
@@ -87,53 +106,41 @@ func (f *routesFile) read(text []byte) (rules []rule) {
 	if f.checkCharacters(text); len(f.faults) > 0 {
 		return nil
 	}
-	top := f.parse(text)
-	if len(f.faults) > 0 {
-		return nil
-	}
-	if top == nil {
-		f.fault(1, "the file is empty: write rules, and a list of them")
-		return nil
-	}
-	f.fields(top, "the file", "", keyed{"rules", func(value *yaml.Node) { rules = f.readRules(value) }})
-	if rules == nil && len(f.faults) == 0 {
-		f.fault(top.Line, "there are no rules: write rules, and a list of them")
-	}
-	return rules
+	return f.parse(text)
 }
 
 // linesOf returns the lines, each with its end.
 func linesOf(text []byte) [][]byte { return slices.Collect(bytes.Lines(text)) }
 
 // checkCharacters looks for what is no text, cannot be seen, or would be a line's end for the parser alone.
-func (f *routesFile) checkCharacters(text []byte) {
+func (f *File) checkCharacters(text []byte) {
 	for i, line := range linesOf(text) {
 		n := i + 1
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		hidden := bytes.IndexFunc(line, func(r rune) bool { return r != '\t' && unseen(r) })
+		hidden := bytes.IndexFunc(line, func(r rune) bool { return r != '\t' && Unseen(r) })
 		switch indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]; {
 		case !utf8.Valid(line):
-			f.fault(n, "this is no UTF-8 text: save the file as UTF-8")
+			f.Fault(n, "this is no UTF-8 text: save the file as UTF-8")
 		case hidden >= 0:
 			r, _ := utf8.DecodeRune(line[hidden:])
-			f.fault(n, "here is a character that cannot be seen, %U: take it out", r)
+			f.Fault(n, "here is a character that cannot be seen, %U: take it out", r)
 		case bytes.ContainsRune(indent, '\t'):
-			f.fault(n, "a tab indents the line: YAML wants blanks")
+			f.Fault(n, "a tab indents the line: YAML wants blanks")
 		}
 	}
 }
 
-// unseen reports whether people cannot see the character, or the parser takes it for none.
-func unseen(r rune) bool { return !foreign.Visible(r) || r == '\uFFFE' || r == '\uFFFF' }
+// Unseen reports whether people cannot see the character, or the parser takes it for none.
+func Unseen(r rune) bool { return !foreign.Visible(r) || r == '\uFFFE' || r == '\uFFFF' }
 
 // parse returns what the file's one document holds, nil where it is empty.
-func (f *routesFile) parse(text []byte) *yaml.Node {
+func (f *File) parse(text []byte) *yaml.Node {
 	first, second, err := documents(bytes.NewReader(text))
 	switch {
 	case err != nil:
 		f.notYAML(text)
 	case second != nil:
-		f.fault(second.Line, "a second document begins here (---): the file holds one")
+		f.Fault(second.Line, "a second document begins here (---): the file holds one")
 	case first != nil:
 		return first.Content[0]
 	}
@@ -168,12 +175,12 @@ const mostRead = 8 << 20
 // notYAML says why a text is no YAML. The parser names the line in which a list begins that goes wrong
 // much later. How far it has read says more: the fault is there, or it begins in the line without which,
 // and without all after it, nothing is wrong.
-func (f *routesFile) notYAML(text []byte) {
+func (f *File) notYAML(text []byte) {
 	lines := linesOf(text)
 	reader := &lineReader{lines: lines}
 	_, _, err := documents(reader)
 	said := parserWords.FindStringSubmatch(err.Error())
-	at, what := reader.read, foreign.Short(anchorName.ReplaceAllString(said[2], ""), 2*maxShown)
+	at, what := reader.read, foreign.Short(anchorName.ReplaceAllString(said[2], ""), maxWords)
 	switch {
 	case strings.HasSuffix(what, "expected key"), strings.HasSuffix(what, "'-' indicator"):
 		what += ": is the line indented as its neighbours are?"
@@ -193,7 +200,7 @@ func (f *routesFile) notYAML(text []byte) {
 	if at > 0 && bytes.Contains(lines[min(at, len(lines))-1], []byte("#")) {
 		what += "; # begins a comment: put a text that has it in quotes"
 	}
-	f.fault(at, "not YAML: %s", what)
+	f.Fault(at, "not YAML: %s", what)
 }
 
 // A lineReader hands out one line at a time, so that it knows how far its reader got.

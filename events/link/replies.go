@@ -1,4 +1,4 @@
-package events
+package link
 
 import (
 	"log/slog"
@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A replies decides which reply subjects the service answers to: inboxes alone. NATS lets the worker publish on the
+// Replies decide which reply subjects a service answers to: inboxes alone. NATS lets the worker publish on the
 // reply subject of any request, so that a requester who named a record, a stream's subject or a call of the JetStream
 // API would write there with the worker's permissions. It is safe for concurrent use.
-type replies struct {
-	log     *slog.Logger
-	inboxes []string // prefixes of requesters' inboxes, besides the usual ones
-	refused prometheus.Counter
+type Replies struct {
+	Log     *slog.Logger
+	Inboxes []string           // prefixes of requesters' inboxes, besides the usual ones
+	Refused prometheus.Counter // counts what is not answered
 
 	mu     sync.Mutex
 	said   time.Time // when a refusal was logged last
@@ -25,20 +25,20 @@ type replies struct {
 // repliesEvery is how often a refusal is logged at most: a requester can make thousands.
 const repliesEvery = time.Minute
 
-// mayAnswer reports whether a request on the subject is carried out and answered there. One without a reply subject
+// MayAnswer reports whether a request on the subject is carried out and answered there. One without a reply subject
 // is carried out: the library answers nobody then.
-func (r *replies) mayAnswer(subject, reply string) bool {
-	if reply == "" || isInbox(reply, r.inboxes) {
+func (r *Replies) MayAnswer(subject, reply string) bool {
+	if reply == "" || isInbox(reply, r.Inboxes) {
 		return true
 	}
-	r.refused.Inc()
+	r.Refused.Inc()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.said) < repliesEvery {
 		r.unsaid++
 		return false
 	}
-	r.log.Warn("request not carried out: its reply subject is no inbox; where it is one, name its prefix in ORDERWATCH_INBOX_PREFIXES",
+	r.Log.Warn("request not carried out: its reply subject is no inbox; where it is one, name its prefix in ORDERWATCH_INBOX_PREFIXES",
 		"subject", subject, "reply", reply[:min(len(reply), maxReplyShown)], "unsaid", r.unsaid)
 	r.said, r.unsaid = time.Now(), 0
 	return false

@@ -1,0 +1,53 @@
+package events
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A gate lets requests in that are right, and that their team may make.
+type gate struct {
+	log     *slog.Logger
+	rules   wire.Rules
+	teams   teams.Teams
+	timeout time.Duration // of requests that name none
+	store   *store.Store
+}
+
+// decode reads a request. The error wraps a *[watcher.FieldError]; a *[teams.Denied] where the team may not ask so.
+func (g *gate) decode(in wire.Incoming) (watcher.Ask, error) {
+	ask, err := g.rules.Decode(in)
+	if err == nil {
+		err = g.teams.Admit(&ask, g.timeout)
+	}
+	return ask, err
+}
+
+// allow returns a *[teams.Denied] where a request that is in no watch yet is beyond its team's limits.
+func (g *gate) allow(ctx context.Context, ask watcher.Ask) error {
+	team := ask.Request.Team
+	if !g.teams.Limits(team).Count() {
+		return nil
+	}
+	return g.store.Reserve(ctx, ask, func(open int, stored []time.Time) error {
+		return g.teams.Within(team, open, stored, g.store.Clock.Now())
+	})
+}
+
+// begin reads what teams have asked for, where that is bounded, before the first request must wait for it.
+func (g *gate) begin(ctx context.Context) {
+	for _, name := range g.teams.Names() {
+		if g.teams.Limits(name).Count() {
+			if err := g.store.ReadAsked(ctx); err != nil && ctx.Err() == nil {
+				g.log.Debug("what teams have asked for is read with the first request", "err", err)
+			}
+			return
+		}
+	}
+}
