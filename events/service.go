@@ -167,7 +167,7 @@ const maxReason = 4 << 10
 func (s *service) team(r micro.Request) string { return s.store.Names.TeamOf(r.Subject()) }
 
 // view returns what the one who asks may see and touch.
-func (s *service) view(r micro.Request) teams.View { return s.gate.teams.View(s.team(r)) }
+func (s *service) view(r micro.Request) teams.View { return s.gate.view(s.team(r)) }
 
 func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	if len(why.Reason) > maxReason {

@@ -192,9 +192,9 @@ type Request struct {
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`
-	SlackChannel string            `json:"slack_channel"`        // where to post instead of the default
-	ReceivedAt   time.Time         `json:"received_at"`          // when it was stored, by the server's clock
-	LateAt       time.Time         `json:"late_at,omitzero"`     // from when on the order is late for it; zero where it does not say
+	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
+	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
 
 	// Deadline is until when the watch goes on for it; zero in what a release before this one wrote: there it has the
 	// watch's terms. ExpectedItems is how many items must exist before the order has succeeded for it; 0 for none.

@@ -28,10 +28,13 @@ func TestSecurityNamed(t *testing.T) {
 	for _, file := range sources(t, false) {
 		source += string(file)
 	}
-	var users []string
-	for _, match := range regexp.MustCompile(`\buser: ([a-z]+)`).FindAllStringSubmatch(rules, -1) {
-		users = append(users, match[1])
+	usersOf := func(configuration string) (users []string) {
+		for _, match := range regexp.MustCompile(`\buser: ([a-z-]+)`).FindAllStringSubmatch(configuration, -1) {
+			users = append(users, match[1])
+		}
+		return users
 	}
+	users, shared := usersOf(rules), usersOf(read("../../deploy/nats-accounts.conf"))
 	named := make(map[string]bool)
 	for _, match := range quoted.FindAllStringSubmatch(page, -1) {
 		name, _, _ := strings.Cut(match[1], "=")
@@ -43,7 +46,7 @@ func TestSecurityNamed(t *testing.T) {
 			t.Errorf("there is no metric %s", name)
 		case strings.HasPrefix(name, "Orderwatch-") && name != store.KeyHeader && name != store.RecordHeader:
 			t.Errorf("there is no header %s", name)
-		case regexp.MustCompile(`^[a-z]+$`).MatchString(name) && !slices.Contains(append([]string{"authorization", "permissions", "deny", "slack"}, "by"), name) && !slices.Contains(users, name):
+		case regexp.MustCompile(`^[a-z-]+$`).MatchString(name) && !slices.Contains(append([]string{"authorization", "permissions", "deny", "slack"}, "by"), name) && !slices.Contains(append(shared, users...), name):
 			t.Errorf("there is no user %s", name)
 		}
 	}
