@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -294,7 +295,7 @@ func belong(t *testing.T, js jetstream.JetStream) belongings {
 				at = m.Subject()
 			}
 			text := fmt.Sprint(m.Headers(), string(m.Data()))
-			if rewritten(m.Subject()) && json.Valid(m.Data()) && !bytes.Contains(m.Data(), []byte(`"stream":`)) {
+			if rewritten(m.Subject()) && m.Headers().Get(store.KeyHeader) == m.Subject() && json.Valid(m.Data()) && !bytes.Contains(m.Data(), []byte(`"stream":`)) {
 				text = ""
 			}
 			b[at] = text
@@ -374,7 +375,7 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	for _, at := range slices.Sorted(maps.Keys(after)) {
-		if _, ok := before[at]; ok {
+		if _, ok := before[at]; ok || rewritten(at) && after[at] == "" { // a worker wrote it meanwhile
 			continue
 		}
 		if !strings.HasPrefix(at, "orders.rejected ") && !strings.HasPrefix(at, "orders.attention.rejected.by_") {
