@@ -170,7 +170,7 @@ func TestAttentionNamed(t *testing.T) {
 	for _, data := range []reflect.Type{reflect.TypeFor[watcher.Attention](), reflect.TypeFor[watcher.OrderAttention]()} {
 		for i := range data.NumField() {
 			if f := data.Field(i); !f.Anonymous {
-				if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {
+				if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" { // which no event has
 					fields = append(fields, name)
 				}
 			}

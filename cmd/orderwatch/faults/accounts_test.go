@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -27,6 +28,7 @@ const trainProject = "0d1f7e66c8be4f6b9c5c7f30b5a80f11"
 type teamSite struct {
 	nats      *guarded.Server // its JetStream is the user setup's
 	modelArts string
+	teams     string // the file that says which project each team has
 	workers   []*rig.Process
 }
 
@@ -58,6 +60,7 @@ func newTeamSite(t *testing.T, rules string, workers int) *teamSite {
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	site := &teamSite{nats: guarded.Start(t, rules, nats.UserInfo("setup", "planted-setup"), nats.CustomInboxPrefix("_INBOX_setup")), modelArts: modelArts.URL}
+	site.teams = cmdtest.File(t, fmt.Sprintf("teams: {gpu: {projects: [%s]}, train: {projects: [%s]}}", rig.Project, trainProject))
 	setup := site.start(t, "setup", "true")
 	for _, team := range []struct{ name, project string }{{"gpu", rig.Project}, {"train", trainProject}} {
 		_, err := site.nats.JS.CreateConsumer(t.Context(), "ORDER_EVENTS", jetstream.ConsumerConfig{
@@ -80,7 +83,7 @@ func (s *teamSite) start(t *testing.T, user, provision string) *rig.Process {
 	t.Helper()
 	addr := rig.FreeAddr(t)
 	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(s.nats.URL, s.modelArts, addr, "ORDERWATCH_NATS_USER="+user,
-		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s"), "serve")
+		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_TEAMS_FILE="+s.teams), "serve")
 	rig.AwaitReady(t, addr)
 	return w
 }
@@ -105,11 +108,12 @@ func TestSameWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, rest, begins := strings.Cut(string(file), "user: worker\n")
-		rest, _, ends := strings.Cut(rest, "allow_responses")
+		rest, responses, ends := strings.Cut(rest, "allow_responses")
 		if !begins || !ends {
 			t.Fatalf("%s has no user worker", name)
 		}
-		may = append(may, strings.Join(strings.Fields(rest), " "))
+		responses, _, _ = strings.Cut(responses, "\n")
+		may = append(may, strings.Join(strings.Fields(rest+responses), " "))
 	}
 	if may[0] != may[1] {
 		t.Errorf("the worker may\n%s\nby the accounts, and by the permissions\n%s", may[0], may[1])
