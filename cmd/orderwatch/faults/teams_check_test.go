@@ -1,0 +1,135 @@
+package faults_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// A teamKey is what tells a request from all others.
+type teamKey struct{ project, order, team, id string }
+
+// A teamVerdict counts what the completions of two teams show.
+type teamVerdict struct {
+	verdict
+	touched   int                     // requests that were ended by the other team's cancel, or by its terms
+	shared    int                     // completions that name requests of both teams
+	parted    int                     // completions after which requests went on
+	byOutcome map[watcher.Outcome]int // requests
+	latest    time.Duration           // how long after its deadline a request was told that it had passed
+}
+
+// judgeTeams holds that each request is named in exactly one completion, with its own outcome, on its own terms, and that
+// nothing else came out.
+func judgeTeams(t *testing.T, js jetstream.JetStream, orders []teamOrder, f *fleet, run *teamRun) {
+	t.Helper()
+	v := checkTeams(orders, wholeStream(t, js, "ORDER_EVENTS", "orders.completed.>"))
+	h := history{outputs: f.outputs(), left: make(map[string][]string), secrets: planted}
+	h.records = wholeStream(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>")
+	for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.left[name] = leftIn(t, s)
+	}
+	h.checkEmpty(&v.verdict)
+	h.checkPatrol(&v.verdict)
+	h.checkSecret(&v.verdict)
+	if len(h.records) != len(orders) {
+		v.violate("%d records for %d orders", len(h.records), len(orders))
+	}
+	for _, m := range h.records {
+		if w, err := watcher.DecodeWatch(m.body); err != nil || w.State != watcher.Ended {
+			v.violate("record %s: %v, %s", m.subject, err, w.State)
+		}
+	}
+	for _, violation := range v.violations[:min(20, len(v.violations))] {
+		t.Error(violation)
+	}
+	asked := 0
+	for _, n := range v.byOutcome {
+		asked += n
+	}
+	t.Logf("%d orders, %d requests answered in %d completions: %d of them for both teams, %d while others went on; by outcome %v; missing %d, doubled %d, touched by the other team %d; %d cancels of the other's refused, %d requests for the other's projects; %d worker kills; the latest deadline was told %s after it; %d violations",
+		len(orders), asked, v.completions, v.shared, v.parted, v.byOutcome, v.missing, v.doubled, v.touched, run.refused.Load(), run.intruded.Load(), f.workerKills.Load(), v.latest.Round(time.Millisecond), len(v.violations))
+	if v.shared == 0 || v.parted < 50 {
+		t.Error("the teams shared too little to show anything")
+	}
+}
+
+// checkTeams holds the completions against what was asked.
+func checkTeams(orders []teamOrder, completions []storedMessage) teamVerdict {
+	v := teamVerdict{byOutcome: make(map[watcher.Outcome]int)}
+	wanted, named, watches := make(map[teamKey]teamAsk), make(map[teamKey]int), make(map[string]bool)
+	for _, o := range orders {
+		for _, ask := range o.asks {
+			wanted[teamKey{o.ProjectID, o.Name, ask.team, o.id}] = ask
+		}
+	}
+	for _, m := range completions {
+		c, err := wire.Decode[watcher.Completion](m.body)
+		if err != nil || watches[c.WatchID] || m.subject != fmt.Sprintf("orders.completed.%s.%s", c.Outcome, c.Order().Key()) {
+			v.violate("completion on %s, the first of its watch: %t, %v: %.300s", m.subject, !watches[c.WatchID], err, m.body)
+		}
+		watches[c.WatchID] = true
+		v.completions++
+		if c.NextWatchID != "" {
+			v.parted++
+		}
+		teams := make(map[string]bool)
+		for _, r := range c.Requests {
+			teams[r.Team] = true
+			key := teamKey{c.ProjectID, c.OrderName, r.Team, r.ID}
+			ask, ok := wanted[key]
+			if !ok {
+				v.violate("request %+v, for which nobody was to be told, is named in %s", key, c.WatchID)
+				continue
+			}
+			if named[key]++; named[key] > 1 {
+				v.doubled++
+				v.violate("request %+v is named %d times", key, named[key])
+			}
+			v.byOutcome[c.Outcome]++
+			v.checkTerms(key, ask, r, c)
+		}
+		if len(teams) > 1 {
+			v.shared++
+		}
+	}
+	for key := range wanted {
+		if named[key] == 0 {
+			v.missing++
+			v.violate("request %+v is in no completion", key)
+		}
+	}
+	return v
+}
+
+// checkTerms holds that the request kept its terms, and was answered by them.
+func (v *teamVerdict) checkTerms(key teamKey, ask teamAsk, r watcher.Request, c watcher.Completion) {
+	if c.Outcome != ask.outcome {
+		v.touched++
+		v.violate("request %+v: %s; want %s", key, c.Outcome, ask.outcome)
+	}
+	timeout := ask.timeout
+	if timeout == 0 {
+		timeout = 2 * time.Hour
+	}
+	if r.ExpectedItems != ask.expected || r.Deadline.Sub(r.ReceivedAt) != timeout {
+		v.violate("request %+v asked for %+v, and has the terms of %+v", key, ask, r)
+	}
+	switch late := c.CompletedAt.Sub(r.Deadline); {
+	case c.Outcome == watcher.TimedOut && late < 0:
+		v.violate("request %+v timed out %s before its deadline", key, -late)
+	case c.Outcome == watcher.TimedOut:
+		v.latest = max(v.latest, late)
+	case c.Outcome == watcher.Succeeded && (c.Counts.Succeeded < ask.expected || c.Counts.Succeeded != c.Counts.Total):
+		v.violate("request %+v, which expects %d items, succeeded with %+v", key, ask.expected, c.Counts)
+	}
+}
