@@ -1,13 +1,14 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -73,7 +74,9 @@ func checkTeams(orders []teamOrder, completions []storedMessage) teamVerdict {
 		}
 	}
 	for _, m := range completions {
-		c, err := wire.Decode[watcher.Completion](m.body)
+		var e envelope
+		err := json.Unmarshal(m.body, &e)
+		c := e.Data
 		if err != nil || watches[c.WatchID] || m.subject != fmt.Sprintf("orders.completed.%s.%s", c.Outcome, c.Order().Key()) {
 			v.violate("completion on %s, the first of its watch: %t, %v: %.300s", m.subject, !watches[c.WatchID], err, m.body)
 		}
@@ -131,5 +134,65 @@ func (v *teamVerdict) checkTerms(key teamKey, ask teamAsk, r watcher.Request, c 
 		v.latest = max(v.latest, late)
 	case c.Outcome == watcher.Succeeded && (c.Counts.Succeeded < ask.expected || c.Counts.Succeeded != c.Counts.Total):
 		v.violate("request %+v, which expects %d items, succeeded with %+v", key, ask.expected, c.Counts)
+	}
+}
+
+// TestCheckTeams holds that the checker of two teams finds nothing in what is right, and each thing that is wrong.
+func TestCheckTeams(t *testing.T) {
+	t.Parallel()
+	o := sharedOrder(0, "gpu", "train")
+	o.id = "build-7"
+	right := func() (of []watcher.Completion) {
+		for i, ask := range o.asks {
+			c := watcher.Completion{Outcome: ask.outcome, CompletedAt: epoch.Add(time.Minute)}
+			c.WatchID, c.ProjectID, c.OrderName, c.Counts = fmt.Sprint("w_", i), o.ProjectID, o.Name, watcher.Counts{Total: 2, Succeeded: 2}
+			timeout := ask.timeout
+			if timeout == 0 {
+				timeout = 2 * time.Hour
+			}
+			c.Requests = []watcher.Request{{ID: o.id, Team: ask.team, ReceivedAt: epoch, Deadline: epoch.Add(timeout), ExpectedItems: ask.expected}}
+			of = append(of, c)
+		}
+		return of
+	}
+	for name, tt := range map[string]struct {
+		spoil func([]watcher.Completion) []watcher.Completion
+		want  string // a part of the first violation; empty for none
+	}{
+		"right":       {func(all []watcher.Completion) []watcher.Completion { return all }, ""},
+		"missing":     {func(all []watcher.Completion) []watcher.Completion { return all[:1] }, "is in no completion"},
+		"watch twice": {func(all []watcher.Completion) []watcher.Completion { return append(all, all[0]) }, "the first of its watch: false"},
+		"named twice": {func(all []watcher.Completion) []watcher.Completion {
+			all[1].Requests = append(all[1].Requests, all[0].Requests...)
+			return all
+		}, "is named 2 times"},
+		"of nobody":       {func(all []watcher.Completion) []watcher.Completion { all[1].Requests[0].Team = ""; return all }, "for which nobody was to be told"},
+		"other's outcome": {func(all []watcher.Completion) []watcher.Completion { all[0].Outcome = watcher.Cancelled; return all }, "cancelled; want succeeded"},
+		"deadline put off": {func(all []watcher.Completion) []watcher.Completion {
+			all[0].Requests[0].Deadline = epoch.Add(postponed)
+			return all
+		}, "has the terms of"},
+		"items raised": {func(all []watcher.Completion) []watcher.Completion {
+			all[0].Requests[0].ExpectedItems = manyItems
+			return all
+		}, "has the terms of"},
+		"too few items": {func(all []watcher.Completion) []watcher.Completion {
+			all[1].Outcome, all[1].Counts.Total = watcher.Succeeded, 3
+			return all
+		}, "succeeded with"},
+		"too early": {func(all []watcher.Completion) []watcher.Completion { all[0].Outcome = watcher.TimedOut; return all }, "before its deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stored []storedMessage
+			for _, c := range tt.spoil(right()) {
+				m := completed(c)
+				m.subject = fmt.Sprintf("orders.completed.%s.%s", c.Outcome, c.Order().Key())
+				stored = append(stored, m)
+			}
+			v := checkTeams([]teamOrder{o}, stored)
+			if found := strings.Join(v.violations, "\n"); (tt.want == "") != (found == "") || !strings.Contains(found, tt.want) {
+				t.Errorf("violations:\n%s\nwant %q", found, tt.want)
+			}
+		})
 	}
 }

@@ -300,3 +300,70 @@ func TestTwoTeams(t *testing.T) {
 	})
 	judgeTeams(t, js, orders, f, run)
 }
+
+// TestTeamsWaitUnderOneID lets both teams wait for the same orders under the same id: each gets its own end and exit code.
+func TestTeamsWaitUnderOneID(t *testing.T) {
+	t.Parallel()
+	site := newTeamSite(t, accountsFile(t), 2, teamsFile(t))
+	order := func(project, name, status string) {
+		last := emulator.Item{ResourceName: "node-1", Status: status}
+		if status == "" {
+			last.EndAfter = emulator.Never
+		}
+		site.cloud.Add(project, name, emulator.Order{Items: []emulator.Item{{ResourceName: "node-0"}, last}})
+	}
+	for _, c := range []struct {
+		name       string
+		project    string
+		gpu        []string // more of its command
+		cancels    bool     // gpu's person cancels
+		gpuEnds    int
+		end        string // the last item's status, when gpu has ended
+		trainEnds  int
+		trainShows string
+	}{
+		{"order.deadline", sharedProject, []string{"--timeout", "4s"}, false, 4, "succeed", 0, "succeeded"},
+		{"order.cancelled", sharedProject, nil, true, 6, "failed", 3, "partially_failed"},
+		{"order.rejected", trainProject, nil, false, 2, "succeed", 0, "succeeded"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			order(c.project, c.name, "")
+			wait := func(team string, more ...string) *rig.Process {
+				args := append([]string{"watch", "--wait", "--request-id", "build-7", "-o", "json"}, more...)
+				return rig.Start(t, rig.Build(t, rig.Worker), login(site.nats.URL, team+"-person"), append(args, c.project+"/"+c.name)...)
+			}
+			shown := func(team string) func() error {
+				return func() error {
+					got := rig.CarryOut(t, login(site.nats.URL, team+"-person"), "get", "-o", "json", c.project+"/"+c.name)
+					if !strings.Contains(got.Out, `"team":"`+team+`"`) {
+						return errors.New(got.Out + got.Err)
+					}
+					return nil
+				}
+			}
+			train := wait("train")
+			rig.Eventually(t, rig.Patience, shown("train"))
+			gpu := wait("gpu", c.gpu...)
+			if c.cancels {
+				rig.Eventually(t, rig.Patience, shown("gpu"))
+				if got := rig.CarryOut(t, login(site.nats.URL, "gpu-person"), "cancel", c.project+"/"+c.name); got.Code != 0 {
+					t.Errorf("cancel: %s", got.Err)
+				}
+			}
+			if code := gpu.Ends(t); code != c.gpuEnds || strings.Contains(gpu.Text(), `"team":"train"`) {
+				t.Errorf("gpu: exit code %d; want %d:\n%s", code, c.gpuEnds, gpu.Text())
+			}
+			rig.Eventually(t, rig.Patience, shown("train"))
+			select {
+			case <-train.Done:
+				t.Errorf("train does not wait any more:\n%s", train.Text())
+			default:
+			}
+			order(c.project, c.name, c.end)
+			if code := train.Ends(t); code != c.trainEnds || !strings.Contains(train.Text(), `"outcome":"`+c.trainShows+`"`) || strings.Contains(train.Text(), `"team":"gpu"`) {
+				t.Errorf("train: exit code %d; want %d:\n%s", code, c.trainEnds, train.Text())
+			}
+		})
+	}
+}
