@@ -27,8 +27,9 @@ const trainProject = "0d1f7e66c8be4f6b9c5c7f30b5a80f11"
 // teams' projects.
 type teamSite struct {
 	nats      *guarded.Server // its JetStream is the user setup's
+	cloud     *emulator.Emulator
 	modelArts string
-	teams     string // the file that says which project each team has
+	more      []string // of the workers' environment
 	workers   []*rig.Process
 }
 
@@ -46,8 +47,8 @@ func accountsFile(t *testing.T) string {
 	return passwords.String() + strings.NewReplacer("gpu-project", rig.Project, "train-project", trainProject).Replace(string(file))
 }
 
-// newTeamSite starts an installation with two workers. rules are those of the server.
-func newTeamSite(t *testing.T, rules string, workers int) *teamSite {
+// newTeamSite starts an installation. rules are those of the server; more is for the workers' environment.
+func newTeamSite(t *testing.T, rules string, workers int, more ...string) *teamSite {
 	t.Helper()
 	cloud := emulator.New(emulator.Options{})
 	failed := emulator.Item{ResourceName: "node-2", Status: "failed", Message: "flavor sold out"}
@@ -59,8 +60,8 @@ func newTeamSite(t *testing.T, rules string, workers int) *teamSite {
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	site := &teamSite{nats: guarded.Start(t, rules, nats.UserInfo("setup", "planted-setup"), nats.CustomInboxPrefix("_INBOX_setup")), modelArts: modelArts.URL}
-	site.teams = cmdtest.File(t, fmt.Sprintf("teams: {gpu: {projects: [%s]}, train: {projects: [%s]}}", rig.Project, trainProject))
+	file := cmdtest.File(t, fmt.Sprintf("teams: {gpu: {projects: [%s]}, train: {projects: [%s]}}", rig.Project, trainProject))
+	site := &teamSite{nats: startAccounts(t, rules), cloud: cloud, modelArts: modelArts.URL, more: append([]string{"ORDERWATCH_TEAMS_FILE=" + file}, more...)}
 	setup := site.start(t, "setup", "true")
 	for _, team := range []struct{ name, project string }{{"gpu", rig.Project}, {"train", trainProject}} {
 		_, err := site.nats.JS.CreateConsumer(t.Context(), "ORDER_EVENTS", jetstream.ConsumerConfig{
@@ -78,12 +79,18 @@ func newTeamSite(t *testing.T, rules string, workers int) *teamSite {
 	return site
 }
 
+// startAccounts starts a server with the rules, to which the test is connected as the user setup.
+func startAccounts(t *testing.T, rules string) *guarded.Server {
+	t.Helper()
+	return guarded.Start(t, rules, nats.UserInfo("setup", "planted-setup"), nats.CustomInboxPrefix("_INBOX_setup"))
+}
+
 // start starts a worker that logs in as the user, and waits until it is ready.
 func (s *teamSite) start(t *testing.T, user, provision string) *rig.Process {
 	t.Helper()
 	addr := rig.FreeAddr(t)
-	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(s.nats.URL, s.modelArts, addr, "ORDERWATCH_NATS_USER="+user,
-		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_TEAMS_FILE="+s.teams), "serve")
+	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(s.nats.URL, s.modelArts, addr, append(s.more, "ORDERWATCH_NATS_USER="+user,
+		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s")...), "serve")
 	rig.AwaitReady(t, addr)
 	return w
 }

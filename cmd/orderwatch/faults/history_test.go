@@ -72,7 +72,7 @@ func recordHistory(t *testing.T, js jetstream.JetStream, l *load, f *fleet) hist
 	t.Helper()
 	h := history{
 		orders: l.orders, published: l.published, accepted: l.accepted(), calls: l.cloud.Calls(), left: make(map[string][]string), ghosts: f.ghosts,
-		told: f.told(), usages: f.usages(t), outputs: f.outputs(), secrets: []string{modelArtsToken, slackToken},
+		told: f.told(), usages: f.usages(t), outputs: f.outputs(), secrets: planted,
 		faults: int(f.workerKills.Load()+f.sleeps.Load()+serverFaults*f.serverKills.Load()) + l.cuts,
 	}
 	h.events = wholeStream(t, js, "ORDER_EVENTS", "orders.>")

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
 	"regexp"
@@ -45,6 +46,13 @@ func TestKillAndSleep(t *testing.T) {
 	killAndSleep(t, workerFaults{requests: 400, span: 20 * time.Second, kills: 12, sleeps: 2, ackWait: 3 * time.Second})
 }
 
+// TestKillTeam does so with the accounts that ship: the workers log in as the user worker and create nothing, and the
+// requests come from a team's account.
+func TestKillTeam(t *testing.T) {
+	t.Parallel()
+	killAndSleep(t, workerFaults{requests: 300, span: 15 * time.Second, kills: 10, sleeps: 1, ackWait: 3 * time.Second, accounts: true})
+}
+
 // workerFaults say what happens while so many requests are published over the span.
 type workerFaults struct {
 	requests int
@@ -52,16 +60,30 @@ type workerFaults struct {
 	kills    int           // of one worker
 	sleeps   int           // of the other one, each for 1.5 times ackWait
 	ackWait  time.Duration // 3 s, or the 60 s of the product
+	accounts bool          // those of deploy/nats-accounts.conf
 }
 
 func killAndSleep(t *testing.T, faults workerFaults) {
 	l := newLoad(faults.requests, faults.span, 2)
-	n := rig.StartNATS(t, "")
-	f := startFleet(t, n.URL, l, 2)
-	if faults.ackWait == 3*time.Second {
-		rig.ShortAckWait(t, n.JS)
+	var (
+		f  *fleet
+		js jetstream.JetStream
+	)
+	if faults.accounts {
+		for i, order := range slices.Sorted(maps.Keys(l.channels)) {
+			l.channels[order] = slackChannel(i % teamChannels)
+		}
+		var url string
+		f, js, url = startTeamFleet(t, l)
+		f.producer, _ = loginAs(t, url, "gpu-producer")
+	} else {
+		n := rig.StartNATS(t, "")
+		f, js = startFleet(t, n.URL, l, 2), n.JS
 	}
-	f.run(t, n.JS, l, func(random *rand.Rand) {
+	if faults.ackWait == 3*time.Second {
+		rig.ShortAckWait(t, js)
+	}
+	f.run(t, js, l, func(random *rand.Rand) {
 		slept := make(chan error, 1)
 		sleeper := rand.New(rand.NewPCG(random.Uint64(), 0))
 		go func() {
@@ -136,6 +158,8 @@ type fleet struct {
 	workers []*rig.Process
 	killed  []*rig.Process
 	slack   *slackemulator.Server
+	// producer publishes the load; nil: who reads the streams does.
+	producer jetstream.JetStream
 	// recorded is called with the history that run checks; it may be nil.
 	recorded func(history)
 
@@ -224,7 +248,11 @@ func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*
 	t.Helper()
 	const seed = 4
 	published := make(chan error, 1)
-	go func() { published <- l.publish(t.Context(), js) }()
+	producer := js
+	if f.producer != nil {
+		producer = f.producer
+	}
+	go func() { published <- l.publish(t.Context(), producer) }()
 	faults(rand.New(rand.NewPCG(seed, seed)))
 	faultless := time.Now()
 	if err := <-published; err != nil {
@@ -333,6 +361,8 @@ const (
 	modelArtsToken = "planted-token"
 	slackToken     = "xoxb-planted"
 )
+
+var planted = []string{modelArtsToken, slackToken, "planted-worker"}
 
 func orderName(i int) string { return fmt.Sprintf("order.pool-%03d", i) }
 func requestID(i int) string { return fmt.Sprintf("build-%03d", i) }

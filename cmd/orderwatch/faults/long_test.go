@@ -14,6 +14,11 @@ func TestKillAndSleepLong(t *testing.T) {
 	killAndSleep(t, workerFaults{requests: 2000, span: 90 * time.Second, kills: 80, sleeps: 12, ackWait: 3 * time.Second})
 }
 
+func TestKillTeamLong(t *testing.T) {
+	t.Parallel()
+	killAndSleep(t, workerFaults{requests: 2000, span: 90 * time.Second, kills: 80, sleeps: 12, ackWait: 3 * time.Second, accounts: true})
+}
+
 // TestKillAndSleepAckWait lets the worker sleep for longer than the AckWait that the product has.
 func TestKillAndSleepAckWait(t *testing.T) {
 	t.Parallel()
