@@ -169,7 +169,7 @@ func TestAttentionNamed(t *testing.T) {
 	var fields []string
 	for _, data := range []reflect.Type{reflect.TypeFor[watcher.Attention](), reflect.TypeFor[watcher.OrderAttention]()} {
 		for i := range data.NumField() {
-			if f := data.Field(i); !f.Anonymous {
+			if f := data.Field(i); !f.Anonymous && f.Tag.Get("json") != "-" {
 				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 				fields = append(fields, name)
 			}
