@@ -83,7 +83,7 @@ func TestConditionsShareAMessage(t *testing.T) {
 	told(watcher.Stalled, 10, "moving again after 26 min")
 	told(watcher.Blind, 30, "*CANNOT SEE*")
 	told("stalled_over", 20, "*CANNOT SEE*")
-	told("blind_over", 40, "seen again, was blind for 26 min")
+	told("blind_over", 40, "seen again after 26 min")
 	told(watcher.DeadlineNear, 40, "LEFT*")
 	again := toTeams(concern(watcher.Stalled))
 	again.Since, again.Polls = again.Since.Add(time.Hour), 50
@@ -212,11 +212,11 @@ func TestConditionOverInTheProgressMessage(t *testing.T) {
 	b.attendOrder(concern(watcher.Blind))
 	b.wantShown(b.want("C0ONCALL", 1)[0], "*CANNOT SEE*")
 	b.attendOrder(concern("blind_over"))
-	b.wantShown(b.want("C0ONCALL", 1)[0], "*RUNNING", "seen again, was blind for 26 min")
+	b.wantShown(b.want("C0ONCALL", 1)[0], "*RUNNING", "seen again after 26 min")
 	g := watcher.Progress{Report: concern(watcher.Late).Report, Number: 100}
 	g.Polls = concern("blind_over").Polls + 1
 	b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
-	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); strings.Contains(shown, "was blind") {
+	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); strings.Contains(shown, "seen again") {
 		t.Errorf("it is left:\n%s", shown)
 	}
 }
