@@ -77,3 +77,17 @@ func WaitingOf(watches ...watcher.Watch) (map[string]int, map[string]watcher.Wai
 	}
 	return all.watches, all.channels
 }
+
+// A Rearming looks at the stream of wake-ups when it is told to.
+type Rearming struct{ r *rearming }
+
+// NewRearming returns one over the store.
+func NewRearming(log *slog.Logger, s *store.Store) Rearming {
+	return Rearming{&rearming{log: log, store: s}}
+}
+
+// Look looks once, and makes a pass where one is due.
+func (r Rearming) Look(ctx context.Context) error { return r.r.look(ctx) }
+
+// Due is how many passes are still to be made.
+func (r Rearming) Due() int { return r.r.left }

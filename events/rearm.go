@@ -16,9 +16,10 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// A rearming publishes the wake-ups that open watches expect again after the servers of ORDER_WAKEUPS have
-// changed, or the stream was emptied or made anew: a server that begins to lead may know nothing of the timers that
-// another one kept. Otherwise the watches would stand still until the patrol. It is one goroutine's.
+// A rearming publishes the wake-ups that open watches expect again: of all watches after the servers of ORDER_WAKEUPS
+// have changed or the stream was made anew, since a server that begins to lead may know nothing of the timers that
+// another one kept; after the stream lost most of its messages, of the watches that have no wake-up there. Otherwise
+// the watches would stand still until the patrol. It is one goroutine's.
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
@@ -26,6 +27,7 @@ type rearming struct {
 	group string                // the servers as they were last seen; empty before the first look
 	state jetstream.StreamState // the same of what the stream holds
 	left  int                   // how many passes are still to be made
+	all   bool                  // in these passes: of all watches, also where the stream holds a wake-up
 }
 
 const (
@@ -56,7 +58,12 @@ func (r *rearming) look(ctx context.Context) error {
 	}
 	info := stream.CachedInfo()
 	group := groupOf(info)
-	if r.group != "" && (group != r.group || emptied(r.state, info.State)) {
+	switch {
+	case r.group == "": // nothing to compare with
+	case group != r.group:
+		r.left, r.all = rearmPasses, true
+	case emptied(r.state, info.State):
+		r.all = r.all && r.left > 0
 		r.left = rearmPasses
 	}
 	r.group, r.state = group, info.State
@@ -72,14 +79,20 @@ func (r *rearming) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.log.Info("the stream was emptied, or its servers changed; wake-ups published again", "stream", r.store.Names.WakeupStream(), "wakeups", published)
+		why := "wake-ups were gone from the stream; published again"
+		if r.all {
+			why = "the stream's servers changed, or it was made anew; wake-ups published again"
+		}
+		if r.all || published > 0 {
+			r.log.Info(why, "stream", r.store.Names.WakeupStream(), "wakeups", published)
+		}
 	}
 	r.left--
 	return nil
 }
 
-// emptied reports whether most of what the stream held is gone at once. Where watches are polled so often that
-// it only looks like that, their wake-ups are published once more, which does no harm.
+// emptied reports whether most of what the stream held is gone at once. Where many watches end and the others are
+// polled between two looks, it only looks like that: a pass finds out which wake-ups are missing.
 func emptied(before, now jetstream.StreamState) bool {
 	return before.Msgs > 0 && now.Msgs*2 <= before.Msgs && now.FirstSeq > before.LastSeq
 }
@@ -111,7 +124,7 @@ func (r *rearming) mine(ctx context.Context) (bool, error) {
 	return gone || slices.Contains([]string{"", r.store.Accounts().ID()}, workerOf(m)), err
 }
 
-// pass publishes the wake-ups of all open watches, and returns how many. It ends where the stream stores none.
+// pass publishes the wake-ups of open watches, and returns how many. It ends where the stream stores none.
 func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -144,9 +157,16 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	return published, cmp.Or(failed, err)
 }
 
-// rearm publishes the wake-up that the record expects, unless it is due and there. Where the record is an old one,
-// an old wake-up takes the timer's place: the worker that is given it publishes the expected one.
+// rearm publishes the wake-up that the record expects, and reports whether it did: not where it is due and there, and
+// not where none is known to be missing. Where the record is an old one, an old wake-up takes the timer's place: the
+// worker that is given it publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
+	if !r.all {
+		missing, err := r.missing(ctx, w)
+		if err != nil || !missing {
+			return false, err
+		}
+	}
 	now := r.store.Clock.Now()
 	if now.Sub(w.NextPollAt) > rearmSlack {
 		due, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
@@ -161,4 +181,16 @@ func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, rearmPatience)
 	defer cancel()
 	return true, r.store.SetTimer(ctx, w.Expected(), at)
+}
+
+// missing reports whether the stream holds no wake-up of the watch, though its record expects one. A poll stores the
+// record, then the next wake-up, and only then acknowledges its own wake-up: until the watch ends, one is there, and
+// any leads to the one that is expected. Where the record changed meanwhile, nothing is known.
+func (r *rearming) missing(ctx context.Context, w watcher.Watch) (bool, error) {
+	number, err := r.store.Highest(ctx, w.Order)
+	if err != nil || number > 0 {
+		return false, err
+	}
+	now, _, err := r.store.ReadLatest(ctx, w.Order)
+	return err == nil && now.State != watcher.Ended && now.ID == w.ID && now.Wakeup == w.Wakeup, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -220,4 +222,80 @@ func (p *pauses) reset() time.Duration {
 	longest := p.longest
 	p.longest = 0
 	return longest
+}
+
+// Where many watches end and the others are polled between two looks, no wake-up is published and the log says
+// nothing; where the stream was emptied, the wake-ups that are gone are published, and no others.
+func TestOnlyMissingWakeUpsPublishedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	r := events.NewRearming(slog.New(slog.NewTextHandler(b.log, nil)), b.store)
+	look := func() {
+		t.Helper()
+		if err := r.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wake := func(name string) {
+		t.Helper()
+		k := watcher.Wakeup{Order: watcher.Order{ProjectID: project, Name: name}, WatchID: "w_" + name, Number: 7}
+		if err := b.store.SetTimer(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	revisions := make(map[string]watcher.Revision)
+	for _, name := range []string{"order.a", "order.b", "order.c", "order.d"} {
+		revisions[name] = b.write(t, name, watcher.Watching, time.Hour, 0)
+		wake(name)
+	}
+	look()
+	look()
+
+	for _, name := range []string{"order.a", "order.b", "order.c"} { // they end
+		b.write(t, name, watcher.Ended, time.Hour, revisions[name])
+		if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("orders.*."+project+"."+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wake("order.d") // it was polled
+	last := lastSequence(t, stream)
+	look()
+	if r.Due() == 0 {
+		t.Fatal("this did not look as if the stream was emptied")
+	}
+	for r.Due() > 0 {
+		look()
+	}
+	if got := lastSequence(t, stream); got != last || b.log.line("published again") == nil {
+		t.Errorf("wake-ups that were there are published again: the last is message %d; want %d", got, last)
+	}
+
+	revisions["order.e"] = b.write(t, "order.e", watcher.Watching, time.Hour, 0)
+	wake("order.e")
+	look()
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wake("order.e") // it was polled meanwhile
+	last = lastSequence(t, stream)
+	look()
+	for r.Due() > 0 {
+		look()
+	}
+	if got := lastSequence(t, stream); got != last+1 || b.woken(t, "order.d") != 1 || b.log.line("were gone", "published again", "wakeups=1") != nil {
+		t.Errorf("the last is message %d, with %d of the watch that misses its own; want %d and 1, and a line in the log that says so", got, b.woken(t, "order.d"), last+1)
+	}
+}
+
+func lastSequence(t *testing.T, stream jetstream.Stream) uint64 {
+	t.Helper()
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.LastSeq
 }

@@ -25,7 +25,7 @@
 //	heartbeat.go    whether somebody outside is told that all is well
 //	broken.go       what becomes of records that cannot be read
 //	deadwakeups.go  which wake-ups will never be taken
-//	rearm.go        when all wake-ups are published again
+//	rearm.go        when wake-ups are published again at once
 //	ledger.go       which streams were emptied or made anew
 //	lost.go         what people are told of that
 //	attention.go    when people are told of accounts that are not asked

@@ -35,7 +35,7 @@ func CannotSee(a watcher.Attention, o Options) Message {
 	if a.Over() {
 		icon, word, text = ":white_check_mark:", "SEEN AGAIN", ": "+w.over
 		if lasted := a.Until.Sub(a.Since); lasted > 0 && !a.Since.IsZero() {
-			text += ", was blind for " + minutes(lasted)
+			text += " after " + minutes(lasted)
 		}
 		last = "The orders go on by themselves."
 	} else {

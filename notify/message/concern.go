@@ -105,7 +105,7 @@ func concernOf(a watcher.OrderAttention, now time.Time) concern {
 		}
 	case watcher.BrokenRecord:
 		return concern{
-			title: title{":rotating_light:", "", "Broken record of order ", ": the watch is over since " + clockTime(a.Since) + ", and nobody hears how the order ended"},
+			title: title{":rotating_light:", "", "Broken record of order ", ": the watch has been over since " + clockTime(a.Since) + ", and nobody hears how the order ended"},
 			means: "*The record of the watch cannot be read, or was deleted.* The order itself is not touched by that: it may still be running, and cost money. " +
 				"After some minutes the record is moved aside, and the order's next request starts a new watch.",
 			do:    again(a.Requests) + " Find out who wrote in the bucket of records, where only orderwatch may write.",
@@ -131,7 +131,7 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 	case watcher.Late:
 		return concern{
 			title: title{":clock3:", "LATE", " - ", ": not done after " + minutes(a.Since.Sub(a.AcceptedAt)) + ", " + stillOpenOf(c)},
-			means: "A request expected the order to be done by then. " + goesOn + ".",
+			means: "A request expected the order to be done by " + clockTime(a.Since) + ". " + goesOn + ".",
 			do:    "look at the order in the ModelArts console if it is needed soon.",
 		}
 	case watcher.Stalled:
@@ -161,7 +161,7 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 	}
 	return concern{
 		title: title{":warning:", "CANNOT SEE", " - ", " since " + clockTime(a.Since) + errorIn(a.Error) + "; last seen " + lastSeen(c)},
-		means: "*The account is not held for it*: other orders are asked as before. " + goesOn + ", and this order is asked again and again: it need not be requested again.",
+		means: "*Other orders are asked as before.* " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 		do:    "look at the order in the ModelArts console.",
 	}
 }
@@ -190,7 +190,7 @@ func overOf(a watcher.OrderAttention) concern {
 	c, lasted := watcher.Completion{Report: a.Report}, minutes(a.Until.Sub(a.Since))
 	over := concern{title: title{":arrow_forward:", "GOES ON", " - ", ": moving again after " + lasted + ", " + stillOpenOf(c)}, means: "*An item of the order has changed.* Nothing is to be done."}
 	if a.Kind == watcher.Blind {
-		over.after, over.means = ": seen again, was blind for "+lasted+"; "+lastSeen(c), "*ModelArts answers for the order again.* Nothing is to be done."
+		over.after, over.means = ": seen again after "+lasted+"; "+lastSeen(c), "*ModelArts answers for the order again.* Nothing is to be done."
 	}
 	return over
 }
@@ -261,11 +261,11 @@ func has(items []watcher.Item) string {
 	return " have statuses such as “" + statusWord(items[0]) + "”"
 }
 
-// messageOf returns ": message", of the first item that has one.
+// messageOf returns "; ModelArts says: message", of the first item that has one.
 func messageOf(items []watcher.Item) string {
 	for _, it := range items {
 		if m := word(it.Message, maxCause); m != "" {
-			return ": " + m
+			return "; ModelArts says: " + m
 		}
 	}
 	return ""
@@ -274,7 +274,7 @@ func messageOf(items []watcher.Item) string {
 // again says what is to be done with the requests of a watch whose record cannot be read.
 func again(requests []watcher.Request) string {
 	if len(requests) == 0 {
-		return "no event names who asked for the order: whoever did is to publish the request again, under a new id."
+		return "no event names who asked for the order: the person or program that did is to publish the request again, under a new id."
 	}
 	return "publish " + words.Count(len(requests), "request") + " again, under a new id."
 }

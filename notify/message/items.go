@@ -15,12 +15,15 @@ import (
 // isGone reports whether ModelArts no longer knows the order, which it knew before.
 func isGone(c watcher.Completion) bool { return c.Counts.Total > 0 }
 
-// missingNote returns "; 1 of them no longer listed"; empty where all are listed.
+// missingNote returns "; 1 of the 20 no longer listed", whether these have ended or not; empty where all are listed.
 func missingNote(n watcher.Counts) string {
 	if n.Missing <= 0 {
 		return ""
 	}
-	return "; " + words.Number(n.Missing) + " of them no longer listed"
+	if n.Total == 1 {
+		return "; no longer listed"
+	}
+	return "; " + words.Number(n.Missing) + " of the " + words.Number(n.Total) + " no longer listed"
 }
 
 // unknownNote returns ` (1 “canceled”)`: which of the items that go on have a status that ModelArts does not

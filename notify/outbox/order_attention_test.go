@@ -83,7 +83,7 @@ func TestConditionsShareAMessage(t *testing.T) {
 	told(watcher.Stalled, 10, "moving again after 26 min")
 	told(watcher.Blind, 30, "*CANNOT SEE*")
 	told("stalled_over", 20, "*CANNOT SEE*")
-	told("blind_over", 40, "seen again, was blind for 26 min")
+	told("blind_over", 40, "seen again after 26 min")
 	told(watcher.DeadlineNear, 40, "LEFT*")
 	again := toTeams(concern(watcher.Stalled))
 	again.Since, again.Polls = again.Since.Add(time.Hour), 50
@@ -212,11 +212,11 @@ func TestConditionOverInTheProgressMessage(t *testing.T) {
 	b.attendOrder(concern(watcher.Blind))
 	b.wantShown(b.want("C0ONCALL", 1)[0], "*CANNOT SEE*")
 	b.attendOrder(concern("blind_over"))
-	b.wantShown(b.want("C0ONCALL", 1)[0], "*RUNNING", "seen again, was blind for 26 min")
+	b.wantShown(b.want("C0ONCALL", 1)[0], "*RUNNING", "seen again after 26 min")
 	g := watcher.Progress{Report: concern(watcher.Late).Report, Number: 100}
 	g.Polls = concern("blind_over").Polls + 1
 	b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
-	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); strings.Contains(shown, "was blind") {
+	if shown := emulator.Render(b.want("C0ONCALL", 1)[0]); strings.Contains(shown, "seen again") {
 		t.Errorf("it is left:\n%s", shown)
 	}
 }
@@ -293,6 +293,29 @@ func TestConditionWakesBesideAnother(t *testing.T) {
 		if reply := m[1]; !reply.Broadcast || len(emulator.Mentions(reply)) != 1 || !strings.HasPrefix(reply.Text, "LATE - ") {
 			t.Errorf("the reply is\n%s", emulator.Render(reply))
 		}
+	}
+}
+
+// What wakes people is shown although it is told after what began later, which is shown again when it is over.
+func TestConditionWakesOutOfTurn(t *testing.T) {
+	for _, progress := range []bool{false, true} {
+		b := newBench(t, func(c *config) {
+			c.Routes = routesOf(fmt.Sprintf("rules: [{mention: here, mention_on: [blind], progress: %t}]", progress))
+		})
+		shows := func(kind watcher.AttentionKind, polls int, want string) {
+			t.Helper()
+			a := concern(kind)
+			a.Polls = polls
+			b.attendOrder(a)
+			b.another().attendOrder(a)
+			if shown := emulator.Render(b.slack.Messages("C0ONCALL")[0]); !strings.Contains(shown, want) || want != "CANNOT SEE" && strings.Contains(shown, "CANNOT SEE") {
+				t.Errorf("after %s it is\n%s", kind, shown)
+			}
+		}
+		shows(watcher.DeadlineNear, 30, "LEFT")
+		shows(watcher.Blind, 20, "CANNOT SEE")
+		shows("blind_over", 50, "LEFT")
+		b.want("C0ONCALL", 2)
 	}
 }
 

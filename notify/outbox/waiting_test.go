@@ -55,7 +55,7 @@ func TestAttendTellsChannelsThatWait(t *testing.T) {
 		b.attend(waitsIn(watcher.Unreachable)) // redelivered late
 	}
 	for channel := range want {
-		b.wantShown(b.want(channel, 1)[0], "*SEEN AGAIN*: ModelArts in cn-north-4 can be reached again, was blind for 17 min.", "(edited)")
+		b.wantShown(b.want(channel, 1)[0], "*SEEN AGAIN*: ModelArts in cn-north-4 can be reached again after 17 min.", "(edited)")
 	}
 	b.wantShown(b.want("C0ONCALL", 1)[0], "can be reached again")
 	if b.notifier.PossibleDuplicates() != 0 || b.notifier.Undelivered() != 0 {

@@ -53,7 +53,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 // fieldCases are those of one order that need no login of their own. The names begin as they are known.
 var fieldCases = []fieldCase{
 	{name: "C3 an answer that cannot be decoded", answers: []emulator.Fault{shows(item("a", "succeed"), item("b", "processing")), body(`{"count":2,"items":[{"status":`)},
-		told: watcher.Blind, event: []string{`"last_error"`, `"processing":1`}, not: []string{"DNS", "firewall", "unreachable"}, slack: []string{"cannot be read", "The account is not held for it"}},
+		told: watcher.Blind, event: []string{`"last_error"`, `"processing":1`}, not: []string{"DNS", "firewall", "unreachable"}, slack: []string{"cannot be read", "Other orders are asked as before"}},
 	{name: "C4 a failed item that vanishes", answers: []emulator.Fault{
 		shows(item("a", "succeed"), item("b", "processing"), item("c", "processing")),
 		shows(item("a", "succeed"), item("b", "failed", `,"message":"flavor sold out"`), item("c", "processing")),

@@ -163,8 +163,15 @@ func (w *slackWorld) cancel(ctx context.Context, order string) error {
 // awaitTold waits until all requests led to completions, and people were told of them.
 func (w *slackWorld) awaitTold(t testing.TB, limit time.Duration) {
 	t.Helper()
+	w.awaitEmpty(t, limit, "REQUESTS", "WAKEUPS")
+	rig.Eventually(t, limit, func() error { return w.told(t) })
+}
+
+// awaitEmpty waits until the streams hold no message.
+func (w *slackWorld) awaitEmpty(t testing.TB, limit time.Duration, streams ...string) {
+	t.Helper()
 	rig.Eventually(t, limit, func() error {
-		for _, name := range []string{"REQUESTS", "WAKEUPS"} {
+		for _, name := range streams {
 			s, err := w.nats.JS.Stream(t.Context(), w.stream(name))
 			if err != nil {
 				return err
@@ -173,7 +180,7 @@ func (w *slackWorld) awaitTold(t testing.TB, limit time.Duration) {
 				return fmt.Errorf("%s holds %d messages", name, n)
 			}
 		}
-		return w.told(t)
+		return nil
 	})
 }
 
