@@ -172,6 +172,16 @@ var guards = []guard{
 			return text, revision, err
 		}}
 	})},
+	{name: "a watch of which a message says how it goes on is in a group", change: noting(func(n watcher.Notes) otherNotes {
+		return otherNotes{Notes: n, get: func(ctx context.Context, key string) ([]byte, watcher.Revision, error) {
+			text, revision, err := n.Note(ctx, key)
+			if strings.HasPrefix(key, "watch.") && bytes.Contains(text, []byte(`"told":"running.`)) {
+				text = bytes.Replace(text, []byte(`{`), []byte(`{"alone":true,`), 1)
+			}
+			return text, revision, err
+		}}
+	})},
+	{name: "it is noted which group tells of a watch", change: noting(func(n watcher.Notes) otherNotes { return lacking(n, `"group":`) })},
 	{name: "a group's watches are listed in its thread", change: calling(func(s outbox.Workspace) otherSlack {
 		return otherSlack{Workspace: s, post: func(ctx context.Context, p slack.Post) (string, error) {
 			if p.Mark != nil && strings.Contains(p.Mark.Message, ".page-") {

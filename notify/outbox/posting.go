@@ -68,6 +68,18 @@ func (p posting) untouched() bool {
 	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Group == nil && p.Parts == 0
 }
 
+// goesOn reports whether the message perhaps says how the watch goes on.
+func (p posting) goesOn() bool { return strings.HasPrefix(p.Tells, running+".") }
+
+// joining returns the posting of a watch that is told in the group, whose ping is its own, too.
+func (p posting) joining(in member) posting {
+	if p.untouched() {
+		p.Tells, p.Done = completed, false
+	}
+	p.Group, p.Ping = &in, ""
+	return p
+}
+
 // ended reports whether all is told of how the watch ended.
 func (p posting) ended() bool { return p.Done && p.Tells == completed }
 
@@ -127,7 +139,7 @@ func (p posting) standing(w want, ts string, now time.Time) posting {
 
 // adopting returns the posting where the message with the ts stands, which tells an earlier state.
 func (p posting) adopting(ts string) posting {
-	p.Quiet = p.Quiet || strings.HasPrefix(p.Tells, running+".")
+	p.Quiet = p.Quiet || p.goesOn()
 	p.TS, p.Parts, p.Call = ts, 1, nil
 	return p
 }
