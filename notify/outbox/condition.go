@@ -32,6 +32,7 @@ type condition struct {
 	Polls int                  `json:"polls,omitempty"` // after which poll people were to be told
 	State int                  `json:"state,omitempty"` // running.<State> is the first that tells of it; 0: none does
 	Error *watcher.ErrorDetail `json:"error,omitempty"` // why the order cannot be read
+	Aside bool                 `json:"aside,omitempty"` // where it is over: the message shows another one then, which it showed before this one woke people
 }
 
 // condition reports whether the delivery's condition, or its end, is to be told, and completes its state. What is not
@@ -46,6 +47,7 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 		return false, nil
 	case again:
 		d.state = numbered(running, known.State)
+		d.showAside(known)
 		return known.State > 0, nil
 	}
 	before, _ := p.shown()
@@ -54,7 +56,8 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 	shown, _ := after.shown()
 	tell = shown == a.Kind || d.aloud
 	if !a.Until.IsZero() {
-		tell = before == a.Kind && known.Since.Equal(a.Since) && !p.untouched()
+		c.Aside = before != a.Kind && p.Tells == numbered(running, known.State)
+		tell = (before == a.Kind || c.Aside) && known.Since.Equal(a.Since) && !p.untouched()
 	}
 	if !tell {
 		if p.Call != nil {
@@ -64,7 +67,19 @@ func (s *Outbox) condition(ctx context.Context, d *delivery) (tell bool, retry *
 	}
 	c.State = max(perPoll*a.Polls, rank(p.Tells)) + 1
 	d.posting, d.state = p.with(a.Kind, c), numbered(running, c.State) // noted with the call
+	d.showAside(c)
 	return true, nil
+}
+
+// showAside lets the message show the condition that it showed before the delivery's woke people, which is over.
+func (d *delivery) showAside(over condition) {
+	if !over.Aside {
+		return
+	}
+	a := *d.attention
+	kind, c := d.posting.shown()
+	a.Kind, a.Since, a.Until, a.Error = kind, c.Since, c.Until, c.Error
+	d.render = func(o message.Options) message.Message { return renderCondition(a, o) }
 }
 
 // with returns the posting with the condition.

@@ -621,8 +621,12 @@ func (o *model) step(h *delivering) {
 	}
 }
 
+// once reports whether nothing may be doubled: it can be seen what became of a call, or Slack answered each, and no worker
+// stopped.
+func (o *model) once() bool { return o.history || o.faults == 0 && !o.rerouted }
+
 // check holds that each message stands once in each channel, with each part of its thread and its last
-// state. Where nobody can look into the history, it stands at least once.
+// state. Where calls fail and nobody can look into the history, it stands at least once.
 func (o *model) check() {
 	for i := range o.workers {
 		o.doubts += int(o.workers[i].PossibleDuplicates())
@@ -636,7 +640,7 @@ func (o *model) check() {
 			m := message.Summarize(c, message.Options{File: true})
 			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
-			} else if n > 1 && o.history {
+			} else if n > 1 && o.once() {
 				o.errorf("%d messages about %s in %s", n, c.OrderName, channel)
 			}
 			o.checkQuiet(channel, c, c.Outcome != watcher.Succeeded && c.Outcome != watcher.Cancelled)
@@ -711,7 +715,7 @@ func (o *model) checkConditions() {
 	began = began || o.progress
 	before, after := o.roots("C0ONCALL", "order.blind"), o.roots("C0NEW", "order.blind")
 	switch n := before + after; {
-	case n == 0 && lasts, n > 0 && !began, o.history && max(before, after) > 1, after > 0 && !o.rerouted:
+	case n == 0 && lasts, n > 0 && !began, o.once() && max(before, after) > 1, after > 0 && !o.rerouted:
 		o.errorf("the watch that goes on stands %d times in C0ONCALL, %d times in C0NEW", before, after)
 	}
 	if o.rerouted || !o.history { // another channel shows what it was before
@@ -722,7 +726,8 @@ func (o *model) checkConditions() {
 			continue
 		}
 		for kind, word := range firstWords {
-			if shown := strings.Contains(m.Text, word); shown && over[kind] || kind == last && !over[last] && !shown {
+			woke := o.aloud && strings.Contains(m.Text, firstWords[watcher.Blind]) // what wakes people is shown, also where it is told after what came later
+			if shown := strings.Contains(m.Text, word); shown && over[kind] || kind == last && !over[last] && !shown && !woke {
 				o.errorf("%q is left; %s was told last", m.Text, last)
 			}
 		}
@@ -738,7 +743,7 @@ func (o *model) checkWakes() {
 			n++
 		}
 	}
-	if n == 0 || n > 1 && o.history {
+	if n == 0 || n > 1 && o.once() {
 		o.errorf("people were woken %d times because the watch is blind", n)
 	}
 }
@@ -760,7 +765,7 @@ func (o *model) checkRefused(channel string, c watcher.Completion) {
 		return
 	case !o.history && o.unknown[channel] && o.roots("C0SPARE", c.OrderName) > 0: // nobody could look what the channel took before
 		return
-	case len(roots) == 0 && !(o.quiet && good), len(roots) > 1 && o.history:
+	case len(roots) == 0 && !(o.quiet && good), len(roots) > 1 && o.once():
 		o.errorf("%d messages about %s in %s and its fallback", len(roots), c.OrderName, channel)
 	case len(roots) == 0:
 		return
@@ -837,7 +842,7 @@ func (o *model) checkStorm() {
 		}
 	}
 	o.digests += digests
-	if told < o.storm || told > o.storm && o.history {
+	if told < o.storm || told > o.storm && o.once() {
 		o.errorf("%d of %d are told, in %d digests", told, o.storm, digests)
 	}
 }
@@ -847,7 +852,7 @@ var alikeName = regexp.MustCompile(`order\.alike-\d+-x`)
 // checkAlike holds that each of many orders that failed alike has a message of its own or a row in a group's thread, in
 // one channel, that the groups' messages count those rows, and that few have messages of their own.
 func (o *model) checkAlike() {
-	told, once := make(map[string]int), o.history
+	told, once := make(map[string]int), o.once()
 	for _, channel := range slices.Compact([]string{o.told(o.stormIn), "C0SPARE"}) {
 		in := o.alikeIn(channel)
 		once = once && !in.unsure
@@ -1029,7 +1034,7 @@ func (o *model) stands(channel, thread, text string, holds ...func(emulator.Mess
 			n++
 		}
 	}
-	if n == 0 || n > 1 && o.history {
+	if n == 0 || n > 1 && o.once() {
 		o.errorf("%q stands %d times in %s", text, n, channel)
 	}
 }

@@ -296,6 +296,29 @@ func TestConditionWakesBesideAnother(t *testing.T) {
 	}
 }
 
+// What wakes people is shown although it is told after what began later, which is shown again when it is over.
+func TestConditionWakesOutOfTurn(t *testing.T) {
+	for _, progress := range []bool{false, true} {
+		b := newBench(t, func(c *config) {
+			c.Routes = routesOf(fmt.Sprintf("rules: [{mention: here, mention_on: [blind], progress: %t}]", progress))
+		})
+		shows := func(kind watcher.AttentionKind, polls int, want string) {
+			t.Helper()
+			a := concern(kind)
+			a.Polls = polls
+			b.attendOrder(a)
+			b.another().attendOrder(a)
+			if shown := emulator.Render(b.slack.Messages("C0ONCALL")[0]); !strings.Contains(shown, want) || want != "CANNOT SEE" && strings.Contains(shown, "CANNOT SEE") {
+				t.Errorf("after %s it is\n%s", kind, shown)
+			}
+		}
+		shows(watcher.DeadlineNear, 30, "LEFT")
+		shows(watcher.Blind, 20, "CANNOT SEE")
+		shows("blind_over", 50, "LEFT")
+		b.want("C0ONCALL", 2)
+	}
+}
+
 // A watch whose record is broken has no summary: what its message said of how the watch was is replaced.
 func TestConditionOfABrokenRecord(t *testing.T) {
 	for _, progress := range []bool{false, true} {
