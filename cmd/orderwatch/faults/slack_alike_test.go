@@ -14,8 +14,8 @@ import (
 )
 
 // TestSlackAlike lets many watches fail at once, at the product's own speed. Each failed watch has one message, or one
-// row in a group's thread; there are few messages, fewer of them wake people, and what failed for another cause comes
-// first.
+// row in a group's thread, or, where people follow it, both; there are few messages, fewer of them wake people, and what
+// failed for another cause comes first.
 func TestSlackAlike(t *testing.T) {
 	t.Parallel()
 	const alike = "flavor sold out"
@@ -23,32 +23,37 @@ func TestSlackAlike(t *testing.T) {
 	for name, c := range map[string]struct {
 		orders   int
 		cause    func(i int) string // empty: it succeeds
-		messages int                // top-level ones of failures, at most
+		messages int                // that tell of failures in the channel, at most
 		pings    int                // at most
+		follow   bool               // each has a message that says how the watch goes on, and becomes its summary
 	}{
-		"200 alike": {200, func(int) string { return alike }, 8, 7},
+		"200 alike":                   {200, func(int) string { return alike }, 8, 7, false},
+		"30 alike that people follow": {30, func(int) string { return alike }, 8, 7, true},
 		"150 alike and another": {151, func(i int) string {
 			if i == 100 {
 				return other(i)
 			}
 			return alike
-		}, 9, 8},
-		"30 causes": {30, other, 32, 3},
+		}, 9, 8, false},
+		"30 causes": {30, other, 32, 3, false},
 		"3 failures among 200": {203, func(i int) string {
 			if i%80 == 40 {
 				return other(i)
 			}
 			return ""
-		}, 4, 2},
+		}, 4, 2, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := rig.StartNATS(t, "")
-			w := newSlackWorld(t, n, "alike", worldSetting{workers: 2, history: true, files: true, plain: true, cloud: stormCloud()})
+			w := newSlackWorld(t, n, "alike", worldSetting{workers: 2, history: true, files: true, progress: c.follow, plain: true, cloud: stormCloud()})
 			causes := make(map[string]string)
 			for i := range c.orders {
 				order := fmt.Sprintf("order.pool-%d", i)
 				item := emulator.Item{ResourceName: "node-0", Status: "succeed"}
+				if c.follow {
+					item.EndAfter = 2 * time.Minute
+				}
 				if causes[order] = c.cause(i); causes[order] != "" {
 					item.Status, item.Message = "failed", causes[order]
 				}
@@ -78,7 +83,8 @@ func TestSlackAlike(t *testing.T) {
 			failures, pings := 0, 0
 			for _, m := range messages {
 				w.judgeText(v, slackRoom[0], m)
-				if group := strings.HasPrefix(tellsOf(m), "alike."); m.ThreadTS == "" && (claimed[m.TS] || tellsOfMany(m)) {
+				tells := m.ThreadTS == "" && (claimed[m.TS] && !c.follow || tellsOfMany(m)) || m.Broadcast
+				if group := strings.HasPrefix(tellsOf(m), "alike."); tells {
 					failures++
 					if group || len(slackemulator.Mentions(m)) > 0 { // perhaps it woke people before it was edited
 						pings++
