@@ -211,6 +211,7 @@ type memory struct {
 	unnoted     *posting     // the result of a call that could not be noted
 	told        string       // the state that is done with; empty while none is
 	joined      bool         // it stands, or is told with others, and needs no turn of its own
+	listed      bool         // the thread of its group lists it
 	first       bool         // nothing was told shortly before that failed with its cause
 
 	// Of this pass alone:
@@ -232,7 +233,7 @@ const duplicate = "duplicate_message"
 
 // accept forgets what was of the part at hand alone, which stands now.
 func (m *memory) accept() {
-	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, first: m.first}
+	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, listed: m.listed, first: m.first}
 }
 
 // begin forgets what was of another part, which another worker perhaps posted.

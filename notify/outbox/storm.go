@@ -134,6 +134,9 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 // refuses the group's message or its thread, the watch has a message of its own.
 func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError {
 	s.stepAside(d)
+	if d.memory.listed {
+		return s.endListed(ctx, d)
+	}
 	listed, at, retry := s.list(ctx, d)
 	if retry != nil {
 		return retry
@@ -173,6 +176,7 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 // endListed ends the watch that its group's thread lists. The message that said how the watch goes on, where there is one,
 // becomes the summary, and wakes nobody.
 func (s *Outbox) endListed(ctx context.Context, d *delivery) *watcher.RetryError {
+	d.memory.listed = true
 	if d.posting.TS == "" && d.posting.Call == nil {
 		return s.note(ctx, d, d.posting.over(d.state))
 	}
