@@ -50,14 +50,15 @@ func TestSlackAlike(t *testing.T) {
 			causes := make(map[string]string)
 			for i := range c.orders {
 				order := fmt.Sprintf("order.pool-%d", i)
-				item := emulator.Item{ResourceName: "node-0", Status: "succeed"}
-				if c.follow {
-					item.EndAfter = 2 * time.Minute
+				item, items := emulator.Item{ResourceName: "node-0", Status: "succeed"}, []emulator.Item(nil)
+				if c.follow { // after a minute people are told
+					item.EndAfter = 110 * time.Second
+					items = append(items, emulator.Item{ResourceName: "node-1", EndAfter: time.Minute})
 				}
 				if causes[order] = c.cause(i); causes[order] != "" {
 					item.Status, item.Message = "failed", causes[order]
 				}
-				w.cloud.Add(rig.Project, order, emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{item}})
+				w.cloud.Add(rig.Project, order, emulator.Order{Count: emulator.CountAll, Items: append(items, item)})
 				if err := w.ask(t.Context(), map[string]any{"order_name": order, "request_id": requestID(i)}); err != nil {
 					t.Fatal(err)
 				}
@@ -80,9 +81,12 @@ func TestSlackAlike(t *testing.T) {
 					v.violate("%s is told %s after its end", done.OrderName, late)
 				}
 			}
-			failures, pings := 0, 0
+			failures, pings, became := 0, 0, 0
 			for _, m := range messages {
 				w.judgeText(v, slackRoom[0], m)
+				if m.Edited && claimed[m.TS] {
+					became++
+				}
 				tells := m.ThreadTS == "" && (claimed[m.TS] && !c.follow || tellsOfMany(m)) || m.Broadcast
 				if group := strings.HasPrefix(tellsOf(m), "alike."); tells {
 					failures++
@@ -91,13 +95,16 @@ func TestSlackAlike(t *testing.T) {
 					}
 				}
 			}
+			if c.follow && became < c.orders/2 {
+				v.violate("%d messages became summaries, of %d watches", became, c.orders)
+			}
 			if failures > c.messages || pings > c.pings || pings == 0 {
 				v.violate("%d messages tell of failures, %d wake people; want %d and %d at most", failures, pings, c.messages, c.pings)
 			}
 			for _, violation := range v.violations[:min(len(v.violations), 20)] {
 				t.Error(violation)
 			}
-			t.Logf("%d messages tell of failures, %d of them wake people; %d watches are listed", failures, pings, v.listed)
+			t.Logf("%d messages tell of failures, %d of them wake people; %d watches are listed, %d messages became summaries", failures, pings, v.listed, became)
 		})
 	}
 }
