@@ -42,11 +42,11 @@ var foundBy = map[string]int{
 	"a message that may not say so is left":                            420,
 	"a refused reply that was to wake people is posted as a message":   354,
 	"a part stands where Slack says so and nobody can look":            333,
-	"a thread gets another root where nobody knows which the first is": 496,
+	"a thread gets another root where nobody knows which the first is": 669,
 	"a note is written over the revision that was read":                185,
 	"a conflict of a note is no success":                               261,
 	"no answer to a note is no success":                                55,
-	"a note that cannot be read is not an empty one":                   54,
+	"a note that cannot be read is not an empty one":                   62,
 	"a call is announced":                                              4,
 	"the result of a call is noted":                                    700,
 	"what is not found is looked for once more":                        2981,
@@ -59,6 +59,9 @@ var foundBy = map[string]int{
 	"a ping that is owed is noted before the call":                     5,
 	"what stands is found":                                             22,
 	"a group's watches are listed in its thread":                       5,
+	"a watch of which a message says how it goes on is in a group":     228,
+	"it is noted which group tells of a watch":                         40,
+	"what a group lists is posted nowhere else":                        157,
 	"a watch is in one group's list":                                   40,
 }
 
