@@ -207,9 +207,9 @@ func (s *Outbox) tellPages(ctx context.Context, d *delivery, w want) (code strin
 // tellAlone tells of the watch by itself, unless the thread listed it, at that place of its page, before Slack refused
 // that. The group's message says that it has no thread.
 func (s *Outbox) tellAlone(ctx context.Context, d *delivery, w want, root posting, at int, code string) *watcher.RetryError {
-	var listing posting
-	if _, err := s.readNote(ctx, d.posting.Group.page(root.Generation), &listing); err != nil {
-		return soon("tell in a group", err)
+	listing, retry := s.listing(ctx, d, w, root)
+	if retry != nil {
+		return retry
 	}
 	if rank(listing.Shows) >= at {
 		return s.endListed(ctx, d)
@@ -225,6 +225,29 @@ func (s *Outbox) tellAlone(ctx context.Context, d *delivery, w want, root postin
 		return retry
 	}
 	return retryIn(time.Second, "the group of failures is refused")
+}
+
+// listing returns what is noted of the reply in the group's thread that is to list the watch. What became of a call for it is
+// seen first: perhaps it stands.
+func (s *Outbox) listing(ctx context.Context, d *delivery, w want, root posting) (listing posting, retry *watcher.RetryError) {
+	key := d.posting.Group.page(root.Generation)
+	_, err := s.readNote(ctx, key, &listing)
+	if err == nil && listing.Call != nil && listing.Code == "" {
+		page, retry := s.page(ctx, d, w, *d.posting.Group, root)
+		if retry == nil {
+			page.state, page.least = listing.Tells, listing.Tells
+			_, retry = s.tell(ctx, page, d.stop)
+		}
+		if retry != nil {
+			return listing, retry
+		}
+		listing = posting{}
+		_, err = s.readNote(ctx, key, &listing)
+	}
+	if err != nil {
+		return listing, soon("tell in a group", err)
+	}
+	return listing, nil
 }
 
 // lackThread lets the group's message say that it has no thread.
@@ -243,9 +266,18 @@ func (s *Outbox) lackThread(ctx context.Context, w want, code string, stop time.
 
 // tellPage tells what a reply in the group's thread lists, which is the watch's own or an earlier one.
 func (s *Outbox) tellPage(ctx context.Context, d *delivery, w want, g member, root posting) (posting, *watcher.RetryError) {
+	w, retry := s.page(ctx, d, w, g, root)
+	if retry != nil {
+		return posting{}, retry
+	}
+	return s.tell(ctx, w, d.stop)
+}
+
+// page returns the want for that reply, from the one for the group's message.
+func (s *Outbox) page(ctx context.Context, d *delivery, w want, g member, root posting) (want, *watcher.RetryError) {
 	var listed page
 	if _, err := s.readNote(ctx, g.list(), &listed); err != nil {
-		return posting{}, soon("tell in a group", err)
+		return w, soon("tell in a group", err)
 	}
 	at := slices.Index(listed.Watches, hash(d.ended.WatchID)) + 1
 	if at == 0 {
@@ -254,7 +286,7 @@ func (s *Outbox) tellPage(ctx context.Context, d *delivery, w want, g member, ro
 	w.leads, w.digest, w.who, w.thread = false, g.page(root.Generation), g.page(root.Generation), root.TS
 	w.state, w.least = numbered("page", len(listed.Rows)), numbered("page", at)
 	w.render = func(message.Options) message.Message { return g.Page(g.Reply*message.AlikeRows+g.Alone+1, listed.Rows) }
-	return s.tell(ctx, w, d.stop)
+	return w, nil
 }
 
 // list puts the watch on a page of its group, where it is on none. It returns the page, and the watch's place on it,
