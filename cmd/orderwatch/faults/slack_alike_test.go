@@ -53,7 +53,7 @@ func TestSlackAlike(t *testing.T) {
 				item, items := emulator.Item{ResourceName: "node-0", Status: "succeed"}, []emulator.Item(nil)
 				if c.follow { // after a minute people are told
 					item.EndAfter = 110 * time.Second
-					items = append(items, emulator.Item{ResourceName: "node-1", EndAfter: time.Minute})
+					items = append(items, emulator.Item{ResourceName: "node-1", EndAfter: 20 * time.Second})
 				}
 				if causes[order] = c.cause(i); causes[order] != "" {
 					item.Status, item.Message = "failed", causes[order]
