@@ -638,7 +638,7 @@ func (o *model) check() {
 				continue
 			}
 			m := message.Summarize(c, message.Options{File: true})
-			if n := o.roots(channel, c.OrderName); n == 0 && o.quiet && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
+			if n := o.roots(channel, c.OrderName); n == 0 && (o.quiet || o.together(channel, c.OrderName)) && (c.Outcome == watcher.Succeeded || c.Outcome == watcher.Cancelled) {
 				continue
 			} else if n > 1 && o.once() {
 				o.errorf("%d messages about %s in %s", n, c.OrderName, channel)
@@ -1015,6 +1015,13 @@ func (o *model) roots(channel, name string) (n int) {
 		}
 	}
 	return n
+}
+
+// together reports whether a digest in the channel names the order: many that failed alike wait, too.
+func (o *model) together(channel, name string) bool {
+	return slices.ContainsFunc(o.slack.Messages(channel), func(m emulator.Message) bool {
+		return strings.Contains(m.Text, "told together") && strings.Contains(string(m.Blocks), name)
+	})
 }
 
 // shared returns the files in the channel.
