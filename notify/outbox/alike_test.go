@@ -73,6 +73,49 @@ func TestGroupIsRefused(t *testing.T) {
 	}
 }
 
+// TestGroupOfFollowed holds that of many failures alike, of which messages say how their watches go on, five wake people by
+// a reply that the channel shows. The messages of the others become their summaries, which a group's thread lists, too.
+func TestGroupOfFollowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *config) {
+		sleepless(c)
+		c.Progress = true
+	})
+	all := alike(12)
+	for _, c := range all {
+		g := watcher.Progress{Report: c.Report, Number: 1}
+		g.AcceptedAt = b.clock.Now().Add(-time.Minute)
+		b.settleBy(func() error { return b.notifier.Progress(b.Context(), g) })
+	}
+	b.inTurn(all)
+	b.another().inTurn(all)
+
+	own, shown, rows, woken := 0, 0, 0, 0
+	for _, m := range b.slack.Messages("C0ONCALL") {
+		switch {
+		case isLine(m):
+			if strings.Contains(string(m.Blocks), "Orders failed alike") {
+				woken += len(emulator.Mentions(m))
+			}
+		case strings.Contains(m.Text, "rders failed alike"):
+			if woken += len(emulator.Mentions(m)); !strings.HasPrefix(m.Text, "12 orders failed alike") {
+				t.Errorf("the group is\n%s", emulator.Render(m))
+			}
+		case strings.Contains(m.Text, " that failed alike: "):
+			rows += len(alikeName.FindAllString(m.Text, -1))
+		case m.Broadcast:
+			shown++
+		case m.ThreadTS == "":
+			if own++; !strings.HasPrefix(m.Text, "FAILED: ") || len(emulator.Mentions(m)) > 0 {
+				t.Errorf("it is left:\n%s", emulator.Render(m))
+			}
+		}
+	}
+	if own != 12 || shown != 5 || rows != 7 || woken != 1 {
+		t.Errorf("%d messages are left, of which %d have a reply that the channel shows; %d watches are listed, and people are woken for the group %d times\n%s", own, shown, rows, woken, b.log)
+	}
+}
+
 // TestPingOfAnArchivedChannel holds that people are woken in the fallback for a message that stands in a channel, and woke
 // nobody before that was archived. The message is not posted again.
 func TestPingOfAnArchivedChannel(t *testing.T) {

@@ -181,6 +181,8 @@ func (d *delivery) inForm(whole message.Message, o message.Options) message.Mess
 	case d.posting.Lacks != "":
 		o.NoThread, o.Code = true, d.posting.Lacks
 		return d.render(o)
+	case d.ended != nil && d.posting.Group != nil: // which wakes people
+		return whole
 	case d.ended != nil && d.posting.Quiet && !anew:
 		return whole.AfterQuiet(d.ended.Outcome)
 	case d.aloud && d.posting.TS != "" && !anew && d.posting.Woke != d.state:
@@ -196,7 +198,7 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 	case wait:
 		return step.retry
 	case silence:
-		d.posting.Silent = true
+		d.posting.Silent = d.posting.Group == nil
 		return s.note(ctx, d, d.posting.over(d.state))
 	case reconcile:
 		return s.reconcile(ctx, d)
@@ -246,12 +248,12 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 }
 
 // replace deletes the message that cannot become what is to be told, where Slack lets it: nobody needs it any more. A new one
-// follows.
+// follows, unless a group tells of the watch.
 func (s *Outbox) replace(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
 	if retry := s.announce(ctx, d, s.config.Now()); retry != nil { // another worker perhaps edited it meanwhile
 		return retry
 	}
-	d.log.Warn("slack does not let the message become what is to be told, a new one follows", "code", e.Code, "err", e)
+	d.log.Warn("slack does not let the message become what is to be told, another one tells it", "code", e.Code, "err", e)
 	m := &d.memory
 	m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
 	if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {

@@ -46,6 +46,12 @@ var Guards = []Guard{
 		return s
 	})},
 	{"a part stands where Slack says so and nobody can look", instead(believe, backOff)},
+	{"what a group lists is posted nowhere else", doing(func(p posting, _ memory, _ want, _ moment, s step) step {
+		if s.do == silence && p.Group != nil {
+			s.do = post
+		}
+		return s
+	})},
 	{"a thread gets another root where nobody knows which the first is", instead(another, believe)},
 }
 

@@ -194,6 +194,10 @@ func newModel(t *testing.T, seed uint64, without ...guard) *model {
 		c.WatchID, c.OrderName = fmt.Sprint("w_alike_", i), fmt.Sprintf("order.alike-%d-x", i)
 		c.Requests[0].SlackChannel = o.stormIn
 		o.add(c.WatchID, func(ctx context.Context, s *outbox.Outbox) error { return s.Notify(ctx, c) })
+		if o.progress && o.random.IntN(3) > 0 {
+			g := watcher.Progress{Report: c.Report, Number: 1}
+			o.add(c.WatchID+" runs", func(ctx context.Context, s *outbox.Outbox) error { return s.Progress(ctx, g) })
+		}
 	}
 	if o.outage = o.random.IntN(2) == 0; o.outage {
 		for _, kind := range []watcher.AttentionKind{watcher.Unreachable, watcher.Reachable} {
@@ -873,15 +877,15 @@ func (o *model) checkAlike() {
 
 // alikeIn is how orders that failed alike are told in a channel.
 type alikeIn struct {
-	told    map[string]int // how often each of them is
-	alone   int            // in messages of their own
+	told    map[string]int // how often each of them is; one that a group lists may have a message that went on, too
+	alone   int            // in messages of their own, or with a reply that the channel shows
 	rows    int            // in the threads of groups
 	counted int            // in the messages of groups, but for those that have their own
 	unsure  bool           // what a group's message or its thread shows is perhaps another worker's, which Slack refused to change
 }
 
 func (o *model) alikeIn(channel string) alikeIn {
-	in, roots := alikeIn{told: make(map[string]int)}, make(map[string]bool)
+	in, roots, own := alikeIn{told: make(map[string]int)}, make(map[string]bool), make(map[string][]emulator.Message)
 	messages := o.slack.Messages(channel)
 	for _, m := range messages {
 		n := 0
@@ -895,8 +899,11 @@ func (o *model) alikeIn(channel string) alikeIn {
 			in.unsure = in.unsure || o.replaced[m.TS] // Slack does not delete it, and another one took its place
 			o.groups++
 		case m.ThreadTS == "" && alikeName.MatchString(m.Text):
-			in.told[alikeName.FindString(m.Text)]++
-			in.alone++
+			name := alikeName.FindString(m.Text)
+			own[name] = append(own[name], m)
+			if o.history && tellsOn(m) && !o.unknown[channel] && !o.unedited[m.TS] {
+				o.errorf("%q is left in %s", m.Text, channel)
+			}
 		}
 	}
 	for _, m := range messages {
@@ -907,6 +914,14 @@ func (o *model) alikeIn(channel string) alikeIn {
 		for _, name := range alikeName.FindAllString(m.Text, -1) {
 			in.told[name]++
 			in.rows++
+		}
+	}
+	for name, all := range own {
+		for _, m := range all {
+			if in.told[name] == 0 || !m.Edited || o.shownAgain(m) || len(emulator.Mentions(m)) > 0 {
+				in.told[name]++
+				in.alone++
+			}
 		}
 	}
 	return in

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,7 @@ func (s *Outbox) read(ctx context.Context, d *delivery) *watcher.RetryError {
 	unnoted := d.memory.unnoted
 	d.memory.unnoted = nil
 	if unnoted != nil && d.posting.by(s.id) {
+		unnoted.Group = cmp.Or(unnoted.Group, d.posting.Group) // another worker decided that meanwhile
 		return s.note(ctx, d, *unnoted)
 	}
 	return nil

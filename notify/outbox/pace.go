@@ -50,7 +50,7 @@ func (t turn) before(other turn) bool {
 func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
 	if d.edits() { // which take no turn of the channel's
 		left := time.Duration(0)
-		if d.quiet {
+		if d.quiet || d.posting.Group != nil {
 			left = s.take(s.follows, s.config.Timing.Follow)
 		}
 		if left <= 0 {

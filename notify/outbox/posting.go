@@ -68,6 +68,18 @@ func (p posting) untouched() bool {
 	return p.TS == "" && p.Call == nil && p.Digest == "" && p.Group == nil && p.Parts == 0
 }
 
+// goesOn reports whether the message perhaps says how the watch goes on.
+func (p posting) goesOn() bool { return strings.HasPrefix(p.Tells, running+".") }
+
+// joining returns the posting of a watch that is told in the group, whose ping is its own, too.
+func (p posting) joining(in member) posting {
+	if p.untouched() {
+		p.Tells, p.Done = completed, false
+	}
+	p.Group, p.Ping = &in, ""
+	return p
+}
+
 // ended reports whether all is told of how the watch ended.
 func (p posting) ended() bool { return p.Done && p.Tells == completed }
 
@@ -127,7 +139,7 @@ func (p posting) standing(w want, ts string, now time.Time) posting {
 
 // adopting returns the posting where the message with the ts stands, which tells an earlier state.
 func (p posting) adopting(ts string) posting {
-	p.Quiet = p.Quiet || strings.HasPrefix(p.Tells, running+".")
+	p.Quiet = p.Quiet || p.goesOn()
 	p.TS, p.Parts, p.Call = ts, 1, nil
 	return p
 }
@@ -199,6 +211,7 @@ type memory struct {
 	unnoted     *posting     // the result of a call that could not be noted
 	told        string       // the state that is done with; empty while none is
 	joined      bool         // it stands, or is told with others, and needs no turn of its own
+	listed      bool         // the thread of its group lists it
 	first       bool         // nothing was told shortly before that failed with its cause
 
 	// Of this pass alone:
@@ -220,7 +233,7 @@ const duplicate = "duplicate_message"
 
 // accept forgets what was of the part at hand alone, which stands now.
 func (m *memory) accept() {
-	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, first: m.first}
+	*m = memory{state: m.state, part: m.part, bare: m.bare, joined: m.joined, listed: m.listed, first: m.first}
 }
 
 // begin forgets what was of another part, which another worker perhaps posted.

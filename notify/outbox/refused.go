@@ -64,8 +64,8 @@ func (s *Outbox) giveUp(ctx context.Context, d *delivery, e *slack.Error) *watch
 		return s.note(ctx, d, d.posting.refused(e.Code, "")) // each watch finds its own way
 	case d.line:
 		return s.lineRefused(ctx, d, e)
-	case d.quiet:
-		return s.note(ctx, d, d.posting.over(d.state)) // the summary follows
+	case d.quiet, d.posting.Group != nil: // the summary follows, or the group's thread lists it
+		return s.note(ctx, d, d.posting.over(d.state))
 	case e.Class != slack.PayloadRefused:
 		to, retry := s.willing(ctx, d.want)
 		if retry != nil {

@@ -75,6 +75,8 @@ func next(p posting, m memory, w want, at moment) step {
 		return waits(min(p.othersCall(at), at.timing.Stale), "another worker is about to")
 	case p.unsettled(m, at) && !edits: // an edit may be repeated
 		return step{do: reconcile}
+	case p.Group != nil && !edits && p.part(w.state) == 0: // the group tells of it, and no message of its own stands
+		return step{do: silence}
 	case w.isFile(p.part(w.state)) && m.form == 0 && m.file == "": // Slack does not have its bytes
 		return step{do: upload}
 	case edits:

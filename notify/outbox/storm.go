@@ -89,10 +89,10 @@ type page struct {
 
 // groups reports whether the watch is told in a group, by its own note or, where that says nothing, by the storm's.
 func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryError) {
-	if d.posting.Group != nil || d.posting.Done || d.posting.Alone {
-		return d.posting.Group != nil && !d.posting.Done, nil
+	if d.posting.Group != nil || d.posting.Alone {
+		return d.posting.Group != nil, nil
 	}
-	if d.kind != "watch" || d.silent || d.channel == routes.Webhook || !message.Fails(d.ended.Outcome) || !d.posting.untouched() {
+	if d.kind != "watch" || d.silent || d.channel == routes.Webhook || !message.Fails(d.ended.Outcome) || !d.posting.untouched() && !d.posting.goesOn() {
 		return false, nil
 	}
 	cause, words, _ := message.AlikeTo(*d.ended, s.secrets)
@@ -123,10 +123,8 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 		if !how.group {
 			return false, nil
 		}
-		p := d.posting
-		p.Tells = d.state
-		p.Group = &member{noteKey("alike", fmt.Sprintf("%s-%d", about, after.Began.UnixMilli()), d.channel), after.Reply, after.Alike}
-		return true, s.note(ctx, d, p)
+		in := member{noteKey("alike", fmt.Sprintf("%s-%d", about, after.Began.UnixMilli()), d.channel), after.Reply, after.Alike}
+		return true, s.note(ctx, d, d.posting.joining(in))
 	}
 	return false, soon("count failures with the same cause", watcher.ErrConflict)
 }
@@ -136,6 +134,9 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 // refuses the group's message or its thread, the watch has a message of its own.
 func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError {
 	s.stepAside(d)
+	if d.memory.listed {
+		return s.endListed(ctx, d)
+	}
 	listed, at, retry := s.list(ctx, d)
 	if retry != nil {
 		return retry
@@ -169,7 +170,18 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 			return retry
 		}
 	}
-	return s.note(ctx, d, d.posting.over(d.state))
+	return s.endListed(ctx, d)
+}
+
+// endListed ends the watch that its group's thread lists. The message that said how the watch goes on, where there is one,
+// becomes the summary, and wakes nobody.
+func (s *Outbox) endListed(ctx context.Context, d *delivery) *watcher.RetryError {
+	d.memory.listed = true
+	if d.posting.TS == "" && d.posting.Call == nil {
+		return s.note(ctx, d, d.posting.over(d.state))
+	}
+	d.options.Mention, d.urgency = "", calm
+	return s.deliver(ctx, d, d.render(d.options))
 }
 
 // tellPages tells what the replies in the group's thread list, up to the watch's. It returns why Slack finally refuses one
@@ -200,7 +212,7 @@ func (s *Outbox) tellAlone(ctx context.Context, d *delivery, w want, root postin
 		return retry
 	}
 	if rank(listing.Shows) >= at {
-		return s.note(ctx, d, d.posting.over(d.state))
+		return s.endListed(ctx, d)
 	}
 	if root.Code == "" && root.Lacks == "" {
 		if retry := s.lackThread(ctx, w, code, d.stop); retry != nil {

@@ -83,8 +83,14 @@ func (w *slackWorld) judgeWatch(v *slackVerdict, c watcher.Completion, channel s
 	v.messages += len(roots)
 	if listed := listedIn(messages)[c.OrderName]; listed > 0 {
 		v.listed++
-		if w.history && listed+len(roots) > 1 {
+		if w.history && (listed > 1 || len(roots) > 1) {
 			v.violate("%s: watch %s is listed %d times, and has %d messages", channel, c.WatchID, listed, len(roots))
+		}
+		for _, root := range roots { // it said how the watch went on
+			shown := slices.ContainsFunc(messages, func(m slackemulator.Message) bool { return m.Broadcast && m.ThreadTS == root.TS })
+			if w.history && (!root.Edited || shown || !strings.HasSuffix(root.Text, want.Text)) {
+				v.violate("%s: watch %s is listed, and stands, too: %q; a reply shows in the channel: %t", channel, c.WatchID, root.Text, shown)
+			}
 		}
 		return
 	}
