@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/orderwatch/orderwatch/events/store"
@@ -18,11 +19,23 @@ type gate struct {
 	teams   teams.Teams
 	timeout time.Duration // of requests that name none
 	store   *store.Store
+	warned  sync.Once
+}
+
+// view returns what the team may see and touch; an empty name is the operator's.
+func (g *gate) view(team string) teams.View {
+	if team != "" && g.teams.Empty() {
+		g.warned.Do(func() {
+			g.log.Warn("a team asks, and nothing says what teams may: each may watch, see and poll every order; set ORDERWATCH_TEAMS_FILE", "team", team)
+		})
+	}
+	return g.teams.View(team)
 }
 
 // decode reads a request. The error wraps a *[watcher.FieldError]; a *[teams.Denied] where the team may not ask so.
 func (g *gate) decode(in wire.Incoming) (watcher.Ask, error) {
 	ask, err := g.rules.Decode(in)
+	g.view(in.Team)
 	if err == nil {
 		err = g.teams.Admit(&ask, g.timeout)
 	}

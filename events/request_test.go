@@ -69,9 +69,6 @@ func checkTaken(t *testing.T, js jetstream.JetStream, right wiretest.Good, c wat
 	}
 	got, want := c.Requests[0], right.Request
 	want.ReceivedAt = got.ReceivedAt
-	if right.Timeout > 0 {
-		want.DeadlineAt = got.ReceivedAt.Add(right.Timeout)
-	}
 	if right.Late > 0 {
 		want.LateAt = got.ReceivedAt.Add(right.Late)
 	}

@@ -100,16 +100,7 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	group := running.AddGroup(s.store.Names.Service)
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
-		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, endpoints[name], r) })
-		if name == eventsEndpoint {
-			handler = func(r micro.Request) {
-				s.busy.RLock()
-				go func() {
-					defer s.busy.RUnlock()
-					s.carryOut(ctx, name, endpoints[name], later{r, nc})
-				}()
-			}
-		}
+		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, nc, name, endpoints[name], r) })
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),
 		})
@@ -125,17 +116,21 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 }
 
 // answer carries out one request, which finish waits for, where the answer has a place to go.
-func (s *service) answer(ctx context.Context, name string, do endpoint, r micro.Request) {
+func (s *service) answer(ctx context.Context, nc *nats.Conn, name string, do endpoint, r micro.Request) {
 	if !s.replies.MayAnswer(r.Subject(), r.Reply()) {
 		return
 	}
-	s.busy.RLock()
-	defer s.busy.RUnlock()
+	s.busy.RLock() // until it is carried out
+	if name == eventsEndpoint {
+		go s.carryOut(ctx, name, do, later{r, nc})
+		return
+	}
 	s.carryOut(ctx, name, do, r)
 }
 
 // carryOut carries out one request. A panic is a defect of this program, and fails that request alone.
 func (s *service) carryOut(ctx context.Context, name string, do endpoint, r micro.Request) {
+	defer s.busy.RUnlock()
 	defer func() {
 		if defect := recover(); defect != nil {
 			s.log.Error("panic: this is a defect of orderwatch; please report it", "subject", r.Subject(), "panic", defect, "stack", string(debug.Stack()))
@@ -167,7 +162,7 @@ const maxReason = 4 << 10
 func (s *service) team(r micro.Request) string { return s.store.Names.TeamOf(r.Subject()) }
 
 // view returns what the one who asks may see and touch.
-func (s *service) view(r micro.Request) teams.View { return s.gate.teams.View(s.team(r)) }
+func (s *service) view(r micro.Request) teams.View { return s.gate.view(s.team(r)) }
 
 func (s *service) refuse(name string, r micro.Request, why *wire.ServiceError) {
 	if len(why.Reason) > maxReason {

@@ -76,22 +76,12 @@ type Report struct {
 // Order returns the order that the report is about.
 func (r *Report) Order() Order { return Order{r.ProjectID, r.OrderName} }
 
-// Timeout returns the timeout that the requests asked for, of the one that asked to watch longest; 0 where they named
-// none, or where the watch went on longer than that, until ended, since others named none. Events of releases before
-// this one do not have it.
-func (r *Report) Timeout(ended time.Time) time.Duration {
-	var longest Request
-	all := true
+// Timeout returns the timeout of the request that asked to watch longest; 0 in events of the release before.
+func (r *Report) Timeout() (longest time.Duration) {
 	for _, request := range r.Requests {
-		all = all && !request.DeadlineAt.IsZero()
-		if request.DeadlineAt.After(longest.DeadlineAt) {
-			longest = request
-		}
+		longest = max(longest, request.Deadline.Sub(request.ReceivedAt))
 	}
-	if !all && ended.Sub(longest.DeadlineAt) > time.Minute {
-		return 0
-	}
-	return longest.DeadlineAt.Sub(longest.ReceivedAt)
+	return longest
 }
 
 // An ActionCounts sums up the items that were seen and share an action, as [Counts] does all.
@@ -202,10 +192,9 @@ type Request struct {
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`
-	SlackChannel string            `json:"slack_channel"`        // where to post instead of the default
-	ReceivedAt   time.Time         `json:"received_at"`          // when it was stored, by the server's clock
-	DeadlineAt   time.Time         `json:"deadline_at,omitzero"` // until when it asks to watch; zero where it names no timeout
-	LateAt       time.Time         `json:"late_at,omitzero"`     // from when on the order is late for it; zero where it does not say
+	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
+	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
 
 	// Deadline is until when the watch goes on for it; zero in what a release before this one wrote: there it has the
 	// watch's terms. ExpectedItems is how many items must exist before the order has succeeded for it; 0 for none.

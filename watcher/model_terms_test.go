@@ -145,7 +145,7 @@ func (m *model) endingAt(w watcher.Watch, polled bool) {
 		m.blame("%s answers %d requests, and leaves %d to %q, which are %d", w.ID, len(c.Requests), c.RequestsLeft, c.NextWatchID, len(w.Requests))
 	}
 	for _, r := range c.Requests {
-		if by := "cancelled by ada of "; c.Outcome == watcher.Cancelled && c.Reason != by && c.Reason != by+r.Team {
+		if c.Outcome == watcher.Cancelled && !cancels(c.Reason, r) {
 			m.blame("%s: %s is %s", w.ID, identity(r), c.Reason)
 		}
 	}
@@ -153,12 +153,17 @@ func (m *model) endingAt(w watcher.Watch, polled bool) {
 		switch {
 		case c.Outcome == watcher.TimedOut && !w.LastPollAt.Before(m.deadline(r)):
 			m.blame("%s goes on for %s after a poll after its deadline", w.ID, identity(r))
-		case c.Outcome == watcher.Cancelled && (c.Reason == "cancelled by ada of " || c.Reason == "cancelled by ada of "+r.Team):
+		case c.Outcome == watcher.Cancelled && cancels(c.Reason, r):
 			m.blame("%s goes on for %s, and is %s", w.ID, identity(r), c.Reason)
 		case c.Outcome == watcher.Succeeded && polled && m.judge.asked.err == nil && m.judge.settledFor(m.expects[identity(r)], w.LastPollAt):
 			m.blame("%s goes on for %s, and it succeeded", w.ID, identity(r))
 		}
 	}
+}
+
+// cancels reports whether the reason of an end names somebody who may cancel the request: the operator, or its team.
+func cancels(reason string, r watcher.Request) bool {
+	return reason == "cancelled by ada of " || r.Team != "" && reason == "cancelled by team "+r.Team+", by its own word ada of "+r.Team
 }
 
 // punctual holds that no request was answered long after its deadline, but for what went wrong.

@@ -120,7 +120,7 @@ func TestCancelOfATeam(t *testing.T) {
 	for _, c := range m.completions {
 		got = append(got, fmt.Sprint(c.Outcome, " ", len(c.Requests), c.Requests[0].Team, " ", c.Reason))
 	}
-	if len(got) != 3 || got[0] != "cancelled 1x cancelled by ada of x" || got[1] != "cancelled 1y cancelled by ada of y" || !strings.HasPrefix(got[2], "timed_out 1 after 1h") {
+	if len(got) != 3 || got[0] != "cancelled 1x cancelled by team x, by its own word ada of x" || got[1] != "cancelled 1y cancelled by team y, by its own word ada of y" || !strings.HasPrefix(got[2], "timed_out 1 after 1h") {
 		t.Errorf("%q", got)
 	}
 	if _, err := cancel("z"); !errors.Is(err, watcher.ErrNoRecord) {

@@ -88,7 +88,7 @@ func TestGetListCancel(t *testing.T) {
 	got := rig.CarryOut(t, d.env, "get", rig.Project+"/order.parts")
 	wantSaid(t, "get", got, 0, []string{rig.Project + "/order.parts\n", "partially_failed  1 of 2 nodes failed", "node-failed", "about failed", "Why items failed"}, nil)
 	got = rig.CarryOut(t, d.env, "get", "order.refused")
-	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch --region cn-north-4 " + rig.Project + "/order.refused"}, nil)
+	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch --region cn-north-4 --timeout 2h " + rig.Project + "/order.refused"}, nil)
 	got = rig.CarryOut(t, d.env, "get", "order.unknown")
 	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + rig.Project + "/order.unknown"})
 	got = rig.CarryOut(t, d.env, "get", "order.a", "order.b")

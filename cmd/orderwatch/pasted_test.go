@@ -50,9 +50,9 @@ func messagesWithCommands(name string, timeout time.Duration) (all []message.Mes
 	named := func(r *watcher.Report) {
 		r.OrderName, r.Region, r.ExpectedItems = name, "cn-east-3", 7
 		request := &r.Requests[0]
-		request.SlackChannel, request.DeadlineAt = "C0TEAM", time.Time{}
+		request.SlackChannel, request.Deadline = "C0TEAM", time.Time{}
 		if timeout > 0 {
-			request.DeadlineAt = request.ReceivedAt.Add(timeout)
+			request.Deadline = request.ReceivedAt.Add(timeout)
 		}
 	}
 	for _, outcome := range []watcher.Outcome{watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused, watcher.Cancelled} {

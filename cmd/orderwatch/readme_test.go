@@ -170,8 +170,9 @@ func TestAttentionNamed(t *testing.T) {
 	for _, data := range []reflect.Type{reflect.TypeFor[watcher.Attention](), reflect.TypeFor[watcher.OrderAttention]()} {
 		for i := range data.NumField() {
 			if f := data.Field(i); !f.Anonymous {
-				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-				fields = append(fields, name)
+				if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" { // which no event has
+					fields = append(fields, name)
+				}
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -119,21 +120,25 @@ func (s *Store) catchUp(ctx context.Context) error {
 			return err
 		}
 		if order, ok := wire.OrderOf(m.Subject, s.Names.Record("")); ok {
-			a.see(order.Key(), m.Data, m.Time.After(recent), recent)
+			a.see(order.Key(), m.Header, m.Data, m.Time.After(recent), recent)
 		}
 		a.next = m.Sequence + 1
 	}
 	return nil
 }
 
-// see notes what a record says. Of one that was not written just now, and that has ended, there is nothing to note.
-func (a *asked) see(key string, record []byte, isRecent bool, recent time.Time) {
+// see notes what a record says. Of one that was not written just now, and that has ended, there is nothing to note. Where
+// the key has what is no record, all is as it was until a worker moves that aside.
+func (a *asked) see(key string, header nats.Header, record []byte, isRecent bool, recent time.Time) {
 	var requests []teamRequest
 	head, ok := readHead(record)
-	if deleted := len(record) == 0; !deleted && (isRecent || !ok || head.State != watcher.Ended) {
+	switch deleted := len(record) == 0; {
+	case deleted && !isDeletion(header), !deleted && !ok:
+		return
+	case !deleted && (isRecent || head.State != watcher.Ended):
 		var err error
 		if requests, err = requestsOf(record); err != nil {
-			return // it is as it was, until its record is moved aside
+			return
 		}
 	}
 	for _, team := range a.teams[key] {

@@ -75,7 +75,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := parsed(t, string(text)); all.May("gpu", "gpu-1") != nil || all.May("storage", "gpu-1") == nil {
+	if all := parsed(t, string(text)); all.May("gpu", "gpu-project") != nil || all.May("train", "gpu-project") == nil {
 		t.Errorf("the teams are %q", all.Names())
 	}
 }

@@ -111,9 +111,6 @@ func (rules Rules) Decode(m Incoming) (watcher.Ask, error) {
 	if err := rules.decodeFields(body, &ask, &lateAfter); err != nil {
 		return ask, err
 	}
-	if ask.Timeout > 0 {
-		ask.Request.DeadlineAt = ask.Request.ReceivedAt.Add(ask.Timeout)
-	}
 	if lateAfter > 0 {
 		ask.Request.LateAt = ask.Request.ReceivedAt.Add(lateAfter)
 	}

@@ -34,7 +34,7 @@ func concerns() map[string]struct {
 	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
 	near := concern(watcher.DeadlineNear)
 	near.AcceptedAt, near.ExpectedItems = near.Since.Add(-96*time.Minute), 20
-	near.Requests[0].SlackChannel = "C0TEAM"
+	near.Requests[0].SlackChannel, near.Requests[0].ReceivedAt, near.Requests[0].Deadline = "C0TEAM", near.AcceptedAt, near.Since.Add(24*time.Minute)
 	all["concern_deadline_delivered_late"] = one{near, message.Options{Now: near.Since.Add(10 * time.Minute)}}
 	all["concern_late_wakes"] = one{concern(watcher.Late), here}
 	unseen := concern(watcher.Stalled)

@@ -80,7 +80,7 @@ func watchCommand(c watcher.Completion) string {
 	if c.Region != "" {
 		args = append(args, "--region", shellWord(c.Region))
 	}
-	if d := c.Timeout(c.CompletedAt); d > 0 {
+	if d := c.Timeout(); d > 0 {
 		args = append(args, "--timeout", words.Compact(d))
 	}
 	if c.ExpectedItems > 0 {

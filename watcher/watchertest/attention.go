@@ -65,8 +65,10 @@ func OrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
 	case watcher.Blind:
 		a.Reason = "the order cannot be read"
 		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
-	case watcher.Late, watcher.Stalled, watcher.DeadlineNear:
+	case watcher.Late, watcher.Stalled:
 		a.Reason = "the order is " + string(kind)
+	case watcher.DeadlineNear:
+		a.Reason, a.Requests[0].Deadline = "the order is "+string(kind), UnlistedSince.Add(UnlistedSince.Sub(Accepted)/4) // 80 % are over
 	case watcher.Vanished:
 		a.Reason, a.Counts.Missing, it.MissingSince = "an item is no longer listed", 1, UnlistedSince
 	case watcher.UnknownStatus:

@@ -32,7 +32,7 @@ func Completion(outcome watcher.Outcome, succeeded int, failures ...watcher.Fail
 	c.ProjectID, c.OrderName = "6f5da086876d4cd084d36f8bd3346036", "order.pool-5ed5-w4l2n"
 	c.AcceptedAt, c.Polls = Accepted, 19
 	c.Requests = []watcher.Request{{
-		ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/job/771?a=1&b=2", ReceivedAt: Accepted, DeadlineAt: Accepted.Add(2 * time.Hour),
+		ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/job/771?a=1&b=2", ReceivedAt: Accepted, Deadline: Accepted.Add(2 * time.Hour),
 		Labels: map[string]string{"env": "prod", "team": "training"},
 	}}
 	for i := range succeeded {

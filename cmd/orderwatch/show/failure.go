@@ -35,7 +35,7 @@ func Failure(c watcher.Completion) string {
 		fmt.Fprintf(&b, "\n  and %d more causes: orderwatch get %s", more, c.Order())
 	}
 	if mayGoOn(c.Outcome) {
-		b.WriteString("\n  To watch it again: " + again(c.Report, c.CompletedAt))
+		b.WriteString("\n  To watch it again: " + again(c.Report))
 	}
 	return b.String()
 }

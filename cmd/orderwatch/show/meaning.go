@@ -162,14 +162,13 @@ func parts(r watcher.Report) string {
 	return strings.Join(texts, ", ")
 }
 
-// again returns the command that watches the order once more, for as long as the requests of the watch asked, which ended
-// at that time.
-func again(r watcher.Report, ended time.Time) string {
+// again returns the command that watches the order once more, for as long as the requests of the watch asked.
+func again(r watcher.Report) string {
 	command := "orderwatch watch"
 	if r.Region != "" && strings.Trim(r.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
 		command += " --region " + r.Region
 	}
-	if d := r.Timeout(ended); d > 0 {
+	if d := r.Timeout(); d > 0 {
 		command += " --timeout " + words.Compact(d)
 	}
 	if r.ExpectedItems > 0 { // without it, what has ended would be all

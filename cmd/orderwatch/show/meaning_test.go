@@ -52,7 +52,7 @@ func TestAgain(t *testing.T) {
 		for _, d := range timeouts {
 			r := watcher.Request{ReceivedAt: began}
 			if d > 0 {
-				r.DeadlineAt = began.Add(d)
+				r.Deadline = began.Add(d)
 			}
 			all = append(all, r)
 		}
@@ -61,24 +61,20 @@ func TestAgain(t *testing.T) {
 	for _, tt := range []struct {
 		region   string
 		requests []watcher.Request
-		watched  time.Duration
 		want     string
 	}{
-		{"cn-east-3", asked(4 * time.Hour), 4 * time.Hour, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
-		{"cn-east-3", asked(90*time.Minute, time.Hour), 90 * time.Minute, "orderwatch watch --region cn-east-3 --timeout 1h30m p/order.x"},
-		{"cn-east-3", asked(0), 2 * time.Hour, "orderwatch watch --region cn-east-3 p/order.x"},
-		{"cn-east-3", asked(0, 4*time.Hour), 4*time.Hour + time.Second, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
-		{"cn-east-3", asked(10*time.Minute, 0), 2 * time.Hour, "orderwatch watch --region cn-east-3 p/order.x"}, // 10 minutes are too few
-		{"cn-east-3", asked(4*time.Hour, 0), time.Hour, "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
-		{"", nil, 2 * time.Hour, "orderwatch watch p/order.x"},
-		{"x; rm -r .", nil, time.Hour, "orderwatch watch p/order.x"},
+		{"cn-east-3", asked(4 * time.Hour), "orderwatch watch --region cn-east-3 --timeout 4h p/order.x"},
+		{"cn-east-3", asked(90*time.Minute, time.Hour), "orderwatch watch --region cn-east-3 --timeout 1h30m p/order.x"},
+		{"cn-east-3", asked(0), "orderwatch watch --region cn-east-3 p/order.x"}, // of the release before
+		{"", nil, "orderwatch watch p/order.x"},
+		{"x; rm -r .", nil, "orderwatch watch p/order.x"},
 	} {
 		r := watcher.Report{ProjectID: "p", OrderName: "order.x", Region: tt.region, Requests: tt.requests}
-		if got := again(r, began.Add(tt.watched)); got != tt.want {
+		if got := again(r); got != tt.want {
 			t.Errorf("%+v: %s; want %s", tt, got, tt.want)
 		}
 	}
-	if got := again(watcher.Report{ProjectID: "p", OrderName: "order.x", ExpectedItems: 5}, began); got != "orderwatch watch --expected-items 5 p/order.x" {
+	if got := again(watcher.Report{ProjectID: "p", OrderName: "order.x", ExpectedItems: 5}); got != "orderwatch watch --expected-items 5 p/order.x" {
 		t.Error(got)
 	}
 }

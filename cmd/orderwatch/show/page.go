@@ -97,7 +97,7 @@ func (p Page) state(w watcher.Snapshot) string {
 		text += "\n" + line
 	}
 	if mayGoOn(w.Outcome) {
-		text += "\nTo watch it again:\n  " + again(w.Report, w.Deadline)
+		text += "\nTo watch it again:\n  " + again(w.Report)
 	}
 	return text
 }
