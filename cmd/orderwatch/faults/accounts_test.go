@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
@@ -29,7 +28,7 @@ type teamSite struct {
 	nats      *guarded.Server // its JetStream is the user setup's
 	cloud     *emulator.Emulator
 	modelArts string
-	more      []string // of the workers' environment
+	teams     string // the file that says which project each team has
 	workers   []*rig.Process
 }
 
@@ -47,8 +46,8 @@ func accountsFile(t *testing.T) string {
 	return passwords.String() + strings.NewReplacer("gpu-project", rig.Project, "train-project", trainProject).Replace(string(file))
 }
 
-// newTeamSite starts an installation. rules are those of the server; more is for the workers' environment.
-func newTeamSite(t *testing.T, rules string, workers int, more ...string) *teamSite {
+// newTeamSite starts an installation. rules are those of the server.
+func newTeamSite(t *testing.T, rules string, workers int) *teamSite {
 	t.Helper()
 	cloud := emulator.New(emulator.Options{})
 	failed := emulator.Item{ResourceName: "node-2", Status: "failed", Message: "flavor sold out"}
@@ -60,8 +59,7 @@ func newTeamSite(t *testing.T, rules string, workers int, more ...string) *teamS
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
-	file := cmdtest.File(t, fmt.Sprintf("teams: {gpu: {projects: [%s]}, train: {projects: [%s]}}", rig.Project, trainProject))
-	site := &teamSite{nats: startAccounts(t, rules), cloud: cloud, modelArts: modelArts.URL, more: append([]string{"ORDERWATCH_TEAMS_FILE=" + file}, more...)}
+	site := &teamSite{nats: startAccounts(t, rules), cloud: cloud, modelArts: modelArts.URL, teams: teamsFile(t)}
 	setup := site.start(t, "setup", "true")
 	for _, team := range []struct{ name, project string }{{"gpu", rig.Project}, {"train", trainProject}} {
 		_, err := site.nats.JS.CreateConsumer(t.Context(), "ORDER_EVENTS", jetstream.ConsumerConfig{
@@ -89,8 +87,8 @@ func startAccounts(t *testing.T, rules string) *guarded.Server {
 func (s *teamSite) start(t *testing.T, user, provision string) *rig.Process {
 	t.Helper()
 	addr := rig.FreeAddr(t)
-	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(s.nats.URL, s.modelArts, addr, append(s.more, "ORDERWATCH_NATS_USER="+user,
-		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s")...), "serve")
+	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(s.nats.URL, s.modelArts, addr, "ORDERWATCH_NATS_USER="+user,
+		"ORDERWATCH_NATS_PASSWORD=planted-"+user, "ORDERWATCH_PROVISION="+provision, "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE=1s", "ORDERWATCH_TEAMS_FILE="+s.teams), "serve")
 	rig.AwaitReady(t, addr)
 	return w
 }

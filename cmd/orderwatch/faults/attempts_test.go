@@ -325,7 +325,7 @@ func TestAttempts(t *testing.T) {
 	site := newTeamSite(t, accountsFile(t), 0)
 	addr := rig.FreeAddr(t)
 	worker := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(site.nats.URL, site.modelArts, addr, "ORDERWATCH_NATS_USER=worker",
-		"ORDERWATCH_NATS_PASSWORD=planted-worker", "ORDERWATCH_PROVISION=false", "ORDERWATCH_POLL_INITIAL=1h", "ORDERWATCH_POLL_MAX=1h", site.more[0]), "serve")
+		"ORDERWATCH_NATS_PASSWORD=planted-worker", "ORDERWATCH_PROVISION=false", "ORDERWATCH_POLL_INITIAL=1h", "ORDERWATCH_POLL_MAX=1h", "ORDERWATCH_TEAMS_FILE="+site.teams), "serve")
 	rig.AwaitReady(t, addr)
 	for team, project := range map[string]string{"gpu": rig.Project, "train": trainProject} {
 		env := login(site.nats.URL, team+"-person")

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -29,7 +28,7 @@ const sharedProject = "7c1e5a90d2f84b6ea3075b1c9d48e2f6"
 // teamChannels are as many of Slack's channels as a team may have.
 const teamChannels = 100
 
-// teamsFile writes a file of teams, gpu and train, and returns the variable that names it.
+// teamsFile writes a file of teams, gpu and train, and returns its path.
 func teamsFile(t *testing.T) string {
 	t.Helper()
 	var channels []string
@@ -40,11 +39,7 @@ func teamsFile(t *testing.T) string {
 	for team, project := range map[string]string{"gpu": rig.Project, "train": trainProject} {
 		text += fmt.Sprintf("  %s: {projects: [%q, %q], channels: [%s]}\n", team, sharedProject, project, strings.Join(channels, ", "))
 	}
-	file := filepath.Join(t.TempDir(), "teams.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return "ORDERWATCH_TEAMS_FILE=" + file
+	return cmdtest.File(t, text)
 }
 
 // startTeamFleet starts two workers that log in as the user worker of the accounts that ship, with a file of teams. It
@@ -52,9 +47,9 @@ func teamsFile(t *testing.T) string {
 func startTeamFleet(t *testing.T, l *load) (f *fleet, setup jetstream.JetStream, url string) {
 	t.Helper()
 	server := startAccounts(t, accountsFile(t))
-	site := &teamSite{nats: server, modelArts: "http://127.0.0.1:1"}
+	site := &teamSite{nats: server, modelArts: "http://127.0.0.1:1", teams: teamsFile(t)}
 	site.start(t, "setup", "true").Terminate(t)
-	f = startFleet(t, server.URL, l, 2, "ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PASSWORD=planted-worker", "ORDERWATCH_PROVISION=false", teamsFile(t))
+	f = startFleet(t, server.URL, l, 2, "ORDERWATCH_NATS_USER=worker", "ORDERWATCH_NATS_PASSWORD=planted-worker", "ORDERWATCH_PROVISION=false", "ORDERWATCH_TEAMS_FILE="+site.teams)
 	return f, server.JS, server.URL
 }
 
@@ -304,7 +299,7 @@ func TestTwoTeams(t *testing.T) {
 // TestTeamsWaitUnderOneID lets both teams wait for the same orders under the same id: each gets its own end and exit code.
 func TestTeamsWaitUnderOneID(t *testing.T) {
 	t.Parallel()
-	site := newTeamSite(t, accountsFile(t), 2, teamsFile(t))
+	site := newTeamSite(t, accountsFile(t), 2)
 	order := func(project, name, status string) {
 		last := emulator.Item{ResourceName: "node-1", Status: status}
 		if status == "" {
