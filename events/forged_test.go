@@ -252,3 +252,30 @@ func TestValuesOfTheReleaseBefore(t *testing.T) {
 		t.Errorf("deleted: %q at %d, %v", text, revision, err)
 	}
 }
+
+// TestRecordHeader holds that a record's header says the schema that is written: a team's request makes it the latest.
+func TestRecordHeader(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	for i, team := range []string{"", "gpu"} {
+		order := watcher.Order{ProjectID: "p", Name: "order.of" + team}
+		w := watcher.Watch{Schema: 1, State: watcher.Watching, ID: "w_1", Order: order, Requests: []watcher.Request{{ID: "1", Team: team}}}
+		if _, err := kept.Write(t.Context(), w, 0); err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(t.Context(), kept.Names.RecordStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := stream.GetLastMsgForSubject(t.Context(), kept.Names.Record(order.Key()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprint(i + 1)
+		if got := m.Header.Get(store.RecordHeader); got != want || !strings.HasPrefix(string(m.Data), `{"schema":`+want+`,`) {
+			t.Errorf("the header of a record of team %q is %q; want %s: %.40s", team, got, want, m.Data)
+		}
+	}
+}

@@ -18,7 +18,7 @@ type unknownFields map[string]json.RawMessage
 // takes as much.
 const maxRecord = 900 << 10
 
-// plainSchema is the version of most records: the release before reads it, too. See [Watch.schema].
+// plainSchema is the version of most records: the release before reads it, too. See [Watch.Written].
 const plainSchema = 1
 
 // EncodeWatch returns the record's JSON. What it keeps of the items shrinks as far as it must so
@@ -180,7 +180,7 @@ func counted(items []MissingItem, by func(SeenItem) word) (all []MissingItem) {
 }
 
 func (w Watch) marshal() ([]byte, error) {
-	w.Schema = w.schema()
+	w.Schema = w.Written()
 	encoded, err := json.Marshal(w)
 	if err != nil || len(w.unknown) == 0 {
 		return encoded, err

@@ -243,9 +243,9 @@ func (w *Watch) keepWishes() {
 	w.setWishes(slices.DeleteFunc(w.wishes(), func(wish Wish) bool { return !w.any(wish.covers) }))
 }
 
-// schema returns the version that the record is written as: its own, but the latest where a worker of the release before
+// Written returns the schema that the record is written as: its own, but the latest where a worker of the release before
 // would lose requests, or take one team's for another's.
-func (w *Watch) schema() int {
+func (w *Watch) Written() int {
 	if w.goesOn() || slices.ContainsFunc(w.requests(), func(r Request) bool { return r.Team != "" }) {
 		return SchemaVersion
 	}

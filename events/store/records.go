@@ -85,7 +85,7 @@ func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 		return 0, err
 	}
 	m := nats.NewMsg(s.Names.Write(s.Names.Record(w.Key())))
-	m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))
+	m.Header.Set(RecordHeader, strconv.Itoa(w.Written()))
 	m.Data = encoded
 	sequence, err := s.Publish(ctx, s.Names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	Passed(string(w.State), "stored", err)

@@ -201,7 +201,7 @@ func buildWithoutHeader(t *testing.T) string {
 	t.Helper()
 	withoutHeader.Do(func() {
 		built := buildChanged(t, map[string][2]string{
-			"events/store/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Schema))", "_ = strconv.Itoa"},
+			"events/store/records.go": {"m.Header.Set(RecordHeader, strconv.Itoa(w.Written()))", "_ = strconv.Itoa"},
 			"watcher/record.go":       {"case w.Schema < 1:", "case w.Schema < 0:"},
 			"watcher/intake.go":       {"w.Wakeup = highest + 1", "_ = highest"},
 		})
