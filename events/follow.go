@@ -20,6 +20,8 @@ type following struct {
 	store    *store.Store
 	stopping <-chan struct{} // closed when the worker stops: nobody is kept waiting
 
+	reading chan struct{} // holds one for each question whose events are being read
+
 	mu      sync.Mutex
 	waiting int
 	last    string // the cursor after the last event, as of asked
@@ -31,6 +33,10 @@ const (
 	mostWaiting = 1000
 	// followEvery is how often it is looked whether an event came, for all who wait together.
 	followEvery = 250 * time.Millisecond
+	// mostReading is for how many questions a worker reads events at the same time, a few MiB each, and readingTurn how long
+	// another one waits for its turn.
+	mostReading = 6
+	readingTurn = 5 * time.Second
 )
 
 // ask answers the events that the question asks for and the team may see. Where there are none it waits for one, as long
@@ -45,7 +51,7 @@ func (f *following) ask(ctx context.Context, body []byte, maySee func(subject st
 	}
 	end := time.Now().Add(wait)
 	for {
-		answer, err := f.store.EventsFrom(ctx, q, maySee)
+		answer, err := f.read(ctx, q, maySee)
 		if err != nil || len(answer.Events) > 0 || answer.More || !f.wait(ctx, answer.Cursor, end) {
 			return answer, err
 		}
@@ -53,7 +59,23 @@ func (f *following) ask(ctx context.Context, body []byte, maySee func(subject st
 	}
 }
 
-// wait waits until an event is stored after the cursor, and reports whether one is. It does not wait where too many wait.
+// read reads events for an answer, when it is the question's turn.
+func (f *following) read(ctx context.Context, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
+	select {
+	case f.reading <- struct{}{}:
+		defer func() { <-f.reading }()
+		return f.store.EventsFrom(ctx, q, maySee)
+	case <-time.After(readingTurn):
+		return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker reads events for others; ask again"}
+	case <-f.stopping:
+		return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker stops; ask again"}
+	case <-ctx.Done():
+		return wire.EventsAnswer{}, context.Cause(ctx)
+	}
+}
+
+// wait waits until an event is stored after the cursor, and reports whether one is. Where too many wait it only lets the one
+// who asked pause.
 func (f *following) wait(ctx context.Context, cursor string, end time.Time) bool {
 	f.mu.Lock()
 	tooMany := f.waiting >= mostWaiting
@@ -66,6 +88,9 @@ func (f *following) wait(ctx context.Context, cursor string, end time.Time) bool
 		}()
 	}
 	f.mu.Unlock()
+	if tooMany {
+		link.Sleep(ctx, min(4*followEvery, time.Until(end)))
+	}
 	for !tooMany && time.Until(end) > 0 {
 		select {
 		case <-f.stopping:

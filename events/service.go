@@ -117,7 +117,7 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 
 // answer carries out one request, which finish waits for, where the answer has a place to go.
 func (s *service) answer(ctx context.Context, nc *nats.Conn, name string, do endpoint, r micro.Request) {
-	if !s.replies.MayAnswer(r.Subject(), r.Reply()) {
+	if !s.replies.MayAnswer(r.Subject(), r.Reply()) || name == eventsEndpoint && r.Reply() == "" { // nobody waits for them
 		return
 	}
 	s.busy.RLock() // until it is carried out

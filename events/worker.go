@@ -116,7 +116,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
 	}
-	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, follow: following{store: s},
+	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, follow: following{store: s, reading: make(chan struct{}, mostReading)},
 		replies: &link.Replies{Log: log, Inboxes: config.Inboxes, Refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},

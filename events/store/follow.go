@@ -29,7 +29,7 @@ func (s *Store) EventsEnd(ctx context.Context) (cursor string, err error) {
 	return end.cursor(), err
 }
 
-// eventsEnd returns the place after the last event, and when that was stored.
+// eventsEnd returns the place after the last event, and when that was stored; the zero time where none is kept.
 func (s *Store) eventsEnd(ctx context.Context) (place, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
@@ -38,7 +38,11 @@ func (s *Store) eventsEnd(ctx context.Context) (place, time.Time, error) {
 		return place{}, time.Time{}, fmt.Errorf("look at %s: %w", s.Names.EventStream(), err)
 	}
 	info := stream.CachedInfo()
-	return place{made: info.Created, after: info.State.LastSeq}, info.State.LastTime, nil
+	lastTime := info.State.LastTime
+	if info.State.Msgs == 0 { // all have expired
+		lastTime = time.Time{}
+	}
+	return place{made: info.Created, after: info.State.LastSeq}, lastTime, nil
 }
 
 // EventsFrom returns the events that the question asks for and that may be seen, as many as fit into an answer. Whatever

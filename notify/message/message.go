@@ -140,11 +140,15 @@ func (m Message) Aloud() Message {
 	const where = "All of it: in the message above."
 	reply := Message{Text: m.Text, Mention: m.Mention, Broadcast: true}
 	reply.Brief = []slack.Block{section(m.Text + "\n" + before(m.Mention) + where)}
-	said := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(m.Text)
-	reply.Blocks = []slack.Block{rich(row{say(said)}), section(before(m.Mention) + where)}
+	reply.Blocks = []slack.Block{rich(row{say(unescaped(m.Text))}), section(before(m.Mention) + where)}
 	m.Blocks, m.Brief, m.Mention = without(m.Mention, m.Blocks), without(m.Mention, m.Brief), ""
 	m.Replies = append([]Message{reply}, m.Replies...)
 	return m
+}
+
+// unescaped returns escaped text as it was, for rich text, in which nothing is escaped.
+func unescaped(s string) string {
+	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(s)
 }
 
 // without returns the blocks without the mention.

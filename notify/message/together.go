@@ -242,17 +242,19 @@ const (
 // texts are those messages' own, the most urgent first.
 func Missed(texts []string, mention string) Message {
 	var named []string
+	var rows []row
 	for _, text := range texts[:min(missedNamed, len(texts))] {
 		named = append(named, "• "+cutEscaped(text, missedLength))
+		rows = append(rows, row{say(unescaped(named[len(named)-1]))})
 	}
 	title := words.Number(len(texts)) + " more since the last ping"
 	if more := len(texts) - len(named); more > 0 {
 		named = append(named, "and "+words.Number(more)+" more")
+		rows = append(rows, row{say(named[len(named)-1])})
 	}
-	body := strings.Join(named, "\n")
 	return Message{
 		Text:    cutEscaped(title+": "+strings.TrimPrefix(strings.Join(named, " "), "• "), maxSentence),
-		Blocks:  []slack.Block{section(before(mention) + ":bell: *" + title + "*\n" + body)},
+		Blocks:  []slack.Block{section(before(mention) + ":bell: *" + title + "*"), rich(rows...)},
 		Mention: mention,
 	}
 }

@@ -256,6 +256,9 @@ func (s *Outbox) replace(ctx context.Context, d *delivery, e *slack.Error) *watc
 	d.log.Warn("slack does not let the message become what is to be told, another one tells it", "code", e.Code, "err", e)
 	m := &d.memory
 	m.anew, m.form, d.posting.Parts = d.posting.TS, 0, 0
+	if !d.leads && d.posting.Ping != pingOwed { // a line named the message that is gone; a group wakes people once
+		d.posting.Ping = ""
+	}
 	if err := s.config.Slack.Delete(ctx, d.channel, slack.Found{TS: m.anew}); err != nil {
 		d.log.Debug("the message that cannot be edited is not deleted", "ts", m.anew, "err", slack.Classify(err))
 	}

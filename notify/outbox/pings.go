@@ -125,6 +125,9 @@ func (s *Outbox) mayWake(ctx context.Context, d *delivery) *watcher.RetryError {
 	switch {
 	case m.Mention == "", d.line:
 		return nil
+	case d.leads && d.memory.anew != "": // it takes the place of a group's message, which woke people or is owed a ping
+		d.mute()
+		return nil
 	case d.posting.Ping != "" && (d.edits() || d.posting.Call != nil): // perhaps it stands without: Slack may take this one for the same
 		d.mute()
 		return nil

@@ -95,8 +95,7 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 	if d.kind != "watch" || d.silent || d.channel == routes.Webhook || !message.Fails(d.ended.Outcome) || !d.posting.untouched() && !d.posting.goesOn() {
 		return false, nil
 	}
-	cause, words, _ := message.AlikeTo(*d.ended, s.secrets)
-	about := hash(cause)
+	about, words := s.alike(d)
 	for range paceTries {
 		var g storm
 		revision, err := s.readNote(ctx, noteKey("storm", about, d.channel), &g)
@@ -108,7 +107,7 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 			words.Alone = len(after.Alone)
 			after.Alike = words
 		}
-		if len(after.Alone) != len(g.Alone) || !after.Began.Equal(g.Began) || !after.Last.Equal(g.Last) {
+		if !slices.Equal(after.Alone, g.Alone) || !after.Began.Equal(g.Began) || !after.Last.Equal(g.Last) {
 			_, err = s.writeNote(ctx, noteKey("storm", about, d.channel), after, revision)
 		}
 		if errors.Is(err, watcher.ErrConflict) {
@@ -127,6 +126,13 @@ func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryE
 		return true, s.note(ctx, d, d.posting.joining(in))
 	}
 	return false, soon("count failures with the same cause", watcher.ErrConflict)
+}
+
+// alike returns what stands for the failures that are counted together, those with one cause of which the same people
+// are told, and the words of their group.
+func (s *Outbox) alike(d *delivery) (about string, words message.Alike) {
+	cause, words, _ := message.AlikeTo(*d.ended, s.secrets)
+	return hash(cause + "\n" + d.options.Mention), words
 }
 
 // tellAlike tells of the watch in its group: the message in the channel says how many there are, and a reply in its
@@ -325,11 +331,11 @@ func (s *Outbox) turnPage(ctx context.Context, d *delivery) *watcher.RetryError 
 	if retry := s.note(ctx, d, p); retry != nil {
 		return retry
 	}
-	cause, _, _ := message.AlikeTo(*d.ended, s.secrets)
-	key := noteKey("storm", hash(cause), d.channel)
+	about, _ := s.alike(d)
+	key := noteKey("storm", about, d.channel)
 	var g storm
 	revision, err := s.readNote(ctx, key, &g)
-	if err == nil && g.Reply < next.Reply && next.Key == noteKey("alike", fmt.Sprintf("%s-%d", hash(cause), g.Began.UnixMilli()), d.channel) {
+	if err == nil && g.Reply < next.Reply && next.Key == noteKey("alike", fmt.Sprintf("%s-%d", about, g.Began.UnixMilli()), d.channel) {
 		g.Reply = next.Reply
 		_, err = s.writeNote(ctx, key, g, revision)
 	}
