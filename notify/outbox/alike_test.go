@@ -141,3 +141,51 @@ func TestPingOfAnArchivedChannel(t *testing.T) {
 		t.Errorf("it comes after %s; kept is %v", late, k.all)
 	}
 }
+
+// TestGroupAfterAnOldFailure holds that a failure with the cause, of more than ten minutes ago, keeps no later ones from being
+// told in a group.
+func TestGroupAfterAnOldFailure(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, sleepless)
+	all := alike(13)
+	b.inTurn(all[:1])
+	b.clock.Sleep(b.Context(), 11*time.Minute)
+	b.inTurn(all[1:])
+	alone, group := 0, false
+	for _, m := range b.slack.Messages("C0ONCALL") {
+		switch {
+		case isLine(m) || m.ThreadTS != "":
+		case strings.HasPrefix(m.Text, "12 orders failed alike"):
+			group = true
+		default:
+			alone++
+		}
+	}
+	if alone != 6 || !group {
+		t.Errorf("%d have messages of their own, and a group: %t\n%s", alone, group, b.log)
+	}
+}
+
+// TestGroupWakesItsOwn holds that failures of which other people are told are not in a group that wakes nobody.
+func TestGroupWakesItsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *config) {
+		sleepless(c)
+		c.Routes = parsed(t, rulesOf("{match: {labels: {env: dev}}, channels: [C0TEAM], mention: none}", "{match: {labels: {env: prod}}, channels: [C0TEAM], mention: S0ONE}"))
+	})
+	all := alike(9)
+	for i := range all {
+		all[i].Requests = []watcher.Request{{ID: "dev", Labels: map[string]string{"env": "dev"}}}
+	}
+	all[8].Requests = []watcher.Request{{ID: "prod", Labels: map[string]string{"env": "prod"}}}
+	b.inTurn(all)
+	woken := ""
+	for _, m := range b.slack.Messages("C0TEAM") {
+		if len(emulator.Mentions(m)) > 0 {
+			woken += m.Text
+		}
+	}
+	if !strings.Contains(woken, "order.alike-8-x") {
+		t.Errorf("people are woken for %q\n%s", woken, b.log)
+	}
+}
