@@ -108,7 +108,7 @@ func (r *rejections) sumUp(ctx context.Context) {
 	for _, sender := range r.senders {
 		if sender.omitted.Count > 0 {
 			due = append(due, *sender)
-			sender.omitted = wire.Omitted{}
+			sender.omitted, sender.last, sender.why = wire.Omitted{}, wire.Incoming{}, nil // a message may be large
 		}
 	}
 	r.mu.Unlock()

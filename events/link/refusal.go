@@ -16,9 +16,8 @@ func connectHint(err error) string {
 	return cmp.Or(TLSFirstHint(err), Limit(err))
 }
 
-// TLSFirstHint says what to do where the error of a connection is perhaps that of a server which waits for the TLS
-// handshake before it says a word: it ends the connection, or the client does, whichever has less patience. It is empty
-// for other errors.
+// TLSFirstHint says what to do where a connection perhaps failed because the server waits for the TLS handshake before it
+// says a word. The server or the client ended the connection then. The hint is empty for other errors.
 func TLSFirstHint(err error) string {
 	operation, ok := errors.AsType[*net.OpError](err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout() {

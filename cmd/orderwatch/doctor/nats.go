@@ -241,7 +241,7 @@ func (x *exam) strict(ctx context.Context) {
 	case err != nil:
 		x.missed("nats.strict", "whether the servers read calls of their API strictly cannot be seen: "+err.Error(), look)
 	case strict:
-		x.ok("nats.strict", "", "the servers that lead the streams refuse what is no call of their API; the others cannot be seen")
+		x.ok("nats.strict", "", "JetStream is strict on the servers that lead the streams: they refuse calls that JetStream does not know; doctor cannot see the other servers")
 	default:
 		x.add(levelWarning, "nats.strict", "", "a server takes anything for a call of its API (jetstream { strict: false })",
 			"Take strict: false out of each server's jetstream block: who may name a reply subject could let an answer purge or delete streams.")

@@ -66,7 +66,7 @@ type teamAsk struct {
 // A teamOrder is an order of which one team or both ask.
 type teamOrder struct {
 	watcher.Order
-	id       string // of each request for it, whichever team asks
+	id       string // of every request for the order, of both teams
 	channel  string
 	script   emulator.Order
 	asks     []teamAsk
