@@ -54,7 +54,7 @@ func (v Vitals) Ill(now time.Time, c store.Config) string {
 func PulledAfter(slots int, leaves ...watcher.Leave) int {
 	pulls := &openPulls{slots: slots}
 	for _, leave := range leaves {
-		ratedOrders{leaving{leave: leave}, pulls}.Wait(context.Background(), "", watcher.Order{}, time.Time{}, time.Time{})
+		ratedOrders{leaving{leave: leave}, pulls}.Wait(context.Background(), "", watcher.Order{}, time.Time{}, watcher.Turn{})
 	}
 	return pulls.wanted()
 }
@@ -65,7 +65,7 @@ type leaving struct {
 	leave watcher.Leave
 }
 
-func (l leaving) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+func (l leaving) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
 	return l.leave
 }
 

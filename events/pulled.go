@@ -43,7 +43,7 @@ type ratedOrders struct {
 	pulls *openPulls
 }
 
-func (o ratedOrders) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
+func (o ratedOrders) Wait(ctx context.Context, region string, order watcher.Order, now time.Time, turn watcher.Turn) watcher.Leave {
 	leave := o.Orders.Wait(ctx, region, order, now, turn)
 	if leave.After > 0 && leave.Held == "" {
 		at := time.Now()

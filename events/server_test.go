@@ -70,7 +70,7 @@ type orders struct {
 	polls map[watcher.Order]int
 }
 
-func (o *orders) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+func (o *orders) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
 	return watcher.Leave{}
 }
 
@@ -104,7 +104,7 @@ func (o *orders) polled(name string, n int) func() error {
 // slow is a cloud that answers when its function returns, or its context ends.
 type slow func(ctx context.Context, order watcher.Order) (watcher.Answer, error)
 
-func (slow) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+func (slow) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
 	return watcher.Leave{}
 }
 

@@ -112,7 +112,7 @@ func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {
 	if w.Wish != nil {
 		return Leave{}
 	}
-	return p.Orders.Wait(ctx, w.Region, w.Order, now, w.Turn)
+	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{At: w.Turn})
 }
 
 // store writes the record that a step led to and makes sure of what follows from it.

@@ -9,13 +9,30 @@ import (
 // Orders is the cloud that is asked. It must be safe for concurrent use.
 type Orders interface {
 	// Wait says whether the account that is asked for the order may be asked now. Where it may, the
-	// caller is to ask once, at once. turn is when an earlier Wait told the caller to come back,
-	// zero for none: a caller who comes then goes before callers who have not waited.
-	Wait(ctx context.Context, region string, order Order, now, turn time.Time) Leave
+	// caller is to ask once, at once.
+	Wait(ctx context.Context, region string, order Order, now time.Time, turn Turn) Leave
 	// Show asks once for the order. An error with a *[PollError] in its chain says what it
 	// means for the watch; any other may pass.
 	Show(ctx context.Context, region string, order Order) (Answer, error)
 }
+
+// A Turn says which call of an account goes before which.
+type Turn struct {
+	Urgency Urgency
+	// At is when an earlier Wait told the caller to come back, zero for none: a caller who comes then goes before
+	// callers of the same urgency who have not waited.
+	At time.Time
+}
+
+// An Urgency says how soon an order is to be asked, beside others that wait for the same account.
+type Urgency int
+
+// The urgencies, the least urgent first.
+const (
+	Routine      Urgency = iota // by the time at which the poll is due
+	FirstLook                   // nothing is known of the order yet
+	MayHaveEnded                // the list of orders says so, or the order looked ended when it was asked last
+)
 
 // A Revision is the sequence at which a record was stored; 0 where there is none.
 type Revision uint64

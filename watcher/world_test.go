@@ -125,7 +125,7 @@ func (m *world) call(name string, do func(stale bool) error) error {
 	return err
 }
 
-func (m *world) Wait(context.Context, string, watcher.Order, time.Time, time.Time) watcher.Leave {
+func (m *world) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
 	if !m.now.Before(m.heldFrom) && m.now.Before(m.heldUntil) {
 		return watcher.Leave{After: min(2*time.Minute, m.heldUntil.Sub(m.now)), Why: "throttled", Held: watcher.HeldThrottled}
 	}

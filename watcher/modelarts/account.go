@@ -61,9 +61,9 @@ func newAccount(logger *slog.Logger, key, region string, c Config) *account {
 	return a
 }
 
-// wait says whether a call about the project may be made now; then it has taken a token. turn is the
-// slot that the caller was handed.
-func (a *account) wait(ctx context.Context, project string, now, turn time.Time) watcher.Leave {
+// wait says whether a call about the project may be made now; then it has taken a token. turn.At is
+// the slot that the caller was handed.
+func (a *account) wait(ctx context.Context, project string, now time.Time, turn watcher.Turn) watcher.Leave {
 	stands, probes := a.holds.look(ctx, project, now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -79,7 +79,7 @@ func (a *account) wait(ctx context.Context, project string, now, turn time.Time)
 		return watcher.Leave{After: a.next(&a.lastSlot, now, now.Add(a.timing.LoginPause)), Why: "the login is being tried with one call"}
 	}
 	queues := a.lastSlot.After(now)
-	late := now.Sub(turn)
+	late := now.Sub(turn.At)
 	hasTurn := probes || late >= 0 && late < a.timing.SlotGrace
 	if (hasTurn || !queues || a.idle(now)) && a.limiter.AllowN(now, 1) || probes {
 		if !a.proven {

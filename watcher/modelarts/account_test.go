@@ -142,7 +142,7 @@ func TestWaitHandsOutSlots(t *testing.T) {
 			if now.After(k.now) {
 				turn = now
 			}
-			leave := client.Wait(t.Context(), region, order("order.x"), now, turn)
+			leave := client.Wait(t.Context(), region, order("order.x"), now, watcher.Turn{At: turn})
 			if leave.After == 0 {
 				asked = append(asked, now)
 				continue
@@ -171,12 +171,12 @@ func TestWaitForgetsSlotsNobodyUses(t *testing.T) {
 	k := newClock()
 	client := known(t, k, one(), 10, newBucket(1))
 	for range 1000 {
-		client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{})
+		client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{})
 	}
 	asked := 0
 	for range 1000 {
 		k.now = k.now.Add(10 * time.Millisecond)
-		if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
+		if client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{}).After == 0 {
 			asked++
 		}
 	}
@@ -190,12 +190,12 @@ func TestWaitKeepsRegionsApart(t *testing.T) {
 	c := config(t, serve(t, one()))
 	c.Regions, c.Rate, c.Now = []string{region, "eu-west-101"}, 1, k.Now
 	client := newClient(t, c)
-	client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{})
-	if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
+	client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{})
+	if client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{}).After == 0 {
 		t.Error("asked twice")
 	}
 	for _, other := range []string{"eu-west-101", "unknown"} {
-		if leave := client.Wait(t.Context(), other, order("order.x"), k.now, time.Time{}); leave.After != 0 {
+		if leave := client.Wait(t.Context(), other, order("order.x"), k.now, watcher.Turn{}); leave.After != 0 {
 			t.Errorf("%s: %+v", other, leave)
 		}
 	}
@@ -209,7 +209,7 @@ func TestALoginIsTriedOnce(t *testing.T) {
 	client := newClient(t, c)
 	may := 0
 	for range 50 {
-		if client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}).After == 0 {
+		if client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{}).After == 0 {
 			may++
 		}
 	}
@@ -218,7 +218,7 @@ func TestALoginIsTriedOnce(t *testing.T) {
 	}
 	client.Show(t.Context(), region, order("order.x"))
 	k.now = k.now.Add(time.Second)
-	if leave := client.Wait(t.Context(), region, order("order.x"), k.now, time.Time{}); leave.After != 0 {
+	if leave := client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{}); leave.After != 0 {
 		t.Errorf("after it was accepted: %+v", leave)
 	}
 }
@@ -238,7 +238,7 @@ func TestWaitStarvesNobody(t *testing.T) {
 			if w.due.After(k.now) {
 				continue
 			}
-			if leave := client.Wait(t.Context(), region, order("order.x"), k.now, w.turn); leave.After > 0 {
+			if leave := client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{At: w.turn}); leave.After > 0 {
 				w.due, w.turn = k.now.Add(leave.After), k.now.Add(leave.After)
 				continue
 			}
@@ -288,7 +288,7 @@ func TestWorkersShareTheRate(t *testing.T) {
 				continue
 			}
 			now := k.now.Add(time.Duration(random.IntN(int(tick))))
-			leave := clients[random.IntN(len(clients))].Wait(t.Context(), region, order("order.x"), k.now, w.turn)
+			leave := clients[random.IntN(len(clients))].Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{At: w.turn})
 			if leave.After > 0 {
 				w.due, w.turn = k.now.Add(leave.After), k.now.Add(leave.After)
 				continue

@@ -211,7 +211,7 @@ func TestTrialsOfALogin(t *testing.T) {
 		client := newClient(t, c)
 		calls := 0 // none of them ends
 		for range 200 {
-			if client.Wait(t.Context(), region, order("order.x"), clock.now, clock.now).After == 0 {
+			if client.Wait(t.Context(), region, order("order.x"), clock.now, watcher.Turn{At: clock.now}).After == 0 {
 				calls++
 			}
 			clock.now = clock.now.Add(100 * time.Millisecond)

@@ -141,9 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Wait says whether the account that is asked for the order may be asked now; then the caller must
-// ask, at once. A caller who comes back when the time is over, with that time as turn, goes before callers
+// ask, at once. A caller who comes back when the time is over, with that time as turn.At, goes before callers
 // without a turn. For a region that is not configured it says yes; Show says why not.
-func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, now, turn time.Time) watcher.Leave {
+func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, now time.Time, turn watcher.Turn) watcher.Leave {
 	r, ok := c.regions[region]
 	if !ok {
 		return watcher.Leave{}

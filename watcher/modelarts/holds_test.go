@@ -50,7 +50,7 @@ func (f *fleet) show(c *modelarts.Client) error {
 }
 
 func (f *fleet) wait(c *modelarts.Client) watcher.Leave {
-	return c.Wait(f.t.Context(), region, order("order.x"), f.clock.now, time.Time{})
+	return c.Wait(f.t.Context(), region, order("order.x"), f.clock.now, watcher.Turn{})
 }
 
 // calls lets every worker ask whenever it may for a time, looking every so often, and returns how
@@ -258,7 +258,7 @@ func TestArrearsOfOneProject(t *testing.T) {
 	theirs := watcher.Order{ProjectID: "other", Name: "order.y"}
 	f.clients[0].Show(t.Context(), region, theirs)
 	for range 20 {
-		if leave := f.clients[0].Wait(t.Context(), region, theirs, f.clock.now, time.Time{}); leave.Held == "" {
+		if leave := f.clients[0].Wait(t.Context(), region, theirs, f.clock.now, watcher.Turn{}); leave.Held == "" {
 			t.Fatalf("%+v", leave)
 		}
 	}
@@ -271,7 +271,7 @@ func TestArrearsOfOneProject(t *testing.T) {
 	// Nor does it keep the worker that finds out whether the account is held from doing so.
 	f.bucket.SetHold(t.Context(), accountOf(f), watcher.Hold{Kind: watcher.HeldThrottled, Since: f.clock.now.Add(-time.Minute), Until: f.clock.now}, 0)
 	f.clock.now = f.clock.now.Add(time.Second)
-	if leave := f.clients[0].Wait(t.Context(), region, theirs, f.clock.now, time.Time{}); leave.Held == "" {
+	if leave := f.clients[0].Wait(t.Context(), region, theirs, f.clock.now, watcher.Turn{}); leave.Held == "" {
 		t.Errorf("%+v", leave)
 	}
 	if leave := f.wait(f.clients[0]); leave.After != 0 {

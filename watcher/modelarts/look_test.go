@@ -51,7 +51,7 @@ func TestLook(t *testing.T) {
 					t.Fatalf("dated %s", look.Date)
 				}
 			}
-			if leave := client.Wait(t.Context(), region, order("order.pool-1"), time.Now(), time.Time{}); leave.Held != "" {
+			if leave := client.Wait(t.Context(), region, order("order.pool-1"), time.Now(), watcher.Turn{}); leave.Held != "" {
 				t.Errorf("the account is held: %s", leave.Why)
 			}
 			if n := e.Polls(project, "order.pool-1"); n != 10 {

@@ -64,7 +64,7 @@ func (f *fleet) run(span time.Duration, all []*watched) {
 			}
 			turns++
 			client := f.clients[turns%len(f.clients)]
-			if leave := client.Wait(f.t.Context(), region, w.order, f.clock.now, w.turn); leave.After > 0 {
+			if leave := client.Wait(f.t.Context(), region, w.order, f.clock.now, watcher.Turn{At: w.turn}); leave.After > 0 {
 				w.due, w.turn = f.clock.now.Add(leave.After), f.clock.now.Add(leave.After)
 				continue
 			}
@@ -270,7 +270,7 @@ func TestHoldBeginsAfterItsWitness(t *testing.T) {
 		k.now = k.now.Add(time.Second)
 		client.Show(t.Context(), region, order("order.y"))
 	}
-	leave := client.Wait(t.Context(), region, order("order.y"), k.now, time.Time{})
+	leave := client.Wait(t.Context(), region, order("order.y"), k.now, watcher.Turn{})
 	if leave.Held != watcher.HeldUnreachable || leave.After < 4*time.Second {
 		t.Errorf("%+v", leave)
 	}
@@ -336,7 +336,7 @@ func TestUnclearProbes(t *testing.T) {
 					f.cloud.Add(project, "order.x", emulator.Order{Faults: []emulator.Fault{tt.witness}})
 					f.cloud.Add(project, "order.unclear", emulator.Order{Faults: []emulator.Fault{unclear}})
 					f.clock.now = f.clock.now.Add(10 * time.Minute)
-					if leave := f.clients[0].Wait(t.Context(), region, order("order.unclear"), f.clock.now, time.Time{}); leave.After != 0 {
+					if leave := f.clients[0].Wait(t.Context(), region, order("order.unclear"), f.clock.now, watcher.Turn{}); leave.After != 0 {
 						t.Fatalf("no probe: %+v", leave)
 					}
 					_, err := f.clients[0].Show(t.Context(), region, order("order.unclear"))
@@ -366,7 +366,7 @@ func TestAnswersEndHolds(t *testing.T) {
 			f.cloud.Add(project, "order.other", emulator.Order{Faults: []emulator.Fault{fault}})
 			f.clock.now = f.clock.now.Add(10 * time.Minute)
 			before := f.cloud.Polls(project, "order.x")
-			if leave := f.clients[0].Wait(t.Context(), region, order("order.other"), f.clock.now, time.Time{}); leave.After != 0 {
+			if leave := f.clients[0].Wait(t.Context(), region, order("order.other"), f.clock.now, watcher.Turn{}); leave.After != 0 {
 				t.Fatalf("no probe: %+v", leave)
 			}
 			f.clients[0].Show(t.Context(), region, order("order.other"))
@@ -417,7 +417,7 @@ func TestHoldKnowsItsWitness(t *testing.T) {
 	restarted := f.client(c)
 	f.cloud.Add(project, "order.bad", emulator.Order{Faults: []emulator.Fault{{Hang: true}}})
 	f.clock.now = f.clock.now.Add(time.Minute)
-	if leave := restarted.Wait(t.Context(), region, order("order.bad"), f.clock.now, time.Time{}); leave.After != 0 {
+	if leave := restarted.Wait(t.Context(), region, order("order.bad"), f.clock.now, watcher.Turn{}); leave.After != 0 {
 		t.Fatalf("%+v", leave)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -461,7 +461,7 @@ func TestShowTakesTwoTimeouts(t *testing.T) {
 		})
 	}
 	polls.Wait()
-	if leave := client.Wait(t.Context(), region, order("order.x"), time.Now(), time.Time{}); leave.Held != watcher.HeldUnreachable {
+	if leave := client.Wait(t.Context(), region, order("order.x"), time.Now(), watcher.Turn{}); leave.Held != watcher.HeldUnreachable {
 		t.Errorf("%+v", leave)
 	}
 }
@@ -470,7 +470,7 @@ func TestShowTakesTwoTimeouts(t *testing.T) {
 func TestHangingTrial(t *testing.T) {
 	f := freshFleet(t, 1)
 	wait := func() watcher.Leave {
-		return f.clients[0].Wait(t.Context(), region, order("order.x"), f.clock.now, f.clock.now)
+		return f.clients[0].Wait(t.Context(), region, order("order.x"), f.clock.now, watcher.Turn{At: f.clock.now})
 	}
 	tried := 0
 	for end := f.clock.now.Add(15 * time.Second); f.clock.now.Before(end); f.clock.now = f.clock.now.Add(100 * time.Millisecond) {

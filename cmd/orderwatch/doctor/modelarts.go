@@ -95,7 +95,7 @@ func (x *exam) call(ctx context.Context, orders *modelarts.Client, region string
 		c.Do = "Name an order with --order PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID."
 		return c
 	}
-	if leave := orders.Wait(ctx, region, order, x.time.Now(), time.Time{}); leave.After > 0 {
+	if leave := orders.Wait(ctx, region, order, x.time.Now(), watcher.Turn{}); leave.After > 0 {
 		c.Found, c.Do = "was not asked: "+leave.Why, "Try again when the hold is over."
 		return c
 	}

@@ -230,7 +230,7 @@ func TestWordsOfTheLogin(t *testing.T) {
 		server := serve(t, &gatekeeper{next: e, fault: locked, all: true})
 		client := newLoginClient(t, server, login(server), k)
 		pollError(t, show(t, client), watcher.Credentials)
-		leave := client.Wait(t.Context(), region, order("order.x"), k.Now(), time.Time{})
+		leave := client.Wait(t.Context(), region, order("order.x"), k.Now(), watcher.Turn{})
 		if leave.Held != watcher.HeldLogin || leave.Code != "APIG.0301" || !strings.Contains(leave.Why, want) {
 			t.Errorf("want %q: %+v", want, leave)
 		}
