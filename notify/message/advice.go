@@ -277,7 +277,7 @@ type quote struct {
 }
 
 const (
-	saidByUs = "ModelArts said nothing. orderwatch:"
+	saidByUs = "ModelArts gave no reason. orderwatch noted:"
 	asNoted  = "The last error, as orderwatch noted it:"
 )
 

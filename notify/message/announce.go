@@ -89,7 +89,7 @@ func overdueNotice(a watcher.Attention) notice {
 	return notice{
 		title: bare(":warning:", said, ""), wakes: true, text: fmt.Sprintf("%s (since %s).", said, clockTime(a.Since)),
 		facts: []row{fact("Since", when(a.Since)), fact("Waiting", say(orders(a)))},
-		means: "orderwatch polls them too late or not at all, and no hold of an account says why. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
+		means: "orderwatch polls them too late or not at all, and that is not because an account is held. *Deadlines still count.* Nothing is lost: they go on when a worker takes them.",
 		do:    "*What to do:* look whether workers run and are ready (`/readyz`), at the backlog of the consumer `poller` (`nats consumer report ORDER_WAKEUPS`), and at what `orderwatch doctor` says; add workers or raise `ORDERWATCH_CONCURRENCY` where they are busy.",
 		small: []row{{say(regionOf(a))}},
 	}

@@ -222,6 +222,9 @@ const maxPageText = 3800
 // text is longer than that of others.
 func (g Alike) Page(n int, rows []Row) Message {
 	title := fmt.Sprintf("Orders %s to %s that %s", words.Number(n), words.Number(n+len(rows)-1), g.Ended)
+	if len(rows) == 1 {
+		title = fmt.Sprintf("Order %s of those that %s", words.Number(n), g.Ended)
+	}
 	var lines, names []string
 	for _, r := range rows {
 		names = append(names, r.Order)
