@@ -189,3 +189,48 @@ func TestGroupWakesItsOwn(t *testing.T) {
 		t.Errorf("people are woken for %q\n%s", woken, b.log)
 	}
 }
+
+// TestGroupsInManyChannels holds that failures alike in a hundred channels are all listed within two minutes, although Slack
+// allows fifty edits a minute, and that they do not come again and again meanwhile. In the end each message has its count.
+func TestGroupsInManyChannels(t *testing.T) {
+	t.Parallel()
+	const channels, each = 100, 20
+	b := newBench(t, sleepless)
+	var all []watcher.Completion
+	due, begin, tries := make(map[int]time.Time), b.clock.Now(), 0
+	for i := range each {
+		for j, c := range alike(channels) {
+			channel := fmt.Sprintf("C0MANY%d", j)
+			b.slack.AddChannel(channel, emulator.Open)
+			c.WatchID, c.OrderName = fmt.Sprintf("w_%d_%d", i, j), fmt.Sprintf("order.alike-%d-x", 1000*i+j)
+			c.Requests[0].SlackChannel = channel
+			due[len(all)] = begin.Add(time.Duration(i) * 5 * time.Second)
+			all = append(all, c)
+		}
+	}
+	took := b.deliverAll(all, due, func() { tries++ })
+
+	var latest time.Duration
+	for j := range channels {
+		rows, count := 0, 0
+		for _, m := range b.slack.Messages(fmt.Sprintf("C0MANY%d", j)) {
+			switch {
+			case m.ThreadTS == "" && strings.Contains(m.Text, "orders failed alike"):
+				fmt.Sscanf(m.Text, "%d", &count)
+			case m.ThreadTS != "":
+				names := alikeName.FindAllString(m.Text, -1)
+				rows += len(names)
+				round := 0
+				fmt.Sscanf(names[0], "order.alike-%d", &round)
+				latest = max(latest, tsTime(t, m).Sub(begin)-time.Duration(round/1000)*5*time.Second)
+			}
+		}
+		if rows != each-5 || count != each {
+			t.Errorf("channel %d counts %d, and lists %d", j, count, rows)
+		}
+	}
+	if latest > 2*time.Minute || tries > 12*len(all) {
+		t.Errorf("the last one is listed after %s; %d deliveries of %d events", latest, tries, len(all))
+	}
+	t.Logf("all are listed after %s, and counted after %s; %d deliveries of %d events", latest, took, tries, len(all))
+}

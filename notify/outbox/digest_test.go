@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,13 +12,13 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// deliverAll delivers the completions, each when it is due, until all are done, and returns how long
-// that took on the bench's clock.
-func (b *bench) deliverAll(completions []watcher.Completion, due map[int]time.Time) time.Duration {
+// deliverAll delivers the completions, each when it is due, at once where that does not say, until all are done, and returns how long
+// that took on the bench's clock. It calls each before every delivery.
+func (b *bench) deliverAll(completions []watcher.Completion, due map[int]time.Time, each ...func()) time.Duration {
 	b.Helper()
 	start := b.clock.Now()
 	for i := range completions {
-		due[i] = start
+		due[i] = cmp.Or(due[i], start)
 	}
 	for len(due) > 0 {
 		if b.clock.Now().Sub(start) > 10*time.Hour {
@@ -26,6 +27,9 @@ func (b *bench) deliverAll(completions []watcher.Completion, due map[int]time.Ti
 		next := time.Time{}
 		for i, at := range due {
 			if !at.After(b.clock.Now()) {
+				for _, f := range each {
+					f()
+				}
 				if d := b.notify(completions[i]); d > 0 {
 					due[i] = b.clock.Now().Add(d)
 				} else {

@@ -337,6 +337,10 @@ func (o *model) start(i int) {
 			return nil
 		},
 	}}
+	if o.alike%3 == 2 { // many other groups wait for edits
+		c.Timing = outbox.DefaultTiming()
+		c.Timing.Follow = 20 * time.Second
+	}
 	for _, out := range o.without {
 		if out.change != nil {
 			out.change(&c)

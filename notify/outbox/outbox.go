@@ -54,7 +54,6 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
-	"golang.org/x/time/rate"
 )
 
 // A Poster posts messages. It does not try again. Its errors are *[slack.Error]s.
@@ -105,7 +104,7 @@ type Config struct {
 type Timing struct {
 	Post   time.Duration // between two posts in a channel: Slack's documented pace, over which bursts may pass, and be hidden
 	Edit   time.Duration // between two edits of all workers, and between two looks into histories: Slack allows 50 a minute of each
-	Follow time.Duration // between two edits of all workers that tell of watches that go on: it leaves room for those that tell of an end
+	Follow time.Duration // between two edits of all workers of messages that go on changing: it leaves room for those that tell of an end
 
 	Call time.Duration // bounds one call of Slack
 	Pass time.Duration // no call of one Notify begins after this
@@ -177,10 +176,10 @@ type Outbox struct {
 	secrets *foreign.Secrets
 	next    func(posting, memory, want, moment) step // next, but in tests that take a part of it out
 
-	looks   *rate.Limiter // into channels' histories
-	edits   *rate.Limiter
-	follows *rate.Limiter // those edits that tell of a watch that goes on
-	files   struct {      // whether the token lacks the scope to upload files
+	looks   budget   // into channels' histories
+	edits   budget   // of messages
+	follows budget   // those edits that change a message which goes on changing
+	files   struct { // whether the token lacks the scope to upload files
 		sync.Mutex
 		until   time.Time // believed
 		missing bool
@@ -225,7 +224,7 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 			Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
 			Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
 		},
-		looks: rate.NewLimiter(0, 5), edits: rate.NewLimiter(0, 5), follows: rate.NewLimiter(0, 5),
+		looks: newBudget(), edits: newBudget(), follows: newBudget(),
 		memories: make(map[string]memory), newest: make(map[string]int), lanes: make(map[string]*lane),
 		troubles: make(map[string]Trouble), met: make(map[ErrorCount]int64),
 	}, nil

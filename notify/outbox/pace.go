@@ -49,14 +49,7 @@ func (t turn) before(other turn) bool {
 // awaitTurn waits for the channel's next call. An error says that it does not come soon.
 func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
 	if d.edits() { // which take no turn of the channel's
-		left := time.Duration(0)
-		if d.quiet || d.posting.Group != nil {
-			left = s.take(s.follows, s.config.Timing.Follow)
-		}
-		if left <= 0 {
-			left = s.take(s.edits, s.config.Timing.Edit)
-		}
-		if left > 0 {
+		if left := s.take(s.editsFor(d.changes() || d.posting.Group != nil)); left > 0 {
 			return retryIn(left, "it takes so many edits a minute")
 		}
 		return nil

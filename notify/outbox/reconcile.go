@@ -10,7 +10,6 @@ import (
 	"github.com/orderwatch/orderwatch/notify/routes"
 	"github.com/orderwatch/orderwatch/notify/slack"
 	"github.com/orderwatch/orderwatch/watcher"
-	"golang.org/x/time/rate"
 )
 
 // historyMargin is how long before a call was announced the channel's history is read, and after the call
@@ -22,7 +21,7 @@ var noHistory = &slack.Error{Code: "no_history"}
 
 // reconcile finds out what became of a call without a result. No error means that the part stands, or may be posted.
 func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError {
-	if left := s.take(s.looks, s.config.Timing.Edit); left > 0 {
+	if left := s.take(map[*budget]time.Duration{&s.looks: s.config.Timing.Edit}); left > 0 {
 		return retryIn(left, "waiting for a look into the channel's history")
 	}
 	found, e := s.find(ctx, d)
@@ -130,19 +129,6 @@ func (d *delivery) clientID() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %s", mark.Message, mark.Part, mark.Generation, d.state))
 	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // version 8, made by the application
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
-}
-
-// take takes this worker's turn of one in every so long for all workers, or returns how long until there
-// is one.
-func (s *Outbox) take(turns *rate.Limiter, every time.Duration) time.Duration {
-	now := s.config.Now()
-	turns.SetLimitAt(now, rate.Every(every*time.Duration(s.config.Workers())))
-	turn := turns.ReserveN(now, 1)
-	wait := turn.DelayFrom(now)
-	if wait > 0 {
-		turn.CancelAt(now)
-	}
-	return wait
 }
 
 // remove deletes what was posted twice. An error says that it may pass the next time; what Slack refuses

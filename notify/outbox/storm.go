@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -85,7 +86,12 @@ func (m member) list() string { return fmt.Sprintf("%s.list-%d", m.Key, m.Reply)
 type page struct {
 	Watches []string      `json:"watches"` // hashes of their ids
 	Rows    []message.Row `json:"rows"`
+	Before  int           `json:"before,omitempty"` // how many the pages before it list
+	Closed  bool          `json:"closed,omitempty"` // it takes no more, though it is not full
 }
+
+// full reports whether the page takes no more watches.
+func (p page) full() bool { return p.Closed || len(p.Watches) >= message.AlikeRows }
 
 // groups reports whether the watch is told in a group, by its own note or, where that says nothing, by the storm's.
 func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryError) {
@@ -147,36 +153,76 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 	if retry != nil {
 		return retry
 	}
-	g, before := *d.posting.Group, d.posting.Group.Reply*message.AlikeRows
+	g := *d.posting.Group
 	var root posting
 	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
 		return soon("tell in a group", err)
 	}
-	n := max(before+len(listed.Rows), rank(root.Tells)) // another worker knows of more
+	place := listed.Before + at
+	n := max(listed.Before+len(listed.Rows), rank(root.Tells)) // another worker knows of more
 	group := want{
 		digest: g.Key, who: g.Key, channel: d.channel, others: d.others, told: d.told, about: d.about, log: d.log, whole: d.whole, urgency: crowd, options: d.options, leads: true,
-		state: numbered("alike", n), least: numbered("alike", before+at), missed: g.Message(0, d.options).Text,
+		state: numbered("alike", n), least: numbered("alike", place), missed: g.Message(0, d.options).Text,
 		render: func(o message.Options) message.Message { return g.Message(n, o) },
 	}
-	if root.Lacks == "" || !root.Done { // otherwise the message says already that it has no thread
+	if root.TS == "" || root.Lacks != "" && !root.Done {
 		if _, retry = s.tell(ctx, group, d.stop); retry != nil {
 			return retry
 		}
 	}
 	code, root, retry := s.tellPages(ctx, d, group)
+	if retry == nil && code == "" {
+		code, root, retry = s.countGroup(ctx, d, group, root)
+	}
 	switch {
 	case retry != nil:
 		return retry
 	case code != "":
 		return s.tellAlone(ctx, d, group, root, at, code)
 	}
-	if before+at == 1 && root.Ping != "" { // its first watch waits for the group's ping
+	if place == 1 && root.Ping != "" { // its first watch waits for the group's ping
 		group.settles = true
 		if _, retry = s.tell(ctx, group, d.stop); retry != nil {
 			return retry
 		}
 	}
 	return s.endListed(ctx, d)
+}
+
+// countGroup lets the group's message say how many there are. Only the watch that was listed last waits for that: Slack allows few
+// edits, and those who are on call have the others already. Another message may take the place of one that cannot be edited:
+// then its thread is told, too.
+func (s *Outbox) countGroup(ctx context.Context, d *delivery, w want, root posting) (code string, after posting, retry *watcher.RetryError) {
+	if root.tells(w, math.MaxInt) {
+		return "", root, nil
+	}
+	last, err := s.listedLast(ctx, d)
+	if err != nil {
+		return "", root, soon("tell in a group", err)
+	}
+	if !last {
+		return "", root, nil
+	}
+	if _, retry = s.tell(ctx, w, d.stop); retry != nil {
+		return "", root, retry
+	}
+	return s.tellPages(ctx, d, w)
+}
+
+// listedLast reports whether no watch was listed after this one: if another was, its delivery waits for what is to be told of
+// the group.
+func (s *Outbox) listedLast(ctx context.Context, d *delivery) (bool, error) {
+	var own, next page
+	g := *d.posting.Group
+	if _, err := s.readNote(ctx, g.list(), &own); err != nil {
+		return false, err
+	}
+	if !own.full() {
+		return slices.Index(own.Watches, hash(d.ended.WatchID)) == len(own.Watches)-1, nil
+	}
+	g.Reply++
+	_, err := s.readNote(ctx, g.list(), &next)
+	return len(next.Watches) == 0, err
 }
 
 // endListed ends the watch that its group's thread lists. The message that said how the watch goes on, where there is one,
@@ -291,35 +337,65 @@ func (s *Outbox) page(ctx context.Context, d *delivery, w want, g member, root p
 	}
 	w.leads, w.digest, w.who, w.thread = false, g.page(root.Generation), g.page(root.Generation), root.TS
 	w.state, w.least = numbered("page", len(listed.Rows)), numbered("page", at)
-	w.render = func(message.Options) message.Message { return g.Page(g.Reply*message.AlikeRows+g.Alone+1, listed.Rows) }
+	w.render = func(message.Options) message.Message { return g.Page(listed.Before+g.Alone+1, listed.Rows) }
 	return w, nil
 }
 
 // list puts the watch on a page of its group, where it is on none. It returns the page, and the watch's place on it,
-// from 1 on. A page is begun when the one before it is full.
+// from 1 on. A page is begun when the one before it is full, or stands while Slack allows no more edits.
 func (s *Outbox) list(ctx context.Context, d *delivery) (listed page, at int, retry *watcher.RetryError) {
 	watch := hash(d.ended.WatchID)
 	for {
 		listed = page{}
 		revision, err := s.readNote(ctx, d.posting.Group.list(), &listed)
 		at = slices.Index(listed.Watches, watch) + 1
-		if err == nil && at == 0 && len(listed.Watches) >= message.AlikeRows {
+		if err == nil && at == 0 && len(listed.Watches) > 0 && !listed.full() && s.editsScarce() {
+			err = s.closePage(ctx, d, &listed, revision)
+		}
+		if err == nil && at == 0 && listed.full() {
 			if retry := s.turnPage(ctx, d); retry != nil {
 				return listed, 0, retry
 			}
 			continue
 		}
 		if err == nil && at == 0 {
-			_, _, row := message.AlikeTo(*d.ended, s.secrets)
-			listed.Watches, listed.Rows = append(listed.Watches, watch), append(listed.Rows, row)
-			at = len(listed.Watches)
-			_, err = s.writeNote(ctx, d.posting.Group.list(), listed, revision)
+			at, err = s.listOn(ctx, d, &listed, revision)
 		}
 		if err != nil {
 			return listed, 0, soon("tell in a group", err)
 		}
 		return listed, at, nil
 	}
+}
+
+// closePage lets the page take no more where its reply stands, or is on its way: another reply is posted, which takes no edit.
+func (s *Outbox) closePage(ctx context.Context, d *delivery, listed *page, revision watcher.Revision) error {
+	var root, reply posting
+	if _, err := s.readNote(ctx, d.posting.Group.Key, &root); err != nil {
+		return err
+	}
+	if _, err := s.readNote(ctx, d.posting.Group.page(root.Generation), &reply); err != nil || reply.TS == "" && reply.Call == nil {
+		return err
+	}
+	listed.Closed = true
+	_, err := s.writeNote(ctx, d.posting.Group.list(), *listed, revision)
+	return err
+}
+
+// listOn puts the watch on the page, and returns its place.
+func (s *Outbox) listOn(ctx context.Context, d *delivery, listed *page, revision watcher.Revision) (at int, err error) {
+	if before := *d.posting.Group; before.Reply > 0 && len(listed.Watches) == 0 {
+		before.Reply--
+		var earlier page
+		if _, err := s.readNote(ctx, before.list(), &earlier); err != nil {
+			return 0, err
+		}
+		listed.Before = earlier.Before + len(earlier.Rows)
+	}
+	_, _, row := message.AlikeTo(*d.ended, s.secrets)
+	listed.Watches, listed.Rows = append(listed.Watches, hash(d.ended.WatchID)), append(listed.Rows, row)
+	_, err = s.writeNote(ctx, d.posting.Group.list(), *listed, revision)
+	return len(listed.Watches), err
 }
 
 // turnPage lets the watch be on the next page, and others, where that can be noted, begin there.
