@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	"maps"
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -10,28 +12,32 @@ import (
 // The outbox's mutex guards it.
 type budget struct {
 	limiter *rate.Limiter
-	next    time.Time // when the message comes again that was told last to wait
+	waiting map[string]time.Time // when messages come again that were told to wait, by their notes
+	spread  float64              // 0 to 1: where in the queue's time the last one was told to come
 }
 
-func newBudget() budget { return budget{limiter: rate.NewLimiter(0, 5)} }
+func newBudget() budget {
+	return budget{limiter: rate.NewLimiter(0, 5), waiting: make(map[string]time.Time)}
+}
 
-// longestQueue bounds how long a message is told to wait for its turn in a budget: by then others may have gone.
-const longestQueue = time.Minute
+// longestQueue bounds how long a message is told to wait for its turn in a budget: by then others may have gone, or come to
+// another worker.
+const longestQueue = 2 * time.Minute
 
-// queue returns how long a message is to wait that found no turn, and that finds one after left at the earliest. Messages are
-// told to come one by one: if all came at the same time, again and again, they would keep others from being told.
-func (b *budget) queue(now time.Time, left, each time.Duration) time.Duration {
-	soonest := now.Add(left)
-	b.next = b.next.Add(each)
-	if b.next.Before(soonest) || b.next.Sub(now) > longestQueue {
-		b.next = soonest
-	}
-	return b.next.Sub(now)
+// queue returns how long a message is to wait that found no turn, and that finds one after left at the earliest. Those that
+// wait are told to come at times that are spread over what they take together: if all came at the same time, again and
+// again, they would keep others from being told.
+func (b *budget) queue(key string, now time.Time, left, each time.Duration) time.Duration {
+	maps.DeleteFunc(b.waiting, func(_ string, back time.Time) bool { return now.Sub(back) > each })
+	_, b.spread = math.Modf(b.spread + math.Phi)
+	wait := left + time.Duration(b.spread*float64(min(time.Duration(len(b.waiting))*each, longestQueue)))
+	b.waiting[key] = now.Add(wait)
+	return wait
 }
 
 // take takes a turn of a message in each of the budgets, of which all workers have one in every so long, or returns how long
-// the message is to wait.
-func (s *Outbox) take(every map[*budget]time.Duration) (wait time.Duration) {
+// it is to wait.
+func (s *Outbox) take(key string, every map[*budget]time.Duration) (wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, workers := s.config.Now(), s.config.Workers()
@@ -41,8 +47,9 @@ func (s *Outbox) take(every map[*budget]time.Duration) (wait time.Duration) {
 		b.limiter.SetLimitAt(now, rate.Every(each))
 		turn := b.limiter.ReserveN(now, 1)
 		turns = append(turns, turn)
+		delete(b.waiting, key)
 		if left := turn.DelayFrom(now); left > 0 {
-			wait = max(wait, b.queue(now, left, each))
+			wait = max(wait, b.queue(key, now, left, each))
 		}
 	}
 	for _, turn := range turns {
@@ -63,10 +70,13 @@ func (s *Outbox) editsFor(changes bool) map[*budget]time.Duration {
 	return all
 }
 
-// editsScarce reports whether a message that goes on changing would wait for an edit now.
-func (s *Outbox) editsScarce() bool {
+// editsScarce notes that the group grows, and reports whether all groups that grow, which this worker sees as others do,
+// would take more edits than there are: two each, of the message and its thread, every Timing.Change.
+func (s *Outbox) editsScarce(group string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.config.Now()
-	return s.edits.limiter.TokensAt(now) < 1 || s.follows.limiter.TokensAt(now) < 1
+	now, t := s.config.Now(), s.config.Timing
+	s.growing[group] = now
+	maps.DeleteFunc(s.growing, func(_ string, at time.Time) bool { return now.Sub(at) > t.Change })
+	return time.Duration(2*len(s.growing))*t.Follow > t.Change
 }

@@ -188,12 +188,13 @@ type Outbox struct {
 	duplicates  atomic.Int64
 	undelivered atomic.Int64
 
-	mu          sync.Mutex        // guards all below
-	memories    map[string]memory // by the note's key
-	newest      map[string]int    // by watch: the latest state that this process has seen
-	lanes       map[string]*lane  // by channel
-	pausedUntil time.Time         // no call at all: token or workspace
-	pausedFor   string            // the code
+	mu          sync.Mutex           // guards all below
+	memories    map[string]memory    // by the note's key
+	newest      map[string]int       // by watch: the latest state that this process has seen
+	lanes       map[string]*lane     // by channel
+	pausedUntil time.Time            // no call at all: token or workspace
+	pausedFor   string               // the code
+	growing     map[string]time.Time // by group of failures: when it grew last
 	troubles    map[string]Trouble
 	met         map[ErrorCount]int64 // how often
 	others      int                  // codes among them that are not known here
@@ -224,7 +225,7 @@ func New(log *slog.Logger, c Config) (*Outbox, error) {
 			Routes: c.Routes, Default: routes.Route{Channels: []string{c.Channel}, Mention: c.Mention, Progress: c.Progress},
 			Webhook: c.Webhook != nil, WebhookAlone: c.Slack == nil,
 		},
-		looks: newBudget(), edits: newBudget(), follows: newBudget(),
+		looks: newBudget(), edits: newBudget(), follows: newBudget(), growing: make(map[string]time.Time),
 		memories: make(map[string]memory), newest: make(map[string]int), lanes: make(map[string]*lane),
 		troubles: make(map[string]Trouble), met: make(map[ErrorCount]int64),
 	}, nil

@@ -49,7 +49,7 @@ func (t turn) before(other turn) bool {
 // awaitTurn waits for the channel's next call. An error says that it does not come soon.
 func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError {
 	if d.edits() { // which take no turn of the channel's
-		if left := s.take(s.editsFor(d.changes() || d.posting.Group != nil)); left > 0 {
+		if left := s.take(d.key, s.editsFor(d.changes() || d.posting.Group != nil)); left > 0 {
 			return retryIn(left, "it takes so many edits a minute")
 		}
 		return nil

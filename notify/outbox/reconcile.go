@@ -21,7 +21,7 @@ var noHistory = &slack.Error{Code: "no_history"}
 
 // reconcile finds out what became of a call without a result. No error means that the part stands, or may be posted.
 func (s *Outbox) reconcile(ctx context.Context, d *delivery) *watcher.RetryError {
-	if left := s.take(map[*budget]time.Duration{&s.looks: s.config.Timing.Edit}); left > 0 {
+	if left := s.take(d.key, map[*budget]time.Duration{&s.looks: s.config.Timing.Edit}); left > 0 {
 		return retryIn(left, "waiting for a look into the channel's history")
 	}
 	found, e := s.find(ctx, d)

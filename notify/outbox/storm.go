@@ -349,7 +349,7 @@ func (s *Outbox) list(ctx context.Context, d *delivery) (listed page, at int, re
 		listed = page{}
 		revision, err := s.readNote(ctx, d.posting.Group.list(), &listed)
 		at = slices.Index(listed.Watches, watch) + 1
-		if err == nil && at == 0 && len(listed.Watches) > 0 && !listed.full() && s.editsScarce() {
+		if scarce := at == 0 && s.editsScarce(d.posting.Group.Key); err == nil && scarce && len(listed.Watches) > 0 && !listed.full() {
 			err = s.closePage(ctx, d, &listed, revision)
 		}
 		if err == nil && at == 0 && listed.full() {
