@@ -13,7 +13,7 @@
 //	summarize, takesFiles            upload.go     message.Summarize writes it
 //	deliver, begin, held, next       step.go       one step after the other: a message that stands is edited, not posted
 //	carryOut, call                   deliver.go    makes the step
-//	awaitTurn, reserve, takeSlot     pace.go       the channel is free for this call
+//	awaitTurn, reserve, takeSlot     pace.go       the channel is free for this call; edits also need a turn in budget.go
 //	mayWake                          pings.go      whether it may wake somebody; otherwise a line does later: settle, give
 //	announce, note, writeNote        notes.go      the call is noted
 //	send, post                       deliver.go    slack.Client.Post
@@ -24,7 +24,7 @@
 // edits says whether there is a message to edit), the want (tell.go), and the moment. What it decides beside a call is
 // in: reconcile.go, what became of a call, and which of two workers' doubled messages is deleted; refused.go, what
 // follows an error, and which fallback channel gets what a channel finally refuses; upload.go, the file; pace.go, when
-// a channel may be called, and who goes first; trouble.go, what people hear of errors; condition.go, which of the
+// a channel may be called, and who goes first; budget.go, which edits and looks the workspace still allows; trouble.go, what people hear of errors; condition.go, which of the
 // conditions of a watch that goes on its message shows, and in which state; digest.go, who is told of together; storm.go, which failures are told in a group
 // (takes); pings.go, who is woken when (gives, settles); outbox.go, how long all of that takes (DefaultTiming: a second
 // from post to post).
