@@ -72,10 +72,13 @@ func TestEmulatorHelp(t *testing.T) {
 	t.Parallel()
 	help := emulatorHelp(t)
 	api, control := startEmulator(t)
-	effect := map[string]string{ // what an order is answered after an example
+	effect := map[string]string{ // what an order is answered after an example, or what is listed after one of the list
 		`"until":"30s"`:            "429",
 		`"nested-int"`:             "401",
 		`"cut":true`:               "EOF",
+		`"early":"30s"`:            `200 {"count":0,`,
+		`"body":`:                  `200 {"count":0,"items":[]}`,
+		`{"end_after":"never"}`:    `200 {"count":2,`,
 		"DELETE /faults":           "404", // it is scripted later
 		`"status":"failed"`:        `200 {"count":2,`,
 		`"kind":"refused"`:         "connection refused",
@@ -100,7 +103,11 @@ func TestEmulatorHelp(t *testing.T) {
 				continue
 			}
 			delete(effect, part)
-			status, answer, err := send(http.MethodGet, "http://"+api+"/v1/p/orders/order.x", "")
+			asked := "/v1/p/orders/order.x"
+			if strings.Contains(body, `"list"`) {
+				asked = "/v1/p/orders"
+			}
+			status, answer, err := send(http.MethodGet, "http://"+api+asked, "")
 			if got := fmt.Sprintf("%d %s %v", status, answer, err); !strings.Contains(got, want) {
 				t.Errorf("after %s: got %s, want %s", e[0], got, want)
 			}
@@ -119,9 +126,9 @@ func TestEmulatorHelpNamesEverything(t *testing.T) {
 		string(emulator.Refused), string(emulator.BlackHole), string(emulator.Unavailable),
 		string(emulator.Nested), string(emulator.NestedInt), string(emulator.Plain), string(emulator.CamelError),
 		string(emulator.HTML), string(emulator.Empty), string(emulator.Camel), string(emulator.Strings), string(emulator.Missing),
-		"seen", "all", "never", "no production server",
+		string(emulator.ShowOrder), string(emulator.ListOrders), "seen", "all", "never", "no production server",
 	}
-	for _, v := range []any{emulator.Fault{}, emulator.Quota{}, emulator.Order{}, emulator.Item{}} {
+	for _, v := range []any{emulator.Fault{}, emulator.Quota{}, emulator.Order{}, emulator.Item{}, emulator.Listing{}, emulator.RowFault{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if name == "" {

@@ -243,7 +243,7 @@ func waits(cloud *emulator.Emulator, from, to time.Time) (longest, mean time.Dur
 	var sum time.Duration
 	n := 0
 	for _, c := range cloud.Calls() {
-		if c.Time.Before(from) || c.Time.After(to) {
+		if c.Kind != emulator.ShowOrder || c.Time.Before(from) || c.Time.After(to) {
 			continue
 		}
 		if before, ok := last[c.Order]; ok {

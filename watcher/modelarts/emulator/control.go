@@ -17,7 +17,7 @@ const maxControlBody = 1 << 20
 // listen on 127.0.0.1, apart from the API's own port.
 //
 //	GET    /                         what is set
-//	PUT    /faults                   a list of [Fault]: replaces those of all orders; see SetFaults
+//	PUT    /faults                   a list of [Fault]: replaces those of all orders and lists; see SetFaults
 //	DELETE /faults                   no more faults
 //	PUT    /login-faults             a list of [Fault], of IAM and the metadata service; see SetLoginFaults
 //	DELETE /login-faults             no more of them
@@ -35,9 +35,11 @@ const maxControlBody = 1 << 20
 //	curl -X PUT 127.0.0.1:9091/faults -d '[{"until":"30s","status":429,"code":"APIGW.0308","header":{"Retry-After":"30"}}]'
 //	curl -X PUT 127.0.0.1:9091/faults -d '[{"project":"p","status":403,"code":"ModelArts.4116","message":"in arrears"}]'
 //	curl -X PUT 127.0.0.1:9091/faults -d '[{"delay":"5s"}]'
+//	curl -X PUT 127.0.0.1:9091/faults -d '[{"kind":"list","rows":{"early":"30s","shuffled":true}}]'
+//	curl -X PUT 127.0.0.1:9091/faults -d '[{"kind":"list","body":"{\"count\":0,\"items\":[]}"}]'
 //	curl -X DELETE 127.0.0.1:9091/faults
 //	curl -X PUT 127.0.0.1:9091/login-faults -d '[{"to_poll":2,"status":503}]'
-//	curl -X PUT 127.0.0.1:9091/orders/p/order.x -d '{"items":[{"resource_name":"n","end_after":"10s","status":"failed","message":"sold out"}]}'
+//	curl -X PUT 127.0.0.1:9091/orders/p/order.x -d '{"items":[{"resource_name":"n","end_after":"10s","status":"failed","message":"sold out"}],"list":{"end_after":"5s"}}'
 //	curl -X PUT 127.0.0.1:9091/quota -d '{"calls":20,"per":"1s","retry_after":true,"count_refused":true}'
 //	curl -X PUT 127.0.0.1:9091/outage -d '{"kind":"refused"}'
 //	curl -X DELETE 127.0.0.1:9091/outage
@@ -72,7 +74,8 @@ type state struct {
 	LoginFaults []Fault `json:"login_faults"`
 	Quota       *Quota  `json:"quota"`  // null: none
 	Outage      Outage  `json:"outage"` // empty: reachable
-	Calls       int     `json:"calls"`  // for orders, so far
+	Calls       int     `json:"calls"`  // for one order, so far
+	Lists       int     `json:"lists"`  // for the orders of a project, so far
 	Logins      int     `json:"logins"` // at IAM, so far
 }
 
@@ -80,7 +83,7 @@ func (c control) show(w http.ResponseWriter, _ *http.Request) {
 	c.mu.Lock()
 	s := state{
 		Faults: append([]Fault{}, c.faults.faults...), LoginFaults: append([]Fault{}, c.iam.faults.faults...),
-		Outage: c.outage, Calls: c.calls.total, Logins: c.iam.calls,
+		Outage: c.outage, Calls: c.calls.total[ShowOrder], Lists: c.calls.total[ListOrders], Logins: c.iam.calls,
 	}
 	if c.quota.Calls > 0 {
 		s.Quota = &c.quota.Quota

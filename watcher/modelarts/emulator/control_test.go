@@ -35,8 +35,8 @@ func set(t *testing.T, e *emulator.Emulator, method, path, body string) {
 
 // Every field of a fault, a quota and a script, as text and as set in Go.
 func TestControlReadsEveryField(t *testing.T) {
-	const fault = `{"region":"r","project":"p","from_poll":1,"to_poll":2,"after":"3s","until":"1m30s","status":429,` +
-		`"code":"c","message":"m","shape":"nested","header":{"Retry-After":"7"},` +
+	const fault = `{"region":"r","project":"p","kind":"list","from_poll":1,"to_poll":2,"after":"3s","until":"1m30s","status":429,` +
+		`"code":"c","message":"m","shape":"nested","header":{"Retry-After":"7"},"rows":{"shuffled":true,"shift":-2,"any_phase":true,"early":"8s","late":"never","no_end":true},` +
 		`"delay":"4ms","drip":"5ms","pad":6,"cut":true,"cut_after":7,"hang":true}`
 	var f emulator.Fault
 	if err := json.Unmarshal([]byte(fault), &f); err != nil {
@@ -45,7 +45,8 @@ func TestControlReadsEveryField(t *testing.T) {
 	if again, err := json.Marshal(f); err != nil || string(again) != reordered(t, fault) {
 		t.Errorf("got %s, %v", again, err)
 	}
-	if f.After != 3*time.Second || f.Until != 90*time.Second || f.Delay != 4*time.Millisecond || f.Drip != 5*time.Millisecond {
+	if f.After != 3*time.Second || f.Until != 90*time.Second || f.Delay != 4*time.Millisecond || f.Drip != 5*time.Millisecond ||
+		f.Rows != (emulator.RowFault{Shuffled: true, Shift: -2, AnyPhase: true, Early: 8 * time.Second, Late: emulator.Never, NoEnd: true}) {
 		t.Errorf("got %+v", f)
 	}
 	var q emulator.Quota
@@ -57,12 +58,14 @@ func TestControlReadsEveryField(t *testing.T) {
 	}
 	var o emulator.Order
 	if err := json.Unmarshal([]byte(`{"items":[{"resource_name":"n","action":"a","appear_after":"1s","end_after":"never","status":"s","running":"r","message":"m"}],
-		"count":"missing","not_found_for":"2s","from_first_poll":true,"spelling":"camel","timestamps":"string","faults":[{"hang":true}]}`), &o); err != nil {
+		"count":"missing","not_found_for":"2s","from_first_poll":true,"spelling":"camel","timestamps":"string",
+		"list":{"phase":"pending","end_phase":"completed","end_after":"never","created_before":"3s","workspace":"w","order_id":"CS1","resource":"r"},"faults":[{"hang":true}]}`), &o); err != nil {
 		t.Fatal(err)
 	}
 	i := emulator.Item{ResourceName: "n", Action: "a", AppearAfter: time.Second, EndAfter: emulator.Never, Status: "s", Running: "r", Message: "m"}
+	l := emulator.Listing{Phase: "pending", EndPhase: "completed", EndAfter: emulator.Never, CreatedBefore: 3 * time.Second, Workspace: "w", OrderID: "CS1", Resource: "r"}
 	if len(o.Items) != 1 || o.Items[0] != i || o.Count != emulator.CountMissing || o.NotFoundFor != 2*time.Second || !o.FromFirstPoll ||
-		o.Spelling != emulator.Camel || o.Timestamps != emulator.Strings || len(o.Faults) != 1 || !o.Faults[0].Hang {
+		o.Spelling != emulator.Camel || o.Timestamps != emulator.Strings || len(o.Faults) != 1 || !o.Faults[0].Hang || o.List != l {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -122,6 +125,10 @@ func TestControlRefuses(t *testing.T) {
 		{"PUT", "/faults", `[{"cut_after":1}]`, 400, "cut_after"},
 		{"PUT", "/faults", `[{"header":{"a b":"c"}}]`, 400, `header: "a b"`},
 		{"PUT", "/faults", `[{"header":{"a":"b\r\nc: d"}}]`, 400, `header: "a"`},
+		{"PUT", "/faults", `[{"kind":"show"}]`, 400, `kind: "show" is none of "order" and "list"`},
+		{"PUT", "/faults", `[{"rows":{"no_end":true}}]`, 400, `rows: needs the kind "list"`},
+		{"PUT", "/faults", `[{"kind":"list","rows":{"early":"-5s"}}]`, 400, `"-5s" is no duration`},
+		{"PUT", "/faults", `[{"kind":"list","rows":{"lost":true}}]`, 400, `unknown field "lost"`},
 		{"PUT", "/faults", `[] []`, 400, "behind the JSON"},
 		{"PUT", "/faults", `[` + strings.Repeat(" ", 1<<20) + `]`, 413, "larger than 1 MiB"},
 		{"PUT", "/quota", `[]`, 400, "must be an object, not array"},
@@ -136,6 +143,8 @@ func TestControlRefuses(t *testing.T) {
 		{"PUT", "/orders/p/o", `{"count":-1}`, 400, `count: -1 is neither`},
 		{"PUT", "/orders/p/o", `{"spelling":"lower"}`, 400, "spelling"},
 		{"PUT", "/orders/p/o", `{"timestamps":"int"}`, 400, "timestamps"},
+		{"PUT", "/orders/p/o", `{"list":{"phase":1}}`, 400, "phase: must be a text, not number"},
+		{"PUT", "/orders/p/o", `{"list":{"ends_after":"1s"}}`, 400, `unknown field "ends_after"`},
 		{"PUT", "/outage", `{}`, 400, "kind: is missing"},
 		{"PUT", "/outage", `{"kind":"fire"}`, 400, `"fire" is none of`},
 		{"PUT", "/outage", `{"kind":"refused"}`, 400, "serve it with Listen"},

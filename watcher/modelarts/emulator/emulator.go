@@ -1,4 +1,4 @@
-// Package emulator is a stand-in for the order API of ModelArts: ShowOrder in memory, with
+// Package emulator is a stand-in for the order API of ModelArts: ShowOrder and ListOrders in memory, with
 // scripts and faults, as an [http.Handler].
 //
 // It is NO PRODUCTION SERVER. It stores nothing, and forgets nothing: every order that was ever
@@ -6,8 +6,9 @@
 // no login that is good elsewhere.
 //
 // Read emulator.go (how a call is answered), order.go (scripts) and fate.go (what an order's name makes of it),
-// fault.go, quota.go and outage.go (what goes wrong), login.go with signature.go, iam.go and metadata.go (who may
-// ask), control.go with json.go (how all of it is switched from outside), and call.go (the calls that came).
+// list.go (which orders a list shows) and row.go (what it says of one), fault.go, quota.go and outage.go (what goes
+// wrong), login.go with signature.go, iam.go and metadata.go (who may ask), control.go with json.go (how all of it
+// is switched from outside), and call.go (the calls that came).
 //
 // # Orders
 //
@@ -15,6 +16,14 @@
 // worked out from the script and the clock; no status is stored. An order that was not added is answered
 // 404 ModelArts.50015001, another path 404 APIGW.0101, a call without a token 401 APIGW.0301, one with a wrong token
 // 401 APIGW.0307. Where the published pages disagree, an order's script says which spelling it answers with.
+//
+// # Lists
+//
+// ListOrders shows the orders of a project whose clock runs and that ShowOrder knows, the newest first: those of one
+// workspace, created within the last month. It says that an order runs until all its items have ended, and then
+// that it ended with the last of them; a [Listing] in the order's script says otherwise, and a [RowFault] makes the
+// lists of all orders wrong. A limit that is empty or 0 is 100. Beyond 500, an offset beyond 500, a phase that is
+// none and what is no number are answered 400 ModelArts.50004000.
 //
 // # Logins
 //
@@ -39,9 +48,10 @@
 //
 // # Faults
 //
-// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all ([Emulator.SetFaults]),
-// or wherever a function says so ([Options.Fault]). Delays run on real time, also where the scripts' clock is
-// injected. A [Quota] throttles; an [Outage] takes the whole emulator away. [Control] switches all of it.
+// A [Fault] replaces, slows, cuts or swallows answers: of one order ([Order.Faults]), of all and of the list
+// ([Emulator.SetFaults]), or wherever a function says so ([Options.Fault], [Options.ListFault]). Delays run on real
+// time, also where the scripts' clock is injected. A [Quota] throttles; an [Outage] takes the whole emulator away.
+// [Control] switches all of it.
 //
 // # Regions
 //
@@ -79,23 +89,25 @@ type Options struct {
 	AutoOrders bool
 	// Now is the clock of scripts and logins; nil: time.Now.
 	Now func() time.Time
-	// Fault is asked at each call that no fault of the order and none of SetFaults is meant
-	// for, outside of outages and within the quota. Call.Status is 0 in it. It returns nil where
-	// nothing is wrong, and is called from many goroutines at once.
-	Fault func(Call) *Fault
+	// Fault is asked at each ShowOrder, and ListFault at each ListOrders, that no fault of the order and none of
+	// SetFaults is meant for, outside of outages and within the quota. Call.Status is 0 in it. It returns nil
+	// where nothing is wrong, and is called from many goroutines at once.
+	Fault, ListFault func(Call) *Fault
 	// CallsKept is how many calls [Emulator.Calls] remembers at most; 0: 1,000.
 	CallsKept int
 }
 
-// An Emulator is ShowOrder in memory. It is safe for concurrent use; make it with [New].
+// An Emulator is ShowOrder and ListOrders in memory. It is safe for concurrent use; make it with [New].
 type Emulator struct {
-	options Options
-	mux     *http.ServeMux
+	options  Options
+	mux      *http.ServeMux
+	regional *http.ServeMux // of paths that begin with a region; in one, a pattern with and one without could fit the same path
 
 	mu     sync.Mutex
 	orders map[orderKey]*script
+	lists  map[string]rows // of each project
 	polls  map[orderKey]int
-	faults faultSet // of all orders
+	faults faultSet // of all orders and lists
 	quota  counter
 	outage Outage
 	calls  callLog
@@ -110,8 +122,11 @@ type Emulator struct {
 
 type orderKey struct{ project, name string }
 
-// showOrder is the path of the one call that is emulated.
-const showOrder = "/v1/{project_id}/orders/{order_name}"
+// The paths of the two calls that are emulated.
+const (
+	listOrders = "/v1/{project_id}/orders"
+	showOrder  = listOrders + "/{order_name}"
+)
 
 // New returns an emulator without orders.
 func New(o Options) *Emulator {
@@ -124,45 +139,58 @@ func New(o Options) *Emulator {
 	o.Tokens = slices.Clone(o.Tokens)
 	e := &Emulator{
 		options: o,
-		mux:     http.NewServeMux(),
-		orders:  make(map[orderKey]*script),
-		polls:   make(map[orderKey]int),
-		calls:   callLog{limit: o.CallsKept},
+		mux:     http.NewServeMux(), regional: http.NewServeMux(),
+		orders: make(map[orderKey]*script),
+		lists:  make(map[string]rows),
+		polls:  make(map[orderKey]int),
+		calls:  callLog{limit: o.CallsKept, total: make(map[Kind]int)},
 
 		keys:     newKeyRing(o.Keys),
 		iam:      newIAM(o.Users),
 		metadata: metadata{tokens: make(map[string]time.Time)},
 	}
 	e.mux.HandleFunc("GET "+showOrder, e.showOrder)
-	e.mux.HandleFunc("GET /{region}"+showOrder, e.showOrder)
+	e.mux.HandleFunc("GET "+listOrders, e.listOrders)
 	e.mux.HandleFunc("POST /v3/auth/tokens", e.createToken)
 	e.mux.HandleFunc("PUT /meta-data/latest/api/token", e.createMetadataToken)
 	e.mux.HandleFunc("GET /openstack/latest/securitykey", e.securityKey)
 	e.mux.HandleFunc("/", e.noSuchAPI)
+	e.regional.HandleFunc("GET /{region}"+showOrder, e.showOrder)
+	e.regional.HandleFunc("GET /{region}"+listOrders, e.listOrders)
 	return e
 }
 
 // Add scripts an order, or scripts it anew. Its clock starts now, unless the order says that it
 // starts at its first poll.
 func (e *Emulator) Add(project, name string, o Order) {
-	s := newScript(o)
-	if !o.FromFirstPoll {
-		s.start = e.options.Now()
-	}
+	s, key := newScript(o), orderKey{project, name}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.orders[orderKey{project, name}] = s
+	if last := e.orders[key]; last != nil && !last.start.IsZero() {
+		e.lists[project] = e.lists[project].without(name, last)
+	}
+	e.orders[key] = s
+	if !o.FromFirstPoll {
+		e.start(key, s, e.options.Now())
+	}
 }
 
-// SetFaults replaces the faults of all orders; none: no more faults. Their polls and times count
-// from now, the polls over all orders. An order's own faults come first.
+// start lets the order's clock start, and lists the order.
+func (e *Emulator) start(key orderKey, s *script, now time.Time) {
+	s.start = now
+	e.lists[key.project] = e.lists[key.project].with(key.name, s)
+}
+
+// SetFaults replaces the faults of all orders and lists; none: no more faults. Their polls and times count
+// from now, the polls over all orders, and those of lists by themselves. An order's own faults come first.
 func (e *Emulator) SetFaults(faults ...Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.faults = newFaultSet(faults, e.options.Now())
 }
 
-// Polls returns how many calls named the order, whatever they were answered.
+// Polls returns how many calls named the order, whatever they were answered; with an empty name how many asked for
+// the project's list.
 func (e *Emulator) Polls(project, name string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -178,10 +206,12 @@ func (e *Emulator) Calls() []Call {
 
 // ServeHTTP answers one call.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, pattern := e.mux.Handler(r)
-	if strings.HasSuffix(pattern, showOrder) { // it counts calls, also those in an outage
-		e.mux.ServeHTTP(w, r)
-		return
+	for _, mux := range [...]*http.ServeMux{e.mux, e.regional} {
+		_, pattern := mux.Handler(r)
+		if strings.HasSuffix(pattern, showOrder) || strings.HasSuffix(pattern, listOrders) { // these count calls, also those in an outage
+			mux.ServeHTTP(w, r)
+			return
+		}
 	}
 	e.mu.Lock()
 	gone := e.outage.fault()
@@ -203,8 +233,12 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	if fault == nil && e.options.Fault != nil {
 		fault = e.options.Fault(call)
 	}
+	e.finish(w, r, call, e.answer(r, key, order, call.Time), fault)
+}
+
+// finish sends what is answered to a call where nothing is wrong, or what the fault makes of it; nil: there is none.
+func (e *Emulator) finish(w http.ResponseWriter, r *http.Request, call Call, a answer, fault *Fault) {
 	fault = cmp.Or(fault, &Fault{})
-	a := e.answer(r, key, order, call.Time)
 	if fault.replaces() {
 		a = fault.answer()
 	}
@@ -215,7 +249,7 @@ func (e *Emulator) showOrder(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	e.calls.add(call)
 	e.mu.Unlock()
-	w.Header().Set("X-Request-Id", fmt.Sprintf("emulator-%d-%s", call.Poll, key.name))
+	w.Header().Set("X-Request-Id", fmt.Sprintf("emulator-%d-%s", call.Poll, cmp.Or(call.Order, string(call.Kind))))
 	deliver(w, r, a, fault)
 }
 
@@ -234,25 +268,29 @@ func (e *Emulator) begin(key orderKey, region, login string) (Call, *script, *Fa
 			e.orders[key] = order
 		}
 	}
-	call := Call{Time: now, Region: region, Project: key.project, Order: key.name, Poll: e.polls[key]}
-	over := e.quota.take(region+" "+login, now)
-	gone, ofAll := e.outage.fault(), e.faults.next(call, now)
+	call := Call{Time: now, Kind: ShowOrder, Region: region, Project: key.project, Order: key.name, Poll: e.polls[key]}
+	gone, ofAll := e.troubles(call, login)
 	if order != nil {
 		order.polls++
 		if order.start.IsZero() {
-			order.start = now
+			e.start(key, order, now)
 		}
 		if f := pick(order.Faults, call, order.polls, now.Sub(order.start)); f != nil && gone == nil {
 			return call, order, f
 		}
 	}
-	if gone != nil {
-		return call, order, gone
+	return call, order, cmp.Or(gone, ofAll)
+}
+
+// troubles counts a call, and returns the outage and what else is meant for it besides its order's own faults: a
+// fault of all, or the quota's. Each is nil where there is none.
+func (e *Emulator) troubles(call Call, login string) (gone, ofAll *Fault) {
+	over := e.quota.take(call.Region+" "+login, call.Time)
+	gone, ofAll = e.outage.fault(), e.faults.next(call, call.Time)
+	if ofAll == nil && over > 0 {
+		ofAll = e.quota.refusal(over)
 	}
-	if ofAll != nil || over == 0 {
-		return call, order, ofAll
-	}
-	return call, order, e.quota.refusal(over)
+	return gone, ofAll
 }
 
 // answer is what the API says where nothing is wrong with it. Of the script it reads only what

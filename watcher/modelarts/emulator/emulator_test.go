@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/p/orders/order.x", "", 401, `"APIGW.0301"`},
 		{"GET", "/v1/p/orders/order.x", "bad", 401, `"APIGW.0307"`},
 		{"GET", "/v2/p/orders/order.x", "good", 404, `"APIGW.0101"`},
-		{"GET", "/v1/p/orders", "good", 404, `"APIGW.0101"`},
+		{"GET", "/v1/p/orders/", "good", 404, `"APIGW.0101"`},
 		{"POST", "/v1/p/orders/order.x", "good", 404, `"APIGW.0101"`},
 	} {
 		r := httptest.NewRequest(tt.method, tt.path, nil)
@@ -307,7 +307,7 @@ func TestCallsAreKept(t *testing.T) {
 		get(e, "any", "p", "x")
 	}
 	calls := e.Calls()
-	if len(calls) != 3 || calls[0].Poll != 3 || calls[2] != (emulator.Call{Time: k.Now(), Project: "p", Order: "x", Poll: 5, Status: 503}) {
+	if len(calls) != 3 || calls[0].Poll != 3 || calls[2] != (emulator.Call{Time: k.Now(), Kind: emulator.ShowOrder, Project: "p", Order: "x", Poll: 5, Status: 503}) {
 		t.Errorf("got %+v", calls)
 	}
 }

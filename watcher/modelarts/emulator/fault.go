@@ -21,6 +21,8 @@ type Fault struct {
 	// known where its path begins with it.
 	Region  string `json:"region,omitzero"`
 	Project string `json:"project,omitzero"`
+	// Kind is the kind of calls that it is meant for; empty: any. Calls are counted by kind.
+	Kind Kind `json:"kind,omitzero"`
 	// FromPoll and ToPoll are the first and the last poll it is meant for, counted from 1.
 	// 0: from the first, to the last.
 	FromPoll int `json:"from_poll,omitzero"`
@@ -39,6 +41,8 @@ type Fault struct {
 	Body    string `json:"body,omitzero"`
 	// Header is added to the answer: Retry-After, Location, ….
 	Header map[string]string `json:"header,omitempty"`
+	// Rows is what is wrong with what a list shows. It needs the kind of lists.
+	Rows RowFault `json:"rows,omitzero"`
 
 	Delay    time.Duration `json:"delay,omitzero"`     // before the status line
 	Drip     time.Duration `json:"drip,omitzero"`      // before each 16 bytes of the body
@@ -69,7 +73,7 @@ var shapes = []Shape{Documented, Nested, NestedInt, Plain, CamelError, HTML, Emp
 func pick(faults []Fault, c Call, poll int, elapsed time.Duration) *Fault {
 	for n := range faults {
 		f := &faults[n]
-		if (f.Region == "" || f.Region == c.Region) && (f.Project == "" || f.Project == c.Project) &&
+		if (f.Region == "" || f.Region == c.Region) && (f.Project == "" || f.Project == c.Project) && (f.Kind == "" || f.Kind == c.Kind) &&
 			poll >= f.FromPoll && (f.ToPoll == 0 || poll <= f.ToPoll) &&
 			elapsed >= f.After && (f.Until == 0 || elapsed < f.Until) {
 			return f
@@ -78,21 +82,24 @@ func pick(faults []Fault, c Call, poll int, elapsed time.Duration) *Fault {
 	return nil
 }
 
-// A faultSet is what goes wrong with calls of one kind, which are counted and timed since it was set.
+// A faultSet is what goes wrong with calls, which are counted by kind and timed since it was set.
 type faultSet struct {
 	faults []Fault
 	since  time.Time
-	calls  int
+	calls  map[Kind]int
 }
 
 func newFaultSet(faults []Fault, now time.Time) faultSet {
-	return faultSet{faults: slices.Clone(faults), since: now}
+	return faultSet{slices.Clone(faults), now, make(map[Kind]int)}
 }
 
 // next counts a call, and returns the first fault that is meant for it; nil where none is.
 func (s *faultSet) next(c Call, now time.Time) *Fault {
-	s.calls++
-	return pick(s.faults, c, s.calls, now.Sub(s.since))
+	if len(s.faults) == 0 {
+		return nil
+	}
+	s.calls[c.Kind]++
+	return pick(s.faults, c, s.calls[c.Kind], now.Sub(s.since))
 }
 
 func (f *Fault) check() error {
@@ -105,6 +112,10 @@ func (f *Fault) check() error {
 		return errors.New("status: is missing; code, message and shape are those of an error")
 	case f.Body != "" && (f.Code != "" || f.Message != "" || f.Shape != ""):
 		return errors.New("body: takes the place of code, message and shape")
+	case f.Kind != "" && f.Kind != ShowOrder && f.Kind != ListOrders:
+		return fmt.Errorf("kind: %q is none of %q and %q", f.Kind, ShowOrder, ListOrders)
+	case f.Rows != (RowFault{}) && f.Kind != ListOrders:
+		return fmt.Errorf("rows: needs the kind %q", ListOrders)
 	case f.FromPoll < 0, f.ToPoll < 0, f.ToPoll != 0 && f.ToPoll < f.FromPoll:
 		return errors.New("to_poll: must be 0 or not before from_poll, and both not under 0")
 	case f.Until != 0 && f.Until <= f.After:

@@ -61,6 +61,36 @@ func (q *Quota) wire() any {
 	}{(*plainQuota)(q), (*span)(&q.Per)}
 }
 
+// UnmarshalJSON reads what is wrong with the rows of a list.
+func (f *RowFault) UnmarshalJSON(b []byte) error {
+	*f = RowFault{}
+	return decode(b, f.wire())
+}
+
+// MarshalJSON writes what is wrong with the rows of a list so that it can be read again.
+func (f RowFault) MarshalJSON() ([]byte, error) { return json.Marshal(f.wire()) }
+
+type plainRowFault RowFault
+
+func (f *RowFault) wire() any {
+	return &struct {
+		*plainRowFault
+		Early *span `json:"early,omitzero"`
+		Late  *span `json:"late,omitzero"`
+	}{(*plainRowFault)(f), (*span)(&f.Early), (*span)(&f.Late)}
+}
+
+// UnmarshalJSON reads how an order is listed.
+func (l *Listing) UnmarshalJSON(b []byte) error {
+	*l = Listing{}
+	type plainListing Listing
+	return decode(b, &struct {
+		*plainListing
+		EndAfter      *span `json:"end_after"`
+		CreatedBefore *span `json:"created_before"`
+	}{(*plainListing)(l), (*span)(&l.EndAfter), (*span)(&l.CreatedBefore)})
+}
+
 // UnmarshalJSON reads an order's script.
 func (o *Order) UnmarshalJSON(b []byte) error {
 	*o = Order{}

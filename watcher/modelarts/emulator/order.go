@@ -26,6 +26,8 @@ type Order struct {
 	FromFirstPoll bool       `json:"from_first_poll,omitzero"`
 	Spelling      Spelling   `json:"spelling,omitzero"`
 	Timestamps    Timestamps `json:"timestamps,omitzero"`
+	// List is how the order is listed.
+	List Listing `json:"list,omitzero"`
 	// Faults are looked through at each poll; the first that is meant for it happens.
 	Faults []Fault `json:"faults,omitempty"`
 }
@@ -139,8 +141,12 @@ func (s *script) row(i Item, elapsed time.Duration) lowerRow {
 }
 
 func (s *script) timestamp(after time.Duration) any {
-	ms := s.start.Add(after).UnixMilli()
-	switch s.Timestamps {
+	return s.Timestamps.write(s.start.Add(after).UnixMilli())
+}
+
+// write returns milliseconds as they are written into JSON.
+func (t Timestamps) write(ms int64) any {
+	switch t {
 	case Missing:
 		return nil
 	case Strings:
