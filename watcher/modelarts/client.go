@@ -1,4 +1,4 @@
-// Package modelarts asks ModelArts for the state of orders: the adapter between
+// Package modelarts asks ModelArts for the state of orders, and for lists of orders: the adapter between
 // [watcher.Orders] and the HTTP API.
 //
 // It promises that an account, which is one login in one region, is asked no more often than at its rate,
@@ -15,6 +15,7 @@
 //	witness.go          whose the trouble is: a witness is an order that was answered before
 //	alone.go            a worker that shares its accounts with nobody
 //	look.go             a look that changes nothing
+//	list.go             the list of a project's orders, which gives hints only
 package modelarts
 
 import (
@@ -26,6 +27,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -163,7 +165,7 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 		return watcher.Answer{}, err
 	}
 	asked := r.account.holds.begin(ctx, order)
-	got, err := c.ask(ctx, region, r.endpoint, order)
+	got, err := c.show(ctx, region, r.endpoint, order)
 	if ctx.Err() == nil {
 		asked.ended = c.config.Now()
 		r.account.heard(ctx, asked, err)
@@ -189,33 +191,49 @@ func (c *Client) askAgain(ctx context.Context, region string, e endpoint.Endpoin
 	timeout := c.config.Timeout - c.config.Timeout/10
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := c.ask(within, region, e, order)
+	_, err := c.show(within, region, e, order)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
 		return answer.NewError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.Host, timeout))
 	}
 	return err
 }
 
+// show asks for the order.
+func (c *Client) show(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (got watcher.Answer, err error) {
+	u, err := e.Order(order)
+	if err != nil {
+		return got, answer.NewError(watcher.Refused, err.Error())
+	}
+	err = c.ask(ctx, region, e.Host, order.ProjectID, u, func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (err error) {
+		got, err = answer.Read(resp, body, now, hidden)
+		return err
+	})
+	return got, err
+}
+
+// A reading makes something of an answer, as [answer.Read] does.
+type reading func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) error
+
 // ask makes the call; once more, within the same time, where the login was refused and there is another
 // proof of it.
-func (c *Client) ask(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (watcher.Answer, error) {
+func (c *Client) ask(ctx context.Context, region, host, projectID string, u *url.URL, read reading) error {
 	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	req, err := c.request(ctx, callCtx, region, e, order)
+	req, err := c.request(ctx, callCtx, region, projectID, u)
 	if err != nil {
-		return watcher.Answer{}, err
+		return err
 	}
-	got, err := c.send(ctx, callCtx, e, req)
-	if c.renewed(req, region, order.ProjectID, err) {
-		if req, err = c.request(ctx, callCtx, region, e, order); err != nil {
-			return watcher.Answer{}, err
+	err = c.send(ctx, callCtx, host, req, read)
+	if c.renewed(req, region, projectID, err) {
+		if req, err = c.request(ctx, callCtx, region, projectID, u); err != nil {
+			return err
 		}
-		got, err = c.send(ctx, callCtx, e, req)
+		err = c.send(ctx, callCtx, host, req, read)
 	}
 	if e, ok := errors.AsType[*answer.Error](err); ok {
 		e.Advise(login.Advice(c.config.Credential))
 	}
-	return got, err
+	return err
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
@@ -224,32 +242,28 @@ func (c *Client) renewed(req *http.Request, region, projectID string, err error)
 	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
 }
 
-func (c *Client) send(ctx, callCtx context.Context, e endpoint.Endpoint, req *http.Request) (watcher.Answer, error) {
+func (c *Client) send(ctx, callCtx context.Context, host string, req *http.Request, read reading) error {
 	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "ask "+e.Host, err, hidden)
+		return c.networkError(ctx, callCtx, "ask "+host, err, hidden)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answer.Limit(resp.StatusCode)))
 	if err != nil && resp.StatusCode == http.StatusOK { // half an error is better than none
-		return watcher.Answer{}, c.networkError(ctx, callCtx, "read the answer of "+e.Host, err, hidden)
+		return c.networkError(ctx, callCtx, "read the answer of "+host, err, hidden)
 	}
-	return answer.Read(resp, body, c.config.Now(), hidden)
+	return read(resp, body, c.config.Now(), hidden)
 }
 
-func (c *Client) request(ctx, callCtx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (*http.Request, error) {
-	u, err := e.Order(order)
-	if err != nil {
-		return nil, answer.NewError(watcher.Refused, err.Error())
-	}
+func (c *Client) request(ctx, callCtx context.Context, region, projectID string, u *url.URL) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(callCtx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, answer.NewError(watcher.Refused, "the order's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
-	if err := c.config.Credential.Authorize(req, region, order.ProjectID); err != nil {
+	if err := c.config.Credential.Authorize(req, region, projectID); err != nil {
 		return nil, cmp.Or(c.ended(ctx, callCtx, "log in"), error(answer.LoginError(err)))
 	}
 	return req, nil

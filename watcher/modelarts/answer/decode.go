@@ -21,7 +21,7 @@ const (
 	maxName  = 256    // bytes of a resource's name, an action or a status
 )
 
-var errNoOrder = errors.New("it is no order: it has neither count nor items")
+var errNeither = errors.New("it has neither count nor items")
 
 // Decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
 // items that carries no error; anything else is an error that says what it is instead.
@@ -40,27 +40,11 @@ var errNoOrder = errors.New("it is no order: it has neither count nor items")
 //
 // Invalid JSON, anything behind the object and more than 20,000 items are errors.
 func Decode(body []byte) (watcher.Answer, error) {
-	top, err := objectIn(body)
+	count, list, err := told(body, "order")
 	if err != nil {
 		return watcher.Answer{}, err
 	}
-	if e := errorOf(top); e.spoils() {
-		return watcher.Answer{}, errors.New("it is an error, no order")
-	}
-	var count count
-	var list field
-	for key, v := range top.members() {
-		if !count.takes(key, v) {
-			list.takes(key, "items", v)
-		}
-	}
-	switch {
-	case !count.there && !list.there:
-		return watcher.Answer{}, errNoOrder
-	case count.err != nil:
-		return watcher.Answer{}, count.err
-	}
-	items, entries, err := itemsIn(&list)
+	items, entries, err := itemsIn(&list, itemOf)
 	if err != nil {
 		return watcher.Answer{}, err
 	}
@@ -70,7 +54,27 @@ func Decode(body []byte) (watcher.Answer, error) {
 	return watcher.Answer{Count: count.n, Items: items}, nil
 }
 
-// A count is the API's number of resources. Null says nothing.
+// told returns the count and the items of an answer, or an error where it is not what it should be.
+func told(body []byte, what string) (count count, list field, err error) {
+	top, err := objectIn(body)
+	if err != nil {
+		return count, list, err
+	}
+	if e := errorOf(top); e.spoils() {
+		return count, list, errors.New("it is an error, no " + what)
+	}
+	for key, v := range top.members() {
+		if !count.takes(key, v) {
+			list.takes(key, "items", v)
+		}
+	}
+	if !count.there && !list.there {
+		return count, list, fmt.Errorf("it is no %s: %w", what, errNeither)
+	}
+	return count, list, count.err
+}
+
+// A count is the API's number of resources, or of orders. Null says nothing.
 type count struct {
 	there   bool // there is such a key
 	spelled int  // 0: nothing is said
@@ -115,9 +119,9 @@ func countOf(v value) (int, error) {
 
 const maxQuoted = 32
 
-// itemsIn returns the items of the list that are not null, and how many entries the list has. They are read
-// one by one, so that a long list of nothing takes no memory.
-func itemsIn(list *field) (items []watcher.Item, entries int, err error) {
+// itemsIn returns the items of the list that are not null, as of reads them, and how many entries the list has. They
+// are read one by one, so that a long list of nothing takes no memory.
+func itemsIn[T any](list *field, of func(value) (T, error)) (items []T, entries int, err error) {
 	switch {
 	case list.spelled == 0:
 		return nil, 0, nil
@@ -136,7 +140,7 @@ func itemsIn(list *field) (items []watcher.Item, entries int, err error) {
 		case !v.isObject():
 			return nil, 0, fmt.Errorf("its item %d, %s, is no object", entries, foreign.Cut(v.text(), maxQuoted))
 		}
-		item, err := itemOf(v)
+		item, err := of(v)
 		if err != nil {
 			return nil, 0, fmt.Errorf("its item %d: %w", entries, err)
 		}

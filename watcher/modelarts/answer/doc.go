@@ -1,5 +1,5 @@
-// Package answer says what an answer of ModelArts' API means: the order in it ([Decode], [Read]), or what
-// it is instead ([Error]), and what that says of the account ([Bearing]).
+// Package answer says what an answer of ModelArts' API means: the order in it ([Decode], [Read]) or the list of
+// orders ([DecodeList], [ReadList]), or what it is instead ([Error]), and what that says of the account ([Bearing]).
 //
 // It is pure: it makes no call, and keeps nothing. It promises that only a body that says one thing clearly
 // is an order, that every other answer becomes an error of one short line with a class, and that no error
@@ -10,6 +10,7 @@
 //
 //	read.go        whether an answer is an order or an error
 //	decode.go      what is in an order; it reads with json.go
+//	list.go        what is in a list of orders
 //	statuses.go    what each HTTP status and code means: a class for the watch, and a hold for the account, such as with 429
 //	error.go       errors, also those without an answer
 //	refusal.go     which status, code and text an error has, and whether it is a proxy's

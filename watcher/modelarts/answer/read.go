@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	maxBody      = 8 << 20  // of an order, in bytes after decompression
+	maxBody      = 8 << 20  // of an order or a list, in bytes after decompression
 	maxErrorBody = 64 << 10 // of an error
 )
 
 // Limit returns how many bytes of the body of an answer with the status [Read] is to be given at most:
-// one more than it takes of an order, so that it sees that the order is longer.
+// one more than it takes of an order or a list, so that it sees that this is longer.
 func Limit(status int) int64 {
 	if status == http.StatusOK {
 		return maxBody + 1
@@ -28,16 +28,9 @@ func Limit(status int) int64 {
 // does not read on. Secrets that a server echoes are hidden in what it returns. now is what the date of a
 // Retry-After is compared with.
 func Read(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (watcher.Answer, error) {
-	if resp.StatusCode != http.StatusOK {
-		return watcher.Answer{}, refusal(resp, body, nil, now, hidden)
-	}
-	if len(body) > maxBody {
-		message := fmt.Sprintf("%s answered more than %d MiB", resp.Request.URL.Host, maxBody>>20)
-		return watcher.Answer{}, badAnswer(resp, message, hidden)
-	}
-	answer, err := Decode(body)
-	if err != nil {
-		return watcher.Answer{}, refusal(resp, body, err, now, hidden)
+	answer, e := read(resp, body, now, hidden, Decode)
+	if e != nil {
+		return watcher.Answer{}, e
 	}
 	for i := range answer.Items {
 		it := &answer.Items[i]
@@ -46,4 +39,19 @@ func Read(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secre
 		}
 	}
 	return answer, nil
+}
+
+// read returns what is decoded of the body, or what it means that there is nothing of the kind.
+func read[T any](resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets, decode func([]byte) (T, error)) (got T, e *Error) {
+	if resp.StatusCode != http.StatusOK {
+		return got, refusal(resp, body, nil, now, hidden)
+	}
+	if len(body) > maxBody {
+		return got, badAnswer(resp, fmt.Sprintf("%s answered more than %d MiB", resp.Request.URL.Host, maxBody>>20), hidden)
+	}
+	got, err := decode(body)
+	if err != nil {
+		return got, refusal(resp, body, err, now, hidden)
+	}
+	return got, nil
 }

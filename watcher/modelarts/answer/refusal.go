@@ -31,7 +31,7 @@ func refusal(resp *http.Response, body []byte, why error, now time.Time, hidden 
 	switch {
 	case resp.StatusCode/100 == 3:
 		text, m.advice = redirect(resp, hidden), ""
-	case why != nil && code == "" && (text == "" || !said.spoils() && !errors.Is(why, errNoOrder)):
+	case why != nil && code == "" && (text == "" || !said.spoils() && !errors.Is(why, errNeither)):
 		text = clean(fmt.Sprintf("read the answer of %s: %v", resp.Request.URL.Host, why), maxMessage, hidden)
 	case text == "":
 		text = sentence(resp, body)

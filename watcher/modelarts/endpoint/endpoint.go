@@ -72,7 +72,16 @@ func (e Endpoint) URL(path string) string { return e.origin + e.path + path }
 // Order returns the URL of an order that was validated. It is compared with what it was built
 // from, so that no name can ever lead to another host or path.
 func (e Endpoint) Order(o watcher.Order) (*url.URL, error) {
-	want := e.path + "/v1/" + url.PathEscape(o.ProjectID) + "/orders/" + url.PathEscape(o.Name)
+	return e.exactly("/v1/" + url.PathEscape(o.ProjectID) + "/orders/" + url.PathEscape(o.Name))
+}
+
+// Orders returns the URL of the list of a project's orders, whose id was validated; see Order.
+func (e Endpoint) Orders(projectID string) (*url.URL, error) {
+	return e.exactly("/v1/" + url.PathEscape(projectID) + "/orders")
+}
+
+func (e Endpoint) exactly(behind string) (*url.URL, error) {
+	want := e.path + behind
 	u, err := url.Parse(e.origin + want)
 	if err != nil || u.Scheme+"://"+u.Host != e.origin || u.EscapedPath() != want || path.Clean(want) != want || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("the order's name makes no safe URL")

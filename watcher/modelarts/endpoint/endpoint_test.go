@@ -31,6 +31,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// So does the URL of a project's orders.
+func TestOrders(t *testing.T) {
+	e, err := endpoint.New("https://{region}.example/prefix", "cn-north-4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for project, want := range map[string]string{"p": "https://cn-north-4.example/prefix/v1/p/orders", "a/b?c": "https://cn-north-4.example/prefix/v1/a%2Fb%3Fc/orders", "..": ""} {
+		if u, err := e.Orders(project); (err == nil) != (want != "") || err == nil && u.String() != want {
+			t.Errorf("%s: %v, %v; want %s", project, u, err, want)
+		}
+	}
+}
+
 // What is no endpoint is refused, and no error shows a password in it.
 func TestNewRefuses(t *testing.T) {
 	for _, tt := range []struct{ template, region string }{
