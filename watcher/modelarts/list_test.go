@@ -115,7 +115,7 @@ var misbehaviours = []struct {
 	{name: "slow", fault: emulator.Fault{Delay: 50 * time.Millisecond}, want: "c successed, b failed, a running"},
 	{name: "too slow", fault: emulator.Fault{Delay: time.Hour}, says: "no whole answer within 2s"},
 	{name: "hangs", fault: emulator.Fault{Hang: true}, says: "no whole answer within 2s"},
-	{name: "drips", fault: emulator.Fault{Drip: 50 * time.Millisecond}, says: "no whole answer within 2s"},
+	{name: "drips", fault: emulator.Fault{Drip: time.Minute}, says: "no whole answer within 2s"},
 	{name: "cut at once", fault: emulator.Fault{Cut: true}, says: "EOF"},
 	{name: "cut", fault: emulator.Fault{Cut: true, CutAfter: 50}, says: "unexpected EOF"},
 	{name: "cut JSON", fault: emulator.Fault{Body: `{"count":3,"items":[`}, status: 200, says: "unexpected end of JSON"},
