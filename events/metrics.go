@@ -18,6 +18,9 @@ type metrics struct {
 	lag         prometheus.Histogram     // of wake-ups behind their due time
 	polls       *prometheus.HistogramVec // how long they took, by what came of them
 	completions *prometheus.CounterVec   // by outcome
+	detection   *prometheus.HistogramVec // how long after the order's end watches ended, by region and how that was found
+	settling    *prometheus.HistogramVec // how much of it was after the first look that saw the end, by the same
+	disagreed   *prometheus.CounterVec   // polls that contradict the list of orders, by region
 	conditions  *prometheus.CounterVec   // by kind
 	answers     *prometheus.CounterVec   // of the service, by endpoint and code
 	denials     prometheus.Counter
@@ -52,15 +55,24 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
 		}, []string{"result"}),
 		completions: counters("orderwatch_completions_total", "Watches that this worker ended, by outcome.", "outcome"),
-		conditions:  counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
-		answers:     counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify, status, events) and code: 200, or that of the error.", "endpoint", "code"),
-		denials:     counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
-		foreign:     counter("orderwatch_service_foreign_replies_total", "Requests of the NATS service that were not carried out since their reply subject is no inbox."),
-		broken:      gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
-		lost:        counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),
-		untold:      gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),
-		heartbeat:   gauge("orderwatch_heartbeat_timestamp_seconds", "When a heartbeat of this worker was last accepted, in Unix time; 0: never. The worker that patrols makes them."),
-		untoldAge:   gauge("orderwatch_untold_oldest_seconds", "How old the oldest event is that people have not been told of, over all workers; 0 where there is none."),
+		detection: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "orderwatch_detection_lag_seconds", Help: "How long after ModelArts' last change of an item watches ended, with the settling, by region and how the end was found (swept, polled).",
+			Buckets: lagBuckets,
+		}, []string{"region", "found"}),
+		settling: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "orderwatch_settle_wait_seconds", Help: "How long after the first look that saw the order's end watches ended, by region and how the end was found (swept, polled).",
+			Buckets: lagBuckets,
+		}, []string{"region", "found"}),
+		disagreed:  counters("orderwatch_list_disagreements_total", "Polls of orders that had ended by the list of orders, and have not ended by their items, by region.", "region"),
+		conditions: counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
+		answers:    counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify, status, events) and code: 200, or that of the error.", "endpoint", "code"),
+		denials:    counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
+		foreign:    counter("orderwatch_service_foreign_replies_total", "Requests of the NATS service that were not carried out since their reply subject is no inbox."),
+		broken:     gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),
+		lost:       counter("orderwatch_stores_lost_total", "How often this worker found that the server's store was emptied or made anew: what was watched before is forgotten."),
+		untold:     gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),
+		heartbeat:  gauge("orderwatch_heartbeat_timestamp_seconds", "When a heartbeat of this worker was last accepted, in Unix time; 0: never. The worker that patrols makes them."),
+		untoldAge:  gauge("orderwatch_untold_oldest_seconds", "How old the oldest event is that people have not been told of, over all workers; 0 where there is none."),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
@@ -77,6 +89,23 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 	return m
 }
 
+// lagBuckets are those of what comes between an order's end and the completion, in seconds.
+var lagBuckets = []float64{.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120, 300, 600}
+
+// ended counts a completion, and how soon it came after the order's end.
+func (m *metrics) ended(c watcher.Completion) {
+	m.completions.WithLabelValues(string(c.Outcome)).Inc()
+	found := "polled"
+	if c.DetectedBy == watcher.ByList {
+		found = "swept"
+	}
+	for histogram, text := range map[*prometheus.HistogramVec]string{m.detection: c.DetectedAfter, m.settling: c.SettledAfter} {
+		if took, err := time.ParseDuration(text); err == nil { // it is empty where it is not known
+			histogram.WithLabelValues(c.Region, found).Observe(took.Seconds())
+		}
+	}
+}
+
 // measuredEvents counts the completions and the attentions that are published through Events.
 type measuredEvents struct {
 	watcher.Events
@@ -86,7 +115,7 @@ type measuredEvents struct {
 func (e measuredEvents) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	err := e.Events.Complete(ctx, c, after)
 	if err == nil {
-		e.metrics.completions.WithLabelValues(string(c.Outcome)).Inc()
+		e.metrics.ended(c)
 	}
 	return err
 }

@@ -114,6 +114,14 @@ func steady(t *testing.T, encoded []byte) []byte {
 	at(data, "received_at")
 	at(data, "accepted_at")
 	at(data, "completed_at")
+	for _, name := range []string{"detected_after", "settled_after"} {
+		if text, ok := data[name].(string); ok {
+			if _, err := time.ParseDuration(text); err != nil {
+				t.Errorf("%s is %q; want a duration", name, text)
+			}
+			data[name] = "1.5s"
+		}
+	}
 
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -78,8 +78,17 @@ func (p Policy) join(w Watch, ask Ask) Watch {
 	w.Requests = append(w.Requests, p.request(ask))
 	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
 	w.Deadline = later(p.deadline(ask), w.Deadline)
-	w.NextPollAt = earlier(w.NextPollAt, p.deadline(ask))
+	w.NextPollAt = earlier(p.unstretched(&w), p.deadline(ask))
 	return w
+}
+
+// unstretched returns when the next poll of the watch is due, and not for one that was stretched: who joins may follow what
+// changes, or want people to be told of it.
+func (p Policy) unstretched(w *Watch) time.Time {
+	if w.Polls == 0 || w.LastError != nil || !w.LooksEndedSince.IsZero() || p.SweptMax <= p.Backoff.Max {
+		return w.NextPollAt
+	}
+	return earlier(w.NextPollAt, later(w.LastPollAt.Add(p.Backoff.Interval(w.ID, w.Step)), w.Turn))
 }
 
 // request returns the request with its terms.

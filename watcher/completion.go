@@ -38,6 +38,49 @@ type Completion struct {
 	// empty where there are none. RequestsLeft is how many.
 	NextWatchID  string `json:"next_watch_id,omitempty"`
 	RequestsLeft int    `json:"requests_left,omitempty"`
+	Detection
+}
+
+// A Detection says how soon, and by what, it was known that an order has ended. It is empty where the outcome is not the
+// order's own. Durations are Go's, as text, and never negative.
+type Detection struct {
+	// DetectedAfter is how long it was from ModelArts' last change of an item to the completion, or, where that was before
+	// the first request was stored, from then; empty where ModelArts does not say when each item changed.
+	DetectedAfter string `json:"detected_after,omitempty"`
+	DetectedBy    string `json:"detected_by,omitempty"`   // what brought on the first look that saw the end: ByList or ByPoll
+	SettledAfter  string `json:"settled_after,omitempty"` // how long it was from that look to the completion
+}
+
+// What brings on a look at an order.
+const (
+	ByList = "list" // the list of orders
+	ByPoll = "poll" // the watch's own schedule, or whoever wanted it to be polled at once
+)
+
+// detect says in the watch's completion how soon, and by what, it was known that the order has ended. The completion has
+// all items still.
+func (w *Watch) detect(c *Completion) {
+	text := func(since time.Time) string {
+		return max(0, c.CompletedAt.Sub(since)).Truncate(time.Millisecond).String()
+	}
+	c.DetectedBy = ByPoll
+	if !w.LooksEndedSince.IsZero() {
+		c.SettledAfter = text(w.LooksEndedSince)
+		if w.FoundByList.Equal(w.LooksEndedSince) {
+			c.DetectedBy = ByList
+		}
+	}
+	last := c.AcceptedAt
+	for _, it := range c.Items {
+		_, updated := it.Times(c.AcceptedAt, c.CompletedAt)
+		if updated.IsZero() || it.TakenFor != "" {
+			return
+		}
+		last = later(last, updated)
+	}
+	if c.ItemsOmitted == 0 {
+		c.DetectedAfter = text(last)
+	}
 }
 
 // A Progress is what changed in a watch that goes on.
@@ -192,9 +235,10 @@ type Request struct {
 	RequestedBy  string            `json:"requested_by"`
 	Link         string            `json:"link"`
 	Labels       map[string]string `json:"labels,omitempty"`
-	SlackChannel string            `json:"slack_channel"`    // where to post instead of the default
-	ReceivedAt   time.Time         `json:"received_at"`      // when it was stored, by the server's clock
-	LateAt       time.Time         `json:"late_at,omitzero"` // from when on the order is late for it; zero where it does not say
+	SlackChannel string            `json:"slack_channel"`      // where to post instead of the default
+	ReceivedAt   time.Time         `json:"received_at"`        // when it was stored, by the server's clock
+	LateAt       time.Time         `json:"late_at,omitzero"`   // from when on the order is late for it; zero where it does not say
+	Progress     bool              `json:"progress,omitempty"` // somebody follows what changes: it is asked for as often as ever
 
 	// Deadline is until when the watch goes on for it; zero in what a release before this one wrote: there it has the
 	// watch's terms. ExpectedItems is how many items must exist before the order has succeeded for it; 0 for none.

@@ -100,6 +100,9 @@ func (c Counts) counted() (seen []SeenItem) {
 // seen returns the number of items that were seen.
 func (c Counts) seen() int { return c.Succeeded + c.Failed + c.Processing }
 
+// open reports whether the order has items to come, or such that have not ended.
+func (c Counts) open() bool { return !c.ended(0) }
+
 // ended reports whether there are items, all that are expected, and every one has ended.
 func (c Counts) ended(expected int) bool {
 	return c.Total > 0 && c.Total >= expected && c.Succeeded+c.Failed == c.Total

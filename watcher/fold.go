@@ -39,8 +39,8 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 			w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
 		}
 	}
-	w.Wakeup++
-	w.NextPollAt, w.Turn = when, now.Add(leave.After)
+	w.expect(when)
+	w.Turn = now.Add(leave.After)
 	return w, true
 }
 
@@ -56,19 +56,22 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 	}
 	w.Polls++
 	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
+	hint := w.hint()
+	w.Hint, w.Hinted = nil, 0
 	if err != nil {
 		return p.foldError(w, pollError(err), now), nil
 	}
-	return p.foldAnswer(w, answer, now)
+	return p.foldAnswer(w, answer, hint, now)
 }
 
-func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Change) {
+func (p Policy) foldAnswer(w Watch, answer Answer, hint *Hint, now time.Time) (Watch, []Change) {
 	w.LastError, w.Errors, w.NotFoundSince = nil, 0, time.Time{}
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
 	w, changes := p.see(w, answer, now)
 	w.LooksEndedSince = since(w.Counts.ended(w.leastExpected()), w.LooksEndedSince, now)
 	w.Odd = since(len(w.strange()) > 0, w.Odd, now)
+	w.heed(hint, now)
 
 	met, overdue := p.met(&w, never, now), w.overdue(now)
 	switch {
@@ -78,6 +81,23 @@ func (p Policy) foldAnswer(w Watch, answer Answer, now time.Time) (Watch, []Chan
 		return p.timeOut(w, overdue, answer.Items, now), changes
 	}
 	return p.again(w, p.nextLook(&w, now)), changes
+}
+
+// heed notes what the hint says that brought the latest answer on; nil for none. Where the answer contradicts the list,
+// the order is asked soon again.
+func (w *Watch) heed(hint *Hint, now time.Time) {
+	switch {
+	case hint != nil && w.Counts.open():
+		w.Step = 0
+	case hint != nil && w.LooksEndedSince.Equal(now):
+		w.FoundByList = now
+	}
+	switch {
+	case w.LooksEndedSince.IsZero():
+		w.ListedEnd = time.Time{}
+	case hint != nil && !hint.Ended.IsZero():
+		w.ListedEnd = earlier(hint.Ended, now)
+	}
 }
 
 // never is after all that is.
@@ -126,7 +146,7 @@ func since(is bool, before, now time.Time) time.Time {
 // soonest returns when the order is asked next: after the interval, but for what people are to be told
 // at a certain time.
 func (p Policy) soonest(w Watch, now time.Time) time.Time {
-	next := now.Add(p.interval(w))
+	next := now.Add(p.interval(w, now))
 	if due := p.tellOdd(w); due.After(now) {
 		next = earlier(next, due)
 	}
@@ -196,7 +216,7 @@ func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 	case w.any(overdue):
 		return p.timeOut(w, overdue, nil, now)
 	}
-	next := earlier(over, later(now.Add(p.interval(w)), now.Add(err.RetryAfter)))
+	next := earlier(over, later(now.Add(p.interval(w, now)), now.Add(err.RetryAfter)))
 	if settled, _ := p.firstSettled(&w); !settled.IsZero() {
 		next = earlier(next, settled)
 	}
@@ -206,7 +226,27 @@ func (p Policy) foldNotFound(w Watch, err *PollError, now time.Time) Watch {
 // maxErrorMessage bounds a record's last error, in bytes.
 const maxErrorMessage = 500
 
-func (p Policy) interval(w Watch) time.Duration { return p.Backoff.Interval(w.ID, w.Step) }
+// interval returns how long it is to the next poll of a watch whose latest was made now.
+func (p Policy) interval(w Watch, now time.Time) time.Duration {
+	backoff := p.Backoff
+	if p.stretches(&w, now) {
+		backoff.Max = p.SweptMax
+	}
+	return backoff.Interval(w.ID, w.Step)
+}
+
+// stretches reports whether the watch may be polled less often than others: its order is listed as running, as it was
+// when it was asked, nobody follows its progress, and there is nothing that people are to be told of.
+func (p Policy) stretches(w *Watch, now time.Time) bool {
+	if p.Swept == nil || p.SweptMax <= p.Backoff.Max || p.Followed || w.any(func(r *Request) bool { return r.Progress }) {
+		return false
+	}
+	if w.LastError != nil || !w.LooksEndedSince.IsZero() || !w.Gone.IsZero() || len(w.vanished()) > 0 {
+		return false
+	}
+	kind, _ := p.condition(*w, Hold{}, now)
+	return kind == "" && p.Swept(w.Region, w.Order)
+}
 
 // nextStep returns the step of a watch whose latest poll changed nothing. The first poll is
 // followed by the first interval.
@@ -223,8 +263,7 @@ func (p Policy) again(w Watch, next time.Time) Watch {
 	if w.Wish != nil {
 		next = w.LastPollAt
 	}
-	w.Wakeup++
-	w.NextPollAt = earlier(next, w.nextDeadline())
+	w.expect(earlier(next, w.nextDeadline()))
 	return w
 }
 
@@ -260,6 +299,9 @@ func (p Policy) endByItems(w Watch, enough which, items []Item, now time.Time) W
 	return p.end(w, enough, outcome, ownReason, items, now)
 }
 
+// own reports whether the outcome is the order's own.
+func (o Outcome) own() bool { return o == Succeeded || o == PartiallyFailed || o == AllFailed }
+
 // ownOutcome returns the outcome of an order whose items have all ended.
 func ownOutcome(c Counts) Outcome {
 	switch {
@@ -277,16 +319,19 @@ func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch)
 	these, others := parted(w.Requests, answered)
 	of := w.of(these)
 	c := Completion{Report: of.report(reason(of), items), Outcome: outcome, CompletedAt: of.endedAt(now)}
-	if outcome == TimedOut || outcome == OrderNotFound || outcome == OrderRefused {
+	switch {
+	case outcome.own():
+		w.detect(&c)
+	case outcome != Cancelled:
 		c.Error = w.LastError
 	}
 	if len(others) > 0 {
 		c.NextWatchID, c.RequestsLeft = w.nextID(w.endedAt(now)), len(others)
 	} else {
-		if outcome == Succeeded || outcome == PartiallyFailed || outcome == AllFailed {
+		if outcome.own() {
 			w.LastError = nil
 		}
-		w.Items, w.Missing = nil, nil
+		w.Items, w.Missing, w.Hint, w.Hinted = nil, nil, nil, 0
 	}
 	w.State, w.Requests, w.Completion = Ending, others, &c
 	w.fitEnding(p.payload())

@@ -89,6 +89,8 @@ func (l *life) step(t *testing.T) {
 		before = l.w
 	case 1:
 		before.Wish = &watcher.Wish{By: "ada", At: now}
+	case 2, 3, 4:
+		before.Hint, before.Hinted = &watcher.Hint{Ended: now.Add(-time.Duration(l.script.under(3)) * 30 * time.Second).Truncate(time.Millisecond)}, before.Wakeup
 	}
 	hold := time.Duration(max(0, l.script.under(8)-5)) * time.Minute
 	next, decided := l.p.Before(before, watcher.Leave{After: hold, Why: "held"}, now)
@@ -101,7 +103,7 @@ func (l *life) step(t *testing.T) {
 		}
 		next, _ = l.p.Fold(before, a, err, now)
 		l.polls, l.asked = l.polls+1, now
-		l.checkFold(t, next, a, err, now)
+		l.checkFold(t, next, a, err, before, now)
 	}
 	l.w = stored(t, next, l.p.MaxPayload)
 	l.checkNext(t, before, now)
@@ -200,7 +202,7 @@ func (l *life) checkBefore(t *testing.T, before, next watcher.Watch, hold time.D
 	}
 }
 
-func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err error, now time.Time) {
+func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err error, before watcher.Watch, now time.Time) {
 	t.Helper()
 	past, o := !now.Before(l.deadline), l.oracle
 	if err != nil {
@@ -216,6 +218,11 @@ func (l *life) checkFold(t *testing.T, next watcher.Watch, a watcher.Answer, err
 		l.badOnce = l.badOnce || it.Status == failed && (it.ResourceName == "" || twice)
 	}
 	o.answer(a, now)
+	var hint *watcher.Hint
+	if before.Hinted == before.Wakeup {
+		hint = before.Hint
+	}
+	o.hear(hint, now)
 	switch {
 	case l.settled(now), l.overdue(now):
 		l.checkOutcome(t, next, o.outcome())

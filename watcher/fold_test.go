@@ -32,6 +32,7 @@ type wakeup struct {
 	err    error
 	hold   time.Duration // the account may not be asked for this long
 	wish   bool          // somebody cancelled the watch before
+	hint   *watcher.Hint // of the list of orders
 	late   time.Duration // how long after it was due
 	want   time.Duration // the time to the next wake-up; 0 is not looked at
 }
@@ -53,6 +54,9 @@ func wake(t testing.TB, p watcher.Policy, w watcher.Watch, k wakeup) watcher.Wat
 	t.Helper()
 	if k.wish {
 		w.Wish = &watcher.Wish{By: "ada", Reason: "wrong pool", At: w.NextPollAt}
+	}
+	if k.hint != nil {
+		w.Hint, w.Hinted = k.hint, w.Wakeup
 	}
 	now := w.NextPollAt.Add(k.late)
 	next, decided := p.Before(w, watcher.Leave{After: k.hold, Why: "held until noon"}, now)

@@ -28,7 +28,7 @@ func TestEachGuardIsNeeded(t *testing.T) {
 	if watchertest.Raced {
 		t.Skip("one thing happens after the other: .ci/run runs this without the race detector")
 	}
-	for _, out := range slices.Concat(guards, seeing, telling, parting) {
+	for _, out := range slices.Concat(guards, seeing, telling, parting, hinting) {
 		t.Run(out.name, func(t *testing.T) {
 			found := false
 			eachSeed(guarded, func(seed uint64) bool {

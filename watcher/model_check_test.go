@@ -32,7 +32,7 @@ type given struct {
 
 // longest is how long after the last fault, or the last request, something may still be open: a
 // wake-up that was lost at the last moment, an order that goes on.
-const longest = 15 * time.Minute
+const longest = 20 * time.Minute
 
 func (m *model) blame(format string, args ...any) {
 	m.wrong = append(m.wrong, fmt.Sprintf(format, args...))
@@ -114,6 +114,7 @@ func (m *model) look() {
 			m.lookAt(before, w)
 		}
 		m.judgeAt(before, w)
+		m.hintsAt(before, w)
 		m.termsAt(before, w)
 		m.conditionsAt(before, w)
 	}

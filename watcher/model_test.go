@@ -91,20 +91,23 @@ type model struct {
 	unpatrolled bool // the patrol is taken out
 	wild        bool // answers shrink, grow, repeat, contradict and vanish
 
-	hands    []*hand // deliveries that workers hold
-	at       *hand   // the one whose worker runs
-	coming   []event // what others do, and when
-	open     []choice
-	calm     time.Time
-	faults   float64                  // how many calls of a hundred go wrong until then
-	firing   bool                     // a timer has fired, and its subject is not purged yet
-	timeouts map[string]time.Duration // of the requests, by their identities
-	expects  map[string]int           // expected_items of the requests, by their identities
-	lates    map[string]time.Duration // late_after of the requests, by their ids
-	hearing  hearing
-	deaf     bool // most attentions go wrong until the calm
-	slips    int  // attentions and records that went wrong until now, and workers that slept
-	heldTill time.Time
+	hands     []*hand // deliveries that workers hold
+	at        *hand   // the one whose worker runs
+	coming    []event // what others do, and when
+	open      []choice
+	calm      time.Time
+	faults    float64                  // how many calls of a hundred go wrong until then
+	firing    bool                     // a timer has fired, and its subject is not purged yet
+	timeouts  map[string]time.Duration // of the requests, by their identities
+	expects   map[string]int           // expected_items of the requests, by their identities
+	lates     map[string]time.Duration // late_after of the requests, by their ids
+	hearing   hearing
+	deaf      bool // most attentions go wrong until the calm
+	slips     int  // attentions and records that went wrong until now, and workers that slept
+	heldTill  time.Time
+	ends      time.Time       // when the order ends, where the cloud is not wild
+	followers map[string]bool // whose requests follow what changes, by their identities
+	doubts    *rand.Rand      // what the sweep draws
 
 	history
 	traces bool
@@ -155,8 +158,7 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 	m.parts = parts{orders: m, intake: m, poller: m, wakeups: m, events: m}
 	m.parts.take = func(ask watcher.Ask) watcher.Verdict { return m.intaking().Take(context.Background(), ask) }
 	m.parts.wake = func(k watcher.Wakeup, attempt int) watcher.Verdict {
-		p := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
-		return p.Wake(context.Background(), k, attempt)
+		return m.polling(m.policy).Wake(context.Background(), k, attempt)
 	}
 	if out.takeOut != nil {
 		out.takeOut(m)
@@ -164,7 +166,13 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 	m.plan()
 	m.planConditions(seed)
 	m.planTerms(seed)
+	m.planHints(seed)
 	return m
+}
+
+// polling returns the poller as a worker has it.
+func (m *model) polling(p watcher.Policy) *watcher.Poller {
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: p, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
 }
 
 // pick returns one of the values.
@@ -185,6 +193,7 @@ func (m *model) plan() {
 	m.policy.Timeout = pick(m, 2*time.Hour, time.Minute)
 	m.heldTill = begin.Add(pick(m, 0, 0, 40*time.Second))
 	ends := m.within(3 * time.Minute)
+	m.ends = begin.Add(ends)
 	order := finishes(ends)
 	if m.wild = m.random.IntN(2) == 0; m.wild {
 		m.policy.Timeout = pick(m, 9*time.Minute, time.Minute)
@@ -220,7 +229,7 @@ func (m *model) send(team, id string) {
 	ask := request(id)
 	ask.Request.Team = team
 	who := ask.Request.Identity()
-	ask.Request.ReceivedAt, ask.Timeout, ask.ExpectedItems = m.now, m.timeouts[who], m.expects[who]
+	ask.Request.ReceivedAt, ask.Timeout, ask.ExpectedItems, ask.Request.Progress = m.now, m.timeouts[who], m.expects[who], m.followers[who]
 	if after := m.lates[id]; after > 0 {
 		ask.Request.LateAt = m.now.Add(after)
 	}
@@ -272,7 +281,7 @@ func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
 			m.troubles++ // a request joined whose deadline comes sooner, and the wake-up may come twice
 		}
 		m.scheduled = append(m.scheduled, k)
-		if m.at.name == "poll now" {
+		if m.at.name == "poll now" || k.Hint != nil {
 			m.polledNow = append(m.polledNow, k.Number)
 		}
 		if k.At.After(m.estimate()) {

@@ -78,7 +78,9 @@ type judge struct {
 	watch string
 	*oracle
 	asked given
-	over  bool // the grace of a 404 is over
+	over  bool          // the grace of a 404 is over
+	hint  *watcher.Hint // that came while the account might not be asked
+	used  *watcher.Hint // that brought the latest poll on
 }
 
 // judgeAt looks at one version of the record and the one before it. The worker that wrote it is at hand.
@@ -95,13 +97,19 @@ func (m *model) judgeAt(before, w watcher.Watch) {
 	if !j.looksEnded() {
 		j.ended = time.Time{}
 	}
+	j.takeHint(before, m.at.wakeup)
 	if polls := w.Polls; w.State != watcher.Ended && polls > before.Polls {
 		j.asked, j.over = m.at.given, false
+		j.used, j.hint = j.hint, nil
 		switch j.asked.err {
 		case nil:
 			j.answer(j.asked.Answer, now)
+			j.hear(j.used, now)
 		case notFound:
-			j.over = j.notFound(now)
+			looked := j.ended
+			if j.over = j.notFound(now); !j.ended.Equal(looked) {
+				j.byList = false
+			}
 		}
 	}
 	if w.State == watcher.Ending && before.State != watcher.Ending {
@@ -149,6 +157,9 @@ func (m *model) wrongEnd(w watcher.Watch) string {
 	}
 	if own && c.Outcome != j.outcome() {
 		return fmt.Sprintf("it is %s", j.outcome())
+	}
+	if wrong := j.misdetected(c, own); wrong != "" {
+		return wrong
 	}
 	all := j.all()
 	if len(c.Items) != len(all) || c.Counts.Total != j.total || c.Counts.Missing != len(j.missing) {

@@ -29,6 +29,13 @@ type Policy struct {
 	// Payload returns the same as it is now, in place of MaxPayload, where servers may change it; nil where
 	// they do not. It must be safe for concurrent use.
 	Payload func() int
+
+	// Swept reports whether the list of orders has shown the order as running just now: its end will be seen there. Then
+	// the interval grows to SweptMax instead of Backoff.Max, unless somebody follows what changes. It must be safe for
+	// concurrent use. Nothing is stretched where it is nil, and where SweptMax is not above Backoff.Max.
+	Swept    func(region string, order Order) bool
+	SweptMax time.Duration
+	Followed bool // the progress of every watch is followed
 }
 
 // A Patience says how long what looks odd is only looked at. The zero value of a field is its default.

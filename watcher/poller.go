@@ -16,6 +16,10 @@ type Poller struct {
 	Wakeups Wakeups
 	Events  Events
 	Now     func() time.Time // by the server's clock
+
+	// Disagreed is told of each poll that a hint brought on and that shows an order which has not ended; nil: nobody is. It
+	// must be safe for concurrent use.
+	Disagreed func(region string)
 }
 
 // Wake makes the step that the wake-up is for. It may be called again for the same wake-up at any
@@ -47,6 +51,10 @@ func (p *Poller) pass(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	case w.State == Ending:
 		return p.finish(ctx, w, revision, attempt)
 	}
+	if k.Hint != nil && w.LastPollAt.Before(k.At) { // it was made for a record that was behind
+		k.WatchID, k.Number = w.ID, w.Wakeup
+		return p.schedule(ctx, k)
+	}
 	return p.wake(ctx, w)
 }
 
@@ -70,6 +78,7 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
 	now := func() time.Time { return later(p.Now(), k.At) }
+	w = w.hinted(k)
 	leave := p.leave(ctx, w, now())
 	at := now()
 	if next, ok := p.Policy.Before(w, leave, at); ok {
@@ -90,6 +99,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		next = p.attend(ctx, next, append(p.Policy.untold(next, at), p.Policy.odd(next, at)...), at)
 		verdict := p.store(ctx, next, changes, answer.Items, revision)
 		if !errors.Is(verdict.Err, ErrConflict) {
+			p.compare(w.hint(), next, err)
 			return verdict
 		}
 		// A join or a wish came meanwhile: the same answer is folded into what the record is now.
@@ -100,6 +110,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		if readErr != nil || w.State != Watching || !k.wakes(&w) {
 			return p.pass(ctx, k, attempt, w, revision, readErr)
 		}
+		w = w.hinted(k)
 	}
 	return putBack(0, ErrConflict)
 }
@@ -112,7 +123,18 @@ func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {
 	if w.Wish != nil {
 		return Leave{}
 	}
-	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{At: w.Turn})
+	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{Urgency: w.urgency(), At: w.Turn})
+}
+
+// compare counts where the list, whose hint brought the poll on, contradicts the order.
+func (p *Poller) compare(hint *Hint, polled Watch, err error) {
+	if hint == nil || err != nil || !polled.Counts.open() {
+		return
+	}
+	p.Log.Debug("the list says that the order has ended, and the order does not", "watch", polled.ID, "project", polled.ProjectID, "order", polled.Name)
+	if p.Disagreed != nil {
+		p.Disagreed(polled.Region)
+	}
 }
 
 // store writes the record that a step led to and makes sure of what follows from it.
@@ -228,8 +250,10 @@ func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequen
 	return putBack(behindDelay, nil)
 }
 
-func (p *Poller) wake(ctx context.Context, w Watch) Verdict {
-	if err := p.Wakeups.Schedule(ctx, w.Expected()); err != nil {
+func (p *Poller) wake(ctx context.Context, w Watch) Verdict { return p.schedule(ctx, w.Expected()) }
+
+func (p *Poller) schedule(ctx context.Context, k Wakeup) Verdict {
+	if err := p.Wakeups.Schedule(ctx, k); err != nil {
 		return putBack(0, err)
 	}
 	return Verdict{Action: Ack}

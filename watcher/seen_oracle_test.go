@@ -22,6 +22,8 @@ type oracle struct {
 	gone    time.Time // the first of the answers since then
 	unknown time.Time // the first of the 404s since the latest answer
 	ended   time.Time // since when it looks ended
+	ending  time.Time // when it ended by the list of orders
+	byList  bool      // a hint brought on the look that saw the end first
 }
 
 // A sight is how an item was seen last.
@@ -138,6 +140,34 @@ func (o *oracle) look(now time.Time) {
 	}
 }
 
+// hear takes the hint that brought the latest answer on; nil for none.
+func (o *oracle) hear(h *watcher.Hint, now time.Time) {
+	if o.ended.Equal(now) {
+		o.byList = h != nil
+	}
+	switch {
+	case o.ended.IsZero():
+		o.ending = time.Time{}
+	case h != nil && !h.Ended.IsZero():
+		if o.ending = h.Ended; o.ending.After(now) {
+			o.ending = now
+		}
+	}
+}
+
+// settles returns how long the order must look ended: where the list says so too, and no item changed later, a second.
+func (o *oracle) settles() time.Duration {
+	if o.ending.IsZero() || o.settle < time.Second {
+		return o.settle
+	}
+	for _, s := range o.all() {
+		if s.updated.IsZero() || s.updated.UnixMilli() > o.ending.UnixMilli() {
+			return o.settle
+		}
+	}
+	return time.Second
+}
+
 // notFound takes a 404. It reports whether the grace is over.
 func (o *oracle) notFound(now time.Time) bool {
 	if o.unknown.IsZero() {
@@ -167,7 +197,7 @@ func (o *oracle) looksEndedFor(expected int) bool {
 
 // settledFor reports whether an order that looks ended has ended for a request that expects so many items.
 func (o *oracle) settledFor(expected int, now time.Time) bool {
-	return o.looksEndedFor(expected) && (expected > 0 || now.Sub(o.ended) >= o.settle) &&
+	return o.looksEndedFor(expected) && (expected > 0 || now.Sub(o.ended) >= o.settles()) &&
 		(o.gone.IsZero() || now.Sub(o.gone) >= o.grace)
 }
 

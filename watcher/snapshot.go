@@ -23,6 +23,7 @@ type Snapshot struct {
 	GivesUpAt   time.Time `json:"gives_up_at,omitzero"`
 	Wish        *Wish     `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
 	CompletedAt time.Time `json:"completed_at,omitzero"`
+	Detection             // of a watch that has ended
 }
 
 // Snapshot returns what is shown of the record now, so short that its JSON fits into a message. held is a hold
@@ -33,7 +34,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
-		s.State, s.Outcome, s.CompletedAt = Ended, w.Completion.Outcome, w.Completion.CompletedAt
+		s.State, s.Outcome, s.CompletedAt, s.Detection = Ended, w.Completion.Outcome, w.Completion.CompletedAt, w.Completion.Detection
 	} else {
 		s.NextPollAt, s.GivesUpAt = w.NextPollAt, p.givesUpAt(w)
 		s.Condition, s.ConditionSince = p.condition(w, held, now)

@@ -83,13 +83,28 @@ func (w *Watch) looksEnded(r *Request) bool {
 // be listed again for as long as one that is not known may appear.
 func (p Policy) settled(w *Watch, r *Request) time.Time {
 	at := w.LooksEndedSince
-	if _, expected := w.terms(r); expected == 0 {
+	switch _, expected := w.terms(r); {
+	case expected > 0:
+	case w.witnessed():
+		at = at.Add(min(p.Settle, witnessedSettle))
+	default:
 		at = at.Add(p.Settle)
 	}
 	if !w.Gone.IsZero() {
 		at = later(at, w.Gone.Add(p.NotFoundGrace))
 	}
 	return at
+}
+
+// witnessedSettle is how long an order that looks ended settles where the list of orders is the second witness.
+const witnessedSettle = time.Second
+
+// witnessed reports whether the order looks ended and has, by the list too, ended: not before an item of it changed last.
+func (w *Watch) witnessed() bool {
+	denies := func(s *SeenItem) bool { return s.Updated == 0 || s.Updated > w.ListedEnd.UnixMilli() }
+	return !w.ListedEnd.IsZero() &&
+		!slices.ContainsFunc(w.Items, func(s SeenItem) bool { return denies(&s) }) &&
+		!slices.ContainsFunc(w.Missing, func(m MissingItem) bool { return denies(&m.SeenItem) })
 }
 
 // firstSettled returns the first time at which the order has ended for a request for which it looks ended; all says
@@ -172,6 +187,9 @@ func (p Policy) goOn(w Watch) Watch {
 	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)
 	if !next.NotFoundSince.IsZero() {
 		look = earlier(look, next.NotFoundSince.Add(p.NotFoundGrace))
+	}
+	if next.hint() != nil { // the wake-up that it came with was for what ended the watch before
+		look = earlier(look, later(next.LastPollAt, next.Turn))
 	}
 	return p.again(next, look)
 }

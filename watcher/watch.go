@@ -44,6 +44,11 @@ type Watch struct {
 	NextPollAt time.Time `json:"next_poll_at"`
 	Step       int       `json:"backoff_step"`  // polls since the interval started anew
 	Turn       time.Time `json:"turn,omitzero"` // when the account may be asked, where it told the watch to come back
+	// Hint is that of the wake-up that is expected: it goes on from one that came while the account might not be asked,
+	// and is forgotten when the order is asked. Hinted is Wakeup as it was written with it: where it differs, a worker
+	// of the release before has gone on since, and the hint is of no use.
+	Hint   *Hint  `json:"hint,omitempty"`
+	Hinted uint64 `json:"hinted_wakeup,omitempty"`
 
 	Polls      int          `json:"polls"`
 	LastPollAt time.Time    `json:"last_poll_at,omitzero"`
@@ -74,6 +79,9 @@ type Watch struct {
 	NotFoundSince   time.Time `json:"not_found_since,omitzero"`   // the first of the 404s since the order was last seen
 	ForbiddenSince  time.Time `json:"forbidden_since,omitzero"`   // the first of the refusals for lack of a permission since the order was last seen
 	LooksEndedSince time.Time `json:"looks_ended_since,omitzero"` // the first of the answers in a row that look ended
+	// FoundByList is LooksEndedSince as it was where a hint brought that answer on; any other time is of no use.
+	FoundByList time.Time `json:"found_by_list,omitzero"`
+	ListedEnd   time.Time `json:"listed_end,omitzero"` // when an order that looks ended did end, by the list; no later than it was asked
 
 	// Aside is there only where a worker put this record in the place of one that could not be read: see
 	// [Policy.Replace].
@@ -142,12 +150,56 @@ func (w *Watch) Expected() Wakeup {
 	return Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt}
 }
 
-// A Wakeup is a hint that a watch's next step is due. It may come twice, late or never.
+// A Wakeup says that a watch's next step is due. It is only a hint: it may come twice, late or never.
 type Wakeup struct {
 	Order
 	WatchID string
 	Number  uint64
 	At      time.Time // when it is due; in the past: at once
+	Hint    *Hint     // why it is due before its time, as the list of orders shows it; nil: the list is not the reason
+}
+
+// A Hint is what the list of an account's orders shows of one: the order has perhaps ended. It is no proof. The order is
+// asked at once, and decides.
+type Hint struct {
+	Ended time.Time `json:"ended_at,omitzero"` // when it ended, by the list; zero: it is only no longer listed as running
+}
+
+// hinted returns the watch with the wake-up's hint, which is to be the one that is expected.
+func (w Watch) hinted(k Wakeup) Watch {
+	if before := w.hint(); k.Hint != nil && (before == nil || !k.Hint.Ended.IsZero()) {
+		w.Hint, w.Hinted = k.Hint, w.Wakeup
+	}
+	return w
+}
+
+// hint returns the hint of the wake-up that is expected; nil for none.
+func (w *Watch) hint() *Hint {
+	if w.Hinted != w.Wakeup {
+		return nil
+	}
+	return w.Hint
+}
+
+// expect lets the watch expect the next wake-up, at that time. A hint goes on to it.
+func (w *Watch) expect(at time.Time) {
+	hint := w.hint()
+	w.Wakeup++
+	w.NextPollAt, w.Hint, w.Hinted = at, hint, 0
+	if hint != nil {
+		w.Hinted = w.Wakeup
+	}
+}
+
+// urgency returns how soon the order is to be asked, beside others of its account.
+func (w *Watch) urgency() Urgency {
+	switch {
+	case w.hint() != nil, !w.LooksEndedSince.IsZero():
+		return MayHaveEnded
+	case w.Polls == 0:
+		return FirstLook
+	}
+	return Routine
 }
 
 // wakes reports whether the wake-up is the one that the record expects.

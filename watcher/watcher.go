@@ -19,16 +19,18 @@
 //
 //	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch; its
 //	               deadline (the longest timeout is checked in request.go of package wire)
-//	terms.go       when the terms of each request are met, whom a completion answers, whom a cancel is for, and which watch
-//	               follows for the others
+//	terms.go       when the terms of each request are met, how long an order settles, whom a completion answers, whom a
+//	               cancel is for, and which watch follows for the others
 //	policy.go      what decisions depend on, and how many requests a watch answers
 //	schedule/      how long it is from one poll to the next
 //	match.go       which item of an answer is which item that was seen before; which are missing
 //	ended.go       whether an item is open or has ended, and whether the order has
-//	fold.go        what an answer or an error changes, when the next poll is, and when a watch ends
+//	fold.go        what an answer or an error changes, also where a hint of the list of orders brought it on; when the next
+//	               poll is, and when its interval is stretched; and when a watch ends
 //	hold.go        how long an account is not asked
 //	attention.go   what people are told of; when a watch is late, stalled, blind or near its deadline
-//	completion.go  what is in an event, and which failed items are one failure; reason.go: its sentence
+//	completion.go  what is in an event, how soon an end was known, and which failed items are one failure; reason.go: its
+//	               sentence
 //	fit.go         how an event is cut to its size
 //	record.go      how a record is cut to its size, written and read
 //	snapshot.go    what is shown of a watch

@@ -23,6 +23,7 @@ type world struct {
 
 	order func(since time.Duration) (watcher.Answer, error) // what the cloud shows, by the time since begin
 	hold  time.Duration                                     // the account may not be asked for this long
+	turns []watcher.Turn                                    // of those who wanted to ask
 	shown int
 
 	late                []time.Duration // late_after of the requests that are published, in that order
@@ -125,7 +126,8 @@ func (m *world) call(name string, do func(stale bool) error) error {
 	return err
 }
 
-func (m *world) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
+func (m *world) Wait(_ context.Context, _ string, _ watcher.Order, _ time.Time, turn watcher.Turn) watcher.Leave {
+	m.turns = append(m.turns, turn)
 	if !m.now.Before(m.heldFrom) && m.now.Before(m.heldUntil) {
 		return watcher.Leave{After: min(2*time.Minute, m.heldUntil.Sub(m.now)), Why: "throttled", Held: watcher.HeldThrottled}
 	}

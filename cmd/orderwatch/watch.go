@@ -40,6 +40,7 @@ func watchCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		all.Progress = *wait
 		if !flags.Changed("requested-by") {
 			all.RequestedBy = userName()
 		}

@@ -192,7 +192,7 @@ func TestWatchJSON(t *testing.T) {
 		if len(event.Data.Requests) != 1 || !slices.ContainsFunc(asked, func(s stored) bool { return s.RequestID == event.Data.Requests[0].ID }) {
 			t.Errorf("requests %+v; asked %+v", event.Data.Requests, asked)
 		}
-		if r := event.Data.Requests[0]; r.RequestedBy != "ann" || r.Link != "https://ci.example/1" || r.Labels["env"] != "prod" || len(r.Labels) != 2 || r.LateAt.Sub(r.ReceivedAt) != 31*time.Minute {
+		if r := event.Data.Requests[0]; r.RequestedBy != "ann" || r.Link != "https://ci.example/1" || r.Labels["env"] != "prod" || len(r.Labels) != 2 || r.LateAt.Sub(r.ReceivedAt) != 31*time.Minute || !r.Progress {
 			t.Errorf("the request is %+v", r)
 		}
 	}

@@ -19,6 +19,8 @@ type wakeupBody struct {
 	WatchID string    `json:"watch_id"`
 	Number  uint64    `json:"wakeup"`
 	At      time.Time `json:"at"` // when it was to be due, by the server's clock
+	// Hint is of this release: a worker of the release before passes over it, and polls all the same.
+	Hint *watcher.Hint `json:"hint,omitempty"`
 }
 
 // Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
@@ -45,7 +47,7 @@ func (s *Store) timer(key string, at time.Time) *nats.Msg {
 
 func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
 	var err error
-	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC()}); err != nil {
+	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC(), k.Hint}); err != nil {
 		return err
 	}
 	_, err = s.Publish(ctx, s.Names.WakeupStream(), m)
@@ -117,5 +119,5 @@ func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error
 	if body.WatchID == "" || body.Number == 0 {
 		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
 	}
-	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At}, nil
+	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At, Hint: body.Hint}, nil
 }

@@ -99,7 +99,7 @@ func EndOf(s watcher.Snapshot) (encoded []byte, ok bool) {
 	if s.State != watcher.Ended {
 		return nil, false
 	}
-	c := watcher.Completion{Outcome: s.Outcome, Report: s.Report, CompletedAt: s.CompletedAt}
+	c := watcher.Completion{Outcome: s.Outcome, Report: s.Report, CompletedAt: s.CompletedAt, Detection: s.Detection}
 	switch s.Outcome {
 	case watcher.TimedOut, watcher.OrderNotFound, watcher.OrderRefused:
 		c.Error = s.LastError

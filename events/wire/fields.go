@@ -147,6 +147,13 @@ func checkText(field, s string, most int) error {
 	return nil
 }
 
+func yesOrNo(to *bool) reader {
+	return func(field string, value json.RawMessage) error {
+		isWrong := json.Unmarshal(value, to) != nil || string(value) == "null"
+		return refuseIf(isWrong, field, "must be true or false")
+	}
+}
+
 // wholeNumber reads a number within bounds.
 func wholeNumber(least, most int, to *int) reader {
 	return func(field string, value json.RawMessage) error {

@@ -44,6 +44,7 @@ type WatchRequest struct {
 	Timeout       string            `json:"timeout,omitempty"`    // a Go duration
 	LateAfter     string            `json:"late_after,omitempty"` // a Go duration
 	SlackChannel  string            `json:"slack_channel,omitempty"`
+	Progress      bool              `json:"progress,omitempty"` // the client follows what changes, and not the end alone
 }
 
 // Check returns a *[watcher.FieldError] where no installation would take the request. Which regions and
@@ -141,6 +142,7 @@ func (rules Rules) decodeFields(body []byte, ask *watcher.Ask, lateAfter *time.D
 		field{"timeout", rules.duration(&ask.Timeout)},
 		field{"late_after", rules.duration(lateAfter)},
 		field{"slack_channel", text(64, &ask.Request.SlackChannel, rules.isChannel)},
+		field{"progress", yesOrNo(&ask.Request.Progress)},
 	)
 }
 

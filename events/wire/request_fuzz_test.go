@@ -133,6 +133,7 @@ func checkSaid(t *testing.T, body []byte, ask watcher.Ask) {
 		Timeout       string            `json:"timeout"`
 		LateAfter     string            `json:"late_after"`
 		SlackChannel  string            `json:"slack_channel"`
+		Progress      bool              `json:"progress"`
 	}
 	strict := json.NewDecoder(bytes.NewReader(body))
 	strict.DisallowUnknownFields()
@@ -152,6 +153,7 @@ func checkSaid(t *testing.T, body []byte, ask watcher.Ask) {
 	if said.ProjectID != ask.ProjectID || said.OrderName != ask.Name || said.Region != ask.Region ||
 		said.RequestID != "" && said.RequestID != r.ID || said.RequestedBy != r.RequestedBy || said.Link != r.Link ||
 		said.ExpectedItems != ask.ExpectedItems || timeout != ask.Timeout || !late.Equal(r.LateAt) || said.SlackChannel != r.SlackChannel ||
+		said.Progress != r.Progress ||
 		len(said.Labels) != len(r.Labels) {
 		t.Errorf("%+v was read from %q", ask, body)
 	}

@@ -20,7 +20,7 @@ func TestCheckOfRequests(t *testing.T) {
 	}{
 		{"least", wire.WatchRequest{Order: order, RequestID: "r"}, ""},
 		{"all", wire.WatchRequest{Order: order, RequestID: "r", Region: "anywhere", RequestedBy: "ann", Link: "https://ci.example/1",
-			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", LateAfter: "99h", SlackChannel: "C1"}, ""},
+			Labels: map[string]string{"k": ""}, ExpectedItems: 10000, Timeout: "100h", LateAfter: "99h", SlackChannel: "C1", Progress: true}, ""},
 		{"no id", wire.WatchRequest{Order: order}, "request_id"},
 		{"long id", wire.WatchRequest{Order: order, RequestID: strings.Repeat("x", 129)}, "request_id"},
 		{"no order", wire.WatchRequest{RequestID: "r"}, "project_id"},

@@ -149,6 +149,7 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden, Patience: timing.Patience,
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
+			Followed:      c.Slack.Progress,
 		},
 	}
 }

@@ -36,9 +36,9 @@ var GoodRequests = []Good{
 	{
 		Name: "every field",
 		Body: Ask("order.every", `"region":"cn-east-3","request_id":"build-771","requested_by":"gpu-pools","link":"https://ci.example/771",
-			"labels":{"env":"prod","team":""},"expected_items":1,"timeout":"90m","late_after":"31m","slack_channel":"C0ONCALL"`),
+			"labels":{"env":"prod","team":""},"expected_items":1,"timeout":"90m","late_after":"31m","slack_channel":"C0ONCALL","progress":true`),
 		Order: of("order.every"), Region: "cn-east-3", Timeout: 90 * time.Minute, Expected: 1, Late: 31 * time.Minute,
-		Request: watcher.Request{ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/771", Labels: map[string]string{"env": "prod", "team": ""}, SlackChannel: "C0ONCALL"},
+		Request: watcher.Request{ID: "build-771", RequestedBy: "gpu-pools", Link: "https://ci.example/771", Labels: map[string]string{"env": "prod", "team": ""}, SlackChannel: "C0ONCALL", Progress: true},
 	},
 	{
 		Name:  "the default project",
