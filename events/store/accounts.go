@@ -158,7 +158,7 @@ func (a *Accounts) reread(ctx context.Context, key string) {
 	names := a.store.Names
 	m, err := a.store.Value(ctx, names.AccountStream(), names.Account(HoldKeys+key))
 	if err == nil && m.Refused {
-		a.keep(key, m.Sequence)
+		a.keep(key, m.Sequence, true)
 		return
 	}
 	var hold watcher.Hold
@@ -189,11 +189,15 @@ func (a *Accounts) update(key string, hold watcher.Hold, revision watcher.Revisi
 }
 
 // keep notes that what stands under the hold's key was refused: what is known of the hold stays, and is written in its
-// place with the next change. It returns the hold.
-func (a *Accounts) keep(key string, sequence uint64) watcher.Hold {
+// place with the next change. It returns the hold. Of a key that this worker has no hold for it notes nothing, unless it
+// asked for the key itself: somebody can let the server write under any number of keys.
+func (a *Accounts) keep(key string, sequence uint64, asked bool) watcher.Hold {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h := a.holds[key]
+	h, known := a.holds[key]
+	if !known && !asked {
+		return watcher.Hold{}
+	}
 	h.Revision = max(h.Revision, watcher.Revision(sequence))
 	a.holds[key] = h
 	return h.Hold
@@ -324,7 +328,7 @@ func (a *Accounts) take(ctx context.Context, m *jetstream.RawStreamMsg) {
 			return
 		}
 		a.store.strangers.tell(a.store.log, Stored{Subject: m.Subject, Sequence: m.Sequence}, why)
-		if hold := a.keep(account, m.Sequence); hold.Kind != "" {
+		if hold := a.keep(account, m.Sequence, false); hold.Kind != "" {
 			_ = a.SetHold(ctx, account, hold, watcher.Revision(m.Sequence)) // where it fails, the next look tries again
 		}
 		return

@@ -17,3 +17,6 @@ func NewReading(offset, doubt time.Duration, at time.Time) Reading { return read
 
 // Counts reports whether the reading takes the place of one before it.
 func (r reading) Counts(before *Reading) bool { return r.counts(before) }
+
+// Keys returns of how many keys something is known, whether or not a hold stands there.
+func (a *Accounts) Keys() int { return len(a.holds) }
