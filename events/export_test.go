@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -91,3 +92,26 @@ func (r Rearming) Look(ctx context.Context) error { return r.r.look(ctx) }
 
 // Due is how many passes are still to be made.
 func (r Rearming) Due() int { return r.r.left }
+
+// A Following answers questions for events.
+type Following struct{ f *following }
+
+// NewFollowing returns one over the store.
+func NewFollowing(s *store.Store) Following {
+	return Following{&following{store: s, reading: make(chan struct{}, mostReading)}}
+}
+
+// Ask asks it as the team, which sees what maySee says.
+func (f Following) Ask(ctx context.Context, team, question string, maySee func() bool) (wire.EventsAnswer, error) {
+	return f.f.ask(ctx, team, []byte(question), func(string, []byte) bool { return maySee() })
+}
+
+// Waiting returns how many wait, and how many of them are the team's.
+func (f Following) Waiting(team string) (all, of int) {
+	f.f.mu.Lock()
+	defer f.f.mu.Unlock()
+	if mine := f.f.shares[team]; mine != nil {
+		of = mine.waiting
+	}
+	return f.f.waiting, of
+}

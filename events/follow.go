@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -22,26 +23,41 @@ type following struct {
 
 	reading chan struct{} // holds one for each question whose events are being read
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	shares map[string]*share // of the teams that ask just now; empty is the operator
+	// waiting is how many wait. last is the cursor after the last event, as of asked, and failed why it is not known; asking
+	// says that somebody looks.
 	waiting int
-	last    string // the cursor after the last event, as of asked
+	asking  bool
+	last    string
+	failed  error
 	asked   time.Time
 }
 
+// A share is what one team takes of a following.
+type share struct {
+	reading   chan struct{} // as of the following
+	most      int           // how many may wait
+	waiting   int
+	questions int // that hold the share
+}
+
 const (
-	// mostWaiting is how many a worker lets wait at the same time.
+	// mostWaiting is how many a worker lets wait at the same time, and teamWaiting how many of one team.
 	mostWaiting = 1000
+	teamWaiting = mostWaiting / 2
 	// followEvery is how often it is looked whether an event came, for all who wait together.
 	followEvery = 250 * time.Millisecond
-	// mostReading is for how many questions a worker reads events at the same time, a few MiB each, and readingTurn how long
-	// another one waits for its turn.
+	// mostReading is for how many questions a worker reads events at the same time, a few MiB each, teamReading for how many
+	// of one team, and readingTurn how long another one waits for its turn.
 	mostReading = 6
+	teamReading = mostReading / 2
 	readingTurn = 5 * time.Second
 )
 
-// ask answers the events that the question asks for and the team may see. Where there are none it waits for one, as long
-// as the question says.
-func (f *following) ask(ctx context.Context, body []byte, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
+// ask answers the events that the question of the team, or of the operator, asks for and that it may see. Where there are
+// none it waits for one, as long as the question says.
+func (f *following) ask(ctx context.Context, team string, body []byte, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
@@ -49,49 +65,75 @@ func (f *following) ask(ctx context.Context, body []byte, maySee func(subject st
 	if err != nil {
 		return wire.EventsAnswer{}, err
 	}
+	mine, leave := f.share(team)
+	defer leave()
 	end := time.Now().Add(wait)
 	for {
-		answer, err := f.read(ctx, q, maySee)
-		if err != nil || len(answer.Events) > 0 || answer.More || !f.wait(ctx, answer.Cursor, end) {
+		answer, err := f.read(ctx, mine, q, maySee)
+		if err != nil || len(answer.Events) > 0 || answer.Omitted > 0 || answer.More || !f.wait(ctx, mine, answer.Cursor, end) {
 			return answer, err
 		}
 		q.Cursor = answer.Cursor
 	}
 }
 
-// read reads events for an answer, when it is the question's turn.
-func (f *following) read(ctx context.Context, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
-	select {
-	case f.reading <- struct{}{}:
-		defer func() { <-f.reading }()
-		return f.store.EventsFrom(ctx, q, maySee)
-	case <-time.After(readingTurn):
-		return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker reads events for others; ask again"}
-	case <-f.stopping:
-		return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker stops; ask again"}
-	case <-ctx.Done():
-		return wire.EventsAnswer{}, context.Cause(ctx)
+// share returns the team's share until leave is called. The operator's is all.
+func (f *following) share(team string) (mine *share, leave func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	mine = f.shares[team]
+	if mine == nil {
+		mine = &share{reading: make(chan struct{}, teamReading), most: teamWaiting}
+		if team == "" {
+			mine = &share{reading: make(chan struct{}, mostReading), most: mostWaiting}
+		}
+		if f.shares == nil {
+			f.shares = make(map[string]*share)
+		}
+		f.shares[team] = mine
+	}
+	mine.questions++
+	return mine, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if mine.questions--; mine.questions == 0 {
+			delete(f.shares, team)
+		}
 	}
 }
 
-// wait waits until an event is stored after the cursor, and reports whether one is. Where too many wait it only lets the one
-// who asked pause.
-func (f *following) wait(ctx context.Context, cursor string, end time.Time) bool {
-	f.mu.Lock()
-	tooMany := f.waiting >= mostWaiting
-	if !tooMany {
-		f.waiting++
-		defer func() {
-			f.mu.Lock()
-			f.waiting--
-			f.mu.Unlock()
-		}()
+// read reads events for an answer, when it is the question's turn: first among those of its team, then among all.
+func (f *following) read(ctx context.Context, mine *share, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
+	tooLate := time.After(readingTurn)
+	for _, turn := range []chan struct{}{mine.reading, f.reading} {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-tooLate:
+			return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker reads events for others; ask again"}
+		case <-f.stopping:
+			return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker stops; ask again"}
+		case <-ctx.Done():
+			return wire.EventsAnswer{}, context.Cause(ctx)
+		}
 	}
-	f.mu.Unlock()
-	if tooMany {
-		link.Sleep(ctx, min(4*followEvery, time.Until(end)))
+	return f.store.EventsFrom(ctx, q, maySee)
+}
+
+// wait waits until an event is stored after the cursor, and reports whether one is. Where too many wait, or too many of the
+// team, it lets the one who asked pause as long, and not look: it asks again, and may then be among those who wait.
+func (f *following) wait(ctx context.Context, mine *share, cursor string, end time.Time) bool {
+	leave, ok := f.beginWait(mine)
+	if !ok {
+		select {
+		case <-f.stopping:
+		case <-ctx.Done():
+		case <-time.After(time.Until(end)):
+		}
+		return false
 	}
-	for !tooMany && time.Until(end) > 0 {
+	defer leave()
+	for time.Until(end) > 0 {
 		select {
 		case <-f.stopping:
 			return false
@@ -107,17 +149,41 @@ func (f *following) wait(ctx context.Context, cursor string, end time.Time) bool
 	return false
 }
 
-// end returns the cursor after the last event, as of a moment ago.
-func (f *following) end(ctx context.Context) (string, error) {
+// beginWait counts one more who waits until leave is called; ok is false where that is too many.
+func (f *following) beginWait(mine *share) (leave func(), ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.asked) < followEvery {
-		return f.last, nil
+	if f.waiting >= mostWaiting || mine.waiting >= mine.most {
+		return nil, false
 	}
+	f.waiting, mine.waiting = f.waiting+1, mine.waiting+1
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.waiting, mine.waiting = f.waiting-1, mine.waiting-1
+	}, true
+}
+
+var errAsking = errors.New("it is being looked at")
+
+// end returns the cursor after the last event, or why it is not known, as of a moment ago. One looks for all, and nobody
+// waits for that one.
+func (f *following) end(ctx context.Context) (string, error) {
+	f.mu.Lock()
+	switch {
+	case f.asking:
+		f.mu.Unlock()
+		return "", errAsking
+	case time.Since(f.asked) < followEvery:
+		defer f.mu.Unlock()
+		return f.last, f.failed
+	}
+	f.asking = true
+	f.mu.Unlock()
 	last, err := f.store.EventsEnd(ctx)
-	if err == nil {
-		f.last, f.asked = last, time.Now()
-	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asking, f.last, f.failed, f.asked = false, last, err, time.Now()
 	return last, err
 }
 

@@ -68,7 +68,7 @@ const eventsEndpoint = "events"
 // events answers the events from a place on, as far as they are shown to the one who asks.
 func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
 	view := s.view(r)
-	answer, err := s.follow.ask(ctx, r.Data(), func(subject string, event []byte) bool {
+	answer, err := s.follow.ask(ctx, s.team(r), r.Data(), func(subject string, event []byte) bool {
 		return view.Event(s.store.Names.ProjectOf(subject), event)
 	})
 	for i := range answer.Events {

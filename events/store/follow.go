@@ -20,7 +20,7 @@ import (
 const (
 	eventBatch  = 500             // messages that are read at a time
 	eventScan   = 3 * time.Second // of reading before what was found is answered
-	eventAround = 256             // bytes around an event and its subject in an answer, and more
+	eventAround = 256             // bytes around events in an answer, and more
 )
 
 // EventsEnd returns the cursor after the last event, as the stream's leader sees it.
@@ -135,6 +135,10 @@ func (r *eventReader) read(ctx context.Context, last uint64) error {
 		subject = ">"
 	}
 	for r.after < last { // what the replica did not have
+		if time.Now().After(end) {
+			r.answer.More = true
+			return nil
+		}
 		m, err := r.store.Next(ctx, r.store.Names.EventStream(), subject, r.after+1)
 		if err != nil {
 			return err
@@ -179,16 +183,24 @@ func (r *eventReader) batch(ctx context.Context) (read int, err error) {
 	return read, ctx.Err()
 }
 
-// take adds the message to the answer where it is wanted. It returns false where the answer is full.
+// take adds the message to the answer where it is wanted, or counts it there where it is larger than an answer may be. It
+// returns false where the answer is full.
 func (r *eventReader) take(ctx context.Context, m Stored) bool {
-	if json.Valid(m.Data) && r.wanted(m.Subject, m.Data) { // only orderwatch may publish here
-		size := r.size + len(m.Data) + len(m.Subject) + eventAround
-		if n := len(r.answer.Events); n > 0 && (n >= r.limit || size > r.store.Limit()/8*7 || !r.store.Fits(ctx, size)) {
+	if r.wanted(m.Subject, m.Data) {
+		e := wire.StoredEvent{Subject: m.Subject, Sequence: m.Sequence, StoredAt: m.Time.UTC(), Event: m.Data}
+		encoded, err := json.Marshal(e)
+		n, size := len(r.answer.Events), r.size+len(encoded)+eventAround
+		switch {
+		case err != nil: // only orderwatch may publish here
+		case n > 0 && (n >= r.limit || size > r.store.Limit()/8*7 || !r.store.Fits(ctx, size)):
 			r.answer.More = true
 			return false
+		case !r.store.Fits(ctx, size):
+			r.store.log.Warn("an event is larger than an answer may be: who follows events by the service passes over it", "subject", m.Subject, "sequence", m.Sequence)
+			r.answer.Omitted++
+		default:
+			r.size, r.answer.Events = size, append(r.answer.Events, e)
 		}
-		r.size = size
-		r.answer.Events = append(r.answer.Events, wire.StoredEvent{Subject: m.Subject, Sequence: m.Sequence, StoredAt: m.Time.UTC(), Event: m.Data})
 	}
 	r.after = m.Sequence
 	return true

@@ -24,6 +24,8 @@ type EventsAnswer struct {
 	Events []StoredEvent `json:"events"`
 	Cursor string        `json:"cursor"`         // asks for what comes after them
 	More   bool          `json:"more,omitempty"` // more may be stored already: ask again at once
+	// Omitted is how many events before the cursor are larger than an answer may be: they are passed over.
+	Omitted int `json:"omitted,omitempty"`
 }
 
 // A StoredEvent is an event as the stream of events keeps it.
