@@ -241,7 +241,7 @@ type Request struct {
 	Progress     bool              `json:"progress,omitempty"` // somebody follows what changes: it is asked for as often as ever
 
 	// Deadline is until when the watch goes on for it; zero in what a release before this one wrote: there it has the
-	// watch's terms. ExpectedItems is how many items must exist before the order has succeeded for it; 0 for none.
+	// watch's terms. ExpectedItems is how many items must exist before the order has ended for it; 0 for none.
 	Deadline      time.Time `json:"deadline,omitzero"`
 	ExpectedItems int       `json:"expected_items,omitempty"`
 

@@ -289,14 +289,9 @@ func (p Policy) timeOut(w Watch, overdue which, items []Item, now time.Time) Wat
 	return p.end(w, overdue, TimedOut, timeoutReason, items, now)
 }
 
-// endByItems ends the watch of an order whose items have all ended: for the requests that this is enough for, or for
-// every request where items have failed.
+// endByItems ends the watch of an order whose items have all ended, for the requests that this is enough for.
 func (p Policy) endByItems(w Watch, enough which, items []Item, now time.Time) Watch {
-	outcome := ownOutcome(w.Counts)
-	if outcome != Succeeded {
-		enough = everyRequest
-	}
-	return p.end(w, enough, outcome, ownReason, items, now)
+	return p.end(w, enough, ownOutcome(w.Counts), ownReason, items, now)
 }
 
 // own reports whether the outcome is the order's own.

@@ -155,10 +155,15 @@ func (m *model) endingAt(w watcher.Watch, polled bool) {
 			m.blame("%s goes on for %s after a poll after its deadline", w.ID, identity(r))
 		case c.Outcome == watcher.Cancelled && cancels(c.Reason, r):
 			m.blame("%s goes on for %s, and is %s", w.ID, identity(r), c.Reason)
-		case c.Outcome == watcher.Succeeded && polled && m.judge.asked.err == nil && m.judge.settledFor(m.expects[identity(r)], w.LastPollAt):
-			m.blame("%s goes on for %s, and it succeeded", w.ID, identity(r))
+		case itsOwn(c.Outcome) && polled && m.judge.asked.err == nil && m.judge.settledFor(m.expects[identity(r)], w.LastPollAt):
+			m.blame("%s goes on for %s, and its order has %s", w.ID, identity(r), c.Outcome)
 		}
 	}
+}
+
+// itsOwn reports whether the outcome is the order's own.
+func itsOwn(o watcher.Outcome) bool {
+	return o == watcher.Succeeded || o == watcher.PartiallyFailed || o == watcher.AllFailed
 }
 
 // cancels reports whether the reason of an end names somebody who may cancel the request: the operator, or its team.

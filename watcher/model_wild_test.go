@@ -144,15 +144,10 @@ func (m *model) wrongEnd(w watcher.Watch) string {
 		if !j.over || j.looksEnded() || len(w.Requests) > 0 {
 			return fmt.Sprintf("not known since %s, had ended %t", j.unknown, j.looksEnded())
 		}
-	case watcher.Succeeded:
+	default:
 		own = true
 		if i := slices.IndexFunc(c.Requests, func(r watcher.Request) bool { return !met(r) }); i >= 0 {
 			return "it had not ended, or settled, for " + identity(c.Requests[i])
-		}
-	default:
-		own = true
-		if !slices.ContainsFunc(c.Requests, met) || len(w.Requests) > 0 {
-			return fmt.Sprintf("it had not ended, or settled; %d requests left", len(w.Requests))
 		}
 	}
 	if own && c.Outcome != j.outcome() {

@@ -42,9 +42,17 @@ func TestTermsOfEach(t *testing.T) {
 		{"more expected items postpone nobody", ends(10*time.Minute, succeed, succeed),
 			[]watcher.Ask{of("", "a", 2, hour), of("", "b", 5, hour), of("", "c", 0, hour)},
 			[]string{"succeeded 10 a 2", "succeeded 10 c 1", "timed_out 60 b 0"}},
-		{"what failed answers all", ends(10*time.Minute, succeed, failed),
+		{"what failed answers those whose items are there", ends(10*time.Minute, succeed, failed),
 			[]watcher.Ask{of("", "a", 2, hour), of("", "b", 5, hour), of("", "c", 0, hour)},
-			[]string{"partially_failed 10 a,b,c 0"}},
+			[]string{"partially_failed 10 a 2", "partially_failed 10 c 1", "timed_out 60 b 0"}},
+		{"a join that expects little brings on nobody's failure", func(since time.Duration) (watcher.Answer, error) {
+			if since < 5*time.Minute {
+				return answer(1, failed), nil
+			}
+			return answer(3, failed, succeed, succeed), nil
+		},
+			[]watcher.Ask{of("x", "a", 3, hour), of("y", "b", 1, hour), of("y", "c", 0, time.Second)},
+			[]string{"failed 0 y\tb 2", "failed 0 y\tc 1", "partially_failed 5 x\ta 0"}},
 		{"deadlines one after the other", ends(hour, succeed, succeed),
 			[]watcher.Ask{of("", "a", 0, 9*time.Minute), of("", "b", 0, 3*time.Minute), of("", "c", 0, 9*time.Minute), of("", "d", 0, 9*time.Minute+time.Second)},
 			[]string{"timed_out 3 b 3", "timed_out 9 a,c 1", "timed_out 9 d 0"}},
