@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -53,6 +54,8 @@ type hearing struct {
 	shown   string                        // its items, as the record has them
 	changed time.Time                     // the poll that showed them first
 	changes []time.Time                   // all such polls, of all watches
+	first   map[string]string             // the first watch of those that followed one another
+	moved   map[time.Time]time.Time       // where a watch goes on for requests that came after the last change: that change
 	untold  map[watcher.AttentionKind]int // polls in a row at which people were to be told, and were not
 	heard   int                           // attentions that were looked at
 	times   map[string]int                // how often each came
@@ -97,11 +100,38 @@ func (m *model) first(requests []watcher.Request) watcher.Request {
 	return slices.MinFunc(requests, func(a, b watcher.Request) int { return m.deadline(a).Compare(m.deadline(b)) })
 }
 
-// told reports whether people were told, since that time where it is not zero, and, with over, that it is over.
-func (m *model) told(watch string, kind watcher.AttentionKind, since time.Time, over bool) bool {
+// told reports whether people were told of the watch, or of one that it follows, that it is so since then, and, with over,
+// that it is over. That an order is late is told once for each watch.
+func (m *model) told(w watcher.Watch, kind watcher.AttentionKind, since time.Time, over bool) bool {
+	s := &m.hearing
 	return slices.ContainsFunc(m.attended, func(a watcher.OrderAttention) bool {
-		return a.WatchID == watch && a.Kind == kind && (since.IsZero() || a.Since.Equal(since)) && over != a.Until.IsZero()
+		same := s.line(a.WatchID) == s.line(w.ID) && s.change(a.Since).Equal(s.change(since)) || kind == watcher.Late && a.WatchID == w.ID
+		return same && a.Kind == kind && over != a.Until.IsZero()
 	})
+}
+
+// line returns the first of the watches that this one follows, or it itself.
+func (s *hearing) line(watch string) string { return cmp.Or(s.first[watch], watch) }
+
+// change returns the change that the order has stood still from, where requests came after it and go on.
+func (s *hearing) change(since time.Time) time.Time {
+	if before, ok := s.moved[since.UTC()]; ok {
+		return before
+	}
+	return since
+}
+
+// goOn notes that the watch follows the other.
+func (s *hearing) goOn(before, w watcher.Watch) {
+	if s.first == nil {
+		s.first, s.moved = make(map[string]string), make(map[time.Time]time.Time)
+	}
+	s.first[w.ID] = s.line(before.ID)
+	s.watch, s.untold = w.ID, make(map[watcher.AttentionKind]int)
+	if !s.changed.IsZero() && s.changed.Before(w.AcceptedAt) {
+		s.moved[w.AcceptedAt.UTC()], s.changed = s.change(s.changed), w.AcceptedAt
+	}
+	s.changes = append(s.changes, s.changed)
 }
 
 // conditionsAt looks at what people know after a poll of the watch, which led to this version of its record.
@@ -112,11 +142,7 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	s := &m.hearing
 	switch {
 	case followed(before, w):
-		s.watch, s.untold = w.ID, make(map[watcher.AttentionKind]int)
-		if !s.changed.IsZero() && s.changed.Before(w.AcceptedAt) {
-			s.changed = w.AcceptedAt
-		}
-		s.changes = append(s.changes, s.changed)
+		s.goOn(before, w)
 	case s.watch != w.ID:
 		s.watch, s.shown, s.changed, s.untold = w.ID, "", time.Time{}, make(map[watcher.AttentionKind]int)
 	}
@@ -135,7 +161,7 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	}
 	calm := m.faults == 0 && !m.deaf || w.LastPollAt.After(m.calm.Add(2*time.Minute))
 	expect := func(kind watcher.AttentionKind, due, since time.Time, over bool) {
-		switch is := !due.IsZero() && w.Wish == nil && !m.told(w.ID, kind, since, over); {
+		switch is := !due.IsZero() && w.Wish == nil && !m.told(w, kind, since, over); {
 		case is && due.After(w.LastPollAt):
 			if w.NextPollAt.After(due) && (answered || w.LastError.Code == string(watcher.MayPass)) {
 				m.blame("%s: people are to be told of %s %s before the next poll", w.ID, kind, w.NextPollAt.Sub(due))
@@ -149,7 +175,8 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 		s.untold[kind] = 0
 	}
 	if w.LooksEndedSince.IsZero() {
-		expect(watcher.Late, m.lateAt(w.Requests), time.Time{}, false)
+		late := m.lateAt(w.Requests)
+		expect(watcher.Late, late, late, false)
 		near := m.nearAt(w.Requests)
 		if near.Before(w.LastPollAt) && w.LastPollAt.Add(time.Minute).After(m.deadline(m.first(w.Requests))) {
 			near = time.Time{} // nobody can do anything
@@ -159,10 +186,11 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 			expect(watcher.Stalled, s.changed.Add(m.policy.Patience.Stalled), s.changed, false)
 		}
 	}
-	for _, a := range m.attended {
-		known := a.WatchID == w.ID && a.Until.IsZero() && before.Told[a.Kind].Equal(a.Since)
-		if over := a.Kind == watcher.Blind && answered || a.Kind == watcher.Stalled && s.changed.After(a.Since); known && over {
-			expect(a.Kind, w.LastPollAt, a.Since, true)
+	for _, kind := range []watcher.AttentionKind{watcher.Blind, watcher.Stalled} {
+		since := before.Told[kind]
+		known := !since.IsZero() && m.told(w, kind, since, false)
+		if over := kind == watcher.Blind && answered || kind == watcher.Stalled && s.changed.After(since); known && over {
+			expect(kind, w.LastPollAt, since, true)
 		}
 	}
 }
@@ -175,7 +203,7 @@ func (m *model) hear() {
 	}
 	for ; s.heard < len(m.attended); s.heard++ {
 		a, at := m.attended[s.heard], m.toldAt[s.heard]
-		id := fmt.Sprint(a.WatchID, " ", a.Kind, " ", a.Since.Sub(begin), " ", !a.Until.IsZero())
+		id := fmt.Sprint(s.line(a.WatchID), " ", a.Kind, " ", s.change(a.Since).Sub(begin), " ", !a.Until.IsZero())
 		m.tell("told: %s", id)
 		s.times[id]++
 		due := a.Since

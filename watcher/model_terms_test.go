@@ -3,6 +3,7 @@ package watcher_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -267,6 +268,16 @@ var parting = []guard{
 	}},
 	{"those that go on remember who was answered", goingOn(func(before watcher.Watch, w *watcher.Watch) { w.Earlier = before.Earlier })},
 	{"those that go on keep their wishes", goingOn(func(_ watcher.Watch, w *watcher.Watch) { w.Wish, w.Wishes = nil, nil })},
+	{"what those that go on were told is not told again", goingOn(func(_ watcher.Watch, w *watcher.Watch) { w.Told = nil })},
+	{"those that go on are told that it is late for them", goingOn(func(before watcher.Watch, w *watcher.Watch) {
+		if late := before.Told[watcher.Late]; !late.IsZero() {
+			w.Told = maps.Clone(w.Told)
+			if w.Told == nil {
+				w.Told = make(map[watcher.AttentionKind]time.Time)
+			}
+			w.Told[watcher.Late] = late
+		}
+	})},
 	{"a cancel is for the requests of its team", func(m *model) {
 		m.parts.intake = writing(m.parts.intake, func(ctx context.Context, w watcher.Watch, expected watcher.Revision) (watcher.Revision, error) {
 			if w.Wish != nil {

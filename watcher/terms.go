@@ -3,6 +3,7 @@ package watcher
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"maps"
 	"slices"
 	"time"
 )
@@ -172,17 +173,13 @@ func (w *Watch) goesOn() bool {
 }
 
 // goOn returns the record that follows an ending one whose completion is published: the watch of the requests that the
-// completion does not answer. It knows what was seen, and the ids that were answered. What people are to be told of it
-// they are told anew.
+// completion does not answer. It knows what was seen, the ids that were answered, and what people were told.
 func (p Policy) goOn(w Watch) Watch {
 	next := w.narrowed(w.Requests)
 	next.Schema = plainSchema
 	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
 	next.Earlier = w.requestIDs(p.maxEarlierBytes())
-	next.Told, next.Passed = nil, nil
-	if !next.ChangedAt.IsZero() {
-		next.ChangedAt = later(next.ChangedAt, next.AcceptedAt)
-	}
+	p.keepTold(&next)
 	next.keepWishes()
 	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)
 	if !next.NotFoundSince.IsZero() {
@@ -192,6 +189,26 @@ func (p Policy) goOn(w Watch) Watch {
 		look = earlier(look, later(next.LastPollAt, next.Turn))
 	}
 	return p.again(next, look)
+}
+
+// keepTold keeps of what people were told of the watch before what is so of the requests that go on, too: they are not told
+// again. The order is late for these requests by their own late_after, and stands still for them since they asked at the
+// earliest. Of a deadline people were told by its time. What was over when that watch ended is not told, as with each end.
+func (p Policy) keepTold(next *Watch) {
+	next.Told = maps.Clone(next.Told)
+	for kind := range next.Passed {
+		delete(next.Told, kind)
+	}
+	next.Passed = nil
+	if !next.Told[Late].Equal(next.lateAt(p.usual(*next))) {
+		delete(next.Told, Late)
+	}
+	if since := next.ChangedAt; !since.IsZero() {
+		next.ChangedAt = later(since, next.AcceptedAt)
+		if next.Told[Stalled].Equal(since) {
+			next.Told[Stalled] = next.ChangedAt
+		}
+	}
 }
 
 // nextLook returns when the order is asked next after an answer at the time.
