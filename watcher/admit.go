@@ -24,7 +24,7 @@ const (
 	Start  Admission = iota // the request starts a watch
 	Join                    // it joins the order's watch
 	Repeat                  // the record names it already
-	Defer                   // it must wait until the order's watch has ended: that is ending, cancelled or full
+	Defer                   // it must wait until the order's watch has ended: that is ending, cancelled, or full, also of its team's requests
 	Reject                  // it contradicts the order's watch
 )
 
@@ -45,7 +45,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 		return Reject, *w, &FieldError{"region", "the order is being watched in " + w.Region + ": name that region or none"}
 	}
 	joined := p.join(*w, ask)
-	if p.tooMany(joined.Requests) {
+	if p.tooMany(joined.Requests) || p.beyondShare(joined.Requests, ask.Request.Team) {
 		return Defer, *w, nil
 	}
 	return Join, joined, nil

@@ -192,6 +192,45 @@ func joined(t testing.TB, p watcher.Policy, w watcher.Watch, ask watcher.Ask) wa
 	return w
 }
 
+// TestAdmitLeavesRoomForOtherTeams lets teams ask for one order as often as the watch takes: each leaves as much as it has
+// for others. Who is no team may take all.
+func TestAdmitLeavesRoomForOtherTeams(t *testing.T) {
+	t.Parallel()
+	fill := func(p watcher.Policy, w watcher.Watch, team string, ask func(string) watcher.Ask) (watcher.Watch, int) {
+		for i := 0; ; i++ {
+			one := ask(fmt.Sprint("of-", team, "-", len(w.Requests)))
+			one.Request.Team = team
+			admission, next, err := p.Admit(&w, one, begin)
+			switch {
+			case err != nil || admission != watcher.Join && admission != watcher.Defer:
+				t.Fatalf("admission %d, %v", admission, err)
+			case admission == watcher.Defer:
+				return w, i
+			}
+			w = next
+		}
+	}
+	p := policy()
+	w := admit(t, p, request("build-0"))
+	for _, team := range []struct {
+		name string
+		want int
+	}{{"a", 499}, {"b", 250}, {"a", 0}, {"c", 125}, {"", 125}, {"d", 0}} {
+		var n int
+		if w, n = fill(p, w, team.name, request); n != team.want {
+			t.Errorf("team %q has %d requests let in; want %d", team.name, n, team.want)
+		}
+	}
+	// By their size.
+	for _, payload := range []int{1 << 20, 4 << 20} {
+		p.MaxPayload = payload
+		w, n := fill(p, admit(t, p, request("build-0")), "a", largest)
+		if _, other := fill(p, w, "b", largest); n == 0 || other == 0 || other > n {
+			t.Errorf("max_payload %d: %d large requests of a team, then %d of another", payload, n, other)
+		}
+	}
+}
+
 func TestAdmitDefersWhatIsTooLarge(t *testing.T) {
 	p := policy()
 	p.MaxPayload = watcher.MinPayload

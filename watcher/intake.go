@@ -20,8 +20,9 @@ type Intake struct {
 	Wakeups Wakeups
 	Now     func() time.Time // by the server's clock
 
-	// Allow is asked, once for each call of Admit, for a request that is in no watch yet, just before it is written; nil
-	// allows all. Its error wraps a *[FieldError] where the request is to be rejected; after any other nothing is known.
+	// Allow is asked, once for each call of Admit, for a request that is in no watch yet: just before it is written, and
+	// where it just came and must wait since the order's watch is full. Nil allows all. Its error wraps a *[FieldError] where
+	// the request is to be rejected; after any other nothing is known.
 	Allow func(context.Context, Ask) error
 
 	// turns let the requests for one order that this worker holds go one after another: all at once,
@@ -75,7 +76,12 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 			w.Wakeup = highest + 1
 		}
 		switch admission {
-		case Reject, Defer:
+		case Defer:
+			if in.Allow != nil && !w.Ends() && in.Now().Sub(ask.Request.ReceivedAt) < fullDelay { // not each time that it comes again
+				err = in.Allow(ctx, ask)
+			}
+			return refusedOr(Defer, err), w, err
+		case Reject:
 			return admission, w, err
 		case Repeat:
 			return admission, w, in.repeated(ctx, w, ask.Request.ID)

@@ -137,6 +137,41 @@ func TestTheRequestAfterTheLast(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsIsAllowedFirst holds that a request for a full watch is let wait where its team may ask so, and that this
+// is looked at when it comes, not each time that it comes again.
+func TestWhatWaitsIsAllowedFirst(t *testing.T) {
+	m := newWorld(t)
+	full := admit(t, m.policy, request("build-0"))
+	for i := 1; i < 1000; i++ {
+		full = joined(t, m.policy, full, request(fmt.Sprint("build-", i)))
+	}
+	encoded, err := watcher.EncodeWatch(full, m.policy.MaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.put(pool, encoded)
+	asked := 0
+	in := m.intake()
+	in.Allow = func(context.Context, watcher.Ask) error {
+		asked++
+		if asked > 1 {
+			return &watcher.FieldError{Reason: "too many"}
+		}
+		return nil
+	}
+	late := of("x", "late", 0, time.Hour)
+	late.Request.ReceivedAt = m.now.Add(-20 * time.Second)
+	for i, c := range []struct {
+		ask    watcher.Ask
+		action watcher.Action
+		asked  int
+	}{{of("x", "first", 0, time.Hour), watcher.PutBack, 1}, {late, watcher.PutBack, 1}, {of("x", "second", 0, time.Hour), watcher.Refuse, 2}} {
+		if v := in.Take(t.Context(), c.ask); v.Action != c.action || asked != c.asked {
+			t.Errorf("%d: %+v, asked %d times", i, v, asked)
+		}
+	}
+}
+
 func TestTheDeadlineCountsFromWhenTheRequestWasStored(t *testing.T) {
 	m := newWorld(t)
 	d := m.publish("build-1", 0)

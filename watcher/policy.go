@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/schedule"
@@ -85,6 +86,17 @@ func (p Policy) tooMany(requests []Request) bool {
 		return false
 	}
 	return size(bare(bare(requests, withoutLabels), withoutTexts)) > maxBareBytes
+}
+
+// beyondShare reports whether the team, of whom the last of the requests is, has so many among them that the watch could
+// not take as many once again: the rest is for others. A team's first request is in nobody's way, and what is no team's is
+// the operator's.
+func (p Policy) beyondShare(requests []Request, team string) bool {
+	if team == "" {
+		return false
+	}
+	own, _ := parted(requests, func(r *Request) bool { return r.Team == team })
+	return len(own) > 1 && p.tooMany(slices.Concat(requests, own))
 }
 
 // maxEarlierBytes returns how large the remembered ids of earlier requests may be, in bytes.
