@@ -53,6 +53,16 @@ func (g *gate) allow(ctx context.Context, ask watcher.Ask) error {
 	})
 }
 
+// count returns a *[teams.Denied] where what a team wants done at once, and that makes work, is beyond its limits.
+func (g *gate) count(ctx context.Context, team string) error {
+	if g.teams.Limits(team).RequestsPerMinute == 0 {
+		return nil
+	}
+	return g.store.ReserveDeed(ctx, team, func(stored []time.Time) error {
+		return g.teams.Within(team, 0, stored, g.store.Clock.Now())
+	})
+}
+
 // begin reads what teams have asked for, where that is bounded, before the first request must wait for it.
 func (g *gate) begin(ctx context.Context) {
 	for _, name := range g.teams.Names() {

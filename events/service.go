@@ -364,6 +364,9 @@ func (s *service) cancel(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.own(ctx, view, c.Order); err != nil {
 		return nil, err
 	}
+	if err := s.gate.count(ctx, s.team(r)); err != nil {
+		return nil, err
+	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) {
 		return s.intake.Cancel(ctx, c.Order, watcher.Wish{By: c.By, Team: s.team(r), Reason: c.Reason})
 	})
@@ -378,6 +381,9 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	}
 	view := s.view(r)
 	if err := s.own(ctx, view, order); err != nil {
+		return nil, err
+	}
+	if err := s.gate.count(ctx, s.team(r)); err != nil {
 		return nil, err
 	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) { return s.intake.PollNow(ctx, order) })
@@ -400,6 +406,9 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 	}
 	if len(q.Channels) == 0 && view.Others(c.Requests) { // their channels are theirs
 		return nil, &wire.ServiceError{Code: 403, Field: "slack_channels", Reason: "slack_channels: is required, since the watch has requests of others, too: name channels of your team"}
+	}
+	if err := s.gate.count(ctx, s.team(r)); err != nil {
+		return nil, err
 	}
 	again := watcher.Again{
 		ID: cmp.Or(q.RequestID, nuid.Next()), WatchID: c.WatchID, ProjectID: c.ProjectID, OrderName: c.OrderName, Sequence: sequence,

@@ -413,6 +413,68 @@ func TestTeamsLimits(t *testing.T) {
 	})
 }
 
+// TestTeamsLimitsCountAll holds that a team's requests a minute are all that makes work: to watch, poll, cancel and tell
+// again, by whichever worker.
+func TestTeamsLimitsCountAll(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	nc, js := eventstest.Connect(t, s)
+	cfg := withTeams(t, "teams:\n  slow: {projects: [p-slow], limits: {requests_per_minute: 6}}\n  free: {projects: [p-free]}\n")
+	w := startWorker(t, s, cfg, &orders{show: func(o watcher.Order, _ int) (watcher.Answer, error) {
+		if o.Name == "order.over" {
+			return answer(watcher.Succeed), nil
+		}
+		return answer(watcher.Processing), nil
+	}})
+	for _, team := range []string{"slow", "free"} {
+		publishOn(t, js, "orders.watch."+team, wanted("p-"+team, "order.over", "build-1", "expected_items", 1))
+		w.next(t)
+		publishOn(t, js, "orders.watch."+team, wanted("p-"+team, "order.open", "build-1"))
+		isWatched(t, js, "p-"+team, "order.open", team, "build-1")
+	}
+	ask := func(team, endpoint, name string) (int, string) {
+		t.Helper()
+		request := map[string]any{"project_id": "p-" + team, "order_name": name}
+		if endpoint == "renotify" || endpoint == "cancel" {
+			request["by"] = "ann"
+		}
+		code, reply := askAs(t, nc, endpoint, team, request)
+		return code, string(reply.Data)
+	}
+	for _, test := range []struct {
+		team, endpoint, name string
+		code                 int
+	}{
+		{"slow", "poll", "order.none", 404}, {"slow", "poll", "order.open", 200}, {"slow", "renotify", "order.over", 200}, // two were stored
+		{"slow", "poll", "order.open", 200}, {"slow", "poll", "order.open", 429},
+		{"slow", "renotify", "order.over", 429}, {"slow", "cancel", "order.open", 429}, {"slow", "get", "order.open", 200},
+	} {
+		if code, said := ask(test.team, test.endpoint, test.name); code != test.code || code == 429 && !strings.Contains(said, "team slow has made 6 requests within a minute") {
+			t.Errorf("%+v: %d %s", test, code, said)
+		}
+	}
+	if code, reply := askAs(t, nc, "watch", "slow", wanted("p-slow", "order.more", "build-1")); code != 429 {
+		t.Errorf("another request: %d %s", code, reply.Data)
+	}
+	for range 10 {
+		if code, said := ask("free", "poll", "order.open"); code != 200 {
+			t.Errorf("a team without limits: %d %s", code, said)
+		}
+	}
+	second := startWorker(t, s, cfg, &orders{show: never})
+	eventstest.Eventually(t, func() error {
+		if err := w.store.ReserveDeed(t.Context(), "told", func([]time.Time) error { return nil }); err != nil {
+			return err
+		}
+		return second.store.ReserveDeed(t.Context(), "told", func(stored []time.Time) error {
+			if len(stored) == 0 {
+				return errors.New("another worker counts none")
+			}
+			return nil
+		})
+	})
+}
+
 // TestTeamsLimitsTogether floods two workers at once: what is beyond a limit is rejected, each with an event.
 func TestTeamsLimitsTogether(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Accounts struct {
 	holds    map[string]Held
 	workers  map[string]presence      // the others
 	answered map[string]watcher.Order // by account: this worker's
+	deeds    map[string][]time.Time   // by team: when this worker did something for it that its limits count, a minute long
 	sign     uint64                   // the revision of this worker's last one
 	current  bool                     // whether the last look showed it: the server that answered is not behind
 
@@ -58,7 +60,11 @@ type presence struct {
 type sign struct {
 	Version  string                   `json:"version,omitempty"`  // of its program
 	Answered map[string]watcher.Order `json:"answered,omitempty"` // by account: the order it was answered about last
+	Deeds    map[string]int           `json:"deeds,omitempty"`    // by team: how much it did in the last minute that limits count
 }
+
+// mostDeeds bounds what a sign says of one team: no limit is larger.
+const mostDeeds = 100_000
 
 // Keys of the bucket begin so.
 const (
@@ -70,6 +76,7 @@ func newAccounts(s *Store) *Accounts {
 	return &Accounts{
 		store: s, id: nuid.Next(), told: make(chan struct{}, 1),
 		holds: make(map[string]Held), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
+		deeds: make(map[string][]time.Time),
 	}
 }
 
@@ -286,10 +293,44 @@ func (a *Accounts) LastAnswered(key string) (order watcher.Order, ok bool) {
 	return order, ok
 }
 
+// did notes that this worker did something for the team that its limits count.
+func (a *Accounts) did(team string, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deeds[team] = append(a.deeds[team], at)
+}
+
+// deedsOf returns when workers did something for the team in the last minute that its limits count: of the others, which
+// say only how much, as if it were now.
+func (a *Accounts) deedsOf(team string, now time.Time) []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Clone(a.ownDeeds(team, now))
+	for _, other := range a.workers {
+		all = append(all, slices.Repeat([]time.Time{now}, min(max(other.Deeds[team], 0), mostDeeds))...)
+	}
+	return all
+}
+
+// ownDeeds forgets what is older than a minute, and returns the rest. The caller holds mu.
+func (a *Accounts) ownDeeds(team string, now time.Time) []time.Time {
+	a.deeds[team] = slices.DeleteFunc(a.deeds[team], func(at time.Time) bool { return now.Sub(at) >= rateWindow })
+	if len(a.deeds[team]) == 0 {
+		delete(a.deeds, team)
+	}
+	return a.deeds[team]
+}
+
 // greet says that this worker works.
 func (a *Accounts) greet(ctx context.Context) {
 	a.mu.Lock()
-	encoded, err := json.Marshal(sign{Version: wire.Semantic(a.store.Version), Answered: a.answered})
+	deeds, now := make(map[string]int), a.store.Clock.Now()
+	for team := range a.deeds {
+		if n := len(a.ownDeeds(team, now)); n > 0 {
+			deeds[team] = n
+		}
+	}
+	encoded, err := json.Marshal(sign{Version: wire.Semantic(a.store.Version), Answered: a.answered, Deeds: deeds})
 	a.mu.Unlock()
 	if err != nil {
 		panic("events: " + err.Error()) // only texts are ever rendered

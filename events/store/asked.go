@@ -63,18 +63,39 @@ func (s *Store) Reserve(ctx context.Context, ask watcher.Ask, decide func(open i
 			open--
 		}
 		request := key + " " + ask.Request.ID
-		var near []time.Time
-		for id, other := range a.stored[team] {
-			if id != request && other.Sub(at).Abs() < rateWindow { // it may be asked for again
-				near = append(near, other)
-			}
-		}
-		slices.SortFunc(near, time.Time.Compare)
-		if err := decide(open, near); err != nil {
+		if err := decide(open, s.near(team, request, at)); err != nil {
 			return err
 		}
 		put(a.begun, team, key, now.Add(begunKept))
 		put(a.stored, team, request, at)
+		return nil
+	})
+}
+
+// near returns when requests of the team, but for that one, were stored less than a minute before or after the time, and when
+// else something was done for the team, oldest first.
+func (s *Store) near(team, request string, at time.Time) (near []time.Time) {
+	for id, other := range s.asked.stored[team] {
+		if id != request { // it may be asked for again
+			near = append(near, other)
+		}
+	}
+	near = append(near, s.accounts.deedsOf(team, s.Clock.Now())...)
+	near = slices.DeleteFunc(near, func(other time.Time) bool { return other.Sub(at).Abs() >= rateWindow })
+	slices.SortFunc(near, time.Time.Compare)
+	return near
+}
+
+// ReserveDeed counts for the team what is done at once, and stands in no record as a request does, where decide, which is
+// asked as by Reserve, returns nil; otherwise it returns decide's error. What other workers did so is known some seconds
+// later. After any other error nothing is known.
+func (s *Store) ReserveDeed(ctx context.Context, team string, decide func(stored []time.Time) error) error {
+	return s.withAsked(ctx, func() error {
+		now := s.Clock.Now()
+		if err := decide(s.near(team, "", now)); err != nil {
+			return err
+		}
+		s.accounts.did(team, now)
 		return nil
 	})
 }
