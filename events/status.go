@@ -22,7 +22,8 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
-	s := wire.Status{Held: w.heldAccounts(w.service.view(r))}
+	view := w.service.view(r)
+	s := wire.Status{Held: w.heldAccounts(view)}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
@@ -36,6 +37,9 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
+	if s.People != nil && !view.All() {
+		s.People.Troubles = nil // they name the channels of all
+	}
 	return s, nil
 }
 

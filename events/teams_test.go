@@ -202,7 +202,7 @@ func TestTeamsSeeTheirOwn(t *testing.T) {
 		publishOn(t, js, "orders.watch.net", wanted("p-net", name, id, "labels", map[string]string{"of": "net"}))
 	}
 	publishOn(t, js, "orders.watch.gpu", wanted("shared-1", "order.s", "of-gpu", "requested_by", "by-ann"))
-	publishOn(t, js, "orders.watch.net", wanted("shared-1", "order.s", "of-net", "requested_by", "by-bob"))
+	publishOn(t, js, "orders.watch.net", wanted("shared-1", "order.s", "of-net", "requested_by", "by-bob", "labels", map[string]string{"team": "net"}))
 	publishOn(t, js, "orders.watch", wanted("p-gpu", "order.o", "of-operator", "requested_by", "ops"))
 	publishOn(t, js, "orders.watch", wanted("p-none", "order.o", "of-operator"))
 	for i := range each {
@@ -282,7 +282,7 @@ func TestTeamsSeeTheirOwn(t *testing.T) {
 		want int
 	}{
 		{"gpu", wire.ListQuery{Limit: 7}, each + 2}, {"net", wire.ListQuery{}, each + 1}, {"", wire.ListQuery{}, 2*each + 3},
-		{"gpu", wire.ListQuery{ProjectID: "p-net"}, 0}, {"gpu", wire.ListQuery{Label: "of=net"}, 0}, {"gpu", wire.ListQuery{Team: "net"}, 1},
+		{"gpu", wire.ListQuery{ProjectID: "p-net"}, 0}, {"gpu", wire.ListQuery{Label: "of=net"}, 0}, {"gpu", wire.ListQuery{Label: "team=net"}, 0}, {"net", wire.ListQuery{Label: "team=net"}, 1}, {"gpu", wire.ListQuery{Team: "net"}, 1},
 		{"", wire.ListQuery{Team: "net"}, each + 1}, {"", wire.ListQuery{Team: "gpu"}, each + 1},
 	} {
 		all := listed(test.team, test.q)

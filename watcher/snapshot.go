@@ -24,6 +24,8 @@ type Snapshot struct {
 	Wish        *Wish     `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	Detection             // of a watch that has ended
+	// OtherRequests is how many requests of others the watch has that the team which asks is not shown.
+	OtherRequests int `json:"other_requests,omitempty"`
 }
 
 // Snapshot returns what is shown of the record now, so short that its JSON fits into a message. held is a hold

@@ -116,7 +116,7 @@ func (s *Store) newest(ctx context.Context, q wire.ListQuery, view teams.View) (
 		}
 		head, ok := readHead(m.Data)
 		order, isOrder := wire.OrderOf(m.Subject, prefix)
-		if !ok || !isOrder || !wants(q, head, m.Data) || !view.Project(order.ProjectID) && !askedBy(view.Team(), m.Data) || head.WatchID <= least {
+		if !ok || !isOrder || !wants(q, view, head, m.Data) || !view.Project(order.ProjectID) && !askedBy(view.Team(), m.Data) || head.WatchID <= least {
 			continue
 		}
 		page = append(page, listed{head.WatchID, order})
@@ -137,8 +137,8 @@ func sortPage(page []listed, most int) []listed {
 	return page[:min(most, len(page))]
 }
 
-// wants reports whether the record is one that the question asks for.
-func wants(q wire.ListQuery, h head, record []byte) bool {
+// wants reports whether the record is one that the question asks for, as the view shows it.
+func wants(q wire.ListQuery, view teams.View, h head, record []byte) bool {
 	if q.Cursor != "" && h.WatchID >= q.Cursor || q.State != "" && (h.State == watcher.Ended) != (q.State == watcher.Ended) {
 		return false
 	}
@@ -153,7 +153,7 @@ func wants(q wire.ListQuery, h head, record []byte) bool {
 		return false
 	}
 	key, value, _ := strings.Cut(q.Label, "=")
-	return w.Labelled(key, value)
+	return view.Labelled(w, key, value)
 }
 
 // askedBy reports whether one of the requests in the record is the team's.

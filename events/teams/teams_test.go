@@ -1,6 +1,7 @@
 package teams_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -193,5 +194,51 @@ func TestView(t *testing.T) {
 	}
 	if got := all.View("net").Shown(wish); got.Wish.By != "bob" {
 		t.Errorf("the team's own wish is shown as %+v", got.Wish)
+	}
+}
+
+// TestViewHidesWords holds that of what others asked a team is shown how much there is, and none of their words.
+func TestViewHidesWords(t *testing.T) {
+	t.Parallel()
+	all := parsed(t, two)
+	request := func(team string) watcher.Request {
+		return watcher.Request{ID: "id-of-" + team, Team: team, RequestedBy: "words of " + team, Link: "https://" + team + ".example", Labels: map[string]string{"of": "words of " + team}}
+	}
+	cancelled := watcher.Snapshot{State: watcher.Ended, Outcome: watcher.Cancelled, Wish: &watcher.Wish{By: "words of net", Reason: "words of net", Team: "net"}}
+	cancelled.Reason, cancelled.Requests = "cancelled by team net: words of net", []watcher.Request{request("net"), request("")}
+	for team, shows := range map[string]bool{"gpu": false, "net": true, "": true} {
+		got := all.View(team).Shown(cancelled)
+		if text, err := json.Marshal(got); err != nil || strings.Contains(string(text), "words of net") != shows {
+			t.Errorf("%q is shown %s, %v", team, text, err)
+		}
+		if want := map[string]int{"gpu": 2, "net": 1}[team]; got.OtherRequests != want {
+			t.Errorf("%q is shown that there are %d others; want %d", team, got.OtherRequests, want)
+		}
+	}
+	w := watcher.Watch{Requests: []watcher.Request{request("net")}}
+	ended := watcher.Watch{Completion: &watcher.Completion{Report: watcher.Report{Requests: w.Requests}}}
+	for team, has := range map[string]bool{"gpu": false, "net": true, "": true} {
+		if v := all.View(team); v.Labelled(w, "of", "words of net") != has || v.Labelled(ended, "of", "words of net") != has {
+			t.Errorf("%q finds the label of net: %t", team, !has)
+		}
+	}
+	for name, event := range map[string]string{
+		"cancelled":   `{"id":"1","traceparent":"of net","data":{"outcome":"cancelled","reason":"words of net","requests":[{"team":"net","request_id":"of net"}]}}`,
+		"shared":      `{"id":"1","data":{"outcome":"succeeded","requests":[{"team":"net","labels":{"of":"net"}},{"team":"gpu","request_id":"mine"}]}}`,
+		"told again":  `{"id":"1","data":{"watch_id":"w_1","by":"somebody of net","team":"net","request_id":"of net","channels":["C0NET of net"]}}`,
+		"an account":  `{"id":"1","data":{"account":"ab12","waiting":7,"channels":[{"slack_channel":"C0NET","labels":{"of":"of net"},"watches":7}],"channels_omitted":2}}`,
+		"the team's":  `{"id":"1","data":{"outcome":"cancelled","reason":"mine","requests":[{"team":"gpu"}]}}`,
+		"again by it": `{"id":"1","data":{"watch_id":"w_1","by":"mine","team":"gpu","request_id":"mine","channels":["mine"]}}`,
+	} {
+		shown := string(all.View("gpu").ShownEvent([]byte(event)))
+		if !json.Valid([]byte(shown)) || strings.Contains(shown, "of net") || strings.Contains(shown, "C0NET") || strings.Count(shown, "mine") != strings.Count(event, "mine") {
+			t.Errorf("%s: %s", name, shown)
+		}
+		if own := string(all.View("").ShownEvent([]byte(event))); own != event {
+			t.Errorf("%s: the operator is shown %s", name, own)
+		}
+		if name == "an account" && !strings.Contains(shown, `"channels_omitted":3`) {
+			t.Errorf("%s: %s", name, shown)
+		}
 	}
 }

@@ -64,12 +64,30 @@ func (v View) Own(requests []watcher.Request) []watcher.Request {
 	return own
 }
 
+// Labelled reports whether one of the watch's requests that are seen has the label.
+func (v View) Labelled(w watcher.Watch, key, value string) bool {
+	w.Requests = v.Own(w.Requests)
+	if w.Completion != nil {
+		c := *w.Completion
+		c.Requests = v.Own(c.Requests)
+		w.Completion = &c
+	}
+	return w.Labelled(key, value)
+}
+
+// byAnother is what is shown of who cancelled a watch, and why, in which the team has no part.
+const byAnother = "cancelled by another"
+
 // Shown returns what the view shows of a watch that it owns.
 func (v View) Shown(s watcher.Snapshot) watcher.Snapshot {
-	s.Requests = v.Own(s.Requests)
+	own := v.Own(s.Requests)
+	s.OtherRequests, s.Requests = len(s.Requests)-len(own), own
 	if s.Wish != nil && !v.All() && s.Wish.Team != v.team {
 		wish := watcher.Wish{By: "another", Team: s.Wish.Team, At: s.Wish.At}
 		s.Wish = &wish
+		if len(own) == 0 && (s.Outcome == watcher.Cancelled || s.Outcome == "") { // the team is not answered so
+			s.Reason = byAnother
+		}
 	}
 	return s
 }
