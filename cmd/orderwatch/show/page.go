@@ -39,7 +39,7 @@ const nameWidth = 12
 func (p Page) Watch(w watcher.Snapshot) string {
 	order := w.Order()
 	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
-	return head + p.Property("asked by", nil, p.asked(w.Requests)...) +
+	return head + p.Property("asked by", nil, p.asked(w.Requests, w.OtherRequests)...) +
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
 		p.Property("deadline", nil, p.deadline(w)) +
 		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
@@ -127,8 +127,9 @@ func reason(w watcher.Snapshot) string {
 // maxAskers is how many requests are shown one by one.
 const maxAskers = 3
 
-// asked says who asked: a line for each request, and how many there are beyond those shown.
-func (p Page) asked(requests []watcher.Request) (lines []string) {
+// asked says who asked: a line for each request, and how many there are beyond those shown, and
+// of others.
+func (p Page) asked(requests []watcher.Request, others int) (lines []string) {
 	shown := min(len(requests), p.most(maxAskers))
 	for _, r := range requests[:shown] {
 		parts := []string{asker(r) + " (" + output.Clean(r.ID) + ")"}
@@ -139,6 +140,9 @@ func (p Page) asked(requests []watcher.Request) (lines []string) {
 	}
 	if more := requests[shown:]; len(more) > 0 {
 		lines = append(lines, fmt.Sprintf("and %s, by %s", words.Count(len(more), "more request"), askers(more)))
+	}
+	if others > 0 {
+		lines = append(lines, words.Count(others, "request")+" of others")
 	}
 	return lines
 }

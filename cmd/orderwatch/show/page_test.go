@@ -259,6 +259,8 @@ func TestPage(t *testing.T) {
 	ofTeams.Requests = []watcher.Request{{ID: "build-7", Team: "gpu", RequestedBy: "ann"}, {ID: "build-7", Team: "net"}, {ID: "build-8", RequestedBy: "bob"}, {ID: "build-9", Team: "gpu", RequestedBy: "ann"}}
 	ofTeams.Wish = &watcher.Wish{By: "bob", Team: "net", At: minutes(1)}
 	cmdtest.Golden(t, filepath.Join("testdata", "get", "teams-120.txt"), Page{Now: night, Width: 120}.Watch(ofTeams))
+	ofTeams.Requests, ofTeams.OtherRequests = ofTeams.Requests[:1], 3 // as the team is shown it
+	cmdtest.Golden(t, filepath.Join("testdata", "get", "others-120.txt"), Page{Now: night, Width: 120}.Watch(ofTeams))
 	many := Page{Now: night, Width: 120, All: true}
 	cmdtest.Golden(t, filepath.Join("testdata", "get", "many-all-120.txt"), many.Watch(manyItems()))
 	colours := Page{Now: night, Width: 80, Paint: true}
