@@ -377,13 +377,13 @@ func TestTeamExamples(t *testing.T) {
 	})
 	consumes.Terminate(t)
 
-	if code, _ := run(env, "python3", "-c", "import nats"); code != 0 {
+	if code, _ := run(append(pythonEnv(), env...), "python3", "-c", "import nats.js"); code != 0 {
 		t.Log("nats-py is not installed: consume.py is not run")
 		return
 	}
 	if code, output := run(append(append([]string{}, env...), producer...), program, "ask", "-id", "py-1", rig.Project+"/order.succeeded"); code != 0 {
 		t.Fatalf("ask: exit code %d\n%s", code, output)
 	}
-	python := rig.Start(t, "/usr/bin/env", consumer, "python3", exampleDir+"python/consume.py", filepath.Join(t.TempDir(), "completions.db"))
+	python := rig.Start(t, "/usr/bin/env", append(pythonEnv(), consumer...), "python3", exampleDir+"python/consume.py", filepath.Join(t.TempDir(), "completions.db"))
 	python.Says(t, "order.succeeded succeeded")
 }
