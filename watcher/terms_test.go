@@ -89,6 +89,25 @@ func TestTermsOfEach(t *testing.T) {
 	}
 }
 
+// TestAShortJoinTellsNobodyAnew lets requests join for a minute, again and again, while an order stands still that people
+// were told of: they are not told again of what goes on.
+func TestAShortJoinTellsNobodyAnew(t *testing.T) {
+	m := newWorld(t)
+	m.order = func(time.Duration) (watcher.Answer, error) { return answer(2, succeed, processing), nil }
+	m.ask(of("x", "a", 0, 2*time.Hour), 0)
+	for i := range 5 {
+		m.ask(of("y", fmt.Sprint("b", i), 0, time.Minute), time.Duration(25+10*i)*time.Minute)
+	}
+	m.run()
+	told := make(map[watcher.AttentionKind]int)
+	for _, a := range m.attended {
+		told[a.Kind]++
+	}
+	if len(m.completions) != 6 || told[watcher.Stalled] != 1 || told[watcher.DeadlineNear] != 1 || len(told) != 2 {
+		t.Errorf("%d watches, people were told %v; want once that it stands still, and once that it ends soon", len(m.completions), told)
+	}
+}
+
 // ask stores a request in the queue.
 func (m *world) ask(ask watcher.Ask, at time.Duration) {
 	ask.Request.ReceivedAt = begin.Add(at)
