@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -233,4 +234,76 @@ func TestGroupsInManyChannels(t *testing.T) {
 		t.Errorf("the last one is listed after %s; %d deliveries of %d events", latest, tries, len(all))
 	}
 	t.Logf("all are listed after %s, and counted after %s; %d deliveries of %d events", latest, took, tries, len(all))
+}
+
+// TestGroupsMessageIsGone holds that each of many failures alike is told once where the group's message is deleted by
+// somebody, or cannot be edited any more, while a thread is to list others.
+func TestGroupsMessageIsGone(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]bool{"deleted": true, "not to be edited": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := "none"
+			b := newBench(t, func(c *config) {
+				sleepless(c)
+				c.Timing.Follow = 6 * time.Second // edits are scarce: there are many replies
+				c.HTTPClient = &http.Client{Transport: stranger(func(path, body string) string {
+					if !gone && strings.HasSuffix(path, "chat.update") && strings.Contains(body, root) {
+						return `{"ok":false,"error":"edit_window_closed"}`
+					}
+					return ""
+				})}
+			})
+			b.slack.AddToken(token, "chat:write", "channels:history")
+			all := alike(30)
+			b.inTurn(all[:15])
+			for _, m := range b.slack.Messages("C0ONCALL") {
+				if m.ThreadTS == "" && strings.Contains(m.Text, "orders failed alike") {
+					root = m.TS
+				}
+			}
+			if gone {
+				b.deleted(root)
+			}
+			b.inTurn(all[15:])
+			b.another().inTurn(all)
+
+			told, roots := make(map[string]int), make(map[string]bool)
+			for _, m := range b.slack.Messages("C0ONCALL") {
+				switch {
+				case isLine(m):
+				case m.ThreadTS == "" && strings.Contains(m.Text, "orders failed alike"):
+					if roots[m.TS] = true; !strings.HasPrefix(m.Text, "30 orders") {
+						t.Errorf("the group says %q", m.Text)
+					}
+				case m.ThreadTS == "" || roots[m.ThreadTS]:
+					for _, n := range alikeName.FindAllString(m.Text, -1) {
+						told[n]++
+					}
+				}
+			}
+			for _, c := range all {
+				if told[c.OrderName] != 1 {
+					t.Errorf("%s is told %d times\n%s", c.OrderName, told[c.OrderName], b.log)
+				}
+			}
+		})
+	}
+}
+
+// TestGroupOfOneInALockedChannel holds that a group's message says that it has no thread, also where it says nothing else anew.
+func TestGroupOfOneInALockedChannel(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, sleepless)
+	b.slack.AddChannel("C0ONCALL", emulator.Locked)
+	b.inTurn(alike(6))
+	group := ""
+	for _, m := range b.slack.Messages("C0ONCALL") {
+		if strings.Contains(m.Text, "rders failed alike") && !isLine(m) {
+			group += emulator.Render(m)
+		}
+	}
+	if !strings.Contains(group, "Slack refuses a thread here") {
+		t.Errorf("the group is\n%s", group)
+	}
 }

@@ -20,17 +20,20 @@ func newBudget() budget {
 	return budget{limiter: rate.NewLimiter(0, 5), waiting: make(map[string]time.Time)}
 }
 
-// longestQueue bounds how long a message is told to wait for its turn in a budget: by then others may have gone, or come to
-// another worker.
-const longestQueue = 2 * time.Minute
+// Bounds of how long a message is told to wait for its turn in a budget: by then others may have gone, or come to another
+// worker. One that goes on changing waits for longer than one that tells of an end.
+const (
+	longestQueue = 2 * time.Minute
+	endsQueue    = 10 * time.Second
+)
 
 // queue returns how long a message is to wait that found no turn, and that finds one after left at the earliest. Those that
 // wait are told to come at times that are spread over what they take together: if all came at the same time, again and
 // again, they would keep others from being told.
-func (b *budget) queue(key string, now time.Time, left, each time.Duration) time.Duration {
-	maps.DeleteFunc(b.waiting, func(_ string, back time.Time) bool { return now.Sub(back) > each })
+func (b *budget) queue(key string, now time.Time, left, each, longest time.Duration) time.Duration {
+	maps.DeleteFunc(b.waiting, func(_ string, back time.Time) bool { return now.Sub(back) > each || back.Sub(now) > 2*longestQueue })
 	_, b.spread = math.Modf(b.spread + math.Phi)
-	wait := left + time.Duration(b.spread*float64(min(time.Duration(len(b.waiting))*each, longestQueue)))
+	wait := left + time.Duration(b.spread*float64(min(time.Duration(len(b.waiting))*each, longest)))
 	b.waiting[key] = now.Add(wait)
 	return wait
 }
@@ -38,6 +41,10 @@ func (b *budget) queue(key string, now time.Time, left, each time.Duration) time
 // take takes a turn of a message in each of the budgets, of which all workers have one in every so long, or returns how long
 // it is to wait.
 func (s *Outbox) take(key string, every map[*budget]time.Duration) (wait time.Duration) {
+	longest := endsQueue
+	if _, changes := every[&s.follows]; changes {
+		longest = longestQueue
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, workers := s.config.Now(), s.config.Workers()
@@ -49,7 +56,7 @@ func (s *Outbox) take(key string, every map[*budget]time.Duration) (wait time.Du
 		turns = append(turns, turn)
 		delete(b.waiting, key)
 		if left := turn.DelayFrom(now); left > 0 {
-			wait = max(wait, b.queue(key, now, left, each))
+			wait = max(wait, b.queue(key, now, left, each, longest))
 		}
 	}
 	for _, turn := range turns {
@@ -77,6 +84,6 @@ func (s *Outbox) editsScarce(group string) bool {
 	defer s.mu.Unlock()
 	now, t := s.config.Now(), s.config.Timing
 	s.growing[group] = now
-	maps.DeleteFunc(s.growing, func(_ string, at time.Time) bool { return now.Sub(at) > t.Change })
+	maps.DeleteFunc(s.growing, func(_ string, at time.Time) bool { return !within(at, now, t.Change+1) })
 	return time.Duration(2*len(s.growing))*t.Follow > t.Change
 }

@@ -50,7 +50,7 @@ func (s *Outbox) tell(ctx context.Context, w want, stop time.Time) (posting, *wa
 	}
 	d := &delivery{want: w, key: w.key(), memory: m, stop: stop}
 	defer func() { s.release(d.key, d.memory) }()
-	if m.told == w.state && !w.settles {
+	if m.told == w.state && !w.settles && !w.corrects {
 		return posting{}, nil
 	}
 	if m.first {
@@ -250,6 +250,7 @@ func (s *Outbox) carryOut(ctx context.Context, d *delivery, step step) *watcher.
 // replace deletes the message that cannot become what is to be told, where Slack lets it: nobody needs it any more. A new one
 // follows, unless a group tells of the watch.
 func (s *Outbox) replace(ctx context.Context, d *delivery, e *slack.Error) *watcher.RetryError {
+	d.posting.Shows = ""                                           // nobody is to believe that what is deleted stands
 	if retry := s.announce(ctx, d, s.config.Now()); retry != nil { // another worker perhaps edited it meanwhile
 		return retry
 	}

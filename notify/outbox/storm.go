@@ -93,6 +93,16 @@ type page struct {
 // full reports whether the page takes no more watches.
 func (p page) full() bool { return p.Closed || len(p.Watches) >= message.AlikeRows }
 
+// readPage returns what the reply lists in which the group lists the watch. One that a worker noted which filled each page
+// does not say what those before it list.
+func (s *Outbox) readPage(ctx context.Context, g member) (listed page, revision watcher.Revision, err error) {
+	revision, err = s.readNote(ctx, g.list(), &listed)
+	if g.Reply > 0 && listed.Before == 0 && len(listed.Watches) > 0 {
+		listed.Before = g.Reply * message.AlikeRows
+	}
+	return listed, revision, err
+}
+
 // groups reports whether the watch is told in a group, by its own note or, where that says nothing, by the storm's.
 func (s *Outbox) groups(ctx context.Context, d *delivery) (bool, *watcher.RetryError) {
 	if d.posting.Group != nil || d.posting.Alone {
@@ -165,7 +175,7 @@ func (s *Outbox) tellAlike(ctx context.Context, d *delivery) *watcher.RetryError
 		state: numbered("alike", n), least: numbered("alike", place), missed: g.Message(0, d.options).Text,
 		render: func(o message.Options) message.Message { return g.Message(n, o) },
 	}
-	if root.TS == "" || root.Lacks != "" && !root.Done {
+	if group.corrects = root.Lacks != "" && !root.Done; root.TS == "" || group.corrects {
 		if _, retry = s.tell(ctx, group, d.stop); retry != nil {
 			return retry
 		}
@@ -212,16 +222,13 @@ func (s *Outbox) countGroup(ctx context.Context, d *delivery, w want, root posti
 // listedLast reports whether no watch was listed after this one: if another was, its delivery waits for what is to be told of
 // the group.
 func (s *Outbox) listedLast(ctx context.Context, d *delivery) (bool, error) {
-	var own, next page
 	g := *d.posting.Group
-	if _, err := s.readNote(ctx, g.list(), &own); err != nil {
-		return false, err
-	}
-	if !own.full() {
-		return slices.Index(own.Watches, hash(d.ended.WatchID)) == len(own.Watches)-1, nil
+	own, _, err := s.readPage(ctx, g)
+	if err != nil || !own.full() {
+		return slices.Index(own.Watches, hash(d.ended.WatchID)) == len(own.Watches)-1, err
 	}
 	g.Reply++
-	_, err := s.readNote(ctx, g.list(), &next)
+	next, _, err := s.readPage(ctx, g)
 	return len(next.Watches) == 0, err
 }
 
@@ -242,6 +249,9 @@ func (s *Outbox) tellPages(ctx context.Context, d *delivery, w want) (code strin
 	g := *d.posting.Group
 	if _, err := s.readNote(ctx, g.Key, &root); err != nil {
 		return "", root, soon("tell in a group", err)
+	}
+	if root.TS == "" && root.Code == "" { // another worker is about to replace the message
+		return "", root, retryIn(time.Second, "the group's message is being replaced")
 	}
 	if root.Generation > 0 { // the message is another one, with another thread
 		g.Reply = 0
@@ -267,7 +277,7 @@ func (s *Outbox) tellAlone(ctx context.Context, d *delivery, w want, root postin
 		return s.endListed(ctx, d)
 	}
 	if root.Code == "" && root.Lacks == "" {
-		if retry := s.lackThread(ctx, w, code, d.stop); retry != nil {
+		if retry := s.lackThread(ctx, w, root, code, d.stop); retry != nil {
 			return retry
 		}
 	}
@@ -302,15 +312,28 @@ func (s *Outbox) listing(ctx context.Context, d *delivery, w want, root posting)
 	return listing, nil
 }
 
-// lackThread lets the group's message say that it has no thread.
-func (s *Outbox) lackThread(ctx context.Context, w want, code string, stop time.Time) *watcher.RetryError {
+// lackThread lets the group's message say that it has no thread. Where the message itself is perhaps gone, or somebody is about
+// to change it, that is seen first: another message that takes its place has a thread.
+func (s *Outbox) lackThread(ctx context.Context, w want, before posting, code string, stop time.Time) *watcher.RetryError {
+	w.corrects = true
 	var root posting
 	revision, err := s.readNote(ctx, w.digest, &root)
-	if err == nil && root.Call == nil && root.Lacks == "" {
-		_, err = s.writeNote(ctx, w.digest, root.lacking(root.Tells, code), revision)
+	gone := code == "thread_not_found" || code == "cannot_reply_to_message"
+	if err == nil && root.Lacks == "" && (gone || root.Call != nil) {
+		if _, retry := s.tell(ctx, w, stop); retry != nil {
+			return retry
+		}
+		revision, err = s.readNote(ctx, w.digest, &root)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return soon("tell in a group", err)
+	case root.Generation != before.Generation:
+		return retryIn(time.Second, "the group has another message")
+	case root.Call == nil && root.Lacks == "" && root.Code == "":
+		if _, err = s.writeNote(ctx, w.digest, root.lacking(root.Tells, code), revision); err != nil {
+			return soon("tell in a group", err)
+		}
 	}
 	_, retry := s.tell(ctx, w, stop)
 	return retry
@@ -327,8 +350,8 @@ func (s *Outbox) tellPage(ctx context.Context, d *delivery, w want, g member, ro
 
 // page returns the want for that reply, from the one for the group's message.
 func (s *Outbox) page(ctx context.Context, d *delivery, w want, g member, root posting) (want, *watcher.RetryError) {
-	var listed page
-	if _, err := s.readNote(ctx, g.list(), &listed); err != nil {
+	listed, _, err := s.readPage(ctx, g)
+	if err != nil {
 		return w, soon("tell in a group", err)
 	}
 	at := slices.Index(listed.Watches, hash(d.ended.WatchID)) + 1
@@ -346,8 +369,9 @@ func (s *Outbox) page(ctx context.Context, d *delivery, w want, g member, root p
 func (s *Outbox) list(ctx context.Context, d *delivery) (listed page, at int, retry *watcher.RetryError) {
 	watch := hash(d.ended.WatchID)
 	for {
-		listed = page{}
-		revision, err := s.readNote(ctx, d.posting.Group.list(), &listed)
+		var revision watcher.Revision
+		var err error
+		listed, revision, err = s.readPage(ctx, *d.posting.Group)
 		at = slices.Index(listed.Watches, watch) + 1
 		if scarce := at == 0 && s.editsScarce(d.posting.Group.Key); err == nil && scarce && len(listed.Watches) > 0 && !listed.full() {
 			err = s.closePage(ctx, d, &listed, revision)
@@ -386,8 +410,8 @@ func (s *Outbox) closePage(ctx context.Context, d *delivery, listed *page, revis
 func (s *Outbox) listOn(ctx context.Context, d *delivery, listed *page, revision watcher.Revision) (at int, err error) {
 	if before := *d.posting.Group; before.Reply > 0 && len(listed.Watches) == 0 {
 		before.Reply--
-		var earlier page
-		if _, err := s.readNote(ctx, before.list(), &earlier); err != nil {
+		earlier, _, err := s.readPage(ctx, before)
+		if err != nil {
 			return 0, err
 		}
 		listed.Before = earlier.Before + len(earlier.Rows)

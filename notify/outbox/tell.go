@@ -321,6 +321,7 @@ type want struct {
 	missed    string                  // what is said of it where it may wake nobody; empty: its text
 	leads     bool                    // of a group: other messages stand in its thread
 	settles   bool                    // of a group: the caller waits for its ping, too
+	corrects  bool                    // of a group: it is told again although this process has told the state, since it says another thing now
 	line      bool                    // it wakes people for messages that did not
 	quiet     bool                    // it tells of a watch that goes on, and wakes nobody
 	left      bool                    // the routes lead there no more: what stands there is ended, and nothing else is told
