@@ -32,8 +32,8 @@ type Policy struct {
 	Payload func() int
 
 	// Swept reports whether the list of orders has shown the order as running just now: its end will be seen there. Then
-	// the interval grows to SweptMax instead of Backoff.Max, unless somebody follows what changes. It must be safe for
-	// concurrent use. Nothing is stretched where it is nil, and where SweptMax is not above Backoff.Max.
+	// the interval grows twice as fast, and to SweptMax instead of Backoff.Max, unless somebody follows what changes. It
+	// must be safe for concurrent use. Nothing is stretched where it is nil, and where SweptMax is not above Backoff.Max.
 	Swept    func(region string, order Order) bool
 	SweptMax time.Duration
 	Followed bool // the progress of every watch is followed

@@ -123,7 +123,7 @@ func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {
 	if w.Wish != nil {
 		return Leave{}
 	}
-	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{Urgency: w.urgency(), At: w.Turn})
+	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{Urgency: p.Policy.urgency(&w, now), At: w.Turn})
 }
 
 // compare counts where the list, whose hint brought the poll on, contradicts the order.

@@ -29,9 +29,10 @@ type Urgency int
 
 // The urgencies, the least urgent first.
 const (
-	Routine      Urgency = iota // by the time at which the poll is due
-	FirstLook                   // nothing is known of the order yet
-	MayHaveEnded                // the list of orders says so, or the order looked ended when it was asked last
+	Spare        Urgency = iota - 1 // the list of orders shows that the order runs, and will show its end
+	Routine                         // by the time at which the poll is due
+	FirstLook                       // nothing is known of the order yet
+	MayHaveEnded                    // the list of orders says so, or the order looked ended when it was asked last
 )
 
 // A Revision is the sequence at which a record was stored; 0 where there is none.
@@ -77,6 +78,9 @@ type Events interface {
 type Accounts interface {
 	// Workers returns how many workers share what an account may be asked; at least 1.
 	Workers() int
+	// Reserved returns how many of the calls a second that the account may be asked in the region the lists of orders
+	// take, those of all workers together; 0 where none is read. It does not block.
+	Reserved(region string) float64
 	// Hold returns the hold under the key as this worker knows it, and its revision; the zero Hold
 	// where there is none. It does not block.
 	Hold(key string) (Hold, Revision)

@@ -191,17 +191,6 @@ func (w *Watch) expect(at time.Time) {
 	}
 }
 
-// urgency returns how soon the order is to be asked, beside others of its account.
-func (w *Watch) urgency() Urgency {
-	switch {
-	case w.hint() != nil, !w.LooksEndedSince.IsZero():
-		return MayHaveEnded
-	case w.Polls == 0:
-		return FirstLook
-	}
-	return Routine
-}
-
 // wakes reports whether the wake-up is the one that the record expects.
 func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
 

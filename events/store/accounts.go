@@ -122,6 +122,9 @@ func (a *Accounts) Workers() int {
 	return 1 + len(a.workers)
 }
 
+// Reserved returns what lists take of the account's rate: nothing yet.
+func (a *Accounts) Reserved(string) float64 { return 0 }
+
 // Hold returns the hold under the key, as far as this worker knows.
 func (a *Accounts) Hold(key string) (watcher.Hold, watcher.Revision) {
 	a.mu.Lock()

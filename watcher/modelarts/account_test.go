@@ -28,6 +28,7 @@ func newClock() *clock { return &clock{time.Date(2026, 1, 1, 12, 0, 0, 0, time.U
 type bucket struct {
 	mu        sync.Mutex
 	workers   int
+	reserved  float64
 	broken    bool // it stores nothing: what is set counts for this worker alone
 	holds     map[string]watcher.Hold
 	revisions map[string]watcher.Revision
@@ -42,6 +43,12 @@ func (b *bucket) Workers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.workers
+}
+
+func (b *bucket) Reserved(string) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reserved
 }
 
 func (b *bucket) Hold(key string) (watcher.Hold, watcher.Revision) {
@@ -325,6 +332,62 @@ func TestWorkersShareTheRate(t *testing.T) {
 	t.Logf("%d calls; a watch waits %s in the mean, %s at most", len(calls), mean, unlucky.longest)
 	if unlucky.longest > 2*mean {
 		t.Errorf("a watch waited %s; the mean is %s", unlucky.longest, mean)
+	}
+}
+
+// A list waits until a poll has shown that the login is accepted, and that a hold is over. Then it goes by the share that
+// is reserved for lists, whatever the polls use, and makes no poll wait.
+func TestWaitList(t *testing.T) {
+	k, b := newClock(), newBucket(1)
+	c := config(t, serve(t, one()))
+	c.Rate, c.Now, c.Accounts = 20, k.Now, b
+	client := newClient(t, c)
+	list := func() watcher.Leave { return client.WaitList(t.Context(), region, project, k.now) }
+	poll := func() watcher.Leave {
+		return client.Wait(t.Context(), region, order("order.x"), k.now, watcher.Turn{At: k.now})
+	}
+	if leave := list(); leave.After <= 0 || leave.Held != "" {
+		t.Errorf("before the login was accepted: %+v", leave)
+	}
+	if leave := client.WaitList(t.Context(), "unknown", project, k.now); leave.After != 0 {
+		t.Errorf("a region that is not configured: %+v", leave)
+	}
+	poll()
+	if _, err := client.Show(t.Context(), region, order("order.x")); err != nil {
+		t.Fatal(err)
+	}
+	b.reserved = 2
+	k.now = k.now.Add(10 * time.Second)
+	lists, polls := 0, 0
+	for range 200 { // of 50 ms
+		for poll().After == 0 {
+			polls++
+		}
+		if k.now.Nanosecond()%int(500*time.Millisecond) == 0 && list().After == 0 {
+			lists++
+		}
+		k.now = k.now.Add(50 * time.Millisecond)
+	}
+	if lists < 19 || polls < 165 || polls > 188 {
+		t.Errorf("%d lists and %d polls in 10 s", lists, polls)
+	}
+
+	until := k.now.Add(time.Minute)
+	hold := watcher.Hold{Kind: watcher.HeldThrottled, Since: k.now, Until: until}
+	for key := range b.answered {
+		if err := b.SetHold(t.Context(), key, hold, b.revisions[key]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if leave := list(); leave.After < time.Minute || leave.Held != watcher.HeldThrottled {
+		t.Errorf("while the account is held: %+v", leave)
+	}
+	k.now = until.Add(time.Second)
+	if leave := list(); leave.After <= 0 || leave.After > 10*time.Second {
+		t.Errorf("when the time of the hold is over: %+v", leave)
+	}
+	if leave := poll(); leave.After != 0 {
+		t.Errorf("the poll that is to show that: %+v", leave)
 	}
 }
 

@@ -16,6 +16,8 @@ type alone struct {
 
 func (*alone) Workers() int { return 1 }
 
+func (*alone) Reserved(string) float64 { return 0 }
+
 func (a *alone) Hold(key string) (watcher.Hold, watcher.Revision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

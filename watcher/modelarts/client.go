@@ -9,7 +9,8 @@
 //
 // Read client.go (a call), then:
 //
-//	account.go          whether the account may be asked now: its rate, and a login that is not proven
+//	account.go          whether the account may be asked now, and a login that is not proven
+//	turns/              which call goes next, so that the rate is kept
 //	answer/statuses.go  which answer is a reason to hold the account, such as a 429
 //	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
 //	witness.go          whose the trouble is: a witness is an order that was answered before
@@ -151,6 +152,16 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 		return watcher.Leave{}
 	}
 	return r.account.wait(ctx, order.ProjectID, now, turn)
+}
+
+// WaitList says whether the account may be asked now for the project's list of orders; then the caller must ask, at once.
+// For a region that is not configured it says yes; List says why not.
+func (c *Client) WaitList(_ context.Context, region, projectID string, now time.Time) watcher.Leave {
+	r, ok := c.regions[region]
+	if !ok {
+		return watcher.Leave{}
+	}
+	return r.account.waitList(projectID, now)
 }
 
 // Show asks once for the order and does not try again. Its errors are an [*answer.Error], which says

@@ -83,10 +83,25 @@ type standing struct {
 // look returns what stands against a call about the project. Where the time of a hold is over and no
 // call has shown it yet, the caller may be the one to make it: then probes is true.
 func (h *holds) look(ctx context.Context, project string, now time.Time) (s standing, probes bool) {
-	if s, resting := h.resting(now); resting {
+	s, over := h.standings(project, now)
+	if s.why != "" {
 		return s, false
 	}
-	var over []string
+	for _, key := range over {
+		if !h.claim(ctx, key, now) {
+			hold, _ := h.shared.Hold(key)
+			return standing{until: now.Add(h.timing.ProbePause), why: hold.Why(), kind: hold.Kind, code: hold.Code, said: hold.Said}, false
+		}
+	}
+	return standing{}, len(over) > 0
+}
+
+// standings returns what stands against a call about the project, and under which keys there are holds whose time is
+// over, which no call has shown yet.
+func (h *holds) standings(project string, now time.Time) (s standing, over []string) {
+	if s, resting := h.resting(now); resting {
+		return s, nil
+	}
 	for _, key := range h.keys(project) {
 		hold, _ := h.shared.Hold(key)
 		hold.Until = hold.Until.Add(h.courtesy(hold))
@@ -101,16 +116,12 @@ func (h *holds) look(ctx context.Context, project string, now time.Time) (s stan
 			}
 		}
 	}
-	if s.why != "" {
-		return s, false
-	}
-	for _, key := range over {
-		if !h.claim(ctx, key, now) {
-			hold, _ := h.shared.Hold(key)
-			return standing{until: now.Add(h.timing.ProbePause), why: hold.Why(), kind: hold.Kind, code: hold.Code, said: hold.Said}, false
-		}
-	}
-	return standing{}, len(over) > 0
+	return s, over
+}
+
+// leave says that the caller may ask again after so long.
+func (s standing) leave(after time.Duration) watcher.Leave {
+	return watcher.Leave{After: after, Why: s.why, Held: s.kind, Code: s.code, Said: s.said}
 }
 
 // courtesy is how much longer this worker waits than the others, where the last call that found that

@@ -1,4 +1,3 @@
-// Package sweep decides how the list of a project's orders is asked, and what it hints at.
 package sweep
 
 import "time"

@@ -200,6 +200,8 @@ type heldAccounts map[string]watcher.Hold
 
 func (heldAccounts) Workers() int { return 1 }
 
+func (heldAccounts) Reserved(string) float64 { return 0 }
+
 func (h heldAccounts) Hold(key string) (watcher.Hold, watcher.Revision) { return h[key], 0 }
 
 func (heldAccounts) SetHold(context.Context, string, watcher.Hold, watcher.Revision) error {
