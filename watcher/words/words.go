@@ -88,3 +88,22 @@ func Compact(d time.Duration) string {
 	}
 	return s
 }
+
+// Between returns a range of durations, as a sentence has it: 20 to 40 s, 9 to 14 min, 40 s to 5 min, 1 h 10 m to 3 h. Both
+// ends are rounded outwards, so that it stays a range.
+func Between(from, to time.Duration) string {
+	down := func(d, unit time.Duration) time.Duration { return max(d, 0).Truncate(unit) }
+	up := func(d, unit time.Duration) time.Duration { return down(d+unit-1, unit) }
+	short := from > 0 && from < time.Minute
+	switch {
+	case to < time.Minute:
+		return fmt.Sprintf("%d to %d s", down(from, time.Second)/time.Second, up(to, time.Second)/time.Second)
+	case to >= 2*time.Hour && short:
+		return Span(from) + " to " + Span(up(to, time.Minute))
+	case to >= 2*time.Hour:
+		return Span(down(from, time.Minute)) + " to " + Span(up(to, time.Minute))
+	case short:
+		return fmt.Sprintf("%s to %d min", Span(from), up(to, time.Minute)/time.Minute)
+	}
+	return fmt.Sprintf("%d to %d min", down(from, time.Minute)/time.Minute, up(to, time.Minute)/time.Minute)
+}

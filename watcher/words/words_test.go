@@ -65,3 +65,18 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+func TestBetween(t *testing.T) {
+	for _, tt := range []struct {
+		from, to time.Duration
+		want     string
+	}{
+		{0, time.Second, "0 to 1 s"}, {20 * time.Second, 40500 * time.Millisecond, "20 to 41 s"}, {40 * time.Second, 61 * time.Second, "40 s to 2 min"},
+		{0, 3 * time.Minute, "0 to 3 min"}, {9*time.Minute + 50*time.Second, 13*time.Minute + time.Second, "9 to 14 min"}, {time.Minute, 2*time.Hour - time.Minute, "1 to 119 min"},
+		{50 * time.Minute, 2 * time.Hour, "50 m to 2 h"}, {70 * time.Minute, 30 * time.Hour, "1 h 10 m to 1 d 6 h"}, {30 * time.Second, 3 * time.Hour, "30 s to 3 h"}, {0, 3 * time.Hour, "0 s to 3 h"},
+	} {
+		if got := words.Between(tt.from, tt.to); got != tt.want {
+			t.Errorf("Between(%s, %s) = %q, want %q", tt.from, tt.to, got, tt.want)
+		}
+	}
+}

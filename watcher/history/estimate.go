@@ -1,0 +1,62 @@
+package history
+
+import "time"
+
+// Sketches returns the sketch of a key; nil where there is none. It must be safe for concurrent use, and the sketch is
+// not changed any more.
+type Sketches func(Key) *Sketch
+
+// An Estimate is when an order is likely to be ready: always a range.
+type Estimate struct {
+	From    time.Time `json:"from,omitzero"` // one of ten is ready before
+	To      time.Time `json:"to,omitzero"`   // nine of ten are ready before
+	Samples int       `json:"samples"`       // ends of orders like it that are known; few: the times are missing
+}
+
+// Few reports whether too few orders like it have ended to say when it is ready.
+func (e Estimate) Few() bool { return e.To.IsZero() }
+
+// Estimate returns when the order, which has not ended, is likely to be ready, by the finest key that knows enough.
+func (o Order) Estimate(sketches Sketches, now time.Time) (e Estimate) {
+	for _, c := range o.Clocks() {
+		s := sketches(c.Key)
+		if s == nil {
+			continue
+		}
+		if from, to, ok := s.Left(now.Sub(c.Since)); ok {
+			at := func(left time.Duration) time.Time { return now.Add(left).UTC().Truncate(time.Second) }
+			return Estimate{at(from), at(to + time.Second), s.Known()}
+		}
+		e.Samples = max(e.Samples, s.Known())
+	}
+	return e
+}
+
+// Usual returns how long orders like this one take as a whole, by the finest key that knows enough; ok is false where none
+// does.
+func (o Order) Usual(sketches Sketches) (u Usual, ok bool) {
+	for _, c := range o.Clocks() {
+		if s := sketches(c.Key); s != nil && c.Key.OfAll() {
+			if u, ok = s.Usual(); ok {
+				return u, true
+			}
+		}
+	}
+	return Usual{}, false
+}
+
+// LateAt returns from when on the order, which has not ended, is late, by the finest key of whole orders that knows enough;
+// zero where none does.
+func (o Order) LateAt(sketches Sketches) time.Time {
+	for _, c := range o.Clocks() {
+		if s := sketches(c.Key); s != nil && c.Key.OfAll() {
+			if after, ok := s.Late(); ok {
+				return c.Since.Add(after)
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// OfAll reports whether the key is that of whole orders, from their beginning on: by these an order is late.
+func (k Key) OfAll() bool { return k.Phase == "" || k.Phase == Asked }
