@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // An Attention is what people should look at: an account that cannot be asked, or can again, or
@@ -72,6 +74,8 @@ type OrderAttention struct {
 	Since time.Time     `json:"since"`           // since when it is so
 	Until time.Time     `json:"until,omitzero"`  // with Blind and Stalled: when it was over, in the event that tells so; zero while it is so
 	Error *ErrorDetail  `json:"error,omitempty"` // with Blind: the latest error
+	// Usual is there with Late and Stalled, where it is known how long orders like this one take.
+	Usual *history.Usual `json:"usual,omitempty"`
 	// ToldOf is set where people were told of it already, with what else was lost: lost.
 	ToldOf AttentionKind `json:"told_of,omitempty"`
 }
@@ -169,16 +173,15 @@ func (p Policy) conditions(w Watch) (all []condition) {
 		all = append(all, condition{kind, since, since.Add(patience), told})
 	}
 	if w.LastError != nil && w.LastError.Held == "" {
-		add(Blind, w.Blind, p.patienceOf(w, Blind))
+		add(Blind, w.Blind, p.patienceOf(Blind))
 	}
 	if !w.LooksEndedSince.IsZero() {
 		return all
 	}
-	usual := p.usual(w)
 	if w.LastError == nil && w.Changed == w.Progressed {
-		add(Stalled, w.ChangedAt, p.patienceOf(w, Stalled))
+		add(Stalled, w.ChangedAt, p.patienceOf(Stalled))
 	}
-	add(Late, w.lateAt(usual), 0)
+	add(Late, p.lateAt(w), 0)
 	add(DeadlineNear, w.nearDeadline(), 0)
 	return all
 }
@@ -197,12 +200,12 @@ func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind
 	return "", time.Time{}
 }
 
-// patienceOf returns for how long the watch may be blind or stalled before people are told.
-func (p Policy) patienceOf(w Watch, kind AttentionKind) time.Duration {
+// patienceOf returns for how long a watch may be blind or stalled before people are told.
+func (p Policy) patienceOf(kind AttentionKind) time.Duration {
 	if kind == Blind {
 		return p.Patience.blind()
 	}
-	return max(p.Patience.stalled(), 3*p.usual(w).gap)
+	return p.Patience.stalled() // how long an item usually takes to change is not known: a sketch knows of ends alone
 }
 
 // beforeTold returns next, or the time before it when people are to be told of a condition first.
@@ -215,25 +218,24 @@ func (p Policy) beforeTold(w Watch, next, now time.Time) time.Time {
 	return next
 }
 
-// A pace is how long orders take; the zero value where that is not known.
-type pace struct {
-	most time.Duration // nearly all end within that
-	gap  time.Duration // the longest time without a change of an item
-}
-
-// usual returns what is known of orders like the watch's, by their region and actions: nothing is yet.
-func (p Policy) usual(Watch) pace { return pace{} }
-
-// lateAt returns from when on the order is late: where a request says, by the first of those; otherwise by
-// what is usual. It is zero where neither is known.
-func (w *Watch) lateAt(usual pace) (at time.Time) {
+// expectedBy returns from when on the order is late for the first of the requests that say so; zero where none does.
+func (w *Watch) expectedBy() (at time.Time) {
 	for _, r := range w.Requests {
 		if !r.LateAt.IsZero() && (at.IsZero() || r.LateAt.Before(at)) {
 			at = r.LateAt
 		}
 	}
-	if at.IsZero() && usual.most > 0 {
-		at = w.AcceptedAt.Add(usual.most)
+	return at
+}
+
+// lateAt returns from when on the order is late: where a request says, by the first of those; otherwise where it takes
+// longer than nearly all of its kind did, if enough of these are known. It is zero where neither is known.
+func (p Policy) lateAt(w Watch) time.Time {
+	at := w.expectedBy()
+	if at.IsZero() && p.Sketches != nil {
+		if at = w.measured().LateAt(p.Sketches); !at.IsZero() { // an order that began long before it was watched is late from then on
+			at = later(at, w.AcceptedAt)
+		}
 	}
 	return at
 }
@@ -276,7 +278,7 @@ func (p Policy) changed(w *Watch, at time.Time) {
 // passed notes that what has been so since then is over, if people were told of it, or a worker may have told them
 // that died then: see [Events].
 func (p Policy) passed(w *Watch, kind AttentionKind, since, at time.Time) {
-	if since.IsZero() || !w.Told[kind].Equal(since) && at.Before(since.Add(p.patienceOf(*w, kind))) {
+	if since.IsZero() || !w.Told[kind].Equal(since) && at.Before(since.Add(p.patienceOf(kind))) {
 		return
 	}
 	w.Told, w.Passed = with(w.Told, kind, since), with(w.Passed, kind, at)
@@ -317,6 +319,9 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 // attention returns what people are told of the watch.
 func (p Policy) attention(w Watch, kind AttentionKind, since time.Time, reason string) OrderAttention {
 	a := OrderAttention{Report: w.report(reason, nil), Kind: kind, Since: since}
+	if kind == Late || kind == Stalled {
+		a.Usual = p.usual(&w)
+	}
 	if kind == Blind {
 		a.Error = w.LastError
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -39,6 +40,8 @@ type Completion struct {
 	NextWatchID  string `json:"next_watch_id,omitempty"`
 	RequestsLeft int    `json:"requests_left,omitempty"`
 	Detection
+	// Usual is how long orders like this one took before it; nil where that is not known.
+	Usual *history.Usual `json:"usual,omitempty"`
 }
 
 // A Detection says how soon, and by what, it was known that an order has ended. It is empty where the outcome is not the
@@ -89,6 +92,8 @@ type Progress struct {
 	Number  int       `json:"-"` // counts the watch's progress events from 1
 	At      time.Time `json:"-"` // when the watch was seen so: the event's time; zero where it is not known
 	Changes []Change  `json:"changes"`
+	// ETA is when the order is likely to be ready; nil where too little is known of how long orders like it take.
+	ETA *history.Estimate `json:"eta,omitempty"`
 }
 
 // A Report is what completion and progress have in common.
@@ -432,6 +437,9 @@ func group(items []Item, failed int) []Failure {
 func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
 	limit := p.payload() - eventOverhead
 	g := Progress{Report: w.report(open(w), bounded(items, w.LastPollAt)), Number: w.Progressed, Changes: changes}
+	if eta := p.eta(&w, w.LastPollAt); eta != nil && !eta.Few() {
+		g.ETA = eta
+	}
 	for size(g.Changes) > limit/4 {
 		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
 	}

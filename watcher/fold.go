@@ -327,7 +327,7 @@ func ownOutcome(c Counts) Outcome {
 func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch) string, items []Item, now time.Time) Watch {
 	these, others := parted(w.Requests, answered)
 	of := w.of(these)
-	c := Completion{Report: of.report(reason(of), items), Outcome: outcome, CompletedAt: of.endedAt(now)}
+	c := Completion{Report: of.report(reason(of), items), Outcome: outcome, CompletedAt: of.endedAt(now), Usual: p.usual(&w)}
 	switch {
 	case outcome.own():
 		w.detect(&c)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/schedule"
 )
 
@@ -37,6 +38,9 @@ type Policy struct {
 	Swept    func(region string, order Order) bool
 	SweptMax time.Duration
 	Followed bool // the progress of every watch is followed
+
+	// Sketches returns how long orders of a key took; nil where nothing is known. It must be safe for concurrent use.
+	Sketches history.Sketches
 }
 
 // A Patience says how long what looks odd is only looked at. The zero value of a field is its default.

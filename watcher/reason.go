@@ -145,7 +145,10 @@ func conditionReason(w Watch, c condition, now time.Time) string {
 	case Stalled:
 		text = "no item has changed since " + moment(c.since)
 	case Late:
-		text = fmt.Sprintf("the order was expected to end by %s, %s after the watch began", moment(c.since), words.Compact(c.since.Sub(w.AcceptedAt)))
+		text = fmt.Sprintf("the order has taken longer since %s than 95 of 100 orders like it that ended", moment(c.since))
+		if !w.expectedBy().IsZero() {
+			text = fmt.Sprintf("the order was expected to end by %s, %s after the watch began", moment(c.since), words.Compact(c.since.Sub(w.AcceptedAt)))
+		}
 	case DeadlineNear:
 		next := w.nextDeadline()
 		these, others := parted(w.Requests, w.overdue(next))

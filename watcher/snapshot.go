@@ -1,6 +1,10 @@
 package watcher
 
-import "time"
+import (
+	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/history"
+)
 
 // A Snapshot is what people and programs are shown of a watch, at any moment of its life. Texts of
 // items, failures and errors are the cloud's, and those of requests and of the wish their senders':
@@ -18,6 +22,9 @@ type Snapshot struct {
 	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
 	Condition      AttentionKind `json:"condition,omitempty"`
 	ConditionSince time.Time     `json:"condition_since,omitzero"`
+	// ETA is when the order of a watch that goes on is likely to be ready; nil where nothing is known of how long orders
+	// take, or where its items have ended already.
+	ETA *history.Estimate `json:"eta,omitempty"`
 	// GivesUpAt is there while the API does not show the order: the watch ends at the first poll from
 	// then on that still does not, and no later than Deadline.
 	GivesUpAt   time.Time `json:"gives_up_at,omitzero"`
@@ -40,6 +47,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	} else {
 		s.NextPollAt, s.GivesUpAt = w.NextPollAt, p.givesUpAt(w)
 		s.Condition, s.ConditionSince = p.condition(w, held, now)
+		s.ETA = p.eta(&w, now)
 	}
 	if w.Completion != nil {
 		s.Report = w.Completion.Report
@@ -76,4 +84,72 @@ func (s Snapshot) Brief() Snapshot {
 	s.ItemsOmitted += len(s.Items)
 	s.Items, s.Failures = []Item{}, []Failure{}
 	return s
+}
+
+// measured returns what is known of the watch's order, as its duration is measured.
+func (w *Watch) measured() history.Order {
+	items, nameless := recall(w.seenItems())
+	for _, m := range w.Missing {
+		if !m.nameless() {
+			items = append(items, m.item())
+		}
+	}
+	for _, s := range nameless { // their times are not kept
+		items = append(items, Item{Action: s.Action, Status: s.Status})
+	}
+	return measured(w.Region, items, w.AcceptedAt, w.LastPollAt)
+}
+
+// measured returns the order with these items, of which ModelArts spoke until a time.
+func measured(region string, items []Item, accepted, until time.Time) history.Order {
+	o := history.Order{Region: region, Accepted: accepted}
+	for _, it := range items {
+		began, updated := it.Times(accepted, until)
+		switch {
+		case it.TakenFor == TakenForDeleted:
+			updated = it.MissingSince
+		case !it.Status.Ended():
+			updated = time.Time{}
+		}
+		o.Items = append(o.Items, history.Item{Action: it.Action, Began: began, Ended: updated})
+	}
+	return o
+}
+
+// eta returns when the order is likely to be ready, as it is said now.
+func (p Policy) eta(w *Watch, now time.Time) *history.Estimate {
+	if p.Sketches == nil || w.State != Watching || !w.LooksEndedSince.IsZero() {
+		return nil
+	}
+	e := w.measured().Estimate(p.Sketches, now)
+	return &e
+}
+
+// usual returns how long orders like the watch's take; nil where that is not known.
+func (p Policy) usual(w *Watch) *history.Usual {
+	if p.Sketches == nil {
+		return nil
+	}
+	u, ok := w.measured().Usual(p.Sketches)
+	if !ok {
+		return nil
+	}
+	return &u
+}
+
+// Observations returns what the completion says of how long orders take, by ModelArts' own times. An order that goes on in
+// another watch is left to that one's completion, and one whose items are not all in the event to none.
+func (c *Completion) Observations() []history.Observation {
+	if c.NextWatchID != "" || c.ItemsOmitted > 0 {
+		return nil
+	}
+	o := measured(c.Region, c.Items, c.AcceptedAt, c.CompletedAt)
+	switch c.Outcome {
+	case Succeeded, PartiallyFailed, AllFailed:
+		_, ended := c.Times()
+		return o.Observations(ended, true)
+	case TimedOut, Cancelled:
+		return o.Observations(c.CompletedAt, false)
+	}
+	return nil
 }

@@ -192,7 +192,7 @@ func (p Policy) goOn(w Watch) Watch {
 }
 
 // keepTold keeps of what people were told of the watch before what is so of the requests that go on, too: they are not told
-// again. The order is late for these requests by their own late_after, and stands still for them since they asked at the
+// again. The order is late for these requests by their own late_after, or by what is usual, and stands still for them since they asked at the
 // earliest. Of a deadline people were told by its time. What was over when that watch ended is not told, as with each end.
 func (p Policy) keepTold(next *Watch) {
 	next.Told = maps.Clone(next.Told)
@@ -200,7 +200,9 @@ func (p Policy) keepTold(next *Watch) {
 		delete(next.Told, kind)
 	}
 	next.Passed = nil
-	if !next.Told[Late].Equal(next.lateAt(p.usual(*next))) {
+	late := p.lateAt(*next)
+	byUsual := next.expectedBy().IsZero() && !late.IsZero() && !late.After(next.LastPollAt) // what is usual may be learned anew meanwhile
+	if !next.Told[Late].Equal(late) && !byUsual {
 		delete(next.Told, Late)
 	}
 	if since := next.ChangedAt; !since.IsZero() {

@@ -80,7 +80,7 @@ func TestAsyncAPIChannels(t *testing.T) {
 		"requests": "orders.watch", "completed": "orders.completed.{outcome}.{project_id}.{order_name}",
 		"progressed": "orders.progress.{project_id}.{order_name}", "rejected": "orders.rejected",
 		"attention": "orders.attention.{kind}.{project_id}", "orderAttention": "orders.attention.{kind}.{project_id}.{order_name}", "requestAttention": "orders.attention.rejected.{sender_hash}", "again": "orders.attention.renotify.{project_id}.{order_name}",
-		"undelivered": "orders.undelivered.slack", "renotify": "orderwatch.renotify", "status": "orderwatch.status", "events": "orderwatch.events",
+		"undelivered": "orders.undelivered.slack", "renotify": "orderwatch.renotify", "status": "orderwatch.status", "history": "orderwatch.history", "events": "orderwatch.events",
 		"watch": "orderwatch.watch", "get": "orderwatch.get", "list": "orderwatch.list", "cancel": "orderwatch.cancel", "poll": "orderwatch.poll",
 		"replies": "", // known when it is asked
 	}

@@ -43,7 +43,7 @@ func messages() []string {
 // TestNames holds that there is a document for each message of the contract.
 func TestNames(t *testing.T) {
 	want := []string{
-		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "events-request", "events-response", "get-request", "get-response",
+		"again", "asyncapi", "attention", "cancel-request", "cancel-response", "completed", "events-request", "events-response", "get-request", "get-response", "history-request", "history-response",
 		"list-request", "list-response", "order-attention", "poll-request", "poll-response", "progressed", "rejected",
 		"renotify-request", "renotify-response", "request-attention", "request",
 		"service-error", "status-request", "status-response", "undelivered", "watch-request", "watch-response",

@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"encoding"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -40,6 +41,8 @@ var types = map[string]reflect.Type{
 	"renotify-response": reflect.TypeFor[wire.Renotified](),
 	"events-request":    reflect.TypeFor[wire.EventsQuery](),
 	"events-response":   reflect.TypeFor[wire.EventsAnswer](),
+	"history-request":   reflect.TypeFor[wire.HistoryRequest](),
+	"history-response":  reflect.TypeFor[wire.HistoryAnswer](),
 	"status-request":    reflect.TypeFor[struct{}](),
 	"status-response":   reflect.TypeFor[wire.Status](),
 }
@@ -141,6 +144,9 @@ func collect(of reflect.Type, fields map[string]field) {
 }
 
 func jsonKind(of reflect.Type) string {
+	if of.Kind() != reflect.Struct && of.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return "string"
+	}
 	switch of.Kind() {
 	case reflect.Struct:
 		if of == reflect.TypeFor[time.Time]() {

@@ -103,6 +103,9 @@ func (n Names) Account(key string) string { return "$KV." + n.Streams + "_ACCOUN
 // Note returns the subject of a key of the bucket that notifiers use.
 func (n Names) Note(key string) string { return "$KV." + n.Streams + "_SLACK." + key }
 
+// History returns the subject of a key of the bucket of how long orders take.
+func (n Names) History(key string) string { return "$KV." + n.Streams + "_HISTORY." + key }
+
 // Write returns the subject to which a key of a bucket is published, given the key's. In another
 // domain than the server's own it is routed as the API is.
 func (n Names) Write(subject string) string {
@@ -131,12 +134,15 @@ func (n Names) EventStream() string   { return n.Streams + "_EVENTS" }
 func (n Names) AccountStream() string { return "KV_" + n.Streams + "_ACCOUNTS" }
 func (n Names) RecordStream() string  { return "KV_" + n.Streams + "_WATCHES" }
 func (n Names) NoteStream() string    { return "KV_" + n.Streams + "_SLACK" }
+func (n Names) HistoryStream() string { return "KV_" + n.Streams + "_HISTORY" }
 
-// Consumers: of requests, of wake-ups that are due, and of the events that people are told of.
+// Consumers: of requests, of wake-ups that are due, of the events that people are told of, and of those that tell how long
+// orders take.
 const (
-	IntakeConsumer = "intake"
-	PollerConsumer = "poller"
-	SlackConsumer  = "slack"
+	IntakeConsumer  = "intake"
+	PollerConsumer  = "poller"
+	SlackConsumer   = "slack"
+	HistoryConsumer = "history"
 )
 
 // OrderOf returns the order whose tokens follow prefix in the subject.
