@@ -28,6 +28,8 @@ type footing struct {
 	loops    []*loop
 	denials  prometheus.Counter
 	needs    []string       // the subjects that the worker must be allowed to publish on
+	optional []string       // those without which only how long orders take is not known
+	lacks    func(error)    // is told that one of these is denied
 	refusals *link.Failures // of the login
 
 	serves   atomic.Bool               // all was as it must be when the worker began
@@ -189,6 +191,8 @@ func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 		}
 	case !link.Denied(err):
 		f.log.Warn("error of the NATS connection", "err", err)
+	case f.isOptional(err):
+		f.lacks(err)
 	case f.concernsOthers(err):
 		if before := f.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
 			return // a requester that does so can do it often
@@ -208,6 +212,13 @@ func (f *footing) concernsOthers(violated error) bool {
 	published, subscribing, ok := link.Violation(violated)
 	needed := func(subject string) bool { return covers(subject, published) }
 	return ok && !subscribing && !slices.ContainsFunc(f.needs, needed)
+}
+
+// isOptional reports whether the violation is about what the worker does without.
+func (f *footing) isOptional(violated error) bool {
+	published, subscribing, ok := link.Violation(violated)
+	optional := func(subject string) bool { return covers(subject, published) }
+	return ok && !subscribing && slices.ContainsFunc(f.optional, optional)
 }
 
 // covers reports whether a subject, which may have wildcards, covers one without.

@@ -23,7 +23,7 @@ import (
 type loop struct {
 	log        *slog.Logger
 	store      *store.Store
-	footing    *footing
+	mayTake    func(context.Context) error // whether messages may be taken, after it did not consume
 	stream     string
 	consumer   string
 	slots      int
@@ -57,7 +57,7 @@ func (l *loop) run(stop, work context.Context) {
 			if !link.Sleep(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
-			err = l.footing.mayTake(stop, l.stream)
+			err = l.mayTake(stop)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
 	m := &metrics{
-		deliveries: counters("orderwatch_deliveries_total", "Deliveries by consumer (intake, poller, slack) and what was done with them (ack, put_back, refuse).", "consumer", "action"),
+		deliveries: counters("orderwatch_deliveries_total", "Deliveries by consumer (intake, poller, slack, history) and what was done with them (ack, put_back, refuse).", "consumer", "action"),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
 			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},

@@ -24,8 +24,10 @@ import (
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // A service answers requesters who want an answer now, on request/reply, beside those of other workers:
@@ -42,6 +44,7 @@ type service struct {
 	replies  *link.Replies
 	busy     sync.RWMutex // held for reading while a request is carried out
 	status   endpoint
+	usual    *usual.Keeper
 	follow   following
 }
 
@@ -58,7 +61,7 @@ func (s *service) finish() {
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
 		"get": s.get, "list": s.list, "status": s.status, eventsEndpoint: s.events,
-		"watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
+		"history": s.history, "watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
 
@@ -418,4 +421,37 @@ func (s *service) renotify(ctx context.Context, r micro.Request) (any, error) {
 		return nil, err
 	}
 	return wire.Renotified{Order: c.Order(), WatchID: c.WatchID, Outcome: c.Outcome, CompletedAt: c.CompletedAt, RequestID: again.ID}, nil
+}
+
+// history shows how long orders take, after it has forgotten what the request names. It says nothing of single orders, so
+// every team may see it; forgetting changes what all are told, and is the operator's alone.
+func (s *service) history(ctx context.Context, r micro.Request) (any, error) {
+	forget, err := wire.DecodeHistory(r.Data())
+	if err != nil {
+		return nil, err
+	}
+	if forget != "" {
+		if team := s.team(r); team != "" {
+			return nil, &wire.ServiceError{Code: 403, Field: "forget", Reason: "forget: is for the operator alone, since all teams are told by it"}
+		}
+		known, err := s.usual.Forget(ctx, forget)
+		switch {
+		case err != nil:
+			return nil, err
+		case !known:
+			return nil, &wire.ServiceError{Code: 404, Field: "forget", Reason: "forget: nothing is known under this key"}
+		}
+	}
+	answer := wire.HistoryAnswer{Known: []wire.KnownOrders{}}
+	s.usual.Each(func(key history.Key, sketch *history.Sketch) {
+		known := wire.KnownOrders{Key: key.String(), Region: key.Region, Actions: key.Actions, Phase: key.Phase, Ends: sketch.Known()}
+		if u, ok := sketch.Usual(); ok {
+			known.P10, known.P50, known.P90 = &u.P10, &u.P50, &u.P90
+		}
+		if after, ok := sketch.Late(); ok && key.OfAll() {
+			known.LateAfter = new(history.Span(after.Round(time.Second)))
+		}
+		answer.Known = append(answer.Known, known)
+	})
+	return answer, nil
 }

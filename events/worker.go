@@ -7,7 +7,7 @@
 // NATS; and that [Worker.Ready] says why it does not do its work.
 //
 // The packages below: wire (messages as they are on NATS), teams (what each team may), link (the connection and the pulling), store (records,
-// wake-ups, events, notes and holds in JetStream), inspect (looks at an installation), client (what any Go program
+// wake-ups, events, notes and holds in JetStream), usual (how long orders take), inspect (looks at an installation), client (what any Go program
 // needs). Read the files here in this order:
 //
 //	worker.go       what runs in a worker, how it begins and how it ends
@@ -49,6 +49,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -90,6 +91,8 @@ type Worker struct {
 	heart      *heartbeat
 	losses     losses // firstLook's, then watchAssets' alone
 	rejections *rejections
+	usual      *usual.Keeper
+	learning   *loop                // of the consumer history, without which all else works
 	counted    map[string]time.Time // when the watches were counted that wait for an account; attend's alone
 }
 
@@ -101,6 +104,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
 		counted: make(map[string]time.Time),
 	}
+	w.usual = usual.New(log, s)
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
@@ -116,18 +120,22 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.footing = &footing{
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
 		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
+		optional: s.HistoryNeeds(), lacks: w.usual.Denied,
 	}
-	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, follow: following{store: s, reading: make(chan struct{}, mostReading)},
+	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, usual: w.usual, follow: following{store: s, reading: make(chan struct{}, mostReading)},
 		replies: &link.Replies{Log: log, Inboxes: config.Inboxes, Refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},
 		{stream: s.Names.EventStream(), consumer: wire.SlackConsumer, slots: slackSlots, pulled: func() int { return slackSlots }, handle: w.takeEvent},
 	}
+	w.learning = &loop{stream: s.Names.EventStream(), consumer: wire.HistoryConsumer, slots: 1, pulled: func() int { return learnPulled }, mayTake: w.usual.Ensure, handle: w.usual.Take}
 	for _, l := range w.loops {
-		l.log, l.store, l.footing, l.refuse, l.deliveries = log, s, w.footing, w.refuse, w.metrics.deliveries
-		l.most = math.MaxInt
+		l.mayTake = func(ctx context.Context) error { return w.footing.mayTake(ctx, l.stream) }
 		l.trouble.set(errors.New("not begun"))
+	}
+	for _, l := range append([]*loop{w.learning}, w.loops...) {
+		l.log, l.store, l.refuse, l.deliveries, l.most = log, s, w.refuse, w.metrics.deliveries, math.MaxInt
 	}
 	w.footing.loops = w.loops
 	nc.SetErrorHandler(w.footing.natsError)
@@ -136,6 +144,9 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
+
+// learnPulled is how many events lie in open pulls of the consumer history, which has one in flight: so one pull serves many.
+const learnPulled = 32
 
 // Ready returns nil if the worker does its work, and otherwise why not. It is safe for concurrent use.
 func (w *Worker) Ready() error { return w.footing.ready() }
@@ -176,6 +187,9 @@ func (w *Worker) run(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	if w.store.Provision { // before it says that it serves: it may be started to create what is missing, and no more
+		w.usual.Begin(ctx, 1)
+	}
 	w.footing.serves.Store(true)
 	w.firstLook(ctx)
 	w.log.Info("orderwatch serves", "server", w.nc.ConnectedUrlRedacted())
@@ -202,6 +216,7 @@ func (w *Worker) run(ctx context.Context) error {
 	for _, l := range w.loops {
 		running.Go(func() { l.run(ctx, work) })
 	}
+	running.Go(func() { w.learn(ctx, work) })
 	rearming := rearming{log: w.log, store: w.store}
 	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, w.heart.run, rearming.run, w.store.Accounts().Run, w.attend, w.gate.begin, w.rejections.run} {
 		running.Go(func() { run(ctx) })
@@ -212,6 +227,18 @@ func (w *Worker) run(ctx context.Context) error {
 		w.log.Debug("last words not flushed; what they settled comes again", "err", err)
 	}
 	return nil
+}
+
+// learn learns how long orders take, where NATS has what that needs.
+func (w *Worker) learn(ctx, work context.Context) {
+	for w.usual.Begin(ctx, math.MaxInt) {
+		learning, end := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { w.learning.run(learning, work) })
+		w.usual.Watch(learning) // until NATS denies something that it needs
+		end()
+		running.Wait()
+	}
 }
 
 var errStopping = errors.New("the worker is stopping")
@@ -225,7 +252,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		}
 		if err == nil {
 			policy := w.config.Policy
-			policy.MaxPayload, policy.Payload = w.store.Limit(), w.store.Limit
+			policy.MaxPayload, policy.Payload, policy.Sketches = w.store.Limit(), w.store.Limit, w.usual.Sketch
 			w.intake.Policy, w.poller.Policy = policy, policy
 			return nil
 		}

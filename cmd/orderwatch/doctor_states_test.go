@@ -193,7 +193,7 @@ func doctorStates(t *testing.T) []doctorState {
 			},
 			worker: []string{"warning assets.setting", none}, person: alone},
 		{name: "this environment wants more replicas", env: env("ORDERWATCH_STREAM_REPLICAS=3"),
-			worker: slices.Concat([]string{"warning assets.setting"}, slices.Repeat([]string{"warning assets.setting"}, 5), []string{"warning nats.cluster", none}),
+			worker: slices.Concat([]string{"warning assets.setting"}, slices.Repeat([]string{"warning assets.setting"}, 6), []string{"warning nats.cluster", none}),
 			person: []string{"warning nats.cluster", none}, others: []string{"warning nats.cluster"}},
 		{name: "limits of the account are met", workers: 2, rules: limited("max_streams: 6, max_file: 1G"),
 			worker: []string{"warning nats.limit", "warning nats.limit"}},

@@ -242,6 +242,11 @@ func (c *Client) Status(ctx context.Context) (wire.Status, error) {
 	return ask[wire.Status](ctx, c, "status", struct{}{})
 }
 
+// History asks how long orders take, after what the request names is forgotten. It returns errors as Status does.
+func (c *Client) History(ctx context.Context, r wire.HistoryRequest) (wire.HistoryAnswer, error) {
+	return ask[wire.HistoryAnswer](ctx, c, "history", r)
+}
+
 // ask makes a request to the service.
 func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (answer A, err error) {
 	return askWithin[A](ctx, c, callTimeout, endpoint, request)

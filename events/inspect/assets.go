@@ -16,6 +16,7 @@ import (
 type Asset struct {
 	Stream   string
 	Consumer string // empty for the stream itself
+	Optional bool   // workers work without it: only how long orders take is not known
 	Missing  bool
 	Err      error // why it could not be looked at
 
@@ -58,12 +59,35 @@ func (i *Inspector) Assets(ctx context.Context) []Asset {
 	for n, stream := range wanted {
 		looking.Go(func() { found[n] = i.assets(ctx, stream) })
 	}
+	var usual []Asset
+	looking.Go(func() { usual = i.history(ctx) })
 	looking.Wait()
 	var all []Asset
 	for _, some := range found {
 		all = append(all, some...)
 	}
-	return all
+	return append(all, usual...)
+}
+
+// history looks at the bucket of how long orders take, and at the consumer that fills it.
+func (i *Inspector) history(ctx context.Context) (both []Asset) {
+	bucket, consumer := i.store.History()
+	both = i.assets(ctx, bucket)
+	name := i.store.Names.EventStream()
+	err := i.may(i.store.Names.API("STREAM.INFO." + name))
+	var events jetstream.Stream
+	if err == nil {
+		events, err = i.store.JS.Stream(ctx, name)
+	}
+	if err != nil {
+		both = append(both, Asset{Stream: name, Consumer: consumer.Durable, Missing: errors.Is(err, jetstream.ErrStreamNotFound), Err: err})
+	} else {
+		both = append(both, i.consumer(ctx, events, consumer))
+	}
+	for n := range both {
+		both[n].Optional = true
+	}
+	return both
 }
 
 // assets looks at one stream and its consumer.

@@ -422,11 +422,12 @@ func TestInspectAssets(t *testing.T) {
 		t.Errorf("intake: %+v", intake)
 	}
 	for name, asset := range got {
-		if missing := name == "stream KV_ORDER_SLACK" || name == "consumer slack of ORDER_EVENTS"; asset.Missing != missing || missing != (asset.Err != nil) {
+		optional := name == "stream KV_ORDER_HISTORY" || name == "consumer history of ORDER_EVENTS"
+		if missing := optional || name == "stream KV_ORDER_SLACK" || name == "consumer slack of ORDER_EVENTS"; asset.Optional != optional || asset.Missing != missing || missing != (asset.Err != nil) {
 			t.Errorf("%s: missing %v, %v", name, asset.Missing, asset.Err)
 		}
 	}
-	if len(got) != 9 {
+	if len(got) != 11 {
 		t.Errorf("%d assets were looked at", len(got))
 	}
 	if after := everything(t, js); !reflect.DeepEqual(after, before) {

@@ -44,6 +44,7 @@ type Need string
 const (
 	NeedAlways    Need = "always"    // every worker, always
 	NeedProvision Need = "provision" // a worker that creates what is missing
+	NeedHistory   Need = "history"   // a worker that is to know how long orders take
 	NeedDoctor    Need = "doctor"    // a user who inspects: no worker
 )
 
@@ -203,10 +204,10 @@ func (i *Inspector) respond(ctx context.Context, nc *nats.Conn, reply string) (G
 	}
 }
 
-// PublishedBy returns the subjects that a worker on the store must be allowed to publish on.
+// PublishedBy returns the subjects that a worker on the store must be allowed to publish on to do its work.
 func PublishedBy(s *store.Store) (subjects []string) {
 	for _, p := range Over(s).permissions() {
-		if p.Verb == Publishes && p.Need != NeedDoctor {
+		if p.Verb == Publishes && p.Need != NeedDoctor && p.Need != NeedHistory {
 			subjects = append(subjects, p.Subject)
 		}
 	}
@@ -259,6 +260,7 @@ func (i *Inspector) permissions() []Permission {
 			}
 		}
 	}
+	add(Publishes, NeedHistory, i.store.HistoryNeeds()...)
 	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service)
 	work := []string{
 		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + wire.IntakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + wire.PollerConsumer),

@@ -38,20 +38,26 @@ const minRetention = 7 * 24 * time.Hour
 // once. A hold is rewritten after 15 minutes at the most.
 const accountsMaxAge = time.Hour
 
-// Streams returns the streams as they are wanted.
-func (c Config) Streams() []jetstream.StreamConfig {
-	n := c.Names
-	stream := jetstream.StreamConfig{
+// stream returns what all streams have in common.
+func (c Config) stream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Replicas: c.Replicas,
 		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1,
 		AllowDirect: true,
 	}
-	bucket := func(name, subjects, description string, maxAge time.Duration) jetstream.StreamConfig {
-		b := stream
-		b.Name, b.Subjects, b.Description, b.MaxAge = name, []string{subjects}, description, maxAge
-		b.MaxMsgsPerSubject, b.Discard, b.AllowRollup, b.DenyDelete = 1, jetstream.DiscardNew, true, true
-		return b
-	}
+}
+
+// bucket returns the stream of a bucket.
+func (c Config) bucket(name, subjects, description string, maxAge time.Duration) jetstream.StreamConfig {
+	b := c.stream()
+	b.Name, b.Subjects, b.Description, b.MaxAge = name, []string{subjects}, description, maxAge
+	b.MaxMsgsPerSubject, b.Discard, b.AllowRollup, b.DenyDelete = 1, jetstream.DiscardNew, true, true
+	return b
+}
+
+// Streams returns the streams as they are wanted, without which no worker works.
+func (c Config) Streams() []jetstream.StreamConfig {
+	n, stream := c.Names, c.stream()
 	requests, wakeups, events := stream, stream, stream
 
 	requests.Name, requests.Subjects = n.RequestStream(), n.Requests()
@@ -72,20 +78,64 @@ func (c Config) Streams() []jetstream.StreamConfig {
 
 	return []jetstream.StreamConfig{
 		requests,
-		bucket(n.RecordStream(), n.Record(">"), "One record for each watch of orderwatch", c.MaxAge),
-		bucket(n.AccountStream(), n.Account(">"), "What the workers of orderwatch tell each other", accountsMaxAge),
-		bucket(n.NoteStream(), n.Note(">"), "What orderwatch posted where", c.MaxAge),
+		c.bucket(n.RecordStream(), n.Record(">"), "One record for each watch of orderwatch", c.MaxAge),
+		c.bucket(n.AccountStream(), n.Account(">"), "What the workers of orderwatch tell each other", accountsMaxAge),
+		c.bucket(n.NoteStream(), n.Note(">"), "What orderwatch posted where", c.MaxAge),
 		events,
 		wakeups,
 	}
 }
 
-// Consumers returns the consumers as they are wanted, by stream.
-func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
+// consumer returns what all consumers have in common.
+func (c Config) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.Timing.AckWait, MaxDeliver: -1, MaxAckPending: -1}
+}
+
+// History returns the bucket of how long orders take, and the consumer of events that fills it, as they are wanted. Workers
+// work without them, too. One event at a time is taken, in the order of the events: each value says which it has last.
+func (c Config) History() (bucket jetstream.StreamConfig, consumer jetstream.ConsumerConfig) {
 	n := c.Names
-	consumer := jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.Timing.AckWait, MaxDeliver: -1, MaxAckPending: -1,
+	consumer = c.consumer()
+	consumer.Durable, consumer.MaxAckPending, consumer.FilterSubjects = wire.HistoryConsumer, 1, []string{n.Subjects + ".completed.>"}
+	return c.bucket(n.HistoryStream(), n.History(">"), "How long the orders that orderwatch watched take", c.MaxAge), consumer
+}
+
+// HistoryNeeds returns the subjects that a worker must be allowed to publish on to know how long orders take, beside those
+// that it needs anyway.
+func (c Config) HistoryNeeds() []string {
+	n := c.Names
+	at := n.EventStream() + "." + wire.HistoryConsumer
+	var needs []string
+	if c.Provision {
+		needs = []string{n.API("STREAM.CREATE." + n.HistoryStream()), n.API("CONSUMER.CREATE." + at)}
 	}
+	needs = append(needs,
+		n.API("STREAM.INFO."+n.HistoryStream()), n.API("CONSUMER.INFO."+at), n.API("CONSUMER.MSG.NEXT."+at),
+		"$JS.ACK."+at+".>", "$JS.ACK.*.*."+at+".>", n.Write(n.History(">")),
+	)
+	return append(needs, n.Reads(n.HistoryStream())...)
+}
+
+// EnsureHistory makes sure of the bucket and its consumer, as [Store.Ensure] does of what no worker works without.
+func (s *Store) EnsureHistory(ctx context.Context, heard Listener) error {
+	bucket, consumer := s.History()
+	stream, err := s.ensureStream(ctx, heard, bucket)
+	if err == nil {
+		err = report(heard, "stream "+bucket.Name, s.CompareStream(bucket, stream.CachedInfo().Config))
+	}
+	if err != nil {
+		return err
+	}
+	events, err := s.JS.Stream(ctx, s.Names.EventStream())
+	if err != nil {
+		return fmt.Errorf("look for stream %s: %w", s.Names.EventStream(), err)
+	}
+	return s.ensureConsumer(ctx, heard, events, consumer)
+}
+
+// Consumers returns the consumers as they are wanted, by stream, without which no worker works.
+func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
+	n, consumer := c.Names, c.consumer()
 	intake, poller, slack := consumer, consumer, consumer
 	poller.AckWait = c.leastAckWait()
 	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, n.Requests()

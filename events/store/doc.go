@@ -7,7 +7,8 @@
 //	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
 //	ORDER_ACCOUNTS  (key-value)                 which workers there are; why accounts are held
 //	ORDER_SLACK     (key-value)                 what was posted where
-//	ORDER_EVENTS    orders.completed.>, …       events; consumer slack
+//	ORDER_HISTORY   (key-value)                 how long orders take; it may be missing
+//	ORDER_EVENTS    orders.completed.>, …       events; consumers slack, and history, which may be missing
 //
 // It promises that an error or an absence is never taken for a proof (evidence.go), that a write which
 // expects a revision is never made over another one, that no message is sent which the server would close

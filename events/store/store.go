@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -146,7 +147,9 @@ func (s *Store) Publish(ctx context.Context, stream string, m *nats.Msg, expect 
 	}
 	begin := time.Now()
 	ack, err := s.JS.PublishMsg(ctx, m, expect...)
-	s.storing[stream].published(begin, time.Now(), err, s.JS.Conn().IsConnected())
+	if storing, ok := s.storing[stream]; ok { // the bucket of how long orders take keeps nobody from being ready
+		storing.published(begin, time.Now(), err, s.JS.Conn().IsConnected())
+	}
 	if err != nil {
 		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))
 	}
@@ -157,4 +160,33 @@ func (s *Store) Publish(ctx context.Context, stream string, m *nats.Msg, expect 
 // revision, 0 for none.
 func (s *Store) Put(ctx context.Context, stream, subject string, value []byte, revision uint64) (uint64, error) {
 	return s.Publish(ctx, stream, s.marked(subject, value), jetstream.WithExpectLastSequencePerSubject(revision))
+}
+
+// Delete deletes a key of a bucket, given its stream and its subject, whatever is there.
+func (s *Store) Delete(ctx context.Context, stream, subject string) (uint64, error) {
+	m := s.marked(subject, nil)
+	m.Header.Set(kvOperation, "DEL")
+	return s.Publish(ctx, stream, m)
+}
+
+// Written yields what workers wrote last under the keys of a bucket, given its stream, from the sequence on, from whichever
+// server answers: it may be behind. What was deleted, or was not written by a worker, has no data. It ends with the first
+// error.
+func (s *Store) Written(ctx context.Context, stream string, from uint64) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for m, err := range s.messages(ctx, stream, "", jetstreamext.GetBatchSeq(max(from, 1))) {
+			if err != nil {
+				yield(Stored{}, err)
+				return
+			}
+			written := Stored{Subject: m.Subject, Sequence: m.Sequence, Data: m.Data, Time: m.Time}
+			if why := foreign(m.Subject, m.Header, m.Data); why != "" {
+				s.strangers.tell(s.log, written, why)
+				written.Data, written.Refused = nil, true
+			}
+			if !yield(written, nil) {
+				return
+			}
+		}
+	}
 }

@@ -26,6 +26,7 @@ func (x *exam) assets(ctx context.Context, list []inspect.Asset) {
 	})
 	for _, a := range list {
 		switch {
+		case a.Optional && !x.stranger && errors.Is(a.Err, inspect.ErrDenied):
 		case a.Missing:
 			x.missing(a, taken)
 		case errors.Is(a.Err, inspect.ErrDenied) && x.stranger:
@@ -71,7 +72,9 @@ func (x *exam) asset(a inspect.Asset, ours bool) {
 	}
 	contents := fmt.Sprintf("%s, %s", words.Count(int(a.Messages), "message"), output.Bytes(a.Bytes))
 	if a.Consumer != "" {
-		x.backlog(a)
+		if !a.Optional { // nobody waits for what it delivers
+			x.backlog(a)
+		}
 		contents = fmt.Sprintf("%d to deliver, %d in flight", a.Pending, a.InFlight)
 	}
 	if !problem {
@@ -92,6 +95,9 @@ func (x *exam) missing(a inspect.Asset, taken map[string]inspect.Neighbour) {
 	switch by, isTaken := taken[a.Stream]; {
 	case isTaken:
 		x.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
+	case a.Optional && (!x.Config.Assets.Provision || x.present > 0):
+		x.add(levelNote, "assets.missing", a.Name(), "is not there: how long orders usually take is not known; all else works",
+			x.orTell("Run a worker once with a user that may create it and ORDERWATCH_PROVISION=true, or leave it."))
 	case !x.Config.Assets.Provision:
 		x.add(levelProblem, "assets.missing", a.Name(), "is not there",
 			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")

@@ -29,6 +29,9 @@ func (x *exam) permissions(ctx context.Context) {
 		case p.Grant == inspect.Granted && p.Need == inspect.NeedDoctor:
 		case p.Grant == inspect.Granted:
 			x.ok(check, p.Subject, "allowed")
+		case p.Need == inspect.NeedHistory && p.Grant == inspect.Denied:
+			x.add(levelNote, check, p.Subject, "denied: how long orders usually take is not known; all else works",
+				"Give it to the worker's user, as in deploy/nats-permissions.conf, or leave it.")
 		case p.Grant == inspect.NotTried:
 			x.unseen(check, p.Subject, "could not be tried", "Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
 		case p.Need == inspect.NeedDoctor:

@@ -26,7 +26,7 @@ const attemptMark = "planted-attempt"
 
 // allStreams are those of an installation, with their consumers.
 var allStreams = map[string]string{
-	"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller", "ORDER_EVENTS": "slack", "KV_ORDER_WATCHES": "", "KV_ORDER_ACCOUNTS": "", "KV_ORDER_SLACK": "",
+	"ORDER_REQUESTS": "intake", "ORDER_WAKEUPS": "poller", "ORDER_EVENTS": "slack", "KV_ORDER_WATCHES": "", "KV_ORDER_ACCOUNTS": "", "KV_ORDER_SLACK": "", "KV_ORDER_HISTORY": "",
 }
 
 // An attacker is a user of a team who tries what is not its own.
@@ -47,7 +47,7 @@ func attackers() (all []*attacker) {
 		api := "js.orderwatch.API.CONSUMER."
 		at := "ORDER_EVENTS." + team[0]
 		service := []string{"orders.watch"}
-		for _, endpoint := range []string{"get", "list", "status", "poll", "cancel", "renotify", "events", "watch"} {
+		for _, endpoint := range []string{"get", "list", "status", "poll", "cancel", "renotify", "events", "history", "watch"} {
 			service = append(service, "orderwatch."+endpoint)
 		}
 		for kind, may := range map[string][]string{
@@ -98,12 +98,12 @@ func (a *attacker) others() []string {
 	key := a.theirs + ".order.never"
 	return []string{
 		"$KV.ORDER_WATCHES." + key, "$KV.ORDER_WATCHES." + a.project + ".order.never", "$KV.ORDER_WATCHES.patrol", "$KV.ORDER_WATCHES.store", "$KV.ORDER_WATCHES.broken",
-		"$KV.ORDER_ACCOUNTS.hold.planted", "$KV.ORDER_ACCOUNTS.worker.planted", "$KV.ORDER_SLACK.settled", "$KV.ORDER_SLACK.store", "$KV.ORDER_SLACK.planted",
+		"$KV.ORDER_ACCOUNTS.hold.planted", "$KV.ORDER_ACCOUNTS.worker.planted", "$KV.ORDER_SLACK.settled", "$KV.ORDER_SLACK.store", "$KV.ORDER_SLACK.planted", "$KV.ORDER_HISTORY.cn-north-4", "$KV.ORDER_HISTORY.planted",
 		"orders.completed.succeeded." + key, "orders.progress." + key, "orders.attention.blind." + key, "orders.attention.held." + a.theirs, "orders.attention.lost.all",
 		"orders.undelivered.slack", "orders.waiting." + key, "orders.due." + key, "orders.rejected",
 		"orders.watch." + a.victim, "orders.watch." + a.team, "orderwatch.cancel." + a.victim, "orderwatch.list." + a.victim,
-		"$JS.API.STREAM.PURGE.ORDER_EVENTS", "$JS.API.STREAM.DELETE.KV_ORDER_WATCHES", "$JS.API.CONSUMER.DELETE.ORDER_EVENTS.slack",
-		"$JS.ACK.ORDER_EVENTS.slack.1.1.1.1.0", "$JS.ACK.ORDER_EVENTS." + a.victim + ".1.1.1.1.0", "_R_.planted.planted", "_INBOX_orderwatch.planted", "_INBOX_worker.planted", "_INBOX_" + a.victim + "-person.planted",
+		"$JS.API.STREAM.PURGE.ORDER_EVENTS", "$JS.API.STREAM.DELETE.KV_ORDER_WATCHES", "$JS.API.CONSUMER.DELETE.ORDER_EVENTS.slack", "$JS.API.CONSUMER.DELETE.ORDER_EVENTS.history", "$JS.API.STREAM.PURGE.KV_ORDER_HISTORY",
+		"$JS.ACK.ORDER_EVENTS.slack.1.1.1.1.0", "$JS.ACK.ORDER_EVENTS.history.1.1.1.1.0", "$JS.ACK.ORDER_EVENTS." + a.victim + ".1.1.1.1.0", "_R_.planted.planted", "_INBOX_orderwatch.planted", "_INBOX_worker.planted", "_INBOX_" + a.victim + "-person.planted",
 	}
 }
 
@@ -126,7 +126,7 @@ func (a *attacker) direct(t *testing.T) {
 			a.publish(t, api+"STREAM.MSG.GET."+stream, "", `{"seq":1}`)
 			a.publish(t, api+"DIRECT.GET."+stream, "", `{"seq":1}`)
 			a.publish(t, api+"DIRECT.GET."+stream+".$KV.ORDER_WATCHES."+a.theirs+".order.never", "", "")
-			for _, name := range []string{consumer, a.victim} {
+			for _, name := range []string{consumer, a.victim, "history"} {
 				if name == "" {
 					continue
 				}
@@ -222,7 +222,7 @@ func (a *attacker) oddRequests(t *testing.T) {
 		`{"cursor":"1.18446744073709551615","wait":"25s"}`, `{"cursor":"-1.1"}`, `{"after_sequence":18446744073709551615}`, `{"wait":"9999h"}`,
 	} {
 		a.publish(t, "orders.watch", "", body)
-		for _, endpoint := range []string{"get", "list", "watch", "cancel", "poll", "renotify", "status"} {
+		for _, endpoint := range []string{"get", "list", "watch", "cancel", "poll", "renotify", "history", "status"} {
 			a.publish(t, "orderwatch."+endpoint, "", body)
 		}
 	}
@@ -237,7 +237,8 @@ func (a *attacker) otherTeam(t *testing.T) {
 	for endpoint, bodies := range map[string][]string{
 		"get": {"{" + about + "}"}, "poll": {"{" + about + "}"}, "cancel": {`{"by":"` + attemptMark + `",` + about + "}"}, "renotify": {`{"by":"` + attemptMark + `",` + about + "}"},
 		"watch": {"{" + about + "}", `{"timeout":"48h","request_id":"` + attemptMark + `",` + about + "}"}, "list": {"{}", `{"project_id":"` + a.theirs + `"}`},
-		"events": {"{}", `{"subjects":[">"]}`, `{"subjects":["orders.*.*.` + a.theirs + `.>"]}`, `{"after_sequence":1}`},
+		"history": {"{}", `{"forget":"cn-north-4"}`, `{"forget":"cn-north-4.createNode"}`},
+		"events":  {"{}", `{"subjects":[">"]}`, `{"subjects":["orders.*.*.` + a.theirs + `.>"]}`, `{"after_sequence":1}`},
 	} {
 		for _, body := range bodies {
 			a.publish(t, "orderwatch."+endpoint, "", body)
@@ -309,7 +310,7 @@ func belong(t *testing.T, js jetstream.JetStream) belongings {
 
 // rewritten reports whether workers write the key again and again.
 func rewritten(subject string) bool {
-	for _, prefix := range []string{"$KV.ORDER_ACCOUNTS.worker.", "$KV.ORDER_WATCHES.patrol", "$KV.ORDER_WATCHES.store", "$KV.ORDER_SLACK.store", "$KV.ORDER_SLACK.settled"} {
+	for _, prefix := range []string{"$KV.ORDER_ACCOUNTS.worker.", "$KV.ORDER_WATCHES.patrol", "$KV.ORDER_WATCHES.store", "$KV.ORDER_SLACK.store", "$KV.ORDER_SLACK.settled", "$KV.ORDER_HISTORY."} {
 		if strings.HasPrefix(subject, prefix) {
 			return true
 		}

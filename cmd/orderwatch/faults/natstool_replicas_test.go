@@ -13,7 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/clinic"
 )
 
-// TestNatsToolReplicas runs the six commands that deploy/README.md names, on three servers with one replica of
+// TestNatsToolReplicas runs the seven commands that deploy/README.md names, on three servers with one replica of
 // everything: from 1 to 3 and back. doctor says what is left, until all have three. Case N4.
 func TestNatsToolReplicas(t *testing.T) {
 	c := startCluster(t)
@@ -26,7 +26,7 @@ func TestNatsToolReplicas(t *testing.T) {
 	_, rest, _ := strings.Cut(string(readme), "<!-- replicas -->\n```sh\n")
 	listed, _, ok := strings.Cut(rest, "```\n<!-- /replicas -->")
 	commands := strings.Split(strings.TrimSpace(listed), "\n")
-	if !ok || len(commands) != 6 {
+	if !ok || len(commands) != 7 {
 		t.Fatalf("deploy/README.md names %q", commands)
 	}
 	change := func(command string) {
@@ -45,7 +45,7 @@ func TestNatsToolReplicas(t *testing.T) {
 		change(command)
 		_, out := clinic.Doctor(t, env, "-o", "json")
 		all := clinic.Findings(t, out)
-		if uneven := clinic.Has(all, clinic.Finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 5) {
+		if uneven := clinic.Has(all, clinic.Finding{Check: "assets.replicas", Level: "warning", Found: "the streams and buckets differ"}); uneven != (n < 6) {
 			t.Errorf("after %s doctor says that they differ: %t\n%s", command, uneven, clinic.Bad(all))
 		}
 		for _, left := range commands[n+1:] {
@@ -57,7 +57,7 @@ func TestNatsToolReplicas(t *testing.T) {
 	for _, command := range commands {
 		change(strings.Replace(command, "--replicas 3", "--replicas 1", 1))
 	}
-	for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES", "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK"} {
+	for _, name := range []string{"ORDER_REQUESTS", "ORDER_WAKEUPS", "ORDER_EVENTS", "KV_ORDER_WATCHES", "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK", "KV_ORDER_HISTORY"} {
 		stream, err := c.js.Stream(t.Context(), name)
 		if err != nil || stream.CachedInfo().Config.Replicas != 1 {
 			t.Errorf("%s: %v", name, err)

@@ -84,7 +84,8 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("the person sees %s", subject)
 	}
 	mustNot(t, person, denied, "$KV.ORDER_WATCHES.p.order.forged")
-	leavesSlackAlone(t, g.JS, person)
+	leavesAlone(t, g.JS, person, "slack")
+	leavesAlone(t, g.JS, person, "history")
 	follower, _ := loginAs(t, g.URL, "consumer")
 	followsAsConsumer(t, g.JS, follower)
 
@@ -111,7 +112,7 @@ func TestPermissions(t *testing.T) {
 		if code, _ := w.Terminate(t); code != 0 {
 			t.Errorf("a worker exits with %d", code)
 		}
-		for _, bad := range []string{"denies a permission", "level=ERROR", "is not as wanted", "not read"} {
+		for _, bad := range []string{"denies a permission", "level=ERROR", "is not as wanted", "not read", "how long orders usually take"} {
 			if strings.Contains(w.Text(), bad) {
 				t.Errorf("a worker's log says %q:\n%s", bad, rig.Tail(w.Text(), 3000))
 			}
@@ -119,12 +120,12 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// leavesSlackAlone lets a person try to take, pause, make anew or delete the worker's consumer slack, in each form that
-// the API has. The consumer stays as it is.
-func leavesSlackAlone(t *testing.T, admin, person jetstream.JetStream) {
+// leavesAlone lets a person try to take, pause, make anew or delete a consumer of the workers, in each form that the API
+// has. The consumer stays as it is.
+func leavesAlone(t *testing.T, admin, person jetstream.JetStream, name string) {
 	t.Helper()
 	look := func() string {
-		consumer, err := admin.Consumer(t.Context(), "ORDER_EVENTS", "slack")
+		consumer, err := admin.Consumer(t.Context(), "ORDER_EVENTS", name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,23 +138,23 @@ func leavesSlackAlone(t *testing.T, admin, person jetstream.JetStream) {
 	}
 	before := look()
 	const (
-		made = `{"stream_name":"ORDER_EVENTS","action":"%s","config":{"durable_name":"slack","name":"slack","filter_subject":"orders.none","ack_policy":"explicit","deliver_policy":"new"}}`
+		made = `{"stream_name":"ORDER_EVENTS","action":"%s","config":{"durable_name":"%s","name":"%[2]s","filter_subject":"orders.none","ack_policy":"explicit","deliver_policy":"new"}}`
 		next = `{"batch":100,"expires":1000000000}`
 	)
 	attempts := [][2]string{
-		{"CONSUMER.MSG.NEXT.ORDER_EVENTS.slack", next},
-		{"CONSUMER.PAUSE.ORDER_EVENTS.slack", `{"pause_until":"2099-01-01T00:00:00Z"}`},
-		{"CONSUMER.DELETE.ORDER_EVENTS.slack", ""},
-		{"CONSUMER.UNPIN.ORDER_EVENTS.slack", `{"group":"g"}`},
-		{"CONSUMER.RESET.ORDER_EVENTS.slack", `{"seq":1}`},
-		{"CONSUMER.LEADER.STEPDOWN.ORDER_EVENTS.slack", ""},
+		{"CONSUMER.MSG.NEXT.ORDER_EVENTS." + name, next},
+		{"CONSUMER.PAUSE.ORDER_EVENTS." + name, `{"pause_until":"2099-01-01T00:00:00Z"}`},
+		{"CONSUMER.DELETE.ORDER_EVENTS." + name, ""},
+		{"CONSUMER.UNPIN.ORDER_EVENTS." + name, `{"group":"g"}`},
+		{"CONSUMER.RESET.ORDER_EVENTS." + name, `{"seq":1}`},
+		{"CONSUMER.LEADER.STEPDOWN.ORDER_EVENTS." + name, ""},
 	}
 	for _, action := range []string{"", "create", "update"} {
 		for _, call := range []string{
-			"CONSUMER.CREATE.ORDER_EVENTS.slack", "CONSUMER.CREATE.ORDER_EVENTS.slack.orders.none", "CONSUMER.DURABLE.CREATE.ORDER_EVENTS.slack",
+			"CONSUMER.CREATE.ORDER_EVENTS." + name, "CONSUMER.CREATE.ORDER_EVENTS." + name + ".orders.none", "CONSUMER.DURABLE.CREATE.ORDER_EVENTS." + name,
 			"CONSUMER.CREATE.ORDER_EVENTS", "CONSUMER.CREATE.ORDER_EVENTS.mine", "CONSUMER.CREATE.ORDER_EVENTS.mine.orders.none", "CONSUMER.CREATE.ORDER_EVENTS.*", "CONSUMER.CREATE.ORDER_EVENTS.>",
 		} {
-			attempts = append(attempts, [2]string{call, fmt.Sprintf(made, action)})
+			attempts = append(attempts, [2]string{call, fmt.Sprintf(made, action, name)})
 		}
 	}
 	inbox := person.Conn().NewRespInbox()
@@ -181,9 +182,9 @@ func leavesSlackAlone(t *testing.T, admin, person jetstream.JetStream) {
 		}
 	}
 	if after := look(); after != before {
-		t.Errorf("the consumer slack was\n%s\nand is after %d attempts\n%s", before, len(attempts), after)
+		t.Errorf("the consumer %s was\n%s\nand is after %d attempts\n%s", name, before, len(attempts), after)
 	}
-	t.Logf("%d attempts at the consumer slack", len(attempts))
+	t.Logf("%d attempts at the consumer %s", len(attempts), name)
 }
 
 // followsAsConsumer lets the user consumer take a completion from the consumer that was made for it.

@@ -84,7 +84,12 @@ func fits(given *server.ClientOpts, user string, password, token config.Secret) 
 // producer and person.
 func requesters(r config.Requesters, names wire.Names) *server.Permissions {
 	events := names.EventStream()
-	slack := events + "." + wire.SlackConsumer
+	var deny []string // what is the workers' own consumers'
+	for _, consumer := range []string{wire.SlackConsumer, wire.HistoryConsumer} {
+		for _, call := range []string{"CONSUMER.CREATE.%s", "CONSUMER.CREATE.%s.>", "CONSUMER.DURABLE.CREATE.%s", "CONSUMER.MSG.NEXT.%s", "CONSUMER.DELETE.%s", "CONSUMER.PAUSE.%s"} {
+			deny = append(deny, names.API(fmt.Sprintf(call, events+"."+consumer)))
+		}
+	}
 	inboxes := []string{"_INBOX.>", config.NATS{User: r.User}.InboxPrefix() + ".>"}
 	return &server.Permissions{
 		Publish: &server.SubjectPermission{
@@ -94,10 +99,7 @@ func requesters(r config.Requesters, names wire.Names) *server.Permissions {
 				names.API("CONSUMER.CREATE." + events + ".>"), names.API("CONSUMER.INFO." + events + ".*"), names.API("CONSUMER.MSG.NEXT." + events + ".*"),
 				names.API("DIRECT.GET." + events), names.API("DIRECT.GET." + events + ".>"),
 			},
-			Deny: []string{ // what is the worker's own consumer's
-				names.API("CONSUMER.CREATE." + slack), names.API("CONSUMER.CREATE." + slack + ".>"), names.API("CONSUMER.DURABLE.CREATE." + slack),
-				names.API("CONSUMER.MSG.NEXT." + slack), names.API("CONSUMER.DELETE." + slack), names.API("CONSUMER.PAUSE." + slack),
-			},
+			Deny: deny,
 		},
 		Subscribe: &server.SubjectPermission{Allow: slices.Compact(inboxes)},
 	}
