@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -131,7 +132,7 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 	case watcher.Late:
 		return concern{
 			title: title{":clock3:", "LATE", " - ", ": not done after " + minutes(a.Since.Sub(a.AcceptedAt)) + ", " + stillOpenOf(c)},
-			means: "A request expected the order to be done by " + clockTime(a.Since) + ". " + goesOn + ".",
+			means: lateFor(a) + usually(a.Usual) + goesOn + ".",
 			do:    "look at the order in the ModelArts console if it is needed soon.",
 		}
 	case watcher.Stalled:
@@ -141,7 +142,7 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 		}
 		return concern{
 			title: title{":double_vertical_bar:", "STALLED", " - ", ": nothing has moved " + still + ", " + stillOpenOf(c)},
-			means: "ModelArts answers, and no item of the order changes. " + goesOn + ".",
+			means: "ModelArts answers, and no item of the order changes. " + usually(a.Usual) + goesOn + ".",
 			do:    "look in the ModelArts console what the order waits for.",
 		}
 	case watcher.DeadlineNear:
@@ -164,6 +165,23 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 		means: "*Other orders are asked as before.* " + goesOn + ", and this order is asked again and again: it need not be requested again.",
 		do:    "look at the order in the ModelArts console.",
 	}
+}
+
+// lateFor says for whom the order is late: for a request, or, where none says, beside other orders.
+func lateFor(a watcher.OrderAttention) string {
+	asked := func(r watcher.Request) bool { return !r.LateAt.IsZero() }
+	if a.Usual != nil && !slices.ContainsFunc(a.Requests, asked) {
+		return "It takes longer than 95 of 100 orders like it that ended. "
+	}
+	return "A request expected the order to be done by " + clockTime(a.Since) + ". "
+}
+
+// usually says how long orders like it take; empty where that is not known.
+func usually(u *history.Usual) string {
+	if u == nil {
+		return ""
+	}
+	return fmt.Sprintf("Orders like it usually take %s (%d are known). ", words.Between(time.Duration(u.P10), time.Duration(u.P90)), u.Samples)
 }
 
 // endingAt returns for how many of the requests the watching ends at the time. What an earlier release wrote does not say.

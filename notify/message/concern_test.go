@@ -13,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // concerns are what Concern is given.
@@ -32,6 +33,11 @@ func concerns() map[string]struct {
 		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), message.Options{Secrets: message.HideSecrets(secretKey)}}
 	}
 	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
+	for _, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled} {
+		a := concern(kind)
+		a.Usual = &history.Usual{P10: history.Span(7 * time.Minute), P50: history.Span(9 * time.Minute), P90: history.Span(11*time.Minute + 30*time.Second), Samples: 43}
+		all["concern_"+string(kind)+"_usual"] = one{a, none}
+	}
 	near := concern(watcher.DeadlineNear)
 	near.AcceptedAt, near.ExpectedItems = near.Since.Add(-96*time.Minute), 20
 	near.Requests[0].SlackChannel, near.Requests[0].ReceivedAt, near.Requests[0].Deadline = "C0TEAM", near.AcceptedAt, near.Since.Add(24*time.Minute)

@@ -21,6 +21,9 @@ func Running(g watcher.Progress, o Options) Message {
 	if dated(g.At) {
 		h.last, asOf = "as of "+clockTime(g.At), row{say("as of "), when(g.At)}
 	}
+	if g.ETA != nil && !g.ETA.Few() {
+		asOf = dotted(asOf, row{say("likely ready between "), when(g.ETA.From), say(" and "), when(g.ETA.To)})
+	}
 	causes := causes(c.Failures)
 	p := newPage()
 	for _, mark := range marks(o) {

@@ -11,6 +11,7 @@ import (
 	"github.com/orderwatch/orderwatch/notify/slack/emulator"
 	"github.com/orderwatch/orderwatch/notify/slack/slacktest"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // TestRunningWithACondition holds the message that says how far a watch is, with what people should know of it.
@@ -38,5 +39,23 @@ func TestRunningWithACondition(t *testing.T) {
 				t.Errorf("where a rule says so it mentions %q", wakes.Mention)
 			}
 		})
+	}
+}
+
+// TestRunningLikelyReady holds the message that says when the order is likely to be ready.
+func TestRunningLikelyReady(t *testing.T) {
+	a := concern(watcher.Late)
+	a.Usual = &history.Usual{P10: history.Span(7 * time.Minute), P50: history.Span(9 * time.Minute), P90: history.Span(11*time.Minute + 30*time.Second), Samples: 43}
+	g := watcher.Progress{Report: a.Report, At: unlistedSince.Add(20 * time.Minute)}
+	g.ETA = &history.Estimate{From: unlistedSince.Add(24 * time.Minute), To: unlistedSince.Add(31 * time.Minute), Samples: 43}
+	for name, o := range map[string]message.Options{"likely": {}, "likely_late": {Condition: &a, Now: unlistedSince.Add(24 * time.Minute)}} {
+		m := message.Running(g, o)
+		keepsLimits(t, m, o)
+		slacktest.GoldenSum(t, "running_"+name+".txt", emulator.Render(everything(t, m)[0]), m.Blocks)
+	}
+	few, without := g, g
+	few.ETA, without.ETA = &history.Estimate{Samples: 3}, nil
+	if got, want := message.Running(few, message.Options{}), message.Running(without, message.Options{}); emulator.Render(everything(t, got)[0]) != emulator.Render(everything(t, want)[0]) {
+		t.Error("few known is said")
 	}
 }

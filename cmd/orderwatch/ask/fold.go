@@ -13,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // Numbers of looks.
@@ -82,7 +83,7 @@ func (w *waiting) take(e client.Event) {
 		}
 	} else if g, ok := e.Progress(); ok {
 		if a := w.answered(g.Report); a != nil {
-			w.got(a, g.Report)
+			w.got(a, g.Report, g.ETA)
 		}
 	} else if o, ok := e.OrderAttention(); ok {
 		if a := w.answered(o.Report); a != nil {
@@ -113,15 +114,17 @@ func (w *waiting) line(a *asked, text string) {
 	w.screen.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), a.name, text)
 }
 
-// got shows how far an order is, where that is news.
-func (w *waiting) got(a *asked, r watcher.Report) {
+// got shows how far an order is, where that is news, and when it is likely to be ready.
+func (w *waiting) got(a *asked, r watcher.Report, eta *history.Estimate) {
 	now, last := seen{r.WatchID, r.Polls, r.Counts, show.Counts(r)}, a.seen
 	if now.watchID == last.watchID && now.polls < last.polls {
 		return // it comes late
 	}
 	a.seen = now
 	if now.counts != last.counts {
-		w.screen.Progress(a.name, r)
+		w.screen.Progress(a.name, r, eta)
+	} else {
+		w.screen.Expect(a.name, eta)
 	}
 }
 
@@ -157,7 +160,7 @@ func (w *waiting) showLook(a *asked, s watcher.Snapshot) {
 	case s.State != watcher.Watching || !answered:
 		return
 	}
-	w.got(a, s.Report)
+	w.got(a, s.Report, s.ETA)
 	trouble := ""
 	if s.LastError != nil {
 		trouble = output.Clean(s.LastError.Message)

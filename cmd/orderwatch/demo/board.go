@@ -64,7 +64,7 @@ func (b *scoreboard) event(e client.Event) error {
 	defer b.mu.Unlock()
 	defer b.finish()
 	if g, ok := e.Progress(); ok {
-		b.show.Progress(g.OrderName, g.Report)
+		b.show.Progress(g.OrderName, g.Report, g.ETA)
 	} else if c, ok := e.Completion(); ok {
 		b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
 		b.completed++

@@ -5,7 +5,7 @@
 //
 //   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
 //   - meaning.go: what the end of a watch means for the order, what it leaves behind, and how to watch it again;
-//   - status.go: the page of the installation;
+//   - status.go: the page of the installation; history.go: how long orders take;
 //   - table.go: which columns a list has, and what is cut where there is no room;
 //   - screen.go: bars on a terminal, lines elsewhere;
 //   - failure.go: what is said when an order failed, or calls for people's attention.
@@ -21,6 +21,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -42,6 +43,7 @@ func (p Page) Watch(w watcher.Snapshot) string {
 	return head + p.Property("asked by", nil, p.asked(w.Requests, w.OtherRequests)...) +
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
 		p.Property("deadline", nil, p.deadline(w)) +
+		p.Property("ready", nil, p.ready(w.ETA)) +
 		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
 		p.Property("ended", nil, p.ended(w)) +
 		p.Property("took", nil, took(w)) +
@@ -231,6 +233,25 @@ func (p Page) condition(w watcher.Snapshot) string {
 		means = ": to go on watching, orderwatch watch " + output.Clean(order.String())
 	}
 	return "since " + p.Ago(w.ConditionSince, "") + means
+}
+
+// ready says when the order is likely to be ready; empty where nothing is known of how long orders take.
+func (p Page) ready(eta *history.Estimate) string {
+	switch {
+	case eta == nil:
+		return ""
+	case eta.Few():
+		return fmt.Sprintf("few known: %s like it ended, %d are needed to say", words.Count(eta.Samples, "order"), history.EnoughForRange)
+	}
+	return fmt.Sprintf("likely %s, between %s and %s, by %s like it", Ready(eta, p.Now), p.clock(eta.From, ""), p.clock(eta.To, ""), words.Count(eta.Samples, "order"))
+}
+
+// Ready returns "in 4 to 11 min"; empty where it is not known when the order is likely to be ready.
+func Ready(eta *history.Estimate, now time.Time) string {
+	if eta == nil || eta.Few() {
+		return ""
+	}
+	return "in " + words.Between(eta.From.Sub(now), max(eta.To.Sub(now), time.Second))
 }
 
 func (p Page) ended(w watcher.Snapshot) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -113,6 +114,10 @@ func shownWatches() map[string]watcher.Snapshot {
 	late.LastError = &watcher.ErrorDetail{Code: "may_pass", Message: "Get \"https://modelarts.cn-north-4.myhuaweicloud.com/v1/…\": context deadline exceeded"}
 	late.AcceptedAt = night.Add(-29 * time.Hour)
 
+	likely, few := shownWatch(fourItems()...), shownWatch(fourItems()...)
+	likely.ETA = &history.Estimate{From: minutes(-4.5), To: minutes(-11), Samples: 43}
+	few.ETA = &history.Estimate{Samples: 3}
+
 	frozen := shownWatch(fourItems()[0], fourItems()[2])
 	frozen.LastError = &watcher.ErrorDetail{Code: "ModelArts.4116", Message: "the project is frozen or in arrears; no call before 2025-04-10T03:02:40Z: ModelArts.4116: The account is in arrears.", Held: watcher.HeldArrears}
 
@@ -125,6 +130,7 @@ func shownWatches() map[string]watcher.Snapshot {
 		"blind": condition(watcher.Blind, 6), "stalled": condition(watcher.Stalled, 9), "late": condition(watcher.Late, 2),
 		"near-deadline": condition(watcher.DeadlineNear, 1), "condition-of-later": condition("\x1b[31mof_a_later_version", 1),
 		"unlisted": unlistedWatch(), "unlisted-timed-out": ended(unlistedWatch(), watcher.TimedOut, "after 2h: 3 of 6 items ended, 3 still processing", 0.5),
+		"likely-ready": likely, "few-known": few,
 		"gone": goneWatch(), "in-seconds": inSeconds(), "frozen": frozen,
 		"processing": processing, "failed": failed, "fresh": fresh, "held": held, "missing": missing, "cancelled": cancelled,
 		"cancelling": wished, "overdue": late, "many": manyItems(), "hostile": hostileWatch(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -48,11 +49,16 @@ type bar struct {
 	*mpb.Bar
 	begin time.Time
 	state atomic.Value // a text; mpb reads it while it draws
+	eta   atomic.Pointer[history.Estimate]
 }
 
 // after returns what stands after the bar.
 func (b *bar) after(decor.Statistics) string {
-	return "  " + b.state.Load().(string) + "  " + words.Brief(time.Since(b.begin))
+	text := "  " + b.state.Load().(string) + "  " + words.Brief(time.Since(b.begin))
+	if ready := Ready(b.eta.Load(), time.Now()); ready != "" {
+		text += "  ready " + ready
+	}
+	return text
 }
 
 // Line writes a line above the bars.
@@ -77,10 +83,22 @@ func (s *Screen) Began(order string) {
 	s.bars[order] = added
 }
 
-// Progress shows how many of the order's items have ended.
-func (s *Screen) Progress(order string, r watcher.Report) {
+// Expect notes when the order is likely to be ready; nil where nothing is known of that. Its bar shows it.
+func (s *Screen) Expect(order string, eta *history.Estimate) {
+	if bar := s.bars[order]; bar != nil {
+		bar.eta.Store(eta)
+	}
+}
+
+// Progress shows how many of the order's items have ended, and, where there are no bars, when it is likely to be ready.
+func (s *Screen) Progress(order string, r watcher.Report, eta *history.Estimate) {
+	s.Expect(order, eta)
 	if s.bars == nil {
-		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, Counts(r))
+		text := Counts(r)
+		if ready := Ready(eta, time.Now()); ready != "" {
+			text += ", likely ready " + ready
+		}
+		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, text)
 		return
 	}
 	bar := s.bars[order]

@@ -85,6 +85,9 @@ func (s Table) columns(watches []watcher.Snapshot) []column {
 	if slices.ContainsFunc(watches, func(w watcher.Snapshot) bool { return teams(w) != "" }) {
 		all = slices.Insert(all, 1, column{title: "TEAM", text: teams})
 	}
+	if slices.ContainsFunc(watches, func(w watcher.Snapshot) bool { return s.ready(w) != "" }) {
+		all = slices.Insert(all, len(all)-1, column{title: "READY", text: s.ready})
+	}
 	if s.shared(watches) != "" {
 		all[0].text = func(w watcher.Snapshot) string { return output.Clean(w.OrderName) }
 	}
@@ -96,7 +99,7 @@ func (s Table) columns(watches []watcher.Snapshot) []column {
 		all[0].text = shortName
 		all[0].fit(watches)
 	}
-	for _, title := range []string{"AGE", "NEXT", "TEAM"} {
+	for _, title := range []string{"AGE", "NEXT", "READY", "TEAM"} {
 		if !room() {
 			all = slices.DeleteFunc(all, func(c column) bool { return c.title == title })
 		}
@@ -212,6 +215,9 @@ func (s Table) ends(w watcher.Snapshot) string {
 	}
 	return "in " + words.Brief(max(w.Deadline.Sub(s.Now), 0))
 }
+
+// ready says when the order is likely to be ready.
+func (s Table) ready(w watcher.Snapshot) string { return Ready(w.ETA, s.Now) }
 
 // next says when the next poll is.
 func (s Table) next(w watcher.Snapshot) string {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
 // listed returns the watches of TestPage as a list has them, each of an order of its own.
@@ -61,8 +63,13 @@ func TestTable(t *testing.T) {
 	ofTeams[2].Requests = []watcher.Request{{ID: "a", Team: "\x1b[2J" + strings.Repeat("long-", 10)}}
 	ofTeams[3].Requests = []watcher.Request{{ID: "a", RequestedBy: "bob"}}
 
+	likely := []watcher.Snapshot{brief(shownWatches()["likely-ready"]), brief(shownWatches()["few-known"]), brief(shownWatches()["late"])}
+	for i := range likely {
+		likely[i].OrderName += fmt.Sprint("-", i)
+	}
+
 	for name, watches := range map[string][]watcher.Snapshot{
-		"teams":      ofTeams,
+		"teams": ofTeams, "likely-ready": likely,
 		"conditions": conditions, "unlisted": unlisted, "one-project": one, "several-projects": several, "long-name": long, "hostile": hostile, "empty": nil,
 	} {
 		for _, columns := range []int{80, 120} {
@@ -87,4 +94,16 @@ func TestPagesOfAnyWidth(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestHistory(t *testing.T) {
+	span := func(d time.Duration) *history.Span { s := history.Span(d); return &s }
+	known := wire.HistoryAnswer{Known: []wire.KnownOrders{
+		{Key: "cn-north-4", Region: "cn-north-4", Ends: 200, P10: span(41 * time.Second), P50: span(8 * time.Minute), P90: span(95 * time.Minute), LateAfter: span(130 * time.Minute)},
+		{Key: "cn-north-4.-.asked", Region: "cn-north-4", Phase: history.Asked, Ends: 12, P10: span(time.Minute), P50: span(9 * time.Minute), P90: span(99 * time.Minute)},
+		{Key: "cn-north-4.createNode=createPool", Region: "cn-north-4", Actions: []string{"createNode", "createPool"}, Ends: 43, P10: span(7*time.Minute + 12*time.Second), P50: span(11*time.Minute + 20*time.Second), P90: span(17*time.Minute + 43*time.Second), LateAfter: span(21 * time.Minute)},
+		{Key: "cn-north-4.createNode=createPool.later", Region: "cn-north-4", Actions: []string{"createNode", "createPool"}, Phase: history.Later, Ends: 3},
+		{Key: "x_1", Region: "\x1b[2Jhostile", Actions: []string{"\u202eevil"}, Phase: "of-a-later-release", Ends: 1},
+	}}
+	cmdtest.Golden(t, filepath.Join("testdata", "list", "history.txt"), Page{Now: night}.History(known)+"\n"+Page{Now: night}.History(wire.HistoryAnswer{}))
 }
