@@ -145,6 +145,9 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 // slackSlots is how many events one worker hands to people at a time.
 const slackSlots = 4
 
+// beginLearning is how long a worker that creates what is missing waits at its start for what only learning needs.
+const beginLearning = 2 * time.Second
+
 // learnPulled is how many events lie in open pulls of the consumer history, which has one in flight: so one pull serves many.
 const learnPulled = 32
 
@@ -188,7 +191,9 @@ func (w *Worker) run(ctx context.Context) error {
 		return err
 	}
 	if w.store.Provision { // before it says that it serves: it may be started to create what is missing, and no more
-		w.usual.Begin(ctx, 1)
+		begin, cancel := context.WithTimeout(ctx, beginLearning)
+		w.usual.Begin(begin, 1)
+		cancel()
 	}
 	w.footing.serves.Store(true)
 	w.firstLook(ctx)

@@ -46,7 +46,7 @@ func TestSecurityNamed(t *testing.T) {
 			t.Errorf("there is no metric %s", name)
 		case strings.HasPrefix(name, "Orderwatch-") && name != store.KeyHeader && name != store.RecordHeader:
 			t.Errorf("there is no header %s", name)
-		case regexp.MustCompile(`^(gpu-)?[a-z]+$`).MatchString(name) && !slices.Contains(append([]string{"authorization", "permissions", "deny", "slack"}, "by"), name) && !slices.Contains(users, name):
+		case regexp.MustCompile(`^(gpu-)?[a-z]+$`).MatchString(name) && !slices.Contains(append([]string{"authorization", "permissions", "deny", "slack", "history"}, "by"), name) && !slices.Contains(users, name):
 			t.Errorf("there is no user %s", name)
 		}
 	}

@@ -86,6 +86,9 @@ func (i *Inspector) history(ctx context.Context) (both []Asset) {
 	}
 	for n := range both {
 		both[n].Optional = true
+		for at := range both[n].Differences {
+			both[n].Differences[at].Fatal = false // for what is learned alone
+		}
 	}
 	return both
 }

@@ -28,7 +28,7 @@ func (p Page) History(h wire.HistoryAnswer) string {
 		}
 		rows = append(rows, []string{
 			output.Clean(k.Region), output.Clean(actions), from(k.Phase), fmt.Sprint(k.Ends),
-			took10(k.P10, k.Ends), took10(k.P50, k.Ends), took10(k.P90, k.Ends), lateAfter(k.LateAfter), output.Clean(k.Key),
+			spanOf(k.P10, k.Ends), spanOf(k.P50, k.Ends), spanOf(k.P90, k.Ends), lateAfter(k.LateAfter), output.Clean(k.Key),
 		})
 	}
 	widths := make([]int, len(historyTitles))
@@ -66,8 +66,8 @@ func from(phase history.Phase) string {
 	return output.Clean(string(phase))
 }
 
-// took10 returns a duration that is known from ten ends on.
-func took10(d *history.Span, ends int) string {
+// spanOf returns a duration that is known from ten ends on.
+func spanOf(d *history.Span, ends int) string {
 	switch {
 	case d != nil:
 		return words.Brief(time.Duration(*d))
