@@ -119,7 +119,7 @@ func TestOutcomes(t *testing.T) {
 	if n := eventstest.Messages(t, js, "KV_ORDER_WATCHES", "$KV.ORDER_WATCHES.*.>"); n != uint64(len(ends)) {
 		t.Errorf("ORDER_WATCHES holds %d records; want %d", n, len(ends))
 	}
-	checkStreams(t, js, "KV_ORDER_ACCOUNTS", "KV_ORDER_SLACK", "KV_ORDER_WATCHES", "ORDER_EVENTS", "ORDER_REQUESTS", "ORDER_WAKEUPS")
+	checkStreams(t, js, "KV_ORDER_ACCOUNTS", "KV_ORDER_HISTORY", "KV_ORDER_SLACK", "KV_ORDER_WATCHES", "ORDER_EVENTS", "ORDER_REQUESTS", "ORDER_WAKEUPS")
 }
 
 func errorCode(c watcher.Completion) string {
