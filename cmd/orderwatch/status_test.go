@@ -15,6 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
 // status runs orderwatch status and returns its exit code and what it printed.
@@ -108,4 +109,42 @@ func TestStatusPerson(t *testing.T) {
 	if code, out := status(t, []string{"ORDERWATCH_NATS_URL=nats://" + rig.FreeAddr(t)}); code != 1 || !strings.Contains(out, "no answer from NATS") {
 		t.Errorf("without NATS: exit code %d, %s", code, out)
 	}
+}
+
+// TestHistory lets orders end, and prints how long they took: as a table, as JSON, in what is shown of another order; and
+// forgets a key.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	wantSaid(t, "nothing known", rig.CarryOut(t, d.env, "history"), 0, []string{"Nothing is known yet of how long orders take"}, nil)
+	d.asks(t, "order.never")
+	for i := range 10 {
+		name := fmt.Sprintf("order.h%d", i)
+		d.cloud.Add(rig.Project, name, emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node", Action: "createNode", EndAfter: time.Second, Status: "succeed"}}})
+		d.asks(t, name)
+	}
+	const key = "cn-north-4.createNode"
+	rig.Eventually(t, rig.Patience, func() error {
+		got := rig.CarryOut(t, d.env, "history", "-o", "json")
+		for line := range strings.Lines(got.Out) {
+			var k wire.KnownOrders
+			if err := json.Unmarshal([]byte(line), &k); err != nil {
+				return err
+			}
+			if k.Key == key && k.Ends == 10 && k.P90 != nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d %s%s", got.Code, got.Out, got.Err)
+	})
+	wantSaid(t, "the table", rig.CarryOut(t, d.env, "history"), 0, []string{"REGION", "LATE AFTER", "createNode", "first item, whole order", key + "\n", key + ".first"}, nil)
+	wantSaid(t, "another order", rig.CarryOut(t, d.env, "get", "order.never"), 0, []string{"ready       likely in "}, nil)
+	wantSaid(t, "the list", rig.CarryOut(t, d.env, "list"), 0, []string{"READY"}, nil)
+	wantSaid(t, "forget", rig.CarryOut(t, d.env, "history", "--forget", key), 0, []string{"forgotten: " + key}, nil)
+	wantSaid(t, "forget again", rig.CarryOut(t, d.env, "history", "--forget", key), 1, nil, []string{key + ": forget: nothing is known under this key", "orderwatch history names the keys"})
+	wantSaid(t, "forget nothing", rig.CarryOut(t, d.env, "history", "--forget", ""), 2, nil, []string{"--forget: name a key"})
+	if got := rig.CarryOut(t, d.env, "history"); strings.Contains(got.Out, key+"\n") || !strings.Contains(got.Out, key+".first") {
+		t.Errorf("forgotten:\n%s", got.Out)
+	}
+	t.Log(rig.CarryOut(t, d.env, "history").Out, rig.CarryOut(t, d.env, "get", "order.never").Out)
 }
