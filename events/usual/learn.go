@@ -53,28 +53,32 @@ func (k *Keeper) later(ctx context.Context, why error) watcher.Verdict {
 func (k *Keeper) observe(ctx context.Context, o history.Observation, sequence uint64, storedAt time.Time) error {
 	key := o.Key.String()
 	k.mu.Lock()
-	v, known := k.values[key]
-	full := !known && len(k.values) >= o.Key.Most()
+	v := k.values[key]
+	full := v == nil && len(k.values) >= o.Key.Most()
 	k.mu.Unlock()
 	if full {
 		return nil
 	}
 	stream, subject := k.store.Names.HistoryStream(), k.store.Names.History(key)
 	for range writeTries {
-		if v.has(sequence, storedAt) {
+		var next value
+		if v != nil {
+			next = *v
+		}
+		if next.has(sequence, storedAt) {
 			return nil
 		}
-		v.Key, v.Sequence, v.StoredAt = o.Key, sequence, storedAt.UTC()
-		v.Sketch.Observe(o.Lasted, o.Ended)
-		encoded, err := json.Marshal(v)
+		next.Key, next.Sequence, next.StoredAt = o.Key, sequence, storedAt.UTC()
+		next.Sketch.Observe(o.Lasted, o.Ended)
+		encoded, err := json.Marshal(next)
 		if err != nil {
 			return err
 		}
-		revision, err := k.store.Put(ctx, stream, subject, encoded, v.revision)
+		revision, err := k.store.Put(ctx, stream, subject, encoded, next.revision)
 		if err == nil {
-			v.revision = revision
+			next.revision = revision
 			k.mu.Lock()
-			k.take(key, v)
+			k.take(key, &next)
 			k.mu.Unlock()
 			return nil
 		}
@@ -104,6 +108,6 @@ func (k *Keeper) Forget(ctx context.Context, key string) (ok bool, err error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.take(key, value{revision: revision})
+	k.take(key, &value{revision: revision})
 	return true, nil
 }

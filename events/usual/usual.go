@@ -32,8 +32,8 @@ type Keeper struct {
 	store *store.Store
 
 	mu     sync.Mutex
-	values map[string]value // by key; never changed, but replaced
-	last   uint64           // the latest revision that was read
+	values map[string]*value // by key; never changed, but replaced
+	last   uint64            // the latest revision that was read
 
 	denied atomic.Pointer[error] // what NATS denied since Ensure was called last
 	stop   chan struct{}         // Watch is to end
@@ -51,13 +51,13 @@ type value struct {
 }
 
 // has reports whether the value holds the event already. Where the stream was made anew its sequences begin again, later.
-func (v value) has(sequence uint64, storedAt time.Time) bool {
+func (v *value) has(sequence uint64, storedAt time.Time) bool {
 	return sequence <= v.Sequence && !storedAt.After(v.StoredAt)
 }
 
 // New returns a keeper that knows nothing yet.
 func New(log *slog.Logger, s *store.Store) *Keeper {
-	return &Keeper{log: log, store: s, values: make(map[string]value), stop: make(chan struct{}, 1)}
+	return &Keeper{log: log, store: s, values: make(map[string]*value), stop: make(chan struct{}, 1)}
 }
 
 const (
@@ -151,7 +151,7 @@ func (k *Keeper) look(ctx context.Context, whole bool) error {
 	if whole {
 		from = 1
 	}
-	read, last := make(map[string]value), from-1
+	read, last := make(map[string]*value), from-1
 	for m, err := range k.store.Written(ctx, k.store.Names.HistoryStream(), from) {
 		if err != nil {
 			return fmt.Errorf("read how long orders take: %w", err)
@@ -166,7 +166,7 @@ func (k *Keeper) look(ctx context.Context, whole bool) error {
 	defer k.mu.Unlock()
 	k.last = last
 	if whole {
-		k.values = make(map[string]value, len(read))
+		k.values = make(map[string]*value, len(read))
 	}
 	for key, v := range read {
 		k.take(key, v)
@@ -175,14 +175,15 @@ func (k *Keeper) look(ctx context.Context, whole bool) error {
 }
 
 // decode returns the value of a key; one that knows nothing where that was deleted, or cannot be read.
-func (k *Keeper) decode(key string, m store.Stored) (v value) {
+func (k *Keeper) decode(key string, m store.Stored) *value {
+	v := new(value)
 	if len(m.Data) > 0 {
-		err := json.Unmarshal(m.Data, &v)
+		err := json.Unmarshal(m.Data, v)
 		if err == nil && v.Key.String() != key {
 			err = fmt.Errorf("it is the value of %s", v.Key)
 		}
 		if err != nil {
-			v = value{}
+			v = new(value)
 			k.log.Debug("how long orders take cannot be read; it is learned anew", "key", key, "err", err)
 		}
 	}
@@ -192,7 +193,7 @@ func (k *Keeper) decode(key string, m store.Stored) (v value) {
 
 // take takes a value. One that is older than what is stored by now is found out when it is to be replaced. The caller holds
 // the lock.
-func (k *Keeper) take(key string, v value) {
+func (k *Keeper) take(key string, v *value) {
 	if v.Sequence == 0 { // nothing is known
 		delete(k.values, key)
 		return
@@ -213,13 +214,13 @@ func (k *Keeper) Sketch(key history.Key) *history.Sketch {
 // Each calls f for all sketches that are known here, in the order of their keys.
 func (k *Keeper) Each(f func(history.Key, *history.Sketch)) {
 	k.mu.Lock()
-	all := make([]value, 0, len(k.values))
+	all := make([]*value, 0, len(k.values))
 	for _, v := range k.values {
 		all = append(all, v)
 	}
 	k.mu.Unlock()
-	slices.SortFunc(all, func(a, b value) int { return strings.Compare(a.Key.String(), b.Key.String()) })
-	for i := range all {
-		f(all[i].Key, &all[i].Sketch)
+	slices.SortFunc(all, func(a, b *value) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	for _, v := range all {
+		f(v.Key, &v.Sketch)
 	}
 }
