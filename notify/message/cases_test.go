@@ -209,7 +209,7 @@ func TestFieldCases(t *testing.T) {
 			c := failedNodes(watcher.TimedOut, 0, 0)
 			c.Error = &watcher.ErrorDetail{Code: "held", Held: watcher.HeldArrears, Message: "ModelArts refuses the project: the account is frozen or in arrears; no call before 2025-04-10T13:55:00Z: HTTP 403: frozen"}
 			return c
-		}(), asProd, "NOT KNOWN: the account was frozen or in arrears -", []string{"orderwatch:\n    frozen\n"}, []string{"no call before"}},
+		}(), asProd, "NOT KNOWN: the account was frozen or in arrears -", []string{"orderwatch noted:\n    frozen\n"}, []string{"no call before"}},
 		{"M12 ids in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败：库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败：库存不足"}), asProd,
 			"FAILED: all 2 nodes, 创建节点 … 失败：库存不足 -", []string{"*2 ×* createNode"}, []string{"different"}},
 		{"M12 causes in a script without blanks", orderOf(watcher.AllFailed, did{"createNode", "a", "failed", "创建节点7f3c0000失败库存不足"}, did{"createNode", "b", "failed", "创建节点9a1d0001失败配额不足"}, did{"createNode", "c", "failed", "创建节点1失败镜像不存在"}), asProd,
