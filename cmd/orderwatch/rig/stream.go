@@ -39,18 +39,21 @@ func ReadStream(ctx context.Context, js jetstream.JetStream, stream, subject str
 	if err != nil {
 		return err
 	}
-	for left := consumer.CachedInfo().NumPending; left > 0; {
-		batch, err := consumer.Fetch(int(min(left, 500)), jetstream.FetchMaxWait(10*time.Second))
+	left := consumer.CachedInfo().NumPending
+	if left == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages() // Fetch would make a consumer for each batch
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for ; left > 0; left-- {
+		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
-		for m := range batch.Messages() {
-			f(m)
-			left--
-		}
-		if batch.Error() != nil {
-			return batch.Error()
-		}
+		f(m)
 	}
 	return nil
 }
