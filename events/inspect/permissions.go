@@ -44,6 +44,7 @@ type Need string
 const (
 	NeedAlways    Need = "always"    // every worker, always
 	NeedProvision Need = "provision" // a worker that creates what is missing
+	NeedSweep     Need = "sweep"     // workers that tell each other which orders are listed; without it they work, and poll more often
 	NeedDoctor    Need = "doctor"    // a user who inspects: no worker
 )
 
@@ -251,6 +252,8 @@ func (i *Inspector) permissions() []Permission {
 	list = append(list, i.inbox())
 	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(store.HoldKeys+">"))
 	add(Responds, NeedAlways, "")
+	add(Publishes, NeedSweep, n.Listed(">"))
+	add(Subscribes, NeedSweep, n.Listed(">"))
 	if i.store.Provision {
 		for _, s := range streams {
 			add(Publishes, NeedProvision, n.API("STREAM.CREATE."+s.Name))
