@@ -22,7 +22,7 @@ base() {
   nsc edit account --name ORDERWATCH --js-mem-storage -1 --js-disk-storage -1 --js-streams -1 --js-consumer -1
   # what the worker may publish on: as the user worker in nats-accounts.conf
   worker=$(sed -n '/user: worker/,/^ *}/{s/^ *"\(.*\)"$/\1/p}' "$(dirname "$0")/nats-accounts.conf" | paste -sd, -)
-  user ORDERWATCH worker "$worker" '_INBOX_orderwatch.>,orderwatch.>,$SRV.>,$KV.ORDER_ACCOUNTS.hold.>' --allow-pub-response=1
+  user ORDERWATCH worker "$worker" '_INBOX_orderwatch.>,orderwatch.>,$SRV.>,$KV.ORDER_ACCOUNTS.hold.>,orders.listed.>' --allow-pub-response=1
   user ORDERWATCH operator 'orders.watch,orderwatch.*' '_INBOX_operator.>'
   user ORDERWATCH setup '>' '>'
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/sweeper"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
 
@@ -27,6 +28,7 @@ type footing struct {
 	store    *store.Store
 	loops    []*loop
 	denials  prometheus.Counter
+	sweeper  *sweeper.Sweeper
 	needs    []string       // the subjects that the worker must be allowed to publish on
 	optional []string       // those without which only how long orders take is not known
 	lacks    func(error)    // is told that one of these is denied
@@ -193,6 +195,10 @@ func (f *footing) natsError(_ *nats.Conn, _ *nats.Subscription, err error) {
 		f.log.Warn("error of the NATS connection", "err", err)
 	case f.isOptional(err):
 		f.lacks(err)
+	case f.concernsSweeps(err): // the worker works without
+		if f.sweeper != nil {
+			f.sweeper.Denied()
+		}
 	case f.concernsOthers(err):
 		if before := f.othersAt.Load(); before != nil && now.Sub(*before) < time.Minute {
 			return // a requester that does so can do it often
@@ -219,6 +225,12 @@ func (f *footing) isOptional(violated error) bool {
 	published, subscribing, ok := link.Violation(violated)
 	optional := func(subject string) bool { return covers(subject, published) }
 	return ok && !subscribing && slices.ContainsFunc(f.optional, optional)
+}
+
+// concernsSweeps reports whether the violation is about what workers tell each other of listed orders.
+func (f *footing) concernsSweeps(violated error) bool {
+	subject, _, ok := link.Violation(violated)
+	return ok && strings.HasPrefix(subject, f.store.Names.Listed(""))
 }
 
 // covers reports whether a subject, which may have wildcards, covers one without.

@@ -232,7 +232,7 @@ func TestValuesOfTheReleaseBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	present, holds, err := kept.LookAtWorkers(t.Context())
+	present, holds, _, err := kept.LookAtWorkers(t.Context())
 	if err != nil || present != 2 || holds["ab12"].Kind != watcher.HeldThrottled {
 		t.Errorf("%d workers, holds %+v, %v", present, holds, err)
 	}

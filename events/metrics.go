@@ -9,7 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/sweeper"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/sweep"
 )
 
 // metrics are what a worker counts.
@@ -17,6 +19,7 @@ type metrics struct {
 	deliveries  *prometheus.CounterVec   // by consumer and what was done
 	lag         prometheus.Histogram     // of wake-ups behind their due time
 	polls       *prometheus.HistogramVec // how long they took, by what came of them
+	calls       *prometheus.CounterVec   // of ModelArts, by region and kind
 	completions *prometheus.CounterVec   // by outcome
 	detection   *prometheus.HistogramVec // how long after the order's end watches ended, by region and how that was found
 	settling    *prometheus.HistogramVec // how much of it was after the first look that saw the end, by the same
@@ -54,6 +57,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 			Name: "orderwatch_poll_seconds", Help: "How long polls took, by result: answered, or the class of the error.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
 		}, []string{"result"}),
+		calls:       counters("orderwatch_calls_total", "Calls of ModelArts about orders that this worker made, by region and kind: poll (one order), list (many).", "region", "kind"),
 		completions: counters("orderwatch_completions_total", "Watches that this worker ended, by outcome.", "outcome"),
 		detection: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "orderwatch_detection_lag_seconds", Help: "How long after ModelArts' last change of an item watches ended, with the settling, by region and how the end was found (swept, polled).",
@@ -131,11 +135,12 @@ func (e measuredEvents) Attend(ctx context.Context, a watcher.OrderAttention) er
 // measuredOrders counts and times the polls of Orders.
 type measuredOrders struct {
 	watcher.Orders
-	polls *prometheus.HistogramVec
+	metrics *metrics
 }
 
 func (o measuredOrders) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
 	store.Passed("poll", "asking", nil)
+	o.metrics.calls.WithLabelValues(region, "poll").Inc()
 	begin := time.Now()
 	answer, err := o.Orders.Show(ctx, region, order)
 	store.Passed("poll", "answered", nil)
@@ -146,8 +151,19 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 	if known, ok := errors.AsType[*watcher.PollError](err); ok {
 		result = string(known.Class)
 	}
-	o.polls.WithLabelValues(result).Observe(time.Since(begin).Seconds())
+	o.metrics.polls.WithLabelValues(result).Observe(time.Since(begin).Seconds())
 	return answer, err
+}
+
+// measuredLists counts the calls of a list.
+type measuredLists struct {
+	sweeper.Cloud
+	calls *prometheus.CounterVec
+}
+
+func (l measuredLists) List(ctx context.Context, region, projectID string, q sweep.Query) (sweep.Page, error) {
+	l.calls.WithLabelValues(region, "list").Inc()
+	return l.Cloud.List(ctx, region, projectID, q)
 }
 
 // heldAccounts tells which accounts are held.

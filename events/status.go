@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -23,7 +24,7 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
 	view := w.service.view(r)
-	s := wire.Status{Held: w.heldAccounts(view)}
+	s := wire.Status{Held: w.heldAccounts(view), Unlisted: w.unlisted(view)}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
@@ -65,6 +66,20 @@ func (w *Worker) heldAccounts(view teams.View) []wire.HeldAccount {
 		})
 	}
 	return held
+}
+
+// unlisted returns the projects whose orders are not listed, of those that the view has.
+func (w *Worker) unlisted(view teams.View) (all []wire.Unlisted) {
+	now := w.store.Clock.Now()
+	for _, l := range w.store.Accounts().Leases() {
+		if p := l.Place; l.Valid && l.Off(now) && view.Project(p.ProjectID) {
+			all = append(all, wire.Unlisted{Region: p.Region, ProjectID: p.ProjectID, Why: l.Why, Until: l.OffUntil.UTC()})
+		}
+	}
+	slices.SortFunc(all, func(a, b wire.Unlisted) int {
+		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.ProjectID, b.ProjectID))
+	})
+	return all
 }
 
 // noteSettled notes how far the consumer slack has come, and measures what it has before it. To measure is best

@@ -31,8 +31,9 @@ func TestStatus(t *testing.T) {
 	cfg := quiet()
 	cfg.Version = "1.2.3"
 	cfg.Troubles = func() []string { return []string{"slack takes no messages since 12:00"} }
+	id := ""
 	for range 2 {
-		startWorker(t, s, cfg, &orders{show: never})
+		id = startWorker(t, s, cfg, &orders{show: never}).accounts.ID()
 	}
 	var status wire.Status
 	eventstest.Eventually(t, func() (err error) {
@@ -62,13 +63,16 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	put("$KV.ORDER_ACCOUNTS.hold.ab12.cn-north-4", encoded)
+	put("$KV.ORDER_ACCOUNTS.sweep.cn-north-4.q", fmt.Appendf(nil, `{"worker":%q,"every":"5s","off_until":%q,"why":"403"}`, id, now.Add(time.Hour).Format(time.RFC3339)))
+	put("$KV.ORDER_ACCOUNTS.sweep.cn-north-4.p", fmt.Appendf(nil, `{"worker":%q,"pages":1,"every":"5s"}`, id))
+	put("$KV.ORDER_ACCOUNTS.sweep.cn-north-4.o", fmt.Appendf(nil, `{"worker":"gone","every":"5s","off_until":%q,"why":"404"}`, now.Add(time.Hour).Format(time.RFC3339)))
 	put("$KV.ORDER_WATCHES.p.order.broken", []byte(`{"stream":"ORDER_REQUESTS","seq":1}`))
 	put("$KV.ORDER_WATCHES.p.order.text", []byte("no JSON"))
 	put("$KV.ORDER_WATCHES.p.order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_2","project_id":"p","order_name":"order.later"}`))
 	put("orders.undelivered.slack", []byte("{}"))
 	eventstest.Eventually(t, func() (err error) {
 		status, err = c.Status(t.Context())
-		if err == nil && (len(status.Held) != 1 || status.Watches == nil || status.Watches.Newer != 1) {
+		if err == nil && (len(status.Held) != 1 || len(status.Unlisted) != 1 || status.Watches == nil || status.Watches.Newer != 1) {
 			err = fmt.Errorf("%+v", status)
 		}
 		return err
@@ -77,6 +81,9 @@ func TestStatus(t *testing.T) {
 		Account: "ab12.cn-north-4", Kind: watcher.HeldLogin, Region: "cn-north-4", Why: hold.Why(), Code: "APIG.0301", Since: now, Until: now.Add(time.Hour),
 	}); got != want {
 		t.Errorf("held is %+v, want %+v", got, want)
+	}
+	if got, want := status.Unlisted[0], (wire.Unlisted{Region: "cn-north-4", ProjectID: "q", Why: "403", Until: now.Add(time.Hour)}); got != want {
+		t.Errorf("not listed is %+v, want %+v", got, want)
 	}
 	if !strings.HasPrefix(hold.Why(), "ModelArts refuses the account's login; no call before ") || !strings.HasSuffix(hold.Why(), ": 401 APIG.0301") {
 		t.Errorf("it is held for %q", hold.Why())

@@ -7,7 +7,8 @@
 // NATS; and that [Worker.Ready] says why it does not do its work.
 //
 // The packages below: wire (messages as they are on NATS), teams (what each team may), link (the connection and the pulling), store (records,
-// wake-ups, events, notes and holds in JetStream), usual (how long orders take), inspect (looks at an installation), client (what any Go program
+// wake-ups, events, notes and holds in JetStream), sweeper (lists orders, so that those that end are asked for at once), usual (how long
+// orders take), inspect (looks at an installation), client (what any Go program
 // needs). Read the files here in this order:
 //
 //	worker.go       what runs in a worker, how it begins and how it ends
@@ -48,6 +49,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/sweeper"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -63,6 +65,9 @@ type Config struct {
 
 	// Inboxes are prefixes of requesters' inboxes that the service answers to, besides _INBOX, _INBOX_… and _R_.
 	Inboxes []string
+
+	// Sweep says what lists the orders of projects; nil: nothing does, and workers are told of none that is listed.
+	Sweep *sweeper.Config
 
 	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
 	// safe for concurrent use.
@@ -89,7 +94,8 @@ type Worker struct {
 	loops      []*loop
 	patrol     *patrol
 	heart      *heartbeat
-	losses     losses // firstLook's, then watchAssets' alone
+	sweeper    *sweeper.Sweeper // nil: nothing is listed
+	losses     losses           // firstLook's, then watchAssets' alone
 	rejections *rejections
 	usual      *usual.Keeper
 	learning   *loop                // of the consumer history, without which all else works
@@ -108,8 +114,14 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
+	if config.Sweep != nil {
+		sweep := *config.Sweep
+		sweep.Cloud = measuredLists{sweep.Cloud, w.metrics.calls}
+		w.sweeper = sweeper.New(log, sweep, s, registry)
+		orders = w.sweeper.Orders(orders)
+	}
 	pulls := &openPulls{slots: config.Concurrency}
-	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics.polls}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
+	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
 	w.poller.Disagreed = func(region string) { w.metrics.disagreed.WithLabelValues(region).Inc() }
 	w.intake = watcher.Intake{Log: log, Records: s, Wakeups: s, Now: now}
 	gate := &gate{log: log, rules: config.Requests, teams: config.Teams, timeout: config.Policy.Timeout, store: s}
@@ -137,7 +149,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	for _, l := range append([]*loop{w.learning}, w.loops...) {
 		l.log, l.store, l.refuse, l.deliveries, l.most = log, s, w.refuse, w.metrics.deliveries, math.MaxInt
 	}
-	w.footing.loops = w.loops
+	w.footing.loops, w.footing.sweeper = w.loops, w.sweeper
 	nc.SetErrorHandler(w.footing.natsError)
 	return w
 }
@@ -223,6 +235,9 @@ func (w *Worker) run(ctx context.Context) error {
 	}
 	running.Go(func() { w.learn(ctx, work) })
 	rearming := rearming{log: w.log, store: w.store}
+	if w.sweeper != nil {
+		running.Go(func() { w.sweeper.Run(ctx) })
+	}
 	for _, run := range []func(context.Context){w.watchAssets, w.patrol.run, w.heart.run, rearming.run, w.store.Accounts().Run, w.attend, w.gate.begin, w.rejections.run} {
 		running.Go(func() { run(ctx) })
 	}
@@ -258,6 +273,9 @@ func (w *Worker) prepare(ctx context.Context) error {
 		if err == nil {
 			policy := w.config.Policy
 			policy.MaxPayload, policy.Payload, policy.Sketches = w.store.Limit(), w.store.Limit, w.usual.Sketch
+			if w.sweeper != nil {
+				policy.Swept = w.sweeper.Swept
+			}
 			w.intake.Policy, w.poller.Policy = policy, policy
 			return nil
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
 // A doctorState is a state of an installation, and what doctor finds wrong in it.
@@ -141,6 +142,15 @@ func doctorStates(t *testing.T) []doctorState {
 				p.hold(t, watcher.HeldThrottled)
 			},
 			worker: []string{"warning workers.hold"}, person: []string{"warning workers.hold"}},
+		{name: "a list that is of no use", workers: 2,
+			wreck: func(t *testing.T, p ward) {
+				p.refuseList(t)
+			},
+			worker: []string{"warning modelarts.list", "warning workers.list"}, person: []string{"warning workers.list"}},
+		{name: "workers may not tell what is listed", workers: 2, rules: func(rules string) string {
+			return strings.NewReplacer(`, "orders.listed.>"]`, `]`, `"orders.listed.>"`, ``).Replace(rules)
+		},
+			worker: []string{"warning permissions.publish", "warning permissions.subscribe"}, operator: []string{}},
 		{name: "workers of the release before", workers: 2, program: "0.9.0", untrue: []string{"no worker answers", "side by side"}},
 		{name: "dead wake-ups",
 			wreck: func(t *testing.T, p ward) {
@@ -263,6 +273,27 @@ func (w ward) hold(t *testing.T, kind watcher.HoldKind) {
 				}
 			}
 			return errors.New("it does not know of the hold")
+		})
+	}
+}
+
+// refuseList has a project watched whose orders may not be listed, and waits until all workers know.
+func (w ward) refuseList(t *testing.T) {
+	t.Helper()
+	const project = "unlisted"
+	w.Cloud.SetFaults(emulator.Fault{Project: project, Kind: emulator.ListOrders, Status: 403, Code: "ModelArts.0108", Message: "not permitted"})
+	for _, order := range []string{"order.a", "order.b", "order.c"} {
+		w.Cloud.Add(project, order, emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", EndAfter: emulator.Never}}})
+		if _, err := w.js.Publish(t.Context(), "orders.watch", fmt.Appendf(nil, `{"project_id":%q,"order_name":%q}`, project, order)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, addr := range w.addrs {
+		rig.Eventually(t, rig.Patience, func() error {
+			if rig.MetricsOf(t, addr)[fmt.Sprintf("orderwatch_sweep_off{project=%q,region=%q}", project, "cn-north-4")] != 1 {
+				return errors.New("it does not know that the list is of no use")
+			}
+			return nil
 		})
 	}
 }

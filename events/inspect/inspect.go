@@ -243,6 +243,7 @@ func (i *Inspector) Instances(ctx context.Context, most int) (versions, others [
 type Workers struct {
 	Present int
 	Holds   map[string]watcher.Hold // that stand, by the account's key
+	Leases  []store.Lease           // who lists the orders of which project
 }
 
 // Workers looks at the bucket that the workers share. Who works is judged by the server's clock: see
@@ -251,8 +252,8 @@ func (i *Inspector) Workers(ctx context.Context) (Workers, error) {
 	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.AccountStream())); err != nil {
 		return Workers{}, err
 	}
-	present, holds, err := i.store.LookAtWorkers(ctx)
-	return Workers{present, holds}, err
+	present, holds, leases, err := i.store.LookAtWorkers(ctx)
+	return Workers{present, holds, leases}, err
 }
 
 // A LateWatch is a watch whose next step is overdue.

@@ -45,6 +45,7 @@ const (
 	NeedAlways    Need = "always"    // every worker, always
 	NeedProvision Need = "provision" // a worker that creates what is missing
 	NeedHistory   Need = "history"   // a worker that is to know how long orders take
+	NeedSweep     Need = "sweep"     // workers that tell each other which orders are listed; without it they work, and poll more often
 	NeedDoctor    Need = "doctor"    // a user who inspects: no worker
 )
 
@@ -252,6 +253,8 @@ func (i *Inspector) permissions() []Permission {
 	list = append(list, i.inbox())
 	add(Subscribes, NeedAlways, n.Service+".>", "$SRV.>", n.Account(store.HoldKeys+">"))
 	add(Responds, NeedAlways, "")
+	add(Publishes, NeedSweep, n.Listed(">"))
+	add(Subscribes, NeedSweep, n.Listed(">"))
 	if i.store.Provision {
 		for _, s := range streams {
 			add(Publishes, NeedProvision, n.API("STREAM.CREATE."+s.Name))

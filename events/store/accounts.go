@@ -22,7 +22,8 @@ import (
 
 // Accounts is what the workers on one NATS account tell each other through the bucket ORDER_ACCOUNTS: under
 // worker.<id>, every two seconds, that they work, and about which order they were answered last; and under
-// hold.<account> or hold.<account>.<project> why ModelArts may not be asked. It is safe for concurrent use.
+// hold.<account> or hold.<account>.<project> why ModelArts may not be asked; under sweep.<region>.<project> who lists
+// orders (leases.go). It is safe for concurrent use.
 //
 // A worker counts until it was not heard of for some seconds, by this process's clock, in which the bucket was read.
 type Accounts struct {
@@ -35,8 +36,9 @@ type Accounts struct {
 	workers  map[string]presence      // the others
 	answered map[string]watcher.Order // by account: this worker's
 	deeds    map[string][]time.Time   // by team: when this worker did something for it that its limits count, a minute long
-	sign     uint64                   // the revision of this worker's last one
-	current  bool                     // whether the last look showed it: the server that answered is not behind
+	leases   map[Place]Lease
+	sign     uint64 // the revision of this worker's last one
+	current  bool   // whether the last look showed it: the server that answered is not behind
 
 	blind atomic.Bool // the bucket cannot be read
 }
@@ -76,15 +78,17 @@ func newAccounts(s *Store) *Accounts {
 	return &Accounts{
 		store: s, id: nuid.Next(), told: make(chan struct{}, 1),
 		holds: make(map[string]Held), workers: make(map[string]presence), answered: make(map[string]watcher.Order),
-		deeds: make(map[string][]time.Time),
+		deeds:  make(map[string][]time.Time),
+		leases: make(map[Place]Lease),
 	}
 }
 
-// LookAtWorkers returns how many workers there are beside this process, and the holds that stand, by their key.
-func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, err error) {
+// LookAtWorkers returns how many workers there are beside this process, the holds that stand, by their key, and the
+// leases of those workers.
+func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[string]watcher.Hold, leases []Lease, err error) {
 	a := newAccounts(s)
 	if err := a.look(ctx); err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	holds = make(map[string]watcher.Hold)
 	for key, h := range a.Standing() {
@@ -92,7 +96,8 @@ func (s *Store) LookAtWorkers(ctx context.Context) (present int, holds map[strin
 			holds[key] = h.Hold
 		}
 	}
-	return a.Workers() - 1, holds, nil
+	leases = slices.DeleteFunc(a.Leases(), func(l Lease) bool { return !l.Valid })
+	return a.Workers() - 1, holds, leases, nil
 }
 
 // Holding returns the hold that keeps the watch waiting, for so long that people are told; the zero Hold where none does.
@@ -121,9 +126,6 @@ func (a *Accounts) Workers() int {
 	defer a.mu.Unlock()
 	return 1 + len(a.workers)
 }
-
-// Reserved returns what lists take of the account's rate: nothing yet.
-func (a *Accounts) Reserved(string) float64 { return 0 }
 
 // Hold returns the hold under the key, as far as this worker knows.
 func (a *Accounts) Hold(key string) (watcher.Hold, watcher.Revision) {
@@ -379,6 +381,11 @@ func (a *Accounts) take(ctx context.Context, m *jetstream.RawStreamMsg) {
 	}
 	if id, ok := strings.CutPrefix(key, workerKeys); ok {
 		a.meet(id, m)
+	}
+	if place, ok := strings.CutPrefix(key, leaseKeys); ok {
+		if p, ok := placeOf(place); ok {
+			a.takeLease(p, m)
+		}
 	}
 	if account, ok := strings.CutPrefix(key, HoldKeys); ok {
 		var hold watcher.Hold

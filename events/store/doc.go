@@ -5,7 +5,7 @@
 //	ORDER_REQUESTS  orders.watch                requests; consumer intake
 //	ORDER_WATCHES   (key-value)                 one record for each order's watch; the patrol's lease
 //	ORDER_WAKEUPS   orders.waiting.>, orders.due.>   scheduled wake-ups become due; consumer poller
-//	ORDER_ACCOUNTS  (key-value)                 which workers there are; why accounts are held
+//	ORDER_ACCOUNTS  (key-value)                 which workers there are; why accounts are held; who lists orders
 //	ORDER_SLACK     (key-value)                 what was posted where
 //	ORDER_HISTORY   (key-value)                 how long orders take; it may be missing
 //	ORDER_EVENTS    orders.completed.>, …       events; consumers slack, and history, which may be missing
@@ -30,6 +30,7 @@
 //	follow.go       events from a place on, for those who ask the service
 //	notes.go        what notifiers note, and how far the consumer slack has come
 //	accounts.go     which workers there are, and which accounts are held
+//	leases.go       which worker lists the orders of a project
 //	assets.go       which streams and consumers there must be
 //	faultpoint.go   where the tests of crashes stop a process
 package store

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,30 @@ func (s *Store) HighestOf(ctx context.Context, order watcher.Order) (number uint
 		}
 	}
 	return number, watchID, nil
+}
+
+// OpenOrders returns the names of the project's orders that have a wake-up: those of all open watches, and, for some
+// minutes, those of some watches that have ended.
+func (s *Store) OpenOrders(ctx context.Context, projectID string) (names []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
+	defer cancel()
+	stream, err := s.JS.Stream(ctx, s.Names.WakeupStream())
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(s.Names.Subjects+".*."+projectID+".>"))
+	if err != nil {
+		return nil, err
+	}
+	for subject := range info.State.Subjects {
+		for _, prefix := range []string{s.Names.Waiting(""), s.Names.Due("")} {
+			if order, ok := wire.OrderOf(subject, prefix); ok {
+				names = append(names, order.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // DecodeWakeup reads a wake-up, whose order follows the prefix in the subject.

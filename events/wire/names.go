@@ -28,6 +28,10 @@ func (n Names) Waiting(key string) string    { return n.Subjects + ".waiting." +
 func (n Names) Progress(key string) string   { return n.Subjects + ".progress." + key }
 func (n Names) Undelivered(to string) string { return n.Subjects + ".undelivered." + to }
 
+// Listed returns the subject on which workers tell each other which orders of a place, which is a region, a dot and a
+// project, ModelArts lists as running. No stream has it.
+func (n Names) Listed(place string) string { return n.Subjects + ".listed." + place }
+
 func (n Names) Completed(outcome watcher.Outcome, key string) string {
 	return n.Subjects + ".completed." + string(outcome) + "." + key
 }

@@ -11,7 +11,8 @@ import (
 // and NotLookedAt says why.
 type Status struct {
 	Workers     *WorkerCount  `json:"workers,omitempty"`
-	Held        []HeldAccount `json:"held_accounts"` // that ModelArts is not asked for; as far as this worker knows
+	Held        []HeldAccount `json:"held_accounts"`               // that ModelArts is not asked for; as far as this worker knows
+	Unlisted    []Unlisted    `json:"unlisted_projects,omitempty"` // whose orders are not listed; as far as this worker knows
 	Watches     *WatchCount   `json:"watches,omitempty"`
 	People      *Untold       `json:"people,omitempty"`
 	NotLookedAt []string      `json:"not_looked_at,omitempty"` // what, and why; for people
@@ -33,6 +34,15 @@ type HeldAccount struct {
 	Code      string           `json:"code,omitempty"`       // the API's
 	Since     time.Time        `json:"since"`
 	Until     time.Time        `json:"until"` // no call before
+}
+
+// An Unlisted is a project whose orders are not listed, since the list is of no use. They are polled as without it, and
+// nothing else is wrong with them.
+type Unlisted struct {
+	Region    string    `json:"region"`
+	ProjectID string    `json:"project_id"`
+	Why       string    `json:"why"`   // for people; the cloud's text is in it
+	Until     time.Time `json:"until"` // it is not tried again before
 }
 
 // A WatchCount is how many open watches there are, and how many of them are not as they must be.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,8 +36,12 @@ func (c *Client) List(ctx context.Context, region, projectID string, q sweep.Que
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
+		e := asAPIError(err)
+		if slices.Contains([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound}, e.Status) {
+			e.Class = watcher.Refused // the list, whatever a gateway says of it
+		}
 		asked.ended = c.config.Now()
-		r.account.heardOfList(ctx, asked, asAPIError(err))
+		r.account.heardOfList(ctx, asked, e)
 	}
 	return page, err
 }

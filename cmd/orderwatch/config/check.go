@@ -29,6 +29,8 @@ const (
 	// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
 	maxPrefix = 64
 	maxLink   = 2000 // characters of a template
+	// maxSwept is the longest interval of a listed order where nobody says otherwise.
+	maxSwept = 5 * time.Minute
 )
 
 var (
@@ -44,6 +46,9 @@ func (c *Config) normalise() {
 		for i := range list {
 			list[i] = strings.TrimSpace(list[i])
 		}
+	}
+	if c.Poll.MaxSwept == 0 {
+		c.Poll.MaxSwept = max(c.Poll.Max, min(5*c.Poll.Max, maxSwept))
 	}
 	if c.Slack.APIURL != "" && !strings.HasSuffix(c.Slack.APIURL, "/") {
 		c.Slack.APIURL += "/" // slack-go appends the method's name to it
@@ -123,6 +128,8 @@ func (p *Problems) checkPolls(poll Poll, w Watch) {
 	p.must(poll.Initial >= minPoll && poll.Initial <= poll.Max, "POLL_INITIAL", "must be at least 100ms and at most ORDERWATCH_POLL_MAX")
 	p.must(poll.Multiplier >= 1 && !math.IsInf(poll.Multiplier, 0), "POLL_MULTIPLIER", "must be at least 1")
 	p.must(poll.Max >= minPoll, "POLL_MAX", "must be at least 100ms")
+	p.must(poll.MaxSwept >= poll.Max, "POLL_MAX_SWEPT", "must be at least ORDERWATCH_POLL_MAX")
+	p.must(poll.SweepEvery == 0 || poll.SweepEvery >= time.Second, "SWEEP_EVERY", "must be at least 1s, or 0 to list no orders")
 	p.must(poll.Jitter >= 0 && poll.Jitter <= 1, "POLL_JITTER", "must be 0 to 1")
 	p.must(w.Settle >= 0, "SETTLE", "must be 0 or more")
 	p.must(w.Timeout >= time.Second && w.Timeout <= w.TimeoutMax, "TIMEOUT", "must be at least 1s and at most ORDERWATCH_TIMEOUT_MAX")

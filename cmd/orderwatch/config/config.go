@@ -111,6 +111,8 @@ type Poll struct {
 	Multiplier float64       `env:"POLL_MULTIPLIER" default:"1.5" desc:"each interval is so many times the last; at least 1"`
 	Max        time.Duration `env:"POLL_MAX" default:"1m" desc:"longest interval"`
 	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`
+	MaxSwept   time.Duration `env:"POLL_MAX_SWEPT" unset:"5 × POLL_MAX, but no more than 5m" desc:"longest interval of an order that ModelArts' list shows as running, and whose progress nobody follows"`
+	SweepEvery time.Duration `env:"SWEEP_EVERY" default:"5s" desc:"how often the orders of a project with two or more open watches are listed, so that one that ended is asked for at once; 0 lists none"`
 }
 
 // A Watch says when watches end, how many are polled at once, and who may have what watched.

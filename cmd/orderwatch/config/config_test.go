@@ -30,6 +30,12 @@ func TestLeast(t *testing.T) {
 	if _, err := Load(); err != nil {
 		t.Errorf("empty environment: %v", err)
 	}
+	for most, swept := range map[string]time.Duration{"": 5 * time.Minute, "10s": 50 * time.Second, "1h": time.Hour} { // nobody has to set both
+		cmdtest.Setenv(t, map[string]string{"POLL_MAX": most})
+		if c, err := Load(); err != nil || c.Poll.MaxSwept != swept {
+			t.Errorf("POLL_MAX %q: POLL_MAX_SWEPT is %s (%v); want %s", most, c.Poll.MaxSwept, err, swept)
+		}
+	}
 }
 
 // TestEachVariable sets every variable of the contract to something else than its default and
@@ -88,6 +94,8 @@ func TestEachVariable(t *testing.T) {
 		{"POLL_MULTIPLIER", "2", func(c Config) any { return c.Poll.Multiplier }, 2.0},
 		{"POLL_MAX", "5m", func(c Config) any { return c.Poll.Max }, 5 * time.Minute},
 		{"POLL_JITTER", "0", func(c Config) any { return c.Poll.Jitter }, 0.0},
+		{"POLL_MAX_SWEPT", "2m", func(c Config) any { return c.Poll.MaxSwept }, 2 * time.Minute},
+		{"SWEEP_EVERY", "0", func(c Config) any { return c.Poll.SweepEvery }, time.Duration(0)},
 		{"SETTLE", "0s", func(c Config) any { return c.Watch.Settle }, time.Duration(0)},
 		{"TIMEOUT", "3h", func(c Config) any { return c.Watch.Timeout }, 3 * time.Hour},
 		{"TIMEOUT_MAX", "24h", func(c Config) any { return c.Watch.TimeoutMax }, 24 * time.Hour},
@@ -285,6 +293,9 @@ func TestBad(t *testing.T) {
 		{[]string{"POLL_MULTIPLIER", "0.9"}, "POLL_MULTIPLIER: must be"},
 		{[]string{"POLL_MAX", "-1s"}, "POLL_MAX: must be"},
 		{[]string{"POLL_JITTER", "1.1"}, "POLL_JITTER: must be"},
+		{[]string{"POLL_MAX_SWEPT", "59s"}, "POLL_MAX_SWEPT: must be at least ORDERWATCH_POLL_MAX"},
+		{[]string{"SWEEP_EVERY", "999ms"}, "SWEEP_EVERY: must be at least 1s, or 0"},
+		{[]string{"SWEEP_EVERY", "-1s"}, "SWEEP_EVERY: must be at least 1s, or 0"},
 		{[]string{"POLL_JITTER", "NaN"}, "POLL_JITTER: must be"},
 		{[]string{"SETTLE", "-1s"}, "SETTLE: must be"},
 		{[]string{"TIMEOUT", "49h"}, "TIMEOUT: must be"},

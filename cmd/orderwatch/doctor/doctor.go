@@ -12,7 +12,7 @@
 //   - assets.go: assets.*, streams, buckets and consumers, and whether another installation has them
 //   - watches.go: watches.*, what is late, broken or lost
 //   - workers.go: workers.*, how many there are, and the accounts that they do not ask
-//   - modelarts.go: modelarts.*, the login in each region
+//   - modelarts.go: modelarts.*, the login and the list of orders in each region
 //   - clocks.go: clocks.*, how far they are apart
 //   - slack.go: slack.*, token, scopes, channels and webhook
 package doctor
@@ -45,6 +45,7 @@ const (
 	tryTime     = 4 * time.Second // of the permissions
 	lookTime    = 6 * time.Second // at all else in NATS
 	callTime    = 7 * time.Second // of ModelArts
+	listTime    = 3 * time.Second // of its list of orders, after that
 	slackTime   = 20 * time.Second
 	glanceTime  = 2 * time.Second // at the server, and at its clock
 )

@@ -16,6 +16,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
+	"github.com/orderwatch/orderwatch/watcher/sweep"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
@@ -42,7 +43,12 @@ func (x *exam) modelArts(ctx context.Context) {
 	calls := make([]regionCall, len(regions))
 	var asking sync.WaitGroup
 	for i, region := range regions {
-		asking.Go(func() { calls[i] = x.call(ctx, orders, region) })
+		asking.Go(func() {
+			calls[i] = x.call(ctx, orders, region)
+			if calls[i].Level == levelOK && config.Poll.SweepEvery > 0 {
+				calls[i].list = x.list(ctx, orders, region, calls[i].project)
+			}
+		})
 	}
 	asking.Wait()
 	answered, known := false, false
@@ -52,6 +58,9 @@ func (x *exam) modelArts(ctx context.Context) {
 	takeBack(calls)
 	for _, c := range calls {
 		x.put(c.finding)
+		if c.list.Check != "" {
+			x.put(c.list)
+		}
 		x.cloudClock(c)
 	}
 	if x.Order != (watcher.Order{}) && answered && !known {
@@ -63,6 +72,8 @@ func (x *exam) modelArts(ctx context.Context) {
 // A regionCall is what came of asking one region.
 type regionCall struct {
 	finding
+	list     finding // of the list of orders; zero: it was not asked for
+	project  string
 	look     modelarts.Look
 	known    bool // the order is
 	doubtful bool // the login or the project is refused, but the project may be another region's
@@ -89,7 +100,7 @@ func (x *exam) call(ctx context.Context, orders *modelarts.Client, region string
 		order = x.Order
 	}
 	guessed := x.projects[region] != order.ProjectID // nothing shows that the project, which is in one region, is in this one
-	c.finding = finding{Check: "modelarts.login", About: region, Level: levelUnseen}
+	c.project, c.finding = order.ProjectID, finding{Check: "modelarts.login", About: region, Level: levelUnseen}
 	if order.ProjectID == "" {
 		c.Found = "was not asked: no project of this region is known, by the records or the environment"
 		c.Do = "Name an order with --order PROJECT/ORDER, or set ORDERWATCH_MODELARTS_PROJECT_ID."
@@ -124,6 +135,25 @@ func (x *exam) call(ctx context.Context, orders *modelarts.Client, region string
 		}
 	}
 	return c
+}
+
+// list asks once for a list of the project's orders, and says whether sweeps will work.
+func (x *exam) list(ctx context.Context, orders *modelarts.Client, region, project string) finding {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	page, err := orders.List(ctx, region, project, sweep.Query{Phase: "running", Limit: 1})
+	f := finding{Check: "modelarts.list", About: region, Level: levelOK}
+	refusal, _ := errors.AsType[*answer.Error](err)
+	switch {
+	case err == nil:
+		f.Found = fmt.Sprintf("orders of project %s are listed; %s at the moment", project, words.Count(page.Count, "running one"))
+	case refusal != nil && refusal.Held != "":
+		f.Level, f.Found, f.Do = levelUnseen, "was not listed: "+err.Error(), "Try again when the hold is over."
+	default:
+		f.Level, f.Found = levelWarning, "orders of project "+project+" are not listed: "+err.Error()
+		f.Do = "They are polled as without the list, and their ends are seen later. Let the login list orders (ListOrders); or set ORDERWATCH_SWEEP_EVERY=0."
+	}
+	return f
 }
 
 // explain says what an error of ModelArts means for all orders.
@@ -200,13 +230,13 @@ type heldAccounts map[string]watcher.Hold
 
 func (heldAccounts) Workers() int { return 1 }
 
-func (heldAccounts) Reserved(string) float64 { return 0 }
-
 func (h heldAccounts) Hold(key string) (watcher.Hold, watcher.Revision) { return h[key], 0 }
 
 func (heldAccounts) SetHold(context.Context, string, watcher.Hold, watcher.Revision) error {
 	return nil
 }
+
+func (heldAccounts) Reserved(string) float64 { return 0 }
 
 func (heldAccounts) Answered(string, watcher.Order) {}
 

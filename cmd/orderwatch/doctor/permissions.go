@@ -36,6 +36,9 @@ func (x *exam) permissions(ctx context.Context) {
 			x.unseen(check, p.Subject, "could not be tried", "Make sure that the worker's user has it, as in deploy/nats-permissions.conf.")
 		case p.Need == inspect.NeedDoctor:
 			x.add(levelNote, check, p.Subject, "denied; only doctor asks for it", "")
+		case p.Need == inspect.NeedSweep:
+			x.add(levelWarning, check, p.Subject, "denied: workers do not tell each other which orders are listed, and poll them more often",
+				"Give it to the worker's user, as in deploy/nats-permissions.conf, and restart the worker; or set ORDERWATCH_SWEEP_EVERY=0.")
 		case p.Need == inspect.NeedProvision:
 			x.add(levelNote, check, p.Subject, "denied: this user cannot create what is missing",
 				"Let another user create it, and set ORDERWATCH_PROVISION=false; or allow it.")

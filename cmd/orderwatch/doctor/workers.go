@@ -33,6 +33,17 @@ func (x *exam) workers(ctx context.Context) {
 		hold := w.Holds[key]
 		x.hold(hold.Kind, key, hold.Since, hold.Why())
 	}
+	for _, l := range w.Leases {
+		if l.Off(x.time.Now()) {
+			x.unlisted(l.Place.Region, l.Place.ProjectID, l.OffUntil, l.Why)
+		}
+	}
+}
+
+// unlisted tells of a project whose orders workers do not list.
+func (x *exam) unlisted(region, project string, until time.Time, why string) {
+	x.add(levelWarning, "workers.list", region+" "+project, fmt.Sprintf("workers do not list its orders until %s: %s", until.UTC().Format(time.RFC3339), why),
+		"They are polled as without the list, and their ends are seen later. It is tried again by itself. To list none, set ORDERWATCH_SWEEP_EVERY=0.")
 }
 
 // askWorkers asks the service how the workers and the watches are, where the login may not look.
@@ -57,6 +68,9 @@ func (x *exam) askWorkers(ctx context.Context) {
 	}
 	for _, h := range status.Held {
 		x.hold(h.Kind, h.Account, h.Since, h.Why)
+	}
+	for _, u := range status.Unlisted {
+		x.unlisted(u.Region, u.ProjectID, u.Until, u.Why)
 	}
 	if w := status.Watches; w != nil {
 		x.counts(*w)

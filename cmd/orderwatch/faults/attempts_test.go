@@ -100,7 +100,7 @@ func (a *attacker) others() []string {
 		"$KV.ORDER_WATCHES." + key, "$KV.ORDER_WATCHES." + a.project + ".order.never", "$KV.ORDER_WATCHES.patrol", "$KV.ORDER_WATCHES.store", "$KV.ORDER_WATCHES.broken",
 		"$KV.ORDER_ACCOUNTS.hold.planted", "$KV.ORDER_ACCOUNTS.worker.planted", "$KV.ORDER_SLACK.settled", "$KV.ORDER_SLACK.store", "$KV.ORDER_SLACK.planted", "$KV.ORDER_HISTORY.cn-north-4", "$KV.ORDER_HISTORY.planted",
 		"orders.completed.succeeded." + key, "orders.progress." + key, "orders.attention.blind." + key, "orders.attention.held." + a.theirs, "orders.attention.lost.all",
-		"orders.undelivered.slack", "orders.waiting." + key, "orders.due." + key, "orders.rejected",
+		"orders.undelivered.slack", "orders.listed.cn-north-4." + a.theirs, "orders.listed.cn-north-4." + a.project, "orders.waiting." + key, "orders.due." + key, "orders.rejected",
 		"orders.watch." + a.victim, "orders.watch." + a.team, "orderwatch.cancel." + a.victim, "orderwatch.list." + a.victim,
 		"$JS.API.STREAM.PURGE.ORDER_EVENTS", "$JS.API.STREAM.DELETE.KV_ORDER_WATCHES", "$JS.API.CONSUMER.DELETE.ORDER_EVENTS.slack", "$JS.API.CONSUMER.DELETE.ORDER_EVENTS.history", "$JS.API.STREAM.PURGE.KV_ORDER_HISTORY",
 		"$JS.ACK.ORDER_EVENTS.slack.1.1.1.1.0", "$JS.ACK.ORDER_EVENTS.history.1.1.1.1.0", "$JS.ACK.ORDER_EVENTS." + a.victim + ".1.1.1.1.0", "_R_.planted.planted", "_INBOX_orderwatch.planted", "_INBOX_worker.planted", "_INBOX_" + a.victim + "-person.planted",
@@ -145,7 +145,7 @@ func (a *attacker) direct(t *testing.T) {
 // subscribe listens on everything, as one of the workers, too.
 func (a *attacker) subscribe(t *testing.T) {
 	subjects := []string{
-		">", "*.>", "orders.>", "orders.watch", "orders.watch.*", "orders.rejected", "orders.completed.>", "orders.progress.>", "orders.attention.>", "orders.due.>", "orders.waiting.>",
+		">", "*.>", "orders.>", "orders.watch", "orders.watch.*", "orders.rejected", "orders.completed.>", "orders.progress.>", "orders.attention.>", "orders.due.>", "orders.waiting.>", "orders.listed.>",
 		"orderwatch.>", "orderwatch.*", "orderwatch.get", "orderwatch.get.*", "$KV.>", "$KV.ORDER_ACCOUNTS.hold.>", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$SYS.>", "$SRV.>",
 		"_INBOX.>", "_INBOX_orderwatch.>", "_INBOX_worker.>", "_INBOX_operator.>", "_INBOX_" + a.victim + "-person.>", "_R_.>", "js.>",
 	}

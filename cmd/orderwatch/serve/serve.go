@@ -25,6 +25,7 @@ import (
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/sweeper"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/notify"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -88,6 +89,9 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 	}
 	eventsConfig.Troubles = func() []string { return troubles(slack) }
 	eventsConfig.Heartbeat = heartbeat(config, heartbeatTimeout)
+	if every := config.Poll.SweepEvery; every > 0 {
+		eventsConfig.Sweep = &sweeper.Config{Cloud: orders, Every: every, Rate: config.ModelArts.Rate, Regions: config.ModelArts.Regions}
+	}
 	worker := events.New(log, eventsConfig, kept, orders, notifier, registry)
 	ready := func() error {
 		if ctx.Err() != nil {
@@ -144,6 +148,7 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 		Teams: c.Watch.Teams,
 		Policy: watcher.Policy{
 			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
+			SweptMax:      c.Poll.MaxSwept,
 			Settle:        c.Watch.Settle,
 			NotFoundGrace: c.ModelArts.NotFoundGrace,
 			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden, Patience: timing.Patience,

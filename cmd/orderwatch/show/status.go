@@ -18,6 +18,7 @@ func (p Page) Status(s wire.Status) string {
 		text = p.Property("workers", nil, presentWorkers(*s.Workers))
 	}
 	text += p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), p.held(s.Held)...)
+	text += p.Property("lists", p.Paint.Yellow, p.unlisted(s.Unlisted)...)
 	if s.Watches != nil {
 		text += p.watches(*s.Watches)
 	}
@@ -60,6 +61,17 @@ func (p Page) held(held []wire.HeldAccount) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since, ""), output.Clean(h.Why)))
 	}
 	return append(lines, "ModelArts is asked again by itself; deadlines still count.")
+}
+
+func (p Page) unlisted(all []wire.Unlisted) (lines []string) {
+	for _, u := range all {
+		lines = append(lines, fmt.Sprintf("region %s, project %s: the list of its orders is of no use, and is not tried again before %s: %s",
+			output.Clean(u.Region), output.Clean(u.ProjectID), p.clock(u.Until, ""), output.Clean(u.Why)))
+	}
+	if len(all) > 0 {
+		lines = append(lines, "Orders there are polled as without it.")
+	}
+	return lines
 }
 
 // watches says how many watches there are, how many are late, and whether all their records can be read.
