@@ -78,17 +78,19 @@ func (p Policy) join(w Watch, ask Ask) Watch {
 	w.Requests = append(w.Requests, p.request(ask))
 	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
 	w.Deadline = later(p.deadline(ask), w.Deadline)
-	w.NextPollAt = earlier(p.unstretched(&w), p.deadline(ask))
+	w.NextPollAt = earlier(p.unstretched(&w, ask.Request.ReceivedAt), p.deadline(ask))
 	return w
 }
 
 // unstretched returns when the next poll of the watch is due, and not for one that was stretched: who joins may follow what
-// changes, or want people to be told of it.
-func (p Policy) unstretched(w *Watch) time.Time {
+// changes, or want people to be told of it. It is due a first interval after the request at the earliest: a wake-up that
+// waits is replaced by the next one, and one that is due is not, so that requests which come together would poll twice.
+func (p Policy) unstretched(w *Watch, received time.Time) time.Time {
 	if w.Polls == 0 || w.LastError != nil || !w.LooksEndedSince.IsZero() || p.SweptMax <= p.Backoff.Max {
 		return w.NextPollAt
 	}
-	return earlier(w.NextPollAt, later(w.LastPollAt.Add(p.Backoff.Interval(w.ID, w.Step)), w.Turn))
+	soonest := later(w.Turn, received.Add(p.Backoff.Initial))
+	return earlier(w.NextPollAt, later(soonest, w.LastPollAt.Add(p.Backoff.Interval(w.ID, w.Step))))
 }
 
 // request returns the request with its terms.

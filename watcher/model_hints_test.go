@@ -128,7 +128,8 @@ func (m *model) hintsAt(before, w watcher.Watch) {
 		follows := m.policy.Followed || slices.ContainsFunc(w.Requests, func(r watcher.Request) bool { return m.followers[identity(r)] })
 		odd := !j.gone.IsZero() || slices.ContainsFunc(j.missing, (*sight).open)
 		plain := m.policy.SweptMax > 0 && w.LastError == nil && !joined
-		if longest := m.policy.Backoff.Max; wait > longest && (!plain || follows || odd) {
+		soon := joined && !w.NextPollAt.After(w.Requests[len(w.Requests)-1].ReceivedAt.Add(m.policy.Backoff.Initial))
+		if longest := m.policy.Backoff.Max; wait > longest && !soon && (!plain || follows || odd) {
 			m.blame("%s: the next poll is %s after the one before; joined %t, followed %t, odd %t, %v", w.ID, wait, joined, follows, odd, w.LastError)
 		}
 	}

