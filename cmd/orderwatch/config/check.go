@@ -129,7 +129,7 @@ func (p *Problems) checkPolls(poll Poll, w Watch) {
 	p.must(poll.Multiplier >= 1 && !math.IsInf(poll.Multiplier, 0), "POLL_MULTIPLIER", "must be at least 1")
 	p.must(poll.Max >= minPoll, "POLL_MAX", "must be at least 100ms")
 	p.must(poll.MaxSwept >= poll.Max, "POLL_MAX_SWEPT", "must be at least ORDERWATCH_POLL_MAX")
-	p.must(poll.SweepEvery == 0 || poll.SweepEvery >= time.Second, "SWEEP_EVERY", "must be at least 1s, or 0 to list no orders")
+	p.must(poll.SweepEvery == 0 || poll.SweepEvery >= 100*time.Millisecond, "SWEEP_EVERY", "must be at least 100ms, or 0 to list no orders")
 	p.must(poll.Jitter >= 0 && poll.Jitter <= 1, "POLL_JITTER", "must be 0 to 1")
 	p.must(w.Settle >= 0, "SETTLE", "must be 0 or more")
 	p.must(w.Timeout >= time.Second && w.Timeout <= w.TimeoutMax, "TIMEOUT", "must be at least 1s and at most ORDERWATCH_TIMEOUT_MAX")
