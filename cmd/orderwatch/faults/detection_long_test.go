@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
-	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -147,47 +146,10 @@ func (d *detection) killSweeper(t *testing.T) {
 	d.fleet.workers[sweeper].Kill()
 }
 
-// completed returns when each order's completion was stored, once all that ended have one.
-func (d *detection) completed(t *testing.T) map[string]time.Time {
-	t.Helper()
-	stored := make(map[string]time.Time)
-	consumer, err := d.nats.JS.OrderedConsumer(t.Context(), "ORDER_EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"orders.completed.>"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	missing := func() (n int) {
-		for name, end := range d.ends {
-			if stored[name].IsZero() && time.Since(end) > 0 {
-				n++
-			}
-		}
-		return n
-	}
-	rig.Eventually(t, rig.Patience, func() error {
-		batch, err := consumer.Fetch(10_000, jetstream.FetchMaxWait(time.Second))
-		if err != nil {
-			return err
-		}
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				return err
-			}
-			order, _ := wire.OrderOf(m.Subject(), "orders.completed.succeeded.")
-			stored[order.Name] = meta.Timestamp
-		}
-		if n := missing(); n > 0 {
-			return fmt.Errorf("%d orders that ended have no completion", n)
-		}
-		return nil
-	})
-	return stored
-}
-
 // check prints and holds how late the ends were known, and how many calls were made.
 func (d *detection) check(t *testing.T, p95 time.Duration, killed bool) {
 	t.Helper()
-	stored := d.completed(t)
+	stored := completedAt(t, d.nats.JS, d.ends)
 	until := time.Now()
 	var lags, between []time.Duration
 	for name, end := range d.ends {
@@ -237,13 +199,4 @@ func (d *detection) calls() (polls, lists, most int) {
 		most = max(most, i-first+1)
 	}
 	return polls, lists, most
-}
-
-// quantile returns the q-quantile in seconds; 0 of none.
-func quantile(all []time.Duration, q float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return all[int(q*float64(len(all)-1))].Seconds()
 }
