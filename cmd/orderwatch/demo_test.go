@@ -19,9 +19,11 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("demo: %v\n%s", err, out)
 	}
 	for _, want := range []string{
-		"requested              9", "completed              7", "rejected               1   order_nmae", "Everything came out as scripted.",
-		"order.pool-5ed5-w4l2n: 0 of 4 items ended",                              // live progress
-		"io.orderwatch.order.completed.v1 order.gpu-60-x7k2p: partially_failed",  // an event
+		"requested             24", "completed             22", "rejected               1   order_nmae", "Everything came out as scripted.",
+		"likely ready",                              // after some ends
+		"order.crowd-… (15)     ",                   // seen so late
+		"order.pool-5ed5-w4l2n: 0 of 4 items ended", // live progress
+		"io.orderwatch.order.completed.v1 order.gpu-60-x7k2p: partially_failed", // an event
 		"PARTLY FAILED - 40 of 60 ", "flavor modelarts.bm.gpu.8v100 is sold out", // in Slack
 		"billing (billing-12)", "the first 5 s", // joined; throttled
 		"⏳ *RUNNING - 1 of 2 items ended", // in Slack while it goes on

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
@@ -18,10 +19,9 @@ import (
 // A scoreboard shows what becomes of the demo's requests and keeps score. It is safe for
 // concurrent use.
 type scoreboard struct {
-	show    *show.Screen
-	fates   []fate
-	columns int           // how wide texts are
-	done    chan struct{} // closed by finished
+	show  *show.Screen
+	fates []fate
+	done  chan struct{} // closed by finished
 	// finished is called when all that was scripted has happened, and perhaps again.
 	finished func()
 
@@ -31,6 +31,7 @@ type scoreboard struct {
 	fields    []string                        // of rejected requests
 	slack     map[string]*slackPost           // the channel's messages by ts, without replies
 	completed int
+	crowd     int // of the completed
 }
 
 // A slackPost is what becomes of one message in the channel.
@@ -40,10 +41,10 @@ type slackPost struct {
 	thread  bool // it refers to its thread, where nothing is
 }
 
-func newScoreboard(show *show.Screen, fates []fate, columns int) *scoreboard {
+func newScoreboard(show *show.Screen, fates []fate) *scoreboard {
 	done := make(chan struct{})
 	return &scoreboard{
-		show: show, fates: fates, columns: columns, done: done, finished: sync.OnceFunc(func() { close(done) }),
+		show: show, fates: fates, done: done, finished: sync.OnceFunc(func() { close(done) }),
 		ended: make(map[string][]watcher.Completion), slack: make(map[string]*slackPost),
 	}
 }
@@ -52,8 +53,10 @@ func (b *scoreboard) requested(f fate, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	b.show.Line("→ request %-11s %-21s %s", id, f.order, f.story)
-	if f.outcome != "" {
+	if f.story != "" {
+		b.show.Line("→ request %-11s %-21s %s", id, f.order, f.story)
+	}
+	if f.outcome != "" && !ofCrowd(f.order) {
 		b.show.Began(f.order)
 	}
 }
@@ -64,15 +67,21 @@ func (b *scoreboard) event(e client.Event) error {
 	defer b.mu.Unlock()
 	defer b.finish()
 	if g, ok := e.Progress(); ok {
-		b.show.Progress(g.OrderName, g.Report, g.ETA)
+		if !ofCrowd(g.OrderName) {
+			b.show.Progress(g.OrderName, g.Report, g.ETA)
+		}
 	} else if c, ok := e.Completion(); ok {
 		b.ended[c.OrderName] = append(b.ended[c.OrderName], c)
 		b.completed++
-		b.show.Ended(c.OrderName)
-		b.show.Line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
+		if !ofCrowd(c.OrderName) {
+			b.show.Ended(c.OrderName)
+			b.show.Line("● event %s %s: %s", e.Type(), c.OrderName, c.Outcome)
+		} else if b.crowd++; b.crowd == crowded {
+			b.show.Line("● %d events %s %s…\n  by now it is known how long orders take", crowded, e.Type(), crowdPrefix)
+		}
 	} else if r, ok := e.Rejection(); ok {
 		b.fields = append(b.fields, r.Field)
-		b.show.Line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.columns))
+		b.show.Line("%s", hanging(fmt.Sprintf("● event %s %s: %s", e.Type(), r.RequestID, r.Reason), b.show.Columns))
 	}
 	return nil
 }
@@ -91,6 +100,9 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.finish()
+	if m.Channel == crowdChannel {
+		return
+	}
 	title := "Slack #on-call"
 	switch root := b.slack[m.ThreadTS]; {
 	case strings.HasPrefix(m.Text, "A request was rejected"): // of no order that is counted
@@ -103,7 +115,7 @@ func (b *scoreboard) posted(m slackemulator.Message) {
 		root.thread = false
 		title += ", in the thread"
 	}
-	b.show.Line("%s", box(title, slackemulator.Render(m), b.columns))
+	b.show.Line("%s", box(title, slackemulator.Render(m), b.show.Columns))
 }
 
 // edited takes a message in Slack that was changed. Only what it becomes at the end is shown in full.
@@ -116,11 +128,11 @@ func (b *scoreboard) edited(m slackemulator.Message) {
 		return
 	}
 	if isRunning(m) {
-		b.show.Line("%s", hanging("✎ Slack #on-call: "+m.Text, b.columns))
+		b.show.Line("%s", hanging("✎ Slack #on-call: "+m.Text, b.show.Columns))
 		return
 	}
 	root.running, root.wakes, root.thread = false, len(slackemulator.Mentions(m)) > 0, hasThread(m)
-	b.show.Line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.columns))
+	b.show.Line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.show.Columns))
 }
 
 // isRunning reports whether a message tells of an order that goes on.
@@ -186,8 +198,8 @@ func (b *scoreboard) wrong() error {
 			final++
 		}
 	}
-	if b.completed != orders || len(b.slack) != orders || final != orders {
-		wrong = append(wrong, fmt.Errorf("%d completion events and %d messages in Slack, %d of them final; scripted: %d of each", b.completed, len(b.slack), final, orders))
+	if alone := orders - crowded; b.completed != orders || len(b.slack) != alone || final != alone {
+		wrong = append(wrong, fmt.Errorf("%d completion events and %d messages in Slack, %d of them final; scripted: %d and %d of each", b.completed, len(b.slack), final, orders, alone))
 	}
 	return errors.Join(wrong...)
 }
@@ -216,19 +228,18 @@ func (b *scoreboard) summary() error {
 	defer b.mu.Unlock()
 	b.show.Close()
 	polls := 0
-	by := make(map[watcher.Outcome][]string)
+	by := make(map[watcher.Outcome][]watcher.Completion)
 	for _, f := range b.fates {
 		for _, c := range b.ended[f.order] {
-			by[c.Outcome] = append(by[c.Outcome], f.order)
+			by[c.Outcome] = append(by[c.Outcome], c)
 			polls += c.Polls
 		}
 	}
 	b.show.Line("\n%-20s %3d", "requested", b.asked)
-	b.show.Line("%-20s %3d", "completed", b.completed)
+	b.show.Line("%-20s %3d   %-23s%s", "completed", b.completed, "", "end seen after")
 	for _, outcome := range watcher.Outcomes {
-		if orders := by[outcome]; len(orders) > 0 {
-			names := output.Paragraph(strings.Join(orders, ", "), b.columns-27, maxBroken)
-			b.show.Line("  %-18s %3d   %s", outcome, len(orders), strings.Join(names, "\n"+strings.Repeat(" ", 27)))
+		if ended := by[outcome]; len(ended) > 0 {
+			b.show.Line("  %-18s %3d   %s", outcome, len(ended), strings.Join(endings(ended), "\n"+strings.Repeat(" ", 27)))
 		}
 	}
 	b.show.Line("%-20s %3d   %s", "rejected", len(b.fields), strings.Join(b.fields, ", "))
@@ -238,4 +249,45 @@ func (b *scoreboard) summary() error {
 	}
 	b.show.Line("Everything came out as scripted.")
 	return nil
+}
+
+// endings returns a line for each order, and one for the crowd: its name, and how late its end was seen.
+func endings(ended []watcher.Completion) (lines []string) {
+	var crowd []watcher.Completion
+	for _, c := range ended {
+		if ofCrowd(c.OrderName) {
+			crowd = append(crowd, c)
+		} else {
+			lines = append(lines, ending(c.OrderName, c))
+		}
+	}
+	if len(crowd) > 0 {
+		lines = append(lines, ending(fmt.Sprintf("%s… (%d)", crowdPrefix, len(crowd)), crowd...))
+	}
+	return lines
+}
+
+// ending returns the orders' name, and after how long their ends were seen, by what. That is empty where they have not ended.
+func ending(name string, ended ...watcher.Completion) string {
+	var after []time.Duration
+	list := 0
+	for _, c := range ended {
+		detected, err := time.ParseDuration(c.DetectedAfter)
+		settled, settledErr := time.ParseDuration(c.SettledAfter)
+		if err != nil || settledErr != nil {
+			return name
+		}
+		after = append(after, detected-settled)
+		if c.DetectedBy == watcher.ByList {
+			list++
+		}
+	}
+	first, last := slices.Min(after).Seconds(), slices.Max(after).Seconds()
+	switch {
+	case len(ended) > 1:
+		return fmt.Sprintf("%-23s%.1f to %.1f s, %d by the list", name, first, last, list)
+	case list > 0:
+		return fmt.Sprintf("%-23s%.1f s, by the list", name, first)
+	}
+	return fmt.Sprintf("%-23s%.1f s, by a poll", name, first)
 }

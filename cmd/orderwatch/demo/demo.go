@@ -1,5 +1,6 @@
 // Package demo shows the product at work with nothing set up: a worker between stand-ins for ModelArts and Slack,
-// and a program that asks for nine orders and follows what becomes of them, as any program can.
+// and a program that asks for orders and follows what becomes of them, as any program can. Nine requests have fates of
+// their own. A crowd of others ends first, from which the worker learns how long orders take.
 //
 // Read demo.go first, then fates.go (what is asked for, and what must come of it) and board.go (what is shown).
 package demo
@@ -27,7 +28,7 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// limit is how long the nine requests may take.
+// limit is how long the requests may take.
 const limit = 30 * time.Second
 
 // Run runs the product of this version and its surroundings, and shows what becomes of the scripted requests.
@@ -53,7 +54,9 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 		return err
 	}
 	defer cloud.Close()
-	board := newScoreboard(show.NewScreen(out, 24), fates, output.TextColumns(out))
+	screen := show.NewScreen(out, 21)
+	screen.Columns = output.TextColumns(out)
+	board := newScoreboard(screen, fates)
 	slack, slackAddr, err := serve.ListenHTTP("127.0.0.1:0", slackOf(board))
 	if err != nil {
 		return err
@@ -163,10 +166,10 @@ func configured(cloud, slack string) config.Config {
 	c.ModelArts.Endpoint = "http://" + cloud + "/{region}"
 	c.ModelArts.Token = config.NewSecret("demo-token")
 	c.ModelArts.NotFoundGrace = 4 * time.Second
-	c.Poll.Initial, c.Poll.Max = 500*time.Millisecond, 2*time.Second
+	c.Poll.Initial, c.Poll.Max, c.Poll.SweepEvery = 2*time.Second, 2*time.Second, time.Second
 	c.Watch.Settle = time.Second
 	c.Slack.Token = config.NewSecret(slackToken)
-	c.Slack.Channel = channel
+	c.Slack.Channel, c.Slack.ChannelsAllowed = channel, []string{crowdChannel}
 	c.Slack.MentionOnFailure = "here"
 	c.Slack.Progress = true
 	c.Slack.APIURL = "http://" + slack + "/api/"
@@ -189,6 +192,8 @@ const (
 	busyRegion = "cn-east-3"
 	slackToken = "xoxb-demo"
 	channel    = "C0ONCALL"
+
+	crowdChannel = "C0CROWD" // of which nothing is shown
 )
 
 // cloudOf returns the ModelArts of both regions; the account of the second is throttled at first.
@@ -217,6 +222,7 @@ func slackOf(board *scoreboard) http.Handler {
 	slack := slackemulator.New(slackemulator.Options{OnPost: board.posted, OnEdit: board.edited})
 	slack.AddToken(slackToken, "chat:write", "channels:read", "channels:history", "files:write")
 	slack.AddChannel(channel, slackemulator.Open)
+	slack.AddChannel(crowdChannel, slackemulator.Open)
 	return slack
 }
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -13,7 +14,7 @@ import (
 // A fate is what the demo asks for and what must become of it.
 type fate struct {
 	order    string
-	story    string              // what will happen, as people are told
+	story    string              // what will happen, as people are told; empty: they are not
 	script   *emulator.Order     // nil where ModelArts does not know the order
 	requests []wire.WatchRequest // published in this order, for the order
 	outcome  watcher.Outcome     // empty where the request is rejected
@@ -22,13 +23,13 @@ type fate struct {
 	invalid, invalidID, rejected string
 }
 
-// scriptedFates returns the nine requests.
+// scriptedFates returns the crowd, and the nine requests.
 func scriptedFates() []fate {
 	const second = time.Second
-	fates := []fate{{
+	fates := append(crowd(), []fate{{
 		order: "order.pool-5ed5-w4l2n", story: "a pool; three nodes appear later", outcome: watcher.Succeeded,
 		script: scripted(emulator.Order{}, pool("pool-9495-"+project, 6*second),
-			node("8jsnk", 4*second, 6*second), node("lq4f8", 4*second, 7*second), node("ggthb", 4*second, 8*second)),
+			node("8jsnk", 3*second, 6*second), node("lq4f8", 3*second, 7*second), node("ggthb", 3*second, 8*second)),
 		requests: []wire.WatchRequest{{RequestID: "build-771", ExpectedItems: 4, Link: "https://ci.example/771"}},
 	}, {
 		order: "order.gpu-60-x7k2p", story: "forty of sixty nodes fail alike", outcome: watcher.PartiallyFailed,
@@ -45,7 +46,7 @@ func scriptedFates() []fate {
 		requests: []wire.WatchRequest{{RequestID: "build-774"}},
 	}, {
 		order: "order.stuck-b6c1d", story: "a node never ends; 12 s to wait", outcome: watcher.TimedOut,
-		script:   scripted(emulator.Order{Count: emulator.CountAll}, pool("pool-stuck", 2*second), node("h7d2k", 2*second, emulator.Never)),
+		script:   scripted(emulator.Order{Count: emulator.CountAll}, pool("pool-stuck", second), node("h7d2k", second, emulator.Never)),
 		requests: []wire.WatchRequest{{RequestID: "build-775", Timeout: "12s"}},
 	}, {
 		order: "order.busy-f2g9t", story: "throttled for the first 5 s", outcome: watcher.Succeeded,
@@ -58,13 +59,40 @@ func scriptedFates() []fate {
 	}, {
 		order: "(a bad request)", story: "a field is misspelt", rejected: "order_nmae", invalidID: "build-778",
 		invalid: `{"project_id":"` + project + `","order_nmae":"order.pool-1","request_id":"build-778"}`,
-	}}
+	}}...)
 	for _, f := range fates {
 		for i := range f.requests {
 			r := &f.requests[i]
 			r.Order, r.RequestedBy = watcher.Order{ProjectID: project, Name: f.order}, cmp.Or(r.RequestedBy, "gpu-pools")
 		}
 	}
+	return fates
+}
+
+// The crowd are orders that are counted, and hardly shown.
+const (
+	crowded     = 15 // more than must have ended before it is said when an order is likely to be ready
+	crowdPrefix = "order.crowd-"
+)
+
+func ofCrowd(order string) bool { return strings.HasPrefix(order, crowdPrefix) }
+
+// crowd returns orders that take 6 to 13 s and are asked for shortly before they end: so it is soon known how long orders
+// take.
+func crowd() (fates []fate) {
+	for i := range time.Duration(crowded) {
+		takes := 6*time.Second + i*4%crowded*500*time.Millisecond
+		end := 200*time.Millisecond + i*100*time.Millisecond
+		began, name := end-takes, fmt.Sprintf("%02d", i+1)
+		fates = append(fates, fate{
+			order: crowdPrefix + name, outcome: watcher.Succeeded,
+			script: scripted(emulator.Order{List: emulator.Listing{CreatedBefore: -began}},
+				emulator.Item{Action: "createPool", ResourceName: "pool-crowd-" + name, AppearAfter: began, EndAfter: end},
+				node("crowd-"+name, began, end)),
+			requests: []wire.WatchRequest{{RequestID: "crowd-" + name, SlackChannel: crowdChannel}},
+		})
+	}
+	fates[0].story = fmt.Sprintf("and %d more that end soon", crowded-1)
 	return fates
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 // A Screen shows how orders get on, each under a label of its own: with a bar for each on a terminal, in plain
 // lines elsewhere. One goroutine at a time may use it.
 type Screen struct {
+	Columns int // at how many columns a line of progress is broken; 0: it is not
+
 	out       io.Writer
 	nameWidth int
 	container *mpb.Progress   // nil without bars, and when closed
@@ -98,7 +101,11 @@ func (s *Screen) Progress(order string, r watcher.Report, eta *history.Estimate)
 		if ready := Ready(eta, time.Now()); ready != "" {
 			text += ", likely ready " + ready
 		}
-		s.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), order, text)
+		text = order + ": " + text
+		if s.Columns > 0 {
+			text = strings.Join(output.Paragraph(text, s.Columns-10, 10), "\n          ")
+		}
+		s.Line("%s  %s", time.Now().Format(time.TimeOnly), text)
 		return
 	}
 	bar := s.bars[order]
