@@ -338,6 +338,33 @@ func TestBurst(t *testing.T) {
 }
 
 // An order that gets a month old leaves the list, and is hinted once; no call asks for what is older.
+// TestBurstInOneMoment holds that many orders which were created within some milliseconds are listed as any are, and that it
+// is seen when they end.
+func TestBurstInOneMoment(t *testing.T) {
+	t.Parallel()
+	for _, span := range []time.Duration{0, time.Millisecond, 3 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond} {
+		for _, orders := range []int{400, 700, 950} {
+			t.Run(fmt.Sprintf("%d in %s", orders, span), func(t *testing.T) {
+				t.Parallel()
+				r := newReader()
+				r.busy(100, 10*time.Minute)
+				r.add(orders, span, func(i int) time.Duration { return time.Minute + time.Duration(i)*time.Second/2 })
+				r.read(6 * time.Minute)
+				whole := 0
+				for _, d := range r.done {
+					if d.Complete {
+						whole++
+					}
+				}
+				until, why := r.state.Off(r.now)
+				if !until.IsZero() || whole < len(r.done)*9/10 {
+					t.Errorf("%d of %d sweeps are complete; the list is off until %s: %s", whole, len(r.done), until, why)
+				}
+			})
+		}
+	}
+}
+
 func TestMonthBorder(t *testing.T) {
 	r := newReader()
 	for i := range 3000 {

@@ -11,6 +11,8 @@ const (
 	mostOffset = 500
 	// overlap is how many rows two pages of one window have in common: orders come and go between the two calls.
 	overlap = 25
+	// leastSpan is the longest time in which a page's orders were created that cannot be cut: windows overlap by a millisecond.
+	leastSpan = 3 * time.Millisecond
 	// mostCalls is how many calls one sweep makes at the most.
 	mostCalls = 200
 )
@@ -69,6 +71,7 @@ func (s *State) judge(w *window, q Query, p Page, met int) {
 
 // overflows decides how a window is read that has more orders than a page holds, of which so many are from outside.
 func (s *State) overflows(w *window, p Page, outside int) {
+	met := w.met
 	w.offset, w.met = 0, nil
 	switch {
 	case w.all:
@@ -80,11 +83,16 @@ func (s *State) overflows(w *window, p Page, outside int) {
 	}
 	s.api.noBounds = s.api.noBounds || outside > len(p.Rows)/2
 	cut, newestFirst := s.middle(w, p.Rows)
-	if cut.Before(s.round.began.Add(-oldest)) || s.api.noBounds {
-		w.paged, w.offset = true, min(max(1, len(p.Rows)-overlap), mostOffset)
-		return
-	}
 	newer := &window{since: cut, until: w.until, read: newestFirst}
+	if cut.Before(s.round.began.Add(-oldest)) || s.api.noBounds {
+		least := s.least(w, p.Rows).Add(-2 * time.Millisecond)
+		if s.api.noBounds || least.Before(s.round.began.Add(-oldest)) || !w.holds(least) {
+			w.page(len(p.Rows), met)
+			return
+		}
+		cut, newer = least, &window{since: least, until: w.until} // so that the pages hold those of one moment alone
+		newer.page(len(p.Rows), met)
+	}
 	w.until = cut
 	for _, name := range w.names { // it is decided at the end of the sweep whether they left
 		s.orders[name].at = [2]*window{}
@@ -98,6 +106,21 @@ func (s *State) overflows(w *window, p Page, outside int) {
 		}
 	}
 	s.calls = max(s.calls, len(s.round.windows), read+(p.Count+s.api.limit-1)/s.api.limit)
+}
+
+// page lets the window be read page by page, of which the first one had so many rows.
+func (w *window) page(rows int, met map[string]bool) {
+	w.paged, w.offset, w.met = true, min(max(1, rows-overlap), mostOffset), met
+}
+
+// least returns the time of the oldest of the rows; zero where none says it.
+func (s *State) least(w *window, rows []Row) (least time.Time) {
+	for _, r := range rows {
+		if at := s.api.key(r.Created, r.Began); w.near(at) && (least.IsZero() || at.Before(least)) {
+			least = at
+		}
+	}
+	return least
 }
 
 // outside returns how many of the rows are from outside the window, and how many are if it is of when they were created
@@ -117,7 +140,14 @@ func (w *window) outside(rows []Row) (outside, begin int) {
 
 // near reports whether the time lies in the window, or within a second of it.
 func (w *window) near(t time.Time) bool {
-	return w.holds(t) || w.holds(t.Add(time.Second)) || w.holds(t.Add(-time.Second))
+	wider := window{since: w.since, until: w.until}
+	if !w.since.IsZero() {
+		wider.since = w.since.Add(-time.Second)
+	}
+	if !w.until.IsZero() {
+		wider.until = w.until.Add(time.Second)
+	}
+	return wider.holds(t)
 }
 
 // middle returns where a window is cut of which these rows are a page; zero where it cannot be. Where the newest come
@@ -135,6 +165,9 @@ func (s *State) middle(w *window, rows []Row) (cut time.Time, newestFirst bool) 
 	newestFirst = len(times) == len(rows) && slices.IsSortedFunc(times, func(a, b time.Time) int { return b.Compare(a) })
 	slices.SortFunc(times, time.Time.Compare)
 	newest := times[len(times)-1]
+	if newest.Sub(times[0]) <= leastSpan {
+		return time.Time{}, false
+	}
 	switch middle := times[len(times)/2]; {
 	case newestFirst && times[0].Before(newest):
 		return times[0], true
