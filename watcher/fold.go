@@ -256,8 +256,6 @@ func (p Policy) urgency(w *Watch, now time.Time) Urgency {
 		return MayHaveEnded
 	case p.stretches(w, now):
 		return Spare
-	case w.Polls == 0:
-		return FirstLook
 	}
 	return Routine
 }

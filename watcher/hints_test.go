@@ -234,7 +234,7 @@ func TestUrgencies(t *testing.T) {
 		urgencies = append(urgencies, turn.Urgency)
 	}
 	want := slices.Repeat([]watcher.Urgency{watcher.Routine}, len(urgencies))
-	want[0], want[len(want)-1] = watcher.FirstLook, watcher.MayHaveEnded
+	want[len(want)-1] = watcher.MayHaveEnded
 	if len(urgencies) != 7 || !slices.Equal(urgencies, want) {
 		t.Errorf("urgencies %v; want %v", urgencies, want)
 	}

@@ -31,7 +31,6 @@ type Urgency int
 const (
 	Spare        Urgency = iota - 1 // the list of orders shows that the order runs, and will show its end
 	Routine                         // by the time at which the poll is due
-	FirstLook                       // nothing is known of the order yet
 	MayHaveEnded                    // the list of orders says so, or the order looked ended when it was asked last
 )
 

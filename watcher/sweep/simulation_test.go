@@ -230,9 +230,6 @@ func (m *member) share() {
 
 func (m *member) Wait(_ context.Context, _ string, o watcher.Order, now time.Time, turn watcher.Turn) watcher.Leave {
 	m.share()
-	if !m.s.sweeps { // as it was before there were urgencies
-		turn.Urgency = watcher.Routine
-	}
 	if after := m.turns.Ask(now, turn); after > 0 {
 		m.s.putOff++
 		return watcher.Leave{After: after, Why: "the rate"}
@@ -555,11 +552,42 @@ func TestKilledSweeper(t *testing.T) {
 
 // A list that is wrong costs nothing but its use: ends are known as soon as by the backoff alone.
 func TestWrongList(t *testing.T) {
-	const orders, warmUp = 200, 20 * time.Minute
+	const warmUp = 20 * time.Minute
 	refuse := func(final bool) func(sweep.Query, time.Time) *sweep.Failure {
 		return func(sweep.Query, time.Time) *sweep.Failure { return &sweep.Failure{Final: final, Why: "refused"} }
 	}
-	alone := simulate(&simulation{orders: orders, warmUp: warmUp, measure: 30 * time.Minute})
+	compare := func(t *testing.T, name string, alone measure, s *simulation) measure {
+		m := simulate(s)
+		t.Logf("%-26s %s %q", name, m, m.offs)
+		if m.mean > alone.mean*3/2 || m.p99 > max(6*time.Minute, alone.p99*11/10) || m.missed > alone.missed {
+			t.Errorf("ends are known after %s in the mean, %s (p99); by the backoff alone %s, %s", m.mean, m.p99, alone.mean, alone.p99)
+		}
+		if m.lateP95 > alone.p95*11/10 {
+			t.Errorf("ends are known after %s (p95) later on; by the backoff alone %s", m.lateP95, alone.p95)
+		}
+		if m.busiest > 1.1 || len(m.offs) > 1 {
+			t.Errorf("%.0f %% of the rate, off %q", 100*m.busiest, m.offs)
+		}
+		return m
+	}
+	t.Run("refused, of 5000 orders", func(t *testing.T) {
+		const orders = 5000
+		if small(orders) {
+			t.Skip("too slow")
+		}
+		t.Parallel()
+		many := simulation{orders: orders, warmUp: warmUp, measure: 15 * time.Minute}
+		like := many
+		alone := simulate(&like)
+		t.Logf("%-26s %s", "backoff alone", alone)
+		many.sweeps, many.spoil = true, func(a *api) { a.failure = refuse(true) }
+		m := compare(t, "refused", alone, &many)
+		// Polls take all of the rate, and each order has its turn: none goes before those that were asked before.
+		if round := time.Duration(orders / perSecond * float64(time.Second)); alone.mean > round || m.mean > round {
+			t.Errorf("%d orders: ends are known after %s in the mean, %s by the backoff alone; all can be asked within %s", orders, m.mean, alone.mean, round)
+		}
+	})
+	alone := simulate(&simulation{orders: 200, warmUp: warmUp, measure: 30 * time.Minute})
 	t.Logf("%-26s %s", "backoff alone", alone)
 	for name, wrong := range map[string]func(*api){
 		"refused":                   func(a *api) { a.failure = refuse(true) },
@@ -579,17 +607,7 @@ func TestWrongList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := simulate(&simulation{orders: orders, sweeps: true, warmUp: warmUp, measure: 30 * time.Minute, spoil: wrong})
-			t.Logf("%-26s %s %q", name, m, m.offs)
-			if m.mean > alone.mean*3/2 || m.p99 > 6*time.Minute || m.missed > 0 {
-				t.Errorf("ends are known after %s in the mean, %s (p99); by the backoff alone %s", m.mean, m.p99, alone.mean)
-			}
-			if m.lateP95 > alone.p95*11/10 {
-				t.Errorf("ends are known after %s (p95) later on; by the backoff alone %s", m.lateP95, alone.p95)
-			}
-			if m.busiest > 1.1 || len(m.offs) > 1 {
-				t.Errorf("%.0f %% of the rate, off %q", 100*m.busiest, m.offs)
-			}
+			compare(t, name, alone, &simulation{orders: 200, sweeps: true, warmUp: warmUp, measure: 30 * time.Minute, spoil: wrong})
 		})
 	}
 }
