@@ -252,7 +252,7 @@ func (p Policy) stretches(w *Watch, now time.Time) bool {
 // urgency returns how soon the order is to be asked now, beside others of its account.
 func (p Policy) urgency(w *Watch, now time.Time) Urgency {
 	switch {
-	case w.hint() != nil, !w.LooksEndedSince.IsZero():
+	case w.hint() != nil, !w.LooksEndedSince.IsZero(), !now.Before(w.nextDeadline()):
 		return MayHaveEnded
 	case p.stretches(w, now):
 		return Spare

@@ -225,18 +225,25 @@ func TestAStretchEnds(t *testing.T) {
 
 // TestUrgencies holds which polls go before others of their account.
 func TestUrgencies(t *testing.T) {
-	m := newWorld(t)
-	m.order = finishes(30 * time.Second)
-	m.publish("build-1", 0)
-	m.run()
-	var urgencies []watcher.Urgency
-	for _, turn := range m.turns {
-		urgencies = append(urgencies, turn.Urgency)
-	}
-	want := slices.Repeat([]watcher.Urgency{watcher.Routine}, len(urgencies))
-	want[len(want)-1] = watcher.MayHaveEnded
-	if len(urgencies) != 7 || !slices.Equal(urgencies, want) {
-		t.Errorf("urgencies %v; want %v", urgencies, want)
+	for name, c := range map[string]struct {
+		ends, timeout time.Duration
+		polls         int
+	}{
+		"the second look":                  {30 * time.Second, time.Hour, 7},
+		"the poll at a request's deadline": {time.Hour, 30 * time.Second, 5},
+	} {
+		m := newWorld(t)
+		m.order, m.policy.Timeout = finishes(c.ends), c.timeout
+		m.publish("build-1", 0)
+		m.run()
+		var urgencies []watcher.Urgency
+		for _, turn := range m.turns {
+			urgencies = append(urgencies, turn.Urgency)
+		}
+		want := append(slices.Repeat([]watcher.Urgency{watcher.Routine}, c.polls-1), watcher.MayHaveEnded)
+		if !slices.Equal(urgencies, want) {
+			t.Errorf("%s: urgencies %v; want %v", name, urgencies, want)
+		}
 	}
 }
 

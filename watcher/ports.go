@@ -31,7 +31,7 @@ type Urgency int
 const (
 	Spare        Urgency = iota - 1 // the list of orders shows that the order runs, and will show its end
 	Routine                         // by the time at which the poll is due
-	MayHaveEnded                    // the list of orders says so, or the order looked ended when it was asked last
+	MayHaveEnded                    // the list of orders says so, the order looked ended when it was asked last, or a request's deadline has come
 )
 
 // A Revision is the sequence at which a record was stored; 0 where there is none.
