@@ -95,7 +95,7 @@ func (w *Watch) heed(hint *Hint, now time.Time) {
 	switch {
 	case w.LooksEndedSince.IsZero():
 		w.ListedEnd = time.Time{}
-	case hint != nil && !hint.Ended.IsZero():
+	case hint != nil && !hint.Ended.IsZero() && !hint.Ended.After(now.Add(clocksDiffer)): // what is still to come is no end
 		w.ListedEnd = earlier(hint.Ended, now)
 	}
 }

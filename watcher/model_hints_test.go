@@ -48,7 +48,7 @@ func (m *model) sweepAt(at time.Time) {
 	case 2:
 		ago = time.Duration(m.doubts.Int64N(int64(5 * time.Minute)))
 	case 3:
-		ago = -time.Hour
+		ago = []time.Duration{-time.Hour, -4 * time.Minute}[m.doubts.IntN(2)]
 	}
 	careless, copies := m.doubts.IntN(4) == 0, 1+m.doubts.IntN(4)/3
 	m.coming = append(m.coming, event{"hint", at, func() {

@@ -148,7 +148,7 @@ func (o *oracle) hear(h *watcher.Hint, now time.Time) {
 	switch {
 	case o.ended.IsZero():
 		o.ending = time.Time{}
-	case h != nil && !h.Ended.IsZero():
+	case h != nil && !h.Ended.IsZero() && h.Ended.Sub(now) <= 5*time.Minute:
 		if o.ending = h.Ended; o.ending.After(now) {
 			o.ending = now
 		}
