@@ -16,7 +16,11 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	w.keepWishes()
 	deadline := w.nextDeadline()
 	past := !now.Before(deadline)
-	when := now.Add(leave.After)
+	turn := now.Add(leave.After)
+	if leave.Held == "" && w.Turn.After(now) { // it was woken before its turn, and keeps it
+		turn = earlier(turn, w.Turn)
+	}
+	when := turn
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
 		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Said: cut(leave.Said, maxErrorMessage), Held: leave.Held}
 	}
@@ -40,7 +44,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 		}
 	}
 	w.expect(when)
-	w.Turn = now.Add(leave.After)
+	w.Turn = turn
 	return w, true
 }
 

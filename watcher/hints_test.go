@@ -317,6 +317,63 @@ func TestHintsOfTheList(t *testing.T) {
 	}
 }
 
+// TestAWatchKeepsItsTurn wakes a watch that was put off before it is its turn, while others have got the turns after it.
+func TestAWatchKeepsItsTurn(t *testing.T) {
+	const s = time.Second
+	for _, tt := range []struct {
+		name  string
+		first *watcher.Hint // with which it was put off
+		again *watcher.Hint // with which it is woken
+		calls string
+	}{
+		{"a second hint", new(watcher.Hint), new(watcher.Hint), "read schedule"},
+		{"one that says when", new(watcher.Hint), listedEnd(2 * s), "read write schedule"},
+		{"the same once more", listedEnd(2 * s), listedEnd(2 * s), "read schedule"},
+		{"one that says less", listedEnd(2 * s), new(watcher.Hint), "read schedule"},
+		{"a poll now, after a hint", new(watcher.Hint), nil, "read wait write schedule"},
+		{"a poll now", nil, nil, "read wait write schedule"},
+		{"a hint, after none", nil, new(watcher.Hint), "read wait write schedule"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newWorld(t)
+			m.publish("build-1", 0)
+			m.runOne()
+			wake := func(hint *watcher.Hint, hold time.Duration) watcher.Watch {
+				k := m.expected()
+				k.At, k.Hint, m.hold, m.calls, m.turns = m.now, hint, hold, nil, nil
+				if v := m.poller().Wake(t.Context(), k, 1); v.Action != watcher.Ack {
+					t.Fatalf("verdict %+v", v)
+				}
+				return m.record()
+			}
+			first := wake(tt.first, 20*s)
+			m.now = m.now.Add(5 * s)
+			w := wake(tt.again, 300*s)
+			calls := strings.Join(m.calls, " ")
+			if len(m.turns) > 0 {
+				calls = strings.Replace(calls, "read ", "read wait ", 1)
+			}
+			if calls != tt.calls || !w.NextPollAt.Equal(first.NextPollAt) || !w.Turn.Equal(first.Turn) {
+				t.Errorf("calls %q, due in %s, turn in %s; want %q, 15s", calls, w.NextPollAt.Sub(m.now), w.Turn.Sub(m.now), tt.calls)
+			}
+			if next := m.scheduled[len(m.scheduled)-1]; next.Number != w.Wakeup || !next.At.Equal(w.NextPollAt) {
+				t.Errorf("the next wake-up is %+v", next)
+			}
+			m.now = w.NextPollAt
+			want := watcher.Turn{At: first.Turn}
+			if tt.first != nil || tt.again != nil {
+				want.Urgency = watcher.MayHaveEnded
+			}
+			if wake(nil, 0); len(m.turns) != 1 || m.turns[0] != want || m.record().Hint != nil || m.shown != 1 {
+				t.Errorf("turns %+v, hint %v, asked %d times; want %+v", m.turns, m.record().Hint, m.shown, want)
+			}
+			if ended := w.Hint != nil && !w.Hint.Ended.IsZero(); ended != (tt.name == "one that says when" || tt.first != nil && !tt.first.Ended.IsZero()) {
+				t.Errorf("the record has the hint %+v", w.Hint)
+			}
+		})
+	}
+}
+
 // TestAHintIsKeptForThoseWhoGoOn cancels the requests of one team when the list says that the order has ended.
 func TestAHintIsKeptForThoseWhoGoOn(t *testing.T) {
 	m := newWorld(t)

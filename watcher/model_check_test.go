@@ -86,10 +86,14 @@ func identity(r watcher.Request) string {
 	return r.Identity()
 }
 
-// succeeded reports whether a successor of the wake-up was stored.
+// succeeded reports whether a successor of the wake-up was stored, or, after one more hint, the same for later.
 func (m *model) succeeded(k watcher.Wakeup) bool {
-	if slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number > k.Number }) {
-		return true
+	stored := false // k itself
+	for _, other := range m.scheduled {
+		stored = stored || other == k
+		if other.Number > k.Number || stored && k.Hint != nil && other.Number == k.Number && other.At.After(k.At) {
+			return true
+		}
 	}
 	versions := m.records[poolKey]
 	for v := range versions {

@@ -78,7 +78,11 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
 	now := func() time.Time { return later(p.Now(), k.At) }
+	noted := w.hint()
 	w = w.hinted(k)
+	if k.Hint != nil && noted != nil && w.Wish == nil && now().Before(w.NextPollAt) {
+		return p.keepTurn(ctx, w, noted, revision)
+	}
 	leave := p.leave(ctx, w, now())
 	at := now()
 	if next, ok := p.Policy.Before(w, leave, at); ok {
@@ -113,6 +117,17 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		w = w.hinted(k)
 	}
 	return putBack(0, ErrConflict)
+}
+
+// keepTurn deals with one more hint for a watch that was put off after one: asking now would lose its turn. noted is the
+// hint that its record has.
+func (p *Poller) keepTurn(ctx context.Context, w Watch, noted *Hint, revision Revision) Verdict {
+	if !w.Hint.Ended.Equal(noted.Ended) {
+		if _, err := p.Records.Write(ctx, w, revision); err != nil {
+			return putBack(0, err)
+		}
+	}
+	return p.wake(ctx, w)
 }
 
 // errNotStorable means that no answer about the order could be stored.

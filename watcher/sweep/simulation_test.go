@@ -37,6 +37,7 @@ type simulation struct {
 	elsewhere float64       // the part of the orders that no list shows
 	warmUp    time.Duration // before the measure
 	measure   time.Duration
+	twice     bool          // each hint comes once more, a little later
 	kill      time.Duration // when the worker dies that sweeps; 0: never
 	spoil     func(*api)    // makes the list wrong from the beginning of the measure on; nil: it is right
 	api       api
@@ -286,6 +287,9 @@ func (s *simulation) step(m *member, state *sweep.State) {
 	}
 	for _, hint := range state.Hints(s.now) {
 		s.hint(hint)
+		if s.twice {
+			s.after(s.between(0, 2*time.Second), func() { s.hint(hint) })
+		}
 	}
 	for s.flying < 4 {
 		q, ok := state.Next(s.now)
@@ -525,6 +529,19 @@ func TestOrdersThatNoListShows(t *testing.T) {
 		if s.p95 > 8*time.Second {
 			t.Errorf("%d orders: the end is known after %s (p95)", orders, s.p95)
 		}
+	}
+}
+
+// A hint that comes twice costs an order none of its turns.
+func TestHintsThatComeTwice(t *testing.T) {
+	const orders = 10000
+	if small(orders) {
+		t.Skip("too slow")
+	}
+	m := simulate(&simulation{orders: orders, sweeps: true, twice: true, warmUp: 17 * time.Minute, measure: 3 * time.Minute})
+	t.Logf("%5d orders: %s", orders, m)
+	if m.p95 > 12*time.Second || m.missed > 0 {
+		t.Errorf("%d orders: the end is known after %s (p95); %d were missed", orders, m.p95, m.missed)
 	}
 }
 
