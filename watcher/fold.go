@@ -63,7 +63,7 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 	hint := w.hint()
 	w.Hint, w.Hinted = nil, 0
 	if err != nil {
-		return p.foldError(w, pollError(err), now), nil
+		return p.foldError(w, pollError(err), hint, now), nil
 	}
 	return p.foldAnswer(w, answer, hint, now)
 }
@@ -157,9 +157,16 @@ func (p Policy) soonest(w Watch, now time.Time) time.Time {
 	return p.beforeTold(w, next, now)
 }
 
-func (p Policy) foldError(w Watch, err *PollError, now time.Time) Watch {
+// hintedTries is how many polls in a row may fail until a hint is forgotten by the next that fails.
+const hintedTries = 3
+
+// foldError decides what the error of a poll leads to. hint is what brought the poll on; nil for none.
+func (p Policy) foldError(w Watch, err *PollError, hint *Hint, now time.Time) Watch {
 	w.Errors++
 	w.Step = nextStep(w)
+	if hint != nil && w.Errors <= hintedTries && (err.Class == MayPass || err.Class == Throttled) {
+		w.Hint, w.Hinted, w.Step = hint, w.Wakeup, w.Errors-1 // the order is asked again as soon as one that just changed
+	}
 	code := cmp.Or(cut(err.Code, maxWord), string(err.Class))
 	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Said: cut(err.Said, maxErrorMessage), Held: err.Held}
 	switch err.Class {

@@ -58,7 +58,11 @@ func TestTheListIsASecondWitness(t *testing.T) {
 		{"an order that it ends too early", nil, []wakeup{shows(2).then(5 * s), shows(2).then(7500 * ms), shows(2).hinted(listedEnd(0)).then(5 * s), shows(2).then(7500 * ms)}, "", 0, ""},
 		{"an order that has not all items that are expected", func(a *watcher.Ask) { a.ExpectedItems = 3 }, []wakeup{ended(), ended().hinted(left).then(7500 * ms)}, "", 0, ""},
 		{"a hint goes on while the account is held", nil, []wakeup{{hint: listedEnd(-9 * s), hold: 20 * s, want: 20 * s}, {hold: 5 * s, want: 5 * s}, ended().then(s), ended()}, watcher.Succeeded, 26 * s, "list"},
-		{"a poll that fails forgets it", nil, []wakeup{fails(errDown).hinted(listedEnd(-9 * s)).then(5 * s), ended().then(10 * s)}, "", 0, ""},
+		{"a poll that fails keeps it", nil, []wakeup{fails(errDown).hinted(listedEnd(-9 * s)).then(5 * s), ended().then(s), ended()}, watcher.Succeeded, 6 * s, "list"},
+		{"and makes the next soon", nil, append(slices.Repeat([]wakeup{shows(2, succeed, processing).dated(-9 * s)}, 9), fails(errDown).hinted(left).then(5*s), fails(throttled).then(3*time.Minute), fails(errDown).then(11250*ms)), "", 0, ""},
+		{"so do three", nil, []wakeup{fails(errDown).hinted(listedEnd(-9 * s)), fails(throttled), fails(errDown), ended().then(s), ended()}, watcher.Succeeded, 3*time.Minute + 5*s + 11250*ms + s, "list"},
+		{"four forget it", nil, []wakeup{fails(errDown).hinted(listedEnd(-9 * s)), fails(throttled), fails(errDown), fails(errDown), ended().then(10 * s)}, "", 0, ""},
+		{"an order that is not known forgets it", nil, []wakeup{fails(notFound).hinted(listedEnd(-9 * s)), ended().then(10 * s)}, "", 0, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -120,6 +120,9 @@ func (m *model) hintsAt(before, w watcher.Watch) {
 		return
 	}
 	wait := w.NextPollAt.Sub(w.LastPollAt)
+	if polled && j.hint != nil && wait > m.policy.Backoff.Interval(w.ID, 2) {
+		m.blame("%s: a poll that a hint brought on failed, and the next is %s later", w.ID, wait)
+	}
 	if open := !j.looksEndedFor(0); polled && j.used != nil && j.asked.err == nil && open && wait > m.policy.Backoff.Initial {
 		m.blame("%s: the order contradicts the list, and the next poll is %s later", w.ID, wait)
 	}
@@ -192,6 +195,16 @@ var hinting = []guard{
 		}
 	})},
 	{"a hint is kept while the account may not be asked", forgetting(func(w *watcher.Watch) { w.Hint = nil })},
+	{"a hint is kept when a poll fails", forgetting(func(w *watcher.Watch) {
+		if w.Errors > 0 {
+			w.Hint = nil
+		}
+	})},
+	{"a poll that a hint brought on is tried again soon", forgetting(func(w *watcher.Watch) {
+		if at := w.LastPollAt.Add(time.Minute); w.Errors > 0 && w.Hint != nil && w.Wish == nil && w.Polls > 0 && at.Before(w.Deadline) {
+			w.NextPollAt = at
+		}
+	})},
 	{"a hint is forgotten when the order was asked", func(m *model) {
 		m.parts.poller = writing(m.parts.poller, func(ctx context.Context, w watcher.Watch, expected watcher.Revision) (watcher.Revision, error) {
 			if h := m.at.wakeup.Hint; h != nil && w.State == watcher.Watching {

@@ -77,10 +77,11 @@ func (m *model) Show(ctx context.Context, region string, order watcher.Order) (w
 type judge struct {
 	watch string
 	*oracle
-	asked given
-	over  bool          // the grace of a 404 is over
-	hint  *watcher.Hint // that came while the account might not be asked
-	used  *watcher.Hint // that brought the latest poll on
+	asked  given
+	over   bool          // the grace of a 404 is over
+	hint   *watcher.Hint // that came while the account might not be asked, or whose poll failed
+	used   *watcher.Hint // that brought the latest poll on
+	failed int           // polls in a row
 }
 
 // judgeAt looks at one version of the record and the one before it. The worker that wrote it is at hand.
@@ -101,6 +102,11 @@ func (m *model) judgeAt(before, w watcher.Watch) {
 	if polls := w.Polls; w.State != watcher.Ended && polls > before.Polls {
 		j.asked, j.over = m.at.given, false
 		j.used, j.hint = j.hint, nil
+		if j.failed++; j.asked.err == nil {
+			j.failed = 0
+		} else if j.asked.err != notFound && j.failed <= 3 {
+			j.hint = j.used
+		}
 		switch j.asked.err {
 		case nil:
 			j.answer(j.asked.Answer, now)

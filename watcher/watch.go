@@ -44,9 +44,9 @@ type Watch struct {
 	NextPollAt time.Time `json:"next_poll_at"`
 	Step       int       `json:"backoff_step"`  // polls since the interval started anew
 	Turn       time.Time `json:"turn,omitzero"` // when the account may be asked, where it told the watch to come back
-	// Hint is that of the wake-up that is expected: it goes on from one that came while the account might not be asked,
-	// and is forgotten when the order is asked. Hinted is Wakeup as it was written with it: where it differs, a worker
-	// of the release before has gone on since, and the hint is of no use.
+	// Hint is that of the wake-up that is expected: it goes on from one that came while the account might not be asked, or
+	// whose poll failed, and is forgotten when the order has answered. Hinted is Wakeup as it was written with it: where it
+	// differs, a worker of the release before has gone on since, and the hint is of no use.
 	Hint   *Hint  `json:"hint,omitempty"`
 	Hinted uint64 `json:"hinted_wakeup,omitempty"`
 
