@@ -179,7 +179,7 @@ func (p Policy) goOn(w Watch) Watch {
 	next.Schema = plainSchema
 	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
 	next.Earlier = w.requestIDs(p.maxEarlierBytes())
-	p.keepTold(&next)
+	p.keepTold(&next, w.Completion.Requests)
 	next.keepWishes()
 	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)
 	if !next.NotFoundSince.IsZero() {
@@ -194,15 +194,21 @@ func (p Policy) goOn(w Watch) Watch {
 // keepTold keeps of what people were told of the watch before what is so of the requests that go on, too: they are not told
 // again. The order is late for these requests by their own late_after, or by what is usual, and stands still for them since they asked at the
 // earliest. Of a deadline people were told by its time. What was over when that watch ended is not told, as with each end.
-func (p Policy) keepTold(next *Watch) {
+// Where the worker does not know what is usual, as when it just started, the order is late as people were told, but where a
+// request that is answered said from when on.
+func (p Policy) keepTold(next *Watch, answered []Request) {
 	next.Told = maps.Clone(next.Told)
 	for kind := range next.Passed {
 		delete(next.Told, kind)
 	}
 	next.Passed = nil
 	late := p.lateAt(*next)
-	byUsual := next.expectedBy().IsZero() && !late.IsZero() && !late.After(next.LastPollAt) // what is usual may be learned anew meanwhile
-	if !next.Told[Late].Equal(late) && !byUsual {
+	byRequest := slices.ContainsFunc(answered, func(r Request) bool { return r.LateAt.Equal(next.Told[Late]) })
+	byUsual := !late.After(next.LastPollAt) // it may be learned anew meanwhile
+	if late.IsZero() {
+		byUsual = !byRequest
+	}
+	if !next.Told[Late].Equal(late) && (!byUsual || !next.expectedBy().IsZero()) {
 		delete(next.Told, Late)
 	}
 	if since := next.ChangedAt; !since.IsZero() {

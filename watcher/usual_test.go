@@ -76,6 +76,32 @@ func TestLateByWhatIsUsual(t *testing.T) {
 	}
 }
 
+// TestAWorkerThatJustStartedTellsNobodyAnew lets the watch of a late order end for one of its requests while the worker does
+// not know yet what is usual.
+func TestAWorkerThatJustStartedTellsNobodyAnew(t *testing.T) {
+	m := newWorld(t)
+	order, known := working(55*time.Minute), tookTen(30)
+	m.policy.Sketches = known
+	m.order = func(since time.Duration) (watcher.Answer, error) {
+		if m.policy.Sketches = known; since > 17*time.Minute && since < 25*time.Minute {
+			m.policy.Sketches = nil
+		}
+		return order(since)
+	}
+	m.ask(of("", "a", 0, 2*time.Hour), 0)
+	m.ask(of("", "b", 0, 20*time.Minute), 0)
+	m.run()
+	late := 0
+	for _, a := range m.attended {
+		if a.Kind == watcher.Late {
+			late++
+		}
+	}
+	if len(m.completions) != 2 || late != 1 {
+		t.Errorf("%d watches, told %d times that the order is late; want 2, 1", len(m.completions), late)
+	}
+}
+
 // TestUsualAndETA holds what is shown of a watch, and said in its events, while it goes on and when it has ended.
 func TestUsualAndETA(t *testing.T) {
 	m := newWorld(t)
