@@ -267,37 +267,61 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestCoarser holds that an order is measured beside fewer of its kind only where enough of them are known.
+func took(n int, d time.Duration) *history.Sketch {
+	var s history.Sketch
+	for range n {
+		s.Observe(d, true)
+	}
+	return &s
+}
+
+// TestCoarser holds that what is likely is said by fewer of its kind only where enough of them are known.
 func TestCoarser(t *testing.T) {
 	t.Parallel()
 	order := history.Order{Region: "cn-north-4", Accepted: accepted, Items: []history.Item{{Action: "createPool", Began: at(0)}}}
-	sketch := func(n int, d time.Duration) *history.Sketch {
-		var s history.Sketch
-		for range n {
-			s.Observe(d, true)
-		}
-		return &s
-	}
 	known := map[string]*history.Sketch{
-		"cn-north-4.createPool.first": sketch(9, time.Minute), "cn-north-4.createPool": sketch(29, 10*time.Minute), "cn-north-4": sketch(100, time.Hour),
+		"cn-north-4.createPool.first": took(9, time.Minute), "cn-north-4.createPool": took(29, 10*time.Minute), "cn-north-4": took(100, time.Hour),
 	}
 	sketches := func(k history.Key) *history.Sketch { return known[k.String()] }
 	e := order.Estimate(sketches, at(2))
 	if e.Few() || e.Samples != 29 || e.From.Before(at(7)) || e.To.After(at(14)) || !e.From.Before(e.To) {
 		t.Errorf("estimate: %+v", e)
 	}
-	if u, ok := order.Usual(sketches); !ok || u.Samples != 29 {
-		t.Errorf("usual: %+v, %t", u, ok)
-	}
-	if late := order.LateAt(sketches); late.Before(at(60)) || late.After(at(80)) {
-		t.Errorf("late at %s; want it by the region", late)
-	}
 	delete(known, "cn-north-4")
 	delete(known, "cn-north-4.createPool")
 	if e := order.Estimate(sketches, at(2)); !e.Few() || e.Samples != 9 || !e.From.IsZero() {
 		t.Errorf("estimate by nine: %+v", e)
 	}
-	if _, ok := order.Usual(sketches); ok || !order.LateAt(sketches).IsZero() {
-		t.Error("nine are enough")
+}
+
+// TestKind holds that an order is late, and what is usual for it is said, by orders of its own kind alone: those that only
+// share the region may take quite another time.
+func TestKind(t *testing.T) {
+	t.Parallel()
+	order := history.Order{Region: "cn-north-4", Accepted: accepted, Items: []history.Item{{Action: "createPool", Began: at(0)}}}
+	unseen := history.Order{Region: "cn-north-4", Accepted: accepted}
+	known := map[string]*history.Sketch{"cn-north-4": took(100, 40*time.Second), "cn-north-4.-.asked": took(100, 40*time.Second)}
+	sketches := func(k history.Key) *history.Sketch { return known[k.String()] }
+	for _, tt := range []struct {
+		order       history.Order
+		own         int // known ends of its kind
+		usual, late bool
+	}{
+		{unseen, 30, false, false},
+		{order, 0, false, false},
+		{order, 9, false, false},
+		{order, 10, true, false},
+		{order, 29, true, false},
+		{order, 30, true, true},
+	} {
+		known["cn-north-4.createPool"] = took(tt.own, 90*time.Minute)
+		u, ok := tt.order.Usual(sketches)
+		if ok != tt.usual || ok && (u.Samples != tt.own || u.P50 < history.Span(time.Hour)) {
+			t.Errorf("%d items, %d known: usual %+v, %t", len(tt.order.Items), tt.own, u, ok)
+		}
+		late := tt.order.LateAt(sketches)
+		if late.IsZero() == tt.late || tt.late && (late.Before(at(90)) || late.After(at(120))) {
+			t.Errorf("%d items, %d known: late at %s", len(tt.order.Items), tt.own, late)
+		}
 	}
 }
