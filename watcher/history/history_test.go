@@ -169,6 +169,27 @@ func TestFewKnown(t *testing.T) {
 	}
 }
 
+// TestLong holds that the range of an order that takes about as long as a sketch reaches, or longer, is one of hours or days: it
+// does not shrink to nothing there, nor grow to years where some never end.
+func TestLong(t *testing.T) {
+	t.Parallel()
+	stuck := took(150, 10*time.Minute)
+	for range 50 {
+		stuck.Observe(1000*time.Hour, false)
+	}
+	for name, s := range map[string]*history.Sketch{
+		"minutes": took(50, 10*time.Minute), "two days": took(50, 47*time.Hour), "some never end": stuck,
+	} {
+		for _, so := range []time.Duration{40 * time.Hour, 47*time.Hour + 50*time.Minute, 48 * time.Hour, 60 * time.Hour, 1000 * time.Hour} {
+			from, to, ok := s.Left(so)
+			t.Logf("%s: after %s %s to %s more", name, so, from.Round(time.Minute), to.Round(time.Minute))
+			if !ok || from < 0 || to-from < 15*time.Minute || to > 14*24*time.Hour || so >= 48*time.Hour && from <= 0 {
+				t.Errorf("%s: after %s %s to %s more, %t", name, so, from, to, ok)
+			}
+		}
+	}
+}
+
 // TestOldFades holds that orders that are faster than they were are so after a hundred.
 func TestOldFades(t *testing.T) {
 	t.Parallel()

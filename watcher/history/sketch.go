@@ -90,18 +90,18 @@ func (s *Sketch) Left(lasted time.Duration) (from, to time.Duration, ok bool) {
 	if s.Known() < EnoughForRange {
 		return 0, 0, false
 	}
-	c, so := s.curve(), min(max(lasted.Seconds(), 0), lastEdge)
+	c, so := s.curve(), max(lasted.Seconds(), 0)
 	return seconds(c.quantile(so, .1) - so), seconds(c.quantile(so, .9) - so), true
 }
 
-// Usual returns how long orders take; ok is false as for Left.
+// Usual returns how long orders take, two days at the most; ok is false as for Left.
 func (s *Sketch) Usual() (u Usual, ok bool) {
 	known := s.Known()
 	if known < EnoughForRange {
 		return Usual{}, false
 	}
 	c := s.curve()
-	at := func(q float64) Span { return Span(seconds(c.quantile(0, q)).Round(time.Second)) }
+	at := func(q float64) Span { return Span(seconds(min(c.quantile(0, q), lastEdge)).Round(time.Second)) }
 	return Usual{P10: at(.1), P50: at(.5), P90: at(.9), Samples: known}, true
 }
 
@@ -169,16 +169,18 @@ func (s *Sketch) curve() *curve {
 	return &c
 }
 
-// quantile returns after how many seconds, from the beginning on, the share q of those have ended that lasted so long.
+// quantile returns after how many seconds, from the beginning on, the share q of those have ended that lasted so long. Beyond
+// the last edge each second is as likely to be the last as in the last bucket, and at least as before anything was known: where
+// some orders never end, too, that says days and not years.
 func (c *curve) quantile(so, q float64) float64 {
 	at := bucket(so)
-	wanted := c.until[at] - c.hazard[at]*(edges[at]-so) - math.Log(1-q)
+	wanted := c.until[at] - c.hazard[at]*max(0, edges[at]-so) - math.Log(1-q)
 	for i := at; i < buckets; i++ {
 		if c.until[i] >= wanted {
 			return max(so, edges[i]-(c.until[i]-wanted)/c.hazard[i])
 		}
 	}
-	return lastEdge
+	return max(so, lastEdge) + (wanted-c.until[buckets-1])/max(c.hazard[buckets-1], 1/(lastEdge+priorDelay))
 }
 
 // sketchJSON is how a sketch is written: without the buckets at the end in which nothing is.
