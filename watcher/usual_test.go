@@ -141,7 +141,15 @@ func TestObservations(t *testing.T) {
 			c.Outcome, c.Items[0].Status = watcher.AllFailed, watcher.Failed
 			c.Counts = watcher.Counts{Total: 1, Failed: 1}
 		}, 9 * time.Minute, true},
-		"it timed out":       {open(watcher.TimedOut), 10 * time.Minute, false},
+		"it timed out": {open(watcher.TimedOut), 10 * time.Minute, false},
+		"it could not be read": {func(c *watcher.Completion) {
+			open(watcher.TimedOut)(c)
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.0500", Message: "internal error"}
+		}, 0, false},
+		"its account was held": {func(c *watcher.Completion) {
+			open(watcher.TimedOut)(c)
+			c.Error = &watcher.ErrorDetail{Code: watcher.HeldCode, Held: watcher.HeldUnreachable}
+		}, 0, false},
 		"it was cancelled":   {open(watcher.Cancelled), 10 * time.Minute, false},
 		"it was not found":   {open(watcher.OrderNotFound), 0, false},
 		"others go on":       {func(c *watcher.Completion) { c.NextWatchID = "w_2" }, 0, false},
