@@ -190,6 +190,26 @@ func TestLong(t *testing.T) {
 	}
 }
 
+// TestEnoughForLate holds that thirty ends must be known, and not thirty orders: those that never ended, and ends that have
+// faded, count for none.
+func TestEnoughForLate(t *testing.T) {
+	t.Parallel()
+	var s history.Sketch
+	ends := 0
+	for i := range 400 {
+		late, known := func() (bool, int) { _, ok := s.Late(); return ok, s.Known() }()
+		if late != (known >= 30) || known > ends || late && ends < 30 {
+			t.Fatalf("after %d ends of %d orders %d are known, late %t", ends, i, known, late)
+		}
+		if s.Observe(10*time.Minute, i%8 == 0); i%8 == 0 {
+			ends++
+		}
+	}
+	if _, ok := s.Late(); ok {
+		t.Errorf("%d ends, old ones among them, count as %d", ends, s.Known())
+	}
+}
+
 // TestOldFades holds that orders that are faster than they were are so after a hundred.
 func TestOldFades(t *testing.T) {
 	t.Parallel()
