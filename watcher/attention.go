@@ -255,7 +255,7 @@ func (p Policy) measure(w *Watch, now time.Time) {
 	if !ok || kind.Key.String() == w.UsualKind {
 		return
 	}
-	at := order.LateAt(p.Sketches)
+	at := order.LateAt(p.Sketches, now)
 	if !at.IsZero() { // an order that began long before it was watched is late soon
 		at = later(at, w.AcceptedAt.Add(leastLate))
 	}

@@ -45,14 +45,14 @@ func (o Order) Usual(sketches Sketches) (u Usual, ok bool) {
 }
 
 // LateAt returns from when on the order, which has not ended, is late beside those of its kind; zero where too few are
-// known. Orders of other kinds say nothing of that, however many there are.
-func (o Order) LateAt(sketches Sketches) time.Time {
+// known now, or for too short a time. Orders of other kinds say nothing of that, however many there are.
+func (o Order) LateAt(sketches Sketches, now time.Time) time.Time {
 	c, ok := o.Kind()
 	if !ok {
 		return time.Time{}
 	}
 	if s := sketches(c.Key); s != nil {
-		if after, ok := s.Late(); ok {
+		if after, ok := s.Late(); ok && s.settled(after, now) {
 			return c.Since.Add(after)
 		}
 	}

@@ -210,6 +210,39 @@ func TestEnoughForLate(t *testing.T) {
 	}
 }
 
+// TestQuickestEndFirst lets orders begin, all at once or one after another, and ask at each minute when one that begins then is
+// late: never by those alone that ended first, since the others still run.
+func TestQuickestEndFirst(t *testing.T) {
+	t.Parallel()
+	for name, every := range map[string]time.Duration{"all at once": 0, "one after another": 5 * time.Second} {
+		r := rand.New(rand.NewPCG(17, 6))
+		ends := make(map[int][]time.Duration) // by the minute
+		for i := range 1000 {
+			d := duration(logNormal(r, 686, .35)) // 95 % take less than 20 minutes
+			minute := int((time.Duration(i)*every + d).Minutes())
+			ends[minute] = append(ends[minute], d)
+		}
+		var s history.Sketch
+		known := false
+		for minute := range 100 {
+			for _, d := range ends[minute] {
+				s.Begin(at(float64(minute)))
+				s.Observe(d, true)
+			}
+			order := history.Order{Region: "r", Accepted: at(float64(minute)), Items: []history.Item{{Action: "createPool", Began: at(float64(minute))}}}
+			late := order.LateAt(func(history.Key) *history.Sketch { return &s }, at(float64(minute)))
+			known = known || !late.IsZero()
+			if after := late.Sub(at(float64(minute))); !late.IsZero() && (after < 16*time.Minute || after > 30*time.Minute) {
+				t.Errorf("%s: after %d minutes one is late after %s", name, minute, after)
+			}
+			s = stored(t, s)
+		}
+		if !known {
+			t.Errorf("%s: none is ever late", name)
+		}
+	}
+}
+
 // TestOldFades holds that orders that are faster than they were are so after a hundred.
 func TestOldFades(t *testing.T) {
 	t.Parallel()
@@ -360,7 +393,7 @@ func TestKind(t *testing.T) {
 		if ok != tt.usual || ok && (u.Samples != tt.own || u.P50 < history.Span(time.Hour)) {
 			t.Errorf("%d items, %d known: usual %+v, %t", len(tt.order.Items), tt.own, u, ok)
 		}
-		late := tt.order.LateAt(sketches)
+		late := tt.order.LateAt(sketches, at(0))
 		if late.IsZero() == tt.late || tt.late && (late.Before(at(90)) || late.After(at(120))) {
 			t.Errorf("%d items, %d known: late at %s", len(tt.order.Items), tt.own, late)
 		}

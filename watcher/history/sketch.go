@@ -30,6 +30,7 @@ const (
 type Sketch struct {
 	ended [buckets]float64
 	risk  [buckets]float64
+	since time.Time // when the first was observed; zero where that is not known
 }
 
 // edges are the buckets' upper edges, in seconds.
@@ -73,6 +74,17 @@ func (s *Sketch) Observe(lasted time.Duration, ended bool) {
 		s.ended[k]++
 	}
 }
+
+// Begin notes when the first order is observed, unless that is known.
+func (s *Sketch) Begin(at time.Time) {
+	if s.since.IsZero() {
+		s.since = at.UTC()
+	}
+}
+
+// settled reports whether orders have been observed for much longer than they take. Before, those that take long are missing:
+// of many that begin together the quickest end first.
+func (s *Sketch) settled(take time.Duration, now time.Time) bool { return now.Sub(s.since) >= 2*take }
 
 // Known returns how many ends in a row would be remembered as well as those that the sketch has seen.
 func (s *Sketch) Known() int {
@@ -185,8 +197,9 @@ func (c *curve) quantile(so, q float64) float64 {
 
 // sketchJSON is how a sketch is written: without the buckets at the end in which nothing is.
 type sketchJSON struct {
-	Ended []number `json:"ended"`
-	Risk  []number `json:"at_risk"` // seconds
+	Ended []number  `json:"ended"`
+	Risk  []number  `json:"at_risk"` // seconds
+	Since time.Time `json:"since,omitzero"`
 }
 
 // A number is written with four digits: rounding by less than what one observation lets go of.
@@ -198,7 +211,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes the sketch in about 1.3 kB.
 func (s Sketch) MarshalJSON() ([]byte, error) {
-	return json.Marshal(sketchJSON{numbers(s.ended), numbers(s.risk)})
+	return json.Marshal(sketchJSON{numbers(s.ended), numbers(s.risk), s.since})
 }
 
 func numbers(all [buckets]float64) []number {
@@ -220,7 +233,7 @@ func (s *Sketch) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &read); err != nil {
 		return err
 	}
-	*s = Sketch{}
+	*s = Sketch{since: read.Since}
 	const most = 1.001 * remembered // of observations, with what rounding adds
 	for _, list := range []struct {
 		from []number
