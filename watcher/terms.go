@@ -201,7 +201,7 @@ func (p Policy) keepTold(next *Watch) {
 	}
 	next.Passed = nil
 	late := p.lateAt(*next)
-	byUsual := next.expectedBy().IsZero() && !late.IsZero() && !late.After(next.LastPollAt) // people may have been told by a request that is answered
+	byUsual := next.expectedBy().IsZero() && !late.IsZero() && !late.After(next.LastPollAt) // what is usual may be learned anew meanwhile
 	if !next.Told[Late].Equal(late) && !byUsual {
 		delete(next.Told, Late)
 	}
