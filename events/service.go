@@ -448,7 +448,7 @@ func (s *service) history(ctx context.Context, r micro.Request) (any, error) {
 		if u, ok := sketch.Usual(); ok {
 			known.P10, known.P50, known.P90 = &u.P10, &u.P50, &u.P90
 		}
-		if after, ok := sketch.Late(); ok && key.OfAll() {
+		if after, ok := sketch.Late(); ok && key.OfKind() {
 			known.LateAfter = new(history.Span(after.Round(time.Second)))
 		}
 		answer.Known = append(answer.Known, known)

@@ -228,16 +228,41 @@ func (w *Watch) expectedBy() (at time.Time) {
 	return at
 }
 
-// lateAt returns from when on the order is late: where a request says, by the first of those; otherwise where it takes
-// longer than nearly all of its kind did, if enough of these are known. It is zero where neither is known.
+// lateAt returns from when on the order is late: where a request says, by the first of those; otherwise by what is usual. It
+// is zero where neither says.
 func (p Policy) lateAt(w Watch) time.Time {
-	at := w.expectedBy()
-	if at.IsZero() && p.Sketches != nil {
-		if at = w.measured().LateAt(p.Sketches); !at.IsZero() { // an order that began long before it was watched is late from then on
-			at = later(at, w.AcceptedAt)
-		}
+	if at := w.expectedBy(); !at.IsZero() || !p.LateByUsual {
+		return at
 	}
-	return at
+	return w.UsualLateAt
+}
+
+// Bounds of being late by what is usual.
+const (
+	leastLate = time.Minute      // after the watch was accepted: nobody needs to hear of seconds
+	mostLate  = 10 * time.Minute // before it is decided: people are told as it comes about, or not at all
+)
+
+// measure decides from when on the order is late by what is usual: when it shows its actions first, and anew when it shows
+// others, until people are told, by the orders of its kind that are known then. Those that are learned of while it goes on
+// decide nothing: of many that began together the quickest end first, and beside these alone all others would be late.
+func (p Policy) measure(w *Watch, now time.Time) {
+	if p.Sketches == nil || !p.LateByUsual || !w.Told[Late].IsZero() {
+		return
+	}
+	order := w.measured()
+	kind, ok := order.Kind()
+	if !ok || kind.Key.String() == w.UsualKind {
+		return
+	}
+	at := order.LateAt(p.Sketches, now)
+	if !at.IsZero() { // an order that began long before it was watched is late soon
+		at = later(at, w.AcceptedAt.Add(leastLate))
+	}
+	if now.Sub(at) > mostLate {
+		at = time.Time{}
+	}
+	w.UsualKind, w.UsualLateAt = kind.Key.String(), at
 }
 
 // leastLeft is how much time must be left at the least where people are told that the deadline is near: in

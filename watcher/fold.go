@@ -73,6 +73,7 @@ func (p Policy) foldAnswer(w Watch, answer Answer, hint *Hint, now time.Time) (W
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
 	w, changes := p.see(w, answer, now)
+	p.measure(&w, now)
 	w.LooksEndedSince = since(w.Counts.ended(w.leastExpected()), w.LooksEndedSince, now)
 	w.Odd = since(len(w.strange()) > 0, w.Odd, now)
 	w.heed(hint, now)

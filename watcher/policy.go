@@ -41,6 +41,9 @@ type Policy struct {
 
 	// Sketches returns how long orders of a key took; nil where nothing is known. It must be safe for concurrent use.
 	Sketches history.Sketches
+	// LateByUsual says that an order is late, too, when it takes longer than nearly all of its kind did, where no request
+	// says when it is.
+	LateByUsual bool
 }
 
 // A Patience says how long what looks odd is only looked at. The zero value of a field is its default.

@@ -138,9 +138,10 @@ func (p Policy) usual(w *Watch) *history.Usual {
 }
 
 // Observations returns what the completion says of how long orders take, by ModelArts' own times. An order that goes on in
-// another watch is left to that one's completion, and one whose items are not all in the event to none.
+// another watch is left to that one's completion, and one whose items are not all in the event to none. Where the deadline
+// passed while the order could not be read, it may have ended long before: that says nothing.
 func (c *Completion) Observations() []history.Observation {
-	if c.NextWatchID != "" || c.ItemsOmitted > 0 {
+	if c.NextWatchID != "" || c.ItemsOmitted > 0 || c.Outcome == TimedOut && c.Error != nil {
 		return nil
 	}
 	o := measured(c.Region, c.Items, c.AcceptedAt, c.CompletedAt)

@@ -40,17 +40,20 @@ func TestLateByWhatIsUsual(t *testing.T) {
 	for name, tt := range map[string]struct {
 		known int
 		late  []time.Duration
+		off   bool
 		want  time.Duration // from when on it is late, about; 0: it is not
 	}{
-		"enough are known":             {30, nil, 13 * time.Minute},
-		"too few are known":            {29, nil, 0},
-		"a request says it":            {30, []time.Duration{4 * time.Minute}, 4 * time.Minute},
-		"a request says it, for later": {30, []time.Duration{40 * time.Minute}, 40 * time.Minute},
+		"enough are known":             {30, nil, false, 13 * time.Minute},
+		"too few are known":            {29, nil, false, 0},
+		"it is switched off":           {30, nil, true, 0},
+		"a request says it":            {30, []time.Duration{4 * time.Minute}, false, 4 * time.Minute},
+		"a request says it, all off":   {30, []time.Duration{4 * time.Minute}, true, 4 * time.Minute},
+		"a request says it, for later": {30, []time.Duration{40 * time.Minute}, false, 40 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newWorld(t)
 			m.order, m.late = working(55*time.Minute), tt.late
-			m.policy.Sketches = tookTen(tt.known)
+			m.policy.Sketches, m.policy.LateByUsual = tookTen(tt.known), !tt.off
 			m.publish("build-1", 0)
 			m.run()
 			var late []watcher.OrderAttention
@@ -167,7 +170,15 @@ func TestObservations(t *testing.T) {
 			c.Outcome, c.Items[0].Status = watcher.AllFailed, watcher.Failed
 			c.Counts = watcher.Counts{Total: 1, Failed: 1}
 		}, 9 * time.Minute, true},
-		"it timed out":       {open(watcher.TimedOut), 10 * time.Minute, false},
+		"it timed out": {open(watcher.TimedOut), 10 * time.Minute, false},
+		"it could not be read": {func(c *watcher.Completion) {
+			open(watcher.TimedOut)(c)
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.0500", Message: "internal error"}
+		}, 0, false},
+		"its account was held": {func(c *watcher.Completion) {
+			open(watcher.TimedOut)(c)
+			c.Error = &watcher.ErrorDetail{Code: watcher.HeldCode, Held: watcher.HeldUnreachable}
+		}, 0, false},
 		"it was cancelled":   {open(watcher.Cancelled), 10 * time.Minute, false},
 		"it was not found":   {open(watcher.OrderNotFound), 0, false},
 		"others go on":       {func(c *watcher.Completion) { c.NextWatchID = "w_2" }, 0, false},

@@ -83,6 +83,11 @@ type Watch struct {
 	FoundByList time.Time `json:"found_by_list,omitzero"`
 	ListedEnd   time.Time `json:"listed_end,omitzero"` // when an order that looks ended did end, by the list; no later than it was asked
 
+	// UsualKind names the orders beside which it was decided last from when on this one is late, where no request says so;
+	// empty before. UsualLateAt is that time; zero where too few were known, or where that was long before.
+	UsualKind   string    `json:"usual_kind,omitempty"`
+	UsualLateAt time.Time `json:"usual_late_at,omitzero"`
+
 	// Aside is there only where a worker put this record in the place of one that could not be read: see
 	// [Policy.Replace].
 	Aside *Aside `json:"moved_aside,omitempty"`

@@ -23,6 +23,7 @@ func policy() watcher.Policy {
 		Timeout:       2 * time.Hour,
 		DefaultRegion: "cn-north-4",
 		MaxPayload:    1 << 20,
+		LateByUsual:   true,
 	}
 }
 

@@ -69,6 +69,7 @@ func (k *Keeper) observe(ctx context.Context, o history.Observation, sequence ui
 			return nil
 		}
 		next.Key, next.Sequence, next.StoredAt = o.Key, sequence, storedAt.UTC()
+		next.Sketch.Begin(storedAt)
 		next.Sketch.Observe(o.Lasted, o.Ended)
 		encoded, err := json.Marshal(next)
 		if err != nil {

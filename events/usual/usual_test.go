@@ -172,6 +172,11 @@ func TestOnce(t *testing.T) {
 			t.Errorf("%s: %d ends are known; want %d", key, n, ends)
 		}
 	}
+	now := time.Now()
+	order := history.Order{Region: "cn-north-4", Accepted: now, Items: []history.Item{{Action: "createPool", Began: now}}}
+	if soon, settled := order.LateAt(third.Sketch, now), order.LateAt(third.Sketch, now.Add(time.Hour)); !soon.IsZero() || settled.IsZero() {
+		t.Errorf("late at %s by what was learned just now, at %s by the same an hour on", soon, settled)
+	}
 	t.Logf("%d deliveries of %d events", deliveries, ends+3)
 }
 

@@ -167,10 +167,11 @@ func conditionOf(a watcher.OrderAttention, now time.Time) concern {
 	}
 }
 
-// lateFor says for whom the order is late: for a request, or, where none says, beside other orders.
+// lateFor says for whom the order is late: for a request, or, where none says, beside other orders, also where it is no longer
+// known how long these took.
 func lateFor(a watcher.OrderAttention) string {
 	asked := func(r watcher.Request) bool { return !r.LateAt.IsZero() }
-	if a.Usual != nil && !slices.ContainsFunc(a.Requests, asked) {
+	if !slices.ContainsFunc(a.Requests, asked) {
 		return "It takes longer than 95 of 100 orders like it that ended. "
 	}
 	return "A request expected the order to be done by " + clockTime(a.Since) + ". "

@@ -35,6 +35,10 @@ func concerns() map[string]struct {
 	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
 	for _, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled} {
 		a := concern(kind)
+		a.Requests[0].LateAt = time.Time{}
+		if kind == watcher.Late {
+			all["concern_late_forgotten"] = one{a, none}
+		}
 		a.Usual = &history.Usual{P10: history.Span(7 * time.Minute), P50: history.Span(9 * time.Minute), P90: history.Span(11*time.Minute + 30*time.Second), Samples: 43}
 		all["concern_"+string(kind)+"_usual"] = one{a, none}
 	}

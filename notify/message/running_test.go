@@ -45,6 +45,7 @@ func TestRunningWithACondition(t *testing.T) {
 // TestRunningLikelyReady holds the message that says when the order is likely to be ready.
 func TestRunningLikelyReady(t *testing.T) {
 	a := concern(watcher.Late)
+	a.Requests[0].LateAt = time.Time{}
 	a.Usual = &history.Usual{P10: history.Span(7 * time.Minute), P50: history.Span(9 * time.Minute), P90: history.Span(11*time.Minute + 30*time.Second), Samples: 43}
 	g := watcher.Progress{Report: a.Report, At: unlistedSince.Add(20 * time.Minute)}
 	g.ETA = &history.Estimate{From: unlistedSince.Add(24 * time.Minute), To: unlistedSince.Add(31 * time.Minute), Samples: 43}

@@ -32,31 +32,29 @@ func (o Order) Estimate(sketches Sketches, now time.Time) (e Estimate) {
 	return e
 }
 
-// Usual returns how long orders like this one take as a whole, by the finest key that knows enough; ok is false where none
-// does.
+// Usual returns how long orders of its kind take as a whole; ok is false where too few are known.
 func (o Order) Usual(sketches Sketches) (u Usual, ok bool) {
-	for _, c := range o.Clocks() {
-		if s := sketches(c.Key); s != nil && c.Key.OfAll() {
-			if u, ok = s.Usual(); ok {
-				return u, true
-			}
-		}
+	c, ok := o.Kind()
+	if !ok {
+		return Usual{}, false
+	}
+	if s := sketches(c.Key); s != nil {
+		return s.Usual()
 	}
 	return Usual{}, false
 }
 
-// LateAt returns from when on the order, which has not ended, is late, by the finest key of whole orders that knows enough;
-// zero where none does.
-func (o Order) LateAt(sketches Sketches) time.Time {
-	for _, c := range o.Clocks() {
-		if s := sketches(c.Key); s != nil && c.Key.OfAll() {
-			if after, ok := s.Late(); ok {
-				return c.Since.Add(after)
-			}
+// LateAt returns from when on the order, which has not ended, is late beside those of its kind; zero where too few are
+// known now, or for too short a time. Orders of other kinds say nothing of that, however many there are.
+func (o Order) LateAt(sketches Sketches, now time.Time) time.Time {
+	c, ok := o.Kind()
+	if !ok {
+		return time.Time{}
+	}
+	if s := sketches(c.Key); s != nil {
+		if after, ok := s.Late(); ok && s.settled(after, now) {
+			return c.Since.Add(after)
 		}
 	}
 	return time.Time{}
 }
-
-// OfAll reports whether the key is that of whole orders, from their beginning on: by these an order is late.
-func (k Key) OfAll() bool { return k.Phase == "" || k.Phase == Asked }

@@ -55,6 +55,9 @@ func (k Key) String() string {
 	return text
 }
 
+// OfKind reports whether the key is that of whole orders with the same actions: by these an order is late.
+func (k Key) OfKind() bool { return len(k.Actions) > 0 && k.Phase == "" }
+
 // Most returns how many keys there may be at the most where this one is added. Finer ones leave room for coarser ones:
 // beyond it a coarser key alone takes what is observed.
 func (k Key) Most() int {

@@ -169,6 +169,80 @@ func TestFewKnown(t *testing.T) {
 	}
 }
 
+// TestLong holds that the range of an order that takes about as long as a sketch reaches, or longer, is one of hours or days: it
+// does not shrink to nothing there, nor grow to years where some never end.
+func TestLong(t *testing.T) {
+	t.Parallel()
+	stuck := took(150, 10*time.Minute)
+	for range 50 {
+		stuck.Observe(1000*time.Hour, false)
+	}
+	for name, s := range map[string]*history.Sketch{
+		"minutes": took(50, 10*time.Minute), "two days": took(50, 47*time.Hour), "some never end": stuck,
+	} {
+		for _, so := range []time.Duration{40 * time.Hour, 47*time.Hour + 50*time.Minute, 48 * time.Hour, 60 * time.Hour, 1000 * time.Hour} {
+			from, to, ok := s.Left(so)
+			t.Logf("%s: after %s %s to %s more", name, so, from.Round(time.Minute), to.Round(time.Minute))
+			if !ok || from < 0 || to-from < 15*time.Minute || to > 14*24*time.Hour || so >= 48*time.Hour && from <= 0 {
+				t.Errorf("%s: after %s %s to %s more, %t", name, so, from, to, ok)
+			}
+		}
+	}
+}
+
+// TestEnoughForLate holds that thirty ends must be known, and not thirty orders: those that never ended, and ends that have
+// faded, count for none.
+func TestEnoughForLate(t *testing.T) {
+	t.Parallel()
+	var s history.Sketch
+	ends := 0
+	for i := range 400 {
+		late, known := func() (bool, int) { _, ok := s.Late(); return ok, s.Known() }()
+		if late != (known >= 30) || known > ends || late && ends < 30 {
+			t.Fatalf("after %d ends of %d orders %d are known, late %t", ends, i, known, late)
+		}
+		if s.Observe(10*time.Minute, i%8 == 0); i%8 == 0 {
+			ends++
+		}
+	}
+	if _, ok := s.Late(); ok {
+		t.Errorf("%d ends, old ones among them, count as %d", ends, s.Known())
+	}
+}
+
+// TestQuickestEndFirst lets orders begin, all at once or one after another, and ask at each minute when one that begins then is
+// late: never by those alone that ended first, since the others still run.
+func TestQuickestEndFirst(t *testing.T) {
+	t.Parallel()
+	for name, every := range map[string]time.Duration{"all at once": 0, "one after another": 5 * time.Second} {
+		r := rand.New(rand.NewPCG(17, 6))
+		ends := make(map[int][]time.Duration) // by the minute
+		for i := range 1000 {
+			d := duration(logNormal(r, 686, .35)) // 95 % take less than 20 minutes
+			minute := int((time.Duration(i)*every + d).Minutes())
+			ends[minute] = append(ends[minute], d)
+		}
+		var s history.Sketch
+		known := false
+		for minute := range 100 {
+			for _, d := range ends[minute] {
+				s.Begin(at(float64(minute)))
+				s.Observe(d, true)
+			}
+			order := history.Order{Region: "r", Accepted: at(float64(minute)), Items: []history.Item{{Action: "createPool", Began: at(float64(minute))}}}
+			late := order.LateAt(func(history.Key) *history.Sketch { return &s }, at(float64(minute)))
+			known = known || !late.IsZero()
+			if after := late.Sub(at(float64(minute))); !late.IsZero() && (after < 16*time.Minute || after > 30*time.Minute) {
+				t.Errorf("%s: after %d minutes one is late after %s", name, minute, after)
+			}
+			s = stored(t, s)
+		}
+		if !known {
+			t.Errorf("%s: none is ever late", name)
+		}
+	}
+}
+
 // TestOldFades holds that orders that are faster than they were are so after a hundred.
 func TestOldFades(t *testing.T) {
 	t.Parallel()
@@ -267,37 +341,61 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestCoarser holds that an order is measured beside fewer of its kind only where enough of them are known.
+func took(n int, d time.Duration) *history.Sketch {
+	var s history.Sketch
+	for range n {
+		s.Observe(d, true)
+	}
+	return &s
+}
+
+// TestCoarser holds that what is likely is said by fewer of its kind only where enough of them are known.
 func TestCoarser(t *testing.T) {
 	t.Parallel()
 	order := history.Order{Region: "cn-north-4", Accepted: accepted, Items: []history.Item{{Action: "createPool", Began: at(0)}}}
-	sketch := func(n int, d time.Duration) *history.Sketch {
-		var s history.Sketch
-		for range n {
-			s.Observe(d, true)
-		}
-		return &s
-	}
 	known := map[string]*history.Sketch{
-		"cn-north-4.createPool.first": sketch(9, time.Minute), "cn-north-4.createPool": sketch(29, 10*time.Minute), "cn-north-4": sketch(100, time.Hour),
+		"cn-north-4.createPool.first": took(9, time.Minute), "cn-north-4.createPool": took(29, 10*time.Minute), "cn-north-4": took(100, time.Hour),
 	}
 	sketches := func(k history.Key) *history.Sketch { return known[k.String()] }
 	e := order.Estimate(sketches, at(2))
 	if e.Few() || e.Samples != 29 || e.From.Before(at(7)) || e.To.After(at(14)) || !e.From.Before(e.To) {
 		t.Errorf("estimate: %+v", e)
 	}
-	if u, ok := order.Usual(sketches); !ok || u.Samples != 29 {
-		t.Errorf("usual: %+v, %t", u, ok)
-	}
-	if late := order.LateAt(sketches); late.Before(at(60)) || late.After(at(80)) {
-		t.Errorf("late at %s; want it by the region", late)
-	}
 	delete(known, "cn-north-4")
 	delete(known, "cn-north-4.createPool")
 	if e := order.Estimate(sketches, at(2)); !e.Few() || e.Samples != 9 || !e.From.IsZero() {
 		t.Errorf("estimate by nine: %+v", e)
 	}
-	if _, ok := order.Usual(sketches); ok || !order.LateAt(sketches).IsZero() {
-		t.Error("nine are enough")
+}
+
+// TestKind holds that an order is late, and what is usual for it is said, by orders of its own kind alone: those that only
+// share the region may take quite another time.
+func TestKind(t *testing.T) {
+	t.Parallel()
+	order := history.Order{Region: "cn-north-4", Accepted: accepted, Items: []history.Item{{Action: "createPool", Began: at(0)}}}
+	unseen := history.Order{Region: "cn-north-4", Accepted: accepted}
+	known := map[string]*history.Sketch{"cn-north-4": took(100, 40*time.Second), "cn-north-4.-.asked": took(100, 40*time.Second)}
+	sketches := func(k history.Key) *history.Sketch { return known[k.String()] }
+	for _, tt := range []struct {
+		order       history.Order
+		own         int // known ends of its kind
+		usual, late bool
+	}{
+		{unseen, 30, false, false},
+		{order, 0, false, false},
+		{order, 9, false, false},
+		{order, 10, true, false},
+		{order, 29, true, false},
+		{order, 30, true, true},
+	} {
+		known["cn-north-4.createPool"] = took(tt.own, 90*time.Minute)
+		u, ok := tt.order.Usual(sketches)
+		if ok != tt.usual || ok && (u.Samples != tt.own || u.P50 < history.Span(time.Hour)) {
+			t.Errorf("%d items, %d known: usual %+v, %t", len(tt.order.Items), tt.own, u, ok)
+		}
+		late := tt.order.LateAt(sketches, at(0))
+		if late.IsZero() == tt.late || tt.late && (late.Before(at(90)) || late.After(at(120))) {
+			t.Errorf("%d items, %d known: late at %s", len(tt.order.Items), tt.own, late)
+		}
 	}
 }

@@ -35,6 +35,17 @@ func (o Order) Clocks() []Clock {
 	return append(phases[len(phases)-1:], o.whole(began)...)
 }
 
+// Kind returns the clock of whole orders with the same actions; ok is false where its actions are not known, or ModelArts
+// does not say when it began.
+func (o Order) Kind() (c Clock, ok bool) {
+	for _, c := range o.Clocks() {
+		if c.Key.OfKind() {
+			return c, true
+		}
+	}
+	return Clock{}, false
+}
+
 // An Observation is how long an order took by a key's clock. One that has not Ended took longer.
 type Observation struct {
 	Key    Key

@@ -30,6 +30,7 @@ const (
 type Sketch struct {
 	ended [buckets]float64
 	risk  [buckets]float64
+	since time.Time // when the first was observed; zero where that is not known
 }
 
 // edges are the buckets' upper edges, in seconds.
@@ -74,6 +75,17 @@ func (s *Sketch) Observe(lasted time.Duration, ended bool) {
 	}
 }
 
+// Begin notes when the first order is observed, unless that is known.
+func (s *Sketch) Begin(at time.Time) {
+	if s.since.IsZero() {
+		s.since = at.UTC()
+	}
+}
+
+// settled reports whether orders have been observed for much longer than they take. Before, those that take long are missing:
+// of many that begin together the quickest end first.
+func (s *Sketch) settled(take time.Duration, now time.Time) bool { return now.Sub(s.since) >= 2*take }
+
 // Known returns how many ends in a row would be remembered as well as those that the sketch has seen.
 func (s *Sketch) Known() int {
 	weight := 0.0
@@ -90,18 +102,18 @@ func (s *Sketch) Left(lasted time.Duration) (from, to time.Duration, ok bool) {
 	if s.Known() < EnoughForRange {
 		return 0, 0, false
 	}
-	c, so := s.curve(), min(max(lasted.Seconds(), 0), lastEdge)
+	c, so := s.curve(), max(lasted.Seconds(), 0)
 	return seconds(c.quantile(so, .1) - so), seconds(c.quantile(so, .9) - so), true
 }
 
-// Usual returns how long orders take; ok is false as for Left.
+// Usual returns how long orders take, two days at the most; ok is false as for Left.
 func (s *Sketch) Usual() (u Usual, ok bool) {
 	known := s.Known()
 	if known < EnoughForRange {
 		return Usual{}, false
 	}
 	c := s.curve()
-	at := func(q float64) Span { return Span(seconds(c.quantile(0, q)).Round(time.Second)) }
+	at := func(q float64) Span { return Span(seconds(min(c.quantile(0, q), lastEdge)).Round(time.Second)) }
 	return Usual{P10: at(.1), P50: at(.5), P90: at(.9), Samples: known}, true
 }
 
@@ -169,22 +181,25 @@ func (s *Sketch) curve() *curve {
 	return &c
 }
 
-// quantile returns after how many seconds, from the beginning on, the share q of those have ended that lasted so long.
+// quantile returns after how many seconds, from the beginning on, the share q of those have ended that lasted so long. Beyond
+// the last edge each second is as likely to be the last as in the last bucket, and at least as before anything was known: where
+// some orders never end, too, that says days and not years.
 func (c *curve) quantile(so, q float64) float64 {
 	at := bucket(so)
-	wanted := c.until[at] - c.hazard[at]*(edges[at]-so) - math.Log(1-q)
+	wanted := c.until[at] - c.hazard[at]*max(0, edges[at]-so) - math.Log(1-q)
 	for i := at; i < buckets; i++ {
 		if c.until[i] >= wanted {
 			return max(so, edges[i]-(c.until[i]-wanted)/c.hazard[i])
 		}
 	}
-	return lastEdge
+	return max(so, lastEdge) + (wanted-c.until[buckets-1])/max(c.hazard[buckets-1], 1/(lastEdge+priorDelay))
 }
 
 // sketchJSON is how a sketch is written: without the buckets at the end in which nothing is.
 type sketchJSON struct {
-	Ended []number `json:"ended"`
-	Risk  []number `json:"at_risk"` // seconds
+	Ended []number  `json:"ended"`
+	Risk  []number  `json:"at_risk"` // seconds
+	Since time.Time `json:"since,omitzero"`
 }
 
 // A number is written with four digits: rounding by less than what one observation lets go of.
@@ -196,7 +211,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes the sketch in about 1.3 kB.
 func (s Sketch) MarshalJSON() ([]byte, error) {
-	return json.Marshal(sketchJSON{numbers(s.ended), numbers(s.risk)})
+	return json.Marshal(sketchJSON{numbers(s.ended), numbers(s.risk), s.since})
 }
 
 func numbers(all [buckets]float64) []number {
@@ -218,7 +233,7 @@ func (s *Sketch) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &read); err != nil {
 		return err
 	}
-	*s = Sketch{}
+	*s = Sketch{since: read.Since}
 	const most = 1.001 * remembered // of observations, with what rounding adds
 	for _, list := range []struct {
 		from []number

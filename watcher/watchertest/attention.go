@@ -66,7 +66,9 @@ func OrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
 		a.Reason = "the order cannot be read"
 		a.Error = &watcher.ErrorDetail{Code: "ModelArts.50005000", Message: "Internal server error, request id 3f0c7f5e"}
 	case watcher.Late, watcher.Stalled:
-		a.Reason = "the order is " + string(kind)
+		if a.Reason = "the order is " + string(kind); kind == watcher.Late {
+			a.Requests[0].LateAt = a.Since
+		}
 	case watcher.DeadlineNear:
 		a.Reason, a.Requests[0].Deadline = "the order is "+string(kind), UnlistedSince.Add(UnlistedSince.Sub(Accepted)/4) // 80 % are over
 	case watcher.Vanished:
@@ -105,5 +107,8 @@ func HostileOrderAttention(kind watcher.AttentionKind) watcher.OrderAttention {
 		})
 	}
 	a.Counts = watcher.Counts{Total: 30, Processing: 30, Missing: 30}
+	if kind == watcher.Late {
+		a.Requests[0].LateAt = a.Since
+	}
 	return a
 }

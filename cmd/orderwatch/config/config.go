@@ -120,6 +120,7 @@ type Watch struct {
 	Settle      time.Duration `env:"SETTLE" default:"10s" desc:"an order that looks ended is looked at once more after this long; 0 trusts the first look"`
 	Timeout     time.Duration `env:"TIMEOUT" default:"2h" desc:"of watches whose request names none"`
 	TimeoutMax  time.Duration `env:"TIMEOUT_MAX" default:"48h" desc:"longest timeout that a request may name"`
+	LateByUsual bool          `env:"LATE_BY_USUAL" default:"true" desc:"people are told, too, of an order that takes longer than 95 of 100 with the same actions did, where no request says late_after; false: of none"`
 	Concurrency int           `env:"CONCURRENCY" default:"64" desc:"polls in flight in one process, 1 to 10000"`
 	TeamsFile   string        `env:"TEAMS_FILE" desc:"path of a YAML file that says which team may have which projects watched, name which channels, and how much; without it everybody may all"`
 

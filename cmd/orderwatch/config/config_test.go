@@ -99,6 +99,7 @@ func TestEachVariable(t *testing.T) {
 		{"SETTLE", "0s", func(c Config) any { return c.Watch.Settle }, time.Duration(0)},
 		{"TIMEOUT", "3h", func(c Config) any { return c.Watch.Timeout }, 3 * time.Hour},
 		{"TIMEOUT_MAX", "24h", func(c Config) any { return c.Watch.TimeoutMax }, 24 * time.Hour},
+		{"LATE_BY_USUAL", "false", func(c Config) any { return c.Watch.LateByUsual }, false},
 		{"CONCURRENCY", "8", func(c Config) any { return c.Watch.Concurrency }, 8},
 		{"TEAMS_FILE", ofTeams, func(c Config) any { return c.Watch.TeamsFile }, ofTeams},
 		{"SLACK_TOKEN", "s", func(c Config) any { return c.Slack.Token.Reveal() }, "s"},

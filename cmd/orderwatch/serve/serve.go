@@ -155,6 +155,7 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 			Timeout:       c.Watch.Timeout,
 			DefaultRegion: c.ModelArts.Regions[0],
 			Followed:      c.Slack.Progress,
+			LateByUsual:   c.Watch.LateByUsual,
 		},
 	}
 }
