@@ -34,7 +34,7 @@ func (l *load) plan(requests int, span time.Duration, seed uint64) {
 }
 
 // slackChannels is how many channels the orders share: each takes one message a second.
-const slackChannels = 400
+const slackChannels = 100
 
 func slackChannel(i int) string { return fmt.Sprintf("C%08d", i) }
 
