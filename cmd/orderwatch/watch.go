@@ -33,7 +33,7 @@ func watchCommand() *cobra.Command {
 	labels := flags.StringArray("label", nil, "`key=value`, handed back in the completion event; may be repeated")
 	flags.IntVar(&all.ExpectedItems, "expected-items", 0, "`number` of items before which an order has not ended, 1 to 10000")
 	flags.StringVar(&all.Timeout, "timeout", "", "`duration` from 1s, such as 90m, after which a watch ends (default as the worker is configured)")
-	flags.StringVar(&all.LateAfter, "late-after", "", "`duration` from 1s, such as 30m, after which people are told that the order is late; the watch goes on (default never)")
+	flags.StringVar(&all.LateAfter, "late-after", "", "`duration` from 1s, such as 30m, after which people are told that the order is late; the watch goes on (default what is usual, see LATE_BY_USUAL)")
 	flags.StringVar(&all.SlackChannel, "slack-channel", "", "`ID` of a channel to tell instead of the default one")
 	command.RunE = func(c *cobra.Command, args []string) error {
 		config, err := config.Load()

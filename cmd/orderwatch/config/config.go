@@ -111,7 +111,7 @@ type Poll struct {
 	Multiplier float64       `env:"POLL_MULTIPLIER" default:"1.5" desc:"each interval is so many times the last; at least 1"`
 	Max        time.Duration `env:"POLL_MAX" default:"1m" desc:"longest interval"`
 	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`
-	MaxSwept   time.Duration `env:"POLL_MAX_SWEPT" unset:"5 × POLL_MAX, but no more than 5m" desc:"longest interval of an order that ModelArts' list shows as running, and whose progress nobody follows"`
+	MaxSwept   time.Duration `env:"POLL_MAX_SWEPT" unset:"5 × POLL_MAX, but no more than 5m" desc:"longest interval of an order that ModelArts' list shows as running, where no request sets progress and SLACK_PROGRESS and the rules' progress are off; never below POLL_MAX; equal to it: off"`
 	SweepEvery time.Duration `env:"SWEEP_EVERY" default:"5s" desc:"how often the orders of a project with two or more open watches are listed, so that one that ended is asked for at once; 0 lists none"`
 }
 
@@ -120,7 +120,7 @@ type Watch struct {
 	Settle      time.Duration `env:"SETTLE" default:"10s" desc:"an order that looks ended is looked at once more after this long; 0 trusts the first look"`
 	Timeout     time.Duration `env:"TIMEOUT" default:"2h" desc:"of watches whose request names none"`
 	TimeoutMax  time.Duration `env:"TIMEOUT_MAX" default:"48h" desc:"longest timeout that a request may name"`
-	LateByUsual bool          `env:"LATE_BY_USUAL" default:"true" desc:"people are told, too, of an order that takes longer than 95 of 100 with the same actions did, where no request says late_after; false: of none"`
+	LateByUsual bool          `env:"LATE_BY_USUAL" default:"true" desc:"people are told, too, of an order that takes longer than 95 of 100 with the same actions did, where no request says late_after; false: only a late_after makes an order late"`
 	Concurrency int           `env:"CONCURRENCY" default:"64" desc:"polls in flight in one process, 1 to 10000"`
 	TeamsFile   string        `env:"TEAMS_FILE" desc:"path of a YAML file that says which team may have which projects watched, name which channels, and how much; without it everybody may all"`
 
