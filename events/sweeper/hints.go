@@ -2,7 +2,6 @@ package sweeper
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -17,10 +16,11 @@ type hint struct {
 	tries int // that failed
 }
 
-// How often a hint is tried, and how long to wait in between: the next list does not hint the same order again.
+// How long to wait after a hint that failed: it is tried until it is published, as the next list does not hint the same
+// order again.
 const (
-	hintTries = 3
-	hintPause = 200 * time.Millisecond
+	hintPause    = 200 * time.Millisecond
+	mostDoubling = 3 // of the pause
 )
 
 // hints are those of one place that are still to be published, the oldest first. It is safe for concurrent use.
@@ -67,10 +67,9 @@ func (s *sweeping) publish(ctx context.Context) {
 		}
 		if err := s.hint(ctx, h); err != nil && ctx.Err() == nil {
 			s.log.Debug("hint not published", "order", h.Name, "err", err)
-			if h.tries++; h.tries < hintTries {
-				s.hints.add(h)
-				link.Sleep(ctx, hintPause)
-			}
+			link.Sleep(ctx, hintPause<<min(h.tries, mostDoubling))
+			h.tries++
+			s.hints.add(h)
 		}
 	}
 }
@@ -80,8 +79,8 @@ func (s *sweeping) publish(ctx context.Context) {
 func (s *sweeping) hint(ctx context.Context, h hint) error {
 	w, _, err := s.store.Read(ctx, watcher.Order{ProjectID: s.place.ProjectID, Name: h.Name})
 	switch {
-	case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
-		return nil // nobody here watches it
+	case unwatched(err):
+		return nil
 	case err != nil:
 		return err
 	case w.State != watcher.Watching, w.Region != s.place.Region:

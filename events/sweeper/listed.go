@@ -123,6 +123,9 @@ func (l *listed) take(p store.Place, m *nats.Msg) {
 		all = append(all, part...)
 	}
 	slices.Sort(all)
+	if k.stale(l.now()) {
+		k.lists = [listsKept][]uint64{}
+	}
 	copy(k.lists[1:], k.lists[:])
 	k.lists[0], k.every, k.at, k.parts = all, min(every, longestEvery), l.now(), make(map[int][]uint64)
 	l.forget()

@@ -18,7 +18,7 @@ func newMetrics(registry prometheus.Registerer, a *store.Accounts) metrics {
 	f := promauto.With(registry)
 	return metrics{
 		sweeps: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderwatch_sweeps_total", Help: "Sweeps of this worker, which list all running orders of a project, by region and result: complete, failed, off (the list is of no use).",
+			Name: "orderwatch_sweeps_total", Help: "Sweeps of this worker, which list all running orders of a project, by region and result: complete, incomplete.",
 		}, []string{"region", "result"}),
 		rows: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "orderwatch_sweep_rows", Help: "How many rows the last complete sweep of a project had, of those that this worker sweeps.",

@@ -5,7 +5,7 @@
 // It promises that nothing hangs on the list: it publishes wake-ups that are expected anyhow, with a hint, and says
 // which orders were listed as running. Where a list is wrong, refused or slow, orders are polled as without it. A place,
 // which is a project in a region, is swept by one worker, by a lease: a worker that has polled two open watches there
-// takes it where no present worker has it, and gives it back when fewer than two are open.
+// takes it where no present worker has it, and gives it back when none is open.
 //
 // Read the files in this order:
 //
@@ -47,7 +47,7 @@ type Cloud interface {
 // A Config says what is swept. Every field is required.
 type Config struct {
 	Cloud   Cloud
-	Every   time.Duration // from the beginning of one sweep to that of the next, ≥ 1 s; longer where the rate asks for it
+	Every   time.Duration // from the beginning of one sweep to that of the next, > 0; longer where the rate asks for it
 	Rate    float64       // calls a second of an account, over all workers
 	Regions []string      // that may be asked
 }
@@ -110,7 +110,8 @@ func (s *Sweeper) muted() bool {
 	return at != nil && s.store.Clock.Local().Sub(*at) < deniedFor
 }
 
-// minOpen is how many open watches a place needs to be swept.
+// minOpen is how many open watches a place needs for a sweep to begin. It goes on while one is open: the list has let the
+// polls of that one be far apart.
 const minOpen = 2
 
 // Run sweeps until ctx is done. That this worker is gone then, the others know by its sign.
@@ -197,7 +198,8 @@ func (s *Sweeper) take(ctx context.Context, p store.Place) *sweeping {
 	switch {
 	case err != nil:
 	case len(open) < minOpen && lease.Worker == "":
-	case len(open) < minOpen:
+	case len(open) == 0 && lease.Off(s.store.Clock.Now()): // it says for how long the list is not asked
+	case len(open) == 0:
 		err = s.store.Accounts().GiveBack(ctx, lease)
 	default:
 		// Why and until when the list is of no use is kept from the worker that is gone.
@@ -213,6 +215,11 @@ func (s *Sweeper) take(ctx context.Context, p store.Place) *sweeping {
 	return nil
 }
 
+// unwatched reports whether the error says that nobody here watches the order.
+func unwatched(err error) bool {
+	return errors.Is(err, watcher.ErrNoRecord) || errors.Is(err, watcher.ErrBroken) || errors.Is(err, watcher.ErrNewerSchema)
+}
+
 // fewOpen is how many watches are looked at one by one, whether they are open.
 const fewOpen = 16
 
@@ -226,6 +233,9 @@ func (s *Sweeper) open(ctx context.Context, p store.Place) ([]string, error) {
 	var open []string
 	for _, name := range names {
 		w, _, err := s.store.Read(ctx, watcher.Order{ProjectID: p.ProjectID, Name: name})
+		if err != nil && !unwatched(err) {
+			return nil, err
+		}
 		if err == nil && w.State != watcher.Ended && w.Region == p.Region {
 			open = append(open, name)
 		}

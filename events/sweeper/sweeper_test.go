@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -33,6 +34,7 @@ var place = store.Place{Region: region, ProjectID: eventstest.Project}
 
 // A cloud is a list of orders, and polls that are answered that the order runs.
 type cloud struct {
+	waits bool // for a poll
 	mu    sync.Mutex
 	rows  map[string]sweep.Row
 	fails error
@@ -40,6 +42,11 @@ type cloud struct {
 }
 
 func (c *cloud) WaitList(context.Context, string, string, time.Time) watcher.Leave {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waits {
+		return watcher.Leave{After: 100 * time.Millisecond, Why: "a poll is to show whether the login is accepted"}
+	}
 	return watcher.Leave{}
 }
 
@@ -334,7 +341,7 @@ func TestHints(t *testing.T) {
 	eventstest.Eventually(t, listed(true, []string{"order.stays"}, second))
 }
 
-// A lease is given back when fewer than two watches are open, whatever the list shows, and what was listed is forgotten.
+// A lease is given back when no watch is open, whatever the list shows, and what was listed is forgotten.
 func TestGivenBack(t *testing.T) {
 	t.Parallel()
 	s := eventstest.Server(t)
@@ -350,6 +357,14 @@ func TestGivenBack(t *testing.T) {
 	eventstest.Eventually(t, listed(true, names, w))
 	end(t, w.store, "order.a")
 	end(t, w.store, "order.b")
+	lists := c.count()
+	eventstest.Eventually(t, func() error { // the list has let the polls of the last one be far apart
+		if n := c.count(); n < lists+20 {
+			return fmt.Errorf("%d lists since one watch alone is open", n-lists)
+		}
+		return w.sweeps()
+	})
+	end(t, w.store, "order.c")
 	eventstest.Eventually(t, func() error {
 		if l := w.store.Accounts().Lease(place); l.Worker != "" {
 			return fmt.Errorf("%+v", l)
@@ -362,8 +377,34 @@ func TestGivenBack(t *testing.T) {
 		t.Errorf("%d calls after the lease was given back", now-calls)
 	}
 	watch(t, w.store, "order.d")
-	w.polls(t, c, "order.c", "order.d")
+	watch(t, w.store, "order.e")
+	w.polls(t, c, "order.d", "order.e")
 	eventstest.Eventually(t, w.sweeps)
+}
+
+// While the list waits for a poll, an open watch is polled: by the list's doing no other poll may come soon.
+func TestTheListWaitsForAPoll(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	c := &cloud{waits: true}
+	w := start(t, s.ClientURL(), c)
+	names := []string{"order.a", "order.b"}
+	for _, name := range names {
+		watch(t, w.store, name)
+	}
+	c.set(names...)
+	w.polls(t, c, names...)
+	eventstest.Eventually(t, w.sweeps)
+	eventstest.Eventually(t, func() error {
+		if due(t, w.store, "order.a").Number == 0 && due(t, w.store, "order.b").Number == 0 {
+			return errors.New("no watch is to be polled")
+		}
+		return nil
+	})
+	c.mu.Lock()
+	c.waits = false
+	c.mu.Unlock()
+	eventstest.Eventually(t, listed(true, names, w))
 }
 
 // A list that is refused is not asked again, by no worker, and that is said once.

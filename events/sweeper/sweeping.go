@@ -25,6 +25,10 @@ type sweeping struct {
 
 	every time.Duration // as the state was told
 	count time.Time     // when the open watches are to be counted again, by this process's clock
+
+	open     []string  // the open watches, as they were counted last
+	heard    time.Time // when a list was last answered, by this process's clock
+	prompted time.Time // when an order was last polled for the list's sake
 }
 
 func newSweeping(s *Sweeper, p store.Place, open []string) *sweeping {
@@ -42,13 +46,29 @@ func newSweeping(s *Sweeper, p store.Place, open []string) *sweeping {
 		}
 	}
 	one.state.TakeOver(listed, others)
-	one.countLater(len(open))
+	one.counted(open)
 	return one
 }
 
-// countLater says when the open watches are counted again: NATS names them all each time.
-func (s *sweeping) countLater(open int) {
-	s.count = s.store.Clock.Local().Add(s.store.Timing.CheckEvery + time.Duration(open)*5*time.Millisecond)
+// counted takes the open watches, and says when they are counted again: NATS names them all each time.
+func (s *sweeping) counted(open []string) {
+	s.open = open
+	s.count = s.store.Clock.Local().Add(s.store.Timing.CheckEvery + time.Duration(len(open))*5*time.Millisecond)
+}
+
+// promptEvery is how often an order is polled while the list waits for a poll.
+const promptEvery = 5 * time.Second
+
+// prompt lets an open watch be polled, where the list has waited for long: only a poll shows that a login is accepted, or that a
+// hold is over, and the list has let the polls be far apart.
+func (s *sweeping) prompt() {
+	now := s.store.Clock.Local()
+	if len(s.open) == 0 || now.Sub(s.heard) < promptEvery || now.Sub(s.prompted) < promptEvery {
+		return
+	}
+	s.prompted = now
+	s.hints.add(hint{Hint: sweep.Hint{Name: s.open[0], Plain: true}})
+	s.open = append(s.open[1:len(s.open):len(s.open)], s.open[0])
 }
 
 // mostCalls is how many calls of one list are under way at once: where the API is slow, one after the other would be late.
@@ -120,6 +140,9 @@ func (s *sweeping) next(ctx context.Context) (q sweep.Query, later time.Duration
 	}
 	if leave := s.config.Cloud.WaitList(ctx, s.place.Region, s.place.ProjectID, now); leave.After > 0 {
 		s.state.Dropped(q)
+		if leave.Held == "" {
+			s.prompt()
+		}
 		return q, max(leave.After, leastWait)
 	}
 	return q, 0
@@ -135,6 +158,7 @@ func (s *sweeping) hear(ctx context.Context, a answered) {
 	now := s.store.Clock.Now()
 	switch failure, ofList := failureOf(a.err); {
 	case a.err == nil:
+		s.heard = s.store.Clock.Local()
 		s.state.Heard(a.query, a.page, now)
 	case ctx.Err() != nil || !ofList:
 		s.state.Dropped(a.query)
@@ -196,10 +220,12 @@ func (s *sweeping) holds(ctx context.Context) bool {
 		return false
 	}
 	if now := s.store.Clock.Local(); !now.Before(s.count) && !accounts.Blind() {
-		open, err := s.open(ctx, s.place)
-		s.countLater(len(open))
-		if err == nil && len(open) < minOpen {
-			s.log.Info("no longer sweeping the orders of a project: fewer than two watches are open")
+		open, err := s.Sweeper.open(ctx, s.place)
+		if err != nil {
+			open = s.open
+		}
+		if s.counted(open); err == nil && len(open) == 0 && !lease.Off(s.store.Clock.Now()) {
+			s.log.Info("no longer sweeping the orders of a project: no watch is open")
 			return accounts.GiveBack(ctx, lease) != nil // where it fails, the next look tells
 		}
 	}

@@ -9,7 +9,7 @@ import (
 const (
 	// firstGap is the least time between the first two hints of one order. It doubles from one to the next.
 	firstGap = time.Minute
-	mostGap  = time.Hour
+	mostGap  = 2 * time.Minute
 )
 
 // Hints wait here until the account can ask for so many orders.
@@ -29,13 +29,16 @@ func newHints(perSecond float64) hints {
 	return hints{waiting: make(map[string]Hint), quickly: limiter(perSecond*(1-share), 0.25), slowly: limiter(perSecond/2, 2)}
 }
 
-// hint lets the hint wait for its turn, but where the order had one lately. A witness adds to an earlier one, and a plain
+// hint lets the hint wait for its turn, or, where the order had one lately, until a sweep ends after the gap. A witness adds to an earlier one, and a plain
 // one takes the place of none.
 func (s *State) hint(h Hint, o *order, witness bool, now time.Time) {
-	if gap := min(mostGap, firstGap<<max(0, min(o.hints-1, 10))); o.hints > 0 && !witness && now.Sub(o.hinted) < gap {
+	if !witness && !o.mayBeHinted(now) {
+		if o.owed == nil || o.owed.Ended.IsZero() {
+			o.owed = &h
+		}
 		return
 	}
-	o.hints, o.hinted = o.hints+1, now
+	o.hints, o.hinted, o.owed = o.hints+1, now, nil
 	_, waits := s.hints.waiting[h.Name]
 	if waits && h.Plain {
 		return
@@ -48,6 +51,11 @@ func (s *State) hint(h Hint, o *order, witness bool, now time.Time) {
 	default:
 		s.hints.prompt = append(s.hints.prompt, h.Name)
 	}
+}
+
+// mayBeHinted reports whether the gap after the order's last hint is over.
+func (o *order) mayBeHinted(now time.Time) bool {
+	return o.hints == 0 || now.Sub(o.hinted) >= min(mostGap, firstGap<<max(0, min(o.hints-1, 10)))
 }
 
 // drop forgets a hint that waits: the order is listed again.

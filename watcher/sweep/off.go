@@ -20,6 +20,8 @@ const (
 	// A list is off where polls show, so many and over so long, that orders run and none of them is listed.
 	unlistedPolls = 3
 	longUnlisted  = 2 * time.Minute
+	// Where it lists some, their polls may be as far apart as orders' are that the list shows.
+	longerUnlisted = 15 * time.Minute
 	// A list is off where it lists orders so long after they ended, in so many polls.
 	longBehind  = time.Minute
 	behindPolls = 3
@@ -129,10 +131,17 @@ func (s *State) Polled(name string, runs bool, ended, now time.Time) {
 		if d.unlisted++; d.unlisted == 1 {
 			d.since = now
 		}
-		if d.unlisted >= unlistedPolls && now.Sub(d.since) >= longUnlisted {
+		long := longUnlisted
+		for _, o := range s.orders {
+			if o.runs {
+				long = longerUnlisted
+				break
+			}
+		}
+		if d.unlisted >= unlistedPolls && now.Sub(d.since) >= long {
 			s.off("it lists none of the orders that run", now)
 		}
-	case o != nil && o.ran.Sub(ended) > longBehind:
+	case o != nil && !ended.IsZero() && o.ran.Sub(ended) > longBehind:
 		if d.behind++; d.behind >= behindPolls {
 			s.off("it lists orders for over a minute after they have ended, or its clock is as far behind", now)
 		}

@@ -28,6 +28,7 @@ type order struct {
 
 	hints  int // since it was seen first
 	hinted time.Time
+	owed   *Hint // that is to be given when it may be; nil: none
 }
 
 // A meaning is what a row says of its order.
@@ -112,7 +113,7 @@ func (s *State) listed(name string, o *order, now time.Time) {
 	if o.left {
 		s.doubts.back++
 	}
-	o.runs, o.left, o.ran = true, false, now
+	o.runs, o.left, o.ran, o.owed = true, false, now, nil
 	s.hints.drop(name)
 }
 
@@ -179,6 +180,9 @@ func (s *State) finish(now time.Time) {
 	for name, o := range s.orders {
 		if done.Complete && o.runs && o.sweep != r.number {
 			s.gone(name, o, now)
+		}
+		if o.owed != nil && o.mayBeHinted(now) {
+			s.hint(*o.owed, o, false, now)
 		}
 		if o.runs {
 			done.Listed = append(done.Listed, name)

@@ -132,7 +132,7 @@ func (s *State) Calls() int {
 const share = 1.0 / 7
 
 // Stretch returns how long it is from one sweep to the next, where all sweeps of the account in the region, of all
-// workers, take so many calls together and one is wanted each every: sweeps never take more than a sixth of the
+// workers, take so many calls together and one is wanted each every: sweeps never take more than a seventh of the
 // account's rate. What they take, for watcher.Accounts.Reserved, is the sum over all sweeps of calls / Stretch.
 func Stretch(every time.Duration, calls int, rate float64) time.Duration {
 	return max(every, time.Duration(float64(calls)/(rate*share)*float64(time.Second)))
