@@ -19,6 +19,7 @@ var points = [...]string{
 	"intake.taken", "intake.settling", "intake.settled",
 	"poller.taken", "poller.settling", "poller.settled",
 	"slack.taken", "slack.told", "slack.settling", "slack.settled",
+	"history.taken", "history.settling", "history.settled",
 	"poll.asking", "poll.answered",
 	"watching.stored", "ending.stored", "ended.stored",
 	"wakeup.stored", "progress.stored", "completion.stored", "rejection.stored",

@@ -85,6 +85,11 @@ var crashes = []crash{
 	{point: "slack.settling:2", over: true, watches: 2},
 	{point: "slack.settled:2", over: true, watches: 2},
 
+	// It was learned how long the order took, or not; and that was acknowledged or not.
+	{point: "history.taken", over: true, watches: 2},
+	{point: "history.settling", over: true, watches: 2},
+	{point: "history.settled", over: true, watches: 2},
+
 	// Not in the table: what is no request was rejected, and not terminated.
 	{point: "rejection.stored", watches: 1, bad: true},
 }
