@@ -104,8 +104,8 @@ func ending(after time.Duration) emulator.Order {
 	return emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Action: "createNode", EndAfter: after}}}
 }
 
-// TestSweep has orders that are polled once an hour: the list shows that they end, to one of two workers. When fewer
-// than two are left, the orders are not listed any more, and of the one that is left nothing is known.
+// TestSweep has orders that are polled once an hour: the list shows that they end, to one of two workers, also the last
+// one. Then the orders are not listed any more.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	s := newSweptSite(t)
@@ -122,6 +122,9 @@ func TestSweep(t *testing.T) {
 		}
 		t.Logf("%s: detected after %s, settled after %s", c.OrderName, c.DetectedAfter, c.SettledAfter)
 	}
+	s.awaitListed(t, rig.Project)
+	s.cloud.Add(rig.Project, "order.never", emulator.Order{Items: []emulator.Item{{ResourceName: "node-1", Action: "createNode", EndAfter: time.Second}}})
+	rig.AwaitCompletions(t, s.js, len(names)+1)
 	rig.Eventually(t, rig.Patience, func() error {
 		if id := s.sweeper(t); id != "" {
 			return fmt.Errorf("worker %s has the lease", id)
