@@ -292,9 +292,9 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 	}
 }
 
-// countedWithin is how long it takes at the most until each channel's group of failures says how many there are: Slack
-// allows the workspace so few edits, and each worker uses its share of them alone.
-const countedWithin = 3 * slackChannels * 2 * time.Second
+// countedWithin is how long it takes at the most until the groups and digests of all channels say how many there are: Slack
+// allows the workspace so few edits, one in 2 s for such messages, of which each worker uses its share alone.
+const countedWithin = 9 * slackChannels * 2 * time.Second
 
 // awaitTold waits until people have been told of all.
 func (f *fleet) awaitTold(t *testing.T, js jetstream.JetStream) {

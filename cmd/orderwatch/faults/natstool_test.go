@@ -191,7 +191,8 @@ func TestNatsToolReports(t *testing.T) {
 	shown, _ := site.tool(t, "micro", "info", "orderwatch")
 	mustHold(t, shown, "Service: orderwatch", "events: ORDER_EVENTS", "requests: orders.watch")
 	at := 0
-	for _, endpoint := range []string{"cancel", "get", "list", "poll", "renotify", "status", "watch"} {
+	endpoints := []string{"cancel", "events", "get", "history", "list", "poll", "renotify", "status", "watch"}
+	for _, endpoint := range endpoints {
 		mustHold(t, shown, "Name: "+endpoint, "Subject: orderwatch."+endpoint)
 		next := strings.Index(shown, "Name: "+endpoint)
 		if next < at {
@@ -199,8 +200,8 @@ func TestNatsToolReports(t *testing.T) {
 		}
 		at = next
 	}
-	if n := strings.Count(shown, `request_schema: {"`); n != 7 {
-		t.Errorf("%d endpoints show a schema; want 7:\n%s", n, shown)
+	if n := strings.Count(shown, `request_schema: {"`); n != len(endpoints) {
+		t.Errorf("%d endpoints show a schema; want %d:\n%s", n, len(endpoints), shown)
 	}
 	stats, _ := site.tool(t, "micro", "stats", "orderwatch")
 	if !regexp.MustCompile(`│ get +│ [1-9][0-9]* +│`).MatchString(stats) {
