@@ -414,7 +414,7 @@ func TestTeamsLimits(t *testing.T) {
 }
 
 // TestTeamsLimitsCountAll holds that a team's requests a minute are all that makes work: to watch, poll, cancel and tell
-// again, by whichever worker.
+// again, and that each worker counts what the others did.
 func TestTeamsLimitsCountAll(t *testing.T) {
 	t.Parallel()
 	s := eventstest.Server(t)

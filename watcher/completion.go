@@ -57,7 +57,7 @@ type Detection struct {
 // What brings on a look at an order.
 const (
 	ByList = "list" // the list of orders
-	ByPoll = "poll" // the watch's own schedule, or whoever wanted it to be polled at once
+	ByPoll = "poll" // the watch's own schedule, or a person or program that asked for a poll at once
 )
 
 // detect says in the watch's completion how soon, and by what, it was known that the order has ended. The completion has

@@ -96,8 +96,8 @@ func (p Policy) tooMany(requests []Request) bool {
 }
 
 // beyondShare reports whether the team, of whom the last of the requests is, has so many among them that the watch could
-// not take as many once again: the rest is for others. A team's first request is in nobody's way, and what is no team's is
-// the operator's.
+// not take as many once again: the rest is for other teams. A team's first request is always let in. A request without a
+// team is the operator's, and has no share.
 func (p Policy) beyondShare(requests []Request, team string) bool {
 	if team == "" {
 		return false

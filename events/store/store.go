@@ -169,8 +169,8 @@ func (s *Store) Delete(ctx context.Context, stream, subject string) (uint64, err
 	return s.Publish(ctx, stream, m)
 }
 
-// Written yields what workers wrote last under the keys of a bucket, given its stream, from the sequence on, from whichever
-// server answers: it may be behind. What was deleted, or was not written by a worker, has no data. It ends with the first
+// Written yields what workers wrote last under the keys of a bucket, given its stream, from the sequence on. Any server of
+// the stream may answer, also one that is behind. What was deleted, or was not written by a worker, has no data. It ends with the first
 // error.
 func (s *Store) Written(ctx context.Context, stream string, from uint64) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {

@@ -72,7 +72,7 @@ func (v View) hideRequests(envelope, data map[string]json.RawMessage) (changed b
 	return true
 }
 
-// hideWish leaves out who wants people told again, and where, unless it is somebody of the team.
+// hideWish leaves out the name of the person who wants people told again, and the channels, unless that person is of the team.
 func (v View) hideWish(data map[string]json.RawMessage) (changed bool) {
 	if data["by"] == nil || data["channels"] == nil || v.isOwn(encoded(data)) {
 		return false

@@ -27,7 +27,7 @@ func (k *Keeper) Take(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	}
 	c, err := wire.Decode[watcher.Completion](m.Data)
 	if err != nil {
-		k.log.Debug("nothing is learned from what is no completion", "subject", m.Subject, "err", err)
+		k.log.Debug("an event that cannot be read as a completion teaches nothing", "subject", m.Subject, "err", err)
 		return watcher.Verdict{Action: watcher.Ack}
 	}
 	for _, o := range c.Observations() {

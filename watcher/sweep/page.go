@@ -114,13 +114,12 @@ func (w *window) page(rows int, met map[string]bool) {
 }
 
 // least returns the time of the oldest of the rows; zero where none says it.
-func (s *State) least(w *window, rows []Row) (least time.Time) {
-	for _, r := range rows {
-		if at := s.api.key(r.Created, r.Began); w.near(at) && (least.IsZero() || at.Before(least)) {
-			least = at
-		}
+func (s *State) least(w *window, rows []Row) time.Time {
+	times := s.times(w, rows)
+	if len(times) == 0 {
+		return time.Time{}
 	}
-	return least
+	return slices.MinFunc(times, time.Time.Compare)
 }
 
 // outside returns how many of the rows are from outside the window, and how many are if it is of when they were created
@@ -153,12 +152,7 @@ func (w *window) near(t time.Time) bool {
 // middle returns where a window is cut of which these rows are a page; zero where it cannot be. Where the newest come
 // first, that is before the last row, and the page holds the newer part whole.
 func (s *State) middle(w *window, rows []Row) (cut time.Time, newestFirst bool) {
-	var times []time.Time
-	for _, r := range rows {
-		if at := s.api.key(r.Created, r.Began); !at.IsZero() && w.near(at) {
-			times = append(times, at)
-		}
-	}
+	times := s.times(w, rows)
 	if len(times) < len(rows)/2 || len(times) == 0 {
 		return time.Time{}, false
 	}
@@ -169,12 +163,20 @@ func (s *State) middle(w *window, rows []Row) (cut time.Time, newestFirst bool) 
 		return time.Time{}, false
 	}
 	switch middle := times[len(times)/2]; {
-	case newestFirst && times[0].Before(newest):
+	case newestFirst:
 		return times[0], true
 	case middle.Before(newest):
 		return middle, false
-	case times[0].Before(newest):
-		return newest.Add(-time.Millisecond), false
 	}
-	return time.Time{}, false
+	return newest.Add(-time.Millisecond), false
+}
+
+// times returns the times of the rows that are in the window or near it, in the rows' order.
+func (s *State) times(w *window, rows []Row) (times []time.Time) {
+	for _, r := range rows {
+		if at := s.api.key(r.Created, r.Began); w.near(at) {
+			times = append(times, at)
+		}
+	}
+	return times
 }

@@ -22,8 +22,8 @@
 // ListOrders shows the orders of a project whose clock runs and that ShowOrder knows, the newest first: those of one
 // workspace, created within the last month. It says that an order runs until all its items have ended, and then
 // that it ended with the last of them; a [Listing] in the order's script says otherwise, and a [RowFault] makes the
-// lists of all orders wrong. A limit that is empty or 0 is 100. Beyond 500, an offset beyond 500, a phase that is
-// none and what is no number are answered 400 ModelArts.50004000.
+// lists of all orders wrong. A limit that is empty or 0 is 100. A limit or an offset over 500, an unknown
+// phase, and a text where a number belongs are answered 400 ModelArts.50004000.
 //
 // # Logins
 //
