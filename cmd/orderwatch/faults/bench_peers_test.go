@@ -15,7 +15,10 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-var benchOrders = flag.Int("bench-orders", 2000, "how many orders BenchmarkPeers has watched")
+var (
+	benchOrders   = flag.Int("bench-orders", 2000, "how many orders BenchmarkPeers has watched")
+	benchShortest = flag.Duration("bench-shortest", 20*time.Second, "how long the shortest of them runs; the longest runs three times as long")
+)
 
 // BenchmarkPeers measures what it costs to watch orders of 20 to 60 s to their ends, and how late the ends are seen: with
 // orderwatch, without and with the list of orders, and with the plain worker jetNaive. One worker and one nats-server,
@@ -24,8 +27,9 @@ var benchOrders = flag.Int("bench-orders", 2000, "how many orders BenchmarkPeers
 //
 //	go test -run '^$' -bench Peers -benchtime 1x -timeout 30m ./cmd/orderwatch/faults
 //
-// At the end of the command line, -bench-orders=10000 has more orders watched, -program=PATH measures another
-// orderwatch, such as one built from an older commit, and -profiles=DIR leaves CPU profiles of the first minute.
+// At the end of the command line, -bench-orders=10000 has more orders watched, -bench-shortest=10ms shows what a watch
+// costs whose first polls find the end, -program=PATH measures another orderwatch, such as one built from an older
+// commit, and -profiles=DIR leaves CPU profiles of the first minute.
 //
 // Polls are counted by the cloud, which counts lists apart. The lag is from an order's end to when its completion was
 // stored. The CPU is what worker and server used from before the first request until after the last completion; others-%
@@ -35,7 +39,7 @@ func BenchmarkPeers(b *testing.B) {
 		for _, p := range benchPeers {
 			b.Run(fmt.Sprintf("%s/items=%d", p.name, items), func(b *testing.B) {
 				for range b.N {
-					l := newFleeting(*benchOrders, items, 20*time.Second)
+					l := newFleeting(*benchOrders, items, *benchShortest)
 					r := newBenchRig(b, l.cloud, "2m")
 					subjects := p.start(b, r)
 					profiled := r.profile(b, time.Minute)
@@ -154,7 +158,7 @@ func (l *fleeting) publish(t testing.TB, js jetstream.JetStream, subject string,
 		order := emulator.Order{Count: emulator.CountAll}
 		for item := 1; item <= l.items; item++ {
 			order.Items = append(order.Items, emulator.Item{
-				ResourceName: fmt.Sprintf("node-%d", item), EndAfter: runs * time.Duration(item) / time.Duration(l.items),
+				ResourceName: fmt.Sprintf("os-node-created-%05d", item), EndAfter: runs * time.Duration(item) / time.Duration(l.items),
 			})
 		}
 		ends[orderName(i)] = time.Now().Add(runs)

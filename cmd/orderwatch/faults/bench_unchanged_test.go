@@ -35,11 +35,12 @@ func BenchmarkUnchanged(b *testing.B) {
 	}
 }
 
-// unendingOrder returns an order with so many items to which nothing happens.
+// unendingOrder returns an order with so many items to which nothing happens, named as ModelArts names them.
 func unendingOrder(items int) emulator.Order {
-	o := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{{ResourceName: "pool", Action: "createPool", EndAfter: emulator.Never}}}
+	pool := emulator.Item{ResourceName: "pool-9495-6f5da086876d4cd084d36f8bd3346036", Action: "createPool", EndAfter: emulator.Never}
+	o := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{pool}}
 	for i := 1; i < items; i++ {
-		o.Items = append(o.Items, emulator.Item{ResourceName: fmt.Sprintf("node-%d", i), EndAfter: emulator.Never})
+		o.Items = append(o.Items, emulator.Item{ResourceName: fmt.Sprintf("os-node-created-%05d", i), EndAfter: emulator.Never})
 	}
 	return o
 }
