@@ -68,8 +68,8 @@ func rowOf(v value) (sweep.Row, error) {
 	return sweep.Row{
 		Name:    strings.TrimFunc(name.text(), blank),
 		Phase:   foreign.Cut(strings.TrimFunc(phase.text(), blank), maxName),
-		Created: timestamp(created.value),
-		Began:   timestamp(began.value),
-		Ended:   timestamp(ended.value),
+		Created: moment(millis(created.value)),
+		Began:   moment(millis(began.value)),
+		Ended:   moment(millis(ended.value)),
 	}, nil
 }
