@@ -44,7 +44,7 @@ var arrows = map[string]struct {
 	"watcher/foreign":            {},
 	"watcher/words":              {},
 	"watcher/rulefile":           {ours: []string{"watcher", "watcher/foreign", "watcher/words"}, others: []string{"go.yaml.in/yaml/v3"}},
-	"watcher":                    {ours: []string{"watcher/foreign", "watcher/history", "watcher/schedule", "watcher/words"}, others: []string{}},
+	"watcher":                    {ours: []string{"watcher/foreign", "watcher/history", "watcher/schedule", "watcher/words"}, others: []string{"golang.org/x/sync/semaphore"}},
 	"watcher/history":            {others: []string{}},
 	"watcher/schedule":           {others: []string{"github.com/cenkalti/backoff/v4"}},
 	"watcher/sweep":              {others: []string{"golang.org/x/time/rate"}},

@@ -1,0 +1,50 @@
+package watcher
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// A poll takes about 1 kB of memory for each item of its order. So not all polls of large orders, those of over 400
+// items, are made at the same time, but those of 40,000 items in all.
+const (
+	freeItems = 400
+	roomItems = 40_000
+)
+
+// A room bounds the memory that the polls of large orders take. It is safe for concurrent use, and the zero value is ready.
+type room struct {
+	once  sync.Once
+	items *semaphore.Weighted
+}
+
+// A stay is one poll's in the room. It is not safe for concurrent use.
+type stay struct {
+	in    *room
+	items int64
+}
+
+// enter waits until there is room for so many items, or ctx ends; the error is then the cause of that. A stay that has
+// entered already stays as it is: so no two wait for each other.
+func (s *stay) enter(ctx context.Context, items int) error {
+	if s.items > 0 || items <= freeItems {
+		return nil
+	}
+	s.in.once.Do(func() { s.in.items = semaphore.NewWeighted(roomItems) })
+	items = min(items, roomItems)
+	if s.in.items.Acquire(ctx, int64(items)) != nil {
+		return context.Cause(ctx)
+	}
+	s.items = int64(items)
+	return nil
+}
+
+// leave ends the stay.
+func (s *stay) leave() {
+	if s.items > 0 {
+		s.in.items.Release(s.items)
+		s.items = 0
+	}
+}
