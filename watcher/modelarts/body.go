@@ -91,6 +91,11 @@ func newCallTime(ctx context.Context, timeout time.Duration) *callTime {
 	return &callTime{timeout, ctx, cancel, time.Now().Add(timeout), time.AfterFunc(timeout, cancel)}
 }
 
+// login returns the context that a login of the call has: it tells a deadline, and with which of both it ended.
+func (t *callTime) login(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, t.until)
+}
+
 func (t *callTime) over() {
 	t.timer.Stop()
 	t.end()

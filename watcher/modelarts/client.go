@@ -15,6 +15,8 @@
 //	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
 //	witness.go          whose the trouble is: a witness is an order that was answered before
 //	alone.go            a worker that shares its accounts with nobody
+//	body.go             how long bodies are read without too much memory, and for how long a call may take
+//	known.go            answers that are, byte for byte, the order's last one
 //	look.go             a look that changes nothing
 //	list.go             the list of a project's orders, which gives hints only
 package modelarts
@@ -170,7 +172,8 @@ func (c *Client) WaitList(_ context.Context, region, projectID string, now time.
 // what they mean for the watch; but where ctx ended first the error wraps its cause.
 //
 // Before the account is held as unreachable, Show asks for the order that was answered last, too, whose
-// answer is thrown away. So it takes at most twice the timeout. It asks so whatever the rate, at most
+// answer is thrown away. So it takes at most twice the timeout; while an answer waits for memory, because it is longer than
+// 64 kB and others are, too, the time stands still. It asks so whatever the rate, at most
 // once for five calls that fail, and once for each that is to show whether a hold is over.
 func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
 	r, err := c.regionOf(region, order)
@@ -218,7 +221,7 @@ func (c *Client) show(ctx context.Context, timeout time.Duration, region string,
 	return got, err
 }
 
-// read returns the order that the answer holds. Of an order's last body it is known.
+// read returns the order that the answer holds. Where the order's last answer had the same body, that is known.
 func (c *Client) read(at place, resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (watcher.Answer, error) {
 	if resp.StatusCode != http.StatusOK {
 		_, err := answer.Read(resp, body, now, hidden)
@@ -253,7 +256,7 @@ func (c *Client) ask(ctx context.Context, timeout time.Duration, region, host, p
 		return err
 	}
 	err = c.send(ctx, t, host, req, read)
-	if c.renewed(req, region, projectID, err) {
+	if c.renewed(ctx, t, req, region, projectID, err) {
 		if req, err = c.request(ctx, t, region, projectID, u); err != nil {
 			return err
 		}
@@ -266,9 +269,13 @@ func (c *Client) ask(ctx context.Context, timeout time.Duration, region, host, p
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
-func (c *Client) renewed(req *http.Request, region, projectID string, err error) bool {
-	e, ok := errors.AsType[*answer.Error](err)
-	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
+func (c *Client) renewed(ctx context.Context, t *callTime, req *http.Request, region, projectID string, err error) bool {
+	if e, ok := errors.AsType[*answer.Error](err); !ok || !e.Unauthorized() {
+		return false
+	}
+	within, cancel := t.login(ctx)
+	defer cancel()
+	return login.Renew(c.config.Credential, req.WithContext(within), region, projectID)
 }
 
 func (c *Client) send(ctx context.Context, t *callTime, host string, req *http.Request, read reading) error {
@@ -287,7 +294,7 @@ func (c *Client) send(ctx context.Context, t *callTime, host string, req *http.R
 }
 
 func (c *Client) request(ctx context.Context, t *callTime, region, projectID string, u *url.URL) (*http.Request, error) {
-	within, cancel := context.WithDeadline(ctx, t.until) // a login wants to know it
+	within, cancel := t.login(ctx)
 	defer cancel()
 	req, err := http.NewRequestWithContext(within, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -37,11 +37,16 @@ import (
 // collected: a poll then costs a tenth less CPU, for 4 MiB more. GOGC overrides it.
 const gcPercent = 200
 
-// limitMemory has the heap collected sooner where the process would take more than four fifths of what its cgroup, such as
-// a container's, may take; then the kernel would kill it. Without a limit nothing changes. GOMEMLIMIT overrides it.
-func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set(memlimit.WithRatio(0.8))
+// memoryPart is how much of the memory that the process may take the Go heap is to stay below: of 256 MiB there are 50 left
+// for what the runtime does not count, and for a heap that grows while it is collected.
+const memoryPart = 0.8
+
+// limitMemory has the heap collected sooner where the process would come near to what its cgroup, such as a container's, may
+// take, beyond which the kernel kills it. Without a limit nothing changes. GOMEMLIMIT overrides it.
+func limitMemory(log *slog.Logger, most memlimit.Provider) {
+	limit, err := memlimit.Set(memlimit.WithProvider(most), memlimit.WithRatio(memoryPart))
 	switch {
+	case errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported):
 	case err != nil:
 		log.Warn("the cgroup's limit of memory is not known; set GOMEMLIMIT to four fifths of it", "err", err)
 	case limit != math.MaxInt64:
@@ -55,7 +60,7 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	limitMemory(log)
+	limitMemory(log, memlimit.FromCgroup)
 	login, err := Login(config)
 	if err != nil {
 		return err
