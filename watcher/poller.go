@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/room"
 )
 
 // A Poller takes wake-ups. It is safe for concurrent use.
@@ -21,7 +23,7 @@ type Poller struct {
 	// must be safe for concurrent use.
 	Disagreed func(region string)
 
-	room room
+	room room.Room
 }
 
 // Wake makes the step that the wake-up is for. It may be called again for the same wake-up at any
@@ -79,9 +81,9 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // That the wake-up came proves that its time has passed, whatever this worker thinks of the time:
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
-	stay := stay{in: &p.room}
-	defer stay.leave()
-	if err := stay.enter(ctx, len(w.Items)+len(w.Missing)); err != nil {
+	stay := p.room.Stay()
+	defer stay.Leave()
+	if err := stay.Enter(ctx, len(w.Items)+len(w.Missing)); err != nil {
 		return putBack(0, err)
 	}
 	now := func() time.Time { return later(p.Now(), k.At) }
@@ -103,7 +105,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	if ctx.Err() != nil {
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
 	}
-	if err := stay.enter(ctx, len(answer.Items)); err != nil { // the order was not known to be large
+	if err := stay.Enter(ctx, len(answer.Items)); err != nil { // the order was not known to be large
 		return putBack(0, err)
 	}
 	for range writeTries {

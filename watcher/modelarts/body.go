@@ -22,8 +22,8 @@ const (
 	largeCalls = 8
 )
 
-// A room bounds the memory that bodies take. It is safe for concurrent use.
-type room struct {
+// bodies bounds the memory that the bodies of all calls take. It is safe for concurrent use.
+type bodies struct {
 	large, huge places
 	buffers     sync.Pool // of *bytes.Buffer
 }
@@ -31,8 +31,8 @@ type room struct {
 // places are taken by sending, and given back by receiving.
 type places chan struct{}
 
-func newRoom() *room {
-	return &room{large: make(places, largeCalls), huge: make(places, 1), buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+func newBodies() *bodies {
+	return &bodies{large: make(places, largeCalls), huge: make(places, 1), buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 }
 
 // A body is what was read of an answer's body.
@@ -41,15 +41,15 @@ type body struct {
 	held []places // in the order in which every call takes them, so that no two wait for each other
 }
 
-// read reads a body, which is to be freed, whatever the error. Where there is no room for it, it waits until there is,
+// read reads a body, which is to be freed, whatever the error. Where there is no place for it, it waits until there is,
 // while the time of the call stands still.
-func (r *room) read(resp *http.Response, t *callTime) (b *body, err error) {
-	b = &body{Buffer: r.buffers.Get().(*bytes.Buffer)}
+func (all *bodies) read(resp *http.Response, t *callTime) (b *body, err error) {
+	b = &body{Buffer: all.buffers.Get().(*bytes.Buffer)}
 	limit := answer.Limit(resp.StatusCode)
 	for _, part := range [...]struct {
 		upTo int64
 		in   places
-	}{{freeBody, nil}, {largeBody, r.large}, {limit, r.huge}} {
+	}{{freeBody, nil}, {largeBody, all.large}, {limit, all.huge}} {
 		if part.in != nil {
 			if err := t.wait(part.in); err != nil {
 				return b, err
@@ -66,14 +66,14 @@ func (r *room) read(resp *http.Response, t *callTime) (b *body, err error) {
 	return b, nil
 }
 
-// free gives back the body's room. Its bytes are not valid any more.
-func (r *room) free(b *body) {
+// free gives back the body's place. Its bytes are not valid any more.
+func (all *bodies) free(b *body) {
 	for _, p := range b.held {
 		<-p
 	}
 	if b.Cap() <= 4*freeBody {
 		b.Reset()
-		r.buffers.Put(b.Buffer)
+		all.buffers.Put(b.Buffer)
 	}
 }
 

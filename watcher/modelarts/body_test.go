@@ -35,7 +35,7 @@ func (s *slowBody) Read(p []byte) (int, error) {
 }
 
 // Of long bodies only so many are read at once. The others wait, and that takes no time of their calls.
-func TestRoom(t *testing.T) {
+func TestLongBodies(t *testing.T) {
 	for _, tt := range []struct {
 		size int
 		free int64
@@ -43,7 +43,7 @@ func TestRoom(t *testing.T) {
 	}{{largeBody / 2, freeBody, largeCalls}, {3 * largeBody, largeBody, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			const calls, timeout, took = 40, 15 * time.Second, 10 * time.Second
-			r := newRoom()
+			r := newBodies()
 			text := bytes.Repeat([]byte("x"), tt.size)
 			var under, most atomic.Int64
 			var all sync.WaitGroup

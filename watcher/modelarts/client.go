@@ -76,7 +76,7 @@ type Client struct {
 	regions map[string]*region
 	hidden  *login.Hider
 	known   *known
-	room    *room
+	bodies  *bodies
 }
 
 // A region is where to ask and whether it may be asked now.
@@ -94,7 +94,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider), known: &known{orders: make(map[place]*knownAnswer)}, room: newRoom()}
+	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider), known: &known{orders: make(map[place]*knownAnswer)}, bodies: newBodies()}
 	client.http = endpoint.NewHTTP(c.TLS, func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = c.Concurrency*len(c.Regions), c.Concurrency
 	})
@@ -285,8 +285,8 @@ func (c *Client) send(ctx context.Context, t *callTime, host string, req *http.R
 		return c.networkError(ctx, t, "ask "+host, err, hidden)
 	}
 	defer resp.Body.Close()
-	body, err := c.room.read(resp, t)
-	defer c.room.free(body)
+	body, err := c.bodies.read(resp, t)
+	defer c.bodies.free(body)
 	if err != nil && resp.StatusCode == http.StatusOK { // half an error is better than none
 		return c.networkError(ctx, t, "read the answer of "+host, err, hidden)
 	}

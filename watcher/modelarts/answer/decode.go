@@ -22,7 +22,7 @@ const (
 
 var errNeither = errors.New("it has neither count nor items")
 
-// Decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
+// decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
 // items that carries no error; anything else is an error that says what it is instead.
 //
 // What decides must be what it has to be: items is a list of objects, each status a string, count a
@@ -38,17 +38,7 @@ var errNeither = errors.New("it has neither count nor items")
 // word, such as "succeed/processing", which has not ended.
 //
 // Invalid JSON, anything behind the object and more than 20,000 items are errors.
-func Decode(body []byte) (watcher.Answer, error) {
-	p, err := pack(body)
-	if err != nil {
-		return watcher.Answer{}, err
-	}
-	a, _ := p.Answer(nil)
-	return a, nil
-}
-
-// pack is [Decode] that leaves the order packed.
-func pack(body []byte) (Packed, error) {
+func decode(body []byte) (Packed, error) {
 	count, list, err := told(body, "order")
 	if err != nil {
 		return Packed{}, err

@@ -1,4 +1,4 @@
-// Package answer says what an answer of ModelArts' API means: the order in it ([Decode], [Read], [Packed]) or the list of
+// Package answer says what an answer of ModelArts' API means: the order in it ([Read], [Packed]) or the list of
 // orders ([DecodeList], [ReadList]), or what it is instead ([Error]), and what that says of the account ([Bearing]).
 //
 // It is pure: it makes no call, and keeps nothing. It promises that only a body that says one thing clearly

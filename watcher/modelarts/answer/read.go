@@ -28,7 +28,7 @@ func Limit(status int) int64 {
 // are equal hold the same. Secrets that a server echoes are hidden in the error; they are still in the order.
 // now is what the date of a Retry-After is compared with.
 func Read(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (*Packed, error) {
-	p, e := read(resp, body, now, hidden, pack)
+	p, e := read(resp, body, now, hidden, decode)
 	if e != nil {
 		return nil, e
 	}

@@ -1,4 +1,4 @@
-package watcher
+package room_test
 
 import (
 	"context"
@@ -7,20 +7,23 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/room"
 )
 
 // Polls of large orders are made a few at a time, the largest one by one, and small ones whenever they are due.
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r room
+		var r room.Room
+		const most = 40_000
 		var all sync.WaitGroup
 		poll := func(polls, known, shown int) {
 			for range polls {
 				all.Go(func() {
-					s := stay{in: &r}
-					defer s.leave()
+					s := r.Stay()
+					defer s.Leave()
 					for _, items := range []int{known, shown} {
-						if err := s.enter(t.Context(), items); err != nil {
+						if err := s.Enter(t.Context(), items); err != nil {
 							t.Error(err)
 						}
 					}
@@ -46,20 +49,20 @@ func TestRoom(t *testing.T) {
 			}
 		}
 
-		full := stay{in: &r}
-		if err := full.enter(t.Context(), roomItems); err != nil {
+		full := r.Stay()
+		if err := full.Enter(t.Context(), most); err != nil {
 			t.Fatal(err)
 		}
 		why := errors.New("the worker stops")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(why) })
-		stopped := stay{in: &r}
-		if err := stopped.enter(ctx, 5000); err != why {
+		stopped := r.Stay()
+		if err := stopped.Enter(ctx, 5000); err != why {
 			t.Errorf("got %v, want the cause", err)
 		}
-		stopped.leave()
-		full.leave()
-		poll(1, roomItems, roomItems)
+		stopped.Leave()
+		full.Leave()
+		poll(1, most, most)
 		all.Wait()
 	})
 }
