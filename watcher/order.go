@@ -3,6 +3,7 @@ package watcher
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -21,36 +22,22 @@ func (o Order) String() string { return o.ProjectID + "/" + o.Name }
 // A project id holds no dot, so no two orders share a key.
 func (o Order) Key() string { return o.ProjectID + "." + o.Name }
 
-// Bounds of an order's names, in bytes.
-const (
-	maxProjectID = 64
-	maxOrderName = 128
+var (
+	projectID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	orderName = regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
 )
+
+const maxOrderName = 128
 
 // Validate returns a *[FieldError] where a part of the order's name is not allowed.
 func (o Order) Validate() error {
-	if len(o.ProjectID) > maxProjectID || !isToken(o.ProjectID, "-") {
+	if !projectID.MatchString(o.ProjectID) {
 		return &FieldError{"project_id", "must be 1 to 64 of A-Z a-z 0-9 -"}
 	}
-	ok := len(o.Name) <= maxOrderName
-	for part := range strings.SplitSeq(o.Name, ".") {
-		ok = ok && isToken(part, "_=-")
-	}
-	if !ok {
+	if len(o.Name) > maxOrderName || !orderName.MatchString(o.Name) {
 		return &FieldError{"order_name", fmt.Sprintf("must be 1 to %d of A-Z a-z 0-9 . _ = -, no dot first, last or doubled", maxOrderName)}
 	}
 	return nil
-}
-
-// isToken reports whether the text is not empty and has only A-Z a-z 0-9 and the others.
-func isToken(text, others string) bool {
-	for i := range len(text) {
-		c := text[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(others, c) >= 0) {
-			return false
-		}
-	}
-	return text != ""
 }
 
 // A FieldError says which field of a request is wrong and what would be right.
