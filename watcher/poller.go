@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/room"
 )
 
 // A Poller takes wake-ups. It is safe for concurrent use.
@@ -20,6 +22,8 @@ type Poller struct {
 	// Disagreed is told of each poll that a hint brought on and that shows an order which has not ended; nil: nobody is. It
 	// must be safe for concurrent use.
 	Disagreed func(region string)
+
+	room room.Room
 }
 
 // Wake makes the step that the wake-up is for. It may be called again for the same wake-up at any
@@ -77,6 +81,11 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 // That the wake-up came proves that its time has passed, whatever this worker thinks of the time:
 // it would poll again and again until it thinks so, too.
 func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
+	stay := p.room.Stay()
+	defer stay.Leave()
+	if err := stay.Enter(ctx, len(w.Items)+len(w.Missing)); err != nil {
+		return putBack(0, err)
+	}
 	now := func() time.Time { return later(p.Now(), k.At) }
 	noted := w.hint()
 	w = w.hinted(k)
@@ -95,6 +104,9 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
 	if ctx.Err() != nil {
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
+	}
+	if err := stay.Enter(ctx, len(answer.Items)); err != nil { // the order was not known to be large
+		return putBack(0, err)
 	}
 	for range writeTries {
 		at := now()

@@ -36,5 +36,5 @@
 //	snapshot.go    what is shown of a watch
 //
 // Last intake.go (requests, and the verdict on a delivery) and poller.go (wake-ups) carry the decisions out over
-// ports.go. ANSWERS.md has the rules in words.
+// ports.go; package room decides how many polls of large orders are made at a time. ANSWERS.md has the rules in words.
 package watcher

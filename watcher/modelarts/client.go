@@ -15,6 +15,8 @@
 //	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
 //	witness.go          whose the trouble is: a witness is an order that was answered before
 //	alone.go            a worker that shares its accounts with nobody
+//	body.go             how long bodies are read without too much memory, and for how long a call may take
+//	known.go            answers that are, byte for byte, the order's last one
 //	look.go             a look that changes nothing
 //	list.go             the list of a project's orders, which gives hints only
 package modelarts
@@ -22,10 +24,10 @@ package modelarts
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -73,6 +75,8 @@ type Client struct {
 	http    *http.Client
 	regions map[string]*region
 	hidden  *login.Hider
+	known   *known
+	bodies  *bodies
 }
 
 // A region is where to ask and whether it may be asked now.
@@ -90,7 +94,7 @@ func New(logger *slog.Logger, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider)}
+	client := &Client{config: c, regions: make(map[string]*region), hidden: new(login.Hider), known: &known{orders: make(map[place]*knownAnswer)}, bodies: newBodies()}
 	client.http = endpoint.NewHTTP(c.TLS, func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = c.Concurrency*len(c.Regions), c.Concurrency
 	})
@@ -168,7 +172,8 @@ func (c *Client) WaitList(_ context.Context, region, projectID string, now time.
 // what they mean for the watch; but where ctx ended first the error wraps its cause.
 //
 // Before the account is held as unreachable, Show asks for the order that was answered last, too, whose
-// answer is thrown away. So it takes at most twice the timeout. It asks so whatever the rate, at most
+// answer is thrown away. So it takes at most twice the timeout; while an answer waits for memory, because it is longer than
+// 64 kB and others are, too, the time stands still. It asks so whatever the rate, at most
 // once for five calls that fail, and once for each that is to show whether a hold is over.
 func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (watcher.Answer, error) {
 	r, err := c.regionOf(region, order)
@@ -176,7 +181,7 @@ func (c *Client) Show(ctx context.Context, region string, order watcher.Order) (
 		return watcher.Answer{}, err
 	}
 	asked := r.account.holds.begin(ctx, order)
-	got, err := c.show(ctx, region, r.endpoint, order)
+	got, err := c.show(ctx, c.config.Timeout, region, r.endpoint, order)
 	if ctx.Err() == nil {
 		asked.ended = c.config.Now()
 		r.account.heard(ctx, asked, err)
@@ -199,47 +204,63 @@ func (c *Client) regionOf(name string, order watcher.Order) (*region, error) {
 // askAgain asks for the order in less time than Show, which it is a part of: together they take no more
 // than twice the configured one.
 func (c *Client) askAgain(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) error {
-	timeout := c.config.Timeout - c.config.Timeout/10
-	within, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_, err := c.show(within, region, e, order)
-	if err != nil && within.Err() != nil && ctx.Err() == nil {
-		return answer.NewError(watcher.MayPass, fmt.Sprintf("ask %s: no whole answer within %v", e.Host, timeout))
-	}
+	_, err := c.show(ctx, c.config.Timeout-c.config.Timeout/10, region, e, order)
 	return err
 }
 
 // show asks for the order.
-func (c *Client) show(ctx context.Context, region string, e endpoint.Endpoint, order watcher.Order) (got watcher.Answer, err error) {
+func (c *Client) show(ctx context.Context, timeout time.Duration, region string, e endpoint.Endpoint, order watcher.Order) (got watcher.Answer, err error) {
 	u, err := e.Order(order)
 	if err != nil {
 		return got, answer.NewError(watcher.Refused, err.Error())
 	}
-	err = c.ask(ctx, region, e.Host, order.ProjectID, u, func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (err error) {
-		got, err = answer.Read(resp, body, now, hidden)
+	err = c.ask(ctx, timeout, region, e.Host, order.ProjectID, u, func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (err error) {
+		got, err = c.read(place{region, order}, resp, body, now, hidden)
 		return err
 	})
 	return got, err
 }
 
-// A reading makes something of an answer, as [answer.Read] does.
+// read returns the order that the answer holds. Where the order's last answer had the same body, that is known.
+func (c *Client) read(at place, resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (watcher.Answer, error) {
+	if resp.StatusCode != http.StatusOK {
+		_, err := answer.Read(resp, body, now, hidden)
+		return watcher.Answer{}, err
+	}
+	sum := sha256.Sum256(body)
+	p, mark := c.known.find(at, sum, now)
+	if p == nil {
+		var err error
+		if p, err = answer.Read(resp, body, now, hidden); err != nil {
+			return watcher.Answer{}, err
+		}
+		mark = c.known.keep(at, sum, p, now)
+	}
+	got, clean := p.Answer(hidden)
+	if clean { // else it depends on the secrets, too
+		got.Mark = mark
+	}
+	return got, nil
+}
+
+// A reading makes something of an answer, as [answer.Read] does. It keeps nothing of the body.
 type reading func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) error
 
 // ask makes the call; once more, within the same time, where the login was refused and there is another
 // proof of it.
-func (c *Client) ask(ctx context.Context, region, host, projectID string, u *url.URL, read reading) error {
-	callCtx, cancel := context.WithTimeout(ctx, c.config.Timeout)
-	defer cancel()
-	req, err := c.request(ctx, callCtx, region, projectID, u)
+func (c *Client) ask(ctx context.Context, timeout time.Duration, region, host, projectID string, u *url.URL, read reading) error {
+	t := newCallTime(ctx, timeout)
+	defer t.over()
+	req, err := c.request(ctx, t, region, projectID, u)
 	if err != nil {
 		return err
 	}
-	err = c.send(ctx, callCtx, host, req, read)
-	if c.renewed(req, region, projectID, err) {
-		if req, err = c.request(ctx, callCtx, region, projectID, u); err != nil {
+	err = c.send(ctx, t, host, req, read)
+	if c.renewed(ctx, t, req, region, projectID, err) {
+		if req, err = c.request(ctx, t, region, projectID, u); err != nil {
 			return err
 		}
-		err = c.send(ctx, callCtx, host, req, read)
+		err = c.send(ctx, t, host, req, read)
 	}
 	if e, ok := errors.AsType[*answer.Error](err); ok {
 		e.Advise(login.Advice(c.config.Credential))
@@ -248,50 +269,46 @@ func (c *Client) ask(ctx context.Context, region, host, projectID string, u *url
 }
 
 // renewed reports whether the API refused the login, and there is another proof for a second try.
-func (c *Client) renewed(req *http.Request, region, projectID string, err error) bool {
-	e, ok := errors.AsType[*answer.Error](err)
-	return ok && e.Unauthorized() && login.Renew(c.config.Credential, req, region, projectID)
+func (c *Client) renewed(ctx context.Context, t *callTime, req *http.Request, region, projectID string, err error) bool {
+	if e, ok := errors.AsType[*answer.Error](err); !ok || !e.Unauthorized() {
+		return false
+	}
+	within, cancel := t.login(ctx)
+	defer cancel()
+	return login.Renew(c.config.Credential, req.WithContext(within), region, projectID)
 }
 
-func (c *Client) send(ctx, callCtx context.Context, host string, req *http.Request, read reading) error {
+func (c *Client) send(ctx context.Context, t *callTime, host string, req *http.Request, read reading) error {
 	hidden := c.hidden.Secrets(c.config.Credential, req.Header, c.config.Secrets...)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.networkError(ctx, callCtx, "ask "+host, err, hidden)
+		return c.networkError(ctx, t, "ask "+host, err, hidden)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, answer.Limit(resp.StatusCode)))
+	body, err := c.bodies.read(resp, t)
+	defer c.bodies.free(body)
 	if err != nil && resp.StatusCode == http.StatusOK { // half an error is better than none
-		return c.networkError(ctx, callCtx, "read the answer of "+host, err, hidden)
+		return c.networkError(ctx, t, "read the answer of "+host, err, hidden)
 	}
-	return read(resp, body, c.config.Now(), hidden)
+	return read(resp, body.Bytes(), c.config.Now(), hidden)
 }
 
-func (c *Client) request(ctx, callCtx context.Context, region, projectID string, u *url.URL) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(callCtx, http.MethodGet, u.String(), nil)
+func (c *Client) request(ctx context.Context, t *callTime, region, projectID string, u *url.URL) (*http.Request, error) {
+	within, cancel := t.login(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(within, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, answer.NewError(watcher.Refused, "the order's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.config.UserAgent)
 	if err := c.config.Credential.Authorize(req, region, projectID); err != nil {
-		return nil, cmp.Or(c.ended(ctx, callCtx, "log in"), error(answer.LoginError(err)))
+		return nil, cmp.Or(t.ended(ctx, within, "log in"), error(answer.LoginError(err)))
 	}
-	return req, nil
+	return req.WithContext(t.ctx), nil
 }
 
 // networkError says that nothing, or not all, was answered.
-func (c *Client) networkError(ctx, callCtx context.Context, doing string, err error, hidden *foreign.Secrets) error {
-	return cmp.Or(c.ended(ctx, callCtx, doing), error(answer.NetworkError(doing, err, hidden)))
-}
-
-// ended says that the caller has ended a call, or that its time is over; nil where neither is so.
-func (c *Client) ended(ctx, callCtx context.Context, doing string) error {
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
-	case callCtx.Err() != nil:
-		return answer.NewError(watcher.MayPass, fmt.Sprintf("%s: no whole answer within %v", doing, c.config.Timeout))
-	}
-	return nil
+func (c *Client) networkError(ctx context.Context, t *callTime, doing string, err error, hidden *foreign.Secrets) error {
+	return cmp.Or(t.ended(ctx, t.ctx, doing), error(answer.NetworkError(doing, err, hidden)))
 }

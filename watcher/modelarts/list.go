@@ -31,7 +31,7 @@ func (c *Client) List(ctx context.Context, region, projectID string, q sweep.Que
 	u.RawQuery = parameters(q).Encode()
 	asked := call{order: watcher.Order{ProjectID: projectID}, began: c.config.Now()}
 	var page sweep.Page
-	err = c.ask(ctx, region, r.endpoint.Host, projectID, u, func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (err error) {
+	err = c.ask(ctx, c.config.Timeout, region, r.endpoint.Host, projectID, u, func(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (err error) {
 		page, err = answer.ReadList(resp, body, now, hidden)
 		return err
 	})

@@ -29,7 +29,7 @@ func (c *Client) Look(ctx context.Context, region string, order watcher.Order) (
 	look := Look{Host: r.endpoint.Host}
 	seen := *c
 	seen.http = &http.Client{Transport: dated{c.http.Transport, &look}, CheckRedirect: c.http.CheckRedirect}
-	look.Answer, err = seen.show(ctx, region, r.endpoint, order)
+	look.Answer, err = seen.show(ctx, c.config.Timeout, region, r.endpoint, order)
 	return look, err
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -23,7 +22,7 @@ const (
 
 var errNeither = errors.New("it has neither count nor items")
 
-// Decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
+// decode reads the body of ShowOrder's 200. It is an order only if it is a JSON object with count or
 // items that carries no error; anything else is an error that says what it is instead.
 //
 // What decides must be what it has to be: items is a list of objects, each status a string, count a
@@ -39,19 +38,20 @@ var errNeither = errors.New("it has neither count nor items")
 // word, such as "succeed/processing", which has not ended.
 //
 // Invalid JSON, anything behind the object and more than 20,000 items are errors.
-func Decode(body []byte) (watcher.Answer, error) {
+func decode(body []byte) (Packed, error) {
 	count, list, err := told(body, "order")
 	if err != nil {
-		return watcher.Answer{}, err
+		return Packed{}, err
 	}
-	items, entries, err := itemsIn(&list, itemOf)
+	p := packer{known: make(map[string]uint16)}
+	items, entries, err := itemsIn(&list, p.item)
 	if err != nil {
-		return watcher.Answer{}, err
+		return Packed{}, err
 	}
 	if entries > len(items) { // null is a resource that is not told of
 		count.n = max(count.n, entries)
 	}
-	return watcher.Answer{Count: count.n, Items: items}, nil
+	return Packed{count: count.n, texts: string(p.texts), words: p.words, items: items}, nil
 }
 
 // told returns the count and the items of an answer, or an error where it is not what it should be.
@@ -60,13 +60,14 @@ func told(body []byte, what string) (count count, list field, err error) {
 	if err != nil {
 		return count, list, err
 	}
-	if e := errorOf(top); e.spoils() {
-		return count, list, errors.New("it is an error, no " + what)
-	}
+	var e errorBody
 	for key, v := range top.members() {
-		if !count.takes(key, v) {
-			list.takes(key, "items", v)
+		if !count.takes(key, v) && !list.takes(key, "items", v) {
+			e.take(key, v)
 		}
+	}
+	if e.spoils() {
+		return count, list, errors.New("it is an error, no " + what)
 	}
 	if !count.there && !list.there {
 		return count, list, fmt.Errorf("it is no %s: %w", what, errNeither)
@@ -149,7 +150,8 @@ func itemsIn[T any](list *field, of func(value) (T, error)) (items []T, entries 
 	return items, entries, nil
 }
 
-func itemOf(v value) (watcher.Item, error) {
+// item packs an item, which is an object.
+func (p *packer) item(v value) (packedItem, error) {
 	var name, action, began, updated, message field
 	var status statusWords
 	for key, said := range v.members() {
@@ -162,22 +164,23 @@ func itemOf(v value) (watcher.Item, error) {
 		case spelling(key, "status") == 0:
 		default:
 			if err := status.add(said); err != nil {
-				return watcher.Item{}, err
+				return packedItem{}, err
 			}
 		}
 	}
-	return watcher.Item{
-		ResourceName: foreign.Cut(name.text(), maxName),
-		Action:       foreign.Cut(action.text(), maxName),
-		Status:       status.status(),
-		BeganAt:      timestamp(began.value),
-		UpdatedAt:    timestamp(updated.value),
-		Message:      message.text(),
-	}, nil
+	it := packedItem{began: millis(began.value), updated: millis(updated.value)}
+	it.name = p.text(name.bytes(maxName))
+	it.message = p.text(message.bytes(math.MaxInt))
+	it.action = p.word(action.bytes(maxName))
+	it.status = p.word([]byte(status.status()))
+	return it, nil
 }
 
 // statusWords are the first two different words that an item has for its status.
-type statusWords []watcher.Status
+type statusWords struct {
+	words [2]watcher.Status
+	n     int
+}
 
 func (s *statusWords) add(v value) error {
 	if v.isNull() {
@@ -186,33 +189,31 @@ func (s *statusWords) add(v value) error {
 	if !v.isString() {
 		return fmt.Errorf("its status, %s, is no text", foreign.Cut(v.text(), maxQuoted))
 	}
-	if word := statusOf(string(v.unquoted())); len(*s) < 2 && !slices.Contains(*s, word) {
-		*s = append(*s, word)
+	if word := statusOf(v.unquoted()); s.n < len(s.words) && !slices.Contains(s.words[:s.n], word) {
+		s.words[s.n] = word
+		s.n++
 	}
 	return nil
 }
 
 // status returns the word, or both: those are no documented status, and so it has not ended.
-func (s statusWords) status() watcher.Status {
-	switch len(s) {
-	case 0:
-		return ""
-	case 1:
-		return s[0]
+func (s *statusWords) status() watcher.Status {
+	if s.n < len(s.words) {
+		return s.words[0]
 	}
-	return watcher.Status(foreign.Cut(string(s[0]+"/"+s[1]), maxName))
+	return watcher.Status(foreign.Cut(string(s.words[0]+"/"+s.words[1]), maxName))
 }
 
 // statusOf returns the documented status that the text is, whatever its case and the blanks around
 // it, or the text.
-func statusOf(text string) watcher.Status {
-	text = strings.TrimFunc(text, blank)
+func statusOf(text []byte) watcher.Status {
+	text = bytes.TrimFunc(text, blank)
 	for _, known := range [...]watcher.Status{watcher.Processing, watcher.Succeed, watcher.Failed} {
-		if len(text) == len(known) && strings.EqualFold(text, string(known)) {
+		if len(text) == len(known) && strings.EqualFold(string(text), string(known)) {
 			return known
 		}
 	}
-	return watcher.Status(foreign.Cut(text, maxName))
+	return watcher.Status(foreign.Cut(string(text), maxName))
 }
 
 // blank reports whether the character shows nothing.
@@ -226,19 +227,18 @@ const (
 	year10000 = 253402300800000 // the first that JSON's times cannot tell
 )
 
-// timestamp reads milliseconds since 1970, as a number (the published example) or as a string (the
-// published table). Seconds are known by their size. Anything else, and what cannot be true, is the
-// zero time.
-func timestamp(v value) time.Time {
+// millis reads milliseconds since 1970, as a number (the published example) or as a string (the
+// published table). Seconds are known by their size. Anything else, and what cannot be true, is 0, no time.
+func millis(v value) int64 {
 	ms, err := strconv.ParseFloat(string(bytes.Trim(v, `"`)), 64)
 	if err != nil {
-		return time.Time{}
+		return 0
 	}
 	if ms >= 1e9 && ms < 1e11 {
 		ms *= 1000
 	}
 	if !(ms >= year2015 && ms < year10000) {
-		return time.Time{}
+		return 0
 	}
-	return time.UnixMilli(int64(ms)).UTC()
+	return int64(ms)
 }

@@ -5,16 +5,20 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 )
 
@@ -246,7 +250,55 @@ func FuzzDecode(f *testing.F) {
 		if _, err := json.Marshal(a); err != nil {
 			t.Fatalf("cannot be stored: %v", err)
 		}
+		checkPacked(t, body, a)
 	})
+}
+
+// checkPacked holds that a packed order keeps nothing of the body, and that secrets are hidden in each text by itself.
+func checkPacked(t *testing.T, body []byte, a watcher.Answer) {
+	read := slices.Clone(body)
+	p, err := answer.Read(&http.Response{StatusCode: http.StatusOK}, read, time.Time{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range read {
+		read[i] = 'x'
+	}
+	if got, clean := p.Answer(nil); !clean || !reflect.DeepEqual(got, a) {
+		t.Fatalf("packed it is %+v, not %+v", got, a)
+	}
+	secrets := []string{"resourceName", "succeed/processing"}
+	for _, i := range a.Items {
+		secrets = append(secrets, i.ResourceName, i.Message)
+	}
+	hidden := foreign.NewSecrets("[hidden]", secrets...)
+	for n := range a.Items {
+		i := &a.Items[n]
+		i.ResourceName, i.Action, i.Message = hidden.Hide(i.ResourceName), hidden.Hide(i.Action), hidden.Hide(i.Message)
+		i.Status = watcher.Status(hidden.Hide(string(i.Status)))
+	}
+	if got, _ := p.Answer(hidden); !reflect.DeepEqual(got, a) {
+		t.Fatalf("with its texts hidden it is %+v, not %+v", got, a)
+	}
+}
+
+// There may be as many words as items.
+func TestDecodeManyWords(t *testing.T) {
+	const items = 20_000
+	var body bytes.Buffer
+	for i := range items {
+		fmt.Fprintf(&body, `,{"resourceName":"n%d","action":"a%d","status":"s%d","message":"m%d"}`, i, i, i, i)
+	}
+	a, err := answer.Decode(fmt.Appendf(nil, `{"items":[%s]}`, body.Bytes()[1:]))
+	if err != nil || len(a.Items) != items {
+		t.Fatalf("%d items, %v", len(a.Items), err)
+	}
+	for i, got := range a.Items {
+		want := watcher.Item{ResourceName: fmt.Sprint("n", i), Action: fmt.Sprint("a", i), Status: watcher.Status(fmt.Sprint("s", i)), Message: fmt.Sprint("m", i)}
+		if got != want {
+			t.Fatalf("item %d is %+v", i, got)
+		}
+	}
 }
 
 func checkItem(t *testing.T, i watcher.Item) {

@@ -1,4 +1,4 @@
-// Package answer says what an answer of ModelArts' API means: the order in it ([Decode], [Read]) or the list of
+// Package answer says what an answer of ModelArts' API means: the order in it ([Read], [Packed]) or the list of
 // orders ([DecodeList], [ReadList]), or what it is instead ([Error]), and what that says of the account ([Bearing]).
 //
 // It is pure: it makes no call, and keeps nothing. It promises that only a body that says one thing clearly
@@ -10,6 +10,7 @@
 //
 //	read.go        whether an answer is an order or an error
 //	decode.go      what is in an order; it reads with json.go
+//	packed.go      an order in little memory, and where secrets are hidden in it
 //	list.go        what is in a list of orders
 //	statuses.go    what each HTTP status and code means: a class for the watch, and a hold for the account, such as with 429
 //	error.go       errors, also those without an answer

@@ -41,26 +41,29 @@ func readErrorBody(body []byte) errorBody {
 	return errorBody{body: string(body)}
 }
 
-func errorOf(top value) errorBody {
-	var e errorBody
-	said := texts{
-		"error_code": &e.code, "error_msg": &e.message, "errorCode": &e.camelCode, "errorMessage": &e.camelMessage,
-		"code": &e.plainCode, "message": &e.plainMessage,
-	}
+func errorOf(top value) (e errorBody) {
 	for key, v := range top.members() {
-		if spelling(key, "error") > 0 {
-			e.setNested(v)
-		} else {
-			said.take(key, v)
-		}
+		e.take(key, v)
 	}
 	return e
+}
+
+// take keeps what a member of the body says of an error.
+func (e *errorBody) take(key []byte, v value) {
+	if spelling(key, "error") > 0 {
+		e.setNested(v)
+		return
+	}
+	texts{
+		{"error_code", &e.code}, {"error_msg", &e.message}, {"errorCode", &e.camelCode}, {"errorMessage", &e.camelMessage},
+		{"code", &e.plainCode}, {"message", &e.plainMessage},
+	}.take(key, v)
 }
 
 func (e *errorBody) setNested(v value) {
 	known := false
 	if v.isObject() {
-		said := texts{"code": &e.nested.code, "message": &e.nested.message, "title": &e.nested.title}
+		said := texts{{"code", &e.nested.code}, {"message", &e.nested.message}, {"title", &e.nested.title}}
 		for key, v := range v.members() {
 			known = said.take(key, v) || known
 		}
@@ -72,13 +75,16 @@ func (e *errorBody) setNested(v value) {
 }
 
 // texts are where the texts under some names go.
-type texts map[string]*string
+type texts []struct {
+	name string
+	said *string
+}
 
 // take reports whether the key is one of the names, and then keeps the text.
 func (t texts) take(key []byte, v value) bool {
-	for name, said := range t {
-		if spelling(key, name) > 0 {
-			set(said, v)
+	for _, text := range t {
+		if spelling(key, text.name) > 0 {
+			set(text.said, v)
 			return true
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
 // Answers are read key by key: encoding/json takes the last of two equal keys without a word, and an
@@ -87,10 +89,14 @@ func (v value) parts() iter.Seq[value] {
 
 // next returns where the next part begins at i or behind it, or the closing bracket stands.
 func (v value) next(i int) int {
-	for bytes.IndexByte([]byte(" \n\t\r,:"), v[i]) >= 0 {
-		i++
+	for {
+		switch v[i] {
+		case ' ', '\n', '\t', '\r', ',', ':':
+			i++
+		default:
+			return i
+		}
 	}
-	return i
 }
 
 // end returns where the value ends that begins at i.
@@ -148,8 +154,11 @@ func (v value) isEmpty() bool {
 
 // unquoted returns what a string says, as valid UTF-8. It may be a part of the value.
 func (v value) unquoted() []byte {
-	inner := v[1 : len(v)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+	inner, plain := v[1:len(v)-1], true
+	for _, c := range inner {
+		plain = plain && c != '\\' && c < utf8.RuneSelf
+	}
+	if plain || bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return inner
 	}
 	var s string
@@ -250,4 +259,17 @@ func (f *field) text() string {
 		return ""
 	}
 	return f.value.text()
+}
+
+// bytes returns the text, at most the first n bytes of it, whole characters. They may be a part of the value.
+func (f *field) bytes(n int) []byte {
+	switch {
+	case f.spelled == 0:
+		return nil
+	case f.value.isString():
+		if text := f.value.unquoted(); len(text) <= n {
+			return text
+		}
+	}
+	return []byte(foreign.Cut(f.value.text(), n))
 }

@@ -32,7 +32,7 @@ func ReadList(resp *http.Response, body []byte, now time.Time, hidden *foreign.S
 // DecodeList reads the body of ListOrders' 200. It is a list only if it is a JSON object with items, or with a
 // count of 0, that carries no error; anything else is an error that says what it is instead.
 //
-// It is read as leniently as an order is by [Decode]. Since a list only gives hints, a phase may be any word, or
+// It is read as leniently as an order is by [Read]. Since a list only gives hints, a phase may be any word, or
 // none. Rows are left out that are null or have no name that a watch can have; the count is at least the number of
 // entries, so that a page with such rows is not taken for the last one.
 func DecodeList(body []byte) (sweep.Page, error) {
@@ -68,8 +68,8 @@ func rowOf(v value) (sweep.Row, error) {
 	return sweep.Row{
 		Name:    strings.TrimFunc(name.text(), blank),
 		Phase:   foreign.Cut(strings.TrimFunc(phase.text(), blank), maxName),
-		Created: timestamp(created.value),
-		Began:   timestamp(began.value),
-		Ended:   timestamp(ended.value),
+		Created: moment(millis(created.value)),
+		Began:   moment(millis(began.value)),
+		Ended:   moment(millis(ended.value)),
 	}, nil
 }

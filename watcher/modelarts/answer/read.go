@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
@@ -25,20 +24,15 @@ func Limit(status int) int64 {
 
 // Read returns the order that the API's answer holds, or an *[Error] that says what it means that the
 // answer holds none. It looks at the answer's status and headers, and at the body that was read of it, but
-// does not read on. Secrets that a server echoes are hidden in what it returns. now is what the date of a
-// Retry-After is compared with.
-func Read(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (watcher.Answer, error) {
-	answer, e := read(resp, body, now, hidden, Decode)
+// does not read on, and keeps nothing of the body. Of an order the body alone counts: answers with status 200 whose bodies
+// are equal hold the same. Secrets that a server echoes are hidden in the error; they are still in the order.
+// now is what the date of a Retry-After is compared with.
+func Read(resp *http.Response, body []byte, now time.Time, hidden *foreign.Secrets) (*Packed, error) {
+	p, e := read(resp, body, now, hidden, decode)
 	if e != nil {
-		return watcher.Answer{}, e
+		return nil, e
 	}
-	for i := range answer.Items {
-		it := &answer.Items[i]
-		for _, text := range []*string{&it.ResourceName, &it.Action, (*string)(&it.Status), &it.Message} {
-			*text = hidden.Hide(*text)
-		}
-	}
-	return answer, nil
+	return &p, nil
 }
 
 // read returns what is decoded of the body, or what it means that there is nothing of the kind.
