@@ -49,7 +49,7 @@ func benchmarkMemory(b *testing.B, limit string) (peak float64) {
 		}
 		return nil
 	})
-	used := usageOf(b, r.worker)
+	used := usageOf(b, r.worker.Command.Process.Pid)
 	b.ReportMetric(0, "ns/op") // means nothing here
 	b.ReportMetric(used.peak, "worker-peak-MiB")
 	b.ReportMetric(used.rss, "worker-MiB")
