@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -37,7 +38,7 @@ func (p *openPulls) wanted() int {
 	return p.few()
 }
 
-// ratedOrders notes when a watch is put off for an account's rate.
+// ratedOrders waits for a call that may be made soon, and notes when a watch is put off for an account's rate.
 type ratedOrders struct {
 	watcher.Orders
 	pulls *openPulls
@@ -45,6 +46,10 @@ type ratedOrders struct {
 
 func (o ratedOrders) Wait(ctx context.Context, region string, order watcher.Order, now time.Time, turn watcher.Turn) watcher.Leave {
 	leave := o.Orders.Wait(ctx, region, order, now, turn)
+	if leave.Soon > 0 && link.Sleep(ctx, leave.Soon) {
+		turn.Taken = true
+		leave = o.Orders.Wait(ctx, region, order, now.Add(leave.Soon), turn)
+	}
 	if leave.After > 0 && leave.Held == "" {
 		at := time.Now()
 		o.pulls.usedUp.Store(&at)

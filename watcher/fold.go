@@ -43,9 +43,22 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 			w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
 		}
 	}
+	wanted := w.Wanted()
+	switch {
+	case leave.Held != "":
+		wanted = time.Time{} // it is not the rate that it waits for
+	case wanted.IsZero():
+		wanted = earlier(w.NextPollAt, now)
+	}
 	w.expect(when)
-	w.Turn = turn
+	w.Turn, w.WantedAt = turn, wanted
 	return w, true
+}
+
+// putOff puts the watch's next poll off until its turn, as the account's rate is used up; no longer than to its next deadline.
+func (w *Watch) putOff(turn time.Time) {
+	w.WantedAt, w.Turn = w.NextPollAt, turn
+	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.nextDeadline()))
 }
 
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
@@ -59,7 +72,7 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 		p.changed(&w, w.LastPollAt)
 	}
 	w.Polls++
-	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
+	w.Seen, w.LastPollAt, w.Turn, w.WantedAt = w.Polls, now, time.Time{}, time.Time{}
 	hint := w.hint()
 	w.Hint, w.Hinted = nil, 0
 	if err != nil {
@@ -352,7 +365,7 @@ func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch)
 		}
 		w.Items, w.Missing, w.Hint, w.Hinted = nil, nil, nil, 0
 	}
-	w.State, w.Requests, w.Completion = Ending, others, &c
+	w.State, w.Requests, w.Completion, w.WantedAt = Ending, others, &c, time.Time{}
 	w.fitEnding(p.payload())
 	return w
 }

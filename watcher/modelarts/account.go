@@ -61,13 +61,26 @@ func (a *account) wait(ctx context.Context, project string, now time.Time, turn 
 	}
 	if probes {
 		a.turns.Spend(now)
-	} else if after := a.turns.Ask(now, turn); after > 0 {
-		return a.full(after)
+	} else if !turn.Taken {
+		switch after, takes := a.turns.Ask(now, turn); {
+		case !takes:
+			return a.full(after)
+		case after > 0:
+			return watcher.Leave{Soon: after}
+		}
 	}
 	if !a.proven {
 		a.try(now)
 	}
 	return watcher.Leave{}
+}
+
+// book says when a caller is to come who wants to make a call then.
+func (a *account) book(now time.Time, turn watcher.Turn) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.share(now)
+	return a.turns.Book(now, turn.At, turn.Urgency)
 }
 
 // waitList says whether the project's list may be asked now; then it has taken a token. A list shows neither whether a

@@ -154,6 +154,16 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 	return r.account.wait(ctx, order.ProjectID, now, turn)
 }
 
+// Book says when a caller is to come who wants to ask for an order at turn.At: then, or later where the rate is used up. For a
+// region that is not configured it is that time.
+func (c *Client) Book(region string, _ watcher.Order, now time.Time, turn watcher.Turn) time.Time {
+	r, ok := c.regions[region]
+	if !ok {
+		return turn.At
+	}
+	return r.account.book(now, turn)
+}
+
 // WaitList says whether the account may be asked now for the project's list of orders; then the caller must ask, at once.
 // For a region that is not configured it says yes; List says why not.
 func (c *Client) WaitList(_ context.Context, region, projectID string, now time.Time) watcher.Leave {
