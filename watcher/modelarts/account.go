@@ -28,6 +28,7 @@ type account struct {
 
 	mu    sync.Mutex
 	turns *turns.Turns
+	load  load
 
 	locks  bool      // the login is a key, which wrong calls lock
 	proven bool      // the login was accepted
@@ -64,6 +65,10 @@ func (a *account) wait(ctx context.Context, project string, now time.Time, turn 
 	} else if !turn.Taken {
 		switch after, takes := a.turns.Ask(now, turn); {
 		case !takes:
+			if !turn.Wanted.IsZero() {
+				a.load.putOff(now, now.Add(after).Sub(turn.Wanted), turn.Urgency)
+				a.note(now)
+			}
 			return a.full(after)
 		case after > 0:
 			return watcher.Leave{Soon: after}
@@ -80,7 +85,10 @@ func (a *account) book(now time.Time, turn watcher.Turn) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.share(now)
-	return a.turns.Book(now, turn.At, turn.Urgency)
+	slot := a.turns.Book(now, turn.At, turn.Urgency)
+	a.load.booked(now, turn.At, slot, turn.Urgency)
+	a.note(now)
+	return slot
 }
 
 // waitList says whether the project's list may be asked now; then it has taken a token. A list shows neither whether a

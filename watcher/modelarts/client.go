@@ -11,6 +11,7 @@
 //
 //	account.go          whether the account may be asked now, and a login that is not proven
 //	turns/              which call goes next, so that the rate is kept
+//	load.go             how many polls are wanted, and when it is said that the rate is used up
 //	answer/statuses.go  which answer is a reason to hold the account, such as a 429
 //	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
 //	witness.go          whose the trouble is: a witness is an order that was answered before

@@ -123,6 +123,9 @@ func (t *Turns) set(now time.Time) {
 // share returns how many polls a second this worker may make.
 func (t *Turns) share() float64 { return (t.rate - t.reserved) / float64(t.workers) }
 
+// Polls returns how many polls a second all workers may make.
+func (t *Turns) Polls() float64 { return t.rate - t.reserved }
+
 // Workers returns how many workers share the rate.
 func (t *Turns) Workers() int { return t.workers }
 
