@@ -63,6 +63,9 @@ func (a *account) wait(ctx context.Context, project string, now time.Time, turn 
 	if probes {
 		a.turns.Spend(now)
 	} else if !turn.Taken {
+		if turn.At.IsZero() {
+			a.load.add(now, 1)
+		}
 		switch after, takes := a.turns.Ask(now, turn); {
 		case !takes:
 			if !turn.Wanted.IsZero() {

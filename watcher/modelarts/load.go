@@ -29,9 +29,14 @@ type load struct {
 // the intervals that they want, there were more by as much as these are shorter.
 func (l *load) booked(now, wanted, slot time.Time, u watcher.Urgency) {
 	if interval := wanted.Sub(now); interval > 0 {
-		l.wanted, l.at = l.perSecond(now)+slot.Sub(now).Seconds()/interval.Seconds()/loadOver.Seconds(), now
+		l.add(now, slot.Sub(now).Seconds()/interval.Seconds())
 	}
 	l.putOff(now, slot.Sub(wanted), u)
+}
+
+// add counts so many polls that are wanted now: also each that was not booked.
+func (l *load) add(now time.Time, polls float64) {
+	l.wanted, l.at = l.perSecond(now)+polls/loadOver.Seconds(), now
 }
 
 // putOff notes that a poll is late by so much. Those of orders that the list shows may be.
