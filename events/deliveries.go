@@ -45,7 +45,11 @@ func (w *Worker) takeWakeup(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	}
 	deliveries := attempt(m)
 	if deliveries == 1 {
-		w.metrics.lag.Observe(max(0, w.store.Clock.Now().Sub(k.At).Seconds()))
+		due := k.At
+		if !k.Wanted.IsZero() {
+			due = k.Wanted
+		}
+		w.metrics.lag.Observe(max(0, w.store.Clock.Now().Sub(due).Seconds()))
 	}
 	return w.poller.Wake(ctx, k, deliveries)
 }

@@ -70,6 +70,10 @@ func (l leaving) Wait(context.Context, string, watcher.Order, time.Time, watcher
 	return l.leave
 }
 
+func (leaving) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time {
+	return turn.At
+}
+
 // WaitingOf counts watches that wait, by project.
 func WaitingOf(watches ...watcher.Watch) (map[string]int, map[string]watcher.WaitingChannels) {
 	all := newWaiting()

@@ -50,7 +50,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 	m := &metrics{
 		deliveries: counters("orderwatch_deliveries_total", "Deliveries by consumer (intake, poller, slack, history) and what was done with them (ack, put_back, refuse).", "consumer", "action"),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery.",
+			Name: "orderwatch_wakeup_lag_seconds", Help: "How late wake-ups were taken, on their first delivery, against the time at which the poll was wanted: also what the rate puts off.",
 			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
 		}),
 		polls: f.NewHistogramVec(prometheus.HistogramOpts{
@@ -182,5 +182,24 @@ func (c heldAccounts) Collect(values chan<- prometheus.Metric) {
 		if h.Stands() {
 			values <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, now.Sub(h.Since).Seconds(), key, h.Region, h.ProjectID, string(h.Kind))
 		}
+	}
+}
+
+// loads tells how many polls are wanted.
+type loads func() []watcher.Load
+
+var (
+	wantedDesc  = prometheus.NewDesc("orderwatch_wanted_polls_per_second", "How many polls a second watches of this worker want, by region; more than orderwatch_allowed_polls_per_second are late.", []string{"region"}, nil)
+	allowedDesc = prometheus.NewDesc("orderwatch_allowed_polls_per_second", "How many polls a second this worker may make, by region: its share of the rate.", []string{"region"}, nil)
+)
+
+// Describe tells of the metrics.
+func (loads) Describe(descs chan<- *prometheus.Desc) { descs <- wantedDesc; descs <- allowedDesc }
+
+// Collect tells their values.
+func (l loads) Collect(values chan<- prometheus.Metric) {
+	for _, load := range l() {
+		values <- prometheus.MustNewConstMetric(wantedDesc, prometheus.GaugeValue, load.Wanted, load.Region)
+		values <- prometheus.MustNewConstMetric(allowedDesc, prometheus.GaugeValue, load.Allowed, load.Region)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -23,7 +24,7 @@ const rateRemembered = 10 * time.Second
 // openPulls decides how many messages lie in open pulls. It is safe for concurrent use.
 type openPulls struct {
 	slots  int                       // no more than these are handled at a time
-	usedUp atomic.Pointer[time.Time] // when a watch was last put off for an account's rate
+	usedUp atomic.Pointer[time.Time] // when a watch last waited or was put off for an account's rate
 }
 
 // few is for requests.
@@ -37,7 +38,7 @@ func (p *openPulls) wanted() int {
 	return p.few()
 }
 
-// ratedOrders notes when a watch is put off for an account's rate.
+// ratedOrders waits for a call that may be made soon, and notes when a watch waits or is put off for an account's rate.
 type ratedOrders struct {
 	watcher.Orders
 	pulls *openPulls
@@ -45,7 +46,12 @@ type ratedOrders struct {
 
 func (o ratedOrders) Wait(ctx context.Context, region string, order watcher.Order, now time.Time, turn watcher.Turn) watcher.Leave {
 	leave := o.Orders.Wait(ctx, region, order, now, turn)
-	if leave.After > 0 && leave.Held == "" {
+	waits := leave.Soon > 0
+	if waits && link.Sleep(ctx, leave.Soon) {
+		turn.Taken = true
+		leave = o.Orders.Wait(ctx, region, order, now.Add(leave.Soon), turn)
+	}
+	if waits || leave.After > 0 && leave.Held == "" {
 		at := time.Now()
 		o.pulls.usedUp.Store(&at)
 	}

@@ -81,6 +81,7 @@ func TestPullsFollowTheRate(t *testing.T) {
 		{"few slots", 4, nil, 4},
 		{"asked", 64, []watcher.Leave{{}}, 8},
 		{"rate used up", 64, []watcher.Leave{usedUp}, 64},
+		{"waits for its call", 64, []watcher.Leave{{Soon: time.Millisecond}}, 64},
 		{"asked again", 64, []watcher.Leave{usedUp, {}}, 64}, // not at once: half of the watches may be asked about
 		{"many slots", 500, []watcher.Leave{usedUp}, 64},
 		{"few slots, rate used up", 4, []watcher.Leave{usedUp}, 4},

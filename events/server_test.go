@@ -74,6 +74,10 @@ func (o *orders) Wait(context.Context, string, watcher.Order, time.Time, watcher
 	return watcher.Leave{}
 }
 
+func (*orders) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time {
+	return turn.At
+}
+
 func (o *orders) Show(_ context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	o.mu.Lock()
 	if o.polls == nil {
@@ -107,6 +111,8 @@ type slow func(ctx context.Context, order watcher.Order) (watcher.Answer, error)
 func (slow) Wait(context.Context, string, watcher.Order, time.Time, watcher.Turn) watcher.Leave {
 	return watcher.Leave{}
 }
+
+func (slow) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time { return turn.At }
 
 func (f slow) Show(ctx context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	return f(ctx, order)

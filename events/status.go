@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
 	view := w.service.view(r)
-	s := wire.Status{Held: w.heldAccounts(view), Unlisted: w.unlisted(view)}
+	s := wire.Status{Held: w.heldAccounts(view), Unlisted: w.unlisted(view), Rates: w.rates()}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {
@@ -79,6 +80,22 @@ func (w *Worker) unlisted(view teams.View) (all []wire.Unlisted) {
 	slices.SortFunc(all, func(a, b wire.Unlisted) int {
 		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.ProjectID, b.ProjectID))
 	})
+	return all
+}
+
+// rates returns how many polls are wanted and allowed in each region.
+func (w *Worker) rates() (all []wire.Rate) {
+	if w.config.Loads == nil {
+		return nil
+	}
+	for _, l := range w.config.Loads() {
+		tenths := func(perSecond float64) float64 { return math.Round(perSecond*float64(l.Workers)*10) / 10 }
+		r := wire.Rate{Region: l.Region, Wanted: tenths(l.Wanted), Allowed: tenths(l.Allowed)}
+		if !l.UsedUpSince.IsZero() {
+			r.UsedUpSince, r.Late = l.UsedUpSince.UTC(), l.Late.Round(time.Second).String()
+		}
+		all = append(all, r)
+	}
 	return all
 }
 

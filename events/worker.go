@@ -69,6 +69,9 @@ type Config struct {
 	// Sweep says what lists the orders of projects; nil: nothing does, and workers are told of none that is listed.
 	Sweep *sweeper.Config
 
+	// Loads returns how many polls are wanted and allowed; nil: that is not known. It must be safe for concurrent use.
+	Loads func() []watcher.Load
+
 	// Troubles returns what keeps people from being told at the moment, one a line; nil: nothing. It must be
 	// safe for concurrent use.
 	Troubles func() []string
@@ -109,6 +112,9 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w := &Worker{
 		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
 		counted: make(map[string]time.Time),
+	}
+	if config.Loads != nil {
+		registry.MustRegister(loads(config.Loads))
 	}
 	w.usual = usual.New(log, s)
 	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)

@@ -43,9 +43,22 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 			w.Blind = w.Blind.Add(when.Sub(now)) // nobody looked meanwhile
 		}
 	}
+	wanted := w.Wanted()
+	switch {
+	case leave.Held != "":
+		wanted = time.Time{} // it is not the rate that it waits for
+	case wanted.IsZero():
+		wanted = earlier(w.NextPollAt, now)
+	}
 	w.expect(when)
-	w.Turn = turn
+	w.Turn, w.WantedAt = turn, wanted
 	return w, true
+}
+
+// putOff puts the watch's next poll off until its turn, as the account's rate is used up; no longer than to its next deadline.
+func (w *Watch) putOff(turn time.Time) {
+	w.WantedAt, w.Turn = w.NextPollAt, turn
+	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.nextDeadline()))
 }
 
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
@@ -59,7 +72,7 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 		p.changed(&w, w.LastPollAt)
 	}
 	w.Polls++
-	w.Seen, w.LastPollAt, w.Turn = w.Polls, now, time.Time{}
+	w.Seen, w.LastPollAt, w.Turn, w.WantedAt = w.Polls, now, time.Time{}, time.Time{}
 	hint := w.hint()
 	w.Hint, w.Hinted = nil, 0
 	if err != nil {
@@ -111,6 +124,7 @@ var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 // see notes what a usable answer shows: an order, or that there is none. What the watch has seen and
 // the answer, whose items are bounded, does not list is missing from now on.
 func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
+	appeared := w.Counts.seen() == 0
 	s := w.look(answer.Items, answer.Count, now)
 	w.Items, w.Missing = s.items, s.missing
 	p.passed(&w, Blind, w.Blind, now)
@@ -126,7 +140,10 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	p.takeForDeleted(&w, p.Patience.vanished(), missingAnswers, now)
 	w.Counts = w.sum(count)
 	if len(s.changes) > 0 || s.moved {
-		w.Step, w.LooksEndedSince = 0, time.Time{}
+		if appeared || p.beginsAnew(&w) {
+			w.Step = 0
+		}
+		w.LooksEndedSince = time.Time{}
 	}
 	if len(s.changes) > 0 {
 		w.Progressed++
@@ -135,6 +152,14 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 		p.changed(&w, now)
 	}
 	return w, s.changes
+}
+
+// beginsAnew reports whether the interval begins anew at a change: where the order looked ended, or the interval had grown to
+// its longest, and, in the long run, only where as many polls followed that. So an order whose items end one after the other costs half as many polls again as one
+// with a single item, at the most; and of items that end together the first shortens the interval.
+func (p Policy) beginsAnew(w *Watch) bool {
+	steps := p.Backoff.Steps()
+	return !w.LooksEndedSince.IsZero() || w.Step >= steps && w.Step > min(2*steps, w.Polls/2)
 }
 
 // since returns since when something has been so: before, now where that is zero, or zero where it is not so.
@@ -352,7 +377,7 @@ func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch)
 		}
 		w.Items, w.Missing, w.Hint, w.Hinted = nil, nil, nil, 0
 	}
-	w.State, w.Requests, w.Completion = Ending, others, &c
+	w.State, w.Requests, w.Completion, w.WantedAt = Ending, others, &c, time.Time{}
 	w.fitEnding(p.payload())
 	return w
 }

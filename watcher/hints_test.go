@@ -364,7 +364,7 @@ func TestAWatchKeepsItsTurn(t *testing.T) {
 				t.Errorf("the next wake-up is %+v", next)
 			}
 			m.now = w.NextPollAt
-			want := watcher.Turn{At: first.Turn}
+			want := watcher.Turn{At: first.Turn, Wanted: first.WantedAt}
 			if tt.first != nil || tt.again != nil {
 				want.Urgency = watcher.MayHaveEnded
 			}

@@ -193,8 +193,21 @@ func (k HoldKind) Saying() string {
 // A Leave says whether an account may be asked.
 type Leave struct {
 	After time.Duration // no call before that has passed; 0: one call, now
-	Why   string        // it may not be asked now, for people
-	Held  HoldKind      // the kind of the hold; empty where only the rate keeps it from being asked
-	Code  string        // of the error that the hold is for, as the API gave it; empty where it gave none
-	Said  string        // what the API said of it, word for word; empty where it said nothing
+	// Soon is there where After is 0 and the call is to be made a little later, for which it waits in its worker. Wait is asked
+	// again then, with [Turn].Taken.
+	Soon time.Duration
+	Why  string   // it may not be asked now, for people
+	Held HoldKind // the kind of the hold; empty where only the rate keeps it from being asked
+	Code string   // of the error that the hold is for, as the API gave it; empty where it gave none
+	Said string   // what the API said of it, word for word; empty where it said nothing
+}
+
+// A Load is how many polls are wanted in a region, by what one worker sees.
+type Load struct {
+	Region      string
+	Wanted      float64       // polls a second of this worker, if none waited for the rate
+	Allowed     float64       // polls a second that this worker may make
+	Workers     int           // that share the rate; this one sees about as much as each of the others
+	UsedUpSince time.Time     // since when polls are late for the rate; zero while they are not
+	Late        time.Duration // by how much; 0 while they are not
 }

@@ -111,6 +111,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	for range writeTries {
 		at := now()
 		next, changes := p.Policy.Fold(w, answer, err, at)
+		next = p.book(next, at)
 		p.logPoll(w, next, changes, err)
 		next = p.attend(ctx, next, append(p.Policy.untold(next, at), p.Policy.odd(next, at)...), at)
 		verdict := p.store(ctx, next, changes, answer.Items, revision)
@@ -150,8 +151,33 @@ func (p *Poller) leave(ctx context.Context, w Watch, now time.Time) Leave {
 	if w.Wish != nil {
 		return Leave{}
 	}
-	return p.Orders.Wait(ctx, w.Region, w.Order, now, Turn{Urgency: p.Policy.urgency(&w, now), At: w.Turn})
+	turn := Turn{Urgency: p.Policy.urgency(&w, now), At: w.Turn}
+	if turn.At.IsZero() && w.booked() {
+		turn.At = w.NextPollAt
+	}
+	if turn.Wanted = w.Wanted(); turn.Wanted.IsZero() {
+		turn.Wanted = w.NextPollAt
+	}
+	return p.Orders.Wait(ctx, w.Region, w.Order, now, turn)
 }
+
+// book puts the watch off already now where it would be put off at its next wake-up, since the account's rate is used up: so
+// one wake-up is enough for each poll.
+func (p *Poller) book(w Watch, now time.Time) Watch {
+	if w.State != Watching || w.Wish != nil || !w.booked() {
+		return w
+	}
+	at := w.NextPollAt
+	turn := p.Orders.Book(w.Region, w.Order, now, Turn{Urgency: p.Policy.urgency(&w, at), At: at})
+	if turn.After(at) {
+		w.putOff(turn)
+	}
+	return w
+}
+
+// booked reports whether the account's rate was looked at when the watch's next poll was decided. It is not after the first
+// poll: the list may show the order by the second, which may wait then.
+func (w *Watch) booked() bool { return w.Polls > 1 }
 
 // compare counts where the list, whose hint brought the poll on, contradicts the order.
 func (p *Poller) compare(hint *Hint, polled Watch, err error) {

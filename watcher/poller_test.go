@@ -303,7 +303,7 @@ func TestAHoldAsksNobody(t *testing.T) {
 		t.Errorf("%+v, asked %d times", v, m.shown)
 	}
 	if k := m.waiting[pool.Key()]; k != m.expected() || k.At.Sub(m.now) != time.Minute {
-		t.Errorf("next wake-up %+v", k)
+		t.Errorf("next wake-up %#v; want %#v", k, m.expected())
 	}
 	m.hold = 24 * time.Hour
 	m.run()

@@ -11,6 +11,9 @@ type Orders interface {
 	// Wait says whether the account that is asked for the order may be asked now. Where it may, the
 	// caller is to ask once, at once.
 	Wait(ctx context.Context, region string, order Order, now time.Time, turn Turn) Leave
+	// Book returns when a caller is to come who wants to ask at turn.At: then, or later where the account's rate is used up
+	// for that time. A caller who comes at that time has its turn, as after Wait.
+	Book(region string, order Order, now time.Time, turn Turn) time.Time
 	// Show asks once for the order. An error with a *[PollError] in its chain says what it
 	// means for the watch; any other may pass.
 	Show(ctx context.Context, region string, order Order) (Answer, error)
@@ -22,6 +25,10 @@ type Turn struct {
 	// At is when an earlier Wait told the caller to come back, zero for none: a caller who comes then goes before
 	// callers of the same urgency who have not waited.
 	At time.Time
+	// Wanted is when the call was wanted first, zero where that is not known: while more callers have a turn than can be
+	// served, those go first who have waited longest.
+	Wanted time.Time
+	Taken  bool // an earlier Wait let this call be made soon, and that time is over
 }
 
 // An Urgency says how soon an order is to be asked, beside others that wait for the same account.

@@ -16,8 +16,9 @@ type Snapshot struct {
 
 	Deadline     time.Time    `json:"deadline"` // the first of the requests' deadlines
 	LastPollAt   time.Time    `json:"last_poll_at,omitzero"`
-	NextPollAt   time.Time    `json:"next_poll_at,omitzero"` // while it is watched; in the past: the poll is under way, or late
-	LastError    *ErrorDetail `json:"last_error,omitempty"`  // of the latest poll; code held: the account may not be asked, message says why
+	NextPollAt   time.Time    `json:"next_poll_at,omitzero"`        // while it is watched; in the past: the poll is under way, or late
+	NextWanted   time.Time    `json:"next_poll_wanted_at,omitzero"` // when it was due, where the account's rate is used up and puts it off
+	LastError    *ErrorDetail `json:"last_error,omitempty"`         // of the latest poll; code held: the account may not be asked, message says why
 	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
 	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
 	Condition      AttentionKind `json:"condition,omitempty"`
@@ -45,7 +46,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	if w.State == Ended {
 		s.State, s.Outcome, s.CompletedAt, s.Detection = Ended, w.Completion.Outcome, w.Completion.CompletedAt, w.Completion.Detection
 	} else {
-		s.NextPollAt, s.GivesUpAt = w.NextPollAt, p.givesUpAt(w)
+		s.NextPollAt, s.NextWanted, s.GivesUpAt = w.NextPollAt, w.Wanted(), p.givesUpAt(w)
 		s.Condition, s.ConditionSince = p.condition(w, held, now)
 		s.ETA = p.eta(&w, now)
 	}

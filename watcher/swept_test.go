@@ -288,6 +288,8 @@ func (l *lot) Wait(context.Context, string, watcher.Order, time.Time, watcher.Tu
 	return watcher.Leave{}
 }
 
+func (*lot) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time { return turn.At }
+
 func (l *lot) Show(context.Context, string, watcher.Order) (watcher.Answer, error) {
 	l.polls++
 	i, _ := slices.BinarySearchFunc(l.course, l.now.Add(1), func(s stage, at time.Time) int { return cmp.Compare(s.from.UnixNano(), at.UnixNano()) })

@@ -44,6 +44,9 @@ type Watch struct {
 	NextPollAt time.Time `json:"next_poll_at"`
 	Step       int       `json:"backoff_step"`  // polls since the interval started anew
 	Turn       time.Time `json:"turn,omitzero"` // when the account may be asked, where it told the watch to come back
+	// WantedAt is when the poll that NextPollAt is for was to be made, where the account's rate puts it off; zero where it
+	// does not. Read it by [Watch.Wanted]: a worker of the release before keeps it as it was.
+	WantedAt time.Time `json:"wanted_at,omitzero"`
 	// Hint is that of the wake-up that is expected: it goes on from one that came while the account might not be asked, or
 	// whose poll failed, and is forgotten when the order has answered. Hinted is Wakeup as it was written with it: where it
 	// differs, a worker of the release before has gone on since, and the hint is of no use.
@@ -152,7 +155,15 @@ func within(ids []string, limit int) []string {
 
 // Expected returns the wake-up that the record expects.
 func (w *Watch) Expected() Wakeup {
-	return Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt}
+	return Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt, Wanted: w.Wanted()}
+}
+
+// Wanted returns when the next poll was to be made, where the account's rate puts it off; otherwise zero.
+func (w *Watch) Wanted() time.Time {
+	if w.State != Watching || !w.WantedAt.After(w.LastPollAt) || !w.WantedAt.Before(w.NextPollAt) {
+		return time.Time{}
+	}
+	return w.WantedAt
 }
 
 // A Wakeup says that a watch's next step is due. It is only a hint: it may come twice, late or never.
@@ -161,6 +172,7 @@ type Wakeup struct {
 	WatchID string
 	Number  uint64
 	At      time.Time // when it is due; in the past: at once
+	Wanted  time.Time // when it was to be due, where the account's rate puts it off; else zero
 	Hint    *Hint     // why it is due before its time, as the list of orders shows it; nil: the list is not the reason
 }
 

@@ -134,6 +134,10 @@ func (m *world) Wait(_ context.Context, _ string, _ watcher.Order, _ time.Time, 
 	return watcher.Leave{After: m.hold, Why: "held until noon"}
 }
 
+func (*world) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time {
+	return turn.At
+}
+
 func (m *world) Show(context.Context, string, watcher.Order) (a watcher.Answer, err error) {
 	err = m.call("show", func(bool) error {
 		m.shown++
@@ -383,7 +387,7 @@ func (m *world) record() watcher.Watch {
 func (m *world) expected() watcher.Wakeup {
 	m.t.Helper()
 	w := m.record()
-	return watcher.Wakeup{Order: w.Order, WatchID: w.ID, Number: w.Wakeup, At: w.NextPollAt}
+	return w.Expected()
 }
 
 // check holds what must be true once nothing is left to deliver: every request is named in one

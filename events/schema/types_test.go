@@ -157,12 +157,14 @@ func jsonKind(of reflect.Type) string {
 		return "object"
 	case reflect.Slice:
 		return "array"
+	case reflect.Float64:
+		return "number"
 	case reflect.Bool:
 		return "boolean"
 	case reflect.String:
 		return "string"
 	}
-	return "integer" // there are no other numbers
+	return "integer"
 }
 
 // kindOf returns the type that a schema asks for.

@@ -22,6 +22,8 @@ type wakeupBody struct {
 	At      time.Time `json:"at"` // when it was to be due, by the server's clock
 	// Hint is of this release: a worker of the release before passes over it, and polls all the same.
 	Hint *watcher.Hint `json:"hint,omitempty"`
+	// Wanted is of this release, too: that worker measures how late a wake-up is by At.
+	Wanted time.Time `json:"wanted_at,omitzero"`
 }
 
 // Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
@@ -48,7 +50,7 @@ func (s *Store) timer(key string, at time.Time) *nats.Msg {
 
 func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
 	var err error
-	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC(), k.Hint}); err != nil {
+	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC(), k.Hint, k.Wanted.UTC()}); err != nil {
 		return err
 	}
 	_, err = s.Publish(ctx, s.Names.WakeupStream(), m)
@@ -144,5 +146,5 @@ func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error
 	if body.WatchID == "" || body.Number == 0 {
 		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
 	}
-	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At, Hint: body.Hint}, nil
+	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At, Hint: body.Hint, Wanted: body.Wanted}, nil
 }

@@ -72,6 +72,10 @@ func (c *cloud) Wait(context.Context, string, watcher.Order, time.Time, watcher.
 	return watcher.Leave{}
 }
 
+func (*cloud) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time {
+	return turn.At
+}
+
 func (c *cloud) Show(_ context.Context, _ string, order watcher.Order) (watcher.Answer, error) {
 	return watcher.Answer{Count: 1, Items: []watcher.Item{{ResourceName: "node", Status: watcher.Processing}}}, nil
 }

@@ -13,6 +13,7 @@ type Status struct {
 	Workers     *WorkerCount  `json:"workers,omitempty"`
 	Held        []HeldAccount `json:"held_accounts"`               // that ModelArts is not asked for; as far as this worker knows
 	Unlisted    []Unlisted    `json:"unlisted_projects,omitempty"` // whose orders are not listed; as far as this worker knows
+	Rates       []Rate        `json:"rates,omitempty"`             // how many polls are wanted and allowed, by region
 	Watches     *WatchCount   `json:"watches,omitempty"`
 	People      *Untold       `json:"people,omitempty"`
 	NotLookedAt []string      `json:"not_looked_at,omitempty"` // what, and why; for people
@@ -43,6 +44,16 @@ type Unlisted struct {
 	ProjectID string    `json:"project_id"`
 	Why       string    `json:"why"`   // for people; the cloud's text is in it
 	Until     time.Time `json:"until"` // it is not tried again before
+}
+
+// A Rate is how many polls of an account are wanted and allowed in a region, over all workers. What is wanted is estimated by
+// what the worker that answers sees.
+type Rate struct {
+	Region      string    `json:"region"`
+	Wanted      float64   `json:"wanted_per_second"`
+	Allowed     float64   `json:"allowed_per_second"`
+	UsedUpSince time.Time `json:"used_up_since,omitzero"` // since when polls are late for it; zero while they are not
+	Late        string    `json:"late,omitempty"`         // by how much, as a duration; empty while they are not
 }
 
 // A WatchCount is how many open watches there are, and how many of them are not as they must be.

@@ -28,6 +28,7 @@ type account struct {
 
 	mu    sync.Mutex
 	turns *turns.Turns
+	load  load
 
 	locks  bool      // the login is a key, which wrong calls lock
 	proven bool      // the login was accepted
@@ -61,13 +62,36 @@ func (a *account) wait(ctx context.Context, project string, now time.Time, turn 
 	}
 	if probes {
 		a.turns.Spend(now)
-	} else if after := a.turns.Ask(now, turn); after > 0 {
-		return a.full(after)
+	} else if !turn.Taken {
+		if turn.At.IsZero() {
+			a.load.add(now, 1)
+		}
+		switch after, takes := a.turns.Ask(now, turn); {
+		case !takes:
+			if !turn.Wanted.IsZero() {
+				a.load.putOff(now, now.Add(after).Sub(turn.Wanted), turn.Urgency)
+				a.note(now)
+			}
+			return a.full(after)
+		case after > 0:
+			return watcher.Leave{Soon: after}
+		}
 	}
 	if !a.proven {
 		a.try(now)
 	}
 	return watcher.Leave{}
+}
+
+// book says when a caller is to come who wants to make a call then.
+func (a *account) book(now time.Time, turn watcher.Turn) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.share(now)
+	slot := a.turns.Book(now, turn.At, turn.Urgency)
+	a.load.booked(now, turn.At, slot, turn.Urgency)
+	a.note(now)
+	return slot
 }
 
 // waitList says whether the project's list may be asked now; then it has taken a token. A list shows neither whether a

@@ -11,6 +11,7 @@
 //
 //	account.go          whether the account may be asked now, and a login that is not proven
 //	turns/              which call goes next, so that the rate is kept
+//	load.go             how many polls are wanted, and when it is said that the rate is used up
 //	answer/statuses.go  which answer is a reason to hold the account, such as a 429
 //	holds.go            when an account is held after a call, and when that is over; timing.go: for how long
 //	witness.go          whose the trouble is: a witness is an order that was answered before
@@ -156,6 +157,16 @@ func (c *Client) Wait(ctx context.Context, region string, order watcher.Order, n
 		return watcher.Leave{}
 	}
 	return r.account.wait(ctx, order.ProjectID, now, turn)
+}
+
+// Book says when a caller is to come who wants to ask for an order at turn.At: then, or later where the rate is used up. For a
+// region that is not configured it is that time.
+func (c *Client) Book(region string, _ watcher.Order, now time.Time, turn watcher.Turn) time.Time {
+	r, ok := c.regions[region]
+	if !ok {
+		return turn.At
+	}
+	return r.account.book(now, turn)
 }
 
 // WaitList says whether the account may be asked now for the project's list of orders; then the caller must ask, at once.

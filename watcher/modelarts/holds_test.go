@@ -59,9 +59,12 @@ func (f *fleet) calls(span, tick time.Duration) int {
 	n := 0
 	for end := f.clock.now.Add(span); f.clock.now.Before(end); f.clock.now = f.clock.now.Add(tick) {
 		for _, c := range f.clients {
-			for f.wait(c).After == 0 {
+			for leave := f.wait(c); leave.After == 0; leave = f.wait(c) {
 				n++
 				f.show(c)
+				if leave.Soon > 0 { // the tokens are used up
+					break
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package schedule
 
 import (
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -42,6 +43,14 @@ func (b Backoff) Interval(seed string, step int) time.Duration {
 // AtMost returns the interval, no longer than Max: jitter makes it shorter at the most.
 func (b Backoff) AtMost(seed string, step int) time.Duration {
 	return min(b.Interval(seed, step), b.Max)
+}
+
+// Steps returns how many polls it takes until the interval is at its longest, counted as those of Interval.
+func (b Backoff) Steps() int {
+	if b.Multiplier <= 1 || b.Max <= b.Initial {
+		return 0
+	}
+	return int(math.Ceil(math.Log(float64(b.Max)/float64(b.Initial)) / math.Log(b.Multiplier)))
 }
 
 func (b Backoff) jitter(interval time.Duration, seed string, step int) time.Duration {

@@ -107,7 +107,7 @@ type ModelArts struct {
 
 // A Poll is the schedule of a watch's polls, in the terms of cenkalti/backoff.
 type Poll struct {
-	Initial    time.Duration `env:"POLL_INITIAL" default:"5s" desc:"first interval between polls, and the one after an item changed"`
+	Initial    time.Duration `env:"POLL_INITIAL" default:"5s" desc:"first interval between polls, and the one after an item changed once they had grown to POLL_MAX"`
 	Multiplier float64       `env:"POLL_MULTIPLIER" default:"1.5" desc:"each interval is so many times the last; at least 1"`
 	Max        time.Duration `env:"POLL_MAX" default:"1m" desc:"longest interval"`
 	Jitter     float64       `env:"POLL_JITTER" default:"0.2" desc:"by which part of itself an interval may vary, 0 to 1"`

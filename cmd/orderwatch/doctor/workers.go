@@ -28,6 +28,7 @@ func (x *exam) workers(ctx context.Context) {
 	x.areThere(w.Present)
 	if w.Present > 0 {
 		x.versions(ctx)
+		x.askRates(ctx)
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
@@ -69,6 +70,7 @@ func (x *exam) askWorkers(ctx context.Context) {
 	for _, h := range status.Held {
 		x.hold(h.Kind, h.Account, h.Since, h.Why)
 	}
+	x.rates(status.Rates)
 	for _, u := range status.Unlisted {
 		x.unlisted(u.Region, u.ProjectID, u.Until, u.Why)
 	}
@@ -85,6 +87,30 @@ func (x *exam) askWorkers(ctx context.Context) {
 	}
 	for _, what := range status.NotLookedAt {
 		x.unseen("workers.status", "", "a worker could not look at "+what, asWorker)
+	}
+}
+
+// askRates asks a worker how many polls are wanted and allowed. Where none answers, other checks tell.
+func (x *exam) askRates(ctx context.Context) {
+	asking, err := client.New(x.nc, serve.Names(x.Config))
+	if err != nil {
+		return
+	}
+	if status, err := asking.Status(ctx); err == nil {
+		x.rates(status.Rates)
+	}
+}
+
+// rates tells of regions in which more polls are wanted than the rate allows.
+func (x *exam) rates(all []wire.Rate) {
+	for _, r := range all {
+		found := fmt.Sprintf("%g polls a second are wanted, %g are allowed", r.Wanted, r.Allowed)
+		if r.UsedUpSince.IsZero() {
+			x.ok("workers.rate", r.Region, found)
+			continue
+		}
+		x.add(levelWarning, "workers.rate", r.Region, fmt.Sprintf("polls are late by %s since %s: %s", r.Late, r.UsedUpSince.UTC().Format(time.RFC3339), found),
+			"Raise ORDERWATCH_MODELARTS_RATE, if ModelArts allows the account more, or ORDERWATCH_POLL_MAX.")
 	}
 }
 

@@ -108,6 +108,7 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 		registry.MustRegister(slackCollector{slack, clock.Now})
 	}
 	eventsConfig.Troubles = func() []string { return troubles(slack) }
+	eventsConfig.Loads = orders.Loads
 	eventsConfig.Heartbeat = heartbeat(config, heartbeatTimeout)
 	if every := config.Poll.SweepEvery; every > 0 {
 		eventsConfig.Sweep = &sweeper.Config{Cloud: orders, Every: every, Rate: config.ModelArts.Rate, Regions: config.ModelArts.Regions}

@@ -284,6 +284,8 @@ func (p Page) polls(w watcher.Snapshot) string {
 		return text
 	case late >= 0:
 		return text + "; the next is due now"
+	case !w.NextWanted.IsZero():
+		return text + "; the next in " + words.Brief(-late) + ": it was due " + p.clock(w.NextWanted, "") + ", and ORDERWATCH_MODELARTS_RATE is used up"
 	default:
 		return text + "; the next in " + words.Brief(-late)
 	}

@@ -19,6 +19,7 @@ func (p Page) Status(s wire.Status) string {
 	}
 	text += p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), p.held(s.Held)...)
 	text += p.Property("lists", p.Paint.Yellow, p.unlisted(s.Unlisted)...)
+	text += p.rates(s.Rates)
 	if s.Watches != nil {
 		text += p.watches(*s.Watches)
 	}
@@ -72,6 +73,21 @@ func (p Page) unlisted(all []wire.Unlisted) (lines []string) {
 		lines = append(lines, "Orders there are polled as without it.")
 	}
 	return lines
+}
+
+// rates says how many polls are wanted and allowed.
+func (p Page) rates(all []wire.Rate) string {
+	var lines []string
+	late := false
+	for _, r := range all {
+		line := fmt.Sprintf("region %s: %g polls a second are wanted, %g are allowed", output.Clean(r.Region), r.Wanted, r.Allowed)
+		if !r.UsedUpSince.IsZero() {
+			late = true
+			line += fmt.Sprintf("; polls are late by %s, since %s", output.Clean(r.Late), p.Ago(r.UsedUpSince, ""))
+		}
+		lines = append(lines, line)
+	}
+	return p.Property("rate", colourIf(late, p.Paint.Yellow), lines...)
 }
 
 // watches says how many watches there are, how many are late, and whether all their records can be read.

@@ -6,11 +6,13 @@
 // less urgent ones, also before those that have waited; and that less urgent ones are never shut out: at least one poll in
 // a hundred is left to each urgency.
 //
-// A call that may not be made now is handed a slot: a time to come back. The slots of one urgency are one call apart at
-// the rate that more urgent calls leave, so the callers come back one by one. While a slot is still to come, a caller
-// without one is handed a later one, so that no caller waits while another goes twice. A caller may come in its turn and
-// find no token, since turns of other workers were used here, or more urgent calls came: it goes before all callers of
-// its urgency without a slot.
+// A call that may not be made now is handed a slot: a time to come back. A caller who knows when it wants its next call books
+// a slot for that time: it is later where those of others are, so that it need not come in vain first. The slots of one
+// urgency are as many a second as more urgent calls leave calls (calendar.go), so the callers come back one by one. A caller
+// without a slot goes at once where none is waited for, and is otherwise handed a later one, so that no caller waits while
+// another goes twice. A caller may come in its turn and find no token, since turns of other workers were used here, or more
+// urgent calls came: it takes the next one, where that is soon, and is otherwise put off, before all callers of its
+// urgency without a slot.
 package turns
 
 import (
@@ -40,9 +42,15 @@ const (
 	short = 100 * time.Millisecond
 	// tries is how often a caller comes in vain, in its turn, where nearly all calls are more urgent ones.
 	tries = 5
-	// denser is how much denser slots are where a worker can save no token for a caller who comes late, or to another
-	// worker than the one that it has the slot of.
+	// denser is how much denser slots are for those who came in vain, where a worker can save no token for a caller who
+	// comes late, or to another worker than the one that it has the slot of.
 	denser = 2.5
+	// sparser is how much sparser slots are where there are several workers: callers come to any of them, not as evenly as
+	// the slots are.
+	sparser = 0.97
+	// crowded is for how long those who came in vain in their turn may have to wait until more slots were handed out than
+	// there are calls.
+	crowded = 3 * time.Second
 	// recent is the time over which it is counted how many calls of an urgency are made.
 	recent = time.Minute
 )
@@ -69,8 +77,9 @@ const (
 // A queue is that of one urgency.
 type queue struct {
 	left  *rate.Limiter // what is left to it while more urgent calls wait
-	last  slots         // of those who came without a turn
-	front slots         // of those who had one
+	slots calendar      // of those who came without a turn, and of those who booked
+	last  slots         // of those among them who wait for theirs
+	front slots         // of those who came in their turn in vain
 	made  float64
 	as    time.Time // when so many calls a second were made
 }
@@ -114,41 +123,115 @@ func (t *Turns) set(now time.Time) {
 // share returns how many polls a second this worker may make.
 func (t *Turns) share() float64 { return (t.rate - t.reserved) / float64(t.workers) }
 
+// Polls returns how many polls a second all workers may make.
+func (t *Turns) Polls() float64 { return t.rate - t.reserved }
+
 // Workers returns how many workers share the rate.
 func (t *Turns) Workers() int { return t.workers }
 
-// Ask says when to come back, or 0: the call is to be made now. turn.At is the slot that the caller was handed.
-func (t *Turns) Ask(now time.Time, turn watcher.Turn) (after time.Duration) {
+// Ask says when to come back; or, where takes is true, after how long the call is to be made, for which it has taken a token
+// then: mostly at once, and some seconds later at the most. turn.At is the slot that the caller was handed, or booked.
+func (t *Turns) Ask(now time.Time, turn watcher.Turn) (after time.Duration, takes bool) {
 	late := now.Sub(turn.At)
-	return t.ask(now, turn.Urgency, late >= 0 && late < t.grace)
+	hasTurn := late >= 0 && late < t.grace
+	q, perSecond := t.queue(turn.Urgency), t.slotsPerSecond(now, turn.Urgency)
+	q.slots.pass(now, perSecond)
+	may := hasTurn || t.idle(now) || !q.last.waits(now) || q.slots.free(now, perSecond)
+	wait := missing(t.polls, now)
+	if may && t.take(now, turn.Urgency, wait) {
+		if !hasTurn {
+			q.slots.take(now, perSecond)
+		}
+		return wait, true
+	}
+	earliest := t.earliest(now, turn.Urgency, wait)
+	free := q.slots.first(earliest, perSecond)
+	switch crowd := q.front.last.Sub(now) > crowded && !t.pressed(now, turn.Urgency); {
+	case hasTurn && (!crowd || now.Sub(turn.Wanted) > free.Sub(now)): // it has waited longer than others are going to
+		return t.next(&q.front, now, earliest, turn.Urgency), false
+	case turn.At.After(now) && !free.Before(turn.At): // it came before its turn, and keeps it
+		return turn.At.Sub(now), false
+	}
+	return t.slot(now, earliest, turn.Urgency).Sub(now) + slack, false
 }
 
-// List says the same of a call of the list. What is reserved for lists is theirs; where it does not suffice, they go before
-// all polls.
+// List says when to come back for a call of the list, or 0: it is to be made now. What is reserved for lists is theirs;
+// where it does not suffice, they go before all polls.
 func (t *Turns) List(now time.Time) (after time.Duration) {
 	if t.reserved > 0 && t.lists.AllowN(now, 1) {
 		return 0
 	}
-	return t.ask(now, list, true)
-}
-
-func (t *Turns) ask(now time.Time, u watcher.Urgency, hasTurn bool) (after time.Duration) {
-	q, idle := t.queue(u), t.idle(now)
-	until := t.pressed(now, u)
-	pressed := !idle && until.Sub(now) > short
-	may := hasTurn || idle || !q.last.waits(now)
-	if may && t.polls.TokensAt(now) >= 1 && (!pressed || q.left.AllowN(now, 1)) && t.polls.AllowN(now, 1) {
-		q.made, q.as = q.perSecond(now)+1/recent.Seconds(), now
+	q, wait := t.queue(list), missing(t.polls, now)
+	if late := now.Sub(q.front.last); wait == 0 || late >= 0 && late < time.Second { // it has waited for its slot
+		t.took(now, list)
 		return 0
 	}
-	earliest := now.Add(missing(t.polls, now))
-	if pressed {
-		earliest = later(earliest, earlier(until, now.Add(missing(q.left, now))))
+	after = t.next(&q.front, now, now.Add(wait), list)
+	if t.reserved > 0 {
+		after = min(after, missing(t.lists, now)+slack)
 	}
-	if hasTurn {
-		return t.next(&q.front, now, earliest, u, tries)
+	return after
+}
+
+// take takes a token, which is there after the wait, unless that is long, or more urgent calls wait.
+func (t *Turns) take(now time.Time, u watcher.Urgency, wait time.Duration) bool {
+	switch pressed := t.pressed(now, u); {
+	case !pressed && wait >= t.patience(u), pressed && wait >= t.patience(watcher.MayHaveEnded):
+		return false
+	case pressed && !t.queue(u).left.AllowN(now, 1):
+		return false
 	}
-	return t.next(&q.last, now, earliest, u, 1)
+	t.took(now, u)
+	return true
+}
+
+// took takes a token, also one that is not there yet.
+func (t *Turns) took(now time.Time, u watcher.Urgency) {
+	t.polls.ReserveN(now, 1)
+	q := t.queue(u)
+	q.made, q.as = q.perSecond(now)+1/recent.Seconds(), now
+}
+
+// How long a caller may wait for its token without being put off: for so many calls, but as long as callers are late in any
+// case, and never for long. More callers would keep too much of their worker busy. Those who are more urgent may wait longer:
+// they are before the others then.
+const (
+	patientCalls = 5
+	mostPatient  = 16 // calls
+	leastWait    = 500 * time.Millisecond
+	longestWait  = 1500 * time.Millisecond
+	urgentWait   = 300 * time.Millisecond
+)
+
+func (t *Turns) patience(u watcher.Urgency) time.Duration {
+	calls := func(n float64) time.Duration { return duration(n / t.share()) }
+	patience := min(max(calls(patientCalls), leastWait), longestWait, calls(mostPatient))
+	if u == watcher.MayHaveEnded {
+		patience += urgentWait
+	}
+	return patience
+}
+
+// earliest returns when there may be a token for a caller of the urgency that has to wait so long for any.
+func (t *Turns) earliest(now time.Time, u watcher.Urgency, wait time.Duration) time.Time {
+	earliest := now.Add(wait)
+	if t.pressed(now, u) {
+		earliest = later(earliest, earlier(t.waitedFor(u), now.Add(missing(t.queue(u).left, now))))
+	}
+	return earliest
+}
+
+// pressed reports whether more urgent callers wait.
+func (t *Turns) pressed(now time.Time, u watcher.Urgency) bool {
+	return !t.idle(now) && t.waitedFor(u).Sub(now) > short
+}
+
+// waitedFor returns until when more urgent callers wait.
+func (t *Turns) waitedFor(u watcher.Urgency) (until time.Time) {
+	for _, q := range t.above(u) {
+		until = later(until, later(q.last.last, q.front.last))
+	}
+	return until
 }
 
 func (t *Turns) queue(u watcher.Urgency) *queue { return &t.queues[u-watcher.Spare] }
@@ -159,14 +242,6 @@ func (t *Turns) above(u watcher.Urgency) []queue { return t.queues[u-watcher.Spa
 // missing returns how long it takes until there is a token.
 func missing(l *rate.Limiter, now time.Time) time.Duration {
 	return duration(max(0, 1-l.TokensAt(now)) / float64(l.Limit()))
-}
-
-// pressed returns until when more urgent callers wait.
-func (t *Turns) pressed(now time.Time, u watcher.Urgency) (until time.Time) {
-	for _, q := range t.above(u) {
-		until = later(until, later(q.last.last, q.front.last))
-	}
-	return until
 }
 
 // waits reports whether somebody was handed a slot that is still to come.
@@ -183,28 +258,59 @@ func (t *Turns) idle(now time.Time) bool {
 	return t.polls.Burst() > 1 && t.polls.TokensAt(now) > float64(t.polls.Burst())-0.01
 }
 
-// next hands out the free slot after the last one that is not before the earliest.
-func (t *Turns) next(s *slots, now, earliest time.Time, u watcher.Urgency, tries float64) time.Duration {
-	used := 0.0
-	for _, q := range t.above(u) {
-		used += q.perSecond(now)
-	}
-	perSecond := max(t.share()-used, t.share()*left)
-	perSecond *= 1 + (tries-1)*min(1, used/t.share())
+// next hands out the free slot after the last one of those who came in vain that is not before the earliest.
+func (t *Turns) next(s *slots, now, earliest time.Time, u watcher.Urgency) time.Duration {
+	used := t.used(now, u)
+	perSecond := max(t.share()-used, t.share()*left) * (1 + (tries-1)*min(1, used/t.share()))
 	if t.workers > 1 && t.polls.Burst() == 1 {
 		perSecond *= denser
 	}
-	s.full = later(s.full.Add(duration(1/t.share())), earliest)
-	s.last = later(s.last.Add(duration(1/perSecond)), earliest)
-	if latest := s.full.Add(longer); s.last.After(latest) {
-		s.last = latest
-	}
+	s.last = s.within(later(s.last.Add(duration(1/perSecond)), earliest), earliest, t.share())
 	return s.last.Sub(now) + slack
+}
+
+// slot hands out the first free slot that is not before the earliest.
+func (t *Turns) slot(now, earliest time.Time, u watcher.Urgency) time.Time {
+	q := t.queue(u)
+	at := q.last.within(q.slots.take(earliest, t.slotsPerSecond(now, u)), earliest, t.share())
+	if at.Sub(earliest) > short {
+		q.last.last = later(q.last.last, at)
+	}
+	return at
+}
+
+// within returns the time of a slot that is no longer after that at the full rate than longer.
+func (s *slots) within(at, earliest time.Time, fullRate float64) time.Time {
+	s.full = later(s.full.Add(duration(1/fullRate)), earliest)
+	return earlier(at, s.full.Add(longer))
+}
+
+// used returns how many calls a second more urgent callers made lately.
+func (t *Turns) used(now time.Time, u watcher.Urgency) (perSecond float64) {
+	for _, q := range t.above(u) {
+		perSecond += q.perSecond(now)
+	}
+	return perSecond
+}
+
+// slotsPerSecond returns how many slots in a second the callers of an urgency have who did not come in vain.
+func (t *Turns) slotsPerSecond(now time.Time, u watcher.Urgency) float64 {
+	perSecond := max(t.share()-t.used(now, u), t.share()*left)
+	if t.workers > 1 {
+		perSecond *= sparser
+	}
+	return perSecond
 }
 
 // Later hands out a slot that is not before the earliest, to a caller who may not ask before that.
 func (t *Turns) Later(now, earliest time.Time, u watcher.Urgency) time.Duration {
-	return t.next(&t.queue(u).last, now, earliest, u, 1)
+	return t.Book(now, earliest, u).Sub(now) + slack
+}
+
+// Book hands out a slot to a caller who wants to make its next call at a time. It is that time, or later where it is not free.
+func (t *Turns) Book(now, wanted time.Time, u watcher.Urgency) time.Time {
+	t.queue(u).slots.pass(now, t.slotsPerSecond(now, u))
+	return t.slot(now, wanted, u)
 }
 
 // Held hands out a slot after a hold that ends then. Those who are handed one come back one by one.

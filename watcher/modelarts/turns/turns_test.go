@@ -51,6 +51,7 @@ type office struct {
 	crowd    crowd
 	now      time.Time
 	calls    []made
+	wakeups  int // of polls
 }
 
 // made is a call.
@@ -94,20 +95,25 @@ func (o *office) open(span time.Duration) {
 			w = o.workers[o.random.IntN(len(o.workers))]
 		}
 		w.Share(o.now, len(o.workers), o.reserved)
-		var after time.Duration
+		var after, waited time.Duration
 		if c.list {
 			after = w.List(o.now)
 		} else {
-			after = w.Ask(o.now, watcher.Turn{Urgency: c.urgency, At: c.turn})
+			takes := false
+			o.wakeups++
+			if after, takes = w.Ask(o.now, watcher.Turn{Urgency: c.urgency, At: c.turn, Wanted: c.wanted}); takes {
+				waited, after = after, 0
+			}
 		}
+		at := o.now.Add(waited)
 		late := time.Duration(o.random.Int64N(int64(250 * time.Millisecond)))
 		switch {
 		case after > 0:
 			c.turn = o.now.Add(after)
 			c.next = c.turn.Add(late)
 		default:
-			o.calls = append(o.calls, made{o.now, c.urgency, c.list})
-			c.calls, c.longest = c.calls+1, max(c.longest, o.now.Sub(c.wanted))
+			o.calls = append(o.calls, made{at, c.urgency, c.list})
+			c.calls, c.longest = c.calls+1, max(c.longest, at.Sub(c.wanted))
 			again := c.again
 			if c.list && o.reserved > 0 { // as a sweep is made
 				again = time.Duration(float64(time.Second)/min(o.reserved, o.rate/4)) - 125*time.Millisecond
@@ -115,8 +121,12 @@ func (o *office) open(span time.Duration) {
 			if again == 0 {
 				continue
 			}
-			c.turn, c.wanted = time.Time{}, o.now.Add(again)
+			c.turn, c.wanted = time.Time{}, at.Add(again)
 			c.next = c.wanted.Add(late)
+			if !c.list {
+				c.turn = w.Book(o.now, c.wanted, c.urgency)
+				c.next = c.turn.Add(late)
+			}
 		}
 		heap.Push(&o.crowd, c)
 	}
@@ -124,6 +134,7 @@ func (o *office) open(span time.Duration) {
 
 // busiest returns the most calls within five seconds, in parts of the rate.
 func (o *office) busiest(from time.Time) float64 {
+	slices.SortFunc(o.calls, func(a, b made) int { return a.at.Compare(b.at) }) // some had to wait
 	most, first := 0, 0
 	for last, call := range o.calls {
 		if call.at.Before(from) {
@@ -283,5 +294,31 @@ func TestListsWithoutAShareGoFirst(t *testing.T) {
 	}
 	if got := o.busiest(begin.Add(10 * time.Second)); got > 1.1 {
 		t.Errorf("%.0f %% of the rate within 5 s", got*100)
+	}
+}
+
+// Where the rate is used up, one wake-up is enough for nearly each poll. To which of several workers a wake-up goes is drawn
+// here; NATS deals them out more evenly.
+func TestOneWakeupForEachPoll(t *testing.T) {
+	for _, c := range []struct {
+		workers int
+		most    float64 // wake-ups for each poll
+	}{{1, 1.01}, {3, 1.15}, {10, 1.45}} {
+		for _, callers := range []int{1100, 1200, 1500, 3000, 10000} {
+			o := newOffice(20, c.workers)
+			o.come(callers, time.Minute, caller{urgency: watcher.Routine, again: time.Minute, worker: -1})
+			o.open(2*time.Minute + time.Duration(callers/20)*time.Second)
+			o.calls, o.wakeups = nil, 0
+			from := o.now
+			o.open(30 * time.Minute)
+			each, got := float64(o.wakeups)/float64(len(o.calls)), o.perSecond(from, polls)
+			t.Logf("%d workers, %d callers: %.2f wake-ups for each poll, %.1f polls a second", c.workers, callers, each, got)
+			if each > c.most {
+				t.Errorf("%d workers, %d callers: %.2f wake-ups for each poll", c.workers, callers, each)
+			}
+			if least := 0.95 * min(20, float64(callers)/60); got < least || o.busiest(from) > 1.1 {
+				t.Errorf("%d workers, %d callers: %.1f polls a second, at most %.2f of the rate within 5 s", c.workers, callers, got, o.busiest(from))
+			}
+		}
 	}
 }
