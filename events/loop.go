@@ -54,7 +54,7 @@ func (l *loop) run(stop, work context.Context) {
 				return
 			}
 			l.troubled(err)
-			if !link.Sleep(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
+			if !l.store.Calls.Rest(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
 			err = l.mayTake(stop)
@@ -66,7 +66,8 @@ func (l *loop) run(stop, work context.Context) {
 func (l *loop) troubled(err error) {
 	l.silent.Store(true)
 	another := l.trouble.set(err) || l.untold
-	if l.untold = another && !l.store.JS.Conn().IsConnected(); another && !l.untold {
+	away := errors.Is(err, link.ErrNotConnected) || !l.store.JS.Conn().IsConnected()
+	if l.untold = another && away; another && !away {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }
@@ -144,7 +145,10 @@ const (
 
 // check looks why the server is silent. Only a consumer that is gone is an error: all else passes.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
-	_, err := consumer.Info(ctx)
+	err := l.store.Calls.Make(ctx, l.store.Timing.Request, func(ctx context.Context) error {
+		_, err := consumer.Info(ctx)
+		return err
+	})
 	switch {
 	case err == nil: // the next pull shows more
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
@@ -229,8 +233,8 @@ func (l *loop) putBack(m *nats.Msg, v watcher.Verdict) error {
 		v.After = l.store.Timing.PutBack.Interval(m.Subject, deliveries-1)
 	}
 	level := slog.LevelWarn
-	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
-		level = slog.LevelDebug // nothing is wrong, or the one who asked for it has said why
+	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) || errors.Is(v.Err, link.ErrNotConnected) {
+		level = slog.LevelDebug // nothing is wrong, or somebody else has said what is
 	}
 	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject, "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)

@@ -131,7 +131,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.gate, w.rejections = gate, newRejections(log, s, config.Teams)
 	w.footing = &footing{
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
-		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
+		refusals: &link.Failures{Log: log, URL: strings.Join(nc.Servers(), ",")},
 		optional: s.HistoryNeeds(), lacks: w.usual.Denied,
 	}
 	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, usual: w.usual, follow: following{store: s, reading: make(chan struct{}, mostReading)},
@@ -285,7 +285,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		if ctx.Err() == nil {
 			w.notBegun(err)
 		}
-		if !link.Sleep(ctx, w.store.Timing.Rebind.Interval("prepare", try)) {
+		if !w.store.Calls.Rest(ctx, w.store.Timing.Rebind.Interval("prepare", try)) {
 			return nil
 		}
 	}
