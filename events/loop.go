@@ -27,8 +27,8 @@ type loop struct {
 	stream     string
 	consumer   string
 	slots      int
-	pulled     func() int // how many messages may lie in open pulls, as it is now
-	most       int        // as many as the consumer allows in one pull
+	pulled     func(free int) int // how many messages may lie in open pulls, as it is now, with so many free slots
+	most       int                // as many as the consumer allows in one pull
 	handle     func(context.Context, *nats.Msg) watcher.Verdict
 	refuse     func(context.Context, *nats.Msg, *watcher.FieldError) error
 	deliveries *prometheus.CounterVec // by consumer and what was done
@@ -88,15 +88,16 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
+	slots := make(chan struct{}, l.slots)
 	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
-	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
+	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(l.slots-len(slots)+1), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
 	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
 	messages.Limited = func(batch int) {
-		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(), "batch", batch)
+		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(l.slots), "batch", batch)
 		l.most = batch
 	}
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
@@ -109,8 +110,14 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		l.trouble.set(nil)
 	}
 	ackWait := consumer.CachedInfo().Config.AckWait
-	slots := make(chan struct{}, l.slots)
-	for {
+	for free := false; ; {
+		if !free { // first: a worker that dies takes no more messages with it than it has slots
+			select {
+			case slots <- struct{}{}:
+				free = true
+			case <-stop.Done():
+			}
+		}
 		m, err := messages.Next(draining)
 		switch {
 		case errors.Is(err, link.ErrSilent):
@@ -123,14 +130,11 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		case err != nil:
 			return fmt.Errorf("consume: %w", err)
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-stop.Done():
-		}
 		if stop.Err() != nil {
 			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: handOver})
 			continue
 		}
+		free = false
 		handlers.Go(func() {
 			defer func() { <-slots }()
 			l.take(work, m, ackWait)

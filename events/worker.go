@@ -120,7 +120,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		w.sweeper = sweeper.New(log, sweep, s, registry)
 		orders = w.sweeper.Orders(orders)
 	}
-	pulls := &openPulls{slots: config.Concurrency}
+	pulls := &openPulls{}
 	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
 	w.poller.Disagreed = func(region string) { w.metrics.disagreed.WithLabelValues(region).Inc() }
 	w.intake = watcher.Intake{Log: log, Records: s, Wakeups: s, Now: now}
@@ -139,9 +139,9 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},
-		{stream: s.Names.EventStream(), consumer: wire.SlackConsumer, slots: slackSlots, pulled: func() int { return slackSlots }, handle: w.takeEvent},
+		{stream: s.Names.EventStream(), consumer: wire.SlackConsumer, slots: slackSlots, pulled: func(free int) int { return free }, handle: w.takeEvent},
 	}
-	w.learning = &loop{stream: s.Names.EventStream(), consumer: wire.HistoryConsumer, slots: 1, pulled: func() int { return learnPulled }, mayTake: w.usual.Ensure, handle: w.usual.Take}
+	w.learning = &loop{stream: s.Names.EventStream(), consumer: wire.HistoryConsumer, slots: 1, pulled: func(int) int { return learnPulled }, mayTake: w.usual.Ensure, handle: w.usual.Take}
 	for _, l := range w.loops {
 		l.mayTake = func(ctx context.Context) error { return w.footing.mayTake(ctx, l.stream) }
 		l.trouble.set(errors.New("not begun"))
