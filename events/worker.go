@@ -319,7 +319,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 			return
 		}
 		if store.Harmless(err) {
-			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
+			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, link.ErrNotConnected) && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
 				w.log.Warn("not known whether the store was lost; looking again", "err", err)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 type pace struct {
 	Free  time.Time `json:"free,omitzero"`  // no call before
 	Until time.Time `json:"until,omitzero"` // nor before: Slack said so
-	Last  turn      `json:"last,omitzero"`  // whose call the last one was, for workers of the release before
+	Last  turn      `json:"last,omitzero"`  // whose call the last one was
 	Busy  time.Time `json:"busy,omitzero"`  // a call is under way, which by then has ended, or its worker has died
 }
 
@@ -54,11 +54,15 @@ func (s *Outbox) awaitTurn(ctx context.Context, d *delivery) *watcher.RetryError
 		}
 		return nil
 	}
+	var p pace
+	if _, err := s.readNote(ctx, "pace."+d.channel, &p); err != nil {
+		return unpaced(err)
+	}
 	var left time.Duration
 	ok := false
 	s.lane(d.channel, func(l *lane, now time.Time) {
 		l.forget(now.Add(-s.config.Timing.Stale))
-		left, ok = l.reserve(d.turn(), now, s.config.Timing)
+		left, ok = l.reserve(d.turn(), p.Last, now, s.config.Timing)
 	})
 	if !ok {
 		return retryIn(left, "the channel gets one message a second")
@@ -174,9 +178,9 @@ func (l *lane) forget(then time.Time) {
 
 // reserve takes the next call where that comes within Timing.Wait, and nobody waits for it whose turn is
 // earlier. It returns how long it takes until then; otherwise false, and when to come back.
-func (l *lane) reserve(its turn, now time.Time, t Timing) (time.Duration, bool) {
+func (l *lane) reserve(its, last turn, now time.Time, t Timing) (time.Duration, bool) {
 	free := now.Add(max(0, l.last.Add(t.Post).Sub(now)))
-	ahead := l.ahead(its, free, now, t)
+	ahead := l.ahead(its, last, free, now, t)
 	wait := free.Sub(now) + time.Duration(ahead)*t.Post
 	if ahead > 0 || wait > t.Wait {
 		return max(t.Post, wait/2), false // at half of the time: others may have gone by then
@@ -187,12 +191,17 @@ func (l *lane) reserve(its turn, now time.Time, t Timing) (time.Duration, bool) 
 }
 
 // ahead returns how many that have earlier turns are back in time for the calls before its own, which are
-// every Timing.Post from the free one on. One that was to be back and is not has come to another worker, which tells of it,
-// or waits for what that one knows of: nobody leaves the channel unused for it.
-func (l *lane) ahead(its turn, free, now time.Time, t Timing) (n int) {
+// every Timing.Post from the free one on. One that is not back in time has come to another worker. Nobody leaves the
+// channel unused for it: not at all where its turn was not after the last that any worker took, since that one has told
+// of it; otherwise for a moment.
+func (l *lane) ahead(its, last turn, free, now time.Time, t Timing) (n int) {
 	var backs []time.Time
 	for _, w := range l.waiters {
-		if w.its.before(its) && now.Sub(w.back) <= t.Post/4 {
+		patience := 2 * t.Post
+		if !last.before(w.its) {
+			patience = t.Post / 4
+		}
+		if w.its.before(its) && now.Sub(w.back) <= patience {
 			backs = append(backs, w.back)
 		}
 	}
