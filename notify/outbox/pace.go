@@ -190,18 +190,18 @@ func (l *lane) reserve(its, last turn, now time.Time, t Timing) (time.Duration, 
 	return wait, true
 }
 
+// onItsWay is how late a message may come that was put back, on a busy machine or where many come at once.
+const onItsWay = 500 * time.Millisecond
+
 // ahead returns how many that have earlier turns are back in time for the calls before its own, which are
-// every Timing.Post from the free one on. One that is not back in time has come to another worker. Nobody leaves the
-// channel unused for it: not at all where its turn was not after the last that any worker took, since that one has told
-// of it; otherwise for a moment.
+// every Timing.Post from the free one on. One that is not back in time has come to another worker: nobody leaves the
+// channel unused for it for long. But one that is more urgent is waited for until the last turn that any worker took
+// says that it was passed.
 func (l *lane) ahead(its, last turn, free, now time.Time, t Timing) (n int) {
 	var backs []time.Time
 	for _, w := range l.waiters {
-		patience := 2 * t.Post
-		if !last.before(w.its) {
-			patience = t.Post / 4
-		}
-		if w.its.before(its) && now.Sub(w.back) <= patience {
+		elsewhere := now.Sub(w.back) > max(2*t.Post, onItsWay) && (w.its.Urgency == its.Urgency || !last.before(w.its))
+		if w.its.before(its) && !elsewhere {
 			backs = append(backs, w.back)
 		}
 	}
