@@ -157,6 +157,12 @@ type condition struct {
 	since time.Time
 	due   time.Time // from when on it is shown, and people are told of it
 	told  bool
+	asked bool // it is so only where the order was answered at that time or later, and had not ended
+}
+
+// so reports whether the condition of the watch is so now.
+func (c condition) so(w *Watch, now time.Time) bool {
+	return !now.Before(c.due) && (!c.asked || w.LastError == nil && !w.LastPollAt.Before(c.due))
 }
 
 // conditions returns what is so, or will be so unless something changes, the most important first: one that
@@ -170,7 +176,8 @@ func (p Policy) conditions(w Watch) (all []condition) {
 			return
 		}
 		told := w.Told[kind].Equal(since) || kind == Late && !w.Told[kind].IsZero() // a request that joined moves this
-		all = append(all, condition{kind, since, since.Add(patience), told})
+		asked := kind == Late && w.expectedBy().IsZero()
+		all = append(all, condition{kind, since, since.Add(patience), told, asked})
 	}
 	if w.LastError != nil && w.LastError.Held == "" {
 		add(Blind, w.Blind, p.patienceOf(Blind))
@@ -193,7 +200,7 @@ func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind
 		return Blind, held.Since
 	}
 	for _, c := range p.conditions(w) {
-		if !now.Before(c.due) {
+		if c.so(&w, now) {
 			return c.kind, c.since
 		}
 	}
@@ -334,7 +341,7 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 	}
 	for _, c := range p.conditions(w) {
 		tooLate := c.kind == DeadlineNear && w.nextDeadline().Sub(now) < leastLeft // as where the watch before just ended for others
-		if !c.told && !now.Before(c.due) && !tooLate {
+		if !c.told && c.so(&w, now) && !tooLate {
 			due = append(due, p.attention(w, c.kind, c.since, conditionReason(w, c, now)))
 		}
 	}

@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,57 @@ func TestLateByWhatWasKnown(t *testing.T) {
 			m.policy.Sketches, m.policy.LateByUsual = tt.after, !tt.off
 			if got := lateTold(t, m); (got-tt.want).Abs() > 30*time.Second || (got == 0) != (tt.want == 0) {
 				t.Errorf("late after %s; want about %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestLateIsSeen holds that an order is late by what is usual only where a poll shows that it has not ended by then: while the
+// order is not answered, or its account may not be asked, it may have ended long ago.
+func TestLateIsSeen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		held bool           // the account, from the first minute to the 20th; otherwise the order is not answered then
+		then watcher.Status // what the order is in the 20th minute
+		told bool
+	}{
+		"held, and runs":        {true, processing, true},
+		"held, and has ended":   {true, watcher.Succeed, false},
+		"silent, and runs":      {false, processing, true},
+		"silent, and has ended": {false, watcher.Succeed, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newWorld(t)
+			away := func() bool { return m.now.After(begin.Add(time.Minute)) && m.now.Before(begin.Add(20*time.Minute)) }
+			m.order = func(time.Duration) (watcher.Answer, error) {
+				item := watcher.Item{ResourceName: "a", Action: "createNode", Status: processing, BeganAt: begin}
+				switch {
+				case away():
+					return watcher.Answer{}, &watcher.PollError{Class: watcher.MayPass, Message: "no answer"}
+				case m.now.After(begin.Add(time.Minute)):
+					item.Status = tt.then
+				}
+				return watcher.Answer{Count: 1, Items: []watcher.Item{item}}, nil
+			}
+			if tt.held {
+				m.heldFrom, m.heldUntil = begin.Add(time.Minute), begin.Add(20*time.Minute)
+			}
+			var five durations.Sketch
+			for range 30 {
+				five.Observe(5*time.Minute, true)
+			}
+			m.policy.Sketches = func(durations.Key) *durations.Sketch { return &five }
+			m.policy.Patience.Stalled, m.policy.LateByUsual = 5*time.Hour, true
+			m.publish("build-1", 0)
+			runUntil(m, 19*time.Minute)
+			late := func() bool {
+				return slices.ContainsFunc(m.attended, func(a watcher.OrderAttention) bool { return a.Kind == watcher.Late })
+			}
+			if s := m.policy.Snapshot(m.record(), watcher.Hold{}, m.now); late() || s.Condition == watcher.Late {
+				t.Errorf("told that it is late: %v, shown as %q, though nobody knows whether it has ended", late(), s.Condition)
+			}
+			runUntil(m, 30*time.Minute)
+			if late() != tt.told {
+				t.Errorf("told that it is late: %v", late())
 			}
 		})
 	}

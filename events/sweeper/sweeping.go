@@ -156,31 +156,29 @@ func (s *sweeping) call(ctx context.Context, q sweep.Query) answered {
 // hear takes the answer of a call.
 func (s *sweeping) hear(ctx context.Context, a answered) {
 	now := s.store.Clock.Now()
-	switch failure, ofList := failureOf(a.err); {
+	switch {
 	case a.err == nil:
 		s.heard = s.store.Clock.Local()
 		s.state.Heard(a.query, a.page, now)
-	case ctx.Err() != nil || !ofList:
+	case ctx.Err() != nil:
 		s.state.Dropped(a.query)
 	default:
 		s.log.Debug("list failed", "err", a.err)
-		s.state.Failed(a.query, failure, now)
+		s.state.Failed(a.query, failureOf(a.err), now)
 	}
 	if done, ok := s.state.Done(); ok {
 		s.finish(done)
 	}
 }
 
-// failureOf returns what an error of the list means for the list; false where it is the account's, which is held for it.
-func failureOf(err error) (f sweep.Failure, ofList bool) {
+// failureOf returns what an error of the list means for the list.
+func failureOf(err error) sweep.Failure {
 	e, ok := errors.AsType[*watcher.PollError](err)
-	switch {
-	case err == nil:
-		return f, false
-	case !ok:
-		return sweep.Failure{Why: err.Error()}, true
+	if !ok {
+		return sweep.Failure{Why: err.Error()}
 	}
-	return sweep.Failure{Final: e.Class != watcher.MayPass, Why: e.Error()}, e.Held == "" && e.Class != watcher.Throttled
+	held := e.Held != "" || e.Class == watcher.Throttled
+	return sweep.Failure{Final: !held && e.Class != watcher.MayPass, Held: held, Why: e.Error()}
 }
 
 // finish tells of a sweep that has ended.

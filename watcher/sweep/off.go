@@ -12,6 +12,8 @@ const (
 	mostFailures = 5
 	longFailing  = time.Minute
 	longestRetry = 30 * time.Second
+	// The same of calls for which the account was held.
+	mostHolds = 3
 	// A list is off after so many sweeps in a row, over as long, that were not complete or cost too much.
 	mostBadSweeps = 3
 	// A list is off where orders that left it came back, so many of late, and more than half of them.
@@ -34,6 +36,8 @@ type doubts struct {
 
 	failures int // calls in a row
 	failing  time.Time
+	holds    int // calls in a row for which the account was held
+	holding  time.Time
 	again    time.Time // when it is asked next
 	bad      int       // sweeps in a row
 	worse    time.Time // the first of them
@@ -73,6 +77,16 @@ func (s *State) off(why string, now time.Time) {
 	}
 	s.forgetAll()
 	s.doubts = doubts{until: now.Add(offFor), why: why}
+}
+
+// held takes note of a call for which the account was held, and reports whether the list is given up: it alone is refused, since
+// polls let each hold end.
+func (d *doubts) held(now time.Time) bool {
+	if d.holds == 0 {
+		d.holding = now
+	}
+	d.holds++
+	return d.holds >= mostHolds && now.Sub(d.holding) >= longFailing
 }
 
 // failed takes note of a call for the window that failed. A window that fails twice is left out of the sweep.

@@ -71,6 +71,32 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A list for which the account is held again and again, while polls let each hold end, is off. One that is answered in
+// between is not.
+func TestHeldForTheList(t *testing.T) {
+	r := newReader()
+	r.add(50, 10*time.Minute, long)
+	r.read(time.Minute)
+	calls := 0
+	held := func(sweep.Query, time.Time) *sweep.Failure {
+		return &sweep.Failure{Held: true, Why: "429 too many requests"}
+	}
+	r.failure = func(q sweep.Query, now time.Time) *sweep.Failure {
+		if calls++; calls%3 == 0 {
+			return nil
+		}
+		return held(q, now)
+	}
+	r.read(10 * time.Minute)
+	if until, why := r.state.Off(r.now); why != "" || calls < 20 {
+		t.Fatalf("off until %v after %d calls: %s", until, calls, why)
+	}
+	r.failure = held
+	since := r.now
+	r.read(2 * time.Minute)
+	r.isOff(t, since, time.Minute+2*every, "too many requests", 50)
+}
+
 // A list that fails for long is off; one that fails now and then is not, and none of its orders is hinted for that.
 func TestFails(t *testing.T) {
 	for name, fails := range map[string]func(*reader){

@@ -37,13 +37,15 @@ import (
 	"time"
 )
 
-// A Failure is a call of the list that brought no page, for a reason that is the list's own. A call that was not made or
-// not answered because the account is held, throttled or does not log in is none, but [State.Dropped].
+// A Failure is a call of the list that brought no page. A call that was not made is none, but [State.Dropped].
 type Failure struct {
 	// Final: the API refuses the list, or does not know it (400, 403, 404). Otherwise it may pass (5xx, no whole answer
 	// in time, an answer that is no list).
 	Final bool
-	Why   string
+	// Held: the account is held because of this call (401, 429). It says nothing of the list, unless it happens again and
+	// again, and only to the list.
+	Held bool
+	Why  string
 }
 
 // A Hint names an order that is to be asked soon.
@@ -185,15 +187,20 @@ func (s *State) Heard(q Query, p Page, now time.Time) {
 		s.failed(w, Failure{Why: "its answer lists no names"}, now)
 		return
 	}
-	s.doubts.failures = 0
+	s.doubts.failures, s.doubts.holds = 0, 0
 	s.judge(w, q, p, met)
 	s.settle(w, now)
 }
 
-// Failed takes note that a call brought no page.
+// Failed takes note that a call brought no page. Next gives a call again for which the account was held.
 func (s *State) Failed(q Query, f Failure, now time.Time) {
+	if f.Held && !s.doubts.held(now) {
+		s.Dropped(q)
+		return
+	}
 	if w := s.takeBack(q); w != nil {
 		s.round.calls++
+		f.Final = f.Final || f.Held
 		s.failed(w, f, now)
 	}
 }

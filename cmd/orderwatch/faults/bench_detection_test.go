@@ -3,7 +3,6 @@ package faults_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -81,19 +80,11 @@ func benchmarkDetection(b *testing.B, watches int, more ...string) {
 func startDetectionRig(b *testing.B, more ...string) (*benchRig, *emulator.Emulator) {
 	b.Helper()
 	cloud := emulator.New(emulator.Options{CallsKept: 1 << 22})
-	modelArts := httptest.NewServer(cloud)
-	b.Cleanup(modelArts.Close)
-	r := &benchRig{addr: rig.FreeAddr(b), workerProfiles: rig.FreeAddr(b), natsProfiles: rig.FreeAddr(b)}
-	r.nats = rig.StartNATSWith(b, "", "2m")
-	if *profiles != "" {
-		r.profileNATS(b)
-	}
-	env := rig.ServeEnv(r.nats.URL, modelArts.URL, r.addr, append([]string{
+	r := newBenchRig(b, cloud, "2m")
+	r.serve(b, rig.ServeEnv(r.nats.URL, r.cloudURL, r.addr, append([]string{
 		"ORDERWATCH_MODELARTS_RATE=4000", "ORDERWATCH_MODELARTS_TIMEOUT=15s", "ORDERWATCH_TIMEOUT=48h", "ORDERWATCH_SETTLE=0",
-		"ORDERWATCH_POLL_INITIAL=5s", "ORDERWATCH_POLL_MAX=1m", "ORDERWATCH_PPROF_ADDR=" + r.workerProfiles,
-	}, more...)...)
-	r.worker = rig.Start(b, rig.Build(b, rig.Worker), env, "serve")
-	rig.AwaitReady(b, r.addr)
+		"ORDERWATCH_POLL_INITIAL=5s", "ORDERWATCH_POLL_MAX=1m",
+	}, more...)...))
 	return r, cloud
 }
 

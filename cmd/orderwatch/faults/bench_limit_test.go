@@ -12,7 +12,7 @@ import (
 // the disk can do: small appended writes of one writer, each written through. It takes about six
 // minutes:
 //
-//	go test -run '^$' -bench SyncAlwaysLimit -benchtime 1x -timeout 30m ./cmd/orderwatch
+//	go test -run '^$' -bench SyncAlwaysLimit -benchtime 1x -timeout 30m ./cmd/orderwatch/faults
 func BenchmarkSyncAlwaysLimit(b *testing.B) {
 	for range b.N {
 		syncAlwaysLimit(b)

@@ -11,7 +11,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,31 +23,63 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-var profiles = flag.String("profiles", "", "the directory where benchmarks leave CPU profiles of worker and nats-server")
+var (
+	profiles = flag.String("profiles", "", "the directory where benchmarks leave CPU profiles of worker and nats-server")
+	program  = flag.String("program", "", "the path of the orderwatch that benchmarks measure; empty: this one")
+)
 
-// A rig is what is measured: a worker and a nats-server, each a process. The cloud is in this one.
+// A benchRig is what is measured: a worker and a nats-server, each a process. The cloud is in this one.
 type benchRig struct {
-	worker *rig.Process
-	addr   string // where the worker's metrics are
-	nats   rig.NATS
+	worker   *rig.Process
+	addr     string // where the worker's metrics are
+	nats     rig.NATS
+	cloudURL string
+
+	polls, lists atomic.Int64 // calls of the cloud
 
 	workerProfiles, natsProfiles string // addresses
+}
+
+// newBenchRig starts the cloud, and a nats-server that writes to disk at such intervals.
+func newBenchRig(t testing.TB, cloud http.Handler, sync string) *benchRig {
+	t.Helper()
+	r := &benchRig{addr: rig.FreeAddr(t), workerProfiles: rig.FreeAddr(t), natsProfiles: rig.FreeAddr(t)}
+	modelArts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if strings.HasSuffix(q.URL.Path, "/orders") {
+			r.lists.Add(1)
+		} else {
+			r.polls.Add(1)
+		}
+		cloud.ServeHTTP(w, q)
+	}))
+	t.Cleanup(modelArts.Close)
+	r.cloudURL = modelArts.URL
+	r.nats = rig.StartNATSWith(t, "", sync)
+	if *profiles != "" {
+		r.profileNATS(t)
+	}
+	return r
+}
+
+// serve starts the worker and waits until it is ready.
+func (r *benchRig) serve(t testing.TB, env []string) {
+	t.Helper()
+	path := *program
+	if path == "" {
+		path = rig.Build(t, rig.Worker)
+	}
+	if *profiles != "" {
+		env = append(env, "ORDERWATCH_PPROF_ADDR="+r.workerProfiles)
+	}
+	r.worker = rig.Start(t, path, env, "serve")
+	rig.AwaitReady(t, r.addr)
 }
 
 // startRig starts a rig for so many watches. Intervals are uniform over 0.5 to 1.5 of the mean.
 func startRig(b *testing.B, watches int, mean time.Duration, sync string) *benchRig {
 	b.Helper()
-	modelArts := httptest.NewServer(unending(watches, emulator.Options{CallsKept: 1}))
-	b.Cleanup(modelArts.Close)
-	r := &benchRig{addr: rig.FreeAddr(b), workerProfiles: rig.FreeAddr(b), natsProfiles: rig.FreeAddr(b)}
-	r.nats = rig.StartNATSWith(b, "", sync)
-	env := steadyEnv(r.nats.URL, modelArts.URL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s")
-	if *profiles != "" {
-		r.profileNATS(b)
-		env = append(env, "ORDERWATCH_PPROF_ADDR="+r.workerProfiles)
-	}
-	r.worker = rig.Start(b, rig.Build(b, rig.Worker), env, "serve")
-	rig.AwaitReady(b, r.addr)
+	r := newBenchRig(b, unending(watches, emulator.Options{CallsKept: 1}), sync)
+	r.serve(b, steadyEnv(r.nats.URL, r.cloudURL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s"))
 	return r
 }
 
@@ -62,14 +96,8 @@ func steadyEnv(natsURL, modelArtsURL, httpAddr string, mean time.Duration, more 
 // unending returns a cloud with so many orders to which nothing happens.
 func unending(orders int, o emulator.Options) *emulator.Emulator {
 	cloud := emulator.New(o)
-	never := emulator.Order{Count: emulator.CountAll, Items: []emulator.Item{
-		{ResourceName: "pool", Action: "createPool", EndAfter: emulator.Never},
-		{ResourceName: "node-1", EndAfter: emulator.Never},
-		{ResourceName: "node-2", EndAfter: emulator.Never},
-		{ResourceName: "node-3", EndAfter: emulator.Never},
-	}}
 	for i := range orders {
-		cloud.Add(rig.Project, orderName(i), never)
+		cloud.Add(rig.Project, orderName(i), unendingOrder(4))
 	}
 	return cloud
 }
@@ -98,15 +126,15 @@ func fill(t testing.TB, js jetstream.JetStream, first, orders int) {
 }
 
 // profileNATS starts the nats-server anew, so that it can be profiled.
-func (r *benchRig) profileNATS(b *testing.B) {
-	b.Helper()
+func (r *benchRig) profileNATS(t testing.TB) {
+	t.Helper()
 	_, port, err := net.SplitHostPort(r.natsProfiles)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	r.nats.Kill()
-	r.nats.Process = rig.Start(b, rig.Build(b, rig.NATSServer), nil, "-c", r.nats.Config, "-profile", port)
-	rig.Eventually(b, 30*time.Second, func() error {
+	r.nats.Process = rig.Start(t, rig.Build(t, rig.NATSServer), nil, "-c", r.nats.Config, "-profile", port)
+	rig.Eventually(t, 30*time.Second, func() error {
 		if !r.nats.JS.Conn().IsConnected() {
 			return errors.New("not connected")
 		}
@@ -114,15 +142,20 @@ func (r *benchRig) profileNATS(b *testing.B) {
 	})
 }
 
-// profile profiles worker and server for as long, where that is asked for. What it returns is closed
-// when that is done.
+// profile profiles worker and server for as long, where that is asked for, into files that are named for the run. What
+// it returns is closed when that is done.
 func (r *benchRig) profile(b *testing.B, span time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	var both sync.WaitGroup
 	if *profiles != "" {
-		for name, addr := range map[string]string{"worker.pprof": r.workerProfiles, "nats.pprof": r.natsProfiles} {
+		run := strings.NewReplacer("/", "-", "=", "-").Replace(strings.TrimPrefix(b.Name(), "Benchmark"))
+		for name, addr := range map[string]string{"worker": r.workerProfiles, "nats": r.natsProfiles} {
+			if addr == "" {
+				continue
+			}
 			both.Go(func() {
-				if err := saveProfile(b.Context(), addr, span, filepath.Join(*profiles, name)); err != nil {
+				path := filepath.Join(*profiles, run+"-"+name+".pprof")
+				if err := saveProfile(b.Context(), addr, span, path); err != nil {
 					b.Error(err)
 				}
 			})

@@ -13,20 +13,27 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
 // A sample is what was counted up to a moment.
 type sample struct {
+	polls          float64
 	lag            histogram
 	worker, server usage
 	stored         streamCounts
+	machine        machineTime
 }
 
 func (r *benchRig) sample(b *testing.B) sample {
 	b.Helper()
-	return sample{lagOf(b, r.addr), usageOf(b, r.worker), usageOf(b, r.nats.Process), storedIn(b, r.nats.JS)}
+	worker, server := r.usages(b)
+	return sample{float64(r.polls.Load()), lagOf(b, r.addr), worker, server, storedIn(b, r.nats.JS), machineNow(b)}
+}
+
+// usages returns what the worker and the server have used.
+func (r *benchRig) usages(t testing.TB) (worker, server usage) {
+	t.Helper()
+	return usageOf(t, r.worker.Command.Process.Pid), usageOf(t, r.nats.Command.Process.Pid)
 }
 
 // A usage is what a process has used.
@@ -36,31 +43,59 @@ type usage struct {
 	written   float64 // bytes of file pages that it made dirty
 }
 
-func usageOf(b *testing.B, p *rig.Process) usage {
-	b.Helper()
-	pid := p.Command.Process.Pid
+const ticks = 100 // a second, on Linux
+
+func usageOf(t testing.TB, pid int) usage {
+	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	const ticks = 100 // a second, on Linux
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	status := proc(b, pid, "status")
+	status := proc(t, pid, "status")
 	return usage{
-		cpu: time.Duration((user + system) / ticks * float64(time.Second)),
+		cpu: ticksOf(fields[11:13]), // by the program, and by the system for it
 		rss: status["VmRSS"] / 1024, peak: status["VmHWM"] / 1024,
-		written: proc(b, pid, "io")["write_bytes"],
+		written: proc(t, pid, "io")["write_bytes"],
 	}
 }
 
+// ticksOf returns the sum of times that are counted in ticks.
+func ticksOf(fields []string) time.Duration {
+	sum := 0.0
+	for _, field := range fields {
+		n, _ := strconv.ParseFloat(field, 64)
+		sum += n
+	}
+	return time.Duration(sum / ticks * float64(time.Second))
+}
+
+// machineTime is how long the processors of this machine were there, how long they were used, and by this process.
+type machineTime struct{ all, used, here time.Duration }
+
+func machineNow(t testing.TB) machineTime {
+	t.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line)[1:9] // user, nice, system, idle, iowait, irq, softirq, steal
+	all := ticksOf(fields)
+	return machineTime{all, all - ticksOf(fields[3:5]), usageOf(t, os.Getpid()).cpu}
+}
+
+// others returns which part of the machine others used since before than this process and those that are measured.
+func (m machineTime) others(before machineTime, measured time.Duration) float64 {
+	return (m.used - before.used - (m.here - before.here) - measured).Seconds() / (m.all - before.all).Seconds()
+}
+
 // proc returns the numbers of a file of /proc.
-func proc(b *testing.B, pid int, name string) map[string]float64 {
-	b.Helper()
+func proc(t testing.TB, pid int, name string) map[string]float64 {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	numbers := make(map[string]float64)
 	for line := range strings.Lines(string(text)) {

@@ -10,11 +10,11 @@ import (
 // and one nats-server process, HTTP over loopback to the emulator in this process. Intervals are
 // uniform over 0.5 to 1.5 of the mean. Each run takes a few minutes:
 //
-//	go test -run '^$' -bench Watches -benchtime 1x -timeout 30m ./cmd/orderwatch
+//	go test -run '^$' -bench Watches -benchtime 1x -timeout 30m ./cmd/orderwatch/faults
 //
-// With -profiles and the path of a directory at the end it leaves CPU profiles of worker and server
-// there. What is stored for a poll is the record, the next wake-up, and, by the server itself, the
-// due message.
+// At the end of the command line, -profiles=DIR leaves CPU profiles of worker and server, and -program=PATH measures
+// another orderwatch, such as one built from an older commit. What is stored for a poll is the record, the next wake-up,
+// and, by the server itself, the due message.
 func BenchmarkWatches(b *testing.B) {
 	for _, load := range []struct {
 		watches int
@@ -40,19 +40,27 @@ func benchmarkWatches(b *testing.B, watches int, mean time.Duration, sync string
 	b.Logf("%d requests taken in %s", watches, time.Since(begin).Round(time.Second))
 	time.Sleep(mean) // the first polls came in a bunch; the time is a part of the measurement's definition
 
-	const span = time.Minute
+	r.measure(b, time.Minute)
+}
+
+// measure reports what the worker and the server use while time goes by.
+func (r *benchRig) measure(b *testing.B, span time.Duration) {
+	b.Helper()
 	profiled := r.profile(b, span)
 	before := r.sample(b)
 	time.Sleep(span)
 	after := r.sample(b)
 	<-profiled
-	polls := after.lag.count - before.lag.count
+	polls := after.polls - before.polls
+	worker, server := after.worker.cpu-before.worker.cpu, after.server.cpu-before.server.cpu
 	b.ReportMetric(0, "ns/op") // means nothing here
 	b.ReportMetric(polls/span.Seconds(), "polls/s")
 	b.ReportMetric(after.lag.quantile(before.lag, .5), "lag-p50-s")
 	b.ReportMetric(after.lag.quantile(before.lag, .99), "lag-p99-s")
-	b.ReportMetric((after.worker.cpu-before.worker.cpu).Seconds()*1e6/polls, "worker-µs/poll")
-	b.ReportMetric((after.server.cpu-before.server.cpu).Seconds()*1e6/polls, "nats-µs/poll")
+	b.ReportMetric(worker.Seconds()*1e6/polls, "worker-µs/poll")
+	b.ReportMetric(server.Seconds()*1e6/polls, "nats-µs/poll")
+	b.ReportMetric((worker+server).Seconds()*1e6/polls, "µs/poll")
+	b.ReportMetric(100*after.machine.others(before.machine, worker+server), "others-%")
 	b.ReportMetric(after.worker.peak, "worker-peak-MiB")
 	b.ReportMetric(after.worker.rss, "worker-MiB")
 	b.ReportMetric(after.server.rss, "nats-MiB")

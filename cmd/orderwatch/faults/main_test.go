@@ -4,13 +4,20 @@
 //
 // Read history_test.go and checker_test.go first: what a run leaves behind, and how it is judged. Then
 // load_test.go and plan_test.go (the requests), kill_test.go (the fleet of workers), crash_test.go (a
-// crash at each point), and slack_world_test.go (what people are told).
+// crash at each point), and slack_world_test.go (what people are told). Of the benchmarks read bench_peers_test.go first.
 package faults_test
 
 import (
+	"log"
+	"os"
 	"testing"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m, 6) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(naiveURL); url != "" { // it was started as another worker
+		log.Fatal(serveJetNaive(url, os.Getenv(naiveCloudURL)))
+	}
+	rig.Main(m, 6)
+}

@@ -152,7 +152,7 @@ func digestsOf(messages []slackemulator.Message) (digests, watches int) {
 // BenchmarkSlackStorm measures how long it takes until the 1,000 completion events of a storm are
 // out, with Slack and without, at the product's own speed, by turns:
 //
-//	go test -run '^$' -bench SlackStorm -benchtime 5x -timeout 30m ./cmd/orderwatch
+//	go test -run '^$' -bench SlackStorm -benchtime 5x -timeout 30m ./cmd/orderwatch/faults
 //
 // The ratio is that of the medians.
 func BenchmarkSlackStorm(b *testing.B) {
