@@ -51,13 +51,13 @@ func (v Vitals) Ill(now time.Time, c store.Config) string {
 	return vitals{v.Patrolled, v.Overdue, v.ReadBack, v.Due, v.Untold}.ill(now, c)
 }
 
-// PulledAfter returns how many wake-ups lie in open pulls of a worker that was given such leaves.
+// PulledAfter returns how many wake-ups lie in open pulls of a worker with free slots that was given such leaves.
 func PulledAfter(slots int, leaves ...watcher.Leave) int {
-	pulls := &openPulls{slots: slots}
+	pulls := &openPulls{}
 	for _, leave := range leaves {
 		ratedOrders{leaving{leave: leave}, pulls}.Wait(context.Background(), "", watcher.Order{}, time.Time{}, watcher.Turn{})
 	}
-	return pulls.wanted()
+	return pulls.wanted(slots)
 }
 
 // leaving gives one leave.

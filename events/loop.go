@@ -27,8 +27,8 @@ type loop struct {
 	stream     string
 	consumer   string
 	slots      int
-	pulled     func() int // how many messages may lie in open pulls, as it is now
-	most       int        // as many as the consumer allows in one pull
+	pulled     func(free int) int // how many messages may lie in open pulls, as it is now, with so many free slots
+	most       int                // as many as the consumer allows in one pull
 	handle     func(context.Context, *nats.Msg) watcher.Verdict
 	refuse     func(context.Context, *nats.Msg, *watcher.FieldError) error
 	deliveries *prometheus.CounterVec // by consumer and what was done
@@ -54,7 +54,7 @@ func (l *loop) run(stop, work context.Context) {
 				return
 			}
 			l.troubled(err)
-			if !link.Sleep(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
+			if !l.store.Calls.Rest(stop, l.store.Timing.Rebind.Interval(l.consumer, try)) {
 				return
 			}
 			err = l.mayTake(stop)
@@ -66,7 +66,8 @@ func (l *loop) run(stop, work context.Context) {
 func (l *loop) troubled(err error) {
 	l.silent.Store(true)
 	another := l.trouble.set(err) || l.untold
-	if l.untold = another && !l.store.JS.Conn().IsConnected(); another && !l.untold {
+	away := errors.Is(err, link.ErrNotConnected) || !l.store.JS.Conn().IsConnected()
+	if l.untold = another && away; another && !away {
 		l.log.Error("consumer does not deliver; trying again until it does", "consumer", l.consumer, "stream", l.stream, "err", err)
 	}
 }
@@ -87,15 +88,16 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	if err != nil {
 		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
+	slots := make(chan struct{}, l.slots)
 	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
-	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
+	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(l.slots-len(slots)+1), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
 	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
 	messages.Limited = func(batch int) {
-		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(), "batch", batch)
+		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(l.slots), "batch", batch)
 		l.most = batch
 	}
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
@@ -108,8 +110,14 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		l.trouble.set(nil)
 	}
 	ackWait := consumer.CachedInfo().Config.AckWait
-	slots := make(chan struct{}, l.slots)
-	for {
+	for free := false; ; {
+		if !free { // first: a worker that dies takes no more messages with it than it has slots
+			select {
+			case slots <- struct{}{}:
+				free = true
+			case <-stop.Done():
+			}
+		}
 		m, err := messages.Next(draining)
 		switch {
 		case errors.Is(err, link.ErrSilent):
@@ -122,14 +130,11 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		case err != nil:
 			return fmt.Errorf("consume: %w", err)
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-stop.Done():
-		}
 		if stop.Err() != nil {
 			l.settle(stop, m, watcher.Verdict{Action: watcher.PutBack, After: handOver})
 			continue
 		}
+		free = false
 		handlers.Go(func() {
 			defer func() { <-slots }()
 			l.take(work, m, ackWait)
@@ -144,7 +149,10 @@ const (
 
 // check looks why the server is silent. Only a consumer that is gone is an error: all else passes.
 func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
-	_, err := consumer.Info(ctx)
+	err := l.store.Calls.Make(ctx, l.store.Timing.Request, func(ctx context.Context) error {
+		_, err := consumer.Info(ctx)
+		return err
+	})
 	switch {
 	case err == nil: // the next pull shows more
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
@@ -229,8 +237,8 @@ func (l *loop) putBack(m *nats.Msg, v watcher.Verdict) error {
 		v.After = l.store.Timing.PutBack.Interval(m.Subject, deliveries-1)
 	}
 	level := slog.LevelWarn
-	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) {
-		level = slog.LevelDebug // nothing is wrong, or the one who asked for it has said why
+	if _, told := errors.AsType[*watcher.RetryError](v.Err); v.Err == nil || told || errors.Is(v.Err, watcher.ErrConflict) || errors.Is(v.Err, link.ErrNotConnected) {
+		level = slog.LevelDebug // nothing is wrong, or somebody else has said what is
 	}
 	l.log.Log(context.Background(), level, "delivery put back", "consumer", l.consumer, "subject", m.Subject, "delivery", deliveries, "wait", v.After, "err", v.Err)
 	return m.NakWithDelay(v.After)

@@ -79,7 +79,7 @@ func (p *patrol) turn(ctx context.Context) *patrolRound {
 		return nil
 	}
 	if err := p.round(ctx); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, link.ErrNotConnected) {
 			p.log.Warn("patrol's round not finished", "err", err)
 		}
 		return nil

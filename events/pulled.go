@@ -9,7 +9,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// How many requests, and how many wake-ups, may lie in open pulls of one worker. They are few, since a worker that
+// How many requests, and how many wake-ups, may lie in open pulls of one worker, where as many slots are free: what it
+// has taken, and what it has asked for, is never more than it has slots. They are few, since a worker that
 // sleeps takes them with it until AckWait is over. Where an account's rate is used up, more wake-ups may: each watch
 // then waits in its worker's queue, so the server is to deal a bunch of wake-ups out evenly. Of a bunch that is larger
 // than the open pulls, the worker that asks again first would get more.
@@ -23,19 +24,18 @@ const rateRemembered = 10 * time.Second
 
 // openPulls decides how many messages lie in open pulls. It is safe for concurrent use.
 type openPulls struct {
-	slots  int                       // no more than these are handled at a time
 	usedUp atomic.Pointer[time.Time] // when a watch last waited or was put off for an account's rate
 }
 
-// few is for requests.
-func (p *openPulls) few() int { return min(fewPulled, p.slots) }
+// few is for requests, where so many slots are free.
+func (p *openPulls) few(free int) int { return min(fewPulled, free) }
 
 // wanted is for wake-ups.
-func (p *openPulls) wanted() int {
+func (p *openPulls) wanted(free int) int {
 	if at := p.usedUp.Load(); at != nil && time.Since(*at) < rateRemembered {
-		return min(manyPulled, p.slots)
+		return min(manyPulled, free)
 	}
-	return p.few()
+	return p.few(free)
 }
 
 // ratedOrders waits for a call that may be made soon, and notes when a watch waits or is put off for an account's rate.

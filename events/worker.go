@@ -126,7 +126,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		w.sweeper = sweeper.New(log, sweep, s, registry)
 		orders = w.sweeper.Orders(orders)
 	}
-	pulls := &openPulls{slots: config.Concurrency}
+	pulls := &openPulls{}
 	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
 	w.poller.Disagreed = func(region string) { w.metrics.disagreed.WithLabelValues(region).Inc() }
 	w.intake = watcher.Intake{Log: log, Records: s, Wakeups: s, Now: now}
@@ -137,7 +137,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.gate, w.rejections = gate, newRejections(log, s, config.Teams)
 	w.footing = &footing{
 		log: log, store: s, denials: w.metrics.denials, needs: inspect.PublishedBy(s),
-		refusals: link.NewFailures(log, strings.Join(nc.Servers(), ",")),
+		refusals: &link.Failures{Log: log, URL: strings.Join(nc.Servers(), ",")},
 		optional: s.HistoryNeeds(), lacks: w.usual.Denied,
 	}
 	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, usual: w.usual, follow: following{store: s, reading: make(chan struct{}, mostReading)},
@@ -145,9 +145,9 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
 		{stream: s.Names.WakeupStream(), consumer: wire.PollerConsumer, slots: config.Concurrency, pulled: pulls.wanted, handle: w.takeWakeup},
-		{stream: s.Names.EventStream(), consumer: wire.SlackConsumer, slots: slackSlots, pulled: func() int { return slackSlots }, handle: w.takeEvent},
+		{stream: s.Names.EventStream(), consumer: wire.SlackConsumer, slots: slackSlots, pulled: func(free int) int { return free }, handle: w.takeEvent},
 	}
-	w.learning = &loop{stream: s.Names.EventStream(), consumer: wire.HistoryConsumer, slots: 1, pulled: func() int { return learnPulled }, mayTake: w.usual.Ensure, handle: w.usual.Take}
+	w.learning = &loop{stream: s.Names.EventStream(), consumer: wire.HistoryConsumer, slots: 1, pulled: func(int) int { return learnPulled }, mayTake: w.usual.Ensure, handle: w.usual.Take}
 	for _, l := range w.loops {
 		l.mayTake = func(ctx context.Context) error { return w.footing.mayTake(ctx, l.stream) }
 		l.trouble.set(errors.New("not begun"))
@@ -291,7 +291,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		if ctx.Err() == nil {
 			w.notBegun(err)
 		}
-		if !link.Sleep(ctx, w.store.Timing.Rebind.Interval("prepare", try)) {
+		if !w.store.Calls.Rest(ctx, w.store.Timing.Rebind.Interval("prepare", try)) {
 			return nil
 		}
 	}
@@ -325,7 +325,7 @@ func (w *Worker) watchAssets(ctx context.Context) {
 			return
 		}
 		if store.Harmless(err) {
-			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
+			if err := w.lookForLoss(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, link.ErrNotConnected) && !errors.Is(err, watcher.ErrConflict) { // another worker writes the same
 				w.log.Warn("not known whether the store was lost; looking again", "err", err)
 			}
 		}

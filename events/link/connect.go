@@ -15,14 +15,14 @@ import (
 // yet, reconnects for ever, and tries refused credentials again, which may be rotated. login says how to log in, and
 // where else to differ.
 func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, error) {
-	failures := NewFailures(log, url)
+	failures := &Failures{Log: log, URL: url}
 	var made atomic.Pointer[nats.Conn]
 	options := append([]nats.Option{
 		nats.Name("orderwatch"),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(500 * time.Millisecond),
-		nats.ReconnectJitter(200*time.Millisecond, 500*time.Millisecond),
+		nats.ReconnectWait(250 * time.Millisecond), // of what a server that was restarted is waited for
+		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
 		nats.IgnoreAuthErrorAbort(),
 		nats.PingInterval(10 * time.Second),
 		nats.MaxPingsOutstanding(2),
@@ -35,6 +35,7 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
+				failures.waitFor(restartTime)
 				log.Warn("disconnected from NATS; reconnecting until it is back", "err", err)
 			}
 		}),
@@ -57,15 +58,24 @@ func Connect(log *slog.Logger, url string, login ...nats.Option) (*nats.Conn, er
 // Failures logs why there is no connection: each server and cause at once, and then every minute. It is safe for
 // concurrent use.
 type Failures struct {
-	log *slog.Logger
-	url string
+	Log *slog.Logger
+	URL string // of the servers, as the log names it
 
-	mu   sync.Mutex
-	told map[string]time.Time // by the cause, which names the server where one is known
+	mu    sync.Mutex
+	told  map[string]time.Time // by the cause, which names the server where one is known
+	quiet time.Time            // nothing is told before
 }
 
-// NewFailures returns failures to connect to the servers at the URL, which the log names.
-func NewFailures(log *slog.Logger, url string) *Failures { return &Failures{log: log, url: url} }
+// restartTime is how long a server may take to be restarted, before the log says more of it than that the connection was
+// lost.
+const restartTime = 5 * time.Second
+
+// waitFor lets nothing be told for so long.
+func (f *Failures) waitFor(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quiet = time.Now().Add(d)
+}
 
 // maxCauses bounds what is remembered of causes.
 const maxCauses = 100
@@ -82,6 +92,9 @@ func (f *Failures) tellLast(nc *nats.Conn) {
 func (f *Failures) Tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if time.Now().Before(f.quiet) {
+		return
+	}
 	cause := ownPort.ReplaceAllString(err.Error(), "")
 	if at, told := f.told[cause]; told && time.Since(at) < time.Minute {
 		return
@@ -90,11 +103,11 @@ func (f *Failures) Tell(err error) {
 		f.told = make(map[string]time.Time)
 	}
 	f.told[cause] = time.Now()
-	attributes := []any{"servers", f.url, "err", err}
+	attributes := []any{"servers", f.URL, "err", err}
 	if do := connectHint(err); do != "" {
 		attributes = append(attributes, "do", do)
 	}
-	f.log.Warn("cannot connect to NATS; trying again until it works", attributes...)
+	f.Log.Warn("cannot connect to NATS; trying again until it works", attributes...)
 }
 
 // ownPort finds the client's address in an error of a connection. It differs each time.

@@ -17,7 +17,8 @@ import (
 // use, and that what ends at once is told with what may mend it.
 func TestConnectFailuresAreToldOnce(t *testing.T) {
 	var text bytes.Buffer
-	tell := link.NewFailures(slog.New(slog.NewTextHandler(&text, nil)), "nats://127.0.0.1").Tell
+	failures := link.Failures{Log: slog.New(slog.NewTextHandler(&text, nil)), URL: "nats://127.0.0.1"}
+	tell := failures.Tell
 	for i := range 30 {
 		for server := range 3 {
 			tell(fmt.Errorf("dial tcp 10.0.0.%d:4222: connect: connection refused", server))

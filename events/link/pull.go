@@ -37,8 +37,14 @@ type Puller struct {
 	Limited  func(batch int)
 }
 
-// ErrSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
-var ErrSilent = errors.New("no heartbeat")
+var (
+	// ErrSilent means that the server has not been heard of for two heartbeats. The next call pulls anew.
+	ErrSilent = errors.New("no heartbeat")
+
+	// ErrNotConnected says that there is no connection to a server at the moment, or that the one was lost over which an
+	// answer was to come.
+	ErrNotConnected = errors.New("not connected to NATS")
+)
 
 // NewPuller returns a puller of the consumer whose pulls go to the subject. batch is asked for each message how many may
 // be on their way. A pull lasts for expiry, and the server is to give a heartbeat within it.

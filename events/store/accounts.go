@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -257,7 +258,7 @@ func (a *Accounts) Run(ctx context.Context) {
 		}
 		switch err := a.look(ctx); {
 		case err != nil && ctx.Err() == nil:
-			if !told && a.store.JS.Conn().IsConnected() {
+			if !told && !errors.Is(err, link.ErrNotConnected) && a.store.JS.Conn().IsConnected() {
 				a.store.log.Warn("what workers share cannot be read; trying again until it can", "err", err)
 				told = true
 			}

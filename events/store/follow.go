@@ -31,8 +31,6 @@ func (s *Store) EventsEnd(ctx context.Context) (cursor string, err error) {
 
 // eventsEnd returns the place after the last event, and when that was stored; the zero time where none is kept.
 func (s *Store) eventsEnd(ctx context.Context) (place, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
 	stream, err := s.JS.Stream(ctx, s.Names.EventStream())
 	if err != nil {
 		return place{}, time.Time{}, fmt.Errorf("look at %s: %w", s.Names.EventStream(), err)
@@ -156,8 +154,14 @@ func (r *eventReader) read(ctx context.Context, last uint64) error {
 
 // batch reads some of what is there, and returns how many messages.
 func (r *eventReader) batch(ctx context.Context) (read int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.store.Timing.Request)
-	defer cancel()
+	err = r.store.Calls.Make(ctx, r.store.Timing.Request, func(ctx context.Context) error {
+		read, err = r.readBatch(ctx)
+		return err
+	})
+	return read, err
+}
+
+func (r *eventReader) readBatch(ctx context.Context) (read int, err error) {
 	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(r.after + 1), jetstreamext.GetBatchMaxBytes(r.store.Limit())}
 	if r.subject != "" {
 		options = append(options, jetstreamext.GetBatchSubject(r.subject))

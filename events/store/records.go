@@ -18,10 +18,8 @@ import (
 
 // Read asks whichever server answers first.
 func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
 	stream, subject := s.Names.RecordStream(), s.Names.Record(order.Key())
-	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("DIRECT.GET."+stream+"."+subject), nil)
+	reply, err := s.ask(ctx, "DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
 		return watcher.Watch{}, 0, fmt.Errorf("read %s from %s: %w", subject, stream, err)
 	}
@@ -166,8 +164,14 @@ func (s *Store) messages(ctx context.Context, stream, subjects string, start jet
 
 // batch yields one batch. It returns where the next one begins, and whether there is none, or yield had enough.
 func (s *Store) batch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
+	err = s.Calls.Make(ctx, time.Minute, func(ctx context.Context) error {
+		next, done, err = s.readBatch(ctx, stream, options, yield)
+		return err
+	})
+	return next, done, err
+}
+
+func (s *Store) readBatch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
 	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, recordBatch, options...)
 	if err != nil {
 		return 0, false, err

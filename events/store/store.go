@@ -20,9 +20,10 @@ import (
 // concurrent use. Its fields are not to be changed.
 type Store struct {
 	Config
-	JS       jetstream.JetStream
-	Clock    *Clock // the server's time
-	*payload        // the largest message that the server takes
+	JS       jetstream.JetStream // as Calls make it
+	Calls    *link.Calls         // of the server
+	Clock    *Clock              // the server's time
+	*payload                     // the largest message that the server takes
 
 	log      *slog.Logger
 	storing  map[string]*storing // by stream: whether it stores what is published
@@ -47,7 +48,8 @@ func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store,
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Config: config, JS: js, Clock: clock, log: log, payload: &payload{nc: nc, options: nc.Opts}, storing: make(map[string]*storing)}
+	calls := link.NewCalls(nc)
+	s := &Store{Config: config, JS: calls.JetStream(js, config.Timing.Request), Calls: calls, Clock: clock, log: log, payload: &payload{nc: nc, options: nc.Opts}, storing: make(map[string]*storing)}
 	n := config.Names
 	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
@@ -111,13 +113,11 @@ func (s *Store) Each(ctx context.Context, stream, subject string) iter.Seq2[Stor
 }
 
 func (s *Store) read(ctx context.Context, stream string, which map[string]any, what string) (Stored, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
-	ask, err := json.Marshal(which)
+	question, err := json.Marshal(which)
 	if err != nil {
 		return Stored{}, err
 	}
-	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("STREAM.MSG.GET."+stream), ask)
+	reply, err := s.ask(ctx, "STREAM.MSG.GET."+stream, question)
 	if err != nil {
 		return Stored{}, fmt.Errorf("read %s from %s: %w", what, stream, err)
 	}
@@ -137,18 +137,25 @@ func (s *Store) read(ctx context.Context, stream string, which map[string]any, w
 	return answer.Message, nil
 }
 
+// ask calls the JetStream API.
+func (s *Store) ask(ctx context.Context, call string, question []byte) (reply *nats.Msg, err error) {
+	err = s.Calls.Make(ctx, s.Timing.Request, func(ctx context.Context) error {
+		reply, err = s.JS.Conn().RequestWithContext(ctx, s.Names.API(call), question)
+		return err
+	})
+	return reply, err
+}
+
 // Publish stores the message in the stream and returns its sequence. What is too large for the server as it
 // is now is not sent: the error is nats.ErrMaxPayload.
 func (s *Store) Publish(ctx context.Context, stream string, m *nats.Msg, expect ...jetstream.PublishOpt) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
 	if !s.Fits(ctx, len(m.Data)) {
 		return 0, fmt.Errorf("publish %d bytes on %s: NATS takes %d with headers: %w", len(m.Data), m.Subject, s.Limit(), nats.ErrMaxPayload)
 	}
 	begin := time.Now()
 	ack, err := s.JS.PublishMsg(ctx, m, expect...)
 	if storing, ok := s.storing[stream]; ok { // the bucket of how long orders take keeps nobody from being ready
-		storing.published(begin, time.Now(), err, s.JS.Conn().IsConnected())
+		storing.published(begin, time.Now(), err)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("publish on %s: %w", m.Subject, published(err))

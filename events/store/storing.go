@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/link"
 )
 
 // A storing tells whether a stream stores what a worker publishes. A server whose disk is full
@@ -25,7 +27,7 @@ type storing struct {
 
 // published takes what came of a message that was published at begin. That nothing is stored without a
 // connection says nothing of the stream.
-func (s *storing) published(begin, now time.Time, err error, connected bool) {
+func (s *storing) published(begin, now time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -34,7 +36,7 @@ func (s *storing) published(begin, now time.Time, err error, connected bool) {
 			s.log.Info("NATS stores again", "stream", s.stream)
 		}
 		s.stored, s.err = now, nil
-	case NotStoring(err) && begin.After(s.stored) && connected:
+	case NotStoring(err) && begin.After(s.stored) && !errors.Is(err, link.ErrNotConnected):
 		if s.err == nil {
 			s.log.Error("NATS does not store what the worker publishes; trying again until it does: look at its disk, at JetStream's limits, and for a permission that this log says is denied", "stream", s.stream, "err", err)
 		}
@@ -54,6 +56,6 @@ func (s *storing) trouble(since time.Time) error {
 
 // NotStoring reports whether the error says nothing of the message, but that the stream stores none.
 func NotStoring(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+	return errors.Is(err, link.ErrNotConnected) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || noRoom(err)
 }

@@ -13,6 +13,7 @@ package usual
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -115,7 +116,7 @@ func (k *Keeper) Denied(err error) {
 
 // failed says once that nothing is known of how long orders take, or learned, and why.
 func (k *Keeper) failed(err error) {
-	if k.denied.Load() != nil || !k.store.JS.Conn().IsConnected() || !k.told.CompareAndSwap(false, true) {
+	if k.denied.Load() != nil || errors.Is(err, link.ErrNotConnected) || !k.store.JS.Conn().IsConnected() || !k.told.CompareAndSwap(false, true) {
 		return
 	}
 	k.log.Warn("it is not known how long orders usually take; all else works: it needs the bucket and the consumer history of deploy/README.md, and permissions for them", "bucket", k.store.Names.HistoryStream(), "err", err)

@@ -771,7 +771,8 @@ func (o *model) checkRefused(channel string, c watcher.Completion) {
 		return
 	case len(roots) == 0 && !(o.quiet && good), len(roots) > 1 && o.once():
 		o.errorf("%d messages about %s in %s and its fallback", len(roots), c.OrderName, channel)
-	case len(roots) == 0:
+	}
+	if len(roots) == 0 {
 		return
 	}
 	root := roots[len(roots)-1] // of several, which nobody could look for, the one that is known

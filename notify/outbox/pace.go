@@ -177,8 +177,7 @@ func (l *lane) forget(then time.Time) {
 }
 
 // reserve takes the next call where that comes within Timing.Wait, and nobody waits for it whose turn is
-// between the last that was taken and this one. It returns how long it takes until then; otherwise
-// false, and when to come back.
+// earlier. It returns how long it takes until then; otherwise false, and when to come back.
 func (l *lane) reserve(its, last turn, now time.Time, t Timing) (time.Duration, bool) {
 	free := now.Add(max(0, l.last.Add(t.Post).Sub(now)))
 	ahead := l.ahead(its, last, free, now, t)
@@ -191,14 +190,18 @@ func (l *lane) reserve(its, last turn, now time.Time, t Timing) (time.Duration, 
 	return wait, true
 }
 
+// onItsWay is how late a message may come that was put back, on a busy machine or where many come at once.
+const onItsWay = 500 * time.Millisecond
+
 // ahead returns how many that have earlier turns are back in time for the calls before its own, which are
-// every Timing.Post from the free one on. The last turn that any worker took says which messages wait no more: a
-// message whose turn was not after it, and that does not come back in time, was told by another worker.
+// every Timing.Post from the free one on. One that is not back in time has come to another worker: nobody leaves the
+// channel unused for it for long. But one that is more urgent is waited for until the last turn that any worker took
+// says that it was passed.
 func (l *lane) ahead(its, last turn, free, now time.Time, t Timing) (n int) {
 	var backs []time.Time
 	for _, w := range l.waiters {
-		passed := !last.before(w.its) && now.Sub(w.back) > 2*t.Post
-		if w.its.before(its) && !passed {
+		elsewhere := now.Sub(w.back) > max(2*t.Post, onItsWay) && (w.its.Urgency == its.Urgency || !last.before(w.its))
+		if w.its.before(its) && !elsewhere {
 			backs = append(backs, w.back)
 		}
 	}

@@ -34,6 +34,54 @@ type restart struct {
 	slack   time.Duration // what is granted to a busy machine, beside the worst that it was late before the kill; 0: nothing is
 }
 
+// TestKilledWorkerTakesItsSlots kills a worker again and again while more wake-ups are due than it has slots. It takes no
+// more of them with it than those: the others are there for whoever is next.
+func TestKilledWorkerTakesItsSlots(t *testing.T) {
+	t.Parallel()
+	const (
+		watches = 300
+		slots   = 8
+		kills   = 5
+	)
+	w := newWitness()
+	modelArts := httptest.NewServer(unending(watches, emulator.Options{Fault: w.polled, CallsKept: 1}))
+	t.Cleanup(modelArts.Close)
+	n := rig.StartNATS(t, "")
+	addr := rig.FreeAddr(t)
+	program := rig.Build(t, rig.Worker)
+	env := append(steadyEnv(n.URL, modelArts.URL, addr, time.Second), fmt.Sprintf("ORDERWATCH_CONCURRENCY=%d", slots))
+	p := rig.Start(t, program, env, "serve")
+	rig.AwaitReady(t, addr)
+	rig.ShortAckWait(t, n.JS)
+	fill(t, n.JS, 0, watches)
+	for range kills {
+		w.awaitPolls(t, slots, time.Now(), rig.Patience)
+		rig.Eventually(t, rig.Patience, func() error { return moreDue(t, n.JS, slots) })
+		p.Kill()
+		if caught := inFlight(t, n.JS); len(caught) > slots {
+			t.Errorf("the killed worker took %d wake-ups with it; it has %d slots", len(caught), slots)
+		} else {
+			t.Logf("%d in flight at the kill", len(caught))
+		}
+		p = rig.Start(t, program, env, "serve")
+		rig.AwaitReady(t, addr)
+	}
+	w.awaitPolls(t, watches, time.Now(), rig.Patience)
+}
+
+// moreDue returns nil if more wake-ups are due than a worker has slots, and those have come again that a worker before had
+// taken with it.
+func moreDue(t *testing.T, js jetstream.JetStream, slots int) error {
+	consumer, err := js.Consumer(t.Context(), "ORDER_WAKEUPS", "poller")
+	if err != nil {
+		return err
+	}
+	if info := consumer.CachedInfo(); info.NumPending <= uint64(slots) || info.NumAckPending > slots {
+		return fmt.Errorf("%d wake-ups are due and not taken, %d are in flight", info.NumPending, info.NumAckPending)
+	}
+	return nil
+}
+
 // grace is how late a watch may be after the restart; one whose wake-up was in flight when the
 // worker was killed may be late by AckWait and as much.
 const grace = 2 * time.Second
@@ -65,6 +113,9 @@ func restartUnderLoad(t *testing.T, r restart) {
 	if r.slack > 0 {
 		slack = r.slack + slices.Max(durations(before))
 	}
+	if slots := 64; len(caughtOrders) > slots {
+		t.Errorf("the killed worker took %d wake-ups with it; it has %d slots", len(caughtOrders), slots)
+	}
 	var caught, others []time.Duration
 	tooLate := 0
 	for order, late := range w.worst(killed) {
@@ -82,6 +133,9 @@ func restartUnderLoad(t *testing.T, r restart) {
 	}
 	if tooLate > 0 {
 		t.Errorf("%d watches were polled too late", tooLate)
+	}
+	if p99 := quantile(slices.Concat(caught, others), .99); p99 > (r.ackWait + grace + slack).Seconds() {
+		t.Errorf("of all watches the p99 is %.1f s late; want %s at most", p99, r.ackWait+grace+slack)
 	}
 	t.Logf("%d watches, mean interval %s, AckWait %s: before the kill a poll was late by %s", r.watches, r.mean, r.ackWait, spread(durations(before)))
 	t.Logf("%d in flight at the kill, late by %s", len(caught), spread(caught))

@@ -101,13 +101,19 @@ func postedAt(t *testing.T, messages []slackemulator.Message, key string) time.T
 	t.Helper()
 	for _, m := range messages {
 		if strings.HasPrefix(tellsOf(m), key) && m.ThreadTS == "" {
-			seconds, err := strconv.ParseFloat(m.TS, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return time.UnixMilli(int64(seconds * 1000))
+			return timeOf(t, m)
 		}
 	}
 	t.Errorf("nothing tells of %s", key)
 	return time.Time{}
+}
+
+// timeOf returns when the message was posted.
+func timeOf(t *testing.T, m slackemulator.Message) time.Time {
+	t.Helper()
+	seconds, err := strconv.ParseFloat(m.TS, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.UnixMilli(int64(seconds * 1000))
 }
