@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
@@ -30,11 +29,12 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	} else {
 		s.Workers = w.store.Accounts().Count(wire.Semantic(w.store.Version))
 	}
-	seen, err := inspect.Over(w.store).Watches(ctx)
+	broken, _, err := w.store.BrokenList(ctx)
+	missed(&s, "the list of broken records", err)
+	count, err := w.index.Count(ctx, broken)
 	missed(&s, "the watches", err)
-	missed(&s, "the list of broken records", seen.BrokenErr)
 	if err == nil {
-		s.Watches = &seen.WatchCount
+		s.Watches = &count
 	}
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)

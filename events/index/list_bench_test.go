@@ -1,4 +1,4 @@
-package store_test
+package index_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -32,13 +33,14 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 	writing.Wait()
+	x := index.New(store)
 	for name, query := range map[string]wire.ListQuery{
 		"all": {}, "watching": {State: watcher.Watching}, "project": {ProjectID: "p7"}, "label": {Label: "env=prod"},
 	} {
 		query.Limit = 100
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if answer, err := store.List(b.Context(), query, teams.View{}, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
+				if answer, err := x.List(b.Context(), query, teams.View{}, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
 					b.Fatal(len(answer.Watches), err)
 				}
 			}
