@@ -27,6 +27,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -60,6 +62,7 @@ const mostOdd = 10_000
 // New returns an index of the store's records. It has read nothing.
 func New(s *store.Store) *Index {
 	x := &Index{store: s, epoch: s.Clock.Local(), turn: make(chan struct{}, 1)}
+	x.sorted.kept = keptEnded
 	x.forget()
 	return x
 }
@@ -67,7 +70,7 @@ func New(s *store.Store) *Index {
 // forget forgets all.
 func (x *Index) forget() {
 	x.rows, x.odd, x.texts = make(map[watcher.Order]*row), make(map[watcher.Order]Odd), make(map[string]string)
-	x.sorted = sorted{}
+	x.sorted = sorted{kept: x.sorted.kept}
 }
 
 // CatchUp reads what was written since the last time, up to the first record that was stored after the time; zero: all. Of
@@ -94,17 +97,46 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	if info.State.Msgs == 0 {
 		x.next = info.State.LastSeq + 1
 	}
-	if info.State.LastSeq >= x.next {
-		for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
-			if err != nil {
-				return err
-			}
-			x.apply(r)
-			x.next = r.Sequence + 1
-		}
+	if err := x.read(ctx, info.State, before); err != nil {
+		return err
 	}
 	if x.next > info.State.LastSeq { // otherwise what was written anew may not be read yet
 		x.purge(info.State.FirstSeq)
+	}
+	return nil
+}
+
+// mostSingly is how many records are read one by one at the most.
+const mostSingly = 512
+
+// read reads what was written since the last time. For a batch the server counts what is left in the bucket, at each record
+// of which it looks: a few are read one by one, where that takes less.
+func (x *Index) read(ctx context.Context, state jetstream.StreamState, before time.Time) error {
+	if state.LastSeq < x.next {
+		return nil
+	}
+	take := func(r store.Record) bool {
+		if !before.IsZero() && r.Stored.After(before) {
+			return false
+		}
+		x.apply(r)
+		x.next = r.Sequence + 1
+		return true
+	}
+	if n := state.LastSeq + 1 - x.next; n <= min(state.Msgs/150, mostSingly) {
+		records, err := x.store.RecordsAt(ctx, x.next, state.LastSeq)
+		for _, r := range records {
+			if !take(r) {
+				break
+			}
+		}
+		return err
+	}
+	for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
+		if err != nil {
+			return err
+		}
+		take(r)
 	}
 	return nil
 }

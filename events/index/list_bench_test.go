@@ -2,48 +2,140 @@ package index_test
 
 import (
 	"fmt"
-	"sync"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/index"
+	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
-// BenchmarkList lists the newest 100 watches of 100,000, of which a tenth is being watched.
-func BenchmarkList(b *testing.B) {
-	const records = 100_000
-	s := eventstest.Server(b)
-	nc, _ := eventstest.Connect(b, s)
-	store := eventstest.Provided(b, nc, eventstest.StoreConfig())
-	var writing sync.WaitGroup
-	for first := range 20 {
-		writing.Go(func() {
-			for i := first; i < records; i += 20 {
-				state := watcher.Ended
-				if i%10 == 0 {
-					state = watcher.Watching
-				}
-				if _, err := store.Write(b.Context(), aRecord(i, state, fmt.Sprint("p", i%50), "prod"), 0); err != nil {
-					b.Error(err)
-				}
-			}
-		})
+// cpu returns the time that this process, with the server in it, has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
 	}
-	writing.Wait()
-	x := index.New(store)
-	for name, query := range map[string]wire.ListQuery{
-		"all": {}, "watching": {State: watcher.Watching}, "project": {ProjectID: "p7"}, "label": {Label: "env=prod"},
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// acceptedAt returns the id of a watch that was accepted so long ago.
+func acceptedAt(ago time.Duration) string {
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(time.Now().Add(-ago)))
+	for i := 6; i < len(id); i++ {
+		id[i] = byte(rand.Uint32())
+	}
+	return "w_" + id.String()
+}
+
+// aRun returns records of watches, in any order: those that are open first, accepted every 10 ms until now.
+func aRun(open, ended int) []watcher.Watch {
+	records := make([]watcher.Watch, 0, open+ended)
+	for i := range open + ended {
+		state := watcher.Watching
+		if i >= open {
+			state = watcher.Ended
+		}
+		w := aRecord(i, state, fmt.Sprint("p", i%50), "prod")
+		ago := time.Duration(rand.IntN(open+ended)) * 10 * time.Millisecond
+		w.ID, w.AcceptedAt, w.NextPollAt = acceptedAt(ago), time.Now().Add(-ago), time.Now().Add(time.Hour)
+		if w.Completion != nil {
+			w.Completion.WatchID = w.ID
+		}
+		records = append(records, w)
+	}
+	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+	return records
+}
+
+// keepMany stores many records as workers do, but for their expectations.
+func keepMany(t testing.TB, js jetstream.JetStream, records []watcher.Watch) {
+	t.Helper()
+	for _, w := range records {
+		encoded, err := watcher.EncodeWatch(w, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := nats.NewMsg("$KV.ORDER_WATCHES." + w.Key())
+		m.Header.Set(store.RecordHeader, strconv.Itoa(w.Written()))
+		m.Data = encoded
+		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(eventstest.Patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-time.After(eventstest.Patience):
+		t.Fatal("records are not stored")
+	}
+}
+
+// BenchmarkList lists the newest 100 watches of 100,000 that are open, and of as many beside that have ended, while others
+// are written. Time and CPU are those of the worker and the server together:
+//
+//	go test -run '^$' -bench List -benchtime 50x ./events/index
+func BenchmarkList(b *testing.B) {
+	for _, ended := range []int{0, 100_000} {
+		b.Run(fmt.Sprintf("open=100000/ended=%d", ended), func(b *testing.B) { benchmarkList(b, 100_000, ended) })
+	}
+}
+
+func benchmarkList(b *testing.B, open, ended int) {
+	nc, js := eventstest.Connect(b, eventstest.Server(b))
+	kept := eventstest.Provided(b, nc, eventstest.StoreConfig())
+	records := aRun(open, ended)
+	keepMany(b, js, records)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x := index.New(kept)
+	begin, used := time.Now(), cpu()
+	if err := x.CatchUp(b.Context(), time.Time{}); err != nil {
+		b.Fatal(err)
+	}
+	first, firstCPU := time.Since(begin), cpu()-used
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.Logf("read first: %s, %s of CPU; %.1f MiB", first.Round(time.Millisecond), firstCPU.Round(time.Millisecond), float64(after.HeapAlloc-before.HeapAlloc)/(1<<20))
+	for _, question := range []struct {
+		name  string
+		query wire.ListQuery
+	}{
+		{"all", wire.ListQuery{}}, {"watching", wire.ListQuery{State: watcher.Watching}}, {"ended", wire.ListQuery{State: watcher.Ended}},
+		{"project", wire.ListQuery{ProjectID: "p7"}}, {"label", wire.ListQuery{Label: "env=prod"}}, {"rare", wire.ListQuery{State: watcher.Watching, Label: "env=none"}},
+		{"last", wire.ListQuery{State: watcher.Watching, Cursor: acceptedAt(time.Duration(open+ended) * 9 * time.Millisecond)}},
 	} {
-		query.Limit = 100
-		b.Run(name, func(b *testing.B) {
+		if question.query.State == watcher.Ended && ended == 0 {
+			continue
+		}
+		question.query.Limit = 100
+		b.Run(question.name, func(b *testing.B) {
+			var took, used time.Duration
 			for b.Loop() {
-				if answer, err := x.List(b.Context(), query, teams.View{}, watcher.Policy{MaxPayload: 1 << 20}); err != nil || len(answer.Watches) != 100 {
+				b.StopTimer()
+				keepMany(b, js, records[:100]) // as many as are written within some seconds
+				began, before := time.Now(), cpu()
+				b.StartTimer()
+				answer, err := x.List(b.Context(), question.query, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
+				took, used = took+time.Since(began), used+cpu()-before
+				if err != nil || len(answer.Watches) != 100 && question.name != "rare" {
 					b.Fatal(len(answer.Watches), err)
 				}
 			}
+			b.ReportMetric(took.Seconds()*1e3/float64(b.N), "ms/list")
+			b.ReportMetric(used.Seconds()*1e3/float64(b.N), "cpu-ms/list")
 		})
 	}
 }

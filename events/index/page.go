@@ -165,16 +165,17 @@ func (x *Index) page(ctx context.Context, q wire.ListQuery, view teams.View) ([]
 	if err := x.CatchUp(ctx, time.Time{}); err != nil {
 		return nil, err
 	}
+	w := wishOf(q, view)
 	known := make(map[uint64]bool) // by revision: whether a record is wanted that was read to find that out
 	for {
-		page, floor := x.newest(q, view, known)
+		page, floor := x.newest(w, known)
 		unsure := slices.Clone(page)
 		unsure = slices.DeleteFunc(unsure, func(l listed) bool { return !l.unsure })
 		if len(unsure) == 0 {
 			if full := len(page) > q.Limit && page[q.Limit].watchID > floor; full || floor == "" || q.State == watcher.Watching {
 				return page, nil
 			}
-			return x.withOlder(ctx, q, view, page, floor)
+			return x.withOlder(ctx, w, page, floor)
 		}
 		i := -1
 		for r, err := range x.records(ctx, unsure, nil) {
@@ -182,26 +183,26 @@ func (x *Index) page(ctx context.Context, q wire.ListQuery, view teams.View) ([]
 				return nil, err
 			}
 			i++
-			known[unsure[i].revision] = wantsRecord(q, view, r)
+			known[unsure[i].revision] = w.wantsRecord(r)
 		}
 	}
 }
 
 // newest returns the page as far as the index has it, and up to which id it has no ended watches.
-func (x *Index) newest(q wire.ListQuery, view teams.View, known map[uint64]bool) (page []listed, floor string) {
+func (x *Index) newest(w wish, known map[uint64]bool) (page []listed, floor string) {
 	x.mu.Lock() // it may put them in order
 	defer x.mu.Unlock()
 	x.sorted.order()
 	end := len(x.sorted.rows)
-	if q.Cursor != "" {
-		end, _ = slices.BinarySearchFunc(x.sorted.rows, q.Cursor, byRow)
+	if w.Cursor != "" {
+		end, _ = slices.BinarySearchFunc(x.sorted.rows, w.Cursor, byRow)
 	}
-	for i := end - 1; i >= 0 && len(page) <= q.Limit; i-- {
+	for i := end - 1; i >= 0 && len(page) <= w.Limit; i-- {
 		r := x.sorted.rows[i]
 		if r.gone {
 			continue
 		}
-		wanted, unsure := r.wanted(q, view)
+		wanted, unsure := w.wants(r)
 		if unsure {
 			if yes, ok := known[r.revision]; ok {
 				wanted, unsure = yes, false
@@ -214,42 +215,58 @@ func (x *Index) newest(q wire.ListQuery, view teams.View, known map[uint64]bool)
 	return page, x.sorted.floor
 }
 
-// wanted reports whether the watch is one that the question asks for, as the view shows it, or whether only the record says.
-func (r *row) wanted(q wire.ListQuery, view teams.View) (wanted, unsure bool) {
-	if q.State != "" && (r.state == watcher.Ended) != (q.State == watcher.Ended) || q.ProjectID != "" && r.order.ProjectID != q.ProjectID {
-		return false, false
-	}
-	project := view.Project(r.order.ProjectID)
-	if q.Team == "" && q.Label == "" && project {
-		return true, false
-	}
-	if q.Label != "" && r.newer {
-		return false, false
-	}
-	if r.manyMark {
-		return false, true
-	}
-	return (project || r.hasTeam(view.Team())) && (q.Team == "" || r.hasTeam(q.Team)) && (q.Label == "" || r.hasLabel(view.Team(), view.All(), q.Label)), false
+// A wish is what a question asks for, as a view shows it.
+type wish struct {
+	wire.ListQuery
+	view         teams.View
+	viewer, team mark // of the view's team, and of the one that is asked for
+	label        mark // as the view sees it
 }
 
-// wantsRecord is wanted of a record that was read.
-func wantsRecord(q wire.ListQuery, view teams.View, r store.Record) bool {
-	w := r.Watch
-	w.Order = r.Order
-	if !view.Owns(&w) || q.Team != "" && !slices.ContainsFunc(requestsOf(&w), func(asked watcher.Request) bool { return asked.Team == q.Team }) {
+func wishOf(q wire.ListQuery, view teams.View) wish {
+	w := wish{ListQuery: q, view: view, viewer: teamMark(view.Team()), team: teamMark(q.Team), label: labelMark(q.Label)}
+	if !view.All() {
+		w.label = teamLabelMark(view.Team(), q.Label)
+	}
+	return w
+}
+
+// wants reports whether the watch is one that is asked for, or whether only the record says.
+func (w *wish) wants(r *row) (wanted, unsure bool) {
+	if w.State != "" && (r.state == watcher.Ended) != (w.State == watcher.Ended) || w.ProjectID != "" && r.order.ProjectID != w.ProjectID {
+		return false, false
+	}
+	project := w.view.Project(r.order.ProjectID)
+	switch {
+	case w.Team == "" && w.Label == "" && project:
+		return true, false
+	case w.Label != "" && r.newer:
+		return false, false
+	case r.manyMark:
+		return false, true
+	}
+	return (project || r.has(w.viewer)) && (w.Team == "" || r.has(w.team)) && (w.Label == "" || r.has(w.label)), false
+}
+
+// wantsRecord is wants of a record whose requests have many teams and labels, as far as they decide.
+func (w *wish) wantsRecord(r store.Record) bool {
+	watch := r.Watch
+	watch.Order = r.Order
+	ofTeam := func(asked watcher.Request) bool { return asked.Team == w.Team }
+	if !w.view.Owns(&watch) || w.Team != "" && !slices.ContainsFunc(requestsOf(&watch), ofTeam) {
 		return false
 	}
-	key, value, _ := strings.Cut(q.Label, "=")
-	return q.Label == "" || r.Err == nil && view.Labelled(w, key, value)
+	key, value, _ := strings.Cut(w.Label, "=")
+	return w.Label == "" || r.Err == nil && w.view.Labelled(watch, key, value)
 }
 
 // withOlder adds the watches to the page that ended and are older than those which are kept, as the bucket has them. A record
 // is stored after its watch was accepted, so that what was stored before the oldest watch of a full page was accepted has
 // none that is newer. Of a project all records are read.
-func (x *Index) withOlder(ctx context.Context, q wire.ListQuery, view teams.View, page []listed, floor string) ([]listed, error) {
-	p := &older{x: x, q: q, view: view, page: page, floor: floor}
-	if q.ProjectID != "" {
-		for r, err := range x.store.RecordsOf(ctx, q.ProjectID) {
+func (x *Index) withOlder(ctx context.Context, w wish, page []listed, floor string) ([]listed, error) {
+	p := &older{wish: w, x: x, page: page, floor: floor}
+	if w.ProjectID != "" {
+		for r, err := range x.store.RecordsOf(ctx, w.ProjectID) {
 			if err != nil {
 				return nil, err
 			}
@@ -262,9 +279,8 @@ func (x *Index) withOlder(ctx context.Context, q wire.ListQuery, view teams.View
 
 // An older is a page that is filled from the bucket.
 type older struct {
+	wish
 	x     *Index
-	q     wire.ListQuery
-	view  teams.View
 	page  []listed
 	floor string
 }
@@ -272,17 +288,17 @@ type older struct {
 // see takes a record.
 func (p *older) see(r store.Record) {
 	kept := p.x.rowOf(r)
-	if r.Order == (watcher.Order{}) || kept == nil || kept.state != watcher.Ended || kept.id > p.floor || p.q.Cursor != "" && kept.id >= p.q.Cursor {
+	if r.Order == (watcher.Order{}) || kept == nil || kept.state != watcher.Ended || kept.id > p.floor || p.Cursor != "" && kept.id >= p.Cursor {
 		return
 	}
-	wanted, unsure := kept.wanted(p.q, p.view)
+	wanted, unsure := p.wants(kept)
 	if unsure {
-		wanted = wantsRecord(p.q, p.view, r)
+		wanted = p.wantsRecord(r)
 	}
 	if wanted {
 		p.page = append(p.page, listed{watchID: kept.id, order: kept.order, size: r.Size})
 	}
-	if len(p.page) > 4*(p.q.Limit+1) {
+	if len(p.page) > 4*(p.Limit+1) {
 		p.sort()
 	}
 }
@@ -292,7 +308,7 @@ func (p *older) see(r store.Record) {
 func (p *older) sort() []listed {
 	slices.SortFunc(p.page, func(a, b listed) int { return cmp.Compare(b.watchID, a.watchID) }) // ids sort by time
 	p.page = slices.CompactFunc(p.page, func(a, b listed) bool { return a.watchID == b.watchID && a.order == b.order })
-	p.page = p.page[:min(p.q.Limit+1, len(p.page))]
+	p.page = p.page[:min(p.Limit+1, len(p.page))]
 	return p.page
 }
 
@@ -324,8 +340,8 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 			}
 			p.see(r)
 		}
-		if p.sort(); len(p.page) > p.q.Limit && read > 0 {
-			if accepted, err := wire.StartedAt(p.page[p.q.Limit].watchID); err == nil && accepted.After(oldest.Add(skew)) {
+		if p.sort(); len(p.page) > p.Limit && read > 0 {
+			if accepted, err := wire.StartedAt(p.page[p.Limit].watchID); err == nil && accepted.After(oldest.Add(skew)) {
 				break
 			}
 		}

@@ -3,8 +3,8 @@ package index
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
+	"unique"
 
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -39,7 +39,7 @@ type row struct {
 	next     int64 // since 1970
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
-	marks    []string
+	marks    []mark
 	size     uint32 // of the record, in bytes
 	newer    bool   // a later version wrote it
 	aside    bool   // it is in the place of one that could not be read
@@ -50,8 +50,8 @@ type row struct {
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
 func (r *row) open() bool { return r.state != watcher.Ended && !r.newer }
 
-// mostMarks is how many bytes of them a row keeps at the most.
-const mostMarks = 2 << 10
+// mostMarks is how many of them a row keeps at the most.
+const mostMarks = 100
 
 // rowOf returns what is kept of the record; nil where there is nothing to list.
 func (x *Index) rowOf(r store.Record) *row {
@@ -88,8 +88,14 @@ func (x *Index) show(r *row) Row {
 	}
 }
 
-// markEnd ends the team in a mark. Neither teams nor keys of labels hold it.
-const markEnd = "\x00"
+// A mark is what lists ask of a request, one text for all rows that have it.
+type mark = unique.Handle[string]
+
+// teamMark says that a request is the team's, labelMark that one has the label, key=value, and teamLabelMark that one of the
+// team's has it. Neither teams nor keys of labels hold the byte that ends a team.
+func teamMark(team string) mark             { return unique.Make(team + "\x00") }
+func labelMark(label string) mark           { return unique.Make(label) }
+func teamLabelMark(team, label string) mark { return unique.Make(team + "\x00" + label) }
 
 // requestsOf returns all requests that the record has.
 func requestsOf(w *watcher.Watch) []watcher.Request {
@@ -99,37 +105,31 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
-// marksOf returns what lists ask of the watch's requests, each once: the team, and the team with a label as key=value.
-func marksOf(w *watcher.Watch) (marks []string, tooMany bool) {
-	requests, bytes := requestsOf(w), 0
-	add := func(mark string) {
-		if !slices.Contains(marks, mark) {
-			marks = append(marks, mark)
-			bytes += len(mark)
+// marksOf returns the marks of the watch's requests, each once.
+func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
+	add := func(m mark) {
+		if !slices.Contains(marks, m) {
+			marks = append(marks, m)
 		}
 	}
+	requests := requestsOf(w)
 	for i := range requests {
 		r := &requests[i]
 		if r.Team != "" {
-			add(r.Team + markEnd)
+			add(teamMark(r.Team))
 		}
 		for key, value := range r.Labels {
-			add(r.Team + markEnd + key + "=" + value)
+			add(labelMark(key + "=" + value))
+			if r.Team != "" {
+				add(teamLabelMark(r.Team, key+"="+value))
+			}
 		}
-		if bytes > mostMarks {
+		if len(marks) > mostMarks {
 			return nil, true
 		}
 	}
 	return slices.Clip(marks), false
 }
 
-// hasTeam reports whether one of the requests is the team's.
-func (r *row) hasTeam(team string) bool { return slices.Contains(r.marks, team+markEnd) }
-
-// hasLabel reports whether a request of the team has the label, key=value; of any team's where all count.
-func (r *row) hasLabel(team string, all bool, label string) bool {
-	return slices.ContainsFunc(r.marks, func(mark string) bool {
-		of, labelled, _ := strings.Cut(mark, markEnd)
-		return labelled == label && (all || of == team)
-	})
-}
+// has reports whether one of the requests has the mark.
+func (r *row) has(m mark) bool { return slices.Contains(r.marks, m) }

@@ -14,6 +14,7 @@ const keptEnded = 10_000
 // A sorted has rows by the ids of their watches, which sort by the time at which they were accepted. Most watches are added
 // when they are the newest.
 type sorted struct {
+	kept   int    // keptEnded, but in tests
 	rows   []*row // oldest first, but for those that were added since it was put in order
 	added  int    // so many at the end
 	gone   int    // rows among them that are removed
@@ -87,12 +88,12 @@ func count(rows []*row, is func(*row) bool) (n int) {
 
 // tooMany removes ended watches where there are too many of them, the oldest, and returns them.
 func (s *sorted) tooMany() (left []*row) {
-	if s.ended <= 2*keptEnded {
+	if s.ended <= 2*s.kept {
 		return nil
 	}
 	s.order()
 	for _, r := range s.rows {
-		if s.ended == keptEnded {
+		if s.ended == s.kept {
 			break
 		}
 		if r.state == watcher.Ended && !r.gone {
