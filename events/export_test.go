@@ -46,6 +46,14 @@ func (p Patrol) Cursor() uint64 {
 	return first
 }
 
+// Rows is how many watches are known.
+func (p Patrol) Rows() (n int) {
+	for range p.p.index.Open() {
+		n++
+	}
+	return n
+}
+
 // Vitals are what was seen of an installation.
 type Vitals struct {
 	Patrolled, Due, Untold time.Time

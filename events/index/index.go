@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,7 +152,8 @@ func (x *Index) apply(r store.Record) {
 	defer x.mu.Unlock()
 	delete(x.odd, r.Order)
 	if r.Err != nil && len(x.odd) < mostOdd {
-		x.odd[r.Order] = Odd{r.Order, r.Sequence, r.Stored, r.Err}
+		order := watcher.Order{ProjectID: x.text(r.Order.ProjectID), Name: strings.Clone(r.Order.Name)}
+		x.odd[order] = Odd{order, r.Sequence, r.Stored, r.Err}
 	}
 	before := x.rows[r.Order]
 	switch {
@@ -168,6 +170,8 @@ func (x *Index) apply(r store.Record) {
 			x.drop(before)
 		}
 		next.order.ProjectID, next.region = x.text(next.order.ProjectID), x.text(next.region)
+		own := next.id + next.order.Name // and not a part of the whole message
+		next.id, next.order.Name = own[:len(next.id)], own[len(next.id):]
 		x.rows[next.order] = next
 		x.sorted.add(next)
 	}
@@ -181,6 +185,7 @@ func (x *Index) text(s string) string {
 	if known, ok := x.texts[s]; ok {
 		return known
 	}
+	s = strings.Clone(s)
 	x.texts[s] = s
 	return s
 }
