@@ -354,7 +354,7 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	defer cancel()
 	answer, err := s.index.List(ctx, q, s.view(r), s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.Timing.List)}
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("not all records were read within %s; the worker goes on from there: ask again", s.store.Timing.List)}
 	}
 	return answer, err
 }

@@ -31,11 +31,12 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	}
 	broken, _, err := w.store.BrokenList(ctx)
 	missed(&s, "the list of broken records", err)
-	count, err := w.index.Count(ctx, broken)
-	missed(&s, "the watches", err)
+	err = w.index.CatchUp(ctx, time.Time{})
 	if err == nil {
-		s.Watches = &count
+		count, _, failed := w.index.Count(ctx, broken)
+		s.Watches, err = &count, failed
 	}
+	missed(&s, "the watches", err)
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
 	if s.People != nil && !view.All() {

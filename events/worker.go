@@ -7,7 +7,7 @@
 // NATS; and that [Worker.Ready] says why it does not do its work.
 //
 // The packages below: wire (messages as they are on NATS), teams (what each team may), link (the connection and the pulling), store (records,
-// wake-ups, events, notes and holds in JetStream), sweeper (lists orders, so that those that end are asked for at once), usual (how long
+// wake-ups, events, notes and holds in JetStream), index (which watches are open, without reading all records), sweeper (lists orders, so that those that end are asked for at once), usual (how long
 // orders take), inspect (looks at an installation), client (what any Go program
 // needs). Read the files here in this order:
 //

@@ -59,7 +59,7 @@ var arrows = map[string]struct {
 	"events/client":              {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/eventstest":          {ours: []string{"events/schema/schematest", "events/store", "events/wire", "watcher"}},
 	"events/index":               {ours: []string{"events/store", "events/teams", "events/wire", "watcher"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
-	"events/inspect":             {ours: []string{"watcher", "events/link", "events/store", "events/wire"}},
+	"events/inspect":             {ours: []string{"watcher", "events/index", "events/link", "events/store", "events/wire"}},
 	"events/link":                {},
 	"events/store":               {ours: []string{"watcher", "events/link", "events/teams", "events/wire"}},
 	"events/sweeper":             {ours: []string{"watcher", "watcher/sweep", "events/link", "events/store"}},
