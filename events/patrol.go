@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ type look struct {
 	since    time.Time     // since when it is known that nothing happened, by the process's clock
 	interval time.Duration // for how long nothing was to happen then
 	asked    time.Time     // when its wake-up was read, by the process's clock
+	absent   bool          // the record was not there when it was read last
 }
 
 // A patrolRound is what one round found.
@@ -64,7 +66,7 @@ type patrolRound struct {
 const (
 	patrolPace  = 200  // wake-ups a second that a patrol publishes at the most
 	patrolLease = 3    // rounds without a sign of the patrolling worker, before another takes over
-	patrolAsks  = 1000 // wake-ups that a round reads of watches which are late, but were not for long
+	patrolAsks  = 3000 // wake-ups that a round reads of watches that are late, and may have been polled since
 )
 
 func newPatrol(log *slog.Logger, s *store.Store, x *index.Index, id string, broken prometheus.Gauge) *patrol {
@@ -167,12 +169,14 @@ func (p *patrol) round(ctx context.Context) error {
 			return ctx.Err()
 		}
 		l := p.known(r)
-		if p.overdue(l) && asks < patrolAsks && p.mayGoOn(r, l) {
-			asks++
+		if p.overdue(l) && p.mayGoOn(r, l) {
+			if asks++; asks > patrolAsks {
+				continue // in the next round
+			}
 			l, err = p.ask(ctx, r, l)
 			failed = cmp.Or(failed, err)
 		}
-		if p.overdue(l) {
+		if p.overdue(l) && !l.absent {
 			p.backlog.count(r, l.due)
 		}
 		if failed == nil && p.silent(l) {
@@ -218,7 +222,7 @@ func (p *patrol) known(r index.Row) look {
 	if l, ok := p.looks[r.Order]; ok && l.revision == r.Revision {
 		return l
 	}
-	return look{r.Revision, latest(r.NextPollAt, r.Stored), latest(r.Seen, p.began), max(0, r.NextPollAt.Sub(r.Stored)), time.Time{}}
+	return look{r.Revision, latest(r.NextPollAt, r.Stored), latest(r.Seen, p.began), max(0, r.NextPollAt.Sub(r.Stored)), time.Time{}, false}
 }
 
 func latest(a, b time.Time) time.Time {
@@ -247,7 +251,19 @@ func (p *patrol) mayGoOn(r index.Row, l look) bool {
 // ask reads the watch's wake-up, and returns what is known then.
 func (p *patrol) ask(ctx context.Context, r index.Row, l look) (look, error) {
 	l.asked = p.store.Clock.Local()
-	k, err := p.store.Newest(ctx, r.Order)
+	names := p.store.Names
+	m, err := p.store.Last(ctx, names.WakeupStream(), names.Subjects+".*."+r.Key())
+	if err != nil || m.Sequence == 0 {
+		return l, err
+	}
+	prefix := names.Waiting("")
+	if strings.HasPrefix(m.Subject, names.Due("")) {
+		prefix = names.Due("")
+	}
+	k, err := store.DecodeWakeup(m.Subject, prefix, m.Data)
+	if err != nil { // it is none, and one may lie beside it
+		k, err = p.store.Newest(ctx, r.Order)
+	}
 	if err == nil {
 		l = p.goesOn(r, l, k)
 	}
@@ -271,15 +287,21 @@ func (p *patrol) goesOn(r index.Row, l look, k watcher.Wakeup) look {
 func (p *patrol) look(ctx context.Context, r index.Row, l look) (look, error) {
 	w, revision, err := p.store.ReadLatest(ctx, r.Order)
 	switch {
-	case errors.Is(err, watcher.ErrNoRecord) && revision == 0: // deleted without a marker
-		p.index.Forget(r.Order, r.Revision)
+	case errors.Is(err, watcher.ErrNoRecord) && revision == 0: // deleted without a marker, or the server is behind
+		if l.absent {
+			p.index.Forget(r.Order, r.Revision)
+		}
+		l.absent, l.since = true, p.store.Clock.Local()
 		return l, nil
-	case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema),
-		err == nil && uint64(revision) != r.Revision: // it is another since; the index will have it
-		return l, nil
+	case errors.Is(err, watcher.ErrNoRecord), errors.Is(err, watcher.ErrBroken), errors.Is(err, watcher.ErrNewerSchema):
+		return l, nil // it is another since
 	case err != nil:
 		return l, err
+	case uint64(revision) != r.Revision:
+		p.index.See(store.Record{Watch: w, Order: r.Order, Sequence: uint64(revision), Stored: p.store.Clock.Now()})
+		return l, nil
 	}
+	l.absent = false
 	k, err := p.store.Newest(ctx, r.Order)
 	if err != nil {
 		return l, err

@@ -3,9 +3,10 @@
 // patrol, the list of watches and their count ask it, and nobody writes to it.
 //
 // It promises that after [Index.CatchUp] the rows are those of the bucket as one of its servers has it, up to the time that
-// was asked for; that a bucket which was made anew or emptied is begun anew; and that its memory grows with the open
-// watches, not with the records. One thing it cannot see: a record that somebody deleted without a marker, by hand. Its row
-// stays until the watch is due, when the patrol reads the record, or until a list does.
+// was asked for; that a bucket which was made anew or emptied, or may have lost its latest records in a crash, is begun anew;
+// and that its memory grows with the open watches, not with the records. One
+// thing it cannot see: a record that somebody deleted without a marker, by hand. Its row stays until the watch is due, when
+// the patrol reads the record; lists, which read the records of a page, do not show it.
 //
 // Wake-ups are not in it: workers may not read them by the batch.
 //
@@ -41,6 +42,7 @@ type Index struct {
 	turn  chan struct{} // is full while somebody reads the bucket
 	made  time.Time     // when the bucket was; of the one whose turn it is
 	next  uint64        // its first sequence that was not read; of the one whose turn it is
+	group string        // which differs where the bucket's server may have crashed; of the one whose turn it is
 
 	mu     sync.RWMutex // of what follows
 	rows   map[watcher.Order]*row
@@ -89,8 +91,9 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 		return err
 	}
 	info := stream.CachedInfo()
-	if x.next == 0 || !info.Created.Equal(x.made) || info.State.LastSeq+1 < x.next {
-		x.made, x.next = info.Created, 1
+	group := x.groupOf(info)
+	if x.next == 0 || !info.Created.Equal(x.made) || info.State.LastSeq+1 < x.next || group != x.group {
+		x.made, x.next, x.group = info.Created, 1, group
 		x.mu.Lock()
 		x.forget()
 		x.mu.Unlock()
@@ -105,6 +108,19 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 		x.purge(info.State.FirstSeq)
 	}
 	return nil
+}
+
+// groupOf returns a text that differs where the connection was made anew, or another server leads the bucket: one that crashed
+// may have lost records, and given their sequences to others since.
+func (x *Index) groupOf(info *jetstream.StreamInfo) string {
+	group := fmt.Sprint(x.store.JS.Conn().Stats().Reconnects)
+	if c := info.Cluster; c != nil {
+		group += c.Leader
+		if c.LeaderSince != nil {
+			group += c.LeaderSince.String()
+		}
+	}
+	return group
 }
 
 // mostSingly is how many records are read one by one at the most.
@@ -142,7 +158,10 @@ func (x *Index) read(ctx context.Context, state jetstream.StreamState, before ti
 	return nil
 }
 
-// apply takes what the bucket holds for an order now.
+// See takes a record that was read by itself: what the index has is not that.
+func (x *Index) See(r store.Record) { x.apply(r) }
+
+// apply takes what the bucket holds for an order, where that is later than what the index has.
 func (x *Index) apply(r store.Record) {
 	if r.Order == (watcher.Order{}) {
 		return // of what workers tell each other
@@ -150,12 +169,15 @@ func (x *Index) apply(r store.Record) {
 	next := x.rowOf(r)
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	before := x.rows[r.Order]
+	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
+		return
+	}
 	delete(x.odd, r.Order)
 	if r.Err != nil && len(x.odd) < mostOdd {
 		order := watcher.Order{ProjectID: x.text(r.Order.ProjectID), Name: strings.Clone(r.Order.Name)}
 		x.odd[order] = Odd{order, r.Sequence, r.Stored, r.Err}
 	}
-	before := x.rows[r.Order]
 	switch {
 	case next == nil || x.sorted.beyond(next):
 		if before != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -301,4 +303,40 @@ func TestManyLabels(t *testing.T) {
 			t.Errorf("%+v: %d watches; want %d", test.query, len(got), test.want)
 		}
 	}
+}
+
+// TestLostTail lets the server lose its latest records in a crash, and others be written with the sequences of the lost ones:
+// the index has these, also where it reads only a part of the bucket again.
+func TestLostTail(t *testing.T) {
+	t.Parallel()
+	s := &scene{t: t, random: rand.New(rand.NewPCG(7, 18)), watches: make(map[int]int), options: server.Options{StoreDir: t.TempDir()}}
+	s.server = eventstest.Server(t, s.options)
+	s.options.Port = s.server.Addr().(*net.TCPAddr).Port
+	nc, js := eventstest.Connect(t, s.server)
+	s.js, s.kept = js, eventstest.Provided(t, nc, eventstest.StoreConfig())
+	x := index.New(s.kept)
+	many := func(n int) {
+		t.Helper()
+		for range n {
+			s.write()
+		}
+		eventstest.Eventually(t, func() error { return x.CatchUp(t.Context(), time.Time{}) })
+		compare(t, fmt.Sprintf("%d more", n), x, s.kept)
+	}
+	many(200)
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := os.CopyFS(saved, os.DirFS(s.options.StoreDir)); err != nil {
+		t.Fatal(err)
+	}
+	s.server = eventstest.Server(t, s.options)
+	many(100)
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+	if err := cmp.Or(os.RemoveAll(s.options.StoreDir), os.CopyFS(s.options.StoreDir, os.DirFS(saved))); err != nil {
+		t.Fatal(err)
+	}
+	s.server = eventstest.Server(t, s.options)
+	many(200)
 }

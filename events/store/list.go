@@ -82,8 +82,9 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 // readAtOnce is how many records are asked for at a time, one by one.
 const readAtOnce = 16
 
-// RecordsAt returns what the bucket holds at the sequences, from the first to the last, as RecordsBefore yields it. Each is
-// asked for by itself: of a large bucket some hundred are read sooner so than in a batch.
+// RecordsAt returns what the bucket holds at the sequences, from the first to the last, as RecordsBefore yields it, as the
+// bucket's leader sees it: another server may not have one yet, and it would be passed over. Each is asked for by itself: of a
+// large bucket some hundred are read sooner so than in a batch.
 func (s *Store) RecordsAt(ctx context.Context, first, last uint64) ([]Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
 	defer cancel()
@@ -115,24 +116,12 @@ func (s *Store) RecordsAt(ctx context.Context, first, last uint64) ([]Record, er
 }
 
 // recordAt returns what the bucket holds at the sequence; without a sequence where that is nothing.
-func (s *Store) recordAt(ctx context.Context, sequence uint64) (r Record, err error) {
-	ask := fmt.Appendf(nil, `{"seq":%d}`, sequence)
-	reply, err := s.JS.Conn().RequestWithContext(ctx, s.Names.API("DIRECT.GET."+s.Names.RecordStream()), ask)
-	if err != nil {
-		return r, err
+func (s *Store) recordAt(ctx context.Context, sequence uint64) (Record, error) {
+	m, err := s.Get(ctx, s.Names.RecordStream(), sequence)
+	if err != nil || m.Sequence == 0 {
+		return Record{}, err
 	}
-	switch status := reply.Header.Get("Status"); status {
-	case "":
-	case "404":
-		return r, nil
-	default:
-		return r, fmt.Errorf("message %d: %s %s", sequence, status, reply.Header.Get("Description"))
-	}
-	m := &jetstream.RawStreamMsg{Subject: serverSaid(reply.Header, jetstream.SubjectHeader), Sequence: sequence, Header: reply.Header, Data: reply.Data}
-	if m.Time, err = time.Parse(time.RFC3339Nano, serverSaid(reply.Header, jetstream.TimeStampHeaer)); err != nil {
-		return r, err
-	}
-	r, _ = s.recordOf(m)
+	r, _ := s.recordOf(&jetstream.RawStreamMsg{Subject: m.Subject, Sequence: m.Sequence, Header: m.header(), Data: m.Data, Time: m.Time})
 	return r, nil
 }
 
