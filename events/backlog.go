@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -33,18 +34,11 @@ func (b *backlog) begin() {
 	}
 }
 
-// count takes a record that was not written lately.
-func (b *backlog) count(r store.Record) {
-	now, due := b.store.Clock.Now(), r.NextPollAt
-	if r.Stored.After(due) {
-		due = r.Stored
-	}
-	if now.Sub(due) < b.store.Timing.PatrolSlack {
-		return
-	}
+// count takes a watch that is overdue.
+func (b *backlog) count(r index.Row, due time.Time) {
 	p := b.projects[r.ProjectID]
 	if p == nil {
-		p = &overdueWatches{since: now}
+		p = &overdueWatches{since: b.store.Clock.Now()}
 		b.projects[r.ProjectID] = p
 	}
 	if p.number == 0 || due.Before(p.oldest) {

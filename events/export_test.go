@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -22,7 +23,7 @@ type Patrol struct{ p *patrol }
 
 // NewPatrol returns a patrol over the store.
 func NewPatrol(log *slog.Logger, s *store.Store, id string) Patrol {
-	p := newPatrol(log, s, id, prometheus.NewGauge(prometheus.GaugeOpts{Name: "broken"}))
+	p := newPatrol(log, s, index.New(s), id, prometheus.NewGauge(prometheus.GaugeOpts{Name: "broken"}))
 	p.broken.policy = func() watcher.Policy { return watcher.Policy{MaxPayload: 1 << 20, DefaultRegion: "cn-north-4"} }
 	return Patrol{p}
 }
@@ -36,8 +37,22 @@ func (p Patrol) Take(ctx context.Context) (bool, error) {
 // Round makes one round.
 func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
 
-// Cursor is the sequence at which the next round begins.
-func (p Patrol) Cursor() uint64 { return p.p.cursor }
+// Cursor is the sequence of the first record that the next round looks at, or of the first that it reads.
+func (p Patrol) Cursor() uint64 {
+	first := p.p.index.Next()
+	for r := range p.p.index.Open() {
+		first = min(first, r.Revision)
+	}
+	return first
+}
+
+// Rows is how many watches are known.
+func (p Patrol) Rows() (n int) {
+	for range p.p.index.Open() {
+		n++
+	}
+	return n
+}
 
 // Vitals are what was seen of an installation.
 type Vitals struct {
@@ -88,7 +103,7 @@ type Rearming struct{ r *rearming }
 
 // NewRearming returns one over the store.
 func NewRearming(log *slog.Logger, s *store.Store) Rearming {
-	return Rearming{&rearming{log: log, store: s}}
+	return Rearming{&rearming{log: log, store: s, index: index.New(s)}}
 }
 
 // Look looks once, and makes a pass where one is due.

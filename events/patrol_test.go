@@ -49,7 +49,7 @@ type beat struct {
 	log   *logbook
 }
 
-func newBeat(t *testing.T, s *server.Server, cfg settings) *beat {
+func newBeat(t testing.TB, s *server.Server, cfg settings) *beat {
 	t.Helper()
 	nc, js := eventstest.Connect(t, s)
 	if _, err := js.Stream(t.Context(), "ORDER_WAKEUPS"); errors.Is(err, jetstream.ErrStreamNotFound) {

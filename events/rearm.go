@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -23,6 +24,7 @@ import (
 type rearming struct {
 	log   *slog.Logger
 	store *store.Store
+	index *index.Index
 
 	group string                // the servers as they were last seen; empty before the first look
 	state jetstream.StreamState // the same of what the stream holds
@@ -134,14 +136,17 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 		running sync.WaitGroup
 		slots   = make(chan struct{}, rearmAtOnce)
 	)
-	for w, readErr := range r.store.OpenWatches(ctx) {
-		if err = cmp.Or(readErr, ctx.Err()); err != nil {
+	if err := r.index.CatchUp(ctx, time.Time{}); err != nil {
+		return 0, err
+	}
+	for _, row := range slices.Collect(r.index.Open()) {
+		if err = ctx.Err(); err != nil {
 			break
 		}
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			ok, err := r.rearm(ctx, w.Watch)
+			ok, err := r.rearm(ctx, row.Watch())
 			mu.Lock()
 			defer mu.Unlock()
 			if ok && err == nil {
@@ -157,9 +162,9 @@ func (r *rearming) pass(ctx context.Context) (published int, err error) {
 	return published, cmp.Or(failed, err)
 }
 
-// rearm publishes the wake-up that the record expects, and reports whether it did: not where it is due and there, and
-// not where none is known to be missing. Where the record is an old one, an old wake-up takes the timer's place: the
-// worker that is given it publishes the expected one.
+// rearm publishes the wake-up that is there, at its own time, or the one that the record expects, and reports whether it
+// did: not where it is due and there, and not where none is known to be missing. Where what was read is old, an old wake-up
+// takes the timer's place: the worker that is given it publishes the expected one.
 func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 	if !r.all {
 		missing, err := r.missing(ctx, w)
@@ -167,20 +172,23 @@ func (r *rearming) rearm(ctx context.Context, w watcher.Watch) (bool, error) {
 			return false, err
 		}
 	}
+	k, err := r.store.Newest(ctx, w.Order)
+	if err != nil {
+		return false, err
+	}
+	if dead(k, w) {
+		k = w.Expected()
+	}
 	now := r.store.Clock.Now()
-	if now.Sub(w.NextPollAt) > rearmSlack {
+	if now.Sub(k.At) > rearmSlack {
 		due, err := r.store.Last(ctx, r.store.Names.WakeupStream(), r.store.Names.Due(w.Key()))
 		if err != nil || due.Sequence != 0 {
 			return false, err
 		}
 	}
-	at := w.NextPollAt
-	if at.Before(now) {
-		at = now
-	}
 	ctx, cancel := context.WithTimeout(ctx, rearmPatience)
 	defer cancel()
-	return true, r.store.SetTimer(ctx, w.Expected(), at)
+	return true, r.store.SetTimer(ctx, k, latest(k.At, now))
 }
 
 // missing reports whether the stream holds no wake-up of the watch, though its record expects one. A poll stores the

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/store"
@@ -39,6 +40,7 @@ type service struct {
 	gate     *gate
 	intake   *watcher.Intake
 	store    *store.Store
+	index    *index.Index
 	mayWrite func() error // why nothing may be written now; nil where it may
 	answers  *prometheus.CounterVec
 	replies  *link.Replies
@@ -350,9 +352,9 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.store.Timing.List)
 	defer cancel()
-	answer, err := s.store.List(ctx, q, s.view(r), s.intake.Policy)
+	answer, err := s.index.List(ctx, q, s.view(r), s.intake.Policy)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("there are more records than can be read within %s; name a project_id", s.store.Timing.List)}
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("not all records were read within %s; the worker goes on from there: ask again", s.store.Timing.List)}
 	}
 	return answer, err
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
 )
@@ -31,12 +30,14 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	} else {
 		s.Workers = w.store.Accounts().Count(wire.Semantic(w.store.Version))
 	}
-	seen, err := inspect.Over(w.store).Watches(ctx)
-	missed(&s, "the watches", err)
-	missed(&s, "the list of broken records", seen.BrokenErr)
+	broken, _, err := w.store.BrokenList(ctx)
+	missed(&s, "the list of broken records", err)
+	err = w.index.CatchUp(ctx, time.Time{})
 	if err == nil {
-		s.Watches = &seen.WatchCount
+		count, _, failed := w.index.Count(ctx, broken)
+		s.Watches, err = &count, failed
 	}
+	missed(&s, "the watches", err)
 	s.People, err = w.countUntold(ctx)
 	missed(&s, "what people were told", err)
 	if s.People != nil && !view.All() {

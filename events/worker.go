@@ -7,7 +7,7 @@
 // NATS; and that [Worker.Ready] says why it does not do its work.
 //
 // The packages below: wire (messages as they are on NATS), teams (what each team may), link (the connection and the pulling), store (records,
-// wake-ups, events, notes and holds in JetStream), sweeper (lists orders, so that those that end are asked for at once), usual (how long
+// wake-ups, events, notes and holds in JetStream), index (which watches are open, without reading all records), sweeper (lists orders, so that those that end are asked for at once), usual (how long
 // orders take), inspect (looks at an installation), client (what any Go program
 // needs). Read the files here in this order:
 //
@@ -46,6 +46,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
@@ -95,6 +96,7 @@ type Worker struct {
 	metrics    *metrics
 	footing    *footing
 	loops      []*loop
+	index      *index.Index
 	patrol     *patrol
 	heart      *heartbeat
 	sweeper    *sweeper.Sweeper // nil: nothing is listed
@@ -117,7 +119,8 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		registry.MustRegister(loads(config.Loads))
 	}
 	w.usual = usual.New(log, s)
-	w.patrol = newPatrol(log, s, s.Accounts().ID(), w.metrics.broken)
+	w.index = index.New(s)
+	w.patrol = newPatrol(log, s, w.index, s.Accounts().ID(), w.metrics.broken)
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	if config.Sweep != nil {
@@ -140,7 +143,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		refusals: &link.Failures{Log: log, URL: strings.Join(nc.Servers(), ",")},
 		optional: s.HistoryNeeds(), lacks: w.usual.Denied,
 	}
-	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, usual: w.usual, follow: following{store: s, reading: make(chan struct{}, mostReading)},
+	w.service = &service{log: log, rules: config.Requests, gate: gate, intake: &w.intake, store: s, index: w.index, mayWrite: w.footing.mayWrite, answers: w.metrics.answers, status: w.status, usual: w.usual, follow: following{store: s, reading: make(chan struct{}, mostReading)},
 		replies: &link.Replies{Log: log, Inboxes: config.Inboxes, Refused: w.metrics.foreign}}
 	w.loops = []*loop{
 		{stream: s.Names.RequestStream(), consumer: wire.IntakeConsumer, slots: config.Concurrency, pulled: pulls.few, handle: w.takeRequest},
@@ -240,7 +243,7 @@ func (w *Worker) run(ctx context.Context) error {
 		running.Go(func() { l.run(ctx, work) })
 	}
 	running.Go(func() { w.learn(ctx, work) })
-	rearming := rearming{log: w.log, store: w.store}
+	rearming := rearming{log: w.log, store: w.store, index: w.index}
 	if w.sweeper != nil {
 		running.Go(func() { w.sweeper.Run(ctx) })
 	}

@@ -166,6 +166,13 @@ func (w *Watch) Wanted() time.Time {
 	return w.WantedAt
 }
 
+// expected returns the same for a record that was stored with the revision.
+func (w *Watch) expected(revision Revision) Wakeup {
+	k := w.Expected()
+	k.Revision = revision
+	return k
+}
+
 // A Wakeup says that a watch's next step is due. It is only a hint: it may come twice, late or never.
 type Wakeup struct {
 	Order
@@ -174,6 +181,33 @@ type Wakeup struct {
 	At      time.Time // when it is due; in the past: at once
 	Wanted  time.Time // when it was to be due, where the account's rate puts it off; else zero
 	Hint    *Hint     // why it is due before its time, as the list of orders shows it; nil: the list is not the reason
+
+	// Revision is that of the record after which it was published; 0 is not known: the poll that it brings on is written.
+	Revision Revision
+	// The latest poll, where that changed nothing and the record was left as it was: see [Watch.Merged]. Polls is the number
+	// of all polls until then; 0: the record has the latest poll.
+	Polls    int
+	PolledAt time.Time
+	Step     int
+}
+
+// LaterThan reports whether the wake-up follows the other one of the same order: a later wake-up that waits is not to be
+// replaced by an earlier one.
+func (k Wakeup) LaterThan(other Wakeup) bool {
+	return cmp.Or(cmp.Compare(k.Number, other.Number), cmp.Compare(k.Revision, other.Revision), cmp.Compare(k.Polls, other.Polls)) > 0
+}
+
+// Merged returns the record with the polls that it was left unwritten after, as the wake-up says; the record itself where the
+// wake-up knows of none, or is another one than it expects.
+func (w Watch) Merged(k Wakeup) Watch {
+	if !k.wakes(&w) || w.State != Watching || k.Polls <= w.Polls {
+		return w
+	}
+	if !w.ListedAt.IsZero() && w.ListedAt.Equal(w.LastPollAt) {
+		w.ListedAt = k.PolledAt
+	}
+	w.Polls, w.Seen, w.LastPollAt, w.Step, w.NextPollAt, w.Turn = k.Polls, k.Polls, k.PolledAt, k.Step, k.At, time.Time{}
+	return w
 }
 
 // A Hint is what the list of an account's orders shows of one: the order has perhaps ended. It is no proof. The order is

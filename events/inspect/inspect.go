@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -273,9 +275,8 @@ type Watches struct {
 	Broken    []wire.BrokenRecord
 	BrokenErr error
 
-	// Recent is the order of the record that was written last, and where it is asked for; zero where there is none.
-	Recent watcher.Order
-	Region string
+	// Projects is a project for each region that has one: of the record that was written last.
+	Projects map[string]string
 }
 
 // worstWatches is how many late watches are named.
@@ -287,39 +288,21 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
 		return w, err
 	}
-	w.Broken, w.BrokenErr = i.broken(ctx)
-	slack := i.store.Timing.PatrolSlack
-	w.All = true
-	for r, readErr := range i.store.Records(ctx, 1) {
-		if readErr != nil {
-			err, w.All = readErr, false
-			break
-		}
-		if w.opens(r) {
-			w.count(r, i.store.Clock.Now(), slack)
-		}
-	}
-	if err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
+	broken, brokenErr := i.broken(ctx)
+	x := index.New(i.store)
+	err = x.CatchUp(ctx, time.Time{})
+	all := err == nil
+	count, late, failed := x.Count(ctx, broken)
+	w = Watches{WatchCount: count, Projects: x.Projects(), Broken: x.StillBroken(broken), BrokenErr: brokenErr}
+	w.All = all
+	if err = cmp.Or(err, failed); err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
 		err = nil // as far as there was time
 	}
-	w.Unreadable += len(w.Broken)
+	slices.SortStableFunc(late, func(a, b index.Late) int { return cmp.Compare(b.By, a.By) })
+	for _, l := range late[:min(len(late), worstWatches)] {
+		w.Worst = append(w.Worst, LateWatch{l.Order, l.WatchID, l.By})
+	}
 	return w, err
-}
-
-// count counts an open watch. It is overdue, or stuck, where its next step is late by more than the slack.
-func (w *Watches) count(r store.Record, now time.Time, slack time.Duration) {
-	w.Recent, w.Region = r.Order, r.Region
-	number, tooLate := &w.Watching, &w.Overdue
-	late, allowed := now.Sub(r.NextPollAt), max(0, r.NextPollAt.Sub(r.Stored))+slack
-	if r.State == watcher.Ending {
-		number, tooLate = &w.Ending, &w.Stuck
-		late, allowed = now.Sub(r.Stored), slack
-	}
-	*number++
-	if late > allowed {
-		*tooLate++
-		w.worst(LateWatch{r.Order, r.ID, late})
-	}
 }
 
 // broken returns the broken records that workers know of, oldest first.
@@ -337,30 +320,4 @@ func (i *Inspector) Losses(ctx context.Context) ([]watcher.Attention, error) {
 		return nil, err
 	}
 	return i.store.Losses(ctx)
-}
-
-// opens reports whether the record is that of an open watch. It counts those that cannot be read
-// and that workers do not know of yet, and forgets the broken ones whose order is watched again.
-func (w *Watches) opens(r store.Record) bool {
-	if errors.Is(r.Err, watcher.ErrNoRecord) { // a marker of deletion
-		return false
-	}
-	known := slices.IndexFunc(w.Broken, func(b wire.BrokenRecord) bool { return b.Order == r.Order })
-	switch {
-	case errors.Is(r.Err, watcher.ErrNewerSchema):
-		w.Newer++
-	case r.Err != nil && known < 0:
-		w.Unreadable++
-	}
-	replaced := known >= 0 && r.Sequence > w.Broken[known].Revision
-	if replaced && !errors.Is(r.Err, watcher.ErrBroken) && r.MovedAside() == nil {
-		w.Broken = slices.Delete(w.Broken, known, known+1)
-	}
-	return r.Err == nil && r.State != watcher.Ended
-}
-
-func (w *Watches) worst(late LateWatch) {
-	w.Worst = append(w.Worst, late)
-	slices.SortStableFunc(w.Worst, func(a, b LateWatch) int { return int(b.Late - a.Late) })
-	w.Worst = w.Worst[:min(len(w.Worst), worstWatches)]
 }

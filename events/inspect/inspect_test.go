@@ -311,7 +311,7 @@ func TestInspectWatches(t *testing.T) {
 		t.Errorf("the worst are %v", worst)
 	}
 	w.Worst = nil
-	want := inspect.Watches{WatchCount: wire.WatchCount{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true}, Recent: watcher.Order{ProjectID: eventstest.Project, Name: "order.recent"}, Region: "cn-north-4"}
+	want := inspect.Watches{WatchCount: wire.WatchCount{Watching: 4, Ending: 1, Stuck: 1, Overdue: 2, All: true}, Projects: map[string]string{"cn-north-4": eventstest.Project}}
 	if !reflect.DeepEqual(w, want) {
 		t.Errorf("got %+v\nwant %+v", w, want)
 	}

@@ -78,23 +78,3 @@ func otherSubjects(wanted, found jetstream.StreamConfig) []string {
 	}
 	return found.Subjects
 }
-
-// Projects returns a project of the records for each region that has one: of the record that was written
-// last, as far as there is time to read them.
-func (i *Inspector) Projects(ctx context.Context) (map[string]string, error) {
-	projects := make(map[string]string)
-	if err := i.may(i.store.Names.API("DIRECT.GET." + i.store.Names.RecordStream())); err != nil {
-		return projects, err
-	}
-	for r, err := range i.store.Records(ctx, 1) {
-		switch {
-		case err != nil && len(projects) == 0:
-			return projects, err
-		case err != nil:
-			return projects, nil // as far as there was time
-		case r.Err == nil:
-			projects[r.Region] = r.ProjectID
-		}
-	}
-	return projects, nil
-}

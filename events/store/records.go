@@ -99,11 +99,12 @@ const (
 
 // A Record is what the bucket holds for an order.
 type Record struct {
-	watcher.Watch // where it can be read
+	watcher.Watch // where it can be read; of a later version's: its id, its state and the teams of its requests
 	Order         watcher.Order
 	Sequence      uint64
 	Stored        time.Time
 	Err           error // why it cannot be read: ErrNoRecord, ErrBroken or ErrNewerSchema of package watcher
+	Size          int   // in bytes, as it is stored
 }
 
 // Records yields what the bucket holds for orders, from the sequence on, as it was written. It ends with the first
@@ -115,16 +116,30 @@ func (s *Store) Records(ctx context.Context, from uint64) iter.Seq2[Record, erro
 				yield(Record{}, err)
 				return
 			}
-			order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
-			if !ok {
-				continue // what workers tell each other, such as the patrol's lease
-			}
-			w, _, err := decodeRecord(order, m.Header, m.Data, m.Sequence)
-			if !yield(Record{w, order, m.Sequence, m.Time, err}, nil) {
+			if r, ok := s.recordOf(m); ok && !yield(r, nil) {
 				return
 			}
 		}
 	}
+}
+
+// recordOf reads a message of the bucket. It reports whether it is for an order, and not one of what workers tell each
+// other, such as the patrol's lease.
+func (s *Store) recordOf(m *jetstream.RawStreamMsg) (Record, bool) {
+	order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
+	if !ok {
+		return Record{Sequence: m.Sequence, Stored: m.Time}, false
+	}
+	w, _, err := decodeRecord(order, m.Header, m.Data, m.Sequence)
+	if errors.Is(err, watcher.ErrNewerSchema) {
+		h, _ := readHead(m.Data)
+		requests, _ := requestsOf(m.Data)
+		w.ID, w.State = h.WatchID, h.State
+		for _, r := range requests {
+			w.Requests = append(w.Requests, watcher.Request{Team: r.Team})
+		}
+	}
+	return Record{w, order, m.Sequence, m.Time, err, len(m.Data)}, true
 }
 
 // OpenWatches yields the records of all watches that have not ended, as Records does.
@@ -150,7 +165,7 @@ func (s *Store) messages(ctx context.Context, stream, subjects string, start jet
 			options = append(options, jetstreamext.GetBatchSubject(subjects))
 		}
 		for {
-			next, done, err := s.batch(ctx, stream, options, yield)
+			next, done, err := s.batch(ctx, stream, recordBatch, options, yield)
 			if err != nil {
 				yield(nil, fmt.Errorf("read %s: %w", stream, err))
 			}
@@ -162,17 +177,18 @@ func (s *Store) messages(ctx context.Context, stream, subjects string, start jet
 	}
 }
 
-// batch yields one batch. It returns where the next one begins, and whether there is none, or yield had enough.
-func (s *Store) batch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
+// batch yields one batch of so many messages at the most. It returns where the next one begins, and whether there is none,
+// or yield had enough.
+func (s *Store) batch(ctx context.Context, stream string, most int, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
 	err = s.Calls.Make(ctx, time.Minute, func(ctx context.Context) error {
-		next, done, err = s.readBatch(ctx, stream, options, yield)
+		next, done, err = s.readBatch(ctx, stream, most, options, yield)
 		return err
 	})
 	return next, done, err
 }
 
-func (s *Store) readBatch(ctx context.Context, stream string, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, recordBatch, options...)
+func (s *Store) readBatch(ctx context.Context, stream string, most int, options []jetstreamext.GetBatchOpt, yield func(*jetstream.RawStreamMsg, error) bool) (next uint64, done bool, err error) {
+	messages, err := jetstreamext.GetBatch(ctx, s.JS, stream, most, options...)
 	if err != nil {
 		return 0, false, err
 	}
@@ -194,5 +210,5 @@ func (s *Store) readBatch(ctx context.Context, stream string, options []jetstrea
 	}
 	// What ended before its bounds has come to the end. It does not matter that more was written since:
 	// otherwise a reader over a slow link would never be done. An answer that does not come ends it without an error.
-	return next, read < recordBatch && size < recordBatchBytes/2, ctx.Err()
+	return next, read < most && size < recordBatchBytes/2, ctx.Err()
 }

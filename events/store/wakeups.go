@@ -24,6 +24,19 @@ type wakeupBody struct {
 	Hint *watcher.Hint `json:"hint,omitempty"`
 	// Wanted is of this release, too: that worker measures how late a wake-up is by At.
 	Wanted time.Time `json:"wanted_at,omitzero"`
+	// What follows is of this release, too: that worker polls from the record, and writes it.
+	Revision uint64    `json:"revision,omitempty"` // of the record after which it was published
+	Polls    int       `json:"polls,omitempty"`    // all that were made, where the latest left the record unwritten
+	PolledAt time.Time `json:"polled_at,omitzero"` // when that was
+	Step     int       `json:"backoff_step,omitempty"`
+}
+
+func bodyOf(k watcher.Wakeup) wakeupBody {
+	body := wakeupBody{WatchID: k.WatchID, Number: k.Number, At: k.At.UTC(), Hint: k.Hint, Wanted: k.Wanted.UTC(), Revision: uint64(k.Revision), Polls: k.Polls, Step: k.Step}
+	if !k.PolledAt.IsZero() {
+		body.PolledAt = k.PolledAt.UTC()
+	}
+	return body
 }
 
 // Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
@@ -50,7 +63,7 @@ func (s *Store) timer(key string, at time.Time) *nats.Msg {
 
 func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
 	var err error
-	if m.Data, err = json.Marshal(wakeupBody{k.WatchID, k.Number, k.At.UTC(), k.Hint, k.Wanted.UTC()}); err != nil {
+	if m.Data, err = json.Marshal(bodyOf(k)); err != nil {
 		return err
 	}
 	_, err = s.Publish(ctx, s.Names.WakeupStream(), m)
@@ -80,6 +93,31 @@ func rollup(subject string) *nats.Msg {
 	m := nats.NewMsg(subject)
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	return m
+}
+
+// Newest returns the latest of the order's wake-ups that wait or are due, as the server that writes has it; the zero one where
+// there is none. What cannot be read as a wake-up counts as none.
+func (s *Store) Newest(ctx context.Context, order watcher.Order) (newest watcher.Wakeup, err error) {
+	for _, prefix := range []string{s.Names.Waiting(""), s.Names.Due("")} {
+		m, err := s.Last(ctx, s.Names.WakeupStream(), prefix+order.Key())
+		if err != nil {
+			return watcher.Wakeup{}, err
+		}
+		if k, err := DecodeWakeup(m.Subject, prefix, m.Data); err == nil && k.LaterThan(newest) {
+			newest = k
+		}
+	}
+	return newest, nil
+}
+
+// ReadShown is ReadLatest, with the polls that the record was left unwritten after.
+func (s *Store) ReadShown(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
+	w, revision, err := s.ReadLatest(ctx, order)
+	if err != nil || w.State != watcher.Watching || w.Polls == 0 {
+		return w, revision, err
+	}
+	newest, err := s.Newest(ctx, order)
+	return w.Merged(newest), revision, err
 }
 
 // Highest returns the highest number of the order's wake-ups; 0 where there is none. What cannot be read as
@@ -146,5 +184,8 @@ func DecodeWakeup(subject, prefix string, encoded []byte) (watcher.Wakeup, error
 	if body.WatchID == "" || body.Number == 0 {
 		return watcher.Wakeup{}, fmt.Errorf("decode wake-up of %s: no watch_id or number", order)
 	}
-	return watcher.Wakeup{Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At, Hint: body.Hint, Wanted: body.Wanted}, nil
+	return watcher.Wakeup{
+		Order: order, WatchID: body.WatchID, Number: body.Number, At: body.At, Hint: body.Hint, Wanted: body.Wanted,
+		Revision: watcher.Revision(body.Revision), Polls: body.Polls, PolledAt: body.PolledAt, Step: body.Step,
+	}, nil
 }

@@ -26,7 +26,7 @@ func (x *exam) watches(ctx context.Context) {
 		x.missed("watches.open", "were not looked at: the records cannot be read: "+err.Error(), "They show when the streams are there and the user may read them.")
 		return
 	}
-	x.projects, _ = x.Projects(ctx) // where it does not know, other checks say so
+	x.projects = w.Projects
 	x.open(w.Watching, w.Ending, w.All)
 	x.broken(w.Broken)
 	if untold := w.Unreadable - len(w.Broken); untold > 0 {

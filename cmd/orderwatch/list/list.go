@@ -1,7 +1,7 @@
 // Package list prints watches as a table or as JSON: once, or refreshed in place on a terminal.
 //
 // Read list.go first (how many watches are asked for, a page at a time, and what is said where there are more), then
-// live.go, which refreshes. What is on one page is decided in list.go of package store, how large a page may be in
+// live.go, which refreshes. What is on one page is decided in page.go of package index, how large a page may be in
 // list.go of package wire.
 package list
 

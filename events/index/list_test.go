@@ -1,4 +1,4 @@
-package store_test
+package index_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -50,7 +51,7 @@ func keep(t testing.TB, store *store.Store, records []watcher.Watch) {
 }
 
 // page returns the page of watches that a client gets who asks so.
-func page(t *testing.T, store *store.Store, q wire.ListQuery) wire.ListAnswer {
+func page(t *testing.T, x *index.Index, q wire.ListQuery) wire.ListAnswer {
 	t.Helper()
 	body, err := json.Marshal(q)
 	if err == nil {
@@ -59,7 +60,7 @@ func page(t *testing.T, store *store.Store, q wire.ListQuery) wire.ListAnswer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := store.List(t.Context(), q, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
+	answer, err := x.List(t.Context(), q, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,10 +68,10 @@ func page(t *testing.T, store *store.Store, q wire.ListQuery) wire.ListAnswer {
 }
 
 // all returns the names of all watches that the query wants, page by page.
-func all(t *testing.T, store *store.Store, q wire.ListQuery) (names []string, pages int) {
+func all(t *testing.T, x *index.Index, q wire.ListQuery) (names []string, pages int) {
 	t.Helper()
 	for {
-		answer := page(t, store, q)
+		answer := page(t, x, q)
 		pages++
 		for _, w := range answer.Watches {
 			names = append(names, w.OrderName)
@@ -108,6 +109,7 @@ func TestList(t *testing.T) {
 		}
 	}
 	keep(t, store, records)
+	x := index.New(store)
 	later := &jetstream.RawStreamMsg{Subject: "$KV.ORDER_WATCHES.p3.order.later", Data: []byte(`{"schema":99,"state":"watching","watch_id":"w_9"}`)}
 	if _, err := js.Publish(t.Context(), later.Subject, later.Data); err != nil {
 		t.Fatal(err)
@@ -128,11 +130,11 @@ func TestList(t *testing.T) {
 		{wire.ListQuery{Label: "env=none"}, "none", 1},
 		{wire.ListQuery{State: watcher.Ended, ProjectID: "p2", Label: "env=prod"}, "ended p2 env=prod", 1},
 	} {
-		if got, pages := all(t, store, test.query); !slices.Equal(got, want[test.want]) || pages != test.pages {
+		if got, pages := all(t, x, test.query); !slices.Equal(got, want[test.want]) || pages != test.pages {
 			t.Errorf("%+v: %d watches on %d pages; want %d on %d", test.query, len(got), pages, len(want[test.want]), test.pages)
 		}
 	}
-	if answer := page(t, store, wire.ListQuery{ProjectID: "p3"}); answer.Unreadable != 1 {
+	if answer := page(t, x, wire.ListQuery{ProjectID: "p3"}); answer.Unreadable != 1 {
 		t.Errorf("%+v; want one unreadable record", answer)
 	}
 }
@@ -169,9 +171,10 @@ func TestListWhileWritten(t *testing.T) {
 	})
 	defer writing.Wait()
 	defer close(stop)
+	x := index.New(store)
 	for _, limit := range []int{records, 25, 49} {
 		for range 10 {
-			answer, err := store.List(t.Context(), wire.ListQuery{Limit: limit}, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
+			answer, err := x.List(t.Context(), wire.ListQuery{Limit: limit}, teams.View{}, watcher.Policy{MaxPayload: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,102 @@
+package events_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// TestPatrolOfUnwrittenPolls holds that a watch is not late whose record is, as long as its wake-up says that it was polled
+// since; and that what is published again, once the wake-up is overdue, too, is that wake-up.
+func TestPatrolOfUnwrittenPolls(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	b.clock = store.NewClock(func() time.Time { return b.dial.now().Add(-time.Hour) }) // as of the server
+	b.store = eventstest.Store(t, b.js.Conn(), config().storeConfig, b.clock)
+	p := b.patrol("a")
+	revision := b.write(t, "order.pool", watcher.Watching, 10*time.Second, 0)
+	begin := time.Now()
+	wake := func(polls int, at time.Duration) {
+		t.Helper()
+		k := watcher.Wakeup{
+			Order: of("order.pool"), WatchID: "w_order.pool", Number: 7, Revision: revision,
+			Polls: polls, PolledAt: begin.Add(at - 10*time.Second), Step: polls, At: begin.Add(at),
+		}
+		if err := b.store.SetTimer(t.Context(), k, time.Now().Add(time.Hour)); err != nil { // it does not fire meanwhile
+			t.Fatal(err)
+		}
+	}
+	polls := 0
+	for at := 20 * time.Second; at <= 5*time.Minute; at += 10 * time.Second {
+		b.dial.set(at - 5*time.Second)
+		polls++
+		wake(polls, at)
+		b.round(t, p)
+	}
+	if due := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.due.>"); due != 0 {
+		t.Fatalf("%d wake-ups are due of a watch that is polled", due)
+	}
+	if told := eventstest.Messages(t, b.js, "ORDER_EVENTS", "orders.attention.overdue.>"); told != 0 {
+		t.Fatalf("people are told %d times of a watch that is polled", told)
+	}
+	woken := time.Duration(0)
+	for at := 5 * time.Minute; at < 10*time.Minute && woken == 0; at += 15 * time.Second { // it is polled no more
+		b.dial.set(at)
+		b.round(t, p)
+		if b.log.line("wake-up was overdue") == nil {
+			woken = at
+		}
+	}
+	if late := woken - 5*time.Minute; woken == 0 || late > 2*time.Minute+45*time.Second {
+		t.Errorf("a wake-up that was lost was published again %s after its time", late)
+	}
+	stream, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventstest.Eventually(t, func() error {
+		m, err := stream.GetLastMsgForSubject(t.Context(), "orders.due."+of("order.pool").Key())
+		if err != nil {
+			return err
+		}
+		if k, err := store.DecodeWakeup(m.Subject, "orders.due.", m.Data); err != nil || k.Polls != polls || k.Revision != revision {
+			return fmt.Errorf("%s is due, %w; want poll %d", m.Data, err, polls)
+		}
+		return nil
+	})
+}
+
+// TestPatrolForgetsWhatIsGone holds that no wake-up is published for a watch whose record was deleted without a trace, and
+// that it counts as none.
+func TestPatrolForgetsWhatIsGone(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	p := b.patrol("a")
+	b.write(t, "order.gone", watcher.Watching, 0, 0)
+	b.write(t, "order.pool", watcher.Watching, 0, 0)
+	b.round(t, p)
+	bucket, err := b.js.Stream(t.Context(), "KV_ORDER_WATCHES")
+	if err == nil {
+		err = bucket.Purge(t.Context(), jetstream.WithPurgeSubject("$KV.ORDER_WATCHES."+of("order.gone").Key()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		b.dial.set(time.Duration(i+2) * time.Minute)
+		b.round(t, p)
+	}
+	b.due(t, 1)
+	if got := b.woken(t, "order.gone"); got != 0 {
+		t.Errorf("a watch without a record was woken %d times", got)
+	}
+	if rows := p.Rows(); rows != 1 {
+		t.Errorf("%d watches are known; want 1", rows)
+	}
+}
