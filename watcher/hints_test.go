@@ -235,7 +235,7 @@ func TestUrgencies(t *testing.T) {
 		ends, timeout time.Duration
 		polls         int
 	}{
-		"the second look":                  {30 * time.Second, time.Hour, 7},
+		"the second look":                  {30 * time.Second, time.Hour, 6},
 		"the poll at a request's deadline": {time.Hour, 30 * time.Second, 5},
 	} {
 		m := newWorld(t)

@@ -33,7 +33,7 @@ func TestOneLife(t *testing.T) {
 	m.run()
 	m.check("build-1", "build-2")
 	c := m.completions[0]
-	if len(m.completions) != 1 || c.Outcome != watcher.PartiallyFailed || c.Polls != m.shown || c.Polls != 7 {
+	if len(m.completions) != 1 || c.Outcome != watcher.PartiallyFailed || c.Polls != m.shown || c.Polls != 6 {
 		t.Errorf("%s after %d polls, %d asked", c.Outcome, c.Polls, m.shown)
 	}
 	if len(m.progress) != 3 || m.progress[2].Number != 3 || len(m.progress[2].Changes) != 1 {
