@@ -320,6 +320,18 @@ func (l *lot) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return nil
 }
 
+func (l *lot) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) {
+	w, revision, err := l.Read(context.Background(), o)
+	return w, revision, err == nil
+}
+
+func (l *lot) Newest(context.Context, watcher.Order) (watcher.Wakeup, error) {
+	if l.timer == nil {
+		return watcher.Wakeup{}, nil
+	}
+	return *l.timer, nil
+}
+
 func (l *lot) Highest(context.Context, watcher.Order) (uint64, error) { return 0, nil }
 
 func (l *lot) LastCompletion(context.Context, watcher.Order) (string, uint64, error) {
