@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -254,6 +255,9 @@ func (p *Poller) progress(ctx context.Context, w Watch, changes []Change, items 
 // attend tells people what is due of the watch, as it was decided at that time, and returns it as told. What
 // could not be published is told after the next poll.
 func (p *Poller) attend(ctx context.Context, w Watch, due []OrderAttention, at time.Time) Watch {
+	if len(due) == 0 {
+		return w
+	}
 	log := p.Log.With("watch", w.ID, "project", w.ProjectID, "order", w.Name)
 	for _, a := range due {
 		if late := p.Now().Sub(at); late > progressPatience {
@@ -364,9 +368,13 @@ func acked(err error) Verdict {
 }
 
 func (p *Poller) logPoll(before, after Watch, changes []Change, err error) {
+	same := before.LastError != nil && after.LastError != nil && before.LastError.Code == after.LastError.Code
+	told := err != nil && !same || slices.ContainsFunc(changes, func(c Change) bool { return !c.To.Known() })
+	if !told && !p.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
 	log := p.Log.With("watch", after.ID, "project", after.ProjectID, "order", after.Name)
 	log.Debug("polled", "poll", after.Polls, "wait", after.NextPollAt.Sub(after.LastPollAt), "changes", len(changes), "err", err)
-	same := before.LastError != nil && after.LastError != nil && before.LastError.Code == after.LastError.Code
 	if err != nil && !same {
 		log.Warn("poll failed", "poll", after.Polls, "err", err)
 	}
