@@ -176,7 +176,7 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 
 // polling returns the poller as a worker has it.
 func (m *model) polling(p watcher.Policy) *watcher.Poller {
-	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: p, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: p, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, AckWait: ackWait, Now: m.estimate}
 }
 
 // pick returns one of the values.
@@ -291,7 +291,7 @@ func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
 			m.stored(k)
 			m.fall(k)
 		} else if waits := m.waiting[poolKey]; !m.wait(k) {
-			return watcher.ErrConflict
+			return watcher.ErrOvertaken
 		} else if waits.LaterThan(k) && k.At.After(waits.At) {
 			m.blame("wake-up %+v was put off by %+v", waits, k)
 		}

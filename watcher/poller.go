@@ -3,7 +3,6 @@ package watcher
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -18,6 +17,7 @@ type Poller struct {
 	Wakeups Wakeups
 	Events  Events
 	Now     func() time.Time // by the server's clock
+	AckWait time.Duration    // so long after its delivery a wake-up may have come to another worker, too; 0: always
 
 	// Disagreed is told of each poll that a hint brought on and that shows an order which has not ended; nil: nobody is. It
 	// must be safe for concurrent use.
@@ -30,7 +30,7 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 	r := record{}
 	var err error
 	due := func() bool { return err == nil && r.expects(k) }
-	if k.Revision != 0 && attempt == 1 { // a later delivery may come long after the record was left behind
+	if k.Revision != 0 && attempt == 1 && p.Now().Sub(k.At) < p.AckWait { // nobody has taken it since the record was kept
 		r.Watch, r.revision, r.recalled = p.Records.Recall(k.Order)
 	}
 	if !r.recalled || !due() {
@@ -122,7 +122,8 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 	for range writeTries {
 		before := r.revision
 		verdict := p.fold(ctx, k, r, w, answer, failure, now())
-		if !errors.Is(verdict.Err, ErrConflict) {
+		overtaken := errors.Is(verdict.Err, ErrOvertaken)
+		if !errors.Is(verdict.Err, ErrConflict) && !overtaken {
 			return verdict
 		}
 		// A join or a wish came meanwhile: the same answer is folded into what the record is now.
@@ -133,7 +134,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 		switch {
 		case err != nil || !r.expects(k):
 			return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
-		case errors.Is(verdict.Err, errOvertaken) && r.revision == before:
+		case overtaken && r.revision == before: // by another that made the same poll
 			return Verdict{Action: Ack}
 		}
 		if w, err = p.merged(ctx, k, r); err != nil {
@@ -173,11 +174,7 @@ func (p *Poller) fold(ctx context.Context, k Wakeup, r record, w Watch, answer A
 	}
 	p.logPoll(w, next, changes, failure)
 	if unwritten, ok := r.leaves(k, &next); ok && len(due) == 0 {
-		err := p.Wakeups.Schedule(ctx, unwritten)
-		if errors.Is(err, ErrConflict) {
-			err = errOvertaken
-		}
-		return acked(err)
+		return acked(p.Wakeups.Schedule(ctx, unwritten))
 	}
 	next = p.attend(ctx, next, due, at)
 	verdict := p.store(ctx, next, changes, answer.Items, r.revision)
@@ -186,10 +183,6 @@ func (p *Poller) fold(ctx context.Context, k Wakeup, r record, w Watch, answer A
 	}
 	return verdict
 }
-
-// errOvertaken means that a later wake-up waits than the one that was to follow a poll: the same poll was made before, or
-// something was written since.
-var errOvertaken = fmt.Errorf("a later wake-up waits: %w", ErrConflict)
 
 // keepTurn deals with one more hint for a watch that was put off after one: asking now would lose its turn. noted is the
 // hint that its record has.
@@ -353,7 +346,7 @@ func (p *Poller) schedule(ctx context.Context, k Wakeup) Verdict {
 
 // ensured returns the error of a wake-up that was to be stored; nil also where a later one waits.
 func ensured(err error) error {
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, ErrOvertaken) {
 		return nil
 	}
 	return err

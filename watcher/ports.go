@@ -54,7 +54,7 @@ type Records interface {
 // Wakeups is the clock. It must be safe for concurrent use.
 type Wakeups interface {
 	// Schedule stores the wake-up, to be delivered to one worker when it is due: one that is due later in place of the order's
-	// scheduled one. With ErrConflict that one is later by [Wakeup.LaterThan]: it stays, and the wake-up is not needed.
+	// scheduled one. With ErrOvertaken that one is later by [Wakeup.LaterThan]: it stays, and the wake-up is not needed.
 	Schedule(context.Context, Wakeup) error
 	// Newest returns the latest of the order's wake-ups that wait or are due, from the server that writes; the zero one
 	// where there is none.
@@ -178,6 +178,8 @@ var (
 	// ErrConflict means that the server that answered saw another revision than was expected. It
 	// is no proof: it may be behind, or the write may be the caller's own, whose answer was lost.
 	ErrConflict = errors.New("conflict")
+	// ErrOvertaken means that a later wake-up of the order was read than the one that was to be stored.
+	ErrOvertaken = errors.New("a later wake-up waits")
 	// ErrOver means that the watch has ended, or that its completion is fixed.
 	ErrOver = errors.New("the watch has ended")
 	// ErrBroken means that the order's record is none that a worker wrote, or cannot be read.

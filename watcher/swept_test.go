@@ -207,7 +207,7 @@ func (l *lot) sweeps() {
 // live lets what is due next happen until all have an answer.
 func (l *lot) live() {
 	intake := &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Records: l, Wakeups: l, Now: func() time.Time { return l.now }}
-	poller := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Orders: l, Records: l, Wakeups: l, Events: l, Now: func() time.Time { return l.now }}
+	poller := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Orders: l, Records: l, Wakeups: l, Events: l, AckWait: ackWait, Now: func() time.Time { return l.now }}
 	for steps := 0; l.err == nil; steps++ {
 		next, hint := time.Time{}, -1
 		if l.timer != nil {

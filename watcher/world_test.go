@@ -109,7 +109,7 @@ func (m *world) intake() *watcher.Intake {
 }
 
 func (m *world) poller() *watcher.Poller {
-	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, Now: func() time.Time { return m.now.Add(-m.behind) }}
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, AckWait: ackWait, Now: func() time.Time { return m.now.Add(-m.behind) }}
 }
 
 // call makes a call of the given name, or lets it go wrong.
@@ -246,7 +246,7 @@ func (m *world) Schedule(_ context.Context, k watcher.Wakeup) error {
 			m.stored(k)
 			m.due(k, k.At)
 		} else if !m.wait(k) {
-			return watcher.ErrConflict
+			return watcher.ErrOvertaken
 		}
 		return nil
 	})

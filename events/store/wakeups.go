@@ -39,8 +39,8 @@ func bodyOf(k watcher.Wakeup) wakeupBody {
 }
 
 // Schedule stores the wake-up on the order's waiting subject, in place of an earlier one there; the server moves it to the due
-// subject at most about 250 ms after its time. One that is due already is published there at once. With ErrConflict a later one
-// waits there.
+// subject at most about 250 ms after its time. One that is due already is published there at once. With ErrOvertaken a later
+// one waits there.
 func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 	if !k.At.After(s.Clock.Now()) {
 		return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
@@ -56,7 +56,7 @@ func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
 			return err
 		}
 		if other, err := DecodeWakeup(m.Subject, s.Names.Waiting(""), m.Data); err == nil && other.LaterThan(k) {
-			return fmt.Errorf("wake-up of %s not stored, since a later one waits: %w", k.Order, watcher.ErrConflict)
+			return watcher.ErrOvertaken
 		}
 		expected = m.Sequence
 	}
