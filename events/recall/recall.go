@@ -17,7 +17,7 @@ type Cache struct {
 	mu    sync.Mutex
 	limit int
 	size  int
-	newer *list.List // of *entry, the one that was used last in front
+	newer *list.List // of *entry, the one that was used or put last in front
 	by    map[watcher.Order]*list.Element
 }
 
@@ -26,6 +26,7 @@ type entry struct {
 	revision watcher.Revision
 	size     int
 	read     time.Time // or written
+	used     time.Time
 }
 
 // New returns an empty cache that keeps records of about so many bytes in memory at the most.
@@ -51,8 +52,7 @@ func (c *Cache) Get(order watcher.Order) (watcher.Watch, watcher.Revision, bool)
 	if !ok || time.Since(e.Value.(*entry).read) > Fresh {
 		return watcher.Watch{}, 0, false
 	}
-	c.newer.MoveToFront(e)
-	kept := e.Value.(*entry)
+	kept := c.use(e)
 	return kept.watch, kept.revision, true
 }
 
@@ -65,14 +65,21 @@ func (c *Cache) Same(order watcher.Order, revision watcher.Revision) (watcher.Wa
 	if !ok || e.Value.(*entry).revision != revision {
 		return watcher.Watch{}, false
 	}
-	c.newer.MoveToFront(e)
-	kept := e.Value.(*entry)
-	kept.read = time.Now()
+	kept := c.use(e)
+	kept.read = kept.used
 	return kept.watch, true
 }
 
+func (c *Cache) use(e *list.Element) *entry {
+	c.newer.MoveToFront(e)
+	kept := e.Value.(*entry)
+	kept.used = time.Now()
+	return kept
+}
+
 // Put keeps the record, whose JSON has so many bytes, where the one that is kept is older. The record of a watch that does not
-// go on is dropped.
+// go on is dropped. Where there is no room but in place of records that were used within [Fresh], they stay: with more watches
+// than have room, each would be dropped before its next poll.
 func (c *Cache) Put(w watcher.Watch, revision watcher.Revision, encoded int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,10 +93,16 @@ func (c *Cache) Put(w watcher.Watch, revision watcher.Revision, encoded int) {
 	if w.State != watcher.Watching || size > c.limit {
 		return
 	}
-	c.by[w.Order] = c.newer.PushFront(&entry{w, revision, size, time.Now()})
-	for c.size += size; c.size > c.limit; {
-		c.remove(c.newer.Back())
+	now := time.Now()
+	for c.size+size > c.limit {
+		oldest := c.newer.Back()
+		if now.Sub(oldest.Value.(*entry).used) <= Fresh {
+			return
+		}
+		c.remove(oldest)
 	}
+	c.by[w.Order] = c.newer.PushFront(&entry{w, revision, size, now, now})
+	c.size += size
 }
 
 // Drop forgets the order's record.

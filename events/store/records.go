@@ -17,7 +17,7 @@ import (
 )
 
 // recallBytes is how much memory the records that a worker keeps may take where the config does not say.
-const recallBytes = 64 << 20
+const recallBytes = 32 << 20
 
 // Recall returns the record as this worker read or wrote it last.
 func (s *Store) Recall(order watcher.Order) (watcher.Watch, watcher.Revision, bool) {
