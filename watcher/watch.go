@@ -22,8 +22,8 @@ const (
 	Ended    State = "ended"    // its completion is published
 )
 
-// A Watch is the record of one watch of one order: all that is known of it. It is rewritten at
-// each poll and bounded. The zero value is not a watch; [Policy.Admit] makes one.
+// A Watch is the record of one watch of one order: all that is known of it. It is bounded, and
+// rewritten at each poll that changes it, and now and then at others. The zero value is not a watch; [Policy.Admit] makes one.
 type Watch struct {
 	Schema int    `json:"schema"`
 	State  State  `json:"state"`
