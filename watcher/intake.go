@@ -225,12 +225,8 @@ func (in *Intake) open(ctx context.Context, order Order) (Watch, Wakeup, error) 
 	if err != nil {
 		return w, Wakeup{}, err
 	}
-	k := w.expected(revision)
-	w, newest, err := in.merged(ctx, w)
-	if newest.Polls == w.Polls && newest.wakes(&w) { // the record does not have the latest of them
-		k.Polls, k.PolledAt, k.Step = newest.Polls, newest.PolledAt, newest.Step
-	}
-	return w, k, err
+	merged, newest, err := in.merged(ctx, w)
+	return merged, w.after(newest, revision), err
 }
 
 // wakeNow lets the step that the record expects be due at once. Its timer stays, and finds the step

@@ -68,10 +68,10 @@ func (p *Poller) pass(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 	case k.Hint != nil && polled.LastPollAt.Before(k.At): // it was made for a record that was behind
 		k.WatchID, k.Number = w.ID, w.Wakeup
 		return p.schedule(ctx, k)
-	case newest.wakes(&w) && newest.Revision >= revision: // it is stored
+	case newest.wakes(&w) && newest.Revision >= revision && newest.At.After(p.Now()): // it waits; one that is due may be a ghost
 		return Verdict{Action: Ack}
 	}
-	return p.wake(ctx, w, revision)
+	return p.schedule(ctx, w.after(newest, revision))
 }
 
 // patience is how often a wake-up is delivered before what a server does not show is taken for

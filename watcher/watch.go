@@ -163,6 +163,15 @@ func (w *Watch) expected(revision Revision) Wakeup {
 	return k
 }
 
+// after returns the same, with the polls that the record was left unwritten after, as the other wake-up says.
+func (w *Watch) after(newest Wakeup, revision Revision) Wakeup {
+	k := w.expected(revision)
+	if newest.wakes(w) && newest.Polls > w.Polls {
+		k.At, k.Polls, k.PolledAt, k.Step = newest.At, newest.Polls, newest.PolledAt, newest.Step
+	}
+	return k
+}
+
 // A Wakeup says that a watch's next step is due. It is only a hint: it may come twice, late or never.
 type Wakeup struct {
 	Order
