@@ -29,12 +29,12 @@ const plainSchema = 1
 // came when the server took larger messages also loses labels, then the requests' other texts but their ids and
 // channels, then the oldest of the remembered ids. The record is returned even if it is too large then.
 func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
-	encoded, _, err := Encode(w, maxPayload)
+	encoded, _, err := w.Encode(maxPayload)
 	return encoded, err
 }
 
-// Encode is EncodeWatch, and returns the record as [DecodeWatch] would return it, too. The two share what they point to.
-func Encode(w Watch, maxPayload int) (encoded []byte, stored Watch, err error) {
+// Encode is [EncodeWatch], and returns the record as [DecodeWatch] would return it, too. The two share what they point to.
+func (w Watch) Encode(maxPayload int) (encoded []byte, stored Watch, err error) {
 	if w.Completion != nil {
 		encoded, err = encodeEnding(w, maxPayload)
 		return encoded, w, err

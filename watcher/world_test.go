@@ -215,7 +215,7 @@ func (m *world) Write(_ context.Context, w watcher.Watch, expected watcher.Revis
 		}
 		var encoded []byte
 		var err error
-		if encoded, stored.watch, err = watcher.Encode(w, m.policy.MaxPayload); err != nil {
+		if encoded, stored.watch, err = w.Encode(m.policy.MaxPayload); err != nil {
 			return err
 		}
 		revision = m.put(w.Order, encoded)

@@ -99,9 +99,9 @@ func decodeRecord(order watcher.Order, header nats.Header, encoded []byte, seque
 const RecordHeader = "Orderwatch-Record"
 
 func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
-	encoded, stored, err := watcher.Encode(w, s.Limit())
+	encoded, stored, err := w.Encode(s.Limit())
 	if err == nil && !s.Fits(ctx, len(encoded)) {
-		encoded, stored, err = watcher.Encode(w, s.Limit())
+		encoded, stored, err = w.Encode(s.Limit())
 	}
 	if err != nil {
 		return 0, err
