@@ -485,3 +485,24 @@ func TestBehindTheTime(t *testing.T) {
 		}
 	}
 }
+
+// TestUnchangedPollsAreLeftUnwritten holds how often the record is written while nothing changes, and that what is shown goes on.
+func TestUnchangedPollsAreLeftUnwritten(t *testing.T) {
+	for every, most := range map[time.Duration]int{10 * time.Second: 16, time.Minute: 10, 4 * time.Minute: 2, 11 * time.Minute: 1} {
+		m := newWorld(t)
+		m.policy.Backoff = watcher.Backoff{Initial: every, Multiplier: 1, Max: every}
+		m.policy.Timeout, m.policy.Patience.Stalled = 1000*time.Hour, 1000*time.Hour
+		m.publish("build-1", 0)
+		for m.shown < 200 {
+			m.runOne()
+		}
+		written := len(m.records[pool.Key()]) - 2 // it began, and its first poll
+		if want := 199 / most; written < want-1 || written > want+1 {
+			t.Errorf("every %s: written %d times at 199 polls; want %d", every, written, want)
+		}
+		shown := m.record().Merged(m.newest())
+		if shown.Polls != 200 || m.now.Sub(shown.LastPollAt) > time.Second || !shown.NextPollAt.After(m.now) {
+			t.Errorf("every %s: %d polls, the last %s ago, the next in %s", every, shown.Polls, m.now.Sub(shown.LastPollAt), shown.NextPollAt.Sub(m.now))
+		}
+	}
+}
