@@ -55,6 +55,7 @@ func startEvidence(t *testing.T) *evidence {
 	cfg.Timing.Request = 500 * time.Millisecond
 	cfg.Timing.AckWait = 3 * time.Second
 	cfg.Timing.PutBack.Max = 500 * time.Millisecond
+	cfg.Recall = -1                      // all records are read
 	cfg.Timing.PatrolEvery = time.Minute // nobody but the worker's loops is to make it right
 	e.cloud = gated(&e.open)
 	e.running = parts{url: e.proxy.URL(), config: cfg, orders: e.cloud}.ready(t)

@@ -187,18 +187,33 @@ func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 // keep tells the server every third of AckWait that the message is being handled, so that it does not come again
 // meanwhile. It does so for Timing.Step at the longest, and until the returned function is called.
 func (l *loop) keep(m *nats.Msg, ackWait time.Duration) (done func()) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.store.Timing.Step)
-	var keeping sync.WaitGroup
-	keeping.Go(func() {
-		for ackWait > 0 && link.Sleep(ctx, ackWait/3) {
-			if err := m.InProgress(); err != nil {
-				l.log.Debug("delivery not kept; it may come again", "consumer", l.consumer, "subject", m.Subject, "err", err)
-			}
+	if ackWait <= 0 {
+		return func() {}
+	}
+	var (
+		mu    sync.Mutex // held while the server is told
+		over  bool
+		timer *time.Timer
+	)
+	until := time.Now().Add(l.store.Timing.Step)
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(ackWait/3, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over || !time.Now().Before(until) {
+			return
 		}
+		if err := m.InProgress(); err != nil {
+			l.log.Debug("delivery not kept; it may come again", "consumer", l.consumer, "subject", m.Subject, "err", err)
+		}
+		timer.Reset(ackWait / 3)
 	})
 	return func() {
-		cancel()
-		keeping.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		timer.Stop()
 	}
 }
 

@@ -39,7 +39,7 @@ func TestPayloadLowered(t *testing.T) {
 	t.Parallel()
 	options := server.Options{Port: server.RANDOM_PORT, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
 	s := eventstest.Server(t, options)
-	_, js := eventstest.Connect(t, s)
+	nc, js := eventstest.Connect(t, s)
 	var over atomic.Bool
 	cloud := &orders{show: func(watcher.Order, int) (watcher.Answer, error) {
 		if over.Load() {
@@ -75,7 +75,7 @@ func TestPayloadLowered(t *testing.T) {
 	}
 	polls := cloud.count(watcher.Order{ProjectID: project, Name: "order.large"})
 	eventstest.Eventually(t, cloud.polled("order.large", polls+6))
-	if w := readRecord(t, js, "order.large"); w.Polls < polls || len(w.Requests) != joins {
+	if w := shownRecord(t, nc, "order.large"); w.Polls < polls || len(w.Requests) != joins {
 		t.Errorf("the record has %d polls and %d requests; want %d and %d at least", w.Polls, len(w.Requests), polls, joins)
 	}
 	over.Store(true)

@@ -353,6 +353,16 @@ func idle(t *testing.T, js jetstream.JetStream, streams string) func() error {
 	}
 }
 
+// shownRecord returns the order's record with the polls that it was left unwritten after.
+func shownRecord(t *testing.T, nc *nats.Conn, name string) watcher.Watch {
+	t.Helper()
+	w, _, err := eventstest.Store(t, nc, eventstest.StoreConfig(), nil).ReadShown(t.Context(), watcher.Order{ProjectID: project, Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 // readRecord returns the order's record, read as any client of the bucket would.
 func readRecord(t *testing.T, js jetstream.JetStream, name string) watcher.Watch {
 	t.Helper()

@@ -278,7 +278,7 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, _, err := s.store.ReadLatest(ctx, order)
+	w, _, err := s.store.ReadShown(ctx, order)
 	aside, view := w.MovedAside(), s.view(r)
 	switch {
 	case !owns(view, order, &w, err):

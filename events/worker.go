@@ -130,7 +130,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 		orders = w.sweeper.Orders(orders)
 	}
 	pulls := &openPulls{}
-	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now}
+	w.poller = watcher.Poller{Log: log, Orders: ratedOrders{measuredOrders{orders, w.metrics}, pulls}, Records: s, Wakeups: s, Events: measuredEvents{s, w.metrics}, Now: now, AckWait: s.LeastAckWait()}
 	w.poller.Disagreed = func(region string) { w.metrics.disagreed.WithLabelValues(region).Inc() }
 	w.intake = watcher.Intake{Log: log, Records: s, Wakeups: s, Now: now}
 	gate := &gate{log: log, rules: config.Requests, teams: config.Teams, timeout: config.Policy.Timeout, store: s}

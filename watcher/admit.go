@@ -44,7 +44,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 	case ask.Region != "" && ask.Region != w.Region:
 		return Reject, *w, &FieldError{"region", "the order is being watched in " + w.Region + ": name that region or none"}
 	}
-	joined := p.join(*w, ask)
+	joined := p.join(*w, ask, now)
 	if p.tooMany(joined.Requests) || p.beyondShare(joined.Requests, ask.Request.Team) {
 		return Defer, *w, nil
 	}
@@ -68,8 +68,8 @@ func (p Policy) start(ask Ask, earlier *Watch, now time.Time) Watch {
 }
 
 // join returns the watch with one request more. The others keep their terms, and those of the release before get the
-// watch's as they are.
-func (p Policy) join(w Watch, ask Ask) Watch {
+// watch's as they are. Where a poll is due or under way that may leave the record unwritten, there is another one soon.
+func (p Policy) join(w Watch, ask Ask, now time.Time) Watch {
 	w.Requests = slices.Clone(w.Requests)
 	for i := range w.Requests {
 		r := &w.Requests[i]
@@ -78,7 +78,11 @@ func (p Policy) join(w Watch, ask Ask) Watch {
 	w.Requests = append(w.Requests, p.request(ask))
 	w.ExpectedItems = max(w.ExpectedItems, ask.ExpectedItems)
 	w.Deadline = later(p.deadline(ask), w.Deadline)
-	w.NextPollAt = earlier(p.unstretched(&w, ask.Request.ReceivedAt), p.deadline(ask))
+	w.NextPollAt = p.unstretched(&w, ask.Request.ReceivedAt)
+	if w.Polls > 0 && !w.NextPollAt.After(now) {
+		w.NextPollAt = now.Add(p.Backoff.Initial)
+	}
+	w.NextPollAt = earlier(w.NextPollAt, w.nextDeadline())
 	return w
 }
 

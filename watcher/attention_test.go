@@ -282,6 +282,8 @@ func TestConditionsBesideTheReleaseBefore(t *testing.T) {
 		}
 		w := m.record()
 		w.Polls++
+		w.Wakeup++
+		w.LastPollAt = m.now
 		change(&w)
 		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
 		if err != nil {

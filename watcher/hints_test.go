@@ -263,10 +263,10 @@ func TestHintsOfTheList(t *testing.T) {
 		want      string        // the calls of the poller, delivery by delivery
 		disagreed int
 	}{
-		{"an order that has ended", false, 0, true, "read show write progress schedule", 0},
-		{"one that has not", false, 0, false, "read show write schedule", 1},
-		{"a record that was behind", true, 0, true, "read readLatest schedule; read show write progress schedule", 0},
-		{"an account that is held", false, time.Minute, true, "read write schedule", 0},
+		{"an order that has ended", false, 0, true, "read newest show write progress schedule", 0},
+		{"one that has not", false, 0, false, "read newest show write schedule", 1},
+		{"a record that was behind", true, 0, true, "read readLatest newest schedule; read newest show write progress schedule", 0},
+		{"an account that is held", false, time.Minute, true, "read newest write schedule", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -390,7 +390,7 @@ func TestAHintIsKeptForThoseWhoGoOn(t *testing.T) {
 	if _, err := m.intake().Cancel(t.Context(), pool, watcher.Wish{Team: "x", By: "ada"}); err != nil {
 		t.Fatal(err)
 	}
-	m.now = before.LastPollAt.Add(time.Second)
+	m.now = m.now.Add(time.Second)
 	k := m.expected()
 	k.At, k.Hint = m.now, new(watcher.Hint)
 	if v := m.poller().Wake(t.Context(), k, 1); v.Action != watcher.Ack {

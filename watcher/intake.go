@@ -84,7 +84,7 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		case Reject:
 			return admission, w, err
 		case Repeat:
-			return admission, w, in.repeated(ctx, w, ask.Request.ID)
+			return admission, w, in.repeated(ctx, w, revision, ask.Request.ID)
 		}
 		if !allowed {
 			if err := in.Allow(ctx, ask); err != nil {
@@ -92,7 +92,7 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 			}
 			allowed = true
 		}
-		_, err = in.Records.Write(ctx, w, revision)
+		revision, err = in.Records.Write(ctx, w, revision)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -101,13 +101,13 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		}
 		if admission == Join {
 			in.Log.Info("request joined", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID)
-			if w.NextPollAt.Equal(record.NextPollAt) {
-				return Join, w, nil
+			if w.Polls == 0 && w.NextPollAt.Equal(record.NextPollAt) {
+				return Join, w, nil // the first poll is written, and so finds that the record is another one
 			}
-			return Join, w, in.Wakeups.Schedule(ctx, w.Expected()) // its deadline comes before the next poll
+			return Join, w, ensured(in.Wakeups.Schedule(ctx, w.expected(revision)))
 		}
 		in.Log.Info("watch started", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", ask.Request.ID, "region", w.Region)
-		return Start, w, in.Wakeups.Schedule(ctx, w.Expected())
+		return Start, w, ensured(in.Wakeups.Schedule(ctx, w.expected(revision)))
 	}
 	return Defer, Watch{}, ErrConflict
 }
@@ -126,16 +126,28 @@ func (in *Intake) latest(ctx context.Context, order Order) (*Watch, Revision, er
 	if errors.Is(err, ErrNoRecord) {
 		return nil, revision, nil
 	}
+	if err == nil {
+		w, _, err = in.merged(ctx, w)
+	}
 	return &w, revision, err
 }
 
+// merged returns the record with the polls that it was left unwritten after, and the wake-up that tells of them.
+func (in *Intake) merged(ctx context.Context, w Watch) (Watch, Wakeup, error) {
+	if w.State != Watching || w.Polls == 0 {
+		return w, Wakeup{}, nil
+	}
+	newest, err := in.Wakeups.Newest(ctx, w.Order)
+	return w.Merged(newest), newest, err
+}
+
 // repeated makes sure of the step after the one that was found done.
-func (in *Intake) repeated(ctx context.Context, w Watch, id string) error {
+func (in *Intake) repeated(ctx context.Context, w Watch, revision Revision, id string) error {
 	if w.State != Watching {
 		in.Log.Info("request was answered before; ask with another id to have the order watched again", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "request", id)
 		return nil
 	}
-	return in.Wakeups.Schedule(ctx, w.Expected())
+	return ensured(in.Wakeups.Schedule(ctx, w.expected(revision)))
 }
 
 func (in *Intake) deferred(w Watch) Verdict {
@@ -164,7 +176,7 @@ func notRead(err error) Verdict {
 func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, error) {
 	defer in.turn(order)()
 	for range writeTries {
-		w, revision, err := in.open(ctx, order)
+		w, k, err := in.open(ctx, order)
 		covered := slices.ContainsFunc(w.requests(), func(r Request) bool { return wish.covers(&r) })
 		if !covered && wish.Team != "" && (err == nil || errors.Is(err, ErrOver)) {
 			return w, fmt.Errorf("%w of a request of team %s", ErrNoRecord, wish.Team)
@@ -175,7 +187,7 @@ func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, er
 		wish.At = in.Now()
 		if wanted := w.wanted(wish); len(wanted.wishes()) > len(w.wishes()) {
 			w = wanted
-			_, err = in.Records.Write(ctx, w, revision)
+			k.Revision, err = in.Records.Write(ctx, w, k.Revision)
 		}
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -184,7 +196,7 @@ func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, er
 			return w, err
 		}
 		in.Log.Info("watch is to be cancelled", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "by", w.Wish.By)
-		return in.wakeNow(ctx, w)
+		return in.wakeNow(ctx, w, k)
 	}
 	return Watch{}, ErrConflict
 }
@@ -192,16 +204,16 @@ func (in *Intake) Cancel(ctx context.Context, order Order, wish Wish) (Watch, er
 // PollNow lets the order's watch be polled as soon as its account may be asked, and returns its
 // record. The errors are those of Cancel.
 func (in *Intake) PollNow(ctx context.Context, order Order) (Watch, error) {
-	w, _, err := in.open(ctx, order)
+	w, k, err := in.open(ctx, order)
 	if err != nil {
 		return w, err
 	}
-	return in.wakeNow(ctx, w)
+	return in.wakeNow(ctx, w, k)
 }
 
-// open returns the record of a watch that goes on. With ErrOver it returns the one that does not; with ErrConflict one
-// that is about to go on for some of its requests.
-func (in *Intake) open(ctx context.Context, order Order) (Watch, Revision, error) {
+// open returns the record of a watch that goes on, and the wake-up that it expects. With ErrOver it returns the one that does
+// not; with ErrConflict one that is about to go on for some of its requests.
+func (in *Intake) open(ctx context.Context, order Order) (Watch, Wakeup, error) {
 	w, revision, err := in.Records.ReadLatest(ctx, order)
 	switch {
 	case err != nil:
@@ -210,14 +222,19 @@ func (in *Intake) open(ctx context.Context, order Order) (Watch, Revision, error
 	case w.State != Watching:
 		err = ErrOver
 	}
-	return w, revision, err
+	if err != nil {
+		return w, Wakeup{}, err
+	}
+	merged, newest, err := in.merged(ctx, w)
+	return merged, w.after(newest, revision), err
 }
 
 // wakeNow lets the step that the record expects be due at once. Its timer stays, and finds the step
 // done.
-func (in *Intake) wakeNow(ctx context.Context, w Watch) (Watch, error) {
+func (in *Intake) wakeNow(ctx context.Context, w Watch, k Wakeup) (Watch, error) {
 	w.NextPollAt = in.Now()
-	return w, in.Wakeups.Schedule(ctx, w.Expected())
+	k.At = w.NextPollAt
+	return w, ensured(in.Wakeups.Schedule(ctx, k))
 }
 
 // A Verdict says what is to be done with a delivery.

@@ -39,19 +39,19 @@ func TestTake(t *testing.T) {
 		{"starts", func(m *world) { clear(m.records) }, request("build-2"), watcher.Ack, 0, "readLatest highest write schedule"},
 		{"starts after a deletion", func(m *world) { m.put(pool, nil) }, request("build-2"), watcher.Ack, 0, "readLatest highest write schedule"},
 		{"starts after the end", ended(watcher.Ended), request("build-2"), watcher.Ack, 0, "readLatest write schedule"},
-		{"joins", nil, request("build-2"), watcher.Ack, 0, "readLatest write"},
-		{"again", nil, request("build-1"), watcher.Ack, 0, "readLatest schedule"},
+		{"joins", nil, request("build-2"), watcher.Ack, 0, "readLatest newest write schedule"},
+		{"again", nil, request("build-1"), watcher.Ack, 0, "readLatest newest schedule"},
 		{"again while it ends", ended(watcher.Ending), request("build-1"), watcher.Ack, 0, "readLatest"},
 		{"again after the end", ended(watcher.Ended), request("build-1"), watcher.Ack, 0, "readLatest"},
 		{"while another ends", ended(watcher.Ending), request("build-2"), watcher.PutBack, time.Second, "readLatest"},
-		{"another region", nil, other, watcher.Refuse, 0, "readLatest"},
+		{"another region", nil, other, watcher.Refuse, 0, "readLatest newest"},
 		{"a later version's record", func(m *world) { m.put(pool, []byte(`{"schema":3}`)) }, request("build-2"), watcher.PutBack, 5 * time.Second, "readLatest"},
 		{"a broken record", func(m *world) { m.put(pool, []byte(`{`)) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
 		{"no answer to the read", func(m *world) { m.fault = at("readLatest", 1, notMade) }, request("build-2"), watcher.PutBack, 0, "readLatest"},
-		{"no answer to the write", func(m *world) { m.fault = at("write", 1, answerLost) }, request("build-2"), watcher.PutBack, 0, "readLatest write"},
-		{"no answer to the wake-up", func(m *world) { m.fault = at("schedule", 1, answerLost) }, request("build-1"), watcher.PutBack, 0, "readLatest schedule"},
-		{"a server that is behind", func(m *world) { m.fault = at("readLatest", 1, behind) }, request("build-2"), watcher.Ack, 0, "readLatest write readLatest write"},
-		{"a conflict that never ends", func(m *world) { m.fault = always("write", untrue) }, request("build-2"), watcher.PutBack, 0, strings.TrimSpace(strings.Repeat("readLatest write ", 5))},
+		{"no answer to the write", func(m *world) { m.fault = at("write", 1, answerLost) }, request("build-2"), watcher.PutBack, 0, "readLatest newest write"},
+		{"no answer to the wake-up", func(m *world) { m.fault = at("schedule", 1, answerLost) }, request("build-1"), watcher.PutBack, 0, "readLatest newest schedule"},
+		{"a server that is behind", func(m *world) { m.fault = at("readLatest", 1, behind) }, request("build-2"), watcher.Ack, 0, "readLatest write readLatest newest write schedule"},
+		{"a conflict that never ends", func(m *world) { m.fault = always("write", untrue) }, request("build-2"), watcher.PutBack, 0, strings.TrimSpace(strings.Repeat("readLatest newest write ", 5))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestTheFirstWakeupIsDueAtOnce(t *testing.T) {
 	m := newWorld(t)
 	m.now = begin.Add(time.Minute) // the request waited
 	take(m, request("build-1"))
-	if k := m.waiting[pool.Key()]; k != m.expected() || k.Number != 1 || k.At.After(m.now) {
+	if k := m.newest(); k != m.timer() || k.Number != 1 || k.At.After(m.now) {
 		t.Errorf("waiting %+v", k)
 	}
 }
@@ -96,7 +96,7 @@ func TestARepeatMovesNoWakeup(t *testing.T) {
 	m := watched(t)
 	m.now = m.now.Add(-time.Second)
 	take(m, request("build-1"))
-	if k := m.waiting[pool.Key()]; k != m.expected() || k.Number != 2 || !k.At.After(m.now) {
+	if k := m.waiting[pool.Key()]; k != m.timer() || k.Number != 2 || !k.At.After(m.now) {
 		t.Errorf("waiting %+v, expected %+v", k, m.expected())
 	}
 }

@@ -146,7 +146,7 @@ func (m *model) conditionsAt(before, w watcher.Watch) {
 	case s.watch != w.ID:
 		s.watch, s.shown, s.changed, s.untold = w.ID, "", time.Time{}, make(map[watcher.AttentionKind]int)
 	}
-	if before.ID != w.ID || w.Polls <= before.Polls {
+	if before.ID != w.ID || !m.polled(before, w) {
 		return
 	}
 	answered := w.LastError == nil
@@ -206,6 +206,9 @@ func (m *model) hear() {
 		id := fmt.Sprint(s.line(a.WatchID), " ", a.Kind, " ", s.change(a.Since).Sub(begin), " ", !a.Until.IsZero())
 		m.tell("told: %s", id)
 		s.times[id]++
+		if i := slices.IndexFunc(m.completions, func(c completion) bool { return c.WatchID == a.WatchID }); i >= 0 && m.slips == 0 && at.Sub(m.completions[i].CompletedAt) > time.Minute {
+			m.blame("%s: the watch has ended %s ago", id, at.Sub(m.completions[i].CompletedAt))
+		}
 		due := a.Since
 		switch a.Kind {
 		case watcher.Late:

@@ -106,7 +106,7 @@ func (j *judge) misdetected(c *watcher.Completion, own bool) string {
 
 // hintsAt holds what the list may do to a watch, and what it may not.
 func (m *model) hintsAt(before, w watcher.Watch) {
-	j, polled := m.judge, before.ID == w.ID && w.Polls > before.Polls
+	j, polled := m.judge, before.ID == w.ID && m.polled(before, w)
 	if w.State == watcher.Watching {
 		kept := w.Hint
 		if w.Hinted != w.Wakeup {
@@ -131,7 +131,7 @@ func (m *model) hintsAt(before, w watcher.Watch) {
 		follows := m.policy.Followed || slices.ContainsFunc(w.Requests, func(r watcher.Request) bool { return m.followers[identity(r)] })
 		odd := !j.gone.IsZero() || slices.ContainsFunc(j.missing, (*sight).open)
 		plain := m.policy.SweptMax > 0 && w.LastError == nil && !joined
-		soon := joined && !w.NextPollAt.After(w.Requests[len(w.Requests)-1].ReceivedAt.Add(m.policy.Backoff.Initial))
+		soon := joined && !w.NextPollAt.After(latest(m.now, w.Requests[len(w.Requests)-1].ReceivedAt).Add(m.policy.Backoff.Initial))
 		if longest := m.policy.Backoff.Max; wait > longest && !soon && (!plain || follows || odd) {
 			m.blame("%s: the next poll is %s after the one before; joined %t, followed %t, odd %t, %v", w.ID, wait, joined, follows, odd, w.LastError)
 		}

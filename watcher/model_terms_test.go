@@ -103,7 +103,7 @@ func followed(before, w watcher.Watch) bool {
 
 // termsAt holds that each request keeps its terms, and the watch its wishes.
 func (m *model) termsAt(before, w watcher.Watch) {
-	at := m.records[poolKey][m.looked].at
+	at := m.story[m.looked].at
 	for _, r := range named(&w) {
 		if !r.Deadline.Equal(m.deadline(r)) || r.ExpectedItems != m.expects[identity(r)] {
 			m.blame("%s: %s has the deadline %s and expects %d", w.ID, identity(r), r.Deadline.Sub(begin), r.ExpectedItems)
@@ -111,7 +111,7 @@ func (m *model) termsAt(before, w watcher.Watch) {
 		if last := at.Add(m.policy.LastPollGrace); w.State == watcher.Watching && w.NextPollAt.After(m.deadline(r)) && w.NextPollAt.After(last) {
 			m.blame("%s: the next poll is %s after the deadline of %s", w.ID, w.NextPollAt.Sub(m.deadline(r)), identity(r))
 		}
-		if polled := before.ID == w.ID && w.Polls > before.Polls; polled && w.State == watcher.Watching && !w.LastPollAt.Before(m.deadline(r)) {
+		if before.ID == w.ID && m.polled(before, w) && w.State == watcher.Watching && !w.LastPollAt.Before(m.deadline(r)) {
 			m.blame("%s goes on after a poll %s after the deadline of %s", w.ID, w.LastPollAt.Sub(m.deadline(r)), identity(r))
 		}
 		if same := before.ID == w.ID; same && w.State == watcher.Watching && slices.ContainsFunc(m.promised[w.ID], func(wish watcher.Wish) bool { return about(wish, r) }) && !covered(w, r) {
@@ -122,7 +122,7 @@ func (m *model) termsAt(before, w watcher.Watch) {
 		}
 	}
 	if w.State == watcher.Ending && before.State != watcher.Ending {
-		m.endingAt(w, w.Polls > before.Polls)
+		m.endingAt(w, m.polled(before, w))
 	}
 	if followed(before, w) {
 		m.carried[w.ID] = w.Polls
@@ -259,12 +259,12 @@ var parting = []guard{
 	{"those that go on have a watch of their own", goingOn(func(before watcher.Watch, w *watcher.Watch) { w.ID = before.ID })},
 	{"those that go on have the next wake-up", goingOn(func(before watcher.Watch, w *watcher.Watch) { w.Wakeup = before.Wakeup })},
 	{"the wake-up of those that go on is stored", func(m *model) {
-		m.parts.wakeups = clock(func(ctx context.Context, k watcher.Wakeup) error {
+		m.parts.wakeups = clock{m, func(ctx context.Context, k watcher.Wakeup) error {
 			if versions := m.records[poolKey]; len(versions) > 1 && followed(versions[len(versions)-2].watch, versions[len(versions)-1].watch) {
 				return nil
 			}
 			return m.Schedule(ctx, k)
-		})
+		}}
 	}},
 	{"those that go on remember who was answered", goingOn(func(before watcher.Watch, w *watcher.Watch) { w.Earlier = before.Earlier })},
 	{"those that go on keep their wishes", goingOn(func(_ watcher.Watch, w *watcher.Watch) { w.Wish, w.Wishes = nil, nil })},

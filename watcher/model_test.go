@@ -108,6 +108,7 @@ type model struct {
 	ends      time.Time       // when the order ends, where the cloud is not wild
 	followers map[string]bool // whose requests follow what changes, by their identities
 	doubts    *rand.Rand      // what the sweep draws
+	whose     *rand.Rand      // which worker is given a delivery
 
 	history
 	traces bool
@@ -117,6 +118,7 @@ type model struct {
 // A hand is a worker's that holds a delivery. It is stopped before a call.
 type hand struct {
 	name   string
+	worker int
 	given  given          // the cloud's latest answer to it
 	wakeup watcher.Wakeup // that it is for, if it is for one
 	goOn   time.Time
@@ -155,6 +157,8 @@ type parts struct {
 func newModel(t testing.TB, seed uint64, out guard) *model {
 	m := &model{world: newWorld(t), random: rand.New(rand.NewPCG(seed, 1)), timeouts: make(map[string]time.Duration)}
 	m.world.fault = m.turn
+	m.whose = rand.New(rand.NewPCG(seed, 5))
+	m.worker = func() int { return m.at.worker }
 	m.parts = parts{orders: m, intake: m, poller: m, wakeups: m, events: m}
 	m.parts.take = func(ask watcher.Ask) watcher.Verdict { return m.intaking().Take(context.Background(), ask) }
 	m.parts.wake = func(k watcher.Wakeup, attempt int) watcher.Verdict {
@@ -172,7 +176,7 @@ func newModel(t testing.TB, seed uint64, out guard) *model {
 
 // polling returns the poller as a worker has it.
 func (m *model) polling(p watcher.Policy) *watcher.Poller {
-	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: p, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, Now: m.estimate}
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: p, Orders: m.parts.orders, Records: m.parts.poller, Wakeups: m.parts.wakeups, Events: m.parts.events, AckWait: ackWait, Now: m.estimate}
 }
 
 // pick returns one of the values.
@@ -277,17 +281,19 @@ func (m *model) estimate() time.Time { return m.now.Add(-m.behind) }
 // Schedule stores a wake-up in place of the scheduled one, or, where it is due, in the queue.
 func (m *model) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return m.call("schedule", func(bool) error {
-		if slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number == k.Number }) {
-			m.troubles++ // a request joined whose deadline comes sooner, and the wake-up may come twice
+		if slices.ContainsFunc(m.scheduled, func(other watcher.Wakeup) bool { return other.Number == k.Number && other.Polls >= k.Polls }) {
+			m.troubles++ // a request joined, and the wake-up may come twice
 		}
-		m.scheduled = append(m.scheduled, k)
-		if m.at.name == "poll now" || k.Hint != nil {
-			m.polledNow = append(m.polledNow, k.Number)
-		}
-		if k.At.After(m.estimate()) {
-			m.waiting[k.Key()] = k
-		} else {
+		if soon := !k.At.After(m.estimate()); soon {
+			if m.at.name == "poll now" || k.Hint != nil || m.at.wakeup.Number == 0 {
+				m.polledNow = append(m.polledNow, k.Number)
+			}
+			m.stored(k)
 			m.fall(k)
+		} else if waits := m.waiting[poolKey]; !m.wait(k) {
+			return watcher.ErrOvertaken
+		} else if waits.LaterThan(k) && k.At.After(waits.At) {
+			m.blame("wake-up %+v was put off by %+v", waits, k)
 		}
 		return nil
 	})
@@ -298,7 +304,7 @@ func (m *model) Highest(_ context.Context, o watcher.Order) (uint64, error) { re
 
 // start puts work into a worker's hands.
 func (m *model) start(name string, k watcher.Wakeup, work func()) {
-	h := &hand{name: name, wakeup: k, goOn: m.now}
+	h := &hand{name: name, wakeup: k, goOn: m.now, worker: m.whose.IntN(workers)}
 	h.next, h.stop = iter.Pull(func(yield func(string) bool) {
 		h.yield = yield
 		defer func() {
@@ -315,7 +321,10 @@ func (m *model) start(name string, k watcher.Wakeup, work func()) {
 func (m *model) hand(d *delivery) {
 	d.attempt++
 	d.at = m.now.Add(ackWait)
-	attempt, name := d.attempt, ""
+	attempt, name := d.attempt, "wake"
+	if d.request != "" {
+		name = "take"
+	}
 	if m.traces {
 		name = fmt.Sprint(d.name(), " #", attempt)
 	}
@@ -329,7 +338,7 @@ func (d *delivery) name() string {
 	if d.request != "" {
 		return "take " + d.request
 	}
-	return fmt.Sprint("wake ", d.wakeup.WatchID, "/", d.wakeup.Number)
+	return fmt.Sprint("wake ", d.wakeup.WatchID, "/", d.wakeup.Number, " of ", d.wakeup.Revision, " after ", d.wakeup.Polls)
 }
 
 func (m *model) settle(d *delivery, v watcher.Verdict) {
@@ -418,8 +427,11 @@ func (m *model) goOn(h *hand) {
 // poolKey is the key of the one order of a model.
 var poolKey = pool.Key()
 
-// workers is how many deliveries are in the hands of workers at most.
-const workers = 4
+// hands is how many deliveries are in the hands of workers at most, and workers how many of these there are.
+const (
+	hands   = 4
+	workers = 3
+)
 
 // choices are all that may happen next, until the next call.
 func (m *model) choices() []choice {
@@ -430,7 +442,7 @@ func (m *model) choices() []choice {
 	for _, h := range m.hands {
 		choices = append(choices, choice{at: h.goOn, hand: h})
 	}
-	if len(m.hands) < workers {
+	if len(m.hands) < hands {
 		for _, d := range m.queue {
 			choices = append(choices, choice{at: d.at, delivery: d})
 		}
@@ -438,8 +450,8 @@ func (m *model) choices() []choice {
 	if k, ok := m.waiting[poolKey]; ok && !m.firing {
 		choices = append(choices, choice{at: k.At, name: "timer"})
 	}
-	if versions := m.records[poolKey]; len(versions) > 0 && !m.unpatrolled {
-		if last := &versions[len(versions)-1]; last.watch.State != watcher.Ended {
+	if len(m.story) > 0 && !m.unpatrolled {
+		if last := &m.story[len(m.story)-1]; last.watch.State != watcher.Ended {
 			at := last.at.Add(max(0, last.watch.NextPollAt.Sub(last.at)) + time.Minute)
 			if at.Before(m.patrolled.Add(time.Minute)) {
 				at = m.patrolled.Add(time.Minute)
@@ -511,7 +523,7 @@ func (m *model) patrol() {
 	}
 	m.troubles++
 	m.waiting[poolKey] = w.Expected()
-	m.scheduled = append(m.scheduled, w.Expected())
+	m.stored(w.Expected())
 }
 
 // live lets the world go on until nothing is left to do. What is wrong stands in m.wrong.

@@ -99,7 +99,7 @@ func (m *model) judgeAt(before, w watcher.Watch) {
 		j.ended = time.Time{}
 	}
 	j.takeHint(before, m.at.wakeup)
-	if polls := w.Polls; w.State != watcher.Ended && polls > before.Polls {
+	if m.polled(before, w) {
 		j.asked, j.over = m.at.given, false
 		j.used, j.hint = j.hint, nil
 		if j.failed++; j.asked.err == nil {
@@ -123,7 +123,7 @@ func (m *model) judgeAt(before, w watcher.Watch) {
 			m.blame("%s: %s (%s): %s", w.ID, w.Completion.Outcome, w.Completion.Reason, wrong)
 		}
 	}
-	if w.State == watcher.Watching && j.asked.err == nil && w.Polls > before.Polls {
+	if w.State == watcher.Watching && j.asked.err == nil && m.polled(before, w) {
 		for _, r := range w.Requests {
 			if j.settledFor(m.expects[identity(r)], now) {
 				m.blame("%s goes on for %s, and its order has ended: %+v", w.ID, identity(r), w.Counts)

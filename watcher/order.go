@@ -3,7 +3,6 @@ package watcher
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -22,19 +21,31 @@ func (o Order) String() string { return o.ProjectID + "/" + o.Name }
 // A project id holds no dot, so no two orders share a key.
 func (o Order) Key() string { return o.ProjectID + "." + o.Name }
 
-var (
-	projectID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-	orderName = regexp.MustCompile(`^[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]+)*$`)
+// Bounds of an order's two names, in bytes.
+const (
+	maxProjectID = 64
+	maxOrderName = 128
 )
 
-const maxOrderName = 128
+// made reports whether the text is of letters and digits of ASCII and of the others, and not empty. Each wake-up and each
+// record is checked so.
+func made(text, others string) bool {
+	for _, c := range []byte(text) {
+		letter, digit := c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9'
+		if !letter && !digit && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return text != ""
+}
 
 // Validate returns a *[FieldError] where a part of the order's name is not allowed.
 func (o Order) Validate() error {
-	if !projectID.MatchString(o.ProjectID) {
+	if len(o.ProjectID) > maxProjectID || !made(o.ProjectID, "-") {
 		return &FieldError{"project_id", "must be 1 to 64 of A-Z a-z 0-9 -"}
 	}
-	if len(o.Name) > maxOrderName || !orderName.MatchString(o.Name) {
+	dotted := strings.HasPrefix(o.Name, ".") || strings.HasSuffix(o.Name, ".") || strings.Contains(o.Name, "..")
+	if len(o.Name) > maxOrderName || dotted || !made(o.Name, "._=-") {
 		return &FieldError{"order_name", fmt.Sprintf("must be 1 to %d of A-Z a-z 0-9 . _ = -, no dot first, last or doubled", maxOrderName)}
 	}
 	return nil

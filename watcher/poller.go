@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/room"
@@ -18,6 +19,7 @@ type Poller struct {
 	Wakeups Wakeups
 	Events  Events
 	Now     func() time.Time // by the server's clock
+	AckWait time.Duration    // so long after its delivery a wake-up may have come to another worker, too; 0: always
 
 	// Disagreed is told of each poll that a hint brought on and that shows an order which has not ended; nil: nobody is. It
 	// must be safe for concurrent use.
@@ -29,15 +31,23 @@ type Poller struct {
 // Wake makes the step that the wake-up is for. It may be called again for the same wake-up at any
 // time, also beside another worker. attempt counts its deliveries from 1.
 func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
-	w, revision, err := p.Records.Read(ctx, k.Order)
-	due := func() bool { return err == nil && w.State == Watching && k.wakes(&w) }
+	r := record{}
+	var err error
+	due := func() bool { return err == nil && r.expects(k) }
+	if k.Revision != 0 && attempt == 1 && p.Now().Sub(k.At) < p.AckWait { // nobody has taken it since the record was kept
+		r.Watch, r.revision, r.recalled = p.Records.Recall(k.Order)
+	}
+	if !r.recalled || !due() {
+		r.recalled = false
+		r.Watch, r.revision, err = p.Records.Read(ctx, k.Order)
+	}
 	if errors.Is(err, ErrNoRecord) || err == nil && !due() {
-		w, revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
+		r.Watch, r.revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
 	}
 	if due() {
-		return p.step(ctx, k, attempt, w, revision)
+		return p.step(ctx, k, attempt, r)
 	}
-	return p.pass(ctx, k, attempt, w, revision, err)
+	return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
 }
 
 // pass deals with a wake-up that is not to be followed by a poll, as the server that writes shows
@@ -48,18 +58,24 @@ func (p *Poller) pass(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		return p.missing(k, attempt)
 	case err != nil:
 		return notRead(err)
-	case k.newerThan(&w) && attempt < patience: // also where the record read has ended: its successor is not seen yet
+	case k.newerThan(&w, revision) && attempt < patience: // also where the record read has ended: its successor is not seen yet
 		return putBack(behindDelay, nil)
 	case w.State == Ended:
 		return Verdict{Action: Ack}
 	case w.State == Ending:
 		return p.finish(ctx, w, revision, attempt)
 	}
-	if k.Hint != nil && w.LastPollAt.Before(k.At) { // it was made for a record that was behind
+	newest, err := p.Wakeups.Newest(ctx, k.Order)
+	switch polled := w.Merged(newest); {
+	case err != nil:
+		return putBack(0, err)
+	case k.Hint != nil && polled.LastPollAt.Before(k.At): // it was made for a record that was behind
 		k.WatchID, k.Number = w.ID, w.Wakeup
 		return p.schedule(ctx, k)
+	case newest.wakes(&w) && newest.Revision >= revision && newest.At.After(p.Now()): // it waits; one that is due may be a ghost
+		return Verdict{Action: Ack}
 	}
-	return p.wake(ctx, w)
+	return p.schedule(ctx, w.after(newest, revision))
 }
 
 // patience is how often a wake-up is delivered before what a server does not show is taken for
@@ -80,28 +96,36 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 //
 // That the wake-up came proves that its time has passed, whatever this worker thinks of the time:
 // it would poll again and again until it thinks so, too.
-func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revision Revision) Verdict {
+func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verdict {
+	now := func() time.Time { return later(p.Now().UTC().Round(0), k.At) }
+	w, err := p.merged(ctx, k, r)
+	if err != nil {
+		return putBack(0, err)
+	}
 	stay := p.room.Stay()
 	defer stay.Leave()
 	if err := stay.Enter(ctx, len(w.Items)+len(w.Missing)); err != nil {
 		return putBack(0, err)
 	}
-	now := func() time.Time { return later(p.Now(), k.At) }
 	noted := w.hint()
 	w = w.hinted(k)
 	if k.Hint != nil && noted != nil && w.Wish == nil && now().Before(w.NextPollAt) {
-		return p.keepTurn(ctx, w, noted, revision)
+		return p.keepTurn(ctx, w, noted, r.revision)
 	}
 	leave := p.leave(ctx, w, now())
 	at := now()
 	if next, ok := p.Policy.Before(w, leave, at); ok {
-		next = p.attend(ctx, next, p.Policy.untold(next, at), at)
-		return p.store(ctx, next, nil, nil, revision)
+		due := p.Policy.untold(next, at)
+		if r.recalled && len(due) > 0 { // nobody is told of a watch that has ended meanwhile
+			stay.Leave() // it enters anew
+			return p.anew(ctx, k, attempt)
+		}
+		return p.store(ctx, p.attend(ctx, next, due, at), nil, nil, r.revision)
 	}
 	if !p.Policy.storable(w) {
 		return putBack(0, errNotStorable)
 	}
-	answer, err := p.Orders.Show(ctx, w.Region, w.Order)
+	answer, failure := p.Orders.Show(ctx, w.Region, w.Order)
 	if ctx.Err() != nil {
 		return putBack(0, context.Cause(ctx)) // this worker ends; the answer says nothing of the order
 	}
@@ -109,38 +133,81 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, w Watch, revis
 		return putBack(0, err)
 	}
 	for range writeTries {
-		at := now()
-		next, changes := p.Policy.Fold(w, answer, err, at)
-		next = p.book(next, at)
-		p.logPoll(w, next, changes, err)
-		next = p.attend(ctx, next, append(p.Policy.untold(next, at), p.Policy.odd(next, at)...), at)
-		verdict := p.store(ctx, next, changes, answer.Items, revision)
-		if !errors.Is(verdict.Err, ErrConflict) {
-			p.compare(w.hint(), next, err)
+		before := r.revision
+		verdict := p.fold(ctx, k, r, w, answer, failure, now())
+		overtaken := errors.Is(verdict.Err, ErrOvertaken)
+		if !errors.Is(verdict.Err, ErrConflict) && !overtaken {
 			return verdict
 		}
 		// A join or a wish came meanwhile: the same answer is folded into what the record is now.
 		// Or another worker made this step, perhaps before the record was read from a server that
 		// is behind: read there again, it would lead to another poll.
-		var readErr error
-		w, revision, readErr = p.Records.ReadLatest(ctx, w.Order)
-		if readErr != nil || w.State != Watching || !k.wakes(&w) {
-			return p.pass(ctx, k, attempt, w, revision, readErr)
+		r = record{}
+		r.Watch, r.revision, err = p.Records.ReadLatest(ctx, w.Order)
+		switch {
+		case err != nil || !r.expects(k):
+			return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
+		case overtaken && r.revision == before: // by another that made the same poll
+			return Verdict{Action: Ack}
+		}
+		if w, err = p.merged(ctx, k, r); err != nil {
+			return putBack(0, err)
 		}
 		w = w.hinted(k)
 	}
 	return putBack(0, ErrConflict)
 }
 
+// anew makes the step with the record as the server that writes has it.
+func (p *Poller) anew(ctx context.Context, k Wakeup, attempt int) Verdict {
+	r := record{}
+	var err error
+	r.Watch, r.revision, err = p.Records.ReadLatest(ctx, k.Order)
+	if err != nil || !r.expects(k) {
+		return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
+	}
+	return p.step(ctx, k, attempt, r)
+}
+
+// merged returns the record with the polls that it was left unwritten after. A hint knows nothing of them.
+func (p *Poller) merged(ctx context.Context, k Wakeup, r record) (Watch, error) {
+	if k.Hint == nil || r.Polls == 0 {
+		return r.Merged(k), nil
+	}
+	newest, err := p.Wakeups.Newest(ctx, k.Order)
+	return r.Merged(newest), err
+}
+
+// fold stores what the answer or the failure of a poll of the watch leads to: w is the record r as the wake-up left it.
+func (p *Poller) fold(ctx context.Context, k Wakeup, r record, w Watch, answer Answer, failure error, at time.Time) Verdict {
+	next, changes := p.Policy.Fold(w, answer, failure, at)
+	next = p.book(next, at)
+	due := append(p.Policy.untold(next, at), p.Policy.odd(next, at)...)
+	if r.recalled && len(due) > 0 { // nobody is told of a watch that has ended meanwhile
+		return putBack(0, ErrConflict)
+	}
+	p.logPoll(w, next, changes, failure)
+	if unwritten, ok := r.leaves(k, &next); ok && len(due) == 0 {
+		return acked(p.Wakeups.Schedule(ctx, unwritten))
+	}
+	next = p.attend(ctx, next, due, at)
+	verdict := p.store(ctx, next, changes, answer.Items, r.revision)
+	if !errors.Is(verdict.Err, ErrConflict) {
+		p.compare(w.hint(), next, failure)
+	}
+	return verdict
+}
+
 // keepTurn deals with one more hint for a watch that was put off after one: asking now would lose its turn. noted is the
 // hint that its record has.
 func (p *Poller) keepTurn(ctx context.Context, w Watch, noted *Hint, revision Revision) Verdict {
 	if !w.Hint.Ended.Equal(noted.Ended) {
-		if _, err := p.Records.Write(ctx, w, revision); err != nil {
+		var err error
+		if revision, err = p.Records.Write(ctx, w, revision); err != nil {
 			return putBack(0, err)
 		}
 	}
-	return p.wake(ctx, w)
+	return p.wake(ctx, w, revision)
 }
 
 // errNotStorable means that no answer about the order could be stored.
@@ -195,13 +262,14 @@ func (p *Poller) store(ctx context.Context, w Watch, changes []Change, items []I
 	if w.State == Ending {
 		return p.storeEnding(ctx, w, revision)
 	}
-	if _, err := p.Records.Write(ctx, w, revision); err != nil {
+	revision, err := p.Records.Write(ctx, w, revision)
+	if err != nil {
 		return putBack(0, err)
 	}
 	if len(changes) > 0 { // before the wake-up, so that it comes before the completion
 		p.progress(ctx, w, changes, items)
 	}
-	return p.wake(ctx, w)
+	return p.wake(ctx, w, revision)
 }
 
 // progress publishes what changed. It is best effort: the record has it.
@@ -219,6 +287,9 @@ func (p *Poller) progress(ctx context.Context, w Watch, changes []Change, items 
 // attend tells people what is due of the watch, as it was decided at that time, and returns it as told. What
 // could not be published is told after the next poll.
 func (p *Poller) attend(ctx context.Context, w Watch, due []OrderAttention, at time.Time) Watch {
+	if len(due) == 0 {
+		return w
+	}
 	log := p.Log.With("watch", w.ID, "project", w.ProjectID, "order", w.Name)
 	for _, a := range due {
 		if late := p.Now().Sub(at); late > progressPatience {
@@ -282,11 +353,12 @@ func (p *Poller) finish(ctx context.Context, w Watch, revision Revision, attempt
 // finds it publishes it: the next delivery of this wake-up, a request that comes again, or the patrol.
 func (p *Poller) goOn(ctx context.Context, w Watch, revision Revision) Verdict {
 	next := p.Policy.goOn(w)
-	if _, err := p.Records.Write(ctx, next, revision); err != nil {
+	revision, err := p.Records.Write(ctx, next, revision)
+	if err != nil {
 		return putBack(0, err)
 	}
 	p.Log.Info("watch ended for some of its requests; the others go on", "watch", w.ID, "project", w.ProjectID, "order", w.Name, "outcome", w.Completion.Outcome, "reason", w.Completion.Reason, "next", next.ID, "requests", len(next.Requests))
-	return p.wake(ctx, next)
+	return p.wake(ctx, next, revision)
 }
 
 // correct mends an ending record whose After was read from a server that was behind, and which
@@ -303,19 +375,38 @@ func (p *Poller) correct(ctx context.Context, w Watch, revision Revision, sequen
 	return putBack(behindDelay, nil)
 }
 
-func (p *Poller) wake(ctx context.Context, w Watch) Verdict { return p.schedule(ctx, w.Expected()) }
+func (p *Poller) wake(ctx context.Context, w Watch, revision Revision) Verdict {
+	return p.schedule(ctx, w.expected(revision))
+}
 
 func (p *Poller) schedule(ctx context.Context, k Wakeup) Verdict {
-	if err := p.Wakeups.Schedule(ctx, k); err != nil {
+	return acked(ensured(p.Wakeups.Schedule(ctx, k)))
+}
+
+// ensured returns the error of a wake-up that was to be stored; nil also where a later one waits.
+func ensured(err error) error {
+	if errors.Is(err, ErrOvertaken) {
+		return nil
+	}
+	return err
+}
+
+// acked is the verdict where nothing but this was left to do.
+func acked(err error) Verdict {
+	if err != nil {
 		return putBack(0, err)
 	}
 	return Verdict{Action: Ack}
 }
 
 func (p *Poller) logPoll(before, after Watch, changes []Change, err error) {
+	same := before.LastError != nil && after.LastError != nil && before.LastError.Code == after.LastError.Code
+	told := err != nil && !same || slices.ContainsFunc(changes, func(c Change) bool { return !c.To.Known() })
+	if !told && !p.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
 	log := p.Log.With("watch", after.ID, "project", after.ProjectID, "order", after.Name)
 	log.Debug("polled", "poll", after.Polls, "wait", after.NextPollAt.Sub(after.LastPollAt), "changes", len(changes), "err", err)
-	same := before.LastError != nil && after.LastError != nil && before.LastError.Code == after.LastError.Code
 	if err != nil && !same {
 		log.Warn("poll failed", "poll", after.Polls, "err", err)
 	}

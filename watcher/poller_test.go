@@ -51,7 +51,7 @@ func TestOneLife(t *testing.T) {
 // The crash table of the design: what happens next, in the calls of the next delivery.
 func TestAfterACrash(t *testing.T) {
 	const start, step = "readLatest highest write schedule", "read show write progress schedule"
-	const again, wake = "readLatest schedule", "read readLatest schedule"
+	const again, wake = "readLatest newest schedule", "read readLatest newest schedule"
 	tests := []struct {
 		name    string
 		crash   func(string) fault
@@ -61,17 +61,17 @@ func TestAfterACrash(t *testing.T) {
 	}{
 		{"the request was stored", at("readLatest", 1, crashBefore), 1, start, 0},
 		{"the record was read", at("readLatest", 1, crashAfter), 1, start, 0},
-		{"the record was started", at("write", 1, crashAfter), 1, again, 0},
-		{"the first wake-up was not published", at("schedule", 1, crashBefore), 1, again, 0},
+		{"the record was started", at("write", 1, crashAfter), 1, "readLatest schedule", 0},
+		{"the first wake-up was not published", at("schedule", 1, crashBefore), 1, "readLatest schedule", 0},
 		{"the request was not acknowledged", at("schedule", 1, crashAfter), 1, again, 0},
-		{"the request has not joined", at("write", 3, crashBefore), 2, "readLatest write", 0},
+		{"the request has not joined", at("write", 3, crashBefore), 2, "readLatest newest write schedule", 0},
 		{"the request has joined", at("write", 3, crashAfter), 2, again, 0},
 		{"the wake-up was delivered", at("read", 1, crashBefore), 0, step, 0},
 		{"the poll was not made", at("show", 1, crashBefore), 0, step, 0},
 		{"the poll was made", at("show", 1, crashAfter), 0, step, 1},
 		{"the record was written", at("write", 2, crashAfter), 0, wake, 0},
 		{"the next wake-up was not published", at("schedule", 2, crashBefore), 0, wake, 0},
-		{"the next wake-up was published", at("schedule", 2, crashAfter), 0, wake, 0},
+		{"the next wake-up was published", at("schedule", 2, crashAfter), 0, "read readLatest newest", 0},
 		{"progress was published", at("progress", 1, crashAfter), 0, wake, 0},
 		{"the record is not ending", at("lastCompletion", 1, crashAfter), 0, "read show lastCompletion write complete write", 1},
 		{"the completion was not published", at("complete", 1, crashBefore), 0, "read readLatest complete write", 0},
@@ -218,7 +218,7 @@ func watched(t testing.TB) *world {
 	m.publish("build-1", 0)
 	m.runOne()
 	m.runOne()
-	if w := m.record(); w.Polls != 1 || m.waiting[pool.Key()] != m.expected() {
+	if w := m.record(); w.Polls != 1 || m.waiting[pool.Key()] != m.timer() {
 		t.Fatalf("%d polls, waiting %+v", w.Polls, m.waiting)
 	}
 	clear(m.waiting)
@@ -250,7 +250,7 @@ func TestAJoinDuringAPoll(t *testing.T) {
 		if v := wakeUp(m, m.expected(), 1); v.Action != watcher.Ack || m.shown != 1 {
 			t.Errorf("before %s: %+v, asked %d times", call, v, m.shown)
 		}
-		if w := m.record(); len(w.Requests) != 2 || w.Polls != 2 || m.waiting[pool.Key()] != m.expected() {
+		if w := m.record(); len(w.Requests) != 2 || w.Polls != 2 || m.waiting[pool.Key()] != m.timer() {
 			t.Errorf("before %s: %d requests, %d polls", call, len(w.Requests), w.Polls)
 		}
 	}
@@ -302,8 +302,8 @@ func TestAHoldAsksNobody(t *testing.T) {
 	if v := wakeUp(m, m.expected(), 1); v.Action != watcher.Ack || m.shown != 0 {
 		t.Errorf("%+v, asked %d times", v, m.shown)
 	}
-	if k := m.waiting[pool.Key()]; k != m.expected() || k.At.Sub(m.now) != time.Minute {
-		t.Errorf("next wake-up %#v; want %#v", k, m.expected())
+	if k := m.waiting[pool.Key()]; k != m.timer() || k.At.Sub(m.now) != time.Minute {
+		t.Errorf("next wake-up %+v; want %+v", k, m.timer())
 	}
 	m.hold = 24 * time.Hour
 	m.run()
@@ -341,9 +341,10 @@ func TestAnOldWakeup(t *testing.T) {
 		"of an earlier watch": func(k *watcher.Wakeup) { k.WatchID, k.Number = "w_9", k.Number-1 },
 	} {
 		clear(m.waiting)
+		m.queue = nil
 		k := m.expected()
 		edit(&k)
-		if v := wakeUp(m, k, 1); v.Action != watcher.Ack || m.shown != 0 || m.waiting[pool.Key()] != m.expected() {
+		if v := wakeUp(m, k, 1); v.Action != watcher.Ack || m.shown != 0 || m.newest() != m.timer() {
 			t.Errorf("%s: %+v, waiting %+v", name, v, m.waiting)
 		}
 	}
@@ -370,7 +371,7 @@ func TestAWakeupNewerThanTheRecord(t *testing.T) {
 		if v := wakeUp(m, k, 60); v.Action != watcher.Ack {
 			t.Errorf("%s, a minute later: %+v", state, v)
 		}
-		if state == watcher.Watching && m.waiting[pool.Key()] != m.expected() {
+		if state == watcher.Watching && m.newest() != m.timer() {
 			t.Errorf("a minute later: waiting %+v", m.waiting)
 		}
 	}
@@ -400,7 +401,7 @@ func TestAStaleReadCostsOnePoll(t *testing.T) {
 	clear(m.waiting)
 	m.fault = always("read", behind)
 	v := wakeUp(m, k, 2)
-	if v.Action != watcher.Ack || m.expected() != next || m.waiting[pool.Key()] != next || m.record().Polls != 2 || m.shown != 2 {
+	if v.Action != watcher.Ack || m.expected() != next || m.waiting[pool.Key()] != m.timer() || m.record().Polls != 2 || m.shown != 2 {
 		t.Errorf("%+v, record expects %+v, asked %d times", v, m.expected(), m.shown)
 	}
 }
@@ -481,6 +482,27 @@ func TestBehindTheTime(t *testing.T) {
 		m.check("build-1")
 		if polls := m.completions[0].Polls; polls != 2 {
 			t.Errorf("%v behind: %d polls; want 2", behind, polls)
+		}
+	}
+}
+
+// TestUnchangedPollsAreLeftUnwritten holds how often the record is written while nothing changes, and that what is shown goes on.
+func TestUnchangedPollsAreLeftUnwritten(t *testing.T) {
+	for every, most := range map[time.Duration]int{10 * time.Second: 16, time.Minute: 10, 4 * time.Minute: 2, 11 * time.Minute: 1} {
+		m := newWorld(t)
+		m.policy.Backoff = watcher.Backoff{Initial: every, Multiplier: 1, Max: every}
+		m.policy.Timeout, m.policy.Patience.Stalled = 1000*time.Hour, 1000*time.Hour
+		m.publish("build-1", 0)
+		for m.shown < 200 {
+			m.runOne()
+		}
+		written := len(m.records[pool.Key()]) - 2 // it began, and its first poll
+		if want := 199 / most; written < want-1 || written > want+1 {
+			t.Errorf("every %s: written %d times at 199 polls; want %d", every, written, want)
+		}
+		shown := m.record().Merged(m.newest())
+		if shown.Polls != 200 || m.now.Sub(shown.LastPollAt) > time.Second || !shown.NextPollAt.After(m.now) {
+			t.Errorf("every %s: %d polls, the last %s ago, the next in %s", every, shown.Polls, m.now.Sub(shown.LastPollAt), shown.NextPollAt.Sub(m.now))
 		}
 	}
 }

@@ -46,6 +46,9 @@ type Revision uint64
 
 // Records keeps one record for each order. It must be safe for concurrent use.
 type Records interface {
+	// Recall returns the record as this worker read or wrote it last, where it has kept that: others may have written it since.
+	// It does not block. What the record points to is shared, and is not to be changed.
+	Recall(Order) (w Watch, revision Revision, ok bool)
 	// Read returns the record from whichever server answers first: it may be behind.
 	Read(context.Context, Order) (Watch, Revision, error)
 	// ReadLatest returns the record from the server that writes. With ErrNoRecord the revision is
@@ -57,9 +60,12 @@ type Records interface {
 
 // Wakeups is the clock. It must be safe for concurrent use.
 type Wakeups interface {
-	// Schedule stores the wake-up in place of the order's scheduled one, to be delivered to one
-	// worker when it is due.
+	// Schedule stores the wake-up, to be delivered to one worker when it is due: one that is due later in place of the order's
+	// scheduled one. With ErrOvertaken that one is later by [Wakeup.LaterThan]: it stays, and the wake-up is not needed.
 	Schedule(context.Context, Wakeup) error
+	// Newest returns the latest of the order's wake-ups that wait or are due, from the server that writes; the zero one
+	// where there is none.
+	Newest(context.Context, Order) (Wakeup, error)
 	// Highest returns the highest number of the order's wake-ups that wait or are due, from the
 	// server that writes; 0 where there is none.
 	Highest(context.Context, Order) (number uint64, err error)
@@ -179,6 +185,8 @@ var (
 	// ErrConflict means that the server that answered saw another revision than was expected. It
 	// is no proof: it may be behind, or the write may be the caller's own, whose answer was lost.
 	ErrConflict = errors.New("conflict")
+	// ErrOvertaken means that a later wake-up of the order was read than the one that was to be stored.
+	ErrOvertaken = errors.New("a later wake-up waits")
 	// ErrOver means that the watch has ended, or that its completion is fixed.
 	ErrOver = errors.New("the watch has ended")
 	// ErrBroken means that the order's record is none that a worker wrote, or cannot be read.

@@ -29,10 +29,49 @@ const plainSchema = 1
 // came when the server took larger messages also loses labels, then the requests' other texts but their ids and
 // channels, then the oldest of the remembered ids. The record is returned even if it is too large then.
 func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
-	limit := recordLimit(maxPayload)
+	encoded, _, err := w.Encode(maxPayload)
+	return encoded, err
+}
+
+// Encode is [EncodeWatch], and returns the record as [DecodeWatch] would return it, too. The two share what they point to.
+func (w Watch) Encode(maxPayload int) (encoded []byte, stored Watch, err error) {
 	if w.Completion != nil {
-		return encodeEnding(w, maxPayload)
+		encoded, err = encodeEnding(w, maxPayload)
+		return encoded, w, err
 	}
+	if encoded, err = w.encode(recordLimit(maxPayload)); err != nil {
+		return nil, w, fmt.Errorf("encode record of %s: %w", w.Order, err)
+	}
+	w.Schema, w.Items, w.Missing = w.Written(), asStored(w.Items, unkept), asStored(w.Missing, func(m MissingItem) MissingItem {
+		m.SeenItem = unkept(m.SeenItem)
+		return m
+	})
+	return encoded, w, nil
+}
+
+// asStored returns the items as they are read back.
+func asStored[T comparable](items []T, stored func(T) T) []T {
+	if len(items) == 0 {
+		return nil
+	}
+	first := slices.IndexFunc(items, func(it T) bool { return stored(it) != it })
+	if first < 0 {
+		return items
+	}
+	items = slices.Clone(items)
+	for i := first; i < len(items); i++ {
+		items[i] = stored(items[i])
+	}
+	return items
+}
+
+func unkept(s SeenItem) SeenItem {
+	s.Kept = false
+	return s
+}
+
+// encode returns the record's JSON, and shrinks the record until that is no longer than the limit.
+func (w *Watch) encode(limit int) ([]byte, error) {
 	if len(w.Missing) > maxMissing {
 		w.Missing = counted(w.Missing, byWord)
 	}
@@ -42,13 +81,10 @@ func EncodeWatch(w Watch, maxPayload int) ([]byte, error) {
 			break
 		}
 		w.Items, w.Missing = slices.Clone(w.seenItems()), slices.Clone(w.Missing)
-		shrink(&w)
+		shrink(w)
 		encoded, err = w.marshal()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("encode record of %s: %w", w.Order, err)
-	}
-	return encoded, nil
+	return encoded, err
 }
 
 // maxMissing is how many missing items a record keeps one by one.

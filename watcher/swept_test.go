@@ -207,7 +207,7 @@ func (l *lot) sweeps() {
 // live lets what is due next happen until all have an answer.
 func (l *lot) live() {
 	intake := &watcher.Intake{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Records: l, Wakeups: l, Now: func() time.Time { return l.now }}
-	poller := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Orders: l, Records: l, Wakeups: l, Events: l, Now: func() time.Time { return l.now }}
+	poller := &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: l.policy, Orders: l, Records: l, Wakeups: l, Events: l, AckWait: ackWait, Now: func() time.Time { return l.now }}
 	for steps := 0; l.err == nil; steps++ {
 		next, hint := time.Time{}, -1
 		if l.timer != nil {
@@ -320,6 +320,18 @@ func (l *lot) Write(_ context.Context, w watcher.Watch, expected watcher.Revisio
 func (l *lot) Schedule(_ context.Context, k watcher.Wakeup) error {
 	l.timer = &k
 	return nil
+}
+
+func (l *lot) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) {
+	w, revision, err := l.Read(context.Background(), o)
+	return w, revision, err == nil
+}
+
+func (l *lot) Newest(context.Context, watcher.Order) (watcher.Wakeup, error) {
+	if l.timer == nil {
+		return watcher.Wakeup{}, nil
+	}
+	return *l.timer, nil
 }
 
 func (l *lot) Highest(context.Context, watcher.Order) (uint64, error) { return 0, nil }

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -21,8 +22,8 @@ const (
 	Ended    State = "ended"    // its completion is published
 )
 
-// A Watch is the record of one watch of one order: all that is known of it. It is rewritten at
-// each poll and bounded. The zero value is not a watch; [Policy.Admit] makes one.
+// A Watch is the record of one watch of one order: all that is known of it. It is bounded, and
+// rewritten at each poll that changes it, and now and then at others. The zero value is not a watch; [Policy.Admit] makes one.
 type Watch struct {
 	Schema int    `json:"schema"`
 	State  State  `json:"state"`
@@ -173,6 +174,15 @@ func (w *Watch) expected(revision Revision) Wakeup {
 	return k
 }
 
+// after returns the same, with the polls that the record was left unwritten after, as the other wake-up says.
+func (w *Watch) after(newest Wakeup, revision Revision) Wakeup {
+	k := w.expected(revision)
+	if newest.wakes(w) && newest.Polls > w.Polls {
+		k.At, k.Wanted, k.Polls, k.PolledAt, k.Step = newest.At, newest.Wanted, newest.Polls, newest.PolledAt, newest.Step
+	}
+	return k
+}
+
 // A Wakeup says that a watch's next step is due. It is only a hint: it may come twice, late or never.
 type Wakeup struct {
 	Order
@@ -206,7 +216,10 @@ func (w Watch) Merged(k Wakeup) Watch {
 	if !w.ListedAt.IsZero() && w.ListedAt.Equal(w.LastPollAt) {
 		w.ListedAt = k.PolledAt
 	}
-	w.Polls, w.Seen, w.LastPollAt, w.Step, w.NextPollAt, w.Turn = k.Polls, k.Polls, k.PolledAt, k.Step, k.At, time.Time{}
+	w.Polls, w.Seen, w.LastPollAt, w.Step, w.NextPollAt, w.Turn, w.WantedAt = k.Polls, k.Polls, k.PolledAt, k.Step, k.At, time.Time{}, k.Wanted
+	if !k.Wanted.IsZero() {
+		w.Turn = k.At
+	}
 	return w
 }
 
@@ -246,8 +259,62 @@ func (w *Watch) expect(at time.Time) {
 func (k Wakeup) wakes(w *Watch) bool { return k.WatchID == w.ID && k.Number == w.Wakeup }
 
 // newerThan reports whether the wake-up was published after a later record than w was written: the server that
-// w was read from is behind.
-func (k Wakeup) newerThan(w *Watch) bool { return k.Number > w.Wakeup }
+// w was read from, with the revision, is behind.
+func (k Wakeup) newerThan(w *Watch, revision Revision) bool {
+	return k.Number > w.Wakeup || k.wakes(w) && k.Revision > revision
+}
+
+// A poll that changed nothing leaves the record unwritten, and the next wake-up says what the record does not. So it is for
+// at most maxUnwritten polls in a row, and until the next poll is unwrittenFor after the latest that was written.
+const (
+	maxUnwritten = 15
+	unwrittenFor = 10 * time.Minute
+)
+
+// A record is what a watch's record was when it was read.
+type record struct {
+	Watch
+	revision Revision
+	recalled bool // from what this worker kept: others may have written it since
+}
+
+// expects reports whether the wake-up is the one that the record expects, which is not behind it.
+func (r *record) expects(k Wakeup) bool {
+	return r.State == Watching && k.wakes(&r.Watch) && r.revision >= k.Revision
+}
+
+// leaves returns the wake-up that follows a poll which the wake-up k brought on and which led to next, where the record
+// may stay as it is: read with that wake-up, it is the same watch. Where k does not say after which record it was published,
+// somebody may have written another one that this worker has not seen, and the record is written.
+func (r *record) leaves(k Wakeup, next *Watch) (unwritten Wakeup, ok bool) {
+	unwritten = next.Expected()
+	unwritten.Number, unwritten.Revision = r.Wakeup, r.revision
+	unwritten.Polls, unwritten.PolledAt, unwritten.Step = next.Polls, next.LastPollAt, next.Step
+	if k.Revision == 0 || r.Wish != nil || r.Seen != r.Polls || next.State != Watching ||
+		next.Polls > r.Polls+maxUnwritten || next.NextPollAt.After(r.LastPollAt.Add(unwrittenFor)) {
+		return unwritten, false
+	}
+	same := r.Merged(unwritten)
+	same.Wakeup = next.Wakeup
+	return unwritten, next.Wakeup == r.Wakeup+1 && same.equals(next)
+}
+
+// equals reports whether the records are the same when they are written.
+func (w Watch) equals(other *Watch) bool {
+	o := *other
+	if !slices.EqualFunc(w.Items, o.Items, sameSeen) || !slices.EqualFunc(w.Missing, o.Missing, sameMissing) {
+		return false
+	}
+	w.Items, w.Missing, o.Items, o.Missing = nil, nil, nil, nil
+	return reflect.DeepEqual(w, o)
+}
+
+func sameSeen(a, b SeenItem) bool { return unkept(a) == unkept(b) }
+
+func sameMissing(a, b MissingItem) bool {
+	a.SeenItem, b.SeenItem = unkept(a.SeenItem), unkept(b.SeenItem)
+	return a == b
+}
 
 // An Aside says why a record could not be read that was moved aside.
 type Aside struct {

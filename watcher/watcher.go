@@ -7,14 +7,14 @@
 // [Poller] carry the decisions out over the small interfaces of this package, so that every
 // step can be repeated after a crash:
 //
-//	watching ──poll: not ended──► watching (next wake-up)
+//	watching ──poll: not ended──► watching (next wake-up; where nothing changed, that alone is stored)
 //	watching ──ended, deadline, wish──► ending (its completion is fixed in the record)
 //	ending ──completion published──► ended, or, with requests that are not answered: watching, under a new watch_id
 //
 // One rule holds everywhere: an error or an absence is never proof. A delivery is acknowledged
 // only on what was positively read or stored ([Verdict]); otherwise it is put back.
 //
-// Read watch.go (the record of a watch), order.go and items.go (an order, and what a record keeps of its items)
+// Read watch.go (the record of a watch, and when a poll leaves it unwritten), order.go and items.go (an order, and what a record keeps of its items)
 // first; then the files of the decisions:
 //
 //	admit.go       whether a request starts a watch, joins one, waits, or is rejected as it contradicts the watch; its

@@ -29,11 +29,16 @@ type world struct {
 	late                []time.Duration // late_after of the requests that are published, in that order
 	heldFrom, heldUntil time.Time       // the account is held
 
+	kept   [workers]map[watcher.Order]version // what each worker keeps of records
+	worker func() int                         // which of them is at hand
+
 	fault func(call string) fault // what goes wrong with the call that is about to be made
 	calls []string                // of the delivery at hand
 
 	sequence    uint64
 	records     map[string][]version
+	hasty       bool      // a wake-up takes the place of any
+	story       []version // of the pool's record, also with the polls that left it unwritten
 	waiting     map[string]watcher.Wakeup
 	scheduled   []watcher.Wakeup // all that were ever waiting
 	completions []completion
@@ -69,6 +74,8 @@ type version struct {
 	at       time.Time
 	watch    watcher.Watch
 	err      error // of reading it
+	encoded  []byte
+	read     time.Time // by the worker that keeps it
 }
 
 type completion struct {
@@ -91,6 +98,7 @@ func newWorld(t testing.TB) *world {
 		t: t, now: begin, policy: policy(),
 		order:   func(time.Duration) (watcher.Answer, error) { return answer(1, processing), nil },
 		fault:   func(string) fault { return fine },
+		worker:  func() int { return 0 },
 		records: make(map[string][]version),
 		waiting: make(map[string]watcher.Wakeup),
 	}
@@ -101,7 +109,7 @@ func (m *world) intake() *watcher.Intake {
 }
 
 func (m *world) poller() *watcher.Poller {
-	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, Now: func() time.Time { return m.now.Add(-m.behind) }}
+	return &watcher.Poller{Log: slog.New(slog.DiscardHandler), Policy: m.policy, Orders: m, Records: m, Wakeups: m, Events: m, AckWait: ackWait, Now: func() time.Time { return m.now.Add(-m.behind) }}
 }
 
 // call makes a call of the given name, or lets it go wrong.
@@ -148,6 +156,29 @@ func (m *world) Show(context.Context, string, watcher.Order) (a watcher.Answer, 
 	return a, err
 }
 
+// Recall returns what the worker at hand keeps, which nobody has changed.
+func (m *world) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) {
+	v, ok := m.kept[m.worker()][o]
+	if encoded, err := watcher.EncodeWatch(v.watch, m.policy.MaxPayload); ok && (err != nil || string(encoded) != string(v.encoded)) {
+		panic(fmt.Sprintf("record %d is kept as %s; it is %s", v.revision, encoded, v.encoded))
+	}
+	return v.watch, v.revision, ok && (m.now.Sub(v.read) <= time.Minute)
+}
+
+// keep lets the worker at hand keep the version, and forget what it kept where the other is not known, or not watched.
+func (m *world) keep(o watcher.Order, v version, err error) {
+	mine := &m.kept[m.worker()]
+	switch {
+	case err != nil || v.watch.State != watcher.Watching:
+		delete(*mine, o)
+	case (*mine)[o].revision <= v.revision:
+		if v.read = m.now; *mine == nil {
+			*mine = make(map[watcher.Order]version)
+		}
+		(*mine)[o] = v
+	}
+}
+
 func (m *world) Read(_ context.Context, o watcher.Order) (watcher.Watch, watcher.Revision, error) {
 	return m.read("read", o)
 }
@@ -170,45 +201,104 @@ func (m *world) read(call string, o watcher.Order) (w watcher.Watch, revision wa
 		}
 		latest := versions[len(versions)-1]
 		w, revision = latest.watch, latest.revision
+		if latest.err == nil {
+			m.keep(o, latest, nil)
+		}
 		return latest.err
 	})
 	return w, revision, err
 }
 
 func (m *world) Write(_ context.Context, w watcher.Watch, expected watcher.Revision) (revision watcher.Revision, err error) {
+	var stored version
 	err = m.call("write", func(bool) error {
 		versions := m.records[w.Key()]
 		if len(versions) > 0 && versions[len(versions)-1].revision != expected || len(versions) == 0 && expected != 0 {
 			m.conflicts++
 			return watcher.ErrConflict
 		}
-		encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
-		if err != nil {
+		var encoded []byte
+		var err error
+		if encoded, stored.watch, err = w.Encode(m.policy.MaxPayload); err != nil {
 			return err
 		}
 		revision = m.put(w.Order, encoded)
+		stored.revision, stored.encoded = revision, encoded
 		return nil
 	})
+	m.keep(w.Order, stored, err)
 	return revision, err
 }
 
 // put stores a record whatever is there; nil deletes it.
 func (m *world) put(o watcher.Order, record []byte) watcher.Revision {
 	m.sequence++
-	v := version{revision: watcher.Revision(m.sequence), at: m.now, err: watcher.ErrNoRecord}
+	v := version{revision: watcher.Revision(m.sequence), at: m.now, err: watcher.ErrNoRecord, encoded: record}
 	if record != nil {
 		v.watch, v.err = watcher.DecodeWatch(record)
 	}
 	m.records[o.Key()] = append(m.records[o.Key()], v)
+	if o == pool {
+		m.story = append(m.story, v)
+	}
 	return v.revision
 }
 
 func (m *world) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return m.call("schedule", func(bool) error {
-		m.waiting[k.Key()] = k
-		m.scheduled = append(m.scheduled, k)
+		if !k.At.After(m.now) {
+			m.stored(k)
+			m.due(k, k.At)
+		} else if !m.wait(k) {
+			return watcher.ErrOvertaken
+		}
 		return nil
 	})
+}
+
+// wait stores a wake-up in place of the one that waits, but where that is later, and reports whether it did.
+func (m *world) wait(k watcher.Wakeup) bool {
+	if m.waiting[k.Key()].LaterThan(k) && !m.hasty {
+		return false
+	}
+	m.waiting[k.Key()] = k
+	m.stored(k)
+	return true
+}
+
+// stored notes a wake-up, and the poll that left the record unwritten, of which it tells.
+func (m *world) stored(k watcher.Wakeup) {
+	m.scheduled = append(m.scheduled, k)
+	if len(m.story) == 0 || k.Order != pool {
+		return
+	}
+	last := m.story[len(m.story)-1]
+	if polled := last.watch.Merged(k); k.Revision == last.revision && (polled.Polls > last.watch.Polls || k.Polls == last.watch.Polls && k.PolledAt.After(last.watch.LastPollAt)) {
+		if k.Polls == last.watch.Polls { // another poll in place of that one
+			polled.LastPollAt, polled.NextPollAt, polled.Step = k.PolledAt, k.At, k.Step
+		}
+		last.watch, last.at = polled, m.now
+		m.story = append(m.story, last)
+	}
+}
+
+func (m *world) Newest(context.Context, watcher.Order) (newest watcher.Wakeup, err error) {
+	err = m.call("newest", func(bool) error {
+		newest = m.newest()
+		return nil
+	})
+	return newest, err
+}
+
+// newest returns the latest of the pool's wake-ups that wait or are due.
+func (m *world) newest() watcher.Wakeup {
+	newest := m.waiting[pool.Key()]
+	for _, d := range m.queue {
+		if d.wakeup.Order == pool && d.wakeup.LaterThan(newest) {
+			newest = d.wakeup
+		}
+	}
+	return newest
 }
 
 func (m *world) Highest(_ context.Context, o watcher.Order) (number uint64, err error) {
@@ -344,6 +434,7 @@ func (m *world) deliver(d *delivery) {
 	d.calls = append(d.calls, m.calls)
 	switch {
 	case died:
+		m.kept = [workers]map[watcher.Order]version{}
 		d.at = m.now.Add(ackWait)
 	case verdict.Action == watcher.PutBack:
 		d.at = m.now.Add(max(verdict.After, time.Second))
@@ -388,6 +479,13 @@ func (m *world) expected() watcher.Wakeup {
 	m.t.Helper()
 	w := m.record()
 	return w.Expected()
+}
+
+// timer returns the same as a worker publishes it.
+func (m *world) timer() watcher.Wakeup {
+	k, versions := m.expected(), m.records[pool.Key()]
+	k.Revision = versions[len(versions)-1].revision
+	return k
 }
 
 // check holds what must be true once nothing is left to deliver: every request is named in one

@@ -137,7 +137,7 @@ func (s *Store) EnsureHistory(ctx context.Context, heard Listener) error {
 func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	n, consumer := c.Names, c.consumer()
 	intake, poller, slack := consumer, consumer, consumer
-	poller.AckWait = c.leastAckWait()
+	poller.AckWait = c.LeastAckWait()
 	intake.Durable, intake.FilterSubjects = wire.IntakeConsumer, n.Requests()
 	poller.Durable, poller.FilterSubjects = wire.PollerConsumer, []string{n.Due(">")}
 	slack.Durable, slack.DeliverPolicy = wire.SlackConsumer, jetstream.DeliverNewPolicy
@@ -147,8 +147,8 @@ func (c Config) Consumers() map[string]jetstream.ConsumerConfig {
 	}
 }
 
-// leastAckWait is the AckWait of the poller: two calls of ModelArts and a second.
-func (c Config) leastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
+// LeastAckWait is the AckWait of the poller: two calls of ModelArts and a second.
+func (c Config) LeastAckWait() time.Duration { return 2*c.PollTimeout + time.Second }
 
 // checkServer refuses a server that is too old or takes too little: limit is its max_payload now.
 func checkServer(nc *nats.Conn, limit int) error {

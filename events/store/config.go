@@ -16,6 +16,7 @@ type Config struct {
 	Version     string        // of the program, as it is told to the other workers
 	PollTimeout time.Duration // of one poll; the poller's AckWait is twice that and a second where it is made new
 	TimeoutMax  time.Duration // the longest timeout that a request may have
+	Recall      int           // how many bytes of memory the records that a worker keeps may take; 0: 32 MiB, negative: none
 	Timing      Timing
 }
 

@@ -23,7 +23,7 @@
 //	storing.go      whether the streams store what is published
 //	payload.go      how large a message may be
 //	clock.go        the server's time
-//	records.go      one record for each order; list.go: many of them, for the index of open watches
+//	records.go      one record for each order, and that a worker keeps some (package recall); list.go: many of them, for the index
 //	mark.go         what counts as written by a worker
 //	wakeups.go      timers, and what is due
 //	events.go       events are published once, and found again

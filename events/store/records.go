@@ -16,6 +16,14 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
+// recallBytes is how much memory the records that a worker keeps may take where the config does not say.
+const recallBytes = 32 << 20
+
+// Recall returns the record as this worker read or wrote it last.
+func (s *Store) Recall(order watcher.Order) (watcher.Watch, watcher.Revision, bool) {
+	return s.recall.Get(order)
+}
+
 // Read asks whichever server answers first.
 func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, watcher.Revision, error) {
 	stream, subject := s.Names.RecordStream(), s.Names.Record(order.Key())
@@ -34,7 +42,7 @@ func (s *Store) Read(ctx context.Context, order watcher.Order) (watcher.Watch, w
 	if err != nil {
 		return watcher.Watch{}, 0, fmt.Errorf("read record of %s: %w", order, err)
 	}
-	return decodeRecord(order, reply.Header, reply.Data, sequence)
+	return s.keep(order, reply.Header, reply.Data, sequence)
 }
 
 // ReadLatest asks the bucket's leader.
@@ -43,7 +51,21 @@ func (s *Store) ReadLatest(ctx context.Context, order watcher.Order) (watcher.Wa
 	if err != nil {
 		return watcher.Watch{}, 0, err
 	}
-	return decodeRecord(order, m.header(), m.Data, m.Sequence)
+	return s.keep(order, m.header(), m.Data, m.Sequence)
+}
+
+// keep returns what decodeRecord does, and keeps it.
+func (s *Store) keep(order watcher.Order, header nats.Header, encoded []byte, sequence uint64) (watcher.Watch, watcher.Revision, error) {
+	if w, ok := s.recall.Same(order, watcher.Revision(sequence)); ok {
+		return w, watcher.Revision(sequence), nil
+	}
+	w, revision, err := decodeRecord(order, header, encoded, sequence)
+	if err == nil {
+		s.recall.Put(w, revision, len(encoded))
+	} else {
+		s.recall.Drop(order)
+	}
+	return w, revision, err
 }
 
 // decodeRecord reads what the bucket holds for an order: a record, or, without data, nothing or the marker of its
@@ -75,9 +97,9 @@ func decodeRecord(order watcher.Order, header nats.Header, encoded []byte, seque
 const RecordHeader = "Orderwatch-Record"
 
 func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Revision) (watcher.Revision, error) {
-	encoded, err := watcher.EncodeWatch(w, s.Limit())
+	encoded, stored, err := w.Encode(s.Limit())
 	if err == nil && !s.Fits(ctx, len(encoded)) {
-		encoded, err = watcher.EncodeWatch(w, s.Limit())
+		encoded, stored, err = w.Encode(s.Limit())
 	}
 	if err != nil {
 		return 0, err
@@ -87,6 +109,11 @@ func (s *Store) Write(ctx context.Context, w watcher.Watch, revision watcher.Rev
 	m.Data = encoded
 	sequence, err := s.Publish(ctx, s.Names.RecordStream(), m, jetstream.WithExpectLastSequencePerSubject(uint64(revision)))
 	Passed(string(w.State), "stored", err)
+	if err == nil {
+		s.recall.Put(stored, watcher.Revision(sequence), len(encoded))
+	} else {
+		s.recall.Drop(w.Order)
+	}
 	return watcher.Revision(sequence), err
 }
 

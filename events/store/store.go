@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/recall"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -28,7 +30,8 @@ type Store struct {
 	log      *slog.Logger
 	storing  map[string]*storing // by stream: whether it stores what is published
 	accounts *Accounts
-	asked    *asked // by teams
+	asked    *asked        // by teams
+	recall   *recall.Cache // what the poller needs not read again
 
 	strangers strangers
 }
@@ -54,7 +57,7 @@ func Open(log *slog.Logger, config Config, nc *nats.Conn, clock *Clock) (*Store,
 	for _, stream := range []string{n.RecordStream(), n.WakeupStream(), n.EventStream(), n.AccountStream(), n.NoteStream()} {
 		s.storing[stream] = &storing{log: log, stream: stream}
 	}
-	s.accounts, s.asked = newAccounts(s), newAsked()
+	s.accounts, s.asked, s.recall = newAccounts(s), newAsked(), recall.New(cmp.Or(config.Recall, recallBytes))
 	return s, nil
 }
 

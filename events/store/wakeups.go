@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,16 +40,35 @@ func bodyOf(k watcher.Wakeup) wakeupBody {
 	return body
 }
 
-// Schedule stores the wake-up on the order's waiting subject, in place of the one there; the server moves it to the due
-// subject at most about 250 ms after its time. One that is due already is published there at once.
+// Schedule stores the wake-up on the order's waiting subject, in place of an earlier one there; the server moves it to the due
+// subject at most about 250 ms after its time. One that is due already is published there at once. With ErrOvertaken a later
+// one waits there.
 func (s *Store) Schedule(ctx context.Context, k watcher.Wakeup) error {
-	if k.At.After(s.Clock.Now()) {
-		return s.SetTimer(ctx, k, k.At)
+	if !k.At.After(s.Clock.Now()) {
+		return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
 	}
-	return s.storeWakeup(ctx, k, nats.NewMsg(s.Names.Due(k.Key())))
+	waiting, expected := s.Names.Waiting(k.Key()), uint64(0) // none waits: the server removes one in the step in which it is due
+	for range scheduleTries {
+		err := s.storeWakeup(ctx, k, s.timer(k.Key(), k.At), jetstream.WithExpectLastSequencePerSubject(expected))
+		if !errors.Is(err, watcher.ErrConflict) {
+			return err
+		}
+		m, err := s.Last(ctx, s.Names.WakeupStream(), waiting)
+		if err != nil {
+			return err
+		}
+		if other, err := DecodeWakeup(m.Subject, s.Names.Waiting(""), m.Data); err == nil && other.LaterThan(k) {
+			return watcher.ErrOvertaken
+		}
+		expected = m.Sequence
+	}
+	return fmt.Errorf("wake-up of %s not stored: others are being stored all the time", k.Order)
 }
 
-// SetTimer does so with any time; one that has passed lets the wake-up be due at once.
+// scheduleTries is how often a wake-up is tried to be stored in place of the one that waits, while others do so, too.
+const scheduleTries = 5
+
+// SetTimer stores the wake-up there in place of any, with any time; one that has passed lets the wake-up be due at once.
 func (s *Store) SetTimer(ctx context.Context, k watcher.Wakeup, at time.Time) error {
 	return s.storeWakeup(ctx, k, s.timer(k.Key(), at))
 }
@@ -61,12 +81,12 @@ func (s *Store) timer(key string, at time.Time) *nats.Msg {
 	return m
 }
 
-func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg) error {
+func (s *Store) storeWakeup(ctx context.Context, k watcher.Wakeup, m *nats.Msg, expect ...jetstream.PublishOpt) error {
 	var err error
 	if m.Data, err = json.Marshal(bodyOf(k)); err != nil {
 		return err
 	}
-	_, err = s.Publish(ctx, s.Names.WakeupStream(), m)
+	_, err = s.Publish(ctx, s.Names.WakeupStream(), m, expect...)
 	Passed("wakeup", "stored", err)
 	return err
 }
@@ -98,14 +118,17 @@ func rollup(subject string) *nats.Msg {
 // Newest returns the latest of the order's wake-ups that wait or are due, as the server that writes has it; the zero one where
 // there is none. What cannot be read as a wake-up counts as none.
 func (s *Store) Newest(ctx context.Context, order watcher.Order) (newest watcher.Wakeup, err error) {
-	for _, prefix := range []string{s.Names.Waiting(""), s.Names.Due("")} {
-		m, err := s.Last(ctx, s.Names.WakeupStream(), prefix+order.Key())
-		if err != nil {
-			return watcher.Wakeup{}, err
-		}
-		if k, err := DecodeWakeup(m.Subject, prefix, m.Data); err == nil && k.LaterThan(newest) {
-			newest = k
-		}
+	waiting := s.Names.Waiting("")
+	m, err := s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
+	if err == nil && m.Sequence != 0 && !strings.HasPrefix(m.Subject, waiting) { // one that waits may be later all the same
+		newest, _ = DecodeWakeup(m.Subject, s.Names.Due(""), m.Data)
+		m, err = s.Last(ctx, s.Names.WakeupStream(), waiting+order.Key())
+	}
+	if err != nil {
+		return watcher.Wakeup{}, err
+	}
+	if k, err := DecodeWakeup(m.Subject, waiting, m.Data); err == nil && k.LaterThan(newest) {
+		newest = k
 	}
 	return newest, nil
 }

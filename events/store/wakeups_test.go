@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,5 +50,50 @@ func TestHintOfAWakeup(t *testing.T) {
 	}
 	if _, err := store.DecodeWakeup("orders.due.p.order.a", "orders.due.", []byte(`{"watch_id":"w_1","wakeup":7,"hint":"soon"}`)); err == nil || !strings.Contains(err.Error(), "decode wake-up") {
 		t.Errorf("a hint that is none: %v", err)
+	}
+}
+
+// TestALaterWakeupStays holds which of an order's wake-ups waits, whichever is stored last, and which of all is the newest.
+func TestALaterWakeupStays(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	nc, _ := eventstest.Connect(t, s)
+	u := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	k := watcher.Wakeup{Order: watcher.Order{ProjectID: "p", Name: "order.later"}, WatchID: "w_1", At: time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)}
+	for i, next := range []struct {
+		number    uint64
+		revision  watcher.Revision
+		polls     int
+		overtaken bool
+	}{
+		{3, 10, 0, false}, {3, 10, 5, false}, {3, 10, 5, false}, {3, 10, 4, true}, {3, 9, 7, true}, {3, 0, 0, true},
+		{3, 11, 5, false}, {3, 10, 6, true}, {4, 0, 0, false}, {3, 12, 9, true}, {4, 12, 0, false},
+	} {
+		before, err := u.Newest(t.Context(), k.Order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Number, k.Revision, k.Polls, k.Step = next.number, next.revision, next.polls, next.polls
+		if k.PolledAt = (time.Time{}); k.Polls > 0 {
+			k.PolledAt = k.At.Add(-2 * time.Hour)
+		}
+		if err := u.Schedule(t.Context(), k); errors.Is(err, watcher.ErrOvertaken) != next.overtaken || err != nil && !next.overtaken {
+			t.Fatalf("%d: %v; want overtaken %t", i, err, next.overtaken)
+		}
+		want := k
+		if next.overtaken {
+			want = before
+		}
+		if newest, err := u.Newest(t.Context(), k.Order); err != nil || newest != want {
+			t.Errorf("%d: the newest is %+v, %v; want %+v", i, newest, err, want)
+		}
+	}
+	now := k // as somebody who wants a poll now stores it
+	now.Revision, now.Polls, now.At = 11, 0, time.Now().Add(-time.Second)
+	if err := u.Schedule(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if newest, err := u.Newest(t.Context(), k.Order); err != nil || newest != k {
+		t.Errorf("beside one that is due: the newest is %+v, %v; want %+v", newest, err, k)
 	}
 }

@@ -197,7 +197,15 @@ func (s *simulation) Schedule(_ context.Context, k watcher.Wakeup) error {
 	return nil
 }
 
+func (s *simulation) Newest(_ context.Context, o watcher.Order) (watcher.Wakeup, error) {
+	return s.wakeups[o.Name], nil
+}
+
 func (s *simulation) Highest(context.Context, watcher.Order) (uint64, error) { return 0, nil }
+
+func (s *simulation) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) {
+	return s.records[o.Name], 1, true
+}
 
 func (s *simulation) Read(_ context.Context, o watcher.Order) (watcher.Watch, watcher.Revision, error) {
 	return s.records[o.Name], 1, nil

@@ -61,11 +61,11 @@ func (f *fleet) plantGhosts(t *testing.T, n *rig.NATS, l *load, which ghosts) {
 	f.kill()
 	awaitDue(t, n.JS)
 	w := ghostRecord(t, n.JS)
-	if w.State != watcher.Watching || w.Wakeup < 3 {
+	if w.State != watcher.Watching || w.Wakeup < 2 {
 		t.Fatalf("the watch is %s and expects wake-up %d", w.State, w.Wakeup)
 	}
 	if which == alsoEarlier {
-		earlier := fmt.Appendf(nil, `{"watch_id":%q,"wakeup":%d,"at":"2026-01-01T00:00:00Z"}`, w.ID, w.Wakeup-2)
+		earlier := fmt.Appendf(nil, `{"watch_id":%q,"wakeup":%d,"at":"2026-01-01T00:00:00Z"}`, w.ID, w.Wakeup-1)
 		if _, err := n.JS.Publish(t.Context(), "orders.due."+rig.Project+"."+ghostOrder, earlier); err != nil {
 			t.Fatal(err)
 		}
