@@ -92,7 +92,7 @@ func TestRejectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := eventstest.Server(t)
 	_, js := eventstest.Connect(t, s)
-	const n, atOnce = 1000, 100 // those that are rejected while people are told of the first are perhaps not counted
+	const n, atOnce = 900, 100 // with the others they are under rejectedAtOnce; those that are rejected while people are told of the first are perhaps not counted
 	tells := func(cfg settings, messages int, want int) {
 		t.Helper()
 		people := refusedTo{make(told, 10), new(sync.Once), make(chan watcher.RequestAttention, n)}
