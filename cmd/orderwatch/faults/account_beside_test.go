@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
@@ -101,42 +102,64 @@ type plannedPoll struct {
 	last          bool // the watch ends with it
 }
 
-// polls returns the polls of an order from now on, as its record shows them. A plan is what the poll before
-// it left, however often the account put it off.
+// polls returns the polls of an order from now on, as its record and its wake-ups show them: a poll that changes nothing may
+// leave the record as it is. A plan is what the poll before it left, however often the account put it off.
 func (s *accountScene) polls(name string) <-chan plannedPoll {
 	s.t.Helper()
 	records, err := s.js.KeyValue(s.t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	seen, err := records.Watch(s.t.Context(), rig.Project+"."+name)
+	key := rig.Project + "." + name
+	seen, err := records.Watch(s.t.Context(), key)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	waiting := make(chan *nats.Msg, 1000)
+	wakeups, err := s.js.Conn().ChanSubscribe("orders.waiting."+key, waiting)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = wakeups.Unsubscribe() })
 	polls := make(chan plannedPoll, 1000)
-	go watchPolls(seen, polls)
+	go watchPolls(seen, waiting, polls)
 	return polls
 }
 
 // watchPolls ends with the watch.
-func watchPolls(seen jetstream.KeyWatcher, polls chan<- plannedPoll) {
+func watchPolls(seen jetstream.KeyWatcher, waiting <-chan *nats.Msg, polls chan<- plannedPoll) {
 	var planned time.Time
 	made := 0
-	for entry := range seen.Updates() {
-		var w watcher.Watch
-		if entry == nil || json.Unmarshal(entry.Value(), &w) != nil {
-			continue
+	poll := func(n int, at, next time.Time, last bool) {
+		if n > made {
+			polls <- plannedPoll{planned: planned, made: at, last: last}
+			planned, made = next, n
 		}
-		if planned.IsZero() {
-			planned, made = w.NextPollAt, w.Polls
-		}
-		if w.Polls > made {
-			polls <- plannedPoll{planned: planned, made: w.LastPollAt, last: w.State != watcher.Watching}
-			planned, made = w.NextPollAt, w.Polls
-		}
-		if w.State != watcher.Watching {
-			seen.Stop() // it has ended
-			return
+	}
+	for {
+		select {
+		case m := <-waiting:
+			var k struct {
+				Polls    int       `json:"polls"`
+				PolledAt time.Time `json:"polled_at"`
+				At       time.Time `json:"at"`
+			}
+			if json.Unmarshal(m.Data, &k) == nil {
+				poll(k.Polls, k.PolledAt, k.At, false)
+			}
+		case entry := <-seen.Updates():
+			var w watcher.Watch
+			if entry == nil || json.Unmarshal(entry.Value(), &w) != nil {
+				continue
+			}
+			if planned.IsZero() {
+				planned, made = w.NextPollAt, w.Polls
+			}
+			ended := w.State != watcher.Watching
+			if poll(w.Polls, w.LastPollAt, w.NextPollAt, ended); ended {
+				seen.Stop()
+				return
+			}
 		}
 	}
 }
