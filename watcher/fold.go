@@ -45,7 +45,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	}
 	wanted := w.Wanted()
 	switch {
-	case leave.Held != "":
+	case !leave.Full:
 		wanted = time.Time{} // it is not the rate that it waits for
 	case wanted.IsZero():
 		wanted = earlier(w.NextPollAt, now)
@@ -140,7 +140,7 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	p.takeForDeleted(&w, p.Patience.vanished(), missingAnswers, now)
 	w.Counts = w.sum(count)
 	if len(s.changes) > 0 || s.moved {
-		if appeared || p.beginsAnew(&w) {
+		if appeared || s.moved || p.beginsAnew(&w) {
 			w.Step = 0
 		}
 		w.LooksEndedSince = time.Time{}
@@ -154,9 +154,10 @@ func (p Policy) see(w Watch, answer Answer, now time.Time) (Watch, []Change) {
 	return w, s.changes
 }
 
-// beginsAnew reports whether the interval begins anew at a change: where the order looked ended, or the interval had grown to
-// its longest, and, in the long run, only where as many polls followed that. So an order whose items end one after the other costs half as many polls again as one
-// with a single item, at the most; and of items that end together the first shortens the interval.
+// beginsAnew reports whether the interval begins anew at a change. It does where the order looked ended. Otherwise it does where
+// the interval has been at its longest for a while: the longer the watch is polled, the longer that is. So an order whose items
+// end one after the other costs half as many polls again as one with a single item, at the most. Of items that end together the
+// first shortens the interval.
 func (p Policy) beginsAnew(w *Watch) bool {
 	steps := p.Backoff.Steps()
 	return !w.LooksEndedSince.IsZero() || w.Step >= steps && w.Step > min(2*steps, w.Polls/2)

@@ -417,7 +417,7 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 			lists(3, "a createNode succeed", "b createNode failed", "c createNode processing"),
 			lists(2, "a createNode succeed", "c createNode processing"),
 			lists(2, "a createNode succeed", "c createNode succeed"), lists(2, "a createNode succeed", "c createNode succeed")}},
-			watcher.PartiallyFailed, "1 of 3 nodes failed (no longer listed)", 33750 * time.Millisecond, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1, Missing: 1}},
+			watcher.PartiallyFailed, "1 of 3 nodes failed (no longer listed)", 27500 * time.Millisecond, watcher.Counts{Total: 3, Succeeded: 2, Failed: 1, Missing: 1}},
 		{"a failed item is never replaced", nil, [][]wakeup{{
 			lists(2, "a createNode succeed", "b createNode failed"),
 			lists(2, "a createNode succeed", "c createNode succeed"), lists(2, "a createNode succeed", "c createNode succeed")}},
@@ -438,7 +438,7 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		{"an item without its action, once", nil, [][]wakeup{{
 			lists(2, "a createNode failed", "b createNode processing"), {answer: watcher.Answer{Count: 1, Items: []watcher.Item{{ResourceName: "b", Status: processing}}}},
 			lists(2, "a createNode failed", "b createNode succeed"), lists(2, "a createNode failed", "b createNode succeed")}},
-			watcher.PartiallyFailed, "1 of 2 nodes failed", 22500 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
+			watcher.PartiallyFailed, "1 of 2 nodes failed", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}},
 		{"two items share a name, and the failed one vanishes", nil, [][]wakeup{{
 			lists(2, "a createNode failed", "a createNode succeed"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed")}},
 			watcher.PartiallyFailed, "1 of 2 nodes failed (no longer listed)", 20 * s, watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 1}},
@@ -472,7 +472,7 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		{"an item is replaced later", nil, [][]wakeup{{
 			lists(2, "a createNode succeed", "b createNode processing"), lists(1, "a createNode succeed"), lists(1, "a createNode succeed"),
 			lists(2, "a createNode succeed", "b-1 createNode succeed"), lists(2, "a createNode succeed", "b-1 createNode succeed")}},
-			watcher.Succeeded, "2 of 2 nodes succeeded", 33750 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 2}},
+			watcher.Succeeded, "2 of 2 nodes succeeded", 27500 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 2}},
 		{"count grew: another item, not the same", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{
 			{lists(2, "a createNode succeed", "b createNode processing")},
 			times(7, lists(3, "a createNode succeed", "c createNode succeed"))},
@@ -522,7 +522,7 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 			watcher.PartiallyFailed, "1 of 2 nodes not deleted (no longer listed; 1 no longer listed since 2025-04-10T11:49:55Z, taken for deleted)", 2*m + 5*s,
 			watcher.Counts{Total: 2, Succeeded: 1, Failed: 1, Missing: 2}},
 		{"it is not known once", nil, [][]wakeup{{lists(2, "a createNode succeed", "b createNode processing"), gone, lists(2, "a createNode succeed", "b createNode succeed"), lists(2, "a createNode succeed", "b createNode succeed")}},
-			watcher.Succeeded, "2 of 2 nodes succeeded", 22500 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 2}},
+			watcher.Succeeded, "2 of 2 nodes succeeded", 20 * s, watcher.Counts{Total: 2, Succeeded: 2}},
 		{"count is there, the list is empty", ask(func(a *watcher.Ask) { a.Timeout = m }), [][]wakeup{{lists(2, "a createNode succeed")}, times(7, none)},
 			watcher.TimedOut, "after 1m: 1 of 2 items ended (1 no longer listed), 1 not created yet", m, watcher.Counts{Total: 2, Succeeded: 1, Missing: 1}},
 		{"the deadline comes while an order that had ended is gone", ask(func(a *watcher.Ask) { a.Timeout = 30 * s }), [][]wakeup{{lists(1, "a createNode failed"), gone, gone, gone, gone}},
@@ -549,7 +549,7 @@ func TestWhatWasSeenIsNotForgotten(t *testing.T) {
 		{"one answer of a server that is behind", nil, [][]wakeup{{
 			lists(2, "a createNode succeed 10", "b createNode processing 20"), lists(1, "a createNode processing 5"),
 			lists(2, "a createNode succeed 10", "b createNode succeed 40"), lists(2, "a createNode succeed 10", "b createNode succeed 40")}},
-			watcher.Succeeded, "2 of 2 nodes succeeded", 22500 * time.Millisecond, watcher.Counts{Total: 2, Succeeded: 2}},
+			watcher.Succeeded, "2 of 2 nodes succeeded", 20 * s, watcher.Counts{Total: 2, Succeeded: 2}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -196,6 +196,7 @@ type Leave struct {
 	// Soon is there where After is 0 and the call is to be made a little later, for which it waits in its worker. Wait is asked
 	// again then, with [Turn].Taken.
 	Soon time.Duration
+	Full bool     // the account's rate is used up
 	Why  string   // it may not be asked now, for people
 	Held HoldKind // the kind of the hold; empty where only the rate keeps it from being asked
 	Code string   // of the error that the hold is for, as the API gave it; empty where it gave none

@@ -19,7 +19,7 @@ type Poller struct {
 	Wakeups Wakeups
 	Events  Events
 	Now     func() time.Time // by the server's clock
-	AckWait time.Duration    // so long after its delivery a wake-up may have come to another worker, too; 0: always
+	AckWait time.Duration    // so long after its delivery a wake-up may have come to another worker, too: then the record is read; 0: it always is
 
 	// Disagreed is told of each poll that a hint brought on and that shows an order which has not ended; nil: nobody is. It
 	// must be safe for concurrent use.
@@ -44,10 +44,23 @@ func (p *Poller) Wake(ctx context.Context, k Wakeup, attempt int) Verdict {
 	if errors.Is(err, ErrNoRecord) || err == nil && !due() {
 		r.Watch, r.revision, err = p.Records.ReadLatest(ctx, k.Order) // the first answer may be behind
 	}
+	if due() && p.followed(ctx, k, attempt, &r.Watch) {
+		return Verdict{Action: Ack}
+	}
 	if due() {
 		return p.step(ctx, k, attempt, r)
 	}
 	return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
+}
+
+// followed reports whether a wake-up that comes again was followed by a poll that left the record as it was: the next wake-up
+// waits.
+func (p *Poller) followed(ctx context.Context, k Wakeup, attempt int, w *Watch) bool {
+	if attempt == 1 || k.Revision == 0 {
+		return false
+	}
+	newest, err := p.Wakeups.Newest(ctx, k.Order)
+	return err == nil && newest.wakes(w) && newest.LaterThan(k) && newest.At.After(p.Now())
 }
 
 // pass deals with a wake-up that is not to be followed by a poll, as the server that writes shows
@@ -92,6 +105,10 @@ func (p *Poller) missing(k Wakeup, attempt int) Verdict {
 	return Verdict{Action: Ack}
 }
 
+// roomPatience is how long a poll of a large order waits for others of large orders at its beginning. Then its wake-up is put
+// back: it would come again while it waits, and polls of small orders would find no place in this worker.
+const roomPatience = 10 * time.Second
+
 // step decides the watch's next step, asks the API where that is needed, and stores the result.
 //
 // That the wake-up came proves that its time has passed, whatever this worker thinks of the time:
@@ -104,8 +121,10 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 	}
 	stay := p.room.Stay()
 	defer stay.Leave()
-	if err := stay.Enter(ctx, len(w.Items)+len(w.Missing)); err != nil {
-		return putBack(0, err)
+	within, end := context.WithTimeout(ctx, roomPatience)
+	defer end()
+	if err := stay.Enter(within, len(w.Items)+len(w.Missing)); err != nil {
+		return putBack(behindDelay, context.Cause(ctx)) // it comes again, and others have its place meanwhile
 	}
 	noted := w.hint()
 	w = w.hinted(k)
@@ -169,9 +188,10 @@ func (p *Poller) anew(ctx context.Context, k Wakeup, attempt int) Verdict {
 	return p.step(ctx, k, attempt, r)
 }
 
-// merged returns the record with the polls that it was left unwritten after. A hint knows nothing of them.
+// merged returns the record with the polls that it was left unwritten after. A wake-up that was published without knowing the
+// record's revision, such as a hint, knows nothing of them.
 func (p *Poller) merged(ctx context.Context, k Wakeup, r record) (Watch, error) {
-	if k.Hint == nil || r.Polls == 0 {
+	if k.Revision != 0 || r.Polls == 0 {
 		return r.Merged(k), nil
 	}
 	newest, err := p.Wakeups.Newest(ctx, k.Order)

@@ -50,7 +50,7 @@ func TestOneLife(t *testing.T) {
 
 // The crash table of the design: what happens next, in the calls of the next delivery.
 func TestAfterACrash(t *testing.T) {
-	const start, step = "readLatest highest write schedule", "read show write progress schedule"
+	const start, step = "readLatest highest write schedule", "read newest show write progress schedule"
 	const again, wake = "readLatest newest schedule", "read readLatest newest schedule"
 	tests := []struct {
 		name    string
@@ -73,7 +73,7 @@ func TestAfterACrash(t *testing.T) {
 		{"the next wake-up was not published", at("schedule", 2, crashBefore), 0, wake, 0},
 		{"the next wake-up was published", at("schedule", 2, crashAfter), 0, "read readLatest newest", 0},
 		{"progress was published", at("progress", 1, crashAfter), 0, wake, 0},
-		{"the record is not ending", at("lastCompletion", 1, crashAfter), 0, "read show lastCompletion write complete write", 1},
+		{"the record is not ending", at("lastCompletion", 1, crashAfter), 0, "read newest show lastCompletion write complete write", 1},
 		{"the completion was not published", at("complete", 1, crashBefore), 0, "read readLatest complete write", 0},
 		{"the completion was published", at("complete", 1, crashAfter), 0, "read readLatest complete lastCompletion write", 0},
 		{"the record has ended", nil, 0, "read readLatest", 0},

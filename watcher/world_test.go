@@ -139,7 +139,7 @@ func (m *world) Wait(_ context.Context, _ string, _ watcher.Order, _ time.Time, 
 	if !m.now.Before(m.heldFrom) && m.now.Before(m.heldUntil) {
 		return watcher.Leave{After: min(2*time.Minute, m.heldUntil.Sub(m.now)), Why: "throttled", Held: watcher.HeldThrottled}
 	}
-	return watcher.Leave{After: m.hold, Why: "held until noon"}
+	return watcher.Leave{After: m.hold, Full: true, Why: "held until noon"}
 }
 
 func (*world) Book(_ string, _ watcher.Order, _ time.Time, turn watcher.Turn) time.Time {

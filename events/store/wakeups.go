@@ -121,8 +121,9 @@ func (s *Store) Newest(ctx context.Context, order watcher.Order) (newest watcher
 	waiting := s.Names.Waiting("")
 	m, err := s.Last(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+order.Key())
 	if err == nil && m.Sequence != 0 && !strings.HasPrefix(m.Subject, waiting) { // one that waits may be later all the same
-		newest, _ = DecodeWakeup(m.Subject, s.Names.Due(""), m.Data)
-		m, err = s.Last(ctx, s.Names.WakeupStream(), waiting+order.Key())
+		if newest, err = s.newestDue(ctx, m); err == nil {
+			m, err = s.Last(ctx, s.Names.WakeupStream(), waiting+order.Key())
+		}
 	}
 	if err != nil {
 		return watcher.Wakeup{}, err
@@ -148,6 +149,24 @@ func (s *Store) ReadShown(ctx context.Context, order watcher.Order) (watcher.Wat
 func (s *Store) Highest(ctx context.Context, order watcher.Order) (number uint64, err error) {
 	number, _, err = s.HighestOf(ctx, order)
 	return number, err
+}
+
+// newestDue returns the latest wake-up on the due subject whose last message is m: where that knows of no polls, as a hint does
+// not, one before it may.
+func (s *Store) newestDue(ctx context.Context, m Stored) (newest watcher.Wakeup, err error) {
+	due := s.Names.Due("")
+	if newest, _ = DecodeWakeup(m.Subject, due, m.Data); newest.Polls > 0 {
+		return newest, nil
+	}
+	for m, err := range s.Each(ctx, s.Names.WakeupStream(), m.Subject) {
+		if err != nil {
+			return newest, err
+		}
+		if k, err := DecodeWakeup(m.Subject, due, m.Data); err == nil && k.LaterThan(newest) {
+			newest = k
+		}
+	}
+	return newest, nil
 }
 
 // HighestOf is [Store.Highest], and returns the id of the wake-up's watch, too.

@@ -117,7 +117,7 @@ func (a *account) waitList(project string, now time.Time) watcher.Leave {
 
 // full says that the account may be asked again only after so long.
 func (a *account) full(after time.Duration) watcher.Leave {
-	return watcher.Leave{After: after, Why: fmt.Sprintf("the configured rate, %g requests a second over %d workers, is used up", a.rate, a.turns.Workers())}
+	return watcher.Leave{After: after, Full: true, Why: fmt.Sprintf("the configured rate, %g requests a second over %d workers, is used up", a.rate, a.turns.Workers())}
 }
 
 // slack is added to the time that a hold takes, so that rounding does not bring anybody back before its end.

@@ -28,9 +28,8 @@ type load struct {
 // booked notes a poll that was wanted then, and has a slot. So many polls are made as there are slots; where all watches had
 // the intervals that they want, there were more by as much as these are shorter.
 func (l *load) booked(now, wanted, slot time.Time, u watcher.Urgency) {
-	if interval := wanted.Sub(now); interval > 0 {
-		l.add(now, slot.Sub(now).Seconds()/interval.Seconds())
-	}
+	interval := max(wanted.Sub(now), time.Second) // a poll for a deadline may be wanted at once
+	l.add(now, slot.Sub(now).Seconds()/interval.Seconds())
 	l.putOff(now, slot.Sub(wanted), u)
 }
 

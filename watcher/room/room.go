@@ -1,5 +1,5 @@
 // Package room decides how many polls of large orders are made at a time ([Room]), so that their memory is bounded. It
-// promises that nobody in it waits for another, and that small orders never wait.
+// promises that nobody in it waits for another, and that polls of small orders never wait in it.
 package room
 
 import (

@@ -304,13 +304,20 @@ func (t *Turns) slotsPerSecond(now time.Time, u watcher.Urgency) float64 {
 
 // Later hands out a slot that is not before the earliest, to a caller who may not ask before that.
 func (t *Turns) Later(now, earliest time.Time, u watcher.Urgency) time.Duration {
-	return t.Book(now, earliest, u).Sub(now) + slack
+	t.queue(u).slots.pass(now, t.slotsPerSecond(now, u))
+	return t.slot(now, earliest, u).Sub(now) + slack
 }
 
 // Book hands out a slot to a caller who wants to make its next call at a time. It is that time, or later where it is not free.
 func (t *Turns) Book(now, wanted time.Time, u watcher.Urgency) time.Time {
 	t.queue(u).slots.pass(now, t.slotsPerSecond(now, u))
-	return t.slot(now, wanted, u)
+	perSecond := t.slotsPerSecond(now, u)
+	if wanted.Sub(now) < crowded {
+		return t.slot(now, wanted, u)
+	}
+	at := t.queue(u).slots.take(wanted, perSecond) // nobody waits for it yet: it keeps no others
+	atFullRate := time.Duration(float64(at.Sub(wanted)) * perSecond / t.share())
+	return earlier(at, wanted.Add(atFullRate+longer))
 }
 
 // Held hands out a slot after a hold that ends then. Those who are handed one come back one by one.
