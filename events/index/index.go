@@ -123,8 +123,11 @@ func (x *Index) groupOf(info *jetstream.StreamInfo) string {
 	return group
 }
 
-// mostSingly is how many records are read one by one at the most.
-const mostSingly = 512
+// mostSingly is how many records are read one by one at the most, and singlyAtOnce how many of them are in memory at a time.
+const (
+	mostSingly   = 512
+	singlyAtOnce = 64
+)
 
 // read reads what was written since the last time. For a batch the server counts what is left in the bucket, at each record
 // of which it looks: a few are read one by one, where that takes less.
@@ -141,19 +144,29 @@ func (x *Index) read(ctx context.Context, state jetstream.StreamState, before ti
 		return true
 	}
 	if n := state.LastSeq + 1 - x.next; n <= min(state.Msgs/150, mostSingly) {
-		records, err := x.store.RecordsAt(ctx, x.next, state.LastSeq)
-		for _, r := range records {
-			if !take(r) {
-				break
-			}
-		}
-		return err
+		return x.readSingly(ctx, state.LastSeq, take)
 	}
 	for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
 		if err != nil {
 			return err
 		}
 		take(r)
+	}
+	return nil
+}
+
+// readSingly reads what was written since the last time, up to the last sequence, one by one, until take has enough.
+func (x *Index) readSingly(ctx context.Context, last uint64, take func(store.Record) bool) error {
+	for first := x.next; first <= last; first += singlyAtOnce {
+		records, err := x.store.RecordsAt(ctx, first, min(first+singlyAtOnce-1, last))
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if !take(r) {
+				return nil
+			}
+		}
 	}
 	return nil
 }
