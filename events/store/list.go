@@ -156,13 +156,19 @@ func (s *Store) RecordsOf(ctx context.Context, projectID string) iter.Seq2[Recor
 
 // Latest returns what the bucket holds for the orders, by order, from whichever server answers first: it may be behind. An
 // order that it holds nothing for is missing. All together are to be no larger than a server keeps for a slow reader.
-func (s *Store) Latest(ctx context.Context, orders []watcher.Order) (map[watcher.Order]Record, error) {
-	found := make(map[watcher.Order]Record, len(orders))
+func (s *Store) Latest(ctx context.Context, orders []watcher.Order) (found map[watcher.Order]Record, err error) {
 	if len(orders) == 0 {
-		return found, nil
+		return make(map[watcher.Order]Record), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
+	err = s.Calls.Make(ctx, s.Timing.Request, func(ctx context.Context) error {
+		found, err = s.latest(ctx, orders)
+		return err
+	})
+	return found, err
+}
+
+func (s *Store) latest(ctx context.Context, orders []watcher.Order) (map[watcher.Order]Record, error) {
+	found := make(map[watcher.Order]Record, len(orders))
 	stream := s.Names.RecordStream()
 	subjects := make([]string, len(orders))
 	for i, order := range orders {
