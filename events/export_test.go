@@ -34,6 +34,12 @@ func (p Patrol) Take(ctx context.Context) (bool, error) {
 	return p.p.holds, err
 }
 
+// AskAtMost lets a round read so many wake-ups at the most.
+func (p Patrol) AskAtMost(n int) { p.p.asks = n }
+
+// Overdue is how many watches the last round found overdue.
+func (p Patrol) Overdue() int { return p.p.backlog.number() }
+
 // Round makes one round.
 func (p Patrol) Round(ctx context.Context) error { return p.p.round(ctx) }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type patrol struct {
 	index   *index.Index
 	id      string // of this worker
 	pace    *rate.Limiter
+	asks    int                    // patrolAsks, but in tests
 	began   time.Time              // by the process's clock: since when it is this worker's
 	looks   map[watcher.Order]look // at watches that were late
 	backlog backlog
@@ -67,11 +69,12 @@ const (
 	patrolPace  = 200  // wake-ups a second that a patrol publishes at the most
 	patrolLease = 3    // rounds without a sign of the patrolling worker, before another takes over
 	patrolAsks  = 3000 // wake-ups that a round reads of watches that are late, and may have been polled since
+	asksAtOnce  = 16
 )
 
 func newPatrol(log *slog.Logger, s *store.Store, x *index.Index, id string, broken prometheus.Gauge) *patrol {
 	return &patrol{
-		log: log, store: s, index: x, id: id, pace: rate.NewLimiter(patrolPace, 1), looks: make(map[watcher.Order]look),
+		log: log, store: s, index: x, id: id, pace: rate.NewLimiter(patrolPace, 1), asks: patrolAsks, looks: make(map[watcher.Order]look),
 		backlog: backlog{store: s, projects: make(map[string]*overdueWatches)},
 		broken:  brokenRecords{log: log, store: s, number: broken, seen: make(map[watcher.Order]suspicion)},
 		dead:    deadWakeups{log: log, store: s},
@@ -162,19 +165,14 @@ func (p *patrol) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asks := 0
-	var failed error // of looking; the others are counted all the same
+	unread, failed := p.askAll(ctx, late) // the others are counted all the same
 	for _, r := range late {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		l := p.known(r)
-		if p.overdue(l) && p.mayGoOn(r, l) {
-			if asks++; asks > patrolAsks {
-				continue // in the next round
-			}
-			l, err = p.ask(ctx, r, l)
-			failed = cmp.Or(failed, err)
+		if unread[r.Order] && !p.wasOverdue(l) {
+			continue // in the next round
 		}
 		if p.overdue(l) && !l.absent {
 			p.backlog.count(r, l.due)
@@ -246,6 +244,55 @@ func (p *patrol) silent(l look) bool {
 func (p *patrol) mayGoOn(r index.Row, l look) bool {
 	asked := !l.asked.IsZero() && p.store.Clock.Local().Sub(l.asked) < p.store.Timing.PatrolSlack
 	return !asked && p.store.Clock.Now().Sub(r.Stored) < index.Longest
+}
+
+// wasOverdue reports whether the watch was overdue when its wake-up was read last.
+func (p *patrol) wasOverdue(l look) bool {
+	since := p.store.Clock.Local().Sub(l.asked)
+	return !l.asked.IsZero() && p.store.Clock.Now().Sub(l.due)-since >= p.store.Timing.PatrolSlack
+}
+
+// askAll reads the wake-ups of those watches that may have been polled since, some at a time. Where they are too many for one
+// round, those come first whose wake-up was not read for longest; the others are unread.
+func (p *patrol) askAll(ctx context.Context, late []index.Row) (unread map[watcher.Order]bool, failed error) {
+	var asks []index.Row
+	for _, r := range late {
+		if l := p.known(r); p.overdue(l) && p.mayGoOn(r, l) {
+			asks = append(asks, r)
+		}
+	}
+	unread = make(map[watcher.Order]bool)
+	if len(asks) > p.asks {
+		slices.SortStableFunc(asks, func(a, b index.Row) int { return p.known(a).asked.Compare(p.known(b).asked) })
+		for _, r := range asks[p.asks:] {
+			unread[r.Order] = true
+		}
+		asks = asks[:p.asks]
+	}
+	var (
+		running sync.WaitGroup
+		mu      sync.Mutex // of looks, and of the error
+		slots   = make(chan struct{}, asksAtOnce)
+	)
+	for _, r := range asks {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		mu.Lock()
+		l := p.known(r)
+		mu.Unlock()
+		running.Go(func() {
+			defer func() { <-slots }()
+			l, err := p.ask(ctx, r, l)
+			mu.Lock()
+			defer mu.Unlock()
+			p.looks[r.Order] = l
+			failed = cmp.Or(failed, err)
+		})
+	}
+	running.Wait()
+	return unread, failed
 }
 
 // ask reads the watch's wake-up, and returns what is known then.

@@ -100,3 +100,47 @@ func TestPatrolForgetsWhatIsGone(t *testing.T) {
 		t.Errorf("%d watches are known; want 1", rows)
 	}
 }
+
+// TestPatrolAsksInTurn holds that a lost wake-up is published again although more watches are polled, and leave their records
+// unwritten, than a round reads wake-ups of; and that it counts as overdue in each round from then on.
+func TestPatrolAsksInTurn(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	b.clock = store.NewClock(func() time.Time { return b.dial.now().Add(-time.Hour) }) // as of the server
+	b.store = eventstest.Store(t, b.js.Conn(), config().storeConfig, b.clock)
+	p := b.patrol("a")
+	const watches, asked = 12, 2
+	begin := time.Now()
+	revisions := make([]watcher.Revision, watches)
+	name := func(i int) string { return fmt.Sprint("order.", i) }
+	for i := range revisions {
+		revisions[i] = b.write(t, name(i), watcher.Watching, 10*time.Second, 0)
+	}
+	p.AskAtMost(asked)
+	overdue := 0
+	for step := range 16 {
+		at := 20 * time.Second * time.Duration(step+1)
+		b.dial.set(at)
+		for i := range watches - 1 { // the last one's is lost
+			k := watcher.Wakeup{
+				Order: of(name(i)), WatchID: "w_" + name(i), Number: 7, Revision: revisions[i],
+				Polls: step + 1, PolledAt: begin.Add(at - 5*time.Second), Step: step + 1, At: begin.Add(at + 5*time.Second),
+			}
+			if err := b.store.SetTimer(t.Context(), k, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.round(t, p)
+		switch n := p.Overdue(); {
+		case n > 1:
+			t.Errorf("after %s %d watches count as overdue; want 1 at the most", at, n)
+		case n < overdue:
+			t.Errorf("after %s the watch whose wake-up was lost does not count as overdue any more", at)
+		default:
+			overdue = n
+		}
+	}
+	if err := b.log.line("wake-up was overdue", name(watches-1)); err != nil || overdue != 1 {
+		t.Errorf("%d watches count as overdue; want 1: %v", overdue, err)
+	}
+}

@@ -353,7 +353,10 @@ func (s *service) list(ctx context.Context, r micro.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.store.Timing.List)
 	defer cancel()
 	answer, err := s.index.List(ctx, q, s.view(r), s.intake.Policy)
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(err, index.ErrOlder):
+		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("the ended watches were not all read within %s, and to ask again does not help: name a project_id, or ask for state watching", s.store.Timing.List)}
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, &wire.ServiceError{Code: 503, Reason: fmt.Sprintf("not all records were read within %s; the worker goes on from there: ask again", s.store.Timing.List)}
 	}
 	return answer, err

@@ -146,20 +146,16 @@ func (w *Worker) countUntold(ctx context.Context) (*wire.Untold, error) {
 	n := w.store.Names
 	ctx, cancel := context.WithTimeout(ctx, 2*w.store.Timing.Request)
 	defer cancel()
-	stream, err := w.store.JS.Stream(ctx, n.EventStream())
+	kept, err := w.store.Subjects(ctx, n.EventStream(), n.Undelivered(">"))
 	if err != nil {
 		return nil, err
 	}
-	kept, err := stream.Info(ctx, jetstream.WithSubjectFilter(n.Undelivered(">")))
-	if err != nil {
-		return nil, err
-	}
-	consumer, err := stream.Consumer(ctx, wire.SlackConsumer)
+	consumer, err := w.store.JS.Consumer(ctx, n.EventStream(), wire.SlackConsumer)
 	if err != nil {
 		return nil, err
 	}
 	u := &wire.Untold{}
-	for _, count := range kept.State.Subjects {
+	for _, count := range kept {
 		u.Undelivered += int(count)
 	}
 	u.Waiting, u.Since, err = w.untold(ctx, consumer.CachedInfo())

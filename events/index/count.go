@@ -18,7 +18,8 @@ type Late struct {
 
 // Count returns how many watches there are by what was read until now, and those that are late: by more than the patrol's
 // slack, and their interval. broken are the broken records that workers know of. Of watches that are late by their records,
-// but may have been polled since, it reads some wake-ups; an error is about that, and what is known is returned, too.
+// but may have been polled since, it reads some wake-ups, and takes the others for polled if one of those was; an error is
+// about that, and what is known is returned, too.
 func (x *Index) Count(ctx context.Context, broken []wire.BrokenRecord) (n wire.WatchCount, late []Late, err error) {
 	now, slack := x.store.Clock.Now(), x.store.Timing.PatrolSlack
 	for r := range x.Open() {
@@ -67,25 +68,32 @@ func (x *Index) StillBroken(broken []wire.BrokenRecord) []wire.BrokenRecord {
 // that is late by it is late.
 const Longest = 11 * time.Minute
 
-// lookedAt is how many wake-ups are read for one count at the most: the others are taken for polled.
+// lookedAt is how many wake-ups are read for one count at the most. The others are taken for polled, but where none of those
+// was that were looked at: then nobody polls.
 const lookedAt = 200
 
 // stillLate leaves out the watches that were polled since their records were written.
 func (x *Index) stillLate(ctx context.Context, late []Late, now time.Time) (still []Late, err error) {
-	looked := 0
+	looked, polled := 0, 0
+	var others []Late
 	for _, l := range late {
 		if l.State == watcher.Watching && now.Sub(l.Stored) <= Longest && err == nil {
 			if looked++; looked > lookedAt {
+				others = append(others, l)
 				continue
 			}
 			var k watcher.Wakeup
 			if k, err = x.store.Newest(ctx, l.Order); err == nil && k.Polls > 0 && k.At.After(l.NextPollAt) {
 				if l.By = now.Sub(k.At); l.By <= max(0, k.At.Sub(k.PolledAt))+x.store.Timing.PatrolSlack {
+					polled++
 					continue
 				}
 			}
 		}
 		still = append(still, l)
+	}
+	if polled == 0 {
+		still = append(still, others...)
 	}
 	return still, err
 }

@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +48,7 @@ type Index struct {
 	sorted sorted
 	texts  map[string]string     // projects and regions, each once
 	odd    map[watcher.Order]Odd // what is no record of this version's
+	later  int                   // how many of these are of later versions
 }
 
 // An Odd is what the bucket holds for an order and this version cannot read.
@@ -59,7 +59,8 @@ type Odd struct {
 	Err      error // ErrNoRecord, which is the marker of a deletion, ErrBroken or ErrNewerSchema of package watcher
 }
 
-// mostOdd bounds how many of them are kept. Others are told of when these are gone, and the index was begun anew.
+// mostOdd bounds how many of them are kept, and as many of later versions: an upgrade writes these, and they are not to keep
+// out broken ones. Others are told of when these are gone, and the index was begun anew.
 const mostOdd = 10_000
 
 // New returns an index of the store's records. It has read nothing.
@@ -73,6 +74,7 @@ func New(s *store.Store) *Index {
 // forget forgets all.
 func (x *Index) forget() {
 	x.rows, x.odd, x.texts = make(map[watcher.Order]*row), make(map[watcher.Order]Odd), make(map[string]string)
+	x.later = 0
 	x.sorted = sorted{kept: x.sorted.kept}
 }
 
@@ -123,8 +125,11 @@ func (x *Index) groupOf(info *jetstream.StreamInfo) string {
 	return group
 }
 
-// mostSingly is how many records are read one by one at the most.
-const mostSingly = 512
+// mostSingly is how many records are read one by one at the most, and singlyAtOnce how many of them are in memory at a time.
+const (
+	mostSingly   = 512
+	singlyAtOnce = 64
+)
 
 // read reads what was written since the last time. For a batch the server counts what is left in the bucket, at each record
 // of which it looks: a few are read one by one, where that takes less.
@@ -141,19 +146,29 @@ func (x *Index) read(ctx context.Context, state jetstream.StreamState, before ti
 		return true
 	}
 	if n := state.LastSeq + 1 - x.next; n <= min(state.Msgs/150, mostSingly) {
-		records, err := x.store.RecordsAt(ctx, x.next, state.LastSeq)
-		for _, r := range records {
-			if !take(r) {
-				break
-			}
-		}
-		return err
+		return x.readSingly(ctx, state.LastSeq, take)
 	}
 	for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
 		if err != nil {
 			return err
 		}
 		take(r)
+	}
+	return nil
+}
+
+// readSingly reads what was written since the last time, up to the last sequence, one by one, until take has enough.
+func (x *Index) readSingly(ctx context.Context, last uint64, take func(store.Record) bool) error {
+	for first := x.next; first <= last; first += singlyAtOnce {
+		records, err := x.store.RecordsAt(ctx, first, min(first+singlyAtOnce-1, last))
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if !take(r) {
+				return nil
+			}
+		}
 	}
 	return nil
 }
@@ -173,11 +188,8 @@ func (x *Index) apply(r store.Record) {
 	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
 		return
 	}
-	delete(x.odd, r.Order)
-	if r.Err != nil && len(x.odd) < mostOdd {
-		order := watcher.Order{ProjectID: x.text(r.Order.ProjectID), Name: strings.Clone(r.Order.Name)}
-		x.odd[order] = Odd{order, r.Sequence, r.Stored, r.Err}
-	}
+	x.dropOdd(r.Order)
+	x.addOdd(r)
 	switch {
 	case next == nil || x.sorted.beyond(next):
 		if before != nil {
@@ -202,6 +214,27 @@ func (x *Index) apply(r store.Record) {
 	}
 }
 
+// addOdd keeps what cannot be read, where there is room.
+func (x *Index) addOdd(r store.Record) {
+	later := errors.Is(r.Err, watcher.ErrNewerSchema)
+	if r.Err == nil || later && x.later >= mostOdd || !later && len(x.odd)-x.later >= mostOdd {
+		return
+	}
+	order := watcher.Order{ProjectID: x.text(r.Order.ProjectID), Name: strings.Clone(r.Order.Name)}
+	x.odd[order] = Odd{order, r.Sequence, r.Stored, r.Err}
+	if later {
+		x.later++
+	}
+}
+
+// dropOdd removes what could not be read.
+func (x *Index) dropOdd(order watcher.Order) {
+	if errors.Is(x.odd[order].Err, watcher.ErrNewerSchema) {
+		x.later--
+	}
+	delete(x.odd, order)
+}
+
 // text returns one text for all that are equal.
 func (x *Index) text(s string) string {
 	if known, ok := x.texts[s]; ok {
@@ -222,7 +255,11 @@ func (x *Index) drop(r *row) {
 func (x *Index) purge(first uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	maps.DeleteFunc(x.odd, func(_ watcher.Order, o Odd) bool { return o.Revision < first })
+	for order, o := range x.odd {
+		if o.Revision < first {
+			x.dropOdd(order)
+		}
+	}
 	if x.sorted.lowest >= first {
 		return
 	}
@@ -245,7 +282,7 @@ func (x *Index) Forget(order watcher.Order, revision uint64) {
 		x.drop(r)
 	}
 	if x.odd[order].Revision == revision {
-		delete(x.odd, order)
+		x.dropOdd(order)
 	}
 }
 

@@ -1,10 +1,12 @@
 package index
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -265,17 +267,25 @@ func (w *wish) wantsRecord(r store.Record) bool {
 // none that is newer. Of a project all records are read.
 func (x *Index) withOlder(ctx context.Context, w wish, page []listed, floor string) ([]listed, error) {
 	p := &older{wish: w, x: x, page: page, floor: floor}
-	if w.ProjectID != "" {
-		for r, err := range x.store.RecordsOf(ctx, w.ProjectID) {
-			if err != nil {
-				return nil, err
-			}
-			p.see(r)
+	if w.ProjectID == "" {
+		page, err := p.backwards(ctx)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrOlder, err)
 		}
-		return p.sort(), nil
+		return page, err
 	}
-	return p.backwards(ctx)
+	for r, err := range x.store.RecordsOf(ctx, w.ProjectID) {
+		if err != nil {
+			return nil, err
+		}
+		p.see(r)
+	}
+	return p.sort(), nil
 }
+
+// ErrOlder says that the page was not found among the ended watches that are older than those which are kept. Asked again, it
+// is looked for from the beginning.
+var ErrOlder = errors.New("look for older watches")
 
 // An older is a page that is filled from the bucket.
 type older struct {
@@ -283,6 +293,23 @@ type older struct {
 	x     *Index
 	page  []listed
 	floor string
+}
+
+// may reports whether the record may be wanted, by its order, its id, its state and its text.
+func (p *older) may(r store.Record, text []byte) bool {
+	if r.State != watcher.Ended || r.ID > p.floor || p.Cursor != "" && r.ID >= p.Cursor {
+		return false
+	}
+	key, value, _ := strings.Cut(p.Label, "=")
+	return (p.view.Project(r.Order.ProjectID) || mentions(text, p.view.Team())) && mentions(text, p.Team) && mentions(text, key) && mentions(text, value)
+}
+
+// mentions reports whether the text of a record may hold the word; one that JSON may hold otherwise it may hold.
+func mentions(text []byte, word string) bool {
+	simple := func(c rune) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_./: ", c)
+	}
+	return strings.ContainsFunc(word, func(c rune) bool { return !simple(c) }) || bytes.Contains(text, []byte(word))
 }
 
 // see takes a record.
@@ -331,7 +358,7 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 	for width := uint64(manyInWindow); end > first; {
 		begin := max(first, end-min(end, width))
 		read, oldest := 0, time.Time{}
-		for r, err := range p.x.store.RecordsBetween(ctx, begin, end) {
+		for r, err := range p.x.store.RecordsBetween(ctx, begin, end, p.may) {
 			if err != nil {
 				return nil, err
 			}

@@ -269,6 +269,9 @@ type LateWatch struct {
 type Watches struct {
 	wire.WatchCount
 	Worst []LateWatch // of those that are overdue or stuck, latest first; a few
+	// LateErr says why the wake-ups of some watches were not read that are late by their records: they count as overdue, and
+	// may have been polled since.
+	LateErr error
 
 	// Broken are those of the unreadable records that workers know of, oldest first; BrokenErr says why these are
 	// not known.
@@ -293,9 +296,9 @@ func (i *Inspector) Watches(ctx context.Context) (w Watches, err error) {
 	err = x.CatchUp(ctx, time.Time{})
 	all := err == nil
 	count, late, failed := x.Count(ctx, broken)
-	w = Watches{WatchCount: count, Projects: x.Projects(), Broken: x.StillBroken(broken), BrokenErr: brokenErr}
+	w = Watches{WatchCount: count, LateErr: failed, Projects: x.Projects(), Broken: x.StillBroken(broken), BrokenErr: brokenErr}
 	w.All = all
-	if err = cmp.Or(err, failed); err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
+	if err != nil && ctx.Err() != nil && w.Watching+w.Ending > 0 {
 		err = nil // as far as there was time
 	}
 	slices.SortStableFunc(late, func(a, b index.Late) int { return cmp.Compare(b.By, a.By) })

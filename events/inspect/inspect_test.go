@@ -315,6 +315,17 @@ func TestInspectWatches(t *testing.T) {
 	if !reflect.DeepEqual(w, want) {
 		t.Errorf("got %+v\nwant %+v", w, want)
 	}
+	write("order.pool", watcher.Watching, time.Now().Add(-time.Minute))
+	if _, err := js.Publish(t.Context(), "$KV.ORDER_WATCHES."+eventstest.Project+".order.broken", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), "ORDER_WAKEUPS"); err != nil {
+		t.Fatal(err)
+	}
+	w, err = i.Watches(t.Context())
+	if err != nil || w.LateErr == nil || w.Watching != 5 || w.Unreadable != 1 || w.Overdue != 3 {
+		t.Errorf("where wake-ups cannot be read: %+v, %v; want all that the records say", w, err)
+	}
 }
 
 // TestInspectLimits reads the limits of an account, and what is said where it has none, or no JetStream.

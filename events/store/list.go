@@ -48,15 +48,16 @@ const firstBatch = 500
 // the time; zero: all. What workers tell each other is among it, and has no Order. It ends with the first error. Any server
 // of the stream may answer, also one that is behind.
 func (s *Store) RecordsBefore(ctx context.Context, from uint64, before time.Time) iter.Seq2[Record, error] {
-	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return !before.IsZero() && m.Time.After(before) })
+	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return !before.IsZero() && m.Time.After(before) }, nil)
 }
 
-// RecordsBetween does so up to a sequence, which is not among them.
-func (s *Store) RecordsBetween(ctx context.Context, from, to uint64) iter.Seq2[Record, error] {
-	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return m.Sequence >= to })
+// RecordsBetween does so up to a sequence, which is not among them. To decode a record takes most of the time: wanted is asked
+// before, with the record's order, id and state alone, and with its text. One that is not wanted has no Order.
+func (s *Store) RecordsBetween(ctx context.Context, from, to uint64, wanted func(Record, []byte) bool) iter.Seq2[Record, error] {
+	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return m.Sequence >= to }, wanted)
 }
 
-func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstream.RawStreamMsg) bool) iter.Seq2[Record, error] {
+func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstream.RawStreamMsg) bool, wanted func(Record, []byte) bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		next, stream := max(from, 1), s.Names.RecordStream()
 		for most := firstBatch; ; most = recordBatch {
@@ -64,6 +65,9 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 			after, done, err := s.batch(ctx, stream, most, options, func(m *jetstream.RawStreamMsg, _ error) bool {
 				if end(m) {
 					return false
+				}
+				if wanted != nil && !s.wanted(m, wanted) {
+					return yield(Record{Sequence: m.Sequence, Stored: m.Time}, nil)
 				}
 				r, _ := s.recordOf(m)
 				return yield(r, nil)
@@ -77,6 +81,16 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 			next = after
 		}
 	}
+}
+
+// wanted asks whether a record is wanted, before it is decoded. What is no record is not.
+func (s *Store) wanted(m *jetstream.RawStreamMsg, wanted func(Record, []byte) bool) bool {
+	order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
+	if !ok {
+		return false
+	}
+	h, ok := readHead(m.Data)
+	return ok && wanted(Record{Watch: watcher.Watch{Order: order, ID: h.WatchID, State: h.State}, Order: order}, m.Data)
 }
 
 // readAtOnce is how many records are asked for at a time, one by one.
@@ -142,13 +156,19 @@ func (s *Store) RecordsOf(ctx context.Context, projectID string) iter.Seq2[Recor
 
 // Latest returns what the bucket holds for the orders, by order, from whichever server answers first: it may be behind. An
 // order that it holds nothing for is missing. All together are to be no larger than a server keeps for a slow reader.
-func (s *Store) Latest(ctx context.Context, orders []watcher.Order) (map[watcher.Order]Record, error) {
-	found := make(map[watcher.Order]Record, len(orders))
+func (s *Store) Latest(ctx context.Context, orders []watcher.Order) (found map[watcher.Order]Record, err error) {
 	if len(orders) == 0 {
-		return found, nil
+		return make(map[watcher.Order]Record), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
+	err = s.Calls.Make(ctx, s.Timing.Request, func(ctx context.Context) error {
+		found, err = s.latest(ctx, orders)
+		return err
+	})
+	return found, err
+}
+
+func (s *Store) latest(ctx context.Context, orders []watcher.Order) (map[watcher.Order]Record, error) {
+	found := make(map[watcher.Order]Record, len(orders))
 	stream := s.Names.RecordStream()
 	subjects := make([]string, len(orders))
 	for i, order := range orders {

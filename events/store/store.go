@@ -115,6 +115,22 @@ func (s *Store) Each(ctx context.Context, stream, subject string) iter.Seq2[Stor
 	}
 }
 
+// Subjects returns how many messages the stream has on each of its subjects that the filter matches.
+func (s *Store) Subjects(ctx context.Context, stream, filter string) (counts map[string]uint64, err error) {
+	at, err := s.JS.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Calls.Make(ctx, s.Timing.Request, func(ctx context.Context) error {
+		info, err := at.Info(ctx, jetstream.WithSubjectFilter(filter))
+		if err == nil {
+			counts = info.State.Subjects
+		}
+		return err
+	})
+	return counts, err
+}
+
 func (s *Store) read(ctx context.Context, stream string, which map[string]any, what string) (Stored, error) {
 	question, err := json.Marshal(which)
 	if err != nil {

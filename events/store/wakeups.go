@@ -192,17 +192,11 @@ func (s *Store) HighestOf(ctx context.Context, order watcher.Order) (number uint
 // OpenOrders returns the names of the project's orders that have a wake-up: those of all open watches, and, for some
 // minutes, those of some watches that have ended.
 func (s *Store) OpenOrders(ctx context.Context, projectID string) (names []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timing.Request)
-	defer cancel()
-	stream, err := s.JS.Stream(ctx, s.Names.WakeupStream())
+	subjects, err := s.Subjects(ctx, s.Names.WakeupStream(), s.Names.Subjects+".*."+projectID+".>")
 	if err != nil {
 		return nil, err
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(s.Names.Subjects+".*."+projectID+".>"))
-	if err != nil {
-		return nil, err
-	}
-	for subject := range info.State.Subjects {
+	for subject := range subjects {
 		for _, prefix := range []string{s.Names.Waiting(""), s.Names.Due("")} {
 			if order, ok := wire.OrderOf(subject, prefix); ok {
 				names = append(names, order.Name)

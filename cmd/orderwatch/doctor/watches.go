@@ -36,6 +36,9 @@ func (x *exam) watches(ctx context.Context) {
 	if w.BrokenErr != nil {
 		x.missed("watches.broken", "which broken records workers know of was not looked at: "+w.BrokenErr.Error(), "Try again.")
 	}
+	if w.LateErr != nil {
+		x.missed("watches.late", "whether watches that are late by their records were polled since was not looked at, they count as late: "+w.LateErr.Error(), "Try again.")
+	}
 	var worst []string
 	for _, late := range w.Worst {
 		worst = append(worst, fmt.Sprintf("%s by %s", late.Order, words.Brief(late.Late)))
