@@ -106,8 +106,9 @@ const (
 	liveDue      // one wakes it, and is to be delivered
 )
 
-// dueFor says what lies on the watch's due subject, as the server that writes has it.
-func dueFor(ctx context.Context, s *store.Store, w watcher.Watch) (aDue, error) {
+// dueFor says what lies on the watch's due subject, as the server that writes has it. newest is the newest wake-up of the
+// watch's order: those before it wake nobody.
+func dueFor(ctx context.Context, s *store.Store, w watcher.Watch, newest watcher.Wakeup) (aDue, error) {
 	found := noDue
 	for m, err := range s.Each(ctx, s.Names.WakeupStream(), s.Names.Due(w.Key())) {
 		if err != nil {
@@ -115,7 +116,7 @@ func dueFor(ctx context.Context, s *store.Store, w watcher.Watch) (aDue, error) 
 		}
 		found = ghosts
 		k, err := store.DecodeWakeup(m.Subject, s.Names.Due(""), m.Data)
-		if err != nil || dead(k, w) {
+		if err != nil || dead(k, w) || newest.LaterThan(k) {
 			continue
 		}
 		consumer, err := s.JS.Consumer(ctx, s.Names.WakeupStream(), wire.PollerConsumer)

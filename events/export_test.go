@@ -60,6 +60,9 @@ func (p Patrol) Rows() (n int) {
 	return n
 }
 
+// See lets the index have the record.
+func (p Patrol) See(r store.Record) { p.p.index.See(r) }
+
 // Vitals are what was seen of an installation.
 type Vitals struct {
 	Patrolled, Due, Untold time.Time

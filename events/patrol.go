@@ -334,6 +334,9 @@ func (p *patrol) goesOn(r index.Row, l look, k watcher.Wakeup) look {
 func (p *patrol) look(ctx context.Context, r index.Row, l look) (look, error) {
 	w, revision, err := p.store.ReadLatest(ctx, r.Order)
 	switch {
+	case revision != 0 && uint64(revision) < r.Revision: // the server has lost its latest records: others may be gone, too
+		p.index.Anew()
+		return l, nil
 	case errors.Is(err, watcher.ErrNoRecord) && revision == 0: // deleted without a marker, or the server is behind
 		if l.absent {
 			p.index.Forget(r.Order, r.Revision)
@@ -359,7 +362,7 @@ func (p *patrol) look(ctx context.Context, r index.Row, l look) (look, error) {
 	if err := p.pace.Wait(ctx); err != nil {
 		return l, err
 	}
-	due, err := dueFor(ctx, p.store, w)
+	due, err := dueFor(ctx, p.store, w, k)
 	if err != nil {
 		return l, err
 	}

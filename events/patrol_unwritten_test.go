@@ -144,3 +144,61 @@ func TestPatrolAsksInTurn(t *testing.T) {
 		t.Errorf("%d watches count as overdue; want 1: %v", overdue, err)
 	}
 }
+
+// TestPatrolOfAnEarlierDueMessage holds that a due message of an earlier poll does not keep the patrol from publishing the
+// wake-up of the latest poll, whose timer was lost.
+func TestPatrolOfAnEarlierDueMessage(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	b.clock = store.NewClock(func() time.Time { return b.dial.now().Add(-time.Hour) }) // as of the server
+	b.store = eventstest.Store(t, b.js.Conn(), config().storeConfig, b.clock)
+	p := b.patrol("a")
+	revision := b.write(t, "order.pool", watcher.Watching, 10*time.Second, 0)
+	begin := time.Now()
+	k := watcher.Wakeup{Order: of("order.pool"), WatchID: "w_order.pool", Number: 7, Revision: revision, Polls: 1, PolledAt: begin, Step: 1, At: begin.Add(10 * time.Second)}
+	if err := b.store.ReplaceDue(t.Context(), k); err != nil { // above the ack floor
+		t.Fatal(err)
+	}
+	k.Polls, k.PolledAt, k.Step, k.At = 2, begin.Add(10*time.Second), 2, begin.Add(20*time.Second)
+	if err := b.store.SetTimer(t.Context(), k, time.Now().Add(time.Hour)); err != nil { // it does not fire
+		t.Fatal(err)
+	}
+	for at := time.Duration(0); at < 5*time.Minute; at += 15 * time.Second {
+		b.dial.set(at)
+		b.round(t, p)
+	}
+	stream, err := b.js.Stream(t.Context(), "ORDER_WAKEUPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventstest.Eventually(t, func() error {
+		m, err := stream.GetLastMsgForSubject(t.Context(), "orders.due."+of("order.pool").Key())
+		if err != nil {
+			return err
+		}
+		if k, err := store.DecodeWakeup(m.Subject, "orders.due.", m.Data); err != nil || k.Polls != 2 {
+			return fmt.Errorf("%s is due, %w; want poll 2", m.Data, err)
+		}
+		return nil
+	})
+}
+
+// TestPatrolAfterLostRecords lets the server lose its latest record while the connection stays: the index has a revision that is
+// not there any more. The patrol reads all anew, and publishes the wake-up of the record that is there.
+func TestPatrolAfterLostRecords(t *testing.T) {
+	t.Parallel()
+	b := newBeat(t, eventstest.Server(t), config())
+	p := b.patrol("a")
+	revision := b.write(t, "order.pool", watcher.Watching, 0, 0)
+	b.round(t, p)
+	w, _, err := b.store.ReadLatest(t.Context(), of("order.pool"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.See(store.Record{Watch: w, Order: w.Order, Sequence: uint64(revision) + 10, Stored: time.Now()})
+	for i := range 4 {
+		b.dial.set(time.Duration(i+1) * 2 * time.Minute)
+		b.round(t, p)
+	}
+	b.due(t, 1)
+}

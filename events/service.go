@@ -62,13 +62,17 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, "status": s.status, eventsEndpoint: s.events,
+		"get": s.get, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
 		"history": s.history, "watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
 
-// eventsEndpoint is the endpoint that waits.
-const eventsEndpoint = "events"
+// Endpoints that change nothing, and are asked without a reply subject, too: by programs that went away, and by doctor, which
+// tries its permissions.
+const (
+	eventsEndpoint = "events" // it waits
+	statusEndpoint = "status"
+)
 
 // events answers the events from a place on, as far as they are shown to the one who asks.
 func (s *service) events(ctx context.Context, r micro.Request) (any, error) {
@@ -122,7 +126,7 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 
 // answer carries out one request, which finish waits for, where the answer has a place to go.
 func (s *service) answer(ctx context.Context, nc *nats.Conn, name string, do endpoint, r micro.Request) {
-	if !s.replies.MayAnswer(r.Subject(), r.Reply()) || name == eventsEndpoint && r.Reply() == "" { // nobody waits for them
+	if !s.replies.MayAnswer(r.Subject(), r.Reply()) || r.Reply() == "" && (name == eventsEndpoint || name == statusEndpoint) { // nobody waits for the answer
 		return
 	}
 	s.busy.RLock() // until it is carried out

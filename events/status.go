@@ -24,7 +24,10 @@ func (w *Worker) status(ctx context.Context, r micro.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.store.Timing.List)
 	defer cancel()
 	view := w.service.view(r)
-	s := wire.Status{Held: w.heldAccounts(view), Unlisted: w.unlisted(view), Rates: w.rates()}
+	s := wire.Status{Held: w.heldAccounts(view), Unlisted: w.unlisted(view)}
+	if view.All() { // they are of all watches
+		s.Rates = w.rates()
+	}
 	if w.store.Accounts().Blind() {
 		missed(&s, "the other workers", errors.New("what workers share cannot be read at the moment"))
 	} else {

@@ -558,3 +558,24 @@ func TestRejectionsAreSummedUp(t *testing.T) {
 		t.Errorf("no event sums up what is not told one by one")
 	}
 }
+
+// TestTeamsSeeNoRates holds that how many polls are wanted, which is of all watches, is shown to the operator alone.
+func TestTeamsSeeNoRates(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	nc, _ := eventstest.Connect(t, s)
+	cfg := withTeams(t, twoTeams)
+	cfg.Loads = func() []watcher.Load {
+		return []watcher.Load{{Region: "cn-north-4", Workers: 1, Wanted: 3, Allowed: 20}}
+	}
+	startWorker(t, s, cfg, &orders{show: never})
+	for team, want := range map[string]int{"": 1, "gpu": 0} {
+		code, reply := askAs(t, nc, "status", team, map[string]any{})
+		if code != 200 {
+			t.Fatalf("%q is answered %d %s", team, code, reply.Data)
+		}
+		if got := read[wire.Status](t, reply).Rates; len(got) != want {
+			t.Errorf("%q is shown the rates %+v; want %d", team, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,7 +287,7 @@ func TestDoctorTruth(t *testing.T) {
 			want: []clinic.Finding{{Check: "watches.open", Level: "note", Found: "were not looked at"}}, untrue: []string{"0 watched"}},
 		{name: "what workers share cannot be read", rules: without("$JS.API.DIRECT.GET.KV_ORDER_ACCOUNTS"), code: 1,
 			want: []clinic.Finding{{Check: "workers.present", Level: "note", Found: "were not looked at"}}, untrue: []string{"none: requests are kept"}},
-		{name: "what only doctor asks for", rules: without("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$SRV.INFO.orderwatch"),
+		{name: "what only doctor asks for", rules: without("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$SRV.INFO.orderwatch", "orderwatch.status"),
 			want: []clinic.Finding{{Check: "nats.limits", Level: "note", Found: "may not see"}}, untrue: []string{"✗", "JetStream has none"}},
 		{name: "another service prefix", rules: rules, env: []string{"ORDERWATCH_SERVICE_PREFIX=team2"}, code: 1,
 			want: []clinic.Finding{{Check: "permissions.subscribe", Level: "problem", About: "team2.>"}}, untrue: []string{"has no leader"}},
@@ -361,6 +362,51 @@ func TestDoctorTruth(t *testing.T) {
 				if strings.Contains(words, untrue) {
 					t.Errorf("it says %q:\n%s", untrue, text)
 				}
+			}
+		})
+	}
+}
+
+// TestDoctorRate asks about the rate with the logins that ship, with one that may not ask, and while a worker hangs: then
+// doctor looks at all else.
+func TestDoctorRate(t *testing.T) {
+	t.Parallel()
+	c := clinic.New(t)
+	rules := permissionRules(t)
+	const ask = `"orderwatch.status"`
+	if strings.Count(rules, ask) != 1 {
+		t.Fatalf("nats-permissions.conf has %s %d times; want it for the worker alone", ask, strings.Count(rules, ask))
+	}
+	for _, test := range []struct {
+		name, rules string
+		want        clinic.Finding
+	}{
+		{"as it ships", rules, clinic.Finding{Check: "workers.rate", Level: "ok"}},
+		{"denied", strings.Replace(rules, ask, "", 1), clinic.Finding{Check: "workers.rate", Level: "note", Found: "does not let this user publish on " + ask}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := guarded.Start(t, test.rules, nats.UserInfo("setup", "planted-setup"))
+			as := func(user string, more ...string) []string {
+				return c.Env(g.URL, append([]string{"ORDERWATCH_NATS_USER=" + user, "ORDERWATCH_NATS_PASSWORD=planted-" + user}, more...)...)
+			}
+			clinic.Provision(t, as("setup"))
+			addr := rig.FreeAddr(t)
+			worker := rig.Start(t, rig.Build(t, rig.Worker), as("worker", "ORDERWATCH_PROVISION=false", "ORDERWATCH_HTTP_ADDR="+addr), "serve")
+			rig.AwaitReady(t, addr)
+			if _, out := clinic.Doctor(t, as("worker", "ORDERWATCH_PROVISION=false"), "-o", "json"); !clinic.Has(clinic.Findings(t, out), test.want) {
+				t.Errorf("no finding %+v in\n%s", test.want, out)
+			}
+			if log := worker.Text(); strings.Contains(log, "answer not sent") {
+				t.Errorf("the worker answers doctor where doctor only tries its permissions:\n%s", log)
+			}
+			if err := worker.Command.Process.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			defer worker.Command.Process.Signal(syscall.SIGCONT)
+			_, out := clinic.Doctor(t, as("setup"), "-o", "json")
+			if want := (clinic.Finding{Check: "watches.open", Level: "ok"}); !clinic.Has(clinic.Findings(t, out), want) {
+				t.Errorf("while a worker hangs: no finding %+v in\n%s", want, out)
 			}
 		})
 	}

@@ -9,3 +9,17 @@ func (x *Index) Kept() (open, ended int) {
 	defer x.mu.RUnlock()
 	return len(x.rows) - x.sorted.ended, x.sorted.ended
 }
+
+// Room returns how many rows are kept in order of their age, with those that were removed.
+func (x *Index) Room() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.sorted.rows)
+}
+
+// Old returns how many rows are kept of those before the bucket was begun anew.
+func (x *Index) Old() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.old)
+}

@@ -3,7 +3,8 @@
 // patrol, the list of watches and their count ask it, and nobody writes to it.
 //
 // It promises that after [Index.CatchUp] the rows are those of the bucket as one of its servers has it, up to the time that
-// was asked for; that a bucket which was made anew or emptied, or may have lost its latest records in a crash, is begun anew;
+// was asked for; that a bucket which was made anew or emptied, or may have lost its latest records in a crash, is begun anew, without
+// taking a record that is the same for a new one;
 // and that its memory grows with the open watches, not with the records. One
 // thing it cannot see: a record that somebody deleted without a marker, by hand. Its row stays until the watch is due, when
 // the patrol reads the record; lists, which read the records of a page, do not show it.
@@ -40,11 +41,13 @@ type Index struct {
 	epoch time.Time     // by the process's clock, when the index was made: rows count from it
 	turn  chan struct{} // is full while somebody reads the bucket
 	made  time.Time     // when the bucket was; of the one whose turn it is
-	next  uint64        // its first sequence that was not read; of the one whose turn it is
+	next  uint64        // its first sequence that was not read; 0: it is to be begun anew; of the one whose turn it is
+	anew  uint64        // its last sequence when it was begun anew; of the one whose turn it is
 	group string        // which differs where the bucket's server may have crashed; of the one whose turn it is
 
 	mu     sync.RWMutex // of what follows
 	rows   map[watcher.Order]*row
+	old    map[watcher.Order]*row // those before the bucket was begun anew, until that is read again
 	sorted sorted
 	texts  map[string]string     // projects and regions, each once
 	odd    map[watcher.Order]Odd // what is no record of this version's
@@ -95,8 +98,11 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	info := stream.CachedInfo()
 	group := x.groupOf(info)
 	if x.next == 0 || !info.Created.Equal(x.made) || info.State.LastSeq+1 < x.next || group != x.group {
-		x.made, x.next, x.group = info.Created, 1, group
+		x.made, x.next, x.group, x.anew = info.Created, 1, group, info.State.LastSeq
 		x.mu.Lock()
+		if x.old == nil {
+			x.old = x.rows
+		}
 		x.forget()
 		x.mu.Unlock()
 	}
@@ -109,18 +115,31 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	if x.next > info.State.LastSeq { // otherwise what was written anew may not be read yet
 		x.purge(info.State.FirstSeq)
 	}
+	if x.next > x.anew {
+		x.mu.Lock()
+		x.old = nil
+		x.mu.Unlock()
+	}
 	return nil
 }
 
-// groupOf returns a text that differs where the connection was made anew, or another server leads the bucket: one that crashed
-// may have lost records, and given their sequences to others since.
+// Anew lets the next [Index.CatchUp] begin anew: the bucket may have lost records that the index has.
+func (x *Index) Anew() {
+	x.turn <- struct{}{}
+	defer func() { <-x.turn }()
+	x.next = 0
+}
+
+// groupOf returns a text that differs where another server process has the bucket, or leads those that have it: one that crashed
+// may have lost records, and given their sequences to others since. Where the bucket has one replica, and that is not on the
+// server of the connection, it does not differ: [Index.Anew] is for that.
 func (x *Index) groupOf(info *jetstream.StreamInfo) string {
-	group := fmt.Sprint(x.store.JS.Conn().Stats().Reconnects)
+	if c := info.Cluster; c != nil && c.LeaderSince != nil {
+		return c.Leader + c.LeaderSince.String()
+	}
+	group := x.store.JS.Conn().ConnectedServerId() // of its process
 	if c := info.Cluster; c != nil {
 		group += c.Leader
-		if c.LeaderSince != nil {
-			group += c.LeaderSince.String()
-		}
 	}
 	return group
 }
@@ -187,6 +206,9 @@ func (x *Index) apply(r store.Record) {
 	before := x.rows[r.Order]
 	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
 		return
+	}
+	if o := x.old[r.Order]; next != nil && o != nil && o.revision == next.revision && o.stored == next.stored {
+		next.seen = o.seen // it is the same
 	}
 	x.dropOdd(r.Order)
 	x.addOdd(r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -339,4 +340,110 @@ func TestLostTail(t *testing.T) {
 	}
 	s.server = eventstest.Server(t, s.options)
 	many(200)
+}
+
+// TestSeenOutlivesARestart restarts the server: a record that is the same as before counts as seen when it was read first.
+func TestSeenOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	s := &scene{t: t, random: rand.New(rand.NewPCG(7, 18)), watches: make(map[int]int), options: server.Options{StoreDir: t.TempDir()}}
+	s.server = eventstest.Server(t, s.options)
+	s.options.Port = s.server.Addr().(*net.TCPAddr).Port
+	nc, js := eventstest.Connect(t, s.server)
+	s.js, s.kept = js, eventstest.Provided(t, nc, eventstest.StoreConfig())
+	x := index.New(s.kept)
+	keep(t, s.kept, []watcher.Watch{aRecord(1, watcher.Watching, "p1", "prod"), aRecord(2, watcher.Watching, "p1", "prod")})
+	seen := func() map[watcher.Order]time.Time {
+		eventstest.Eventually(t, func() error { return x.CatchUp(t.Context(), time.Time{}) })
+		all := make(map[watcher.Order]time.Time)
+		for r := range x.Open() {
+			all[r.Order] = r.Seen
+		}
+		return all
+	}
+	before := seen()
+	for range 2 {
+		s.restart()
+		eventstest.Eventually(t, func() error { return x.CatchUp(t.Context(), time.Unix(1, 0)) }) // begins anew, and reads no further
+		if after := seen(); len(after) != 2 || !maps.Equal(after, before) {
+			t.Fatalf("after a restart the records count as seen at %v; want %v", after, before)
+		}
+	}
+	if n := x.Old(); n != 0 {
+		t.Errorf("%d rows of before the restart are kept", n)
+	}
+	var changed watcher.Watch
+	for order := range before {
+		w, revision, err := s.kept.ReadLatest(t.Context(), order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.kept.Write(t.Context(), w, revision); err != nil {
+			t.Fatal(err)
+		}
+		changed = w
+		break
+	}
+	s.restart()
+	for order, at := range seen() {
+		if same := at.Equal(before[order]); same != (order != changed.Order) {
+			t.Errorf("%v counts as seen at %s, before at %s; written anew was %v", order, at, before[order], changed.Order)
+		}
+	}
+}
+
+// TestReconnectReadsNothingAnew loses the connection, and not the server: what was read is not read again. The next reading
+// after Anew is from the beginning.
+func TestReconnectReadsNothingAnew(t *testing.T) {
+	t.Parallel()
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	x := index.New(kept)
+	keep(t, kept, []watcher.Watch{aRecord(1, watcher.Watching, "p1", "prod"), aRecord(2, watcher.Watching, "p1", "prod")})
+	eventstest.Eventually(t, func() error { return x.CatchUp(t.Context(), time.Time{}) })
+	next := x.Next()
+	if next <= 1 {
+		t.Fatalf("nothing was read: the next sequence is %d", next)
+	}
+	for range 3 {
+		before := nc.Stats().Reconnects
+		if err := nc.ForceReconnect(); err != nil {
+			t.Fatal(err)
+		}
+		eventstest.Eventually(t, func() error {
+			if nc.Stats().Reconnects == before || !nc.IsConnected() {
+				return errors.New("not connected again")
+			}
+			return nil
+		})
+		eventstest.Eventually(t, func() error { return x.CatchUp(t.Context(), time.Unix(1, 0)) }) // which reads nothing that is there
+		if got := x.Next(); got != next {
+			t.Fatalf("after a reconnect it reads from %d on; want %d", got, next)
+		}
+	}
+	x.Anew()
+	if err := x.CatchUp(t.Context(), time.Unix(1, 0)); err != nil || x.Next() != 1 {
+		t.Errorf("anew it reads from %d on, %v; want 1", x.Next(), err)
+	}
+	if err := x.CatchUp(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "anew", x, kept)
+}
+
+// TestRowsThatWereRemovedAreFreed lets one order be watched again and again, while nobody asks for a list.
+func TestRowsThatWereRemovedAreFreed(t *testing.T) {
+	t.Parallel()
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	x := index.New(eventstest.Provided(t, nc, eventstest.StoreConfig()))
+	for i := range 20_000 {
+		w := aRecord(1, watcher.Ended, "p1", "prod")
+		w.ID = fmt.Sprintf("w_%026d", i)
+		x.See(store.Record{Watch: w, Order: w.Order, Sequence: uint64(i + 1), Stored: time.Now()})
+	}
+	if n := x.Room(); n > 2000 {
+		t.Errorf("%d rows are kept for one order", n)
+	}
+	if open, ended := x.Kept(); open != 0 || ended != 1 {
+		t.Errorf("%d open watches and %d that have ended; want 0 and 1", open, ended)
+	}
 }

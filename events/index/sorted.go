@@ -31,6 +31,9 @@ func (s *sorted) add(r *row) {
 	s.rows = append(s.rows, r)
 	s.added++
 	s.count(r, 1)
+	if s.gone > max(1000, len(s.rows)/2) {
+		s.order() // lists put them in order, too, but perhaps nobody asks for one
+	}
 	if len(s.rows) == 1 {
 		s.lowest = r.revision
 	}

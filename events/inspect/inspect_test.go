@@ -242,12 +242,21 @@ func TestPermissionsFound(t *testing.T) {
 		}
 		return list
 	}
+	page, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, forDoctor, _ := strings.Cut(string(page), "for `orderwatch doctor` alone ") // in the table of permissions
+	forDoctor, _, _ = strings.Cut(forDoctor, " |")
 	var listed []taken
 	for _, p := range as("worker") {
 		if p.Grant != inspect.Granted {
 			t.Errorf("the worker's permission to %s %s is %s; want %s", p.Verb, p.Subject, p.Grant, inspect.Granted)
 		}
 		listed = append(listed, taken{p.Verb, p.Subject})
+		if p.Need == inspect.NeedDoctor && !strings.Contains(forDoctor, "`"+p.Subject+"`") {
+			t.Errorf("deploy/README.md does not name %s for orderwatch doctor: %s", p.Subject, forDoctor)
+		}
 	}
 	compare := func(a, b taken) int { return strings.Compare(string(a.verb)+a.subject, string(b.verb)+b.subject) }
 	if want := slices.SortedFunc(slices.Values(all), compare); !slices.Equal(slices.SortedFunc(slices.Values(listed), compare), want) {

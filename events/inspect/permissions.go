@@ -264,7 +264,7 @@ func (i *Inspector) permissions() []Permission {
 		}
 	}
 	add(Publishes, NeedHistory, i.store.HistoryNeeds()...)
-	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service)
+	add(Publishes, NeedDoctor, n.API("INFO"), n.API("STREAM.NAMES"), "$SRV.INFO."+n.Service, n.Service+".status")
 	work := []string{
 		n.API("CONSUMER.MSG.NEXT." + n.RequestStream() + "." + wire.IntakeConsumer), n.API("CONSUMER.MSG.NEXT." + n.WakeupStream() + "." + wire.PollerConsumer),
 		n.Write(n.Record(">")), n.Waiting(">"), n.Due(">"),

@@ -63,16 +63,18 @@ func (c *Calls) turned(status nats.Status) {
 	}
 }
 
-// Make waits for a connection, and makes a call: f, with a context that ends when the connection is lost, or so long after
-// the wait began. The error is f's, ctx's where that was cancelled, or an [ErrNotConnected], which does not say whether the
+// Make waits for a connection, for the limit at the most, and makes a call: f, with a context that ends when the connection is
+// lost, or after the limit, which begins anew with the call. The error is f's, ctx's where that was cancelled, or an [ErrNotConnected], which does not say whether the
 // server did what was asked.
 func (c *Calls) Make(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	call, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	connected, err := c.await(call)
+	wait, stop := context.WithTimeout(ctx, limit)
+	connected, err := c.await(wait)
+	stop()
 	if err != nil {
 		return err
 	}
+	call, cancel := context.WithTimeout(ctx, limit) // the wait for a connection leaves no less for the answer
+	defer cancel()
 	if connected != nil {
 		defer context.AfterFunc(connected, cancel)()
 	}

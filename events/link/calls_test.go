@@ -88,3 +88,46 @@ func TestCallsEndWithTheirConnection(t *testing.T) {
 		return nil
 	})
 }
+
+// TestWaitTakesNothingFromTheCall lets the server come back late: the call that waited for it has its whole limit for the answer.
+func TestWaitTakesNothingFromTheCall(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	port := s.Addr().(*net.TCPAddr).Port
+	nc, _ := eventstest.Connect(t, s)
+	calls := link.NewCalls(nc)
+	s.Shutdown()
+	s.WaitForShutdown()
+	eventstest.Eventually(t, func() error {
+		err := calls.Make(t.Context(), 50*time.Millisecond, func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(err, link.ErrNotConnected) {
+			return fmt.Errorf("the connection is not seen to be lost: %w", err)
+		}
+		return nil
+	})
+	const limit = time.Hour
+	var waited, left time.Duration
+	done := make(chan error, 1)
+	begin := time.Now()
+	go func() {
+		done <- calls.Make(t.Context(), limit, func(ctx context.Context) error {
+			until, ok := ctx.Deadline()
+			if !ok {
+				return errors.New("the call has no limit")
+			}
+			left, waited = time.Until(until), time.Since(begin)
+			return nil
+		})
+	}()
+	time.Sleep(200 * time.Millisecond) // the wait for the connection is at least so long
+	eventstest.Server(t, server.Options{Port: port})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if left <= limit-waited+100*time.Millisecond {
+		t.Errorf("after a wait of %s the call has %s of %s", waited, left, limit)
+	}
+}

@@ -28,7 +28,7 @@ type Timing struct {
 	PullExpiry    time.Duration // of one pull for messages
 	PullHeartbeat time.Duration // of the server within a pull; two missed ones are an outage
 	Request       time.Duration // of one call of the JetStream API, or one publish
-	List          time.Duration // of reading all records for a list
+	List          time.Duration // of one answer for which records are read: a list, the status, an event of long ago
 	Rebind        watcher.Backoff
 	PutBack       watcher.Backoff // by the number of deliveries; under 10 s with its jitter, so that work goes on that soon after a repair
 

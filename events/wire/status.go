@@ -64,7 +64,7 @@ type WatchCount struct {
 	Stuck      int  `json:"stuck"`      // of those that are ending: for over a minute
 	Unreadable int  `json:"unreadable"` // records that cannot be read, or were deleted while their watch went on, until the order is watched again
 	Newer      int  `json:"newer"`      // records that a later version of this program wrote, which that reads
-	All        bool `json:"all"`        // the records were read to the end
+	All        bool `json:"all"`        // always true: otherwise there is no count
 }
 
 // An Untold is what people have not been told.

@@ -163,6 +163,9 @@ func (x *exam) examine(ctx context.Context) {
 		x.assets(looking, list)
 	default:
 		x.workers(looking)
+		if x.present > 0 {
+			wait.Go(func() { x.askRates(looking) })
+		}
 		wait.Go(func() { x.assets(looking, list) })
 		wait.Go(func() { x.watches(looking); x.losses(looking) })
 	}

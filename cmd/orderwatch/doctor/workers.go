@@ -28,7 +28,6 @@ func (x *exam) workers(ctx context.Context) {
 	x.areThere(w.Present)
 	if w.Present > 0 {
 		x.versions(ctx)
-		x.askRates(ctx)
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.Holds)) {
 		hold := w.Holds[key]
@@ -90,13 +89,18 @@ func (x *exam) askWorkers(ctx context.Context) {
 	}
 }
 
-// askRates asks a worker how many polls are wanted and allowed. Where none answers, other checks tell.
+// askRates asks a worker how many polls are wanted and allowed. Where no worker answers as a service, versions tells of it.
 func (x *exam) askRates(ctx context.Context) {
 	asking, err := client.New(x.nc, serve.Names(x.Config))
-	if err != nil {
-		return
+	var status wire.Status
+	if err == nil {
+		status, err = asking.Status(ctx)
 	}
-	if status, err := asking.Status(ctx); err == nil {
+	switch {
+	case errors.Is(err, client.ErrNoWorker):
+	case err != nil:
+		x.missed("workers.rate", "was not looked at: "+err.Error(), "Allow it, as in deploy/nats-permissions.conf, or ask as the user person: orderwatch status.")
+	default:
 		x.rates(status.Rates)
 	}
 }
