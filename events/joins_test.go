@@ -82,7 +82,7 @@ func TestManyRequestsForOneOrder(t *testing.T) {
 	eventstest.Eventually(t, left(t, js, 0))
 	t.Logf("500 requests stored in %s, joined after %s", published, time.Since(begin))
 	many, one := cloud.count(of("order.pool")), cloud.count(of("order.alone"))
-	if many > one+2 {
+	if many > one+2+one/10 { // a request that joins while a poll is under way may cost another one: see watcher/DESIGN.md
 		t.Errorf("%d polls for 501 requests, %d for one", many, one)
 	}
 	open()
