@@ -89,17 +89,11 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
 	slots := make(chan struct{}, l.slots)
-	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
-	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(l.slots-len(slots)+1), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
+	messages, err := l.pull(slots)
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
-	messages.Limited = func(batch int) {
-		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(l.slots), "batch", batch)
-		l.most = batch
-	}
 	draining, leave := context.WithCancel(context.WithoutCancel(stop))
 	defer leave()
 	defer context.AfterFunc(stop, func() {
@@ -140,6 +134,21 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 			l.take(work, m, ackWait)
 		})
 	}
+}
+
+// pull begins to pull messages: no more than slots are free, with the one that consume has taken for the next message.
+func (l *loop) pull(slots chan struct{}) (*link.Puller, error) {
+	next := l.store.Names.API("CONSUMER.MSG.NEXT." + l.stream + "." + l.consumer)
+	messages, err := link.NewPuller(l.store.JS.Conn(), next, func() int { return min(l.pulled(l.slots-len(slots)+1), l.most) }, l.store.Timing.PullExpiry, l.store.Timing.PullHeartbeat)
+	if err != nil {
+		return nil, err
+	}
+	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
+	messages.Limited = func(batch int) {
+		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(l.slots), "batch", batch)
+		l.most = batch
+	}
+	return messages, nil
 }
 
 const (

@@ -121,9 +121,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 	}
 	stay := p.room.Stay()
 	defer stay.Leave()
-	within, end := context.WithTimeout(ctx, roomPatience)
-	defer end()
-	if err := stay.Enter(within, len(w.Items)+len(w.Missing)); err != nil {
+	if stay.EnterWithin(ctx, roomPatience, len(w.Items)+len(w.Missing)) != nil {
 		return putBack(behindDelay, context.Cause(ctx)) // it comes again, and others have its place meanwhile
 	}
 	noted := w.hint()
@@ -161,8 +159,7 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 		// A join or a wish came meanwhile: the same answer is folded into what the record is now.
 		// Or another worker made this step, perhaps before the record was read from a server that
 		// is behind: read there again, it would lead to another poll.
-		r = record{}
-		r.Watch, r.revision, err = p.Records.ReadLatest(ctx, w.Order)
+		r, err = p.latest(ctx, w.Order)
 		switch {
 		case err != nil || !r.expects(k):
 			return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
@@ -179,13 +176,17 @@ func (p *Poller) step(ctx context.Context, k Wakeup, attempt int, r record) Verd
 
 // anew makes the step with the record as the server that writes has it.
 func (p *Poller) anew(ctx context.Context, k Wakeup, attempt int) Verdict {
-	r := record{}
-	var err error
-	r.Watch, r.revision, err = p.Records.ReadLatest(ctx, k.Order)
+	r, err := p.latest(ctx, k.Order)
 	if err != nil || !r.expects(k) {
 		return p.pass(ctx, k, attempt, r.Watch, r.revision, err)
 	}
 	return p.step(ctx, k, attempt, r)
+}
+
+// latest reads the record from the server that writes.
+func (p *Poller) latest(ctx context.Context, order Order) (r record, err error) {
+	r.Watch, r.revision, err = p.Records.ReadLatest(ctx, order)
+	return r, err
 }
 
 // merged returns the record with the polls that it was left unwritten after. A wake-up that was published without knowing the

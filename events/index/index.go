@@ -50,7 +50,7 @@ type Index struct {
 	old    map[watcher.Order]*row // those before the bucket was begun anew, until that is read again
 	sorted sorted
 	texts  map[string]string     // projects and regions, each once
-	odd    map[watcher.Order]Odd // what is no record of this version's
+	odd    map[watcher.Order]Odd // records that this version cannot read
 	later  int                   // how many of these are of later versions
 }
 

@@ -1,6 +1,6 @@
 // Package recall keeps the records that a worker read or wrote last, bounded in bytes, so that a poll need not read the order's
-// record again. What it returns may be outdated; whoever uses it must be told by something else that it is not, as a wake-up
-// tells after which record it was published, or find out when the record is written.
+// record again. A record that it returns may be outdated. The poller notices that by the wake-up, which names the revision of the
+// record after which it was published, or by a conflict when it writes the record.
 package recall
 
 import (

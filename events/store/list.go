@@ -83,7 +83,7 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 	}
 }
 
-// wanted asks whether a record is wanted, before it is decoded. What is no record is not.
+// wanted asks whether a record is wanted, before it is decoded. A message that is no record is never wanted.
 func (s *Store) wanted(m *jetstream.RawStreamMsg, wanted func(Record, []byte) bool) bool {
 	order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
 	if !ok {
@@ -154,8 +154,8 @@ func (s *Store) RecordsOf(ctx context.Context, projectID string) iter.Seq2[Recor
 	}
 }
 
-// Latest returns what the bucket holds for the orders, by order, from whichever server answers first: it may be behind. An
-// order that it holds nothing for is missing. All together are to be no larger than a server keeps for a slow reader.
+// Latest returns what the bucket holds for the orders, by order. Any server of the bucket may answer, also one that is behind. An
+// order is missing for which the bucket holds nothing. All together are to be no larger than a server keeps for a slow reader.
 func (s *Store) Latest(ctx context.Context, orders []watcher.Order) (found map[watcher.Order]Record, err error) {
 	if len(orders) == 0 {
 		return make(map[watcher.Order]Record), nil

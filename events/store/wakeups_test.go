@@ -53,7 +53,7 @@ func TestHintOfAWakeup(t *testing.T) {
 	}
 }
 
-// TestALaterWakeupStays holds which of an order's wake-ups waits, whichever is stored last, and which of all is the newest.
+// TestALaterWakeupStays stores wake-ups of an order in any sequence: the latest of them waits in the end, and is the newest of all.
 func TestALaterWakeupStays(t *testing.T) {
 	t.Parallel()
 	s := eventstest.Server(t)

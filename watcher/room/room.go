@@ -5,6 +5,7 @@ package room
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -44,6 +45,16 @@ func (s *Stay) Enter(ctx context.Context, items int) error {
 	}
 	s.items = int64(items)
 	return nil
+}
+
+// EnterWithin is Enter, but that it waits no longer than patience; the error is then the context's.
+func (s *Stay) EnterWithin(ctx context.Context, patience time.Duration, items int) error {
+	if s.items > 0 || items <= freeItems { // most polls: they need no timer
+		return nil
+	}
+	ctx, end := context.WithTimeout(ctx, patience)
+	defer end()
+	return s.Enter(ctx, items)
 }
 
 // Leave ends the stay, also one that has not entered.

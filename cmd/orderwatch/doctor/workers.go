@@ -48,11 +48,7 @@ func (x *exam) unlisted(region, project string, until time.Time, why string) {
 
 // askWorkers asks the service how the workers and the watches are, where the login may not look.
 func (x *exam) askWorkers(ctx context.Context) {
-	asking, err := client.New(x.nc, serve.Names(x.Config))
-	var status wire.Status
-	if err == nil {
-		status, err = asking.Status(ctx)
-	}
+	status, err := x.status(ctx)
 	switch {
 	case errors.Is(err, client.ErrNoWorker):
 		x.add(levelWarning, "workers.present", "", "no worker answers on "+x.Config.Assets.ServicePrefix+".status: there is none with this service prefix, or all are of an earlier release", "Start orderwatch serve: without a worker requests are kept, but nothing is polled.")
@@ -89,13 +85,18 @@ func (x *exam) askWorkers(ctx context.Context) {
 	}
 }
 
+// status asks a worker how the installation is.
+func (x *exam) status(ctx context.Context) (wire.Status, error) {
+	asking, err := client.New(x.nc, serve.Names(x.Config))
+	if err != nil {
+		return wire.Status{}, err
+	}
+	return asking.Status(ctx)
+}
+
 // askRates asks a worker how many polls are wanted and allowed. Where no worker answers as a service, versions tells of it.
 func (x *exam) askRates(ctx context.Context) {
-	asking, err := client.New(x.nc, serve.Names(x.Config))
-	var status wire.Status
-	if err == nil {
-		status, err = asking.Status(ctx)
-	}
+	status, err := x.status(ctx)
 	switch {
 	case errors.Is(err, client.ErrNoWorker):
 	case err != nil:

@@ -35,7 +35,7 @@ type restart struct {
 }
 
 // TestKilledWorkerTakesItsSlots kills a worker again and again while more wake-ups are due than it has slots. It takes no
-// more of them with it than those: the others are there for whoever is next.
+// more wake-ups with it than it has slots: another worker can take the others at once.
 func TestKilledWorkerTakesItsSlots(t *testing.T) {
 	t.Parallel()
 	const (
