@@ -22,7 +22,8 @@ type verdict struct {
 	missing     int // accepted requests that no completion names
 	doubled     int // requests that a completion names again
 	repeated    int // polls whose answer no completion counts
-	told        int // messages in Slack
+	told        int // messages in Slack that tell of one watch
+	listed      int // rows in groups' threads
 	patrolled   int // wake-ups that only the patrol published
 	dead        int // wake-ups of steps that are done, which the patrol removed
 }
@@ -227,22 +228,54 @@ func (h history) checkRecords(v *verdict, completions []publishedCompletion) {
 	}
 }
 
-// checkTold holds that people were told of each watch, once.
+// checkTold holds that people were told of each watch, once: by a message of its own, in a row of a group's thread, or in a
+// digest, which tells of no failure. A watch that a group lists may have a message of its own from before, which was edited.
 func (h history) checkTold(v *verdict, completions []publishedCompletion) {
-	watches := make(map[string]int)
+	type sums struct{ watches, without, failures, edited int }
+	orders, watches := make(map[string]sums), make(map[string]bool)
 	for _, c := range completions {
-		watches[c.Data.OrderName]++
+		own, n := h.told.own[c.ID], orders[c.Data.OrderName]
+		n.watches++
+		n.edited += h.told.edited[c.ID]
+		switch fails := c.Data.Outcome != watcher.Succeeded && c.Data.Outcome != watcher.Cancelled; {
+		case own > 1:
+			v.violate("watch %s of order %s has %d messages in Slack", c.ID, c.Data.OrderName, own)
+		case own == 0 && fails:
+			n.failures++
+			fallthrough
+		case own == 0:
+			n.without++
+		}
+		orders[c.Data.OrderName], watches[c.ID] = n, true
+		v.told += own
 	}
-	for order, want := range watches {
-		if got := h.told[order]; got != want {
-			v.violate("order %s has %d completions, and %d messages in Slack", order, want, got)
+	together := 0
+	for order, n := range orders {
+		rows := h.told.rows[order]
+		v.listed += rows
+		together += max(0, n.without-rows)
+		if rows < n.failures {
+			v.violate("order %s has %d completions, and nobody was told of %d that failed", order, n.watches, n.failures-rows)
+		}
+		if rows > n.without+n.edited {
+			v.violate("order %s has %d completions, is listed %d times, and has %d messages in Slack, too", order, n.watches, rows, n.watches-n.without)
 		}
 	}
-	for order, n := range h.told {
-		v.told += n
-		if watches[order] == 0 {
+	if together != h.told.together {
+		v.violate("%d completions have no message in Slack and no row, and digests tell of %d", together, h.told.together)
+	}
+	for id := range h.told.own {
+		if !watches[id] {
+			v.violate("Slack was told of watch %s, which has no completion", id)
+		}
+	}
+	for order := range h.told.rows {
+		if orders[order].watches == 0 {
 			v.violate("Slack was told of order %s, which has no completion", order)
 		}
+	}
+	for _, text := range h.told.others {
+		v.violate("a message in Slack tells of no watch: %q", text)
 	}
 }
 

@@ -260,20 +260,17 @@ func (s *scene) completedAndTold(t *testing.T, _ time.Time) error {
 	if _, err := events.GetLastMsgForSubject(t.Context(), s.prefix+".completed.>"); err != nil {
 		return err
 	}
-	if s.told() == 0 {
+	if len(s.messages()) == 0 {
 		return errors.New("people were not told")
 	}
 	return errors.Join(s.acknowledged(t, "WAKEUPS", "poller"), s.acknowledged(t, "EVENTS", "slack"))
 }
 
-// told returns how many messages people have got; what stands in a thread is part of one.
-func (s *scene) told() (n int) {
-	for _, m := range s.slack.Messages("C0ONCALL") {
-		if m.ThreadTS == "" && !strings.HasPrefix(m.Text, "A request was rejected") {
-			n++
-		}
-	}
-	return n
+// messages returns those that people have got but for rejections.
+func (s *scene) messages() []slackemulator.Message {
+	return slices.DeleteFunc(s.slack.Messages("C0ONCALL"), func(m slackemulator.Message) bool {
+		return strings.HasPrefix(m.Text, "A request was rejected")
+	})
 }
 
 func (s *scene) empty(t *testing.T, stream string) error {
@@ -377,9 +374,10 @@ func (s *scene) history(t *testing.T) (h history, rejected [][]byte, toldOf int)
 		orders:    map[string]scripted{crashOrder: {script: ended, outcome: watcher.PartiallyFailed, counts: watcher.Counts{Total: 2, Succeeded: 1, Failed: 1}}},
 		published: make(map[string]string), accepted: s.accepted, calls: s.cloud.Calls(),
 		records: wholeStream(t, s.nats.JS, "KV_"+s.stream("WATCHES"), "$KV."+s.stream("WATCHES")+".*.>"),
-		told:    map[string]int{crashOrder: s.told()}, secrets: []string{modelArtsToken, slackToken}, faults: 1,
+		told:    newTold(), secrets: []string{modelArtsToken, slackToken}, faults: 1,
 		left: make(map[string][]string),
 	}
+	h.told.add(s.messages())
 	for _, name := range []string{"REQUESTS", "WAKEUPS"} {
 		stream, err := s.nats.JS.Stream(t.Context(), s.stream(name))
 		if err != nil {

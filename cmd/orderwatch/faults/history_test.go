@@ -24,7 +24,7 @@ type history struct {
 	calls     []emulator.Call     // what the cloud was asked, oldest first
 	events    []storedMessage     // ORDER_EVENTS, oldest first
 	records   []storedMessage     // ORDER_WATCHES
-	told      map[string]int      // by order: messages in Slack
+	told      told                // what Slack says
 	usages    []workerUsage       // of the workers, when all was done
 	outputs   []string            // of the workers, those that were killed too
 	secrets   []string            // what no output may show

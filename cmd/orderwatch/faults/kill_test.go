@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -283,9 +282,9 @@ func (f *fleet) finish(t *testing.T, js jetstream.JetStream, l *load, faultless 
 		}
 		t.Error(violation)
 	}
-	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; %d messages in Slack; the patrol woke %d, and removed %d dead wake-ups; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
+	t.Logf("%d requests for %d orders; %d worker kills, %d sleeps, %d server kills; %d completions: %d requests joined, %d watches were not their order's first; %d polls, %d of them thrown away; missing %d, doubled %d; in Slack %d messages, %d rows, %d watches in digests; the patrol woke %d, and removed %d dead wake-ups; drained %.1f s after the last fault, %.1f s after the last PubAck, people told %.1f s later",
 		len(h.accepted), len(h.orders), f.workerKills.Load(), f.sleeps.Load(), f.serverKills.Load(), v.completions, v.joined, v.later, v.polls, v.repeated,
-		v.missing, v.doubled, v.told, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
+		v.missing, v.doubled, v.told, v.listed, h.told.together, v.patrolled, v.dead, drained.Sub(faultless).Seconds(), drained.Sub(l.lastAck).Seconds(), told.Sub(drained).Seconds())
 	t.Logf("the last fault was over at %s; what the patrol did:\n%s", faultless.Format(time.RFC3339Nano), f.patrolled())
 	if drained.Sub(faultless) > rig.DrainLimit && drained.Sub(l.lastAck) > rig.DrainLimit {
 		t.Errorf("not drained within %s", rig.DrainLimit)
@@ -311,21 +310,14 @@ func (f *fleet) awaitTold(t *testing.T, js jetstream.JetStream) {
 	})
 }
 
-// told returns how many messages Slack has for each order. Each message names its order at the end
-// of a link or a word.
-func (f *fleet) told() map[string]int {
-	told := make(map[string]int)
+// told returns what the channels say.
+func (f *fleet) told() told {
+	t := newTold()
 	for i := range slackChannels {
-		for _, m := range f.slack.Messages(slackChannel(i)) {
-			if m.ThreadTS == "" {
-				told[orderNames.FindString(m.Text)]++
-			}
-		}
+		t.add(f.slack.Messages(slackChannel(i)))
 	}
-	return told
+	return t
 }
-
-var orderNames = regexp.MustCompile(`order\.pool-\d+`)
 
 // usages asks each worker what it needs.
 func (f *fleet) usages(t *testing.T) (usages []workerUsage) {

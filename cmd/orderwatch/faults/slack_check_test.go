@@ -135,6 +135,41 @@ func tellsOf(m slackemulator.Message) string {
 	return metadata.Payload.Message
 }
 
+// told is what messages in Slack say of watches.
+type told struct {
+	own      map[string]int // messages that tell of one watch, by its id
+	edited   map[string]int // those of them that were edited
+	rows     map[string]int // rows in groups' threads, by the order's name
+	together int            // watches that digests tell of
+	others   []string       // the texts of messages of another kind
+}
+
+func newTold() told {
+	return told{own: make(map[string]int), edited: make(map[string]int), rows: make(map[string]int)}
+}
+
+// add adds what the messages of one channel say.
+func (t *told) add(messages []slackemulator.Message) {
+	for order, n := range listedIn(messages) {
+		t.rows[order] += n
+	}
+	_, together := digestsOf(messages)
+	t.together += together
+	for _, m := range messages {
+		key, own := strings.CutPrefix(tellsOf(m), "watch.")
+		switch id, _, _ := strings.Cut(key, "."); {
+		case m.ThreadTS != "" || tellsOfMany(m) || strings.HasPrefix(tellsOf(m), "digest."):
+		case !own:
+			t.others = append(t.others, m.Text)
+		default:
+			t.own[id]++
+			if m.Edited {
+				t.edited[id]++
+			}
+		}
+	}
+}
+
 // tellsOfMany reports whether the message is a group's, or a line that names others.
 func tellsOfMany(m slackemulator.Message) bool {
 	return strings.HasPrefix(tellsOf(m), "alike.") || strings.HasPrefix(tellsOf(m), "ping.")
