@@ -59,31 +59,45 @@ func typeOf[D Data]() string {
 }
 
 // Decode reads an event as it was published, and returns its data. An event of another type is an error.
-func Decode[D Data](encoded []byte) (data D, err error) {
-	var e event.Event
-	if err := json.Unmarshal(encoded, &e); err != nil {
-		return data, fmt.Errorf("decode event: %w", err)
+func Decode[D Data](encoded []byte) (D, error) {
+	var e struct { // not an event.Event, which would be read twice, and its data twice more
+		ID   string    `json:"id"`
+		Type string    `json:"type"`
+		Time time.Time `json:"time"`
+		Data D         `json:"data"`
 	}
-	return DataOf[D](e)
+	if err := json.Unmarshal(encoded, &e); err != nil {
+		return e.Data, fmt.Errorf("decode event: %w", err)
+	}
+	return typed(e.Data, e.ID, e.Type, e.Time)
 }
 
 // DataOf returns the data of an event. An event of another type is an error.
 func DataOf[D Data](e event.Event) (data D, err error) {
-	if e.Type() != typeOf[D]() {
-		return data, fmt.Errorf("decode event: unknown type %q", e.Type())
+	if e.Type() == typeOf[D]() {
+		err = e.DataAs(&data)
 	}
-	if err := e.DataAs(&data); err != nil {
+	if err != nil {
 		return data, fmt.Errorf("decode event %s: %w", e.ID(), err)
 	}
-	if a, ok := any(&data).(*watcher.OrderAttention); ok {
-		a.At = e.Time()
+	return typed(data, e.ID(), e.Type(), e.Time())
+}
+
+// typed returns the data of an event with what its envelope says of them.
+func typed[D Data](data D, id, kind string, at time.Time) (D, error) {
+	if kind != typeOf[D]() {
+		return data, fmt.Errorf("decode event: unknown type %q", kind)
 	}
-	if g, ok := any(&data).(*watcher.Progress); ok {
-		_, number, _ := strings.Cut(e.ID(), ".") // of the id <watch_id>.<n>
-		if g.Number, err = strconv.Atoi(number); err != nil {
-			return data, fmt.Errorf("decode event %s: no number of a progress event: %w", e.ID(), err)
+	switch data := any(&data).(type) {
+	case *watcher.OrderAttention:
+		data.At = at
+	case *watcher.Progress:
+		_, number, _ := strings.Cut(id, ".") // of the id <watch_id>.<n>
+		var err error
+		if data.Number, err = strconv.Atoi(number); err != nil {
+			return *new(D), fmt.Errorf("decode event %s: no number of a progress event: %w", id, err)
 		}
-		g.At = e.Time()
+		data.At = at
 	}
 	return data, nil
 }
