@@ -45,6 +45,17 @@ func (s *Store) LastCompletion(ctx context.Context, order watcher.Order) (watchI
 	return s.lastEvent(ctx, s.Names.Completed("*", order.Key()))
 }
 
+// CompletionsFrom returns the events of completions from the sequence on, in their order: at most so many, and of about a
+// megabyte. Any server of the stream may answer, also one that is behind.
+func (s *Store) CompletionsFrom(ctx context.Context, from uint64, most int) (ends []Stored, err error) {
+	options := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(1 << 20), jetstreamext.GetBatchSubject(s.Names.Completed("*", ">"))}
+	_, _, err = s.batch(ctx, s.Names.EventStream(), most, options, func(m *jetstream.RawStreamMsg, _ error) bool {
+		ends = append(ends, Stored{Subject: m.Subject, Sequence: m.Sequence, Data: m.Data, Time: m.Time})
+		return true
+	})
+	return ends, err
+}
+
 // lastEvent returns the id of the last event on the subjects, and its sequence; 0 where there is none.
 func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequence uint64, err error) {
 	m, err := s.Last(ctx, s.Names.EventStream(), subjects)

@@ -1,8 +1,9 @@
 // Package usual keeps how long orders take, for all workers, in the bucket ORDER_HISTORY: package watcher/history says what
 // is kept under which key, and what follows from it.
 //
-// A [Keeper] takes the completions of the consumer history of ORDER_EVENTS, one at a time over all workers. Each value says
-// which event it has last, and is written by compare-and-set: an event that is delivered again counts once. Each worker has
+// A [Keeper] takes the completions of the consumer history of ORDER_EVENTS, one at a time over all workers, and those of a
+// second together. Each value says which event it has last, and is written by compare-and-set: an event that is delivered
+// again counts once. Each worker has
 // all values, and reads every few seconds which have changed. Nothing of this is needed to watch orders: a worker that may
 // not create, read or write the bucket says so once and works as before, and a bucket that is lost or garbled costs nothing
 // but the knowledge.
@@ -35,6 +36,9 @@ type Keeper struct {
 	mu     sync.Mutex
 	values map[string]*value // by key; never changed, but replaced
 	last   uint64            // the latest revision that was read
+
+	learned   value     // of its fields those of the last event that was learned from here
+	learnedAt time.Time // when that was
 
 	denied atomic.Pointer[error] // what NATS denied since Ensure was called last
 	stop   chan struct{}         // Watch is to end

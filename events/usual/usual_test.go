@@ -32,11 +32,13 @@ type rig struct {
 	js    jetstream.JetStream
 }
 
+const ackWait = 200 * time.Millisecond
+
 func newRig(t *testing.T) rig {
 	t.Helper()
 	nc, js := eventstest.Connect(t, eventstest.Server(t))
 	config := eventstest.StoreConfig()
-	config.Timing.AckWait, config.Timing.CheckEvery = 200*time.Millisecond, 50*time.Millisecond
+	config.Timing.AckWait, config.Timing.CheckEvery = ackWait, 50*time.Millisecond
 	return rig{eventstest.Provided(t, nc, config), js}
 }
 
@@ -155,8 +157,9 @@ func TestOnce(t *testing.T) {
 		case 0: // it dies before it acknowledges
 			worker.Take(ctx, m)
 			return
-		case 1: // it dies while it learns
-			time.AfterFunc(time.Duration(random.IntN(1500))*time.Microsecond, cancel)
+		case 1: // it dies while it learns, before it waited for others to learn from or after that
+			waited := time.Duration(random.IntN(2)) * ackWait / 4
+			time.AfterFunc(waited+time.Duration(random.IntN(1500))*time.Microsecond, cancel)
 		}
 		v := worker.Take(ctx, m)
 		if ctx.Err() == nil {
@@ -178,6 +181,29 @@ func TestOnce(t *testing.T) {
 		t.Errorf("late at %s by what was learned just now, at %s by the same an hour on", soon, settled)
 	}
 	t.Logf("%d deliveries of %d events", deliveries, ends+3)
+}
+
+// TestTogether has a worker learn from completions that came together: it writes each key twice.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	nc, js := eventstest.Connect(t, eventstest.Server(t))
+	r := rig{eventstest.Provided(t, nc, eventstest.StoreConfig()), js}
+	k := r.keeper(t, nil)
+	const ends = 100
+	for i := range ends {
+		r.complete(t, i, watcher.Succeeded, "createPool", 10*time.Minute)
+	}
+	r.deliver(t, func(m *nats.Msg) { settle(t, m, k.Take(t.Context(), m)) })
+	if n := known(k, region); n != ends {
+		t.Errorf("%d ends are known; want %d", n, ends)
+	}
+	bucket, err := js.Stream(t.Context(), r.store.Names.HistoryStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := bucket.CachedInfo().State; state.LastSeq > 2*state.Msgs {
+		t.Errorf("%d keys were written %d times; want twice each", state.Msgs, state.LastSeq)
+	}
 }
 
 // TestUnreadable puts into the bucket what no worker wrote, or what cannot be read: it costs the knowledge alone.
