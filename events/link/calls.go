@@ -67,21 +67,33 @@ func (c *Calls) turned(status nats.Status) {
 // lost, or after the limit, which begins anew with the call. The error is f's, ctx's where that was cancelled, or an [ErrNotConnected], which does not say whether the
 // server did what was asked.
 func (c *Calls) Make(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	wait, stop := context.WithTimeout(ctx, limit)
-	connected, err := c.await(wait)
-	stop()
-	if err != nil {
-		return err
+	connected, _, down := c.state()
+	if down {
+		wait, stop := context.WithTimeout(ctx, limit)
+		defer stop()
+		var err error
+		if connected, err = c.await(wait); err != nil {
+			return err
+		}
 	}
 	call, cancel := context.WithTimeout(ctx, limit) // the wait for a connection leaves no less for the answer
 	defer cancel()
 	if connected != nil {
 		defer context.AfterFunc(connected, cancel)()
 	}
-	if err = f(call); errors.Is(err, context.Canceled) && ctx.Err() == nil {
+	err := f(call)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return fmt.Errorf("%w any more: the answer cannot come", ErrNotConnected)
 	}
 	return err
+}
+
+// state reports whether there is no connection at the moment. Otherwise it returns a context that ends when the connection is lost;
+// nil where it was closed for good.
+func (c *Calls) state() (connected context.Context, back chan struct{}, down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connected, c.back, c.connected == nil && !c.closed
 }
 
 // JetStream returns js, of which Stream, Consumer and PublishMsg make calls with the limit.
@@ -89,13 +101,11 @@ func (c *Calls) JetStream(js jetstream.JetStream, limit time.Duration) jetstream
 	return guarded{js, c, limit}
 }
 
-// await waits until there is a connection, and returns a context that ends when it is lost; nil where it was closed for good.
+// await waits until there is a connection, and returns what state does.
 func (c *Calls) await(ctx context.Context) (connected context.Context, err error) {
 	for {
-		c.mu.Lock()
-		connected, back, closed := c.connected, c.back, c.closed
-		c.mu.Unlock()
-		if connected != nil || closed {
+		connected, back, down := c.state()
+		if !down {
 			return connected, nil
 		}
 		select {
@@ -111,10 +121,7 @@ func (c *Calls) await(ctx context.Context) (connected context.Context, err error
 
 // Rest waits for so long, but where there is no connection until there is one. It reports whether it was not interrupted.
 func (c *Calls) Rest(ctx context.Context, d time.Duration) bool {
-	c.mu.Lock()
-	down := c.connected == nil && !c.closed
-	c.mu.Unlock()
-	if down {
+	if _, _, down := c.state(); down {
 		_, err := c.await(ctx)
 		return err == nil
 	}

@@ -104,17 +104,11 @@ func (p *Puller) Next(ctx context.Context) (*nats.Msg, error) {
 
 var errEnded = errors.New("no longer subscribed")
 
-// fewAsked is the batch up to which more messages are asked for at each delivery.
-const fewAsked = 16
-
-// pull asks for more messages: where fewer than half of a large batch are on their way, or any of a small one is not.
+// pull asks for more messages where no more than half of those that are wanted are on their way: a pull costs the server as much as
+// a message.
 func (p *Puller) pull() error {
 	batch := min(p.wanted(), p.most)
-	enough := p.asked > batch/2
-	if batch <= fewAsked {
-		enough = p.asked >= batch
-	}
-	if enough || p.sub.IsDraining() {
+	if p.asked > batch/2 || p.sub.IsDraining() {
 		return nil
 	}
 	request, err := json.Marshal(map[string]any{
