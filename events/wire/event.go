@@ -186,7 +186,7 @@ func message(subject string, e event.Event, t watcher.Trace, data any) (*nats.Ms
 	}
 	err := cmp.Or(e.SetData(event.ApplicationJSON, data), e.Validate())
 	if err == nil {
-		m.Data, err = json.Marshal(e)
+		m.Data, err = e.MarshalJSON() // json.Marshal would read it once more
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
