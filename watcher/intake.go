@@ -61,10 +61,14 @@ func (in *Intake) Take(ctx context.Context, ask Ask) Verdict {
 func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) {
 	defer in.turn(ask.Order)()
 	allowed := in.Allow == nil
-	for range writeTries {
-		record, revision, err := in.latest(ctx, ask.Order)
-		if err != nil {
-			return Defer, Watch{}, err
+	for try := range writeTries {
+		var record *Watch
+		var revision Revision
+		if try > 0 || !in.new(ask.Order) {
+			var err error
+			if record, revision, err = in.latest(ctx, ask.Order); err != nil {
+				return Defer, Watch{}, err
+			}
 		}
 		admission, w, err := in.Policy.Admit(record, ask, in.Now())
 		if admission == Start && record == nil {
@@ -110,6 +114,13 @@ func (in *Intake) Admit(ctx context.Context, ask Ask) (Admission, Watch, error) 
 		return Start, w, ensured(in.Wakeups.Schedule(ctx, w.expected(revision)))
 	}
 	return Defer, Watch{}, ErrConflict
+}
+
+// new reports whether the order is taken for one that has no record, without a look: where it has one, writing another is a conflict.
+// Where it is to be asked who may have an order watched, that is not done in vain.
+func (in *Intake) new(order Order) bool {
+	_, _, known := in.Records.Recall(order)
+	return !known && in.Allow == nil
 }
 
 // refusedOr returns Reject where the error says what is wrong with a request, and otherwise the other.

@@ -103,7 +103,7 @@ func TestARepeatMovesNoWakeup(t *testing.T) {
 
 // Two requests come at once: one starts the watch, the other joins it.
 func TestTwoRequestsAtOnce(t *testing.T) {
-	for _, call := range []string{"readLatest", "write", "schedule"} {
+	for _, call := range []string{"highest", "write", "schedule"} {
 		m := newWorld(t)
 		m.order = finishes(time.Minute)
 		m.publish("build-1", 0)

@@ -331,12 +331,17 @@ func (p *Poller) attend(ctx context.Context, w Watch, due []OrderAttention, at t
 // longer may be behind the watch's completion.
 const progressPatience = 2 * time.Second
 
+// storeEnding writes the record with its completion. The first watch of an order is taken to follow no completion: where there is
+// one, since the order's record was deleted, that is found out when the completion is published.
 func (p *Poller) storeEnding(ctx context.Context, w Watch, revision Revision) Verdict {
-	_, after, err := p.Events.LastCompletion(ctx, w.Order)
+	w.After = 0
+	var err error
+	if len(w.Earlier) > 0 {
+		_, w.After, err = p.Events.LastCompletion(ctx, w.Order)
+	}
 	if err != nil {
 		return putBack(0, err)
 	}
-	w.After = after
 	if revision, err = p.Records.Write(ctx, w, revision); err != nil {
 		return putBack(0, err)
 	}
@@ -382,7 +387,7 @@ func (p *Poller) goOn(ctx context.Context, w Watch, revision Revision) Verdict {
 	return p.wake(ctx, next, revision)
 }
 
-// correct mends an ending record whose After was read from a server that was behind, and which
+// correct mends an ending record whose After was read from a server that was behind, or taken for 0, and which
 // could not be published otherwise. Nobody has published this watch's completion: the order's last
 // one is another's. A sequence that went down is believed late: the stream was made anew, or its
 // last completion of the order expired.

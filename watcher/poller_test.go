@@ -50,7 +50,7 @@ func TestOneLife(t *testing.T) {
 
 // The crash table of the design: what happens next, in the calls of the next delivery.
 func TestAfterACrash(t *testing.T) {
-	const start, step = "readLatest highest write schedule", "read newest show write progress schedule"
+	const start, step = "highest write schedule", "read newest show write progress schedule"
 	const again, wake = "readLatest newest schedule", "read readLatest newest schedule"
 	tests := []struct {
 		name    string
@@ -59,10 +59,10 @@ func TestAfterACrash(t *testing.T) {
 		next    string
 		polls   int // that are repeated
 	}{
-		{"the request was stored", at("readLatest", 1, crashBefore), 1, start, 0},
-		{"the record was read", at("readLatest", 1, crashAfter), 1, start, 0},
-		{"the record was started", at("write", 1, crashAfter), 1, "readLatest schedule", 0},
-		{"the first wake-up was not published", at("schedule", 1, crashBefore), 1, "readLatest schedule", 0},
+		{"the request was stored", at("highest", 1, crashBefore), 1, start, 0},
+		{"the order's wake-ups were read", at("highest", 1, crashAfter), 1, start, 0},
+		{"the record was started", at("write", 1, crashAfter), 1, "highest write readLatest schedule", 0},
+		{"the first wake-up was not published", at("schedule", 1, crashBefore), 1, "highest write readLatest schedule", 0},
 		{"the request was not acknowledged", at("schedule", 1, crashAfter), 1, again, 0},
 		{"the request has not joined", at("write", 3, crashBefore), 2, "readLatest newest write schedule", 0},
 		{"the request has joined", at("write", 3, crashAfter), 2, again, 0},
@@ -73,7 +73,7 @@ func TestAfterACrash(t *testing.T) {
 		{"the next wake-up was not published", at("schedule", 2, crashBefore), 0, wake, 0},
 		{"the next wake-up was published", at("schedule", 2, crashAfter), 0, "read readLatest newest", 0},
 		{"progress was published", at("progress", 1, crashAfter), 0, wake, 0},
-		{"the record is not ending", at("lastCompletion", 1, crashAfter), 0, "read newest show lastCompletion write complete write", 1},
+		{"the record is not ending", at("write", 5, crashBefore), 0, "read newest show write complete write", 1},
 		{"the completion was not published", at("complete", 1, crashBefore), 0, "read readLatest complete write", 0},
 		{"the completion was published", at("complete", 1, crashAfter), 0, "read readLatest complete lastCompletion write", 0},
 		{"the record has ended", nil, 0, "read readLatest", 0},
@@ -258,8 +258,11 @@ func TestAJoinDuringAPoll(t *testing.T) {
 
 // A request that comes as the watch ends either joins it or waits for the next.
 func TestAJoinDuringTheEnd(t *testing.T) {
-	for call, watches := range map[string]int{"show": 1, "lastCompletion": 1, "complete": 2} {
+	for call, watches := range map[string]int{"show": 1, "lastCompletion": 1, "write": 1, "complete": 2} {
 		m := watched(t)
+		if call == "lastCompletion" {
+			follows(m)
+		}
 		m.order = finishes(0)
 		m.policy.Settle = 0
 		m.fault = during(call, 1, func() {
@@ -431,12 +434,41 @@ func TestARecordOfALaterVersion(t *testing.T) {
 	}
 }
 
-// The sequence of the order's last completion may have been read from a server that was behind.
-func TestAStaleSequenceIsCorrected(t *testing.T) {
+// earlier is the completion of an earlier watch of the pool.
+var earlier = completion{7, watcher.Completion{Report: watcher.Report{WatchID: "w_0", ProjectID: pool.ProjectID, OrderName: pool.Name}}}
+
+// follows makes the pool's watch one that follows an earlier one.
+func follows(m *world) {
+	w := m.record()
+	w.Earlier = []string{"build-0"}
+	encoded, err := watcher.EncodeWatch(w, m.policy.MaxPayload)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.put(pool, encoded)
+}
+
+// The order's record may have been deleted, and its last completion be kept: its next watch is taken for the first.
+func TestACompletionWithoutItsRecord(t *testing.T) {
 	m := watched(t)
 	m.order = finishes(0)
 	m.policy.Settle = 0
-	m.completions = append(m.completions, completion{7, watcher.Completion{Report: watcher.Report{WatchID: "w_0", ProjectID: pool.ProjectID, OrderName: pool.Name}}})
+	m.completions = append(m.completions, earlier)
+	if v := wakeUp(m, m.expected(), 1); v.Action != watcher.PutBack || m.record().State != watcher.Ending || m.record().After != 7 {
+		t.Fatalf("%+v, after %d", v, m.record().After)
+	}
+	if v := wakeUp(m, m.expected(), 2); v.Action != watcher.Ack || m.record().State != watcher.Ended || len(m.completions) != 2 {
+		t.Errorf("%+v, %s, %d completions", v, m.record().State, len(m.completions))
+	}
+}
+
+// The sequence of the order's last completion may have been read from a server that was behind.
+func TestAStaleSequenceIsCorrected(t *testing.T) {
+	m := watched(t)
+	follows(m)
+	m.order = finishes(0)
+	m.policy.Settle = 0
+	m.completions = append(m.completions, earlier)
 	m.fault = at("lastCompletion", 1, behind)
 	if v := wakeUp(m, m.expected(), 1); v.Action != watcher.PutBack || m.record().State != watcher.Ending || m.record().After != 7 {
 		t.Fatalf("%+v, after %d", v, m.record().After)
@@ -449,9 +481,10 @@ func TestAStaleSequenceIsCorrected(t *testing.T) {
 // The last completion may expire, or its stream be made anew, before an ending watch is published.
 func TestASequenceThatWentDownIsCorrectedLate(t *testing.T) {
 	m := watched(t)
+	follows(m)
 	m.order = finishes(0)
 	m.policy.Settle = 0
-	m.completions = append(m.completions, completion{7, watcher.Completion{Report: watcher.Report{WatchID: "w_0", ProjectID: pool.ProjectID, OrderName: pool.Name}}})
+	m.completions = append(m.completions, earlier)
 	m.fault = at("complete", 1, notMade)
 	k := m.expected()
 	if v := wakeUp(m, k, 1); v.Action != watcher.PutBack || m.record().After != 7 {

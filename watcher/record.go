@@ -137,6 +137,9 @@ const itemShrinkings = 5
 // fitEnding cuts a record whose completion is fixed to its size. Where the watch goes on for others, what the record
 // keeps for them of the items gives way to the completion, and their labels and texts go last.
 func (w *Watch) fitEnding(maxPayload int) {
+	if w.size() <= maxPayload/8 { // as nearly all are: less than any part of it may have
+		return
+	}
 	c, limit := *w.Completion, maxPayload-eventOverhead
 	w.Completion = nil
 	w.Earlier = within(w.Earlier, maxPayload/8)
