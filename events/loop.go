@@ -89,6 +89,8 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
 	slots := make(chan struct{}, l.slots)
+	taken := make(chan *nats.Msg)
+	defer close(taken)
 	messages, err := l.pull(slots)
 	if err != nil {
 		return err
@@ -129,10 +131,22 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 			continue
 		}
 		free = false
-		handlers.Go(func() {
-			defer func() { <-slots }()
-			l.take(work, m, ackWait)
-		})
+		select {
+		case taken <- m:
+		default: // each has a message at hand
+			handlers.Go(func() {
+				l.takeAll(work, m, taken, ackWait, slots)
+			})
+		}
+	}
+}
+
+// takeAll handles a message, and then those that come. A goroutine stays for many of them: the stack of a new one would grow anew
+// for each.
+func (l *loop) takeAll(work context.Context, m *nats.Msg, more <-chan *nats.Msg, ackWait time.Duration, slots <-chan struct{}) {
+	for ok := true; ok; m, ok = <-more {
+		l.take(work, m, ackWait)
+		<-slots
 	}
 }
 

@@ -162,7 +162,7 @@ func (m *world) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) 
 	if encoded, err := watcher.EncodeWatch(v.watch, m.policy.MaxPayload); ok && (err != nil || string(encoded) != string(v.encoded)) {
 		panic(fmt.Sprintf("record %d is kept as %s; it is %s", v.revision, encoded, v.encoded))
 	}
-	return v.watch, v.revision, ok && (m.now.Sub(v.read) <= time.Minute)
+	return v.watch, v.revision, ok && m.now.Sub(v.read) <= 5*time.Minute
 }
 
 // keep lets the worker at hand keep the version, and forget what it kept where the other is not known, or not watched.

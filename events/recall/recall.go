@@ -41,8 +41,9 @@ const (
 )
 
 // Fresh is for how long a record counts as known after it was read or written: it is the longest time that a worker takes to
-// notice another record that no wake-up told it of.
-const Fresh = time.Minute
+// notice another record that no wake-up told it of. It is some times the longest interval as shipped, so that most polls find their
+// record kept.
+const Fresh = 5 * time.Minute
 
 // Get returns the order's record as it was read or written last, where that was within [Fresh].
 func (c *Cache) Get(order watcher.Order) (watcher.Watch, watcher.Revision, bool) {
