@@ -128,10 +128,6 @@ func possible(t, accepted, until time.Time) bool {
 type Answer struct {
 	Count int // the API's number of resources of the order; it may grow, and may differ from len(Items)
 	Items []Item
-
-	// Mark, where it is not 0, stands for Count and Items: answers of one process about one order in one region with the
-	// same Mark have the same, in the same order. It does not stand for when the answer came.
-	Mark uint64 `json:"-"`
 }
 
 // A Class says what an error of a poll means for the watch.

@@ -239,19 +239,15 @@ func (c *Client) read(at place, resp *http.Response, body []byte, now time.Time,
 		return watcher.Answer{}, err
 	}
 	sum := sha256.Sum256(body)
-	p, mark := c.known.find(at, sum, now)
+	p := c.known.find(at, sum, now)
 	if p == nil {
 		var err error
 		if p, err = answer.Read(resp, body, now, hidden); err != nil {
 			return watcher.Answer{}, err
 		}
-		mark = c.known.keep(at, sum, p, now)
+		c.known.keep(at, sum, p, now)
 	}
-	got, clean := p.Answer(hidden)
-	if clean { // else it depends on the secrets, too
-		got.Mark = mark
-	}
-	return got, nil
+	return p.Answer(hidden), nil
 }
 
 // A reading makes something of an answer, as [answer.Read] does. It keeps nothing of the body.

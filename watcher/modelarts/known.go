@@ -22,7 +22,6 @@ type known struct {
 	mu     sync.Mutex
 	orders map[place]*knownAnswer
 	bytes  int
-	marks  uint64
 }
 
 // A place is what the answer is about.
@@ -34,30 +33,28 @@ type place struct {
 type knownAnswer struct {
 	sum    [sha256.Size]byte // of the body; nobody can make another body with the same one
 	packed *answer.Packed
-	mark   uint64
 	bytes  int
 	used   time.Time
 }
 
-// find returns the order's last answer where it had the same body, and its mark.
-func (k *known) find(at place, sum [sha256.Size]byte, now time.Time) (p *answer.Packed, mark uint64) {
+// find returns the order's last answer where it had the same body; otherwise nil.
+func (k *known) find(at place, sum [sha256.Size]byte, now time.Time) *answer.Packed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a := k.orders[at]
 	if a == nil || a.sum != sum {
-		return nil, 0
+		return nil
 	}
 	a.used = now
-	return a.packed, a.mark
+	return a.packed
 }
 
-// keep keeps the order's answer in place of its last one, and returns its mark.
-func (k *known) keep(at place, sum [sha256.Size]byte, p *answer.Packed, now time.Time) (mark uint64) {
+// keep keeps the order's answer in place of its last one.
+func (k *known) keep(at place, sum [sha256.Size]byte, p *answer.Packed, now time.Time) {
 	const entry = 256 // of the map and the names, about
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.marks++
-	a := &knownAnswer{sum, p, k.marks, p.Size() + entry, now}
+	a := &knownAnswer{sum, p, p.Size() + entry, now}
 	k.forget(at)
 	for other := range k.orders { // in no order
 		if k.bytes+a.bytes <= knownBytes && now.Sub(k.orders[other].used) <= knownFor {
@@ -67,7 +64,6 @@ func (k *known) keep(at place, sum [sha256.Size]byte, p *answer.Packed, now time
 	}
 	k.orders[at] = a
 	k.bytes += a.bytes
-	return a.mark
 }
 
 func (k *known) forget(at place) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/modelarts"
+	"github.com/orderwatch/orderwatch/watcher/modelarts/answer"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/rig"
 )
 
@@ -72,29 +73,33 @@ func TestKnownAnswers(t *testing.T) {
 	})
 	api.says("x", oneItem)
 	api.says("y", oneItem)
+	known := func(region, name string) *answer.Packed { return modelarts.Known(client, region, order(name)) }
 	first := show(t, client, region, "x")
+	read := known(region, "x")
 	now = now.Add(24 * time.Hour)
 	api.change(func() {
 		api.headers = map[string]string{"Date": "Mon, 01 Jan 2001 00:00:00 GMT", "Retry-After": "60", "X-Request-Id": "another"}
 	})
-	if again := show(t, client, region, "x"); first.Mark == 0 || !reflect.DeepEqual(again, first) {
+	if again := show(t, client, region, "x"); read == nil || known(region, "x") != read || !reflect.DeepEqual(again, first) {
 		t.Errorf("got %+v, then %+v", first, again)
 	}
-	if show(t, client, region, "y").Mark == first.Mark || show(t, client, "cn-east-3", "x").Mark == first.Mark {
+	show(t, client, region, "y")
+	show(t, client, "cn-east-3", "x")
+	if y, east := known(region, "y"), known("cn-east-3", "x"); y == nil || y == read || east == nil || east == read {
 		t.Error("the answer about another order, or in another region, is taken for the same")
 	}
 
 	api.says("x", strings.Replace(oneItem, "processing", "succeed", 1))
-	if changed := show(t, client, region, "x"); changed.Items[0].Status != watcher.Succeed || changed.Mark == first.Mark {
+	if changed := show(t, client, region, "x"); changed.Items[0].Status != watcher.Succeed || known(region, "x") == read {
 		t.Errorf("of a changed order got %+v", changed)
 	}
 	api.says("x", oneItem)
-	if back := show(t, client, region, "x"); back.Items[0].Status != watcher.Processing || back.Mark == first.Mark {
+	if back := show(t, client, region, "x"); back.Items[0].Status != watcher.Processing || known(region, "x") == read {
 		t.Errorf("of an order that changed back got %+v", back)
 	}
 	for _, status := range []int{201, 404, 500} {
 		api.change(func() { api.status = status })
-		if got, err := client.Show(t.Context(), region, order("x")); err == nil || got.Mark != 0 || got.Items != nil {
+		if got, err := client.Show(t.Context(), region, order("x")); err == nil || got.Items != nil {
 			t.Errorf("with status %d and the same body: got %+v", status, got)
 		}
 	}
@@ -146,13 +151,13 @@ func TestKnownAnswersHideSecrets(t *testing.T) {
 	for _, field := range []string{"resourceName", "action", "status", "message"} {
 		login.token = secret
 		api.says("x", fmt.Sprintf(`{"count":1,"items":[{%q:"a %s b"}]}`, field, next))
-		if got := show(t, client, region, "x"); !strings.Contains(fmt.Sprint(got), next) || got.Mark == 0 {
+		if got := show(t, client, region, "x"); !strings.Contains(fmt.Sprint(got), next) {
 			t.Errorf("%s: the text is not shown before it is a secret: %+v", field, got)
 		}
 		login.token = next
 		for range 2 {
-			if got := show(t, client, region, "x"); strings.Contains(fmt.Sprint(got), next) || got.Mark != 0 {
-				t.Errorf("%s: shows the token, or counts as the same: %+v", field, got)
+			if got := show(t, client, region, "x"); strings.Contains(fmt.Sprint(got), next) {
+				t.Errorf("%s: shows the token: %+v", field, got)
 			}
 		}
 		login.token = secret
@@ -167,15 +172,17 @@ func TestKnownAnswersAreBounded(t *testing.T) {
 	const orders, each = 40, 2 << 20
 	api, client := startAPI(t)
 	message := strings.Repeat("m", each)
-	marks := make(map[string]uint64)
+	read := make(map[string]*answer.Packed)
 	for i := range orders {
 		name := fmt.Sprint("order-", i)
 		api.says(name, fmt.Sprintf(`{"count":1,"items":[{"status":"processing","message":%q}]}`, message))
-		marks[name] = show(t, client, region, name).Mark
+		show(t, client, region, name)
+		read[name] = modelarts.Known(client, region, order(name))
 	}
 	known := 0
 	for i := orders - 1; i >= 0; i-- {
-		if name := fmt.Sprint("order-", i); show(t, client, region, name).Mark == marks[name] {
+		name := fmt.Sprint("order-", i)
+		if show(t, client, region, name); modelarts.Known(client, region, order(name)) == read[name] {
 			known++
 		}
 	}

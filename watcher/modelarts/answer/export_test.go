@@ -8,6 +8,5 @@ func Decode(body []byte) (watcher.Answer, error) {
 	if err != nil {
 		return watcher.Answer{}, err
 	}
-	a, _ := p.Answer(nil)
-	return a, nil
+	return p.Answer(nil), nil
 }

@@ -28,11 +28,10 @@ func (p *Packed) Size() int {
 	return header + len(p.texts) + cap(p.items)*item + len(p.words)*word
 }
 
-// Answer returns the order with secrets hidden in its texts, and whether there were none; with nil nothing is hidden. Its
-// items are the caller's own.
-func (p *Packed) Answer(hidden *foreign.Secrets) (a watcher.Answer, clean bool) {
+// Answer returns the order with secrets hidden in its texts; with nil nothing is hidden. Its items are the caller's own.
+func (p *Packed) Answer(hidden *foreign.Secrets) (a watcher.Answer) {
 	shown := func(text string) string { return text }
-	if clean = p.clean(hidden); !clean {
+	if !p.clean(hidden) {
 		shown = hidden.Hide
 	}
 	a.Count = p.count
@@ -51,7 +50,7 @@ func (p *Packed) Answer(hidden *foreign.Secrets) (a watcher.Answer, clean bool) 
 		}
 		begin = it.message
 	}
-	return a, clean
+	return a
 }
 
 // clean reports whether there is nothing to hide. What is in no run of texts is in none of them.
