@@ -20,9 +20,15 @@ type load struct {
 	wanted float64 // a second, as they were at that time
 	at     time.Time
 
-	since, latest time.Time // when the first poll was late of those in a row, and the last one
-	late          time.Duration
-	usedUp        bool
+	short   spell // polls are booked late: the rate is less than is wanted
+	overdue spell // polls are late, also those that were not made when they were due, as after an outage
+	late    time.Duration
+}
+
+// A spell is a time in which polls are late again and again.
+type spell struct {
+	since, latest time.Time // when the first was late, and the last one
+	lasts         bool
 }
 
 // booked notes a poll that was wanted then, and has a slot. So many polls are made as there are slots; where all watches had
@@ -30,7 +36,9 @@ type load struct {
 func (l *load) booked(now, wanted, slot time.Time, u watcher.Urgency) {
 	interval := max(wanted.Sub(now), time.Second) // a poll for a deadline may be wanted at once
 	l.add(now, slot.Sub(now).Seconds()/interval.Seconds())
-	l.putOff(now, slot.Sub(wanted), u)
+	if late := slot.Sub(wanted); l.putOff(now, late, u) {
+		l.short.late(now)
+	}
 }
 
 // add counts so many polls that are wanted now: also each that was not booked.
@@ -38,15 +46,22 @@ func (l *load) add(now time.Time, polls float64) {
 	l.wanted, l.at = l.perSecond(now)+polls/loadOver.Seconds(), now
 }
 
-// putOff notes that a poll is late by so much. Those of orders that the list shows may be.
-func (l *load) putOff(now time.Time, late time.Duration, u watcher.Urgency) {
+// putOff notes that a poll is late by so much, and reports whether that counts: those of orders that the list shows may be.
+func (l *load) putOff(now time.Time, late time.Duration, u watcher.Urgency) bool {
 	if u == watcher.Spare || late < lateBy {
-		return
+		return false
 	}
-	if now.Sub(l.latest) > usedUpFor/2 && !l.usedUp {
-		l.since = now
+	l.overdue.late(now)
+	l.late = late
+	return true
+}
+
+// late notes that a poll is late.
+func (s *spell) late(now time.Time) {
+	if now.Sub(s.latest) > usedUpFor/2 && !s.lasts {
+		s.since = now
 	}
-	l.latest, l.late = now, late
+	s.latest = now
 }
 
 // perSecond returns how many polls a second are wanted now.
@@ -54,14 +69,14 @@ func (l *load) perSecond(now time.Time) float64 {
 	return l.wanted * math.Exp(-max(0, now.Sub(l.at)).Seconds()/loadOver.Seconds())
 }
 
-// turns reports whether the rate's end has begun just now, or ended.
-func (l *load) turns(now time.Time) (begins, ends bool) {
+// turns reports whether the spell has begun just now, or ended.
+func (s *spell) turns(now time.Time) (begins, ends bool) {
 	switch {
-	case !l.usedUp && !l.since.IsZero() && l.latest.Sub(l.since) >= usedUpFor && now.Sub(l.latest) < usedUpFor:
-		l.usedUp = true
+	case !s.lasts && !s.since.IsZero() && s.latest.Sub(s.since) >= usedUpFor && now.Sub(s.latest) < usedUpFor:
+		s.lasts = true
 		return true, false
-	case l.usedUp && now.Sub(l.latest) > freeFor:
-		l.usedUp, l.since = false, time.Time{}
+	case s.lasts && now.Sub(s.latest) > freeFor:
+		s.lasts, s.since = false, time.Time{}
 		return false, true
 	}
 	return false, false
@@ -69,8 +84,12 @@ func (l *load) turns(now time.Time) (begins, ends bool) {
 
 // note tells of the load where it has changed. The caller holds mu.
 func (a *account) note(now time.Time) {
-	begins, ends := a.load.turns(now)
+	catchesUp, _ := a.load.overdue.turns(now)
+	begins, ends := a.load.short.turns(now)
 	switch {
+	case catchesUp && now.Sub(a.load.short.latest) > usedUpFor:
+		a.logger.Info("polls are late that were not made when they were due, as after an outage; they are made as fast as ORDERWATCH_MODELARTS_RATE allows, which is enough for those that follow",
+			"allowed", round(a.turns.Polls()), "late", a.load.late.Round(time.Second))
 	case begins:
 		a.logger.Warn("polls are late: more are wanted than ORDERWATCH_MODELARTS_RATE allows; raise it, if ModelArts allows the account more, or raise ORDERWATCH_POLL_MAX",
 			"wanted", round(a.load.perSecond(now)*float64(a.turns.Workers())), "allowed", round(a.turns.Polls()), "late", a.load.late.Round(time.Second))
@@ -96,8 +115,8 @@ func (a *account) loadNow(region string, now time.Time) watcher.Load {
 	a.share(now)
 	a.note(now)
 	l := watcher.Load{Region: region, Wanted: a.load.perSecond(now), Allowed: a.turns.Polls() / float64(a.turns.Workers()), Workers: a.turns.Workers()}
-	if a.load.usedUp {
-		l.UsedUpSince, l.Late = a.load.since, a.load.late
+	if a.load.short.lasts {
+		l.UsedUpSince, l.Late = a.load.short.since, a.load.late
 	}
 	return l
 }
