@@ -115,6 +115,23 @@ func withoutTexts(r *Request)  { r.RequestedBy, r.Link, r.Trace = "", "", Trace{
 // eventOverhead is what an event needs besides its data, in bytes: the envelope and the headers.
 const eventOverhead = 8 << 10
 
+// mostSize returns how long the JSON of requests, and of ids, is at the most, in bytes. It encodes nothing.
+func mostSize(requests []Request, ids []string) int {
+	const escaped, rest = 6, 1 << 10 // of a byte of text; of a request beside its texts, or an id
+	texts := 0
+	for i := range requests {
+		r := &requests[i]
+		texts += len(r.ID) + len(r.Team) + len(r.RequestedBy) + len(r.Link) + len(r.SlackChannel) + len(r.Parent) + len(r.Trace.State)
+		for key, value := range r.Labels {
+			texts += len(key) + len(value) + 1 // what is around them takes six bytes
+		}
+	}
+	for _, id := range ids {
+		texts += len(id)
+	}
+	return texts*escaped + (len(requests)+len(ids)+1)*rest
+}
+
 // size returns the length of v's JSON in bytes. v must be a type of this package.
 func size(v any) int {
 	encoded, err := json.Marshal(v)

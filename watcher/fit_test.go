@@ -3,6 +3,7 @@ package watcher_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -285,5 +286,25 @@ func TestProgressTellsOfAWatchThatGoesOn(t *testing.T) {
 	}
 	if _, ok := fields["outcome"]; ok || fields["watch_id"] != "w_1" {
 		t.Errorf("progress %s", encoded)
+	}
+}
+
+// TestMostSize holds that requests and ids take no more than that, whatever their texts are.
+func TestMostSize(t *testing.T) {
+	for _, c := range []string{"a", "\x01", "<", "\u2028", "\xff", `"`} {
+		text := strings.Repeat(c, 256)
+		r := watcher.Request{
+			ID: text, Team: text, RequestedBy: text, Link: text, SlackChannel: text, Progress: true, ExpectedItems: math.MinInt,
+			Labels: make(map[string]string), Trace: watcher.Trace{Parent: text, State: text},
+			ReceivedAt: begin.Add(time.Nanosecond), LateAt: begin.Add(time.Nanosecond), Deadline: begin.Add(time.Nanosecond),
+		}
+		for i := range 200 {
+			r.Labels[strings.Repeat(c, i)] = ""
+		}
+		requests, ids := []watcher.Request{r, {}, r}, []string{"", text}
+		encoded, err := json.Marshal([]any{requests, ids})
+		if most := watcher.MostSize(requests, ids); err != nil || len(encoded) > most {
+			t.Errorf("%q: %d bytes, %v; want %d at the most", c, len(encoded), err, most)
+		}
 	}
 }

@@ -113,7 +113,7 @@ func (p Policy) maxEarlierBytes() int { return p.payload() / 8 }
 // requests may have come when the server took larger messages.
 func (p Policy) storable(w Watch) bool {
 	limit := recordLimit(p.payload())
-	if size(w.Requests)+size(w.Earlier)+eventOverhead <= limit {
+	if mostSize(w.Requests, w.Earlier)+eventOverhead <= limit || size(w.Requests)+size(w.Earlier)+eventOverhead <= limit {
 		return true
 	}
 	w.Items, w.Missing = nil, nil

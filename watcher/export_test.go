@@ -1,0 +1,4 @@
+package watcher
+
+// MostSize is mostSize.
+var MostSize = mostSize
