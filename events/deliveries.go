@@ -64,6 +64,9 @@ func (w *Worker) takeEvent(ctx context.Context, m *nats.Msg) watcher.Verdict {
 			return err
 		})
 	case strings.HasPrefix(m.Subject, names.Subjects+".progress."):
+		if _, unread := w.notifier.(interface{ ProgressIsUnread() }); unread {
+			return watcher.Verdict{Action: watcher.Ack}
+		}
 		return handOn(ctx, w.log, m, w.notifier.Progress)
 	case strings.HasPrefix(m.Subject, names.Renotify("")):
 		return w.takeRenotify(ctx, m)

@@ -45,6 +45,9 @@ func (l *Log) NotifyAgain(ctx context.Context, c watcher.Completion, a watcher.A
 // Progress does nothing: the log has the end.
 func (l *Log) Progress(context.Context, watcher.Progress) error { return nil }
 
+// ProgressIsUnread lets a worker that has a Log not even read the events that say what changed.
+func (l *Log) ProgressIsUnread() {}
+
 // Attend writes one record for each outage, and one for its end, and always returns nil.
 func (l *Log) Attend(_ context.Context, a watcher.Attention) error {
 	if l.first(a.Outage() + " " + string(a.Kind)) {
