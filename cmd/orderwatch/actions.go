@@ -85,11 +85,11 @@ func eachOrder(c *cobra.Command, args []string, do action) error {
 	defer s.close()
 	var orders []watcher.Order
 	for _, text := range args {
-		order, err := parseOrder(c, s.config, text)
+		found, err := s.find(c, text)
 		if err != nil {
 			return err
 		}
-		orders = append(orders, order)
+		orders = append(orders, found.Order)
 	}
 	var refused []error
 	for _, order := range orders {

@@ -23,7 +23,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":             {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes"}},
+	"cmd/orderwatch":             {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/find", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes"}},
 	"cmd/orderwatch/ask":         {ours: []string{"events/client", "events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher", "watcher/history", "watcher/words"}},
 	"cmd/orderwatch/cmdtest":     {others: []string{}},
 	"cmd/orderwatch/config":      {ours: []string{"cmd/orderwatch/output", "events/teams", "notify/routes", "watcher", "watcher/rulefile"}, others: []string{"github.com/kelseyhightower/envconfig"}},
@@ -31,6 +31,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/directions":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/doctor":      {ours: []string{"events/client", "events/inspect", "events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/sweep", "watcher/words"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
+	"cmd/orderwatch/find":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events/client", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
