@@ -36,7 +36,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/serve":       {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
-	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
+	"cmd/orderwatch/show":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":      {},
 	"cmd/orderwatch/rig":         {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":  {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
@@ -96,7 +96,7 @@ const (
 var (
 	manyNames = map[string]int{
 		"cmd/orderwatch/config":      27, // the groups of variables
-		"cmd/orderwatch/output":      19,
+		"cmd/orderwatch/output":      21,
 		"cmd/orderwatch/rig":         29,
 		"events/inspect":             22,
 		"events/store":               27,

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,7 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	if !ok {
 		return exit.Unanswered(err)
 	}
-	text := output.Clean(answer.Reason)
+	text := output.Times(output.Clean(answer.Reason), time.Now())
 	if about != "" {
 		text = about + ": " + text
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -147,7 +148,7 @@ func text(e client.Event, project string, paint output.Paint) string {
 			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}
-	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Clean(reason))
+	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Times(output.Clean(reason), time.Now()))
 }
 
 // changesText returns what changed, as much as a line takes.
