@@ -78,8 +78,8 @@ func notConnected(login natscontext.Access, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case link.TLSFirstHint(err) != "":
-		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint(err))
+	case link.Advice(err) != "":
+		return fmt.Errorf("cannot connect to %s: %w\n%s", where, err, link.Advice(err))
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}

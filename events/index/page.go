@@ -378,7 +378,7 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 	first, end := stream.CachedInfo().State.FirstSeq, stream.CachedInfo().State.LastSeq+1
 	for width := uint64(manyInWindow); end > first; {
 		begin := max(first, end-min(end, width))
-		read, oldest := 0, time.Time{}
+		read, oldest, newest := 0, time.Time{}, time.Time{}
 		for r, err := range p.x.store.RecordsBetween(ctx, begin, end, p.may) {
 			if err != nil {
 				return nil, err
@@ -386,12 +386,16 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 			if read++; read == 1 {
 				oldest = r.Stored
 			}
+			newest = r.Stored
 			p.see(r)
 		}
 		if p.sort(); len(p.page) > p.Limit && read > 0 {
 			if accepted, err := wire.StartedAt(p.page[p.Limit].watchID); err == nil && accepted.After(oldest.Add(skew)) {
 				break
 			}
+		}
+		if read > 0 && newest.Before(p.Since) {
+			break // nothing before ended later
 		}
 		switch {
 		case read < fewInWindow:

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 	defer cancel()
 	dir, err := os.MkdirTemp("", "orderwatch-demo-")
 	if err != nil {
-		return err
+		return fmt.Errorf("the demo's NATS needs a temporary folder: %w\nSet TMPDIR to a folder that can be written", err)
 	}
 	defer os.RemoveAll(dir)
 	natsServer, err := serve.StartNATS(log, config.Config{NATS: config.NATS{EmbeddedDir: dir, EmbeddedAddr: "127.0.0.1:0"}})
@@ -228,13 +229,32 @@ func slackOf(board *scoreboard) http.Handler {
 
 func printKeep(out io.Writer, url string) {
 	fmt.Fprintf(out, `
-The demo goes on: NATS is on %[1]s. Publish a request of your own:
+The demo goes on: NATS is on %[1]s. In another terminal:
+
+  export ORDERWATCH_NATS_URL=%[1]s
+  export ORDERWATCH_MODELARTS_PROJECT_ID=%[2]s
+  %[3]s watch --wait order.partial-1
+  %[3]s get order.gpu-60-x7k2p
+  %[3]s list --watch
+
+The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
+order.late-1, order.empty-1, order.missing-1, or any other number. Any program can ask, too:
 
   nats --server %[1]s pub -J orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
 
 (without the nats tool: go run github.com/nats-io/natscli/nats@v0.5.1 --server …)
 
-The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
-order.late-1, order.empty-1, order.missing-1, or any other number. Ctrl-C ends the demo.
-`, url, project)
+Ctrl-C ends the demo.
+`, url, project, command())
+}
+
+// command returns how this program is called: by its path where it is not among those that a shell finds, as under go run.
+func command() string {
+	if _, err := exec.LookPath("orderwatch"); err == nil {
+		return "orderwatch"
+	}
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "orderwatch"
 }

@@ -80,7 +80,7 @@ func (p Page) properties(w watcher.Snapshot) string {
 		p.Property("accepted", nil, p.Ago(w.AcceptedAt)+", region "+output.Clean(w.Region)) +
 		p.Property("deadline", nil, p.deadline(w)) +
 		p.Property("ready", nil, p.ready(w.ETA)) +
-		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
+		p.Property(Condition(w), p.Paint.Yellow, p.condition(w)) +
 		p.Property("ended", nil, p.ended(w)) +
 		p.Property("took", nil, took(w)) +
 		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
@@ -246,8 +246,8 @@ func (p Page) deadline(w watcher.Snapshot) string {
 	return text
 }
 
-// conditionWord returns how a watch is that goes on, where people should know something of it.
-func conditionWord(w watcher.Snapshot) string {
+// Condition returns, as a word, how a watch is that goes on, where people should know something of it.
+func Condition(w watcher.Snapshot) string {
 	if w.Condition == watcher.DeadlineNear {
 		return "ends soon"
 	}

@@ -188,7 +188,7 @@ func State(w watcher.Snapshot) string {
 	case w.Wish != nil:
 		return "cancelling"
 	case w.Condition != "":
-		return conditionWord(w)
+		return Condition(w)
 	}
 	return output.Clean(string(w.State))
 }
