@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -78,7 +79,14 @@ type action func(context.Context, *session, watcher.Order) (w watcher.Snapshot, 
 // eachOrder does it about each of the orders that are named, and prints what became of it. The
 // error tells of all actions that did not work.
 func eachOrder(c *cobra.Command, args []string, do action) error {
-	s, err := openSession(c)
+	config, err := config.Load()
+	if err == nil {
+		err = checkNamed(c, config, args)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := connect(c, config)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/directions":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/doctor":      {ours: []string{"events/client", "events/inspect", "events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/sweep", "watcher/words"}},
 	"cmd/orderwatch/exit":        {others: []string{"github.com/spf13/cobra"}},
-	"cmd/orderwatch/find":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{}},
+	"cmd/orderwatch/find":        {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher"}, others: []string{}},
 	"cmd/orderwatch/list":        {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/find", "cmd/orderwatch/output", "cmd/orderwatch/show", "events/client", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext": {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":      {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},

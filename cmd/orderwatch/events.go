@@ -114,6 +114,8 @@ func (e *eventChoice) find(c *cobra.Command, s *session) error {
 	unanswered := denied || errors.Is(err, client.ErrNoWorker) || errors.Is(err, context.DeadlineExceeded)
 	isProject := watcher.Order{ProjectID: text, Name: "any"}.Validate() == nil
 	switch {
+	case errors.Is(err, find.ErrSeveral):
+		return err
 	case err == nil:
 		e.project, e.order = found.ProjectID, found.Name
 		if found.Request {

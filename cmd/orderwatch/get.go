@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 )
 
@@ -13,7 +14,14 @@ func getCommand() *cobra.Command {
 	outputFlag(command)
 	all := command.Flags().Bool("all", false, "show every item, request and message, however many there are")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		s, err := openSession(c)
+		config, err := config.Load()
+		if err == nil {
+			err = checkNamed(c, config, args)
+		}
+		if err != nil {
+			return err
+		}
+		s, err := connect(c, config)
 		if err != nil {
 			return err
 		}

@@ -85,6 +85,20 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	return errors.New(text)
 }
 
+// checkNamed refuses as wrong usage what can be neither an order nor an id: PROJECT/ORDER with a part that is wrong. With more
+// slashes it may be the id of a request.
+func checkNamed(c *cobra.Command, config config.Config, args []string) error {
+	for _, text := range args {
+		if strings.Count(text, "/") != 1 {
+			continue
+		}
+		if _, err := parseOrder(c, config, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // find returns the order that an argument names: PROJECT/ORDER, ORDER alone, or the id of a watch or of a request.
 func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
 	order, wrong := parseOrder(c, s.config, text)
@@ -97,16 +111,19 @@ func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
 	}
 	found, err := find.Order(c.Context(), s.Client, text)
 	_, denied := errors.AsType[*client.DeniedError](err)
+	unheard := denied || errors.Is(err, client.ErrNoWorker)
 	unknown := errors.Is(err, find.ErrUnknown)
 	switch {
+	case err == nil, errors.Is(err, find.ErrSeveral):
+		return found, err
 	case byID && unknown:
 		id := output.Clean(text)
 		return found, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
-	case !byID && (unknown || denied) && wrong == nil:
+	case !byID && wrong == nil:
 		return find.Found{Order: order}, nil
 	case !byID && unknown:
-		return found, fmt.Errorf("%w; %w", wrong, err)
-	case !byID && denied:
+		return found, exit.Usage(c, "%w, and %w\nWhether such a request was rejected: orderwatch events %s", wrong, err, output.Clean(text))
+	case !byID && unheard:
 		return found, wrong
 	}
 	return found, refusal(c, "", err, nil)

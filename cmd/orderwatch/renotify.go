@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
@@ -34,7 +35,14 @@ func renotifyCommand() *cobra.Command {
 
 // renotify asks the workers to post the summary again, and prints what became of it.
 func renotify(c *cobra.Command, which string, ask wire.RenotifyRequest) error {
-	s, err := openSession(c)
+	config, err := config.Load()
+	if err == nil {
+		err = checkNamed(c, config, []string{which})
+	}
+	if err != nil {
+		return err
+	}
+	s, err := connect(c, config)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 )
@@ -38,9 +39,9 @@ func seen(text string, columns, rows int) *glass {
 		case text[0] == '\n':
 			g.down()
 		default:
-			r := []rune(text)[0]
+			r, size := utf8.DecodeRuneInString(text)
 			g.put(r)
-			text = text[len(string(r)):]
+			text = text[size:]
 			continue
 		}
 		text = text[1:]

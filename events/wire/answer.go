@@ -19,10 +19,6 @@ type Accepted struct {
 	RequestID string `json:"request_id"` // the request's own, or made for it
 }
 
-// CheckOnly is the header by which a request to watch an order is checked, and not carried out; its value is true. A worker
-// of an earlier release carries it out: published under the same id, it is the same request.
-const CheckOnly = "Orderwatch-Check-Only"
-
 // A CancelRequest asks that an order's watch be cancelled.
 type CancelRequest struct {
 	watcher.Order

@@ -19,7 +19,6 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A Lister lists watches: a [client.Client] of package events/client, or what stands for one.
@@ -36,11 +35,14 @@ type Found struct {
 }
 
 // ErrUnknown says that nothing is known under a text.
-var ErrUnknown = errors.New("no order that is known has this name, and none of their latest watches has this id or a request with it")
+var ErrUnknown = errors.New("no watch is known under this name or id")
+
+// ErrSeveral says that a text may mean several orders.
+var ErrSeveral = errors.New("may mean several orders")
 
 // Order returns the order that the text means: the id of its latest watch, its name in whatever project, or the id of a
 // request that its latest watch answers. Where nothing is known under it, the error is an [ErrUnknown]; where several orders
-// are, it names them.
+// are, it is an [ErrSeveral] that names them.
 func Order(ctx context.Context, lister Lister, text string) (Found, error) {
 	if IsWatchID(text) {
 		return byWatch(ctx, lister, text)
@@ -84,7 +86,7 @@ func IsWatchID(text string) bool {
 // several names the orders that a text may mean.
 func several(text string, all []Found) error {
 	const most = 10
-	lines := []string{fmt.Sprintf("%q may mean %s; name one:", output.Clean(text), words.Count(len(all), "order"))}
+	var lines []string
 	for _, f := range all[:min(most, len(all))] {
 		line := "  " + output.Clean(f.Order.String())
 		if f.Request {
@@ -95,7 +97,7 @@ func several(text string, all []Found) error {
 	if more := len(all) - most; more > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more: orderwatch list", more))
 	}
-	return errors.New(strings.Join(lines, "\n"))
+	return fmt.Errorf("%q %w; name one:\n%s", output.Clean(text), ErrSeveral, strings.Join(lines, "\n"))
 }
 
 // byWatch finds the order whose latest watch has this id: the first of the list that begins there.
