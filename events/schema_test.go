@@ -73,7 +73,7 @@ func TestServiceSchemas(t *testing.T) {
 		{"list", `{"label":"=a"}`, 400},
 		{"list", `{"project_id":"a.b"}`, 400},
 		{"list", `{"cursor":"` + strings.Repeat("x", 65) + `"}`, 400},
-		{"list", `{"order_name":"order.a"}`, 400},
+		{"list", `{"watch_id":"w_1"}`, 400},
 		{"events", `{}`, 200},
 		{"events", `{"subjects":["orders.completed.>"],"after_sequence":0,"since":"2025-04-10T12:00:00Z","new":false,"cursor":"","wait":"0s","limit":1}`, 200},
 		{"events", `{"subjects":"orders.completed.>"}`, 400},
