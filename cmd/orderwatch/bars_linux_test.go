@@ -152,3 +152,35 @@ func TestListTells(t *testing.T) {
 		}
 	}
 }
+
+// TestDemoOnTerminal runs the demo on a small terminal: no bar gets into what scrolls back, and at its end it says how to go
+// on, with commands that work as they stand there.
+func TestDemoOnTerminal(t *testing.T) {
+	t.Parallel()
+	const columns, rows = 90, 12
+	p := onTerminal(t, rig.Build(t, rig.Worker), []string{"TERM=xterm"}, columns, rows, "demo", "--keep")
+	p.Says(t, "Ctrl-C ends the demo.")
+	g := seen(p.Text(), columns, rows)
+	g.log(t, "demo --keep")
+	for _, line := range append(g.above, g.lines()...) {
+		if strings.Contains(line, "[=") || strings.Contains(line, "[-") {
+			t.Errorf("a bar is left: %q", line)
+		}
+	}
+	var env []string
+	for _, found := range regexp.MustCompile(`  export (ORDERWATCH_[A-Z_]+=\S+)`).FindAllStringSubmatch(g.all(), -1) {
+		env = append(env, found[1])
+	}
+	for command, says := range map[string]string{"watch --wait order.partial-1": "partially_failed", "get order.gpu-60-x7k2p": "40 of 60 nodes failed", "list --watch": ""} {
+		switch {
+		case len(env) != 2 || !strings.Contains(g.all(), " "+command+"\n"):
+			t.Errorf("no %q, or no address, in\n%s", command, g.all())
+		case says != "":
+			if got := rig.CarryOut(t, env, strings.Fields(command)...); !strings.Contains(got.Out, says) {
+				t.Errorf("%s: exit code %d: %s%s", command, got.Code, got.Out, got.Err)
+			}
+		}
+	}
+	nowhere := rig.CarryOut(t, []string{"TMPDIR=/nowhere"}, "demo")
+	wantSaid(t, "demo without a temporary folder", nowhere, 1, nil, []string{"stat /nowhere: no such file or directory", "\nSet TMPDIR to a folder that can be written\n"})
+}
