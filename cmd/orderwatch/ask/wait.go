@@ -4,6 +4,7 @@
 //
 // Read publish.go first, then
 //
+//   - check.go: what a worker is asked before anything is stored;
 //   - wait.go: what runs at the same time, and in which order it begins and ends;
 //   - fold.go: what an event, or a look at a watch, means for an order, and which orders are still waited for;
 //   - result.go: what is told at the end, and the exit code;

@@ -144,7 +144,7 @@ const (
 // first, and a line for all others.
 func barLines(all []*bar, nameWidth, columns, rows int, now time.Time) []string {
 	room := rows - 2 // a row for what stands for the others, and one for the cursor
-	if room < 1 || columns < 1 {
+	if room < 1 || columns < 2 {
 		return nil
 	}
 	shown := slices.Clone(all)
