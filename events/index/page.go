@@ -222,12 +222,12 @@ type wish struct {
 	view         teams.View
 	viewer, team mark // of the view's team, and of the one that is asked for
 	label        mark // as the view sees it
-	request      uint32
+	request      mark
 	outcomes     []mark
 }
 
 func wishOf(q wire.ListQuery, view teams.View) wish {
-	w := wish{ListQuery: q, view: view, viewer: teamMark(view.Team()), team: teamMark(q.Team), label: labelMark(q.Label), request: hashOf(q.RequestID)}
+	w := wish{ListQuery: q, view: view, viewer: teamMark(view.Team()), team: teamMark(q.Team), label: labelMark(q.Label), request: requestMark(q.RequestID)}
 	for _, o := range q.Outcomes {
 		w.outcomes = append(w.outcomes, outcomeMark(o))
 	}
@@ -245,7 +245,7 @@ func (w *wish) wants(r *row) (wanted, unsure bool) {
 		w.ProjectID != "" && r.order.ProjectID != w.ProjectID,
 		w.Name != "" && r.order.Name != w.Name,
 		len(w.Outcomes) > 0 && !ended,
-		ended && !w.Since.IsZero() && r.ended < w.Since.UnixNano():
+		ended && !w.Since.IsZero() && r.next < w.Since.UnixNano():
 		return false, false
 	}
 	project := w.view.Project(r.order.ProjectID)
@@ -256,9 +256,9 @@ func (w *wish) wants(r *row) (wanted, unsure bool) {
 		return false, false
 	case r.manyMark:
 		return false, true
-	case len(w.outcomes) > 0 && !slices.ContainsFunc(w.outcomes, r.has), w.RequestID != "" && !slices.Contains(r.requests, w.request):
+	case len(w.outcomes) > 0 && !slices.ContainsFunc(w.outcomes, r.has), w.RequestID != "" && !r.has(w.request):
 		return false, false
-	case w.RequestID != "": // the hash may be that of another
+	case w.RequestID != "": // the mark may be that of another
 		return false, true
 	}
 	return (project || r.has(w.viewer)) && (w.Team == "" || r.has(w.team)) && (w.Label == "" || r.has(w.label)), false

@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"slices"
@@ -38,17 +39,15 @@ type row struct {
 	region   string
 	number   uint64
 	revision uint64
-	next     int64 // since 1970
+	next     int64 // since 1970; of a watch that has ended, when it did
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
-	ended    int64 // since 1970; 0: it goes on
 	marks    []mark
-	requests []uint32 // hashes of the requests' ids
-	size     uint32   // of the record, in bytes
-	newer    bool     // a later version wrote it
-	aside    bool     // it is in the place of one that could not be read
-	manyMark bool     // marks were left out: the record says
-	gone     bool     // it is in no map any more
+	size     uint32 // of the record, in bytes
+	newer    bool   // a later version wrote it
+	aside    bool   // it is in the place of one that could not be read
+	manyMark bool   // marks were left out: the record says
+	gone     bool   // it is in no map any more
 }
 
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
@@ -71,9 +70,9 @@ func (x *Index) rowOf(r store.Record) *row {
 		kept.region, kept.number, kept.next, kept.aside = r.Region, r.Wakeup, r.NextPollAt.UnixNano(), r.MovedAside() != nil
 	}
 	if c := r.Completion; c != nil && kept.state == watcher.Ended {
-		kept.ended = c.CompletedAt.UnixNano()
+		kept.next = c.CompletedAt.UnixNano()
 	}
-	kept.marks, kept.requests, kept.manyMark = marksOf(&r.Watch)
+	kept.marks, kept.manyMark = marksOf(&r.Watch)
 	return kept
 }
 
@@ -115,15 +114,16 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 // outcomeMark says how a watch ended.
 func outcomeMark(o watcher.Outcome) mark { return unique.Make("\x00" + string(o)) }
 
-// hashOf returns a hash of a request's id: a row has no room for the id.
-func hashOf(id string) uint32 {
+// requestMark says that a request has the id, or one of some others: there are 4,096 such marks, since a row has no room for
+// ids.
+func requestMark(id string) mark {
 	h := fnv.New32a()
 	io.WriteString(h, id)
-	return h.Sum32()
+	return unique.Make(fmt.Sprintf("\x00\x00%03x", h.Sum32()%(1<<12)))
 }
 
-// marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids.
-func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
+// marksOf returns the marks of the watch's outcome and of its requests, each once.
+func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
@@ -135,7 +135,7 @@ func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
 	requests := requestsOf(w)
 	for i := range requests {
 		r := &requests[i]
-		ids = append(ids, hashOf(r.ID))
+		add(requestMark(r.ID))
 		if r.Team != "" {
 			add(teamMark(r.Team))
 		}
@@ -145,11 +145,11 @@ func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > mostMarks || len(ids) > mostMarks {
-			return nil, nil, true
+		if len(marks) > mostMarks {
+			return nil, true
 		}
 	}
-	return slices.Clip(marks), slices.Clip(ids), false
+	return slices.Clip(marks), false
 }
 
 // has reports whether one of the requests has the mark.
