@@ -139,7 +139,7 @@ func TestDocuments(t *testing.T) {
 }
 
 // maxMetadata is how large a schema may be that the service announces, in bytes.
-const maxMetadata = 8 << 10
+const maxMetadata = 9 << 10
 
 // TestCompact holds that the one-line form fits into the service's metadata and onto a terminal,
 // and judges as the printed one does.
