@@ -184,6 +184,42 @@ func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) e
 	return nil
 }
 
+// shortest is the shortest time of which all events are read that there are.
+const shortest = time.Second
+
+// NewestEvents returns the events on the subject that were stored since the time, oldest first: of more than so many bytes
+// the newest. Those before unread are left out; the zero time where all are there.
+func (s *Store) NewestEvents(ctx context.Context, subject string, since time.Time, most int) (events []Stored, unread time.Time, err error) {
+	last, err := s.Last(ctx, s.Names.EventStream(), subject)
+	if err != nil || last.Sequence == 0 || last.Time.Before(since) {
+		return nil, time.Time{}, err
+	}
+	for {
+		events, whole, err := s.eventsSince(ctx, subject, since, most)
+		left := last.Time.Sub(since) / 4
+		if err != nil || whole || left < shortest {
+			return events, unread, err
+		}
+		since = last.Time.Add(-left) // a part that is likely to fit
+		unread = since
+	}
+}
+
+// eventsSince returns the events since the time until they have so many bytes; whole says that they are all.
+func (s *Store) eventsSince(ctx context.Context, subject string, since time.Time, most int) (events []Stored, whole bool, err error) {
+	size := 0
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchStartTime(since)) {
+		if err != nil {
+			return nil, false, err
+		}
+		if size += len(m.Data); size > most && len(events) > 0 {
+			return events, false, nil
+		}
+		events = append(events, Stored{Subject: m.Subject, Sequence: m.Sequence, Data: m.Data, Time: m.Time})
+	}
+	return events, true, nil
+}
+
 // Renotify publishes the wish. It carries the trace of the watch.
 func (s *Store) Renotify(ctx context.Context, c watcher.Completion, again watcher.Again) error {
 	m, err := s.Names.RenotifyEvent(c, again)
