@@ -74,6 +74,8 @@ func TestServiceSchemas(t *testing.T) {
 		{"events", `{"limit":1001}`, 400},
 		{"events", `{"after_sequence":-1}`, 400},
 		{"events", `{"wait":"soon"}`, 400},
+		{"why", orderBody("order.a", ""), 200},
+		{"why", orderBody("order.a", `,"by":"ann"`), 400},
 		{"history", `{}`, 200},
 		{"history", `{"forget":1}`, 400},
 		{"history", `{"key":"cn-north-4"}`, 400},

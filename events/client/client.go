@@ -221,6 +221,12 @@ func (c *Client) Get(ctx context.Context, order watcher.Order) (watcher.Snapshot
 	return ask[watcher.Snapshot](ctx, c, "get", order)
 }
 
+// Why says what happened to the order's watch. Workers of the release before do not answer it: then the error is an
+// [ErrNoWorker].
+func (c *Client) Why(ctx context.Context, order watcher.Order) (wire.Story, error) {
+	return ask[wire.Story](ctx, c, "why", order)
+}
+
 // List shows a page of watches.
 func (c *Client) List(ctx context.Context, q wire.ListQuery) (wire.ListAnswer, error) {
 	return ask[wire.ListAnswer](ctx, c, "list", q)
