@@ -222,6 +222,9 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Headers().Get(wire.CheckOnly) == "true" {
+		return wire.Accepted{State: "checked", RequestID: ask.Request.ID}, s.gate.look(ctx, ask)
+	}
 	admission, w, err := s.admit(ctx, ask)
 	switch {
 	case err != nil:

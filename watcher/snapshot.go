@@ -35,6 +35,9 @@ type Snapshot struct {
 	Wish        *Wish     `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	Detection             // of a watch that has ended
+	// Cause is the message of most failed items, of at most 300 bytes: in a list alone, which leaves out Failures. Empty
+	// where nothing failed, where ModelArts gave no message, and of a worker of an earlier release.
+	Cause string `json:"cause,omitempty"`
 	// OtherRequests is how many requests of others the watch has that the team which asks is not shown.
 	OtherRequests int `json:"other_requests,omitempty"`
 }
@@ -86,6 +89,12 @@ func (p Policy) givesUpAt(w Watch) time.Time {
 // Brief returns the snapshot without what takes room: items, failures.
 func (s Snapshot) Brief() Snapshot {
 	s.ItemsOmitted += len(s.Items)
+	most := 0
+	for _, f := range s.Failures {
+		if f.Message != "" && f.Count > most {
+			most, s.Cause = f.Count, cut(f.Message, 300)
+		}
+	}
 	s.Items, s.Failures = []Item{}, []Failure{}
 	return s
 }

@@ -2,6 +2,8 @@ package index
 
 import (
 	"errors"
+	"hash/fnv"
+	"io"
 	"slices"
 	"time"
 	"unique"
@@ -39,12 +41,14 @@ type row struct {
 	next     int64 // since 1970
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
+	ended    int64 // since 1970; 0: it goes on
 	marks    []mark
-	size     uint32 // of the record, in bytes
-	newer    bool   // a later version wrote it
-	aside    bool   // it is in the place of one that could not be read
-	manyMark bool   // marks were left out: the record says
-	gone     bool   // it is in no map any more
+	requests []uint32 // hashes of the requests' ids
+	size     uint32   // of the record, in bytes
+	newer    bool     // a later version wrote it
+	aside    bool     // it is in the place of one that could not be read
+	manyMark bool     // marks were left out: the record says
+	gone     bool     // it is in no map any more
 }
 
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
@@ -66,7 +70,10 @@ func (x *Index) rowOf(r store.Record) *row {
 	if !newer {
 		kept.region, kept.number, kept.next, kept.aside = r.Region, r.Wakeup, r.NextPollAt.UnixNano(), r.MovedAside() != nil
 	}
-	kept.marks, kept.manyMark = marksOf(&r.Watch)
+	if c := r.Completion; c != nil && kept.state == watcher.Ended {
+		kept.ended = c.CompletedAt.UnixNano()
+	}
+	kept.marks, kept.requests, kept.manyMark = marksOf(&r.Watch)
 	return kept
 }
 
@@ -105,16 +112,30 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
-// marksOf returns the marks of the watch's requests, each once.
-func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
+// outcomeMark says how a watch ended.
+func outcomeMark(o watcher.Outcome) mark { return unique.Make("\x00" + string(o)) }
+
+// hashOf returns a hash of a request's id: a row has no room for the id.
+func hashOf(id string) uint32 {
+	h := fnv.New32a()
+	io.WriteString(h, id)
+	return h.Sum32()
+}
+
+// marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids.
+func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
 		}
 	}
+	if w.Completion != nil {
+		add(outcomeMark(w.Completion.Outcome))
+	}
 	requests := requestsOf(w)
 	for i := range requests {
 		r := &requests[i]
+		ids = append(ids, hashOf(r.ID))
 		if r.Team != "" {
 			add(teamMark(r.Team))
 		}
@@ -124,11 +145,11 @@ func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > mostMarks {
-			return nil, true
+		if len(marks) > mostMarks || len(ids) > mostMarks {
+			return nil, nil, true
 		}
 	}
-	return slices.Clip(marks), false
+	return slices.Clip(marks), slices.Clip(ids), false
 }
 
 // has reports whether one of the requests has the mark.
