@@ -37,8 +37,8 @@ func TestServiceSchemas(t *testing.T) {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 9 || teams != 9 {
-		t.Fatalf("the service has %d endpoints, and %d for teams; want 9 of each", len(requests), teams)
+	if len(requests) != 10 || teams != 10 {
+		t.Fatalf("the service has %d endpoints, and %d for teams; want 10 of each", len(requests), teams)
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {

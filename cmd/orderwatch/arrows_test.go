@@ -105,7 +105,7 @@ var (
 		"cmd/orderwatch/rig":          29,
 		"events/inspect":              22,
 		"events/store":                27,
-		"events/wire":                 45,
+		"events/wire":                 46,
 		"notify/message":              22,
 		"notify/slack":                23,
 		"notify/slack/emulator":       20,

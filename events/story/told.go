@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // A Note is what the notifier keeps of one watch's message in one channel.
@@ -37,20 +38,20 @@ type Posting struct {
 // completed is the state that tells how a watch ended.
 const completed = "completed"
 
-// told says where people were told, and when.
-func told(notes []Note) (lines []wire.StoryLine) {
+// told says where people were told of the watch, and when.
+func told(w watcher.Snapshot, notes []Note) (lines []wire.StoryLine) {
 	notes = slices.Clone(notes)
 	slices.SortFunc(notes, func(a, b Note) int { return cmp.Compare(a.Channel, b.Channel) })
 	for _, n := range notes {
-		lines = append(lines, n.lines()...)
+		lines = append(lines, n.lines(w)...)
 	}
 	return lines
 }
 
-func (n Note) lines() (lines []wire.StoryLine) {
+func (n Note) lines(w watcher.Snapshot) (lines []wire.StoryLine) {
 	where := n.where()
 	if posted := n.posted(); n.Quiet && !posted.IsZero() {
-		lines = append(lines, line(posted, Told, "told on Slack"+where+" that the order is watched"))
+		lines = append(lines, line(latest(posted, w.AcceptedAt), Told, "told on Slack"+where+" that the order is watched"))
 	}
 	switch {
 	case n.Code != "" && n.Moved != "" && n.Channel != "":
@@ -68,9 +69,16 @@ func (n Note) lines() (lines []wire.StoryLine) {
 	}
 	at := n.At
 	if posted := n.posted(); !n.Quiet && !posted.IsZero() {
-		at = posted
+		at = latest(posted, w.CompletedAt) // Slack's clock is another, and perhaps tells seconds alone
 	}
 	return append(lines, line(at, Told, "told on Slack"+where+" how it ended"))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // where names the channel.
