@@ -61,7 +61,7 @@ var arrows = map[string]struct {
 	"events":                      {ours: []string{"watcher", "events/index", "events/schema", "events/inspect", "events/link", "events/store", "events/sweeper", "events/teams", "events/usual", "events/wire", "watcher/history", "watcher/sweep"}},
 	"events/client":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/eventstest":           {ours: []string{"events/schema/schematest", "events/store", "events/wire", "watcher"}},
-	"events/index":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
+	"events/index":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher", "watcher/history"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
 	"events/inspect":              {ours: []string{"watcher", "events/index", "events/link", "events/store", "events/wire"}},
 	"events/link":                 {},
 	"events/recall":               {ours: []string{"watcher"}, others: []string{}},
