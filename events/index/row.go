@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
+	"math"
 	"slices"
 	"time"
 	"unique"
@@ -44,6 +45,7 @@ type row struct {
 	ended    int64 // since 1970; 0: it goes on
 	marks    []mark
 	requests []uint32 // hashes of the requests' ids
+	extra    *extra   // of a board's row; nil in a worker's index
 	size     uint32   // of the record, in bytes
 	newer    bool     // a later version wrote it
 	aside    bool     // it is in the place of one that could not be read
@@ -54,7 +56,7 @@ type row struct {
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
 func (r *row) open() bool { return r.state != watcher.Ended && !r.newer }
 
-// mostMarks is how many of them a row keeps at the most.
+// mostMarks is how many of them a worker's row keeps at the most.
 const mostMarks = 100
 
 // rowOf returns what is kept of the record; nil where there is nothing to list.
@@ -73,7 +75,14 @@ func (x *Index) rowOf(r store.Record) *row {
 	if c := r.Completion; c != nil && kept.state == watcher.Ended {
 		kept.ended = c.CompletedAt.UnixNano()
 	}
-	kept.marks, kept.requests, kept.manyMark = marksOf(&r.Watch)
+	most := mostMarks
+	if x.board != nil {
+		most = math.MaxInt
+		if !x.addExtra(kept, r) {
+			return nil
+		}
+	}
+	kept.marks, kept.requests, kept.manyMark = marksOf(&r.Watch, most)
 	return kept
 }
 
@@ -122,8 +131,9 @@ func hashOf(id string) uint32 {
 	return h.Sum32()
 }
 
-// marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids.
-func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
+// marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids; none where
+// there are more of either than that.
+func marksOf(w *watcher.Watch, most int) (marks []mark, ids []uint32, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
@@ -145,7 +155,7 @@ func marksOf(w *watcher.Watch) (marks []mark, ids []uint32, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > mostMarks || len(ids) > mostMarks {
+		if len(marks) > most || len(ids) > most {
 			return nil, nil, true
 		}
 	}

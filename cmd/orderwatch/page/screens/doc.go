@@ -13,5 +13,6 @@
 //	order.go     one order
 //	history.go   how long orders took, and why they failed
 //	health.go    whether orderwatch is well
+//	message.go   why there is no screen
 //	static.go    files that browsers load: the style sheet, and scripts of others with their licences and sums
 package screens

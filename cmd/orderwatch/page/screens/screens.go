@@ -2,7 +2,9 @@ package screens
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"html/template"
 	"io"
 	"net/url"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
+	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // A Tab is one of the screens that the page's head names.
@@ -31,6 +34,8 @@ type Common struct {
 	Team      string    // whose orders are seen; empty: all
 	AsOf      time.Time // what is shown was so then
 	Connected bool      // whether NATS is: otherwise what is shown may be old, and the screen says so
+	Notice    string    // what became of what the viewer just did; empty: nothing
+	Actions   bool      // the viewer may cancel, poll and tell again
 	Live      string    // path of the stream with the screen's fragments, below Base; empty: the screen does not change by itself
 }
 
@@ -79,6 +84,33 @@ var calls = template.FuncMap{
 	"time": clockTime,
 	"date": dateTime,
 	"bar":  newBar,
+
+	"brief":  func(d time.Duration) string { return words.Brief(steady(d)) },
+	"number": words.Number,
+	"row":    func(v NowView, r Row) rowView { return rowView{v.Common, r} },
+}
+
+// A rowView is a row with what it is shown in.
+type rowView struct {
+	View Common
+	Row  Row
+}
+
+// ID returns the id of the row's element, by which it is known again when the rows are replaced.
+func (r rowView) ID() string {
+	sum := sha256.Sum256([]byte(r.Row.Order.String()))
+	return "o-" + hex.EncodeToString(sum[:6])
+}
+
+// steady returns the duration as coarse as it may be shown: so a screen does not change each second.
+func steady(d time.Duration) time.Duration {
+	switch {
+	case d < time.Minute:
+		return d.Truncate(5 * time.Second)
+	case d < 10*time.Minute:
+		return d.Truncate(10 * time.Second)
+	}
+	return d.Truncate(time.Minute)
 }
 
 // screen reads a screen's template: it defines "main", and its fragments by their names.
@@ -120,11 +152,32 @@ func clockTime(t time.Time) Moment { return moment(t, "15:04:05") }
 // dateTime returns the day with the time.
 func dateTime(t time.Time) Moment { return moment(t, "2 Jan 15:04:05") }
 
+// Clock returns the time in hours and minutes, with its day where that is not the screen's.
+func (c Common) Clock(t time.Time) Moment { return c.onDay(t, "15:04") }
+
+// Second is Clock with seconds.
+func (c Common) Second(t time.Time) Moment { return c.onDay(t, "15:04:05") }
+
+func (c Common) onDay(t time.Time, layout string) Moment {
+	if y, m, d := t.Local().Date(); !c.AsOf.IsZero() {
+		if year, month, day := c.AsOf.Local().Date(); y != year || m != month || d != day {
+			layout = "2 Jan " + layout
+		}
+	}
+	return moment(t, layout)
+}
+
+// Zone returns the name of the zone in which times are shown.
+func (c Common) Zone() string {
+	name, _ := c.AsOf.Local().Zone()
+	return name
+}
+
 func moment(t time.Time, layout string) Moment {
 	if t.IsZero() {
 		return Moment{}
 	}
-	return Moment{t.UTC().Format(time.RFC3339), t.Format(layout)}
+	return Moment{t.UTC().Format(time.RFC3339), t.Local().Format(layout)}
 }
 
 // A Bar shows how many of an order's items are in which state, in hundredths of its length.
