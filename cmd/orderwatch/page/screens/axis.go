@@ -16,7 +16,7 @@ import (
 const (
 	maxBars  = 50
 	maxRows  = 200
-	maxLabel = 34 // of a bar, in characters: more would not fit beside its end on a telephone
+	maxLabel = 28 // of a bar, in columns: more would not fit beside its end on a telephone
 )
 
 // Sizes of the drawing in pixels. Across it has no size: places are in hundredths of its width.
@@ -190,11 +190,8 @@ func (v OrderView) mark(a *Axis, s span) {
 func (v OrderView) bar(s span, it watcher.Item, row int) AxisBar {
 	y := axisTop + rowHeight*row
 	class, status, took := v.stateOf(it)
-	b := AxisBar{Y: y, TextY: y + 12, BarY: y + 16, Class: class, Label: foreign.Short(cmp.Or(middle(it.ResourceName), "an item without a name"), maxLabel+1)}
-	b.End = shapes[class] + " " + status
-	if took != "" {
-		b.End += " " + took
-	}
+	b := AxisBar{Y: y, TextY: y + 12, BarY: y + 16, Class: class, Label: cmp.Or(middle(it.ResourceName, maxLabel), "an item without a name")}
+	b.End = shapes[class] + " " + strings.TrimSpace(short(status, 12)+" "+took)
 	began, end := v.itemTimes(it)
 	b.Title = foreign.Short(it.ResourceName, 160) + ": " + status
 	if b.Timed = !began.IsZero() && !end.Before(began); b.Timed {
@@ -209,14 +206,44 @@ func (v OrderView) bar(s span, it watcher.Item, row int) AxisBar {
 // shapes are the words' shapes, as the style sheet has them.
 var shapes = map[string]string{"ok": "✓", "bad": "✗", "warn": "▲", "open": "○"}
 
-// middle returns a name as a bar has it: of a long one the beginning and the end.
-func middle(name string) string {
-	name = foreign.Line(name)
-	runes := []rune(name)
-	if len(runes) <= maxLabel {
-		return name
+// middle returns a text of at most so many columns: of a long one the beginning and the end.
+func middle(text string, most int) string {
+	text = foreign.Line(text)
+	if columns(text) <= most {
+		return text
 	}
-	return string(runes[:maxLabel/2]) + "…" + string(runes[len(runes)-maxLabel/2+1:])
+	runes := []rune(text)
+	from := len(runes)
+	for width := 0; from > 0 && width+columns(string(runes[from-1])) <= most/2; from-- {
+		width += columns(string(runes[from-1]))
+	}
+	return short(text, most-most/2) + string(runes[from:])
+}
+
+// short returns a text of at most so many columns: of a long one the beginning.
+func short(text string, most int) string {
+	text = foreign.Line(text)
+	if columns(text) <= most {
+		return text
+	}
+	width := 0
+	for i, r := range text {
+		if width += columns(string(r)); width > most-1 {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
+// columns returns about how wide a text is: characters of East Asia take two columns.
+func columns(text string) (n int) {
+	for _, r := range text {
+		n++
+		if r >= 0x1100 {
+			n++
+		}
+	}
+	return n
 }
 
 // stateOf returns how an item is: its colour, its status in words, and how long it took so far.
@@ -228,18 +255,18 @@ func (v OrderView) stateOf(it watcher.Item) (class, status, took string) {
 	case it.TakenFor == watcher.TakenForDeleted:
 		class, status = "ok", "taken for deleted"
 	case counts == watcher.Succeed:
-		class, status = "ok", "succeeded"
+		class, status = "ok", "done"
 	case it.Missing():
-		class, status = "warn", "no longer listed"
+		class, status = "warn", "not listed"
 	case !it.Status.Known():
 		class, status = "warn", cmp.Or(status, "without a status")
 	default:
-		class = "open"
+		class, status = "open", "going on"
 	}
 	if began, end := v.itemTimes(it); !began.IsZero() && !end.Before(began) {
 		took = words.Brief(end.Sub(began))
 		if class == "open" {
-			took = words.Brief(steady(end.Sub(began))) + " so far"
+			took = words.Brief(steady(end.Sub(began)))
 		}
 	}
 	return class, status, took

@@ -12,7 +12,6 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
-	"github.com/orderwatch/orderwatch/watcher/foreign"
 	durations "github.com/orderwatch/orderwatch/watcher/history"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
@@ -47,10 +46,12 @@ type Answer struct {
 
 // Bounds of what the screen shows of what has no bound.
 const (
-	maxFailures = 4  // messages of items that failed
-	maxAskers   = 10 // requests
-	maxNamed    = 3  // items that failed, by name
-	maxTold     = 3  // of where people were told
+	maxFailures = 3   // messages of items that failed
+	maxAskers   = 10  // requests
+	maxNamed    = 3   // items that failed, by name
+	maxTold     = 3   // of where people were told
+	maxMessage  = 200 // of a message, in columns: all five answers are to be seen at once
+	maxName     = 48  // of an item, in columns
 	overdue     = time.Minute
 )
 
@@ -75,7 +76,7 @@ func (v OrderView) Sentence() string {
 	w := v.Snapshot
 	if v.ended() {
 		completion := watcher.Completion{Outcome: w.Outcome, Report: w.Report, Error: w.LastError}
-		return sentenceCase(completion.Word()) + ": " + w.Reason + "."
+		return sentenceCase(completion.Word()) + ": " + short(w.Reason, maxMessage) + "."
 	}
 	c, noun := w.Counts, w.Report.Deed().Noun
 	text := "ModelArts shows no item yet."
@@ -179,7 +180,7 @@ func (v OrderView) failed() Answer {
 	case v.ended() && w.LastError != nil:
 		a.Word, a.Class, a.Text = "the watch", "bad", errorText(*w.LastError)
 	case v.ended() && w.Outcome != watcher.Succeeded:
-		a.Word, a.Class, a.Text = "the watch", "warn", w.Reason
+		a.Word, a.Class, a.Text = "the watch", "warn", short(w.Reason, maxMessage)
 	default:
 		a.Word = "nothing"
 		a.Class = "ok"
@@ -189,13 +190,13 @@ func (v OrderView) failed() Answer {
 
 // failure says of items that failed alike how many, why, and which.
 func failure(f watcher.Failure) string {
-	text := fmt.Sprintf("%s × %s", words.Number(f.Count), cmp.Or(foreign.Short(f.Message, 400), "ModelArts gave no message"))
+	text := fmt.Sprintf("%s × %s", words.Number(f.Count), cmp.Or(short(f.Message, maxMessage), "ModelArts gave no message"))
 	if f.Action != "" {
-		text += " (" + foreign.Short(f.Action, 40) + ")"
+		text += " (" + short(f.Action, 40) + ")"
 	}
 	var names []string
 	for _, name := range f.ResourceNames[:min(len(f.ResourceNames), maxNamed)] {
-		names = append(names, foreign.Short(name, 140))
+		names = append(names, middle(name, maxName))
 	}
 	if len(names) < f.Count && len(names) > 0 {
 		names = append(names, "…")
@@ -214,7 +215,7 @@ func errorText(e watcher.ErrorDetail) string {
 		text += " (" + code + ")"
 	}
 	if e.Message != "" {
-		text += ": " + e.Message
+		text += ": " + short(e.Message, maxMessage*3/2)
 	}
 	return text
 }
@@ -239,13 +240,15 @@ func (v OrderView) told() Answer {
 	case last < 0:
 		a.Word, a.Text = "nobody yet", "people are told when it ends, or when it needs somebody"
 		return a
+	case v.ended() && told[last].At.Before(v.Snapshot.CompletedAt):
+		a.Word, a.Class = "not yet how it ended", "warn"
 	case told[last].Kind == "told":
 		a.Word, a.Class = "yes, "+v.Second(told[last].At).Text, "ok"
 	default:
 		a.Word, a.Class = "not as it should be", "warn"
 	}
 	for _, l := range told[max(0, len(told)-maxTold):] {
-		a.More = append(a.More, v.Second(l.At).Text+" "+l.Text)
+		a.More = append(a.More, v.Second(l.At).Text+" "+short(l.Text, maxMessage/2))
 	}
 	return a
 }
