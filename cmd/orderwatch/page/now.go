@@ -119,7 +119,7 @@ func (s *server) nowView(q index.Query, asked url.Values, view teams.View) (scre
 		}
 		row := rowOf(r, now)
 		n.Ended = append(n.Ended, row)
-		if row.Class != "ok" {
+		if row.Class == "bad" {
 			n.Failed++
 		}
 	}

@@ -117,7 +117,7 @@ func (f *feed) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime) // others wait for it, too
 	defer cancel()
 	loaded, err := f.load(ctx)
-	if _, gone := errors.AsType[*missing](err); gone {
+	if isMissing(err) {
 		f.content = nil
 	}
 	if f.err = err; err != nil {
@@ -166,6 +166,11 @@ type missing struct {
 }
 
 func (m *missing) Error() string { return m.title }
+
+func isMissing(err error) bool {
+	_, is := errors.AsType[*missing](err)
+	return is
+}
 
 // missingOrder says so of an order.
 func missingOrder(o watcher.Order) error {
