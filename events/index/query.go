@@ -269,4 +269,3 @@ func (s *selection) show(x *Index, r *row) Shown {
 	slices.Sort(shown.Labels)
 	return shown
 }
-
