@@ -103,7 +103,7 @@ var (
 		"notify/message":             22,
 		"notify/slack":               23,
 		"notify/slack/emulator":      20,
-		"watcher":                    83,
+		"watcher":                    84,
 		"watcher/modelarts/login":    17,
 		"watcher/modelarts/emulator": 28,
 		"watcher/watchertest":        19,
