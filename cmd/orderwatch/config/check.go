@@ -189,7 +189,6 @@ func (p *Problems) checkLinks(l Links) {
 // IsTemplate reports whether the address of an order's page is filled in, and not below that of the command page.
 func (l Links) IsTemplate() bool { return filledAll.Replace(l.Public) != l.Public }
 
-
 func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")
 	p.must(h.PprofAddr == "" || isAddr(h.PprofAddr), "PPROF_ADDR", "must be host:port")
