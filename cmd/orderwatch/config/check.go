@@ -43,7 +43,7 @@ var (
 
 // normalise brings values that may be written in several ways into one.
 func (c *Config) normalise() {
-	for _, list := range [][]string{c.ModelArts.Regions, c.Assets.InboxPrefixes, c.Slack.ChannelsAllowed} {
+	for _, list := range [][]string{c.ModelArts.Regions, c.Assets.InboxPrefixes, c.Slack.ChannelsAllowed, c.Page.TrustedProxies} {
 		for i := range list {
 			list[i] = strings.TrimSpace(list[i])
 		}
