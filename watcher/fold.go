@@ -14,7 +14,7 @@ import (
 // deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
 func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool) {
 	w.keepWishes()
-	deadline := w.nextDeadline()
+	deadline := w.NextDeadline()
 	past := !now.Before(deadline)
 	turn := now.Add(leave.After)
 	if leave.Held == "" && w.Turn.After(now) { // it was woken before its turn, and keeps it
@@ -58,7 +58,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 // putOff puts the watch's next poll off until its turn, as the account's rate is used up; no longer than to its next deadline.
 func (w *Watch) putOff(turn time.Time) {
 	w.WantedAt, w.Turn = w.NextPollAt, turn
-	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.nextDeadline()))
+	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.NextDeadline()))
 }
 
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
@@ -290,7 +290,7 @@ func (p Policy) stretches(w *Watch, now time.Time) bool {
 // urgency returns how soon the order is to be asked now, beside others of its account.
 func (p Policy) urgency(w *Watch, now time.Time) Urgency {
 	switch {
-	case w.hint() != nil, !w.LooksEndedSince.IsZero(), !now.Before(w.nextDeadline()):
+	case w.hint() != nil, !w.LooksEndedSince.IsZero(), !now.Before(w.NextDeadline()):
 		return MayHaveEnded
 	case p.stretches(w, now):
 		return Spare
@@ -313,7 +313,7 @@ func (p Policy) again(w Watch, next time.Time) Watch {
 	if w.Wish != nil {
 		next = w.LastPollAt
 	}
-	w.expect(earlier(next, w.nextDeadline()))
+	w.expect(earlier(next, w.NextDeadline()))
 	return w
 }
 

@@ -40,7 +40,7 @@ type Snapshot struct {
 // that keeps the watch waiting and that people are told of: the watch is shown as blind then. The zero Hold is none.
 func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
-		State: Watching, Deadline: w.nextDeadline(),
+		State: Watching, Deadline: w.NextDeadline(),
 		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
 	}
 	if w.State == Ended {
@@ -66,7 +66,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 
 // givesUpAt returns when the grace of an order ends that the API does not show; zero where it is in none.
 func (p Policy) givesUpAt(w Watch) time.Time {
-	deadline := w.nextDeadline()
+	deadline := w.NextDeadline()
 	switch {
 	case w.State != Watching:
 	case !w.ForbiddenSince.IsZero():
@@ -85,6 +85,14 @@ func (s Snapshot) Brief() Snapshot {
 	s.ItemsOmitted += len(s.Items)
 	s.Items, s.Failures = []Item{}, []Failure{}
 	return s
+}
+
+// Clocks returns by what it is measured how long the order still takes, the finest first; none where it has ended, or looks so.
+func (w *Watch) Clocks() []history.Clock {
+	if w.State != Watching || !w.LooksEndedSince.IsZero() {
+		return nil
+	}
+	return w.measured().Clocks()
 }
 
 // measured returns what is known of the watch's order, as its duration is measured.

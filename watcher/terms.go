@@ -28,8 +28,8 @@ func (w *Watch) terms(r *Request) (deadline time.Time, expected int) {
 	return r.Deadline, r.ExpectedItems
 }
 
-// nextDeadline returns when the watch ends at the latest: at the first of its requests' deadlines.
-func (w *Watch) nextDeadline() time.Time {
+// NextDeadline returns when the watch ends at the latest: at the first of its requests' deadlines.
+func (w *Watch) NextDeadline() time.Time {
 	requests := w.Requests
 	if w.Completion != nil {
 		requests = w.Completion.Requests

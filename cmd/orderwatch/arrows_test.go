@@ -23,23 +23,23 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":              {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes"}},
+	"cmd/orderwatch":              {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/page", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes"}},
 	"cmd/orderwatch/ask":          {ours: []string{"events/client", "events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher", "watcher/history", "watcher/words"}},
 	"cmd/orderwatch/cmdtest":      {others: []string{}},
 	"cmd/orderwatch/config":       {ours: []string{"cmd/orderwatch/output", "events/teams", "notify/routes", "watcher", "watcher/rulefile"}, others: []string{"github.com/kelseyhightower/envconfig"}},
-	"cmd/orderwatch/demo":         {ours: []string{"events/client", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
+	"cmd/orderwatch/demo":         {ours: []string{"events/client", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/page", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/modelarts/emulator", "notify/slack/emulator"}},
 	"cmd/orderwatch/directions":   {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output", "cmd/orderwatch/show", "notify/routes", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/doctor":       {ours: []string{"events/client", "events/inspect", "events/link", "events/store", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/serve", "notify/slack", "watcher", "watcher/foreign", "watcher/modelarts", "watcher/modelarts/answer", "watcher/sweep", "watcher/words"}},
 	"cmd/orderwatch/exit":         {others: []string{"github.com/spf13/cobra"}},
 	"cmd/orderwatch/list":         {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "events/client", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":       {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
-	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/page/screens"}},
-	"cmd/orderwatch/page/browser": {},
+	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/page/screens", "cmd/orderwatch/serve", "events/client", "events/index", "events/link", "events/store", "events/teams", "events/usual", "events/wire", "watcher", "watcher/foreign", "watcher/words"}, others: []string{"github.com/nats-io/nats.go", "golang.org/x/crypto/bcrypt"}},
 	"cmd/orderwatch/page/screens": {ours: []string{"events/wire", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/serve":        {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
 	"cmd/orderwatch/faults":       {},
+	"cmd/orderwatch/page/browser": {},
 	"cmd/orderwatch/rig":          {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":   {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
 	"cmd/orderwatch/rig/guarded":  {ours: []string{"cmd/orderwatch/rig"}},
@@ -62,7 +62,7 @@ var arrows = map[string]struct {
 	"events":                      {ours: []string{"watcher", "events/index", "events/schema", "events/inspect", "events/link", "events/store", "events/sweeper", "events/teams", "events/usual", "events/wire", "watcher/history", "watcher/sweep"}},
 	"events/client":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/eventstest":           {ours: []string{"events/schema/schematest", "events/store", "events/wire", "watcher"}},
-	"events/index":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
+	"events/index":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher", "watcher/history"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
 	"events/inspect":              {ours: []string{"watcher", "events/index", "events/link", "events/store", "events/wire"}},
 	"events/link":                 {},
 	"events/recall":               {ours: []string{"watcher"}, others: []string{}},
@@ -97,7 +97,7 @@ const (
 // more files. A package that needs its row no longer fails the test.
 var (
 	manyNames = map[string]int{
-		"cmd/orderwatch/config":       27, // the groups of variables
+		"cmd/orderwatch/config":       30, // the groups of variables
 		"cmd/orderwatch/output":       19,
 		"cmd/orderwatch/page/screens": 30, // a view and two functions for each screen
 		"cmd/orderwatch/rig":          29,

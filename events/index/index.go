@@ -38,6 +38,7 @@ import (
 // An Index has a row for each open watch. It is safe for concurrent use. [New] makes one.
 type Index struct {
 	store *store.Store
+	board *Board        // whose index it is; nil: a worker's
 	epoch time.Time     // by the process's clock, when the index was made: rows count from it
 	turn  chan struct{} // is full while somebody reads the bucket
 	made  time.Time     // when the bucket was; of the one whose turn it is
@@ -167,7 +168,12 @@ func (x *Index) read(ctx context.Context, state jetstream.StreamState, before ti
 	if n := state.LastSeq + 1 - x.next; n <= min(state.Msgs/150, mostSingly) {
 		return x.readSingly(ctx, state.LastSeq, take)
 	}
-	for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
+	records := x.store.RecordsBefore(ctx, x.next, before)
+	if x.board != nil {
+		oldest := x.oldest().time().Add(-skew)
+		records = x.store.RecordsOrHeads(ctx, x.next, func(head store.Record) bool { return head.State != watcher.Ended || !head.Stored.Before(oldest) })
+	}
+	for r, err := range records {
 		if err != nil {
 			return err
 		}
@@ -206,6 +212,9 @@ func (x *Index) apply(r store.Record) {
 	before := x.rows[r.Order]
 	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
 		return
+	}
+	if x.board != nil && (before == nil && next != nil || before != nil && before.revision < r.Sequence) {
+		x.board.hasChanged()
 	}
 	if o := x.old[r.Order]; next != nil && o != nil && o.revision == next.revision && o.stored == next.stored {
 		next.seen = o.seen // it is the same

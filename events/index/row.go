@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 	"unique"
@@ -40,6 +41,7 @@ type row struct {
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
 	marks    []mark
+	extra    *extra // of a board's row; nil in a worker's index
 	size     uint32 // of the record, in bytes
 	newer    bool   // a later version wrote it
 	aside    bool   // it is in the place of one that could not be read
@@ -50,7 +52,7 @@ type row struct {
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
 func (r *row) open() bool { return r.state != watcher.Ended && !r.newer }
 
-// mostMarks is how many of them a row keeps at the most.
+// mostMarks is how many of them a worker's row keeps at the most.
 const mostMarks = 100
 
 // rowOf returns what is kept of the record; nil where there is nothing to list.
@@ -66,7 +68,14 @@ func (x *Index) rowOf(r store.Record) *row {
 	if !newer {
 		kept.region, kept.number, kept.next, kept.aside = r.Region, r.Wakeup, r.NextPollAt.UnixNano(), r.MovedAside() != nil
 	}
-	kept.marks, kept.manyMark = marksOf(&r.Watch)
+	most := mostMarks
+	if x.board != nil {
+		most = math.MaxInt
+		if !x.addExtra(kept, r) {
+			return nil
+		}
+	}
+	kept.marks, kept.manyMark = marksOf(&r.Watch, most)
 	return kept
 }
 
@@ -105,8 +114,8 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
-// marksOf returns the marks of the watch's requests, each once.
-func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
+// marksOf returns the marks of the watch's requests, each once; none where there are more than that.
+func marksOf(w *watcher.Watch, most int) (marks []mark, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
@@ -124,7 +133,7 @@ func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > mostMarks {
+		if len(marks) > most {
 			return nil, true
 		}
 	}

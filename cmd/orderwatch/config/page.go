@@ -109,26 +109,25 @@ func (c Config) ActionsLogin() Config {
 	return c
 }
 
-// PageBase returns the path under which people find the page, as PUBLIC_URL says, such as /x/y; empty where it is the root.
-func (c Config) PageBase() string {
-	before, _, _ := strings.Cut(c.Links.Public, "{")
-	u, err := url.Parse(before)
-	if err != nil {
-		return ""
-	}
-	path := u.Path
-	if before != c.Links.Public { // the rest is of a page of an order
-		path, _, _ = strings.Cut(path, "/orders/")
-	}
-	return strings.TrimRight(path, "/")
-}
+// PageBase returns the path under which people find the page, as PUBLIC_URL says, such as /x/y; empty where it is the root, or
+// where PUBLIC_URL is a template, which leads to another page.
+func (c Config) PageBase() string { return strings.TrimRight(c.publicURL().Path, "/") }
 
 // PageHost returns the host, with its port if it names one, under which people find the page; empty where nobody says.
-func (c Config) PageHost() string {
-	before, _, _ := strings.Cut(c.Links.Public, "{")
-	u, err := url.Parse(before)
-	if err != nil {
-		return ""
+func (c Config) PageHost() string { return c.publicURL().Host }
+
+// PageOrigin returns the scheme and the host under which people find the page; empty where nobody says.
+func (c Config) PageOrigin() string {
+	if u := c.publicURL(); u.Host != "" {
+		return u.Scheme + "://" + u.Host
 	}
-	return u.Host
+	return ""
+}
+
+func (c Config) publicURL() url.URL {
+	u, err := url.Parse(c.Links.Public)
+	if err != nil || strings.Contains(c.Links.Public, "{") {
+		return url.URL{}
+	}
+	return *u
 }

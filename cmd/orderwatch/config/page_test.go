@@ -72,7 +72,7 @@ func TestPageBase(t *testing.T) {
 		"https://ow.example":           {"", "ow.example"},
 		"https://ow.example/":          {"", "ow.example"},
 		"https://ow.example:8443/x/y/": {"/x/y", "ow.example:8443"},
-		"https://ow.example/x/orders/{project}/{order}": {"/x", "ow.example"},
+		"https://ow.example/x/orders/{project}/{order}": {"", ""},
 	} {
 		c := Config{Links: Links{Public: public}}
 		if base, host := c.PageBase(), c.PageHost(); base != want[0] || host != want[1] {

@@ -1,0 +1,82 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
+	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// screenAt returns the screen at the URL as the viewer sees it, and the path with its query of which it is.
+func (s *server) screenAt(v viewer, u *url.URL) (made screen, path string, err error) {
+	if o, ok := orderPath(u); ok {
+		return s.order(v, o), screens.Common{}.OrderLink(o), nil
+	}
+	switch u.Path {
+	case "/":
+		made, query, err := s.now(v, u.Query())
+		return made, pathOf("/", query), err
+	case "/history":
+		return s.history(), "/history", nil
+	case "/health":
+		return s.health(), "/health", nil
+	}
+	return screen{}, "", &missing{"There is no such page", []string{"The address may be misspelt."}}
+}
+
+// orderPath returns the order that a path below /orders names.
+func orderPath(u *url.URL) (o watcher.Order, ok bool) {
+	parts := strings.Split(u.EscapedPath(), "/")
+	if len(parts) != 4 || parts[1] != "orders" {
+		return o, false
+	}
+	project, projectErr := url.PathUnescape(parts[2])
+	name, nameErr := url.PathUnescape(parts[3])
+	o = watcher.Order{ProjectID: project, Name: name}
+	return o, projectErr == nil && nameErr == nil && o.Validate() == nil
+}
+
+// order returns the screen of an order.
+func (s *server) order(v viewer, o watcher.Order) screen {
+	view := s.teams.View(v.team)
+	made := screen{title: o.Name, every: 5 * time.Second}
+	made.mark = func() string {
+		row, _ := s.from.board.Find(o, view)
+		return fmt.Sprint(row.Revision, row.Condition, s.from.board.Status().Connected)
+	}
+	made.load = func(ctx context.Context) (content, error) {
+		n, err := s.orderView(ctx, o, view)
+		return shown[screens.OrderView]{n, func(n *screens.OrderView) *screens.Common { return &n.Common }, screens.Order, screens.OrderBody}, err
+	}
+	return made
+}
+
+// orderView reads the screen.
+func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View) (screens.OrderView, error) {
+	w, err := s.from.record(ctx, o, view)
+	if err != nil {
+		return screens.OrderView{}, err
+	}
+	return screens.OrderView{Snapshot: view.Shown(s.from.policy.Snapshot(w, watcher.Hold{}, s.from.store.Clock.Now()))}, nil
+}
+
+func (s *server) history() screen {
+	made := screen{title: "History", tab: screens.TabHistory, every: time.Minute}
+	made.load = func(context.Context) (content, error) {
+		return shown[screens.HistoryView]{screens.HistoryView{}, func(h *screens.HistoryView) *screens.Common { return &h.Common }, screens.History, screens.HistoryBody}, nil
+	}
+	return made
+}
+
+func (s *server) health() screen {
+	made := screen{title: "Health", tab: screens.TabHealth, every: 5 * time.Second}
+	made.load = func(context.Context) (content, error) {
+		return shown[screens.HealthView]{screens.HealthView{}, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody}, nil
+	}
+	return made
+}
