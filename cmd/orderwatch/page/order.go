@@ -22,9 +22,10 @@ func (s *server) screenAt(v viewer, u *url.URL) (made screen, path string, err e
 		made, query, err := s.now(v, u.Query())
 		return made, pathOf("/", query), err
 	case "/history":
-		return s.history(), "/history", nil
+		made, query, err := s.history(v, u.Query())
+		return made, pathOf("/history", query), err
 	case "/health":
-		return s.health(), "/health", nil
+		return s.health(v), "/health", nil
 	}
 	return screen{}, "", &missing{"There is no such page", []string{"The address may be misspelt."}}
 }
@@ -63,20 +64,4 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return screens.OrderView{}, err
 	}
 	return screens.OrderView{Snapshot: view.Shown(s.from.policy.Snapshot(w, watcher.Hold{}, s.from.store.Clock.Now()))}, nil
-}
-
-func (s *server) history() screen {
-	made := screen{title: "History", tab: screens.TabHistory, every: time.Minute}
-	made.load = func(context.Context) (content, error) {
-		return shown[screens.HistoryView]{screens.HistoryView{}, func(h *screens.HistoryView) *screens.Common { return &h.Common }, screens.History, screens.HistoryBody}, nil
-	}
-	return made
-}
-
-func (s *server) health() screen {
-	made := screen{title: "Health", tab: screens.TabHealth, every: 5 * time.Second}
-	made.load = func(context.Context) (content, error) {
-		return shown[screens.HealthView]{screens.HealthView{}, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody}, nil
-	}
-	return made
 }
