@@ -36,14 +36,17 @@ type shown[V any] struct {
 	common func(*V) *screens.Common
 	write  func(io.Writer, V) error
 	parts  func(V) ([]screens.Fragment, error)
+	acts   *screens.Acts // what may be done; nil: nothing
 }
 
 func (s shown[V]) page(w io.Writer, c screens.Common) error {
+	c.Acts = s.acts
 	*s.common(&s.view) = c
 	return s.write(w, s.view)
 }
 
 func (s shown[V]) body(c screens.Common) ([]screens.Fragment, error) {
+	c.Acts = s.acts
 	*s.common(&s.view) = c
 	return s.parts(s.view)
 }
