@@ -72,7 +72,7 @@ var arrows = map[string]struct {
 	"events/store":                {ours: []string{"watcher", "events/link", "events/recall", "events/teams", "events/wire"}},
 	"events/sweeper":              {ours: []string{"watcher", "watcher/sweep", "events/link", "events/store"}},
 	"events/teams":                {ours: []string{"watcher", "watcher/foreign", "watcher/rulefile", "events/wire"}, others: []string{"go.yaml.in/yaml/v3"}},
-	"events/tally":                {ours: []string{"events/client", "events/link", "events/teams", "notify/message", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{"github.com/nats-io/nats.go"}},
+	"events/tally":                {ours: []string{"events/link", "events/store", "events/teams", "events/wire", "notify/message", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{"github.com/nats-io/nats.go"}},
 	"events/usual":                {ours: []string{"events/link", "events/store", "events/wire", "watcher", "watcher/history"}},
 	"events/wire":                 {ours: []string{"watcher", "watcher/foreign", "watcher/history"}},
 	"events/wire/wiretest":        {ours: []string{"events/eventstest", "watcher"}},
@@ -103,7 +103,7 @@ var (
 	manyNames = map[string]int{
 		"cmd/orderwatch/config":       30, // the groups of variables
 		"cmd/orderwatch/output":       21,
-		"cmd/orderwatch/page/screens": 30, // a view and two functions for each screen
+		"cmd/orderwatch/page/screens": 41, // a view and two functions for each screen, and what views are made of
 		"cmd/orderwatch/rig":          29,
 		"events/inspect":              22,
 		"events/store":                27,
@@ -112,6 +112,7 @@ var (
 		"notify/slack":                23,
 		"notify/slack/emulator":       20,
 		"watcher":                     84,
+		"watcher/history":             16,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
 		"watcher/watchertest":         19,

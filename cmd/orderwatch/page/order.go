@@ -70,6 +70,6 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 	if err != nil {
 		return n, false, err
 	}
-	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, watcher.Hold{}, s.from.store.Clock.Now()))
+	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
 	return n, w.State != watcher.Ended, nil
 }
