@@ -342,6 +342,7 @@ func (s *service) shown(ctx context.Context, view teams.View, w watcher.Watch, e
 	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
 		shown = s.intake.Policy.Snapshot(w, held, now) // the server was asked since, and takes less
 	}
+	shown.Links = shown.LinksAt(s.store.PublicURL)
 	return view.Shown(shown), nil
 }
 

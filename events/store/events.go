@@ -24,6 +24,7 @@ import (
 // the same for the same watch.
 func (s *Store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	key := c.Order().Key()
+	c.Links = c.LinksAt(s.PublicURL)
 	m, err := s.Names.CompletionEvent(c)
 	if err == nil && !s.Fits(ctx, len(m.Data)) { // its record was written under a larger limit
 		m, err = s.Names.CompletionEvent(c.Within(s.Limit()))
@@ -61,6 +62,7 @@ func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequ
 }
 
 func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
+	g.Links = g.LinksAt(s.PublicURL)
 	m, err := s.Names.ProgressEvent(g, s.Clock.Now())
 	err = s.publishMade(ctx, m, err)
 	Passed("progress", "stored", err)
@@ -257,6 +259,7 @@ func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error 
 	if err != nil || isAttended(a, last) {
 		return err
 	}
+	a.Links = a.LinksAt(s.PublicURL)
 	m, err := s.Names.OrderAttentionEvent(a, s.Clock.Now())
 	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
+	"github.com/orderwatch/orderwatch/events/story"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -22,9 +23,10 @@ func (s *server) screenAt(v viewer, u *url.URL) (made screen, path string, err e
 		made, query, err := s.now(v, u.Query())
 		return made, pathOf("/", query), err
 	case "/history":
-		return s.history(), "/history", nil
+		made, query, err := s.history(v, u.Query())
+		return made, pathOf("/history", query), err
 	case "/health":
-		return s.health(), "/health", nil
+		return s.health(v), "/health", nil
 	}
 	return screen{}, "", &missing{"There is no such page", []string{"The address may be misspelt."}}
 }
@@ -50,33 +52,39 @@ func (s *server) order(v viewer, o watcher.Order) screen {
 		return fmt.Sprint(row.Revision, row.Condition, s.from.board.Status().Connected)
 	}
 	made.load = func(ctx context.Context) (content, error) {
-		n, err := s.orderView(ctx, o, view)
-		return shown[screens.OrderView]{n, func(n *screens.OrderView) *screens.Common { return &n.Common }, screens.Order, screens.OrderBody}, err
+		n, open, err := s.orderView(ctx, o, view)
+		if err != nil {
+			return nil, err
+		}
+		var acts *screens.Acts
+		if s.acting != nil {
+			acts = &screens.Acts{Order: o, Open: open}
+		}
+		return shown[screens.OrderView]{n, func(n *screens.OrderView) *screens.Common { return &n.Common }, screens.Order, screens.OrderBody, acts}, nil
 	}
 	return made
 }
 
-// orderView reads the screen.
-func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View) (screens.OrderView, error) {
+// orderView reads the screen, and whether the watch goes on.
+func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View) (n screens.OrderView, open bool, err error) {
 	w, err := s.from.record(ctx, o, view)
 	if err != nil {
-		return screens.OrderView{}, err
+		return n, false, err
 	}
-	return screens.OrderView{Snapshot: view.Shown(s.from.policy.Snapshot(w, watcher.Hold{}, s.from.store.Clock.Now()))}, nil
+	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	if n.Story, err = story.Read(ctx, s.from.store, view, n.Snapshot); err != nil {
+		n.NoStory = err.Error()
+	}
+	n.Cause = s.causeOf(n.Snapshot, view)
+	return n, w.State != watcher.Ended, nil
 }
 
-func (s *server) history() screen {
-	made := screen{title: "History", tab: screens.TabHistory, every: time.Minute}
-	made.load = func(context.Context) (content, error) {
-		return shown[screens.HistoryView]{screens.HistoryView{}, func(h *screens.HistoryView) *screens.Common { return &h.Common }, screens.History, screens.HistoryBody}, nil
+// causeOf says how often others failed for that for which the watch failed, or goes on with items that failed.
+func (s *server) causeOf(w watcher.Snapshot, view teams.View) screens.Cause {
+	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt, Error: w.LastError}
+	seen, ok := s.from.tally.Seen(view, c)
+	if read, _ := s.from.tally.State(); !ok || !read {
+		return screens.Cause{}
 	}
-	return made
-}
-
-func (s *server) health() screen {
-	made := screen{title: "Health", tab: screens.TabHealth, every: 5 * time.Second}
-	made.load = func(context.Context) (content, error) {
-		return shown[screens.HealthView]{screens.HealthView{}, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody}, nil
-	}
-	return made
+	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

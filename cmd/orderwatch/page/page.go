@@ -13,6 +13,7 @@
 //	viewer.go    who is let in, and whose orders they see; users.go: the file of users
 //	screen.go    what a screen is read from, and when it is read anew
 //	now.go       what is watched now; order.go: one order
+//	history.go   how watches ended; health.go: whether all is well, and what is seen of streams
 //	live.go      streams of what changes
 //	actions.go   what users may do
 package page

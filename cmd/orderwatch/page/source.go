@@ -15,6 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/tally"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -27,6 +28,8 @@ type source struct {
 	store  *store.Store
 	board  *index.Board
 	usual  *usual.Keeper
+	tally  *tally.Tally
+	around surroundings
 	client *client.Client
 	policy watcher.Policy
 
@@ -47,7 +50,7 @@ func newSource(log *slog.Logger, c config.Config, timing serve.Timing, nc *nats.
 	if err != nil {
 		return nil, err
 	}
-	s := &source{log: log, store: kept, client: asking, usual: usual.New(log, kept)}
+	s := &source{log: log, store: kept, client: asking, usual: usual.New(log, kept), tally: tally.New(c.Watch.Teams, nil)}
 	s.policy = serve.Policy(c, timing)
 	s.policy.MaxPayload, s.policy.Payload, s.policy.Sketches = watcher.MinPayload, kept.Limit, s.usual.Sketch
 	s.board = index.NewBoard(kept, s.policy)
@@ -57,7 +60,9 @@ func newSource(log *slog.Logger, c config.Config, timing serve.Timing, nc *nats.
 // run reads what changes until ctx is done, whatever becomes of the connection.
 func (s *source) run(ctx context.Context) {
 	var reading sync.WaitGroup
-	for _, run := range []func(context.Context){s.board.Run, s.usual.Follow, s.keepTime, s.keepStatus} {
+	follow := func(ctx context.Context) { s.tally.Follow(ctx, s.store) }
+	look := func(ctx context.Context) { s.around.keep(ctx, s.store) }
+	for _, run := range []func(context.Context){s.board.Run, s.usual.Follow, s.keepTime, s.keepStatus, follow, look} {
 		reading.Go(func() { run(ctx) })
 	}
 	reading.Wait()

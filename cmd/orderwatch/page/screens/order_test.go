@@ -91,7 +91,7 @@ func manyItems(n int) (items []watcher.Item) {
 	return items
 }
 
-const hostile = `<img src=x onerror=alert(1)><script>alert(2)</script>"'` + "`\u202egnp.exe\u2066\u200b\x1b[31m</pre></details>--><!--"
+const evil = `<img src=x onerror=alert(1)><script>alert(2)</script>"'` + "`\u202egnp.exe\u2066\u200b\x1b[31m</pre></details>--><!--"
 
 // ended returns the order when it has ended.
 func ended(v screens.OrderView, outcome watcher.Outcome, reason string) screens.OrderView {
@@ -103,13 +103,13 @@ func ended(v screens.OrderView, outcome watcher.Outcome, reason string) screens.
 
 // orders are orders of all kinds.
 func orders() map[string]screens.OrderView {
-	hostileView := orderOf(item(hostile, hostile, watcher.Failed, 1, 2, hostile), item(hostile, "createNode", watcher.Status(hostile), 1, 2, hostile))
+	hostileView := orderOf(item(evil, evil, watcher.Failed, 1, 2, evil), item(evil, "createNode", watcher.Status(evil), 1, 2, evil))
 	w := &hostileView.Snapshot
-	w.OrderName, w.ProjectID, w.Reason, w.LastError = hostile, hostile, hostile, &watcher.ErrorDetail{Code: hostile, Message: hostile}
-	w.Requests[0] = watcher.Request{ID: hostile, RequestedBy: hostile, Team: hostile, Link: "javascript:alert(3)", Labels: map[string]string{hostile: hostile}, ReceivedAt: noon}
+	w.OrderName, w.ProjectID, w.Reason, w.LastError = evil, evil, evil, &watcher.ErrorDetail{Code: evil, Message: evil}
+	w.Requests[0] = watcher.Request{ID: evil, RequestedBy: evil, Team: evil, Link: "javascript:alert(3)", Labels: map[string]string{evil: evil}, ReceivedAt: noon}
 	w.Requests = append(w.Requests, watcher.Request{ID: "a", Link: "https://user@evil.example/\"><script>"}, watcher.Request{ID: "b", Link: "https://evil.example/\"><script>"})
-	hostileView.Story.Lines = append(hostileView.Story.Lines, wire.StoryLine{At: after(8), Kind: "told", Text: hostile, Link: "javascript:alert(4)"})
-	hostileView.Title, hostileView.User, hostileView.Team = hostile, hostile, hostile
+	hostileView.Story.Lines = append(hostileView.Story.Lines, wire.StoryLine{At: after(8), Kind: "told", Text: evil, Link: "javascript:alert(4)"})
+	hostileView.Title, hostileView.User, hostileView.Team = evil, evil, evil
 
 	long := strings.Repeat("order-", 21) + "ab"
 	longView := orderOf(item(long, "createNode", watcher.Failed, 1, 5, strings.Repeat("資源不足のため作成できません。", 20)), item(strings.Repeat("節点", 60), "createNode", watcher.Processing, 1, 5, ""))
@@ -128,7 +128,7 @@ func orders() map[string]screens.OrderView {
 	gone.Connected, gone.NoStory = false, "NATS is not connected"
 
 	actions := orderOf(fourItems()...)
-	actions.Actions, actions.Base, actions.Live = true, "/x/y", "/live?of=1"
+	actions.Acts, actions.Base, actions.Live = &screens.Acts{Order: actions.Snapshot.Order(), Open: true}, "/x/y", "/live?of=1"
 	known := ended(orderOf(fourItems()[:2]...), watcher.PartiallyFailed, "1 of 2 items failed")
 	known.Cause = screens.Cause{Known: true, Before: 14, First: after(-7 * 24 * 60), Last: after(-300), Since: after(-90 * 24 * 60)}
 	return map[string]screens.OrderView{
@@ -149,9 +149,9 @@ func pageOf(t *testing.T, v screens.OrderView) string {
 }
 
 var (
-	tag        = regexp.MustCompile(`<[a-zA-Z][^>]*>`)
-	questions  = []string{"When is it ready?", "What failed, and why?", "Was anybody told, and when?", "Is anything stuck?", "Is this cause new?"}
-	attributes = regexp.MustCompile(`(?i)\s(style|on[a-z]+)\s*=`)
+	tag       = regexp.MustCompile(`<[a-zA-Z][^>]*>`)
+	questions = []string{"When is it ready?", "What failed, and why?", "Was anybody told, and when?", "Is anything stuck?", "Is this cause new?"}
+	handlers  = regexp.MustCompile(`(?i)\s(style|on[a-z]+)\s*=`)
 )
 
 // TestOrderScreens holds what is so of every order: that the questions are answered, that nothing of others is obeyed, that the
@@ -174,7 +174,7 @@ func TestOrderScreens(t *testing.T) {
 				}
 			}
 			for _, tag := range tag.FindAllString(page, -1) {
-				if strings.HasPrefix(tag, "<img") || attributes.MatchString(tag) || strings.HasPrefix(tag, "<script") && !strings.Contains(tag, "src=\"") {
+				if strings.HasPrefix(tag, "<img") || handlers.MatchString(tag) || strings.HasPrefix(tag, "<script") && !strings.Contains(tag, "src=\"") {
 					t.Errorf("the screen has %s", tag)
 				}
 			}
@@ -195,7 +195,7 @@ func TestOrderScreens(t *testing.T) {
 				if !strings.Contains(page, `id="`+part.Name+`"`) || !strings.Contains(page, string(part.HTML)) {
 					t.Errorf("the screen does not show its fragment %s", part.Name)
 				}
-				if strings.Contains(string(part.HTML), "<details") {
+				if part.Name != "actions" && strings.Contains(string(part.HTML), "<details") { // those change when the watch ends
 					t.Errorf("%s would close what the viewer opened", part.Name)
 				}
 			}
