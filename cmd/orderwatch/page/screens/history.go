@@ -23,7 +23,7 @@ type HistoryView struct {
 
 // Of the lists so many are shown at once; the rest is folded.
 const (
-	shownKinds  = 30
+	shownKinds  = 8
 	shownCauses = 15
 	newFor      = 7 * 24 * time.Hour // a cause is marked as new for so long
 )
@@ -298,5 +298,5 @@ func History(w io.Writer, v HistoryView) error { return write(w, history, v) }
 
 // HistoryBody returns its fragments.
 func HistoryBody(v HistoryView) ([]Fragment, error) {
-	return fragments(history, v, "outcomes", "durations", "causes")
+	return fragments(history, v, "outcomes", "days", "durations", "more-durations", "causes", "more-causes", "known")
 }
