@@ -45,17 +45,17 @@ type Stream struct {
 	Wrong    string // what is wrong with it; empty: nothing
 }
 
-// A Problem is what is not well.
-type Problem struct {
+// A problem is what is not well.
+type problem struct {
 	Class string // bad or warn
 	Text  string // untrusted
 	Do    string // what to do about it, or what happens by itself
 }
 
 // Problems returns what is not well, the worst first. It is the whole truth only as far as [HealthView.NotLookedAt] says.
-func (v HealthView) Problems() (all []Problem) {
+func (v HealthView) Problems() (all []problem) {
 	add := func(class, does, format string, args ...any) {
-		all = append(all, Problem{class, fmt.Sprintf(format, args...), does})
+		all = append(all, problem{class, fmt.Sprintf(format, args...), does})
 	}
 	if !v.Connected {
 		add("bad", "The page connects again by itself; what stands below was so before.", "NATS is not connected.")
@@ -88,7 +88,7 @@ func (v HealthView) Problems() (all []Problem) {
 	if v.Away != "" {
 		add("warn", "History, and how soon ends are known, are older than the rest of the page.", "The page cannot follow events: %s", v.Away)
 	}
-	slices.SortStableFunc(all, func(a, b Problem) int { return strings.Compare(a.Class, b.Class) })
+	slices.SortStableFunc(all, func(a, b problem) int { return strings.Compare(a.Class, b.Class) })
 	return all
 }
 
@@ -251,8 +251,8 @@ func short(d time.Duration) string {
 	return words.Brief(d)
 }
 
-// A RateRow is what is asked of ModelArts in a region, as a bar of what is allowed.
-type RateRow struct {
+// A rateRow is what is asked of ModelArts in a region, as a bar of what is allowed.
+type rateRow struct {
 	wire.Rate
 	Words string
 	Class string
@@ -260,9 +260,9 @@ type RateRow struct {
 }
 
 // Rates returns what is wanted and allowed in each region.
-func (v HealthView) Rates() (rows []RateRow) {
+func (v HealthView) Rates() (rows []rateRow) {
 	for _, r := range v.Status.Rates {
-		row := RateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g of %g polls a second wanted", r.Wanted, r.Allowed)}
+		row := rateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g of %g polls a second wanted", r.Wanted, r.Allowed)}
 		if r.Allowed > 0 {
 			row.Used = min(float64(int(10000*r.Wanted/r.Allowed))/100, 100)
 		}
