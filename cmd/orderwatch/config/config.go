@@ -146,10 +146,11 @@ type Slack struct {
 }
 
 // A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
-// own, escaped for a URL; {region} alone may stand in the host.
+// own, escaped for a URL; {region} alone may stand in the host. A Public without any of them is where the command page
+// is found, perhaps with a path: the order's page is below it (see [watcher.Order.URL]).
 type Links struct {
 	Console string `env:"CONSOLE_URL" desc:"link to an order in the cloud's console: https, or http on localhost; {region}, {project}, {order} and {watch} are filled in"`
-	Public  string `env:"PUBLIC_URL" desc:"link to the page of a watch, filled in likewise; messages lead there first"`
+	Public  string `env:"PUBLIC_URL" desc:"where the page of the orders is found, perhaps with a path; messages, events and orderwatch get lead to the order's page below it. With one of {region}, {project}, {order} and {watch}: link to a page of your own, filled in likewise"`
 }
 
 // A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.

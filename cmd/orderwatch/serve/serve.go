@@ -151,7 +151,7 @@ func Names(c config.Config) wire.Names {
 // StoreConfig returns what of the configuration says how the installation is laid out in NATS.
 func StoreConfig(c config.Config, timing store.Timing) store.Config {
 	return store.Config{
-		Names: Names(c), Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Names: Names(c), PublicURL: c.Links.Public, Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
 		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout, TimeoutMax: c.Watch.TimeoutMax, Timing: timing,
 	}
 }
