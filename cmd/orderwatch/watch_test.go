@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -313,15 +312,7 @@ func TestWatchWithoutWorker(t *testing.T) {
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
 func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
-	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, guarded.Shipped(t, "../../deploy/nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.
