@@ -299,8 +299,8 @@ func TestWatchWithoutWorker(t *testing.T) {
 	// Without --wait the request is stored for the worker that comes.
 	got = rig.CarryOut(t, d.env, "watch", "order.succeeds")
 	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
-	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABC", rig.Project+"/CS2504101234")
-	if n := strings.Count(got.Err, "looks like a billing order id"); n != 1 {
+	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABCDE", rig.Project+"/CS2504101234", rig.Project+"/CS25-pool")
+	if n := strings.Count(got.Err, "looks like a billing order id"); n != 2 {
 		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
 	}
 	d.serve()

@@ -56,10 +56,16 @@ func (s *source) counted() (reading bool, away string) {
 	return !read, away
 }
 
-// isNew says whether the cause is new for which the watch failed, or goes on with items that failed; empty where none did.
-func (s *server) isNew(c watcher.Completion, view teams.View) string {
+// isNew says whether the cause is new for which the watch failed, or goes on with items that failed; empty where none did, or
+// where that is not known yet.
+func (s *server) isNew(w watcher.Snapshot, view teams.View) string {
+	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt}
+	if w.Outcome != "" {
+		c.Error = w.LastError
+	}
+	read, _ := s.from.tally.State()
 	seen, ok := s.from.tally.Seen(view, c)
-	if read, _ := s.from.tally.State(); !ok || !read {
+	if !ok || !read {
 		return ""
 	}
 	return seen.Words(s.from.store.Clock.Now())
