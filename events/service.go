@@ -24,6 +24,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/story"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -62,7 +63,7 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
+		"get": s.get, "why": s.why, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
 		"history": s.history, "watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
@@ -221,6 +222,9 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Headers().Get(wire.CheckOnly) == "true" {
+		return wire.Accepted{State: "checked", RequestID: ask.Request.ID}, s.gate.look(ctx, ask)
+	}
 	admission, w, err := s.admit(ctx, ask)
 	switch {
 	case err != nil:
@@ -293,6 +297,15 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 		return nil, &wire.ServiceError{Code: 410, Reason: fmt.Sprintf("its record cannot be read: %s; it was moved aside at %s, and the order's next request, with a new id, starts a new watch", wire.OneLine(aside.Why), aside.At.UTC().Format(time.RFC3339))}
 	}
 	return s.shown(ctx, view, w, err)
+}
+
+// why says what happened to a watch that get shows.
+func (s *service) why(ctx context.Context, r micro.Request) (any, error) {
+	shown, err := s.get(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return story.Read(ctx, s.store, s.view(r), shown.(watcher.Snapshot))
 }
 
 // owns reports whether the view has the order's watch, whose record was read with the error. Where there is none, or it

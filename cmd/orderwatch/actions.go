@@ -63,9 +63,9 @@ func polled(w watcher.Snapshot, now time.Time) string {
 		return "is polled now, for the first time"
 	}
 	if w.LastError != nil && w.LastError.AccountHeld() {
-		return "is polled when its account may be asked again: " + output.Clean(w.LastError.Message)
+		return "is polled when its account may be asked again: " + output.Times(output.Clean(w.LastError.Message), now)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt, ""))
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt))
 	if w.LastError != nil {
 		text += " and did not work: " + show.Error(*w.LastError)
 	}
@@ -85,11 +85,11 @@ func eachOrder(c *cobra.Command, args []string, do action) error {
 	defer s.close()
 	var orders []watcher.Order
 	for _, text := range args {
-		order, err := parseOrder(c, s.config, text)
+		found, err := s.find(c, text)
 		if err != nil {
 			return err
 		}
-		orders = append(orders, order)
+		orders = append(orders, found.Order)
 	}
 	var refused []error
 	for _, order := range orders {

@@ -23,7 +23,7 @@ var arrows = map[string]struct {
 	ours   []string
 	others []string // the only modules beside the standard library; nil: any
 }{
-	"cmd/orderwatch":              {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/page", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes"}},
+	"cmd/orderwatch":              {ours: []string{"events/client", "events/link", "events/wire", "cmd/orderwatch/ask", "cmd/orderwatch/config", "cmd/orderwatch/demo", "cmd/orderwatch/directions", "cmd/orderwatch/doctor", "cmd/orderwatch/exit", "cmd/orderwatch/list", "cmd/orderwatch/natscontext", "cmd/orderwatch/output", "cmd/orderwatch/page", "cmd/orderwatch/serve", "cmd/orderwatch/show", "watcher", "watcher/words", "watcher/modelarts/emulator", "events/schema", "events/teams", "notify/routes", "cmd/orderwatch/find"}},
 	"cmd/orderwatch/ask":          {ours: []string{"events/client", "events/wire", "cmd/orderwatch/exit", "cmd/orderwatch/output", "cmd/orderwatch/show", "watcher", "watcher/history", "watcher/words"}},
 	"cmd/orderwatch/cmdtest":      {others: []string{}},
 	"cmd/orderwatch/config":       {ours: []string{"cmd/orderwatch/output", "events/teams", "notify/routes", "watcher", "watcher/rulefile"}, others: []string{"github.com/kelseyhightower/envconfig"}},
@@ -37,7 +37,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/page/screens", "cmd/orderwatch/serve", "events/client", "events/index", "events/inspect", "events/link", "events/store", "events/tally", "events/teams", "events/usual", "events/wire", "watcher", "watcher/foreign", "watcher/words"}, others: []string{"github.com/nats-io/nats.go", "golang.org/x/crypto/bcrypt"}},
 	"cmd/orderwatch/page/screens": {ours: []string{"events/tally", "events/wire", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/serve":        {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
-	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor"}},
+	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":       {},
 	"cmd/orderwatch/page/browser": {},
 	"cmd/orderwatch/rig":          {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
@@ -47,7 +47,10 @@ var arrows = map[string]struct {
 	"watcher/foreign":             {},
 	"watcher/words":               {},
 	"watcher/rulefile":            {ours: []string{"watcher", "watcher/foreign", "watcher/words"}, others: []string{"go.yaml.in/yaml/v3"}},
-	"watcher":                     {ours: []string{"watcher/foreign", "watcher/history", "watcher/room", "watcher/schedule", "watcher/words"}, others: []string{}},
+	"cmd/orderwatch/find":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/words"}, others: []string{}},
+	"watcher/notable":             {ours: []string{"watcher/foreign", "watcher/history"}, others: []string{}},
+	"events/story":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher", "watcher/foreign", "watcher/notable", "watcher/words"}, others: []string{}},
+	"watcher":                     {ours: []string{"watcher/foreign", "watcher/history", "watcher/notable", "watcher/room", "watcher/schedule", "watcher/words"}, others: []string{}},
 	"watcher/room":                {others: []string{"golang.org/x/sync/semaphore"}},
 	"watcher/history":             {others: []string{}},
 	"watcher/schedule":            {others: []string{"github.com/cenkalti/backoff/v4"}},
@@ -59,7 +62,7 @@ var arrows = map[string]struct {
 	"watcher/modelarts/login":     {ours: []string{"watcher", "watcher/foreign", "watcher/modelarts/answer", "watcher/modelarts/endpoint"}},
 	"watcher/modelarts/emulator":  {},
 	"watcher/modelarts/rig":       {ours: []string{"watcher", "watcher/modelarts", "watcher/modelarts/login"}},
-	"events":                      {ours: []string{"watcher", "events/index", "events/schema", "events/inspect", "events/link", "events/store", "events/sweeper", "events/teams", "events/usual", "events/wire", "watcher/history", "watcher/sweep"}},
+	"events":                      {ours: []string{"watcher", "events/index", "events/schema", "events/inspect", "events/link", "events/store", "events/story", "events/sweeper", "events/teams", "events/usual", "events/wire", "watcher/history", "watcher/sweep"}},
 	"events/client":               {ours: []string{"watcher", "events/link", "events/wire"}},
 	"events/eventstest":           {ours: []string{"events/schema/schematest", "events/store", "events/wire", "watcher"}},
 	"events/index":                {ours: []string{"events/store", "events/teams", "events/wire", "watcher", "watcher/history"}, others: []string{"github.com/nats-io/nats.go/jetstream"}},
@@ -69,7 +72,7 @@ var arrows = map[string]struct {
 	"events/store":                {ours: []string{"watcher", "events/link", "events/recall", "events/teams", "events/wire"}},
 	"events/sweeper":              {ours: []string{"watcher", "watcher/sweep", "events/link", "events/store"}},
 	"events/teams":                {ours: []string{"watcher", "watcher/foreign", "watcher/rulefile", "events/wire"}, others: []string{"go.yaml.in/yaml/v3"}},
-	"events/tally":                {ours: []string{"events/client", "events/link", "events/teams", "notify/message", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{"github.com/nats-io/nats.go"}},
+	"events/tally":                {ours: []string{"events/link", "events/store", "events/teams", "events/wire", "notify/message", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{"github.com/nats-io/nats.go"}},
 	"events/usual":                {ours: []string{"events/link", "events/store", "events/wire", "watcher", "watcher/history"}},
 	"events/wire":                 {ours: []string{"watcher", "watcher/foreign", "watcher/history"}},
 	"events/wire/wiretest":        {ours: []string{"events/eventstest", "watcher"}},
@@ -99,16 +102,17 @@ const (
 var (
 	manyNames = map[string]int{
 		"cmd/orderwatch/config":       30, // the groups of variables
-		"cmd/orderwatch/output":       19,
-		"cmd/orderwatch/page/screens": 30, // a view and two functions for each screen
+		"cmd/orderwatch/output":       21,
+		"cmd/orderwatch/page/screens": 41, // a view and two functions for each screen, and what views are made of
 		"cmd/orderwatch/rig":          29,
 		"events/inspect":              22,
 		"events/store":                27,
-		"events/wire":                 43,
+		"events/wire":                 46,
 		"notify/message":              22,
 		"notify/slack":                23,
 		"notify/slack/emulator":       20,
 		"watcher":                     84,
+		"watcher/history":             16,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
 		"watcher/watchertest":         19,

@@ -9,11 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/notify/routes"
-	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func getCommand() *cobra.Command {
@@ -24,32 +23,20 @@ func getCommand() *cobra.Command {
 	all := command.Flags().Bool("all", false, "show every item, request and message, however many there are")
 	open := command.Flags().Bool("open", false, "print the address of the order's page, and nothing else; on a terminal the desktop opens it, too")
 	command.RunE = func(c *cobra.Command, args []string) error {
-		config, err := config.Load()
-		if err != nil {
-			return err
-		}
-		var order watcher.Order
-		byID := isWatchID(args[0])
-		if !byID {
-			if order, err = parseOrder(c, config, args[0]); err != nil {
-				return err
-			}
-		}
-		s, err := connect(c, config)
+		s, err := openSession(c)
 		if err != nil {
 			return err
 		}
 		defer s.close()
-		if byID {
-			if order, err = s.orderOf(c.Context(), args[0]); err != nil {
-				return err
-			}
-		}
-		w, err := s.Get(c.Context(), order)
+		found, err := s.find(c, args[0])
 		if err != nil {
-			return orderRefusal(c, order, err)
+			return err
 		}
-		if page := w.PageURL(config.Links.Public); page != "" {
+		w, err := s.Get(c.Context(), found.Order)
+		if err != nil {
+			return orderRefusal(c, found.Order, err)
+		}
+		if page := w.PageURL(s.config.Links.Public); page != "" {
 			w.Links.Order = page
 		}
 		if *open && *format != output.AsJSON {
@@ -58,6 +45,40 @@ func getCommand() *cobra.Command {
 		return printed(c, w, func(p show.Page) string {
 			p.All = *all
 			return p.Watch(w)
+		})
+	}
+	return command
+}
+
+func whyCommand() *cobra.Command {
+	command := newCommand("why", oneOrder)
+	command.SuggestFor = []string{"story", "timeline", "log"}
+	command.ValidArgsFunction = completeOrders("", 1)
+	outputFlag(command)
+	all := command.Flags().Bool("all", false, "cut no line")
+	command.RunE = func(c *cobra.Command, args []string) error {
+		s, err := openSession(c)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		found, err := s.find(c, args[0])
+		if err != nil {
+			return err
+		}
+		story, err := s.Why(c.Context(), found.Order)
+		if errors.Is(err, client.ErrNoWorker) {
+			if _, err := s.Get(c.Context(), found.Order); err == nil {
+				name := found.Order.String()
+				return fmt.Errorf("the workers are of a release before this command, and do not answer it\nWhat is kept: orderwatch events %s; how it is now: orderwatch get %s", name, name)
+			}
+		}
+		if err != nil {
+			return orderRefusal(c, found.Order, err)
+		}
+		return printed(c, story, func(p show.Page) string {
+			p.All = *all
+			return p.Story(story)
 		})
 	}
 	return command

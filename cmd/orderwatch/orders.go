@@ -1,18 +1,20 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -70,7 +72,7 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	if !ok {
 		return exit.Unanswered(err)
 	}
-	text := output.Clean(answer.Reason)
+	text := output.Times(output.Clean(answer.Reason), time.Now())
 	if about != "" {
 		text = about + ": " + text
 	}
@@ -83,37 +85,31 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	return errors.New(text)
 }
 
-// isWatchID reports whether the text is an id of a watch, and no order.
-func isWatchID(text string) bool {
-	const ulid = 26
-	id, ok := strings.CutPrefix(text, "w_")
-	return ok && len(id) == ulid && !strings.Contains(id, "/")
-}
-
-// orderOf returns the order whose latest watch has this id.
-func (s *session) orderOf(ctx context.Context, watchID string) (watcher.Order, error) {
-	var q wire.ListQuery
-	for {
-		q.Want(math.MaxInt)
-		answer, err := s.List(ctx, q)
-		if err != nil {
-			return watcher.Order{}, exit.Unanswered(err)
-		}
-		for _, w := range answer.Watches {
-			if w.WatchID == watchID {
-				return w.Order(), nil
-			}
-		}
-		for _, b := range answer.Broken {
-			if b.WatchID == watchID {
-				return b.Order, nil
-			}
-		}
-		if q.Cursor = answer.Cursor; q.Cursor == "" {
-			id := output.Clean(watchID)
-			return watcher.Order{}, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
+// find returns the order that an argument names: PROJECT/ORDER, ORDER alone, or the id of a watch or of a request.
+func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
+	order, wrong := parseOrder(c, s.config, text)
+	byID := find.IsWatchID(text)
+	if !byID && wrong == nil {
+		_, err := s.Get(c.Context(), order)
+		if answer, ok := errors.AsType[*wire.ServiceError](err); !ok || answer.Code != http.StatusNotFound {
+			return find.Found{Order: order}, nil // the call that follows says what is wrong
 		}
 	}
+	found, err := find.Order(c.Context(), s.Client, text)
+	_, denied := errors.AsType[*client.DeniedError](err)
+	unknown := errors.Is(err, find.ErrUnknown)
+	switch {
+	case byID && unknown:
+		id := output.Clean(text)
+		return found, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
+	case !byID && (unknown || denied) && wrong == nil:
+		return find.Found{Order: order}, nil
+	case !byID && unknown:
+		return found, fmt.Errorf("%w; %w", wrong, err)
+	case !byID && denied:
+		return found, wrong
+	}
+	return found, refusal(c, "", err, nil)
 }
 
 // orderRefusal says why a call about an order did not work, and what to do.

@@ -3,15 +3,15 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func renotifyCommand() *cobra.Command {
@@ -39,12 +39,14 @@ func renotify(c *cobra.Command, which string, ask wire.RenotifyRequest) error {
 		return err
 	}
 	defer s.close()
-	if isWatchID(which) {
-		ask.WatchID = which
-	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil && strings.HasPrefix(which, "w_") {
-		return exit.Usage(c, "%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", output.Shorten(which, 60))
-	} else if err != nil {
-		return err
+	if ask.WatchID = which; !find.IsWatchID(which) {
+		found, err := s.find(c, which)
+		if err != nil {
+			return err
+		}
+		if ask.Order, ask.WatchID = found.Order, ""; found.Request {
+			ask.Order, ask.WatchID = watcher.Order{}, found.WatchID
+		}
 	}
 	done, err := s.Renotify(c.Context(), ask)
 	if err != nil {

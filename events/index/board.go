@@ -32,6 +32,9 @@ type Board struct {
 	holds   map[string]watcher.Hold
 	changes uint64
 	changed chan struct{} // is closed with the next change; nil: nobody waits for it
+
+	framing sync.Mutex // of what follows; held while a frame is made
+	frame   *frame
 }
 
 // NewBoard returns a board of the store's records, which are judged by the policy, of which Patience, Sketches and LateByUsual
@@ -66,7 +69,7 @@ type Status struct {
 
 // Status returns how far the board can be believed now.
 func (b *Board) Status() Status {
-	connected := b.index.store.JS.Conn().IsConnected()
+	connected := b.index.store.JS.Conn().IsConnected() && !b.index.readsAnew()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := Status{Ready: b.ready, AsOf: b.asOf, Err: b.failed}
@@ -93,6 +96,13 @@ func (b *Board) change() {
 		close(b.changed)
 		b.changed = nil
 	}
+}
+
+// readsAnew reports whether what was read before is read again.
+func (x *Index) readsAnew() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.old != nil
 }
 
 // hasChanged counts a change.
@@ -161,6 +171,20 @@ func (b *Board) look(ctx context.Context) {
 	if !same {
 		b.change()
 	}
+}
+
+// Holding returns the hold that keeps the watch waiting, for so long that people are told; the zero Hold where none does.
+func (b *Board) Holding(w *watcher.Watch) (first watcher.Hold) {
+	s := b.index.store
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.holds {
+		tells := h.Keeps(w) && s.Clock.Now().Sub(h.Since) >= s.Timing.Unreachable
+		if tells && (first.Kind == "" || h.Since.Before(first.Since)) {
+			first = h
+		}
+	}
+	return first
 }
 
 // dropEnded drops the rows of watches that ended more than a day ago.

@@ -26,7 +26,9 @@ var aPolicy = watcher.Policy{MaxPayload: 1 << 20, LateByUsual: true}
 // lively makes the record one that has something to show.
 func lively(random *rand.Rand, w watcher.Watch) watcher.Watch {
 	now := time.Now().UTC().Truncate(time.Second)
-	ago := func(most time.Duration) time.Time { return now.Add(-time.Duration(random.Int64N(int64(most)))).Truncate(time.Second) }
+	ago := func(most time.Duration) time.Time {
+		return now.Add(-time.Duration(random.Int64N(int64(most)))).Truncate(time.Second)
+	}
 	w.Schema = watcher.SchemaVersion
 	w.AcceptedAt, w.Deadline, w.LastPollAt = ago(48*time.Hour), now.Add(time.Duration(random.IntN(5000))*time.Second), now
 	w.NextPollAt = now.Add(time.Hour)

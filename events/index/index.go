@@ -106,6 +106,7 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 		}
 		x.forget()
 		x.mu.Unlock()
+		x.changed()
 	}
 	if info.State.Msgs == 0 {
 		x.next = info.State.LastSeq + 1
@@ -118,7 +119,10 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	}
 	if x.next > x.anew {
 		x.mu.Lock()
-		x.old = nil
+		if x.old != nil {
+			x.old = nil
+			x.changed()
+		}
 		x.mu.Unlock()
 	}
 	return nil
@@ -213,11 +217,10 @@ func (x *Index) apply(r store.Record) {
 	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
 		return
 	}
-	if x.board != nil && (before == nil && next != nil || before != nil && before.revision < r.Sequence) {
-		x.board.hasChanged()
-	}
-	if o := x.old[r.Order]; next != nil && o != nil && o.revision == next.revision && o.stored == next.stored {
-		next.seen = o.seen // it is the same
+	if o := x.old[r.Order]; next != nil && o != nil && !o.gone && o.revision == next.revision && o.stored == next.stored {
+		next = o // it is the same, and was seen before
+	} else if next != nil && (before == nil || before.revision < r.Sequence) {
+		x.changed()
 	}
 	x.dropOdd(r.Order)
 	x.addOdd(r)
@@ -280,6 +283,14 @@ func (x *Index) text(s string) string {
 func (x *Index) drop(r *row) {
 	delete(x.rows, r.order)
 	x.sorted.remove(r)
+	x.changed()
+}
+
+// changed counts a change of a board's rows.
+func (x *Index) changed() {
+	if x.board != nil {
+		x.board.hasChanged()
+	}
 }
 
 // purge removes what was stored before the bucket's first record, and was not written again: it is gone without a marker.

@@ -2,9 +2,7 @@ package index
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,27 +82,20 @@ func (b *Board) Query(q Query, view teams.View) (Answer, error) {
 		return Answer{}, err
 	}
 	answer := Answer{Status: b.Status(), Rows: []Shown{}}
-	s := b.selection(q, view)
-	x := b.index
-	x.mu.Lock()
-	x.sorted.order()
-	x.mu.Unlock()
+	f, s, x := b.latest(), b.selection(q, view), b.index
+	answer.Strip = f.strip(x, s)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	answer.Strip = s.strip(x)
-	var found []candidate
-	for _, r := range x.sorted.rows {
-		if c, ok := s.wants(r); ok && (q.Cursor == "" || s.compare(c.place, after) > 0) {
-			found = append(found, c)
+	var last place
+	for at, r := range f.walk(s, after) {
+		if !s.wants(r, at.group) {
+			continue
 		}
-	}
-	slices.SortFunc(found, func(a, b candidate) int { return s.compare(a.place, b.place) })
-	if limit := max(q.Limit, 1); len(found) > limit {
-		found = found[:limit]
-		answer.Cursor = found[limit-1].place.String()
-	}
-	for _, c := range found {
-		answer.Rows = append(answer.Rows, s.show(x, c.row))
+		if len(answer.Rows) >= max(q.Limit, 1) {
+			answer.Cursor = last.String()
+			break
+		}
+		answer.Rows, last = append(answer.Rows, s.show(x, r)), at
 	}
 	return answer, nil
 }
@@ -116,9 +107,9 @@ func (b *Board) Find(order watcher.Order, view teams.View) (Shown, bool) {
 	defer x.mu.RUnlock()
 	r := x.rows[order]
 	if r == nil {
-		return Shown{}, false
+		r = x.old[order] // it is not read again yet
 	}
-	if _, ok := s.wants(r); !ok {
+	if r == nil || !s.seen(r) {
 		return Shown{}, false
 	}
 	return s.show(x, r), true
@@ -126,17 +117,14 @@ func (b *Board) Find(order watcher.Order, view teams.View) (Shown, bool) {
 
 // FindWatch returns the order of the watch with the id, and whether the board has one that the view shows.
 func (b *Board) FindWatch(id string, view teams.View) (watcher.Order, bool) {
-	s, x := b.selection(Query{}, view), b.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.sorted.order()
-	i, ok := slices.BinarySearchFunc(x.sorted.rows, id, byRow)
-	for ; ok && i < len(x.sorted.rows) && x.sorted.rows[i].id == id; i++ {
-		if _, wanted := s.wants(x.sorted.rows[i]); wanted {
-			return x.sorted.rows[i].order, true
-		}
+	f, s, x := b.latest(), b.selection(Query{}, view), b.index
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	i, ok := slices.BinarySearchFunc(f.rows, id, byRow)
+	if !ok || !s.seen(f.rows[i]) {
+		return watcher.Order{}, false
 	}
-	return watcher.Order{}, false
+	return f.rows[i].order, true
 }
 
 // A place is where a row is in the order of rows.
@@ -164,14 +152,6 @@ func readPlace(cursor string) (p place, err error) {
 		return place{}, &watcher.FieldError{Field: "cursor", Reason: "is none of an answer"}
 	}
 	return p, nil
-}
-
-// groups are the conditions in the order of their rows. Rows without a condition come after them, and then those that ended.
-var groups = []watcher.AttentionKind{watcher.Overdue, watcher.Blind, watcher.Stalled, watcher.Late, watcher.DeadlineNear}
-
-type candidate struct {
-	*row
-	place
 }
 
 // A selection is what a query wants at one time.
@@ -226,29 +206,28 @@ func (s *selection) seen(r *row) bool {
 	return !r.gone && (r.state != watcher.Ended || r.extra.ended >= s.oldest) && (s.view.Project(r.order.ProjectID) || r.has(s.viewer))
 }
 
-// wants returns the place of the row, if it is one that the query asks for.
-func (s *selection) wants(r *row) (c candidate, ok bool) {
+// wants reports whether the row, which is in the group, is one that the query asks for. Where all are asked for by age, no
+// group is known.
+func (s *selection) wants(r *row, group int) bool {
 	if !s.seen(r) {
-		return c, false
+		return false
 	}
-	if wanted, _ := s.wish.wants(r); !wanted || s.Region != "" && r.region != s.Region || s.Outcome != "" && (r.state != watcher.Ended || r.extra.words.Value().outcome != s.Outcome) {
-		return c, false
+	if wanted, _ := s.wish.wants(r); !wanted || s.Region != "" && r.region != s.Region {
+		return false
 	}
-	kind, _ := s.condition(r)
-	if s.Condition != "" && s.Condition != kind && (s.Condition != AnyCondition || kind == "") || s.text != "" && !s.mentions(r) {
-		return c, false
+	if s.Outcome != "" && (r.state != watcher.Ended || r.extra.words.Value().outcome != s.Outcome) {
+		return false
 	}
-	c = candidate{r, place{id: r.id}}
-	switch {
-	case s.ByAge:
-	case r.state == watcher.Ended:
-		c.group, c.at = len(groups)+1, r.extra.ended
-	default:
-		if c.group = slices.Index(groups, kind); c.group < 0 {
-			c.group = len(groups)
+	if s.Condition != "" {
+		kind := conditionOf(group)
+		if s.ByAge {
+			kind, _ = s.condition(r)
+		}
+		if kind == "" || s.Condition != kind && s.Condition != AnyCondition {
+			return false
 		}
 	}
-	return c, true
+	return s.text == "" || s.mentions(r)
 }
 
 // mentions reports whether the row has the text.
@@ -267,15 +246,6 @@ func (s *selection) mentions(r *row) bool {
 
 // containsFold reports whether the text contains the word, which is in lower case.
 func containsFold(text, word string) bool { return strings.Contains(strings.ToLower(text), word) }
-
-// compare compares places in the order that is asked for.
-func (s *selection) compare(a, b place) int {
-	older := cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id))
-	if !s.Oldest {
-		older = -older
-	}
-	return cmp.Or(cmp.Compare(a.group, b.group), older)
-}
 
 // show returns the row as the view shows it.
 func (s *selection) show(x *Index, r *row) Shown {
@@ -298,39 +268,4 @@ func (s *selection) show(x *Index, r *row) Shown {
 	}
 	slices.Sort(shown.Labels)
 	return shown
-}
-
-// strip sums up what the view shows.
-func (s *selection) strip(x *Index) Strip {
-	sum := Strip{Ended: make(map[watcher.Outcome]int), With: make(map[watcher.AttentionKind]int)}
-	regions, projects, holds := make(map[string]bool), make(map[string]bool), make(map[int]bool)
-	for _, r := range x.rows {
-		if !s.seen(r) {
-			continue
-		}
-		regions[r.region], projects[r.order.ProjectID] = true, true
-		if r.state == watcher.Ended {
-			sum.Ended[r.extra.words.Value().outcome]++
-			continue
-		}
-		sum.Open++
-		if kind, _ := s.condition(r); kind != "" {
-			sum.With[kind]++
-		}
-		if i := s.hold(r); i >= 0 {
-			holds[i] = true
-		}
-	}
-	for _, i := range slices.Sorted(maps.Keys(holds)) {
-		sum.Held = append(sum.Held, s.holds[i])
-	}
-	sum.Regions, sum.Projects = slices.Sorted(maps.Keys(regions)), slices.Sorted(maps.Keys(projects))
-	if s.view.All() {
-		for _, o := range x.odd {
-			if !errors.Is(o.Err, watcher.ErrNoRecord) {
-				sum.Broken++
-			}
-		}
-	}
-	return sum
 }

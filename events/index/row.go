@@ -2,6 +2,8 @@ package index
 
 import (
 	"errors"
+	"hash/fnv"
+	"io"
 	"math"
 	"slices"
 	"time"
@@ -40,13 +42,15 @@ type row struct {
 	next     int64 // since 1970
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
+	ended    int64 // since 1970; 0: it goes on
 	marks    []mark
-	extra    *extra // of a board's row; nil in a worker's index
-	size     uint32 // of the record, in bytes
-	newer    bool   // a later version wrote it
-	aside    bool   // it is in the place of one that could not be read
-	manyMark bool   // marks were left out: the record says
-	gone     bool   // it is in no map any more
+	extra    *extra   // of a board's row; nil in a worker's index
+	requests []uint32 // hashes of the requests' ids
+	size     uint32   // of the record, in bytes
+	newer    bool     // a later version wrote it
+	aside    bool     // it is in the place of one that could not be read
+	manyMark bool     // marks were left out: the record says
+	gone     bool     // it is in no map any more
 }
 
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
@@ -68,6 +72,9 @@ func (x *Index) rowOf(r store.Record) *row {
 	if !newer {
 		kept.region, kept.number, kept.next, kept.aside = r.Region, r.Wakeup, r.NextPollAt.UnixNano(), r.MovedAside() != nil
 	}
+	if c := r.Completion; c != nil && kept.state == watcher.Ended {
+		kept.ended = c.CompletedAt.UnixNano()
+	}
 	most := mostMarks
 	if x.board != nil {
 		most = math.MaxInt
@@ -75,7 +82,7 @@ func (x *Index) rowOf(r store.Record) *row {
 			return nil
 		}
 	}
-	kept.marks, kept.manyMark = marksOf(&r.Watch, most)
+	kept.marks, kept.requests, kept.manyMark = marksOf(&r.Watch, most)
 	return kept
 }
 
@@ -114,16 +121,31 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
-// marksOf returns the marks of the watch's requests, each once; none where there are more than that.
-func marksOf(w *watcher.Watch, most int) (marks []mark, tooMany bool) {
+// outcomeMark says how a watch ended.
+func outcomeMark(o watcher.Outcome) mark { return unique.Make("\x00" + string(o)) }
+
+// hashOf returns a hash of a request's id: a row has no room for the id.
+func hashOf(id string) uint32 {
+	h := fnv.New32a()
+	io.WriteString(h, id)
+	return h.Sum32()
+}
+
+// marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids; none where
+// there are more than so many.
+func marksOf(w *watcher.Watch, most int) (marks []mark, ids []uint32, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
 		}
 	}
+	if w.Completion != nil {
+		add(outcomeMark(w.Completion.Outcome))
+	}
 	requests := requestsOf(w)
 	for i := range requests {
 		r := &requests[i]
+		ids = append(ids, hashOf(r.ID))
 		if r.Team != "" {
 			add(teamMark(r.Team))
 		}
@@ -133,11 +155,11 @@ func marksOf(w *watcher.Watch, most int) (marks []mark, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > most {
-			return nil, true
+		if len(marks) > most || len(ids) > most {
+			return nil, nil, true
 		}
 	}
-	return slices.Clip(marks), false
+	return slices.Clip(marks), slices.Clip(ids), false
 }
 
 // has reports whether one of the requests has the mark.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/tally"
@@ -48,13 +47,10 @@ func TestFollow(t *testing.T) {
 
 	tl := tally.New(teams.Teams{}, nil)
 	pages, _ := eventstest.Connect(t, s)
-	c, err := client.New(pages, config.Names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	reading := eventstest.Store(t, pages, config, store.NewClock(nil))
 	ctx, end := context.WithCancel(t.Context())
 	var following sync.WaitGroup
-	following.Go(func() { tl.Follow(ctx, pages, c) })
+	following.Go(func() { tl.Follow(ctx, reading) })
 	defer following.Wait()
 	defer end()
 	counts := func(want int) {
@@ -106,14 +102,11 @@ func TestNothingToFollow(t *testing.T) {
 	t.Parallel()
 	nc, _ := eventstest.Connect(t, eventstest.Server(t))
 	config := eventstest.StoreConfig()
-	c, err := client.New(nc, config.Names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	reading := eventstest.Store(t, nc, config, store.NewClock(nil))
 	tl := tally.New(teams.Teams{}, nil)
 	ctx, end := context.WithCancel(t.Context())
 	var following sync.WaitGroup
-	following.Go(func() { tl.Follow(ctx, nc, c) })
+	following.Go(func() { tl.Follow(ctx, reading) })
 	defer following.Wait()
 	defer end()
 	eventstest.Eventually(t, func() error {

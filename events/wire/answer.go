@@ -13,11 +13,15 @@ type Accepted struct {
 	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
 	// an earlier watch of the order answered it.
 	WatchID string `json:"watch_id"`
-	// State is watching where the request started the watch, joined where it joined one, and ended
-	// where the watch that answers the request has ended already.
+	// State is watching where the request started the watch, joined where it joined one, ended where the watch
+	// that answers the request has ended already, and checked where the request was to be checked alone.
 	State     string `json:"state"`
 	RequestID string `json:"request_id"` // the request's own, or made for it
 }
+
+// CheckOnly is the header by which a request to watch an order is checked, and not carried out; its value is true. A worker
+// of an earlier release carries it out: published under the same id, it is the same request.
+const CheckOnly = "Orderwatch-Check-Only"
 
 // A CancelRequest asks that an order's watch be cancelled.
 type CancelRequest struct {

@@ -90,12 +90,12 @@ func (l *liveList) refresh(ctx context.Context) {
 
 // draw returns the table, with a line above it that says how old it is.
 func (l *liveList) draw(now time.Time, columns int) string {
-	text := "orderwatch list, as of " + l.read.Format(time.TimeOnly)
+	text := "orderwatch list, as of " + output.Clock(l.read, now)
 	if l.more {
 		text += fmt.Sprintf(", the newest %d", len(l.watches))
 	}
 	if l.err != nil {
-		text = l.paint.Red(output.Shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+output.Clean(exit.Unanswered(l.err).Error()), columns))
+		text = l.paint.Red(output.Shorten("not refreshed since "+output.Clock(l.read, now)+", trying again: "+output.Clean(exit.Unanswered(l.err).Error()), columns))
 	} else {
 		text = l.paint.Faint(output.Shorten(text, columns))
 	}

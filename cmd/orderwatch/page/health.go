@@ -105,7 +105,7 @@ func (s *server) health(v viewer) screen {
 	}
 	made.load = func(context.Context) (content, error) {
 		h, err := s.healthView(view)
-		return shown[screens.HealthView]{h, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody}, err
+		return shown[screens.HealthView]{h, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody, nil}, err
 	}
 	return made
 }

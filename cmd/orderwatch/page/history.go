@@ -35,7 +35,7 @@ func (s *server) history(v viewer, asked url.Values) (screen, url.Values, error)
 		return strconv.FormatBool(read) + strconv.FormatBool(away == nil)
 	}
 	made.load = func(context.Context) (content, error) {
-		return shown[screens.HistoryView]{s.historyView(days, view), func(h *screens.HistoryView) *screens.Common { return &h.Common }, screens.History, screens.HistoryBody}, nil
+		return shown[screens.HistoryView]{s.historyView(days, view), func(h *screens.HistoryView) *screens.Common { return &h.Common }, screens.History, screens.HistoryBody, nil}, nil
 	}
 	return made, kept, nil
 }

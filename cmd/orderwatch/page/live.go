@@ -33,6 +33,11 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	if err == nil {
 		f, err = s.feed(v, of)
 	}
+	if err == nil {
+		if _, err = f.events(r.Context()); !isMissing(err) {
+			err = nil // it may be read later
+		}
+	}
 	if err != nil {
 		w.WriteHeader(http.StatusNoContent) // a browser asks no more
 		return
@@ -65,12 +70,14 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	for last := time.Now(); ; {
 		s.keep(f)
 		var text bytes.Buffer
-		if parts, err := f.events(ctx); err == nil { // otherwise what the viewer has stays, until it can be read
-			for _, p := range parts {
-				if sent[p.name] != p.version {
-					sent[p.name] = p.version
-					text.Write(p.event)
-				}
+		parts, err := f.events(ctx)
+		if isMissing(err) {
+			return
+		}
+		for _, p := range parts { // none where it cannot be read: what the viewer has stays
+			if sent[p.name] != p.version {
+				sent[p.name] = p.version
+				text.Write(p.event)
 			}
 		}
 		if text.Len() == 0 && time.Since(last) >= quiet {

@@ -81,7 +81,7 @@ func (s *server) now(v viewer, asked url.Values) (screen, url.Values, error) {
 	}
 	made.load = func(context.Context) (content, error) {
 		n, err := s.nowView(q, kept, view)
-		return shown[screens.NowView]{n, func(n *screens.NowView) *screens.Common { return &n.Common }, screens.Now, screens.NowBody}, err
+		return shown[screens.NowView]{n, func(n *screens.NowView) *screens.Common { return &n.Common }, screens.Now, screens.NowBody, nil}, err
 	}
 	return made, kept, nil
 }
@@ -119,7 +119,7 @@ func (s *server) nowView(q index.Query, asked url.Values, view teams.View) (scre
 		}
 		row := rowOf(r, now)
 		n.Ended = append(n.Ended, row)
-		if row.Class != "ok" {
+		if row.Class == "bad" {
 			n.Failed++
 		}
 	}
@@ -200,6 +200,9 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 	if sum.Broken > 0 {
 		add(screens.Fact{Number: words.Number(sum.Broken), Words: "records cannot be read", Class: "bad"})
 	}
+	if lag := s.from.tally.Lag(view, now); lag.Ended > 0 {
+		add(screens.Fact{Number: soon(lag.P95), Words: "until an end is seen (95 of 100)"})
+	}
 	if !view.All() {
 		return strip
 	}
@@ -218,6 +221,14 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 		}
 	}
 	return strip
+}
+
+// soon returns a duration, with tenths below ten seconds.
+func soon(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return words.Span(d)
 }
 
 // account says how many accounts there are.

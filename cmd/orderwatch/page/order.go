@@ -51,17 +51,25 @@ func (s *server) order(v viewer, o watcher.Order) screen {
 		return fmt.Sprint(row.Revision, row.Condition, s.from.board.Status().Connected)
 	}
 	made.load = func(ctx context.Context) (content, error) {
-		n, err := s.orderView(ctx, o, view)
-		return shown[screens.OrderView]{n, func(n *screens.OrderView) *screens.Common { return &n.Common }, screens.Order, screens.OrderBody}, err
+		n, open, err := s.orderView(ctx, o, view)
+		if err != nil {
+			return nil, err
+		}
+		var acts *screens.Acts
+		if s.acting != nil {
+			acts = &screens.Acts{Order: o, Open: open}
+		}
+		return shown[screens.OrderView]{n, func(n *screens.OrderView) *screens.Common { return &n.Common }, screens.Order, screens.OrderBody, acts}, nil
 	}
 	return made
 }
 
-// orderView reads the screen.
-func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View) (screens.OrderView, error) {
+// orderView reads the screen, and whether the watch goes on.
+func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View) (n screens.OrderView, open bool, err error) {
 	w, err := s.from.record(ctx, o, view)
 	if err != nil {
-		return screens.OrderView{}, err
+		return n, false, err
 	}
-	return screens.OrderView{Snapshot: view.Shown(s.from.policy.Snapshot(w, watcher.Hold{}, s.from.store.Clock.Now()))}, nil
+	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	return n, w.State != watcher.Ended, nil
 }

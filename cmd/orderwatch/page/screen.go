@@ -36,14 +36,17 @@ type shown[V any] struct {
 	common func(*V) *screens.Common
 	write  func(io.Writer, V) error
 	parts  func(V) ([]screens.Fragment, error)
+	acts   *screens.Acts // what may be done; nil: nothing
 }
 
 func (s shown[V]) page(w io.Writer, c screens.Common) error {
+	c.Acts = s.acts
 	*s.common(&s.view) = c
 	return s.write(w, s.view)
 }
 
 func (s shown[V]) body(c screens.Common) ([]screens.Fragment, error) {
+	c.Acts = s.acts
 	*s.common(&s.view) = c
 	return s.parts(s.view)
 }
@@ -117,7 +120,7 @@ func (f *feed) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime) // others wait for it, too
 	defer cancel()
 	loaded, err := f.load(ctx)
-	if _, gone := errors.AsType[*missing](err); gone {
+	if isMissing(err) {
 		f.content = nil
 	}
 	if f.err = err; err != nil {
@@ -166,6 +169,11 @@ type missing struct {
 }
 
 func (m *missing) Error() string { return m.title }
+
+func isMissing(err error) bool {
+	_, is := errors.AsType[*missing](err)
+	return is
+}
 
 // missingOrder says so of an order.
 func missingOrder(o watcher.Order) error {

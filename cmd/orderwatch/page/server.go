@@ -134,7 +134,7 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 // common returns what every screen of the viewer's has.
 func (s *server) common(v viewer) screens.Common {
 	status := s.from.board.Status()
-	return screens.Common{Base: s.base, User: v.user, Team: v.team, AsOf: status.AsOf, Connected: status.Connected, Actions: s.acting != nil}
+	return screens.Common{Base: s.base, User: v.user, Team: v.team, AsOf: status.AsOf, Connected: status.Connected}
 }
 
 // show answers with a screen.

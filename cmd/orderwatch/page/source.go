@@ -60,7 +60,7 @@ func newSource(log *slog.Logger, c config.Config, timing serve.Timing, nc *nats.
 // run reads what changes until ctx is done, whatever becomes of the connection.
 func (s *source) run(ctx context.Context) {
 	var reading sync.WaitGroup
-	follow := func(ctx context.Context) { s.tally.Follow(ctx, s.store.JS.Conn(), s.client) }
+	follow := func(ctx context.Context) { s.tally.Follow(ctx, s.store) }
 	look := func(ctx context.Context) { s.around.keep(ctx, s.store) }
 	for _, run := range []func(context.Context){s.board.Run, s.usual.Follow, s.keepTime, s.keepStatus, follow, look} {
 		reading.Go(func() { run(ctx) })

@@ -35,9 +35,18 @@ type Common struct {
 	AsOf      time.Time // what is shown was so then
 	Connected bool      // whether NATS is: otherwise what is shown may be old, and the screen says so
 	Notice    string    // what became of what the viewer just did; empty: nothing
-	Actions   bool      // the viewer may cancel, poll and tell again
+	Acts      *Acts     // what the viewer may do; nil: nothing
 	Live      string    // path of the stream with the screen's fragments, below Base; empty: the screen does not change by itself
 }
+
+// Acts are what a viewer may do about an order: cancel and poll an open watch, tell again how one ended.
+type Acts struct {
+	Order watcher.Order
+	Open  bool
+}
+
+// ActLink returns where the form of an action leads.
+func (c Common) ActLink(action string) string { return c.OrderLink(c.Acts.Order) + "/" + action }
 
 // A Link is a tab as the head shows it.
 type Link struct {
@@ -56,6 +65,8 @@ func (c Common) Tabs() (links []Link) {
 	}
 	return links
 }
+
+func (c Common) acts() bool { return c.Acts != nil }
 
 // Link returns the URL of a path of the page's.
 func (c Common) Link(path string) string { return c.Base + path }
@@ -130,7 +141,11 @@ func write(w io.Writer, t *template.Template, view any) error {
 
 // fragments returns the named parts of a screen, and the line that says of when they are.
 func fragments(t *template.Template, view any, names ...string) (all []Fragment, err error) {
-	for _, name := range append(names, "as-of") {
+	names = append(names, "as-of")
+	if a, ok := view.(interface{ acts() bool }); ok && a.acts() {
+		names = append(names, "actions")
+	}
+	for _, name := range names {
 		var part bytes.Buffer
 		if err := t.ExecuteTemplate(&part, name, view); err != nil {
 			return nil, err
