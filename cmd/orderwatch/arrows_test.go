@@ -103,7 +103,7 @@ var (
 	manyNames = map[string]int{
 		"cmd/orderwatch/config":       30, // the groups of variables
 		"cmd/orderwatch/output":       21,
-		"cmd/orderwatch/page/screens": 54, // a view and two functions for each screen, and what views are made of
+		"cmd/orderwatch/page/screens": 41, // a view and two functions for each screen, and what views are made of
 		"cmd/orderwatch/rig":          29,
 		"events/inspect":              22,
 		"events/store":                27,
@@ -112,7 +112,6 @@ var (
 		"notify/slack":                23,
 		"notify/slack/emulator":       20,
 		"watcher":                     84,
-		"watcher/history":             16,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
 		"watcher/watchertest":         19,

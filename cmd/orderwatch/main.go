@@ -10,7 +10,8 @@
 //   - flags.go: the flag -o, and what is said of wrong flags;
 //   - orders.go: how orders are named, how many arguments there may be, and why the service refuses a call;
 //   - client.go: where NATS is, and how a command logs in;
-//   - get.go: get and why; actions.go: cancel and poll; serve.go: serve, page and health; status.go: status and history.
+//   - get.go: get and why; actions.go: cancel and poll; serve.go: serve, page, provision and health; status.go: status and
+//     history.
 package main
 
 import (
@@ -56,7 +57,7 @@ func newRoot() *cobra.Command {
 	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), whyCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), historyCommand(), statusCommand())...)
 	addGroup(root, "Run:", serveCommand(), pageCommand(), demoCommand(), emulatorCommand(), healthCommand())
 	const last = "Set up:"
-	addGroup(root, last, doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	addGroup(root, last, append(contextFlag(provisionCommand()), doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())...)
 	root.SetHelpCommandGroupID(last)
 	return root
 }

@@ -45,6 +45,19 @@ func pageCommand() *cobra.Command {
 	return command
 }
 
+func provisionCommand() *cobra.Command {
+	command := newCommand("provision", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := openSession(c)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		return serve.Provision(c.Context(), s.config, s.names, s.nc, c.OutOrStdout())
+	}
+	return command
+}
+
 func healthCommand() *cobra.Command {
 	command := newCommand("health", exit.NoArguments)
 	command.RunE = func(c *cobra.Command, _ []string) error {

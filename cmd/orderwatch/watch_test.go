@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -300,8 +299,8 @@ func TestWatchWithoutWorker(t *testing.T) {
 	// Without --wait the request is stored for the worker that comes.
 	got = rig.CarryOut(t, d.env, "watch", "order.succeeds")
 	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
-	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABC", rig.Project+"/CS2504101234")
-	if n := strings.Count(got.Err, "looks like a billing order id"); n != 1 {
+	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABCDE", rig.Project+"/CS2504101234", rig.Project+"/CS25-pool")
+	if n := strings.Count(got.Err, "looks like a billing order id"); n != 2 {
 		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
 	}
 	d.serve()
@@ -313,15 +312,7 @@ func TestWatchWithoutWorker(t *testing.T) {
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
 func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
-	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, guarded.Shipped(t, "../../deploy/nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.

@@ -100,7 +100,7 @@ func (t *Tally) History(view teams.View, days int, now time.Time) History {
 
 // took sums up the days from first to last.
 func (k *kind) took(first, last int) Took {
-	var sum history.Histogram
+	var sum histogram
 	for n := first; n <= last; n++ {
 		if h := k.days[n]; h != nil {
 			sum.Add(*h)
@@ -140,7 +140,7 @@ func (t *Tally) Lag(view teams.View, now time.Time) Lag {
 	if b == nil {
 		return Lag{}
 	}
-	var list, all history.Histogram
+	var list, all histogram
 	for n := hourOf(now) - 23; n <= hourOf(now); n++ {
 		if h := b.hours[n]; h != nil {
 			list.Add(h.list)

@@ -40,11 +40,11 @@ type day [len(watcher.Outcomes)]int
 type kind struct {
 	region  string
 	actions []string
-	days    map[int]*history.Histogram
+	days    map[int]*histogram
 }
 
 // An hour is how soon it was known that orders had ended.
-type hour struct{ list, poll history.Histogram }
+type hour struct{ list, poll histogram }
 
 const daySeconds = 24 * 3600
 
@@ -130,12 +130,12 @@ func (b *book) took(o history.Observation, at time.Time) {
 		return
 	}
 	if k == nil {
-		k = &kind{region: strings.Clone(o.Key.Region), actions: bounded(o.Key.Actions), days: make(map[int]*history.Histogram)}
+		k = &kind{region: strings.Clone(o.Key.Region), actions: bounded(o.Key.Actions), days: make(map[int]*histogram)}
 		b.kinds[key] = k
 	}
 	h := k.days[dayOf(at)]
 	if h == nil {
-		h = new(history.Histogram)
+		h = new(histogram)
 		k.days[dayOf(at)] = h
 	}
 	h.Observe(o.Lasted)

@@ -13,11 +13,12 @@
 //
 // Read the files in this order:
 //
-//	tally.go    which completions count, and in whose books
-//	book.go     what one team's book has: days, kinds of orders, detection
-//	causes.go   the causes of a book, and whether one is new
-//	answers.go  what is asked of a tally
-//	follow.go   how the events come
+//	tally.go      which completions count, and in whose books
+//	book.go       what one team's book has: days, kinds of orders, detection
+//	causes.go     the causes of a book, and whether one is new
+//	histogram.go  how long things took on one day, or in one hour
+//	answers.go    what is asked of a tally
+//	follow.go     how the events come
 package tally
 
 import (

@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
 	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // Days of the history: how many are shown where the query says nothing, and which it may ask for.
@@ -53,4 +54,18 @@ func (s *source) counted() (reading bool, away string) {
 		away = err.Error()
 	}
 	return !read, away
+}
+
+// cause returns what is known of the cause for which the watch failed, or goes on with items that failed.
+func (s *server) cause(w watcher.Snapshot, view teams.View) (cause screens.Cause) {
+	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt}
+	if w.Outcome != "" {
+		c.Error = w.LastError
+	}
+	read, _ := s.from.tally.State()
+	seen, ok := s.from.tally.Seen(view, c)
+	if !ok || !read {
+		return cause
+	}
+	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
 	"github.com/orderwatch/orderwatch/events/story"
 	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -72,19 +73,10 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return n, false, err
 	}
 	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	n.Cause = s.cause(n.Snapshot, view)
 	if n.Story, err = story.Read(ctx, s.from.store, view, n.Snapshot); err != nil {
-		n.NoStory = err.Error()
+		s.log.Debug("the story of a watch could not be read", "watch", w.ID, "err", err)
+		n.NoStory = wire.OneLine(err.Error())
 	}
-	n.Cause = s.causeOf(n.Snapshot, view)
 	return n, w.State != watcher.Ended, nil
-}
-
-// causeOf says how often others failed for that for which the watch failed, or goes on with items that failed.
-func (s *server) causeOf(w watcher.Snapshot, view teams.View) screens.Cause {
-	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt, Error: w.LastError}
-	seen, ok := s.from.tally.Seen(view, c)
-	if read, _ := s.from.tally.State(); !ok || !read {
-		return screens.Cause{}
-	}
-	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

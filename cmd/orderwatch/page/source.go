@@ -41,12 +41,12 @@ type source struct {
 
 func newSource(log *slog.Logger, c config.Config, timing serve.Timing, nc *nats.Conn) (*source, error) {
 	settings := serve.StoreConfig(c, timing.Timing)
-	settings.Provision, settings.Recall = false, -1
+	settings.Provision, settings.Recall, settings.Names.APIPrefix = false, -1, c.NATS.JSAPIPrefix
 	kept, err := store.Open(log, settings, nc, store.NewClock(nil))
 	if err != nil {
 		return nil, err
 	}
-	asking, err := client.New(nc, serve.Names(c))
+	asking, err := client.New(nc, settings.Names)
 	if err != nil {
 		return nil, err
 	}

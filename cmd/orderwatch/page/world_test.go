@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page"
@@ -65,7 +66,13 @@ const token = "planted-token"
 // begin begins a world with a worker. set changes the worker's configuration.
 func begin(t *testing.T, set func(*config.Config)) *world {
 	t.Helper()
-	w := &world{t: t, nats: eventstest.Server(t), cloud: emulator.New(emulator.Options{AutoOrders: true}), log: &logs{}}
+	return beginOn(t, eventstest.Server(t), set)
+}
+
+// beginOn is begin with a server.
+func beginOn(t *testing.T, s *server.Server, set func(*config.Config)) *world {
+	t.Helper()
+	w := &world{t: t, nats: s, cloud: emulator.New(emulator.Options{AutoOrders: true}), log: &logs{}}
 	modelArts := httptest.NewServer(w.cloud)
 	t.Cleanup(modelArts.Close)
 	c := config.Default()
@@ -76,7 +83,11 @@ func begin(t *testing.T, set func(*config.Config)) *world {
 		set(&c)
 	}
 	w.config = c
-	nc, _ := eventstest.Connect(t, w.nats)
+	nc, err := nats.Connect(w.nats.ClientURL(), nats.MaxReconnects(-1), nats.UserInfo(c.NATS.User, c.NATS.Password.Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
 	asking, err := client.New(nc, serve.Names(c))
 	if err != nil {
 		t.Fatal(err)

@@ -45,17 +45,17 @@ type Stream struct {
 	Wrong    string // what is wrong with it; empty: nothing
 }
 
-// A Problem is what is not well.
-type Problem struct {
+// A problem is what is not well.
+type problem struct {
 	Class string // bad or warn
 	Text  string // untrusted
 	Do    string // what to do about it, or what happens by itself
 }
 
 // Problems returns what is not well, the worst first. It is the whole truth only as far as [HealthView.NotLookedAt] says.
-func (v HealthView) Problems() (all []Problem) {
+func (v HealthView) Problems() (all []problem) {
 	add := func(class, does, format string, args ...any) {
-		all = append(all, Problem{class, fmt.Sprintf(format, args...), does})
+		all = append(all, problem{class, fmt.Sprintf(format, args...), does})
 	}
 	if !v.Connected {
 		add("bad", "The page connects again by itself; what stands below was so before.", "NATS is not connected.")
@@ -64,7 +64,12 @@ func (v HealthView) Problems() (all []Problem) {
 		add("bad", "Requests are kept, but nothing is polled until a worker runs: orderwatch serve. What stands below was so before.", "No worker answers: %s", v.Silent)
 	}
 	v.watchProblems(add)
-	for _, h := range v.Status.Held {
+	held := v.Status.Held
+	if len(held) > heldShown {
+		add("warn", "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s, which are named below.", words.Count(len(held), "account"))
+		held = nil
+	}
+	for _, h := range held {
 		add("warn", "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s until %s: %s", place(h.Region, h.ProjectID), v.Clock(h.Until).Text, h.Why)
 	}
 	for _, r := range v.Status.Rates {
@@ -83,7 +88,7 @@ func (v HealthView) Problems() (all []Problem) {
 	if v.Away != "" {
 		add("warn", "History, and how soon ends are known, are older than the rest of the page.", "The page cannot follow events: %s", v.Away)
 	}
-	slices.SortStableFunc(all, func(a, b Problem) int { return strings.Compare(a.Class, b.Class) })
+	slices.SortStableFunc(all, func(a, b problem) int { return strings.Compare(a.Class, b.Class) })
 	return all
 }
 
@@ -91,10 +96,10 @@ func (v HealthView) Problems() (all []Problem) {
 func (v HealthView) watchProblems(add func(class, does, format string, args ...any)) {
 	if w := v.Status.Watches; w != nil {
 		if w.Overdue > 0 {
-			add("bad", "Workers poll them as soon as they can; if this stays, add workers or look at their logs.", "%s not polled for more than the interval and a minute.", were(w.Overdue))
+			add("bad", "Workers poll them as soon as they can; if this stays, add workers or look at their logs.", "%s not polled for more than the interval and a minute.", watchesThat(w.Overdue, "was", "were"))
 		}
 		if w.Stuck > 0 {
-			add("bad", "The end is published again by itself.", "%s ending for over a minute.", were(w.Stuck))
+			add("bad", "The end is published again by itself.", "%s been ending for over a minute.", watchesThat(w.Stuck, "has", "have"))
 		}
 		if w.Unreadable > 0 {
 			add("bad", "Ask for these orders again: they are named below, as far as workers know them.", "%s cannot be read.", words.Count(w.Unreadable, "record"))
@@ -116,15 +121,18 @@ func (v HealthView) watchProblems(add func(class, does, format string, args ...a
 	}
 }
 
+// heldShown is how many accounts that are held are problems of their own.
+const heldShown = 3
+
 // untoldSoon is how long an event may wait to be told before that is a problem.
 const untoldSoon = time.Minute
 
-// were returns "1 watch was" or "3 watches were".
-func were(n int) string {
+// watchesThat returns "1 watch was" or "3 watches were".
+func watchesThat(n int, one, many string) string {
 	if n == 1 {
-		return watches(n) + " was"
+		return watches(n) + " " + one
 	}
-	return watches(n) + " were"
+	return watches(n) + " " + many
 }
 
 // place names a region, or a project in it.
@@ -232,19 +240,19 @@ func (v HealthView) Detection() string {
 		return "no order ended in the last 24 hours of which ModelArts says when"
 	}
 	return fmt.Sprintf("half within %s, 95 of 100 within %s; %s in the last 24 hours, %s found by the list of orders",
-		short(v.Lag.P50), short(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
+		soon(v.Lag.P50), soon(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
 }
 
-// short returns a duration, with tenths below ten seconds.
-func short(d time.Duration) string {
+// soon returns a duration, with tenths below ten seconds.
+func soon(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return words.Brief(d)
 }
 
-// A RateRow is what is asked of ModelArts in a region, as a bar of what is allowed.
-type RateRow struct {
+// A rateRow is what is asked of ModelArts in a region, as a bar of what is allowed.
+type rateRow struct {
 	wire.Rate
 	Words string
 	Class string
@@ -252,9 +260,9 @@ type RateRow struct {
 }
 
 // Rates returns what is wanted and allowed in each region.
-func (v HealthView) Rates() (rows []RateRow) {
+func (v HealthView) Rates() (rows []rateRow) {
 	for _, r := range v.Status.Rates {
-		row := RateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g of %g polls a second wanted", r.Wanted, r.Allowed)}
+		row := rateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g of %g polls a second wanted", r.Wanted, r.Allowed)}
 		if r.Allowed > 0 {
 			row.Used = min(float64(int(10000*r.Wanted/r.Allowed))/100, 100)
 		}

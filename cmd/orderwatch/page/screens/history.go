@@ -23,7 +23,7 @@ type HistoryView struct {
 
 // Of the lists so many are shown at once; the rest is folded.
 const (
-	shownKinds  = 30
+	shownKinds  = 8
 	shownCauses = 15
 	newFor      = 7 * 24 * time.Hour // a cause is marked as new for so long
 )
@@ -76,37 +76,37 @@ func (v HistoryView) Spans() (links []Link) {
 	return links
 }
 
-// A Chart is the days as bars: an SVG of Width × 100, whose largest day is 96 high.
-type Chart struct {
+// A chart is the days as bars: an SVG of Width × 100, whose largest day is 96 high.
+type chart struct {
 	Width       int
 	Words       string
-	Bars        []DayBar
+	Bars        []dayBar
 	Most        int // that ended on one day
 	First, Last string
 }
 
-// A DayBar is one day. Its parts are on top of each other.
-type DayBar struct {
+// A dayBar is one day. Its parts are on top of each other.
+type dayBar struct {
 	X     int
 	Words string
-	Parts []DayPart
+	Parts []dayPart
 }
 
-// A DayPart is what of a day looks alike.
-type DayPart struct {
+// A dayPart is what of a day looks alike.
+type dayPart struct {
 	Class string
 	Y, H  float64
 }
 
 // Chart returns the days as bars; what failed is at their foot, so that days can be compared by it.
-func (v HistoryView) Chart() Chart {
-	c := Chart{Width: 10 * len(v.Days)}
+func (v HistoryView) Chart() chart {
+	c := chart{Width: 10 * len(v.Days)}
 	for _, d := range v.Days {
 		c.Most = max(c.Most, d.Total())
 	}
 	c.Words = fmt.Sprintf("How watches ended on each of %s; at most %s on one day. The table below has the numbers.", words.Count(len(v.Days), "day"), words.Number(c.Most))
 	for i, d := range v.Days {
-		bar := DayBar{X: 10*i + 1, Words: d.Date.Format("2 Jan") + ": " + ended(d)}
+		bar := dayBar{X: 10*i + 1, Words: d.Date.Format("2 Jan") + ": " + ended(d)}
 		foot := 100.0
 		for _, class := range []string{"bad", "warn", "ok", "rest"} {
 			n := 0
@@ -118,7 +118,7 @@ func (v HistoryView) Chart() Chart {
 			if n > 0 {
 				height := max(94*float64(n)/float64(c.Most), 1.5)
 				foot -= height
-				bar.Parts = append(bar.Parts, DayPart{class, float64(int(foot*100)) / 100, float64(int(height*100)) / 100})
+				bar.Parts = append(bar.Parts, dayPart{class, float64(int(foot*100)) / 100, float64(int(height*100)) / 100})
 			}
 		}
 		c.Bars = append(c.Bars, bar)
@@ -140,20 +140,20 @@ func ended(d tally.Day) string {
 	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
-// A DayTable is the same in numbers.
-type DayTable struct {
+// A dayTable is the same in numbers.
+type dayTable struct {
 	Heads []string
-	Rows  []DayRow
+	Rows  []dayRow
 }
 
-// A DayRow is one day, the latest first.
-type DayRow struct {
+// A dayRow is one day, the latest first.
+type dayRow struct {
 	Date    string
 	Numbers []string
 }
 
 // DayTable returns the days in numbers, without the endings that no day has.
-func (v HistoryView) DayTable() (t DayTable) {
+func (v HistoryView) DayTable() (t dayTable) {
 	sum := v.sum()
 	for i, e := range endings {
 		if sum.Ended[i] > 0 {
@@ -161,7 +161,7 @@ func (v HistoryView) DayTable() (t DayTable) {
 		}
 	}
 	for _, d := range slices.Backward(v.Days) {
-		row := DayRow{Date: d.Date.Format("Mon 2 Jan 2006")}
+		row := dayRow{Date: d.Date.Format("Mon 2 Jan 2006")}
 		for i, n := range d.Ended {
 			if sum.Ended[i] > 0 {
 				row.Numbers = append(row.Numbers, words.Number(n))
@@ -172,17 +172,17 @@ func (v HistoryView) DayTable() (t DayTable) {
 	return t
 }
 
-// A KindRow is a kind of orders as the screen shows it.
-type KindRow struct {
+// A kindRow is a kind of orders as the screen shows it.
+type kindRow struct {
 	Actions, Region string
-	Now, Before     TookRow
+	Now, Before     tookRow
 	Change          string // of the half that is quicker, against before; empty where too few are known
 	Class           string // of the change
 	Words           string // of the picture
 }
 
-// A TookRow is how long orders took, in words and in hundredths of the picture's length.
-type TookRow struct {
+// A tookRow is how long orders took, in words and in hundredths of the picture's length.
+type tookRow struct {
 	Ended              string
 	Known              bool
 	P10, P50, P90, P95 string
@@ -191,15 +191,15 @@ type TookRow struct {
 }
 
 // ShownKinds and MoreKinds return the kinds of orders of which most ended, and the others.
-func (v HistoryView) ShownKinds() []KindRow { return kindRows(v.Kinds[:min(len(v.Kinds), shownKinds)]) }
+func (v HistoryView) ShownKinds() []kindRow { return kindRows(v.Kinds[:min(len(v.Kinds), shownKinds)]) }
 
 // MoreKinds returns the others.
-func (v HistoryView) MoreKinds() []KindRow { return kindRows(v.Kinds[min(len(v.Kinds), shownKinds):]) }
+func (v HistoryView) MoreKinds() []kindRow { return kindRows(v.Kinds[min(len(v.Kinds), shownKinds):]) }
 
-func kindRows(kinds []tally.Kind) (rows []KindRow) {
+func kindRows(kinds []tally.Kind) (rows []kindRow) {
 	for _, k := range kinds {
 		whole := max(k.Now.P95, k.Before.P95)
-		r := KindRow{Actions: strings.Join(k.Actions, ", "), Region: k.Region, Now: tookRow(k.Now, whole), Before: tookRow(k.Before, whole)}
+		r := kindRow{Actions: strings.Join(k.Actions, ", "), Region: k.Region, Now: tookOf(k.Now, whole), Before: tookOf(k.Before, whole)}
 		if r.Now.Known && r.Before.Known && k.Before.P50 > 0 {
 			percent := int(100 * (k.Now.P50 - k.Before.P50) / k.Before.P50)
 			switch {
@@ -217,8 +217,8 @@ func kindRows(kinds []tally.Kind) (rows []KindRow) {
 	return rows
 }
 
-func tookRow(t tally.Took, whole time.Duration) TookRow {
-	r := TookRow{Ended: words.Number(t.Ended), Known: t.P95 > 0}
+func tookOf(t tally.Took, whole time.Duration) tookRow {
+	r := tookRow{Ended: words.Number(t.Ended), Known: t.P95 > 0}
 	if !r.Known {
 		return r
 	}
@@ -229,15 +229,15 @@ func tookRow(t tally.Took, whole time.Duration) TookRow {
 	return r
 }
 
-func tookWords(t TookRow) string {
+func tookWords(t tookRow) string {
 	if !t.Known {
 		return "too few ended"
 	}
 	return fmt.Sprintf("half took up to %s, nine of ten up to %s", t.P50, t.P90)
 }
 
-// A CauseRow is a cause as the screen shows it.
-type CauseRow struct {
+// A causeRow is a cause as the screen shows it.
+type causeRow struct {
 	View Common
 	tally.Cause
 	Ending string
@@ -245,31 +245,31 @@ type CauseRow struct {
 }
 
 // Line returns the cause in a line.
-func (r CauseRow) Line() string {
+func (r causeRow) Line() string {
 	return cmp.Or(strings.TrimSpace(r.Text), map[bool]string{true: "The deadline came first", false: "No message was given"}[r.Outcome == watcher.TimedOut])
 }
 
 // Times returns how many watches failed for it.
-func (r CauseRow) Times() string { return words.Number(r.Count) }
+func (r causeRow) Times() string { return words.Number(r.Count) }
 
 // LastLink returns the URL of the order that failed for it last.
-func (r CauseRow) LastLink() string {
+func (r causeRow) LastLink() string {
 	return r.View.OrderLink(watcher.Order{ProjectID: r.Last.ProjectID, Name: r.Last.OrderName})
 }
 
 // ShownCauses returns the causes that were seen last.
-func (v HistoryView) ShownCauses() []CauseRow {
+func (v HistoryView) ShownCauses() []causeRow {
 	return v.causeRows(v.Causes[:min(len(v.Causes), shownCauses)])
 }
 
 // MoreCauses returns the others.
-func (v HistoryView) MoreCauses() []CauseRow {
+func (v HistoryView) MoreCauses() []causeRow {
 	return v.causeRows(v.Causes[min(len(v.Causes), shownCauses):])
 }
 
-func (v HistoryView) causeRows(causes []tally.Cause) (rows []CauseRow) {
+func (v HistoryView) causeRows(causes []tally.Cause) (rows []causeRow) {
 	for _, c := range causes {
-		r := CauseRow{View: v.Common, Cause: c, Ending: string(c.Outcome), IsNew: v.AsOf.Sub(c.First.At) < newFor && v.AsOf.Sub(v.Since) > newFor}
+		r := causeRow{View: v.Common, Cause: c, Ending: string(c.Outcome), IsNew: v.AsOf.Sub(c.First.At) < newFor && v.AsOf.Sub(v.Since) > newFor}
 		for i, o := range watcher.Outcomes {
 			if o == c.Outcome {
 				r.Ending = endings[i].words
@@ -298,5 +298,5 @@ func History(w io.Writer, v HistoryView) error { return write(w, history, v) }
 
 // HistoryBody returns its fragments.
 func HistoryBody(v HistoryView) ([]Fragment, error) {
-	return fragments(history, v, "outcomes", "durations", "causes")
+	return fragments(history, v, "outcomes", "days", "durations", "more-durations", "causes", "more-causes", "known")
 }

@@ -1,27 +1,36 @@
-package history_test
+package tally
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/orderwatch/orderwatch/watcher/history"
 )
 
-// TestHistogram holds each quantile against that of all durations, for the distributions of the sketch.
+// drawn are the distributions that durations here may have, in seconds.
+var drawn = map[string]func(r *rand.Rand, i int) float64{
+	"steady, 12 min": func(r *rand.Rand, _ int) float64 { return 720 * math.Exp(.08*r.NormFloat64()) },
+	"a heavy tail":   func(r *rand.Rand, _ int) float64 { return 600 * math.Exp(1.2*r.NormFloat64()) },
+	"three kinds": func(r *rand.Rand, i int) float64 {
+		return []float64{40, 686, 5400}[i%3] * math.Exp(.4*r.NormFloat64())
+	},
+	"half a second": func(r *rand.Rand, _ int) float64 { return .5 * math.Exp(.3*r.NormFloat64()) },
+}
+
+// TestHistogram holds each quantile against that of all durations.
 func TestHistogram(t *testing.T) {
 	t.Parallel()
-	for name, draw := range durations {
+	for name, draw := range drawn {
 		r := rand.New(rand.NewPCG(1, 2))
-		var whole, sum history.Histogram
-		var days [7]history.Histogram
+		var whole, sum histogram
+		var days [7]histogram
 		var all []float64
 		for i := range 2000 {
 			s := min(draw(r, i), 14*24*3600)
 			all = append(all, s)
-			whole.Observe(duration(s))
-			days[i%7].Observe(duration(s))
+			whole.Observe(time.Duration(s * float64(time.Second)))
+			days[i%7].Observe(time.Duration(s * float64(time.Second)))
 		}
 		for _, day := range days {
 			sum.Add(day)
@@ -44,7 +53,7 @@ func TestHistogram(t *testing.T) {
 
 func TestHistogramAtItsEdges(t *testing.T) {
 	t.Parallel()
-	var h history.Histogram
+	var h histogram
 	if h.Quantile(.5) != 0 || h.Len() != 0 {
 		t.Error("an empty one says something")
 	}
@@ -57,7 +66,7 @@ func TestHistogramAtItsEdges(t *testing.T) {
 	if most := h.Quantile(1); most < 13*24*time.Hour || most > 15*24*time.Hour {
 		t.Errorf("what took years took %s", most)
 	}
-	var one history.Histogram
+	var one histogram
 	one.Observe(10 * time.Minute)
 	if lo, hi := one.Quantile(0), one.Quantile(1); lo > 10*time.Minute || hi < 10*time.Minute || lo < 9*time.Minute || hi > 11*time.Minute {
 		t.Errorf("one of 10 min is from %s to %s", lo, hi)
