@@ -37,8 +37,8 @@ func TestServiceSchemas(t *testing.T) {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 9 || teams != 9 {
-		t.Fatalf("the service has %d endpoints, and %d for teams; want 9 of each", len(requests), teams)
+	if len(requests) != 10 || teams != 10 {
+		t.Fatalf("the service has %d endpoints, and %d for teams; want 10 of each", len(requests), teams)
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {
@@ -80,6 +80,8 @@ func TestServiceSchemas(t *testing.T) {
 		{"events", `{"limit":1001}`, 400},
 		{"events", `{"after_sequence":-1}`, 400},
 		{"events", `{"wait":"soon"}`, 400},
+		{"why", orderBody("order.a", ""), 200},
+		{"why", orderBody("order.a", `,"by":"ann"`), 400},
 		{"history", `{}`, 200},
 		{"history", `{"forget":1}`, 400},
 		{"history", `{"key":"cn-north-4"}`, 400},

@@ -231,7 +231,7 @@ func TestTeamsSeeTheirOwn(t *testing.T) {
 	for i := range each {
 		order := of2("p-net", fmt.Sprint("order.", i))
 		before, _ := recordIn(t, js, order.ProjectID, order.Name)
-		for _, endpoint := range []string{"get", "poll", "cancel", "renotify"} {
+		for _, endpoint := range []string{"get", "why", "poll", "cancel", "renotify"} {
 			request := map[string]any{"project_id": order.ProjectID, "order_name": order.Name}
 			if endpoint == "cancel" || endpoint == "renotify" {
 				request["by"] = "net" // which is their word

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/history"
+	"github.com/orderwatch/orderwatch/watcher/notable"
 )
 
 // A Snapshot is what people and programs are shown of a watch, at any moment of its life. Texts of
@@ -20,6 +21,8 @@ type Snapshot struct {
 	NextWanted   time.Time    `json:"next_poll_wanted_at,omitzero"` // when it was due, where the account's rate is used up and puts it off
 	LastError    *ErrorDetail `json:"last_error,omitempty"`         // of the latest poll; code held: the account may not be asked, message says why
 	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
+	// Troubles are what went wrong so far, also where it is over; nil where nothing did, or workers of the release before saw it.
+	Troubles *notable.Troubles `json:"troubles,omitempty"`
 	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
 	Condition      AttentionKind `json:"condition,omitempty"`
 	ConditionSince time.Time     `json:"condition_since,omitzero"`
@@ -44,7 +47,7 @@ type Snapshot struct {
 func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
 		State: Watching, Deadline: w.NextDeadline(),
-		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
+		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish, Troubles: w.Troubles.Of(w.ID),
 	}
 	if w.State == Ended {
 		s.State, s.Outcome, s.CompletedAt, s.Detection = Ended, w.Completion.Outcome, w.Completion.CompletedAt, w.Completion.Detection

@@ -179,6 +179,7 @@ func (p Policy) goOn(w Watch) Watch {
 	next.Schema = plainSchema
 	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
 	next.Earlier = w.requestIDs(p.maxEarlierBytes())
+	next.Troubles = w.Troubles.Renamed(w.ID, next.ID)
 	p.keepTold(&next, w.Completion.Requests)
 	next.keepWishes()
 	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)

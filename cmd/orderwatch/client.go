@@ -20,12 +20,14 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
 	*client.Client
 	config config.Config
+	names  wire.Names
 	nc     *nats.Conn
 }
 
@@ -62,7 +64,7 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 		nc.Close()
 		return nil, err
 	}
-	return &session{client, config, nc}, nil
+	return &session{client, config, names, nc}, nil
 }
 
 func (s *session) close() { s.nc.Close() }

@@ -148,8 +148,9 @@ func watchRequests(c *cobra.Command, all wire.WatchRequest, orders []find.Found)
 	return requests, nil
 }
 
-// billingID is what the ids of the billing look like, which people take for an order's name.
-var billingID = regexp.MustCompile(`^CS[0-9]+$`)
+// billingID is what the ids of the billing look like, which people take for an order's name: the day and minute of the order,
+// and what tells it from others.
+var billingID = regexp.MustCompile(`^CS[0-9]{10}[0-9A-Z]*$`)
 
 // warnOfBilling says which orders have names that look like something else.
 func warnOfBilling(w io.Writer, requests []wire.WatchRequest) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -288,8 +287,8 @@ func TestWatchWithoutWorker(t *testing.T) {
 	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.parts\n", "Nobody has checked it.", "\n  orderwatch events --kind rejected\n"}, []string{"no worker is there at the moment: a request is stored"})
 	waits := d.wait(t, "order.succeeds")
 	waits.Says(t, "no worker is there at the moment: a request is stored")
-	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABC", rig.Project+"/CS2504101234")
-	if n := strings.Count(got.Err, "looks like a billing order id"); n != 1 {
+	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABCDE", rig.Project+"/CS2504101234", rig.Project+"/CS25-pool")
+	if n := strings.Count(got.Err, "looks like a billing order id"); n != 2 {
 		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
 	}
 	d.serve()
@@ -328,15 +327,7 @@ func TestWatchAsksFirst(t *testing.T) {
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
 func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
-	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, guarded.Shipped(t, "../../deploy/nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.

@@ -26,7 +26,12 @@ type Client struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	names wire.Names
+	team  string // as which it asks the service; empty: as the operator, or as whom NATS makes the user
+	*denials
+}
 
+// Denials are what NATS denied on a client's connection.
+type denials struct {
 	mu       sync.Mutex
 	underWay map[*call]bool
 	// deaf says that answers are denied. NATS says so once, and means it until the connection is made
@@ -60,13 +65,21 @@ func New(nc *nats.Conn, names wire.Names) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{nc: nc, js: js, names: names, underWay: make(map[*call]bool)}
+	c := &Client{nc: nc, js: js, names: names, denials: &denials{underWay: make(map[*call]bool)}}
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if link.Denied(err) {
 			c.deny(err)
 		}
 	})
 	return c, nil
+}
+
+// As returns a client on the same connection that asks the service as the team, where NATS lets its user do so; of the empty
+// name it is c.
+func (c *Client) As(team string) *Client {
+	as := *c
+	as.team = team
+	return &as
 }
 
 // A DeniedError is what the user of a client may not do.
@@ -229,6 +242,12 @@ func (c *Client) Get(ctx context.Context, order watcher.Order) (watcher.Snapshot
 	return ask[watcher.Snapshot](ctx, c, "get", order)
 }
 
+// Why says what happened to the order's watch. Workers of the release before do not answer it: then the error is an
+// [ErrNoWorker].
+func (c *Client) Why(ctx context.Context, order watcher.Order) (wire.Story, error) {
+	return ask[wire.Story](ctx, c, "why", order)
+}
+
 // List shows a page of watches.
 func (c *Client) List(ctx context.Context, q wire.ListQuery) (wire.ListAnswer, error) {
 	return ask[wire.ListAnswer](ctx, c, "list", q)
@@ -263,6 +282,9 @@ func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (a
 // askWithin is ask for an answer that takes less or more time than others, with headers of the value true.
 func askWithin[A any](ctx context.Context, c *Client, timeout time.Duration, endpoint string, request any, headers ...string) (answer A, err error) {
 	subject := c.names.Service + "." + endpoint
+	if c.team != "" {
+		subject += "." + c.team
+	}
 	body, err := json.Marshal(request)
 	if err != nil {
 		return answer, err

@@ -213,6 +213,20 @@ func (b *Board) look(ctx context.Context) {
 	}
 }
 
+// Holding returns the hold that keeps the watch waiting, for so long that people are told; the zero Hold where none does.
+func (b *Board) Holding(w *watcher.Watch) (first watcher.Hold) {
+	s := b.index.store
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.holds {
+		tells := h.Keeps(w) && s.Clock.Now().Sub(h.Since) >= s.Timing.Unreachable
+		if tells && (first.Kind == "" || h.Since.Before(first.Since)) {
+			first = h
+		}
+	}
+	return first
+}
+
 // dropEnded drops the rows of watches that ended more than a day ago.
 func (x *Index) dropEnded() {
 	x.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/page"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/client"
@@ -66,6 +68,14 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 
 	settings := configured(cloudAddr.String(), slackAddr.String())
 	settings.Version, settings.NATS.URL = version, natsServer.ClientURL()
+	var pages sync.WaitGroup
+	defer pages.Wait()
+	defer cancel()
+	address, err := beginPage(ctx, log, &pages, &settings, keep)
+	if err != nil {
+		return err
+	}
+	screen.Line("%s\n", address)
 	worker := make(chan error, 1)
 	go func() {
 		worker <- serve.Run(ctx, log, settings, timing())
@@ -73,7 +83,7 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 	}()
 	err = watch(ctx, settings, board, fates, func() {
 		if keep {
-			printKeep(out, settings.NATS.URL)
+			printKeep(out, settings.NATS.URL, settings.Links.Public)
 			<-ctx.Done()
 		}
 	})
@@ -86,6 +96,33 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 		return errors.New("interrupted")
 	}
 	return err
+}
+
+// beginPage serves the page until ctx is done, if it is wanted, and says where it is.
+func beginPage(ctx context.Context, log *slog.Logger, running *sync.WaitGroup, settings *config.Config, wanted bool) (says string, err error) {
+	if !wanted {
+		return "A page shows all of this in a browser, live: orderwatch demo --keep", nil
+	}
+	settings.Page.Actions = true // nobody but this machine reaches it
+	listener, err := net.Listen("tcp", settings.Page.Addr)
+	if err != nil { // another page is there
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", err
+	}
+	settings.Page.Addr = listener.Addr().String()
+	settings.Links.Public = "http://" + settings.Page.Addr
+	served, failed := make(chan string, 1), make(chan error, 1)
+	running.Go(func() {
+		failed <- page.Serve(ctx, log, *settings, timing(), listener, func(url string) { served <- url })
+	})
+	select {
+	case url := <-served:
+		return "The page shows all of this, live: " + url, nil
+	case err := <-failed:
+		return "", err
+	}
 }
 
 // watch publishes the requests as any program does, and hands the events to the board until all is done, or the
@@ -227,9 +264,9 @@ func slackOf(board *scoreboard) http.Handler {
 	return slack
 }
 
-func printKeep(out io.Writer, url string) {
+func printKeep(out io.Writer, url, page string) {
 	fmt.Fprintf(out, `
-The demo goes on: NATS is on %[1]s. In another terminal:
+The demo goes on: NATS is on %[1]s, the page on %[4]s/. In another terminal:
 
   export ORDERWATCH_NATS_URL=%[1]s
   export ORDERWATCH_MODELARTS_PROJECT_ID=%[2]s
@@ -245,7 +282,7 @@ order.late-1, order.empty-1, order.missing-1, or any other number. Any program c
 (without the nats tool: go run github.com/nats-io/natscli/nats@v0.5.1 --server …)
 
 Ctrl-C ends the demo.
-`, url, project, command())
+`, url, project, command(), page)
 }
 
 // command returns how this program is called: by its path where it is not among those that a shell finds, as under go run.

@@ -6,6 +6,7 @@
 //   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
 //   - meaning.go: what the end of a watch means for the order, what it leaves behind, and how to watch it again;
 //   - status.go: the page of the installation; history.go: how long orders take;
+//   - story.go: what happened to a watch, and what went wrong;
 //   - table.go: which columns a list has, and what is cut where there is no room;
 //   - screen.go: what is shown while people wait: lines, and on a terminal bars; bars.go: which bars there is room for,
 //     and how they are drawn;
@@ -87,6 +88,7 @@ func (p Page) properties(w watcher.Snapshot) string {
 		p.Property("polls", nil, p.polls(w)) +
 		p.Property("overdue", p.Paint.Red, p.overdue(w)) +
 		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
+		p.Property("troubles", nil, p.troubles(w)...) +
 		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)) +
 		p.Property("watch", nil, output.Clean(w.WatchID))
 }
