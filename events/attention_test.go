@@ -88,6 +88,7 @@ func TestOrderAttentionEvent(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	a.Links = a.LinksAt(eventstest.StoreConfig().PublicURL)
 	if fmt.Sprintf("%+v", followed[0].Report) != fmt.Sprintf("%+v", a.Report) || followed[0].Kind != a.Kind || !followed[0].Since.Equal(a.Since) {
 		t.Errorf("followed %+v; want %+v", followed, a)
 	}

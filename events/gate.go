@@ -48,9 +48,23 @@ func (g *gate) allow(ctx context.Context, ask watcher.Ask) error {
 	if !g.teams.Limits(team).Count() {
 		return nil
 	}
-	return g.store.Reserve(ctx, ask, func(open int, stored []time.Time) error {
+	return g.store.Reserve(ctx, ask, g.within(team))
+}
+
+// look is allow of a request that may follow.
+func (g *gate) look(ctx context.Context, ask watcher.Ask) error {
+	team := ask.Request.Team
+	if !g.teams.Limits(team).Count() {
+		return nil
+	}
+	return g.store.Look(ctx, ask, g.within(team))
+}
+
+// within says whether the team may ask for one more.
+func (g *gate) within(team string) func(open int, stored []time.Time) error {
+	return func(open int, stored []time.Time) error {
 		return g.teams.Within(team, open, stored, g.store.Clock.Now())
-	})
+	}
 }
 
 // count returns a *[teams.Denied] where what a team wants done at once, and that makes work, is beyond its limits.

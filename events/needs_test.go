@@ -77,7 +77,7 @@ func TestNobodysDeputy(t *testing.T) {
 		"orders.completed.succeeded." + project + ".order.victim", "orders.watch", "orders.rejected", "orders.due." + project + ".order.victim",
 		"orderwatch.cancel", "_INBOX", "_INBOX.", "_INBOXES.a", "inbox.annabel.a", "inbox", "_R_", "somebody", "_GR_.a.b.$KV.ORDER_SLACK.settled", "_GR_.a._INBOX",
 	}
-	endpoints := []string{"get", "cancel", "events", "get.gpu", "events.gpu"}
+	endpoints := []string{"get", "why", "cancel", "events", "get.gpu", "events.gpu"}
 	for _, reply := range foreign {
 		for _, endpoint := range endpoints {
 			err := nc.PublishRequest("orderwatch."+endpoint, reply, []byte(orderBody("order.victim", byOf(endpoint))))

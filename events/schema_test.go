@@ -37,8 +37,8 @@ func TestServiceSchemas(t *testing.T) {
 			t.Errorf("%s answers in the queue %q; the AsyncAPI document says q", endpoint.Name, endpoint.QueueGroup)
 		}
 	}
-	if len(requests) != 9 || teams != 9 {
-		t.Fatalf("the service has %d endpoints, and %d for teams; want 9 of each", len(requests), teams)
+	if len(requests) != 10 || teams != 10 {
+		t.Fatalf("the service has %d endpoints, and %d for teams; want 10 of each", len(requests), teams)
 	}
 	refused := compiled(t, "service-error")
 	for _, test := range []struct {
@@ -62,18 +62,26 @@ func TestServiceSchemas(t *testing.T) {
 		{"list", `{"label":"` + strings.Repeat("é", 64) + "=" + strings.Repeat("é", 257) + `"}`, 400},
 		{"list", `{"state":"ending"}`, 400},
 		{"list", `{"limit":0}`, 400},
+		{"list", `{"order_name":"order.a","request_id":"build 1","outcomes":["failed","timed_out"],"since":"2025-04-10T12:00:00Z"}`, 200},
+		{"list", `{"order_name":"","request_id":"","outcomes":[]}`, 200},
+		{"list", `{"order_name":"a/b"}`, 400},
+		{"list", `{"outcomes":["lost"]}`, 400},
+		{"list", `{"outcomes":"failed"}`, 400},
+		{"list", `{"since":"yesterday"}`, 400},
 		{"list", `{"limit":1001}`, 400},
 		{"list", `{"label":"env"}`, 400},
 		{"list", `{"label":"=a"}`, 400},
 		{"list", `{"project_id":"a.b"}`, 400},
 		{"list", `{"cursor":"` + strings.Repeat("x", 65) + `"}`, 400},
-		{"list", `{"order_name":"order.a"}`, 400},
+		{"list", `{"watch_id":"w_1"}`, 400},
 		{"events", `{}`, 200},
 		{"events", `{"subjects":["orders.completed.>"],"after_sequence":0,"since":"2025-04-10T12:00:00Z","new":false,"cursor":"","wait":"0s","limit":1}`, 200},
 		{"events", `{"subjects":"orders.completed.>"}`, 400},
 		{"events", `{"limit":1001}`, 400},
 		{"events", `{"after_sequence":-1}`, 400},
 		{"events", `{"wait":"soon"}`, 400},
+		{"why", orderBody("order.a", ""), 200},
+		{"why", orderBody("order.a", `,"by":"ann"`), 400},
 		{"history", `{}`, 200},
 		{"history", `{"forget":1}`, 400},
 		{"history", `{"key":"cn-north-4"}`, 400},

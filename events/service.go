@@ -24,6 +24,7 @@ import (
 	"github.com/orderwatch/orderwatch/events/link"
 	"github.com/orderwatch/orderwatch/events/schema"
 	"github.com/orderwatch/orderwatch/events/store"
+	"github.com/orderwatch/orderwatch/events/story"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/events/usual"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -62,7 +63,7 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
+		"get": s.get, "why": s.why, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
 		"history": s.history, "watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
@@ -221,6 +222,9 @@ func (s *service) watch(ctx context.Context, r micro.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Headers().Get(wire.CheckOnly) == "true" {
+		return wire.Accepted{State: "checked", RequestID: ask.Request.ID}, s.gate.look(ctx, ask)
+	}
 	admission, w, err := s.admit(ctx, ask)
 	switch {
 	case err != nil:
@@ -295,6 +299,15 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 	return s.shown(ctx, view, w, err)
 }
 
+// why says what happened to a watch that get shows.
+func (s *service) why(ctx context.Context, r micro.Request) (any, error) {
+	shown, err := s.get(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return story.Read(ctx, s.store, s.view(r), shown.(watcher.Snapshot))
+}
+
 // owns reports whether the view has the order's watch, whose record was read with the error. Where there is none, or it
 // cannot be decoded, the project alone decides; where it is not known what is there, the error says all.
 func owns(view teams.View, order watcher.Order, w *watcher.Watch, err error) bool {
@@ -329,6 +342,7 @@ func (s *service) shown(ctx context.Context, view teams.View, w watcher.Watch, e
 	if encoded, err := json.Marshal(shown); err == nil && !s.store.Fits(ctx, len(encoded)) {
 		shown = s.intake.Policy.Snapshot(w, held, now) // the server was asked since, and takes less
 	}
+	shown.Links = shown.LinksAt(s.store.PublicURL)
 	return view.Shown(shown), nil
 }
 
@@ -397,6 +411,11 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	}
 	if err := s.gate.count(ctx, s.team(r)); err != nil {
 		return nil, err
+	}
+	if w, _, err := s.store.Read(ctx, order); err == nil && w.State == watcher.Watching {
+		if err := s.store.AskSooner(ctx, &w); err != nil {
+			return nil, err
+		}
 	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) { return s.intake.PollNow(ctx, order) })
 	return s.shown(ctx, view, w, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/events/schema/schematest"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -172,5 +173,36 @@ func TestServiceRefuses(t *testing.T) {
 		if code != test.code || why.Code != code || why.Field != test.field || why.Reason == "" || reply.Header.Get(micro.ErrorHeader) != why.Reason {
 			t.Errorf("%s %s: %d %+v; want %d, field %q", test.endpoint, test.body, code, why, test.code, test.field)
 		}
+	}
+}
+
+// TestWatchCheckOnly holds that a request which is to be checked alone is answered, and not carried out.
+func TestWatchCheckOnly(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	startWorker(t, s, quiet(), &orders{show: never})
+	nc, _ := eventstest.Connect(t, s)
+	for body, want := range map[string]int{orderBody("order.a", `,"request_id":"build-1"`): 200, orderBody("order.a", `,"region":"mars"`): 400} {
+		m := nats.NewMsg("orderwatch.watch")
+		m.Data = []byte(body)
+		m.Header.Set(wire.CheckOnly, "true")
+		reply, err := nc.RequestMsg(m, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, schema := 200, "watch-response"
+		if text := reply.Header.Get(micro.ErrorCodeHeader); text != "" {
+			code, _ = strconv.Atoi(text)
+			schema = "service-error"
+		}
+		if code != want || code == 200 && string(reply.Data) != `{"watch_id":"","state":"checked","request_id":"build-1"}` {
+			t.Errorf("%s: %d %s", body, code, reply.Data)
+		}
+		if err := schematest.Validate(compiled(t, schema), reply.Data); err != nil {
+			t.Error(err)
+		}
+	}
+	if code, reply := asked(t, nc, "list", `{}`); code != 200 || string(reply.Data) != `{"watches":[]}` {
+		t.Errorf("it is watched: %d %s", code, reply.Data)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/teams"
@@ -230,7 +231,7 @@ func TestTeamsSeeTheirOwn(t *testing.T) {
 	for i := range each {
 		order := of2("p-net", fmt.Sprint("order.", i))
 		before, _ := recordIn(t, js, order.ProjectID, order.Name)
-		for _, endpoint := range []string{"get", "poll", "cancel", "renotify"} {
+		for _, endpoint := range []string{"get", "why", "poll", "cancel", "renotify"} {
 			request := map[string]any{"project_id": order.ProjectID, "order_name": order.Name}
 			if endpoint == "cancel" || endpoint == "renotify" {
 				request["by"] = "net" // which is their word
@@ -397,6 +398,17 @@ func TestTeamsLimits(t *testing.T) {
 	}
 	if code, why := ask("few", "order.0", "build-2"); code != 200 {
 		t.Errorf("another request for a watch of the team's own: %d %s", code, why.Reason)
+	}
+	for i, name := range []string{"order.9", "order.9", "order.0"} { // to be checked alone: nothing is counted
+		body, _ := json.Marshal(wanted("p-few", name, "checked"))
+		m := &nats.Msg{Subject: "orderwatch.watch.few", Data: body, Header: nats.Header{wire.CheckOnly: {"true"}}}
+		reply, err := nc.RequestMsg(m, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused := reply.Header.Get(micro.ErrorCodeHeader) == "429"; refused != (i < 2) {
+			t.Errorf("%s is checked: %s", name, reply.Data)
+		}
 	}
 	publishOn(t, js, "orders.watch.few", wanted("p-few", "order.9", "told"))
 	if r := rejections(t, js, 1)["told"]; !strings.Contains(r.Reason, "has 3 open watches") || r.Team != "few" {

@@ -14,9 +14,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
-// A Log tells the log what people are told. Each line of a summary is a record of its own, with the watch's id: a
-// text with line breaks would be one quoted string in slog's text and JSON alike, which nobody can read. INFO for
-// succeeded and cancelled, WARN for all else. It is safe for concurrent use.
+// A Log tells the log what people are told. A summary is one record in a log of JSON, and elsewhere a record for each of its
+// lines, each with the watch's id. INFO for succeeded and cancelled, WARN for all else. It is safe for concurrent use.
 type Log struct {
 	log     *slog.Logger
 	secrets *foreign.Secrets

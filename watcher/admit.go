@@ -82,7 +82,7 @@ func (p Policy) join(w Watch, ask Ask, now time.Time) Watch {
 	if w.Polls > 0 && !w.NextPollAt.After(now) {
 		w.NextPollAt = now.Add(p.Backoff.Initial)
 	}
-	w.NextPollAt = earlier(w.NextPollAt, w.nextDeadline())
+	w.NextPollAt = earlier(w.NextPollAt, w.NextDeadline())
 	return w
 }
 

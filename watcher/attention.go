@@ -207,6 +207,16 @@ func (p Policy) condition(w Watch, held Hold, now time.Time) (kind AttentionKind
 	return "", time.Time{}
 }
 
+// Conditions calls add with what is so of the watch, or will be unless its record changes, the most important first: since when
+// it is so, and from when on it is shown. What a snapshot shows of them is the first that is shown then. Holds are not in it.
+func (p Policy) Conditions(w Watch, add func(kind AttentionKind, since, from time.Time)) {
+	for _, c := range p.conditions(w) {
+		if c.so(&w, later(c.due, w.LastPollAt)) {
+			add(c.kind, c.since, c.due)
+		}
+	}
+}
+
 // patienceOf returns for how long a watch may be blind or stalled before people are told.
 func (p Policy) patienceOf(kind AttentionKind) time.Duration {
 	if kind == Blind {
@@ -279,7 +289,7 @@ const leastLeft = time.Minute
 // nearDeadline returns when 80 % of the time have passed of the request whose deadline is the next; zero where that
 // leaves too little.
 func (w *Watch) nearDeadline() time.Time {
-	next, from := w.nextDeadline(), w.AcceptedAt
+	next, from := w.NextDeadline(), w.AcceptedAt
 	for i := range w.Requests {
 		if deadline, _ := w.terms(&w.Requests[i]); deadline.Equal(next) && !w.Requests[i].Deadline.IsZero() {
 			from = w.Requests[i].ReceivedAt
@@ -297,7 +307,7 @@ func (w *Watch) nearDeadline() time.Time {
 // do not say, as a release before this one wrote them, it is as far after Since again as a quarter of the time before it.
 func (a OrderAttention) Deadline() time.Time {
 	w := Watch{Requests: a.Requests, Deadline: a.Since.Add(a.Since.Sub(a.AcceptedAt) / 4)}
-	return w.nextDeadline()
+	return w.NextDeadline()
 }
 
 // changed notes that an item of the order changed at that time. A clock that is behind may say that it was before the
@@ -340,7 +350,7 @@ func (p Policy) untold(w Watch, now time.Time) (due []OrderAttention) {
 		}
 	}
 	for _, c := range p.conditions(w) {
-		tooLate := c.kind == DeadlineNear && w.nextDeadline().Sub(now) < leastLeft // as where the watch before just ended for others
+		tooLate := c.kind == DeadlineNear && w.NextDeadline().Sub(now) < leastLeft // as where the watch before just ended for others
 		if !c.told && c.so(&w, now) && !tooLate {
 			due = append(due, p.attention(w, c.kind, c.since, conditionReason(w, c, now)))
 		}

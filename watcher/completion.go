@@ -2,7 +2,9 @@ package watcher
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/history"
@@ -119,6 +121,40 @@ type Report struct {
 	Requests     []Request `json:"requests"` // every request that the event answers, or that the watch is to answer; oldest first
 	AcceptedAt   time.Time `json:"accepted_at"`
 	Polls        int       `json:"polls"`
+	Links        Links     `json:"links,omitzero"`
+}
+
+// Links are where people find an order. They are in events and answers, and in no record: the worker that sends them
+// makes them.
+type Links struct {
+	Order string `json:"order"` // the order's page: see [Report.PageURL]
+}
+
+// maxPageURL is how long the address of an order's page may be, in bytes: Slack's messages show no longer one, and what
+// an event needs beside its data has room for it.
+const maxPageURL = 500
+
+// LinksAt returns the links where the page is at the address public: see [Report.PageURL].
+func (r *Report) LinksAt(public string) Links { return Links{Order: r.PageURL(public)} }
+
+// PageURL returns the address of the order's page: the template public, filled in; where public is no template, the
+// order's page below it, as [Order.URL] has it. It is empty where there is none, or where it has more than 500 bytes.
+func (r *Report) PageURL(public string) string {
+	address := r.Fill(public)
+	if address == public {
+		address = r.Order().URL(public)
+	}
+	if len(address) > maxPageURL {
+		return ""
+	}
+	return address
+}
+
+// Fill returns the template with the report's own for {region}, {project}, {order} and {watch}, escaped for a path or
+// a query.
+func (r *Report) Fill(template string) string {
+	escape := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+	return strings.NewReplacer("{region}", escape(r.Region), "{project}", escape(r.ProjectID), "{order}", escape(r.OrderName), "{watch}", escape(r.WatchID)).Replace(template)
 }
 
 // Order returns the order that the report is about.

@@ -14,7 +14,7 @@ import (
 // deadline. Where ok is false the order is to be asked, and [Policy.Fold] decides.
 func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool) {
 	w.keepWishes()
-	deadline := w.nextDeadline()
+	deadline := w.NextDeadline()
 	past := !now.Before(deadline)
 	turn := now.Add(leave.After)
 	if leave.Held == "" && w.Turn.After(now) { // it was woken before its turn, and keeps it
@@ -23,6 +23,9 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 	when := turn
 	if leave.After > 0 && (leave.Held != "" || past && w.LastError == nil) {
 		w.LastError = &ErrorDetail{Code: cmp.Or(cut(leave.Code, maxWord), HeldCode), Message: cut(leave.Why, maxErrorMessage), Said: cut(leave.Said, maxErrorMessage), Held: leave.Held}
+	}
+	if leave.After > 0 && leave.Held != "" && w.Wish == nil {
+		w.Troubles = w.Troubles.Held(w.ID, now, string(leave.Held), valid(leave.Why))
 	}
 	switch {
 	case w.Wish != nil:
@@ -58,7 +61,7 @@ func (p Policy) Before(w Watch, leave Leave, now time.Time) (next Watch, ok bool
 // putOff puts the watch's next poll off until its turn, as the account's rate is used up; no longer than to its next deadline.
 func (w *Watch) putOff(turn time.Time) {
 	w.WantedAt, w.Turn = w.NextPollAt, turn
-	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.nextDeadline()))
+	w.NextPollAt = earlier(turn, later(w.NextPollAt, w.NextDeadline()))
 }
 
 // Fold decides what the answer of a poll, or its error where err is not nil, leads to: the same
@@ -66,6 +69,7 @@ func (w *Watch) putOff(turn time.Time) {
 func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, []Change) {
 	if w.Seen != w.Polls {
 		p.passed(&w, Blind, w.Blind, w.LastPollAt)
+		w.Troubles = w.Troubles.Over(w.ID, w.LastPollAt)
 		w.catchUp()
 	}
 	if w.Changed != w.Progressed {
@@ -83,6 +87,7 @@ func (p Policy) Fold(w Watch, answer Answer, err error, now time.Time) (Watch, [
 
 func (p Policy) foldAnswer(w Watch, answer Answer, hint *Hint, now time.Time) (Watch, []Change) {
 	w.LastError, w.Errors, w.NotFoundSince = nil, 0, time.Time{}
+	w.Troubles = w.Troubles.Over(w.ID, now)
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
 	w, changes := p.see(w, answer, now)
@@ -196,6 +201,7 @@ func (p Policy) foldError(w Watch, err *PollError, hint *Hint, now time.Time) Wa
 	}
 	code := cmp.Or(cut(err.Code, maxWord), string(err.Class))
 	w.LastError = &ErrorDetail{Code: code, Message: cut(err.Message, maxErrorMessage), Said: cut(err.Said, maxErrorMessage), Held: err.Held}
+	w.noteFailure(err, now)
 	switch err.Class {
 	case Refused:
 		if w.any(w.looksEnded) {
@@ -218,6 +224,19 @@ func (p Policy) foldError(w Watch, err *PollError, hint *Hint, now time.Time) Wa
 		return p.timeOut(w, overdue, nil, now)
 	}
 	return p.again(w, later(p.soonest(w, now), now.Add(err.RetryAfter)))
+}
+
+// noteFailure keeps of a poll that failed what is worth telling afterwards. That ModelArts does not know an order which was
+// never seen is no trouble: it may appear.
+func (w *Watch) noteFailure(err *PollError, now time.Time) {
+	if err.Class != NotFound || w.Counts.seen() > 0 {
+		w.Troubles = w.Troubles.Failed(w.ID, now, valid(w.LastError.Code), valid(w.LastError.Message))
+	}
+	if err.Held == "" {
+		w.Troubles = w.Troubles.Over(w.ID, now)
+		return
+	}
+	w.Troubles = w.Troubles.Held(w.ID, now, string(err.Held), valid(w.LastError.Message))
 }
 
 // blind returns since when this order alone cannot be read. While no order can be read people are told
@@ -290,7 +309,7 @@ func (p Policy) stretches(w *Watch, now time.Time) bool {
 // urgency returns how soon the order is to be asked now, beside others of its account.
 func (p Policy) urgency(w *Watch, now time.Time) Urgency {
 	switch {
-	case w.hint() != nil, !w.LooksEndedSince.IsZero(), !now.Before(w.nextDeadline()):
+	case w.hint() != nil, !w.LooksEndedSince.IsZero(), !now.Before(w.NextDeadline()):
 		return MayHaveEnded
 	case p.stretches(w, now):
 		return Spare
@@ -313,7 +332,7 @@ func (p Policy) again(w Watch, next time.Time) Watch {
 	if w.Wish != nil {
 		next = w.LastPollAt
 	}
-	w.expect(earlier(next, w.nextDeadline()))
+	w.expect(earlier(next, w.NextDeadline()))
 	return w
 }
 
@@ -379,6 +398,7 @@ func (p Policy) end(w Watch, answered which, outcome Outcome, reason func(Watch)
 		w.Items, w.Missing, w.Hint, w.Hinted = nil, nil, nil, 0
 	}
 	w.State, w.Requests, w.Completion, w.WantedAt = Ending, others, &c, time.Time{}
+	w.Troubles = w.Troubles.Over(w.ID, w.Completion.CompletedAt)
 	w.fitEnding(p.payload())
 	return w
 }

@@ -3,6 +3,7 @@ package watcher
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -20,6 +21,18 @@ func (o Order) String() string { return o.ProjectID + "/" + o.Name }
 // Key returns PROJECT.ORDER, the order's subject tokens and the key of its record.
 // A project id holds no dot, so no two orders share a key.
 func (o Order) Key() string { return o.ProjectID + "." + o.Name }
+
+// URL returns the address of the order's page. The base is where the command page is found: an address, perhaps with a
+// path, or a path alone. Each name is one segment of the path, escaped. Without a base there is no address, nor where a name
+// is no segment: empty, or of dots that a browser takes for the way up.
+func (o Order) URL(base string) string {
+	for _, name := range []string{o.ProjectID, o.Name} {
+		if base == "" || name == "" || name == "." || name == ".." {
+			return ""
+		}
+	}
+	return strings.TrimRight(base, "/") + "/orders/" + url.PathEscape(o.ProjectID) + "/" + url.PathEscape(o.Name)
+}
 
 // Bounds of an order's two names, in bytes.
 const (

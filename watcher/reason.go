@@ -150,7 +150,7 @@ func conditionReason(w Watch, c condition, now time.Time) string {
 			text = fmt.Sprintf("the order was expected to end by %s, %s after the watch began", moment(c.since), words.Compact(c.since.Sub(w.AcceptedAt)))
 		}
 	case DeadlineNear:
-		next := w.nextDeadline()
+		next := w.NextDeadline()
 		these, others := parted(w.Requests, w.overdue(next))
 		of := ""
 		if len(others) > 0 {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/history"
+	"github.com/orderwatch/orderwatch/watcher/notable"
 )
 
 // A Snapshot is what people and programs are shown of a watch, at any moment of its life. Texts of
@@ -20,6 +21,8 @@ type Snapshot struct {
 	NextWanted   time.Time    `json:"next_poll_wanted_at,omitzero"` // when it was due, where the account's rate is used up and puts it off
 	LastError    *ErrorDetail `json:"last_error,omitempty"`         // of the latest poll; code held: the account may not be asked, message says why
 	ErrorsInARow int          `json:"errors_in_a_row,omitempty"`
+	// Troubles are what went wrong so far, also where it is over; nil where nothing did, or workers of the release before saw it.
+	Troubles *notable.Troubles `json:"troubles,omitempty"`
 	// Condition is Blind, Stalled, Late or DeadlineNear, the first of these that is so; empty where none is.
 	Condition      AttentionKind `json:"condition,omitempty"`
 	ConditionSince time.Time     `json:"condition_since,omitzero"`
@@ -32,6 +35,9 @@ type Snapshot struct {
 	Wish        *Wish     `json:"cancelled,omitempty"` // somebody wants the watch cancelled; it ends at its next step
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	Detection             // of a watch that has ended
+	// Cause is the message of most failed items, of at most 300 bytes: in a list alone, which leaves out Failures. Empty
+	// where nothing failed, where ModelArts gave no message, and of a worker of an earlier release.
+	Cause string `json:"cause,omitempty"`
 	// OtherRequests is how many requests of others the watch has that the team which asks is not shown.
 	OtherRequests int `json:"other_requests,omitempty"`
 }
@@ -40,8 +46,8 @@ type Snapshot struct {
 // that keeps the watch waiting and that people are told of: the watch is shown as blind then. The zero Hold is none.
 func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 	s := Snapshot{
-		State: Watching, Deadline: w.nextDeadline(),
-		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish,
+		State: Watching, Deadline: w.NextDeadline(),
+		LastPollAt: w.LastPollAt, LastError: w.LastError, ErrorsInARow: w.Errors, Wish: w.Wish, Troubles: w.Troubles.Of(w.ID),
 	}
 	if w.State == Ended {
 		s.State, s.Outcome, s.CompletedAt, s.Detection = Ended, w.Completion.Outcome, w.Completion.CompletedAt, w.Completion.Detection
@@ -66,7 +72,7 @@ func (p Policy) Snapshot(w Watch, held Hold, now time.Time) Snapshot {
 
 // givesUpAt returns when the grace of an order ends that the API does not show; zero where it is in none.
 func (p Policy) givesUpAt(w Watch) time.Time {
-	deadline := w.nextDeadline()
+	deadline := w.NextDeadline()
 	switch {
 	case w.State != Watching:
 	case !w.ForbiddenSince.IsZero():
@@ -83,8 +89,22 @@ func (p Policy) givesUpAt(w Watch) time.Time {
 // Brief returns the snapshot without what takes room: items, failures.
 func (s Snapshot) Brief() Snapshot {
 	s.ItemsOmitted += len(s.Items)
+	most := 0
+	for _, f := range s.Failures {
+		if f.Message != "" && f.Count > most {
+			most, s.Cause = f.Count, cut(f.Message, 300)
+		}
+	}
 	s.Items, s.Failures = []Item{}, []Failure{}
 	return s
+}
+
+// Clocks returns by what it is measured how long the order still takes, the finest first; none where it has ended, or looks so.
+func (w *Watch) Clocks() []history.Clock {
+	if w.State != Watching || !w.LooksEndedSince.IsZero() {
+		return nil
+	}
+	return w.measured().Clocks()
 }
 
 // measured returns what is known of the watch's order, as its duration is measured.

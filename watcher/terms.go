@@ -28,8 +28,8 @@ func (w *Watch) terms(r *Request) (deadline time.Time, expected int) {
 	return r.Deadline, r.ExpectedItems
 }
 
-// nextDeadline returns when the watch ends at the latest: at the first of its requests' deadlines.
-func (w *Watch) nextDeadline() time.Time {
+// NextDeadline returns when the watch ends at the latest: at the first of its requests' deadlines.
+func (w *Watch) NextDeadline() time.Time {
 	requests := w.Requests
 	if w.Completion != nil {
 		requests = w.Completion.Requests
@@ -179,6 +179,7 @@ func (p Policy) goOn(w Watch) Watch {
 	next.Schema = plainSchema
 	next.State, next.ID, next.Completion, next.After = Watching, w.Completion.NextWatchID, nil, 0
 	next.Earlier = w.requestIDs(p.maxEarlierBytes())
+	next.Troubles = w.Troubles.Renamed(w.ID, next.ID)
 	p.keepTold(&next, w.Completion.Requests)
 	next.keepWishes()
 	look := later(p.nextLook(&next, next.LastPollAt), next.Turn)

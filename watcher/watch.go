@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/orderwatch/orderwatch/watcher/notable"
 )
 
 // SchemaVersion is the latest version of the records that this program reads. A later version may add
@@ -61,6 +63,9 @@ type Watch struct {
 	Items      []SeenItem   `json:"items,omitempty"` // while watching; afterwards Completion has them
 	LastError  *ErrorDetail `json:"last_error,omitempty"`
 	Errors     int          `json:"errors_in_a_row,omitempty"`
+	// Troubles are what went wrong so far, also where it is over; nil where nothing did. A worker of the release before keeps
+	// them as they are, adds none, and hands them to the order's next watch: read them by their Of.
+	Troubles *notable.Troubles `json:"troubles,omitempty"`
 
 	// What follows is of this release. Seen is Polls as it was written with it: where it differs, a worker of
 	// the release before has polled since.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -62,10 +63,13 @@ func polled(w watcher.Snapshot, now time.Time) string {
 	if w.Polls == 0 {
 		return "is polled now, for the first time"
 	}
-	if w.LastError != nil && w.LastError.AccountHeld() {
-		return "is polled when its account may be asked again: " + output.Clean(w.LastError.Message)
+	if w.LastError != nil && w.LastError.Held.Mendable() {
+		return "is polled within half a minute, to find out whether that is mended: " + output.Times(output.Clean(w.LastError.Message), now)
 	}
-	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt, ""))
+	if w.LastError != nil && w.LastError.AccountHeld() {
+		return "is polled when its account may be asked again: " + output.Times(output.Clean(w.LastError.Message), now)
+	}
+	text := fmt.Sprintf("is polled now, after %s; the last was %s", words.Count(w.Polls, "poll"), show.Page{Now: now}.Ago(w.LastPollAt))
 	if w.LastError != nil {
 		text += " and did not work: " + show.Error(*w.LastError)
 	}
@@ -78,18 +82,25 @@ type action func(context.Context, *session, watcher.Order) (w watcher.Snapshot, 
 // eachOrder does it about each of the orders that are named, and prints what became of it. The
 // error tells of all actions that did not work.
 func eachOrder(c *cobra.Command, args []string, do action) error {
-	s, err := openSession(c)
+	config, err := config.Load()
+	if err == nil {
+		err = checkNamed(c, config, args)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := connect(c, config)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	var orders []watcher.Order
 	for _, text := range args {
-		order, err := parseOrder(c, s.config, text)
+		found, err := s.find(c, text)
 		if err != nil {
 			return err
 		}
-		orders = append(orders, order)
+		orders = append(orders, found.Order)
 	}
 	var refused []error
 	for _, order := range orders {

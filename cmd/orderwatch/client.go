@@ -20,12 +20,14 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/link"
+	"github.com/orderwatch/orderwatch/events/wire"
 )
 
 // A session is a connection to NATS for one command of a person or a pipeline.
 type session struct {
 	*client.Client
 	config config.Config
+	names  wire.Names
 	nc     *nats.Conn
 }
 
@@ -62,7 +64,7 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 		nc.Close()
 		return nil, err
 	}
-	return &session{client, config, nc}, nil
+	return &session{client, config, names, nc}, nil
 }
 
 func (s *session) close() { s.nc.Close() }
@@ -78,8 +80,8 @@ func notConnected(login natscontext.Access, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("the login is refused by %s: check user, password, token or credentials there", where)
-	case link.TLSFirstHint(err) != "":
-		return fmt.Errorf("cannot connect to %s: %w: %s", where, err, link.TLSFirstHint(err))
+	case link.Advice(err) != "":
+		return fmt.Errorf("cannot connect to %s: %w\n%s", where, err, link.Advice(err))
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("no answer from %s: check the address, and that nats-server runs", where)
 	}

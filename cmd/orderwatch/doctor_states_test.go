@@ -516,6 +516,9 @@ func TestDoctorTLS(t *testing.T) {
 			if _, text := clinic.Doctor(t, env); strings.Contains(text, "work is lost") {
 				t.Errorf("it says so:\n%s", text)
 			}
+			if got := rig.CarryOut(t, env, "list"); tt.want.Level == "problem" && (got.Code != 1 || !strings.Contains(got.Err, tt.want.Do)) { // a person is told the same
+				t.Errorf("list: exit code %d, no %q in %s", got.Code, tt.want.Do, got.Err)
+			}
 		})
 	}
 }

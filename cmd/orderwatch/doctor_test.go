@@ -29,15 +29,7 @@ import (
 // permissionRules returns nats-permissions.conf with passwords.
 func permissionRules(t *testing.T) string {
 	t.Helper()
-	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	return passwords + string(rules)
+	return guarded.Shipped(t, "../../deploy/nats-permissions.conf")
 }
 
 // TestDoctorHealthy looks at an installation as deploy/README.md wants it: two workers with just their

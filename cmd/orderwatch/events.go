@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -47,16 +50,19 @@ func eventsCommand() *cobra.Command {
 		if err != nil {
 			return exit.Usage(c, "%w", err)
 		}
-		if began, err := wire.StartedAt(choice.watch); err == nil && from.IsZero() && !*follow {
-			from = began.Add(-time.Minute) // by the server's clock
-		}
 		s, err := connect(c, config)
 		if err != nil {
 			return err
 		}
 		defer s.close()
+		if err := choice.find(c, s); err != nil {
+			return err
+		}
+		if began, err := wire.StartedAt(choice.about.Watch); err == nil && from.IsZero() && !*follow {
+			from = began.Add(-time.Minute) // by the server's clock
+		}
 		filter := client.Filter{Subjects: choice.subjects(s.Client), Since: from, New: *follow && *since == "", Stop: !*follow}
-		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project, choice.watch)
+		return ask.Events(c.Context(), s.options(c, *format), filter, choice.project, choice.about)
 	}
 	return command
 }
@@ -65,7 +71,8 @@ func eventsCommand() *cobra.Command {
 type eventChoice struct {
 	kinds, outcomes []string
 	project, order  string // empty for all
-	watch           string // its id; empty for all
+	pasted          string // what may be the id of a request, an order's name or a project: the service is asked
+	about           ask.About
 }
 
 // read reads the argument and checks the choice.
@@ -85,14 +92,50 @@ func (e *eventChoice) read(c *cobra.Command, config config.Config, args []string
 			return exit.Usage(c, "--kind %q: the kinds are %s", k, strings.Join(eventKinds, ", "))
 		}
 	}
+	if e.pasted == "" {
+		return e.choose(c)
+	}
+	return nil
+}
+
+// find finds out what was pasted: a project that has watches, an order, or the id of a request that one answers. Where it is
+// none of these, it is taken for the id of a request, and for a project; where nobody says, for a project.
+func (e *eventChoice) find(c *cobra.Command, s *session) error {
+	if e.pasted == "" {
+		return nil
+	}
+	text := e.pasted
+	if answer, err := s.List(c.Context(), wire.ListQuery{ProjectID: text, Limit: 1}); err == nil && len(answer.Watches) > 0 {
+		e.project = text
+		return e.choose(c)
+	}
+	found, err := find.Order(c.Context(), s.Client, text)
+	_, denied := errors.AsType[*client.DeniedError](err)
+	unanswered := denied || errors.Is(err, client.ErrNoWorker) || errors.Is(err, context.DeadlineExceeded)
+	isProject := watcher.Order{ProjectID: text, Name: "any"}.Validate() == nil
+	switch {
+	case errors.Is(err, find.ErrSeveral):
+		return err
+	case err == nil:
+		e.project, e.order = found.ProjectID, found.Name
+		if found.Request {
+			e.about.Watch = found.WatchID
+		}
+	case unanswered && isProject:
+		e.project = text
+	case unanswered, errors.Is(err, find.ErrUnknown):
+		e.about = ask.About{Project: text, Request: text}
+	default:
+		return refusal(c, "", err, nil)
+	}
 	return e.choose(c)
 }
 
 // readArgument reads WATCH_ID, PROJECT/ORDER, PROJECT, or, where the project is configured, an ORDER that can be
 // no project.
 func (e *eventChoice) readArgument(config config.Config, text string) error {
-	if isWatchID(text) {
-		e.watch = text
+	if find.IsWatchID(text) {
+		e.about.Watch = text
 		return nil
 	}
 	project, name, isOrder := strings.Cut(text, "/")
@@ -103,6 +146,10 @@ func (e *eventChoice) readArgument(config config.Config, text string) error {
 	err := order.Validate()
 	if alone := (watcher.Order{ProjectID: config.ModelArts.ProjectID, Name: text}); err != nil && alone.Validate() == nil {
 		order, isOrder, err = alone, true, nil
+	}
+	if !isOrder {
+		e.pasted = text
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%q is neither PROJECT nor PROJECT/ORDER: %w", text, orderError(err))

@@ -66,7 +66,8 @@ func printed(c *cobra.Command, value any, draw func(show.Page) string) error {
 	if c.Flag("output").Value.String() == string(output.AsJSON) {
 		return output.JSON(out, value)
 	}
-	_, err := io.WriteString(out, draw(show.Page{Now: time.Now(), Width: output.Columns(out), Paint: output.PaintFor(out)}))
+	_, rows := output.Size(out)
+	_, err := io.WriteString(out, draw(show.Page{Now: time.Now(), Width: output.Columns(out), Rows: rows, Paint: output.PaintFor(out)}))
 	return err
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,11 +24,18 @@ func listCommand() *cobra.Command {
 	flags.StringVar(&choice.ProjectID, "project", "", "only watches of the project with this `id`")
 	flags.StringVar(&choice.Label, "label", "", "only watches with a request that has this label, `key=value`")
 	flags.StringVar(&choice.Team, "team", "", "only watches with a request of this team, by its `name`")
+	flags.StringVar(&choice.RequestID, "request-id", "", "only watches that answer the request with this `id`")
+	flags.StringSliceVar(&choice.Outcomes, "outcome", nil, "only watches that ended with this `outcome`; several with commas: "+strings.Join(outcomeNames(), ", "))
+	since := flags.String("since", "", "leave out what had ended before this `time`: 2h for two hours ago, or 2025-04-10T12:00:00Z")
 	flags.IntVar(&choice.Limit, "limit", 100, "at most this `number`")
 	flags.BoolVar(&choice.All, "all", false, "all, however many there are")
 	live := flags.Bool("watch", false, "refresh the table in place; on terminals alone")
 	completeFlag(command, "state", string(watcher.Watching), string(watcher.Ended))
-	command.RunE = func(c *cobra.Command, _ []string) error {
+	completeFlag(command, "outcome", outcomeNames()...)
+	command.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if choice.Since, err = readSince(*since, time.Now()); err != nil {
+			return exit.Usage(c, "%w", err)
+		}
 		if err := checkChoice(c, choice, *live, *format); err != nil {
 			return err
 		}
@@ -58,7 +67,12 @@ func noProject(c *cobra.Command, args []string) error {
 func checkChoice(c *cobra.Command, choice list.Choice, live bool, format output.Format) error {
 	key, _, isLabel := strings.Cut(choice.Label, "=")
 	columns, _ := output.Size(c.OutOrStdout())
+	wrong := slices.IndexFunc(choice.Outcomes, func(o string) bool { return !slices.Contains(outcomeNames(), o) })
 	switch {
+	case wrong >= 0:
+		return exit.Usage(c, "--outcome %q: the outcomes are %s", choice.Outcomes[wrong], strings.Join(outcomeNames(), ", "))
+	case choice.State == watcher.Watching && len(choice.Outcomes) > 0:
+		return exit.Usage(c, "--outcome is of watches that have ended: leave out --state watching")
 	case choice.State != "" && choice.State != watcher.Watching && choice.State != watcher.Ended:
 		return exit.Usage(c, "--state: %q must be watching or ended", choice.State)
 	case choice.Label != "" && (!isLabel || key == ""):

@@ -10,7 +10,8 @@
 //   - flags.go: the flag -o, and what is said of wrong flags;
 //   - orders.go: how orders are named, how many arguments there may be, and why the service refuses a call;
 //   - client.go: where NATS is, and how a command logs in;
-//   - actions.go: cancel and poll; serve.go: serve and health; status.go: status and history.
+//   - get.go: get and why; actions.go: cancel and poll; serve.go: serve, page, provision and health; status.go: status and
+//     history.
 package main
 
 import (
@@ -53,10 +54,10 @@ func newRoot() *cobra.Command {
 	root.SetUsageTemplate(usageText)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return exit.Usage(c, "%w", wrongFlag(c, err)) })
-	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), historyCommand(), statusCommand())...)
-	addGroup(root, "Run:", serveCommand(), demoCommand(), emulatorCommand(), healthCommand())
+	addGroup(root, "Ask and follow:", contextFlag(watchCommand(), getCommand(), whyCommand(), listCommand(), eventsCommand(), cancelCommand(), pollCommand(), renotifyCommand(), historyCommand(), statusCommand())...)
+	addGroup(root, "Run:", serveCommand(), pageCommand(), demoCommand(), emulatorCommand(), healthCommand())
 	const last = "Set up:"
-	addGroup(root, last, doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())
+	addGroup(root, last, append(contextFlag(provisionCommand()), doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())...)
 	root.SetHelpCommandGroupID(last)
 	return root
 }

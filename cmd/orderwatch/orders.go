@@ -1,18 +1,20 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/events/client"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
@@ -70,7 +72,7 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	if !ok {
 		return exit.Unanswered(err)
 	}
-	text := output.Clean(answer.Reason)
+	text := output.Times(output.Clean(answer.Reason), time.Now())
 	if about != "" {
 		text = about + ": " + text
 	}
@@ -83,37 +85,48 @@ func refusal(c *cobra.Command, about string, err error, advice map[int]string) e
 	return errors.New(text)
 }
 
-// isWatchID reports whether the text is an id of a watch, and no order.
-func isWatchID(text string) bool {
-	const ulid = 26
-	id, ok := strings.CutPrefix(text, "w_")
-	return ok && len(id) == ulid && !strings.Contains(id, "/")
-}
-
-// orderOf returns the order whose latest watch has this id.
-func (s *session) orderOf(ctx context.Context, watchID string) (watcher.Order, error) {
-	var q wire.ListQuery
-	for {
-		q.Want(math.MaxInt)
-		answer, err := s.List(ctx, q)
-		if err != nil {
-			return watcher.Order{}, exit.Unanswered(err)
+// checkNamed refuses as wrong usage what can be neither an order nor an id: PROJECT/ORDER with a part that is wrong. With more
+// slashes it may be the id of a request.
+func checkNamed(c *cobra.Command, config config.Config, args []string) error {
+	for _, text := range args {
+		if strings.Count(text, "/") != 1 {
+			continue
 		}
-		for _, w := range answer.Watches {
-			if w.WatchID == watchID {
-				return w.Order(), nil
-			}
-		}
-		for _, b := range answer.Broken {
-			if b.WatchID == watchID {
-				return b.Order, nil
-			}
-		}
-		if q.Cursor = answer.Cursor; q.Cursor == "" {
-			id := output.Clean(watchID)
-			return watcher.Order{}, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
+		if _, err := parseOrder(c, config, text); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// find returns the order that an argument names: PROJECT/ORDER, ORDER alone, or the id of a watch or of a request.
+func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
+	order, wrong := parseOrder(c, s.config, text)
+	byID := find.IsWatchID(text)
+	if !byID && wrong == nil {
+		_, err := s.Get(c.Context(), order)
+		if answer, ok := errors.AsType[*wire.ServiceError](err); !ok || answer.Code != http.StatusNotFound {
+			return find.Found{Order: order}, nil // the call that follows says what is wrong
+		}
+	}
+	found, err := find.Order(c.Context(), s.Client, text)
+	_, denied := errors.AsType[*client.DeniedError](err)
+	unheard := denied || errors.Is(err, client.ErrNoWorker)
+	unknown := errors.Is(err, find.ErrUnknown)
+	switch {
+	case err == nil, errors.Is(err, find.ErrSeveral):
+		return found, err
+	case byID && unknown:
+		id := output.Clean(text)
+		return found, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
+	case !byID && wrong == nil:
+		return find.Found{Order: order}, nil
+	case !byID && unknown:
+		return found, exit.Usage(c, "%w, and %w\nWhether such a request was rejected: orderwatch events %s", wrong, err, output.Clean(text))
+	case !byID && unheard:
+		return found, wrong
+	}
+	return found, refusal(c, "", err, nil)
 }
 
 // orderRefusal says why a call about an order did not work, and what to do.

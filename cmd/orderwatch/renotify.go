@@ -3,15 +3,16 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 func renotifyCommand() *cobra.Command {
@@ -34,17 +35,26 @@ func renotifyCommand() *cobra.Command {
 
 // renotify asks the workers to post the summary again, and prints what became of it.
 func renotify(c *cobra.Command, which string, ask wire.RenotifyRequest) error {
-	s, err := openSession(c)
+	config, err := config.Load()
+	if err == nil {
+		err = checkNamed(c, config, []string{which})
+	}
+	if err != nil {
+		return err
+	}
+	s, err := connect(c, config)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if isWatchID(which) {
-		ask.WatchID = which
-	} else if ask.Order, err = parseOrder(c, s.config, which); err != nil && strings.HasPrefix(which, "w_") {
-		return exit.Usage(c, "%q is no watch's id, w_ and 26 characters, and no PROJECT/ORDER", output.Shorten(which, 60))
-	} else if err != nil {
-		return err
+	if ask.WatchID = which; !find.IsWatchID(which) {
+		found, err := s.find(c, which)
+		if err != nil {
+			return err
+		}
+		if ask.Order, ask.WatchID = found.Order, ""; found.Request {
+			ask.Order, ask.WatchID = watcher.Order{}, found.WatchID
+		}
 	}
 	done, err := s.Renotify(c.Context(), ask)
 	if err != nil {

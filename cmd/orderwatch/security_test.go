@@ -58,7 +58,7 @@ func TestSecurityNamed(t *testing.T) {
 	if said := "refused what no worker wrote"; !strings.Contains(page, said) || !strings.Contains(source, said) {
 		t.Errorf("the log or SECURITY.md does not say %q", said)
 	}
-	if len(users) != 9 {
+	if len(users) != 11 {
 		t.Errorf("the users are %q", users)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/page"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 )
 
@@ -27,6 +28,32 @@ func serveCommand() *cobra.Command {
 		}
 		config.Version = programVersion()
 		return serve.Run(c.Context(), serve.NewLogger(config.Log, c.ErrOrStderr()), config, serve.LoadTiming())
+	}
+	return command
+}
+
+func pageCommand() *cobra.Command {
+	command := newCommand("page", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := config.LoadPage()
+		if err != nil {
+			return err
+		}
+		config.Version = programVersion()
+		return page.Run(c.Context(), serve.NewLogger(config.Log, c.ErrOrStderr()), config, serve.LoadTiming())
+	}
+	return command
+}
+
+func provisionCommand() *cobra.Command {
+	command := newCommand("provision", exit.NoArguments)
+	command.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := openSession(c)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		return serve.Provision(c.Context(), s.config, s.names, s.nc, c.OutOrStdout())
 	}
 	return command
 }

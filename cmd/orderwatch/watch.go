@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/ask"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -47,16 +49,28 @@ func watchCommand() *cobra.Command {
 		if all.Labels, err = readLabels(*labels); err != nil {
 			return exit.Usage(c, "--label %w", err)
 		}
-		requests, err := watchRequests(c, config, all, args)
+		var s *session
+		if slices.ContainsFunc(args, func(arg string) bool { return isPasted(config, arg) }) {
+			if s, err = connect(c, config); err != nil {
+				return err
+			}
+			defer s.close()
+		}
+		orders, err := wantedOrders(c, config, s, args)
+		if err != nil {
+			return err
+		}
+		requests, err := watchRequests(c, all, orders)
 		if err != nil {
 			return err
 		}
 		warnOfBilling(c.ErrOrStderr(), requests)
-		s, err := connect(c, config)
-		if err != nil {
-			return err
+		if s == nil {
+			if s, err = connect(c, config); err != nil {
+				return err
+			}
+			defer s.close()
 		}
-		defer s.close()
 		options := s.options(c, *format)
 		options.Requests, options.Chosen = requests, flags.Changed("request-id")
 		if *wait {
@@ -83,13 +97,35 @@ func readLabels(texts []string) (map[string]string, error) {
 	return labels, nil
 }
 
-// watchRequests returns a request for each order that is named. One that is named twice counts once.
-func watchRequests(c *cobra.Command, config config.Config, all wire.WatchRequest, args []string) (requests []wire.WatchRequest, err error) {
+// isPasted reports whether the argument names no project, and none is configured, or is a watch's id: then an order is
+// meant that was watched before. Otherwise one may be meant that nobody knows yet.
+func isPasted(config config.Config, arg string) bool {
+	return find.IsWatchID(arg) || config.ModelArts.ProjectID == "" && !strings.Contains(arg, "/")
+}
+
+// wantedOrders returns the orders that are named, those that were watched before with their regions. s may be nil where none
+// of them is pasted.
+func wantedOrders(c *cobra.Command, config config.Config, s *session, args []string) (orders []find.Found, err error) {
 	for _, arg := range args {
-		r := all
-		if r.Order, err = parseOrder(c, config, arg); err != nil {
+		var found find.Found
+		if isPasted(config, arg) {
+			found, err = s.find(c, arg)
+		} else {
+			found.Order, err = parseOrder(c, config, arg)
+		}
+		if err != nil {
 			return nil, err
 		}
+		orders = append(orders, found)
+	}
+	return orders, nil
+}
+
+// watchRequests returns a request for each of the orders. One that is there twice counts once.
+func watchRequests(c *cobra.Command, all wire.WatchRequest, orders []find.Found) (requests []wire.WatchRequest, err error) {
+	for _, o := range orders {
+		r := all
+		r.Order, r.Region = o.Order, cmp.Or(all.Region, o.Region)
 		if slices.ContainsFunc(requests, func(other wire.WatchRequest) bool { return other.Order == r.Order }) {
 			continue
 		}
@@ -112,8 +148,9 @@ func watchRequests(c *cobra.Command, config config.Config, all wire.WatchRequest
 	return requests, nil
 }
 
-// billingID is what the ids of the billing look like, which people take for an order's name.
-var billingID = regexp.MustCompile(`^CS[0-9]+$`)
+// billingID is what the ids of the billing look like, which people take for an order's name: the day and minute of the order,
+// and what tells it from others.
+var billingID = regexp.MustCompile(`^CS[0-9]{10}[0-9A-Z]*$`)
 
 // warnOfBilling says which orders have names that look like something else.
 func warnOfBilling(w io.Writer, requests []wire.WatchRequest) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -97,7 +96,6 @@ func TestWatchCodes(t *testing.T) {
 		{"order.never --timeout 2s", 4, []string{"timed_out", "the order itself may still be running; 1 node may still be created and cost money.", "To watch it again: orderwatch watch --region cn-north-4 --timeout "}},
 		{"order.missing", 5, []string{"not_found", "ModelArts.50015001"}},
 		{"order.refused", 5, []string{"refused", "ModelArts.50004000: about refused"}},
-		{"order.succeeds --request-id bad --slack-channel C0ELSEWHERE", 2, []string{"rejected", "slack_channel: must be the ID of a channel"}},
 		{"order.succeeds order.succeeds order.succeeds-2 order.missing-2", 5, nil},
 		{"order.fails order.missing order.never order.succeeds --timeout 4s", 3, []string{"failed", "not_found", "timed_out", "succeeded"}},
 		{"order.missing-3 order.never-3 --timeout 4s", 5, nil},
@@ -285,10 +283,35 @@ func TestWatchWithoutWorker(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.worker.Terminate(t)
-	begin := time.Now()
-	got := rig.CarryOut(t, d.env, "watch", "--wait", "order.never")
-	if got.Code != 1 || !strings.Contains(got.Err, "nothing is asked for") || !strings.Contains(got.Err, "is orderwatch serve running") || strings.Count(got.Err, "\n") > 2 {
-		t.Errorf("exit code %d after %s: %s%s", got.Code, time.Since(begin), got.Out, got.Err)
+	got := rig.CarryOut(t, d.env, "watch", "order.parts")
+	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.parts\n", "Nobody has checked it.", "\n  orderwatch events --kind rejected\n"}, []string{"no worker is there at the moment: a request is stored"})
+	waits := d.wait(t, "order.succeeds")
+	waits.Says(t, "no worker is there at the moment: a request is stored")
+	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABCDE", rig.Project+"/CS2504101234", rig.Project+"/CS25-pool")
+	if n := strings.Count(got.Err, "looks like a billing order id"); n != 2 {
+		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
+	}
+	d.serve()
+	if code := waits.Ends(t); code != 0 {
+		t.Errorf("exit code %d: %s", code, waits.Text())
+	}
+	rig.AwaitCompletions(t, d.nats.JS, 2)
+}
+
+// TestWatchAsksFirst holds that a request that is wrong is refused before anything is stored.
+func TestWatchAsksFirst(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for flags, says := range map[string]string{
+		"--region mars": "region: must be one of the configured regions: cn-north-4", "--timeout 100h": "timeout: must be", "--slack-channel C0ELSEWHERE": "slack_channel: must be the ID of a channel",
+	} {
+		for _, wait := range []string{"", "--wait", "--wait -o json"} {
+			got := rig.CarryOut(t, d.env, append([]string{"watch", "order.a", "order.b"}, strings.Fields(flags+" "+wait)...)...)
+			wantSaid(t, "watch "+flags, got, 2, nil, []string{rig.Project + "/order.a: nothing is stored: " + says})
+			if got.Out != "" {
+				t.Errorf("watch %s %s: %s", flags, wait, got.Out)
+			}
+		}
 	}
 	requests, err := d.nats.JS.Stream(t.Context(), "ORDER_REQUESTS")
 	if err != nil {
@@ -297,31 +320,14 @@ func TestWatchWithoutWorker(t *testing.T) {
 	if last := requests.CachedInfo().State.LastSeq; last != 0 {
 		t.Errorf("%d requests are stored", last)
 	}
-	// Without --wait the request is stored for the worker that comes.
-	got = rig.CarryOut(t, d.env, "watch", "order.succeeds")
-	wantSaid(t, "watch", got, 0, []string{" is stored", "\n  orderwatch get " + rig.Project + "/order.succeeds\n", "\n  orderwatch events --kind rejected\n"}, nil)
-	got = rig.CarryOut(t, nil, "watch", rig.Project+"/CS2504101234ABC", rig.Project+"/CS2504101234")
-	if n := strings.Count(got.Err, "looks like a billing order id"); n != 1 {
-		t.Errorf("%d warnings of a billing order id: %s", n, got.Err)
-	}
-	d.serve()
-	if c := rig.AwaitCompletions(t, d.nats.JS, 1)[0]; c.Outcome != watcher.Succeeded {
-		t.Errorf("the watch ended as %s", c.Outcome)
-	}
+	got := rig.CarryOut(t, d.env, "list")
+	wantSaid(t, "list", got, 0, []string{"No watch is known"}, nil)
 }
 
 // startPermitted starts a nats-server with the users of deploy/nats-permissions.conf.
 func startPermitted(t *testing.T) *guarded.Server {
 	t.Helper()
-	rules, err := os.ReadFile("../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	return guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	return guarded.Start(t, guarded.Shipped(t, "../../deploy/nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
 }
 
 // loginOf is the environment of one of these users.

@@ -26,7 +26,12 @@ type Client struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	names wire.Names
+	team  string // as which it asks the service; empty: as the operator, or as whom NATS makes the user
+	*denials
+}
 
+// Denials are what NATS denied on a client's connection.
+type denials struct {
 	mu       sync.Mutex
 	underWay map[*call]bool
 	// deaf says that answers are denied. NATS says so once, and means it until the connection is made
@@ -45,6 +50,7 @@ type call struct {
 const (
 	jetStreamTimeout = 5 * time.Second  // of one call of JetStream
 	callTimeout      = 10 * time.Second // of one request to the service
+	checkTimeout     = 5 * time.Second  // of a request to the service to check a request
 	publishTry       = 3 * time.Second  // of one try to publish a request
 	absentTime       = 5 * time.Second  // without a stream that takes requests, before it counts as missing
 )
@@ -59,13 +65,21 @@ func New(nc *nats.Conn, names wire.Names) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{nc: nc, js: js, names: names, underWay: make(map[*call]bool)}
+	c := &Client{nc: nc, js: js, names: names, denials: &denials{underWay: make(map[*call]bool)}}
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if link.Denied(err) {
 			c.deny(err)
 		}
 	})
 	return c, nil
+}
+
+// As returns a client on the same connection that asks the service as the team, where NATS lets its user do so; of the empty
+// name it is c.
+func (c *Client) As(team string) *Client {
+	as := *c
+	as.team = team
+	return &as
 }
 
 // A DeniedError is what the user of a client may not do.
@@ -210,6 +224,13 @@ func mayPass(err error) bool {
 	return !isDenied && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, context.Canceled) && !errors.Is(err, nats.ErrConnectionClosed)
 }
 
+// Check asks whether the request may be published: a *[wire.ServiceError] says why it would be rejected. Where nobody answers
+// it returns errors as [Client.Get] does. A worker of an earlier release carries the request out at once.
+func (c *Client) Check(ctx context.Context, r wire.WatchRequest) error {
+	_, err := askWithin[wire.Accepted](ctx, c, checkTimeout, "watch", r, wire.CheckOnly)
+	return err
+}
+
 // Renotify asks that people be told again how a watch ended.
 func (c *Client) Renotify(ctx context.Context, r wire.RenotifyRequest) (wire.Renotified, error) {
 	return ask[wire.Renotified](ctx, c, "renotify", r)
@@ -219,6 +240,12 @@ func (c *Client) Renotify(ctx context.Context, r wire.RenotifyRequest) (wire.Ren
 // service refuses, and a *[DeniedError] where NATS does.
 func (c *Client) Get(ctx context.Context, order watcher.Order) (watcher.Snapshot, error) {
 	return ask[watcher.Snapshot](ctx, c, "get", order)
+}
+
+// Why says what happened to the order's watch. Workers of the release before do not answer it: then the error is an
+// [ErrNoWorker].
+func (c *Client) Why(ctx context.Context, order watcher.Order) (wire.Story, error) {
+	return ask[wire.Story](ctx, c, "why", order)
 }
 
 // List shows a page of watches.
@@ -252,16 +279,23 @@ func ask[A any](ctx context.Context, c *Client, endpoint string, request any) (a
 	return askWithin[A](ctx, c, callTimeout, endpoint, request)
 }
 
-// askWithin is ask for an answer that takes less or more time than others.
-func askWithin[A any](ctx context.Context, c *Client, timeout time.Duration, endpoint string, request any) (answer A, err error) {
+// askWithin is ask for an answer that takes less or more time than others, with headers of the value true.
+func askWithin[A any](ctx context.Context, c *Client, timeout time.Duration, endpoint string, request any, headers ...string) (answer A, err error) {
 	subject := c.names.Service + "." + endpoint
+	if c.team != "" {
+		subject += "." + c.team
+	}
 	body, err := json.Marshal(request)
 	if err != nil {
 		return answer, err
 	}
 	ctx, cancel := c.undenied(ctx, subject, timeout)
 	defer cancel()
-	reply, err := c.nc.RequestWithContext(ctx, subject, body)
+	m := &nats.Msg{Subject: subject, Data: body}
+	for _, name := range headers {
+		m.Header = nats.Header{name: {"true"}}
+	}
+	reply, err := c.nc.RequestMsgWithContext(ctx, m)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return answer, fmt.Errorf("nobody answers on %s: %w", subject, ErrNoWorker)

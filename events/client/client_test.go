@@ -164,6 +164,22 @@ func TestFollowOverARestart(t *testing.T) {
 	}
 }
 
+// TestFollowAStreamMadeAnew deletes the stream under a client that follows it, and makes it anew: all of it is news.
+func TestFollowAStreamMadeAnew(t *testing.T) {
+	t.Parallel()
+	nc, js := eventstest.Connect(t, eventstest.Server(t))
+	makeStreams(t, js)
+	tell(t, js, "orders.progress.p.o", 1, 20)
+	f := follow(t, newClient(t, nc), client.Filter{})
+	eventstest.Eventually(t, f.saw(1, 20))
+	if err := js.DeleteStream(t.Context(), "ORDER_EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	makeStreams(t, js)
+	tell(t, js, "orders.progress.p.o", 21, 25)
+	eventstest.Eventually(t, f.saw(1, 25))
+}
+
 // TestFollowClosesGaps loses events on their way to the client.
 func TestFollowClosesGaps(t *testing.T) {
 	t.Parallel()

@@ -170,7 +170,7 @@ func (at *follower) ask(ctx context.Context, ready func()) error {
 // consume hands out what the consumer brings.
 func (at *follower) consume(ctx context.Context, consumer jetstream.Consumer, ready func()) error {
 	info := consumer.CachedInfo()
-	if info.Delivered.Stream+1 < at.next { // the stream is another, made anew: all of it is news
+	if info.NumPending == 0 && at.isAnew(ctx) { // all of it is news
 		at.next, at.filter.Sequence = 1, 0
 		return errors.New("the stream was made anew; reading it from its beginning")
 	}
@@ -209,6 +209,19 @@ func (at *follower) consume(ctx context.Context, consumer jetstream.Consumer, re
 			return ErrStop
 		}
 	}
+}
+
+// isAnew reports whether the stream ends before the follower's place: it is another one, made anew. The consumer does not say
+// so: it would wait for that place. Where that is not known, or the user may not ask, it is the same.
+func (at *follower) isAnew(ctx context.Context) bool {
+	if at.next <= 1 {
+		return false
+	}
+	stream := at.client.names.EventStream()
+	ctx, cancel := at.client.undenied(ctx, at.client.names.API("STREAM.INFO."+stream), callTimeout)
+	defer cancel()
+	found, err := at.client.js.Stream(ctx, stream)
+	return err == nil && found.CachedInfo().State.LastSeq+1 < at.next
 }
 
 // hand hands out the event, and keeps the place after it.

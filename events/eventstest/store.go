@@ -17,7 +17,7 @@ func StoreConfig() store.Config {
 	timing := store.DefaultTiming()
 	timing.PatrolEvery = 300 * time.Millisecond
 	return store.Config{
-		Names:    wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"},
+		Names: wire.Names{Subjects: "orders", Service: "orderwatch", Streams: "ORDER"}, PublicURL: "https://orderwatch.example/x/",
 		Replicas: 1, MaxAge: 90 * 24 * time.Hour, Provision: true,
 		PollTimeout: time.Second, TimeoutMax: 48 * time.Hour, Timing: timing,
 	}

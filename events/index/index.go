@@ -11,6 +11,10 @@
 //
 // Wake-ups are not in it: workers may not read them by the batch.
 //
+// A [Board] is the same index for those who look: it has all open watches and those that ended within 24 hours, with what a
+// screen shows, filters and sorts by. It reads and drops rows as the index does; what it promises beyond that, and what as time
+// passes, its type says.
+//
 // Read the files in this order:
 //
 //	index.go   what is read, and when all is begun anew
@@ -18,6 +22,10 @@
 //	sorted.go  rows by the age of their watches, and which ended ones are kept
 //	page.go    pages of watches
 //	count.go   how many watches there are
+//	extra.go   what a board keeps of a record beside that
+//	board.go   how a board is kept up to date, how far it can be believed, and what counts as a change
+//	query.go   which rows a query wants, and what a view shows of them
+//	frame.go   in which order rows come, and what sums them up
 package index
 
 import (
@@ -38,6 +46,7 @@ import (
 // An Index has a row for each open watch. It is safe for concurrent use. [New] makes one.
 type Index struct {
 	store *store.Store
+	board *Board        // whose index it is; nil: a worker's
 	epoch time.Time     // by the process's clock, when the index was made: rows count from it
 	turn  chan struct{} // is full while somebody reads the bucket
 	made  time.Time     // when the bucket was; of the one whose turn it is
@@ -99,12 +108,16 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	group := x.groupOf(info)
 	if x.next == 0 || !info.Created.Equal(x.made) || info.State.LastSeq+1 < x.next || group != x.group {
 		x.made, x.next, x.group, x.anew = info.Created, 1, group, info.State.LastSeq
+		if x.board != nil {
+			x.board.keepFrame()
+		}
 		x.mu.Lock()
 		if x.old == nil {
 			x.old = x.rows
 		}
 		x.forget()
 		x.mu.Unlock()
+		x.changed()
 	}
 	if info.State.Msgs == 0 {
 		x.next = info.State.LastSeq + 1
@@ -117,7 +130,10 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	}
 	if x.next > x.anew {
 		x.mu.Lock()
-		x.old = nil
+		if x.old != nil {
+			x.old = nil
+			x.changed()
+		}
 		x.mu.Unlock()
 	}
 	return nil
@@ -167,7 +183,12 @@ func (x *Index) read(ctx context.Context, state jetstream.StreamState, before ti
 	if n := state.LastSeq + 1 - x.next; n <= min(state.Msgs/150, mostSingly) {
 		return x.readSingly(ctx, state.LastSeq, take)
 	}
-	for r, err := range x.store.RecordsBefore(ctx, x.next, before) {
+	records := x.store.RecordsBefore(ctx, x.next, before)
+	if x.board != nil {
+		oldest := x.oldest().time().Add(-skew)
+		records = x.store.RecordsOrHeads(ctx, x.next, func(head store.Record) bool { return head.State != watcher.Ended || !head.Stored.Before(oldest) })
+	}
+	for r, err := range records {
 		if err != nil {
 			return err
 		}
@@ -207,8 +228,10 @@ func (x *Index) apply(r store.Record) {
 	if before != nil && before.revision > r.Sequence || x.odd[r.Order].Revision > r.Sequence {
 		return
 	}
-	if o := x.old[r.Order]; next != nil && o != nil && o.revision == next.revision && o.stored == next.stored {
-		next.seen = o.seen // it is the same
+	if o := x.old[r.Order]; next != nil && o != nil && !o.gone && o.revision == next.revision && o.stored == next.stored {
+		next = o // it is the same, and was seen before
+	} else if next != nil && (before == nil || before.revision < r.Sequence) {
+		x.changed()
 	}
 	x.dropOdd(r.Order)
 	x.addOdd(r)
@@ -271,6 +294,14 @@ func (x *Index) text(s string) string {
 func (x *Index) drop(r *row) {
 	delete(x.rows, r.order)
 	x.sorted.remove(r)
+	x.changed()
+}
+
+// changed counts a change of a board's rows.
+func (x *Index) changed() {
+	if x.board != nil {
+		x.board.hasChanged()
+	}
 }
 
 // purge removes what was stored before the bucket's first record, and was not written again: it is gone without a marker.

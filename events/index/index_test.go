@@ -73,7 +73,8 @@ type scene struct {
 	js      jetstream.JetStream
 	kept    *store.Store
 	random  *rand.Rand
-	watches map[int]int // how often an order was watched anew
+	watches map[int]int                       // how often an order was watched anew
+	change  func(watcher.Watch) watcher.Watch // what is written; nil: as it is
 }
 
 // write stores a record of one of the orders, in any state.
@@ -84,6 +85,9 @@ func (s *scene) write() {
 	w.Name, w.Wakeup = fmt.Sprint("order.", n), s.random.Uint64N(100)+1
 	if state == watcher.Ended {
 		s.watches[n]++
+	}
+	if s.change != nil {
+		w = s.change(w)
 	}
 	s.put(w.Key(), func() error {
 		_, last, err := s.kept.ReadLatest(s.t.Context(), w.Order)

@@ -42,8 +42,8 @@ func (x *Index) List(ctx context.Context, q wire.ListQuery, view teams.View, pol
 		answer.Cursor = page[q.Limit-1].watchID
 	}
 	size, limit := 0, x.store.Limit()/8*7
-	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" && q.Team == "" {
-		if answer.Broken, err = x.brokenOf(ctx, q.ProjectID, view); err != nil {
+	if q.Cursor == "" && q.State != watcher.Ended && q.Label == "" && q.Team == "" && q.RequestID == "" && len(q.Outcomes) == 0 {
+		if answer.Broken, err = x.brokenOf(ctx, q, view); err != nil {
 			return wire.ListAnswer{}, err
 		}
 		encoded, err := json.Marshal(answer.Broken)
@@ -79,12 +79,11 @@ func (x *Index) List(ctx context.Context, q wire.ListQuery, view teams.View, pol
 	return answer, nil
 }
 
-// brokenOf returns what is remembered of the project's broken records, of all where it is empty, as far as the view has the
-// projects.
-func (x *Index) brokenOf(ctx context.Context, projectID string, view teams.View) ([]wire.BrokenRecord, error) {
+// brokenOf returns what is remembered of broken records of the query's project and order, as far as the view has the projects.
+func (x *Index) brokenOf(ctx context.Context, q wire.ListQuery, view teams.View) ([]wire.BrokenRecord, error) {
 	list, _, err := x.store.BrokenList(ctx)
 	list = slices.DeleteFunc(list, func(b wire.BrokenRecord) bool {
-		return projectID != "" && b.ProjectID != projectID || !view.Project(b.ProjectID)
+		return q.ProjectID != "" && b.ProjectID != q.ProjectID || q.Name != "" && b.Name != q.Name || !view.Project(b.ProjectID)
 	})
 	return list, err
 }
@@ -223,10 +222,15 @@ type wish struct {
 	view         teams.View
 	viewer, team mark // of the view's team, and of the one that is asked for
 	label        mark // as the view sees it
+	request      mark
+	outcomes     []mark
 }
 
 func wishOf(q wire.ListQuery, view teams.View) wish {
-	w := wish{ListQuery: q, view: view, viewer: teamMark(view.Team()), team: teamMark(q.Team), label: labelMark(q.Label)}
+	w := wish{ListQuery: q, view: view, viewer: teamMark(view.Team()), team: teamMark(q.Team), label: labelMark(q.Label), request: requestMark(q.RequestID)}
+	for _, o := range q.Outcomes {
+		w.outcomes = append(w.outcomes, outcomeMark(o))
+	}
 	if !view.All() {
 		w.label = teamLabelMark(view.Team(), q.Label)
 	}
@@ -235,27 +239,44 @@ func wishOf(q wire.ListQuery, view teams.View) wish {
 
 // wants reports whether the watch is one that is asked for, or whether only the record says.
 func (w *wish) wants(r *row) (wanted, unsure bool) {
-	if w.State != "" && (r.state == watcher.Ended) != (w.State == watcher.Ended) || w.ProjectID != "" && r.order.ProjectID != w.ProjectID {
+	ended, ofRequests := r.state == watcher.Ended, w.Team != "" || w.Label != "" || w.RequestID != "" || len(w.Outcomes) > 0
+	switch {
+	case w.State != "" && ended != (w.State == watcher.Ended),
+		w.ProjectID != "" && r.order.ProjectID != w.ProjectID,
+		w.Name != "" && r.order.Name != w.Name,
+		len(w.Outcomes) > 0 && !ended,
+		ended && !w.Since.IsZero() && r.next < w.Since.UnixNano():
 		return false, false
 	}
 	project := w.view.Project(r.order.ProjectID)
 	switch {
-	case w.Team == "" && w.Label == "" && project:
+	case !ofRequests && project:
 		return true, false
-	case w.Label != "" && r.newer:
+	case r.newer && (w.Label != "" || w.RequestID != "" || len(w.Outcomes) > 0):
 		return false, false
 	case r.manyMark:
+		return false, true
+	case len(w.outcomes) > 0 && !slices.ContainsFunc(w.outcomes, r.has), w.RequestID != "" && !r.has(w.request):
+		return false, false
+	case w.RequestID != "": // the mark may be that of another
 		return false, true
 	}
 	return (project || r.has(w.viewer)) && (w.Team == "" || r.has(w.team)) && (w.Label == "" || r.has(w.label)), false
 }
 
-// wantsRecord is wants of a record whose requests have many teams and labels, as far as they decide.
+// wantsRecord is wants of a record whose requests decide, as far as they do.
 func (w *wish) wantsRecord(r store.Record) bool {
 	watch := r.Watch
 	watch.Order = r.Order
 	ofTeam := func(asked watcher.Request) bool { return asked.Team == w.Team }
 	if !w.view.Owns(&watch) || w.Team != "" && !slices.ContainsFunc(requestsOf(&watch), ofTeam) {
+		return false
+	}
+	asked := func(r watcher.Request) bool { return r.ID == w.RequestID }
+	if w.RequestID != "" && !slices.ContainsFunc(w.view.Own(requestsOf(&watch)), asked) {
+		return false
+	}
+	if len(w.Outcomes) > 0 && (watch.Completion == nil || !slices.Contains(w.Outcomes, watch.Completion.Outcome)) {
 		return false
 	}
 	key, value, _ := strings.Cut(w.Label, "=")
@@ -301,7 +322,7 @@ func (p *older) may(r store.Record, text []byte) bool {
 		return false
 	}
 	key, value, _ := strings.Cut(p.Label, "=")
-	return (p.view.Project(r.Order.ProjectID) || mentions(text, p.view.Team())) && mentions(text, p.Team) && mentions(text, key) && mentions(text, value)
+	return (p.view.Project(r.Order.ProjectID) || mentions(text, p.view.Team())) && mentions(text, p.Team) && mentions(text, p.RequestID) && (p.Name == "" || p.Name == r.Order.Name) && mentions(text, key) && mentions(text, value)
 }
 
 // mentions reports whether the text of a record may hold the word; one that JSON may hold otherwise it may hold.
@@ -357,7 +378,7 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 	first, end := stream.CachedInfo().State.FirstSeq, stream.CachedInfo().State.LastSeq+1
 	for width := uint64(manyInWindow); end > first; {
 		begin := max(first, end-min(end, width))
-		read, oldest := 0, time.Time{}
+		read, oldest, newest := 0, time.Time{}, time.Time{}
 		for r, err := range p.x.store.RecordsBetween(ctx, begin, end, p.may) {
 			if err != nil {
 				return nil, err
@@ -365,12 +386,16 @@ func (p *older) backwards(ctx context.Context) ([]listed, error) {
 			if read++; read == 1 {
 				oldest = r.Stored
 			}
+			newest = r.Stored
 			p.see(r)
 		}
 		if p.sort(); len(p.page) > p.Limit && read > 0 {
 			if accepted, err := wire.StartedAt(p.page[p.Limit].watchID); err == nil && accepted.After(oldest.Add(skew)) {
 				break
 			}
+		}
+		if read > 0 && newest.Before(p.Since) {
+			break // nothing before ended later
 		}
 		switch {
 		case read < fewInWindow:

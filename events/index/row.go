@@ -2,6 +2,10 @@ package index
 
 import (
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math"
 	"slices"
 	"time"
 	"unique"
@@ -36,10 +40,11 @@ type row struct {
 	region   string
 	number   uint64
 	revision uint64
-	next     int64 // since 1970
+	next     int64 // since 1970; of a watch that has ended, when it did
 	stored   int64 // since 1970
 	seen     int64 // since the index was made
 	marks    []mark
+	extra    *extra // of a board's row; nil in a worker's index
 	size     uint32 // of the record, in bytes
 	newer    bool   // a later version wrote it
 	aside    bool   // it is in the place of one that could not be read
@@ -50,7 +55,7 @@ type row struct {
 // open reports whether the watch goes on. A later version's record is none that anything is done with.
 func (r *row) open() bool { return r.state != watcher.Ended && !r.newer }
 
-// mostMarks is how many of them a row keeps at the most.
+// mostMarks is how many of them a worker's row keeps at the most.
 const mostMarks = 100
 
 // rowOf returns what is kept of the record; nil where there is nothing to list.
@@ -66,7 +71,17 @@ func (x *Index) rowOf(r store.Record) *row {
 	if !newer {
 		kept.region, kept.number, kept.next, kept.aside = r.Region, r.Wakeup, r.NextPollAt.UnixNano(), r.MovedAside() != nil
 	}
-	kept.marks, kept.manyMark = marksOf(&r.Watch)
+	if c := r.Completion; c != nil && kept.state == watcher.Ended {
+		kept.next = c.CompletedAt.UnixNano()
+	}
+	most := mostMarks
+	if x.board != nil {
+		most = math.MaxInt
+		if !x.addExtra(kept, r) {
+			return nil
+		}
+	}
+	kept.marks, kept.manyMark = marksOf(&r.Watch, most)
 	return kept
 }
 
@@ -105,16 +120,31 @@ func requestsOf(w *watcher.Watch) []watcher.Request {
 	return slices.Concat(w.Completion.Requests, w.Requests)
 }
 
-// marksOf returns the marks of the watch's requests, each once.
-func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
+// outcomeMark says how a watch ended.
+func outcomeMark(o watcher.Outcome) mark { return unique.Make("\x00" + string(o)) }
+
+// requestMark says that a request has the id, or one of some others: there are 4,096 such marks, since a row has no room for
+// ids.
+func requestMark(id string) mark {
+	h := fnv.New32a()
+	io.WriteString(h, id)
+	return unique.Make(fmt.Sprintf("\x00\x00%03x", h.Sum32()%(1<<12)))
+}
+
+// marksOf returns the marks of the watch's outcome and of its requests, each once; none where there are more than that.
+func marksOf(w *watcher.Watch, most int) (marks []mark, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {
 			marks = append(marks, m)
 		}
 	}
+	if w.Completion != nil {
+		add(outcomeMark(w.Completion.Outcome))
+	}
 	requests := requestsOf(w)
 	for i := range requests {
 		r := &requests[i]
+		add(requestMark(r.ID))
 		if r.Team != "" {
 			add(teamMark(r.Team))
 		}
@@ -124,7 +154,7 @@ func marksOf(w *watcher.Watch) (marks []mark, tooMany bool) {
 				add(teamLabelMark(r.Team, key+"="+value))
 			}
 		}
-		if len(marks) > mostMarks {
+		if len(marks) > most {
 			return nil, true
 		}
 	}

@@ -194,7 +194,7 @@ func workerRules(t *testing.T) *server.Permissions {
 		t.Fatal(err)
 	}
 	passwords := ""
-	for _, user := range []string{"WORKER", "PRODUCER", "PERSON", "CONSUMER", "SETUP"} {
+	for _, user := range []string{"WORKER", "PRODUCER", "PERSON", "CONSUMER", "SETUP", "PAGE", "PAGE_ACTIONS"} {
 		passwords += "NATS_" + user + "_PASSWORD: planted\n"
 	}
 	for _, user := range options(t, passwords+string(rules)).Users {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -13,15 +14,40 @@ import (
 
 // connectHint returns what may mend a connection that cannot be made; empty where the error says it.
 func connectHint(err error) string {
-	return cmp.Or(TLSFirstHint(err), Limit(err))
+	return cmp.Or(tlsFirstHint(err), Limit(err))
 }
 
-// TLSFirstHint says what to do where a connection perhaps failed because the server waits for the TLS handshake before it
+// tlsFirstHint says what to do where a connection perhaps failed because the server waits for the TLS handshake before it
 // says a word. The server or the client ended the connection then. The hint is empty for other errors.
-func TLSFirstHint(err error) string {
+func tlsFirstHint(err error) string {
 	operation, ok := errors.AsType[*net.OpError](err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && operation.Op == "read" && operation.Timeout() {
 		return "the server took the connection and said nothing; if its configuration has tls { handshake_first: true }, set ORDERWATCH_NATS_TLS_FIRST=true"
+	}
+	return ""
+}
+
+// Advice says in sentences what may mend a connection that cannot be made, by its cause; empty where the error names none, as
+// where nobody listens.
+func Advice(err error) string {
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	_, isName := errors.AsType[x509.HostnameError](err)
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isInvalid && invalid.Reason == x509.Expired:
+		return "The server's certificate is out of its time, or this machine's clock is off: renew the certificate, or mend the clock."
+	case isName:
+		return "Connect by a name or an address that the server's certificate has, in ORDERWATCH_NATS_URL."
+	case isUnknown:
+		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
+	case isDNS:
+		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS."
+	case tlsFirstHint(err) != "":
+		hint := tlsFirstHint(err)
+		return strings.ToUpper(hint[:1]) + hint[1:] + ". Otherwise look at the server's log."
+	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
+		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
 	}
 	return ""
 }

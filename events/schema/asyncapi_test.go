@@ -81,7 +81,7 @@ func TestAsyncAPIChannels(t *testing.T) {
 		"progressed": "orders.progress.{project_id}.{order_name}", "rejected": "orders.rejected",
 		"attention": "orders.attention.{kind}.{project_id}", "orderAttention": "orders.attention.{kind}.{project_id}.{order_name}", "requestAttention": "orders.attention.rejected.{sender_hash}", "again": "orders.attention.renotify.{project_id}.{order_name}",
 		"undelivered": "orders.undelivered.slack", "renotify": "orderwatch.renotify", "status": "orderwatch.status", "history": "orderwatch.history", "events": "orderwatch.events",
-		"watch": "orderwatch.watch", "get": "orderwatch.get", "list": "orderwatch.list", "cancel": "orderwatch.cancel", "poll": "orderwatch.poll",
+		"watch": "orderwatch.watch", "get": "orderwatch.get", "why": "orderwatch.why", "list": "orderwatch.list", "cancel": "orderwatch.cancel", "poll": "orderwatch.poll",
 		"replies": "", // known when it is asked
 	}
 	channels := d["channels"].(object)

@@ -25,6 +25,8 @@ var types = map[string]reflect.Type{
 	"watch-response":  reflect.TypeFor[wire.Accepted](),
 	"get-request":     reflect.TypeFor[watcher.Order](),
 	"get-response":    reflect.TypeFor[watcher.Snapshot](),
+	"why-request":     reflect.TypeFor[watcher.Order](),
+	"why-response":    reflect.TypeFor[wire.Story](),
 	"list-request":    reflect.TypeFor[wire.ListQuery](),
 	"list-response":   reflect.TypeFor[wire.ListAnswer](),
 	"cancel-request":  reflect.TypeFor[wire.CancelRequest](),

@@ -49,28 +49,39 @@ func (a *asked) forget(made time.Time) {
 // this one. Another worker may allow a request at the same moment, which the records do not have yet: so many may be
 // beyond a bound as other workers have under way. After any other error nothing is known.
 func (s *Store) Reserve(ctx context.Context, ask watcher.Ask, decide func(open int, stored []time.Time) error) error {
-	a := s.asked
 	return s.withAsked(ctx, func() error {
-		team, key, at, now := ask.Request.Team, ask.Key(), ask.Request.ReceivedAt, s.Clock.Now()
-		a.prune(now)
-		open := len(a.open[team])
-		for begun, until := range a.begun[team] {
-			if begun != key && now.Before(until) && !a.open[team][begun] {
-				open++
-			}
-		}
-		if a.open[team][key] {
-			open--
-		}
-		request := key + " " + ask.Request.ID
-		if err := decide(open, s.near(team, request, at)); err != nil {
+		if err := s.decide(ask, decide); err != nil {
 			return err
 		}
-		put(a.begun, team, key, now.Add(begunKept))
-		put(a.stored, team, request, at)
+		a, team := s.asked, ask.Request.Team
+		put(a.begun, team, ask.Key(), s.Clock.Now().Add(begunKept))
+		put(a.stored, team, requestKey(ask), ask.Request.ReceivedAt)
 		return nil
 	})
 }
+
+// Look returns what Reserve would, and counts nothing.
+func (s *Store) Look(ctx context.Context, ask watcher.Ask, decide func(open int, stored []time.Time) error) error {
+	return s.withAsked(ctx, func() error { return s.decide(ask, decide) })
+}
+
+// decide asks decide with how many watches the team has open beside the request's, and when else it asked.
+func (s *Store) decide(ask watcher.Ask, decide func(open int, stored []time.Time) error) error {
+	a, team, key, now := s.asked, ask.Request.Team, ask.Key(), s.Clock.Now()
+	a.prune(now)
+	open := len(a.open[team])
+	for begun, until := range a.begun[team] {
+		if begun != key && now.Before(until) && !a.open[team][begun] {
+			open++
+		}
+	}
+	if a.open[team][key] {
+		open--
+	}
+	return decide(open, s.near(team, requestKey(ask), ask.Request.ReceivedAt))
+}
+
+func requestKey(ask watcher.Ask) string { return ask.Key() + " " + ask.Request.ID }
 
 // near returns when requests of the team, but for that one, were stored less than a minute before or after the time, and when
 // else something was done for the team, oldest first.

@@ -28,8 +28,16 @@ const (
 	RecommendedServer = "2.14" // has its fixes to them
 )
 
-// subjectsOverlap is the server's error for a stream whose subjects another stream has.
-const subjectsOverlap = jetstream.ErrorCode(10065)
+// What the server says of a stream that it does not create: another stream has its subjects; it stands alone, and keeps one copy;
+// its cluster has too few servers.
+const (
+	subjectsOverlap = jetstream.ErrorCode(10065)
+	standsAlone     = jetstream.ErrorCode(10074)
+	tooFewServers   = jetstream.ErrorCode(10005)
+)
+
+// notProvided says what to do about something that is missing and that the store may not create.
+const notProvided = "ORDERWATCH_PROVISION is false: run orderwatch provision, as a NATS user that may create it"
 
 // minRetention is how much longer than the longest watch records and events must be kept.
 const minRetention = 7 * 24 * time.Hour
@@ -252,6 +260,10 @@ func (s *Store) ensureStream(ctx context.Context, heard Listener, wanted jetstre
 		return nil, fmt.Errorf("look for stream %s: JetStream is not enabled, or is starting: %w", wanted.Name, err)
 	case ok && api.ErrorCode == subjectsOverlap:
 		return nil, fmt.Errorf("create stream %s: another stream has its subjects; installations in one account differ in their subject and stream prefixes: %w (%w)", wanted.Name, err, ErrUnfit)
+	case ok && (api.ErrorCode == standsAlone || api.ErrorCode == tooFewServers):
+		return nil, fmt.Errorf("create stream %s: %w: ORDERWATCH_STREAM_REPLICAS is %d, and needs a cluster of as many servers with JetStream; on one server it must be 1", wanted.Name, err, wanted.Replicas)
+	case errors.Is(err, jetstream.ErrStreamNotFound) && !s.Provision:
+		return nil, fmt.Errorf("look for stream %s: %w: %s", wanted.Name, err, notProvided)
 	}
 	return nil, fmt.Errorf("look for stream %s: %w", wanted.Name, err)
 }
@@ -269,6 +281,9 @@ func (s *Store) ensureConsumer(ctx context.Context, heard Listener, stream jetst
 		} else if err == nil {
 			heard.Made(name)
 		}
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && !s.Provision {
+		return fmt.Errorf("look for %s: %w: %s", name, err, notProvided)
 	}
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", name, err)

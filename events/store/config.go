@@ -13,6 +13,7 @@ type Config struct {
 	Replicas    int           // of the streams that are created; 1, 3 or 5
 	MaxAge      time.Duration // of events and records; ≥ TimeoutMax + 7 days
 	Provision   bool          // create streams and consumers that are missing
+	PublicURL   string        // where orders have their pages, for the links of events and answers: see [watcher.Report.PageURL]
 	Version     string        // of the program, as it is told to the other workers
 	PollTimeout time.Duration // of one poll; the poller's AckWait is twice that and a second where it is made new
 	TimeoutMax  time.Duration // the longest timeout that a request may have

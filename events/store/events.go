@@ -24,6 +24,7 @@ import (
 // the same for the same watch.
 func (s *Store) Complete(ctx context.Context, c watcher.Completion, after uint64) error {
 	key := c.Order().Key()
+	c.Links = c.LinksAt(s.PublicURL)
 	m, err := s.Names.CompletionEvent(c)
 	if err == nil && !s.Fits(ctx, len(m.Data)) { // its record was written under a larger limit
 		m, err = s.Names.CompletionEvent(c.Within(s.Limit()))
@@ -72,6 +73,7 @@ func (s *Store) lastEvent(ctx context.Context, subjects string) (id string, sequ
 }
 
 func (s *Store) Progress(ctx context.Context, g watcher.Progress) error {
+	g.Links = g.LinksAt(s.PublicURL)
 	m, err := s.Names.ProgressEvent(g, s.Clock.Now())
 	err = s.publishMade(ctx, m, err)
 	Passed("progress", "stored", err)
@@ -195,6 +197,52 @@ func (s *Store) EachEvent(ctx context.Context, subject string, f func([]byte)) e
 	return nil
 }
 
+// shortest is a time of which all events are read, however many they are: an order has one in each poll at the most.
+const shortest = 4 * time.Second
+
+// NewestEvents returns the events on the subject that were stored since the time, oldest first: of more than so many bytes
+// the newest. Those before unread are left out; the zero time where all are there.
+func (s *Store) NewestEvents(ctx context.Context, subject string, since time.Time, most int) (events []Stored, unread time.Time, err error) {
+	last, err := s.Last(ctx, s.Names.EventStream(), subject)
+	if err != nil || last.Sequence == 0 || last.Time.Before(since) {
+		return nil, time.Time{}, err
+	}
+	for whole := false; !whole; {
+		left := last.Time.Sub(since)
+		if events, whole, err = s.eventsSince(ctx, subject, since, most, left <= shortest); err != nil {
+			return nil, time.Time{}, err
+		}
+		switch {
+		case !whole && left > shortest: // a part that is likely to fit
+			since = last.Time.Add(-max(left/4, shortest))
+			unread = since
+		case !whole:
+			return events, events[0].Time, nil
+		}
+	}
+	return events, unread, nil
+}
+
+// eventsSince returns the events since the time until they have so many bytes, or, where it is to read on, the newest that
+// have; whole says that they are all.
+func (s *Store) eventsSince(ctx context.Context, subject string, since time.Time, most int, on bool) (events []Stored, whole bool, err error) {
+	size, whole := 0, true
+	for m, err := range s.messages(ctx, s.Names.EventStream(), subject, jetstreamext.GetBatchStartTime(since)) {
+		if err != nil {
+			return nil, false, err
+		}
+		events, size = append(events, Stored{Subject: m.Subject, Sequence: m.Sequence, Data: m.Data, Time: m.Time}), size+len(m.Data)
+		for size > most && len(events) > 1 {
+			whole = false
+			if !on {
+				return events, false, nil
+			}
+			events, size = events[1:], size-len(events[0].Data)
+		}
+	}
+	return events, whole, nil
+}
+
 // Renotify publishes the wish. It carries the trace of the watch.
 func (s *Store) Renotify(ctx context.Context, c watcher.Completion, again watcher.Again) error {
 	m, err := s.Names.RenotifyEvent(c, again)
@@ -222,6 +270,7 @@ func (s *Store) attendOnce(ctx context.Context, a watcher.OrderAttention) error 
 	if err != nil || isAttended(a, last) {
 		return err
 	}
+	a.Links = a.LinksAt(s.PublicURL)
 	m, err := s.Names.OrderAttentionEvent(a, s.Clock.Now())
 	return s.publishMade(ctx, m, err, jetstream.WithExpectLastSequenceForSubject(sequence, subject))
 }

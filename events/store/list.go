@@ -48,16 +48,38 @@ const firstBatch = 500
 // the time; zero: all. What workers tell each other is among it, and has no Order. It ends with the first error. Any server
 // of the stream may answer, also one that is behind.
 func (s *Store) RecordsBefore(ctx context.Context, from uint64, before time.Time) iter.Seq2[Record, error] {
-	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return !before.IsZero() && m.Time.After(before) }, nil)
+	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return !before.IsZero() && m.Time.After(before) }, s.recordAlone)
 }
 
 // RecordsBetween does so up to a sequence, which is not among them. To decode a record takes most of the time: wanted is asked
 // before, with the record's order, id and state alone, and with its text. One that is not wanted has no Order.
 func (s *Store) RecordsBetween(ctx context.Context, from, to uint64, wanted func(Record, []byte) bool) iter.Seq2[Record, error] {
-	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return m.Sequence >= to }, wanted)
+	return s.recordsUntil(ctx, from, func(m *jetstream.RawStreamMsg) bool { return m.Sequence >= to }, func(m *jetstream.RawStreamMsg) Record {
+		if h, ok := s.headOf(m); !ok || !wanted(h, m.Data) {
+			return Record{Sequence: m.Sequence, Stored: m.Time}
+		}
+		return s.recordAlone(m)
+	})
 }
 
-func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstream.RawStreamMsg) bool, wanted func(Record, []byte) bool) iter.Seq2[Record, error] {
+// RecordsOrHeads yields what the bucket holds from the sequence on, as RecordsBefore does. Of a record that is not wanted it
+// yields what wanted is asked with: order, id, state, sequence and time alone.
+func (s *Store) RecordsOrHeads(ctx context.Context, from uint64, wanted func(Record) bool) iter.Seq2[Record, error] {
+	return s.recordsUntil(ctx, from, func(*jetstream.RawStreamMsg) bool { return false }, func(m *jetstream.RawStreamMsg) Record {
+		if h, ok := s.headOf(m); ok && !wanted(h) {
+			return h
+		}
+		return s.recordAlone(m)
+	})
+}
+
+// recordAlone reads a message of the bucket, also one of what workers tell each other.
+func (s *Store) recordAlone(m *jetstream.RawStreamMsg) Record {
+	r, _ := s.recordOf(m)
+	return r
+}
+
+func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstream.RawStreamMsg) bool, read func(*jetstream.RawStreamMsg) Record) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		next, stream := max(from, 1), s.Names.RecordStream()
 		for most := firstBatch; ; most = recordBatch {
@@ -66,11 +88,7 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 				if end(m) {
 					return false
 				}
-				if wanted != nil && !s.wanted(m, wanted) {
-					return yield(Record{Sequence: m.Sequence, Stored: m.Time}, nil)
-				}
-				r, _ := s.recordOf(m)
-				return yield(r, nil)
+				return yield(read(m), nil)
 			})
 			if err != nil {
 				yield(Record{}, fmt.Errorf("read %s: %w", stream, err))
@@ -83,14 +101,15 @@ func (s *Store) recordsUntil(ctx context.Context, from uint64, end func(*jetstre
 	}
 }
 
-// wanted asks whether a record is wanted, before it is decoded. A message that is no record is never wanted.
-func (s *Store) wanted(m *jetstream.RawStreamMsg, wanted func(Record, []byte) bool) bool {
+// headOf reads which watch a record is of, and its state, without decoding it. A message that is no record has none.
+func (s *Store) headOf(m *jetstream.RawStreamMsg) (Record, bool) {
 	order, ok := wire.OrderOf(m.Subject, s.Names.Record(""))
 	if !ok {
-		return false
+		return Record{}, false
 	}
 	h, ok := readHead(m.Data)
-	return ok && wanted(Record{Watch: watcher.Watch{Order: order, ID: h.WatchID, State: h.State}, Order: order}, m.Data)
+	watch := watcher.Watch{Order: order, ID: h.WatchID, State: h.State}
+	return Record{Watch: watch, Order: order, Sequence: m.Sequence, Stored: m.Time, Size: len(m.Data)}, ok
 }
 
 // readAtOnce is how many records are asked for at a time, one by one.

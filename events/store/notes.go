@@ -29,16 +29,25 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, watcher.Revision,
 // Under returns, by key, what is noted under the keys that begin with the prefix and a dot, as the
 // bucket's leader sees it.
 func (s *Store) Under(ctx context.Context, prefix string) (map[string][]byte, error) {
+	stored, err := s.NotesUnder(ctx, prefix)
+	notes := make(map[string][]byte)
+	for _, m := range stored {
+		notes[strings.TrimPrefix(m.Subject, s.Names.Note(""))] = m.Data
+	}
+	return notes, err
+}
+
+// NotesUnder returns the same as messages, which say when each was noted last.
+func (s *Store) NotesUnder(ctx context.Context, prefix string) (notes []Stored, err error) {
 	if err := checkNoteKey(prefix); err != nil {
 		return nil, err
 	}
-	notes := make(map[string][]byte)
 	for m, err := range s.Each(ctx, s.Names.NoteStream(), s.Names.Note(prefix)+".>") {
 		if err != nil {
 			return nil, err
 		}
 		if m = s.trusted(m); len(m.Data) > 0 { // no marker of a deletion
-			notes[strings.TrimPrefix(m.Subject, s.Names.Note(""))] = m.Data
+			notes = append(notes, m)
 		}
 	}
 	return notes, nil

@@ -146,6 +146,23 @@ func (k *Keeper) Watch(ctx context.Context) {
 	}
 }
 
+// Follow reads what changes until ctx is done, and neither makes nor learns anything: it is for those who only look.
+func (k *Keeper) Follow(ctx context.Context) {
+	for whole := (time.Time{}); ; {
+		all := time.Since(whole) > wholeEvery
+		err := k.look(ctx, all)
+		if err == nil && all {
+			whole = time.Now()
+		}
+		if err != nil && ctx.Err() == nil {
+			k.log.Debug("how long orders take was not read; trying again", "err", err)
+		}
+		if !link.Sleep(ctx, k.store.Timing.CheckEvery) {
+			return
+		}
+	}
+}
+
 // look reads the values that have changed since the last look, or the whole bucket.
 func (k *Keeper) look(ctx context.Context, whole bool) error {
 	ctx, cancel := context.WithTimeout(ctx, k.store.Timing.Request)

@@ -13,8 +13,8 @@ type Accepted struct {
 	// WatchID names the watch that the request is in. It is a hint: follow a request by its id. Empty where
 	// an earlier watch of the order answered it.
 	WatchID string `json:"watch_id"`
-	// State is watching where the request started the watch, joined where it joined one, and ended
-	// where the watch that answers the request has ended already.
+	// State is watching where the request started the watch, joined where it joined one, ended where the watch
+	// that answers the request has ended already, and checked where the request was to be checked alone.
 	State     string `json:"state"`
 	RequestID string `json:"request_id"` // the request's own, or made for it
 }

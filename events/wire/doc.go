@@ -11,5 +11,5 @@
 // channel, timeout) and cloudevent.go (the same as a CloudEvent), then event.go (all events, and their ids). The rest
 // is one file for each request of the service: answer.go (cancel, and those that name an order alone), list.go (what a
 // list may ask for, and how large a page may be), renotify.go (in which channels people may be told again), follow.go (from which
-// place on events may be asked for), status.go.
+// place on events may be asked for), status.go, why.go.
 package wire

@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +16,15 @@ type ListQuery struct {
 	ProjectID string        `json:"project_id,omitempty"` // empty: every project
 	Label     string        `json:"label,omitempty"`      // k=v: one of the watch's requests has this label
 	Team      string        `json:"team,omitempty"`       // one of the watch's requests is this team's
-	Limit     int           `json:"limit,omitempty"`      // 1 to 1000; 0 stands for 100
-	Cursor    string        `json:"cursor,omitempty"`     // of the answer before: what comes after it
+
+	// A worker of a release before these four refuses a query that has one, with 400 and the field's name.
+	Name      string            `json:"order_name,omitempty"`
+	RequestID string            `json:"request_id,omitempty"` // of one of the watch's requests
+	Outcomes  []watcher.Outcome `json:"outcomes,omitempty"`   // the watch has ended so, in one of these ways
+	Since     time.Time         `json:"since,omitzero"`       // the watch goes on, or ended at that time or later
+
+	Limit  int    `json:"limit,omitempty"`  // 1 to 1000; 0 stands for 100
+	Cursor string `json:"cursor,omitempty"` // of the answer before: what comes after it
 }
 
 // A ListAnswer is one page of watches, newest first: by when the watch was accepted.
@@ -25,7 +35,7 @@ type ListAnswer struct {
 	// program wrote their records.
 	Unreadable int `json:"unreadable,omitempty"`
 	// Broken are the records that cannot be read, oldest first: with the first page alone, where neither ended
-	// watches nor a label are asked for.
+	// watches nor a label, a team, a request or an outcome are asked for.
 	Broken []BrokenRecord `json:"broken_records,omitempty"`
 }
 
@@ -59,6 +69,10 @@ func DecodeList(body []byte) (ListQuery, error) {
 		field{"project_id", text(64, &q.ProjectID, isProject)},
 		field{"label", text(maxLabelKey+1+maxLabelValue, &q.Label, isLabel)},
 		field{"team", text(64, &q.Team, func(_, s string) error { return CheckTeam(s) })},
+		field{"order_name", text(128, &q.Name, isOrderName)},
+		field{"request_id", text(maxRequestID, &q.RequestID)},
+		field{"outcomes", outcomes(&q.Outcomes)},
+		field{"since", moment(&q.Since)},
 		field{"limit", wholeNumber(1, maxLimit, &q.Limit)},
 		field{"cursor", text(64, &q.Cursor)},
 	)
@@ -71,6 +85,29 @@ func isState(field, s string) error {
 
 // isProject checks the id of a project, which becomes part of a subject.
 func isProject(_, s string) error { return watcher.Order{ProjectID: s, Name: "any"}.Validate() }
+
+func isOrderName(_, s string) error { return watcher.Order{ProjectID: "any", Name: s}.Validate() }
+
+// outcomes reads a list of outcomes.
+func outcomes(to *[]watcher.Outcome) reader {
+	return func(field string, value json.RawMessage) error {
+		isWrong := json.Unmarshal(value, to) != nil || string(value) == "null" ||
+			slices.ContainsFunc(*to, func(o watcher.Outcome) bool { return !slices.Contains(watcher.Outcomes[:], o) })
+		return refuseIf(isWrong, field, fmt.Sprintf("must be a list of some of %q", watcher.Outcomes))
+	}
+}
+
+// moment reads a time.
+func moment(to *time.Time) reader {
+	return func(field string, value json.RawMessage) error {
+		var written string
+		err := json.Unmarshal(value, &written)
+		if err == nil {
+			*to, err = time.Parse(time.RFC3339, written)
+		}
+		return refuseIf(err != nil, field, "must be a time, such as 2025-04-10T12:00:00Z")
+	}
+}
 
 func isLabel(field, s string) error {
 	return refuseIf(strings.Index(s, "=") < 1, field, "must be key=value")

@@ -147,6 +147,10 @@ const (
 	PollerConsumer  = "poller"
 	SlackConsumer   = "slack"
 	HistoryConsumer = "history"
+
+	// CheckOnly is the header by which a request to watch an order is checked by the service, and not carried out; its
+	// value is true. A worker of an earlier release carries it out: published under the same id, it is the same request.
+	CheckOnly = "Orderwatch-Check-Only"
 )
 
 // OrderOf returns the order whose tokens follow prefix in the subject.

@@ -134,7 +134,7 @@ func (rules Rules) decodeFields(body []byte, ask *watcher.Ask, lateAfter *time.D
 		field{"project_id", text(64, &ask.ProjectID)},
 		field{"order_name", text(128, &ask.Name)},
 		field{"region", text(64, &ask.Region, rules.isRegion)},
-		field{"request_id", text(128, &ask.Request.ID)},
+		field{"request_id", text(maxRequestID, &ask.Request.ID)},
 		field{"requested_by", text(200, &ask.Request.RequestedBy)},
 		field{"link", text(2000, &ask.Request.Link, isLink)},
 		field{"labels", labels(&ask.Request.Labels)},
@@ -164,6 +164,7 @@ func isLink(field, s string) error {
 
 // Bounds of a request's labels.
 const (
+	maxRequestID  = 128
 	maxLabels     = 32
 	maxLabelKey   = 64
 	maxLabelValue = 256

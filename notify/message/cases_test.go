@@ -318,7 +318,7 @@ func TestOwnRequestsComeFirst(t *testing.T) {
 // M7: every link of 2,000 characters is shown as far as there is room, and it is said where it is not.
 func TestLongLinks(t *testing.T) {
 	far := func(start string, n int) string { return start + strings.Repeat("x", n-len(start)) }
-	long := message.Options{Mention: routes.Mention("here"), Links: message.Links{Public: far("https://watch.example/", 480), Console: far("https://console.example/", 490)},
+	long := message.Options{Mention: routes.Mention("here"), Links: message.Links{Public: far("https://watch.example/{watch}", 462), Console: far("https://console.example/", 490)},
 		Runbooks: []message.Runbook{{"locked", far("https://wiki.example/locked/", 500)}, {"sold out", far("https://wiki.example/sold/", 500)}}}
 	request := func(id, link string) watcher.Request {
 		return watcher.Request{ID: id, RequestedBy: "team-" + id, Link: link}

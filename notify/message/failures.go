@@ -200,7 +200,7 @@ func isID(word string) bool {
 		return true
 	}
 	word = strings.TrimRight(word, ".:")
-	if !lettersOfID.MatchString(word) {
+	if len(word) < 6 || strings.ContainsAny(word, "iou") || !lettersOfID.MatchString(word) { // the expression takes longer
 		return false
 	}
 	letters := []rune(word)

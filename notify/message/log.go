@@ -12,10 +12,15 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Write writes the message and its replies to the log, a record for each line. Each has the level, what as its
-// message, and the line as its attribute "text".
+// Write writes the message and its replies to the log, with the level, what as the record's message, and the text as its
+// attribute "text": as one record of several lines where the log is JSON, which programs read; elsewhere as a record for each
+// line, since people cannot read a quoted text with line breaks.
 func (m Message) Write(ctx context.Context, log *slog.Logger, level slog.Level, what string) {
-	for _, l := range m.Lines() {
+	lines := m.Lines()
+	if _, isJSON := log.Handler().(*slog.JSONHandler); isJSON {
+		lines = []string{strings.Join(lines, "\n")}
+	}
+	for _, l := range lines {
 		log.Log(ctx, level, what, "text", l)
 	}
 }

@@ -21,6 +21,7 @@ import (
 // What the configuration leads to.
 var (
 	links    = message.Links{Console: "https://console.example/modelarts/?region={region}#/order/{order}"}
+	pages    = message.Links{Console: links.Console, Public: "https://orderwatch.example/x/"}
 	runbooks = []message.Runbook{{Cause: "sold out", URL: "https://wiki.example/sold-out"}}
 )
 
@@ -57,6 +58,8 @@ func cases() map[string]struct {
 		"failed_5000_items":           {with(order(watcher.PartiallyFailed, 3000, distinct(2000)...), func(c *watcher.Completion) { c.ItemsOmitted = 3000; c.Items = c.Items[3000:] }), here},
 		"failed_300_causes":           {order(watcher.AllFailed, 0, many(300)...), here},
 		"failed_hostile":              {hostile(), message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey)}},
+		"failed_hostile_page":         {hostile(), message.Options{Mention: routes.Mention("here"), Secrets: message.HideSecrets(secretKey), Links: pages}},
+		"partially_failed_page":       {order(watcher.PartiallyFailed, 3, failure("flavor sold out", "createNode", 1)), message.Options{Mention: routes.Mention("here"), Links: pages, Env: "env"}},
 		"timed_out": {with(order(watcher.TimedOut, 35, failure("flavor sold out", "createNode", 2)), func(c *watcher.Completion) {
 			for i := range 3 {
 				c.Items = append(c.Items, item(fmt.Sprintf("os-node-created-p%04d", i), watcher.Processing, i, ""))

@@ -219,19 +219,31 @@ func (g Alike) Message(listed int, o Options) Message {
 const maxPageText = 3800
 
 // Page returns the reply that lists these watches, at most AlikeRows, of which the first one is the group's n-th. Its
-// text is longer than that of others.
-func (g Alike) Page(n int, rows []Row) Message {
+// text is longer than that of others. The first of them, as many as there is room for, are linked to their pages.
+func (g Alike) Page(n int, rows []Row, o Options) Message {
 	title := fmt.Sprintf("Orders %s to %s that %s", words.Number(n), words.Number(n+len(rows)-1), g.Ended)
 	if len(rows) == 1 {
 		title = fmt.Sprintf("Order %s of those that %s", words.Number(n), g.Ended)
 	}
-	var lines, names []string
-	for _, r := range rows {
+	var names []string
+	lines := &slack.RichTextPreformatted{Type: slack.RTEPreformatted}
+	for i, r := range rows {
 		names = append(names, r.Order)
-		lines = append(lines, strings.TrimSpace(r.Order+"  "+r.Watch+"  "+r.Said))
+		end := "\n"
+		if i == len(rows)-1 {
+			end = ""
+		}
+		lines.Elements = append(lines.Elements, say(r.Order), say(strings.TrimRight("  "+r.Watch+"  "+r.Said, " ")+end))
 	}
-	p := newPage()
-	p.addText(title, "", strings.Join(lines, "\n"))
+	p, block := newPage(), slack.NewRichTextBlock("", paragraph(title, ""), lines)
+	for i, room := 0, p.left-weigh(block); i < len(rows); i++ {
+		address := o.Links.watch(rows[i].Watch)
+		if room -= units(address); room < 0 {
+			break
+		}
+		lines.Elements[2*i] = linked(address, rows[i].Order)
+	}
+	p.add(block)
 	return Message{Text: cutEscaped(escape(title+": "+strings.Join(names, ", ")), maxPageText), Blocks: p.blocks}
 }
 

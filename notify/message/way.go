@@ -12,11 +12,35 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// Links are templates of addresses that lead to an order. {region}, {project}, {order} and {watch} in them stand for
-// the order's own, escaped for a URL. Empty is no link, and so is what is no http(s) URL of at most 500 characters.
+// Links are the addresses that lead to an order. Empty is no link, and so is what is no http(s) URL of at most 500
+// characters.
 type Links struct {
-	Console string // the order in the cloud's console
-	Public  string // the watch's own page
+	Console string // a template of the order's address in the cloud's console: see [watcher.Report.Fill]
+	Public  string // where the order's page is: see [watcher.Report.PageURL]
+}
+
+// page returns the address of the order's page, empty where there is none that can be shown.
+func (l Links) page(c watcher.Completion) string {
+	return shownAddress(c.PageURL(l.Public), maxOwnLink)
+}
+
+// console returns the address of the order in the cloud's console, empty where there is none that can be shown.
+func (l Links) console(c watcher.Completion) string {
+	return shownAddress(c.Fill(l.Console), maxOwnLink)
+}
+
+// watch returns the address of the page of a watch of which the id alone is known, empty where there is none that can be
+// shown.
+func (l Links) watch(id string) string {
+	c := watcher.Completion{Report: watcher.Report{WatchID: id}}
+	address := c.Fill(l.Public)
+	switch {
+	case l.Public == "" || strings.Count(l.Public, "{") > strings.Count(l.Public, "{watch}"): // it needs more of the order
+		return ""
+	case address == l.Public:
+		address = strings.TrimRight(l.Public, "/") + "/watches/" + url.PathEscape(id)
+	}
+	return shownAddress(address, maxOwnLink)
 }
 
 // A Runbook is a page that says what to do about a cause.
@@ -40,16 +64,9 @@ func (r Runbook) matches(cause string) bool {
 	return true
 }
 
-// address returns the template filled in, empty where it makes no address that can be shown.
-func address(template string, c watcher.Completion) string {
-	q := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-	filled := strings.NewReplacer("{region}", q(c.Region), "{project}", q(c.ProjectID), "{order}", q(c.OrderName), "{watch}", q(c.WatchID)).Replace(template)
-	return shownAddress(filled, maxOwnLink)
-}
-
 // orderURL returns the order's page, or else the order in the console.
 func (o Options) orderURL(c watcher.Completion) string {
-	return cmp.Or(address(o.Links.Public, c), address(o.Links.Console, c))
+	return cmp.Or(o.Links.page(c), o.Links.console(c))
 }
 
 // envOf returns the environments of the requests: the values of the label of this name.
@@ -143,8 +160,8 @@ func ways(c watcher.Completion, causes []cause, o Options, room int) row {
 	if r, ok := firstLinked(c.Requests); ok {
 		add("Pipeline", r.Link)
 	}
-	add("Order's page", address(o.Links.Public, c))
-	add("Order in the console", address(o.Links.Console, c))
+	add("Order's page", o.Links.page(c))
+	add("Order in the console", o.Links.console(c))
 	for _, r := range runbooksFor(c, causes, o.Runbooks) {
 		add("Runbook", r)
 	}

@@ -360,7 +360,7 @@ func (s *Outbox) page(ctx context.Context, d *delivery, w want, g member, root p
 	}
 	w.leads, w.digest, w.who, w.thread = false, g.page(root.Generation), g.page(root.Generation), root.TS
 	w.state, w.least = numbered("page", len(listed.Rows)), numbered("page", at)
-	w.render = func(message.Options) message.Message { return g.Page(listed.Before+g.Alone+1, listed.Rows) }
+	w.render = func(o message.Options) message.Message { return g.Page(listed.Before+g.Alone+1, listed.Rows, o) }
 	return w, nil
 }
 

@@ -17,8 +17,13 @@ type Estimate struct {
 func (e Estimate) Few() bool { return e.To.IsZero() }
 
 // Estimate returns when the order, which has not ended, is likely to be ready, by the finest key that knows enough.
-func (o Order) Estimate(sketches Sketches, now time.Time) (e Estimate) {
-	for _, c := range o.Clocks() {
+func (o Order) Estimate(sketches Sketches, now time.Time) Estimate {
+	return EstimateBy(o.Clocks(), sketches, now)
+}
+
+// EstimateBy returns when an order is likely to be ready that is measured by these clocks, the finest first.
+func EstimateBy(clocks []Clock, sketches Sketches, now time.Time) (e Estimate) {
+	for _, c := range clocks {
 		s := sketches(c.Key)
 		if s == nil {
 			continue

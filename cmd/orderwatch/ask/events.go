@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/exit"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
@@ -24,10 +26,26 @@ const (
 	Undelivered = "undelivered"
 )
 
-// Events prints the events that the filter lets through, as they come; of one watch alone where its id is given. Texts
+// An About says which events are wanted: those of which one that is set is so. The zero About wants all.
+type About struct {
+	Watch   string // the event is about the watch with this id
+	Request string // it is about the request with this id, or about a watch that answers it
+	Project string // it is about the project
+}
+
+// wants reports whether the event is wanted.
+func (a About) wants(e client.Event) bool {
+	if a == (About{}) {
+		return true
+	}
+	project, watch, requests := subjectOf(e)
+	return a.Watch != "" && a.Watch == watch || a.Project != "" && a.Project == project || a.Request != "" && slices.Contains(requests, a.Request)
+}
+
+// Events prints the events that the filter lets through, as they come, of those that are wanted. Texts
 // leave out the project where it is given: then all events are of that project. Events returns when all that are kept
 // are printed, if the filter has Stop set, or when ctx ends: then the error is an [exit.Error].
-func Events(ctx context.Context, o Options, filter client.Filter, project, watch string) error {
+func Events(ctx context.Context, o Options, filter client.Filter, project string, about About) error {
 	var mu sync.Mutex
 	oneAtATime := func(f func()) {
 		mu.Lock()
@@ -38,7 +56,7 @@ func Events(ctx context.Context, o Options, filter client.Filter, project, watch
 	printed := 0
 	paint := output.PaintFor(o.Out)
 	err := o.Client.Follow(ctx, filter, nil, notices.events, func(e client.Event) error {
-		if watch != "" && watchOf(e) != watch {
+		if !about.wants(e) {
 			return nil
 		}
 		printed++
@@ -58,20 +76,33 @@ func Events(ctx context.Context, o Options, filter client.Filter, project, watch
 	return err
 }
 
-// watchOf returns the id of the watch that the event is about, empty where it is about none.
-func watchOf(e client.Event) string {
-	if c, ok := e.Completion(); ok {
-		return c.WatchID
-	} else if g, ok := e.Progress(); ok {
-		return g.WatchID
-	} else if a, ok := e.OrderAttention(); ok {
-		return a.WatchID
-	} else if a, ok := e.Again(); ok {
-		return a.WatchID
-	} else if m, ok := e.Undelivered(); ok {
-		return m.WatchID
+// subjectOf returns the project and the watch that the event is about, and the ids of the requests; empty where it is about
+// none.
+func subjectOf(e client.Event) (project, watch string, requests []string) {
+	of := func(r watcher.Report) (project, watch string, requests []string) {
+		for _, asked := range r.Requests {
+			requests = append(requests, asked.ID)
+		}
+		return r.ProjectID, r.WatchID, requests
 	}
-	return ""
+	if c, ok := e.Completion(); ok {
+		return of(c.Report)
+	} else if g, ok := e.Progress(); ok {
+		return of(g.Report)
+	} else if a, ok := e.OrderAttention(); ok {
+		return of(a.Report)
+	} else if a, ok := e.Attention(); ok {
+		return a.ProjectID, "", nil
+	} else if a, ok := e.Again(); ok {
+		return a.ProjectID, a.WatchID, nil
+	} else if m, ok := e.Undelivered(); ok {
+		return m.ProjectID, m.WatchID, nil
+	} else if r, ok := e.Rejection(); ok {
+		return "", "", []string{r.RequestID}
+	} else if r, ok := e.RequestAttention(); ok {
+		return "", "", []string{r.RequestID}
+	}
+	return "", "", nil
 }
 
 // text returns the event as one line: time, what, order, outcome, reason. A project that is given is left out.
@@ -117,7 +148,7 @@ func text(e client.Event, project string, paint output.Paint) string {
 			reason += "; post it again: orderwatch renotify " + m.WatchID
 		}
 	}
-	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Clean(reason))
+	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Times(output.Clean(reason), time.Now()))
 }
 
 // changesText returns what changed, as much as a line takes.

@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -36,9 +37,10 @@ type asked struct {
 	end      *watcher.Completion // how its watch ended; nil where it has not
 	rejected bool
 	seen     seen
-	trouble  string // why its polls do not work, as told last
-	gone     int    // looks in a row that found it in no watch
-	endless  int    // looks in a row that found its watch ended
+	trouble  string             // the code of why its polls do not work, as told last; empty where they do
+	causes   map[[2]string]bool // by action and message: why items failed, as told
+	gone     int                // looks in a row that found it in no watch
+	endless  int                // looks in a row that found its watch ended
 }
 
 // A seen is how far an order was when it was shown last.
@@ -84,6 +86,7 @@ func (w *waiting) take(e client.Event) {
 	} else if g, ok := e.Progress(); ok {
 		if a := w.answered(g.Report); a != nil {
 			w.got(a, g.Report, g.ETA)
+			w.failed(a, g)
 		}
 	} else if o, ok := e.OrderAttention(); ok {
 		if a := w.answered(o.Report); a != nil {
@@ -111,7 +114,7 @@ func (w *waiting) ends(a *asked, e client.Event, how, why string) {
 
 // line shows a line about the order.
 func (w *waiting) line(a *asked, text string) {
-	w.screen.Line("%s  %s: %s", time.Now().Format(time.TimeOnly), a.name, text)
+	w.screen.Line("%s  %s: %s", output.Clock(time.Now(), time.Now()), a.name, text)
 }
 
 // got shows how far an order is, where that is news, and when it is likely to be ready.
@@ -161,13 +164,44 @@ func (w *waiting) showLook(a *asked, s watcher.Snapshot) {
 		return
 	}
 	w.got(a, s.Report, s.ETA)
-	trouble := ""
-	if s.LastError != nil {
-		trouble = output.Clean(s.LastError.Message)
+	w.troubled(a, s.LastError)
+}
+
+// troubled tells once that the polls do not work, for each kind of trouble: that the account is held or throttled, that
+// ModelArts does not answer; and once that they work again.
+func (w *waiting) troubled(a *asked, e *watcher.ErrorDetail) {
+	before := a.trouble
+	if a.trouble = ""; e != nil {
+		a.trouble = cmp.Or(e.Code, e.Message)
 	}
-	news := a.trouble != trouble
-	if a.trouble = trouble; news && trouble != "" {
-		w.line(a, output.Shorten(trouble, 200))
+	switch {
+	case a.trouble == before:
+	case e == nil:
+		w.line(a, "polls work again")
+	default:
+		w.line(a, w.paint.Yellow(output.Shorten(output.Times(show.Error(*e), time.Now()), 240)))
+	}
+}
+
+// mostCauses is how many causes of failed items are told while an order is waited for; the end has all.
+const mostCauses = 5
+
+// failed tells once of each cause for which items failed.
+func (w *waiting) failed(a *asked, g watcher.Progress) {
+	for _, c := range g.Changes {
+		cause := [2]string{c.Action, c.Message}
+		if c.To != watcher.Failed || a.causes[cause] || len(a.causes) == mostCauses {
+			continue
+		}
+		if a.causes == nil {
+			a.causes = make(map[[2]string]bool)
+		}
+		a.causes[cause] = true
+		text := output.Clean(c.ResourceName) + " failed"
+		if c.Message != "" {
+			text += ": " + output.Times(output.Clean(c.Message), time.Now())
+		}
+		w.line(a, w.paint.Red(output.Shorten(text, 240)))
 	}
 }
 
@@ -203,7 +237,7 @@ func (w *waiting) lost(a *asked, s watcher.Snapshot, err error) (again wire.Watc
 	a.gone, why = 0, "is in no watch any more"
 	if broken {
 		a.RequestID = "req-" + nuid.Next()
-		a.endless, why = 0, "is lost: "+output.Clean(answer.Reason)
+		a.endless, why = 0, "is lost: "+output.Times(output.Clean(answer.Reason), time.Now())
 	}
 	return a.WatchRequest, why
 }

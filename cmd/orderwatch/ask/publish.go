@@ -31,17 +31,25 @@ type Options struct {
 // publishTime is how long a request may take to be stored.
 const publishTime = 30 * time.Second
 
-// Store stores the requests, and tells of each. The error is an [exit.Error] where ctx ends.
+// Store checks the requests, stores them, and tells of each. The error is an [exit.Error] where a request is wrong, and where
+// ctx ends.
 func Store(ctx context.Context, o Options) error {
-	err := publish(ctx, o, func(r wire.WatchRequest, sequence uint64) {
+	unchecked, err := check(ctx, o)
+	if err != nil {
+		return err
+	}
+	if isAway(unchecked) {
+		fmt.Fprintln(o.Errors, "orderwatch:", noWorker)
+	}
+	err = publish(ctx, o, func(r wire.WatchRequest, sequence uint64) {
 		if o.Format == output.AsJSON {
 			printStored(o.Out, r, sequence)
 			return
 		}
 		fmt.Fprintf(o.Out, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
 	})
-	if err == nil && o.Format == output.AsText {
-		fmt.Fprintln(o.Out, "A worker that finds a request wrong rejects it, and says why:\n  orderwatch events --kind rejected")
+	if err == nil && unchecked != nil && o.Format == output.AsText {
+		fmt.Fprintln(o.Out, "Nobody has checked it. A worker that finds a request wrong rejects it, and says why:\n  orderwatch events --kind rejected")
 	}
 	return err
 }

@@ -4,6 +4,7 @@
 //
 // Read publish.go first, then
 //
+//   - check.go: what a worker is asked before anything is stored;
 //   - wait.go: what runs at the same time, and in which order it begins and ends;
 //   - fold.go: what an event, or a look at a watch, means for an order, and which orders are still waited for;
 //   - result.go: what is told at the end, and the exit code;
@@ -12,6 +13,7 @@
 package ask
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +30,8 @@ import (
 
 // Durations of waiting.
 const (
-	lookEvery  = 3 * time.Second // between two looks at the watches
-	workerTime = 5 * time.Second // that a worker may be away at the beginning
+	lookEvery = 3 * time.Second // between two looks at the watches
+	clockSkew = time.Minute     // that this machine's clock may be ahead of the server's
 )
 
 // A waiting follows orders until all have ended. Its orders, counts, screen and notices are used by one goroutine,
@@ -100,13 +102,9 @@ func (w *waiting) run(ctx context.Context) error {
 	defer close(w.over)
 	defer fail(nil)
 	begun := make(chan struct{}, 2)
-	take := func(e client.Event) error {
-		w.do(func() { w.take(e) })
-		return nil
-	}
 	for _, filter := range w.filters() {
 		under.Go(func() {
-			if err := w.Client.Follow(waits, filter, func() { begun <- struct{}{} }, w.notices.events, take); err != nil {
+			if err := w.follow(waits, filter, sync.OnceFunc(func() { begun <- struct{}{} })); err != nil {
 				fail(err)
 			}
 		})
@@ -133,6 +131,31 @@ func (w *waiting) run(ctx context.Context) error {
 		}
 	}
 	return w.result()
+}
+
+// follow takes the events, and calls begun when it misses none from then on: also where nobody hands any out until a worker is
+// there.
+func (w *waiting) follow(ctx context.Context, filter client.Filter, begun func()) error {
+	since := time.Now().Add(-clockSkew)
+	take := func(e client.Event) error {
+		w.do(func() { w.take(e) })
+		return nil
+	}
+	for {
+		err := w.Client.Follow(ctx, filter, begun, w.notices.events, take)
+		if !isAway(err) {
+			return err
+		}
+		if filter.New {
+			filter.New, filter.Since = false, since // those of other requests are nobody's here
+		}
+		begun()
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // do lets the goroutine of run do something, and waits until that is done. It does nothing when the waiting is over.
@@ -171,8 +194,8 @@ func (w *waiting) filters() []client.Filter {
 	return []client.Filter{completions, others}
 }
 
-// begin waits until both followings have begun and a worker is there. A user who may not ask for a watch does not get
-// to know whether one is.
+// begin waits until both followings have begun, and the requests are checked. Where no worker is there it says so: what is
+// stored waits for one.
 func (w *waiting) begin(ctx context.Context, begun <-chan struct{}) error {
 	for range 2 {
 		select {
@@ -181,20 +204,11 @@ func (w *waiting) begin(ctx context.Context, begun <-chan struct{}) error {
 			return context.Cause(ctx)
 		}
 	}
-	for begin := time.Now(); ; {
-		_, err := w.Client.Get(ctx, w.Requests[0].Order)
-		if !errors.Is(err, client.ErrNoWorker) {
-			return context.Cause(ctx)
-		}
-		if time.Since(begin) > workerTime {
-			return fmt.Errorf("nothing is asked for: %w", err)
-		}
-		select {
-		case <-time.After(workerTime / 10):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	unchecked, err := check(ctx, w.Options)
+	if isAway(unchecked) {
+		w.do(func() { w.notices.begin("worker", noWorker) })
 	}
+	return cmp.Or(err, context.Cause(ctx))
 }
 
 // stored hands over that a request is stored.

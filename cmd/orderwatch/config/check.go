@@ -29,6 +29,7 @@ const (
 	// maxPrefix keeps subjects and stream names well under the server's 255 bytes.
 	maxPrefix = 64
 	maxLink   = 2000 // characters of a template
+	maxBase   = 250  // bytes of a PUBLIC_URL that is no template: any order's page below it has at most 500
 	// maxSwept is the longest interval of a listed order where nobody says otherwise.
 	maxSwept = 5 * time.Minute
 )
@@ -42,7 +43,7 @@ var (
 
 // normalise brings values that may be written in several ways into one.
 func (c *Config) normalise() {
-	for _, list := range [][]string{c.ModelArts.Regions, c.Assets.InboxPrefixes, c.Slack.ChannelsAllowed} {
+	for _, list := range [][]string{c.ModelArts.Regions, c.Assets.InboxPrefixes, c.Slack.ChannelsAllowed, c.Page.TrustedProxies} {
 		for i := range list {
 			list[i] = strings.TrimSpace(list[i])
 		}
@@ -182,7 +183,11 @@ func (p *Problems) checkLinks(l Links) {
 	const must = "must be an https URL (http only on localhost) of at most 2000 characters without login, blanks and braces but for {region}, {project}, {order} and {watch}; in the host {region} alone"
 	p.must(l.Console == "" || isTemplate(l.Console), "CONSOLE_URL", must)
 	p.must(l.Public == "" || isTemplate(l.Public), "PUBLIC_URL", must)
+	p.must(l.IsTemplate() || len(l.Public) <= maxBase && !strings.ContainsAny(l.Public, "?#"), "PUBLIC_URL", "is where orderwatch page is found, unless it has one of {region}, {project}, {order} and {watch}: it must have no query, no fragment, and at most 250 characters")
 }
+
+// IsTemplate reports whether the address of an order's page is filled in, and not below that of the command page.
+func (l Links) IsTemplate() bool { return filledAll.Replace(l.Public) != l.Public }
 
 func (p *Problems) checkHTTPAndLog(h HTTP, l Log) {
 	p.must(isAddr(h.Addr), "HTTP_ADDR", "must be host:port")

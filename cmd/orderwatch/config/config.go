@@ -3,12 +3,12 @@
 // [Load] is for every command, [LoadServe] for those that do a worker's work. What is wrong comes as
 // [Problems], all of it at once, and never shows a value. Nothing below the command reads the environment.
 //
-// Read config.go first: the variables, in ten groups, and in which order they are read and checked. read.go says how
+// Read config.go first: the variables, in eleven groups, and in which order they are read and checked. read.go says how
 // a value comes out of a variable, and when NAME_FILE is read for a secret instead; file.go which files are read, and how
 // much of them; secret.go what a secret shows of itself; check.go what is refused, open.go what is refused since
 // strangers could reach or read it, login.go which login
 // to ModelArts is taken, names.go which names are misspelt, problem.go what a problem is; channels.go which Slack
-// channels there are, table.go how the help and deploy/CONFIGURATION.md show the variables.
+// channels there are, page.go the page's variables, table.go how the help and deploy/CONFIGURATION.md show the variables.
 package config
 
 import (
@@ -39,6 +39,7 @@ type Config struct {
 	Slack      Slack
 	Links      Links
 	HTTP       HTTP
+	Page       Page
 	Log        Log
 
 	Version string // of the program; no variable names it, the caller sets it
@@ -145,10 +146,11 @@ type Slack struct {
 }
 
 // A Links says where people find an order. In both, {region}, {project}, {order} and {watch} stand for the order's
-// own, escaped for a URL; {region} alone may stand in the host.
+// own, escaped for a URL; {region} alone may stand in the host. A Public without any of them is where the command page
+// is found, perhaps with a path: the order's page is below it (see [watcher.Order.URL]).
 type Links struct {
 	Console string `env:"CONSOLE_URL" desc:"link to an order in the cloud's console: https, or http on localhost; {region}, {project}, {order} and {watch} are filled in"`
-	Public  string `env:"PUBLIC_URL" desc:"link to the page of a watch, filled in likewise; messages lead there first"`
+	Public  string `env:"PUBLIC_URL" desc:"where the page of the orders is found, perhaps with a path; messages, events and orderwatch get lead to the order's page below it. With one of {region}, {project}, {order} and {watch}: link to a page of your own, filled in likewise"`
 }
 
 // A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/page"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/client"
@@ -38,7 +41,7 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 	defer cancel()
 	dir, err := os.MkdirTemp("", "orderwatch-demo-")
 	if err != nil {
-		return err
+		return fmt.Errorf("the demo's NATS needs a temporary folder: %w\nSet TMPDIR to a folder that can be written", err)
 	}
 	defer os.RemoveAll(dir)
 	natsServer, err := serve.StartNATS(log, config.Config{NATS: config.NATS{EmbeddedDir: dir, EmbeddedAddr: "127.0.0.1:0"}})
@@ -65,6 +68,14 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 
 	settings := configured(cloudAddr.String(), slackAddr.String())
 	settings.Version, settings.NATS.URL = version, natsServer.ClientURL()
+	var pages sync.WaitGroup
+	defer pages.Wait()
+	defer cancel()
+	address, err := beginPage(ctx, log, &pages, &settings, keep)
+	if err != nil {
+		return err
+	}
+	screen.Line("%s\n", address)
 	worker := make(chan error, 1)
 	go func() {
 		worker <- serve.Run(ctx, log, settings, timing())
@@ -72,7 +83,7 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 	}()
 	err = watch(ctx, settings, board, fates, func() {
 		if keep {
-			printKeep(out, settings.NATS.URL)
+			printKeep(out, settings.NATS.URL, settings.Links.Public)
 			<-ctx.Done()
 		}
 	})
@@ -85,6 +96,33 @@ func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, k
 		return errors.New("interrupted")
 	}
 	return err
+}
+
+// beginPage serves the page until ctx is done, if it is wanted, and says where it is.
+func beginPage(ctx context.Context, log *slog.Logger, running *sync.WaitGroup, settings *config.Config, wanted bool) (says string, err error) {
+	if !wanted {
+		return "A page shows all of this in a browser, live: orderwatch demo --keep", nil
+	}
+	settings.Page.Actions = true // nobody but this machine reaches it
+	listener, err := net.Listen("tcp", settings.Page.Addr)
+	if err != nil { // another page is there
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", err
+	}
+	settings.Page.Addr = listener.Addr().String()
+	settings.Links.Public = "http://" + settings.Page.Addr
+	served, failed := make(chan string, 1), make(chan error, 1)
+	running.Go(func() {
+		failed <- page.Serve(ctx, log, *settings, timing(), listener, func(url string) { served <- url })
+	})
+	select {
+	case url := <-served:
+		return "The page shows all of this, live: " + url, nil
+	case err := <-failed:
+		return "", err
+	}
 }
 
 // watch publishes the requests as any program does, and hands the events to the board until all is done, or the
@@ -226,15 +264,34 @@ func slackOf(board *scoreboard) http.Handler {
 	return slack
 }
 
-func printKeep(out io.Writer, url string) {
+func printKeep(out io.Writer, url, page string) {
 	fmt.Fprintf(out, `
-The demo goes on: NATS is on %[1]s. Publish a request of your own:
+The demo goes on: NATS is on %[1]s, the page on %[4]s/. In another terminal:
+
+  export ORDERWATCH_NATS_URL=%[1]s
+  export ORDERWATCH_MODELARTS_PROJECT_ID=%[2]s
+  %[3]s watch --wait order.partial-1
+  %[3]s get order.gpu-60-x7k2p
+  %[3]s list --watch
+
+The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
+order.late-1, order.empty-1, order.missing-1, or any other number. Any program can ask, too:
 
   nats --server %[1]s pub -J orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
 
 (without the nats tool: go run github.com/nats-io/natscli/nats@v0.5.1 --server …)
 
-The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
-order.late-1, order.empty-1, order.missing-1, or any other number. Ctrl-C ends the demo.
-`, url, project)
+Ctrl-C ends the demo.
+`, url, project, command(), page)
+}
+
+// command returns how this program is called: by its path where it is not among those that a shell finds, as under go run.
+func command() string {
+	if _, err := exec.LookPath("orderwatch"); err == nil {
+		return "orderwatch"
+	}
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "orderwatch"
 }

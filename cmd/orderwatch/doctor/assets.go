@@ -97,10 +97,10 @@ func (x *exam) missing(a inspect.Asset, taken map[string]inspect.Neighbour) {
 		x.unseen("assets.missing", a.Name(), "is not there, and cannot be created: stream "+by.Stream+" has the subject "+by.Subject, "")
 	case a.Optional && (!x.Config.Assets.Provision || x.present > 0):
 		x.add(levelNote, "assets.missing", a.Name(), "is not there: how long orders usually take is not known; all else works",
-			x.orTell("Run a worker once with a user that may create it and ORDERWATCH_PROVISION=true, or leave it."))
+			x.orTell("Run orderwatch provision as a NATS user that may create it, or leave it."))
 	case !x.Config.Assets.Provision:
 		x.add(levelProblem, "assets.missing", a.Name(), "is not there",
-			"No worker starts without it, and ORDERWATCH_PROVISION is false: run one once with a user that may create it and ORDERWATCH_PROVISION=true.")
+			"No worker starts without it, and ORDERWATCH_PROVISION is false: run orderwatch provision once, as a NATS user that may create it, or set ORDERWATCH_PROVISION=true.")
 	case x.present > 0:
 		x.add(levelWarning, "assets.missing", a.Name(), "is not there, although workers run",
 			"They make it anew within seconds where they may: see their log. What it held is lost.")

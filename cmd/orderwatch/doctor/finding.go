@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
@@ -213,7 +214,7 @@ func (p *printer) write(b *strings.Builder, f finding, labels int) {
 
 // indented returns a text whose lines, but for the first, begin at the column.
 func (p *printer) indented(text string, column int) string {
-	return strings.Join(output.Paragraph(text, p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
+	return strings.Join(output.Paragraph(output.Times(text, time.Now()), p.columns-column, maxLines), "\n"+strings.Repeat(" ", column))
 }
 
 func (p *printer) mark(l level) string {

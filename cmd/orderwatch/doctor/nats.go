@@ -3,7 +3,6 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -115,25 +114,14 @@ func (x *exam) cannotConnect(err error) {
 // connectionAdvice says what may mend a connection to NATS that cannot be made, by its cause.
 func connectionAdvice(err error) string {
 	const meanwhile = " Nothing is lost meanwhile, but a worker with this environment takes and polls nothing."
-	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
-	_, isName := errors.AsType[x509.HostnameError](err)
-	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, isDNS := errors.AsType[*net.DNSError](err)
-	switch {
-	case isInvalid && invalid.Reason == x509.Expired:
-		return "The server's certificate is out of its time, or this machine's clock is off: renew the certificate, or mend the clock."
-	case isName:
-		return "Connect by a name or an address that the server's certificate has, in ORDERWATCH_NATS_URL."
-	case isUnknown:
-		return "Give the authority that signed the server's certificate: ORDERWATCH_NATS_CA_FILE."
-	case isDNS:
-		return "Check the name in ORDERWATCH_NATS_URL, and this machine's DNS." + meanwhile
-	case link.TLSFirstHint(err) != "":
-		return sentence(link.TLSFirstHint(err)) + " Otherwise look at the server's log."
-	case strings.Contains(err.Error(), "certificate"), strings.Contains(err.Error(), "tls"), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
-		return "Check ORDERWATCH_NATS_CA_FILE, _CERT_FILE and _KEY_FILE, and whether the server wants TLS."
+	advice := link.Advice(err)
+	if advice == "" {
+		return "Check the address, the network, and whether nats-server runs." + meanwhile
 	}
-	return "Check the address, the network, and whether nats-server runs." + meanwhile
+	if _, isDNS := errors.AsType[*net.DNSError](err); isDNS {
+		advice += meanwhile
+	}
+	return advice
 }
 
 // examine looks at the permissions first, since what is denied gets no answer, then at the clock and

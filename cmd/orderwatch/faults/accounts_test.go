@@ -35,15 +35,7 @@ type teamSite struct {
 // accountsFile returns the shipped file, with the projects of the tests and a password for each user.
 func accountsFile(t *testing.T) string {
 	t.Helper()
-	file, err := os.ReadFile("../../../deploy/nats-accounts.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var passwords strings.Builder
-	for _, user := range []string{"worker", "operator", "setup", "gpu-producer", "gpu-person", "gpu-events", "train-producer", "train-person", "train-events"} {
-		fmt.Fprintf(&passwords, "NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(strings.ReplaceAll(user, "-", "_")), user)
-	}
-	return passwords.String() + strings.NewReplacer("gpu-project", rig.Project, "train-project", trainProject).Replace(string(file))
+	return strings.NewReplacer("gpu-project", rig.Project, "train-project", trainProject).Replace(guarded.Shipped(t, "../../../deploy/nats-accounts.conf"))
 }
 
 // newTeamSite starts an installation. rules are those of the server.

@@ -47,7 +47,7 @@ func attackers() (all []*attacker) {
 		api := "js.orderwatch.API.CONSUMER."
 		at := "ORDER_EVENTS." + team[0]
 		service := []string{"orders.watch"}
-		for _, endpoint := range []string{"get", "list", "status", "poll", "cancel", "renotify", "events", "history", "watch"} {
+		for _, endpoint := range []string{"get", "list", "status", "poll", "cancel", "renotify", "events", "history", "watch", "why"} {
 			service = append(service, "orderwatch."+endpoint)
 		}
 		for kind, may := range map[string][]string{
@@ -222,7 +222,7 @@ func (a *attacker) oddRequests(t *testing.T) {
 		`{"cursor":"1.18446744073709551615","wait":"25s"}`, `{"cursor":"-1.1"}`, `{"after_sequence":18446744073709551615}`, `{"wait":"9999h"}`,
 	} {
 		a.publish(t, "orders.watch", "", body)
-		for _, endpoint := range []string{"get", "list", "watch", "cancel", "poll", "renotify", "history", "status"} {
+		for _, endpoint := range []string{"get", "why", "list", "watch", "cancel", "poll", "renotify", "history", "status"} {
 			a.publish(t, "orderwatch."+endpoint, "", body)
 		}
 	}
@@ -235,7 +235,7 @@ func (a *attacker) oddRequests(t *testing.T) {
 func (a *attacker) otherTeam(t *testing.T) {
 	about := fmt.Sprintf(`"project_id":%q,"order_name":"order.never"`, a.theirs)
 	for endpoint, bodies := range map[string][]string{
-		"get": {"{" + about + "}"}, "poll": {"{" + about + "}"}, "cancel": {`{"by":"` + attemptMark + `",` + about + "}"}, "renotify": {`{"by":"` + attemptMark + `",` + about + "}"},
+		"get": {"{" + about + "}"}, "why": {"{" + about + "}"}, "poll": {"{" + about + "}"}, "cancel": {`{"by":"` + attemptMark + `",` + about + "}"}, "renotify": {`{"by":"` + attemptMark + `",` + about + "}"},
 		"watch": {"{" + about + "}", `{"timeout":"48h","request_id":"` + attemptMark + `",` + about + "}"}, "list": {"{}", `{"project_id":"` + a.theirs + `"}`},
 		"history": {"{}", `{"forget":"cn-north-4"}`, `{"forget":"cn-north-4.createNode"}`},
 		"events":  {"{}", `{"subjects":[">"]}`, `{"subjects":["orders.*.*.` + a.theirs + `.>"]}`, `{"after_sequence":1}`},

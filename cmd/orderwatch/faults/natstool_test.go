@@ -191,7 +191,7 @@ func TestNatsToolReports(t *testing.T) {
 	shown, _ := site.tool(t, "micro", "info", "orderwatch")
 	mustHold(t, shown, "Service: orderwatch", "events: ORDER_EVENTS", "requests: orders.watch")
 	at := 0
-	endpoints := []string{"cancel", "events", "get", "history", "list", "poll", "renotify", "status", "watch"}
+	endpoints := []string{"cancel", "events", "get", "history", "list", "poll", "renotify", "status", "watch", "why"}
 	for _, endpoint := range endpoints {
 		mustHold(t, shown, "Name: "+endpoint, "Subject: orderwatch."+endpoint)
 		next := strings.Index(shown, "Name: "+endpoint)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,15 +40,7 @@ func loginAs(t *testing.T, url, user string) (jetstream.JetStream, <-chan error)
 // its users do all that it is there for, and something that it must not.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	rules, err := os.ReadFile("../../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	g := guarded.Start(t, passwords+string(rules), nats.UserInfo("setup", "planted-setup"))
+	g := guarded.Start(t, guarded.Shipped(t, "../../../deploy/nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
 	cloud := emulator.New(emulator.Options{})
 	cloud.Add(rig.Project, "order.pool-1", emulator.Order{FromFirstPoll: true, Items: []emulator.Item{{ResourceName: "node-1", Status: "succeed"}}})
 	modelArts := httptest.NewServer(cloud)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -274,19 +273,11 @@ func TestListWrong(t *testing.T) {
 // are told that an order left the list; they say once that the subject is missing.
 func TestSweepByEarlierPermissions(t *testing.T) {
 	t.Parallel()
-	file, err := os.ReadFile("../../../deploy/nats-permissions.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := strings.NewReplacer(`, "orders.listed.>"]`, `]`, `"orders.listed.>"`, ``).Replace(string(file))
+	rules := strings.NewReplacer(`, "orders.listed.>"]`, `]`, `"orders.listed.>"`, ``).Replace(guarded.Shipped(t, "../../../deploy/nats-permissions.conf"))
 	if strings.Contains(rules, "orders.listed") {
 		t.Fatal("the rules still name the subject")
 	}
-	passwords := ""
-	for _, user := range []string{"worker", "producer", "person", "consumer", "setup"} {
-		passwords += fmt.Sprintf("NATS_%s_PASSWORD: planted-%s\n", strings.ToUpper(user), user)
-	}
-	g := guarded.Start(t, passwords+rules, nats.UserInfo("setup", "planted-setup"))
+	g := guarded.Start(t, rules, nats.UserInfo("setup", "planted-setup"))
 	s := &sweptSite{js: g.JS, url: g.URL, cloud: emulator.New(emulator.Options{})}
 	modelArts := httptest.NewServer(s.cloud)
 	t.Cleanup(modelArts.Close)

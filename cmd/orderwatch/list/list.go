@@ -1,18 +1,20 @@
 // Package list prints watches as a table or as JSON: once, or refreshed in place on a terminal.
 //
 // Read list.go first (how many watches are asked for, a page at a time, and what is said where there are more), then
-// live.go, which refreshes. What is on one page is decided in page.go of package index, how large a page may be in
+// live.go, which refreshes, and news.go, which says what has happened in between. What is on one page is decided in page.go of package index, how large a page may be in
 // list.go of package wire.
 package list
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/client"
@@ -27,7 +29,10 @@ type Choice struct {
 	ProjectID string
 	Label     string // key=value
 	Team      string
-	Limit     int // at most so many, the newest; 1 or more, unless All is set
+	RequestID string
+	Outcomes  []string
+	Since     time.Time // they go on, or ended then or later
+	Limit     int       // at most so many, the newest; 1 or more, unless All is set
 	All       bool
 }
 
@@ -46,7 +51,10 @@ func brokenRow(b wire.BrokenRecord) watcher.Snapshot {
 // pages hands out the watches that are wanted, a page at a time. It returns whether there are more than were wanted,
 // and how many records it left out because a later version wrote them.
 func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watcher.Snapshot) error) (more bool, unreadable int, err error) {
-	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label, Team: c.Team}
+	q := wire.ListQuery{State: c.State, ProjectID: c.ProjectID, Label: c.Label, Team: c.Team, RequestID: c.RequestID, Since: c.Since}
+	for _, o := range c.Outcomes {
+		q.Outcomes = append(q.Outcomes, watcher.Outcome(o))
+	}
 	left := c.Limit
 	if c.All {
 		left = math.MaxInt
@@ -54,7 +62,10 @@ func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watch
 	for left > 0 {
 		q.Want(left)
 		answer, err := client.List(ctx, q)
-		if err != nil {
+		switch {
+		case find.Older(err):
+			return false, 0, errOlder
+		case err != nil:
 			return false, 0, err
 		}
 		var watches []watcher.Snapshot
@@ -73,6 +84,9 @@ func (c Choice) pages(ctx context.Context, client *client.Client, f func([]watch
 	}
 	return true, unreadable, nil
 }
+
+// errOlder says that a worker does not know what watches are chosen by: it would not have left the others out.
+var errOlder = errors.New("the worker that answered is of an earlier release, and cannot choose by outcome, request or time: leave out --outcome, --request-id and --since, or bring all workers to this release (orderwatch status names their versions)")
 
 // Print writes the watches to out once, and to notes what it left out. An error of the service is a
 // [wire.ServiceError].

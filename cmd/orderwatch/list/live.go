@@ -45,7 +45,7 @@ func (c Choice) Follow(ctx context.Context, client *client.Client, out io.Writer
 		if c.State == "" && columns >= 80 {
 			hint = "; --state watching shows fewer"
 		}
-		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns), lines, hint)); err != nil {
+		if _, err := io.WriteString(out, screenful(live.draw(time.Now(), columns, newsAbove), lines, hint)); err != nil {
 			return err
 		}
 		select {
@@ -55,7 +55,7 @@ func (c Choice) Follow(ctx context.Context, client *client.Client, out io.Writer
 		}
 	}
 	columns, _ := output.Size(out)
-	_, err := io.WriteString(out, leaveScreen+live.draw(time.Now(), columns))
+	_, err := io.WriteString(out, leaveScreen+live.draw(time.Now(), columns, mostNews))
 	return err
 }
 
@@ -69,6 +69,7 @@ type liveList struct {
 	more    bool
 	read    time.Time // when the watches were read
 	err     error     // why they are older than they should be
+	news    []string  // what has happened since the first time, as lines, the newest last
 }
 
 // refresh reads the watches; where it cannot, it keeps those that it has.
@@ -82,22 +83,35 @@ func (l *liveList) refresh(ctx context.Context) {
 	})
 	switch {
 	case err == nil:
+		if !l.read.IsZero() {
+			l.news = append(l.news, newsOf(l.watches, watches, time.Now())...)
+			l.news = l.news[max(0, len(l.news)-mostNews):]
+		}
 		l.watches, l.more, l.read, l.err = watches, more, time.Now(), nil
 	case ctx.Err() == nil:
 		l.err = err
 	}
 }
 
-// draw returns the table, with a line above it that says how old it is.
-func (l *liveList) draw(now time.Time, columns int) string {
-	text := "orderwatch list, as of " + l.read.Format(time.TimeOnly)
+// How many lines of what has happened are kept, and left when the table is, and how many stand above it meanwhile.
+const (
+	mostNews  = 20
+	newsAbove = 3
+)
+
+// draw returns the table, with a line above it that says how old it is, and at most so many lines of what has happened.
+func (l *liveList) draw(now time.Time, columns, news int) string {
+	text := "orderwatch list, as of " + output.Clock(l.read, now)
 	if l.more {
 		text += fmt.Sprintf(", the newest %d", len(l.watches))
 	}
 	if l.err != nil {
-		text = l.paint.Red(output.Shorten("not refreshed since "+l.read.Format(time.TimeOnly)+", trying again: "+output.Clean(exit.Unanswered(l.err).Error()), columns))
+		text = l.paint.Red(output.Shorten("not refreshed since "+output.Clock(l.read, now)+", trying again: "+output.Clean(exit.Unanswered(l.err).Error()), columns))
 	} else {
 		text = l.paint.Faint(output.Shorten(text, columns))
+	}
+	for _, line := range l.news[max(0, len(l.news)-news):] {
+		text += "\n" + l.paint.Yellow(output.Shorten(line, columns))
 	}
 	table := show.Table{Now: now, Width: columns, Paint: l.paint}
 	return text + "\n" + table.Watches(l.watches)

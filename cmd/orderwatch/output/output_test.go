@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestClean(t *testing.T) {
@@ -82,6 +83,23 @@ func TestWidths(t *testing.T) {
 		}
 		if got := Pad(Shorten(tt.text, tt.n), tt.n); Width(got) != tt.n {
 			t.Errorf("Pad(%q, %d) = %q", tt.text, tt.n, got)
+		}
+	}
+}
+
+// TestTimes holds how the times in sentences of others are written.
+func TestTimes(t *testing.T) {
+	now := time.Date(2025, 4, 10, 14, 0, 0, 0, time.FixedZone("CEST", 2*60*60))
+	for text, want := range map[string]string{
+		"no call before 2025-04-10T12:01:05Z: 429":                        "no call before 14:01:05 CEST: 429",
+		"since 2025-04-09T23:00:00.5+02:00, and again":                    "since 2025-04-09 23:00:00 CEST, and again",
+		"2025-04-10T12:01:05Z":                                            "14:01:05 CEST",
+		"https://ci.example/2025-04-10T12:01:05Z?at=2025-04-10T12:01:05Z": "https://ci.example/2025-04-10T12:01:05Z?at=2025-04-10T12:01:05Z",
+		"2025-04-10T32:01:05Z is no time":                                 "2025-04-10T32:01:05Z is no time",
+		"no time":                                                         "no time",
+	} {
+		if got := Times(text, now); got != want {
+			t.Errorf("%q: %q; want %q", text, got, want)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func Names(c config.Config) wire.Names {
 // StoreConfig returns what of the configuration says how the installation is laid out in NATS.
 func StoreConfig(c config.Config, timing store.Timing) store.Config {
 	return store.Config{
-		Names: Names(c), Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
+		Names: Names(c), PublicURL: c.Links.Public, Version: c.Version, Replicas: c.Assets.StreamReplicas, MaxAge: c.Assets.EventsMaxAge,
 		Provision: c.Assets.Provision, PollTimeout: c.ModelArts.Timeout, TimeoutMax: c.Watch.TimeoutMax, Timing: timing,
 	}
 }
@@ -166,17 +166,25 @@ func workerConfig(c config.Config, timing Timing) events.Config {
 			TimeoutMax: c.Watch.TimeoutMax, SlackChannels: slices.Concat([]string{c.Slack.Channel}, c.Slack.ChannelsAllowed, c.Watch.Teams.Channels()),
 			RoutedChannels: c.Slack.Routes.Channels(),
 		},
-		Teams: c.Watch.Teams,
-		Policy: watcher.Policy{
-			Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
-			SweptMax:      c.Poll.MaxSwept,
-			Settle:        c.Watch.Settle,
-			NotFoundGrace: c.ModelArts.NotFoundGrace,
-			LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden, Patience: timing.Patience,
-			Timeout:       c.Watch.Timeout,
-			DefaultRegion: c.ModelArts.Regions[0],
-			Followed:      c.Slack.Progress,
-			LateByUsual:   c.Watch.LateByUsual,
-		},
+		Teams:  c.Watch.Teams,
+		Policy: Policy(c, timing),
 	}
+}
+
+// Policy returns what decisions about watches depend on, as far as the configuration says it.
+func Policy(c config.Config, timing Timing) watcher.Policy {
+	p := watcher.Policy{
+		Backoff:       watcher.Backoff{Initial: c.Poll.Initial, Multiplier: c.Poll.Multiplier, Max: c.Poll.Max, Jitter: c.Poll.Jitter},
+		SweptMax:      c.Poll.MaxSwept,
+		Settle:        c.Watch.Settle,
+		NotFoundGrace: c.ModelArts.NotFoundGrace,
+		LastPollGrace: timing.LastPoll, ForbiddenGrace: timing.Forbidden, Patience: timing.Patience,
+		Timeout:     c.Watch.Timeout,
+		Followed:    c.Slack.Progress,
+		LateByUsual: c.Watch.LateByUsual,
+	}
+	if len(c.ModelArts.Regions) > 0 { // a process that does no worker's work may know of none
+		p.DefaultRegion = c.ModelArts.Regions[0]
+	}
+	return p
 }

@@ -1,35 +1,30 @@
 package show
 
 import (
-	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// clock returns a time of the day, with the date where that is not today's.
-func (p Page) clock(t time.Time, zone string) string {
+// clock returns a time of the day, with the date where that is not today's, and the zone.
+func (p Page) clock(t time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
 	}
-	t = t.In(p.Now.Location())
-	format := time.DateTime
-	if t.Format(time.DateOnly) == p.Now.Format(time.DateOnly) {
-		format = time.TimeOnly
-	}
-	return strings.TrimRight(t.Format(format+" "+zone), " ")
+	return output.Clock(t, p.Now)
 }
 
 // Ago returns a time that has passed, and how long ago that is.
-func (p Page) Ago(t time.Time, zone string) string {
+func (p Page) Ago(t time.Time) string {
 	passed := p.Now.Sub(t)
 	switch {
 	case t.IsZero():
-		return p.clock(t, zone)
+		return p.clock(t)
 	case passed < time.Second:
-		return p.clock(t, zone) + " (just now)"
+		return p.clock(t) + " (just now)"
 	}
-	return p.clock(t, zone) + " (" + words.Brief(passed) + " ago)"
+	return p.clock(t) + " (" + words.Brief(passed) + " ago)"
 }
 
 // in says how far ahead a time is.

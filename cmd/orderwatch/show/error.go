@@ -43,7 +43,7 @@ func (p Page) givesUp(w watcher.Snapshot) string {
 	case !w.GivesUpAt.After(p.Now):
 		return "at its next poll, unless ModelArts " + shows(w) + " the order then"
 	}
-	return p.clock(w.GivesUpAt, "") + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"
+	return p.clock(w.GivesUpAt) + ", " + p.in(w.GivesUpAt) + ", unless ModelArts " + shows(w) + " the order by then"
 }
 
 // shows returns what ModelArts does not do about an order that it does not show.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -37,7 +38,7 @@ func Failure(c watcher.Completion) string {
 	if mayGoOn(c.Outcome) {
 		b.WriteString("\n  To watch it again: " + again(c.Report))
 	}
-	return b.String()
+	return output.Times(b.String(), time.Now())
 }
 
 // Attention says, as a line, what people should look at in one watch.
@@ -53,5 +54,5 @@ func Attention(a watcher.OrderAttention) string {
 			text += "; publish these again, under a new id: " + output.Shorten(strings.Join(ids, ", "), 200)
 		}
 	}
-	return output.Clean(text)
+	return output.Times(output.Clean(text), time.Now())
 }

@@ -21,11 +21,20 @@ func (p Page) items(w watcher.Snapshot) string {
 		b.WriteString("\n" + p.Paint.Bold(strings.Join(lines, "\n")) + "\n")
 	}
 	shown := w.Items
-	if len(shown) > p.most(maxItems) {
-		shown = urgent(shown)[:maxItems]
-	}
-	if len(shown) > 0 {
-		b.WriteString(p.table(w, shown))
+	switch {
+	case p.folded:
+		var rows []itemRow
+		rows, shown = foldAlike(urgent(shown))
+		b.WriteString(p.table(w, rows))
+	default:
+		if len(shown) > p.most(maxItems) {
+			shown = urgent(shown)[:maxItems]
+		}
+		rows := make([]itemRow, len(shown))
+		for i, it := range shown {
+			rows[i].Item = it
+		}
+		b.WriteString(p.table(w, rows))
 	}
 	for _, line := range output.Paragraph(hidden(w, shown), p.Width, p.most(3)) {
 		b.WriteString(p.Paint.Faint(line) + "\n")
@@ -93,6 +102,45 @@ func urgent(items []watcher.Item) []watcher.Item {
 	return items
 }
 
+// An itemRow is an item that is shown, and how many like it are not.
+type itemRow struct {
+	watcher.Item
+	more int
+}
+
+// likeShown is how many items that are alike are shown, one by one, where they are folded.
+const likeShown = 2
+
+// foldAlike returns the rows of a table in which items that are alike are folded, and the items that it stands for: at most
+// maxItems rows, and those that succeeded only where there are no others.
+func foldAlike(items []watcher.Item) (rows []itemRow, shown []watcher.Item) {
+	for len(items) > 0 && len(rows) < maxItems {
+		n := 1
+		for n < len(items) && alike(items[0], items[n]) {
+			n++
+		}
+		if len(rows) > 0 && items[0].CountsAs() == watcher.Succeed {
+			break
+		}
+		listed := n
+		if n > likeShown+1 {
+			listed = likeShown
+		}
+		for _, it := range items[:listed] {
+			rows = append(rows, itemRow{Item: it})
+		}
+		rows[len(rows)-1].more = n - listed
+		shown, items = append(shown, items[:n]...), items[n:]
+	}
+	return rows, shown
+}
+
+// alike reports whether two items differ in no more than their names and times.
+func alike(a, b watcher.Item) bool {
+	plain := func(it watcher.Item) bool { return !it.Missing() && it.TakenFor == "" && it.Replaces == "" }
+	return a.Action == b.Action && a.Status == b.Status && a.Message == b.Message && plain(a) && plain(b)
+}
+
 // hidden counts the items that are not shown.
 func hidden(w watcher.Snapshot, shown []watcher.Item) string {
 	left := w.Counts
@@ -124,27 +172,38 @@ func (p Page) failures(w watcher.Snapshot) string {
 		return ""
 	}
 	text := "\n" + p.Paint.Bold("Why items failed") + "\n"
-	for _, f := range w.Failures[:min(p.most(maxCauses), len(w.Failures))] {
+	most := p.most(maxCauses)
+	if p.folded {
+		most = maxCausesFolded
+	}
+	for _, f := range w.Failures[:min(most, len(w.Failures))] {
 		text += p.failure(f)
 	}
-	if more := len(w.Failures) - p.most(maxCauses); more > 0 {
+	if more := len(w.Failures) - most; more > 0 {
 		text += p.Paint.Faint(fmt.Sprintf("and %s more (--all shows them)", words.Count(more, "message"))) + "\n"
 	}
 	return text
 }
 
-// maxCauses is how many messages of failed items are shown.
-const maxCauses = 8
+// maxCauses is how many messages of failed items are shown, and maxCausesFolded how many where the page is folded.
+const (
+	maxCauses       = 8
+	maxCausesFolded = 3
+)
 
 func (p Page) failure(f watcher.Failure) string {
 	head := fmt.Sprintf("%d × ", f.Count)
-	text := cmp.Or(output.Clean(f.Message), "ModelArts gave no message")
+	text := cmp.Or(output.Times(output.Clean(f.Message), p.Now), "ModelArts gave no message")
 	if f.Action != "" {
 		text = output.Clean(f.Action) + ": " + text
 	}
+	nameLines := p.most(2)
+	if p.folded {
+		nameLines = 1
+	}
 	indent := "\n" + strings.Repeat(" ", output.Width(head))
 	lines := output.Paragraph(text, p.Width-output.Width(head), p.most(6))
-	names := output.Paragraph(strings.Join(cleaned(f.ResourceNames), ", "), p.Width-output.Width(head), p.most(2))
+	names := output.Paragraph(strings.Join(cleaned(f.ResourceNames), ", "), p.Width-output.Width(head), nameLines)
 	text = p.Paint.Red(head) + strings.Join(lines, indent)
 	for _, line := range names {
 		text += indent + line

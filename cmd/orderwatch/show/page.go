@@ -6,8 +6,10 @@
 //   - clock.go, error.go, items.go, timeline.go: the page's times, last error, items, and bars of time;
 //   - meaning.go: what the end of a watch means for the order, what it leaves behind, and how to watch it again;
 //   - status.go: the page of the installation; history.go: how long orders take;
+//   - story.go: what happened to a watch, and what went wrong;
 //   - table.go: which columns a list has, and what is cut where there is no room;
-//   - screen.go: bars on a terminal, lines elsewhere;
+//   - screen.go: what is shown while people wait: lines, and on a terminal bars; bars.go: which bars there is room for,
+//     and how they are drawn;
 //   - failure.go: what is said when an order failed, or calls for people's attention.
 package show
 
@@ -30,30 +32,65 @@ type Page struct {
 	Now   time.Time // its zone is the one that times are shown in
 	Width int       // in columns
 	Paint output.Paint
+	Rows  int  // of the terminal that it must fit on, if it can; 0: there is none
 	All   bool // nothing is summed up
+
+	folded bool // so that it fits: see [Page.Watch]
 }
 
 // nameWidth is how many columns the names of a watch's properties take.
 const nameWidth = 12
 
-// Watch returns all that is known of a watch, as lines.
+// Watch returns all that is known of a watch, as lines. Where these are too many for the terminal, items that are alike are
+// folded, and how the watch is and why items failed stands first, and last, where people look.
 func (p Page) Watch(w watcher.Snapshot) string {
+	text := p.head(w) + "\n" + p.properties(w) + p.items(w) + p.failures(w)
+	if p.Rows == 0 || p.All || strings.Count(text, "\n") < p.Rows {
+		return text
+	}
+	p.folded = true
+	return p.head(w) + p.failures(w) + "\n" + p.properties(w) + p.items(w) + p.closing(w)
+}
+
+func (p Page) head(w watcher.Snapshot) string {
 	order := w.Order()
-	head := p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n\n"
-	return head + p.Property("asked by", nil, p.asked(w.Requests, w.OtherRequests)...) +
-		p.Property("accepted", nil, p.Ago(w.AcceptedAt, "MST")+", region "+output.Clean(w.Region)) +
+	return p.Paint.Bold(output.Clean(order.String())) + "\n" + p.state(w) + "\n"
+}
+
+// closing says once more who asked, how the watch is, and why most items failed.
+func (p Page) closing(w watcher.Snapshot) string {
+	text := output.Times(reason(w), p.Now)
+	if len(w.Failures) > 0 && w.Failures[0].Message != "" {
+		text += ": " + output.Times(output.Clean(w.Failures[0].Message), p.Now)
+	}
+	word, indent := p.stateWord(w)
+	last := word + "  " + output.Shorten(text, p.Width-indent) + "\n"
+	if len(w.Requests) == 0 {
+		return last
+	}
+	first := w.Requests[0]
+	who := fmt.Sprintf("%s, asked by %s (%s)", output.Clean(w.OrderName), asker(first), output.Clean(first.ID))
+	if more := len(w.Requests) - 1 + w.OtherRequests; more > 0 {
+		who += fmt.Sprintf(" and %d more", more)
+	}
+	return output.Shorten(who, p.Width) + "\n" + last
+}
+
+func (p Page) properties(w watcher.Snapshot) string {
+	return p.Property("asked by", nil, p.asked(w.Requests, w.OtherRequests)...) +
+		p.Property("accepted", nil, p.Ago(w.AcceptedAt)+", region "+output.Clean(w.Region)) +
 		p.Property("deadline", nil, p.deadline(w)) +
 		p.Property("ready", nil, p.ready(w.ETA)) +
-		p.Property(conditionWord(w), p.Paint.Yellow, p.condition(w)) +
+		p.Property(Condition(w), p.Paint.Yellow, p.condition(w)) +
 		p.Property("ended", nil, p.ended(w)) +
 		p.Property("took", nil, took(w)) +
 		p.Property("cancel", p.Paint.Yellow, p.wish(w)) +
 		p.Property("polls", nil, p.polls(w)) +
 		p.Property("overdue", p.Paint.Red, p.overdue(w)) +
 		p.Property("last error", p.Paint.Yellow, p.lastError(w)...) +
+		p.Property("troubles", nil, p.troubles(w)...) +
 		p.Property("gives up", p.Paint.Yellow, p.givesUp(w)) +
-		p.Property("watch", nil, output.Clean(w.WatchID)) +
-		p.items(w) + p.failures(w)
+		p.Property("watch", nil, output.Clean(w.WatchID))
 }
 
 // Property returns a line for each text, beside the name of what they say; nothing where there is no text.
@@ -61,7 +98,7 @@ func (p Page) Watch(w watcher.Snapshot) string {
 func (p Page) Property(name string, colour func(string) string, texts ...string) string {
 	var b strings.Builder
 	for _, text := range texts {
-		for _, line := range output.Paragraph(text, p.Width-nameWidth, p.most(6)) {
+		for _, line := range output.Paragraph(output.Times(text, p.Now), p.Width-nameWidth, p.most(6)) {
 			if colour != nil {
 				line = colour(line)
 			}
@@ -82,15 +119,8 @@ func (p Page) most(n int) int {
 
 // state says how far the watch is, and what that means for the order.
 func (p Page) state(w watcher.Snapshot) string {
-	word := "watching"
-	if w.State == watcher.Ended {
-		word = output.Clean(string(w.Outcome))
-	}
-	indent := output.Width(word) + 2
-	if word = p.Paint.Bold(word); w.State == watcher.Ended {
-		word = Outcome(p.Paint, w.Outcome, word)
-	}
-	lines := output.Paragraph(reason(w), p.Width-indent, p.most(6))
+	word, indent := p.stateWord(w)
+	lines := output.Paragraph(output.Times(reason(w), p.Now), p.Width-indent, p.most(6))
 	text := word + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 	if w.State != watcher.Ended {
 		return text
@@ -102,6 +132,15 @@ func (p Page) state(w watcher.Snapshot) string {
 		text += "\nTo watch it again:\n  " + again(w.Report)
 	}
 	return text
+}
+
+// stateWord returns how the watch is, as a word, and how many columns it takes with the gap after it.
+func (p Page) stateWord(w watcher.Snapshot) (word string, indent int) {
+	if w.State != watcher.Ended {
+		return p.Paint.Bold("watching"), len("watching") + 2
+	}
+	word = output.Clean(string(w.Outcome))
+	return Outcome(p.Paint, w.Outcome, p.Paint.Bold(word)), output.Width(word) + 2
 }
 
 // Outcome colours a text by how a watch ended.
@@ -186,7 +225,7 @@ func (p Page) wish(w watcher.Snapshot) string {
 	if w.Wish.Reason != "" {
 		text += " (" + output.Clean(w.Wish.Reason) + ")"
 	}
-	text += " at " + p.Ago(w.Wish.At, "")
+	text += " at " + p.Ago(w.Wish.At)
 	if w.State == watcher.Ended {
 		return text + ": it came too late"
 	}
@@ -197,20 +236,20 @@ func (p Page) deadline(w watcher.Snapshot) string {
 	if w.State == watcher.Ended {
 		return ""
 	}
-	text, last := p.clock(w.Deadline, "")+", "+p.in(w.Deadline), w.Deadline
+	text, last := p.clock(w.Deadline)+", "+p.in(w.Deadline), w.Deadline
 	for _, r := range w.Requests {
 		if r.Deadline.After(last) {
 			last = r.Deadline
 		}
 	}
 	if last.After(w.Deadline) {
-		text += "; for the last request " + p.clock(last, "")
+		text += "; for the last request " + p.clock(last)
 	}
 	return text
 }
 
-// conditionWord returns how a watch is that goes on, where people should know something of it.
-func conditionWord(w watcher.Snapshot) string {
+// Condition returns, as a word, how a watch is that goes on, where people should know something of it.
+func Condition(w watcher.Snapshot) string {
 	if w.Condition == watcher.DeadlineNear {
 		return "ends soon"
 	}
@@ -232,7 +271,7 @@ func (p Page) condition(w watcher.Snapshot) string {
 	case watcher.DeadlineNear:
 		means = ": to go on watching, orderwatch watch " + output.Clean(order.String())
 	}
-	return "since " + p.Ago(w.ConditionSince, "") + means
+	return "since " + p.Ago(w.ConditionSince) + means
 }
 
 // ready says when the order is likely to be ready; empty where nothing is known of how long orders take.
@@ -243,7 +282,7 @@ func (p Page) ready(eta *history.Estimate) string {
 	case eta.Few():
 		return fmt.Sprintf("few known: %s like it ended, %d are needed to say", words.Count(eta.Samples, "order"), history.EnoughForRange)
 	}
-	return fmt.Sprintf("likely %s, between %s and %s, by %s like it", Ready(eta, p.Now), p.clock(eta.From, ""), p.clock(eta.To, ""), words.Count(eta.Samples, "order"))
+	return fmt.Sprintf("likely %s, between %s and %s, by %s like it", Ready(eta, p.Now), p.clock(eta.From), p.clock(eta.To), words.Count(eta.Samples, "order"))
 }
 
 // Ready returns "in 4 to 11 min"; empty where it is not known when the order is likely to be ready.
@@ -258,7 +297,7 @@ func (p Page) ended(w watcher.Snapshot) string {
 	if w.State != watcher.Ended {
 		return ""
 	}
-	return p.Ago(w.CompletedAt, "") + ", " + watched(w.CompletedAt.Sub(w.AcceptedAt))
+	return p.Ago(w.CompletedAt) + ", " + watched(w.CompletedAt.Sub(w.AcceptedAt))
 }
 
 // took says how long ModelArts worked on the order, where that is known.
@@ -277,7 +316,7 @@ const overdueAfter = 30 * time.Second
 func (p Page) polls(w watcher.Snapshot) string {
 	text := "none yet"
 	if w.Polls > 0 {
-		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt, ""))
+		text = fmt.Sprintf("%d, the last %s", w.Polls, p.Ago(w.LastPollAt))
 	}
 	switch late := p.Now.Sub(w.NextPollAt); {
 	case w.State == watcher.Ended, w.NextPollAt.IsZero(), late > overdueAfter:
@@ -285,7 +324,7 @@ func (p Page) polls(w watcher.Snapshot) string {
 	case late >= 0:
 		return text + "; the next is due now"
 	case !w.NextWanted.IsZero():
-		return text + "; the next in " + words.Brief(-late) + ": it was due " + p.clock(w.NextWanted, "") + ", and ORDERWATCH_MODELARTS_RATE is used up"
+		return text + "; the next in " + words.Brief(-late) + ": it was due " + p.clock(w.NextWanted) + ", and ORDERWATCH_MODELARTS_RATE is used up"
 	default:
 		return text + "; the next in " + words.Brief(-late)
 	}

@@ -13,7 +13,7 @@ func TestRateIsShown(t *testing.T) {
 	page := Page{Now: night, Width: 300}
 	w := shownWatch()
 	w.NextPollAt, w.NextWanted = minutes(-2), minutes(1)
-	if text := page.polls(w); !strings.Contains(text, "the next in 2m00s: it was due 03:01:10, and ORDERWATCH_MODELARTS_RATE is used up") {
+	if text := page.polls(w); !strings.Contains(text, "the next in 2m00s: it was due 03:01:10 UTC, and ORDERWATCH_MODELARTS_RATE is used up") {
 		t.Error(text)
 	}
 	used := wire.Rate{Region: "cn-north-4\x1b[2J", Wanted: 50, Allowed: 20, UsedUpSince: night.Add(-time.Hour), Late: "1m30s"}

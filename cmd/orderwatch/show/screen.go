@@ -5,11 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -22,17 +18,16 @@ import (
 type Screen struct {
 	Columns int // at how many columns a line of progress is broken; 0: it is not
 
-	out       io.Writer
-	nameWidth int
-	container *mpb.Progress   // nil without bars, and when closed
-	bars      map[string]*bar // nil without bars
+	out     io.Writer
+	hasBars bool
+	bars    *bars // nil without bars, and when closed
 }
 
 // NewScreen returns a screen whose bars begin with the order's name in a column of this width.
 func NewScreen(w io.Writer, nameWidth int) *Screen {
-	s := &Screen{out: w, nameWidth: nameWidth}
+	s := &Screen{out: w}
 	if output.IsTerminal(w) && os.Getenv("TERM") != "dumb" {
-		s.container, s.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), make(map[string]*bar)
+		s.hasBars, s.bars = true, newBars(w, nameWidth)
 	}
 	return s
 }
@@ -47,92 +42,60 @@ func Counts(r watcher.Report) string {
 	return text + missingNote(c)
 }
 
-// A bar is that of one order.
-type bar struct {
-	*mpb.Bar
-	begin time.Time
-	state atomic.Value // a text; mpb reads it while it draws
-	eta   atomic.Pointer[history.Estimate]
-}
-
-// after returns what stands after the bar.
-func (b *bar) after(decor.Statistics) string {
-	text := "  " + b.state.Load().(string) + "  " + words.Brief(time.Since(b.begin))
-	if ready := Ready(b.eta.Load(), time.Now()); ready != "" {
-		text += "  ready " + ready
-	}
-	return text
-}
-
 // Line writes a line above the bars.
 func (s *Screen) Line(format string, args ...any) {
-	out := s.out
-	if s.container != nil {
-		out = s.container
+	text := fmt.Sprintf(format, args...)
+	if s.bars != nil {
+		s.bars.line(text)
+		return
 	}
-	fmt.Fprintf(out, format+"\n", args...)
+	fmt.Fprintln(s.out, text)
 }
 
 // Began adds the order's bar, which shows what Progress says from then on.
 func (s *Screen) Began(order string) {
-	if s.container == nil || s.bars[order] != nil {
-		return
+	if s.bars != nil {
+		s.bars.change(order, true, func(*bar) {})
 	}
-	added := &bar{begin: time.Now()}
-	added.state.Store("no items yet")
-	name := output.Pad(output.ShortenLeft(order, s.nameWidth), s.nameWidth) + " "
-	aligned := decor.WC{C: decor.DSyncWidth | decor.DindentRight}
-	added.Bar = s.container.AddBar(0, mpb.PrependDecorators(decor.Name(name)), mpb.AppendDecorators(decor.Any(added.after, aligned)))
-	s.bars[order] = added
 }
 
 // Expect notes when the order is likely to be ready; nil where nothing is known of that. Its bar shows it.
 func (s *Screen) Expect(order string, eta *history.Estimate) {
-	if bar := s.bars[order]; bar != nil {
-		bar.eta.Store(eta)
+	if s.bars != nil {
+		s.bars.change(order, false, func(b *bar) { b.eta = eta })
 	}
 }
 
 // Progress shows how many of the order's items have ended, and, where there are no bars, when it is likely to be ready.
 func (s *Screen) Progress(order string, r watcher.Report, eta *history.Estimate) {
-	s.Expect(order, eta)
-	if s.bars == nil {
-		text := Counts(r)
-		if ready := Ready(eta, time.Now()); ready != "" {
-			text += ", likely ready " + ready
+	if s.hasBars {
+		if s.bars != nil {
+			s.bars.change(order, false, func(b *bar) { b.r, b.eta = r, eta })
 		}
-		text = order + ": " + text
-		if s.Columns > 0 {
-			text = strings.Join(output.Paragraph(text, s.Columns-10, 10), "\n          ")
-		}
-		s.Line("%s  %s", time.Now().Format(time.TimeOnly), text)
 		return
 	}
-	bar := s.bars[order]
-	if bar == nil {
-		return
+	text := Counts(r)
+	if ready := Ready(eta, time.Now()); ready != "" {
+		text += ", likely ready " + ready
 	}
-	bar.state.Store(Counts(r))
-	bar.SetTotal(int64(r.Counts.Total), false)
-	bar.SetCurrent(int64(r.Counts.Succeeded + r.Counts.Failed))
+	text = order + ": " + text
+	if s.Columns > 0 {
+		text = strings.Join(output.Paragraph(text, s.Columns-14, 10), "\n              ")
+	}
+	s.Line("%s  %s", output.Clock(time.Now(), time.Now()), text)
 }
 
 // Ended takes the order's bar away.
 func (s *Screen) Ended(order string) {
-	if bar := s.bars[order]; bar != nil {
-		bar.Abort(true)
+	if s.bars != nil {
+		s.bars.remove(order)
 	}
 }
 
 // Close takes all bars away. Lines can follow.
 func (s *Screen) Close() {
-	if s.container == nil {
-		return
+	if s.bars != nil {
+		s.bars.close()
+		s.bars = nil
 	}
-	io.WriteString(s.out, "\r") // a Ctrl-C is shown as two signs, and mpb does not leave their column
-	for _, bar := range s.bars {
-		bar.Abort(true)
-	}
-	s.container.Wait()
-	s.container = nil
 }

@@ -59,7 +59,7 @@ func (p Page) held(held []wire.HeldAccount) (lines []string) {
 		if h.ProjectID != "" {
 			what += ", project " + output.Clean(h.ProjectID)
 		}
-		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since, ""), output.Clean(h.Why)))
+		lines = append(lines, fmt.Sprintf("%s, since %s: %s", what, p.Ago(h.Since), output.Clean(h.Why)))
 	}
 	return append(lines, "ModelArts is asked again by itself; deadlines still count.")
 }
@@ -67,7 +67,7 @@ func (p Page) held(held []wire.HeldAccount) (lines []string) {
 func (p Page) unlisted(all []wire.Unlisted) (lines []string) {
 	for _, u := range all {
 		lines = append(lines, fmt.Sprintf("region %s, project %s: the list of its orders is of no use, and is not tried again before %s: %s",
-			output.Clean(u.Region), output.Clean(u.ProjectID), p.clock(u.Until, ""), output.Clean(u.Why)))
+			output.Clean(u.Region), output.Clean(u.ProjectID), p.clock(u.Until), output.Clean(u.Why)))
 	}
 	if len(all) > 0 {
 		lines = append(lines, "Orders there are polled as without it.")
@@ -83,7 +83,7 @@ func (p Page) rates(all []wire.Rate) string {
 		line := fmt.Sprintf("region %s: %g polls a second are wanted, %g are allowed", output.Clean(r.Region), r.Wanted, r.Allowed)
 		if !r.UsedUpSince.IsZero() {
 			late = true
-			line += fmt.Sprintf("; polls are late by %s, since %s", output.Clean(r.Late), p.Ago(r.UsedUpSince, ""))
+			line += fmt.Sprintf("; polls are late by %s, since %s", output.Clean(r.Late), p.Ago(r.UsedUpSince))
 		}
 		lines = append(lines, line)
 	}
@@ -117,7 +117,7 @@ func (p Page) untold(u wire.Untold) (lines []string) {
 		waiting = words.Count(u.Waiting, "event") + " that people are still to be told of"
 	}
 	if u.Waiting > 0 && !u.Since.IsZero() {
-		waiting += ", the first since " + p.Ago(u.Since, "")
+		waiting += ", the first since " + p.Ago(u.Since)
 	}
 	lines = append(lines, waiting)
 	if u.Undelivered > 0 {

@@ -188,7 +188,7 @@ func State(w watcher.Snapshot) string {
 	case w.Wish != nil:
 		return "cancelling"
 	case w.Condition != "":
-		return conditionWord(w)
+		return Condition(w)
 	}
 	return output.Clean(string(w.State))
 }
@@ -248,21 +248,27 @@ func briefly(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// note says what is wrong: why the last poll did not work, or why the watch ended without its order.
-func (s Table) note(w watcher.Snapshot) string {
+// note says what is wrong: why the last poll did not work, why the watch ended without its order, or why items failed.
+func (s Table) note(w watcher.Snapshot) string { return output.Times(s.noteOf(w), s.Now) }
+
+func (s Table) noteOf(w watcher.Snapshot) string {
 	switch {
 	case w.State == Broken, w.State == watcher.Ended && mayGoOn(w.Outcome):
 		return output.Clean(w.Reason)
 	case w.State == watcher.Ended:
-		return strings.Join(notDone(w.Report).texts(), "; ")
-	case w.State != watcher.Ended && w.LastError != nil && w.GivesUpAt.After(s.Now):
+		texts := notDone(w.Report).texts()
+		if w.Cause != "" {
+			texts = append(texts, output.Clean(w.Cause))
+		}
+		return strings.Join(texts, "; ")
+	case w.LastError != nil && w.GivesUpAt.After(s.Now):
 		return "gives up in " + words.Brief(w.GivesUpAt.Sub(s.Now)) + ": " + snapshotError(w)
-	case w.State != watcher.Ended && w.LastError != nil:
+	case w.LastError != nil:
 		return snapshotError(w)
-	case w.State != watcher.Ended && w.Counts.Missing > 0:
+	case w.Counts.Missing > 0:
 		return words.Count(w.Counts.Missing, w.Deed().Noun) + " no longer listed"
 	}
-	return ""
+	return output.Clean(w.Cause)
 }
 
 // Broken is the state that is shown of a watch whose record cannot be read.

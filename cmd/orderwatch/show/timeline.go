@@ -1,6 +1,7 @@
 package show
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -28,23 +29,30 @@ type itemTable struct {
 }
 
 // table returns the items as a table.
-func (p Page) table(w watcher.Snapshot, items []watcher.Item) string {
-	t := p.tableFor(w, items)
+func (p Page) table(w watcher.Snapshot, rows []itemRow) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	t := p.tableFor(w, rows)
 	var b strings.Builder
 	b.WriteString(p.Paint.Faint(t.row("ITEM", "ACTION", output.Pad("STATUS", t.statuses), p.ruler(t.axis), "TIME")) + "\n")
-	for _, it := range items {
+	for _, it := range rows {
 		colour := p.colourOf(it.CountsAs())
 		status := output.Pad(output.Shorten(output.Clean(string(it.Status)), t.statuses), t.statuses)
-		bar, took := t.axis.bar(it)
+		bar, took := t.axis.bar(it.Item)
 		b.WriteString(t.row(output.Clean(it.ResourceName), output.Clean(it.Action), colour(status), colour(bar), took) + "\n")
-		for _, line := range output.Paragraph(p.marks(it), p.Width-2*gap, p.most(2)) {
+		for _, line := range output.Paragraph(p.marks(it.Item), p.Width-2*gap, p.most(2)) {
 			b.WriteString(strings.Repeat(" ", 2*gap) + p.Paint.Yellow(line) + "\n")
 		}
+		message := it.Message
 		if it.Status == watcher.Failed {
-			continue // those that share a message are shown together
+			message = "" // those that share a message are shown together
 		}
-		for _, line := range output.Paragraph(output.Clean(it.Message), p.Width-2*gap, p.most(2)) {
+		for _, line := range output.Paragraph(output.Times(output.Clean(message), p.Now), p.Width-2*gap, p.most(2)) {
 			b.WriteString(strings.Repeat(" ", 2*gap) + line + "\n")
+		}
+		if it.more > 0 {
+			b.WriteString(p.Paint.Faint(fmt.Sprintf("and %d more like these, %s", it.more, output.Clean(string(it.Status)))) + "\n")
 		}
 	}
 	return b.String()
@@ -54,7 +62,7 @@ func (p Page) table(w watcher.Snapshot, items []watcher.Item) string {
 func (p Page) marks(it watcher.Item) string {
 	var marks []string
 	if it.Missing() {
-		marks = append(marks, "no longer listed since "+p.clock(it.MissingSince, "")+", shown as seen last")
+		marks = append(marks, "no longer listed since "+p.clock(it.MissingSince)+", shown as seen last")
 	}
 	if it.TakenFor == watcher.TakenForDeleted {
 		marks = append(marks, "taken for deleted")
@@ -66,7 +74,7 @@ func (p Page) marks(it watcher.Item) string {
 }
 
 // tableFor returns a table that has room for the items.
-func (p Page) tableFor(w watcher.Snapshot, items []watcher.Item) itemTable {
+func (p Page) tableFor(w watcher.Snapshot, items []itemRow) itemTable {
 	t := itemTable{Page: p, names: output.Width("ITEM"), actions: output.Width("ACTION"), statuses: output.Width("STATUS")}
 	for _, it := range items {
 		t.names = max(t.names, output.Width(output.Clean(it.ResourceName)))
@@ -178,13 +186,27 @@ func (p Page) ruler(a axis) string {
 	if a.to.Equal(a.from) && !a.live || a.from.IsZero() {
 		return strings.Repeat(" ", a.columns)
 	}
-	from, to := p.clock(a.from, ""), p.clock(a.to, "")
+	from, to := a.from.In(p.Now.Location()), a.to.In(p.Now.Location())
+	if text := a.line(p.clock(a.from), p.clock(a.to)); text != "" {
+		return text
+	}
+	if text := a.line(from.Format(time.TimeOnly), to.Format(time.TimeOnly+" MST")); text != "" { // the last names the zone of both
+		return text
+	}
+	if text := a.line(from.Format("15:04"), to.Format("15:04 MST")); text != "" {
+		return text
+	}
+	return output.Pad(output.Shorten(p.clock(a.from), a.columns), a.columns)
+}
+
+// line returns the axis with these times at its ends; empty where there is no room.
+func (a axis) line(from, to string) string {
 	if a.live {
 		to = "now"
 	}
 	line := a.columns - output.Width(from) - output.Width(to) - 2
 	if line < 0 {
-		return output.Pad(output.Shorten(from, a.columns), a.columns)
+		return ""
 	}
 	return from + " " + strings.Repeat("─", line) + " " + to
 }

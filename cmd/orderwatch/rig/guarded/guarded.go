@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,4 +74,20 @@ func (g *Server) Reload(t *testing.T, rules string) {
 // Users are the rules for an administrator and, where there are any, for a worker.
 func Users(worker string) string {
 	return "authorization { users: [ { user: admin, password: planted-admin }\n" + worker + " ] }\n"
+}
+
+var passwordVariable = regexp.MustCompile(`\$(NATS_([A-Z_]+)_PASSWORD)`)
+
+// Shipped returns the rules of a file of deploy, with the password planted-NAME for each user NAME of it.
+func Shipped(t *testing.T, path string) string {
+	t.Helper()
+	rules, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := ""
+	for _, variable := range passwordVariable.FindAllStringSubmatch(string(rules), -1) {
+		passwords += variable[1] + ": planted-" + strings.ReplaceAll(strings.ToLower(variable[2]), "_", "-") + "\n"
+	}
+	return passwords + string(rules)
 }

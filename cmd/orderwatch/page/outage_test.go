@@ -1,0 +1,137 @@
+package page_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/events/eventstest"
+	"github.com/orderwatch/orderwatch/watcher"
+)
+
+// TestNATSGone holds that the page goes on while NATS is away, and says of when it is.
+func TestNATSGone(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	base := w.page(nil)
+	w.watch(never, "request-1")
+	path := "/orders/" + never.ProjectID + "/" + never.Name
+	get(t, base+"/", nil, never.Name)
+	get(t, base+path, nil, never.Name)
+	now, order := listen(t, base, "/live?of=%2F", nil), listen(t, base, "/live?of="+url.QueryEscape(path), nil)
+	now.until(never.Name)
+	order.until("event: order")
+	w.nats.Shutdown()
+	w.nats.WaitForShutdown()
+	now.until("not connected")
+	order.until("not connected")
+	for _, at := range []string{"/", path} {
+		a := get(t, base+at, nil, never.Name, "not connected", "as of")
+		if a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", at, a.StatusCode)
+		}
+	}
+	another := "/orders/" + never.ProjectID + "/order.another"
+	if a := ask(t, http.MethodGet, base+another, nil); a.StatusCode != 503 || !strings.Contains(a.text, "NATS is not connected") {
+		t.Errorf("%d\n%s", a.StatusCode, a.text)
+	}
+}
+
+// TestActions holds that users do what they may, under their names, and that another site cannot have it done.
+func TestActions(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	w.watch(never, "request-1")
+	off := w.page(nil)
+	base := w.page(func(c *config.Config) {
+		c.Page.Auth, c.Page.UsersFile, c.Page.Actions = config.AuthBasic, usersFile(t, "ada"), true
+		c.Links.Public = "https://ow.example/x"
+	})
+	get(t, base+"/", as("ada"), never.Name)
+	path := "/orders/" + never.ProjectID + "/" + never.Name
+	if a := ask(t, http.MethodPost, off+path+"/cancel", nil); a.StatusCode != 403 {
+		t.Errorf("where actions are off: %d", a.StatusCode)
+	}
+	for what, change := range map[string]func(*http.Request){
+		"cross-site":     func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"same-site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
+		"another origin": func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+		"no origin":      func(r *http.Request) { r.Header.Set("Origin", "null") },
+	} {
+		a := ask(t, http.MethodPost, base+path+"/cancel", func(r *http.Request) { as("ada")(r); change(r) })
+		if a.StatusCode != 403 || !strings.Contains(a.text, "Another site asked") {
+			t.Errorf("%s: %d\n%s", what, a.StatusCode, a.text)
+		}
+	}
+	for what, code := range map[string]int{"GET " + path + "/cancel": 404, "POST " + path + "/destroy": 404, "POST /orders/p/order.another/cancel": 404} {
+		method, at, _ := strings.Cut(what, " ")
+		if a := ask(t, method, base+at, as("ada")); a.StatusCode != code {
+			t.Errorf("%s: %d, want %d\n%s", what, a.StatusCode, code, a.text)
+		}
+	}
+	if s, err := w.client.Get(t.Context(), never); err != nil || s.State != watcher.Watching || s.Wish != nil {
+		t.Fatalf("something was done: %+v, %v", s, err)
+	}
+	for _, action := range []string{"poll", "cancel"} {
+		a := ask(t, http.MethodPost, base+path+"/"+action, func(r *http.Request) {
+			as("ada")(r)
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+		})
+		if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/x"+path+"?done="+action {
+			t.Fatalf("%s: %d %s\n%s", action, a.StatusCode, a.Header.Get("Location"), a.text)
+		}
+	}
+	get(t, base+path+"?done=cancel", as("ada"), "being cancelled")
+	eventstest.Eventually(t, func() error {
+		s, err := w.client.Get(t.Context(), never)
+		if err == nil && s.State == watcher.Ended && !strings.Contains(s.Reason, "ada") {
+			t.Fatalf("nobody knows who cancelled: %s", s.Reason)
+		}
+		if err == nil && s.State != watcher.Ended {
+			return errNotYet
+		}
+		return err
+	})
+	a := ask(t, http.MethodPost, base+path+"/renotify", as("ada"))
+	if a.StatusCode != http.StatusSeeOther {
+		t.Errorf("renotify: %d\n%s", a.StatusCode, a.text)
+	}
+	if a := ask(t, http.MethodPost, base+path+"/cancel", as("ada")); a.StatusCode != http.StatusConflict {
+		t.Errorf("cancelled twice: %d\n%s", a.StatusCode, a.text)
+	}
+}
+
+// TestStreamsOfABrowser holds that a browser's streams never take all its connections: the fifth shows what there is, and
+// is asked for again.
+func TestStreamsOfABrowser(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	base := w.page(nil)
+	a := get(t, base+"/", nil, "Nothing is watched")
+	cookies := a.Cookies()
+	if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode {
+		t.Fatalf("%v", cookies)
+	}
+	browser := func(r *http.Request) { r.AddCookie(cookies[0]) }
+	var streams []*live
+	for range 4 {
+		stream := listen(t, base, "/live?of=%2F", browser)
+		stream.until("Nothing is watched")
+		streams = append(streams, stream)
+	}
+	fifth := listen(t, base, "/live?of=%2F", browser)
+	if read := fifth.until("Nothing is watched"); !strings.Contains(read, "retry: 5000") {
+		t.Errorf("it says\n%s", read)
+	}
+	fifth.end()
+	streams[0].cancel()
+	eventstest.Eventually(t, func() error {
+		again := listen(t, base, "/live?of=%2F", browser)
+		if read := again.until("event:"); strings.Contains(read, "retry: 5000") {
+			return errNotYet
+		}
+		return nil
+	})
+}

@@ -1,0 +1,57 @@
+// The stream of a page closes while nobody looks at the page, and opens anew when somebody does: browsers have few
+// connections for one server. The server begins each stream with the whole of what is shown.
+(function () {
+  "use strict";
+  function Stream(url) {
+    this.url = url;
+    this.heard = [];
+    this.ended = false;
+    this.readyState = EventSource.CONNECTING;
+    var stream = this;
+    this.looked = function () {
+      if (document.visibilityState === "hidden") stream.pause();
+      else if (!stream.source) stream.open();
+    };
+    document.addEventListener("visibilitychange", this.looked);
+    window.addEventListener("pagehide", function () { stream.pause(); });
+    window.addEventListener("pageshow", this.looked);
+    this.looked();
+  }
+  Stream.prototype.open = function () {
+    if (this.ended) return;
+    var stream = this, source = new EventSource(this.url);
+    this.source = source;
+    source.onopen = function (event) {
+      stream.readyState = source.readyState;
+      if (stream.onopen) stream.onopen(event);
+    };
+    source.onerror = function () {
+      // The browser asks again by itself, unless the answer was no stream: then the page does, later.
+      stream.readyState = EventSource.CONNECTING;
+      if (source.readyState !== EventSource.CLOSED || stream.source !== source) return;
+      stream.pause();
+      setTimeout(stream.looked, 5000);
+    };
+    this.heard.forEach(function (each) { source.addEventListener(each[0], each[1]); });
+  };
+  Stream.prototype.pause = function () {
+    if (this.source) this.source.close();
+    this.source = null;
+  };
+  Stream.prototype.close = function () {
+    this.ended = true;
+    this.readyState = EventSource.CLOSED;
+    document.removeEventListener("visibilitychange", this.looked);
+    window.removeEventListener("pageshow", this.looked);
+    this.pause();
+  };
+  Stream.prototype.addEventListener = function (name, listener) {
+    this.heard.push([name, listener]);
+    if (this.source) this.source.addEventListener(name, listener);
+  };
+  Stream.prototype.removeEventListener = function (name, listener) {
+    this.heard = this.heard.filter(function (each) { return each[0] !== name || each[1] !== listener; });
+    if (this.source) this.source.removeEventListener(name, listener);
+  };
+  htmx.createEventSource = function (url) { return new Stream(url); };
+})();

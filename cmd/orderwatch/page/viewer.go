@@ -1,0 +1,111 @@
+package page
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
+)
+
+// A viewer is who looks at the page.
+type viewer struct {
+	user string // empty: nobody logs in
+	team string // whose orders are seen; empty: all
+}
+
+// by is what workers are told of who did something.
+func (v viewer) by() string {
+	if v.user == "" {
+		return "the page, without a login"
+	}
+	return v.user
+}
+
+// A refusal says why somebody is not let in.
+type refusal struct {
+	code   int
+	reason string
+}
+
+// An entrance decides who is let in.
+type entrance struct {
+	config config.Page
+	host   string // under which people find the page; empty: not known
+	users  *users
+	now    func() time.Time
+}
+
+// admit returns who sends the request, or why that is refused.
+func (e *entrance) admit(r *http.Request) (viewer, *refusal) {
+	switch e.config.Auth {
+	case config.AuthBasic:
+		name, password, ok := r.BasicAuth()
+		if !ok {
+			return viewer{}, &refusal{http.StatusUnauthorized, "Log in with your name and password."}
+		}
+		u, ok := e.users.find(name, password, e.now())
+		if !ok {
+			return viewer{}, &refusal{http.StatusUnauthorized, "The name or the password is wrong."}
+		}
+		return viewer{name, u.team}, nil
+	case config.AuthProxy:
+		return e.proxied(r)
+	}
+	if e.config.Loopback() && !e.ownHost(r.Host) { // a stranger's name that leads to this machine, in a browser on it
+		return viewer{}, &refusal{http.StatusMisdirectedRequest, "This page listens on this machine alone, and has another name: open it by 127.0.0.1, or by the address that ORDERWATCH_PUBLIC_URL says."}
+	}
+	return viewer{}, nil
+}
+
+// everything is the team that a proxy names for a user who sees all.
+const everything = "*"
+
+// proxied returns whom a proxy names, if it is one that is trusted.
+func (e *entrance) proxied(r *http.Request) (viewer, *refusal) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	trusted := err == nil && slices.ContainsFunc(e.config.Proxies, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+	names := r.Header.Values(e.config.UserHeader)
+	switch {
+	case !trusted:
+		return viewer{}, &refusal{http.StatusForbidden, "This page is reached through its proxy alone. Who operates it: the address that asked is none of ORDERWATCH_PAGE_TRUSTED_PROXIES."}
+	case len(names) != 1 || !isName(names[0]):
+		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say who you are. Who operates it: it is to set the header of ORDERWATCH_PAGE_USER_HEADER once."}
+	case e.config.TeamHeader == "":
+		return viewer{user: names[0]}, nil
+	}
+	teams := r.Header.Values(e.config.TeamHeader)
+	switch {
+	case len(teams) != 1 || teams[0] != everything && !teamName.MatchString(teams[0]):
+		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say of which team you are. Who operates it: it is to set the header of ORDERWATCH_PAGE_TEAM_HEADER once."}
+	case teams[0] == everything:
+		return viewer{user: names[0]}, nil
+	}
+	return viewer{names[0], teams[0]}, nil
+}
+
+// isName reports whether the text is fit to name a user or a team.
+func isName(text string) bool {
+	return text != "" && utf8.RuneCountInString(text) <= maxName && foreign.Line(text) == text && strings.TrimSpace(text) == text
+}
+
+// teamName matches names of teams: each is a token of NATS subjects.
+var teamName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// ownHost reports whether a request that is for the host is for this page.
+func (e *entrance) ownHost(host string) bool {
+	if host == e.host && host != "" {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
