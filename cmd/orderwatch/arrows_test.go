@@ -112,7 +112,6 @@ var (
 		"notify/slack":                23,
 		"notify/slack/emulator":       20,
 		"watcher":                     84,
-		"watcher/history":             16,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
 		"watcher/watchertest":         19,

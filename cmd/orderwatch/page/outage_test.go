@@ -22,7 +22,7 @@ func TestNATSGone(t *testing.T) {
 	get(t, base+path, nil, never.Name)
 	now, order := listen(t, base, "/live?of=%2F", nil), listen(t, base, "/live?of="+url.QueryEscape(path), nil)
 	now.until(never.Name)
-	order.until("event: order")
+	order.until("event: sentence")
 	w.nats.Shutdown()
 	w.nats.WaitForShutdown()
 	now.until("not connected")
