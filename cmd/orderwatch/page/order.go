@@ -71,5 +71,6 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return n, false, err
 	}
 	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	n.Cause = s.cause(n.Snapshot, view)
 	return n, w.State != watcher.Ended, nil
 }

@@ -10,7 +10,8 @@
 //	layout.html  what all screens have around them
 //	screens.go   the values of that, how templates are read, and what they may call
 //	now.go       what is watched now
-//	order.go     one order
+//	order.go     one order: the sentence, and the answers to five questions
+//	axis.go      its items: the time axis with a bar for each, and the same as a table
 //	history.go   how long orders took, and why they failed
 //	health.go    whether orderwatch is well
 //	message.go   why there is no screen

@@ -129,10 +129,7 @@ const untoldSoon = time.Minute
 
 // watchesThat returns "1 watch was" or "3 watches were".
 func watchesThat(n int, one, many string) string {
-	if n == 1 {
-		return watches(n) + " " + one
-	}
-	return watches(n) + " " + many
+	return words.Count(n, "watch") + " " + map[bool]string{true: one, false: many}[n == 1]
 }
 
 // place names a region, or a project in it.
@@ -240,11 +237,11 @@ func (v HealthView) Detection() string {
 		return "no order ended in the last 24 hours of which ModelArts says when"
 	}
 	return fmt.Sprintf("half within %s, 95 of 100 within %s; %s in the last 24 hours, %s found by the list of orders",
-		short(v.Lag.P50), short(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
+		delay(v.Lag.P50), delay(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
 }
 
-// short returns a duration, with tenths below ten seconds.
-func short(d time.Duration) string {
+// delay returns a duration, with tenths below ten seconds.
+func delay(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}

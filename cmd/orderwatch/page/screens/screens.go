@@ -98,6 +98,7 @@ var calls = template.FuncMap{
 
 	"brief":  func(d time.Duration) string { return words.Brief(steady(d)) },
 	"number": words.Number,
+	"class":  lineClass, // of a line of a story
 	"row":    func(v NowView, r Row) rowView { return rowView{v.Common, r} },
 }
 
