@@ -2,6 +2,7 @@
 # The accounts of nats-accounts.conf for those who run a NATS operator: the same as commands of nsc 2.
 #
 #   nats-accounts-nsc.sh base                        the account ORDERWATCH with its users worker, operator and setup
+#   nats-accounts-nsc.sh page                        the account PAGE with its users page and page-actions
 #   nats-accounts-nsc.sh team GPU gpu gpu-project    an account for a team: its name, the team, the project
 #
 # It works in the operator that nsc has selected (nsc env -o NAME; nsc add operator --sys --name NAME makes one). Push what
@@ -63,13 +64,31 @@ team() {
     "_INBOX_$team-events.>,orders.completed.>,orders.progress.>,orders.attention.>"
 }
 
+page() {
+  nsc add account --name PAGE
+  # what it imports: as the account PAGE in nats-accounts.conf
+  sed -n 's/^ *{ service: "\([^"]*\)"\(.*\), accounts: \[PAGE\] }$/\1 \2/p' "$(dirname "$0")/nats-accounts.conf" >"$work/page"
+  while read -r subject kind; do
+    local=$subject
+    case $subject in "\$JS.API."*) local=js.orderwatch.API.${subject#"\$JS.API."} ;; esac
+    if [ -n "$kind" ]; then
+      share PAGE "page $subject" "$subject" "$local" --service --response-type Stream </dev/null
+    else
+      share PAGE "page $subject" "$subject" "$local" --service </dev/null
+    fi
+  done <"$work/page"
+  user PAGE page 'js.orderwatch.API.>,orderwatch.status' '_INBOX_page.>'
+  user PAGE page-actions 'orderwatch.cancel,orderwatch.cancel.*,orderwatch.poll,orderwatch.poll.*,orderwatch.renotify,orderwatch.renotify.*' '_INBOX_page-actions.>'
+}
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 case "${1:-} $#" in
 "base 1") base ;;
+"page 1") page ;;
 "team 4") shift && team "$@" ;;
 *)
-  echo "usage: $0 base | team ACCOUNT TEAM PROJECT" >&2
+  echo "usage: $0 base | page | team ACCOUNT TEAM PROJECT" >&2
   exit 2
   ;;
 esac

@@ -27,11 +27,15 @@ type Board struct {
 
 	mu      sync.Mutex // of what follows
 	asOf    time.Time
+	over    uint64 // the connection that the latest reading was over: how many there were before
 	ready   bool
 	failed  error // of the latest reading
 	holds   map[string]watcher.Hold
 	changes uint64
 	changed chan struct{} // is closed with the next change; nil: nobody waits for it
+	asked   time.Time     // when somebody did last
+
+	woken chan struct{} // somebody asks after nobody did for long
 
 	framing sync.Mutex // of what follows; held while a frame is made
 	frame   *frame
@@ -40,7 +44,7 @@ type Board struct {
 // NewBoard returns a board of the store's records, which are judged by the policy, of which Patience, Sketches and LateByUsual
 // are used. It has read nothing.
 func NewBoard(s *store.Store, policy watcher.Policy) *Board {
-	b := &Board{index: New(s), policy: policy, keys: make(map[string]*history.Key)}
+	b := &Board{index: New(s), policy: policy, keys: make(map[string]*history.Key), woken: make(chan struct{}, 1)}
 	b.index.board, b.index.sorted.kept = b, math.MaxInt/4
 	return b
 }
@@ -69,11 +73,12 @@ type Status struct {
 
 // Status returns how far the board can be believed now.
 func (b *Board) Status() Status {
-	connected := b.index.store.JS.Conn().IsConnected() && !b.index.readsAnew()
+	nc := b.index.store.JS.Conn()
+	connected := nc.IsConnected() && !b.index.readsAnew()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := Status{Ready: b.ready, AsOf: b.asOf, Err: b.failed}
-	s.Connected = connected && b.ready && b.failed == nil && b.index.store.Clock.Now().Sub(b.asOf) < stale
+	s.Connected = connected && b.ready && b.failed == nil && b.over == nc.Stats().Reconnects && b.index.store.Clock.Now().Sub(b.asOf) < stale
 	return s
 }
 
@@ -83,10 +88,30 @@ func (b *Board) Status() Status {
 func (b *Board) Changes() (n uint64, next <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.isAsked()
 	if b.changed == nil {
 		b.changed = make(chan struct{})
 	}
 	return b.changes, b.changed
+}
+
+// isAsked lets the board read often again, if it did not. The caller holds mu.
+func (b *Board) isAsked() {
+	now := time.Now()
+	if now.Sub(b.asked) > idleAfter {
+		select {
+		case b.woken <- struct{}{}:
+		default:
+		}
+	}
+	b.asked = now
+}
+
+// idle reports whether nobody asked for long, nor waits for a change.
+func (b *Board) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed == nil && time.Since(b.asked) > idleAfter
 }
 
 // change counts a change. The caller holds mu.
@@ -114,41 +139,54 @@ func (b *Board) hasChanged() {
 
 // read reads what was written since the last time.
 func (b *Board) read(ctx context.Context) error {
-	at := b.index.store.Clock.Now()
+	at, over := b.index.store.Clock.Now(), b.index.store.JS.Conn().Stats().Reconnects
 	err := b.index.CatchUp(ctx, time.Time{})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if (err == nil) != (b.failed == nil) || !b.ready {
+	if (err == nil) != (b.failed == nil) || !b.ready || over != b.over {
 		b.change()
 	}
 	b.failed = err
 	if err == nil {
-		b.ready, b.asOf = true, at
+		b.ready, b.asOf, b.over = true, at, over
 	}
 	return err
 }
 
-// followEvery is how often it is read what was written.
+// How often a board reads. An ordered consumer would be some milliseconds behind for a third of the CPU, which is little either
+// way; but who may create a consumer may let the server send records to any subject, and a page is to be allowed nothing but reads.
 const (
-	followEvery = 250 * time.Millisecond
+	followEvery = 250 * time.Millisecond // while somebody asks
+	idleEvery   = 2 * time.Second
+	idleAfter   = 10 * time.Second // so long after somebody asked last
+	dropEvery   = 10 * time.Second // rows of watches that ended a day ago; nobody is shown them meanwhile
 	stale       = 10 * time.Second // without a reading: what is known is shown as old
 )
 
 // Run keeps the board up to date until ctx is done, whatever becomes of the connection.
 func (b *Board) Run(ctx context.Context) {
-	looked := time.Time{}
+	looked, dropped := time.Time{}, time.Now()
 	for ctx.Err() == nil {
 		_ = b.read(ctx) // Status says why
-		if now := time.Now(); now.Sub(looked) >= b.index.store.Timing.AccountsEvery {
+		now := time.Now()
+		if now.Sub(looked) >= b.index.store.Timing.AccountsEvery {
 			looked = now
 			b.look(ctx)
+		}
+		if now.Sub(dropped) >= dropEvery {
+			dropped = now
 			b.index.dropEnded()
 		}
+		every := followEvery
+		if b.idle() {
+			every = idleEvery
+		}
 		select {
-		case <-time.After(followEvery):
+		case <-time.After(every):
+		case <-b.woken:
 		case <-ctx.Done():
 		}
 	}

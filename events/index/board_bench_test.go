@@ -1,17 +1,20 @@
 package index_test
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
@@ -20,17 +23,6 @@ import (
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/watcher"
 )
-
-// resident returns how much memory this process has, in MiB.
-func resident() float64 {
-	statm, _ := os.ReadFile("/proc/self/statm")
-	fields := bytes.Fields(statm)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.Atoi(string(fields[1]))
-	return float64(pages*os.Getpagesize()) / (1 << 20)
-}
 
 // full makes the record as large as those of real orders are.
 func full(random *rand.Rand, i int, w watcher.Watch) watcher.Watch {
@@ -59,8 +51,8 @@ func full(random *rand.Rand, i int, w watcher.Watch) watcher.Watch {
 	return w
 }
 
-// BenchmarkBoard reads records, asks for pages, and follows 500 updates a second, from a server
-// in another process. Time and memory are those of this process; records are written by it, too:
+// BenchmarkBoard lets a process of its own read 100,000 records, ask for pages, and follow 500 updates a second, all from a
+// server in another process. What is reported is measured once, in that process, and of the server its CPU:
 //
 //	go test -run '^$' -bench Board -benchtime 1x ./events/index
 func BenchmarkBoard(b *testing.B) {
@@ -70,14 +62,12 @@ func BenchmarkBoard(b *testing.B) {
 }
 
 func benchmarkBoard(b *testing.B, open, ended int) {
-	for b.Loop() { // what is reported is measured once
+	for b.Loop() {
 	}
 	n := rig.StartNATS(b, "")
-	js := n.JS
-	kept := eventstest.Provided(b, js.Conn(), eventstest.StoreConfig())
+	eventstest.Provided(b, n.JS.Conn(), eventstest.StoreConfig())
 	random := rand.New(rand.NewPCG(1, 19))
 	var some []watcher.Watch
-	size := 0
 	for i := 0; i < open+ended; i += 1000 {
 		var records []watcher.Watch
 		for n := range 1000 {
@@ -85,57 +75,95 @@ func benchmarkBoard(b *testing.B, open, ended int) {
 			if random.IntN(open+ended) >= open {
 				state = watcher.Ended
 			}
-			w := full(random, i+n, aRecord(i+n, state, "p", "prod"))
-			if n == 0 {
-				encoded, _ := watcher.EncodeWatch(w, 1<<20)
-				size = max(size, len(encoded))
-			}
-			records = append(records, w)
+			records = append(records, full(random, i+n, aRecord(i+n, state, "p", "prod")))
 		}
-		keepMany(b, js, records)
+		keepMany(b, n.JS, records)
 		if len(some) < 2000 {
 			some = append(some, records...)
 		}
 	}
-	debug.FreeOSMemory()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	at, used, rss := time.Now(), cpu(), resident()
-	board := follow(b, kept)
-	b.ReportMetric(time.Since(at).Seconds(), "ready-s")
-	b.ReportMetric((cpu() - used).Seconds(), "ready-cpu-s")
-	b.ReportMetric(resident()-rss, "peak-MiB")
-	debug.FreeOSMemory()
-	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "heap-MiB")
-	b.ReportMetric(resident(), "rss-MiB")
-	b.ReportMetric(float64(size), "B/record")
+	child := exec.Command(os.Args[0], "-test.run=^TestBoardProcess$", "-test.v")
+	child.Env = append(os.Environ(), boardURL+"="+n.URL)
+	out, err := child.StdoutPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { child.Process.Kill(); child.Wait() })
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		switch said := strings.Fields(lines.Text()); {
+		case lines.Text() == "now updates":
+			used, began := serverCPU(n.Command.Process.Pid), time.Now()
+			update(b, n.JS, some, 500, followed)
+			b.ReportMetric((serverCPU(n.Command.Process.Pid)-used)/time.Since(began).Seconds(), "server-cores")
+		case len(said) == 3 && said[0] == "measured":
+			value, _ := strconv.ParseFloat(said[1], 64)
+			b.ReportMetric(value, said[2])
+		}
+	}
+}
+
+// boardURL is the environment variable that makes TestBoardProcess the process of a benchmark.
+const boardURL = "ORDERWATCH_TEST_BOARD_URL"
+
+// followed is for how long updates are followed.
+const followed = 10 * time.Second
+
+// TestBoardProcess is no test, but what a benchmark starts.
+func TestBoardProcess(t *testing.T) {
+	url := os.Getenv(boardURL)
+	if url == "" {
+		t.Skip("it is for the benchmark")
+	}
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(100 << 20)
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	report := func(value float64, unit string) { fmt.Println("measured", value, unit) }
+	began, used := time.Now(), cpu()
+	board := follow(t, eventstest.Store(t, nc, eventstest.StoreConfig(), nil))
+	report(time.Since(began).Seconds(), "ready-s")
+	report((cpu() - used).Seconds(), "ready-cpu-s")
 	for _, q := range []struct {
 		name  string
 		query index.Query
 	}{{"first", index.Query{}}, {"label", index.Query{Label: "cluster=c7"}}, {"text", index.Query{Text: "abcde"}}, {"age", index.Query{ByAge: true}}, {"ended", index.Query{State: watcher.Ended}}} {
 		q.query.Limit = 100
-		at := time.Now()
-		const times = 20
+		const times = 100
+		used := cpu()
 		for range times {
 			if _, err := board.Query(q.query, teams.View{}); err != nil {
-				b.Fatal(err)
+				t.Fatal(err)
 			}
 		}
-		b.ReportMetric(time.Since(at).Seconds()*1e3/times, q.name+"-ms")
+		report((cpu()-used).Seconds()*1e3/times, q.name+"-cpu-ms")
 	}
-	for _, rate := range []int{0, 500} {
-		ctx, cancel := context.WithCancel(b.Context())
-		done := make(chan struct{})
-		go func() { update(ctx, b, js, some, rate); close(done) }()
-		const long = 8 * time.Second
-		began, used, server := time.Now(), cpu(), serverCPU(n.Command.Process.Pid)
-		time.Sleep(long)
-		b.ReportMetric((serverCPU(n.Command.Process.Pid)-server)/time.Since(began).Seconds(), fmt.Sprintf("server-cores-at-%d", rate))
-		b.ReportMetric((cpu()-used).Seconds()/time.Since(began).Seconds(), fmt.Sprintf("cores-at-%d", rate))
-		b.ReportMetric(resident(), fmt.Sprintf("rss-MiB-at-%d", rate))
-		cancel()
-		<-done
+	fmt.Println("now updates")
+	for _, asked := range []string{"unasked", "asked"} {
+		began, used := time.Now(), cpu()
+		for time.Since(began) < followed/2-time.Second {
+			time.Sleep(200 * time.Millisecond)
+			if asked == "asked" {
+				if _, err := board.Query(index.Query{Limit: 100}, teams.View{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		report((cpu()-used).Seconds()/time.Since(began).Seconds(), "cores-"+asked)
+	}
+	var live runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&live)
+	report(float64(live.HeapAlloc)/(1<<20), "heap-MiB")
+	status, _ := os.ReadFile("/proc/self/status")
+	if _, most, ok := bytes.Cut(status, []byte("VmHWM:")); ok {
+		kib, _ := strconv.Atoi(string(bytes.Fields(most)[0]))
+		report(float64(kib)/1024, "peak-MiB")
 	}
 }
 
@@ -151,14 +179,13 @@ func serverCPU(pid int) float64 {
 	return float64(user+system) / 100
 }
 
-// update writes so many of the records a second until ctx is done.
-func update(ctx context.Context, b *testing.B, js jetstream.JetStream, some []watcher.Watch, rate int) {
-	if rate == 0 {
-		return
-	}
-	for i := 0; ctx.Err() == nil; i += rate / 20 {
-		i %= len(some) - rate/20
-		keepMany(b, js, some[i:i+rate/20])
-		time.Sleep(50 * time.Millisecond)
+// update writes so many of the records a second for so long.
+func update(b *testing.B, js jetstream.JetStream, some []watcher.Watch, rate int, long time.Duration) {
+	const ticks = 20 // a second
+	began := time.Now()
+	for tick := 1; time.Since(began) < long; tick++ {
+		at := tick * rate / ticks % (len(some) - rate/ticks)
+		keepMany(b, js, some[at:at+rate/ticks])
+		time.Sleep(time.Until(began.Add(time.Duration(tick) * time.Second / ticks)))
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/index"
 	"github.com/orderwatch/orderwatch/events/store"
@@ -81,13 +83,14 @@ func shows(t *testing.T, b *index.Board, q index.Query) map[watcher.Order]string
 			t.Fatal(err)
 		}
 		for _, r := range a.Rows {
-			if _, twice := got[r.Order]; twice {
-				t.Errorf("%s is on two pages", r.Order)
-			}
+			_, twice := got[r.Order]
 			if r.State == watcher.Ending { // it waits for a worker
 				r.Condition, r.Since = "", time.Time{}
 			}
 			got[r.Order] = fmt.Sprint(r.Revision, r.WatchID, r.State, r.Region, r.Outcome, r.Condition, r.Since.Unix(), r.Counts, r.Deadline.Unix(), r.Accepted.Unix(), r.Ended.Unix(), r.Code)
+			if twice { // while it moved
+				got[r.Order] = "on two pages"
+			}
 		}
 		if q.Cursor = a.Cursor; q.Cursor == "" {
 			return got
@@ -157,6 +160,134 @@ func follow(t testing.TB, kept *store.Store) *index.Board {
 	return b
 }
 
+// TestBoardAfterAKill kills a nats-server, which writes to its disk every two minutes, while records are written, and starts it
+// again: the board shows what the bucket has then. Meanwhile it shows what it knew, and since when.
+func TestBoardAfterAKill(t *testing.T) {
+	t.Parallel()
+	n := rig.StartNATS(t, "")
+	s := &scene{t: t, js: n.JS, random: rand.New(rand.NewPCG(3, 19)), watches: make(map[int]int)}
+	s.kept = eventstest.Provided(t, n.JS.Conn(), eventstest.StoreConfig())
+	s.change = func(w watcher.Watch) watcher.Watch { return lively(s.random, w) }
+	b := follow(t, s.kept)
+	equal := func() error {
+		want, err := shownBy(t.Context(), s.kept, time.Now())
+		if status := b.Status(); err == nil && !status.Connected {
+			err = fmt.Errorf("not connected: %+v", status)
+		}
+		return cmp.Or(err, same(shows(t, b, index.Query{}), want))
+	}
+	for round := range 4 {
+		for range 150 {
+			s.write()
+		}
+		if round%2 == 1 { // what it shows is all that was written
+			eventstest.Eventually(t, equal)
+		}
+		n.Kill()
+		eventstest.Eventually(t, func() error {
+			if b.Status().Connected {
+				return errors.New("the board takes itself for connected")
+			}
+			return nil
+		})
+		before := b.Status()
+		if shown := shows(t, b, index.Query{}); round > 0 && len(shown) < 50 || before.AsOf.IsZero() || !before.Ready {
+			t.Errorf("while the server is away %d rows are shown, %+v", len(shown), before)
+		}
+		n.Again(t)
+		eventstest.Eventually(t, equal)
+		if after := b.Status(); !after.AsOf.After(before.AsOf) {
+			t.Errorf("the board is as of %s still", after.AsOf)
+		}
+	}
+}
+
+// TestBoardForTeams asks as teams do: each is shown the watches of its projects, and of its requests, and finds nothing by what
+// others asked for.
+func TestBoardForTeams(t *testing.T) {
+	t.Parallel()
+	all, err := teams.Parse("teams.yaml", []byte("teams:\n  red:\n    projects: [p1]\n  blue:\n    projects: [p2]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	for i, project := range []string{"p1", "p2", "p2", "p3"} {
+		w := lively(rand.New(rand.NewPCG(1, 1)), aRecord(i, watcher.Watching, project, "prod"))
+		w.Requests = []watcher.Request{{ID: "bbb", Team: "blue", Labels: map[string]string{"whose": "blue"}}}
+		if i == 2 {
+			w.Requests = append(w.Requests, watcher.Request{ID: "rrr", Team: "red", Labels: map[string]string{"whose": "red"}})
+		}
+		if _, err := kept.Write(t.Context(), w, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := follow(t, kept)
+	for _, test := range []struct {
+		team  string
+		query index.Query
+		want  int
+	}{
+		{"", index.Query{}, 4}, {"", index.Query{Text: "BBB"}, 4}, {"", index.Query{Text: "blue"}, 0}, {"", index.Query{Team: "red"}, 1}, {"", index.Query{Label: "whose=blue"}, 4},
+		{"red", index.Query{}, 2}, {"red", index.Query{Text: "bbb"}, 0}, {"red", index.Query{Text: "rr"}, 1}, {"red", index.Query{Label: "whose=blue"}, 0},
+		{"red", index.Query{Label: "whose=red"}, 1}, {"red", index.Query{Team: "blue"}, 0}, {"red", index.Query{Team: "red"}, 1}, {"blue", index.Query{}, 4},
+	} {
+		test.query.Limit = 10
+		a, err := b.Query(test.query, all.View(test.team))
+		if err != nil || len(a.Rows) != test.want {
+			t.Errorf("%s %+v: %d rows, %v; want %d", test.team, test.query, len(a.Rows), err, test.want)
+		}
+		for _, r := range a.Rows {
+			if test.team != "" && slices.Contains(r.Labels, "whose=red") != (test.team == "red" && r.WatchID == "w_00000000000000000000000002") {
+				t.Errorf("%s is shown the labels %q of %s", test.team, r.Labels, r.WatchID)
+			}
+		}
+		if test.team == "red" && (a.Strip.Open != 2 || !slices.Equal(a.Strip.Projects, []string{"p1", "p2"})) {
+			t.Errorf("red's strip is %+v", a.Strip)
+		}
+	}
+	for i, want := range []bool{true, false, true, false} {
+		w := aRecord(i, watcher.Watching, []string{"p1", "p2", "p2", "p3"}[i], "")
+		if _, found := b.Find(w.Order, all.View("red")); found != want {
+			t.Errorf("red finds watch %d: %v; want %v", i, found, want)
+		}
+		if order, found := b.FindWatch(w.ID, all.View("red")); found != want || found && order != w.Order {
+			t.Errorf("red finds watch %d by its id: %v, %v; want %v", i, order, found, want)
+		}
+	}
+}
+
+// TestBoardTellsOfChanges waits for changes.
+func TestBoardTellsOfChanges(t *testing.T) {
+	t.Parallel()
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	b := follow(t, kept)
+	w := lively(rand.New(rand.NewPCG(1, 1)), aRecord(1, watcher.Watching, "p1", "prod"))
+	revision := watcher.Revision(0)
+	for range 3 {
+		n, next := b.Changes()
+		var err error
+		if revision, err = kept.Write(t.Context(), w, revision); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-next:
+		case <-time.After(eventstest.Patience):
+			t.Fatal("no change is told of")
+		}
+		if after, _ := b.Changes(); after != n+1 {
+			t.Errorf("%d changes; want 1", after-n)
+		}
+		eventstest.Eventually(t, func() error {
+			if r, ok := b.Find(w.Order, teams.View{}); !ok || r.Revision != uint64(revision) {
+				return fmt.Errorf("%v, revision %d; want %d", ok, r.Revision, revision)
+			}
+			return nil
+		})
+	}
+}
+
 // TestBoardAfterADay lets a day pass: what ended before is dropped, by a board that had it and by one that begins then. An open
 // watch that nobody wrote for a day stays.
 func TestBoardAfterADay(t *testing.T) {
@@ -171,9 +302,17 @@ func TestBoardAfterADay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var passed atomic.Int64
+	stays := follow(t, eventstest.Store(t, nc, eventstest.StoreConfig(), store.NewClock(func() time.Time { return time.Now().Add(time.Duration(passed.Load())) })))
 	for _, ahead := range []time.Duration{0, 23 * time.Hour, 26 * time.Hour, 500 * time.Hour} {
 		clock := store.NewClock(func() time.Time { return time.Now().Add(ahead) })
 		b := follow(t, eventstest.Store(t, nc, eventstest.StoreConfig(), clock))
+		passed.Store(int64(ahead))
+		eventstest.Eventually(t, func() error { return same(shows(t, stays, index.Query{}), shows(t, b, index.Query{})) })
+		stays.Drop()
+		if shown, kept := len(shows(t, stays, index.Query{})), stays.Rows(); shown != kept {
+			t.Errorf("%s later %d rows are kept, and %d shown", ahead, kept, shown)
+		}
 		got := shows(t, b, index.Query{})
 		want, err := shownBy(t.Context(), kept, time.Now().Add(ahead))
 		if err != nil {

@@ -23,3 +23,12 @@ func (x *Index) Old() int {
 	defer x.mu.RUnlock()
 	return len(x.old)
 }
+
+// Drop drops the rows of watches that ended more than a day ago, as Run does now and then.
+func (b *Board) Drop() { b.index.dropEnded() }
+
+// Rows returns how many rows the board keeps.
+func (b *Board) Rows() int {
+	open, ended := b.index.Kept()
+	return open + ended
+}

@@ -59,6 +59,7 @@ const (
 // latest returns a frame of what the board has, made anew where that is due. While all is read anew it is the one of before.
 func (b *Board) latest() *frame {
 	b.mu.Lock()
+	b.isAsked()
 	changes := b.changes
 	b.mu.Unlock()
 	b.framing.Lock()
@@ -74,7 +75,7 @@ func (b *Board) latest() *frame {
 	x.mu.Lock() // it puts rows in order
 	defer x.mu.Unlock()
 	if x.old == nil || b.frame == nil {
-		b.frame = newFrame(x, s, changes)
+		b.frame = b.frame.next(x, s, changes)
 	}
 	return b.frame
 }
@@ -86,8 +87,14 @@ func (f *frame) spent() time.Duration {
 	return f.cost
 }
 
-func newFrame(x *Index, s *selection, changes uint64) *frame {
+// next returns the frame of now; before is nil for the first. The caller holds the index's mu.
+func (before *frame) next(x *Index, s *selection, changes uint64) *frame {
 	f := &frame{made: time.Now(), changes: changes, strips: make(map[string]Strip)}
+	if before != nil {
+		for group, rows := range before.groups {
+			f.groups[group] = make([]*row, 0, len(rows)+len(rows)/100)
+		}
+	}
 	x.sorted.order()
 	f.rows = make([]*row, 0, len(x.sorted.rows))
 	for _, r := range x.sorted.rows {
@@ -106,9 +113,9 @@ func newFrame(x *Index, s *selection, changes uint64) *frame {
 	return f
 }
 
-// walk yields the rows after the place in the order that is asked for; of the zero place all.
-func (f *frame) walk(s *selection, after place) iter.Seq2[place, *row] {
-	return func(yield func(place, *row) bool) {
+// walk yields the rows after the place, and their groups, in the order that is asked for; of the zero place all.
+func (f *frame) walk(s *selection, after place) iter.Seq2[int, *row] {
+	return func(yield func(int, *row) bool) {
 		if s.ByAge {
 			walkGroup(f.rows, 0, s.Oldest, after, yield)
 			return
@@ -122,17 +129,11 @@ func (f *frame) walk(s *selection, after place) iter.Seq2[place, *row] {
 }
 
 // walkGroup yields rows that are oldest first. It returns false where yield had enough.
-func walkGroup(rows []*row, group int, oldest bool, after place, yield func(place, *row) bool) bool {
-	placeOf := func(r *row) place {
-		if group == ended {
-			return place{group, r.extra.ended, r.id}
-		}
-		return place{group: group, id: r.id}
-	}
+func walkGroup(rows []*row, group int, oldest bool, after place, yield func(int, *row) bool) bool {
 	from, to := 0, len(rows)
 	if after.id != "" && after.group == group {
 		i, found := slices.BinarySearchFunc(rows, after, func(r *row, p place) int {
-			own := placeOf(r)
+			own := placeOf(r, group)
 			return cmp.Or(cmp.Compare(own.at, p.at), cmp.Compare(own.id, p.id))
 		})
 		to = i
@@ -150,7 +151,7 @@ func walkGroup(rows []*row, group int, oldest bool, after place, yield func(plac
 		if !oldest {
 			r = rows[to-1-i]
 		}
-		if !yield(placeOf(r), r) {
+		if !yield(group, r) {
 			return false
 		}
 	}

@@ -22,9 +22,9 @@ type Query struct {
 	Condition watcher.AttentionKind // Overdue, Blind, Stalled, Late, DeadlineNear or AnyCondition; of open watches
 	Region    string
 	ProjectID string
-	Team      string // one of the requests is the team's
+	Team      string // one of the requests is the team's; a team may ask for its own alone
 	Label     string // KEY=VALUE, of a request that the view shows
-	Text      string // is contained in the order's name, the watch's id, or the id of a request that the view shows; in any case
+	Text      string // is contained in the order's name or the id of a request that the view shows, in any case of A to Z; or it is the watch's id
 	ByAge     bool   // by the time at which the watches were accepted alone
 	Oldest    bool   // the oldest first
 	Cursor    string // an Answer's; empty: from the beginning
@@ -87,15 +87,15 @@ func (b *Board) Query(q Query, view teams.View) (Answer, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var last place
-	for at, r := range f.walk(s, after) {
-		if !s.wants(r, at.group) {
+	for group, r := range f.walk(s, after) {
+		if !s.wants(r, group) {
 			continue
 		}
 		if len(answer.Rows) >= max(q.Limit, 1) {
 			answer.Cursor = last.String()
 			break
 		}
-		answer.Rows, last = append(answer.Rows, s.show(x, r)), at
+		answer.Rows, last = append(answer.Rows, s.show(x, r)), placeOf(r, group)
 	}
 	return answer, nil
 }
@@ -132,6 +132,14 @@ type place struct {
 	group int   // of rows that belong together, first those that people should look at
 	at    stamp // of watches that have ended: when
 	id    string
+}
+
+// placeOf returns the place of a row in the group.
+func placeOf(r *row, group int) place {
+	if group == ended {
+		return place{group, r.extra.ended, r.id}
+	}
+	return place{group: group, id: r.id}
 }
 
 // String returns the cursor of the rows after the place.
@@ -171,7 +179,7 @@ func (b *Board) selection(q Query, view teams.View) *selection {
 	s := b.index.store
 	sel := &selection{
 		Query: q, wish: wishOf(wire.ListQuery{State: q.State, ProjectID: q.ProjectID, Team: q.Team, Label: q.Label}, view),
-		policy: b.policy, now: s.Clock.Now(), oldest: b.index.oldest(), slack: s.Timing.PatrolSlack, text: strings.ToLower(q.Text),
+		policy: b.policy, now: s.Clock.Now(), oldest: b.index.oldest(), slack: s.Timing.PatrolSlack, text: foldASCII(q.Text),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,7 +217,7 @@ func (s *selection) seen(r *row) bool {
 // wants reports whether the row, which is in the group, is one that the query asks for. Where all are asked for by age, no
 // group is known.
 func (s *selection) wants(r *row, group int) bool {
-	if !s.seen(r) {
+	if !s.seen(r) || s.Team != "" && !s.view.All() && s.Team != s.view.Team() { // nor which others share a watch
 		return false
 	}
 	if wanted, _ := s.wish.wants(r); !wanted || s.Region != "" && r.region != s.Region {
@@ -232,8 +240,11 @@ func (s *selection) wants(r *row, group int) bool {
 
 // mentions reports whether the row has the text.
 func (s *selection) mentions(r *row) bool {
-	if containsFold(r.order.Name, s.text) || containsFold(r.id, s.text) {
+	if r.id == s.Text || containsFold(r.order.Name, s.text) {
 		return true
+	}
+	if !containsFold(r.extra.ids, s.text) { // with the teams that are among them
+		return false
 	}
 	for request := range strings.SplitSeq(r.extra.ids, "\n") {
 		team, id, _ := strings.Cut(request, "\x00")
@@ -244,8 +255,40 @@ func (s *selection) mentions(r *row) bool {
 	return false
 }
 
-// containsFold reports whether the text contains the word, which is in lower case.
-func containsFold(text, word string) bool { return strings.Contains(strings.ToLower(text), word) }
+// foldASCII returns the text with its ASCII letters in lower case.
+func foldASCII(text string) string {
+	folded := []byte(text)
+	for i, c := range folded {
+		folded[i] = lower(c)
+	}
+	return string(folded)
+}
+
+// lower returns the byte in lower case, if it is an ASCII letter.
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// containsFold reports whether the text contains the word, which is not empty and in which ASCII letters are in lower case.
+func containsFold(text, word string) bool {
+	first := word[0]
+	for i := range len(text) - len(word) + 1 {
+		if lower(text[i]) != first {
+			continue
+		}
+		n := 1
+		for n < len(word) && lower(text[i+n]) == word[n] {
+			n++
+		}
+		if n == len(word) {
+			return true
+		}
+	}
+	return false
+}
 
 // show returns the row as the view shows it.
 func (s *selection) show(x *Index, r *row) Shown {

@@ -44,8 +44,8 @@ type row struct {
 	seen     int64 // since the index was made
 	ended    int64 // since 1970; 0: it goes on
 	marks    []mark
-	extra    *extra   // of a board's row; nil in a worker's index
 	requests []uint32 // hashes of the requests' ids
+	extra    *extra   // of a board's row; nil in a worker's index
 	size     uint32   // of the record, in bytes
 	newer    bool     // a later version wrote it
 	aside    bool     // it is in the place of one that could not be read
@@ -132,7 +132,7 @@ func hashOf(id string) uint32 {
 }
 
 // marksOf returns the marks of the watch's outcome and requests, each once, and the hashes of its requests' ids; none where
-// there are more than so many.
+// there are more of either than that.
 func marksOf(w *watcher.Watch, most int) (marks []mark, ids []uint32, tooMany bool) {
 	add := func(m mark) {
 		if !slices.Contains(marks, m) {

@@ -56,7 +56,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_PAGE_USERS_FILE: %w", err)
 	}
-	nc, err := connect(log, c)
+	nc, err := connect(log, c, "page")
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	}
 	var acting *client.Client
 	if c.Page.Actions {
-		own, err := connect(log, c.ActionsLogin())
+		own, err := connect(log, c.ActionsLogin(), "page-actions")
 		if err != nil {
 			return err
 		}
@@ -108,12 +108,17 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	return err
 }
 
-// connect connects to NATS as the configuration says, now or when there is a server.
-func connect(log *slog.Logger, c config.Config) (*nats.Conn, error) {
+// connect connects to NATS as the configuration says, now or when there is a server. name is the user of deploy whose inbox is
+// taken where the login names none.
+func connect(log *slog.Logger, c config.Config, name string) (*nats.Conn, error) {
 	login, err := serve.Login(c)
 	if err != nil {
 		return nil, err
 	}
-	return link.Connect(log, c.NATS.URL, append(login, nats.Name("orderwatch page"), nats.CustomInboxPrefix(c.NATS.InboxPrefix()),
+	inbox := "_INBOX_" + name
+	if c.NATS.User != "" {
+		inbox = c.NATS.InboxPrefix()
+	}
+	return link.Connect(log, c.NATS.URL, append(login, nats.Name("orderwatch "+name), nats.CustomInboxPrefix(inbox),
 		nats.ReconnectBufSize(-1))...) // what is asked without a connection is not asked later
 }

@@ -128,7 +128,7 @@ func orders() map[string]screens.OrderView {
 	gone.Connected, gone.NoStory = false, "NATS is not connected"
 
 	actions := orderOf(fourItems()...)
-	actions.Actions, actions.Base, actions.Live = true, "/x/y", "/live?of=1"
+	actions.Acts, actions.Base, actions.Live = &screens.Acts{Order: actions.Snapshot.Order(), Open: true}, "/x/y", "/live?of=1"
 	known := ended(orderOf(fourItems()[:2]...), watcher.PartiallyFailed, "1 of 2 items failed")
 	known.Cause = screens.Cause{Known: true, Before: 14, First: after(-7 * 24 * 60), Last: after(-300), Since: after(-90 * 24 * 60)}
 	return map[string]screens.OrderView{
