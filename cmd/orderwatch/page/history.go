@@ -56,8 +56,8 @@ func (s *source) counted() (reading bool, away string) {
 	return !read, away
 }
 
-// cause returns what is known of that for which the watch failed, or goes on with items that failed.
-func (s *server) cause(w watcher.Snapshot, view teams.View) screens.Cause {
+// cause returns what is known of the cause for which the watch failed, or goes on with items that failed.
+func (s *server) cause(w watcher.Snapshot, view teams.View) (cause screens.Cause) {
 	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt}
 	if w.Outcome != "" {
 		c.Error = w.LastError
@@ -65,7 +65,7 @@ func (s *server) cause(w watcher.Snapshot, view teams.View) screens.Cause {
 	read, _ := s.from.tally.State()
 	seen, ok := s.from.tally.Seen(view, c)
 	if !ok || !read {
-		return screens.Cause{}
+		return cause
 	}
 	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

@@ -237,11 +237,11 @@ func (v HealthView) Detection() string {
 		return "no order ended in the last 24 hours of which ModelArts says when"
 	}
 	return fmt.Sprintf("half within %s, 95 of 100 within %s; %s in the last 24 hours, %s found by the list of orders",
-		delay(v.Lag.P50), delay(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
+		soon(v.Lag.P50), soon(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
 }
 
-// delay returns a duration, with tenths below ten seconds.
-func delay(d time.Duration) string {
+// soon returns a duration, with tenths below ten seconds.
+func soon(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
