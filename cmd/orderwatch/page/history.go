@@ -56,9 +56,8 @@ func (s *source) counted() (reading bool, away string) {
 	return !read, away
 }
 
-// isNew says whether the cause is new for which the watch failed, or goes on with items that failed; empty where none did, or
-// where that is not known yet.
-func (s *server) isNew(w watcher.Snapshot, view teams.View) string {
+// cause returns what is known of the cause for which the watch failed, or goes on with items that failed.
+func (s *server) cause(w watcher.Snapshot, view teams.View) (cause screens.Cause) {
 	c := watcher.Completion{Outcome: w.Outcome, Report: w.Report, CompletedAt: w.CompletedAt}
 	if w.Outcome != "" {
 		c.Error = w.LastError
@@ -66,7 +65,7 @@ func (s *server) isNew(w watcher.Snapshot, view teams.View) string {
 	read, _ := s.from.tally.State()
 	seen, ok := s.from.tally.Seen(view, c)
 	if !ok || !read {
-		return ""
+		return cause
 	}
-	return seen.Words(s.from.store.Clock.Now())
+	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

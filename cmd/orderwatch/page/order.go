@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
+	"github.com/orderwatch/orderwatch/events/story"
 	"github.com/orderwatch/orderwatch/events/teams"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -71,5 +73,10 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return n, false, err
 	}
 	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	n.Cause = s.cause(n.Snapshot, view)
+	if n.Story, err = story.Read(ctx, s.from.store, view, n.Snapshot); err != nil {
+		s.log.Debug("the story of a watch could not be read", "watch", w.ID, "err", err)
+		n.NoStory = wire.OneLine(err.Error())
+	}
 	return n, w.State != watcher.Ended, nil
 }

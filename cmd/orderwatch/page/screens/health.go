@@ -240,11 +240,11 @@ func (v HealthView) Detection() string {
 		return "no order ended in the last 24 hours of which ModelArts says when"
 	}
 	return fmt.Sprintf("half within %s, 95 of 100 within %s; %s in the last 24 hours, %s found by the list of orders",
-		short(v.Lag.P50), short(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
+		soon(v.Lag.P50), soon(v.Lag.P95), words.Count(v.Lag.Ended, "order"), words.Number(v.Lag.ByList))
 }
 
-// short returns a duration, with tenths below ten seconds.
-func short(d time.Duration) string {
+// soon returns a duration, with tenths below ten seconds.
+func soon(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
