@@ -412,6 +412,11 @@ func (s *service) poll(ctx context.Context, r micro.Request) (any, error) {
 	if err := s.gate.count(ctx, s.team(r)); err != nil {
 		return nil, err
 	}
+	if w, _, err := s.store.Read(ctx, order); err == nil && w.State == watcher.Watching {
+		if err := s.store.AskSooner(ctx, &w); err != nil {
+			return nil, err
+		}
+	}
 	w, err := untilItGoesOn(ctx, func() (watcher.Watch, error) { return s.intake.PollNow(ctx, order) })
 	return s.shown(ctx, view, w, err)
 }

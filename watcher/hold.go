@@ -148,6 +148,24 @@ func (h Hold) Next(c HoldCause) (next Hold, news bool) {
 	return h, true
 }
 
+// Mendable reports whether people can mend that for which the account is held, and the account loses nothing by being asked
+// too soon: a permission that it lacks, or arrears. Too many calls lengthen a hold of another kind, or lock a login.
+func (k HoldKind) Mendable() bool { return k == HeldPermission || k == HeldArrears }
+
+// askedAgain is how soon after a call that found that a hold stands another may find out.
+const askedAgain = 30 * time.Second
+
+// Sooner returns the hold as it is when somebody who may have mended it wants the account to be asked: now, or soon after the
+// call that found last that it stands; and whether that is sooner than before.
+func (h Hold) Sooner(now time.Time) (next Hold, sooner bool) {
+	at := later(now, later(h.Since, h.Asked).Add(askedAgain))
+	if !h.Stands() || !h.Kind.Mendable() || h.Probing || !at.Before(h.Until) {
+		return h, false
+	}
+	h.Until = at
+	return h, true
+}
+
 // Probes reports whether a call that began then is to show whether the hold still stands.
 func (h Hold) Probes(began time.Time) bool {
 	return h.Stands() && h.Probing && !began.Before(h.Asked)

@@ -62,6 +62,9 @@ func polled(w watcher.Snapshot, now time.Time) string {
 	if w.Polls == 0 {
 		return "is polled now, for the first time"
 	}
+	if w.LastError != nil && w.LastError.Held.Mendable() {
+		return "is polled within half a minute, to find out whether that is mended: " + output.Times(output.Clean(w.LastError.Message), now)
+	}
 	if w.LastError != nil && w.LastError.AccountHeld() {
 		return "is polled when its account may be asked again: " + output.Times(output.Clean(w.LastError.Message), now)
 	}

@@ -18,8 +18,10 @@ const aDay = 24 * time.Hour
 // A Board is an index of all open watches and of those that ended within 24 hours, with what a screen shows, filters and
 // sorts by. It is safe for concurrent use. [NewBoard] makes one, [Board.Run] keeps it up to date.
 //
-// All records of the bucket are looked at once, since an open watch whose workers are away is written by nobody; of those that
-// ended earlier only the beginning is read.
+// It promises that [Board.Query] shows what the bucket held at [Status].AsOf, whatever became of the server and the connection
+// before; while all is read anew, what it held before that. All records are looked at once, and not those of the last day alone:
+// an open watch is written at each poll or every ten minutes, but by nobody while no worker is there, and POLL_MAX has no upper
+// bound. Of those that ended earlier only the beginning is read. Memory grows with the rows, by about 570 bytes each.
 type Board struct {
 	index  *Index
 	policy watcher.Policy

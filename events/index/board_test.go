@@ -202,6 +202,45 @@ func TestBoardAfterAKill(t *testing.T) {
 	}
 }
 
+// TestBoardWithoutAServer lets time pass while the server is away: no watch is taken for one that nobody polls, or that is late,
+// since the board does not know.
+func TestBoardWithoutAServer(t *testing.T) {
+	t.Parallel()
+	nats := eventstest.Server(t)
+	nc, _ := eventstest.Connect(t, nats)
+	var passed atomic.Int64
+	clock := store.NewClock(func() time.Time { return time.Now().Add(time.Duration(passed.Load())) })
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	for i := range 20 {
+		w := aRecord(i, watcher.Watching, "p1", "prod")
+		w.Schema, w.AcceptedAt, w.NextPollAt, w.Deadline = watcher.SchemaVersion, time.Now(), time.Now().Add(time.Minute), time.Now().Add(time.Hour)
+		if _, err := kept.Write(t.Context(), w, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := follow(t, eventstest.Store(t, nc, eventstest.StoreConfig(), clock))
+	nats.Shutdown()
+	nats.WaitForShutdown()
+	eventstest.Eventually(t, func() error {
+		if b.Status().Connected {
+			return errors.New("connected")
+		}
+		return nil
+	})
+	passed.Store(int64(2 * time.Hour))
+	eventstest.Eventually(t, func() error { // also in a frame that was made since
+		a, err := b.Query(index.Query{Limit: 100}, teams.View{})
+		if err != nil || len(a.Rows) != 20 || a.Strip.Open != 20 {
+			return fmt.Errorf("%d rows, %+v, %w", len(a.Rows), a.Strip, err)
+		}
+		return nil
+	})
+	a, err := b.Query(index.Query{Condition: index.AnyCondition, Limit: 100}, teams.View{})
+	if err != nil || len(a.Rows) != 0 || len(a.Strip.With) != 0 {
+		t.Errorf("%d watches have a condition that nobody knows of: %+v, %v", len(a.Rows), a.Strip, err)
+	}
+}
+
 // TestBoardForTeams asks as teams do: each is shown the watches of its projects, and of its requests, and finds nothing by what
 // others asked for.
 func TestBoardForTeams(t *testing.T) {

@@ -70,14 +70,25 @@ func (b *Board) latest() *frame {
 			return f
 		}
 	}
-	x := b.index
-	s := b.selection(Query{}, teams.View{})
+	b.renew(changes)
+	return b.frame
+}
+
+// keepFrame makes the frame that is shown while all is read anew: rows that nobody asked for lately would be as they were then.
+func (b *Board) keepFrame() {
+	b.framing.Lock()
+	defer b.framing.Unlock()
+	b.renew(0)
+}
+
+// renew makes the frame anew, but while all is read anew. The caller holds framing.
+func (b *Board) renew(changes uint64) {
+	s, x := b.selection(Query{}, teams.View{}), b.index
 	x.mu.Lock() // it puts rows in order
 	defer x.mu.Unlock()
 	if x.old == nil || b.frame == nil {
 		b.frame = b.frame.next(x, s, changes)
 	}
-	return b.frame
 }
 
 // spent returns how long it took to make the frame and its strips.

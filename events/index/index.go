@@ -11,6 +11,10 @@
 //
 // Wake-ups are not in it: workers may not read them by the batch.
 //
+// A [Board] is the same index for those who look: it has all open watches and those that ended within 24 hours, with what a
+// screen shows, filters and sorts by. It reads and drops rows as the index does; what it promises beyond that, and what as time
+// passes, its type says.
+//
 // Read the files in this order:
 //
 //	index.go   what is read, and when all is begun anew
@@ -18,6 +22,10 @@
 //	sorted.go  rows by the age of their watches, and which ended ones are kept
 //	page.go    pages of watches
 //	count.go   how many watches there are
+//	extra.go   what a board keeps of a record beside that
+//	board.go   how a board is kept up to date, how far it can be believed, and what counts as a change
+//	query.go   which rows a query wants, and what a view shows of them
+//	frame.go   in which order rows come, and what sums them up
 package index
 
 import (
@@ -100,6 +108,9 @@ func (x *Index) CatchUp(ctx context.Context, before time.Time) error {
 	group := x.groupOf(info)
 	if x.next == 0 || !info.Created.Equal(x.made) || info.State.LastSeq+1 < x.next || group != x.group {
 		x.made, x.next, x.group, x.anew = info.Created, 1, group, info.State.LastSeq
+		if x.board != nil {
+			x.board.keepFrame()
+		}
 		x.mu.Lock()
 		if x.old == nil {
 			x.old = x.rows

@@ -171,15 +171,18 @@ type selection struct {
 	oldest stamp
 	slack  time.Duration
 	text   string
-	own    string // what is before the ids of requests that the view shows; empty for all
 	holds  []watcher.Hold
 }
 
+// selection returns what the query wants now; of a board that is not up to date, as of then.
 func (b *Board) selection(q Query, view teams.View) *selection {
-	s := b.index.store
+	s, now := b.index.store, b.index.store.Clock.Now()
+	if status := b.Status(); status.Ready && !status.Connected {
+		now = status.AsOf // otherwise watches would look as if nobody polled them
+	}
 	sel := &selection{
 		Query: q, wish: wishOf(wire.ListQuery{State: q.State, ProjectID: q.ProjectID, Team: q.Team, Label: q.Label}, view),
-		policy: b.policy, now: s.Clock.Now(), oldest: b.index.oldest(), slack: s.Timing.PatrolSlack, text: foldASCII(q.Text),
+		policy: b.policy, now: now, oldest: stampOf(now.Add(-aDay)), slack: s.Timing.PatrolSlack, text: foldASCII(q.Text),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

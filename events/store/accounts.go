@@ -112,6 +112,18 @@ func (s *Store) Holding(w *watcher.Watch) (first watcher.Hold) {
 	return first
 }
 
+// AskSooner lets accounts be asked soon whose holds keep the watch waiting, where people may have mended what they are held for.
+func (s *Store) AskSooner(ctx context.Context, w *watcher.Watch) error {
+	for key, h := range s.Accounts().Standing() {
+		if next, sooner := h.Sooner(s.Clock.Now()); sooner && h.Keeps(w) {
+			if err := s.Accounts().SetHold(ctx, key, next, h.Revision); err != nil && !errors.Is(err, watcher.ErrConflict) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // ID returns the id of this worker.
 func (a *Accounts) ID() string { return a.id }
 

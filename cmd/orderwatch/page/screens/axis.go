@@ -191,7 +191,7 @@ func (v OrderView) bar(s span, it watcher.Item, row int) AxisBar {
 	y := axisTop + rowHeight*row
 	class, status, took := v.stateOf(it)
 	b := AxisBar{Y: y, TextY: y + 12, BarY: y + 16, Class: class, Label: cmp.Or(middle(it.ResourceName, maxLabel), "an item without a name")}
-	b.End = shapes[class] + " " + strings.TrimSpace(short(status, 12)+" "+took)
+	b.End = shapes[class] + " " + strings.TrimSpace(beginning(status, 12)+" "+took)
 	began, end := v.itemTimes(it)
 	b.Title = foreign.Short(it.ResourceName, 160) + ": " + status
 	if b.Timed = !began.IsZero() && !end.Before(began); b.Timed {
@@ -217,11 +217,11 @@ func middle(text string, most int) string {
 	for width := 0; from > 0 && width+columns(string(runes[from-1])) <= most/2; from-- {
 		width += columns(string(runes[from-1]))
 	}
-	return short(text, most-most/2) + string(runes[from:])
+	return beginning(text, most-most/2) + string(runes[from:])
 }
 
-// short returns a text of at most so many columns: of a long one the beginning.
-func short(text string, most int) string {
+// beginning returns a text of at most so many columns: of a long one the beginning.
+func beginning(text string, most int) string {
 	text = foreign.Line(text)
 	if columns(text) <= most {
 		return text

@@ -129,10 +129,7 @@ const untoldSoon = time.Minute
 
 // watchesThat returns "1 watch was" or "3 watches were".
 func watchesThat(n int, one, many string) string {
-	if n == 1 {
-		return watches(n) + " " + one
-	}
-	return watches(n) + " " + many
+	return words.Count(n, "watch") + " " + map[bool]string{true: one, false: many}[n == 1]
 }
 
 // place names a region, or a project in it.

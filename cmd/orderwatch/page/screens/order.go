@@ -76,7 +76,7 @@ func (v OrderView) Sentence() string {
 	w := v.Snapshot
 	if v.ended() {
 		completion := watcher.Completion{Outcome: w.Outcome, Report: w.Report, Error: w.LastError}
-		return sentenceCase(completion.Word()) + ": " + short(w.Reason, maxMessage) + "."
+		return sentenceCase(completion.Word()) + ": " + beginning(w.Reason, maxMessage) + "."
 	}
 	c, noun := w.Counts, w.Report.Deed().Noun
 	text := "ModelArts shows no item yet."
@@ -180,7 +180,7 @@ func (v OrderView) failed() Answer {
 	case v.ended() && w.LastError != nil:
 		a.Word, a.Class, a.Text = "the watch", "bad", errorText(*w.LastError)
 	case v.ended() && w.Outcome != watcher.Succeeded:
-		a.Word, a.Class, a.Text = "the watch", "warn", short(w.Reason, maxMessage)
+		a.Word, a.Class, a.Text = "the watch", "warn", beginning(w.Reason, maxMessage)
 	default:
 		a.Word = "nothing"
 		a.Class = "ok"
@@ -190,9 +190,9 @@ func (v OrderView) failed() Answer {
 
 // failure says of items that failed alike how many, why, and which.
 func failure(f watcher.Failure) string {
-	text := fmt.Sprintf("%s × %s", words.Number(f.Count), cmp.Or(short(f.Message, maxMessage), "ModelArts gave no message"))
+	text := fmt.Sprintf("%s × %s", words.Number(f.Count), cmp.Or(beginning(f.Message, maxMessage), "ModelArts gave no message"))
 	if f.Action != "" {
-		text += " (" + short(f.Action, 40) + ")"
+		text += " (" + beginning(f.Action, 40) + ")"
 	}
 	var names []string
 	for _, name := range f.ResourceNames[:min(len(f.ResourceNames), maxNamed)] {
@@ -215,7 +215,7 @@ func errorText(e watcher.ErrorDetail) string {
 		text += " (" + code + ")"
 	}
 	if e.Message != "" {
-		text += ": " + short(e.Message, maxMessage*3/2)
+		text += ": " + beginning(e.Message, maxMessage*3/2)
 	}
 	return text
 }
@@ -248,7 +248,7 @@ func (v OrderView) told() Answer {
 		a.Word, a.Class = "not as it should be", "warn"
 	}
 	for _, l := range told[max(0, len(told)-maxTold):] {
-		a.More = append(a.More, v.Second(l.At).Text+" "+short(l.Text, maxMessage/2))
+		a.More = append(a.More, v.Second(l.At).Text+" "+beginning(l.Text, maxMessage/2))
 	}
 	return a
 }
