@@ -72,7 +72,7 @@ var arrows = map[string]struct {
 	"events/store":                {ours: []string{"watcher", "events/link", "events/recall", "events/teams", "events/wire"}},
 	"events/sweeper":              {ours: []string{"watcher", "watcher/sweep", "events/link", "events/store"}},
 	"events/teams":                {ours: []string{"watcher", "watcher/foreign", "watcher/rulefile", "events/wire"}, others: []string{"go.yaml.in/yaml/v3"}},
-	"events/tally":                {ours: []string{"events/link", "events/store", "events/teams", "events/wire", "notify/message", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{"github.com/nats-io/nats.go"}},
+	"events/tally":                {ours: []string{"events/link", "events/store", "events/teams", "events/wire", "notify/message", "watcher", "watcher/foreign", "watcher/history"}, others: []string{"github.com/nats-io/nats.go"}},
 	"events/usual":                {ours: []string{"events/link", "events/store", "events/wire", "watcher", "watcher/history"}},
 	"events/wire":                 {ours: []string{"watcher", "watcher/foreign", "watcher/history"}},
 	"events/wire/wiretest":        {ours: []string{"events/eventstest", "watcher"}},

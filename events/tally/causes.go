@@ -2,14 +2,12 @@ package tally
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
-	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
 // Bounds of the causes of a book.
@@ -106,12 +104,11 @@ type Seen struct {
 	First  Occurrence // the first watch that failed for it
 	Last   Occurrence // the last one before this one; zero where that is not told apart any more
 	Since  time.Time  // from when on it is known which causes there were
-	Count  int        // watches that failed for it in all, with this one
 }
 
 // seen returns what the book knows of a cause of the watch.
 func (b *book) seen(key string, watch watcher.Completion, since time.Time) Seen {
-	s := Seen{Since: since, New: true, Count: 1}
+	s := Seen{Since: since, New: true}
 	if b == nil {
 		return s
 	}
@@ -125,37 +122,12 @@ func (b *book) seen(key string, watch watcher.Completion, since time.Time) Seen 
 	before := func(o Occurrence) bool {
 		return o.WatchID != watch.WatchID && (watch.CompletedAt.IsZero() || o.At.Before(watch.CompletedAt))
 	}
-	s.First, s.New, s.Count = c.first, !before(c.first), c.count
-	counted := false
+	s.First, s.New = c.first, !before(c.first)
 	for i, o := range c.latest {
-		counted = counted || o.WatchID == watch.WatchID
 		if before(o) {
 			s.Last, s.Before = o, c.count-i
 			break
 		}
 	}
-	if watch.CompletedAt.IsZero() || !counted && c.latest[0].At.Before(watch.CompletedAt) { // its event is still to come
-		s.Count++
-	}
 	return s
-}
-
-// Words says whether the cause is new, and when it was seen before, as one sentence.
-func (s Seen) Words(now time.Time) string {
-	ago := func(t time.Time) string { return words.Brief(max(0, now.Sub(t))) + " ago" }
-	switch {
-	case s.New && s.Since.IsZero():
-		return "This cause is new: no order failed before, as far as is known."
-	case s.New && s.Count > 1:
-		return fmt.Sprintf("This cause is new: this order was the first to fail so, of %s since.", words.Number(s.Count))
-	case s.New:
-		return fmt.Sprintf("This cause is new: no order failed so since %s, as long as is known.", s.Since.UTC().Format(time.DateOnly))
-	case s.Before == 0:
-		return fmt.Sprintf("This cause is not new: first seen %s, and %s failed so in all.", ago(s.First.At), words.Count(s.Count, "order"))
-	}
-	text := fmt.Sprintf("This cause is not new: %s failed so before, first %s", words.Count(s.Before, "order"), ago(s.First.At))
-	if s.Before > 1 {
-		text += ", last " + ago(s.Last.At)
-	}
-	return text + "."
 }

@@ -38,7 +38,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 			err = nil // it may be read later
 		}
 	}
-	if err != nil {
+	if err != nil || r.Method != http.MethodGet {
 		w.WriteHeader(http.StatusNoContent) // a browser asks no more
 		return
 	}
@@ -142,9 +142,9 @@ func newStreams() *streams { return &streams{of: make(map[string]int)} }
 const browserCookie = "orderwatch-browser"
 
 // know lets the browser's streams be counted together.
-func (s *streams) know(w http.ResponseWriter, r *http.Request, base string) {
+func (s *streams) know(w http.ResponseWriter, r *http.Request, base string, secure bool) {
 	if _, err := r.Cookie(browserCookie); err != nil {
-		http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: cryptorand.Text(), Path: base + "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: cryptorand.Text(), Path: base + "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode})
 	}
 }
 

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +23,7 @@ func TestNATSGone(t *testing.T) {
 	get(t, base+path, nil, never.Name)
 	now, order := listen(t, base, "/live?of=%2F", nil), listen(t, base, "/live?of="+url.QueryEscape(path), nil)
 	now.until(never.Name)
-	order.until("event: order")
+	order.until("event: sentence")
 	w.nats.Shutdown()
 	w.nats.WaitForShutdown()
 	now.until("not connected")
@@ -37,6 +38,31 @@ func TestNATSGone(t *testing.T) {
 	if a := ask(t, http.MethodGet, base+another, nil); a.StatusCode != 503 || !strings.Contains(a.text, "NATS is not connected") {
 		t.Errorf("%d\n%s", a.StatusCode, a.text)
 	}
+}
+
+// TestNoNATSYet holds that a page that has read nothing says so, and shows no numbers, until it has.
+func TestNoNATSYet(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	away := freeAddr(t)
+	base := w.page(func(c *config.Config) { c.NATS.URL = "nats://" + away })
+	for _, path := range []string{"/", "/history", "/health"} {
+		if a := ask(t, http.MethodGet, base+path, nil); a.StatusCode != 200 || !strings.Contains(a.text, "not connected") || strings.Contains(a.text, "watching</") || strings.Contains(a.text, "is well.") {
+			t.Errorf("%s: %d\n%s", path, a.StatusCode, a.text)
+		}
+	}
+	get(t, base+"/", nil, "nothing read yet", "NATS is not connected", "not known yet")
+}
+
+// freeAddr returns an address where nobody listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // TestActions holds that users do what they may, under their names, and that another site cannot have it done.

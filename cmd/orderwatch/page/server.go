@@ -149,7 +149,7 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.fail(w, v, err)
 		return
 	}
-	s.streams.know(w, r, s.base)
+	s.streams.know(w, r, s.base, strings.HasPrefix(s.public, "https:"))
 	common.User, common.Notice = v.user, notices[r.URL.Query().Get("done")]
 	var page bytes.Buffer
 	if err := content.page(&page, common); err != nil {
@@ -205,7 +205,7 @@ func (s *server) message(w http.ResponseWriter, v viewer, code int, title string
 
 // Bounds of the feeds: how many are kept, and how long one that nobody looks at.
 const (
-	mostFeeds = 2000
+	mostFeeds = 300
 	feedKept  = time.Minute
 )
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
+	"github.com/orderwatch/orderwatch/watcher/foreign"
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
@@ -34,13 +35,13 @@ var hostile = []string{
 func assault(s *scene) (names []string) {
 	for i, text := range hostile {
 		name := fmt.Sprintf("order.hostile-%02d", i)
-		cut := text
+		cut := foreign.Line(text) // a worker refuses a request with any other
 		if len(cut) > 190 {
-			cut = cut[:190]
+			cut = strings.ToValidUTF8(cut[:190], "")
 		}
 		request := map[string]any{
-			"requested_by": strings.ToValidUTF8(cut, ""), "request_id": fmt.Sprintf("id-%d", i), "link": "https://ci.example/" + fmt.Sprint(i) + `?<script>window.evil=1</script>"'`,
-			"labels": map[string]string{"env": strings.ToValidUTF8(cut, "")},
+			"requested_by": cut, "request_id": fmt.Sprintf("id-%d", i), "link": "https://ci.example/" + fmt.Sprint(i) + `?'onmouseover=window.evil=1//%22%3Cscript%3Ewindow.evil=1`,
+			"labels": map[string]string{"env": cut},
 		}
 		bad := []emulator.Item{{ResourceName: text, Action: text, Status: "failed", Message: text}, {ResourceName: "n-" + text, Action: "createNode", EndAfter: emulator.Never}}
 		s.asks(name, script(bad), request)

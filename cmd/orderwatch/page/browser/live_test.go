@@ -38,12 +38,12 @@ func TestLive(t *testing.T) {
 	order.shows("2 of 3")
 	marked := eval[bool](order, `window.unreloaded = true`)
 	s.cloud.Add(rig.Project, "order.lives", *script(items(2, "done", 0, ""), items(1, "open", 0, "flavor sold out")))
-	order.shows("flavor sold out", "1 failed")
+	order.shows("flavor sold out", "1 of 3 nodes failed")
 	if !marked || !eval[bool](order, `window.unreloaded === true`) {
 		t.Error("the order's screen was loaded anew")
 	}
 	still.goes(s.order("order.lives"), 200)
-	still.reloaded("flavor sold out", "1 failed")
+	still.reloaded("flavor sold out", "1 of 3 nodes failed")
 	now.shows("0 watching", "Ended in the last hour: 1")
 }
 

@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
@@ -55,8 +57,20 @@ func play(t *testing.T, path string, environment ...string) *scene {
 	s.pageEnv = append([]string{"ORDERWATCH_NATS_URL=" + s.nats.URL, "ORDERWATCH_PAGE_ADDR=" + addr, "ORDERWATCH_PUBLIC_URL=" + s.base, "ORDERWATCH_LOG_FORMAT=text"}, environment...)
 	s.worker = rig.Start(t, rig.Build(t, rig.Worker), s.workerEnv, "serve")
 	rig.AwaitReady(t, ready)
+	t.Cleanup(s.refused)
 	s.open()
 	return s
+}
+
+// refused fails the test with the requests that the worker did not take.
+func (s *scene) refused() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := rig.ReadStream(ctx, s.nats.JS, "ORDER_EVENTS", "orders.rejected", func(m jetstream.Msg) {
+		s.t.Errorf("a request is refused: %.1000s", m.Data())
+	}); err != nil {
+		s.t.Logf("the refused requests are not known: %v", err)
+	}
 }
 
 // open starts the page, and waits until it answers.

@@ -35,7 +35,7 @@ func (v HistoryView) Sentence() string {
 	if all == 0 {
 		return fmt.Sprintf("No watch ended in the last %s.", words.Count(len(v.Days), "day"))
 	}
-	text := fmt.Sprintf("%s ended in the last %s", watches(all), words.Count(len(v.Days), "day"))
+	text := fmt.Sprintf("%s ended in the last %s", words.Count(all, "watch"), words.Count(len(v.Days), "day"))
 	var parts []string
 	for i, n := range sum.Ended {
 		if n > 0 {
@@ -43,14 +43,6 @@ func (v HistoryView) Sentence() string {
 		}
 	}
 	return text + ": " + strings.Join(parts, ", ") + "."
-}
-
-// watches returns the number with its noun.
-func watches(n int) string {
-	if n == 1 {
-		return "1 watch"
-	}
-	return words.Number(n) + " watches"
 }
 
 // endings say how watches ended, in the order of [watcher.Outcomes], and how that looks.
@@ -286,7 +278,7 @@ func (v HistoryView) Others() (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s of further kinds ended, which are not told apart.", words.Count(v.OtherOrders, "order")))
 	}
 	if v.OtherCauses > 0 {
-		lines = append(lines, fmt.Sprintf("%s more, for which %s failed; none was seen since %s.", words.Count(v.OtherCauses, "cause"), watches(v.OtherFailures), moment(v.OtherLast, "2 Jan 15:04").Text))
+		lines = append(lines, fmt.Sprintf("%s more, for which %s failed; none was seen since %s.", words.Count(v.OtherCauses, "cause"), words.Count(v.OtherFailures, "watch"), moment(v.OtherLast, "2 Jan 15:04").Text))
 	}
 	return lines
 }

@@ -30,7 +30,7 @@ func samples() map[string]func(*bytes.Buffer) error {
 	return all
 }
 
-// inert are the elements and attributes of the screens: what a text of others brings in beside them was not escaped.
+// inert are the elements and ofTags of the screens: what a text of others brings in beside them was not escaped.
 var inert = regexp.MustCompile(`^(html|head|meta|title|link|script|body|a|header|nav|div|p|main|h1|h2|ul|li|table|caption|thead|tbody|tr|th|td|details|summary|svg|g|rect|span|br|dl|dt|dd|time|strong)$`)
 
 // TestHostileTexts looks at each tag of the samples. No text of others becomes an element, an attribute of an event, or a link that
@@ -50,18 +50,18 @@ func TestHostileTexts(t *testing.T) {
 		if strings.ContainsAny(page.String(), "\u202e\u200b") {
 			t.Errorf("%s shows what turns or hides text", name)
 		}
-		for _, tag := range tags.FindAllStringSubmatch(page.String(), -1) {
+		for _, tag := range allTags.FindAllStringSubmatch(page.String(), -1) {
 			if !inert.MatchString(tag[1]) {
 				t.Errorf("%s has an element %s", name, tag[0])
 			}
-			for _, a := range attributes.FindAllStringSubmatch(tag[2], -1) {
+			for _, a := range ofTags.FindAllStringSubmatch(tag[2], -1) {
 				outside := a[1] == "href" && !strings.HasPrefix(a[2], `"/`) && !strings.HasPrefix(a[2], `"#`)
 				if strings.HasPrefix(a[1], "on") || a[1] == "style" || outside {
 					t.Errorf("%s: %s has %s", name, tag[1], a[0])
 				}
 			}
 		}
-		if left := tags.ReplaceAllString(page.String(), ""); strings.ContainsAny(strings.ReplaceAll(left, "<!doctype html>", ""), "<>") {
+		if left := allTags.ReplaceAllString(page.String(), ""); strings.ContainsAny(strings.ReplaceAll(left, "<!doctype html>", ""), "<>") {
 			t.Errorf("%s has a < or > that is no element's", name)
 		}
 	}
@@ -69,8 +69,8 @@ func TestHostileTexts(t *testing.T) {
 
 // A tag as these templates write it, and an attribute of one: html/template escapes < and > in all values.
 var (
-	tags       = regexp.MustCompile(`</?([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>`)
-	attributes = regexp.MustCompile(`([a-zA-Z-]+)=("[^"]*"|'[^']*'|[^ "'>]+)`)
+	allTags = regexp.MustCompile(`</?([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>`)
+	ofTags  = regexp.MustCompile(`([a-zA-Z-]+)=("[^"]*"|'[^']*'|[^ "'>]+)`)
 )
 
 func TestHistoryWords(t *testing.T) {

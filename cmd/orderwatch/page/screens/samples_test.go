@@ -15,8 +15,8 @@ import (
 // asOf is when the samples are.
 var asOf = time.Date(2026, 6, 30, 12, 1, 0, 0, time.UTC)
 
-// hostile are texts that others may send: none may do anything, or hide what stands beside it.
-var hostile = []string{
+// hostileTexts are texts that others may send: none may do anything, or hide what stands beside it.
+var hostileTexts = []string{
 	`<img src=x onerror=alert(1)>`, `<script>alert(1)</script>`, `"><svg onload=alert(1)>`, `javascript:alert(1)`, `' onmouseover='alert(1)`,
 	"right \u202e to left", "zero\u200bwidth", "a\nb\r\nc", "{{.Base}}", "</title></table></details>", strings.Repeat("n", 128), "資源池已被釋放，請重新建立節點",
 }
@@ -38,7 +38,7 @@ func sampleHistory(days, kinds, causes int) screens.HistoryView {
 	for n := range kinds {
 		k := tally.Kind{Region: "cn-north-4", Actions: []string{[]string{"createPool", "createNode", "deleteNode", "resizePool"}[n%4]}}
 		if n >= 4 {
-			k.Region, k.Actions = hostile[n%len(hostile)], []string{hostile[(n+3)%len(hostile)], "createNode"}
+			k.Region, k.Actions = hostileTexts[n%len(hostileTexts)], []string{hostileTexts[(n+3)%len(hostileTexts)], "createNode"}
 		}
 		half := time.Duration(4+r.IntN(60)) * time.Minute
 		took := func(half time.Duration) tally.Took {
@@ -57,7 +57,7 @@ func sampleHistory(days, kinds, causes int) screens.HistoryView {
 	texts := append([]string{
 		"ModelArts.0211: quota of 8 for resource type modelarts.vm.gpu.p100 exceeded in cn-north-4, request 0a1b2c3d", "insufficient capacity of flavor in the availability zone",
 		"", "the subnet 10.0.4.0/24 has no free addresses", strings.Repeat("Caused by: a very long message that goes on; ", 9),
-	}, hostile...)
+	}, hostileTexts...)
 	for n := range causes {
 		at := asOf.Add(-time.Duration(n*n) * 20 * time.Minute)
 		c := tally.Cause{Text: texts[n%len(texts)], Outcome: watcher.Outcomes[1+n%5], Count: 1 + r.IntN(40), Last: tally.Occurrence{At: at, ProjectID: "6f5da086876d4cd084d36f8bd3346036", OrderName: fmt.Sprintf("order.%d", n), WatchID: "w_1"}}
@@ -88,20 +88,20 @@ func sampleHealth(wrong bool) screens.HealthView {
 	if !wrong {
 		return v
 	}
-	v.Status.Workers = &wire.WorkerCount{Present: 3, Versions: map[string]int{"2.4.0": 1, hostile[0]: 1}}
+	v.Status.Workers = &wire.WorkerCount{Present: 3, Versions: map[string]int{"2.4.0": 1, hostileTexts[0]: 1}}
 	v.Status.Watches = &wire.WatchCount{Watching: 5230, Ending: 4, Overdue: 12, Stuck: 1, Unreadable: 3, Newer: 40, All: true}
-	v.Status.People = &wire.Untold{Waiting: 31, Since: asOf.Add(-17 * time.Minute), Undelivered: 4, Troubles: []string{"channel C0123 is archived: " + hostile[1]}}
+	v.Status.People = &wire.Untold{Waiting: 31, Since: asOf.Add(-17 * time.Minute), Undelivered: 4, Troubles: []string{"channel C0123 is archived: " + hostileTexts[1]}}
 	v.Status.Rates[0] = wire.Rate{Region: "cn-north-4", Wanted: 24.1, Allowed: 10, UsedUpSince: asOf.Add(-9 * time.Minute), Late: "1m20s"}
-	v.Status.NotLookedAt = []string{"the watches: " + hostile[2]}
-	v.Status.Unlisted = []wire.Unlisted{{Region: "cn-north-4", ProjectID: hostile[10], Why: hostile[5], Until: asOf.Add(time.Hour)}}
-	for n, text := range hostile {
-		o := watcher.Order{ProjectID: hostile[(n+1)%len(hostile)], Name: text}
+	v.Status.NotLookedAt = []string{"the watches: " + hostileTexts[2]}
+	v.Status.Unlisted = []wire.Unlisted{{Region: "cn-north-4", ProjectID: hostileTexts[10], Why: hostileTexts[5], Until: asOf.Add(time.Hour)}}
+	for n, text := range hostileTexts {
+		o := watcher.Order{ProjectID: hostileTexts[(n+1)%len(hostileTexts)], Name: text}
 		v.Status.Held = append(v.Status.Held, wire.HeldAccount{Kind: watcher.HeldThrottled, Region: "cn-north-4", ProjectID: text, Why: "ModelArts answers 429: " + text, Code: "APIGW.0308", Since: asOf.Add(-time.Minute), Until: asOf.Add(6 * time.Minute)})
 		v.Worst = append(v.Worst, screens.LateWatch{Order: o, By: time.Duration(n+2) * 3 * time.Minute})
 		v.Broken = append(v.Broken, wire.BrokenRecord{Order: o, Reason: text, Since: asOf.Add(-49 * time.Hour), Requests: []string{text, "build-772"}})
 		v.Unseen = append(v.Unseen, "consumer x: "+text)
 	}
-	v.Streams[0].Wrong = "it has no leader: nobody writes; " + hostile[0]
-	v.Away = hostile[3]
+	v.Streams[0].Wrong = "it has no leader: nobody writes; " + hostileTexts[0]
+	v.Away = hostileTexts[3]
 	return v
 }
