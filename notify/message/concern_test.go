@@ -32,7 +32,7 @@ func concerns() map[string]struct {
 		all["concern_"+string(kind)] = one{concern(kind), none}
 		all["concern_"+string(kind)+"_hostile"] = one{hostileConcern(kind), message.Options{Secrets: message.HideSecrets(secretKey)}}
 	}
-	all["concern_stalled_page"] = one{concern(watcher.Stalled), message.Options{Mention: routes.Mention("here"), Links: pages}}
+	all["concern_stalled_page"] = one{concern(watcher.Stalled), message.Options{Links: pages}}
 	all["concern_stalled_now"] = one{concern(watcher.Stalled), message.Options{Now: unlistedSince.Add(24*time.Minute + 10*time.Second)}}
 	for _, kind := range []watcher.AttentionKind{watcher.Late, watcher.Stalled} {
 		a := concern(kind)
