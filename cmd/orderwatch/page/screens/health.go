@@ -124,8 +124,8 @@ func (v HealthView) watchProblems(add func(class, does, format string, args ...a
 // heldShown is how many accounts that are held are problems of their own.
 const heldShown = 3
 
-// untoldSoon is how long an event may wait to be told before that is a problem.
-const untoldSoon = time.Minute
+// untoldSoon is how long an event may wait to be told before that is a problem: failures alike, and digests, wait for minutes.
+const untoldSoon = 15 * time.Minute
 
 // watchesThat returns "1 watch was" or "3 watches were".
 func watchesThat(n int, one, many string) string {
