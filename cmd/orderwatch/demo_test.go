@@ -71,3 +71,16 @@ func TestUsage(t *testing.T) {
 		})
 	}
 }
+
+// TestPageIsClosed holds that the page does not begin where strangers would see it, and says what to do.
+func TestPageIsClosed(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
+		command := exec.Command(rig.Build(t, rig.Worker), "page")
+		command.Env = append(rig.Bare(), "ORDERWATCH_NATS_URL=nats://127.0.0.1:1", "ORDERWATCH_PAGE_ADDR="+addr)
+		out, _ := command.CombinedOutput() // the code tells
+		if code := command.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "ORDERWATCH_PAGE_AUTH: is not set, but ORDERWATCH_PAGE_ADDR is beyond this machine: set basic or proxy") {
+			t.Errorf("%s: exit code %d\n%s", addr, code, out)
+		}
+	}
+}
