@@ -42,7 +42,7 @@ const stopping = 3 * time.Second
 
 // gcPercent lets the heap, most of which are rows that stay, grow by so much before it is collected: a page with 100,000 watches
 // is to have 120 MiB. GOGC overrides it.
-const gcPercent = 40
+const gcPercent = 25
 
 // Run serves the page where the configuration says, until ctx is done. What ends it otherwise is an error.
 func Run(ctx context.Context, log *slog.Logger, c config.Config, timing serve.Timing) error {
