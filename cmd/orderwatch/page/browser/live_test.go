@@ -62,7 +62,7 @@ func TestOpenedStaysOpen(t *testing.T) {
 }
 
 // TestManyTabs holds that eight tabs of one browser load at once and go on showing what happens, though a browser has six
-// connections for one server: the stream of a tab that nobody looks at is closed.
+// connections for one server. A headless browser takes every tab for one that is looked at, so that each wants its stream.
 func TestManyTabs(t *testing.T) {
 	t.Parallel()
 	s := play(t, "")
@@ -73,7 +73,6 @@ func TestManyTabs(t *testing.T) {
 	}
 	for i, b := range tabs {
 		began := time.Now()
-		b.front()
 		b.goes(s.base+"/", 200)
 		b.shows("Nothing is watched at the moment.")
 		t.Logf("tab %d is there after %v", i+1, time.Since(began).Round(time.Millisecond))
@@ -82,9 +81,6 @@ func TestManyTabs(t *testing.T) {
 	for _, b := range tabs {
 		b.front()
 		b.shows("order.seen-in-all")
-	}
-	if hidden := eval[string](tabs[0], `document.visibilityState`); hidden != "hidden" {
-		t.Logf("a tab behind another is %s here: all eight have their streams", hidden)
 	}
 }
 

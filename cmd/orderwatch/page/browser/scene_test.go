@@ -69,7 +69,7 @@ func (s *scene) refused() {
 	if err := rig.ReadStream(ctx, s.nats.JS, "ORDER_EVENTS", "orders.rejected", func(m jetstream.Msg) {
 		s.t.Errorf("a request is refused: %.1000s", m.Data())
 	}); err != nil {
-		s.t.Logf("the refused requests are not known: %v", err)
+		s.t.Logf("whether requests were refused is not known: %v", err)
 	}
 }
 
