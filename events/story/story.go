@@ -61,7 +61,7 @@ type Events struct {
 // Of returns what happened, oldest first, and how many lines are left out: of changes and conditions the oldest. The snapshot and
 // the events are as they may be seen, and the notes those of the watch.
 func Of(w watcher.Snapshot, events Events, notes []Note) (lines []wire.StoryLine, omitted int) {
-	lines = slices.Concat(asked(w.Requests, w.OtherRequests), progress(events.Progress), conditions(events.Attention), troubles(w.Troubles), told(w, notes))
+	lines = slices.Concat(asked(w.Requests, w.OtherRequests), progress(events.Progress), conditions(events.Attention), troubles(w.Troubles))
 	if before := events.Before; before != nil {
 		lines = append(lines, line(before.CompletedAt, Before, "the watch "+before.WatchID+" ended for other requests ("+string(before.Outcome)+": "+before.Reason+"); this one goes on"))
 	}
@@ -74,6 +74,7 @@ func Of(w watcher.Snapshot, events Events, notes []Note) (lines []wire.StoryLine
 	if w.State == watcher.Ended {
 		lines = append(lines, line(w.CompletedAt, Ended, string(w.Outcome)+": "+w.Reason))
 	}
+	lines = append(lines, told(w, notes)...) // after what they tell of, where that was at the same time
 	slices.SortStableFunc(lines, func(a, b wire.StoryLine) int { return a.At.Compare(b.At) })
 	return fitted(lines, maxLines)
 }
