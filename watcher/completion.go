@@ -468,6 +468,14 @@ func group(items []Item, failed int) []Failure {
 	return failures
 }
 
+// standing is 0 of what failed and 1 of all else.
+func standing(s Status) int {
+	if s == Failed {
+		return 0
+	}
+	return 1
+}
+
 // Progress returns what is said of a watch that goes on, when an answer with these items was
 // folded into it and these changes were found.
 func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
@@ -476,8 +484,12 @@ func (p Policy) Progress(w Watch, changes []Change, items []Item) Progress {
 	if eta := p.eta(&w, w.LastPollAt); eta != nil && !eta.Few() {
 		g.ETA = eta
 	}
+	if size(g.Changes) > limit/4 { // best effort: the items still tell. What failed is left out last
+		g.Changes = slices.Clone(g.Changes)
+		slices.SortStableFunc(g.Changes, func(a, b Change) int { return cmp.Compare(standing(a.To), standing(b.To)) })
+	}
 	for size(g.Changes) > limit/4 {
-		g.Changes = g.Changes[:len(g.Changes)/2] // best effort: the items still tell
+		g.Changes = g.Changes[:len(g.Changes)/2]
 	}
 	fit(&g.Report, limit-size(g.Changes))
 	return g

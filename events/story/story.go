@@ -130,6 +130,9 @@ func asked(requests []watcher.Request, others int) (lines []wire.StoryLine) {
 func progress(events []watcher.Progress) (lines []wire.StoryLine) {
 	for _, g := range events {
 		kind, text := Changed, changes(g.Changes)
+		if g.ItemsOmitted > 0 { // then changes may be left out, too
+			text = "among others: " + text
+		}
 		if g.Number == 1 {
 			kind, text = Appeared, "ModelArts shows the order: "+text
 		}
