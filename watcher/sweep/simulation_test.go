@@ -244,7 +244,7 @@ func (m *member) Wait(_ context.Context, _ string, o watcher.Order, now time.Tim
 	after, takes := m.turns.Ask(now, turn)
 	if !takes {
 		m.s.putOff++
-		return watcher.Leave{After: after, Why: "the rate"}
+		return watcher.Leave{After: after, Full: true, Why: "the rate"}
 	}
 	m.s.waits = after
 	return watcher.Leave{}

@@ -271,12 +271,18 @@ func (t *Turns) next(s *slots, now, earliest time.Time, u watcher.Urgency) time.
 
 // slot hands out the first free slot that is not before the earliest.
 func (t *Turns) slot(now, earliest time.Time, u watcher.Urgency) time.Time {
-	q := t.queue(u)
-	at := q.last.within(q.slots.take(earliest, t.slotsPerSecond(now, u)), earliest, t.share())
+	q, perSecond := t.queue(u), t.slotsPerSecond(now, u)
+	at := t.bound(q.slots.take(earliest, perSecond), earliest, perSecond)
 	if at.Sub(earliest) > short {
 		q.last.last = later(q.last.last, at)
 	}
 	return at
+}
+
+// bound returns the time of a slot, of so many in a second, that is no longer after that at the full rate than longer.
+func (t *Turns) bound(at, earliest time.Time, perSecond float64) time.Time {
+	atFullRate := time.Duration(float64(at.Sub(earliest)) * perSecond / t.share())
+	return earlier(at, earliest.Add(atFullRate+longer))
 }
 
 // within returns the time of a slot that is no longer after that at the full rate than longer.
@@ -315,9 +321,7 @@ func (t *Turns) Book(now, wanted time.Time, u watcher.Urgency) time.Time {
 	if wanted.Sub(now) < crowded {
 		return t.slot(now, wanted, u)
 	}
-	at := t.queue(u).slots.take(wanted, perSecond) // nobody waits for it yet: it keeps no others
-	atFullRate := time.Duration(float64(at.Sub(wanted)) * perSecond / t.share())
-	return earlier(at, wanted.Add(atFullRate+longer))
+	return t.bound(t.queue(u).slots.take(wanted, perSecond), wanted, perSecond) // nobody waits for it yet: it keeps no others
 }
 
 // Held hands out a slot after a hold that ends then. Those who are handed one come back one by one.
