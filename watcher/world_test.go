@@ -30,6 +30,7 @@ type world struct {
 	heldFrom, heldUntil time.Time       // the account is held
 
 	kept   [workers]map[watcher.Order]version // what each worker keeps of records
+	reads  bool                               // workers read records although they keep them
 	worker func() int                         // which of them is at hand
 
 	fault func(call string) fault // what goes wrong with the call that is about to be made
@@ -162,7 +163,7 @@ func (m *world) Recall(o watcher.Order) (watcher.Watch, watcher.Revision, bool) 
 	if encoded, err := watcher.EncodeWatch(v.watch, m.policy.MaxPayload); ok && (err != nil || string(encoded) != string(v.encoded)) {
 		panic(fmt.Sprintf("record %d is kept as %s; it is %s", v.revision, encoded, v.encoded))
 	}
-	return v.watch, v.revision, ok && m.now.Sub(v.read) <= 5*time.Minute
+	return v.watch, v.revision, ok && !m.reads && m.now.Sub(v.read) <= 5*time.Minute
 }
 
 // keep lets the worker at hand keep the version, and forget what it kept where the other is not known, or not watched.
