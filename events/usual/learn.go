@@ -54,10 +54,12 @@ func (k *Keeper) Take(ctx context.Context, m *nats.Msg) watcher.Verdict {
 	if err := k.learn(ctx, ends); err != nil {
 		return k.later(ctx, err)
 	}
-	last := ends[len(ends)-1]
+	for _, end := range ends {
+		learned.hold(end.Sequence, end.Time)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.learned, k.learnedAt = value{Sequence: last.Sequence, StoredAt: last.Time}, learnedAt
+	k.learned, k.learnedAt = learned, learnedAt
 	return watcher.Verdict{Action: watcher.Ack}
 }
 
@@ -154,7 +156,8 @@ func (v *value) with(all []observed) *value {
 		if next.has(o.sequence, o.storedAt) {
 			continue
 		}
-		next.Key, next.Sequence, next.StoredAt, more = o.Key, o.sequence, o.storedAt.UTC(), true
+		next.Key, more = o.Key, true
+		next.hold(o.sequence, o.storedAt)
 		next.Sketch.Begin(o.storedAt)
 		next.Sketch.Observe(o.Lasted, o.Ended)
 	}

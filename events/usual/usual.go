@@ -37,7 +37,7 @@ type Keeper struct {
 	values map[string]*value // by key; never changed, but replaced
 	last   uint64            // the latest revision that was read
 
-	learned   value     // of its fields those of the last event that was learned from here
+	learned   value     // of its fields those of the events that were learned from here
 	learnedAt time.Time // when that was
 
 	denied atomic.Pointer[error] // what NATS denied since Ensure was called last
@@ -50,7 +50,7 @@ type value struct {
 	history.Key
 	Sketch   history.Sketch `json:"sketch"`
 	Sequence uint64         `json:"event_sequence"` // of the last event that it holds, in ORDER_EVENTS
-	StoredAt time.Time      `json:"event_stored_at"`
+	StoredAt time.Time      `json:"event_stored_at"` // the latest of its events; a new leader's clock may be behind
 
 	revision uint64
 }
@@ -58,6 +58,14 @@ type value struct {
 // has reports whether the value holds the event already. Where the stream was made anew its sequences begin again, later.
 func (v *value) has(sequence uint64, storedAt time.Time) bool {
 	return sequence <= v.Sequence && !storedAt.After(v.StoredAt)
+}
+
+// hold notes that the value holds the event.
+func (v *value) hold(sequence uint64, storedAt time.Time) {
+	v.Sequence = sequence
+	if storedAt.After(v.StoredAt) {
+		v.StoredAt = storedAt.UTC()
+	}
 }
 
 // New returns a keeper that knows nothing yet.
