@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/orderwatch/orderwatch/events/teams"
 )
 
 // TestPanic holds that a handler that panics is answered, without what it panicked with.
@@ -29,26 +31,31 @@ func TestPanic(t *testing.T) {
 }
 
 func TestUsersFile(t *testing.T) {
+	shared, err := teams.Parse("teams.yaml", []byte("teams: {gpu: {projects: [gpu-project]}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	hash, err := bcrypt.GenerateFromPassword([]byte("planted"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := string(hash)
 	for text, want := range map[string]string{
-		"":                                 "names no user",
-		"# nobody\n":                       "names no user",
-		"ada":                              "line 1: must have a bcrypt hash",
-		"ada:planted":                      "line 1: must have a bcrypt hash",
-		"ada:{SHA}planted":                 "line 1: must have a bcrypt hash",
-		":" + h:                            "line 1: must begin with a name",
-		"ada\u202e:" + h:                   "line 1: must begin with a name",
-		strings.Repeat("a", 201) + ":" + h: "line 1: must begin with a name",
-		"ada:" + h + ":":                   "line 1: must end with a team",
-		"ada:" + h + ":planted.>":          "line 1: must end with a team",
-		"\nada:" + h + "\nada:" + h:        "line 3: names a user who is there",
+		"":                                   "names no user",
+		"# nobody\n":                         "names no user",
+		"ada":                                "line 1: must have a bcrypt hash",
+		"ada:planted":                        "line 1: must have a bcrypt hash",
+		"ada:{SHA}planted":                   "line 1: must have a bcrypt hash",
+		":" + h:                              "line 1: must begin with a name",
+		"ada\u202e:" + h:                     "line 1: must begin with a name",
+		strings.Repeat("a", 201) + ":" + h:   "line 1: must begin with a name",
+		"ada:" + h + ":":                     "line 1: must end with a team",
+		"ada:" + h + ":planted.>":            "line 1: must end with a team",
+		"ada:" + h + "\neve:" + h + ":train": "line 2: names a team that is not in the file",
+		"\nada:" + h + "\nada:" + h:          "line 3: names a user who is there",
 		"\ufeffada:" + h + ":gpu\r\nop:" + h + "\r\n": "",
 	} {
-		u, err := parseUsers([]byte(text))
+		u, err := parseUsers([]byte(text), shared)
 		switch {
 		case want == "" && (err != nil || u.all["ada"].team != "gpu" || u.all["op"].team != ""):
 			t.Errorf("%q: %+v, %v", text, u, err)
@@ -57,6 +64,9 @@ func TestUsersFile(t *testing.T) {
 		case err != nil && (strings.Contains(err.Error(), "planted") || strings.Contains(err.Error(), h)):
 			t.Errorf("%q: %v shows what the file holds", text, err)
 		}
+	}
+	if _, err := parseUsers([]byte("op:"+h+"\nada:"+h+":gpu"), teams.Teams{}); err == nil || !strings.HasPrefix(err.Error(), "line 2: names a team, but ORDERWATCH_TEAMS_FILE is not set") {
+		t.Errorf("without a file of teams: %v", err)
 	}
 }
 
@@ -70,7 +80,7 @@ func TestFind(t *testing.T) {
 		}
 		text += name + ":" + string(hash) + "\n"
 	}
-	u, err := parseUsers([]byte(text))
+	u, err := parseUsers([]byte(text), teams.Teams{})
 	if err != nil {
 		t.Fatal(err)
 	}

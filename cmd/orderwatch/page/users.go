@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/watcher/foreign"
 )
 
@@ -40,8 +41,8 @@ type user struct {
 	team string // empty: sees all
 }
 
-// readUsers reads the file; without one there are no users.
-func readUsers(path string) (*users, error) {
+// readUsers reads the file, whose teams are to be among these; without a file there are no users.
+func readUsers(path string, known teams.Teams) (*users, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -49,11 +50,11 @@ func readUsers(path string) (*users, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseUsers(text)
+	return parseUsers(text, known)
 }
 
 // parseUsers reads lines of NAME:HASH or NAME:HASH:TEAM. The error names the line, and shows nothing of it.
-func parseUsers(text []byte) (*users, error) {
+func parseUsers(text []byte, known teams.Teams) (*users, error) {
 	salt := make([]byte, 32)
 	rand.Read(salt) // it never fails
 	decoy, err := bcrypt.GenerateFromPassword(salt, bcrypt.DefaultCost)
@@ -76,6 +77,10 @@ func parseUsers(text []byte) (*users, error) {
 			return nil, fmt.Errorf("line %d: must have a bcrypt hash after the name, as htpasswd -nB writes it", i+1)
 		case named && !teamName.MatchString(team):
 			return nil, fmt.Errorf("line %d: must end with a team of A-Z a-z 0-9 _ - after its last colon, or without the colon for a user who sees all", i+1)
+		case named && known.Empty():
+			return nil, fmt.Errorf("line %d: names a team, but ORDERWATCH_TEAMS_FILE is not set: the page does not know which orders are a team's", i+1)
+		case known.Known(team) != nil:
+			return nil, fmt.Errorf("line %d: names a team that is not in the file of ORDERWATCH_TEAMS_FILE", i+1)
 		case u.all[name].hash != nil:
 			return nil, fmt.Errorf("line %d: names a user who is there already", i+1)
 		}
