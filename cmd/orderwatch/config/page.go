@@ -17,7 +17,7 @@ type Page struct {
 	UserHeader     string   `env:"PAGE_USER_HEADER" desc:"header in which a proxy names the user, such as X-Forwarded-User; believed from PAGE_TRUSTED_PROXIES alone"`
 	TeamHeader     string   `env:"PAGE_TEAM_HEADER" desc:"header in which that proxy names the user's team, * for one who sees all; it needs TEAMS_FILE; unset: all users see all"`
 	TrustedProxies []string `env:"PAGE_TRUSTED_PROXIES" desc:"addresses or networks of the proxies, comma-separated, such as 10.0.0.0/8"`
-	Actions        bool     `env:"PAGE_ACTIONS" desc:"true: users may also cancel, poll and tell again from the page; beyond loopback PAGE_AUTH must be basic or proxy"`
+	Actions        bool     `env:"PAGE_ACTIONS" desc:"true: users may also cancel, poll and tell again from the page; beyond loopback PAGE_AUTH must be basic or proxy; with proxy PUBLIC_URL must be set"`
 	ActionsUser    string   `env:"PAGE_ACTIONS_NATS_USER" desc:"NATS user for that alone, together with PAGE_ACTIONS_NATS_PASSWORD: the page's own login may only read"`
 	ActionsSecret  Secret   `env:"PAGE_ACTIONS_NATS_PASSWORD" desc:"password of PAGE_ACTIONS_NATS_USER"`
 	ActionsCreds   string   `env:"PAGE_ACTIONS_NATS_CREDS_FILE" desc:"path of a credentials file in place of that user and password"`
@@ -86,6 +86,7 @@ func (p *Problems) checkActions(c *Config) {
 		return
 	}
 	p.must(g.Loopback() || g.Auth == AuthBasic || g.Auth == AuthProxy, "PAGE_ACTIONS", "lets everybody who reaches the page cancel: set ORDERWATCH_PAGE_AUTH to basic or proxy, or listen on loopback")
+	p.must(g.Auth != AuthProxy || c.PageHost() != "", "PUBLIC_URL", "must be where the page is found, and no template, with ORDERWATCH_PAGE_ACTIONS and ORDERWATCH_PAGE_AUTH=proxy: a site of another name could act in a viewer's browser otherwise")
 	own := g.ActionsUser != "" || g.ActionsCreds != ""
 	p.must(own || c.loginVariable() == "", "PAGE_ACTIONS_NATS_USER", "is not set: the page's own login ("+Prefix+c.loginVariable()+") may only read, so actions need one of their own")
 	p.must(!own || g.ActionsUser != c.NATS.User || c.NATS.User == "", "PAGE_ACTIONS_NATS_USER", "must not be ORDERWATCH_NATS_USER, which is to read alone")

@@ -223,15 +223,35 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestHost holds that a page without a login is not reached under a stranger's name, which a browser on this machine may be
-// led by.
+// TestHost holds that a page without a login of its own is not reached under a stranger's name, which a browser may be led by.
 func TestHost(t *testing.T) {
 	t.Parallel()
 	w := begin(t, nil)
-	base := w.page(func(c *config.Config) { c.Links.Public = "http://localhost:8090" })
-	for host, code := range map[string]int{"": 200, "localhost": 200, "localhost:8090": 200, "127.0.0.1:1": 200, "[::1]:8090": 200, "evil.example": 421, "127.0.0.1.evil.example:8090": 421, "10.0.0.7": 421} {
-		if a := ask(t, http.MethodGet, base+"/", func(r *http.Request) { r.Host = host }); a.StatusCode != code {
-			t.Errorf("%s: %d, want %d", host, a.StatusCode, code)
+	local := w.page(func(c *config.Config) { c.Links.Public = "http://localhost:8090" })
+	found := w.page(func(c *config.Config) { // on all addresses, as in a container
+		c.Links.Public, c.Page.Addr, c.Page.Auth = "https://OW.example", ":8090", config.AuthNone
+	})
+	proxied := w.page(func(c *config.Config) {
+		c.Links.Public = "https://ow.example"
+		c.Page = config.Page{Auth: config.AuthProxy, UserHeader: "X-User", Addr: c.Page.Addr, Proxies: prefixes(t, "127.0.0.0/8")}
+	})
+	nowhere := w.page(func(c *config.Config) { c.Page.Addr, c.Page.Auth = ":8090", config.AuthNone })
+	for _, tt := range []struct {
+		base, host string
+		code       int
+	}{
+		{local, "", 200}, {local, "localhost", 200}, {local, "localhost:8090", 200}, {local, "127.0.0.1:1", 200}, {local, "[::1]:8090", 200},
+		{local, "evil.example", 421}, {local, "127.0.0.1.evil.example:8090", 421}, {local, "10.0.0.7", 421}, {local, "ow.example", 421},
+		{found, "ow.example", 200}, {found, "ow.example:443", 200}, {found, "127.0.0.1:8090", 200}, {found, "evil.example:8090", 421}, {found, "10.0.0.7", 421},
+		{proxied, "ow.example", 200}, {proxied, "127.0.0.1:8090", 200}, {proxied, "evil.example", 421}, {proxied, "ow.example.evil.example", 421},
+		{nowhere, "ow.example", 200},
+	} {
+		a := ask(t, http.MethodGet, tt.base+"/", func(r *http.Request) {
+			r.Host = tt.host
+			r.Header.Set("X-User", "ada")
+		})
+		if a.StatusCode != tt.code {
+			t.Errorf("%s as %s: %d, want %d", tt.base, tt.host, a.StatusCode, tt.code)
 		}
 	}
 }
