@@ -2,15 +2,18 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events/teams"
 )
 
@@ -90,12 +93,104 @@ func TestFind(t *testing.T) {
 			name, password string
 			ok             bool
 		}{{"ada", "planted-ada", true}, {"eve", "planted-eve", true}, {"ada", "planted-eve", false}, {"eve", "planted-ada", false}, {"adap", "lanted-ada", false}, {"", "", false}, {"ada", "", false}, {"ada", strings.Repeat("x", 100), false}} {
-			if _, ok := u.find(tt.name, tt.password, now); ok != tt.ok {
-				t.Errorf("%s with %s: %t", tt.name, tt.password, ok)
+			if _, err := u.find(t.Context(), tt.name, tt.password, now); (err == nil) != tt.ok || !tt.ok && err != errWrong {
+				t.Errorf("%s with %s: %v", tt.name, tt.password, err)
 			}
 		}
 	}
 	if len(u.right) != 2 {
 		t.Errorf("%d passwords are remembered", len(u.right))
+	}
+}
+
+// TestNamesAreNotToldByTime holds that a wrong password costs the same for a known name, whatever its hash costs, as for an
+// unknown one: two to the power of bcrypt's cost is how long it takes.
+func TestNamesAreNotToldByTime(t *testing.T) {
+	text := ""
+	for name, cost := range map[string]int{"ada": 5, "eve": 8, "op": 7} {
+		hash, err := bcrypt.GenerateFromPassword([]byte("planted"), cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += name + ":" + string(hash) + "\n"
+	}
+	u, err := parseUsers([]byte(text), teams.Teams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := 0
+	u.compare = func(hash, password []byte) error {
+		cost, err := bcrypt.Cost(hash)
+		if err != nil {
+			t.Error(err)
+		}
+		work += 1 << cost
+		return bcrypt.CompareHashAndPassword(hash, password)
+	}
+	for _, name := range []string{"ada", "eve", "op", "nobody", ""} {
+		work = 0
+		if _, err := u.find(t.Context(), name, "wrong", time.Now()); err != errWrong || work != 1<<8 {
+			t.Errorf("%q: %v after %d steps", name, err, work)
+		}
+	}
+	if _, err := u.find(t.Context(), "ada", "planted", time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManyPasswords holds that who waits with a password for others goes when the request has ended, that no more than some
+// wait, and that a password which was right before waits for nobody.
+func TestManyPasswords(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("planted"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := parseUsers([]byte("ada:"+string(hash)), teams.Teams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if _, err := u.find(t.Context(), "ada", "planted", now); err != nil {
+		t.Fatal(err)
+	}
+	slow := make(chan struct{})
+	u.compare = func([]byte, []byte) error { <-slow; return errWrong }
+	waiting, end := context.WithCancel(t.Context())
+	left := make(chan error)
+	for range atOnce + mostWaiting {
+		go func() {
+			_, err := u.find(waiting, "ada", "wrong", now)
+			left <- err
+		}()
+	}
+	for len(u.queue) < cap(u.queue) || len(u.slots) < cap(u.slots) {
+		runtime.Gosched()
+	}
+	if _, err := u.find(t.Context(), "ada", "another", now); err != errBusy {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := u.find(t.Context(), "ada", "planted", now); err != nil {
+		t.Errorf("one that was right before: %v", err)
+	}
+	e := &entrance{config: config.Page{Auth: config.AuthBasic}, users: u, now: time.Now}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.SetBasicAuth("ada", "another")
+	if _, refused := e.admit(r); refused == nil || refused.code != http.StatusTooManyRequests {
+		t.Errorf("it is answered %+v", refused)
+	}
+	end()
+	for range mostWaiting {
+		if err := <-left; err != errBusy {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	close(slow)
+	for range atOnce {
+		if err := <-left; err != errWrong {
+			t.Errorf("one that was looked at: %v", err)
+		}
+	}
+	if len(u.queue)+len(u.slots) > 0 {
+		t.Error("some are still looked at")
 	}
 }

@@ -124,8 +124,11 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 			next(w, r, v)
 			return
 		}
-		if refused.code == http.StatusUnauthorized {
+		switch refused.code {
+		case http.StatusUnauthorized:
 			w.Header().Set("WWW-Authenticate", `Basic realm="orderwatch", charset="UTF-8"`)
+		case http.StatusTooManyRequests:
+			w.Header().Set("Retry-After", "5")
 		}
 		s.message(w, viewer{}, refused.code, "You are not let in", refused.reason)
 	})

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -53,8 +54,11 @@ func (e *entrance) admit(r *http.Request) (viewer, *refusal) {
 		if !ok {
 			return viewer{}, &refusal{http.StatusUnauthorized, "Log in with your name and password."}
 		}
-		u, ok := e.users.find(name, password, e.now())
-		if !ok {
+		u, err := e.users.find(r.Context(), name, password, e.now())
+		switch {
+		case errors.Is(err, errBusy):
+			return viewer{}, &refusal{http.StatusTooManyRequests, "Too many log in at the moment. Reload in some seconds."}
+		case err != nil:
 			return viewer{}, &refusal{http.StatusUnauthorized, "The name or the password is wrong."}
 		}
 		return viewer{name, u.team}, nil
