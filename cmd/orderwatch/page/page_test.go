@@ -95,6 +95,14 @@ func TestBasePath(t *testing.T) {
 	if a := ask(t, http.MethodGet, root+"/x/y", nil); a.StatusCode != http.StatusMovedPermanently || a.Header.Get("Location") != "/x/y/" {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
+	order := "/orders/" + never.ProjectID + "/" + never.Name
+	for _, from := range []string{base, root} {
+		for _, path := range []string{"/" + order, "//", "/orders/./" + never.ProjectID + "/" + never.Name, "/history/../" + order, "/static"} {
+			if a := ask(t, http.MethodGet, from+path, nil); a.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %d %s", from+path, a.StatusCode, a.Header.Get("Location"))
+			}
+		}
+	}
 	stream := listen(t, base, "/live?of="+url.QueryEscape("/orders/"+never.ProjectID+"/"+never.Name), nil)
 	stream.until("event: sentence")
 }

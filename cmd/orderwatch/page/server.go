@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,10 +68,25 @@ func (s *server) handler() http.Handler {
 	mux.Handle("GET /watches/{id}", s.admitted(s.watch))
 	mux.Handle("GET /live", s.admitted(s.live))
 	mux.Handle("POST /orders/{project}/{order}/{action}", origins.Handler(s.admitted(s.act)))
-	mux.Handle("/", s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
+	nowhere := s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.message(w, v, http.StatusNotFound, "There is no such page", "The address may be misspelt.")
-	}))
-	return s.guarded(s.below(mux))
+	})
+	mux.Handle("/static", nowhere)
+	mux.Handle("/", nowhere)
+	return s.guarded(s.below(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isClean(r.URL.EscapedPath()) {
+			nowhere.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})))
+}
+
+// isClean reports whether no part of the path is empty, or one of dots. The mux would redirect others, to where they are not
+// below the base path any more, as it would /static.
+func isClean(path string) bool {
+	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
+	return path == "/" || !slices.ContainsFunc(parts, func(part string) bool { return part == "" || part == "." || part == ".." })
 }
 
 // below takes the base path away, if a proxy left it there.
