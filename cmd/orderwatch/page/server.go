@@ -150,6 +150,9 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 	})
 }
 
+// secure reports whether browsers find the page by HTTPS, so that its cookies need no other way.
+func (s *server) secure() bool { return strings.HasPrefix(s.public, "https:") }
+
 // common returns what every screen of the viewer's has.
 func (s *server) common(v viewer) screens.Common {
 	status := s.from.board.Status()
@@ -168,8 +171,8 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.fail(w, v, err)
 		return
 	}
-	s.streams.know(w, r, s.base, strings.HasPrefix(s.public, "https:"))
-	common.User, common.Notice = v.user, notices[r.URL.Query().Get("done")]
+	s.streams.know(w, r, s.base, s.secure())
+	common.User, common.Notice = v.user, s.notice(w, r)
 	var page bytes.Buffer
 	if err := content.page(&page, common); err != nil {
 		s.fail(w, v, err)
