@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
@@ -64,6 +66,37 @@ func TestScreens(t *testing.T) {
 		if a := ask(t, http.MethodGet, base+path, nil); a.StatusCode != code {
 			t.Errorf("%s: %d, want %d", path, a.StatusCode, code)
 		}
+	}
+}
+
+// TestGone holds that the stream of an order whose record is gone says so once, and ends.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	w.watch(never, "request-1")
+	base, path := w.page(nil), "/live?of="+url.QueryEscape("/orders/"+never.ProjectID+"/"+never.Name)
+	stream := listen(t, base, path, nil)
+	stream.until("event: sentence")
+	nc, err := nats.Connect(w.nats.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := records.Delete(t.Context(), never.Key()); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*live{stream, listen(t, base, path, nil)} {
+		l.until("This order is not watched")
+		l.until("event: gone")
+		l.end()
 	}
 }
 
