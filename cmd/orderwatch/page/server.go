@@ -82,8 +82,8 @@ func (s *server) handler() http.Handler {
 	})))
 }
 
-// isClean reports whether no part of the path is empty, or one of dots. The mux would redirect others, to where they are not
-// below the base path any more, as it would /static.
+// isClean reports whether no part of the path is empty, or made of dots. The mux would redirect other paths, and /static, to a
+// path without the base path.
 func isClean(path string) bool {
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
 	return path == "/" || !slices.ContainsFunc(parts, func(part string) bool { return part == "" || part == "." || part == ".." })
@@ -150,7 +150,7 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 	})
 }
 
-// secure reports whether browsers find the page by HTTPS, so that its cookies need no other way.
+// secure reports whether people find the page by HTTPS: then its cookies are sent by HTTPS alone.
 func (s *server) secure() bool { return strings.HasPrefix(s.public, "https:") }
 
 // common returns what every screen of the viewer's has.

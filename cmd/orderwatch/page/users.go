@@ -110,11 +110,11 @@ const (
 // Why a user is not found.
 var (
 	errWrong = errors.New("the name or the password is wrong")
-	errBusy  = errors.New("too many passwords are being looked at")
+	errBusy  = errors.New("too many passwords wait to be looked at")
 )
 
-// find returns the user of the name, if the password is the user's. The error is errWrong, or errBusy where others are looked
-// at and too many wait, or ctx is done before it is this one's turn.
+// find returns the user of the name, if the password is the user's. The error is errWrong; or errBusy where too
+// many passwords wait to be looked at, or ctx is done before this one is.
 func (u *users) find(ctx context.Context, name, password string, now time.Time) (user, error) {
 	sum := hmac.New(sha256.New, u.salt)
 	fmt.Fprintf(sum, "%d:%s%s", len(name), name, password)
@@ -159,16 +159,15 @@ func (u *users) turn(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// matches reports whether the password is that of the hash, which is nil for an unknown name. Where it is not, that takes the
-// same time for all names: as long as for the hash of the file that takes longest, and each step of the cost takes twice as
-// long as the one before.
+// matches reports whether the password is that of the hash, which is nil for an unknown name. A wrong password
+// takes the same time for all names, which is that of the highest cost in the file: each cost takes twice as long as the one
+// below it, so decoys of all costs from the hash's on make up for the rest.
 func (u *users) matches(hash []byte, password string) bool {
-	cost := u.cost
 	if hash == nil {
-		hash = decoy(cost)
+		hash = decoy(u.cost)
 	}
 	right := u.compare(hash, []byte(password)) == nil
-	for cost, _ = bcrypt.Cost(hash); cost < u.cost && !right; cost++ { // the hash was looked at when it was read
+	for cost, _ := bcrypt.Cost(hash); cost < u.cost && !right; cost++ { // the hash was looked at when it was read
 		_ = u.compare(decoy(cost), []byte(password))
 	}
 	return right
