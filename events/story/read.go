@@ -49,10 +49,16 @@ type reader struct {
 	unread time.Time // events before it were not read; zero: all were
 }
 
-// events reads what is published about the order since the watch was accepted.
+// events reads what is published about the order since the watch was accepted, and keeps what is about the watch, or about one
+// before it whose requests it goes on for.
 func (r *reader) events(ctx context.Context) (all Events, err error) {
 	n, order := r.store.Names, r.watch.Order()
 	key := order.Key()
+	completed, err := r.newest(ctx, n.Completed("*", key), mostOther)
+	if err != nil {
+		return all, err
+	}
+	own := r.own(completed)
 	if all.Progress, err = read[watcher.Progress](ctx, r, n.Progress(key), mostProgress); err != nil {
 		return all, err
 	}
@@ -62,22 +68,46 @@ func (r *reader) events(ctx context.Context) (all Events, err error) {
 	if all.Again, err = read[watcher.Again](ctx, r, n.Renotify(key), mostOther); err != nil {
 		return all, err
 	}
-	completions, err := read[watcher.Completion](ctx, r, n.Completed("*", key), mostOther)
-	for i := range completions {
-		if c := &completions[i]; c.WatchID != r.watch.WatchID {
-			all.Before = c
+	all.Progress = slices.DeleteFunc(all.Progress, func(g watcher.Progress) bool { return !own[g.WatchID] })
+	all.Attention = slices.DeleteFunc(all.Attention, func(a watcher.OrderAttention) bool { return !own[a.WatchID] })
+	all.Again = slices.DeleteFunc(all.Again, func(a watcher.Again) bool { return !own[a.WatchID] })
+	for _, c := range seen[watcher.Completion](r, completed) {
+		if own[c.WatchID] && c.WatchID != r.watch.WatchID {
+			all.Before = &c
 		}
 	}
-	return all, err
+	return all, nil
 }
 
-// read reads the events on the subject that the view sees, and passes over those of other types.
-func read[D wire.Data](ctx context.Context, r *reader, subject string, most int) (all []D, err error) {
-	since := r.watch.AcceptedAt.Add(-acceptedSlop)
-	events, unread, err := r.store.NewestEvents(ctx, subject, since, most)
+// own returns the ids of the watch and of those before it that say in their completions that their requests go on in it.
+// It looks at all completions, also where the view sees none of their requests: its own requests may be those that went on.
+func (r *reader) own(completed []store.Stored) map[string]bool {
+	own := map[string]bool{r.watch.WatchID: true}
+	for _, e := range slices.Backward(completed) {
+		if c, err := wire.Decode[watcher.Completion](e.Data); err == nil && own[c.NextWatchID] {
+			own[c.WatchID] = true
+		}
+	}
+	return own
+}
+
+// newest reads the events on the subject since the watch was accepted.
+func (r *reader) newest(ctx context.Context, subject string, most int) ([]store.Stored, error) {
+	events, unread, err := r.store.NewestEvents(ctx, subject, r.watch.AcceptedAt.Add(-acceptedSlop), most)
 	if unread.After(r.unread) {
 		r.unread = unread
 	}
+	return events, err
+}
+
+// read reads what the view sees of the events on the subject since the watch was accepted.
+func read[D wire.Data](ctx context.Context, r *reader, subject string, most int) ([]D, error) {
+	events, err := r.newest(ctx, subject, most)
+	return seen[D](r, events), err
+}
+
+// seen returns what the view sees of the events, and passes over those of other types.
+func seen[D wire.Data](r *reader, events []store.Stored) (all []D) {
 	for _, e := range events {
 		if !r.view.Event(r.watch.ProjectID, e.Data) {
 			continue
@@ -86,7 +116,7 @@ func read[D wire.Data](ctx context.Context, r *reader, subject string, most int)
 			all = append(all, data)
 		}
 	}
-	return all, err
+	return all
 }
 
 // notes reads where people were told of the watch. A view that does not have all of its requests is not told the channels of

@@ -60,3 +60,67 @@ func TestReadsTheNewest(t *testing.T) {
 		t.Errorf("%+v", got.Lines)
 	}
 }
+
+// TestOfTheWatchAlone holds that the story leaves out what is about other watches of the order, but for those whose requests
+// the watch goes on for: also where the completion that says so answers none of the view's requests.
+func TestOfTheWatchAlone(t *testing.T) {
+	t.Parallel()
+	nc, _ := eventstest.Connect(t, eventstest.Server(t))
+	s := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	shared, err := teams.Parse("teams.yaml", []byte("teams: {train: {projects: [another]}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, now := aWatch(), time.Now()
+	w.State, w.AcceptedAt = watcher.Watching, now.Add(-time.Minute)
+	ann := watcher.Request{ID: "build-772", Team: "train", RequestedBy: "ann", ReceivedAt: w.AcceptedAt}
+	bob := watcher.Request{ID: "build-773", Team: "gpu", RequestedBy: "bob", ReceivedAt: w.AcceptedAt}
+	var last uint64
+	for _, at := range []struct{ id, next string }{{"w_1", ""}, {"w_2", "w_3"}, {"w_3", "w_4"}, {"w_4", ""}} {
+		report := w.Report
+		report.WatchID, report.Requests, report.Reason = at.id, []watcher.Request{ann, bob}, "reason of "+at.id
+		if err := s.Progress(t.Context(), watcher.Progress{Number: 2, Report: report}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Attend(t.Context(), watcher.OrderAttention{Kind: watcher.Late, Since: now, Report: report}); err != nil {
+			t.Fatal(err)
+		}
+		again := watcher.Again{ID: at.id, WatchID: at.id, ProjectID: w.ProjectID, OrderName: w.OrderName, Team: "train", By: "again of " + at.id, At: now}
+		if err := s.Renotify(t.Context(), watcher.Completion{Report: report}, again); err != nil {
+			t.Fatal(err)
+		}
+		if at.id == "w_4" {
+			break
+		}
+		report.Requests = []watcher.Request{bob}
+		if err := s.Complete(t.Context(), watcher.Completion{Report: report, Outcome: watcher.Cancelled, CompletedAt: now, NextWatchID: at.next}, last); err != nil {
+			t.Fatal(err)
+		}
+		if _, last, err = s.LastCompletion(t.Context(), w.Order()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.WatchID, w.Requests = "w_4", []watcher.Request{ann}
+	for name, view := range map[string]teams.View{"the operator": {}, "the team": shared.View("train")} {
+		var got wire.Story
+		eventstest.Eventually(t, func() (err error) { // a busy machine may take longer than a reader waits
+			got, err = story.Read(t.Context(), s, view, w)
+			return err
+		})
+		all := ""
+		for _, l := range got.Lines {
+			all += l.Kind + ": " + l.Text + "\n"
+		}
+		for _, id := range []string{"w_2", "w_3", "w_4"} {
+			if strings.Count(all, "reason of "+id) < 2 || !strings.Contains(all, "again of "+id) {
+				t.Errorf("%s is not told of %s:\n%s", name, id, all)
+			}
+		}
+		if strings.Contains(all, "of w_1") {
+			t.Errorf("%s is told of a watch that this one has nothing of:\n%s", name, all)
+		}
+		if before := strings.Contains(all, "the watch w_3 ended for other requests"); before != view.All() {
+			t.Errorf("%s is told of an end before: %t\n%s", name, before, all)
+		}
+	}
+}

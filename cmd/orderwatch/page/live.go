@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	cryptorand "crypto/rand"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -32,11 +33,6 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	var f *feed
 	if err == nil {
 		f, err = s.feed(v, of)
-	}
-	if err == nil {
-		if _, err = f.events(r.Context()); !isMissing(err) {
-			err = nil // it may be read later
-		}
 	}
 	if err != nil || r.Method != http.MethodGet {
 		w.WriteHeader(http.StatusNoContent) // a browser asks no more
@@ -71,7 +67,8 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.keep(f)
 		var text bytes.Buffer
 		parts, err := f.events(ctx)
-		if isMissing(err) {
+		if gone, is := errors.AsType[*missing](err); is {
+			send(lastEvents(gone.title))
 			return
 		}
 		for _, p := range parts { // none where it cannot be read: what the viewer has stays
@@ -106,6 +103,14 @@ func (s *server) keep(f *feed) {
 	defer s.mu.Unlock()
 	f.lastUsed = time.Now()
 	s.feeds[f.team+"\x00"+f.path] = f
+}
+
+// lastEvents returns what a stream ends with whose screen is not there any more: it says so, and is not opened again.
+func lastEvents(title string) (text []byte) {
+	for _, f := range screens.Gone(title) {
+		text = append(text, eventOf(f)...)
+	}
+	return text
 }
 
 // eventOf returns the fragment as a stream sends it.

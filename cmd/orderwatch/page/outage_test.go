@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,16 +101,27 @@ func TestActions(t *testing.T) {
 	if s, err := w.client.Get(t.Context(), never); err != nil || s.State != watcher.Watching || s.Wish != nil {
 		t.Fatalf("something was done: %+v, %v", s, err)
 	}
+	var done []*http.Cookie
 	for _, action := range []string{"poll", "cancel"} {
 		a := ask(t, http.MethodPost, base+path+"/"+action, func(r *http.Request) {
 			as("ada")(r)
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 		})
-		if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/x"+path+"?done="+action {
+		if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/x"+path {
 			t.Fatalf("%s: %d %s\n%s", action, a.StatusCode, a.Header.Get("Location"), a.text)
 		}
+		done = a.Cookies()
+		if len(done) != 1 || done[0].Path != "/x"+path || done[0].MaxAge != 60 || !done[0].HttpOnly || !done[0].Secure || done[0].SameSite != http.SameSiteStrictMode {
+			t.Fatalf("%s: %v", action, done)
+		}
 	}
-	get(t, base+path+"?done=cancel", as("ada"), "being cancelled")
+	shown := get(t, base+path, func(r *http.Request) { as("ada")(r); r.AddCookie(done[0]) }, "being cancelled")
+	if !slices.ContainsFunc(shown.Cookies(), func(c *http.Cookie) bool { return c.Name == done[0].Name && c.Path == done[0].Path && c.MaxAge < 0 }) {
+		t.Errorf("it is said again: %v", shown.Cookies())
+	}
+	if a := ask(t, http.MethodGet, base+path+"?done=cancel", as("ada")); strings.Contains(a.text, "being cancelled") {
+		t.Errorf("a link has the page say what was not done:\n%s", a.text)
+	}
 	eventstest.Eventually(t, func() error {
 		s, err := w.client.Get(t.Context(), never)
 		if err == nil && s.State == watcher.Ended && !strings.Contains(s.Reason, "ada") {

@@ -61,7 +61,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	defer listener.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	users, err := readUsers(c.Page.UsersFile)
+	users, err := readUsers(c.Page.UsersFile, c.Watch.Teams)
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_PAGE_USERS_FILE: %w", err)
 	}

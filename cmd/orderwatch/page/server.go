@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,10 +68,25 @@ func (s *server) handler() http.Handler {
 	mux.Handle("GET /watches/{id}", s.admitted(s.watch))
 	mux.Handle("GET /live", s.admitted(s.live))
 	mux.Handle("POST /orders/{project}/{order}/{action}", origins.Handler(s.admitted(s.act)))
-	mux.Handle("/", s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
+	nowhere := s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.message(w, v, http.StatusNotFound, "There is no such page", "The address may be misspelt.")
-	}))
-	return s.guarded(s.below(mux))
+	})
+	mux.Handle("/static", nowhere)
+	mux.Handle("/", nowhere)
+	return s.guarded(s.below(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isClean(r.URL.EscapedPath()) {
+			nowhere.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})))
+}
+
+// isClean reports whether no part of the path is empty, or made of dots. The mux would redirect other paths, and /static, to a
+// path without the base path.
+func isClean(path string) bool {
+	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
+	return path == "/" || !slices.ContainsFunc(parts, func(part string) bool { return part == "" || part == "." || part == ".." })
 }
 
 // below takes the base path away, if a proxy left it there.
@@ -124,12 +140,18 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 			next(w, r, v)
 			return
 		}
-		if refused.code == http.StatusUnauthorized {
+		switch refused.code {
+		case http.StatusUnauthorized:
 			w.Header().Set("WWW-Authenticate", `Basic realm="orderwatch", charset="UTF-8"`)
+		case http.StatusTooManyRequests:
+			w.Header().Set("Retry-After", "5")
 		}
 		s.message(w, viewer{}, refused.code, "You are not let in", refused.reason)
 	})
 }
+
+// secure reports whether people find the page by HTTPS: then its cookies are sent by HTTPS alone.
+func (s *server) secure() bool { return strings.HasPrefix(s.public, "https:") }
 
 // common returns what every screen of the viewer's has.
 func (s *server) common(v viewer) screens.Common {
@@ -149,8 +171,8 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.fail(w, v, err)
 		return
 	}
-	s.streams.know(w, r, s.base, strings.HasPrefix(s.public, "https:"))
-	common.User, common.Notice = v.user, notices[r.URL.Query().Get("done")]
+	s.streams.know(w, r, s.base, s.secure())
+	common.User, common.Notice = v.user, s.notice(w, r)
 	var page bytes.Buffer
 	if err := content.page(&page, common); err != nil {
 		s.fail(w, v, err)

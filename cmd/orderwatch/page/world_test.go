@@ -127,7 +127,7 @@ func (w *world) page(set func(*config.Config)) string {
 	if set != nil {
 		set(&c)
 	}
-	listener, err := net.Listen("tcp", c.Page.Addr)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // whatever the configuration says: servers of tests are for this machine
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package screens
 
-import "io"
+import (
+	"html/template"
+	"io"
+)
 
 // A MessageView says why there is no screen, and what to do.
 type MessageView struct {
@@ -12,3 +15,10 @@ var message = screen("message.html")
 
 // Message writes it.
 func Message(w io.Writer, v MessageView) error { return write(w, message, v) }
+
+// Gone returns what a stream ends with whose screen is not there any more: why, in place of when the screen was so, and the
+// event at which browsers close the stream for good.
+func Gone(title string) []Fragment {
+	said := `<span><strong class="bad">` + template.HTMLEscapeString(title) + `</strong>, reload to look again</span>`
+	return []Fragment{{"as-of", []byte(said)}, {"gone", []byte("-")}}
+}
