@@ -105,6 +105,17 @@ func TestHistoryWords(t *testing.T) {
 	}
 }
 
+// TestHistoryOfSlowOrders holds that orders which take weeks are drawn as others are.
+func TestHistoryOfSlowOrders(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	v := sampleHistory(3, 0, 0)
+	v.Kinds = []tally.Kind{{Now: tally.Took{Ended: 20, P10: 10 * day, P50: 20 * day, P90: 32 * day, P95: 40 * day}}}
+	if row := v.ShownKinds()[0].Now; row.From != 25 || row.Half != 50 || row.To != 80 || row.Width != 55 || row.Tail != 20 {
+		t.Errorf("%+v", row)
+	}
+}
+
 func TestHealthWords(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*screens.HealthView){
