@@ -290,5 +290,5 @@ func History(w io.Writer, v HistoryView) error { return write(w, history, v) }
 
 // HistoryBody returns its fragments.
 func HistoryBody(v HistoryView) ([]Fragment, error) {
-	return fragments(history, v, "outcomes", "days", "durations", "more-durations", "causes", "more-causes", "known")
+	return fragments(history, v, "outcomes", "days", "durations", "more-durations-title", "more-durations", "causes", "more-causes-title", "more-causes", "known")
 }
