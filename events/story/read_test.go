@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -61,66 +62,64 @@ func TestReadsTheNewest(t *testing.T) {
 	}
 }
 
-// TestOfTheWatchAlone holds that the story leaves out what is about other watches of the order, but for those whose requests
-// the watch goes on for: also where the completion that says so answers none of the view's requests.
-func TestOfTheWatchAlone(t *testing.T) {
+// TestReadsItsOwn holds that a story is of its watch, and of those before it whose requests the watch goes on for: also where another
+// watch of the order ended just before, and somebody wants people told of that one again.
+func TestReadsItsOwn(t *testing.T) {
 	t.Parallel()
 	nc, _ := eventstest.Connect(t, eventstest.Server(t))
 	s := eventstest.Provided(t, nc, eventstest.StoreConfig())
-	shared, err := teams.Parse("teams.yaml", []byte("teams: {train: {projects: [another]}}"))
+	w := aWatch()
+	w.State, w.WatchID, w.AcceptedAt = watcher.Watching, "w_5", time.Now()
+	w.Requests = []watcher.Request{{ID: "build-1", Team: "gpu", ReceivedAt: w.AcceptedAt}}
+	others := []watcher.Request{{ID: "build-2", Team: "net", ReceivedAt: w.AcceptedAt}}
+	file, err := teams.Parse("teams.yaml", []byte("teams:\n  gpu: {projects: [another]}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, now := aWatch(), time.Now()
-	w.State, w.AcceptedAt = watcher.Watching, now.Add(-time.Minute)
-	ann := watcher.Request{ID: "build-772", Team: "train", RequestedBy: "ann", ReceivedAt: w.AcceptedAt}
-	bob := watcher.Request{ID: "build-773", Team: "gpu", RequestedBy: "bob", ReceivedAt: w.AcceptedAt}
-	var last uint64
-	for _, at := range []struct{ id, next string }{{"w_1", ""}, {"w_2", "w_3"}, {"w_3", "w_4"}, {"w_4", ""}} {
+	completed := uint64(0)
+	for _, test := range []struct{ id, next string }{{"w_1", "w_2"}, {"w_2", ""}, {"w_3", "w_4"}, {"w_4", "w_5"}, {"w_5", ""}} {
 		report := w.Report
-		report.WatchID, report.Requests, report.Reason = at.id, []watcher.Request{ann, bob}, "reason of "+at.id
-		if err := s.Progress(t.Context(), watcher.Progress{Number: 2, Report: report}); err != nil {
+		report.WatchID, report.Reason, report.Requests = test.id, "this is "+test.id, w.Requests
+		if err := s.Progress(t.Context(), watcher.Progress{Number: 1, Report: report}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Attend(t.Context(), watcher.OrderAttention{Kind: watcher.Late, Since: now, Report: report}); err != nil {
+		if err := s.Attend(t.Context(), watcher.OrderAttention{Kind: watcher.Late, Since: time.Now(), Report: report}); err != nil {
 			t.Fatal(err)
 		}
-		again := watcher.Again{ID: at.id, WatchID: at.id, ProjectID: w.ProjectID, OrderName: w.OrderName, Team: "train", By: "again of " + at.id, At: now}
-		if err := s.Renotify(t.Context(), watcher.Completion{Report: report}, again); err != nil {
+		c := watcher.Completion{Outcome: watcher.Succeeded, Report: report, NextWatchID: test.next, CompletedAt: time.Now()}
+		if err := s.Renotify(t.Context(), c, watcher.Again{ID: test.id, WatchID: test.id, ProjectID: w.ProjectID, OrderName: w.OrderName, By: "who asks for " + test.id, Team: "gpu"}); err != nil {
 			t.Fatal(err)
 		}
-		if at.id == "w_4" {
-			break
+		if test.id == w.WatchID {
+			continue
 		}
-		report.Requests = []watcher.Request{bob}
-		if err := s.Complete(t.Context(), watcher.Completion{Report: report, Outcome: watcher.Cancelled, CompletedAt: now, NextWatchID: at.next}, last); err != nil {
+		if c.Requests = others; test.id == "w_3" {
+			c.Requests = w.Requests
+		}
+		if err := s.Complete(t.Context(), c, completed); err != nil {
 			t.Fatal(err)
 		}
-		if _, last, err = s.LastCompletion(t.Context(), w.Order()); err != nil {
+		if _, completed, err = s.LastCompletion(t.Context(), w.Order()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.WatchID, w.Requests = "w_4", []watcher.Request{ann}
-	for name, view := range map[string]teams.View{"the operator": {}, "the team": shared.View("train")} {
+	for before, view := range map[string]teams.View{"w_4": {}, "w_3": file.View("gpu")} { // who do not see the end of w_4 see that of the one before
 		var got wire.Story
-		eventstest.Eventually(t, func() (err error) { // a busy machine may take longer than a reader waits
+		eventstest.Eventually(t, func() (err error) {
 			got, err = story.Read(t.Context(), s, view, w)
 			return err
 		})
-		all := ""
+		of := make(map[string]int)
 		for _, l := range got.Lines {
-			all += l.Kind + ": " + l.Text + "\n"
-		}
-		for _, id := range []string{"w_2", "w_3", "w_4"} {
-			if strings.Count(all, "reason of "+id) < 2 || !strings.Contains(all, "again of "+id) {
-				t.Errorf("%s is not told of %s:\n%s", name, id, all)
+			for _, id := range []string{"w_1", "w_2", "w_3", "w_4", "w_5"} {
+				if strings.Contains(l.Text, "this is "+id) || strings.Contains(l.Text, "asks for "+id) {
+					of[id]++
+				}
 			}
 		}
-		if strings.Contains(all, "of w_1") {
-			t.Errorf("%s is told of a watch that this one has nothing of:\n%s", name, all)
-		}
-		if before := strings.Contains(all, "the watch w_3 ended for other requests"); before != view.All() {
-			t.Errorf("%s is told of an end before: %t\n%s", name, before, all)
+		of[before]-- // its end
+		if want := map[string]int{"w_3": 3, "w_4": 3, "w_5": 3}; !maps.Equal(of, want) {
+			t.Errorf("lines by watch: %v; want %v\n%+v", of, want, got.Lines)
 		}
 	}
 }

@@ -50,12 +50,13 @@ const (
 	maxNames = 3   // of items in a line
 )
 
-// Events are what is published about a watch, and about those before it whose requests it goes on for, as they may be seen.
+// Events are what is published about a watch, and about those before it whose requests it goes on for, since it was accepted,
+// as they may be seen.
 type Events struct {
 	Progress  []watcher.Progress
 	Attention []watcher.OrderAttention
 	Again     []watcher.Again
-	Before    *watcher.Completion // of the latest watch whose requests this one goes on for; nil: none
+	Before    *watcher.Completion // of a watch whose requests this one goes on for; nil: none
 }
 
 // Of returns what happened, oldest first, and how many lines are left out: of changes and conditions the oldest. The snapshot and
