@@ -8,7 +8,7 @@
 // Read the files in this order:
 //
 //	page.go      how it begins and ends
-//	source.go    what it reads, and how it knows how old that is
+//	source.go    what it reads, and how it knows how old that is; polls.go: polls that records do not tell of
 //	server.go    which URL is answered by what, headers, and what becomes of errors
 //	viewer.go    who is let in, and whose orders they see; users.go: the file of users
 //	screen.go    what a screen is read from, and when it is read anew
