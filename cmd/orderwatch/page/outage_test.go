@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events/eventstest"
@@ -172,4 +173,21 @@ func TestStreamsOfABrowser(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestMovedAside holds that a record in the place of one that could not be read is not shown as a watch.
+func TestMovedAside(t *testing.T) {
+	t.Parallel()
+	w := alone(t, eventstest.Server(t))
+	nc, _ := eventstest.Connect(t, w.nats)
+	now := time.Now().UTC()
+	aside := watcher.Policy{MaxPayload: 1 << 20}.Replace(watcher.Broken{Order: never, WatchID: "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", Region: "cn-north-4", Since: now.Add(-time.Hour), Why: "it is no JSON", Highest: 3}, now)
+	if _, err := eventstest.Provided(t, nc, eventstest.StoreConfig()).Write(t.Context(), aside, 0); err != nil {
+		t.Fatal(err)
+	}
+	base := w.page(nil)
+	a := get(t, base+"/orders/"+never.ProjectID+"/"+never.Name, nil, "could not be read", "it is no JSON", "orderwatch watch "+never.String())
+	if a.StatusCode != http.StatusNotFound {
+		t.Errorf("%d\n%s", a.StatusCode, a.text)
+	}
 }

@@ -130,3 +130,6 @@ func (s *source) record(ctx context.Context, o watcher.Order, view teams.View) (
 	}
 	return w, polls, err
 }
+	case err == nil && w.MovedAside() != nil:
+		aside := w.MovedAside()
+		return w, false, &missing{"This order's record could not be read", []string{o.String(), "It was moved aside at " + aside.At.UTC().Format(time.RFC3339) + ": " + wire.OneLine(aside.Why), "To watch the order again, with a new request: orderwatch watch " + o.String()}}
