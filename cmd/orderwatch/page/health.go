@@ -112,7 +112,7 @@ func (s *server) health(v viewer) screen {
 
 // healthView reads the screen.
 func (s *server) healthView(ctx context.Context, view teams.View) (h screens.HealthView, err error) {
-	now := s.from.store.Clock.Now()
+	now := s.from.timeOf(s.from.board.Status())
 	status, answered, err := s.from.installation()
 	h = screens.HealthView{Status: seenBy(view, status), Answered: answered, Lag: s.from.tally.Lag(view, now)}
 	if err != nil {

@@ -95,7 +95,7 @@ func (s *server) nowView(ctx context.Context, q index.Query, asked url.Values, v
 	if err != nil {
 		return screens.NowView{}, err
 	}
-	now := s.from.store.Clock.Now()
+	now := s.from.timeOf(answer.Status)
 	n := screens.NowView{Strip: s.strip(answer.Strip, view, now), Filter: filterOf(asked, answer.Strip), Loading: !answer.Status.Ready}
 	s.from.setNextPolls(ctx, answer.Rows, now)
 	for _, r := range answer.Rows {
@@ -201,7 +201,7 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 	if sum.Broken > 0 {
 		add(screens.Fact{Number: words.Number(sum.Broken), Words: "records cannot be read", Class: "bad"})
 	}
-	if lag := s.from.tally.Lag(view, now); lag.Ended > 0 {
+	if lag := s.from.lag(view, now); lag.Ended > 0 {
 		add(screens.Fact{Number: soon(lag.P95), Words: "until an end is seen (95 of 100)"})
 	}
 	if !view.All() {
@@ -255,7 +255,7 @@ func heldFor(h watcher.Hold) string {
 // rowOf returns the row as the screen shows it.
 func rowOf(r index.Shown, now time.Time) screens.Row {
 	row := screens.Row{
-		Order: r.Order, Counts: r.Counts, Expected: r.Expected, SoFar: now.Sub(r.Accepted), NextPoll: r.NextPollAt,
+		Order: r.Order, Counts: r.Counts, Expected: r.Expected, SoFar: max(0, now.Sub(r.Accepted)), NextPoll: r.NextPollAt,
 		EndedAt: r.Ended, Detail: r.Actions, Word: "running", Class: "open", Overdue: r.Condition == watcher.Overdue,
 	}
 	switch {

@@ -111,6 +111,22 @@ func (s *source) installation() (wire.Status, time.Time, error) {
 	return s.status, s.asked, s.failed
 }
 
+// timeOf returns the time at which the board's rows are shown: now, or, where the board is not up to date, when it was.
+func (s *source) timeOf(board index.Status) time.Time {
+	if board.Ready && !board.Connected {
+		return board.AsOf
+	}
+	return s.store.Clock.Now()
+}
+
+// lag returns how long ends take to be seen; the zero Lag while events are not followed, since it is not known then.
+func (s *source) lag(view teams.View, now time.Time) tally.Lag {
+	if _, away := s.tally.State(); away != nil {
+		return tally.Lag{}
+	}
+	return s.tally.Lag(view, now)
+}
+
 // record returns the record of an order's watch, if the view shows it, and whether it is known which polls were made since it
 // was written. The error is a *[missing] where there is none.
 func (s *source) record(ctx context.Context, o watcher.Order, view teams.View) (w watcher.Watch, polls bool, err error) {
@@ -127,9 +143,9 @@ func (s *source) record(ctx context.Context, o watcher.Order, view teams.View) (
 		return w, false, &missing{"This order's record cannot be read", []string{o.String(), "People were told, or will be within minutes. To watch it again: orderwatch watch " + o.String()}}
 	case errors.Is(err, watcher.ErrNewerSchema), errors.Is(err, watcher.ErrBroken), err == nil && !view.Owns(&w):
 		return w, false, missingOrder(o)
-	}
-	return w, polls, err
-}
 	case err == nil && w.MovedAside() != nil:
 		aside := w.MovedAside()
 		return w, false, &missing{"This order's record could not be read", []string{o.String(), "It was moved aside at " + aside.At.UTC().Format(time.RFC3339) + ": " + wire.OneLine(aside.Why), "To watch the order again, with a new request: orderwatch watch " + o.String()}}
+	}
+	return w, polls, err
+}
