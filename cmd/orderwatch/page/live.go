@@ -6,6 +6,7 @@ import (
 	cryptorand "crypto/rand"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -38,7 +39,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 		w.WriteHeader(http.StatusNoContent) // a browser asks no more
 		return
 	}
-	stays, end := s.streams.begin(r)
+	stays, end := s.streams.begin(r, v)
 	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), streamTime-time.Duration(rand.Int64N(int64(time.Minute)))) // not all at once
 	defer cancel()
@@ -138,7 +139,7 @@ const (
 type streams struct {
 	mu  sync.Mutex
 	all int
-	of  map[string]int // by browser
+	of  map[string]int // by browser; of one that has no cookie, by user or address
 }
 
 func newStreams() *streams { return &streams{of: make(map[string]int)} }
@@ -154,29 +155,33 @@ func (s *streams) know(w http.ResponseWriter, r *http.Request, base string, secu
 }
 
 // begin counts a stream, and reports whether it may stay open. The caller calls end when it has ended.
-func (s *streams) begin(r *http.Request) (stays bool, end func()) {
-	browser := ""
-	if cookie, err := r.Cookie(browserCookie); err == nil && len(cookie.Value) <= 64 {
-		browser = cookie.Value
-	}
+func (s *streams) begin(r *http.Request, v viewer) (stays bool, end func()) {
+	browser := browserOf(r, v)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= mostStreams || browser != "" && s.of[browser] >= mostOfBrowser {
+	if s.all >= mostStreams || s.of[browser] >= mostOfBrowser {
 		return false, func() {}
 	}
 	s.all++
-	if browser != "" {
-		s.of[browser]++
-	}
+	s.of[browser]++
 	return true, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.all--
-		if browser == "" {
-			return
-		}
 		if s.of[browser]--; s.of[browser] == 0 {
 			delete(s.of, browser)
 		}
 	}
+}
+
+// browserOf returns by what the browser's streams are counted.
+func browserOf(r *http.Request, v viewer) string {
+	if cookie, err := r.Cookie(browserCookie); err == nil && cookie.Value != "" && len(cookie.Value) <= 64 {
+		return "browser " + cookie.Value
+	}
+	if v.user != "" {
+		return "user " + v.user
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return "address " + host
 }

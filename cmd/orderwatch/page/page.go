@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -97,7 +98,10 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	reading := make(chan struct{})
 	go func() {
 		defer close(reading)
-		from.run(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { from.run(ctx) })
+		running.Go(func() { s.dropFeeds(ctx) })
+		running.Wait()
 	}()
 	ready(url)
 	select {

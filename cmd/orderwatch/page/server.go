@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -242,14 +243,32 @@ func (s *server) feed(v viewer, u *url.URL) (*feed, error) {
 	defer s.mu.Unlock()
 	f := s.feeds[key]
 	if f == nil {
-		for old, other := range s.feeds {
-			if now.Sub(other.lastUsed) > feedKept || len(s.feeds) >= mostFeeds {
-				delete(s.feeds, old)
+		for old := range s.feeds {
+			if len(s.feeds) < mostFeeds {
+				break
 			}
+			delete(s.feeds, old)
 		}
 		f = &feed{screen: made, team: v.team, path: path, server: s}
 		s.feeds[key] = f
 	}
 	f.lastUsed = now
 	return f, nil
+}
+
+// dropFeeds drops the feeds that nobody looks at, until ctx is done.
+func (s *server) dropFeeds(ctx context.Context) {
+	for link.Sleep(ctx, feedKept/4) {
+		s.dropUnused(time.Now())
+	}
+}
+
+func (s *server) dropUnused(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, f := range s.feeds {
+		if now.Sub(f.lastUsed) > feedKept {
+			delete(s.feeds, key)
+		}
+	}
 }
