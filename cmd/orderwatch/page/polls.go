@@ -24,7 +24,7 @@ const (
 type wakeups struct {
 	mu     sync.Mutex
 	next   map[watcher.Order]nextPoll
-	paused time.Time // until when none is read
+	paused time.Time // until when none is read, after one could not be; zero: the latest one could
 }
 
 // A nextPoll is when a watch is polled next, by its wake-up.
@@ -38,22 +38,33 @@ var errPaused = errors.New("a wake-up could not be read; trying again later")
 
 // newest returns the latest of the order's wake-ups.
 func (s *source) newest(ctx context.Context, o watcher.Order) (watcher.Wakeup, error) {
-	s.wakeups.mu.Lock()
-	paused := time.Now().Before(s.wakeups.paused)
-	s.wakeups.mu.Unlock()
-	if paused {
+	if s.wakeups.pauses(time.Now()) {
 		return watcher.Wakeup{}, errPaused
 	}
 	ctx, cancel := context.WithTimeout(ctx, wakeupTime)
 	defer cancel()
 	k, err := s.store.Newest(ctx, o)
+	s.wakeups.mu.Lock()
+	defer s.wakeups.mu.Unlock()
+	s.wakeups.paused = time.Time{}
 	if err != nil {
 		s.log.Debug("a wake-up could not be read", "project", o.ProjectID, "order", o.Name, "err", err)
-		s.wakeups.mu.Lock()
-		defer s.wakeups.mu.Unlock()
 		s.wakeups.paused = time.Now().Add(wakeupPause)
 	}
 	return k, err
+}
+
+// pauses reports whether none is to be read now. After a pause one caller is to try, and the others go on waiting.
+func (u *wakeups) pauses(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Before(u.paused) {
+		return true
+	}
+	if !u.paused.IsZero() {
+		u.paused = now.Add(wakeupPause)
+	}
+	return false
 }
 
 // recordTries is how often a record is read again that was written meanwhile.
