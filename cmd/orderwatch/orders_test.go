@@ -90,7 +90,9 @@ func TestGetListCancel(t *testing.T) {
 	got = rig.CarryOut(t, d.env, "get", "order.refused")
 	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch --region cn-north-4 --timeout 2h " + rig.Project + "/order.refused"}, nil)
 	got = rig.CarryOut(t, d.env, "get", "order.unknown")
-	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + rig.Project + "/order.unknown"})
+	wantSaid(t, "get of no order", got, 1, nil, []string{"no order, request or watch is known as order.unknown in project " + rig.Project, "orderwatch watch " + rig.Project + "/order.unknown\n", "was rejected: orderwatch events order.unknown\n"})
+	got = rig.CarryOut(t, d.env, "get", rig.Project+"/order.unknown")
+	wantSaid(t, "get of no order of a project", got, 1, nil, []string{rig.Project + "/order.unknown: no watch of this order is known: nobody asked to watch it, or its record is no longer kept\n"})
 	got = rig.CarryOut(t, d.env, "get", "order.a", "order.b")
 	wantSaid(t, "get of two", got, 2, nil, []string{"2 orders are named; name one"})
 
