@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -90,8 +91,11 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	url := "http://" + listener.Addr().String() + c.PageBase() + "/"
-	log.Info("the page is served", "url", url, "version", c.Version)
+	url := "http://" + reached(listener.Addr()) + c.PageBase() + "/"
+	log.Info("the page is served", "url", url, "addr", listener.Addr().String(), "version", c.Version)
+	if c.Page.Auth == config.AuthNone && !c.Page.Loopback() {
+		log.Warn("all who reach the page see all orders, without a login: ORDERWATCH_PAGE_AUTH is none, and the page listens beyond this machine. Set it to basic or proxy, or let the network keep others out")
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
 	reading := make(chan struct{})
@@ -115,6 +119,14 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		err = nil
 	}
 	return err
+}
+
+// reached returns the host and port at which a listener is reached from this machine.
+func reached(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
 }
 
 // connect connects to NATS as the configuration says, now or when there is a server. name is the user of deploy whose inbox is
