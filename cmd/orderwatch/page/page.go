@@ -75,6 +75,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	if err != nil {
 		return err
 	}
+	logDenied(log, nc, "page")
 	var acting *client.Client
 	if c.Page.Actions {
 		own, err := connect(log, c.ActionsLogin(), "page-actions")
@@ -85,6 +86,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		if acting, err = client.New(own, serve.Names(c)); err != nil {
 			return err
 		}
+		logDenied(log, own, "page-actions")
 	}
 	s := newServer(log, c, from, users, acting)
 	web := &http.Server{
@@ -119,6 +121,25 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		err = nil
 	}
 	return err
+}
+
+// maxDenied is of how many subjects the log says that they are denied: those of records are many.
+const maxDenied = 20
+
+// logDenied logs once of each subject that NATS denies it to the login, which needs what the user of this name has. It keeps
+// the connection's error handler.
+func logDenied(log *slog.Logger, nc *nats.Conn, name string) {
+	before := nc.ErrorHandler()
+	told := make(map[string]bool) // by subject; the handler is called by one goroutine
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if before != nil {
+			before(nc, sub, err)
+		}
+		if subject, _, ok := link.Violation(err); ok && !told[subject] && len(told) < maxDenied {
+			told[subject] = true
+			log.Warn("NATS denies a permission; use the user "+name+" of nats-permissions.conf", "err", err)
+		}
+	})
 }
 
 // reached returns the host and port at which a listener is reached from this machine.
