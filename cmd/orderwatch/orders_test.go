@@ -116,7 +116,7 @@ func TestGetListCancel(t *testing.T) {
 	got = rig.CarryOut(t, d.env, "cancel", "--by", "ann", "--reason", "wrong flavor", "order.never", "order.unknown", "order.parts", "order.never-2")
 	wantSaid(t, "cancel", got, 1,
 		[]string{rig.Project + "/order.never: the watch ends now", "NOT cancelled", "order.never-2: the watch ends now"},
-		[]string{"order.unknown: no watch", "order.parts: its watch has ended already"})
+		[]string{"is known as order.unknown in project", "order.parts: its watch has ended already"})
 	w := d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
 	if w.Outcome != watcher.Cancelled || w.Reason != "cancelled by ann: wrong flavor" {
 		t.Errorf("cancelled: %s, %s", w.Outcome, w.Reason)
@@ -132,7 +132,7 @@ func TestPoll(t *testing.T) {
 	d.asks(t, "order.never")
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 1 })
 	got := rig.CarryOut(t, d.env, "poll", "order.never", "order.unknown")
-	wantSaid(t, "poll", got, 1, []string{rig.Project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"order.unknown: no watch"})
+	wantSaid(t, "poll", got, 1, []string{rig.Project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"is known as order.unknown in project"})
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 2 })
 	got = rig.CarryOut(t, d.env, "poll", "-o", "json", "order.never")
 	var w watcher.Snapshot
