@@ -203,7 +203,7 @@ func serviceError(err error) *wire.ServiceError {
 	case isField:
 		return &wire.ServiceError{Code: 400, Field: field.Field, Reason: field.Error()}
 	case err == watcher.ErrNoRecord:
-		return &wire.ServiceError{Code: 404, Reason: "no watch of this order is known: it was not asked for, or that is longer ago than records are kept"}
+		return &wire.ServiceError{Code: 404, Reason: "no watch of this order is known: nobody asked to watch it, or its record is no longer kept"}
 	case errors.Is(err, watcher.ErrNoRecord): // of a team's request
 		return &wire.ServiceError{Code: 404, Reason: "no request of the team is in the order's watch; others may be, and go on"}
 	case errors.Is(err, watcher.ErrBroken):

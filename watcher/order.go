@@ -59,7 +59,7 @@ func (o Order) Validate() error {
 	}
 	dotted := strings.HasPrefix(o.Name, ".") || strings.HasSuffix(o.Name, ".") || strings.Contains(o.Name, "..")
 	if len(o.Name) > maxOrderName || dotted || !made(o.Name, "._=-") {
-		return &FieldError{"order_name", fmt.Sprintf("must be 1 to %d of A-Z a-z 0-9 . _ = -, no dot first, last or doubled", maxOrderName)}
+		return &FieldError{"order_name", fmt.Sprintf("must be 1 to %d of A-Z a-z 0-9 . _ = -, no dot first or last, and no two dots in a row", maxOrderName)}
 	}
 	return nil
 }

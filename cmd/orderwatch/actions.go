@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/find"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
@@ -94,20 +95,20 @@ func eachOrder(c *cobra.Command, args []string, do action) error {
 		return err
 	}
 	defer s.close()
-	var orders []watcher.Order
+	var orders []find.Found
 	for _, text := range args {
 		found, err := s.find(c, text)
 		if err != nil {
 			return err
 		}
-		orders = append(orders, found.Order)
+		orders = append(orders, found)
 	}
 	var refused []error
-	for _, order := range orders {
-		w, text, err := do(c.Context(), s, order)
+	for i, found := range orders {
+		w, text, err := do(c.Context(), s, found.Order)
 		if err != nil {
-			refused = append(refused, orderRefusal(c, order, err))
-		} else if err := printed(c, w, func(show.Page) string { return order.String() + ": " + text + "\n" }); err != nil {
+			refused = append(refused, orderRefusal(c, args[i], found, err))
+		} else if err := printed(c, w, func(show.Page) string { return found.Order.String() + ": " + text + "\n" }); err != nil {
 			return err
 		}
 		if c.Context().Err() != nil {

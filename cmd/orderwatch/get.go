@@ -42,7 +42,7 @@ func getCommand() *cobra.Command {
 		}
 		w, err := s.Get(c.Context(), found.Order)
 		if err != nil {
-			return orderRefusal(c, found.Order, err)
+			return orderRefusal(c, args[0], found, err)
 		}
 		if page := w.PageURL(s.config.Links.Public); page != "" {
 			w.Links.Order = page
@@ -82,7 +82,7 @@ func whyCommand() *cobra.Command {
 			}
 		}
 		if err != nil {
-			return orderRefusal(c, found.Order, err)
+			return orderRefusal(c, args[0], found, err)
 		}
 		return printed(c, story, func(p show.Page) string {
 			p.All = *all

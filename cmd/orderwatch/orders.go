@@ -120,7 +120,7 @@ func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
 		id := output.Clean(text)
 		return found, fmt.Errorf("%s: no order's latest watch has this id\nWhat is kept of an earlier one: orderwatch events %s", id, id)
 	case !byID && wrong == nil:
-		return find.Found{Order: order}, nil
+		return find.Found{Order: order, Unknown: unknown}, nil
 	case !byID && unknown:
 		return found, exit.Usage(c, "%w, and %w\nWhether such a request was rejected: orderwatch events %s", wrong, err, output.Clean(text))
 	case !byID && unheard:
@@ -129,11 +129,17 @@ func (s *session) find(c *cobra.Command, text string) (find.Found, error) {
 	return found, refusal(c, "", err, nil)
 }
 
-// orderRefusal says why a call about an order did not work, and what to do.
-func orderRefusal(c *cobra.Command, order watcher.Order, err error) error {
-	name := order.String()
-	if answer, ok := errors.AsType[*wire.ServiceError](err); ok && answer.Code == http.StatusConflict {
+// orderRefusal says why a call about the order that text names did not work, and what to do.
+func orderRefusal(c *cobra.Command, text string, found find.Found, err error) error {
+	name := found.Order.String()
+	answer, answered := errors.AsType[*wire.ServiceError](err)
+	switch {
+	case answered && answer.Code == http.StatusConflict:
 		return fmt.Errorf("%s: its watch has ended already; orderwatch get %s says how", name, name)
+	case answered && answer.Code == http.StatusNotFound && found.Unknown && text == found.Name:
+		return fmt.Errorf("no order, request or watch is known as %s in project %s: nobody asked to watch it, or its record is no longer kept\n"+
+			"Check the name (orderwatch list), or have the order watched: orderwatch watch %s\n"+
+			"Whether a request of this id was rejected: orderwatch events %s", text, found.ProjectID, name, text)
 	}
 	return refusal(c, name, err, map[int]string{
 		http.StatusNotFound: "Check the name (orderwatch list), or have it watched: orderwatch watch " + name,

@@ -90,7 +90,9 @@ func TestGetListCancel(t *testing.T) {
 	got = rig.CarryOut(t, d.env, "get", "order.refused")
 	wantSaid(t, "get of a refused order", got, 0, []string{"about refused", "orderwatch watch --region cn-north-4 --timeout 2h " + rig.Project + "/order.refused"}, nil)
 	got = rig.CarryOut(t, d.env, "get", "order.unknown")
-	wantSaid(t, "get of no order", got, 1, nil, []string{"no watch of this order is known", "orderwatch watch " + rig.Project + "/order.unknown"})
+	wantSaid(t, "get of no order", got, 1, nil, []string{"no order, request or watch is known as order.unknown in project " + rig.Project, "orderwatch watch " + rig.Project + "/order.unknown\n", "was rejected: orderwatch events order.unknown\n"})
+	got = rig.CarryOut(t, d.env, "get", rig.Project+"/order.unknown")
+	wantSaid(t, "get of no order of a project", got, 1, nil, []string{rig.Project + "/order.unknown: no watch of this order is known: nobody asked to watch it, or its record is no longer kept\n"})
 	got = rig.CarryOut(t, d.env, "get", "order.a", "order.b")
 	wantSaid(t, "get of two", got, 2, nil, []string{"2 orders are named; name one"})
 
@@ -114,7 +116,7 @@ func TestGetListCancel(t *testing.T) {
 	got = rig.CarryOut(t, d.env, "cancel", "--by", "ann", "--reason", "wrong flavor", "order.never", "order.unknown", "order.parts", "order.never-2")
 	wantSaid(t, "cancel", got, 1,
 		[]string{rig.Project + "/order.never: the watch ends now", "NOT cancelled", "order.never-2: the watch ends now"},
-		[]string{"order.unknown: no watch", "order.parts: its watch has ended already"})
+		[]string{"is known as order.unknown in project", "order.parts: its watch has ended already"})
 	w := d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.State == watcher.Ended })
 	if w.Outcome != watcher.Cancelled || w.Reason != "cancelled by ann: wrong flavor" {
 		t.Errorf("cancelled: %s, %s", w.Outcome, w.Reason)
@@ -130,7 +132,7 @@ func TestPoll(t *testing.T) {
 	d.asks(t, "order.never")
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 1 })
 	got := rig.CarryOut(t, d.env, "poll", "order.never", "order.unknown")
-	wantSaid(t, "poll", got, 1, []string{rig.Project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"order.unknown: no watch"})
+	wantSaid(t, "poll", got, 1, []string{rig.Project + "/order.never: is polled now, after 1 poll; the last was "}, []string{"is known as order.unknown in project"})
 	d.shows(t, "order.never", func(w watcher.Snapshot) bool { return w.Polls == 2 })
 	got = rig.CarryOut(t, d.env, "poll", "-o", "json", "order.never")
 	var w watcher.Snapshot

@@ -207,8 +207,12 @@ func TestWatchJSON(t *testing.T) {
 		t.Errorf("without --wait: %d\n%s%s", got.Code, got.Out, got.Err)
 	}
 	got = rig.CarryOut(t, d.env, "watch", "order.never")
-	if got.Code != 0 || !strings.Contains(got.Out, "orderwatch get "+rig.Project+"/order.never") {
+	if got.Code != 0 || !strings.HasSuffix(got.Out, " is stored\nHow it is, once a worker has taken it:\n  orderwatch get "+rig.Project+"/order.never\n") {
 		t.Errorf("as text: %d\n%s%s", got.Code, got.Out, got.Err)
+	}
+	got = rig.CarryOut(t, d.env, "watch", "order.never", "order.later")
+	if got.Code != 0 || strings.Count(got.Out, " is stored\n") != 2 || !strings.HasSuffix(got.Out, " is stored\nHow each is, once a worker has taken it:\n  orderwatch get "+rig.Project+"/order.later\n") || strings.Count(got.Out, "\n") != 4 {
+		t.Errorf("two as text: %d\n%s%s", got.Code, got.Out, got.Err)
 	}
 }
 

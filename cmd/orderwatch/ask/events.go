@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,9 +152,14 @@ func text(e client.Event, project string, paint output.Paint) string {
 	return fmt.Sprintf("%s  %-9s  %s  %s  %s", output.Time(e.Time()), what, order, outcome, output.Times(output.Clean(reason), time.Now()))
 }
 
-// changesText returns what changed, as much as a line takes.
+// changesText returns what changed, as much as a line takes: what failed first, then what succeeded.
 func changesText(list []watcher.Change) string {
 	const most = 3
+	rank := func(c watcher.Change) int {
+		return slices.Index([]watcher.Status{watcher.Succeed, watcher.Failed}, c.To) // -1 for others
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b watcher.Change) int { return cmp.Compare(rank(b), rank(a)) })
 	var texts []string
 	for _, change := range list[:min(most, len(list))] {
 		text := change.ResourceName + " " + string(change.To)

@@ -10,6 +10,21 @@ import (
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
+// TestChangesText holds that a line names what failed before what succeeded, and the others last.
+func TestChangesText(t *testing.T) {
+	to := func(name string, s watcher.Status) watcher.Change { return watcher.Change{ResourceName: name, To: s} }
+	all := []watcher.Change{
+		to("a", watcher.Processing), to("b", watcher.Succeed), to("c", watcher.Succeed),
+		to("d", watcher.Failed), {ResourceName: "e", To: watcher.Failed, Message: "sold out"},
+	}
+	if got, want := changesText(all), "d failed, e failed: sold out, b succeed, and 2 more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if all[0].ResourceName != "a" {
+		t.Error("the event's own list is sorted")
+	}
+}
+
 // A request whose end came while a look at its watch was on its way is not published again, and no completion is said
 // to be lost.
 func TestLookAfterTheEnd(t *testing.T) {

@@ -41,13 +41,22 @@ func Store(ctx context.Context, o Options) error {
 	if isAway(unchecked) {
 		fmt.Fprintln(o.Errors, "orderwatch:", noWorker)
 	}
+	var last watcher.Order
 	err = publish(ctx, o, func(r wire.WatchRequest, sequence uint64) {
 		if o.Format == output.AsJSON {
 			printStored(o.Out, r, sequence)
 			return
 		}
-		fmt.Fprintf(o.Out, "%s: request %s is stored. How it is, once a worker has taken it:\n  orderwatch get %s\n", r.Order, output.Clean(r.RequestID), r.Order)
+		last = r.Order
+		fmt.Fprintf(o.Out, "%s: request %s is stored\n", r.Order, output.Clean(r.RequestID))
 	})
+	if last != (watcher.Order{}) {
+		how := "How it is"
+		if len(o.Requests) > 1 {
+			how = "How each is"
+		}
+		fmt.Fprintf(o.Out, "%s, once a worker has taken it:\n  orderwatch get %s\n", how, last)
+	}
 	if err == nil && unchecked != nil && o.Format == output.AsText {
 		fmt.Fprintln(o.Out, "Nobody has checked it. A worker that finds a request wrong rejects it, and says why:\n  orderwatch events --kind rejected")
 	}

@@ -150,7 +150,7 @@ type Slack struct {
 // is found, perhaps with a path: the order's page is below it (see [watcher.Order.URL]).
 type Links struct {
 	Console string `env:"CONSOLE_URL" desc:"link to an order in the cloud's console: https, or http on localhost; {region}, {project}, {order} and {watch} are filled in"`
-	Public  string `env:"PUBLIC_URL" desc:"where the page of the orders is found, perhaps with a path; messages, events and orderwatch get lead to the order's page below it. With one of {region}, {project}, {order} and {watch}: link to a page of your own, filled in likewise"`
+	Public  string `env:"PUBLIC_URL" desc:"where the page of the orders is found, perhaps with a path; messages, events and orderwatch get --open lead to the order's page below it. With one of {region}, {project}, {order} and {watch}: link to a page of your own, filled in likewise"`
 }
 
 // A HTTP says where the process answers probes and scrapers, and whom it calls while all is well.

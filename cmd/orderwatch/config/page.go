@@ -12,7 +12,7 @@ import (
 // A Page says where the page listens, who may see it, and whether they may act. Who logs in how is decided in package page.
 type Page struct {
 	Addr           string   `env:"PAGE_ADDR" default:"127.0.0.1:8090" desc:"host:port of orderwatch page; beyond loopback PAGE_AUTH must say who may see it"`
-	Auth           string   `env:"PAGE_AUTH" unset:"none, on loopback alone" desc:"who may see the page: none (all who reach it), basic (users of PAGE_USERS_FILE), or proxy (whom PAGE_USER_HEADER names)"`
+	Auth           string   `env:"PAGE_AUTH" unset:"none, on loopback alone" desc:"who may see the page: none (all who reach it, also beyond loopback where it is set), basic (users of PAGE_USERS_FILE), or proxy (whom PAGE_USER_HEADER names)"`
 	UsersFile      string   `env:"PAGE_USERS_FILE" desc:"path of a file with a line for each user, NAME:HASH or NAME:HASH:TEAM; HASH is bcrypt's, as htpasswd -nB writes it; a user with a team, which needs TEAMS_FILE, sees what the team sees, others see all; read at the start"`
 	UserHeader     string   `env:"PAGE_USER_HEADER" desc:"header in which a proxy names the user, such as X-Forwarded-User; believed from PAGE_TRUSTED_PROXIES alone"`
 	TeamHeader     string   `env:"PAGE_TEAM_HEADER" desc:"header in which that proxy names the user's team, * for one who sees all; it needs TEAMS_FILE; unset: all users see all"`

@@ -37,7 +37,7 @@ type scoreboard struct {
 // A slackPost is what becomes of one message in the channel.
 type slackPost struct {
 	running bool // it tells of an order that goes on
-	wakes   bool // it was edited and mentions somebody, whom only a reply wakes
+	wakes   bool // it was edited to an end that is not done, of which a reply in the channel is to tell
 	thread  bool // it refers to its thread, where nothing is
 }
 
@@ -131,7 +131,10 @@ func (b *scoreboard) edited(m slackemulator.Message) {
 		b.show.Line("%s", hanging("✎ Slack #on-call: "+m.Text, b.show.Columns))
 		return
 	}
-	root.running, root.wakes, root.thread = false, len(slackemulator.Mentions(m)) > 0, hasThread(m)
+	if root.running { // a later edit is told of by no reply
+		root.running, root.wakes = false, !strings.HasPrefix(m.Text, "DONE: ")
+	}
+	root.thread = hasThread(m)
 	b.show.Line("%s", box("Slack #on-call, the same message", slackemulator.Render(m), b.show.Columns))
 }
 

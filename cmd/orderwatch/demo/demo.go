@@ -275,7 +275,7 @@ The demo goes on: NATS is on %[1]s, the page on %[4]s/. In another terminal:
   %[3]s list --watch
 
 The order's name says its fate: order.succeed-1, order.partial-1, order.fail-1, order.never-1,
-order.late-1, order.empty-1, order.missing-1, or any other number. Any program can ask, too:
+order.empty-1, order.missing-1; the number is up to you. Any program can ask, too:
 
   nats --server %[1]s pub -J orders.watch '{"project_id":"%[2]s","order_name":"order.partial-1"}'
 

@@ -32,6 +32,7 @@ type Found struct {
 	WatchID string
 	Region  string // empty where the record cannot be read
 	Request bool   // by the id of a request, and not by the order's name or the watch's id
+	Unknown bool   // nothing is known under the text, which is taken for the name of an order that nobody has watched yet
 }
 
 // ErrUnknown says that nothing is known under a text.

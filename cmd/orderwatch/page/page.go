@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -75,6 +76,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	if err != nil {
 		return err
 	}
+	logDenied(log, nc, "page")
 	var acting *client.Client
 	if c.Page.Actions {
 		own, err := connect(log, c.ActionsLogin(), "page-actions")
@@ -85,14 +87,18 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		if acting, err = client.New(own, serve.Names(c)); err != nil {
 			return err
 		}
+		logDenied(log, own, "page-actions")
 	}
 	s := newServer(log, c, from, users, acting)
 	web := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	url := "http://" + listener.Addr().String() + c.PageBase() + "/"
-	log.Info("the page is served", "url", url, "version", c.Version)
+	url := "http://" + reached(listener.Addr()) + c.PageBase() + "/"
+	log.Info("the page is served", "url", url, "addr", listener.Addr().String(), "version", c.Version)
+	if c.Page.Auth == config.AuthNone && !c.Page.Loopback() {
+		log.Warn("all who reach the page see all orders, without a login: ORDERWATCH_PAGE_AUTH is none, and the page listens beyond this machine. Set it to basic or proxy, or let the network keep others out")
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
 	reading := make(chan struct{})
@@ -119,6 +125,33 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		err = nil
 	}
 	return err
+}
+
+// maxDenied is of how many subjects the log says that they are denied: those of records are many.
+const maxDenied = 20
+
+// logDenied logs once of each subject that NATS denies it to the login, which needs what the user of this name has. It keeps
+// the connection's error handler.
+func logDenied(log *slog.Logger, nc *nats.Conn, name string) {
+	before := nc.ErrorHandler()
+	told := make(map[string]bool) // by subject; the handler is called by one goroutine
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if before != nil {
+			before(nc, sub, err)
+		}
+		if subject, _, ok := link.Violation(err); ok && !told[subject] && len(told) < maxDenied {
+			told[subject] = true
+			log.Warn("NATS denies a permission; use the user "+name+" of nats-permissions.conf", "err", err)
+		}
+	})
+}
+
+// reached returns the host and port at which a listener is reached from this machine.
+func reached(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
 }
 
 // connect connects to NATS as the configuration says, now or when there is a server. name is the user of deploy whose inbox is

@@ -1,8 +1,11 @@
 package page_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +19,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/page"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig/guarded"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/eventstest"
 	"github.com/orderwatch/orderwatch/events/teams"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -93,6 +98,37 @@ func TestPermissions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLogSaysWhy holds that the log of a page says that it is open to all, and which permissions its login lacks.
+func TestLogSaysWhy(t *testing.T) {
+	t.Parallel()
+	w := beginOn(t, guardedServer(t, "nats-permissions.conf"), func(c *config.Config) { login(c, "setup") })
+	const open, denied = "all who reach the page see all orders", "NATS denies a permission; use the user page of nats-permissions.conf"
+	w.page(nil)
+	w.page(func(c *config.Config) { c.Page.Auth = config.AuthNone })
+	if log := w.log.String(); strings.Contains(log, open) || strings.Contains(log, denied) {
+		t.Fatalf("the log says\n%s", log)
+	}
+	c := w.config
+	login(&c, "consumer")
+	c.Page.Addr, c.Page.Auth = ":8090", config.AuthNone
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // and nobody else reaches the test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.background("page", func(ctx context.Context, log *slog.Logger) error {
+		return page.Serve(ctx, log, c, serve.DefaultTiming(), listener, func(string) {})
+	})
+	eventstest.Eventually(t, func() error {
+		log := w.log.String()
+		for _, says := range []string{open, denied, "STREAM.INFO.KV_ORDER_WATCHES", "orderwatch.status"} {
+			if !strings.Contains(log, says) {
+				return fmt.Errorf("no %q in\n%s", says, log)
+			}
+		}
+		return nil
+	})
 }
 
 // attempts are subjects on which neither of the page's users may publish.

@@ -27,7 +27,7 @@ func (p Page) Story(s wire.Story) string {
 		width = max(width, output.Width(p.clock(l.At)))
 	}
 	for _, l := range s.Lines {
-		text := output.Clean(l.Text)
+		text := output.Times(output.Clean(l.Text), p.Now)
 		if !l.Until.IsZero() {
 			text += ", until " + p.clock(l.Until)
 		}

@@ -18,6 +18,7 @@ func TestStory(t *testing.T) {
 		Lines: []wire.StoryLine{
 			{At: minutes(10), Kind: "asked", Text: "asked by gpu-pools (request build-771)", Link: "https://ci.example/771"},
 			{At: minutes(6), Until: minutes(5.9), Kind: "held", Text: "the account is throttled for 6s: \x1b[31mtoo often"},
+			{At: minutes(2), Kind: "late", Text: "late: the order was expected to end by " + minutes(2).Format(time.RFC3339) + ", 8m after"},
 			{At: minutes(1), Kind: "changed", Text: strings.Repeat("os-node-created-8jsnk failed ", 8)},
 		},
 	}
@@ -29,6 +30,7 @@ watching  2 of 4 items ended, 2 still processing
 many to be read
 02:52:10 UTC  asked by gpu-pools (request build-771) · https://ci.example/771
 02:56:10 UTC  the account is throttled for 6s: ` + "\uFFFD" + `too often, until 02:56:16 UTC
+03:00:10 UTC  late: the order was expected to end by 03:00:10 UTC, 8m after
 03:01:10 UTC  os-node-created-8jsnk failed os-node-created-8jsnk failed
               os-node-created-8jsnk failed os-node-created-8jsnk failed
               os-node-created-8jsnk failed os-node-created-8jsnk failed

@@ -95,7 +95,7 @@ var badFields = []Bad{
 	{Name: "order written from right to left", Body: Named(`"order\u202edab"`), Field: "order_name", Says: "invisible"},
 	{Name: "order with a dot first", Body: Named(`".order"`), Field: "order_name", Says: "no dot first", Order: ".order"},
 	{Name: "order with a dot last", Body: Named(`"order."`), Field: "order_name", Says: "no dot first", Order: "order."},
-	{Name: "order with two dots", Body: Named(`"order..bad"`), Field: "order_name", Says: "doubled", Order: "order..bad"},
+	{Name: "order with two dots", Body: Named(`"order..bad"`), Field: "order_name", Says: "two dots in a row", Order: "order..bad"},
 	{Name: "order is a dot", Body: Named(`"."`), Field: "order_name", Says: "no dot first", Order: "."},
 	{Name: "order of 129 characters", Body: Named(`"` + strings.Repeat("a", 129) + `"`), Field: "order_name", Says: "128"},
 	{Name: "order of 60,000 characters", Body: Named(`"` + strings.Repeat("a", 60000) + `"`), Field: "order_name", Says: "128"},
