@@ -73,6 +73,9 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return n, false, err
 	}
 	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	if row, ok := s.from.board.Find(o, view); ok && longer(row, s.from.store.Clock.Now()) {
+		n.Usual, n.Since = *row.Usual, row.UsualSince
+	}
 	n.Cause = s.cause(n.Snapshot, view)
 	if n.Story, err = story.Read(ctx, s.from.store, view, n.Snapshot); err != nil {
 		s.log.Debug("the story of a watch could not be read", "watch", w.ID, "err", err)
