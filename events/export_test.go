@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"log/slog"
+	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -142,4 +143,18 @@ func (f Following) Waiting(team string) (all, of int) {
 		of = mine.waiting
 	}
 	return f.f.waiting, of
+}
+
+// TakeTurns takes all turns of the team to read events, until the test has ended.
+func (w *Worker) TakeTurns(t *testing.T, team string) {
+	mine, leave := w.service.follow.share(team)
+	for range cap(mine.reading) {
+		mine.reading <- struct{}{}
+	}
+	t.Cleanup(func() {
+		for range cap(mine.reading) {
+			<-mine.reading
+		}
+		leave()
+	})
 }

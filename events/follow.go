@@ -48,8 +48,8 @@ const (
 	teamWaiting = mostWaiting / 2
 	// followEvery is how often it is looked whether an event came, for all who wait together.
 	followEvery = 250 * time.Millisecond
-	// mostReading is for how many questions a worker reads events at the same time, a few MiB each, teamReading for how many
-	// of one team, and readingTurn how long another one waits for its turn.
+	// mostReading is for how many questions a worker reads events at the same time, those for events and those why, some MiB
+	// each, teamReading for how many of one team, and readingTurn how long another one waits for its turn.
 	mostReading = 6
 	teamReading = mostReading / 2
 	readingTurn = 5 * time.Second
@@ -102,22 +102,31 @@ func (f *following) share(team string) (mine *share, leave func()) {
 	}
 }
 
-// read reads events for an answer, when it is the question's turn: first among those of its team, then among all.
-func (f *following) read(ctx context.Context, mine *share, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (wire.EventsAnswer, error) {
+// read reads events for an answer, when it is the question's turn.
+func (f *following) read(ctx context.Context, mine *share, q wire.EventsQuery, maySee func(subject string, event []byte) bool) (answer wire.EventsAnswer, err error) {
+	err = f.inTurn(ctx, mine, func() (err error) {
+		answer, err = f.store.EventsFrom(ctx, q, maySee)
+		return err
+	})
+	return answer, err
+}
+
+// inTurn does what reads events when it is the question's turn: first among those of its team, then among all.
+func (f *following) inTurn(ctx context.Context, mine *share, do func() error) error {
 	tooLate := time.After(readingTurn)
 	for _, turn := range []chan struct{}{mine.reading, f.reading} {
 		select {
 		case turn <- struct{}{}:
 			defer func() { <-turn }()
 		case <-tooLate:
-			return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker reads events for others; ask again"}
+			return &wire.ServiceError{Code: 503, Reason: "this worker reads events for others; ask again"}
 		case <-f.stopping:
-			return wire.EventsAnswer{}, &wire.ServiceError{Code: 503, Reason: "this worker stops; ask again"}
+			return &wire.ServiceError{Code: 503, Reason: "this worker stops; ask again"}
 		case <-ctx.Done():
-			return wire.EventsAnswer{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
-	return f.store.EventsFrom(ctx, q, maySee)
+	return do()
 }
 
 // wait waits until an event is stored after the cursor, and reports whether one is. Where too many wait, or too many of the

@@ -77,6 +77,42 @@ func TestFollowersOfATeam(t *testing.T) {
 	})
 }
 
+// TestWhyOfATeam lets one team have all of its turns to read: another team that asks why after it is answered before it.
+func TestWhyOfATeam(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Server(t)
+	w := startWorker(t, s, quiet(), &orders{show: never})
+	nc, _ := eventstest.Connect(t, s)
+	if code, reply := asked(t, nc, "watch", orderBody("order.a", "")); code != 200 {
+		t.Fatalf("%d %s", code, reply.Data)
+	}
+	w.TakeTurns(t, "gpu")
+	eventstest.Eventually(t, func() error { // on a busy machine the first team's question may be refused before the second comes
+		inbox := nc.NewInbox()
+		answers, err := nc.SubscribeSync(inbox + ".*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answers.Unsubscribe()
+		for _, team := range []string{"gpu", "net"} {
+			if err := nc.PublishRequest("orderwatch.why."+team, inbox+"."+team, []byte(orderBody("order.a", ""))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, err := answers.NextMsg(eventstest.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Subject != inbox+".net" || !strings.Contains(string(first.Data), `"kind":"asked"`) {
+			return fmt.Errorf("the first answer is %s %q %s", first.Subject, first.Header, first.Data)
+		}
+		return nil
+	})
+	if code, reply := askAs(t, nc, "why", "gpu", map[string]any{"project_id": project, "order_name": "order.a"}); code != 503 {
+		t.Errorf("a team that has no turn left is answered %d %s", code, reply.Data)
+	}
+}
+
 // TestFollowersWhileNATSIsAway lets many wait when NATS goes away and does not answer: one of them looks for all, and
 // the others are answered when their time has passed.
 func TestFollowersWhileNATSIsAway(t *testing.T) {

@@ -33,8 +33,8 @@ import (
 )
 
 // A service answers requesters who want an answer now, on request/reply, beside those of other workers:
-// each request is answered by one of them. An endpoint answers one request at a time; events, which waits, answers any
-// number.
+// each request is answered by one of them. An endpoint answers one request at a time; events, which waits, and why, which
+// reads much, take any number, of which a few read at the same time, and of one team half as many.
 type service struct {
 	log      *slog.Logger
 	rules    wire.Rules
@@ -63,7 +63,7 @@ func (s *service) finish() {
 // endpoints are what the service can be asked, with what each does.
 func (s *service) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"get": s.get, "why": s.why, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
+		"get": s.get, whyEndpoint: s.why, "list": s.list, statusEndpoint: s.status, eventsEndpoint: s.events,
 		"history": s.history, "watch": s.writing(s.watch), "cancel": s.writing(s.cancel), "poll": s.writing(s.poll), "renotify": s.writing(s.renotify),
 	}
 }
@@ -72,6 +72,7 @@ func (s *service) endpoints() map[string]endpoint {
 // tries its permissions.
 const (
 	eventsEndpoint = "events" // it waits
+	whyEndpoint    = "why"    // it reads much
 	statusEndpoint = "status"
 )
 
@@ -127,11 +128,12 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 
 // answer carries out one request, which finish waits for, where the answer has a place to go.
 func (s *service) answer(ctx context.Context, nc *nats.Conn, name string, do endpoint, r micro.Request) {
-	if !s.replies.MayAnswer(r.Subject(), r.Reply()) || r.Reply() == "" && (name == eventsEndpoint || name == statusEndpoint) { // nobody waits for the answer
+	takesLong := name == eventsEndpoint || name == whyEndpoint
+	if !s.replies.MayAnswer(r.Subject(), r.Reply()) || r.Reply() == "" && (takesLong || name == statusEndpoint) { // nobody waits for the answer
 		return
 	}
 	s.busy.RLock() // until it is carried out
-	if name == eventsEndpoint {
+	if takesLong {
 		go s.carryOut(ctx, name, do, later{r, nc})
 		return
 	}
@@ -299,13 +301,18 @@ func (s *service) get(ctx context.Context, r micro.Request) (any, error) {
 	return s.shown(ctx, view, w, err)
 }
 
-// why says what happened to a watch that get shows.
-func (s *service) why(ctx context.Context, r micro.Request) (any, error) {
-	shown, err := s.get(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return story.Read(ctx, s.store, s.view(r), shown.(watcher.Snapshot))
+// why says what happened to a watch that get shows, when it is its turn among the questions that read events.
+func (s *service) why(ctx context.Context, r micro.Request) (answer any, err error) {
+	mine, leave := s.follow.share(s.team(r))
+	defer leave()
+	err = s.follow.inTurn(ctx, mine, func() error {
+		shown, err := s.get(ctx, r)
+		if err == nil {
+			answer, err = story.Read(ctx, s.store, s.view(r), shown.(watcher.Snapshot))
+		}
+		return err
+	})
+	return answer, err
 }
 
 // owns reports whether the view has the order's watch, whose record was read with the error. Where there is none, or it

@@ -167,6 +167,8 @@ func TestServiceRefuses(t *testing.T) {
 		{"list", `{"limit":0}`, 400, "limit"},
 		{"list", `{"label":"env"}`, 400, "label"},
 		{"list", `{"project_id":"a.b"}`, 400, "project_id"},
+		{"list", `{"outcomes":["lost"]}`, 400, "outcomes"},
+		{"list", `{"outcomes":[` + strings.Repeat(`"failed",`, 7) + `"failed"]}`, 400, "outcomes"}, // each is looked for in each watch
 	} {
 		code, reply := asked(t, nc, test.endpoint, test.body)
 		why := read[wire.ServiceError](t, reply)

@@ -399,17 +399,21 @@ func TestTeamsLimits(t *testing.T) {
 	if code, why := ask("few", "order.0", "build-2"); code != 200 {
 		t.Errorf("another request for a watch of the team's own: %d %s", code, why.Reason)
 	}
-	for i, name := range []string{"order.9", "order.9", "order.0"} { // to be checked alone: nothing is counted
-		body, _ := json.Marshal(wanted("p-few", name, "checked"))
+	check := func(name, id string, refused bool) { // to be checked alone: nothing is counted
+		t.Helper()
+		body, _ := json.Marshal(wanted("p-few", name, id))
 		m := &nats.Msg{Subject: "orderwatch.watch.few", Data: body, Header: nats.Header{wire.CheckOnly: {"true"}}}
 		reply, err := nc.RequestMsg(m, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refused := reply.Header.Get(micro.ErrorCodeHeader) == "429"; refused != (i < 2) {
-			t.Errorf("%s is checked: %s", name, reply.Data)
+		if got := reply.Header.Get(micro.ErrorCodeHeader) == "429"; got != refused {
+			t.Errorf("%s of %s is checked: %s", id, name, reply.Data)
 		}
 	}
+	check("order.9", "checked", true)
+	check("order.9", "checked", true)
+	check("order.0", "checked", false)
 	publishOn(t, js, "orders.watch.few", wanted("p-few", "order.9", "told"))
 	if r := rejections(t, js, 1)["told"]; !strings.Contains(r.Reason, "has 3 open watches") || r.Team != "few" {
 		t.Errorf("rejected as %+v", r)
@@ -423,6 +427,11 @@ func TestTeamsLimits(t *testing.T) {
 		}
 		return nil
 	})
+	if code, why := ask("few", "order.1", "build-1"); code != 200 {
+		t.Errorf("the same request again, of a watch that ended: %d %s", code, why.Reason)
+	}
+	check("order.1", "build-1", false)
+	check("order.1", "build-2", true)
 }
 
 // TestTeamsLimitsCountAll holds that a team's requests a minute are all that makes work: to watch, poll, cancel and tell

@@ -35,7 +35,7 @@ func (p Policy) Admit(w *Watch, ask Ask, now time.Time) (Admission, Watch, error
 	switch {
 	case w == nil:
 		return Start, p.start(ask, nil, now), nil
-	case w.names(ask.Request):
+	case w.Names(ask.Request):
 		return Repeat, *w, nil
 	case w.State == Ended:
 		return Start, p.start(ask, w, now), nil

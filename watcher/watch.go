@@ -124,8 +124,8 @@ func (w *Watch) Answers(r Request) bool {
 	return slices.ContainsFunc(w.requests(), func(other Request) bool { return other.Team == r.Team && other.ID == r.ID })
 }
 
-// names reports whether the record names the request: in this watch or an earlier one.
-func (w *Watch) names(r Request) bool {
+// Names reports whether the record names the request: in this watch or an earlier one. Such a request is a repeat.
+func (w *Watch) Names(r Request) bool {
 	return w.Answers(r) || slices.Contains(w.Earlier, r.Identity())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -105,13 +106,21 @@ func (e *eventChoice) find(c *cobra.Command, s *session) error {
 		return nil
 	}
 	text := e.pasted
-	if answer, err := s.List(c.Context(), wire.ListQuery{ProjectID: text, Limit: 1}); err == nil && len(answer.Watches) > 0 {
-		e.project = text
-		return e.choose(c)
+	for _, state := range []watcher.State{watcher.Watching, ""} { // those that go on are found at once
+		answer, err := s.List(c.Context(), wire.ListQuery{ProjectID: text, State: state, Limit: 1})
+		if err != nil {
+			break
+		}
+		if len(answer.Watches) > 0 {
+			e.project = text
+			return e.choose(c)
+		}
 	}
 	found, err := find.Order(c.Context(), s.Client, text)
 	_, denied := errors.AsType[*client.DeniedError](err)
-	unanswered := denied || errors.Is(err, client.ErrNoWorker) || errors.Is(err, context.DeadlineExceeded)
+	answer, isAnswer := errors.AsType[*wire.ServiceError](err)
+	unread := isAnswer && answer.Code == http.StatusServiceUnavailable // there are too many ended watches to look through
+	unanswered := denied || unread || errors.Is(err, client.ErrNoWorker) || errors.Is(err, context.DeadlineExceeded)
 	isProject := watcher.Order{ProjectID: text, Name: "any"}.Validate() == nil
 	switch {
 	case errors.Is(err, find.ErrSeveral):

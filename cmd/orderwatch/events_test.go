@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
 
@@ -72,6 +75,38 @@ func TestEventsCommand(t *testing.T) {
 			return nil
 		}
 		rig.Eventually(t, rig.Patience, check) // the rejection comes when it comes
+	}
+}
+
+// TestEventsCommandOfProject prints the events of a project, of which the worker cannot say in time whether it is one.
+func TestEventsCommandOfProject(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if got := rig.CarryOut(t, d.env, "watch", "--wait", "order.fails"); got.Code != 3 {
+		t.Fatalf("exit code %d: %s%s", got.Code, got.Out, got.Err)
+	}
+	d.worker.Terminate(t)
+	nc := d.nats.JS.Conn()
+	_, err := nc.Subscribe("orderwatch.list", func(m *nats.Msg) {
+		answer := nats.NewMsg(m.Reply)
+		answer.Header.Set(micro.ErrorHeader, "not all records were read within 8s")
+		answer.Header.Set(micro.ErrorCodeHeader, "503")
+		answer.Data = []byte(`{"code":503,"reason":"not all records were read within 8s"}`)
+		if err := m.RespondMsg(answer); err != nil {
+			t.Error(err)
+		}
+	})
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{rig.Project: 1, "another-project": 0, "neither*": 0} {
+		got := rig.CarryOut(t, d.env, "events", "--kind", "completed", text)
+		if got.Code != 0 || strings.Count(got.Out, "  order.fails  failed") != want {
+			t.Errorf("events %s: exit code %d: %s%s", text, got.Code, got.Out, got.Err)
+		}
 	}
 }
 

@@ -207,6 +207,22 @@ func TestMetricsNamed(t *testing.T) {
 	}
 }
 
+// TestPageVariablesNamed holds that deploy/README.md names what the page needs beside its own variables: those by which workers judge
+// what it shows, and those of nats-server without which the shipped files are no configuration.
+func TestPageVariablesNamed(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "### The page\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	for _, name := range []string{"ORDERWATCH_TEAMS_FILE", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE", "ORDERWATCH_SETTLE", "ORDERWATCH_LATE_BY_USUAL", "NATS_PAGE_PASSWORD", "NATS_PAGE_ACTIONS_PASSWORD"} {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("deploy/README.md does not name %s where it tells of the page", name)
+		}
+	}
+}
+
 // sources returns the module's Go files: the tests, or the others.
 func sources(t *testing.T, tests bool) (files [][]byte) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -33,6 +34,8 @@ type Board struct {
 	ready   bool
 	failed  error // of the latest reading
 	holds   map[string]watcher.Hold
+	looked  time.Time // when holds were read, by the server's clock
+	unseen  error     // of the latest try to read them
 	changes uint64
 	changed chan struct{} // is closed with the next change; nil: nobody waits for it
 	asked   time.Time     // when somebody did last
@@ -80,7 +83,14 @@ func (b *Board) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := Status{Ready: b.ready, AsOf: b.asOf, Err: b.failed}
-	s.Connected = connected && b.ready && b.failed == nil && b.over == nc.Stats().Reconnects && b.index.store.Clock.Now().Sub(b.asOf) < stale
+	now := b.index.store.Clock.Now()
+	s.Connected = connected && b.ready && b.failed == nil && b.over == nc.Stats().Reconnects && now.Sub(b.asOf) < stale
+	if now.Sub(b.looked) >= stale+b.index.store.Timing.AccountsEvery {
+		s.Connected, s.Err = false, cmp.Or(b.failed, b.unseen)
+		if !b.looked.IsZero() {
+			s.AsOf = b.looked
+		}
+	}
 	return s
 }
 
@@ -194,14 +204,19 @@ func (b *Board) Run(ctx context.Context) {
 	}
 }
 
-// look reads which accounts may not be asked. Where it fails, what is known stays.
+// look reads which accounts may not be asked. Where it fails, what is known stays, and Status says that it is old.
 func (b *Board) look(ctx context.Context) {
+	at := b.index.store.Clock.Now()
 	_, holds, _, err := b.index.store.LookAtWorkers(ctx)
-	if err != nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if (err == nil) != (b.unseen == nil) || b.looked.IsZero() {
+		b.change()
+	}
+	if b.unseen = err; err != nil {
+		return
+	}
+	b.looked = at
 	same := len(holds) == len(b.holds)
 	for key, h := range holds {
 		before, ok := b.holds[key]

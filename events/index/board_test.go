@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 	"github.com/orderwatch/orderwatch/events/eventstest"
@@ -239,6 +240,39 @@ func TestBoardWithoutAServer(t *testing.T) {
 	if err != nil || len(a.Rows) != 0 || len(a.Strip.With) != 0 {
 		t.Errorf("%d watches have a condition that nobody knows of: %+v, %v", len(a.Rows), a.Strip, err)
 	}
+}
+
+// TestBoardWithoutHolds takes the bucket with the holds away, while records can be read: after a while the board is not up to date,
+// and says of when it is, and why.
+func TestBoardWithoutHolds(t *testing.T) {
+	t.Parallel()
+	nc, js := eventstest.Connect(t, eventstest.Server(t))
+	kept := eventstest.Provided(t, nc, eventstest.StoreConfig())
+	var passed atomic.Int64
+	clock := store.NewClock(func() time.Time { return time.Now().Add(time.Duration(passed.Load())) })
+	b := follow(t, eventstest.Store(t, nc, eventstest.StoreConfig(), clock))
+	if err := js.DeleteStream(t.Context(), kept.Names.AccountStream()); err != nil {
+		t.Fatal(err)
+	}
+	gone := time.Now()
+	passed.Store(int64(time.Minute))
+	eventstest.Eventually(t, func() error {
+		if s := b.Status(); s.Connected || s.Err == nil || s.AsOf.After(gone.Add(time.Second)) {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	again := kept.Streams()
+	at := slices.IndexFunc(again, func(s jetstream.StreamConfig) bool { return s.Name == kept.Names.AccountStream() })
+	if _, err := js.CreateStream(t.Context(), again[at]); err != nil {
+		t.Fatal(err)
+	}
+	eventstest.Eventually(t, func() error {
+		if s := b.Status(); !s.Connected || s.Err != nil {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
 }
 
 // TestBoardForTeams asks as teams do: each is shown the watches of its projects, and of its requests, and finds nothing by what

@@ -23,7 +23,7 @@ const (
 )
 
 // Read returns the story of a watch as the view sees it. The snapshot is what the view shows of it. Only the events of its
-// order are read, by their subjects, and of many the newest.
+// order are read, by their subjects, and of many the newest; those of other watches of the order are left out.
 func Read(ctx context.Context, s *store.Store, view teams.View, w watcher.Snapshot) (wire.Story, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
@@ -49,44 +49,74 @@ type reader struct {
 	unread time.Time // events before it were not read; zero: all were
 }
 
-// events reads what is published about the order since the watch was accepted.
+// events reads what is published about the watch, and about those before it whose requests it goes on for.
 func (r *reader) events(ctx context.Context) (all Events, err error) {
 	n, order := r.store.Names, r.watch.Order()
 	key := order.Key()
+	watches, before, err := r.before(ctx, n.Completed("*", key))
+	if err != nil {
+		return all, err
+	}
+	all.Before = before
+	isOther := func(watchID string) bool { return !slices.Contains(watches, watchID) }
 	if all.Progress, err = read[watcher.Progress](ctx, r, n.Progress(key), mostProgress); err != nil {
 		return all, err
 	}
+	all.Progress = slices.DeleteFunc(all.Progress, func(g watcher.Progress) bool { return isOther(g.WatchID) })
 	if all.Attention, err = read[watcher.OrderAttention](ctx, r, n.Attention("*", key), mostOther); err != nil {
 		return all, err
 	}
-	if all.Again, err = read[watcher.Again](ctx, r, n.Renotify(key), mostOther); err != nil {
-		return all, err
+	all.Attention = slices.DeleteFunc(all.Attention, func(a watcher.OrderAttention) bool { return isOther(a.WatchID) })
+	all.Again, err = read[watcher.Again](ctx, r, n.Renotify(key), mostOther)
+	all.Again = slices.DeleteFunc(all.Again, func(a watcher.Again) bool { return isOther(a.WatchID) })
+	return all, err
+}
+
+// before returns the ids of the watch and of those that it goes on for, as their completions say, also those that the view
+// does not see; and of the completions that it sees the last.
+func (r *reader) before(ctx context.Context, subject string) (watches []string, last *watcher.Completion, err error) {
+	events, err := r.newest(ctx, subject, mostOther)
+	watches = []string{r.watch.WatchID}
+	for _, e := range slices.Backward(events) {
+		c, err := wire.Decode[watcher.Completion](e.Data)
+		if err != nil || !slices.Contains(watches, c.NextWatchID) {
+			continue
+		}
+		watches = append(watches, c.WatchID)
+		if seen, ok := shown[watcher.Completion](r, e); ok && last == nil {
+			last = &seen
+		}
 	}
-	completions, err := read[watcher.Completion](ctx, r, n.Completed("*", key), mostOther)
-	for i := range completions {
-		if c := &completions[i]; c.WatchID != r.watch.WatchID {
-			all.Before = c
+	return watches, last, err
+}
+
+// read reads the events on the subject that the view sees, and passes over those of other types.
+func read[D wire.Data](ctx context.Context, r *reader, subject string, most int) (all []D, err error) {
+	events, err := r.newest(ctx, subject, most)
+	for _, e := range events {
+		if data, ok := shown[D](r, e); ok {
+			all = append(all, data)
 		}
 	}
 	return all, err
 }
 
-// read reads the events on the subject that the view sees, and passes over those of other types.
-func read[D wire.Data](ctx context.Context, r *reader, subject string, most int) (all []D, err error) {
-	since := r.watch.AcceptedAt.Add(-acceptedSlop)
-	events, unread, err := r.store.NewestEvents(ctx, subject, since, most)
+// newest returns the events on the subject since the watch was accepted, oldest first: of many the newest.
+func (r *reader) newest(ctx context.Context, subject string, most int) ([]store.Stored, error) {
+	events, unread, err := r.store.NewestEvents(ctx, subject, r.watch.AcceptedAt.Add(-acceptedSlop), most)
 	if unread.After(r.unread) {
 		r.unread = unread
 	}
-	for _, e := range events {
-		if !r.view.Event(r.watch.ProjectID, e.Data) {
-			continue
-		}
-		if data, err := wire.Decode[D](r.view.ShownEvent(e.Data)); err == nil {
-			all = append(all, data)
-		}
+	return events, err
+}
+
+// shown returns what the view shows of an event; ok is false where it is of another type, or not seen.
+func shown[D wire.Data](r *reader, e store.Stored) (data D, ok bool) {
+	if !r.view.Event(r.watch.ProjectID, e.Data) {
+		return data, false
 	}
-	return all, err
+	data, err := wire.Decode[D](r.view.ShownEvent(e.Data))
+	return data, err == nil
 }
 
 // notes reads where people were told of the watch. A view that does not have all of its requests is not told the channels of

@@ -50,7 +50,8 @@ const (
 	maxNames = 3   // of items in a line
 )
 
-// Events are what is published about an order since its watch was accepted, as they may be seen.
+// Events are what is published about a watch, and about those before it whose requests it goes on for, since it was accepted,
+// as they may be seen.
 type Events struct {
 	Progress  []watcher.Progress
 	Attention []watcher.OrderAttention

@@ -49,7 +49,7 @@ type Keeper struct {
 type value struct {
 	history.Key
 	Sketch   history.Sketch `json:"sketch"`
-	Sequence uint64         `json:"event_sequence"` // of the last event that it holds, in ORDER_EVENTS
+	Sequence uint64         `json:"event_sequence"`  // of the last event that it holds, in ORDER_EVENTS
 	StoredAt time.Time      `json:"event_stored_at"` // the latest of its events; a new leader's clock may be behind
 
 	revision uint64

@@ -88,12 +88,12 @@ func isProject(_, s string) error { return watcher.Order{ProjectID: s, Name: "an
 
 func isOrderName(_, s string) error { return watcher.Order{ProjectID: "any", Name: s}.Validate() }
 
-// outcomes reads a list of outcomes.
+// outcomes reads a list of outcomes, at most one for each that there is.
 func outcomes(to *[]watcher.Outcome) reader {
 	return func(field string, value json.RawMessage) error {
-		isWrong := json.Unmarshal(value, to) != nil || string(value) == "null" ||
+		isWrong := json.Unmarshal(value, to) != nil || string(value) == "null" || len(*to) > len(watcher.Outcomes) ||
 			slices.ContainsFunc(*to, func(o watcher.Outcome) bool { return !slices.Contains(watcher.Outcomes[:], o) })
-		return refuseIf(isWrong, field, fmt.Sprintf("must be a list of some of %q", watcher.Outcomes))
+		return refuseIf(isWrong, field, fmt.Sprintf("must be a list of some of %q, at most %d", watcher.Outcomes, len(watcher.Outcomes)))
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 type Page struct {
 	Addr           string   `env:"PAGE_ADDR" default:"127.0.0.1:8090" desc:"host:port of orderwatch page; beyond loopback PAGE_AUTH must say who may see it"`
 	Auth           string   `env:"PAGE_AUTH" unset:"none, on loopback alone" desc:"who may see the page: none (all who reach it), basic (users of PAGE_USERS_FILE), or proxy (whom PAGE_USER_HEADER names)"`
-	UsersFile      string   `env:"PAGE_USERS_FILE" desc:"path of a file with a line for each user, NAME:HASH or NAME:HASH:TEAM; HASH is bcrypt's, as htpasswd -nB writes it; a user with a team sees what the team sees, others see all; read at the start"`
+	UsersFile      string   `env:"PAGE_USERS_FILE" desc:"path of a file with a line for each user, NAME:HASH or NAME:HASH:TEAM; HASH is bcrypt's, as htpasswd -nB writes it; a user with a team, which needs TEAMS_FILE, sees what the team sees, others see all; read at the start"`
 	UserHeader     string   `env:"PAGE_USER_HEADER" desc:"header in which a proxy names the user, such as X-Forwarded-User; believed from PAGE_TRUSTED_PROXIES alone"`
-	TeamHeader     string   `env:"PAGE_TEAM_HEADER" desc:"header in which that proxy names the user's team, * for one who sees all; unset: all users see all"`
+	TeamHeader     string   `env:"PAGE_TEAM_HEADER" desc:"header in which that proxy names the user's team, * for one who sees all; it needs TEAMS_FILE; unset: all users see all"`
 	TrustedProxies []string `env:"PAGE_TRUSTED_PROXIES" desc:"addresses or networks of the proxies, comma-separated, such as 10.0.0.0/8"`
-	Actions        bool     `env:"PAGE_ACTIONS" desc:"true: users may also cancel, poll and tell again from the page; beyond loopback PAGE_AUTH must be basic or proxy"`
+	Actions        bool     `env:"PAGE_ACTIONS" desc:"true: users may also cancel, poll and tell again from the page; beyond loopback PAGE_AUTH must be basic or proxy; with proxy PUBLIC_URL must be set"`
 	ActionsUser    string   `env:"PAGE_ACTIONS_NATS_USER" desc:"NATS user for that alone, together with PAGE_ACTIONS_NATS_PASSWORD: the page's own login may only read"`
 	ActionsSecret  Secret   `env:"PAGE_ACTIONS_NATS_PASSWORD" desc:"password of PAGE_ACTIONS_NATS_USER"`
 	ActionsCreds   string   `env:"PAGE_ACTIONS_NATS_CREDS_FILE" desc:"path of a credentials file in place of that user and password"`
@@ -58,6 +58,7 @@ func (p *Problems) checkPage(c *Config) {
 	p.must(proxied == (g.UserHeader != ""), "PAGE_USER_HEADER", "must be set with ORDERWATCH_PAGE_AUTH=proxy, and only then")
 	p.must(proxied == (len(g.TrustedProxies) > 0), "PAGE_TRUSTED_PROXIES", "must be set with ORDERWATCH_PAGE_AUTH=proxy, and only then")
 	p.must(proxied || g.TeamHeader == "", "PAGE_TEAM_HEADER", "needs ORDERWATCH_PAGE_AUTH=proxy")
+	p.must(g.TeamHeader == "" || c.Watch.TeamsFile != "", "PAGE_TEAM_HEADER", "needs ORDERWATCH_TEAMS_FILE, the workers' file: without it the page does not know which orders are a team's")
 	p.must(!proxied || g.TeamHeader != "" || c.Watch.TeamsFile == "", "PAGE_TEAM_HEADER", "must be set, since ORDERWATCH_TEAMS_FILE keeps teams apart: without it all users of the page see all orders")
 	for name, header := range map[string]string{"PAGE_USER_HEADER": g.UserHeader, "PAGE_TEAM_HEADER": g.TeamHeader} {
 		p.must(header == "" || headerName.MatchString(header) && !slices.Contains(notTrusted, http.CanonicalHeaderKey(header)), name, "must be the name of a header that the proxy sets, such as X-Forwarded-User")
@@ -85,6 +86,7 @@ func (p *Problems) checkActions(c *Config) {
 		return
 	}
 	p.must(g.Loopback() || g.Auth == AuthBasic || g.Auth == AuthProxy, "PAGE_ACTIONS", "lets everybody who reaches the page cancel: set ORDERWATCH_PAGE_AUTH to basic or proxy, or listen on loopback")
+	p.must(g.Auth != AuthProxy || c.PageHost() != "", "PUBLIC_URL", "must be where the page is found, and no template, with ORDERWATCH_PAGE_ACTIONS and ORDERWATCH_PAGE_AUTH=proxy: a site of another name could act in a viewer's browser otherwise")
 	own := g.ActionsUser != "" || g.ActionsCreds != ""
 	p.must(own || c.loginVariable() == "", "PAGE_ACTIONS_NATS_USER", "is not set: the page's own login ("+Prefix+c.loginVariable()+") may only read, so actions need one of their own")
 	p.must(!own || g.ActionsUser != c.NATS.User || c.NATS.User == "", "PAGE_ACTIONS_NATS_USER", "must not be ORDERWATCH_NATS_USER, which is to read alone")

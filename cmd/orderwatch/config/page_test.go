@@ -11,7 +11,7 @@ import (
 
 // TestPageRefused holds what orderwatch page does not begin with: above all to show orders to strangers.
 func TestPageRefused(t *testing.T) {
-	users := cmdtest.File(t, "")
+	users, shared := cmdtest.File(t, ""), cmdtest.File(t, "teams: {gpu: {projects: [p-*], channels: [C0GPU]}}")
 	open := []string{"PAGE_ADDR", "0.0.0.0:8090"}
 	proxy := []string{"PAGE_AUTH", "proxy", "PAGE_USER_HEADER", "X-User", "PAGE_TRUSTED_PROXIES", "10.0.0.7"}
 	tests := []struct {
@@ -33,11 +33,16 @@ func TestPageRefused(t *testing.T) {
 		{append(proxy, "PAGE_TRUSTED_PROXIES", "planted"), "PAGE_TRUSTED_PROXIES: must be addresses"},
 		{append(proxy, "PAGE_USER_HEADER", "authorization"), "PAGE_USER_HEADER: must be the name"},
 		{append(proxy, "PAGE_TEAM_HEADER", "a b"), "PAGE_TEAM_HEADER: must be the name"},
-		{append(proxy, "TEAMS_FILE", cmdtest.File(t, "teams: {gpu: {projects: [p-*], channels: [C0GPU]}}")), "PAGE_TEAM_HEADER: must be set"},
-		{[]string{"PAGE_TEAM_HEADER", "X-Team"}, "PAGE_TEAM_HEADER: needs"},
+		{append(proxy, "TEAMS_FILE", shared), "PAGE_TEAM_HEADER: must be set"},
+		{[]string{"PAGE_TEAM_HEADER", "X-Team"}, "PAGE_TEAM_HEADER: needs ORDERWATCH_PAGE_AUTH"},
+		{append(proxy, "PAGE_TEAM_HEADER", "X-Team"), "PAGE_TEAM_HEADER: needs ORDERWATCH_TEAMS_FILE"},
+		{append(proxy, "PAGE_TEAM_HEADER", "X-Team", "TEAMS_FILE", shared), ""},
 		{[]string{"PAGE_AUTH", "planted"}, "PAGE_AUTH: must be none, basic or proxy"},
 		{[]string{"PAGE_ADDR", "planted"}, "PAGE_ADDR: must be host:port"},
 		{[]string{"PAGE_ACTIONS", "true"}, ""},
+		{append(proxy, "PAGE_ACTIONS", "true"), "PUBLIC_URL: must be where the page is found"},
+		{append(proxy, "PAGE_ACTIONS", "true", "PUBLIC_URL", "https://ow.example/{order}"), "PUBLIC_URL: must be where the page is found"},
+		{append(proxy, "PAGE_ACTIONS", "true", "PUBLIC_URL", "https://ow.example"), ""},
 		{append(open, "PAGE_AUTH", "none", "PAGE_ACTIONS", "true"), "PAGE_ACTIONS: lets everybody"},
 		{[]string{"PAGE_ACTIONS", "true", "NATS_USER", "page", "NATS_PASSWORD", "planted"}, "PAGE_ACTIONS_NATS_USER: is not set: the page's own login (ORDERWATCH_NATS_USER)"},
 		{[]string{"PAGE_ACTIONS", "true", "NATS_USER", "page", "NATS_PASSWORD", "planted", "PAGE_ACTIONS_NATS_USER", "page", "PAGE_ACTIONS_NATS_PASSWORD", "planted"}, "PAGE_ACTIONS_NATS_USER: must not be"},

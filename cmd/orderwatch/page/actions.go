@@ -77,7 +77,34 @@ func (s *server) act(w http.ResponseWriter, r *http.Request, v viewer) {
 		return
 	}
 	s.log.Info("somebody did something from the page", "action", r.PathValue("action"), "by", v.by(), "team", v.team, "project", o.ProjectID, "order", o.Name)
-	http.Redirect(w, r, s.base+screens.Common{}.OrderLink(o)+"?done="+r.PathValue("action"), http.StatusSeeOther)
+	link := screens.Common{Base: s.base}.OrderLink(o)
+	http.SetCookie(w, s.doneCookie(link, r.PathValue("action"), noticeTime))
+	http.Redirect(w, r, link, http.StatusSeeOther)
+}
+
+// noticeTime is how long an action waits for the screen that says it was done, in seconds.
+const noticeTime = 60
+
+// doneCookie returns the cookie by which the screen at the path says once what was done. No link of another site can have
+// the screen say so.
+func (s *server) doneCookie(path, action string, seconds int) *http.Cookie {
+	return &http.Cookie{
+		Name: "orderwatch-done", Value: action, Path: path, MaxAge: seconds,
+		HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteStrictMode,
+	}
+}
+
+// notice returns what the screen says of the action that led to it, and takes its cookie away.
+func (s *server) notice(w http.ResponseWriter, r *http.Request) string {
+	done := s.doneCookie("", "", -1)
+	got, err := r.Cookie(done.Name)
+	o, ok := orderPath(r.URL)
+	if err != nil || !ok {
+		return ""
+	}
+	done.Path = screens.Common{Base: s.base}.OrderLink(o)
+	http.SetCookie(w, done)
+	return notices[got.Value]
 }
 
 // undone answers why an action was not done, or is not known to be.

@@ -103,16 +103,16 @@ func (s *server) health(v viewer) screen {
 		_, _, err := s.from.installation()
 		return strconv.FormatBool(err == nil) + strconv.FormatBool(s.from.board.Status().Connected)
 	}
-	made.load = func(context.Context) (content, error) {
-		h, err := s.healthView(view)
+	made.load = func(ctx context.Context) (content, error) {
+		h, err := s.healthView(ctx, view)
 		return shown[screens.HealthView]{h, func(h *screens.HealthView) *screens.Common { return &h.Common }, screens.Health, screens.HealthBody, nil}, err
 	}
 	return made
 }
 
 // healthView reads the screen.
-func (s *server) healthView(view teams.View) (h screens.HealthView, err error) {
-	now := s.from.store.Clock.Now()
+func (s *server) healthView(ctx context.Context, view teams.View) (h screens.HealthView, err error) {
+	now := s.from.timeOf(s.from.board.Status())
 	status, answered, err := s.from.installation()
 	h = screens.HealthView{Status: seenBy(view, status), Answered: answered, Lag: s.from.tally.Lag(view, now)}
 	if err != nil {
@@ -124,8 +124,9 @@ func (s *server) healthView(view teams.View) (h screens.HealthView, err error) {
 		return h, err
 	}
 	h.Reading = !answer.Status.Ready
+	s.from.setNextPolls(ctx, answer.Rows, now)
 	for _, r := range answer.Rows {
-		h.Worst = append(h.Worst, screens.LateWatch{Order: r.Order, By: now.Sub(r.NextPollAt)})
+		h.Worst = append(h.Worst, screens.LateWatch{Order: r.Order, By: now.Sub(r.Since)})
 	}
 	slices.SortStableFunc(h.Worst, func(a, b screens.LateWatch) int { return int(b.By - a.By) })
 	a := &s.from.around

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	cryptorand "crypto/rand"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -33,16 +35,11 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	if err == nil {
 		f, err = s.feed(v, of)
 	}
-	if err == nil {
-		if _, err = f.events(r.Context()); !isMissing(err) {
-			err = nil // it may be read later
-		}
-	}
 	if err != nil || r.Method != http.MethodGet {
 		w.WriteHeader(http.StatusNoContent) // a browser asks no more
 		return
 	}
-	stays, end := s.streams.begin(r)
+	stays, end := s.streams.begin(r, v)
 	defer end()
 	ctx, cancel := context.WithTimeout(r.Context(), streamTime-time.Duration(rand.Int64N(int64(time.Minute)))) // not all at once
 	defer cancel()
@@ -71,7 +68,8 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.keep(f)
 		var text bytes.Buffer
 		parts, err := f.events(ctx)
-		if isMissing(err) {
+		if gone, is := errors.AsType[*missing](err); is {
+			send(lastEvents(gone.title))
 			return
 		}
 		for _, p := range parts { // none where it cannot be read: what the viewer has stays
@@ -108,6 +106,14 @@ func (s *server) keep(f *feed) {
 	s.feeds[f.team+"\x00"+f.path] = f
 }
 
+// lastEvents returns what a stream ends with whose screen is not there any more: it says so, and is not opened again.
+func lastEvents(title string) (text []byte) {
+	for _, f := range screens.Gone(title) {
+		text = append(text, eventOf(f)...)
+	}
+	return text
+}
+
 // eventOf returns the fragment as a stream sends it.
 func eventOf(f screens.Fragment) []byte {
 	var b bytes.Buffer
@@ -133,7 +139,7 @@ const (
 type streams struct {
 	mu  sync.Mutex
 	all int
-	of  map[string]int // by browser
+	of  map[string]int // by browser; of one that has no cookie, by user or address
 }
 
 func newStreams() *streams { return &streams{of: make(map[string]int)} }
@@ -149,29 +155,33 @@ func (s *streams) know(w http.ResponseWriter, r *http.Request, base string, secu
 }
 
 // begin counts a stream, and reports whether it may stay open. The caller calls end when it has ended.
-func (s *streams) begin(r *http.Request) (stays bool, end func()) {
-	browser := ""
-	if cookie, err := r.Cookie(browserCookie); err == nil && len(cookie.Value) <= 64 {
-		browser = cookie.Value
-	}
+func (s *streams) begin(r *http.Request, v viewer) (stays bool, end func()) {
+	browser := browserOf(r, v)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= mostStreams || browser != "" && s.of[browser] >= mostOfBrowser {
+	if s.all >= mostStreams || s.of[browser] >= mostOfBrowser {
 		return false, func() {}
 	}
 	s.all++
-	if browser != "" {
-		s.of[browser]++
-	}
+	s.of[browser]++
 	return true, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.all--
-		if browser == "" {
-			return
-		}
 		if s.of[browser]--; s.of[browser] == 0 {
 			delete(s.of, browser)
 		}
 	}
+}
+
+// browserOf returns by what the browser's streams are counted.
+func browserOf(r *http.Request, v viewer) string {
+	if cookie, err := r.Cookie(browserCookie); err == nil && cookie.Value != "" && len(cookie.Value) <= 64 {
+		return "browser " + cookie.Value
+	}
+	if v.user != "" {
+		return "user " + v.user
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return "address " + host
 }

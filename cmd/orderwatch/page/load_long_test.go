@@ -4,6 +4,7 @@ package page_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -150,6 +151,7 @@ func view(ctx context.Context, address string, bytes, streams *atomic.Int64) {
 	if err != nil {
 		return
 	}
+	request.AddCookie(&http.Cookie{Name: "orderwatch-browser", Value: rand.Text()}) // each has a browser of its own
 	response, err := (&http.Client{Transport: &http.Transport{}}).Do(request)
 	if err != nil {
 		return

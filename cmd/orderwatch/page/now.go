@@ -79,15 +79,15 @@ func (s *server) now(v viewer, asked url.Values) (screen, url.Values, error) {
 		_, _, err := s.from.installation()
 		return fmt.Sprint(n, s.from.board.Status().Connected, err == nil)
 	}
-	made.load = func(context.Context) (content, error) {
-		n, err := s.nowView(q, kept, view)
+	made.load = func(ctx context.Context) (content, error) {
+		n, err := s.nowView(ctx, q, kept, view)
 		return shown[screens.NowView]{n, func(n *screens.NowView) *screens.Common { return &n.Common }, screens.Now, screens.NowBody, nil}, err
 	}
 	return made, kept, nil
 }
 
 // nowView reads the screen from the board.
-func (s *server) nowView(q index.Query, asked url.Values, view teams.View) (screens.NowView, error) {
+func (s *server) nowView(ctx context.Context, q index.Query, asked url.Values, view teams.View) (screens.NowView, error) {
 	answer, err := s.from.board.Query(q, view)
 	if _, wrong := errors.AsType[*watcher.FieldError](err); wrong {
 		return screens.NowView{}, &missing{"There is no such page of the list", []string{"The address may be misspelt."}}
@@ -95,8 +95,9 @@ func (s *server) nowView(q index.Query, asked url.Values, view teams.View) (scre
 	if err != nil {
 		return screens.NowView{}, err
 	}
-	now := s.from.store.Clock.Now()
+	now := s.from.timeOf(answer.Status)
 	n := screens.NowView{Strip: s.strip(answer.Strip, view, now), Filter: filterOf(asked, answer.Strip), Loading: !answer.Status.Ready}
+	s.from.setNextPolls(ctx, answer.Rows, now)
 	for _, r := range answer.Rows {
 		n.Rows = append(n.Rows, rowOf(r, now))
 	}
@@ -200,7 +201,7 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 	if sum.Broken > 0 {
 		add(screens.Fact{Number: words.Number(sum.Broken), Words: "records cannot be read", Class: "bad"})
 	}
-	if lag := s.from.tally.Lag(view, now); lag.Ended > 0 {
+	if lag := s.from.lag(view, now); lag.Ended > 0 {
 		add(screens.Fact{Words: "95 of 100 ends are seen within " + soon(lag.P95)})
 	}
 	if !view.All() {
@@ -269,8 +270,8 @@ func longer(r index.Shown, now time.Time) bool {
 // rowOf returns the row as the screen shows it.
 func rowOf(r index.Shown, now time.Time) screens.Row {
 	row := screens.Row{
-		Order: r.Order, Counts: r.Counts, Expected: r.Expected, SoFar: now.Sub(r.Accepted), NextPoll: r.NextPollAt,
-		EndedAt: r.Ended, Detail: r.Actions, Word: "running", Class: "open",
+		Order: r.Order, Counts: r.Counts, Expected: r.Expected, SoFar: max(0, now.Sub(r.Accepted)), NextPoll: r.NextPollAt,
+		EndedAt: r.Ended, Detail: r.Actions, Word: "running", Class: "open", Overdue: r.Condition == watcher.Overdue,
 	}
 	switch {
 	case r.State == watcher.Ended:

@@ -4,8 +4,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events/eventstest"
@@ -100,16 +102,27 @@ func TestActions(t *testing.T) {
 	if s, err := w.client.Get(t.Context(), never); err != nil || s.State != watcher.Watching || s.Wish != nil {
 		t.Fatalf("something was done: %+v, %v", s, err)
 	}
+	var done []*http.Cookie
 	for _, action := range []string{"poll", "cancel"} {
 		a := ask(t, http.MethodPost, base+path+"/"+action, func(r *http.Request) {
 			as("ada")(r)
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 		})
-		if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/x"+path+"?done="+action {
+		if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/x"+path {
 			t.Fatalf("%s: %d %s\n%s", action, a.StatusCode, a.Header.Get("Location"), a.text)
 		}
+		done = a.Cookies()
+		if len(done) != 1 || done[0].Path != "/x"+path || done[0].MaxAge != 60 || !done[0].HttpOnly || !done[0].Secure || done[0].SameSite != http.SameSiteStrictMode {
+			t.Fatalf("%s: %v", action, done)
+		}
 	}
-	get(t, base+path+"?done=cancel", as("ada"), "being cancelled")
+	shown := get(t, base+path, func(r *http.Request) { as("ada")(r); r.AddCookie(done[0]) }, "being cancelled")
+	if !slices.ContainsFunc(shown.Cookies(), func(c *http.Cookie) bool { return c.Name == done[0].Name && c.Path == done[0].Path && c.MaxAge < 0 }) {
+		t.Errorf("it is said again: %v", shown.Cookies())
+	}
+	if a := ask(t, http.MethodGet, base+path+"?done=cancel", as("ada")); strings.Contains(a.text, "being cancelled") {
+		t.Errorf("a link has the page say what was not done:\n%s", a.text)
+	}
 	eventstest.Eventually(t, func() error {
 		s, err := w.client.Get(t.Context(), never)
 		if err == nil && s.State == watcher.Ended && !strings.Contains(s.Reason, "ada") {
@@ -141,6 +154,10 @@ func TestStreamsOfABrowser(t *testing.T) {
 		t.Fatalf("%v", cookies)
 	}
 	browser := func(r *http.Request) { r.AddCookie(cookies[0]) }
+	for range 4 { // one that keeps no cookies is counted by its address
+		listen(t, base, "/live?of=%2F", nil).until("Nothing is watched")
+	}
+	listen(t, base, "/live?of=%2F", nil).until("retry: 5000")
 	var streams []*live
 	for range 4 {
 		stream := listen(t, base, "/live?of=%2F", browser)
@@ -160,4 +177,21 @@ func TestStreamsOfABrowser(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestMovedAside holds that a record in the place of one that could not be read is not shown as a watch.
+func TestMovedAside(t *testing.T) {
+	t.Parallel()
+	w := alone(t, eventstest.Server(t))
+	nc, _ := eventstest.Connect(t, w.nats)
+	now := time.Now().UTC()
+	aside := watcher.Policy{MaxPayload: 1 << 20}.Replace(watcher.Broken{Order: never, WatchID: "w_01JRFQ7M9C0D8E6T3V5XKB2NHA", Region: "cn-north-4", Since: now.Add(-time.Hour), Why: "it is no JSON", Highest: 3}, now)
+	if _, err := eventstest.Provided(t, nc, eventstest.StoreConfig()).Write(t.Context(), aside, 0); err != nil {
+		t.Fatal(err)
+	}
+	base := w.page(nil)
+	a := get(t, base+"/orders/"+never.ProjectID+"/"+never.Name, nil, "could not be read", "it is no JSON", "orderwatch watch "+never.String())
+	if a.StatusCode != http.StatusNotFound {
+		t.Errorf("%d\n%s", a.StatusCode, a.text)
+	}
 }

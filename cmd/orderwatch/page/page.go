@@ -8,7 +8,7 @@
 // Read the files in this order:
 //
 //	page.go      how it begins and ends
-//	source.go    what it reads, and how it knows how old that is
+//	source.go    what it reads, and how it knows how old that is; polls.go: polls that records do not tell of
 //	server.go    which URL is answered by what, headers, and what becomes of errors
 //	viewer.go    who is let in, and whose orders they see; users.go: the file of users
 //	screen.go    what a screen is read from, and when it is read anew
@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -61,7 +62,7 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	defer listener.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	users, err := readUsers(c.Page.UsersFile)
+	users, err := readUsers(c.Page.UsersFile, c.Watch.Teams)
 	if err != nil {
 		return fmt.Errorf("ORDERWATCH_PAGE_USERS_FILE: %w", err)
 	}
@@ -97,7 +98,10 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	reading := make(chan struct{})
 	go func() {
 		defer close(reading)
-		from.run(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { from.run(ctx) })
+		running.Go(func() { s.dropFeeds(ctx) })
+		running.Wait()
 	}()
 	ready(url)
 	select {

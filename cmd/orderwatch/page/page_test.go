@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
@@ -67,6 +69,37 @@ func TestScreens(t *testing.T) {
 	}
 }
 
+// TestGone holds that the stream of an order whose record is gone says so once, and ends.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	w.watch(never, "request-1")
+	base, path := w.page(nil), "/live?of="+url.QueryEscape("/orders/"+never.ProjectID+"/"+never.Name)
+	stream := listen(t, base, path, nil)
+	stream.until("event: sentence")
+	nc, err := nats.Connect(w.nats.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := js.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := records.Delete(t.Context(), never.Key()); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*live{stream, listen(t, base, path, nil)} {
+		l.until("This order is not watched")
+		l.until("event: gone")
+		l.end()
+	}
+}
+
 // TestBasePath holds that the page works below a path, whether its proxy takes that away or not.
 func TestBasePath(t *testing.T) {
 	t.Parallel()
@@ -94,6 +127,14 @@ func TestBasePath(t *testing.T) {
 	}
 	if a := ask(t, http.MethodGet, root+"/x/y", nil); a.StatusCode != http.StatusMovedPermanently || a.Header.Get("Location") != "/x/y/" {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
+	}
+	order := "/orders/" + never.ProjectID + "/" + never.Name
+	for _, from := range []string{base, root} {
+		for _, path := range []string{"/" + order, "//", "/orders/./" + never.ProjectID + "/" + never.Name, "/history/../" + order, "/static"} {
+			if a := ask(t, http.MethodGet, from+path, nil); a.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %d %s", from+path, a.StatusCode, a.Header.Get("Location"))
+			}
+		}
 	}
 	stream := listen(t, base, "/live?of="+url.QueryEscape("/orders/"+never.ProjectID+"/"+never.Name), nil)
 	stream.until("event: sentence")
@@ -223,15 +264,35 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestHost holds that a page without a login is not reached under a stranger's name, which a browser on this machine may be
-// led by.
+// TestHost holds that a page without a login of its own is not reached under a stranger's name, which a browser may be led by.
 func TestHost(t *testing.T) {
 	t.Parallel()
 	w := begin(t, nil)
-	base := w.page(func(c *config.Config) { c.Links.Public = "http://localhost:8090" })
-	for host, code := range map[string]int{"": 200, "localhost": 200, "localhost:8090": 200, "127.0.0.1:1": 200, "[::1]:8090": 200, "evil.example": 421, "127.0.0.1.evil.example:8090": 421, "10.0.0.7": 421} {
-		if a := ask(t, http.MethodGet, base+"/", func(r *http.Request) { r.Host = host }); a.StatusCode != code {
-			t.Errorf("%s: %d, want %d", host, a.StatusCode, code)
+	local := w.page(func(c *config.Config) { c.Links.Public = "http://localhost:8090" })
+	found := w.page(func(c *config.Config) { // on all addresses, as in a container
+		c.Links.Public, c.Page.Addr, c.Page.Auth = "https://OW.example", ":8090", config.AuthNone
+	})
+	proxied := w.page(func(c *config.Config) {
+		c.Links.Public = "https://ow.example"
+		c.Page = config.Page{Auth: config.AuthProxy, UserHeader: "X-User", Addr: c.Page.Addr, Proxies: prefixes(t, "127.0.0.0/8")}
+	})
+	nowhere := w.page(func(c *config.Config) { c.Page.Addr, c.Page.Auth = ":8090", config.AuthNone })
+	for _, tt := range []struct {
+		base, host string
+		code       int
+	}{
+		{local, "", 200}, {local, "localhost", 200}, {local, "localhost:8090", 200}, {local, "127.0.0.1:1", 200}, {local, "[::1]:8090", 200},
+		{local, "evil.example", 421}, {local, "127.0.0.1.evil.example:8090", 421}, {local, "10.0.0.7", 421}, {local, "ow.example", 421},
+		{found, "ow.example", 200}, {found, "ow.example:443", 200}, {found, "127.0.0.1:8090", 200}, {found, "evil.example:8090", 421}, {found, "10.0.0.7", 421},
+		{proxied, "ow.example", 200}, {proxied, "127.0.0.1:8090", 200}, {proxied, "evil.example", 421}, {proxied, "ow.example.evil.example", 421},
+		{nowhere, "ow.example", 200},
+	} {
+		a := ask(t, http.MethodGet, tt.base+"/", func(r *http.Request) {
+			r.Host = tt.host
+			r.Header.Set("X-User", "ada")
+		})
+		if a.StatusCode != tt.code {
+			t.Errorf("%s as %s: %d, want %d", tt.base, tt.host, a.StatusCode, tt.code)
 		}
 	}
 }

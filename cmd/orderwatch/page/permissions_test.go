@@ -118,7 +118,7 @@ func attempts() (subjects []string) {
 	return append(subjects, "orders.watch", "orders.watch.gpu", "orders.waiting.p.order.x", "orders.due.p.order.x", "orders.completed.succeeded.p.order.x",
 		"orders.progress.p.order.x", "orders.rejected", "orders.attention.held.p", "orders.undelivered.C0", "orders.listed.r.p",
 		"orderwatch.watch", "orderwatch.watch.gpu", "orderwatch.get", "orderwatch.list", "orderwatch.history", "orderwatch.events", "orderwatch.why", "orderwatch.status.gpu", "orderwatch.cancel.gpu.x",
-		"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.ORDER_REQUESTS", "$JS.API.STREAM.MSG.GET.ORDER_WAKEUPS", "$JS.API.DIRECT.GET.ORDER_WAKEUPS", "$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE",
+		"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.ORDER_REQUESTS", "$JS.API.DIRECT.GET.ORDER_WAKEUPS", "$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE",
 		"$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.INFO.x", "$SYS.ACCOUNT.A.CONNECT", "$SRV.PING", "$SRV.INFO.orderwatch", "_INBOX.x", "_INBOX_orderwatch.x", "_INBOX_person.x", "_INBOX_page.x", "_INBOX_page-actions.x", "_R_.x", "anything")
 }
 
@@ -137,10 +137,10 @@ func TestMayOnlyRead(t *testing.T) {
 			}
 			eventstest.Contract("orders", "ORDER").Create(t, js)
 			before := streams(t, js)
-			reads := []string{"STREAM.INFO.ORDER_EVENTS", "STREAM.MSG.GET.KV_ORDER_WATCHES", "DIRECT.GET.KV_ORDER_WATCHES", "DIRECT.GET.KV_ORDER_WATCHES.$KV.ORDER_WATCHES.p.order.x", "CONSUMER.INFO.ORDER_EVENTS.slack"}
+			reads := []string{"STREAM.INFO.ORDER_EVENTS", "STREAM.MSG.GET.KV_ORDER_WATCHES", "DIRECT.GET.KV_ORDER_WATCHES", "DIRECT.GET.KV_ORDER_WATCHES.$KV.ORDER_WATCHES.p.order.x", "CONSUMER.INFO.ORDER_EVENTS.slack", "STREAM.MSG.GET.ORDER_WAKEUPS"}
 			for user, own := range map[string][]string{
 				"page":         {"orderwatch.cancel", "orderwatch.poll", "orderwatch.renotify", "orderwatch.cancel.gpu"},
-				"page-actions": {"orderwatch.status", "$JS.API.STREAM.INFO.KV_ORDER_WATCHES", "$JS.API.DIRECT.GET.KV_ORDER_WATCHES", "$JS.API.STREAM.MSG.GET.KV_ORDER_WATCHES", "js.orderwatch.API.STREAM.INFO.KV_ORDER_WATCHES"},
+				"page-actions": {"orderwatch.status", "$JS.API.STREAM.INFO.KV_ORDER_WATCHES", "$JS.API.DIRECT.GET.KV_ORDER_WATCHES", "$JS.API.STREAM.MSG.GET.KV_ORDER_WATCHES", "$JS.API.STREAM.MSG.GET.ORDER_WAKEUPS", "js.orderwatch.API.STREAM.INFO.KV_ORDER_WATCHES"},
 			} {
 				c := connectAs(t, s, user)
 				all := append(attempts(), own...)

@@ -2,12 +2,14 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,10 +69,25 @@ func (s *server) handler() http.Handler {
 	mux.Handle("GET /watches/{id}", s.admitted(s.watch))
 	mux.Handle("GET /live", s.admitted(s.live))
 	mux.Handle("POST /orders/{project}/{order}/{action}", origins.Handler(s.admitted(s.act)))
-	mux.Handle("/", s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
+	nowhere := s.admitted(func(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.message(w, v, http.StatusNotFound, "There is no such page", "The address may be misspelt.")
-	}))
-	return s.guarded(s.below(mux))
+	})
+	mux.Handle("/static", nowhere)
+	mux.Handle("/", nowhere)
+	return s.guarded(s.below(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isClean(r.URL.EscapedPath()) {
+			nowhere.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})))
+}
+
+// isClean reports whether no part of the path is empty, or made of dots. The mux would redirect other paths, and /static, to a
+// path without the base path.
+func isClean(path string) bool {
+	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
+	return path == "/" || !slices.ContainsFunc(parts, func(part string) bool { return part == "" || part == "." || part == ".." })
 }
 
 // below takes the base path away, if a proxy left it there.
@@ -124,12 +141,18 @@ func (s *server) admitted(next func(http.ResponseWriter, *http.Request, viewer))
 			next(w, r, v)
 			return
 		}
-		if refused.code == http.StatusUnauthorized {
+		switch refused.code {
+		case http.StatusUnauthorized:
 			w.Header().Set("WWW-Authenticate", `Basic realm="orderwatch", charset="UTF-8"`)
+		case http.StatusTooManyRequests:
+			w.Header().Set("Retry-After", "5")
 		}
 		s.message(w, viewer{}, refused.code, "You are not let in", refused.reason)
 	})
 }
+
+// secure reports whether people find the page by HTTPS: then its cookies are sent by HTTPS alone.
+func (s *server) secure() bool { return strings.HasPrefix(s.public, "https:") }
 
 // common returns what every screen of the viewer's has.
 func (s *server) common(v viewer) screens.Common {
@@ -149,8 +172,8 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.fail(w, v, err)
 		return
 	}
-	s.streams.know(w, r, s.base, strings.HasPrefix(s.public, "https:"))
-	common.User, common.Notice = v.user, notices[r.URL.Query().Get("done")]
+	s.streams.know(w, r, s.base, s.secure())
+	common.User, common.Notice = v.user, s.notice(w, r)
 	var page bytes.Buffer
 	if err := content.page(&page, common); err != nil {
 		s.fail(w, v, err)
@@ -220,14 +243,32 @@ func (s *server) feed(v viewer, u *url.URL) (*feed, error) {
 	defer s.mu.Unlock()
 	f := s.feeds[key]
 	if f == nil {
-		for old, other := range s.feeds {
-			if now.Sub(other.lastUsed) > feedKept || len(s.feeds) >= mostFeeds {
-				delete(s.feeds, old)
+		for old := range s.feeds {
+			if len(s.feeds) < mostFeeds {
+				break
 			}
+			delete(s.feeds, old)
 		}
 		f = &feed{screen: made, team: v.team, path: path, server: s}
 		s.feeds[key] = f
 	}
 	f.lastUsed = now
 	return f, nil
+}
+
+// dropFeeds drops the feeds that nobody looks at, until ctx is done.
+func (s *server) dropFeeds(ctx context.Context) {
+	for link.Sleep(ctx, feedKept/4) {
+		s.dropUnused(time.Now())
+	}
+}
+
+func (s *server) dropUnused(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, f := range s.feeds {
+		if now.Sub(f.lastUsed) > feedKept {
+			delete(s.feeds, key)
+		}
+	}
 }

@@ -33,6 +33,8 @@ type source struct {
 	client *client.Client
 	policy watcher.Policy
 
+	wakeups wakeups
+
 	mu     sync.Mutex
 	status wire.Status
 	asked  time.Time // when a worker answered last; zero: none did
@@ -109,21 +111,41 @@ func (s *source) installation() (wire.Status, time.Time, error) {
 	return s.status, s.asked, s.failed
 }
 
-// record returns the record of an order's watch, if the view shows it. The error is a *[missing] where there is none.
-func (s *source) record(ctx context.Context, o watcher.Order, view teams.View) (watcher.Watch, error) {
-	if !s.store.JS.Conn().IsConnected() {
-		return watcher.Watch{}, link.ErrNotConnected // what is shown now is not to wait for it
+// timeOf returns the time at which the board's rows are shown: now, or, where the board is not up to date, when it was.
+func (s *source) timeOf(board index.Status) time.Time {
+	if board.Ready && !board.Connected {
+		return board.AsOf
 	}
-	w, _, err := s.store.Read(ctx, o)
+	return s.store.Clock.Now()
+}
+
+// lag returns how long ends take to be seen; the zero Lag while events are not followed, since it is not known then.
+func (s *source) lag(view teams.View, now time.Time) tally.Lag {
+	if _, away := s.tally.State(); away != nil {
+		return tally.Lag{}
+	}
+	return s.tally.Lag(view, now)
+}
+
+// record returns the record of an order's watch, if the view shows it, and whether it is known which polls were made since it
+// was written. The error is a *[missing] where there is none.
+func (s *source) record(ctx context.Context, o watcher.Order, view teams.View) (w watcher.Watch, polls bool, err error) {
+	if !s.store.JS.Conn().IsConnected() {
+		return w, false, link.ErrNotConnected // what is shown now is not to wait for it
+	}
+	w, polls, err = s.polled(ctx, o)
 	switch {
 	case errors.Is(err, watcher.ErrNoRecord):
-		return w, missingOrder(o)
+		return w, false, missingOrder(o)
 	case errors.Is(err, watcher.ErrNewerSchema) && view.Project(o.ProjectID):
-		return w, &missing{"A later version of orderwatch wrote this order's record", []string{o.String(), "This page is of an earlier release, and cannot read it. Start the page of the workers' release."}}
+		return w, false, &missing{"A later version of orderwatch wrote this order's record", []string{o.String(), "This page is of an earlier release, and cannot read it. Start the page of the workers' release."}}
 	case errors.Is(err, watcher.ErrBroken) && view.Project(o.ProjectID):
-		return w, &missing{"This order's record cannot be read", []string{o.String(), "People were told, or will be within minutes. To watch it again: orderwatch watch " + o.String()}}
+		return w, false, &missing{"This order's record cannot be read", []string{o.String(), "People were told, or will be within minutes. To watch it again: orderwatch watch " + o.String()}}
 	case errors.Is(err, watcher.ErrNewerSchema), errors.Is(err, watcher.ErrBroken), err == nil && !view.Owns(&w):
-		return w, missingOrder(o)
+		return w, false, missingOrder(o)
+	case err == nil && w.MovedAside() != nil:
+		aside := w.MovedAside()
+		return w, false, &missing{"This order's record could not be read", []string{o.String(), "It was moved aside at " + aside.At.UTC().Format(time.RFC3339) + ": " + wire.OneLine(aside.Why), "To watch the order again, with a new request: orderwatch watch " + o.String()}}
 	}
-	return w, err
+	return w, polls, err
 }

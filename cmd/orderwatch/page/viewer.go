@@ -1,9 +1,10 @@
 package page
 
 import (
-	"net"
+	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,22 +45,25 @@ type entrance struct {
 
 // admit returns who sends the request, or why that is refused.
 func (e *entrance) admit(r *http.Request) (viewer, *refusal) {
+	if e.foreignHost(r.Host) {
+		return viewer{}, &refusal{http.StatusMisdirectedRequest, "This page has another name: open it by the address that ORDERWATCH_PUBLIC_URL says, or on the page's own machine by 127.0.0.1. Who operates it: a proxy is to pass the Host header on as the browser sends it."}
+	}
 	switch e.config.Auth {
 	case config.AuthBasic:
 		name, password, ok := r.BasicAuth()
 		if !ok {
 			return viewer{}, &refusal{http.StatusUnauthorized, "Log in with your name and password."}
 		}
-		u, ok := e.users.find(name, password, e.now())
-		if !ok {
+		u, err := e.users.find(r.Context(), name, password, e.now())
+		switch {
+		case errors.Is(err, errBusy):
+			return viewer{}, &refusal{http.StatusTooManyRequests, "Too many log in at the moment. Reload in some seconds."}
+		case err != nil:
 			return viewer{}, &refusal{http.StatusUnauthorized, "The name or the password is wrong."}
 		}
 		return viewer{name, u.team}, nil
 	case config.AuthProxy:
 		return e.proxied(r)
-	}
-	if e.config.Loopback() && !e.ownHost(r.Host) { // a stranger's name that leads to this machine, in a browser on it
-		return viewer{}, &refusal{http.StatusMisdirectedRequest, "This page listens on this machine alone, and has another name: open it by 127.0.0.1, or by the address that ORDERWATCH_PUBLIC_URL says."}
 	}
 	return viewer{}, nil
 }
@@ -98,14 +102,20 @@ func isName(text string) bool {
 // teamName matches names of teams: each is a token of NATS subjects.
 var teamName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// ownHost reports whether a request that is for the host is for this page.
-func (e *entrance) ownHost(host string) bool {
-	if host == e.host && host != "" {
-		return true
+// foreignHost reports whether the host of a request is known to be no name of this page. A stranger's site that leads its own
+// name to this page, in a browser that reaches it, could read the page otherwise, and set headers as a proxy does. A login
+// that the browser sends needs no such look: the browser does not send it to another name.
+func (e *entrance) foreignHost(host string) bool {
+	switch {
+	case e.config.Auth == config.AuthBasic:
+		return false
+	case e.host == "" && (e.config.Auth == config.AuthProxy || !e.config.Loopback()):
+		return false // under which names people find it is not known
 	}
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	name, own := hostName(host), hostName(e.host)
+	addr, err := netip.ParseAddr(name)
+	return !strings.EqualFold(name, "localhost") && (err != nil || !addr.Unmap().IsLoopback()) && (own == "" || !strings.EqualFold(name, own))
 }
+
+// hostName returns the host without its port.
+func hostName(host string) string { return (&url.URL{Host: host}).Hostname() }

@@ -63,6 +63,13 @@ func (l *logs) String() string {
 
 const token = "planted-token"
 
+// alone returns a world without a worker.
+func alone(t *testing.T, s *server.Server) *world {
+	c := config.Default()
+	c.NATS.URL = s.ClientURL()
+	return &world{t: t, nats: s, config: c, log: &logs{}}
+}
+
 // begin begins a world with a worker. set changes the worker's configuration.
 func begin(t *testing.T, set func(*config.Config)) *world {
 	t.Helper()
@@ -127,7 +134,7 @@ func (w *world) page(set func(*config.Config)) string {
 	if set != nil {
 		set(&c)
 	}
-	listener, err := net.Listen("tcp", c.Page.Addr)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // whatever the configuration says: servers of tests are for this machine
 	if err != nil {
 		w.t.Fatal(err)
 	}

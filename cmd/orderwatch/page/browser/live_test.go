@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,4 +131,49 @@ func TestServerGone(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestPageGone holds that the page says so itself when its process has ended, or its order's record is gone, and that it goes
+// on by itself when the process is there again.
+func TestPageGone(t *testing.T) {
+	t.Parallel()
+	s := play(t, "")
+	s.asks("order.stays", script(items(1, "done", 0, ""), items(1, "open", emulator.Never, "")), nil)
+	b := window(t, startBrowser(t))
+	b.allow("net::ERR_")
+	b.goes(s.base+"/", 200)
+	b.shows("order.stays", "as of ")
+	order := b.beside()
+	order.allow("net::ERR_")
+	order.goes(s.order("order.stays"), 200)
+	order.shows("1 of 2")
+	for _, b := range []*tab{b, order} {
+		if strings.Contains(b.text(), "not connected") {
+			t.Error("it says that it is not connected, but it is")
+		}
+	}
+	s.page.Kill()
+	for _, b := range []*tab{b, order} {
+		b.shows("not connected", "order.stays")
+	}
+	s.open()
+	for _, b := range []*tab{b, order} {
+		rig.Eventually(t, rig.Patience, func() error {
+			if strings.Contains(b.text(), "not connected") {
+				return errors.New("it still says that it is not connected")
+			}
+			return nil
+		})
+		b.held()
+	}
+	s.asks("order.comes-after", script(items(1, "open", emulator.Never, "")), nil)
+	b.shows("order.comes-after")
+	records, err := s.nats.JS.KeyValue(t.Context(), "ORDER_WATCHES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := records.Delete(t.Context(), rig.Project+".order.stays"); err != nil {
+		t.Fatal(err)
+	}
+	order.shows("This order is not watched, reload to look again")
 }

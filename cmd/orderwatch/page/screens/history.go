@@ -218,7 +218,7 @@ func tookOf(t tally.Took, whole time.Duration) tookRow {
 	if !r.Known {
 		return r
 	}
-	at := func(d time.Duration) float64 { return float64(10000*d/whole) / 100 }
+	at := func(d time.Duration) float64 { return float64(int(10000*float64(d)/float64(whole))) / 100 }
 	r.P10, r.P50, r.P90, r.P95 = words.Brief(t.P10), words.Brief(t.P50), words.Brief(t.P90), words.Brief(t.P95)
 	r.From, r.Half, r.To = at(t.P10), at(t.P50), at(t.P90)
 	r.Width, r.Tail = max(r.To-r.From, 1), max(at(t.P95)-r.To, 0)
@@ -294,5 +294,5 @@ func History(w io.Writer, v HistoryView) error { return write(w, history, v) }
 
 // HistoryBody returns its fragments.
 func HistoryBody(v HistoryView) ([]Fragment, error) {
-	return fragments(history, v, "outcomes", "days", "durations", "more-durations", "causes", "more-causes", "known")
+	return fragments(history, v, "outcomes", "days", "durations", "more-durations-title", "more-durations", "causes", "more-causes-title", "more-causes", "known")
 }

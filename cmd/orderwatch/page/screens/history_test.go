@@ -105,6 +105,43 @@ func TestHistoryWords(t *testing.T) {
 	}
 }
 
+// TestHistoryOfSlowOrders holds that orders which take weeks are drawn as others are.
+func TestHistoryOfSlowOrders(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	v := sampleHistory(3, 0, 0)
+	v.Kinds = []tally.Kind{{Now: tally.Took{Ended: 20, P10: 10 * day, P50: 20 * day, P90: 32 * day, P95: 40 * day}}}
+	if row := v.ShownKinds()[0].Now; row.From != 25 || row.Half != 50 || row.To != 80 || row.Width != 55 || row.Tail != 20 {
+		t.Errorf("%+v", row)
+	}
+}
+
+// TestHistoryGrows holds that each fragment has its place from the beginning: also those of lists that are short then.
+func TestHistoryGrows(t *testing.T) {
+	t.Parallel()
+	var page bytes.Buffer
+	if err := screens.History(&page, sampleHistory(30, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	parts, err := screens.HistoryBody(sampleHistory(30, 9, 17))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(page.String(), `sse-swap="`+part.Name+`"`) {
+			t.Errorf("%s has no place", part.Name)
+		}
+		if want, ok := map[string]string{"more-durations-title": "More kinds of orders: 1", "more-causes-title": "More causes: 2"}[part.Name]; ok && string(part.HTML) != want {
+			t.Errorf("%s: %s", part.Name, part.HTML)
+		}
+	}
+	for _, name := range []string{"more-durations", "more-causes"} {
+		if !strings.Contains(page.String(), `hx-swap="morph:innerHTML"></summary>`) || !strings.Contains(page.String(), `sse-swap="`+name+`" hx-swap="morph:innerHTML"></div>`) {
+			t.Errorf("%s are there already:\n%s", name, page.String())
+		}
+	}
+}
+
 func TestHealthWords(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*screens.HealthView){

@@ -1,6 +1,7 @@
 package screens
 
 import (
+	"html/template"
 	"io"
 	"strings"
 )
@@ -30,3 +31,10 @@ var message = screen("message.html")
 
 // Message writes it.
 func Message(w io.Writer, v MessageView) error { return write(w, message, v) }
+
+// Gone returns what a stream ends with whose screen is not there any more: why, in place of when the screen was so, and the
+// event at which browsers close the stream for good.
+func Gone(title string) []Fragment {
+	said := `<span><strong class="bad">` + template.HTMLEscapeString(title) + `</strong>, reload to look again</span>`
+	return []Fragment{{"as-of", []byte(said)}, {"gone", []byte("-")}}
+}

@@ -80,8 +80,9 @@ type Row struct {
 	UsualTo   time.Duration // nine of ten took no longer; zero: not known
 	ReadyFrom time.Time     // likely
 	ReadyTo   time.Time     // zero: not known
-	NextPoll  time.Time
-	EndedAt   time.Time // zero while it is open
+	NextPoll  time.Time     // zero: none, or not known
+	Overdue   bool          // it was not made
+	EndedAt   time.Time     // zero while it is open
 }
 
 // Items returns the row's items as a bar.

@@ -27,6 +27,8 @@ type OrderView struct {
 	Cause    Cause
 	Since    time.Time       // since when it runs, where it takes longer than is usual; zero otherwise
 	Usual    durations.Usual // how long orders like it take; where Since is not zero
+	// PollsUnread: there may have been polls that Snapshot does not tell of. Its NextPollAt is zero, unless a poll is overdue.
+	PollsUnread bool
 }
 
 // A Cause is what is known of that for which most items failed, or for which the order could not be watched to its end.
@@ -331,10 +333,12 @@ func (v OrderView) stuck() Answer {
 		a.Text = "the order cannot be read since " + v.Second(w.ConditionSince).Text
 	case w.Condition == watcher.Stalled:
 		a.Text = "ModelArts answers, and no item has changed since " + v.Second(w.ConditionSince).Text
+	case v.PollsUnread && !w.NextPollAt.IsZero():
+		a.Text = "the watch is not polled: are workers running?"
 	case !w.NextPollAt.IsZero() && late > overdue:
 		a.Text = "a poll was due " + v.Second(w.NextPollAt).Text + " and was not made: are workers running?"
 	case w.LastError != nil:
-		a.Word, a.Text = "perhaps", "the last poll did not work, and is tried again "+v.Second(w.NextPollAt).Text+": "+errorText(*w.LastError)
+		a.Word, a.Text = "perhaps", "the last poll did not work, and is "+v.triedAgain()+": "+errorText(*w.LastError)
 	case w.Condition == watcher.Late:
 		a.Word, a.Text = "late", "it takes longer than was expected, since "+v.Second(w.ConditionSince).Text
 	case w.Condition == watcher.DeadlineNear:
@@ -366,10 +370,21 @@ func (v OrderView) left() string {
 	return "not all items had been seen"
 }
 
+// triedAgain says when the poll that did not work is tried again.
+func (v OrderView) triedAgain() string {
+	if next := v.Snapshot.NextPollAt; next.After(v.AsOf) {
+		return "tried again " + v.Second(next).Text
+	}
+	return "tried again soon"
+}
+
 // polls says when ModelArts was asked, and will be.
 func (v OrderView) polls() string {
 	w := v.Snapshot
 	next := "asked again soon"
+	if v.PollsUnread {
+		return "ModelArts was asked " + v.Second(w.LastPollAt).Text + " or later; when it is asked again is not known here"
+	}
 	if w.NextPollAt.After(v.AsOf) {
 		next = "asked again " + v.Second(w.NextPollAt).Text
 	}

@@ -1,5 +1,6 @@
 // The stream of a page closes while nobody looks at the page, and opens anew when somebody does: browsers have few
-// connections for one server. The server begins each stream with the whole of what is shown.
+// connections for one server. The server begins each stream with the whole of what is shown. While there is no stream, the
+// page says so: what it shows may be old.
 (function () {
   "use strict";
   function Stream(url) {
@@ -21,18 +22,28 @@
     if (this.ended) return;
     var stream = this, source = new EventSource(this.url);
     this.source = source;
+    this.wait();
     source.onopen = function (event) {
       stream.readyState = source.readyState;
+      stream.waited();
       if (stream.onopen) stream.onopen(event);
     };
     source.onerror = function () {
       // The browser asks again by itself, unless the answer was no stream: then the page does, later.
       stream.readyState = EventSource.CONNECTING;
+      stream.wait();
       if (source.readyState !== EventSource.CLOSED || stream.source !== source) return;
       stream.pause();
       setTimeout(stream.looked, 5000);
     };
     this.heard.forEach(function (each) { source.addEventListener(each[0], each[1]); });
+  };
+  Stream.prototype.wait = function () {
+    if (!this.waiting) this.waiting = setTimeout(sayNotConnected, 10000);
+  };
+  Stream.prototype.waited = function () {
+    clearTimeout(this.waiting);
+    this.waiting = 0;
   };
   Stream.prototype.pause = function () {
     if (this.source) this.source.close();
@@ -41,6 +52,7 @@
   Stream.prototype.close = function () {
     this.ended = true;
     this.readyState = EventSource.CLOSED;
+    this.waited();
     document.removeEventListener("visibilitychange", this.looked);
     window.removeEventListener("pageshow", this.looked);
     this.pause();
@@ -53,5 +65,14 @@
     this.heard = this.heard.filter(function (each) { return each[0] !== name || each[1] !== listener; });
     if (this.source) this.source.removeEventListener(name, listener);
   };
+  // The next stream replaces the line that says of when the page is, and with it these words.
+  function sayNotConnected() {
+    var line = document.querySelector("#as-of > span");
+    if (!line || line.querySelector(".bad")) return;
+    var said = document.createElement("strong");
+    said.className = "bad";
+    said.textContent = "not connected";
+    line.append(", ", said);
+  }
   htmx.createEventSource = function (url) { return new Stream(url); };
 })();
