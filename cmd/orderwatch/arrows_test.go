@@ -35,7 +35,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/natscontext":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":       {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
 	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/page/screens", "cmd/orderwatch/serve", "events/client", "events/index", "events/inspect", "events/link", "events/store", "events/story", "events/tally", "events/teams", "events/usual", "events/wire", "watcher", "watcher/foreign", "watcher/words"}, others: []string{"github.com/nats-io/nats.go", "golang.org/x/crypto/bcrypt"}},
-	"cmd/orderwatch/page/screens": {ours: []string{"events/tally", "events/wire", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{}},
+	"cmd/orderwatch/page/screens": {ours: []string{"cmd/orderwatch/output", "cmd/orderwatch/show", "events/tally", "events/wire", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/serve":        {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":       {},

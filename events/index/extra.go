@@ -47,9 +47,10 @@ type extra struct {
 	from       [mostConditions]stamp // from when on they are shown
 	accepted   stamp
 	deadline   stamp
-	polled     stamp // by the record
-	ended      stamp // when the watch did; 0 while it is open
-	wished     stamp // when somebody wanted it cancelled
+	polled     stamp  // by the record
+	ended      stamp  // when the watch did; 0 while it is open
+	wished     stamp  // when somebody wanted it cancelled
+	took       uint32 // seconds that ModelArts worked on an order that has ended, at least one; 0: not known
 	total      uint32
 	succeeded  uint32
 	failed     uint32
@@ -87,6 +88,9 @@ func (x *Index) addExtra(kept *row, r store.Record) bool {
 	if w.State == watcher.Ended {
 		if e.ended = stampOf(w.Completion.CompletedAt); e.ended < x.oldest() {
 			return false
+		}
+		if took, ok := w.Completion.Took(); ok {
+			e.took = uint32(max(took.Round(time.Second), time.Second) / time.Second)
 		}
 	}
 	failure := w.LastError
@@ -179,11 +183,11 @@ func (r *row) condition(now time.Time, slack time.Duration, hold watcher.Hold) (
 	return "", time.Time{}
 }
 
-// eta returns when the order of the watch is likely to be ready, and how long orders of its kind take; nil where that is not
-// known.
-func (e *extra) eta(sketches history.Sketches, now time.Time) (eta *history.Estimate, usual *history.Usual) {
+// eta returns when the order of the watch is likely to be ready, and how long orders of its kind take, measured since when; nil where
+// that is not known.
+func (e *extra) eta(sketches history.Sketches, now time.Time) (eta *history.Estimate, usual *history.Usual, since time.Time) {
 	if sketches == nil || e.clocks[0] == nil {
-		return nil, nil
+		return nil, nil, since
 	}
 	var clocks []history.Clock
 	for i, key := range e.clocks {
@@ -193,10 +197,10 @@ func (e *extra) eta(sketches history.Sketches, now time.Time) (eta *history.Esti
 		clocks = append(clocks, history.Clock{Key: *key, Since: e.began[i].time()})
 		if s := sketches(*key); usual == nil && key.OfKind() && s != nil {
 			if u, ok := s.Usual(); ok {
-				usual = &u
+				usual, since = &u, e.began[i].time()
 			}
 		}
 	}
 	estimate := history.EstimateBy(clocks, sketches, now)
-	return &estimate, usual
+	return &estimate, usual, since
 }

@@ -42,10 +42,11 @@ type Shown struct {
 	Counts     watcher.Counts
 	Expected   int // items that the order must have before it has ended; 0 where no request says
 	Accepted   time.Time
-	Deadline   time.Time // the first of the requests'
-	LastPollAt time.Time // by the record
-	Ended      time.Time // when the watch did; zero while it is open
-	Cancelled  time.Time // when somebody wanted it cancelled
+	Deadline   time.Time     // the first of the requests'
+	LastPollAt time.Time     // by the record
+	Ended      time.Time     // when the watch did; zero while it is open
+	Took       time.Duration // how long ModelArts worked on an order that has ended, in seconds; 0: not known
+	Cancelled  time.Time     // when somebody wanted it cancelled
 	Condition  watcher.AttentionKind
 	Since      time.Time        // of the condition
 	Code       string           // of the latest error, the API's; empty where the latest poll was answered
@@ -53,6 +54,7 @@ type Shown struct {
 	Labels     []string         // KEY=VALUE, of requests that the view shows; their senders', untrusted
 	ETA        *history.Estimate
 	Usual      *history.Usual // how long orders with the same actions take; of an open watch
+	UsualSince time.Time      // since when the order's own time counts beside that
 }
 
 // A Strip sums up all watches that a view shows, whatever the query.
@@ -300,10 +302,11 @@ func (s *selection) show(x *Index, r *row) Shown {
 		Row: x.show(r), Outcome: said.outcome, Actions: said.actions, Expected: int(e.expected),
 		Counts:   watcher.Counts{Total: int(e.total), Succeeded: int(e.succeeded), Failed: int(e.failed), Processing: int(e.processing)},
 		Accepted: e.accepted.time(), Deadline: e.deadline.time(), LastPollAt: e.polled.time(), Ended: e.ended.time(), Cancelled: e.wished.time(),
+		Took: time.Duration(e.took) * time.Second,
 		Code: said.code, Held: said.held,
 	}
 	shown.Condition, shown.Since = s.condition(r)
-	shown.ETA, shown.Usual = e.eta(s.policy.Sketches, s.now)
+	shown.ETA, shown.Usual, shown.UsualSince = e.eta(s.policy.Sketches, s.now)
 	for _, m := range r.marks {
 		team, label, ofTeam := strings.Cut(m.Value(), "\x00")
 		if s.view.All() && !ofTeam {

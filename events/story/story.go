@@ -67,7 +67,7 @@ func Of(w watcher.Snapshot, events Events, notes []Note) (lines []wire.StoryLine
 		lines = append(lines, line(before.CompletedAt, Before, "the watch "+before.WatchID+" ended for other requests ("+string(before.Outcome)+": "+before.Reason+"); this one goes on"))
 	}
 	if wish := w.Wish; wish != nil {
-		lines = append(lines, line(wish.At, Cancelled, words.Asker(wish.Team, wish.By)+" wants the watch cancelled"+because(wish.Reason)))
+		lines = append(lines, line(wish.At, Cancelled, words.Asker(wish.Team, wish.By)+" cancelled the watch"+because(wish.Reason)))
 	}
 	for _, a := range events.Again {
 		lines = append(lines, line(a.At, Again, words.Asker(a.Team, a.By)+" wants people to be told again"))

@@ -100,6 +100,7 @@ func (b *book) drop() {
 // A Seen is what is known of the cause for which one watch failed, or goes on with items that failed.
 type Seen struct {
 	New    bool       // no other watch failed for it before
+	Count  int        // watches that failed for it and have ended: this one, too, and those after it
 	Before int        // watches that failed for it before this one; 0 with New false: some, that are not told apart any more
 	First  Occurrence // the first watch that failed for it
 	Last   Occurrence // the last one before this one; zero where that is not told apart any more
@@ -122,7 +123,7 @@ func (b *book) seen(key string, watch watcher.Completion, since time.Time) Seen 
 	before := func(o Occurrence) bool {
 		return o.WatchID != watch.WatchID && (watch.CompletedAt.IsZero() || o.At.Before(watch.CompletedAt))
 	}
-	s.First, s.New = c.first, !before(c.first)
+	s.First, s.New, s.Count = c.first, !before(c.first), c.count
 	for i, o := range c.latest {
 		if before(o) {
 			s.Last, s.Before = o, c.count-i

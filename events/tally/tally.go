@@ -8,8 +8,9 @@
 // bounds is summed up, and the answers say so. Nothing is stored: a process that begins reads the
 // events of ORDER_EVENTS once, and follows them from then on.
 //
-// What counts as one cause is what counts as one where people are told of failures alike: [message.AlikeTo]. How long an
-// order took is what package watcher/history learns from: [watcher.Completion.Observations].
+// What counts as one cause is what counts as one where people are told of failures alike: [message.AlikeTo]. That ModelArts
+// does not know the order is one cause, whatever its error says, and a deadline that came first is two: with items that still
+// went on, and without any item. How long an order took is what package watcher/history learns from: [watcher.Completion.Observations].
 //
 // Read the files in this order:
 //
@@ -87,7 +88,7 @@ func (t *Tally) book(team string) *book {
 type end struct {
 	at         time.Time // when the watch ended; not after its event was stored
 	completion watcher.Completion
-	cause      string // of [message.AlikeTo]; empty where nothing failed
+	cause      string // equal for those that failed alike; empty where nothing failed
 	said       string // the cause for people
 }
 
@@ -105,6 +106,17 @@ func (t *Tally) endOf(c watcher.Completion, stored time.Time) end {
 func (t *Tally) causeOf(c watcher.Completion) (cause, said string) {
 	if !message.Fails(c.Outcome) && len(c.Failures) == 0 {
 		return "", ""
+	}
+	late := c.Outcome == watcher.TimedOut
+	switch unknown := c.Outcome == watcher.OrderNotFound || late && c.Error != nil && c.Error.UnknownOrder(); {
+	case unknown && c.Counts.Total > 0:
+		return "gone", "ModelArts does not know the order any more"
+	case unknown:
+		return "unknown", "ModelArts does not know the order"
+	case late && c.Error == nil && c.Counts.Total == 0:
+		return "empty", "The deadline came first: no item appeared"
+	case late && c.Error == nil:
+		return "unfinished", "The deadline came first: not all items had ended"
 	}
 	cause, words, _ := message.AlikeTo(c, t.secrets)
 	return cause, words.Cause

@@ -2,6 +2,7 @@ package tally_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -142,12 +143,13 @@ func TestIsItNew(t *testing.T) {
 		isNew  bool
 		before int
 		last   string
+		count  int
 	}{
-		{all[0], true, 0, ""}, {all[1], true, 0, ""}, {all[2], false, 1, "w_0"}, {all[3], false, 2, "w_2"}, {open, false, 3, "w_3"},
-		{fails(10, 41, "something else"), true, 0, ""}, {fails(11, 42, "quota of 2 exceeded in zone z-66666666"), false, 3, "w_3"},
+		{all[0], true, 0, "", 3}, {all[1], true, 0, "", 1}, {all[2], false, 1, "w_0", 3}, {all[3], false, 2, "w_2", 3}, {open, false, 3, "w_3", 3},
+		{fails(10, 41, "something else"), true, 0, "", 0}, {fails(11, 42, "quota of 2 exceeded in zone z-66666666"), false, 3, "w_3", 3},
 	} {
 		s, ok := tl.Seen(teams.View{}, tt.c)
-		if !ok || s.New != tt.isNew || s.Before != tt.before || s.Last.WatchID != tt.last || !s.Since.Equal(all[0].CompletedAt) || !tt.isNew && s.First.WatchID != "w_0" {
+		if !ok || s.New != tt.isNew || s.Before != tt.before || s.Last.WatchID != tt.last || s.Count != tt.count || !s.Since.Equal(all[0].CompletedAt) || !tt.isNew && s.First.WatchID != "w_0" {
 			t.Errorf("%s: %t %+v", tt.c.WatchID, ok, s)
 		}
 	}
@@ -156,6 +158,38 @@ func TestIsItNew(t *testing.T) {
 	}
 	if h := tl.History(teams.View{}, 30, now); len(h.Causes) != 2 || strings.Contains(h.Causes[1].Text, "hunter2") {
 		t.Errorf("%+v", h.Causes)
+	}
+}
+
+// TestCausesWithoutItems holds that an unknown order is one cause, whatever the error says, and a deadline two.
+func TestCausesWithoutItems(t *testing.T) {
+	t.Parallel()
+	tl := tally.New(teams.Teams{}, nil)
+	for n, tt := range []struct {
+		outcome watcher.Outcome
+		items   int
+		err     string
+	}{
+		{watcher.OrderNotFound, 0, "Order order.late-1 not found."}, {watcher.OrderNotFound, 0, "Order pool not found."}, {watcher.TimedOut, 0, "Order a not found."},
+		{watcher.OrderNotFound, 2, "Order order.gone not found."}, {watcher.TimedOut, 0, ""}, {watcher.TimedOut, 3, ""}, {watcher.TimedOut, 1, ""},
+	} {
+		c := ended(n, tt.outcome, now, time.Minute, "")
+		c.Failures, c.Counts = nil, watcher.Counts{Total: tt.items, Processing: tt.items}
+		if tt.err != "" {
+			c.Error = &watcher.ErrorDetail{Code: "ModelArts.50015001", Message: tt.err}
+		}
+		tl.Apply(c, now)
+	}
+	got := map[string]int{}
+	for _, c := range tl.History(teams.View{}, 30, now).Causes {
+		got[c.Text] = c.Count
+	}
+	want := map[string]int{
+		"ModelArts does not know the order": 3, "ModelArts does not know the order any more": 1,
+		"The deadline came first: no item appeared": 1, "The deadline came first: not all items had ended": 2,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v; want %v", got, want)
 	}
 }
 

@@ -67,5 +67,5 @@ func (s *server) cause(w watcher.Snapshot, view teams.View) (cause screens.Cause
 	if !ok || !read {
 		return cause
 	}
-	return screens.Cause{Known: true, New: seen.New, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
+	return screens.Cause{Known: true, New: seen.New, Count: seen.Count, Before: seen.Before, First: seen.First.At, Last: seen.Last.At, Since: seen.Since}
 }

@@ -202,7 +202,7 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 		add(screens.Fact{Number: words.Number(sum.Broken), Words: "records cannot be read", Class: "bad"})
 	}
 	if lag := s.from.lag(view, now); lag.Ended > 0 {
-		add(screens.Fact{Number: soon(lag.P95), Words: "until an end is seen (95 of 100)"})
+		add(screens.Fact{Words: "95 of 100 ends are seen within " + soon(lag.P95)})
 	}
 	if !view.All() {
 		return strip
@@ -214,10 +214,15 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 	case asked.IsZero():
 	default:
 		if p := status.People; p != nil {
-			if untold := p.Undelivered; untold > 0 || len(p.Troubles) > 0 {
-				add(screens.Fact{Number: words.Number(untold), Words: "untold", Class: "bad", Path: "/health"})
-			} else {
-				add(screens.Fact{Number: "0", Words: "untold"})
+			switch {
+			case p.Undelivered > 0:
+				add(screens.Fact{Number: words.Number(p.Undelivered), Words: "untold", Class: "bad", Path: "/health"})
+			case len(p.Troubles) > 0:
+				add(screens.Fact{Words: "trouble with Slack", Class: "bad", Path: "/health"})
+			case p.Waiting > 0:
+				add(screens.Fact{Number: words.Number(p.Waiting), Words: "to be told"})
+			default:
+				add(screens.Fact{Words: "everybody is told"})
 			}
 		}
 	}
@@ -252,6 +257,16 @@ func heldFor(h watcher.Hold) string {
 	return string(h.Kind)
 }
 
+// longer reports whether an open order takes longer than is usual, so that what is usual does not say when it is ready: it runs
+// longer than nine of ten did, or may take ten times as long from now on.
+func longer(r index.Shown, now time.Time) bool {
+	if r.Usual == nil {
+		return false
+	}
+	most := time.Duration(r.Usual.P90)
+	return now.Sub(r.UsualSince) > most || r.ETA != nil && r.ETA.To.Sub(now) > 10*most
+}
+
 // rowOf returns the row as the screen shows it.
 func rowOf(r index.Shown, now time.Time) screens.Row {
 	row := screens.Row{
@@ -260,7 +275,9 @@ func rowOf(r index.Shown, now time.Time) screens.Row {
 	}
 	switch {
 	case r.State == watcher.Ended:
-		row.SoFar = r.Ended.Sub(r.Accepted)
+		if row.SoFar = r.Took; r.Took == 0 {
+			row.SoFar, row.Watched = r.Ended.Sub(r.Accepted), true
+		}
 		row.Word, row.Class = strings.ToLower(words.Outcome(string(r.Outcome), false)), "bad"
 		switch r.Outcome {
 		case watcher.Succeeded:
@@ -276,7 +293,7 @@ func rowOf(r index.Shown, now time.Time) screens.Row {
 	case r.Counts.Total == 0:
 		row.Word = "not begun"
 	}
-	if r.ETA != nil {
+	if row.Longer = longer(r, now); r.ETA != nil && !row.Longer {
 		row.ReadyFrom, row.ReadyTo = r.ETA.From, r.ETA.To
 	}
 	if r.Usual != nil {

@@ -73,6 +73,9 @@ func (s *server) orderView(ctx context.Context, o watcher.Order, view teams.View
 		return n, false, err
 	}
 	n.Snapshot = view.Shown(s.from.policy.Snapshot(w, s.from.board.Holding(&w), s.from.store.Clock.Now()))
+	if row, ok := s.from.board.Find(o, view); ok && longer(row, s.from.store.Clock.Now()) {
+		n.Usual, n.Since = *row.Usual, row.UsualSince
+	}
 	if n.PollsUnread = !polls; n.PollsUnread {
 		if row, _ := s.from.board.Find(o, view); row.Condition != watcher.Overdue {
 			n.Snapshot.NextPollAt = time.Time{} // by the record it may have passed long ago, and the watch be polled all the same

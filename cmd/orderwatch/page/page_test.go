@@ -49,7 +49,7 @@ func TestScreens(t *testing.T) {
 		}
 	}
 	get(t, base+"/?q=REQUEST-1", nil, never.Name)
-	if a := ask(t, http.MethodGet, base+"/?q=another", nil); strings.Contains(a.text, never.Name) || !strings.Contains(a.text, "No watch is like that") {
+	if a := ask(t, http.MethodGet, base+"/?q=another", nil); strings.Contains(a.text, never.Name) || !strings.Contains(a.text, "No watch matches") {
 		t.Errorf("not filtered:\n%s", a.text)
 	}
 	snapshot, err := w.client.Get(t.Context(), never)

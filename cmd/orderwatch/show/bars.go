@@ -181,7 +181,7 @@ func (b *bar) text(now time.Time) string {
 		text = Counts(b.r)
 	}
 	text += "  " + words.Brief(now.Sub(b.begin))
-	if ready := Ready(b.eta, now); ready != "" {
+	if ready := readyText(b.eta, now); ready != "" {
 		text += "  ready " + ready
 	}
 	return text

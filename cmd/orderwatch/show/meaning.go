@@ -21,6 +21,15 @@ func Lasted(c watcher.Completion) string {
 
 func watched(d time.Duration) string { return "watched for " + words.Brief(d) }
 
+// Next says what the end of a watch means for the order and its resources, and the command that watches the order again
+// where it may not have ended; empty where there is nothing to say.
+func Next(o watcher.Outcome, r watcher.Report) (means, command string) {
+	if mayGoOn(o) {
+		command = again(r)
+	}
+	return meaning(o, r), command
+}
+
 // mayGoOn reports whether the order may not have ended, or be another than was meant.
 func mayGoOn(o watcher.Outcome) bool { return advice(o, watcher.Report{}) != "" }
 

@@ -125,11 +125,12 @@ func (p Page) state(w watcher.Snapshot) string {
 	if w.State != watcher.Ended {
 		return text
 	}
-	for _, line := range output.Paragraph(meaning(w.Outcome, w.Report), p.Width, p.most(6)) {
+	means, command := Next(w.Outcome, w.Report)
+	for _, line := range output.Paragraph(means, p.Width, p.most(6)) {
 		text += "\n" + line
 	}
-	if mayGoOn(w.Outcome) {
-		text += "\nTo watch it again:\n  " + again(w.Report)
+	if command != "" {
+		text += "\nTo watch it again:\n  " + command
 	}
 	return text
 }
@@ -282,11 +283,11 @@ func (p Page) ready(eta *history.Estimate) string {
 	case eta.Few():
 		return fmt.Sprintf("few known: %s like it ended, %d are needed to say", words.Count(eta.Samples, "order"), history.EnoughForRange)
 	}
-	return fmt.Sprintf("likely %s, between %s and %s, by %s like it", Ready(eta, p.Now), p.clock(eta.From), p.clock(eta.To), words.Count(eta.Samples, "order"))
+	return fmt.Sprintf("likely %s, between %s and %s, by %s like it", readyText(eta, p.Now), p.clock(eta.From), p.clock(eta.To), words.Count(eta.Samples, "order"))
 }
 
-// Ready returns "in 4 to 11 min"; empty where it is not known when the order is likely to be ready.
-func Ready(eta *history.Estimate, now time.Time) string {
+// readyText returns "in 4 to 11 min"; empty where it is not known when the order is likely to be ready.
+func readyText(eta *history.Estimate, now time.Time) string {
 	if eta == nil || eta.Few() {
 		return ""
 	}

@@ -75,7 +75,7 @@ func (s *Screen) Progress(order string, r watcher.Report, eta *history.Estimate)
 		return
 	}
 	text := Counts(r)
-	if ready := Ready(eta, time.Now()); ready != "" {
+	if ready := readyText(eta, time.Now()); ready != "" {
 		text += ", likely ready " + ready
 	}
 	text = order + ": " + text

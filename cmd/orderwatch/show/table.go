@@ -217,7 +217,7 @@ func (s Table) ends(w watcher.Snapshot) string {
 }
 
 // ready says when the order is likely to be ready.
-func (s Table) ready(w watcher.Snapshot) string { return Ready(w.ETA, s.Now) }
+func (s Table) ready(w watcher.Snapshot) string { return readyText(w.ETA, s.Now) }
 
 // next says when the next poll is.
 func (s Table) next(w watcher.Snapshot) string {

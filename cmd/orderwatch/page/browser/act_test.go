@@ -69,7 +69,7 @@ func TestAct(t *testing.T) {
 	}
 	b.goes(s.order("order.goes-on"), 200)
 	b.presses("cancel")
-	b.shows("Cancelled: cancelled by ann")
+	b.shows("Cancelled by ann")
 	if w := shown(); w.Outcome != watcher.Cancelled || !strings.Contains(w.Reason, "ann") {
 		t.Errorf("the watch is %s: %s", w.Outcome, w.Reason)
 	}

@@ -96,7 +96,7 @@ func visitFilters(t *testing.T, s *scene, b *tab) {
 		t.Errorf("those that failed: %q", got)
 	}
 	b.goes(s.base+"/?q=no-such-order", 200)
-	b.shows("No watch is like that.")
+	b.shows("No watch matches.")
 }
 
 func visitAndBack(t *testing.T, s *scene, b *tab) {

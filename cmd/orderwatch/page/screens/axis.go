@@ -165,7 +165,7 @@ func (v OrderView) mark(a *Axis, s span) {
 			from := s.x(w.ETA.From)
 			a.Range = &Stretch{from, max(s.x(w.ETA.To)-from, .5)}
 		} else {
-			text += ", beyond this"
+			text += " (off the scale)"
 		}
 		a.Legend = append(a.Legend, text)
 	}
@@ -181,7 +181,7 @@ func (v OrderView) mark(a *Axis, s span) {
 	if s.has(w.Deadline) {
 		a.Deadline = &Mark{s.x(w.Deadline)}
 	} else {
-		text += ", beyond this"
+		text += " (off the scale)"
 	}
 	a.Legend = append(a.Legend, text)
 }

@@ -86,7 +86,7 @@ func (v HealthView) Problems() (all []problem) {
 		}
 	}
 	if v.Away != "" {
-		add("warn", "History, and how soon ends are known, are older than the rest of the page.", "The page cannot follow events: %s", v.Away)
+		add("warn", "History, and how soon ends are seen, are older than the rest of the page.", "The page cannot follow events: %s", v.Away)
 	}
 	slices.SortStableFunc(all, func(a, b problem) int { return strings.Compare(a.Class, b.Class) })
 	return all
@@ -199,6 +199,9 @@ func (v HealthView) Workers() string {
 	for _, version := range slices.Sorted(maps.Keys(w.Versions)) {
 		told += w.Versions[version]
 		parts = append(parts, fmt.Sprintf("%s of version %s", words.Number(w.Versions[version]), version))
+		if w.Versions[version] == w.Present {
+			return words.Number(w.Present) + ", version " + version
+		}
 	}
 	if rest := w.Present - told; rest > 0 {
 		parts = append(parts, words.Number(rest)+" of an earlier release")
@@ -212,7 +215,7 @@ func (v HealthView) Watching() string {
 	if w == nil {
 		return "not known"
 	}
-	return fmt.Sprintf("%s watched, %s ending; %s overdue, %s stuck at their end", words.Number(w.Watching), words.Number(w.Ending), words.Number(w.Overdue), words.Number(w.Stuck))
+	return fmt.Sprintf("%s watched, %s ending; %s overdue, %s that cannot end", words.Number(w.Watching), words.Number(w.Ending), words.Number(w.Overdue), words.Number(w.Stuck))
 }
 
 // Told says what people still wait for.
@@ -259,7 +262,7 @@ type rateRow struct {
 // Rates returns what is wanted and allowed in each region.
 func (v HealthView) Rates() (rows []rateRow) {
 	for _, r := range v.Status.Rates {
-		row := rateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g of %g polls a second wanted", r.Wanted, r.Allowed)}
+		row := rateRow{Rate: r, Class: "open", Words: fmt.Sprintf("%g wanted, %g allowed", r.Wanted, r.Allowed)}
 		if r.Allowed > 0 {
 			row.Used = min(float64(int(10000*r.Wanted/r.Allowed))/100, 100)
 		}

@@ -46,9 +46,13 @@ func (v HistoryView) Sentence() string {
 }
 
 // endings say how watches ended, in the order of [watcher.Outcomes], and how that looks.
-var endings = [len(watcher.Outcomes)]struct{ words, class string }{
-	{"succeeded", "ok"}, {"partly failed", "bad"}, {"failed", "bad"}, {"timed out", "warn"}, {"not found", "warn"}, {"refused", "warn"}, {"cancelled", "rest"},
-}
+var endings = func() (all [len(watcher.Outcomes)]struct{ words, class string }) {
+	classes := map[watcher.Outcome]string{watcher.Succeeded: "ok", watcher.PartiallyFailed: "bad", watcher.AllFailed: "bad", watcher.Cancelled: "rest"}
+	for i, o := range watcher.Outcomes {
+		all[i].words, all[i].class = strings.ToLower(words.Outcome(string(o), false)), cmp.Or(classes[o], "warn")
+	}
+	return all
+}()
 
 // sum returns all days as one.
 func (v HistoryView) sum() (sum tally.Day) {
@@ -96,7 +100,7 @@ func (v HistoryView) Chart() chart {
 	for _, d := range v.Days {
 		c.Most = max(c.Most, d.Total())
 	}
-	c.Words = fmt.Sprintf("How watches ended on each of %s; at most %s on one day. The table below has the numbers.", words.Count(len(v.Days), "day"), words.Number(c.Most))
+	c.Words = fmt.Sprintf("How watches ended on each of %s; the busiest has %s. The table below has the numbers.", words.Count(len(v.Days), "day"), words.Number(c.Most))
 	for i, d := range v.Days {
 		bar := dayBar{X: 10*i + 1, Words: d.Date.Format("2 Jan") + ": " + ended(d)}
 		foot := 100.0
@@ -238,7 +242,7 @@ type causeRow struct {
 
 // Line returns the cause in a line.
 func (r causeRow) Line() string {
-	return cmp.Or(strings.TrimSpace(r.Text), map[bool]string{true: "The deadline came first", false: "No message was given"}[r.Outcome == watcher.TimedOut])
+	return cmp.Or(strings.TrimSpace(r.Text), "No message was given")
 }
 
 // Times returns how many watches failed for it.

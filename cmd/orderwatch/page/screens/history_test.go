@@ -80,15 +80,15 @@ func TestHistoryWords(t *testing.T) {
 		t.Error(got)
 	}
 	v.Days[2].Ended[0] = 1
-	if got := v.Sentence(); got != "1 watch ended in the last 3 days: 1 succeeded." {
+	if got := v.Sentence(); got != "1 watch ended in the last 3 days: 1 done." {
 		t.Error(got)
 	}
 	v.Days[0].Ended[1], v.Days[0].Ended[0] = 2, 1200
-	if got := v.Sentence(); got != "1,203 watches ended in the last 3 days: 1,201 succeeded, 2 partly failed." {
+	if got := v.Sentence(); got != "1,203 watches ended in the last 3 days: 1,201 done, 2 partly failed." {
 		t.Error(got)
 	}
 	chart := v.Chart()
-	if len(chart.Bars) != 3 || chart.Bars[0].Words != "28 Jun: 1,200 succeeded, 2 partly failed" || chart.Bars[1].Words != "29 Jun: none" || chart.Bars[0].Parts[0].H < 1 {
+	if len(chart.Bars) != 3 || chart.Bars[0].Words != "28 Jun: 1,200 done, 2 partly failed" || chart.Bars[1].Words != "29 Jun: none" || chart.Bars[0].Parts[0].H < 1 {
 		t.Errorf("%+v", chart)
 	}
 	for _, bar := range sampleHistory(90, 1, 0).Chart().Bars {

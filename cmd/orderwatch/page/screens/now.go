@@ -3,6 +3,7 @@ package screens
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
@@ -21,6 +22,16 @@ type NowView struct {
 	Ended   []Row  // within the last hour, the latest first
 	More    bool   // more ended than are shown
 	Failed  int    // of them
+}
+
+// Mixed reports whether the list has open watches and such that have ended.
+func (v NowView) Mixed() bool {
+	return !v.AllEnded() && slices.ContainsFunc(v.Rows, func(r Row) bool { return !r.EndedAt.IsZero() })
+}
+
+// AllEnded reports whether all watches of the list have ended.
+func (v NowView) AllEnded() bool {
+	return !slices.ContainsFunc(v.Rows, func(r Row) bool { return r.EndedAt.IsZero() })
 }
 
 // A Strip says how it stands with all.
@@ -63,6 +74,8 @@ type Row struct {
 	Counts    watcher.Counts
 	Expected  int
 	SoFar     time.Duration // or how long it took
+	Watched   bool          // it has ended, and SoFar is how long it was watched: ModelArts does not say how long it took
+	Longer    bool          // it is open, and takes longer than is usual
 	UsualFrom time.Duration // one of ten took no longer
 	UsualTo   time.Duration // nine of ten took no longer; zero: not known
 	ReadyFrom time.Time     // likely
@@ -84,9 +97,6 @@ func (r Row) Usual() string {
 	}
 	return words.Between(r.UsualFrom, r.UsualTo)
 }
-
-// Late reports whether it takes longer than nine of ten orders like it did.
-func (r Row) Late() bool { return r.UsualTo > 0 && r.SoFar > r.UsualTo }
 
 // newBar returns a bar for so many items that ended well, ended badly, and go on.
 func newBar(good, bad, goOn int) Bar {

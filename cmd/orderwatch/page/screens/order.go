@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/output"
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/show"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	durations "github.com/orderwatch/orderwatch/watcher/history"
@@ -23,6 +25,8 @@ type OrderView struct {
 	Story    wire.Story // its Watch is not shown
 	NoStory  string     // why the story could not be read; empty: it was
 	Cause    Cause
+	Since    time.Time       // since when it runs, where it takes longer than is usual; zero otherwise
+	Usual    durations.Usual // how long orders like it take; where Since is not zero
 	// PollsUnread: there may have been polls that Snapshot does not tell of. Its NextPollAt is zero, unless a poll is overdue.
 	PollsUnread bool
 }
@@ -31,7 +35,8 @@ type OrderView struct {
 type Cause struct {
 	Known  bool      // whether anything is known of causes: otherwise nothing is said
 	New    bool      // no other watch failed for it before
-	Before int       // how many did; 0 where New is false: some, that are not told apart any more
+	Count  int       // how many failed for it, this one and later ones, too
+	Before int       // how many did before; 0 where New is false: some, that are not told apart any more
 	First  time.Time // when the first of these ended
 	Last   time.Time // when the latest of these ended; zero where that is not known
 	Since  time.Time // causes are known since then; zero where that is not known
@@ -43,6 +48,8 @@ type Answer struct {
 	Word     string // the answer in a word
 	Class    string // ok, bad, warn, open or empty
 	Text     string // more of it
+	Link     string // where that is to be seen, a URL of the page's; empty: nowhere
+	LinkText string
 	More     []string
 }
 
@@ -73,12 +80,17 @@ func (v OrderView) Order() watcher.Order { return v.Snapshot.Order() }
 // ended reports whether the watch has ended.
 func (v OrderView) ended() bool { return v.Snapshot.State == watcher.Ended }
 
+// orderEnded reports whether the order itself has ended.
+func (v OrderView) orderEnded() bool {
+	o := v.Snapshot.Outcome
+	return v.ended() && (o == watcher.Succeeded || o == watcher.PartiallyFailed || o == watcher.AllFailed)
+}
+
 // Sentence is the one thing to read first.
 func (v OrderView) Sentence() string {
 	w := v.Snapshot
 	if v.ended() {
-		completion := watcher.Completion{Outcome: w.Outcome, Report: w.Report, Error: w.LastError}
-		return sentenceCase(completion.Word()) + ": " + beginning(w.Reason, maxMessage) + "."
+		return beginning(v.ending(w.Reason), maxMessage) + "."
 	}
 	c, noun := w.Counts, w.Report.Deed().Noun
 	text := "ModelArts shows no item yet."
@@ -97,6 +109,46 @@ func (v OrderView) Sentence() string {
 	}
 	return text
 }
+
+// ending says how the watch ended, and for which reason.
+func (v OrderView) ending(reason string) string {
+	w := v.Snapshot
+	completion := watcher.Completion{Outcome: w.Outcome, Report: w.Report, Error: w.LastError}
+	word := sentenceCase(completion.Word())
+	if by, ok := strings.CutPrefix(reason, "cancelled "); ok && w.Outcome == watcher.Cancelled {
+		return word + " " + v.Said(by)
+	}
+	return word + ": " + v.Said(strings.Replace(reason, "the API did not know", "ModelArts did not know", 1))
+}
+
+// LineText returns what a line of the story says.
+func (v OrderView) LineText(l wire.StoryLine) string {
+	if reason, ok := strings.CutPrefix(l.Text, string(v.Snapshot.Outcome)+": "); ok && l.Kind == "ended" {
+		return v.ending(reason)
+	}
+	return v.Said(l.Text)
+}
+
+// Next says what the end of the watch means for the order and what it costs; empty while the watch goes on.
+func (v OrderView) Next() string {
+	if !v.ended() {
+		return ""
+	}
+	means, _ := show.Next(v.Snapshot.Outcome, v.Snapshot.Report)
+	return means
+}
+
+// Again returns the command that watches the order again; empty where there is no need.
+func (v OrderView) Again() string {
+	if !v.ended() {
+		return ""
+	}
+	_, command := show.Next(v.Snapshot.Outcome, v.Snapshot.Report)
+	return command
+}
+
+// Said returns a text of workers and clouds with the times in it as the screen shows them.
+func (v OrderView) Said(text string) string { return output.Times(text, v.AsOf.Local()) }
 
 // sentenceCase returns the fixed word in small letters, but its first.
 func sentenceCase(word string) string {
@@ -125,7 +177,7 @@ func (v OrderView) Class() string {
 // LikelyKnown reports whether it is known when the order is likely to be ready.
 func (v OrderView) LikelyKnown() bool {
 	eta := v.Snapshot.ETA
-	return !v.ended() && eta != nil && !eta.Few()
+	return !v.ended() && eta != nil && !eta.Few() && v.Since.IsZero()
 }
 
 // likely returns when the order is likely to be ready.
@@ -150,13 +202,18 @@ func (v OrderView) ready() Answer {
 		deadline = "the watch ends " + v.Clock(w.Deadline).Text + " at the latest"
 	}
 	switch {
-	case v.ended() && (w.Outcome == watcher.Succeeded || w.Outcome == watcher.PartiallyFailed || w.Outcome == watcher.AllFailed):
-		a.Word = "ended " + v.Second(cmp.Or(w.OrderEnded, w.CompletedAt)).Text
+	case v.orderEnded():
+		a.Word = "ended, seen " + v.Second(w.CompletedAt).Text
+		if _, ended := w.Report.Times(); !ended.IsZero() {
+			a.Word, a.Text = "ended "+v.Second(ended).Text, "seen "+v.Second(w.CompletedAt).Text
+		}
 		if took, ok := w.Report.Took(); ok {
-			a.Text = "after " + words.Span(took)
+			a.Text = "took " + words.Span(took) + "; " + a.Text
 		}
 	case v.ended():
 		a.Word, a.Class, a.Text = "not known", "warn", "the watch ended "+v.Second(w.CompletedAt).Text+"; the order itself may go on"
+	case !v.Since.IsZero():
+		a.Word, a.Text = "not known", fmt.Sprintf("it has run %s; %s like it took %s; %s", words.Span(steady(v.AsOf.Sub(v.Since))), words.Count(v.Usual.Samples, "order"), words.Between(time.Duration(v.Usual.P10), time.Duration(v.Usual.P90)), deadline)
 	case v.LikelyKnown():
 		a.Word, a.Text = "likely "+v.likely(), fmt.Sprintf("by %s like it; %s", words.Count(w.ETA.Samples, "order"), deadline)
 	case w.ETA != nil:
@@ -181,8 +238,12 @@ func (v OrderView) failed() Answer {
 		}
 	case v.ended() && w.LastError != nil:
 		a.Word, a.Class, a.Text = "the watch", "bad", errorText(*w.LastError)
+	case v.ended() && w.Outcome == watcher.TimedOut:
+		a.Word, a.Text = "nothing so far", "the deadline ("+words.Span(cmp.Or(w.Report.Timeout(), w.CompletedAt.Sub(w.AcceptedAt)))+") came first"
+	case v.ended() && w.Outcome == watcher.Cancelled:
+		a.Word, a.Text = "nothing so far", "the watch was cancelled"
 	case v.ended() && w.Outcome != watcher.Succeeded:
-		a.Word, a.Class, a.Text = "the watch", "warn", beginning(w.Reason, maxMessage)
+		a.Word, a.Class, a.Text = "the watch", "warn", beginning(v.Said(w.Reason), maxMessage)
 	default:
 		a.Word = "nothing"
 		a.Class = "ok"
@@ -237,8 +298,10 @@ func (v OrderView) told() Answer {
 		a.Word, a.Class, a.Text = "not known", "warn", v.NoStory
 		return a
 	case last < 0 && v.ended():
-		a.Word, a.Class, a.Text = "nobody on Slack", "warn", "no worker noted it; programs have the completion event since "+v.Second(v.Snapshot.CompletedAt).Text
+		a.Word, a.Class, a.Text = "no", "warn", "no Slack message is known; programs have the completion event since "+v.Second(v.Snapshot.CompletedAt).Text
 		return a
+	case last < 0 && v.Snapshot.Condition != "":
+		a.Word, a.Class, a.Text = "no", "warn", "no Slack message is known"
 	case last < 0:
 		a.Word, a.Text = "nobody yet", "people are told when it ends, or when it needs somebody"
 		return a
@@ -250,7 +313,7 @@ func (v OrderView) told() Answer {
 		a.Word, a.Class = "not as it should be", "warn"
 	}
 	for _, l := range told[max(0, len(told)-maxTold):] {
-		a.More = append(a.More, v.Second(l.At).Text+" "+beginning(l.Text, maxMessage/2))
+		a.More = append(a.More, v.Second(l.At).Text+" "+beginning(v.Said(l.Text), maxMessage/2))
 	}
 	return a
 }
@@ -260,8 +323,10 @@ func (v OrderView) stuck() Answer {
 	a, w := Answer{Question: "Is anything stuck?", Word: "yes", Class: "warn"}, v.Snapshot
 	late := v.AsOf.Sub(w.NextPollAt)
 	switch {
+	case v.orderEnded():
+		a.Word, a.Class, a.Text = "no", "ok", "the order has ended"
 	case v.ended():
-		a.Word, a.Class, a.Text = "no", "ok", "the watch has ended"
+		a.Word, a.Text = "perhaps", v.left()+" when the watch stopped. Nobody looks any more."
 	case w.LastError != nil && w.LastError.AccountHeld():
 		a.Text = errorText(*w.LastError)
 	case w.Condition == watcher.Blind:
@@ -284,6 +349,25 @@ func (v OrderView) stuck() Answer {
 		a.Word, a.Class, a.Text = "no", "ok", v.polls()
 	}
 	return a
+}
+
+// left says what had not ended when the watch stopped.
+func (v OrderView) left() string {
+	w := v.Snapshot
+	for _, it := range w.Items {
+		if w.Counts.Processing == 1 && !it.CountsAs().Ended() && it.ResourceName != "" {
+			return middle(it.ResourceName, maxName) + " was still processing"
+		}
+	}
+	switch n := w.Counts.Processing; {
+	case n == 1:
+		return "1 " + w.Report.Deed().Noun + " was still processing"
+	case n > 1:
+		return words.Count(n, w.Report.Deed().Noun) + " were still processing"
+	case w.Counts.Total == 0:
+		return "no item had been seen"
+	}
+	return "not all items had been seen"
 }
 
 // triedAgain says when the poll that did not work is tried again.
@@ -320,24 +404,27 @@ func (v OrderView) cause() Answer {
 	case !c.Known:
 		a.Word, a.Text = "not known", "how others failed was not read yet"
 	case c.New:
-		a.Word, a.Class, a.Text = "yes", "warn", "no other watch failed for it"
+		a.Word, a.Class, a.Text = "yes", "warn", "not seen before"
 		if !c.Since.IsZero() {
-			a.Text += " since " + v.Day(c.Since)
+			a.Text += "; records begin " + dateMinute(c.Since)
+		}
+		if others := c.Count - 1; others > 0 && v.ended() {
+			a.Text += "; " + words.Count(others, "other order") + " failed for it since"
 		}
 	default:
-		a.Word, a.Text = "no", "others failed for it before: the first "+v.Clock(c.First).Text
-		if c.Before > 0 {
-			a.Text = words.Count(c.Before, "watch") + " failed for it before: the first " + v.Clock(c.First).Text
-		}
+		a.Word, a.Text = "no", words.Count(c.Count, "order")+" failed for it, the first at "+v.Clock(c.First).Text
 		if !c.Last.IsZero() && c.Before > 1 {
-			a.Text += ", the latest " + v.Clock(c.Last).Text
+			a.Text += ", the one before this at " + v.Clock(c.Last).Text
 		}
+	}
+	if broken && c.Known {
+		a.Link, a.LinkText = v.Common.Link("/history"), "History"
 	}
 	return a
 }
 
-// Day returns the day of a time.
-func (c Common) Day(t time.Time) string { return moment(t, "2 Jan 2006").Text }
+// dateMinute returns the day with the time in hours and minutes.
+func dateMinute(t time.Time) string { return moment(t, "2 Jan 15:04").Text }
 
 // An Asker is a request as the screen shows it.
 type Asker struct {

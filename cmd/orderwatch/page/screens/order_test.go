@@ -130,11 +130,16 @@ func orders() map[string]screens.OrderView {
 	actions := orderOf(fourItems()...)
 	actions.Acts, actions.Base, actions.Live = &screens.Acts{Order: actions.Order(), Open: true}, "/x/y", "/live?of=1"
 	known := ended(orderOf(fourItems()[:2]...), watcher.PartiallyFailed, "1 of 2 items failed")
-	known.Cause = screens.Cause{Known: true, Before: 14, First: after(-7 * 24 * 60), Last: after(-300), Since: after(-90 * 24 * 60)}
+	known.Cause = screens.Cause{Known: true, Count: 15, Before: 14, First: after(-7 * 24 * 60), Last: after(-300), Since: after(-90 * 24 * 60)}
+	longer := orderOf(fourItems()...)
+	longer.Since, longer.Usual = after(4), history.Usual{P10: history.Span(6 * time.Second), P90: history.Span(23 * time.Second), Samples: 21}
+	unknown := ended(orderOf(), watcher.OrderNotFound, "the API did not know the order for 4s")
+	unknown.Story.Lines = unknown.Story.Lines[:1]
 	return map[string]screens.OrderView{
 		"none": none, "one": orderOf(fourItems()[2]), "four": orderOf(fourItems()...), "twelve": orderOf(manyItems(12)...), "300": orderOf(manyItems(300)...), "5000": orderOf(manyItems(5000)...),
 		"hostileText": hostileView, "long": longView, "held": held, "gone": gone, "actions": actions, "failed": known,
 		"succeeded": ended(orderOf(fourItems()[:1]...), watcher.Succeeded, "1 of 1 item succeeded"),
+		"longer":    longer, "cancelled": ended(orderOf(fourItems()[2]), watcher.Cancelled, "cancelled by ann: not needed"), "unknown": unknown,
 		"timed-out": ended(orderOf(fourItems()[2]), watcher.TimedOut, "after 2h: 0 of 1 item ended, 1 still processing"),
 	}
 }
@@ -207,11 +212,17 @@ func TestOrderScreens(t *testing.T) {
 func TestOrderSays(t *testing.T) {
 	all := orders()
 	for name, want := range map[string][]string{
-		"four":      {"3 of 4 items ended, 1 failed. Likely ready 12:12–12:17.", "1 of 4 items", "1 × flavor modelarts.bm.gpu.8v100 is sold out in cn-north-4a (createNode): os-node-created-8jsnk", "no other watch failed for it since 10 Jan 2025", "ModelArts was asked 12:09:48, and is asked again 12:10:18"},
-		"none":      {"ModelArts shows no item yet.", "nothing failed", "not asked yet", "not known"},
-		"held":      {"The order cannot be seen now. Seen last: 3 of 4 items ended, 1 failed.", "the account lacks a permission (ModelArts.0108): ModelArts refuses the account", "check the account&#39;s permissions"},
-		"failed":    {"Partly failed: 1 of 2 items failed.", "14 watches failed for it before: the first 3 Apr 12:00, the latest 07:00", "yes, 12:11:06", "told on Slack in C0ONCALL how it ended"},
-		"timed-out": {"the order itself may go on", "the watch ended 12:11:00"},
+		"four":   {"3 of 4 items ended, 1 failed. Likely ready 12:12–12:17.", "1 of 4 items", "1 × flavor modelarts.bm.gpu.8v100 is sold out in cn-north-4a (createNode): os-node-created-8jsnk", "not seen before; records begin 10 Jan 12:00", "ModelArts was asked 12:09:48, and is asked again 12:10:18"},
+		"none":   {"ModelArts shows no item yet.", "nothing failed", "not asked yet", "not known"},
+		"held":   {"The order cannot be seen now. Seen last: 3 of 4 items ended, 1 failed.", "the account lacks a permission (ModelArts.0108): ModelArts refuses the account", "check the account&#39;s permissions"},
+		"failed": {"Partly failed: 1 of 2 items failed.", "15 orders failed for it, the first at 3 Apr 12:00, the one before this at 07:00", "yes, 12:11:06", "told on Slack in C0ONCALL how it ended"},
+		"timed-out": {
+			"Not done: after 2h: 0 of 1 item ended, 1 still processing.", "the order itself may still be running; 1 node may still be created and cost money", "<code>orderwatch watch --region cn-north-4 6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n</code>",
+			"the watch ended 12:11:00", "nothing so far", "came first", "os-node-created-lq4f8 was still processing when the watch stopped. Nobody looks any more.",
+		},
+		"longer":    {"not known</strong>", "it has run 6 m; 21 orders like it took 6 to 23 s"},
+		"cancelled": {"Cancelled by ann: not needed.", "Only the watching has stopped"},
+		"unknown":   {"Not found: ModelArts did not know the order for 4s.", "no item had been seen when the watch stopped", "no Slack message is known; programs have the completion event since 12:11:00"},
 		"gone":      {"not connected", "NATS is not connected"},
 		"5000":      {"3,349 of 5,000 nodes ended, 50 failed.", "and 1,651 processing, 3,299 succeeded"},
 		"actions":   {`action="/x/y/orders/6f5da086876d4cd084d36f8bd3346036/order.pool-5ed5-w4l2n/cancel"`},

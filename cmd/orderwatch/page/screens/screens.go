@@ -99,13 +99,15 @@ var calls = template.FuncMap{
 	"brief":  func(d time.Duration) string { return words.Brief(steady(d)) },
 	"number": words.Number,
 	"class":  lineClass, // of a line of a story
-	"row":    func(v NowView, r Row) rowView { return rowView{v.Common, r} },
+	"took":   words.Brief,
+	"row":    func(v NowView, r Row, mixed bool) rowView { return rowView{v.Common, r, mixed} },
 }
 
 // A rowView is a row with what it is shown in.
 type rowView struct {
-	View Common
-	Row  Row
+	View  Common
+	Row   Row
+	Mixed bool // other rows of the table are open, or have ended
 }
 
 // ID returns the id of the row's element, by which it is known again when the rows are replaced.
