@@ -89,7 +89,7 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		return fmt.Errorf("bind consumer %s of %s: %w", l.consumer, l.stream, err)
 	}
 	slots := make(chan struct{}, l.slots)
-	taken := make(chan *nats.Msg)
+	taken, idle := make(chan *nats.Msg), make(chan struct{}, mostIdle)
 	defer close(taken)
 	messages, err := l.pull(slots)
 	if err != nil {
@@ -135,18 +135,28 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 		case taken <- m:
 		default: // each has a message at hand
 			handlers.Go(func() {
-				l.takeAll(work, m, taken, ackWait, slots)
+				l.takeAll(work, m, taken, idle, ackWait, slots)
 			})
 		}
 	}
 }
 
+// mostIdle is how many goroutines wait for messages at the most.
+const mostIdle = 16
+
 // takeAll handles a message, and then those that come. A goroutine stays for many of them: the stack of a new one would grow anew
-// for each.
-func (l *loop) takeAll(work context.Context, m *nats.Msg, more <-chan *nats.Msg, ackWait time.Duration, slots <-chan struct{}) {
-	for ok := true; ok; m, ok = <-more {
+// for each. Where enough others wait, it ends.
+func (l *loop) takeAll(work context.Context, m *nats.Msg, more <-chan *nats.Msg, idle chan struct{}, ackWait time.Duration, slots <-chan struct{}) {
+	for ok := true; ok; {
 		l.take(work, m, ackWait)
 		<-slots
+		select {
+		case idle <- struct{}{}:
+			m, ok = <-more
+			<-idle
+		default:
+			return
+		}
 	}
 }
 

@@ -227,10 +227,14 @@ func (p Policy) foldError(w Watch, err *PollError, hint *Hint, now time.Time) Wa
 }
 
 // noteFailure keeps of a poll that failed what is worth telling afterwards. That ModelArts does not know an order which was
-// never seen is no trouble: it may appear.
+// never seen is no trouble: it may appear. Of one that was seen the API's own words are kept, without the advice to check its name.
 func (w *Watch) noteFailure(err *PollError, now time.Time) {
+	message := w.LastError.Message
+	if err.Class == NotFound {
+		message = cmp.Or(w.LastError.Said, message)
+	}
 	if err.Class != NotFound || w.Counts.seen() > 0 {
-		w.Troubles = w.Troubles.Failed(w.ID, now, valid(w.LastError.Code), valid(w.LastError.Message))
+		w.Troubles = w.Troubles.Failed(w.ID, now, valid(w.LastError.Code), valid(message))
 	}
 	if err.Held == "" {
 		w.Troubles = w.Troubles.Over(w.ID, now)

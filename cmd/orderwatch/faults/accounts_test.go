@@ -142,13 +142,13 @@ func tour(t *testing.T, env []string) {
 	})
 	run(0, "order.never", "list")
 	run(0, "", "poll", of("never"))
-	run(2, "rejected", "watch", "--wait", "--region", "nowhere-1", of("unknown"))
+	run(2, "nothing is stored: region: must be one of the configured regions", "watch", "--wait", "--region", "nowhere-1", of("unknown"))
 	run(5, "not_found", "watch", "--wait", of("unknown"))
 	run(0, "order.never", "cancel", of("never"))
 	run(0, "is posted again", "renotify", of("succeeded"))
 	run(0, "workers", "status")
 	run(0, "order.failed", "events", "--kind", "completed")
-	run(0, "rejected", "events", "--kind", "rejected")
+	run(0, "no such event is kept", "events", "--kind", "rejected") // it is refused before it is stored
 	run(0, "order.partially-failed", "events", of("partially-failed"))
 	rig.Eventually(t, rig.Patience, func() error {
 		for _, text := range []string{`"outcome":"succeeded"`, `"outcome":"failed"`, `"outcome":"partially_failed"`, `"outcome":"cancelled"`, `"outcome":"not_found"`} {
