@@ -47,7 +47,6 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
-	sent := make(map[string]uint64) // by fragment, the version
 	send := func(text []byte) bool {
 		if out.SetWriteDeadline(time.Now().Add(sendTime)) != nil {
 			return false
@@ -59,9 +58,15 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 	if !stays {
 		again = askAgainFew
 	}
-	if !send([]byte("retry: " + again + "\n\n")) {
-		return
+	if send([]byte("retry: " + again + "\n\n")) {
+		s.stream(ctx, f, stays, send)
 	}
+}
+
+// stream sends the feed's fragments until ctx is done, the viewer is gone, or there is nothing to show any more; only once where
+// the stream may not stay open.
+func (s *server) stream(ctx context.Context, f *feed, stays bool, send func([]byte) bool) {
+	sent := make(map[string]uint64) // by fragment, the version
 	ticks := time.NewTicker(sendEvery)
 	defer ticks.Stop()
 	for last := time.Now(); ; {

@@ -99,28 +99,29 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 	if c.Page.Auth == config.AuthNone && !c.Page.Loopback() {
 		log.Warn("all who reach the page see all orders, without a login: ORDERWATCH_PAGE_AUTH is none, and the page listens beyond this machine. Set it to basic or proxy, or let the network keep others out")
 	}
+	var reading sync.WaitGroup
+	reading.Go(func() { from.run(ctx) })
+	reading.Go(func() { s.dropFeeds(ctx) })
+	defer reading.Wait()
+	defer cancel()
+	return answer(ctx, cancel, web, listener, func() { ready(url) })
+}
+
+// answer lets the server answer until ctx is done, and ends it then: cancel ends streams.
+func answer(ctx context.Context, cancel func(), web *http.Server, listener net.Listener, ready func()) (err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
-	reading := make(chan struct{})
-	go func() {
-		defer close(reading)
-		var running sync.WaitGroup
-		running.Go(func() { from.run(ctx) })
-		running.Go(func() { s.dropFeeds(ctx) })
-		running.Wait()
-	}()
-	ready(url)
+	ready()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	cancel() // streams end
+	cancel()
 	end, stop := context.WithTimeout(context.WithoutCancel(ctx), stopping)
 	defer stop()
 	if web.Shutdown(end) != nil {
 		_ = web.Close() // what is still in flight is cut off
 	}
-	<-reading
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
