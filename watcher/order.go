@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -109,6 +110,24 @@ func (it Item) CountsAs() Status {
 
 // Missing reports whether the API no longer lists the item.
 func (it Item) Missing() bool { return !it.MissingSince.IsZero() }
+
+// ByUrgency compares items by how soon people should look at them: what failed, what has not ended and is no longer listed, what
+// has an unknown status, what goes on, what succeeded.
+func (it Item) ByUrgency(other Item) int { return cmp.Compare(it.rank(), other.rank()) }
+
+func (it Item) rank() int {
+	switch status := it.CountsAs(); {
+	case status == Failed:
+		return 0
+	case status == Succeed:
+		return 4
+	case it.Missing():
+		return 1
+	case !status.Known():
+		return 2
+	}
+	return 3
+}
 
 // Bounds of the times of items that can be true.
 const (

@@ -24,11 +24,11 @@ func (p Page) items(w watcher.Snapshot) string {
 	switch {
 	case p.folded:
 		var rows []itemRow
-		rows, shown = foldAlike(urgent(shown))
+		rows, shown = foldAlike(slices.SortedStableFunc(slices.Values(shown), watcher.Item.ByUrgency))
 		b.WriteString(p.table(w, rows))
 	default:
 		if len(shown) > p.most(maxItems) {
-			shown = urgent(shown)[:maxItems]
+			shown = slices.SortedStableFunc(slices.Values(shown), watcher.Item.ByUrgency)[:maxItems]
 		}
 		rows := make([]itemRow, len(shown))
 		for i, it := range shown {
@@ -79,27 +79,6 @@ func countStatuses(c watcher.Counts, d words.Deed) (texts []string) {
 		}
 	}
 	return texts
-}
-
-// urgent returns the items, those first at which people should look: failed; not ended and no longer
-// listed; of an unknown status; going on; succeeded.
-func urgent(items []watcher.Item) []watcher.Item {
-	rank := func(it watcher.Item) int {
-		switch status := it.CountsAs(); {
-		case status == watcher.Failed:
-			return 0
-		case status == watcher.Succeed:
-			return 4
-		case it.Missing():
-			return 1
-		case !status.Known():
-			return 2
-		}
-		return 3
-	}
-	items = slices.Clone(items)
-	slices.SortStableFunc(items, func(a, b watcher.Item) int { return cmp.Compare(rank(a), rank(b)) })
-	return items
 }
 
 // An itemRow is an item that is shown, and how many like it are not.

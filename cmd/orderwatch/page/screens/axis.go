@@ -133,7 +133,7 @@ func (v OrderView) span() span {
 
 // Axis returns the drawing.
 func (v OrderView) Axis() Axis {
-	s, items := v.span(), urgent(v.Snapshot.Items)
+	s, items := v.span(), slices.SortedStableFunc(slices.Values(v.Snapshot.Items), watcher.Item.ByUrgency)
 	shown := items[:min(len(items), maxBars)]
 	a := Axis{Height: axisTop + rowHeight*len(shown) + 4, Bottom: axisTop + rowHeight*len(shown) + 2, Depth: rowHeight*len(shown) + 4, More: v.hidden(shown)}
 	for i, it := range shown {
@@ -272,27 +272,6 @@ func (v OrderView) stateOf(it watcher.Item) (class, status, took string) {
 	return class, status, took
 }
 
-// urgent returns the items, those first at which people should look: failed; not ended and no longer listed; of an unknown
-// status; going on; succeeded.
-func urgent(items []watcher.Item) []watcher.Item {
-	rank := func(it watcher.Item) int {
-		switch status := it.CountsAs(); {
-		case status == watcher.Failed:
-			return 0
-		case status == watcher.Succeed:
-			return 4
-		case it.Missing():
-			return 1
-		case !status.Known():
-			return 2
-		}
-		return 3
-	}
-	items = slices.Clone(items)
-	slices.SortStableFunc(items, func(a, b watcher.Item) int { return rank(a) - rank(b) })
-	return items
-}
-
 // hidden counts the items that are not among these; empty where all are.
 func (v OrderView) hidden(shown []watcher.Item) string {
 	left := v.Snapshot.Counts
@@ -323,7 +302,7 @@ func (v OrderView) hidden(shown []watcher.Item) string {
 
 // ItemRows returns the table's rows, those first at which people should look.
 func (v OrderView) ItemRows() (rows []ItemRow) {
-	items := urgent(v.Snapshot.Items)
+	items := slices.SortedStableFunc(slices.Values(v.Snapshot.Items), watcher.Item.ByUrgency)
 	for _, it := range items[:min(len(items), maxRows)] {
 		class, status, took := v.stateOf(it)
 		began, updated := it.Times(v.Snapshot.AcceptedAt, v.end())
@@ -347,6 +326,6 @@ func (v OrderView) ItemRows() (rows []ItemRow) {
 
 // MoreRows says which items have no row; empty where all have.
 func (v OrderView) MoreRows() string {
-	items := urgent(v.Snapshot.Items)
+	items := slices.SortedStableFunc(slices.Values(v.Snapshot.Items), watcher.Item.ByUrgency)
 	return v.hidden(items[:min(len(items), maxRows)])
 }
