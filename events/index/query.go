@@ -31,7 +31,7 @@ type Query struct {
 	Limit     int    // of rows; 1 at the least
 }
 
-// AnyCondition asks for watches that have a condition, whichever.
+// AnyCondition asks for all watches that have a condition.
 const AnyCondition watcher.AttentionKind = "any"
 
 // A Shown is a row as a board shows it. Seconds are the smallest unit of its times.

@@ -12,8 +12,8 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/words"
 )
 
-// Links are the addresses that lead to an order. Empty is no link, and so is what is no http(s) URL of at most 500
-// characters.
+// Links are the addresses that lead to an order. An address that is empty, longer than 500 characters, or no http(s) URL is
+// left out.
 type Links struct {
 	Console string // a template of the order's address in the cloud's console: see [watcher.Report.Fill]
 	Public  string // where the order's page is: see [watcher.Report.PageURL]

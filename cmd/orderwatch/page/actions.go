@@ -61,7 +61,7 @@ func (s *server) act(w http.ResponseWriter, r *http.Request, v viewer) {
 		s.message(w, v, http.StatusNotFound, "There is no such page", "The address may be misspelt.")
 		return
 	case s.acting == nil:
-		s.message(w, v, http.StatusForbidden, "Nothing can be done from this page", "Whoever operates it has not allowed that (ORDERWATCH_PAGE_ACTIONS). The command line can: orderwatch "+r.PathValue("action")+" "+o.String())
+		s.message(w, v, http.StatusForbidden, "Nothing can be done from this page", "The operator of this page has not allowed it (ORDERWATCH_PAGE_ACTIONS). The command line can do it: orderwatch "+r.PathValue("action")+" "+o.String())
 		return
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(actionTime)) // a form is short

@@ -260,7 +260,7 @@ func TestProxy(t *testing.T) {
 	}
 	forged := header("X-User", "ada", "X-Team", "*", "X-Forwarded-For", "10.0.0.7", "X-Real-IP", "10.0.0.7", "Forwarded", "for=10.0.0.7")
 	if a := ask(t, http.MethodGet, another+"/", forged); a.StatusCode != 403 || strings.Contains(a.text, "never") {
-		t.Errorf("a header is believed from whoever sends it: %d\n%s", a.StatusCode, a.text)
+		t.Errorf("a header is believed that no proxy sent: %d\n%s", a.StatusCode, a.text)
 	}
 }
 

@@ -46,7 +46,7 @@ type entrance struct {
 // admit returns who sends the request, or why that is refused.
 func (e *entrance) admit(r *http.Request) (viewer, *refusal) {
 	if e.foreignHost(r.Host) {
-		return viewer{}, &refusal{http.StatusMisdirectedRequest, "This page has another name: open it by the address that ORDERWATCH_PUBLIC_URL says, or on the page's own machine by 127.0.0.1. Who operates it: a proxy is to pass the Host header on as the browser sends it."}
+		return viewer{}, &refusal{http.StatusMisdirectedRequest, "This page has another name: open it by the address that ORDERWATCH_PUBLIC_URL says, or on the page's own machine by 127.0.0.1. For its operator: a proxy is to pass the Host header on as the browser sends it."}
 	}
 	switch e.config.Auth {
 	case config.AuthBasic:
@@ -78,16 +78,16 @@ func (e *entrance) proxied(r *http.Request) (viewer, *refusal) {
 	names := r.Header.Values(e.config.UserHeader)
 	switch {
 	case !trusted:
-		return viewer{}, &refusal{http.StatusForbidden, "This page is reached through its proxy alone. Who operates it: the address that asked is none of ORDERWATCH_PAGE_TRUSTED_PROXIES."}
+		return viewer{}, &refusal{http.StatusForbidden, "This page is reached through its proxy alone. For its operator: the address that asked is none of ORDERWATCH_PAGE_TRUSTED_PROXIES."}
 	case len(names) != 1 || !isName(names[0]):
-		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say who you are. Who operates it: it is to set the header of ORDERWATCH_PAGE_USER_HEADER once."}
+		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say who you are. For its operator: it is to set the header of ORDERWATCH_PAGE_USER_HEADER once."}
 	case e.config.TeamHeader == "":
 		return viewer{user: names[0]}, nil
 	}
 	teams := r.Header.Values(e.config.TeamHeader)
 	switch {
 	case len(teams) != 1 || teams[0] != everything && !teamName.MatchString(teams[0]):
-		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say of which team you are. Who operates it: it is to set the header of ORDERWATCH_PAGE_TEAM_HEADER once."}
+		return viewer{}, &refusal{http.StatusForbidden, "The proxy does not say of which team you are. For its operator: it is to set the header of ORDERWATCH_PAGE_TEAM_HEADER once."}
 	case teams[0] == everything:
 		return viewer{user: names[0]}, nil
 	}
