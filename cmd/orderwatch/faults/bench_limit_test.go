@@ -27,7 +27,7 @@ func syncAlwaysLimit(b *testing.B) {
 		most = 10_000
 		late = 2 // seconds
 	)
-	r := startRig(b, most, mean, "always")
+	r := startRig(b, most, mean, "always", 1)
 	b.ReportMetric(0, "ns/op") // means nothing here
 	b.ReportMetric(syncsPerSecond(b, filepath.Dir(r.nats.Config)), "fsync/s")
 	for watches := step; watches <= most; watches += step {
