@@ -91,6 +91,8 @@ func (r *benchRig) measure(b *testing.B, span time.Duration) {
 	b.ReportMetric(worker.Seconds()*1e6/polls, "worker-µs/poll")
 	b.ReportMetric(server.Seconds()*1e6/polls, "nats-µs/poll")
 	b.ReportMetric((worker+server).Seconds()*1e6/polls, "µs/poll")
+	b.ReportMetric(100*worker.Seconds()/span.Seconds(), "worker-%-of-a-core")
+	b.ReportMetric(100*server.Seconds()/span.Seconds(), "nats-%-of-a-core")
 	b.ReportMetric(100*after.machine.others(before.machine, worker+server), "others-%")
 	b.ReportMetric(after.worker.peak, "worker-peak-MiB")
 	b.ReportMetric(after.worker.rss, "worker-MiB")
