@@ -32,6 +32,7 @@ func BenchmarkWatches(b *testing.B) {
 		{10_000, 20 * time.Second, "2m", 1},
 		{10_000, 20 * time.Second, "2m", 3},
 		{100_000, 60 * time.Second, "2m", 1},
+		{100_000, 60 * time.Second, "2m", 3},
 		{10_000, 60 * time.Second, "always", 1},
 	} {
 		b.Run(fmt.Sprintf("%d/mean=%s/sync=%s/servers=%d", load.watches, load.mean, load.sync, load.servers), func(b *testing.B) {
