@@ -135,7 +135,7 @@ var (
 	writtenTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
 
-// TestFaultsNamed holds that the tests exist which FAULTS.md and PROMISES.md name.
+// TestFaultsNamed holds that the tests and benchmarks exist which CAPACITY.md, FAULTS.md and PROMISES.md name.
 func TestFaultsNamed(t *testing.T) {
 	written := make(map[string]bool)
 	for _, source := range sources(t, true) {
@@ -143,7 +143,7 @@ func TestFaultsNamed(t *testing.T) {
 			written[string(match[1])] = true
 		}
 	}
-	for _, name := range []string{"FAULTS.md", "PROMISES.md"} {
+	for _, name := range []string{"CAPACITY.md", "FAULTS.md", "PROMISES.md"} {
 		page, err := os.ReadFile("../../deploy/" + name)
 		if err != nil {
 			t.Fatal(err)

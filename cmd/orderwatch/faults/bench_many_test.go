@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -77,19 +76,35 @@ func benchmarkManyOpen(b *testing.B, watches int, every time.Duration) {
 	b.ReportMetric(took.Seconds(), "worker-stop-s")
 }
 
-// manyName is the name of the order of one of many watches; all are of one length.
+// manyName is the name of the order of one of many watches. That of the first has manyNumber in it, as has the id of its
+// request.
 func manyName(i int) string { return fmt.Sprintf("order.many-%08d", i) }
+
+const manyNumber = "00000000"
+
+// newManyIDs returns the ids of many watches.
+func newManyIDs() func(i int) string {
+	now := ulid.Timestamp(time.Now())
+	return func(i int) string {
+		return "w_" + ulid.MustNew(now, strings.NewReader(fmt.Sprintf("%010d", i))).String()
+	}
+}
+
+// askForFirst asks for a watch of the first of many orders.
+func askForFirst(b *testing.B, js jetstream.JetStream) {
+	b.Helper()
+	body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":"many-%s"}`, rig.Project, manyName(0), manyNumber)
+	if _, err := js.Publish(b.Context(), "orders.watch", []byte(body)); err != nil {
+		b.Fatal(err)
+	}
+}
 
 // copyWatch has the worker take the first watch, stops it, and stores the record and the wake-up of that watch again for
 // the others; their wake-ups are spread over so long.
 func copyWatch(b *testing.B, r *benchRig, watches int, every time.Duration) {
 	b.Helper()
-	const request, number = "many-00000000", "00000000"
 	records, wakeups := "$KV.ORDER_WATCHES."+rig.Project+".", "orders.waiting."+rig.Project+"."
-	body := fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, manyName(0), request)
-	if _, err := r.nats.JS.Publish(b.Context(), "orders.watch", []byte(body)); err != nil {
-		b.Fatal(err)
-	}
+	askForFirst(b, r.nats.JS)
 	wakeup := lastOn(b, r.nats.JS, "ORDER_WAKEUPS", wakeups+manyName(0))
 	r.worker.Terminate(b)
 	record := lastOn(b, r.nats.JS, "KV_ORDER_WATCHES", records+manyName(0))
@@ -114,7 +129,7 @@ func copyWatch(b *testing.B, r *benchRig, watches int, every time.Duration) {
 		return "w_" + ulid.MustNew(ulid.Timestamp(begin), strings.NewReader(fmt.Sprintf("%010d", i))).String()
 	}
 	for i := 1; i < watches; i++ {
-		data := bytes.ReplaceAll(record.Data, []byte(number), fmt.Appendf(nil, "%08d", i))
+		data := bytes.ReplaceAll(record.Data, []byte(manyNumber), fmt.Appendf(nil, "%08d", i))
 		data = bytes.ReplaceAll(data, []byte(first.ID), []byte(id(i)))
 		data = bytes.ReplaceAll(data, []byte(first.NextPollAt.Format(time.RFC3339Nano)), []byte(due(i)))
 		publishCopy(b, r.nats.JS, &nats.Msg{Subject: records + manyName(i), Header: record.Header, Data: data})
@@ -214,7 +229,7 @@ func (r *benchRig) measureReturn(b *testing.B, metric string) {
 	b.ReportMetric(time.Since(begin).Seconds(), metric)
 }
 
-// diskOf returns how many bytes the files below a directory take on the disk.
+// diskOf returns how many bytes are in the files below a directory.
 func diskOf(b *testing.B, dir string) (bytes float64) {
 	b.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -225,9 +240,7 @@ func diskOf(b *testing.B, dir string) (bytes float64) {
 		if err != nil {
 			return nil // it is gone
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			bytes += float64(stat.Blocks) * 512
-		}
+		bytes += float64(info.Size())
 		return nil
 	})
 	if err != nil {
