@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,4 +85,22 @@ func testsOf(t *testing.T, dir string) string {
 		all.Write(text)
 	}
 	return all.String()
+}
+
+// TestCapacityMetrics holds that each metric of ours that CAPACITY.md names is there.
+func TestCapacityMetrics(t *testing.T) {
+	page, err := os.ReadFile("../../deploy/CAPACITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := bytes.Join(sources(t, false), nil)
+	names := regexp.MustCompile("`(orderwatch_[a-z_]+)`").FindAllSubmatch(page, -1)
+	if len(names) == 0 {
+		t.Error("CAPACITY.md names no metric")
+	}
+	for _, name := range names {
+		if !bytes.Contains(written, []byte(`"`+string(name[1])+`"`)) {
+			t.Errorf("CAPACITY.md names %s, which is no metric", name[1])
+		}
+	}
 }
