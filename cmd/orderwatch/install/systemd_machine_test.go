@@ -4,6 +4,7 @@ package install_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/rig"
 )
@@ -28,6 +30,9 @@ type machine struct {
 	pid  int    // of its process 1, as this process sees it
 	home string // the folder that is /root there
 }
+
+// scriptTime is how long a script may take: one waits for alerts.
+const scriptTime = 3 * rig.Patience
 
 // startMachine starts a machine that has these programs in /usr/local/bin, by their names there.
 func startMachine(t *testing.T, programs map[string]string) *machine {
@@ -120,9 +125,12 @@ func (m *machine) boot(t *testing.T, root string) {
 
 // run runs a script of bash in the machine, and returns what it prints.
 func (m *machine) run(script string) (string, error) {
-	command := exec.Command("nsenter", "--target", fmt.Sprint(m.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/root",
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTime) // also when the test has ended
+	defer cancel()
+	command := exec.CommandContext(ctx, "nsenter", "--target", fmt.Sprint(m.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
 		"/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/local/bin:/usr/bin:/usr/sbin", "/bin/bash", "-euo", "pipefail", "-s")
-	command.Stdin = strings.NewReader(script)
+	command.Dir, command.Stdin = "/", strings.NewReader("cd\n"+script)
+	command.WaitDelay = time.Second // what it leaves behind has its output, too
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
