@@ -87,6 +87,7 @@ func (m *machine) boot(t *testing.T, root string) {
 		"--as-pid-1", "--die-with-parent", "--cap-add", "ALL", "--info-fd", "3",
 		"--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin",
 		"--bind", filepath.Join(root, "bin"), "/usr/local/bin", "--bind", filepath.Join(root, "etc"), "/etc", "--bind", m.home, "/root",
+		"--ro-bind", "/etc/ssl", "/etc/ssl", "--ro-bind", "/etc/alternatives", "/etc/alternatives",
 		"--tmpfs", "/run", "--tmpfs", "/tmp", "--tmpfs", "/var", "--dir", "/home", "--proc", "/proc", "--dev", "/dev",
 		"--ro-bind", "/sys", "/sys", "--bind", group, "/sys/fs/cgroup",
 		"--clearenv", "--setenv", "container", "bwrap", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/usr/sbin",
@@ -128,8 +129,8 @@ func (m *machine) run(script string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTime) // also when the test has ended
 	defer cancel()
 	command := exec.CommandContext(ctx, "nsenter", "--target", fmt.Sprint(m.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-		"/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/local/bin:/usr/bin:/usr/sbin", "/bin/bash", "-euo", "pipefail", "-s")
-	command.Dir, command.Stdin = "/", strings.NewReader("cd\n"+script)
+		"/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/local/bin:/usr/bin:/usr/sbin", "/bin/bash", "-euo", "pipefail", "-c", "cd\n"+script)
+	command.Dir = "/"
 	command.WaitDelay = time.Second // what it leaves behind has its output, too
 	out, err := command.CombinedOutput()
 	return string(out), err

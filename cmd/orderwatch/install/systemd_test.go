@@ -33,7 +33,7 @@ func TestUnitMistakes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, file, from, to, says string }{
 		{"misspelt directive", "orderwatch.service", "ProtectSystem=strict", "ProtectSytem=strict", "'ProtectSytem'"},
-		{"directive in the wrong section", "orderwatch.service", "Type=exec", "StartLimitBurst=20", "'StartLimitBurst'"},
+		{"directive in the wrong section", "orderwatch.service", "Type=exec", "After=nats-server.service", "'After'"},
 		{"unknown value", "orderwatch.service", "ProtectSystem=strict", "ProtectSystem=stict", "Failed to parse protect system value"},
 		{"no time", "orderwatch.service", "TimeoutStopSec=30s", "TimeoutStopSec=30sek", "30sek"},
 		{"unknown group of system calls", "orderwatch.service", "SystemCallFilter=@system-service", "SystemCallFilter=@system-servce", "Unknown system call group"},
