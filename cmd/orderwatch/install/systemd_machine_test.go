@@ -54,7 +54,7 @@ func startMachine(t *testing.T, programs map[string]string) *machine {
 		// What the units stand on is there by itself. Nothing of this machine's units is started.
 		"etc/systemd/system/sysinit.target":        "[Unit]\nDefaultDependencies=no\n",
 		"etc/systemd/system/network-online.target": "[Unit]\nDefaultDependencies=no\n",
-		"etc/systemd/system/multi-user.target":     "[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket\n",
+		"etc/systemd/system/multi-user.target":     "[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket systemd-journald.service\n",
 	} {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
