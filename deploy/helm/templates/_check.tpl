@@ -1,0 +1,2 @@
+{{- define "orderwatch.check" -}}
+{{- end -}}
