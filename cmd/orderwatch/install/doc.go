@@ -1,0 +1,8 @@
+// Package install holds the tests of what installs orderwatch: the Helm chart and the manifests against a real API server of
+// Kubernetes, and their environment against the program's own reader. It has no code of its own.
+//
+// Its tests have the build tag deploy: `.ci/run deploy` builds the tools that they need, and runs them. Read cluster_test.go
+// first (how an API server runs without a cluster, and how it is asked), then helm_test.go (how the chart is rendered). Then any
+// test: kubernetes_test.go (what is accepted, installed and upgraded), mistakes_test.go (what must be refused, and with which
+// words), environment_test.go (what the rendered pods say to the program).
+package install
