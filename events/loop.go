@@ -108,7 +108,6 @@ func (l *loop) consume(stop, work context.Context, handlers *sync.WaitGroup) err
 	}
 	ackWait := consumer.CachedInfo().Config.AckWait
 	for free := false; ; {
-		l.turned.SetToCurrentTime()
 		if !free { // first: a worker that dies takes no more messages with it than it has slots
 			select {
 			case slots <- struct{}{}:
@@ -204,6 +203,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 // take handles one message. A panic is a defect of this program, and is to change nothing for other orders.
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.trouble.set(nil)
+	l.turned.SetToCurrentTime()
 	if l.silent.Swap(false) {
 		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
 	}
