@@ -24,7 +24,7 @@ type Patrol struct{ p *patrol }
 
 // NewPatrol returns a patrol over the store.
 func NewPatrol(log *slog.Logger, s *store.Store, id string) Patrol {
-	p := newPatrol(log, s, index.New(s), id, prometheus.NewGauge(prometheus.GaugeOpts{Name: "broken"}))
+	p := newPatrol(log, s, index.New(s), id, newMetrics(prometheus.NewRegistry(), s, nil))
 	p.broken.policy = func() watcher.Policy { return watcher.Policy{MaxPayload: 1 << 20, DefaultRegion: "cn-north-4"} }
 	return Patrol{p}
 }
