@@ -15,10 +15,20 @@ const chart = "../../../deploy/helm/"
 
 // refusedByChart are the variables that the chart sets itself or has no use for, by beginnings of their names without [Prefix].
 var refusedByChart = map[string]string{
-	"EMBEDDED_":          "the chart is for workers that share a NATS server: each would have one of its own",
+	"EMBEDDED_":          "several workers share one server",
 	"HTTP_ADDR":          "the chart sets it",
 	"PAGE_ADDR":          "the chart sets it",
-	"NATS_JS_API_PREFIX": "it is for the page: page.config",
+	"PAGE_METRICS_ADDR":  "the chart sets it",
+}
+
+// refusedByChart says why the chart does not take the variable; empty where it does.
+func (v variable) refusedByChart() string {
+	for beginning, why := range refusedByChart {
+		if strings.HasPrefix(v.name, beginning) {
+			return why
+		}
+	}
+	return ""
 }
 
 // publicFiles hold nothing secret: a ConfigMap may have them.
@@ -52,19 +62,18 @@ func (v variable) places() (all []string) {
 	if v.secret() || v.isFile() {
 		kind = "files"
 	}
-	ofPage := v.group == "Page" && v.name != "PAGE_ADDR"
-	login := v.group == "NATS" && !strings.HasPrefix(v.name, "EMBEDDED_")
-	refused := false
-	for beginning := range refusedByChart {
-		refused = refused || strings.HasPrefix(v.name, beginning)
+	ofAll := v.group == "NATS" || v.group == "Log"
+	forPage := v.name == "NATS_JS_API_PREFIX" // workers refuse it
+	if v.refusedByChart() != "" {
+		return nil
 	}
-	if !ofPage && !refused {
+	if v.group != "Page" && !forPage {
 		all = append(all, kind)
 	}
-	if ofPage || login || v.group == "Log" {
+	if v.group == "Page" || ofAll {
 		all = append(all, "page."+kind)
 	}
-	if login && v.name != "NATS_JS_API_PREFIX" || v.group == "Log" {
+	if ofAll && !forPage {
 		all = append(all, "provision."+kind)
 	}
 	return all
@@ -151,13 +160,10 @@ func TestChartVariables(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| variable | below | default | meaning |\n|---|---|---|---|\n")
 	for _, v := range variables(new(Config)) {
-		row, where := v.row(), strings.Join(v.places(), ", ")
-		for beginning, why := range refusedByChart {
-			if strings.HasPrefix(v.name, beginning) && where == "" {
-				where = "– (" + why + ")"
-			}
+		row, where, name := v.row(), strings.Join(v.places(), ", "), v.name
+		if where == "" {
+			where = "–: " + v.refusedByChart()
 		}
-		name := v.name
 		if v.secret() {
 			name += "_FILE"
 		}

@@ -1,5 +1,5 @@
 {{/* A pod. Takes root, component, command, config, files, made (the name of what the chart made of content), resources, annotations,
-labels, port (0: no probes), and values, whose content restarts it. */}}
+labels, port (0: it listens nowhere), metrics (the port of /metrics), and contents, the files whose content restarts it. */}}
 {{- define "orderwatch.pod" -}}
 {{- $v := .root.Values -}}
 metadata:
@@ -15,7 +15,7 @@ metadata:
   {{- $annotations := dict }}
   {{- if $contents }}{{ $_ := set $annotations "checksum/files" (toJson $contents | sha256sum) }}{{ end }}
   {{- if and .port $v.scrapeAnnotations }}
-  {{- $annotations = merge $annotations (dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .port)) }}
+  {{- $annotations = merge $annotations (dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .metrics)) }}
   {{- end }}
   {{- $annotations = mergeOverwrite $annotations (deepCopy (default dict .annotations)) }}
   {{- with $annotations }}
@@ -82,6 +82,9 @@ spec:
       {{- if .port }}
       ports:
         - {name: http, containerPort: {{ .port }}}
+        {{- if ne .metrics .port }}
+        - {name: metrics, containerPort: {{ .metrics }}}
+        {{- end }}
       livenessProbe:
         httpGet: {path: /livez, port: http}
         periodSeconds: 10
