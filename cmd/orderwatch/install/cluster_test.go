@@ -76,7 +76,7 @@ func startCluster(t *testing.T) *cluster {
 	rig.Start(t, tool(t, "KUBE_APISERVER"), nil, "--etcd-servers", store, "--bind-address", "127.0.0.1", "--secure-port", port,
 		"--cert-dir", filepath.Join(dir, "certificates"), "--endpoint-reconciler-type", "none",
 		"--service-account-issuer", "https://orderwatch.invalid", "--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile,
-		"--service-cluster-ip-range", "10.96.0.0/16", "--token-auth-file", tokens, "--authorization-mode", "RBAC",
+		"--service-cluster-ip-range", "10.96.0.0/16", "--token-auth-file", tokens, "--authorization-mode", "RBAC", "--allow-privileged",
 		"--disable-admission-plugins", "ServiceAccount") // no controller makes the namespace's default account
 
 	c := &cluster{url: "https://" + addr, token: token, kubeconfig: filepath.Join(dir, "kubeconfig")}
