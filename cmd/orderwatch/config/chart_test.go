@@ -15,10 +15,10 @@ const chart = "../../../deploy/helm/"
 
 // refusedByChart are the variables that the chart sets itself or has no use for, by beginnings of their names without [Prefix].
 var refusedByChart = map[string]string{
-	"EMBEDDED_":          "several workers share one server",
-	"HTTP_ADDR":          "the chart sets it",
-	"PAGE_ADDR":          "the chart sets it",
-	"PAGE_METRICS_ADDR":  "the chart sets it",
+	"EMBEDDED_":         "several workers share one server",
+	"HTTP_ADDR":         "the chart sets it",
+	"PAGE_ADDR":         "the chart sets it",
+	"PAGE_METRICS_ADDR": "the chart sets it",
 }
 
 // refusedByChart says why the chart does not take the variable; empty where it does.

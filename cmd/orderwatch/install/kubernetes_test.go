@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -14,9 +15,14 @@ import (
 // TestKubernetes holds what is installed against a real API server.
 func TestKubernetes(t *testing.T) {
 	c := startCluster(t)
-	for name, values := range map[string]string{"least": least, "full": full} {
+	for name, args := range map[string][]string{
+		"least":     {"--values", least},
+		"full":      {"--values", full},
+		"long name": {"--values", full, "--set", "fullnameOverride=" + strings.Repeat("n", 44)},
+		"readme":    {"--values", readmeValues(t)},
+	} {
 		t.Run("accepted/"+name, func(t *testing.T) {
-			text, err := render(t, chartDir, "--values", values)
+			text, err := render(t, chartDir, args...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,6 +53,20 @@ func (c *cluster) accepts(t *testing.T, text string) {
 	if err := c.judge(t, text); err != nil {
 		t.Error(err)
 	}
+}
+
+// readmeValues returns the path of the values that deploy/README.md begins with.
+func readmeValues(t *testing.T) string {
+	t.Helper()
+	const from, to, indent = "   <!-- values -->\n   ```yaml\n", "   ```\n   <!-- /values -->", "\n   "
+	_, rest, found := strings.Cut(read(t, deployDir+"README.md"), from)
+	values, _, foundEnd := strings.Cut(rest, to)
+	if !found || !foundEnd {
+		t.Fatalf("README.md has no %q before %q", from, to)
+	}
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, path, strings.ReplaceAll("\n"+values, indent, "\n"))
+	return path
 }
 
 // podOf returns the pod that the object's controller would make; nil where it makes none.
@@ -81,7 +101,9 @@ func (c *cluster) upgrades(t *testing.T) {
 		}
 		return documents(t, answer)[0]
 	}
-	sum := func() any { return deployment("orderwatch").at("spec", "template", "metadata", "annotations", "checksum/files") }
+	sum := func() any {
+		return deployment("orderwatch").at("spec", "template", "metadata", "annotations", "checksum/files")
+	}
 
 	do("install", "orderwatch", chartDir, "--values", least)
 	if replicas := deployment("orderwatch").at("spec", "replicas"); replicas != 2 {

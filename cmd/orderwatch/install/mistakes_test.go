@@ -58,6 +58,7 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "a page that all see by mistake", values: "page: {enabled: true}", want: "page.config.ORDERWATCH_PAGE_AUTH says who may see the page"},
 	{name: "a page whose users nobody names", values: "page: {enabled: true, config: {ORDERWATCH_PAGE_AUTH: basic}}", want: "page.files.ORDERWATCH_PAGE_USERS_FILE must be set"},
 	{name: "an ingress without a host", values: "page: {enabled: true, config: {ORDERWATCH_PAGE_AUTH: none}, ingress: {enabled: true}}", want: "page.ingress.host is not set"},
+	{name: "a network without the way to NATS", values: "networkPolicy: {natsPort: 4223}", want: "ORDERWATCH_NATS_URL names the port 4222, but networkPolicy.natsPort is 4223"},
 	{name: "KEDA without an account", values: "keda: {enabled: true}", want: "keda.account is not set"},
 
 	// Past helm: the API server refuses them.
@@ -75,6 +76,7 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "a port that is none", file: "templates/page.yaml", full: true, change: []string{"targetPort: http}", "targetPort: http_port}"}, want: "must contain only alpha-numeric characters"},
 	{name: "a job that is started again", file: "templates/_pod.tpl", full: true, change: []string{"restartPolicy: Never", "restartPolicy: Always"}, want: `valid values: "OnFailure", "Never"`},
 	{name: "KEDA's misspelt field", file: "templates/keda.yaml", full: true, change: []string{"minReplicaCount", "minReplicasCount"}, want: `unknown field "spec.minReplicasCount"`},
+	{name: "a setting that KEDA's scaler does not know", file: "templates/keda.yaml", full: true, change: []string{"lagThreshold", "lagTreshold"}, want: "KEDA's scaler knows no lagTreshold"},
 	{name: "KEDA without a trigger's type", file: "templates/keda.yaml", full: true, change: []string{"type: nats-jetstream\n      metadata", "metadata"}, want: "spec.triggers[0].type: Required value"},
 	{name: "a privileged container", file: "templates/_pod.tpl", change: []string{"allowPrivilegeEscalation: false", "privileged: true"}, want: `privileged (container "orderwatch" must not set securityContext.privileged=true)`},
 	{name: "a user that may be root", file: "templates/_pod.tpl", change: []string{"runAsNonRoot: true", "runAsNonRoot: false"}, want: "runAsNonRoot != true"},
@@ -134,12 +136,31 @@ func (c *cluster) judge(t *testing.T, text string) error {
 	all := documents(t, text)
 	var said []error
 	for _, o := range all {
-		said = append(said, c.create(o, true))
+		said = append(said, c.create(o, true), scaled(t, o))
 		if pod := podOf(o); pod != nil {
 			said = append(said, c.create(pod, true), startsWith(t, o, all))
 		}
 	}
 	return errors.Join(append(said, decodeMonitors(t, text))...)
+}
+
+// scaled returns which settings of a ScaledObject's triggers KEDA's scaler does not know: for its definition they are any text.
+func scaled(t *testing.T, o object) error {
+	t.Helper()
+	if o.kind() != "ScaledObject" {
+		return nil
+	}
+	source := read(t, filepath.Join(tool(t, "KEDA"), "pkg", "scalers", "nats_jetstream_scaler.go"))
+	var unknown []error
+	for _, trigger := range o.list("spec", "triggers") {
+		settings, _ := trigger["metadata"].(map[string]any)
+		for name := range settings {
+			if !strings.Contains(source, `keda:"name=`+name+`,`) {
+				unknown = append(unknown, fmt.Errorf("KEDA's scaler knows no %s", name))
+			}
+		}
+	}
+	return errors.Join(unknown...)
 }
 
 // decodeMonitors returns what is wrong with the objects of Prometheus' operator.

@@ -13,6 +13,14 @@
 {{- if and $v.files.ORDERWATCH_SLACK_TOKEN_FILE (not $v.config.ORDERWATCH_SLACK_CHANNEL) -}}
 {{- $wrong = append $wrong "files.ORDERWATCH_SLACK_TOKEN_FILE is set, but config.ORDERWATCH_SLACK_CHANNEL is not: name the channel to post in by its ID" -}}
 {{- end -}}
+{{- if and $v.networkPolicy.enabled $v.networkPolicy.natsTo -}}
+{{- range $url := concat (splitList "," (toString $v.config.ORDERWATCH_NATS_URL)) (splitList "," (default "" $v.page.config.ORDERWATCH_NATS_URL)) | compact -}}
+{{- $port := regexFind ":[0-9]+$" (trimAll " /" $url) | trimPrefix ":" | default "4222" -}}
+{{- if ne $port (toString $v.networkPolicy.natsPort) -}}
+{{- $wrong = append $wrong (printf "ORDERWATCH_NATS_URL names the port %s, but networkPolicy.natsPort is %v: the pods would not reach NATS" $port $v.networkPolicy.natsPort) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with $v.page -}}
 {{- if .enabled -}}
 {{- $auth := .config.ORDERWATCH_PAGE_AUTH -}}

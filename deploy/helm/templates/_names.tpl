@@ -3,11 +3,12 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What begins the names of all objects: the release's name, with the chart's behind it unless it is in there. */}}
+{{/* What begins the names of all objects: the release's name, with the chart's behind it unless it is in there. A Job's name has
+at most 63 letters. */}}
 {{- define "orderwatch.fullname" -}}
 {{- $name := include "orderwatch.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "orderwatch.serviceAccount" -}}
