@@ -37,6 +37,8 @@ func TestKubernetes(t *testing.T) {
 				t.Errorf("nobody finds it; want %q", m.want)
 			case !strings.Contains(err.Error(), m.want):
 				t.Errorf("said is %v; want %q", err, m.want)
+			case strings.Contains(err.Error(), "planted"):
+				t.Errorf("shows a secret: %v", err)
 			}
 		})
 	}

@@ -78,6 +78,15 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "KEDA's misspelt field", file: "templates/keda.yaml", full: true, change: []string{"minReplicaCount", "minReplicasCount"}, want: `unknown field "spec.minReplicasCount"`},
 	{name: "a setting that KEDA's scaler does not know", file: "templates/keda.yaml", full: true, change: []string{"lagThreshold", "lagTreshold"}, want: "KEDA's scaler knows no lagTreshold"},
 	{name: "KEDA without a trigger's type", file: "templates/keda.yaml", full: true, change: []string{"type: nats-jetstream\n      metadata", "metadata"}, want: "spec.triggers[0].type: Required value"},
+	{name: "a budget for others", file: "templates/page.yaml", full: true, change: []string{"maxUnavailable: 1\n  selector:\n    matchLabels:\n      {{- include \"orderwatch.selector\" $page", "maxUnavailable: 1\n  selector:\n    matchLabels:\n      {{- include \"orderwatch.selector\" (dict \"root\" $ \"component\" \"none\")"}, want: "PodDisruptionBudget orderwatch-page finds pods of 0 kinds"},
+	{name: "a Service of all pods", file: "templates/_names.tpl", full: true, change: []string{"app.kubernetes.io/component: {{ .component }}", ""}, want: "Service orderwatch-page finds pods of 3 kinds"},
+	{name: "a Service to no port", file: "templates/page.yaml", full: true, change: []string{"targetPort: http", "targetPort: https"}, want: "leads to the port https, on which no pod listens"},
+	{name: "a port that is opened and not there", file: "templates/networkpolicy.yaml", change: []string{`"port" 8080`, `"port" 8081`}, want: "opens the port 8081, on which no pod listens"},
+	{name: "a page that nobody scrapes", file: "templates/monitoring.yaml", full: true, change: []string{"{name: metrics, port: {{ ternary", "{name: {{ $component }}, port: {{ ternary"}, want: "ServiceMonitor orderwatch finds 0 Services with metrics, for 2 Deployments"},
+	{name: "an account that is not there", values: "serviceAccount: {create: true, name: other}", file: "templates/serviceaccount.yaml", change: []string{`{{ include "orderwatch.serviceAccount" . }}`, "orderwatch"}, want: "names the ServiceAccount other, which is not there"},
+	{name: "a token of the Kubernetes API", file: "templates/_pod.tpl", change: []string{"automountServiceAccountToken: false", "automountServiceAccountToken: true"}, want: "gives its pods a token"},
+	{name: "variables of Services", file: "templates/_pod.tpl", change: []string{"enableServiceLinks: false", "enableServiceLinks: true"}, want: "lets Services add variables"},
+	{name: "KEDA's other Deployment", file: "templates/keda.yaml", full: true, change: []string{"scaleTargetRef: {name: {{", "scaleTargetRef: {name: x{{"}, want: "names the Deployment xorderwatch, which is not there"},
 	{name: "a privileged container", file: "templates/_pod.tpl", change: []string{"allowPrivilegeEscalation: false", "privileged: true"}, want: `privileged (container "orderwatch" must not set securityContext.privileged=true)`},
 	{name: "a user that may be root", file: "templates/_pod.tpl", change: []string{"runAsNonRoot: true", "runAsNonRoot: false"}, want: "runAsNonRoot != true"},
 	{name: "capabilities that are kept", file: "templates/_pod.tpl", change: []string{"capabilities: {drop: [ALL]}", "capabilities: {}"}, want: "unrestricted capabilities"},
@@ -87,7 +96,7 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	// What the API server takes as it comes: the types of Prometheus' operator refuse it.
 	{name: "the ServiceMonitor's misspelt field", file: "templates/monitoring.yaml", full: true, change: []string{"endpoints:", "endpoint:"}, want: `ServiceMonitor: error unmarshaling JSON: while decoding JSON: json: unknown field "endpoint"`},
 	{name: "the ServiceMonitor's wrong type", file: "templates/monitoring.yaml", full: true, change: []string{"endpoints:\n    - {", "endpoints:\n      {"}, want: "cannot unmarshal object into Go struct field"},
-	{name: "a rule's misspelt field", file: "templates/monitoring.yaml", full: true, change: []string{`{{- .Files.Get "monitoring/rules.yaml" | nindent 2 }}`, `{{- .Files.Get "monitoring/rules.yaml" | replace "expr:" "exp:" | nindent 2 }}`}, want: `PrometheusRule: error unmarshaling JSON: while decoding JSON: json: unknown field "exp"`},
+	{name: "a rule's misspelt field", file: "templates/monitoring.yaml", full: true, change: []string{`"monitoring/rules.yaml" |`, `"monitoring/rules.yaml" | replace "expr:" "exp:" |`}, want: `PrometheusRule: error unmarshaling JSON: while decoding JSON: json: unknown field "exp"`},
 
 	// What only the program knows.
 	{name: "a variable that the chart misspells", file: "templates/worker.yaml", change: []string{"ORDERWATCH_HTTP_ADDR", "ORDERWATCH_HTTP_ADRR"}, want: "did you mean ORDERWATCH_HTTP_ADDR?"},
@@ -134,7 +143,7 @@ func (c *cluster) refused(t *testing.T, m mistake) error {
 func (c *cluster) judge(t *testing.T, text string) error {
 	t.Helper()
 	all := documents(t, text)
-	var said []error
+	said := []error{together(all)}
 	for _, o := range all {
 		said = append(said, c.create(o, true), scaled(t, o))
 		if pod := podOf(o); pod != nil {
