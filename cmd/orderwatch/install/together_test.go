@@ -141,6 +141,19 @@ func listens(pod object, port any) bool {
 	return false
 }
 
+// TestRulesKnowWorkers holds that the rules alert on fewer workers than are wanted here.
+func TestRulesKnowWorkers(t *testing.T) {
+	for set, want := range map[string]string{"replicas=3": "vector(3)", "keda.enabled=true,keda.account=A,keda.minReplicas=4,replicas=3": "vector(4)"} {
+		text, err := render(t, chartDir, "--values", least, "--set", "prometheusRule.enabled=true,"+set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(text, want) != 1 || strings.Contains(text, "vector(2)") {
+			t.Errorf("%s: not once %s", set, want)
+		}
+	}
+}
+
 // TestKinds holds what the chart makes, that all else is off where nobody wants it, that rules and dashboard are the files of the
 // chart, and that what is secret stands in Secrets alone.
 func TestKinds(t *testing.T) {
