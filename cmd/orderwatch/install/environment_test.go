@@ -4,6 +4,7 @@ package install_test
 
 import (
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path"
@@ -28,6 +29,10 @@ func TestEnvironment(t *testing.T) {
 		"manifest": {[]string{"--values", manifestValues}, 1},
 		"users": {[]string{"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic", "--set", "page.files.ORDERWATCH_PAGE_USERS_FILE.content=ada:hash",
 			"--set", "page.files.ORDERWATCH_NATS_CREDS_FILE.secret=nats,page.files.ORDERWATCH_NATS_CREDS_FILE.key=page.creds"}, 2},
+		"rules": {[]string{"--values", manifestValues, "--set-file", "files.ORDERWATCH_TEAMS_FILE.content=" + deployDir + "teams.yaml",
+			"--set-file", "files.ORDERWATCH_SLACK_ROUTES_FILE.content=" + deployDir + "routes.yaml"}, 1},
+		"taken away": {[]string{"--values", full, "--set", "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE=null,files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE=null",
+			"--set", "config.ORDERWATCH_MODELARTS_ECS_AGENCY=true,config.ORDERWATCH_POLL_MAX=null,page.config.ORDERWATCH_NATS_JS_API_PREFIX=null"}, 3},
 		"agency": {[]string{"--set", "image.repository=x,config.ORDERWATCH_NATS_URL=nats://a,config.ORDERWATCH_MODELARTS_REGIONS=cn-north-4,config.ORDERWATCH_MODELARTS_ECS_AGENCY=true"}, 1},
 		"certificates": {[]string{"--values", least, "--set", "files.ORDERWATCH_NATS_CERT_FILE.secret=tls,files.ORDERWATCH_NATS_CERT_FILE.key=tls.crt",
 			"--set", "files.ORDERWATCH_NATS_KEY_FILE.secret=tls,files.ORDERWATCH_NATS_KEY_FILE.key=tls.key"}, 1},
@@ -134,12 +139,15 @@ func valueOf(all []object, kind, name, key, stub string) (string, error) {
 		if o.kind() != kind || o.name() != name {
 			continue
 		}
-		for _, field := range []string{"data", "stringData"} {
-			if text, ok := o.at(field, key).(string); ok {
-				return text, nil
-			}
+		text, ok := o.at("data", key).(string)
+		if !ok {
+			return "", fmt.Errorf("%s %s has no key %s", kind, name, key)
 		}
-		return "", fmt.Errorf("%s %s has no key %s", kind, name, key)
+		if kind == "Secret" {
+			decoded, err := base64.StdEncoding.DecodeString(text)
+			return string(decoded), err
+		}
+		return text, nil
 	}
 	return stub, nil
 }

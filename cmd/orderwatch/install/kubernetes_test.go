@@ -123,6 +123,18 @@ func (c *cluster) upgrades(t *testing.T) {
 	if after := sum(); before == nil || after == before {
 		t.Errorf("another secret starts no pod anew: %v, then %v", before, after)
 	}
+	kept := func() any {
+		_, answer, _ := c.ask("GET", "/api/v1/namespaces/"+namespace+"/secrets/orderwatch-files", nil)
+		return documents(t, answer)[0].at("data", "modelarts-access-key")
+	}
+	if kept() == nil {
+		t.Error("the access key is not there")
+	}
+	do("upgrade", "orderwatch", chartDir, "--values", full, "--set", "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE=null",
+		"--set", "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE=null,files.ORDERWATCH_MODELARTS_TOKEN_FILE.content=planted-token")
+	if kept() != nil {
+		t.Error("a secret that was taken away is still there")
+	}
 	do("upgrade", "orderwatch", chartDir, "--values", least)
 	if deployment("orderwatch-page") != nil {
 		t.Error("the page is still there")

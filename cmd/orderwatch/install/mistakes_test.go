@@ -51,6 +51,8 @@ var mistakes = []mistake{
 	{name: "no image", values: `config: {ORDERWATCH_LOG_LEVEL: info}
 image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "no address of NATS", values: "image: {repository: x}\nconfig: {ORDERWATCH_MODELARTS_REGIONS: cn-north-4}", want: "missing property 'ORDERWATCH_NATS_URL'"},
+	{name: "an address of NATS that is taken away", values: "config: {ORDERWATCH_NATS_URL: null}", want: "config.ORDERWATCH_NATS_URL is not set"},
+	{name: "a number below none", values: "config: {ORDERWATCH_CONCURRENCY: -1}", want: "at '/config/ORDERWATCH_CONCURRENCY': minimum: got -1, want 0"},
 	{name: "a digest that is none", values: "replicas: 2\nimage: {digest: sha256:abc}", want: "at '/image/digest': 'sha256:abc' does not match"},
 	{name: "fewer workers than none", values: "replicas: -1", want: "at '/replicas': minimum: got -1, want 1"},
 	{name: "no worker", values: "replicas: 0", want: "at '/replicas': minimum: got 0, want 1"},

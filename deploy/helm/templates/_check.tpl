@@ -5,6 +5,9 @@
 {{- if not $v.image.repository -}}
 {{- $wrong = append $wrong "image.repository is not set: name the image, such as registry.example/orderwatch" -}}
 {{- end -}}
+{{- range $name := list "ORDERWATCH_NATS_URL" "ORDERWATCH_MODELARTS_REGIONS" -}}
+{{- if not (get $v.config $name) }}{{ $wrong = append $wrong (printf "config.%s is not set" $name) }}{{ end -}}
+{{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkModelArts" . | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "" "config" $v.config "files" $v.files) | fromYamlArray) -}}
 {{- if and $v.config.ORDERWATCH_SLACK_CHANNEL (not (or $v.files.ORDERWATCH_SLACK_TOKEN_FILE $v.files.ORDERWATCH_SLACK_WEBHOOK_URL_FILE)) -}}

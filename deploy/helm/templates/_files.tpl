@@ -67,7 +67,7 @@ content is referred to where it is. */}}
 {{- $made := dict }}
 {{- range $name, $file := $.files }}
 {{- if and $file.content (eq $kind (ternary "ConfigMap" "Secret" (eq (include "orderwatch.isPublic" $name) "yes"))) }}
-{{- $_ := set $made (include "orderwatch.fileName" $name) $file.content }}
+{{- $_ := set $made (include "orderwatch.fileName" $name) (ternary ($file.content | b64enc) $file.content (eq $kind "Secret")) }}
 {{- end }}
 {{- end }}
 {{- if $made }}
@@ -79,7 +79,7 @@ metadata:
   namespace: {{ $.root.Release.Namespace }}
   labels:
     {{- include "orderwatch.labels" $ | nindent 4 }}
-{{ ternary "stringData" "data" (eq $kind "Secret") }}:
+data:
   {{- toYaml $made | nindent 2 }}
 {{- end }}
 {{- end }}
