@@ -109,6 +109,15 @@ done`)
 		if writable != "/tmp\n/var/tmp" { // private ones
 			t.Errorf("%s can be written to in %s", unit, writable)
 		}
+		// The cloud's metadata are out of its reach (28: no answer), and of nobody else's (7: nobody listens).
+		reach := m.must(t, `ip address replace 169.254.169.254/32 dev lo
+code() { curl -s -m 3 http://169.254.169.254:1/ || echo $?; }
+code
+echo $BASHPID >/sys/fs/cgroup/system.slice/`+unit+`.service/cgroup.procs
+code`)
+		if reach != "7\n28" {
+			t.Errorf("%s reaches the metadata: %s", unit, reach)
+		}
 		if out, err := m.run("nsenter -t $(systemctl show -P MainPID " + unit + ") -m /bin/true"); err == nil || !strings.Contains(out, "Permission denied") {
 			t.Errorf("%s may start other programs: %v: %s", unit, err, out)
 		}
