@@ -313,11 +313,11 @@ func TestDashboard(t *testing.T) {
 	}
 	var dashboard struct {
 		ID     any
-		Links  []link
+		Links  []pageLink
 		Panels []struct {
 			Type, Title, Description string
 			Datasource               struct{ UID string }
-			Links                    []link
+			Links                    []pageLink
 			FieldConfig              struct{ Defaults struct{ Unit string } }
 			Targets                  []struct {
 				Expr, LegendFormat string
@@ -367,11 +367,11 @@ func TestDashboard(t *testing.T) {
 	linksLead(t, links)
 }
 
-// A link is one of the dashboard or of a panel.
-type link struct{ Title, URL string }
+// A pageLink is one of the dashboard or of a panel.
+type pageLink struct{ Title, URL string }
 
 // linksLead holds that links lead to pages that are there, and to headings in them.
-func linksLead(t *testing.T, links []link) {
+func linksLead(t *testing.T, links []pageLink) {
 	t.Helper()
 	for _, link := range links {
 		page, anchor, _ := strings.Cut(strings.TrimPrefix(link.URL, docsURL), "#")
