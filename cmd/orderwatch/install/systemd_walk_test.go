@@ -31,7 +31,7 @@ func TestOneMachine(t *testing.T) {
 	copyFile(t, rig.Build(t, rig.Worker), filepath.Join(folder, "bin/orderwatch"), 0o755)
 	copyFile(t, rig.Build(t, rig.NATSServer), filepath.Join(folder, "bin/nats-server"), 0o755)
 	edit(t, filepath.Join(folder, "deploy/helm/monitoring/rules.yaml"), regexp.MustCompile(`(?m)^( *for:) [0-9]+[ms]$`), "$1 15s")
-	edit(t, filepath.Join(folder, "deploy/systemd/worker.env"), regexp.MustCompile(`\z`), "ORDERWATCH_MODELARTS_ENDPOINT=http://127.0.0.1:9090\n")
+	edit(t, filepath.Join(folder, "deploy/systemd/worker.env"), regexp.MustCompile(`\z`), "ORDERWATCH_MODELARTS_ENDPOINT=http://127.0.0.1:9092\n")
 
 	steps := walk(t)
 	out, err := m.run("cd orderwatch-trial\n" + strings.Join(steps[1:], "\n")) // the first builds
