@@ -25,7 +25,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		"least":    {[]string{"--values", least}, 1},
 		"full":     {[]string{"--values", full}, 3},
-		"readme":   {[]string{"--values", readmeValues(t)}, 2},
+		"readme":   {[]string{"--values", readmeValues(t)}, 3},
 		"manifest": {[]string{"--values", manifestValues}, 1},
 		"users": {[]string{"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic", "--set", "page.files.ORDERWATCH_PAGE_USERS_FILE.content=ada:hash",
 			"--set", "page.files.ORDERWATCH_NATS_CREDS_FILE.secret=nats,page.files.ORDERWATCH_NATS_CREDS_FILE.key=page.creds"}, 2},
