@@ -5,5 +5,5 @@
 // first (how an API server runs without a cluster, and how it is asked), then helm_test.go (how the chart is rendered). Then any
 // test: kubernetes_test.go (what is accepted, installed and upgraded), mistakes_test.go (what must be refused, and with which
 // words), together_test.go (what is wrong between objects), environment_test.go (what the rendered
-// pods say to the program), values_test.go (that the chart's schema is strict).
+// pods say to the program), pods_test.go (the pods, run as processes), values_test.go (that the chart's schema is strict).
 package install
