@@ -4,6 +4,6 @@
 // Its tests have the build tag deploy: `.ci/run deploy` builds the tools that they need, and runs them. Read cluster_test.go
 // first (how an API server runs without a cluster, and how it is asked), then helm_test.go (how the chart is rendered). Then any
 // test: kubernetes_test.go (what is accepted, installed and upgraded), mistakes_test.go (what must be refused, and with which
-// words), together_test.go (what is wrong between objects), environment_test.go (what the rendered
-// pods say to the program), pods_test.go (the pods, run as processes), values_test.go (that the chart's schema is strict).
+// words), together_test.go (what is wrong between objects), environment_test.go (what the rendered pods say to the program),
+// pods_test.go (the pods, run as processes), values_test.go (that the chart's schema is strict).
 package install
