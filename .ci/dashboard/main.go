@@ -136,6 +136,7 @@ func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 	if p.single {
 		b := stat.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Datasource(source).Unit(p.unit).Span(p.width).Height(5).
 			Decimals(2).GraphMode(common.BigValueGraphModeNone).NoValue("no order ended").
+			Orientation(common.VizOrientationAuto).ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"})).
 			ColorScheme(dashboard.NewFieldColorBuilder().Mode("thresholds")).
 			Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps([]dashboard.Threshold{
 				{Color: "red"}, {Color: "green", Value: &p.floor},

@@ -25,7 +25,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		"least":    {[]string{"--values", least}, 1},
 		"full":     {[]string{"--values", full}, 3},
-		"readme":   {[]string{"--values", readmeValues(t)}, 2},
+		"readme":   {[]string{"--values", readmeValues(t)}, 3},
 		"manifest": {[]string{"--values", manifestValues}, 1},
 		"users": {[]string{"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic", "--set", "page.files.ORDERWATCH_PAGE_USERS_FILE.content=ada:hash",
 			"--set", "page.files.ORDERWATCH_NATS_CREDS_FILE.secret=nats,page.files.ORDERWATCH_NATS_CREDS_FILE.key=page.creds"}, 2},
@@ -64,40 +64,53 @@ func TestEnvironment(t *testing.T) {
 // startsWith returns what the program says against the environment of the object's pods.
 func startsWith(t *testing.T, o object, all []object) error {
 	t.Helper()
-	pod := podOf(o)
-	container := object(pod.list("spec", "containers")[0])
+	vars, err := environment(t, o, all, nil)
+	if err != nil {
+		return err
+	}
+	cmdtest.Setenv(t, vars)
+	args := fmt.Sprint(containerOf(o)["args"])
+	load := map[string]func() (config.Config, error){"[serve]": config.LoadServe, "[page]": config.LoadPage, "[provision]": config.Load}[args]
+	if load == nil {
+		return fmt.Errorf("it runs %s", args)
+	}
+	_, err = load()
+	return err
+}
+
+// containerOf returns the container of the object's pods.
+func containerOf(o object) object { return podOf(o).list("spec", "containers")[0] }
+
+// environment returns the program's variables in the object's pods, without [config.Prefix]. The files that they name are written
+// below a folder of the test, with what the chart says or, of Secrets that are not the chart's, what secrets has by their keys.
+func environment(t *testing.T, o object, all []object, secrets map[string]string) (map[string]string, error) {
+	t.Helper()
 	root, vars := t.TempDir(), make(map[string]string)
-	for _, one := range container.list("env") {
+	for _, one := range containerOf(o).list("env") {
 		name, value := fmt.Sprint(one["name"]), strings.Trim(fmt.Sprint(one["value"]), "<>") // in the manifest people replace what is in brackets
 		short, ours := strings.CutPrefix(name, config.Prefix)
 		if !ours {
 			continue
 		}
 		if strings.HasSuffix(name, "_FILE") {
-			content, err := contentOf(name, value, pod, container, all)
+			content, err := contentOf(name, value, podOf(o), all, secrets)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			value = filepath.Join(root, value)
 			if err := os.MkdirAll(filepath.Dir(value), 0o700); err != nil {
-				return err
+				return nil, err
 			}
 			write(t, value, content)
 		}
 		vars[short] = value
 	}
-	cmdtest.Setenv(t, vars)
-	load := map[string]func() (config.Config, error){"[serve]": config.LoadServe, "[page]": config.LoadPage, "[provision]": config.Load}[fmt.Sprint(container["args"])]
-	if load == nil {
-		return fmt.Errorf("it runs %v", container["args"])
-	}
-	_, err := load()
-	return err
+	return vars, nil
 }
 
 // contentOf returns what a variable's file holds: what a Secret or a ConfigMap of the chart says, or, where that is somebody
 // else's, something that will do.
-func contentOf(variable, file string, pod, container object, all []object) (string, error) {
+func contentOf(variable, file string, pod object, all []object, secrets map[string]string) (string, error) {
 	stub := cmp.Or(map[string]string{
 		"ORDERWATCH_TEAMS_FILE":             "teams: {gpu: {projects: [p-*]}}",
 		"ORDERWATCH_SLACK_ROUTES_FILE":      "rules: [{channels: [C0TEAM]}]",
@@ -105,7 +118,7 @@ func contentOf(variable, file string, pod, container object, all []object) (stri
 		"ORDERWATCH_SLACK_WEBHOOK_URL_FILE": "https://hooks.example/a",
 	}[variable], "planted")
 	volume, within := "", ""
-	for _, mount := range container.list("volumeMounts") {
+	for _, mount := range object(pod.list("spec", "containers")[0]).list("volumeMounts") {
 		if rest, ok := strings.CutPrefix(file, fmt.Sprint(mount["mountPath"])+"/"); ok {
 			volume, within = fmt.Sprint(mount["name"]), rest
 		}
@@ -124,7 +137,8 @@ func contentOf(variable, file string, pod, container object, all []object) (stri
 			for kind, field := range map[string]string{"Secret": "secret", "ConfigMap": "configMap"} {
 				for _, item := range object(source).list(field, "items") {
 					if item["path"] == within {
-						return valueOf(all, kind, fmt.Sprint(object(source).at(field, "name")), fmt.Sprint(item["key"]), stub)
+						key := fmt.Sprint(item["key"])
+						return valueOf(all, kind, fmt.Sprint(object(source).at(field, "name")), key, cmp.Or(secrets[key], stub))
 					}
 				}
 			}

@@ -88,6 +88,22 @@ func podOf(o object) object {
 	return pod
 }
 
+// kept returns an object of the namespace as the API server keeps it; nil where there is none.
+func (c *cluster) kept(t *testing.T, kinds, name string) object {
+	t.Helper()
+	code, answer, _ := c.ask("GET", kinds+"/"+name, nil)
+	if code != http.StatusOK {
+		return nil
+	}
+	return documents(t, answer)[0]
+}
+
+// deployments and secrets are where the API server keeps them.
+const (
+	deployments = "/apis/apps/v1/namespaces/" + namespace + "/deployments"
+	secrets     = "/api/v1/namespaces/" + namespace + "/secrets"
+)
+
 // upgrades installs the chart for good, as helm does, and goes from the least to everything and back.
 func (c *cluster) upgrades(t *testing.T) {
 	access := []string{"--kubeconfig", c.kubeconfig, "--namespace", namespace}
@@ -97,59 +113,49 @@ func (c *cluster) upgrades(t *testing.T) {
 			t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, said)
 		}
 	}
-	deployment := func(name string) object {
+	wantPage := func(want bool) {
 		t.Helper()
-		code, answer, _ := c.ask("GET", "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+name, nil)
-		if code != http.StatusOK {
-			return nil
+		if got := c.kept(t, deployments, "orderwatch-page") != nil; got != want {
+			t.Errorf("there is a page: %v; want %v", got, want)
 		}
-		return documents(t, answer)[0]
 	}
 	sum := func() any {
-		return deployment("orderwatch").at("spec", "template", "metadata", "annotations", "checksum/files")
+		return c.kept(t, deployments, "orderwatch").at("spec", "template", "metadata", "annotations", "checksum/files")
 	}
+	key := func() any { return c.kept(t, secrets, "orderwatch-files").at("data", "modelarts-access-key") }
 
 	do("install", "orderwatch", chartDir, "--values", least)
-	if replicas := deployment("orderwatch").at("spec", "replicas"); replicas != 2 {
+	if replicas := c.kept(t, deployments, "orderwatch").at("spec", "replicas"); replicas != 2 {
 		t.Errorf("there are %v workers; want 2", replicas)
 	}
+	wantPage(false)
 	do("upgrade", "orderwatch", chartDir, "--values", full)
-	if deployment("orderwatch-page") == nil {
-		t.Error("there is no page")
-	}
+	wantPage(true)
 	before := sum()
+	if before == nil || key() == nil {
+		t.Errorf("the checksum is %v, the access key %v", before, key())
+	}
 	do("upgrade", "orderwatch", chartDir, "--values", full, "--set", "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE.content=another",
 		"--set", "provision.config.ORDERWATCH_NATS_USER=other", "--set", "image.tag=0.2.0", "--set", "page.service.type=ClusterIP", "--set", "nodeSelector=null")
-	if after := sum(); before == nil || after == before {
-		t.Errorf("another secret starts no pod anew: %v, then %v", before, after)
-	}
-	kept := func() any {
-		_, answer, _ := c.ask("GET", "/api/v1/namespaces/"+namespace+"/secrets/orderwatch-files", nil)
-		return documents(t, answer)[0].at("data", "modelarts-access-key")
-	}
-	if kept() == nil {
-		t.Error("the access key is not there")
+	if sum() == before {
+		t.Error("another secret starts no pod anew")
 	}
 	do("upgrade", "orderwatch", chartDir, "--values", full, "--set", "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE=null",
 		"--set", "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE=null,files.ORDERWATCH_MODELARTS_TOKEN_FILE.content=planted-token")
-	if kept() != nil {
+	if key() != nil {
 		t.Error("a secret that was taken away is still there")
 	}
 	do("upgrade", "orderwatch", chartDir, "--values", least)
-	if deployment("orderwatch-page") != nil {
-		t.Error("the page is still there")
-	}
+	wantPage(false)
 	do("rollback", "orderwatch", "2")
-	if deployment("orderwatch-page") == nil {
-		t.Error("the page is not there again")
-	}
+	wantPage(true)
 
 	other := changed(t, "templates/_names.tpl", "app.kubernetes.io/component: {{ .component }}", "app.kubernetes.io/component: my-{{ .component }}")
 	if _, err := helm(t, append([]string{"upgrade", "orderwatch", other, "--values", full}, access...)...); err == nil || !strings.Contains(err.Error(), "field is immutable") {
 		t.Errorf("another selector is not refused: %v", err)
 	}
 	do("uninstall", "orderwatch")
-	if deployment("orderwatch") != nil {
+	if c.kept(t, deployments, "orderwatch") != nil {
 		t.Error("workers are left")
 	}
 }

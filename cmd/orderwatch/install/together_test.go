@@ -11,84 +11,100 @@ import (
 	"testing"
 )
 
+// A rendering is all objects that the chart made, and the pods that would come of them.
+type rendering struct {
+	all, pods []object
+	wrong     []error
+}
+
 // together returns what is wrong between the objects of a rendering: the API server judges each by itself, and takes a Service that
 // finds no pod.
 func together(all []object) error {
-	var wrong []error
-	say := func(o object, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%s %s "+format, append([]any{o.kind(), o.name()}, args...)...))
-	}
-	var pods []object
-	names := make(map[string]bool)
+	r := &rendering{all: all}
 	for _, o := range all {
-		names[o.kind()+" "+o.name()] = true
 		if pod := podOf(o); pod != nil {
-			pods = append(pods, pod)
-		}
-	}
-	needs := func(o object, kind string, name any) {
-		if !names[kind+" "+fmt.Sprint(name)] {
-			say(o, "names the %s %v, which is not there", kind, name)
+			r.pods = append(r.pods, pod)
 		}
 	}
 	for _, o := range all {
-		var found []object
 		selector := selectorOf(o)
-		for _, pod := range pods {
-			if selector != nil && matches(selector, pod.at("metadata", "labels")) {
-				found = append(found, pod)
-			}
-		}
-		if selector != nil && len(found) != 1 {
-			say(o, "finds pods of %d kinds, not of one", len(found))
+		if selector == nil {
+			r.refers(o)
 			continue
 		}
-		switch o.kind() {
-		case "Service":
-			for _, port := range o.list("spec", "ports") {
-				if !listens(found[0], port["targetPort"]) {
-					say(o, "leads to the port %v, on which no pod listens", port["targetPort"])
+		found := slices.DeleteFunc(slices.Clone(r.pods), func(pod object) bool { return !matches(selector, pod.at("metadata", "labels")) })
+		if len(found) != 1 {
+			r.say(o, "finds pods of %d kinds, not of one", len(found))
+			continue
+		}
+		r.leads(o, found[0])
+		r.refers(o)
+	}
+	return errors.Join(r.wrong...)
+}
+
+func (r *rendering) say(o object, format string, args ...any) {
+	r.wrong = append(r.wrong, fmt.Errorf("%s %s "+format, append([]any{o.kind(), o.name()}, args...)...))
+}
+
+// leads looks whether the pod listens on the ports that the object names.
+func (r *rendering) leads(o, pod object) {
+	switch o.kind() {
+	case "Service":
+		for _, port := range o.list("spec", "ports") {
+			if !listens(pod, port["targetPort"]) {
+				r.say(o, "leads to the port %v, on which no pod listens", port["targetPort"])
+			}
+		}
+	case "NetworkPolicy":
+		for _, rule := range o.list("spec", "ingress") {
+			for _, port := range object(rule).list("ports") {
+				if !listens(pod, port["port"]) {
+					r.say(o, "opens the port %v, on which no pod listens", port["port"])
 				}
-			}
-		case "NetworkPolicy":
-			for _, rule := range o.list("spec", "ingress") {
-				for _, port := range object(rule).list("ports") {
-					if !listens(found[0], port["port"]) {
-						say(o, "opens the port %v, on which no pod listens", port["port"])
-					}
-				}
-			}
-		case "ScaledObject":
-			needs(o, "Deployment", o.at("spec", "scaleTargetRef", "name"))
-		case "Ingress":
-			for _, rule := range o.list("spec", "rules") {
-				for _, path := range object(rule).list("http", "paths") {
-					needs(o, "Service", object(path).at("backend", "service", "name"))
-				}
-			}
-		case "ServiceMonitor":
-			wrong = append(wrong, scraped(o, all)...)
-		case "Deployment", "Job":
-			needs(o, "ServiceAccount", podOf(o).at("spec", "serviceAccountName"))
-			if podOf(o).at("spec", "automountServiceAccountToken") != false {
-				say(o, "gives its pods a token of the Kubernetes API")
-			}
-			if podOf(o).at("spec", "enableServiceLinks") != false {
-				say(o, "lets Services add variables")
 			}
 		}
 	}
-	return errors.Join(wrong...)
 }
 
-// scraped returns what is wrong where the ServiceMonitor does not lead to the metrics of each pod that goes on running.
-func scraped(monitor object, all []object) (wrong []error) {
+// refers looks whether what the object names is there.
+func (r *rendering) refers(o object) {
+	needs := func(kind string, name any) {
+		if !slices.ContainsFunc(r.all, func(other object) bool { return other.kind() == kind && other.name() == fmt.Sprint(name) }) {
+			r.say(o, "names the %s %v, which is not there", kind, name)
+		}
+	}
+	switch o.kind() {
+	case "ScaledObject":
+		needs("Deployment", o.at("spec", "scaleTargetRef", "name"))
+	case "Ingress":
+		for _, rule := range o.list("spec", "rules") {
+			for _, path := range object(rule).list("http", "paths") {
+				needs("Service", object(path).at("backend", "service", "name"))
+			}
+		}
+	case "ServiceMonitor":
+		r.scrapes(o)
+	case "Deployment", "Job":
+		pod := podOf(o)
+		needs("ServiceAccount", pod.at("spec", "serviceAccountName"))
+		if pod.at("spec", "automountServiceAccountToken") != false {
+			r.say(o, "gives its pods a token of the Kubernetes API")
+		}
+		if pod.at("spec", "enableServiceLinks") != false {
+			r.say(o, "lets Services add variables")
+		}
+	}
+}
+
+// scrapes looks whether the ServiceMonitor leads to the metrics of each pod that goes on running.
+func (r *rendering) scrapes(monitor object) {
 	names := make(map[any]bool) // of the ports that are scraped
 	for _, endpoint := range monitor.list("spec", "endpoints") {
 		names[endpoint["port"]] = true
 	}
 	services, deployments := 0, 0
-	for _, o := range all {
+	for _, o := range r.all {
 		if o.kind() == "Deployment" {
 			deployments++
 		}
@@ -99,9 +115,8 @@ func scraped(monitor object, all []object) (wrong []error) {
 		}
 	}
 	if services != deployments {
-		wrong = append(wrong, fmt.Errorf("ServiceMonitor %s finds %d Services with metrics, for %d Deployments", monitor.name(), services, deployments))
+		r.say(monitor, "finds %d Services with metrics, for %d Deployments", services, deployments)
 	}
-	return wrong
 }
 
 // selectorOf returns the labels by which the object finds pods; nil where it finds none.
