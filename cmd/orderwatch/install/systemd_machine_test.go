@@ -32,7 +32,7 @@ type machine struct {
 }
 
 // scriptTime is how long a script may take: one waits for alerts.
-const scriptTime = 5 * time.Minute
+const scriptTime = 10 * time.Minute
 
 // startMachine starts a machine that has these programs in /usr/local/bin, by their names there.
 func startMachine(t *testing.T, programs map[string]string) *machine {
