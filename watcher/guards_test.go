@@ -44,9 +44,7 @@ const guarded = 10000
 // TestEachGuardIsNeeded takes each guard out of the protocol, and the model finds what that breaks.
 func TestEachGuardIsNeeded(t *testing.T) {
 	t.Parallel()
-	if watchertest.Raced {
-		t.Skip("one thing happens after the other: .ci/run runs this without the race detector")
-	}
+	watchertest.Unraced(t)
 	for _, out := range slices.Concat(guards, seeing, telling, parting, hinting, unwriting) {
 		t.Run(out.name, func(t *testing.T) {
 			found := false
