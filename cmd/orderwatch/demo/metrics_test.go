@@ -408,7 +408,7 @@ func (r *run) gauges() error {
 	return errors.Join(append(wrong, err, p.is(0, "orderwatch_page_streams"), p.is(1, "orderwatch_nats_connected"), p.is(1, "orderwatch_build_info"))...)
 }
 
-// afterwards has orders watched that never end, with a list and a Slack that refuse all, and holds that the metrics say so.
+// afterwards has orders watched that never end, with a list and a Slack that refuse all, and in the end an account that is throttled, and holds that the metrics say so.
 func (r *run) afterwards() {
 	r.clouds[region].SetFaults(emulator.Fault{Kind: emulator.ListOrders, Status: http.StatusForbidden, Code: "ModelArts.50005", Message: "not permitted to list"})
 	r.slack.RevokeToken(slackToken)
@@ -436,5 +436,13 @@ func (r *run) afterwards() {
 			err = errors.Join(err, errors.New("no error of Slack is counted"))
 		}
 		return errors.Join(err, v.is(1, "orderwatch_completions_total", label("outcome", watcher.Cancelled)))
+	})
+	r.clouds[region].SetFaults(emulator.Fault{Status: http.StatusTooManyRequests, Code: "APIG.0308", Message: "over ratelimit"})
+	r.eventually(func() error {
+		v, err := r.scrape(r.settings.HTTP.Addr)
+		if _, n := v.sum("orderwatch_account_held_seconds", label("region", region), label("kind", "throttled")); n != 1 {
+			err = errors.Join(err, fmt.Errorf("%d accounts are held", n))
+		}
+		return err
 	})
 }
