@@ -7,6 +7,7 @@
 // Read main.go first, which names all commands, then
 //
 //   - help.go: how help is read and laid out; man.go makes manual pages of it;
+//   - version.go: which commit this program was built from;
 //   - flags.go: the flag -o, and what is said of wrong flags;
 //   - orders.go: how orders are named, how many arguments there may be, and why the service refuses a call;
 //   - client.go: where NATS is, and how a command logs in;
@@ -16,12 +17,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,6 +48,7 @@ func newRoot() *cobra.Command {
 	root := newCommand("orderwatch", knownCommand)
 	root.RunE = func(c *cobra.Command, _ []string) error { return exit.Usage(c, "name a command") }
 	root.Version, root.SilenceUsage, root.SilenceErrors = programVersion(), true, true
+	root.SetVersionTemplate(builtFrom().text())
 	root.SuggestionsMinimumDistance = 2 // letters that may be wrong
 	root.SetUsageTemplate(usageText)
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -60,27 +59,4 @@ func newRoot() *cobra.Command {
 	addGroup(root, last, append(contextFlag(provisionCommand()), doctorCommand(), routesCommand(), teamsCommand(), schemaCommand(), completionCommand(), manCommand(), versionCommand())...)
 	root.SetHelpCommandGroupID(last)
 	return root
-}
-
-// version is stamped by the build: -ldflags "-X main.version=v1.2.3".
-var version string
-
-// programVersion returns the stamped version, or the module's as Go's build wrote it.
-func programVersion() string {
-	if version != "" {
-		return version
-	}
-	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
-		return build.Main.Version
-	}
-	return "(devel)"
-}
-
-func versionCommand() *cobra.Command {
-	command := newCommand("version", exit.NoArguments)
-	command.RunE = func(c *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "orderwatch %s %s %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return err
-	}
-	return command
 }
