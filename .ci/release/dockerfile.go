@@ -57,7 +57,7 @@ func readDockerfile(path string) (dockerfile, error) {
 func (d *dockerfile) readBuild(stage instructions.Stage) error {
 	version, ok := strings.CutPrefix(stage.BaseName, "golang:")
 	if !ok {
-		return fmt.Errorf("the Dockerfile builds in %s, which is not golang:", stage.BaseName)
+		return fmt.Errorf("the Dockerfile builds in %s, and not by golang of a version", stage.BaseName)
 	}
 	d.goVersion = "go" + version
 	want := fmt.Sprintf(`CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build %s %q -o /orderwatch ./cmd/orderwatch`,

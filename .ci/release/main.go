@@ -15,7 +15,8 @@
 //   - archive.go: the archives of the programs;
 //   - dockerfile.go: the image's configuration, which is the Dockerfile's;
 //   - root.go: what the image's base gives;
-//   - image.go: the image, for two platforms, and the files that hold it.
+//   - image.go: the image, for two platforms, and the files that hold it;
+//   - chart.go: the chart's package.
 package main
 
 import (
@@ -85,6 +86,7 @@ func (r *release) make(tagged bool) error {
 		r.archives,
 		r.sboms,
 		func() error { return r.images(docker) },
+		r.chart,
 		r.sums,
 	} {
 		if err := step(); err != nil {
