@@ -68,7 +68,7 @@ func pack(at time.Time, fill func(tree) error) ([]byte, error) {
 // squeeze returns a content compressed by gzip.
 func squeeze(content []byte) ([]byte, error) {
 	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	z, err := gzip.NewWriterLevel(&b, gzip.DefaultCompression)
 	if err != nil {
 		return nil, err
 	}

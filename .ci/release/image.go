@@ -46,7 +46,7 @@ func (r *release) images(docker dockerfile) error {
 			return err
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add:        image,
+			Add:        plain{image},
 			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: p.os, Architecture: p.arch}},
 		})
 		folder, err := r.layout(p.String(), func(to layout.Path, name layout.Option) error { return to.AppendImage(image, name) })
@@ -74,6 +74,12 @@ func (r *release) images(docker dockerfile) error {
 	}
 	return r.wrap(folder, "image.tar")
 }
+
+// plain is an image whose descriptor in an index has no artifactType: older tools drop that when they copy the index, and its
+// digest would be another one.
+type plain struct{ v1.Image }
+
+func (plain) ArtifactType() (string, error) { return "", nil }
 
 // layer returns a layer of what fill adds.
 func layer(at time.Time, fill func(tree) error) (v1.Layer, error) {

@@ -58,6 +58,13 @@ func main() {
 }
 
 func (r *release) make(tagged bool) error {
+	var err error
+	if r.source, err = filepath.Abs(r.source); err != nil {
+		return err
+	}
+	if r.out, err = filepath.Abs(r.out); err != nil {
+		return err
+	}
 	commit, at, err := head(r.source)
 	if err != nil {
 		return err

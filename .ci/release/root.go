@@ -33,7 +33,7 @@ func baseConfig() v1.Config {
 // baseRoot adds what the base's root has: users, certificates, time zones, and folders that some container engines mount
 // upon.
 func baseRoot(t tree, zones []byte) error {
-	for _, name := range []string{"etc", "etc/ssl", "etc/ssl/certs", "home", "root", "usr", "usr/share", "usr/share/zoneinfo"} {
+	for _, name := range []string{"dev", "etc", "etc/ssl", "etc/ssl/certs", "home", "proc", "root", "run", "sys", "usr", "usr/share", "usr/share/zoneinfo"} {
 		mode := int64(0o755)
 		if name == "root" {
 			mode = 0o700
