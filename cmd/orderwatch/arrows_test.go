@@ -40,6 +40,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":       {},
 	"cmd/orderwatch/install":      {},
+	"cmd/orderwatch/image":        {},
 	"cmd/orderwatch/page/browser": {},
 	"cmd/orderwatch/rig":          {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":   {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
