@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,33 +19,32 @@ import (
 	"github.com/orderwatch/orderwatch/watcher/modelarts/emulator"
 )
 
-// releaseBefore is the last commit of the release before this one.
-const releaseBefore = "897426160c2037686fb9af3f189b70039f33de91"
-
 // TestRollFromTheReleaseBefore rolls two workers under 500 open watches from the release before, built from the
 // repository's history.
 func TestRollFromTheReleaseBefore(t *testing.T) {
 	t.Parallel()
-	rollOpenWatches(t, buildReleaseBefore(t))
+	rollOpenWatches(t, buildOf(t, releaseBefore))
 }
 
-// buildReleaseBefore builds the worker of the release before, and fails where the history does not have it.
-func buildReleaseBefore(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	run := func(where, name string, args ...string) {
-		t.Helper()
-		command := exec.Command(name, args...)
-		command.Dir = where
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%s %v: %v\n%sThe release before is built from commit %s: this test needs the repository's whole history (git fetch --unshallow).", name, args, err, out, releaseBefore)
+// TestReleaseBeforeBesideThisOne publishes 300 requests that a worker of the release before and one of this release take
+// together, and 300 more when the latter was rolled back.
+func TestReleaseBeforeBesideThisOne(t *testing.T) {
+	t.Parallel()
+	besideReleaseBefore(t, buildOf(t, releaseBefore), 300, 20*time.Second)
+}
+
+// TestRollThreeWorkersLong rolls three workers under 2,000 watches, by itself: within 10 s of SIGTERM each has ended, and of
+// all watches the p99 is late by 2 s at most.
+func TestRollThreeWorkersLong(t *testing.T) {
+	exits, late := rollThreeWorkers(t, 2000, 10*time.Second)
+	for i, took := range exits {
+		if took > 10*time.Second {
+			t.Errorf("worker %d took %s to end", i, took)
 		}
 	}
-	archive, program := filepath.Join(dir, "sources.tar"), filepath.Join(dir, "orderwatch")
-	run("../../..", "git", "archive", "--output", archive, releaseBefore)
-	run(dir, "tar", "-xf", archive)
-	run(dir, "go", "build", "-buildvcs=false", "-o", program, "./cmd/orderwatch")
-	return program
+	if p99 := quantile(late, .99); p99 > 2 {
+		t.Errorf("of all watches the p99 was polled %.2f s late in the roll; want 2 s at most", p99)
+	}
 }
 
 // TestTheReleaseBeforeMeetsThisOne rolls the only worker back to the release before after it told of a broken record
@@ -55,7 +52,7 @@ func buildReleaseBefore(t *testing.T) string {
 // moved aside, and the order can be watched again.
 func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 	t.Parallel()
-	before := buildReleaseBefore(t)
+	before := buildOf(t, releaseBefore)
 	cloud := emulator.New(emulator.Options{})
 	for _, order := range []string{"order.broken", "order.good"} {
 		cloud.Add(rig.Project, order, running())
