@@ -4,8 +4,10 @@ package faults_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -47,31 +49,66 @@ func TestRollThreeWorkersLong(t *testing.T) {
 	}
 }
 
-// TestTheReleaseBeforeMeetsThisOne rolls the only worker back to the release before after it told of a broken record
-// and moved it aside. The release before drops that event with a log line, and tells nobody. It leaves alone what was
-// moved aside, and the order can be watched again.
+// TestTheReleaseBeforeMeetsThisOne rolls the only worker from the release before to this one, and back after it told of a
+// broken record and moved it aside. The release before drops that event with a log line, and tells nobody. It leaves alone what
+// was moved aside, and the order can be watched again. Of what this release added it keeps in a record what went wrong (troubles),
+// and goes on with the watch.
 func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 	t.Parallel()
 	before := buildOf(t, releaseBefore)
 	cloud := emulator.New(emulator.Options{})
-	for _, order := range []string{"order.broken", "order.good"} {
+	for _, order := range []string{"order.broken", "order.good", "order.troubled"} {
 		cloud.Add(rig.Project, order, running())
 	}
 	modelArts := httptest.NewServer(cloud)
 	t.Cleanup(modelArts.Close)
 	n := rig.StartNATS(t, "")
 	addr := rig.FreeAddr(t)
-	this := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
-	rig.AwaitReady(t, addr)
+	roll := func(from *rig.Process, to string) *rig.Process {
+		if from != nil {
+			if code, _ := from.Terminate(t); code != 0 {
+				t.Errorf("a worker ended with %d", code)
+			}
+		}
+		p := rig.Start(t, to, rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
+		rig.AwaitReady(t, addr)
+		return p
+	}
+	old := roll(nil, before)
 	ask := func(id, order string) {
 		rig.Publish(t, n.JS, fmt.Sprintf(`{"project_id":%q,"order_name":%q,"request_id":%q}`, rig.Project, order, id))
 	}
 	ask("broken-1", "order.broken")
 	ask("good-1", "order.good")
+	ask("troubled-1", "order.troubled")
 	bucket, err := n.JS.KeyValue(t.Context(), "ORDER_WATCHES")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, order := range []string{"order.broken", "order.good", "order.troubled"} {
+		rig.ReadRecord(t, bucket, order) // it was taken by the release before
+	}
+	this := roll(old, rig.Build(t, rig.Worker))
+	refusing := running()
+	refusing.Faults = []emulator.Fault{{Status: http.StatusInternalServerError}}
+	cloud.Add(rig.Project, "order.troubled", refusing)
+	type addition struct {
+		Polls    int
+		Troubles json.RawMessage
+	}
+	added := func() (a addition) {
+		if err := json.Unmarshal(rig.ReadRecord(t, bucket, "order.troubled").Value(), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	rig.Eventually(t, rig.Patience, func() error {
+		if len(added().Troubles) == 0 {
+			return errors.New("the record has no troubles")
+		}
+		return nil
+	})
+	cloud.Add(rig.Project, "order.troubled", running())
 	changeRecord(t, bucket, "order.broken", "schema", 0)
 	var told, aside *jetstream.RawStreamMsg
 	rig.Eventually(t, 8*time.Minute, func() (err error) {
@@ -83,10 +120,8 @@ func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 		}
 		return nil
 	})
-	this.Terminate(t)
-
-	old := rig.Start(t, before, rig.ServeEnv(n.URL, modelArts.URL, addr), "serve")
-	rig.AwaitReady(t, addr)
+	old = roll(this, before)
+	left := added()
 	if _, err := n.JS.PublishMsg(t.Context(), &nats.Msg{Subject: told.Subject, Data: told.Data}); err != nil {
 		t.Fatal(err)
 	}
@@ -108,14 +143,22 @@ func TestTheReleaseBeforeMeetsThisOne(t *testing.T) {
 		}
 		return nil
 	})
-	for _, order := range []string{"order.broken", "order.good"} {
+	rig.Eventually(t, rig.Patience, func() error {
+		now := added()
+		if !bytes.Equal(now.Troubles, left.Troubles) {
+			t.Fatalf("the release before makes %s of %s", now.Troubles, left.Troubles)
+		}
+		if now.Polls <= left.Polls {
+			return fmt.Errorf("the release before has not written the record: %d polls", now.Polls)
+		}
+		return nil
+	})
+	wanted := map[string][]string{"order.broken": {"broken-2"}, "order.good": {"good-1", "good-2"}, "order.troubled": {"troubled-1"}}
+	for order := range wanted {
 		cloud.Add(rig.Project, order, ended)
 	}
-	for _, c := range rig.AwaitCompletions(t, n.JS, 2) {
-		want := []string{"good-1", "good-2"}
-		if c.OrderName == "order.broken" {
-			want = []string{"broken-2"}
-		}
+	for _, c := range rig.AwaitCompletions(t, n.JS, len(wanted)) {
+		want := wanted[c.OrderName]
 		var ids []string
 		for _, r := range c.Requests {
 			ids = append(ids, r.ID)
