@@ -38,7 +38,7 @@ func TestReleaseBeforeBesideThisOne(t *testing.T) {
 // TestRollThreeWorkersLong rolls three workers under 2,000 watches, by itself: within 10 s of SIGTERM each has ended, and of
 // all watches the p99 is late by 2 s at most.
 func TestRollThreeWorkersLong(t *testing.T) {
-	exits, late := rollThreeWorkers(t, 2000, 10*time.Second)
+	exits, late := rollThreeWorkers(t, 2000, 6*time.Second)
 	for i, took := range exits {
 		if took > 10*time.Second {
 			t.Errorf("worker %d took %s to end", i, took)
