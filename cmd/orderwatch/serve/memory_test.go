@@ -51,3 +51,14 @@ func TestManifestLimitsMemory(t *testing.T) {
 		t.Error("the manifest's limit is not the one that is measured, or it sets GOMEMLIMIT, too")
 	}
 }
+
+// TestRecallOf holds how much memory records may take, by the limit of the process.
+func TestRecallOf(t *testing.T) {
+	for limit, want := range map[int64]int{
+		50 << 20: 32 << 20, 205 << 20: 32 << 20, 800 << 20: 100 << 20, 4 << 30: 128 << 20, math.MaxInt64: 128 << 20,
+	} {
+		if got := recallOf(limit); got != want {
+			t.Errorf("of %d MiB: %d MiB; want %d", limit>>20, got>>20, want>>20)
+		}
+	}
+}

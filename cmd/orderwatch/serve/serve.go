@@ -54,6 +54,13 @@ func limitMemory(log *slog.Logger, most memlimit.Provider) {
 	}
 }
 
+// recallOf returns how many bytes of memory the records that a worker keeps may take, by the limit of its memory: an eighth of it,
+// within bounds. With the manifest's 256 MiB it is the least; without a limit, the most.
+func recallOf(limit int64) int {
+	const least, most = 32 << 20, 128 << 20
+	return int(min(max(limit/8, least), most))
+}
+
 // Run works as one worker until ctx is done and everything is handed over. It connects to NATS, or starts a server
 // of its own where the configuration says so.
 func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Timing) error {
@@ -87,7 +94,9 @@ func work(ctx context.Context, log *slog.Logger, config config.Config, timing Ti
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	clock, eventsConfig := store.NewClock(nil), workerConfig(config, timing)
-	kept, err := store.Open(log, StoreConfig(config, timing.Timing), nc, clock)
+	storeConfig := StoreConfig(config, timing.Timing)
+	storeConfig.Recall = recallOf(debug.SetMemoryLimit(-1))
+	kept, err := store.Open(log, storeConfig, nc, clock)
 	if err != nil {
 		return err
 	}
