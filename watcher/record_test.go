@@ -362,6 +362,7 @@ func TestRecordUnderALowerLimit(t *testing.T) {
 // every request. That was not so where the ids alone were too large.
 func TestWhatWasAdmittedFitsTheLeastLimit(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t) // megabytes of JSON
 	kinds := []struct {
 		name string
 		ask  func(id string) watcher.Ask
@@ -383,9 +384,6 @@ func TestWhatWasAdmittedFitsTheLeastLimit(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		for _, before := range []int{watcher.MinPayload, 1 << 20, 8 << 20} {
-			if watchertest.Raced && before > 1<<20 {
-				continue // megabytes of JSON, in one goroutine
-			}
 			t.Run(fmt.Sprint(kind.name, " ", before), func(t *testing.T) {
 				p := policy()
 				p.MaxPayload = before
