@@ -14,8 +14,8 @@ import (
 
 // The commits from which tests build what may run beside this release.
 const (
-	releaseBefore = "897426160c2037686fb9af3f189b70039f33de91" // the last one of the release before, whose workers have no page
-	pageBefore    = "c0160996ba2ebbe264eaa81bb5bdddecedfe2d70" // the last one that landed before this release's page changed
+	releaseBefore = "897426160c2037686fb9af3f189b70039f33de91" // 0.1.0, which has no page
+	pageBefore    = "c0160996ba2ebbe264eaa81bb5bdddecedfe2d70" // the page before this one, which no release has
 )
 
 // buildOf builds the program of a commit, once for all tests, and fails where the history does not have it.
