@@ -116,7 +116,7 @@ var (
 		"watcher":                     84,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
-		"watcher/watchertest":         19,
+		"watcher/watchertest":         20,
 	}
 	manyFiles = map[string]int{}
 )
