@@ -61,6 +61,26 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestOwnCounts holds that what the page has of its own goes before what the workers have, also where it is false.
+func TestOwnCounts(t *testing.T) {
+	text, err := render(t, chartDir, "--values", full, "--set", "config.ORDERWATCH_NATS_TLS_FIRST=true,page.config.ORDERWATCH_NATS_TLS_FIRST=false",
+		"--set", "page.files.ORDERWATCH_NATS_CA_FILE.secret=page-ca,page.files.ORDERWATCH_NATS_CA_FILE.key=own.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{"orderwatch": {"true", "nats-ca"}, "orderwatch-page": {"false", "page-ca"}}
+	for _, o := range documents(t, text) {
+		wanted, ok := want[o.name()]
+		if !ok || o.kind() != "Deployment" {
+			continue
+		}
+		env, sources := fmt.Sprint(containerOf(o).list("env")), fmt.Sprint(podOf(o).list("spec", "volumes"))
+		if !strings.Contains(env, "name:ORDERWATCH_NATS_TLS_FIRST value:"+wanted[0]+"]") || !strings.Contains(sources, "path:nats-ca]] name:"+wanted[1]+"]") {
+			t.Errorf("%s has %s\n%s", o.name(), env, sources)
+		}
+	}
+}
+
 // startsWith returns what the program says against the environment of the object's pods.
 func startsWith(t *testing.T, o object, all []object) error {
 	t.Helper()

@@ -102,9 +102,9 @@ image: {repository: ""}`, want: "image.repository is not set"},
 
 	// What only the program knows.
 	{name: "a variable that the chart misspells", file: "templates/worker.yaml", change: []string{"ORDERWATCH_HTTP_ADDR", "ORDERWATCH_HTTP_ADRR"}, want: "did you mean ORDERWATCH_HTTP_ADDR?"},
-	{name: "a variable of the page that the chart forgets", file: "templates/page.yaml", full: true, change: []string{`(include "orderwatch.sharedConfig" . | fromYaml))`, ")"}, want: "ORDERWATCH_NATS_URL: is not set"},
+	{name: "a variable of the page that the chart forgets", file: "templates/page.yaml", full: true, change: []string{`(include "orderwatch.sharedConfig" . | fromYaml)`, "dict"}, want: "ORDERWATCH_NATS_URL: is not set"},
 	{name: "a file that is mounted elsewhere", file: "templates/_pod.tpl", change: []string{"mountPath: /etc/orderwatch,", "mountPath: /etc/orderwatch/files,"}, want: "where nothing is mounted"},
-	{name: "a file that no source brings", file: "templates/_files.tpl", change: []string{"items: [{key: {{ $file.key }}, path: {{ $path }}}]}\n      {{- end }}\n      {{- end }}\n      {{- end }}", "items: [{key: {{ $file.key }}, path: other}]}\n      {{- end }}\n      {{- end }}\n      {{- end }}"}, want: "which no source of the volume files brings"},
+	{name: "a file that no source brings", file: "templates/_files.tpl", change: []string{"- secret: {name: {{ quote $file.secret }}, items: [{key: {{ quote $file.key }}, path: {{ $path }}}]}", "- secret: {name: {{ quote $file.secret }}, items: [{key: {{ quote $file.key }}, path: other}]}"}, want: "which no source of the volume files brings"},
 	{name: "too many copies", values: "config: {ORDERWATCH_STREAM_REPLICAS: 2}", want: "ORDERWATCH_STREAM_REPLICAS: must be 1, 3 or 5"},
 	{name: "rules that are none", values: `files: {ORDERWATCH_TEAMS_FILE: {content: "team: {}"}}`, want: "ORDERWATCH_TEAMS_FILE"},
 }

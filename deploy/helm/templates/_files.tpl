@@ -29,6 +29,16 @@ content is referred to where it is. */}}
 {{- end }}
 {{- end -}}
 
+{{/* Takes a list of dicts, and returns all that they have as JSON; of what several have the last counts, also where it is false or
+empty, which merge would not take. */}}
+{{- define "orderwatch.over" -}}
+{{- $all := dict -}}
+{{- range $one := . -}}
+{{- range $name, $value := $one }}{{ $_ := set $all $name $value }}{{ end -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
 {{/* The projected volume of files. Takes files, and the name of what the chart made of content. */}}
 {{- define "orderwatch.volume" -}}
 - name: files
@@ -41,9 +51,9 @@ content is referred to where it is. */}}
       {{- if $file.content }}
       - {{ ternary "configMap" "secret" (eq (include "orderwatch.isPublic" $name) "yes") }}: {name: {{ $.made }}, items: [{key: {{ $path }}, path: {{ $path }}}]}
       {{- else if $file.configMap }}
-      - configMap: {name: {{ $file.configMap }}, items: [{key: {{ $file.key }}, path: {{ $path }}}]}
+      - configMap: {name: {{ quote $file.configMap }}, items: [{key: {{ quote $file.key }}, path: {{ $path }}}]}
       {{- else }}
-      - secret: {name: {{ $file.secret }}, items: [{key: {{ $file.key }}, path: {{ $path }}}]}
+      - secret: {name: {{ quote $file.secret }}, items: [{key: {{ quote $file.key }}, path: {{ $path }}}]}
       {{- end }}
       {{- end }}
       {{- end }}
@@ -56,7 +66,7 @@ content is referred to where it is. */}}
 {{- $lines = append $lines (printf "- {name: %s, value: %s}" $name (ternary (join "," $value) (toString $value) (kindIs "slice" $value) | quote)) }}
 {{- end }}
 {{- range $name, $file := .files }}
-{{- $lines = append $lines (printf "- {name: %s, value: %s}" $name (default (printf "/etc/orderwatch/%s" (include "orderwatch.fileName" $name)) $file.path)) }}
+{{- $lines = append $lines (printf "- {name: %s, value: %s}" $name (default (printf "/etc/orderwatch/%s" (include "orderwatch.fileName" $name)) $file.path | quote)) }}
 {{- end }}
 {{- join "\n" $lines }}
 {{- end -}}
