@@ -151,6 +151,7 @@ func filled(p watcher.Policy, w watcher.Watch, prefix string, ask func(id string
 
 func TestRecordFits(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	tests := []struct {
 		name       string
 		maxPayload int
@@ -318,6 +319,7 @@ func FuzzDecodeWatch(f *testing.F) {
 // TestRecordUnderALowerLimit cuts what was written when the server took larger messages: each request is still named
 // in the record, and in the completion.
 func TestRecordUnderALowerLimit(t *testing.T) {
+	watchertest.Unraced(t)
 	p := policy()
 	p.MaxPayload = 8 << 20
 	ask := request("build-0")
