@@ -47,13 +47,13 @@ func (s *source) alive() error {
 	return nil
 }
 
-// ready returns nil if the page shows what is so now, and otherwise why not.
+// ready returns nil if the page has something to show, and otherwise why not. While NATS is away it goes on, and says of when it is.
 func (s *source) ready() error {
 	switch {
+	case s.board.Status().Ready:
+		return nil
 	case !s.store.JS.Conn().IsConnected():
 		return link.ErrNotConnected
-	case !s.board.Status().Ready:
-		return errors.New("the records are being read")
 	}
-	return nil
+	return errors.New("the records are being read")
 }
