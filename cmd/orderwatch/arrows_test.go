@@ -39,6 +39,7 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/serve":        {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":       {},
+	"cmd/orderwatch/install":      {},
 	"cmd/orderwatch/image":        {},
 	"cmd/orderwatch/page/browser": {},
 	"cmd/orderwatch/rig":          {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
@@ -115,7 +116,7 @@ var (
 		"watcher":                     84,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
-		"watcher/watchertest":         19,
+		"watcher/watchertest":         20,
 	}
 	manyFiles = map[string]int{}
 )

@@ -9,7 +9,7 @@ import (
 
 // BenchmarkSyncAlwaysLimit finds how many polls a second one nats-server bears that writes to the
 // disk before it acknowledges: it adds watches until the lag's p99 passes 2 s. Beside it stands what
-// the disk can do: small appended writes of one writer, each written through. It takes about six
+// the disk can do: small appended writes of one writer, each written through. It takes some four
 // minutes:
 //
 //	go test -run '^$' -bench SyncAlwaysLimit -benchtime 1x -timeout 30m ./cmd/orderwatch/faults
@@ -23,11 +23,11 @@ func syncAlwaysLimit(b *testing.B) {
 	const (
 		mean = 10 * time.Second
 		span = 30 * time.Second
-		step = 500
+		step = 1000
 		most = 10_000
 		late = 2 // seconds
 	)
-	r := startRig(b, most, mean, "always")
+	r := startRig(b, most, mean, "always", 1)
 	b.ReportMetric(0, "ns/op") // means nothing here
 	b.ReportMetric(syncsPerSecond(b, filepath.Dir(r.nats.Config)), "fsync/s")
 	for watches := step; watches <= most; watches += step {

@@ -31,8 +31,9 @@ var (
 // A benchRig is what is measured: a worker and a nats-server, each a process. The cloud is in this one.
 type benchRig struct {
 	worker   *rig.Process
-	addr     string // where the worker's metrics are
-	nats     rig.NATS
+	addr     string       // where the worker's metrics are
+	nats     rig.NATS     // the first server
+	cluster  *natsCluster // all three of them; nil: there is one
 	cloudURL string
 
 	polls, lists atomic.Int64 // calls of the cloud
@@ -42,6 +43,27 @@ type benchRig struct {
 
 // newBenchRig starts the cloud, and a nats-server that writes to disk at such intervals.
 func newBenchRig(t testing.TB, cloud http.Handler, sync string) *benchRig {
+	t.Helper()
+	r := newCloudRig(t, cloud)
+	r.nats = rig.StartNATSWith(t, "", sync)
+	if *profiles != "" {
+		r.profileNATS(t)
+	}
+	return r
+}
+
+// newClusterRig starts the cloud, and three nats-servers, of which none is profiled.
+func newClusterRig(t testing.TB, cloud http.Handler) *benchRig {
+	t.Helper()
+	r := newCloudRig(t, cloud)
+	r.cluster, r.natsProfiles = startCluster(t), ""
+	first := r.cluster.servers[0]
+	r.nats = rig.NATS{Process: first.Process, Config: first.config, URL: r.cluster.url, JS: r.cluster.js}
+	return r
+}
+
+// newCloudRig starts the cloud.
+func newCloudRig(t testing.TB, cloud http.Handler) *benchRig {
 	t.Helper()
 	r := &benchRig{addr: rig.FreeAddr(t), workerProfiles: rig.FreeAddr(t), natsProfiles: rig.FreeAddr(t)}
 	modelArts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -54,10 +76,6 @@ func newBenchRig(t testing.TB, cloud http.Handler, sync string) *benchRig {
 	}))
 	t.Cleanup(modelArts.Close)
 	r.cloudURL = modelArts.URL
-	r.nats = rig.StartNATSWith(t, "", sync)
-	if *profiles != "" {
-		r.profileNATS(t)
-	}
 	return r
 }
 
@@ -75,22 +93,34 @@ func (r *benchRig) serve(t testing.TB, env []string) {
 	rig.AwaitReady(t, r.addr)
 }
 
-// startRig starts a rig for so many watches. Intervals are uniform over 0.5 to 1.5 of the mean.
-func startRig(b *testing.B, watches int, mean time.Duration, sync string) *benchRig {
+// startRig starts a rig for so many watches: with one server, or with three that have a copy each. Intervals are uniform
+// over 0.5 to 1.5 of the mean. Three servers write to disk every two minutes, whatever sync says.
+func startRig(b *testing.B, watches int, mean time.Duration, sync string, servers int) *benchRig {
 	b.Helper()
-	r := newBenchRig(b, unending(watches, emulator.Options{CallsKept: 1}), sync)
-	r.serve(b, steadyEnv(r.nats.URL, r.cloudURL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s"))
+	cloud := unending(watches, emulator.Options{CallsKept: 1})
+	var r *benchRig
+	if servers == 1 {
+		r = newBenchRig(b, cloud, sync)
+	} else {
+		r = newClusterRig(b, cloud)
+	}
+	r.serve(b, steadyEnv(r.nats.URL, r.cloudURL, r.addr, mean, "ORDERWATCH_MODELARTS_TIMEOUT=15s", fmt.Sprintf("ORDERWATCH_STREAM_REPLICAS=%d", servers)))
 	return r
 }
 
 // steadyEnv is the environment of a worker that asks when it is due, and lists no orders, which would stretch the
 // intervals; these are uniform over 0.5 to 1.5 of the mean.
 func steadyEnv(natsURL, modelArtsURL, httpAddr string, mean time.Duration, more ...string) []string {
-	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append([]string{
+	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append(steady(mean), more...)...)
+}
+
+// steady are the variables by which intervals are uniform over 0.5 to 1.5 of the mean, and nothing else asks for polls.
+func steady(mean time.Duration) []string {
+	return []string{
 		"ORDERWATCH_MODELARTS_RATE=10000", "ORDERWATCH_TIMEOUT=48h",
 		"ORDERWATCH_POLL_INITIAL=" + mean.String(), "ORDERWATCH_POLL_MAX=" + mean.String(),
 		"ORDERWATCH_POLL_MULTIPLIER=1", "ORDERWATCH_POLL_JITTER=0.5", "ORDERWATCH_SWEEP_EVERY=0",
-	}, more...)...)
+	}
 }
 
 // unending returns a cloud with so many orders to which nothing happens.

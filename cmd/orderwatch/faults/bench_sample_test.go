@@ -30,10 +30,18 @@ func (r *benchRig) sample(b *testing.B) sample {
 	return sample{float64(r.polls.Load()), lagOf(b, r.addr), worker, server, storedIn(b, r.nats.JS), machineNow(b)}
 }
 
-// usages returns what the worker and the server have used.
+// usages returns what the worker and the server have used, of a cluster all servers together.
 func (r *benchRig) usages(t testing.TB) (worker, server usage) {
 	t.Helper()
-	return usageOf(t, r.worker.Command.Process.Pid), usageOf(t, r.nats.Command.Process.Pid)
+	worker, server = usageOf(t, r.worker.Command.Process.Pid), usageOf(t, r.nats.Command.Process.Pid)
+	if r.cluster == nil {
+		return worker, server
+	}
+	for _, other := range r.cluster.servers[1:] {
+		more := usageOf(t, other.Command.Process.Pid)
+		server.cpu, server.rss, server.peak, server.written = server.cpu+more.cpu, server.rss+more.rss, server.peak+more.peak, server.written+more.written
+	}
+	return worker, server
 }
 
 // A usage is what a process has used.

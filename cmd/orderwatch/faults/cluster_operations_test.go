@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os/exec"
@@ -89,22 +88,6 @@ func (l *ledger) edit(t *testing.T, stream string, change func(*jetstream.Stream
 		change(&config)
 		_, err = l.js.UpdateStream(t.Context(), config)
 		return err
-	})
-}
-
-// stepDown does what nats stream cluster step-down does.
-func (l *ledger) stepDown(t *testing.T, stream string) {
-	t.Helper()
-	rig.Eventually(t, rig.Patience, func() error {
-		reply, err := l.js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 5*time.Second)
-		if err != nil {
-			return err
-		}
-		var answer struct{ Error *jetstream.APIError }
-		if err := json.Unmarshal(reply.Data, &answer); err != nil || answer.Error == nil {
-			return err
-		}
-		return answer.Error
 	})
 }
 

@@ -64,7 +64,7 @@ func StartNATSWith(t testing.TB, token, sync string) NATS {
 }
 
 // Again starts the nats-server again, with its data.
-func (n *NATS) Again(t *testing.T) {
+func (n *NATS) Again(t testing.TB) {
 	t.Helper()
 	n.Process = Start(t, Build(t, NATSServer), nil, "-c", n.Config)
 }
