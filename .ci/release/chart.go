@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,9 +10,6 @@ import (
 // files, which are given the commit's.
 func (r *release) chart() error {
 	folder := filepath.Join(r.source, "deploy", "helm")
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return nil // the commit has no chart yet
-	}
 	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
