@@ -23,7 +23,8 @@ type brokenRecords struct {
 	log    *slog.Logger
 	store  *store.Store
 	policy func() watcher.Policy
-	number prometheus.Gauge // how many there are
+	number prometheus.Gauge   // how many there are
+	moved  prometheus.Counter // aside
 
 	seen  map[watcher.Order]suspicion // in rounds until now
 	round map[watcher.Order]suspicion // in this one
@@ -201,6 +202,7 @@ func (b *brokenRecords) move(ctx context.Context, known *wire.BrokenRecord, foun
 	if err != nil {
 		return err
 	}
+	b.moved.Inc()
 	known.MovedAt, known.Revision = b.store.Clock.Now().UTC(), uint64(revision)
 	b.log.Warn("broken record moved aside; the order's next request starts a new watch", "watch", found.WatchID, "project", known.ProjectID, "order", known.Name, "kept", known.Kept)
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/eventstest"
@@ -84,7 +85,8 @@ func TestBrokenRecord(t *testing.T) {
 			nc, js := eventstest.Connect(t, s)
 			client := newClient(t, nc)
 			cloud := &orders{show: endedAfter(1 << 30)}
-			r := startWorker(t, s, brokenConfig(), cloud)
+			registry := prometheus.NewRegistry()
+			r := parts{url: s.ClientURL(), config: brokenConfig(), orders: cloud, registry: registry}.ready(t)
 			first := request("order.pool")
 			first["request_id"] = "build-1"
 			publish(t, js, first)
@@ -154,6 +156,9 @@ func TestBrokenRecord(t *testing.T) {
 			})
 			if n := len(eventstest.Events(t, js, "ORDER_EVENTS", "orders.attention.record.>")); n != 1 {
 				t.Errorf("%d attention events", n)
+			}
+			if n := counted(t, registry, repairs, "broken_record"); n != 1 {
+				t.Errorf("%f broken records are counted that were moved aside", n)
 			}
 		})
 	}
@@ -309,6 +314,9 @@ func TestDeadWakeups(t *testing.T) {
 	})
 	if n := eventstest.Messages(t, b.js, "ORDER_WAKEUPS", "orders.waiting."+project+".order.open"); n != 1 {
 		t.Error("the timer of an open watch was removed")
+	}
+	if n := counted(t, p.Registry, repairs, "dead_wakeup"); n < 6 { // again where a round, for which it is later than for the server, sees what it published
+		t.Errorf("%f dead wake-ups are counted; want 6 or more", n)
 	}
 }
 

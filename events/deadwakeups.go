@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
@@ -19,9 +21,10 @@ import (
 // again in its own place, and the poller acknowledges it. So goes what somebody else published there, once no watch of
 // the order is open.
 type deadWakeups struct {
-	log    *slog.Logger
-	store  *store.Store
-	cursor uint64 // everything before it was looked at in this pass
+	log     *slog.Logger
+	store   *store.Store
+	removed prometheus.Counter
+	cursor  uint64 // everything before it was looked at in this pass
 }
 
 // deadLook is how many wake-ups a patrol looks at in one round at the most.
@@ -71,6 +74,7 @@ func (d *deadWakeups) look(ctx context.Context, m store.Stored, orphan func(watc
 		return err
 	}
 	d.log.Info("dead wake-up removed", "watch", k.WatchID, "project", k.ProjectID, "order", k.Name, "number", k.Number, "since", m.Time)
+	d.removed.Inc()
 	if due {
 		return d.store.ReplaceDue(ctx, k)
 	}
@@ -89,6 +93,7 @@ func (d *deadWakeups) drop(ctx context.Context, m store.Stored, prefix string) e
 		}
 	}
 	d.log.Warn("what is no wake-up is removed; only orderwatch may publish here", "subject", m.Subject, "since", m.Time)
+	d.removed.Inc()
 	return d.store.Requeue(ctx, m)
 }
 

@@ -20,13 +20,17 @@ import (
 func (w *Worker) LossLooks() int64 { return w.losses.looks.Load() }
 
 // A Patrol patrols when it is told to.
-type Patrol struct{ p *patrol }
+type Patrol struct {
+	p        *patrol
+	Registry *prometheus.Registry // of what it counts
+}
 
 // NewPatrol returns a patrol over the store.
 func NewPatrol(log *slog.Logger, s *store.Store, id string) Patrol {
-	p := newPatrol(log, s, index.New(s), id, prometheus.NewGauge(prometheus.GaugeOpts{Name: "broken"}))
+	registry := prometheus.NewRegistry()
+	p := newPatrol(log, s, index.New(s), id, newMetrics(registry, s, nil))
 	p.broken.policy = func() watcher.Policy { return watcher.Policy{MaxPayload: 1 << 20, DefaultRegion: "cn-north-4"} }
-	return Patrol{p}
+	return Patrol{p, registry}
 }
 
 // Take takes or renews the lease, and reports whether it is this patrol's.

@@ -81,7 +81,11 @@ func measured(t *testing.T, registry *prometheus.Registry, name string) (labels 
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			n += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			counted := m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			if counted == 0 {
+				continue // it is there from the start
+			}
+			n += counted
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}

@@ -32,6 +32,7 @@ type loop struct {
 	handle     func(context.Context, *nats.Msg) watcher.Verdict
 	refuse     func(context.Context, *nats.Msg, *watcher.FieldError) error
 	deliveries *prometheus.CounterVec // by consumer and what was done
+	turned     prometheus.Gauge       // when it last took a message, or heard that the server has none
 
 	trouble trouble                                 // why it does not consume
 	silent  atomic.Bool                             // nothing was delivered since a trouble
@@ -167,7 +168,10 @@ func (l *loop) pull(slots chan struct{}) (*link.Puller, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages.Accepted = func() { l.trouble.set(nil) } // there may be nothing to deliver
+	messages.Accepted = func() { // there may be nothing to deliver
+		l.trouble.set(nil)
+		l.turned.SetToCurrentTime()
+	}
 	messages.Limited = func(batch int) {
 		l.log.Warn("consumer takes smaller pulls than wanted; they are made so", "consumer", l.consumer, "stream", l.stream, "wanted", l.pulled(l.slots), "batch", batch)
 		l.most = batch
@@ -199,6 +203,7 @@ func (l *loop) check(ctx context.Context, consumer jetstream.Consumer) error {
 // take handles one message. A panic is a defect of this program, and is to change nothing for other orders.
 func (l *loop) take(work context.Context, m *nats.Msg, ackWait time.Duration) {
 	l.trouble.set(nil)
+	l.turned.SetToCurrentTime()
 	if l.silent.Swap(false) {
 		l.log.Info("consumer delivers again", "consumer", l.consumer, "stream", l.stream)
 	}
@@ -261,8 +266,7 @@ func (l *loop) settle(ctx context.Context, m *nats.Msg, v watcher.Verdict) {
 			v = watcher.Verdict{Action: watcher.PutBack, Err: err}
 		}
 	}
-	action := [...]string{watcher.PutBack: "put_back", watcher.Ack: "ack", watcher.Refuse: "refuse"}[v.Action]
-	l.deliveries.WithLabelValues(l.consumer, action).Inc()
+	l.deliveries.WithLabelValues(l.consumer, actions[v.Action]).Inc()
 	store.Passed(l.consumer, "settling", nil)
 	var err error
 	switch v.Action {

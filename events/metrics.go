@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/events/store"
 	"github.com/orderwatch/orderwatch/events/sweeper"
+	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/sweep"
 )
@@ -30,12 +32,16 @@ type metrics struct {
 	foreign     prometheus.Counter // requests whose reply subject is no inbox
 	broken      prometheus.Gauge   // records that cannot be read
 	lost        prometheus.Counter
-	untold      prometheus.Gauge // events that people have not been told of
-	untoldAge   prometheus.Gauge // of the oldest of them
-	heartbeat   prometheus.Gauge // when the last one was accepted
+	untold      prometheus.Gauge       // events that people have not been told of
+	untoldAge   prometheus.Gauge       // of the oldest of them
+	heartbeat   prometheus.Gauge       // when the last one was accepted
+	repairs     *prometheus.CounterVec // of the patrol, by kind
+	turns       *prometheus.GaugeVec   // when loops last made one
 }
 
-func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
+// newMetrics registers them. Those are there from the start whose labels are known then, with the regions that may be asked: a
+// scraper that saw no 0 does not see the first increase.
+func newMetrics(registry prometheus.Registerer, s *store.Store, regions []string) *metrics {
 	registry.MustRegister(heldAccounts{s.Accounts()})
 	f := promauto.With(registry)
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -77,6 +83,10 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 		untold:     gauge("orderwatch_untold_events", "Events that people have not been told of, over all workers, as of some seconds ago."),
 		heartbeat:  gauge("orderwatch_heartbeat_timestamp_seconds", "When a heartbeat of this worker was last accepted, in Unix time; 0: never. The worker that patrols makes them."),
 		untoldAge:  gauge("orderwatch_untold_oldest_seconds", "How old the oldest event is that people have not been told of, over all workers; 0 where there is none."),
+		repairs:    counters("orderwatch_patrol_repairs_total", "What this worker repaired as it patrolled, by kind: overdue_wakeup (published again), dead_wakeup (left of a watch that moved on; removed), broken_record (moved aside).", "kind"),
+		turns: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "orderwatch_loop_timestamp_seconds", Help: "When a loop of this worker (intake, poller, slack, history, patrol, check) last turned, in Unix time; 0: not yet. One that waits for messages turns with each sign of the server.",
+		}, []string{"loop"}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "orderwatch_clock_offset_seconds", Help: "How far the NATS server's clock is ahead of the worker's.",
@@ -84,14 +94,53 @@ func newMetrics(registry prometheus.Registerer, s *store.Store) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "orderwatch_workers", Help: "How many workers share the rate of accounts, with this one.",
 	}, func() float64 { return float64(s.Accounts().Workers()) })
+	m.begin(regions)
+	return m
+}
+
+// begin lets what is counted begin at 0.
+func (m *metrics) begin(regions []string) {
 	for _, outcome := range watcher.Outcomes {
 		m.completions.WithLabelValues(string(outcome))
 	}
 	for _, kind := range []watcher.AttentionKind{watcher.Blind, watcher.Stalled, watcher.Late, watcher.DeadlineNear, watcher.Vanished, watcher.UnknownStatus} {
 		m.conditions.WithLabelValues(string(kind))
 	}
-	return m
+	for _, class := range []watcher.Class{answered, watcher.MayPass, watcher.Throttled, watcher.NotFound, watcher.Refused, watcher.Forbidden, watcher.Credentials} {
+		m.polls.WithLabelValues(string(class))
+	}
+	for _, consumer := range []string{wire.IntakeConsumer, wire.PollerConsumer, wire.SlackConsumer, wire.HistoryConsumer} {
+		for _, action := range actions {
+			m.deliveries.WithLabelValues(consumer, action)
+		}
+	}
+	for _, kind := range []string{overdueWakeup, deadWakeup, brokenRecord} {
+		m.repairs.WithLabelValues(kind)
+	}
+	for _, region := range regions {
+		m.disagreed.WithLabelValues(region)
+		for _, kind := range []string{"poll", "list"} {
+			m.calls.WithLabelValues(region, kind)
+		}
+		for _, found := range []string{"polled", "swept"} {
+			m.detection.WithLabelValues(region, found)
+			m.settling.WithLabelValues(region, found)
+		}
+	}
 }
+
+// What a patrol repairs: the kinds of orderwatch_patrol_repairs_total.
+const (
+	overdueWakeup = "overdue_wakeup"
+	deadWakeup    = "dead_wakeup"
+	brokenRecord  = "broken_record"
+)
+
+// actions are what is done with deliveries.
+var actions = [...]string{watcher.PutBack: "put_back", watcher.Ack: "ack", watcher.Refuse: "refuse"}
+
+// answered is the result of a poll without an error.
+const answered = "answered"
 
 // lagBuckets are those of what comes between an order's end and the completion, in seconds.
 var lagBuckets = []float64{.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120, 300, 600}
@@ -144,7 +193,7 @@ func (o measuredOrders) Show(ctx context.Context, region string, order watcher.O
 	begin := time.Now()
 	answer, err := o.Orders.Show(ctx, region, order)
 	store.Passed("poll", "answered", nil)
-	result := "answered"
+	result := answered
 	if err != nil {
 		result = string(watcher.MayPass)
 	}
@@ -202,4 +251,28 @@ func (l loads) Collect(values chan<- prometheus.Metric) {
 		values <- prometheus.MustNewConstMetric(wantedDesc, prometheus.GaugeValue, load.Wanted, load.Region)
 		values <- prometheus.MustNewConstMetric(allowedDesc, prometheus.GaugeValue, load.Allowed, load.Region)
 	}
+}
+
+// patrolled tells what the patrol's last round found, and nothing where there was none: another worker tells it then, or
+// nobody knows.
+type patrolled struct{ last *atomic.Pointer[patrolRound] }
+
+var (
+	watchesDesc = prometheus.NewDesc("orderwatch_watches", "Open watches over all workers by state (watching, ending), as of a minute ago; on the worker that patrols, absent on the others.", []string{"state"}, nil)
+	overdueDesc = prometheus.NewDesc("orderwatch_overdue_watches", "Open watches over all workers that were to be polled more than a minute ago; on the worker that patrols, absent on the others.", nil, nil)
+)
+
+// Describe tells of the metrics.
+func (patrolled) Describe(descs chan<- *prometheus.Desc) { descs <- watchesDesc; descs <- overdueDesc }
+
+// Collect tells their values.
+func (p patrolled) Collect(values chan<- prometheus.Metric) {
+	round := p.last.Load()
+	if round == nil {
+		return
+	}
+	for _, state := range []watcher.State{watcher.Watching, watcher.Ending} {
+		values <- prometheus.MustNewConstMetric(watchesDesc, prometheus.GaugeValue, float64(round.open[state]), string(state))
+	}
+	values <- prometheus.MustNewConstMetric(overdueDesc, prometheus.GaugeValue, float64(round.overdue))
 }

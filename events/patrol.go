@@ -40,6 +40,9 @@ type patrol struct {
 	backlog backlog
 	broken  brokenRecords
 	dead    deadWakeups
+	open    map[watcher.State]int // watches, by the last round
+	again   prometheus.Counter    // wake-ups that were published again
+	turned  prometheus.Gauge      // when it last looked whether a round is due
 
 	lease       uint64 // the revision of the lease that was last seen or written
 	leaseRounds int    // for how many rounds
@@ -63,6 +66,7 @@ type patrolRound struct {
 	at      time.Time // when it was finished, by the server's clock
 	lease   uint64    // the revision of the lease that was written for it
 	overdue int       // watches that were due for longer than PatrolSlack
+	open    map[watcher.State]int
 }
 
 const (
@@ -72,12 +76,13 @@ const (
 	asksAtOnce  = 16
 )
 
-func newPatrol(log *slog.Logger, s *store.Store, x *index.Index, id string, broken prometheus.Gauge) *patrol {
+func newPatrol(log *slog.Logger, s *store.Store, x *index.Index, id string, m *metrics) *patrol {
 	return &patrol{
 		log: log, store: s, index: x, id: id, pace: rate.NewLimiter(patrolPace, 1), asks: patrolAsks, looks: make(map[watcher.Order]look),
 		backlog: backlog{store: s, projects: make(map[string]*overdueWatches)},
-		broken:  brokenRecords{log: log, store: s, number: broken, seen: make(map[watcher.Order]suspicion)},
-		dead:    deadWakeups{log: log, store: s},
+		broken:  brokenRecords{log: log, store: s, number: m.broken, moved: m.repairs.WithLabelValues(brokenRecord), seen: make(map[watcher.Order]suspicion)},
+		dead:    deadWakeups{log: log, store: s, removed: m.repairs.WithLabelValues(deadWakeup)},
+		again:   m.repairs.WithLabelValues(overdueWakeup), turned: m.turns.WithLabelValues("patrol"),
 	}
 }
 
@@ -85,6 +90,7 @@ func newPatrol(log *slog.Logger, s *store.Store, x *index.Index, id string, brok
 func (p *patrol) run(ctx context.Context) {
 	for link.Sleep(ctx, p.store.Timing.PatrolEvery) {
 		p.finished.Store(p.turn(ctx))
+		p.turned.SetToCurrentTime()
 	}
 }
 
@@ -106,7 +112,7 @@ func (p *patrol) turn(ctx context.Context) *patrolRound {
 		}
 		return nil
 	}
-	return &patrolRound{p.store.Clock.Now(), p.lease, p.backlog.number()}
+	return &patrolRound{p.store.Clock.Now(), p.lease, p.backlog.number(), p.open}
 }
 
 // leaseKey is the key of the patrol's lease in the bucket. Keys of records have two tokens at least.
@@ -195,9 +201,10 @@ func (p *patrol) late(ctx context.Context, recent time.Time) (late []index.Row, 
 		if err := p.index.CatchUp(ctx, before); err != nil {
 			return nil, err
 		}
-		late = nil
+		late, p.open = nil, make(map[watcher.State]int)
 		looks := make(map[watcher.Order]look)
 		for r := range p.index.Open() {
+			p.open[r.State]++
 			l := p.known(r)
 			if before, ok := p.looks[r.Order]; ok && l == before {
 				looks[r.Order] = l
@@ -380,6 +387,9 @@ func (p *patrol) look(ctx context.Context, r index.Row, l look) (look, error) {
 	}
 	if err == nil {
 		l.since, l.interval = p.store.Clock.Local(), max(0, r.NextPollAt.Sub(r.Stored))
+		if due != liveDue {
+			p.again.Inc()
+		}
 	}
 	return l, err
 }

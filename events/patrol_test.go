@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderwatch/orderwatch/events"
 	"github.com/orderwatch/orderwatch/events/eventstest"
@@ -161,7 +163,13 @@ func TestPatrolRound(t *testing.T) {
 	if err := b.log.line("level=WARN", "wake-up was overdue", "order.short"); err != nil {
 		t.Error(err)
 	}
+	if n := counted(t, p.Registry, repairs, "overdue_wakeup"); n != 7 { // three, and all four after they were lost
+		t.Errorf("%f overdue wake-ups are counted; want 7", n)
+	}
 }
+
+// repairs is the metric of what a patrol repairs.
+const repairs = "orderwatch_patrol_repairs_total"
 
 // The wake-up that the patrol publishes is the one that the record expects.
 func TestPatrolWakeup(t *testing.T) {
@@ -331,7 +339,11 @@ func TestPatrolTakesOver(t *testing.T) {
 	const interval = 500 * time.Millisecond
 	cfg.Policy.Backoff = watcher.Backoff{Initial: interval, Multiplier: 1, Max: interval}
 	cloud := &orders{show: endedAfter(1 << 30)}
-	workers := []*running{startWorker(t, s, cfg, cloud), startWorker(t, s, cfg, cloud)}
+	registries := []*prometheus.Registry{prometheus.NewRegistry(), prometheus.NewRegistry()}
+	var workers []*running
+	for _, registry := range registries {
+		workers = append(workers, parts{url: s.ClientURL(), config: cfg, orders: cloud, registry: registry}.ready(t))
+	}
 	publish(t, js, request("order.pool"))
 	eventstest.Eventually(t, cloud.polled("order.pool", 1))
 
@@ -356,7 +368,14 @@ func TestPatrolTakesOver(t *testing.T) {
 	at, other := workers[0], workers[1]
 	if patrols(other) {
 		at, other = other, at
+		slices.Reverse(registries)
 	}
+	eventstest.Eventually(t, func() error {
+		if err := tellsWatches(t, registries[1], 1); err == nil {
+			return errors.New("the worker that does not patrol tells how many watches there are")
+		}
+		return tellsWatches(t, registries[0], 1)
+	})
 	if err := at.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -367,6 +386,25 @@ func TestPatrolTakesOver(t *testing.T) {
 		}
 		return nil
 	})
+	eventstest.Eventually(t, func() error { return tellsWatches(t, registries[1], 1) })
+}
+
+// tellsWatches returns nil if the metrics say that so many watches are open.
+func tellsWatches(t *testing.T, registry *prometheus.Registry, want float64) error {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "orderwatch_watches" && len(f.GetMetric()) == 2 { // ending, watching
+			if n := f.GetMetric()[1].GetGauge().GetValue(); n != want {
+				return fmt.Errorf("%f watches; want %f", n, want)
+			}
+			return nil
+		}
+	}
+	return errors.New("nothing is told of watches")
 }
 
 // A bucket that was made anew is patrolled from its beginning.

@@ -111,6 +111,9 @@ func (s *service) begin(ctx context.Context, nc *nats.Conn, version string) (mic
 	group := running.AddGroup(s.store.Names.Service)
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) { // as tools list them
+		for _, code := range []string{"200", "503"} {
+			s.answers.WithLabelValues(name, code)
+		}
 		handler := micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, nc, name, endpoints[name], r) })
 		schemas := micro.WithEndpointMetadata(map[string]string{
 			"request_schema": schema.Compact(name + "-request"), "response_schema": schema.Compact(name + "-response"),

@@ -112,7 +112,7 @@ type Worker struct {
 func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders, notifier watcher.Notifier, registry prometheus.Registerer) *Worker {
 	nc, now := s.JS.Conn(), s.Clock.Now
 	w := &Worker{
-		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s),
+		log: log, config: config, nc: nc, store: s, notifier: notifier, metrics: newMetrics(registry, s, config.Requests.Regions),
 		counted: make(map[string]time.Time),
 	}
 	if config.Loads != nil {
@@ -120,7 +120,8 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	}
 	w.usual = usual.New(log, s)
 	w.index = index.New(s)
-	w.patrol = newPatrol(log, s, w.index, s.Accounts().ID(), w.metrics.broken)
+	w.patrol = newPatrol(log, s, w.index, s.Accounts().ID(), w.metrics)
+	registry.MustRegister(patrolled{&w.patrol.finished})
 	w.heart = &heartbeat{log: log, store: s, patrol: w.patrol, untold: w.untold, call: config.Heartbeat, last: w.metrics.heartbeat}
 	w.patrol.broken.policy = func() watcher.Policy { return w.intake.Policy }
 	if config.Sweep != nil {
@@ -157,6 +158,7 @@ func New(log *slog.Logger, config Config, s *store.Store, orders watcher.Orders,
 	}
 	for _, l := range append([]*loop{w.learning}, w.loops...) {
 		l.log, l.store, l.refuse, l.deliveries, l.most = log, s, w.refuse, w.metrics.deliveries, math.MaxInt
+		l.turned = w.metrics.turns.WithLabelValues(l.consumer)
 	}
 	w.footing.loops, w.footing.sweeper = w.loops, w.sweeper
 	nc.SetErrorHandler(w.footing.natsError)
@@ -322,7 +324,9 @@ func (w *Worker) firstLook(ctx context.Context) {
 
 // watchAssets checks the footing again and again, looks for a loss, and notes how far the consumer slack has come.
 func (w *Worker) watchAssets(ctx context.Context) {
+	turned := w.metrics.turns.WithLabelValues("check")
 	for link.Sleep(ctx, w.store.Timing.CheckEvery) {
+		turned.SetToCurrentTime()
 		err := w.footing.check(ctx)
 		if ctx.Err() != nil {
 			return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 // cancelled returns the record of a watch that was ended without a poll.
@@ -166,6 +167,7 @@ func TestAdmitDefersWhileEnding(t *testing.T) {
 }
 
 func TestAdmitDefersTheRequestAfterTheLast(t *testing.T) {
+	watchertest.Unraced(t)
 	p := policy()
 	w := admit(t, p, request("build-0"))
 	for i := 1; i < 1000; i++ {
@@ -196,6 +198,7 @@ func joined(t testing.TB, p watcher.Policy, w watcher.Watch, ask watcher.Ask) wa
 // for others. Who is no team may take all.
 func TestAdmitLeavesRoomForOtherTeams(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	fill := func(p watcher.Policy, w watcher.Watch, team string, ask func(string) watcher.Ask) (watcher.Watch, int) {
 		for i := 0; ; i++ {
 			one := ask(fmt.Sprint("of-", team, "-", len(w.Requests)))

@@ -19,19 +19,40 @@ type guard struct {
 	takeOut func(*model)
 }
 
+// foundBy are the seeds that found guards missing when this was written, of those that take long to find; the search
+// begins there. Where the seed finds nothing any more, all others are tried.
+var foundBy = map[string]uint64{
+	"a conflict of the completion is no success":             106,
+	"a sequence that was read too early is corrected":        402,
+	"a deleted item is missing for five minutes":             455,
+	"a deleted item is missing in five answers":              2386,
+	"people are told once of deadline":                       1026,
+	"people are told once of blind":                          71,
+	"no answer to an attention is no success":                238,
+	"what is over is told until it is known to be":           3635,
+	"what those that go on were told is not told again":      86,
+	"those that go on are told that it is late for them":     336,
+	"a second cancel waits for its turn":                     1074,
+	"the list is a witness only where no item changed later": 1883,
+	"a request that joins ends the stretch":                  152,
+	"a later wake-up that waits stays":                       65,
+}
+
 // guarded is how many seeds find at the most that a guard is missing.
 const guarded = 10000
 
 // TestEachGuardIsNeeded takes each guard out of the protocol, and the model finds what that breaks.
 func TestEachGuardIsNeeded(t *testing.T) {
 	t.Parallel()
-	if watchertest.Raced {
-		t.Skip("one thing happens after the other: .ci/run runs this without the race detector")
-	}
+	watchertest.Unraced(t)
 	for _, out := range slices.Concat(guards, seeing, telling, parting, hinting, unwriting) {
 		t.Run(out.name, func(t *testing.T) {
 			found := false
-			eachSeed(guarded, func(seed uint64) bool {
+			eachSeed(guarded, func(i uint64) bool {
+				seed := i
+				if *one < 0 {
+					seed = (foundBy[out.name] + i) % guarded
+				}
 				m := newModel(t, seed, out)
 				m.traces = *one >= 0
 				m.live()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher"
+	"github.com/orderwatch/orderwatch/watcher/watchertest"
 )
 
 func take(m *world, ask watcher.Ask) watcher.Verdict {
@@ -123,6 +124,7 @@ func TestTwoRequestsAtOnce(t *testing.T) {
 
 // The one request that came too late for a full watch has a watch of its own.
 func TestTheRequestAfterTheLast(t *testing.T) {
+	watchertest.Unraced(t)
 	m := newWorld(t)
 	m.order = finishes(5 * time.Minute)
 	var ids []string
@@ -140,6 +142,7 @@ func TestTheRequestAfterTheLast(t *testing.T) {
 // TestWhatWaitsIsAllowedFirst holds that a request for a full watch is let wait where its team may ask so, and that this
 // is looked at when it comes, not each time that it comes again.
 func TestWhatWaitsIsAllowedFirst(t *testing.T) {
+	watchertest.Unraced(t)
 	m := newWorld(t)
 	full := admit(t, m.policy, request("build-0"))
 	for i := 1; i < 1000; i++ {

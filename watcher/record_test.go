@@ -151,6 +151,7 @@ func filled(p watcher.Policy, w watcher.Watch, prefix string, ask func(id string
 
 func TestRecordFits(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t)
 	tests := []struct {
 		name       string
 		maxPayload int
@@ -318,6 +319,7 @@ func FuzzDecodeWatch(f *testing.F) {
 // TestRecordUnderALowerLimit cuts what was written when the server took larger messages: each request is still named
 // in the record, and in the completion.
 func TestRecordUnderALowerLimit(t *testing.T) {
+	watchertest.Unraced(t)
 	p := policy()
 	p.MaxPayload = 8 << 20
 	ask := request("build-0")
@@ -362,6 +364,7 @@ func TestRecordUnderALowerLimit(t *testing.T) {
 // every request. That was not so where the ids alone were too large.
 func TestWhatWasAdmittedFitsTheLeastLimit(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t) // megabytes of JSON
 	kinds := []struct {
 		name string
 		ask  func(id string) watcher.Ask
@@ -383,9 +386,6 @@ func TestWhatWasAdmittedFitsTheLeastLimit(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		for _, before := range []int{watcher.MinPayload, 1 << 20, 8 << 20} {
-			if watchertest.Raced && before > 1<<20 {
-				continue // megabytes of JSON, in one goroutine
-			}
 			t.Run(fmt.Sprint(kind.name, " ", before), func(t *testing.T) {
 				p := policy()
 				p.MaxPayload = before

@@ -186,10 +186,8 @@ func TestTermsOfTheReleaseBefore(t *testing.T) {
 // and what goes on fits into a message, and both keep their requests whole while the server's limit stays.
 func TestAnEndingRecordFits(t *testing.T) {
 	t.Parallel()
+	watchertest.Unraced(t) // megabytes of JSON
 	for _, payload := range []int{watcher.MinPayload, 1 << 20, 8 << 20} {
-		if watchertest.Raced && payload > 1<<20 {
-			continue // megabytes of JSON, in one goroutine
-		}
 		for _, answered := range []int{1, 20, 1000} {
 			p := policy()
 			p.MaxPayload = payload

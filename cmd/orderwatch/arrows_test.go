@@ -34,11 +34,13 @@ var arrows = map[string]struct {
 	"cmd/orderwatch/list":         {ours: []string{"cmd/orderwatch/exit", "cmd/orderwatch/find", "cmd/orderwatch/output", "cmd/orderwatch/show", "events/client", "events/wire", "watcher", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/natscontext":  {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/output"}, others: []string{"github.com/nats-io/nats.go"}},
 	"cmd/orderwatch/output":       {ours: []string{"watcher/foreign"}, others: []string{"github.com/mattn/go-runewidth", "golang.org/x/term"}},
-	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/page/screens", "cmd/orderwatch/serve", "events/client", "events/index", "events/inspect", "events/link", "events/store", "events/story", "events/tally", "events/teams", "events/usual", "events/wire", "watcher", "watcher/foreign", "watcher/words"}, others: []string{"github.com/nats-io/nats.go", "golang.org/x/crypto/bcrypt"}},
+	"cmd/orderwatch/page":         {ours: []string{"cmd/orderwatch/config", "cmd/orderwatch/page/screens", "cmd/orderwatch/serve", "events/client", "events/index", "events/inspect", "events/link", "events/store", "events/story", "events/tally", "events/teams", "events/usual", "events/wire", "watcher", "watcher/foreign", "watcher/words"}, others: []string{"github.com/nats-io/nats.go", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/promauto", "github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/crypto/bcrypt"}},
 	"cmd/orderwatch/page/screens": {ours: []string{"cmd/orderwatch/output", "cmd/orderwatch/show", "events/tally", "events/wire", "watcher", "watcher/foreign", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/serve":        {ours: []string{"events/link", "events/store", "events/sweeper", "events/wire", "cmd/orderwatch/config", "cmd/orderwatch/exit", "cmd/orderwatch/output", "watcher", "watcher/modelarts", "watcher/modelarts/login", "events", "notify", "notify/outbox", "notify/slack"}},
 	"cmd/orderwatch/show":         {ours: []string{"cmd/orderwatch/output", "events/wire", "watcher", "watcher/history", "watcher/words"}, others: []string{}},
 	"cmd/orderwatch/faults":       {},
+	"cmd/orderwatch/install":      {},
+	"cmd/orderwatch/image":        {},
 	"cmd/orderwatch/page/browser": {},
 	"cmd/orderwatch/rig":          {ours: []string{"events/eventstest", "events/schema/schematest", "watcher"}},
 	"cmd/orderwatch/rig/clinic":   {ours: []string{"cmd/orderwatch/rig", "notify/slack/emulator", "watcher/modelarts/emulator"}},
@@ -114,7 +116,7 @@ var (
 		"watcher":                     84,
 		"watcher/modelarts/login":     17,
 		"watcher/modelarts/emulator":  28,
-		"watcher/watchertest":         19,
+		"watcher/watchertest":         20,
 	}
 	manyFiles = map[string]int{}
 )

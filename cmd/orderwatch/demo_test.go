@@ -53,6 +53,8 @@ func TestUsage(t *testing.T) {
 		{"", 2, "name a command"},
 		{"--help", 0, "serve"},
 		{"version", 0, "orderwatch (devel)"},
+		{"--version", 0, "orderwatch (devel) go1."},
+		{"version -o json", 0, `"version":"(devel)","go":"go1.`},
 		{"serve --help", 0, "MODELARTS_REGIONS"},
 		{"srve", 2, `unknown command "srve"`},
 		{"demo --kep", 2, "unknown flag: --kep"},

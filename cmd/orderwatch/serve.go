@@ -60,18 +60,22 @@ func provisionCommand() *cobra.Command {
 
 func healthCommand() *cobra.Command {
 	command := newCommand("health", exit.NoArguments)
+	ofPage := command.Flags().Bool("page", false, "ask the page that listens on ORDERWATCH_PAGE_ADDR")
 	command.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := config.Load()
 		if err != nil {
 			return err
 		}
-		return askReady(c.Context(), config.HTTP.Addr)
+		if *ofPage {
+			return askReady(c.Context(), "page", config.Page.Addr)
+		}
+		return askReady(c.Context(), "worker", config.HTTP.Addr)
 	}
 	return command
 }
 
-// askReady asks the worker that listens on addr whether it is ready.
-func askReady(ctx context.Context, addr string) error {
+// askReady asks the worker, or the page, that listens on addr whether it is ready.
+func askReady(ctx context.Context, who, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
@@ -87,7 +91,7 @@ func askReady(ctx context.Context, addr string) error {
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the worker: %w", err)
+		return fmt.Errorf("ask the %s: %w", who, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

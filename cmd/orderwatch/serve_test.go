@@ -169,16 +169,29 @@ func TestTerminateIdle(t *testing.T) {
 	addr := rig.FreeAddr(t)
 	w := rig.Start(t, rig.Build(t, rig.Worker), rig.ServeEnv(url, "http://127.0.0.1:1", addr), "serve")
 	rig.AwaitReady(t, addr)
-	for at, want := range map[string]int{addr: 0, rig.FreeAddr(t): 1} {
-		health := exec.Command(rig.Build(t, rig.Worker), "health")
-		health.Env = append(rig.Bare(), "ORDERWATCH_HTTP_ADDR="+at)
-		out, _ := health.CombinedOutput() // the code tells
-		if code := health.ProcessState.ExitCode(); code != want {
-			t.Errorf("health: exit code %d; want %d\n%s", code, want, out)
-		}
+	at := rig.FreeAddr(t)
+	page := rig.Start(t, rig.Build(t, rig.Worker), append(rig.Bare(), "ORDERWATCH_NATS_URL="+url, "ORDERWATCH_PAGE_ADDR="+at), "page")
+	rig.AwaitReady(t, at)
+	checkHealth(t, 0, "ORDERWATCH_HTTP_ADDR="+addr)
+	checkHealth(t, 1, "ORDERWATCH_HTTP_ADDR="+rig.FreeAddr(t))
+	checkHealth(t, 0, "ORDERWATCH_PAGE_ADDR="+at, "--page")
+	checkHealth(t, 1, "ORDERWATCH_PAGE_ADDR="+rig.FreeAddr(t), "--page")
+	if code, _ := page.Terminate(t); code != 0 {
+		t.Errorf("the page: exit code %d; want 0", code)
 	}
 	if code, took := w.Terminate(t); code != 0 || took > 3*time.Second {
 		t.Errorf("exit code %d after %s; want 0 at once", code, took)
+	}
+}
+
+// checkHealth holds that the command health, with the variable and the flags, ends with the code.
+func checkHealth(t *testing.T, want int, variable string, flags ...string) {
+	t.Helper()
+	health := exec.Command(rig.Build(t, rig.Worker), append([]string{"health"}, flags...)...)
+	health.Env = append(rig.Bare(), variable)
+	out, _ := health.CombinedOutput() // the code tells
+	if code := health.ProcessState.ExitCode(); code != want {
+		t.Errorf("health %v with %s: exit code %d; want %d\n%s", flags, variable, code, want, out)
 	}
 }
 

@@ -310,6 +310,7 @@ func TestDenied(t *testing.T) {
 			Publish: allow("$JS.API.CONSUMER.>"), Subscribe: allow("_INBOX.>"),
 		}},
 		{Username: "producer", Password: "x", Permissions: &server.Permissions{Publish: allow("orders.watch"), Subscribe: allow("_INBOX.>")}},
+		{Username: "person", Password: "x", Permissions: &server.Permissions{Publish: allow("orders.watch", "orderwatch.*"), Subscribe: allow("_INBOX.>")}},
 		{Username: "deaf", Password: "x", Permissions: &server.Permissions{Publish: allow(">"), Subscribe: allow("another.>")}},
 	}
 	s := eventstest.Server(t, server.Options{Users: users})
@@ -355,6 +356,11 @@ func TestDenied(t *testing.T) {
 	}
 	if sequence, err := producer.Publish(t.Context(), request); err != nil || sequence == 0 {
 		t.Errorf("the producer publishes: %d, %v", sequence, err)
+	}
+	// Who follows events by the service, and finds no worker there, is not told of permissions first.
+	err = newClient(t, as("person")).Follow(t.Context(), client.Filter{}, nil, nil, nil)
+	if !errors.Is(err, client.ErrNoWorker) || !strings.HasPrefix(err.Error(), "nobody answers on orderwatch.events") {
+		t.Errorf("a person without a worker: %v", err)
 	}
 	tell(t, js, "orders.progress.p.o", 1, 3)
 	eventstest.Eventually(t, f.saw(1, 3)) // what else is denied does not end it

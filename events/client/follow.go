@@ -111,7 +111,7 @@ type follower struct {
 }
 
 // follow hands out events until that ends: those that a consumer brings or, where there can be none, that the service
-// answers. Where the service does not answer either, the error says what is wrong with JetStream, if anything.
+// answers. Where the user may not ask the service either, the error says what is wrong with JetStream, if anything.
 func (at *follower) follow(ctx context.Context, ready func()) error {
 	if at.byService {
 		return at.ask(ctx, ready)
@@ -126,12 +126,15 @@ func (at *follower) follow(ctx context.Context, ready func()) error {
 		return err
 	}
 	asked := at.ask(ctx, ready)
-	for begin := time.Now(); disabled && errors.Is(asked, ErrNoWorker) && time.Since(begin) < absentTime && link.Sleep(ctx, followPause); {
+	for begin := time.Now(); (isDenied || disabled) && errors.Is(asked, ErrNoWorker) && time.Since(begin) < absentTime && link.Sleep(ctx, followPause); {
 		asked = at.ask(ctx, ready) // a worker may just be started again
 	}
-	_, isDenied = errors.AsType[*DeniedError](asked)
-	if isDenied || errors.Is(asked, ErrNoWorker) && !disabled {
+	_, asksDenied := errors.AsType[*DeniedError](asked)
+	switch {
+	case asksDenied, errors.Is(asked, ErrNoWorker) && errors.Is(err, ErrNoWorker):
 		return err
+	case errors.Is(asked, ErrNoWorker) && isDenied:
+		return fmt.Errorf("%w; this user may not read the events without one: %v", asked, err)
 	}
 	return asked
 }

@@ -13,10 +13,10 @@ type metrics struct {
 	rows   *prometheus.GaugeVec   // by region and project
 }
 
-func newMetrics(registry prometheus.Registerer, a *store.Accounts) metrics {
+func newMetrics(registry prometheus.Registerer, a *store.Accounts, regions []string) metrics {
 	registry.MustRegister(offPlaces{a})
 	f := promauto.With(registry)
-	return metrics{
+	m := metrics{
 		sweeps: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderwatch_sweeps_total", Help: "Sweeps of this worker, which list all running orders of a project, by region and result: complete, incomplete.",
 		}, []string{"region", "result"}),
@@ -24,6 +24,12 @@ func newMetrics(registry prometheus.Registerer, a *store.Accounts) metrics {
 			Name: "orderwatch_sweep_rows", Help: "How many rows the last complete sweep of a project had, of those that this worker sweeps.",
 		}, []string{"region", "project"}),
 	}
+	for _, region := range regions {
+		for _, result := range []string{"complete", "incomplete"} {
+			m.sweeps.WithLabelValues(region, result)
+		}
+	}
+	return m
 }
 
 // offPlaces tells of which projects the list is of no use.

@@ -77,7 +77,7 @@ func New(log *slog.Logger, config Config, s *store.Store, registry prometheus.Re
 		return ""
 	}
 	return &Sweeper{
-		log: log, config: config, store: s, metrics: newMetrics(registry, accounts),
+		log: log, config: config, store: s, metrics: newMetrics(registry, accounts, config.Regions),
 		seen:    &seen{now: s.Clock.Local, places: make(map[store.Place]*[2]poll)},
 		listed:  &listed{log: log, now: s.Clock.Local, holder: holder, places: make(map[store.Place]*known)},
 		running: make(map[store.Place]*sweeping), looked: make(map[store.Place]time.Time),

@@ -97,13 +97,19 @@ func (r rig) deliver(t *testing.T, f func(*nats.Msg)) {
 			f(m)
 		}
 	})
+	events, err := r.js.Stream(t.Context(), "ORDER_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := events.CachedInfo().State.LastSeq
 	eventstest.Eventually(t, func() error {
-		c, err := r.js.Consumer(t.Context(), "ORDER_EVENTS", "history")
+		c, err := events.Consumer(t.Context(), "history")
 		if err != nil {
 			return err
 		}
-		if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
-			return fmt.Errorf("%d to deliver, %d in flight", info.NumPending, info.NumAckPending)
+		// A consumer counts an event as pending a moment after the stream has stored it: only Delivered tells.
+		if info := c.CachedInfo(); info.Delivered.Stream < last || info.NumAckPending > 0 {
+			return fmt.Errorf("delivered up to event %d of %d, %d in flight", info.Delivered.Stream, last, info.NumAckPending)
 		}
 		return nil
 	})

@@ -126,6 +126,7 @@ func TestEachVariable(t *testing.T) {
 		{"PAGE_ACTIONS_NATS_USER", "u", func(c Config) any { return c.Page.ActionsUser }, "u"},
 		{"PAGE_ACTIONS_NATS_PASSWORD", "s", func(c Config) any { return c.Page.ActionsSecret.Reveal() }, "s"},
 		{"PAGE_ACTIONS_NATS_CREDS_FILE", path, func(c Config) any { return c.Page.ActionsCreds }, path},
+		{"PAGE_METRICS_ADDR", ":9", func(c Config) any { return c.Page.MetricsAddr }, ":9"},
 		{"LOG_LEVEL", "debug", func(c Config) any { return c.Log.Level }, slog.LevelDebug},
 		{"LOG_FORMAT", "json", func(c Config) any { return c.Log.Format }, "json"},
 	}

@@ -22,6 +22,8 @@ type Page struct {
 	ActionsSecret  Secret   `env:"PAGE_ACTIONS_NATS_PASSWORD" desc:"password of PAGE_ACTIONS_NATS_USER"`
 	ActionsCreds   string   `env:"PAGE_ACTIONS_NATS_CREDS_FILE" desc:"path of a credentials file in place of that user and password"`
 
+	MetricsAddr string `env:"PAGE_METRICS_ADDR" unset:"off" desc:"host:port of the page's /metrics, which want no login"`
+
 	Proxies []netip.Prefix // TrustedProxies, read
 }
 
@@ -54,6 +56,7 @@ func (p *Problems) checkPage(c *Config) {
 	p.must(g.Auth != "" || !isAddr(g.Addr) || g.Loopback(), "PAGE_AUTH", "is not set, but ORDERWATCH_PAGE_ADDR is beyond this machine: set basic or proxy, or none if all who reach it may see all orders")
 	p.must(slices.Contains([]string{"", AuthNone, AuthBasic, AuthProxy}, g.Auth), "PAGE_AUTH", "must be none, basic or proxy")
 	p.must((g.Auth == AuthBasic) == (g.UsersFile != ""), "PAGE_USERS_FILE", "must be set with ORDERWATCH_PAGE_AUTH=basic, and only then")
+	p.must(g.MetricsAddr == "" || isAddr(g.MetricsAddr), "PAGE_METRICS_ADDR", "must be host:port")
 	proxied := g.Auth == AuthProxy
 	p.must(proxied == (g.UserHeader != ""), "PAGE_USER_HEADER", "must be set with ORDERWATCH_PAGE_AUTH=proxy, and only then")
 	p.must(proxied == (len(g.TrustedProxies) > 0), "PAGE_TRUSTED_PROXIES", "must be set with ORDERWATCH_PAGE_AUTH=proxy, and only then")

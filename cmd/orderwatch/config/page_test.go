@@ -39,6 +39,8 @@ func TestPageRefused(t *testing.T) {
 		{append(proxy, "PAGE_TEAM_HEADER", "X-Team", "TEAMS_FILE", shared), ""},
 		{[]string{"PAGE_AUTH", "planted"}, "PAGE_AUTH: must be none, basic or proxy"},
 		{[]string{"PAGE_ADDR", "planted"}, "PAGE_ADDR: must be host:port"},
+		{[]string{"PAGE_METRICS_ADDR", "planted"}, "PAGE_METRICS_ADDR: must be host:port"},
+		{[]string{"PAGE_METRICS_ADDR", ":9090"}, ""},
 		{[]string{"PAGE_ACTIONS", "true"}, ""},
 		{append(proxy, "PAGE_ACTIONS", "true"), "PUBLIC_URL: must be where the page is found"},
 		{append(proxy, "PAGE_ACTIONS", "true", "PUBLIC_URL", "https://ow.example/{order}"), "PUBLIC_URL: must be where the page is found"},

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,72 +38,118 @@ const limit = 30 * time.Second
 // Run runs the product of this version and its surroundings, and shows what becomes of the scripted requests.
 // With keep it goes on after that until ctx is done. The error says what came out otherwise than scripted.
 func Run(ctx context.Context, log *slog.Logger, out io.Writer, version string, keep bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	s, err := newStage(log, out)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	s.settings.Version = version
+	return s.play(ctx, log, keep, func(ctx context.Context) {
+		if keep {
+			printKeep(out, s.settings.NATS.URL, s.settings.Links.Public)
+			<-ctx.Done()
+		}
+	})
+}
+
+// A stage is what surrounds the product: NATS, stand-ins for ModelArts and Slack, and what is shown of all.
+type stage struct {
+	fates    []fate
+	clouds   map[string]*emulator.Emulator // by region
+	slack    *slackemulator.Server
+	board    *scoreboard
+	settings config.Config // of the worker and the page
+	timing   serve.Timing
+	closing  []func()
+}
+
+func newStage(log *slog.Logger, out io.Writer) (*stage, error) {
+	s := &stage{fates: scriptedFates(), timing: timing()}
+	s.clouds = cloudsOf(s.fates)
+	screen := show.NewScreen(out, 21)
+	screen.Columns = output.TextColumns(out)
+	s.board = newScoreboard(screen, s.fates)
+	s.slack = slackOf(s.board)
+	if err := s.open(log); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open lets NATS and the stand-ins listen.
+func (s *stage) open(log *slog.Logger) error {
 	dir, err := os.MkdirTemp("", "orderwatch-demo-")
 	if err != nil {
 		return fmt.Errorf("the demo's NATS needs a temporary folder: %w\nSet TMPDIR to a folder that can be written", err)
 	}
-	defer os.RemoveAll(dir)
+	s.closing = append(s.closing, func() { os.RemoveAll(dir) })
 	natsServer, err := serve.StartNATS(log, config.Config{NATS: config.NATS{EmbeddedDir: dir, EmbeddedAddr: "127.0.0.1:0"}})
 	if err != nil {
 		return err
 	}
-	defer natsServer.WaitForShutdown()
-	defer natsServer.Shutdown()
-
-	fates := scriptedFates()
-	cloud, cloudAddr, err := serve.ListenHTTP("127.0.0.1:0", cloudOf(fates))
-	if err != nil {
-		return err
+	s.closing = append(s.closing, natsServer.WaitForShutdown, natsServer.Shutdown)
+	mux := http.NewServeMux()
+	for name, cloud := range s.clouds {
+		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, cloud))
 	}
-	defer cloud.Close()
-	screen := show.NewScreen(out, 21)
-	screen.Columns = output.TextColumns(out)
-	board := newScoreboard(screen, fates)
-	slack, slackAddr, err := serve.ListenHTTP("127.0.0.1:0", slackOf(board))
-	if err != nil {
-		return err
+	addrs := make([]string, 2)
+	for i, handler := range []http.Handler{mux, s.slack} {
+		listening, addr, err := serve.ListenHTTP("127.0.0.1:0", handler)
+		if err != nil {
+			return err
+		}
+		s.closing = append(s.closing, func() { listening.Close() })
+		addrs[i] = addr.String()
 	}
-	defer slack.Close()
+	s.settings = configured(addrs[0], addrs[1])
+	s.settings.NATS.URL = natsServer.ClientURL()
+	return nil
+}
 
-	settings := configured(cloudAddr.String(), slackAddr.String())
-	settings.Version, settings.NATS.URL = version, natsServer.ClientURL()
+// close ends all, what began last first.
+func (s *stage) close() {
+	for _, end := range slices.Backward(s.closing) {
+		end()
+	}
+}
+
+// play runs the worker, and the page if it is wanted, and shows what becomes of the requests. Where all came out as scripted it
+// calls afterwards, and goes on until that returns.
+func (s *stage) play(ctx context.Context, log *slog.Logger, withPage bool, afterwards func(context.Context)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var pages sync.WaitGroup
 	defer pages.Wait()
 	defer cancel()
-	address, err := beginPage(ctx, log, &pages, &settings, keep)
+	address, err := s.beginPage(ctx, log, &pages, withPage)
 	if err != nil {
 		return err
 	}
-	screen.Line("%s\n", address)
+	s.board.show.Line("%s\n", address)
 	worker := make(chan error, 1)
 	go func() {
-		worker <- serve.Run(ctx, log, settings, timing())
+		worker <- serve.Run(ctx, log, s.settings, s.timing)
 		cancel()
 	}()
-	err = watch(ctx, settings, board, fates, func() {
-		if keep {
-			printKeep(out, settings.NATS.URL, settings.Links.Public)
-			<-ctx.Done()
-		}
-	})
+	err = watch(ctx, s.settings, s.board, s.fates, func() { afterwards(ctx) })
 	interrupted := ctx.Err() != nil
 	cancel()
 	if workerErr := <-worker; workerErr != nil {
 		return workerErr
 	}
-	if interrupted && !keep && errors.Is(err, context.Canceled) {
+	if interrupted && !withPage && errors.Is(err, context.Canceled) {
 		return errors.New("interrupted")
 	}
 	return err
 }
 
 // beginPage serves the page until ctx is done, if it is wanted, and says where it is.
-func beginPage(ctx context.Context, log *slog.Logger, running *sync.WaitGroup, settings *config.Config, wanted bool) (says string, err error) {
+func (s *stage) beginPage(ctx context.Context, log *slog.Logger, running *sync.WaitGroup, wanted bool) (says string, err error) {
 	if !wanted {
 		return "A page shows all of this in a browser, live: orderwatch demo --keep", nil
 	}
+	settings := &s.settings
 	settings.Page.Actions = true // nobody but this machine reaches it
 	listener, err := net.Listen("tcp", settings.Page.Addr)
 	if err != nil { // another page is there
@@ -115,7 +162,7 @@ func beginPage(ctx context.Context, log *slog.Logger, running *sync.WaitGroup, s
 	settings.Links.Public = "http://" + settings.Page.Addr
 	served, failed := make(chan string, 1), make(chan error, 1)
 	running.Go(func() {
-		failed <- page.Serve(ctx, log, *settings, timing(), listener, func(url string) { served <- url })
+		failed <- page.Serve(ctx, log, *settings, s.timing, listener, func(url string) { served <- url })
 	})
 	select {
 	case url := <-served:
@@ -234,14 +281,14 @@ const (
 	crowdChannel = "C0CROWD" // of which nothing is shown
 )
 
-// cloudOf returns the ModelArts of both regions; the account of the second is throttled at first.
-func cloudOf(fates []fate) http.Handler {
+// cloudsOf returns the ModelArts of both regions; the account of the second is throttled at first.
+func cloudsOf(fates []fate) map[string]*emulator.Emulator {
 	throttled := emulator.Fault{
 		Until: 5 * time.Second, Status: http.StatusTooManyRequests, Code: "APIG.0308",
 		Message: "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 minute",
 		Header:  map[string]string{"Retry-After": "3"},
 	}
-	mux := http.NewServeMux()
+	clouds := make(map[string]*emulator.Emulator)
 	for name, faults := range map[string][]emulator.Fault{region: nil, busyRegion: {throttled}} {
 		cloud := emulator.New(emulator.Options{AutoOrders: true})
 		cloud.SetFaults(faults...)
@@ -250,13 +297,13 @@ func cloudOf(fates []fate) http.Handler {
 				cloud.Add(project, f.order, *f.script)
 			}
 		}
-		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, cloud))
+		clouds[name] = cloud
 	}
-	return mux
+	return clouds
 }
 
 // slackOf returns a Slack that shows each message on the board.
-func slackOf(board *scoreboard) http.Handler {
+func slackOf(board *scoreboard) *slackemulator.Server {
 	slack := slackemulator.New(slackemulator.Options{OnPost: board.posted, OnEdit: board.edited})
 	slack.AddToken(slackToken, "chat:write", "channels:read", "channels:history", "files:write")
 	slack.AddChannel(channel, slackemulator.Open)

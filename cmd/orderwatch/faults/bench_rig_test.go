@@ -111,11 +111,16 @@ func startRig(b *testing.B, watches int, mean time.Duration, sync string, server
 // steadyEnv is the environment of a worker that asks when it is due, and lists no orders, which would stretch the
 // intervals; these are uniform over 0.5 to 1.5 of the mean.
 func steadyEnv(natsURL, modelArtsURL, httpAddr string, mean time.Duration, more ...string) []string {
-	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append([]string{
+	return rig.ServeEnv(natsURL, modelArtsURL, httpAddr, append(steady(mean), more...)...)
+}
+
+// steady are the variables by which intervals are uniform over 0.5 to 1.5 of the mean, and nothing else asks for polls.
+func steady(mean time.Duration) []string {
+	return []string{
 		"ORDERWATCH_MODELARTS_RATE=10000", "ORDERWATCH_TIMEOUT=48h",
 		"ORDERWATCH_POLL_INITIAL=" + mean.String(), "ORDERWATCH_POLL_MAX=" + mean.String(),
 		"ORDERWATCH_POLL_MULTIPLIER=1", "ORDERWATCH_POLL_JITTER=0.5", "ORDERWATCH_SWEEP_EVERY=0",
-	}, more...)...)
+	}
 }
 
 // unending returns a cloud with so many orders to which nothing happens.

@@ -219,16 +219,19 @@ func (f *fleet) restart(t *testing.T, i int) {
 	f.workers[i] = rig.Start(t, f.program, f.envs[i], "serve")
 }
 
-// replace ends a worker as a rolling upgrade does, and starts a program in its place.
-func (f *fleet) replace(t *testing.T, i int, program string) {
+// replace ends a worker as a rolling upgrade does, and starts a program in its place. It returns how long the worker took to
+// end.
+func (f *fleet) replace(t *testing.T, i int, program string) (took time.Duration) {
 	t.Helper()
-	if code, _ := f.workers[i].Terminate(t); code != 0 {
+	code, took := f.workers[i].Terminate(t)
+	if code != 0 {
 		t.Errorf("worker %d ended with %d", i, code)
 	}
 	f.killed = append(f.killed, f.workers[i])
 	f.workerKills.Add(1)
 	f.workers[i] = rig.Start(t, program, f.envs[i], "serve")
 	rig.AwaitReady(t, f.addrs[i])
+	return took
 }
 
 // sleep pauses a worker and wakes it.
@@ -245,19 +248,25 @@ func (f *fleet) sleep(i int, d time.Duration) error {
 // run publishes the load while faults happen, waits until all is finished, and checks the history.
 func (f *fleet) run(t *testing.T, js jetstream.JetStream, l *load, faults func(*rand.Rand)) {
 	t.Helper()
+	f.finish(t, js, l, f.suffering(t, js, l, l.requests, faults))
+}
+
+// suffering publishes these requests of the load while faults happen, and returns when the last of them was over.
+func (f *fleet) suffering(t *testing.T, js jetstream.JetStream, l *load, requests []plannedRequest, faults func(*rand.Rand)) (faultless time.Time) {
+	t.Helper()
 	const seed = 4
 	published := make(chan error, 1)
 	producer := js
 	if f.producer != nil {
 		producer = f.producer
 	}
-	go func() { published <- l.publish(t.Context(), producer) }()
+	go func() { published <- l.publish(t.Context(), producer, requests) }()
 	faults(rand.New(rand.NewPCG(seed, seed)))
-	faultless := time.Now()
+	faultless = time.Now()
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
-	f.finish(t, js, l, faultless)
+	return faultless
 }
 
 // finish waits until all is finished after the last fault and the last request, and checks the history.

@@ -135,15 +135,15 @@ func (l *load) aim(random *rand.Rand) {
 	}
 }
 
-// publish publishes the whole load, each request until it has its PubAck, and waits for the end.
-func (l *load) publish(ctx context.Context, js jetstream.JetStream) error {
+// publish publishes these requests of the load, each until it has its PubAck, and waits for the end.
+func (l *load) publish(ctx context.Context, js jetstream.JetStream, planned []plannedRequest) error {
 	var (
 		requests sync.WaitGroup
 		begin    = time.Now()
 		mu       sync.Mutex
 		errs     []error
 	)
-	for _, r := range l.requests {
+	for _, r := range planned {
 		requests.Go(func() {
 			if err := l.publishOne(ctx, js, r, begin); err != nil {
 				mu.Lock()

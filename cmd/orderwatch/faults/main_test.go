@@ -5,6 +5,7 @@
 // Read history_test.go and checker_test.go first: what a run leaves behind, and how it is judged. Then
 // load_test.go and plan_test.go (the requests), kill_test.go (the fleet of workers), crash_test.go (a
 // crash at each point), and slack_world_test.go (what people are told). Of the benchmarks read bench_peers_test.go first.
+// Beside earlier releases: roll_test.go and versions_test.go, and what is built from the history, releases_long_test.go.
 package faults_test
 
 import (

@@ -13,12 +13,11 @@ import (
 // life is the longest time that an order of [randomOrder] takes, and its watch after it.
 const life = 10 * time.Second
 
-// plan spreads the requests over the span. Every third order gets three requests more: at any
-// time of its life and a little after it, or at a moment of it. Every fifth request is published
-// twice.
+// plan spreads the requests, beyond those that are planned already, over the span. Every third order gets three requests
+// more: at any time of its life and a little after it, or at a moment of it. Every fifth request is published twice.
 func (l *load) plan(requests int, span time.Duration, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, seed))
-	for i := 0; len(l.requests) < requests; i++ {
+	for i := len(l.orders); len(l.requests) < requests; i++ {
 		order := orderName(i)
 		l.channels[order] = slackChannel(i % slackChannels)
 		first := within(random, max(span-life, time.Second))

@@ -27,7 +27,7 @@ func TestRollOpenWatches(t *testing.T) {
 // replaces them again, under 500 open watches that requests join meanwhile. Then all orders end: each request is
 // in exactly one completion, no record was taken for broken, and nothing is left.
 func rollOpenWatches(t *testing.T, before string) {
-	l := newOpenLoad(500)
+	l := newOpenLoad(500, nil)
 	n := rig.StartNATS(t, "")
 	f := startFleetOf(t, before, n.URL, l, 2, "ORDERWATCH_POLL_INITIAL=1s", "ORDERWATCH_POLL_MAX=2s")
 	var completions []storedMessage
@@ -75,10 +75,11 @@ func rollOpenWatches(t *testing.T, before string) {
 	}
 }
 
-// newOpenLoad plans a request for each of so many orders, which go on until endAll.
-func newOpenLoad(orders int) *load {
+// newOpenLoad plans a request for each of so many orders, which go on until they are ended. polled is told of each poll; it may
+// be nil.
+func newOpenLoad(orders int, polled func(emulator.Call) *emulator.Fault) *load {
 	l := &load{
-		cloud:  emulator.New(emulator.Options{Tokens: []string{modelArtsToken}, CallsKept: 1 << 20}),
+		cloud:  emulator.New(emulator.Options{Tokens: []string{modelArtsToken}, CallsKept: 1 << 20, Fault: polled}),
 		orders: make(map[string]scripted), published: make(map[string]string), channels: make(map[string]string),
 		acked: make(map[string]bool),
 	}

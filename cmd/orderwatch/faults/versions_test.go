@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,36 +223,61 @@ var withoutHeader struct {
 	path string
 }
 
-// TestReleaseBeforeTheHeader rolls a fleet under load from workers that set no header on records, and check
-// less of them, as the release before does, to this one, and for some time back again. Nobody takes the
-// other's records for broken.
+// TestReleaseBeforeTheHeader lets a worker that sets no header on records, and checks less of them, as the release before does,
+// work beside one of this release, and go on alone. With the tag long, TestReleaseBeforeBesideThisOne does so with that
+// release itself.
 func TestReleaseBeforeTheHeader(t *testing.T) {
 	t.Parallel()
-	before := buildWithoutHeader(t)
-	l := newLoad(250, 16*time.Second, 5)
+	besideReleaseBefore(t, buildWithoutHeader(t), 130, 14*time.Second)
+}
+
+// besideReleaseBefore publishes so many requests over the span, which a worker of the release before and one of this release
+// take together; rolls the latter back; and publishes as many again, which the release before takes alone. One of its workers
+// stays through all. Workers of both are killed at any moment. Each request is in exactly one completion, and nobody takes the
+// other's records for broken.
+func besideReleaseBefore(t *testing.T, before string, each int, span time.Duration) {
+	l := newLoad(each, span, 5)
+	l.plan(2*each, span, 6)
 	n := rig.StartNATS(t, "")
-	f := startFleet(t, n.URL, l, 2)
+	f := startFleetOf(t, before, n.URL, l, 2) // it makes the streams
 	rig.ShortAckWait(t, n.JS)
-	this := f.program
-	roll := func(worker int, program string) {
-		f.program = program
-		f.restart(t, worker)
-	}
-	roll(0, before)
-	roll(1, before)
-	f.run(t, n.JS, l, func(random *rand.Rand) {
-		for _, step := range []struct {
-			worker  int
-			program string
-		}{{0, this}, {1, this}, {1, before}, {1, this}} {
-			wait(random, 3000, 4000)
-			l.aim(random)
-			roll(step.worker, step.program)
+	kill := func(workers ...int) func(*rand.Rand) {
+		return func(random *rand.Rand) {
+			for _, worker := range workers {
+				wait(random, 3000, 4000)
+				l.aim(random)
+				f.program = f.workers[worker].Command.Path
+				f.restart(t, worker)
+			}
 		}
-	})
+	}
+	this := rig.Build(t, rig.Worker)
+	f.replace(t, 1, this)
+	f.suffering(t, n.JS, l, l.requests[:each], kill(0, 1, 0))
+	f.awaitReady(t)
+	rig.AwaitDrained(t, n.JS)
+	took := f.begun()
+	t.Logf("of the requests beside each other, the release before took those that began %d watches, this one those of %d", took[before], took[this])
+	if took[before] == 0 || took[this] == 0 {
+		t.Error("the releases did not share the requests")
+	}
+	f.replace(t, 1, before)
+	f.finish(t, n.JS, l, f.suffering(t, n.JS, l, l.requests[each:], kill(1, 0, 1)))
+	if now := f.begun(); now[this] != took[this] || now[before] == took[before] {
+		t.Errorf("after the roll back watches were begun by %v, and before it by %v", now, took)
+	}
 	for _, output := range f.outputs() {
 		if strings.Contains(output, "broken record") {
 			t.Error("a record of the other release was taken for broken")
 		}
 	}
+}
+
+// begun returns how many watches the workers of each program began, as their logs say.
+func (f *fleet) begun() map[string]int {
+	begun := make(map[string]int)
+	for _, p := range slices.Concat(f.killed, f.workers) {
+		begun[p.Command.Path] += strings.Count(p.Text(), "watch started")
+	}
+	return begun
 }

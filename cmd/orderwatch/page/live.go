@@ -179,6 +179,13 @@ func (s *streams) begin(r *http.Request, v viewer) (stays bool, end func()) {
 	}
 }
 
+// open returns how many streams stay open now.
+func (s *streams) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
 // browserOf returns by what the browser's streams are counted.
 func browserOf(r *http.Request, v viewer) string {
 	if cookie, err := r.Cookie(browserCookie); err == nil && cookie.Value != "" && len(cookie.Value) <= 64 {

@@ -16,6 +16,7 @@
 //	history.go   how watches ended; health.go: whether all is well, and what is seen of streams
 //	live.go      streams of what changes
 //	actions.go   what users may do
+//	metrics.go   what probes and scrapers are told
 package page
 
 import (
@@ -32,6 +33,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
@@ -89,10 +91,19 @@ func Serve(ctx context.Context, log *slog.Logger, c config.Config, timing serve.
 		}
 		logDenied(log, own, "page-actions")
 	}
-	s := newServer(log, c, from, users, acting)
+	s, registry := newServer(log, c, from, users, acting), serve.NewRegistry(c.Version, nc)
 	web := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: s.measured(registry), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if addr := c.Page.MetricsAddr; addr != "" {
+		metrics := http.NewServeMux()
+		metrics.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		scraped, _, err := serve.ListenHTTP(addr, metrics)
+		if err != nil {
+			return fmt.Errorf("ORDERWATCH_PAGE_METRICS_ADDR: %w", err)
+		}
+		defer scraped.Close()
 	}
 	url := "http://" + reached(listener.Addr()) + c.PageBase() + "/"
 	log.Info("the page is served", "url", url, "addr", listener.Addr().String(), "version", c.Version)

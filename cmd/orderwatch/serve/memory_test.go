@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -47,7 +48,18 @@ func TestManifestLimitsMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if manifest := string(text); !strings.Contains(manifest, "limits: {memory: 256Mi}") || strings.Contains(manifest, "GOMEMLIMIT, value") {
+	if manifest := string(text); !regexp.MustCompile(`limits:\s+memory: 256Mi\n`).MatchString(manifest) || strings.Contains(manifest, "GOMEMLIMIT, value") {
 		t.Error("the manifest's limit is not the one that is measured, or it sets GOMEMLIMIT, too")
+	}
+}
+
+// TestRecallOf holds how much memory records may take, by the limit of the process.
+func TestRecallOf(t *testing.T) {
+	for limit, want := range map[int64]int{
+		50 << 20: 32 << 20, 205 << 20: 32 << 20, 800 << 20: 100 << 20, 4 << 30: 128 << 20, math.MaxInt64: 128 << 20,
+	} {
+		if got := recallOf(limit); got != want {
+			t.Errorf("of %d MiB: %d MiB; want %d", limit>>20, got>>20, want>>20)
+		}
 	}
 }

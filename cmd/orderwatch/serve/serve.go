@@ -3,7 +3,7 @@
 //
 // Read serve.go first: how one worker begins and ends, and what of the configuration each part gets. nats.go has the
 // login to NATS, embedded.go the server inside the process and whom it lets in, modelarts.go the client and the login
-// to ModelArts, slack.go the way to tell people and its metrics, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
+// to ModelArts, slack.go the way to tell people and its metrics, metrics.go what pages count, too, health.go the probes, heartbeat.go the call of somebody outside, logger.go the
 // log. The durations that nobody configures are in timing.go; timing_faults.go shortens them for the tests of crashes.
 package serve
 
@@ -20,8 +20,6 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/config"
 	"github.com/orderwatch/orderwatch/events"
@@ -54,6 +52,13 @@ func limitMemory(log *slog.Logger, most memlimit.Provider) {
 	}
 }
 
+// recallOf returns how many bytes of memory the records that a worker keeps may take, by the limit of its memory: an eighth of it,
+// within bounds. With the manifest's 256 MiB it is the least; without a limit, the most.
+func recallOf(limit int64) int {
+	const least, most = 32 << 20, 128 << 20
+	return int(min(max(limit/8, least), most))
+}
+
 // Run works as one worker until ctx is done and everything is handed over. It connects to NATS, or starts a server
 // of its own where the configuration says so.
 func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Timing) error {
@@ -84,10 +89,11 @@ func Run(ctx context.Context, log *slog.Logger, config config.Config, timing Tim
 }
 
 func work(ctx context.Context, log *slog.Logger, config config.Config, timing Timing, nc *nats.Conn) error {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := NewRegistry(config.Version, nc)
 	clock, eventsConfig := store.NewClock(nil), workerConfig(config, timing)
-	kept, err := store.Open(log, StoreConfig(config, timing.Timing), nc, clock)
+	storeConfig := StoreConfig(config, timing.Timing)
+	storeConfig.Recall = recallOf(debug.SetMemoryLimit(-1))
+	kept, err := store.Open(log, storeConfig, nc, clock)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,193 @@
+//go:build deploy
+
+package install_test
+
+import (
+	"flag"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestKubernetes holds what is installed against a real API server.
+func TestKubernetes(t *testing.T) {
+	c := startCluster(t)
+	for name, args := range map[string][]string{
+		"least":     {"--values", least},
+		"full":      {"--values", full},
+		"long name": {"--values", full, "--set", "fullnameOverride=" + strings.Repeat("n", 44)},
+		"readme":    {"--values", readmeValues(t)},
+		"closed":    {"--values", full, "--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"natsTo\": [], \"httpsTo\": []}"},
+		"bare":      {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
+	} {
+		t.Run("accepted/"+name, func(t *testing.T) {
+			text, err := render(t, chartDir, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.accepts(t, text)
+		})
+	}
+	t.Run("accepted/manifest", func(t *testing.T) { c.accepts(t, read(t, manifest)) })
+	for _, m := range mistakes {
+		t.Run("refused/"+m.name, func(t *testing.T) {
+			switch err := c.refused(t, m); {
+			case err == nil:
+				t.Errorf("nobody finds it; want %q", m.want)
+			case !strings.Contains(err.Error(), m.want):
+				t.Errorf("said is %v; want %q", err, m.want)
+			case strings.Contains(err.Error(), "planted"):
+				t.Errorf("shows a secret: %v", err)
+			}
+		})
+	}
+	t.Run("upgraded", c.upgrades)
+}
+
+// accepts fails the test unless the API server takes all objects of the text, and pods of their templates, without a warning, and
+// so do the others who know them.
+func (c *cluster) accepts(t *testing.T, text string) {
+	t.Helper()
+	if all := documents(t, text); len(all) < 2 {
+		t.Errorf("there are %d objects", len(all))
+	}
+	if err := c.judge(t, text); err != nil {
+		t.Error(err)
+	}
+}
+
+// readmeValues returns the path of the values that deploy/README.md begins with.
+func readmeValues(t *testing.T) string {
+	t.Helper()
+	const from, to, indent = "   <!-- values -->\n   ```yaml\n", "   ```\n   <!-- /values -->", "\n   "
+	_, rest, found := strings.Cut(read(t, deployDir+"README.md"), from)
+	values, _, foundEnd := strings.Cut(rest, to)
+	if !found || !foundEnd {
+		t.Fatalf("README.md has no %q before %q", from, to)
+	}
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, path, strings.ReplaceAll("\n"+values, indent, "\n"))
+	return path
+}
+
+// podOf returns the pod that the object's controller would make; nil where it makes none.
+func podOf(o object) object {
+	template, ok := o.at("spec", "template").(map[string]any)
+	if !ok {
+		return nil
+	}
+	pod := object{"apiVersion": "v1", "kind": "Pod"}
+	maps.Copy(pod, template)
+	metadata := map[string]any{"name": o.name()}
+	meta, _ := template["metadata"].(map[string]any)
+	maps.Copy(metadata, meta)
+	pod["metadata"] = metadata
+	return pod
+}
+
+// kept returns an object of the namespace as the API server keeps it; nil where there is none.
+func (c *cluster) kept(t *testing.T, kinds, name string) object {
+	t.Helper()
+	code, answer, _ := c.ask("GET", kinds+"/"+name, nil)
+	if code != http.StatusOK {
+		return nil
+	}
+	return documents(t, answer)[0]
+}
+
+// deployments and secrets are where the API server keeps them.
+const (
+	deployments = "/apis/apps/v1/namespaces/" + namespace + "/deployments"
+	secrets     = "/api/v1/namespaces/" + namespace + "/secrets"
+)
+
+// upgrades installs the chart for good, as helm does, and goes from the least to everything and back.
+func (c *cluster) upgrades(t *testing.T) {
+	access := []string{"--kubeconfig", c.kubeconfig, "--namespace", namespace}
+	do := func(args ...string) {
+		t.Helper()
+		if said, err := helm(t, append(args, access...)...); err != nil {
+			t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, said)
+		}
+	}
+	wantPage := func(want bool) {
+		t.Helper()
+		if got := c.kept(t, deployments, "orderwatch-page") != nil; got != want {
+			t.Errorf("there is a page: %v; want %v", got, want)
+		}
+	}
+	sum := func() any {
+		return c.kept(t, deployments, "orderwatch").at("spec", "template", "metadata", "annotations", "checksum/files")
+	}
+	key := func() any { return c.kept(t, secrets, "orderwatch-files").at("data", "modelarts-access-key") }
+
+	do("install", "orderwatch", chartDir, "--values", least)
+	if replicas := c.kept(t, deployments, "orderwatch").at("spec", "replicas"); replicas != 2 {
+		t.Errorf("there are %v workers; want 2", replicas)
+	}
+	wantPage(false)
+	do("upgrade", "orderwatch", chartDir, "--values", full)
+	wantPage(true)
+	before := sum()
+	if before == nil || key() == nil {
+		t.Errorf("the checksum is %v, the access key %v", before, key())
+	}
+	do("upgrade", "orderwatch", chartDir, "--values", full, "--set", "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE.content=another",
+		"--set", "provision.config.ORDERWATCH_NATS_USER=other", "--set", "image.tag=0.2.0", "--set", "page.service.type=ClusterIP", "--set", "nodeSelector=null")
+	if sum() == before {
+		t.Error("another secret starts no pod anew")
+	}
+	do("upgrade", "orderwatch", chartDir, "--values", full, "--set", "files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE=null",
+		"--set", "files.ORDERWATCH_MODELARTS_SECRET_KEY_FILE=null,files.ORDERWATCH_MODELARTS_TOKEN_FILE.content=planted-token")
+	if key() != nil {
+		t.Error("a secret that was taken away is still there")
+	}
+	do("upgrade", "orderwatch", chartDir, "--values", least)
+	wantPage(false)
+	do("rollback", "orderwatch", "2")
+	wantPage(true)
+
+	other := changed(t, "templates/_names.tpl", "app.kubernetes.io/component: {{ .component }}", "app.kubernetes.io/component: my-{{ .component }}")
+	if _, err := helm(t, append([]string{"upgrade", "orderwatch", other, "--values", full}, access...)...); err == nil || !strings.Contains(err.Error(), "field is immutable") {
+		t.Errorf("another selector is not refused: %v", err)
+	}
+	do("uninstall", "orderwatch")
+	if c.kept(t, deployments, "orderwatch") != nil {
+		t.Error("workers are left")
+	}
+}
+
+const (
+	manifest       = deployDir + "kubernetes.yaml"
+	manifestValues = deployDir + "kubernetes-values.yaml"
+)
+
+// TestManifest holds that the plain manifest is what the chart makes: -update writes it anew.
+func TestManifest(t *testing.T) {
+	made, err := render(t, chartDir, "--values", manifestValues)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made = "# Made of the chart, with kubernetes-values.yaml: helm template orderwatch deploy/helm --namespace orderwatch\n" +
+		"# --values deploy/kubernetes-values.yaml. Replace what stands in angle brackets; README.md, \"Without Helm\", says how to go on.\n" + made
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(manifest, []byte(made), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read(t, manifest) != made {
+		t.Errorf("%s is not what the chart makes: run the test with -update", manifest)
+	}
+}
+
+// TestLint holds that helm finds nothing to say.
+func TestLint(t *testing.T) {
+	for _, values := range []string{least, full, manifestValues} {
+		if said, err := helm(t, "lint", "--strict", chartDir, "--values", values); err != nil {
+			t.Errorf("%v\n%s", err, said)
+		}
+	}
+}

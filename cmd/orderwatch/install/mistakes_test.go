@@ -1,0 +1,202 @@
+//go:build deploy
+
+package install_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A mistake is one that somebody makes in values, in a template of the chart, or in what is made of it.
+type mistake struct {
+	name   string
+	values string   // beside the least that is needed, or beside everything with full, or alone where they begin with image
+	full   bool     // the chart does everything that it can
+	file   string   // of the chart, in which of the texts change the first becomes the second
+	change []string // without file: in what the chart made
+	want   string   // what is said against it
+}
+
+// bare lacks a login to ModelArts alone.
+const bare = "image: {repository: x}\nconfig: {ORDERWATCH_NATS_URL: nats://a, ORDERWATCH_MODELARTS_REGIONS: cn-north-4"
+
+// mistakes are refused by helm, by the API server, by the types of Prometheus' operator, or by the program itself.
+var mistakes = []mistake{
+	// In values: helm refuses them.
+	{name: "a misspelt value", values: "replcas: 3", want: "additional properties 'replcas' not allowed"},
+	{name: "a misspelt value within", values: "page: {ingres: {enabled: true}}", want: "at '/page': additional properties 'ingres' not allowed"},
+	{name: "a misspelt variable", values: "config: {ORDERWATCH_NATS_ULR: x}", want: "at '/config': additional properties 'ORDERWATCH_NATS_ULR' not allowed"},
+	{name: "a variable of the page among the workers'", values: "config: {ORDERWATCH_PAGE_AUTH: none}", want: "'ORDERWATCH_PAGE_AUTH' not allowed"},
+	{name: "a variable without its prefix", values: "config: {NATS_URL: x}", want: "'NATS_URL' not allowed"},
+	{name: "a variable of the chart's own", values: `config: {ORDERWATCH_HTTP_ADDR: ":80"}`, want: "'ORDERWATCH_HTTP_ADDR' not allowed"},
+	{name: "a variable of ours among others", values: "extraEnv: [{name: ORDERWATCH_SLACK_TOKEN, value: x}]", want: "at '/extraEnv/0/name': 'not' failed"},
+	{name: "a wrong type", values: "config: {ORDERWATCH_PROVISION: maybe}", want: "at '/config/ORDERWATCH_PROVISION': value must be one of true, false"},
+	{name: "a number that is none", values: "config: {ORDERWATCH_CONCURRENCY: many}", want: "at '/config/ORDERWATCH_CONCURRENCY': 'many' does not match"},
+	{name: "a bad duration", values: "config: {ORDERWATCH_TIMEOUT: 2 hours}", want: "at '/config/ORDERWATCH_TIMEOUT': '2 hours' does not match"},
+	{name: "a secret in plain text", values: "config: {ORDERWATCH_SLACK_TOKEN: xoxb-planted}", want: "put it into a file and name that in files.ORDERWATCH_SLACK_TOKEN_FILE"},
+	{name: "the page's secret in plain text", values: "page: {config: {ORDERWATCH_NATS_PASSWORD: planted}}", want: "name that in page.files.ORDERWATCH_NATS_PASSWORD_FILE"},
+	{name: "a secret in a ConfigMap", values: "files: {ORDERWATCH_SLACK_TOKEN_FILE: {configMap: x, key: y}}", want: "at '/files/ORDERWATCH_SLACK_TOKEN_FILE': additional properties 'configMap' not allowed"},
+	{name: "a file without the name of its Secret", values: "files: {ORDERWATCH_NATS_CREDS_FILE: {key: nats.creds}}", want: "properties 'secret' required, if 'key' exists"},
+	{name: "a file without a source", values: "files: {ORDERWATCH_NATS_CREDS_FILE: {}}", want: "files.ORDERWATCH_NATS_CREDS_FILE must have one source, and has none"},
+	{name: "a file with two sources", values: "files: {ORDERWATCH_NATS_CREDS_FILE: {content: x, path: /y}}", want: "must have one source, and has content and path"},
+	{name: "two ways to log in to NATS", values: "{config: {ORDERWATCH_NATS_USER: u}, files: {ORDERWATCH_NATS_PASSWORD_FILE: {content: x}, ORDERWATCH_NATS_CREDS_FILE: {content: x}}}", want: "are two ways to log in to NATS: keep one"},
+	{name: "two ways to log in to ModelArts", values: "config: {ORDERWATCH_MODELARTS_ECS_AGENCY: true}", want: "are two ways to log in to ModelArts: keep one"},
+	{name: "no way to log in to ModelArts", values: bare + "}", want: "nothing says how to log in to ModelArts"},
+	{name: "half a login to ModelArts", values: bare + ", ORDERWATCH_MODELARTS_USER: u}", want: "files.ORDERWATCH_MODELARTS_PASSWORD_FILE is not set, but config.ORDERWATCH_MODELARTS_USER is"},
+	{name: "no image", values: `config: {ORDERWATCH_LOG_LEVEL: info}
+image: {repository: ""}`, want: "image.repository is not set"},
+	{name: "no address of NATS", values: "image: {repository: x}\nconfig: {ORDERWATCH_MODELARTS_REGIONS: cn-north-4}", want: "missing property 'ORDERWATCH_NATS_URL'"},
+	{name: "an address of NATS that is taken away", values: "config: {ORDERWATCH_NATS_URL: null}", want: "config.ORDERWATCH_NATS_URL is not set"},
+	{name: "a number below none", values: "config: {ORDERWATCH_CONCURRENCY: -1}", want: "at '/config/ORDERWATCH_CONCURRENCY': minimum: got -1, want 0"},
+	{name: "a digest that is none", values: "replicas: 2\nimage: {digest: sha256:abc}", want: "at '/image/digest': 'sha256:abc' does not match"},
+	{name: "fewer workers than none", values: "replicas: -1", want: "at '/replicas': minimum: got -1, want 1"},
+	{name: "no worker", values: "replicas: 0", want: "at '/replicas': minimum: got 0, want 1"},
+	{name: "a budget that stops every drain", values: "podDisruptionBudget: {maxUnavailable: 0}", want: "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"},
+	{name: "a page that all see by mistake", values: "page: {enabled: true}", want: "page.config.ORDERWATCH_PAGE_AUTH says who may see the page"},
+	{name: "a page whose users nobody names", values: "page: {enabled: true, config: {ORDERWATCH_PAGE_AUTH: basic}}", want: "page.files.ORDERWATCH_PAGE_USERS_FILE must be set"},
+	{name: "an ingress without a host", values: "page: {enabled: true, config: {ORDERWATCH_PAGE_AUTH: none}, ingress: {enabled: true}}", want: "page.ingress.host is not set"},
+	{name: "a network without the way to NATS", values: "networkPolicy: {natsPort: 4223}", want: "ORDERWATCH_NATS_URL names the port 4222, but networkPolicy.natsPort is 4223"},
+	{name: "KEDA without an account", values: "keda: {enabled: true}", want: "keda.account is not set"},
+
+	// Past helm: the API server refuses them.
+	{name: "resources that are none", values: "resources: {limits: {memory: 256Megabytes}}", want: "quantities must match the regular expression"},
+	{name: "a label that is none", values: "podLabels: {team: a b}", want: "a valid label must be an empty string or consist of"},
+	{name: "a toleration's misspelt field", values: "tolerations: [{keys: spot}]", want: `unknown field "spec.template.spec.tolerations[0].keys"`},
+	{name: "a network that is none", values: "networkPolicy: {httpsTo: [{ipBlock: {cidr: 10.0.0.0}}]}", want: "must be a valid CIDR value"},
+	{name: "a variable's misspelt source", values: "extraEnv: [{name: X, valueFrom: {secretKeyReff: {name: a, key: b}}}]", want: `unknown field "spec.template.spec.containers[0].env[`},
+	{name: "a pod that replaces none", change: []string{"maxUnavailable: 0, maxSurge: 1", "maxUnavailable: 0, maxSurge: 0"}, want: "may not be 0 when `maxSurge` is 0"},
+	{name: "a misspelt field of a template", file: "templates/_pod.tpl", change: []string{"readOnlyRootFilesystem", "readOnlyRootFileSystem"}, want: `unknown field "spec.template.spec.containers[0].securityContext.readOnlyRootFileSystem"`},
+	{name: "a misspelt field of a probe", file: "templates/_pod.tpl", change: []string{"failureThreshold", "failureTreshold"}, want: `unknown field "spec.template.spec.containers[0].livenessProbe.failureTreshold"`},
+	{name: "a version that is none", file: "templates/worker.yaml", change: []string{"apiVersion: policy/v1", "apiVersion: policy/v1beta1"}, want: "PodDisruptionBudget orderwatch: 404"},
+	{name: "a selector of other pods", file: "templates/worker.yaml", change: []string{`"orderwatch.selector" $worker | nindent 6`, `"orderwatch.selector" (dict "root" . "component" "page") | nindent 6`}, want: "`selector` does not match template `labels`"},
+	{name: "a volume that nobody mounts by its name", file: "templates/_pod.tpl", change: []string{"{name: files, mountPath", "{name: file, mountPath"}, want: `volumeMounts[0].name: Not found: "file"`},
+	{name: "a port that is none", file: "templates/page.yaml", full: true, change: []string{"targetPort: http}", "targetPort: http_port}"}, want: "must contain only alpha-numeric characters"},
+	{name: "a job that is started again", file: "templates/_pod.tpl", full: true, change: []string{"restartPolicy: Never", "restartPolicy: Always"}, want: `valid values: "OnFailure", "Never"`},
+	{name: "KEDA's misspelt field", file: "templates/keda.yaml", full: true, change: []string{"minReplicaCount", "minReplicasCount"}, want: `unknown field "spec.minReplicasCount"`},
+	{name: "a setting that KEDA's scaler does not know", file: "templates/keda.yaml", full: true, change: []string{"lagThreshold", "lagTreshold"}, want: "KEDA's scaler knows no lagTreshold"},
+	{name: "KEDA without a trigger's type", file: "templates/keda.yaml", full: true, change: []string{"type: nats-jetstream\n      metadata", "metadata"}, want: "spec.triggers[0].type: Required value"},
+	{name: "a budget for others", file: "templates/page.yaml", full: true, change: []string{"maxUnavailable: 1\n  selector:\n    matchLabels:\n      {{- include \"orderwatch.selector\" $page", "maxUnavailable: 1\n  selector:\n    matchLabels:\n      {{- include \"orderwatch.selector\" (dict \"root\" $ \"component\" \"none\")"}, want: "PodDisruptionBudget orderwatch-page finds pods of 0 kinds"},
+	{name: "a Service of all pods", file: "templates/_names.tpl", full: true, change: []string{"app.kubernetes.io/component: {{ .component }}", ""}, want: "Service orderwatch-page finds pods of 3 kinds"},
+	{name: "a Service to no port", file: "templates/page.yaml", full: true, change: []string{"targetPort: http", "targetPort: https"}, want: "leads to the port https, on which no pod listens"},
+	{name: "a port that is opened and not there", file: "templates/networkpolicy.yaml", change: []string{`"port" 8080`, `"port" 8081`}, want: "opens the port 8081, on which no pod listens"},
+	{name: "a page that nobody scrapes", file: "templates/monitoring.yaml", full: true, change: []string{"{name: metrics, port: {{ ternary", "{name: {{ $component }}, port: {{ ternary"}, want: "ServiceMonitor orderwatch finds 0 Services with metrics, for 2 Deployments"},
+	{name: "an account that is not there", values: "serviceAccount: {create: true, name: other}", file: "templates/serviceaccount.yaml", change: []string{`{{ include "orderwatch.serviceAccount" . }}`, "orderwatch"}, want: "names the ServiceAccount other, which is not there"},
+	{name: "a token of the Kubernetes API", file: "templates/_pod.tpl", change: []string{"automountServiceAccountToken: false", "automountServiceAccountToken: true"}, want: "gives its pods a token"},
+	{name: "variables of Services", file: "templates/_pod.tpl", change: []string{"enableServiceLinks: false", "enableServiceLinks: true"}, want: "lets Services add variables"},
+	{name: "KEDA's other Deployment", file: "templates/keda.yaml", full: true, change: []string{"scaleTargetRef: {name: {{", "scaleTargetRef: {name: x{{"}, want: "names the Deployment xorderwatch, which is not there"},
+	{name: "a privileged container", file: "templates/_pod.tpl", change: []string{"allowPrivilegeEscalation: false", "privileged: true"}, want: `privileged (container "orderwatch" must not set securityContext.privileged=true)`},
+	{name: "a user that may be root", file: "templates/_pod.tpl", change: []string{"runAsNonRoot: true", "runAsNonRoot: false"}, want: "runAsNonRoot != true"},
+	{name: "capabilities that are kept", file: "templates/_pod.tpl", change: []string{"capabilities: {drop: [ALL]}", "capabilities: {}"}, want: "unrestricted capabilities"},
+	{name: "all calls of the system", file: "templates/_pod.tpl", change: []string{"seccompProfile: {type: RuntimeDefault}", "seccompProfile: {type: Unconfined}"}, want: "seccompProfile"},
+	{name: "a folder of the node", values: "extraVolumes: [{name: x, hostPath: {path: /}}]", want: "restricted volume types"},
+
+	// What the API server takes as it comes: the types of Prometheus' operator refuse it.
+	{name: "the ServiceMonitor's misspelt field", file: "templates/monitoring.yaml", full: true, change: []string{"endpoints:", "endpoint:"}, want: `ServiceMonitor: error unmarshaling JSON: while decoding JSON: json: unknown field "endpoint"`},
+	{name: "the ServiceMonitor's wrong type", file: "templates/monitoring.yaml", full: true, change: []string{"endpoints:\n    - {", "endpoints:\n      {"}, want: "cannot unmarshal object into Go struct field"},
+	{name: "a rule's misspelt field", file: "templates/monitoring.yaml", full: true, change: []string{`"monitoring/rules.yaml" |`, `"monitoring/rules.yaml" | replace "expr:" "exp:" |`}, want: `PrometheusRule: error unmarshaling JSON: while decoding JSON: json: unknown field "exp"`},
+
+	// What only the program knows.
+	{name: "a variable that the chart misspells", file: "templates/worker.yaml", change: []string{"ORDERWATCH_HTTP_ADDR", "ORDERWATCH_HTTP_ADRR"}, want: "did you mean ORDERWATCH_HTTP_ADDR?"},
+	{name: "a variable of the page that the chart forgets", file: "templates/page.yaml", full: true, change: []string{`(include "orderwatch.sharedConfig" . | fromYaml)`, "dict"}, want: "ORDERWATCH_NATS_URL: is not set"},
+	{name: "a file that is mounted elsewhere", file: "templates/_pod.tpl", change: []string{"mountPath: /etc/orderwatch,", "mountPath: /etc/orderwatch/files,"}, want: "where nothing is mounted"},
+	{name: "a file that no source brings", file: "templates/_files.tpl", change: []string{"- secret: {name: {{ quote $file.secret }}, items: [{key: {{ quote $file.key }}, path: {{ $path }}}]}", "- secret: {name: {{ quote $file.secret }}, items: [{key: {{ quote $file.key }}, path: other}]}"}, want: "which no source of the volume files brings"},
+	{name: "too many copies", values: "config: {ORDERWATCH_STREAM_REPLICAS: 2}", want: "ORDERWATCH_STREAM_REPLICAS: must be 1, 3 or 5"},
+	{name: "rules that are none", values: `files: {ORDERWATCH_TEAMS_FILE: {content: "team: {}"}}`, want: "ORDERWATCH_TEAMS_FILE"},
+}
+
+// refused returns what is said against the mistake first, nil where nobody finds it.
+func (c *cluster) refused(t *testing.T, m mistake) error {
+	t.Helper()
+	chart, args := chartDir, []string{"--values", least}
+	if m.full {
+		args = []string{"--values", full}
+	}
+	if strings.HasPrefix(m.values, "image:") {
+		args = nil
+	}
+	if m.values != "" {
+		path := filepath.Join(t.TempDir(), "values.yaml")
+		write(t, path, m.values)
+		args = append(args, "--values", path)
+	}
+	if m.file != "" {
+		chart = changed(t, m.file, m.change[0], m.change[1])
+	}
+	text, err := render(t, chart, args...)
+	if err != nil {
+		return err
+	}
+	if m.file == "" && m.change != nil {
+		if !strings.Contains(text, m.change[0]) {
+			t.Fatalf("%q is not in what the chart made", m.change[0])
+		}
+		text = strings.Replace(text, m.change[0], m.change[1], 1)
+	}
+	return c.judge(t, text)
+}
+
+// judge returns everything that is said against the objects: by the API server, by the types of Prometheus' operator, and by
+// the program.
+func (c *cluster) judge(t *testing.T, text string) error {
+	t.Helper()
+	all := documents(t, text)
+	said := []error{together(all)}
+	for _, o := range all {
+		said = append(said, c.create(o, true), scaled(t, o))
+		if pod := podOf(o); pod != nil {
+			said = append(said, c.create(pod, true), startsWith(t, o, all))
+		}
+	}
+	return errors.Join(append(said, decodeMonitors(t, text))...)
+}
+
+// scaled returns which settings of a ScaledObject's triggers KEDA's scaler does not know: for its definition they are any text.
+func scaled(t *testing.T, o object) error {
+	t.Helper()
+	if o.kind() != "ScaledObject" {
+		return nil
+	}
+	source := read(t, filepath.Join(tool(t, "KEDA"), "pkg", "scalers", "nats_jetstream_scaler.go"))
+	var unknown []error
+	for _, trigger := range o.list("spec", "triggers") {
+		settings, _ := trigger["metadata"].(map[string]any)
+		for name := range settings {
+			if !strings.Contains(source, `keda:"name=`+name+`,`) {
+				unknown = append(unknown, fmt.Errorf("KEDA's scaler knows no %s", name))
+			}
+		}
+	}
+	return errors.Join(unknown...)
+}
+
+// decodeMonitors returns what is wrong with the objects of Prometheus' operator.
+func decodeMonitors(t *testing.T, text string) error {
+	t.Helper()
+	command := exec.Command(tool(t, "MONITORS"))
+	command.Stdin = strings.NewReader(text)
+	if said, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return nil
+}
+
+// changed returns the path of a copy of the chart with one text in one file replaced.
+func changed(t *testing.T, file, from, to string) string {
+	t.Helper()
+	chart := filepath.Join(t.TempDir(), "orderwatch")
+	if err := os.CopyFS(chart, os.DirFS(chartDir)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(chart, file)
+	text := read(t, path)
+	if !strings.Contains(text, from) {
+		t.Fatalf("%q is not in %s", from, file)
+	}
+	write(t, path, strings.Replace(text, from, to, 1))
+	return chart
+}
