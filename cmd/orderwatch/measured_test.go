@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,20 +88,30 @@ func testsOf(t *testing.T, dir string) string {
 	return all.String()
 }
 
-// TestCapacityMetrics holds that each metric of ours that CAPACITY.md names is there.
+// TestCapacityMetrics holds that each metric of ours and each alert that CAPACITY.md names is there.
 func TestCapacityMetrics(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/CAPACITY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	written := bytes.Join(sources(t, false), nil)
-	names := regexp.MustCompile("`(orderwatch_[a-z_]+)`").FindAllSubmatch(page, -1)
-	if len(names) == 0 {
-		t.Error("CAPACITY.md names no metric")
+	rules, err := os.ReadFile("../../deploy/helm/monitoring/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range names {
-		if !bytes.Contains(written, []byte(`"`+string(name[1])+`"`)) {
-			t.Errorf("CAPACITY.md names %s, which is no metric", name[1])
+	for pattern, is := range map[string]func(name string) bool{
+		"`(orderwatch_[a-z_]+)`": func(name string) bool {
+			return slices.ContainsFunc(sources(t, false), func(source []byte) bool { return bytes.Contains(source, []byte(`"`+name+`"`)) })
+		},
+		"`(Orderwatch[A-Za-z0-9]+)`": func(name string) bool { return bytes.Contains(rules, []byte("alert: "+name+"\n")) },
+	} {
+		names := regexp.MustCompile(pattern).FindAllSubmatch(page, -1)
+		if len(names) == 0 {
+			t.Errorf("CAPACITY.md names nothing like %s", pattern)
+		}
+		for _, name := range names {
+			if !is(string(name[1])) {
+				t.Errorf("CAPACITY.md names %s, which is not there", name[1])
+			}
 		}
 	}
 }
