@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os/user"
 	"strings"
@@ -55,6 +56,9 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 		nats.ReconnectWait(500 * time.Millisecond), nats.PingInterval(10 * time.Second), nats.IgnoreAuthErrorAbort(),
 	}, login.Options...)...)
 	if err != nil {
+		if unanswered(err) {
+			return nil, noNATS{notConnected(login, err)}
+		}
 		return nil, notConnected(login, err)
 	}
 	names := serve.Names(config)
@@ -65,6 +69,39 @@ func connect(c *cobra.Command, config config.Config) (*session, error) {
 		return nil, err
 	}
 	return &session{client, config, names, nc}, nil
+}
+
+// A noNATS says that no server answered: one may be started by and by.
+type noNATS struct{ error }
+
+func (e noNATS) Unwrap() error { return e.error }
+
+// unanswered reports whether no server answered, so that nothing is known of the login.
+func unanswered(err error) bool {
+	var dial *net.OpError
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// awaitSession is openSession that says and waits, for so long, where no server answers: NATS may be installed at the same time.
+func awaitSession(c *cobra.Command, patience time.Duration) (*session, error) {
+	deadline := time.Now().Add(patience)
+	for said := false; ; said = true {
+		s, err := openSession(c)
+		var none noNATS
+		if !errors.As(err, &none) || time.Now().After(deadline) {
+			return s, err
+		}
+		if !said {
+			if _, err := fmt.Fprintf(c.ErrOrStderr(), "%v\nwaiting for it, for up to %v\n", err, patience); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-c.Context().Done():
+			return nil, err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 func (s *session) close() { s.nc.Close() }

@@ -33,6 +33,25 @@ func TestProvision(t *testing.T) {
 	}
 }
 
+// TestProvisionWaits starts provision before NATS, whose login is refused at once when it is there and wrong.
+func TestProvisionWaits(t *testing.T) {
+	t.Parallel()
+	nats := rig.StartNATS(t, "planted")
+	nats.Kill()
+	env := append(rig.Bare(), "ORDERWATCH_NATS_URL="+nats.URL, "ORDERWATCH_NATS_TOKEN=planted")
+	early := rig.Start(t, rig.Build(t, rig.Worker), env, "provision")
+	early.Says(t, "no answer from NATS at "+nats.URL)
+	early.Says(t, "waiting for it, for up to 2m0s")
+	nats.Again(t)
+	if code := early.Ends(t); code != 0 || !strings.Contains(early.Text(), "all streams, buckets and consumers are there now") {
+		t.Errorf("exit code %d: %s", code, early.Text())
+	}
+	got := rig.CarryOut(t, append(env, "ORDERWATCH_NATS_TOKEN=other"), "provision")
+	if got.Code != 1 || !strings.Contains(got.Err, "the login is refused by NATS") || strings.Contains(got.Err, "waiting") {
+		t.Errorf("with a wrong token: exit code %d: %s%s", got.Code, got.Out, got.Err)
+	}
+}
+
 // TestReplicas asks for three copies of a server that stands alone: the worker and provision say what to do.
 func TestReplicas(t *testing.T) {
 	t.Parallel()

@@ -45,10 +45,13 @@ func pageCommand() *cobra.Command {
 	return command
 }
 
+// provisionPatience is how long provision waits for NATS.
+const provisionPatience = 2 * time.Minute
+
 func provisionCommand() *cobra.Command {
 	command := newCommand("provision", exit.NoArguments)
 	command.RunE = func(c *cobra.Command, _ []string) error {
-		s, err := openSession(c)
+		s, err := awaitSession(c, provisionPatience)
 		if err != nil {
 			return err
 		}
