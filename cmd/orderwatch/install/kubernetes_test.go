@@ -16,12 +16,21 @@ import (
 func TestKubernetes(t *testing.T) {
 	c := startCluster(t)
 	for name, args := range map[string][]string{
-		"least":     {"--values", least},
-		"full":      {"--values", full},
-		"long name": {"--values", full, "--set", "fullnameOverride=" + strings.Repeat("n", 44)},
-		"readme":    {"--values", readmeValues(t)},
-		"closed":    {"--values", full, "--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"natsTo\": [], \"httpsTo\": []}"},
-		"bare":      {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
+		"least":             {"--values", least},
+		"full":              {"--values", full},
+		"long name":         {"--values", full, "--set", "fullnameOverride=" + strings.Repeat("n", 44)},
+		"readme":            {"--values", readmeValues(t)},
+		"numbers":           {"--values", full, "--set-string", "nameOverride=true,serviceAccount.name=123,nodeSelector.zone=1"},
+		"scraped by others": {"--values", full, "--set", "scrapeAnnotations=true"},
+		"elsewhere": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=none,provision.enabled=true,files.ORDERWATCH_NATS_CA_FILE.path=/vault/ca.crt",
+			"--set-json", `extraVolumes=[{"name": "vault", "emptyDir": {}}]`, "--set-json", `extraVolumeMounts=[{"name": "vault", "mountPath": "/vault"}]`,
+			"--set-json", `page.extraVolumes=[{"name": "ca", "configMap": {"name": "ca"}}]`, "--set-json", `page.extraVolumeMounts=[{"name": "ca", "mountPath": "/vault"}]`,
+			"--set-json", `page.extraEnv=[{"name": "GODEBUG", "value": "x509negativeserial=1"}]`, "--set", "provision.files.ORDERWATCH_NATS_CA_FILE.content=ca"},
+		"below a path": {"--values", full, "--set", "page.ingress.path=/ow,config.ORDERWATCH_PUBLIC_URL=https://orderwatch.example/ow/orders"},
+		"other ports": {"--values", least, "--set", "config.ORDERWATCH_NATS_URL=wss://nats.example,networkPolicy.natsPort=443,networkPolicy.httpsPort=8443",
+			"--set", "config.ORDERWATCH_MODELARTS_ENDPOINT=https://modelarts.example:8443/v1,config.ORDERWATCH_SLACK_API_URL=http://127.0.0.1:8080"},
+		"closed": {"--values", full, "--set-json", "networkPolicy={\"metricsFrom\": [], \"pageFrom\": [], \"natsTo\": [], \"httpsTo\": []}"},
+		"bare":   {"--values", least, "--set", "networkPolicy.enabled=false,podDisruptionBudget.enabled=false,scrapeAnnotations=false", "--set-json", "resources={}"},
 	} {
 		t.Run("accepted/"+name, func(t *testing.T) {
 			text, err := render(t, chartDir, args...)
@@ -31,6 +40,13 @@ func TestKubernetes(t *testing.T) {
 			c.accepts(t, text)
 		})
 	}
+	t.Run("accepted/release 123", func(t *testing.T) {
+		text, err := helm(t, "template", "123", chartDir, "--namespace", namespace, "--values", full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.accepts(t, text)
+	})
 	t.Run("accepted/manifest", func(t *testing.T) { c.accepts(t, read(t, manifest)) })
 	for _, m := range mistakes {
 		t.Run("refused/"+m.name, func(t *testing.T) {
@@ -180,6 +196,28 @@ func TestManifest(t *testing.T) {
 	}
 	if read(t, manifest) != made {
 		t.Errorf("%s is not what the chart makes: run the test with -update", manifest)
+	}
+}
+
+// TestLongNames holds that releases whose long names begin alike have names of their own, which leave room for what comes behind.
+func TestLongNames(t *testing.T) {
+	names := make(map[string]bool)
+	for _, end := range []string{"a", "b"} {
+		text, err := helm(t, "template", strings.Repeat("n", 52)+end, chartDir, "--values", least)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range documents(t, text) {
+			if o.kind() == "Deployment" {
+				names[o.name()] = true
+			}
+			if len(o.name()) != 44 {
+				t.Errorf("%s %s has %d letters", o.kind(), o.name(), len(o.name()))
+			}
+		}
+	}
+	if len(names) != 2 {
+		t.Errorf("both are %v", names)
 	}
 }
 

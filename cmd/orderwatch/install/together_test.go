@@ -85,8 +85,13 @@ func (r *rendering) refers(o object) {
 		}
 	case "ServiceMonitor":
 		r.scrapes(o)
+	case "PodDisruptionBudget":
+		if o.at("spec", "unhealthyPodEvictionPolicy") != "AlwaysAllow" {
+			r.say(o, "keeps nodes from being drained while NATS is away")
+		}
 	case "Deployment", "Job":
 		pod := podOf(o)
+		r.owns(o)
 		needs("ServiceAccount", pod.at("spec", "serviceAccountName"))
 		if pod.at("spec", "automountServiceAccountToken") != false {
 			r.say(o, "gives its pods a token of the Kubernetes API")
@@ -94,6 +99,22 @@ func (r *rendering) refers(o object) {
 		if pod.at("spec", "enableServiceLinks") != false {
 			r.say(o, "lets Services add variables")
 		}
+	}
+}
+
+// owns looks whether pods of the page and of the job have variables and volumes of others that are the workers'.
+func (r *rendering) owns(o object) {
+	if o.at("metadata", "labels", "app.kubernetes.io/component") == "worker" {
+		return
+	}
+	var foreign []string
+	for _, one := range slices.Concat(containerOf(o).list("env"), podOf(o).list("spec", "volumes")) {
+		if name := fmt.Sprint(one["name"]); name == "HTTPS_PROXY" || name == "vault" {
+			foreign = append(foreign, name)
+		}
+	}
+	if foreign != nil {
+		r.say(o, "has what is the workers' alone: %s", strings.Join(foreign, ", "))
 	}
 }
 
@@ -107,6 +128,9 @@ func (r *rendering) scrapes(monitor object) {
 	for _, o := range r.all {
 		if o.kind() == "Deployment" {
 			deployments++
+			if podOf(o).at("metadata", "annotations", "prometheus.io/scrape") != nil {
+				r.say(o, "is scraped twice: by its annotations, too")
+			}
 		}
 		if o.kind() == "Service" && matches(monitor.at("spec", "selector", "matchLabels"), o.at("metadata", "labels")) {
 			if slices.ContainsFunc(o.list("spec", "ports"), func(port map[string]any) bool { return names[port["name"]] }) {

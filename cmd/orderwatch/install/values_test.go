@@ -10,7 +10,7 @@ import (
 )
 
 // free are the objects of the schema that may have any field: Kubernetes itself judges these, or they are names of people's own.
-var free = []string{"global", "extraEnv valueFrom", "affinity", "objects", "texts", "resources requests", "resources limits"}
+var free = []string{"global", "env valueFrom", "affinity", "objects", "texts", "resources requests", "resources limits"}
 
 // TestSchema holds that the schema lets no misspelt name pass, and that values.yaml sets and explains everything that it knows.
 func TestSchema(t *testing.T) {

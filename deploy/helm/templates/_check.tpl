@@ -16,14 +16,7 @@
 {{- if and $v.files.ORDERWATCH_SLACK_TOKEN_FILE (not $v.config.ORDERWATCH_SLACK_CHANNEL) -}}
 {{- $wrong = append $wrong "files.ORDERWATCH_SLACK_TOKEN_FILE is set, but config.ORDERWATCH_SLACK_CHANNEL is not: name the channel to post in by its ID" -}}
 {{- end -}}
-{{- if and $v.networkPolicy.enabled $v.networkPolicy.natsTo -}}
-{{- range $url := concat (splitList "," (toString $v.config.ORDERWATCH_NATS_URL)) (splitList "," (default "" $v.page.config.ORDERWATCH_NATS_URL)) | compact -}}
-{{- $port := regexFind ":[0-9]+$" (trimAll " /" $url) | trimPrefix ":" | default "4222" -}}
-{{- if ne $port (toString $v.networkPolicy.natsPort) -}}
-{{- $wrong = append $wrong (printf "ORDERWATCH_NATS_URL names the port %s, but networkPolicy.natsPort is %v: the pods would not reach NATS" $port $v.networkPolicy.natsPort) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkWays" . | fromYamlArray) -}}
 {{- with $v.page -}}
 {{- if .enabled -}}
 {{- $auth := .config.ORDERWATCH_PAGE_AUTH -}}
@@ -40,9 +33,11 @@
 {{- $wrong = append $wrong "page.ingress.host is not set: name the host under which people find the page" -}}
 {{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "page." "config" .config "files" .files) | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" $ "name" "page" "own" .) | fromYamlArray) -}}
 {{- end -}}
 {{- end -}}
 {{- if $v.provision.enabled -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" . "name" "provision" "own" $v.provision) | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "provision." "config" $v.provision.config "files" $v.provision.files) | fromYamlArray) -}}
 {{- end -}}
 {{- if $v.keda.enabled -}}

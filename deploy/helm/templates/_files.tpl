@@ -20,6 +20,27 @@ content is referred to where it is. */}}
 {{- end }}
 {{- end -}}
 
+{{/* What is wrong with the files that the page or the job has of the workers, as a list in JSON: what the workers' extraVolumeMounts
+bring is not there. Takes root, name (page or provision) and own, its values. */}}
+{{- define "orderwatch.checkShared" -}}
+{{- $wrong := list -}}
+{{- range $variable, $file := include "orderwatch.sharedFiles" .root | fromYaml -}}
+{{- $path := $file.path | default "" -}}
+{{- if and (not (hasKey $.own.files $variable)) (include "orderwatch.mounted" (list $path $.root.Values)) (not (include "orderwatch.mounted" (list $path $.own))) -}}
+{{- $wrong = append $wrong (printf "files.%s is %s, which the workers' extraVolumeMounts bring to the workers alone: say %s.extraVolumes and %s.extraVolumeMounts, or %s.files.%s" $variable $path $.name $.name $.name $variable) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* Whether extraVolumeMounts bring a path: says yes or nothing. Takes a list of the path and the values that have them. */}}
+{{- define "orderwatch.mounted" -}}
+{{- $path := first . -}}
+{{- range (last .).extraVolumeMounts -}}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $path) -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The variables of the workers that the page and the provision job get, too, as YAML. */}}
 {{- define "orderwatch.sharedConfig" -}}
 {{- range $name, $value := .Values.config }}
@@ -86,7 +107,7 @@ apiVersion: v1
 kind: {{ $kind }}
 metadata:
   name: {{ $.name }}
-  namespace: {{ $.root.Release.Namespace }}
+  namespace: {{ quote $.root.Release.Namespace }}
   labels:
     {{- include "orderwatch.labels" $ | nindent 4 }}
 data:

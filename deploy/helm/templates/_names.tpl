@@ -4,11 +4,13 @@
 {{- end -}}
 
 {{/* What begins the names of all objects: the release's name, with the chart's behind it unless it is in there. A Job's name has
-at most 63 letters. */}}
+at most 63 letters, so of a long one a sum takes the end's place: releases that begin alike have names of their own. */}}
 {{- define "orderwatch.fullname" -}}
 {{- $name := include "orderwatch.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
+{{- $full = default $full .Values.fullnameOverride | trimSuffix "-" -}}
+{{- if gt (len $full) 44 }}{{ $full = printf "%s-%s" (trunc 35 $full) (sha256sum $full | trunc 8) }}{{ end -}}
+{{- $full -}}
 {{- end -}}
 
 {{- define "orderwatch.serviceAccount" -}}
@@ -17,8 +19,8 @@ at most 63 letters. */}}
 
 {{/* By what a component's pods are found: never changed, since a Deployment's selector cannot be. Takes root and component. */}}
 {{- define "orderwatch.selector" -}}
-app.kubernetes.io/name: {{ include "orderwatch.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "orderwatch.name" .root | quote }}
+app.kubernetes.io/instance: {{ quote .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 

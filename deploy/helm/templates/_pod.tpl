@@ -1,5 +1,6 @@
 {{/* A pod. Takes root, component, command, config, files, made (the name of what the chart made of content), resources, annotations,
-labels, port (0: it listens nowhere), metrics (the port of /metrics), and contents, the files whose content restarts it. */}}
+labels, port (0: it listens nowhere), metrics (the port of /metrics), contents, the files whose content restarts it, and own, the
+values with the variables and volumes of others: what brings secrets to one kind of pods brings them to no other. */}}
 {{- define "orderwatch.pod" -}}
 {{- $v := .root.Values -}}
 metadata:
@@ -14,7 +15,7 @@ metadata:
   {{- end }}
   {{- $annotations := dict }}
   {{- if $contents }}{{ $_ := set $annotations "checksum/files" (toJson $contents | sha256sum) }}{{ end }}
-  {{- if and .port $v.scrapeAnnotations }}
+  {{- if and .port $v.scrapeAnnotations (not $v.serviceMonitor.enabled) }}
   {{- $annotations = merge $annotations (dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .metrics)) }}
   {{- end }}
   {{- $annotations = mergeOverwrite $annotations (deepCopy (default dict .annotations)) }}
@@ -23,7 +24,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "orderwatch.serviceAccount" .root }}
+  serviceAccountName: {{ include "orderwatch.serviceAccount" .root | quote }}
   # Nothing here calls the Kubernetes API.
   automountServiceAccountToken: false
   # Otherwise each Service of the namespace adds variables, and those of one whose name begins with orderwatch- look like
@@ -35,7 +36,7 @@ spec:
   restartPolicy: Never
   {{- end }}
   {{- with $v.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ quote . }}
   {{- end }}
   {{- with $v.imagePullSecrets }}
   imagePullSecrets:
@@ -63,7 +64,7 @@ spec:
   {{- if .port }}
   topologySpreadConstraints:
     - maxSkew: 1
-      topologyKey: {{ $v.topologyKey }}
+      topologyKey: {{ quote $v.topologyKey }}
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:
         matchLabels:
@@ -76,7 +77,7 @@ spec:
       args: [{{ .command }}]
       env:
         {{- include "orderwatch.env" . | nindent 8 }}
-        {{- with $v.extraEnv }}
+        {{- with .own.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       {{- if .port }}
@@ -103,21 +104,21 @@ spec:
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- if or .files $v.extraVolumeMounts }}
+      {{- if or .files .own.extraVolumeMounts }}
       volumeMounts:
         {{- if .files }}
         - {name: files, mountPath: /etc/orderwatch, readOnly: true}
         {{- end }}
-        {{- with $v.extraVolumeMounts }}
+        {{- with .own.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       {{- end }}
-  {{- if or .files $v.extraVolumes }}
+  {{- if or .files .own.extraVolumes }}
   volumes:
     {{- if .files }}
     {{- include "orderwatch.volume" . | nindent 4 }}
     {{- end }}
-    {{- with $v.extraVolumes }}
+    {{- with .own.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   {{- end }}
