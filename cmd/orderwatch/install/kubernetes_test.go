@@ -183,6 +183,19 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// TestRunbookURL holds that every alert leads to the runbook that the values name.
+func TestRunbookURL(t *testing.T) {
+	const runbook = "https://wiki.example/orderwatch"
+	text, err := render(t, chartDir, "--values", full, "--set", "prometheusRule.runbookUrl="+runbook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, links := strings.Count(text, "- alert: "), strings.Count(text, "runbook_url: "+runbook+"#orderwatch")
+	if alerts == 0 || links != alerts || strings.Contains(text, "RUNBOOK.md#") {
+		t.Errorf("of %d alerts %d lead to the runbook", alerts, links)
+	}
+}
+
 // TestLint holds that helm finds nothing to say.
 func TestLint(t *testing.T) {
 	for _, values := range []string{least, full, manifestValues} {
