@@ -108,7 +108,7 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "an overlay that keeps the source of before", values: "files: {ORDERWATCH_MODELARTS_TOKEN_FILE: {content: planted}}", want: "must have one source, and has content and secret: say {secret: NAME, key: KEY}, {content: TEXT} or {path: PATH}; what another file of values set is taken away by null"},
 	{name: "everything made a comment", values: "image:\nconfig:\nfiles:", want: "image.repository is not set"},
 	{name: "no network policy by mistake", values: "networkPolicy:", want: "missing property 'networkPolicy'"},
-	{name: "a runbook that is no address", values: "prometheusRule: {runbookUrl: deploy/RUNBOOK.md}", want: "at '/prometheusRule/runbookUrl'"},
+	{name: "a runbook that is no address", values: "runbookUrl: deploy/RUNBOOK.md", want: "at '/runbookUrl': 'deploy/RUNBOOK.md' does not match"},
 
 	// Past helm: the API server refuses them.
 	{name: "resources that are none", values: "resources: {limits: {memory: 256Megabytes}}", want: "quantities must match the regular expression"},
