@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,10 +96,11 @@ func TestChartSchema(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(before + from + comment + "\n")
 	owners := []string{"", "page.", "provision."}
+	b.WriteString(`    "secretOfOthers": {"pattern": ` + quoted(secretsOfOthers()) + "},\n")
 	for i, owner := range owners {
 		name := map[string]string{"": "worker", "page.": "page", "provision.": "provision"}[owner]
-		b.WriteString(chartDefinition(name+"Config", owner+"config", i == 0) + ",\n")
-		b.WriteString(chartDefinition(name+"Files", owner+"files", false))
+		b.WriteString(chartDefinition(t, name+"Config", owner+"config") + ",\n")
+		b.WriteString(chartDefinition(t, name+"Files", owner+"files"))
 		if i < len(owners)-1 {
 			b.WriteString(",")
 		}
@@ -110,39 +113,67 @@ func TestChartSchema(t *testing.T) {
 	cmdtest.Golden(t, path, b.String())
 }
 
-// chartDefinition returns the schema of all variables that can stand at a place.
-func chartDefinition(name, place string, required bool) string {
+// chartDefinition returns the schema of all variables that can stand at a place: of those that cannot, it says where they belong.
+func chartDefinition(t *testing.T, name, place string) string {
 	var lines []string
-	line := func(name string, schema map[string]any) {
-		text, _ := json.Marshal(schema)
-		lines = append(lines, "        \""+Prefix+name+"\": "+string(text))
-	}
 	kind := place[strings.LastIndex(place, ".")+1:]
 	for _, v := range variables(new(Config)) {
-		for _, at := range v.places() {
-			switch file := v.name; {
-			case at == place && kind == "config":
-				line(v.name, map[string]any{"$ref": "#/$defs/" + v.chartKind()})
-			case at == place:
-				if v.secret() {
-					file += "_FILE"
-				}
-				of := "secretFile"
-				if publicFiles[file] {
-					of = "publicFile"
-				}
-				line(file, map[string]any{"$ref": "#/$defs/" + of})
-			case kind == "config" && at == strings.TrimSuffix(place, "config")+"files":
-				line(v.name, map[string]any{"const": "no value here: put it into a file and name that in " + at + "." + Prefix + strings.TrimSuffix(v.name, "_FILE") + "_FILE"})
-			}
+		file := strings.TrimSuffix(v.name, "_FILE") + "_FILE"
+		here := slices.Contains(v.places(), place)
+		line := func(name, schema string) { lines = append(lines, "        \""+Prefix+name+"\": "+schema) }
+		switch {
+		case here && kind == "config":
+			line(v.name, v.chartSchema(t))
+		case here && publicFiles[file]:
+			line(file, `{"$ref":"#/$defs/publicFile"}`)
+		case here:
+			line(file, `{"$ref":"#/$defs/secretFile"}`)
+		default:
+			line(v.name, elsewhere(v, place))
+		}
+		switch {
+		case !v.secret():
+		case !here:
+			line(file, elsewhere(v, place))
+		default:
+			line(v.name, elsewhere(v, place))
 		}
 	}
-	needs := ""
-	if required {
-		needs = "\n      \"required\": [\"ORDERWATCH_NATS_URL\", \"ORDERWATCH_MODELARTS_REGIONS\"],"
-	}
-	return "    \"" + name + "\": {\n      \"type\": \"object\",\n      \"additionalProperties\": false," + needs +
+	return "    \"" + name + "\": {\n      \"type\": \"object\",\n" +
+		"      \"additionalProperties\": {\"const\": \"no value here: there is no such variable; deploy/helm/README.md lists all\"}," +
 		"\n      \"properties\": {\n" + strings.Join(lines, ",\n") + "\n      }\n    }"
+}
+
+// elsewhere returns a schema that takes nothing, and says where the variable belongs.
+func elsewhere(v variable, place string) string {
+	places, owner := v.places(), place[:strings.LastIndex(place, ".")+1]
+	if len(places) == 0 {
+		return `{"const":` + quoted("no value here: "+v.refusedByChart()) + `}`
+	}
+	at := places[0]
+	for _, one := range places {
+		if one == owner+"config" || one == owner+"files" {
+			at = one
+		}
+	}
+	if at == "config" {
+		at = "config, that of the workers"
+	}
+	if strings.Contains(at, "config") {
+		return `{"const":` + quoted("no value here: it belongs into "+at) + `}`
+	}
+	return `{"const":` + quoted("no value here: put it into a file and name that in "+at+"."+Prefix+strings.TrimSuffix(v.name, "_FILE")+"_FILE") + `}`
+}
+
+// secretsOfOthers returns a pattern of the HW_ variables that are secrets.
+func secretsOfOthers() string {
+	var names []string
+	for _, v := range variables(new(Config)) {
+		if name := v.tag.Get("unset"); v.secret() && strings.HasPrefix(name, "HW_") {
+			names = append(names, name)
+		}
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 // TestChartVariables holds the table of deploy/helm/README.md against the code: -update writes it anew.
@@ -182,5 +213,30 @@ func TestChartPublicFiles(t *testing.T) {
 		if !strings.Contains(string(text), `"`+Prefix+name+`"`) {
 			t.Errorf("the templates take %s for a secret", name)
 		}
+	}
+}
+
+// TestChartTimes holds that the times that the chart's templates compare have the program's defaults there.
+func TestChartTimes(t *testing.T) {
+	text, err := os.ReadFile(chart + "templates/_check.tpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, times, _ := strings.Cut(string(text), `define "orderwatch.checkTimes"`)
+	defaults := make(map[string]string)
+	for _, v := range variables(new(Config)) {
+		defaults[v.name] = v.tag.Get("default")
+	}
+	found := 0
+	for _, form := range []string{`\(list "([A-Z_]+)" "([^"]*)"`, `"([A-Z_]+)" "([^"]*)"\)`, `"ORDERWATCH_([A-Z_]+)" \| toString \| default "([^"]*)"`} {
+		for _, pair := range regexp.MustCompile(form).FindAllStringSubmatch(times, -1) {
+			found++
+			if pair[2] != defaults[pair[1]] {
+				t.Errorf("the templates have %q for the default of %s; want %q", pair[2], pair[1], defaults[pair[1]])
+			}
+		}
+	}
+	if found < 11 {
+		t.Errorf("found %d defaults", found)
 	}
 }

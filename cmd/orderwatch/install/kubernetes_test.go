@@ -221,6 +221,22 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
+// TestRunbookURL holds that every alert, and the dashboard, lead to the runbook that the values name.
+func TestRunbookURL(t *testing.T) {
+	const runbook = "https://wiki.example/orderwatch"
+	text, err := render(t, chartDir, "--values", full, "--set", "runbookUrl="+runbook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, links := strings.Count(text, "- alert: "), strings.Count(text, "runbook_url: "+runbook+"#orderwatch")
+	if alerts == 0 || links != alerts {
+		t.Errorf("of %d alerts %d lead to the runbook", alerts, links)
+	}
+	if strings.Contains(text, "main/deploy/RUNBOOK.md") || !strings.Contains(text, `"url": "`+runbook+"#") {
+		t.Error("the dashboard leads elsewhere")
+	}
+}
+
 // TestLint holds that helm finds nothing to say.
 func TestLint(t *testing.T) {
 	for _, values := range []string{least, full, manifestValues} {

@@ -4,6 +4,8 @@ package install_test
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +23,8 @@ func TestSchema(t *testing.T) {
 	var seen []string
 	var walk func(name string, one map[string]any)
 	walk = func(name string, one map[string]any) {
-		if one["type"] == "object" && one["additionalProperties"] != false {
+		others, _ := one["additionalProperties"].(map[string]any) // says why others are refused
+		if one["type"] == "object" && one["additionalProperties"] != false && others["const"] == nil {
 			seen = append(seen, name)
 			if !slices.Contains(free, name) {
 				t.Errorf("%s may have any field", name)
@@ -67,3 +70,37 @@ func TestSchema(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptied takes away each value that values.yaml sets, as somebody does who makes comments of all lines below a name: the chart
+// does without it, or says plainly what is missing.
+func TestEmptied(t *testing.T) {
+	whole := documents(t, read(t, full))[0]
+	var emptied func(path []string, set any)
+	emptied = func(path []string, set any) {
+		if len(path) > 0 {
+			overlay := any(nil)
+			for _, name := range slices.Backward(path) {
+				overlay = map[string]any{name: overlay}
+			}
+			text, err := json.Marshal(overlay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values := filepath.Join(t.TempDir(), "values.yaml")
+			write(t, values, string(text))
+			_, err = render(t, chartDir, "--values", full, "--values", values)
+			if err != nil && !plain.MatchString(err.Error()) {
+				t.Errorf("%s: %v", strings.Join(path, "."), err)
+			}
+		}
+		fields, _ := set.(map[string]any)
+		for name, value := range fields {
+			emptied(append(slices.Clip(path), name), value)
+		}
+	}
+	emptied(nil, map[string]any(documents(t, read(t, chartDir+"/values.yaml"))[0]))
+	emptied(nil, map[string]any(whole))
+}
+
+// plain is what helm says where the schema or orderwatch.check refuses something: no trace of a template.
+var plain = regexp.MustCompile(`^Error: (values don't meet the specifications of the schema\(s\) in the following chart\(s\):\norderwatch:\n- at |execution error at \(orderwatch/templates/[a-zA-Z.]+:1:4\): \n- )`)

@@ -9,6 +9,8 @@
 {{- if not (get $v.config $name) }}{{ $wrong = append $wrong (printf "config.%s is not set" $name) }}{{ end -}}
 {{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkModelArts" . | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkTimes" $v.config | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOpen" $v.config | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "" "config" $v.config "files" $v.files) | fromYamlArray) -}}
 {{- if and $v.config.ORDERWATCH_SLACK_CHANNEL (not (or $v.files.ORDERWATCH_SLACK_TOKEN_FILE $v.files.ORDERWATCH_SLACK_WEBHOOK_URL_FILE)) -}}
 {{- $wrong = append $wrong "config.ORDERWATCH_SLACK_CHANNEL is set, but files.ORDERWATCH_SLACK_TOKEN_FILE is not: name the Secret with the bot's token" -}}
@@ -16,29 +18,24 @@
 {{- if and $v.files.ORDERWATCH_SLACK_TOKEN_FILE (not $v.config.ORDERWATCH_SLACK_CHANNEL) -}}
 {{- $wrong = append $wrong "files.ORDERWATCH_SLACK_TOKEN_FILE is set, but config.ORDERWATCH_SLACK_CHANNEL is not: name the channel to post in by its ID" -}}
 {{- end -}}
+{{- range $path := list "config.ORDERWATCH_SLACK_PROGRESS" "files.ORDERWATCH_SLACK_ROUTES_FILE" -}}
+{{- $value := get (index $v (splitList "." $path | first)) (splitList "." $path | last) -}}
+{{- if and $value (ne (toString $value) "false") (not $v.files.ORDERWATCH_SLACK_TOKEN_FILE) -}}
+{{- $wrong = append $wrong (printf "%s needs files.ORDERWATCH_SLACK_TOKEN_FILE: a webhook can neither change its messages nor choose a channel" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (default "orders" $v.config.ORDERWATCH_SUBJECT_PREFIX) (default "orderwatch" $v.config.ORDERWATCH_SERVICE_PREFIX) -}}
+{{- $wrong = append $wrong "config.ORDERWATCH_SERVICE_PREFIX must differ from config.ORDERWATCH_SUBJECT_PREFIX" -}}
+{{- end -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkWays" . | fromYamlArray) -}}
-{{- with $v.page -}}
-{{- if .enabled -}}
-{{- $auth := .config.ORDERWATCH_PAGE_AUTH -}}
-{{- if not (has $auth (list "basic" "proxy" "none")) -}}
-{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_AUTH says who may see the page: set basic (users in page.files.ORDERWATCH_PAGE_USERS_FILE), proxy (whom a proxy names), or none if all who reach it may see all orders" -}}
-{{- end -}}
-{{- if ne (eq $auth "basic") (not (empty .files.ORDERWATCH_PAGE_USERS_FILE)) -}}
-{{- $wrong = append $wrong "page.files.ORDERWATCH_PAGE_USERS_FILE must be set with page.config.ORDERWATCH_PAGE_AUTH: basic, and only then" -}}
-{{- end -}}
-{{- if ne (eq $auth "proxy") (and .config.ORDERWATCH_PAGE_USER_HEADER .config.ORDERWATCH_PAGE_TRUSTED_PROXIES | empty | not) -}}
-{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_USER_HEADER and page.config.ORDERWATCH_PAGE_TRUSTED_PROXIES must be set with page.config.ORDERWATCH_PAGE_AUTH: proxy, and only then" -}}
-{{- end -}}
-{{- if and .ingress.enabled (not .ingress.host) -}}
-{{- $wrong = append $wrong "page.ingress.host is not set: name the host under which people find the page" -}}
-{{- end -}}
-{{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "page." "config" .config "files" .files) | fromYamlArray) -}}
-{{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" $ "name" "page" "own" .) | fromYamlArray) -}}
-{{- end -}}
+{{- if $v.page.enabled -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkPage" . | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "page." "config" $v.page.config "files" $v.page.files "workers" $v) | fromYamlArray) -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" . "name" "page" "own" $v.page) | fromYamlArray) -}}
 {{- end -}}
 {{- if $v.provision.enabled -}}
+{{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "provision." "config" $v.provision.config "files" $v.provision.files "workers" $v) | fromYamlArray) -}}
 {{- $wrong = concat $wrong (include "orderwatch.checkShared" (dict "root" . "name" "provision" "own" $v.provision) | fromYamlArray) -}}
-{{- $wrong = concat $wrong (include "orderwatch.checkOwner" (dict "owner" "provision." "config" $v.provision.config "files" $v.provision.files) | fromYamlArray) -}}
 {{- end -}}
 {{- if $v.keda.enabled -}}
 {{- if not $v.keda.account -}}
@@ -60,7 +57,7 @@
 {{- range $name, $file := .files -}}
 {{- $sources := without (keys $file) "key" | sortAlpha -}}
 {{- if ne (len $sources) 1 -}}
-{{- $wrong = append $wrong (printf "%sfiles.%s must have one source, and has %s: say {secret: NAME, key: KEY}, {content: TEXT} or {path: PATH}" $owner $name (join " and " $sources | default "none")) -}}
+{{- $wrong = append $wrong (printf "%sfiles.%s must have one source, and has %s: say {secret: NAME, key: KEY}, {content: TEXT} or {path: PATH}; what another file of values set is taken away by null" $owner $name (join " and " $sources | default "none")) -}}
 {{- end -}}
 {{- end -}}
 {{- $logins := list -}}
@@ -70,6 +67,9 @@
 {{- if .config.ORDERWATCH_NATS_USER }}{{ $logins = append $logins (printf "%sconfig.ORDERWATCH_NATS_USER" $owner) }}{{ end -}}
 {{- if gt (len $logins) 1 -}}
 {{- $wrong = append $wrong (printf "%s are two ways to log in to NATS: keep one" (join " and " $logins)) -}}
+{{- end -}}
+{{- if and .workers (not (include "orderwatch.login" .)) (include "orderwatch.login" .workers) -}}
+{{- $wrong = append $wrong (printf "nothing says how %s logs in to NATS, though the workers log in: set %sconfig.ORDERWATCH_NATS_USER and %sfiles.ORDERWATCH_NATS_PASSWORD_FILE, or another login of its own" (trimSuffix "." $owner) $owner $owner) -}}
 {{- end -}}
 {{- if ne (empty .config.ORDERWATCH_NATS_USER) (empty .files.ORDERWATCH_NATS_PASSWORD_FILE) -}}
 {{- $wrong = append $wrong (printf "%sconfig.ORDERWATCH_NATS_USER and %sfiles.ORDERWATCH_NATS_PASSWORD_FILE belong together" $owner $owner) -}}
@@ -96,8 +96,14 @@
 {{- if $set }}{{ $ways = append $ways (dict "set" $set "missing" $missing) }}{{ end -}}
 {{- end -}}
 {{- $wrong := list -}}
-{{- $byOthers := false -}}
-{{- range .Values.extraEnv }}{{ if hasPrefix "HW_" .name }}{{ $byOthers = true }}{{ end }}{{ end -}}
+{{- $others := list -}}
+{{- range .Values.extraEnv }}{{ $others = append $others .name }}{{ end -}}
+{{- $byOthers := "" -}}
+{{- range $way := list (list "HW_ACCESS_KEY" "HW_SECRET_KEY") (list "HW_AUTH_TOKEN") (list "HW_USER_NAME" "HW_USER_PASSWORD" "HW_DOMAIN_NAME") -}}
+{{- $missing := list -}}
+{{- range $name := $way }}{{ if not (has $name $others) }}{{ $missing = append $missing $name }}{{ end }}{{ end -}}
+{{- if not $missing }}{{ $byOthers = "whole" }}{{ end -}}
+{{- end -}}
 {{- if gt (len $ways) 1 -}}
 {{- $wrong = append $wrong (printf "%s and %s are two ways to log in to ModelArts: keep one" (index $ways 0).set (index $ways 1).set) -}}
 {{- else if $ways -}}
@@ -106,6 +112,137 @@
 {{- end -}}
 {{- else if not $byOthers -}}
 {{- $wrong = append $wrong "nothing says how to log in to ModelArts: set files.ORDERWATCH_MODELARTS_TOKEN_FILE; or files.ORDERWATCH_MODELARTS_ACCESS_KEY_FILE and _SECRET_KEY_FILE; or config.ORDERWATCH_MODELARTS_USER and _DOMAIN with files.ORDERWATCH_MODELARTS_PASSWORD_FILE; or config.ORDERWATCH_MODELARTS_ECS_AGENCY" -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* Which variable says how workers, page or job log in to NATS; empty where none does. Takes config and files. */}}
+{{- define "orderwatch.login" -}}
+{{- $login := .config.ORDERWATCH_NATS_USER | default "" -}}
+{{- range $name := list "ORDERWATCH_NATS_CREDS_FILE" "ORDERWATCH_NATS_NKEY_FILE" "ORDERWATCH_NATS_TOKEN_FILE" "ORDERWATCH_NATS_CERT_FILE" -}}
+{{- if hasKey $.files $name }}{{ $login = $name }}{{ end -}}
+{{- end -}}
+{{- $login -}}
+{{- end -}}
+
+{{/* What is wrong with the page, as a list in JSON. */}}
+{{- define "orderwatch.checkPage" -}}
+{{- $wrong := list -}}
+{{- $workers := .Values -}}
+{{- $config := .Values.page.config -}}
+{{- $files := .Values.page.files -}}
+{{- $auth := $config.ORDERWATCH_PAGE_AUTH -}}
+{{- if not $auth -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_AUTH says who may see the page: set basic (users in page.files.ORDERWATCH_PAGE_USERS_FILE), proxy (whom a proxy names), or none if all who reach it may see all orders" -}}
+{{- end -}}
+{{- if ne (eq $auth "basic") (not (empty $files.ORDERWATCH_PAGE_USERS_FILE)) -}}
+{{- $wrong = append $wrong "page.files.ORDERWATCH_PAGE_USERS_FILE must be set with page.config.ORDERWATCH_PAGE_AUTH: basic, and only then" -}}
+{{- end -}}
+{{- range $name := list "ORDERWATCH_PAGE_USER_HEADER" "ORDERWATCH_PAGE_TRUSTED_PROXIES" -}}
+{{- if ne (eq $auth "proxy") (not (empty (get $config $name))) -}}
+{{- $wrong = append $wrong (printf "page.config.%s must be set with page.config.ORDERWATCH_PAGE_AUTH: proxy, and only then" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $teams := or $workers.files.ORDERWATCH_TEAMS_FILE $files.ORDERWATCH_TEAMS_FILE -}}
+{{- if and $config.ORDERWATCH_PAGE_TEAM_HEADER (not (and $teams (eq $auth "proxy"))) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_TEAM_HEADER needs page.config.ORDERWATCH_PAGE_AUTH: proxy, and files.ORDERWATCH_TEAMS_FILE" -}}
+{{- end -}}
+{{- if and $teams (eq $auth "proxy") (not $config.ORDERWATCH_PAGE_TEAM_HEADER) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_TEAM_HEADER must be set, since files.ORDERWATCH_TEAMS_FILE keeps teams apart: without it all users of the page see all orders" -}}
+{{- end -}}
+{{- $user := $config.ORDERWATCH_PAGE_ACTIONS_NATS_USER | default "" -}}
+{{- $creds := $files.ORDERWATCH_PAGE_ACTIONS_NATS_CREDS_FILE -}}
+{{- if ne (empty $user) (empty $files.ORDERWATCH_PAGE_ACTIONS_NATS_PASSWORD_FILE) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS_NATS_USER and page.files.ORDERWATCH_PAGE_ACTIONS_NATS_PASSWORD_FILE belong together" -}}
+{{- end -}}
+{{- if and $user $creds -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS_NATS_USER and page.files.ORDERWATCH_PAGE_ACTIONS_NATS_CREDS_FILE are two logins: keep one" -}}
+{{- end -}}
+{{- $public := $workers.config.ORDERWATCH_PUBLIC_URL | default "" -}}
+{{- $template := contains "{" $public -}}
+{{- if eq (toString $config.ORDERWATCH_PAGE_ACTIONS) "true" -}}
+{{- if eq $auth "none" -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS lets everybody who reaches the page cancel: set page.config.ORDERWATCH_PAGE_AUTH to basic or proxy" -}}
+{{- end -}}
+{{- if and (eq $auth "proxy") (or (not $public) $template) -}}
+{{- $wrong = append $wrong "config.ORDERWATCH_PUBLIC_URL must be where the page is found, and no template, with page.config.ORDERWATCH_PAGE_ACTIONS and ORDERWATCH_PAGE_AUTH: proxy" -}}
+{{- end -}}
+{{- if and (not $user) (not $creds) (or $config.ORDERWATCH_NATS_USER $files.ORDERWATCH_NATS_CREDS_FILE $files.ORDERWATCH_NATS_NKEY_FILE $files.ORDERWATCH_NATS_TOKEN_FILE) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS_NATS_USER is not set: the page's own login may only read, so actions need one of their own, with page.files.ORDERWATCH_PAGE_ACTIONS_NATS_PASSWORD_FILE" -}}
+{{- end -}}
+{{- if and $user (eq $user ($config.ORDERWATCH_NATS_USER | default "")) -}}
+{{- $wrong = append $wrong "page.config.ORDERWATCH_PAGE_ACTIONS_NATS_USER must not be page.config.ORDERWATCH_NATS_USER, which is to read alone" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.page.ingress -}}
+{{- if .enabled -}}
+{{- if not .host -}}
+{{- $wrong = append $wrong "page.ingress.host is not set: name the host under which people find the page" -}}
+{{- else if and $public (not $template) (ne (lower .host) (regexReplaceAll "^https?://([^/?#:]*).*$" $public "${1}" | lower)) -}}
+{{- $wrong = append $wrong "page.ingress.host is not the host of config.ORDERWATCH_PUBLIC_URL: links would not lead to the page, and with ORDERWATCH_PAGE_AUTH: proxy it answers 421" -}}
+{{- end -}}
+{{- if and (eq $auth "basic") (not .tlsSecret) (not (hasPrefix "https://" $public)) -}}
+{{- $wrong = append $wrong "passwords of ORDERWATCH_PAGE_AUTH: basic could be read on the way to page.ingress: set page.ingress.tlsSecret; or, where a certificate comes from elsewhere, config.ORDERWATCH_PUBLIC_URL to the https address" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* Which times are out of their bounds, as a list in JSON. Takes the workers' config. A row is a variable, its default, the least,
+and the most: a variable and its default, or a time. */}}
+{{- define "orderwatch.checkTimes" -}}
+{{- $wrong := list -}}
+{{- range $row := list
+  (list "MODELARTS_TIMEOUT" "15s" "1ns" "" "29.5s")
+  (list "MODELARTS_NOT_FOUND_GRACE" "2m" "1ns" "" "")
+  (list "POLL_INITIAL" "5s" "100ms" "POLL_MAX" "1m")
+  (list "POLL_MAX" "1m" "100ms" "POLL_MAX_SWEPT" "")
+  (list "TIMEOUT" "2h" "1s" "TIMEOUT_MAX" "48h") -}}
+{{- $name := printf "ORDERWATCH_%s" (index $row 0) -}}
+{{- $other := printf "ORDERWATCH_%s" (index $row 3) -}}
+{{- $value := get $ $name | toString | default (index $row 1) -}}
+{{- $most := get $ $other | toString | default (index $row 4) -}}
+{{- $ns := include "orderwatch.nanoseconds" $value | int64 -}}
+{{- if lt $ns (include "orderwatch.nanoseconds" (index $row 2) | int64) -}}
+{{- $wrong = append $wrong (printf "config.%s is %s: it must be %s" $name $value (index $row 2 | printf "at least %s" | replace "at least 1ns" "more than 0")) -}}
+{{- else if and $most (gt $ns (include "orderwatch.nanoseconds" $most | int64)) -}}
+{{- $wrong = append $wrong (printf "config.%s is %s: it must be at most %s%s" $name $value (ternary "" (printf "config.%s, " $other) (eq (index $row 3) "")) $most) -}}
+{{- end -}}
+{{- end -}}
+{{- $longest := get $ "ORDERWATCH_TIMEOUT_MAX" | toString | default "48h" -}}
+{{- $kept := get $ "ORDERWATCH_EVENTS_MAX_AGE" | toString | default "2160h" -}}
+{{- if lt (include "orderwatch.nanoseconds" $kept | int64) (include "orderwatch.nanoseconds" (printf "%s168h" $longest) | int64) -}}
+{{- $wrong = append $wrong (printf "config.ORDERWATCH_EVENTS_MAX_AGE is %s: it must be at least 168h more than config.ORDERWATCH_TIMEOUT_MAX, %s" $kept $longest) -}}
+{{- end -}}
+{{- $sweep := get $ "ORDERWATCH_SWEEP_EVERY" | toString | default "5s" -}}
+{{- $ns := include "orderwatch.nanoseconds" $sweep | int64 -}}
+{{- if and $ns (lt $ns (include "orderwatch.nanoseconds" "100ms" | int64)) -}}
+{{- $wrong = append $wrong (printf "config.ORDERWATCH_SWEEP_EVERY is %s: it must be at least 100ms, or 0 to list no orders" $sweep) -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* How long a time such as 1h30m is. */}}
+{{- define "orderwatch.nanoseconds" -}}
+{{- $then := toDate "2006" "2000" -}}
+{{- sub (dateModify (printf "+%s" .) $then).UnixNano $then.UnixNano -}}
+{{- end -}}
+
+{{/* What of the workers' config shows something to strangers, as a list in JSON. */}}
+{{- define "orderwatch.checkOpen" -}}
+{{- $wrong := list -}}
+{{- if ne (toString .ORDERWATCH_ALLOW_INSECURE) "true" -}}
+{{- range $name := list "ORDERWATCH_MODELARTS_ENDPOINT" "ORDERWATCH_MODELARTS_IAM_ENDPOINT" "ORDERWATCH_SLACK_API_URL" -}}
+{{- $url := get $ $name -}}
+{{- if and (hasPrefix "http://" $url) (not (regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?(/|$)" $url)) -}}
+{{- $wrong = append $wrong (printf "config.%s is plain http, which anybody on the way can read and answer: make it https, or set config.ORDERWATCH_ALLOW_INSECURE: true" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $addr := .ORDERWATCH_PPROF_ADDR -}}
+{{- if and $addr (not (regexMatch "^(localhost|127\\.[0-9.]+|\\[::1\\]):" $addr)) -}}
+{{- $wrong = append $wrong "config.ORDERWATCH_PPROF_ADDR shows the process's memory to everybody who reaches it: it must be on 127.0.0.1, [::1] or localhost, unless config.ORDERWATCH_ALLOW_INSECURE is true" -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}

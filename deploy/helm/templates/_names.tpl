@@ -36,12 +36,3 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end -}}
 {{- end -}}
 {{- end -}}
-
-{{/* Takes variables away that are null: by null a second file of values, or --set, takes away what the first one set. */}}
-{{- define "orderwatch.clean" -}}
-{{- range $variables := list .Values.config .Values.files .Values.page.config .Values.page.files .Values.provision.config .Values.provision.files -}}
-{{- range $name, $value := $variables -}}
-{{- if kindIs "invalid" $value }}{{ $_ := unset $variables $name }}{{ end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
