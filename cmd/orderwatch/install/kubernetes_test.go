@@ -26,6 +26,8 @@ func TestKubernetes(t *testing.T) {
 			"--set-json", `extraVolumes=[{"name": "vault", "emptyDir": {}}]`, "--set-json", `extraVolumeMounts=[{"name": "vault", "mountPath": "/vault"}]`,
 			"--set-json", `page.extraVolumes=[{"name": "ca", "configMap": {"name": "ca"}}]`, "--set-json", `page.extraVolumeMounts=[{"name": "ca", "mountPath": "/vault"}]`,
 			"--set-json", `page.extraEnv=[{"name": "GODEBUG", "value": "x509negativeserial=1"}]`, "--set", "provision.files.ORDERWATCH_NATS_CA_FILE.content=ca"},
+		"by a proxy": {"--values", least, "--set", "networkPolicy.httpsPort=3128,config.ORDERWATCH_MODELARTS_ENDPOINT=https://modelarts.example:8443/v1",
+			"--set-json", `extraEnv=[{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}]`},
 		"below a path": {"--values", full, "--set", "page.ingress.path=/ow,config.ORDERWATCH_PUBLIC_URL=https://orderwatch.example/ow/orders"},
 		"other ports": {"--values", least, "--set", "config.ORDERWATCH_NATS_URL=wss://nats.example,networkPolicy.natsPort=443,networkPolicy.httpsPort=8443",
 			"--set", "config.ORDERWATCH_MODELARTS_ENDPOINT=https://modelarts.example:8443/v1,config.ORDERWATCH_SLACK_API_URL=http://127.0.0.1:8080"},

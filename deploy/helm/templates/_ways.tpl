@@ -14,14 +14,19 @@ list in JSON. */}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $proxy := false -}}
-{{- range $v.extraEnv }}{{ if eq (upper .name) "HTTPS_PROXY" }}{{ $proxy = true }}{{ end }}{{ end -}}
-{{- if and $policy.enabled $policy.httpsTo (not $policy.extraEgress) (not $proxy) -}}
+{{- if and $policy.enabled $policy.httpsTo (not $policy.extraEgress) -}}
+{{- $urls := dict -}}
 {{- range $name := list "ORDERWATCH_MODELARTS_ENDPOINT" "ORDERWATCH_MODELARTS_IAM_ENDPOINT" "ORDERWATCH_SLACK_API_URL" -}}
-{{- $url := get $v.config $name | default "" | toString -}}
+{{- with get $v.config $name }}{{ $_ := set $urls (printf "config.%s" $name) . }}{{ end -}}
+{{- end -}}
+{{- range $v.extraEnv -}}
+{{- /* By a proxy they are reached on its port. */ -}}
+{{- if eq (upper .name) "HTTPS_PROXY" }}{{ $urls = dict (printf "%s of extraEnv" .name) (.value | default "") }}{{ end -}}
+{{- end -}}
+{{- range $name, $url := $urls -}}
 {{- $port := include "orderwatch.port" $url -}}
 {{- if and $url (ne $port (toString $policy.httpsPort)) (not (regexMatch "^https?://(localhost|127\\.|\\[::1\\])" $url)) -}}
-{{- $wrong = append $wrong (printf "config.%s names the port %s, but networkPolicy.httpsPort is %v: the workers would not reach it; let them go there by networkPolicy.extraEgress" $name $port $policy.httpsPort) -}}
+{{- $wrong = append $wrong (printf "%s names the port %s, but networkPolicy.httpsPort is %v: the workers would not reach it; let them go there by networkPolicy.extraEgress" $name $port $policy.httpsPort) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
