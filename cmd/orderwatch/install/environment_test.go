@@ -23,10 +23,11 @@ func TestEnvironment(t *testing.T) {
 		args []string
 		pods int
 	}{
-		"least":    {[]string{"--values", least}, 1},
-		"full":     {[]string{"--values", full}, 3},
-		"readme":   {[]string{"--values", readmeValues(t)}, 3},
-		"manifest": {[]string{"--values", manifestValues}, 1},
+		"least":     {[]string{"--values", least}, 1},
+		"full":      {[]string{"--values", full}, 3},
+		"readme":    {[]string{"--values", readmeValues(t)}, 3},
+		"all of it": {[]string{"--values", readmeAll(t)}, 3},
+		"manifest":  {[]string{"--values", manifestValues}, 1},
 		"users": {[]string{"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=basic", "--set", "page.files.ORDERWATCH_PAGE_USERS_FILE.content=ada:hash",
 			"--set", "page.files.ORDERWATCH_NATS_CREDS_FILE.secret=nats,page.files.ORDERWATCH_NATS_CREDS_FILE.key=page.creds"}, 2},
 		"rules": {[]string{"--values", manifestValues, "--set-file", "files.ORDERWATCH_TEAMS_FILE.content=" + deployDir + "teams.yaml",
@@ -37,7 +38,7 @@ func TestEnvironment(t *testing.T) {
 		"emptied": {[]string{"--set", "image.repository=x,config.ORDERWATCH_NATS_URL=nats://a,config.ORDERWATCH_MODELARTS_REGIONS=cn-north-4,config.ORDERWATCH_MODELARTS_ECS_AGENCY=true",
 			"--set", "files=null,extraEnv=null,page=null,provision=null,keda=null,serviceMonitor=null,prometheusRule=null,dashboard=null"}, 1},
 		"page emptied": {[]string{"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=none,page.files=null,page.ingress=null,provision.enabled=true,provision.config=null,provision.files=null"}, 3},
-		"agency": {[]string{"--set", "image.repository=x,config.ORDERWATCH_NATS_URL=nats://a,config.ORDERWATCH_MODELARTS_REGIONS=cn-north-4,config.ORDERWATCH_MODELARTS_ECS_AGENCY=true"}, 1},
+		"agency":       {[]string{"--set", "image.repository=x,config.ORDERWATCH_NATS_URL=nats://a,config.ORDERWATCH_MODELARTS_REGIONS=cn-north-4,config.ORDERWATCH_MODELARTS_ECS_AGENCY=true"}, 1},
 		"certificates": {[]string{"--values", least, "--set", "files.ORDERWATCH_NATS_CERT_FILE.secret=tls,files.ORDERWATCH_NATS_CERT_FILE.key=tls.crt",
 			"--set", "files.ORDERWATCH_NATS_KEY_FILE.secret=tls,files.ORDERWATCH_NATS_KEY_FILE.key=tls.key"}, 1},
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,7 @@ func TestKubernetes(t *testing.T) {
 		"full":              {"--values", full},
 		"long name":         {"--values", full, "--set", "fullnameOverride=" + strings.Repeat("n", 44)},
 		"readme":            {"--values", readmeValues(t)},
+		"all of it":         {"--values", readmeAll(t)},
 		"numbers":           {"--values", full, "--set-string", "nameOverride=true,serviceAccount.name=123,nodeSelector.zone=1"},
 		"scraped by others": {"--values", full, "--set", "scrapeAnnotations=true"},
 		"elsewhere": {"--values", least, "--set", "page.enabled=true,page.config.ORDERWATCH_PAGE_AUTH=none,provision.enabled=true,files.ORDERWATCH_NATS_CA_FILE.path=/vault/ca.crt",
@@ -63,6 +65,7 @@ func TestKubernetes(t *testing.T) {
 		})
 	}
 	t.Run("upgraded", c.upgrades)
+	t.Run("from manifests", c.adopts)
 }
 
 // accepts fails the test unless the API server takes all objects of the text, and pods of their templates, without a warning, and
@@ -75,6 +78,21 @@ func (c *cluster) accepts(t *testing.T, text string) {
 	if err := c.judge(t, text); err != nil {
 		t.Error(err)
 	}
+}
+
+// comment is a line of values that somebody may want.
+var comment = regexp.MustCompile(`(?m)^( *)# ([A-Za-z_]+: )`)
+
+// readmeAll returns the path of [readmeValues] with all that is a comment there.
+func readmeAll(t *testing.T) string {
+	t.Helper()
+	text := read(t, readmeValues(t))
+	if lines := len(comment.FindAllString(text, -1)); lines < 8 {
+		t.Errorf("there are %d comments", lines)
+	}
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, path, comment.ReplaceAllString(text, "$1$2"))
+	return path
 }
 
 // readmeValues returns the path of the values that deploy/README.md begins with.
@@ -175,6 +193,36 @@ func (c *cluster) upgrades(t *testing.T) {
 	do("uninstall", "orderwatch")
 	if c.kept(t, deployments, "orderwatch") != nil {
 		t.Error("workers are left")
+	}
+}
+
+// adopts holds that helm installs where plain manifests were, after what deploy/README.md says under "Upgrade" is deleted.
+func (c *cluster) adopts(t *testing.T) {
+	for _, o := range documents(t, read(t, manifest)) {
+		c.must(t, o)
+	}
+	install := []string{"upgrade", "--install", "orderwatch", chartDir, "--values", least, "--kubeconfig", c.kubeconfig, "--namespace", namespace}
+	if _, err := helm(t, install...); err == nil || !strings.Contains(err.Error(), "cannot be imported into the current release") {
+		t.Errorf("helm adopts what is there: %v", err)
+	}
+	_, rest, _ := strings.Cut(read(t, deployDir+"README.md"), "kubectl -n orderwatch delete deployment/")
+	names, _, found := strings.Cut("deployment/"+rest, " --ignore-not-found`")
+	if !found {
+		t.Fatal("README.md does not say what to delete")
+	}
+	for _, one := range strings.Fields(names) {
+		kind, name, _ := strings.Cut(one, "/")
+		path := map[string]string{
+			"deployment": deployments, "serviceaccount": "/api/v1/namespaces/" + namespace + "/serviceaccounts",
+			"poddisruptionbudget": "/apis/policy/v1/namespaces/" + namespace + "/poddisruptionbudgets",
+			"networkpolicy":       "/apis/networking.k8s.io/v1/namespaces/" + namespace + "/networkpolicies",
+		}[kind]
+		if code, answer, _ := c.ask("DELETE", path+"/"+name, nil); path == "" || code != http.StatusOK {
+			t.Errorf("%s: %d %s", one, code, answer)
+		}
+	}
+	if _, err := helm(t, install...); err != nil && !strings.HasPrefix(err.Error(), "helm warns: ") {
+		t.Error(err)
 	}
 }
 

@@ -33,7 +33,7 @@ type running struct {
 // end, and doctor, run in a worker's pod, finds nothing wrong.
 func TestPods(t *testing.T) {
 	g := guarded.Start(t, guarded.Shipped(t, deployDir+"nats-permissions.conf"), nats.UserInfo("setup", "planted-setup"))
-	cloud := httptest.NewServer(emulator.New(emulator.Options{AutoOrders: true}))
+	cloud := httptest.NewServer(emulator.New(emulator.Options{AutoOrders: true, Keys: []emulator.Key{{Access: "planted-access", Secret: "planted-key"}}}))
 	defer cloud.Close()
 	at, err := url.Parse(g.URL)
 	if err != nil {
@@ -50,7 +50,8 @@ func TestPods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{"nats-worker": "planted-worker\n", "nats-page": "planted-page\n", "nats-setup": "planted-setup\n", "users": "ada:" + string(hash) + "\n"}
+	secrets := map[string]string{"nats-worker": "planted-worker\n", "nats-page": "planted-page\n", "nats-setup": "planted-setup\n",
+		"access-key": "planted-access\n", "secret-key": "planted-key\n", "users": "ada:" + string(hash) + "\n"}
 	pods := make(map[string]*running)
 	for _, o := range all {
 		if podOf(o) != nil && o.kind() == "Deployment" {
