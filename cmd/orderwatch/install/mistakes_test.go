@@ -121,7 +121,11 @@ image: {repository: ""}`, want: "image.repository is not set"},
 	{name: "an overlay that keeps the source of before", values: "files: {ORDERWATCH_MODELARTS_TOKEN_FILE: {content: planted}}", want: "must have one source, and has content and secret: say {secret: NAME, key: KEY}, {content: TEXT} or {path: PATH}; what another file of values set is taken away by null"},
 	{name: "everything made a comment", values: "image:\nconfig:\nfiles:", want: "image.repository is not set"},
 	{name: "no network policy by mistake", values: "networkPolicy:", want: "missing property 'networkPolicy'"},
-	{name: "a runbook that is no address", values: "runbookUrl: deploy/RUNBOOK.md", want: "at '/runbookUrl': 'deploy/RUNBOOK.md' does not match"},
+	{name: "a runbook that is no address", values: "runbookUrl: deploy/RUNBOOK.md", want: "at '/runbookUrl': value must be 'an https or http URL without user, password and #'"},
+	{name: "a password in the runbook's address", values: "runbookUrl: \"https://u:planted@wiki.example/x\"", want: "at '/runbookUrl': value must be 'an https or http URL without user"},
+	{name: "a password in the address that KEDA asks", values: "keda: {monitoring: \"u:planted@nats:8222\"}", want: "at '/keda/monitoring': value must be 'host:port, without user and password'"},
+	{name: "a secret in place of its path", values: "files: {ORDERWATCH_SLACK_TOKEN_FILE: {path: xoxb-planted}}", want: "at '/files/ORDERWATCH_SLACK_TOKEN_FILE/path': value must be 'a path that begins with /'"},
+	{name: "a secret in place of its key", values: "files: {ORDERWATCH_SLACK_TOKEN_FILE: {secret: a, key: \"planted/+=\"}}", want: "value must be 'the name of a key in the Secret or ConfigMap'"},
 
 	// Past helm: the API server refuses them.
 	{name: "resources that are none", values: "resources: {limits: {memory: 256Megabytes}}", want: "quantities must match the regular expression"},
