@@ -263,14 +263,12 @@ const (
 // measure decides from when on the order is late by what is usual: when it shows its actions first, and anew when it shows
 // others, until people are told, by the orders of its kind that are known then. Those that are learned of while it goes on
 // decide nothing: of many that began together the quickest end first, and beside these alone all others would be late.
-// changed says whether the poll showed anything new.
-func (p Policy) measure(w *Watch, changed bool, now time.Time) {
-	if p.Sketches == nil || !p.LateByUsual {
-		w.UsualKind = "" // it may change meanwhile
+func (p Policy) measure(w *Watch, now time.Time) {
+	if p.Sketches == nil || !p.LateByUsual || !w.Told[Late].IsZero() {
 		return
 	}
-	if !w.Told[Late].IsZero() || !changed && w.UsualKind != "" {
-		return
+	if key := (history.Key{Region: w.Region, Actions: w.actions()}); key.String() == w.UsualKind {
+		return // it is what was measured
 	}
 	order := w.measured()
 	kind, ok := order.Kind()

@@ -90,9 +90,8 @@ func (p Policy) foldAnswer(w Watch, answer Answer, hint *Hint, now time.Time) (W
 	w.Troubles = w.Troubles.Over(w.ID, now)
 	w.Step = nextStep(w)
 	answer.Items = bounded(answer.Items, now)
-	counts, changed := w.Counts, w.ChangedAt
 	w, changes := p.see(w, answer, now)
-	p.measure(&w, w.Counts != counts || !w.ChangedAt.Equal(changed), now)
+	p.measure(&w, now)
 	w.LooksEndedSince = since(w.Counts.ended(w.leastExpected()), w.LooksEndedSince, now)
 	w.Odd = since(len(w.strange()) > 0, w.Odd, now)
 	w.heed(hint, now)

@@ -50,6 +50,9 @@ func (k HoldKind) Words() string {
 	}[k], "the account may not be asked now")
 }
 
+// Stops reports whether no order is seen while an account is held so. A throttled account is asked again within minutes.
+func (k HoldKind) Stops() bool { return k != HeldThrottled }
+
 // HeldCode is the code of an error that says that the account may not be asked, where the API gave none.
 // Before [ErrorDetail] had the field Held it was the code of them all.
 const HeldCode = "held"

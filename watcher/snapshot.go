@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/orderwatch/orderwatch/watcher/history"
@@ -119,6 +120,25 @@ func (w *Watch) measured() history.Order {
 		items = append(items, Item{Action: s.Action, Status: s.Status})
 	}
 	return measured(w.Region, items, w.AcceptedAt, w.LastPollAt)
+}
+
+// actions returns the actions of the items that [Watch.measured] measures, sorted, each once.
+func (w *Watch) actions() (actions []string) {
+	add := func(action string) {
+		if action != "" && !slices.Contains(actions, action) {
+			actions = append(actions, action)
+		}
+	}
+	for _, s := range w.seenItems() {
+		add(s.Action)
+	}
+	for _, m := range w.Missing {
+		if !m.nameless() {
+			add(m.Action)
+		}
+	}
+	slices.Sort(actions)
+	return actions
 }
 
 // measured returns the order with these items, of which ModelArts spoke until a time.

@@ -45,10 +45,12 @@ type doctorState struct {
 	untrue                           []string
 }
 
-// doctorStates are the states. Without a worker at work all who may look are warned of that.
+// doctorStates are the states. Without a worker at work all who may look are warned of that; for a login that sees open watches
+// or requests it is a problem.
 func doctorStates(t *testing.T) []doctorState {
 	const (
 		none    = "warning workers.present"
+		needed  = "problem workers.present" // none, and something waits for one
 		work    = "work is lost, repeated or not done until that is mended"
 		nothing = "a worker with this environment, on this machine, does nothing until that is mended"
 		over    = "some requests get no completion until that is mended"
@@ -121,7 +123,7 @@ func doctorStates(t *testing.T) []doctorState {
 				p.store(t, "_WATCHES", "broken", brokenList(t, "order.a", time.Now()))
 				p.record(t, watcher.Watch{State: watcher.Watching, Order: watcher.Order{ProjectID: rig.Project, Name: "order.a"}, Region: "cn-north-4"})
 			},
-			worker: alone, person: alone, untrue: []string{"broken record"}},
+			worker: []string{needed}, person: alone, ends: "1 problem: " + work, untrue: []string{"broken record"}},
 		{name: "a record of a later release",
 			wreck: func(t *testing.T, p ward) {
 				p.store(t, "_WATCHES", rig.Project+".order.later", []byte(`{"schema":1000,"state":"watching","watch_id":"w_1"}`))
@@ -137,7 +139,12 @@ func doctorStates(t *testing.T) []doctorState {
 				p.hold(t, watcher.HeldPermission)
 			},
 			worker: []string{"problem workers.hold"}, person: []string{"problem workers.hold"}, ends: work},
-		{name: "a hold that may pass", workers: 2,
+		{name: "ModelArts is not reached", workers: 2,
+			wreck: func(t *testing.T, p ward) {
+				p.hold(t, watcher.HeldUnreachable)
+			},
+			worker: []string{"problem workers.hold"}, person: []string{"problem workers.hold"}, ends: work},
+		{name: "a hold for asking too often", workers: 2,
 			wreck: func(t *testing.T, p ward) {
 				p.hold(t, watcher.HeldThrottled)
 			},
@@ -167,7 +174,7 @@ func doctorStates(t *testing.T) []doctorState {
 					}
 				}
 			},
-			worker: []string{"warning assets.backlog", none}, person: alone},
+			worker: []string{"warning assets.backlog", needed}, person: alone, ends: "1 problem: " + work},
 		{name: "a stream is missing",
 			wreck: func(t *testing.T, p ward) {
 				if err := p.js.DeleteStream(t.Context(), "ORDER_WAKEUPS"); err != nil {

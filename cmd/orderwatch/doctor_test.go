@@ -252,8 +252,9 @@ func TestDoctorBroken(t *testing.T) {
 			},
 			want: []clinic.Finding{
 				{Check: "assets.backlog", Level: "warning", About: "intake", Found: "1 wait"},
-				{Check: "workers.present", Level: "warning", Found: "none"},
+				{Check: "workers.present", Level: "problem", Found: "none: requests are kept, but nothing is polled; waiting: 1 request", Do: "Start orderwatch serve."},
 			},
+			code: 1,
 		},
 		{
 			name: "overdue watch",
@@ -269,7 +270,11 @@ func TestDoctorBroken(t *testing.T) {
 				}
 				p.store(t, "_WATCHES", rig.Project+".order.late", record)
 			},
-			want: []clinic.Finding{{Check: "watches.overdue", Level: "warning", Found: rig.Project + "/order.late by 1h00m"}},
+			want: []clinic.Finding{
+				{Check: "watches.overdue", Level: "warning", Found: rig.Project + "/order.late by 1h00m"},
+				{Check: "workers.present", Level: "problem", Found: "nothing is polled; open: 1 watch"},
+			},
+			code: 1,
 		},
 		{
 			name: "held account",

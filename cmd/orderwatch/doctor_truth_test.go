@@ -192,7 +192,8 @@ func TestDoctorProjects(t *testing.T) {
 			[]clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},
 				{Check: "modelarts.login", Level: "note", About: "cn-north-4", Found: "was not asked: no project"},
-			}, 0},
+				{Check: "workers.present", Level: "problem", Found: "open: 1 watch"},
+			}, 1},
 		{"two regions", []string{"ORDERWATCH_MODELARTS_REGIONS=cn-north-4,cn-southwest-2"}, map[string]string{"cn-southwest-2": "west", "cn-north-4": "north"}, watcher.Ended,
 			[]clinic.Finding{
 				{Check: "modelarts.login", Level: "ok", About: "cn-southwest-2", Found: "for project west"},

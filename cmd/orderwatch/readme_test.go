@@ -192,11 +192,16 @@ func TestPageVariablesNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(readme), "### The page\n")
-	section, _, _ = strings.Cut(section, "\n### ")
-	for _, name := range []string{"ORDERWATCH_TEAMS_FILE", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE", "ORDERWATCH_SETTLE", "ORDERWATCH_LATE_BY_USUAL", "NATS_PAGE_PASSWORD", "NATS_PAGE_ACTIONS_PASSWORD"} {
-		if !strings.Contains(section, "`"+name+"`") {
-			t.Errorf("deploy/README.md does not name %s where it tells of the page", name)
+	for heading, names := range map[string][]string{
+		"### The page\n": {"ORDERWATCH_TEAMS_FILE", "ORDERWATCH_MODELARTS_NOT_FOUND_GRACE", "ORDERWATCH_SETTLE", "ORDERWATCH_LATE_BY_USUAL"},
+		"## Upgrade\n":   {"NATS_PAGE_PASSWORD", "NATS_PAGE_ACTIONS_PASSWORD"},
+	} {
+		_, section, _ := strings.Cut(string(readme), heading)
+		section, _, _ = strings.Cut(section, "\n### ")
+		for _, name := range names {
+			if !strings.Contains(section, "`"+name+"`") {
+				t.Errorf("deploy/README.md does not name %s below %q", name, heading)
+			}
 		}
 	}
 }

@@ -91,7 +91,7 @@ type DeniedError struct {
 
 func (e *DeniedError) Error() string {
 	if e.Reading {
-		return fmt.Sprintf("NATS does not let this user subscribe to %q, where answers come: it needs an inbox prefix that it may use", e.Subject)
+		return fmt.Sprintf("NATS does not let this user subscribe to %q, where answers come: log in as a user that may ask, such as operator or person, or set an inbox prefix that this user may use", e.Subject)
 	}
 	return fmt.Sprintf("NATS does not let this user publish on %q: ask whoever runs NATS for the permission", e.Subject)
 }

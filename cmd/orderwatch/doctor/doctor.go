@@ -73,6 +73,7 @@ type exam struct {
 	uses     inspect.Uses // of a stranger; none: not known
 	why      string       // nothing more could be looked at
 	present  int          // workers; -1: not known
+	open     int          // watches; 0: none, or not known
 	holds    map[string]watcher.Hold
 	ahead    time.Duration     // the server's clock
 	clocked  bool              // that is known

@@ -144,7 +144,8 @@ func (x *exam) examine(ctx context.Context) {
 	var servers []inspect.Syncing
 	wait.Go(func() { x.limits(looking); x.strict(looking) })
 	wait.Go(func() { servers = x.Syncing(looking) })
-	switch list := x.Assets(looking); {
+	list := x.Assets(looking)
+	switch {
 	case x.foreign(list):
 	case x.stranger && x.uses.Serve:
 		x.askWorkers(looking)
@@ -158,6 +159,9 @@ func (x *exam) examine(ctx context.Context) {
 		wait.Go(func() { x.watches(looking); x.losses(looking) })
 	}
 	wait.Wait()
+	if x.present == 0 {
+		x.nobodyWorks(list)
+	}
 	x.syncing(servers) // after the limits
 }
 

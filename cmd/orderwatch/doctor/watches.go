@@ -27,7 +27,8 @@ func (x *exam) watches(ctx context.Context) {
 		return
 	}
 	x.projects = w.Projects
-	x.open(w.Watching, w.Ending, w.All)
+	x.open = w.Watching + w.Ending
+	x.opened(w.Watching, w.Ending, w.All)
 	x.broken(w.Broken)
 	if untold := w.Unreadable - len(w.Broken); untold > 0 {
 		x.add(levelProblem, "watches.unreadable", "", words.Count(untold, "record")+" cannot be read: something else than a worker wrote there, and no worker has told of it yet",
@@ -49,7 +50,7 @@ func (x *exam) watches(ctx context.Context) {
 
 // counts says how many watches are as they must be, by what a worker says.
 func (x *exam) counts(w wire.WatchCount) {
-	x.open(w.Watching, w.Ending, w.All)
+	x.opened(w.Watching, w.Ending, w.All)
 	x.overdue(w.Overdue, w.Stuck, "", "The patrol of a worker wakes them; orderwatch poll wakes one at once.")
 	if w.Unreadable > 0 {
 		x.add(levelProblem, "watches.unreadable", "", words.Count(w.Unreadable, "record")+" cannot be read, or were deleted while their watch went on",
@@ -57,7 +58,7 @@ func (x *exam) counts(w wire.WatchCount) {
 	}
 }
 
-func (x *exam) open(watching, ending int, all bool) {
+func (x *exam) opened(watching, ending int, all bool) {
 	open := fmt.Sprintf("%d watched, %d ending", watching, ending)
 	if !all {
 		open += "; there was no time to read all"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/serve"
 	"github.com/orderwatch/orderwatch/events/client"
+	"github.com/orderwatch/orderwatch/events/inspect"
 	"github.com/orderwatch/orderwatch/events/wire"
 	"github.com/orderwatch/orderwatch/watcher"
 	"github.com/orderwatch/orderwatch/watcher/words"
@@ -123,8 +124,7 @@ func (x *exam) rates(all []wire.Rate) {
 func (x *exam) areThere(workers int) {
 	x.present = workers
 	switch workers {
-	case 0:
-		x.add(levelWarning, "workers.present", "", "none: requests are kept, but nothing is polled", "Start orderwatch serve.")
+	case 0: // how bad that is, nobodyWorks says
 	case 1:
 		x.add(levelNote, "workers.present", "", "one: while it restarts, nothing is polled", "Two or more go on when one ends.")
 	default:
@@ -132,11 +132,29 @@ func (x *exam) areThere(workers int) {
 	}
 }
 
-// hold tells of a hold of an account. It is a problem where it cannot pass by itself.
+// nobodyWorks says that there is no worker. That is a problem where something waits for one, and none before the first starts.
+func (x *exam) nobodyWorks(list []inspect.Asset) {
+	requests := 0
+	for _, a := range list {
+		if a.Stream == serve.Names(x.Config).RequestStream() && a.Consumer == "" {
+			requests = int(a.Messages) // until a worker takes them
+		}
+	}
+	level, found := levelWarning, "none: requests are kept, but nothing is polled"
+	if x.open > 0 {
+		level, found = levelProblem, found+"; open: "+words.Count(x.open, "watch")
+	}
+	if requests > 0 {
+		level, found = levelProblem, found+"; waiting: "+words.Count(requests, "request")
+	}
+	x.add(level, "workers.present", "", found, "Start orderwatch serve.")
+}
+
+// hold tells of a hold of an account. It is a problem where no order is seen meanwhile.
 func (x *exam) hold(kind watcher.HoldKind, key string, since time.Time, why string) {
-	level := levelProblem
-	if kind == watcher.HeldThrottled || kind == watcher.HeldUnreachable {
-		level = levelWarning
+	level := levelWarning
+	if kind.Stops() {
+		level = levelProblem
 	}
 	x.add(level, "workers.hold", key, fmt.Sprintf("%s since %s: %s", kind, since.UTC().Format(time.RFC3339), why),
 		"Workers try again by themselves. Deadlines go on meanwhile.")

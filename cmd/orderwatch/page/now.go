@@ -196,7 +196,7 @@ func (s *server) strip(sum index.Strip, view teams.View, now time.Time) screens.
 		if h.Until.After(now) {
 			text += ", until " + h.Until.Local().Format("15:04:05")
 		}
-		add(screens.Fact{Words: text, Class: "warn"})
+		add(screens.Fact{Words: text, Class: heldClass(sum.Held)})
 	}
 	if sum.Broken > 0 {
 		add(screens.Fact{Number: words.Number(sum.Broken), Words: "records cannot be read", Class: "bad"})
@@ -239,6 +239,14 @@ func soon(d time.Duration) string {
 
 // account says how many accounts there are.
 func account(n int) string { return words.Count(n, "account") }
+
+// heldClass says how bad it is that accounts are held: bad where orders are not seen.
+func heldClass(held []watcher.Hold) string {
+	if slices.ContainsFunc(held, func(h watcher.Hold) bool { return h.Kind.Stops() }) {
+		return "bad"
+	}
+	return "warn"
+}
 
 // heldFor says why ModelArts may not be asked.
 func heldFor(h watcher.Hold) string {

@@ -17,7 +17,7 @@ func (p Page) Status(s wire.Status) string {
 	if s.Workers != nil {
 		text = p.Property("workers", nil, presentWorkers(*s.Workers))
 	}
-	text += p.Property("accounts", colourIf(len(s.Held) > 0, p.Paint.Red), p.held(s.Held)...)
+	text += p.Property("accounts", p.heldColour(s.Held), p.held(s.Held)...)
 	text += p.Property("lists", p.Paint.Yellow, p.unlisted(s.Unlisted)...)
 	text += p.rates(s.Rates)
 	if s.Watches != nil {
@@ -48,6 +48,14 @@ func presentWorkers(w wire.WorkerCount) string {
 		versions = append(versions, fmt.Sprintf("%d of an earlier release", rest))
 	}
 	return fmt.Sprintf("%d: %s", w.Present, strings.Join(versions, ", "))
+}
+
+// heldColour is red where orders of an account are not seen.
+func (p Page) heldColour(held []wire.HeldAccount) func(string) string {
+	if slices.ContainsFunc(held, func(h wire.HeldAccount) bool { return h.Kind.Stops() }) {
+		return p.Paint.Red
+	}
+	return colourIf(len(held) > 0, p.Paint.Yellow)
 }
 
 func (p Page) held(held []wire.HeldAccount) (lines []string) {

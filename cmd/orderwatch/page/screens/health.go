@@ -66,11 +66,11 @@ func (v HealthView) Problems() (all []problem) {
 	v.watchProblems(add)
 	held := v.Status.Held
 	if len(held) > heldShown {
-		add("warn", "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s, which are named below.", words.Count(len(held), "account"))
+		add(classOf(held...), "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s, which are named below.", words.Count(len(held), "account"))
 		held = nil
 	}
 	for _, h := range held {
-		add("warn", "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s until %s: %s", place(h.Region, h.ProjectID), v.Clock(h.Until).Text, h.Why)
+		add(classOf(h), "ModelArts is asked again by itself; deadlines still count.", "ModelArts is not asked for %s until %s: %s", place(h.Region, h.ProjectID), v.Clock(h.Until).Text, h.Why)
 	}
 	for _, r := range v.Status.Rates {
 		if !r.UsedUpSince.IsZero() {
@@ -119,6 +119,14 @@ func (v HealthView) watchProblems(add func(class, does, format string, args ...a
 			add("bad", "Mend the channel, or the token; then: orderwatch renotify", "Slack: %s", trouble)
 		}
 	}
+}
+
+// classOf says how bad it is that accounts are held: where one keeps orders from being seen, orderwatch does not do its work.
+func classOf(held ...wire.HeldAccount) string {
+	if slices.ContainsFunc(held, func(h wire.HeldAccount) bool { return h.Kind.Stops() }) {
+		return "bad"
+	}
+	return "warn"
 }
 
 // heldShown is how many accounts that are held are problems of their own.

@@ -12,6 +12,7 @@ import (
 	"github.com/orderwatch/orderwatch/cmd/orderwatch/page/screens"
 	"github.com/orderwatch/orderwatch/events/tally"
 	"github.com/orderwatch/orderwatch/events/wire"
+	"github.com/orderwatch/orderwatch/watcher"
 )
 
 // samples are the screens History and Health, empty, well, full and wrong.
@@ -150,9 +151,12 @@ func TestHealthWords(t *testing.T) {
 		"It is not known yet whether orderwatch is well: no worker was asked.": func(v *screens.HealthView) { v.Answered = time.Time{} },
 		"orderwatch is well, as far as could be looked at.":                    func(v *screens.HealthView) { v.Unseen = []string{"x"} },
 		"orderwatch is not well: no worker answers.":                           func(v *screens.HealthView) { v.Silent = "none runs" },
-		"orderwatch works, with one thing to know.":                            func(v *screens.HealthView) { v.Status.Held = make([]wire.HeldAccount, 1) },
-		"orderwatch is not well: one thing to mend.":                           func(v *screens.HealthView) { v.Status.Watches.Overdue = 1 },
-		"orderwatch is not well: 2 things to mend.":                            func(v *screens.HealthView) { v.Status.Watches.Overdue, v.Streams[1].Wrong = 1, "it is missing" },
+		"orderwatch works, with one thing to know.":                            func(v *screens.HealthView) { v.Status.Held = []wire.HeldAccount{{Kind: watcher.HeldThrottled}} },
+		"orderwatch is not well: 3 things to mend.": func(v *screens.HealthView) {
+			v.Status.Held = []wire.HeldAccount{{Kind: watcher.HeldLogin}, {Kind: watcher.HeldThrottled}, {Kind: watcher.HeldUnreachable}}
+		},
+		"orderwatch is not well: one thing to mend.": func(v *screens.HealthView) { v.Status.Watches.Overdue = 1 },
+		"orderwatch is not well: 2 things to mend.":  func(v *screens.HealthView) { v.Status.Watches.Overdue, v.Streams[1].Wrong = 1, "it is missing" },
 	} {
 		v := sampleHealth(false)
 		change(&v)
