@@ -174,11 +174,13 @@ func (r *run) scrape(addr string) (values, error) {
 	return found, nil
 }
 
-// golden returns the names, types and labels of what was found: all of orderwatch's own, and some of every process's.
+// golden returns the names, types and labels of what was found: all of orderwatch's own, and of every process's those that rules or
+// the dashboard take. Others are not told by every system.
 func (r *run) golden() string {
+	taken := []string{"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
 	var lines []string
 	for name, rest := range r.names {
-		if strings.HasPrefix(name, "orderwatch_") || strings.HasPrefix(name, "process_") || name == "go_goroutines" || name == "go_memstats_heap_inuse_bytes" {
+		if strings.HasPrefix(name, "orderwatch_") || slices.Contains(taken, name) {
 			lines = append(lines, name+" "+rest+"\n")
 		}
 	}

@@ -122,6 +122,10 @@ code`)
 			t.Errorf("%s may start other programs: %v: %s", unit, err, out)
 		}
 	}
+	// Alerts take when a process started, which is made out of /proc/stat.
+	for _, port := range []string{"8080", "8091"} {
+		m.must(t, "curl -sS --fail http://127.0.0.1:"+port+"/metrics | grep '^process_start_time_seconds [1-9]'")
+	}
 	m.must(t, `systemctl kill --signal KILL orderwatch
 until [ "$(systemctl show -P NRestarts orderwatch)" = 1 ]; do sleep 0.2; done`)
 	ready()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // A rendering is all objects that the chart made, and the pods that would come of them.
@@ -180,9 +182,9 @@ func listens(pod object, port any) bool {
 	return false
 }
 
-// TestRulesKnowWorkers holds that the rules alert on fewer workers than are wanted here.
+// TestRulesKnowWorkers holds that the rules alert on fewer workers than are wanted in this namespace.
 func TestRulesKnowWorkers(t *testing.T) {
-	for set, want := range map[string]string{"replicas=3": "vector(3)", "keda.enabled=true,keda.account=A,keda.minReplicas=4,replicas=3": "vector(4)"} {
+	for set, want := range map[string]string{"replicas=3": `label_replace(vector(3), "namespace", "orderwatch", "", "")`, "keda.enabled=true,keda.account=A,keda.minReplicas=4,replicas=3": `label_replace(vector(4), "namespace", "orderwatch", "", "")`} {
 		text, err := render(t, chartDir, "--values", least, "--set", "prometheusRule.enabled=true,"+set)
 		if err != nil {
 			t.Fatal(err)
@@ -193,9 +195,43 @@ func TestRulesKnowWorkers(t *testing.T) {
 	}
 }
 
+// TestRulesOfOneNamespace holds that the chart's number is that of its own namespace: there too few workers are told of, and another
+// installation, of one worker, is let alone.
+func TestRulesOfOneNamespace(t *testing.T) {
+	text, err := render(t, chartDir, "--values", least, "--set", "prometheusRule.enabled=true,replicas=3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, o := range documents(t, text) {
+		if o.kind() == "PrometheusRule" {
+			spec, err := yaml.Marshal(o["spec"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir+"/rules.yaml", string(spec))
+		}
+	}
+	write(t, dir+"/test.yaml", `
+rule_files: [rules.yaml]
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.1:8080"}', values: '2x30'}
+      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.2:8080"}', values: '2x30'}
+      - {series: 'orderwatch_workers{namespace="other",job="orderwatch",instance="10.0.0.3:8080"}', values: '1x30'}
+    promql_expr_test:
+      - eval_time: 20m
+        expr: count by (alertname, namespace) (ALERTS{alertstate="firing"})
+        exp_samples: [{labels: '{alertname="OrderwatchTooFewWorkers",namespace="orderwatch"}', value: 1}]
+`)
+	promtool(t, "test", "rules", dir+"/test.yaml")
+}
+
 // TestKinds holds what the chart makes, that all else is off where nobody wants it, that rules and dashboard are the files of the
-// chart, and that what is secret stands in Secrets alone.
+// chart, but for the workers that are wanted, and that what is secret stands in Secrets alone.
 func TestKinds(t *testing.T) {
+	file := documents(t, strings.Replace(read(t, chartDir+"/monitoring/rules.yaml"), "vector(2)", `label_replace(vector(2), "namespace", "orderwatch", "", "")`, 1))[0]
 	made := func(values string) map[string]int {
 		text, err := render(t, chartDir, "--values", values)
 		if err != nil {
@@ -207,7 +243,7 @@ func TestKinds(t *testing.T) {
 			if planted := fmt.Sprint(o); o.kind() != "Secret" && slices.ContainsFunc([]string{"planted-access", "planted-secret", "planted-actions"}, func(s string) bool { return strings.Contains(planted, s) }) {
 				t.Errorf("%s %s shows a secret", o.kind(), o.name())
 			}
-			if o.kind() == "PrometheusRule" && fmt.Sprint(o["spec"]) != fmt.Sprint(map[string]any(documents(t, read(t, chartDir+"/monitoring/rules.yaml"))[0])) {
+			if o.kind() == "PrometheusRule" && fmt.Sprint(o["spec"]) != fmt.Sprint(map[string]any(file)) {
 				t.Error("the PrometheusRule is not monitoring/rules.yaml")
 			}
 			if text, ok := o.at("data", "orderwatch.json").(string); ok && text != read(t, chartDir+"/monitoring/dashboard.json") {

@@ -54,6 +54,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, v viewer) {
 		_, err := w.Write(text)
 		return err == nil && out.Flush() == nil
 	}
+	defer func() { _ = out.SetWriteDeadline(time.Now().Add(sendTime)) }() // for the last chunk, long after the last write
 	again := askAgain
 	if !stays {
 		again = askAgainFew

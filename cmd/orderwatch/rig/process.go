@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,19 +40,28 @@ func (p *Process) Text() string {
 	return p.output.String()
 }
 
-// Start starts a program and ends it with the test.
+// Start starts a program and ends it with the test; on Linux also where the tests end at once, as at their time limit.
 func Start(t testing.TB, path string, env []string, args ...string) *Process {
 	t.Helper()
 	p := &Process{Command: exec.Command(path, args...), Done: make(chan struct{})}
 	p.Command.Env = append(Bare(), env...)
 	p.Command.Stdout, p.Command.Stderr = p, p
-	if err := p.Command.Start(); err != nil {
+	endWithUs(p.Command)
+	started := make(chan error)
+	go func() {
+		// Linux ends the program with the thread that started it: this one, which is there until the program has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.Command.Start()
+		started <- err
+		if err == nil {
+			p.Command.Wait() // its state says how it ended
+			close(p.Done)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		p.Command.Wait() // its state says how it ended
-		close(p.Done)
-	}()
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
