@@ -163,8 +163,9 @@ func TestPatrolRound(t *testing.T) {
 	if err := b.log.line("level=WARN", "wake-up was overdue", "order.short"); err != nil {
 		t.Error(err)
 	}
-	if n := counted(t, p.Registry, repairs, "overdue_wakeup"); n != 7 { // three, and all four after they were lost
-		t.Errorf("%f overdue wake-ups are counted; want 7", n)
+	said := b.log.lines("wake-up was overdue") // three, and all four after they were lost; one more where a round came too soon to see one
+	if n := counted(t, p.Registry, repairs, "overdue_wakeup"); n != float64(said) || said < 7 {
+		t.Errorf("%f overdue wake-ups are counted, and %d are logged; want 7", n, said)
 	}
 }
 

@@ -208,6 +208,13 @@ lines:
 	return fmt.Errorf("no line of the log holds all of %q", words)
 }
 
+// lines returns how many lines hold the words.
+func (b *logbook) lines(words string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Count(b.text.String(), words)
+}
+
 // parts are what a worker under test is made of. Those that are missing are the usual ones.
 type parts struct {
 	url      string
