@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orderwatch/orderwatch/cmd/orderwatch/cmdtest"
 	"github.com/orderwatch/orderwatch/watcher"
 )
 
@@ -36,18 +37,8 @@ func TestREADMEShows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := string(text)
 	for name, example := range map[string]string{"slack": message, "get": strings.TrimRight(string(page), "\n") + "\n"} {
-		from, to := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
-		before, rest, found := strings.Cut(shown, from)
-		_, after, ends := strings.Cut(rest, to)
-		if !found || !ends {
-			t.Fatalf("README.md has no %q before %q", from, to)
-		}
-		shown = before + from + "```\n" + example + "```\n" + to + after
-	}
-	if shown != string(text) {
-		t.Errorf("README.md is out of date; it is to be:\n%s", shown)
+		cmdtest.GoldenPart(t, path, name, "```\n"+example+"```\n")
 	}
 }
 

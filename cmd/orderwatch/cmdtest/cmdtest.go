@@ -76,3 +76,20 @@ func Golden(t *testing.T, path, got string) {
 		t.Errorf("%s is out of date: run the test with -update\n%s", path, got)
 	}
 }
+
+// GoldenPart compares got with what stands in the file between the comments <!-- name --> and <!-- /name -->, or rewrites that with
+// -update.
+func GoldenPart(t *testing.T, path, name, got string) {
+	t.Helper()
+	from, to := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), from)
+	_, after, foundEnd := strings.Cut(rest, to)
+	if !found || !foundEnd {
+		t.Fatalf("no %q before %q", from, to)
+	}
+	Golden(t, path, before+from+got+to+after)
+}

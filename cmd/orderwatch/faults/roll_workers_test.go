@@ -19,8 +19,8 @@ func TestRollThreeWorkers(t *testing.T) {
 
 // rollThreeWorkers ends three workers by SIGTERM, one after the other, each followed by another one, under so many watches,
 // whose intervals are the mean, and of which some end meanwhile. Then all end: each request is in exactly one completion.
-// It returns how long the workers took to end, and how late the polls of each watch were at the worst: behind the time for
-// which the latest wake-up before the poll was published, whichever worker made the poll, at its first delivery or a later one.
+// It returns how long the workers took to end, and how late the worst poll of each watch was. A poll is late behind the time
+// that the latest wake-up before it names. Polls of all workers count, also those of a wake-up that was delivered again.
 func rollThreeWorkers(t *testing.T, watches int, mean time.Duration) (exits, late []time.Duration) {
 	w := newWitness()
 	l := newOpenLoad(watches, w.polled)
