@@ -2,6 +2,8 @@ package sweep
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,18 +67,36 @@ const forgotten = 4
 // They are not before the workers forget that they were listed.
 func (s *State) off(why string, now time.Time) {
 	s.hints.later = now.Add((forgotten + 1) * s.every)
+	for _, name := range s.running() {
+		s.hint(Hint{Name: name, Plain: true}, new(order), true, now)
+	}
+	s.forgetAll()
+	s.doubts = doubts{until: now.Add(offFor), why: why}
+}
+
+// running returns the orders that the list showed as running, those that were created first before the others: they are
+// more likely to end soon.
+func (s *State) running() (names []string) {
 	for name, o := range s.orders {
 		if o.runs {
-			s.hint(Hint{Name: name, Plain: true}, new(order), true, now)
+			names = append(names, name)
 		}
 	}
 	for name, listed := range s.open {
 		if listed {
-			s.hint(Hint{Name: name, Plain: true}, new(order), true, now)
+			names = append(names, name)
 		}
 	}
-	s.forgetAll()
-	s.doubts = doubts{until: now.Add(offFor), why: why}
+	created := func(name string) (at time.Time) {
+		if o := s.orders[name]; o != nil {
+			at = o.created
+		}
+		return at
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(created(a).Compare(created(b)), strings.Compare(a, b))
+	})
+	return names
 }
 
 // held takes note of a call for which the account was held, and reports whether the list is given up: it alone is refused, since

@@ -1,6 +1,8 @@
 package sweep
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -136,21 +138,27 @@ func (s *State) ended(r *Row, o *order, known bool, now time.Time) {
 	}
 }
 
-// gone takes note that an order that ran is no longer listed.
-func (s *State) gone(name string, o *order, now time.Time) {
-	o.runs, o.left, o.witnessed = false, true, false
-	s.doubts.left++
-	s.hint(Hint{Name: name}, o, false, now)
+// gone takes note that orders that ran are no longer listed.
+func (s *State) gone(names []string, now time.Time) {
+	slices.Sort(names)
+	for _, name := range names {
+		o := s.orders[name]
+		o.runs, o.left, o.witnessed = false, true, false
+		s.doubts.left++
+		s.hint(Hint{Name: name}, o, false, now)
+	}
 }
 
 // settle decides, after a page of the window, which orders have left the list, and whether the sweep is over.
 func (s *State) settle(w *window, now time.Time) {
+	var gone []string
 	for _, name := range w.names {
 		o := s.orders[name]
 		if w.read && o != nil && o.runs && o.sweep != s.round.number && o.looked() {
-			s.gone(name, o, now)
+			gone = append(gone, name)
 		}
 	}
+	s.gone(gone, now)
 	for _, w := range s.round.windows {
 		if !w.read && !w.lost {
 			return
@@ -177,13 +185,23 @@ func (s *State) finish(now time.Time) {
 	for _, w := range r.windows {
 		done.Complete = done.Complete && (!w.lost || w.idle)
 	}
+	var gone, owed []string
 	for name, o := range s.orders {
 		if done.Complete && o.runs && o.sweep != r.number {
-			s.gone(name, o, now)
+			gone = append(gone, name)
 		}
 		if o.owed != nil && o.mayBeHinted(now) {
+			owed = append(owed, name)
+		}
+	}
+	s.gone(gone, now)
+	slices.Sort(owed)
+	for _, name := range owed {
+		if o := s.orders[name]; o.owed != nil {
 			s.hint(*o.owed, o, false, now)
 		}
+	}
+	for name, o := range s.orders {
 		if o.runs {
 			done.Listed = append(done.Listed, name)
 		} else if now.Sub(o.seen) > remembered {
@@ -200,7 +218,8 @@ func (s *State) finish(now time.Time) {
 
 // takeOver hints the open watches that the first complete sweep did not list.
 func (s *State) takeOver(now time.Time) {
-	for name, listed := range s.open {
+	for _, name := range slices.Sorted(maps.Keys(s.open)) {
+		listed := s.open[name]
 		o := &order{seen: now, left: listed}
 		s.orders[name] = o
 		s.hint(Hint{Name: name, Plain: !listed}, o, false, now)

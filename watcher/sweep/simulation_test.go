@@ -647,6 +647,21 @@ func TestWrongList(t *testing.T) {
 	}
 }
 
+// What happens decides what the sweep does: the same orders, list and times lead to the same polls, also where a list is
+// given up, and all its orders are to be polled soon.
+func TestSameAgain(t *testing.T) {
+	polls := func() []time.Duration {
+		s := &simulation{orders: 200, sweeps: true, warmUp: 20 * time.Minute, measure: 10 * time.Minute, kill: 10 * time.Minute, spoil: func(a *api) {
+			a.failure = func(sweep.Query, time.Time) *sweep.Failure { return &sweep.Failure{Final: true, Why: "refused"} }
+		}}
+		simulate(s)
+		return s.calls
+	}
+	if first, again := polls(), polls(); !slices.Equal(first, again) {
+		t.Errorf("the polls differ: %d, and %d", len(first), len(again))
+	}
+}
+
 func nowAndThen(a *api, fail func(sweep.Query, time.Time) *sweep.Failure) func(sweep.Query, time.Time) *sweep.Failure {
 	return func(q sweep.Query, now time.Time) *sweep.Failure {
 		if a.random.IntN(4) > 0 {
