@@ -17,8 +17,11 @@ func TestProvision(t *testing.T) {
 	worker := rig.Start(t, rig.Build(t, rig.Worker), env, "serve")
 	worker.Says(t, "run orderwatch provision, as a NATS user that may create it")
 
-	if got := rig.CarryOut(t, loginOf(g, "person"), "provision"); got.Code != 1 || !strings.Contains(got.Err, "NATS does not let this user publish on") || !strings.Contains(got.Err, "setup") {
-		t.Errorf("as somebody who may not: exit code %d: %s%s", got.Code, got.Out, got.Err)
+	for user, denied := range map[string]string{"person": "publish on", "worker": "subscribe to"} { // workers hear answers below a prefix of their own
+		got := rig.CarryOut(t, loginOf(g, user), "provision")
+		if got.Code != 1 || !strings.Contains(got.Err, "NATS does not let this user "+denied) || !strings.Contains(got.Err, "setup") {
+			t.Errorf("as %s, who may not: exit code %d: %s%s", user, got.Code, got.Out, got.Err)
+		}
 	}
 	got := rig.CarryOut(t, loginOf(g, "setup"), "provision")
 	wantSaid(t, "provision", got, 0, []string{

@@ -153,7 +153,7 @@ func logDenied(log *slog.Logger, nc *nats.Conn, name string) {
 		}
 		if subject, _, ok := link.Violation(err); ok && !told[subject] && len(told) < maxDenied {
 			told[subject] = true
-			log.Warn("NATS denies a permission; use the user "+name+" of nats-permissions.conf", "err", err)
+			log.Warn("NATS denies a permission; use the user "+name+" of nats-permissions.conf, or of nats-accounts.conf with ORDERWATCH_NATS_JS_API_PREFIX=js.orderwatch.API", "err", err)
 		}
 	})
 }

@@ -104,7 +104,7 @@ func TestPermissions(t *testing.T) {
 func TestLogSaysWhy(t *testing.T) {
 	t.Parallel()
 	w := beginOn(t, guardedServer(t, "nats-permissions.conf"), func(c *config.Config) { login(c, "setup") })
-	const open, denied = "all who reach the page see all orders", "NATS denies a permission; use the user page of nats-permissions.conf"
+	const open, denied = "all who reach the page see all orders", "NATS denies a permission; use the user page of nats-permissions.conf, or of nats-accounts.conf with ORDERWATCH_NATS_JS_API_PREFIX=js.orderwatch.API"
 	w.page(nil)
 	w.page(func(c *config.Config) { c.Page.Auth = config.AuthNone })
 	if log := w.log.String(); strings.Contains(log, open) || strings.Contains(log, denied) {

@@ -55,8 +55,12 @@ func Provision(ctx context.Context, c config.Config, names wire.Names, nc *nats.
 		err = kept.EnsureHistory(ctx, heard)
 	}
 	if last := nc.LastError(); err != nil && link.Denied(last) {
-		subject, _, _ := link.Violation(last)
-		return fmt.Errorf("NATS does not let this user publish on %q: log in as one that may create streams and consumers, such as the user setup of deploy/nats-permissions.conf: %w", subject, err)
+		subject, subscribing, _ := link.Violation(last)
+		denied := "publish on"
+		if subscribing {
+			denied = "subscribe to"
+		}
+		return fmt.Errorf("NATS does not let this user %s %q: log in as one that may create streams and consumers, such as the user setup of deploy/nats-permissions.conf: %w", denied, subject, err)
 	}
 	if err != nil {
 		return err
