@@ -109,7 +109,7 @@ var rows = []row{
 		{title: "Deliveries", says: "put_back is to be rare, but of slack, which lets messages wait.", unit: units.CountsPerSecond, width: 8, stacked: true,
 			queries: []query{{"{{consumer}} {{action}}", rate("orderwatch_deliveries_total", "consumer, action")}}},
 		{title: "Answers of the service", says: "503: NATS did not answer the worker.", unit: units.RequestsPerSecond, width: 8, stacked: true,
-			queries: []query{{"{{endpoint}} {{code}}", rate("orderwatch_service_answers_total", "endpoint, code")}}},
+			queries: []query{{"{{request}} {{code}}", rate("orderwatch_service_answers_total", "request, code")}}},
 		{title: "To be 0, an hour", says: "What NATS did not permit, replies that lead elsewhere, stores that were lost.", unit: units.Short, width: 8, alert: "OrderwatchPermissionViolations",
 			queries: []query{
 				{"permission violations", hourly("orderwatch_nats_permission_violations_total", "")},
