@@ -27,7 +27,7 @@ type metrics struct {
 	settling    *prometheus.HistogramVec // how much of it was after the first look that saw the end, by the same
 	disagreed   *prometheus.CounterVec   // polls that contradict the list of orders, by region
 	conditions  *prometheus.CounterVec   // by kind
-	answers     *prometheus.CounterVec   // of the service, by endpoint and code
+	answers     *prometheus.CounterVec   // of the service, by request and code
 	denials     prometheus.Counter
 	foreign     prometheus.Counter // requests whose reply subject is no inbox
 	broken      prometheus.Gauge   // records that cannot be read
@@ -75,7 +75,7 @@ func newMetrics(registry prometheus.Registerer, s *store.Store, regions []string
 		}, []string{"region", "found"}),
 		disagreed:  counters("orderwatch_list_disagreements_total", "Polls of orders that had ended by the list of orders, and have not ended by their items, by region.", "region"),
 		conditions: counters("orderwatch_order_attentions_total", "How often this worker told people of a watch that goes on, by kind: blind, stalled, late, deadline, vanished, unknown_status.", "kind"),
-		answers:    counters("orderwatch_service_answers_total", "Answers of the NATS service by endpoint (watch, get, list, cancel, poll, renotify, status, events) and code: 200, or that of the error.", "endpoint", "code"),
+		answers:    counters("orderwatch_service_answers_total", "Answers of the NATS service by request (watch, get, list, why, cancel, poll, renotify, status, events, history) and code: 200, or that of the error.", "request", "code"),
 		denials:    counter("orderwatch_nats_permission_violations_total", "What NATS did not permit this worker."),
 		foreign:    counter("orderwatch_service_foreign_replies_total", "Requests of the NATS service that were not carried out since their reply subject is no inbox."),
 		broken:     gauge("orderwatch_broken_records", "Broken records: of watches whose record cannot be read or was deleted, until the order is watched again; on the worker that patrols, 0 on the others."),

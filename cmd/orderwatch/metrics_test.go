@@ -10,6 +10,9 @@ import (
 
 var metricName = regexp.MustCompile(`"(orderwatch_[a-z_]+)",\s*(?:Help:|")`)
 
+// ofTargets are the labels that Prometheus and its operator put to all that they read.
+var ofTargets = []string{"namespace", "job", "instance", "service", "endpoint", "pod", "container", "node"}
+
 // TestMetricsNamed holds that a real run showed all metrics of the program, and that deploy/MONITORING.md names them with their
 // labels, and no others.
 func TestMetricsNamed(t *testing.T) {
@@ -29,6 +32,11 @@ func TestMetricsNamed(t *testing.T) {
 		var labels []string
 		if len(fields) > 2 {
 			labels = strings.Split(fields[2], ",")
+		}
+		for _, label := range labels {
+			if slices.Contains(ofTargets, label) {
+				t.Errorf("%s has the label %s, which Prometheus renames to exported_%s", fields[0], label, label)
+			}
 		}
 		want = append(want, fields[0]+" "+strings.Join(labels, " "))
 	}

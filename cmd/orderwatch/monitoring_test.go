@@ -429,14 +429,14 @@ func TestRunbook(t *testing.T) {
 	namesExist(t, string(page), metricLabels(t, all))
 }
 
-// namesExist holds that the commands, variables and metrics that a page names are there.
+// namesExist holds that the commands with their flags, the variables and the metrics that a page names are there.
 func namesExist(t *testing.T, page string, labels map[string][]string) {
 	t.Helper()
 	variables := config.Table()
 	for _, match := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(page, -1) {
 		span := match[1]
 		if args, ok := strings.CutPrefix(span, "orderwatch "); ok {
-			if c, _, err := newRoot().Find(strings.Fields(args)); err != nil || c.Name() == "orderwatch" {
+			if c, rest, err := newRoot().Find(strings.Fields(args)); err != nil || c.Name() == "orderwatch" || c.ParseFlags(rest) != nil {
 				t.Errorf("there is no command %s", span)
 			}
 		}

@@ -365,7 +365,7 @@ func (r *run) service() {
 	r.eventually(func() error {
 		v, err := r.scrape(r.settings.HTTP.Addr)
 		const name = "orderwatch_service_answers_total"
-		return errors.Join(err, v.is(3, name, `endpoint="get"`, `code="200"`), v.is(1, name, `endpoint="get"`, `code="404"`), v.is(0, name, `code="503"`))
+		return errors.Join(err, v.is(3, name, `request="get"`, `code="200"`), v.is(1, name, `request="get"`, `code="404"`), v.is(0, name, `code="503"`))
 	})
 }
 
