@@ -195,8 +195,8 @@ func TestRulesKnowWorkers(t *testing.T) {
 	}
 }
 
-// TestRulesOfOneNamespace holds that the chart's number is that of its own namespace: there too few workers are told of, and another
-// installation, of one worker, is let alone.
+// TestRulesOfOneNamespace holds that the chart's number is that of its own namespace: there too few workers are told of, and none, and
+// another installation, of one worker, is let alone.
 func TestRulesOfOneNamespace(t *testing.T) {
 	text, err := render(t, chartDir, "--values", least, "--set", "prometheusRule.enabled=true,replicas=3")
 	if err != nil {
@@ -217,13 +217,16 @@ rule_files: [rules.yaml]
 tests:
   - interval: 1m
     input_series:
-      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.1:8080"}', values: '2x30'}
-      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.2:8080"}', values: '2x30'}
-      - {series: 'orderwatch_workers{namespace="other",job="orderwatch",instance="10.0.0.3:8080"}', values: '1x30'}
+      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.1:8080"}', values: '2x30 stale'}
+      - {series: 'orderwatch_workers{namespace="orderwatch",job="orderwatch",instance="10.0.0.2:8080"}', values: '2x30 stale'}
+      - {series: 'orderwatch_workers{namespace="other",job="orderwatch",instance="10.0.0.3:8080"}', values: '1x60'}
     promql_expr_test:
       - eval_time: 20m
         expr: count by (alertname, namespace) (ALERTS{alertstate="firing"})
         exp_samples: [{labels: '{alertname="OrderwatchTooFewWorkers",namespace="orderwatch"}', value: 1}]
+      - eval_time: 45m
+        expr: count by (alertname, namespace) (ALERTS{alertstate="firing"})
+        exp_samples: [{labels: '{alertname="OrderwatchAbsent",namespace="orderwatch"}', value: 1}]
 `)
 	promtool(t, "test", "rules", dir+"/test.yaml")
 }
